@@ -1,0 +1,129 @@
+// The part of libtorch's TorchScript API that tch lacks: tracing a function into the `forward` of a module whose
+// parameters keep their names, and archives with extra files.
+//
+// Every function returns null on success, else an error text that the caller gives to `fm_free_error`.
+
+#include <caffe2/serialize/inline_container.h>
+#include <torch/csrc/jit/frontend/tracer.h>
+#include <torch/script.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace {
+
+using torch::jit::Module;
+using torch::jit::Stack;
+
+char *protect(const std::function<void()> &body) {
+  try {
+    body();
+    return nullptr;
+  } catch (const c10::Error &error) {
+    return strdup(error.what_without_backtrace());
+  } catch (const std::exception &error) {
+    return strdup(error.what());
+  }
+}
+
+// The tree of modules that names such as `dnn.linear_0.weight` describe. TorchScript attributes cannot hold a dot.
+struct Tree {
+  std::vector<std::pair<std::string, at::Tensor>> parameters;
+  std::vector<std::pair<std::string, Tree>> children;
+
+  void insert(const std::string &name, const at::Tensor &tensor) {
+    auto dot = name.find('.');
+    if (dot == std::string::npos) {
+      parameters.emplace_back(name, tensor);
+      return;
+    }
+    auto head = name.substr(0, dot);
+    for (auto &child : children) {
+      if (child.first == head) return child.second.insert(name.substr(dot + 1), tensor);
+    }
+    children.emplace_back(head, Tree());
+    children.back().second.insert(name.substr(dot + 1), tensor);
+  }
+
+  Module build(const std::string &class_name, const std::shared_ptr<torch::jit::CompilationUnit> &unit) const {
+    auto type = c10::ClassType::create(class_name, unit, /*is_module=*/true);
+    unit->register_type(type);
+    Module module(unit, type);
+    for (auto &[name, tensor] : parameters) {
+      // Buffers are the tensors that no gradient reaches, such as batch norm's moving statistics.
+      module.register_parameter(name, tensor, /*is_buffer=*/!tensor.requires_grad());
+    }
+    for (auto &[name, child] : children) module.register_module(name, child.build(class_name + "_" + name, unit));
+    return module;
+  }
+};
+
+}  // namespace
+
+extern "C" {
+
+void fm_free_error(char *text) { free(text); }
+
+void fm_clear_gradient(void *tensor) { static_cast<at::Tensor *>(tensor)->mutable_grad().reset(); }
+
+// Calls `function(context, inputs, output)` under the tracer and makes what it did the `forward` of a new module.
+// `function` returns false on failure; then no module is made, and the tracer is closed.
+char *fm_trace(const char *class_name, int n_parameters, const char **names, void **tensors, int n_inputs,
+               const char **input_names, void **inputs, bool (*function)(void *, void **, void **), void *context,
+               void **module_out) {
+  return protect([&] {
+    Tree tree;
+    for (int i = 0; i < n_parameters; ++i) tree.insert(names[i], *static_cast<at::Tensor *>(tensors[i]));
+    auto module = tree.build(std::string("__torch__.") + class_name, std::make_shared<torch::jit::CompilationUnit>());
+    module.eval();
+
+    Stack stack;
+    std::vector<std::string> arguments(input_names, input_names + n_inputs);
+    for (int i = 0; i < n_inputs; ++i) stack.emplace_back(*static_cast<at::Tensor *>(inputs[i]));
+    auto traced = torch::jit::tracer::trace(
+        stack,
+        [&](Stack given) {
+          std::vector<at::Tensor> held;
+          std::vector<void *> pointers;
+          for (auto &value : given) held.push_back(value.toTensor());
+          for (auto &tensor : held) pointers.push_back(&tensor);
+          void *output = nullptr;
+          if (!function(context, pointers.data(), &output)) throw std::runtime_error("the traced function failed");
+          std::unique_ptr<at::Tensor> owned(static_cast<at::Tensor *>(output));
+          return Stack{*owned};
+        },
+        [](const at::Tensor &) { return std::string(); }, /*strict=*/true, /*force_outplace=*/false, &module,
+        arguments);
+
+    auto name = c10::QualifiedName(*module.type()->name(), "forward");
+    auto method = module._ivalue()->compilation_unit()->create_function(name, traced.first->graph);
+    module.type()->addMethod(method);
+    *module_out = new Module(module);
+  });
+}
+
+void fm_module_free(void *module) { delete static_cast<Module *>(module); }
+
+char *fm_module_save(void *module, const char *path, int n_files, const char **names, const char **contents,
+                     const size_t *lengths) {
+  return protect([&] {
+    torch::jit::ExtraFilesMap files;
+    for (int i = 0; i < n_files; ++i) files[names[i]] = std::string(contents[i], lengths[i]);
+    static_cast<Module *>(module)->save(path, files);
+  });
+}
+
+// Hands the archive's extra file `name` to `receive(context, bytes, length)`; nothing else is loaded or executed.
+char *fm_archive_read(const char *path, const char *name, void (*receive)(void *, const char *, size_t),
+                      void *context) {
+  return protect([&] {
+    caffe2::serialize::PyTorchStreamReader reader{std::string(path)};
+    auto record = std::string("extra/") + name;
+    if (!reader.hasRecord(record)) throw std::runtime_error("the archive holds no file " + std::string(name));
+    auto [data, size] = reader.getRecord(record);
+    receive(context, static_cast<const char *>(data.get()), size);
+  });
+}
+
+}  // extern "C"

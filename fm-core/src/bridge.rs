@@ -1,0 +1,233 @@
+//! The border to C++: every `unsafe` of the tensor side stands here, behind functions that are safe to call.
+#![allow(unsafe_code, reason = "tch has no safe access to a tensor's elements, nor to the tracer")]
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use tch::{Device, Kind, Tensor};
+
+use crate::error::{Error, Result, first_line};
+
+unsafe extern "C" {
+    fn fm_free_error(text: *mut c_char);
+    fn fm_trace(
+        class_name: *const c_char,
+        n_parameters: c_int,
+        names: *const *const c_char,
+        tensors: *const *const c_void,
+        n_inputs: c_int,
+        input_names: *const *const c_char,
+        inputs: *const *const c_void,
+        function: unsafe extern "C" fn(*mut c_void, *mut *mut c_void, *mut *mut c_void) -> bool,
+        context: *mut c_void,
+        module: *mut *mut c_void,
+    ) -> *mut c_char;
+    fn fm_clear_gradient(tensor: *mut c_void);
+    fn fm_module_free(module: *mut c_void);
+    fn fm_module_save(
+        module: *mut c_void,
+        path: *const c_char,
+        n_files: c_int,
+        names: *const *const c_char,
+        contents: *const *const c_char,
+        lengths: *const usize,
+    ) -> *mut c_char;
+    fn fm_archive_read(
+        path: *const c_char,
+        name: *const c_char,
+        receive: unsafe extern "C" fn(*mut c_void, *const c_char, usize),
+        context: *mut c_void,
+    ) -> *mut c_char;
+}
+
+/// Takes over an error text of `native/script.cpp`.
+fn check(error: *mut c_char) -> Result<()> {
+    if error.is_null() {
+        return Ok(());
+    }
+    // SAFETY: a non-null return is a C string of `strdup`, ours to free.
+    let text = unsafe {
+        let text = CStr::from_ptr(error).to_string_lossy().into_owned();
+        fm_free_error(error);
+        text
+    };
+    Err(Error::Torch(first_line(&text)))
+}
+
+fn c_string(text: &str) -> Result<CString> {
+    CString::new(text).map_err(|_| Error::Torch(format!("`{text}` holds a zero byte")))
+}
+
+fn c_path(path: &Path) -> Result<CString> {
+    c_string(path.to_str().ok_or_else(|| Error::Torch(format!("{} is no UTF-8", path.display())))?)
+}
+
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    strings.iter().map(|string| string.as_ptr()).collect()
+}
+
+/// A TorchScript module made by [`trace`].
+pub(crate) struct TracedModule(*mut c_void);
+
+impl Drop for TracedModule {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from `fm_trace` and is freed here alone.
+        unsafe { fm_module_free(self.0) }
+    }
+}
+
+/// What `forward` does while it is traced.
+type Traced<'a> = dyn FnMut(&[Tensor]) -> Result<Tensor> + 'a;
+
+struct TraceContext<'a> {
+    function: &'a mut Traced<'a>,
+    n_inputs: usize,
+    error: Option<Error>,
+}
+
+/// Runs `function` on `inputs` under the tracer; its operations become the `forward` of a module that holds
+/// `parameters` under their dotted names. The tracer is closed however `function` ends.
+pub(crate) fn trace<'a>(
+    class_name: &str,
+    parameters: &[(String, Tensor)],
+    inputs: &[(&str, &Tensor)],
+    function: &'a mut Traced<'a>,
+) -> Result<TracedModule> {
+    unsafe extern "C" fn call(context: *mut c_void, inputs: *mut *mut c_void, output: *mut *mut c_void) -> bool {
+        // SAFETY: `fm_trace` passes on the context that it was given below, and as many tensors as inputs.
+        let (context, tensors) = unsafe {
+            let context = &mut *context.cast::<TraceContext<'_>>();
+            let inputs = std::slice::from_raw_parts(inputs, context.n_inputs);
+            (context, inputs.iter().map(|&input| Tensor::clone_from_ptr(input.cast())).collect::<Vec<_>>())
+        };
+        // A panic must not unwind through C++.
+        match catch_unwind(AssertUnwindSafe(|| (context.function)(&tensors))) {
+            Ok(Ok(tensor)) => {
+                // The C++ side owns the tensor from here on.
+                let tensor = std::mem::ManuallyDrop::new(tensor);
+                // SAFETY: `output` points to a variable of `fm_trace`.
+                unsafe { *output = tensor.as_ptr().cast_mut().cast() };
+                return true;
+            }
+            Ok(Err(error)) => context.error = Some(error),
+            Err(_) => context.error = Some(Error::Torch("the model panicked while it was traced".into())),
+        }
+        false
+    }
+
+    let class_name = c_string(class_name)?;
+    let names = parameters.iter().map(|(name, _)| c_string(name)).collect::<Result<Vec<_>>>()?;
+    let tensors: Vec<*const c_void> = parameters.iter().map(|(_, tensor)| tensor.as_ptr().cast()).collect();
+    let input_names = inputs.iter().map(|(name, _)| c_string(name)).collect::<Result<Vec<_>>>()?;
+    let input_tensors: Vec<*const c_void> = inputs.iter().map(|(_, tensor)| tensor.as_ptr().cast()).collect();
+    let mut context = TraceContext { function, n_inputs: inputs.len(), error: None };
+    let mut module = std::ptr::null_mut();
+    // SAFETY: all arrays are as long as their counts say and outlive the call; a tch tensor's pointer is an
+    // `at::Tensor*`; `call` receives `context` back.
+    let error = unsafe {
+        fm_trace(
+            class_name.as_ptr(),
+            names.len() as c_int,
+            pointers(&names).as_ptr(),
+            tensors.as_ptr(),
+            inputs.len() as c_int,
+            pointers(&input_names).as_ptr(),
+            input_tensors.as_ptr(),
+            call,
+            (&raw mut context).cast(),
+            &raw mut module,
+        )
+    };
+    let result = check(error);
+    if let Some(error) = context.error.take() {
+        return Err(error);
+    }
+    result.map(|()| TracedModule(module))
+}
+
+impl TracedModule {
+    /// Writes the archive with extra files.
+    pub(crate) fn save(&self, path: &Path, files: &[(&str, &str)]) -> Result<()> {
+        let path = c_path(path)?;
+        let names = files.iter().map(|(name, _)| c_string(name)).collect::<Result<Vec<_>>>()?;
+        let contents: Vec<*const c_char> = files.iter().map(|(_, text)| text.as_ptr().cast()).collect();
+        let lengths: Vec<usize> = files.iter().map(|(_, text)| text.len()).collect();
+        // SAFETY: the module is alive, and the arrays are as long as the count says.
+        check(unsafe {
+            fm_module_save(
+                self.0,
+                path.as_ptr(),
+                files.len() as c_int,
+                pointers(&names).as_ptr(),
+                contents.as_ptr(),
+                lengths.as_ptr(),
+            )
+        })
+    }
+}
+
+/// Reads an extra file of a TorchScript archive, without loading or running the rest.
+pub(crate) fn read_extra_file(path: &Path, name: &str) -> Result<Vec<u8>> {
+    unsafe extern "C" fn receive(context: *mut c_void, bytes: *const c_char, length: usize) {
+        // SAFETY: the context is the vector below; C++ passes as many bytes as it says.
+        unsafe { (*context.cast::<Vec<u8>>()).extend_from_slice(std::slice::from_raw_parts(bytes.cast(), length)) }
+    }
+    let (path, name) = (c_path(path)?, c_string(name)?);
+    let mut bytes: Vec<u8> = Vec::new();
+    // SAFETY: `receive` gets `bytes` back during the call alone.
+    check(unsafe { fm_archive_read(path.as_ptr(), name.as_ptr(), receive, (&raw mut bytes).cast()) })?;
+    Ok(bytes)
+}
+
+/// Forgets a tensor's gradient, so that the next one is taken over and not added to.
+pub(crate) fn clear_gradient(tensor: &mut Tensor) {
+    // SAFETY: a tch tensor's pointer is an `at::Tensor*`.
+    unsafe { fm_clear_gradient(tensor.as_ptr().cast_mut().cast()) }
+}
+
+/// Checks that a tensor's elements can be looked at as one slice.
+fn check_elements(tensor: &Tensor, kind: Kind) -> Result<usize> {
+    if tensor.kind() != kind || tensor.device() != Device::Cpu || tensor.is_sparse() || !tensor.is_contiguous() {
+        let found = format!("{tensor:?} on {:?}", tensor.device());
+        return Err(Error::shape("elements", format!("a contiguous {kind:?} tensor on the CPU"), found));
+    }
+    Ok(tensor.numel())
+}
+
+/// The elements of a contiguous float32 tensor on the CPU.
+pub(crate) fn floats(tensor: &Tensor) -> Result<&[f32]> {
+    match check_elements(tensor, Kind::Float)? {
+        0 => Ok(&[]),
+        // SAFETY: kind, device and layout were checked; the storage lives as long as the tensor.
+        n => Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<f32>().cast_const(), n) }),
+    }
+}
+
+/// The elements of a contiguous float32 tensor on the CPU, to be changed in place. Tensors share storage, which the
+/// borrow does not see: hold no other slice of the same storage meanwhile.
+pub(crate) fn floats_mut(tensor: &mut Tensor) -> Result<&mut [f32]> {
+    match check_elements(tensor, Kind::Float)? {
+        0 => Ok(&mut []),
+        // SAFETY: as above; the callers, all in this crate, hold one slice of a storage at a time.
+        n => Ok(unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<f32>(), n) }),
+    }
+}
+
+/// The elements of a contiguous int64 tensor on the CPU.
+pub(crate) fn integers(tensor: &Tensor) -> Result<&[i64]> {
+    match check_elements(tensor, Kind::Int64)? {
+        0 => Ok(&[]),
+        // SAFETY: as above.
+        n => Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<i64>().cast_const(), n) }),
+    }
+}
+
+/// Loads libtorch's CUDA part if it is installed: the linker leaves it out of an executable that names none of its
+/// symbols, and so the same executable runs on machines without CUDA.
+pub(crate) fn load_cuda_library() {
+    // SAFETY: loading runs the library's initialisers, which libtorch means to be run this way; a failure returns null.
+    unsafe {
+        libc::dlopen(c"libtorch_cuda.so".as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL);
+    }
+}

@@ -1,0 +1,96 @@
+//! The device that tensors live on.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Once;
+
+use tch::Device;
+
+use crate::bridge;
+use crate::error::{Error, Result};
+
+/// Where a person wants to compute: `auto`, `cpu`, `cuda` or `cuda:1`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The first GPU if there is one, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The GPU of this number.
+    Cuda(usize),
+}
+
+impl DeviceChoice {
+    /// The device, checked to be there.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if there is no such GPU.
+    pub fn resolve(self) -> Result<Device> {
+        match self {
+            DeviceChoice::Cpu => Ok(Device::Cpu),
+            DeviceChoice::Auto => Ok(if cuda_devices() > 0 { Device::Cuda(0) } else { Device::Cpu }),
+            DeviceChoice::Cuda(number) => match cuda_devices() {
+                0 => Err(Error::Device(
+                    "this machine offers no CUDA device to libtorch: use `--device cpu`, or see `fm doctor`".into(),
+                )),
+                n if number as i64 >= n => {
+                    Err(Error::Device(format!("there is no cuda:{number}: the last CUDA device is cuda:{}", n - 1)))
+                }
+                _ => Ok(Device::Cuda(number)),
+            },
+        }
+    }
+}
+
+impl FromStr for DeviceChoice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<DeviceChoice> {
+        match text.strip_prefix("cuda:").map(str::parse) {
+            Some(Ok(number)) => Ok(DeviceChoice::Cuda(number)),
+            None if text == "auto" => Ok(DeviceChoice::Auto),
+            None if text == "cpu" => Ok(DeviceChoice::Cpu),
+            None if text == "cuda" => Ok(DeviceChoice::Cuda(0)),
+            _ => Err(Error::Setting(format!("device `{text}` is none of auto, cpu, cuda, cuda:1"))),
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeviceChoice::Auto => f.write_str("auto"),
+            DeviceChoice::Cpu => f.write_str("cpu"),
+            DeviceChoice::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+/// The number of CUDA devices that libtorch can use.
+pub fn cuda_devices() -> i64 {
+    static LOADED: Once = Once::new();
+    LOADED.call_once(bridge::load_cuda_library);
+    if tch::Cuda::is_available() { tch::Cuda::device_count() } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_read_back_what_they_print() {
+        for choice in [DeviceChoice::Auto, DeviceChoice::Cpu, DeviceChoice::Cuda(3)] {
+            assert_eq!(choice.to_string().parse::<DeviceChoice>().unwrap(), choice);
+        }
+        assert_eq!("cuda".parse::<DeviceChoice>().unwrap(), DeviceChoice::Cuda(0));
+        assert!("gpu".parse::<DeviceChoice>().is_err());
+        assert!("cuda:x".parse::<DeviceChoice>().is_err());
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_an_error() {
+        assert!(DeviceChoice::Cuda(99).resolve().is_err());
+        assert_eq!(DeviceChoice::Cpu.resolve().unwrap(), Device::Cpu);
+    }
+}

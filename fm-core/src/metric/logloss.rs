@@ -1,0 +1,21 @@
+//! Logarithmic loss.
+
+/// -1/N Σ y ln σ(z) + (1 - y) ln(1 - σ(z)) of `logits` z and `labels` y, in natural logarithms, from the logit without
+/// clipping; none of an empty set.
+pub fn logloss(logits: &[f32], labels: &[f32]) -> Option<f64> {
+    super::mean(logits, labels, |z, y| z.max(0.0) - z * y + (-z.abs()).exp().ln_1p())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_the_mean_surprise_also_of_certain_predictions() {
+        let p = 1.0 / (1.0 + (-0.3f32).exp());
+        let expected = f64::from(-p.ln() - (1.0 - p).ln()) / 2.0;
+        assert!((logloss(&[0.3, 0.3], &[1.0, 0.0]).unwrap() - expected).abs() < 1e-6);
+        assert_eq!(logloss(&[200.0], &[0.0]), Some(200.0));
+        assert_eq!(logloss(&[], &[]), None);
+    }
+}

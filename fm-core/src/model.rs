@@ -1,0 +1,160 @@
+//! What every model is, and how it is registered under a name.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use tch::{Tensor, nn};
+
+use crate::batch::Features;
+use crate::error::{Error, Result, nearest};
+use crate::schema::Schema;
+
+/// A model: features in, logits out. It knows no file, no loss and no optimiser.
+pub trait Model {
+    /// The logits `[B]` of a batch: log-odds of a binary task, the label itself of a regression. No sigmoid is applied.
+    ///
+    /// With `train`, dropout is on, batch norm uses the batch's statistics, and tables give row-sparse gradients.
+    /// No size of the batch may be read as a number: it would be frozen into the exported graph.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the features do not fit the model.
+    fn logits(&self, features: &Features, train: bool) -> Result<Tensor>;
+
+    /// The global bias w₀, a tensor of one element, which training starts at the mean label.
+    fn bias(&self) -> &Tensor;
+
+    /// The layers in the order of the computation, for a summary.
+    fn layers(&self) -> Vec<Layer>;
+}
+
+/// A line of a model's summary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Layer {
+    /// The prefix of its parameters' names; empty for none.
+    pub name: String,
+    /// What it is: "Linear", "Embedding".
+    pub kind: &'static str,
+    /// The shape of its output; B is the batch.
+    pub output: Vec<Option<i64>>,
+}
+
+impl Layer {
+    /// A layer whose output is `[B, sizes...]`.
+    pub fn new(name: &str, kind: &'static str, sizes: &[i64]) -> Layer {
+        let output = std::iter::once(None).chain(sizes.iter().copied().map(Some)).collect();
+        Layer { name: name.to_owned(), kind, output }
+    }
+}
+
+/// A model's options by name, as a settings file gives them.
+pub type Options = Map<String, Value>;
+
+/// The options of one model, with their defaults, and how it is built from them.
+pub trait ModelConfig: Default + Serialize + DeserializeOwned {
+    /// Makes the parameters under `path` for rows of `schema`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for an option out of its range.
+    fn build(&self, path: &nn::Path<'_>, schema: &Schema) -> Result<Box<dyn Model>>;
+}
+
+/// A registered model.
+#[derive(Clone, Copy)]
+pub struct ModelEntry {
+    /// The name in commands and files.
+    pub name: &'static str,
+    /// The name in the literature.
+    pub title: &'static str,
+    /// The year of the paper.
+    pub year: u16,
+    /// Authors, title, venue.
+    pub paper: &'static str,
+    /// Where the paper is.
+    pub url: &'static str,
+    /// What the model captures, in a few words.
+    pub captures: &'static str,
+    build: fn(&Options, &nn::Path<'_>, &Schema) -> Result<Box<dyn Model>>,
+    resolve: fn(&Options) -> Result<Options>,
+}
+
+impl ModelEntry {
+    /// The entry of the model that `C` configures.
+    pub const fn new<C: ModelConfig>(
+        name: &'static str,
+        title: &'static str,
+        (year, paper, url): (u16, &'static str, &'static str),
+        captures: &'static str,
+    ) -> ModelEntry {
+        ModelEntry {
+            name,
+            title,
+            year,
+            paper,
+            url,
+            captures,
+            build: |options, path, schema| parse::<C>(options)?.build(path, schema),
+            resolve: |options| options_of(&parse::<C>(options)?),
+        }
+    }
+
+    /// Builds the model; options that are not given have their defaults.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for an option that the model does not have, or whose value it cannot have.
+    pub fn build(&self, options: &Options, path: &nn::Path<'_>, schema: &Schema) -> Result<Box<dyn Model>> {
+        (self.build)(options, path, schema).map_err(|error| self.named(error))
+    }
+
+    /// All options with their values: those given, and the defaults of the others.
+    ///
+    /// # Errors
+    /// As [`ModelEntry::build`].
+    pub fn resolve(&self, options: &Options) -> Result<Options> {
+        (self.resolve)(options).map_err(|error| self.named(error))
+    }
+
+    fn named(&self, error: Error) -> Error {
+        match error {
+            Error::Setting(reason) => Error::Setting(format!("model {}: {reason}", self.name)),
+            other => other,
+        }
+    }
+}
+
+fn options_of<C: ModelConfig>(config: &C) -> Result<Options> {
+    match serde_json::to_value(config) {
+        Ok(Value::Object(options)) => Ok(options),
+        _ => Err(Error::Setting("its options are no table".into())),
+    }
+}
+
+fn parse<C: ModelConfig>(options: &Options) -> Result<C> {
+    let mut all = options_of(&C::default())?;
+    for (name, value) in options {
+        match all.get_mut(name) {
+            Some(default) => *default = value.clone(),
+            None => {
+                let known: Vec<&str> = all.keys().map(String::as_str).collect();
+                let hint = match nearest(name, known.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None if known.is_empty() => "it has none".to_owned(),
+                    None => format!("it has {}", known.join(", ")),
+                };
+                return Err(Error::Setting(format!("there is no option `{name}`: {hint}")));
+            }
+        }
+    }
+    serde_json::from_value(Value::Object(all)).map_err(|error| Error::Setting(error.to_string()))
+}
+
+/// The entry of this name in a registry.
+///
+/// # Errors
+/// [`Error::Setting`] that suggests the near name and lists all.
+pub fn find<'a>(registry: &'a [ModelEntry], name: &str) -> Result<&'a ModelEntry> {
+    registry.iter().find(|entry| entry.name == name).ok_or_else(|| {
+        let names: Vec<&str> = registry.iter().map(|entry| entry.name).collect();
+        let hint = nearest(name, names.iter().copied()).map(|near| format!("did you mean `{near}`? "));
+        Error::Setting(format!("there is no model `{name}`: {}there are {}", hint.unwrap_or_default(), names.join(", ")))
+    })
+}

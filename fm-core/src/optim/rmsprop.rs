@@ -1,0 +1,31 @@
+//! RMSprop: Tieleman and Hinton, lecture 6.5 of "Neural Networks for Machine Learning", 2012.
+
+use tch::Tensor;
+
+use super::rule::{RowUpdate, Rule, Step};
+
+/// w ← w - η g / √(a + ε) with a ← ρ a + (1 - ρ) g². Like Keras since 2.11, ε stands inside the root.
+pub(super) struct RmsProp {
+    pub rho: f64,
+    pub epsilon: f64,
+}
+
+impl Rule for RmsProp {
+    fn states(&self) -> &'static [(&'static str, f32)] {
+        &[("mean_square", 0.0)]
+    }
+
+    fn update_rows(&self, step: Step, update: RowUpdate<'_>) {
+        let (lr, rho, epsilon) = (step.lr as f32, self.rho as f32, self.epsilon as f32);
+        update.for_each(|w, g, [a]| {
+            *a = rho * *a + (1.0 - rho) * g * g;
+            *w -= lr * g / (*a + epsilon).sqrt();
+        });
+    }
+
+    fn update_tensor(&self, step: Step, parameter: &mut Tensor, gradient: &Tensor, states: &mut [Tensor]) {
+        let next = &states[0] * self.rho + gradient * gradient * (1.0 - self.rho);
+        states[0].copy_(&next);
+        let _ = parameter.g_sub_(&(gradient * step.lr / (next + self.epsilon).sqrt()));
+    }
+}

@@ -1,0 +1,109 @@
+use super::*;
+use tch::Kind;
+use tch::nn::{Init, VarStore};
+
+const RULES: [OptimizerConfig; 6] = [
+    OptimizerConfig::Sgd { momentum: 0.0 },
+    OptimizerConfig::Sgd { momentum: 0.9 },
+    OptimizerConfig::Adagrad { epsilon: 1e-7 },
+    OptimizerConfig::RmsProp { rho: 0.9, epsilon: 1e-7 },
+    OptimizerConfig::Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 },
+    OptimizerConfig::AdamW { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7, weight_decay: 0.1 },
+];
+
+fn table(store: &VarStore) -> Tensor {
+    store.root().var("table", &[6, 3], Init::Randn { mean: 0.0, stdev: 1.0 })
+}
+
+/// A loss whose gradient touches the rows of `ids`, and is zero in the last lookup.
+fn backward(table: &Tensor, ids: &[i64], sparse: bool) {
+    let rows = Tensor::embedding(table, &Tensor::from_slice(ids), -1, false, sparse);
+    let mut factors = vec![1f32; ids.len()];
+    factors[ids.len() - 1] = 0.0;
+    let loss: Tensor = (rows.sin().sum_dim_intlist(1, false, Kind::Float) * Tensor::from_slice(&factors)).mean(Kind::Float);
+    loss.backward();
+}
+
+fn close(a: &Tensor, b: &Tensor) -> bool {
+    a.allclose(b, 1e-5, 1e-6, false)
+}
+
+#[test]
+fn a_rule_over_slices_equals_the_rule_in_tensor_operations() {
+    for config in RULES {
+        tch::manual_seed(1);
+        let store = VarStore::new(Device::Cpu);
+        let mut parameter = table(&store);
+        let mut optimizer = Optimizer::new(config, 0.05, 0.3, &store).unwrap();
+        let mut expected = parameter.detach().copy();
+        let rule = config.rule();
+        let mut states: Vec<Tensor> = rule.states().iter().map(|s| expected.full_like(f64::from(s.1))).collect();
+        for number in 1..=3 {
+            optimizer.zero_grad();
+            backward(&parameter, &[4, 1, 4, 4, 0], true);
+            let gradient = parameter.grad();
+            no_grad(|| {
+                let step = Step { lr: 0.05, number };
+                update_gathered(rule.as_ref(), step, 0.3 / 5.0, &mut expected, &gradient, &mut states);
+            });
+            optimizer.step(5).unwrap();
+            assert!(close(&parameter, &expected), "{config:?}");
+        }
+        let untouched = Tensor::from_slice(&[0i64, 2, 3, 5]);
+        let _ = parameter.requires_grad_(false);
+        let first = { tch::manual_seed(1); table(&VarStore::new(Device::Cpu)) };
+        assert!(parameter.index_select(0, &untouched).equal(&first.index_select(0, &untouched)), "{config:?}");
+    }
+}
+
+#[test]
+fn a_sparse_first_step_equals_the_dense_one() {
+    for config in RULES {
+        let weights = [true, false].map(|sparse| {
+            tch::manual_seed(2);
+            let store = VarStore::new(Device::Cpu);
+            let parameter = table(&store);
+            let mut optimizer = Optimizer::new(config, 0.05, 0.0, &store).unwrap();
+            backward(&parameter, &[5, 2, 2, 0, 1, 3, 4, 4], sparse);
+            optimizer.step(8).unwrap();
+            parameter.detach()
+        });
+        assert!(close(&weights[0], &weights[1]), "{config:?}");
+    }
+}
+
+#[test]
+fn l2_shrinks_touched_rows_by_how_often_they_were_touched() {
+    let store = VarStore::new(Device::Cpu);
+    let parameter = store.root().var("table", &[3, 1], Init::Const(1.0));
+    let mut optimizer = Optimizer::new(OptimizerConfig::Sgd { momentum: 0.0 }, 0.1, 0.5, &store).unwrap();
+    backward(&parameter, &[0, 0, 1, 2], true);
+    optimizer.step(4).unwrap();
+    let slope = 1f32.cos() / 4.0;
+    let expected = [1.0 - 0.1 * 2.0 * (slope + 0.125), 1.0 - 0.1 * (slope + 0.125), 1.0];
+    assert!(close(&parameter.detach().flatten(0, -1), &Tensor::from_slice(&expected)));
+}
+
+#[test]
+fn adam_takes_keras_first_step() {
+    // t = 1: m = 0.1 g, v = 0.001 g², so w moves by η √0.001/0.1 · 0.1 g / (√0.001 |g| + ε).
+    let store = VarStore::new(Device::Cpu);
+    let parameter = store.root().var("w", &[1], Init::Const(0.0));
+    let mut optimizer = Optimizer::new(OptimizerConfig::default(), 0.01, 0.0, &store).unwrap();
+    (&parameter * 1e-5).sum(Kind::Float).backward();
+    optimizer.step(1).unwrap();
+    let expected = -0.01 * 0.001f64.sqrt() * 1e-5 / (0.001f64.sqrt() * 1e-5 + 1e-7);
+    assert!((parameter.double_value(&[0]) - expected).abs() < 1e-7);
+}
+
+#[test]
+fn settings_read_back_and_names_have_kerass_defaults() {
+    for config in RULES {
+        let text = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<OptimizerConfig>(&text).unwrap(), config);
+    }
+    assert_eq!("adam".parse::<OptimizerConfig>().unwrap(), RULES[4]);
+    assert_eq!("rmsprop".parse::<OptimizerConfig>().unwrap(), RULES[3]);
+    assert!("adan".parse::<OptimizerConfig>().is_err());
+    assert!(Optimizer::new(RULES[0], f64::NAN, 0.0, &VarStore::new(Device::Cpu)).is_err());
+}

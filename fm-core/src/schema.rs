@@ -1,0 +1,445 @@
+//! The contract between data, model and exported file: which fields a row has, how each becomes slots, and what the
+//! label means.
+//!
+//! One row is `S` *slots*. Slot `s` belongs to a fixed field and holds an id, a row of one global embedding table, and
+//! a value `x`:
+//!
+//! | kind | slots | rows of the table | value |
+//! |---|---|---|---|
+//! | categorical | 1 | 1 + vocabulary | 1 |
+//! | multi-valued | `max_len` | 1 + vocabulary | 1, 1/n or 1/√n; 0 for padding |
+//! | numeric | 1 | 2 | the standardised number; 1 when it is missing |
+//!
+//! The first row of each field is its out-of-vocabulary row: what is unknown, missing or malformed falls on it.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::atomic_file::write_atomically;
+use crate::error::{Error, Result};
+
+/// The version of `schema.json` that this library writes, and the newest that it reads.
+pub const SCHEMA_FORMAT: u32 = 1;
+
+/// How a field's raw text becomes ids and values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum FieldKind {
+    /// One value out of a vocabulary.
+    Categorical,
+    /// Several values out of a vocabulary, in one text.
+    MultiValued {
+        /// What stands between the values; empty pieces are skipped.
+        separator: String,
+        /// The number of slots. Later values are dropped.
+        max_len: usize,
+        /// The value `x` of each of the `n` slots in use.
+        weighting: Weighting,
+    },
+    /// A number, standardised as `(x - mean) / std`.
+    Numeric {
+        /// The mean over the training rows.
+        mean: f32,
+        /// The standard deviation over the training rows, greater than 0.
+        std: f32,
+    },
+}
+
+/// The value `x` that each of the `n` values of a multi-valued field gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weighting {
+    /// x = 1: the field's vector is the sum.
+    Sum,
+    /// x = 1/n: the mean, as libFM's MovieLens files and Keras's `SequenceFeatures` have it.
+    Mean,
+    /// x = 1/√n, as SVD++ has it: a longer list says more, but not in proportion.
+    #[default]
+    Sqrt,
+}
+
+impl Weighting {
+    /// The value of each of `n` slots in use.
+    pub fn value(self, n: usize) -> f32 {
+        match self {
+            Weighting::Sum => 1.0,
+            Weighting::Mean => 1.0 / n.max(1) as f32,
+            Weighting::Sqrt => 1.0 / (n.max(1) as f32).sqrt(),
+        }
+    }
+}
+
+/// Whom a field describes. Recommending takes the user's and the context's values from the user, and the item's from
+/// each candidate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// The user: id, age, history.
+    User,
+    /// The item: id, genres, release year.
+    Item,
+    /// The moment: hour, weekday, device.
+    #[default]
+    Context,
+}
+
+/// One field of a row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Field {
+    /// The column's name.
+    pub name: String,
+    /// How its text becomes slots.
+    #[serde(flatten)]
+    pub kind: FieldKind,
+    /// Whom it describes.
+    #[serde(default)]
+    pub side: Side,
+    /// The known values: value `i` has the id `first_id + 1 + i`. Empty for a numeric field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vocabulary: Vec<String>,
+}
+
+impl Field {
+    /// The number of slots that the field takes.
+    pub fn num_slots(&self) -> usize {
+        match self.kind {
+            FieldKind::MultiValued { max_len, .. } => max_len,
+            FieldKind::Categorical | FieldKind::Numeric { .. } => 1,
+        }
+    }
+
+    /// The number of rows of the embedding table that the field owns, its out-of-vocabulary row included.
+    pub fn cardinality(&self) -> i64 {
+        match self.kind {
+            FieldKind::Numeric { .. } => 2,
+            FieldKind::Categorical | FieldKind::MultiValued { .. } => 1 + self.vocabulary.len() as i64,
+        }
+    }
+}
+
+/// What the model predicts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "kebab-case")]
+pub enum Task {
+    /// The label itself; trained with the squared error.
+    Regression,
+    /// Whether the label reaches the threshold; trained with the logistic loss.
+    Binary {
+        /// Labels of at least this are positive.
+        threshold: f32,
+    },
+}
+
+/// The label's column, its meaning, and its range over the training rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Label {
+    /// The column's name.
+    pub column: String,
+    /// What is predicted of it.
+    #[serde(flatten)]
+    pub task: Task,
+    /// The least label of the training rows, after the threshold.
+    pub min: f32,
+    /// The greatest label of the training rows, after the threshold.
+    pub max: f32,
+    /// The mean label of the training rows, after the threshold.
+    pub mean: f32,
+}
+
+impl Label {
+    /// The label as trained on: the raw one, or 0 or 1 by the threshold.
+    pub fn target(&self, raw: f32) -> f32 {
+        match self.task {
+            Task::Regression => raw,
+            Task::Binary { threshold } => f32::from(raw >= threshold),
+        }
+    }
+
+    /// What a logit says: a probability, or a label within the range of the training rows.
+    pub fn prediction(&self, logit: f32) -> f32 {
+        match self.task {
+            Task::Regression => logit.clamp(self.min, self.max),
+            Task::Binary { .. } => 1.0 / (1.0 + (-logit).exp()),
+        }
+    }
+
+    /// The logit of a model that knows nothing but the mean label.
+    pub fn prior_logit(&self) -> f32 {
+        match self.task {
+            Task::Regression => self.mean,
+            Task::Binary { .. } => {
+                let p = self.mean.clamp(1e-6, 1.0 - 1e-6);
+                (p / (1.0 - p)).ln()
+            }
+        }
+    }
+}
+
+/// The fields of a row, in the order of their slots, and the label. Always valid: made by [`Schema::new`] alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "SchemaFile", into = "SchemaFile")]
+pub struct Schema {
+    label: Label,
+    fields: Vec<Field>,
+    user: Option<String>,
+    item: Option<String>,
+    /// The first id of each field, and the end.
+    first_ids: Vec<i64>,
+    /// The first slot of each field, and the end.
+    first_slots: Vec<usize>,
+}
+
+/// `schema.json` as it is written.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SchemaFile {
+    format: u32,
+    label: Label,
+    #[serde(default)]
+    user: Option<String>,
+    #[serde(default)]
+    item: Option<String>,
+    fields: Vec<Field>,
+}
+
+impl From<Schema> for SchemaFile {
+    fn from(schema: Schema) -> SchemaFile {
+        let Schema { label, fields, user, item, .. } = schema;
+        SchemaFile { format: SCHEMA_FORMAT, label, user, item, fields }
+    }
+}
+
+impl TryFrom<SchemaFile> for Schema {
+    type Error = Error;
+
+    fn try_from(file: SchemaFile) -> Result<Schema> {
+        if file.format > SCHEMA_FORMAT {
+            return Err(Error::Schema(format!(
+                "its format {} is newer than {SCHEMA_FORMAT}, the newest that this version reads",
+                file.format
+            )));
+        }
+        let schema = Schema::new(file.label, file.fields)?;
+        schema.with_roles(file.user, file.item)
+    }
+}
+
+impl Schema {
+    /// Checks the fields and lays out their ids and slots.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] for no field, an empty or repeated name, a repeated value in a vocabulary, a separator or a
+    /// `max_len` of nothing, statistics that are no numbers, or more ids than 2³¹ - 1.
+    pub fn new(label: Label, fields: Vec<Field>) -> Result<Schema> {
+        let invalid = |reason: String| Err(Error::Schema(reason));
+        if fields.is_empty() {
+            return invalid("it has no field".into());
+        }
+        if ![label.min, label.max, label.mean].iter().all(|x| x.is_finite()) || label.min > label.max {
+            return invalid(format!("label `{}` ranges from {} to {}", label.column, label.min, label.max));
+        }
+        let mut names = HashSet::new();
+        let (mut first_ids, mut first_slots) = (vec![0], vec![0]);
+        let (mut ids, mut slots) = (0i64, 0usize);
+        for field in &fields {
+            let name = &field.name;
+            if name.is_empty() || !names.insert(name) {
+                return invalid(format!("the field name `{name}` is empty or repeated"));
+            }
+            let mut values = HashSet::with_capacity(field.vocabulary.len());
+            if let Some(twice) = field.vocabulary.iter().find(|value| !values.insert(value.as_str())) {
+                return invalid(format!("field `{name}` lists the value `{twice}` twice"));
+            }
+            match &field.kind {
+                FieldKind::Categorical => {}
+                FieldKind::MultiValued { separator, max_len, .. } => {
+                    if separator.is_empty() || *max_len == 0 {
+                        return invalid(format!("field `{name}` needs a separator and a max_len of at least 1"));
+                    }
+                }
+                FieldKind::Numeric { mean, std } => {
+                    if !mean.is_finite() || !std.is_finite() || *std <= 0.0 {
+                        return invalid(format!("field `{name}` has mean {mean} and standard deviation {std}"));
+                    }
+                    if !field.vocabulary.is_empty() {
+                        return invalid(format!("field `{name}` is numeric and has a vocabulary"));
+                    }
+                }
+            }
+            slots = slots
+                .checked_add(field.num_slots())
+                .filter(|slots| *slots <= 1 << 20)
+                .ok_or_else(|| Error::Schema(format!("field `{name}` brings the row to over a million slots")))?;
+            ids += field.cardinality();
+            first_ids.push(ids);
+            first_slots.push(slots);
+        }
+        if ids > i64::from(i32::MAX) {
+            return invalid(format!("{ids} ids are more than the 2147483647 that a table can have"));
+        }
+        Ok(Schema { label, fields, user: None, item: None, first_ids, first_slots })
+    }
+
+    /// Names the fields that hold the user's and the item's identity.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] if there is no such field.
+    pub fn with_roles(mut self, user: Option<String>, item: Option<String>) -> Result<Schema> {
+        for role in [&user, &item].into_iter().flatten() {
+            if self.field_index(role).is_none() {
+                return Err(Error::Schema(format!("there is no field `{role}` to take the user or the item from")));
+            }
+        }
+        (self.user, self.item) = (user, item);
+        Ok(self)
+    }
+
+    /// The label.
+    pub fn label(&self) -> &Label {
+        &self.label
+    }
+
+    /// The fields, in the order of their slots.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The position of the field of this name.
+    pub fn field_index(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|field| field.name == name)
+    }
+
+    /// The name of the field that identifies the user, if there is one.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// The name of the field that identifies the item, if there is one.
+    pub fn item(&self) -> Option<&str> {
+        self.item.as_deref()
+    }
+
+    /// F, the number of fields.
+    pub fn num_fields(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// S, the number of slots of a row.
+    pub fn num_slots(&self) -> usize {
+        *self.first_slots.last().unwrap_or(&0)
+    }
+
+    /// n, the number of rows of the global table.
+    pub fn num_ids(&self) -> i64 {
+        *self.first_ids.last().unwrap_or(&0)
+    }
+
+    /// The ids of a field: its out-of-vocabulary id first.
+    pub fn ids(&self, field: usize) -> std::ops::Range<i64> {
+        self.first_ids[field]..self.first_ids[field + 1]
+    }
+
+    /// The slots of a field.
+    pub fn slots(&self, field: usize) -> std::ops::Range<usize> {
+        self.first_slots[field]..self.first_slots[field + 1]
+    }
+
+    /// The out-of-vocabulary ids of all fields.
+    pub fn unknown_ids(&self) -> &[i64] {
+        &self.first_ids[..self.fields.len()]
+    }
+
+    /// Reads a `schema.json`.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or [`Error::Format`] with the line at fault.
+    pub fn load(path: impl AsRef<Path>) -> Result<Schema> {
+        let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        Schema::from_json(&text).map_err(|error| Error::format("schema", path, error.to_string()))
+    }
+
+    /// Writes a `schema.json`, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        write_atomically(path, |file| Ok(serde_json::to_writer_pretty(file, self)?))
+    }
+
+    /// The schema as JSON text.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a schema holds only what JSON can hold")
+    }
+
+    /// Reads a schema from JSON text, and checks it.
+    ///
+    /// # Errors
+    /// A JSON error that says what is wrong and where.
+    pub fn from_json(text: &str) -> serde_json::Result<Schema> {
+        serde_json::from_str(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn categorical(name: &str, values: &[&str]) -> Field {
+        Field {
+            name: name.into(),
+            kind: FieldKind::Categorical,
+            side: Side::Context,
+            vocabulary: values.iter().map(|&v| v.into()).collect(),
+        }
+    }
+
+    fn label() -> Label {
+        Label { column: "rating".into(), task: Task::Regression, min: 1.0, max: 5.0, mean: 3.5 }
+    }
+
+    #[test]
+    fn ids_and_slots_are_laid_out_in_order() {
+        let genres = Field {
+            kind: FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Mean },
+            ..categorical("genres", &["Drama", "War"])
+        };
+        let age = Field { kind: FieldKind::Numeric { mean: 30.0, std: 10.0 }, ..categorical("age", &[]) };
+        let schema = Schema::new(label(), vec![categorical("user", &["a", "b"]), genres, age]).unwrap();
+        assert_eq!((schema.num_fields(), schema.num_slots(), schema.num_ids()), (3, 5, 8));
+        assert_eq!((schema.ids(1), schema.slots(1)), (3..6, 1..4));
+        assert_eq!(schema.unknown_ids(), [0, 3, 6]);
+        assert_eq!(Schema::from_json(&schema.to_json()).unwrap(), schema);
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        let refused = |fields: Vec<Field>| Schema::new(label(), fields).unwrap_err().to_string();
+        assert!(refused(vec![]).contains("no field"));
+        assert!(refused(vec![categorical("a", &[]), categorical("a", &[])]).contains("`a` is empty or repeated"));
+        assert!(refused(vec![categorical("a", &["x", "x"])]).contains("`x` twice"));
+        let numeric = Field { kind: FieldKind::Numeric { mean: 0.0, std: 0.0 }, ..categorical("n", &[]) };
+        assert!(refused(vec![numeric]).contains("standard deviation 0"));
+        let wide = Field {
+            kind: FieldKind::MultiValued { separator: ",".into(), max_len: usize::MAX, weighting: Weighting::Sum },
+            ..categorical("w", &[])
+        };
+        assert!(refused(vec![categorical("a", &[]), wide]).contains("a million slots"));
+    }
+
+    #[test]
+    fn a_schema_of_a_later_version_is_refused() {
+        let schema = Schema::new(label(), vec![categorical("a", &["x"])]).unwrap();
+        let later = schema.to_json().replace("\"format\":1", "\"format\":2");
+        assert!(Schema::from_json(&later).unwrap_err().to_string().contains("newer than 1"));
+    }
+
+    #[test]
+    fn the_prior_logit_is_the_mean_or_its_log_odds() {
+        let binary = Label { task: Task::Binary { threshold: 4.0 }, min: 0.0, max: 1.0, mean: 0.75, ..label() };
+        assert_eq!(label().prior_logit(), 3.5);
+        assert!((binary.prior_logit() - 3f32.ln()).abs() < 1e-6);
+        assert_eq!((binary.target(4.0), binary.target(3.5)), (1.0, 0.0));
+    }
+}

@@ -1,0 +1,111 @@
+//! TorchScript archives that serve a model: traced once from the model's own `logits`, with the parameters under their
+//! names and the schema beside them.
+
+use std::path::{Path, PathBuf};
+
+use tch::nn::VarStore;
+use tch::{CModule, Device, Kind, Tensor, no_grad};
+
+use crate::atomic_file::replace_atomically;
+use crate::batch::Features;
+use crate::bridge;
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::schema::Schema;
+
+/// The name of the schema among the archive's extra files.
+const SCHEMA_FILE: &str = "schema.json";
+
+/// Writes a TorchScript archive whose `forward(ids [B, S] int64, values [B, S] float32) -> logits [B]` takes any B, with
+/// dropout off, and whose parameters bear the names that they have in `store`. `schema.json` and `files` (name, text) can
+/// be read from it with `_extra_files`.
+///
+/// The model must be on the CPU.
+///
+/// # Errors
+/// What the model returns, and [`Error::Io`] or [`Error::Torch`] if the file cannot be written; then there is no file, or
+/// the old one.
+pub fn export(
+    path: impl AsRef<Path>,
+    model: &dyn Model,
+    store: &VarStore,
+    schema: &Schema,
+    files: &[(&str, &str)],
+) -> Result<()> {
+    let mut parameters: Vec<(String, Tensor)> = store.variables().into_iter().collect();
+    parameters.sort_by(|a, b| a.0.cmp(&b.0));
+    let schema_json = schema.to_json();
+    let mut extra = vec![(SCHEMA_FILE, schema_json.as_str())];
+    extra.extend_from_slice(files);
+
+    // Two rows of out-of-vocabulary ids: a batch of one could be mistaken for something to broadcast.
+    let unknown: Vec<i64> =
+        (0..schema.num_fields()).flat_map(|field| schema.slots(field).map(move |_| field)).map(|field| schema.ids(field).start).collect();
+    let ids = Tensor::from_slice(&unknown).repeat([2, 1]);
+    let values = Tensor::ones([2, schema.num_slots() as i64], (Kind::Float, Device::Cpu));
+    let module = no_grad(|| {
+        bridge::trace("fm.Model", &parameters, &[("ids", &ids), ("values", &values)], &mut |inputs| {
+            let features = Features { ids: inputs[0].shallow_clone(), values: inputs[1].shallow_clone() };
+            model.logits(&features, false)
+        })
+    })?;
+    replace_atomically(path, |temporary| module.save(temporary, &extra))
+}
+
+/// A loaded archive of [`export`]: the schema, and scores for encoded rows. It needs no model's code.
+#[derive(Debug)]
+pub struct Scorer {
+    path: PathBuf,
+    module: CModule,
+    schema: Schema,
+    device: Device,
+}
+
+impl Scorer {
+    /// Loads an archive onto a device.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if there is no such file, [`Error::Format`] if it is no archive of [`export`].
+    pub fn load(path: impl AsRef<Path>, device: Device) -> Result<Scorer> {
+        let path = path.as_ref();
+        let schema = read_text(path, SCHEMA_FILE)?;
+        let schema = Schema::from_json(&schema).map_err(|error| unusable(path, error.to_string()))?;
+        let mut module =
+            CModule::load_on_device(path, device).map_err(|error| unusable(path, Error::from(error).to_string()))?;
+        module.f_set_eval()?;
+        Ok(Scorer { path: path.to_owned(), module, schema, device })
+    }
+
+    /// The schema of the rows that it scores.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// The logits `[B]` of a batch, on the CPU.
+    ///
+    /// # Errors
+    /// [`Error::Torch`] if libtorch fails.
+    pub fn logits(&self, features: &Features) -> Result<Tensor> {
+        let (ids, values) = (features.ids.to_device(self.device), features.values.to_device(self.device));
+        Ok(no_grad(|| self.module.forward_ts(&[ids, values]))?.to_device(Device::Cpu))
+    }
+
+    /// The text of one of the archive's extra files.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if there is none of this name.
+    pub fn extra_file(&self, name: &str) -> Result<String> {
+        read_text(&self.path, name)
+    }
+}
+
+fn read_text(path: &Path, name: &str) -> Result<String> {
+    // libtorch's own message for a missing file is no help.
+    std::fs::File::open(path).map_err(Error::io("read", path))?;
+    let bytes = bridge::read_extra_file(path, name).map_err(|error| unusable(path, error.to_string()))?;
+    String::from_utf8(bytes).map_err(|_| unusable(path, format!("its {name} is no UTF-8")))
+}
+
+fn unusable(path: &Path, reason: String) -> Error {
+    Error::format("exported model", path, format!("{reason}; write it anew with `fm export`"))
+}

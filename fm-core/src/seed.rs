@@ -1,0 +1,62 @@
+//! Randomness that depends on the seed alone.
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_pcg::Pcg64;
+
+/// What a stream of random numbers is for. Streams of different purposes never meet.
+#[derive(Clone, Copy, Debug)]
+pub enum Stream {
+    /// The first values of the parameters.
+    Parameters,
+    /// The order of the rows in an epoch, from 1.
+    Epoch(usize),
+    /// Dropout in a step, counted from 1 over all epochs.
+    Step(u64),
+}
+
+/// A seed for one purpose, derived from the run's.
+pub fn derive(seed: u64, stream: Stream) -> u64 {
+    let (kind, number) = match stream {
+        Stream::Parameters => (1, 0),
+        Stream::Epoch(epoch) => (2, epoch as u64),
+        Stream::Step(step) => (3, step),
+    };
+    mix(mix(mix(seed) ^ kind) ^ number)
+}
+
+/// The finaliser of SplitMix64 (Steele, Lea and Flood, 2014): nearby inputs give unrelated outputs.
+fn mix(x: u64) -> u64 {
+    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// The numbers below `n` in the order of an epoch.
+pub fn permutation(seed: u64, epoch: usize, n: usize) -> Vec<u32> {
+    let mut rows: Vec<u32> = (0..n as u32).collect();
+    rows.shuffle(&mut Pcg64::seed_from_u64(derive(seed, Stream::Epoch(epoch))));
+    rows
+}
+
+/// Seeds libtorch's generators for one purpose.
+pub fn seed_torch(seed: u64, stream: Stream) {
+    tch::manual_seed(derive(seed, stream) as i64);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_depends_on_seed_and_epoch_alone() {
+        let order = permutation(7, 1, 100);
+        assert_eq!(order, permutation(7, 1, 100));
+        assert_ne!(order, permutation(7, 2, 100));
+        assert_ne!(order, permutation(8, 1, 100));
+        let mut sorted = order;
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..100).collect::<Vec<u32>>());
+    }
+}

@@ -1,0 +1,83 @@
+//! A model's layers, shapes and parameter counts, as Keras prints them.
+
+use std::fmt;
+
+use serde::Serialize;
+use tch::nn::VarStore;
+
+use crate::model::{Layer, Model};
+
+/// The summary of a model. `Display` draws the table.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// The model's name.
+    pub model: String,
+    /// The layers with the number of their parameters.
+    pub layers: Vec<(Layer, i64)>,
+    /// All parameters that training changes.
+    pub trainable: i64,
+    /// All others, such as batch norm's moving statistics.
+    pub fixed: i64,
+}
+
+impl Summary {
+    /// Counts the parameters of `model`, which live in `store`.
+    pub fn new(name: &str, model: &dyn Model, store: &VarStore) -> Summary {
+        let variables = store.variables();
+        let count = |layer: &Layer| {
+            let inside = |name: &str| {
+                let rest = name.strip_prefix(layer.name.as_str());
+                !layer.name.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
+            variables.iter().filter(|(name, _)| inside(name)).map(|(_, tensor)| tensor.numel() as i64).sum()
+        };
+        let layers = model.layers().into_iter().map(|layer| (count(&layer), layer)).map(|(n, l)| (l, n)).collect();
+        let trainable = store.trainable_variables().iter().map(|tensor| tensor.numel() as i64).sum();
+        let all: i64 = variables.values().map(|tensor| tensor.numel() as i64).sum();
+        Summary { model: name.to_owned(), layers, trainable, fixed: all - trainable }
+    }
+
+    /// All parameters.
+    pub fn total(&self) -> i64 {
+        self.trainable + self.fixed
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Model: {}", self.model)?;
+        writeln!(f, "{}", "─".repeat(64))?;
+        writeln!(f, "{:<32}{:<20}{:>12}", "Layer (type)", "Output shape", "Parameters")?;
+        writeln!(f, "{}", "─".repeat(64))?;
+        for (layer, parameters) in &self.layers {
+            let name = if layer.name.is_empty() { layer.kind.to_lowercase() } else { layer.name.clone() };
+            let sizes = layer.output.iter().map(|size| size.map_or("B".to_owned(), |size| size.to_string()));
+            let shape = format!("[{}]", sizes.collect::<Vec<_>>().join(", "));
+            writeln!(f, "{:<32}{:<20}{:>12}", format!("{name} ({})", layer.kind), shape, grouped(*parameters))?;
+        }
+        writeln!(f, "{}", "─".repeat(64))?;
+        writeln!(f, "Total parameters: {}", grouped(self.total()))?;
+        writeln!(f, "Trainable: {}, fixed: {}", grouped(self.trainable), grouped(self.fixed))
+    }
+}
+
+/// A number with commas between its thousands.
+fn grouped(number: i64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn thousands_are_set_apart() {
+        assert_eq!([0, 999, 1000, 1234567].map(super::grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+}

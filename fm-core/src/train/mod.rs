@@ -1,0 +1,249 @@
+//! The one training loop: programs, notebooks, tests and benchmarks all call it.
+
+pub mod checkpoint;
+mod run_dir;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use tch::nn::VarStore;
+use tch::{Device, Kind, Tensor, no_grad};
+
+use crate::batch::Rows;
+use crate::error::{Error, Result};
+use crate::loss::loss;
+use crate::metric::{Metrics, metrics, monitored};
+use crate::model::Model;
+use crate::optim::{Optimizer, OptimizerConfig};
+use crate::schema::Label;
+use crate::seed::{Stream, permutation, seed_torch};
+
+pub use run_dir::RunDir;
+
+/// How to train.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// At most so many passes over the training rows.
+    pub epochs: usize,
+    /// B, the rows of a step.
+    pub batch_size: usize,
+    /// η.
+    pub lr: f64,
+    /// λ of the penalty λ/2 ‖row‖² on each table row that a batch looks up; see [`Optimizer::new`].
+    pub l2: f64,
+    /// Stop after so many epochs without a better validation result; 0 never stops early.
+    pub patience: usize,
+    /// Where all randomness comes from.
+    pub seed: u64,
+    /// The update rule.
+    pub optimizer: OptimizerConfig,
+}
+
+/// How far training has come: with the parameters and the optimiser's state, all that going on needs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrainState {
+    /// Whole epochs done.
+    pub epoch: usize,
+    /// Steps done in the epoch under way.
+    pub step: usize,
+    /// The sum of the losses of the rows seen in the epoch under way.
+    pub loss_sum: f64,
+    /// The best epoch and its monitored metric.
+    pub best: Option<(usize, f64)>,
+    /// Seconds spent.
+    pub seconds: f64,
+}
+
+/// What an epoch came to: a line of `metrics.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// The epoch, from 1.
+    pub epoch: usize,
+    /// The mean loss over the training rows, each taken before its step, without the L2 penalty.
+    pub train_loss: f64,
+    /// Metrics over the validation rows.
+    pub valid: Metrics,
+    /// Whether this is the best epoch so far.
+    pub best: bool,
+    /// η.
+    pub learning_rate: f64,
+    /// Training rows per second of training.
+    pub rows_per_second: f64,
+    /// Seconds since training began.
+    pub seconds: f64,
+}
+
+/// Hears how training goes. Every method may stay as it is.
+pub trait Observer {
+    /// A step of an epoch is done. `loss` is the mean loss so far in this epoch.
+    fn step(&mut self, _epoch: usize, _step: usize, _steps: usize, _loss: f64) {}
+
+    /// An epoch is done.
+    ///
+    /// # Errors
+    /// Any error ends training.
+    fn epoch(&mut self, _record: &EpochRecord, _trainer: &Trainer<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Hears nothing.
+impl Observer for () {}
+
+/// Why training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All epochs are done.
+    Finished,
+    /// The validation metric had stopped getting better.
+    EarlyStopped,
+    /// The stop flag was raised.
+    Interrupted,
+}
+
+/// A model in training.
+pub struct Trainer<'a> {
+    /// The model.
+    pub model: &'a dyn Model,
+    /// Its parameters.
+    pub store: &'a VarStore,
+    /// The rule and its state.
+    pub optimizer: Optimizer,
+    /// How far it has come.
+    pub state: TrainState,
+    config: TrainConfig,
+    label: Label,
+}
+
+impl<'a> Trainer<'a> {
+    /// Prepares training; the bias is set to the mean label, so that training starts where a constant would end.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for settings out of range.
+    pub fn new(model: &'a dyn Model, store: &'a VarStore, label: &Label, config: TrainConfig) -> Result<Trainer<'a>> {
+        if config.batch_size == 0 {
+            return Err(Error::Setting("the batch size is 0: it must be at least 1".into()));
+        }
+        let optimizer = Optimizer::new(config.optimizer, config.lr, config.l2, store)?;
+        let _ = no_grad(|| model.bias().shallow_clone().f_fill_(f64::from(label.prior_logit())))?;
+        Ok(Trainer { model, store, optimizer, state: TrainState::default(), config, label: label.clone() })
+    }
+
+    /// Trains until the epochs are done, the validation metric stops getting better, or `stop` is raised. Without
+    /// validation rows, every epoch counts as the best so far.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] if the loss becomes infinite or NaN; what batches, model and observer return.
+    pub fn fit(
+        &mut self,
+        train: &dyn Rows,
+        valid: &dyn Rows,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<Ending> {
+        if train.is_empty() {
+            return Err(Error::Setting("there are no training rows".into()));
+        }
+        let device = self.store.device();
+        while self.state.epoch < self.config.epochs {
+            if self.has_stalled() {
+                return Ok(Ending::EarlyStopped);
+            }
+            let epoch = self.state.epoch + 1;
+            let began = Instant::now();
+            let order = permutation(self.config.seed, epoch, train.len());
+            let steps = order.len().div_ceil(self.config.batch_size);
+            let skipped = self.state.step;
+            for (step, rows) in order.chunks(self.config.batch_size).enumerate().skip(skipped) {
+                if stop.load(Ordering::Relaxed) {
+                    self.state.seconds += began.elapsed().as_secs_f64();
+                    return Ok(Ending::Interrupted);
+                }
+                let loss = self.step(train, rows, device)?;
+                if !loss.is_finite() {
+                    return Err(Error::Diverged { loss, epoch, step: step + 1 });
+                }
+                self.state.step += 1;
+                self.state.loss_sum += loss * rows.len() as f64;
+                let seen = self.state.step * self.config.batch_size;
+                observer.step(epoch, step + 1, steps, self.state.loss_sum / seen.min(order.len()) as f64);
+            }
+            let trained = began.elapsed().as_secs_f64();
+            let rows_done = order.len().saturating_sub(skipped * self.config.batch_size);
+            let valid = evaluate(self.model, &self.label, valid, device)?;
+            self.state.seconds += began.elapsed().as_secs_f64();
+            let record = self.end_epoch(order.len(), valid, rows_done as f64 / trained);
+            observer.epoch(&record, self)?;
+        }
+        Ok(Ending::Finished)
+    }
+
+    /// One step; the mean loss before it.
+    fn step(&mut self, train: &dyn Rows, rows: &[u32], device: Device) -> Result<f64> {
+        let batch = train.batch(rows, device)?;
+        // Dropout draws from libtorch's generator: seeded by the step, it does not depend on where training was resumed.
+        seed_torch(self.config.seed, Stream::Step(self.optimizer.steps() + 1));
+        self.optimizer.zero_grad();
+        let logits = self.model.logits(&batch.features, true)?;
+        let loss = loss(self.label.task, &logits, &batch.labels);
+        loss.f_backward()?;
+        self.optimizer.step(rows.len())?;
+        Ok(loss.double_value(&[]))
+    }
+
+    fn end_epoch(&mut self, rows: usize, valid: Metrics, rows_per_second: f64) -> EpochRecord {
+        let state = &mut self.state;
+        let train_loss = state.loss_sum / rows as f64;
+        (state.epoch, state.step, state.loss_sum) = (state.epoch + 1, 0, 0.0);
+        let monitored = valid.get(monitored(self.label.task)).copied();
+        let best = match (monitored, state.best) {
+            (Some(value), Some((_, best))) => value < best,
+            _ => true,
+        };
+        if best {
+            state.best = Some((state.epoch, monitored.unwrap_or(train_loss)));
+        }
+        EpochRecord {
+            epoch: state.epoch,
+            train_loss,
+            valid,
+            best,
+            learning_rate: self.optimizer.lr,
+            rows_per_second,
+            seconds: state.seconds,
+        }
+    }
+
+    fn has_stalled(&self) -> bool {
+        let best_epoch = self.state.best.map_or(0, |(epoch, _)| epoch);
+        self.config.patience > 0 && self.state.epoch >= best_epoch + self.config.patience
+    }
+}
+
+/// The rows that are scored at once where no gradient is kept.
+const EVALUATION_BATCH: usize = 8192;
+
+/// The logits of all rows, in their order.
+///
+/// # Errors
+/// What batches and model return.
+pub fn predict(model: &dyn Model, rows: &dyn Rows, device: Device) -> Result<Vec<f32>> {
+    let numbers: Vec<u32> = (0..rows.len() as u32).collect();
+    let mut logits = Vec::with_capacity(rows.len());
+    for numbers in numbers.chunks(EVALUATION_BATCH) {
+        let batch = rows.batch(numbers, device)?;
+        let scores: Tensor = no_grad(|| model.logits(&batch.features, false))?.to_kind(Kind::Float);
+        logits.extend(Vec::<f32>::try_from(scores.to_device(Device::Cpu))?);
+    }
+    Ok(logits)
+}
+
+/// The metrics of a model over all rows; none of an empty set.
+///
+/// # Errors
+/// As [`predict`].
+pub fn evaluate(model: &dyn Model, label: &Label, rows: &dyn Rows, device: Device) -> Result<Metrics> {
+    Ok(metrics(label, &predict(model, rows, device)?, &rows.labels()))
+}
