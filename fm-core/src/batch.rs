@@ -51,7 +51,8 @@ impl Features {
                 .collect();
             Tensor::from_slice(&per_slot).to_device(self.ids.device())
         };
-        let outside = self.ids.lt_tensor(&bound(|ids| ids.start)).logical_or(&self.ids.ge_tensor(&bound(|ids| ids.end)));
+        let outside =
+            self.ids.lt_tensor(&bound(|ids| ids.start)).logical_or(&self.ids.ge_tensor(&bound(|ids| ids.end)));
         let at = outside.nonzero();
         if at.size()[0] == 0 {
             return Ok(());

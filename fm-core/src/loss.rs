@@ -11,9 +11,7 @@ use crate::schema::Task;
 pub fn loss(task: Task, logits: &Tensor, labels: &Tensor) -> Tensor {
     match task {
         Task::Regression => logits.mse_loss(labels, Reduction::Mean),
-        Task::Binary { .. } => {
-            logits.binary_cross_entropy_with_logits::<Tensor>(labels, None, None, Reduction::Mean)
-        }
+        Task::Binary { .. } => logits.binary_cross_entropy_with_logits::<Tensor>(labels, None, None, Reduction::Mean),
     }
 }
 

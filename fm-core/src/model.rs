@@ -59,7 +59,7 @@ pub trait ModelConfig: Default + Serialize + DeserializeOwned {
 }
 
 /// A registered model.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct ModelEntry {
     /// The name in commands and files.
     pub name: &'static str,
@@ -155,6 +155,10 @@ pub fn find<'a>(registry: &'a [ModelEntry], name: &str) -> Result<&'a ModelEntry
     registry.iter().find(|entry| entry.name == name).ok_or_else(|| {
         let names: Vec<&str> = registry.iter().map(|entry| entry.name).collect();
         let hint = nearest(name, names.iter().copied()).map(|near| format!("did you mean `{near}`? "));
-        Error::Setting(format!("there is no model `{name}`: {}there are {}", hint.unwrap_or_default(), names.join(", ")))
+        Error::Setting(format!(
+            "there is no model `{name}`: {}there are {}",
+            hint.unwrap_or_default(),
+            names.join(", ")
+        ))
     })
 }

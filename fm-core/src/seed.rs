@@ -40,7 +40,8 @@ pub fn permutation(seed: u64, epoch: usize, n: usize) -> Vec<u32> {
     rows
 }
 
-/// Seeds libtorch's generators for one purpose.
+/// Seeds libtorch's generators for one purpose. There is one for the whole process: to reproduce a run, train one model at
+/// a time.
 pub fn seed_torch(seed: u64, stream: Stream) {
     tch::manual_seed(derive(seed, stream) as i64);
 }

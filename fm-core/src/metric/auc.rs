@@ -35,7 +35,13 @@ mod tests {
         let (mut wins, mut pairs) = (0.0, 0.0);
         for (a, _) in scores.iter().zip(labels).filter(|(_, y)| **y == 1.0) {
             for (b, _) in scores.iter().zip(labels).filter(|(_, y)| **y == 0.0) {
-                wins += if a > b { 1.0 } else if a == b { 0.5 } else { 0.0 };
+                wins += if a > b {
+                    1.0
+                } else if a == b {
+                    0.5
+                } else {
+                    0.0
+                };
                 pairs += 1.0;
             }
         }

@@ -101,9 +101,8 @@ impl std::str::FromStr for OptimizerConfig {
 
     /// The rule of this name with its defaults.
     fn from_str(name: &str) -> Result<OptimizerConfig> {
-        serde_json::from_value(serde_json::json!({ "name": name })).map_err(|_| {
-            Error::Setting(format!("optimizer `{name}` is none of sgd, adagrad, rmsprop, adam, adamw"))
-        })
+        serde_json::from_value(serde_json::json!({ "name": name }))
+            .map_err(|_| Error::Setting(format!("optimizer `{name}` is none of sgd, adagrad, rmsprop, adam, adamw")))
     }
 }
 

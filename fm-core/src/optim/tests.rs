@@ -20,7 +20,8 @@ fn backward(table: &Tensor, ids: &[i64], sparse: bool) {
     let rows = Tensor::embedding(table, &Tensor::from_slice(ids), -1, false, sparse);
     let mut factors = vec![1f32; ids.len()];
     factors[ids.len() - 1] = 0.0;
-    let loss: Tensor = (rows.sin().sum_dim_intlist(1, false, Kind::Float) * Tensor::from_slice(&factors)).mean(Kind::Float);
+    let loss: Tensor =
+        (rows.sin().sum_dim_intlist(1, false, Kind::Float) * Tensor::from_slice(&factors)).mean(Kind::Float);
     loss.backward();
 }
 
@@ -51,7 +52,10 @@ fn a_rule_over_slices_equals_the_rule_in_tensor_operations() {
         }
         let untouched = Tensor::from_slice(&[0i64, 2, 3, 5]);
         let _ = parameter.requires_grad_(false);
-        let first = { tch::manual_seed(1); table(&VarStore::new(Device::Cpu)) };
+        let first = {
+            tch::manual_seed(1);
+            table(&VarStore::new(Device::Cpu))
+        };
         assert!(parameter.index_select(0, &untouched).equal(&first.index_select(0, &untouched)), "{config:?}");
     }
 }

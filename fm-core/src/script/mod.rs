@@ -39,8 +39,10 @@ pub fn export(
     extra.extend_from_slice(files);
 
     // Two rows of out-of-vocabulary ids: a batch of one could be mistaken for something to broadcast.
-    let unknown: Vec<i64> =
-        (0..schema.num_fields()).flat_map(|field| schema.slots(field).map(move |_| field)).map(|field| schema.ids(field).start).collect();
+    let unknown: Vec<i64> = (0..schema.num_fields())
+        .flat_map(|field| schema.slots(field).map(move |_| field))
+        .map(|field| schema.ids(field).start)
+        .collect();
     let ids = Tensor::from_slice(&unknown).repeat([2, 1]);
     let values = Tensor::ones([2, schema.num_slots() as i64], (Kind::Float, Device::Cpu));
     let module = no_grad(|| {

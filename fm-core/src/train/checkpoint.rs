@@ -34,7 +34,8 @@ pub fn save(path: &Path, store: &VarStore, optimizer: Option<&Optimizer>, state:
     let on_cpu = |prefix: &str, (name, tensor): (String, Tensor)| {
         (format!("{prefix}/{name}"), tensor.detach().to_device(tch::Device::Cpu).contiguous())
     };
-    let mut tensors: Vec<(String, Tensor)> = store.variables().into_iter().map(|entry| on_cpu("model", entry)).collect();
+    let mut tensors: Vec<(String, Tensor)> =
+        store.variables().into_iter().map(|entry| on_cpu("model", entry)).collect();
     if let Some(optimizer) = optimizer {
         tensors.extend(optimizer.state().into_iter().map(|entry| on_cpu("optimizer", entry)));
     }
@@ -43,10 +44,13 @@ pub fn save(path: &Path, store: &VarStore, optimizer: Option<&Optimizer>, state:
     let manifest = Manifest { format: FORMAT, steps: optimizer.map(Optimizer::steps), train: state.clone() };
     let manifest = serde_json::to_string(&manifest).map_err(|error| Error::Torch(error.to_string()))?;
     let metadata = Some(HashMap::from([("fm".to_owned(), manifest)]));
-    let views: Vec<(&String, View<'_>)> = tensors.iter().map(|(name, tensor)| Ok((name, View::new(tensor)?))).collect::<Result<_>>()?;
+    let views: Vec<(&String, View<'_>)> =
+        tensors.iter().map(|(name, tensor)| Ok((name, View::new(tensor)?))).collect::<Result<_>>()?;
     replace_atomically(path, |temporary| {
         safetensors::serialize_to_file(views, &metadata, temporary).map_err(|error| match error {
-            safetensors::SafeTensorError::IoError(source) => Error::Io { action: "write", path: path.to_owned(), source },
+            safetensors::SafeTensorError::IoError(source) => {
+                Error::Io { action: "write", path: path.to_owned(), source }
+            }
             other => Error::Torch(other.to_string()),
         })
     })

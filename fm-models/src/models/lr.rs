@@ -1,0 +1,50 @@
+//! Logistic (or linear) regression.
+
+use fm_core::model::Layer;
+use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+use tch::nn::Path;
+
+use crate::layers::Linear;
+
+/// The registered model.
+pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
+    "lr",
+    "LR",
+    (
+        2007,
+        "Richardson, Dominowska, Ragno: Predicting clicks: estimating the click-through rate for new ads, WWW",
+        "https://doi.org/10.1145/1242572.1242643",
+    ),
+    "each value by itself",
+);
+
+/// It has no options.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Config {}
+
+/// ŷ = w₀ + Σ_s w_{id_s} x_s
+struct Lr {
+    linear: Linear,
+}
+
+impl ModelConfig for Config {
+    fn build(&self, path: &Path<'_>, schema: &Schema) -> Result<Box<dyn Model>> {
+        Ok(Box::new(Lr { linear: Linear::new(path / "linear", schema) }))
+    }
+}
+
+impl Model for Lr {
+    fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
+        Ok(self.linear.forward(features, train))
+    }
+
+    fn bias(&self) -> &Tensor {
+        self.linear.bias()
+    }
+
+    fn layers(&self) -> Vec<Layer> {
+        vec![Layer::new("linear", "Linear", &[])]
+    }
+}

@@ -1,0 +1,363 @@
+//! What every registered model owes: swept over the registry, so that a new model is held to it by being registered.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use fm_core::model::Options;
+use fm_core::optim::OptimizerConfig;
+use fm_core::script::{Scorer, export};
+use fm_core::seed::{Stream, seed_torch};
+use fm_core::train::{TrainConfig, Trainer, checkpoint, evaluate, predict};
+use fm_core::{
+    Encoder, Features, Field, FieldKind, Label, Model, ModelEntry, Schema, Side, Task, TensorRows, Weighting,
+};
+use fm_models::MODELS;
+use tch::nn::VarStore;
+use tch::{Device, Kind, Tensor, no_grad};
+
+/// The device under test: `FM_TEST_DEVICE`, or the CPU.
+fn device() -> Device {
+    let name = std::env::var("FM_TEST_DEVICE").unwrap_or("cpu".into());
+    name.parse::<fm_core::device::DeviceChoice>().unwrap().resolve().unwrap()
+}
+
+/// libtorch has one generator for the whole process: tests that compare random numbers take turns.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn schema(task: Task) -> Schema {
+    let field = |name: &str, kind, side, n: usize| Field {
+        name: name.into(),
+        kind,
+        side,
+        vocabulary: (0..n).map(|value| value.to_string()).collect(),
+    };
+    let tags = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Sqrt };
+    let fields = vec![
+        field("user", FieldKind::Categorical, Side::User, 12),
+        field("item", FieldKind::Categorical, Side::Item, 9),
+        field("tags", tags, Side::Item, 5),
+        field("age", FieldKind::Numeric { mean: 30.0, std: 10.0 }, Side::User, 0),
+    ];
+    let label = match task {
+        Task::Regression => Label { column: "rating".into(), task, min: 1.0, max: 5.0, mean: 3.5 },
+        Task::Binary { .. } => Label { column: "click".into(), task, min: 0.0, max: 1.0, mean: 0.5 },
+    };
+    Schema::new(label, fields).unwrap()
+}
+
+/// `n` rows that show every kind of field, with known, unknown, missing and padded values.
+fn features(schema: &Schema, n: usize) -> Features {
+    let encoder = Encoder::new(schema);
+    let slots = schema.num_slots();
+    let (mut ids, mut values) = (vec![0i32; n * slots], vec![0f32; n * slots]);
+    for row in 0..n {
+        let raw = [
+            Some((row % 13).to_string()),
+            Some((row * 5 % 10).to_string()),
+            (row % 4 > 0).then(|| ["0", "1|4", "2|9|3", "4|4|0"][row % 4].to_owned()),
+            (row % 5 > 0).then(|| (20 + row % 30).to_string()),
+        ];
+        for (field, raw) in raw.iter().enumerate() {
+            let at = schema.slots(field);
+            let at = row * slots + at.start..row * slots + at.end;
+            encoder.encode(field, raw.as_deref(), &mut ids[at.clone()], &mut values[at]);
+        }
+    }
+    let ids: Vec<i64> = ids.into_iter().map(i64::from).collect();
+    let shape = [n as i64, slots as i64];
+    let tensors = (Tensor::from_slice(&ids).view(shape), Tensor::from_slice(&values).view(shape));
+    Features::new(schema, tensors.0.to_device(device()), tensors.1.to_device(device())).unwrap()
+}
+
+fn rows(schema: &Schema, n: usize, label: impl Fn(usize) -> f32) -> TensorRows {
+    let Features { ids, values } = features(schema, n);
+    let labels: Vec<f32> = (0..n).map(label).collect();
+    TensorRows::new(schema, ids, values, Tensor::from_slice(&labels)).unwrap()
+}
+
+fn build(entry: &ModelEntry, schema: &Schema, seed: u64, device: Device) -> (VarStore, Box<dyn Model>) {
+    seed_torch(seed, Stream::Parameters);
+    let store = VarStore::new(device);
+    let model = entry.build(&Options::new(), &store.root(), schema).unwrap();
+    (store, model)
+}
+
+fn config(epochs: usize, lr: f64) -> TrainConfig {
+    TrainConfig { epochs, batch_size: 16, lr, l2: 0.0, patience: 0, seed: 3, optimizer: OptimizerConfig::default() }
+}
+
+fn parameters(store: &VarStore) -> BTreeMap<String, Vec<f32>> {
+    let flat = |tensor: Tensor| Vec::try_from(tensor.detach().to_device(Device::Cpu).flatten(0, -1)).unwrap();
+    store.variables().into_iter().map(|(name, tensor)| (name, flat(tensor))).collect()
+}
+
+/// Moves every parameter off its first value, so that no part of a model is silent.
+fn disturb(store: &VarStore) {
+    tch::manual_seed(11);
+    no_grad(|| {
+        for mut tensor in store.trainable_variables() {
+            let noise = tensor.randn_like() * 0.1;
+            let _ = tensor.g_add_(&noise);
+        }
+    });
+}
+
+#[test]
+fn logits_have_one_number_a_row_also_for_no_row() {
+    let _turn = alone();
+    let schema = schema(Task::Regression);
+    for entry in MODELS {
+        let (_, model) = build(entry, &schema, 1, device());
+        for n in [0, 1, 7] {
+            for train in [false, true] {
+                let logits = model.logits(&features(&schema, n), train).unwrap();
+                assert_eq!((logits.size(), logits.kind()), (vec![n as i64], Kind::Float), "{}", entry.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_gradient_reaches_every_parameter() {
+    let _turn = alone();
+    let schema = schema(Task::Regression);
+    for entry in MODELS {
+        let (store, model) = build(entry, &schema, 1, device());
+        disturb(&store);
+        model.logits(&features(&schema, 64), true).unwrap().square().mean(Kind::Float).backward();
+        for (name, tensor) in store.variables() {
+            let gradient = tensor.grad();
+            assert!(
+                gradient.defined() && gradient.to_dense(None, false).abs().sum(Kind::Float).double_value(&[]) > 0.0,
+                "{} {name}",
+                entry.name
+            );
+        }
+    }
+}
+
+#[test]
+fn padding_changes_no_score() {
+    let _turn = alone();
+    let schema = schema(Task::Regression);
+    for entry in MODELS {
+        let (store, model) = build(entry, &schema, 1, device());
+        disturb(&store);
+        let Features { ids, values } = features(&schema, 32);
+        let padded = values.eq(0.0);
+        assert!(padded.any().int64_value(&[]) == 1);
+        let slot_of_tags = schema.slots(2).start as i64;
+        let other = ids.where_self(
+            &padded.logical_not(),
+            &(ids.select(1, slot_of_tags).unsqueeze(1).ones_like() * schema.ids(2).start + 1),
+        );
+        let score = |ids: Tensor| {
+            let features = Features::new(&schema, ids, values.shallow_clone()).unwrap();
+            no_grad(|| model.logits(&features, false)).unwrap()
+        };
+        assert!(score(ids).equal(&score(other)), "{}", entry.name);
+    }
+}
+
+#[test]
+fn it_overfits_a_few_rows() {
+    let _turn = alone();
+    let schema = schema(Task::Binary { threshold: 1.0 });
+    let few = rows(&schema, 12, |row| f32::from(row * 7 % 12 < 6));
+    for entry in MODELS {
+        let (store, model) = build(entry, &schema, 1, device());
+        let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config(300, 0.02)).unwrap();
+        trainer.fit(&few, &few, &mut (), &AtomicBool::new(false)).unwrap();
+        let auc = evaluate(model.as_ref(), schema.label(), &few, device()).unwrap()["auc"];
+        assert!(auc > 0.99, "{} reaches {auc}", entry.name);
+    }
+}
+
+#[test]
+fn the_same_seed_trains_the_same_weights_and_another_does_not() {
+    let _turn = alone();
+    let schema = schema(Task::Regression);
+    let train = rows(&schema, 100, |row| 1.0 + (row * row % 5) as f32);
+    for entry in MODELS {
+        let trained = |seed: u64| {
+            let (store, model) = build(entry, &schema, seed, Device::Cpu);
+            let config = TrainConfig { seed, ..config(2, 0.01) };
+            let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config).unwrap();
+            trainer.fit(&train, &train, &mut (), &AtomicBool::new(false)).unwrap();
+            parameters(&store)
+        };
+        assert!(trained(1) == trained(1), "{}", entry.name);
+        assert!(trained(1) != trained(2), "{}", entry.name);
+    }
+}
+
+#[test]
+fn a_checkpoint_restores_weights_and_training_exactly() {
+    let _turn = alone();
+    let schema = schema(Task::Regression);
+    let train = rows(&schema, 100, |row| 1.0 + (row * row % 5) as f32);
+    let never = AtomicBool::new(false);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("last.safetensors");
+    for entry in MODELS {
+        let (store, model) = build(entry, &schema, 1, Device::Cpu);
+        let mut whole = Trainer::new(model.as_ref(), &store, schema.label(), config(4, 0.01)).unwrap();
+        whole.fit(&train, &train, &mut (), &never).unwrap();
+        let expected = parameters(&store);
+
+        let (store, model) = build(entry, &schema, 1, Device::Cpu);
+        let mut half = Trainer::new(model.as_ref(), &store, schema.label(), config(2, 0.01)).unwrap();
+        half.fit(&train, &train, &mut (), &never).unwrap();
+        checkpoint::save(&file, &store, Some(&half.optimizer), &half.state).unwrap();
+
+        let (store, model) = build(entry, &schema, 99, Device::Cpu);
+        let mut rest = Trainer::new(model.as_ref(), &store, schema.label(), config(4, 0.01)).unwrap();
+        rest.state = checkpoint::load(&file, &store, Some(&mut rest.optimizer)).unwrap();
+        rest.fit(&train, &train, &mut (), &never).unwrap();
+        assert!(parameters(&store) == expected, "{}", entry.name);
+    }
+}
+
+#[test]
+fn the_exported_file_scores_as_the_model_at_any_batch_size() {
+    let _turn = alone();
+    let folder = tempfile::tempdir().unwrap();
+    for task in [Task::Regression, Task::Binary { threshold: 1.0 }] {
+        let schema = schema(task);
+        for entry in MODELS {
+            let (store, model) = build(entry, &schema, 1, Device::Cpu);
+            disturb(&store);
+            let file = folder.path().join(format!("{}.pt", entry.name));
+            export(&file, model.as_ref(), &store, &schema, &[("settings.toml", "epochs = 1")]).unwrap();
+            let scorer = Scorer::load(&file, Device::Cpu).unwrap();
+            assert_eq!(scorer.schema(), &schema);
+            assert_eq!(scorer.extra_file("settings.toml").unwrap(), "epochs = 1");
+            for n in [0, 1, 2, 7, 4096] {
+                let Features { ids, values } = features(&schema, n);
+                let features = Features { ids: ids.to_device(Device::Cpu), values: values.to_device(Device::Cpu) };
+                let eager = no_grad(|| model.logits(&features, false)).unwrap();
+                assert!(scorer.logits(&features).unwrap().allclose(&eager, 0.0, 1e-6, false), "{} B={n}", entry.name);
+            }
+            let mut named: Vec<String> = tch::CModule::load(&file)
+                .and_then(|module| module.named_parameters())
+                .unwrap()
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect();
+            named.sort();
+            assert_eq!(named, parameters(&store).into_keys().collect::<Vec<_>>(), "{}", entry.name);
+        }
+    }
+}
+
+#[test]
+fn a_model_that_fails_or_panics_leaves_the_tracer_closed_and_no_file() {
+    let _turn = alone();
+    struct Failing(Tensor, bool);
+    impl Model for Failing {
+        fn logits(&self, _: &Features, _: bool) -> fm_core::Result<Tensor> {
+            if self.1 {
+                panic!("on purpose")
+            }
+            Err(fm_core::Error::Setting("on purpose".into()))
+        }
+        fn bias(&self) -> &Tensor {
+            &self.0
+        }
+        fn layers(&self) -> Vec<fm_core::model::Layer> {
+            vec![]
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.pt");
+    let schema = schema(Task::Regression);
+    for panics in [false, true] {
+        let model = Failing(Tensor::zeros([1], (Kind::Float, Device::Cpu)), panics);
+        export(&file, &model, &VarStore::new(Device::Cpu), &schema, &[]).unwrap_err();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+    let (store, model) = build(&MODELS[0], &schema, 1, Device::Cpu);
+    export(&file, model.as_ref(), &store, &schema, &[]).unwrap();
+}
+
+#[test]
+fn options_are_checked_and_resolved() {
+    let _turn = alone();
+    let schema = schema(Task::Regression);
+    for entry in MODELS {
+        let defaults = entry.resolve(&Options::new()).unwrap();
+        assert_eq!(entry.resolve(&defaults).unwrap(), defaults, "{}", entry.name);
+        let unknown = Options::from_iter([("embeding_dim".to_owned(), 8.into())]);
+        let error = entry.resolve(&unknown).unwrap_err().to_string();
+        assert!(error.contains(entry.name) && error.contains("embeding_dim"), "{error}");
+        if defaults.contains_key("embedding_dim") {
+            let zero = Options::from_iter([("embedding_dim".to_owned(), 0.into())]);
+            let store = VarStore::new(Device::Cpu);
+            let error = entry.build(&zero, &store.root(), &schema).err().unwrap().to_string();
+            assert!(error.contains("embedding_dim is 0"), "{error}");
+        }
+    }
+    let error = fm_models::find("depfm").unwrap_err().to_string();
+    assert_eq!(error, "invalid setting: there is no model `depfm`: did you mean `deepfm`? there are lr, fm, deepfm");
+}
+
+/// An interaction that no single value shows: the label is 1 where the parities of user and item agree. The pairs tested
+/// on are never trained on.
+#[test]
+fn models_with_pairs_learn_a_planted_interaction_on_unseen_pairs() {
+    let _turn = alone();
+    let vocabulary = |n: usize| (0..n).map(|value| value.to_string()).collect();
+    let field = |name: &str, side, n| Field {
+        name: name.into(),
+        kind: FieldKind::Categorical,
+        side,
+        vocabulary: vocabulary(n),
+    };
+    let label = Label { column: "y".into(), task: Task::Binary { threshold: 1.0 }, min: 0.0, max: 1.0, mean: 0.5 };
+    let n = 20i64;
+    let schema = Schema::new(label, vec![field("u", Side::User, 20), field("i", Side::Item, 20)]).unwrap();
+    let part = |is_in: fn(i64) -> bool| {
+        let pairs: Vec<(i64, i64)> =
+            (0..n * n).map(|p| (p / n, p % n)).filter(|(u, i)| is_in((u * 7 + i * 3) % 5)).collect();
+        let ids: Vec<i64> = pairs.iter().flat_map(|(u, i)| [1 + u, n + 2 + i]).collect();
+        let labels: Vec<f32> = pairs.iter().map(|(u, i)| f32::from(u % 2 == i % 2)).collect();
+        let ids = Tensor::from_slice(&ids).view([-1, 2]).to_device(device());
+        let values = ids.ones_like().to_kind(Kind::Float);
+        TensorRows::new(&schema, ids, values, Tensor::from_slice(&labels)).unwrap()
+    };
+    let (train, test) = (part(|fifth| fifth > 0), part(|fifth| fifth == 0));
+    for entry in MODELS {
+        let (store, model) = build(entry, &schema, 1, device());
+        let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config(120, 0.02)).unwrap();
+        trainer.fit(&train, &train, &mut (), &AtomicBool::new(false)).unwrap();
+        let auc = evaluate(model.as_ref(), schema.label(), &test, device()).unwrap()["auc"];
+        if entry.name == "lr" {
+            assert!(auc < 0.7, "a model of single values cannot know, but reaches {auc}");
+        } else {
+            assert!(auc > 0.95, "{} reaches {auc}", entry.name);
+        }
+    }
+}
+
+#[test]
+fn a_value_never_seen_in_training_adds_nothing() {
+    let _turn = alone();
+    let schema = schema(Task::Regression);
+    for entry in MODELS.iter().filter(|entry| ["lr", "fm"].contains(&entry.name)) {
+        let (store, model) = build(entry, &schema, 1, Device::Cpu);
+        let all_unknown: Vec<i64> = (0..schema.num_fields())
+            .flat_map(|f| schema.slots(f).map(move |_| f))
+            .map(|f| schema.ids(f).start)
+            .collect();
+        let ids = Tensor::from_slice(&all_unknown).view([1, -1]);
+        let values = ids.ones_like().to_kind(Kind::Float);
+        let trainer = Trainer::new(model.as_ref(), &store, schema.label(), config(1, 0.1)).unwrap();
+        let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&[3f32])).unwrap();
+        assert_eq!(predict(trainer.model, &rows, Device::Cpu).unwrap(), [3.5], "{}", entry.name);
+    }
+}
