@@ -9,9 +9,10 @@ fn main() {
     println!("cargo:rerun-if-changed=native/script.cpp");
     println!("cargo:rerun-if-changed=build.rs");
     // `torch-sys` passes on the folder that it links to.
-    let lib = PathBuf::from(std::env::var("DEP_TCH_LIBTORCH_LIB").unwrap_or_else(|_| {
-        fail("torch-sys did not say where libtorch is; run `make setup`, or set LIBTORCH")
-    }));
+    let lib = PathBuf::from(
+        std::env::var("DEP_TCH_LIBTORCH_LIB")
+            .unwrap_or_else(|_| fail("torch-sys did not say where libtorch is; run `make setup`, or set LIBTORCH")),
+    );
     let include = match std::env::var_os("LIBTORCH_INCLUDE") {
         Some(dir) => PathBuf::from(dir).join("include"),
         None => lib.parent().unwrap_or(Path::new("/")).join("include"),
@@ -25,6 +26,7 @@ fn main() {
     }
     println!("cargo:libtorch_lib={}", lib.display());
     println!("cargo:rustc-env=FM_LIBTORCH_LIB={}", lib.display());
+    println!("cargo:rustc-env=FM_LIBTORCH_VERSION={found}");
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
     cc::Build::new()
         .cpp(true)

@@ -1,6 +1,7 @@
 //! The device that tensors live on.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Once;
 
@@ -72,6 +73,19 @@ pub fn cuda_devices() -> i64 {
     static LOADED: Once = Once::new();
     LOADED.call_once(bridge::load_cuda_library);
     if tch::Cuda::is_available() { tch::Cuda::device_count() } else { 0 }
+}
+
+/// The libtorch that this library was compiled against: its version, and its folder of libraries at that time.
+pub fn compiled_libtorch() -> (&'static str, &'static str) {
+    (env!("FM_LIBTORCH_VERSION"), env!("FM_LIBTORCH_LIB"))
+}
+
+/// The folder that libtorch was loaded from, where the system tells.
+pub fn loaded_libtorch() -> Option<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let library =
+        maps.lines().filter_map(|line| line.split_whitespace().last()).find(|path| path.contains("/libtorch_cpu."))?;
+    Some(PathBuf::from(library).parent()?.to_owned())
 }
 
 #[cfg(test)]

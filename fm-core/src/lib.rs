@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 pub mod atomic_file;
+pub mod baseline;
 pub mod batch;
 mod bridge;
 pub mod device;

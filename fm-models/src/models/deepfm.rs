@@ -76,7 +76,8 @@ impl ModelConfig for Config {
 impl Model for DeepFm {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
         let embeddings = self.embedding.forward(features, train);
-        let deep = self.dnn.forward_t(&self.pooling.forward(&embeddings).flatten(1, -1), train);
+        let embeddings = self.pooling.forward(&embeddings);
+        let deep = self.dnn.forward_t(&embeddings.flatten(1, -1), train);
         Ok(self.linear.forward(features, train) + FmInteraction.forward(&embeddings) + deep)
     }
 

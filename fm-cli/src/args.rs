@@ -1,0 +1,323 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use fm_core::device::DeviceChoice;
+use fm_core::optim::OptimizerConfig;
+use fm_data::source::TaskName;
+
+/// Factorization machines for recommendation and click-through prediction.
+///
+/// Data goes to standard output, everything else to standard error.
+#[derive(Debug, Parser)]
+#[command(name = "fm", version, max_term_width = 100)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+    /// Say nothing but errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more; with errors, what lies behind them
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Fetch and look at data sets
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// List the models
+    Models(Models),
+    /// Show a model's layers, shapes and parameter counts
+    Summary(Summary),
+    /// Train a model
+    Train(Box<Train>),
+    /// Measure a trained model
+    Evaluate(Evaluate),
+    /// Score the rows of a table
+    Predict(Predict),
+    /// List the items that a user would like most
+    Recommend(Recommend),
+    /// Write a trained model as one TorchScript file
+    Export(Export),
+    /// Show versions, devices and folders, and what to mend
+    Doctor(Doctor),
+    /// Print a completion script for a shell
+    Completions(Completions),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// Fetch a MovieLens release from GroupLens
+    Download(Download),
+    /// Show fields, cardinalities, coverage, sparsity and labels
+    Inspect(Inspect),
+}
+
+/// Where data sets lie.
+#[derive(Debug, clap::Args)]
+pub struct Folders {
+    /// The folder of data sets; by default the user's data directory [/fm]
+    #[arg(long, value_name = "DIR", env = "FM_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Download {
+    /// ml-100k, ml-1m, ml-10m, ml-20m, ml-25m, ml-32m or ml-latest-small
+    pub name: String,
+    #[command(flatten)]
+    pub folders: Folders,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum TaskArg {
+    /// Predict the label itself
+    Regression,
+    /// Predict whether the label reaches the threshold
+    Binary,
+}
+
+impl From<TaskArg> for TaskName {
+    fn from(task: TaskArg) -> TaskName {
+        match task {
+            TaskArg::Regression => TaskName::Regression,
+            TaskArg::Binary => TaskName::Binary,
+        }
+    }
+}
+
+/// Which rows, fields and split.
+#[derive(Debug, clap::Args)]
+pub struct Data {
+    /// A MovieLens release, a folder that holds one, or a table (.csv, .tsv, .parquet)
+    #[arg(long, value_name = "NAME|DIR|FILE")]
+    pub data: Option<String>,
+    #[command(flatten)]
+    pub selection: Selection,
+}
+
+/// How rows are read and split.
+#[derive(Debug, clap::Args)]
+pub struct Selection {
+    /// A table of training rows, instead of --data and --split
+    #[arg(long, value_name = "FILE")]
+    pub train: Option<PathBuf>,
+    /// A table of validation rows
+    #[arg(long, value_name = "FILE")]
+    pub valid: Option<PathBuf>,
+    /// A table of test rows
+    #[arg(long, value_name = "FILE")]
+    pub test: Option<PathBuf>,
+    /// The declaration of a table's fields (schema.toml)
+    #[arg(long, value_name = "FILE")]
+    pub schema: Option<PathBuf>,
+    /// The fields to use; all by default
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub fields: Option<Vec<String>>,
+    /// What is predicted
+    #[arg(long, value_enum, default_value = "regression")]
+    pub task: TaskArg,
+    /// Labels of at least this are positive, for --task binary [default: 4 for MovieLens]
+    #[arg(long, value_name = "X")]
+    pub threshold: Option<f32>,
+    /// random, leave-last-out, time, fold:u1, kfold:5:0
+    #[arg(long, default_value = "random")]
+    pub split: String,
+    /// The seed of split, first weights, order and dropout
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// MovieLens: how many of the films last liked are a field; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub history: usize,
+    /// MovieLens: values that fewer training rows hold count as unknown
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub min_count: u32,
+    #[command(flatten)]
+    pub folders: Folders,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Inspect {
+    /// A MovieLens release, a folder that holds one, or a table
+    #[arg(value_name = "NAME|DIR|FILE")]
+    pub data: Option<String>,
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Models {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which model, with which options.
+#[derive(Debug, clap::Args)]
+pub struct ModelOptions {
+    /// k, the length of the latent vectors
+    #[arg(long, value_name = "K")]
+    pub embedding_dim: Option<i64>,
+    /// The widths of the hidden layers
+    #[arg(long, value_name = "N,...", value_delimiter = ',')]
+    pub hidden_units: Option<Vec<i64>>,
+    /// The probability that a hidden unit is dropped in training
+    #[arg(long, value_name = "P")]
+    pub dropout: Option<f64>,
+    /// Any other option of the model (see `fm models`)
+    #[arg(long = "model-option", value_name = "NAME=VALUE")]
+    pub others: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Summary {
+    /// A model (see `fm models`)
+    pub model: String,
+    #[command(flatten)]
+    pub data: Data,
+    #[command(flatten)]
+    pub options: ModelOptions,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Train {
+    #[command(flatten)]
+    pub data: Data,
+    /// A model (see `fm models`)
+    #[arg(long, default_value = "deepfm")]
+    pub model: String,
+    #[command(flatten)]
+    pub options: ModelOptions,
+    /// At most so many passes over the training rows
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub epochs: usize,
+    /// The rows of a step
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    pub batch_size: usize,
+    /// The learning rate
+    #[arg(long, value_name = "X", default_value_t = 0.003)]
+    pub lr: f64,
+    /// The L2 penalty on the table rows that a batch looks up
+    #[arg(long, value_name = "X")]
+    pub l2: Option<f64>,
+    /// Stop after so many epochs without a better validation result; 0 never stops early
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub patience: usize,
+    /// sgd, adagrad, rmsprop, adam or adamw, with Keras's defaults
+    #[arg(long, default_value = "adam")]
+    pub optimizer: OptimizerConfig,
+    /// auto, cpu, cuda or cuda:1
+    #[arg(long, default_value_t)]
+    pub device: DeviceChoice,
+    /// The folder of the run [default: runs/MODEL-1]
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+    /// Replace an earlier run in this folder
+    #[arg(long)]
+    pub force: bool,
+    /// Go on with an interrupted run, with its own settings
+    #[arg(long, value_name = "RUN", exclusive = true)]
+    pub resume: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Part {
+    /// The rows that were trained on
+    Train,
+    /// The rows that chose the best epoch
+    Valid,
+    /// The rows kept for the end
+    Test,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Evaluate {
+    /// The folder of a run
+    pub run: PathBuf,
+    /// The rows to measure on
+    #[arg(long, value_enum, default_value = "test")]
+    pub part: Part,
+    /// Also write these rows with their scores (.csv, .parquet)
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// auto, cpu, cuda or cuda:1
+    #[arg(long, default_value_t)]
+    pub device: DeviceChoice,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub folders: Folders,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Predict {
+    /// The folder of a run, or an exported file
+    #[arg(value_name = "RUN|BUNDLE")]
+    pub model: PathBuf,
+    /// A table of rows (.csv, .tsv, .parquet)
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// Where the rows go, with a column `score` (.csv, .tsv, .parquet)
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Take a field whose column is missing as unknown in every row
+    #[arg(long)]
+    pub allow_missing: bool,
+    /// auto, cpu, cuda or cuda:1
+    #[arg(long, default_value_t)]
+    pub device: DeviceChoice,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Recommend {
+    /// The folder of a run, or an exported file
+    #[arg(value_name = "RUN|BUNDLE")]
+    pub model: PathBuf,
+    /// The user's id
+    #[arg(long, value_name = "ID")]
+    pub user: String,
+    /// How many items
+    #[arg(long, value_name = "K", default_value_t = 10)]
+    pub top: usize,
+    /// The data to take users and items from, if it has moved since training
+    #[arg(long, value_name = "NAME|DIR|FILE")]
+    pub data: Option<String>,
+    /// auto, cpu, cuda or cuda:1
+    #[arg(long, default_value_t)]
+    pub device: DeviceChoice,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub folders: Folders,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Export {
+    /// The folder of a run
+    pub run: PathBuf,
+    /// The file to write
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    pub folders: Folders,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Completions {
+    pub shell: clap_complete::Shell,
+}

@@ -1,0 +1,81 @@
+//! `fm doctor`
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use fm_core::device::{compiled_libtorch, cuda_devices, loaded_libtorch};
+use fm_data::movielens::{Release, read};
+
+use super::print;
+use crate::args::Doctor;
+use crate::settings::data_dir;
+
+pub fn run(args: &Doctor) -> Result<()> {
+    let mut advice: Vec<String> = Vec::new();
+    let line = |name: &str, value: String| print(format!("{name:<12} {value}"));
+    line("fm", format!("{}, tch 0.24.0", env!("CARGO_PKG_VERSION")))?;
+    line("program", std::env::current_exe().map_or("unknown".into(), |path| path.display().to_string()))?;
+
+    let (version, built_for) = compiled_libtorch();
+    let loaded = loaded_libtorch();
+    let folder = loaded.as_ref().map_or("unknown folder".to_owned(), |path| path.display().to_string());
+    line("libtorch", format!("{version}, from {folder}"))?;
+    if let Some(loaded) = loaded.filter(|loaded| canonical(loaded) != canonical(&PathBuf::from(built_for))) {
+        advice.push(format!(
+            "libtorch comes from {}, but the program was built with {built_for}: unset LD_LIBRARY_PATH, or build again",
+            loaded.display()
+        ));
+    }
+
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let omp = std::env::var("OMP_NUM_THREADS").map_or(String::new(), |n| format!(", OMP_NUM_THREADS={n}"));
+    line("threads", format!("{} for libtorch, {cores} processors{omp}", tch::get_num_threads()))?;
+    if tch::get_num_threads() as usize > cores {
+        advice.push(format!("libtorch uses more threads than there are processors: set OMP_NUM_THREADS={cores}"));
+    }
+
+    let has_driver = PathBuf::from("/proc/driver/nvidia/version").exists();
+    match cuda_devices() {
+        0 => line("CUDA", format!("none; an NVIDIA driver is {}", if has_driver { "there" } else { "not there" }))?,
+        n => line("CUDA", format!("{n} device{}: cuda:0 is the default", if n == 1 { "" } else { "s" }))?,
+    }
+    if has_driver && cuda_devices() == 0 {
+        advice.push(
+            "there is an NVIDIA driver, but libtorch finds no device: this libtorch may be the CPU build; remove \
+                     .libtorch, run `make setup` and build again, or see `nvidia-smi`"
+                .into(),
+        );
+    }
+
+    let data_dir = data_dir(&args.folders)?;
+    line("data", data_dir.display().to_string())?;
+    let mut any = false;
+    for release in Release::ALL {
+        let folder = data_dir.join(release.name());
+        if folder.is_dir() {
+            any = true;
+            match read(&folder) {
+                Ok(data) => line("", format!("{}: {} ratings", release.name(), data.ratings.height()))?,
+                Err(error) => {
+                    line("", format!("{}: unusable", release.name()))?;
+                    advice.push(format!(
+                        "{error}; remove {} and run `fm data download {}`",
+                        folder.display(),
+                        release.name()
+                    ));
+                }
+            }
+        }
+    }
+    if !any {
+        advice.push("there is no data set yet: run `fm data download ml-100k`".into());
+    }
+    for text in &advice {
+        print(format!("→ {text}"))?;
+    }
+    if advice.is_empty() { print("Nothing to mend.") } else { Ok(()) }
+}
+
+fn canonical(path: &PathBuf) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.clone())
+}

@@ -1,0 +1,44 @@
+//! `fm evaluate`
+
+use anyhow::Result;
+use fm_core::metric::metrics;
+use fm_core::train::RunDir;
+use fm_data::source::Source;
+use fm_data::table::{take_rows, write_table};
+use serde_json::json;
+
+use super::predict::append_scores;
+use super::{print, print_json};
+use crate::args::{Evaluate, Part};
+use crate::predictor::Predictor;
+use crate::progress::during;
+use crate::settings::data_dir;
+
+pub fn run(args: &Evaluate) -> Result<()> {
+    let predictor = Predictor::open_run(&RunDir::open(&args.run)?, args.device)?;
+    let config = &predictor.settings.data;
+    let data_dir = data_dir(&args.folders)?;
+    let source = during("reading data", || Source::open(config, &data_dir))?;
+    let (name, rows) = match args.part {
+        Part::Train => ("train", &source.parts.train),
+        Part::Valid => ("valid", &source.parts.valid),
+        Part::Test => ("test", &source.parts.test),
+    };
+    // The run's own schema: what it does not know is unknown, even if the data has grown since.
+    let dataset = source.encode(&predictor.schema, rows)?;
+    let logits = predictor.logits(&dataset)?;
+    let label = predictor.schema.label();
+    let metrics = metrics(label, &logits, dataset.targets());
+    if let Some(output) = &args.output {
+        let mut table = take_rows(&source.frame, rows)?;
+        let scores: Vec<f32> = logits.iter().map(|&logit| label.prediction(logit)).collect();
+        append_scores(&mut table, &scores)?;
+        write_table(output, &mut table)?;
+        tracing::info!("wrote {}", output.display());
+    }
+    if args.json {
+        return print_json(&json!({ "part": name, "rows": dataset.targets().len(), "metrics": metrics }));
+    }
+    let metrics: String = metrics.iter().map(|(name, value)| format!("  {name} {value:.4}")).collect();
+    print(format!("{name} ({} rows):{metrics}", dataset.targets().len()))
+}

@@ -1,0 +1,27 @@
+//! The subcommands, one file each.
+
+pub mod completions;
+pub mod data;
+pub mod doctor;
+pub mod evaluate;
+pub mod export;
+pub mod models;
+pub mod predict;
+pub mod recommend;
+pub mod summary;
+pub mod train;
+
+use std::io::Write;
+
+use anyhow::Result;
+
+/// Prints data: a line on standard output.
+pub fn print(text: impl std::fmt::Display) -> Result<()> {
+    writeln!(std::io::stdout(), "{text}")?;
+    Ok(())
+}
+
+/// Prints data as JSON.
+pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    print(serde_json::to_string_pretty(value)?)
+}

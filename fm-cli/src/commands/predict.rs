@@ -1,0 +1,33 @@
+//! `fm predict`
+
+use anyhow::{Result, bail};
+use fm_data::{MissingColumns, encode, read_table, write_table};
+use polars::prelude::*;
+
+use crate::args::Predict;
+use crate::predictor::Predictor;
+use crate::progress::during;
+
+/// The column that is added.
+const SCORE: &str = "score";
+
+pub fn run(args: &Predict) -> Result<()> {
+    let predictor = Predictor::open(&args.model, args.device)?;
+    let mut table = read_table(&args.input)?;
+    if table.column(SCORE).is_ok() {
+        bail!("{} already has a column `{SCORE}`: rename it", args.input.display());
+    }
+    let missing = if args.allow_missing { MissingColumns::Unknown } else { MissingColumns::Error };
+    let encoded = encode(&table, &predictor.schema, None, missing)?;
+    let scores = during("scoring", || predictor.scores(encoded))?;
+    append_scores(&mut table, &scores)?;
+    write_table(&args.output, &mut table)?;
+    tracing::info!("scored {} rows to {}", scores.len(), args.output.display());
+    Ok(())
+}
+
+/// Adds the column `score`.
+pub fn append_scores(table: &mut DataFrame, scores: &[f32]) -> Result<()> {
+    table.with_column(Float32Chunked::from_slice(SCORE.into(), scores).into_column())?;
+    Ok(())
+}

@@ -1,0 +1,250 @@
+//! `fm train`
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Result, bail};
+use fm_core::atomic_file::write_atomically;
+use fm_core::baseline::UserItemBias;
+use fm_core::metric::{Metrics, metrics};
+use fm_core::seed::{Stream, seed_torch};
+use fm_core::summary::Summary;
+use fm_core::train::{Ending, EpochRecord, Observer, RunDir, Trainer, checkpoint, evaluate};
+use fm_core::{Error, Rows, Schema};
+use fm_data::{Dataset, Prepared};
+use serde::Serialize;
+use tch::Device;
+use tch::nn::VarStore;
+
+use super::print;
+use crate::args;
+use crate::progress::{EpochProgress, during};
+use crate::settings::{Settings, cache_dir, data_dir};
+
+/// `summary.json`.
+#[derive(Serialize)]
+struct Results {
+    model: String,
+    task: &'static str,
+    best_epoch: usize,
+    epochs: usize,
+    valid: Metrics,
+    test: Metrics,
+    /// The same metrics of predictions that any model must beat.
+    baselines: BTreeMap<&'static str, Metrics>,
+    parameters: i64,
+    seconds: f64,
+    rows: BTreeMap<&'static str, usize>,
+    device: String,
+}
+
+pub fn run(args: &args::Train) -> Result<()> {
+    let device = args.device.resolve()?;
+    if let Some(run) = &args.resume {
+        let run = RunDir::open(run)?;
+        let settings = Settings::load(&run.settings())?;
+        return train(&settings, &run, device, &args.data.selection.folders, true);
+    }
+    let settings = Settings::from_args(args)?;
+    let path = args.run.clone().unwrap_or_else(|| default_run(&settings.model.name));
+    if args.force {
+        remove_run(&path)?;
+    }
+    let run = RunDir::create(&path)?;
+    let result = train(&settings, &run, device, &args.data.selection.folders, false);
+    if result.is_err() && !run.last().exists() {
+        // Nothing was trained: leave nothing behind.
+        let _ = std::fs::remove_dir_all(run.path());
+    }
+    result
+}
+
+fn train(settings: &Settings, run: &RunDir, device: Device, folders: &args::Folders, resume: bool) -> Result<()> {
+    let (data_dir, cache_dir) = (data_dir(folders)?, cache_dir(folders)?);
+    let data = during("reading data", || settings.data.prepare(&data_dir, &cache_dir))?;
+    let schema = &data.schema.clone();
+    if resume {
+        if Schema::load(run.schema())? != *schema {
+            bail!("the data is not what {} was trained on: its vocabularies differ", run.path().display());
+        }
+    } else {
+        schema.save(run.schema())?;
+        let text = settings.to_toml()?;
+        write_atomically(run.settings(), |file| std::io::Write::write_all(file, text.as_bytes()))?;
+    }
+
+    seed_torch(settings.train.seed, Stream::Parameters);
+    let store = VarStore::new(device);
+    let model = settings.model.entry()?.build(&settings.model.options, &store.root(), schema)?;
+    let parameters = Summary::new(&settings.model.name, model.as_ref(), &store).total();
+    tracing::info!(
+        "{}: {parameters} parameters, {} training rows of {} fields, on {device:?}",
+        settings.model.name,
+        data.train.len(),
+        schema.num_fields(),
+    );
+
+    let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), settings.train.clone())?;
+    if resume {
+        trainer.state = checkpoint::load(&run.last(), &store, Some(&mut trainer.optimizer))?;
+        run.truncate(trainer.state.epoch)?;
+        tracing::info!("going on after epoch {}, step {}", trainer.state.epoch, trainer.state.step);
+    } else {
+        checkpoint::save(&run.last(), &store, Some(&trainer.optimizer), &trainer.state)?;
+    }
+
+    let stop = stop_at_ctrl_c()?;
+    let baselines = baselines(&data);
+    let rows = [("train", data.train.len()), ("valid", data.valid.len()), ("test", data.test.len())].into();
+    let Prepared { train, valid, test, .. } = data;
+    let (train, valid) = (on_device(train, schema, device)?, on_device(valid, schema, device)?);
+    let mut observer = Recorder { run, progress: EpochProgress::new() };
+    let ending = trainer.fit(train.as_ref(), valid.as_ref(), &mut observer, &stop);
+    observer.progress.finish();
+    let ending = ending?;
+    if ending == Ending::Interrupted {
+        checkpoint::save(&run.last(), &store, Some(&trainer.optimizer), &trainer.state)?;
+        bail!(
+            "interrupted in epoch {}, step {}: go on with `fm train --resume {}`",
+            trainer.state.epoch + 1,
+            trainer.state.step,
+            run.path().display()
+        );
+    }
+    checkpoint::save(&run.last(), &store, Some(&trainer.optimizer), &trainer.state)?;
+    let state = trainer.state.clone();
+    let best_epoch = state.best.map_or(0, |(epoch, _)| epoch);
+    if run.best().exists() {
+        checkpoint::load(&run.best(), &store, None)?;
+    }
+    let label = schema.label();
+    let results = Results {
+        model: settings.model.name.clone(),
+        task: match settings.data.task {
+            fm_data::source::TaskName::Regression => "regression",
+            fm_data::source::TaskName::Binary => "binary",
+        },
+        best_epoch,
+        epochs: state.epoch,
+        valid: evaluate(model.as_ref(), label, valid.as_ref(), device)?,
+        test: evaluate(model.as_ref(), label, &test, device)?,
+        baselines,
+        parameters,
+        seconds: state.seconds,
+        rows,
+        device: format!("{device:?}"),
+    };
+    run.save_summary(&results)?;
+    print_results(&results, run)
+}
+
+/// All rows as tensors on the GPU; on the CPU, batches are gathered from the file.
+fn on_device(rows: Dataset, schema: &Schema, device: Device) -> Result<Box<dyn Rows>> {
+    Ok(match device {
+        Device::Cpu => Box::new(rows),
+        device => Box::new(rows.to_tensor_rows(schema, device)?),
+    })
+}
+
+/// Writes down what happens: checkpoints, metrics, progress.
+struct Recorder<'a> {
+    run: &'a RunDir,
+    progress: EpochProgress,
+}
+
+impl Observer for Recorder<'_> {
+    fn step(&mut self, epoch: usize, step: usize, steps: usize, loss: f64) {
+        self.progress.step(epoch, step, steps, loss);
+    }
+
+    fn epoch(&mut self, record: &EpochRecord, trainer: &Trainer<'_>) -> fm_core::Result<()> {
+        if record.best {
+            checkpoint::save(&self.run.best(), trainer.store, None, &trainer.state)?;
+        }
+        checkpoint::save(&self.run.last(), trainer.store, Some(&trainer.optimizer), &trainer.state)?;
+        self.run.append(record)?;
+        self.progress.epoch(record);
+        Ok(())
+    }
+}
+
+/// A flag that Ctrl-C raises. A second Ctrl-C ends the program at once.
+fn stop_at_ctrl_c() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let raised = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if raised.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })?;
+    Ok(stop)
+}
+
+/// Test metrics of the mean label and, where user and item are known, of their biases.
+fn baselines(data: &Prepared) -> BTreeMap<&'static str, Metrics> {
+    let label = data.schema.label();
+    let mut baselines = BTreeMap::new();
+    let targets = data.test.targets();
+    if targets.is_empty() {
+        return baselines;
+    }
+    baselines.insert("mean", metrics(label, &vec![label.prior_logit(); targets.len()], targets));
+    let slot = |role: Option<&str>| Some(data.schema.slots(data.schema.field_index(role?)?).start);
+    if let (Some(user), Some(item)) = (slot(data.schema.user()), slot(data.schema.item())) {
+        let unknown = data.schema.unknown_ids();
+        // Values outside the vocabulary share an id, but no taste.
+        let known = |id: i32| if unknown.contains(&i64::from(id)) { -1 } else { id };
+        let ids = |rows: &Dataset, slot| rows.ids_of_slot(slot).map(known).collect::<Vec<i32>>();
+        let fitted = UserItemBias::fit(&ids(&data.train, user), &ids(&data.train, item), data.train.targets());
+        let (users, items) = (ids(&data.test, user), ids(&data.test, item));
+        let logits: Vec<f32> = users.iter().zip(&items).map(|(&u, &i)| fitted.logit(label, u, i)).collect();
+        baselines.insert("user and item bias", metrics(label, &logits, targets));
+    }
+    baselines
+}
+
+fn print_results(results: &Results, run: &RunDir) -> Result<()> {
+    let names: Vec<&String> =
+        results.test.keys().chain(results.valid.keys()).collect::<BTreeSet<_>>().into_iter().collect();
+    let header: String = names.iter().map(|name| format!("{name:>10}")).collect();
+    print(format!("{:<28}{header}", ""))?;
+    let line = |name: &str, metrics: &Metrics| {
+        let cells = names.iter().map(|name| metrics.get(*name).map_or("-".to_owned(), |value| format!("{value:.4}")));
+        print(format!("{name:<28}{}", cells.map(|cell| format!("{cell:>10}")).collect::<String>()))
+    };
+    line(&format!("{}, validation", results.model), &results.valid)?;
+    line(&format!("{}, test", results.model), &results.test)?;
+    for (name, metrics) in &results.baselines {
+        line(&format!("{name}, test"), metrics)?;
+    }
+    tracing::info!(
+        "best epoch {} of {}, {} parameters, {:.1} s; the run is in {}",
+        results.best_epoch,
+        results.epochs,
+        results.parameters,
+        results.seconds,
+        run.path().display()
+    );
+    Ok(())
+}
+
+/// runs/MODEL-1, or the first number that is free.
+fn default_run(model: &str) -> PathBuf {
+    let numbered = |number: usize| Path::new("runs").join(format!("{model}-{number}"));
+    (1..).map(numbered).find(|path| !path.exists()).unwrap_or_else(|| numbered(0))
+}
+
+/// Removes an earlier run, but nothing that does not look like one.
+fn remove_run(path: &Path) -> Result<()> {
+    let is_empty = std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    if !path.exists() || is_empty {
+        return Ok(());
+    }
+    RunDir::open(path).map_err(|_| {
+        anyhow::anyhow!("{} is not a run: --force does not replace it; choose another --run", path.display())
+    })?;
+    std::fs::remove_dir_all(path).map_err(Error::io("replace", path))?;
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! A trained model to score with: a run's best checkpoint, or an exported file.
+
+use std::path::Path;
+
+use anyhow::Result;
+use fm_core::device::DeviceChoice;
+use fm_core::script::Scorer;
+use fm_core::train::{RunDir, checkpoint, predict};
+use fm_core::{Error, Features, Model, Rows, Schema};
+use fm_data::{Dataset, Encoded};
+use tch::nn::VarStore;
+use tch::{Device, Tensor};
+
+use crate::settings::Settings;
+
+/// A model, its schema and the settings that it was trained with.
+pub struct Predictor {
+    pub settings: Settings,
+    pub schema: Schema,
+    pub model: Box<dyn Model>,
+    /// Holds the parameters; empty for an exported file.
+    pub store: VarStore,
+    device: Device,
+}
+
+impl Predictor {
+    /// Opens a run's folder, or an exported file.
+    pub fn open(path: &Path, device: DeviceChoice) -> Result<Predictor> {
+        if path.is_dir() {
+            Predictor::open_run(&RunDir::open(path)?, device)
+        } else {
+            Predictor::open_bundle(path, device)
+        }
+    }
+
+    /// Opens the best checkpoint of a run; the last one if no epoch was finished.
+    pub fn open_run(run: &RunDir, device: DeviceChoice) -> Result<Predictor> {
+        let settings = Settings::load(&run.settings())?;
+        let schema = Schema::load(run.schema())?;
+        let device = device.resolve()?;
+        let store = VarStore::new(device);
+        let model = settings.model.entry()?.build(&settings.model.options, &store.root(), &schema)?;
+        let file = if run.best().exists() { run.best() } else { run.last() };
+        checkpoint::load(&file, &store, None)?;
+        Ok(Predictor { settings, schema, model, store, device })
+    }
+
+    fn open_bundle(path: &Path, device: DeviceChoice) -> Result<Predictor> {
+        let device = device.resolve()?;
+        let scorer = Scorer::load(path, device)?;
+        let settings = Settings::parse(&scorer.extra_file("settings.toml")?)
+            .map_err(|error| Error::format("exported model", path, format!("its settings.toml: {error}")))?;
+        let schema = scorer.schema().clone();
+        Ok(Predictor { settings, schema, model: Box::new(Exported(scorer)), store: VarStore::new(device), device })
+    }
+
+    /// The prediction of each encoded row, in their order: a probability, or a label within its range.
+    pub fn scores(&self, rows: Encoded) -> Result<Vec<f32>> {
+        let label = self.schema.label();
+        let unlabelled = vec![0.0; rows.num_rows];
+        Ok(self
+            .logits(&Dataset::new(&self.schema, rows, unlabelled)?)?
+            .into_iter()
+            .map(|logit| label.prediction(logit))
+            .collect())
+    }
+
+    /// The logit of each row.
+    pub fn logits(&self, rows: &dyn Rows) -> Result<Vec<f32>> {
+        Ok(predict(self.model.as_ref(), rows, self.device)?)
+    }
+}
+
+/// An exported file in the place of a model that was built here.
+struct Exported(Scorer);
+
+impl Model for Exported {
+    fn logits(&self, features: &Features, _train: bool) -> fm_core::Result<Tensor> {
+        self.0.logits(features)
+    }
+
+    fn bias(&self) -> &Tensor {
+        unreachable!("an exported model is not trained")
+    }
+
+    fn layers(&self) -> Vec<fm_core::model::Layer> {
+        vec![]
+    }
+}

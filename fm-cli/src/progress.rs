@@ -1,0 +1,85 @@
+//! Progress on a terminal, log lines elsewhere.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use fm_core::train::EpochRecord;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Whether a bar would be seen.
+fn is_watched(quiet: bool) -> bool {
+    !quiet && std::io::stderr().is_terminal()
+}
+
+/// Whether INFO is off, as with `--quiet`.
+fn is_quiet() -> bool {
+    !tracing::enabled!(tracing::Level::INFO)
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
+}
+
+/// A bar for an epoch, and a line when it is done.
+pub struct EpochProgress {
+    bar: ProgressBar,
+}
+
+impl EpochProgress {
+    pub fn new() -> EpochProgress {
+        let bar = if is_watched(is_quiet()) { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        bar.set_style(style("{prefix:>9} {bar:30.cyan/dim} {pos}/{len} steps, {msg}, {eta} left"));
+        EpochProgress { bar }
+    }
+
+    pub fn step(&self, epoch: usize, step: usize, steps: usize, loss: f64) {
+        if step == 1 || self.bar.length() != Some(steps as u64) {
+            self.bar.reset();
+            self.bar.set_length(steps as u64);
+            self.bar.set_prefix(format!("epoch {epoch}"));
+        }
+        self.bar.set_position(step as u64);
+        self.bar.set_message(format!("loss {loss:.4}"));
+    }
+
+    pub fn epoch(&self, record: &EpochRecord) {
+        let metrics: String = record.valid.iter().map(|(name, value)| format!("  {name} {value:.4}")).collect();
+        let mark = if record.best { " *" } else { "" };
+        let line = format!(
+            "epoch {:>3}  loss {:.4}{metrics}  {:.0} rows/s{mark}",
+            record.epoch, record.train_loss, record.rows_per_second
+        );
+        self.line(&line);
+    }
+
+    /// A line above the bar.
+    pub fn line(&self, line: &str) {
+        if self.bar.is_hidden() {
+            tracing::info!("{line}");
+        } else {
+            self.bar.println(line);
+        }
+    }
+
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// A bar of bytes.
+pub fn bytes() -> ProgressBar {
+    let bar = if is_watched(is_quiet()) { ProgressBar::new(0) } else { ProgressBar::hidden() };
+    bar.set_style(style("{bar:40.cyan/dim} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left"));
+    bar
+}
+
+/// Runs something that takes a while, with a sign of life.
+pub fn during<T>(what: &'static str, work: impl FnOnce() -> T) -> T {
+    let spinner = if is_watched(is_quiet()) { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    spinner.set_style(style("{spinner} {msg} {elapsed}"));
+    spinner.set_message(what);
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    let result = work();
+    spinner.finish_and_clear();
+    result
+}

@@ -1,0 +1,89 @@
+//! What a model must beat: predictions that know the mean, or how a user and an item differ from it.
+
+use crate::schema::{Label, Task};
+
+/// μ + b_u + b_i: the mean label and the regularised deviations of the user and of the item.
+///
+/// Source: Koren, Factor in the neighbors: scalable and accurate collaborative filtering, TKDD 2010, section 2.1,
+/// <https://doi.org/10.1145/1644873.1644874>; fitted by alternating least squares with Surprise's constants.
+#[derive(Clone, Debug)]
+pub struct UserItemBias {
+    mean: f64,
+    users: Vec<f64>,
+    items: Vec<f64>,
+}
+
+/// Pulls a user's deviation to 0, as so many more ratings at the mean would.
+const SHRINK_USER: f64 = 15.0;
+/// Pulls an item's deviation to 0.
+const SHRINK_ITEM: f64 = 10.0;
+const ROUNDS: usize = 10;
+
+impl UserItemBias {
+    /// Fits rows of (user id, item id, label). Negative ids, and ids not seen here, have no deviation.
+    pub fn fit(users: &[i32], items: &[i32], labels: &[f32]) -> UserItemBias {
+        let size = |ids: &[i32]| ids.iter().max().map_or(0, |&max| max.max(-1) as usize + 1);
+        let mean = labels.iter().map(|&y| f64::from(y)).sum::<f64>() / labels.len().max(1) as f64;
+        let mut fitted = UserItemBias { mean, users: vec![0.0; size(users)], items: vec![0.0; size(items)] };
+        for _ in 0..ROUNDS {
+            fitted.items = deviations(items, fitted.items.len(), SHRINK_ITEM, |row| {
+                f64::from(labels[row]) - mean - at(&fitted.users, users[row])
+            });
+            fitted.users = deviations(users, fitted.users.len(), SHRINK_USER, |row| {
+                f64::from(labels[row]) - mean - at(&fitted.items, items[row])
+            });
+        }
+        fitted
+    }
+
+    /// The prediction as a logit of the task, which [`crate::metric::metrics`] takes.
+    pub fn logit(&self, label: &Label, user: i32, item: i32) -> f32 {
+        let prediction = self.mean + at(&self.users, user) + at(&self.items, item);
+        match label.task {
+            Task::Regression => prediction as f32,
+            Task::Binary { .. } => {
+                let p = prediction.clamp(0.01, 0.99);
+                (p / (1.0 - p)).ln() as f32
+            }
+        }
+    }
+}
+
+fn at(deviations: &[f64], id: i32) -> f64 {
+    usize::try_from(id).ok().and_then(|id| deviations.get(id)).copied().unwrap_or(0.0)
+}
+
+/// Σ residual / (shrink + n), for each id.
+fn deviations(ids: &[i32], size: usize, shrink: f64, residual: impl Fn(usize) -> f64) -> Vec<f64> {
+    let mut sums = vec![(0.0, 0.0); size];
+    for (row, &id) in ids.iter().enumerate() {
+        if let Some(sum) = usize::try_from(id).ok().and_then(|id| sums.get_mut(id)) {
+            sum.0 += residual(row);
+            sum.1 += 1.0;
+        }
+    }
+    sums.into_iter().map(|(sum, n)| sum / (shrink + n)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generous_user_and_a_good_film_add_up_and_strangers_get_the_mean() {
+        let label = Label { column: "r".into(), task: Task::Regression, min: 1.0, max: 5.0, mean: 3.0 };
+        let (mut users, mut items, mut ratings) = (vec![], vec![], vec![]);
+        for user in 0..50 {
+            for item in 0..50 {
+                users.push(user);
+                items.push(item);
+                ratings.push(3.0 + f32::from(user % 2 == 0) + f32::from(item % 2 == 0) - 1.0);
+            }
+        }
+        let fitted = UserItemBias::fit(&users, &items, &ratings);
+        let shrunk = 0.5 * 50.0 / 65.0 + 0.5 * 50.0 / 60.0;
+        assert!((f64::from(fitted.logit(&label, 0, 0)) - 3.0 - shrunk).abs() < 0.05);
+        assert!(fitted.logit(&label, 0, 0) > fitted.logit(&label, 1, 0));
+        assert_eq!(fitted.logit(&label, -1, 99), 3.0);
+    }
+}

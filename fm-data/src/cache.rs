@@ -1,0 +1,260 @@
+//! Encoded data kept between runs: the same files, declaration, split and seed are encoded once.
+//!
+//! An entry is a folder `CACHE/KEY/` of `schema.json`, `train.rows`, `valid.rows` and `test.rows`. It is built beside
+//! its place and renamed into it, so that what stands there is whole, however many processes build it at once.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::UNIX_EPOCH;
+
+use fm_core::Schema;
+use md5::{Digest, Md5};
+use serde::Serialize;
+
+use crate::dataset::{Dataset, FORMAT};
+use crate::error::{Error, Result};
+
+/// Everything that decides what the encoded data are.
+#[derive(Clone, Copy, Debug)]
+pub struct CacheKey<'a, S> {
+    /// The files that are read. Their places, lengths and times of change count.
+    pub inputs: &'a [PathBuf],
+    /// What is made of them: fields, split, seed, task.
+    pub settings: &'a S,
+}
+
+impl<S: Serialize> CacheKey<'_, S> {
+    /// The name of the entry: 32 hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if an input is not there.
+    pub fn digest(&self) -> Result<String> {
+        let version = (FORMAT, fm_core::schema::SCHEMA_FORMAT, env!("CARGO_PKG_VERSION"));
+        let inputs = self.inputs.iter().map(|path| identity(path)).collect::<Result<Vec<_>>>()?;
+        let json = serde_json::to_vec(&(version, inputs, self.settings))
+            .map_err(|error| Error::Spec(format!("the settings of the data cannot be written as JSON: {error}")))?;
+        Ok(Md5::digest(json).iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+/// The place, length and time of change of a file: what tells that it is still the same.
+fn identity(path: &Path) -> Result<(PathBuf, u64, u128)> {
+    let whole = std::fs::canonicalize(path).map_err(Error::io("read", path))?;
+    let metadata = std::fs::metadata(&whole).map_err(Error::io("read", path))?;
+    let changed = metadata.modified().map_err(Error::io("read", path))?;
+    Ok((whole, metadata.len(), changed.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()))
+}
+
+/// Encoded data, ready to train on.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What the ids mean.
+    pub schema: Schema,
+    /// The rows that are learnt from.
+    pub train: Dataset,
+    /// The rows that the best epoch is chosen by.
+    pub valid: Dataset,
+    /// The rows that are looked at once, at the end.
+    pub test: Dataset,
+}
+
+impl Prepared {
+    fn open(folder: &Path) -> fm_core::Result<Prepared> {
+        let schema = Schema::load(folder.join("schema.json"))?;
+        let rows = |part: &str| Dataset::open(folder.join(part).with_extension("rows"), &schema);
+        let (train, valid, test) = (rows("train")?, rows("valid")?, rows("test")?);
+        Ok(Prepared { schema, train, valid, test })
+    }
+
+    fn save(&self, folder: &Path) -> fm_core::Result<()> {
+        self.schema.save(folder.join("schema.json"))?;
+        for (part, rows) in [("train", &self.train), ("valid", &self.valid), ("test", &self.test)] {
+            rows.save(folder.join(part).with_extension("rows"), &self.schema)?;
+        }
+        Ok(())
+    }
+}
+
+/// Opens the cache's entry for `key`, or builds it where it is missing or damaged.
+///
+/// # Errors
+/// What `build` returns; [`Error::Io`] or [`fm_core::Error::Io`] if the cache cannot be written.
+pub fn prepare(
+    key: &CacheKey<'_, impl Serialize>,
+    cache: impl AsRef<Path>,
+    build: impl FnOnce() -> Result<Prepared>,
+) -> Result<Prepared> {
+    let cache = cache.as_ref();
+    let entry = cache.join(key.digest()?);
+    match Prepared::open(&entry) {
+        Ok(prepared) => return Ok(prepared),
+        Err(error) if entry.exists() => tracing::warn!("the cache entry is damaged and is built again: {error}"),
+        Err(_) => {}
+    }
+    let built = build()?;
+    std::fs::create_dir_all(cache).map_err(Error::io("create", cache))?;
+    let beside = Temporary::new(&entry)?;
+    built.save(&beside.0)?;
+    drop(built);
+    // Opened before it moves: whatever another process does to the entry, what is mapped stays.
+    let prepared = Prepared::open(&beside.0)?;
+    if std::fs::rename(&beside.0, &entry).is_err() {
+        // An entry is there: a damaged one, or a good one that another process has just built. Either gives way.
+        let old = Temporary::new(&entry)?;
+        let _ = std::fs::rename(&entry, old.0.join("old"));
+        // If a third process was quicker, its entry serves as well as ours.
+        let _ = std::fs::rename(&beside.0, &entry);
+    }
+    Ok(prepared)
+}
+
+/// A folder of this call's own, removed at its end.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(beside: &Path) -> Result<Temporary> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = beside.with_extension(format!("{}.{number}.partial", std::process::id()));
+        // One of this name is left from a process that died.
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir(&folder).map_err(Error::io("create", &folder))?;
+        Ok(Temporary(folder))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // Best effort; once renamed, there is nothing left.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use fm_core::{Rows, Side, Task};
+    use polars::prelude::*;
+
+    use super::*;
+    use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
+
+    const TASK: Task = Task::Regression;
+
+    struct Setup {
+        folder: tempfile::TempDir,
+        inputs: Vec<PathBuf>,
+        spec: TableSpec,
+        builds: Cell<u32>,
+    }
+
+    impl Setup {
+        fn new() -> Setup {
+            let folder = tempfile::tempdir().unwrap();
+            let input = folder.path().join("t.csv");
+            std::fs::write(&input, "a,y\nx,1\n").unwrap();
+            let fields = vec![FieldSpec::new("a", FieldSpecKind::Categorical, Side::User)];
+            let spec = TableSpec { label: "y".into(), timestamp: None, user: None, item: None, title: None, fields };
+            Setup { folder, inputs: vec![input], spec, builds: Cell::new(0) }
+        }
+
+        fn key(&self) -> CacheKey<'_, TableSpec> {
+            CacheKey { inputs: &self.inputs, settings: &self.spec }
+        }
+
+        fn cache(&self) -> PathBuf {
+            self.folder.path().join("cache")
+        }
+
+        fn build(&self) -> Result<Prepared> {
+            self.builds.set(self.builds.get() + 1);
+            built(&self.spec)
+        }
+
+        fn prepare(&self) -> Prepared {
+            prepare(&self.key(), self.cache(), || self.build()).unwrap()
+        }
+
+        fn entries(&self) -> Vec<PathBuf> {
+            std::fs::read_dir(self.cache()).unwrap().map(|entry| entry.unwrap().path()).collect()
+        }
+    }
+
+    fn built(spec: &TableSpec) -> Result<Prepared> {
+        let table = df!("a" => ["x", "y", "z"], "y" => [1f32, 2.0, 3.0]).unwrap();
+        let labels = [1.0, 2.0, 3.0];
+        let schema = crate::fit::fit(&table, spec, &labels, &[0], TASK)?;
+        let part = |row| Dataset::encode(&table, &schema, &labels, &[row]);
+        Ok(Prepared { train: part(0)?, valid: part(1)?, test: part(2)?, schema: schema.clone() })
+    }
+
+    #[test]
+    fn what_is_there_is_not_built_again() {
+        let setup = Setup::new();
+        for _ in 0..2 {
+            let prepared = setup.prepare();
+            assert_eq!(prepared.schema.fields()[0].vocabulary, ["x"]);
+            assert_eq!((prepared.train.ids(), prepared.test.targets()), (&[1][..], &[3f32][..]));
+        }
+        assert_eq!(setup.builds.get(), 1);
+    }
+
+    #[test]
+    fn a_damaged_entry_is_built_again_and_nothing_is_left_over() {
+        let setup = Setup::new();
+        setup.prepare();
+        for (build, damage) in [(2, "cut"), (3, "removed"), (4, "schema")] {
+            let entry = &setup.entries()[0];
+            match damage {
+                "cut" => std::fs::write(entry.join("valid.rows"), b"FMROWS").unwrap(),
+                "removed" => std::fs::remove_file(entry.join("train.rows")).unwrap(),
+                _ => std::fs::write(entry.join("schema.json"), b"{}").unwrap(),
+            }
+            assert_eq!(setup.prepare().train.len(), 1);
+            assert_eq!((setup.builds.get(), setup.entries().len()), (build, 1));
+        }
+        setup.prepare();
+        assert_eq!(setup.builds.get(), 4);
+    }
+
+    #[test]
+    fn a_failed_build_leaves_no_entry() {
+        let setup = Setup::new();
+        let failed = prepare(&setup.key(), setup.cache(), || Err(Error::Spec("no".into())));
+        assert_eq!(failed.unwrap_err().to_string(), "no");
+        assert!(!setup.cache().exists());
+    }
+
+    #[test]
+    fn everything_that_decides_the_data_is_in_the_key() {
+        let setup = Setup::new();
+        let key = setup.key();
+        let same = key.digest().unwrap();
+        assert_eq!(setup.key().digest().unwrap(), same);
+        let mut spec = setup.spec.clone();
+        spec.fields[0].min_count = 2;
+        for other in [CacheKey { settings: &spec, ..key }, CacheKey { inputs: &[], ..key }] {
+            assert_ne!(other.digest().unwrap(), same, "{other:?}");
+        }
+        std::fs::write(&setup.inputs[0], "a,y\nx,1\ny,2\n").unwrap();
+        assert_ne!(setup.key().digest().unwrap(), same);
+    }
+
+    #[test]
+    fn many_at_once_all_get_whole_data() {
+        let setup = Setup::new();
+        let (cache, spec, key) = (setup.cache(), &setup.spec, setup.key());
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let prepared = prepare(&key, &cache, || built(spec)).unwrap();
+                    assert_eq!(prepared.train.ids(), [1]);
+                });
+            }
+        });
+        assert_eq!(setup.entries().len(), 1);
+        assert_eq!(setup.prepare().train.len(), 1);
+        assert_eq!(setup.builds.get(), 0);
+    }
+}

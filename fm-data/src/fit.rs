@@ -1,0 +1,366 @@
+//! Vocabularies and statistics from the training rows, and rows to ids and values with them.
+
+use std::num::NonZero;
+
+use fm_core::{Encoder, Field, FieldKind, Label, Schema, Task};
+use polars::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
+use crate::table::strings;
+
+/// The most slots that a multi-valued field is given where its `max_len` is not declared.
+const MAX_LEN: usize = 100;
+
+/// Learns the schema from the training rows alone: vocabularies in the order of falling count and then of the value, so
+/// that the same rows in another order give the same ids; means and standard deviations over the finite numbers.
+///
+/// `labels` are those of all rows of the table, before the task's threshold.
+///
+/// # Errors
+/// [`Error::MissingColumn`]; [`Error::Spec`] for a numeric field without a number in the training rows, or labels or
+/// training rows that are not the table's; [`Error::Core`] for a schema that contradicts itself.
+pub fn fit(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], task: Task) -> Result<Schema> {
+    spec.check()?;
+    check_rows(table, labels, train)?;
+    if train.is_empty() {
+        return Err(Error::Spec("there is no training row to learn a schema from".into()));
+    }
+    let field = |spec: &FieldSpec| fit_field(&strings(table, &spec.name)?, spec, train);
+    let fields = spec.fields.iter().map(field).collect::<Result<_>>()?;
+    let mut label = Label { column: spec.label.clone(), task, min: 0.0, max: 0.0, mean: 0.0 };
+    let targets = || train.iter().map(|&row| label.target(labels[row as usize]));
+    let (min, max) = (targets().fold(f32::INFINITY, f32::min), targets().fold(f32::NEG_INFINITY, f32::max));
+    let mean = (targets().map(f64::from).sum::<f64>() / train.len() as f64) as f32;
+    (label.min, label.max, label.mean) = (min, max, mean);
+    Ok(Schema::new(label, fields)?.with_roles(spec.user.clone(), spec.item.clone())?)
+}
+
+fn fit_field(column: &StringChunked, spec: &FieldSpec, train: &[u32]) -> Result<Field> {
+    let kind = match &spec.kind {
+        FieldSpecKind::Categorical => FieldKind::Categorical,
+        FieldSpecKind::MultiValued { separator, max_len, weighting } => {
+            let lengths = train.iter().map(|&row| pieces(column.get(row as usize), separator).take(MAX_LEN).count());
+            let max_len = max_len.unwrap_or_else(|| lengths.max().unwrap_or(0).max(1));
+            FieldKind::MultiValued { separator: separator.clone(), max_len, weighting: *weighting }
+        }
+        FieldSpecKind::Numeric => {
+            let (mean, std) = statistics(column, train).ok_or_else(|| not_numeric(column, spec, train))?;
+            FieldKind::Numeric { mean, std }
+        }
+    };
+    let vocabulary = vocabulary(counts(column, &kind, train), spec.min_count);
+    Ok(Field { name: spec.name.clone(), kind, side: spec.side, vocabulary })
+}
+
+fn not_numeric(column: &StringChunked, spec: &FieldSpec, train: &[u32]) -> Error {
+    let found = match train.iter().find_map(|&row| column.get(row as usize)) {
+        Some(text) => format!("the first value is `{text}`; declare it categorical, or leave it out"),
+        None => "all its cells are empty; leave it out".into(),
+    };
+    Error::Spec(format!("field `{}` is declared numeric, but no training row holds a number in it: {found}", spec.name))
+}
+
+/// The values of a multi-valued cell.
+pub(crate) fn pieces<'a>(cell: Option<&'a str>, separator: &'a str) -> impl Iterator<Item = &'a str> {
+    cell.unwrap_or("").split(separator).filter(|piece| !piece.is_empty())
+}
+
+/// How often each value stands in `rows`, in slots that the field has. Empty for a numeric field.
+pub(crate) fn counts<'a>(column: &'a StringChunked, kind: &'a FieldKind, rows: &[u32]) -> PlHashMap<&'a str, u32> {
+    let mut counts = PlHashMap::new();
+    for &row in rows {
+        let cell = column.get(row as usize);
+        match kind {
+            FieldKind::Categorical => {
+                if let Some(value) = cell.filter(|value| !value.is_empty()) {
+                    *counts.entry(value).or_insert(0) += 1;
+                }
+            }
+            FieldKind::MultiValued { separator, max_len, .. } => {
+                pieces(cell, separator).take(*max_len).for_each(|piece| *counts.entry(piece).or_insert(0) += 1);
+            }
+            FieldKind::Numeric { .. } => {}
+        }
+    }
+    counts
+}
+
+fn vocabulary(counts: PlHashMap<&str, u32>, min_count: u32) -> Vec<String> {
+    let mut known: Vec<(&str, u32)> = counts.into_iter().filter(|(_, count)| *count >= min_count).collect();
+    known.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+    known.into_iter().map(|(value, _)| value.to_owned()).collect()
+}
+
+/// The number in a cell of a numeric field, as the encoder reads it.
+pub(crate) fn number(cell: Option<&str>) -> Option<f32> {
+    cell.and_then(|text| text.trim().parse::<f32>().ok()).filter(|x| x.is_finite())
+}
+
+/// Mean and standard deviation of the finite numbers; 1 for the latter if all are equal.
+fn statistics(column: &StringChunked, rows: &[u32]) -> Option<(f32, f32)> {
+    let numbers = || rows.iter().filter_map(|&row| number(column.get(row as usize))).map(f64::from);
+    let first = numbers().next()?;
+    let n = numbers().count() as f64;
+    let mean = numbers().sum::<f64>() / n;
+    let std = (numbers().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt() as f32;
+    // Rounding gives equal numbers a tiny deviation, by which they must not be divided.
+    let constant = std == 0.0 || numbers().all(|x| x == first);
+    Some((mean as f32, if constant { 1.0 } else { std }))
+}
+
+fn check_rows(table: &DataFrame, labels: &[f32], rows: &[u32]) -> Result<()> {
+    let height = table.height();
+    if labels.len() != height {
+        return Err(Error::Spec(format!("{} labels were given for a table of {height} rows", labels.len())));
+    }
+    check_numbers(height, rows)
+}
+
+fn check_numbers(height: usize, rows: &[u32]) -> Result<()> {
+    match rows.iter().find(|&&row| row as usize >= height) {
+        Some(row) => Err(Error::Spec(format!("row {row} was asked for, but the table has {height} rows"))),
+        None => Ok(()),
+    }
+}
+
+/// The targets of `rows`: their labels, after the task's threshold.
+///
+/// # Errors
+/// [`Error::Spec`] if labels or rows are not the table's.
+pub(crate) fn targets(table: &DataFrame, schema: &Schema, labels: &[f32], rows: &[u32]) -> Result<Vec<f32>> {
+    check_rows(table, labels, rows)?;
+    Ok(rows.iter().map(|&row| schema.label().target(labels[row as usize])).collect())
+}
+
+/// What to do about a field whose column the table lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingColumns {
+    /// It is an error.
+    Error,
+    /// All its values are missing.
+    Unknown,
+}
+
+/// Rows as ids and values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Encoded {
+    /// N, the number of rows.
+    pub num_rows: usize,
+    /// `[N, S]`: the id of each slot.
+    pub ids: Vec<i32>,
+    /// `[N, V]`: the value of each slot of the fields that are not categorical. The other slots' is 1.
+    pub values: Vec<f32>,
+}
+
+/// V, the number of slots whose value is not always 1: those of fields that are not categorical.
+pub(crate) fn num_values(schema: &Schema) -> usize {
+    schema.fields().iter().filter(|field| field.kind != FieldKind::Categorical).map(Field::num_slots).sum()
+}
+
+/// Encodes rows of a table, all of them or those named, in that order.
+///
+/// # Errors
+/// [`Error::MissingColumn`] as `missing` says; [`Error::Spec`] for a row number outside the table.
+pub fn encode(table: &DataFrame, schema: &Schema, rows: Option<&[u32]>, missing: MissingColumns) -> Result<Encoded> {
+    let column = |field: &Field| match strings(table, &field.name) {
+        Err(Error::MissingColumn { .. }) if missing == MissingColumns::Unknown => Ok(None),
+        column => column.map(Some),
+    };
+    let columns: Vec<Option<StringChunked>> = schema.fields().iter().map(column).collect::<Result<_>>()?;
+    check_numbers(table.height(), rows.unwrap_or_default())?;
+
+    let num_rows = rows.map_or(table.height(), <[u32]>::len);
+    let (slots, num_values) = (schema.num_slots(), num_values(schema));
+    let mut encoded = Encoded { num_rows, ids: vec![0; num_rows * slots], values: vec![1.0; num_rows * num_values] };
+    let encoder = Encoder::new(schema);
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let chunk = num_rows.div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        let (mut ids, mut values) = (&mut encoded.ids[..], &mut encoded.values[..]);
+        for start in (0..num_rows).step_by(chunk) {
+            let len = chunk.min(num_rows - start);
+            let ids = ids.split_off_mut(..len * slots).unwrap_or_default();
+            let values = values.split_off_mut(..len * num_values).unwrap_or_default();
+            let row = move |i: usize| rows.map_or(start + i, |rows| rows[start + i] as usize);
+            let (encoder, columns) = (&encoder, &columns);
+            scope.spawn(move || {
+                for i in 0..len {
+                    let values = &mut values[i * num_values..(i + 1) * num_values];
+                    encode_row(encoder, columns, row(i), &mut ids[i * slots..(i + 1) * slots], values);
+                }
+            });
+        }
+    });
+    Ok(encoded)
+}
+
+fn encode_row(encoder: &Encoder, columns: &[Option<StringChunked>], row: usize, ids: &mut [i32], values: &mut [f32]) {
+    let (mut slot, mut value) = (0, 0);
+    for (position, (field, column)) in encoder.schema().fields().iter().zip(columns).enumerate() {
+        let raw = column.as_ref().and_then(|column| column.get(row));
+        let num_slots = field.num_slots();
+        let ids = &mut ids[slot..slot + num_slots];
+        slot += num_slots;
+        if field.kind == FieldKind::Categorical {
+            encoder.encode(position, raw, ids, &mut [1.0]);
+        } else {
+            encoder.encode(position, raw, ids, &mut values[value..value + num_slots]);
+            value += num_slots;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fm_core::{Side, Weighting};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TASK: Task = Task::Binary { threshold: 4.0 };
+
+    fn spec(fields: Vec<FieldSpec>) -> TableSpec {
+        TableSpec { label: "y".into(), timestamp: None, user: None, item: None, title: None, fields }
+    }
+
+    fn categorical(name: &str) -> FieldSpec {
+        FieldSpec::new(name, FieldSpecKind::Categorical, Side::Context)
+    }
+
+    fn numeric(name: &str) -> FieldSpec {
+        FieldSpec::new(name, FieldSpecKind::Numeric, Side::Context)
+    }
+
+    fn tags(max_len: Option<usize>) -> FieldSpec {
+        let kind = FieldSpecKind::MultiValued { separator: "|".into(), max_len, weighting: Weighting::Mean };
+        FieldSpec::new("tags", kind, Side::Item)
+    }
+
+    fn fitted(table: &DataFrame, fields: Vec<FieldSpec>, train: &[u32]) -> Result<Schema> {
+        fit(table, &spec(fields), &vec![0.0; table.height()], train, TASK)
+    }
+
+    fn only(schema: &Schema) -> &Field {
+        &schema.fields()[0]
+    }
+
+    #[test]
+    fn a_vocabulary_is_ordered_by_count_and_then_by_value() {
+        let table = df!("a" => ["x", "z", "y", "z", "w", "w"]).unwrap();
+        let schema = fitted(&table, vec![categorical("a")], &[0, 1, 2, 3, 4, 5]).unwrap();
+        assert_eq!(only(&schema).vocabulary, ["w", "z", "x", "y"]);
+    }
+
+    #[test]
+    fn values_of_validation_and_test_rows_are_not_in_the_vocabulary() {
+        let table = df!("a" => ["x", "unseen", "y"], "tags" => ["p|q", "r", ""]).unwrap();
+        let schema = fitted(&table, vec![categorical("a"), tags(None)], &[0, 2]).unwrap();
+        assert_eq!(schema.fields()[0].vocabulary, ["x", "y"]);
+        assert_eq!(schema.fields()[1].vocabulary, ["p", "q"]);
+    }
+
+    #[test]
+    fn rare_and_missing_values_are_not_in_the_vocabulary() {
+        let table = df!("a" => [Some("x"), Some("x"), Some("y"), None, Some(""), Some("")]).unwrap();
+        let field = FieldSpec { min_count: 2, ..categorical("a") };
+        assert_eq!(only(&fitted(&table, vec![field], &[0, 1, 2, 3, 4, 5]).unwrap()).vocabulary, ["x"]);
+    }
+
+    #[test]
+    fn a_list_has_as_many_slots_as_the_longest_in_training_or_as_declared() {
+        let long = vec!["v"; 150].join("|");
+        let table = df!("tags" => ["a|b", "a", "a|b|c|d", long.as_str()]).unwrap();
+        let slots = |max_len, train: &[u32]| fitted(&table, vec![tags(max_len)], train).unwrap().num_slots();
+        assert_eq!((slots(None, &[0, 1]), slots(None, &[0, 3]), slots(Some(3), &[0, 3])), (2, 100, 3));
+        let schema = fitted(&table, vec![tags(Some(3))], &[2]).unwrap();
+        assert_eq!(only(&schema).vocabulary, ["a", "b", "c"], "what never reaches a slot is not learnt");
+    }
+
+    #[test]
+    fn statistics_are_of_the_finite_numbers_of_training_rows() {
+        let table = df!("n" => [Some("1"), Some("3"), Some("x"), None, Some("inf"), Some("1000")]).unwrap();
+        let schema = fitted(&table, vec![numeric("n")], &[0, 1, 2, 3, 4]).unwrap();
+        assert_eq!(only(&schema).kind, FieldKind::Numeric { mean: 2.0, std: 1.0 });
+    }
+
+    #[test]
+    fn a_constant_number_is_divided_by_one() {
+        let table = df!("n" => ["0.1", "0.1", "0.1"]).unwrap();
+        let schema = fitted(&table, vec![numeric("n")], &[0, 1, 2]).unwrap();
+        assert_eq!(only(&schema).kind, FieldKind::Numeric { mean: 0.1, std: 1.0 });
+    }
+
+    #[test]
+    fn a_numeric_field_without_numbers_is_refused() {
+        let table = df!("n" => ["red", "2"]).unwrap();
+        let error = fitted(&table, vec![numeric("n")], &[0]).unwrap_err().to_string();
+        assert!(error.contains("field `n`") && error.contains("the first value is `red`"), "{error}");
+    }
+
+    #[test]
+    fn the_label_is_summed_up_after_the_threshold_over_training_rows() {
+        let table = df!("a" => ["x", "y", "z", "w", "v"]).unwrap();
+        let labels = [5.0, 4.0, 3.0, 1.0, -9.0];
+        let label =
+            |task| fit(&table, &spec(vec![categorical("a")]), &labels, &[0, 1, 2, 3], task).unwrap().label().clone();
+        let (binary, raw) = (label(TASK), label(Task::Regression));
+        assert_eq!((binary.min, binary.max, binary.mean), (0.0, 1.0, 0.5));
+        assert_eq!((raw.min, raw.max, raw.mean), (1.0, 5.0, 3.25));
+    }
+
+    #[test]
+    fn roles_reach_the_schema() {
+        let table = df!("u" => ["x"], "i" => ["y"]).unwrap();
+        let roles = TableSpec {
+            user: Some("u".into()),
+            item: Some("i".into()),
+            ..spec(vec![categorical("u"), categorical("i")])
+        };
+        let schema = fit(&table, &roles, &[1.0], &[0], TASK).unwrap();
+        assert_eq!((schema.user(), schema.item()), (Some("u"), Some("i")));
+    }
+
+    #[test]
+    fn rows_are_encoded_in_the_order_asked_for() {
+        let table = df!("a" => ["x", "y", "?"], "tags" => ["p|q", "", "q"], "n" => ["1", "3", "x"]).unwrap();
+        let schema = fitted(&table, vec![categorical("a"), tags(None), numeric("n")], &[0, 1]).unwrap();
+        let encoded = encode(&table, &schema, Some(&[2, 0]), MissingColumns::Error).unwrap();
+        // a: 0 ?, 1 x, 2 y. tags: 3 ?, 4 p, 5 q. n: 6 missing, 7 there.
+        assert_eq!(encoded.ids, [0, 5, 3, 6, 1, 4, 5, 7]);
+        assert_eq!(encoded.values, [1.0, 0.0, 1.0, 0.5, 0.5, -1.0]);
+        assert_eq!(encode(&table, &schema, None, MissingColumns::Error).unwrap().num_rows, 3);
+        assert!(encode(&table, &schema, Some(&[3]), MissingColumns::Error).is_err());
+        assert!(encode(&table, &schema, Some(&[]), MissingColumns::Error).unwrap().ids.is_empty());
+    }
+
+    #[test]
+    fn a_missing_column_is_an_error_or_all_unknown() {
+        let table = df!("a" => ["x", "y"], "n" => ["1", "3"]).unwrap();
+        let schema = fitted(&table, vec![categorical("a"), numeric("n")], &[0, 1]).unwrap();
+        let without = df!("n" => ["3"]).unwrap();
+        let error = encode(&without, &schema, None, MissingColumns::Error).unwrap_err().to_string();
+        assert_eq!(error, "there is no column `a`; there are: n");
+        let encoded = encode(&without, &schema, None, MissingColumns::Unknown).unwrap();
+        assert_eq!((encoded.ids, encoded.values), (vec![0, 4], vec![1.0]));
+    }
+
+    proptest! {
+        #[test]
+        fn the_same_rows_in_another_order_give_the_same_schema(
+            rows in prop::collection::vec(("[a-c]{0,2}", "[a-c|]{0,4}"), 2..30),
+            seed: u64,
+        ) {
+            use rand::{SeedableRng, seq::SliceRandom};
+            let schema = |rows: &[(String, String)]| {
+                let (a, tags_): (Vec<_>, Vec<_>) = rows.iter().cloned().unzip();
+                let table = df!("a" => a, "tags" => tags_).unwrap();
+                let train: Vec<u32> = (0..rows.len() as u32).collect();
+                fitted(&table, vec![categorical("a"), tags(None)], &train).unwrap()
+            };
+            let mut shuffled = rows.clone();
+            shuffled.shuffle(&mut rand_pcg::Pcg64::seed_from_u64(seed));
+            prop_assert_eq!(schema(&rows), schema(&shuffled));
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! What a user liked before: a multi-valued field that is made from the other rows of the table.
+
+use polars::prelude::*;
+
+use crate::table::NO_CODE;
+
+/// What stands between the items of a history. An item whose id holds it falls apart, and is found in no vocabulary.
+pub const SEPARATOR: &str = "|";
+
+/// The rows of each user in the order of (timestamp, row number).
+pub(crate) struct Timelines {
+    rows: Vec<u32>,
+    /// The first row of each user within `rows`, and the end; then come those without a user.
+    starts: Vec<usize>,
+}
+
+impl Timelines {
+    pub(crate) fn new(users: &[u32], timestamps: &[i64]) -> Timelines {
+        let num_users = users.iter().filter(|&&user| user != NO_CODE).max().map_or(0, |&last| last as usize + 1);
+        // Those without a user are gathered as the last one.
+        let slot = |row: usize| (users[row] as usize).min(num_users);
+        let mut starts = vec![0; num_users + 2];
+        for row in 0..users.len() {
+            starts[slot(row) + 1] += 1;
+        }
+        for user in 0..=num_users {
+            starts[user + 1] += starts[user];
+        }
+        let (mut rows, mut next) = (vec![0; users.len()], starts.clone());
+        for row in 0..users.len() {
+            let next = &mut next[slot(row)];
+            rows[*next] = row as u32;
+            *next += 1;
+        }
+        for user in 0..num_users {
+            rows[starts[user]..starts[user + 1]].sort_unstable_by_key(|&row| (timestamps[row as usize], row));
+        }
+        Timelines { rows, starts }
+    }
+
+    /// The rows of each user.
+    pub(crate) fn users(&self) -> impl ExactSizeIterator<Item = &[u32]> {
+        (0..self.starts.len() - 2).map(|user| &self.rows[self.starts[user]..self.starts[user + 1]])
+    }
+
+    /// The rows without a user.
+    pub(crate) fn nobody(&self) -> &[u32] {
+        &self.rows[self.starts[self.starts.len() - 2]..]
+    }
+}
+
+/// The rows that histories are made from. The slices are as long as the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Likes<'a> {
+    /// The user of each row, as [`crate::table::codes`] gives it. A row without a user has no history.
+    pub users: &'a [u32],
+    /// The item of each row.
+    pub items: &'a StringChunked,
+    /// The label of each row, before any threshold.
+    pub labels: &'a [f32],
+    /// The time of each row.
+    pub timestamps: &'a [i64],
+    /// The training rows: the only ones whose items and labels are looked at.
+    pub train: &'a [u32],
+    /// Labels of at least this are likes.
+    pub liked: f32,
+}
+
+/// Per row of the table, the latest `max_len` items that its user liked strictly before the row's time, newest first,
+/// joined by `|`; null if there is none. Takes O(rows · log rows).
+///
+/// Only training rows are looked at, so that the label of a validation or test row is nowhere to be read; and a row of
+/// the same moment is not "before", so that no row sees itself.
+///
+/// # Panics
+/// If the slices are not of one length, or a training row lies outside.
+pub fn liked_history(likes: &Likes, max_len: usize) -> StringChunked {
+    let Likes { users, items, timestamps, .. } = *likes;
+    let is_like = likes.mask();
+    // Per row, the likes of its user before it: a range of `liked`, which grows user by user and in time.
+    let mut liked: Vec<u32> = Vec::new();
+    let mut before = vec![(0u32, 0u32); users.len()];
+    for rows in Timelines::new(users, timestamps).users() {
+        let first = liked.len();
+        for moment in rows.chunk_by(|&a, &b| timestamps[a as usize] == timestamps[b as usize]) {
+            let range = (first.max(liked.len().saturating_sub(max_len)) as u32, liked.len() as u32);
+            for &row in moment {
+                before[row as usize] = range;
+            }
+            liked.extend(moment.iter().filter(|&&row| is_like[row as usize]));
+        }
+    }
+    let mut column = StringChunkedBuilder::new("history".into(), users.len());
+    let mut text = String::new();
+    for (start, end) in before {
+        join(&mut text, items, &liked[start as usize..end as usize]);
+        column.append_option(Some(&text).filter(|text| !text.is_empty()));
+    }
+    column.finish()
+}
+
+/// Per user code, all items that the user liked in training rows, newest first, joined by `|`; `None` if there is none.
+/// This is the history to recommend from now.
+///
+/// # Panics
+/// As [`liked_history`].
+pub fn latest_history(likes: &Likes) -> Vec<Option<String>> {
+    let is_like = likes.mask();
+    let history = |rows: &[u32]| {
+        let liked: Vec<u32> = rows.iter().copied().filter(|&row| is_like[row as usize]).collect();
+        let mut text = String::new();
+        join(&mut text, likes.items, &liked);
+        Some(text).filter(|text| !text.is_empty())
+    };
+    Timelines::new(likes.users, likes.timestamps).users().map(history).collect()
+}
+
+impl Likes<'_> {
+    /// Which rows are training rows with a like of a known item.
+    fn mask(&self) -> Vec<bool> {
+        let Likes { users, items, labels, timestamps, .. } = self;
+        assert!(
+            [items.len(), labels.len(), timestamps.len()].iter().all(|len| *len == users.len()),
+            "users, items, labels and timestamps are of one length"
+        );
+        let mut mask = vec![false; users.len()];
+        for &row in self.train {
+            let row = row as usize;
+            mask[row] = labels[row] >= self.liked && items.get(row).is_some_and(|item| !item.is_empty());
+        }
+        mask
+    }
+}
+
+/// The items of `rows`, the last first.
+fn join(text: &mut String, items: &StringChunked, rows: &[u32]) {
+    text.clear();
+    for item in rows.iter().rev().filter_map(|&row| items.get(row as usize)) {
+        if !text.is_empty() {
+            text.push_str(SEPARATOR);
+        }
+        text.push_str(item);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn items(names: &[&str]) -> StringChunked {
+        StringChunked::from_iter(names.iter().map(|&name| Some(name)))
+    }
+
+    fn texts(history: &StringChunked) -> Vec<Option<&str>> {
+        history.iter().collect()
+    }
+
+    #[test]
+    fn a_history_is_newest_first_and_no_longer_than_asked_for() {
+        let items = items(&["c", "a", "d", "b"]);
+        let likes = Likes {
+            users: &[0; 4],
+            items: &items,
+            labels: &[5.0; 4],
+            timestamps: &[3, 1, 4, 2],
+            train: &[0, 1, 2, 3],
+            liked: 4.0,
+        };
+        assert_eq!(texts(&liked_history(&likes, 2)), [Some("b|a"), None, Some("c|b"), Some("a")]);
+        assert_eq!(latest_history(&likes), [Some("d|c|b|a".to_owned())]);
+    }
+
+    #[test]
+    fn only_likes_of_the_same_user_in_training_rows_count() {
+        let items = items(&["liked", "disliked", "tested", "other's", "nobody's", "now"]);
+        let likes = Likes {
+            users: &[0, 0, 0, 1, NO_CODE, 0],
+            items: &items,
+            labels: &[4.0, 3.5, 5.0, 5.0, 5.0, 5.0],
+            timestamps: &[1, 2, 3, 4, 5, 6],
+            train: &[0, 1, 3, 4, 5],
+            liked: 4.0,
+        };
+        let history = liked_history(&likes, 10);
+        assert_eq!(texts(&history), [None, Some("liked"), Some("liked"), None, None, Some("liked")]);
+        assert_eq!(latest_history(&likes), [Some("now|liked".to_owned()), Some("other's".to_owned())]);
+    }
+
+    #[test]
+    fn rows_of_one_moment_do_not_see_each_other() {
+        let items = items(&["a", "b", "c"]);
+        let likes = Likes {
+            users: &[0; 3],
+            items: &items,
+            labels: &[1.0; 3],
+            timestamps: &[1, 1, 2],
+            train: &[0, 1, 2],
+            liked: 1.0,
+        };
+        assert_eq!(texts(&liked_history(&likes, 5)), [None, None, Some("b|a")]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_history_is_what_a_search_of_all_rows_finds(
+            rows in prop::collection::vec((0u32..4, 0u8..6, 0i64..8, any::<bool>()), 1..60),
+            max_len in 1usize..4,
+        ) {
+            let users: Vec<u32> = rows.iter().map(|row| if row.0 == 3 { NO_CODE } else { row.0 }).collect();
+            let names: Vec<String> = (0..rows.len()).map(|row| format!("item{row}")).collect();
+            let items = StringChunked::from_iter(names.iter().map(|name| Some(name.as_str())));
+            let labels: Vec<f32> = rows.iter().map(|row| f32::from(row.1)).collect();
+            let timestamps: Vec<i64> = rows.iter().map(|row| row.2).collect();
+            let train: Vec<u32> = (0..rows.len() as u32).filter(|&row| rows[row as usize].3).collect();
+            let likes = Likes {
+                users: &users,
+                items: &items,
+                labels: &labels,
+                timestamps: &timestamps,
+                train: &train,
+                liked: 3.0,
+            };
+            let history = liked_history(&likes, max_len);
+            for row in 0..rows.len() {
+                let mut earlier: Vec<usize> = train
+                    .iter()
+                    .map(|&other| other as usize)
+                    .filter(|&other| users[other] == users[row] && users[row] != NO_CODE)
+                    .filter(|&other| timestamps[other] < timestamps[row] && labels[other] >= 3.0)
+                    .collect();
+                earlier.sort_by_key(|&other| std::cmp::Reverse((timestamps[other], other)));
+                let names: Vec<&str> = earlier.iter().take(max_len).map(|&other| names[other].as_str()).collect();
+                let expected = Some(names.join("|")).filter(|text| !text.is_empty());
+                prop_assert_eq!(history.get(row).map(str::to_owned), expected);
+            }
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! What a table looks like to a model: sizes, coverage, density and labels, before anything is trained.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use fm_core::{FieldKind, Schema, Side};
+use polars::prelude::*;
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::fit::{counts, number, pieces};
+use crate::split::Parts;
+use crate::table::{NO_CODE, codes, strings};
+
+/// Up to this many distinct labels, each is counted; of more, quantiles are given.
+const MAX_HISTOGRAM: usize = 20;
+
+/// A summary of a table, its schema and its parts.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Inspection {
+    /// The rows of each part.
+    pub rows: RowCounts,
+    /// S, the slots of a row.
+    pub slots: usize,
+    /// n, the rows of the global table.
+    pub ids: i64,
+    /// The fields, in the order of their slots.
+    pub fields: Vec<FieldInspection>,
+    /// The user-item matrix, where both are known.
+    pub matrix: Option<Matrix>,
+    /// The labels of all rows, before the threshold.
+    pub labels: Labels,
+}
+
+/// The number of rows of each part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RowCounts {
+    /// Rows that are learnt from.
+    pub train: usize,
+    /// Rows that the best epoch is chosen by.
+    pub valid: usize,
+    /// Rows that are looked at once, at the end.
+    pub test: usize,
+}
+
+/// A summary of one field.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FieldInspection {
+    /// The column's name.
+    pub name: String,
+    /// `categorical`, `multi-valued` or `numeric`.
+    pub kind: &'static str,
+    /// Whom it describes.
+    pub side: Side,
+    /// The slots that it takes.
+    pub slots: usize,
+    /// The rows of the global table that it owns, its out-of-vocabulary row included.
+    pub cardinality: i64,
+    /// The distinct values of the training rows that are too rare for the vocabulary.
+    pub below_min_count: usize,
+    /// The share of training rows that have a value.
+    pub coverage: f64,
+    /// The share of validation rows that have a known value; `None` without rows.
+    pub known_valid: Option<f64>,
+    /// The share of test rows that have a known value; `None` without rows.
+    pub known_test: Option<f64>,
+}
+
+/// The user-item matrix of all rows.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Matrix {
+    /// The distinct users.
+    pub users: usize,
+    /// The distinct items.
+    pub items: usize,
+    /// The distinct pairs of a user and an item.
+    pub pairs: usize,
+    /// `pairs / (users · items)`; the sparsity is 1 minus it.
+    pub density: f64,
+}
+
+/// How labels are distributed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Labels {
+    /// Each label and how often it stands there.
+    Histogram(Vec<(f32, usize)>),
+    /// Shares from 0 to 1, and the label that this share of the rows does not exceed.
+    Quantiles(Vec<(f64, f32)>),
+}
+
+/// Looks at a table. `labels` are those of all its rows, before the threshold.
+///
+/// # Errors
+/// [`crate::Error::MissingColumn`] for a field or a role that the table lacks.
+pub fn inspect(table: &DataFrame, schema: &Schema, labels: &[f32], parts: &Parts) -> Result<Inspection> {
+    let fields =
+        (0..schema.num_fields()).map(|field| inspect_field(table, schema, field, parts)).collect::<Result<_>>()?;
+    let matrix = match (schema.user(), schema.item()) {
+        (Some(user), Some(item)) => Some(matrix(&strings(table, user)?, &strings(table, item)?)),
+        _ => None,
+    };
+    Ok(Inspection {
+        rows: RowCounts { train: parts.train.len(), valid: parts.valid.len(), test: parts.test.len() },
+        slots: schema.num_slots(),
+        ids: schema.num_ids(),
+        fields,
+        matrix,
+        labels: distribution(labels),
+    })
+}
+
+fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Parts) -> Result<FieldInspection> {
+    let field = &schema.fields()[position];
+    let column = strings(table, &field.name)?;
+    let known: HashSet<&str> = field.vocabulary.iter().map(String::as_str).collect();
+    let has_value = |cell: Option<&str>| match &field.kind {
+        FieldKind::Categorical => cell.is_some_and(|value| !value.is_empty()),
+        FieldKind::MultiValued { separator, .. } => pieces(cell, separator).next().is_some(),
+        FieldKind::Numeric { .. } => number(cell).is_some(),
+    };
+    let is_known = |cell: Option<&str>| match &field.kind {
+        FieldKind::Categorical => cell.is_some_and(|value| known.contains(value)),
+        FieldKind::MultiValued { separator, max_len, .. } => {
+            pieces(cell, separator).take(*max_len).any(|piece| known.contains(piece))
+        }
+        FieldKind::Numeric { .. } => number(cell).is_some(),
+    };
+    let share = |rows: &[u32], holds: &dyn Fn(Option<&str>) -> bool| {
+        let held = rows.iter().filter(|&&row| holds(column.get(row as usize))).count();
+        (!rows.is_empty()).then(|| held as f64 / rows.len() as f64)
+    };
+    let (coverage, known_valid, known_test) =
+        (share(&parts.train, &has_value), share(&parts.valid, &is_known), share(&parts.test, &is_known));
+    Ok(FieldInspection {
+        name: field.name.clone(),
+        kind: match field.kind {
+            FieldKind::Categorical => "categorical",
+            FieldKind::MultiValued { .. } => "multi-valued",
+            FieldKind::Numeric { .. } => "numeric",
+        },
+        side: field.side,
+        slots: field.num_slots(),
+        cardinality: field.cardinality(),
+        below_min_count: counts(&column, &field.kind, &parts.train).len().saturating_sub(field.vocabulary.len()),
+        coverage: coverage.unwrap_or(0.0),
+        known_valid,
+        known_test,
+    })
+}
+
+fn matrix(users: &StringChunked, items: &StringChunked) -> Matrix {
+    let ((user_codes, users), (item_codes, items)) = (codes(users), codes(items));
+    let both = user_codes.iter().zip(&item_codes).filter(|&(&user, &item)| user != NO_CODE && item != NO_CODE);
+    let mut pairs: Vec<u64> = both.map(|(&user, &item)| u64::from(user) << 32 | u64::from(item)).collect();
+    pairs.sort_unstable();
+    pairs.dedup();
+    let cells = (users.len() as f64 * items.len() as f64).max(1.0);
+    Matrix { users: users.len(), items: items.len(), pairs: pairs.len(), density: pairs.len() as f64 / cells }
+}
+
+fn distribution(labels: &[f32]) -> Labels {
+    let mut sorted = labels.to_vec();
+    sorted.sort_unstable_by(f32::total_cmp);
+    let runs = || sorted.chunk_by(|a, b| a == b);
+    if runs().nth(MAX_HISTOGRAM).is_none() {
+        return Labels::Histogram(runs().map(|run| (run[0], run.len())).collect());
+    }
+    let at = |share: f64| (share, sorted[((sorted.len() - 1) as f64 * share).floor() as usize]);
+    Labels::Quantiles([0.0, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0].map(at).to_vec())
+}
+
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let RowCounts { train, valid, test } = self.rows;
+        writeln!(f, "rows    {train} train, {valid} valid, {test} test")?;
+        writeln!(f, "size    {} slots a row, {} ids", self.slots, self.ids)?;
+        if let Some(Matrix { users, items, pairs, density }) = self.matrix {
+            let sparsity = 100.0 * (1.0 - density);
+            writeln!(f, "matrix  {users} users x {items} items, {pairs} pairs, {sparsity:.2}% empty")?;
+        }
+        writeln!(f)?;
+        let percent = |share: Option<f64>| share.map_or("-".into(), |share| format!("{:.1}%", 100.0 * share));
+        let mut lines = vec![
+            ["field", "kind", "side", "slots", "ids", "too rare", "filled", "known valid", "known test"]
+                .map(String::from),
+        ];
+        lines.extend(self.fields.iter().map(|field| {
+            [
+                field.name.clone(),
+                field.kind.into(),
+                format!("{:?}", field.side).to_lowercase(),
+                field.slots.to_string(),
+                field.cardinality.to_string(),
+                field.below_min_count.to_string(),
+                percent(Some(field.coverage)),
+                percent(field.known_valid),
+                percent(field.known_test),
+            ]
+        }));
+        // Words to the left, numbers to the right.
+        align(f, &lines, 3)?;
+        writeln!(f)?;
+        let lines: Vec<[String; 3]> = match &self.labels {
+            Labels::Histogram(labels) => {
+                let rows = labels.iter().map(|(_, count)| count).sum::<usize>().max(1) as f64;
+                let line = |(label, count): &(f32, usize)| {
+                    [label.to_string(), count.to_string(), percent(Some(*count as f64 / rows))]
+                };
+                std::iter::once(["label", "rows", "share"].map(String::from)).chain(labels.iter().map(line)).collect()
+            }
+            Labels::Quantiles(quantiles) => {
+                let line =
+                    |(share, label): &(f64, f32)| [format!("{:.0}%", 100.0 * share), label.to_string(), String::new()];
+                std::iter::once(["of rows", "label up to", ""].map(String::from))
+                    .chain(quantiles.iter().map(line))
+                    .collect()
+            }
+        };
+        align(f, &lines, 0)
+    }
+}
+
+/// Writes lines in columns, the first `words` of them to the left, the others to the right.
+fn align<const N: usize>(f: &mut fmt::Formatter, lines: &[[String; N]], words: usize) -> fmt::Result {
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    for line in lines {
+        let cell = |(column, text): (usize, &String)| {
+            let width = widths[column];
+            if column < words { format!("{text:<width$}") } else { format!("{text:>width$}") }
+        };
+        let cells: Vec<String> = line.iter().enumerate().map(cell).collect();
+        writeln!(f, "{}", cells.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use fm_core::{Task, Weighting};
+
+    use super::*;
+    use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
+
+    fn inspected() -> Inspection {
+        let table = df!(
+            "user" => ["ann", "ann", "bob", "bob", "cid"],
+            "item" => [Some("x"), Some("y"), Some("x"), Some("x"), None],
+            "tags" => ["p|q", "", "p", "q|new", "new"],
+            "age" => ["1", "old", "3", "4", ""],
+        )
+        .unwrap();
+        let tags = FieldSpecKind::MultiValued { separator: "|".into(), max_len: None, weighting: Weighting::Sqrt };
+        let fields = vec![
+            FieldSpec { min_count: 2, ..FieldSpec::new("user", FieldSpecKind::Categorical, Side::User) },
+            FieldSpec::new("item", FieldSpecKind::Categorical, Side::Item),
+            FieldSpec::new("tags", tags, Side::Item),
+            FieldSpec::new("age", FieldSpecKind::Numeric, Side::User),
+        ];
+        let (user, item) = (Some("user".into()), Some("item".into()));
+        let spec = TableSpec { label: "y".into(), timestamp: None, user, item, title: None, fields };
+        let labels = [1.0, 5.0, 5.0, 2.5, 1.0];
+        let parts = Parts { train: vec![0, 1, 2], valid: vec![3, 4], test: vec![] };
+        let schema = crate::fit::fit(&table, &spec, &labels, &parts.train, Task::Regression).unwrap();
+        inspect(&table, &schema, &labels, &parts).unwrap()
+    }
+
+    #[test]
+    fn shares_and_sizes_are_counted() {
+        let inspection = inspected();
+        let [user, item, tags, age] = &inspection.fields[..] else { panic!("four fields") };
+        assert_eq!((user.cardinality, user.below_min_count, user.coverage), (2, 1, 1.0));
+        assert_eq!((user.known_valid, user.known_test), (Some(0.0), None));
+        assert_eq!((item.known_valid, item.cardinality), (Some(0.5), 3));
+        assert_eq!((tags.slots, tags.coverage, tags.known_valid), (2, 2.0 / 3.0, Some(0.5)));
+        assert_eq!((age.coverage, age.known_valid, age.below_min_count), (2.0 / 3.0, Some(0.5), 0));
+        let expected = Matrix { users: 3, items: 2, pairs: 3, density: 0.5 };
+        assert_eq!(inspection.matrix, Some(expected));
+        assert_eq!(inspection.labels, Labels::Histogram(vec![(1.0, 2), (2.5, 1), (5.0, 2)]));
+    }
+
+    #[test]
+    fn it_reads_as_aligned_text() {
+        let expected = "\
+rows    3 train, 2 valid, 0 test
+size    5 slots a row, 10 ids
+matrix  3 users x 2 items, 3 pairs, 50.00% empty
+
+field  kind          side  slots  ids  too rare  filled  known valid  known test
+user   categorical   user      1    2         1  100.0%         0.0%           -
+item   categorical   item      1    3         0  100.0%        50.0%           -
+tags   multi-valued  item      2    3         0   66.7%        50.0%           -
+age    numeric       user      1    2         0   66.7%        50.0%           -
+
+label  rows  share
+    1     2  40.0%
+  2.5     1  20.0%
+    5     2  40.0%
+";
+        assert_eq!(inspected().to_string(), expected);
+    }
+
+    #[test]
+    fn many_distinct_labels_are_shown_as_quantiles() {
+        let labels: Vec<f32> = (0..=100).rev().map(|x| x as f32).collect();
+        let Labels::Quantiles(quantiles) = distribution(&labels) else { panic!("101 distinct labels") };
+        assert_eq!(quantiles[4], (0.5, 50.0));
+        assert_eq!((quantiles[0].1, quantiles[8].1), (0.0, 100.0));
+    }
+}

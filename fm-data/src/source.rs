@@ -1,0 +1,472 @@
+//! Where rows come from: a MovieLens release, or a person's own table. Both end as one frame, its declaration and its
+//! parts.
+
+use std::path::{Path, PathBuf};
+
+use fm_core::{Schema, Side, Task, Weighting};
+use polars::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::cache::{CacheKey, Prepared, prepare};
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::fit::fit;
+use crate::history::{Likes, latest_history, liked_history};
+use crate::inspect::{Inspection, inspect};
+use crate::movielens;
+use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
+use crate::split::{Parts, Split, SplitColumns};
+use crate::table::{codes, integers, numbers, read_table, strings, take_rows};
+
+/// The rating from which a film counts as liked, and from which a binary label is positive by default.
+pub const LIKED: f32 = 4.0;
+
+/// What is predicted of the label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskName {
+    /// The label itself.
+    Regression,
+    /// Whether it reaches the threshold.
+    Binary,
+}
+
+/// Which rows, which fields, which label, which split: the `[data]` of a run's settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// A MovieLens release by name, a folder that holds one, or a table (`.csv`, `.tsv`, `.parquet`).
+    pub data: Option<String>,
+    /// A table of training rows, instead of `data` and a split.
+    pub train: Option<PathBuf>,
+    /// A table of validation rows.
+    pub valid: Option<PathBuf>,
+    /// A table of test rows.
+    pub test: Option<PathBuf>,
+    /// The declaration of the fields of tables.
+    pub schema: Option<PathBuf>,
+    /// The fields to use, in this order; all if not given.
+    pub fields: Option<Vec<String>>,
+    /// What is predicted.
+    pub task: TaskName,
+    /// Labels of at least this are positive, for a binary task.
+    pub threshold: Option<f32>,
+    /// How the rows are split.
+    pub split: String,
+    /// The seed of the split.
+    pub seed: u64,
+    /// MovieLens: the latest films liked before a rating that are a field of it; 0 for none.
+    pub history: usize,
+    /// MovieLens: values that fewer training rows hold are out of the vocabulary.
+    pub min_count: u32,
+}
+
+impl DataConfig {
+    /// The same with absolute paths, so that a run can be opened from any folder.
+    pub fn absolute(self) -> DataConfig {
+        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        let data = self.data.map(|data| {
+            let is_path = Path::new(&data).exists();
+            if is_path { absolute(PathBuf::from(&data)).to_string_lossy().into_owned() } else { data }
+        });
+        DataConfig {
+            data,
+            train: self.train.map(absolute),
+            valid: self.valid.map(absolute),
+            test: self.test.map(absolute),
+            schema: self.schema.map(absolute),
+            ..self
+        }
+    }
+
+    /// The files that the rows come from, and the folder or file that names them in messages.
+    fn origin(&self, data_dir: &Path) -> Result<Origin> {
+        let tables = [&self.train, &self.valid, &self.test];
+        if tables.iter().any(|table| table.is_some()) {
+            let Some(train) = &self.train else {
+                return Err(Error::Spec("there is no training table: give it as `--train`".into()));
+            };
+            if self.data.is_some() {
+                return Err(Error::Spec(
+                    "rows come from `--data`, or from `--train` and its companions: not both".into(),
+                ));
+            }
+            let (valid, test) = (self.valid.clone(), self.test.clone());
+            return Ok(Origin::Tables { train: train.clone(), valid, test });
+        }
+        let Some(data) = &self.data else {
+            return Err(Error::Spec(
+                "no data is named: give a MovieLens release or a table as `--data`, or tables as `--train`, `--valid` \
+                 and `--test`"
+                    .into(),
+            ));
+        };
+        if Path::new(data).is_file() {
+            return Ok(Origin::Table(PathBuf::from(data)));
+        }
+        Ok(Origin::MovieLens(movielens::locate(data_dir, data)?))
+    }
+
+    /// The declaration of tables.
+    fn spec(&self) -> Result<TableSpec> {
+        match &self.schema {
+            Some(path) => TableSpec::load(path),
+            None => Err(Error::Spec(
+                "a table needs a declaration of its fields: write a schema.toml and give it as `--schema`".into(),
+            )),
+        }
+    }
+
+    /// Opens the rows and encodes them, or takes the encoded ones from the cache.
+    ///
+    /// # Errors
+    /// What reading, splitting and fitting return.
+    pub fn prepare(&self, data_dir: &Path, cache_dir: &Path) -> Result<Prepared> {
+        let origin = self.origin(data_dir)?;
+        let key = CacheKey { inputs: &origin.files(self.schema.as_deref())?, settings: self };
+        prepare(&key, cache_dir, || {
+            let source = Source::open(self, data_dir)?;
+            let schema = source.fit()?;
+            let part = |rows: &[u32]| source.encode(&schema, rows);
+            let (train, valid, test) =
+                (part(&source.parts.train)?, part(&source.parts.valid)?, part(&source.parts.test)?);
+            Ok(Prepared { train, valid, test, schema: schema.clone() })
+        })
+    }
+}
+
+enum Origin {
+    MovieLens(PathBuf),
+    Table(PathBuf),
+    Tables { train: PathBuf, valid: Option<PathBuf>, test: Option<PathBuf> },
+}
+
+impl Origin {
+    /// Every file whose change changes the rows.
+    fn files(&self, schema: Option<&Path>) -> Result<Vec<PathBuf>> {
+        let mut files: Vec<PathBuf> = match self {
+            Origin::Table(path) => vec![path.clone()],
+            Origin::Tables { train, valid, test } => {
+                [Some(train), valid.as_ref(), test.as_ref()].into_iter().flatten().cloned().collect()
+            }
+            Origin::MovieLens(folder) => {
+                let entries = std::fs::read_dir(folder).map_err(Error::io("read", folder))?;
+                let mut files: Vec<PathBuf> =
+                    entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file()).collect();
+                files.sort();
+                files
+            }
+        };
+        files.extend(schema.map(Path::to_owned));
+        Ok(files)
+    }
+}
+
+/// Rows in memory, before encoding.
+#[derive(Debug)]
+pub struct Source {
+    /// All rows: a column for each field, as text.
+    pub frame: DataFrame,
+    /// What is declared of them.
+    pub spec: TableSpec,
+    /// Which rows train, validate and test.
+    pub parts: Parts,
+    /// The label of each row, before any threshold.
+    pub labels: Vec<f32>,
+    task: Task,
+    timestamps: Option<Vec<i64>>,
+    /// MovieLens: all films, also those that nobody rated.
+    movies: Option<DataFrame>,
+}
+
+impl Source {
+    /// Reads and splits the rows.
+    ///
+    /// # Errors
+    /// What is wrong with the files, the declaration or the split.
+    pub fn open(config: &DataConfig, data_dir: &Path) -> Result<Source> {
+        let source = match config.origin(data_dir)? {
+            Origin::MovieLens(folder) => Source::open_movielens(config, &folder)?,
+            Origin::Table(path) => {
+                let spec = config.spec()?;
+                let frame = read_table(&path)?;
+                let labels = numbers(&frame, &spec.label, &path)?;
+                let timestamps = spec.timestamp.as_ref().map(|name| integers(&frame, name, &path)).transpose()?;
+                let parts = split(config, &frame, &spec, timestamps.as_deref(), None)?;
+                Source { frame, spec, parts, labels, task: Task::Regression, timestamps, movies: None }
+            }
+            Origin::Tables { train, valid, test } => {
+                Source::open_tables(config.spec()?, &train, valid.as_deref(), test.as_deref())?
+            }
+        };
+        source.with_task(config)?.with_fields(config.fields.as_deref())
+    }
+
+    fn open_tables(spec: TableSpec, train: &Path, valid: Option<&Path>, test: Option<&Path>) -> Result<Source> {
+        let mut source = Source {
+            frame: DataFrame::empty(),
+            spec,
+            parts: Parts::default(),
+            labels: vec![],
+            task: Task::Regression,
+            timestamps: None,
+            movies: None,
+        };
+        for (part, path) in [(0, Some(train)), (1, valid), (2, test)] {
+            let Some(path) = path else { continue };
+            let table = read_table(path)?;
+            let first = source.labels.len() as u32;
+            source.labels.extend(numbers(&table, &source.spec.label, path)?);
+            if let Some(name) = &source.spec.timestamp {
+                source.timestamps.get_or_insert_default().extend(integers(&table, name, path)?);
+            }
+            let rows = (first..source.labels.len() as u32).collect();
+            match part {
+                0 => (source.frame, source.parts.train) = (table, rows),
+                _ => {
+                    let table = table.select(source.frame.get_column_names_owned()).map_err(|_| {
+                        Error::data(path, None, format!("its columns are not those of {}", train.display()))
+                    })?;
+                    source.frame.vstack_mut(&table).map_err(|error| Error::data(path, None, error.to_string()))?;
+                    *(if part == 1 { &mut source.parts.valid } else { &mut source.parts.test }) = rows;
+                }
+            }
+        }
+        if source.parts.train.is_empty() {
+            return Err(Error::data(train, None, "it holds no row to train on"));
+        }
+        Ok(source)
+    }
+
+    fn open_movielens(config: &DataConfig, folder: &Path) -> Result<Source> {
+        let data = movielens::read(folder)?;
+        let mut frame = data.frame()?;
+        let labels = numbers(&frame, "rating", folder)?;
+        let timestamps = integers(&frame, "timestamp", folder)?;
+        let fold = match config.split.parse()? {
+            Split::Fold(name) => Some(movielens::official_fold(folder, &data, &name)?),
+            _ => None,
+        };
+        let mut spec = movielens_spec(&frame, config);
+        let parts = split(config, &frame, &spec, Some(&timestamps), fold)?;
+        let has_times = timestamps.iter().any(|time| *time != timestamps[0]);
+        if config.history > 0 && has_times {
+            let (users, items) = (strings(&frame, "user_id")?, strings(&frame, "movie_id")?);
+            let (users, _) = codes(&users);
+            let likes = Likes {
+                users: &users,
+                items: &items,
+                labels: &labels,
+                timestamps: &timestamps,
+                train: &parts.train,
+                liked: LIKED,
+            };
+            let history = liked_history(&likes, config.history).with_name("history".into());
+            frame.with_column(history.into_column()).map_err(|error| Error::Spec(error.to_string()))?;
+        } else {
+            spec.fields.retain(|field| field.name != "history");
+        }
+        let timestamps = Some(timestamps);
+        Ok(Source { frame, spec, parts, labels, task: Task::Regression, timestamps, movies: Some(data.movies) })
+    }
+
+    fn with_task(mut self, config: &DataConfig) -> Result<Source> {
+        self.task = match config.task {
+            TaskName::Regression => Task::Regression,
+            TaskName::Binary => {
+                let is_binary = self.labels.iter().all(|label| [0.0, 1.0].contains(label));
+                let threshold = match (config.threshold, &self.movies) {
+                    (Some(threshold), _) => threshold,
+                    (None, Some(_)) => LIKED,
+                    (None, None) if is_binary => 1.0,
+                    (None, None) => {
+                        return Err(Error::Spec(format!(
+                            "column `{}` holds more than 0 and 1: give the least positive label as `--threshold`",
+                            self.spec.label
+                        )));
+                    }
+                };
+                Task::Binary { threshold }
+            }
+        };
+        Ok(self)
+    }
+
+    fn with_fields(mut self, fields: Option<&[String]>) -> Result<Source> {
+        if let Some(fields) = fields {
+            self.spec = self.spec.select(fields)?;
+        }
+        Ok(self)
+    }
+
+    /// Fits the vocabularies and statistics on the training rows.
+    ///
+    /// # Errors
+    /// What [`fit`] returns.
+    pub fn fit(&self) -> Result<Schema> {
+        fit(&self.frame, &self.spec, &self.labels, &self.parts.train, self.task)
+    }
+
+    /// Encodes some rows with their labels.
+    ///
+    /// # Errors
+    /// What [`Dataset::encode`] returns.
+    pub fn encode(&self, schema: &Schema, rows: &[u32]) -> Result<Dataset> {
+        Dataset::encode(&self.frame, schema, &self.labels, rows)
+    }
+
+    /// Fields, cardinalities, coverage, sparsity and labels.
+    ///
+    /// # Errors
+    /// What fitting returns.
+    pub fn inspect(&self) -> Result<Inspection> {
+        inspect(&self.frame, &self.fit()?, &self.labels, &self.parts)
+    }
+
+    /// Rows to score for a user: one for each item that the user has no row with, with the user's latest attributes and
+    /// context. What is not known of a user is missing, and so falls on the out-of-vocabulary ids.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] if the table declares no user or no item.
+    pub fn candidates(&self, user: &str) -> Result<Candidates> {
+        let (Some(user_field), Some(item_field)) = (&self.spec.user, &self.spec.item) else {
+            return Err(Error::Spec(
+                "recommending needs to know who the user and the item are: declare `user` and `item` in schema.toml, and \
+                 keep both fields"
+                    .into(),
+            ));
+        };
+        let (users, items) = (strings(&self.frame, user_field)?, strings(&self.frame, item_field)?);
+        let rows: Vec<usize> = (0..users.len()).filter(|&row| users.get(row) == Some(user)).collect();
+        let time = |row: &usize| self.timestamps.as_ref().map_or(0, |times| times[*row]);
+        let latest = rows.iter().max_by_key(|row| (time(row), **row)).copied();
+        let seen: PlHashSet<&str> = rows.iter().filter_map(|&row| items.get(row)).collect();
+
+        let catalogue = self.catalogue(item_field, &items)?;
+        let ids = strings(&catalogue, item_field)?;
+        let keep: BooleanChunked = ids.iter().map(|id| Some(id.is_some_and(|id| !seen.contains(id)))).collect();
+        let polars = |error: PolarsError| Error::Spec(error.to_string());
+        let catalogue = catalogue.filter(&keep).map_err(polars)?;
+        let height = catalogue.height();
+
+        let mut columns = Vec::with_capacity(self.spec.fields.len());
+        for field in &self.spec.fields {
+            let name = PlSmallStr::from_str(&field.name);
+            if field.side == Side::Item {
+                columns.push(strings(&catalogue, &field.name)?.with_name(name).into_column());
+                continue;
+            }
+            let value = match latest {
+                _ if field.name == *user_field => Some(user.to_owned()),
+                Some(_) if field.name == "history" && self.movies.is_some() => {
+                    self.latest_history(user, &users, &items)?
+                }
+                Some(row) => strings(&self.frame, &field.name)?.get(row).map(str::to_owned),
+                None => None,
+            };
+            let column = match &value {
+                Some(value) => StringChunked::full(name, value, height),
+                None => StringChunked::full_null(name, height),
+            };
+            columns.push(column.into_column());
+        }
+        let owned = |column: StringChunked| -> Vec<String> {
+            column.iter().map(|value| value.unwrap_or_default().to_owned()).collect()
+        };
+        let items = owned(strings(&catalogue, item_field)?);
+        let titles = match &self.spec.title {
+            Some(title) => owned(strings(&catalogue, title)?),
+            None => items.clone(),
+        };
+        let frame = DataFrame::new(height, columns).map_err(polars)?;
+        Ok(Candidates { frame, items, titles, known_user: latest.is_some() })
+    }
+
+    fn latest_history(&self, user: &str, users: &StringChunked, items: &StringChunked) -> Result<Option<String>> {
+        let (codes, names) = codes(users);
+        let Some(timestamps) = &self.timestamps else { return Ok(None) };
+        let likes =
+            Likes { users: &codes, items, labels: &self.labels, timestamps, train: &self.parts.train, liked: LIKED };
+        let history = latest_history(&likes);
+        Ok(names.iter().position(|name| *name == user).and_then(|code| history[code].clone()))
+    }
+
+    /// All items with their attributes: the films of MovieLens, or of each item of a table its last row.
+    fn catalogue(&self, item_field: &str, items: &StringChunked) -> Result<DataFrame> {
+        if let Some(movies) = &self.movies {
+            return Ok(movies.clone());
+        }
+        let mut last: PlHashMap<&str, IdxSize> = PlHashMap::new();
+        for (row, item) in items.iter().enumerate() {
+            if let Some(item) = item {
+                last.insert(item, row as IdxSize);
+            }
+        }
+        let mut rows: Vec<IdxSize> = last.into_values().collect();
+        rows.sort_unstable();
+        let item_side = self.spec.fields.iter().filter(|field| field.side == Side::Item || field.name == item_field);
+        let names: PlHashSet<&str> =
+            item_side.map(|field| field.name.as_str()).chain(self.spec.title.as_deref()).collect();
+        let frame = self.frame.select(names).map_err(|error| Error::Spec(error.to_string()))?;
+        take_rows(&frame, &rows)
+    }
+}
+
+/// What could be recommended to a user.
+#[derive(Debug)]
+pub struct Candidates {
+    /// A row for each item: a column for each field.
+    pub frame: DataFrame,
+    /// The items' ids.
+    pub items: Vec<String>,
+    /// The items' names for people; the ids where there are none.
+    pub titles: Vec<String>,
+    /// Whether the user has any row.
+    pub known_user: bool,
+}
+
+fn split(
+    config: &DataConfig,
+    frame: &DataFrame,
+    spec: &TableSpec,
+    timestamps: Option<&[i64]>,
+    fold: Option<(Vec<u32>, Vec<u32>)>,
+) -> Result<Parts> {
+    let users = spec.user.as_ref().map(|user| Ok::<_, Error>(codes(&strings(frame, user)?).0)).transpose()?;
+    let fold = fold.as_ref().map(|(train, test)| (train.as_slice(), test.as_slice()));
+    let columns = SplitColumns { users: users.as_deref(), timestamps, fold };
+    config.split.parse::<Split>()?.parts(frame.height(), &columns, config.seed)
+}
+
+/// The fields that a release has.
+fn movielens_spec(frame: &DataFrame, config: &DataConfig) -> TableSpec {
+    let several = |max_len| FieldSpecKind::MultiValued { separator: "|".into(), max_len, weighting: Weighting::Sqrt };
+    let one = || FieldSpecKind::Categorical;
+    let fields = [
+        ("user_id", one(), Side::User),
+        ("movie_id", one(), Side::Item),
+        ("gender", one(), Side::User),
+        ("age", one(), Side::User),
+        ("occupation", one(), Side::User),
+        ("zip", one(), Side::User),
+        ("genres", several(None), Side::Item),
+        ("year", one(), Side::Item),
+        ("hour", one(), Side::Context),
+        ("weekday", one(), Side::Context),
+        ("history", several(Some(config.history)), Side::User),
+    ];
+    let is_there = |name: &str| name == "history" || frame.column(name).is_ok();
+    let fields = fields
+        .into_iter()
+        .filter(|(name, ..)| is_there(name))
+        .map(|(name, kind, side)| FieldSpec { min_count: config.min_count, ..FieldSpec::new(name, kind, side) })
+        .collect();
+    TableSpec {
+        label: "rating".into(),
+        timestamp: Some("timestamp".into()),
+        user: Some("user_id".into()),
+        item: Some("movie_id".into()),
+        title: Some("title".into()),
+        fields,
+    }
+}

@@ -1,0 +1,372 @@
+//! What a person declares about a table before anything is fitted: its label, its fields, and who the user and the
+//! item are.
+//!
+//! ```toml
+//! label = "label"
+//! user = "user"
+//! item = "item"
+//!
+//! [[field]]
+//! name = "user"
+//! kind = "categorical"
+//! side = "user"
+//! min_count = 2
+//!
+//! [[field]]
+//! name = "tags"
+//! kind = "multi-valued"
+//! separator = "|"
+//! max_len = 20
+//! weighting = "mean"
+//!
+//! [[field]]
+//! name = "price"
+//! kind = "numeric"
+//! ```
+
+use std::path::Path;
+
+use fm_core::{Side, Weighting};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result, suggestion};
+
+/// How the text of a column becomes slots, before anything is known about its values.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum FieldSpecKind {
+    /// One value out of a vocabulary.
+    Categorical,
+    /// Several values out of a vocabulary, in one text.
+    MultiValued {
+        /// What stands between the values.
+        separator: String,
+        /// The number of slots; `None` for the longest list of the training rows, at most 100.
+        max_len: Option<usize>,
+        /// The value `x` of each of the `n` slots in use.
+        weighting: Weighting,
+    },
+    /// A number, standardised with the training rows' mean and standard deviation.
+    Numeric,
+}
+
+/// A declared field.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FieldSpec {
+    /// The column's name.
+    pub name: String,
+    /// How its text becomes slots.
+    #[serde(flatten)]
+    pub kind: FieldSpecKind,
+    /// Whom it describes.
+    pub side: Side,
+    /// Values that the training rows hold less often than this are left out of the vocabulary.
+    pub min_count: u32,
+}
+
+impl FieldSpec {
+    /// A field with the default `min_count` of 1.
+    pub fn new(name: impl Into<String>, kind: FieldSpecKind, side: Side) -> FieldSpec {
+        FieldSpec { name: name.into(), kind, side, min_count: 1 }
+    }
+}
+
+/// A declared table.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TableSpec {
+    /// The column that holds the label.
+    pub label: String,
+    /// The column that holds the time of each row, as a whole number.
+    pub timestamp: Option<String>,
+    /// The field that identifies the user.
+    pub user: Option<String>,
+    /// The field that identifies the item.
+    pub item: Option<String>,
+    /// The column that holds the item's name for people.
+    pub title: Option<String>,
+    /// The fields, in the order of their slots.
+    pub fields: Vec<FieldSpec>,
+}
+
+impl TableSpec {
+    /// Reads a `schema.toml`.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or [`Error::Data`] with the line at fault: what is no TOML, an unknown key or value, or
+    /// a contradiction ([`TableSpec::check`]).
+    pub fn load(path: impl AsRef<Path>) -> Result<TableSpec> {
+        let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        TableSpec::parse(&text).map_err(|Problem { at, reason }| {
+            let line = at.and_then(|at| text.get(..at)).map(|before| 1 + before.matches('\n').count());
+            Error::data(path, line, reason)
+        })
+    }
+
+    /// Checks that the declaration does not contradict itself.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] for no field, an empty or repeated name, a label that is also a field, a user or an item that
+    /// is no field, an empty separator or a `max_len` of 0.
+    pub fn check(&self) -> Result<()> {
+        self.problem().map_or(Ok(()), |(_, reason)| Err(Error::Spec(reason)))
+    }
+
+    /// The same table with these fields alone, in this order. A role whose field is left out is left out, too.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] for an unknown or a repeated name, or no name.
+    pub fn select(&self, fields: &[String]) -> Result<TableSpec> {
+        let pick = |name: &String| {
+            let found = self.fields.iter().find(|field| field.name == *name).cloned();
+            found.ok_or_else(|| Error::Spec(format!("there is no field `{name}`; {}", suggestion(name, &self.names()))))
+        };
+        let role = |role: &Option<String>| role.clone().filter(|name| fields.contains(name));
+        let selected = TableSpec {
+            fields: fields.iter().map(pick).collect::<Result<_>>()?,
+            user: role(&self.user),
+            item: role(&self.item),
+            ..self.clone()
+        };
+        selected.check()?;
+        Ok(selected)
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.fields.iter().map(|field| field.name.as_str()).collect()
+    }
+
+    /// The first contradiction, and the position of the field that it lies in.
+    fn problem(&self) -> Option<(Option<usize>, String)> {
+        if self.fields.is_empty() {
+            return Some((None, "no field is declared: add a [[field]] with a name and a kind".into()));
+        }
+        for (position, field) in self.fields.iter().enumerate() {
+            let name = &field.name;
+            let reason = if name.is_empty() {
+                "a field has an empty name".into()
+            } else if self.fields[..position].iter().any(|earlier| earlier.name == *name) {
+                format!("field `{name}` is declared twice")
+            } else if *name == self.label {
+                format!("`{name}` is the label and cannot be a field, too: the model would read the answer")
+            } else {
+                match &field.kind {
+                    FieldSpecKind::MultiValued { separator, .. } if separator.is_empty() => {
+                        format!("field `{name}` needs a separator, for example \"|\"")
+                    }
+                    FieldSpecKind::MultiValued { max_len: Some(0), .. } => {
+                        format!("field `{name}` needs a max_len of at least 1")
+                    }
+                    _ => continue,
+                }
+            };
+            return Some((Some(position), reason));
+        }
+        for (role, name) in [("user", &self.user), ("item", &self.item)] {
+            if let Some(name) = name.as_deref().filter(|name| !self.names().contains(name)) {
+                let reason = format!("{role} = \"{name}\" is none of the fields; {}", suggestion(name, &self.names()));
+                return Some((None, reason));
+            }
+        }
+        None
+    }
+
+    fn parse(text: &str) -> std::result::Result<TableSpec, Problem> {
+        let file: SpecFile = toml::from_str(text).map_err(|error| Problem {
+            at: error.span().map(|span| span.start),
+            reason: with_suggestion(error.message()),
+        })?;
+        let starts: Vec<usize> = file.fields.iter().map(|field| field.name.span().start).collect();
+        let fields = file.fields.into_iter().map(FieldEntry::into_spec).collect::<std::result::Result<_, _>>()?;
+        let SpecFile { label, timestamp, user, item, title, .. } = file;
+        let spec = TableSpec { label, timestamp, user, item, title, fields };
+        match spec.problem() {
+            None => Ok(spec),
+            Some((position, reason)) => Err(Problem { at: position.map(|position| starts[position]), reason }),
+        }
+    }
+}
+
+/// What is wrong with a `schema.toml`, and the byte where.
+struct Problem {
+    at: Option<usize>,
+    reason: String,
+}
+
+/// `schema.toml` as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SpecFile {
+    label: String,
+    timestamp: Option<String>,
+    user: Option<String>,
+    item: Option<String>,
+    title: Option<String>,
+    #[serde(default, rename = "field")]
+    fields: Vec<FieldEntry>,
+}
+
+/// A `[[field]]`. Flat, so that an unknown key is found with its line.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FieldEntry {
+    name: toml::Spanned<String>,
+    kind: Kind,
+    #[serde(default)]
+    side: Side,
+    #[serde(default = "one")]
+    min_count: u32,
+    separator: Option<String>,
+    max_len: Option<usize>,
+    weighting: Option<Weighting>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    Categorical,
+    MultiValued,
+    Numeric,
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl FieldEntry {
+    fn into_spec(self) -> std::result::Result<FieldSpec, Problem> {
+        let FieldEntry { name, kind, side, min_count, separator, max_len, weighting } = self;
+        let at = Some(name.span().start);
+        let name = name.into_inner();
+        let stray =
+            [("separator", separator.is_some()), ("max_len", max_len.is_some()), ("weighting", weighting.is_some())];
+        let kind = match kind {
+            Kind::MultiValued => FieldSpecKind::MultiValued {
+                separator: separator.unwrap_or_else(|| "|".into()),
+                max_len,
+                weighting: weighting.unwrap_or_default(),
+            },
+            kind => {
+                if let Some((key, _)) = stray.iter().find(|(_, given)| *given) {
+                    let reason = format!("field `{name}` has a {key}, which only multi-valued fields have");
+                    return Err(Problem { at, reason });
+                }
+                if matches!(kind, Kind::Numeric) { FieldSpecKind::Numeric } else { FieldSpecKind::Categorical }
+            }
+        };
+        Ok(FieldSpec { name, kind, side, min_count })
+    }
+}
+
+/// Adds the near name to serde's "unknown field `x`, expected one of `a`, `b`".
+fn with_suggestion(message: &str) -> String {
+    let message = message.lines().collect::<Vec<_>>().join(": ");
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let given = quoted.next().filter(|_| message.starts_with("unknown"));
+    match given.and_then(|given| fm_core::error::nearest(given, quoted)) {
+        Some(near) => format!("{message}; did you mean `{near}`?"),
+        None => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "label = \"y\"\n";
+
+    fn loaded(text: &str) -> Result<TableSpec> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("schema.toml");
+        std::fs::write(&path, text).unwrap();
+        TableSpec::load(path)
+    }
+
+    fn refused(text: &str) -> String {
+        let error = loaded(text).unwrap_err().to_string();
+        error.split_once("schema.toml").unwrap().1.into()
+    }
+
+    fn field(name: &str, more: &str) -> String {
+        format!("[[field]]\nname = \"{name}\"\nkind = \"categorical\"\n{more}")
+    }
+
+    #[test]
+    fn a_whole_declaration_is_read() {
+        let spec = loaded(
+            r#"
+            label = "rating"
+            timestamp = "when"
+            user = "who"
+            [[field]]
+            name = "who"
+            kind = "categorical"
+            side = "user"
+            min_count = 2
+            [[field]]
+            name = "tags"
+            kind = "multi-valued"
+            max_len = 20
+            weighting = "mean"
+            [[field]]
+            name = "price"
+            kind = "numeric"
+            side = "item"
+            "#,
+        );
+        let tags = FieldSpecKind::MultiValued { separator: "|".into(), max_len: Some(20), weighting: Weighting::Mean };
+        let expected = TableSpec {
+            label: "rating".into(),
+            timestamp: Some("when".into()),
+            user: Some("who".into()),
+            item: None,
+            title: None,
+            fields: vec![
+                FieldSpec { min_count: 2, ..FieldSpec::new("who", FieldSpecKind::Categorical, Side::User) },
+                FieldSpec::new("tags", tags, Side::Context),
+                FieldSpec::new("price", FieldSpecKind::Numeric, Side::Item),
+            ],
+        };
+        assert_eq!(spec.unwrap(), expected);
+    }
+
+    #[test]
+    fn an_unknown_key_is_shown_with_its_line_and_the_near_one() {
+        let error = refused(&format!("{HEAD}{}", field("a", "min_cuont = 3\n")));
+        assert!(error.starts_with(", line 5: unknown field `min_cuont`"), "{error}");
+        assert!(error.ends_with("did you mean `min_count`?"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_kind_is_shown_with_the_near_one() {
+        let error = refused(&format!("{HEAD}[[field]]\nname = \"a\"\nkind = \"categorial\"\n"));
+        assert!(error.starts_with(", line 4: unknown variant `categorial`"), "{error}");
+        assert!(error.ends_with("did you mean `categorical`?"), "{error}");
+    }
+
+    #[test]
+    fn contradictions_are_shown_with_their_line() {
+        let twice = format!("{HEAD}{}{}", field("a", ""), field("a", ""));
+        assert_eq!(refused(&twice), ", line 6: field `a` is declared twice");
+        let label = refused(&format!("{HEAD}{}", field("y", "")));
+        assert!(label.starts_with(", line 3: `y` is the label"), "{label}");
+        let stray = refused(&format!("{HEAD}{}", field("a", "max_len = 3\n")));
+        assert_eq!(stray, ", line 3: field `a` has a max_len, which only multi-valued fields have");
+        let role = refused(&format!("user = \"usr\"\n{HEAD}{}", field("user", "")));
+        assert_eq!(role, ": user = \"usr\" is none of the fields; did you mean `user`? there are: user");
+        assert!(refused(HEAD).starts_with(": no field is declared"));
+        assert!(refused("label = 3").starts_with(", line 1: "));
+    }
+
+    #[test]
+    fn selecting_keeps_the_order_asked_for_and_the_roles_that_remain() {
+        let text = format!("user = \"u\"\nitem = \"i\"\n{HEAD}{}{}{}", field("u", ""), field("i", ""), field("c", ""));
+        let spec = loaded(&text).unwrap();
+        let selected = spec.select(&["c".into(), "u".into()]).unwrap();
+        assert_eq!(selected.names(), ["c", "u"]);
+        assert_eq!((selected.user.as_deref(), selected.item.as_deref()), (Some("u"), None));
+        let error = spec.select(&["cc".into()]).unwrap_err().to_string();
+        assert_eq!(error, "there is no field `cc`; did you mean `c`? there are: u, i, c");
+        assert!(spec.select(&["c".into(), "c".into()]).is_err());
+        assert!(spec.select(&[]).is_err());
+    }
+}

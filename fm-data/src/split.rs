@@ -1,0 +1,341 @@
+//! Which rows are trained on, which choose the best epoch, and which are tested on at the end.
+//!
+//! What is random is a permutation drawn by Fisher and Yates' shuffle from a `Pcg64` seeded with the run's seed: the
+//! same seed gives the same parts on every machine.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_pcg::Pcg64;
+
+use crate::error::{Error, Result};
+use crate::history::Timelines;
+
+const FORMS: &str = "random, random:VALID:TEST (shares, such as random:0.1:0.1), leave-last-out, time, \
+                     time:VALID:TEST, fold:NAME (such as fold:u1), kfold:K:INDEX (such as kfold:5:0)";
+
+/// The share of the rows that validate, or that test, where none is named.
+const SHARE: f64 = 0.1;
+
+/// A way to split the rows. Its text form is `random`, `random:0.1:0.1`, `leave-last-out`, `time`, `time:0.1:0.1`,
+/// `fold:u1` or `kfold:5:0`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Split {
+    /// Rows drawn at random.
+    Random {
+        /// The share that validates.
+        valid: f64,
+        /// The share that tests.
+        test: f64,
+    },
+    /// Of each user with at least three rows, the last by (timestamp, row number) tests and the one before validates.
+    /// Rows without a user are trained on.
+    LeaveLastOut,
+    /// The last rows of all, by (timestamp, row number), test; those before validate.
+    Time {
+        /// The share that validates.
+        valid: f64,
+        /// The share that tests.
+        test: f64,
+    },
+    /// A fold that comes with the data. A random tenth of its training rows validates.
+    Fold(String),
+    /// Block `index` of `k` blocks of a random permutation tests; a random tenth of the rest validates.
+    KFold {
+        /// The number of blocks.
+        k: u32,
+        /// The block that tests, from 0.
+        index: u32,
+    },
+}
+
+impl Default for Split {
+    fn default() -> Split {
+        Split::Random { valid: SHARE, test: SHARE }
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let shares = |f: &mut fmt::Formatter, name: &str, valid: f64, test: f64| {
+            if (valid, test) == (SHARE, SHARE) { write!(f, "{name}") } else { write!(f, "{name}:{valid}:{test}") }
+        };
+        match self {
+            Split::Random { valid, test } => shares(f, "random", *valid, *test),
+            Split::LeaveLastOut => write!(f, "leave-last-out"),
+            Split::Time { valid, test } => shares(f, "time", *valid, *test),
+            Split::Fold(name) => write!(f, "fold:{name}"),
+            Split::KFold { k, index } => write!(f, "kfold:{k}:{index}"),
+        }
+    }
+}
+
+impl FromStr for Split {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Split> {
+        let invalid =
+            |reason: &str| Error::Split { split: text.into(), reason: format!("{reason}; the forms are {FORMS}") };
+        let shares = |valid: &str, test: &str| match (valid.parse::<f64>(), test.parse::<f64>()) {
+            (Ok(valid), Ok(test)) if valid >= 0.0 && test >= 0.0 && valid + test < 1.0 => Ok((valid, test)),
+            _ => Err(invalid("the shares are two numbers from 0 whose sum is less than 1")),
+        };
+        match text.split(':').collect::<Vec<_>>()[..] {
+            ["random"] => Ok(Split::Random { valid: SHARE, test: SHARE }),
+            ["random", valid, test] => shares(valid, test).map(|(valid, test)| Split::Random { valid, test }),
+            ["leave-last-out"] => Ok(Split::LeaveLastOut),
+            ["time"] => Ok(Split::Time { valid: SHARE, test: SHARE }),
+            ["time", valid, test] => shares(valid, test).map(|(valid, test)| Split::Time { valid, test }),
+            ["fold", name] if !name.is_empty() => Ok(Split::Fold(name.into())),
+            ["kfold", k, index] => match (k.parse::<u32>(), index.parse::<u32>()) {
+                (Ok(k), Ok(index)) if k >= 2 && index < k => Ok(Split::KFold { k, index }),
+                _ => Err(invalid("K is at least 2, and INDEX from 0 to K - 1")),
+            },
+            _ => Err(invalid("there is no such split")),
+        }
+    }
+}
+
+/// What a split may need to know about the rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SplitColumns<'a> {
+    /// The user of each row, as [`crate::table::codes`] gives it.
+    pub users: Option<&'a [u32]>,
+    /// The time of each row.
+    pub timestamps: Option<&'a [i64]>,
+    /// The training and the test rows of the fold that [`Split::Fold`] names.
+    pub fold: Option<(&'a [u32], &'a [u32])>,
+}
+
+/// The row numbers of each part: ascending, each row in exactly one part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// What is learnt from. Never empty.
+    pub train: Vec<u32>,
+    /// What the best epoch is chosen by.
+    pub valid: Vec<u32>,
+    /// What is looked at once, at the end.
+    pub test: Vec<u32>,
+}
+
+impl Split {
+    /// Splits `rows` rows.
+    ///
+    /// # Errors
+    /// [`Error::Split`] if a column that the split needs is not there, if all timestamps are equal, if a fold is not
+    /// a split of these rows, or if no row is left to train on.
+    pub fn parts(&self, rows: usize, columns: &SplitColumns, seed: u64) -> Result<Parts> {
+        let refused = |reason: &str| Error::Split { split: self.to_string(), reason: reason.into() };
+        let rows = u32::try_from(rows).map_err(|_| refused("there are more than 4294967295 rows"))?;
+        let timestamps = || {
+            let there = columns.timestamps.ok_or_else(|| {
+                refused("the table has no timestamp column; name it as `timestamp`, or take `random`")
+            })?;
+            let equal = there.len() > 1 && there.iter().all(|time| time == &there[0]);
+            if equal { Err(refused("all timestamps are equal; take `random`")) } else { Ok(there) }
+        };
+        let mut parts = match self {
+            Split::Random { valid, test } => cut(permutation((0..rows).collect(), seed), *valid, *test),
+            Split::Time { valid, test } => {
+                let times = timestamps()?;
+                let mut newest_first: Vec<u32> = (0..rows).collect();
+                newest_first.sort_unstable_by_key(|&row| std::cmp::Reverse((times[row as usize], row)));
+                cut(newest_first, *valid, *test)
+            }
+            Split::LeaveLastOut => {
+                let users = columns
+                    .users
+                    .ok_or_else(|| refused("the table has no user column; name it as `user`, or take `random`"))?;
+                leave_last_out(users, timestamps()?)
+            }
+            Split::KFold { k, index } => {
+                let bound = |block: u32| (u64::from(rows) * u64::from(block) / u64::from(*k)) as usize;
+                let mut order = permutation((0..rows).collect(), seed);
+                let test = order.drain(bound(*index)..bound(index + 1)).collect();
+                Parts { test, ..cut(order, SHARE, 0.0) }
+            }
+            Split::Fold(name) => {
+                let (train, test) = columns
+                    .fold
+                    .ok_or_else(|| refused(&format!("the data has no fold `{name}`; take `kfold:5:0` or `random`")))?;
+                check_fold(rows, train, test).map_err(|reason| refused(&reason))?;
+                let mut train = train.to_vec();
+                train.sort_unstable();
+                Parts { test: test.to_vec(), ..cut(permutation(train, seed), SHARE, 0.0) }
+            }
+        };
+        if parts.train.is_empty() {
+            return Err(refused(&format!("of {rows} rows, none is left to train on")));
+        }
+        for part in [&mut parts.train, &mut parts.valid, &mut parts.test] {
+            part.sort_unstable();
+        }
+        Ok(parts)
+    }
+}
+
+fn permutation(mut rows: Vec<u32>, seed: u64) -> Vec<u32> {
+    rows.shuffle(&mut Pcg64::seed_from_u64(seed));
+    rows
+}
+
+/// The first rows test, the next validate, the others train.
+fn cut(mut rows: Vec<u32>, valid: f64, test: f64) -> Parts {
+    let share = |share: f64| (rows.len() as f64 * share).round() as usize;
+    let (valid, test) = (share(valid), share(test));
+    let train = rows.split_off((test + valid).min(rows.len()));
+    let valid = rows.split_off(test.min(rows.len()));
+    Parts { train, valid, test: rows }
+}
+
+fn leave_last_out(users: &[u32], timestamps: &[i64]) -> Parts {
+    let timelines = Timelines::new(users, timestamps);
+    let mut parts = Parts { train: timelines.nobody().to_vec(), ..Parts::default() };
+    for rows in timelines.users() {
+        match rows {
+            [earlier @ .., before, last] if !earlier.is_empty() => {
+                parts.train.extend(earlier);
+                parts.valid.push(*before);
+                parts.test.push(*last);
+            }
+            few => parts.train.extend(few),
+        }
+    }
+    parts
+}
+
+fn check_fold(rows: u32, train: &[u32], test: &[u32]) -> std::result::Result<(), String> {
+    let mut seen = vec![false; rows as usize];
+    for &row in train.iter().chain(test) {
+        match seen.get_mut(row as usize) {
+            None => return Err(format!("the fold has row {row}, but the table has only {rows} rows")),
+            Some(true) => return Err(format!("the fold has row {row} twice")),
+            Some(seen) => *seen = true,
+        }
+    }
+    match seen.iter().position(|seen| !seen) {
+        Some(row) => Err(format!("the fold lacks row {row} of the table")),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::table::NO_CODE;
+
+    fn split(text: &str) -> Split {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_split_is_written_as_it_is_read() {
+        for text in ["random", "random:0.2:0", "leave-last-out", "time", "time:0:0.25", "fold:u1", "kfold:5:0"] {
+            assert_eq!(split(text).to_string(), text);
+        }
+        assert_eq!(split("random:0.1:0.1"), Split::default());
+    }
+
+    #[test]
+    fn a_split_that_does_not_exist_lists_the_forms() {
+        for text in
+            ["", "randm", "random:0.5", "random:0.5:0.5", "random:-1:0", "fold:", "kfold:5:5", "kfold:1:0", "time:x:0"]
+        {
+            let error = text.parse::<Split>().unwrap_err().to_string();
+            assert!(error.contains(text) && error.contains("the forms are random"), "{error}");
+        }
+    }
+
+    #[test]
+    fn shares_are_kept() {
+        let parts = Split::default().parts(1000, &SplitColumns::default(), 1).unwrap();
+        assert_eq!((parts.train.len(), parts.valid.len(), parts.test.len()), (800, 100, 100));
+    }
+
+    #[test]
+    fn another_seed_gives_other_parts() {
+        let parts = |seed| Split::default().parts(100, &SplitColumns::default(), seed).unwrap();
+        assert_eq!(parts(1), parts(1));
+        assert_ne!(parts(1), parts(2));
+    }
+
+    #[test]
+    fn the_blocks_of_a_k_fold_test_every_row_once() {
+        let mut tested: Vec<u32> = (0..7)
+            .flat_map(|index| Split::KFold { k: 7, index }.parts(100, &SplitColumns::default(), 3).unwrap().test)
+            .collect();
+        tested.sort_unstable();
+        assert_eq!(tested, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_last_row_of_each_user_tests_and_the_one_before_validates() {
+        let users = [0, 0, 1, 0, 1, 0, NO_CODE];
+        let timestamps = [5, 9, 1, 5, 2, 1, 7];
+        let columns = SplitColumns { users: Some(&users), timestamps: Some(&timestamps), fold: None };
+        let parts = Split::LeaveLastOut.parts(7, &columns, 0).unwrap();
+        // User 0 by time: rows 5, 0, 3, 1. User 1 has too few, row 6 has none.
+        assert_eq!(parts, Parts { train: vec![0, 2, 4, 5, 6], valid: vec![3], test: vec![1] });
+    }
+
+    #[test]
+    fn the_latest_rows_test() {
+        let timestamps = [40, 10, 30, 20, 30, 50, 60, 70, 80, 90];
+        let columns = SplitColumns { timestamps: Some(&timestamps), ..SplitColumns::default() };
+        let parts = split("time:0.2:0.2").parts(10, &columns, 0).unwrap();
+        assert_eq!(parts, Parts { train: (0..6).collect(), valid: vec![6, 7], test: vec![8, 9] });
+    }
+
+    #[test]
+    fn a_fold_keeps_its_test_rows_and_gives_a_tenth_to_validation() {
+        let (train, test): (Vec<u32>, Vec<u32>) = ((20..100).collect(), (0..20).collect());
+        let parts_of = |rows, train: &[u32], test: &[u32]| {
+            let columns = SplitColumns { fold: Some((train, test)), ..SplitColumns::default() };
+            Split::Fold("u1".into()).parts(rows, &columns, 1)
+        };
+        let parts = parts_of(100, &train, &test).unwrap();
+        assert_eq!((parts.test, parts.valid.len(), parts.train.len()), (test.clone(), 8, 72));
+        let refused = |rows, train: &[u32], test: &[u32]| parts_of(rows, train, test).unwrap_err().to_string();
+        assert!(refused(101, &train, &test).ends_with("the fold lacks row 100 of the table"));
+        assert!(refused(99, &train, &test).ends_with("has row 99, but the table has only 99 rows"));
+        assert!(refused(100, &train, &[50]).ends_with("has row 50 twice"));
+    }
+
+    #[test]
+    fn what_a_split_needs_and_does_not_find_is_said() {
+        let refused = |text: &str, columns| split(text).parts(3, &columns, 0).unwrap_err().to_string();
+        let equal = SplitColumns { users: Some(&[0, 0, 0]), timestamps: Some(&[7, 7, 7]), fold: None };
+        assert!(refused("time", SplitColumns::default()).contains("no timestamp column"));
+        assert!(refused("leave-last-out", SplitColumns::default()).contains("no user column"));
+        assert!(refused("time", equal).contains("all timestamps are equal"));
+        assert!(refused("leave-last-out", equal).contains("all timestamps are equal"));
+        assert!(refused("fold:u9", SplitColumns::default()).contains("no fold `u9`"));
+        assert!(Split::default().parts(0, &SplitColumns::default(), 0).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn parts_are_sorted_disjoint_and_complete(
+            rows in prop::collection::vec((prop_oneof![0u32..5, Just(NO_CODE)], -3i64..10), 10..200),
+            which in 0usize..4,
+            seed: u64,
+        ) {
+            let (users, mut timestamps): (Vec<u32>, Vec<i64>) = rows.into_iter().unzip();
+            timestamps[0] = 10; // Not all are equal.
+            let columns = SplitColumns { users: Some(&users), timestamps: Some(&timestamps), fold: None };
+            let split = split(["random", "time", "leave-last-out", "kfold:3:1"][which]);
+            let parts = split.parts(users.len(), &columns, seed).unwrap();
+            for part in [&parts.train, &parts.valid, &parts.test] {
+                prop_assert!(part.is_sorted());
+            }
+            let mut all = [&parts.train[..], &parts.valid, &parts.test].concat();
+            all.sort_unstable();
+            prop_assert_eq!(all, (0..users.len() as u32).collect::<Vec<_>>());
+            prop_assert_eq!(split.parts(users.len(), &columns, seed).unwrap(), parts);
+        }
+    }
+}
