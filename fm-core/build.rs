@@ -1,6 +1,7 @@
 //! Checks that libtorch is the version that tch binds, compiles `native/script.cpp` against it, and
 //! tells dependent crates where it lies (`DEP_FM_CORE_NATIVE_LIBTORCH_LIB`).
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const LIBTORCH_VERSION: &str = "2.11.0";
@@ -53,6 +54,6 @@ fn version(include: &Path) -> String {
 
 fn fail(message: &str) -> ! {
     println!("cargo:warning={message}");
-    eprintln!("{message}");
+    let _ = writeln!(std::io::stderr(), "{message}");
     std::process::exit(1)
 }

@@ -1,5 +1,7 @@
 //! The program `fm`: factorization machines from the command line.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
 mod args;
 mod commands;
 mod predictor;

@@ -5,6 +5,7 @@
 
 #include <caffe2/serialize/inline_container.h>
 #include <torch/csrc/jit/frontend/tracer.h>
+#include <torch/csrc/jit/serialization/export.h>
 #include <torch/script.h>
 
 #include <cstring>
@@ -105,12 +106,18 @@ char *fm_trace(const char *class_name, int n_parameters, const char **names, voi
 
 void fm_module_free(void *module) { delete static_cast<Module *>(module); }
 
-char *fm_module_save(void *module, const char *path, int n_files, const char **names, const char **contents,
-                     const size_t *lengths) {
+// Hands the archive to `write(context, bytes, length)`, piece by piece. `write` keeps its failures to itself: one that
+// libtorch hears of makes it throw out of a destructor, which ends the program.
+char *fm_module_save(void *module, int n_files, const char **names, const char **contents, const size_t *lengths,
+                     void (*write)(void *, const char *, size_t), void *context) {
   return protect([&] {
     torch::jit::ExtraFilesMap files;
     for (int i = 0; i < n_files; ++i) files[names[i]] = std::string(contents[i], lengths[i]);
-    static_cast<Module *>(module)->save(path, files);
+    auto writer = [&](const void *bytes, size_t length) {
+      write(context, static_cast<const char *>(bytes), length);
+      return length;
+    };
+    torch::jit::ExportModule(*static_cast<Module *>(module), writer, files);
   });
 }
 

@@ -30,7 +30,7 @@ pub fn replace_atomically<P: AsRef<Path>, E: Into<WriteError>>(
     path: P,
     write: impl FnOnce(&Path) -> std::result::Result<(), E>,
 ) -> Result<()> {
-    let path = path.as_ref();
+    let path = &behind_links(path.as_ref())?;
     let temporary = temporary_beside(path);
     let result = write(&temporary).map_err(Into::into).and_then(|()| {
         File::open(&temporary)?.sync_all()?;
@@ -70,6 +70,18 @@ impl From<Error> for WriteError {
     }
 }
 
+/// The file that `path` leads to. A link stays, and what is no file, such as a device, must not be renamed over.
+fn behind_links(path: &Path) -> Result<PathBuf> {
+    let refused = |reason| Error::io("write", path)(std::io::Error::other(reason));
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => std::fs::canonicalize(path).map_err(Error::io("write", path)),
+        Ok(found) if found.is_dir() => Err(refused("it is a folder")),
+        Ok(_) => Err(refused("it is a device or a pipe, not a file")),
+        // Not there yet, or not to be reached: creating it will tell.
+        Err(_) => Ok(path.to_owned()),
+    }
+}
+
 fn temporary_beside(path: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
@@ -80,6 +92,33 @@ fn temporary_beside(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_and_the_file_behind_it_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        std::fs::write(&file, b"old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        write_atomically(&link, |file| file.write_all(b"new")).unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"new");
+        assert!(link.is_symlink());
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = write_atomically(folder.path(), |file| file.write_all(b"x")).unwrap_err().to_string();
+        assert!(error.ends_with("it is a folder"), "{error}");
+        let socket = folder.path().join("socket");
+        #[cfg(unix)]
+        {
+            let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+            let error = write_atomically(&socket, |file| file.write_all(b"x")).unwrap_err().to_string();
+            assert!(error.ends_with("not a file"), "{error}");
+        }
+        assert!(std::fs::read_dir(folder.path()).unwrap().count() <= 1);
+    }
 
     #[test]
     fn a_failed_write_leaves_the_old_file_and_nothing_else() {

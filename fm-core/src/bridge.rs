@@ -2,11 +2,13 @@
 #![allow(unsafe_code, reason = "tch has no safe access to a tensor's elements, nor to the tracer")]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
 
+use crate::atomic_file::WriteError;
 use crate::error::{Error, Result, first_line};
 
 unsafe extern "C" {
@@ -27,11 +29,12 @@ unsafe extern "C" {
     fn fm_module_free(module: *mut c_void);
     fn fm_module_save(
         module: *mut c_void,
-        path: *const c_char,
         n_files: c_int,
         names: *const *const c_char,
         contents: *const *const c_char,
         lengths: *const usize,
+        write: unsafe extern "C" fn(*mut c_void, *const c_char, usize),
+        context: *mut c_void,
     ) -> *mut c_char;
     fn fm_archive_read(
         path: *const c_char,
@@ -148,22 +151,38 @@ pub(crate) fn trace<'a>(
 
 impl TracedModule {
     /// Writes the archive with extra files.
-    pub(crate) fn save(&self, path: &Path, files: &[(&str, &str)]) -> Result<()> {
-        let path = c_path(path)?;
+    pub(crate) fn save(&self, file: &mut dyn Write, files: &[(&str, &str)]) -> std::result::Result<(), WriteError> {
+        struct Output<'a> {
+            file: &'a mut dyn Write,
+            result: std::io::Result<()>,
+        }
+        unsafe extern "C" fn write(context: *mut c_void, bytes: *const c_char, length: usize) {
+            // SAFETY: the context is the output below; C++ passes as many bytes as it says.
+            let (output, bytes) = unsafe {
+                (&mut *context.cast::<Output<'_>>(), std::slice::from_raw_parts(bytes.cast::<u8>(), length))
+            };
+            if output.result.is_ok() {
+                output.result = output.file.write_all(bytes);
+            }
+        }
         let names = files.iter().map(|(name, _)| c_string(name)).collect::<Result<Vec<_>>>()?;
         let contents: Vec<*const c_char> = files.iter().map(|(_, text)| text.as_ptr().cast()).collect();
         let lengths: Vec<usize> = files.iter().map(|(_, text)| text.len()).collect();
-        // SAFETY: the module is alive, and the arrays are as long as the count says.
+        let mut output = Output { file, result: Ok(()) };
+        // SAFETY: the module is alive, the arrays are as long as the count says, and `write` gets `output` back during
+        // the call alone.
         check(unsafe {
             fm_module_save(
                 self.0,
-                path.as_ptr(),
                 files.len() as c_int,
                 pointers(&names).as_ptr(),
                 contents.as_ptr(),
                 lengths.as_ptr(),
+                write,
+                (&raw mut output).cast(),
             )
-        })
+        })?;
+        Ok(output.result?)
     }
 }
 

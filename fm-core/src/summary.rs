@@ -50,10 +50,11 @@ impl fmt::Display for Summary {
         writeln!(f, "{:<32}{:<20}{:>12}", "Layer (type)", "Output shape", "Parameters")?;
         writeln!(f, "{}", "─".repeat(64))?;
         for (layer, parameters) in &self.layers {
-            let name = if layer.name.is_empty() { layer.kind.to_lowercase() } else { layer.name.clone() };
             let sizes = layer.output.iter().map(|size| size.map_or("B".to_owned(), |size| size.to_string()));
             let shape = format!("[{}]", sizes.collect::<Vec<_>>().join(", "));
-            writeln!(f, "{:<32}{:<20}{:>12}", format!("{name} ({})", layer.kind), shape, grouped(*parameters))?;
+            let name =
+                if layer.name.is_empty() { layer.kind.into() } else { format!("{} ({})", layer.name, layer.kind) };
+            writeln!(f, "{name:<32}{:<20}{:>12}", shape, grouped(*parameters))?;
         }
         writeln!(f, "{}", "─".repeat(64))?;
         writeln!(f, "Total parameters: {}", grouped(self.total()))?;

@@ -1,6 +1,7 @@
 //! TorchScript archives that serve a model: traced once from the model's own `logits`, with the parameters under their
 //! names and the schema beside them.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use tch::nn::VarStore;
@@ -51,7 +52,7 @@ pub fn export(
             model.logits(&features, false)
         })
     })?;
-    replace_atomically(path, |temporary| module.save(temporary, &extra))
+    replace_atomically(path, |temporary| module.save(&mut File::create(temporary)?, &extra))
 }
 
 /// A loaded archive of [`export`]: the schema, and scores for encoded rows. It needs no model's code.
@@ -104,7 +105,11 @@ impl Scorer {
 fn read_text(path: &Path, name: &str) -> Result<String> {
     // libtorch's own message for a missing file is no help.
     std::fs::File::open(path).map_err(Error::io("read", path))?;
-    let bytes = bridge::read_extra_file(path, name).map_err(|error| unusable(path, error.to_string()))?;
+    let bytes = bridge::read_extra_file(path, name).map_err(|error| match error {
+        // Its first sentence; the others guess at what happened to the file.
+        Error::Torch(text) => unusable(path, text.split(". ").next().unwrap_or_default().to_owned()),
+        other => other,
+    })?;
     String::from_utf8(bytes).map_err(|_| unusable(path, format!("its {name} is no UTF-8")))
 }
 

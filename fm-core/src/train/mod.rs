@@ -52,7 +52,8 @@ pub struct TrainState {
     pub loss_sum: f64,
     /// The best epoch and its monitored metric.
     pub best: Option<(usize, f64)>,
-    /// Seconds spent.
+    /// Seconds spent. Not in checkpoints, so that equal runs have equal ones: `metrics.jsonl` has it.
+    #[serde(skip)]
     pub seconds: f64,
 }
 
@@ -123,6 +124,9 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// [`Error::Setting`] for settings out of range.
     pub fn new(model: &'a dyn Model, store: &'a VarStore, label: &Label, config: TrainConfig) -> Result<Trainer<'a>> {
+        if config.epochs == 0 {
+            return Err(Error::Setting("the number of epochs is 0: it must be at least 1".into()));
+        }
         if config.batch_size == 0 {
             return Err(Error::Setting("the batch size is 0: it must be at least 1".into()));
         }
@@ -247,3 +251,6 @@ pub fn predict(model: &dyn Model, rows: &dyn Rows, device: Device) -> Result<Vec
 pub fn evaluate(model: &dyn Model, label: &Label, rows: &dyn Rows, device: Device) -> Result<Metrics> {
     Ok(metrics(label, &predict(model, rows, device)?, &rows.labels()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,17 +29,24 @@ impl RunDir {
     /// # Errors
     /// [`Error::Setting`] if something is there already, [`Error::Io`].
     pub fn create(path: impl Into<PathBuf>) -> Result<RunDir> {
-        let path = path.into();
-        let occupied = path.exists() && std::fs::read_dir(&path).map_or(true, |mut entries| entries.next().is_some());
-        if occupied {
-            return Err(Error::Setting(format!(
-                "{} exists: choose another `--run`, go on with `--resume`, or replace it with `--force`",
-                path.display()
-            )));
-        }
-        let run = RunDir(path);
-        std::fs::create_dir_all(run.0.join("checkpoints")).map_err(Error::io("create", &run.0))?;
+        let run = RunDir(path.into());
+        RunDir::check_free(&run.0)?;
+        std::fs::create_dir_all(&run.0).map_err(Error::io("create", &run.0))?;
+        // Of two programs that find the folder free at once, one makes this folder.
+        std::fs::create_dir(run.0.join("checkpoints")).map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => occupied(&run.0),
+            _ => Error::io("create", &run.0)(error),
+        })?;
         Ok(run)
+    }
+
+    /// Checks that a new run could have this folder.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if something is there already.
+    pub fn check_free(path: &Path) -> Result<()> {
+        let is_occupied = path.exists() && std::fs::read_dir(path).map_or(true, |mut entries| entries.next().is_some());
+        if is_occupied { Err(occupied(path)) } else { Ok(()) }
     }
 
     /// Opens a run's folder.
@@ -102,19 +109,31 @@ impl RunDir {
         file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(Error::io("write", self.metrics()))
     }
 
-    /// Cuts `metrics.jsonl` to the epochs up to `epoch`: those that a resumed run keeps.
+    /// Cuts `metrics.jsonl` to the epochs up to `epoch`: those that a resumed run keeps. Returns the seconds that they
+    /// took.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn truncate(&self, epoch: usize) -> Result<()> {
+    pub fn truncate(&self, epoch: usize) -> Result<f64> {
         let text = match std::fs::read_to_string(self.metrics()) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0.0),
             Err(error) => return Err(Error::io("read", self.metrics())(error)),
         };
-        let is_kept = |line: &&str| serde_json::from_str::<EpochRecord>(line).is_ok_and(|record| record.epoch <= epoch);
-        let kept: String = text.lines().filter(is_kept).map(|line| format!("{line}\n")).collect();
-        write_atomically(self.metrics(), |file| file.write_all(kept.as_bytes()))
+        let (mut kept, mut seconds) = (String::new(), 0.0);
+        for line in text.lines() {
+            // The last line may be cut short.
+            let Ok(record) = serde_json::from_str::<EpochRecord>(line) else { continue };
+            if record.epoch <= epoch {
+                kept.push_str(line);
+                kept.push('\n');
+                seconds = record.seconds;
+            }
+        }
+        if kept != text {
+            write_atomically(self.metrics(), |file| file.write_all(kept.as_bytes()))?;
+        }
+        Ok(seconds)
     }
 
     /// Writes `summary.json`.
@@ -127,4 +146,11 @@ impl RunDir {
             file.write_all(b"\n")
         })
     }
+}
+
+fn occupied(path: &Path) -> Error {
+    Error::Setting(format!(
+        "{} exists: choose another `--run`, go on with `--resume`, or replace it with `--force`",
+        path.display()
+    ))
 }
