@@ -8,7 +8,7 @@ TORCH = $(or $(LIBTORCH),$(CURDIR)/.libtorch/torch)
 LOADER_PATH = $(if $(filter Darwin,$(shell uname -s)),DYLD_LIBRARY_PATH,LD_LIBRARY_PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup libtorch build demo test check audit doc clean
+.PHONY: help setup libtorch build demo test check bench audit doc clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,9 @@ check: libtorch ## check format, lints and docs; with cargo-deny, licences and s
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --release --workspace --no-deps
 	@if $(CARGO) deny --version >/dev/null 2>&1; then set -x; $(CARGO) deny check bans licenses sources; \
 	else echo 'cargo-deny is not installed: licences and sources of dependencies were not checked'; fi
+
+bench: libtorch ## measure how fast each model trains, and what it learns meanwhile
+	$(CARGO) bench --workspace --bench training
 
 audit: ## look for advisories against dependencies (needs cargo-deny and the network)
 	$(CARGO) deny check advisories

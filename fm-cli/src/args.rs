@@ -15,6 +15,9 @@ use fm_data::source::TaskName;
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
+    /// libtorch's threads on the CPU [default: OMP_NUM_THREADS, or 1: more pay with wide networks and large batches alone]
+    #[arg(long, global = true, value_name = "N", value_parser = at_least_one)]
+    pub threads: Option<usize>,
     /// Say nothing but errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
@@ -54,6 +57,43 @@ pub enum DataCommand {
     Download(Download),
     /// Show fields, cardinalities, coverage, sparsity and labels
     Inspect(Inspect),
+}
+
+/// The options of `fm train` that a resumed run has settled: all but the devices and folders of this machine.
+const DECIDED_BY_THE_RUN: [&str; 25] = [
+    "data",
+    "train",
+    "valid",
+    "test",
+    "schema",
+    "fields",
+    "task",
+    "threshold",
+    "split",
+    "seed",
+    "history",
+    "min_count",
+    "model",
+    "embedding_dim",
+    "hidden_units",
+    "dropout",
+    "others",
+    "epochs",
+    "batch_size",
+    "lr",
+    "l2",
+    "patience",
+    "optimizer",
+    "run",
+    "force",
+];
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("it must be at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("it must be a whole number".into()),
+    }
 }
 
 /// Where data sets lie.
@@ -121,17 +161,17 @@ pub struct Selection {
     #[arg(long, value_enum, default_value = "regression")]
     pub task: TaskArg,
     /// Labels of at least this are positive, for --task binary [default: 4 for MovieLens]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub threshold: Option<f32>,
     /// random, leave-last-out, time, fold:u1, kfold:5:0
     #[arg(long, default_value = "random")]
     pub split: String,
     /// The seed of split, first weights, order and dropout
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
     pub seed: u64,
-    /// MovieLens: how many of the films last liked are a field; 0 for none
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub history: usize,
+    /// MovieLens: how many of the films last liked are a field, 0 for none [default: 100, or 20 beyond 2 million ratings]
+    #[arg(long, value_name = "N")]
+    pub history: Option<usize>,
     /// MovieLens: values that fewer training rows hold count as unknown
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub min_count: u32,
@@ -162,13 +202,13 @@ pub struct Models {
 #[derive(Debug, clap::Args)]
 pub struct ModelOptions {
     /// k, the length of the latent vectors
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
     pub embedding_dim: Option<i64>,
     /// The widths of the hidden layers
     #[arg(long, value_name = "N,...", value_delimiter = ',')]
     pub hidden_units: Option<Vec<i64>>,
     /// The probability that a hidden unit is dropped in training
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub dropout: Option<f64>,
     /// Any other option of the model (see `fm models`)
     #[arg(long = "model-option", value_name = "NAME=VALUE")]
@@ -198,16 +238,16 @@ pub struct Train {
     #[command(flatten)]
     pub options: ModelOptions,
     /// At most so many passes over the training rows
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = at_least_one)]
     pub epochs: usize,
     /// The rows of a step
-    #[arg(long, value_name = "N", default_value_t = 512)]
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = at_least_one)]
     pub batch_size: usize,
     /// The learning rate
-    #[arg(long, value_name = "X", default_value_t = 0.003)]
+    #[arg(long, value_name = "X", default_value_t = 0.003, allow_negative_numbers = true)]
     pub lr: f64,
-    /// The L2 penalty on the table rows that a batch looks up
-    #[arg(long, value_name = "X")]
+    /// The L2 penalty on the table rows that a batch looks up [default: 0.05, or 0.005 for --task binary]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub l2: Option<f64>,
     /// Stop after so many epochs without a better validation result; 0 never stops early
     #[arg(long, value_name = "N", default_value_t = 3)]
@@ -225,7 +265,7 @@ pub struct Train {
     #[arg(long)]
     pub force: bool,
     /// Go on with an interrupted run, with its own settings
-    #[arg(long, value_name = "RUN", exclusive = true)]
+    #[arg(long, value_name = "RUN", conflicts_with_all = DECIDED_BY_THE_RUN)]
     pub resume: Option<PathBuf>,
 }
 
@@ -284,10 +324,10 @@ pub struct Recommend {
     #[arg(value_name = "RUN|BUNDLE")]
     pub model: PathBuf,
     /// The user's id
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_negative_numbers = true)]
     pub user: String,
     /// How many items
-    #[arg(long, value_name = "K", default_value_t = 10)]
+    #[arg(long, value_name = "K", default_value_t = 10, value_parser = at_least_one)]
     pub top: usize,
     /// The data to take users and items from, if it has moved since training
     #[arg(long, value_name = "NAME|DIR|FILE")]
@@ -320,4 +360,22 @@ pub struct Doctor {
 #[derive(Debug, clap::Args)]
 pub struct Completions {
     pub shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn a_resumed_run_settles_every_option_but_those_of_the_machine() {
+        let command = Args::command();
+        let train = command.find_subcommand("train").unwrap();
+        let of_the_machine = ["data_dir", "device", "resume", "help"];
+        let settled: Vec<&str> =
+            train.get_arguments().map(|arg| arg.get_id().as_str()).filter(|id| !of_the_machine.contains(id)).collect();
+        let unlisted: Vec<_> = settled.iter().filter(|id| !DECIDED_BY_THE_RUN.contains(id)).collect();
+        assert!(unlisted.is_empty(), "{unlisted:?}");
+        Args::command().debug_assert();
+    }
 }

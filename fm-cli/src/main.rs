@@ -12,12 +12,23 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use tracing_subscriber::filter::LevelFilter;
 
 use args::{Args, Command, DataCommand};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        // Help and version are no errors.
+        Err(help) if !help.use_stderr() || help.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            help.exit()
+        }
+        Err(error) => {
+            print_error(&one_line(&error.render().to_string()));
+            return ExitCode::from(2);
+        }
+    };
     let level = match (args.quiet, args.verbose) {
         (true, _) => LevelFilter::ERROR,
         (false, 0) => LevelFilter::INFO,
@@ -31,6 +42,7 @@ fn main() -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .without_time()
         .init();
+    set_threads(args.threads);
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
@@ -38,6 +50,15 @@ fn main() -> ExitCode {
             report(&error, args.verbose > 0);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// One thread by default: the operations are small, and idle threads of OpenMP spin, which takes the processor from others.
+fn set_threads(asked: Option<usize>) {
+    match asked {
+        Some(threads) => tch::set_num_threads(threads.min(1024) as i32),
+        None if std::env::var_os("OMP_NUM_THREADS").is_none() => tch::set_num_threads(1),
+        None => {}
     }
 }
 
@@ -59,16 +80,25 @@ fn run(args: &Args) -> anyhow::Result<()> {
 
 /// One line; the chain behind it with `--verbose`.
 fn report(error: &anyhow::Error, verbose: bool) {
-    let mut line = format!("error: {error}");
+    let mut line = format!("error: {}", one_line(&error.to_string()));
     if verbose {
         for cause in error.chain().skip(1) {
             line.push_str(&format!("\n  because: {cause}"));
         }
     }
-    #[allow(clippy::print_stderr, reason = "the program's own error message")]
-    {
-        eprintln!("{line}");
-    }
+    print_error(&line);
+}
+
+#[allow(clippy::print_stderr, reason = "the program's own error message")]
+fn print_error(text: &str) {
+    eprintln!("{text}");
+}
+
+/// An error's text without line ends, and without the usage that clap adds to its own.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
+    lines.collect::<Vec<_>>().join(" ").replace(" tip: ", "; ")
 }
 
 /// `fm ... | head` is no error.

@@ -1,5 +1,6 @@
 //! A trained model to score with: a run's best checkpoint, or an exported file.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
@@ -57,12 +58,27 @@ impl Predictor {
     /// The prediction of each encoded row, in their order: a probability, or a label within its range.
     pub fn scores(&self, rows: Encoded) -> Result<Vec<f32>> {
         let label = self.schema.label();
+        Ok(self.encoded_logits(rows)?.into_iter().map(|logit| label.prediction(logit)).collect())
+    }
+
+    /// The logit of each encoded row, in their order.
+    pub fn encoded_logits(&self, rows: Encoded) -> Result<Vec<f32>> {
         let unlabelled = vec![0.0; rows.num_rows];
-        Ok(self
-            .logits(&Dataset::new(&self.schema, rows, unlabelled)?)?
-            .into_iter()
-            .map(|logit| label.prediction(logit))
-            .collect())
+        self.logits(&Dataset::new(&self.schema, rows, unlabelled)?)
+    }
+
+    /// In how many rows, `[N, S]` ids, the user or the item is none that training has seen: by field, where there are
+    /// any.
+    pub fn unknown(&self, ids: &[i32]) -> BTreeMap<String, usize> {
+        let schema = &self.schema;
+        let count = |role: Option<&str>| {
+            let (name, field) = (role?, schema.field_index(role?)?);
+            let (slot, unknown) = (schema.slots(field).start, schema.ids(field).start);
+            let of_field = ids.iter().skip(slot).step_by(schema.num_slots());
+            let rows = of_field.filter(|id| i64::from(**id) == unknown).count();
+            (rows > 0).then(|| (name.to_owned(), rows))
+        };
+        [schema.user(), schema.item()].into_iter().filter_map(count).collect()
     }
 
     /// The logit of each row.

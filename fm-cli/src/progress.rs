@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use fm_core::train::EpochRecord;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Whether a bar would be seen.
 fn is_watched(quiet: bool) -> bool {
@@ -23,13 +23,15 @@ fn style(template: &str) -> ProgressStyle {
 /// A bar for an epoch, and a line when it is done.
 pub struct EpochProgress {
     bar: ProgressBar,
+    is_watched: bool,
 }
 
 impl EpochProgress {
     pub fn new() -> EpochProgress {
-        let bar = if is_watched(is_quiet()) { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        // Shown with the first step: there is nothing to see before.
+        let bar = ProgressBar::hidden();
         bar.set_style(style("{prefix:>9} {bar:30.cyan/dim} {pos}/{len} steps, {msg}, {eta} left"));
-        EpochProgress { bar }
+        EpochProgress { bar, is_watched: is_watched(is_quiet()) }
     }
 
     pub fn step(&self, epoch: usize, step: usize, steps: usize, loss: f64) {
@@ -38,8 +40,11 @@ impl EpochProgress {
             self.bar.set_length(steps as u64);
             self.bar.set_prefix(format!("epoch {epoch}"));
         }
-        self.bar.set_position(step as u64);
         self.bar.set_message(format!("loss {loss:.4}"));
+        self.bar.set_position(step as u64);
+        if self.is_watched && self.bar.is_hidden() {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
     }
 
     pub fn epoch(&self, record: &EpochRecord) {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use fm_core::model::Options;
 use fm_core::train::TrainConfig;
 use fm_core::{Error, ModelEntry};
@@ -31,8 +31,8 @@ pub struct ModelSettings {
 /// λ where none is given. A squared error in stars has another scale than a logistic loss.
 fn default_l2(task: TaskName) -> f64 {
     match task {
-        TaskName::Regression => 0.1,
-        TaskName::Binary => 0.01,
+        TaskName::Regression => 0.05,
+        TaskName::Binary => 0.005,
     }
 }
 
@@ -55,12 +55,13 @@ impl Settings {
     /// Reads a `settings.toml`.
     pub fn load(path: &Path) -> Result<Settings> {
         let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
-        Settings::parse(&text).with_context(|| format!("{} does not hold a run's settings", path.display()))
+        Ok(Settings::parse(&text).map_err(|error| Error::format("file of settings", path, error.to_string()))?)
     }
 
     /// Reads the text of a `settings.toml`.
     pub fn parse(text: &str) -> Result<Settings> {
-        Ok(toml::from_str(text)?)
+        // Its `Display` would also show the text, over several lines.
+        toml::from_str(text).map_err(|error| anyhow!("{}", error.message()))
     }
 
     /// The text of a `settings.toml`.

@@ -30,13 +30,14 @@ pub fn replace_atomically<P: AsRef<Path>, E: Into<WriteError>>(
     path: P,
     write: impl FnOnce(&Path) -> std::result::Result<(), E>,
 ) -> Result<()> {
-    let path = &behind_links(path.as_ref())?;
-    let temporary = temporary_beside(path);
+    let path = path.as_ref();
+    let target = &behind_links(path)?;
+    let temporary = temporary_beside(target);
     let result = write(&temporary).map_err(Into::into).and_then(|()| {
         File::open(&temporary)?.sync_all()?;
-        std::fs::rename(&temporary, path)?;
+        std::fs::rename(&temporary, target)?;
         // The rename itself must reach the disk.
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         File::open(folder)?.sync_all()?;
         Ok(())
     });

@@ -158,9 +158,8 @@ impl TracedModule {
         }
         unsafe extern "C" fn write(context: *mut c_void, bytes: *const c_char, length: usize) {
             // SAFETY: the context is the output below; C++ passes as many bytes as it says.
-            let (output, bytes) = unsafe {
-                (&mut *context.cast::<Output<'_>>(), std::slice::from_raw_parts(bytes.cast::<u8>(), length))
-            };
+            let (output, bytes) =
+                unsafe { (&mut *context.cast::<Output<'_>>(), std::slice::from_raw_parts(bytes.cast::<u8>(), length)) };
             if output.result.is_ok() {
                 output.result = output.file.write_all(bytes);
             }

@@ -144,7 +144,18 @@ fn parse<C: ModelConfig>(options: &Options) -> Result<C> {
             }
         }
     }
-    serde_json::from_value(Value::Object(all)).map_err(|error| Error::Setting(error.to_string()))
+    serde_json::from_value(Value::Object(all)).map_err(|error| {
+        // The error does not say which option it is about: the first that is wrong by itself.
+        let is_wrong = |(name, value): &(&String, &Value)| {
+            let mut alone = options_of(&C::default()).unwrap_or_default();
+            alone.insert((*name).clone(), (*value).clone());
+            serde_json::from_value::<C>(Value::Object(alone)).is_err()
+        };
+        match options.iter().find(is_wrong) {
+            Some((name, _)) => Error::Setting(format!("option `{name}`: {error}")),
+            None => Error::Setting(error.to_string()),
+        }
+    })
 }
 
 /// The entry of this name in a registry.

@@ -105,7 +105,32 @@ pub fn prepare(
         // If a third process was quicker, its entry serves as well as ours.
         let _ = std::fs::rename(&beside.0, &entry);
     }
+    prune(cache);
     Ok(prepared)
+}
+
+/// What entries may take beside the newest.
+const KEPT_BYTES: u64 = 5_000_000_000;
+
+/// Removes the entries that were built first, as far as they exceed [`KEPT_BYTES`]. What another process has mapped stays
+/// readable to it.
+fn prune(cache: &Path) {
+    let is_entry = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    let files = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let built = |entry: &PathBuf| std::fs::metadata(entry).and_then(|data| data.modified()).unwrap_or(UNIX_EPOCH);
+    let mut entries: Vec<PathBuf> = files(cache).filter(is_entry).collect();
+    entries.sort_by_key(|entry| std::cmp::Reverse(built(entry)));
+    let mut kept = 0;
+    for entry in entries.iter().skip(1) {
+        kept += files(entry).filter_map(|file| Some(std::fs::metadata(file).ok()?.len())).sum::<u64>();
+        if kept > KEPT_BYTES {
+            // Best effort: it only takes room.
+            let _ = std::fs::remove_dir_all(entry);
+        }
+    }
 }
 
 /// A folder of this call's own, removed at its end.
@@ -216,6 +241,22 @@ mod tests {
         }
         setup.prepare();
         assert_eq!(setup.builds.get(), 4);
+    }
+
+    #[test]
+    fn old_entries_make_room_but_the_newest_and_foreign_folders_stay() {
+        let setup = Setup::new();
+        setup.prepare();
+        let big = setup.cache().join("0".repeat(32));
+        for folder in [&big, &setup.cache().join("mine")] {
+            std::fs::create_dir(folder).unwrap();
+            // Sparse: it takes no room on the disk.
+            std::fs::File::create(folder.join("train.rows")).unwrap().set_len(KEPT_BYTES + 1).unwrap();
+        }
+        std::fs::File::open(&big).unwrap().set_modified(UNIX_EPOCH).unwrap();
+        prune(&setup.cache());
+        assert!(!big.exists() && setup.cache().join("mine").exists());
+        assert_eq!(setup.entries().len(), 2);
     }
 
     #[test]

@@ -55,8 +55,9 @@ pub struct DataConfig {
     pub split: String,
     /// The seed of the split.
     pub seed: u64,
-    /// MovieLens: the latest films liked before a rating that are a field of it; 0 for none.
-    pub history: usize,
+    /// MovieLens: how many of the films last liked before a rating are a field of it, 0 for none. By default 100, or 20 in
+    /// releases of more than 2 million ratings, where each takes gigabytes.
+    pub history: Option<usize>,
     /// MovieLens: values that fewer training rows hold are out of the vocabulary.
     pub min_count: u32,
 }
@@ -247,10 +248,11 @@ impl Source {
             Split::Fold(name) => Some(movielens::official_fold(folder, &data, &name)?),
             _ => None,
         };
-        let mut spec = movielens_spec(&frame, config);
+        let history = config.history.unwrap_or(if frame.height() <= 2_000_000 { 100 } else { 20 });
+        let mut spec = movielens_spec(&frame, history, config.min_count);
         let parts = split(config, &frame, &spec, Some(&timestamps), fold)?;
         let has_times = timestamps.iter().any(|time| *time != timestamps[0]);
-        if config.history > 0 && has_times {
+        if history > 0 && has_times {
             let (users, items) = (strings(&frame, "user_id")?, strings(&frame, "movie_id")?);
             let (users, _) = codes(&users);
             let likes = Likes {
@@ -261,7 +263,7 @@ impl Source {
                 train: &parts.train,
                 liked: LIKED,
             };
-            let history = liked_history(&likes, config.history).with_name("history".into());
+            let history = liked_history(&likes, history).with_name("history".into());
             frame.with_column(history.into_column()).map_err(|error| Error::Spec(error.to_string()))?;
         } else {
             spec.fields.retain(|field| field.name != "history");
@@ -286,6 +288,9 @@ impl Source {
                         )));
                     }
                 };
+                if !threshold.is_finite() {
+                    return Err(Error::Spec(format!("the threshold is {threshold}: it must be a finite number")));
+                }
                 Task::Binary { threshold }
             }
         };
@@ -439,7 +444,7 @@ fn split(
 }
 
 /// The fields that a release has.
-fn movielens_spec(frame: &DataFrame, config: &DataConfig) -> TableSpec {
+fn movielens_spec(frame: &DataFrame, history: usize, min_count: u32) -> TableSpec {
     let several = |max_len| FieldSpecKind::MultiValued { separator: "|".into(), max_len, weighting: Weighting::Sqrt };
     let one = || FieldSpecKind::Categorical;
     let fields = [
@@ -453,13 +458,13 @@ fn movielens_spec(frame: &DataFrame, config: &DataConfig) -> TableSpec {
         ("year", one(), Side::Item),
         ("hour", one(), Side::Context),
         ("weekday", one(), Side::Context),
-        ("history", several(Some(config.history)), Side::User),
+        ("history", several(Some(history)), Side::User),
     ];
     let is_there = |name: &str| name == "history" || frame.column(name).is_ok();
     let fields = fields
         .into_iter()
         .filter(|(name, ..)| is_there(name))
-        .map(|(name, kind, side)| FieldSpec { min_count: config.min_count, ..FieldSpec::new(name, kind, side) })
+        .map(|(name, kind, side)| FieldSpec { min_count, ..FieldSpec::new(name, kind, side) })
         .collect();
     TableSpec {
         label: "rating".into(),

@@ -66,6 +66,18 @@ pub fn write_table(path: impl AsRef<Path>, table: &mut DataFrame) -> Result<()> 
     Ok(())
 }
 
+/// Checks, before the work is done, that [`write_table`] could write here.
+///
+/// # Errors
+/// [`Error::Data`] for a folder, or an extension that is no table's.
+pub fn check_output(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    if path.is_dir() {
+        return Err(Error::data(path, None, "is a folder: name the file to write, such as scores.csv"));
+    }
+    Format::of(path).map(|_| ())
+}
+
 /// A column as text, in one chunk.
 ///
 /// # Errors

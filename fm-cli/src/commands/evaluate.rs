@@ -4,10 +4,10 @@ use anyhow::Result;
 use fm_core::metric::metrics;
 use fm_core::train::RunDir;
 use fm_data::source::Source;
-use fm_data::table::{take_rows, write_table};
+use fm_data::table::{check_output, take_rows, write_table};
 use serde_json::json;
 
-use super::predict::append_scores;
+use super::predict::{append_scores, check_no_score};
 use super::{print, print_json};
 use crate::args::{Evaluate, Part};
 use crate::predictor::Predictor;
@@ -15,6 +15,9 @@ use crate::progress::during;
 use crate::settings::data_dir;
 
 pub fn run(args: &Evaluate) -> Result<()> {
+    if let Some(output) = &args.output {
+        check_output(output)?;
+    }
     let predictor = Predictor::open_run(&RunDir::open(&args.run)?, args.device)?;
     let config = &predictor.settings.data;
     let data_dir = data_dir(&args.folders)?;
@@ -27,9 +30,11 @@ pub fn run(args: &Evaluate) -> Result<()> {
     // The run's own schema: what it does not know is unknown, even if the data has grown since.
     let dataset = source.encode(&predictor.schema, rows)?;
     let logits = predictor.logits(&dataset)?;
+    let unknown = predictor.unknown(dataset.ids());
     let label = predictor.schema.label();
     let metrics = metrics(label, &logits, dataset.targets());
     if let Some(output) = &args.output {
+        check_no_score(&source.frame, &"the data")?;
         let mut table = take_rows(&source.frame, rows)?;
         let scores: Vec<f32> = logits.iter().map(|&logit| label.prediction(logit)).collect();
         append_scores(&mut table, &scores)?;
@@ -37,8 +42,10 @@ pub fn run(args: &Evaluate) -> Result<()> {
         tracing::info!("wrote {}", output.display());
     }
     if args.json {
-        return print_json(&json!({ "part": name, "rows": dataset.targets().len(), "metrics": metrics }));
+        let rows = dataset.targets().len();
+        return print_json(&json!({ "part": name, "rows": rows, "unknown": unknown, "metrics": metrics }));
     }
     let metrics: String = metrics.iter().map(|(name, value)| format!("  {name} {value:.4}")).collect();
-    print(format!("{name} ({} rows):{metrics}", dataset.targets().len()))
+    let unknown: String = unknown.iter().map(|(field, rows)| format!(", {field} unknown in {rows}")).collect();
+    print(format!("{name} ({} rows{unknown}):{metrics}", dataset.targets().len()))
 }

@@ -17,8 +17,10 @@ use anyhow::Result;
 
 /// Prints data: a line on standard output.
 pub fn print(text: impl std::fmt::Display) -> Result<()> {
-    writeln!(std::io::stdout(), "{text}")?;
-    Ok(())
+    writeln!(std::io::stdout(), "{text}").map_err(|error| {
+        let line = format!("cannot write to standard output: {error}");
+        anyhow::Error::new(error).context(line)
+    })
 }
 
 /// Prints data as JSON.

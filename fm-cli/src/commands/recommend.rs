@@ -44,16 +44,18 @@ pub fn run(args: &Recommend) -> Result<()> {
         );
     }
     let encoded = encode(&candidates.frame, &predictor.schema, None, MissingColumns::Error)?;
-    let scores = predictor.scores(encoded)?;
+    // Ranked by logit: predictions stop at the best label, where several would be equal.
+    let logits = predictor.encoded_logits(encoded)?;
+    let label = predictor.schema.label();
 
-    let mut order: Vec<usize> = (0..scores.len()).collect();
+    let mut order: Vec<usize> = (0..logits.len()).collect();
     // Equal scores keep the catalogue's order.
-    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
     let item = |(rank, &row): (usize, &usize)| Item {
         rank: rank + 1,
         item: &candidates.items[row],
         title: &candidates.titles[row],
-        score: scores[row],
+        score: label.prediction(logits[row]),
     };
     let items: Vec<Item<'_>> = order.iter().take(args.top).enumerate().map(item).collect();
     if args.json {

@@ -42,43 +42,39 @@ struct Results {
 
 pub fn run(args: &args::Train) -> Result<()> {
     let device = args.device.resolve()?;
+    let folders = &args.data.selection.folders;
     if let Some(run) = &args.resume {
         let run = RunDir::open(run)?;
-        let settings = Settings::load(&run.settings())?;
-        return train(&settings, &run, device, &args.data.selection.folders, true);
+        return train(&Settings::load(&run.settings())?, Start::Resume(run), device, folders);
     }
     let settings = Settings::from_args(args)?;
-    let path = args.run.clone().unwrap_or_else(|| default_run(&settings.model.name));
-    if args.force {
-        remove_run(&path)?;
+    // Before anyone waits for data.
+    match &args.run {
+        Some(path) if args.force => check_replaceable(path)?,
+        Some(path) => RunDir::check_free(path)?,
+        None => {}
     }
-    let run = RunDir::create(&path)?;
-    let result = train(&settings, &run, device, &args.data.selection.folders, false);
-    if result.is_err() && !run.last().exists() {
-        // Nothing was trained: leave nothing behind.
-        let _ = std::fs::remove_dir_all(run.path());
-    }
-    result
+    train(&settings, Start::New { path: args.run.clone(), force: args.force }, device, folders)
 }
 
-fn train(settings: &Settings, run: &RunDir, device: Device, folders: &args::Folders, resume: bool) -> Result<()> {
+/// Where training starts.
+enum Start {
+    /// In a folder that is made, or replaced, when all settings have proved to be usable.
+    New { path: Option<PathBuf>, force: bool },
+    /// Where an earlier run has stopped.
+    Resume(RunDir),
+}
+
+fn train(settings: &Settings, start: Start, device: Device, folders: &args::Folders) -> Result<()> {
     let (data_dir, cache_dir) = (data_dir(folders)?, cache_dir(folders)?);
     let data = during("reading data", || settings.data.prepare(&data_dir, &cache_dir))?;
     let schema = &data.schema.clone();
-    if resume {
-        if Schema::load(run.schema())? != *schema {
-            bail!("the data is not what {} was trained on: its vocabularies differ", run.path().display());
-        }
-    } else {
-        schema.save(run.schema())?;
-        let text = settings.to_toml()?;
-        write_atomically(run.settings(), |file| std::io::Write::write_all(file, text.as_bytes()))?;
-    }
 
     seed_torch(settings.train.seed, Stream::Parameters);
     let store = VarStore::new(device);
     let model = settings.model.entry()?.build(&settings.model.options, &store.root(), schema)?;
     let parameters = Summary::new(&settings.model.name, model.as_ref(), &store).total();
+    let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), settings.train.clone())?;
     tracing::info!(
         "{}: {parameters} parameters, {} training rows of {} fields, on {device:?}",
         settings.model.name,
@@ -86,16 +82,24 @@ fn train(settings: &Settings, run: &RunDir, device: Device, folders: &args::Fold
         schema.num_fields(),
     );
 
-    let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), settings.train.clone())?;
-    if resume {
-        trainer.state = checkpoint::load(&run.last(), &store, Some(&mut trainer.optimizer))?;
-        run.truncate(trainer.state.epoch)?;
-        tracing::info!("going on after epoch {}, step {}", trainer.state.epoch, trainer.state.step);
-    } else {
-        checkpoint::save(&run.last(), &store, Some(&trainer.optimizer), &trainer.state)?;
-    }
-
     let stop = stop_at_ctrl_c()?;
+    let run = &match start {
+        Start::Resume(run) => {
+            if Schema::load(run.schema())? != *schema {
+                bail!("the data is not what {} was trained on: its vocabularies differ", run.path().display());
+            }
+            trainer.state = checkpoint::load(&run.last(), &store, Some(&mut trainer.optimizer))?;
+            run.remove_unfinished();
+            trainer.state.seconds = run.truncate(trainer.state.epoch)?;
+            match trainer.is_done() {
+                true => tracing::info!("the run is finished: these are its results"),
+                false => tracing::info!("going on after epoch {}, step {}", trainer.state.epoch, trainer.state.step),
+            }
+            run
+        }
+        Start::New { path, force } => new_run(settings, schema, &trainer, path, force)?,
+    };
+
     let baselines = baselines(&data);
     let rows = [("train", data.train.len()), ("valid", data.valid.len()), ("test", data.test.len())].into();
     let Prepared { train, valid, test, .. } = data;
@@ -103,17 +107,19 @@ fn train(settings: &Settings, run: &RunDir, device: Device, folders: &args::Fold
     let mut observer = Recorder { run, progress: EpochProgress::new() };
     let ending = trainer.fit(train.as_ref(), valid.as_ref(), &mut observer, &stop);
     observer.progress.finish();
-    let ending = ending?;
-    if ending == Ending::Interrupted {
+    if ending.is_err() && trainer.state.epoch == 0 {
+        // No epoch has left anything to use.
+        let _ = std::fs::remove_dir_all(run.path());
+    }
+    if ending? == Ending::Interrupted {
         checkpoint::save(&run.last(), &store, Some(&trainer.optimizer), &trainer.state)?;
         bail!(
             "interrupted in epoch {}, step {}: go on with `fm train --resume {}`",
             trainer.state.epoch + 1,
             trainer.state.step,
-            run.path().display()
+            shell_word(run.path())
         );
     }
-    checkpoint::save(&run.last(), &store, Some(&trainer.optimizer), &trainer.state)?;
     let state = trainer.state.clone();
     let best_epoch = state.best.map_or(0, |(epoch, _)| epoch);
     if run.best().exists() {
@@ -138,6 +144,44 @@ fn train(settings: &Settings, run: &RunDir, device: Device, folders: &args::Fold
     };
     run.save_summary(&results)?;
     print_results(&results, run)
+}
+
+/// Makes the folder of a run, with all that resuming needs; or leaves nothing behind.
+fn new_run(
+    settings: &Settings,
+    schema: &Schema,
+    trainer: &Trainer<'_>,
+    path: Option<PathBuf>,
+    force: bool,
+) -> Result<RunDir> {
+    let path = path.unwrap_or_else(|| default_run(&settings.model.name));
+    if force {
+        check_replaceable(&path)?;
+        if path.exists() {
+            std::fs::remove_dir_all(&path).map_err(Error::io("replace", &path))?;
+        }
+    }
+    let run = RunDir::create(&path)?;
+    let fill = || -> Result<()> {
+        let text = settings.to_toml()?;
+        schema.save(run.schema())?;
+        write_atomically(run.settings(), |file| std::io::Write::write_all(file, text.as_bytes()))?;
+        Ok(checkpoint::save(&run.last(), trainer.store, Some(&trainer.optimizer), &trainer.state)?)
+    };
+    match fill() {
+        Ok(()) => Ok(run),
+        Err(error) => {
+            let _ = std::fs::remove_dir_all(run.path());
+            Err(error)
+        }
+    }
+}
+
+/// A path as a word of a shell's command line.
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+=:@%,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// All rows as tensors on the GPU; on the CPU, batches are gathered from the file.
@@ -236,15 +280,22 @@ fn default_run(model: &str) -> PathBuf {
     (1..).map(numbered).find(|path| !path.exists()).unwrap_or_else(|| numbered(0))
 }
 
-/// Removes an earlier run, but nothing that does not look like one.
-fn remove_run(path: &Path) -> Result<()> {
-    let is_empty = std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
-    if !path.exists() || is_empty {
-        return Ok(());
+/// Checks that a folder is free, or an earlier run: nothing else is replaced.
+fn check_replaceable(path: &Path) -> Result<()> {
+    if RunDir::check_free(path).is_err() && RunDir::open(path).is_err() {
+        bail!("{} is not a run: `--force` does not replace it; choose another `--run`", path.display());
     }
-    RunDir::open(path).map_err(|_| {
-        anyhow::anyhow!("{} is not a run: --force does not replace it; choose another --run", path.display())
-    })?;
-    std::fs::remove_dir_all(path).map_err(Error::io("replace", path))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_with_spaces_is_quoted_for_the_shell() {
+        assert_eq!(shell_word(Path::new("runs/fm-1")), "runs/fm-1");
+        assert_eq!(shell_word(Path::new("my runs/é")), "'my runs/é'");
+        assert_eq!(shell_word(Path::new("it's")), r"'it'\''s'");
+    }
 }

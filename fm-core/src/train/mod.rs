@@ -220,6 +220,11 @@ impl<'a> Trainer<'a> {
         }
     }
 
+    /// Whether [`Trainer::fit`] has nothing left to do.
+    pub fn is_done(&self) -> bool {
+        self.state.epoch >= self.config.epochs || self.has_stalled()
+    }
+
     fn has_stalled(&self) -> bool {
         let best_epoch = self.state.best.map_or(0, |(epoch, _)| epoch);
         self.config.patience > 0 && self.state.epoch >= best_epoch + self.config.patience

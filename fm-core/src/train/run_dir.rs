@@ -109,6 +109,19 @@ impl RunDir {
         file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(Error::io("write", self.metrics()))
     }
 
+    /// Removes the unfinished files of a program that was killed while it wrote.
+    pub fn remove_unfinished(&self) {
+        for folder in [self.0.clone(), self.0.join("checkpoints")] {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if name.starts_with('.') && name.ends_with(".partial") {
+                    // Best effort: they do no harm but take room.
+                    let _ = std::fs::remove_file(entry.path());
+                }
+            }
+        }
+    }
+
     /// Cuts `metrics.jsonl` to the epochs up to `epoch`: those that a resumed run keeps. Returns the seconds that they
     /// took.
     ///

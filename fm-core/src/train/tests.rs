@@ -49,15 +49,7 @@ fn rows(label_of: impl Fn(i64) -> f32) -> TensorRows {
 }
 
 fn config(epochs: usize, patience: usize) -> TrainConfig {
-    TrainConfig {
-        epochs,
-        batch_size: 8,
-        lr: 0.1,
-        l2: 0.0,
-        patience,
-        seed: 5,
-        optimizer: OptimizerConfig::default(),
-    }
+    TrainConfig { epochs, batch_size: 8, lr: 0.1, l2: 0.0, patience, seed: 5, optimizer: OptimizerConfig::default() }
 }
 
 fn weights(model: &Weights) -> Vec<f32> {

@@ -36,13 +36,13 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Config {
-        Config { embedding_dim: 16, init_std: 0.01, hidden_units: vec![64, 64], dropout: 0.2 }
+        Config { embedding_dim: 16, init_std: 0.01, hidden_units: vec![64, 64], dropout: 0.5 }
     }
 }
 
-/// ŷ = FM(x) + DNN([e_1; ...; e_F]) with FM's bias, first order and pairs, and e_f the sum of the scaled vectors of field f.
+/// ŷ = w₀ + Σ_s w_{id_s} x_s + Σ_{f<g} ⟨e_f, e_g⟩ + DNN([e_1; ...; e_F]), with e_f the sum of the scaled vectors of field f.
 ///
-/// Keras's `DeepFM` (third notebook) puts a dense layer over the three parts and has no w₀; here they are added, as in
+/// The pairs run over fields: two values of one multi-valued field do not interact here. Keras's `DeepFM` (third notebook) puts a dense layer over the three parts and has no w₀; here they are added, as in
 /// the paper.
 struct DeepFm {
     linear: Linear,
@@ -65,8 +65,8 @@ impl ModelConfig for Config {
             layers: vec![
                 Layer::new("linear", "Linear", &[]),
                 Layer::new("embedding", "Embedding", &[slots, k]),
-                Layer::new("", "FmInteraction", &[]),
                 Layer::new("", "FieldPooling", &[fields, k]),
+                Layer::new("", "FmInteraction", &[]),
                 Layer::new("dnn", "Dnn", &[]),
             ],
         }))
@@ -75,8 +75,7 @@ impl ModelConfig for Config {
 
 impl Model for DeepFm {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let embeddings = self.embedding.forward(features, train);
-        let embeddings = self.pooling.forward(&embeddings);
+        let embeddings = self.pooling.forward(&self.embedding.forward(features, train));
         let deep = self.dnn.forward_t(&embeddings.flatten(1, -1), train);
         Ok(self.linear.forward(features, train) + FmInteraction.forward(&embeddings) + deep)
     }

@@ -1,0 +1,342 @@
+//! What is wrong is said in one line, and nothing half-written is left: `Scene::fails` asserts both.
+
+use crate::scene::{Scene, assert_holds};
+
+fn trained() -> Scene {
+    let scene = Scene::new();
+    scene.ok("train --data books.csv --schema schema.toml --model deepfm --epochs 1 --run run");
+    scene.ok("export run -o model.pt");
+    scene
+}
+
+/// Replaces a line of a file, from 1; the last one if there are not as many.
+fn replace_line(scene: &Scene, file: &str, line: usize, text: &[u8]) {
+    let bytes = scene.bytes(file);
+    let mut lines: Vec<&[u8]> = bytes.split_inclusive(|&byte| byte == b'\n').collect();
+    let position = (line - 1).min(lines.len() - 1);
+    lines[position] = text;
+    scene.write(file, lines.concat());
+}
+
+#[test]
+fn a_movielens_file_with_a_fault_is_named_with_its_line() {
+    let faults: [(&str, usize, &[u8], &[&str]); 8] = [
+        ("u.data", usize::MAX, b"60\t12\t3", &["u.data, line 3000", "4 fields", "cut off"]),
+        ("u.data", 17, b"1\t2\tgood\t880000000\n", &["u.data, line 17", "`good` is not a number"]),
+        ("u.data", 5, b"1\t2\t\xff\xfe\t880000000\n", &["u.data, line 5", "is not a number"]),
+        ("u.data", 2, b"anna\t2\t3\t880000000\n", &["u.data, line 2", "`anna`"]),
+        ("u.data", 2, b"1\t2\t11\t880000000\n", &["u.data, line 2", "0.5 to 5"]),
+        ("u.item", 3, b"3|Film 3\n", &["u.item, line 3", "24 fields"]),
+        ("u.item", 3, b"2|Twice|||x|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0\n", &["u.item, line 3", "there twice"]),
+        ("u.user", 9, b"9|33|F\n", &["u.user, line 9", "5 fields"]),
+    ];
+    for (file, line, text, words) in faults {
+        let scene = Scene::new();
+        replace_line(&scene, &format!("ml/{file}"), line, text);
+        scene.fails_with("train --data ml --run run", words);
+    }
+    let scene = Scene::new();
+    for (file, missing) in
+        [("u.user", "u.user is missing"), ("u.item", "u.item is missing"), ("u.data", "no MovieLens")]
+    {
+        let whole = scene.bytes(&format!("ml/{file}"));
+        scene.write(&format!("ml/{file}"), "");
+        scene.fails_with("train --data ml --run run", &[file, "empty"]);
+        std::fs::remove_file(scene.path("ml").join(file)).unwrap();
+        scene.fails_with("train --data ml --run run", &[missing]);
+        scene.write(&format!("ml/{file}"), whole);
+    }
+}
+
+#[test]
+fn a_table_with_a_fault_is_named_with_its_line() {
+    let row = "r01,b02,x,kind1,5.5,1000,";
+    let faults: [(usize, Vec<u8>, &[&str]); 8] = [
+        (4, format!("{row}good\n").into(), &["books.csv, line 4", "`good`", "`stars`", "not a number"]),
+        (4, format!("{row}\n").into(), &["books.csv, line 4", "empty cell", "`stars`"]),
+        (4, format!("{row}inf\n").into(), &["books.csv, line 4", "`inf`"]),
+        (4, b"r01,b02,x,kind1,5.5,noon,3\n".into(), &["books.csv, line 4", "`noon`", "whole number"]),
+        (4, b"r01,b02,caf\xe9,kind1,5.5,1000,3\n".into(), &["books.csv, line 4", "not UTF-8"]),
+        (usize::MAX, b"r01,b02,x".into(), &["books.csv, line 3001", "3 cells", "7"]),
+        (usize::MAX, b"r01,\"b02,x".into(), &["books.csv, line 3001", "quote"]),
+        (1, b"reader,book,name,tags,cost,when,stars\n".into(), &["no column `price`", "there are: reader, book"]),
+    ];
+    for (line, text, words) in faults {
+        let scene = Scene::new();
+        replace_line(&scene, "books.csv", line, &text);
+        scene.fails_with("train --data books.csv --schema schema.toml --run run", words);
+    }
+    let scene = Scene::new();
+    let train = "train --data books.csv --schema schema.toml --run run";
+    scene.write("books.csv", "");
+    scene.fails_with(train, &["books.csv", "empty"]);
+    scene.write("books.csv", crate::data::HEADER);
+    scene.fails_with(train, &["none is left to train on"]);
+    scene.fails_with("train --data books.csv --run run", &["--schema"]);
+    scene.fails_with("train --data books.csv --schema none.toml --run run", &["cannot read", "none.toml"]);
+    scene.write("schema.toml", "label = \"stars\"\n[[field]]\nname = \"book\"\nkind = \"categorial\"\n");
+    scene.fails_with(train, &["schema.toml, line 4", "did you mean `categorical`?"]);
+}
+
+#[test]
+fn a_label_that_is_not_binary_needs_a_threshold_in_a_table() {
+    let scene = Scene::new();
+    let train = "train --data books.csv --schema schema.toml --task binary --model lr --epochs 1 --run run";
+    scene.fails_with(train, &["`stars` holds more than 0 and 1", "--threshold"]);
+    scene.ok(&format!("{train} --threshold 4"));
+}
+
+#[test]
+fn names_that_do_not_exist_are_answered_with_those_that_do() {
+    let scene = Scene::new();
+    let cases: [(&str, &[&str]); 14] = [
+        ("train --data ml --model depfm", &["no model `depfm`", "did you mean `deepfm`?"]),
+        ("train --data ml --model transformer", &["no model `transformer`", "lr, fm, deepfm"]),
+        ("train --data ml --fields user_id,movie_id,gener", &["no field `gener`", "did you mean `gender`?", "year"]),
+        ("train --data ml --fields user_id,user_id", &["`user_id`", "twice"]),
+        ("train --data ml --task regresion", &["regresion", "regression, binary"]),
+        ("train --data ml --split randm", &["randm", "leave-last-out"]),
+        ("train --data ml --split kfold:5:5", &["kfold:5:5", "from 0 to K - 1"]),
+        ("train --data ml --split fold:u7", &["u7", "u1, u2"]),
+        ("train --data ml --optimizer adamm", &["adamm", "adagrad"]),
+        ("train --data ml --model fm --dropout 0.1", &["model fm", "no option `dropout`", "embedding_dim"]),
+        ("train --data ml --model fm --model-option k", &["NAME=VALUE"]),
+        ("train --data ml --model-option embedding_dim=big", &["embedding_dim", "big"]),
+        ("train --data ml-10k", &["no folder ml-10k", "did you mean `ml-100k`?"]),
+        ("train --data ml --epoch 3", &["--epoch", "--epochs"]),
+    ];
+    for (line, words) in cases {
+        scene.fails_with(line, words);
+    }
+    scene.fails_with("train", &["--data", "--train"]);
+    scene.fails_with("trian --data ml", &["trian", "train"]);
+    scene.fails_with("train --data ml-100k", &["fm data download ml-100k"]);
+    scene.fails_with("train --data ml --train books.csv --schema schema.toml", &["not both"]);
+    scene.fails_with("train --test books.csv --schema schema.toml", &["no training table"]);
+    scene.fails_with("data download netflix", &["netflix", "ml-latest-small"]);
+}
+
+#[test]
+fn numbers_out_of_range_are_refused_before_training() {
+    let scene = Scene::new();
+    let cases = [
+        ("--epochs 0", "at least 1"),
+        ("--batch-size 0", "at least 1"),
+        ("--lr nan", "learning rate is NaN"),
+        ("--lr -0.1", "learning rate is -0.1"),
+        ("--lr inf", "learning rate is inf"),
+        ("--l2 -1", "l2 is -1"),
+        ("--dropout 1.5", "dropout is 1.5"),
+        ("--dropout -0.5", "dropout is -0.5"),
+        ("--embedding-dim 0", "embedding_dim is 0"),
+        ("--embedding-dim -4", "embedding_dim is -4"),
+        ("--hidden-units 64,0", "hidden_units"),
+        ("--embedding-dim 1000000000000", "embedding_dim is 1000000000000"),
+        ("--epochs many", "whole number"),
+        ("--seed -1", "for '--seed"),
+        ("--split random:0.9:0.2", "sum is less than 1"),
+    ];
+    for (option, word) in cases {
+        scene.fails_with(&format!("train --data ml {option} --run run"), &[word]);
+    }
+    scene.fails_with("train --data ml --task binary --threshold nan --run run", &["threshold"]);
+    scene.fails_with("recommend none --user 1 --top 0", &["--top", "at least 1"]);
+}
+
+#[test]
+fn a_loss_that_explodes_in_the_first_epoch_leaves_no_run() {
+    let scene = Scene::new();
+    let train = "train --data ml --model fm --epochs 1 --lr 1e30 --quiet --run run";
+    scene.fails_with(train, &["the loss became", "of epoch 1", "lower the learning rate"]);
+}
+
+#[test]
+fn a_run_replaces_only_an_earlier_run_and_only_when_it_can_start() {
+    let scene = Scene::new();
+    let train = "train --data ml --model lr --epochs 1 --quiet";
+    scene.ok(&format!("{train} --run run"));
+    scene.fails_with(&format!("{train} --run run"), &["run exists", "--resume", "--force"]);
+    for fault in ["--lr nan", "--fields movie", "--embedding-dim 0 --model fm", "--split time:2:2"] {
+        scene.fails(&format!("train --data ml --run run --force {fault}"));
+    }
+    scene.fails_with(&format!("{train} --run ml --force"), &["ml is not a run", "--force"]);
+    scene.fails_with(&format!("{train} --run books.csv --force"), &["books.csv is not a run"]);
+    scene.fails_with(&format!("{train} --run books.csv"), &["books.csv exists"]);
+    scene.ok(&format!("{train} --run run --force"));
+    std::fs::create_dir(scene.path("empty")).unwrap();
+    scene.ok(&format!("{train} --run empty"));
+    for number in 1..3 {
+        scene.ok(train);
+        assert!(scene.path(&format!("runs/lr-{number}/summary.json")).is_file());
+    }
+}
+
+#[test]
+fn what_is_not_a_run_is_not_opened() {
+    let scene = Scene::new();
+    for what in ["ml", "none", "books.csv"] {
+        for command in ["train --resume", "evaluate", "export -o model.pt"] {
+            scene.fails_with(&format!("{command} {what}"), &[&format!("{what} is not a usable run")]);
+        }
+    }
+    scene.fails_with("predict ml --input books.csv --output scored.csv", &["ml is not a usable run"]);
+    scene.fails_with("predict none --input books.csv --output scored.csv", &["cannot read none"]);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_refused() {
+    let scene = trained();
+    let whole = scene.bytes("run/checkpoints/best.safetensors");
+    let last = scene.bytes("run/checkpoints/last.safetensors");
+    let mut mad_header = whole.clone();
+    mad_header[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+    for damaged in
+        [&whole[..whole.len() - 1], &whole[..100], &[], b"no checkpoint", &mad_header, &whole[..whole.len() / 2]]
+    {
+        scene.write("run/checkpoints/best.safetensors", damaged);
+        scene.fails_with("evaluate run", &["best.safetensors is not a usable checkpoint"]);
+    }
+    for command in
+        ["export run -o new.pt", "predict run --input books.csv --output new.csv", "recommend run --user r01"]
+    {
+        scene.fails_with(command, &["best.safetensors is not a usable checkpoint"]);
+    }
+    scene.write("run/checkpoints/last.safetensors", &last[..last.len() / 2]);
+    scene.fails_with("train --resume run --quiet", &["last.safetensors is not a usable checkpoint"]);
+}
+
+#[test]
+fn a_schema_or_settings_that_do_not_fit_the_checkpoint_are_refused() {
+    let scene = trained();
+    let schema = scene.text("run/schema.json");
+    scene.write("run/schema.json", schema.replacen("\"b01\",", "", 1));
+    for command in ["evaluate run", "export run -o new.pt", "predict run --input books.csv --output scored.csv"] {
+        scene.fails_with(command, &["best.safetensors is not a usable checkpoint", "shape"]);
+    }
+    scene.fails_with("train --resume run --quiet", &["its vocabularies differ"]);
+    scene.write("run/schema.json", schema.replacen("\"b01\"", "\"b02\"", 1));
+    scene.fails_with("evaluate run", &["schema.json is not a usable schema", "`b02` twice"]);
+    scene.write("run/schema.json", &schema[..schema.len() / 2]);
+    scene.fails_with("evaluate run", &["schema.json is not a usable schema", "EOF"]);
+    scene.write("run/schema.json", schema);
+
+    let settings = scene.text("run/settings.toml");
+    for (from, to, word) in [
+        ("embedding_dim = 16", "embedding_dim = 8", "shape"),
+        ("name = \"deepfm\"", "name = \"fm\"", "model fm: there is no option"),
+        ("name = \"deepfm\"", "name = \"deepfn\"", "did you mean `deepfm`?"),
+        ("[train]", "[tarin]", "settings.toml"),
+        ("epochs = 1", "epochs = \"one\"", "settings.toml"),
+    ] {
+        let edited = settings.replacen(from, to, 1);
+        assert_ne!(edited, settings);
+        scene.write("run/settings.toml", edited);
+        scene.fails_with("evaluate run", &[word]);
+    }
+}
+
+#[test]
+fn a_damaged_exported_file_is_refused() {
+    let scene = trained();
+    let whole = scene.bytes("model.pt");
+    let text = scene.bytes("books.csv");
+    for (content, name) in [(&whole[..whole.len() / 2], "cut.pt"), (&text[..], "text.pt"), (&[], "empty.pt")] {
+        scene.write(name, content);
+        let error = scene.fails(&format!("predict {name} --input books.csv --output scored.csv"));
+        assert_holds(&error, &[name, "not a usable exported model", "fm export"]);
+        assert!(error.len() < 250, "{error}");
+        scene.fails_with(&format!("recommend {name} --user r01"), &["not a usable exported model"]);
+    }
+}
+
+#[test]
+fn rows_to_score_need_the_columns_of_the_fields_and_room_for_the_score() {
+    let scene = trained();
+    scene.without_column("books.csv", "price", "rows.csv");
+    let predict = "predict run --input rows.csv --output scored.csv";
+    scene.fails_with(predict, &["no column `price`", "there are: reader, book"]);
+    scene.ok(&format!("{predict} --allow-missing"));
+    assert_eq!(scene.scores("scored.csv").len(), crate::data::RATINGS);
+
+    scene.fails_with("predict run --input scored.csv --output twice.csv", &["scored.csv", "column `score`", "rename"]);
+    scene.fails_with("predict run --input none.csv --output scored.csv", &["cannot read none.csv"]);
+    scene.fails_with("predict run --input run --output scored.csv", &["run", ".csv, .tsv or .parquet"]);
+    scene.write("torn.csv", "reader,book,tags,price\nr01,b02,kind1,5\nr01,b0");
+    scene.fails_with("predict run --input torn.csv --output new.csv", &["torn.csv, line 3", "2 cells"]);
+    scene.write("torn.parquet", "PAR1");
+    scene.fails_with("predict run --input torn.parquet --output new.csv", &["torn.parquet", "Parquet"]);
+    // The label is not needed, and no row is no error.
+    scene.write("none.csv", "reader,book,tags,price\n");
+    scene.ok("predict run --input none.csv --output new.csv");
+    assert_eq!(scene.text("new.csv"), "reader,book,tags,price,score\n");
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_refused() {
+    let scene = trained();
+    std::fs::create_dir(scene.path("folder")).unwrap();
+    std::fs::create_dir(scene.path("folder.csv")).unwrap();
+    let predict = "predict run --input books.csv --output";
+    for folder in ["folder", "folder.csv"] {
+        scene.fails_with(&format!("{predict} {folder}"), &[folder, "is a folder"]);
+        scene.fails_with(&format!("evaluate run --output {folder}"), &[folder, "is a folder"]);
+        scene.fails_with(&format!("export run -o {folder}"), &[folder, "is a folder"]);
+    }
+    scene.fails_with(&format!("{predict} scores.txt"), &["scores.txt", ".csv, .tsv or .parquet"]);
+    scene.fails_with(&format!("{predict} no/such/folder.csv"), &["cannot write no/such/folder.csv"]);
+    scene.fails_with("export run -o no/such/folder.pt", &["cannot write no/such/folder.pt"]);
+    scene.fails_with("train --data ml --epochs 1 --quiet --run books.csv/run", &["cannot create books.csv/run"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_device_or_a_pipe_is_not_replaced_by_a_file() {
+    let scene = trained();
+    for name in ["pipe.pt", "pipe.csv"] {
+        assert!(scene.command("mkfifo").arg(name).status().unwrap().success());
+    }
+    scene.fails_with("export run -o pipe.pt", &["cannot write pipe.pt", "not a file"]);
+    scene.fails_with("predict run --input books.csv --output pipe.csv", &["cannot write pipe.csv", "not a file"]);
+}
+
+/// `fm` where no file may grow beyond `kib` KiB, as on a full disk: a write that would fails.
+#[cfg(unix)]
+fn fails_when_full(scene: &Scene, kib: usize, line: &str) -> String {
+    let mut command = scene.command("sh");
+    // A block of `ulimit -f` has 512 bytes. Without the trap, a signal would end the program.
+    let limit = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", 2 * kib);
+    command.args(["-c", &limit, env!("CARGO_BIN_EXE_fm")]).args(line.split_whitespace());
+    scene.command_fails(&mut command)
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_nothing_half_written() {
+    let scene = trained();
+    for (kib, line, words) in [
+        (8, "predict run --input books.csv --output scored.csv", ["cannot write scored.csv", "File too large"]),
+        (8, "predict run --input books.csv --output scored.tsv", ["cannot write scored.tsv", "File too large"]),
+        (8, "predict run --input books.csv --output scored.parquet", ["cannot write scored.parquet", "File too large"]),
+        (8, "evaluate run --output scored.csv", ["cannot write scored.csv", "File too large"]),
+        (8, "export run -o new.pt", ["cannot write new.pt", "File too large"]),
+        (0, "export run -o new.pt", ["cannot write new.pt", "File too large"]),
+        (8, "train --data ml --run new --quiet", ["cannot write", "File too large"]),
+    ] {
+        assert_holds(&fails_when_full(&scene, kib, line), &words);
+    }
+    // With the encoded data in the cache, the checkpoint is what does not fit.
+    scene.ok("train --data ml --model fm --embedding-dim 64 --epochs 1 --run new --quiet");
+    std::fs::remove_dir_all(scene.path("new")).unwrap();
+    let train = "train --data ml --model fm --embedding-dim 64 --epochs 1 --run new --quiet";
+    assert_holds(&fails_when_full(&scene, 64, train), &["last.safetensors", "File too large"]);
+    // An older file stays as it was, which `fails_when_full` asserts.
+    assert_holds(&fails_when_full(&scene, 8, "export run -o model.pt"), &["cannot write model.pt"]);
+}
+
+#[test]
+fn a_recommendation_needs_a_user_and_an_item() {
+    let scene = Scene::new();
+    scene.write("schema.toml", crate::data::SCHEMA.replace("user = \"reader\"", ""));
+    scene.ok("train --data books.csv --schema schema.toml --model lr --epochs 1 --run run");
+    scene.fails_with("recommend run --user r01", &["declare `user` and `item`"]);
+}

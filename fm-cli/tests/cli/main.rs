@@ -1,0 +1,15 @@
+//! The program `fm` as its users run it: the real executable, in a folder of its own, on small synthetic data.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test that is skipped says so")]
+
+mod bad_input;
+mod data;
+mod device;
+mod interruption;
+mod other_commands;
+mod parity;
+mod reproducibility;
+mod scene;
+mod splits;
+mod unseen;
+mod whole_way;

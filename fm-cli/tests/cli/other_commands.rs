@@ -1,0 +1,104 @@
+//! Commands that need no run.
+
+use std::io::Read;
+use std::process::Stdio;
+
+use serde_json::json;
+
+use crate::data::{FILMS, RATINGS, USERS};
+use crate::scene::{Scene, assert_holds};
+
+#[test]
+fn models_are_listed_with_their_papers_and_options() {
+    let scene = Scene::new();
+    let text = scene.ok("models");
+    let models = scene.ok_json("models --json");
+    let models = models.as_array().unwrap();
+    assert!(models.len() >= 3);
+    for model in models {
+        assert_holds(&text, &[model["name"].as_str().unwrap(), model["paper"].as_str().unwrap()]);
+        for key in ["title", "year", "url", "captures", "options"] {
+            assert!(!model[key].is_null(), "{key} of {model}");
+        }
+    }
+}
+
+#[test]
+fn every_listed_model_is_summarised_trained_and_exported() {
+    let scene = Scene::new();
+    for model in scene.ok_json("models --json").as_array().unwrap() {
+        let name = model["name"].as_str().unwrap();
+        let summary = scene.ok(&format!("summary {name} --data books.csv --schema schema.toml"));
+        assert_holds(&summary, &["Layer", "Total parameters"]);
+        scene.ok(&format!("train --data books.csv --schema schema.toml --model {name} --epochs 1 --run {name}"));
+        scene.ok(&format!("export {name} -o {name}.pt"));
+        scene.ok(&format!("recommend {name}.pt --user r01"));
+    }
+}
+
+#[test]
+fn a_data_set_is_inspected_before_anything_is_trained() {
+    let scene = Scene::new();
+    assert_holds(&scene.ok("data inspect ml"), &["user_id", "history", "60 users x 79 items", "rows"]);
+    let inspection = scene.ok_json("data inspect ml --json");
+    let matrix = json!({ "users": USERS, "items": FILMS - 1, "pairs": RATINGS });
+    for key in ["users", "items", "pairs"] {
+        assert_eq!(inspection["matrix"][key], matrix[key]);
+    }
+    let table = scene.ok_json("data inspect books.csv --schema schema.toml --json");
+    let kinds: Vec<&str> =
+        table["fields"].as_array().unwrap().iter().map(|field| field["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["categorical", "categorical", "multi-valued", "numeric"]);
+}
+
+#[test]
+fn the_doctor_finds_data_sets_that_are_there_and_those_that_are_broken() {
+    let scene = Scene::new();
+    assert_holds(&scene.ok("doctor"), &["libtorch", "no data set yet", "fm data download ml-100k"]);
+    std::fs::create_dir(scene.path("data")).unwrap();
+    std::fs::rename(scene.path("ml"), scene.path("data/ml-100k")).unwrap();
+    assert_holds(&scene.ok("doctor"), &["ml-100k: 3000 ratings"]);
+    scene.write("data/ml-100k/u.data", "");
+    assert_holds(&scene.ok("doctor"), &["ml-100k: unusable", "the file is empty"]);
+}
+
+#[test]
+fn completions_know_the_subcommands() {
+    let scene = Scene::new();
+    for shell in ["bash", "zsh", "fish"] {
+        assert_holds(&scene.ok(&format!("completions {shell}")), &["recommend", "resume", "embedding-dim"]);
+    }
+}
+
+#[test]
+fn help_and_version_are_data_and_no_errors() {
+    let scene = Scene::new();
+    assert_holds(&scene.ok("--help"), &["Usage:", "train", "recommend"]);
+    assert_holds(&scene.ok("train --help"), &["--embedding-dim", "--resume"]);
+    assert_holds(&scene.ok("--version"), &["fm "]);
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_error() {
+    let scene = Scene::new();
+    for line in ["models --json", "completions bash"] {
+        let mut child = scene.fm(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // Closed before the program writes, as `head` closes it early.
+        drop(child.stdout.take());
+        let mut stderr = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        assert!(child.wait().unwrap().success(), "{line}");
+        assert_eq!(stderr, "", "{line}");
+    }
+}
+
+#[test]
+fn quiet_says_nothing_but_results_and_verbose_shows_what_lies_behind_an_error() {
+    let scene = Scene::new();
+    let output = scene.run("train --data ml --model lr --epochs 1 --run run --quiet");
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert!(!output.stdout.is_empty());
+    let output = scene.fm("predict none --input rows.csv --output scored.csv --verbose").output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_holds(&stderr, &["error: cannot read none", "\n  because: "]);
+}

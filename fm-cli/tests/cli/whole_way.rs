@@ -1,0 +1,155 @@
+//! From data to recommendations, for each kind of data and task.
+
+use serde_json::{Value, json};
+
+use crate::data::{ACCENTED, FILMS, UNRATED, rows};
+use crate::scene::{Scene, assert_holds, assert_same_scores};
+
+/// Trains, and follows the run through every command that takes one.
+fn follow(train: &str, score_range: std::ops::RangeInclusive<f64>) {
+    let scene = Scene::new();
+    let printed = scene.ok(&format!("train {train} --epochs 3 --run run"));
+    assert_holds(&printed, &["validation", "test", "mean, test", "user and item bias, test"]);
+
+    for file in ["settings.toml", "schema.json", "checkpoints/best.safetensors", "checkpoints/last.safetensors"] {
+        assert!(scene.path("run").join(file).is_file(), "{file}");
+    }
+    let metrics = scene.metrics("run");
+    assert_eq!(metrics.len(), 3);
+    for (epoch, record) in (1..).zip(&metrics) {
+        assert_eq!(record["epoch"], json!(epoch));
+        assert!(record["train_loss"].is_f64() && !record["valid"].as_object().unwrap().is_empty(), "{record}");
+    }
+    let summary = scene.summary("run");
+    for key in ["best_epoch", "parameters"] {
+        assert!(summary[key].as_u64().unwrap() > 0, "{summary}");
+    }
+    let best = &metrics[summary["best_epoch"].as_u64().unwrap() as usize - 1];
+    assert_eq!(summary["valid"], best["valid"]);
+
+    let evaluated = scene.ok_json("evaluate run --json --output test.csv");
+    assert_eq!((&evaluated["part"], &evaluated["metrics"]), (&json!("test"), &summary["test"]));
+    assert_eq!(evaluated["rows"], summary["rows"]["test"]);
+    for part in ["train", "valid"] {
+        assert_eq!(scene.ok_json(&format!("evaluate run --part {part} --json"))["rows"], summary["rows"][part]);
+    }
+    assert_eq!(scene.ok_json("evaluate run --part valid --json")["metrics"], summary["valid"]);
+
+    scene.ok("export run --output model.pt");
+    scene.without_column("test.csv", "score", "rows.csv");
+    for (model, output) in [("run", "a.csv"), ("model.pt", "b.csv"), ("model.pt", "c.parquet"), ("run", "d.tsv")] {
+        scene.ok(&format!("predict {model} --input rows.csv --output {output}"));
+    }
+    let scores = scene.scores("test.csv");
+    assert_eq!(Value::from(scores.len()), evaluated["rows"]);
+    assert!(scores.iter().all(|score| score_range.contains(score)));
+    assert!(scores.iter().any(|score| (score - scores[0]).abs() > 0.01), "all rows score the same");
+    assert_same_scores(&scene.scores("a.csv"), &scores);
+    assert_same_scores(&scene.scores("b.csv"), &scores);
+    // What was there stays as it was, in the order it had.
+    scene.without_column("a.csv", "score", "rows again.csv");
+    assert_eq!(scene.text("rows again.csv"), scene.text("rows.csv"));
+}
+
+#[test]
+fn deepfm_predicts_stars() {
+    follow("--data ml --model deepfm", 1.0..=5.0);
+}
+
+#[test]
+fn deepfm_predicts_what_is_liked() {
+    follow("--data ml --model deepfm --task binary", 0.0..=1.0);
+}
+
+#[test]
+fn fm_learns_from_a_table() {
+    follow("--data books.csv --schema schema.toml --model fm", 1.0..=5.0);
+}
+
+#[test]
+fn a_planted_taste_is_learnt() {
+    let scene = Scene::new();
+    scene.ok("train --data ml --model fm --epochs 30 --lr 0.02 --run run");
+    let summary = scene.summary("run");
+    let (model, bias) = (&summary["test"]["rmse"], &summary["baselines"]["user and item bias"]["rmse"]);
+    assert!(model.as_f64().unwrap() < 0.8 * bias.as_f64().unwrap(), "{summary}");
+}
+
+#[test]
+fn tables_of_training_validation_and_test_rows_are_used_as_they_are() {
+    let scene = Scene::new();
+    let (header, rows) = (crate::data::HEADER, rows());
+    for (name, rows) in [("train.csv", &rows[..2000]), ("valid.csv", &rows[2000..2400]), ("test.csv", &rows[2400..])] {
+        scene.write(name, header.to_owned() + &rows.concat());
+    }
+    let tables = "--train train.csv --valid valid.csv --test test.csv";
+    scene.ok(&format!("train {tables} --schema schema.toml --model fm --epochs 2 --run run"));
+    assert_eq!(scene.summary("run")["rows"], json!({ "train": 2000, "valid": 400, "test": 600 }));
+    scene.ok("evaluate run --output scored.csv");
+    assert_eq!(scene.column("scored.csv", "when"), scene.column("test.csv", "when"));
+
+    scene.ok("train --train train.csv --schema schema.toml --model fm --epochs 2 --run alone");
+    assert_eq!(scene.summary("alone")["rows"], json!({ "train": 2000, "valid": 0, "test": 0 }));
+    assert_eq!(scene.ok_json("recommend alone --user r07 --json")["known_user"], json!(true));
+}
+
+#[test]
+fn recommendations_bear_titles_and_leave_out_what_the_user_has_rated() {
+    let scene = Scene::new();
+    scene.ok("train --data ml --epochs 3 --run run");
+    scene.ok("export run -o model.pt");
+    let ratings = scene.text("ml/u.data");
+    let rated: Vec<&str> = ratings.lines().filter_map(|line| line.strip_prefix("7\t")?.split('\t').next()).collect();
+    assert!(!rated.is_empty());
+
+    let all = scene.ok_json("recommend run --user 7 --top 1000 --json");
+    assert_eq!((&all["user"], &all["known_user"]), (&json!("7"), &json!(true)));
+    let items = all["items"].as_array().unwrap();
+    assert_eq!(items.len() + rated.len(), FILMS);
+    assert!(items.iter().all(|item| !rated.contains(&item["item"].as_str().unwrap())));
+    assert!(items.iter().any(|item| item["item"] == json!(UNRATED.to_string())));
+    assert!(items.is_sorted_by(|a, b| a["score"].as_f64() >= b["score"].as_f64()));
+    assert_eq!(items.iter().map(|item| item["rank"].as_u64().unwrap()).collect::<Vec<_>>()[..3], [1, 2, 3]);
+
+    let of_bundle = scene.ok_json("recommend model.pt --user 7 --top 1000 --json");
+    let scores = |list: &Value| -> Vec<f64> {
+        list["items"].as_array().unwrap().iter().map(|item| item["score"].as_f64().unwrap()).collect()
+    };
+    assert_same_scores(&scores(&all), &scores(&of_bundle));
+
+    let text = scene.ok("recommend run --user 7 --top 3");
+    assert_eq!(text.lines().count(), 3);
+    let first = items[0]["title"].as_str().unwrap();
+    assert!(text.lines().next().unwrap().starts_with("  1. ") && text.contains(first), "{text}");
+    let stranger = scene.ok("recommend run --user 99999 --top 1000");
+    assert_holds(&stranger, &[ACCENTED]);
+}
+
+#[test]
+fn a_table_recommends_its_titles() {
+    let scene = Scene::new();
+    scene.ok("train --data books.csv --schema schema.toml --model fm --epochs 2 --run run");
+    let items = scene.ok_json("recommend run --user r07 --top 2 --json")["items"].clone();
+    assert_eq!(items.as_array().unwrap().len(), 2);
+    assert_holds(items[0]["title"].as_str().unwrap(), &["Book ", ", or é"]);
+    let rows = rows();
+    let pair = format!("r07,{},", items[0]["item"].as_str().unwrap());
+    assert!(!rows.iter().any(|row| row.starts_with(&pair)));
+}
+
+#[test]
+fn a_run_is_opened_from_any_folder_and_where_its_data_has_moved() {
+    let scene = Scene::new();
+    scene.ok("train --data ml --model fm --epochs 1 --run run");
+    scene.ok("export run -o model.pt");
+    let elsewhere = scene.path("some where élse");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let output = scene.fm("evaluate ../run").current_dir(&elsewhere).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+
+    std::fs::rename(scene.path("ml"), elsewhere.join("ml")).unwrap();
+    scene.fails_with("recommend run --user 7", &["there is no folder", "ml"]);
+    let output = scene.fm("recommend ../model.pt --user 7 --data ml").current_dir(&elsewhere).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 10);
+}

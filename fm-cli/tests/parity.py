@@ -1,0 +1,89 @@
+"""Compares an exported model with the scores of `fm predict`: python parity.py MODEL.pt SCORED.csv ...
+
+Written from the description of the format alone: it shares no code with the program.
+"""
+
+import csv
+import json
+import math
+import sys
+
+import torch
+
+
+def number(text):
+    """The finite number that a cell holds, or None."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def encode(field, first_id, text):
+    """The ids and values of the slots of one field. `first_id` stands for what is unknown."""
+    known = {value: first_id + 1 + position for position, value in enumerate(field.get("vocabulary", []))}
+    if field["kind"] == "categorical":
+        return [known.get(text, first_id)], [1.0]
+    if field["kind"] == "numeric":
+        value = number(text)
+        if value is None:
+            return [first_id], [1.0]
+        return [first_id + 1], [(value - field["mean"]) / field["std"]]
+    assert field["kind"] == "multi-valued", field["kind"]
+    pieces = [piece for piece in text.split(field["separator"]) if piece][: field["max_len"]]
+    n, padding = len(pieces), field["max_len"] - len(pieces)
+    weight = {"sum": 1.0, "mean": 1.0 / max(n, 1), "sqrt": 1.0 / math.sqrt(max(n, 1))}[field["weighting"]]
+    return [known.get(piece, first_id) for piece in pieces] + [first_id] * padding, [weight] * n + [0.0] * padding
+
+
+def rows_of(schema):
+    """The rows of the embedding table that each field owns."""
+    return [2 if field["kind"] == "numeric" else 1 + len(field.get("vocabulary", [])) for field in schema["fields"]]
+
+
+def predictions(label, logits):
+    if label["task"] == "binary":
+        return torch.sigmoid(logits)
+    return logits.clamp(label["min"], label["max"])
+
+
+def main(model_path, scored_path):
+    files = {"schema.json": "", "settings.toml": ""}
+    model = torch.jit.load(model_path, _extra_files=files)
+    schema = json.loads(files["schema.json"])
+    assert schema["format"] == 1
+    assert b"[model]" in files["settings.toml"]
+    parameters = dict(model.named_parameters())
+    assert "linear.weight" in parameters and "embedding.weight" in parameters, sorted(parameters)
+    assert parameters["linear.weight"].shape == (sum(rows_of(schema)), 1)
+
+    with open(scored_path, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    ids, values = [], []
+    for row in rows:
+        row_ids, row_values, first_id = [], [], 0
+        for field, cardinality in zip(schema["fields"], rows_of(schema)):
+            field_ids, field_values = encode(field, first_id, row[field["name"]])
+            row_ids += field_ids
+            row_values += field_values
+            first_id += cardinality
+        ids.append(row_ids)
+        values.append(row_values)
+    ids, values = torch.tensor(ids, dtype=torch.int64), torch.tensor(values, dtype=torch.float32)
+    expected = torch.tensor([float(row["score"]) for row in rows], dtype=torch.float64)
+
+    worst = 0.0
+    for batch in (1, 7, 4096):
+        with torch.no_grad():
+            logits = torch.cat([model(i, x) for i, x in zip(ids.split(batch), values.split(batch))])
+        assert logits.shape == (len(rows),), logits.shape
+        differences = (predictions(schema["label"], logits).double() - expected).abs()
+        worst = max(worst, differences.max().item())
+    print(f"{model_path}: {len(rows)} rows, greatest difference {worst:.1e}")
+    if not worst <= 1e-6:
+        sys.exit(f"{model_path}: the predictions differ by up to {worst}")
+
+
+for model, scored in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+    main(model, scored)
