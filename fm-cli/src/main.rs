@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         .without_time()
         .init();
     set_threads(args.threads);
+    report_panics(args.verbose > 0);
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
@@ -51,6 +52,22 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A panic in one line. What libtorch panics with is mostly memory that is not there.
+fn report_panics(verbose: bool) {
+    let with_trace = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if verbose {
+            return with_trace(panic);
+        }
+        let text = panic.payload_as_str().unwrap_or("unknown");
+        let is_memory = ["out of memory", "not enough memory", "can't allocate"].iter().any(|sign| text.contains(sign));
+        let what =
+            if is_memory { "there is not enough memory: take a smaller model or batch" } else { "internal error" };
+        let detail: String = one_line(text).chars().take(200).collect();
+        print_error(&format!("error: {what} ({detail}); `-v` shows where"));
+    }));
 }
 
 /// One thread by default: the operations are small, and idle threads of OpenMP spin, which takes the processor from others.

@@ -6,6 +6,7 @@ use anyhow::{Result, anyhow, bail};
 use fm_core::model::Options;
 use fm_core::train::TrainConfig;
 use fm_core::{Error, ModelEntry};
+use fm_data::TableSpec;
 use fm_data::source::{DataConfig, TaskName};
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +40,7 @@ fn default_l2(task: TaskName) -> f64 {
 impl Settings {
     /// The settings that the command line asks for.
     pub fn from_args(args: &args::Train) -> Result<Settings> {
-        let data = data_config(args.data.data.clone(), &args.data.selection).absolute();
+        let data = data_config(args.data.data.clone(), &args.data.selection)?.absolute();
         let train = TrainConfig {
             epochs: args.epochs,
             batch_size: args.batch_size,
@@ -100,13 +101,13 @@ impl ModelSettings {
 }
 
 /// The data that the command line names.
-pub fn data_config(data: Option<String>, args: &args::Selection) -> DataConfig {
-    DataConfig {
+pub fn data_config(data: Option<String>, args: &args::Selection) -> Result<DataConfig> {
+    Ok(DataConfig {
         data,
         train: args.train.clone(),
         valid: args.valid.clone(),
         test: args.test.clone(),
-        schema: args.schema.clone(),
+        schema: args.schema.as_ref().map(TableSpec::load).transpose()?,
         fields: args.fields.clone(),
         task: args.task.into(),
         threshold: args.threshold,
@@ -114,7 +115,7 @@ pub fn data_config(data: Option<String>, args: &args::Selection) -> DataConfig {
         seed: args.seed,
         history: args.history,
         min_count: args.min_count,
-    }
+    })
 }
 
 /// The folder of data sets.
@@ -140,12 +141,17 @@ mod tests {
 
     #[test]
     fn settings_read_back_what_they_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let schema = folder.path().join("schema.toml");
+        let declaration = "label = \"y\"\nuser = \"a\"\n[[field]]\nname = \"a\"\nkind = \"categorical\"\nmin_count = 2\n\
+                           [[field]]\nname = \"b\"\nkind = \"multi-valued\"\nmax_len = 3\n";
+        std::fs::write(&schema, declaration).unwrap();
         for line in [
             "--data ml-100k",
-            "--train a.csv --test b.csv --schema s.toml --task binary --threshold 0.5 --fields a,b",
+            "--train a.csv --test b.csv --schema SCHEMA --task binary --threshold 0.5 --fields a,b",
             "--data x.csv --model fm --embedding-dim 8 --optimizer adamw --l2 0 --seed 9",
         ] {
-            let settings = settings(line).unwrap();
+            let settings = settings(&line.replace("SCHEMA", &schema.display().to_string())).unwrap();
             assert_eq!(Settings::parse(&settings.to_toml().unwrap()).unwrap(), settings, "{line}");
         }
     }

@@ -188,6 +188,10 @@ impl TracedModule {
 /// Reads an extra file of a TorchScript archive, without loading or running the rest.
 pub(crate) fn read_extra_file(path: &Path, name: &str) -> Result<Vec<u8>> {
     unsafe extern "C" fn receive(context: *mut c_void, bytes: *const c_char, length: usize) {
+        if length == 0 {
+            // An empty file may come as a null pointer, which no slice may have.
+            return;
+        }
         // SAFETY: the context is the vector below; C++ passes as many bytes as it says.
         unsafe { (*context.cast::<Vec<u8>>()).extend_from_slice(std::slice::from_raw_parts(bytes.cast(), length)) }
     }

@@ -53,9 +53,9 @@ impl<'a> Encoder<'a> {
                 values[..n].fill(weighting.value(n));
             }
             FieldKind::Numeric { mean, std } => {
-                let number = raw.and_then(|text| text.trim().parse::<f32>().ok()).filter(|x| x.is_finite());
-                (ids[0], values[0]) = match number {
-                    Some(x) => (unknown + 1, (x - mean) / std),
+                let number = raw.and_then(|text| text.trim().parse::<f32>().ok()).map(|x| (x - mean) / std);
+                (ids[0], values[0]) = match number.filter(|x| x.is_finite()) {
+                    Some(x) => (unknown + 1, x),
                     None => (unknown, 1.0),
                 };
             }
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn numbers_are_standardised_and_malformed_ones_are_unknown() {
         assert_eq!(encode(2, Some(" 45 ")), (vec![7], vec![1.5]));
-        for malformed in [None, Some(""), Some("n/a"), Some("inf"), Some("NaN")] {
+        for malformed in [None, Some(""), Some("n/a"), Some("inf"), Some("NaN"), Some("1e39")] {
             assert_eq!(encode(2, malformed), (vec![6], vec![1.0]));
         }
     }

@@ -17,7 +17,10 @@ pub trait Model {
     /// No size of the batch may be read as a number: it would be frozen into the exported graph.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the features do not fit the model.
+    /// What the model's own checks find.
+    ///
+    /// # Panics
+    /// May panic on features that are not of the schema that the model was built for; [`Features::new`] checks them.
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor>;
 
     /// The global bias w₀, a tensor of one element, which training starts at the mean label.

@@ -78,7 +78,7 @@ impl Prepared {
 /// Opens the cache's entry for `key`, or builds it where it is missing or damaged.
 ///
 /// # Errors
-/// What `build` returns; [`Error::Io`] or [`fm_core::Error::Io`] if the cache cannot be written.
+/// What `build` returns. A cache that cannot be written is a warning.
 pub fn prepare(
     key: &CacheKey<'_, impl Serialize>,
     cache: impl AsRef<Path>,
@@ -92,18 +92,28 @@ pub fn prepare(
         Err(_) => {}
     }
     let built = build()?;
+    match store(&built, cache, &entry) {
+        Ok(prepared) => Ok(prepared),
+        Err(error) => {
+            tracing::warn!("the encoded rows are not kept for the next run: {error}");
+            Ok(built)
+        }
+    }
+}
+
+/// Writes an entry, and opens it in the place of what was built.
+fn store(built: &Prepared, cache: &Path, entry: &Path) -> Result<Prepared> {
     std::fs::create_dir_all(cache).map_err(Error::io("create", cache))?;
-    let beside = Temporary::new(&entry)?;
+    let beside = Temporary::new(entry)?;
     built.save(&beside.0)?;
-    drop(built);
     // Opened before it moves: whatever another process does to the entry, what is mapped stays.
     let prepared = Prepared::open(&beside.0)?;
-    if std::fs::rename(&beside.0, &entry).is_err() {
+    if std::fs::rename(&beside.0, entry).is_err() {
         // An entry is there: a damaged one, or a good one that another process has just built. Either gives way.
-        let old = Temporary::new(&entry)?;
-        let _ = std::fs::rename(&entry, old.0.join("old"));
+        let old = Temporary::new(entry)?;
+        let _ = std::fs::rename(entry, old.0.join("old"));
         // If a third process was quicker, its entry serves as well as ours.
-        let _ = std::fs::rename(&beside.0, &entry);
+        let _ = std::fs::rename(&beside.0, entry);
     }
     prune(cache);
     Ok(prepared)
@@ -241,6 +251,13 @@ mod tests {
         }
         setup.prepare();
         assert_eq!(setup.builds.get(), 4);
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_written_does_not_stop_anyone() {
+        let setup = Setup::new();
+        std::fs::write(setup.cache(), b"a file stands in its place").unwrap();
+        assert_eq!(setup.prepare().train.ids(), [1]);
     }
 
     #[test]

@@ -264,6 +264,19 @@ impl Dataset {
         self.ids().chunks_exact(self.num_slots).map(move |ids| ids[slot])
     }
 
+    /// A digest of the ids and targets of all rows in their order, which tells whether they are still the same.
+    pub fn digest(&self) -> String {
+        let mut digest = Md5::new();
+        let mut bytes: Vec<u8> = Vec::with_capacity(4 * self.num_slots);
+        for ids in self.ids().chunks_exact(self.num_slots) {
+            bytes.clear();
+            bytes.extend(ids.iter().flat_map(|id| id.to_le_bytes()));
+            digest.update(&bytes);
+        }
+        self.targets().iter().for_each(|target| digest.update(target.to_le_bytes()));
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// All rows as tensors on `device`.
     ///
     /// # Errors

@@ -11,9 +11,9 @@ use crate::cache::{CacheKey, Prepared, prepare};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::fit::fit;
-use crate::history::{Likes, latest_history, liked_history};
+use crate::history::{Likes, SEPARATOR, latest_history, liked_history};
 use crate::inspect::{Inspection, inspect};
-use crate::movielens;
+use crate::movielens::{self, Release};
 use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
 use crate::split::{Parts, Split, SplitColumns};
 use crate::table::{codes, integers, numbers, read_table, strings, take_rows};
@@ -43,8 +43,8 @@ pub struct DataConfig {
     pub valid: Option<PathBuf>,
     /// A table of test rows.
     pub test: Option<PathBuf>,
-    /// The declaration of the fields of tables.
-    pub schema: Option<PathBuf>,
+    /// The declaration of a table's fields.
+    pub schema: Option<TableSpec>,
     /// The fields to use, in this order; all if not given.
     pub fields: Option<Vec<String>>,
     /// What is predicted.
@@ -67,7 +67,8 @@ impl DataConfig {
     pub fn absolute(self) -> DataConfig {
         let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
         let data = self.data.map(|data| {
-            let is_path = Path::new(&data).exists();
+            // The name of a release stays one, whatever the folder holds where training was started.
+            let is_path = data.parse::<Release>().is_err() && Path::new(&data).exists();
             if is_path { absolute(PathBuf::from(&data)).to_string_lossy().into_owned() } else { data }
         });
         DataConfig {
@@ -75,7 +76,6 @@ impl DataConfig {
             train: self.train.map(absolute),
             valid: self.valid.map(absolute),
             test: self.test.map(absolute),
-            schema: self.schema.map(absolute),
             ..self
         }
     }
@@ -110,12 +110,11 @@ impl DataConfig {
 
     /// The declaration of tables.
     fn spec(&self) -> Result<TableSpec> {
-        match &self.schema {
-            Some(path) => TableSpec::load(path),
-            None => Err(Error::Spec(
+        self.schema.clone().ok_or_else(|| {
+            Error::Spec(
                 "a table needs a declaration of its fields: write a schema.toml and give it as `--schema`".into(),
-            )),
-        }
+            )
+        })
     }
 
     /// Opens the rows and encodes them, or takes the encoded ones from the cache.
@@ -124,7 +123,7 @@ impl DataConfig {
     /// What reading, splitting and fitting return.
     pub fn prepare(&self, data_dir: &Path, cache_dir: &Path) -> Result<Prepared> {
         let origin = self.origin(data_dir)?;
-        let key = CacheKey { inputs: &origin.files(self.schema.as_deref())?, settings: self };
+        let key = CacheKey { inputs: &origin.files()?, settings: self };
         prepare(&key, cache_dir, || {
             let source = Source::open(self, data_dir)?;
             let schema = source.fit()?;
@@ -144,8 +143,8 @@ enum Origin {
 
 impl Origin {
     /// Every file whose change changes the rows.
-    fn files(&self, schema: Option<&Path>) -> Result<Vec<PathBuf>> {
-        let mut files: Vec<PathBuf> = match self {
+    fn files(&self) -> Result<Vec<PathBuf>> {
+        Ok(match self {
             Origin::Table(path) => vec![path.clone()],
             Origin::Tables { train, valid, test } => {
                 [Some(train), valid.as_ref(), test.as_ref()].into_iter().flatten().cloned().collect()
@@ -157,9 +156,7 @@ impl Origin {
                 files.sort();
                 files
             }
-        };
-        files.extend(schema.map(Path::to_owned));
-        Ok(files)
+        })
     }
 }
 
@@ -215,7 +212,7 @@ impl Source {
         };
         for (part, path) in [(0, Some(train)), (1, valid), (2, test)] {
             let Some(path) = path else { continue };
-            let table = read_table(path)?;
+            let table = declared(&read_table(path)?, &source.spec)?;
             let first = source.labels.len() as u32;
             source.labels.extend(numbers(&table, &source.spec.label, path)?);
             if let Some(name) = &source.spec.timestamp {
@@ -225,9 +222,6 @@ impl Source {
             match part {
                 0 => (source.frame, source.parts.train) = (table, rows),
                 _ => {
-                    let table = table.select(source.frame.get_column_names_owned()).map_err(|_| {
-                        Error::data(path, None, format!("its columns are not those of {}", train.display()))
-                    })?;
                     source.frame.vstack_mut(&table).map_err(|error| Error::data(path, None, error.to_string()))?;
                     *(if part == 1 { &mut source.parts.valid } else { &mut source.parts.test }) = rows;
                 }
@@ -252,6 +246,9 @@ impl Source {
         let mut spec = movielens_spec(&frame, history, config.min_count);
         let parts = split(config, &frame, &spec, Some(&timestamps), fold)?;
         let has_times = timestamps.iter().any(|time| *time != timestamps[0]);
+        if !has_times {
+            tracing::warn!("all timestamps are equal: there is no history, no hour and no weekday");
+        }
         if history > 0 && has_times {
             let (users, items) = (strings(&frame, "user_id")?, strings(&frame, "movie_id")?);
             let (users, _) = codes(&users);
@@ -264,6 +261,13 @@ impl Source {
                 liked: LIKED,
             };
             let history = liked_history(&likes, history).with_name("history".into());
+            let field = spec.fields.iter_mut().find(|field| field.name == "history");
+            if let Some(FieldSpecKind::MultiValued { max_len: Some(max_len), .. }) = field.map(|field| &mut field.kind)
+            {
+                // No more slots than any row fills.
+                let length = |row: &u32| history.get(*row as usize).map_or(0, |text| text.split(SEPARATOR).count());
+                *max_len = parts.train.iter().map(length).max().unwrap_or(0).max(1);
+            }
             frame.with_column(history.into_column()).map_err(|error| Error::Spec(error.to_string()))?;
         } else {
             spec.fields.retain(|field| field.name != "history");
@@ -274,6 +278,11 @@ impl Source {
 
     fn with_task(mut self, config: &DataConfig) -> Result<Source> {
         self.task = match config.task {
+            TaskName::Regression if config.threshold.is_some() => {
+                return Err(Error::Spec(
+                    "`--threshold` is for `--task binary`: a regression predicts the label itself".into(),
+                ));
+            }
             TaskName::Regression => Task::Regression,
             TaskName::Binary => {
                 let is_binary = self.labels.iter().all(|label| [0.0, 1.0].contains(label));
@@ -357,7 +366,7 @@ impl Source {
         let mut columns = Vec::with_capacity(self.spec.fields.len());
         for field in &self.spec.fields {
             let name = PlSmallStr::from_str(&field.name);
-            if field.side == Side::Item {
+            if field.side == Side::Item || field.name == *item_field {
                 columns.push(strings(&catalogue, &field.name)?.with_name(name).into_column());
                 continue;
             }
@@ -430,6 +439,17 @@ pub struct Candidates {
     pub known_user: bool,
 }
 
+/// The columns that the declaration names: others may differ from file to file.
+fn declared(table: &DataFrame, spec: &TableSpec) -> Result<DataFrame> {
+    let roles = [Some(&spec.label), spec.timestamp.as_ref(), spec.title.as_ref()].into_iter().flatten();
+    let mut names: Vec<&String> = spec.fields.iter().map(|field| &field.name).chain(roles).collect();
+    names.sort();
+    names.dedup();
+    let columns = names.into_iter().map(|name| Ok(strings(table, name)?.with_name(name.into()).into_column()));
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    DataFrame::new(table.height(), columns).map_err(|error| Error::Spec(error.to_string()))
+}
+
 fn split(
     config: &DataConfig,
     frame: &DataFrame,
@@ -445,7 +465,8 @@ fn split(
 
 /// The fields that a release has.
 fn movielens_spec(frame: &DataFrame, history: usize, min_count: u32) -> TableSpec {
-    let several = |max_len| FieldSpecKind::MultiValued { separator: "|".into(), max_len, weighting: Weighting::Sqrt };
+    let several =
+        |max_len| FieldSpecKind::MultiValued { separator: SEPARATOR.into(), max_len, weighting: Weighting::Sqrt };
     let one = || FieldSpecKind::Categorical;
     let fields = [
         ("user_id", one(), Side::User),

@@ -72,7 +72,8 @@ impl FieldSpec {
 }
 
 /// A declared table.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "SpecFile")]
 pub struct TableSpec {
     /// The column that holds the label.
     pub label: String,
@@ -85,7 +86,16 @@ pub struct TableSpec {
     /// The column that holds the item's name for people.
     pub title: Option<String>,
     /// The fields, in the order of their slots.
+    #[serde(rename = "field")]
     pub fields: Vec<FieldSpec>,
+}
+
+impl TryFrom<SpecFile> for TableSpec {
+    type Error = String;
+
+    fn try_from(file: SpecFile) -> std::result::Result<TableSpec, String> {
+        file.into_spec().map_err(|problem| problem.reason)
+    }
 }
 
 impl TableSpec {
@@ -175,14 +185,7 @@ impl TableSpec {
             at: error.span().map(|span| span.start),
             reason: with_suggestion(error.message()),
         })?;
-        let starts: Vec<usize> = file.fields.iter().map(|field| field.name.span().start).collect();
-        let fields = file.fields.into_iter().map(FieldEntry::into_spec).collect::<std::result::Result<_, _>>()?;
-        let SpecFile { label, timestamp, user, item, title, .. } = file;
-        let spec = TableSpec { label, timestamp, user, item, title, fields };
-        match spec.problem() {
-            None => Ok(spec),
-            Some((position, reason)) => Err(Problem { at: position.map(|position| starts[position]), reason }),
-        }
+        file.into_spec()
     }
 }
 
@@ -203,6 +206,19 @@ struct SpecFile {
     title: Option<String>,
     #[serde(default, rename = "field")]
     fields: Vec<FieldEntry>,
+}
+
+impl SpecFile {
+    fn into_spec(self) -> std::result::Result<TableSpec, Problem> {
+        let starts: Vec<usize> = self.fields.iter().map(|field| field.name.span().start).collect();
+        let fields = self.fields.into_iter().map(FieldEntry::into_spec).collect::<std::result::Result<_, _>>()?;
+        let SpecFile { label, timestamp, user, item, title, .. } = self;
+        let spec = TableSpec { label, timestamp, user, item, title, fields };
+        match spec.problem() {
+            None => Ok(spec),
+            Some((position, reason)) => Err(Problem { at: position.map(|position| starts[position]), reason }),
+        }
+    }
 }
 
 /// A `[[field]]`. Flat, so that an unknown key is found with its line.

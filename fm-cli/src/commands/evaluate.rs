@@ -8,6 +8,7 @@ use fm_data::table::{check_output, take_rows, write_table};
 use serde_json::json;
 
 use super::predict::{append_scores, check_no_score};
+use super::train::load_digests;
 use super::{print, print_json};
 use crate::args::{Evaluate, Part};
 use crate::predictor::Predictor;
@@ -18,7 +19,8 @@ pub fn run(args: &Evaluate) -> Result<()> {
     if let Some(output) = &args.output {
         check_output(output)?;
     }
-    let predictor = Predictor::open_run(&RunDir::open(&args.run)?, args.device)?;
+    let run = RunDir::open(&args.run)?;
+    let predictor = Predictor::open_run(&run, args.device)?;
     let config = &predictor.settings.data;
     let data_dir = data_dir(&args.folders)?;
     let source = during("reading data", || Source::open(config, &data_dir))?;
@@ -29,6 +31,9 @@ pub fn run(args: &Evaluate) -> Result<()> {
     };
     // The run's own schema: what it does not know is unknown, even if the data has grown since.
     let dataset = source.encode(&predictor.schema, rows)?;
+    if load_digests(&run)?.get(name) != Some(&dataset.digest()) {
+        tracing::warn!("the data has changed since the run: these {name} rows may hold rows that were trained on");
+    }
     let logits = predictor.logits(&dataset)?;
     let unknown = predictor.unknown(dataset.ids());
     let label = predictor.schema.label();

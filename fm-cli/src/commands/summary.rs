@@ -12,7 +12,7 @@ use crate::settings::{ModelSettings, cache_dir, data_config, data_dir};
 pub fn run(args: &args::Summary) -> Result<()> {
     let model = ModelSettings::new(&args.model, &args.options)?;
     let selection = &args.data.selection;
-    let config = data_config(args.data.data.clone(), selection).absolute();
+    let config = data_config(args.data.data.clone(), selection)?.absolute();
     let (data_dir, cache_dir) = (data_dir(&selection.folders)?, cache_dir(&selection.folders)?);
     let prepared = during("reading data", || config.prepare(&data_dir, &cache_dir))?;
     let store = VarStore::new(Device::Cpu);

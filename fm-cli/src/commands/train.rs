@@ -83,10 +83,11 @@ fn train(settings: &Settings, start: Start, device: Device, folders: &args::Fold
     );
 
     let stop = stop_at_ctrl_c()?;
+    let is_new = matches!(start, Start::New { .. });
     let run = &match start {
         Start::Resume(run) => {
-            if Schema::load(run.schema())? != *schema {
-                bail!("the data is not what {} was trained on: its vocabularies differ", run.path().display());
+            if Schema::load(run.schema())? != *schema || load_digests(&run)? != digests(&data) {
+                bail!("the data is not what {} was trained on: it cannot be resumed", run.path().display());
             }
             trainer.state = checkpoint::load(&run.last(), &store, Some(&mut trainer.optimizer))?;
             run.remove_unfinished();
@@ -97,17 +98,22 @@ fn train(settings: &Settings, start: Start, device: Device, folders: &args::Fold
             }
             run
         }
-        Start::New { path, force } => new_run(settings, schema, &trainer, path, force)?,
+        Start::New { path, force } => new_run(settings, &data, &trainer, path, force)?,
     };
 
+    if data.valid.is_empty() {
+        tracing::warn!(
+            "there are no validation rows: training does not stop early, and the last epoch counts as the best"
+        );
+    }
     let baselines = baselines(&data);
     let rows = [("train", data.train.len()), ("valid", data.valid.len()), ("test", data.test.len())].into();
     let Prepared { train, valid, test, .. } = data;
-    let (train, valid) = (on_device(train, schema, device)?, on_device(valid, schema, device)?);
+    let (train, valid) = (on_device(train, schema, device), on_device(valid, schema, device));
     let mut observer = Recorder { run, progress: EpochProgress::new() };
     let ending = trainer.fit(train.as_ref(), valid.as_ref(), &mut observer, &stop);
     observer.progress.finish();
-    if ending.is_err() && trainer.state.epoch == 0 {
+    if ending.is_err() && is_new && trainer.state.epoch == 0 {
         // No epoch has left anything to use.
         let _ = std::fs::remove_dir_all(run.path());
     }
@@ -149,7 +155,7 @@ fn train(settings: &Settings, start: Start, device: Device, folders: &args::Fold
 /// Makes the folder of a run, with all that resuming needs; or leaves nothing behind.
 fn new_run(
     settings: &Settings,
-    schema: &Schema,
+    data: &Prepared,
     trainer: &Trainer<'_>,
     path: Option<PathBuf>,
     force: bool,
@@ -164,7 +170,8 @@ fn new_run(
     let run = RunDir::create(&path)?;
     let fill = || -> Result<()> {
         let text = settings.to_toml()?;
-        schema.save(run.schema())?;
+        data.schema.save(run.schema())?;
+        write_atomically(run.rows(), |file| Ok(serde_json::to_writer_pretty(file, &digests(data))?))?;
         write_atomically(run.settings(), |file| std::io::Write::write_all(file, text.as_bytes()))?;
         Ok(checkpoint::save(&run.last(), trainer.store, Some(&trainer.optimizer), &trainer.state)?)
     };
@@ -177,6 +184,18 @@ fn new_run(
     }
 }
 
+/// What tells whether the rows of a part are those of the run.
+fn digests(data: &Prepared) -> BTreeMap<String, String> {
+    let parts = [("train", &data.train), ("valid", &data.valid), ("test", &data.test)];
+    parts.into_iter().map(|(name, rows)| (name.to_owned(), rows.digest())).collect()
+}
+
+/// The digests of the rows that a run was started with, by part.
+pub fn load_digests(run: &RunDir) -> Result<BTreeMap<String, String>> {
+    let text = std::fs::read_to_string(run.rows()).map_err(Error::io("read", run.rows()))?;
+    Ok(serde_json::from_str(&text).map_err(|error| Error::format("list of digests", run.rows(), error.to_string()))?)
+}
+
 /// A path as a word of a shell's command line.
 fn shell_word(path: &Path) -> String {
     let text = path.display().to_string();
@@ -184,12 +203,18 @@ fn shell_word(path: &Path) -> String {
     if !text.is_empty() && text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
-/// All rows as tensors on the GPU; on the CPU, batches are gathered from the file.
-fn on_device(rows: Dataset, schema: &Schema, device: Device) -> Result<Box<dyn Rows>> {
-    Ok(match device {
-        Device::Cpu => Box::new(rows),
-        device => Box::new(rows.to_tensor_rows(schema, device)?),
-    })
+/// All rows as tensors on the GPU if they fit; else batches are gathered from the file.
+fn on_device(rows: Dataset, schema: &Schema, device: Device) -> Box<dyn Rows> {
+    if device == Device::Cpu {
+        return Box::new(rows);
+    }
+    match rows.to_tensor_rows(schema, device) {
+        Ok(resident) => Box::new(resident),
+        Err(error) => {
+            tracing::warn!("the rows stay in the main memory, which is slower: {error}");
+            Box::new(rows)
+        }
+    }
 }
 
 /// Writes down what happens: checkpoints, metrics, progress.
@@ -207,8 +232,9 @@ impl Observer for Recorder<'_> {
         if record.best {
             checkpoint::save(&self.run.best(), trainer.store, None, &trainer.state)?;
         }
-        checkpoint::save(&self.run.last(), trainer.store, Some(&trainer.optimizer), &trainer.state)?;
+        // The line first: a run killed in between repeats this epoch, and resuming drops the line.
         self.run.append(record)?;
+        checkpoint::save(&self.run.last(), trainer.store, Some(&trainer.optimizer), &trainer.state)?;
         self.progress.epoch(record);
         Ok(())
     }

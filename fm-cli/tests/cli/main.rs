@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test that is skipped says so")]
 
 mod bad_input;
+mod changed_data;
 mod data;
 mod device;
 mod interruption;

@@ -96,9 +96,11 @@ pub fn load(path: &Path, store: &VarStore, optimizer: Option<&mut Optimizer>) ->
         }
         found.push((tensor, Tensor::try_from(view)?));
     }
+    if optimizer.is_some() && manifest.steps.is_none() {
+        return Err(unusable("it holds no state of an optimiser to go on from".into()));
+    }
     no_grad(|| found.into_iter().try_for_each(|(mut tensor, source)| tensor.f_copy_(&source)))?;
-    if let Some(optimizer) = optimizer {
-        let steps = manifest.steps.ok_or_else(|| unusable("it holds no state of an optimiser to go on from".into()))?;
+    if let (Some(optimizer), Some(steps)) = (optimizer, manifest.steps) {
         optimizer.resume_at(steps);
     }
     Ok(manifest.train)

@@ -177,6 +177,9 @@ impl<'a> Trainer<'a> {
             let trained = began.elapsed().as_secs_f64();
             let rows_done = order.len().saturating_sub(skipped * self.config.batch_size);
             let valid = evaluate(self.model, &self.label, valid, device)?;
+            if let Some(&loss) = valid.values().find(|value| !value.is_finite()) {
+                return Err(Error::Diverged { loss, epoch, step: steps });
+            }
             self.state.seconds += began.elapsed().as_secs_f64();
             let record = self.end_epoch(order.len(), valid, rows_done as f64 / trained);
             observer.epoch(&record, self)?;

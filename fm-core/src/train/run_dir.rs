@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 /// |---|---|
 /// | `settings.toml` | the resolved settings |
 /// | `schema.json` | fields and vocabularies |
+/// | `rows.json` | a digest of the rows of each part |
 /// | `metrics.jsonl` | an object an epoch |
 /// | `summary.json` | the results |
 /// | `checkpoints/best.safetensors` | the parameters of the best epoch |
@@ -76,6 +77,11 @@ impl RunDir {
     /// Fields and vocabularies.
     pub fn schema(&self) -> PathBuf {
         self.0.join("schema.json")
+    }
+
+    /// A digest of the rows of each part.
+    pub fn rows(&self) -> PathBuf {
+        self.0.join("rows.json")
     }
 
     /// One object an epoch.

@@ -1,7 +1,6 @@
 //! The models, one file each, and the registry that names them.
 //!
-//! The command line, the tests and the tables of the documentation all read [`MODELS`]: a new model is one file and one
-//! line here.
+//! The command line and the tests read [`MODELS`]: a new model is one file and one line here.
 
 pub mod deepfm;
 pub mod fm;

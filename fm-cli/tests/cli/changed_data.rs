@@ -1,0 +1,72 @@
+//! Data and declarations that change, or move, after training.
+
+use crate::scene::{Scene, assert_holds};
+
+const TRAIN: &str = "train --data books.csv --schema schema.toml --model fm --epochs 2 --run run";
+
+/// The table with its rows in another order.
+fn reordered(scene: &Scene) -> String {
+    let text = scene.text("books.csv");
+    let (header, rows) = text.split_once('\n').unwrap();
+    let mut rows: Vec<&str> = rows.lines().collect();
+    rows.reverse();
+    format!("{header}\n{}\n", rows.join("\n"))
+}
+
+#[test]
+fn evaluate_warns_that_rows_trained_on_may_be_among_the_tested() {
+    let scene = Scene::new();
+    scene.ok(TRAIN);
+    assert!(!String::from_utf8(scene.run("evaluate run").stderr).unwrap().contains("WARN"));
+    scene.write("books.csv", reordered(&scene));
+    let output = scene.run("evaluate run");
+    assert_holds(&String::from_utf8(output.stderr).unwrap(), &["WARN", "the data has changed since the run"]);
+}
+
+#[test]
+fn a_run_is_not_resumed_on_other_rows() {
+    let scene = Scene::new();
+    scene.ok(TRAIN);
+    scene.write("books.csv", reordered(&scene));
+    scene.fails_with("train -q --resume run", &["the data is not what", "was trained on"]);
+}
+
+#[test]
+fn a_run_needs_its_declaration_no_more() {
+    let scene = Scene::new();
+    scene.ok(TRAIN);
+    let before = scene.ok("evaluate run");
+    std::fs::remove_file(scene.path("schema.toml")).unwrap();
+    assert_eq!(scene.ok("evaluate run"), before);
+    scene.ok("export run --output model.pt");
+    assert_eq!(scene.ok("recommend model.pt --user r01 --top 3"), scene.ok("recommend run --user r01 --top 3"));
+}
+
+#[test]
+fn recommendations_differ_by_item_also_where_no_side_is_declared() {
+    let scene = Scene::new();
+    let declared: String =
+        scene.text("schema.toml").lines().filter(|l| !l.starts_with("side")).map(|l| format!("{l}\n")).collect();
+    scene.write("schema.toml", declared);
+    scene.ok(TRAIN);
+    let recommended = scene.ok_json("recommend run --user r01 --top 5 --json");
+    let scores: Vec<f64> =
+        recommended["items"].as_array().unwrap().iter().map(|i| i["score"].as_f64().unwrap()).collect();
+    assert!(scores.first() > scores.last(), "{scores:?}");
+}
+
+#[test]
+fn a_table_may_have_columns_that_the_others_lack() {
+    let scene = Scene::new();
+    let more: String = scene.text("books.csv").lines().map(|line| format!("{line},x\n")).collect();
+    scene.write("more.csv", more.replacen(",x\n", ",unused\n", 1));
+    scene.ok("train --train more.csv --valid books.csv --schema schema.toml --model lr --epochs 1 --run run");
+}
+
+#[test]
+fn a_validation_metric_that_is_no_number_is_divergence() {
+    let scene = Scene::new();
+    let line =
+        "train --data ml --model lr --optimizer sgd --lr 1e39 --batch-size 200000 --epochs 1 --history 0 --run run -q";
+    scene.fails_with(line, &["the loss became", "lower the learning rate"]);
+}
