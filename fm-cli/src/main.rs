@@ -49,7 +49,8 @@ fn main() -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error, args.verbose > 0);
-            ExitCode::FAILURE
+            // 130 is what shells give to what Ctrl-C ended.
+            if error.is::<commands::train::Interrupted>() { ExitCode::from(130) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -44,11 +44,9 @@ impl Features {
     }
 
     fn check_ids(&self, schema: &Schema) -> Result<()> {
+        let field_of_slots = schema.field_of_slots();
         let bound = |which: fn(&std::ops::Range<i64>) -> i64| {
-            let per_slot: Vec<i64> = (0..schema.num_fields())
-                .flat_map(|field| schema.slots(field).map(move |_| field))
-                .map(|field| which(&schema.ids(field)))
-                .collect();
+            let per_slot: Vec<i64> = field_of_slots.iter().map(|&field| which(&schema.ids(field))).collect();
             Tensor::from_slice(&per_slot).to_device(self.ids.device())
         };
         let outside =
@@ -58,8 +56,7 @@ impl Features {
             return Ok(());
         }
         let (row, slot) = (at.int64_value(&[0, 0]), at.int64_value(&[0, 1]));
-        let field = (0..schema.num_fields()).find(|&field| schema.slots(field).contains(&(slot as usize)));
-        let field = field.expect("every slot has a field");
+        let field = field_of_slots[slot as usize];
         Err(Error::IdOutOfRange {
             row: row as usize,
             slot: slot as usize,

@@ -346,6 +346,11 @@ impl Schema {
         self.first_slots[field]..self.first_slots[field + 1]
     }
 
+    /// `[S]`: the position of each slot's field.
+    pub fn field_of_slots(&self) -> Vec<usize> {
+        (0..self.num_fields()).flat_map(|field| self.slots(field).map(move |_| field)).collect()
+    }
+
     /// The out-of-vocabulary ids of all fields.
     pub fn unknown_ids(&self) -> &[i64] {
         &self.first_ids[..self.fields.len()]
@@ -410,6 +415,7 @@ mod tests {
         assert_eq!((schema.num_fields(), schema.num_slots(), schema.num_ids()), (3, 5, 8));
         assert_eq!((schema.ids(1), schema.slots(1)), (3..6, 1..4));
         assert_eq!(schema.unknown_ids(), [0, 3, 6]);
+        assert_eq!(schema.field_of_slots(), [0, 1, 1, 1, 2]);
         assert_eq!(Schema::from_json(&schema.to_json()).unwrap(), schema);
     }
 

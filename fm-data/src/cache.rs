@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use fm_core::Schema;
 use md5::{Digest, Md5};
@@ -122,7 +122,10 @@ fn store(built: &Prepared, cache: &Path, entry: &Path) -> Result<Prepared> {
 /// What entries may take beside the newest.
 const KEPT_BYTES: u64 = 5_000_000_000;
 
-/// Removes the entries that were built first, as far as they exceed [`KEPT_BYTES`]. What another process has mapped stays
+/// An entry that was not finished in this time was left by a process that died.
+const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Removes what died in the making, and the entries that were built first, as far as they exceed [`KEPT_BYTES`]. What another process has mapped stays
 /// readable to it.
 fn prune(cache: &Path) {
     let is_entry = |path: &PathBuf| {
@@ -131,6 +134,13 @@ fn prune(cache: &Path) {
     };
     let files = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let built = |entry: &PathBuf| std::fs::metadata(entry).and_then(|data| data.modified()).unwrap_or(UNIX_EPOCH);
+    let is_abandoned = |path: &PathBuf| {
+        let age = built(path).elapsed().unwrap_or_default();
+        path.extension().is_some_and(|extension| extension == "partial") && age > ABANDONED_AFTER
+    };
+    for left in files(cache).filter(is_abandoned) {
+        let _ = std::fs::remove_dir_all(left);
+    }
     let mut entries: Vec<PathBuf> = files(cache).filter(is_entry).collect();
     entries.sort_by_key(|entry| std::cmp::Reverse(built(entry)));
     let mut kept = 0;
@@ -270,10 +280,16 @@ mod tests {
             // Sparse: it takes no room on the disk.
             std::fs::File::create(folder.join("train.rows")).unwrap().set_len(KEPT_BYTES + 1).unwrap();
         }
-        std::fs::File::open(&big).unwrap().set_modified(UNIX_EPOCH).unwrap();
+        let (dead, busy) = (setup.cache().join("a.1.0.partial"), setup.cache().join("b.2.0.partial"));
+        for folder in [&dead, &busy] {
+            std::fs::create_dir(folder).unwrap();
+        }
+        for old in [&big, &dead] {
+            std::fs::File::open(old).unwrap().set_modified(UNIX_EPOCH).unwrap();
+        }
         prune(&setup.cache());
-        assert!(!big.exists() && setup.cache().join("mine").exists());
-        assert_eq!(setup.entries().len(), 2);
+        assert!(!big.exists() && !dead.exists() && busy.exists() && setup.cache().join("mine").exists());
+        assert_eq!(setup.entries().len(), 3);
     }
 
     #[test]

@@ -200,8 +200,7 @@ impl Dataset {
     }
 
     fn check(&self, schema: &Schema) -> fm_core::Result<()> {
-        let fields = 0..schema.num_fields();
-        let field_of: Vec<usize> = fields.flat_map(|field| schema.slots(field).map(move |_| field)).collect();
+        let field_of = schema.field_of_slots();
         let (first, last): (Vec<i32>, Vec<i32>) =
             field_of.iter().map(|&field| (schema.ids(field).start as i32, schema.ids(field).end as i32 - 1)).unzip();
         for (row, ids) in self.ids().chunks_exact(self.num_slots).enumerate() {

@@ -256,6 +256,26 @@ fn the_exported_file_scores_as_the_model_at_any_batch_size() {
 }
 
 #[test]
+fn an_exported_file_whose_schema_is_of_another_model_is_refused() {
+    let _turn = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.pt");
+    let (whole, entry) = (schema(Task::Regression), fm_models::find("deepfm").unwrap());
+    let (store, model) = build(entry, &whole, 1, Device::Cpu);
+    export(&file, model.as_ref(), &store, &whole, &[]).unwrap();
+    // The schema of one field less, in the place of the right one: extra files are stored as they are.
+    let fewer = Schema::new(whole.label().clone(), whole.fields()[..3].to_vec()).unwrap().to_json();
+    let padded = format!("{fewer:<width$}", width = whole.to_json().len());
+    let bytes = std::fs::read(&file).unwrap();
+    let json = whole.to_json();
+    let start = bytes.windows(json.len()).position(|window| window == json.as_bytes()).unwrap();
+    let forged = [&bytes[..start], padded.as_bytes(), &bytes[start + json.len()..]].concat();
+    std::fs::write(&file, &forged).unwrap();
+    let error = Scorer::load(&file, Device::Cpu).unwrap_err().to_string();
+    assert!(error.contains("not a usable exported model"), "{error}");
+}
+
+#[test]
 fn a_model_that_fails_or_panics_leaves_the_tracer_closed_and_no_file() {
     let _turn = alone();
     struct Failing(Tensor, bool);
@@ -350,10 +370,7 @@ fn a_value_never_seen_in_training_adds_nothing() {
     let schema = schema(Task::Regression);
     for entry in MODELS.iter().filter(|entry| ["lr", "fm"].contains(&entry.name)) {
         let (store, model) = build(entry, &schema, 1, Device::Cpu);
-        let all_unknown: Vec<i64> = (0..schema.num_fields())
-            .flat_map(|f| schema.slots(f).map(move |_| f))
-            .map(|f| schema.ids(f).start)
-            .collect();
+        let all_unknown: Vec<i64> = schema.field_of_slots().into_iter().map(|field| schema.ids(field).start).collect();
         let ids = Tensor::from_slice(&all_unknown).view([1, -1]);
         let values = ids.ones_like().to_kind(Kind::Float);
         let trainer = Trainer::new(model.as_ref(), &store, schema.label(), config(1, 0.1)).unwrap();

@@ -57,6 +57,18 @@ pub fn run(args: &args::Train) -> Result<()> {
     train(&settings, Start::New { path: args.run.clone(), force: args.force }, device, folders)
 }
 
+/// Ctrl-C ended training; the text says how to go on.
+#[derive(Debug)]
+pub struct Interrupted(String);
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
 /// Where training starts.
 enum Start {
     /// In a folder that is made, or replaced, when all settings have proved to be usable.
@@ -119,12 +131,13 @@ fn train(settings: &Settings, start: Start, device: Device, folders: &args::Fold
     }
     if ending? == Ending::Interrupted {
         checkpoint::save(&run.last(), &store, Some(&trainer.optimizer), &trainer.state)?;
-        bail!(
+        return Err(Interrupted(format!(
             "interrupted in epoch {}, step {}: go on with `fm train --resume {}`",
             trainer.state.epoch + 1,
             trainer.state.step,
             shell_word(run.path())
-        );
+        ))
+        .into());
     }
     let state = trainer.state.clone();
     let best_epoch = state.best.map_or(0, |(epoch, _)| epoch);

@@ -50,6 +50,7 @@ fn an_interrupted_run_can_be_used_and_goes_on_as_if_nothing_had_happened() {
     let output = interrupted(&scene, "run");
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert_eq!(output.status.code(), Some(130));
     assert_holds(&stderr, &["error: interrupted in epoch", "go on with `fm train --resume run`"]);
 
     scene.ok("evaluate run");

@@ -39,13 +39,8 @@ pub fn export(
     let mut extra = vec![(SCHEMA_FILE, schema_json.as_str())];
     extra.extend_from_slice(files);
 
-    // Two rows of out-of-vocabulary ids: a batch of one could be mistaken for something to broadcast.
-    let unknown: Vec<i64> = (0..schema.num_fields())
-        .flat_map(|field| schema.slots(field).map(move |_| field))
-        .map(|field| schema.ids(field).start)
-        .collect();
-    let ids = Tensor::from_slice(&unknown).repeat([2, 1]);
-    let values = Tensor::ones([2, schema.num_slots() as i64], (Kind::Float, Device::Cpu));
+    // Two rows: a batch of one could be mistaken for something to broadcast.
+    let Features { ids, values } = unknown_rows(schema, 2);
     let module = no_grad(|| {
         bridge::trace("fm.Model", &parameters, &[("ids", &ids), ("values", &values)], &mut |inputs| {
             let features = Features { ids: inputs[0].shallow_clone(), values: inputs[1].shallow_clone() };
@@ -76,7 +71,11 @@ impl Scorer {
         let mut module =
             CModule::load_on_device(path, device).map_err(|error| unusable(path, Error::from(error).to_string()))?;
         module.f_set_eval()?;
-        Ok(Scorer { path: path.to_owned(), module, schema, device })
+        let scorer = Scorer { path: path.to_owned(), module, schema, device };
+        match scorer.logits(&unknown_rows(&scorer.schema, 1)) {
+            Ok(logits) if logits.size() == [1] => Ok(scorer),
+            _ => Err(unusable(path, "its schema does not fit its model".into())),
+        }
     }
 
     /// The schema of the rows that it scores.
@@ -100,6 +99,14 @@ impl Scorer {
     pub fn extra_file(&self, name: &str) -> Result<String> {
         read_text(&self.path, name)
     }
+}
+
+/// Rows of out-of-vocabulary ids, on the CPU.
+fn unknown_rows(schema: &Schema, rows: i64) -> Features {
+    let unknown: Vec<i64> = schema.field_of_slots().into_iter().map(|field| schema.ids(field).start).collect();
+    let ids = Tensor::from_slice(&unknown).repeat([rows, 1]);
+    let values = Tensor::ones([rows, schema.num_slots() as i64], (Kind::Float, Device::Cpu));
+    Features { ids, values }
 }
 
 fn read_text(path: &Path, name: &str) -> Result<String> {
