@@ -2,8 +2,10 @@
 //! memory-mapped file.
 //!
 //! ```text
-//! table::read_table -> Split::parts -> fit::fit(train) -> fit::encode -> Dataset (fm_core::Rows)
+//! table::read_table or movielens::read -> Split::parts -> fit::fit(train) -> Dataset::encode (fm_core::Rows)
 //! ```
+//!
+//! [`source::DataConfig::prepare`] does all of it; [`source::Source`] keeps the rows as text beside it.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 pub mod cache;
