@@ -44,23 +44,32 @@ impl<'a> Encoder<'a> {
             FieldKind::MultiValued { separator, weighting, .. } => {
                 ids.fill(unknown);
                 values.fill(0.0);
-                let pieces = raw.unwrap_or("").split(separator.as_str()).filter(|piece| !piece.is_empty());
                 let mut n = 0;
-                for (slot, piece) in ids.iter_mut().zip(pieces) {
+                for (slot, piece) in ids.iter_mut().zip(pieces(raw, separator)) {
                     *slot = id(piece);
                     n += 1;
                 }
                 values[..n].fill(weighting.value(n));
             }
             FieldKind::Numeric { mean, std } => {
-                let number = raw.and_then(|text| text.trim().parse::<f32>().ok()).map(|x| (x - mean) / std);
-                (ids[0], values[0]) = match number.filter(|x| x.is_finite()) {
+                let standardised = number(raw).map(|x| (x - mean) / std);
+                (ids[0], values[0]) = match standardised.filter(|x| x.is_finite()) {
                     Some(x) => (unknown + 1, x),
                     None => (unknown, 1.0),
                 };
             }
         }
     }
+}
+
+/// The values in the text of a multi-valued field.
+pub fn pieces<'a>(raw: Option<&'a str>, separator: &'a str) -> impl Iterator<Item = &'a str> {
+    raw.unwrap_or("").split(separator).filter(|piece| !piece.is_empty())
+}
+
+/// The finite number that a text holds, with spaces around it or not.
+pub fn number(raw: Option<&str>) -> Option<f32> {
+    raw.and_then(|text| text.trim().parse::<f32>().ok()).filter(|x| x.is_finite())
 }
 
 #[cfg(test)]

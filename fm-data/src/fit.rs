@@ -2,6 +2,7 @@
 
 use std::num::NonZero;
 
+use fm_core::encoder::{number, pieces};
 use fm_core::{Encoder, Field, FieldKind, Label, Schema, Task};
 use polars::prelude::*;
 
@@ -61,11 +62,6 @@ fn not_numeric(column: &StringChunked, spec: &FieldSpec, train: &[u32]) -> Error
     Error::Spec(format!("field `{}` is declared numeric, but no training row holds a number in it: {found}", spec.name))
 }
 
-/// The values of a multi-valued cell.
-pub(crate) fn pieces<'a>(cell: Option<&'a str>, separator: &'a str) -> impl Iterator<Item = &'a str> {
-    cell.unwrap_or("").split(separator).filter(|piece| !piece.is_empty())
-}
-
 /// How often each value stands in `rows`, in slots that the field has. Empty for a numeric field.
 pub(crate) fn counts<'a>(column: &'a StringChunked, kind: &'a FieldKind, rows: &[u32]) -> PlHashMap<&'a str, u32> {
     let mut counts = PlHashMap::new();
@@ -90,11 +86,6 @@ fn vocabulary(counts: PlHashMap<&str, u32>, min_count: u32) -> Vec<String> {
     let mut known: Vec<(&str, u32)> = counts.into_iter().filter(|(_, count)| *count >= min_count).collect();
     known.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
     known.into_iter().map(|(value, _)| value.to_owned()).collect()
-}
-
-/// The number in a cell of a numeric field, as the encoder reads it.
-pub(crate) fn number(cell: Option<&str>) -> Option<f32> {
-    cell.and_then(|text| text.trim().parse::<f32>().ok()).filter(|x| x.is_finite())
 }
 
 /// Mean and standard deviation of the finite numbers; 1 for the latter if all are equal.

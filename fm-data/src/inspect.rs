@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use fm_core::encoder::{number, pieces};
 use fm_core::{FieldKind, Schema, Side};
 use polars::prelude::*;
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::fit::{counts, number, pieces};
+use crate::fit::counts;
 use crate::split::Parts;
 use crate::table::{NO_CODE, codes, strings};
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fm_core::atomic_file::write_atomically;
+use fm_core::encoder::number;
 use fm_core::mapped_file::MappedFile;
 use polars::prelude::*;
 
@@ -91,8 +92,7 @@ pub fn strings(table: &DataFrame, name: &str) -> Result<StringChunked> {
 /// # Errors
 /// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is no finite number.
 pub fn numbers(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result<Vec<f32>> {
-    let number = |text: &str| text.trim().parse::<f32>().ok().filter(|x| x.is_finite());
-    parsed(table, name, path.as_ref(), "a number", number)
+    parsed(table, name, path.as_ref(), "a number", |text| number(Some(text)))
 }
 
 /// A column of whole numbers, such as timestamps. `path` is the file that the table was read from, for the error.

@@ -13,6 +13,7 @@ use fm_core::seed::{Stream, seed_torch};
 use fm_core::summary::Summary;
 use fm_core::train::{Ending, EpochRecord, Observer, RunDir, Trainer, checkpoint, evaluate};
 use fm_core::{Error, Rows, Schema};
+use fm_data::source::TaskName;
 use fm_data::{Dataset, Prepared};
 use serde::Serialize;
 use tch::Device;
@@ -27,7 +28,7 @@ use crate::settings::{Settings, cache_dir, data_dir};
 #[derive(Serialize)]
 struct Results {
     model: String,
-    task: &'static str,
+    task: TaskName,
     best_epoch: usize,
     epochs: usize,
     valid: Metrics,
@@ -147,10 +148,7 @@ fn train(settings: &Settings, start: Start, device: Device, folders: &args::Fold
     let label = schema.label();
     let results = Results {
         model: settings.model.name.clone(),
-        task: match settings.data.task {
-            fm_data::source::TaskName::Regression => "regression",
-            fm_data::source::TaskName::Binary => "binary",
-        },
+        task: settings.data.task,
         best_epoch,
         epochs: state.epoch,
         valid: evaluate(model.as_ref(), label, valid.as_ref(), device)?,
