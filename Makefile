@@ -3,15 +3,17 @@
 CARGO ?= cargo
 FM = $(or $(CARGO_TARGET_DIR),target)/release/fm
 RUN ?= runs/demo
+# The notebooks' programs.
+PROGRAMS = $(basename $(notdir $(wildcard notebooks-port/src/bin/*.rs)))
 # Where .cargo/config.toml looks, too.
 TORCH = $(or $(LIBTORCH),$(CURDIR)/.libtorch/torch)
 LOADER_PATH = $(if $(filter Darwin,$(shell uname -s)),DYLD_LIBRARY_PATH,LD_LIBRARY_PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup libtorch build demo test check bench audit doc clean
+.PHONY: help setup libtorch build demo test check golden gpu-tests pages bench audit doc clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## fetch libtorch to .libtorch, and MovieLens 100K for the demo
 	@sh scripts/setup.sh
@@ -47,6 +49,19 @@ check: libtorch ## check format, lints and docs; with cargo-deny, licences and s
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --release --workspace --no-deps
 	@if $(CARGO) deny --version >/dev/null 2>&1; then set -x; $(CARGO) deny check bans licenses sources; \
 	else echo 'cargo-deny is not installed: licences and sources of dependencies were not checked'; fi
+
+golden: libtorch ## compare layers and models with the numbers of the original Keras code (FM_GOLDEN_DIR: another folder of them)
+	$(CARGO) test --release --workspace --test golden -- --nocapture every_case
+
+gpu-tests: libtorch ## pack the tests for a machine with a GPU and PyTorch 2.11: gpu-tests.tar.xz
+	sh scripts/gpu-tests.sh
+
+pages: libtorch ## write the notebooks' pages anew, from what the programs print; MovieLens 100K must be there
+	$(CARGO) build --release --workspace --bins
+	@set -e; for program in $(PROGRAMS); do \
+	    page=notebooks-port/pages/$$program.md; echo "$$page"; \
+	    $(dir $(FM))$$program >$$page.new || { rm -f $$page.new; exit 1; }; mv $$page.new $$page; \
+	done
 
 bench: libtorch ## measure how fast each model trains, and what it learns meanwhile
 	$(CARGO) bench --workspace --bench training

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use fm_core::device::DeviceChoice;
 use fm_core::optim::OptimizerConfig;
+use fm_core::train::TrainConfig;
 use fm_data::source::TaskName;
 
 /// Factorization machines for recommendation and click-through prediction.
@@ -238,19 +239,19 @@ pub struct Train {
     #[command(flatten)]
     pub options: ModelOptions,
     /// At most so many passes over the training rows
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().epochs, value_parser = at_least_one)]
     pub epochs: usize,
     /// The rows of a step
-    #[arg(long, value_name = "N", default_value_t = 512, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().batch_size, value_parser = at_least_one)]
     pub batch_size: usize,
     /// The learning rate
-    #[arg(long, value_name = "X", default_value_t = 0.003, allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", default_value_t = TrainConfig::default().lr, allow_negative_numbers = true)]
     pub lr: f64,
-    /// The L2 penalty on the table rows that a batch looks up [default: 0.05, or 0.005 for --task binary]
+    /// The L2 penalty on the table rows that a batch looks up [default: 0.05, or 0.005 for --task binary; a fiftieth of it for afm]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub l2: Option<f64>,
     /// Stop after so many epochs without a better validation result; 0 never stops early
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().patience)]
     pub patience: usize,
     /// sgd, adagrad, rmsprop, adam or adamw, with Keras's defaults
     #[arg(long, default_value = "adam")]

@@ -41,8 +41,7 @@ impl Predictor {
         let device = device.resolve()?;
         let store = VarStore::new(device);
         let model = settings.model.entry()?.build(&settings.model.options, &store.root(), &schema)?;
-        let file = if run.best().exists() { run.best() } else { run.last() };
-        checkpoint::load(&file, &store, None)?;
+        checkpoint::load(&run.checkpoint(), &store, None)?;
         Ok(Predictor { settings, schema, model, store, device })
     }
 
@@ -68,7 +67,7 @@ impl Predictor {
     }
 
     /// In how many rows, `[N, S]` ids, the user or the item is none that training has seen: by field, where there are
-    /// any.
+    /// any. Of a hashed field, only missing ones are known to be none.
     pub fn unknown(&self, ids: &[i32]) -> BTreeMap<String, usize> {
         let schema = &self.schema;
         let count = |role: Option<&str>| {

@@ -41,16 +41,18 @@ impl Settings {
     /// The settings that the command line asks for.
     pub fn from_args(args: &args::Train) -> Result<Settings> {
         let data = data_config(args.data.data.clone(), &args.data.selection)?.absolute();
+        let model = ModelSettings::new(&args.model, &args.options)?;
+        let default_l2 = default_l2(data.task) * model.entry()?.l2_factor;
         let train = TrainConfig {
             epochs: args.epochs,
             batch_size: args.batch_size,
             lr: args.lr,
-            l2: args.l2.unwrap_or_else(|| default_l2(data.task)),
+            l2: args.l2.unwrap_or(default_l2),
             patience: args.patience,
             seed: data.seed,
             optimizer: args.optimizer,
         };
-        Ok(Settings { data, model: ModelSettings::new(&args.model, &args.options)?, train })
+        Ok(Settings { data, model, train })
     }
 
     /// Reads a `settings.toml`.
@@ -144,7 +146,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let schema = folder.path().join("schema.toml");
         let declaration = "label = \"y\"\nuser = \"a\"\n[[field]]\nname = \"a\"\nkind = \"categorical\"\nmin_count = 2\n\
-                           [[field]]\nname = \"b\"\nkind = \"multi-valued\"\nmax_len = 3\n";
+                           [[field]]\nname = \"b\"\nkind = \"multi-valued\"\nmax_len = 3\nhash_buckets = 10\n";
         std::fs::write(&schema, declaration).unwrap();
         for line in [
             "--data ml-100k",

@@ -20,11 +20,41 @@ def number(text):
     return value if math.isfinite(value) else None
 
 
-def encode(field, first_id, text):
-    """The ids and values of the slots of one field. `first_id` stands for what is unknown."""
+def fingerprint64(text):
+    """FarmHash's fingerprint of a text of up to 16 bytes."""
+    k0, k2, mask = 0xC3A5C85C97CB3127, 0x9AE16A3B2F90404F, (1 << 64) - 1
+    data = text.encode("utf-8")
+    n = len(data)
+    assert 0 < n <= 16, text
+    word = lambda at, size: int.from_bytes(data[at : at + size], "little")
+    shift_mix = lambda x: x ^ (x >> 47)
+    rotate = lambda x, bits: (x >> bits | x << (64 - bits)) & mask
+    if n < 4:
+        y, z = data[0] + (data[n // 2] << 8), n + (data[n - 1] << 2)
+        return shift_mix(y * k2 & mask ^ z * k0 & mask) * k2 & mask
+    factor = k2 + 2 * n
+    if n < 8:
+        u, v = n + (word(0, 4) << 3), word(n - 4, 4)
+    else:
+        a, b = (word(0, 8) + k2) & mask, word(n - 8, 8)
+        u, v = (rotate(b, 37) * factor + a) & mask, (rotate(a, 25) + b) * factor & mask
+    a = shift_mix((u ^ v) * factor & mask)
+    return shift_mix((v ^ a) * factor & mask) * factor & mask
+
+
+def ids_of(field, first_id):
+    """The function from a value of a field to its id. `first_id` stands for what is unknown."""
+    if "hash_buckets" in field:
+        return lambda text: first_id + 1 + fingerprint64(text) % field["hash_buckets"] if text else first_id
     known = {value: first_id + 1 + position for position, value in enumerate(field.get("vocabulary", []))}
+    return lambda text: known.get(text, first_id)
+
+
+def encode(field, first_id, text):
+    """The ids and values of the slots of one field."""
+    id_of = ids_of(field, first_id)
     if field["kind"] == "categorical":
-        return [known.get(text, first_id)], [1.0]
+        return [id_of(text)], [1.0]
     if field["kind"] == "numeric":
         value = number(text)
         if value is None:
@@ -34,12 +64,13 @@ def encode(field, first_id, text):
     pieces = [piece for piece in text.split(field["separator"]) if piece][: field["max_len"]]
     n, padding = len(pieces), field["max_len"] - len(pieces)
     weight = {"sum": 1.0, "mean": 1.0 / max(n, 1), "sqrt": 1.0 / math.sqrt(max(n, 1))}[field["weighting"]]
-    return [known.get(piece, first_id) for piece in pieces] + [first_id] * padding, [weight] * n + [0.0] * padding
+    return [id_of(piece) for piece in pieces] + [first_id] * padding, [weight] * n + [0.0] * padding
 
 
 def rows_of(schema):
     """The rows of the embedding table that each field owns."""
-    return [2 if field["kind"] == "numeric" else 1 + len(field.get("vocabulary", [])) for field in schema["fields"]]
+    values = lambda field: field.get("hash_buckets", len(field.get("vocabulary", [])))
+    return [2 if field["kind"] == "numeric" else 1 + values(field) for field in schema["fields"]]
 
 
 def predictions(label, logits):

@@ -20,8 +20,22 @@ const SHRINK_ITEM: f64 = 10.0;
 const ROUNDS: usize = 10;
 
 impl UserItemBias {
-    /// Fits rows of (user id, item id, label). Negative ids, and ids not seen here, have no deviation.
+    /// Fits rows of (user id, item id, label), each `[N]`. Negative ids, and ids not seen here, have no deviation.
+    ///
+    /// # Panics
+    /// If the slices are not equally long.
+    ///
+    /// ```
+    /// use fm_core::baseline::UserItemBias;
+    /// use fm_core::{Label, Task};
+    ///
+    /// let label = Label::fit("rating", Task::Regression, [5.0, 4.0, 2.0, 1.0]);
+    /// let fitted = UserItemBias::fit(&[0, 0, 1, 1], &[0, 1, 0, 1], &[5.0, 4.0, 2.0, 1.0]);
+    /// assert!(fitted.logit(&label, 0, 0) > fitted.logit(&label, 1, 1));
+    /// assert_eq!(fitted.logit(&label, 9, 9), 3.0);
+    /// ```
     pub fn fit(users: &[i32], items: &[i32], labels: &[f32]) -> UserItemBias {
+        assert!(users.len() == labels.len() && items.len() == labels.len(), "a user and an item for each label");
         let size = |ids: &[i32]| ids.iter().max().map_or(0, |&max| max.max(-1) as usize + 1);
         let mean = labels.iter().map(|&y| f64::from(y)).sum::<f64>() / labels.len().max(1) as f64;
         let mut fitted = UserItemBias { mean, users: vec![0.0; size(users)], items: vec![0.0; size(items)] };

@@ -23,6 +23,22 @@ impl Features {
     /// # Errors
     /// [`Error::Shape`] for another shape, kind or device than the schema and each other's, or values that are not
     /// finite; [`Error::IdOutOfRange`] for an id that is not its field's.
+    ///
+    /// ```
+    /// use fm_core::tch::{Device, Kind, Tensor};
+    /// use fm_core::{Features, Field, FieldKind, Label, Schema, Side, Task};
+    ///
+    /// let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into()]);
+    /// let item = Field::new("item", FieldKind::Categorical, Side::Item, vec!["a".into(), "b".into()]);
+    /// let schema = Schema::new(Label::fit("rating", Task::Regression, [1.0, 5.0]), vec![user, item])?;
+    ///
+    /// let row = |user: i64, item: i64| Tensor::from_slice(&[user, item]).view([1, 2]);
+    /// let values = || Tensor::ones([1, 2], (Kind::Float, Device::Cpu));
+    /// assert_eq!(Features::new(&schema, row(1, 4), values())?.len(), 1);
+    /// let error = Features::new(&schema, row(1, 5), values()).unwrap_err();
+    /// assert_eq!(error.to_string(), "slot 1 of row 0 holds id 5, but field `item` has the ids 2 to 4");
+    /// # Ok::<(), fm_core::Error>(())
+    /// ```
     pub fn new(schema: &Schema, ids: Tensor, values: Tensor) -> Result<Features> {
         let slots = schema.num_slots() as i64;
         let (found_ids, found_values) = (ids.size(), values.size());
@@ -103,11 +119,25 @@ pub trait Rows {
     /// [`Error::Shape`] if a number is not below [`Rows::len`].
     fn batch(&self, rows: &[u32], device: Device) -> Result<Batch>;
 
-    /// The targets of all rows, in their order.
+    /// `[N]`: the targets of all rows, in their order.
     fn labels(&self) -> Vec<f32>;
 }
 
 /// Rows held as tensors, on any device.
+///
+/// ```
+/// use fm_core::tch::{Device, Kind, Tensor};
+/// use fm_core::{Field, FieldKind, Label, Rows, Schema, Side, Task, TensorRows};
+///
+/// let item = Field::new("item", FieldKind::Categorical, Side::Item, vec!["a".into(), "b".into()]);
+/// let schema = Schema::new(Label::fit("rating", Task::Regression, [4.0, 2.0]), vec![item])?;
+/// let ids = Tensor::from_slice(&[1i64, 2]).view([2, 1]);
+/// let values = Tensor::ones([2, 1], (Kind::Float, Device::Cpu));
+/// let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&[4f32, 2.0]))?;
+/// assert_eq!(rows.labels(), [4.0, 2.0]);
+/// assert_eq!(rows.batch(&[1, 0, 1], Device::Cpu)?.features.ids.size(), [3, 1]);
+/// # Ok::<(), fm_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct TensorRows {
     ids: Tensor,
@@ -116,7 +146,8 @@ pub struct TensorRows {
 }
 
 impl TensorRows {
-    /// Takes all rows at once: `ids` `[N, S]`, `values` `[N, S]`, `labels` `[N]`.
+    /// Takes all rows at once: `ids` `[N, S]` int64, `values` `[N, S]` and `labels` `[N]` float32. The labels are
+    /// targets: 0 or 1 for a binary task ([`Label::target`](crate::Label::target)).
     ///
     /// # Errors
     /// As [`Features::new`]; [`Error::Shape`] for labels of another length or kind, or that are not finite.
@@ -167,11 +198,9 @@ mod tests {
     use crate::schema::{Field, FieldKind, Label, Side, Task};
 
     fn schema() -> Schema {
-        let field = |name: &str, values: &[&str]| Field {
-            name: name.into(),
-            kind: FieldKind::Categorical,
-            side: Side::Context,
-            vocabulary: values.iter().map(|&v| v.into()).collect(),
+        let field = |name: &str, values: &[&str]| {
+            let vocabulary = values.iter().map(|&v| v.into()).collect();
+            Field::new(name, FieldKind::Categorical, Side::Context, vocabulary)
         };
         let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.5 };
         Schema::new(label, vec![field("user", &["a"]), field("item", &["x", "y"])]).unwrap()

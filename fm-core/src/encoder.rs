@@ -2,9 +2,29 @@
 
 use std::collections::HashMap;
 
+use tch::Tensor;
+
+use crate::batch::Features;
+use crate::error::{Error, Result};
+use crate::farmhash::bucket;
 use crate::schema::{FieldKind, Schema};
 
-/// Looks values up in a schema's vocabularies.
+/// Looks values up in a schema's vocabularies, or hashes them.
+///
+/// ```
+/// use fm_core::{Encoder, Field, FieldKind, Label, Schema, Side, Task};
+///
+/// let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
+/// let age = Field::new("age", FieldKind::Numeric { mean: 30.0, std: 10.0 }, Side::User, vec![]);
+/// let label = Label::fit("rating", Task::Regression, [1.0, 5.0]);
+/// let schema = Schema::new(label, vec![user, age])?;
+///
+/// // user: 0 is what is unknown, then ann, bob; age: 3 is a missing number, 4 one that is there.
+/// let features = Encoder::new(&schema).features(&[[Some("bob"), Some("45")], [Some("carl"), None]])?;
+/// assert_eq!(Vec::<Vec<i64>>::try_from(&features.ids)?, [[2, 4], [0, 3]]);
+/// assert_eq!(Vec::<Vec<f32>>::try_from(&features.values)?, [[1.0, 1.5], [1.0, 1.0]]);
+/// # Ok::<(), fm_core::Error>(())
+/// ```
 pub struct Encoder<'a> {
     schema: &'a Schema,
     /// Per field: value -> id.
@@ -26,16 +46,46 @@ impl<'a> Encoder<'a> {
         self.schema
     }
 
+    /// Encodes whole rows, each a text for each field of the schema, in its order; on the CPU.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a row of more or fewer values than the schema has fields.
+    pub fn features<'t>(&self, rows: &[impl AsRef<[Option<&'t str>]>]) -> Result<Features> {
+        let (fields, slots) = (self.schema.num_fields(), self.schema.num_slots());
+        let (mut ids, mut values) = (vec![0; rows.len() * slots], vec![0.0; rows.len() * slots]);
+        for (number, row) in rows.iter().enumerate() {
+            let row = row.as_ref();
+            if row.len() != fields {
+                let found = format!("{} in row {number}", row.len());
+                return Err(Error::shape("Encoder", format!("a value for each of the {fields} fields"), found));
+            }
+            let (ids, values) = (&mut ids[number * slots..][..slots], &mut values[number * slots..][..slots]);
+            for (field, raw) in row.iter().enumerate() {
+                let at = self.schema.slots(field);
+                self.encode(field, *raw, &mut ids[at.clone()], &mut values[at]);
+            }
+        }
+        let shape = [rows.len() as i64, slots as i64];
+        let ids: Vec<i64> = ids.into_iter().map(i64::from).collect();
+        Ok(Features { ids: Tensor::from_slice(&ids).view(shape), values: Tensor::from_slice(&values).view(shape) })
+    }
+
     /// Writes the slots of one field of one row.
     ///
-    /// A value outside the vocabulary, a missing one (`None`), and text that is no finite number in a numeric field fall
-    /// on the field's out-of-vocabulary id with x = 1. A multi-valued field without values has x = 0 in all slots.
+    /// A value outside the vocabulary, a missing one (`None`), and text that is no finite number in a numeric field
+    /// fall on the field's out-of-vocabulary id with x = 1. In a hashed field, only missing and empty values do: any
+    /// other text has a bucket's id, whether training has seen it or not. A multi-valued field without values has x = 0
+    /// in all slots.
     ///
     /// # Panics
-    /// If `ids` and `values` are not as long as the field has slots.
+    /// If `field` is none of the schema's, or `ids` and `values` are not as long as the field has slots.
     pub fn encode(&self, field: usize, raw: Option<&str>, ids: &mut [i32], values: &mut [f32]) {
         let unknown = self.schema.ids(field).start as i32;
-        let id = |value: &str| self.indexes[field].get(value).copied().unwrap_or(unknown);
+        let id = |value: &str| match self.schema.fields()[field].hash_buckets {
+            Some(_) if value.is_empty() => unknown,
+            Some(buckets) => unknown + 1 + bucket(value, buckets) as i32,
+            None => self.indexes[field].get(value).copied().unwrap_or(unknown),
+        };
         match &self.schema.fields()[field].kind {
             FieldKind::Categorical => {
                 ids[0] = raw.map_or(unknown, id);
@@ -78,11 +128,8 @@ mod tests {
     use crate::schema::{Field, Label, Side, Task, Weighting};
 
     fn schema() -> Schema {
-        let field = |name: &str, kind, values: &[&str]| Field {
-            name: name.into(),
-            kind,
-            side: Side::Context,
-            vocabulary: values.iter().map(|&v| v.into()).collect(),
+        let field = |name: &str, kind, values: &[&str]| {
+            Field::new(name, kind, Side::Context, values.iter().map(|&v| v.into()).collect())
         };
         let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.5 };
         let genres = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Mean };
@@ -95,11 +142,26 @@ mod tests {
     }
 
     fn encode(field: usize, raw: Option<&str>) -> (Vec<i32>, Vec<f32>) {
-        let schema = schema();
+        encode_with(&schema(), field, raw)
+    }
+
+    fn encode_with(schema: &Schema, field: usize, raw: Option<&str>) -> (Vec<i32>, Vec<f32>) {
         let slots = schema.fields()[field].num_slots();
         let (mut ids, mut values) = (vec![-1; slots], vec![f32::NAN; slots]);
-        Encoder::new(&schema).encode(field, raw, &mut ids, &mut values);
+        Encoder::new(schema).encode(field, raw, &mut ids, &mut values);
         (ids, values)
+    }
+
+    #[test]
+    fn a_row_has_a_value_for_each_field() {
+        let (schema, none) = (schema(), [None::<&str>; 0]);
+        let encoder = Encoder::new(&schema);
+        let features = encoder.features(&[[Some("7"), Some("War"), None]]).unwrap();
+        assert_eq!(Vec::<Vec<i64>>::try_from(features.ids).unwrap(), [[1, 5, 3, 3, 6]]);
+        assert_eq!(Vec::<Vec<f32>>::try_from(features.values).unwrap(), [[1.0, 1.0, 0.0, 0.0, 1.0]]);
+        let error = encoder.features(&[&[None; 3][..], &[None; 2]]).unwrap_err().to_string();
+        assert_eq!(error, "Encoder: expected a value for each of the 3 fields, found 2 in row 1");
+        assert_eq!(encoder.features(&[none; 0]).unwrap().ids.size(), [0, 5]);
     }
 
     #[test]
@@ -124,5 +186,24 @@ mod tests {
         for malformed in [None, Some(""), Some("n/a"), Some("inf"), Some("NaN"), Some("1e39")] {
             assert_eq!(encode(2, malformed), (vec![6], vec![1.0]));
         }
+    }
+
+    #[test]
+    fn hashed_values_have_their_buckets_and_missing_ones_the_first_id() {
+        let hashed = |field: &Field| Field { vocabulary: vec![], hash_buckets: Some(10), ..field.clone() };
+        let schema =
+            Schema::new(schema().label().clone(), schema().fields()[..2].iter().map(hashed).collect()).unwrap();
+        let encode = |field, raw| encode_with(&schema, field, raw);
+        // user: 0 missing, 1 to 10. The buckets are TensorFlow's: 1100 -> 0, 1102 -> 9, 1103 -> 8.
+        assert_eq!(encode(0, Some("1100")), (vec![1], vec![1.0]));
+        assert_eq!(encode(0, Some("1102")), (vec![10], vec![1.0]));
+        // Of the bytes in UTF-8, as FarmHash's C++ code has it.
+        assert_eq!(encode(0, Some("é")), (vec![6], vec![1.0]));
+        for missing in [None, Some("")] {
+            assert_eq!(encode(0, missing), (vec![0], vec![1.0]));
+        }
+        // genres: 11 missing, 12 to 21.
+        assert_eq!(encode(1, Some("1103||1102")), (vec![20, 21, 11], vec![0.5, 0.5, 0.0]));
+        assert_eq!(encode(1, Some("")), (vec![11; 3], vec![0.0; 3]));
     }
 }

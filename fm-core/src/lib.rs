@@ -1,5 +1,65 @@
 //! What models, data and programs share: the schema of a row, batches, losses, metrics, optimisers, the training loop,
 //! checkpoints and the exported file.
+//!
+//! A whole program, with a model of its own; the crate `fm_models` has the models of the literature:
+//!
+//! ```
+//! use std::sync::atomic::AtomicBool;
+//!
+//! use fm_core::model::Layer;
+//! use fm_core::tch::nn::{Init, VarStore};
+//! use fm_core::tch::{Device, Kind, Tensor};
+//! use fm_core::train::{EpochRecord, TrainConfig, Trainer, predict};
+//! use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, Schema, Side, Task, TensorRows};
+//!
+//! /// ŷ = w₀ + Σ_s w_{id_s} x_s
+//! struct Lr {
+//!     bias: Tensor,
+//!     weight: Tensor,
+//! }
+//!
+//! impl Model for Lr {
+//!     fn logits(&self, features: &Features, train: bool) -> fm_core::Result<Tensor> {
+//!         let weights = Tensor::f_embedding(&self.weight, &features.ids, -1, false, train)?.squeeze_dim(-1);
+//!         Ok((weights * &features.values).sum_dim_intlist(1, false, Kind::Float) + &self.bias)
+//!     }
+//!
+//!     fn bias(&self) -> &Tensor {
+//!         &self.bias
+//!     }
+//!
+//!     fn layers(&self) -> Vec<Layer> {
+//!         vec![Layer::new("bias", "Bias", &[]), Layer::new("weight", "Linear", &[])]
+//!     }
+//! }
+//!
+//! // What a row is: an ad is shown to a user, who clicks or does not.
+//! let clicks = [1.0, 0.0, 1.0, 0.0];
+//! let label = Label::fit("click", Task::Binary { threshold: 1.0 }, clicks);
+//! let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
+//! let ad = Field::new("ad", FieldKind::Categorical, Side::Item, vec!["shoes".into(), "hats".into()]);
+//! let schema = Schema::new(label, vec![user, ad])?;
+//!
+//! // Rows: text becomes ids and values.
+//! let shown = [["ann", "shoes"], ["bob", "shoes"], ["ann", "hats"], ["bob", "hats"]].map(|row| row.map(Some));
+//! let Features { ids, values } = Encoder::new(&schema).features(&shown)?;
+//! let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&clicks))?;
+//!
+//! // Training. These rows serve as validation rows, too.
+//! let store = VarStore::new(Device::Cpu);
+//! let weight = store.root().var("weight", &[schema.num_ids(), 1], Init::Const(0.0));
+//! let model = Lr { bias: store.root().var("bias", &[1], Init::Const(0.0)), weight };
+//! let config = TrainConfig { epochs: 100, lr: 0.1, ..TrainConfig::default() };
+//! let mut trainer = Trainer::new(&model, &store, schema.label(), config)?;
+//! let mut report = |epoch: &EpochRecord| println!("epoch {}: {:?}", epoch.epoch, epoch.valid);
+//! trainer.fit(&rows, &rows, &mut report, &AtomicBool::new(false))?;
+//!
+//! // Predictions: probabilities, as the task is binary.
+//! let logits = predict(&model, &rows, Device::Cpu)?;
+//! let clicked: Vec<f32> = logits.iter().map(|&logit| schema.label().prediction(logit)).collect();
+//! assert!(clicked[0] > 0.9 && clicked[1] < 0.1);
+//! # Ok::<(), fm_core::Error>(())
+//! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 pub mod atomic_file;
@@ -9,6 +69,7 @@ mod bridge;
 pub mod device;
 pub mod encoder;
 pub mod error;
+pub mod farmhash;
 pub mod loss;
 pub mod mapped_file;
 pub mod metric;
@@ -25,3 +86,5 @@ pub use encoder::Encoder;
 pub use error::{Error, Result};
 pub use model::{Model, ModelConfig, ModelEntry};
 pub use schema::{Field, FieldKind, Label, Schema, Side, Task, Weighting};
+/// The bindings to libtorch, of the version that this library's tensors are of.
+pub use tch;

@@ -17,17 +17,17 @@ pub trait Model {
     /// No size of the batch may be read as a number: it would be frozen into the exported graph.
     ///
     /// # Errors
-    /// What the model's own checks find.
-    ///
-    /// # Panics
-    /// May panic on features that are not of the schema that the model was built for; [`Features::new`] checks them.
+    /// [`Error::Shape`] for features that do not fit the model: another number of slots, an id outside its table, a
+    /// single row where batch norm trains.
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor>;
 
-    /// The global bias w₀, a tensor of one element, which training starts at the mean label.
+    /// The global bias w₀ `[1]`, which training starts at [`Label::prior_logit`](crate::Label::prior_logit).
     fn bias(&self) -> &Tensor;
 
-    /// The layers in the order of the computation, for a summary.
-    fn layers(&self) -> Vec<Layer>;
+    /// The layers in the order of the computation, for a summary; none where nobody asks for one.
+    fn layers(&self) -> Vec<Layer> {
+        vec![]
+    }
 }
 
 /// A line of a model's summary.
@@ -54,14 +54,31 @@ pub type Options = Map<String, Value>;
 
 /// The options of one model, with their defaults, and how it is built from them.
 pub trait ModelConfig: Default + Serialize + DeserializeOwned {
+    /// The part of the usual L2 penalty on table rows that the model is best trained with, where nobody asks for
+    /// another: less than 1 for a model whose pairs reach the score through small weights.
+    const L2_FACTOR: f64 = 1.0;
+
     /// Makes the parameters under `path` for rows of `schema`.
     ///
     /// # Errors
-    /// [`Error::Setting`] for an option out of its range.
+    /// [`Error::Setting`] for an option out of its range; [`Error::Setting`] or [`Error::Shape`] for a schema that the
+    /// model cannot have, such as one of a single field where it crosses fields.
     fn build(&self, path: &nn::Path<'_>, schema: &Schema) -> Result<Box<dyn Model>>;
 }
 
 /// A registered model.
+///
+/// ```
+/// use fm_core::model::Options;
+///
+/// let fm = fm_models::find("fm")?;
+/// let options = Options::from_iter([("embedding_dim".to_owned(), 8.into())]);
+/// assert_eq!(fm.resolve(&options)?["embedding_dim"], 8);
+/// assert_eq!(fm.resolve(&options)?["init_std"], 0.01); // by default
+/// let typo = Options::from_iter([("embeding_dim".to_owned(), 8.into())]);
+/// assert!(fm.resolve(&typo).unwrap_err().to_string().contains("did you mean `embedding_dim`?"));
+/// # Ok::<(), fm_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct ModelEntry {
     /// The name in commands and files.
@@ -76,6 +93,8 @@ pub struct ModelEntry {
     pub url: &'static str,
     /// What the model captures, in a few words.
     pub captures: &'static str,
+    /// [`ModelConfig::L2_FACTOR`].
+    pub l2_factor: f64,
     build: fn(&Options, &nn::Path<'_>, &Schema) -> Result<Box<dyn Model>>,
     resolve: fn(&Options) -> Result<Options>,
 }
@@ -95,15 +114,18 @@ impl ModelEntry {
             paper,
             url,
             captures,
+            l2_factor: C::L2_FACTOR,
             build: |options, path, schema| parse::<C>(options)?.build(path, schema),
             resolve: |options| options_of(&parse::<C>(options)?),
         }
     }
 
-    /// Builds the model; options that are not given have their defaults.
+    /// Builds the model; options that are not given have their defaults. Parameters are drawn from libtorch's
+    /// generator: [`seed_torch`](crate::seed::seed_torch) before makes them the same each time.
     ///
     /// # Errors
-    /// [`Error::Setting`] for an option that the model does not have, or whose value it cannot have.
+    /// [`Error::Setting`] for an option that the model does not have, or whose value it cannot have; what the model
+    /// finds wrong with the schema.
     pub fn build(&self, options: &Options, path: &nn::Path<'_>, schema: &Schema) -> Result<Box<dyn Model>> {
         (self.build)(options, path, schema).map_err(|error| self.named(error))
     }

@@ -6,11 +6,28 @@
 //!
 //! | kind | slots | rows of the table | value |
 //! |---|---|---|---|
-//! | categorical | 1 | 1 + vocabulary | 1 |
-//! | multi-valued | `max_len` | 1 + vocabulary | 1, 1/n or 1/√n; 0 for padding |
+//! | categorical | 1 | 1 + vocabulary, or 1 + hash buckets | 1 |
+//! | multi-valued | `max_len` | 1 + vocabulary, or 1 + hash buckets | 1, 1/n or 1/√n; 0 for padding |
 //! | numeric | 1 | 2 | the standardised number; 1 when it is missing |
 //!
-//! The first row of each field is its out-of-vocabulary row: what is unknown, missing or malformed falls on it.
+//! The first row of each field is its out-of-vocabulary row: what is unknown, missing or malformed falls on it. Of a
+//! hashed field, only what is missing does: every text has a bucket, which it may share with others.
+//!
+//! ```
+//! use fm_core::{Field, FieldKind, Label, Schema, Side, Task, Weighting};
+//!
+//! let genres = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Mean };
+//! let fields = vec![
+//!     Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]),
+//!     Field::new("genres", genres, Side::Item, vec!["Drama".into(), "War".into()]),
+//!     Field::new("age", FieldKind::Numeric { mean: 30.0, std: 10.0 }, Side::User, vec![]),
+//! ];
+//! let schema = Schema::new(Label::fit("rating", Task::Regression, [1.0, 4.0, 5.0]), fields)?;
+//! assert_eq!((schema.num_fields(), schema.num_slots(), schema.num_ids()), (3, 5, 8));
+//! assert_eq!((schema.slots(1), schema.ids(1)), (1..4, 3..6)); // of the genres; id 3 is what is unknown
+//! assert_eq!(Schema::from_json(&schema.to_json()).ok(), Some(schema));
+//! # Ok::<(), fm_core::Error>(())
+//! ```
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -27,9 +44,9 @@ pub const SCHEMA_FORMAT: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum FieldKind {
-    /// One value out of a vocabulary.
+    /// One value, out of a vocabulary or hashed.
     Categorical,
-    /// Several values out of a vocabulary, in one text.
+    /// Several values, out of a vocabulary or hashed, in one text.
     MultiValued {
         /// What stands between the values; empty pieces are skipped.
         separator: String,
@@ -96,12 +113,21 @@ pub struct Field {
     /// Whom it describes.
     #[serde(default)]
     pub side: Side,
-    /// The known values: value `i` has the id `first_id + 1 + i`. Empty for a numeric field.
+    /// The known values: value `i` has the id `first_id + 1 + i`. Empty for a numeric or a hashed field.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vocabulary: Vec<String>,
+    /// How many buckets values are hashed into, instead of being looked up: a value whose
+    /// [`bucket`](crate::farmhash::bucket) is `i` has the id `first_id + 1 + i`. `None` for a numeric field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash_buckets: Option<u32>,
 }
 
 impl Field {
+    /// A field with a vocabulary, which is empty for a numeric field.
+    pub fn new(name: impl Into<String>, kind: FieldKind, side: Side, vocabulary: Vec<String>) -> Field {
+        Field { name: name.into(), kind, side, vocabulary, hash_buckets: None }
+    }
+
     /// The number of slots that the field takes.
     pub fn num_slots(&self) -> usize {
         match self.kind {
@@ -114,7 +140,9 @@ impl Field {
     pub fn cardinality(&self) -> i64 {
         match self.kind {
             FieldKind::Numeric { .. } => 2,
-            FieldKind::Categorical | FieldKind::MultiValued { .. } => 1 + self.vocabulary.len() as i64,
+            FieldKind::Categorical | FieldKind::MultiValued { .. } => {
+                1 + self.hash_buckets.map_or(self.vocabulary.len() as i64, i64::from)
+            }
         }
     }
 }
@@ -149,6 +177,29 @@ pub struct Label {
 }
 
 impl Label {
+    /// The label of a column whose training rows hold `raw`, labels before the task's threshold.
+    ///
+    /// ```
+    /// use fm_core::{Label, Task};
+    ///
+    /// let label = Label::fit("rating", Task::Binary { threshold: 4.0 }, [5.0, 1.0, 4.0, 3.0]);
+    /// assert_eq!((label.min, label.max, label.mean), (0.0, 1.0, 0.5));
+    /// assert_eq!(label.target(4.5), 1.0);
+    /// assert_eq!(label.prediction(0.0), 0.5); // a logit of 0 is a probability of one half
+    /// ```
+    pub fn fit(column: impl Into<String>, task: Task, raw: impl IntoIterator<Item = f32>) -> Label {
+        let mut label = Label { column: column.into(), task, min: f32::INFINITY, max: f32::NEG_INFINITY, mean: 0.0 };
+        let (mut sum, mut rows) = (0.0, 0.0);
+        for raw in raw {
+            let target = label.target(raw);
+            (label.min, label.max) = (label.min.min(target), label.max.max(target));
+            (sum, rows) = (sum + f64::from(target), rows + 1.0);
+        }
+        // Without a row, nothing here is a finite number, which `Schema::new` refuses.
+        label.mean = (sum / rows) as f32;
+        label
+    }
+
     /// The label as trained on: the raw one, or 0 or 1 by the threshold.
     pub fn target(&self, raw: f32) -> f32 {
         match self.task {
@@ -230,8 +281,9 @@ impl Schema {
     /// Checks the fields and lays out their ids and slots.
     ///
     /// # Errors
-    /// [`Error::Schema`] for no field, an empty or repeated name, a repeated value in a vocabulary, a separator or a
-    /// `max_len` of nothing, statistics that are no numbers, or more ids than 2³¹ - 1.
+    /// [`Error::Schema`] for no field, an empty or repeated name, a repeated value in a vocabulary, a separator,
+    /// a `max_len` or hash buckets of nothing, hash buckets beside a vocabulary or on a numeric field, statistics that
+    /// are no numbers, or more ids than 2³¹ - 1.
     pub fn new(label: Label, fields: Vec<Field>) -> Result<Schema> {
         let invalid = |reason: String| Err(Error::Schema(reason));
         if fields.is_empty() {
@@ -252,6 +304,12 @@ impl Schema {
             if let Some(twice) = field.vocabulary.iter().find(|value| !values.insert(value.as_str())) {
                 return invalid(format!("field `{name}` lists the value `{twice}` twice"));
             }
+            if field.hash_buckets == Some(0) {
+                return invalid(format!("field `{name}` needs at least 1 hash bucket"));
+            }
+            if field.hash_buckets.is_some() && !field.vocabulary.is_empty() {
+                return invalid(format!("field `{name}` has both a vocabulary and hash buckets"));
+            }
             match &field.kind {
                 FieldKind::Categorical => {}
                 FieldKind::MultiValued { separator, max_len, .. } => {
@@ -263,8 +321,8 @@ impl Schema {
                     if !mean.is_finite() || !std.is_finite() || *std <= 0.0 {
                         return invalid(format!("field `{name}` has mean {mean} and standard deviation {std}"));
                     }
-                    if !field.vocabulary.is_empty() {
-                        return invalid(format!("field `{name}` is numeric and has a vocabulary"));
+                    if !field.vocabulary.is_empty() || field.hash_buckets.is_some() {
+                        return invalid(format!("field `{name}` is numeric and has a vocabulary or hash buckets"));
                     }
                 }
             }
@@ -273,11 +331,14 @@ impl Schema {
                 .filter(|slots| *slots <= 1 << 20)
                 .ok_or_else(|| Error::Schema(format!("field `{name}` brings the row to over a million slots")))?;
             ids += field.cardinality();
+            if ids > i64::from(i32::MAX) {
+                return invalid(format!(
+                    "field `{name}` brings the table to {ids} ids, but it can have 2147483647: give it fewer hash \
+                     buckets or a shorter vocabulary"
+                ));
+            }
             first_ids.push(ids);
             first_slots.push(slots);
-        }
-        if ids > i64::from(i32::MAX) {
-            return invalid(format!("{ids} ids are more than the 2147483647 that a table can have"));
         }
         Ok(Schema { label, fields, user: None, item: None, first_ids, first_slots })
     }
@@ -337,11 +398,17 @@ impl Schema {
     }
 
     /// The ids of a field: its out-of-vocabulary id first.
+    ///
+    /// # Panics
+    /// If `field` is not below [`Schema::num_fields`].
     pub fn ids(&self, field: usize) -> std::ops::Range<i64> {
         self.first_ids[field]..self.first_ids[field + 1]
     }
 
     /// The slots of a field.
+    ///
+    /// # Panics
+    /// If `field` is not below [`Schema::num_fields`].
     pub fn slots(&self, field: usize) -> std::ops::Range<usize> {
         self.first_slots[field]..self.first_slots[field + 1]
     }
@@ -351,7 +418,7 @@ impl Schema {
         (0..self.num_fields()).flat_map(|field| self.slots(field).map(move |_| field)).collect()
     }
 
-    /// The out-of-vocabulary ids of all fields.
+    /// `[F]`: the out-of-vocabulary id of each field.
     pub fn unknown_ids(&self) -> &[i64] {
         &self.first_ids[..self.fields.len()]
     }
@@ -392,12 +459,12 @@ mod tests {
     use super::*;
 
     fn categorical(name: &str, values: &[&str]) -> Field {
-        Field {
-            name: name.into(),
-            kind: FieldKind::Categorical,
-            side: Side::Context,
-            vocabulary: values.iter().map(|&v| v.into()).collect(),
-        }
+        let vocabulary = values.iter().map(|&v| v.into()).collect();
+        Field::new(name, FieldKind::Categorical, Side::Context, vocabulary)
+    }
+
+    fn hashed(name: &str, buckets: u32) -> Field {
+        Field { hash_buckets: Some(buckets), ..categorical(name, &[]) }
     }
 
     fn label() -> Label {
@@ -417,6 +484,25 @@ mod tests {
         assert_eq!(schema.unknown_ids(), [0, 3, 6]);
         assert_eq!(schema.field_of_slots(), [0, 1, 1, 1, 2]);
         assert_eq!(Schema::from_json(&schema.to_json()).unwrap(), schema);
+        assert!(!schema.to_json().contains("hash_buckets"), "{}", schema.to_json());
+    }
+
+    #[test]
+    fn a_hashed_field_owns_a_row_for_each_bucket_and_one_for_what_is_missing() {
+        let schema = Schema::new(label(), vec![hashed("device", 10), categorical("user", &["a"])]).unwrap();
+        assert_eq!((schema.ids(0), schema.ids(1), schema.num_ids()), (0..11, 11..13, 13));
+        assert!(schema.to_json().contains(r#""side":"context","hash_buckets":10}"#), "{}", schema.to_json());
+        assert_eq!(Schema::from_json(&schema.to_json()).unwrap(), schema);
+    }
+
+    #[test]
+    fn a_table_has_at_most_2147483647_ids() {
+        let largest = vec![hashed("a", i32::MAX as u32 - 3), categorical("b", &["x"])];
+        assert_eq!(Schema::new(label(), largest.clone()).unwrap().num_ids(), i64::from(i32::MAX));
+        let over = |fields: Vec<Field>| Schema::new(label(), fields).unwrap_err().to_string();
+        let error = over([largest, vec![categorical("c", &[])]].concat());
+        assert!(error.contains("field `c` brings the table to 2147483648 ids"), "{error}");
+        assert!(over(vec![hashed("a", u32::MAX), hashed("b", u32::MAX)]).contains("field `a` brings"));
     }
 
     #[test]
@@ -427,6 +513,11 @@ mod tests {
         assert!(refused(vec![categorical("a", &["x", "x"])]).contains("`x` twice"));
         let numeric = Field { kind: FieldKind::Numeric { mean: 0.0, std: 0.0 }, ..categorical("n", &[]) };
         assert!(refused(vec![numeric]).contains("standard deviation 0"));
+        assert!(refused(vec![hashed("h", 0)]).contains("field `h` needs at least 1 hash bucket"));
+        let both = Field { hash_buckets: Some(10), ..categorical("h", &["x"]) };
+        assert!(refused(vec![both]).contains("field `h` has both a vocabulary and hash buckets"));
+        let numeric = Field { kind: FieldKind::Numeric { mean: 0.0, std: 1.0 }, ..hashed("n", 10) };
+        assert!(refused(vec![numeric]).contains("field `n` is numeric and has a vocabulary or hash buckets"));
         let wide = Field {
             kind: FieldKind::MultiValued { separator: ",".into(), max_len: usize::MAX, weighting: Weighting::Sum },
             ..categorical("w", &[])

@@ -33,7 +33,14 @@ fn mix(x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// The numbers below `n` in the order of an epoch.
+/// The numbers below `n` in the order of an epoch, counted from 1.
+///
+/// ```
+/// let mut order = fm_core::seed::permutation(7, 1, 5);
+/// assert_eq!(order, fm_core::seed::permutation(7, 1, 5));
+/// order.sort();
+/// assert_eq!(order, [0, 1, 2, 3, 4]);
+/// ```
 pub fn permutation(seed: u64, epoch: usize, n: usize) -> Vec<u32> {
     let mut rows: Vec<u32> = (0..n as u32).collect();
     rows.shuffle(&mut Pcg64::seed_from_u64(derive(seed, Stream::Epoch(epoch))));

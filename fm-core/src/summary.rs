@@ -8,6 +8,20 @@ use tch::nn::VarStore;
 use crate::model::{Layer, Model};
 
 /// The summary of a model. `Display` draws the table.
+///
+/// ```
+/// # use fm_core::{Field, FieldKind, Label, Schema, Side, Task, tch::{Device, nn::VarStore}};
+/// # let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
+/// # let schema = Schema::new(Label::fit("rating", Task::Regression, [5.0, 1.0]), vec![user])?;
+/// use fm_core::summary::Summary;
+///
+/// let store = VarStore::new(Device::Cpu);
+/// let model = fm_models::find("fm")?.build(&Default::default(), &store.root(), &schema)?;
+/// let summary = Summary::new("fm", model.as_ref(), &store);
+/// assert_eq!(summary.total(), 1 + 3 + 3 * 16); // w₀, w, and V of a user unknown, ann and bob
+/// assert!(summary.to_string().contains("Total parameters: 52"));
+/// # Ok::<(), fm_core::Error>(())
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
     /// The model's name.
@@ -63,7 +77,11 @@ impl fmt::Display for Summary {
 }
 
 /// A number with commas between its thousands.
-fn grouped(number: i64) -> String {
+///
+/// ```
+/// assert_eq!(fm_core::summary::grouped(1234567), "1,234,567");
+/// ```
+pub fn grouped(number: i64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {

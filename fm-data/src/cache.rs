@@ -306,10 +306,19 @@ mod tests {
         let key = setup.key();
         let same = key.digest().unwrap();
         assert_eq!(setup.key().digest().unwrap(), same);
-        let mut spec = setup.spec.clone();
-        spec.fields[0].min_count = 2;
-        for other in [CacheKey { settings: &spec, ..key }, CacheKey { inputs: &[], ..key }] {
-            assert_ne!(other.digest().unwrap(), same, "{other:?}");
+        let with = |change: fn(&mut FieldSpec)| {
+            let mut spec = setup.spec.clone();
+            change(&mut spec.fields[0]);
+            CacheKey { settings: &spec, ..key }.digest().unwrap()
+        };
+        let others = [
+            with(|field| field.min_count = 2),
+            with(|field| field.hash_buckets = Some(10)),
+            with(|field| field.hash_buckets = Some(11)),
+            CacheKey { inputs: &[], ..key }.digest().unwrap(),
+        ];
+        for (i, other) in others.iter().enumerate() {
+            assert!(*other != same && !others[..i].contains(other), "{i}");
         }
         std::fs::write(&setup.inputs[0], "a,y\nx,1\ny,2\n").unwrap();
         assert_ne!(setup.key().digest().unwrap(), same);

@@ -342,11 +342,8 @@ mod tests {
     use super::*;
 
     fn schema() -> Schema {
-        let field = |name: &str, kind, values: &[&str]| Field {
-            name: name.into(),
-            kind,
-            side: Side::Context,
-            vocabulary: values.iter().map(|&v| v.into()).collect(),
+        let field = |name: &str, kind, values: &[&str]| {
+            Field::new(name, kind, Side::Context, values.iter().map(|&v| v.into()).collect())
         };
         let list = FieldKind::MultiValued { separator: "|".into(), max_len: 2, weighting: Weighting::Sum };
         let fields = vec![

@@ -14,7 +14,8 @@ use crate::table::strings;
 const MAX_LEN: usize = 100;
 
 /// Learns the schema from the training rows alone: vocabularies in the order of falling count and then of the value, so
-/// that the same rows in another order give the same ids; means and standard deviations over the finite numbers.
+/// that the same rows in another order give the same ids, and none for a hashed field; means and standard deviations
+/// over the finite numbers.
 ///
 /// `labels` are those of all rows of the table, before the task's threshold.
 ///
@@ -29,11 +30,7 @@ pub fn fit(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], t
     }
     let field = |spec: &FieldSpec| fit_field(&strings(table, &spec.name)?, spec, train);
     let fields = spec.fields.iter().map(field).collect::<Result<_>>()?;
-    let mut label = Label { column: spec.label.clone(), task, min: 0.0, max: 0.0, mean: 0.0 };
-    let targets = || train.iter().map(|&row| label.target(labels[row as usize]));
-    let (min, max) = (targets().fold(f32::INFINITY, f32::min), targets().fold(f32::NEG_INFINITY, f32::max));
-    let mean = (targets().map(f64::from).sum::<f64>() / train.len() as f64) as f32;
-    (label.min, label.max, label.mean) = (min, max, mean);
+    let label = Label::fit(&spec.label, task, train.iter().map(|&row| labels[row as usize]));
     Ok(Schema::new(label, fields)?.with_roles(spec.user.clone(), spec.item.clone())?)
 }
 
@@ -50,8 +47,11 @@ fn fit_field(column: &StringChunked, spec: &FieldSpec, train: &[u32]) -> Result<
             FieldKind::Numeric { mean, std }
         }
     };
-    let vocabulary = vocabulary(counts(column, &kind, train), spec.min_count);
-    Ok(Field { name: spec.name.clone(), kind, side: spec.side, vocabulary })
+    let vocabulary = match spec.hash_buckets {
+        Some(_) => vec![],
+        None => vocabulary(counts(column, &kind, train), spec.min_count),
+    };
+    Ok(Field { hash_buckets: spec.hash_buckets, ..Field::new(&spec.name, kind, spec.side, vocabulary) })
 }
 
 fn not_numeric(column: &StringChunked, spec: &FieldSpec, train: &[u32]) -> Error {
@@ -266,6 +266,18 @@ mod tests {
         assert_eq!((slots(None, &[0, 1]), slots(None, &[0, 3]), slots(Some(3), &[0, 3])), (2, 100, 3));
         let schema = fitted(&table, vec![tags(Some(3))], &[2]).unwrap();
         assert_eq!(only(&schema).vocabulary, ["a", "b", "c"], "what never reaches a slot is not learnt");
+    }
+
+    #[test]
+    fn a_hashed_field_learns_no_vocabulary_but_its_longest_list() {
+        let table = df!("a" => ["x", "y", "new"], "tags" => ["p|q", "p", "q|new|p"]).unwrap();
+        let hashed = |field| FieldSpec { hash_buckets: Some(4), ..field };
+        let schema = fitted(&table, vec![hashed(categorical("a")), hashed(tags(None))], &[0, 1]).unwrap();
+        assert!(schema.fields().iter().all(|field| field.vocabulary.is_empty()));
+        assert_eq!((schema.num_slots(), schema.ids(0), schema.ids(1)), (3, 0..5, 5..10));
+        // The buckets of FarmHash's C++ code: x 2, y 1, new 3; p 1, q 1.
+        let encoded = encode(&table, &schema, None, MissingColumns::Error).unwrap();
+        assert_eq!(encoded.ids, [3, 7, 7, 2, 7, 5, 4, 7, 9]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use fm_core::encoder::{number, pieces};
+use fm_core::farmhash::bucket;
 use fm_core::{FieldKind, Schema, Side};
 use polars::prelude::*;
 use serde::Serialize;
@@ -57,11 +58,16 @@ pub struct FieldInspection {
     pub slots: usize,
     /// The rows of the global table that it owns, its out-of-vocabulary row included.
     pub cardinality: i64,
-    /// The distinct values of the training rows that are too rare for the vocabulary.
+    /// The distinct values of the training rows; `None` for a numeric field.
+    pub distinct: Option<usize>,
+    /// Those that are too rare for the vocabulary.
     pub below_min_count: usize,
+    /// Those that share their hash bucket with another; `None` for a field that is not hashed.
+    pub colliding: Option<usize>,
     /// The share of training rows that have a value.
     pub coverage: f64,
-    /// The share of validation rows that have a known value; `None` without rows.
+    /// The share of validation rows that have a known value: one of the vocabulary or, in a hashed field, of the
+    /// training rows. `None` without rows.
     pub known_valid: Option<f64>,
     /// The share of test rows that have a known value; `None` without rows.
     pub known_test: Option<f64>,
@@ -114,7 +120,11 @@ pub fn inspect(table: &DataFrame, schema: &Schema, labels: &[f32], parts: &Parts
 fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Parts) -> Result<FieldInspection> {
     let field = &schema.fields()[position];
     let column = strings(table, &field.name)?;
-    let known: HashSet<&str> = field.vocabulary.iter().map(String::as_str).collect();
+    let counts = counts(&column, &field.kind, &parts.train);
+    let known: HashSet<&str> = match field.hash_buckets {
+        Some(_) => counts.keys().copied().collect(),
+        None => field.vocabulary.iter().map(String::as_str).collect(),
+    };
     let has_value = |cell: Option<&str>| match &field.kind {
         FieldKind::Categorical => cell.is_some_and(|value| !value.is_empty()),
         FieldKind::MultiValued { separator, .. } => pieces(cell, separator).next().is_some(),
@@ -133,6 +143,7 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
     };
     let (coverage, known_valid, known_test) =
         (share(&parts.train, &has_value), share(&parts.valid, &is_known), share(&parts.test, &is_known));
+    let distinct = (!matches!(field.kind, FieldKind::Numeric { .. })).then_some(counts.len());
     Ok(FieldInspection {
         name: field.name.clone(),
         kind: match field.kind {
@@ -143,11 +154,20 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
         side: field.side,
         slots: field.num_slots(),
         cardinality: field.cardinality(),
-        below_min_count: counts(&column, &field.kind, &parts.train).len().saturating_sub(field.vocabulary.len()),
+        distinct,
+        below_min_count: counts.len().saturating_sub(known.len()),
+        colliding: field.hash_buckets.map(|buckets| colliding(counts.keys().copied(), buckets)),
         coverage: coverage.unwrap_or(0.0),
         known_valid,
         known_test,
     })
+}
+
+/// How many of some distinct values share their bucket with another.
+fn colliding<'a>(values: impl Iterator<Item = &'a str>, buckets: u32) -> usize {
+    let mut counts = PlHashMap::<u32, usize>::new();
+    values.for_each(|value| *counts.entry(bucket(value, buckets)).or_insert(0) += 1);
+    counts.into_values().filter(|&count| count > 1).sum()
 }
 
 fn matrix(users: &StringChunked, items: &StringChunked) -> Matrix {
@@ -183,9 +203,22 @@ impl fmt::Display for Inspection {
         writeln!(f)?;
         let percent = |share: Option<f64>| share.map_or("-".into(), |share| format!("{:.1}%", 100.0 * share));
         let mut lines = vec![
-            ["field", "kind", "side", "slots", "ids", "too rare", "filled", "known valid", "known test"]
-                .map(String::from),
+            [
+                "field",
+                "kind",
+                "side",
+                "slots",
+                "ids",
+                "values",
+                "too rare",
+                "colliding",
+                "filled",
+                "known valid",
+                "known test",
+            ]
+            .map(String::from),
         ];
+        let count = |count: Option<usize>| count.map_or("-".into(), |count| count.to_string());
         lines.extend(self.fields.iter().map(|field| {
             [
                 field.name.clone(),
@@ -193,7 +226,9 @@ impl fmt::Display for Inspection {
                 format!("{:?}", field.side).to_lowercase(),
                 field.slots.to_string(),
                 field.cardinality.to_string(),
+                count(field.distinct),
                 field.below_min_count.to_string(),
+                count(field.colliding),
                 percent(Some(field.coverage)),
                 percent(field.known_valid),
                 percent(field.known_test),
@@ -250,6 +285,7 @@ mod tests {
             "item" => [Some("x"), Some("y"), Some("x"), Some("x"), None],
             "tags" => ["p|q", "", "p", "q|new", "new"],
             "age" => ["1", "old", "3", "4", ""],
+            "device" => ["x", "p", "y", "q", "y"],
         )
         .unwrap();
         let tags = FieldSpecKind::MultiValued { separator: "|".into(), max_len: None, weighting: Weighting::Sqrt };
@@ -258,6 +294,7 @@ mod tests {
             FieldSpec::new("item", FieldSpecKind::Categorical, Side::Item),
             FieldSpec::new("tags", tags, Side::Item),
             FieldSpec::new("age", FieldSpecKind::Numeric, Side::User),
+            FieldSpec { hash_buckets: Some(4), ..FieldSpec::new("device", FieldSpecKind::Categorical, Side::Context) },
         ];
         let (user, item) = (Some("user".into()), Some("item".into()));
         let spec = TableSpec { label: "y".into(), timestamp: None, user, item, title: None, fields };
@@ -270,12 +307,16 @@ mod tests {
     #[test]
     fn shares_and_sizes_are_counted() {
         let inspection = inspected();
-        let [user, item, tags, age] = &inspection.fields[..] else { panic!("four fields") };
+        let [user, item, tags, age, device] = &inspection.fields[..] else { panic!("five fields") };
         assert_eq!((user.cardinality, user.below_min_count, user.coverage), (2, 1, 1.0));
         assert_eq!((user.known_valid, user.known_test), (Some(0.0), None));
         assert_eq!((item.known_valid, item.cardinality), (Some(0.5), 3));
         assert_eq!((tags.slots, tags.coverage, tags.known_valid), (2, 2.0 / 3.0, Some(0.5)));
         assert_eq!((age.coverage, age.known_valid, age.below_min_count), (2.0 / 3.0, Some(0.5), 0));
+        assert_eq!((user.distinct, user.colliding, age.distinct), (Some(2), None, None));
+        // Of the values x, p and y, the latter two share a bucket; q does, too, but is not in the training rows.
+        assert_eq!((device.cardinality, device.distinct, device.colliding), (5, Some(3), Some(2)));
+        assert_eq!((device.below_min_count, device.known_valid), (0, Some(0.5)));
         let expected = Matrix { users: 3, items: 2, pairs: 3, density: 0.5 };
         assert_eq!(inspection.matrix, Some(expected));
         assert_eq!(inspection.labels, Labels::Histogram(vec![(1.0, 2), (2.5, 1), (5.0, 2)]));
@@ -285,14 +326,15 @@ mod tests {
     fn it_reads_as_aligned_text() {
         let expected = "\
 rows    3 train, 2 valid, 0 test
-size    5 slots a row, 10 ids
+size    6 slots a row, 15 ids
 matrix  3 users x 2 items, 3 pairs, 50.00% empty
 
-field  kind          side  slots  ids  too rare  filled  known valid  known test
-user   categorical   user      1    2         1  100.0%         0.0%           -
-item   categorical   item      1    3         0  100.0%        50.0%           -
-tags   multi-valued  item      2    3         0   66.7%        50.0%           -
-age    numeric       user      1    2         0   66.7%        50.0%           -
+field   kind          side     slots  ids  values  too rare  colliding  filled  known valid  known test
+user    categorical   user         1    2       2         1          -  100.0%         0.0%           -
+item    categorical   item         1    3       2         0          -  100.0%        50.0%           -
+tags    multi-valued  item         2    3       2         0          -   66.7%        50.0%           -
+age     numeric       user         1    2       -         0          -   66.7%        50.0%           -
+device  categorical   context      1    5       3         0          2  100.0%        50.0%           -
 
 label  rows  share
     1     2  40.0%

@@ -6,6 +6,36 @@
 //! ```
 //!
 //! [`source::DataConfig::prepare`] does all of it; [`source::Source`] keeps the rows as text beside it.
+//!
+//! A small table, of which the first two rows train:
+//!
+//! ```
+//! use fm_core::{Rows, Side, Task};
+//! use fm_data::FieldSpecKind::{Categorical, Numeric};
+//! use fm_data::{Dataset, FieldSpec, TableSpec, fit};
+//! use polars::prelude::df;
+//!
+//! let table = df!("user" => ["ann", "bob", "carl"], "price" => ["1.5", "2.5", "free"]).expect("columns of one length");
+//! let clicked = [1.0, 0.0, 1.0];
+//! let user = FieldSpec::new("user", Categorical, Side::User);
+//! let price = FieldSpec::new("price", Numeric, Side::Context);
+//! let spec = TableSpec {
+//!     label: "clicked".into(),
+//!     user: Some("user".into()),
+//!     item: None,
+//!     title: None,
+//!     timestamp: None,
+//!     fields: vec![user, price],
+//! };
+//! let schema = fit(&table, &spec, &clicked, &[0, 1], Task::Binary { threshold: 1.0 })?;
+//! assert_eq!(schema.fields()[0].vocabulary, ["ann", "bob"]);
+//!
+//! let rows = Dataset::encode(&table, &schema, &clicked, &[0, 1, 2])?;
+//! // user: 0 is what is unknown, as carl is; price: 3 is what is no number.
+//! assert_eq!(rows.ids(), [1, 4, 2, 4, 0, 3]);
+//! assert_eq!(rows.labels(), clicked);
+//! # Ok::<(), fm_data::Error>(())
+//! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 pub mod cache;

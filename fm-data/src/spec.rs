@@ -20,6 +20,11 @@
 //! weighting = "mean"
 //!
 //! [[field]]
+//! name = "device"
+//! kind = "categorical"
+//! hash_buckets = 1000
+//!
+//! [[field]]
 //! name = "price"
 //! kind = "numeric"
 //! ```
@@ -35,9 +40,9 @@ use crate::error::{Error, Result, suggestion};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum FieldSpecKind {
-    /// One value out of a vocabulary.
+    /// One value, out of a vocabulary or hashed.
     Categorical,
-    /// Several values out of a vocabulary, in one text.
+    /// Several values, out of a vocabulary or hashed, in one text.
     MultiValued {
         /// What stands between the values.
         separator: String,
@@ -62,12 +67,15 @@ pub struct FieldSpec {
     pub side: Side,
     /// Values that the training rows hold less often than this are left out of the vocabulary.
     pub min_count: u32,
+    /// How many buckets values are hashed into; `None` for a vocabulary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash_buckets: Option<u32>,
 }
 
 impl FieldSpec {
-    /// A field with the default `min_count` of 1.
+    /// A field with a vocabulary and the default `min_count` of 1.
     pub fn new(name: impl Into<String>, kind: FieldSpecKind, side: Side) -> FieldSpec {
-        FieldSpec { name: name.into(), kind, side, min_count: 1 }
+        FieldSpec { name: name.into(), kind, side, min_count: 1, hash_buckets: None }
     }
 }
 
@@ -116,7 +124,8 @@ impl TableSpec {
     ///
     /// # Errors
     /// [`Error::Spec`] for no field, an empty or repeated name, a label that is also a field, a user or an item that
-    /// is no field, an empty separator or a `max_len` of 0.
+    /// is no field, an empty separator, a `max_len` or `hash_buckets` of 0, or hash buckets on a numeric field or
+    /// beside a `min_count`.
     pub fn check(&self) -> Result<()> {
         self.problem().map_or(Ok(()), |(_, reason)| Err(Error::Spec(reason)))
     }
@@ -158,6 +167,14 @@ impl TableSpec {
                 format!("field `{name}` is declared twice")
             } else if *name == self.label {
                 format!("`{name}` is the label and cannot be a field, too: the model would read the answer")
+            } else if field.hash_buckets == Some(0) {
+                format!("field `{name}` needs hash_buckets of at least 1")
+            } else if field.hash_buckets.is_some() && field.kind == FieldSpecKind::Numeric {
+                format!(
+                    "field `{name}` is numeric and cannot have hash_buckets: declare it categorical, or leave them out"
+                )
+            } else if field.hash_buckets.is_some() && field.min_count > 1 {
+                format!("field `{name}` has hash_buckets and a min_count: rare values get a bucket, too; leave one out")
             } else {
                 match &field.kind {
                     FieldSpecKind::MultiValued { separator, .. } if separator.is_empty() => {
@@ -231,6 +248,7 @@ struct FieldEntry {
     side: Side,
     #[serde(default = "one")]
     min_count: u32,
+    hash_buckets: Option<u32>,
     separator: Option<String>,
     max_len: Option<usize>,
     weighting: Option<Weighting>,
@@ -250,7 +268,7 @@ fn one() -> u32 {
 
 impl FieldEntry {
     fn into_spec(self) -> std::result::Result<FieldSpec, Problem> {
-        let FieldEntry { name, kind, side, min_count, separator, max_len, weighting } = self;
+        let FieldEntry { name, kind, side, min_count, hash_buckets, separator, max_len, weighting } = self;
         let at = Some(name.span().start);
         let name = name.into_inner();
         let stray =
@@ -269,7 +287,7 @@ impl FieldEntry {
                 if matches!(kind, Kind::Numeric) { FieldSpecKind::Numeric } else { FieldSpecKind::Categorical }
             }
         };
-        Ok(FieldSpec { name, kind, side, min_count })
+        Ok(FieldSpec { name, kind, side, min_count, hash_buckets })
     }
 }
 
@@ -324,6 +342,10 @@ mod tests {
             max_len = 20
             weighting = "mean"
             [[field]]
+            name = "device"
+            kind = "categorical"
+            hash_buckets = 1000
+            [[field]]
             name = "price"
             kind = "numeric"
             side = "item"
@@ -339,6 +361,10 @@ mod tests {
             fields: vec![
                 FieldSpec { min_count: 2, ..FieldSpec::new("who", FieldSpecKind::Categorical, Side::User) },
                 FieldSpec::new("tags", tags, Side::Context),
+                FieldSpec {
+                    hash_buckets: Some(1000),
+                    ..FieldSpec::new("device", FieldSpecKind::Categorical, Side::Context)
+                },
                 FieldSpec::new("price", FieldSpecKind::Numeric, Side::Item),
             ],
         };
@@ -369,6 +395,15 @@ mod tests {
         assert_eq!(stray, ", line 3: field `a` has a max_len, which only multi-valued fields have");
         let role = refused(&format!("user = \"usr\"\n{HEAD}{}", field("user", "")));
         assert_eq!(role, ": user = \"usr\" is none of the fields; did you mean `user`? there are: user");
+        let empty = refused(&format!("{HEAD}{}", field("a", "hash_buckets = 0\n")));
+        assert_eq!(empty, ", line 3: field `a` needs hash_buckets of at least 1");
+        let negative = refused(&format!("{HEAD}{}", field("a", "hash_buckets = -1\n")));
+        assert!(negative.starts_with(", line 5: invalid value: integer `-1`"), "{negative}");
+        let rare = refused(&format!("{HEAD}{}", field("a", "hash_buckets = 9\nmin_count = 2\n")));
+        assert!(rare.starts_with(", line 3: field `a` has hash_buckets and a min_count"), "{rare}");
+        let numeric = field("a", "hash_buckets = 9\n").replace("categorical", "numeric");
+        let numeric = refused(&format!("{HEAD}{numeric}"));
+        assert!(numeric.starts_with(", line 3: field `a` is numeric and cannot have hash_buckets"), "{numeric}");
         assert!(refused(HEAD).starts_with(": no field is declared"));
         assert!(refused("label = 3").starts_with(", line 1: "));
     }

@@ -23,11 +23,9 @@ const VALUES: i64 = 100;
 const EPOCHS: usize = 5;
 
 fn schema() -> Schema {
-    let field = |number: i64| Field {
-        name: format!("field_{number}"),
-        kind: FieldKind::Categorical,
-        side: Side::Context,
-        vocabulary: (0..VALUES).map(|value| value.to_string()).collect(),
+    let field = |number: i64| {
+        let vocabulary = (0..VALUES).map(|value| value.to_string()).collect();
+        Field::new(format!("field_{number}"), FieldKind::Categorical, Side::Context, vocabulary)
     };
     let label = Label { column: "y".into(), task: Task::Binary { threshold: 1.0 }, min: 0.0, max: 1.0, mean: 0.5 };
     Schema::new(label, (0..FIELDS).map(field).collect()).unwrap()

@@ -2,29 +2,104 @@
 
 use anyhow::Result;
 use fm_core::model::Options;
+use fm_core::summary::{Summary, grouped};
+use fm_core::{Field, FieldKind, Label, ModelEntry, Schema, Side, Task, Weighting};
 use serde_json::json;
+use tch::Device;
+use tch::nn::VarStore;
 
 use super::{print, print_json};
 use crate::args::Models;
 
 pub fn run(args: &Models) -> Result<()> {
-    if args.json {
-        let entries = fm_models::MODELS.iter().map(|entry| {
-            Ok(json!({
-                "name": entry.name, "title": entry.title, "year": entry.year, "paper": entry.paper, "url": entry.url,
-                "captures": entry.captures, "options": entry.resolve(&Options::new())?,
-            }))
-        });
-        return print_json(&entries.collect::<Result<Vec<_>>>()?);
-    }
+    let schema = ml_100k()?;
+    let mut entries = Vec::new();
     for entry in fm_models::MODELS {
+        let (options, parameters) = (entry.resolve(&Options::new())?, parameters(entry, &schema)?);
+        if args.json {
+            entries.push(json!({
+                "name": entry.name, "title": entry.title, "year": entry.year, "paper": entry.paper, "url": entry.url,
+                "captures": entry.captures, "options": options, "parameters_on_ml_100k": parameters,
+            }));
+            continue;
+        }
         print(format!("{:<10} {} ({}): {}", entry.name, entry.title, entry.year, entry.captures))?;
         print(format!("{:<10} {}. {}", "", entry.paper, entry.url))?;
-        let options = entry.resolve(&Options::new())?;
         if !options.is_empty() {
             let options: Vec<String> = options.iter().map(|(name, value)| format!("{name} = {value}")).collect();
             print(format!("{:<10} options: {}", "", options.join(", ")))?;
         }
+        print(format!("{:<10} {} parameters on MovieLens-100K", "", grouped(parameters)))?;
     }
-    Ok(())
+    if args.json { print_json(&entries) } else { Ok(()) }
+}
+
+/// The number of parameters of a model with its default options.
+fn parameters(entry: &ModelEntry, schema: &Schema) -> Result<i64> {
+    let store = VarStore::new(Device::Cpu);
+    let model = entry.build(&Options::new(), &store.root(), schema)?;
+    Ok(Summary::new(entry.name, model.as_ref(), &store).total())
+}
+
+/// (name, side, slots, values) of each field that `fm train --data ml-100k` makes, with the values of all 100,000 ratings. A
+/// run knows those of its training rows alone: with the default split about 30 films fewer, and as many of the history.
+const ML_100K: [(&str, Side, usize, usize); 11] = [
+    ("user_id", Side::User, 1, 943),
+    ("movie_id", Side::Item, 1, 1682),
+    ("gender", Side::User, 1, 2),
+    ("age", Side::User, 1, 61),
+    ("occupation", Side::User, 1, 21),
+    ("zip", Side::User, 1, 382),
+    ("genres", Side::Item, 6, 19),
+    ("year", Side::Item, 1, 71),
+    ("hour", Side::Context, 1, 24),
+    ("weekday", Side::Context, 1, 7),
+    ("history", Side::User, 100, 1440),
+];
+
+/// A schema of [`ML_100K`]'s shape, so that models can be counted where the data is not.
+fn ml_100k() -> Result<Schema> {
+    let fields = ML_100K.map(|(name, side, slots, values)| {
+        let kind = match slots {
+            1 => FieldKind::Categorical,
+            max_len => FieldKind::MultiValued { separator: "|".into(), max_len, weighting: Weighting::Sqrt },
+        };
+        Field::new(name, kind, side, (0..values).map(|value| value.to_string()).collect())
+    });
+    Ok(Schema::new(Label::fit("rating", Task::Regression, [1.0, 5.0]), fields.into())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use fm_data::movielens::locate;
+    use fm_data::source::Source;
+
+    use super::*;
+    use crate::args::{Args, Command};
+    use crate::settings::{data_config, data_dir};
+
+    #[test]
+    #[allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+    fn models_are_counted_on_the_fields_that_movielens_has() {
+        let args = Args::try_parse_from(["fm", "train", "--data", "ml-100k"]).unwrap();
+        let Command::Train(train) = args.command else { panic!("no training") };
+        let (data, selection) = (train.data.data, &train.data.selection);
+        let data_dir = data_dir(&selection.folders).unwrap();
+        if locate(&data_dir, "ml-100k").is_err() {
+            return eprintln!("skipped: MovieLens-100K is not in {}", data_dir.display());
+        }
+        let source = Source::open(&data_config(data, selection).unwrap(), &data_dir).unwrap();
+        let all: Vec<u32> = (0..source.labels.len() as u32).collect();
+        let schema = fm_data::fit(&source.frame, &source.spec, &source.labels, &all, Task::Regression).unwrap();
+        let expected = ml_100k().unwrap();
+        assert_eq!(schema.num_fields(), expected.num_fields());
+        for (field, expected) in schema.fields().iter().zip(expected.fields()) {
+            assert_eq!((&field.name, &field.kind, field.side), (&expected.name, &expected.kind, expected.side));
+            let (found, most) = (field.vocabulary.len(), expected.vocabulary.len());
+            // A history is made of what was liked in training rows, whichever rows are fitted.
+            let fits = if field.name == "history" { (most - 60..=most).contains(&found) } else { found == most };
+            assert!(fits, "{} has {found} values, not {most}", field.name);
+        }
+    }
 }

@@ -38,10 +38,13 @@ pub fn run(args: &Recommend) -> Result<()> {
     let source = during("reading data", || Source::open(&config, &data_dir))?;
     let candidates = source.candidates(&args.user)?;
     if !candidates.known_user {
-        tracing::warn!(
-            "user {} is not in the data: these are the items for a user of whom nothing is known",
-            args.user
-        );
+        let schema = &predictor.schema;
+        let field = schema.user().and_then(|user| schema.field_index(user)).map(|user| &schema.fields()[user]);
+        let whom = match field.and_then(|field| field.hash_buckets) {
+            Some(_) => "the users of the same hash bucket",
+            None => "a user of whom nothing is known",
+        };
+        tracing::warn!("user {} is not in the data: these are the items for {whom}", args.user);
     }
     let encoded = encode(&candidates.frame, &predictor.schema, None, MissingColumns::Error)?;
     // Ranked by logit: predictions stop at the best label, where several would be equal.

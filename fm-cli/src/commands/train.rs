@@ -102,7 +102,7 @@ fn train(settings: &Settings, start: Start, device: Device, folders: &args::Fold
             if Schema::load(run.schema())? != *schema || load_digests(&run)? != digests(&data) {
                 bail!("the data is not what {} was trained on: it cannot be resumed", run.path().display());
             }
-            trainer.state = checkpoint::load(&run.last(), &store, Some(&mut trainer.optimizer))?;
+            trainer.load(run.last())?;
             run.remove_unfinished();
             trainer.state.seconds = run.truncate(trainer.state.epoch)?;
             match trainer.is_done() {
@@ -131,7 +131,7 @@ fn train(settings: &Settings, start: Start, device: Device, folders: &args::Fold
         let _ = std::fs::remove_dir_all(run.path());
     }
     if ending? == Ending::Interrupted {
-        checkpoint::save(&run.last(), &store, Some(&trainer.optimizer), &trainer.state)?;
+        trainer.save(run.last())?;
         return Err(Interrupted(format!(
             "interrupted in epoch {}, step {}: go on with `fm train --resume {}`",
             trainer.state.epoch + 1,
@@ -184,7 +184,7 @@ fn new_run(
         data.schema.save(run.schema())?;
         write_atomically(run.rows(), |file| Ok(serde_json::to_writer_pretty(file, &digests(data))?))?;
         write_atomically(run.settings(), |file| std::io::Write::write_all(file, text.as_bytes()))?;
-        Ok(checkpoint::save(&run.last(), trainer.store, Some(&trainer.optimizer), &trainer.state)?)
+        Ok(trainer.save(run.last())?)
     };
     match fill() {
         Ok(()) => Ok(run),
@@ -245,7 +245,7 @@ impl Observer for Recorder<'_> {
         }
         // The line first: a run killed in between repeats this epoch, and resuming drops the line.
         self.run.append(record)?;
-        checkpoint::save(&self.run.last(), trainer.store, Some(&trainer.optimizer), &trainer.state)?;
+        trainer.save(self.run.last())?;
         self.progress.epoch(record);
         Ok(())
     }

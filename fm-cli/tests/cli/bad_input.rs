@@ -91,7 +91,7 @@ fn names_that_do_not_exist_are_answered_with_those_that_do() {
     let scene = Scene::new();
     let cases: [(&str, &[&str]); 14] = [
         ("train --data ml --model depfm", &["no model `depfm`", "did you mean `deepfm`?"]),
-        ("train --data ml --model transformer", &["no model `transformer`", "lr, fm, deepfm"]),
+        ("train --data ml --model transformer", &["no model `transformer`", "there are lr, fm,", "deepfm"]),
         ("train --data ml --fields user_id,movie_id,gener", &["no field `gener`", "did you mean `gender`?", "year"]),
         ("train --data ml --fields user_id,user_id", &["`user_id`", "twice"]),
         ("train --data ml --task regresion", &["regresion", "regression, binary"]),

@@ -3,24 +3,46 @@
 use std::io::Read;
 use std::process::Stdio;
 
-use serde_json::json;
+use fm_core::summary::grouped;
+use serde_json::{Value, json};
 
 use crate::data::{FILMS, RATINGS, USERS};
 use crate::scene::{Scene, assert_holds};
 
 #[test]
-fn models_are_listed_with_their_papers_and_options() {
+fn models_are_listed_with_their_papers_options_and_sizes() {
     let scene = Scene::new();
     let text = scene.ok("models");
     let models = scene.ok_json("models --json");
     let models = models.as_array().unwrap();
     assert!(models.len() >= 3);
     for model in models {
-        assert_holds(&text, &[model["name"].as_str().unwrap(), model["paper"].as_str().unwrap()]);
-        for key in ["title", "year", "url", "captures", "options"] {
-            assert!(!model[key].is_null(), "{key} of {model}");
+        for key in ["name", "title", "paper", "url", "captures"] {
+            assert_holds(&text, &[model[key].as_str().unwrap()]);
         }
+        assert_holds(&text, &[&model["year"].to_string(), &parameters(model)]);
+        assert!(model["options"].is_object(), "{model}");
     }
+    // w₀, and w of all values of MovieLens-100K and one unknown value for each of its 11 fields.
+    assert_eq!(parameters(&models[0]), "4,664");
+}
+
+fn parameters(model: &Value) -> String {
+    grouped(model["parameters_on_ml_100k"].as_i64().unwrap())
+}
+
+#[test]
+fn the_readme_lists_the_models_that_there_are() {
+    let mut table =
+        String::from("| `--model` | model | year | what it captures | parameters |\n|---|---|---|---|---:|\n");
+    for model in Scene::new().ok_json("models --json").as_array().unwrap() {
+        let text = |key: &str| model[key].as_str().unwrap();
+        let (name, title, url, captures) = (text("name"), text("title"), text("url"), text("captures"));
+        let (year, parameters) = (&model["year"], parameters(model));
+        table.push_str(&format!("| `{name}` | [{title}]({url}) | {year} | {captures} | {parameters} |\n"));
+    }
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    assert!(readme.contains(&table), "README.md should hold this table:\n{table}");
 }
 
 #[test]

@@ -11,10 +11,12 @@ fn pytorch_agrees_with_the_program_on_every_row() {
         return;
     };
     let scene = Scene::new();
+    scene.write("hashed.toml", crate::hashed::schema(&[("reader", 50), ("tags", 1000)]));
     let runs = [
         ("stars", "--data ml --model deepfm"),
         ("liked", "--data ml --model fm --task binary"),
-        ("books", "--data books.csv --schema schema.toml --model deepfm"),
+        ("table", "--data books.csv --schema schema.toml --model deepfm"),
+        ("hashed", "--data books.csv --schema hashed.toml --model deepfm"),
     ];
     for (run, train) in runs {
         scene.ok(&format!("train {train} --epochs 2 --run {run}"));

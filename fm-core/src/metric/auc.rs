@@ -4,6 +4,17 @@
 /// with averaged ranks, over the whole set. `labels` are 0 or 1. None if one of the classes is missing.
 ///
 /// Source: Fawcett, An introduction to ROC analysis, 2006, <https://doi.org/10.1016/j.patrec.2005.10.010>.
+///
+/// # Panics
+/// If there are not as many labels as scores.
+///
+/// ```
+/// use fm_core::metric::auc;
+///
+/// // Of the four pairs of a positive and a negative row, three are in order.
+/// assert_eq!(auc(&[0.9, 0.4, 0.6, 0.1], &[1.0, 1.0, 0.0, 0.0]), Some(0.75));
+/// assert_eq!(auc(&[0.9, 0.4], &[1.0, 1.0]), None);
+/// ```
 pub fn auc(scores: &[f32], labels: &[f32]) -> Option<f64> {
     assert_eq!(scores.len(), labels.len(), "a score for each label");
     let mut order: Vec<u32> = (0..scores.len() as u32).collect();

@@ -2,6 +2,15 @@
 
 /// -1/N Σ y ln σ(z) + (1 - y) ln(1 - σ(z)) of `logits` z and `labels` y, in natural logarithms, from the logit without
 /// clipping; none of an empty set.
+///
+/// # Panics
+/// If there are not as many labels as logits.
+///
+/// ```
+/// use fm_core::metric::logloss;
+///
+/// assert_eq!(logloss(&[0.0, 0.0], &[1.0, 0.0]), Some(2f64.ln())); // one half each
+/// ```
 pub fn logloss(logits: &[f32], labels: &[f32]) -> Option<f64> {
     super::mean(logits, labels, |z, y| z.max(0.0) - z * y + (-z.abs()).exp().ln_1p())
 }

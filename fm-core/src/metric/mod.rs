@@ -19,7 +19,19 @@ pub type Metrics = BTreeMap<String, f64>;
 
 /// The metrics of a task: `rmse` and `mae` of the predictions for regression; `auc` and `logloss` for binary.
 ///
-/// Regression is judged by what [`Label::prediction`] gives, which stays in the range of the training labels.
+/// `labels` `[N]` are targets, 0 or 1 for binary. Regression is judged by what [`Label::prediction`] gives, which stays
+/// in the range of the training labels.
+///
+/// # Panics
+/// If there are not as many labels as logits.
+///
+/// ```
+/// use fm_core::metric::metrics;
+/// use fm_core::{Label, Task};
+///
+/// let stars = Label::fit("rating", Task::Regression, [1.0, 5.0]);
+/// assert_eq!(metrics(&stars, &[4.0, 9.0], &[3.0, 5.0])["mae"], 0.5); // 9 counts as 5
+/// ```
 pub fn metrics(label: &Label, logits: &[f32], labels: &[f32]) -> Metrics {
     let named: Vec<(&str, Option<f64>)> = match label.task {
         Task::Regression => {

@@ -1,8 +1,8 @@
 //! Optimisers with Keras's definitions and defaults, dense and row-sparse, whose state can be saved.
 //!
-//! A table that was looked up with sparse gradients is updated only in the rows that the batch touched: the gradients of
-//! one row are summed, and one fused rule updates these rows and their state. A lookup whose gradient is exactly zero,
-//! such as padding, touches nothing.
+//! A table that was looked up with sparse gradients is updated only in the rows that the batch touched: the gradients
+//! of one row are summed, and one fused rule updates these rows and their state. A lookup whose gradient is exactly
+//! zero, such as padding, touches nothing.
 
 mod adagrad;
 mod adam;
@@ -20,23 +20,36 @@ use crate::error::{Error, Result};
 use row_sparse::{Touched, update_gathered};
 use rule::{RowUpdate, Rule, Step};
 
-/// An update rule with its constants. The defaults are Keras's.
+/// An update rule with its constants, for a weight w with the gradient g; η is the learning rate and t the step, from
+/// 1. The defaults are Keras's. On row-sparse gradients only the rows that a batch touches move, and their states.
+///
+/// ```
+/// use fm_core::optim::OptimizerConfig;
+///
+/// assert_eq!("adam".parse::<OptimizerConfig>()?, OptimizerConfig::default());
+/// let sgd: OptimizerConfig = serde_json::from_str(r#"{"name": "sgd", "momentum": 0.9}"#).unwrap();
+/// assert_eq!(sgd, OptimizerConfig::Sgd { momentum: 0.9 });
+/// assert!("adamax".parse::<OptimizerConfig>().unwrap_err().to_string().contains("none of sgd, adagrad"));
+/// # Ok::<(), fm_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
 pub enum OptimizerConfig {
-    /// Stochastic gradient descent.
+    /// Stochastic gradient descent: w ← w + v with v ← μ v - η g.
     Sgd {
         /// μ, the part of the last change that is kept.
         #[serde(default)]
         momentum: f64,
     },
-    /// AdaGrad; its accumulator starts at 0.1.
+    /// AdaGrad: w ← w - η g / √(a + ε) with a ← a + g², which starts at 0.1. Duchi, Hazan and Singer, JMLR 2011,
+    /// <https://jmlr.org/papers/v12/duchi11a.html>.
     Adagrad {
         /// ε, inside the root.
         #[serde(default = "epsilon")]
         epsilon: f64,
     },
-    /// RMSprop.
+    /// RMSprop: w ← w - η g / √(a + ε) with a ← ρ a + (1 - ρ) g². Tieleman and Hinton, lecture 6.5 of "Neural Networks
+    /// for Machine Learning", 2012.
     RmsProp {
         /// ρ, the decay of the mean square.
         #[serde(default = "beta_1")]
@@ -44,8 +57,12 @@ pub enum OptimizerConfig {
         /// ε, inside the root.
         #[serde(default = "epsilon")]
         epsilon: f64,
+        /// Whether ε stands outside the root, as in Keras until 2.10 and in libtorch.
+        #[serde(default)]
+        legacy: bool,
     },
-    /// Adam.
+    /// Adam: w ← w - η √(1 - β₂ᵗ)/(1 - β₁ᵗ) m / (√v + ε) with m ← β₁ m + (1 - β₁) g and v ← β₂ v + (1 - β₂) g². Kingma
+    /// and Ba, ICLR 2015, <https://arxiv.org/abs/1412.6980>.
     Adam {
         /// β₁, the decay of the mean.
         #[serde(default = "beta_1")]
@@ -57,7 +74,8 @@ pub enum OptimizerConfig {
         #[serde(default = "epsilon")]
         epsilon: f64,
     },
-    /// Adam with decoupled weight decay.
+    /// Adam with decoupled weight decay, w ← w - η λ w before each step. Loshchilov and Hutter, ICLR 2019,
+    /// <https://arxiv.org/abs/1711.05101>.
     AdamW {
         /// β₁, the decay of the mean.
         #[serde(default = "beta_1")]
@@ -68,7 +86,7 @@ pub enum OptimizerConfig {
         /// ε, outside the root.
         #[serde(default = "epsilon")]
         epsilon: f64,
-        /// λ: each step takes η λ w off a weight that it updates.
+        /// λ.
         #[serde(default = "weight_decay")]
         weight_decay: f64,
     },
@@ -111,7 +129,7 @@ impl OptimizerConfig {
         match self {
             OptimizerConfig::Sgd { momentum } => Box::new(sgd::Sgd { momentum }),
             OptimizerConfig::Adagrad { epsilon } => Box::new(adagrad::Adagrad { epsilon }),
-            OptimizerConfig::RmsProp { rho, epsilon } => Box::new(rmsprop::RmsProp { rho, epsilon }),
+            OptimizerConfig::RmsProp { rho, epsilon, legacy } => Box::new(rmsprop::RmsProp { rho, epsilon, legacy }),
             OptimizerConfig::Adam { beta_1, beta_2, epsilon } => {
                 Box::new(adam::Adam { beta_1, beta_2, epsilon, weight_decay: 0.0 })
             }
@@ -131,6 +149,19 @@ struct Slot {
 }
 
 /// Updates the trainable parameters of a [`VarStore`].
+///
+/// ```
+/// use fm_core::optim::{Optimizer, OptimizerConfig};
+/// use fm_core::tch::{Device, nn};
+///
+/// let store = nn::VarStore::new(Device::Cpu);
+/// let w = store.root().var("w", &[1], nn::Init::Const(1.0));
+/// let mut optimizer = Optimizer::new(OptimizerConfig::Sgd { momentum: 0.0 }, 0.1, 0.0, &store)?;
+/// (&w * &w).backward();
+/// optimizer.step(1)?;
+/// assert_eq!(w.double_value(&[0]) as f32, 0.8); // 1 - 0.1 · 2
+/// # Ok::<(), fm_core::Error>(())
+/// ```
 pub struct Optimizer {
     rule: Box<dyn Rule>,
     slots: Vec<Slot>,
@@ -141,7 +172,7 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// An optimiser of all trainable parameters, in the order of their names.
+    /// An optimiser of all trainable parameters, in the order of their names; `lr` is η, the learning rate.
     ///
     /// `l2` is λ of a penalty λ/2 ‖row‖² for every lookup of a table row, a mean over the batch like the loss: the rows
     /// that a batch touches shrink in proportion to how often it touches them, as in libffm.

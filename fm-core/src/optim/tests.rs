@@ -2,13 +2,14 @@ use super::*;
 use tch::Kind;
 use tch::nn::{Init, VarStore};
 
-const RULES: [OptimizerConfig; 6] = [
+const RULES: [OptimizerConfig; 7] = [
     OptimizerConfig::Sgd { momentum: 0.0 },
     OptimizerConfig::Sgd { momentum: 0.9 },
     OptimizerConfig::Adagrad { epsilon: 1e-7 },
-    OptimizerConfig::RmsProp { rho: 0.9, epsilon: 1e-7 },
+    OptimizerConfig::RmsProp { rho: 0.9, epsilon: 1e-7, legacy: false },
     OptimizerConfig::Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 },
     OptimizerConfig::AdamW { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7, weight_decay: 0.1 },
+    OptimizerConfig::RmsProp { rho: 0.9, epsilon: 1e-2, legacy: true },
 ];
 
 /// Not drawn at random: libtorch's generator is shared with the tests that run meanwhile.

@@ -1,5 +1,26 @@
 //! TorchScript archives that serve a model: traced once from the model's own `logits`, with the parameters under their
 //! names and the schema beside them.
+//!
+//! ```
+//! # use fm_core::{Encoder, Field, FieldKind, Label, Schema, Side, Task, tch::{Device, nn::VarStore}};
+//! # let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
+//! # let item = Field::new("item", FieldKind::Categorical, Side::Item, vec!["a".into(), "b".into()]);
+//! # let schema = Schema::new(Label::fit("rating", Task::Regression, [5.0, 1.0]), vec![user, item])?;
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let file = folder.path().join("model.pt");
+//! use fm_core::script::{Scorer, export};
+//!
+//! let store = VarStore::new(Device::Cpu);
+//! let model = fm_models::find("fm")?.build(&Default::default(), &store.root(), &schema)?;
+//! export(&file, model.as_ref(), &store, &schema, &[("note.txt", "not trained")])?;
+//!
+//! // Elsewhere: the file alone.
+//! let scorer = Scorer::load(&file, Device::Cpu)?;
+//! let features = Encoder::new(scorer.schema()).features(&[[Some("ann"), Some("b")], [Some("carl"), None]])?;
+//! assert!(scorer.logits(&features)?.allclose(&model.logits(&features, false)?, 0.0, 1e-6, false));
+//! assert_eq!(scorer.extra_file("note.txt")?, "not trained");
+//! # Ok::<(), fm_core::Error>(())
+//! ```
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -17,15 +38,15 @@ use crate::schema::Schema;
 /// The name of the schema among the archive's extra files.
 const SCHEMA_FILE: &str = "schema.json";
 
-/// Writes a TorchScript archive whose `forward(ids [B, S] int64, values [B, S] float32) -> logits [B]` takes any B, with
-/// dropout off, and whose parameters bear the names that they have in `store`. `schema.json` and `files` (name, text) can
-/// be read from it with `_extra_files`.
+/// Writes a TorchScript archive whose `forward(ids [B, S] int64, values [B, S] float32) -> logits [B]` takes any B,
+/// with dropout off, and whose parameters bear the names that they have in `store`. `schema.json` and `files` (name,
+/// text) can be read from it with `_extra_files`.
 ///
 /// The model must be on the CPU.
 ///
 /// # Errors
-/// What the model returns, and [`Error::Io`] or [`Error::Torch`] if the file cannot be written; then there is no file, or
-/// the old one.
+/// What the model returns, and [`Error::Io`] or [`Error::Torch`] if the file cannot be written; then there is no file,
+/// or the old one.
 pub fn export(
     path: impl AsRef<Path>,
     model: &dyn Model,
@@ -63,7 +84,8 @@ impl Scorer {
     /// Loads an archive onto a device.
     ///
     /// # Errors
-    /// [`Error::Io`] if there is no such file, [`Error::Format`] if it is no archive of [`export`].
+    /// [`Error::Io`] if there is no such file; [`Error::Format`] if it is no archive of [`export`], or its schema is
+    /// not its model's.
     pub fn load(path: impl AsRef<Path>, device: Device) -> Result<Scorer> {
         let path = path.as_ref();
         let schema = read_text(path, SCHEMA_FILE)?;
@@ -83,7 +105,8 @@ impl Scorer {
         &self.schema
     }
 
-    /// The logits `[B]` of a batch, on the CPU.
+    /// The logits `[B]` of a batch, float32 on the CPU; [`Label::prediction`](crate::Label::prediction) of the schema's
+    /// label makes a probability or a label of each.
     ///
     /// # Errors
     /// [`Error::Torch`] if libtorch fails.

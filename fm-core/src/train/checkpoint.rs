@@ -1,7 +1,32 @@
 //! Checkpoints: the parameters, and what it takes to go on training, in one safetensors file.
 //!
-//! Parameters are stored as `model/<name>`, the optimiser's state as `optimizer/<parameter>/<state>`, and the rest as JSON
-//! in the file's metadata. A file is written whole or not at all, and only a file that fits completely is loaded.
+//! Parameters are stored as `model/<name>`, the optimiser's state as `optimizer/<parameter>/<state>`, and the rest as
+//! JSON in the file's metadata. A file is written whole or not at all, and only a file that fits completely is loaded.
+//!
+//! ```
+//! # use fm_core::{Field, FieldKind, Label, Schema, Side, Task, tch::{Device, Kind, Tensor, nn::VarStore}};
+//! # let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
+//! # let schema = Schema::new(Label::fit("rating", Task::Regression, [5.0, 1.0]), vec![user])?;
+//! # let (folder, options) = (tempfile::tempdir().unwrap(), fm_core::model::Options::new());
+//! # let file = folder.path().join("best.safetensors");
+//! use fm_core::train::{TrainState, checkpoint};
+//!
+//! let store = VarStore::new(Device::Cpu);
+//! let model = fm_models::find("fm")?.build(&options, &store.root(), &schema)?;
+//! checkpoint::save(&file, &store, None, &TrainState::default())?;
+//!
+//! // Elsewhere: the same model and schema, and then its parameters.
+//! let loaded = VarStore::new(Device::Cpu);
+//! let same = fm_models::find("fm")?.build(&options, &loaded.root(), &schema)?;
+//! checkpoint::load(&file, &loaded, None)?;
+//! assert!(loaded.variables()["embedding.weight"].equal(&store.variables()["embedding.weight"]));
+//!
+//! // Another model's is refused.
+//! let other = VarStore::new(Device::Cpu);
+//! let deepfm = fm_models::find("deepfm")?.build(&options, &other.root(), &schema)?;
+//! assert!(checkpoint::load(&file, &other, None).unwrap_err().to_string().contains("is missing"));
+//! # Ok::<(), fm_core::Error>(())
+//! ```
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -29,7 +54,7 @@ struct Manifest {
 /// Writes a checkpoint; with an optimiser, training can go on from it.
 ///
 /// # Errors
-/// [`Error::Io`]; the old file stays.
+/// [`Error::Io`], or [`Error::Shape`] for a parameter that is no float32 tensor; the old file stays.
 pub fn save(path: &Path, store: &VarStore, optimizer: Option<&Optimizer>, state: &TrainState) -> Result<()> {
     let on_cpu = |prefix: &str, (name, tensor): (String, Tensor)| {
         (format!("{prefix}/{name}"), tensor.detach().to_device(tch::Device::Cpu).contiguous())
@@ -59,8 +84,8 @@ pub fn save(path: &Path, store: &VarStore, optimizer: Option<&Optimizer>, state:
 /// Reads a checkpoint into parameters of the same names and shapes, and into the optimiser if one is given.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Format`] for a file that is damaged, or whose tensors are not exactly those expected. Nothing is
-/// changed then.
+/// [`Error::Io`]; [`Error::Format`] for a file that is damaged, or whose tensors are not exactly those expected.
+/// Nothing is changed then.
 pub fn load(path: &Path, store: &VarStore, optimizer: Option<&mut Optimizer>) -> Result<TrainState> {
     let unusable = |reason: String| Error::format("checkpoint", path, reason);
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;

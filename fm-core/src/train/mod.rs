@@ -3,6 +3,7 @@
 pub mod checkpoint;
 mod run_dir;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -29,7 +30,7 @@ pub struct TrainConfig {
     pub epochs: usize,
     /// B, the rows of a step.
     pub batch_size: usize,
-    /// η.
+    /// η, the learning rate.
     pub lr: f64,
     /// λ of the penalty λ/2 ‖row‖² on each table row that a batch looks up; see [`Optimizer::new`].
     pub l2: f64,
@@ -39,6 +40,21 @@ pub struct TrainConfig {
     pub seed: u64,
     /// The update rule.
     pub optimizer: OptimizerConfig,
+}
+
+impl Default for TrainConfig {
+    /// What `fm train` does by default, without its penalty.
+    fn default() -> TrainConfig {
+        TrainConfig {
+            epochs: 50,
+            batch_size: 512,
+            lr: 0.003,
+            l2: 0.0,
+            patience: 3,
+            seed: 1,
+            optimizer: OptimizerConfig::default(),
+        }
+    }
 }
 
 /// How far training has come: with the parameters and the optimiser's state, all that going on needs.
@@ -68,7 +84,7 @@ pub struct EpochRecord {
     pub valid: Metrics,
     /// Whether this is the best epoch so far.
     pub best: bool,
-    /// η.
+    /// η, the learning rate.
     pub learning_rate: f64,
     /// Training rows per second of training.
     pub rows_per_second: f64,
@@ -93,6 +109,14 @@ pub trait Observer {
 /// Hears nothing.
 impl Observer for () {}
 
+/// Hears of each epoch.
+impl<F: FnMut(&EpochRecord)> Observer for F {
+    fn epoch(&mut self, record: &EpochRecord, _trainer: &Trainer<'_>) -> Result<()> {
+        self(record);
+        Ok(())
+    }
+}
+
 /// Why training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -105,6 +129,32 @@ pub enum Ending {
 }
 
 /// A model in training.
+///
+/// ```
+/// # use fm_core::{Encoder, Features, Field, FieldKind, Label, Schema, Side, Task, TensorRows, tch::Tensor};
+/// # let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
+/// # let schema = Schema::new(Label::fit("rating", Task::Regression, [5.0, 1.0]), vec![user])?;
+/// # let Features { ids, values } = Encoder::new(&schema).features(&[[Some("ann")], [Some("bob")]])?;
+/// # let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&[5f32, 1.0]))?;
+/// use std::sync::atomic::AtomicBool;
+///
+/// use fm_core::model::Options;
+/// use fm_core::tch::{Device, nn::VarStore};
+/// use fm_core::train::{Ending, EpochRecord, TrainConfig, Trainer, evaluate};
+///
+/// let store = VarStore::new(Device::Cpu);
+/// let model = fm_models::find("lr")?.build(&Options::new(), &store.root(), &schema)?;
+/// let config = TrainConfig { epochs: 100, lr: 0.1, patience: 0, ..TrainConfig::default() };
+/// let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config)?;
+/// let mut losses = vec![];
+/// let mut observer = |epoch: &EpochRecord| losses.push(epoch.train_loss);
+/// // Another thread may raise the flag, to stop after the step under way.
+/// let stop = AtomicBool::new(false);
+/// assert_eq!(trainer.fit(&rows, &rows, &mut observer, &stop)?, Ending::Finished);
+/// assert_eq!(losses[0], 4.0); // squared error: at first, all are predicted the mean rating
+/// assert!(evaluate(model.as_ref(), schema.label(), &rows, Device::Cpu)?["rmse"] < 0.1);
+/// # Ok::<(), fm_core::Error>(())
+/// ```
 pub struct Trainer<'a> {
     /// The model.
     pub model: &'a dyn Model,
@@ -120,6 +170,8 @@ pub struct Trainer<'a> {
 
 impl<'a> Trainer<'a> {
     /// Prepares training; the bias is set to the mean label, so that training starts where a constant would end.
+    ///
+    /// `store` holds the model's parameters, on the device that it trains on; `label` is the schema's.
     ///
     /// # Errors
     /// [`Error::Setting`] for settings out of range.
@@ -139,7 +191,8 @@ impl<'a> Trainer<'a> {
     /// validation rows, every epoch counts as the best so far.
     ///
     /// # Errors
-    /// [`Error::Diverged`] if the loss becomes infinite or NaN; what batches, model and observer return.
+    /// [`Error::Setting`] for no training row; [`Error::Diverged`] if the loss or a validation metric becomes infinite
+    /// or NaN; what batches, model and observer return.
     pub fn fit(
         &mut self,
         train: &dyn Rows,
@@ -158,9 +211,10 @@ impl<'a> Trainer<'a> {
             let epoch = self.state.epoch + 1;
             let began = Instant::now();
             let order = permutation(self.config.seed, epoch, train.len());
-            let steps = order.len().div_ceil(self.config.batch_size);
+            let batches = batches(&order, self.config.batch_size);
+            let steps = batches.len();
             let skipped = self.state.step;
-            for (step, rows) in order.chunks(self.config.batch_size).enumerate().skip(skipped) {
+            for (step, rows) in batches.into_iter().enumerate().skip(skipped) {
                 if stop.load(Ordering::Relaxed) {
                     self.state.seconds += began.elapsed().as_secs_f64();
                     return Ok(Ending::Interrupted);
@@ -171,8 +225,8 @@ impl<'a> Trainer<'a> {
                 }
                 self.state.step += 1;
                 self.state.loss_sum += loss * rows.len() as f64;
-                let seen = self.state.step * self.config.batch_size;
-                observer.step(epoch, step + 1, steps, self.state.loss_sum / seen.min(order.len()) as f64);
+                let seen = if step + 1 == steps { order.len() } else { (step + 1) * self.config.batch_size };
+                observer.step(epoch, step + 1, steps, self.state.loss_sum / seen as f64);
             }
             let trained = began.elapsed().as_secs_f64();
             let rows_done = order.len().saturating_sub(skipped * self.config.batch_size);
@@ -194,7 +248,7 @@ impl<'a> Trainer<'a> {
         seed_torch(self.config.seed, Stream::Step(self.optimizer.steps() + 1));
         self.optimizer.zero_grad();
         let logits = self.model.logits(&batch.features, true)?;
-        let loss = loss(self.label.task, &logits, &batch.labels);
+        let loss = loss(self.label.task, &logits, &batch.labels)?;
         loss.f_backward()?;
         self.optimizer.step(rows.len())?;
         Ok(loss.double_value(&[]))
@@ -223,6 +277,24 @@ impl<'a> Trainer<'a> {
         }
     }
 
+    /// Writes a checkpoint from which training can go on.
+    ///
+    /// # Errors
+    /// As [`checkpoint::save`].
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        checkpoint::save(path.as_ref(), self.store, Some(&self.optimizer), &self.state)
+    }
+
+    /// Takes over parameters, optimiser and progress of a checkpoint of [`Trainer::save`]: [`Trainer::fit`] then goes
+    /// on where it was written, and ends at the bits of a training that was never interrupted.
+    ///
+    /// # Errors
+    /// As [`checkpoint::load`].
+    pub fn load(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        self.state = checkpoint::load(path.as_ref(), self.store, Some(&mut self.optimizer))?;
+        Ok(())
+    }
+
     /// Whether [`Trainer::fit`] has nothing left to do.
     pub fn is_done(&self) -> bool {
         self.state.epoch >= self.config.epochs || self.has_stalled()
@@ -234,10 +306,24 @@ impl<'a> Trainer<'a> {
     }
 }
 
+/// The rows of each step. A last row that would be alone joins the step before: batch norm cannot train on a single
+/// row.
+fn batches(order: &[u32], size: usize) -> Vec<&[u32]> {
+    let mut batches: Vec<&[u32]> = order.chunks(size).collect();
+    if size > 1
+        && let [.., before, [_]] = batches[..]
+    {
+        let joined = &order[order.len() - before.len() - 1..];
+        batches.truncate(batches.len() - 2);
+        batches.push(joined);
+    }
+    batches
+}
+
 /// The rows that are scored at once where no gradient is kept.
 const EVALUATION_BATCH: usize = 8192;
 
-/// The logits of all rows, in their order.
+/// The logits `[N]` of all rows, in their order; [`Label::prediction`] makes a probability or a label of each.
 ///
 /// # Errors
 /// What batches and model return.

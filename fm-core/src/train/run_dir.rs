@@ -104,6 +104,11 @@ impl RunDir {
         self.0.join("checkpoints/last.safetensors")
     }
 
+    /// The checkpoint to score with: the best; the last if no epoch was finished.
+    pub fn checkpoint(&self) -> PathBuf {
+        if self.best().exists() { self.best() } else { self.last() }
+    }
+
     /// Adds a line to `metrics.jsonl`.
     ///
     /// # Errors

@@ -40,7 +40,7 @@ fn model(store: &VarStore) -> Weights {
 /// One row for each id, whose label is `label(id)`.
 fn rows(label_of: impl Fn(i64) -> f32) -> TensorRows {
     let vocabulary = (1..=N).map(|id| id.to_string()).collect();
-    let field = Field { name: "id".into(), kind: FieldKind::Categorical, side: Side::User, vocabulary };
+    let field = Field::new("id", FieldKind::Categorical, Side::User, vocabulary);
     let schema = Schema::new(label(), vec![field]).unwrap();
     let ids = Tensor::arange_start(1, N + 1, (Kind::Int64, Device::Cpu)).view([N, 1]);
     let values = Tensor::ones([N, 1], (Kind::Float, Device::Cpu));
@@ -64,6 +64,16 @@ impl Observer for StopAfter<'_> {
         self.0 -= 1;
         self.1.store(self.0 == 0, Ordering::Relaxed);
     }
+}
+
+#[test]
+fn a_last_row_that_would_be_alone_joins_the_step_before() {
+    let order: Vec<u32> = (0..9).collect();
+    let sizes = |size| batches(&order, size).iter().map(|batch| batch.len()).collect::<Vec<_>>();
+    assert_eq!((sizes(4), sizes(8), sizes(5), sizes(9)), (vec![4, 5], vec![9], vec![5, 4], vec![9]));
+    assert_eq!((sizes(1), sizes(20)), (vec![1; 9], vec![9]));
+    assert_eq!(batches(&order, 4).concat(), order);
+    assert_eq!(batches(&order[..1], 4), [&[0]]);
 }
 
 #[test]
@@ -105,12 +115,12 @@ fn a_run_stopped_within_an_epoch_goes_on_to_the_same_weights() {
     let mut trainer = Trainer::new(&stopped, &store, &label(), config(4, 0)).unwrap();
     let ending = trainer.fit(&data, &data, &mut StopAfter(8, &stop), &stop).unwrap();
     assert_eq!((ending, trainer.state.epoch, trainer.state.step), (Ending::Interrupted, 1, 3));
-    checkpoint::save(&file, &store, Some(&trainer.optimizer), &trainer.state).unwrap();
+    trainer.save(&file).unwrap();
 
     let store = VarStore::new(Device::Cpu);
     let resumed = model(&store);
     let mut trainer = Trainer::new(&resumed, &store, &label(), config(4, 0)).unwrap();
-    trainer.state = checkpoint::load(&file, &store, Some(&mut trainer.optimizer)).unwrap();
+    trainer.load(&file).unwrap();
     trainer.fit(&data, &data, &mut (), &never).unwrap();
     assert_eq!(weights(&resumed), weights(&expected));
 }

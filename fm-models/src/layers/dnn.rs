@@ -1,60 +1,168 @@
 //! The deep part.
 
+use fm_core::Result;
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
-use tch::nn::{self, Init, LinearConfig, Module, ModuleT, Path};
+use tch::nn::Path;
 
-/// The sizes of a [`Dnn`].
-#[derive(Clone, Debug)]
+use super::{Activation, BatchNorm, BatchNormMode, Dense, Dropout, check_input};
+
+/// The options of a [`Dnn`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DnnConfig {
     /// The width of each hidden layer.
     pub hidden_units: Vec<i64>,
+    /// What stands behind each hidden layer.
+    pub activation: Activation,
     /// The probability that a hidden unit is dropped in training.
     pub dropout: f64,
+    /// How each hidden layer is normalised before its activation.
+    pub hidden_batch_norm: BatchNormMode,
 }
 
-/// h_{l+1} = dropout(relu(W_l h_l + b_l)), then ŷ = ⟨w, h_L⟩: a perceptron with one output. It has no output bias, as the
-/// models have a global one.
-///
-/// # Shapes
-/// `[B, in]` → `[B]`
-///
-/// Keras: `DNN`, which drops out once, after the last hidden layer; here after each, as the DeepFM paper has it. Weights
-/// start at Glorot's uniform values and biases at 0, as there.
-#[derive(Debug)]
-pub struct Dnn {
-    hidden: Vec<nn::Linear>,
-    output: nn::Linear,
-    dropout: f64,
-}
-
-impl Dnn {
-    /// Layers `linear_0`, `linear_1`, ... and `output` under `path`.
-    pub fn new(path: Path<'_>, input: i64, config: &DnnConfig) -> Dnn {
-        let mut width = input;
-        let hidden = config.hidden_units.iter().enumerate().map(|(l, &units)| {
-            let layer = linear(&path / format!("linear_{l}"), width, units, true);
-            width = units;
-            layer
-        });
-        let hidden = hidden.collect();
-        Dnn { hidden, output: linear(&path / "output", width, 1, false), dropout: config.dropout }
+impl Default for DnnConfig {
+    fn default() -> DnnConfig {
+        DnnConfig {
+            hidden_units: vec![64, 64],
+            activation: Activation::Relu,
+            dropout: 0.5,
+            hidden_batch_norm: BatchNormMode::Off,
+        }
     }
 }
 
-/// A linear layer with Keras's first values.
-fn linear(path: Path<'_>, input: i64, output: i64, bias: bool) -> nn::Linear {
-    let bound = (6.0 / (input + output) as f64).sqrt();
-    let config =
-        LinearConfig { ws_init: Init::Uniform { lo: -bound, up: bound }, bs_init: Some(Init::Const(0.0)), bias };
-    nn::linear(path, input, output, config)
+/// h_{l+1} = dropout(relu(batch_norm(W_l h_l + b_l))): hidden layers, one behind the other.
+///
+/// # Shapes
+/// `[B, in]` → `[B, last hidden units]`; without a hidden layer, the input itself
+///
+/// Source: Guo et al., DeepFM, IJCAI 2017, equation 4, <https://arxiv.org/abs/1703.04247>. Keras: `DNN` and `DNN_v2`, which
+/// are the same; they drop out once, after the last hidden layer, here after each, as the paper has it, and they know no
+/// batch norm.
+///
+/// ```
+/// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};
+/// use fm_models::layers::{Dnn, DnnConfig};
+///
+/// let store = VarStore::new(Device::Cpu);
+/// let dnn = Dnn::new(store.root(), 80, &DnnConfig { hidden_units: vec![64, 32], ..DnnConfig::default() })?;
+/// assert_eq!(dnn.forward(&Tensor::randn([8, 80], (Kind::Float, Device::Cpu)), false)?.size(), [8, 32]);
+/// # Ok::<(), fm_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Dnn {
+    hidden: Vec<(Dense, Option<BatchNorm>)>,
+    activation: Activation,
+    dropout: Dropout,
+    input: i64,
+    output: i64,
 }
 
-impl ModuleT for Dnn {
-    fn forward_t(&self, input: &Tensor, train: bool) -> Tensor {
-        let hidden = self.hidden.iter().fold(input.shallow_clone(), |h, layer| {
-            let h = layer.forward(&h).relu();
-            if self.dropout > 0.0 && train { h.dropout(self.dropout, true) } else { h }
+impl Dnn {
+    /// Layers `linear_0`, `linear_1`, ... and, if asked for, `batch_norm_0`, ... under `path`.
+    ///
+    /// # Errors
+    /// [`fm_core::Error::Setting`] for options out of range.
+    pub fn new(path: Path<'_>, input: i64, config: &DnnConfig) -> Result<Dnn> {
+        let dropout = Dropout::new("Dnn", "dropout", config.dropout)?;
+        let mut width = input;
+        let mut hidden = Vec::new();
+        for (l, &units) in config.hidden_units.iter().enumerate() {
+            super::check_size("Dnn", "an element of hidden_units", units)?;
+            let dense = Dense::new(&path / format!("linear_{l}"), width, units, true)?;
+            let norm = BatchNorm::new(&path / format!("batch_norm_{l}"), units, config.hidden_batch_norm)?;
+            hidden.push((dense, norm));
+            width = units;
+        }
+        Ok(Dnn { hidden, activation: config.activation, dropout, input, output: width })
+    }
+
+    /// The width of the last hidden layer, or of the input if there is none.
+    pub fn output(&self) -> i64 {
+        self.output
+    }
+
+    /// The last hidden layer `[B, out]`.
+    ///
+    /// # Errors
+    /// [`fm_core::Error::Shape`] for an input that is not `[B, in]`, and for a single row where it is normalised in training.
+    pub fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
+        check_input("Dnn", input, &[self.input])?;
+        let mut h = input.shallow_clone();
+        for (dense, norm) in &self.hidden {
+            h = dense.forward(&h)?;
+            if let Some(norm) = norm {
+                h = norm.forward(&h, train)?;
+            }
+            h = self.dropout.forward(self.activation.apply(h)?, train)?;
+        }
+        Ok(h)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use tch::Device;
+    use tch::nn::VarStore;
+
+    use super::super::oracle::*;
+    use super::*;
+
+    const ACTIVATIONS: [Activation; 4] = [Activation::Linear, Activation::Relu, Activation::Tanh, Activation::Sigmoid];
+    const MODES: [BatchNormMode; 4] =
+        [BatchNormMode::Standard, BatchNormMode::AlwaysBatch, BatchNormMode::Frozen, BatchNormMode::Off];
+
+    proptest! {
+        #[test]
+        fn it_equals_layer_after_layer_of_dense_batch_norm_and_activation(
+            (rows, input) in (2usize..5, 1usize..5),
+            hidden_units in vec(1i64..5, 0..4),
+            (act, mode, train) in (0usize..4, 0usize..4, any::<bool>()),
+            seed: u64,
+        ) {
+            let mut draw = Draw(seed);
+            let store = VarStore::new(Device::Cpu);
+            let config = DnnConfig {
+                hidden_units: hidden_units.clone(),
+                activation: ACTIVATIONS[act],
+                dropout: 0.0,
+                hidden_batch_norm: MODES[mode],
+            };
+            let layer = Dnn::new(store.root() / "dnn", input as i64, &config).unwrap();
+            let p = Parameters::draw(&store, &mut draw);
+            let mut x = draw.matrix(rows, input);
+            let found = layer.forward(&tensor(&x.concat(), &[rows as i64, input as i64]), train).unwrap();
+            let act = activation(["linear", "relu", "tanh", "sigmoid"][act]);
+            for l in 0..hidden_units.len() {
+                x = x.iter().map(|x| dense(&p, &format!("dnn.linear_{l}"), x, true)).collect();
+                if MODES[mode] != BatchNormMode::Off {
+                    x = batch_norm(&p, &format!("dnn.batch_norm_{l}"), &x, [train, true, false][mode]);
+                }
+                x.iter_mut().flatten().for_each(|x| *x = act(*x));
+            }
+            prop_assert_eq!(found.size(), [rows as i64, layer.output()]);
+            assert_close(&found, &x.concat(), "the last hidden layer");
+        }
+    }
+
+    #[test]
+    fn every_hidden_layer_is_dropped_out_in_training_and_none_afterwards() {
+        let store = VarStore::new(Device::Cpu);
+        let config = DnnConfig { hidden_units: vec![1, 40], activation: Activation::Linear, ..DnnConfig::default() };
+        let layer = Dnn::new(store.root(), 1, &config).unwrap();
+        tch::no_grad(|| {
+            for (name, tensor) in &mut store.variables() {
+                let _ = tensor.fill_(if name.ends_with("weight") { 1.0 } else { 0.0 });
+            }
         });
-        self.output.forward(&hidden).squeeze_dim(-1)
+        let one = tensor(&[1.0], &[1, 1]);
+        assert_eq!(numbers(&layer.forward(&one, false).unwrap()), [1.0; 40]);
+        let runs: Matrix = (0..100).map(|_| numbers(&layer.forward(&one, true).unwrap())).collect();
+        // Without its only unit, the first layer leaves nothing; with it, doubled, the second layer doubles what it keeps.
+        let (without, with): (Matrix, Matrix) = runs.into_iter().partition(|run| run.iter().all(|x| *x == 0.0));
+        assert!(without.len() > 10 && with.len() > 10, "the first layer was dropped {} times", without.len());
+        assert!(with.iter().all(|run| run.contains(&0.0) && run.iter().all(|x| [0.0, 4.0].contains(x))), "{with:?}");
     }
 }

@@ -1,37 +1,95 @@
-//! The first-order part.
+//! The first-order part, and the global bias.
 
-use fm_core::{Features, Schema};
+use fm_core::{Features, Result, Schema};
 use tch::nn::{Init, Path};
 use tch::{Kind, Tensor};
 
-/// ŷ = w₀ + Σ_s w_{id_s} x_s.
+use super::{check_features, look_up};
+
+/// w₀ `[1]`, the global bias, which starts at zero.
+pub fn bias(path: &Path<'_>) -> Tensor {
+    path.var("bias", &[1], Init::Const(0.0))
+}
+
+/// ŷ = Σ_s w_{id_s} x_s
 ///
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// Keras: `w0` and `w` of `FM_Layer`, and `Linear`. All weights start at zero (N(0, 0.05) and Glorot there).
+/// Source: the first order of Rendle, Factorization machines, ICDM 2010, equation 1,
+/// <https://www.csie.ntu.edu.tw/~b97053/paper/Rendle2010FM.pdf>. Keras: `Linear` of xDeepFM (third notebook), and `w`
+/// of `FM_Layer`. All weights start at zero here; there at Glorot's uniform values and N(0, 0.05²).
+///
+/// ```
+/// # use fm_core::{Encoder, Field, FieldKind::Categorical, Label, Schema, Side, Task};
+/// # let field = |name, side| Field::new(name, Categorical, side, vec!["a".into(), "b".into()]);
+/// # let fields = vec![field("user", Side::User), field("item", Side::Item), field("hour", Side::Context)];
+/// # let schema = Schema::new(Label::fit("y", Task::Regression, [0.0, 1.0]), fields)?;
+/// # let features = Encoder::new(&schema).features(&[[Some("a"), Some("b"), None]; 8])?;
+/// use fm_core::tch::{Device, nn::VarStore};
+/// use fm_models::layers::Linear;
+///
+/// let store = VarStore::new(Device::Cpu);
+/// let linear = Linear::new(store.root(), &schema);
+/// assert_eq!(linear.forward(&features, false)?.size(), [8]); // features: ids and values [8, 3]
+/// # Ok::<(), fm_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Linear {
     weight: Tensor,
-    bias: Tensor,
+    slots: i64,
 }
 
 impl Linear {
-    /// A weight for every id of the schema, and the global bias.
+    /// A weight for every id of the schema.
     pub fn new(path: Path<'_>, schema: &Schema) -> Linear {
         let weight = path.var("weight", &[schema.num_ids(), 1], Init::Const(0.0));
-        let bias = path.var("bias", &[1], Init::Const(0.0));
-        Linear { weight, bias }
-    }
-
-    /// w₀, `[1]`.
-    pub fn bias(&self) -> &Tensor {
-        &self.bias
+        Linear { weight, slots: schema.num_slots() as i64 }
     }
 
     /// The first-order part `[B]`. With `train`, the weights' gradient is row-sparse.
-    pub fn forward(&self, features: &Features, train: bool) -> Tensor {
-        let weights = Tensor::embedding(&self.weight, &features.ids, -1, false, train).squeeze_dim(-1);
-        (weights * &features.values).sum_dim_intlist(1, false, Kind::Float) + &self.bias
+    ///
+    /// # Errors
+    /// [`fm_core::Error::Shape`] for another number of slots, another kind or device, or an id outside the table.
+    pub fn forward(&self, features: &Features, train: bool) -> Result<Tensor> {
+        check_features("Linear", features, self.slots, self.weight.device())?;
+        let weights = look_up("Linear", &self.weight, &features.ids, train)?.squeeze_dim(-1);
+        Ok((weights * &features.values).sum_dim_intlist(1, false, Kind::Float))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use tch::Device;
+    use tch::nn::VarStore;
+
+    use super::super::oracle::*;
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_equals_the_sum_of_weights_times_values(slots in vec(0usize..4, 1..6), seed: u64) {
+            let (schema, mut draw) = (schema(&slots), Draw(seed));
+            let store = VarStore::new(Device::Cpu);
+            let layer = Linear::new(store.root() / "linear", &schema);
+            let p = Parameters::draw(&store, &mut draw);
+            let rows = draw.rows(&schema, 3);
+            let weights = p.matrix("linear.weight");
+            let expected: Vector = rows.iter().map(|row| first_order(&weights, row)).collect();
+            for train in [false, true] {
+                let found = layer.forward(&features(&schema, &rows), train).unwrap();
+                assert_close(&found, &expected, "the first order");
+            }
+        }
+    }
+
+    #[test]
+    fn weights_and_bias_start_at_zero() {
+        let store = VarStore::new(Device::Cpu);
+        let schema = schema(&[1, 3]);
+        assert_eq!(numbers(&Linear::new(store.root(), &schema).weight), [0.0; 8]);
+        assert_eq!(numbers(&bias(&store.root())), [0.0]);
     }
 }

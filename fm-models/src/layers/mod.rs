@@ -1,13 +1,130 @@
 //! The layers that models are made of, one file each.
+//!
+//! Every `forward` checks its input and returns [`fm_core::Error::Shape`] with the layer's name, the shape that it takes and
+//! the one that it was given. The layers of one tensor are [`nn::Module`]s, too, to stand in an [`nn::Sequential`]: that
+//! trait knows no error, and panics where `forward` returns one.
+//!
+//! B is the number of rows, S of slots, F of fields, k the length of a latent vector.
 
+mod activation;
+mod attention;
+mod batch_norm;
+mod bi_interaction;
+mod cin;
+mod dense;
+mod dense_fm;
 mod dnn;
+mod dropout;
 mod embedding;
+mod ffm;
 mod field_pooling;
 mod fm;
 mod linear;
+#[cfg(test)]
+mod oracle;
+mod pairs;
 
+pub use activation::Activation;
+pub use attention::AttentionPooling;
+pub use batch_norm::{BatchNorm, BatchNormMode};
+pub use bi_interaction::BiInteraction;
+pub use cin::{Cin, CinConfig};
+pub use dense::Dense;
+pub use dense_fm::DenseFm;
 pub use dnn::{Dnn, DnnConfig};
-pub use embedding::Embedding;
-pub use field_pooling::FieldPooling;
-pub use fm::FmInteraction;
-pub use linear::Linear;
+pub use dropout::Dropout;
+pub use embedding::{Embedding, EmbeddingConfig};
+pub use ffm::{Ffm, FfmForm, FfmInteraction, SummedFfmInteraction};
+pub use field_pooling::{FieldPooling, SidePooling};
+pub use fm::{Fm, FmInteraction, FmOverEmbeddings};
+pub use linear::{Linear, bias};
+pub use pairs::PairwiseProduct;
+
+use fm_core::{Error, Features, Result};
+use tch::{Device, Kind, Tensor, nn};
+
+/// Checks a layer's input against `[B, sizes...]`; a size of -1 may be any.
+pub(crate) fn check_input(layer: &'static str, input: &Tensor, sizes: &[i64]) -> Result<()> {
+    let found = input.size();
+    let fits = found.len() == sizes.len() + 1
+        && found[1..].iter().zip(sizes).all(|(found, &size)| size == -1 || *found == size);
+    if fits && input.kind() == Kind::Float {
+        return Ok(());
+    }
+    let sizes = sizes.iter().map(|&size| if size == -1 { ", any".to_owned() } else { format!(", {size}") });
+    let expected = format!("float32 of shape [B{}]", sizes.collect::<String>());
+    Err(Error::shape(layer, expected, format!("{:?} of shape {found:?}", input.kind())))
+}
+
+/// Checks that a layer of any shape is given float32.
+fn check_kind(layer: &'static str, input: &Tensor) -> Result<()> {
+    match input.kind() {
+        Kind::Float => Ok(()),
+        kind => Err(Error::shape(layer, "float32", format!("{kind:?} of shape {:?}", input.size()))),
+    }
+}
+
+/// Checks a batch against the number of slots and the device of a layer's parameters.
+pub(crate) fn check_features(layer: &'static str, features: &Features, slots: i64, device: Device) -> Result<()> {
+    let Features { ids, values } = features;
+    let shape = ids.size();
+    if shape.len() != 2 || shape[1] != slots || ids.kind() != Kind::Int64 || ids.device() != device {
+        let found = format!("{:?} of shape {shape:?} on {:?}", ids.kind(), ids.device());
+        return Err(Error::shape(layer, format!("ids: Int64 of shape [B, {slots}] on {device:?}"), found));
+    }
+    if values.size() != shape || values.kind() != Kind::Float || values.device() != device {
+        let found = format!("{:?} of shape {:?} on {:?}", values.kind(), values.size(), values.device());
+        return Err(Error::shape(layer, format!("values: Float of shape {shape:?} on {device:?}"), found));
+    }
+    Ok(())
+}
+
+/// The rows of a table `[rows, width]` that `ids` name, `[B, S, width]`. With `train`, their gradient is row-sparse.
+fn look_up(layer: &'static str, table: &Tensor, ids: &Tensor, train: bool) -> Result<Tensor> {
+    Tensor::f_embedding(table, ids, -1, false, train).map_err(|error| {
+        // Looked for only now: finding it costs a pass over the ids.
+        let rows = table.size()[0];
+        let outside = ids.masked_select(&ids.lt(0).logical_or(&ids.ge(rows)));
+        match outside.numel() {
+            0 => error.into(),
+            _ => Error::shape(layer, format!("ids of 0 to {}", rows - 1), outside.int64_value(&[0]).to_string()),
+        }
+    })
+}
+
+/// Checks a size that a layer is configured with.
+fn check_size(layer: &str, name: &str, size: i64) -> Result<()> {
+    if (1..=65536).contains(&size) {
+        return Ok(());
+    }
+    Err(Error::Setting(format!("{layer}: {name} is {size}: it must be 1 to 65536")))
+}
+
+/// Glorot's uniform first values.
+fn glorot(inputs: i64, outputs: i64) -> nn::Init {
+    let bound = (6.0 / (inputs as f64 + outputs as f64)).sqrt();
+    nn::Init::Uniform { lo: -bound, up: bound }
+}
+
+macro_rules! modules {
+    ($($layer:ty),*) => { $(
+        impl nn::Module for $layer {
+            fn forward(&self, input: &Tensor) -> Tensor {
+                <$layer>::forward(self, input).unwrap_or_else(|error| panic!("{error}"))
+            }
+        }
+    )* };
+}
+modules!(BiInteraction, Cin, Dense, DenseFm, FfmInteraction, FieldPooling, FmInteraction, PairwiseProduct);
+modules!(AttentionPooling, SummedFfmInteraction, SidePooling);
+
+macro_rules! training_modules {
+    ($($layer:ty),*) => { $(
+        impl nn::ModuleT for $layer {
+            fn forward_t(&self, input: &Tensor, train: bool) -> Tensor {
+                <$layer>::forward(self, input, train).unwrap_or_else(|error| panic!("{error}"))
+            }
+        }
+    )* };
+}
+training_modules!(BatchNorm, Dnn);

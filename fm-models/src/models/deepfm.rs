@@ -4,10 +4,10 @@ use fm_core::model::Layer;
 use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
-use tch::nn::{Module, ModuleT, Path};
+use tch::nn::Path;
 
-use super::check_options;
-use crate::layers::{Dnn, DnnConfig, Embedding, FieldPooling, FmInteraction, Linear};
+use super::deepfm_dense::DenseFeaturesDeepFm;
+use crate::layers::{Dense, Dnn, DnnConfig, Embedding, EmbeddingConfig, FieldPooling, FmOverEmbeddings, bias};
 
 /// The registered model.
 pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
@@ -21,70 +21,110 @@ pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
     "all pairs as inner products, and interactions of any order in a deep network",
 );
 
+/// Which DeepFM is built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// The paper's: [`DeepFm`].
+    #[default]
+    Paper,
+    /// The Keras article's on dense features: [`DenseFeaturesDeepFm`].
+    DenseFeatures,
+}
+
 /// The options.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Config {
-    /// k, the length of the latent vectors.
-    pub embedding_dim: i64,
-    /// The standard deviation of their first values.
-    pub init_std: f64,
-    /// The width of each hidden layer.
-    pub hidden_units: Vec<i64>,
-    /// The probability that a hidden unit is dropped in training.
-    pub dropout: f64,
+    /// The latent vectors.
+    #[serde(flatten)]
+    pub embedding: EmbeddingConfig,
+    /// The deep part.
+    #[serde(flatten)]
+    pub dnn: DnnConfig,
+    /// Which DeepFM is built.
+    pub form: Form,
 }
 
-impl Default for Config {
-    fn default() -> Config {
-        Config { embedding_dim: 16, init_std: 0.01, hidden_units: vec![64, 64], dropout: 0.5 }
-    }
-}
-
-/// ŷ = w₀ + Σ_s w_{id_s} x_s + Σ_{f<g} ⟨e_f, e_g⟩ + DNN([e_1; ...; e_F]), with e_f the sum of the scaled vectors of field f.
+/// ŷ = w₀ + Σ_s w_{id_s} x_s + Σ_{f<g} ⟨e_f, e_g⟩ + ⟨h, DNN([e_1; ...; e_F])⟩, with e_f the sum of the scaled vectors of
+/// field f.
 ///
-/// The pairs run over fields: two values of one multi-valued field do not interact here. Keras's `DeepFM` (third notebook) puts a dense layer over the three parts and has no w₀; here they are added, as in
-/// the paper.
-struct DeepFm {
-    linear: Linear,
-    embedding: Embedding,
-    pooling: FieldPooling,
-    dnn: Dnn,
-    layers: Vec<Layer>,
+/// The pairs run over fields: two values of one multi-valued field do not interact here. A numeric field is embedded like
+/// any other, its vector scaled by its number.
+///
+/// # Shapes
+/// `[B, S]` ids and values → `[B]`
+///
+/// Source: Guo et al., IJCAI 2017, equations 1 to 4, <https://arxiv.org/abs/1703.04247>; they have no w₀. Keras:
+/// `DeepFM` of the third notebook, where the deep part's last bias is the w₀; the fourth notebook's is
+/// [`DenseFeaturesDeepFm`].
+#[derive(Debug)]
+pub struct DeepFm {
+    /// w₀ `[1]`.
+    pub bias: Tensor,
+    /// The wide part.
+    pub fm: FmOverEmbeddings,
+    /// The vectors of the slots.
+    pub embedding: Embedding,
+    /// e, the vectors of the fields.
+    pub pooling: FieldPooling,
+    /// The hidden layers.
+    pub dnn: Dnn,
+    /// h.
+    pub output: Dense,
+    fields: i64,
+}
+
+impl DeepFm {
+    /// Makes the parameters under `path`.
+    ///
+    /// # Errors
+    /// [`fm_core::Error::Setting`] for options out of range.
+    pub fn new(path: &Path<'_>, schema: &Schema, config: &Config) -> Result<DeepFm> {
+        let fields = schema.num_fields() as i64;
+        let embedding = Embedding::new(path / "embedding", schema, &config.embedding)?;
+        let dnn = Dnn::new(path / "dnn", fields * config.embedding.embedding_dim, &config.dnn)?;
+        Ok(DeepFm {
+            bias: bias(path),
+            fm: FmOverEmbeddings::new(path, schema),
+            embedding,
+            pooling: FieldPooling::new(schema),
+            output: Dense::new(path / "output", dnn.output(), 1, false)?,
+            dnn,
+            fields,
+        })
+    }
 }
 
 impl ModelConfig for Config {
     fn build(&self, path: &Path<'_>, schema: &Schema) -> Result<Box<dyn Model>> {
-        check_options(self.embedding_dim, self.init_std, &self.hidden_units, self.dropout)?;
-        let (slots, fields, k) = (schema.num_slots() as i64, schema.num_fields() as i64, self.embedding_dim);
-        let dnn = DnnConfig { hidden_units: self.hidden_units.clone(), dropout: self.dropout };
-        Ok(Box::new(DeepFm {
-            linear: Linear::new(path / "linear", schema),
-            embedding: Embedding::new(path / "embedding", schema, k, self.init_std),
-            pooling: FieldPooling::new(schema),
-            dnn: Dnn::new(path / "dnn", fields * k, &dnn),
-            layers: vec![
-                Layer::new("linear", "Linear", &[]),
-                Layer::new("embedding", "Embedding", &[slots, k]),
-                Layer::new("", "FieldPooling", &[fields, k]),
-                Layer::new("", "FmInteraction", &[]),
-                Layer::new("dnn", "Dnn", &[]),
-            ],
-        }))
+        Ok(match self.form {
+            Form::Paper => Box::new(DeepFm::new(path, schema, self)?),
+            Form::DenseFeatures => Box::new(DenseFeaturesDeepFm::new(path, schema, self)?),
+        })
     }
 }
 
 impl Model for DeepFm {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let embeddings = self.pooling.forward(&self.embedding.forward(features, train));
-        let deep = self.dnn.forward_t(&embeddings.flatten(1, -1), train);
-        Ok(self.linear.forward(features, train) + FmInteraction.forward(&embeddings) + deep)
+        let embeddings = self.pooling.forward(&self.embedding.forward(features, train)?)?;
+        let deep = self.output.forward(&self.dnn.forward(&embeddings.flatten(1, -1), train)?)?.squeeze_dim(-1);
+        Ok(self.fm.forward(features, &embeddings, train)? + deep + &self.bias)
     }
 
     fn bias(&self) -> &Tensor {
-        self.linear.bias()
+        &self.bias
     }
 
     fn layers(&self) -> Vec<Layer> {
-        self.layers.clone()
+        let [slots, k] = self.embedding.output();
+        vec![
+            Layer::new("bias", "Bias", &[]),
+            Layer::new("linear", "Linear", &[]),
+            Layer::new("embedding", "Embedding", &[slots, k]),
+            Layer::new("", "FieldPooling", &[self.fields, k]),
+            Layer::new("", "FmInteraction", &[]),
+            Layer::new("dnn", "Dnn", &[self.dnn.output()]),
+            Layer::new("output", "Dense", &[1]),
+        ]
     }
 }

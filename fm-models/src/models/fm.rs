@@ -4,12 +4,11 @@ use fm_core::model::Layer;
 use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
-use tch::nn::{Module, Path};
+use tch::nn::Path;
 
-use super::check_options;
-use crate::layers::{Embedding, FmInteraction, Linear};
+use crate::layers::{EmbeddingConfig, Fm};
 
-/// The registered model.
+/// The registered model: [`Fm`] by itself.
 pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
     "fm",
     "FM",
@@ -17,57 +16,35 @@ pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
     "all pairs of values, as inner products",
 );
 
-/// The options.
-#[derive(Debug, Serialize, Deserialize)]
+/// The options. Keras: `FM` (third notebook).
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Config {
-    /// k, the length of the latent vectors.
-    pub embedding_dim: i64,
-    /// The standard deviation of their first values.
-    pub init_std: f64,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config { embedding_dim: 16, init_std: 0.01 }
-    }
-}
-
-/// ŷ = w₀ + Σ_s w_{id_s} x_s + Σ_{s<t} ⟨v_{id_s}, v_{id_t}⟩ x_s x_t
-///
-/// As in libFM, the pairs run over slots: two values of one multi-valued field interact, too.
-struct Fm {
-    linear: Linear,
-    embedding: Embedding,
-    layers: Vec<Layer>,
+    /// The latent vectors.
+    #[serde(flatten)]
+    pub embedding: EmbeddingConfig,
 }
 
 impl ModelConfig for Config {
     fn build(&self, path: &Path<'_>, schema: &Schema) -> Result<Box<dyn Model>> {
-        check_options(self.embedding_dim, self.init_std, &[], 0.0)?;
-        let slots = schema.num_slots() as i64;
-        Ok(Box::new(Fm {
-            linear: Linear::new(path / "linear", schema),
-            embedding: Embedding::new(path / "embedding", schema, self.embedding_dim, self.init_std),
-            layers: vec![
-                Layer::new("linear", "Linear", &[]),
-                Layer::new("embedding", "Embedding", &[slots, self.embedding_dim]),
-                Layer::new("", "FmInteraction", &[]),
-            ],
-        }))
+        Ok(Box::new(Fm::new(path, schema, &self.embedding)?))
     }
 }
 
 impl Model for Fm {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let embeddings = self.embedding.forward(features, train);
-        Ok(self.linear.forward(features, train) + FmInteraction.forward(&embeddings))
+        self.forward(features, train)
     }
 
     fn bias(&self) -> &Tensor {
-        self.linear.bias()
+        &self.bias
     }
 
     fn layers(&self) -> Vec<Layer> {
-        self.layers.clone()
+        vec![
+            Layer::new("bias", "Bias", &[]),
+            Layer::new("linear", "Linear", &[]),
+            Layer::new("embedding", "Embedding", &self.embedding.output()),
+            Layer::new("", "FmInteraction", &[]),
+        ]
     }
 }

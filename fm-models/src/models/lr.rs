@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::Path;
 
-use crate::layers::Linear;
+use crate::layers::{Linear, bias};
 
 /// The registered model.
 pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
@@ -25,26 +25,35 @@ pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
 pub struct Config {}
 
 /// ŷ = w₀ + Σ_s w_{id_s} x_s
-struct Lr {
-    linear: Linear,
+///
+/// # Shapes
+/// `[B, S]` ids and values → `[B]`
+///
+/// Source: Richardson et al., WWW 2007, <https://doi.org/10.1145/1242572.1242643>; their sigmoid is the loss's here.
+#[derive(Debug)]
+pub struct Lr {
+    /// w₀ `[1]`.
+    pub bias: Tensor,
+    /// w.
+    pub linear: Linear,
 }
 
 impl ModelConfig for Config {
     fn build(&self, path: &Path<'_>, schema: &Schema) -> Result<Box<dyn Model>> {
-        Ok(Box::new(Lr { linear: Linear::new(path / "linear", schema) }))
+        Ok(Box::new(Lr { bias: bias(path), linear: Linear::new(path / "linear", schema) }))
     }
 }
 
 impl Model for Lr {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        Ok(self.linear.forward(features, train))
+        Ok(self.linear.forward(features, train)? + &self.bias)
     }
 
     fn bias(&self) -> &Tensor {
-        self.linear.bias()
+        &self.bias
     }
 
     fn layers(&self) -> Vec<Layer> {
-        vec![Layer::new("linear", "Linear", &[])]
+        vec![Layer::new("bias", "Bias", &[]), Layer::new("linear", "Linear", &[])]
     }
 }

@@ -1,38 +1,56 @@
 //! The models, one file each, and the registry that names them.
 //!
-//! The command line and the tests read [`MODELS`]: a new model is one file and one line here.
+//! The command line and the tests read [`MODELS`]: a new model is one file and one line here. Each model's options default
+//! to the form of its paper; where a Keras notebook departs from it, an option gives the notebook's form, and the model's doc
+//! says which.
 
+pub mod afm;
 pub mod deepfm;
+pub mod deepfm_dense;
+pub mod dnn;
+pub mod ffm;
 pub mod fm;
 pub mod lr;
+pub mod ncf;
+pub mod nfm;
+pub mod wide_deep;
+pub mod xdeepfm;
 
-use fm_core::{Error, ModelEntry, Result};
+use fm_core::{ModelEntry, Result};
 
 /// All models.
-pub const MODELS: &[ModelEntry] = &[lr::ENTRY, fm::ENTRY, deepfm::ENTRY];
+///
+/// ```
+/// use fm_models::MODELS;
+///
+/// for entry in MODELS {
+///     println!("{}: {} ({}) captures {}", entry.name, entry.title, entry.year, entry.captures);
+/// }
+/// assert!(MODELS.iter().any(|entry| (entry.title, entry.year) == ("DeepFM", 2017)));
+/// ```
+pub const MODELS: &[ModelEntry] = &[
+    lr::ENTRY,
+    fm::ENTRY,
+    ffm::ENTRY,
+    nfm::ENTRY,
+    afm::ENTRY,
+    deepfm::ENTRY,
+    xdeepfm::ENTRY,
+    dnn::ENTRY,
+    wide_deep::ENTRY,
+    ncf::ENTRY,
+];
 
 /// The model of this name.
 ///
 /// # Errors
-/// [`Error::Setting`] that suggests the near name.
+/// [`fm_core::Error::Setting`] that suggests the near name and lists all.
+///
+/// ```
+/// assert_eq!(fm_models::find("deepfm")?.title, "DeepFM");
+/// assert!(fm_models::find("depfm").unwrap_err().to_string().contains("did you mean `deepfm`?"));
+/// # Ok::<(), fm_core::Error>(())
+/// ```
 pub fn find(name: &str) -> Result<&'static ModelEntry> {
     fm_core::model::find(MODELS, name)
-}
-
-/// Checks the options that the models share.
-fn check_options(embedding_dim: i64, init_std: f64, hidden_units: &[i64], dropout: f64) -> Result<()> {
-    let refuse = |reason: String| Err(Error::Setting(reason));
-    if !(1..=4096).contains(&embedding_dim) {
-        return refuse(format!("embedding_dim is {embedding_dim}: it must be 1 to 4096"));
-    }
-    if !init_std.is_finite() || init_std < 0.0 {
-        return refuse(format!("init_std is {init_std}: it must be a number of at least 0"));
-    }
-    if let Some(units) = hidden_units.iter().find(|units| !(1..=65536).contains(*units)) {
-        return refuse(format!("hidden_units holds {units}: each layer must have 1 to 65536"));
-    }
-    if !(0.0..1.0).contains(&dropout) {
-        return refuse(format!("dropout is {dropout}: it must be at least 0 and less than 1"));
-    }
-    Ok(())
 }

@@ -1,0 +1,152 @@
+//! A model of one's own, trained, saved and exported as those of the registry are:
+//! `cargo run --release -p fm-models --example own_model`.
+//!
+//! It is the field-weighted factorization machine of Pan et al., WWW 2018, <https://arxiv.org/abs/1806.03514>: a layer
+//! written here, and layers of `fm_models`.
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
+use std::error::Error;
+use std::sync::atomic::AtomicBool;
+
+use fm_core::model::Layer;
+use fm_core::script::{Scorer, export};
+use fm_core::seed::{Stream, seed_torch};
+use fm_core::tch::nn::{Init, Path, VarStore};
+use fm_core::tch::{Device, Kind, Tensor, no_grad};
+use fm_core::train::{EpochRecord, TrainConfig, Trainer, checkpoint, evaluate, predict};
+use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, ModelConfig, Result, Schema, Side, Task, TensorRows};
+use fm_models::layers::{Embedding, EmbeddingConfig, FieldPooling, Linear, PairwiseProduct, bias};
+use serde::{Deserialize, Serialize};
+
+/// Σ_p r_p Σ_d e_{p,d}: each pair of fields has a weight.
+///
+/// # Shapes
+/// `[B, P, k]` → `[B]`
+struct PairWeights {
+    weight: Tensor,
+}
+
+impl PairWeights {
+    /// A `weight` `[P]` of ones.
+    fn new(path: Path<'_>, pairs: i64) -> PairWeights {
+        PairWeights { weight: path.var("weight", &[pairs], Init::Const(1.0)) }
+    }
+
+    fn forward(&self, pairs: &Tensor) -> Result<Tensor> {
+        Ok(pairs.sum_dim_intlist(-1, false, Kind::Float).f_matmul(&self.weight)?)
+    }
+}
+
+/// The options.
+#[derive(Default, Serialize, Deserialize)]
+struct Config {
+    #[serde(flatten)]
+    embedding: EmbeddingConfig,
+}
+
+/// ŷ = w₀ + Σ_s w_{id_s} x_s + Σ_{f<g} r_{f,g} ⟨e_f, e_g⟩
+struct FwFm {
+    bias: Tensor,
+    linear: Linear,
+    embedding: Embedding,
+    pooling: FieldPooling,
+    pairs: PairwiseProduct,
+    weights: PairWeights,
+}
+
+impl ModelConfig for Config {
+    fn build(&self, path: &Path<'_>, schema: &Schema) -> Result<Box<dyn Model>> {
+        let fields = schema.num_fields() as i64;
+        Ok(Box::new(FwFm {
+            bias: bias(path),
+            linear: Linear::new(path / "linear", schema),
+            embedding: Embedding::new(path / "embedding", schema, &self.embedding)?,
+            pooling: FieldPooling::new(schema),
+            pairs: PairwiseProduct::new(fields)?,
+            weights: PairWeights::new(path / "pairs", fields * (fields - 1) / 2),
+        }))
+    }
+}
+
+impl Model for FwFm {
+    fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
+        let embeddings = self.pooling.forward(&self.embedding.forward(features, train)?)?; // [B, F, k]
+        let second_order = self.weights.forward(&self.pairs.forward(&embeddings)?)?; // [B]
+        Ok(self.linear.forward(features, train)? + second_order + &self.bias)
+    }
+
+    fn bias(&self) -> &Tensor {
+        &self.bias
+    }
+
+    fn layers(&self) -> Vec<Layer> {
+        vec![
+            Layer::new("bias", "Bias", &[]),
+            Layer::new("linear", "Linear", &[]),
+            Layer::new("embedding", "Embedding", &self.embedding.output()),
+            Layer::new("pairs", "PairWeights", &[]),
+        ]
+    }
+}
+
+/// Rows of text with their labels: a reader likes the books of the same kind, whatever the day.
+fn rows(schema: &Schema, is_in: fn(usize) -> bool) -> Result<TensorRows> {
+    let text: Vec<String> = (0..40).map(|number| number.to_string()).collect();
+    let pairs = (0..30).flat_map(|reader| (0..40).map(move |book| (reader, book)));
+    let (mut raw, mut liked) = (vec![], vec![]);
+    for (reader, book) in pairs.filter(|(reader, book)| is_in((reader * 7 + book * 3) % 5)) {
+        raw.push([&text[reader], &text[book], &text[(reader + book) % 7]].map(|value| Some(value.as_str())));
+        liked.push(f32::from(reader % 3 == book % 3));
+    }
+    let Features { ids, values } = Encoder::new(schema).features(&raw)?;
+    TensorRows::new(schema, ids, values, Tensor::from_slice(&liked))
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let field = |name, side, n: usize| {
+        Field::new(name, FieldKind::Categorical, side, (0..n).map(|number| number.to_string()).collect())
+    };
+    let label = Label::fit("liked", Task::Binary { threshold: 1.0 }, [1.0, 0.0, 0.0]);
+    let fields = vec![field("reader", Side::User, 30), field("book", Side::Item, 40), field("day", Side::Context, 7)];
+    let schema = Schema::new(label, fields)?;
+    let (train, valid) = (rows(&schema, |fifth| fifth > 0)?, rows(&schema, |fifth| fifth == 0)?);
+
+    // Train it as any other model.
+    seed_torch(1, Stream::Parameters);
+    let store = VarStore::new(Device::Cpu);
+    let model = Config::default().build(&store.root(), &schema)?;
+    let config = TrainConfig { epochs: 10, batch_size: 64, lr: 0.02, ..TrainConfig::default() };
+    let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config)?;
+    let mut report = |epoch: &EpochRecord| println!("epoch {:2}: {:?}", epoch.epoch, epoch.valid);
+    trainer.fit(&train, &valid, &mut report, &AtomicBool::new(false))?;
+    assert!(evaluate(model.as_ref(), schema.label(), &valid, Device::Cpu)?["auc"] > 0.95);
+    let logits = predict(model.as_ref(), &valid, Device::Cpu)?;
+
+    // Save it, and load it into a model that is built anew.
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("fwfm.safetensors");
+    trainer.save(&file)?;
+    let loaded = VarStore::new(Device::Cpu);
+    let same = Config::default().build(&loaded.root(), &schema)?;
+    checkpoint::load(&file, &loaded, None)?;
+    assert_eq!(predict(same.as_ref(), &valid, Device::Cpu)?, logits);
+
+    // Export it. The file scores without this program, here or in PyTorch, and holds the schema to encode rows by.
+    let file = folder.path().join("fwfm.pt");
+    export(&file, model.as_ref(), &store, &schema, &[])?;
+    let scorer = Scorer::load(&file, Device::Cpu)?;
+    let features =
+        Encoder::new(scorer.schema()).features(&[["1", "4", "0"], ["1", "5", "?"]].map(|row| row.map(Some)))?;
+    let (exported, eager) = (scorer.logits(&features)?, no_grad(|| model.logits(&features, false))?);
+    assert!(exported.allclose(&eager, 0.0, 1e-6, false));
+    let liked: Vec<f32> =
+        Vec::<f32>::try_from(exported)?.into_iter().map(|logit| schema.label().prediction(logit)).collect();
+    println!("reader 1 likes book 4 with probability {:.3}, and book 5 with {:.3}", liked[0], liked[1]);
+    assert!(liked[0] > 0.9 && liked[1] < 0.1);
+    Ok(())
+}
+
+#[test]
+fn the_example_runs() -> Result<(), Box<dyn Error>> {
+    main()
+}

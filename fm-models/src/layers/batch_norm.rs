@@ -1,0 +1,190 @@
+//! Batch normalisation.
+
+use fm_core::{Error, Result};
+use serde::{Deserialize, Serialize};
+use tch::nn::{Init, Path};
+use tch::{Kind, Tensor, no_grad};
+
+use super::{check_input, check_size};
+
+/// ε, added to the variance: Keras's default.
+const EPSILON: f64 = 1e-3;
+/// The weight of a batch in the moving statistics: 1 minus Keras's `momentum`.
+const RATE: f64 = 0.01;
+
+/// By which statistics a [`BatchNorm`] normalises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BatchNormMode {
+    /// The batch's in training, the moving ones afterwards.
+    #[default]
+    Standard,
+    /// The batch's always, also when predicting: Keras's notebook with `bn_use=True`. A row's score depends on the others in
+    /// its batch: for parity alone.
+    AlwaysBatch,
+    /// The moving ones always, which never move: Keras's notebook with `bn_use=False`, which so does not switch the layer
+    /// off. For parity alone.
+    Frozen,
+    /// There is no batch normalisation.
+    Off,
+}
+
+/// y = γ (x - μ) / √(σ² + ε) + β, for each column by itself.
+///
+/// In training μ and σ² are the batch's mean and (biased) variance, and the moving ones follow:
+/// m ← 0.99 m + 0.01 μ. Otherwise they are the moving ones.
+///
+/// # Shapes
+/// `[B, n]` → `[B, n]`
+///
+/// Source: Ioffe and Szegedy, Batch normalization, ICML 2015, <https://arxiv.org/abs/1502.03167>. Keras:
+/// `BatchNormalization` with its defaults ε = 0.001 and momentum 0.99, which keeps the biased variance where libtorch's own
+/// keeps the unbiased one.
+///
+/// ```
+/// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};
+/// use fm_models::layers::{BatchNorm, BatchNormMode};
+///
+/// let store = VarStore::new(Device::Cpu);
+/// let norm = BatchNorm::new(store.root(), 16, BatchNormMode::Standard)?.expect("it is not off");
+/// let output = norm.forward(&(Tensor::randn([64, 16], (Kind::Float, Device::Cpu)) * 3.0 + 5.0), true)?; // [B, n]
+/// assert_eq!(output.size(), [64, 16]);
+/// assert!(output.mean(Kind::Float).double_value(&[]).abs() < 1e-4);
+/// # Ok::<(), fm_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct BatchNorm {
+    gamma: Tensor,
+    beta: Tensor,
+    moving_mean: Tensor,
+    moving_variance: Tensor,
+    mode: BatchNormMode,
+    n: i64,
+}
+
+impl BatchNorm {
+    /// `gamma` and `beta` `[n]`, and the statistics `moving_mean` and `moving_variance` `[n]`, which no gradient changes;
+    /// nothing if the mode is [`BatchNormMode::Off`].
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for an n out of range.
+    pub fn new(path: Path<'_>, n: i64, mode: BatchNormMode) -> Result<Option<BatchNorm>> {
+        check_size("BatchNorm", "the number of columns", n)?;
+        Ok((mode != BatchNormMode::Off).then(|| BatchNorm {
+            gamma: path.var("gamma", &[n], Init::Const(1.0)),
+            beta: path.var("beta", &[n], Init::Const(0.0)),
+            moving_mean: path.zeros_no_train("moving_mean", &[n]),
+            moving_variance: path.ones_no_train("moving_variance", &[n]),
+            mode,
+            n,
+        }))
+    }
+
+    /// The normalised columns `[B, n]`. With `train`, the moving statistics follow the batch.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for an input that is not `[B, n]`; in training also for a batch of fewer than 2 rows, which has no
+    /// variance.
+    pub fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
+        check_input("BatchNorm", input, &[self.n])?;
+        let batch = match self.mode {
+            BatchNormMode::Standard => train,
+            BatchNormMode::AlwaysBatch => true,
+            BatchNormMode::Frozen | BatchNormMode::Off => false,
+        };
+        if batch && train && input.size()[0] < 2 {
+            let found = format!("{} (shape {:?})", input.size()[0], input.size());
+            return Err(Error::shape("BatchNorm", "at least 2 rows in a training batch", found));
+        }
+        let (mean, variance) = if batch {
+            let mean = input.mean_dim(0i64, false, Kind::Float);
+            let variance = (input - &mean).square().mean_dim(0i64, false, Kind::Float);
+            (mean, variance)
+        } else {
+            (self.moving_mean.shallow_clone(), self.moving_variance.shallow_clone())
+        };
+        if batch && train {
+            no_grad(|| {
+                for (moving, batch) in [(&self.moving_mean, &mean), (&self.moving_variance, &variance)] {
+                    let _ = moving.shallow_clone().lerp_(batch, RATE);
+                }
+            });
+        }
+        Ok((input - mean) * (variance + EPSILON).rsqrt() * &self.gamma + &self.beta)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use tch::Device;
+    use tch::nn::VarStore;
+
+    use super::super::oracle::*;
+    use super::*;
+
+    const MODES: [BatchNormMode; 3] = [BatchNormMode::Standard, BatchNormMode::AlwaysBatch, BatchNormMode::Frozen];
+
+    proptest! {
+        #[test]
+        fn it_normalises_by_the_statistics_of_its_mode(
+            (rows, n) in (2usize..6, 1usize..4), mode in 0usize..3, train: bool, seed: u64,
+        ) {
+            let mut draw = Draw(seed);
+            let store = VarStore::new(Device::Cpu);
+            let layer = BatchNorm::new(store.root() / "b", n as i64, MODES[mode]).unwrap().unwrap();
+            let p = Parameters::draw(&store, &mut draw);
+            let x = draw.matrix(rows, n);
+            let of_batch = [train, true, false][mode];
+            let expected = batch_norm(&p, "b", &x, of_batch);
+            let found = layer.forward(&tensor(&x.concat(), &[rows as i64, n as i64]), train).unwrap();
+            assert_close(&found, &expected.concat(), "the output");
+        }
+
+        #[test]
+        fn the_moving_statistics_follow_the_batches_of_training_alone(
+            n in 1usize..4, mode in 0usize..3, batches in vec((2usize..6, any::<bool>()), 1..6), seed: u64,
+        ) {
+            let mut draw = Draw(seed);
+            let store = VarStore::new(Device::Cpu);
+            let layer = BatchNorm::new(store.root() / "b", n as i64, MODES[mode]).unwrap().unwrap();
+            let p = Parameters::draw(&store, &mut draw);
+            let (mut mean, mut variance) = (p.vector("b.moving_mean"), p.vector("b.moving_variance"));
+            for (rows, train) in batches {
+                let x = draw.matrix(rows, n);
+                let _ = layer.forward(&tensor(&x.concat(), &[rows as i64, n as i64]), train).unwrap();
+                if train && MODES[mode] != BatchNormMode::Frozen {
+                    let (of_batch, variance_of_batch) = mean_and_variance(&x);
+                    for c in 0..n {
+                        mean[c] = 0.99 * mean[c] + 0.01 * of_batch[c];
+                        variance[c] = 0.99 * variance[c] + 0.01 * variance_of_batch[c];
+                    }
+                }
+            }
+            assert_close(&layer.moving_mean, &mean, "the moving mean");
+            assert_close(&layer.moving_variance, &variance, "the moving variance");
+        }
+    }
+
+    #[test]
+    fn it_starts_as_the_identity_but_for_epsilon_and_statistics_are_no_parameters() {
+        let store = VarStore::new(Device::Cpu);
+        let layer = BatchNorm::new(store.root(), 2, BatchNormMode::Standard).unwrap().unwrap();
+        let found = layer.forward(&tensor(&[3.0, -4.0], &[1, 2]), false).unwrap();
+        assert_close(&found, &[3.0 / 1.001f64.sqrt(), -4.0 / 1.001f64.sqrt()], "the output");
+        assert_eq!((store.variables().len(), store.trainable_variables().len()), (4, 2));
+        assert!(BatchNorm::new(store.root(), 2, BatchNormMode::Off).unwrap().is_none());
+    }
+
+    /// Of what is normalised by its own statistics, neither the sum nor the sum of squares can be changed.
+    #[test]
+    fn the_gradient_goes_through_the_batchs_statistics() {
+        let store = VarStore::new(Device::Cpu);
+        let layer = BatchNorm::new(store.root(), 2, BatchNormMode::Standard).unwrap().unwrap();
+        let x = tensor(&Draw(1).vector(10), &[5, 2]).set_requires_grad(true);
+        let y = layer.forward(&(&x * 100.0), true).unwrap();
+        (y.sum(Kind::Float) + y.square().sum(Kind::Float)).backward();
+        assert!(x.grad().abs().max().double_value(&[]) < 1e-3, "{}", x.grad());
+    }
+}

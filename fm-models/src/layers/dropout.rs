@@ -1,0 +1,82 @@
+//! Dropout.
+
+use fm_core::{Error, Result};
+use tch::Tensor;
+
+use super::check_kind;
+
+/// In training, each element is zero with a probability, and otherwise scaled up so that its expectation stays; else the
+/// input itself.
+///
+/// # Shapes
+/// any → the same
+///
+/// Source: Srivastava et al., Dropout, JMLR 2014, <https://jmlr.org/papers/v15/srivastava14a.html>. Keras: `Dropout`.
+///
+/// ```
+/// use fm_core::tch::{Device, Kind, Tensor};
+/// use fm_models::layers::Dropout;
+///
+/// let dropout = Dropout::new("Mine", "dropout", 0.5)?;
+/// let input = Tensor::ones([8, 16], (Kind::Float, Device::Cpu));
+/// assert!(dropout.forward(input.shallow_clone(), false)?.equal(&input));
+/// let kept = dropout.forward(input, true)?;
+/// assert!(kept.eq(0.0).logical_or(&kept.eq(2.0)).all().int64_value(&[]) == 1);
+/// # Ok::<(), fm_core::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Dropout {
+    rate: f64,
+}
+
+impl Dropout {
+    /// Drops with the probability `rate`. `owner` and `option` say in an error whose rate it is.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a rate that is not in [0, 1).
+    pub fn new(owner: &str, option: &str, rate: f64) -> Result<Dropout> {
+        if (0.0..1.0).contains(&rate) {
+            return Ok(Dropout { rate });
+        }
+        Err(Error::Setting(format!("{owner}: {option} is {rate}: it must be at least 0 and less than 1")))
+    }
+
+    /// The input with elements dropped, if `train`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for an input that is not float32.
+    pub fn forward(&self, input: Tensor, train: bool) -> Result<Tensor> {
+        check_kind("Dropout", &input)?;
+        Ok(if train && self.rate > 0.0 { input.dropout(self.rate, true) } else { input })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::oracle::*;
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_changes_nothing_outside_training_or_at_rate_zero(rate in 0.0f64..1.0, seed: u64) {
+            let x = tensor(&Draw(seed).vector(12), &[3, 4]);
+            let dropout = |rate| Dropout::new("Dnn", "dropout", rate).unwrap();
+            prop_assert!(dropout(rate).forward(x.shallow_clone(), false).unwrap().equal(&x));
+            prop_assert!(dropout(0.0).forward(x.shallow_clone(), true).unwrap().equal(&x));
+        }
+
+        #[test]
+        fn in_training_each_element_is_dropped_or_scaled_and_the_mean_stays(rate in 0.05f64..0.8, seed: u64) {
+            let x: Vector = Draw(seed).vector(20_000).into_iter().map(|x| x + 2.0).collect();
+            let dropped = Dropout::new("Dnn", "dropout", rate).unwrap().forward(tensor(&x, &[100, 200]), true).unwrap();
+            let dropped = numbers(&dropped);
+            for (found, x) in dropped.iter().zip(&x) {
+                prop_assert!(*found == 0.0 || (found - x / (1.0 - rate)).abs() < 1e-5 * found, "{x} became {found}");
+            }
+            let (mean, expected) = (dropped.iter().sum::<f64>() / 2e4, x.iter().sum::<f64>() / 2e4);
+            prop_assert!((mean - expected).abs() < 0.2, "the mean {expected} became {mean}");
+        }
+    }
+}

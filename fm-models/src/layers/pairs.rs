@@ -1,0 +1,73 @@
+//! Every pair as a vector.
+
+use fm_core::{Error, Result};
+use tch::Tensor;
+
+use super::check_input;
+
+/// (e_i ⊙ e_j) for all i < j, in the order (0,1), (0,2), ..., (1,2), ...: the pair-wise interaction layer.
+///
+/// # Shapes
+/// `[B, F, k]` → `[B, F(F-1)/2, k]`
+///
+/// Source: Xiao et al., Attentional factorization machines, IJCAI 2017, equation 2, <https://arxiv.org/abs/1708.04617>.
+/// Keras: the "Pair-wise Interaction Layer" of `AFM`.
+///
+/// ```
+/// use fm_core::tch::{Device, Kind, Tensor};
+/// use fm_models::layers::PairwiseProduct;
+///
+/// let embeddings = Tensor::ones([8, 5, 16], (Kind::Float, Device::Cpu)); // [B, F, k]
+/// assert_eq!(PairwiseProduct::new(5)?.forward(&embeddings)?.size(), [8, 10, 16]);
+/// # Ok::<(), fm_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct PairwiseProduct {
+    fields: i64,
+}
+
+impl PairwiseProduct {
+    /// The pairs of `fields` vectors.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for fewer than 2: there would be no pair.
+    pub fn new(fields: i64) -> Result<PairwiseProduct> {
+        if fields < 2 {
+            return Err(Error::shape("PairwiseProduct", "at least 2 fields", fields.to_string()));
+        }
+        Ok(PairwiseProduct { fields })
+    }
+
+    /// The products of all pairs `[B, F(F-1)/2, k]`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for an input that is not `[B, F, k]`.
+    pub fn forward(&self, embeddings: &Tensor) -> Result<Tensor> {
+        check_input("PairwiseProduct", embeddings, &[self.fields, -1])?;
+        // Each vector with all that follow it. An index of pairs would stay on its device when the exported graph moves.
+        let products = (0..self.fields - 1)
+            .map(|i| embeddings.narrow(1, i, 1) * embeddings.narrow(1, i + 1, self.fields - i - 1))
+            .collect::<Vec<_>>();
+        Ok(Tensor::cat(&products, 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::oracle::*;
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_equals_the_products_of_all_pairs_in_their_order((n, k) in (2usize..8, 1usize..6), seed: u64) {
+            let vectors = Draw(seed).cube(3, n, k);
+            let input = tensor(&vectors.concat().concat(), &[3, n as i64, k as i64]);
+            let expected: Vec<Matrix> = vectors.iter().map(pairs).collect();
+            let found = PairwiseProduct::new(n as i64).unwrap().forward(&input).unwrap();
+            prop_assert_eq!(found.size(), [3, (n * (n - 1) / 2) as i64, k as i64]);
+            assert_close(&found, &expected.concat().concat(), "the pairs");
+        }
+    }
+}

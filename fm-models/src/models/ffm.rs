@@ -1,0 +1,67 @@
+//! The field-aware factorization machine.
+
+use fm_core::model::Layer;
+use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+use tch::nn::Path;
+
+use crate::layers::{EmbeddingConfig, Ffm, FfmForm};
+
+/// The registered model: [`Ffm`] by itself.
+pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
+    "ffm",
+    "FFM",
+    (
+        2016,
+        "Juan, Zhuang, Chin, Lin: Field-aware factorization machines for CTR prediction, RecSys",
+        "https://doi.org/10.1145/2959100.2959134",
+    ),
+    "all pairs of values, each value with its own vector for the other's field",
+);
+
+/// The options. Keras: `FFM` (third notebook), with [`FfmForm::Summed`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Config {
+    /// The latent vectors; k is the length of each of a value's F vectors.
+    #[serde(flatten)]
+    pub embedding: EmbeddingConfig,
+    /// Which pairs are summed.
+    pub form: FfmForm,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        let embedding = EmbeddingConfig { embedding_dim: 4, ..EmbeddingConfig::default() };
+        Config { embedding, form: FfmForm::FieldAware }
+    }
+}
+
+impl ModelConfig for Config {
+    fn build(&self, path: &Path<'_>, schema: &Schema) -> Result<Box<dyn Model>> {
+        Ok(Box::new(Ffm::new(path, schema, &self.embedding, self.form)?))
+    }
+}
+
+impl Model for Ffm {
+    fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
+        self.forward(features, train)
+    }
+
+    fn bias(&self) -> &Tensor {
+        &self.bias
+    }
+
+    fn layers(&self) -> Vec<Layer> {
+        let interaction = match self.form() {
+            FfmForm::FieldAware => "FfmInteraction",
+            FfmForm::Summed => "SummedFfmInteraction",
+        };
+        vec![
+            Layer::new("bias", "Bias", &[]),
+            Layer::new("linear", "Linear", &[]),
+            Layer::new("embedding", "Embedding", &self.embedding.output()),
+            Layer::new("", interaction, &[]),
+        ]
+    }
+}

@@ -1,0 +1,132 @@
+//! Neural collaborative filtering: GMF, MLP and NeuMF.
+
+use fm_core::model::Layer;
+use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+use tch::nn::Path;
+
+use crate::layers::{Dense, Dnn, DnnConfig, Embedding, EmbeddingConfig, SidePooling, bias};
+
+/// The registered model.
+pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
+    "ncf",
+    "NCF",
+    (2017, "He, Liao, Zhang, Nie, Hu, Chua: Neural collaborative filtering, WWW", "https://arxiv.org/abs/1708.05031"),
+    "a user and an item, as a weighted product and in a deep network",
+);
+
+/// The parts that are built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// The product alone: generalised matrix factorization.
+    Gmf,
+    /// The deep network alone.
+    Mlp,
+    /// Both, each with vectors of its own.
+    #[default]
+    NeuMf,
+}
+
+/// The options.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Config {
+    /// The vectors, of the same length in both parts.
+    #[serde(flatten)]
+    pub embedding: EmbeddingConfig,
+    /// The hidden layers of the deep network.
+    #[serde(flatten)]
+    pub dnn: DnnConfig,
+    /// The parts that are built.
+    pub form: Form,
+}
+
+/// ŷ = w₀ + ⟨h, [p_u ⊙ q_i; DNN([p'_u; q'_i])]⟩
+///
+/// p_u is the sum of the scaled vectors of all fields on the user's side or of the context, q_i of those on the item's side;
+/// p' and q' likewise from a table of their own. With ids as the only fields this is the paper's model.
+///
+/// # Shapes
+/// `[B, S]` ids and values → `[B]`
+///
+/// Source: He et al., WWW 2017, equations 9 to 12, <https://arxiv.org/abs/1708.05031>; their sigmoid is the loss's here.
+#[derive(Debug)]
+pub struct Ncf {
+    /// w₀ `[1]`.
+    pub bias: Tensor,
+    /// p and q.
+    pub gmf_embedding: Option<Embedding>,
+    /// p' and q', and the deep network.
+    pub mlp: Option<(Embedding, Dnn)>,
+    /// h.
+    pub output: Dense,
+    user: SidePooling,
+    item: SidePooling,
+}
+
+impl Ncf {
+    /// Makes the parameters under `path`.
+    ///
+    /// # Errors
+    /// [`fm_core::Error::Setting`] for options out of range, or a schema that has no field on the item's side or none beside.
+    pub fn new(path: &Path<'_>, schema: &Schema, config: &Config) -> Result<Ncf> {
+        let (user, item) = SidePooling::user_and_item(schema)?;
+        let k = config.embedding.embedding_dim;
+        let (mut gmf_embedding, mut mlp, mut width) = (None, None, 0);
+        if config.form != Form::Mlp {
+            gmf_embedding = Some(Embedding::new(path / "gmf_embedding", schema, &config.embedding)?);
+            width += k;
+        }
+        if config.form != Form::Gmf {
+            let embedding = Embedding::new(path / "mlp_embedding", schema, &config.embedding)?;
+            let dnn = Dnn::new(path / "dnn", 2 * k, &config.dnn)?;
+            width += dnn.output();
+            mlp = Some((embedding, dnn));
+        }
+        let output = Dense::new(path / "output", width, 1, false)?;
+        Ok(Ncf { bias: bias(path), gmf_embedding, mlp, output, user, item })
+    }
+
+    /// The user's and the item's vectors, each `[B, k]`.
+    fn sides(&self, embedding: &Embedding, features: &Features, train: bool) -> Result<(Tensor, Tensor)> {
+        let embeddings = embedding.forward(features, train)?;
+        Ok((self.user.forward(&embeddings)?, self.item.forward(&embeddings)?))
+    }
+}
+
+impl ModelConfig for Config {
+    fn build(&self, path: &Path<'_>, schema: &Schema) -> Result<Box<dyn Model>> {
+        Ok(Box::new(Ncf::new(path, schema, self)?))
+    }
+}
+
+impl Model for Ncf {
+    fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
+        let mut parts = Vec::new();
+        if let Some(embedding) = &self.gmf_embedding {
+            let (user, item) = self.sides(embedding, features, train)?;
+            parts.push(user * item);
+        }
+        if let Some((embedding, dnn)) = &self.mlp {
+            let (user, item) = self.sides(embedding, features, train)?;
+            parts.push(dnn.forward(&Tensor::cat(&[user, item], 1), train)?);
+        }
+        Ok(self.output.forward(&Tensor::cat(&parts, 1))?.squeeze_dim(-1) + &self.bias)
+    }
+
+    fn bias(&self) -> &Tensor {
+        &self.bias
+    }
+
+    fn layers(&self) -> Vec<Layer> {
+        let mut layers = vec![Layer::new("bias", "Bias", &[])];
+        layers.extend(self.gmf_embedding.iter().map(|gmf| Layer::new("gmf_embedding", "Embedding", &gmf.output())));
+        if let Some((embedding, dnn)) = &self.mlp {
+            layers.push(Layer::new("mlp_embedding", "Embedding", &embedding.output()));
+            layers.push(Layer::new("dnn", "Dnn", &[dnn.output()]));
+        }
+        layers.push(Layer::new("output", "Dense", &[1]));
+        layers
+    }
+}

@@ -1,0 +1,136 @@
+//! The neural factorization machine.
+
+use fm_core::model::Layer;
+use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+use tch::nn::Path;
+
+use crate::layers::{
+    BatchNorm, BatchNormMode, BiInteraction, Dense, Dnn, DnnConfig, Dropout, Embedding, EmbeddingConfig, Linear, bias,
+};
+
+/// The registered model.
+pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
+    "nfm",
+    "NFM",
+    (
+        2017,
+        "He, Chua: Neural factorization machines for sparse predictive analytics, SIGIR",
+        "https://arxiv.org/abs/1708.05027",
+    ),
+    "all pairs pooled into one vector, and interactions of it in a deep network",
+);
+
+/// The options.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Config {
+    /// The latent vectors.
+    #[serde(flatten)]
+    pub embedding: EmbeddingConfig,
+    /// The deep part.
+    #[serde(flatten)]
+    pub dnn: DnnConfig,
+    /// The probability that an element of the pooled vector is dropped in training.
+    pub pooling_dropout: f64,
+    /// How the pooled vector is normalised.
+    pub batch_norm: BatchNormMode,
+    /// Whether there is a linear part.
+    pub linear: bool,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            embedding: EmbeddingConfig::default(),
+            dnn: DnnConfig { hidden_units: vec![64], ..DnnConfig::default() },
+            pooling_dropout: 0.2,
+            batch_norm: BatchNormMode::Standard,
+            linear: true,
+        }
+    }
+}
+
+/// ŷ = w₀ + Σ_s w_{id_s} x_s + ⟨h, DNN(dropout(batch_norm(Σ_{s<t} e_s ⊙ e_t)))⟩
+///
+/// # Shapes
+/// `[B, S]` ids and values → `[B]`
+///
+/// Source: He and Chua, SIGIR 2017, equations 3 to 7, <https://arxiv.org/abs/1708.05027>. Keras: `NFM` (third notebook)
+/// and the second notebook, which have no linear part (`linear = false`), drop out after the last hidden layer alone,
+/// and whose `training` argument of batch norm is the option `bn_use`: [`BatchNormMode::AlwaysBatch`] and
+/// [`BatchNormMode::Frozen`].
+#[derive(Debug)]
+pub struct Nfm {
+    /// w₀ `[1]`.
+    pub bias: Tensor,
+    /// w.
+    pub linear: Option<Linear>,
+    /// e.
+    pub embedding: Embedding,
+    /// Of the pooled vector.
+    pub batch_norm: Option<BatchNorm>,
+    /// The hidden layers.
+    pub dnn: Dnn,
+    /// h.
+    pub output: Dense,
+    pooling_dropout: Dropout,
+}
+
+impl Nfm {
+    /// Makes the parameters under `path`.
+    ///
+    /// # Errors
+    /// [`fm_core::Error::Setting`] for options out of range.
+    pub fn new(path: &Path<'_>, schema: &Schema, config: &Config) -> Result<Nfm> {
+        let k = config.embedding.embedding_dim;
+        let embedding = Embedding::new(path / "embedding", schema, &config.embedding)?;
+        let dnn = Dnn::new(path / "dnn", k, &config.dnn)?;
+        Ok(Nfm {
+            bias: bias(path),
+            linear: config.linear.then(|| Linear::new(path / "linear", schema)),
+            embedding,
+            batch_norm: BatchNorm::new(path / "batch_norm", k, config.batch_norm)?,
+            output: Dense::new(path / "output", dnn.output(), 1, false)?,
+            dnn,
+            pooling_dropout: Dropout::new("Nfm", "pooling_dropout", config.pooling_dropout)?,
+        })
+    }
+}
+
+impl ModelConfig for Config {
+    fn build(&self, path: &Path<'_>, schema: &Schema) -> Result<Box<dyn Model>> {
+        Ok(Box::new(Nfm::new(path, schema, self)?))
+    }
+}
+
+impl Model for Nfm {
+    fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
+        let mut pooled = BiInteraction.forward(&self.embedding.forward(features, train)?)?;
+        if let Some(norm) = &self.batch_norm {
+            pooled = norm.forward(&pooled, train)?;
+        }
+        let pooled = self.pooling_dropout.forward(pooled, train)?;
+        let deep = self.output.forward(&self.dnn.forward(&pooled, train)?)?.squeeze_dim(-1) + &self.bias;
+        match &self.linear {
+            Some(linear) => Ok(deep + linear.forward(features, train)?),
+            None => Ok(deep),
+        }
+    }
+
+    fn bias(&self) -> &Tensor {
+        &self.bias
+    }
+
+    fn layers(&self) -> Vec<Layer> {
+        let [slots, k] = self.embedding.output();
+        let mut layers = vec![Layer::new("bias", "Bias", &[])];
+        layers.extend(self.linear.iter().map(|_| Layer::new("linear", "Linear", &[])));
+        layers.push(Layer::new("embedding", "Embedding", &[slots, k]));
+        layers.push(Layer::new("", "BiInteraction", &[k]));
+        layers.extend(self.batch_norm.iter().map(|_| Layer::new("batch_norm", "BatchNorm", &[k])));
+        layers.push(Layer::new("dnn", "Dnn", &[self.dnn.output()]));
+        layers.push(Layer::new("output", "Dense", &[1]));
+        layers
+    }
+}

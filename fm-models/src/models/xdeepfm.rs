@@ -1,0 +1,123 @@
+//! xDeepFM: explicit interactions of bounded degree, and implicit ones in a deep network.
+
+use fm_core::model::Layer;
+use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+use tch::nn::Path;
+
+use crate::layers::{Cin, CinConfig, Dense, Dnn, DnnConfig, Embedding, EmbeddingConfig, FieldPooling, Linear, bias};
+
+/// The registered model.
+pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
+    "xdeepfm",
+    "xDeepFM",
+    (
+        2018,
+        "Lian, Zhou, Zhang, Chen, Xie, Sun: xDeepFM: combining explicit and implicit feature interactions, KDD",
+        "https://arxiv.org/abs/1803.05170",
+    ),
+    "interactions of bounded degree vector by vector, and of any order in a deep network",
+);
+
+/// The options.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Config {
+    /// The latent vectors.
+    #[serde(flatten)]
+    pub embedding: EmbeddingConfig,
+    /// The deep part.
+    #[serde(flatten)]
+    pub dnn: DnnConfig,
+    /// The compressed interaction network.
+    #[serde(flatten)]
+    pub cin: CinConfig,
+    /// Whether CIN's and the deep part's outputs have biases of their own. They say what w₀ says: for parity alone.
+    pub part_biases: bool,
+}
+
+/// ŷ = w₀ + Σ_s w_{id_s} x_s + ⟨c, CIN([e_1; ...; e_F])⟩ + ⟨h, DNN([e_1; ...; e_F])⟩, with e_f the sum of the scaled vectors
+/// of field f.
+///
+/// # Shapes
+/// `[B, S]` ids and values → `[B]`
+///
+/// Source: Lian et al., KDD 2018, equation 8, <https://arxiv.org/abs/1803.05170>. Keras: `xDeepFM` (third notebook), with
+/// `part_biases = true`; there the summary leaves w₀ out of its count.
+#[derive(Debug)]
+pub struct XDeepFm {
+    /// w₀ `[1]`.
+    pub bias: Tensor,
+    /// w.
+    pub linear: Linear,
+    /// The vectors of the slots.
+    pub embedding: Embedding,
+    /// e, the vectors of the fields.
+    pub pooling: FieldPooling,
+    /// The explicit interactions.
+    pub cin: Cin,
+    /// c.
+    pub cin_output: Dense,
+    /// The hidden layers.
+    pub dnn: Dnn,
+    /// h.
+    pub output: Dense,
+    fields: i64,
+}
+
+impl XDeepFm {
+    /// Makes the parameters under `path`.
+    ///
+    /// # Errors
+    /// [`fm_core::Error::Setting`] for options out of range.
+    pub fn new(path: &Path<'_>, schema: &Schema, config: &Config) -> Result<XDeepFm> {
+        let fields = schema.num_fields() as i64;
+        let embedding = Embedding::new(path / "embedding", schema, &config.embedding)?;
+        let cin = Cin::new(path / "cin", fields, &config.cin)?;
+        let dnn = Dnn::new(path / "dnn", fields * config.embedding.embedding_dim, &config.dnn)?;
+        Ok(XDeepFm {
+            bias: bias(path),
+            linear: Linear::new(path / "linear", schema),
+            embedding,
+            pooling: FieldPooling::new(schema),
+            cin_output: Dense::new(path / "cin_output", cin.output(), 1, config.part_biases)?,
+            cin,
+            output: Dense::new(path / "output", dnn.output(), 1, config.part_biases)?,
+            dnn,
+            fields,
+        })
+    }
+}
+
+impl ModelConfig for Config {
+    fn build(&self, path: &Path<'_>, schema: &Schema) -> Result<Box<dyn Model>> {
+        Ok(Box::new(XDeepFm::new(path, schema, self)?))
+    }
+}
+
+impl Model for XDeepFm {
+    fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
+        let embeddings = self.pooling.forward(&self.embedding.forward(features, train)?)?;
+        let explicit = self.cin_output.forward(&self.cin.forward(&embeddings)?)?;
+        let implicit = self.output.forward(&self.dnn.forward(&embeddings.flatten(1, -1), train)?)?;
+        Ok((explicit + implicit).squeeze_dim(-1) + self.linear.forward(features, train)? + &self.bias)
+    }
+
+    fn bias(&self) -> &Tensor {
+        &self.bias
+    }
+
+    fn layers(&self) -> Vec<Layer> {
+        let [slots, k] = self.embedding.output();
+        vec![
+            Layer::new("bias", "Bias", &[]),
+            Layer::new("linear", "Linear", &[]),
+            Layer::new("embedding", "Embedding", &[slots, k]),
+            Layer::new("", "FieldPooling", &[self.fields, k]),
+            Layer::new("cin", "Cin", &[self.cin.output()]),
+            Layer::new("cin_output", "Dense", &[1]),
+            Layer::new("dnn", "Dnn", &[self.dnn.output()]),
+            Layer::new("output", "Dense", &[1]),
+        ]
+    }
+}

@@ -1,0 +1,429 @@
+//! What does not fit is an error of one line that names the layer, what it takes and what it was given; nothing panics, and
+//! no text of libtorch's comes through. Nothing at all scores as nothing.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../src/layers/oracle.rs"]
+mod oracle;
+mod variants;
+
+use fm_core::model::Options;
+use fm_core::{Error, Features, Result, Schema};
+use fm_models::layers::*;
+use oracle::{Draw, features, schema};
+use serde_json::json;
+use tch::nn::VarStore;
+use tch::{Device, Kind, Tensor};
+use variants::{alone, variants};
+
+/// The error's line, which must hold `parts`.
+fn assert_says<T>(result: Result<T>, parts: &[&str]) {
+    let Err(error) = result else { panic!("this must be refused: {parts:?}") };
+    let line = error.to_string();
+    let is_ours = matches!(error, Error::Shape { .. } | Error::Setting(_));
+    assert!(is_ours && !line.contains('\n') && line.len() < 250, "{line}");
+    assert!(parts.iter().all(|part| line.contains(part)), "{line:?} does not say {parts:?}");
+}
+
+fn zeros(shape: &[i64], kind: Kind) -> Tensor {
+    Tensor::zeros(shape, (kind, Device::Cpu))
+}
+
+/// A layer of one tensor: its name, an input that it takes, and which sizes of it are fixed.
+type Layer = (&'static str, [i64; 3], [bool; 3], Forward);
+type Forward = Box<dyn Fn(&Tensor) -> Result<Tensor>>;
+
+/// Layers of 4 fields in 6 slots; k is 2.
+fn layers(store: &VarStore) -> Vec<Layer> {
+    let (schema, root) = (schema(&[1, 1, 3, 0]), store.root());
+    let dnn_config = DnnConfig { hidden_batch_norm: BatchNormMode::Standard, ..DnnConfig::default() };
+    let dnn = Dnn::new(&root / "dnn", 5, &dnn_config).unwrap();
+    let [dense_fm, linear_terms, pair_interactions] = [(); 3].map(|_| DenseFm::new(&root / "fm", 5, 2, 3).unwrap());
+    let [attention, weights] = [(); 2].map(|_| AttentionPooling::new(&(&root / "attention"), 2, 3, false).unwrap());
+    let norm = BatchNorm::new(&root / "norm", 5, BatchNormMode::Standard).unwrap().unwrap();
+    let cin = Cin::new(&root / "cin", 4, &CinConfig::default()).unwrap();
+    let ffm = FfmInteraction::new(&schema, 2);
+    let summed_ffm = SummedFfmInteraction { fields: 4, k: 2 };
+    let fields = FieldPooling::new(&schema);
+    let (user, item) = SidePooling::user_and_item(&schema).unwrap();
+    let products = PairwiseProduct::new(4).unwrap();
+    let none = [false; 3];
+    vec![
+        ("AttentionPooling", [2, 6, 2], [false, false, true], Box::new(move |x| attention.forward(x))),
+        ("AttentionPooling", [2, 6, 2], [false, false, true], Box::new(move |x| weights.weights(x))),
+        ("BiInteraction", [2, 6, 2], none, Box::new(|x| BiInteraction.forward(x))),
+        ("FmInteraction", [2, 6, 2], none, Box::new(|x| FmInteraction.forward(x))),
+        ("Cin", [2, 4, 2], [false, true, false], Box::new(move |x| cin.forward(x))),
+        ("FfmInteraction", [2, 6, 8], [false, true, true], Box::new(move |x| ffm.forward(x))),
+        ("SummedFfmInteraction", [2, 6, 8], [false, false, true], Box::new(move |x| summed_ffm.forward(x))),
+        ("FieldPooling", [2, 6, 2], [false, true, false], Box::new(move |x| fields.forward(x))),
+        ("SidePooling", [2, 6, 2], [false, true, false], Box::new(move |x| user.forward(x))),
+        ("SidePooling", [2, 6, 2], [false, true, false], Box::new(move |x| item.forward(x))),
+        ("PairwiseProduct", [2, 4, 2], [false, true, false], Box::new(move |x| products.forward(x))),
+        ("DenseFm", [2, 5, 0], [false, true, false], Box::new(move |x| dense_fm.forward(x))),
+        ("DenseFm", [2, 5, 0], [false, true, false], Box::new(move |x| linear_terms.linear_terms(x))),
+        ("DenseFm", [2, 5, 0], [false, true, false], Box::new(move |x| pair_interactions.pair_interactions(x))),
+        ("Dnn", [2, 5, 0], [false, true, false], Box::new(move |x| dnn.forward(x, false))),
+        ("BatchNorm", [2, 5, 0], [false, true, false], Box::new(move |x| norm.forward(x, false))),
+    ]
+}
+
+/// Sizes up to the first 0.
+fn sizes(shape: [i64; 3]) -> Vec<i64> {
+    shape.into_iter().take_while(|size| *size > 0).collect()
+}
+
+const OTHER_KINDS: [Kind; 5] = [Kind::Double, Kind::Half, Kind::Int64, Kind::Bool, Kind::ComplexFloat];
+
+#[test]
+fn layers_refuse_other_ranks_sizes_and_kinds() {
+    let store = VarStore::new(Device::Cpu);
+    for (name, shape, fixed, forward) in layers(&store) {
+        let shape = sizes(shape);
+        let refuses = |shape: &[i64], kind| {
+            let found = format!("found {kind:?} of shape {shape:?}");
+            assert_says(forward(&zeros(shape, kind)), &[name, "expected float32 of shape [B", &found]);
+        };
+        let _ = forward(&zeros(&shape, Kind::Float)).unwrap();
+        refuses(&[], Kind::Float);
+        refuses(&shape[1..], Kind::Float);
+        refuses(&[&[1], &shape[..]].concat(), Kind::Float);
+        for (dimension, _) in fixed.iter().enumerate().filter(|(_, fixed)| **fixed) {
+            for size in [0, shape[dimension] - 1, shape[dimension] + 1] {
+                let mut other = shape.clone();
+                other[dimension] = size;
+                refuses(&other, Kind::Float);
+            }
+        }
+        OTHER_KINDS.into_iter().for_each(|kind| refuses(&shape, kind));
+    }
+}
+
+#[test]
+fn layers_of_any_rank_refuse_other_widths_and_kinds() {
+    let store = VarStore::new(Device::Cpu);
+    let dense = Dense::new(store.root(), 3, 2, true).unwrap();
+    for shape in [&[][..], &[2], &[3, 4], &[3, 0]] {
+        let found = format!("found Float of shape {shape:?}");
+        assert_says(dense.forward(&zeros(shape, Kind::Float)), &["Dense: expected float32 of shape [..., 3]", &found]);
+    }
+    let dropout = Dropout::new("Dnn", "dropout", 0.5).unwrap();
+    for kind in OTHER_KINDS {
+        let found = format!("found {kind:?} of shape [2, 3]");
+        let input = || zeros(&[2, 3], kind);
+        assert_says(dense.forward(&input()), &["Dense: expected float32", &found]);
+        assert_says(dropout.forward(input(), true), &["Dropout: expected float32", &found]);
+        for activation in [Activation::Linear, Activation::Relu, Activation::Tanh, Activation::Sigmoid] {
+            assert_says(activation.apply(input()), &["Activation: expected float32", &found]);
+        }
+    }
+}
+
+#[test]
+fn layers_take_no_row_and_no_slot_to_pair_and_any_layout_in_memory() {
+    let store = VarStore::new(Device::Cpu);
+    for (name, shape, fixed, forward) in layers(&store) {
+        let shape = sizes(shape);
+        let empty = forward(&zeros(&[&[0], &shape[1..]].concat(), Kind::Float)).unwrap();
+        assert_eq!(empty.size()[0], 0, "{name}");
+        for dimension in (1..shape.len()).filter(|dimension| !fixed[*dimension]) {
+            let mut without = shape.clone();
+            without[dimension] = 0;
+            assert_eq!(forward(&zeros(&without, Kind::Float)).unwrap().size()[0], 2, "{name} {without:?}");
+        }
+        let input = Tensor::randn(&shape, (Kind::Float, Device::Cpu));
+        let backwards: Vec<i64> = (0..shape.len() as i64).rev().collect();
+        let strided = input.permute(&backwards).contiguous().permute(&backwards);
+        assert!(!strided.is_contiguous());
+        let [plain, strided] = [input, strided].map(|input| forward(&input).unwrap());
+        assert!(plain.allclose(&strided, 1e-5, 1e-6, false), "{name}");
+    }
+}
+
+#[test]
+fn batch_norm_refuses_to_train_on_fewer_than_two_rows() {
+    let store = VarStore::new(Device::Cpu);
+    for mode in [BatchNormMode::Standard, BatchNormMode::AlwaysBatch] {
+        let norm = BatchNorm::new(store.root() / "norm", 3, mode).unwrap().unwrap();
+        let config = DnnConfig { hidden_units: vec![3], hidden_batch_norm: mode, ..DnnConfig::default() };
+        let dnn = Dnn::new(store.root() / "dnn", 3, &config).unwrap();
+        for rows in [0, 1] {
+            let input = zeros(&[rows, 3], Kind::Float);
+            let found = format!("BatchNorm: expected at least 2 rows in a training batch, found {rows}");
+            assert_says(norm.forward(&input, true), &[&found]);
+            assert_says(dnn.forward(&input, true), &[&found]);
+            assert_eq!(norm.forward(&input, false).unwrap().size(), [rows, 3]);
+            assert_eq!(dnn.forward(&input, false).unwrap().size(), [rows, 3]);
+        }
+    }
+}
+
+/// What reads features: its name in errors, and what it computes.
+type Reader = (String, Box<dyn Fn(&Features, bool) -> Result<Tensor>>);
+
+/// The layers that read features, and all models.
+fn readers(store: &VarStore, schema: &Schema) -> Vec<Reader> {
+    let (root, config) = (store.root(), EmbeddingConfig::default());
+    let linear = Linear::new(&root / "linear", schema);
+    let embedding = Embedding::new(&root / "embedding", schema, &config).unwrap();
+    let fm = Fm::new(&(&root / "fm"), schema, &config).unwrap();
+    let ffm = Ffm::new(&(&root / "ffm"), schema, &config, FfmForm::FieldAware).unwrap();
+    let over = FmOverEmbeddings::new(&(&root / "over"), schema);
+    let mut readers: Vec<Reader> = vec![
+        ("Linear".into(), Box::new(move |features, train| linear.forward(features, train))),
+        ("Embedding".into(), Box::new(move |features, train| embedding.forward(features, train))),
+        ("Linear".into(), Box::new(move |features, train| fm.forward(features, train))),
+        ("Linear".into(), Box::new(move |features, train| ffm.forward(features, train))),
+        ("Linear".into(), Box::new(move |f, train| over.forward(f, &zeros(&[2, 4, 3], Kind::Float), train))),
+    ];
+    for variant in variants() {
+        let (_, model) = variant.build(schema, 1, Device::Cpu);
+        readers.push((String::new(), Box::new(move |features, train| model.logits(features, train))));
+    }
+    readers
+}
+
+#[test]
+fn features_of_another_shape_or_kind_and_ids_outside_the_table_are_refused() {
+    let _turn = alone();
+    let schema = schema(&[1, 1, 3, 0]);
+    let slots = schema.num_slots() as i64;
+    let rows = Draw(1).rows(&schema, 2);
+    let store = VarStore::new(Device::Cpu);
+    for (name, read) in readers(&store, &schema) {
+        let Features { ids, values } = features(&schema, &rows);
+        let _ = read(&Features { ids: ids.shallow_clone(), values: values.shallow_clone() }, true).unwrap();
+        let refuses = |ids: Tensor, values: Tensor, expected: &str, found: &str| {
+            for train in [false, true] {
+                let features = Features { ids: ids.shallow_clone(), values: values.shallow_clone() };
+                assert_says(read(&features, train), &[&name, expected, found]);
+            }
+        };
+        let expected = format!("expected ids: Int64 of shape [B, {slots}]");
+        for shape in [&[][..], &[slots], &[2, slots - 1], &[2, slots + 1], &[2, 0], &[2, slots, 1], &[slots, 2]] {
+            let ids = zeros(shape, Kind::Int64);
+            refuses(ids, zeros(shape, Kind::Float), &expected, &format!("found Int64 of shape {shape:?}"));
+        }
+        for kind in [Kind::Double, Kind::Float, Kind::Int, Kind::Bool] {
+            let found = format!("found {kind:?} of shape [2, {slots}]");
+            refuses(ids.to_kind(kind), values.shallow_clone(), &expected, &found);
+        }
+        let expected = format!("expected values: Float of shape [2, {slots}]");
+        for kind in [Kind::Double, Kind::Half, Kind::Int64, Kind::Bool] {
+            let found = format!("found {kind:?} of shape [2, {slots}]");
+            refuses(ids.shallow_clone(), values.to_kind(kind), &expected, &found);
+        }
+        for shape in [&[][..], &[slots], &[1, slots], &[2, 1], &[2, slots, 1]] {
+            let found = format!("found Float of shape {shape:?}");
+            refuses(ids.shallow_clone(), zeros(shape, Kind::Float), &expected, &found);
+        }
+        for id in [-1, i64::MIN, schema.num_ids(), 1 << 40, i64::MAX] {
+            let other = ids.copy();
+            let _ = other.get(1).get(0).fill_(id);
+            refuses(other, values.shallow_clone(), "expected ids of 0 to ", &format!("found {id}"));
+        }
+    }
+}
+
+#[test]
+fn fm_over_embeddings_refuses_other_embeddings() {
+    let schema = schema(&[1, 3]);
+    let store = VarStore::new(Device::Cpu);
+    let layer = FmOverEmbeddings::new(&store.root(), &schema);
+    let features = features(&schema, &Draw(1).rows(&schema, 2));
+    for shape in [&[][..], &[2, 3], &[2, 3, 4, 5]] {
+        assert_says(layer.forward(&features, &zeros(shape, Kind::Float), false), &["FmInteraction: expected float32"]);
+    }
+    let other_rows = layer.forward(&features, &zeros(&[3, 2, 4], Kind::Float), false);
+    assert_says(other_rows, &["FmOverEmbeddings: expected embeddings of 2 rows", "found [3, 2, 4]"]);
+}
+
+#[test]
+fn an_empty_batch_scores_as_nothing() {
+    let _turn = alone();
+    for fields in [&[1, 1, 3, 0][..], &[1, 1], &[3, 2]] {
+        let schema = schema(fields);
+        for variant in variants() {
+            let (_store, model) = variant.build(&schema, 1, Device::Cpu);
+            for train in [false, true] {
+                let logits = model.logits(&features(&schema, &[]), train);
+                match train && variant.trains_on_statistics() {
+                    true => assert_says(logits, &["BatchNorm: expected at least 2 rows in a training batch, found 0"]),
+                    false => assert_eq!(logits.unwrap().size(), [0], "{variant}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn sizes_that_layers_cannot_have_are_refused() {
+    let store = VarStore::new(Device::Cpu);
+    let (root, schema) = (store.root(), schema(&[1, 3]));
+    for size in [0, -1, i64::MIN, 65537, i64::MAX] {
+        let path = || &root / "layer";
+        let says = |layer: &str, name: &str| format!("{layer}: {name} is {size}: it must be ");
+        let embedding = EmbeddingConfig { embedding_dim: size, ..EmbeddingConfig::default() };
+        let k = says("Embedding", "embedding_dim");
+        assert_says(Embedding::new(path(), &schema, &embedding), &[&k]);
+        assert_says(Fm::new(&path(), &schema, &embedding), &[&k]);
+        for form in [FfmForm::FieldAware, FfmForm::Summed] {
+            let ffm = Ffm::new(&path(), &schema, &embedding, form);
+            assert_says(ffm, &[&says("Ffm", "embedding_dim")]);
+        }
+        let ffm = FfmInteraction::new(&schema, size).forward(&zeros(&[2, 4, 6], Kind::Float));
+        assert_says(ffm, &[&says("FfmInteraction", "k")]);
+        for (fields, k, name) in [(size, 1, "fields"), (1, size, "k")] {
+            let ffm = SummedFfmInteraction { fields, k }.forward(&zeros(&[2, 4, 6], Kind::Float));
+            assert_says(ffm, &[&says("SummedFfmInteraction", name)]);
+        }
+        let attention = AttentionPooling::new(&path(), 2, size, false);
+        assert_says(attention, &[&says("AttentionPooling", "attention_dim")]);
+        assert_says(
+            BatchNorm::new(path(), size, BatchNormMode::Standard),
+            &[&says("BatchNorm", "the number of columns")],
+        );
+        assert_says(Cin::new(path(), size, &CinConfig::default()), &[&says("Cin", "the number of fields")]);
+        let cin = Cin::new(path(), 3, &CinConfig { cin_size: vec![2, size], ..CinConfig::default() });
+        assert_says(cin, &[&says("Cin", "an element of cin_size")]);
+        assert_says(Dense::new(path(), 2, size, true), &[&says("Dense", "the number of outputs")]);
+        assert_says(DenseFm::new(path(), 2, size, 2), &[&says("DenseFm", "units")]);
+        assert_says(DenseFm::new(path(), 2, 2, size), &[&says("DenseFm", "k")]);
+        let dnn = Dnn::new(path(), 2, &DnnConfig { hidden_units: vec![2, size], ..DnnConfig::default() });
+        assert_says(dnn, &[&says("Dnn", "an element of hidden_units")]);
+        if size < 1 {
+            assert_says(Dense::new(path(), size, 2, true), &[&says("Dense", "the number of inputs")]);
+            assert_says(DenseFm::new(path(), size, 2, 2), &[&says("DenseFm", "the number of features")]);
+            assert_says(AttentionPooling::new(&path(), size, 2, false), &["Dense: the number of inputs"]);
+            assert_says(PairwiseProduct::new(size), &["PairwiseProduct: expected at least 2 fields, found"]);
+        }
+    }
+    assert_says(PairwiseProduct::new(1), &["PairwiseProduct: expected at least 2 fields, found 1"]);
+}
+
+#[test]
+fn rates_and_deviations_out_of_range_are_refused() {
+    let store = VarStore::new(Device::Cpu);
+    for rate in [1.0, 1.5, -0.1, f64::NAN, f64::INFINITY] {
+        let line = format!("dropout is {rate}: it must be at least 0 and less than 1");
+        assert_says(Dropout::new("Afm", "dropout", rate), &["Afm: ", &line]);
+        let config = DnnConfig { dropout: rate, ..DnnConfig::default() };
+        assert_says(Dnn::new(store.root(), 2, &config), &["Dnn: ", &line]);
+    }
+    for init_std in [-0.1, f64::NAN, f64::INFINITY] {
+        let config = EmbeddingConfig { embedding_dim: 2, init_std };
+        let line = format!("Embedding: init_std is {init_std}: it must be a number of at least 0");
+        assert_says(Embedding::new(store.root(), &schema(&[1]), &config), &[&line]);
+    }
+    for init_std in [0.0, f64::MAX] {
+        Embedding::new(store.root(), &schema(&[1]), &EmbeddingConfig { embedding_dim: 2, init_std }).unwrap();
+    }
+}
+
+#[test]
+fn a_cin_that_cannot_be_split_or_has_no_layer_is_refused() {
+    let store = VarStore::new(Device::Cpu);
+    let cin = |cin_size: &[i64]| {
+        Cin::new(store.root(), 3, &CinConfig { cin_size: cin_size.into(), cin_split: true, ..CinConfig::default() })
+    };
+    assert_says(cin(&[]), &["Cin: cin_size is empty"]);
+    assert_says(cin(&[4, 3, 2]), &["Cin: cin_size holds 3: an odd number of maps cannot be split"]);
+    assert_eq!(cin(&[4, 2, 3]).unwrap().output(), 2 + 1 + 3);
+}
+
+#[test]
+fn more_than_memory_holds_is_an_error_of_one_line() {
+    let store = VarStore::new(Device::Cpu);
+    let refused = [
+        Cin::new(store.root(), 65536, &CinConfig { cin_size: vec![65536], ..CinConfig::default() }).err(),
+        Dense::new(store.root(), 1 << 50, 2, false).err(),
+        Dense::new(store.root(), i64::MAX, 2, false).err(),
+        DenseFm::new(store.root(), 1 << 50, 2, 2).err(),
+        DenseFm::new(store.root(), i64::MAX, 2, 2).err(),
+    ];
+    for error in refused {
+        let line = error.unwrap().to_string();
+        assert!(line.starts_with("libtorch: ") && !line.contains('\n') && !line.contains("frame #"), "{line}");
+    }
+}
+
+#[test]
+fn options_that_models_cannot_have_are_refused_by_name() {
+    let schema = schema(&[1, 1, 3, 0]);
+    for variant in variants() {
+        let resolved = variant.entry.resolve(&variant.options).unwrap();
+        let wrong = [
+            (
+                "embedding_dim",
+                vec![json!(0), json!(-1), json!(65537), json!(1.5), json!("8"), json!(null), json!(1e300)],
+            ),
+            ("init_std", vec![json!(-0.1), json!("0.1"), json!(null)]),
+            ("hidden_units", vec![json!([0]), json!([4, -1]), json!([65537]), json!(64), json!(["64"])]),
+            ("activation", vec![json!("swish"), json!(1)]),
+            ("dropout", vec![json!(1.0), json!(-0.1), json!(null), json!("0.5")]),
+            ("pooling_dropout", vec![json!(1.0), json!(-0.1), json!(null)]),
+            ("batch_norm", vec![json!("on"), json!(true)]),
+            ("hidden_batch_norm", vec![json!("on"), json!(true)]),
+            ("attention_dim", vec![json!(0), json!(65537)]),
+            ("cin_size", vec![json!([]), json!([0]), json!([4, 65537]), json!(8)]),
+            ("cin_activation", vec![json!("swish")]),
+            ("form", vec![json!("none")]),
+            ("pooling", vec![json!("min")]),
+        ];
+        for (option, values) in wrong.iter().filter(|(option, _)| resolved.contains_key(*option)) {
+            for value in values {
+                let mut options: Options = variant.options.clone();
+                options.insert((*option).to_owned(), value.clone());
+                let is_unused = match *option {
+                    // Neither the attention nor the deep network is there then, nor is what it would refuse.
+                    "attention_dim" => resolved["pooling"] != "attention",
+                    "hidden_units" | "dropout" => resolved.get("form").is_some_and(|form| form == "gmf"),
+                    _ => false,
+                };
+                let store = VarStore::new(Device::Cpu);
+                let model = variant.entry.build(&options, &store.root(), &schema);
+                if !(is_unused && model.is_ok()) {
+                    assert_says(model, &[&format!("model {}: ", variant.entry.name), option]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn schemas_that_a_model_cannot_take_are_refused() {
+    let build = |model: &str, options: serde_json::Value, fields: &[usize]| {
+        let store = VarStore::new(Device::Cpu);
+        let options: Options = serde_json::from_value(options).unwrap();
+        fm_models::find(model).unwrap().build(&options, &store.root(), &schema(fields)).map(|_| ())
+    };
+    // The first field of a schema here is the user's, the second the item's.
+    assert_says(build("afm", json!({}), &[3]), &["PairwiseProduct: expected at least 2 fields, found 1"]);
+    for form in ["gmf", "mlp", "neumf"] {
+        assert_says(
+            build("ncf", json!({ "form": form }), &[1]),
+            &["model ncf: no field is on the item's side", "schema"],
+        );
+    }
+    let numeric = build("deepfm", json!({ "form": "dense-features" }), &[0, 0]);
+    assert_says(numeric, &["model deepfm: the form dense-features needs a field that is not numeric"]);
+    for model in fm_models::MODELS {
+        let takes_one_field = !["afm", "ncf"].contains(&model.name);
+        assert_eq!(build(model.name, json!({}), &[0]).is_ok(), takes_one_field, "{}", model.name);
+    }
+}
+
+/// Pooled pairs are public, to be looked at; they are checked like any other input.
+#[test]
+fn afm_refuses_to_pool_other_pairs() {
+    use fm_models::models::afm::{Afm, Config, Pooling};
+    let schema = schema(&[1, 1, 3]);
+    for pooling in [Pooling::Attention, Pooling::Mean, Pooling::Max, Pooling::Sum] {
+        let store = VarStore::new(Device::Cpu);
+        let afm = Afm::new(&store.root(), &schema, &Config { pooling, ..Config::default() }).unwrap();
+        assert_eq!(afm.pool(&zeros(&[2, 3, 16], Kind::Float)).unwrap().size(), [2, 16]);
+        for shape in [&[][..], &[2], &[3, 16], &[2, 0, 16], &[2, 4, 16], &[2, 3, 15], &[2, 3, 16, 1]] {
+            let found = format!("found Float of shape {shape:?}");
+            assert_says(afm.pool(&zeros(shape, Kind::Float)), &["Afm: expected float32 of shape [B, 3, 16]", &found]);
+        }
+    }
+}

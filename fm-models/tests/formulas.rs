@@ -1,0 +1,329 @@
+//! Every model, in every form that its options give it, against its formula: plain loops over f64 on the parameters that
+//! bear the names. In training also with dropout, whose masks are drawn anew from the same seed, in the formula's order.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../src/layers/oracle.rs"]
+mod oracle;
+mod variants;
+
+use fm_core::model::Options;
+use fm_core::{FieldKind, Schema};
+use oracle::*;
+use tch::{Device, Kind, Tensor};
+use variants::{Variant, alone, variants};
+
+/// What a formula is computed from.
+struct Scene {
+    p: Parameters,
+    options: Options,
+    schema: Schema,
+    rows: Vec<Row>,
+    train: bool,
+}
+
+/// One logit a row.
+type Formula = fn(&Scene) -> Vector;
+
+fn formula(model: &str) -> Formula {
+    match model {
+        "lr" => lr,
+        "fm" => fm_model,
+        "ffm" => ffm_model,
+        "nfm" => nfm,
+        "afm" => afm,
+        "deepfm" => deepfm,
+        "xdeepfm" => xdeepfm,
+        "dnn" => dnn,
+        "wide_deep" => wide_deep,
+        "ncf" => ncf,
+        _ => panic!("write down the formula of {model} here"),
+    }
+}
+
+/// ŷ = w₀ + Σ_s w_{id_s} x_s
+fn lr(scene: &Scene) -> Vector {
+    add([scene.bias(), scene.first_order()])
+}
+
+/// ŷ = w₀ + Σ_s w_{id_s} x_s + Σ_{s<t} ⟨v_{id_s}, v_{id_t}⟩ x_s x_t
+fn fm_model(scene: &Scene) -> Vector {
+    let pairs = scene.slots("embedding").iter().map(fm).collect();
+    add([scene.bias(), scene.first_order(), pairs])
+}
+
+/// ŷ = w₀ + Σ_s w_{id_s} x_s + Σ_{s<t} ⟨v_{id_s, f_t}, v_{id_t, f_s}⟩ x_s x_t, or Σ_{f<g} ⟨Σ_s v_{id_s, f} x_s, Σ_s v_{id_s, g} x_s⟩
+fn ffm_model(scene: &Scene) -> Vector {
+    let pairs = |slots: &Matrix| match scene.text("form") {
+        "summed" => summed_ffm(scene.schema.num_fields(), slots),
+        _ => ffm(&scene.schema, slots),
+    };
+    add([scene.bias(), scene.first_order(), scene.slots("embedding").iter().map(pairs).collect()])
+}
+
+/// ŷ = w₀ + Σ_s w_{id_s} x_s + ⟨h, DNN(dropout(batch_norm(Σ_{s<t} e_s ⊙ e_t)))⟩
+fn nfm(scene: &Scene) -> Vector {
+    let pooled = |slots: &Matrix| sum(&pairs(slots), slots[0].len());
+    let pooled = scene.slots("embedding").iter().map(pooled).collect();
+    let pooled = scene.dropped(scene.normed("batch_norm", pooled, "batch_norm"), "pooling_dropout");
+    let deep = scene.output("output", &scene.dnn(pooled));
+    if scene.flag("linear") { add([scene.bias(), scene.first_order(), deep]) } else { add([scene.bias(), deep]) }
+}
+
+/// ŷ = w₀ + Σ_s w_{id_s} x_s + ⟨p, Σ_{f<g} a_{f,g} (e_f ⊙ e_g)⟩
+fn afm(scene: &Scene) -> Vector {
+    let k = scene.options["embedding_dim"].as_u64().unwrap() as usize;
+    let all_pairs = scene.fields("embedding").iter().map(|fields| pairs(fields).concat()).collect();
+    let pooled = scene.dropped(all_pairs, "dropout").into_iter().map(|row| {
+        let pairs: Matrix = row.chunks(k).map(<[f64]>::to_vec).collect();
+        let weights = match scene.text("pooling") {
+            "attention" => attention(&scene.p, "attention", &pairs, scene.flag("attention_bias")),
+            "mean" => vec![1.0 / pairs.len() as f64; pairs.len()],
+            "sum" => vec![1.0; pairs.len()],
+            _ => return (0..k).map(|d| pairs.iter().map(|pair| pair[d]).fold(f64::NEG_INFINITY, f64::max)).collect(),
+        };
+        (0..k).map(|d| (0..pairs.len()).map(|p| weights[p] * pairs[p][d]).sum()).collect()
+    });
+    let second_order = scene.output("output", &pooled.collect());
+    match scene.flag("linear") {
+        true => add([scene.bias(), scene.first_order(), second_order]),
+        false => add([scene.bias(), second_order]),
+    }
+}
+
+/// ŷ = w₀ + Σ_s w_{id_s} x_s + Σ_{f<g} ⟨e_f, e_g⟩ + ⟨h, DNN([e_1; ...; e_F])⟩, or the form on dense features.
+fn deepfm(scene: &Scene) -> Vector {
+    if scene.text("form") == "dense-features" {
+        return dense_features_deepfm(scene);
+    }
+    let fields = scene.fields("embedding");
+    let deep = scene.output("output", &scene.dnn(flat(&fields)));
+    add([scene.bias(), scene.first_order(), fields.iter().map(fm).collect(), deep])
+}
+
+/// ŷ = ⟨a, [Σ_{f,d} e_{f,d} + b; Σ_{f<g} ⟨e_f, e_g⟩; DNN([e_1; ...; e_F; x_1; ...; x_N])]⟩ + c
+fn dense_features_deepfm(scene: &Scene) -> Vector {
+    let (schema, table) = (&scene.schema, scene.p.matrix("embedding.weight"));
+    let (mut vectors, mut inputs) = (vec![], vec![]);
+    for row in &scene.rows {
+        // The table holds the fields that are not numeric, one after another.
+        let (mut fields, mut numbers, mut first_of_table) = (vec![], vec![], 0);
+        for field in 0..schema.num_fields() {
+            let (ids, slots) = (schema.ids(field), &row[schema.slots(field)]);
+            if let FieldKind::Numeric { .. } = schema.fields()[field].kind {
+                let (id, x) = slots[0];
+                numbers.push(if id as i64 == ids.start + 1 { x } else { 0.0 });
+            } else {
+                let vector = |&(id, x): &(usize, f64)| -> Vector {
+                    table[first_of_table + id - ids.start as usize].iter().map(|v| v * x).collect()
+                };
+                fields.push(sum(&slots.iter().map(vector).collect::<Matrix>(), table[0].len()));
+                first_of_table += (ids.end - ids.start) as usize;
+            }
+        }
+        assert!(vectors.is_empty() || first_of_table == table.len());
+        inputs.push([fields.concat(), numbers].concat());
+        vectors.push(fields);
+    }
+    let b = scene.p.vector("first_order_bias")[0];
+    let parts = vectors.iter().zip(scene.dnn(inputs)).map(|(fields, deep)| {
+        let first_order = fields.iter().flatten().sum::<f64>() + b;
+        [vec![first_order, fm(fields)], deep].concat()
+    });
+    parts.flat_map(|parts| dense(&scene.p, "output", &parts, true)).collect()
+}
+
+/// ŷ = w₀ + Σ_s w_{id_s} x_s + ⟨c, CIN([e_1; ...; e_F])⟩ + ⟨h, DNN([e_1; ...; e_F])⟩
+fn xdeepfm(scene: &Scene) -> Vector {
+    let fields = scene.fields("embedding");
+    let (split, act) = (scene.flag("cin_split"), activation(scene.text("cin_activation")));
+    let explicit = fields.iter().map(|fields| cin(&scene.p, "cin", fields, split, act)).collect();
+    let implicit = scene.dnn(flat(&fields));
+    let output = |path: &str, part: Matrix| -> Vector {
+        part.iter().flat_map(|x| dense(&scene.p, path, x, scene.flag("part_biases"))).collect()
+    };
+    add([scene.bias(), scene.first_order(), output("cin_output", explicit), output("output", implicit)])
+}
+
+/// ŷ = w₀ + ⟨h, DNN([e_1; ...; e_F])⟩
+fn dnn(scene: &Scene) -> Vector {
+    add([scene.bias(), scene.output("output", &scene.dnn(flat(&scene.fields("embedding"))))])
+}
+
+/// ŷ = w₀ + Σ_s w_{id_s} x_s + ⟨h, DNN([e_1; ...; e_F])⟩
+fn wide_deep(scene: &Scene) -> Vector {
+    add([dnn(scene), scene.first_order()])
+}
+
+/// ŷ = w₀ + ⟨h, [p_u ⊙ q_i; DNN([p'_u; q'_i])]⟩
+fn ncf(scene: &Scene) -> Vector {
+    let sides = |table: &str| -> Vec<[Vector; 2]> {
+        scene.slots(table).iter().map(|slots| side_vectors(&scene.schema, slots)).collect()
+    };
+    let mut parts: Matrix = vec![vec![]; scene.rows.len()];
+    if scene.text("form") != "mlp" {
+        let products = sides("gmf_embedding").into_iter().map(|[user, item]| product(&user, &item));
+        parts.iter_mut().zip(products).for_each(|(row, part)| row.extend(part));
+    }
+    if scene.text("form") != "gmf" {
+        let deep = scene.dnn(sides("mlp_embedding").iter().map(|sides| sides.concat()).collect());
+        parts.iter_mut().zip(deep).for_each(|(row, part)| row.extend(part));
+    }
+    add([scene.bias(), scene.output("output", &parts)])
+}
+
+impl Scene {
+    fn text(&self, option: &str) -> &str {
+        self.options[option].as_str().unwrap()
+    }
+
+    fn flag(&self, option: &str) -> bool {
+        self.options[option].as_bool().unwrap()
+    }
+
+    fn bias(&self) -> Vector {
+        vec![self.p.vector("bias")[0]; self.rows.len()]
+    }
+
+    fn first_order(&self) -> Vector {
+        let weights = self.p.matrix("linear.weight");
+        self.rows.iter().map(|row| first_order(&weights, row)).collect()
+    }
+
+    /// The scaled vectors of the slots of each row.
+    fn slots(&self, table: &str) -> Vec<Matrix> {
+        let table = self.p.matrix(&format!("{table}.weight"));
+        self.rows.iter().map(|row| slot_vectors(&table, row)).collect()
+    }
+
+    /// The vectors of the fields of each row.
+    fn fields(&self, table: &str) -> Vec<Matrix> {
+        self.slots(table).iter().map(|slots| field_vectors(&self.schema, slots)).collect()
+    }
+
+    /// A dense layer of one output and without a bias.
+    fn output(&self, path: &str, x: &Matrix) -> Vector {
+        x.iter().flat_map(|x| dense(&self.p, path, x, false)).collect()
+    }
+
+    fn normed(&self, path: &str, x: Matrix, option: &str) -> Matrix {
+        match self.text(option) {
+            "standard" => batch_norm(&self.p, path, &x, self.train),
+            "always-batch" => batch_norm(&self.p, path, &x, true),
+            "frozen" => batch_norm(&self.p, path, &x, false),
+            _ => x,
+        }
+    }
+
+    fn dropped(&self, x: Matrix, option: &str) -> Matrix {
+        if !self.train {
+            return x;
+        }
+        let ones = Tensor::ones([x.len() as i64, x[0].len() as i64], (Kind::Float, Device::Cpu));
+        let mask = numbers(&ones.dropout(self.options[option].as_f64().unwrap(), true));
+        x.iter().zip(mask.chunks(x[0].len())).map(|(x, mask)| product(x, mask)).collect()
+    }
+
+    /// The hidden layers under `dnn`.
+    fn dnn(&self, mut x: Matrix) -> Matrix {
+        for l in 0..self.options["hidden_units"].as_array().unwrap().len() {
+            x = x.iter().map(|x| dense(&self.p, &format!("dnn.linear_{l}"), x, true)).collect();
+            x = self.normed(&format!("dnn.batch_norm_{l}"), x, "hidden_batch_norm");
+            x.iter_mut().flatten().for_each(|x| *x = activation(self.text("activation"))(*x));
+            x = self.dropped(x, "dropout");
+        }
+        x
+    }
+}
+
+fn flat(fields: &[Matrix]) -> Matrix {
+    fields.iter().map(|fields| fields.concat()).collect()
+}
+
+fn add<const N: usize>(parts: [Vector; N]) -> Vector {
+    sum(&parts, parts[0].len())
+}
+
+/// The variants, so small that sums stay exact.
+fn small_variants() -> impl Iterator<Item = Variant> {
+    variants().map(|variant| {
+        let layers = variant.options.get("hidden_units").map_or(2, |units| units.as_array().unwrap().len());
+        variant
+            .with("embedding_dim", 3)
+            .with("hidden_units", vec![4; layers])
+            .with("attention_dim", 2)
+            .with("cin_size", vec![4, 2, 3])
+    })
+}
+
+/// Two to six fields, of which the first is categorical.
+fn any_schema(draw: &mut Draw) -> Schema {
+    let others = 1 + draw.below(5);
+    schema(&[vec![1], (0..others).map(|_| draw.below(4)).collect()].concat())
+}
+
+fn assert_equals_its_formula(variant: &Variant, seed: u64, train: bool) {
+    let mut draw = Draw(seed);
+    let schema = any_schema(&mut draw);
+    let (store, model) = variant.build(&schema, 1, Device::Cpu);
+    let p = Parameters::draw(&store, &mut draw);
+    let rows = draw.rows(&schema, 4);
+    let options = variant.entry.resolve(&variant.options).unwrap();
+    let scene = Scene { p, options, schema, rows, train };
+    tch::manual_seed(seed as i64);
+    // First, because training moves the statistics of batch norm.
+    let expected = formula(variant.entry.name)(&scene);
+    tch::manual_seed(seed as i64);
+    let found = model.logits(&features(&scene.schema, &scene.rows), train).unwrap();
+    assert_close(&found, &expected, &format!("the score by {variant} with seed {seed}, train {train},"));
+}
+
+#[test]
+fn every_model_equals_its_formula() {
+    let _turn = alone();
+    for variant in small_variants() {
+        for seed in 0..40 {
+            assert_equals_its_formula(&variant, seed, false);
+        }
+    }
+}
+
+#[test]
+fn every_model_equals_its_formula_in_training_with_dropout() {
+    let _turn = alone();
+    for variant in small_variants() {
+        for seed in 0..40 {
+            assert_equals_its_formula(&variant, seed, true);
+        }
+    }
+}
+
+#[test]
+fn dropout_depends_on_the_seed_in_training_alone_and_a_rate_of_zero_is_none() {
+    let _turn = alone();
+    let mut draw = Draw(3);
+    let schema = schema(&[1, 1, 3, 0]);
+    let rows = draw.rows(&schema, 8);
+    let mut rates = 0;
+    for variant in small_variants() {
+        let options = variant.entry.resolve(&variant.options).unwrap();
+        let has_layers = options.get("hidden_units").is_none_or(|units| !units.as_array().unwrap().is_empty());
+        let has_dnn = has_layers && options.get("form").is_none_or(|form| form != "gmf");
+        for dropped in ["dropout", "pooling_dropout"].into_iter().filter(|option| options.contains_key(*option)) {
+            for rate in [0.0, 0.5] {
+                let variant = Variant { entry: variant.entry, options: variant.options.clone() };
+                let variant = variant.with("dropout", 0.0).with("pooling_dropout", 0.0).with(dropped, rate);
+                let (store, model) = variant.build(&schema, 1, Device::Cpu);
+                Parameters::draw(&store, &mut draw);
+                let score = |seed: i64, train: bool| {
+                    tch::manual_seed(seed);
+                    numbers(&model.logits(&features(&schema, &rows), train).unwrap())
+                };
+                let drops = rate > 0.0 && (dropped == "pooling_dropout" || has_dnn);
+                assert_eq!(score(1, true) != score(2, true), drops, "{variant}");
+                assert_eq!(score(1, false), score(2, false), "{variant}");
+                rates += usize::from(drops);
+            }
+        }
+    }
+    assert!(rates > 20);
+}

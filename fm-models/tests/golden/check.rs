@@ -1,0 +1,398 @@
+//! Holds a port to everything that its case's file says.
+
+use std::collections::BTreeMap;
+
+use fm_core::Task;
+use fm_core::loss::loss;
+use fm_core::optim::{Optimizer, OptimizerConfig};
+use fm_models::layers::{BatchNormMode, FfmForm};
+use fm_models::models::afm::Pooling;
+use tch::{Kind, Tensor, no_grad};
+
+use super::case::{Case, Result};
+use super::ports::{Outputs, Port, afm, ffm, nfm, port};
+
+/// How far a number may be from Keras's, as a part of the greatest number of its tensor, or of 1.
+mod tolerance {
+    pub const FORWARD: f64 = 1e-5;
+    pub const LOSS: f64 = 2e-6;
+    pub const GRADIENT: f64 = 1e-5;
+    pub const TRAINING_LOSS: f64 = 1e-4;
+    pub const STATISTICS: f64 = 1e-6;
+    pub const WEIGHTS_AFTER_SGD: f64 = 1e-5;
+    pub const WEIGHTS_AFTER_ADAM: f64 = 2e-4;
+}
+
+/// Local variables of the originals that stand inside one of our layers: what comes out of the layer is compared.
+const INSIDE_LAYERS: [&str; 8] = [
+    "offset_ids",
+    "square_sum",
+    "sum_square",
+    "wide_emb",
+    "attention_hidden",
+    "attention_logits",
+    "both",
+    "bn_out", // in training; otherwise it is compared
+];
+
+/// What was compared, and what differs.
+#[derive(Default)]
+pub struct Report {
+    pub compared: usize,
+    /// The greatest difference as a part of what is allowed.
+    pub worst: f64,
+    pub failures: Vec<String>,
+}
+
+impl Report {
+    fn compare(&mut self, what: &str, found: &Tensor, expected: &Tensor, tolerance: f64) {
+        self.compared += 1;
+        if found.numel() != expected.numel() {
+            self.failures.push(format!("{what}: {:?} is not {:?}", found.size(), expected.size()));
+            return;
+        }
+        if expected.numel() == 0 {
+            return;
+        }
+        let (found, expected) = (found.detach().reshape(expected.size()), expected.to_kind(Kind::Float));
+        let allowed = tolerance * expected.abs().max().double_value(&[]).max(1.0);
+        let difference = (found - expected).abs().max().double_value(&[]);
+        self.judge(what, difference, allowed);
+    }
+
+    fn compare_numbers(&mut self, what: &str, found: f64, expected: f64, tolerance: f64) {
+        self.compared += 1;
+        self.judge(what, (found - expected).abs(), tolerance * expected.abs().max(1.0));
+    }
+
+    fn judge(&mut self, what: &str, difference: f64, allowed: f64) {
+        // In this form for NaN, which is not less than anything.
+        if difference <= allowed {
+            self.worst = self.worst.max(difference / allowed);
+        } else {
+            self.failures.push(format!("{what}: differs by {difference:.3e}, allowed is {allowed:.1e}"));
+        }
+    }
+
+    fn count(&mut self, what: &str, found: i64, expected: i64) {
+        self.compared += 1;
+        if found != expected {
+            self.failures.push(format!("{what}: {found} is not {expected}"));
+        }
+    }
+}
+
+/// A case, its port and its targets.
+struct Checked<'a> {
+    case: Case<'a>,
+    port: Port,
+    /// Whether the original's output is σ(score).
+    probability: bool,
+}
+
+impl<'a> Checked<'a> {
+    fn new(case: Case<'a>, port: Port) -> Result<Checked<'a>> {
+        let checked = Checked { case, port, probability: case.text("output_head")?.starts_with("output is sigmoid") };
+        checked.reset()?;
+        Ok(checked)
+    }
+
+    fn parameter(&self, name: &str) -> Result<Tensor> {
+        let variables = self.port.store.variables();
+        variables.get(name).map(Tensor::shallow_clone).ok_or_else(|| format!("the port has no parameter `{name}`"))
+    }
+
+    /// Writes Keras's weights into our parameters.
+    fn reset(&self) -> Result<()> {
+        let weights = self.case.part("weights")?;
+        for weight in &self.port.weights {
+            let tensor = weights.part(&weight.keras)?.tensor()?;
+            let parameter = self.parameter(&weight.ours)?;
+            no_grad(|| Ok::<_, String>(weight.view(&parameter, &tensor.size())?.copy_(&tensor)))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the port has no place for a weight of the file: it is no weight of the corrected form.
+    fn has(&self, keras: &str) -> bool {
+        self.port.weights.iter().any(|weight| weight.keras == keras)
+    }
+
+    fn forward(&self, train: bool) -> Result<Outputs> {
+        (self.port.forward)(train).map_err(|error| error.to_string())
+    }
+
+    fn output(&self, outputs: &Outputs) -> Tensor {
+        match outputs.named.get("output") {
+            Some(output) => output.shallow_clone(),
+            None if self.probability => outputs.score.sigmoid(),
+            None => outputs.score.shallow_clone(),
+        }
+    }
+
+    /// The mean loss over the case's targets: `bce` or `mse`.
+    fn loss(&self, objective: &str) -> Result<Tensor> {
+        let target = self.case.part("targets")?.part(objective)?.tensor()?.flatten(0, -1);
+        let Outputs { score, .. } = self.forward(true)?;
+        let loss = match objective {
+            "bce" => loss(Task::Binary { threshold: 1.0 }, &score, &target),
+            _ if self.probability => loss(Task::Regression, &score.sigmoid(), &target),
+            _ => loss(Task::Regression, &score, &target),
+        };
+        loss.map_err(|error| error.to_string())
+    }
+
+    /// Σ c ‖w‖² over the regularised weights, whole tables.
+    fn penalty(&self) -> Result<Tensor> {
+        let mut sum = Tensor::zeros([1], (Kind::Float, self.case.device));
+        for (name, weight) in self.case.part("weights")?.parts() {
+            let l2 = weight.number("l2")?;
+            if l2 > 0.0 {
+                let place = self.port.weights.iter().find(|place| place.keras == name);
+                let place = place.ok_or_else(|| format!("the port has no weight `{name}`"))?;
+                let ours = place.view(&self.parameter(&place.ours)?, &weight.integers("shape")?)?;
+                sum += ours.square().sum(Kind::Float) * l2;
+            }
+        }
+        Ok(sum.squeeze())
+    }
+
+    fn check_forward(&self, report: &mut Report, block: &str, train: bool) -> Result<()> {
+        let Some(expected) = self.case.part("forward")?.find(block) else { return Ok(()) };
+        self.reset()?;
+        let outputs = no_grad(|| self.forward(train))?;
+        let last_hidden = expected.parts().filter(|(name, _)| name.starts_with("dnn_h")).count();
+        for (name, tensor) in expected.parts() {
+            let what = format!("forward.{block}.{name}");
+            let ours = match name.strip_prefix("dnn_h") {
+                Some(layer) if layer.parse() == Ok(last_hidden - 1) => "dnn_last",
+                Some(_) => continue,
+                None => name,
+            };
+            match outputs.named.get(ours) {
+                Some(found) => report.compare(&what, found, &tensor.tensor()?, tolerance::FORWARD),
+                None if name == "output" => {
+                    report.compare(&what, &self.output(&outputs), &tensor.tensor()?, tolerance::FORWARD);
+                }
+                None if INSIDE_LAYERS.contains(&name) || train && ours == "dnn_last" || train && name == "dnn_out" => {}
+                None => report.failures.push(format!("{what}: the port does not compute it")),
+            }
+        }
+        Ok(())
+    }
+
+    /// `objective` over the gradients that stand in `block`.
+    fn check_gradients(&self, report: &mut Report, objective: &str, gradients: Case, what: &str) -> Result<()> {
+        self.reset()?;
+        self.zero_gradients();
+        self.loss(objective)?.backward();
+        for (name, tensor) in gradients.parts() {
+            let expected = tensor.tensor()?;
+            let what = format!("{what}.{name}");
+            let (ours, parameter) = match self.port.inputs.iter().find(|(input, _)| *input == name) {
+                Some((_, input)) => (None, input.shallow_clone()),
+                None => {
+                    let weight = self.port.weights.iter().find(|weight| weight.keras == name);
+                    let weight = weight.ok_or_else(|| format!("{what}: the port has no such weight"))?;
+                    (Some(weight), self.parameter(&weight.ours)?)
+                }
+            };
+            let mut gradient = parameter.grad();
+            if !gradient.defined() {
+                return Err(format!("{what}: no gradient reaches it"));
+            }
+            if gradient.is_sparse() {
+                gradient = gradient.to_dense(None, false);
+            }
+            let found = match ours {
+                Some(weight) => weight.view(&gradient, &expected.size())?,
+                None => gradient,
+            };
+            report.compare(&what, &found, &expected, tolerance::GRADIENT);
+        }
+        Ok(())
+    }
+
+    fn zero_gradients(&self) {
+        let inputs = self.port.inputs.iter().map(|(_, input)| input.shallow_clone());
+        for mut tensor in self.port.store.trainable_variables().into_iter().chain(inputs) {
+            if tensor.grad().defined() {
+                tensor.zero_grad();
+            }
+        }
+    }
+
+    /// Ten steps of an optimiser with Keras's rule.
+    fn check_run(&self, report: &mut Report, label: &str, run: Case) -> Result<()> {
+        let train = self.case.part("train")?;
+        let objective = train.text("objective")?;
+        let (config, lr) = optimizer(label)?;
+        self.reset()?;
+        let mut optimizer = Optimizer::new(config, lr, 0.0, &self.port.store).map_err(|error| error.to_string())?;
+        let objective_now = || -> Result<Tensor> {
+            let loss = self.loss(objective)?;
+            Ok(if label.ends_with("+reg") { loss + self.penalty()? } else { loss })
+        };
+        for (step, expected) in run.part("losses")?.elements().enumerate() {
+            optimizer.zero_grad();
+            let loss = objective_now()?;
+            loss.backward();
+            let what = format!("train.{label}.losses[{step}]");
+            report.compare_numbers(&what, loss.double_value(&[]), expected.as_number()?, tolerance::TRAINING_LOSS);
+            optimizer.step(1).map_err(|error| error.to_string())?;
+        }
+        if let Some(weights) = train.part("final_weights")?.find(label) {
+            let tolerance =
+                if label.starts_with("SGD") { tolerance::WEIGHTS_AFTER_SGD } else { tolerance::WEIGHTS_AFTER_ADAM };
+            for (name, tensor) in weights.parts().filter(|(name, _)| !self.is_noise(label, name)) {
+                let expected = tensor.tensor()?;
+                let weight = self.port.weights.iter().find(|weight| weight.keras == name);
+                let weight = weight.ok_or_else(|| format!("the port has no weight `{name}`"))?;
+                let found = weight.view(&self.parameter(&weight.ours)?, &expected.size())?;
+                report.compare(&format!("train.{label}.final_weights.{name}"), &found, &expected, tolerance);
+            }
+        }
+        let after = no_grad(objective_now)?.double_value(&[]);
+        let what = format!("train.{label}.loss_after");
+        report.compare_numbers(&what, after, run.number("loss_after")?, tolerance::TRAINING_LOSS);
+        Ok(())
+    }
+
+    /// Whether a weight's gradient is nothing but rounding, which an adaptive rule blows up: what the file lists, and the
+    /// bias that the softmax does not see.
+    fn is_noise(&self, label: &str, weight: &str) -> bool {
+        let noise = self.case.find("numpy_check").and_then(|check| check.find("train_noise"));
+        let listed = noise.and_then(|noise| noise.find("weights")?.find(label)?.find(weight)).is_some();
+        listed || weight == "attention_dense.bias" && !label.starts_with("SGD")
+    }
+}
+
+/// The rule and learning rate of a label such as `Adam lr=0.01 +reg`, with Keras's constants.
+fn optimizer(label: &str) -> Result<(OptimizerConfig, f64)> {
+    let unknown = || format!("the training label `{label}` is not known");
+    let mut words = label.split(' ');
+    let config = match words.next() {
+        Some("SGD") => OptimizerConfig::Sgd { momentum: 0.0 },
+        Some("Adam") => OptimizerConfig::Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 },
+        Some("RMSprop") => OptimizerConfig::RmsProp { rho: 0.9, epsilon: 1e-7, legacy: false },
+        Some("LegacyRMSprop") => OptimizerConfig::RmsProp { rho: 0.9, epsilon: 1e-7, legacy: true },
+        _ => return Err(unknown()),
+    };
+    let lr = words.next().and_then(|word| word.strip_prefix("lr=")?.parse().ok()).ok_or_else(unknown)?;
+    match words.next() {
+        None | Some("+reg") => Ok((config, lr)),
+        _ => Err(unknown()),
+    }
+}
+
+/// Checks all that a case of a layer or a model says.
+pub fn check_case(case: Case, report: &mut Report) -> Result<()> {
+    let checked = Checked::new(case, port(case)?)?;
+    for (name, _) in case.part("weights")?.parts().filter(|(name, _)| !checked.has(name)) {
+        report.failures.push(format!("weights.{name}: the port has no place for it"));
+    }
+    let count = |tensors: Vec<Tensor>| tensors.iter().map(|tensor| tensor.numel() as i64).sum();
+    let all = checked.port.store.variables().into_values().collect();
+    report.count("param_count", count(all), case.integer("param_count")?);
+    let trainable = checked.port.store.trainable_variables();
+    report.count("trainable_param_count", count(trainable), case.integer("trainable_param_count")?);
+
+    for block in case.part("forward")?.parts().map(|(block, _)| block) {
+        match block {
+            "training" => checked.check_forward(report, block, true)?,
+            "inference" => checked.check_forward(report, block, false)?,
+            "inference_corrected" | "training_corrected" | "without_bn" => {}
+            _ => return Err(format!("forward.{block} is not known")),
+        }
+    }
+    check_statistics(&checked, report, "bn_after_one_training_forward")?;
+    for (objective, expected) in case.part("loss")?.parts().filter(|(name, _)| ["bce", "mse"].contains(name)) {
+        checked.reset()?;
+        let found = no_grad(|| checked.loss(objective))?.double_value(&[]);
+        report.compare_numbers(&format!("loss.{objective}"), found, expected.as_number()?, tolerance::LOSS);
+    }
+    checked.reset()?;
+    let penalty = no_grad(|| checked.penalty())?.double_value(&[]);
+    report.compare_numbers("reg_loss", penalty, case.number("reg_loss")?, tolerance::LOSS);
+    checked.check_gradients(report, "bce", case.part("grads")?, "grads")?;
+    checked.check_gradients(report, "mse", case.part("grads_mse")?, "grads_mse")?;
+    for (label, run) in case.part("train")?.part("runs")?.parts() {
+        checked.check_run(report, label, run)?;
+    }
+    check_corrected(case, report)
+}
+
+/// The moving statistics after one forward pass in training mode.
+fn check_statistics(checked: &Checked, report: &mut Report, block: &str) -> Result<()> {
+    let Some(statistics) = checked.case.find(block) else { return Ok(()) };
+    checked.reset()?;
+    no_grad(|| checked.forward(true))?;
+    for (name, tensor) in statistics.parts() {
+        let weight = checked.port.weights.iter().find(|weight| weight.keras == name);
+        let weight = weight.ok_or_else(|| format!("{block}: the port has no `{name}`"))?;
+        let found = checked.parameter(&weight.ours)?;
+        report.compare(&format!("{block}.{name}"), &found, &tensor.tensor()?, tolerance::STATISTICS);
+    }
+    Ok(())
+}
+
+/// Where the original departs from its paper: the paper's form on the same weights.
+fn check_corrected(case: Case, report: &mut Report) -> Result<()> {
+    if let Some(textbook) = case.find("ffm_textbook") {
+        let checked = Checked::new(case, ffm(case, FfmForm::FieldAware)?)?;
+        check_reference(&checked, report, textbook, "ffm_textbook")?;
+    }
+    if let Some(reference) = case.find("max_pool_reference") {
+        let checked = Checked::new(case, afm(case, Pooling::Max)?)?;
+        check_reference(&checked, report, reference, "max_pool_reference")?;
+    }
+    let forward = case.part("forward")?;
+    if ["inference_corrected", "training_corrected", "without_bn"].iter().any(|block| forward.find(block).is_some()) {
+        let standard = Checked::new(case, nfm(case, BatchNormMode::Standard)?)?;
+        standard.check_forward(report, "inference_corrected", false)?;
+        standard.check_forward(report, "training_corrected", true)?;
+        check_statistics(&standard, report, "bn_after_one_corrected_training_forward")?;
+        let without = Checked::new(case, nfm(case, BatchNormMode::Off)?)?;
+        without.check_forward(report, "without_bn", false)?;
+    }
+    Ok(())
+}
+
+/// A block with tensors of the forward pass, `loss` and `grads`.
+fn check_reference(checked: &Checked, report: &mut Report, block: Case, what: &str) -> Result<()> {
+    let outputs = no_grad(|| checked.forward(false))?;
+    for (name, tensor) in block.parts().filter(|(_, part)| part.is_tensor()) {
+        let found = match name {
+            "output" => checked.output(&outputs),
+            "probability" => outputs.score.sigmoid(),
+            _ => outputs.named.get(name).ok_or_else(|| format!("{what}.{name} is not known"))?.shallow_clone(),
+        };
+        report.compare(&format!("{what}.{name}"), &found, &tensor.tensor()?, tolerance::FORWARD);
+    }
+    for (objective, expected) in block.part("loss")?.parts() {
+        let found = no_grad(|| checked.loss(objective))?.double_value(&[]);
+        report.compare_numbers(&format!("{what}.loss.{objective}"), found, expected.as_number()?, tolerance::LOSS);
+    }
+    checked.check_gradients(report, "bce", block.part("grads")?, &format!("{what}.grads"))
+}
+
+/// The numbers that the originals' authors printed: what follows from those before it.
+pub fn check_printed(case: Case, report: &mut Report) -> Result<()> {
+    use fm_models::layers::{BiInteraction, FmInteraction};
+    let mut compare = |name: &str, found: Tensor, expected: &Tensor| report.compare(name, &found, expected, 1e-6);
+    let said = |result: fm_core::Result<Tensor>| result.map_err(|error| error.to_string());
+
+    let fm = case.part("seq_fm")?;
+    let printed: BTreeMap<&str, Tensor> =
+        fm.parts().map(|(name, part)| Ok((name, part.nested()?))).collect::<Result<_>>()?;
+    let wide = printed["wide_seq"].sum_dim_intlist(1, false, Kind::Float) + &printed["wide_target"];
+    compare("seq_fm.wide_out", wide, &printed["wide_out"]);
+    let pairs = said(FmInteraction.forward(&printed["feature_emb_row0"].unsqueeze(0)))?;
+    compare("seq_fm.order_2nd", pairs, &printed["order_2nd"].narrow(0, 0, 1));
+    compare("seq_fm.fm_output", &printed["wide_out"] + &printed["order_2nd"], &printed["fm_output"]);
+
+    let nfm = case.part("seq_nfm")?;
+    let pooled = said(BiInteraction.forward(&nfm.part("x_row0")?.nested()?.unsqueeze(0)))?;
+    compare("seq_nfm.bi_interaction", pooled, &nfm.part("bi_interaction")?.nested()?.narrow(0, 0, 1));
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! The parameter counts that Keras's summaries print for the third notebook's `test_model()` of each model.
+
+use fm_core::Schema;
+use fm_core::model::Options;
+use serde_json::{Value, json};
+use tch::nn::VarStore;
+
+use super::case::{Case, Result};
+use super::check::Report;
+
+/// The value behind `name` in Python code: a number, a text or a list of numbers.
+fn argument(code: &str, name: &str) -> Result<Value> {
+    let missing = || format!("there is no readable `{name}` in {code:?}");
+    let rest = code.split_once(name).ok_or_else(missing)?.1.trim_start_matches(['=', ':', '\'', ' ']);
+    let end = match rest.chars().next() {
+        Some('[') => rest.find(']').ok_or_else(missing)? + 1,
+        _ => rest.find([',', ')', '}']).ok_or_else(missing)?,
+    };
+    serde_json::from_str(&rest[..end].replace('\'', "\"")).map_err(|_| missing())
+}
+
+/// Compares the counts of each model, built from the arguments that its Python code names.
+pub fn check(case: Case, report: &mut Report) -> Result<()> {
+    for (model, counts) in case.part("models")?.parts() {
+        let code = counts.text("code")?;
+        let (name, options) = options(model, code)?;
+        let schema = schema(code)?;
+        let store = VarStore::new(case.device);
+        let entry = fm_models::find(name).map_err(|error| error.to_string())?;
+        entry.build(&options, &store.root(), &schema).map_err(|error| error.to_string())?;
+        let count = |tensors: Vec<tch::Tensor>| tensors.iter().map(|tensor| tensor.numel() as i64).sum::<i64>();
+        let all = count(store.variables().into_values().collect());
+        report.compared += 2;
+        if all != counts.integer("all_weights_of_the_model")? {
+            report.failures.push(format!("{model}: it has {all} parameters"));
+        }
+        let fixed = all - count(store.trainable_variables());
+        if fixed != counts.integer("summary_non_trainable")? {
+            report.failures.push(format!("{model}: {fixed} of its parameters are not trainable"));
+        }
+    }
+    Ok(())
+}
+
+/// The registered model and the options that give it the notebook's form.
+fn options(model: &str, code: &str) -> Result<(&'static str, Options)> {
+    let dim = argument(code, "'embed_dim'")?;
+    let hidden_units = || argument(code, "hidden_units");
+    let (name, options) = match model {
+        "FM" => ("fm", json!({ "embedding_dim": argument(code, "k=")? })),
+        "FFM" => ("ffm", json!({ "embedding_dim": argument(code, "k=")?, "form": "summed" })),
+        "NFM" => {
+            let mode = "always-batch";
+            let hidden_units = hidden_units()?;
+            ("nfm", json!({ "embedding_dim": dim, "hidden_units": hidden_units, "linear": false, "batch_norm": mode }))
+        }
+        "AFM" => {
+            let width = argument(code, "att_vector")?;
+            ("afm", json!({ "embedding_dim": dim, "attention_dim": width, "attention_bias": true, "linear": false }))
+        }
+        "DeepFM" => ("deepfm", json!({ "embedding_dim": dim, "hidden_units": hidden_units()? })),
+        "xDeepFM" => {
+            let (hidden_units, cin_size) = (hidden_units()?, argument(code, "cin_size")?);
+            let sizes = json!({ "hidden_units": hidden_units, "cin_size": cin_size });
+            (
+                "xdeepfm",
+                json!({ "embedding_dim": dim, "part_biases": true, "hidden_units": sizes["hidden_units"],
+                "cin_size": sizes["cin_size"] }),
+            )
+        }
+        _ => return Err(format!("the model `{model}` is not known")),
+    };
+    options.as_object().cloned().map(|options| (name, options)).ok_or_else(|| "the options are no table".into())
+}
+
+/// The features that the code lists: `{'feat': 'user_id', 'feat_num': 100, 'embed_dim': 8}`.
+fn schema(code: &str) -> Result<Schema> {
+    let mut fields = Vec::new();
+    for feature in code.split("{'feat'").skip(1) {
+        let size = argument(feature, "'feat_num'")?.as_u64().unwrap_or_default();
+        let vocabulary: Vec<String> = (1..size).map(|value| value.to_string()).collect();
+        let name = fields.len().to_string();
+        fields.push(json!({ "name": name, "kind": "categorical", "vocabulary": vocabulary }));
+    }
+    let label = json!({ "column": "y", "task": "binary", "threshold": 1.0, "min": 0.0, "max": 1.0, "mean": 0.5 });
+    let schema = json!({ "format": 1, "label": label, "fields": fields });
+    Schema::from_json(&schema.to_string()).map_err(|error| error.to_string())
+}

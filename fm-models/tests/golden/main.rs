@@ -1,0 +1,105 @@
+//! The numbers of the original Keras code, case by case: `make golden`.
+//!
+//! `data/` holds inputs, weights, outputs, gradients and training trajectories that the notebooks' own classes computed on
+//! Keras 2.15 and TensorFlow 2.15.1; `data/README.md` says how to read them. `FM_GOLDEN_DIR` names another folder of files of the
+//! same form, of whatever sizes; `FM_TEST_DEVICE` a device.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "the test shows what it compared")]
+
+mod case;
+mod check;
+mod counts;
+mod ports;
+
+use std::path::{Path, PathBuf};
+
+use case::{Case, Result};
+use check::Report;
+use tch::Device;
+
+fn device() -> Device {
+    let name = std::env::var("FM_TEST_DEVICE").unwrap_or("cpu".into());
+    name.parse::<fm_core::device::DeviceChoice>().unwrap().resolve().unwrap()
+}
+
+/// Checks one file.
+fn check_file(path: &Path, report: &mut Report) -> Result<()> {
+    let json = case::read(path)?;
+    let case = Case::new(&json, device());
+    match case.find("case").map(|case| case.as_text()).transpose()? {
+        Some("param_counts") => counts::check(case, report),
+        Some("notebook_printed") => check::check_printed(case, report),
+        Some(_) => check::check_case(case, report),
+        None => {
+            // A list of the other files.
+            let files = case.part("cases")?.elements().map(|element| element.text("case"));
+            for name in files.collect::<Result<Vec<_>>>()? {
+                if !path.with_file_name(format!("{name}.json")).exists() {
+                    report.failures.push(format!("there is no {name}.json"));
+                }
+                report.compared += 1;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Checks every `*.json` of a folder; the failures of each file.
+fn check_folder(folder: &Path) -> Result<Vec<(String, Vec<String>)>> {
+    let entries = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    files.sort();
+    if files.is_empty() {
+        return Err(format!("{} holds no *.json", folder.display()));
+    }
+    let mut failed = Vec::new();
+    for path in files {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let mut report = Report::default();
+        if let Err(reason) = check_file(&path, &mut report) {
+            report.failures.push(reason);
+        }
+        if report.compared == 0 && report.failures.is_empty() {
+            report.failures.push("nothing in it was compared".into());
+        }
+        let verdict = if report.failures.is_empty() { "ok" } else { "FAILED" };
+        let Report { compared, worst, failures } = report;
+        println!("{name:<28}{verdict:<8}{compared:>4} compared, at most {:>5.1} % of what may differ", worst * 100.0);
+        if !failures.is_empty() {
+            failed.push((name, failures));
+        }
+    }
+    Ok(failed)
+}
+
+#[test]
+fn every_case_agrees_with_keras() {
+    tch::set_num_threads(1);
+    let folder = match std::env::var_os("FM_GOLDEN_DIR") {
+        Some(folder) => PathBuf::from(folder),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/data"),
+    };
+    let failed = check_folder(&folder).unwrap();
+    let list: Vec<String> =
+        failed.iter().flat_map(|(name, failures)| failures.iter().map(move |f| format!("{name}: {f}"))).collect();
+    assert!(list.is_empty(), "{} numbers disagree:\n{}", list.len(), list.join("\n"));
+}
+
+#[test]
+fn what_is_not_known_fails() {
+    let known = include_str!("data/fm_layer.json");
+    let fails = |text: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("case.json"), text).unwrap();
+        check_folder(folder.path()).unwrap().pop().map(|(_, failures)| failures.join("; ")).unwrap_or_default()
+    };
+    assert_eq!(fails(known), "");
+    assert!(fails(&known.replace("\"FM_Layer\"", "\"FM_Layer_v3\"")).contains("`FM_Layer_v3` is not known"));
+    assert!(fails(&known.replace("\"second_order\"", "\"third_order\"")).contains("third_order"));
+    assert!(fails(&known.replace("\"Adam lr=0.01\"", "\"Lion lr=0.01\"")).contains("`Lion lr=0.01` is not known"));
+    assert!(fails(&known.replace("\"V\"", "\"U\"")).contains("no `V`"));
+    assert!(fails(&known.replacen("\"param_count\":373", "\"param_count\":374", 1)).contains("373 is not 374"));
+    assert!(fails("{").contains("EOF"));
+    assert!(check_folder(tempfile::tempdir().unwrap().path()).is_err());
+}

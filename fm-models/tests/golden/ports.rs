@@ -1,0 +1,633 @@
+//! For each Keras class of the notebooks: our layers or model in the same form and of the same sizes, with the places of
+//! Keras's weights among our parameters.
+
+use std::collections::BTreeMap;
+
+use fm_core::{Features, Model, Schema};
+use fm_models::layers::*;
+use fm_models::models::{afm, deepfm, deepfm_dense, nfm, xdeepfm};
+use serde_json::json;
+use tch::nn::VarStore;
+use tch::{Kind, Tensor};
+
+use super::case::{Case, Result};
+
+/// What a port computes.
+pub struct Outputs {
+    /// The original's local variables by their names.
+    pub named: BTreeMap<String, Tensor>,
+    /// What the loss reads: log-odds, or the raw score, `[B]`.
+    pub score: Tensor,
+}
+
+/// Our counterpart of a Keras class.
+pub struct Port {
+    pub store: VarStore,
+    pub weights: Vec<Weight>,
+    /// Inputs that the file has gradients of.
+    pub inputs: Vec<(&'static str, Tensor)>,
+    pub forward: Box<dyn Fn(bool) -> fm_core::Result<Outputs>>,
+}
+
+/// A Keras weight as (a part of) one of our parameters.
+pub struct Weight {
+    pub keras: String,
+    pub ours: String,
+    layout: Layout,
+}
+
+/// How Keras's array lies in our parameter.
+enum Layout {
+    Same,
+    /// `[in, out]` in Keras, `[out, in]` here.
+    Transposed,
+    /// `[1, in, out]` in Keras, `[out, in]` here.
+    Filter,
+    /// Rows of our table from this one on.
+    Rows(i64),
+}
+
+impl Weight {
+    fn new(keras: impl Into<String>, ours: impl Into<String>, layout: Layout) -> Weight {
+        Weight { keras: keras.into(), ours: ours.into(), layout }
+    }
+
+    /// The part of our parameter, or of its gradient, in Keras's layout and `shape`; writing to it writes to the parameter.
+    pub fn view(&self, parameter: &Tensor, shape: &[i64]) -> Result<Tensor> {
+        let view = match self.layout {
+            Layout::Same => parameter.shallow_clone(),
+            Layout::Transposed => parameter.transpose(0, 1),
+            Layout::Filter => parameter.transpose(0, 1).unsqueeze(0),
+            Layout::Rows(first) => parameter.f_narrow(0, first, shape[0]).map_err(|error| error.to_string())?,
+        };
+        view.f_view(shape).map_err(|_| format!("{}: {:?} cannot hold {shape:?}", self.keras, view.size()))
+    }
+}
+
+fn same(keras: &str, ours: &str) -> Weight {
+    Weight::new(keras, ours, Layout::Same)
+}
+
+/// The kernel and, if `bias` names ours, the bias of a Keras `Dense`.
+fn dense(keras: &str, ours: &str, bias: Option<&str>) -> Vec<Weight> {
+    let kernel = Weight::new(format!("{keras}.kernel"), format!("{ours}.weight"), Layout::Transposed);
+    let bias = bias.map(|bias| Weight::new(format!("{keras}.bias"), bias, Layout::Same));
+    std::iter::once(kernel).chain(bias).collect()
+}
+
+/// The hidden layers `dnn_0`, `dnn_1`, ...
+fn hidden(units: &[i64]) -> impl Iterator<Item = Weight> {
+    (0..units.len()).flat_map(|l| {
+        let ours = format!("dnn.linear_{l}");
+        dense(&format!("dnn_{l}"), &ours, Some(&format!("{ours}.bias")))
+    })
+}
+
+/// Tables of single fields, which lie one after another in ours.
+fn tables(names: &[String], schema: &Schema, ours: &str) -> Vec<Weight> {
+    let table = |(field, name): (usize, &String)| Weight::new(name, ours, Layout::Rows(schema.ids(field).start));
+    names.iter().enumerate().map(table).collect()
+}
+
+fn batch_norm() -> Vec<Weight> {
+    let part = |part: &str| same(&format!("bn.{part}"), &format!("batch_norm.{part}"));
+    ["gamma", "beta", "moving_mean", "moving_variance"].map(part).into()
+}
+
+/// Fields of (name, rows of the table, slots). The first row of each is a value like any other here.
+fn schema(fields: &[(String, i64, i64)]) -> Result<Schema> {
+    let fields: Vec<_> = fields
+        .iter()
+        .map(|(name, cardinality, slots)| {
+            let vocabulary: Vec<String> = (1..*cardinality).map(|value| value.to_string()).collect();
+            let several = json!({ "kind": "multi-valued", "separator": "|", "max_len": slots, "weighting": "sum" });
+            let mut field = if *slots == 1 { json!({ "kind": "categorical" }) } else { several };
+            field["name"] = json!(name);
+            field["vocabulary"] = json!(vocabulary);
+            field
+        })
+        .collect();
+    let label = json!({ "column": "y", "task": "binary", "threshold": 1.0, "min": 0.0, "max": 1.0, "mean": 0.5 });
+    let schema = json!({ "format": 1, "label": label, "fields": fields });
+    Schema::from_json(&schema.to_string()).map_err(|error| error.to_string())
+}
+
+/// Fields `embed_0`, `embed_1`, ... of one slot, from `config.vocab`.
+fn single_fields(case: Case) -> Result<(Schema, Vec<String>)> {
+    let vocab = case.part("config")?.integers("vocab")?;
+    let names: Vec<String> = (0..vocab.len()).map(|field| format!("embed_{field}")).collect();
+    let fields: Vec<_> = names.iter().cloned().zip(vocab).map(|(name, size)| (name, size, 1)).collect();
+    Ok((schema(&fields)?, names))
+}
+
+/// Ids within their fields `[B, slots]`, one tensor a field, -1 for padding, to slots. With `mean`, a field's values share
+/// the weight 1.
+fn features(schema: &Schema, fields: &[Tensor], mean: bool) -> Result<Features> {
+    let slots = fields.iter().enumerate().map(|(field, ids)| {
+        let there = ids.ge(0).to_kind(Kind::Float);
+        let n = there.sum_dim_intlist(1, true, Kind::Float).clamp_min(1.0);
+        (ids.clamp_min(0) + schema.ids(field).start, if mean { there / n } else { there })
+    });
+    let (ids, values): (Vec<_>, Vec<_>) = slots.unzip();
+    Features::new(schema, Tensor::cat(&ids, 1), Tensor::cat(&values, 1)).map_err(|error| error.to_string())
+}
+
+fn ids(case: Case, schema: &Schema) -> Result<Features> {
+    let ids = case.part("inputs")?.part("ids")?.tensor()?;
+    features(schema, &ids.split(1, 1), false)
+}
+
+fn embedding(embedding_dim: i64) -> EmbeddingConfig {
+    EmbeddingConfig { embedding_dim, init_std: 0.05 }
+}
+
+fn activation(name: &str) -> Result<Activation> {
+    serde_json::from_value(json!(name)).map_err(|_| format!("the activation `{name}` is not known"))
+}
+
+fn dnn(hidden_units: &[i64], activation: Activation) -> DnnConfig {
+    DnnConfig { hidden_units: hidden_units.into(), activation, dropout: 0.0, ..DnnConfig::default() }
+}
+
+/// Dropout is random: a case that has any holds nothing to compare with.
+fn no_dropout(config: Case, name: &str) -> Result<()> {
+    match config.number(name)? {
+        0.0 => Ok(()),
+        rate => Err(format!("`{name}` is {rate}: only cases without dropout can be compared")),
+    }
+}
+
+fn outputs<const N: usize>(score: Tensor, named: [(&str, Tensor); N]) -> Outputs {
+    let mut named: BTreeMap<String, Tensor> = named.into_iter().map(|(name, t)| (name.to_owned(), t)).collect();
+    named.insert("logit".into(), score.shallow_clone());
+    Outputs { named, score }
+}
+
+fn said<T>(result: fm_core::Result<T>) -> Result<T> {
+    result.map_err(|error| error.to_string())
+}
+
+/// The counterpart of the case's class.
+pub fn port(case: Case) -> Result<Port> {
+    match case.text("class")? {
+        "FM_Layer" | "FM (Model)" => fm(case),
+        "FM_Layer_v2" => fm_over_embeddings(case),
+        "FFM_Layer" | "FFM (Model)" => ffm(case, FfmForm::Summed),
+        "NFM" => match case.part("config")?.flag("bn_use")? {
+            true => nfm(case, BatchNormMode::AlwaysBatch),
+            false => nfm(case, BatchNormMode::Frozen),
+        },
+        "AFM" => match case.part("config")?.text("mode")? {
+            "att" => afm(case, afm::Pooling::Attention),
+            "avg" => afm(case, afm::Pooling::Mean),
+            "max" => afm(case, afm::Pooling::Sum),
+            mode => Err(format!("AFM has no mode `{mode}`")),
+        },
+        "DeepFM" => deepfm(case),
+        "CIN" => cin(case),
+        "xDeepFM" => xdeepfm(case),
+        "notebook cells (SequenceFeatures wide + second order)" => sequence_fm(case),
+        "notebook cells (SequenceFeatures NFM)" => sequence_nfm(case),
+        "DeepFM (DenseFeatures)" => deepfm_dense(case),
+        "FM(units,k) + Dense(1)" => dense_fm(case),
+        class => Err(format!("the class `{class}` is not known")),
+    }
+}
+
+fn fm(case: Case) -> Result<Port> {
+    let (schema, _) = single_fields(case)?;
+    let store = VarStore::new(case.device);
+    let fm = said(Fm::new(&store.root(), &schema, &embedding(case.part("config")?.integer("k")?)))?;
+    let features = ids(case, &schema)?;
+    Ok(Port {
+        store,
+        weights: vec![same("w0", "bias"), same("w", "linear.weight"), same("V", "embedding.weight")],
+        inputs: vec![],
+        forward: Box::new(move |train| {
+            let vectors = fm.embedding.forward(&features, train)?;
+            let first_order = fm.linear.forward(&features, train)? + &fm.bias;
+            let second_order = FmInteraction.forward(&vectors)?;
+            let named = [("first_order", first_order), ("second_inputs", vectors), ("second_order", second_order)];
+            Ok(outputs(fm.logits(&features, train)?, named))
+        }),
+    })
+}
+
+fn fm_over_embeddings(case: Case) -> Result<Port> {
+    let config = case.part("config")?;
+    let schema = schema(&[("all".into(), config.integer("feature_length")?, config.integer("fields")?)])?;
+    let store = VarStore::new(case.device);
+    let fm = FmOverEmbeddings::new(&store.root(), &schema);
+    let inputs = case.part("inputs")?;
+    let features = features(&schema, &[inputs.part("sparse_inputs")?.tensor()?], false)?;
+    let embeddings = inputs.part("embed_inputs")?.tensor()?.set_requires_grad(true);
+    Ok(Port {
+        store,
+        weights: vec![same("w", "linear.weight")],
+        inputs: vec![("input.embed_inputs", embeddings.shallow_clone())],
+        forward: Box::new(move |train| {
+            let first_order = fm.linear.forward(&features, train)?;
+            let named = [("first_order", first_order), ("second_order", FmInteraction.forward(&embeddings)?)];
+            Ok(outputs(fm.forward(&features, &embeddings, train)?, named))
+        }),
+    })
+}
+
+/// With [`FfmForm::FieldAware`] the textbook's formula on the same weights.
+pub fn ffm(case: Case, form: FfmForm) -> Result<Port> {
+    let (schema, _) = single_fields(case)?;
+    let (fields, k) = (schema.num_fields() as i64, case.part("config")?.integer("k")?);
+    let store = VarStore::new(case.device);
+    let ffm = said(Ffm::new(&store.root(), &schema, &embedding(k), form))?;
+    let features = ids(case, &schema)?;
+    Ok(Port {
+        store,
+        weights: vec![same("w0", "bias"), same("w", "linear.weight"), same("v", "embedding.weight")],
+        inputs: vec![],
+        forward: Box::new(move |train| {
+            let vectors = ffm.embedding.forward(&features, train)?;
+            let first_order = ffm.linear.forward(&features, train)? + &ffm.bias;
+            let second_order = match form {
+                FfmForm::FieldAware => FfmInteraction::new(&schema, k).forward(&vectors)?,
+                FfmForm::Summed => SummedFfmInteraction { fields, k }.forward(&vectors)?,
+            };
+            let summed = vectors.sum_dim_intlist(1, false, Kind::Float);
+            let named = [("first_order", first_order), ("second_order", second_order), ("latent_vector", summed)];
+            Ok(outputs(ffm.logits(&features, train)?, named))
+        }),
+    })
+}
+
+/// With [`BatchNormMode::Standard`] or [`BatchNormMode::Off`] what the notebook should have computed.
+pub fn nfm(case: Case, batch_norm: BatchNormMode) -> Result<Port> {
+    let (schema, names) = single_fields(case)?;
+    let config = case.part("config")?;
+    no_dropout(config, "dnn_dropout")?;
+    let k = config.integer("embed_dim")?;
+    let features = ids(case, &schema)?;
+    nfm_over(case, &schema, features, k, batch_norm, tables(&names, &schema, "embedding.weight"), "embed")
+}
+
+fn sequence_nfm(case: Case) -> Result<Port> {
+    let (schema, features, names) = sequences(case)?;
+    let k = case.part("config")?.integer("dimension")?;
+    let names: Vec<String> = names.iter().map(|name| format!("deep.{name}")).collect();
+    let tables = tables(&names, &schema, "embedding.weight");
+    nfm_over(case, &schema, features, k, BatchNormMode::Standard, tables, "x")
+}
+
+fn nfm_over(
+    case: Case,
+    schema: &Schema,
+    features: Features,
+    k: i64,
+    batch_norm_mode: BatchNormMode,
+    tables: Vec<Weight>,
+    vectors_name: &'static str,
+) -> Result<Port> {
+    let config = case.part("config")?;
+    let units = config.integers("hidden_units")?;
+    let config = nfm::Config {
+        embedding: embedding(k),
+        dnn: dnn(&units, activation(config.text("activation")?)?),
+        pooling_dropout: 0.0,
+        batch_norm: batch_norm_mode,
+        linear: false,
+    };
+    let store = VarStore::new(case.device);
+    let model = said(nfm::Nfm::new(&store.root(), schema, &config))?;
+    let mut weights = tables;
+    weights.extend(hidden(&units));
+    weights.extend(dense("dense", "output", Some("bias")));
+    if model.batch_norm.is_some() {
+        weights.extend(batch_norm());
+    }
+    Ok(Port {
+        store,
+        weights,
+        inputs: vec![],
+        forward: Box::new(move |train| {
+            let logits = model.logits(&features, train)?;
+            let vectors = model.embedding.forward(&features, train)?;
+            let pooled = BiInteraction.forward(&vectors)?;
+            // Not in training: the statistics would move twice.
+            let normed = match &model.batch_norm {
+                Some(norm) if !train => norm.forward(&pooled, false)?,
+                Some(_) => return Ok(outputs(logits, [(vectors_name, vectors), ("bi_interaction", pooled)])),
+                None => pooled.shallow_clone(),
+            };
+            let hidden = model.dnn.forward(&normed, false)?;
+            let named = [
+                (vectors_name, vectors),
+                ("bi_interaction", pooled),
+                ("dnn_last", hidden.shallow_clone()),
+                ("dnn_out", hidden),
+                ("bn_out", normed),
+            ];
+            Ok(outputs(logits, named))
+        }),
+    })
+}
+
+/// With [`afm::Pooling::Max`] what the notebook's `max` should have computed.
+pub fn afm(case: Case, pooling: afm::Pooling) -> Result<Port> {
+    let (schema, names) = single_fields(case)?;
+    let config = case.part("config")?;
+    no_dropout(config, "dropout")?;
+    if activation(config.text("activation")?)? != Activation::Relu {
+        return Err("the attention's activation can be relu alone".into());
+    }
+    let attention = pooling == afm::Pooling::Attention;
+    let config = afm::Config {
+        embedding: embedding(config.integer("embed_dim")?),
+        pooling,
+        attention_dim: if attention { config.integer("att_vector")? } else { 1 },
+        attention_bias: true,
+        dropout: 0.0,
+        linear: false,
+    };
+    let store = VarStore::new(case.device);
+    let model = said(afm::Afm::new(&store.root(), &schema, &config))?;
+    let features = ids(case, &schema)?;
+    let mut weights = tables(&names, &schema, "embedding.weight");
+    weights.extend(dense("dense", "output", Some("bias")));
+    if attention {
+        weights.extend(dense("attention_W", "attention.hidden", Some("attention.hidden.bias")));
+        weights.extend(dense("attention_dense", "attention.score", Some("attention.score.bias")));
+    }
+    Ok(Port {
+        store,
+        weights,
+        inputs: vec![],
+        forward: Box::new(move |train| {
+            let embed = model.embedding.forward(&features, train)?;
+            let pairs = model.pairs.forward(&model.field_pooling.forward(&embed)?)?;
+            let scores = model.attention.as_ref().map(|attention| attention.weights(&pairs)).transpose()?;
+            let named = [("embed", embed), ("pooled", model.pool(&pairs)?), ("pair_interaction", pairs)];
+            let mut outputs = outputs(model.logits(&features, train)?, named);
+            outputs.named.extend(scores.map(|scores| ("attention_scores".to_owned(), scores)));
+            Ok(outputs)
+        }),
+    })
+}
+
+fn deepfm(case: Case) -> Result<Port> {
+    let (schema, names) = single_fields(case)?;
+    let config = case.part("config")?;
+    no_dropout(config, "dnn_dropout")?;
+    let units = config.integers("hidden_units")?;
+    let config = deepfm::Config {
+        embedding: embedding(config.integer("embed_dim")?),
+        dnn: dnn(&units, activation(config.text("activation")?)?),
+        form: deepfm::Form::Paper,
+    };
+    let store = VarStore::new(case.device);
+    let model = said(deepfm::DeepFm::new(&store.root(), &schema, &config))?;
+    let features = ids(case, &schema)?;
+    let mut weights = tables(&names, &schema, "embedding.weight");
+    weights.push(same("fm.w", "linear.weight"));
+    weights.extend(hidden(&units));
+    weights.extend(dense("dense", "output", Some("bias")));
+    Ok(Port {
+        store,
+        weights,
+        inputs: vec![],
+        forward: Box::new(move |train| {
+            let embeddings = model.pooling.forward(&model.embedding.forward(&features, train)?)?;
+            let flat = embeddings.flatten(1, -1);
+            let hidden = model.dnn.forward(&flat, train)?;
+            let named = [
+                ("first_order", model.fm.linear.forward(&features, train)?),
+                ("second_order", FmInteraction.forward(&embeddings)?),
+                ("wide_outputs", model.fm.forward(&features, &embeddings, train)?),
+                ("deep_outputs", model.output.forward(&hidden)? + &model.bias),
+                ("dnn_last", hidden),
+                ("embed_flat", flat),
+            ];
+            Ok(outputs(model.logits(&features, train)?, named))
+        }),
+    })
+}
+
+fn cin_weights(sizes: &[i64]) -> impl Iterator<Item = Weight> {
+    (0..sizes.len()).map(|l| Weight::new(format!("cin.W_{l}"), format!("cin.weight_{l}"), Layout::Filter))
+}
+
+fn cin_config(config: Case) -> Result<CinConfig> {
+    Ok(CinConfig { cin_size: config.integers("cin_size")?, ..CinConfig::default() })
+}
+
+fn named_layers(outputs: &mut Outputs, layers: Vec<Tensor>) {
+    let layers = layers.into_iter().enumerate().map(|(l, maps)| (format!("cin_layer_{l}"), maps));
+    outputs.named.extend(layers);
+}
+
+fn cin(case: Case) -> Result<Port> {
+    let config = case.part("config")?;
+    let cin_config = cin_config(config)?;
+    let store = VarStore::new(case.device);
+    let cin = said(Cin::new(store.root() / "cin", config.integer("fields")?, &cin_config))?;
+    let x0 = case.part("inputs")?.part("x0")?.tensor()?.set_requires_grad(true);
+    Ok(Port {
+        store,
+        weights: cin_weights(&cin_config.cin_size).collect(),
+        inputs: vec![("input.x0", x0.shallow_clone())],
+        forward: Box::new(move |_| {
+            let output = cin.forward(&x0)?;
+            let score = output.sum_dim_intlist(1, false, Kind::Float);
+            let mut outputs = outputs(score, [("output", output)]);
+            named_layers(&mut outputs, cin.layers(&x0)?);
+            Ok(outputs)
+        }),
+    })
+}
+
+fn xdeepfm(case: Case) -> Result<Port> {
+    let (schema, names) = single_fields(case)?;
+    let config = case.part("config")?;
+    no_dropout(config, "dnn_dropout")?;
+    let units = config.integers("hidden_units")?;
+    let config = xdeepfm::Config {
+        embedding: embedding(config.integer("embed_dim")?),
+        dnn: dnn(&units, activation(config.text("dnn_activation")?)?),
+        cin: cin_config(config)?,
+        part_biases: true,
+    };
+    let store = VarStore::new(case.device);
+    let model = said(xdeepfm::XDeepFm::new(&store.root(), &schema, &config))?;
+    let features = ids(case, &schema)?;
+    let mut weights = tables(&names, &schema, "embedding.weight");
+    weights.extend([same("linear.w", "linear.weight"), same("bias", "bias")]);
+    weights.extend(cin_weights(&config.cin.cin_size));
+    weights.extend(hidden(&units));
+    weights.extend(dense("cin_dense", "cin_output", Some("cin_output.bias")));
+    weights.extend(dense("dnn_dense", "output", Some("output.bias")));
+    Ok(Port {
+        store,
+        weights,
+        inputs: vec![],
+        forward: Box::new(move |train| {
+            let embed = model.pooling.forward(&model.embedding.forward(&features, train)?)?;
+            let hidden = model.dnn.forward(&embed.flatten(1, -1), train)?;
+            let pooled = model.cin.forward(&embed)?;
+            let layers = model.cin.layers(&embed)?;
+            let named = [
+                ("linear_out", model.linear.forward(&features, train)?),
+                ("cin_out", model.cin_output.forward(&pooled)?),
+                ("cin_pooled", pooled),
+                ("dnn_out", model.output.forward(&hidden)?),
+                ("dnn_last", hidden),
+                ("embed", embed),
+            ];
+            let mut outputs = outputs(model.logits(&features, train)?, named);
+            named_layers(&mut outputs, layers);
+            Ok(outputs)
+        }),
+    })
+}
+
+/// The columns of a sequence notebook in the order of their names: schema, slots and names.
+fn sequences(case: Case) -> Result<(Schema, Features, Vec<String>)> {
+    let mut columns = Vec::new();
+    for column in case.part("config")?.part("columns")?.elements() {
+        columns.push((column.text("name")?.to_owned(), column.integer("hash_bucket_size")?));
+    }
+    // Keras sorts by the names of the embedding columns.
+    columns.sort_by_key(|(name, _)| format!("{name}_embedding"));
+    let (mut fields, mut ids) = (Vec::new(), Vec::new());
+    for (name, buckets) in &columns {
+        let values = case.part("inputs")?.part(&format!("{name}_ids"))?.tensor()?;
+        fields.push((name.clone(), *buckets, values.size()[1]));
+        ids.push(values);
+    }
+    let schema = schema(&fields)?;
+    let features = features(&schema, &ids, false)?;
+    Ok((schema, features, columns.into_iter().map(|(name, _)| name).collect()))
+}
+
+fn sequence_fm(case: Case) -> Result<Port> {
+    let (schema, features, names) = sequences(case)?;
+    let store = VarStore::new(case.device);
+    let k = case.part("config")?.integer("deep_dimension")?;
+    let fm = said(Fm::new(&store.root(), &schema, &embedding(k)))?;
+    let named_tables = |kind: &str, ours: &str| {
+        let names: Vec<String> = names.iter().map(|name| format!("{kind}.{name}")).collect();
+        tables(&names, &schema, ours)
+    };
+    let mut weights = vec![same("w0", "bias")];
+    weights.extend(named_tables("wide", "linear.weight"));
+    weights.extend(named_tables("deep", "embedding.weight"));
+    Ok(Port {
+        store,
+        weights,
+        inputs: vec![],
+        forward: Box::new(move |train| {
+            let vectors = fm.embedding.forward(&features, train)?;
+            let named = [
+                ("wide_out", fm.linear.forward(&features, train)?),
+                ("order_2nd", FmInteraction.forward(&vectors)?),
+                ("feature_emb", vectors),
+            ];
+            Ok(outputs(fm.logits(&features, train)?, named))
+        }),
+    })
+}
+
+fn deepfm_dense(case: Case) -> Result<Port> {
+    let (config, inputs) = (case.part("config")?, case.part("inputs")?);
+    no_dropout(config, "dnn_dropout")?;
+    if config.text("combiner")? != "mean" {
+        return Err("the combiner can be mean alone".into());
+    }
+    let mut buckets = BTreeMap::new();
+    for column in config.part("categorical")?.elements() {
+        buckets.insert(column.text("name")?, column.integer("num_buckets")?);
+    }
+    let names = config.texts("sorted_embedding_order")?;
+    let numeric = config.texts("sorted_numeric_order")?;
+
+    let (mut fields, mut ids) = (Vec::new(), Vec::new());
+    for &name in &names {
+        let values = inputs.part(&format!("{name}_ids"))?.tensor()?;
+        let buckets = buckets.get(name).ok_or_else(|| format!("`{name}` is not among the categorical columns"))?;
+        fields.push((name.to_owned(), *buckets, values.size()[1]));
+        ids.push(values);
+    }
+    let sparse = schema(&fields)?;
+    let features_of_sparse = features(&sparse, &ids, true)?;
+    // The numeric fields follow, two ids each, of which the second holds a number.
+    let mut json: serde_json::Value = serde_json::from_str(&sparse.to_json()).map_err(|error| error.to_string())?;
+    for name in &numeric {
+        let field = json!({ "name": name, "kind": "numeric", "mean": 0.0, "std": 1.0 });
+        json["fields"].as_array_mut().ok_or("no fields")?.push(field);
+    }
+    let schema = Schema::from_json(&json.to_string()).map_err(|error| error.to_string())?;
+    let (mut ids, mut values) = (vec![features_of_sparse.ids], vec![features_of_sparse.values]);
+    for (place, name) in numeric.iter().enumerate() {
+        let numbers = inputs.part(name)?.tensor()?;
+        ids.push(numbers.ones_like().to_kind(Kind::Int64) + schema.ids(names.len() + place).start);
+        values.push(numbers);
+    }
+    let features = said(Features::new(&schema, Tensor::cat(&ids, 1), Tensor::cat(&values, 1)))?;
+
+    let units = config.integers("dnn_hidden_units")?;
+    let model_config = deepfm::Config {
+        embedding: embedding(config.integer("embed_dim")?),
+        dnn: dnn(&units, activation(config.text("dnn_activation")?)?),
+        form: deepfm::Form::DenseFeatures,
+    };
+    let store = VarStore::new(case.device);
+    let model = said(deepfm_dense::DenseFeaturesDeepFm::new(&store.root(), &schema, &model_config))?;
+    let names: Vec<String> = names.iter().map(|name| format!("embed.{name}")).collect();
+    let mut weights = tables(&names, &sparse, "embedding.weight");
+    weights.push(same("linear.bias", "first_order_bias"));
+    weights.extend(hidden(&units));
+    weights.extend(dense("output_layer", "output", Some("output.bias")));
+    Ok(Port {
+        store,
+        weights,
+        inputs: vec![],
+        forward: Box::new(move |train| {
+            let (embeddings, numbers) = model.inputs(&features, train)?;
+            let flat = embeddings.flatten(1, -1);
+            let dnn_inputs = Tensor::cat(&[&flat, &numbers], 1);
+            let named = [
+                ("first_order", flat.sum_dim_intlist(1, true, Kind::Float) + &model.first_order_bias),
+                ("second_order", FmInteraction.forward(&embeddings)?),
+                ("dnn_last", model.dnn.forward(&dnn_inputs, train)?),
+                ("dnn_inputs", dnn_inputs),
+                ("embeddings", flat),
+                ("embed_inputs", embeddings),
+            ];
+            Ok(outputs(model.logits(&features, train)?, named))
+        }),
+    })
+}
+
+fn dense_fm(case: Case) -> Result<Port> {
+    let config = case.part("config")?;
+    let (n, units, k) = (config.integer("input_dim")?, config.integer("units")?, config.integer("k")?);
+    let store = VarStore::new(case.device);
+    let fm = said(DenseFm::new(store.root() / "fm", n, units, k))?;
+    let output = said(Dense::new(store.root() / "output", units, 1, true))?;
+    let input = case.part("inputs")?.part("linear")?.tensor()?;
+    let mut weights = vec![same("W0", "fm.bias")];
+    weights.push(Weight::new("W", "fm.weight", Layout::Transposed));
+    weights.push(Weight::new("V", "fm.latent", Layout::Transposed));
+    weights.extend(dense("outputs", "output", Some("output.bias")));
+    Ok(Port {
+        store,
+        weights,
+        inputs: vec![],
+        forward: Box::new(move |_| {
+            let both = fm.forward(&input)?;
+            let score = output.forward(&both)?.squeeze_dim(-1);
+            let named = [
+                ("linear_terms", fm.linear_terms(&input)?),
+                ("pair_interactions", fm.pair_interactions(&input)?),
+                ("fm_output", both),
+            ];
+            Ok(outputs(score, named))
+        }),
+    })
+}

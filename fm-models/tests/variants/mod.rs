@@ -1,0 +1,94 @@
+//! What the tests sweep: every registered model as it is, and the forms that options give it.
+#![allow(dead_code, reason = "each test takes what it needs")]
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use fm_core::model::Options;
+use fm_core::seed::{Stream, seed_torch};
+use fm_core::{Model, ModelEntry, Schema};
+use fm_models::{MODELS, find};
+use tch::Device;
+use tch::nn::VarStore;
+
+/// Options beside the defaults, each of which stands in one of them.
+const VARIANTS: &[(&str, &str)] = &[
+    ("ffm", r#"{"form": "summed"}"#),
+    ("nfm", r#"{"batch_norm": "off", "activation": "tanh", "linear": false}"#),
+    ("nfm", r#"{"batch_norm": "always-batch"}"#),
+    ("nfm", r#"{"batch_norm": "frozen"}"#),
+    ("afm", r#"{"attention_bias": true, "linear": false}"#),
+    ("afm", r#"{"pooling": "mean"}"#),
+    ("afm", r#"{"pooling": "max"}"#),
+    ("afm", r#"{"pooling": "sum", "linear": false}"#),
+    ("deepfm", r#"{"form": "dense-features"}"#),
+    ("xdeepfm", r#"{"cin_split": true, "cin_activation": "relu"}"#),
+    ("xdeepfm", r#"{"part_biases": true}"#),
+    ("dnn", r#"{"hidden_batch_norm": "standard"}"#),
+    ("dnn", r#"{"hidden_units": [], "init_std": 0.1}"#),
+    ("wide_deep", r#"{"activation": "sigmoid"}"#),
+    ("ncf", r#"{"form": "gmf", "init_std": 0.1}"#),
+    ("ncf", r#"{"form": "mlp"}"#),
+];
+
+/// A model with its options.
+pub struct Variant {
+    pub entry: &'static ModelEntry,
+    pub options: Options,
+}
+
+/// Every registered model with its defaults, and the variants.
+pub fn variants() -> impl Iterator<Item = Variant> {
+    let others = VARIANTS
+        .iter()
+        .map(|(name, options)| Variant { entry: find(name).unwrap(), options: serde_json::from_str(options).unwrap() });
+    MODELS.iter().map(|entry| Variant { entry, options: Options::new() }).chain(others)
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.entry.name, serde_json::to_string(&self.options).unwrap())
+    }
+}
+
+impl Variant {
+    pub fn build(&self, schema: &Schema, seed: u64, device: Device) -> (VarStore, Box<dyn Model>) {
+        seed_torch(seed, Stream::Parameters);
+        let store = VarStore::new(device);
+        let model = self.entry.build(&self.options, &store.root(), schema).unwrap();
+        (store, model)
+    }
+
+    /// The variant with another value for an option, if it has the option.
+    pub fn with(mut self, option: &str, value: impl Into<serde_json::Value>) -> Variant {
+        if self.entry.resolve(&self.options).unwrap().contains_key(option) {
+            self.options.insert(option.into(), value.into());
+        }
+        self
+    }
+
+    fn has_batch_norm(&self, modes: &[&str]) -> bool {
+        let options = self.entry.resolve(&self.options).unwrap();
+        let is_one = |option: &str| options.get(option).is_some_and(|mode| modes.iter().any(|one| mode == one));
+        is_one("batch_norm") || is_one("hidden_batch_norm")
+    }
+
+    /// Whether batch norm needs two rows in training.
+    pub fn trains_on_statistics(&self) -> bool {
+        self.has_batch_norm(&["standard", "always-batch"])
+    }
+
+    /// Whether a row's score depends on the others in its batch, as Keras's notebook has it with `bn_use=True`.
+    pub fn scores_by_batch(&self) -> bool {
+        self.has_batch_norm(&["always-batch"])
+    }
+}
+
+/// libtorch has one generator for the whole process: tests that compare random numbers take turns. One thread, because
+/// those of libgomp that wait for each other are slow where cores are busy.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    tch::set_num_threads(1);
+    turn
+}
