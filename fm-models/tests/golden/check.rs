@@ -108,7 +108,8 @@ impl<'a> Checked<'a> {
         for weight in &self.port.weights {
             let tensor = weights.part(&weight.keras)?.tensor()?;
             let parameter = self.parameter(&weight.ours)?;
-            no_grad(|| Ok::<_, String>(weight.view(&parameter, &tensor.size())?.copy_(&tensor)))?;
+            let mut place = weight.view(&parameter.detach(), &tensor.size())?;
+            place.copy_(&tensor);
         }
         Ok(())
     }
