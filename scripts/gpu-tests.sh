@@ -7,8 +7,9 @@
 #
 #   tar -xf gpu-tests.tar.xz && sh gpu-tests/run.sh
 #
-# runs them on the first CUDA device. Where PyTorch sees none they are skipped, and run.sh says so; FM_TEST_DEVICE=cpu runs them on
-# the CPU. Both machines need the same processor architecture, and that one a glibc that is not older than this one's.
+# runs them: `contract` (every model) and `golden` (every layer and model against Keras) on the first CUDA device, the others,
+# which look at no device, on the CPU. Where PyTorch sees no GPU they are skipped, and run.sh says so; FM_TEST_DEVICE=cpu runs all
+# on the CPU. Both machines need the same processor architecture, and that one a glibc that is not older than this one's.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -70,7 +71,7 @@ for test in fm_core fm_models contract formulas errors golden; do
     (cd "$here" && "./$test" --test-threads=2) || failed="$failed $test"
 done
 [ -z "$failed" ] || { echo "failed:$failed"; exit 1; }
-echo "all tests passed on $FM_TEST_DEVICE"
+echo "all tests passed: contract and golden on $FM_TEST_DEVICE, the others on the CPU"
 RUN
 
 tar -C "$folder" -cJf "$archive" gpu-tests

@@ -247,7 +247,7 @@ pub struct Train {
     /// The learning rate
     #[arg(long, value_name = "X", default_value_t = TrainConfig::default().lr, allow_negative_numbers = true)]
     pub lr: f64,
-    /// The L2 penalty on the table rows that a batch looks up [default: 0.05, or 0.005 for --task binary; a fiftieth of it for afm]
+    /// The L2 penalty on the table rows that a batch looks up [default: 0.05, or 0.005 for --task binary; 0 for afm, which has `attention_l2`]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub l2: Option<f64>,
     /// Stop after so many epochs without a better validation result; 0 never stops early

@@ -61,10 +61,14 @@ def encode(field, first_id, text):
             return [first_id], [1.0]
         return [first_id + 1], [(value - field["mean"]) / field["std"]]
     assert field["kind"] == "multi-valued", field["kind"]
-    pieces = [piece for piece in text.split(field["separator"]) if piece][: field["max_len"]]
-    n, padding = len(pieces), field["max_len"] - len(pieces)
+    numbers = {}  # how many values each id has, in the order of the slots
+    for value in filter(None, text.split(field["separator"])):
+        if id_of(value) in numbers or len(numbers) < field["max_len"]:
+            numbers[id_of(value)] = numbers.get(id_of(value), 0) + 1
+    n, padding = sum(numbers.values()), field["max_len"] - len(numbers)
     weight = {"sum": 1.0, "mean": 1.0 / max(n, 1), "sqrt": 1.0 / math.sqrt(max(n, 1))}[field["weighting"]]
-    return [id_of(piece) for piece in pieces] + [first_id] * padding, [weight] * n + [0.0] * padding
+    values = [number * weight for number in numbers.values()]
+    return list(numbers) + [first_id] * padding, values + [0.0] * padding
 
 
 def rows_of(schema):

@@ -5,11 +5,12 @@ use tch::{Device, Kind, Tensor};
 use crate::error::{Error, Result};
 use crate::schema::Schema;
 
-/// The slots of `B` rows.
+/// The slots of `B` rows: checked against a schema, by [`Features::new`] or by having been encoded with it.
 ///
 /// # Shapes
 /// `ids` `[B, S]` int64 and `values` `[B, S]` float32, on one device.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Features {
     /// Rows of the global table.
     pub ids: Tensor,
@@ -57,6 +58,13 @@ impl Features {
         let features = Features { ids, values };
         features.check_ids(schema)?;
         Ok(features)
+    }
+
+    /// Takes tensors that are known to fit the schema: rows that an [`Encoder`](crate::Encoder) made, or parts of other
+    /// features. A layer notices another number of slots, and on the CPU an id outside its table. It does not notice an id
+    /// of another field; and on a CUDA device an id outside the table ends the process's use of the device.
+    pub fn unchecked(ids: Tensor, values: Tensor) -> Features {
+        Features { ids, values }
     }
 
     fn check_ids(&self, schema: &Schema) -> Result<()> {

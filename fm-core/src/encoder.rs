@@ -74,8 +74,13 @@ impl<'a> Encoder<'a> {
     ///
     /// A value outside the vocabulary, a missing one (`None`), and text that is no finite number in a numeric field
     /// fall on the field's out-of-vocabulary id with x = 1. In a hashed field, only missing and empty values do: any
-    /// other text has a bucket's id, whether training has seen it or not. A multi-valued field without values has x = 0
-    /// in all slots.
+    /// other text has a bucket's id, whether training has seen it or not.
+    ///
+    /// In a multi-valued field, values of one id share a slot, whose x is their number times the weighting's value: a
+    /// factorization machine knows a feature that occurs twice by x = 2, and it does not interact with itself. That
+    /// holds for a value that the text repeats, for several that are unknown and for several of one bucket. Slots are
+    /// taken in the order of the text. Where none is free, the value is dropped, and does not count for n. The slots
+    /// that are left over have x = 0.
     ///
     /// # Panics
     /// If `field` is none of the schema's, or `ids` and `values` are not as long as the field has slots.
@@ -94,12 +99,22 @@ impl<'a> Encoder<'a> {
             FieldKind::MultiValued { separator, weighting, .. } => {
                 ids.fill(unknown);
                 values.fill(0.0);
-                let mut n = 0;
-                for (slot, piece) in ids.iter_mut().zip(pieces(raw, separator)) {
-                    *slot = id(piece);
+                let (mut used, mut n) = (0, 0);
+                for id in pieces(raw, separator).map(id) {
+                    let taken = &ids[..used];
+                    // Repetitions are rare, and `contains` compares several ids at once.
+                    if taken.contains(&id) {
+                        values[taken.iter().take_while(|&&other| other != id).count()] += 1.0;
+                    } else if used < ids.len() {
+                        (ids[used], values[used]) = (id, 1.0);
+                        used += 1;
+                    } else {
+                        continue;
+                    }
                     n += 1;
                 }
-                values[..n].fill(weighting.value(n));
+                let weight = weighting.value(n);
+                values[..used].iter_mut().for_each(|x| *x *= weight);
             }
             FieldKind::Numeric { mean, std } => {
                 let standardised = number(raw).map(|x| (x - mean) / std);
@@ -175,9 +190,36 @@ mod tests {
     fn several_values_share_their_weight_and_the_rest_is_padding() {
         assert_eq!(encode(1, Some("War|Drama")), (vec![5, 4, 3], vec![0.5, 0.5, 0.0]));
         assert_eq!(encode(1, Some("War||Opera|")), (vec![5, 3, 3], vec![0.5, 0.5, 0.0]));
-        assert_eq!(encode(1, Some("War|War|War|Drama")), (vec![5, 5, 5], vec![1.0 / 3.0; 3]));
         assert_eq!(encode(1, Some("")), (vec![3, 3, 3], vec![0.0; 3]));
         assert_eq!(encode(1, None), (vec![3, 3, 3], vec![0.0; 3]));
+    }
+
+    #[test]
+    fn a_repeated_value_has_one_slot_and_its_number_for_x() {
+        assert_eq!(encode(1, Some("War|War|War|Drama")), (vec![5, 4, 3], vec![0.75, 0.25, 0.0]));
+        assert_eq!(encode(1, Some("War|Drama|War|War")), (vec![5, 4, 3], vec![0.75, 0.25, 0.0]));
+        // Several unknown values are one.
+        assert_eq!(encode(1, Some("Opera|War|Polka|Jazz")), (vec![3, 5, 3], vec![0.75, 0.25, 0.0]));
+        let weighted = |weighting| {
+            let genres = FieldKind::MultiValued { separator: "|".into(), max_len: 2, weighting };
+            let genres = Field { kind: genres, ..schema().fields()[1].clone() };
+            let schema = Schema::new(schema().label().clone(), vec![genres]).unwrap();
+            encode_with(&schema, 0, Some("War|Drama|War|War")).1
+        };
+        assert_eq!(weighted(Weighting::Sum), [3.0, 1.0]);
+        assert_eq!(weighted(Weighting::Mean), [0.75, 0.25]);
+        assert_eq!(weighted(Weighting::Sqrt), [1.5, 0.5]);
+    }
+
+    #[test]
+    fn a_value_without_a_free_slot_is_dropped_and_not_counted() {
+        let genres = FieldKind::MultiValued { separator: "|".into(), max_len: 2, weighting: Weighting::Mean };
+        let genres = Field { kind: genres, ..schema().fields()[1].clone() };
+        let schema = Schema::new(schema().label().clone(), vec![genres]).unwrap();
+        let encode = |raw| encode_with(&schema, 0, Some(raw));
+        // 0 unknown, 1 Drama, 2 War.
+        assert_eq!(encode("War|Drama|Opera|Polka"), (vec![2, 1], vec![0.5, 0.5]));
+        assert_eq!(encode("War|Opera|Drama|War|Drama|Polka"), (vec![2, 0], vec![0.5, 0.5]));
     }
 
     #[test]
@@ -204,6 +246,8 @@ mod tests {
         }
         // genres: 11 missing, 12 to 21.
         assert_eq!(encode(1, Some("1103||1102")), (vec![20, 21, 11], vec![0.5, 0.5, 0.0]));
+        // 2200 and 2203 share bucket 6.
+        assert_eq!(encode(1, Some("2200|1102|2203|2200")), (vec![18, 21, 11], vec![0.75, 0.25, 0.0]));
         assert_eq!(encode(1, Some("")), (vec![11; 3], vec![0.0; 3]));
     }
 }

@@ -24,6 +24,12 @@ pub trait Model {
     /// The global bias w₀ `[1]`, which training starts at [`Label::prior_logit`](crate::Label::prior_logit).
     fn bias(&self) -> &Tensor;
 
+    /// What training adds to the mean loss, a scalar that depends on parameters alone; nothing for most models. The penalty
+    /// on table rows is the optimiser's: [`TrainConfig::l2`](crate::train::TrainConfig::l2).
+    fn penalty(&self) -> Option<Tensor> {
+        None
+    }
+
     /// The layers in the order of the computation, for a summary; none where nobody asks for one.
     fn layers(&self) -> Vec<Layer> {
         vec![]
@@ -54,8 +60,8 @@ pub type Options = Map<String, Value>;
 
 /// The options of one model, with their defaults, and how it is built from them.
 pub trait ModelConfig: Default + Serialize + DeserializeOwned {
-    /// The part of the usual L2 penalty on table rows that the model is best trained with, where nobody asks for
-    /// another: less than 1 for a model whose pairs reach the score through small weights.
+    /// The part of the usual L2 penalty on table rows that the model is trained with, where nobody asks for another: 0 for
+    /// one that has a penalty of its own instead, [`Model::penalty`].
     const L2_FACTOR: f64 = 1.0;
 
     /// Makes the parameters under `path` for rows of `schema`.

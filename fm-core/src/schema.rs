@@ -7,8 +7,10 @@
 //! | kind | slots | rows of the table | value |
 //! |---|---|---|---|
 //! | categorical | 1 | 1 + vocabulary, or 1 + hash buckets | 1 |
-//! | multi-valued | `max_len` | 1 + vocabulary, or 1 + hash buckets | 1, 1/n or 1/√n; 0 for padding |
+//! | multi-valued | `max_len` | 1 + vocabulary, or 1 + hash buckets | its number in the row, times 1, 1/n or 1/√n; 0 for padding |
 //! | numeric | 1 | 2 | the standardised number; 1 when it is missing |
+//!
+//! In a multi-valued field, each distinct value of a row takes one slot; n counts the values with their repetitions.
 //!
 //! The first row of each field is its out-of-vocabulary row: what is unknown, missing or malformed falls on it. Of a
 //! hashed field, only what is missing does: every text has a bucket, which it may share with others.
@@ -50,9 +52,9 @@ pub enum FieldKind {
     MultiValued {
         /// What stands between the values; empty pieces are skipped.
         separator: String,
-        /// The number of slots. Later values are dropped.
+        /// The number of slots: one for each distinct value. Later ones are dropped.
         max_len: usize,
-        /// The value `x` of each of the `n` slots in use.
+        /// The value `x` that each of the row's `n` values adds to its slot.
         weighting: Weighting,
     },
     /// A number, standardised as `(x - mean) / std`.
@@ -64,7 +66,8 @@ pub enum FieldKind {
     },
 }
 
-/// The value `x` that each of the `n` values of a multi-valued field gets.
+/// The value `x` that each of the `n` values of a multi-valued field adds to its slot: a value that the row holds twice
+/// has a slot with twice as much, and counts twice for `n`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Weighting {
@@ -78,7 +81,7 @@ pub enum Weighting {
 }
 
 impl Weighting {
-    /// The value of each of `n` slots in use.
+    /// What each of `n` values adds to its slot.
     pub fn value(self, n: usize) -> f32 {
         match self {
             Weighting::Sum => 1.0,

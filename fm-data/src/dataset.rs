@@ -32,8 +32,9 @@ use crate::fit::{Encoded, MissingColumns, encode, num_values, targets};
 
 const MAGIC: [u8; 8] = *b"FMROWS\0\0";
 
-/// The version of the file that this library writes, and the only one that it reads.
-pub(crate) const FORMAT: u32 = 1;
+/// The version of the file that this library writes, and the only one that it reads. Rows of version 1 have a slot for
+/// each repetition of a value.
+pub(crate) const FORMAT: u32 = 2;
 
 const ALIGNMENT: usize = 64;
 
@@ -320,7 +321,7 @@ impl Rows for Dataset {
         let ids = Tensor::f_from_slice(&ids)?.f_view(shape)?.f_to_device(device)?;
         let values = Tensor::f_from_slice(&values)?.f_view(shape)?.f_to_device(device)?;
         let labels = Tensor::f_from_slice(&targets)?.f_to_device(device)?;
-        Ok(Batch { features: fm_core::Features { ids, values }, labels })
+        Ok(Batch { features: fm_core::Features::unchecked(ids, values), labels })
     }
 
     fn labels(&self) -> Vec<f32> {
@@ -442,7 +443,7 @@ mod tests {
         assert_eq!(refused(b"user,item\n1,2\n"), "it does not start as one");
         assert_eq!(refused(&good[..good.len() - 1]), "it has 199 bytes instead of 200");
         assert_eq!(refused(&[&good[..], b"x"].concat()), "it has 201 bytes instead of 200");
-        assert_eq!(refused(&with(8, &[9])), "its format is 9, and this version reads 1");
+        assert_eq!(refused(&with(8, &[9])), "its format is 9, and this version reads 2");
         assert_eq!(refused(&with(12, &[6])), "its rows have 6 slots and 4 values");
         assert_eq!(refused(&with(16, &[255; 8])), "its header names 18446744073709551615 rows");
         assert_eq!(refused(&with(32, &[0; 8])), "it was encoded with another schema");

@@ -38,8 +38,7 @@ fn fit_field(column: &StringChunked, spec: &FieldSpec, train: &[u32]) -> Result<
     let kind = match &spec.kind {
         FieldSpecKind::Categorical => FieldKind::Categorical,
         FieldSpecKind::MultiValued { separator, max_len, weighting } => {
-            let lengths = train.iter().map(|&row| pieces(column.get(row as usize), separator).take(MAX_LEN).count());
-            let max_len = max_len.unwrap_or_else(|| lengths.max().unwrap_or(0).max(1));
+            let max_len = max_len.unwrap_or_else(|| longest(column, separator, train, MAX_LEN));
             FieldKind::MultiValued { separator: separator.clone(), max_len, weighting: *weighting }
         }
         FieldSpecKind::Numeric => {
@@ -62,27 +61,61 @@ fn not_numeric(column: &StringChunked, spec: &FieldSpec, train: &[u32]) -> Error
     Error::Spec(format!("field `{}` is declared numeric, but no training row holds a number in it: {found}", spec.name))
 }
 
-/// How often each value stands in `rows`, in slots that the field has. Empty for a numeric field.
-pub(crate) fn counts<'a>(column: &'a StringChunked, kind: &'a FieldKind, rows: &[u32]) -> PlHashMap<&'a str, u32> {
-    let mut counts = PlHashMap::new();
-    for &row in rows {
+/// The slots that the longest list of `rows` fills, one for each distinct value: from 1 to `limit`.
+pub(crate) fn longest(column: &StringChunked, separator: &str, rows: &[u32], limit: usize) -> usize {
+    let (mut longest, mut distinct) = (1, PlHashSet::new());
+    for cell in rows.iter().map(|&row| column.get(row as usize)) {
+        if longest >= limit {
+            break;
+        }
+        // Only a text of more values can have more distinct ones.
+        if pieces(cell, separator).nth(longest).is_some() {
+            distinct.clear();
+            distinct.extend(pieces(cell, separator));
+            longest = longest.max(distinct.len().min(limit));
+        }
+    }
+    longest
+}
+
+/// How often each value stands in `rows`, its repetitions in a row included. In a multi-valued field, only the first
+/// `max_len` distinct values of a row count: the others have no slot, unless what is unknown or of one bucket leaves
+/// them one. Empty for a numeric field.
+pub(crate) fn counts<'a>(column: &'a StringChunked, kind: &'a FieldKind, rows: &[u32]) -> Vec<(&'a str, u32)> {
+    // Beside a value's count is the last of the `rows` in which it had a slot.
+    let mut counts = PlHashMap::<&str, (u32, usize)>::new();
+    for (position, &row) in rows.iter().enumerate() {
         let cell = column.get(row as usize);
         match kind {
             FieldKind::Categorical => {
                 if let Some(value) = cell.filter(|value| !value.is_empty()) {
-                    *counts.entry(value).or_insert(0) += 1;
+                    counts.entry(value).or_insert((0, position)).0 += 1;
                 }
             }
             FieldKind::MultiValued { separator, max_len, .. } => {
-                pieces(cell, separator).take(*max_len).for_each(|piece| *counts.entry(piece).or_insert(0) += 1);
+                let mut used = 0;
+                for piece in pieces(cell, separator) {
+                    match counts.get_mut(piece) {
+                        Some((count, last)) if *last == position => *count += 1,
+                        _ if used == *max_len => {}
+                        Some((count, last)) => {
+                            (*count, *last) = (*count + 1, position);
+                            used += 1;
+                        }
+                        None => {
+                            counts.insert(piece, (1, position));
+                            used += 1;
+                        }
+                    }
+                }
             }
             FieldKind::Numeric { .. } => {}
         }
     }
-    counts
+    counts.into_iter().map(|(value, (count, _))| (value, count)).collect()
 }
 
-fn vocabulary(counts: PlHashMap<&str, u32>, min_count: u32) -> Vec<String> {
+fn vocabulary(counts: Vec<(&str, u32)>, min_count: u32) -> Vec<String> {
     let mut known: Vec<(&str, u32)> = counts.into_iter().filter(|(_, count)| *count >= min_count).collect();
     known.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
     known.into_iter().map(|(value, _)| value.to_owned()).collect()
@@ -260,12 +293,26 @@ mod tests {
 
     #[test]
     fn a_list_has_as_many_slots_as_the_longest_in_training_or_as_declared() {
-        let long = vec!["v"; 150].join("|");
+        let long = (0..150).map(|value| value.to_string()).collect::<Vec<_>>().join("|");
         let table = df!("tags" => ["a|b", "a", "a|b|c|d", long.as_str()]).unwrap();
         let slots = |max_len, train: &[u32]| fitted(&table, vec![tags(max_len)], train).unwrap().num_slots();
         assert_eq!((slots(None, &[0, 1]), slots(None, &[0, 3]), slots(Some(3), &[0, 3])), (2, 100, 3));
         let schema = fitted(&table, vec![tags(Some(3))], &[2]).unwrap();
         assert_eq!(only(&schema).vocabulary, ["a", "b", "c"], "what never reaches a slot is not learnt");
+    }
+
+    #[test]
+    fn a_repeated_value_takes_one_slot_and_counts_each_time() {
+        let table = df!("tags" => ["a|a|b|a", "b|c|c|c|c|d|b", "d"]).unwrap();
+        let schema = |max_len, train: &[u32]| fitted(&table, vec![tags(max_len)], train).unwrap();
+        assert_eq!((schema(None, &[0]).num_slots(), schema(None, &[0, 1, 2]).num_slots()), (2, 3));
+        // c 4, a 3, b 3 times; d has a slot in the last row alone.
+        assert_eq!(only(&schema(Some(2), &[0, 1, 2])).vocabulary, ["c", "a", "b", "d"]);
+        assert_eq!(only(&schema(Some(2), &[0, 1])).vocabulary, ["c", "a", "b"]);
+        let schema = schema(Some(2), &[0, 1]);
+        let encoded = encode(&table, &schema, None, MissingColumns::Error).unwrap();
+        assert_eq!(encoded.ids, [2, 3, 3, 1, 0, 0]);
+        assert_eq!(encoded.values, [0.75, 0.25, 2.0 / 6.0, 4.0 / 6.0, 1.0, 0.0]);
     }
 
     #[test]
@@ -275,9 +322,10 @@ mod tests {
         let schema = fitted(&table, vec![hashed(categorical("a")), hashed(tags(None))], &[0, 1]).unwrap();
         assert!(schema.fields().iter().all(|field| field.vocabulary.is_empty()));
         assert_eq!((schema.num_slots(), schema.ids(0), schema.ids(1)), (3, 0..5, 5..10));
-        // The buckets of FarmHash's C++ code: x 2, y 1, new 3; p 1, q 1.
+        // The buckets of FarmHash's C++ code: x 2, y 1, new 3; p 1, q 1, which share a slot.
         let encoded = encode(&table, &schema, None, MissingColumns::Error).unwrap();
-        assert_eq!(encoded.ids, [3, 7, 7, 2, 7, 5, 4, 7, 9]);
+        assert_eq!(encoded.ids, [3, 7, 5, 2, 7, 5, 4, 7, 9]);
+        assert_eq!(encoded.values, [1.0, 0.0, 1.0, 0.0, 2.0 / 3.0, 1.0 / 3.0]);
     }
 
     #[test]

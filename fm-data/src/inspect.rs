@@ -122,7 +122,7 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
     let column = strings(table, &field.name)?;
     let counts = counts(&column, &field.kind, &parts.train);
     let known: HashSet<&str> = match field.hash_buckets {
-        Some(_) => counts.keys().copied().collect(),
+        Some(_) => counts.iter().map(|&(value, _)| value).collect(),
         None => field.vocabulary.iter().map(String::as_str).collect(),
     };
     let has_value = |cell: Option<&str>| match &field.kind {
@@ -133,7 +133,22 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
     let is_known = |cell: Option<&str>| match &field.kind {
         FieldKind::Categorical => cell.is_some_and(|value| known.contains(value)),
         FieldKind::MultiValued { separator, max_len, .. } => {
-            pieces(cell, separator).take(*max_len).any(|piece| known.contains(piece))
+            // Values that share an id share a slot: those of one bucket, or all that are outside the vocabulary.
+            let id = |piece| match field.hash_buckets {
+                Some(buckets) => (Some(bucket(piece, buckets)), None),
+                None => (None, known.get(piece)),
+            };
+            let mut taken = Vec::new();
+            pieces(cell, separator).any(|piece| {
+                let id = id(piece);
+                if !taken.contains(&id) {
+                    if taken.len() == *max_len {
+                        return false;
+                    }
+                    taken.push(id);
+                }
+                known.contains(piece)
+            })
         }
         FieldKind::Numeric { .. } => number(cell).is_some(),
     };
@@ -156,7 +171,7 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
         cardinality: field.cardinality(),
         distinct,
         below_min_count: counts.len().saturating_sub(known.len()),
-        colliding: field.hash_buckets.map(|buckets| colliding(counts.keys().copied(), buckets)),
+        colliding: field.hash_buckets.map(|buckets| colliding(counts.iter().map(|&(value, _)| value), buckets)),
         coverage: coverage.unwrap_or(0.0),
         known_valid,
         known_test,
@@ -320,6 +335,26 @@ mod tests {
         let expected = Matrix { users: 3, items: 2, pairs: 3, density: 0.5 };
         assert_eq!(inspection.matrix, Some(expected));
         assert_eq!(inspection.labels, Labels::Histogram(vec![(1.0, 2), (2.5, 1), (5.0, 2)]));
+    }
+
+    #[test]
+    fn a_value_is_known_where_it_has_a_slot() {
+        let train = df!("tags" => ["p", "q"]).unwrap();
+        let known = |cell: &str, max_len, hash_buckets| {
+            let table = train.vstack(&df!("tags" => [cell]).unwrap()).unwrap();
+            let separator = "|".into();
+            let kind = FieldSpecKind::MultiValued { separator, max_len: Some(max_len), weighting: Weighting::Mean };
+            let fields = vec![FieldSpec { hash_buckets, ..FieldSpec::new("tags", kind, Side::Item) }];
+            let spec = TableSpec { label: "y".into(), timestamp: None, user: None, item: None, title: None, fields };
+            let parts = Parts { train: vec![0, 1], valid: vec![2], test: vec![] };
+            let schema = crate::fit::fit(&table, &spec, &[1.0; 3], &parts.train, Task::Regression).unwrap();
+            inspect(&table, &schema, &[1.0; 3], &parts).unwrap().fields[0].known_valid == Some(1.0)
+        };
+        assert!(known("new|newer|newest|p", 2, None), "what is unknown shares a slot");
+        assert!(!known("new|newer|newest|p", 1, None));
+        // The buckets of FarmHash's C++ code: x 2, y 1, new 3, p 1.
+        assert!(known("x|new|x|y|p", 3, Some(4)));
+        assert!(!known("x|new|x|y|p", 2, Some(4)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::cache::{CacheKey, Prepared, prepare};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::fit::fit;
+use crate::fit::{fit, longest};
 use crate::history::{Likes, SEPARATOR, latest_history, liked_history};
 use crate::inspect::{Inspection, inspect};
 use crate::movielens::{self, Release};
@@ -265,8 +265,7 @@ impl Source {
             if let Some(FieldSpecKind::MultiValued { max_len: Some(max_len), .. }) = field.map(|field| &mut field.kind)
             {
                 // No more slots than any row fills.
-                let length = |row: &u32| history.get(*row as usize).map_or(0, |text| text.split(SEPARATOR).count());
-                *max_len = parts.train.iter().map(length).max().unwrap_or(0).max(1);
+                *max_len = longest(&history, SEPARATOR, &parts.train, *max_len);
             }
             frame.with_column(history.into_column()).map_err(|error| Error::Spec(error.to_string()))?;
         } else {

@@ -46,9 +46,10 @@ pub enum FieldSpecKind {
     MultiValued {
         /// What stands between the values.
         separator: String,
-        /// The number of slots; `None` for the longest list of the training rows, at most 100.
+        /// The number of slots; `None` for the longest list of the training rows, repeated values counting once, at
+        /// most 100.
         max_len: Option<usize>,
-        /// The value `x` of each of the `n` slots in use.
+        /// The value `x` that each of the row's `n` values adds to its slot.
         weighting: Weighting,
     },
     /// A number, standardised with the training rows' mean and standard deviation.

@@ -23,9 +23,11 @@ const VALUES: i64 = 100;
 const EPOCHS: usize = 5;
 
 fn schema() -> Schema {
+    // Half of the fields are on either side, as models of users and items need it.
     let field = |number: i64| {
         let vocabulary = (0..VALUES).map(|value| value.to_string()).collect();
-        Field::new(format!("field_{number}"), FieldKind::Categorical, Side::Context, vocabulary)
+        let side = if number < FIELDS / 2 { Side::User } else { Side::Item };
+        Field::new(format!("field_{number}"), FieldKind::Categorical, side, vocabulary)
     };
     let label = Label { column: "y".into(), task: Task::Binary { threshold: 1.0 }, min: 0.0, max: 1.0, mean: 0.5 };
     Schema::new(label, (0..FIELDS).map(field).collect()).unwrap()

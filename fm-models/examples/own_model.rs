@@ -98,7 +98,7 @@ fn rows(schema: &Schema, is_in: fn(usize) -> bool) -> Result<TensorRows> {
         raw.push([&text[reader], &text[book], &text[(reader + book) % 7]].map(|value| Some(value.as_str())));
         liked.push(f32::from(reader % 3 == book % 3));
     }
-    let Features { ids, values } = Encoder::new(schema).features(&raw)?;
+    let Features { ids, values, .. } = Encoder::new(schema).features(&raw)?;
     TensorRows::new(schema, ids, values, Tensor::from_slice(&liked))
 }
 

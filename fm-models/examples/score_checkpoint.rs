@@ -55,7 +55,7 @@ fn make_run(path: &Path) -> Result<RunDir, Box<dyn Error>> {
     let item = Field::new("item", FieldKind::Categorical, Side::Item, vec!["tea".into(), "gin".into()]);
     let schema = Schema::new(Label::fit("liked", Task::Binary { threshold: 1.0 }, liked), vec![user, item])?;
     let raw = [["ann", "tea"], ["ann", "gin"], ["bob", "tea"], ["bob", "gin"]].map(|row| row.map(Some));
-    let Features { ids, values } = Encoder::new(&schema).features(&raw)?;
+    let Features { ids, values, .. } = Encoder::new(&schema).features(&raw)?;
     let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&liked))?;
 
     let run = RunDir::create(path)?;

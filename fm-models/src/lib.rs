@@ -20,7 +20,7 @@
 //!
 //! // Rows: neither a user nor a film says how a rating turns out, but the pair does.
 //! let raw = [["ann", "Alien"], ["ann", "Amélie"], ["bob", "Alien"], ["bob", "Amélie"]].map(|row| row.map(Some));
-//! let Features { ids, values } = Encoder::new(&schema).features(&raw)?;
+//! let Features { ids, values, .. } = Encoder::new(&schema).features(&raw)?;
 //! let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&stars))?;
 //!
 //! // Model: any of `fm_models::MODELS`, with options by name.

@@ -148,7 +148,9 @@ fn batch_norm_refuses_to_train_on_fewer_than_two_rows() {
         let dnn = Dnn::new(store.root() / "dnn", 3, &config).unwrap();
         for rows in [0, 1] {
             let input = zeros(&[rows, 3], Kind::Float);
-            let found = format!("BatchNorm: expected at least 2 rows in a training batch, found {rows}");
+            let found = format!(
+                "BatchNorm: expected at least 2 rows in a training batch (set a greater batch size), found {rows}"
+            );
             assert_says(norm.forward(&input, true), &[&found]);
             assert_says(dnn.forward(&input, true), &[&found]);
             assert_eq!(norm.forward(&input, false).unwrap().size(), [rows, 3]);
@@ -157,8 +159,8 @@ fn batch_norm_refuses_to_train_on_fewer_than_two_rows() {
     }
 }
 
-/// What reads features: its name in errors, and what it computes.
-type Reader = (String, Box<dyn Fn(&Features, bool) -> Result<Tensor>>);
+/// What reads features: the layer whose name is in its errors, the rows of its table, and what it computes.
+type Reader = (&'static str, i64, Box<dyn Fn(&Features, bool) -> Result<Tensor>>);
 
 /// The layers that read features, and all models.
 fn readers(store: &VarStore, schema: &Schema) -> Vec<Reader> {
@@ -169,15 +171,18 @@ fn readers(store: &VarStore, schema: &Schema) -> Vec<Reader> {
     let ffm = Ffm::new(&(&root / "ffm"), schema, &config, FfmForm::FieldAware).unwrap();
     let over = FmOverEmbeddings::new(&(&root / "over"), schema);
     let mut readers: Vec<Reader> = vec![
-        ("Linear".into(), Box::new(move |features, train| linear.forward(features, train))),
-        ("Embedding".into(), Box::new(move |features, train| embedding.forward(features, train))),
-        ("Linear".into(), Box::new(move |features, train| fm.forward(features, train))),
-        ("Linear".into(), Box::new(move |features, train| ffm.forward(features, train))),
-        ("Linear".into(), Box::new(move |f, train| over.forward(f, &zeros(&[2, 4, 3], Kind::Float), train))),
+        ("Linear", schema.num_ids(), Box::new(move |features, train| linear.forward(features, train))),
+        ("Embedding", schema.num_ids(), Box::new(move |features, train| embedding.forward(features, train))),
+        ("Linear", schema.num_ids(), Box::new(move |features, train| fm.forward(features, train))),
+        ("Linear", schema.num_ids(), Box::new(move |features, train| ffm.forward(features, train))),
+        ("Linear", schema.num_ids(), Box::new(move |f, train| over.forward(f, &zeros(&[2, 4, 3], Kind::Float), train))),
     ];
     for variant in variants() {
         let (_, model) = variant.build(schema, 1, Device::Cpu);
-        readers.push((String::new(), Box::new(move |features, train| model.logits(features, train))));
+        // The form on dense features looks no number up.
+        let is_dense = variant.options.get("form").is_some_and(|form| form == "dense-features");
+        let rows = schema.num_ids() - if is_dense { 2 } else { 0 };
+        readers.push(("", rows, Box::new(move |features, train| model.logits(features, train))));
     }
     readers
 }
@@ -189,13 +194,14 @@ fn features_of_another_shape_or_kind_and_ids_outside_the_table_are_refused() {
     let slots = schema.num_slots() as i64;
     let rows = Draw(1).rows(&schema, 2);
     let store = VarStore::new(Device::Cpu);
-    for (name, read) in readers(&store, &schema) {
-        let Features { ids, values } = features(&schema, &rows);
-        let _ = read(&Features { ids: ids.shallow_clone(), values: values.shallow_clone() }, true).unwrap();
+    for (name, rows_of_table, read) in readers(&store, &schema) {
+        let Features { ids, values, .. } = features(&schema, &rows);
+        let _ = ids.get(0).get(0).fill_(0); // the first id that there is
+        let _ = read(&Features::unchecked(ids.shallow_clone(), values.shallow_clone()), true).unwrap();
         let refuses = |ids: Tensor, values: Tensor, expected: &str, found: &str| {
             for train in [false, true] {
-                let features = Features { ids: ids.shallow_clone(), values: values.shallow_clone() };
-                assert_says(read(&features, train), &[&name, expected, found]);
+                let features = Features::unchecked(ids.shallow_clone(), values.shallow_clone());
+                assert_says(read(&features, train), &[name, expected, found]);
             }
         };
         let expected = format!("expected ids: Int64 of shape [B, {slots}]");
@@ -219,7 +225,12 @@ fn features_of_another_shape_or_kind_and_ids_outside_the_table_are_refused() {
         for id in [-1, i64::MIN, schema.num_ids(), 1 << 40, i64::MAX] {
             let other = ids.copy();
             let _ = other.get(1).get(0).fill_(id);
-            refuses(other, values.shallow_clone(), "expected ids of 0 to ", &format!("found {id}"));
+            refuses(
+                other,
+                values.shallow_clone(),
+                &format!("expected ids of 0 to {},", rows_of_table - 1),
+                &format!("found {id}"),
+            );
         }
     }
 }
@@ -247,7 +258,12 @@ fn an_empty_batch_scores_as_nothing() {
             for train in [false, true] {
                 let logits = model.logits(&features(&schema, &[]), train);
                 match train && variant.trains_on_statistics() {
-                    true => assert_says(logits, &["BatchNorm: expected at least 2 rows in a training batch, found 0"]),
+                    true => assert_says(
+                        logits,
+                        &[
+                            "BatchNorm: expected at least 2 rows in a training batch (set a greater batch size), found 0",
+                        ],
+                    ),
                     false => assert_eq!(logits.unwrap().size(), [0], "{variant}"),
                 }
             }
@@ -363,6 +379,7 @@ fn options_that_models_cannot_have_are_refused_by_name() {
             ("pooling_dropout", vec![json!(1.0), json!(-0.1), json!(null)]),
             ("batch_norm", vec![json!("on"), json!(true)]),
             ("hidden_batch_norm", vec![json!("on"), json!(true)]),
+            ("attention_l2", vec![json!(-0.1), json!(null), json!("0.1")]),
             ("attention_dim", vec![json!(0), json!(65537)]),
             ("cin_size", vec![json!([]), json!([0]), json!([4, 65537]), json!(8)]),
             ("cin_activation", vec![json!("swish")]),
@@ -397,7 +414,10 @@ fn schemas_that_a_model_cannot_take_are_refused() {
         fm_models::find(model).unwrap().build(&options, &store.root(), &schema(fields)).map(|_| ())
     };
     // The first field of a schema here is the user's, the second the item's.
-    assert_says(build("afm", json!({}), &[3]), &["PairwiseProduct: expected at least 2 fields, found 1"]);
+    assert_says(
+        build("afm", json!({}), &[3]),
+        &["model afm: it pairs fields, and the schema has 1: it needs at least 2"],
+    );
     for form in ["gmf", "mlp", "neumf"] {
         assert_says(
             build("ncf", json!({ "form": form }), &[1]),
@@ -412,18 +432,21 @@ fn schemas_that_a_model_cannot_take_are_refused() {
     }
 }
 
-/// Pooled pairs are public, to be looked at; they are checked like any other input.
 #[test]
-fn afm_refuses_to_pool_other_pairs() {
-    use fm_models::models::afm::{Afm, Config, Pooling};
-    let schema = schema(&[1, 1, 3]);
-    for pooling in [Pooling::Attention, Pooling::Mean, Pooling::Max, Pooling::Sum] {
-        let store = VarStore::new(Device::Cpu);
-        let afm = Afm::new(&store.root(), &schema, &Config { pooling, ..Config::default() }).unwrap();
-        assert_eq!(afm.pool(&zeros(&[2, 3, 16], Kind::Float)).unwrap().size(), [2, 16]);
-        for shape in [&[][..], &[2], &[3, 16], &[2, 0, 16], &[2, 4, 16], &[2, 3, 15], &[2, 3, 16, 1]] {
+fn pooling_refuses_what_are_no_pairs() {
+    let store = VarStore::new(Device::Cpu);
+    let attention = AttentionPooling::new(&store.root(), 16, 4, false).unwrap();
+    for pooling in [PairPooling::Attention(attention), PairPooling::Mean, PairPooling::Max, PairPooling::Sum] {
+        assert_eq!(pooling.forward(&zeros(&[2, 3, 16], Kind::Float)).unwrap().size(), [2, 16]);
+        assert_eq!(pooling.forward(&zeros(&[0, 3, 16], Kind::Float)).unwrap().size(), [0, 16]);
+        for shape in [&[][..], &[2], &[3, 16], &[2, 3, 16, 1]] {
             let found = format!("found Float of shape {shape:?}");
-            assert_says(afm.pool(&zeros(shape, Kind::Float)), &["Afm: expected float32 of shape [B, 3, 16]", &found]);
+            assert_says(
+                pooling.forward(&zeros(shape, Kind::Float)),
+                &["PairPooling: expected float32 of shape", &found],
+            );
         }
+        let none = pooling.forward(&zeros(&[2, 0, 16], Kind::Float));
+        assert_says(none, &["PairPooling: expected at least one pair, found shape [2, 0, 16]"]);
     }
 }

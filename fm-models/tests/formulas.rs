@@ -9,6 +9,7 @@ mod variants;
 use fm_core::model::Options;
 use fm_core::{FieldKind, Schema};
 use oracle::*;
+use serde_json::json;
 use tch::{Device, Kind, Tensor};
 use variants::{Variant, alone, variants};
 
@@ -293,6 +294,44 @@ fn every_model_equals_its_formula_in_training_with_dropout() {
     for variant in small_variants() {
         for seed in 0..40 {
             assert_equals_its_formula(&variant, seed, true);
+        }
+    }
+}
+
+/// λ ‖W‖² of the attention's matrix, and of no other model's parameters.
+#[test]
+fn the_penalty_is_that_of_afms_attention_alone() {
+    let _turn = alone();
+    let schema = schema(&[1, 3]);
+    for variant in small_variants() {
+        for attention_l2 in [0.0, 0.3] {
+            let variant = Variant { entry: variant.entry, options: variant.options.clone() };
+            let variant = variant.with("attention_l2", attention_l2);
+            let (store, model) = variant.build(&schema, 1, Device::Cpu);
+            let p = Parameters::draw(&store, &mut Draw(5));
+            if attention_l2 > 0.0 && p.has("attention.hidden.weight") {
+                let matrix = p.vector("attention.hidden.weight");
+                assert_close(&model.penalty().unwrap(), &[attention_l2 * dot(&matrix, &matrix)], "the penalty");
+            } else {
+                assert!(model.penalty().is_none(), "{variant}");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_options_each_model_has_the_form_of_its_paper() {
+    for (model, form) in [
+        ("ffm", json!({ "form": "field-aware" })),
+        ("nfm", json!({ "batch_norm": "standard", "linear": true, "activation": "relu", "hidden_batch_norm": "off" })),
+        ("afm", json!({ "pooling": "attention", "attention_bias": false, "linear": true })),
+        ("deepfm", json!({ "form": "paper", "activation": "relu", "hidden_batch_norm": "off" })),
+        ("xdeepfm", json!({ "cin_split": false, "cin_activation": "linear", "part_biases": false })),
+        ("ncf", json!({ "form": "neumf", "activation": "relu" })),
+    ] {
+        let defaults = fm_models::find(model).unwrap().resolve(&Options::new()).unwrap();
+        for (option, value) in form.as_object().unwrap() {
+            assert_eq!(&defaults[option], value, "{model} {option}");
         }
     }
 }

@@ -249,7 +249,10 @@ impl<'a> Trainer<'a> {
         self.optimizer.zero_grad();
         let logits = self.model.logits(&batch.features, true)?;
         let loss = loss(self.label.task, &logits, &batch.labels)?;
-        loss.f_backward()?;
+        match self.model.penalty() {
+            Some(penalty) => loss.f_add(&penalty)?.f_backward()?,
+            None => loss.f_backward()?,
+        }
         self.optimizer.step(rows.len())?;
         Ok(loss.double_value(&[]))
     }

@@ -77,6 +77,34 @@ fn a_last_row_that_would_be_alone_joins_the_step_before() {
 }
 
 #[test]
+fn a_models_penalty_is_minimised_with_the_loss_and_not_reported() {
+    struct Penalised(Weights);
+    impl Model for Penalised {
+        fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
+            self.0.logits(features, train)
+        }
+
+        fn bias(&self) -> &Tensor {
+            self.0.bias()
+        }
+
+        fn penalty(&self) -> Option<Tensor> {
+            Some((&self.0.bias - 7.0).square().sum(Kind::Float) * 1000.0)
+        }
+    }
+    let store = VarStore::new(Device::Cpu);
+    let model = Penalised(model(&store));
+    let data = rows(|_| 0.5);
+    let mut trainer = Trainer::new(&model, &store, &label(), config(200, 0)).unwrap();
+    let mut losses = vec![];
+    trainer
+        .fit(&data, &data, &mut |epoch: &EpochRecord| losses.push(epoch.train_loss), &AtomicBool::new(false))
+        .unwrap();
+    assert!((model.bias().double_value(&[0]) - 7.0).abs() < 0.1);
+    assert!(losses.iter().all(|&loss| loss < 100.0), "{losses:?}");
+}
+
+#[test]
 fn training_starts_at_the_mean_label_and_learns() {
     let store = VarStore::new(Device::Cpu);
     let model = model(&store);

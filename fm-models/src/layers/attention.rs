@@ -11,7 +11,7 @@ use super::{Dense, check_input};
 /// # Shapes
 /// `[B, P, k]` → `[B, k]`
 ///
-/// Source: Xiao et al., Attentional factorization machines, IJCAI 2017, equation 5, <https://arxiv.org/abs/1708.04617>.
+/// Source: Xiao et al., Attentional factorization machines, IJCAI 2017, section 3, <https://arxiv.org/abs/1708.04617>.
 /// Keras: `AFM.attention`, whose last layer has a bias that the softmax does not see; `score_bias` adds it for parity.
 ///
 /// ```
@@ -44,6 +44,11 @@ impl AttentionPooling {
             score: Dense::new(path / "score", attention_dim, 1, score_bias)?,
             k,
         })
+    }
+
+    /// W `[t, k]`.
+    pub fn matrix(&self) -> &Tensor {
+        self.hidden.weight()
     }
 
     /// a `[B, P, 1]`, the weight of each pair; the weights of a row sum up to 1.

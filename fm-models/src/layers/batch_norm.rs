@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tch::nn::{Init, Path};
 use tch::{Kind, Tensor, no_grad};
 
-use super::{check_input, check_size};
+use super::{check_device, check_input, check_size};
 
 /// ε, added to the variance: Keras's default.
 const EPSILON: f64 = 1e-3;
@@ -20,7 +20,8 @@ pub enum BatchNormMode {
     #[default]
     Standard,
     /// The batch's always, also when predicting: Keras's notebook with `bn_use=True`. A row's score depends on the others in
-    /// its batch: for parity alone.
+    /// its batch: for parity alone. There, each prediction also moves the moving statistics, which nothing reads; here only
+    /// training does.
     AlwaysBatch,
     /// The moving ones always, which never move: Keras's notebook with `bn_use=False`, which so does not switch the layer
     /// off. For parity alone.
@@ -87,6 +88,7 @@ impl BatchNorm {
     /// variance.
     pub fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
         check_input("BatchNorm", input, &[self.n])?;
+        check_device("BatchNorm", input, &self.gamma)?;
         let batch = match self.mode {
             BatchNormMode::Standard => train,
             BatchNormMode::AlwaysBatch => true,
@@ -94,7 +96,11 @@ impl BatchNorm {
         };
         if batch && train && input.size()[0] < 2 {
             let found = format!("{} (shape {:?})", input.size()[0], input.size());
-            return Err(Error::shape("BatchNorm", "at least 2 rows in a training batch", found));
+            return Err(Error::shape(
+                "BatchNorm",
+                "at least 2 rows in a training batch (set a greater batch size)",
+                found,
+            ));
         }
         let (mean, variance) = if batch {
             let mean = input.mean_dim(0i64, false, Kind::Float);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
-use super::{Activation, check_input, check_size, glorot};
+use super::{Activation, check_device, check_input, check_size, glorot};
 
 /// The options of a [`Cin`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -97,6 +97,7 @@ impl Cin {
     /// [`Error::Shape`] for an input that is not `[B, F, k]`.
     pub fn layers(&self, embeddings: &Tensor) -> Result<Vec<Tensor>> {
         check_input("Cin", embeddings, &[self.fields, -1])?;
+        check_device("Cin", embeddings, &self.weights[0])?;
         let mut layers: Vec<Tensor> = Vec::new();
         for weight in &self.weights {
             let last = layers.last().unwrap_or(embeddings);

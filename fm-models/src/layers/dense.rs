@@ -4,7 +4,7 @@ use fm_core::{Error, Result};
 use tch::nn::{Init, Path};
 use tch::{Kind, Tensor};
 
-use super::{check_size, glorot};
+use super::{check_device, check_size, glorot};
 
 /// y = W x + b
 ///
@@ -47,6 +47,11 @@ impl Dense {
         Ok(Dense { weight, bias, input })
     }
 
+    /// W `[out, in]`.
+    pub fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
     /// b `[out]`, if it has one.
     pub fn bias(&self) -> Option<&Tensor> {
         self.bias.as_ref()
@@ -61,6 +66,7 @@ impl Dense {
             let found = format!("{:?} of shape {:?}", input.kind(), input.size());
             return Err(Error::shape("Dense", format!("float32 of shape [..., {}]", self.input), found));
         }
+        check_device("Dense", input, &self.weight)?;
         Ok(input.linear(&self.weight, self.bias.as_ref()))
     }
 }

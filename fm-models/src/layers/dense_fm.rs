@@ -4,7 +4,7 @@ use fm_core::{Error, Result};
 use tch::nn::{Init, Path};
 use tch::{Kind, Tensor};
 
-use super::{check_input, check_size, glorot};
+use super::{check_device, check_input, check_size, glorot};
 
 /// y_u = b_u + Σ_i w_{i,u} x_i + ½ Σ_f [(Σ_i v_{i,f} x_i)² - Σ_i v_{i,f}² x_i²]: an FM of `units` outputs which share their
 /// pairs.
@@ -54,12 +54,17 @@ impl DenseFm {
         })
     }
 
+    fn check(&self, input: &Tensor) -> Result<()> {
+        check_input("DenseFm", input, &[self.n])?;
+        check_device("DenseFm", input, &self.weight)
+    }
+
     /// The first order `[B, units]`.
     ///
     /// # Errors
     /// [`Error::Shape`] for an input that is not `[B, n]`.
     pub fn linear_terms(&self, input: &Tensor) -> Result<Tensor> {
-        check_input("DenseFm", input, &[self.n])?;
+        self.check(input)?;
         Ok(input.linear(&self.weight, Some(&self.bias)))
     }
 
@@ -68,7 +73,7 @@ impl DenseFm {
     /// # Errors
     /// As [`DenseFm::linear_terms`].
     pub fn pair_interactions(&self, input: &Tensor) -> Result<Tensor> {
-        check_input("DenseFm", input, &[self.n])?;
+        self.check(input)?;
         let no_bias = None::<&Tensor>;
         let squared_sums = input.linear(&self.latent, no_bias).square();
         let summed_squares = input.square().linear(&self.latent.square(), no_bias);

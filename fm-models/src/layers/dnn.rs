@@ -82,21 +82,29 @@ impl Dnn {
         self.output
     }
 
-    /// The last hidden layer `[B, out]`.
+    /// All hidden layers `[B, units]`.
     ///
     /// # Errors
     /// [`fm_core::Error::Shape`] for an input that is not `[B, in]`, and for a single row where it is normalised in training.
-    pub fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
+    pub fn layers(&self, input: &Tensor, train: bool) -> Result<Vec<Tensor>> {
         check_input("Dnn", input, &[self.input])?;
-        let mut h = input.shallow_clone();
+        let mut layers: Vec<Tensor> = Vec::new();
         for (dense, norm) in &self.hidden {
-            h = dense.forward(&h)?;
+            let mut h = dense.forward(layers.last().unwrap_or(input))?;
             if let Some(norm) = norm {
                 h = norm.forward(&h, train)?;
             }
-            h = self.dropout.forward(self.activation.apply(h)?, train)?;
+            layers.push(self.dropout.forward(self.activation.apply(h)?, train)?);
         }
-        Ok(h)
+        Ok(layers)
+    }
+
+    /// The last hidden layer `[B, out]`.
+    ///
+    /// # Errors
+    /// As [`Dnn::layers`].
+    pub fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
+        Ok(self.layers(input, train)?.pop().unwrap_or_else(|| input.shallow_clone()))
     }
 }
 

@@ -134,7 +134,7 @@ pub enum FfmForm {
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// Source: as [`FfmInteraction`]; like the notebook and unlike the paper it has the linear part, as libffm's successors do.
+/// Source: as [`FfmInteraction`]; like the notebook and unlike the paper it has the linear part, as xLearn does.
 /// Keras: `FFM_Layer`, with [`FfmForm::Summed`].
 ///
 /// ```
@@ -178,6 +178,7 @@ impl Ffm {
     pub fn new(path: &Path<'_>, schema: &Schema, config: &EmbeddingConfig, form: FfmForm) -> Result<Ffm> {
         let (fields, k) = (schema.num_fields() as i64, config.embedding_dim);
         super::check_size("Ffm", "embedding_dim", k)?;
+        super::check_size("Ffm", "embedding_dim times the number of fields", fields * k)?;
         let wide = EmbeddingConfig { embedding_dim: fields * k, ..*config };
         Ok(Ffm {
             bias: bias(path),

@@ -41,7 +41,8 @@ impl FmInteraction {
 
 /// ŷ = w₀ + Σ_s w_{id_s} x_s + Σ_{s<t} ⟨v_{id_s}, v_{id_t}⟩ x_s x_t
 ///
-/// As in libFM, the pairs run over slots: two values of one multi-valued field interact, too, also when they are equal.
+/// As in libFM, the pairs run over slots: two values of one multi-valued field interact, too. Slots of equal ids would as
+/// well; the [`Encoder`](fm_core::Encoder) gives equal values one slot, whose x is their number times their weight.
 ///
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`

@@ -22,6 +22,7 @@ mod fm;
 mod linear;
 #[cfg(test)]
 mod oracle;
+mod pair_pooling;
 mod pairs;
 
 pub use activation::Activation;
@@ -38,6 +39,7 @@ pub use ffm::{Ffm, FfmForm, FfmInteraction, SummedFfmInteraction};
 pub use field_pooling::{FieldPooling, SidePooling};
 pub use fm::{Fm, FmInteraction, FmOverEmbeddings};
 pub use linear::{Linear, bias};
+pub use pair_pooling::{PairPooling, Pooling};
 pub use pairs::PairwiseProduct;
 
 use fm_core::{Error, Features, Result};
@@ -64,9 +66,17 @@ fn check_kind(layer: &'static str, input: &Tensor) -> Result<()> {
     }
 }
 
+/// Checks that an input lies where the layer's parameters do.
+fn check_device(layer: &'static str, input: &Tensor, parameter: &Tensor) -> Result<()> {
+    match (input.device(), parameter.device()) {
+        (found, device) if found == device => Ok(()),
+        (found, device) => Err(Error::shape(layer, format!("an input on {device:?}"), format!("one on {found:?}"))),
+    }
+}
+
 /// Checks a batch against the number of slots and the device of a layer's parameters.
 pub(crate) fn check_features(layer: &'static str, features: &Features, slots: i64, device: Device) -> Result<()> {
-    let Features { ids, values } = features;
+    let Features { ids, values, .. } = features;
     let shape = ids.size();
     if shape.len() != 2 || shape[1] != slots || ids.kind() != Kind::Int64 || ids.device() != device {
         let found = format!("{:?} of shape {shape:?} on {:?}", ids.kind(), ids.device());
@@ -116,7 +126,7 @@ macro_rules! modules {
     )* };
 }
 modules!(BiInteraction, Cin, Dense, DenseFm, FfmInteraction, FieldPooling, FmInteraction, PairwiseProduct);
-modules!(AttentionPooling, SummedFfmInteraction, SidePooling);
+modules!(AttentionPooling, PairPooling, SummedFfmInteraction, SidePooling);
 
 macro_rules! training_modules {
     ($($layer:ty),*) => { $(
@@ -128,3 +138,24 @@ macro_rules! training_modules {
     )* };
 }
 training_modules!(BatchNorm, Dnn);
+
+#[cfg(test)]
+mod tests {
+    use tch::nn::{ModuleT, VarStore};
+
+    use super::*;
+
+    #[test]
+    fn layers_stand_in_a_sequential_which_tells_them_whether_it_trains() {
+        let store = VarStore::new(Device::Cpu);
+        let norm = BatchNorm::new(store.root(), 1, BatchNormMode::Standard).unwrap().unwrap();
+        let layers = nn::seq_t().add(PairwiseProduct::new(2).unwrap()).add_fn(|pairs| pairs.flatten(1, -1)).add(norm);
+        let x = oracle::tensor(&[1.0, 2.0, 3.0, 4.0], &[2, 2, 1]);
+        let scaled = |x: f64, mean: f64, variance: f64| (x - mean) / (variance + 0.001f64).sqrt();
+        let by_batch = [scaled(2.0, 7.0, 25.0), scaled(12.0, 7.0, 25.0)];
+        oracle::assert_close(&layers.forward_t(&x, true), &by_batch, "the output in training");
+        let (mean, variance) = (0.01 * 7.0, 0.99 + 0.01 * 25.0);
+        let by_moving = [scaled(2.0, mean, variance), scaled(12.0, mean, variance)];
+        oracle::assert_close(&layers.forward_t(&x, false), &by_moving, "the output afterwards");
+    }
+}

@@ -10,7 +10,7 @@ use super::check_input;
 /// # Shapes
 /// `[B, F, k]` → `[B, F(F-1)/2, k]`
 ///
-/// Source: Xiao et al., Attentional factorization machines, IJCAI 2017, equation 2, <https://arxiv.org/abs/1708.04617>.
+/// Source: Xiao et al., Attentional factorization machines, IJCAI 2017, section 3, <https://arxiv.org/abs/1708.04617>.
 /// Keras: the "Pair-wise Interaction Layer" of `AFM`.
 ///
 /// ```

@@ -1,14 +1,14 @@
 //! The attentional factorization machine.
 
 use fm_core::model::Layer;
-use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
+use fm_core::{Error, Features, Model, ModelConfig, ModelEntry, Result, Schema};
 use serde::{Deserialize, Serialize};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
 use crate::layers::{
-    AttentionPooling, Dense, Dropout, Embedding, EmbeddingConfig, FieldPooling, Linear, PairwiseProduct, bias,
-    check_input,
+    AttentionPooling, Dense, Dropout, Embedding, EmbeddingConfig, FieldPooling, Linear, PairPooling, PairwiseProduct,
+    Pooling, bias,
 };
 
 /// The registered model.
@@ -23,21 +23,6 @@ pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
     "all pairs of fields, each with a weight that an attention network gives it",
 );
 
-/// How the pairs' vectors become one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Pooling {
-    /// The weighted sum of [`AttentionPooling`].
-    #[default]
-    Attention,
-    /// The mean: Keras's `avg`.
-    Mean,
-    /// The greatest of each component.
-    Max,
-    /// The sum, which is an FM's: what Keras's notebook computes as `max`.
-    Sum,
-}
-
 /// The options.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Config {
@@ -48,6 +33,8 @@ pub struct Config {
     pub pooling: Pooling,
     /// t, the width of the attention network.
     pub attention_dim: i64,
+    /// λ of the penalty λ ‖W‖² on the attention's matrix.
+    pub attention_l2: f64,
     /// Whether the attention's last layer has a bias. The softmax does not see it: for parity alone.
     pub attention_bias: bool,
     /// The probability that an element of a pair's vector is dropped in training.
@@ -62,6 +49,7 @@ impl Default for Config {
             embedding: EmbeddingConfig { init_std: 0.1, ..EmbeddingConfig::default() },
             pooling: Pooling::Attention,
             attention_dim: 16,
+            attention_l2: 0.001,
             attention_bias: false,
             dropout: 0.2,
             linear: true,
@@ -71,14 +59,15 @@ impl Default for Config {
 
 /// ŷ = w₀ + Σ_s w_{id_s} x_s + ⟨p, Σ_{f<g} a_{f,g} (e_f ⊙ e_g)⟩, with e_f the sum of the scaled vectors of field f.
 ///
-/// The dropout is on the pairs' vectors, as in the paper's experiments.
+/// As in the paper, dropout is on the pairs' vectors, and the L2 penalty on the attention's matrix W and not on the latent
+/// vectors.
 ///
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// Source: Xiao et al., IJCAI 2017, equation 6, <https://arxiv.org/abs/1708.04617>. Keras: `AFM` (third notebook),
-/// which has no linear part (`linear = false`), never applies the dropout that it declares (`dropout = 0`), and whose
-/// mode `max` is a sum.
+/// Source: Xiao et al., IJCAI 2017, section 3, <https://arxiv.org/abs/1708.04617>. Keras: `AFM` (third notebook),
+/// which has no linear part (`linear = false`), never applies the dropout that it declares (`dropout = 0`), penalises the
+/// latent vectors instead of W, and whose mode `max` is a sum.
 #[derive(Debug)]
 pub struct Afm {
     /// w₀ `[1]`.
@@ -91,12 +80,12 @@ pub struct Afm {
     pub field_pooling: FieldPooling,
     /// The products.
     pub pairs: PairwiseProduct,
-    /// a; only where the pooling is by attention.
-    pub attention: Option<AttentionPooling>,
+    /// How the products become one vector: with a, or without.
+    pub pooling: PairPooling,
     /// p.
     pub output: Dense,
-    pooling: Pooling,
     dropout: Dropout,
+    attention_l2: f64,
     fields: i64,
 }
 
@@ -104,43 +93,41 @@ impl Afm {
     /// Makes the parameters under `path`.
     ///
     /// # Errors
-    /// [`fm_core::Error::Setting`] for options out of range, [`fm_core::Error::Shape`] for fewer than two fields.
+    /// [`Error::Setting`] for options out of range, or fewer than two fields: there would be no pair.
     pub fn new(path: &Path<'_>, schema: &Schema, config: &Config) -> Result<Afm> {
         let (k, fields) = (config.embedding.embedding_dim, schema.num_fields() as i64);
-        let attention = (config.pooling == Pooling::Attention)
-            .then(|| AttentionPooling::new(&(path / "attention"), k, config.attention_dim, config.attention_bias));
+        if fields < 2 {
+            return Err(Error::Setting(format!("it pairs fields, and the schema has {fields}: it needs at least 2")));
+        }
+        let attention_l2 = config.attention_l2;
+        if !attention_l2.is_finite() || attention_l2 < 0.0 {
+            let reason = format!("Afm: attention_l2 is {attention_l2}: it must be a number of at least 0");
+            return Err(Error::Setting(reason));
+        }
+        let attention = || AttentionPooling::new(&(path / "attention"), k, config.attention_dim, config.attention_bias);
         Ok(Afm {
             bias: bias(path),
             linear: config.linear.then(|| Linear::new(path / "linear", schema)),
             embedding: Embedding::new(path / "embedding", schema, &config.embedding)?,
             field_pooling: FieldPooling::new(schema),
             pairs: PairwiseProduct::new(fields)?,
-            attention: attention.transpose()?,
+            pooling: match config.pooling {
+                Pooling::Attention => PairPooling::Attention(attention()?),
+                Pooling::Mean => PairPooling::Mean,
+                Pooling::Max => PairPooling::Max,
+                Pooling::Sum => PairPooling::Sum,
+            },
             output: Dense::new(path / "output", k, 1, false)?,
-            pooling: config.pooling,
             dropout: Dropout::new("Afm", "dropout", config.dropout)?,
+            attention_l2,
             fields,
         })
-    }
-
-    /// The pooled pairs `[B, k]` of the pairs' vectors `[B, F(F-1)/2, k]`.
-    ///
-    /// # Errors
-    /// [`fm_core::Error::Shape`] for an input that is not `[B, F(F-1)/2, k]`.
-    pub fn pool(&self, pairs: &Tensor) -> Result<Tensor> {
-        check_input("Afm", pairs, &[self.fields * (self.fields - 1) / 2, self.embedding.output()[1]])?;
-        match (&self.attention, self.pooling) {
-            (Some(attention), _) => attention.forward(pairs),
-            (None, Pooling::Mean) => Ok(pairs.mean_dim(1i64, false, Kind::Float)),
-            (None, Pooling::Max) => Ok(pairs.amax(1i64, false)),
-            (None, _) => Ok(pairs.sum_dim_intlist(1, false, Kind::Float)),
-        }
     }
 }
 
 impl ModelConfig for Config {
-    // A mean over the pairs leaves each a small gradient, and the paper does not penalise the vectors at all.
-    const L2_FACTOR: f64 = 0.02;
+    // The paper penalises the attention's matrix instead: `Afm::penalty`.
+    const L2_FACTOR: f64 = 0.0;
 
     fn build(&self, path: &Path<'_>, schema: &Schema) -> Result<Box<dyn Model>> {
         Ok(Box::new(Afm::new(path, schema, self)?))
@@ -151,10 +138,19 @@ impl Model for Afm {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
         let embeddings = self.field_pooling.forward(&self.embedding.forward(features, train)?)?;
         let pairs = self.dropout.forward(self.pairs.forward(&embeddings)?, train)?;
-        let second_order = self.output.forward(&self.pool(&pairs)?)?.squeeze_dim(-1) + &self.bias;
+        let second_order = self.output.forward(&self.pooling.forward(&pairs)?)?.squeeze_dim(-1) + &self.bias;
         match &self.linear {
             Some(linear) => Ok(second_order + linear.forward(features, train)?),
             None => Ok(second_order),
+        }
+    }
+
+    fn penalty(&self) -> Option<Tensor> {
+        match &self.pooling {
+            PairPooling::Attention(attention) if self.attention_l2 > 0.0 => {
+                Some(attention.matrix().square().sum(Kind::Float) * self.attention_l2)
+            }
+            _ => None,
         }
     }
 
@@ -169,7 +165,10 @@ impl Model for Afm {
         layers.push(Layer::new("embedding", "Embedding", &[slots, k]));
         layers.push(Layer::new("", "FieldPooling", &[fields, k]));
         layers.push(Layer::new("", "PairwiseProduct", &[fields * (fields - 1) / 2, k]));
-        layers.extend(self.attention.iter().map(|_| Layer::new("attention", "AttentionPooling", &[k])));
+        layers.push(match self.pooling {
+            PairPooling::Attention(_) => Layer::new("attention", "AttentionPooling", &[k]),
+            _ => Layer::new("", "PairPooling", &[k]),
+        });
         layers.push(Layer::new("output", "Dense", &[1]));
         layers
     }

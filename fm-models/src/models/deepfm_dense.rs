@@ -80,7 +80,7 @@ impl DenseFeaturesDeepFm {
     /// # Errors
     /// [`Error::Shape`] for features of another schema.
     pub fn inputs(&self, features: &Features, train: bool) -> Result<(Tensor, Tensor)> {
-        let Features { ids, values } = features;
+        let Features { ids, values, .. } = features;
         let slots = self.sparse.iter().map(|run| run.1).sum::<i64>() + self.numeric.len() as i64;
         check_features("DenseFeaturesDeepFm", features, slots, self.first_order_bias.device())?;
         let parts: Vec<(Tensor, Tensor)> = self
@@ -89,11 +89,11 @@ impl DenseFeaturesDeepFm {
             .map(|&(slot, length, shift)| (ids.narrow(1, slot, length) - shift, values.narrow(1, slot, length)))
             .collect();
         let (ids_of_runs, values_of_runs): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-        let sparse = Features { ids: Tensor::cat(&ids_of_runs, 1), values: Tensor::cat(&values_of_runs, 1) };
+        let sparse = Features::unchecked(Tensor::cat(&ids_of_runs, 1), Tensor::cat(&values_of_runs, 1));
         let embeddings = self.pooling.forward(&self.embedding.forward(&sparse, train)?)?;
         let numbers = self.numeric.iter().map(|&(slot, id)| {
-            let is_there = ids.narrow(1, slot, 1).eq(id).to_kind(Kind::Float);
-            values.narrow(1, slot, 1) * is_there
+            // Not `to_kind`, which would write this device into the exported graph.
+            values.narrow(1, slot, 1).masked_fill(&ids.narrow(1, slot, 1).ne(id), 0.0)
         });
         let numbers: Vec<Tensor> = numbers.collect();
         let numbers = if numbers.is_empty() { values.narrow(1, 0, 0) } else { Tensor::cat(&numbers, 1) };

@@ -56,7 +56,7 @@ impl Default for Config {
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// Source: He and Chua, SIGIR 2017, equations 3 to 7, <https://arxiv.org/abs/1708.05027>. Keras: `NFM` (third notebook)
+/// Source: He and Chua, SIGIR 2017, section 3.1, <https://arxiv.org/abs/1708.05027>. Keras: `NFM` (third notebook)
 /// and the second notebook, which have no linear part (`linear = false`), drop out after the last hidden layer alone,
 /// and whose `training` argument of batch norm is the option `bn_use`: [`BatchNormMode::AlwaysBatch`] and
 /// [`BatchNormMode::Frozen`].

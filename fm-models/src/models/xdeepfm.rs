@@ -42,7 +42,7 @@ pub struct Config {
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// Source: Lian et al., KDD 2018, equation 8, <https://arxiv.org/abs/1803.05170>. Keras: `xDeepFM` (third notebook), with
+/// Source: Lian et al., KDD 2018, section 3.3, <https://arxiv.org/abs/1803.05170>. Keras: `xDeepFM` (third notebook), with
 /// `part_biases = true`; there the summary leaves w₀ out of its count.
 #[derive(Debug)]
 pub struct XDeepFm {

@@ -83,6 +83,11 @@ impl<'a> Case<'a> {
         self.json.get("data").is_some()
     }
 
+    /// Whether it is a tensor or has one in it.
+    pub fn holds_tensor(&self) -> bool {
+        self.is_tensor() || self.parts().any(|(_, part)| part.holds_tensor())
+    }
+
     /// A `{shape, dtype, data}` as a tensor: float32, or int64 for integers.
     pub fn tensor(&self) -> Result<Tensor> {
         let (shape, data) = (self.integers("shape")?, self.part("data")?);

@@ -15,27 +15,24 @@ use std::path::{Path, PathBuf};
 
 use case::{Case, Result};
 use check::Report;
-use tch::Device;
 
-fn device() -> Device {
-    let name = std::env::var("FM_TEST_DEVICE").unwrap_or("cpu".into());
-    name.parse::<fm_core::device::DeviceChoice>().unwrap().resolve().unwrap()
-}
+#[path = "../device/mod.rs"]
+mod device;
 
-/// Checks one file.
-fn check_file(path: &Path, report: &mut Report) -> Result<()> {
+/// Checks one file of a folder whose files hold the cases `all`.
+fn check_file(path: &Path, all: &[String], report: &mut Report) -> Result<()> {
     let json = case::read(path)?;
-    let case = Case::new(&json, device());
+    let case = Case::new(&json, device::under_test());
     match case.find("case").map(|case| case.as_text()).transpose()? {
         Some("param_counts") => counts::check(case, report),
         Some("notebook_printed") => check::check_printed(case, report),
         Some(_) => check::check_case(case, report),
         None => {
-            // A list of the other files.
-            let files = case.part("cases")?.elements().map(|element| element.text("case"));
-            for name in files.collect::<Result<Vec<_>>>()? {
-                if !path.with_file_name(format!("{name}.json")).exists() {
-                    report.failures.push(format!("there is no {name}.json"));
+            // A list of the cases in the other files.
+            for listed in case.part("cases")?.elements() {
+                let name = listed.text("case")?;
+                if !all.iter().any(|case| case == name) {
+                    report.failures.push(format!("no file holds the case {name}"));
                 }
                 report.compared += 1;
             }
@@ -53,11 +50,13 @@ fn check_folder(folder: &Path) -> Result<Vec<(String, Vec<String>)>> {
     if files.is_empty() {
         return Err(format!("{} holds no *.json", folder.display()));
     }
+    let case_of = |path: &PathBuf| Some(case::read(path).ok()?.get("case")?.as_str()?.to_owned());
+    let all: Vec<String> = files.iter().filter_map(case_of).collect();
     let mut failed = Vec::new();
     for path in files {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let mut report = Report::default();
-        if let Err(reason) = check_file(&path, &mut report) {
+        if let Err(reason) = check_file(&path, &all, &mut report) {
             report.failures.push(reason);
         }
         if report.compared == 0 && report.failures.is_empty() {
@@ -76,9 +75,11 @@ fn check_folder(folder: &Path) -> Result<Vec<(String, Vec<String>)>> {
 #[test]
 fn every_case_agrees_with_keras() {
     tch::set_num_threads(1);
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = match std::env::var_os("FM_GOLDEN_DIR") {
-        Some(folder) => PathBuf::from(folder),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/data"),
+        // From the root of the workspace, where `make` runs; cargo runs this in the package's folder.
+        Some(folder) => package.join("..").join(folder),
+        None => package.join("tests/golden/data"),
     };
     let failed = check_folder(&folder).unwrap();
     let list: Vec<String> =
@@ -99,6 +100,9 @@ fn what_is_not_known_fails() {
     assert!(fails(&known.replace("\"second_order\"", "\"third_order\"")).contains("third_order"));
     assert!(fails(&known.replace("\"Adam lr=0.01\"", "\"Lion lr=0.01\"")).contains("`Lion lr=0.01` is not known"));
     assert!(fails(&known.replace("\"V\"", "\"U\"")).contains("no `V`"));
+    assert!(fails(&known.replacen("\"grads_mse\"", "\"grads_mae\"", 1)).contains("`grads_mse`"));
+    assert!(fails(&known.replacen("\"runs\"", "\"walks\"", 1)).contains("`runs`"));
+    assert!(fails(&known.replacen("\"mse\":", "\"mae\":", 2)).contains("`mse`"));
     assert!(fails(&known.replacen("\"param_count\":373", "\"param_count\":374", 1)).contains("373 is not 374"));
     assert!(fails("{").contains("EOF"));
     assert!(check_folder(tempfile::tempdir().unwrap().path()).is_err());

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use fm_core::farmhash::bucket;
 use fm_core::{Features, Model, Schema};
 use fm_models::layers::*;
 use fm_models::models::{afm, deepfm, deepfm_dense, nfm, xdeepfm};
@@ -178,9 +179,9 @@ pub fn port(case: Case) -> Result<Port> {
             false => nfm(case, BatchNormMode::Frozen),
         },
         "AFM" => match case.part("config")?.text("mode")? {
-            "att" => afm(case, afm::Pooling::Attention),
-            "avg" => afm(case, afm::Pooling::Mean),
-            "max" => afm(case, afm::Pooling::Sum),
+            "att" => afm(case, Pooling::Attention),
+            "avg" => afm(case, Pooling::Mean),
+            "max" => afm(case, Pooling::Sum),
             mode => Err(format!("AFM has no mode `{mode}`")),
         },
         "DeepFM" => deepfm(case),
@@ -287,6 +288,11 @@ fn nfm_over(
 ) -> Result<Port> {
     let config = case.part("config")?;
     let units = config.integers("hidden_units")?;
+    for (name, kerass) in [("bn_epsilon", 0.001), ("bn_momentum", 0.99)] {
+        if config.number(name)? != kerass {
+            return Err(format!("config.{name} is not {kerass}, the constant of our batch norm"));
+        }
+    }
     let config = nfm::Config {
         embedding: embedding(k),
         dnn: dnn(&units, activation(config.text("activation")?)?),
@@ -316,32 +322,29 @@ fn nfm_over(
                 Some(_) => return Ok(outputs(logits, [(vectors_name, vectors), ("bi_interaction", pooled)])),
                 None => pooled.shallow_clone(),
             };
-            let hidden = model.dnn.forward(&normed, false)?;
-            let named = [
-                (vectors_name, vectors),
-                ("bi_interaction", pooled),
-                ("dnn_last", hidden.shallow_clone()),
-                ("dnn_out", hidden),
-                ("bn_out", normed),
-            ];
-            Ok(outputs(logits, named))
+            let (hidden, hidden_layers) = (model.dnn.forward(&normed, false)?, model.dnn.layers(&normed, false)?);
+            let named = [(vectors_name, vectors), ("bi_interaction", pooled), ("dnn_out", hidden), ("bn_out", normed)];
+            let mut outputs = outputs(logits, named);
+            name_layers(&mut outputs, "dnn_h", hidden_layers);
+            Ok(outputs)
         }),
     })
 }
 
-/// With [`afm::Pooling::Max`] what the notebook's `max` should have computed.
-pub fn afm(case: Case, pooling: afm::Pooling) -> Result<Port> {
+/// With [`Pooling::Max`] what the notebook's `max` should have computed.
+pub fn afm(case: Case, pooling: Pooling) -> Result<Port> {
     let (schema, names) = single_fields(case)?;
     let config = case.part("config")?;
     no_dropout(config, "dropout")?;
     if activation(config.text("activation")?)? != Activation::Relu {
         return Err("the attention's activation can be relu alone".into());
     }
-    let attention = pooling == afm::Pooling::Attention;
+    let attention = pooling == Pooling::Attention;
     let config = afm::Config {
         embedding: embedding(config.integer("embed_dim")?),
         pooling,
         attention_dim: if attention { config.integer("att_vector")? } else { 1 },
+        attention_l2: 0.0,
         attention_bias: true,
         dropout: 0.0,
         linear: false,
@@ -362,10 +365,12 @@ pub fn afm(case: Case, pooling: afm::Pooling) -> Result<Port> {
         forward: Box::new(move |train| {
             let embed = model.embedding.forward(&features, train)?;
             let pairs = model.pairs.forward(&model.field_pooling.forward(&embed)?)?;
-            let scores = model.attention.as_ref().map(|attention| attention.weights(&pairs)).transpose()?;
-            let named = [("embed", embed), ("pooled", model.pool(&pairs)?), ("pair_interaction", pairs)];
-            let mut outputs = outputs(model.logits(&features, train)?, named);
-            outputs.named.extend(scores.map(|scores| ("attention_scores".to_owned(), scores)));
+            let pooled = model.pooling.forward(&pairs)?;
+            let mut outputs = outputs(model.logits(&features, train)?, [("embed", embed), ("pooled", pooled)]);
+            if let PairPooling::Attention(attention) = &model.pooling {
+                outputs.named.insert("attention_scores".into(), attention.weights(&pairs)?);
+            }
+            outputs.named.insert("pair_interaction".into(), pairs);
             Ok(outputs)
         }),
     })
@@ -401,10 +406,11 @@ fn deepfm(case: Case) -> Result<Port> {
                 ("second_order", FmInteraction.forward(&embeddings)?),
                 ("wide_outputs", model.fm.forward(&features, &embeddings, train)?),
                 ("deep_outputs", model.output.forward(&hidden)? + &model.bias),
-                ("dnn_last", hidden),
-                ("embed_flat", flat),
+                ("embed_flat", flat.shallow_clone()),
             ];
-            Ok(outputs(model.logits(&features, train)?, named))
+            let mut outputs = outputs(model.logits(&features, train)?, named);
+            name_layers(&mut outputs, "dnn_h", model.dnn.layers(&flat, train)?);
+            Ok(outputs)
         }),
     })
 }
@@ -417,9 +423,9 @@ fn cin_config(config: Case) -> Result<CinConfig> {
     Ok(CinConfig { cin_size: config.integers("cin_size")?, ..CinConfig::default() })
 }
 
-fn named_layers(outputs: &mut Outputs, layers: Vec<Tensor>) {
-    let layers = layers.into_iter().enumerate().map(|(l, maps)| (format!("cin_layer_{l}"), maps));
-    outputs.named.extend(layers);
+/// Names layers `prefix0`, `prefix1`, ...
+fn name_layers(outputs: &mut Outputs, prefix: &str, layers: Vec<Tensor>) {
+    outputs.named.extend(layers.into_iter().enumerate().map(|(l, layer)| (format!("{prefix}{l}"), layer)));
 }
 
 fn cin(case: Case) -> Result<Port> {
@@ -436,7 +442,7 @@ fn cin(case: Case) -> Result<Port> {
             let output = cin.forward(&x0)?;
             let score = output.sum_dim_intlist(1, false, Kind::Float);
             let mut outputs = outputs(score, [("output", output)]);
-            named_layers(&mut outputs, cin.layers(&x0)?);
+            name_layers(&mut outputs, "cin_layer_", cin.layers(&x0)?);
             Ok(outputs)
         }),
     })
@@ -468,7 +474,8 @@ fn xdeepfm(case: Case) -> Result<Port> {
         inputs: vec![],
         forward: Box::new(move |train| {
             let embed = model.pooling.forward(&model.embedding.forward(&features, train)?)?;
-            let hidden = model.dnn.forward(&embed.flatten(1, -1), train)?;
+            let flat = embed.flatten(1, -1);
+            let (hidden, hidden_layers) = (model.dnn.forward(&flat, train)?, model.dnn.layers(&flat, train)?);
             let pooled = model.cin.forward(&embed)?;
             let layers = model.cin.layers(&embed)?;
             let named = [
@@ -476,11 +483,11 @@ fn xdeepfm(case: Case) -> Result<Port> {
                 ("cin_out", model.cin_output.forward(&pooled)?),
                 ("cin_pooled", pooled),
                 ("dnn_out", model.output.forward(&hidden)?),
-                ("dnn_last", hidden),
                 ("embed", embed),
             ];
             let mut outputs = outputs(model.logits(&features, train)?, named);
-            named_layers(&mut outputs, layers);
+            name_layers(&mut outputs, "cin_layer_", layers);
+            name_layers(&mut outputs, "dnn_h", hidden_layers);
             Ok(outputs)
         }),
     })
@@ -496,13 +503,29 @@ fn sequences(case: Case) -> Result<(Schema, Features, Vec<String>)> {
     columns.sort_by_key(|(name, _)| format!("{name}_embedding"));
     let (mut fields, mut ids) = (Vec::new(), Vec::new());
     for (name, buckets) in &columns {
-        let values = case.part("inputs")?.part(&format!("{name}_ids"))?.tensor()?;
+        let inputs = case.part("inputs")?;
+        let values = inputs.part(&format!("{name}_ids"))?.tensor()?;
+        if let Some(raw) = inputs.find(&format!("{name}_raw")) {
+            check_buckets(name, *buckets, &raw.tensor()?, &values)?;
+        }
         fields.push((name.clone(), *buckets, values.size()[1]));
         ids.push(values);
     }
     let schema = schema(&fields)?;
     let features = features(&schema, &ids, false)?;
     Ok((schema, features, columns.into_iter().map(|(name, _)| name).collect()))
+}
+
+/// Checks that ids are the buckets of raw values, -1 being padding in both.
+fn check_buckets(name: &str, buckets: i64, raw: &Tensor, ids: &Tensor) -> Result<()> {
+    let integers = |tensor: &Tensor| Vec::<i64>::try_from(tensor.flatten(0, -1)).map_err(|error| error.to_string());
+    for (raw, id) in integers(raw)?.into_iter().zip(integers(ids)?) {
+        let expected = if raw < 0 { -1 } else { i64::from(bucket(&raw.to_string(), buckets as u32)) };
+        if expected != id {
+            return Err(format!("inputs.{name}_ids: {raw} falls into bucket {expected}, not {id}"));
+        }
+    }
+    Ok(())
 }
 
 fn sequence_fm(case: Case) -> Result<Port> {
@@ -594,12 +617,13 @@ fn deepfm_dense(case: Case) -> Result<Port> {
             let named = [
                 ("first_order", flat.sum_dim_intlist(1, true, Kind::Float) + &model.first_order_bias),
                 ("second_order", FmInteraction.forward(&embeddings)?),
-                ("dnn_last", model.dnn.forward(&dnn_inputs, train)?),
-                ("dnn_inputs", dnn_inputs),
+                ("dnn_inputs", dnn_inputs.shallow_clone()),
                 ("embeddings", flat),
                 ("embed_inputs", embeddings),
             ];
-            Ok(outputs(model.logits(&features, train)?, named))
+            let mut outputs = outputs(model.logits(&features, train)?, named);
+            name_layers(&mut outputs, "dnn_h", model.dnn.layers(&dnn_inputs, train)?);
+            Ok(outputs)
         }),
     })
 }

@@ -198,7 +198,7 @@ fn synthetic_rows(schema: &Schema, n: i64) -> Result<TensorRows> {
         .map(|(field, width)| Tensor::randn([IDS[field], width], options).index_select(0, &ids[field]));
     let log_odds = dot(&user, &item) * 3.0 + numbers.select(1, 0) * genre.squeeze_dim(1) * 1.5;
     let labels = Tensor::rand([n], options).lt_tensor(&log_odds.sigmoid()).to_kind(Kind::Float);
-    let Features { ids, values } = features(schema, &Tensor::stack(&ids, 1), &numbers)?;
+    let Features { ids, values, .. } = features(schema, &Tensor::stack(&ids, 1), &numbers)?;
     Ok(TensorRows::new(schema, ids, values, labels)?)
 }
 

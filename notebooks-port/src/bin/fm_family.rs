@@ -3,12 +3,13 @@
 //! Run it with `cargo run --release -p notebooks-port --bin fm_family`.
 #![allow(clippy::print_stdout, reason = "a notebook shows its results")]
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use fm_core::{Features, Field, FieldKind, Label, Model, Schema, Side, Task};
 use fm_models::layers::{
-    Activation, BatchNormMode, BiInteraction, CinConfig, DnnConfig, EmbeddingConfig, Ffm, FfmForm, Fm,
+    Activation, AttentionPooling, BatchNormMode, BiInteraction, CinConfig, DnnConfig, EmbeddingConfig, Ffm, FfmForm,
+    Fm, PairPooling, Pooling,
 };
-use fm_models::models::afm::{self, Afm, Pooling};
+use fm_models::models::afm::{self, Afm};
 use fm_models::models::deepfm::{self, DeepFm};
 use fm_models::models::nfm::{self, Nfm};
 use fm_models::models::xdeepfm::{self, XDeepFm};
@@ -292,8 +293,7 @@ fn nfm() -> Result<()> {
     let standard = Nfm::new(&same_weights.root(), &schema, &notebook_form(BatchNormMode::Standard))?;
     same_weights.copy(&store)?;
     let one_by_one = |model: &Nfm| -> Result<Tensor> {
-        let row =
-            |row: i64| Features { ids: features.ids.narrow(0, row, 1), values: features.values.narrow(0, row, 1) };
+        let row = |row: i64| Features::unchecked(features.ids.narrow(0, row, 1), features.values.narrow(0, row, 1));
         let logits = (0..3).map(|i| model.logits(&row(i), false)).collect::<fm_core::Result<Vec<_>>>()?;
         Ok(Tensor::cat(&logits, 0))
     };
@@ -333,6 +333,7 @@ fn afm() -> Result<()> {
         embedding: EMBEDDING,
         pooling,
         attention_dim: 8,
+        attention_l2: 0.0,
         attention_bias: true,
         dropout: 0.0,
         linear: false,
@@ -341,7 +342,7 @@ fn afm() -> Result<()> {
     let store = VarStore::new(Device::Cpu);
     let model = Afm::new(&store.root(), &test_features()?, &notebook_form(Pooling::Attention))?;
     show_summary("AFM", &model, &store, 1690)?;
-    let attention = model.attention.as_ref().context("the model has attention")?;
+    let attention = attention_of(&model)?;
     let one_pair = attention.weights(&Tensor::rand([3, 1, 8], (Kind::Float, Device::Cpu)))?;
     ensure_equal("the weight of one pair", &one_pair, &one_pair.ones_like())?;
 
@@ -359,7 +360,7 @@ fn afm() -> Result<()> {
     let pooled: Tensor = products.iter().zip(&exponentials).map(|(pair, e)| pair * e / &total).sum();
 
     let stacked = Tensor::stack(&products, 1); // [B, 6, k]
-    let attention = model.attention.as_ref().context("the model has attention")?;
+    let attention = attention_of(&model)?;
     let weights = attention.weights(&stacked)?.squeeze_dim(2);
     let logits = model.logits(&features, false)?;
     markdown("The weights of the pairs (0,1), (0,2), (0,3), (1,2), (1,3) and (2,3), which sum up to 1:");
@@ -376,7 +377,7 @@ fn afm() -> Result<()> {
     );
     let pool = |pooling| -> Result<Tensor> {
         let store = VarStore::new(Device::Cpu);
-        Ok(Afm::new(&store.root(), &schema, &notebook_form(pooling))?.pool(&stacked)?)
+        Ok(Afm::new(&store.root(), &schema, &notebook_form(pooling))?.pooling.forward(&stacked)?)
     };
     let (mean, sum, max) = (pool(Pooling::Mean)?, pool(Pooling::Sum)?, pool(Pooling::Max)?);
     show(&[("avg", &mean), ("the notebook's max", &sum), ("the maximum", &max)]);
@@ -389,13 +390,22 @@ fn afm() -> Result<()> {
     markdown(
         r#"
         **The paper's form** has the linear part, which the notebook shows in its formula and leaves out of its code,
-        and dropout on the pairs, which the notebook declares and never applies. It is the default of the model `afm`:
-        200 weights more here, and no bias in the attention's last layer.
+        dropout on the pairs, which the notebook declares and never applies, and an L2 penalty on the attention's matrix
+        where the notebook has it on the vectors. It is the default of the model `afm`: 200 weights more here, and no bias
+        in the attention's last layer.
         "#,
     );
     let store = VarStore::new(Device::Cpu);
     let config = afm::Config { embedding: EMBEDDING, attention_dim: 8, ..afm::Config::default() };
     show_summary("AFM of the paper", &Afm::new(&store.root(), &test_features()?, &config)?, &store, 1690 + 200 - 1)
+}
+
+/// The attention of a model that pools by it.
+fn attention_of(model: &Afm) -> Result<&AttentionPooling> {
+    match &model.pooling {
+        PairPooling::Attention(attention) => Ok(attention),
+        other => bail!("the model pools by {other:?}"),
+    }
 }
 
 fn deepfm() -> Result<()> {

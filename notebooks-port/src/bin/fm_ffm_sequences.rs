@@ -186,18 +186,25 @@ fn as_a_registered_model(schema: &Schema, features: &Features, notebook: &VarSto
 fn repeated_value(schema: &Schema, store: &VarStore) -> Result<()> {
     markdown(
         r#"
-        Pairs run over slots. So a value that a sequence holds twice interacts with itself: the row below has 1100
-        twice, and the pair of the two gives $\lVert v_{1100} \rVert^2$, where an FM that sees 1100 once with $x = 2$
-        gives 0. A target's vector is left out here.
+        Pairs run over slots. In the notebook, a value that a sequence holds twice takes two slots, and so it interacts
+        with itself: the sequence 1100 1100 gives $\lVert v_{1100} \rVert^2$. In the formula of an FM, it is one
+        feature with $x = 2$. The encoder of this library makes one slot of it, which has no partner here: 0.
         "#,
     );
-    let twice = Encoder::new(schema).features(&[["1100|1100", "1102"].map(Some)])?;
     let table = parameter(store, "deep.weight")?;
-    let slots = table.index_select(0, &twice.ids.get(0)) * twice.values.get(0).unsqueeze(1);
-    let order_2nd = FmInteraction.forward(&slots.narrow(0, SEQ as i64, 3).unsqueeze(0))?;
-    show(&[("order_2nd", &order_2nd)]);
+    let row_of_1100 = rows_of(schema, SEQ, &["1100"])?[0];
+    let order_2nd = |ids: &Tensor, values: &Tensor| -> Result<Tensor> {
+        let slots = table.index_select(0, ids) * values.unsqueeze(1);
+        Ok(FmInteraction.forward(&slots.unsqueeze(0))?)
+    };
+    let two_slots = order_2nd(&Tensor::from_slice(&[row_of_1100; 2]), &Tensor::from_slice(&[1f32; 2]))?;
+    let twice = Encoder::new(schema).features(&[["1100|1100", "1102"].map(Some)])?;
+    let (ids, values) = (twice.ids.get(0).narrow(0, 0, 3), twice.values.get(0).narrow(0, 0, 3)); // of seq
+    let one_slot = order_2nd(&ids, &values)?;
+    show(&[("order_2nd of two slots", &two_slots), ("ids", &ids), ("values", &values), ("order_2nd", &one_slot)]);
     let v_1100 = Tensor::from_slice(&DEEP_SEQ[0].1);
-    ensure_equal("the repeated value", &order_2nd, &dot(&v_1100, &v_1100).view([1]))
+    ensure_equal("two slots", &two_slots, &dot(&v_1100, &v_1100).view([1]))?;
+    ensure_equal("one slot", &one_slot, &Tensor::from_slice(&[0f32]))
 }
 
 fn ffm(schema: &Schema, features: &Features) -> Result<()> {

@@ -1,0 +1,77 @@
+//! The vectors of all pairs, pooled into one.
+
+use fm_core::{Error, Result};
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use super::{AttentionPooling, check_input};
+
+/// How the pairs' vectors become one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooling {
+    /// The sum weighted by attention.
+    #[default]
+    Attention,
+    /// The mean.
+    Mean,
+    /// The greatest of each component.
+    Max,
+    /// The sum.
+    Sum,
+}
+
+/// One vector of the vectors of all pairs: their sum weighted by attention, their mean, their greatest components, or
+/// their sum.
+///
+/// # Shapes
+/// `[B, P, k]` → `[B, k]`
+///
+/// Source: Xiao et al., Attentional factorization machines, IJCAI 2017, section 3, <https://arxiv.org/abs/1708.04617>.
+/// Keras: the modes `att`, `avg` and `max` of `AFM` (third notebook). There `max` is a sum, which makes an FM of the model:
+/// that is [`PairPooling::Sum`] here, and [`PairPooling::Max`] is a maximum.
+#[derive(Debug)]
+pub enum PairPooling {
+    /// Σ_p a_p e_p
+    Attention(AttentionPooling),
+    /// Σ_p e_p / P
+    Mean,
+    /// max_p e_{p,d} for each d
+    Max,
+    /// Σ_p e_p
+    Sum,
+}
+
+impl PairPooling {
+    /// The pooled vector `[B, k]`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for an input that is not `[B, P, k]`, or without a pair.
+    pub fn forward(&self, pairs: &Tensor) -> Result<Tensor> {
+        check_input("PairPooling", pairs, &[-1, -1])?;
+        if pairs.size()[1] == 0 {
+            return Err(Error::shape("PairPooling", "at least one pair", format!("shape {:?}", pairs.size())));
+        }
+        match self {
+            PairPooling::Attention(attention) => attention.forward(pairs),
+            PairPooling::Mean => Ok(pairs.mean_dim(1i64, false, Kind::Float)),
+            PairPooling::Max => Ok(pairs.amax(1i64, false)),
+            PairPooling::Sum => Ok(pairs.sum_dim_intlist(1, false, Kind::Float)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::oracle::*;
+    use super::*;
+
+    #[test]
+    fn mean_maximum_and_sum_run_over_the_pairs_of_a_row() {
+        let pairs = tensor(&[1.0, -2.0, 3.0, -4.0, 5.0, 6.0, -1.0, -1.0, -3.0, -2.0, -2.0, -9.0], &[2, 3, 2]);
+        let pooled = |pooling: PairPooling| pooling.forward(&pairs).unwrap();
+        assert_close(&pooled(PairPooling::Mean), &[3.0, 0.0, -2.0, -4.0], "the mean");
+        assert_close(&pooled(PairPooling::Max), &[5.0, 6.0, -1.0, -1.0], "the maximum");
+        assert_close(&pooled(PairPooling::Sum), &[9.0, 0.0, -6.0, -12.0], "the sum");
+    }
+}
