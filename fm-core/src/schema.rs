@@ -7,7 +7,7 @@
 //! | kind | slots | rows of the table | value |
 //! |---|---|---|---|
 //! | categorical | 1 | 1 + vocabulary, or 1 + hash buckets | 1 |
-//! | multi-valued | `max_len` | 1 + vocabulary, or 1 + hash buckets | its number in the row, times 1, 1/n or 1/√n; 0 for padding |
+//! | multi-valued | `max_len` | 1 + vocabulary, or 1 + hash buckets | its count in the row times 1, 1/n or 1/√n; 0 for padding |
 //! | numeric | 1 | 2 | the standardised number; 1 when it is missing |
 //!
 //! In a multi-valued field, each distinct value of a row takes one slot; n counts the values with their repetitions.

@@ -13,15 +13,15 @@ fn pytorch_agrees_with_the_program_on_every_row() {
     let scene = Scene::new();
     scene.write("hashed.toml", crate::hashed::schema(&[("reader", 50), ("tags", 1000)]));
     // Of four kinds, the first is there twice; in three buckets, others share a slot, too.
-    scene.write("repeated.csv", crate::data::table().replace("|shelf", "|kind0|shelf"));
+    scene.write("kinds.csv", crate::data::table().replace("|shelf", "|kind0|shelf"));
     scene.write("crowded.toml", crate::hashed::schema(&[("tags", 3)]));
     let runs = [
         ("stars", "--data ml --model deepfm"),
         ("liked", "--data ml --model fm --task binary"),
         ("table", "--data books.csv --schema schema.toml --model deepfm"),
         ("hashed", "--data books.csv --schema hashed.toml --model deepfm"),
-        ("repeated", "--data repeated.csv --schema schema.toml --model fm"),
-        ("crowded", "--data repeated.csv --schema crowded.toml --model fm"),
+        ("repeated", "--data kinds.csv --schema schema.toml --model fm"),
+        ("crowded", "--data kinds.csv --schema crowded.toml --model fm"),
     ];
     for (run, train) in runs {
         scene.ok(&format!("train {train} --epochs 2 --run {run}"));
