@@ -121,6 +121,7 @@ pub struct Field {
     pub vocabulary: Vec<String>,
     /// How many buckets values are hashed into, instead of being looked up: a value whose
     /// [`bucket`](crate::farmhash::bucket) is `i` has the id `first_id + 1 + i`. `None` for a numeric field.
+    /// The text is hashed as it stands, where TensorFlow hashes an integer's decimal digits: `007` is not `7`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash_buckets: Option<u32>,
 }

@@ -15,7 +15,7 @@ fn models_are_listed_with_their_papers_options_and_sizes() {
     let text = scene.ok("models");
     let models = scene.ok_json("models --json");
     let models = models.as_array().unwrap();
-    assert!(models.len() >= 3);
+    assert_eq!(models.len(), fm_models::MODELS.len());
     for model in models {
         for key in ["name", "title", "paper", "url", "captures"] {
             assert_holds(&text, &[model[key].as_str().unwrap()]);
