@@ -42,7 +42,7 @@
 //!
 //! // Rows: text becomes ids and values.
 //! let shown = [["ann", "shoes"], ["bob", "shoes"], ["ann", "hats"], ["bob", "hats"]].map(|row| row.map(Some));
-//! let Features { ids, values } = Encoder::new(&schema).features(&shown)?;
+//! let Features { ids, values, .. } = Encoder::new(&schema).features(&shown)?;
 //! let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&clicks))?;
 //!
 //! // Training. These rows serve as validation rows, too.

@@ -134,7 +134,7 @@ pub enum Ending {
 /// # use fm_core::{Encoder, Features, Field, FieldKind, Label, Schema, Side, Task, TensorRows, tch::Tensor};
 /// # let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
 /// # let schema = Schema::new(Label::fit("rating", Task::Regression, [5.0, 1.0]), vec![user])?;
-/// # let Features { ids, values } = Encoder::new(&schema).features(&[[Some("ann")], [Some("bob")]])?;
+/// # let Features { ids, values, .. } = Encoder::new(&schema).features(&[[Some("ann")], [Some("bob")]])?;
 /// # let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&[5f32, 1.0]))?;
 /// use std::sync::atomic::AtomicBool;
 ///
