@@ -59,7 +59,7 @@ impl ModelConfig for Config {
         let fields = schema.num_fields() as i64;
         Ok(Box::new(FwFm {
             bias: bias(path),
-            linear: Linear::new(path / "linear", schema),
+            linear: Linear::new(path / "linear", schema)?,
             embedding: Embedding::new(path / "embedding", schema, &self.embedding)?,
             pooling: FieldPooling::new(schema),
             pairs: PairwiseProduct::new(fields)?,

@@ -165,11 +165,11 @@ type Reader = (&'static str, i64, Box<dyn Fn(&Features, bool) -> Result<Tensor>>
 /// The layers that read features, and all models.
 fn readers(store: &VarStore, schema: &Schema) -> Vec<Reader> {
     let (root, config) = (store.root(), EmbeddingConfig::default());
-    let linear = Linear::new(&root / "linear", schema);
+    let linear = Linear::new(&root / "linear", schema).unwrap();
     let embedding = Embedding::new(&root / "embedding", schema, &config).unwrap();
     let fm = Fm::new(&(&root / "fm"), schema, &config).unwrap();
     let ffm = Ffm::new(&(&root / "ffm"), schema, &config, FfmForm::FieldAware).unwrap();
-    let over = FmOverEmbeddings::new(&(&root / "over"), schema);
+    let over = FmOverEmbeddings::new(&(&root / "over"), schema).unwrap();
     let mut readers: Vec<Reader> = vec![
         ("Linear", schema.num_ids(), Box::new(move |features, train| linear.forward(features, train))),
         ("Embedding", schema.num_ids(), Box::new(move |features, train| embedding.forward(features, train))),
@@ -239,7 +239,7 @@ fn features_of_another_shape_or_kind_and_ids_outside_the_table_are_refused() {
 fn fm_over_embeddings_refuses_other_embeddings() {
     let schema = schema(&[1, 3]);
     let store = VarStore::new(Device::Cpu);
-    let layer = FmOverEmbeddings::new(&store.root(), &schema);
+    let layer = FmOverEmbeddings::new(&store.root(), &schema).unwrap();
     let features = features(&schema, &Draw(1).rows(&schema, 2));
     for shape in [&[][..], &[2, 3], &[2, 3, 4, 5]] {
         assert_says(layer.forward(&features, &zeros(shape, Kind::Float), false), &["FmInteraction: expected float32"]);

@@ -182,7 +182,7 @@ impl Ffm {
         let wide = EmbeddingConfig { embedding_dim: fields * k, ..*config };
         Ok(Ffm {
             bias: bias(path),
-            linear: Linear::new(path / "linear", schema),
+            linear: Linear::new(path / "linear", schema)?,
             embedding: Embedding::new(path / "embedding", schema, &wide)?,
             interaction: match form {
                 FfmForm::FieldAware => Interaction::FieldAware(FfmInteraction::new(schema, k)),

@@ -83,7 +83,7 @@ impl Fm {
     pub fn new(path: &Path<'_>, schema: &Schema, config: &EmbeddingConfig) -> Result<Fm> {
         Ok(Fm {
             bias: bias(path),
-            linear: Linear::new(path / "linear", schema),
+            linear: Linear::new(path / "linear", schema)?,
             embedding: Embedding::new(path / "embedding", schema, config)?,
         })
     }
@@ -118,7 +118,7 @@ impl Fm {
 ///
 /// let store = VarStore::new(Device::Cpu);
 /// let embedding = Embedding::new(&store.root() / "embedding", &schema, &EmbeddingConfig::default())?;
-/// let fm = FmOverEmbeddings::new(&store.root(), &schema);
+/// let fm = FmOverEmbeddings::new(&store.root(), &schema)?;
 /// let embeddings = embedding.forward(&features, false)?; // [8, 3, 16]
 /// assert_eq!(fm.forward(&features, &embeddings, false)?.size(), [8]);
 /// # Ok::<(), fm_core::Error>(())
@@ -131,8 +131,11 @@ pub struct FmOverEmbeddings {
 
 impl FmOverEmbeddings {
     /// A weight for every id of the schema, under `linear`.
-    pub fn new(path: &Path<'_>, schema: &Schema) -> FmOverEmbeddings {
-        FmOverEmbeddings { linear: Linear::new(path / "linear", schema) }
+    ///
+    /// # Errors
+    /// As [`Linear::new`].
+    pub fn new(path: &Path<'_>, schema: &Schema) -> Result<FmOverEmbeddings> {
+        Ok(FmOverEmbeddings { linear: Linear::new(path / "linear", schema)? })
     }
 
     /// The score `[B]`. With `train`, the weights' gradient is row-sparse.
@@ -192,7 +195,7 @@ mod tests {
         ) {
             let (schema, mut draw) = (schema(&slots), Draw(seed));
             let store = VarStore::new(Device::Cpu);
-            let layer = FmOverEmbeddings::new(&store.root(), &schema);
+            let layer = FmOverEmbeddings::new(&store.root(), &schema).unwrap();
             let p = Parameters::draw(&store, &mut draw);
             let (rows, vectors) = (draw.rows(&schema, 3), draw.cube(3, n, k));
             let weights = p.matrix("linear.weight");

@@ -30,7 +30,7 @@ pub fn bias(path: &Path<'_>) -> Tensor {
 /// use fm_models::layers::Linear;
 ///
 /// let store = VarStore::new(Device::Cpu);
-/// let linear = Linear::new(store.root(), &schema);
+/// let linear = Linear::new(store.root(), &schema)?;
 /// assert_eq!(linear.forward(&features, false)?.size(), [8]); // features: ids and values [8, 3]
 /// # Ok::<(), fm_core::Error>(())
 /// ```
@@ -42,9 +42,12 @@ pub struct Linear {
 
 impl Linear {
     /// A weight for every id of the schema.
-    pub fn new(path: Path<'_>, schema: &Schema) -> Linear {
-        let weight = path.var("weight", &[schema.num_ids(), 1], Init::Const(0.0));
-        Linear { weight, slots: schema.num_slots() as i64 }
+    ///
+    /// # Errors
+    /// [`fm_core::Error::Torch`] for a table that does not fit into memory.
+    pub fn new(path: Path<'_>, schema: &Schema) -> Result<Linear> {
+        let weight = path.f_var("weight", &[schema.num_ids(), 1], Init::Const(0.0))?;
+        Ok(Linear { weight, slots: schema.num_slots() as i64 })
     }
 
     /// The first-order part `[B]`. With `train`, the weights' gradient is row-sparse.
@@ -73,7 +76,7 @@ mod tests {
         fn it_equals_the_sum_of_weights_times_values(slots in vec(0usize..4, 1..6), seed: u64) {
             let (schema, mut draw) = (schema(&slots), Draw(seed));
             let store = VarStore::new(Device::Cpu);
-            let layer = Linear::new(store.root() / "linear", &schema);
+            let layer = Linear::new(store.root() / "linear", &schema).unwrap();
             let p = Parameters::draw(&store, &mut draw);
             let rows = draw.rows(&schema, 3);
             let weights = p.matrix("linear.weight");
@@ -89,7 +92,7 @@ mod tests {
     fn weights_and_bias_start_at_zero() {
         let store = VarStore::new(Device::Cpu);
         let schema = schema(&[1, 3]);
-        assert_eq!(numbers(&Linear::new(store.root(), &schema).weight), [0.0; 8]);
+        assert_eq!(numbers(&Linear::new(store.root(), &schema).unwrap().weight), [0.0; 8]);
         assert_eq!(numbers(&bias(&store.root())), [0.0]);
     }
 }

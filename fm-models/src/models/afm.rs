@@ -107,7 +107,7 @@ impl Afm {
         let attention = || AttentionPooling::new(&(path / "attention"), k, config.attention_dim, config.attention_bias);
         Ok(Afm {
             bias: bias(path),
-            linear: config.linear.then(|| Linear::new(path / "linear", schema)),
+            linear: config.linear.then(|| Linear::new(path / "linear", schema)).transpose()?,
             embedding: Embedding::new(path / "embedding", schema, &config.embedding)?,
             field_pooling: FieldPooling::new(schema),
             pairs: PairwiseProduct::new(fields)?,

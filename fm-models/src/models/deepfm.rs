@@ -85,7 +85,7 @@ impl DeepFm {
         let dnn = Dnn::new(path / "dnn", fields * config.embedding.embedding_dim, &config.dnn)?;
         Ok(DeepFm {
             bias: bias(path),
-            fm: FmOverEmbeddings::new(path, schema),
+            fm: FmOverEmbeddings::new(path, schema)?,
             embedding,
             pooling: FieldPooling::new(schema),
             output: Dense::new(path / "output", dnn.output(), 1, false)?,

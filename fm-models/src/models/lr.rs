@@ -40,7 +40,7 @@ pub struct Lr {
 
 impl ModelConfig for Config {
     fn build(&self, path: &Path<'_>, schema: &Schema) -> Result<Box<dyn Model>> {
-        Ok(Box::new(Lr { bias: bias(path), linear: Linear::new(path / "linear", schema) }))
+        Ok(Box::new(Lr { bias: bias(path), linear: Linear::new(path / "linear", schema)? }))
     }
 }
 

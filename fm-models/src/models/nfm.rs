@@ -88,7 +88,7 @@ impl Nfm {
         let dnn = Dnn::new(path / "dnn", k, &config.dnn)?;
         Ok(Nfm {
             bias: bias(path),
-            linear: config.linear.then(|| Linear::new(path / "linear", schema)),
+            linear: config.linear.then(|| Linear::new(path / "linear", schema)).transpose()?,
             embedding,
             batch_norm: BatchNorm::new(path / "batch_norm", k, config.batch_norm)?,
             output: Dense::new(path / "output", dnn.output(), 1, false)?,

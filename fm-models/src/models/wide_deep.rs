@@ -43,7 +43,7 @@ pub struct WideDeep {
 impl ModelConfig for Config {
     fn build(&self, path: &Path<'_>, schema: &Schema) -> Result<Box<dyn Model>> {
         let deep = DnnOnly::new(path, schema, &self.deep)?;
-        Ok(Box::new(WideDeep { wide: Linear::new(path / "linear", schema), deep }))
+        Ok(Box::new(WideDeep { wide: Linear::new(path / "linear", schema)?, deep }))
     }
 }
 

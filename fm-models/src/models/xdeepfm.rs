@@ -77,7 +77,7 @@ impl XDeepFm {
         let dnn = Dnn::new(path / "dnn", fields * config.embedding.embedding_dim, &config.dnn)?;
         Ok(XDeepFm {
             bias: bias(path),
-            linear: Linear::new(path / "linear", schema),
+            linear: Linear::new(path / "linear", schema)?,
             embedding,
             pooling: FieldPooling::new(schema),
             cin_output: Dense::new(path / "cin_output", cin.output(), 1, config.part_biases)?,

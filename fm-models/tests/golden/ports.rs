@@ -218,7 +218,7 @@ fn fm_over_embeddings(case: Case) -> Result<Port> {
     let config = case.part("config")?;
     let schema = schema(&[("all".into(), config.integer("feature_length")?, config.integer("fields")?)])?;
     let store = VarStore::new(case.device);
-    let fm = FmOverEmbeddings::new(&store.root(), &schema);
+    let fm = said(FmOverEmbeddings::new(&store.root(), &schema))?;
     let inputs = case.part("inputs")?;
     let features = features(&schema, &[inputs.part("sparse_inputs")?.tensor()?], false)?;
     let embeddings = inputs.part("embed_inputs")?.tensor()?.set_requires_grad(true);
