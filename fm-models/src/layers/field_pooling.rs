@@ -58,6 +58,11 @@ impl FieldPooling {
         self.slots
     }
 
+    /// F.
+    pub fn fields(&self) -> i64 {
+        self.runs.iter().map(|&(_, length, summed)| if summed { 1 } else { length }).sum()
+    }
+
     /// A vector for each field `[B, F, k]`.
     ///
     /// # Errors

@@ -86,7 +86,6 @@ pub struct Afm {
     pub output: Dense,
     dropout: Dropout,
     attention_l2: f64,
-    fields: i64,
 }
 
 impl Afm {
@@ -120,7 +119,6 @@ impl Afm {
             output: Dense::new(path / "output", k, 1, false)?,
             dropout: Dropout::new("Afm", "dropout", config.dropout)?,
             attention_l2,
-            fields,
         })
     }
 }
@@ -159,7 +157,7 @@ impl Model for Afm {
     }
 
     fn layers(&self) -> Vec<Layer> {
-        let ([slots, k], fields) = (self.embedding.output(), self.fields);
+        let ([slots, k], fields) = (self.embedding.output(), self.field_pooling.fields());
         let mut layers = vec![Layer::new("bias", "Bias", &[])];
         layers.extend(self.linear.iter().map(|_| Layer::new("linear", "Linear", &[])));
         layers.push(Layer::new("embedding", "Embedding", &[slots, k]));

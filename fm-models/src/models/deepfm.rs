@@ -71,7 +71,6 @@ pub struct DeepFm {
     pub dnn: Dnn,
     /// h.
     pub output: Dense,
-    fields: i64,
 }
 
 impl DeepFm {
@@ -90,7 +89,6 @@ impl DeepFm {
             pooling: FieldPooling::new(schema),
             output: Dense::new(path / "output", dnn.output(), 1, false)?,
             dnn,
-            fields,
         })
     }
 }
@@ -121,7 +119,7 @@ impl Model for DeepFm {
             Layer::new("bias", "Bias", &[]),
             Layer::new("linear", "Linear", &[]),
             Layer::new("embedding", "Embedding", &[slots, k]),
-            Layer::new("", "FieldPooling", &[self.fields, k]),
+            Layer::new("", "FieldPooling", &[self.pooling.fields(), k]),
             Layer::new("", "FmInteraction", &[]),
             Layer::new("dnn", "Dnn", &[self.dnn.output()]),
             Layer::new("output", "Dense", &[1]),

@@ -33,7 +33,6 @@ pub struct DenseFeaturesDeepFm {
     sparse: Vec<(i64, i64, i64)>,
     /// (slot, id of a number) of each numeric field.
     numeric: Vec<(i64, i64)>,
-    fields: i64,
 }
 
 impl DenseFeaturesDeepFm {
@@ -71,7 +70,6 @@ impl DenseFeaturesDeepFm {
             output,
             sparse,
             numeric,
-            fields,
         })
     }
 
@@ -120,7 +118,7 @@ impl Model for DenseFeaturesDeepFm {
         let [slots, k] = self.embedding.output();
         vec![
             Layer::new("embedding", "Embedding", &[slots, k]),
-            Layer::new("", "FieldPooling", &[self.fields, k]),
+            Layer::new("", "FieldPooling", &[self.pooling.fields(), k]),
             Layer::new("first_order_bias", "Bias", &[1]),
             Layer::new("", "FmInteraction", &[1]),
             Layer::new("dnn", "Dnn", &[self.dnn.output()]),

@@ -50,7 +50,6 @@ pub struct DnnOnly {
     pub dnn: Dnn,
     /// h.
     pub output: Dense,
-    fields: i64,
 }
 
 impl DnnOnly {
@@ -68,7 +67,6 @@ impl DnnOnly {
             pooling: FieldPooling::new(schema),
             output: Dense::new(path / "output", dnn.output(), 1, false)?,
             dnn,
-            fields,
         })
     }
 }
@@ -95,7 +93,7 @@ impl Model for DnnOnly {
         vec![
             Layer::new("bias", "Bias", &[]),
             Layer::new("embedding", "Embedding", &[slots, k]),
-            Layer::new("", "FieldPooling", &[self.fields, k]),
+            Layer::new("", "FieldPooling", &[self.pooling.fields(), k]),
             Layer::new("dnn", "Dnn", &[self.dnn.output()]),
             Layer::new("output", "Dense", &[1]),
         ]

@@ -62,7 +62,6 @@ pub struct XDeepFm {
     pub dnn: Dnn,
     /// h.
     pub output: Dense,
-    fields: i64,
 }
 
 impl XDeepFm {
@@ -84,7 +83,6 @@ impl XDeepFm {
             cin,
             output: Dense::new(path / "output", dnn.output(), 1, config.part_biases)?,
             dnn,
-            fields,
         })
     }
 }
@@ -113,7 +111,7 @@ impl Model for XDeepFm {
             Layer::new("bias", "Bias", &[]),
             Layer::new("linear", "Linear", &[]),
             Layer::new("embedding", "Embedding", &[slots, k]),
-            Layer::new("", "FieldPooling", &[self.fields, k]),
+            Layer::new("", "FieldPooling", &[self.pooling.fields(), k]),
             Layer::new("cin", "Cin", &[self.cin.output()]),
             Layer::new("cin_output", "Dense", &[1]),
             Layer::new("dnn", "Dnn", &[self.dnn.output()]),

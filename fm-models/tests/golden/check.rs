@@ -9,7 +9,7 @@ use fm_models::layers::{BatchNormMode, FfmForm, Pooling};
 use tch::{Kind, Tensor, no_grad};
 
 use super::case::{Case, Result};
-use super::ports::{Outputs, Port, afm, ffm, nfm, port};
+use super::ports::{Outputs, Port, Weight, afm, ffm, nfm, port};
 
 /// How far a number may be from Keras's, as a part of the greatest number of its tensor, or of 1.
 mod tolerance {
@@ -88,7 +88,7 @@ impl Report {
         }
     }
 
-    fn count(&mut self, what: &str, found: i64, expected: i64) {
+    pub fn count(&mut self, what: &str, found: i64, expected: i64) {
         self.compared += 1;
         if found != expected {
             self.failures.push(format!("{what}: {found} is not {expected}"));
@@ -111,6 +111,18 @@ impl<'a> Checked<'a> {
         Ok(checked)
     }
 
+    /// The place of a Keras weight in the port.
+    fn place(&self, keras: &str) -> Result<&Weight> {
+        let place = self.port.weights.iter().find(|weight| weight.keras == keras);
+        place.ok_or_else(|| format!("the port has no place for the weight `{keras}`"))
+    }
+
+    /// What the port holds of a Keras weight, in its `shape`.
+    fn weight(&self, keras: &str, shape: &[i64]) -> Result<Tensor> {
+        let place = self.place(keras)?;
+        place.view(&self.parameter(&place.ours)?, shape)
+    }
+
     fn parameter(&self, name: &str) -> Result<Tensor> {
         let variables = self.port.store.variables();
         variables.get(name).map(Tensor::shallow_clone).ok_or_else(|| format!("the port has no parameter `{name}`"))
@@ -130,7 +142,7 @@ impl<'a> Checked<'a> {
 
     /// Whether the port has a place for a weight of the file.
     fn has(&self, keras: &str) -> bool {
-        self.port.weights.iter().any(|weight| weight.keras == keras)
+        self.place(keras).is_ok()
     }
 
     fn is_trainable(&self, keras: &str) -> Result<bool> {
@@ -167,9 +179,7 @@ impl<'a> Checked<'a> {
         for (name, weight) in self.case.part("weights")?.parts() {
             let l2 = weight.number("l2")?;
             if l2 > 0.0 {
-                let place = self.port.weights.iter().find(|place| place.keras == name);
-                let place = place.ok_or_else(|| format!("the port has no weight `{name}`"))?;
-                let ours = place.view(&self.parameter(&place.ours)?, &weight.integers("shape")?)?;
+                let ours = self.weight(name, &weight.integers("shape")?)?;
                 sum += ours.square().sum(Kind::Float) * l2;
             }
         }
@@ -207,8 +217,7 @@ impl<'a> Checked<'a> {
             let (ours, parameter) = match self.port.inputs.iter().find(|(input, _)| *input == name) {
                 Some((_, input)) => (None, input.shallow_clone()),
                 None => {
-                    let weight = self.port.weights.iter().find(|weight| weight.keras == name);
-                    let weight = weight.ok_or_else(|| format!("{what}: the port has no such weight"))?;
+                    let weight = self.place(name)?;
                     (Some(weight), self.parameter(&weight.ours)?)
                 }
             };
@@ -273,9 +282,7 @@ impl<'a> Checked<'a> {
                 if label.starts_with("SGD") { tolerance::WEIGHTS_AFTER_SGD } else { tolerance::WEIGHTS_AFTER_ADAM };
             for (name, tensor) in weights.parts().filter(|(name, _)| !self.is_noise(label, name)) {
                 let expected = tensor.tensor()?;
-                let weight = self.port.weights.iter().find(|weight| weight.keras == name);
-                let weight = weight.ok_or_else(|| format!("the port has no weight `{name}`"))?;
-                let found = weight.view(&self.parameter(&weight.ours)?, &expected.size())?;
+                let found = self.weight(name, &expected.size())?;
                 report.compare(&format!("train.{label}.final_weights.{name}"), &found, &expected, tolerance);
             }
         }
@@ -319,9 +326,9 @@ pub fn check_case(case: Case, report: &mut Report) -> Result<()> {
         report.failures.push(format!("the key `{name}` is not known"));
     }
     for (name, _) in case.part("weights")?.parts() {
-        match checked.port.weights.iter().find(|weight| weight.keras == name) {
-            None => report.failures.push(format!("weights.{name}: the port has no place for it")),
-            Some(weight) => {
+        match checked.place(name) {
+            Err(_) => report.failures.push(format!("weights.{name}: the port has no place for it")),
+            Ok(weight) => {
                 let trainable = checked.parameter(&weight.ours)?.requires_grad();
                 report.count(
                     &format!("weights.{name}.trainable"),
@@ -379,10 +386,9 @@ fn check_statistics(checked: &Checked, report: &mut Report, block: &str) -> Resu
     checked.reset()?;
     no_grad(|| checked.forward(true))?;
     for (name, tensor) in statistics.parts() {
-        let weight = checked.port.weights.iter().find(|weight| weight.keras == name);
-        let weight = weight.ok_or_else(|| format!("{block}: the port has no `{name}`"))?;
-        let found = checked.parameter(&weight.ours)?;
-        report.compare(&format!("{block}.{name}"), &found, &tensor.tensor()?, tolerance::STATISTICS);
+        let expected = tensor.tensor()?;
+        let found = checked.weight(name, &expected.size())?;
+        report.compare(&format!("{block}.{name}"), &found, &expected, tolerance::STATISTICS);
     }
     Ok(())
 }
@@ -395,9 +401,7 @@ fn check_inference_leaves_statistics(checked: &Checked, report: &mut Report) -> 
     for (name, weight) in checked.case.part("weights")?.parts() {
         if !checked.is_trainable(name)? {
             let expected = weight.tensor()?;
-            let place = checked.port.weights.iter().find(|place| place.keras == name);
-            let place = place.ok_or_else(|| format!("the port has no weight `{name}`"))?;
-            let found = checked.parameter(&place.ours)?;
+            let found = checked.weight(name, &expected.size())?;
             report.compare(&format!("{name} after inference"), &found, &expected, 0.0);
         }
     }

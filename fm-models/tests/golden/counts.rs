@@ -2,11 +2,13 @@
 
 use fm_core::Schema;
 use fm_core::model::Options;
+use fm_core::summary::Summary;
 use serde_json::{Value, json};
 use tch::nn::VarStore;
 
 use super::case::{Case, Result};
 use super::check::Report;
+use super::ports;
 
 /// The value behind `name` in Python code: a number, a text or a list of numbers.
 fn argument(code: &str, name: &str) -> Result<Value> {
@@ -27,17 +29,10 @@ pub fn check(case: Case, report: &mut Report) -> Result<()> {
         let schema = schema(code)?;
         let store = VarStore::new(case.device);
         let entry = fm_models::find(name).map_err(|error| error.to_string())?;
-        entry.build(&options, &store.root(), &schema).map_err(|error| error.to_string())?;
-        let count = |tensors: Vec<tch::Tensor>| tensors.iter().map(|tensor| tensor.numel() as i64).sum::<i64>();
-        let all = count(store.variables().into_values().collect());
-        report.compared += 2;
-        if all != counts.integer("all_weights_of_the_model")? {
-            report.failures.push(format!("{model}: it has {all} parameters"));
-        }
-        let fixed = all - count(store.trainable_variables());
-        if fixed != counts.integer("summary_non_trainable")? {
-            report.failures.push(format!("{model}: {fixed} of its parameters are not trainable"));
-        }
+        let built = entry.build(&options, &store.root(), &schema).map_err(|error| error.to_string())?;
+        let summary = Summary::new(name, built.as_ref(), &store);
+        report.count(model, summary.total(), counts.integer("all_weights_of_the_model")?);
+        report.count(&format!("{model}, not trainable"), summary.fixed, counts.integer("summary_non_trainable")?);
     }
     Ok(())
 }
@@ -61,12 +56,8 @@ fn options(model: &str, code: &str) -> Result<(&'static str, Options)> {
         "DeepFM" => ("deepfm", json!({ "embedding_dim": dim, "hidden_units": hidden_units()? })),
         "xDeepFM" => {
             let (hidden_units, cin_size) = (hidden_units()?, argument(code, "cin_size")?);
-            let sizes = json!({ "hidden_units": hidden_units, "cin_size": cin_size });
-            (
-                "xdeepfm",
-                json!({ "embedding_dim": dim, "part_biases": true, "hidden_units": sizes["hidden_units"],
-                "cin_size": sizes["cin_size"] }),
-            )
+            let options = json!({ "embedding_dim": dim, "part_biases": true, "hidden_units": hidden_units, "cin_size": cin_size });
+            ("xdeepfm", options)
         }
         _ => return Err(format!("the model `{model}` is not known")),
     };
@@ -77,12 +68,8 @@ fn options(model: &str, code: &str) -> Result<(&'static str, Options)> {
 fn schema(code: &str) -> Result<Schema> {
     let mut fields = Vec::new();
     for feature in code.split("{'feat'").skip(1) {
-        let size = argument(feature, "'feat_num'")?.as_u64().unwrap_or_default();
-        let vocabulary: Vec<String> = (1..size).map(|value| value.to_string()).collect();
-        let name = fields.len().to_string();
-        fields.push(json!({ "name": name, "kind": "categorical", "vocabulary": vocabulary }));
+        let size = argument(feature, "'feat_num'")?.as_i64().unwrap_or_default();
+        fields.push((fields.len().to_string(), size, 1));
     }
-    let label = json!({ "column": "y", "task": "binary", "threshold": 1.0, "min": 0.0, "max": 1.0, "mean": 0.5 });
-    let schema = json!({ "format": 1, "label": label, "fields": fields });
-    Schema::from_json(&schema.to_string()).map_err(|error| error.to_string())
+    ports::schema(&fields, &[])
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use fm_core::farmhash::bucket;
-use fm_core::{Features, Model, Schema};
+use fm_core::{Features, Field, FieldKind, Label, Model, Schema, Side, Task, Weighting};
 use fm_models::layers::*;
 use fm_models::models::{afm, deepfm, deepfm_dense, nfm, xdeepfm};
 use serde_json::json;
@@ -95,22 +95,18 @@ fn batch_norm() -> Vec<Weight> {
     ["gamma", "beta", "moving_mean", "moving_variance"].map(part).into()
 }
 
-/// Fields of (name, rows of the table, slots). The first row of each is a value like any other here.
-fn schema(fields: &[(String, i64, i64)]) -> Result<Schema> {
-    let fields: Vec<_> = fields
-        .iter()
-        .map(|(name, cardinality, slots)| {
-            let vocabulary: Vec<String> = (1..*cardinality).map(|value| value.to_string()).collect();
-            let several = json!({ "kind": "multi-valued", "separator": "|", "max_len": slots, "weighting": "sum" });
-            let mut field = if *slots == 1 { json!({ "kind": "categorical" }) } else { several };
-            field["name"] = json!(name);
-            field["vocabulary"] = json!(vocabulary);
-            field
-        })
-        .collect();
-    let label = json!({ "column": "y", "task": "binary", "threshold": 1.0, "min": 0.0, "max": 1.0, "mean": 0.5 });
-    let schema = json!({ "format": 1, "label": label, "fields": fields });
-    Schema::from_json(&schema.to_string()).map_err(|error| error.to_string())
+/// Fields of (name, rows of the table, slots), the first row of each being a value like any other here, and numeric ones.
+pub fn schema(fields: &[(String, i64, i64)], numeric: &[&str]) -> Result<Schema> {
+    let sparse = fields.iter().map(|(name, cardinality, slots)| {
+        let vocabulary = (1..*cardinality).map(|value| value.to_string()).collect();
+        let several =
+            FieldKind::MultiValued { separator: "|".into(), max_len: *slots as usize, weighting: Weighting::Sum };
+        let kind = if *slots == 1 { FieldKind::Categorical } else { several };
+        Field::new(name, kind, Side::Context, vocabulary)
+    });
+    let numeric =
+        numeric.iter().map(|&name| Field::new(name, FieldKind::Numeric { mean: 0.0, std: 1.0 }, Side::Context, vec![]));
+    said(Schema::new(Label::fit("y", Task::Binary { threshold: 1.0 }, [0.0, 1.0]), sparse.chain(numeric).collect()))
 }
 
 /// Fields `embed_0`, `embed_1`, ... of one slot, from `config.vocab`.
@@ -118,7 +114,7 @@ fn single_fields(case: Case) -> Result<(Schema, Vec<String>)> {
     let vocab = case.part("config")?.integers("vocab")?;
     let names: Vec<String> = (0..vocab.len()).map(|field| format!("embed_{field}")).collect();
     let fields: Vec<_> = names.iter().cloned().zip(vocab).map(|(name, size)| (name, size, 1)).collect();
-    Ok((schema(&fields)?, names))
+    Ok((schema(&fields, &[])?, names))
 }
 
 /// Ids within their fields `[B, slots]`, one tensor a field, -1 for padding, to slots. With `mean`, a field's values share
@@ -216,7 +212,7 @@ fn fm(case: Case) -> Result<Port> {
 
 fn fm_over_embeddings(case: Case) -> Result<Port> {
     let config = case.part("config")?;
-    let schema = schema(&[("all".into(), config.integer("feature_length")?, config.integer("fields")?)])?;
+    let schema = schema(&[("all".into(), config.integer("feature_length")?, config.integer("fields")?)], &[])?;
     let store = VarStore::new(case.device);
     let fm = said(FmOverEmbeddings::new(&store.root(), &schema))?;
     let inputs = case.part("inputs")?;
@@ -511,7 +507,7 @@ fn sequences(case: Case) -> Result<(Schema, Features, Vec<String>)> {
         fields.push((name.clone(), *buckets, values.size()[1]));
         ids.push(values);
     }
-    let schema = schema(&fields)?;
+    let schema = schema(&fields, &[])?;
     let features = features(&schema, &ids, false)?;
     Ok((schema, features, columns.into_iter().map(|(name, _)| name).collect()))
 }
@@ -576,15 +572,10 @@ fn deepfm_dense(case: Case) -> Result<Port> {
         fields.push((name.to_owned(), *buckets, values.size()[1]));
         ids.push(values);
     }
-    let sparse = schema(&fields)?;
+    let sparse = schema(&fields, &[])?;
     let features_of_sparse = features(&sparse, &ids, true)?;
     // The numeric fields follow, two ids each, of which the second holds a number.
-    let mut json: serde_json::Value = serde_json::from_str(&sparse.to_json()).map_err(|error| error.to_string())?;
-    for name in &numeric {
-        let field = json!({ "name": name, "kind": "numeric", "mean": 0.0, "std": 1.0 });
-        json["fields"].as_array_mut().ok_or("no fields")?.push(field);
-    }
-    let schema = Schema::from_json(&json.to_string()).map_err(|error| error.to_string())?;
+    let schema = schema(&fields, &numeric)?;
     let (mut ids, mut values) = (vec![features_of_sparse.ids], vec![features_of_sparse.values]);
     for (place, name) in numeric.iter().enumerate() {
         let numbers = inputs.part(name)?.tensor()?;
