@@ -1,4 +1,4 @@
-//! Checks that libtorch is the version that tch binds, compiles `native/script.cpp` against it, and
+//! Checks that libtorch is the version that tch binds, compiles `native/` against it, and
 //! tells dependent crates where it lies (`DEP_FM_CORE_NATIVE_LIBTORCH_LIB`).
 
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const LIBTORCH_VERSION: &str = "2.11.0";
 
 fn main() {
-    println!("cargo:rerun-if-changed=native/script.cpp");
+    println!("cargo:rerun-if-changed=native");
     println!("cargo:rerun-if-changed=build.rs");
     // `torch-sys` passes on the folder that it links to.
     let lib = PathBuf::from(

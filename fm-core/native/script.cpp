@@ -1,14 +1,13 @@
 // The part of libtorch's TorchScript API that tch lacks: tracing a function into the `forward` of a module whose
 // parameters keep their names, and archives with extra files.
-//
-// Every function returns null on success, else an error text that the caller gives to `fm_free_error`.
+
+#include "bridge.h"
 
 #include <caffe2/serialize/inline_container.h>
 #include <torch/csrc/jit/frontend/tracer.h>
 #include <torch/csrc/jit/serialization/export.h>
 #include <torch/script.h>
 
-#include <cstring>
 #include <string>
 #include <vector>
 
@@ -16,17 +15,6 @@ namespace {
 
 using torch::jit::Module;
 using torch::jit::Stack;
-
-char *protect(const std::function<void()> &body) {
-  try {
-    body();
-    return nullptr;
-  } catch (const c10::Error &error) {
-    return strdup(error.what_without_backtrace());
-  } catch (const std::exception &error) {
-    return strdup(error.what());
-  }
-}
 
 // The tree of modules that names such as `dnn.linear_0.weight` describe. TorchScript attributes cannot hold a dot.
 struct Tree {

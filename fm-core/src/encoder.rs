@@ -1,13 +1,15 @@
 //! Raw text to slots: the one place that knows how a value becomes ids and values.
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::hash::BuildHasher;
 
+use hashbrown::{DefaultHashBuilder, HashTable};
 use tch::Tensor;
 
 use crate::batch::Features;
 use crate::error::{Error, Result};
 use crate::farmhash::bucket;
-use crate::schema::{FieldKind, Schema};
+use crate::schema::{Field, FieldKind, Schema};
 
 /// Looks values up in a schema's vocabularies, or hashes them.
 ///
@@ -25,25 +27,49 @@ use crate::schema::{FieldKind, Schema};
 /// assert_eq!(Vec::<Vec<f32>>::try_from(&features.values)?, [[1.0, 1.5], [1.0, 1.0]]);
 /// # Ok::<(), fm_core::Error>(())
 /// ```
-pub struct Encoder<'a> {
-    schema: &'a Schema,
-    /// Per field: value -> id.
-    indexes: Vec<HashMap<&'a str, i32>>,
+#[derive(Debug)]
+pub struct Encoder<S: Borrow<Schema>> {
+    schema: S,
+    hasher: DefaultHashBuilder,
+    /// Per field: positions in its vocabulary, by the hash of the value.
+    indexes: Vec<HashTable<u32>>,
 }
 
-impl<'a> Encoder<'a> {
-    /// Indexes the vocabularies.
-    pub fn new(schema: &'a Schema) -> Encoder<'a> {
-        let index = |(position, field): (usize, &'a crate::schema::Field)| {
-            let first = schema.ids(position).start as i32 + 1;
-            field.vocabulary.iter().enumerate().map(|(i, value)| (value.as_str(), first + i as i32)).collect()
+impl<S: Borrow<Schema>> Encoder<S> {
+    /// Indexes the vocabularies of a schema, which the encoder borrows or owns.
+    pub fn new(schema: S) -> Encoder<S> {
+        let hasher = DefaultHashBuilder::default();
+        let index = |field: &Field| {
+            let vocabulary = &field.vocabulary;
+            let hash = |&position: &u32| hasher.hash_one(vocabulary[position as usize].as_str());
+            let mut index = HashTable::with_capacity(vocabulary.len());
+            for position in 0..vocabulary.len() as u32 {
+                index.insert_unique(hash(&position), position, hash);
+            }
+            index
         };
-        Encoder { schema, indexes: schema.fields().iter().enumerate().map(index).collect() }
+        let indexes = schema.borrow().fields().iter().map(index).collect();
+        Encoder { schema, hasher, indexes }
     }
 
     /// The schema whose vocabularies are used.
-    pub fn schema(&self) -> &'a Schema {
-        self.schema
+    pub fn schema(&self) -> &Schema {
+        self.schema.borrow()
+    }
+
+    /// The id of a value of one field: its own, its bucket's, or the field's first.
+    fn id(&self, field: usize, value: &str) -> i32 {
+        let unknown = self.schema().ids(field).start as i32;
+        let Field { vocabulary, hash_buckets, .. } = &self.schema().fields()[field];
+        match hash_buckets {
+            _ if value.is_empty() => unknown,
+            Some(buckets) => unknown + 1 + bucket(value, *buckets) as i32,
+            None => {
+                let is_value = |&position: &u32| vocabulary[position as usize] == value;
+                let position = self.indexes[field].find(self.hasher.hash_one(value), is_value);
+                position.map_or(unknown, |&position| unknown + 1 + position as i32)
+            }
+        }
     }
 
     /// Encodes whole rows, each a text for each field of the schema, in its order; on the CPU.
@@ -51,7 +77,7 @@ impl<'a> Encoder<'a> {
     /// # Errors
     /// [`Error::Shape`] for a row of more or fewer values than the schema has fields.
     pub fn features<'t>(&self, rows: &[impl AsRef<[Option<&'t str>]>]) -> Result<Features> {
-        let (fields, slots) = (self.schema.num_fields(), self.schema.num_slots());
+        let (fields, slots) = (self.schema().num_fields(), self.schema().num_slots());
         let (mut ids, mut values) = (vec![0; rows.len() * slots], vec![0.0; rows.len() * slots]);
         for (number, row) in rows.iter().enumerate() {
             let row = row.as_ref();
@@ -61,7 +87,7 @@ impl<'a> Encoder<'a> {
             }
             let (ids, values) = (&mut ids[number * slots..][..slots], &mut values[number * slots..][..slots]);
             for (field, raw) in row.iter().enumerate() {
-                let at = self.schema.slots(field);
+                let at = self.schema().slots(field);
                 self.encode(field, *raw, &mut ids[at.clone()], &mut values[at]);
             }
         }
@@ -72,7 +98,7 @@ impl<'a> Encoder<'a> {
 
     /// Writes the slots of one field of one row.
     ///
-    /// A value outside the vocabulary, a missing one (`None`), and text that is no finite number in a numeric field
+    /// A value outside the vocabulary, a missing one (`None` or an empty text), and text that is no finite number in a numeric field
     /// fall on the field's out-of-vocabulary id with x = 1. In a hashed field, only missing and empty values do: any
     /// other text has a bucket's id, whether training has seen it or not.
     ///
@@ -85,22 +111,17 @@ impl<'a> Encoder<'a> {
     /// # Panics
     /// If `field` is none of the schema's, or `ids` and `values` are not as long as the field has slots.
     pub fn encode(&self, field: usize, raw: Option<&str>, ids: &mut [i32], values: &mut [f32]) {
-        let unknown = self.schema.ids(field).start as i32;
-        let id = |value: &str| match self.schema.fields()[field].hash_buckets {
-            Some(_) if value.is_empty() => unknown,
-            Some(buckets) => unknown + 1 + bucket(value, buckets) as i32,
-            None => self.indexes[field].get(value).copied().unwrap_or(unknown),
-        };
-        match &self.schema.fields()[field].kind {
+        let unknown = self.schema().ids(field).start as i32;
+        match &self.schema().fields()[field].kind {
             FieldKind::Categorical => {
-                ids[0] = raw.map_or(unknown, id);
+                ids[0] = raw.map_or(unknown, |value| self.id(field, value));
                 values[0] = 1.0;
             }
             FieldKind::MultiValued { separator, weighting, .. } => {
                 ids.fill(unknown);
                 values.fill(0.0);
                 let (mut used, mut n) = (0, 0);
-                for id in pieces(raw, separator).map(id) {
+                for id in pieces(raw, separator).map(|value| self.id(field, value)) {
                     let taken = &ids[..used];
                     // Repetitions are rare, and `contains` compares several ids at once.
                     if taken.contains(&id) {
@@ -132,15 +153,17 @@ pub fn pieces<'a>(raw: Option<&'a str>, separator: &'a str) -> impl Iterator<Ite
     raw.unwrap_or("").split(separator).filter(|piece| !piece.is_empty())
 }
 
-/// The finite number that a text holds, with spaces around it or not.
+/// The finite number that a text holds, with ASCII spaces around it or not. It is read as a float64 and rounded to float32,
+/// as an exported file does.
 pub fn number(raw: Option<&str>) -> Option<f32> {
-    raw.and_then(|text| text.trim().parse::<f32>().ok()).filter(|x| x.is_finite())
+    let wide = raw.and_then(|text| text.trim_ascii().parse::<f64>().ok());
+    wide.map(|x| x as f32).filter(|x| x.is_finite())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{Field, Label, Side, Task, Weighting};
+    use crate::schema::{Label, Side, Task, Weighting};
 
     fn schema() -> Schema {
         let field = |name: &str, kind, values: &[&str]| {
@@ -183,7 +206,9 @@ mod tests {
     fn known_values_have_their_id_and_others_the_first() {
         assert_eq!(encode(0, Some("é")), (vec![2], vec![1.0]));
         assert_eq!(encode(0, Some("8")), (vec![0], vec![1.0]));
-        assert_eq!(encode(0, None), (vec![0], vec![1.0]));
+        for missing in [None, Some("")] {
+            assert_eq!(encode(0, missing), (vec![0], vec![1.0]));
+        }
     }
 
     #[test]
@@ -224,8 +249,10 @@ mod tests {
 
     #[test]
     fn numbers_are_standardised_and_malformed_ones_are_unknown() {
-        assert_eq!(encode(2, Some(" 45 ")), (vec![7], vec![1.5]));
-        for malformed in [None, Some(""), Some("n/a"), Some("inf"), Some("NaN"), Some("1e39")] {
+        for number in ["45", " 45 ", "\t+4.5e1\n", "0450.e-1"] {
+            assert_eq!(encode(2, Some(number)), (vec![7], vec![1.5]));
+        }
+        for malformed in [None, Some(""), Some("n/a"), Some("inf"), Some("NaN"), Some("1e39"), Some("1e"), Some(".")] {
             assert_eq!(encode(2, malformed), (vec![6], vec![1.0]));
         }
     }

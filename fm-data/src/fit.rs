@@ -219,7 +219,13 @@ pub fn encode(table: &DataFrame, schema: &Schema, rows: Option<&[u32]>, missing:
     Ok(encoded)
 }
 
-fn encode_row(encoder: &Encoder, columns: &[Option<StringChunked>], row: usize, ids: &mut [i32], values: &mut [f32]) {
+fn encode_row(
+    encoder: &Encoder<&Schema>,
+    columns: &[Option<StringChunked>],
+    row: usize,
+    ids: &mut [i32],
+    values: &mut [f32],
+) {
     let (mut slot, mut value) = (0, 0);
     for (position, (field, column)) in encoder.schema().fields().iter().zip(columns).enumerate() {
         let raw = column.as_ref().and_then(|column| column.get(row));

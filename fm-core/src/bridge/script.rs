@@ -1,18 +1,17 @@
-//! The border to C++: every `unsafe` of the tensor side stands here, behind functions that are safe to call.
-#![allow(unsafe_code, reason = "tch has no safe access to a tensor's elements, nor to the tracer")]
+//! TorchScript modules: traced, saved, looked into.
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
+use super::{c_path, c_string, check, pointers};
 use crate::atomic_file::WriteError;
-use crate::error::{Error, Result, first_line};
+use crate::error::{Error, Result};
 
 unsafe extern "C" {
-    fn fm_free_error(text: *mut c_char);
     fn fm_trace(
         class_name: *const c_char,
         n_parameters: c_int,
@@ -25,7 +24,6 @@ unsafe extern "C" {
         context: *mut c_void,
         module: *mut *mut c_void,
     ) -> *mut c_char;
-    fn fm_clear_gradient(tensor: *mut c_void);
     fn fm_module_free(module: *mut c_void);
     fn fm_module_save(
         module: *mut c_void,
@@ -42,32 +40,6 @@ unsafe extern "C" {
         receive: unsafe extern "C" fn(*mut c_void, *const c_char, usize),
         context: *mut c_void,
     ) -> *mut c_char;
-}
-
-/// Takes over an error text of `native/script.cpp`.
-fn check(error: *mut c_char) -> Result<()> {
-    if error.is_null() {
-        return Ok(());
-    }
-    // SAFETY: a non-null return is a C string of `strdup`, ours to free.
-    let text = unsafe {
-        let text = CStr::from_ptr(error).to_string_lossy().into_owned();
-        fm_free_error(error);
-        text
-    };
-    Err(Error::Torch(first_line(&text)))
-}
-
-fn c_string(text: &str) -> Result<CString> {
-    CString::new(text).map_err(|_| Error::Torch(format!("`{text}` holds a zero byte")))
-}
-
-fn c_path(path: &Path) -> Result<CString> {
-    c_string(path.to_str().ok_or_else(|| Error::Torch(format!("{} is no UTF-8", path.display())))?)
-}
-
-fn pointers(strings: &[CString]) -> Vec<*const c_char> {
-    strings.iter().map(|string| string.as_ptr()).collect()
 }
 
 /// A TorchScript module made by [`trace`].
@@ -200,56 +172,4 @@ pub(crate) fn read_extra_file(path: &Path, name: &str) -> Result<Vec<u8>> {
     // SAFETY: `receive` gets `bytes` back during the call alone.
     check(unsafe { fm_archive_read(path.as_ptr(), name.as_ptr(), receive, (&raw mut bytes).cast()) })?;
     Ok(bytes)
-}
-
-/// Forgets a tensor's gradient, so that the next one is taken over and not added to.
-pub(crate) fn clear_gradient(tensor: &mut Tensor) {
-    // SAFETY: a tch tensor's pointer is an `at::Tensor*`.
-    unsafe { fm_clear_gradient(tensor.as_ptr().cast_mut().cast()) }
-}
-
-/// Checks that a tensor's elements can be looked at as one slice.
-fn check_elements(tensor: &Tensor, kind: Kind) -> Result<usize> {
-    if tensor.kind() != kind || tensor.device() != Device::Cpu || tensor.is_sparse() || !tensor.is_contiguous() {
-        let found = format!("{tensor:?} on {:?}", tensor.device());
-        return Err(Error::shape("elements", format!("a contiguous {kind:?} tensor on the CPU"), found));
-    }
-    Ok(tensor.numel())
-}
-
-/// The elements of a contiguous float32 tensor on the CPU.
-pub(crate) fn floats(tensor: &Tensor) -> Result<&[f32]> {
-    match check_elements(tensor, Kind::Float)? {
-        0 => Ok(&[]),
-        // SAFETY: kind, device and layout were checked; the storage lives as long as the tensor.
-        n => Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<f32>().cast_const(), n) }),
-    }
-}
-
-/// The elements of a contiguous float32 tensor on the CPU, to be changed in place. Tensors share storage, which the
-/// borrow does not see: hold no other slice of the same storage meanwhile.
-pub(crate) fn floats_mut(tensor: &mut Tensor) -> Result<&mut [f32]> {
-    match check_elements(tensor, Kind::Float)? {
-        0 => Ok(&mut []),
-        // SAFETY: as above; the callers, all in this crate, hold one slice of a storage at a time.
-        n => Ok(unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<f32>(), n) }),
-    }
-}
-
-/// The elements of a contiguous int64 tensor on the CPU.
-pub(crate) fn integers(tensor: &Tensor) -> Result<&[i64]> {
-    match check_elements(tensor, Kind::Int64)? {
-        0 => Ok(&[]),
-        // SAFETY: as above.
-        n => Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<i64>().cast_const(), n) }),
-    }
-}
-
-/// Loads libtorch's CUDA part if it is installed: the linker leaves it out of an executable that names none of its
-/// symbols, and so the same executable runs on machines without CUDA.
-pub(crate) fn load_cuda_library() {
-    // SAFETY: loading runs the library's initialisers, which libtorch means to be run this way; a failure returns null.
-    unsafe {
-        libc::dlopen(c"libtorch_cuda.so".as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL);
-    }
 }

@@ -1,0 +1,54 @@
+//! The elements of tensors as slices.
+
+use std::ffi::c_void;
+
+use tch::{Device, Kind, Tensor};
+
+use crate::error::{Error, Result};
+
+unsafe extern "C" {
+    fn fm_clear_gradient(tensor: *mut c_void);
+}
+
+/// Forgets a tensor's gradient, so that the next one is taken over and not added to.
+pub(crate) fn clear_gradient(tensor: &mut Tensor) {
+    // SAFETY: a tch tensor's pointer is an `at::Tensor*`.
+    unsafe { fm_clear_gradient(tensor.as_ptr().cast_mut().cast()) }
+}
+
+/// Checks that a tensor's elements can be looked at as one slice.
+fn check_elements(tensor: &Tensor, kind: Kind) -> Result<usize> {
+    if tensor.kind() != kind || tensor.device() != Device::Cpu || tensor.is_sparse() || !tensor.is_contiguous() {
+        let found = format!("{tensor:?} on {:?}", tensor.device());
+        return Err(Error::shape("elements", format!("a contiguous {kind:?} tensor on the CPU"), found));
+    }
+    Ok(tensor.numel())
+}
+
+/// The elements of a contiguous float32 tensor on the CPU.
+pub(crate) fn floats(tensor: &Tensor) -> Result<&[f32]> {
+    match check_elements(tensor, Kind::Float)? {
+        0 => Ok(&[]),
+        // SAFETY: kind, device and layout were checked; the storage lives as long as the tensor.
+        n => Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<f32>().cast_const(), n) }),
+    }
+}
+
+/// The elements of a contiguous float32 tensor on the CPU, to be changed in place. Tensors share storage, which the
+/// borrow does not see: hold no other slice of the same storage meanwhile.
+pub(crate) fn floats_mut(tensor: &mut Tensor) -> Result<&mut [f32]> {
+    match check_elements(tensor, Kind::Float)? {
+        0 => Ok(&mut []),
+        // SAFETY: as above; the callers, all in this crate, hold one slice of a storage at a time.
+        n => Ok(unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<f32>(), n) }),
+    }
+}
+
+/// The elements of a contiguous int64 tensor on the CPU.
+pub(crate) fn integers(tensor: &Tensor) -> Result<&[i64]> {
+    match check_elements(tensor, Kind::Int64)? {
+        0 => Ok(&[]),
+        // SAFETY: as above.
+        n => Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<i64>().cast_const(), n) }),
+    }
+}
