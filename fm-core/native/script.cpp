@@ -48,6 +48,18 @@ struct Tree {
   }
 };
 
+// A text of Rust's: bytes of UTF-8, which may hold zeros.
+struct Text {
+  const char *bytes;
+  size_t length;
+
+  std::string string() const { return {bytes, length}; }
+};
+
+void set(void *module, const char *name, const c10::TypePtr &type, const c10::IValue &value) {
+  static_cast<Module *>(module)->register_attribute(name, type, value);
+}
+
 }  // namespace
 
 extern "C" {
@@ -89,6 +101,65 @@ char *fm_trace(const char *class_name, int n_parameters, const char **names, voi
     auto method = module._ivalue()->compilation_unit()->create_function(name, traced.first->graph);
     module.type()->addMethod(method);
     *module_out = new Module(module);
+  });
+}
+
+// Adds methods from TorchScript source.
+char *fm_module_define(void *module, const char *source) {
+  return protect([&] { static_cast<Module *>(module)->define(source); });
+}
+
+// Makes a module that holds `inner` as its submodule `model`, with methods from TorchScript source.
+char *fm_module_wrap(void *inner, const char *class_name, const char *source, void **module_out) {
+  return protect([&] {
+    auto unit = static_cast<Module *>(inner)->_ivalue()->compilation_unit();
+    Module module(c10::QualifiedName(std::string("__torch__.") + class_name), unit);
+    module.register_module("model", *static_cast<Module *>(inner));
+    module.define(source);
+    module.eval();
+    *module_out = new Module(module);
+  });
+}
+
+char *fm_module_set_buffer(void *module, const char *name, void *tensor) {
+  return protect([&] { static_cast<Module *>(module)->register_buffer(name, *static_cast<at::Tensor *>(tensor)); });
+}
+
+char *fm_module_set_integers(void *module, const char *name, size_t n, const int64_t *numbers) {
+  return protect([&] { set(module, name, c10::ListType::ofInts(), std::vector<int64_t>(numbers, numbers + n)); });
+}
+
+char *fm_module_set_floats(void *module, const char *name, size_t n, const double *numbers) {
+  return protect([&] { set(module, name, c10::ListType::ofFloats(), std::vector<double>(numbers, numbers + n)); });
+}
+
+char *fm_module_set_text(void *module, const char *name, const Text *text) {
+  return protect([&] { set(module, name, c10::StringType::get(), text->string()); });
+}
+
+char *fm_module_set_texts(void *module, const char *name, size_t n, const Text *texts) {
+  return protect([&] {
+    c10::List<std::string> list;
+    list.reserve(n);
+    for (size_t i = 0; i < n; ++i) list.push_back(texts[i].string());
+    set(module, name, c10::ListType::ofStrings(), list);
+  });
+}
+
+// Sets a list of dictionaries. Dictionary d maps the next `lengths[d]` texts to `first_numbers[d]`, that plus one, ...
+char *fm_module_set_indexes(void *module, const char *name, size_t n, const int64_t *first_numbers,
+                            const size_t *lengths, const Text *texts) {
+  return protect([&] {
+    using Index = c10::Dict<std::string, int64_t>;
+    c10::List<Index> indexes;
+    for (size_t d = 0; d < n; ++d) {
+      Index index;
+      index.reserve(lengths[d]);
+      for (size_t i = 0; i < lengths[d]; ++i, ++texts) index.insert(texts->string(), first_numbers[d] + i);
+      indexes.push_back(index);
+    }
+    auto type = c10::DictType::create(c10::StringType::get(), c10::IntType::get());
+    set(module, name, c10::ListType::create(type), indexes);
   });
 }
 

@@ -100,8 +100,11 @@ impl Error {
     }
 }
 
-/// The first line of a C++ exception. The rest is its stack trace.
+/// The first line of a C++ exception; the rest is its stack trace. TorchScript's interpreter has the trace before it.
 pub(crate) fn first_line(text: &str) -> String {
+    if let Some(error) = text.lines().find_map(|line| line.strip_prefix("RuntimeError: ")) {
+        return error.strip_prefix("AssertionError: ").unwrap_or(error).trim().to_owned();
+    }
     text.lines().find(|line| !line.trim().is_empty()).unwrap_or("unknown error").trim().to_owned()
 }
 
@@ -128,6 +131,9 @@ mod tests {
     #[test]
     fn a_stack_trace_is_cut_to_its_message() {
         assert_eq!(first_line("\nindex out of range\nframe #0: c10::Error"), "index out of range");
+        let interpreter = "The following operation failed in the TorchScript interpreter.\nTraceback of TorchScript:\n  File \
+                           \"x\", line 3\n    assert k\n    ~~ <--- HERE\nRuntimeError: AssertionError: no k\n";
+        assert_eq!(first_line(interpreter), "no k");
     }
 
     #[test]

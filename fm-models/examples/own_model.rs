@@ -9,7 +9,7 @@ use std::error::Error;
 use std::sync::atomic::AtomicBool;
 
 use fm_core::model::Layer;
-use fm_core::script::{Scorer, export};
+use fm_core::script::{Bundle, BundleOptions, Scorer};
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::tch::nn::{Init, Path, VarStore};
 use fm_core::tch::{Device, Kind, Tensor, no_grad};
@@ -133,7 +133,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Export it. The file scores without this program, here or in PyTorch, and holds the schema to encode rows by.
     let file = folder.path().join("fwfm.pt");
-    export(&file, model.as_ref(), &store, &schema, &[])?;
+    Bundle::new(model.as_ref(), &store, &schema, &BundleOptions::default())?.save(&file, &[])?;
     let scorer = Scorer::load(&file, Device::Cpu)?;
     let features =
         Encoder::new(scorer.schema()).features(&[["1", "4", "0"], ["1", "5", "?"]].map(|row| row.map(Some)))?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use fm_core::device::DeviceChoice;
-use fm_core::script::export;
+use fm_core::script::Bundle;
 use fm_core::train::RunDir;
 
 use crate::args::Export;

@@ -2,6 +2,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 use std::io::Write;
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -24,6 +25,26 @@ unsafe extern "C" {
         context: *mut c_void,
         module: *mut *mut c_void,
     ) -> *mut c_char;
+    fn fm_module_define(module: *mut c_void, source: *const c_char) -> *mut c_char;
+    fn fm_module_wrap(
+        inner: *mut c_void,
+        class_name: *const c_char,
+        source: *const c_char,
+        module: *mut *mut c_void,
+    ) -> *mut c_char;
+    fn fm_module_set_buffer(module: *mut c_void, name: *const c_char, tensor: *const c_void) -> *mut c_char;
+    fn fm_module_set_integers(module: *mut c_void, name: *const c_char, n: usize, numbers: *const i64) -> *mut c_char;
+    fn fm_module_set_floats(module: *mut c_void, name: *const c_char, n: usize, numbers: *const f64) -> *mut c_char;
+    fn fm_module_set_text(module: *mut c_void, name: *const c_char, text: *const Text<'_>) -> *mut c_char;
+    fn fm_module_set_texts(module: *mut c_void, name: *const c_char, n: usize, texts: *const Text<'_>) -> *mut c_char;
+    fn fm_module_set_indexes(
+        module: *mut c_void,
+        name: *const c_char,
+        n: usize,
+        first_numbers: *const i64,
+        lengths: *const usize,
+        texts: *const Text<'_>,
+    ) -> *mut c_char;
     fn fm_module_free(module: *mut c_void);
     fn fm_module_save(
         module: *mut c_void,
@@ -43,6 +64,7 @@ unsafe extern "C" {
 }
 
 /// A TorchScript module made by [`trace`].
+#[derive(Debug)]
 pub(crate) struct TracedModule(*mut c_void);
 
 impl Drop for TracedModule {
@@ -121,7 +143,86 @@ pub(crate) fn trace<'a>(
     result.map(|()| TracedModule(module))
 }
 
+/// A text as `native/script.cpp` takes it.
+#[repr(C)]
+struct Text<'a> {
+    bytes: *const c_char,
+    length: usize,
+    text: PhantomData<&'a str>,
+}
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Text<'a> {
+        Text { bytes: text.as_ptr().cast(), length: text.len(), text: PhantomData }
+    }
+}
+
+/// What a module holds beside its parameters.
+pub(crate) enum Attribute<'a> {
+    /// A tensor that moves with the module.
+    Buffer(Tensor),
+    Integers(Vec<i64>),
+    Floats(Vec<f64>),
+    Text(&'a str),
+    Texts(Vec<&'a str>),
+    /// A dictionary for each list of texts: from a text to its position, plus the number beside the list.
+    Indexes(Vec<(i64, &'a [String])>),
+}
+
 impl TracedModule {
+    /// Adds methods from TorchScript source.
+    pub(crate) fn define(&mut self, source: &str) -> Result<()> {
+        let source = c_string(source)?;
+        // SAFETY: the module is alive, the string ends with a zero.
+        check(unsafe { fm_module_define(self.0, source.as_ptr()) })
+    }
+
+    /// A module that holds this one as its submodule `model`, with methods from TorchScript source.
+    pub(crate) fn wrap(&self, class_name: &str, source: &str) -> Result<TracedModule> {
+        let (class_name, source) = (c_string(class_name)?, c_string(source)?);
+        let mut module = std::ptr::null_mut();
+        // SAFETY: the module is alive, the strings end with a zero.
+        check(unsafe { fm_module_wrap(self.0, class_name.as_ptr(), source.as_ptr(), &raw mut module) })?;
+        Ok(TracedModule(module))
+    }
+
+    /// Adds an attribute.
+    pub(crate) fn set(&mut self, name: &str, attribute: &Attribute<'_>) -> Result<()> {
+        let (name, module) = (c_string(name)?, self.0);
+        let name = name.as_ptr();
+        // SAFETY, of all: the module is alive, the name ends with a zero, arrays are as long as is said, and C++ copies them.
+        check(match attribute {
+            Attribute::Buffer(tensor) => unsafe { fm_module_set_buffer(module, name, tensor.as_ptr().cast()) },
+            Attribute::Integers(numbers) => unsafe {
+                fm_module_set_integers(module, name, numbers.len(), numbers.as_ptr())
+            },
+            Attribute::Floats(numbers) => unsafe {
+                fm_module_set_floats(module, name, numbers.len(), numbers.as_ptr())
+            },
+            Attribute::Text(text) => unsafe { fm_module_set_text(module, name, &Text::from(*text)) },
+            Attribute::Texts(texts) => {
+                let texts: Vec<Text<'_>> = texts.iter().map(|text| Text::from(*text)).collect();
+                unsafe { fm_module_set_texts(module, name, texts.len(), texts.as_ptr()) }
+            }
+            Attribute::Indexes(indexes) => {
+                let (first_numbers, texts): (Vec<i64>, Vec<&[String]>) = indexes.iter().copied().unzip();
+                let lengths: Vec<usize> = texts.iter().map(|texts| texts.len()).collect();
+                let texts: Vec<Text<'_>> =
+                    texts.iter().copied().flatten().map(|text| Text::from(text.as_str())).collect();
+                unsafe {
+                    fm_module_set_indexes(
+                        module,
+                        name,
+                        indexes.len(),
+                        first_numbers.as_ptr(),
+                        lengths.as_ptr(),
+                        texts.as_ptr(),
+                    )
+                }
+            }
+        })
+    }
+
     /// Writes the archive with extra files.
     pub(crate) fn save(&self, file: &mut dyn Write, files: &[(&str, &str)]) -> std::result::Result<(), WriteError> {
         struct Output<'a> {

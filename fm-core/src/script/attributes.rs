@@ -1,0 +1,84 @@
+//! What the methods of an exported module need to know of the schema and the catalogue.
+
+use tch::{Kind, Tensor};
+
+use super::Catalogue;
+use crate::bridge::{Attribute, TracedModule};
+use crate::error::Result;
+use crate::schema::{Field, FieldKind, Schema, Side, Task, Weighting};
+
+/// ASCII's white space, as numbers may have it around them.
+const SPACES: &str = " \t\n\r\x0c";
+
+/// Sets the attributes that `methods.py` reads, a list entry for each field.
+pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalogue: &Catalogue) -> Result<()> {
+    use Attribute::{Buffer, Floats, Indexes, Integers, Text, Texts};
+
+    let fields = schema.fields();
+    let integers = |of: fn(&Field) -> i64| Integers(fields.iter().map(of).collect());
+    let statistics = |of: fn(f32, f32) -> f32| {
+        let of_field = |field: &Field| match field.kind {
+            FieldKind::Numeric { mean, std } => f64::from(of(mean, std)),
+            FieldKind::Categorical | FieldKind::MultiValued { .. } => f64::NAN,
+        };
+        Floats(fields.iter().map(of_field).collect())
+    };
+    let separator = |field: &'_ Field| match &field.kind {
+        FieldKind::MultiValued { separator, .. } => separator.clone(),
+        FieldKind::Categorical | FieldKind::Numeric { .. } => String::new(),
+    };
+    let separators: Vec<String> = fields.iter().map(separator).collect();
+    let first_ids = schema.unknown_ids().iter().map(|unknown| unknown + 1);
+    let indexes = first_ids.zip(fields.iter().map(|field| field.vocabulary.as_slice())).collect();
+    let label = schema.label();
+    let label_range = match label.task {
+        Task::Regression => vec![f64::from(label.min), f64::from(label.max)],
+        Task::Binary { .. } => vec![],
+    };
+    let schema_json = schema.to_json();
+
+    module.set("_schema", &Text(&schema_json))?;
+    module.set("_spaces", &Text(SPACES))?;
+    module.set("_names", &Texts(fields.iter().map(|field| field.name.as_str()).collect()))?;
+    module.set("_kinds", &integers(kind))?;
+    module.set("_widths", &integers(|field| field.num_slots() as i64))?;
+    module.set("_unknown_ids", &Integers(schema.unknown_ids().to_vec()))?;
+    module.set("_hash_buckets", &integers(|field| field.hash_buckets.map_or(0, i64::from)))?;
+    module.set("_indexes", &Indexes(indexes))?;
+    module.set("_separators", &Texts(separators.iter().map(String::as_str).collect()))?;
+    module.set("_weightings", &integers(weighting))?;
+    module.set("_means", &statistics(|mean, _| mean))?;
+    module.set("_stds", &statistics(|_, std| std))?;
+    module.set("_label_range", &Floats(label_range))?;
+
+    let slots: Vec<i64> = item_slots(schema).map(|slot| slot as i64).collect();
+    let slots = Tensor::from_slice(&slots);
+    module.set("_items", &Texts(catalogue.items.iter().map(String::as_str).collect()))?;
+    module.set("_item_ids", &Buffer(catalogue.features.ids.index_select(1, &slots).to_kind(Kind::Int)))?;
+    module.set("_item_values", &Buffer(catalogue.features.values.index_select(1, &slots)))?;
+    module.set("_item_slots", &Buffer(slots))
+}
+
+fn kind(field: &Field) -> i64 {
+    match field.kind {
+        FieldKind::Categorical => 0,
+        FieldKind::MultiValued { .. } => 1,
+        FieldKind::Numeric { .. } => 2,
+    }
+}
+
+fn weighting(field: &Field) -> i64 {
+    match field.kind {
+        FieldKind::MultiValued { weighting: Weighting::Mean, .. } => 1,
+        FieldKind::MultiValued { weighting: Weighting::Sqrt, .. } => 2,
+        FieldKind::MultiValued { weighting: Weighting::Sum, .. }
+        | FieldKind::Categorical
+        | FieldKind::Numeric { .. } => 0,
+    }
+}
+
+/// The slots that an item's row of the catalogue fills.
+fn item_slots(schema: &Schema) -> impl Iterator<Item = usize> {
+    let is_of_item = |field: &Field| field.side == Side::Item || schema.item() == Some(&field.name);
+    schema.fields().iter().enumerate().filter(move |(_, field)| is_of_item(field)).flat_map(|(at, _)| schema.slots(at))
+}

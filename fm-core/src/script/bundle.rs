@@ -1,0 +1,81 @@
+//! Writing an archive.
+
+use std::fs::File;
+use std::path::Path;
+
+use tch::nn::VarStore;
+use tch::{Tensor, no_grad};
+
+use super::attributes::set_attributes;
+use super::{SCHEMA_FILE, unknown_rows};
+use crate::atomic_file::replace_atomically;
+use crate::batch::Features;
+use crate::bridge::{self, TracedModule};
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::schema::Schema;
+
+/// The items that a file can recommend.
+#[derive(Debug)]
+pub struct Catalogue {
+    /// `[N]`: what `recommend` returns of each.
+    pub items: Vec<String>,
+    /// `[N, S]`: a row of each, of which the item's own slots are used.
+    pub features: Features,
+}
+
+/// What an archive holds beside the model.
+#[derive(Debug, Default)]
+pub struct BundleOptions<'a> {
+    /// The items for `recommend`; without them, it says that there are none.
+    pub catalogue: Option<&'a Catalogue>,
+}
+
+/// A model that is ready to be written as an archive.
+#[derive(Debug)]
+pub struct Bundle {
+    pub(super) module: TracedModule,
+    schema_json: String,
+}
+
+impl Bundle {
+    /// Traces the model, with dropout off and batch norm on its moving statistics, and gives the module its methods.
+    ///
+    /// The model must be on the CPU.
+    ///
+    /// # Errors
+    /// What the model returns; [`Error::Shape`] for a catalogue of other rows than items, [`Error::Torch`].
+    pub fn new(model: &dyn Model, store: &VarStore, schema: &Schema, options: &BundleOptions<'_>) -> Result<Bundle> {
+        let mut parameters: Vec<(String, Tensor)> = store.variables().into_iter().collect();
+        parameters.sort_by(|a, b| a.0.cmp(&b.0));
+        // Two rows: a batch of one could be mistaken for something to broadcast.
+        let Features { ids, values } = unknown_rows(schema, 2);
+        let mut module = no_grad(|| {
+            bridge::trace("fm.Model", &parameters, &[("ids", &ids), ("values", &values)], &mut |inputs| {
+                let features = Features { ids: inputs[0].shallow_clone(), values: inputs[1].shallow_clone() };
+                model.logits(&features, false)
+            })
+        })?;
+
+        let none = Catalogue { items: vec![], features: unknown_rows(schema, 0) };
+        let catalogue = options.catalogue.unwrap_or(&none);
+        if catalogue.items.len() != catalogue.features.len() {
+            let expected = format!("a row for each of {} items", catalogue.items.len());
+            return Err(Error::shape("catalogue", expected, catalogue.features.len().to_string()));
+        }
+        set_attributes(&mut module, schema, catalogue)?;
+        module.define(include_str!("methods.py"))?;
+        Ok(Bundle { module, schema_json: schema.to_json() })
+    }
+
+    /// Writes the archive, whole or not at all. `schema.json` and `files` (name, text) can be read from it with
+    /// `_extra_files`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Torch`] if the file cannot be written; then there is no file, or the old one.
+    pub fn save(&self, path: impl AsRef<Path>, files: &[(&str, &str)]) -> Result<()> {
+        let mut extra = vec![(SCHEMA_FILE, self.schema_json.as_str())];
+        extra.extend_from_slice(files);
+        replace_atomically(path, |temporary| self.module.save(&mut File::create(temporary)?, &extra))
+    }
+}

@@ -1,0 +1,149 @@
+//! Reading an archive.
+
+use std::path::{Path, PathBuf};
+
+use tch::{CModule, Device, IValue, Tensor, no_grad};
+
+use super::{SCHEMA_FILE, unknown_rows};
+use crate::batch::Features;
+use crate::bridge;
+use crate::encoder::Encoder;
+use crate::error::{Error, Result};
+use crate::schema::Schema;
+
+/// A loaded archive: scores for raw or encoded rows. It needs no model's code.
+#[derive(Debug)]
+pub struct Scorer {
+    path: PathBuf,
+    module: CModule,
+    encoder: Encoder<Schema>,
+    device: Device,
+}
+
+impl Scorer {
+    /// Loads an archive onto a device.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if there is no such file; [`Error::Format`] if it is no archive of a [`Bundle`](super::Bundle),
+    /// one of a newer version, or its schema is not its model's.
+    pub fn load(path: impl AsRef<Path>, device: Device) -> Result<Scorer> {
+        let path = path.as_ref();
+        let schema = read_text(path, SCHEMA_FILE)?;
+        let schema = Schema::from_json(&schema).map_err(|error| unusable(path, error.to_string()))?;
+        let mut module =
+            CModule::load_on_device(path, device).map_err(|error| unusable(path, Error::from(error).to_string()))?;
+        module.f_set_eval()?;
+        let scorer = Scorer { path: path.to_owned(), module, encoder: Encoder::new(schema), device };
+        match scorer.logits(&unknown_rows(scorer.schema(), 1)) {
+            Ok(logits) if logits.size() == [1] => Ok(scorer),
+            _ => Err(unusable(path, "its schema does not fit its model".into())),
+        }
+    }
+
+    /// The schema of the rows that it scores.
+    pub fn schema(&self) -> &Schema {
+        self.encoder.schema()
+    }
+
+    /// What makes features of texts.
+    pub fn encoder(&self) -> &Encoder<Schema> {
+        &self.encoder
+    }
+
+    /// The prediction of each row: a probability, or a label within the range of the training rows. A row is the texts of its
+    /// fields by name; names that the schema does not have are passed over, and fields that are left out are missing.
+    ///
+    /// # Errors
+    /// [`Error::Torch`] if libtorch fails.
+    pub fn score<'t>(
+        &self,
+        rows: impl IntoIterator<Item = impl IntoIterator<Item = (&'t str, &'t str)>>,
+    ) -> Result<Vec<f32>> {
+        let mut ordered = vec![];
+        for row in rows {
+            let mut texts = vec![None; self.schema().num_fields()];
+            for (name, text) in row {
+                if let Some(field) = self.schema().field_index(name) {
+                    texts[field] = Some(text);
+                }
+            }
+            ordered.push(texts);
+        }
+        self.predict(&self.encoder.features(&ordered)?)
+    }
+
+    /// The prediction of each encoded row.
+    ///
+    /// # Errors
+    /// [`Error::Torch`] if libtorch fails.
+    pub fn predict(&self, features: &Features) -> Result<Vec<f32>> {
+        let logits = Vec::<f32>::try_from(self.logits(features)?)?;
+        Ok(logits.into_iter().map(|logit| self.schema().label().prediction(logit)).collect())
+    }
+
+    /// The `k` items of the file's catalogue with the highest predictions for a user, and these: without the items in `exclude`,
+    /// such as those that the user knows. Of the user, it takes the texts of fields by name.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if the file holds no catalogue, [`Error::Torch`] if libtorch fails.
+    pub fn recommend<'t>(
+        &self,
+        user: impl IntoIterator<Item = (&'t str, &'t str)>,
+        k: usize,
+        exclude: &[&str],
+    ) -> Result<Vec<(String, f32)>> {
+        let strings = |texts: &[&str]| IValue::StringList(texts.iter().map(|&text| text.to_owned()).collect());
+        let (names, texts): (Vec<&str>, Vec<&str>) = user.into_iter().unzip();
+        let k = IValue::Int(i64::try_from(k).unwrap_or(i64::MAX));
+        let arguments = [strings(&names), strings(&texts), k, strings(exclude)];
+        let foreign = || unusable(&self.path, "its `recommend` gives no items and scores".into());
+        let answer = no_grad(|| self.module.method_is("_recommend", &arguments)).map_err(Error::from);
+        match answer {
+            Ok(IValue::Tuple(answer)) => match <[IValue; 2]>::try_from(answer) {
+                Ok([IValue::GenericList(items), IValue::Tensor(scores)]) => {
+                    let items = items.into_iter().map(|item| Ok(String::try_from(item)?)).collect::<Result<Vec<_>>>()?;
+                    Ok(items.into_iter().zip(Vec::<f32>::try_from(scores)?).collect())
+                }
+                _ => Err(foreign()),
+            },
+            Ok(_) => Err(foreign()),
+            Err(Error::Torch(text)) if text.contains("holds no catalogue") => {
+                Err(unusable(&self.path, "it holds no catalogue of items".into()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The logits `[B]` of a batch, float32 on the CPU; [`Label::prediction`](crate::Label::prediction) of the schema's
+    /// label makes a probability or a label of each.
+    ///
+    /// # Errors
+    /// [`Error::Torch`] if libtorch fails.
+    pub fn logits(&self, features: &Features) -> Result<Tensor> {
+        let (ids, values) = (features.ids.to_device(self.device), features.values.to_device(self.device));
+        Ok(no_grad(|| self.module.forward_ts(&[ids, values]))?.to_device(Device::Cpu))
+    }
+
+    /// The text of one of the archive's extra files.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if there is none of this name.
+    pub fn extra_file(&self, name: &str) -> Result<String> {
+        read_text(&self.path, name)
+    }
+}
+
+fn read_text(path: &Path, name: &str) -> Result<String> {
+    // libtorch's own message for a missing file is no help.
+    std::fs::File::open(path).map_err(Error::io("read", path))?;
+    let bytes = bridge::read_extra_file(path, name).map_err(|error| match error {
+        // Its first sentence; the others guess at what happened to the file.
+        Error::Torch(text) => unusable(path, text.split(". ").next().unwrap_or_default().to_owned()),
+        other => other,
+    })?;
+    String::from_utf8(bytes).map_err(|_| unusable(path, format!("its {name} is no UTF-8")))
+}
+
+fn unusable(path: &Path, reason: String) -> Error {
+    Error::format("exported model", path, format!("{reason}; write it anew with `fm export`"))
+}

@@ -1,0 +1,300 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use tch::nn::VarStore;
+use tch::{CModule, Device, IValue, Kind, Tensor};
+
+use super::{Bundle, BundleOptions, Catalogue, Scorer};
+use crate::batch::Features;
+use crate::encoder::Encoder;
+use crate::error::Result;
+use crate::model::Model;
+use crate::schema::{Field, FieldKind, Label, Schema, Side, Task, Weighting};
+
+/// Σ_s w_{id_s} x_s
+struct Linear {
+    weight: Tensor,
+}
+
+impl Linear {
+    fn new(store: &VarStore, schema: &Schema) -> Linear {
+        let weights: Vec<f32> = (0..schema.num_ids()).map(|id| (id as f32).sin()).collect();
+        let weight = store.root().var_copy("weight", &Tensor::from_slice(&weights).view([-1, 1]));
+        Linear { weight }
+    }
+}
+
+impl Model for Linear {
+    fn logits(&self, features: &Features, _train: bool) -> Result<Tensor> {
+        let weights = Tensor::f_embedding(&self.weight, &features.ids, -1, false, false)?.squeeze_dim(-1);
+        Ok((weights * &features.values).sum_dim_intlist(1, false, Kind::Float))
+    }
+
+    fn bias(&self) -> &Tensor {
+        &self.weight
+    }
+}
+
+/// A field of each kind and weighting; the last is the item.
+fn schema(task: Task) -> Schema {
+    let several = |separator: &str, max_len, weighting| FieldKind::MultiValued {
+        separator: separator.into(),
+        max_len,
+        weighting,
+    };
+    let values = |values: &[&str]| values.iter().map(|&value| value.to_owned()).collect::<Vec<_>>();
+    let hashed = |name, kind| Field { hash_buckets: Some(97), ..Field::new(name, kind, Side::User, vec![]) };
+    let fields = vec![
+        Field::new("user", FieldKind::Categorical, Side::User, values(&["7", "é", "a b", "007", "日本"])),
+        Field::new("sum", several("|", 3, Weighting::Sum), Side::User, values(&["a", "b", "é"])),
+        Field::new("mean", several("é", 2, Weighting::Mean), Side::Context, values(&["a", "b", "c"])),
+        Field::new("sqrt", several(", ", 4, Weighting::Sqrt), Side::Item, values(&["a", "b", "日"])),
+        hashed("city", FieldKind::Categorical),
+        hashed("words", several(" ", 3, Weighting::Sqrt)),
+        Field::new("age", FieldKind::Numeric { mean: 31.7, std: 9.3 }, Side::User, vec![]),
+        Field::new("price", FieldKind::Numeric { mean: 1e-3, std: 1e-38 }, Side::Item, vec![]),
+        Field::new("item", FieldKind::Categorical, Side::Item, values(&["x", "y", "z"])),
+    ];
+    let schema = Schema::new(Label::fit("label", task, [-0.5, 1.0]), fields).unwrap();
+    schema.with_roles(Some("user".into()), Some("item".into())).unwrap()
+}
+
+fn bundle(schema: &Schema, catalogue: Option<&Catalogue>) -> Bundle {
+    let store = VarStore::new(Device::Cpu);
+    let model = Linear::new(&store, schema);
+    Bundle::new(&model, &store, schema, &BundleOptions { catalogue }).unwrap()
+}
+
+/// Saves and loads a module.
+fn loaded(module: &crate::bridge::TracedModule) -> CModule {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    module.save(&mut file.reopen().unwrap(), &[]).ok().unwrap();
+    CModule::load(file.path()).unwrap()
+}
+
+/// The exported module with a `forward` that takes cells, row by row, as tch can pass no dictionary.
+fn with_cells(schema: &Schema) -> CModule {
+    let source = "
+def forward(self, names: List[str], cells: List[str]) -> List[Tensor]:
+    rows: List[Dict[str, str]] = []
+    lists: List[Dict[str, List[str]]] = []
+    columns: Dict[str, List[str]] = {}
+    for at, name in enumerate(names):
+        columns[name] = cells[at::len(names)]
+    for first in range(0, len(cells), len(names)):
+        row: Dict[str, str] = {}
+        row_of_lists: Dict[str, List[str]] = {}
+        for at, name in enumerate(names):
+            row[name] = cells[first + at]
+            row_of_lists[name] = [cells[first + at]]
+        rows.append(row)
+        lists.append(row_of_lists)
+    ids, values = self.model.encode(rows)
+    list_ids, list_values = self.model.encode_lists(lists)
+    column_ids, column_values = self.model.encode_columns(columns)
+    assert torch.equal(ids, list_ids) and torch.equal(values, list_values)
+    assert torch.equal(ids, column_ids) and torch.equal(values, column_values)
+    scores = self.model.score(rows)
+    assert torch.equal(scores, self.model.score_lists(lists)) and torch.equal(scores, self.model.score_columns(columns))
+    return [ids, values, self.model.forward(ids, values), self.model.predict(ids, values), scores]
+";
+    loaded(&bundle(schema, None).module.wrap("fm.Cells", source).unwrap())
+}
+
+/// What [`with_cells`] gives for rows: ids, values, logits, predictions, scores.
+fn run(module: &CModule, schema: &Schema, rows: &[Vec<String>]) -> [Tensor; 5] {
+    let names = schema.fields().iter().map(|field| field.name.clone()).collect();
+    let arguments = [IValue::StringList(names), IValue::StringList(rows.concat())];
+    Vec::<Tensor>::try_from(module.forward_is(&arguments).unwrap()).unwrap().try_into().unwrap()
+}
+
+fn encoded(schema: &Schema, rows: &[Vec<String>]) -> Features {
+    let rows: Vec<Vec<Option<&str>>> =
+        rows.iter().map(|row| row.iter().map(|text| Some(text.as_str())).collect()).collect();
+    Encoder::new(schema).features(&rows).unwrap()
+}
+
+/// Texts that mean something to one field or another.
+fn cell() -> impl Strategy<Value = String> {
+    let words =
+        prop::sample::select(vec!["7", "é", "a b", "007", "日本", "a", "b", "c", "日", "x", "y", "new", "", " "]);
+    let separators = prop::sample::select(vec!["|", "é", ", ", " ", "||"]);
+    let list = prop::collection::vec((words, separators), 0..8)
+        .prop_map(|pieces| pieces.into_iter().map(|(word, separator)| format!("{word}{separator}")).collect());
+    prop_oneof![
+        list,
+        "[ \t]?[+-]?[0-9]{0,25}[.]?[0-9]{0,25}([eE][+-]?[0-9]{1,3})?\n?",
+        any::<f32>().prop_map(|x| x.to_string()),
+        any::<f64>().prop_map(|x| format!("{x:e}")),
+        "[^\0]{0,20}",
+        "[a-z0-9é日]{0,300}",
+    ]
+}
+
+#[test]
+fn exported_methods_encode_as_the_encoder_does() {
+    let schema = schema(Task::Regression);
+    let module = with_cells(&schema);
+    let rows = prop::collection::vec(prop::collection::vec(cell(), schema.num_fields()), 0..100);
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(32));
+    let outcome = runner.run(&rows, |rows| {
+        let [ids, values, ..] = run(&module, &schema, &rows);
+        let expected = encoded(&schema, &rows);
+        prop_assert_eq!(ids.size(), expected.ids.size());
+        for (row, texts) in rows.iter().enumerate() {
+            let of_row = |tensor: &Tensor| Vec::<f64>::try_from(tensor.get(row as i64).to_kind(Kind::Double)).unwrap();
+            prop_assert_eq!(of_row(&ids), of_row(&expected.ids), "{:?}", texts);
+            // Bit for bit.
+            prop_assert_eq!(of_row(&values), of_row(&expected.values), "{:?}", texts);
+        }
+        Ok(())
+    });
+    outcome.unwrap();
+}
+
+#[test]
+fn exported_methods_hash_as_farmhash_at_every_length() {
+    let schema = schema(Task::Regression);
+    let row = |length: usize| {
+        let text: String = (0..length).map(|at| char::from(b'a' + (at * at % 26) as u8)).collect();
+        let mut row = vec![String::new(); 9];
+        row[4] = text;
+        row
+    };
+    let rows: Vec<Vec<String>> = (0..400).map(row).collect();
+    let [ids, ..] = run(&with_cells(&schema), &schema, &rows);
+    assert_eq!(ids, encoded(&schema, &rows).ids);
+}
+
+#[test]
+fn exported_methods_read_the_numbers_that_the_encoder_reads() {
+    let schema = schema(Task::Regression);
+    let numbers = [
+        "45",
+        " 45 ",
+        "+4.5e1",
+        "-.5",
+        "5.",
+        ".",
+        "-",
+        "+",
+        "",
+        "e5",
+        "1e",
+        "1e+",
+        "1e5x",
+        "1 2",
+        "1.2.3",
+        "0x10",
+        "1_000",
+        "inf",
+        "-Infinity",
+        "NaN",
+        "1e39",
+        "-1e39",
+        "3.4028235e38",
+        "3.4028236e38",
+        "1e-45",
+        "1e-46",
+        "1e-400",
+        "1e400",
+        "1e99999999999999999999",
+        "1e-99999999999999999999",
+        "0e999",
+        "-0",
+        "123456789012345678901234567890",
+        "0.000000000000000000000000000000000000000000000000000000001e60",
+        "16777217",
+        "1.00000017881393432617187499",
+        "\u{a0}5",
+        "٣",
+        "5\u{b}",
+        "1,5",
+    ];
+    let row = |number: &&str| {
+        let mut row = vec![String::new(); 9];
+        (row[6], row[7]) = (number.to_string(), number.to_string());
+        row
+    };
+    let rows: Vec<Vec<String>> = numbers.iter().map(row).collect();
+    let [ids, values, ..] = run(&with_cells(&schema), &schema, &rows);
+    let expected = encoded(&schema, &rows);
+    for (at, number) in numbers.iter().enumerate() {
+        let of_row = |tensor: &Tensor| tensor.get(at as i64);
+        assert_eq!(of_row(&ids), of_row(&expected.ids), "{number}");
+        assert_eq!(of_row(&values), of_row(&expected.values), "{number}");
+    }
+}
+
+#[test]
+fn predictions_are_probabilities_or_labels_within_the_range_of_training() {
+    for task in [Task::Regression, Task::Binary { threshold: 1.0 }] {
+        let schema = schema(task);
+        let rows: Vec<Vec<String>> = ["7", "é", "?"]
+            .map(|user| [user, "a|b|é|a", "", "b", "x", "p q", "900", "", "y"].map(String::from).to_vec())
+            .into();
+        for rows in [&rows[..], &rows[..1], &[]] {
+            let [_, _, logits, predictions, scores] = run(&with_cells(&schema), &schema, rows);
+            let logits = Vec::<f32>::try_from(logits).unwrap();
+            let expected: Vec<f32> = logits.iter().map(|&logit| schema.label().prediction(logit)).collect();
+            let expected = Tensor::from_slice(&expected);
+            assert!(predictions.allclose(&expected, 0.0, 1e-7, false) && scores.equal(&predictions), "{task:?}");
+        }
+    }
+}
+
+#[test]
+fn the_catalogue_is_ranked_for_a_user_without_what_is_excluded() {
+    let schema = schema(Task::Regression);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.pt");
+    // The item's own fields; those of the user are taken from the user. The last two differ in nothing that is known.
+    let items = [("x", "a"), ("y", "b, a"), ("z", "日"), ("new", "b"), ("newer", "b")];
+    let rows: Vec<Vec<Option<&str>>> = items
+        .map(|(item, sqrt)| {
+            let mut row = vec![Some("of nobody"); 9];
+            (row[3], row[7], row[8]) = (Some(sqrt), None, Some(item));
+            row
+        })
+        .into();
+    let features = Encoder::new(&schema).features(&rows).unwrap();
+    let catalogue = Catalogue { items: items.map(|(item, _)| item.to_owned()).into(), features };
+    bundle(&schema, Some(&catalogue)).save(&file, &[]).unwrap();
+
+    let scorer = Scorer::load(&file, Device::Cpu).unwrap();
+    let user = [("user", "é"), ("age", "31.7"), ("sum", "a|a")];
+    let score = |(item, sqrt): (&'static str, &'static str)| {
+        scorer.score([user.into_iter().chain([("item", item), ("sqrt", sqrt)])]).unwrap()[0]
+    };
+    let logit = |(item, sqrt): (&'static str, &'static str)| {
+        let row = vec![Some("é"), Some("a|a"), None, Some(sqrt), None, None, Some("31.7"), None, Some(item)];
+        scorer.logits(&scorer.encoder().features(&[row]).unwrap()).unwrap().double_value(&[0])
+    };
+    let mut expected = items;
+    expected.sort_by(|a, b| logit(*b).total_cmp(&logit(*a)));
+    let expected: Vec<(String, f32)> = expected.into_iter().map(|item| (item.0.to_owned(), score(item))).collect();
+    let close = |found: &[(String, f32)], expected: &[(String, f32)]| {
+        found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| a.0 == b.0 && (a.1 - b.1).abs() < 1e-6)
+    };
+    let found = scorer.recommend(user, 9, &[]).unwrap();
+    assert!(close(&found, &expected), "{found:?} {expected:?}");
+    assert!(close(&scorer.recommend(user, 2, &[]).unwrap(), &expected[..2]));
+    assert!(close(&scorer.recommend(user, 9, &[&expected[0].0, "no item"]).unwrap(), &expected[1..]));
+    assert!(scorer.recommend(user, 0, &[]).unwrap().is_empty());
+    assert!(scorer.recommend(user, 3, &items.map(|(item, _)| item)).unwrap().is_empty());
+
+    bundle(&schema, None).save(&file, &[]).unwrap();
+    let error = Scorer::load(&file, Device::Cpu).unwrap().recommend(user, 1, &[]).unwrap_err().to_string();
+    assert!(error.contains("it holds no catalogue of items") && error.lines().count() == 1, "{error}");
+}
+
+#[test]
+fn a_catalogue_needs_a_row_for_each_item() {
+    let schema = schema(Task::Regression);
+    let catalogue = Catalogue { items: vec!["x".into(), "y".into()], features: super::unknown_rows(&schema, 1) };
+    let store = VarStore::new(Device::Cpu);
+    let model = Linear::new(&store, &schema);
+    let error = Bundle::new(&model, &store, &schema, &BundleOptions { catalogue: Some(&catalogue) }).unwrap_err();
+    assert_eq!(error.to_string(), "catalogue: expected a row for each of 2 items, found 1");
+}
