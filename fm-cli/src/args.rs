@@ -343,13 +343,37 @@ pub struct Recommend {
     pub folders: Folders,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// One file for PyTorch and libtorch: raw values or ids in, predictions out
+    Torchscript,
+    /// One file for ONNX runtimes: ids in, logits out
+    Onnx,
+    /// A folder in a model repository of NVIDIA Triton
+    Triton,
+}
+
 #[derive(Debug, clap::Args)]
 pub struct Export {
     /// The folder of a run
     pub run: PathBuf,
-    /// The file to write
-    #[arg(short, long, value_name = "FILE")]
+    /// The file to write; for triton, the folder of the model
+    #[arg(short, long, value_name = "FILE|DIR")]
     pub output: PathBuf,
+    /// What to write
+    #[arg(long, value_enum, default_value = "torchscript")]
+    pub format: ExportFormat,
+    /// Keep all items in the file, so that it can recommend without the data
+    #[arg(long)]
+    pub with_catalogue: bool,
+    /// The licence of the data, for the model card [default: GroupLens' terms for MovieLens, else not stated]
+    #[arg(long, value_name = "TEXT")]
+    pub data_licence: Option<String>,
+    /// The data, if it has moved since training
+    #[arg(long, value_name = "NAME|DIR|FILE")]
+    pub data: Option<String>,
+    #[command(flatten)]
+    pub folders: Folders,
 }
 
 #[derive(Debug, clap::Args)]

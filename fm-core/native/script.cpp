@@ -163,6 +163,16 @@ char *fm_module_set_indexes(void *module, const char *name, size_t n, const int6
   });
 }
 
+// Runs `forward`.
+char *fm_module_forward(void *module, int n_inputs, const void *const *inputs, void **output) {
+  return protect([&] {
+    torch::NoGradGuard no_grad;
+    Stack stack;
+    for (int i = 0; i < n_inputs; ++i) stack.emplace_back(*static_cast<const at::Tensor *>(inputs[i]));
+    *output = new at::Tensor(static_cast<Module *>(module)->forward(stack).toTensor());
+  });
+}
+
 void fm_module_free(void *module) { delete static_cast<Module *>(module); }
 
 // Hands the archive to `write(context, bytes, length)`, piece by piece. `write` keeps its failures to itself: one that

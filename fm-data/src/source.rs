@@ -80,6 +80,14 @@ impl DataConfig {
         }
     }
 
+    /// The same with other rows, if there are any: those of a data set that has moved.
+    pub fn moved(self, data: Option<String>) -> DataConfig {
+        match data {
+            Some(_) => DataConfig { data, train: None, valid: None, test: None, ..self },
+            None => self,
+        }
+    }
+
     /// The files that the rows come from, and the folder or file that names them in messages.
     fn origin(&self, data_dir: &Path) -> Result<Origin> {
         let tables = [&self.train, &self.valid, &self.test];
@@ -395,6 +403,21 @@ impl Source {
         Ok(Candidates { frame, items, titles, known_user: latest.is_some() })
     }
 
+    /// All items, each as a row of which the item's own fields are filled, in the order of the data.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] if the table declares no item.
+    pub fn items(&self) -> Result<Items> {
+        let Some(item_field) = &self.spec.item else {
+            return Err(Error::Spec(
+                "a catalogue needs to know what an item is: declare `item` in schema.toml, and keep the field".into(),
+            ));
+        };
+        let frame = self.catalogue(item_field, &strings(&self.frame, item_field)?)?;
+        let ids = strings(&frame, item_field)?.iter().map(|id| id.unwrap_or_default().to_owned()).collect();
+        Ok(Items { frame, ids })
+    }
+
     fn latest_history(&self, user: &str, users: &StringChunked, items: &StringChunked) -> Result<Option<String>> {
         let (codes, names) = codes(users);
         let Some(timestamps) = &self.timestamps else { return Ok(None) };
@@ -423,6 +446,15 @@ impl Source {
         let frame = self.frame.select(names).map_err(|error| Error::Spec(error.to_string()))?;
         take_rows(&frame, &rows)
     }
+}
+
+/// What could be recommended.
+#[derive(Debug)]
+pub struct Items {
+    /// A row for each item: a column for each of its own fields.
+    pub frame: DataFrame,
+    /// The items' ids.
+    pub ids: Vec<String>,
 }
 
 /// What could be recommended to a user.

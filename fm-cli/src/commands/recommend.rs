@@ -1,7 +1,7 @@
 //! `fm recommend`
 
 use anyhow::Result;
-use fm_data::source::{DataConfig, Source};
+use fm_data::source::Source;
 use fm_data::{MissingColumns, encode};
 use serde::Serialize;
 
@@ -30,10 +30,7 @@ struct Item<'a> {
 
 pub fn run(args: &Recommend) -> Result<()> {
     let predictor = Predictor::open(&args.model, args.device)?;
-    let mut config: DataConfig = predictor.settings.data.clone();
-    if args.data.is_some() {
-        config = DataConfig { data: args.data.clone(), train: None, valid: None, test: None, ..config };
-    }
+    let config = predictor.settings.data.clone().moved(args.data.clone());
     let data_dir = data_dir(&args.folders)?;
     let source = during("reading data", || Source::open(&config, &data_dir))?;
     let candidates = source.candidates(&args.user)?;

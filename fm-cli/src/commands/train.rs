@@ -15,7 +15,7 @@ use fm_core::train::{Ending, EpochRecord, Observer, RunDir, Trainer, checkpoint,
 use fm_core::{Error, Rows, Schema};
 use fm_data::source::TaskName;
 use fm_data::{Dataset, Prepared};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tch::Device;
 use tch::nn::VarStore;
 
@@ -25,20 +25,21 @@ use crate::progress::{EpochProgress, during};
 use crate::settings::{Settings, cache_dir, data_dir};
 
 /// `summary.json`.
-#[derive(Serialize)]
-struct Results {
-    model: String,
-    task: TaskName,
-    best_epoch: usize,
-    epochs: usize,
-    valid: Metrics,
-    test: Metrics,
+#[derive(Serialize, Deserialize)]
+pub struct Results {
+    pub model: String,
+    pub task: TaskName,
+    pub best_epoch: usize,
+    pub epochs: usize,
+    pub valid: Metrics,
+    pub test: Metrics,
     /// The same metrics of predictions that any model must beat.
-    baselines: BTreeMap<&'static str, Metrics>,
-    parameters: i64,
-    seconds: f64,
-    rows: BTreeMap<&'static str, usize>,
-    device: String,
+    pub baselines: BTreeMap<String, Metrics>,
+    pub parameters: i64,
+    pub seconds: f64,
+    /// The number of rows of each part.
+    pub rows: BTreeMap<String, usize>,
+    pub device: String,
 }
 
 pub fn run(args: &args::Train) -> Result<()> {
@@ -120,7 +121,8 @@ fn train(settings: &Settings, start: Start, device: Device, folders: &args::Fold
         );
     }
     let baselines = baselines(&data);
-    let rows = [("train", data.train.len()), ("valid", data.valid.len()), ("test", data.test.len())].into();
+    let rows = [("train", &data.train), ("valid", &data.valid), ("test", &data.test)];
+    let rows = rows.into_iter().map(|(part, rows)| (part.to_owned(), rows.len())).collect();
     let Prepared { train, valid, test, .. } = data;
     let (train, valid) = (on_device(train, schema, device), on_device(valid, schema, device));
     let mut observer = Recorder { run, progress: EpochProgress::new() };
@@ -264,14 +266,14 @@ fn stop_at_ctrl_c() -> Result<Arc<AtomicBool>> {
 }
 
 /// Test metrics of the mean label and, where user and item are known, of their biases.
-fn baselines(data: &Prepared) -> BTreeMap<&'static str, Metrics> {
+fn baselines(data: &Prepared) -> BTreeMap<String, Metrics> {
     let label = data.schema.label();
     let mut baselines = BTreeMap::new();
     let targets = data.test.targets();
     if targets.is_empty() {
         return baselines;
     }
-    baselines.insert("mean", metrics(label, &vec![label.prior_logit(); targets.len()], targets));
+    baselines.insert("mean".into(), metrics(label, &vec![label.prior_logit(); targets.len()], targets));
     let slot = |role: Option<&str>| Some(data.schema.slots(data.schema.field_index(role?)?).start);
     if let (Some(user), Some(item)) = (slot(data.schema.user()), slot(data.schema.item())) {
         let unknown = data.schema.unknown_ids();
@@ -281,7 +283,7 @@ fn baselines(data: &Prepared) -> BTreeMap<&'static str, Metrics> {
         let fitted = UserItemBias::fit(&ids(&data.train, user), &ids(&data.train, item), data.train.targets());
         let (users, items) = (ids(&data.test, user), ids(&data.test, item));
         let logits: Vec<f32> = users.iter().zip(&items).map(|(&u, &i)| fitted.logit(label, u, i)).collect();
-        baselines.insert("user and item bias", metrics(label, &logits, targets));
+        baselines.insert("user and item bias".into(), metrics(label, &logits, targets));
     }
     baselines
 }

@@ -45,6 +45,12 @@ unsafe extern "C" {
         lengths: *const usize,
         texts: *const Text<'_>,
     ) -> *mut c_char;
+    fn fm_module_forward(
+        module: *mut c_void,
+        n_inputs: c_int,
+        inputs: *const *const c_void,
+        output: *mut *mut c_void,
+    ) -> *mut c_char;
     fn fm_module_free(module: *mut c_void);
     fn fm_module_save(
         module: *mut c_void,
@@ -221,6 +227,16 @@ impl TracedModule {
                 }
             }
         })
+    }
+
+    /// Runs `forward`, without gradients.
+    pub(crate) fn forward(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        let inputs: Vec<*const c_void> = inputs.iter().map(|input| input.as_ptr().cast()).collect();
+        let mut output = std::ptr::null_mut();
+        // SAFETY: the module and the tensors are alive, and there are as many as is said.
+        check(unsafe { fm_module_forward(self.0, inputs.len() as c_int, inputs.as_ptr(), &raw mut output) })?;
+        // SAFETY: on success the output is a new `at::Tensor*`, which is ours from here on.
+        Ok(unsafe { Tensor::from_ptr(output.cast()) })
     }
 
     /// Writes the archive with extra files.

@@ -1,6 +1,7 @@
 //! Writing an archive.
 
 use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 
 use tch::nn::VarStore;
@@ -8,7 +9,7 @@ use tch::{Tensor, no_grad};
 
 use super::attributes::set_attributes;
 use super::{SCHEMA_FILE, unknown_rows};
-use crate::atomic_file::replace_atomically;
+use crate::atomic_file::{WriteError, replace_atomically};
 use crate::batch::Features;
 use crate::bridge::{self, TracedModule};
 use crate::error::{Error, Result};
@@ -68,14 +69,48 @@ impl Bundle {
         Ok(Bundle { module, schema_json: schema.to_json() })
     }
 
+    /// The logits `[B]` that the archive will give.
+    ///
+    /// # Errors
+    /// [`Error::Torch`] if libtorch fails.
+    pub fn logits(&self, features: &Features) -> Result<Tensor> {
+        self.module.forward(&[&features.ids, &features.values])
+    }
+
+    /// The bytes that [`Bundle::save`] would write.
+    ///
+    /// # Errors
+    /// [`Error::Torch`] if libtorch fails.
+    pub fn size(&self, files: &[(&str, &str)]) -> Result<u64> {
+        struct Counter(u64);
+        impl Write for Counter {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0 += bytes.len() as u64;
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut counter = Counter(0);
+        match self.module.save(&mut counter, &self.extra_files(files)) {
+            Ok(()) => Ok(counter.0),
+            Err(WriteError::Other(error)) => Err(error),
+            Err(WriteError::Io(error)) => Err(Error::Torch(error.to_string())),
+        }
+    }
+
     /// Writes the archive, whole or not at all. `schema.json` and `files` (name, text) can be read from it with
     /// `_extra_files`.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Torch`] if the file cannot be written; then there is no file, or the old one.
     pub fn save(&self, path: impl AsRef<Path>, files: &[(&str, &str)]) -> Result<()> {
-        let mut extra = vec![(SCHEMA_FILE, self.schema_json.as_str())];
-        extra.extend_from_slice(files);
-        replace_atomically(path, |temporary| self.module.save(&mut File::create(temporary)?, &extra))
+        let files = self.extra_files(files);
+        replace_atomically(path, |temporary| self.module.save(&mut File::create(temporary)?, &files))
+    }
+
+    fn extra_files<'a>(&'a self, files: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        [&[(SCHEMA_FILE, self.schema_json.as_str())], files].concat()
     }
 }

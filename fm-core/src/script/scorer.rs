@@ -101,7 +101,8 @@ impl Scorer {
         match answer {
             Ok(IValue::Tuple(answer)) => match <[IValue; 2]>::try_from(answer) {
                 Ok([IValue::GenericList(items), IValue::Tensor(scores)]) => {
-                    let items = items.into_iter().map(|item| Ok(String::try_from(item)?)).collect::<Result<Vec<_>>>()?;
+                    let items =
+                        items.into_iter().map(|item| Ok(String::try_from(item)?)).collect::<Result<Vec<_>>>()?;
                     Ok(items.into_iter().zip(Vec::<f32>::try_from(scores)?).collect())
                 }
                 _ => Err(foreign()),

@@ -1,0 +1,192 @@
+//! The model card: what a file holds, for people who have nothing but the file.
+
+use std::fmt::{self, Display, Formatter};
+
+use fm_core::device::compiled_libtorch;
+use fm_core::metric::Metrics;
+use fm_core::summary::grouped;
+use fm_core::{Field, FieldKind, Schema, Task};
+
+use crate::commands::train::Results;
+use crate::settings::Settings;
+
+/// What the licence says of data that GroupLens has published.
+const MOVIELENS: &str = "MovieLens is GroupLens' (University of Minnesota): research use, no redistribution, no commercial use \
+                         without permission; cite Harper and Konstan, *The MovieLens datasets: history and context*, 2015";
+
+/// A model card, as Markdown.
+pub struct ModelCard<'a> {
+    pub settings: &'a Settings,
+    pub schema: &'a Schema,
+    /// `None` for a run that was interrupted.
+    pub results: Option<&'a Results>,
+    /// The number of items in the catalogue.
+    pub items: Option<usize>,
+    pub data_licence: Option<&'a str>,
+    /// The size of the file without this card.
+    pub bytes: u64,
+    pub latency: &'a [Latency],
+}
+
+/// How long the model takes for some rows at once.
+pub struct Latency {
+    pub rows: usize,
+    pub seconds: f64,
+}
+
+/// Bytes for people.
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
+}
+
+/// Latencies in a line.
+pub fn latencies(latencies: &[Latency]) -> String {
+    let one = |Latency { rows, seconds }: &Latency| {
+        format!("{:.2} ms for {rows} {}", seconds * 1e3, if *rows == 1 { "row" } else { "rows" })
+    };
+    latencies.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+impl Display for ModelCard<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let ModelCard { settings, schema, .. } = self;
+        let label = schema.label();
+        let entry = settings.model.entry().ok();
+        writeln!(f, "# {} for `{}`\n", entry.map_or(settings.model.name.as_str(), |entry| entry.title), label.column)?;
+        match label.task {
+            Task::Regression => {
+                writeln!(
+                    f,
+                    "Predicts `{}`, within {} to {}, the range of the training rows.",
+                    label.column, label.min, label.max
+                )?;
+            }
+            Task::Binary { threshold } => {
+                writeln!(f, "Predicts the probability that `{}` is at least {threshold}.", label.column)?;
+            }
+        }
+        if let Some(entry) = entry {
+            writeln!(f, "The model captures {}. {}. <{}>", entry.captures, entry.paper, entry.url)?;
+        }
+        self.data(f)?;
+        self.metrics(f)?;
+        self.limits(f)?;
+        self.file(f)
+    }
+}
+
+impl ModelCard<'_> {
+    fn data(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let data = &self.settings.data;
+        writeln!(f, "\n## Data\n")?;
+        let file = |path: &std::path::PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        match (&data.data, &data.train) {
+            // A path says something of the machine that trained, and nothing of the data.
+            (Some(data), _) => writeln!(f, "- from: {}", file(&data.into()).unwrap_or_default())?,
+            (None, train) => writeln!(f, "- from: {}", train.as_ref().and_then(file).unwrap_or_default())?,
+        }
+        match data.train {
+            None => writeln!(f, "- split: {}, seed {}", data.split, data.seed)?,
+            Some(_) => writeln!(f, "- split: a table for each part")?,
+        }
+        if let Some(results) = self.results {
+            let rows = |part: &str| grouped(results.rows.get(part).map_or(0, |&rows| rows as i64));
+            writeln!(f, "- rows: {} to train, {} to validate, {} to test", rows("train"), rows("valid"), rows("test"))?;
+        }
+        let licence = match (self.data_licence, &data.schema) {
+            (Some(licence), _) => licence,
+            (None, None) => MOVIELENS,
+            (None, Some(_)) => "not stated: ask whoever the data came from",
+        };
+        writeln!(f, "- licence of the data: {licence}\n")?;
+        writeln!(f, "| field | of | kind |\n|---|---|---|")?;
+        for field in self.schema.fields() {
+            let side = format!("{:?}", field.side).to_lowercase();
+            writeln!(f, "| `{}` | {side} | {} |", field.name.replace('|', "\\|"), kind(field))?;
+        }
+        Ok(())
+    }
+
+    fn metrics(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n## Metrics\n")?;
+        let Some(results) = self.results else {
+            return writeln!(f, "Training was not finished: there are none.");
+        };
+        let names: Vec<&String> = results.test.keys().chain(results.valid.keys()).collect();
+        let mut names = names;
+        names.sort();
+        names.dedup();
+        let header: String = names.iter().map(|name| format!(" {name} |")).collect();
+        writeln!(f, "| |{header}\n|---|{}", "---:|".repeat(names.len()))?;
+        let line = |f: &mut Formatter<'_>, what: &str, metrics: &Metrics| {
+            let cells =
+                names.iter().map(|name| metrics.get(*name).map_or(" - |".into(), |value| format!(" {value:.4} |")));
+            writeln!(f, "| {what} |{}", cells.collect::<String>())
+        };
+        line(f, "validation", &results.valid)?;
+        line(f, "test", &results.test)?;
+        for (name, metrics) in &results.baselines {
+            line(f, &format!("{name}, test"), metrics)?;
+        }
+        writeln!(f, "\nOf epoch {} of {}, the best on the validation rows.", results.best_epoch, results.epochs)
+    }
+
+    fn limits(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n## Limits\n")?;
+        writeln!(f, "- It knows what the training rows held, and no later change of users, items or taste.")?;
+        writeln!(
+            f,
+            "- A value that is unknown, missing or malformed falls on its field's out-of-vocabulary row: the prediction then \
+             rests on the other fields."
+        )?;
+        if self.schema.fields().iter().any(|field| field.hash_buckets.is_some()) {
+            writeln!(f, "- Values of a hashed field may share a bucket, and so a vector.")?;
+        }
+        if matches!(self.schema.label().task, Task::Binary { .. }) {
+            writeln!(
+                f,
+                "- Probabilities are those of rows like the training rows, with their share of positives: {:.4}.",
+                self.schema.label().mean
+            )?;
+        }
+        writeln!(f, "- Nobody has looked for unfair treatment of groups of users.")
+    }
+
+    fn file(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n## File\n")?;
+        if let Some(results) = self.results {
+            writeln!(f, "- parameters: {}", grouped(results.parameters))?;
+        }
+        writeln!(f, "- size: {}", size(self.bytes))?;
+        writeln!(
+            f,
+            "- time of `forward`, where it was exported, on one thread of the CPU: {}",
+            latencies(self.latency)
+        )?;
+        match self.items {
+            Some(items) => writeln!(f, "- catalogue: {} items for `recommend`", grouped(items as i64))?,
+            None => writeln!(f, "- catalogue: none")?,
+        }
+        writeln!(f, "- written by fm {} with libtorch {}", env!("CARGO_PKG_VERSION"), compiled_libtorch().0)
+    }
+}
+
+fn kind(field: &Field) -> String {
+    let values = match field.hash_buckets {
+        Some(buckets) => format!("hashed into {} buckets", grouped(i64::from(buckets))),
+        None => format!("{} values", grouped(field.vocabulary.len() as i64)),
+    };
+    match &field.kind {
+        FieldKind::Categorical => format!("categorical, {values}"),
+        FieldKind::MultiValued { separator, max_len, .. } => {
+            format!(
+                "multi-valued, {values}, at most {max_len} in a row, separated by `{}`",
+                separator.replace('|', "\\|")
+            )
+        }
+        FieldKind::Numeric { mean, std } => format!("numeric, mean {mean}, standard deviation {std}"),
+    }
+}
