@@ -22,6 +22,8 @@
 //! # Ok::<(), fm_core::Error>(())
 //! ```
 
+mod precision;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +36,8 @@ use crate::bridge;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::schema::Schema;
+
+pub use precision::Precision;
 
 /// The name of the schema among the archive's extra files.
 const SCHEMA_FILE: &str = "schema.json";
