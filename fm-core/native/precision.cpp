@@ -1,5 +1,5 @@
-// Tables of a traced module in fewer bytes: what `aten::embedding` looks rows up in is stored in a smaller type, and the
-// rows are converted to float32 after the lookup. Before it, each batch would convert the whole table.
+// Tables of a traced module in fewer bytes: what `aten::embedding` looks rows up in is stored in a smaller type, and
+// the rows are converted to float32 after the lookup. Before it, each batch would convert the whole table.
 
 #include "bridge.h"
 
@@ -76,7 +76,8 @@ void check_range(const Path &path, const at::Tensor &table, at::ScalarType kind)
   }
 }
 
-// Replaces `table` by rows of int8 and a scale for each.
+// Replaces `table` by rows of int8 and a scale for each. With an offset, too, the error of trained rows of 16 numbers
+// would be a fifth smaller, for a fifth more bytes; and zeros would not stay zeros.
 void quantize(Module owner, const std::string &name, const at::Tensor &table) {
   // The smallest normal float: no scale is zero, where the row is, nor one with few digits.
   auto scales = at::linalg_vector_norm(table, INFINITY, at::IntArrayRef{1}, /*keepdim=*/true)

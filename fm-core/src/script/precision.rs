@@ -15,26 +15,26 @@ use crate::error::{Error, Result};
 /// | | bytes a row | \|x̂ - x\| is at most | range |
 /// |---|---|---|---|
 /// | `f32` | 4k | 0 | float32's |
-/// | `f16` | 2k | 2⁻¹¹ \|x\| (0.05 %), below 2⁻¹⁴ 2⁻²⁵ | ±65504 |
+/// | `f16` | 2k | 2⁻¹¹ \|x\| (0.05 %), or 2⁻²⁵ where \|x\| < 2⁻¹⁴ | ±65504 |
 /// | `bf16` | 2k | 2⁻⁸ \|x\| (0.4 %) | float32's |
 /// | `int8` | k + 4 | the row's largest \|x\| / 254 | float32's |
 ///
-/// Zeros stay zeros, so that a value which added nothing still adds nothing. A number out of the range, or none, is an
-/// error.
+/// Below 2⁻¹²⁶, the smallest normal float32, `bf16` and `int8` keep fewer digits. Zeros stay zeros: a value which added
+/// nothing still adds nothing. A number out of the range, an infinity or a NaN is an error.
 ///
 /// What stays float32:
 ///
 /// - all other parameters
 /// - a table that the model uses otherwise, too, or looks rows up in a view of
-/// - for `int8`, a table with k = 1, such as the weights of the first order: with the scale, a row would take five bytes
-///   for four
+/// - for `int8`, a table with k = 1, such as the weights of the first order: with the scale, a row would take five
+///   bytes for four
 ///
 /// Fine-tuning in PyTorch:
 ///
 /// - `f16` and `bf16` tables are parameters under their names, and gradients reach them; yet an update smaller than the
 ///   rounding is lost, and Adam's ε of 1e-8 is zero in float16. `module.float()` before makes float32 tables of them,
 ///   which the same graph takes.
-/// - `int8` tables are buffers, `<name>` and its scales `<name>_scale` `[n, 1]`: they stay as they are, all else learns.
+/// - `int8` tables are buffers, `<name>` and its scales `<name>_scale` `[n, 1]`: they stay as they are; all else learns
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
