@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use fm_core::device::DeviceChoice;
 use fm_core::optim::OptimizerConfig;
+use fm_core::script::Precision;
 use fm_core::train::TrainConfig;
 use fm_data::source::TaskName;
 
@@ -353,6 +354,21 @@ pub enum ExportFormat {
     Triton,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Dtype {
+    /// As trained
+    F32,
+    /// Half the size; keeps three digits or four
+    F16,
+    /// Half the size; keeps two digits or three, and the range of f32
+    Bf16,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Quantization {
+    Int8,
+}
+
 #[derive(Debug, clap::Args)]
 pub struct Export {
     /// The folder of a run
@@ -366,6 +382,12 @@ pub struct Export {
     /// Keep all items in the file, so that it can recommend without the data
     #[arg(long)]
     pub with_catalogue: bool,
+    /// What the tables of latent vectors are stored in; they are computed with in float32
+    #[arg(long, value_enum, default_value = "f32", conflicts_with = "quantize")]
+    pub dtype: Dtype,
+    /// Store the tables of latent vectors in 8 bits a number, with a scale for each row
+    #[arg(long, value_enum)]
+    pub quantize: Option<Quantization>,
     /// The licence of the data, for the model card [default: GroupLens' terms for MovieLens, else not stated]
     #[arg(long, value_name = "TEXT")]
     pub data_licence: Option<String>,
@@ -374,6 +396,18 @@ pub struct Export {
     pub data: Option<String>,
     #[command(flatten)]
     pub folders: Folders,
+}
+
+impl Export {
+    /// What the tables are stored in.
+    pub fn precision(&self) -> Precision {
+        match (self.quantize, self.dtype) {
+            (Some(Quantization::Int8), _) => Precision::Int8,
+            (None, Dtype::F32) => Precision::F32,
+            (None, Dtype::F16) => Precision::F16,
+            (None, Dtype::Bf16) => Precision::Bf16,
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -8,7 +8,7 @@ use tch::nn::VarStore;
 use tch::{Tensor, no_grad};
 
 use super::attributes::set_attributes;
-use super::{SCHEMA_FILE, unknown_rows};
+use super::{Precision, SCHEMA_FILE, unknown_rows};
 use crate::atomic_file::{WriteError, replace_atomically};
 use crate::batch::Features;
 use crate::bridge::{self, TracedModule};
@@ -30,6 +30,8 @@ pub struct Catalogue {
 pub struct BundleOptions<'a> {
     /// The items for `recommend`; without them, it says that there are none.
     pub catalogue: Option<&'a Catalogue>,
+    /// What the tables are stored in.
+    pub precision: Precision,
 }
 
 /// A model that is ready to be written as an archive.
@@ -45,7 +47,8 @@ impl Bundle {
     /// The model must be on the CPU.
     ///
     /// # Errors
-    /// What the model returns; [`Error::Shape`] for a catalogue of other rows than items, [`Error::Torch`].
+    /// What the model returns; [`Error::Shape`] for a catalogue of other rows than items, [`Error::Setting`] for
+    /// a table that the precision cannot hold, [`Error::Torch`].
     pub fn new(model: &dyn Model, store: &VarStore, schema: &Schema, options: &BundleOptions<'_>) -> Result<Bundle> {
         let mut parameters: Vec<(String, Tensor)> = store.variables().into_iter().collect();
         parameters.sort_by(|a, b| a.0.cmp(&b.0));
@@ -57,6 +60,8 @@ impl Bundle {
                 model.logits(&features, false)
             })
         })?;
+
+        module.store_tables(options.precision)?;
 
         let none = Catalogue { items: vec![], features: unknown_rows(schema, 0) };
         let catalogue = options.catalogue.unwrap_or(&none);

@@ -44,11 +44,13 @@
 
 mod attributes;
 mod bundle;
+mod precision;
 mod scorer;
 #[cfg(test)]
 mod tests;
 
 pub use bundle::{Bundle, BundleOptions, Catalogue};
+pub use precision::Precision;
 pub use scorer::Scorer;
 
 use tch::{Device, Kind, Tensor};

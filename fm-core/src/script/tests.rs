@@ -63,7 +63,7 @@ fn schema(task: Task) -> Schema {
 fn bundle(schema: &Schema, catalogue: Option<&Catalogue>) -> Bundle {
     let store = VarStore::new(Device::Cpu);
     let model = Linear::new(&store, schema);
-    Bundle::new(&model, &store, schema, &BundleOptions { catalogue }).unwrap()
+    Bundle::new(&model, &store, schema, &BundleOptions { catalogue, ..Default::default() }).unwrap()
 }
 
 /// Saves and loads a module.
@@ -295,6 +295,8 @@ fn a_catalogue_needs_a_row_for_each_item() {
     let catalogue = Catalogue { items: vec!["x".into(), "y".into()], features: super::unknown_rows(&schema, 1) };
     let store = VarStore::new(Device::Cpu);
     let model = Linear::new(&store, &schema);
-    let error = Bundle::new(&model, &store, &schema, &BundleOptions { catalogue: Some(&catalogue) }).unwrap_err();
+    let error =
+        Bundle::new(&model, &store, &schema, &BundleOptions { catalogue: Some(&catalogue), ..Default::default() })
+            .unwrap_err();
     assert_eq!(error.to_string(), "catalogue: expected a row for each of 2 items, found 1");
 }

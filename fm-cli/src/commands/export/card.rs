@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use fm_core::device::compiled_libtorch;
 use fm_core::metric::Metrics;
+use fm_core::script::Precision;
 use fm_core::summary::grouped;
 use fm_core::{Field, FieldKind, Schema, Task};
 
@@ -23,9 +24,30 @@ pub struct ModelCard<'a> {
     /// The number of items in the catalogue.
     pub items: Option<usize>,
     pub data_licence: Option<&'a str>,
+    pub precision: Precision,
+    /// What the precision costs.
+    pub rounding: Option<&'a Rounding>,
     /// The size of the file without this card.
     pub bytes: u64,
     pub latency: &'a [Latency],
+}
+
+/// Test metrics before and after the tables were rounded.
+pub struct Rounding {
+    pub before: Metrics,
+    pub after: Metrics,
+}
+
+impl Display for Rounding {
+    /// A line for each metric.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (name, before) in &self.before {
+            if let Some(after) = self.after.get(name) {
+                writeln!(f, "test {name} {before:.6} -> {after:.6} ({:+.6})", after - before)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// How long the model takes for some rows at once.
@@ -166,6 +188,10 @@ impl ModelCard<'_> {
             "- time of `forward`, where it was exported, on one thread of the CPU: {}",
             latencies(self.latency)
         )?;
+        writeln!(f, "- tables: {}", self.precision)?;
+        for line in self.rounding.map(Rounding::to_string).unwrap_or_default().lines() {
+            writeln!(f, "  - against f32: {line}")?;
+        }
         match self.items {
             Some(items) => writeln!(f, "- catalogue: {} items for `recommend`", grouped(items as i64))?,
             None => writeln!(f, "- catalogue: none")?,

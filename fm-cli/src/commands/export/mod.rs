@@ -6,14 +6,16 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use fm_core::device::DeviceChoice;
-use fm_core::script::{Bundle, BundleOptions, Catalogue};
+use fm_core::metric::metrics;
+use fm_core::script::{Bundle, BundleOptions, Catalogue, Precision};
 use fm_core::train::RunDir;
-use fm_core::{Encoder, Error, Features, Rows, Schema};
+use fm_core::{Encoder, Error, Features, Field, FieldKind, Rows, Schema};
 use fm_data::source::Source;
 use fm_data::{Dataset, MissingColumns, encode};
 use tch::Device;
 
-use self::card::{Latency, ModelCard};
+use self::card::{Latency, ModelCard, Rounding};
+use super::print;
 use super::train::Results;
 use crate::args::{Export, ExportFormat};
 use crate::predictor::Predictor;
@@ -33,8 +35,14 @@ pub fn run(args: &Export) -> Result<()> {
 }
 
 fn torchscript(args: &Export, run: &RunDir, trained: &Predictor) -> Result<()> {
-    let catalogue = args.with_catalogue.then(|| catalogue(args, trained)).transpose()?;
-    let options = BundleOptions { catalogue: catalogue.as_ref() };
+    let precision = args.precision();
+    let needs_source = args.with_catalogue || precision != Precision::F32;
+    let source = needs_source.then(|| source(args, trained)).transpose()?;
+    let catalogue = match &source {
+        Some(source) if args.with_catalogue => Some(catalogue(source, &trained.schema)?),
+        _ => None,
+    };
+    let options = BundleOptions { catalogue: catalogue.as_ref(), precision };
     let bundle = Bundle::new(trained.model.as_ref(), &trained.store, &trained.schema, &options)?;
 
     let settings = trained.settings.to_toml()?;
@@ -44,6 +52,10 @@ fn torchscript(args: &Export, run: &RunDir, trained: &Predictor) -> Result<()> {
     let mut files = vec![("settings.toml", settings.as_str())];
     files.extend(metrics.as_deref().map(|metrics| ("metrics.json", metrics)));
 
+    let rounding = match &source {
+        Some(source) if precision != Precision::F32 => Some(rounding(&bundle, trained, source)?),
+        _ => None,
+    };
     let latency = latency(&bundle, &trained.schema)?;
     let card = ModelCard {
         settings: &trained.settings,
@@ -51,6 +63,8 @@ fn torchscript(args: &Export, run: &RunDir, trained: &Predictor) -> Result<()> {
         results: results.as_ref(),
         items: catalogue.as_ref().map(|catalogue| catalogue.items.len()),
         data_licence: args.data_licence.as_deref(),
+        precision,
+        rounding: rounding.as_ref(),
         bytes: bundle.size(&files)?,
         latency: &latency,
     };
@@ -58,6 +72,9 @@ fn torchscript(args: &Export, run: &RunDir, trained: &Predictor) -> Result<()> {
     files.push(("model_card.md", &card));
     bundle.save(&args.output, &files)?;
 
+    if let Some(rounding) = &rounding {
+        print(rounding.to_string().trim_end())?;
+    }
     let bytes = std::fs::metadata(&args.output).map_err(Error::io("read", &args.output))?.len();
     tracing::info!("wrote {}: {}; {}", args.output.display(), card::size(bytes), card::latencies(&latency));
     Ok(())
@@ -83,9 +100,8 @@ fn source(args: &Export, trained: &Predictor) -> Result<Source> {
     Ok(during("reading data", || Source::open(&config, &data_dir))?)
 }
 
-fn catalogue(args: &Export, trained: &Predictor) -> Result<Catalogue> {
-    let items = source(args, trained)?.items()?;
-    let schema = &trained.schema;
+fn catalogue(source: &Source, schema: &Schema) -> Result<Catalogue> {
+    let items = source.items()?;
     // Fields of user and context are not the item's.
     let encoded = encode(&items.frame, schema, None, MissingColumns::Unknown)?;
     let rows: Vec<u32> = (0..items.ids.len() as u32).collect();
@@ -94,10 +110,22 @@ fn catalogue(args: &Export, trained: &Predictor) -> Result<Catalogue> {
     Ok(Catalogue { items: items.ids, features })
 }
 
+/// The test metrics of the run's model and of the one in the file.
+fn rounding(bundle: &Bundle, trained: &Predictor, source: &Source) -> Result<Rounding> {
+    let test = source.encode(&trained.schema, &source.parts.test)?;
+    let label = trained.schema.label();
+    let before = metrics(label, &trained.logits(&test)?, test.targets());
+    let mut logits = Vec::with_capacity(test.len());
+    for rows in (0..test.len() as u32).collect::<Vec<_>>().chunks(4096) {
+        logits.extend(Vec::<f32>::try_from(bundle.logits(&test.batch(rows, Device::Cpu)?.features)?)?);
+    }
+    Ok(Rounding { before, after: metrics(label, &logits, test.targets()) })
+}
+
 /// The median time that the model takes for encoded rows.
 fn latency(bundle: &Bundle, schema: &Schema) -> Result<[Latency; 2]> {
     let measure = |rows: usize, times: usize| -> Result<Latency> {
-        let features = unknown_rows(schema, rows)?;
+        let features = various_rows(schema, rows)?;
         let mut seconds = vec![];
         // The first runs optimise the graph.
         for time in 0..times + 3 {
@@ -113,6 +141,23 @@ fn latency(bundle: &Bundle, schema: &Schema) -> Result<[Latency; 2]> {
     Ok([measure(1, 50)?, measure(1000, 10)?])
 }
 
-fn unknown_rows(schema: &Schema, rows: usize) -> Result<Features> {
-    Ok(Encoder::new(schema).features(&vec![vec![None; schema.num_fields()]; rows])?)
+/// Rows whose values go through all vocabularies, with every slot filled.
+fn various_rows(schema: &Schema, rows: usize) -> Result<Features> {
+    let text = |field: &Field, row: usize| {
+        let value = |at: usize| match field.vocabulary.len() {
+            0 => at.to_string(),
+            n => field.vocabulary[at % n].clone(),
+        };
+        match &field.kind {
+            FieldKind::Categorical | FieldKind::Numeric { .. } => value(row),
+            FieldKind::MultiValued { separator, max_len, .. } => {
+                (0..*max_len).map(|slot| value(row + slot)).collect::<Vec<_>>().join(separator)
+            }
+        }
+    };
+    let rows: Vec<Vec<String>> =
+        (0..rows).map(|row| schema.fields().iter().map(|field| text(field, row)).collect()).collect();
+    let rows: Vec<Vec<Option<&str>>> =
+        rows.iter().map(|row| row.iter().map(|text| Some(text.as_str())).collect()).collect();
+    Ok(Encoder::new(schema).features(&rows)?)
 }
