@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::error::{Error, Result, first_line};
 
 pub(crate) use elements::{clear_gradient, floats, floats_mut, integers};
-pub(crate) use script::{read_extra_file, trace};
+pub(crate) use script::{TracedModule, read_extra_file, trace};
 
 unsafe extern "C" {
     fn fm_free_error(text: *mut c_char);

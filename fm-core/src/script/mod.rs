@@ -22,11 +22,13 @@
 //! # Ok::<(), fm_core::Error>(())
 //! ```
 
+mod trace;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use tch::nn::VarStore;
-use tch::{CModule, Device, Kind, Tensor, no_grad};
+use tch::{CModule, Device, Tensor, no_grad};
 
 use crate::atomic_file::replace_atomically;
 use crate::batch::Features;
@@ -34,6 +36,8 @@ use crate::bridge;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::schema::Schema;
+pub(crate) use trace::trace_forward;
+use trace::unknown_rows;
 
 /// The name of the schema among the archive's extra files.
 const SCHEMA_FILE: &str = "schema.json";
@@ -54,20 +58,12 @@ pub fn export(
     schema: &Schema,
     files: &[(&str, &str)],
 ) -> Result<()> {
-    let mut parameters: Vec<(String, Tensor)> = store.variables().into_iter().collect();
-    parameters.sort_by(|a, b| a.0.cmp(&b.0));
     let schema_json = schema.to_json();
     let mut extra = vec![(SCHEMA_FILE, schema_json.as_str())];
     extra.extend_from_slice(files);
 
     // Two rows: a batch of one could be mistaken for something to broadcast.
-    let Features { ids, values } = unknown_rows(schema, 2);
-    let module = no_grad(|| {
-        bridge::trace("fm.Model", &parameters, &[("ids", &ids), ("values", &values)], &mut |inputs| {
-            let features = Features { ids: inputs[0].shallow_clone(), values: inputs[1].shallow_clone() };
-            model.logits(&features, false)
-        })
-    })?;
+    let module = trace_forward(model, store, schema, 2)?;
     replace_atomically(path, |temporary| module.save(&mut File::create(temporary)?, &extra))
 }
 
@@ -122,14 +118,6 @@ impl Scorer {
     pub fn extra_file(&self, name: &str) -> Result<String> {
         read_text(&self.path, name)
     }
-}
-
-/// Rows of out-of-vocabulary ids, on the CPU.
-fn unknown_rows(schema: &Schema, rows: i64) -> Features {
-    let unknown: Vec<i64> = schema.field_of_slots().into_iter().map(|field| schema.ids(field).start).collect();
-    let ids = Tensor::from_slice(&unknown).repeat([rows, 1]);
-    let values = Tensor::ones([rows, schema.num_slots() as i64], (Kind::Float, Device::Cpu));
-    Features { ids, values }
 }
 
 fn read_text(path: &Path, name: &str) -> Result<String> {
