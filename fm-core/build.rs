@@ -35,6 +35,7 @@ fn main() {
         .warnings(false)
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
+        .file("native/graph.cpp")
         .file("native/script.cpp")
         .compile("fm_core_native");
 }

@@ -43,7 +43,7 @@ unsafe extern "C" {
 }
 
 /// A TorchScript module made by [`trace`].
-pub(crate) struct TracedModule(*mut c_void);
+pub(crate) struct TracedModule(pub(super) *mut c_void);
 
 impl Drop for TracedModule {
     fn drop(&mut self) {
