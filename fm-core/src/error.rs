@@ -77,6 +77,9 @@ pub enum Error {
         /// The step within the epoch, from 1.
         step: usize,
     },
+    /// A formula cannot be written as ONNX.
+    #[error("no ONNX file can be written: {0}")]
+    Onnx(String),
     /// libtorch refused an operation.
     #[error("libtorch: {0}")]
     Torch(String),

@@ -74,6 +74,7 @@ pub mod loss;
 pub mod mapped_file;
 pub mod metric;
 pub mod model;
+pub mod onnx;
 pub mod optim;
 pub mod schema;
 pub mod script;

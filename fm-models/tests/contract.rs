@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod device;
+mod rows;
 mod variants;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,53 +15,18 @@ use fm_core::optim::OptimizerConfig;
 use fm_core::script::{Bundle, BundleOptions, Scorer};
 use fm_core::summary::Summary;
 use fm_core::train::{TrainConfig, Trainer, checkpoint, evaluate, predict};
-use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, Schema, Side, Task, TensorRows, Weighting};
+use fm_core::{Features, Field, FieldKind, Label, Model, Schema, Side, Task, TensorRows};
 use fm_models::MODELS;
+use rows::{disturb, schema};
 use serde_json::json;
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor, no_grad};
 use variants::{alone, variants};
 
-fn schema(task: Task) -> Schema {
-    let field = |name: &str, kind, side, n: usize| {
-        Field::new(name, kind, side, (0..n).map(|value| value.to_string()).collect())
-    };
-    let tags = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Sqrt };
-    let fields = vec![
-        field("user", FieldKind::Categorical, Side::User, 12),
-        field("item", FieldKind::Categorical, Side::Item, 9),
-        field("tags", tags, Side::Item, 5),
-        field("age", FieldKind::Numeric { mean: 30.0, std: 10.0 }, Side::User, 0),
-    ];
-    let label = match task {
-        Task::Regression => Label { column: "rating".into(), task, min: 1.0, max: 5.0, mean: 3.5 },
-        Task::Binary { .. } => Label { column: "click".into(), task, min: 0.0, max: 1.0, mean: 0.5 },
-    };
-    Schema::new(label, fields).unwrap()
-}
-
-/// `n` rows that show every kind of field, with known, unknown, missing and padded values.
+/// The rows on the device under test.
 fn features(schema: &Schema, n: usize) -> Features {
-    let encoder = Encoder::new(schema);
-    let slots = schema.num_slots();
-    let (mut ids, mut values) = (vec![0i32; n * slots], vec![0f32; n * slots]);
-    for row in 0..n {
-        let raw = [
-            Some((row % 13).to_string()),
-            Some((row * 5 % 10).to_string()),
-            (row % 4 > 0).then(|| ["0", "1|4", "2|9|3", "4|4|0"][row % 4].to_owned()),
-            (row % 5 > 0).then(|| (20 + row % 30).to_string()),
-        ];
-        for (field, raw) in raw.iter().enumerate() {
-            let at = schema.slots(field);
-            let at = row * slots + at.start..row * slots + at.end;
-            encoder.encode(field, raw.as_deref(), &mut ids[at.clone()], &mut values[at]);
-        }
-    }
-    let ids: Vec<i64> = ids.into_iter().map(i64::from).collect();
-    let shape = [n as i64, slots as i64];
-    let tensors = (Tensor::from_slice(&ids).view(shape), Tensor::from_slice(&values).view(shape));
-    Features::new(schema, tensors.0.to_device(device()), tensors.1.to_device(device())).unwrap()
+    let Features { ids, values, .. } = rows::features(schema, n);
+    Features::unchecked(ids.to_device(device()), values.to_device(device()))
 }
 
 fn rows(schema: &Schema, n: usize, label: impl Fn(usize) -> f32) -> TensorRows {
@@ -76,18 +42,6 @@ fn config(epochs: usize, lr: f64) -> TrainConfig {
 fn parameters(store: &VarStore) -> BTreeMap<String, Vec<f32>> {
     let flat = |tensor: Tensor| Vec::try_from(tensor.detach().to_device(Device::Cpu).flatten(0, -1)).unwrap();
     store.variables().into_iter().map(|(name, tensor)| (name, flat(tensor))).collect()
-}
-
-/// Moves every parameter and statistic off its first value, so that no part of a model is silent.
-fn disturb(store: &VarStore) {
-    tch::manual_seed(11);
-    no_grad(|| {
-        let variables: BTreeMap<String, Tensor> = store.variables().into_iter().collect();
-        for (name, mut tensor) in variables {
-            let noise = tensor.randn_like() * 0.1;
-            let _ = tensor.g_add_(&if name.ends_with("variance") { noise.abs() } else { noise });
-        }
-    });
 }
 
 #[test]

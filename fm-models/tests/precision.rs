@@ -1,36 +1,15 @@
 //! Every model's file with smaller tables scores as the model does with its tables rounded by hand.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod rows;
 mod variants;
 
+use fm_core::Task;
 use fm_core::script::{Bundle, BundleOptions, Precision, Scorer};
-use fm_core::{Features, Field, FieldKind, Label, Schema, Side, Task, Weighting};
+use rows::{disturb, features, schema};
 use tch::nn::VarStore;
 use tch::{CModule, Device, Kind, Tensor, no_grad};
 use variants::{alone, variants};
-
-/// Every kind of field.
-fn schema() -> Schema {
-    let values = |n: usize| (0..n).map(|value| value.to_string()).collect();
-    let tags = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Sqrt };
-    let fields = vec![
-        Field::new("user", FieldKind::Categorical, Side::User, values(300)),
-        Field::new("item", FieldKind::Categorical, Side::Item, values(200)),
-        Field::new("tags", tags, Side::Item, values(5)),
-        Field::new("age", FieldKind::Numeric { mean: 30.0, std: 10.0 }, Side::User, vec![]),
-    ];
-    Schema::new(Label::fit("rating", Task::Regression, [5.0, 1.0]), fields).unwrap()
-}
-
-fn features(schema: &Schema, rows: i64) -> Features {
-    let slots = schema.field_of_slots().into_iter().map(|field| {
-        let ids = schema.ids(field);
-        Tensor::randint_low(ids.start, ids.end, [rows, 1], (Kind::Int64, Device::Cpu))
-    });
-    let ids = Tensor::cat(&slots.collect::<Vec<_>>(), 1);
-    let values = Tensor::rand(ids.size(), (Kind::Float, Device::Cpu));
-    Features::new(schema, ids, values).unwrap()
-}
 
 /// What a file gives back of a table.
 fn rounded(table: &Tensor, precision: Precision) -> Tensor {
@@ -55,16 +34,11 @@ fn files_with_smaller_tables_score_as_the_model_with_rounded_tables() {
     let _turn = alone();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("model.pt");
-    let schema = schema();
+    let schema = schema(Task::Regression);
     for variant in variants() {
         for precision in [Precision::F32, Precision::F16, Precision::Bf16, Precision::Int8] {
             let (store, model) = variant.build(&schema, 1, Device::Cpu);
-            no_grad(|| {
-                for mut tensor in store.trainable_variables() {
-                    let noise = tensor.randn_like() * 0.1;
-                    let _ = tensor.g_add_(&noise);
-                }
-            });
+            disturb(&store);
             let options = BundleOptions { precision, ..Default::default() };
             Bundle::new(model.as_ref(), &store, &schema, &options).unwrap().save(&file, &[]).unwrap();
             let parameters = CModule::load(&file).unwrap().named_parameters().unwrap();

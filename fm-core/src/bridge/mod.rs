@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "tch has no safe access to a tensor's elements, nor to the tracer")]
 
 mod elements;
+mod graph;
 mod precision;
 mod script;
 

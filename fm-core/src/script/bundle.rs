@@ -8,13 +8,16 @@ use tch::nn::VarStore;
 use tch::{Tensor, no_grad};
 
 use super::attributes::set_attributes;
-use super::{Precision, SCHEMA_FILE, unknown_rows};
+use super::{Precision, SCHEMA_FILE, trace_forward, unknown_rows};
 use crate::atomic_file::{WriteError, replace_atomically};
 use crate::batch::Features;
-use crate::bridge::{self, TracedModule};
+use crate::bridge::TracedModule;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::schema::Schema;
+
+/// The rows of a traced batch. A batch of one could be mistaken for something to broadcast.
+const TRACED_ROWS: i64 = 2;
 
 /// The items that a file can recommend.
 #[derive(Debug)]
@@ -48,19 +51,11 @@ impl Bundle {
     ///
     /// # Errors
     /// What the model returns; [`Error::Shape`] for a catalogue of other rows than items, [`Error::Setting`] for
-    /// a table that the precision cannot hold, [`Error::Torch`].
+    /// a table that the precision cannot hold; [`Error::Torch`] for a model whose graph does not compute what it does.
     pub fn new(model: &dyn Model, store: &VarStore, schema: &Schema, options: &BundleOptions<'_>) -> Result<Bundle> {
-        let mut parameters: Vec<(String, Tensor)> = store.variables().into_iter().collect();
-        parameters.sort_by(|a, b| a.0.cmp(&b.0));
-        // Two rows: a batch of one could be mistaken for something to broadcast.
-        let Features { ids, values } = unknown_rows(schema, 2);
-        let mut module = no_grad(|| {
-            bridge::trace("fm.Model", &parameters, &[("ids", &ids), ("values", &values)], &mut |inputs| {
-                let features = Features { ids: inputs[0].shallow_clone(), values: inputs[1].shallow_clone() };
-                model.logits(&features, false)
-            })
-        })?;
-
+        check_graph(model, store, schema)?;
+        // Traced anew: tables can be stored otherwise only as long as the module has not run.
+        let mut module = trace_forward(model, store, schema, TRACED_ROWS)?;
         module.store_tables(options.precision)?;
 
         let none = Catalogue { items: vec![], features: unknown_rows(schema, 0) };
@@ -118,4 +113,29 @@ impl Bundle {
     fn extra_files<'a>(&'a self, files: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
         [&[(SCHEMA_FILE, self.schema_json.as_str())], files].concat()
     }
+}
+
+/// Checks that the graph computes what the model does. The tracer sees operations of tensors: it notes neither numbers that
+/// `logits` reads out of a tensor nor, with tch, those that it makes one of.
+fn check_graph(model: &dyn Model, store: &VarStore, schema: &Schema) -> Result<()> {
+    let module = trace_forward(model, store, schema, TRACED_ROWS)?;
+    // The last value of each field, the unknown one, and padding.
+    let last: Vec<i64> = schema.field_of_slots().into_iter().map(|field| schema.ids(field).end - 1).collect();
+    let unknown = unknown_rows(schema, TRACED_ROWS);
+    let ids = Tensor::cat(&[Tensor::from_slice(&last).unsqueeze(0), unknown.ids], 0);
+    let values = Tensor::cat(
+        &[unknown.values.narrow(0, 0, 1) * 0.5, &unknown.values * Tensor::from_slice(&[1f32, 0.0]).unsqueeze(1)],
+        0,
+    );
+    let features = Features { ids, values };
+    let (expected, found) =
+        (no_grad(|| model.logits(&features, false))?, module.forward(&[&features.ids, &features.values])?);
+    if expected.size() == found.size() && found.allclose(&expected, 1e-4, 1e-5, true) {
+        return Ok(());
+    }
+    Err(Error::Torch(
+        "the exported graph does not compute what the model does: in `logits`, read no number out of a tensor, and make no \
+         tensor of numbers; make it where the model is built"
+            .into(),
+    ))
 }

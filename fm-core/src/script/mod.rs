@@ -48,23 +48,14 @@ mod precision;
 mod scorer;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 pub use bundle::{Bundle, BundleOptions, Catalogue};
 pub use precision::Precision;
 pub use scorer::Scorer;
 
-use tch::{Device, Kind, Tensor};
-
-use crate::batch::Features;
-use crate::schema::Schema;
+pub(crate) use trace::trace_forward;
+use trace::unknown_rows;
 
 /// The name of the schema among the archive's extra files.
 const SCHEMA_FILE: &str = "schema.json";
-
-/// Rows of out-of-vocabulary ids, on the CPU.
-fn unknown_rows(schema: &Schema, rows: i64) -> Features {
-    let unknown: Vec<i64> = schema.field_of_slots().into_iter().map(|field| schema.ids(field).start).collect();
-    let ids = Tensor::from_slice(&unknown).repeat([rows, 1]);
-    let values = Tensor::ones([rows, schema.num_slots() as i64], (Kind::Float, Device::Cpu));
-    Features { ids, values }
-}

@@ -290,6 +290,26 @@ fn the_catalogue_is_ranked_for_a_user_without_what_is_excluded() {
 }
 
 #[test]
+fn a_model_whose_graph_computes_something_else_is_refused() {
+    struct Forgetful(Linear);
+    impl Model for Forgetful {
+        fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
+            // tch fills this tensor behind the tracer's back: the graph has zeros in its place.
+            Ok(self.0.logits(features, train)? + Tensor::from_slice(&[7f32]))
+        }
+
+        fn bias(&self) -> &Tensor {
+            self.0.bias()
+        }
+    }
+    let schema = schema(Task::Regression);
+    let store = VarStore::new(Device::Cpu);
+    let model = Forgetful(Linear::new(&store, &schema));
+    let error = Bundle::new(&model, &store, &schema, &BundleOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("does not compute what the model does") && error.lines().count() == 1, "{error}");
+}
+
+#[test]
 fn a_catalogue_needs_a_row_for_each_item() {
     let schema = schema(Task::Regression);
     let catalogue = Catalogue { items: vec!["x".into(), "y".into()], features: super::unknown_rows(&schema, 1) };

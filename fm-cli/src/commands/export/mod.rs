@@ -30,8 +30,19 @@ pub fn run(args: &Export) -> Result<()> {
     let trained = Predictor::open_run(&run, DeviceChoice::Cpu)?;
     match args.format {
         ExportFormat::Torchscript => torchscript(args, &run, &trained),
-        ExportFormat::Onnx | ExportFormat::Triton => bail!("not yet"),
+        ExportFormat::Onnx => onnx(args, &trained),
+        ExportFormat::Triton => bail!("not yet"),
     }
+}
+
+fn onnx(args: &Export, trained: &Predictor) -> Result<()> {
+    if args.with_catalogue || args.precision() != Precision::F32 {
+        bail!("ONNX files hold float32 tables and no catalogue: leave out --with-catalogue, --dtype and --quantize");
+    }
+    fm_core::onnx::export(&args.output, trained.model.as_ref(), &trained.store, &trained.schema)?;
+    let bytes = std::fs::metadata(&args.output).map_err(Error::io("read", &args.output))?.len();
+    tracing::info!("wrote {}: {}", args.output.display(), card::size(bytes));
+    Ok(())
 }
 
 fn torchscript(args: &Export, run: &RunDir, trained: &Predictor) -> Result<()> {

@@ -1,0 +1,45 @@
+//! The graph of a traced module, looked into.
+
+use std::ffi::{c_char, c_void};
+
+use tch::Tensor;
+
+use super::check;
+use super::script::TracedModule;
+use crate::error::{Error, Result};
+
+unsafe extern "C" {
+    fn fm_module_graph(
+        module: *mut c_void,
+        receive_text: unsafe extern "C" fn(*mut c_void, *const c_char, usize),
+        receive_tensor: unsafe extern "C" fn(*mut c_void, *mut c_void),
+        context: *mut c_void,
+    ) -> *mut c_char;
+}
+
+#[derive(Default)]
+struct Received {
+    text: Vec<u8>,
+    tensors: Vec<Tensor>,
+}
+
+impl TracedModule {
+    /// The operations of `forward` in JSON, and the tensors that stand in them as constants: `native/graph.cpp` says how.
+    pub(crate) fn graph(&self) -> Result<(String, Vec<Tensor>)> {
+        unsafe extern "C" fn receive_text(context: *mut c_void, bytes: *const c_char, length: usize) {
+            // SAFETY: the context is the `Received` below; C++ passes as many bytes as it says, and never none.
+            unsafe {
+                (*context.cast::<Received>()).text.extend_from_slice(std::slice::from_raw_parts(bytes.cast(), length))
+            }
+        }
+        unsafe extern "C" fn receive_tensor(context: *mut c_void, tensor: *mut c_void) {
+            // SAFETY: as above; the clone shares the tensor's storage and keeps it alive.
+            unsafe { (*context.cast::<Received>()).tensors.push(Tensor::clone_from_ptr(tensor.cast())) }
+        }
+        let mut received = Received::default();
+        // SAFETY: the module is alive; both functions get `received` back during the call alone.
+        check(unsafe { fm_module_graph(self.0, receive_text, receive_tensor, (&raw mut received).cast()) })?;
+        let text = String::from_utf8(received.text).map_err(|_| Error::Torch("a graph's text is no UTF-8".into()))?;
+        Ok((text, received.tensors))
+    }
+}

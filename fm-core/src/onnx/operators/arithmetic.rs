@@ -1,0 +1,146 @@
+//! Operators that work element by element.
+
+use super::{Call, Value};
+use crate::error::Result;
+use crate::onnx::element::Element;
+use crate::onnx::graph::Constant;
+
+pub(super) fn translate(call: &mut Call<'_>, name: &str) -> Result<Option<String>> {
+    if let Some(op_type) = of_one(name) {
+        let element = call.result.element;
+        let input = call.tensor_as("self", element)?;
+        return Ok(Some(call.node(op_type, &[&input], vec![])));
+    }
+    Ok(Some(match name {
+        "add" => sum(call, "Add")?,
+        "sub" => sum(call, "Sub")?,
+        "mul" => of_two(call, "Mul")?,
+        "div" if call.get("rounding_mode").is_none() => of_two(call, "Div")?,
+        "maximum" => of_two(call, "Max")?,
+        "minimum" => of_two(call, "Min")?,
+        "square" => {
+            let input = call.tensor("self")?.name;
+            call.node("Mul", &[&input, &input], vec![])
+        }
+        "rsqrt" => {
+            let element = call.result.element;
+            let input = call.tensor_as("self", element)?;
+            let root = call.node("Sqrt", &[&input], vec![]);
+            call.node("Reciprocal", &[&root], vec![])
+        }
+        "pow" => {
+            let element = call.result.element;
+            let (base, exponent) = (call.tensor_as("self", element)?, call.tensor_as("exponent", element)?);
+            call.node("Pow", &[&base, &exponent], vec![])
+        }
+        "clamp" | "clamp_min" | "clamp_max" => clamp(call)?,
+        "eq" => compare(call, "Equal")?,
+        "ne" => {
+            let equal = compare(call, "Equal")?;
+            call.node("Not", &[&equal], vec![])
+        }
+        "lt" => compare(call, "Less")?,
+        "le" => compare(call, "LessOrEqual")?,
+        "gt" => compare(call, "Greater")?,
+        "ge" => compare(call, "GreaterOrEqual")?,
+        "logical_not" => {
+            let input = call.tensor_as("self", Element::Bool)?;
+            call.node("Not", &[&input], vec![])
+        }
+        "logical_and" => logical(call, "And")?,
+        "logical_or" => logical(call, "Or")?,
+        "masked_fill" => choose(call, "mask", "value", "self")?,
+        "where" => choose(call, "condition", "self", "other")?,
+        "to" | "type_as" => {
+            let element = call.result.element;
+            call.tensor_as("self", element)?
+        }
+        // Nothing changes for one who only reads.
+        "detach" | "contiguous" => call.tensor("self")?.name,
+        "dropout" if !call.flag("train")? => call.tensor("input")?.name,
+        _ => return Ok(None),
+    }))
+}
+
+/// Operators of one input that ONNX has, too.
+fn of_one(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "abs" => "Abs",
+        "exp" => "Exp",
+        "log" => "Log",
+        "neg" => "Neg",
+        "reciprocal" => "Reciprocal",
+        "relu" => "Relu",
+        "sigmoid" => "Sigmoid",
+        "sqrt" => "Sqrt",
+        "tanh" => "Tanh",
+        _ => return None,
+    })
+}
+
+fn of_two(call: &mut Call<'_>, op_type: &str) -> Result<String> {
+    let element = call.result.element;
+    if element == Element::Bool {
+        return Err(call.refuse("its operands are bool"));
+    }
+    let (left, right) = (call.tensor_as("self", element)?, call.tensor_as("other", element)?);
+    Ok(call.node(op_type, &[&left, &right], vec![]))
+}
+
+/// `self ± alpha · other`
+fn sum(call: &mut Call<'_>, op_type: &str) -> Result<String> {
+    let alpha = call.number("alpha")?.unwrap_or(1.0);
+    let element = call.result.element;
+    // The first id of a table's first field, taken away from ids.
+    if matches!(call.get("other"), Some(Value::Constant(Constant::Int(0)))) {
+        return call.tensor_as("self", element);
+    }
+    if alpha == 1.0 {
+        return of_two(call, op_type);
+    }
+    let (left, right) = (call.tensor_as("self", element)?, call.tensor_as("other", element)?);
+    let alpha = call.builder.scalar(alpha, element)?;
+    let scaled = call.node("Mul", &[&right, &alpha], vec![]);
+    Ok(call.node(op_type, &[&left, &scaled], vec![]))
+}
+
+fn clamp(call: &mut Call<'_>) -> Result<String> {
+    let element = call.result.element;
+    let input = call.tensor_as("self", element)?;
+    let mut bound = |argument: &str| match call.get(argument) {
+        Some(_) => call.tensor_as(argument, element),
+        None => Ok(String::new()),
+    };
+    let (min, max) = (bound("min")?, bound("max")?);
+    // An empty name is an input that is not given; at the end, it is left away.
+    let inputs: &[&str] = if max.is_empty() { &[&input, &min] } else { &[&input, &min, &max] };
+    Ok(call.node("Clip", inputs, vec![]))
+}
+
+/// Both sides are compared in the kind that they meet in.
+fn compare(call: &mut Call<'_>, op_type: &str) -> Result<String> {
+    let left = call.tensor("self")?;
+    let element = match call.get("other") {
+        Some(Value::Constant(constant)) if call.number_of(constant).is_some() => {
+            call.element_beside(constant, left.element)
+        }
+        _ => left.element.max(call.tensor("other")?.element),
+    };
+    if element == Element::Bool && op_type != "Equal" {
+        return Err(call.refuse("its operands are bool"));
+    }
+    let (left, right) = (call.cast(&left, element), call.tensor_as("other", element)?);
+    Ok(call.node(op_type, &[&left, &right], vec![]))
+}
+
+fn logical(call: &mut Call<'_>, op_type: &str) -> Result<String> {
+    let (left, right) = (call.tensor_as("self", Element::Bool)?, call.tensor_as("other", Element::Bool)?);
+    Ok(call.node(op_type, &[&left, &right], vec![]))
+}
+
+fn choose(call: &mut Call<'_>, condition: &str, yes: &str, no: &str) -> Result<String> {
+    let element = call.result.element;
+    let condition = call.tensor_as(condition, Element::Bool)?;
+    let (yes, no) = (call.tensor_as(yes, element)?, call.tensor_as(no, element)?);
+    Ok(call.node("Where", &[&condition, &yes, &no], vec![]))
+}
