@@ -334,6 +334,12 @@ pub struct Recommend {
     /// The data to take users and items from, if it has moved since training
     #[arg(long, value_name = "NAME|DIR|FILE")]
     pub data: Option<String>,
+    /// What is known of the user and the moment; then the items are those in the exported file, and no data is read
+    #[arg(long, value_name = "FIELD=VALUE", conflicts_with = "data")]
+    pub about: Vec<String>,
+    /// Items in the exported file to leave out, such as those that the user knows
+    #[arg(long, value_name = "ID,...", value_delimiter = ',', conflicts_with = "data")]
+    pub exclude: Vec<String>,
     /// auto, cpu, cuda or cuda:1
     #[arg(long, default_value_t)]
     pub device: DeviceChoice,

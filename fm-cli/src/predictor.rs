@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::rc::Rc;
 
 use anyhow::Result;
 use fm_core::device::DeviceChoice;
@@ -21,6 +22,8 @@ pub struct Predictor {
     pub model: Box<dyn Model>,
     /// Holds the parameters; empty for an exported file.
     pub store: VarStore,
+    /// The exported file, if it is one.
+    pub bundle: Option<Rc<Scorer>>,
     device: Device,
 }
 
@@ -42,16 +45,17 @@ impl Predictor {
         let store = VarStore::new(device);
         let model = settings.model.entry()?.build(&settings.model.options, &store.root(), &schema)?;
         checkpoint::load(&run.checkpoint(), &store, None)?;
-        Ok(Predictor { settings, schema, model, store, device })
+        Ok(Predictor { settings, schema, model, store, bundle: None, device })
     }
 
     fn open_bundle(path: &Path, device: DeviceChoice) -> Result<Predictor> {
         let device = device.resolve()?;
-        let scorer = Scorer::load(path, device)?;
+        let scorer = Rc::new(Scorer::load(path, device)?);
         let settings = Settings::parse(&scorer.extra_file("settings.toml")?)
             .map_err(|error| Error::format("exported model", path, format!("its settings.toml: {error}")))?;
         let schema = scorer.schema().clone();
-        Ok(Predictor { settings, schema, model: Box::new(Exported(scorer)), store: VarStore::new(device), device })
+        let model = Box::new(Exported(Rc::clone(&scorer)));
+        Ok(Predictor { settings, schema, model, store: VarStore::new(device), bundle: Some(scorer), device })
     }
 
     /// The prediction of each encoded row, in their order: a probability, or a label within its range.
@@ -87,7 +91,7 @@ impl Predictor {
 }
 
 /// An exported file in the place of a model that was built here.
-struct Exported(Scorer);
+struct Exported(Rc<Scorer>);
 
 impl Model for Exported {
     fn logits(&self, features: &Features, _train: bool) -> fm_core::Result<Tensor> {
@@ -96,9 +100,5 @@ impl Model for Exported {
 
     fn bias(&self) -> &Tensor {
         unreachable!("an exported model is not trained")
-    }
-
-    fn layers(&self) -> Vec<fm_core::model::Layer> {
-        vec![]
     }
 }

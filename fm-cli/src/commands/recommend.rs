@@ -1,6 +1,6 @@
 //! `fm recommend`
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use fm_data::source::Source;
 use fm_data::{MissingColumns, encode};
 use serde::Serialize;
@@ -15,24 +15,55 @@ use crate::settings::data_dir;
 #[derive(Serialize)]
 struct Recommendations<'a> {
     user: &'a str,
-    /// Whether the user is in the data.
+    /// Whether the user is in the data, or in the file's vocabulary.
     known_user: bool,
-    items: Vec<Item<'a>>,
+    items: Vec<Item>,
 }
 
 #[derive(Serialize)]
-struct Item<'a> {
+struct Item {
     rank: usize,
-    item: &'a str,
-    title: &'a str,
+    item: String,
+    title: String,
     score: f32,
 }
 
 pub fn run(args: &Recommend) -> Result<()> {
     let predictor = Predictor::open(&args.model, args.device)?;
+    let found = if args.about.is_empty() && args.exclude.is_empty() {
+        match source(args, &predictor) {
+            Ok(source) => from_data(args, &predictor, &source)?,
+            // The file may have come here without its data.
+            Err(error) => match from_catalogue(args, &predictor) {
+                Ok(found) => {
+                    tracing::warn!(
+                        "{error}: recommending from the file, which knows the user's id alone; --about adds to it"
+                    );
+                    found
+                }
+                Err(_) => return Err(error),
+            },
+        }
+    } else {
+        from_catalogue(args, &predictor)?
+    };
+    if args.json {
+        return print_json(&found);
+    }
+    for Item { rank, item, title, score } in found.items {
+        print(format!("{rank:>3}. {score:.3}  {title}  [{item}]"))?;
+    }
+    Ok(())
+}
+
+fn source(args: &Recommend, predictor: &Predictor) -> Result<Source> {
     let config = predictor.settings.data.clone().moved(args.data.clone());
     let data_dir = data_dir(&args.folders)?;
-    let source = during("reading data", || Source::open(&config, &data_dir))?;
+    Ok(during("reading data", || Source::open(&config, &data_dir))?)
+}
+
+/// Of the items that the user has no row with, for what the data knows of the user.
+fn from_data<'a>(args: &'a Recommend, predictor: &Predictor, source: &Source) -> Result<Recommendations<'a>> {
     let candidates = source.candidates(&args.user)?;
     if !candidates.known_user {
         let schema = &predictor.schema;
@@ -53,16 +84,39 @@ pub fn run(args: &Recommend) -> Result<()> {
     order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
     let item = |(rank, &row): (usize, &usize)| Item {
         rank: rank + 1,
-        item: &candidates.items[row],
-        title: &candidates.titles[row],
+        item: candidates.items[row].clone(),
+        title: candidates.titles[row].clone(),
         score: label.prediction(logits[row]),
     };
-    let items: Vec<Item<'_>> = order.iter().take(args.top).enumerate().map(item).collect();
-    if args.json {
-        return print_json(&Recommendations { user: &args.user, known_user: candidates.known_user, items });
+    let items = order.iter().take(args.top).enumerate().map(item).collect();
+    Ok(Recommendations { user: &args.user, known_user: candidates.known_user, items })
+}
+
+/// Of the items in an exported file, for what the command line says of the user.
+fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Recommendations<'a>> {
+    let Some(scorer) = &predictor.bundle else {
+        bail!("{} is a run: --about and --exclude are for an exported file with a catalogue", args.model.display());
+    };
+    let schema = scorer.schema();
+    let Some(user) = schema.user().and_then(|user| schema.field_index(user)) else {
+        bail!(
+            "{} does not know which field is the user: name it as `user` in schema.toml and train anew",
+            args.model.display()
+        );
+    };
+    let mut known = vec![(schema.fields()[user].name.as_str(), args.user.as_str())];
+    for pair in &args.about {
+        let Some((name, value)) = pair.split_once('=') else { bail!("--about takes FIELD=VALUE, not `{pair}`") };
+        if schema.field_index(name).is_none() {
+            let names: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
+            bail!("--about: there is no field `{name}`; there are {}", names.join(", "));
+        }
+        known.push((name, value));
     }
-    for Item { rank, item, title, score } in items {
-        print(format!("{rank:>3}. {score:.3}  {title}  [{item}]"))?;
-    }
-    Ok(())
+    let exclude: Vec<&str> = args.exclude.iter().map(String::as_str).collect();
+    let found = scorer.recommend(known, args.top, &exclude)?;
+    let item =
+        |(rank, (item, score)): (usize, (String, f32))| Item { rank: rank + 1, title: item.clone(), item, score };
+    let known_user = schema.fields()[user].vocabulary.contains(&args.user);
+    Ok(Recommendations { user: &args.user, known_user, items: found.into_iter().enumerate().map(item).collect() })
 }
