@@ -6,6 +6,7 @@ mod bad_input;
 mod changed_data;
 mod data;
 mod device;
+mod export;
 mod hashed;
 mod interruption;
 mod other_commands;

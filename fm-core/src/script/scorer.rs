@@ -96,23 +96,23 @@ impl Scorer {
         let (names, texts): (Vec<&str>, Vec<&str>) = user.into_iter().unzip();
         let k = IValue::Int(i64::try_from(k).unwrap_or(i64::MAX));
         let arguments = [strings(&names), strings(&texts), k, strings(exclude)];
-        let foreign = || unusable(&self.path, "its `recommend` gives no items and scores".into());
-        let answer = no_grad(|| self.module.method_is("_recommend", &arguments)).map_err(Error::from);
-        match answer {
-            Ok(IValue::Tuple(answer)) => match <[IValue; 2]>::try_from(answer) {
-                Ok([IValue::GenericList(items), IValue::Tensor(scores)]) => {
-                    let items =
-                        items.into_iter().map(|item| Ok(String::try_from(item)?)).collect::<Result<Vec<_>>>()?;
-                    Ok(items.into_iter().zip(Vec::<f32>::try_from(scores)?).collect())
+        let answer = no_grad(|| self.module.method_is("_recommend", &arguments)).map_err(|error| {
+            let error = Error::from(error);
+            match error.to_string().contains("holds no catalogue") {
+                true => {
+                    let reason = "it holds no catalogue of items: `fm export --with-catalogue` keeps one";
+                    Error::format("exported model", &self.path, reason.to_owned())
                 }
-                _ => Err(foreign()),
-            },
-            Ok(_) => Err(foreign()),
-            Err(Error::Torch(text)) if text.contains("holds no catalogue") => {
-                Err(unusable(&self.path, "it holds no catalogue of items".into()))
+                false => error,
             }
-            Err(error) => Err(error),
-        }
+        })?;
+        let foreign = || unusable(&self.path, "its `recommend` gives no items and scores".into());
+        let IValue::Tuple(answer) = answer else { return Err(foreign()) };
+        let Ok([IValue::GenericList(items), IValue::Tensor(scores)]) = <[IValue; 2]>::try_from(answer) else {
+            return Err(foreign());
+        };
+        let items = items.into_iter().map(|item| Ok(String::try_from(item)?)).collect::<Result<Vec<_>>>()?;
+        Ok(items.into_iter().zip(Vec::<f32>::try_from(scores)?).collect())
     }
 
     /// The logits `[B]` of a batch, float32 on the CPU; [`Label::prediction`](crate::Label::prediction) of the schema's

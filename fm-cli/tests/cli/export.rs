@@ -1,0 +1,152 @@
+//! What `fm export` writes beside the model, and what a file does without its run and its data.
+
+use fm_core::script::Scorer;
+use serde_json::{Value, json};
+use tch::Device;
+
+use crate::scene::{Scene, assert_holds, assert_same_scores};
+
+/// A table's run in `run`.
+fn trained() -> Scene {
+    let scene = Scene::new();
+    scene.ok(
+        "train --data books.csv --schema schema.toml --model deepfm --task binary --threshold 4 --epochs 3 --run run",
+    );
+    scene
+}
+
+fn extra_file(scene: &Scene, bundle: &str, name: &str) -> String {
+    Scorer::load(scene.path(bundle), Device::Cpu).unwrap().extra_file(name).unwrap()
+}
+
+#[test]
+fn a_file_holds_its_schema_settings_metrics_and_card() {
+    let scene = trained();
+    let output = scene.run("export run -o model.pt --with-catalogue");
+    assert_holds(
+        &String::from_utf8_lossy(&output.stderr),
+        &["wrote model.pt", "kB", "ms for 1 row", "ms for 1000 rows"],
+    );
+    let schema: Value = serde_json::from_str(&extra_file(&scene, "model.pt", "schema.json")).unwrap();
+    assert_eq!(schema, scene.json("run/schema.json"));
+    assert_eq!(extra_file(&scene, "model.pt", "settings.toml"), scene.text("run/settings.toml"));
+    let metrics: Value = serde_json::from_str(&extra_file(&scene, "model.pt", "metrics.json")).unwrap();
+    assert_eq!(metrics, scene.json("run/summary.json"));
+
+    let card = extra_file(&scene, "model.pt", "model_card.md");
+    let auc = format!("{:.4}", scene.json("run/summary.json")["test"]["auc"].as_f64().unwrap());
+    let told = ["# DeepFM for `stars`", "at least 4", "books.csv", "split: random, seed 1", "2,400 to train", &auc];
+    assert_holds(&card, &told);
+    let fields = ["| `reader` | user | categorical, 60 values |", "separated by `\\|`", "numeric, mean", "not stated"];
+    assert_holds(&card, &fields);
+    assert_holds(&card, &["tables: f32", "catalogue: 79 items", "written by fm", "libtorch 2.11.0"]);
+    // Nothing of the machine that wrote it.
+    assert!(!card.contains(&*scene.path("").to_string_lossy()), "{card}");
+
+    scene.ok("export run -o model.pt --data-licence CC-BY-4.0");
+    assert_holds(
+        &extra_file(&scene, "model.pt", "model_card.md"),
+        &["licence of the data: CC-BY-4.0", "catalogue: none"],
+    );
+}
+
+#[test]
+fn the_card_of_movielens_says_what_grouplens_allows() {
+    let scene = Scene::new();
+    scene.ok("train --data ml --model fm --epochs 1 --run run");
+    scene.ok("export run -o model.pt");
+    let card = extra_file(&scene, "model.pt", "model_card.md");
+    assert_holds(
+        &card,
+        &["# FM for `rating`", "within 1 to 5", "no redistribution", "| `history` | user | multi-valued"],
+    );
+}
+
+#[test]
+fn rounded_tables_cost_what_the_command_and_the_card_say() {
+    let scene = trained();
+    scene.ok("export run -o f32.pt");
+    scene.ok("predict f32.pt --input books.csv --output f32.csv");
+    let exact = scene.scores("f32.csv");
+    for (option, name, bound) in
+        [("--dtype f16", "f16", 1e-3), ("--dtype bf16", "bf16", 1e-2), ("--quantize int8", "int8", 2e-2)]
+    {
+        let told = scene.ok(&format!("export run -o {name}.pt {option}"));
+        let lines: Vec<&str> = told.lines().collect();
+        assert_eq!(lines.len(), 2, "{told}");
+        let auc = scene.json("run/summary.json")["test"]["auc"].as_f64().unwrap();
+        assert!(
+            lines[0].starts_with(&format!("test auc {auc:.6} -> ")) && lines[1].starts_with("test logloss "),
+            "{told}"
+        );
+        let card = extra_file(&scene, &format!("{name}.pt"), "model_card.md");
+        assert_holds(&card, &[&format!("tables: {name}"), &format!("against f32: {}", lines[0])]);
+
+        scene.ok(&format!("predict {name}.pt --input books.csv --output {name}.csv"));
+        let greatest =
+            scene.scores(&format!("{name}.csv")).iter().zip(&exact).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(greatest > 0.0 && greatest < bound, "{name}: {greatest}");
+    }
+    scene.fails_with("export run -o new.pt --dtype f16 --quantize int8", &["--dtype", "cannot be used with"]);
+    // What it costs is measured on the run's own rows.
+    std::fs::remove_file(scene.path("books.csv")).unwrap();
+    scene.fails_with("export run -o new.pt --quantize int8", &["books.csv"]);
+    scene.ok("export run -o new.pt");
+}
+
+#[test]
+fn a_file_with_a_catalogue_recommends_without_the_data() {
+    let scene = trained();
+    scene.ok("export run -o model.pt --with-catalogue");
+    scene.ok("export run -o bare.pt");
+    let about = scene.ok_json("recommend model.pt --user r07 --about price= --top 100 --json");
+    let items = about["items"].as_array().unwrap();
+    assert_eq!((items.len(), &about["known_user"]), (79, &json!(true)));
+
+    // Each score is that of the row made of this user and this book.
+    let rows = scene.text("books.csv");
+    let book = |item: &Value| {
+        let id = item["item"].as_str().unwrap();
+        let row = rows.lines().find(|row| row.split(',').nth(1) == Some(id)).unwrap();
+        format!("r07,{}\n", row.split_once(',').unwrap().1)
+    };
+    let header = format!("{}\n", rows.lines().next().unwrap());
+    scene.write("of_user.csv", items.iter().fold(header, |table, item| table + &book(item)));
+    scene.ok("predict run --input of_user.csv --output scored.csv");
+    let scores: Vec<f64> = items.iter().map(|item| item["score"].as_f64().unwrap()).collect();
+    assert_same_scores(&scores, &scene.scores("scored.csv"));
+    assert!(scores.is_sorted_by(|a, b| a >= b));
+
+    let first = items[0]["item"].as_str().unwrap();
+    let others = scene.ok_json(&format!("recommend model.pt --user r07 --exclude {first} --top 2 --json"));
+    assert_eq!(others["items"][0]["item"], items[1]["item"]);
+    scene.fails_with(
+        "recommend model.pt --user r07 --about pages=3",
+        &["no field `pages`", "reader, book, tags, price"],
+    );
+    scene.fails_with("recommend model.pt --user r07 --about pages", &["FIELD=VALUE"]);
+    scene.fails_with("recommend run --user r07 --about price=3", &["run is a run", "exported file"]);
+    scene.fails_with("recommend bare.pt --user r07 --about price=3", &["bare.pt", "no catalogue", "--with-catalogue"]);
+
+    std::fs::remove_file(scene.path("books.csv")).unwrap();
+    let output = scene.run("recommend model.pt --user r07 --top 3");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 3);
+    assert_holds(&String::from_utf8_lossy(&output.stderr), &["books.csv", "recommending from the file", "--about"]);
+    scene.fails_with("recommend bare.pt --user r07", &["books.csv"]);
+    scene.fails_with("export run -o new.pt --with-catalogue", &["books.csv"]);
+}
+
+#[test]
+fn an_onnx_file_holds_what_onnx_can() {
+    let scene = trained();
+    scene.ok("export run --format onnx -o model.onnx");
+    let bytes = scene.bytes("model.onnx");
+    let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(["schema.json", "ids", "values", "logits", "batch", "embedding.weight"].into_iter().all(holds));
+    for option in ["--with-catalogue", "--dtype f16", "--quantize int8"] {
+        scene.fails_with(
+            &format!("export run --format onnx -o new.onnx {option}"),
+            &["ONNX", option.split(' ').next().unwrap()],
+        );
+    }
+}
