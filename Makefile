@@ -10,7 +10,13 @@ TORCH = $(or $(LIBTORCH),$(CURDIR)/.libtorch/torch)
 LOADER_PATH = $(if $(filter Darwin,$(shell uname -s)),DYLD_LIBRARY_PATH,LD_LIBRARY_PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup libtorch build demo test check golden gpu-tests pages bench audit doc clean
+# The tests of exported files take it from the environment.
+FM_PYTHON ?= $(wildcard $(CURDIR)/.python/bin/python)
+ifneq ($(FM_PYTHON),)
+export FM_PYTHON
+endif
+
+.PHONY: help setup libtorch python build demo test check golden gpu-tests pages bench audit doc clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -20,6 +26,9 @@ setup: ## fetch libtorch to .libtorch, and MovieLens 100K for the demo
 
 libtorch:
 	@sh scripts/setup.sh --no-data
+
+python: ## fetch PyTorch, ONNX Runtime and CMake to .python, for the tests of exported files
+	@sh scripts/python.sh
 
 build: libtorch ## build the program: target/release/fm
 	$(CARGO) build --release --workspace

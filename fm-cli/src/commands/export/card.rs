@@ -183,11 +183,11 @@ impl ModelCard<'_> {
             writeln!(f, "- parameters: {}", grouped(results.parameters))?;
         }
         writeln!(f, "- size: {}", size(self.bytes))?;
-        writeln!(
-            f,
-            "- time of `forward`, where it was exported, on one thread of the CPU: {}",
-            latencies(self.latency)
-        )?;
+        let threads = match tch::get_num_threads() {
+            1 => "1 thread".to_owned(),
+            n => format!("{n} threads"),
+        };
+        writeln!(f, "- time of `forward`, on {threads} of the CPU that exported it: {}", latencies(self.latency))?;
         writeln!(f, "- tables: {}", self.precision)?;
         for line in self.rounding.map(Rounding::to_string).unwrap_or_default().lines() {
             writeln!(f, "  - against f32: {line}")?;
