@@ -16,6 +16,9 @@
 //!
 //! A missing value and an empty text are the same; both fall on the field's out-of-vocabulary row, as do unknown values.
 //!
+//! For servers that call `forward` alone, [`Bundle::served_columns`] and [`Bundle::served_ids`] wrap such a module into one
+//! whose `forward` gives predictions.
+//!
 //! ```
 //! # use fm_core::{Encoder, Field, FieldKind, Label, Schema, Side, Task, tch::{Device, nn::VarStore}};
 //! # let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
@@ -45,11 +48,13 @@
 mod attributes;
 mod bundle;
 mod scorer;
+mod served;
 #[cfg(test)]
 mod tests;
 
 pub use bundle::{Bundle, BundleOptions, Catalogue};
 pub use scorer::Scorer;
+pub use served::Served;
 
 use tch::{Device, Kind, Tensor};
 
