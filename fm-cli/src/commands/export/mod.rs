@@ -1,6 +1,7 @@
 //! `fm export`
 
 mod card;
+mod triton;
 
 use std::time::Instant;
 
@@ -21,14 +22,19 @@ use crate::progress::during;
 use crate::settings::data_dir;
 
 pub fn run(args: &Export) -> Result<()> {
-    if args.output.is_dir() {
+    let is_triton = matches!(args.format, ExportFormat::Triton);
+    if args.output.is_dir() && !is_triton {
         bail!("{} is a folder: name the file to write, such as model.pt", args.output.display());
+    }
+    if args.name.is_some() && !is_triton {
+        bail!("--name is the name of a model in a repository: it goes with --format triton alone");
     }
     let run = RunDir::open(&args.run)?;
     let trained = Predictor::open_run(&run, DeviceChoice::Cpu)?;
     match args.format {
         ExportFormat::Torchscript => torchscript(args, &run, &trained),
-        ExportFormat::Onnx | ExportFormat::Triton => bail!("not yet"),
+        ExportFormat::Onnx => bail!("not yet"),
+        ExportFormat::Triton => triton::run(args, &run, &trained),
     }
 }
 
@@ -37,30 +43,46 @@ fn torchscript(args: &Export, run: &RunDir, trained: &Predictor) -> Result<()> {
     let options = BundleOptions { catalogue: catalogue.as_ref() };
     let bundle = Bundle::new(trained.model.as_ref(), &trained.store, &trained.schema, &options)?;
 
-    let settings = trained.settings.to_toml()?;
-    // A run that was interrupted has no summary yet.
-    let results = results(run)?;
-    let metrics = results.as_ref().map(serde_json::to_string_pretty).transpose()?;
-    let mut files = vec![("settings.toml", settings.as_str())];
-    files.extend(metrics.as_deref().map(|metrics| ("metrics.json", metrics)));
-
     let latency = latency(&bundle, &trained.schema)?;
-    let card = ModelCard {
-        settings: &trained.settings,
-        schema: &trained.schema,
-        results: results.as_ref(),
-        items: catalogue.as_ref().map(|catalogue| catalogue.items.len()),
-        data_licence: args.data_licence.as_deref(),
-        bytes: bundle.size(&files)?,
-        latency: &latency,
-    };
-    let card = card.to_string();
-    files.push(("model_card.md", &card));
-    bundle.save(&args.output, &files)?;
+    let items = catalogue.as_ref().map(|catalogue| catalogue.items.len());
+    let files = extra_files(args, run, trained, items, &latency, |files| bundle.size(files))?;
+    bundle.save(&args.output, &borrowed(&files))?;
 
     let bytes = std::fs::metadata(&args.output).map_err(Error::io("read", &args.output))?.len();
     tracing::info!("wrote {}: {}; {}", args.output.display(), card::size(bytes), card::latencies(&latency));
     Ok(())
+}
+
+/// What an archive holds beside the model, by name. `size` tells the archive's size with some of it.
+fn extra_files(
+    args: &Export,
+    run: &RunDir,
+    trained: &Predictor,
+    items: Option<usize>,
+    latency: &[Latency],
+    size: impl Fn(&[(&str, &str)]) -> fm_core::Result<u64>,
+) -> Result<Vec<(&'static str, String)>> {
+    // A run that was interrupted has no summary yet.
+    let results = results(run)?;
+    let mut files = vec![("settings.toml", trained.settings.to_toml()?)];
+    if let Some(results) = &results {
+        files.push(("metrics.json", serde_json::to_string_pretty(results)?));
+    }
+    let card = ModelCard {
+        settings: &trained.settings,
+        schema: &trained.schema,
+        results: results.as_ref(),
+        items,
+        data_licence: args.data_licence.as_deref(),
+        bytes: size(&borrowed(&files))?,
+        latency,
+    };
+    files.push(("model_card.md", card.to_string()));
+    Ok(files)
+}
+
+fn borrowed<'a>(files: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+    files.iter().map(|(name, text)| (*name, text.as_str())).collect()
 }
 
 /// `summary.json`, if the run has got so far.
