@@ -98,6 +98,15 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A name that is one folder on any system, and needs no escape in a URL.
+fn folder_name(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if !text.starts_with(|c: char| c.is_ascii_alphanumeric()) || !text.chars().all(is_plain) {
+        return Err("it must be of letters, digits, `_`, `-` and `.`, and begin with a letter or a digit".into());
+    }
+    Ok(text.to_owned())
+}
+
 /// Where data sets lie.
 #[derive(Debug, clap::Args)]
 pub struct Folders {
@@ -356,7 +365,7 @@ pub enum ExportFormat {
     Torchscript,
     /// One file for ONNX runtimes: ids in, logits out
     Onnx,
-    /// A folder in a model repository of NVIDIA Triton
+    /// Two models in a repository of NVIDIA Triton: raw values or ids in, predictions out
     Triton,
 }
 
@@ -379,12 +388,15 @@ pub enum Quantization {
 pub struct Export {
     /// The folder of a run
     pub run: PathBuf,
-    /// The file to write; for triton, the folder of the model
+    /// The file to write; for triton, the model repository
     #[arg(short, long, value_name = "FILE|DIR")]
     pub output: PathBuf,
     /// What to write
     #[arg(long, value_enum, default_value = "torchscript")]
     pub format: ExportFormat,
+    /// For triton: the model's name in the repository [default: that of `fm models`, such as deepfm]
+    #[arg(long, value_parser = folder_name)]
+    pub name: Option<String>,
     /// Keep all items in the file, so that it can recommend without the data
     #[arg(long)]
     pub with_catalogue: bool,

@@ -113,7 +113,8 @@ char *fm_module_define(void *module, const char *source) {
 char *fm_module_wrap(void *inner, const char *class_name, const char *source, void **module_out) {
   return protect([&] {
     auto unit = static_cast<Module *>(inner)->_ivalue()->compilation_unit();
-    Module module(c10::QualifiedName(std::string("__torch__.") + class_name), unit);
+    // Mangled, for a module may be wrapped more than once.
+    Module module(c10::QualifiedName(std::string("__torch__.") + class_name), unit, /*shouldMangle=*/true);
     module.register_module("model", *static_cast<Module *>(inner));
     module.define(source);
     module.eval();

@@ -301,7 +301,7 @@ fn a_device_or_a_pipe_is_not_replaced_by_a_file() {
 
 /// `fm` where no file may grow beyond `kib` KiB, as on a full disk: a write that would fails.
 #[cfg(unix)]
-fn fails_when_full(scene: &Scene, kib: usize, line: &str) -> String {
+pub fn fails_when_full(scene: &Scene, kib: usize, line: &str) -> String {
     let mut command = scene.command("sh");
     // A block of `ulimit -f` has 512 bytes. Without the trap, a signal would end the program.
     let limit = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", 2 * kib);

@@ -14,5 +14,6 @@ mod parity;
 mod reproducibility;
 mod scene;
 mod splits;
+mod triton;
 mod unseen;
 mod whole_way;

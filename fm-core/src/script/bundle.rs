@@ -41,7 +41,9 @@ pub struct BundleOptions<'a> {
 #[derive(Debug)]
 pub struct Bundle {
     pub(super) module: TracedModule,
-    schema_json: String,
+    pub(super) schema_json: String,
+    /// The names of the schema's fields.
+    pub(super) fields: Vec<String>,
 }
 
 impl Bundle {
@@ -66,7 +68,8 @@ impl Bundle {
         }
         set_attributes(&mut module, schema, catalogue)?;
         module.define(include_str!("methods.py"))?;
-        Ok(Bundle { module, schema_json: schema.to_json() })
+        let fields = schema.fields().iter().map(|field| field.name.clone()).collect();
+        Ok(Bundle { module, schema_json: schema.to_json(), fields })
     }
 
     /// The logits `[B]` that the archive will give.
@@ -93,7 +96,7 @@ impl Bundle {
             }
         }
         let mut counter = Counter(0);
-        match self.module.save(&mut counter, &self.extra_files(files)) {
+        match self.write(&mut counter, files) {
             Ok(()) => Ok(counter.0),
             Err(WriteError::Other(error)) => Err(error),
             Err(WriteError::Io(error)) => Err(Error::Torch(error.to_string())),
@@ -106,12 +109,15 @@ impl Bundle {
     /// # Errors
     /// [`Error::Io`] or [`Error::Torch`] if the file cannot be written; then there is no file, or the old one.
     pub fn save(&self, path: impl AsRef<Path>, files: &[(&str, &str)]) -> Result<()> {
-        let files = self.extra_files(files);
-        replace_atomically(path, |temporary| self.module.save(&mut File::create(temporary)?, &files))
+        replace_atomically(path, |temporary| self.write(&mut File::create(temporary)?, files))
     }
 
-    fn extra_files<'a>(&'a self, files: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-        [&[(SCHEMA_FILE, self.schema_json.as_str())], files].concat()
+    /// As [`Bundle::save`], into an open file.
+    ///
+    /// # Errors
+    /// What writing to `file` gives, or [`Error::Torch`]; there may be half an archive then.
+    pub fn write(&self, file: &mut dyn Write, files: &[(&str, &str)]) -> std::result::Result<(), WriteError> {
+        self.module.save(file, &[&[(SCHEMA_FILE, self.schema_json.as_str())], files].concat())
     }
 }
 

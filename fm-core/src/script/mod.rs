@@ -16,6 +16,9 @@
 //!
 //! A missing value and an empty text are the same; both fall on the field's out-of-vocabulary row, as do unknown values.
 //!
+//! For servers that call `forward` alone, [`Bundle::served_columns`] and [`Bundle::served_ids`] wrap such a module into one
+//! whose `forward` gives predictions.
+//!
 //! ```
 //! # use fm_core::{Encoder, Field, FieldKind, Label, Schema, Side, Task, tch::{Device, nn::VarStore}};
 //! # let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
@@ -46,6 +49,7 @@ mod attributes;
 mod bundle;
 mod precision;
 mod scorer;
+mod served;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -53,6 +57,7 @@ mod trace;
 pub use bundle::{Bundle, BundleOptions, Catalogue};
 pub use precision::Precision;
 pub use scorer::Scorer;
+pub use served::Served;
 
 pub(crate) use trace::trace_forward;
 use trace::unknown_rows;

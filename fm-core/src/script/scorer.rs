@@ -34,8 +34,14 @@ impl Scorer {
             CModule::load_on_device(path, device).map_err(|error| unusable(path, Error::from(error).to_string()))?;
         module.f_set_eval()?;
         let scorer = Scorer { path: path.to_owned(), module, encoder: Encoder::new(schema), device };
-        match scorer.logits(&unknown_rows(scorer.schema(), 1)) {
-            Ok(logits) if logits.size() == [1] => Ok(scorer),
+        let Features { ids, values } = unknown_rows(scorer.schema(), 1);
+        let inputs = [ids.to_device(device), values.to_device(device)];
+        match no_grad(|| scorer.module.method_ts("predict", &inputs)).map_err(Error::from) {
+            Ok(predictions) if predictions.size() == [1] => Ok(scorer),
+            // `forward` of a `Served` gives predictions, which must not be taken for logits.
+            Err(Error::Torch(text)) if text.contains("'predict' is not defined") => {
+                Err(unusable(path, "it is one for a server such as Triton".into()))
+            }
             _ => Err(unusable(path, "its schema does not fit its model".into())),
         }
     }

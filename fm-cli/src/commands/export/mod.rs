@@ -1,7 +1,10 @@
 //! `fm export`
 
 mod card;
+mod triton;
 
+use std::fmt::Display;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -23,15 +26,19 @@ use crate::progress::during;
 use crate::settings::data_dir;
 
 pub fn run(args: &Export) -> Result<()> {
-    if args.output.is_dir() {
+    let is_triton = matches!(args.format, ExportFormat::Triton);
+    if args.output.is_dir() && !is_triton {
         bail!("{} is a folder: name the file to write, such as model.pt", args.output.display());
+    }
+    if args.name.is_some() && !is_triton {
+        bail!("--name is the name of a model in a repository: it goes with --format triton alone");
     }
     let run = RunDir::open(&args.run)?;
     let trained = Predictor::open_run(&run, DeviceChoice::Cpu)?;
     match args.format {
         ExportFormat::Torchscript => torchscript(args, &run, &trained),
         ExportFormat::Onnx => onnx(args, &trained),
-        ExportFormat::Triton => bail!("not yet"),
+        ExportFormat::Triton => triton::run(args, &run, &trained),
     }
 }
 
@@ -46,49 +53,83 @@ fn onnx(args: &Export, trained: &Predictor) -> Result<()> {
 }
 
 fn torchscript(args: &Export, run: &RunDir, trained: &Predictor) -> Result<()> {
-    let precision = args.precision();
-    let needs_source = args.with_catalogue || precision != Precision::F32;
-    let source = needs_source.then(|| source(args, trained)).transpose()?;
-    let catalogue = match &source {
-        Some(source) if args.with_catalogue => Some(catalogue(source, &trained.schema)?),
-        _ => None,
-    };
-    let options = BundleOptions { catalogue: catalogue.as_ref(), precision };
-    let bundle = Bundle::new(trained.model.as_ref(), &trained.store, &trained.schema, &options)?;
+    let export = Measured::new(args, trained)?;
+    let files = export.extra_files(args, run, trained, |files| export.bundle.size(files))?;
+    export.bundle.save(&args.output, &borrowed(&files))?;
+    export.report(&args.output.display(), &args.output)
+}
 
-    let settings = trained.settings.to_toml()?;
-    // A run that was interrupted has no summary yet.
-    let results = results(run)?;
-    let metrics = results.as_ref().map(serde_json::to_string_pretty).transpose()?;
-    let mut files = vec![("settings.toml", settings.as_str())];
-    files.extend(metrics.as_deref().map(|metrics| ("metrics.json", metrics)));
+/// A bundle, and what there is to say about it.
+struct Measured {
+    bundle: Bundle,
+    /// The number of items in the catalogue.
+    items: Option<usize>,
+    precision: Precision,
+    rounding: Option<Rounding>,
+    latency: [Latency; 2],
+}
 
-    let rounding = match &source {
-        Some(source) if precision != Precision::F32 => Some(rounding(&bundle, trained, source)?),
-        _ => None,
-    };
-    let latency = latency(&bundle, &trained.schema)?;
-    let card = ModelCard {
-        settings: &trained.settings,
-        schema: &trained.schema,
-        results: results.as_ref(),
-        items: catalogue.as_ref().map(|catalogue| catalogue.items.len()),
-        data_licence: args.data_licence.as_deref(),
-        precision,
-        rounding: rounding.as_ref(),
-        bytes: bundle.size(&files)?,
-        latency: &latency,
-    };
-    let card = card.to_string();
-    files.push(("model_card.md", &card));
-    bundle.save(&args.output, &files)?;
-
-    if let Some(rounding) = &rounding {
-        print(rounding.to_string().trim_end())?;
+impl Measured {
+    fn new(args: &Export, trained: &Predictor) -> Result<Measured> {
+        let precision = args.precision();
+        let needs_source = args.with_catalogue || precision != Precision::F32;
+        let source = needs_source.then(|| source(args, trained)).transpose()?;
+        let catalogue = match &source {
+            Some(source) if args.with_catalogue => Some(catalogue(source, &trained.schema)?),
+            _ => None,
+        };
+        let options = BundleOptions { catalogue: catalogue.as_ref(), precision };
+        let bundle = Bundle::new(trained.model.as_ref(), &trained.store, &trained.schema, &options)?;
+        let rounding = match &source {
+            Some(source) if precision != Precision::F32 => Some(rounding(&bundle, trained, source)?),
+            _ => None,
+        };
+        let latency = latency(&bundle, &trained.schema)?;
+        Ok(Measured { bundle, items: catalogue.map(|catalogue| catalogue.items.len()), precision, rounding, latency })
     }
-    let bytes = std::fs::metadata(&args.output).map_err(Error::io("read", &args.output))?.len();
-    tracing::info!("wrote {}: {}; {}", args.output.display(), card::size(bytes), card::latencies(&latency));
-    Ok(())
+
+    /// What an archive holds beside the model, by name. `size` tells the archive's size with some of it.
+    fn extra_files(
+        &self,
+        args: &Export,
+        run: &RunDir,
+        trained: &Predictor,
+        size: impl Fn(&[(&str, &str)]) -> fm_core::Result<u64>,
+    ) -> Result<Vec<(&'static str, String)>> {
+        // A run that was interrupted has no summary yet.
+        let results = results(run)?;
+        let mut files = vec![("settings.toml", trained.settings.to_toml()?)];
+        if let Some(results) = &results {
+            files.push(("metrics.json", serde_json::to_string_pretty(results)?));
+        }
+        let card = ModelCard {
+            settings: &trained.settings,
+            schema: &trained.schema,
+            results: results.as_ref(),
+            items: self.items,
+            data_licence: args.data_licence.as_deref(),
+            precision: self.precision,
+            rounding: self.rounding.as_ref(),
+            bytes: size(&borrowed(&files))?,
+            latency: &self.latency,
+        };
+        files.push(("model_card.md", card.to_string()));
+        Ok(files)
+    }
+
+    /// Says what was written and what it costs; `archive` is one of the files.
+    fn report(&self, what: &dyn Display, archive: &Path) -> Result<()> {
+        if let Some(rounding) = &self.rounding {
+            print(rounding.to_string().trim_end())?;
+        }
+        let bytes = std::fs::metadata(archive).map_err(Error::io("read", archive))?.len();
+        tracing::info!("wrote {what}: {}; {}", card::size(bytes), card::latencies(&self.latency));
+        Ok(())
+    }
+}
+
+fn borrowed<'a>(files: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+    files.iter().map(|(name, text)| (*name, text.as_str())).collect()
 }
 
 /// `summary.json`, if the run has got so far.

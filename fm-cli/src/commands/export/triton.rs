@@ -1,0 +1,108 @@
+//! `fm export --format triton`: models for NVIDIA Triton Inference Server.
+
+mod config;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use fm_core::atomic_file::{WriteError, replace_atomically};
+use fm_core::train::RunDir;
+use fm_core::{Error, Schema};
+
+use self::config::{Config, Takes};
+use super::{Measured, borrowed};
+use crate::args::Export;
+use crate::predictor::Predictor;
+
+pub fn run(args: &Export, run: &RunDir, trained: &Predictor) -> Result<()> {
+    let repository = &args.output;
+    if args.with_catalogue {
+        bail!("Triton calls `forward` alone, and never `recommend`: leave out --with-catalogue, or --format triton");
+    }
+    if repository.exists() && !repository.is_dir() {
+        bail!("{} is no folder: name the model repository", repository.display());
+    }
+    let name = args.name.as_ref().unwrap_or(&trained.settings.model.name);
+    let names = [name.clone(), format!("{name}_ids")];
+    let folders = names.each_ref().map(|name| repository.join(name));
+    for folder in &folders {
+        check_is_ours(folder)?;
+    }
+
+    let schema: &Schema = &trained.schema;
+    let export = Measured::new(args, trained)?;
+    let models = [export.bundle.served_columns()?, export.bundle.served_ids()?];
+    let (mut configs, mut archives): (Vec<Output<'_>>, Vec<Output<'_>>) = (vec![], vec![]);
+    for (at, takes) in [Takes::Columns, Takes::Ids].into_iter().enumerate() {
+        let (folder, model) = (&folders[at], &models[at]);
+        let config = Config { name: &names[at], inputs: model.inputs(), schema, takes }.to_string();
+        let files = export.extra_files(args, run, trained, |files| model.size(files))?;
+        configs.push((folder.join("config.pbtxt"), Box::new(move |file| Ok(file.write_all(config.as_bytes())?))));
+        archives.push((folder.join("1/model.pt"), Box::new(move |file| model.write(file, &borrowed(&files)))));
+    }
+    // The last are in place first: where a server finds a configuration, it finds the archive.
+    let outputs: Vec<Output<'_>> = configs.into_iter().chain(archives).collect();
+    write_all(&outputs)?;
+
+    let [columns, ids] = folders.each_ref().map(|folder| folder.display());
+    export.report(&format!("{columns} and {ids}, each"), &folders[0].join("1/model.pt"))
+}
+
+/// Refuses a folder that is neither empty nor of an earlier export.
+fn check_is_ours(folder: &Path) -> Result<()> {
+    let foreign = match std::fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_some() && !begins_with_our_mark(&folder.join("config.pbtxt")),
+        Err(_) => folder.exists(),
+    };
+    if foreign {
+        bail!(
+            "{} is there, and `fm export` did not write it: choose another name with --name, or another repository",
+            folder.display()
+        );
+    }
+    Ok(())
+}
+
+fn begins_with_our_mark(config: &Path) -> bool {
+    let mut line = vec![];
+    let begin = File::open(config).and_then(|file| BufReader::new(file).read_until(b'\n', &mut line));
+    begin.is_ok() && line.starts_with(config::MARK.as_bytes())
+}
+
+/// A file, and what writes it.
+type Output<'a> = (PathBuf, Box<dyn Fn(&mut File) -> Result<(), WriteError> + 'a>);
+
+/// Writes the files and the folders that they need, or leaves everything as it was.
+fn write_all(outputs: &[Output<'_>]) -> fm_core::Result<()> {
+    let mut created = vec![];
+    let folders = outputs.iter().filter_map(|(path, _)| path.parent());
+    let result = folders.into_iter().try_for_each(|folder| create_folder(folder, &mut created));
+    result.and_then(|()| replace_together(outputs)).inspect_err(|_| {
+        for folder in created.iter().rev() {
+            // Best effort: the error that brought us here is the one to report.
+            let _ = std::fs::remove_dir(folder);
+        }
+    })
+}
+
+/// Creates a folder and those above it, and notes which were not there.
+fn create_folder(folder: &Path, created: &mut Vec<PathBuf>) -> fm_core::Result<()> {
+    let missing: Vec<&Path> =
+        folder.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+    for folder in missing.into_iter().rev() {
+        std::fs::create_dir(folder).map_err(Error::io("create", folder))?;
+        created.push(folder.to_owned());
+    }
+    Ok(())
+}
+
+/// Replaces all files or none: the last is in place first, after all have been written.
+fn replace_together(outputs: &[Output<'_>]) -> fm_core::Result<()> {
+    let Some(((path, write), others)) = outputs.split_first() else { return Ok(()) };
+    replace_atomically(path, |temporary| {
+        write(&mut File::create(temporary)?)?;
+        replace_together(others).map_err(WriteError::from)
+    })
+}

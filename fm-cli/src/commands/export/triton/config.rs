@@ -1,0 +1,148 @@
+//! `config.pbtxt`: what Triton must know of a model, in protobuf's text format.
+//!
+//! Triton's PyTorch backend calls `forward`, whose arguments the inputs are named after. It hands texts over as a `List[str]`
+//! if their shape has one dimension, that of the batch. An input or output of Triton's has at least one more, of size 1,
+//! which `reshape` takes away.
+
+use std::fmt::{self, Display, Formatter};
+
+use fm_core::device::compiled_libtorch;
+use fm_core::{Schema, Task};
+
+/// How every configuration of ours begins.
+pub const MARK: &str = "# Written by fm export";
+
+/// What a model takes.
+#[derive(Clone, Copy)]
+pub enum Takes {
+    /// The texts of each field.
+    Columns,
+    /// Encoded rows.
+    Ids,
+}
+
+/// A configuration, as text.
+pub struct Config<'a> {
+    pub name: &'a str,
+    /// The arguments of `forward`.
+    pub inputs: &'a [String],
+    pub schema: &'a Schema,
+    pub takes: Takes,
+}
+
+impl Display for Config<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{MARK} {}, for the PyTorch backend of NVIDIA Triton Inference Server.",
+            env!("CARGO_PKG_VERSION")
+        )?;
+        self.comments(f)?;
+        writeln!(f, "name: {}", quoted(self.name))?;
+        writeln!(f, "platform: \"pytorch_libtorch\"\nbackend: \"pytorch\"\nmax_batch_size: 1024")?;
+        for (at, input) in self.inputs.iter().enumerate() {
+            let comment = match self.takes {
+                Takes::Columns => format!("  # the field {}", quoted(&self.schema.fields()[at].name)),
+                Takes::Ids => String::new(),
+            };
+            let (kind, shape) = self.kind_and_shape(at);
+            writeln!(f, "input {{{comment}\n  name: {}\n  data_type: {kind}\n  {shape}", quoted(input))?;
+            if matches!(self.takes, Takes::Columns) {
+                writeln!(f, "  reshape {{ shape: [ ] }}")?;
+            }
+            writeln!(f, "}}")?;
+        }
+        writeln!(
+            f,
+            "output {{\n  name: \"OUTPUT__0\"\n  data_type: TYPE_FP32\n  dims: [ 1 ]\n  reshape {{ shape: [ ] }}\n}}"
+        )?;
+        writeln!(f, "dynamic_batching {{ max_queue_delay_microseconds: 100 }}")?;
+        self.warm_up(f)
+    }
+}
+
+impl Config<'_> {
+    fn comments(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let label = self.schema.label();
+        let column = quoted(&label.column);
+        writeln!(f, "#")?;
+        match label.task {
+            Task::Regression => {
+                writeln!(f, "# OUTPUT__0 is the prediction of {column}, within {} to {}.", label.min, label.max)?;
+            }
+            Task::Binary { threshold } => {
+                writeln!(f, "# OUTPUT__0 is the probability that {column} is at least {threshold}.")?;
+            }
+        }
+        let inputs = match self.takes {
+            Takes::Columns => {
+                "# An input is the texts of a field, [batch, 1]. An empty text is a missing value; the texts of a multi-valued\n\
+                 # field are joined by its separator, as in a table."
+            }
+            Takes::Ids => {
+                "# The inputs are encoded rows, as `model.encode_columns` of the archive makes them of texts."
+            }
+        };
+        writeln!(f, "{inputs}")?;
+        // `count` of a warm-up and batches of texts came in mid-2022.
+        writeln!(
+            f,
+            "# Triton must be of version 22.08 or later, with a PyTorch that reads what libtorch {} writes.",
+            compiled_libtorch().0
+        )?;
+        writeln!(
+            f,
+            "# Without an instance_group, Triton takes each GPU, or the CPU if there is none. To keep the model on the CPU:"
+        )?;
+        writeln!(f, "# instance_group {{ kind: KIND_CPU count: 1 }}\n")
+    }
+
+    /// Of an input, for one row.
+    fn kind_and_shape(&self, input: usize) -> (&'static str, String) {
+        match (self.takes, input) {
+            (Takes::Columns, _) => ("TYPE_STRING", "dims: [ 1 ]".into()),
+            (Takes::Ids, 0) => ("TYPE_INT64", format!("dims: [ {} ]", self.schema.num_slots())),
+            (Takes::Ids, _) => ("TYPE_FP32", format!("dims: [ {} ]", self.schema.num_slots())),
+        }
+    }
+
+    /// The first calls of a TorchScript archive are slow: libtorch watches one, compiles in the next, and may do so for other
+    /// sizes. Zero is an id that every model has; of texts, Triton makes empty ones.
+    fn warm_up(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "# The first calls optimise the graph; Triton makes them before it says that the model is ready.")?;
+        for rows in [1, 2, 64] {
+            writeln!(f, "model_warmup {{\n  name: \"{rows}\"\n  batch_size: {rows}\n  count: 3")?;
+            for (at, input) in self.inputs.iter().enumerate() {
+                let (kind, shape) = self.kind_and_shape(at);
+                let value = format!("{{ data_type: {kind} {shape} zero_data: true }}");
+                writeln!(f, "  inputs {{ key: {} value {value} }}", quoted(input))?;
+            }
+            writeln!(f, "}}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A string of the text format, which is on one line whatever it holds.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_ascii_control() => quoted.push_str(&format!("\\{:03o}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_text_is_on_one_line_and_ends_where_it_should() {
+        assert_eq!(quoted("user_id"), r#""user_id""#);
+        assert_eq!(quoted("a\"b\\\n# é\0"), r#""a\"b\\\012# é\000""#);
+    }
+}

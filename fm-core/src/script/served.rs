@@ -1,0 +1,96 @@
+//! Archives for servers that call `forward` alone.
+
+use std::io::Write;
+
+use super::Bundle;
+use crate::atomic_file::WriteError;
+use crate::error::Result;
+
+/// Words that no argument can have for a name: Python's and TorchScript's keywords, and what an archive's code uses. Its writer
+/// would rename the argument, and the server would look for an input of the new name.
+#[rustfmt::skip]
+const RESERVED: [&str; 54] = [
+    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif", "else",
+    "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise",
+    "return", "try", "while", "with", "yield",
+    "Ellipsis", "NoneType", "self", "torch",
+    "CONSTANTS", "_", "__torch__", "annotate", "aten", "attribute", "fork", "getattr", "inf", "infj", "nan", "nanj", "ops",
+    "unchecked_cast", "uninitialized",
+];
+
+/// An archive for a server that can call nothing but `forward`, such as NVIDIA Triton: there it gives predictions `[B]`. The
+/// module of the [`Bundle`] is its submodule `model`.
+#[derive(Debug)]
+pub struct Served {
+    archive: Bundle,
+    inputs: Vec<String>,
+}
+
+impl Bundle {
+    /// An archive with `forward(ids, values)` → predictions.
+    ///
+    /// # Errors
+    /// [`Error::Torch`](crate::Error::Torch) if libtorch fails.
+    pub fn served_ids(&self) -> Result<Served> {
+        let source =
+            "def forward(self, ids: Tensor, values: Tensor) -> Tensor:\n    return self.model.predict(ids, values)\n";
+        self.served("fm.Ids", source, vec!["ids".into(), "values".into()])
+    }
+
+    /// An archive whose `forward` takes the texts of each field, a `List[str]` of the same length for each in the schema's
+    /// order, → predictions. Its arguments bear the names of the fields, or `INPUT__0`, `INPUT__1`, ... if any of these can
+    /// be no argument's.
+    ///
+    /// # Errors
+    /// [`Error::Torch`](crate::Error::Torch) if libtorch fails.
+    pub fn served_columns(&self) -> Result<Served> {
+        let inputs = arguments(&self.fields);
+        let parameters: String = inputs.iter().map(|input| format!(", {input}: List[str]")).collect();
+        // No name of a field stands in the source, but those that have passed for arguments.
+        let columns = inputs.iter().enumerate().map(|(field, input)| format!("self.model._names[{field}]: {input}"));
+        let columns = columns.collect::<Vec<_>>().join(", ");
+        let source =
+            format!("def forward(self{parameters}) -> Tensor:\n    return self.model.score_columns({{{columns}}})\n");
+        self.served("fm.Columns", &source, inputs)
+    }
+
+    fn served(&self, class_name: &str, source: &str, inputs: Vec<String>) -> Result<Served> {
+        let module = self.module.wrap(class_name, source)?;
+        let archive = Bundle { module, schema_json: self.schema_json.clone(), fields: self.fields.clone() };
+        Ok(Served { archive, inputs })
+    }
+}
+
+impl Served {
+    /// The names of the arguments of `forward`.
+    pub fn inputs(&self) -> &[String] {
+        &self.inputs
+    }
+
+    /// As [`Bundle::size`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn size(&self, files: &[(&str, &str)]) -> Result<u64> {
+        self.archive.size(files)
+    }
+
+    /// As [`Bundle::write`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn write(&self, file: &mut dyn Write, files: &[(&str, &str)]) -> std::result::Result<(), WriteError> {
+        self.archive.write(file, files)
+    }
+}
+
+/// Names of arguments for fields: all their own or none.
+fn arguments(fields: &[String]) -> Vec<String> {
+    let is_identifier = |name: &String| {
+        name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit())
+    };
+    if fields.iter().all(|name| is_identifier(name) && !RESERVED.contains(&name.as_str())) {
+        return fields.to_vec();
+    }
+    (0..fields.len()).map(|field| format!("INPUT__{field}")).collect()
+}
