@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod changed_data;
+mod damaged_export;
 mod data;
 mod device;
 mod hashed;

@@ -28,14 +28,19 @@ impl Scorer {
     /// one of a newer version, or its schema is not its model's.
     pub fn load(path: impl AsRef<Path>, device: Device) -> Result<Scorer> {
         let path = path.as_ref();
-        let schema = read_text(path, SCHEMA_FILE)?;
-        let schema = Schema::from_json(&schema).map_err(|error| unusable(path, error.to_string()))?;
+        let text = read_text(path, SCHEMA_FILE)?;
+        let schema = Schema::from_json(&text).map_err(|error| unusable(path, error.to_string()))?;
         let mut module =
             CModule::load_on_device(path, device).map_err(|error| unusable(path, Error::from(error).to_string()))?;
         module.f_set_eval()?;
+        // A schema of other vocabularies could have rows of the same shape, and would give them wrong scores.
+        let is_its_own = match module.method_is::<IValue>("schema", &[]) {
+            Ok(IValue::String(own)) => own == text || Schema::from_json(&own).is_ok_and(|own| own == schema),
+            _ => false,
+        };
         let scorer = Scorer { path: path.to_owned(), module, encoder: Encoder::new(schema), device };
         match scorer.logits(&unknown_rows(scorer.schema(), 1)) {
-            Ok(logits) if logits.size() == [1] => Ok(scorer),
+            Ok(logits) if is_its_own && logits.size() == [1] => Ok(scorer),
             _ => Err(unusable(path, "its schema does not fit its model".into())),
         }
     }
