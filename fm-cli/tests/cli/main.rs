@@ -4,9 +4,11 @@
 
 mod bad_input;
 mod changed_data;
+mod clients;
 mod damaged_export;
 mod data;
 mod device;
+mod every_kind;
 mod hashed;
 mod interruption;
 mod other_commands;
