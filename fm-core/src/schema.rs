@@ -271,10 +271,7 @@ impl TryFrom<SchemaFile> for Schema {
 
     fn try_from(file: SchemaFile) -> Result<Schema> {
         if file.format > SCHEMA_FORMAT {
-            return Err(Error::Schema(format!(
-                "its format {} is newer than {SCHEMA_FORMAT}, the newest that this version reads",
-                file.format
-            )));
+            return Err(too_new(file.format));
         }
         let schema = Schema::new(file.label, file.fields)?;
         schema.with_roles(file.user, file.item)
@@ -454,8 +451,20 @@ impl Schema {
     /// # Errors
     /// A JSON error that says what is wrong and where.
     pub fn from_json(text: &str) -> serde_json::Result<Schema> {
-        serde_json::from_str(text)
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        serde_json::from_str(text).map_err(|error| match serde_json::from_str(text) {
+            // What is new in a later version is no reason to refuse it: that it is later is.
+            Ok(Version { format }) if format > SCHEMA_FORMAT => serde::de::Error::custom(too_new(format)),
+            _ => error,
+        })
     }
+}
+
+fn too_new(format: u32) -> Error {
+    Error::Schema(format!("its format {format} is newer than {SCHEMA_FORMAT}, the newest that this version reads"))
 }
 
 #[cfg(test)]
@@ -532,8 +541,10 @@ mod tests {
     #[test]
     fn a_schema_of_a_later_version_is_refused() {
         let schema = Schema::new(label(), vec![categorical("a", &["x"])]).unwrap();
-        let later = schema.to_json().replace("\"format\":1", "\"format\":2");
-        assert!(Schema::from_json(&later).unwrap_err().to_string().contains("newer than 1"));
+        for later in ["\"format\":2", "\"format\":2,\"time\":\"when\""] {
+            let later = schema.to_json().replace("\"format\":1", later);
+            assert!(Schema::from_json(&later).unwrap_err().to_string().contains("newer than 1"), "{later}");
+        }
     }
 
     #[test]

@@ -236,20 +236,6 @@ fn a_schema_or_settings_that_do_not_fit_the_checkpoint_are_refused() {
 }
 
 #[test]
-fn a_damaged_exported_file_is_refused() {
-    let scene = trained();
-    let whole = scene.bytes("model.pt");
-    let text = scene.bytes("books.csv");
-    for (content, name) in [(&whole[..whole.len() / 2], "cut.pt"), (&text[..], "text.pt"), (&[], "empty.pt")] {
-        scene.write(name, content);
-        let error = scene.fails(&format!("predict {name} --input books.csv --output scored.csv"));
-        assert_holds(&error, &[name, "not a usable exported model", "fm export"]);
-        assert!(error.len() < 250, "{error}");
-        scene.fails_with(&format!("recommend {name} --user r01"), &["not a usable exported model"]);
-    }
-}
-
-#[test]
 fn rows_to_score_need_the_columns_of_the_fields_and_room_for_the_score() {
     let scene = trained();
     scene.without_column("books.csv", "price", "rows.csv");

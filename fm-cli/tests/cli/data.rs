@@ -12,10 +12,10 @@ pub const UNRATED: usize = FILMS;
 pub const ACCENTED: &str = "Les Misérables (1995)";
 
 /// The numbers of Knuth's 64-bit linear congruential generator, the same everywhere.
-struct Numbers(u64);
+pub struct Numbers(pub u64);
 
 impl Numbers {
-    fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) % bound as u64) as usize
     }

@@ -4,8 +4,11 @@
 
 mod bad_input;
 mod changed_data;
+mod clients;
+mod damaged_export;
 mod data;
 mod device;
+mod every_kind;
 mod export;
 mod hashed;
 mod interruption;

@@ -1,15 +1,12 @@
 //! An exported file means the same to PyTorch as to `fm`.
 
-use crate::scene::Scene;
+use crate::scene::{Scene, python};
 
-/// `FM_PYTHON` names a Python that has torch. The Python program encodes rows by its own reading of `schema.json`, and
+/// The Python program encodes rows by its own reading of `schema.json`, and
 /// compares its predictions with the column `score`.
 #[test]
 fn pytorch_agrees_with_the_program_on_every_row() {
-    let Some(python) = std::env::var_os("FM_PYTHON") else {
-        eprintln!("skipped: FM_PYTHON does not name a Python that has torch");
-        return;
-    };
+    let Some(python) = python() else { return };
     let scene = Scene::new();
     scene.write("hashed.toml", crate::hashed::schema(&[("reader", 50), ("tags", 1000)]));
     // Of four kinds, the first is there twice; in three buckets, others share a slot, too.

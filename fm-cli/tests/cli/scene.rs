@@ -178,6 +178,15 @@ impl Scene {
     }
 }
 
+/// The Python that has torch, which `FM_PYTHON` names. Without one, a test that needs it is skipped, and says so.
+pub fn python() -> Option<PathBuf> {
+    let python = std::env::var_os("FM_PYTHON").filter(|python| !python.is_empty());
+    if python.is_none() {
+        eprintln!("skipped: FM_PYTHON does not name a Python that has torch");
+    }
+    python.map(PathBuf::from)
+}
+
 /// The cells of a line of a CSV file, none of which holds a quote.
 fn cells(line: &str) -> Vec<String> {
     let mut cells = vec![String::new()];

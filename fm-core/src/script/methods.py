@@ -53,12 +53,12 @@ def encode_lists(self, rows: List[Dict[str, List[str]]]) -> Tuple[Tensor, Tensor
 
 
 def encode_columns(self, columns: Dict[str, List[str]]) -> Tuple[Tensor, Tensor]:
-    rows = -1
-    for name in self._names:
-        if name in columns:
-            length = len(columns[name])
-            assert rows < 0 or rows == length, "column {} has {} rows, another has {}".format(name, length, rows)
-            rows = length
+    # Columns that are no fields count, too: without them, rows that lack every field would be no rows.
+    rows = 0
+    for at, name in enumerate(columns.keys()):
+        length = len(columns[name])
+        assert at == 0 or rows == length, "column {} has {} rows, another has {}".format(name, length, rows)
+        rows = length
     ids: List[Tensor] = []
     values: List[Tensor] = []
     for field, name in enumerate(self._names):
@@ -98,7 +98,7 @@ def recommend(
     for rows in positions.split(4096):
         ids = user_ids.repeat(len(rows), 1).index_copy(1, self._item_slots, self._item_ids[rows].long())
         values = user_values.repeat(len(rows), 1).index_copy(1, self._item_slots, self._item_values[rows])
-        parts.append(self.forward(ids, values))
+        parts.append(self.forward(ids, values).detach())
     logits, order = torch.sort(torch.cat(parts), stable=True, dim=0, descending=True)
     top = max(0, min(k, len(kept)))
     chosen: List[int] = positions[order[:top]].tolist()
@@ -113,9 +113,10 @@ def _recommend(self, names: List[str], texts: List[str], k: int, exclude: List[s
     return self.recommend(user, k, exclude)
 
 
+# Scores are for reading: no gradient goes through texts, and NumPy takes no tensor that has one. `predict` keeps it.
 def _score(self, ids: Tensor, values: Tensor) -> Tensor:
     device = self._item_slots.device
-    return self.predict(ids.to(device), values.to(device))
+    return self.predict(ids.to(device), values.to(device)).detach()
 
 
 def _prediction(self, logits: Tensor) -> Tensor:

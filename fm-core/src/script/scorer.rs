@@ -28,16 +28,21 @@ impl Scorer {
     /// one of a newer version, or its schema is not its model's.
     pub fn load(path: impl AsRef<Path>, device: Device) -> Result<Scorer> {
         let path = path.as_ref();
-        let schema = read_text(path, SCHEMA_FILE)?;
-        let schema = Schema::from_json(&schema).map_err(|error| unusable(path, error.to_string()))?;
+        let text = read_text(path, SCHEMA_FILE)?;
+        let schema = Schema::from_json(&text).map_err(|error| unusable(path, error.to_string()))?;
         let mut module =
             CModule::load_on_device(path, device).map_err(|error| unusable(path, Error::from(error).to_string()))?;
         module.f_set_eval()?;
+        // A schema of other vocabularies could have rows of the same shape, and would give them wrong scores.
+        let is_its_own = match module.method_is::<IValue>("schema", &[]) {
+            Ok(IValue::String(own)) => own == text || Schema::from_json(&own).is_ok_and(|own| own == schema),
+            _ => false,
+        };
         let scorer = Scorer { path: path.to_owned(), module, encoder: Encoder::new(schema), device };
         let Features { ids, values } = unknown_rows(scorer.schema(), 1);
         let inputs = [ids.to_device(device), values.to_device(device)];
         match no_grad(|| scorer.module.method_ts("predict", &inputs)).map_err(Error::from) {
-            Ok(predictions) if predictions.size() == [1] => Ok(scorer),
+            Ok(predictions) if is_its_own && predictions.size() == [1] => Ok(scorer),
             // `forward` of a `Served` gives predictions, which must not be taken for logits.
             Err(Error::Torch(text)) if text.contains("'predict' is not defined") => {
                 Err(unusable(path, "it is one for a server such as Triton".into()))

@@ -97,7 +97,13 @@ def forward(self, names: List[str], cells: List[str]) -> List[Tensor]:
     assert torch.equal(ids, column_ids) and torch.equal(values, column_values)
     scores = self.model.score(rows)
     assert torch.equal(scores, self.model.score_lists(lists)) and torch.equal(scores, self.model.score_columns(columns))
-    return [ids, values, self.model.forward(ids, values), self.model.predict(ids, values), scores]
+    predictions = self.model.predict(ids, values)
+    assert predictions.requires_grad and not scores.requires_grad
+    # Rows that lack every field are rows.
+    assert self.model.score_columns({'no field': cells}).size(0) == len(cells)
+    none: Dict[str, List[str]] = {}
+    assert self.model.score_columns(none).size(0) == 0
+    return [ids, values, self.model.forward(ids, values), predictions, scores]
 ";
     loaded(&bundle(schema, None).module.wrap("fm.Cells", source).unwrap())
 }

@@ -1,0 +1,54 @@
+// Scores the rows of a CSV file with an exported model: score MODEL.pt ROWS.csv
+// Prints a score a line. Cells are separated by commas, and none is quoted.
+
+#include <torch/script.h>
+
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+using Row = c10::Dict<std::string, std::string>;
+
+std::vector<std::string> split(std::string line) {
+  if (!line.empty() && line.back() == '\r') line.pop_back();
+  std::istringstream stream(line + ",");
+  std::vector<std::string> cells;
+  for (std::string cell; std::getline(stream, cell, ',');) cells.push_back(cell);
+  return cells;
+}
+
+c10::List<Row> read(const std::string &path) {
+  std::ifstream file(path);
+  std::string line;
+  if (!std::getline(file, line)) throw std::runtime_error("cannot read " + path);
+  auto names = split(line);
+  c10::List<Row> rows;
+  while (std::getline(file, line)) {
+    auto cells = split(line);
+    if (cells.size() != names.size()) throw std::runtime_error(path + ": a row has not as many cells as the header");
+    Row row;
+    for (size_t i = 0; i < names.size(); ++i) row.insert(names[i], cells[i]);
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+int main(int argc, char **argv) try {
+  if (argc != 3) throw std::runtime_error("usage: score MODEL.pt ROWS.csv");
+  c10::InferenceMode no_gradients;
+  auto model = torch::jit::load(argv[1], c10::kCPU);
+  auto scores = model.run_method("score", read(argv[2])).toTensor();
+  std::cout.precision(9);  // what tells any two float32 apart
+  for (int64_t row = 0; row < scores.size(0); ++row) std::cout << scores[row].item<float>() << '\n';
+} catch (const c10::Error &error) {
+  // The first line: below it, libtorch shows where it was raised.
+  std::string text = error.what_without_backtrace();
+  std::cerr << "error: " << text.substr(0, text.find('\n')) << '\n';
+  return 1;
+} catch (const std::exception &error) {
+  // The last line: above it, TorchScript shows where it was raised.
+  std::string text = error.what();
+  text.erase(text.find_last_not_of('\n') + 1);
+  std::cerr << "error: " << text.substr(text.rfind('\n') + 1) << '\n';
+  return 1;
+}

@@ -1,0 +1,98 @@
+//! A table with a field of every kind, and rows that hold anything.
+
+use crate::data::Numbers;
+
+/// The fields of [`SCHEMA`], in its order.
+pub const FIELDS: [&str; 8] = ["reader", "book", "tags", "moods", "words", "city", "price", "age"];
+
+/// The declaration: categorical, multi-valued with each weighting, hashed of both kinds, numeric.
+pub const SCHEMA: &str = r#"
+label = "stars"
+user = "reader"
+item = "book"
+
+[[field]]
+name = "reader"
+kind = "categorical"
+side = "user"
+
+[[field]]
+name = "book"
+kind = "categorical"
+side = "item"
+min_count = 2
+
+[[field]]
+name = "tags"
+kind = "multi-valued"
+side = "item"
+weighting = "mean"
+
+[[field]]
+name = "moods"
+kind = "multi-valued"
+side = "user"
+separator = "é"
+max_len = 2
+weighting = "sum"
+
+[[field]]
+name = "words"
+kind = "multi-valued"
+side = "context"
+separator = " "
+max_len = 3
+weighting = "sqrt"
+hash_buckets = 40
+
+[[field]]
+name = "city"
+kind = "categorical"
+side = "user"
+hash_buckets = 3
+
+[[field]]
+name = "price"
+kind = "numeric"
+side = "item"
+
+[[field]]
+name = "age"
+kind = "numeric"
+side = "user"
+"#;
+
+const MOODS: [&str; 4] = ["ruhig", "wild", "schräg", "ernst"];
+const CITIES: [&str; 4] = ["Köln", "Łódź", "東京", "Rome"];
+
+/// 300 labelled rows: 20 readers, 30 books.
+pub fn table() -> String {
+    let row = |n: usize| {
+        let (reader, book) = (n * 7 % 20, n * 11 % 30);
+        let tags = format!("kind{}|shelf{}|kind{}", book % 4, book % 6, book % 2);
+        let moods = format!("{}é{}", MOODS[reader % 4], MOODS[book % 3]);
+        let words = format!("word{} and{} word{}", n % 17, n % 5, n % 3);
+        let (city, age) = (CITIES[reader % 4], 20 + reader);
+        let stars = 1 + (reader * book + n) % 5;
+        format!("r{reader:02},b{book:02},{tags},{moods},{words},{city},{}.{},{age},{stars}\n", book % 9, book % 10)
+    };
+    FIELDS.join(",") + ",stars\n" + &(0..300).map(row).collect::<String>()
+}
+
+/// What a cell of each field may hold: seen, unseen, empty, malformed, too much, nothing but separators.
+const TEXTS: [&[&str]; 8] = [
+    &["r01", "r07", "r19", "r99", "", "R01", " r01", "rö", "日本"],
+    &["b02", "b11", "b29", "b99", "", "b2"],
+    &["kind1|shelf2", "kind0|kind0|kind0", "new", "", "|", "||kind1||new|kind1|new|", "kind0|kind1|kind2|kind3|shelf1"],
+    &["ruhigéwild", "wildéwildéwildéernst", "schräg", "ernstéwildéruhig", "", "éé", "fröhlich"],
+    &["word1 and2 word1", "never seen never", "", "   ", "日本 語 日本 語 日本", "a b c d e f g h"],
+    &["Köln", "Łódź", "東京", "Rome", "", "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch auf Ynys Môn"],
+    &["7.5", "0.3", " 4.25 ", "", "cheap", "1e999", "-.5e1", "nan", "0x10", "1_0", "3.", "\u{a0}5"],
+    &["31", "+2.7e1", "", "inf", "old", "39.000000001", "1e-400", "-0", "٣"],
+];
+
+/// Unlabelled rows, in the order of [`FIELDS`]. An empty text is a missing one.
+pub fn rows(n: usize) -> Vec<[&'static str; 8]> {
+    let mut numbers = Numbers(2);
+    (0..n).map(|_| TEXTS.map(|texts| texts[numbers.below(texts.len())])).collect()
+}
