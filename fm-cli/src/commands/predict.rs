@@ -1,6 +1,7 @@
 //! `fm predict`
 
 use anyhow::{Result, bail};
+use fm_core::Encoder;
 use fm_data::table::check_output;
 use fm_data::{MissingColumns, encode, read_table, write_table};
 use polars::prelude::*;
@@ -18,7 +19,7 @@ pub fn run(args: &Predict) -> Result<()> {
     let mut table = read_table(&args.input)?;
     check_no_score(&table, &args.input.display())?;
     let missing = if args.allow_missing { MissingColumns::Unknown } else { MissingColumns::Error };
-    let encoded = encode(&table, &predictor.schema, None, missing)?;
+    let encoded = encode(&table, &Encoder::new(&predictor.schema), None, missing)?;
     for (field, rows) in predictor.unknown(&encoded.ids) {
         tracing::warn!("training has not seen the {field} in {rows} of {} rows", encoded.num_rows);
     }

@@ -1,6 +1,7 @@
 //! `fm recommend`
 
 use anyhow::Result;
+use fm_core::Encoder;
 use fm_data::source::{DataConfig, Source};
 use fm_data::{MissingColumns, encode};
 use serde::Serialize;
@@ -46,7 +47,7 @@ pub fn run(args: &Recommend) -> Result<()> {
         };
         tracing::warn!("user {} is not in the data: these are the items for {whom}", args.user);
     }
-    let encoded = encode(&candidates.frame, &predictor.schema, None, MissingColumns::Error)?;
+    let encoded = encode(&candidates.frame, &Encoder::new(&predictor.schema), None, MissingColumns::Error)?;
     // Ranked by logit: predictions stop at the best label, where several would be equal.
     let logits = predictor.encoded_logits(encoded)?;
     let label = predictor.schema.label();
