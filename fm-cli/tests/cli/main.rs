@@ -13,5 +13,6 @@ mod parity;
 mod reproducibility;
 mod scene;
 mod splits;
+mod streaming;
 mod unseen;
 mod whole_way;
