@@ -315,12 +315,18 @@ pub struct Predict {
     /// The folder of a run, or an exported file
     #[arg(value_name = "RUN|BUNDLE")]
     pub model: PathBuf,
-    /// A table of rows (.csv, .tsv, .parquet)
+    /// A table of rows, of any size (.csv, .tsv, .parquet); - for CSV from standard input
     #[arg(long, value_name = "FILE")]
     pub input: PathBuf,
-    /// Where the rows go, with a column `score` (.csv, .tsv, .parquet)
+    /// Where the rows go, in their order and with a column `score` (.csv, .tsv, .parquet); - for CSV to standard output
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
+    /// The columns of the input to write before the score, in this order [default: all]
+    #[arg(long, value_name = "COLUMN,...", value_delimiter = ',', conflicts_with = "only_scores")]
+    pub keep: Option<Vec<String>>,
+    /// Write the column `score` alone
+    #[arg(long)]
+    pub only_scores: bool,
     /// Take a field whose column is missing as unknown in every row
     #[arg(long)]
     pub allow_missing: bool,

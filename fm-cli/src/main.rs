@@ -4,6 +4,7 @@
 
 mod args;
 mod commands;
+mod interruption;
 mod predictor;
 mod progress;
 mod settings;
@@ -16,6 +17,7 @@ use clap::error::ErrorKind;
 use tracing_subscriber::filter::LevelFilter;
 
 use args::{Args, Command, DataCommand};
+use interruption::Interrupted;
 
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
@@ -50,7 +52,7 @@ fn main() -> ExitCode {
         Err(error) => {
             report(&error, args.verbose > 0);
             // 130 is what shells give to what Ctrl-C ended.
-            if error.is::<commands::train::Interrupted>() { ExitCode::from(130) } else { ExitCode::FAILURE }
+            if error.is::<Interrupted>() { ExitCode::from(130) } else { ExitCode::FAILURE }
         }
     }
 }

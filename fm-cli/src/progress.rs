@@ -1,7 +1,7 @@
 //! Progress on a terminal, log lines elsewhere.
 
 use std::io::IsTerminal;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fm_core::train::EpochRecord;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -68,6 +68,50 @@ impl EpochProgress {
 
     pub fn finish(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// A bar for the rows of a table, by the bytes of its file if it has a length.
+pub struct RowProgress {
+    bar: ProgressBar,
+    rows: usize,
+    began: Instant,
+}
+
+impl RowProgress {
+    pub fn new(bytes: Option<u64>) -> RowProgress {
+        let bar = match (is_watched(is_quiet()), bytes) {
+            (false, _) => ProgressBar::hidden(),
+            (true, Some(bytes)) => ProgressBar::new(bytes),
+            (true, None) => ProgressBar::new_spinner(),
+        };
+        bar.set_style(match bytes {
+            Some(_) => style("{bar:30.cyan/dim} {bytes}/{total_bytes}, {msg}, {eta} left"),
+            None => style("{spinner} {msg}"),
+        });
+        RowProgress { bar, rows: 0, began: Instant::now() }
+    }
+
+    /// Counts rows; `bytes` have been read by now.
+    pub fn add(&mut self, rows: usize, bytes: u64) {
+        self.rows += rows;
+        self.bar.set_message(self.speed());
+        self.bar.set_position(bytes);
+    }
+
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn speed(&self) -> String {
+        format!("{} rows, {:.0} rows/s", self.rows, self.rows as f64 / self.began.elapsed().as_secs_f64())
+    }
+
+    /// What was done, in how long and how fast.
+    pub fn finish(&self) -> String {
+        self.bar.finish_and_clear();
+        let seconds = self.began.elapsed().as_secs_f64();
+        format!("{} rows in {seconds:.1} s ({:.0} rows/s)", self.rows, self.rows as f64 / seconds)
     }
 }
 

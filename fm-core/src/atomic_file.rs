@@ -30,25 +30,91 @@ pub fn replace_atomically<P: AsRef<Path>, E: Into<WriteError>>(
     path: P,
     write: impl FnOnce(&Path) -> std::result::Result<(), E>,
 ) -> Result<()> {
-    let path = path.as_ref();
-    let target = &behind_links(path)?;
-    let temporary = temporary_beside(target);
-    let result = write(&temporary).map_err(Into::into).and_then(|()| {
-        File::open(&temporary)?.sync_all()?;
-        std::fs::rename(&temporary, target)?;
-        // The rename itself must reach the disk.
-        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()?;
-        Ok(())
-    });
-    result.map_err(|error| {
-        // Best effort: the error that brought us here is the one to report.
-        let _ = std::fs::remove_file(&temporary);
-        match error {
-            WriteError::Io(source) => Error::Io { action: "write", path: path.to_owned(), source },
-            WriteError::Other(error) => error,
-        }
+    let neighbour = Neighbour::of(path.as_ref())?;
+    let written = write(&neighbour.path).map_err(Into::into).and_then(|()| Ok(neighbour.take_place()?));
+    written.map_err(|error| match error {
+        WriteError::Io(source) => Error::Io { action: "write", path: path.as_ref().to_owned(), source },
+        WriteError::Other(error) => error,
     })
+}
+
+/// A file that is written bit by bit, and that nobody sees before it is whole.
+///
+/// ```
+/// use std::io::Write;
+///
+/// use fm_core::atomic_file::AtomicFile;
+///
+/// let path = std::env::temp_dir().join(format!("an-atomic-file-{}", std::process::id()));
+/// let file = AtomicFile::create(&path)?;
+/// file.file().write_all(b"line")?;
+/// assert!(!path.exists());
+/// file.commit()?;
+/// assert_eq!(std::fs::read(&path)?, b"line");
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct AtomicFile {
+    /// As it was given, for errors.
+    path: PathBuf,
+    file: File,
+    neighbour: Neighbour,
+}
+
+impl AtomicFile {
+    /// Starts the temporary neighbour of `path`, which is removed if it is dropped before [`AtomicFile::commit`].
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn create(path: impl AsRef<Path>) -> Result<AtomicFile> {
+        let path = path.as_ref();
+        let neighbour = Neighbour::of(path)?;
+        let file = File::create(&neighbour.path).map_err(Error::io("write", path))?;
+        Ok(AtomicFile { path: path.to_owned(), file, neighbour })
+    }
+
+    /// The temporary file, open for writing.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Syncs the file and renames it to the path.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; the temporary file is removed.
+    pub fn commit(self) -> Result<()> {
+        self.neighbour.take_place().map_err(Error::io("write", self.path))
+    }
+}
+
+/// The temporary neighbour of a file, removed when it is dropped: whatever happens, it does not stay.
+#[derive(Debug)]
+struct Neighbour {
+    path: PathBuf,
+    target: PathBuf,
+}
+
+impl Neighbour {
+    fn of(path: &Path) -> Result<Neighbour> {
+        let target = behind_links(path)?;
+        Ok(Neighbour { path: temporary_beside(&target), target })
+    }
+
+    fn take_place(self) -> std::io::Result<()> {
+        File::open(&self.path)?.sync_all()?;
+        std::fs::rename(&self.path, &self.target)?;
+        // The rename itself must reach the disk.
+        let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder)?.sync_all()
+    }
+}
+
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        // Best effort: an error that brought us here is the one to report. After the rename, there is no such file.
+        let _ = std::fs::remove_file(&self.path);
+    }
 }
 
 /// Why a file was not written.
@@ -119,6 +185,26 @@ mod tests {
             assert!(error.ends_with("not a file"), "{error}");
         }
         assert!(std::fs::read_dir(folder.path()).unwrap().count() <= 1);
+    }
+
+    #[test]
+    fn a_file_that_is_not_committed_leaves_the_old_one_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        for (content, is_committed) in [("old", true), ("new", false), ("newer", true)] {
+            let before = std::fs::read_to_string(&path).unwrap_or_default();
+            let file = AtomicFile::create(&path).unwrap();
+            file.file().write_all(content.as_bytes()).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), before);
+            if is_committed {
+                file.commit().unwrap();
+            } else {
+                drop(file);
+            }
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), if is_committed { content } else { "old" });
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+        assert!(AtomicFile::create(folder.path()).unwrap_err().to_string().ends_with("it is a folder"));
     }
 
     #[test]

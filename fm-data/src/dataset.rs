@@ -22,7 +22,7 @@ use std::path::Path;
 
 use fm_core::atomic_file::write_atomically;
 use fm_core::mapped_file::MappedFile;
-use fm_core::{Batch, FieldKind, Rows, Schema, TensorRows};
+use fm_core::{Batch, Encoder, FieldKind, Rows, Schema, TensorRows};
 use md5::{Digest, Md5};
 use polars::prelude::DataFrame;
 use tch::{Device, Kind, Tensor};
@@ -110,7 +110,7 @@ impl Dataset {
     /// [`crate::Error::MissingColumn`]; [`crate::Error::Spec`] if labels or rows are not the table's.
     pub fn encode(table: &DataFrame, schema: &Schema, labels: &[f32], rows: &[u32]) -> Result<Dataset> {
         let targets = targets(table, schema, labels, rows)?;
-        let encoded = encode(table, schema, Some(rows), MissingColumns::Error)?;
+        let encoded = encode(table, &Encoder::new(schema), Some(rows), MissingColumns::Error)?;
         Ok(Dataset::new(schema, encoded, targets)?)
     }
 

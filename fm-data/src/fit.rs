@@ -1,5 +1,6 @@
 //! Vocabularies and statistics from the training rows, and rows to ids and values with them.
 
+use std::borrow::Borrow;
 use std::num::NonZero;
 
 use fm_core::encoder::{number, pieces};
@@ -182,11 +183,17 @@ pub(crate) fn num_values(schema: &Schema) -> usize {
     schema.fields().iter().filter(|field| field.kind != FieldKind::Categorical).map(Field::num_slots).sum()
 }
 
-/// Encodes rows of a table, all of them or those named, in that order.
+/// Encodes rows of a table, all of them or those named, in that order. One encoder serves all chunks of a large table.
 ///
 /// # Errors
 /// [`Error::MissingColumn`] as `missing` says; [`Error::Spec`] for a row number outside the table.
-pub fn encode(table: &DataFrame, schema: &Schema, rows: Option<&[u32]>, missing: MissingColumns) -> Result<Encoded> {
+pub fn encode<S: Borrow<Schema> + Sync>(
+    table: &DataFrame,
+    encoder: &Encoder<S>,
+    rows: Option<&[u32]>,
+    missing: MissingColumns,
+) -> Result<Encoded> {
+    let schema = encoder.schema();
     let column = |field: &Field| match strings(table, &field.name) {
         Err(Error::MissingColumn { .. }) if missing == MissingColumns::Unknown => Ok(None),
         column => column.map(Some),
@@ -197,7 +204,6 @@ pub fn encode(table: &DataFrame, schema: &Schema, rows: Option<&[u32]>, missing:
     let num_rows = rows.map_or(table.height(), <[u32]>::len);
     let (slots, num_values) = (schema.num_slots(), num_values(schema));
     let mut encoded = Encoded { num_rows, ids: vec![0; num_rows * slots], values: vec![1.0; num_rows * num_values] };
-    let encoder = Encoder::new(schema);
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let chunk = num_rows.div_ceil(threads).max(1);
     std::thread::scope(|scope| {
@@ -207,7 +213,7 @@ pub fn encode(table: &DataFrame, schema: &Schema, rows: Option<&[u32]>, missing:
             let ids = ids.split_off_mut(..len * slots).unwrap_or_default();
             let values = values.split_off_mut(..len * num_values).unwrap_or_default();
             let row = move |i: usize| rows.map_or(start + i, |rows| rows[start + i] as usize);
-            let (encoder, columns) = (&encoder, &columns);
+            let columns = &columns;
             scope.spawn(move || {
                 for i in 0..len {
                     let values = &mut values[i * num_values..(i + 1) * num_values];
@@ -219,8 +225,8 @@ pub fn encode(table: &DataFrame, schema: &Schema, rows: Option<&[u32]>, missing:
     Ok(encoded)
 }
 
-fn encode_row(
-    encoder: &Encoder<&Schema>,
+fn encode_row<S: Borrow<Schema>>(
+    encoder: &Encoder<S>,
     columns: &[Option<StringChunked>],
     row: usize,
     ids: &mut [i32],
@@ -316,7 +322,7 @@ mod tests {
         assert_eq!(only(&schema(Some(2), &[0, 1, 2])).vocabulary, ["c", "a", "b", "d"]);
         assert_eq!(only(&schema(Some(2), &[0, 1])).vocabulary, ["c", "a", "b"]);
         let schema = schema(Some(2), &[0, 1]);
-        let encoded = encode(&table, &schema, None, MissingColumns::Error).unwrap();
+        let encoded = encode(&table, &Encoder::new(&schema), None, MissingColumns::Error).unwrap();
         assert_eq!(encoded.ids, [2, 3, 3, 1, 0, 0]);
         assert_eq!(encoded.values, [0.75, 0.25, 2.0 / 6.0, 4.0 / 6.0, 1.0, 0.0]);
     }
@@ -329,7 +335,7 @@ mod tests {
         assert!(schema.fields().iter().all(|field| field.vocabulary.is_empty()));
         assert_eq!((schema.num_slots(), schema.ids(0), schema.ids(1)), (3, 0..5, 5..10));
         // The buckets of FarmHash's C++ code: x 2, y 1, new 3; p 1, q 1, which share a slot.
-        let encoded = encode(&table, &schema, None, MissingColumns::Error).unwrap();
+        let encoded = encode(&table, &Encoder::new(&schema), None, MissingColumns::Error).unwrap();
         assert_eq!(encoded.ids, [3, 7, 5, 2, 7, 5, 4, 7, 9]);
         assert_eq!(encoded.values, [1.0, 0.0, 1.0, 0.0, 2.0 / 3.0, 1.0 / 3.0]);
     }
@@ -382,13 +388,13 @@ mod tests {
     fn rows_are_encoded_in_the_order_asked_for() {
         let table = df!("a" => ["x", "y", "?"], "tags" => ["p|q", "", "q"], "n" => ["1", "3", "x"]).unwrap();
         let schema = fitted(&table, vec![categorical("a"), tags(None), numeric("n")], &[0, 1]).unwrap();
-        let encoded = encode(&table, &schema, Some(&[2, 0]), MissingColumns::Error).unwrap();
+        let encoded = encode(&table, &Encoder::new(&schema), Some(&[2, 0]), MissingColumns::Error).unwrap();
         // a: 0 ?, 1 x, 2 y. tags: 3 ?, 4 p, 5 q. n: 6 missing, 7 there.
         assert_eq!(encoded.ids, [0, 5, 3, 6, 1, 4, 5, 7]);
         assert_eq!(encoded.values, [1.0, 0.0, 1.0, 0.5, 0.5, -1.0]);
-        assert_eq!(encode(&table, &schema, None, MissingColumns::Error).unwrap().num_rows, 3);
-        assert!(encode(&table, &schema, Some(&[3]), MissingColumns::Error).is_err());
-        assert!(encode(&table, &schema, Some(&[]), MissingColumns::Error).unwrap().ids.is_empty());
+        assert_eq!(encode(&table, &Encoder::new(&schema), None, MissingColumns::Error).unwrap().num_rows, 3);
+        assert!(encode(&table, &Encoder::new(&schema), Some(&[3]), MissingColumns::Error).is_err());
+        assert!(encode(&table, &Encoder::new(&schema), Some(&[]), MissingColumns::Error).unwrap().ids.is_empty());
     }
 
     #[test]
@@ -396,9 +402,9 @@ mod tests {
         let table = df!("a" => ["x", "y"], "n" => ["1", "3"]).unwrap();
         let schema = fitted(&table, vec![categorical("a"), numeric("n")], &[0, 1]).unwrap();
         let without = df!("n" => ["3"]).unwrap();
-        let error = encode(&without, &schema, None, MissingColumns::Error).unwrap_err().to_string();
+        let error = encode(&without, &Encoder::new(&schema), None, MissingColumns::Error).unwrap_err().to_string();
         assert_eq!(error, "there is no column `a`; there are: n");
-        let encoded = encode(&without, &schema, None, MissingColumns::Unknown).unwrap();
+        let encoded = encode(&without, &Encoder::new(&schema), None, MissingColumns::Unknown).unwrap();
         assert_eq!((encoded.ids, encoded.values), (vec![0, 4], vec![1.0]));
     }
 

@@ -59,4 +59,4 @@ pub use fit::{Encoded, MissingColumns, encode, fit};
 pub use inspect::{Inspection, inspect};
 pub use spec::{FieldSpec, FieldSpecKind, TableSpec};
 pub use split::{Parts, Split, SplitColumns};
-pub use table::{read_table, write_table};
+pub use table::{ChunkSize, TableReader, TableWriter, read_table, write_table};

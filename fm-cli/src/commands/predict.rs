@@ -1,32 +1,124 @@
 //! `fm predict`
 
+use std::collections::BTreeMap;
+use std::panic::resume_unwind;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{ScopedJoinHandle, scope};
+
 use anyhow::{Result, bail};
-use fm_data::table::check_output;
-use fm_data::{MissingColumns, encode, read_table, write_table};
+use fm_core::{Encoder, Schema};
+use fm_data::table::{check_output, take_columns};
+use fm_data::{ChunkSize, Encoded, MissingColumns, TableReader, TableWriter, encode};
 use polars::prelude::*;
 
 use crate::args::Predict;
+use crate::interruption::{Interrupted, stop_at_ctrl_c};
 use crate::predictor::Predictor;
-use crate::progress::during;
+use crate::progress::RowProgress;
 
 /// The column that is added.
 const SCORE: &str = "score";
 
+/// Some rows of the input.
+struct Chunk {
+    /// The columns that are written.
+    kept: DataFrame,
+    encoded: Encoded,
+    /// How far the input has been read.
+    bytes_read: u64,
+}
+
 pub fn run(args: &Predict) -> Result<()> {
-    check_output(&args.output)?;
-    let predictor = Predictor::open(&args.model, args.device)?;
-    let mut table = read_table(&args.input)?;
-    check_no_score(&table, &args.input.display())?;
-    let missing = if args.allow_missing { MissingColumns::Unknown } else { MissingColumns::Error };
-    let encoded = encode(&table, &predictor.schema, None, missing)?;
-    for (field, rows) in predictor.unknown(&encoded.ids) {
-        tracing::warn!("training has not seen the {field} in {rows} of {} rows", encoded.num_rows);
+    let is_stdout = is_standard(&args.output);
+    if !is_stdout {
+        check_output(&args.output)?;
     }
-    let scores = during("scoring", || predictor.scores(encoded))?;
-    append_scores(&mut table, &scores)?;
-    write_table(&args.output, &mut table)?;
-    tracing::info!("scored {} rows to {}", scores.len(), args.output.display());
+    let predictor = Predictor::open(&args.model, args.device)?;
+    let size = ChunkSize::default();
+    let reader = if is_standard(&args.input) {
+        TableReader::from_csv(std::io::stdin(), "standard input", size)?
+    } else {
+        TableReader::open(&args.input, size)?
+    };
+    let stop = stop_at_ctrl_c()?;
+    let writer = if is_stdout { TableWriter::stdout() } else { TableWriter::create(&args.output)? };
+    let mut progress = RowProgress::new(reader.bytes());
+    let mut unknown = BTreeMap::new();
+
+    // Three chunks are under way: one is read and encoded, one is scored, one is written.
+    let writer = scope(|threads| {
+        let (read, chunks) = sync_channel(0);
+        let (scored, tables) = sync_channel(0);
+        let encoder = Encoder::new(&predictor.schema);
+        let reading = threads.spawn(move || read_chunks(args, reader, &encoder, &read));
+        let writing = threads.spawn(move || write_tables(writer, tables));
+        for Chunk { mut kept, encoded, bytes_read } in chunks {
+            if stop.load(Ordering::Relaxed) {
+                let left = if is_stdout { "the table is not whole" } else { "no file was written" };
+                return Err(Interrupted(format!("interrupted after {} rows: {left}", progress.rows())).into());
+            }
+            for (field, rows) in predictor.unknown(&encoded.ids) {
+                *unknown.entry(field).or_insert(0) += rows;
+            }
+            append_scores(&mut kept, &predictor.scores(encoded)?)?;
+            progress.add(kept.height(), bytes_read);
+            if scored.send(kept).is_err() {
+                break;
+            }
+        }
+        drop(scored);
+        joined(reading)?;
+        joined(writing)
+    })?;
+    writer.finish()?;
+
+    let done = progress.finish();
+    for (field, rows) in unknown {
+        tracing::warn!("training has not seen the {field} in {rows} of {} rows", progress.rows());
+    }
+    let output = if is_stdout { "standard output".into() } else { args.output.display().to_string() };
+    tracing::info!("scored {done} to {output}");
     Ok(())
+}
+
+fn is_standard(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Hands the encoded input on, until its end or until nobody takes it any more.
+fn read_chunks(
+    args: &Predict,
+    mut reader: TableReader,
+    encoder: &Encoder<&Schema>,
+    to: &SyncSender<Chunk>,
+) -> Result<()> {
+    let missing = if args.allow_missing { MissingColumns::Unknown } else { MissingColumns::Error };
+    let kept = if args.only_scores { Some(&[][..]) } else { args.keep.as_deref() };
+    while let Some(table) = reader.next() {
+        let table = table?;
+        let kept = kept.map_or_else(|| Ok(table.clone()), |names| take_columns(&table, names))?;
+        check_no_score(&kept, &args.input.display())?;
+        let encoded = encode(&table, encoder, None, missing)?;
+        if to.send(Chunk { kept, encoded, bytes_read: reader.bytes_read() }).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Writes all that comes. The writer is given back, since the file must not be put in its place if reading fails.
+fn write_tables(mut writer: TableWriter, tables: Receiver<DataFrame>) -> Result<TableWriter> {
+    for mut table in tables {
+        writer.write(&mut table)?;
+    }
+    Ok(writer)
+}
+
+/// What a thread returned; its panic goes on in this one.
+fn joined<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// Checks that the rows have no column that scores would overwrite.

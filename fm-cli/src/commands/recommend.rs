@@ -1,6 +1,7 @@
 //! `fm recommend`
 
 use anyhow::{Result, bail};
+use fm_core::Encoder;
 use fm_data::source::Source;
 use fm_data::{MissingColumns, encode};
 use serde::Serialize;
@@ -74,7 +75,7 @@ fn from_data<'a>(args: &'a Recommend, predictor: &Predictor, source: &Source) ->
         };
         tracing::warn!("user {} is not in the data: these are the items for {whom}", args.user);
     }
-    let encoded = encode(&candidates.frame, &predictor.schema, None, MissingColumns::Error)?;
+    let encoded = encode(&candidates.frame, &Encoder::new(&predictor.schema), None, MissingColumns::Error)?;
     // Ranked by logit: predictions stop at the best label, where several would be equal.
     let logits = predictor.encoded_logits(encoded)?;
     let label = predictor.schema.label();

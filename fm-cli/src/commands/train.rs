@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
 use fm_core::atomic_file::write_atomically;
@@ -21,6 +19,7 @@ use tch::nn::VarStore;
 
 use super::print;
 use crate::args;
+use crate::interruption::{Interrupted, stop_at_ctrl_c};
 use crate::progress::{EpochProgress, during};
 use crate::settings::{Settings, cache_dir, data_dir};
 
@@ -58,18 +57,6 @@ pub fn run(args: &args::Train) -> Result<()> {
     }
     train(&settings, Start::New { path: args.run.clone(), force: args.force }, device, folders)
 }
-
-/// Ctrl-C ended training; the text says how to go on.
-#[derive(Debug)]
-pub struct Interrupted(String);
-
-impl std::fmt::Display for Interrupted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Interrupted {}
 
 /// Where training starts.
 enum Start {
@@ -251,18 +238,6 @@ impl Observer for Recorder<'_> {
         self.progress.epoch(record);
         Ok(())
     }
-}
-
-/// A flag that Ctrl-C raises. A second Ctrl-C ends the program at once.
-fn stop_at_ctrl_c() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let raised = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if raised.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })?;
-    Ok(stop)
 }
 
 /// Test metrics of the mean label and, where user and item are known, of their biases.

@@ -17,6 +17,7 @@ mod parity;
 mod reproducibility;
 mod scene;
 mod splits;
+mod streaming;
 mod triton;
 mod unseen;
 mod whole_way;

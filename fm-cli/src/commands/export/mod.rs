@@ -155,7 +155,7 @@ fn source(args: &Export, trained: &Predictor) -> Result<Source> {
 fn catalogue(source: &Source, schema: &Schema) -> Result<Catalogue> {
     let items = source.items()?;
     // Fields of user and context are not the item's.
-    let encoded = encode(&items.frame, schema, None, MissingColumns::Unknown)?;
+    let encoded = encode(&items.frame, &Encoder::new(schema), None, MissingColumns::Unknown)?;
     let rows: Vec<u32> = (0..items.ids.len() as u32).collect();
     let unlabelled = vec![0.0; rows.len()];
     let features = Dataset::new(schema, encoded, unlabelled)?.batch(&rows, Device::Cpu)?.features;

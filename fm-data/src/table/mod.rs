@@ -1,16 +1,23 @@
 //! Tables from CSV and Parquet files, as text: an id such as "042" stays what it is, and what is a number is decided
 //! by who reads the column.
 
-use std::io::{self, Cursor};
-use std::path::Path;
-use std::sync::Arc;
+mod csv;
+mod parquet;
+mod reader;
+mod records;
+mod writer;
 
-use fm_core::atomic_file::write_atomically;
+use std::path::Path;
+
 use fm_core::encoder::number;
 use fm_core::mapped_file::MappedFile;
 use polars::prelude::*;
 
 use crate::error::{Error, Result};
+use records::{Records, without_byte_order_mark};
+
+pub use reader::{ChunkSize, TableReader};
+pub use writer::TableWriter;
 
 /// The code of a missing value in [`codes`].
 pub const NO_CODE: u32 = u32::MAX;
@@ -45,26 +52,23 @@ impl Format {
 /// bytes that are not UTF-8, a quote out of place, a column name that is there twice, a Parquet column of lists.
 pub fn read_table(path: impl AsRef<Path>) -> Result<DataFrame> {
     let path = path.as_ref();
-    match Format::of(path)? {
-        Format::Csv { separator } => read_csv(path, separator),
-        Format::Parquet => read_parquet(path),
+    let mut chunks = TableReader::open(path, ChunkSize::default())?;
+    let mut table = chunks.next().transpose()?.unwrap_or_default();
+    for chunk in chunks {
+        table.vstack_mut_owned(chunk?).map_err(|error| Error::data(path, None, first_line(&error)))?;
     }
+    table.rechunk_mut_par();
+    Ok(table)
 }
 
 /// Writes a table, whole or not at all, as the extension says: `.csv`, `.tsv` or `.parquet`.
 ///
 /// # Errors
-/// [`fm_core::Error::Io`], or [`Error::Data`] for another extension.
+/// As [`TableWriter`]'s.
 pub fn write_table(path: impl AsRef<Path>, table: &mut DataFrame) -> Result<()> {
-    let path = path.as_ref();
-    let format = Format::of(path)?;
-    write_atomically(path, |file| match format {
-        Format::Csv { separator } => {
-            CsvWriter::new(file).with_separator(separator).finish(table).map_err(io::Error::other)
-        }
-        Format::Parquet => ParquetWriter::new(file).finish(table).map(|_| ()).map_err(io::Error::other),
-    })?;
-    Ok(())
+    let mut writer = TableWriter::create(path)?;
+    writer.write(table)?;
+    writer.finish()
 }
 
 /// Checks, before the work is done, that [`write_table`] could write here.
@@ -110,6 +114,18 @@ pub fn integers(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result
 pub fn take_rows(table: &DataFrame, rows: &[u32]) -> Result<DataFrame> {
     let rows: IdxCa = rows.iter().map(|&row| Some(IdxSize::from(row))).collect();
     table.take(&rows).map_err(|error| Error::Spec(error.to_string()))
+}
+
+/// The columns of these names, in this order.
+///
+/// # Errors
+/// [`Error::MissingColumn`], or [`Error::Spec`] for a name that is given twice.
+pub fn take_columns(table: &DataFrame, names: &[String]) -> Result<DataFrame> {
+    let columns: Vec<Column> = names.iter().map(|name| column(table, name).cloned()).collect::<Result<_>>()?;
+    if let Some((_, twice)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+        return Err(Error::Spec(format!("the column `{twice}` is named twice")));
+    }
+    DataFrame::new(table.height(), columns).map_err(|error| Error::Spec(first_line(&error)))
 }
 
 /// The values of a column as small numbers, in the order in which they first appear, and the value of each number.
@@ -160,7 +176,7 @@ fn place_of(path: &Path, row: usize) -> (Option<usize>, String) {
             // A quoted cell may span lines, so the file is asked; without it, each row is taken for a line.
             let file = MappedFile::open(path).ok();
             let line = file.and_then(|file| {
-                let mut records = Records::new(body(file.bytes()), separator);
+                let mut records = Records::new(without_byte_order_mark(file.bytes()), separator, 1);
                 records.nth(row + 1)?.ok().map(|record| record.line)
             });
             (Some(line.unwrap_or(row + 2)), String::new())
@@ -194,178 +210,9 @@ fn text_of(column: &Column) -> std::result::Result<StringChunked, String> {
     Ok(text.rechunk().into_owned())
 }
 
-fn read_parquet(path: &Path) -> Result<DataFrame> {
-    let file = std::fs::File::open(path).map_err(Error::io("read", path))?;
-    let invalid = |error: PolarsError| {
-        // The types that this build of Polars leaves out.
-        let what = first_line(&error);
-        let left_out = what.starts_with("cannot create series from");
-        let advice = if left_out { ": keep the column as text, or as 32- or 64-bit numbers" } else { "" };
-        Error::data(path, None, format!("no readable Parquet: {what}{advice}"))
-    };
-    let table = ParquetReader::new(file).finish().map_err(invalid)?;
-    let text = |column: &Column| text_of(column).map(IntoColumn::into_column);
-    let columns: std::result::Result<_, String> = table.columns().iter().map(text).collect();
-    DataFrame::new(table.height(), columns.map_err(|reason| Error::data(path, None, reason))?).map_err(invalid)
-}
-
-fn read_csv(path: &Path, separator: u8) -> Result<DataFrame> {
-    let file = MappedFile::open(path)?;
-    let bytes = body(file.bytes());
-    // Polars fills short lines with nulls and names no lines in its errors; so the file is checked first.
-    let header = check_csv(bytes, separator).map_err(|(line, reason)| Error::data(path, line, reason))?;
-    let columns: Schema = header.iter().map(|name| Field::new(name.into(), DataType::String)).collect();
-    if Records::new(bytes, separator).nth(1).is_none() {
-        return Ok(DataFrame::empty_with_schema(&columns));
-    }
-    let options = CsvReadOptions::default()
-        .with_has_header(true)
-        .with_schema(Some(Arc::new(columns)))
-        .with_rechunk(true)
-        .map_parse_options(|options| options.with_separator(separator));
-    let table = options.into_reader_with_file_handle(Cursor::new(bytes)).finish();
-    table.map_err(|error| Error::data(path, None, first_line(&error)))
-}
-
 fn first_line(error: &PolarsError) -> String {
     let text = error.to_string();
     text.lines().next().unwrap_or("unknown error").to_owned()
-}
-
-/// The file without its byte-order mark and its closing line ends.
-fn body(bytes: &[u8]) -> &[u8] {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let end = bytes.iter().rposition(|byte| !b"\r\n".contains(byte)).map_or(0, |last| last + 1);
-    &bytes[..end]
-}
-
-/// The column names of a well-formed CSV file; or the line and what is wrong with it.
-fn check_csv(bytes: &[u8], separator: u8) -> std::result::Result<Vec<String>, (Option<usize>, String)> {
-    if bytes.is_empty() {
-        return Err((None, "is empty: expected a header line and rows".into()));
-    }
-    if let Err(error) = std::str::from_utf8(bytes) {
-        let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
-        return Err((Some(line), "is not UTF-8: convert the file, for example with iconv".into()));
-    }
-    let mut records = Records::new(bytes, separator);
-    let header = records.next().transpose()?.map_or(&[][..], |record| record.bytes);
-    let names = cells(header, separator);
-    if let Some((_, twice)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
-        return Err((Some(1), format!("the column name `{twice}` is there twice")));
-    }
-    for record in records {
-        let Record { line, cells, bytes } = record?;
-        if cells != names.len() {
-            let found = if bytes.is_empty() { "is blank".into() } else { format!("has {cells} cells") };
-            return Err((Some(line), format!("{found}, but the header has {}", names.len())));
-        }
-    }
-    Ok(names)
-}
-
-/// The cells of a well-formed record.
-fn cells(record: &[u8], separator: u8) -> Vec<String> {
-    let (mut quoted, mut start, mut cells) = (false, 0, Vec::new());
-    for at in 0..=record.len() {
-        match record.get(at) {
-            Some(b'"') => quoted = !quoted,
-            end if !quoted && end.is_none_or(|byte| *byte == separator) => {
-                let cell = String::from_utf8_lossy(&record[start..at]);
-                let inner = cell.strip_prefix('"').and_then(|cell| cell.strip_suffix('"'));
-                cells.push(inner.map_or_else(|| cell.to_string(), |inner| inner.replace("\"\"", "\"")));
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    cells
-}
-
-/// The records of a CSV file, one after the other.
-struct Records<'a> {
-    rest: &'a [u8],
-    separator: u8,
-    line: usize,
-}
-
-struct Record<'a> {
-    /// The line that it starts on, from 1.
-    line: usize,
-    /// The number of its cells.
-    cells: usize,
-    /// Its bytes, without the line end.
-    bytes: &'a [u8],
-}
-
-impl<'a> Records<'a> {
-    fn new(bytes: &'a [u8], separator: u8) -> Records<'a> {
-        Records { rest: bytes, separator, line: 1 }
-    }
-}
-
-impl<'a> Iterator for Records<'a> {
-    type Item = std::result::Result<Record<'a>, (Option<usize>, String)>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let bytes = self.rest;
-        if bytes.is_empty() {
-            return None;
-        }
-        let line = self.line;
-        let (mut at, mut cells, mut cell_starts) = (0, 1, true);
-        let end = loop {
-            match bytes.get(at) {
-                None => break at,
-                Some(b'\n') => break at,
-                Some(b'"') if cell_starts => match closing_quote(&bytes[at..], self.separator) {
-                    Ok(len) => {
-                        self.line += bytes[at..at + len].iter().filter(|&&byte| byte == b'\n').count();
-                        at += len;
-                        cell_starts = false;
-                        continue;
-                    }
-                    Err(reason) => return self.fail(line, reason),
-                },
-                Some(b'"') => return self.fail(self.line, STRAY_QUOTE),
-                Some(byte) => {
-                    cell_starts = *byte == self.separator;
-                    cells += usize::from(cell_starts);
-                }
-            }
-            at += 1;
-        };
-        self.rest = &bytes[bytes.len().min(end + 1)..];
-        self.line += 1;
-        let bytes = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
-        Some(Ok(Record { line, cells, bytes }))
-    }
-}
-
-const STRAY_QUOTE: &str = "has a quote inside a cell: put the cell in quotes and double those inside";
-
-impl<'a> Records<'a> {
-    fn fail(&mut self, line: usize, reason: &str) -> Option<<Self as Iterator>::Item> {
-        self.rest = &[];
-        Some(Err((Some(line), reason.to_owned())))
-    }
-}
-
-/// The length of the quoted cell that `bytes` start with.
-fn closing_quote(bytes: &[u8], separator: u8) -> std::result::Result<usize, &'static str> {
-    let mut at = 1;
-    loop {
-        match bytes[at..].iter().position(|&byte| byte == b'"') {
-            None => return Err("opens a quote that never closes"),
-            Some(offset) => at += offset + 1,
-        }
-        match bytes.get(at) {
-            Some(b'"') => at += 1,
-            None | Some(b'\n' | b'\r') => return Ok(at),
-            Some(byte) if *byte == separator => return Ok(at),
-            Some(_) => return Err("has text after a closing quote"),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -427,11 +274,13 @@ mod tests {
         assert_eq!(refused(b""), ": is empty: expected a header line and rows");
         assert_eq!(refused(b"a,b\n1,2\n1\n"), ", line 3: has 1 cells, but the header has 2");
         assert_eq!(refused(b"a,b\n1,2,3\n"), ", line 2: has 3 cells, but the header has 2");
+        assert_eq!(refused(b"\na,b\n"), ", line 1: is blank: expected the names of the columns");
         assert_eq!(refused(b"a,b\n\n1,2\n"), ", line 2: is blank, but the header has 2");
         assert!(refused(b"a\n1\n\xFF\n").starts_with(", line 3: is not UTF-8"));
         assert_eq!(refused(b"a,b\n\"x\ny\",2\n\"1,2\n3,4\n"), ", line 4: opens a quote that never closes");
         assert!(refused(b"a,b\n1,2\n5\"x,2\n").starts_with(", line 3: has a quote inside a cell"));
         assert_eq!(refused(b"a,b\n\"1\"2,3\n"), ", line 2: has text after a closing quote");
+        assert_eq!(refused(b"a,b\n1,\"2\"\r3\n"), ", line 2: has text after a closing quote");
         assert_eq!(refused(b"a,b,a\n1,2,3\n"), ", line 1: the column name `a` is there twice");
     }
 
