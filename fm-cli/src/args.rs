@@ -45,7 +45,7 @@ pub enum Command {
     Predict(Predict),
     /// List the items that a user would like most
     Recommend(Recommend),
-    /// Write a trained model as one TorchScript file
+    /// Write a trained model for PyTorch and libtorch, for ONNX runtimes, or for NVIDIA Triton
     Export(Export),
     /// Show versions, devices and folders, and what to mend
     Doctor(Doctor),
@@ -406,10 +406,10 @@ pub struct Export {
     /// Keep all items in the file, so that it can recommend without the data
     #[arg(long)]
     pub with_catalogue: bool,
-    /// What the tables of latent vectors are stored in; they are computed with in float32
+    /// What the tables are stored in; rows are computed with in float32
     #[arg(long, value_enum, default_value = "f32", conflicts_with = "quantize")]
     pub dtype: Dtype,
-    /// Store the tables of latent vectors in 8 bits a number, with a scale for each row
+    /// Store the tables of vectors in 8 bits a number, with a scale for each row
     #[arg(long, value_enum)]
     pub quantize: Option<Quantization>,
     /// The licence of the data, for the model card [default: GroupLens' terms for MovieLens, else not stated]

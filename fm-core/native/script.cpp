@@ -35,7 +35,9 @@ struct Tree {
     children.back().second.insert(name.substr(dot + 1), tensor);
   }
 
-  Module build(const std::string &class_name, const std::shared_ptr<torch::jit::CompilationUnit> &unit) const {
+  // `count` numbers the classes: names such as `a.b` and `a_b` would have one in common.
+  Module build(const std::string &class_name, const std::shared_ptr<torch::jit::CompilationUnit> &unit,
+               int &count) const {
     auto type = c10::ClassType::create(class_name, unit, /*is_module=*/true);
     unit->register_type(type);
     Module module(unit, type);
@@ -43,7 +45,11 @@ struct Tree {
       // Buffers are the tensors that no gradient reaches, such as batch norm's moving statistics.
       module.register_parameter(name, tensor, /*is_buffer=*/!tensor.requires_grad());
     }
-    for (auto &[name, child] : children) module.register_module(name, child.build(class_name + "_" + name, unit));
+    for (auto &[name, child] : children) {
+      if (module.hasattr(name)) throw std::runtime_error("`" + name + "` is a parameter, and the prefix of another");
+      auto child_name = class_name + "_" + name + "_" + std::to_string(++count);
+      module.register_module(name, child.build(child_name, unit, count));
+    }
     return module;
   }
 };
@@ -76,7 +82,9 @@ char *fm_trace(const char *class_name, int n_parameters, const char **names, voi
   return protect([&] {
     Tree tree;
     for (int i = 0; i < n_parameters; ++i) tree.insert(names[i], *static_cast<at::Tensor *>(tensors[i]));
-    auto module = tree.build(std::string("__torch__.") + class_name, std::make_shared<torch::jit::CompilationUnit>());
+    int count = 0;
+    auto unit = std::make_shared<torch::jit::CompilationUnit>();
+    auto module = tree.build(std::string("__torch__.") + class_name, unit, count);
     module.eval();
 
     Stack stack;

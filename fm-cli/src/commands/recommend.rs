@@ -1,7 +1,7 @@
 //! `fm recommend`
 
 use anyhow::{Result, bail};
-use fm_core::Encoder;
+use fm_core::{Encoder, Schema, Side};
 use fm_data::source::Source;
 use fm_data::{MissingColumns, encode};
 use serde::Serialize;
@@ -16,8 +16,8 @@ use crate::settings::data_dir;
 #[derive(Serialize)]
 struct Recommendations<'a> {
     user: &'a str,
-    /// Whether the user is in the data, or in the file's vocabulary.
-    known_user: bool,
+    /// Whether the user is in the data, or without it in the file's vocabulary; hashed users are in none.
+    known_user: Option<bool>,
     items: Vec<Item>,
 }
 
@@ -38,7 +38,8 @@ pub fn run(args: &Recommend) -> Result<()> {
             Err(error) => match from_catalogue(args, &predictor) {
                 Ok(found) => {
                     tracing::warn!(
-                        "{error}: recommending from the file, which knows the user's id alone; --about adds to it"
+                        "the data cannot be read ({error}): recommending all items of the file, for what it knows of the \
+                         id; --about says more of the user, --exclude leaves items out"
                     );
                     found
                 }
@@ -67,13 +68,7 @@ fn source(args: &Recommend, predictor: &Predictor) -> Result<Source> {
 fn from_data<'a>(args: &'a Recommend, predictor: &Predictor, source: &Source) -> Result<Recommendations<'a>> {
     let candidates = source.candidates(&args.user)?;
     if !candidates.known_user {
-        let schema = &predictor.schema;
-        let field = schema.user().and_then(|user| schema.field_index(user)).map(|user| &schema.fields()[user]);
-        let whom = match field.and_then(|field| field.hash_buckets) {
-            Some(_) => "the users of the same hash bucket",
-            None => "a user of whom nothing is known",
-        };
-        tracing::warn!("user {} is not in the data: these are the items for {whom}", args.user);
+        warn_unknown(&predictor.schema, &args.user, "in the data");
     }
     let encoded = encode(&candidates.frame, &Encoder::new(&predictor.schema), None, MissingColumns::Error)?;
     // Ranked by logit: predictions stop at the best label, where several would be equal.
@@ -90,7 +85,7 @@ fn from_data<'a>(args: &'a Recommend, predictor: &Predictor, source: &Source) ->
         score: label.prediction(logits[row]),
     };
     let items = order.iter().take(args.top).enumerate().map(item).collect();
-    Ok(Recommendations { user: &args.user, known_user: candidates.known_user, items })
+    Ok(Recommendations { user: &args.user, known_user: Some(candidates.known_user), items })
 }
 
 /// Of the items in an exported file, for what the command line says of the user.
@@ -105,19 +100,38 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
             args.model.display()
         );
     };
-    let mut known = vec![(schema.fields()[user].name.as_str(), args.user.as_str())];
+    let user = &schema.fields()[user];
+    let mut known = vec![(user.name.as_str(), args.user.as_str())];
     for pair in &args.about {
         let Some((name, value)) = pair.split_once('=') else { bail!("--about takes FIELD=VALUE, not `{pair}`") };
-        if schema.field_index(name).is_none() {
+        let Some(field) = schema.fields().iter().find(|field| field.name == name) else {
             let names: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
             bail!("--about: there is no field `{name}`; there are {}", names.join(", "));
+        };
+        if field.side == Side::Item || schema.item() == Some(name) {
+            bail!("--about: `{name}` is each item's own, as the file has it");
+        }
+        if known.iter().any(|(given, _)| *given == name) {
+            bail!("--about: `{name}` is given twice; the user's id is what --user says");
         }
         known.push((name, value));
+    }
+    let known_user = user.hash_buckets.is_none().then(|| user.vocabulary.contains(&args.user));
+    if known_user == Some(false) {
+        warn_unknown(schema, &args.user, "in the file");
     }
     let exclude: Vec<&str> = args.exclude.iter().map(String::as_str).collect();
     let found = scorer.recommend(known, args.top, &exclude)?;
     let item =
         |(rank, (item, score)): (usize, (String, f32))| Item { rank: rank + 1, title: item.clone(), item, score };
-    let known_user = schema.fields()[user].vocabulary.contains(&args.user);
     Ok(Recommendations { user: &args.user, known_user, items: found.into_iter().enumerate().map(item).collect() })
+}
+
+fn warn_unknown(schema: &Schema, user: &str, place: &str) {
+    let field = schema.user().and_then(|user| schema.field_index(user)).map(|user| &schema.fields()[user]);
+    let whom = match field.and_then(|field| field.hash_buckets) {
+        Some(_) => "the users of the same hash bucket",
+        None => "a user of whom nothing is known",
+    };
+    tracing::warn!("user {user} is not {place}: these are the items for {whom}");
 }

@@ -88,9 +88,18 @@ fn rounded_tables_cost_what_the_command_and_the_card_say() {
         assert!(greatest > 0.0 && greatest < bound, "{name}: {greatest}");
     }
     scene.fails_with("export run -o new.pt --dtype f16 --quantize int8", &["--dtype", "cannot be used with"]);
-    // What it costs is measured on the run's own rows.
+    // What it costs is measured on the run's own rows, or not at all.
+    let is_unmeasured = |reason: &str| {
+        let output = scene.run("export run -o new.pt --quantize int8");
+        assert!(output.stdout.is_empty());
+        assert_holds(&String::from_utf8_lossy(&output.stderr), &["what the rounding costs was not measured", reason]);
+        assert_holds(&extra_file(&scene, "new.pt", "model_card.md"), &["tables: int8", "was not measured"]);
+    };
+    let rows = scene.text("books.csv");
+    scene.write("books.csv", format!("{rows}{}", rows.split_once('\n').unwrap().1));
+    is_unmeasured("the data has changed since the run");
     std::fs::remove_file(scene.path("books.csv")).unwrap();
-    scene.fails_with("export run -o new.pt --quantize int8", &["books.csv"]);
+    is_unmeasured("books.csv");
     scene.ok("export run -o new.pt");
 }
 
@@ -99,7 +108,7 @@ fn a_file_with_a_catalogue_recommends_without_the_data() {
     let scene = trained();
     scene.ok("export run -o model.pt --with-catalogue");
     scene.ok("export run -o bare.pt");
-    let about = scene.ok_json("recommend model.pt --user r07 --about price= --top 100 --json");
+    let about = scene.ok_json("recommend model.pt --user r07 --exclude none --top 100 --json");
     let items = about["items"].as_array().unwrap();
     assert_eq!((items.len(), &about["known_user"]), (79, &json!(true)));
 
@@ -125,13 +134,18 @@ fn a_file_with_a_catalogue_recommends_without_the_data() {
         &["no field `pages`", "reader, book, tags, price"],
     );
     scene.fails_with("recommend model.pt --user r07 --about pages", &["FIELD=VALUE"]);
-    scene.fails_with("recommend run --user r07 --about price=3", &["run is a run", "exported file"]);
-    scene.fails_with("recommend bare.pt --user r07 --about price=3", &["bare.pt", "no catalogue", "--with-catalogue"]);
+    scene.fails_with("recommend model.pt --user r07 --about price=3", &["`price` is each item's own"]);
+    scene.fails_with("recommend model.pt --user r07 --about reader=r08", &["`reader` is given twice", "--user"]);
+    scene.fails_with("recommend run --user r07 --exclude b01", &["run is a run", "exported file"]);
+    scene.fails_with("recommend bare.pt --user r07 --exclude b01", &["bare.pt", "no catalogue", "--with-catalogue"]);
+    let output = scene.run("recommend model.pt --user nobody --exclude b01 --json");
+    assert_holds(&String::from_utf8_lossy(&output.stderr), &["user nobody is not in the file"]);
+    assert_holds(&String::from_utf8_lossy(&output.stdout), &["\"known_user\": false"]);
 
     std::fs::remove_file(scene.path("books.csv")).unwrap();
     let output = scene.run("recommend model.pt --user r07 --top 3");
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 3);
-    assert_holds(&String::from_utf8_lossy(&output.stderr), &["books.csv", "recommending from the file", "--about"]);
+    assert_holds(&String::from_utf8_lossy(&output.stderr), &["books.csv", "recommending all items", "--about"]);
     scene.fails_with("recommend bare.pt --user r07", &["books.csv"]);
     scene.fails_with("export run -o new.pt --with-catalogue", &["books.csv"]);
 }

@@ -91,12 +91,14 @@ fn a_model_of_someone_else_stays_as_it_is() {
         let path = scene.path(repository).join(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
-        let words = ["is there, and `fm export` did not write it", "--name"];
+        let words = ["is there, and is no model that `fm export` wrote in this form", "--name"];
         scene.fails_with(&format!("export run --format triton -o {repository}"), &words);
     }
     std::fs::create_dir_all(scene.path("e/fm")).unwrap();
     scene.ok("export run --format triton -o e");
     assert_eq!(files(&scene, "e"), layout("fm"));
+    // A model of texts in the place of one of ids.
+    scene.fails_with("export run --format triton -o e --name fm_ids", &["e/fm_ids is there", "in this form"]);
 }
 
 #[test]

@@ -3,6 +3,11 @@
 # entry for each field; `attributes.rs` sets them. A missing value is an empty text. Strings are indexed by byte.
 
 
+# Which methods there are, and what they mean.
+def _format(self) -> int:
+    return 1
+
+
 def schema(self) -> str:
     return self._schema
 
@@ -82,16 +87,17 @@ def recommend(
     self, user: Dict[str, str], k: int, exclude: Optional[List[str]] = None
 ) -> Tuple[List[str], Tensor]:
     assert len(self._items) > 0, "this file holds no catalogue: export it anew with one"
-    excluded: Dict[str, bool] = {}
-    if exclude is not None:
+    device = self._item_slots.device
+    positions = torch.arange(len(self._items), device=device)
+    if exclude is not None and len(exclude) > 0:
+        excluded: Dict[str, bool] = {}
         for item in exclude:
             excluded[item] = True
-    kept: List[int] = []
-    for position, item in enumerate(self._items):
-        if item not in excluded:
-            kept.append(position)
-    device = self._item_slots.device
-    positions = self._integers(kept).to(device)
+        kept: List[int] = []
+        for position, item in enumerate(self._items):
+            if item not in excluded:
+                kept.append(position)
+        positions = self._integers(kept).to(device)
     user_ids, user_values = self.encode([user])
     user_ids, user_values = user_ids.to(device), user_values.to(device)
     parts: List[Tensor] = []
@@ -100,7 +106,7 @@ def recommend(
         values = user_values.repeat(len(rows), 1).index_copy(1, self._item_slots, self._item_values[rows])
         parts.append(self.forward(ids, values).detach())
     logits, order = torch.sort(torch.cat(parts), stable=True, dim=0, descending=True)
-    top = max(0, min(k, len(kept)))
+    top = max(0, min(k, len(positions)))
     chosen: List[int] = positions[order[:top]].tolist()
     return [self._items[position] for position in chosen], self._prediction(logits[:top])
 
@@ -195,19 +201,17 @@ def _number(self, text: str) -> float:
     if len(codes) > 0 and (codes[0] == 43 or codes[0] == 45):
         is_negative = codes[0] == 45
         at = 1
-    # The number is `digits` times ten to `exponent`. Digits beyond the 18th are below what a float64 can tell.
-    digits, significant, exponent = 0, 0, 0
+    # The number is `digits`, with the point after its end, times ten to `exponent`.
+    digits: List[str] = []
+    exponent = 0
     has_digit, has_point, goes_on = False, False, True
     while goes_on and at < len(codes):
         code = codes[at]
         if code >= 48 and code <= 57:
             has_digit = True
-            if significant < 18:
-                digits = digits * 10 + code - 48
-                significant += int(digits > 0)
-                exponent -= int(has_point)
-            else:
-                exponent += int(not has_point)
+            exponent -= int(has_point)
+            if code > 48 or len(digits) > 0:
+                digits.append(chr(code))
             at += 1
         elif code == 46 and not has_point:
             has_point = True
@@ -231,10 +235,11 @@ def _number(self, text: str) -> float:
         exponent += sign * power
     number = float("nan")
     # Between what a float32 holds and what it takes for zero; `float` refuses what is beyond a float64.
-    if is_number and (digits == 0 or significant + exponent < -60):
+    magnitude = len(digits) + exponent
+    if is_number and (len(digits) == 0 or magnitude < -60):
         number = 0.0
-    elif is_number and significant + exponent < 60:
-        number = float(str(digits) + "e" + str(exponent))
+    elif is_number and magnitude < 60:
+        number = float("".join(digits) + "e" + str(exponent))
     return -number if is_negative else number
 
 

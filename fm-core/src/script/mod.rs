@@ -62,5 +62,8 @@ pub use served::Served;
 pub(crate) use trace::trace_forward;
 use trace::unknown_rows;
 
+/// What `_format` of the methods returns: the newest that this library scores with.
+const FORMAT: i64 = 1;
+
 /// The name of the schema among the archive's extra files.
 const SCHEMA_FILE: &str = "schema.json";

@@ -1,10 +1,12 @@
 //! Reading an archive.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use tch::{CModule, Device, IValue, Tensor, no_grad};
 
-use super::{SCHEMA_FILE, unknown_rows};
+use super::{FORMAT, SCHEMA_FILE, unknown_rows};
 use crate::batch::Features;
 use crate::bridge;
 use crate::encoder::Encoder;
@@ -33,21 +35,27 @@ impl Scorer {
         let mut module =
             CModule::load_on_device(path, device).map_err(|error| unusable(path, Error::from(error).to_string()))?;
         module.f_set_eval()?;
-        // A schema of other vocabularies could have rows of the same shape, and would give them wrong scores.
-        let is_its_own = match module.method_is::<IValue>("schema", &[]) {
-            Ok(IValue::String(own)) => own == text || Schema::from_json(&own).is_ok_and(|own| own == schema),
-            _ => false,
-        };
-        let scorer = Scorer { path: path.to_owned(), module, encoder: Encoder::new(schema), device };
-        let Features { ids, values } = unknown_rows(scorer.schema(), 1);
-        let inputs = [ids.to_device(device), values.to_device(device)];
-        match no_grad(|| scorer.module.method_ts("predict", &inputs)).map_err(Error::from) {
-            Ok(predictions) if is_its_own && predictions.size() == [1] => Ok(scorer),
-            // `forward` of a `Served` gives predictions, which must not be taken for logits.
-            Err(Error::Torch(text)) if text.contains("'predict' is not defined") => {
-                Err(unusable(path, "it is one for a server such as Triton".into()))
+        match module.method_is::<IValue>("_format", &[]) {
+            Ok(IValue::Int(format)) if format <= FORMAT => {}
+            Ok(IValue::Int(format)) => {
+                return Err(unusable(
+                    path,
+                    format!("its format {format} is newer than {FORMAT}, which this version reads"),
+                ));
             }
-            _ => Err(unusable(path, "its schema does not fit its model".into())),
+            _ => return Err(unusable(path, "it is of an earlier version, or for a server such as Triton".into())),
+        }
+        // A schema of other vocabularies could have rows of the same shape, and would give them wrong scores.
+        let own = module.method_is::<IValue>("schema", &[]);
+        if !matches!(&own, Ok(IValue::String(own)) if *own == text || Schema::from_json(own).is_ok_and(|own| own == schema))
+        {
+            return Err(unusable(path, "its schema.json is not its model's".into()));
+        }
+        let scorer = Scorer { path: path.to_owned(), module, encoder: Encoder::new(schema), device };
+        match scorer.logits(&unknown_rows(scorer.schema(), 1)) {
+            Ok(logits) if logits.size() == [1] => Ok(scorer),
+            Ok(logits) => Err(unusable(path, format!("it gives logits of shape {:?} for one row", logits.size()))),
+            Err(error) => Err(unusable(path, format!("it fails on a row: {error}"))),
         }
     }
 
@@ -146,8 +154,12 @@ impl Scorer {
 }
 
 fn read_text(path: &Path, name: &str) -> Result<String> {
-    // libtorch's own message for a missing file is no help.
-    std::fs::File::open(path).map_err(Error::io("read", path))?;
+    // libtorch's own messages for a missing file and for one of another kind are no help.
+    let mut begin = vec![];
+    File::open(path).and_then(|file| file.take(4).read_to_end(&mut begin)).map_err(Error::io("read", path))?;
+    if begin != b"PK\x03\x04" {
+        return Err(unusable(path, "it is no TorchScript archive".into()));
+    }
     let bytes = bridge::read_extra_file(path, name).map_err(|error| match error {
         // Its first sentence; the others guess at what happened to the file.
         Error::Torch(text) => unusable(path, text.split(". ").next().unwrap_or_default().to_owned()),
@@ -157,5 +169,5 @@ fn read_text(path: &Path, name: &str) -> Result<String> {
 }
 
 fn unusable(path: &Path, reason: String) -> Error {
-    Error::format("exported model", path, format!("{reason}; write it anew with `fm export`"))
+    Error::format("exported model", path, format!("{reason}; write it anew with `fm export` of this version"))
 }

@@ -6,7 +6,7 @@ use fm_core::device::compiled_libtorch;
 use fm_core::metric::Metrics;
 use fm_core::script::Precision;
 use fm_core::summary::grouped;
-use fm_core::{Field, FieldKind, Schema, Task};
+use fm_core::{Field, FieldKind, Schema, Side, Task};
 
 use crate::commands::train::Results;
 use crate::settings::Settings;
@@ -126,7 +126,11 @@ impl ModelCard<'_> {
         writeln!(f, "- licence of the data: {licence}\n")?;
         writeln!(f, "| field | of | kind |\n|---|---|---|")?;
         for field in self.schema.fields() {
-            let side = format!("{:?}", field.side).to_lowercase();
+            let side = match field.side {
+                Side::User => "user",
+                Side::Item => "item",
+                Side::Context => "context",
+            };
             writeln!(f, "| `{}` | {side} | {} |", field.name.replace('|', "\\|"), kind(field))?;
         }
         Ok(())
@@ -137,8 +141,7 @@ impl ModelCard<'_> {
         let Some(results) = self.results else {
             return writeln!(f, "Training was not finished: there are none.");
         };
-        let names: Vec<&String> = results.test.keys().chain(results.valid.keys()).collect();
-        let mut names = names;
+        let mut names: Vec<&String> = results.test.keys().chain(results.valid.keys()).collect();
         names.sort();
         names.dedup();
         let header: String = names.iter().map(|name| format!(" {name} |")).collect();
@@ -182,15 +185,21 @@ impl ModelCard<'_> {
         if let Some(results) = self.results {
             writeln!(f, "- parameters: {}", grouped(results.parameters))?;
         }
-        writeln!(f, "- size: {}", size(self.bytes))?;
+        writeln!(f, "- size, without this card: {}", size(self.bytes))?;
         let threads = match tch::get_num_threads() {
             1 => "1 thread".to_owned(),
             n => format!("{n} threads"),
         };
         writeln!(f, "- time of `forward`, on {threads} of the CPU that exported it: {}", latencies(self.latency))?;
         writeln!(f, "- tables: {}", self.precision)?;
-        for line in self.rounding.map(Rounding::to_string).unwrap_or_default().lines() {
-            writeln!(f, "  - against f32: {line}")?;
+        match self.rounding {
+            Some(rounding) => {
+                for line in rounding.to_string().lines() {
+                    writeln!(f, "  - against f32: {line}")?;
+                }
+            }
+            None if self.precision != Precision::F32 => writeln!(f, "  - what that costs was not measured")?,
+            None => {}
         }
         match self.items {
             Some(items) => writeln!(f, "- catalogue: {} items for `recommend`", grouped(items as i64))?,

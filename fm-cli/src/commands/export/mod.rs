@@ -4,7 +4,7 @@ mod card;
 mod triton;
 
 use std::fmt::Display;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -12,14 +12,14 @@ use fm_core::device::DeviceChoice;
 use fm_core::metric::metrics;
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Precision};
 use fm_core::train::RunDir;
-use fm_core::{Encoder, Error, Features, Field, FieldKind, Rows, Schema};
+use fm_core::{Encoder, Error, Features, Rows, Schema};
 use fm_data::source::Source;
 use fm_data::{Dataset, MissingColumns, encode};
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 
 use self::card::{Latency, ModelCard, Rounding};
 use super::print;
-use super::train::Results;
+use super::train::{Results, load_digests};
 use crate::args::{Export, ExportFormat};
 use crate::predictor::Predictor;
 use crate::progress::during;
@@ -43,8 +43,11 @@ pub fn run(args: &Export) -> Result<()> {
 }
 
 fn onnx(args: &Export, trained: &Predictor) -> Result<()> {
-    if args.with_catalogue || args.precision() != Precision::F32 {
-        bail!("ONNX files hold float32 tables and no catalogue: leave out --with-catalogue, --dtype and --quantize");
+    if args.with_catalogue || args.precision() != Precision::F32 || args.data_licence.is_some() {
+        bail!(
+            "ONNX files hold float32 tables, and neither catalogue nor model card: leave out --with-catalogue, --dtype, \
+             --quantize and --data-licence"
+        );
     }
     fm_core::onnx::export(&args.output, trained.model.as_ref(), &trained.store, &trained.schema)?;
     let bytes = std::fs::metadata(&args.output).map_err(Error::io("read", &args.output))?.len();
@@ -53,10 +56,10 @@ fn onnx(args: &Export, trained: &Predictor) -> Result<()> {
 }
 
 fn torchscript(args: &Export, run: &RunDir, trained: &Predictor) -> Result<()> {
-    let export = Measured::new(args, trained)?;
+    let export = Measured::new(args, run, trained)?;
     let files = export.extra_files(args, run, trained, |files| export.bundle.size(files))?;
     export.bundle.save(&args.output, &borrowed(&files))?;
-    export.report(&args.output.display(), &args.output)
+    export.report(std::slice::from_ref(&args.output))
 }
 
 /// A bundle, and what there is to say about it.
@@ -70,10 +73,13 @@ struct Measured {
 }
 
 impl Measured {
-    fn new(args: &Export, trained: &Predictor) -> Result<Measured> {
+    fn new(args: &Export, run: &RunDir, trained: &Predictor) -> Result<Measured> {
         let precision = args.precision();
-        let needs_source = args.with_catalogue || precision != Precision::F32;
-        let source = needs_source.then(|| source(args, trained)).transpose()?;
+        let source = match (args.with_catalogue, precision) {
+            (false, Precision::F32) => None,
+            (true, _) => Some(source(args, trained)?),
+            (false, _) => source(args, trained).inspect_err(|error| warn_unmeasured(error)).ok(),
+        };
         let catalogue = match &source {
             Some(source) if args.with_catalogue => Some(catalogue(source, &trained.schema)?),
             _ => None,
@@ -81,7 +87,7 @@ impl Measured {
         let options = BundleOptions { catalogue: catalogue.as_ref(), precision };
         let bundle = Bundle::new(trained.model.as_ref(), &trained.store, &trained.schema, &options)?;
         let rounding = match &source {
-            Some(source) if precision != Precision::F32 => Some(rounding(&bundle, trained, source)?),
+            Some(source) if precision != Precision::F32 => rounding(&bundle, run, trained, source)?,
             _ => None,
         };
         let latency = latency(&bundle, &trained.schema)?;
@@ -117,13 +123,16 @@ impl Measured {
         Ok(files)
     }
 
-    /// Says what was written and what it costs; `archive` is one of the files.
-    fn report(&self, what: &dyn Display, archive: &Path) -> Result<()> {
+    /// Says what was written and what it costs.
+    fn report(&self, archives: &[PathBuf]) -> Result<()> {
         if let Some(rounding) = &self.rounding {
             print(rounding.to_string().trim_end())?;
         }
-        let bytes = std::fs::metadata(archive).map_err(Error::io("read", archive))?.len();
-        tracing::info!("wrote {what}: {}; {}", card::size(bytes), card::latencies(&self.latency));
+        for archive in archives {
+            let bytes = std::fs::metadata(archive).map_err(Error::io("read", archive))?.len();
+            tracing::info!("wrote {}, {}", archive.display(), card::size(bytes));
+        }
+        tracing::info!("forward takes {}; texts take their encoding on top", card::latencies(&self.latency));
         Ok(())
     }
 }
@@ -162,22 +171,30 @@ fn catalogue(source: &Source, schema: &Schema) -> Result<Catalogue> {
     Ok(Catalogue { items: items.ids, features })
 }
 
-/// The test metrics of the run's model and of the one in the file.
-fn rounding(bundle: &Bundle, trained: &Predictor, source: &Source) -> Result<Rounding> {
+fn warn_unmeasured(reason: &dyn Display) {
+    tracing::warn!("what the rounding costs was not measured: {reason}");
+}
+
+/// The test metrics of the run's model and of the one in the file, if the test rows are those of the run.
+fn rounding(bundle: &Bundle, run: &RunDir, trained: &Predictor, source: &Source) -> Result<Option<Rounding>> {
     let test = source.encode(&trained.schema, &source.parts.test)?;
+    if load_digests(run)?.get("test") != Some(&test.digest()) {
+        warn_unmeasured(&"the data has changed since the run");
+        return Ok(None);
+    }
     let label = trained.schema.label();
     let before = metrics(label, &trained.logits(&test)?, test.targets());
     let mut logits = Vec::with_capacity(test.len());
     for rows in (0..test.len() as u32).collect::<Vec<_>>().chunks(4096) {
         logits.extend(Vec::<f32>::try_from(bundle.logits(&test.batch(rows, Device::Cpu)?.features)?)?);
     }
-    Ok(Rounding { before, after: metrics(label, &logits, test.targets()) })
+    Ok(Some(Rounding { before, after: metrics(label, &logits, test.targets()) }))
 }
 
 /// The median time that the model takes for encoded rows.
 fn latency(bundle: &Bundle, schema: &Schema) -> Result<[Latency; 2]> {
     let measure = |rows: usize, times: usize| -> Result<Latency> {
-        let features = various_rows(schema, rows)?;
+        let features = various_rows(schema, rows as i64);
         let mut seconds = vec![];
         // The first runs optimise the graph.
         for time in 0..times + 3 {
@@ -193,23 +210,15 @@ fn latency(bundle: &Bundle, schema: &Schema) -> Result<[Latency; 2]> {
     Ok([measure(1, 50)?, measure(1000, 10)?])
 }
 
-/// Rows whose values go through all vocabularies, with every slot filled.
-fn various_rows(schema: &Schema, rows: usize) -> Result<Features> {
-    let text = |field: &Field, row: usize| {
-        let value = |at: usize| match field.vocabulary.len() {
-            0 => at.to_string(),
-            n => field.vocabulary[at % n].clone(),
-        };
-        match &field.kind {
-            FieldKind::Categorical | FieldKind::Numeric { .. } => value(row),
-            FieldKind::MultiValued { separator, max_len, .. } => {
-                (0..*max_len).map(|slot| value(row + slot)).collect::<Vec<_>>().join(separator)
-            }
-        }
-    };
-    let rows: Vec<Vec<String>> =
-        (0..rows).map(|row| schema.fields().iter().map(|field| text(field, row)).collect()).collect();
-    let rows: Vec<Vec<Option<&str>>> =
-        rows.iter().map(|row| row.iter().map(|text| Some(text.as_str())).collect()).collect();
-    Ok(Encoder::new(schema).features(&rows)?)
+/// Rows whose ids go through all of each field, with every slot filled.
+fn various_rows(schema: &Schema, rows: i64) -> Features {
+    let slots = schema.field_of_slots().into_iter().enumerate().map(|(slot, field)| {
+        let ids = schema.ids(field);
+        // Neighbours in a batch are no neighbours in the table.
+        let steps = Tensor::arange(rows, (Kind::Int64, Device::Cpu)) * 7919 + slot as i64;
+        steps.remainder(ids.end - ids.start) + ids.start
+    });
+    let ids = Tensor::stack(&slots.collect::<Vec<_>>(), 1);
+    let values = Tensor::ones(ids.size(), (Kind::Float, Device::Cpu));
+    Features::unchecked(ids, values)
 }

@@ -16,6 +16,9 @@ use super::{Measured, borrowed};
 use crate::args::Export;
 use crate::predictor::Predictor;
 
+/// The forms that are written, each as a model.
+const FORMS: [Takes; 2] = [Takes::Columns, Takes::Ids];
+
 pub fn run(args: &Export, run: &RunDir, trained: &Predictor) -> Result<()> {
     let repository = &args.output;
     if args.with_catalogue {
@@ -27,15 +30,15 @@ pub fn run(args: &Export, run: &RunDir, trained: &Predictor) -> Result<()> {
     let name = args.name.as_ref().unwrap_or(&trained.settings.model.name);
     let names = [name.clone(), format!("{name}_ids")];
     let folders = names.each_ref().map(|name| repository.join(name));
-    for folder in &folders {
-        check_is_ours(folder)?;
+    for (folder, takes) in folders.iter().zip(FORMS) {
+        check_is_ours(folder, takes)?;
     }
 
     let schema: &Schema = &trained.schema;
-    let export = Measured::new(args, trained)?;
+    let export = Measured::new(args, run, trained)?;
     let models = [export.bundle.served_columns()?, export.bundle.served_ids()?];
     let (mut configs, mut archives): (Vec<Output<'_>>, Vec<Output<'_>>) = (vec![], vec![]);
-    for (at, takes) in [Takes::Columns, Takes::Ids].into_iter().enumerate() {
+    for (at, takes) in FORMS.into_iter().enumerate() {
         let (folder, model) = (&folders[at], &models[at]);
         let config = Config { name: &names[at], inputs: model.inputs(), schema, takes }.to_string();
         let files = export.extra_files(args, run, trained, |files| model.size(files))?;
@@ -46,29 +49,28 @@ pub fn run(args: &Export, run: &RunDir, trained: &Predictor) -> Result<()> {
     let outputs: Vec<Output<'_>> = configs.into_iter().chain(archives).collect();
     write_all(&outputs)?;
 
-    let [columns, ids] = folders.each_ref().map(|folder| folder.display());
-    export.report(&format!("{columns} and {ids}, each"), &folders[0].join("1/model.pt"))
+    export.report(&folders.map(|folder| folder.join("1/model.pt")))
 }
 
-/// Refuses a folder that is neither empty nor of an earlier export.
-fn check_is_ours(folder: &Path) -> Result<()> {
+/// Refuses a folder that is neither empty nor of an earlier export of the same form.
+fn check_is_ours(folder: &Path, takes: Takes) -> Result<()> {
     let foreign = match std::fs::read_dir(folder) {
-        Ok(mut entries) => entries.next().is_some() && !begins_with_our_mark(&folder.join("config.pbtxt")),
+        Ok(mut entries) => entries.next().is_some() && !begins_with(&folder.join("config.pbtxt"), takes.mark()),
         Err(_) => folder.exists(),
     };
     if foreign {
         bail!(
-            "{} is there, and `fm export` did not write it: choose another name with --name, or another repository",
+            "{} is there, and is no model that `fm export` wrote in this form: choose another name with --name, or another repository",
             folder.display()
         );
     }
     Ok(())
 }
 
-fn begins_with_our_mark(config: &Path) -> bool {
+fn begins_with(config: &Path, mark: &str) -> bool {
     let mut line = vec![];
     let begin = File::open(config).and_then(|file| BufReader::new(file).read_until(b'\n', &mut line));
-    begin.is_ok() && line.starts_with(config::MARK.as_bytes())
+    begin.is_ok() && line.starts_with(mark.as_bytes())
 }
 
 /// A file, and what writes it.
@@ -98,7 +100,8 @@ fn create_folder(folder: &Path, created: &mut Vec<PathBuf>) -> fm_core::Result<(
     Ok(())
 }
 
-/// Replaces all files or none: the last is in place first, after all have been written.
+/// Replaces all files after all have been written, the last first. What ends the program between two of these renames leaves
+/// new archives beside old configurations.
 fn replace_together(outputs: &[Output<'_>]) -> fm_core::Result<()> {
     let Some(((path, write), others)) = outputs.split_first() else { return Ok(()) };
     replace_atomically(path, |temporary| {

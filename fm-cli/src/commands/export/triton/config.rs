@@ -9,9 +9,6 @@ use std::fmt::{self, Display, Formatter};
 use fm_core::device::compiled_libtorch;
 use fm_core::{Schema, Task};
 
-/// How every configuration of ours begins.
-pub const MARK: &str = "# Written by fm export";
-
 /// What a model takes.
 #[derive(Clone, Copy)]
 pub enum Takes {
@@ -19,6 +16,16 @@ pub enum Takes {
     Columns,
     /// Encoded rows.
     Ids,
+}
+
+impl Takes {
+    /// How a configuration of ours begins.
+    pub fn mark(self) -> &'static str {
+        match self {
+            Takes::Columns => "# Written by fm export, takes texts",
+            Takes::Ids => "# Written by fm export, takes ids",
+        }
+    }
 }
 
 /// A configuration, as text.
@@ -34,7 +41,8 @@ impl Display for Config<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{MARK} {}, for the PyTorch backend of NVIDIA Triton Inference Server.",
+            "{}: version {}, for the PyTorch backend of NVIDIA Triton Inference Server.",
+            self.takes.mark(),
             env!("CARGO_PKG_VERSION")
         )?;
         self.comments(f)?;
