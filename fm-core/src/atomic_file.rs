@@ -1,8 +1,10 @@
 //! Files that are there whole or not at all.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 
@@ -98,6 +100,7 @@ struct Neighbour {
 impl Neighbour {
     fn of(path: &Path) -> Result<Neighbour> {
         let target = behind_links(path)?;
+        remove_abandoned(&target);
         Ok(Neighbour { path: temporary_beside(&target), target })
     }
 
@@ -105,8 +108,7 @@ impl Neighbour {
         File::open(&self.path)?.sync_all()?;
         std::fs::rename(&self.path, &self.target)?;
         // The rename itself must reach the disk.
-        let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()
+        File::open(folder_of(&self.target))?.sync_all()
     }
 }
 
@@ -149,11 +151,37 @@ fn behind_links(path: &Path) -> Result<PathBuf> {
     }
 }
 
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 fn temporary_beside(path: &Path) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}.partial", std::process::id()));
+    let mut name = beginning_of_temporaries(path);
+    name.push(format!("{}.partial", std::process::id()));
     path.with_file_name(name)
+}
+
+fn beginning_of_temporaries(path: &Path) -> OsString {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".");
+    name
+}
+
+/// Removes what a killed program has left beside a file, a day after it was last written to: another may be at work, in a
+/// container whose processes cannot be seen from here. Best effort: such files do no harm but take room.
+fn remove_abandoned(path: &Path) {
+    let beginning = beginning_of_temporaries(path);
+    for entry in std::fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let middle = name.as_encoded_bytes().strip_prefix(beginning.as_encoded_bytes());
+        let number = middle.and_then(|middle| middle.strip_suffix(b".partial"));
+        let is_temporary = number.is_some_and(|number| number.iter().all(u8::is_ascii_digit));
+        let age = entry.metadata().and_then(|file| file.modified()).map(|at| at.elapsed().unwrap_or_default());
+        if is_temporary && age.is_ok_and(|age| age > Duration::from_secs(24 * 60 * 60)) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -205,6 +233,26 @@ mod tests {
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         }
         assert!(AtomicFile::create(folder.path()).unwrap_err().to_string().ends_with("it is a folder"));
+    }
+
+    #[test]
+    fn what_a_killed_program_left_is_removed_a_day_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, age| {
+            let file = File::create(folder.path().join(name)).unwrap();
+            file.set_modified(std::time::SystemTime::now() - Duration::from_secs(age)).unwrap();
+        };
+        let day = 25 * 60 * 60;
+        for (name, age) in
+            [(".file.7.partial", day), (".file.8.partial", 60), (".file.x.partial", day), (".files.7.partial", day)]
+        {
+            write(name, age);
+        }
+        write_atomically(folder.path().join("file"), |file| file.write_all(b"new")).unwrap();
+        let mut left: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".file.8.partial", ".file.x.partial", ".files.7.partial", "file"]);
     }
 
     #[test]
