@@ -157,7 +157,7 @@ fn a_repository_serves_what_the_program_predicts() {
         scene.ok(&format!("export {run} --format triton -o models --name {run}"));
         scene.ok(&format!("evaluate {run} --output {run}.csv"));
     }
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/triton.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/triton_repository.py");
     let pairs = runs.iter().flat_map(|(run, _)| [format!("models/{run}"), format!("{run}.csv")]);
     let output = scene.command(&python).arg(script).args(pairs).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
