@@ -14,7 +14,8 @@ pub trait Model {
     /// The logits `[B]` of a batch: log-odds of a binary task, the label itself of a regression. No sigmoid is applied.
     ///
     /// With `train`, dropout is on, batch norm uses the batch's statistics, and tables give row-sparse gradients.
-    /// No size of the batch may be read as a number: it would be frozen into the exported graph.
+    /// No size of the batch may be read as a number, and no tensor made of numbers: the exported graph would have the one frozen,
+    /// and zeros for the other.
     ///
     /// # Errors
     /// [`Error::Shape`] for features that do not fit the model: another number of slots, an id outside its table, a
