@@ -12,10 +12,10 @@ use std::sync::atomic::AtomicBool;
 use device::under_test as device;
 use fm_core::model::Options;
 use fm_core::optim::OptimizerConfig;
-use fm_core::script::{Bundle, BundleOptions, Scorer};
+use fm_core::script::{Bundle, BundleOptions, Catalogue, Scorer};
 use fm_core::summary::Summary;
 use fm_core::train::{TrainConfig, Trainer, checkpoint, evaluate, predict};
-use fm_core::{Features, Field, FieldKind, Label, Model, Schema, Side, Task, TensorRows};
+use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, Schema, Side, Task, TensorRows};
 use fm_models::MODELS;
 use rows::{disturb, schema};
 use serde_json::json;
@@ -241,6 +241,31 @@ fn the_exported_file_scores_as_the_model_at_any_batch_size() {
                 assert!(scorer.logits(&features).unwrap().allclose(&eager, 0.0, 1e-5, false), "{variant} B={n}");
             }
         }
+    }
+}
+
+/// The methods of the file move what they encode to wherever the file was loaded.
+#[test]
+fn the_exported_file_recommends_on_the_device_as_on_the_cpu() {
+    let _turn = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.pt");
+    let schema = schema(Task::Regression).with_roles(Some("user".into()), Some("item".into())).unwrap();
+    let (store, model) = variants().next().unwrap().build(&schema, 1, Device::Cpu);
+    disturb(&store);
+    let row = |item: &'static str| [None, Some(item), Some("1|4"), None, None];
+    let features = Encoder::new(&schema).features(&["0", "3", "7", "unknown"].map(row)).unwrap();
+    let catalogue = Catalogue { items: ["a", "b", "c", "d"].map(String::from).into(), features };
+    let options = BundleOptions { catalogue: Some(&catalogue), ..Default::default() };
+    Bundle::new(model.as_ref(), &store, &schema, &options).unwrap().save(&file, &[]).unwrap();
+    let recommend = |device| {
+        let scorer = Scorer::load(&file, device).unwrap();
+        scorer.recommend([("user", "5"), ("age", "33")], 3, &["b"]).unwrap()
+    };
+    let (found, expected) = (recommend(device()), recommend(Device::Cpu));
+    assert_eq!(expected.len(), 3);
+    for ((item, score), (expected_item, expected_score)) in found.iter().zip(&expected) {
+        assert!(item == expected_item && (score - expected_score).abs() < 1e-5, "{found:?} {expected:?}");
     }
 }
 
