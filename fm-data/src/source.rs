@@ -391,14 +391,7 @@ impl Source {
             };
             columns.push(column.into_column());
         }
-        let owned = |column: StringChunked| -> Vec<String> {
-            column.iter().map(|value| value.unwrap_or_default().to_owned()).collect()
-        };
-        let items = owned(strings(&catalogue, item_field)?);
-        let titles = match &self.spec.title {
-            Some(title) => owned(strings(&catalogue, title)?),
-            None => items.clone(),
-        };
+        let (items, titles) = self.names(item_field, &catalogue)?;
         let frame = DataFrame::new(height, columns).map_err(polars)?;
         Ok(Candidates { frame, items, titles, known_user: latest.is_some() })
     }
@@ -414,8 +407,18 @@ impl Source {
             ));
         };
         let frame = self.catalogue(item_field, &strings(&self.frame, item_field)?)?;
-        let ids = strings(&frame, item_field)?.iter().map(|id| id.unwrap_or_default().to_owned()).collect();
-        Ok(Items { frame, ids })
+        let (ids, titles) = self.names(item_field, &frame)?;
+        Ok(Items { frame, ids, titles })
+    }
+
+    /// The ids of a catalogue's items, and their titles; the ids where there are none.
+    fn names(&self, item_field: &str, catalogue: &DataFrame) -> Result<(Vec<String>, Vec<String>)> {
+        let owned = |name: &str| -> Result<Vec<String>> {
+            Ok(strings(catalogue, name)?.iter().map(|value| value.unwrap_or_default().to_owned()).collect())
+        };
+        let ids = owned(item_field)?;
+        let titles = self.spec.title.as_ref().map_or_else(|| Ok(ids.clone()), |title| owned(title))?;
+        Ok((ids, titles))
     }
 
     fn latest_history(&self, user: &str, users: &StringChunked, items: &StringChunked) -> Result<Option<String>> {
@@ -455,6 +458,8 @@ pub struct Items {
     pub frame: DataFrame,
     /// The items' ids.
     pub ids: Vec<String>,
+    /// The items' names for people; the ids where there are none.
+    pub titles: Vec<String>,
 }
 
 /// What could be recommended to a user.

@@ -1,11 +1,14 @@
 //! `fm recommend`
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, bail};
 use fm_core::{Encoder, Schema, Side};
 use fm_data::source::Source;
 use fm_data::{MissingColumns, encode};
 use serde::Serialize;
 
+use super::export::TITLES;
 use super::{print, print_json};
 use crate::args::Recommend;
 use crate::predictor::Predictor;
@@ -122,8 +125,13 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
     }
     let exclude: Vec<&str> = args.exclude.iter().map(String::as_str).collect();
     let found = scorer.recommend(known, args.top, &exclude)?;
-    let item =
-        |(rank, (item, score)): (usize, (String, f32))| Item { rank: rank + 1, title: item.clone(), item, score };
+    // A file that another program has written may have none.
+    let titles: BTreeMap<String, String> =
+        scorer.extra_file(TITLES).ok().and_then(|titles| serde_json::from_str(&titles).ok()).unwrap_or_default();
+    let item = |(rank, (item, score)): (usize, (String, f32))| {
+        let title = titles.get(&item).unwrap_or(&item).clone();
+        Item { rank: rank + 1, title, item, score }
+    };
     Ok(Recommendations { user: &args.user, known_user, items: found.into_iter().enumerate().map(item).collect() })
 }
 

@@ -127,6 +127,7 @@ fn a_file_with_a_catalogue_recommends_without_the_data() {
     assert!(scores.is_sorted_by(|a, b| a >= b));
 
     let first = items[0]["item"].as_str().unwrap();
+    assert!(items.iter().all(|item| item["title"].as_str().unwrap().ends_with(", or é")));
     let others = scene.ok_json(&format!("recommend model.pt --user r07 --exclude {first} --top 2 --json"));
     assert_eq!(others["items"][0]["item"], items[1]["item"]);
     scene.fails_with(

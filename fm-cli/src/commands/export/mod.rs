@@ -3,6 +3,7 @@
 mod card;
 mod triton;
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -13,7 +14,7 @@ use fm_core::metric::metrics;
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Precision};
 use fm_core::train::RunDir;
 use fm_core::{Encoder, Error, Features, Rows, Schema};
-use fm_data::source::Source;
+use fm_data::source::{Items, Source};
 use fm_data::{Dataset, MissingColumns, encode};
 use tch::{Device, Kind, Tensor};
 
@@ -24,6 +25,9 @@ use crate::args::{Export, ExportFormat};
 use crate::predictor::Predictor;
 use crate::progress::during;
 use crate::settings::data_dir;
+
+/// The extra file with the titles of the catalogue's items.
+pub const TITLES: &str = "titles.json";
 
 pub fn run(args: &Export) -> Result<()> {
     let is_triton = matches!(args.format, ExportFormat::Triton);
@@ -65,8 +69,8 @@ fn torchscript(args: &Export, run: &RunDir, trained: &Predictor) -> Result<()> {
 /// A bundle, and what there is to say about it.
 struct Measured {
     bundle: Bundle,
-    /// The number of items in the catalogue.
-    items: Option<usize>,
+    /// The titles of the catalogue's items, by id.
+    titles: Option<BTreeMap<String, String>>,
     precision: Precision,
     rounding: Option<Rounding>,
     latency: [Latency; 2],
@@ -80,10 +84,9 @@ impl Measured {
             (true, _) => Some(source(args, trained)?),
             (false, _) => source(args, trained).inspect_err(|error| warn_unmeasured(error)).ok(),
         };
-        let catalogue = match &source {
-            Some(source) if args.with_catalogue => Some(catalogue(source, &trained.schema)?),
-            _ => None,
-        };
+        let items = source.as_ref().filter(|_| args.with_catalogue).map(Source::items).transpose()?;
+        let catalogue = items.as_ref().map(|items| catalogue(items, &trained.schema)).transpose()?;
+        let titles = items.map(|items| items.ids.into_iter().zip(items.titles).collect());
         let options = BundleOptions { catalogue: catalogue.as_ref(), precision };
         let bundle = Bundle::new(trained.model.as_ref(), &trained.store, &trained.schema, &options)?;
         let rounding = match &source {
@@ -91,7 +94,7 @@ impl Measured {
             _ => None,
         };
         let latency = latency(&bundle, &trained.schema)?;
-        Ok(Measured { bundle, items: catalogue.map(|catalogue| catalogue.items.len()), precision, rounding, latency })
+        Ok(Measured { bundle, titles, precision, rounding, latency })
     }
 
     /// What an archive holds beside the model, by name. `size` tells the archive's size with some of it.
@@ -108,11 +111,14 @@ impl Measured {
         if let Some(results) = &results {
             files.push(("metrics.json", serde_json::to_string_pretty(results)?));
         }
+        if let Some(titles) = &self.titles {
+            files.push((TITLES, serde_json::to_string(titles)?));
+        }
         let card = ModelCard {
             settings: &trained.settings,
             schema: &trained.schema,
             results: results.as_ref(),
-            items: self.items,
+            items: self.titles.as_ref().map(BTreeMap::len),
             data_licence: args.data_licence.as_deref(),
             precision: self.precision,
             rounding: self.rounding.as_ref(),
@@ -161,14 +167,13 @@ fn source(args: &Export, trained: &Predictor) -> Result<Source> {
     Ok(during("reading data", || Source::open(&config, &data_dir))?)
 }
 
-fn catalogue(source: &Source, schema: &Schema) -> Result<Catalogue> {
-    let items = source.items()?;
+fn catalogue(items: &Items, schema: &Schema) -> Result<Catalogue> {
     // Fields of user and context are not the item's.
     let encoded = encode(&items.frame, &Encoder::new(schema), None, MissingColumns::Unknown)?;
     let rows: Vec<u32> = (0..items.ids.len() as u32).collect();
     let unlabelled = vec![0.0; rows.len()];
     let features = Dataset::new(schema, encoded, unlabelled)?.batch(&rows, Device::Cpu)?.features;
-    Ok(Catalogue { items: items.ids, features })
+    Ok(Catalogue { items: items.ids.clone(), features })
 }
 
 fn warn_unmeasured(reason: &dyn Display) {
