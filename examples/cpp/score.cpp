@@ -11,6 +11,7 @@ using Row = c10::Dict<std::string, std::string>;
 
 std::vector<std::string> split(std::string line) {
   if (!line.empty() && line.back() == '\r') line.pop_back();
+  if (line.find('"') != std::string::npos) throw std::runtime_error("quoted cells are beyond this example");
   std::istringstream stream(line + ",");
   std::vector<std::string> cells;
   for (std::string cell; std::getline(stream, cell, ',');) cells.push_back(cell);
@@ -21,6 +22,7 @@ c10::List<Row> read(const std::string &path) {
   std::ifstream file(path);
   std::string line;
   if (!std::getline(file, line)) throw std::runtime_error("cannot read " + path);
+  if (line.rfind("\xEF\xBB\xBF", 0) == 0) line.erase(0, 3);  // the mark that some programs begin UTF-8 with
   auto names = split(line);
   c10::List<Row> rows;
   while (std::getline(file, line)) {

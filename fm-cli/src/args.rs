@@ -107,6 +107,14 @@ fn folder_name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+fn line_of_text(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("it must not be empty".into()),
+        line if line.chars().any(char::is_control) => Err("it must be one line".into()),
+        line => Ok(line.into()),
+    }
+}
+
 /// Where data sets lie.
 #[derive(Debug, clap::Args)]
 pub struct Folders {
@@ -318,7 +326,7 @@ pub struct Predict {
     /// A table of rows, of any size (.csv, .tsv, .parquet); - for CSV from standard input
     #[arg(long, value_name = "FILE")]
     pub input: PathBuf,
-    /// Where the rows go, in their order and with a column `score` (.csv, .tsv, .parquet); - for CSV to standard output
+    /// Where the rows go, as text, in their order and with a column `score` (.csv, .tsv, .parquet); - for CSV to standard output
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
     /// The columns of the input to write before the score, in this order [default: all]
@@ -352,8 +360,8 @@ pub struct Recommend {
     /// What is known of the user and the moment; then the items are those in the exported file, and no data is read
     #[arg(long, value_name = "FIELD=VALUE", conflicts_with = "data")]
     pub about: Vec<String>,
-    /// Items in the exported file to leave out, such as those that the user knows
-    #[arg(long, value_name = "ID,...", value_delimiter = ',', conflicts_with = "data")]
+    /// Items to leave out; those that the user has a row with in the data are left out anyway
+    #[arg(long, value_name = "ID,...", value_delimiter = ',')]
     pub exclude: Vec<String>,
     /// auto, cpu, cuda or cuda:1
     #[arg(long, default_value_t)]
@@ -413,7 +421,7 @@ pub struct Export {
     #[arg(long, value_enum)]
     pub quantize: Option<Quantization>,
     /// The licence of the data, for the model card [default: GroupLens' terms for MovieLens, else not stated]
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = line_of_text)]
     pub data_licence: Option<String>,
     /// The data, if it has moved since training
     #[arg(long, value_name = "NAME|DIR|FILE")]

@@ -105,6 +105,10 @@ impl Neighbour {
     }
 
     fn take_place(self) -> std::io::Result<()> {
+        // Who may read the old file may read the new one, and nobody else.
+        if let Ok(old) = std::fs::metadata(&self.target) {
+            std::fs::set_permissions(&self.path, old.permissions())?;
+        }
         File::open(&self.path)?.sync_all()?;
         std::fs::rename(&self.path, &self.target)?;
         // The rename itself must reach the disk.
@@ -146,8 +150,8 @@ fn behind_links(path: &Path) -> Result<PathBuf> {
         Ok(found) if found.is_file() => std::fs::canonicalize(path).map_err(Error::io("write", path)),
         Ok(found) if found.is_dir() => Err(refused("it is a folder")),
         Ok(_) => Err(refused("it is a device or a pipe, not a file")),
-        // Not there yet, or not to be reached: creating it will tell.
-        Err(_) => Ok(path.to_owned()),
+        // Not there yet, or not to be reached: creating it will tell. Where a link leads nowhere, that is what is made.
+        Err(_) => Ok(std::fs::read_link(path).map_or_else(|_| path.to_owned(), |link| folder_of(path).join(link))),
     }
 }
 
@@ -198,6 +202,22 @@ mod tests {
         write_atomically(&link, |file| file.write_all(b"new")).unwrap();
         assert_eq!(std::fs::read(&file).unwrap(), b"new");
         assert!(link.is_symlink());
+        std::fs::remove_file(&file).unwrap();
+        write_atomically(&link, |file| file.write_all(b"again")).unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"again");
+        assert!(link.is_symlink());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_keeps_its_permissions() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, b"old").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        write_atomically(&file, |file| file.write_all(b"new")).unwrap();
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

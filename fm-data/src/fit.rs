@@ -200,6 +200,10 @@ pub fn encode<S: Borrow<Schema> + Sync>(
     };
     let columns: Vec<Option<StringChunked>> = schema.fields().iter().map(column).collect::<Result<_>>()?;
     check_numbers(table.height(), rows.unwrap_or_default())?;
+    if columns.iter().all(Option::is_none) {
+        let fields: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
+        return Err(Error::Spec(format!("there is a column for none of the fields {}", fields.join(", "))));
+    }
 
     let num_rows = rows.map_or(table.height(), <[u32]>::len);
     let (slots, num_values) = (schema.num_slots(), num_values(schema));

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{ScopedJoinHandle, scope};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{JoinHandle, spawn};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use fm_core::{Encoder, Schema};
@@ -48,31 +49,47 @@ pub fn run(args: &Predict) -> Result<()> {
     let mut unknown = BTreeMap::new();
 
     // Three chunks are under way: one is read and encoded, one is scored, one is written.
-    let writer = scope(|threads| {
-        let (read, chunks) = sync_channel(0);
-        let (scored, tables) = sync_channel(0);
-        let encoder = Encoder::new(&predictor.schema);
-        let reading = threads.spawn(move || read_chunks(args, reader, &encoder, &read));
-        let writing = threads.spawn(move || write_tables(writer, tables));
-        for Chunk { mut kept, encoded, bytes_read } in chunks {
-            if stop.load(Ordering::Relaxed) {
-                let left = if is_stdout { "the table is not whole" } else { "no file was written" };
-                return Err(Interrupted(format!("interrupted after {} rows: {left}", progress.rows())).into());
-            }
-            for (field, rows) in predictor.unknown(&encoded.ids) {
-                *unknown.entry(field).or_insert(0) += rows;
-            }
-            append_scores(&mut kept, &predictor.scores(encoded)?)?;
-            progress.add(kept.height(), bytes_read);
-            if scored.send(kept).is_err() {
-                break;
-            }
+    let (read, chunks) = sync_channel(0);
+    let (scored, tables) = sync_channel(0);
+    let encoder = Encoder::new(predictor.schema.clone());
+    let columns = Columns::of(args);
+    let reading = spawn(move || read_chunks(&columns, reader, &encoder, &read));
+    let writing = spawn(move || write_tables(writer, tables));
+    let scoring = loop {
+        if stop.load(Ordering::Relaxed) {
+            let left = if is_stdout { "the table is not whole" } else { "no file was written" };
+            break Err(Interrupted(format!("interrupted after {} rows: {left}", progress.rows())).into());
         }
-        drop(scored);
-        joined(reading)?;
-        joined(writing)
-    })?;
-    writer.finish()?;
+        let Chunk { mut kept, encoded, bytes_read } = match chunks.recv_timeout(Duration::from_millis(100)) {
+            Ok(chunk) => chunk,
+            // Whoever sends the input may take their time, while Ctrl-C and a writer that has failed must be heard.
+            Err(RecvTimeoutError::Timeout) if writing.is_finished() => break Ok(()),
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => break joined(reading),
+        };
+        for (field, rows) in predictor.unknown(&encoded.ids) {
+            *unknown.entry(field).or_insert(0) += rows;
+        }
+        if let Err(error) = predictor.scores(encoded).and_then(|scores| append_scores(&mut kept, &scores)) {
+            break Err(error);
+        }
+        progress.add(kept.height(), bytes_read);
+        if scored.send(kept).is_err() {
+            break Ok(());
+        }
+    };
+    // The writer comes to its end, and removes what it has written if it is not told to keep it. The reader is not waited for:
+    // it may wait for input that never comes.
+    drop(scored);
+    match scoring {
+        // The writer may wait, too, for someone to read.
+        Err(error) if is_stdout => return Err(error),
+        scoring => {
+            let written = joined(writing);
+            scoring?;
+            written?.finish()?;
+        }
+    }
 
     let done = progress.finish();
     for (field, rows) in unknown {
@@ -83,24 +100,39 @@ pub fn run(args: &Predict) -> Result<()> {
     Ok(())
 }
 
+/// Which columns are taken from the input, and which of them are written.
+struct Columns {
+    /// All if `None`.
+    kept: Option<Vec<String>>,
+    missing: MissingColumns,
+    /// The input, in errors.
+    origin: String,
+}
+
+impl Columns {
+    fn of(args: &Predict) -> Columns {
+        let missing = if args.allow_missing { MissingColumns::Unknown } else { MissingColumns::Error };
+        let kept = if args.only_scores { Some(vec![]) } else { args.keep.clone() };
+        Columns { kept, missing, origin: args.input.display().to_string() }
+    }
+}
+
 fn is_standard(path: &Path) -> bool {
     path == Path::new("-")
 }
 
 /// Hands the encoded input on, until its end or until nobody takes it any more.
 fn read_chunks(
-    args: &Predict,
+    columns: &Columns,
     mut reader: TableReader,
-    encoder: &Encoder<&Schema>,
+    encoder: &Encoder<Schema>,
     to: &SyncSender<Chunk>,
 ) -> Result<()> {
-    let missing = if args.allow_missing { MissingColumns::Unknown } else { MissingColumns::Error };
-    let kept = if args.only_scores { Some(&[][..]) } else { args.keep.as_deref() };
     while let Some(table) = reader.next() {
         let table = table?;
-        let kept = kept.map_or_else(|| Ok(table.clone()), |names| take_columns(&table, names))?;
-        check_no_score(&kept, &args.input.display())?;
-        let encoded = encode(&table, encoder, None, missing)?;
+        let kept = columns.kept.as_ref().map_or_else(|| Ok(table.clone()), |names| take_columns(&table, names))?;
+        check_no_score(&kept, &columns.origin)?;
+        let encoded = encode(&table, encoder, None, columns.missing)?;
         if to.send(Chunk { kept, encoded, bytes_read: reader.bytes_read() }).is_err() {
             break;
         }
@@ -117,7 +149,7 @@ fn write_tables(mut writer: TableWriter, tables: Receiver<DataFrame>) -> Result<
 }
 
 /// What a thread returned; its panic goes on in this one.
-fn joined<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+fn joined<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 

@@ -34,10 +34,11 @@ struct Item {
 
 pub fn run(args: &Recommend) -> Result<()> {
     let predictor = Predictor::open(&args.model, args.device)?;
-    let found = if args.about.is_empty() && args.exclude.is_empty() {
+    let found = if args.about.is_empty() {
         match source(args, &predictor) {
             Ok(source) => from_data(args, &predictor, &source)?,
             // The file may have come here without its data.
+            Err(error) if args.data.is_some() => return Err(error),
             Err(error) => match from_catalogue(args, &predictor) {
                 Ok(found) => {
                     tracing::warn!(
@@ -79,6 +80,7 @@ fn from_data<'a>(args: &'a Recommend, predictor: &Predictor, source: &Source) ->
     let label = predictor.schema.label();
 
     let mut order: Vec<usize> = (0..logits.len()).collect();
+    order.retain(|&row| !args.exclude.contains(&candidates.items[row]));
     // Equal scores keep the catalogue's order.
     order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
     let item = |(rank, &row): (usize, &usize)| Item {
@@ -94,7 +96,7 @@ fn from_data<'a>(args: &'a Recommend, predictor: &Predictor, source: &Source) ->
 /// Of the items in an exported file, for what the command line says of the user.
 fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Recommendations<'a>> {
     let Some(scorer) = &predictor.bundle else {
-        bail!("{} is a run: --about and --exclude are for an exported file with a catalogue", args.model.display());
+        bail!("{} is a run: --about is for an exported file with a catalogue", args.model.display());
     };
     let schema = scorer.schema();
     let Some(user) = schema.user().and_then(|user| schema.field_index(user)) else {
@@ -114,10 +116,13 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
         if field.side == Side::Item || schema.item() == Some(name) {
             bail!("--about: `{name}` is each item's own, as the file has it");
         }
-        if known.iter().any(|(given, _)| *given == name) {
-            bail!("--about: `{name}` is given twice; the user's id is what --user says");
+        match known.iter().find(|(given, _)| *given == name) {
+            Some((_, given)) if *given != value => {
+                bail!("--about: `{name}` is given twice, as `{given}` and as `{value}`")
+            }
+            Some(_) => {}
+            None => known.push((name, value)),
         }
-        known.push((name, value));
     }
     let known_user = user.hash_buckets.is_none().then(|| user.vocabulary.contains(&args.user));
     if known_user == Some(false) {

@@ -108,7 +108,7 @@ fn a_file_with_a_catalogue_recommends_without_the_data() {
     let scene = trained();
     scene.ok("export run -o model.pt --with-catalogue");
     scene.ok("export run -o bare.pt");
-    let about = scene.ok_json("recommend model.pt --user r07 --exclude none --top 100 --json");
+    let about = scene.ok_json("recommend model.pt --user r07 --about reader=r07 --top 100 --json");
     let items = about["items"].as_array().unwrap();
     assert_eq!((items.len(), &about["known_user"]), (79, &json!(true)));
 
@@ -128,7 +128,8 @@ fn a_file_with_a_catalogue_recommends_without_the_data() {
 
     let first = items[0]["item"].as_str().unwrap();
     assert!(items.iter().all(|item| item["title"].as_str().unwrap().ends_with(", or é")));
-    let others = scene.ok_json(&format!("recommend model.pt --user r07 --exclude {first} --top 2 --json"));
+    let exclude = format!("--user r07 --exclude {first} --top 2 --json");
+    let others = scene.ok_json(&format!("recommend model.pt --about reader=r07 {exclude}"));
     assert_eq!(others["items"][0]["item"], items[1]["item"]);
     scene.fails_with(
         "recommend model.pt --user r07 --about pages=3",
@@ -136,10 +137,15 @@ fn a_file_with_a_catalogue_recommends_without_the_data() {
     );
     scene.fails_with("recommend model.pt --user r07 --about pages", &["FIELD=VALUE"]);
     scene.fails_with("recommend model.pt --user r07 --about price=3", &["`price` is each item's own"]);
-    scene.fails_with("recommend model.pt --user r07 --about reader=r08", &["`reader` is given twice", "--user"]);
-    scene.fails_with("recommend run --user r07 --exclude b01", &["run is a run", "exported file"]);
-    scene.fails_with("recommend bare.pt --user r07 --exclude b01", &["bare.pt", "no catalogue", "--with-catalogue"]);
-    let output = scene.run("recommend model.pt --user nobody --exclude b01 --json");
+    scene.fails_with(
+        "recommend model.pt --user r07 --about reader=r08",
+        &["`reader` is given twice, as `r07` and as `r08`"],
+    );
+    scene.fails_with("recommend run --user r07 --about reader=r07", &["run is a run", "exported file"]);
+    let bare = "recommend bare.pt --user r07 --about reader=r07";
+    scene.fails_with(bare, &["bare.pt", "no catalogue", "--with-catalogue"]);
+    scene.fails_with("recommend model.pt --user r07 --data no.csv", &["no.csv"]);
+    let output = scene.run("recommend model.pt --user nobody --about reader=nobody --json");
     assert_holds(&String::from_utf8_lossy(&output.stderr), &["user nobody is not in the file"]);
     assert_holds(&String::from_utf8_lossy(&output.stdout), &["\"known_user\": false"]);
 
@@ -158,6 +164,9 @@ fn an_onnx_file_holds_what_onnx_can() {
     let bytes = scene.bytes("model.onnx");
     let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(["schema.json", "ids", "values", "logits", "batch", "embedding.weight"].into_iter().all(holds));
+    scene.fails_with("export run -o new.onnx", &["new.onnx would hold TorchScript", "--format onnx"]);
+    scene.fails_with("export run -o -", &["standard output"]);
+    scene.fails_with("export run -o run/schema.json", &["run/schema.json is a part of the run"]);
     for option in ["--with-catalogue", "--dtype f16", "--quantize int8"] {
         scene.fails_with(
             &format!("export run --format onnx -o new.onnx {option}"),

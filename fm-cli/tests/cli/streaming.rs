@@ -156,6 +156,28 @@ fn rows_pass_through_a_pipe() {
 
 #[cfg(unix)]
 #[test]
+fn a_prediction_that_nobody_reads_any_more_ends_while_its_input_waits() {
+    let scene = trained();
+    write_large(&scene);
+    let mut command = scene.fm("predict run --input - --output -");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&scene.bytes("twin.csv")).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    drop(stdin);
+    assert!(ended.status.success(), "{ended:?}");
+}
+
+#[test]
+fn a_table_of_none_of_the_fields_is_refused_even_where_some_may_be_missing() {
+    let scene = trained();
+    scene.write("foreign.csv", "reader;book;tags;price\nr01;b01;kind1;5\n");
+    let line = "predict run --input foreign.csv --output new.csv --allow-missing";
+    scene.fails_with(line, &["a column for none of the fields reader, book, tags, price"]);
+}
+
+#[test]
 fn an_interrupted_prediction_leaves_no_file() {
     let scene = trained();
     write_large(&scene);
@@ -172,9 +194,9 @@ fn an_interrupted_prediction_leaves_no_file() {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
         assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-        // More rows come in, for as long as someone takes them.
-        while stdin.write_all(b"r01,b02,kind1,5\n").is_ok() {}
+        // No more rows come, and no end.
         let ended = child.wait_with_output().unwrap();
+        drop(stdin);
         assert_eq!(ended.status.code(), Some(130));
         assert_holds(&String::from_utf8(ended.stderr).unwrap(), &["error: interrupted after", "no file was written"]);
         assert_eq!(std::fs::read_dir(scene.path("out")).unwrap().count(), 0);

@@ -27,7 +27,16 @@ impl ParquetChunks {
     pub fn open(path: &Path, size: ChunkSize) -> Result<ParquetChunks> {
         let file = File::open(path).map_err(Error::io("read", path))?;
         let copy = file.try_clone().map_err(Error::io("read", path))?;
-        let metadata = ParquetReader::new(copy).get_metadata().map_err(|error| invalid(path, &error))?.clone();
+        let mut reader = ParquetReader::new(copy);
+        let metadata = reader.get_metadata().map_err(|error| invalid(path, &error))?.clone();
+        let schema = reader.schema().map_err(|error| invalid(path, &error))?;
+        if let Some(column) = schema.iter_values().find(|column| is_left_out(&column.dtype)) {
+            let reason = format!(
+                "column `{}` holds decimals or maps, which cannot be read: keep it as text, or as a 64-bit number",
+                column.name
+            );
+            return Err(Error::data(path, None, reason));
+        }
         let bytes: usize = metadata.row_groups.iter().map(|group| group.total_byte_size()).sum();
         let bytes_of_row = bytes / metadata.num_rows.max(1);
         let rows_of_chunk = size.rows.min(size.bytes / bytes_of_row.max(1)).max(1);
@@ -68,6 +77,17 @@ impl ParquetChunks {
         let text = |column: &Column| text_of(column).map(IntoColumn::into_column);
         let columns: std::result::Result<_, String> = table.columns().iter().map(text).collect();
         DataFrame::new(rows, columns.map_err(|reason| Error::data(&self.path, None, reason))?).map_err(invalid)
+    }
+}
+
+/// Whether Polars, as it is built here, would panic over a column of this type.
+fn is_left_out(kind: &ArrowDataType) -> bool {
+    use ArrowDataType::{Decimal, Decimal32, Decimal64, Decimal256, FixedSizeList, LargeList, List, Map, Struct};
+    match kind {
+        Decimal(..) | Decimal32(..) | Decimal64(..) | Decimal256(..) | Map(..) => true,
+        List(inner) | LargeList(inner) | FixedSizeList(inner, _) => is_left_out(&inner.dtype),
+        Struct(fields) => fields.iter().any(|field| is_left_out(&field.dtype)),
+        _ => false,
     }
 }
 

@@ -38,12 +38,31 @@ pub fn run(args: &Export) -> Result<()> {
         bail!("--name is the name of a model in a repository: it goes with --format triton alone");
     }
     let run = RunDir::open(&args.run)?;
+    check_output(args, &run)?;
     let trained = Predictor::open_run(&run, DeviceChoice::Cpu)?;
     match args.format {
         ExportFormat::Torchscript => torchscript(args, &run, &trained),
         ExportFormat::Onnx => onnx(args, &trained),
         ExportFormat::Triton => triton::run(args, &run, &trained),
     }
+}
+
+/// Refuses what would be something else than its name says, or replace a part of the run.
+fn check_output(args: &Export, run: &RunDir) -> Result<()> {
+    let output = args.output.display();
+    if args.format == ExportFormat::Torchscript && args.output.extension().is_some_and(|extension| extension == "onnx")
+    {
+        bail!("{output} would hold TorchScript: add --format onnx, or name it model.pt");
+    }
+    if args.output.as_os_str() == "-" {
+        bail!("an exported file cannot go to standard output: name a file, such as model.pt");
+    }
+    let parts = [run.settings(), run.schema(), run.rows(), run.metrics(), run.summary(), run.best(), run.last()];
+    let target = args.output.canonicalize().ok();
+    if target.is_some() && parts.iter().any(|part| part.canonicalize().ok() == target) {
+        bail!("{output} is a part of the run: name another file, such as model.pt");
+    }
+    Ok(())
 }
 
 fn onnx(args: &Export, trained: &Predictor) -> Result<()> {
