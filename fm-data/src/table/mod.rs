@@ -190,6 +190,7 @@ fn text_of(column: &Column) -> std::result::Result<StringChunked, String> {
     let refused = |why: String| format!("column `{name}` {why}");
     let polars = |error: PolarsError| refused(format!("cannot be read as text: {}", first_line(&error)));
     let text = match column.dtype() {
+        DataType::Null => StringChunked::full_null(name.clone(), column.len()),
         DataType::String => column.str().map_err(polars)?.clone(),
         DataType::Float32 | DataType::Float64 => {
             let wide = column.dtype() == &DataType::Float64;

@@ -32,7 +32,8 @@ impl ParquetChunks {
         let schema = reader.schema().map_err(|error| invalid(path, &error))?;
         if let Some(column) = schema.iter_values().find(|column| is_left_out(&column.dtype)) {
             let reason = format!(
-                "column `{}` holds decimals or maps, which cannot be read: keep it as text, or as a 64-bit number",
+                "column `{}` holds decimals, maps or structs, which cannot be read: leave it out, or keep it as text or as \
+                 64-bit numbers",
                 column.name
             );
             return Err(Error::data(path, None, reason));
@@ -84,9 +85,8 @@ impl ParquetChunks {
 fn is_left_out(kind: &ArrowDataType) -> bool {
     use ArrowDataType::{Decimal, Decimal32, Decimal64, Decimal256, FixedSizeList, LargeList, List, Map, Struct};
     match kind {
-        Decimal(..) | Decimal32(..) | Decimal64(..) | Decimal256(..) | Map(..) => true,
+        Decimal(..) | Decimal32(..) | Decimal64(..) | Decimal256(..) | Map(..) | Struct(_) => true,
         List(inner) | LargeList(inner) | FixedSizeList(inner, _) => is_left_out(&inner.dtype),
-        Struct(fields) => fields.iter().any(|field| is_left_out(&field.dtype)),
         _ => false,
     }
 }
