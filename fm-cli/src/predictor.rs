@@ -9,11 +9,14 @@ use fm_core::device::DeviceChoice;
 use fm_core::script::Scorer;
 use fm_core::train::{RunDir, checkpoint, predict};
 use fm_core::{Error, Features, Model, Rows, Schema};
+use fm_data::source::Source;
 use fm_data::{Dataset, Encoded};
 use tch::nn::VarStore;
 use tch::{Device, Tensor};
 
-use crate::settings::Settings;
+use crate::args::Folders;
+use crate::progress::during;
+use crate::settings::{Settings, data_dir};
 
 /// A model, its schema and the settings that it was trained with.
 pub struct Predictor {
@@ -58,6 +61,13 @@ impl Predictor {
         Ok(Predictor { settings, schema, model, store: VarStore::new(device), bundle: Some(scorer), device })
     }
 
+    /// The rows that it was trained and measured on, from where they lay then, or from `moved` if they have moved.
+    pub fn source(&self, moved: Option<String>, folders: &Folders) -> Result<Source> {
+        let config = self.settings.data.clone().moved(moved);
+        let data_dir = data_dir(folders)?;
+        Ok(during("reading data", || Source::open(&config, &data_dir))?)
+    }
+
     /// The prediction of each encoded row, in their order: a probability, or a label within its range.
     pub fn scores(&self, rows: Encoded) -> Result<Vec<f32>> {
         let label = self.schema.label();
@@ -66,8 +76,7 @@ impl Predictor {
 
     /// The logit of each encoded row, in their order.
     pub fn encoded_logits(&self, rows: Encoded) -> Result<Vec<f32>> {
-        let unlabelled = vec![0.0; rows.num_rows];
-        self.logits(&Dataset::new(&self.schema, rows, unlabelled)?)
+        self.logits(&Dataset::unlabelled(&self.schema, rows)?)
     }
 
     /// In how many rows, `[N, S]` ids, the user or the item is none that training has seen: by field, where there are

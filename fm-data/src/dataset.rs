@@ -86,6 +86,15 @@ impl Sections {
 }
 
 impl Dataset {
+    /// Takes rows to score, whose targets nobody knows.
+    ///
+    /// # Errors
+    /// As [`Dataset::new`].
+    pub fn unlabelled(schema: &Schema, encoded: Encoded) -> fm_core::Result<Dataset> {
+        let targets = vec![0.0; encoded.num_rows];
+        Dataset::new(schema, encoded, targets)
+    }
+
     /// Takes rows in memory and the target of each.
     ///
     /// # Errors

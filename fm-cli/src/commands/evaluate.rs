@@ -3,7 +3,6 @@
 use anyhow::Result;
 use fm_core::metric::metrics;
 use fm_core::train::RunDir;
-use fm_data::source::Source;
 use fm_data::table::{check_output, take_rows, write_table};
 use serde_json::json;
 
@@ -12,8 +11,6 @@ use super::train::load_digests;
 use super::{print, print_json};
 use crate::args::{Evaluate, Part};
 use crate::predictor::Predictor;
-use crate::progress::during;
-use crate::settings::data_dir;
 
 pub fn run(args: &Evaluate) -> Result<()> {
     if let Some(output) = &args.output {
@@ -21,9 +18,7 @@ pub fn run(args: &Evaluate) -> Result<()> {
     }
     let run = RunDir::open(&args.run)?;
     let predictor = Predictor::open_run(&run, args.device)?;
-    let config = &predictor.settings.data;
-    let data_dir = data_dir(&args.folders)?;
-    let source = during("reading data", || Source::open(config, &data_dir))?;
+    let source = predictor.source(None, &args.folders)?;
     let (name, rows) = match args.part {
         Part::Train => ("train", &source.parts.train),
         Part::Valid => ("valid", &source.parts.valid),

@@ -12,8 +12,6 @@ use super::export::TITLES;
 use super::{print, print_json};
 use crate::args::Recommend;
 use crate::predictor::Predictor;
-use crate::progress::during;
-use crate::settings::data_dir;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -35,7 +33,7 @@ struct Item {
 pub fn run(args: &Recommend) -> Result<()> {
     let predictor = Predictor::open(&args.model, args.device)?;
     let found = if args.about.is_empty() {
-        match source(args, &predictor) {
+        match predictor.source(args.data.clone(), &args.folders) {
             Ok(source) => from_data(args, &predictor, &source)?,
             // The file may have come here without its data.
             Err(error) if args.data.is_some() => return Err(error),
@@ -60,12 +58,6 @@ pub fn run(args: &Recommend) -> Result<()> {
         print(format!("{rank:>3}. {score:.3}  {title}  [{item}]"))?;
     }
     Ok(())
-}
-
-fn source(args: &Recommend, predictor: &Predictor) -> Result<Source> {
-    let config = predictor.settings.data.clone().moved(args.data.clone());
-    let data_dir = data_dir(&args.folders)?;
-    Ok(during("reading data", || Source::open(&config, &data_dir))?)
 }
 
 /// Of the items that the user has no row with, for what the data knows of the user.

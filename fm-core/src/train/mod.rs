@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::batch::Rows;
+use crate::batch::{Features, Rows};
 use crate::error::{Error, Result};
 use crate::loss::loss;
 use crate::metric::{Metrics, metrics, monitored};
@@ -334,14 +334,22 @@ fn evaluation_batch(device: Device) -> usize {
 /// # Errors
 /// What batches and model return.
 pub fn predict(model: &dyn Model, rows: &dyn Rows, device: Device) -> Result<Vec<f32>> {
+    predict_with(|features| model.logits(features, false), rows, device)
+}
+
+/// As [`predict`], for what gives logits but is no [`Model`]: a [`Bundle`](crate::script::Bundle), say.
+///
+/// # Errors
+/// What batches and `logits` return.
+pub fn predict_with(logits: impl Fn(&Features) -> Result<Tensor>, rows: &dyn Rows, device: Device) -> Result<Vec<f32>> {
     let numbers: Vec<u32> = (0..rows.len() as u32).collect();
-    let mut logits = Vec::with_capacity(rows.len());
+    let mut all = Vec::with_capacity(rows.len());
     for numbers in numbers.chunks(evaluation_batch(device)) {
         let batch = rows.batch(numbers, device)?;
-        let scores: Tensor = no_grad(|| model.logits(&batch.features, false))?.to_kind(Kind::Float);
-        logits.extend(Vec::<f32>::try_from(scores.to_device(Device::Cpu))?);
+        let scores: Tensor = no_grad(|| logits(&batch.features))?.to_kind(Kind::Float);
+        all.extend(Vec::<f32>::try_from(scores.to_device(Device::Cpu))?);
     }
-    Ok(logits)
+    Ok(all)
 }
 
 /// The metrics of a model over all rows; none of an empty set.

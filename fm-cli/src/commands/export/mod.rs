@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use fm_core::device::DeviceChoice;
 use fm_core::metric::metrics;
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Precision};
-use fm_core::train::RunDir;
+use fm_core::train::{RunDir, predict_with};
 use fm_core::{Encoder, Error, Features, Rows, Schema};
 use fm_data::source::{Items, Source};
 use fm_data::{Dataset, MissingColumns, encode};
@@ -23,8 +23,6 @@ use super::print;
 use super::train::{Results, load_digests};
 use crate::args::{Export, ExportFormat};
 use crate::predictor::Predictor;
-use crate::progress::during;
-use crate::settings::data_dir;
 
 /// The extra file with the titles of the catalogue's items.
 pub const TITLES: &str = "titles.json";
@@ -98,10 +96,11 @@ struct Measured {
 impl Measured {
     fn new(args: &Export, run: &RunDir, trained: &Predictor) -> Result<Measured> {
         let precision = args.precision();
+        let source = || trained.source(args.data.clone(), &args.folders);
         let source = match (args.with_catalogue, precision) {
             (false, Precision::F32) => None,
-            (true, _) => Some(source(args, trained)?),
-            (false, _) => source(args, trained).inspect_err(|error| warn_unmeasured(error)).ok(),
+            (true, _) => Some(source()?),
+            (false, _) => source().inspect_err(|error| warn_unmeasured(error)).ok(),
         };
         let items = source.as_ref().filter(|_| args.with_catalogue).map(Source::items).transpose()?;
         let catalogue = items.as_ref().map(|items| catalogue(items, &trained.schema)).transpose()?;
@@ -179,19 +178,11 @@ fn results(run: &RunDir) -> Result<Option<Results>> {
     }
 }
 
-/// The run's rows, from where they lay in training or from where they are now.
-fn source(args: &Export, trained: &Predictor) -> Result<Source> {
-    let config = trained.settings.data.clone().moved(args.data.clone());
-    let data_dir = data_dir(&args.folders)?;
-    Ok(during("reading data", || Source::open(&config, &data_dir))?)
-}
-
 fn catalogue(items: &Items, schema: &Schema) -> Result<Catalogue> {
     // Fields of user and context are not the item's.
     let encoded = encode(&items.frame, &Encoder::new(schema), None, MissingColumns::Unknown)?;
     let rows: Vec<u32> = (0..items.ids.len() as u32).collect();
-    let unlabelled = vec![0.0; rows.len()];
-    let features = Dataset::new(schema, encoded, unlabelled)?.batch(&rows, Device::Cpu)?.features;
+    let features = Dataset::unlabelled(schema, encoded)?.batch(&rows, Device::Cpu)?.features;
     Ok(Catalogue { items: items.ids.clone(), features })
 }
 
@@ -208,10 +199,7 @@ fn rounding(bundle: &Bundle, run: &RunDir, trained: &Predictor, source: &Source)
     }
     let label = trained.schema.label();
     let before = metrics(label, &trained.logits(&test)?, test.targets());
-    let mut logits = Vec::with_capacity(test.len());
-    for rows in (0..test.len() as u32).collect::<Vec<_>>().chunks(4096) {
-        logits.extend(Vec::<f32>::try_from(bundle.logits(&test.batch(rows, Device::Cpu)?.features)?)?);
-    }
+    let logits = predict_with(|features| bundle.logits(features), &test, Device::Cpu)?;
     Ok(Some(Rounding { before, after: metrics(label, &logits, test.targets()) }))
 }
 
