@@ -4,10 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use fm_core::device::DeviceChoice;
-use fm_core::optim::OptimizerConfig;
 use fm_core::script::Precision;
-use fm_core::train::TrainConfig;
-use fm_data::source::TaskName;
 
 /// Factorization machines for recommendation and click-through prediction.
 ///
@@ -35,6 +32,8 @@ pub enum Command {
     Data(DataCommand),
     /// List the models
     Models(Models),
+    /// List the files of settings that the program brings along, or print one
+    Settings(crate::commands::settings::Settings),
     /// Show a model's layers, shapes and parameter counts
     Summary(Summary),
     /// Train a model
@@ -62,7 +61,10 @@ pub enum DataCommand {
 }
 
 /// The options of `fm train` that a resumed run has settled: all but the devices and folders of this machine.
-const DECIDED_BY_THE_RUN: [&str; 25] = [
+const DECIDED_BY_THE_RUN: [&str; 28] = [
+    "config",
+    "set",
+    "print_config",
     "data",
     "train",
     "valid",
@@ -139,15 +141,6 @@ pub enum TaskArg {
     Binary,
 }
 
-impl From<TaskArg> for TaskName {
-    fn from(task: TaskArg) -> TaskName {
-        match task {
-            TaskArg::Regression => TaskName::Regression,
-            TaskArg::Binary => TaskName::Binary,
-        }
-    }
-}
-
 /// Which rows, fields and split.
 #[derive(Debug, clap::Args)]
 pub struct Data {
@@ -176,24 +169,23 @@ pub struct Selection {
     /// The fields to use; all by default
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub fields: Option<Vec<String>>,
-    /// What is predicted
-    #[arg(long, value_enum, default_value = "regression")]
-    pub task: TaskArg,
+    #[arg(long, value_enum, help = "What is predicted [default: regression]")]
+    pub task: Option<TaskArg>,
     /// Labels of at least this are positive, for --task binary [default: 4 for MovieLens]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub threshold: Option<f32>,
-    /// random, leave-last-out, time, fold:u1, kfold:5:0
-    #[arg(long, default_value = "random")]
-    pub split: String,
-    /// The seed of split, first weights, order and dropout
-    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
-    pub seed: u64,
+    /// random, leave-last-out, time, fold:u1, kfold:5:0 [default: random]
+    #[arg(long)]
+    pub split: Option<String>,
+    /// The seed of split, first weights, order and dropout [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..), allow_negative_numbers = true)]
+    pub seed: Option<i64>,
     /// MovieLens: how many of the films last liked are a field, 0 for none [default: 100, or 20 beyond 2 million ratings]
     #[arg(long, value_name = "N")]
     pub history: Option<usize>,
-    /// MovieLens: values that fewer training rows hold count as unknown
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub min_count: u32,
+    /// MovieLens: values that fewer training rows hold count as unknown [default: 1]
+    #[arg(long, value_name = "N")]
+    pub min_count: Option<u32>,
     #[command(flatten)]
     pub folders: Folders,
 }
@@ -249,34 +241,43 @@ pub struct Summary {
 
 #[derive(Debug, clap::Args)]
 pub struct Train {
+    /// A file of settings, or one that `fm settings` lists; what else is given here comes on top of it
+    #[arg(long, value_name = "FILE|NAME")]
+    pub config: Option<String>,
+    /// Any setting of such a file, as in train.patience=5
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Print the settings with their documentation, as a file for --config, and train nothing
+    #[arg(long)]
+    pub print_config: bool,
     #[command(flatten)]
     pub data: Data,
-    /// A model (see `fm models`)
-    #[arg(long, default_value = "deepfm")]
-    pub model: String,
+    /// A model (see `fm models`) [default: deepfm]
+    #[arg(long)]
+    pub model: Option<String>,
     #[command(flatten)]
     pub options: ModelOptions,
-    /// At most so many passes over the training rows
-    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().epochs, value_parser = at_least_one)]
-    pub epochs: usize,
-    /// The rows of a step
-    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().batch_size, value_parser = at_least_one)]
-    pub batch_size: usize,
-    /// The learning rate
-    #[arg(long, value_name = "X", default_value_t = TrainConfig::default().lr, allow_negative_numbers = true)]
-    pub lr: f64,
+    /// At most so many passes over the training rows [default: 50]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub epochs: Option<usize>,
+    /// The rows of a step [default: 512]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub batch_size: Option<usize>,
+    /// The learning rate [default: 0.003]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub lr: Option<f64>,
     /// The L2 penalty on the table rows that a batch looks up [default: 0.05, or 0.005 for --task binary; 0 for afm, which has `attention_l2`]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub l2: Option<f64>,
-    /// Stop after so many epochs without a better validation result; 0 never stops early
-    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().patience)]
-    pub patience: usize,
-    /// sgd, adagrad, rmsprop, adam or adamw, with Keras's defaults
-    #[arg(long, default_value = "adam")]
-    pub optimizer: OptimizerConfig,
-    /// auto, cpu, cuda or cuda:1
-    #[arg(long, default_value_t)]
-    pub device: DeviceChoice,
+    /// Stop after so many epochs without a better validation result; 0 never stops early [default: 3]
+    #[arg(long, value_name = "N")]
+    pub patience: Option<usize>,
+    /// sgd, adagrad, rmsprop, adam or adamw, with Keras's defaults [default: adam]
+    #[arg(long)]
+    pub optimizer: Option<String>,
+    /// auto, cpu, cuda or cuda:1 [default: auto]
+    #[arg(long)]
+    pub device: Option<DeviceChoice>,
     /// The folder of the run [default: runs/MODEL-1]
     #[arg(long, value_name = "DIR")]
     pub run: Option<PathBuf>,

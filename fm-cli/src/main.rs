@@ -87,6 +87,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Command::Data(DataCommand::Download(command)) => commands::data::download(command),
         Command::Data(DataCommand::Inspect(command)) => commands::data::inspect(command),
         Command::Models(command) => commands::models::run(command),
+        Command::Settings(command) => commands::settings::run(command),
         Command::Summary(command) => commands::summary::run(command),
         Command::Train(command) => commands::train::run(command),
         Command::Evaluate(command) => commands::evaluate::run(command),

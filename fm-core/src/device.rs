@@ -5,13 +5,17 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Once;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use crate::bridge;
 use crate::error::{Error, Result};
 
 /// Where a person wants to compute: `auto`, `cpu`, `cuda` or `cuda:1`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub enum DeviceChoice {
     /// The first GPU if there is one, else the CPU.
     #[default]
@@ -41,6 +45,20 @@ impl DeviceChoice {
                 _ => Ok(Device::Cuda(number)),
             },
         }
+    }
+}
+
+impl From<DeviceChoice> for String {
+    fn from(choice: DeviceChoice) -> String {
+        choice.to_string()
+    }
+}
+
+impl TryFrom<String> for DeviceChoice {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<DeviceChoice> {
+        text.parse()
     }
 }
 

@@ -87,5 +87,7 @@ pub use encoder::Encoder;
 pub use error::{Error, Result};
 pub use model::{Model, ModelConfig, ModelEntry};
 pub use schema::{Field, FieldKind, Label, Schema, Side, Task, Weighting};
+/// What options derive to show their documentation, of the version that [`ModelEntry::new`] takes.
+pub use schemars;
 /// The bindings to libtorch, of the version that this library's tensors are of.
 pub use tch;

@@ -1,5 +1,6 @@
 //! What every model is, and how it is registered under a name.
 
+use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -104,11 +105,14 @@ pub struct ModelEntry {
     pub l2_factor: f64,
     build: fn(&Options, &nn::Path<'_>, &Schema) -> Result<Box<dyn Model>>,
     resolve: fn(&Options) -> Result<Options>,
+    describe: fn() -> schemars::Schema,
 }
 
 impl ModelEntry {
     /// The entry of the model that `C` configures.
-    pub const fn new<C: ModelConfig>(
+    ///
+    /// `C` derives `JsonSchema`, by which a program can show the options with their documentation.
+    pub const fn new<C: ModelConfig + JsonSchema>(
         name: &'static str,
         title: &'static str,
         (year, paper, url): (u16, &'static str, &'static str),
@@ -124,7 +128,13 @@ impl ModelEntry {
             l2_factor: C::L2_FACTOR,
             build: |options, path, schema| parse::<C>(options)?.build(path, schema),
             resolve: |options| options_of(&parse::<C>(options)?),
+            describe: describe::<C>,
         }
+    }
+
+    /// The options as a JSON schema, in which each bears the documentation of its field.
+    pub fn describe(&self) -> schemars::Schema {
+        (self.describe)()
     }
 
     /// Builds the model; options that are not given have their defaults. Parameters are drawn from libtorch's
@@ -151,6 +161,11 @@ impl ModelEntry {
             other => other,
         }
     }
+}
+
+/// The JSON schema of a part of the settings, with all that it refers to in its place.
+pub fn describe<T: JsonSchema>() -> schemars::Schema {
+    SchemaSettings::default().with(|settings| settings.inline_subschemas = true).into_generator().into_root_schema_for::<T>()
 }
 
 fn options_of<C: ModelConfig>(config: &C) -> Result<Options> {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use fm_core::{Schema, Side, Task, Weighting};
 use polars::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cache::{CacheKey, Prepared, prepare};
@@ -22,18 +23,19 @@ use crate::table::{codes, integers, numbers, read_table, strings, take_rows};
 pub const LIKED: f32 = 4.0;
 
 /// What is predicted of the label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskName {
     /// The label itself.
+    #[default]
     Regression,
     /// Whether it reaches the threshold.
     Binary,
 }
 
 /// Which rows, which fields, which label, which split: the `[data]` of a run's settings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
     /// A MovieLens release by name, a folder that holds one, or a table (`.csv`, `.tsv`, `.parquet`).
     pub data: Option<String>,
@@ -43,7 +45,8 @@ pub struct DataConfig {
     pub valid: Option<PathBuf>,
     /// A table of test rows.
     pub test: Option<PathBuf>,
-    /// The declaration of a table's fields.
+    /// The declaration of a table's fields: the path of a `schema.toml`, or what one holds.
+    #[schemars(with = "Option<serde_json::Value>")]
     pub schema: Option<TableSpec>,
     /// The fields to use, in this order; all if not given.
     pub fields: Option<Vec<String>>,
@@ -51,7 +54,8 @@ pub struct DataConfig {
     pub task: TaskName,
     /// Labels of at least this are positive, for a binary task.
     pub threshold: Option<f32>,
-    /// How the rows are split.
+    /// How the rows are split: random, random:0.1:0.1 (the shares that validate and that test), leave-last-out, time,
+    /// time:0.1:0.1, fold:u1, or kfold:5:0 (block 0 of 5 tests).
     pub split: String,
     /// The seed of the split.
     pub seed: u64,
@@ -60,6 +64,26 @@ pub struct DataConfig {
     pub history: Option<usize>,
     /// MovieLens: values that fewer training rows hold are out of the vocabulary.
     pub min_count: u32,
+}
+
+impl Default for DataConfig {
+    /// No data yet; ratings, split at random.
+    fn default() -> DataConfig {
+        DataConfig {
+            data: None,
+            train: None,
+            valid: None,
+            test: None,
+            schema: None,
+            fields: None,
+            task: TaskName::default(),
+            threshold: None,
+            split: Split::default().to_string(),
+            seed: 1,
+            history: None,
+            min_count: 1,
+        }
+    }
 }
 
 impl DataConfig {

@@ -23,7 +23,7 @@ pub fn download(args: &Download) -> Result<()> {
 }
 
 pub fn inspect(args: &Inspect) -> Result<()> {
-    let config = data_config(args.data.clone(), &args.selection)?;
+    let config = data_config(args.data.as_deref(), &args.selection)?;
     let data_dir = data_dir(&args.selection.folders)?;
     let inspection = during("reading data", || Source::open(&config, &data_dir)?.inspect())?;
     if args.json { print_json(&inspection) } else { print(inspection.to_string().trim_end()) }

@@ -89,7 +89,7 @@ mod tests {
         if locate(&data_dir, "ml-100k").is_err() {
             return eprintln!("skipped: MovieLens-100K is not in {}", data_dir.display());
         }
-        let source = Source::open(&data_config(data, selection).unwrap(), &data_dir).unwrap();
+        let source = Source::open(&data_config(data.as_deref(), selection).unwrap(), &data_dir).unwrap();
         let all: Vec<u32> = (0..source.labels.len() as u32).collect();
         let schema = fm_data::fit(&source.frame, &source.spec, &source.labels, &all, Task::Regression).unwrap();
         let expected = ml_100k().unwrap();

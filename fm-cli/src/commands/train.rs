@@ -42,13 +42,18 @@ pub struct Results {
 }
 
 pub fn run(args: &args::Train) -> Result<()> {
-    let device = args.device.resolve()?;
     let folders = &args.data.selection.folders;
     if let Some(run) = &args.resume {
         let run = RunDir::open(run)?;
-        return train(&Settings::load(&run.settings())?, Start::Resume(run), device, folders);
+        let settings = Settings::load(&run.settings())?;
+        let device = args.device.unwrap_or(settings.device).resolve()?;
+        return train(&settings, Start::Resume(run), device, folders);
     }
     let settings = Settings::from_args(args)?;
+    if args.print_config {
+        return print(settings.documented()?.trim_end());
+    }
+    let device = settings.device.resolve()?;
     // Before anyone waits for data.
     match &args.run {
         Some(path) if args.force => check_replaceable(path)?,

@@ -11,6 +11,7 @@ mod row_sparse;
 mod rule;
 mod sgd;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Device, Tensor, no_grad};
@@ -32,7 +33,7 @@ use rule::{RowUpdate, Rule, Step};
 /// assert!("adamax".parse::<OptimizerConfig>().unwrap_err().to_string().contains("none of sgd, adagrad"));
 /// # Ok::<(), fm_core::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
 pub enum OptimizerConfig {
     /// Stochastic gradient descent: w ← w + v with v ← μ v - η g.

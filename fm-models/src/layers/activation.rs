@@ -1,6 +1,7 @@
 //! What stands behind a dense layer.
 
 use fm_core::Result;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
@@ -19,7 +20,7 @@ use super::check_kind;
 /// assert_eq!(Vec::<f32>::try_from(output)?, [0.0, 2.0]);
 /// # Ok::<(), fm_core::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
     /// x

@@ -1,6 +1,7 @@
 //! Batch normalisation.
 
 use fm_core::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::nn::{Init, Path};
 use tch::{Kind, Tensor, no_grad};
@@ -13,7 +14,7 @@ const EPSILON: f64 = 1e-3;
 const RATE: f64 = 0.01;
 
 /// By which statistics a [`BatchNorm`] normalises.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BatchNormMode {
     /// The batch's in training, the moving ones afterwards.

@@ -1,6 +1,7 @@
 //! The compressed interaction network.
 
 use fm_core::{Error, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
@@ -8,7 +9,7 @@ use tch::{Kind, Tensor};
 use super::{Activation, check_device, check_input, check_size, glorot};
 
 /// The options of a [`Cin`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize, Deserialize)]
 pub struct CinConfig {
     /// H_1, H_2, ...: the number of feature maps of each layer.
     pub cin_size: Vec<i64>,

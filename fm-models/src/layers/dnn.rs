@@ -1,6 +1,7 @@
 //! The deep part.
 
 use fm_core::Result;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::Path;
@@ -8,7 +9,7 @@ use tch::nn::Path;
 use super::{Activation, BatchNorm, BatchNormMode, Dense, Dropout, check_input};
 
 /// The options of a [`Dnn`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize, Deserialize)]
 pub struct DnnConfig {
     /// The width of each hidden layer.
     pub hidden_units: Vec<i64>,

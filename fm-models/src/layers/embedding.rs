@@ -1,6 +1,7 @@
 //! The table of latent vectors.
 
 use fm_core::{Error, Features, Result, Schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::nn::{Init, Path};
 use tch::{Tensor, no_grad};
@@ -8,7 +9,7 @@ use tch::{Tensor, no_grad};
 use super::{check_features, check_size, look_up};
 
 /// The options of an [`Embedding`].
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, JsonSchema, Serialize, Deserialize)]
 pub struct EmbeddingConfig {
     /// k, the length of the latent vectors.
     pub embedding_dim: i64,

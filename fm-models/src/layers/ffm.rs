@@ -1,6 +1,7 @@
 //! The field-aware factorization machine.
 
 use fm_core::{Features, Result, Schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
@@ -118,7 +119,7 @@ impl SummedFfmInteraction {
 }
 
 /// Which pairs an [`Ffm`] sums.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FfmForm {
     /// The paper's: [`FfmInteraction`].

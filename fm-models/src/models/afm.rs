@@ -2,6 +2,7 @@
 
 use fm_core::model::Layer;
 use fm_core::{Error, Features, Model, ModelConfig, ModelEntry, Result, Schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
@@ -24,7 +25,7 @@ pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
 );
 
 /// The options.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, JsonSchema, Serialize, Deserialize)]
 pub struct Config {
     /// The latent vectors.
     #[serde(flatten)]

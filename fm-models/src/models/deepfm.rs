@@ -2,6 +2,7 @@
 
 use fm_core::model::Layer;
 use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::Path;
@@ -22,7 +23,7 @@ pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
 );
 
 /// Which DeepFM is built.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Form {
     /// The paper's: [`DeepFm`].
@@ -33,7 +34,7 @@ pub enum Form {
 }
 
 /// The options.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, JsonSchema, Serialize, Deserialize)]
 pub struct Config {
     /// The latent vectors.
     #[serde(flatten)]

@@ -2,6 +2,7 @@
 
 use fm_core::model::Layer;
 use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::Path;
@@ -17,7 +18,7 @@ pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
 );
 
 /// The parts that are built.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Form {
     /// The product alone: generalised matrix factorization.
@@ -30,7 +31,7 @@ pub enum Form {
 }
 
 /// The options.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, JsonSchema, Serialize, Deserialize)]
 pub struct Config {
     /// The vectors, of the same length in both parts.
     #[serde(flatten)]

@@ -2,6 +2,7 @@
 
 use fm_core::model::Layer;
 use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::Path;
@@ -23,7 +24,7 @@ pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
 );
 
 /// The options.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, JsonSchema, Serialize, Deserialize)]
 pub struct Config {
     /// The latent vectors.
     #[serde(flatten)]

@@ -2,6 +2,7 @@
 
 use fm_core::model::Layer;
 use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::Path;
@@ -18,7 +19,7 @@ pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
 );
 
 /// The options: those of the deep part.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, JsonSchema, Serialize, Deserialize)]
 pub struct Config {
     /// The deep part.
     #[serde(flatten)]

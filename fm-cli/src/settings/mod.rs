@@ -1,0 +1,238 @@
+//! The settings of a run: what `settings.toml` holds, and how a file and the command line become it.
+
+mod documented;
+mod draft;
+mod flags;
+pub mod ready_made;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow};
+use fm_core::device::DeviceChoice;
+use fm_core::model::Options;
+use fm_core::train::TrainConfig;
+use fm_core::{Error, ModelEntry};
+use fm_data::source::{DataConfig, TaskName};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::args;
+
+pub use draft::Draft;
+
+/// Everything that decides how a run turns out.
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where it computes: auto, cpu, cuda or cuda:1.
+    pub device: DeviceChoice,
+    /// Which rows, which fields, which label, which split.
+    pub data: DataConfig,
+    /// Which model, with which options.
+    pub model: ModelSettings,
+    /// How it is trained.
+    pub train: TrainConfig,
+}
+
+/// A registered model and its options.
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelSettings {
+    /// The model's name: `fm models` lists them.
+    pub name: String,
+    /// The model's options.
+    pub options: Options,
+}
+
+impl Default for ModelSettings {
+    fn default() -> ModelSettings {
+        ModelSettings { name: "deepfm".into(), options: Options::new() }
+    }
+}
+
+/// λ where none is given. A squared error in stars has another scale than a logistic loss.
+fn default_l2(task: TaskName) -> f64 {
+    match task {
+        TaskName::Regression => 0.05,
+        TaskName::Binary => 0.005,
+    }
+}
+
+impl Settings {
+    /// The settings that a file and the command line ask for.
+    pub fn from_args(args: &args::Train) -> Result<Settings> {
+        let mut draft = args.config.as_deref().map_or_else(|| Ok(Draft::default()), Draft::open)?;
+        draft.apply(flags::train_keys(args)?)?;
+        for pair in &args.set {
+            draft.set(pair)?;
+        }
+        draft.settle()
+    }
+
+    /// The settings of a model with its options, on the data that the command line names.
+    pub fn of_model(model: &str, options: &args::ModelOptions, data: &args::Data) -> Result<Settings> {
+        let mut draft = Draft::default();
+        draft.apply(flags::model_keys(Some(model), options)?)?;
+        draft.apply(flags::data_keys(data.data.as_deref(), &data.selection)?)?;
+        draft.settle()
+    }
+
+    /// Reads a `settings.toml`.
+    pub fn load(path: &Path) -> Result<Settings> {
+        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+        Ok(Settings::parse(&text).map_err(|error| Error::format("file of settings", path, error.to_string()))?)
+    }
+
+    /// Reads the text of a `settings.toml`.
+    pub fn parse(text: &str) -> Result<Settings> {
+        // Its `Display` would also show the text, over several lines.
+        toml::from_str(text).map_err(|error| anyhow!("{}", error.message()))
+    }
+
+    /// The text of a `settings.toml`.
+    pub fn to_toml(&self) -> Result<String> {
+        Ok(toml::to_string(self)?)
+    }
+}
+
+impl ModelSettings {
+    /// A model of the registry with its options: those that are given, and the defaults of the others.
+    pub fn resolved(name: &str, options: &Options) -> Result<ModelSettings> {
+        Ok(ModelSettings { name: name.into(), options: fm_models::find(name)?.resolve(options)? })
+    }
+
+    /// The registry's entry.
+    pub fn entry(&self) -> Result<&'static ModelEntry> {
+        Ok(fm_models::find(&self.name)?)
+    }
+}
+
+/// The data that the command line names.
+pub fn data_config(data: Option<&str>, selection: &args::Selection) -> Result<DataConfig> {
+    let mut draft = Draft::default();
+    draft.apply(flags::data_keys(data, selection)?)?;
+    Ok(draft.settle()?.data)
+}
+
+/// The folder of data sets.
+pub fn data_dir(folders: &args::Folders) -> Result<PathBuf> {
+    Ok(fm_data::movielens::data_dir(folders.data_dir.as_deref())?)
+}
+
+/// The folder of encoded data sets.
+pub fn cache_dir(folders: &args::Folders) -> Result<PathBuf> {
+    Ok(data_dir(folders)?.join("cache"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn settings(line: &str) -> Result<Settings> {
+        let args = args::Args::try_parse_from(["fm", "train"].into_iter().chain(line.split_whitespace()))?;
+        let args::Command::Train(train) = &args.command else { panic!("no training") };
+        Settings::from_args(train)
+    }
+
+    #[test]
+    fn settings_read_back_what_they_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let schema = folder.path().join("schema.toml");
+        let declaration = "label = \"y\"\nuser = \"a\"\n[[field]]\nname = \"a\"\nkind = \"categorical\"\nmin_count = 2\n\
+                           [[field]]\nname = \"b\"\nkind = \"multi-valued\"\nmax_len = 3\nhash_buckets = 10\n";
+        std::fs::write(&schema, declaration).unwrap();
+        for line in [
+            "--data ml-100k",
+            "--train a.csv --test b.csv --schema SCHEMA --task binary --threshold 0.1 --fields a,b",
+            "--data x.csv --model fm --embedding-dim 8 --optimizer adamw --l2 0 --seed 9 --device cpu",
+            "--data ml-100k --model deepfm --hidden-units 8,4 --dropout 0 --set train.optimizer.beta_1=0.5",
+        ] {
+            let settings = settings(&line.replace("SCHEMA", &schema.display().to_string())).unwrap();
+            assert_eq!(Settings::parse(&settings.to_toml().unwrap()).unwrap(), settings, "{line}");
+            // With its documentation, it is a file of settings that says the same.
+            let file = folder.path().join("documented.toml");
+            std::fs::write(&file, settings.documented().unwrap()).unwrap();
+            assert_eq!(Draft::open(file.to_str().unwrap()).unwrap().settle().unwrap(), settings, "{line}");
+        }
+    }
+
+    #[test]
+    fn every_key_is_documented() {
+        for entry in fm_models::MODELS {
+            let settings = settings(&format!("--data ml-100k --model {}", entry.name)).unwrap();
+            let text = settings.documented().unwrap();
+            let mut before = "";
+            for line in text.lines() {
+                let is_key = line.contains(" = ") && !line.starts_with("# ") && !line.starts_with("name");
+                assert!(!is_key || before.starts_with('#'), "model {}: `{line}` has no documentation", entry.name);
+                assert!(line.chars().count() <= 120, "{line}");
+                before = line;
+            }
+        }
+    }
+
+    #[test]
+    fn flags_come_on_top_of_the_file_and_of_its_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("own.toml");
+        let text = "[data]\ndata = \"ml-100k\"\ntask = \"binary\"\n[model]\nname = \"fm\"\noptions.embedding_dim = 8\n\
+                    [train]\nlr = 0.5\noptimizer = { name = \"sgd\", momentum = 0.5 }\n";
+        std::fs::write(&file, text).unwrap();
+        let with = |line: &str| settings(&format!("--config {} {line}", file.display())).unwrap();
+        let plain = with("");
+        assert_eq!((plain.data.task, plain.train.lr, plain.train.l2), (TaskName::Binary, 0.5, 0.005));
+        assert_eq!((&plain.model.options["embedding_dim"], &plain.model.options["init_std"]), (&8.into(), &0.01.into()));
+        let over = with("--lr 0.25 --optimizer sgd --embedding-dim 4 --task regression --set train.patience=9 --seed 7");
+        assert_eq!((over.train.lr, over.train.patience, over.train.l2), (0.25, 9, 0.05));
+        assert_eq!((over.data.seed, over.train.seed, &over.model.options["embedding_dim"]), (7, 7, &4.into()));
+        assert_eq!(over.train.optimizer, plain.train.optimizer, "the same optimiser keeps the file's momentum");
+        let other = with("--optimizer adam --set train.l2=0");
+        assert_eq!((other.train.optimizer, other.train.l2), (fm_core::optim::OptimizerConfig::default(), 0.0));
+    }
+
+    #[test]
+    fn paths_in_a_file_are_relative_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("schema.toml"), "label = \"y\"\n[[field]]\nname = \"a\"\nkind = \"categorical\"\n").unwrap();
+        std::fs::write(path("own.toml"), "[data]\ntrain = \"a.csv\"\nschema = \"schema.toml\"\n").unwrap();
+        let settings = settings(&format!("--config {}", path("own.toml").display())).unwrap();
+        assert_eq!(settings.data.train, Some(path("a.csv")));
+        assert_eq!(settings.data.schema.unwrap().label, "y");
+    }
+
+    #[test]
+    fn a_fault_in_a_file_is_named_with_its_line_and_the_near_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("own.toml");
+        let fails = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            let error = settings(&format!("--config {}", file.display())).unwrap_err().to_string();
+            error.split_once("own.toml").unwrap_or_else(|| panic!("{error}")).1.to_owned()
+        };
+        for (text, expected) in [
+            ("[trian]\n", ", line 1: there is no setting `trian`: did you mean `train`?"),
+            ("[train]\nepochs = 3\nbacth_size = 3\n", ", line 3: there is no setting `bacth_size` in [train]: did you mean `batch_size`?"),
+            ("[train]\nepochs = \"three\"\n", ", line 2: `train.epochs`: invalid type: string \"three\", expected usize"),
+            ("[model]\nname = \"fm\"\n[model.options]\nembeding_dim = 8\n", ", line 4: the model has no option `embeding_dim`: did you mean `embedding_dim`?"),
+            ("[train.optimizer]\nname = \"sgd\"\nmomentun = 0.9\n", ", line 3: there is no setting `momentun` in [train.optimizer]: did you mean `momentum`?"),
+            ("train = 3\n", ", line 1: `train`: invalid type: integer `3`, expected struct TrainConfig"),
+            ("[train]\nlr = \n", ", line 2: "),
+        ] {
+            let found = fails(text);
+            assert!(found.starts_with(expected), "{found}");
+            assert!(!found.contains('\n'), "{found}");
+        }
+    }
+
+    #[test]
+    fn an_option_that_the_model_lacks_is_an_error_that_names_those_it_has() {
+        let error = settings("--data ml-100k --model fm --dropout 0.1").unwrap_err().to_string();
+        assert!(error.contains("dropout") && error.contains("embedding_dim"), "{error}");
+        let error = settings("--data ml-100k --model depfm").unwrap_err().to_string();
+        assert!(error.contains("did you mean `deepfm`?"), "{error}");
+        let error = settings("--data ml-100k --set train.optimiser=sgd").unwrap_err().to_string();
+        assert!(error.contains("did you mean `optimizer`?"), "{error}");
+    }
+}
