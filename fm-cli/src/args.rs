@@ -6,6 +6,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use fm_core::device::DeviceChoice;
 use fm_core::script::Precision;
 
+use crate::logging::LogFormat;
+
 /// Factorization machines for recommendation and click-through prediction.
 ///
 /// Data goes to standard output, everything else to standard error.
@@ -23,6 +25,9 @@ pub struct Args {
     /// Say more; with errors, what lies behind them
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// What goes to standard error: lines for people, or an object of JSON a line
+    #[arg(long, global = true, value_enum, value_name = "FORM", default_value = "text")]
+    pub log_format: LogFormat,
 }
 
 #[derive(Debug, Subcommand)]

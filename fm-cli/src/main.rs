@@ -5,16 +5,15 @@
 mod args;
 mod commands;
 mod interruption;
+mod logging;
 mod predictor;
 mod progress;
 mod settings;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use tracing_subscriber::filter::LevelFilter;
 
 use args::{Args, Command, DataCommand};
 use interruption::Interrupted;
@@ -27,50 +26,23 @@ fn main() -> ExitCode {
             help.exit()
         }
         Err(error) => {
-            print_error(&one_line(&error.render().to_string()));
+            let text = logging::one_line(&error.render().to_string());
+            logging::print_error(text.strip_prefix("error: ").unwrap_or(&text));
             return ExitCode::from(2);
         }
     };
-    let level = match (args.quiet, args.verbose) {
-        (true, _) => LevelFilter::ERROR,
-        (false, 0) => LevelFilter::INFO,
-        (false, 1) => LevelFilter::DEBUG,
-        (false, _) => LevelFilter::TRACE,
-    };
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_max_level(level)
-        .with_target(args.verbose > 0)
-        .with_ansi(std::io::stderr().is_terminal())
-        .without_time()
-        .init();
+    logging::start(args.log_format, args.quiet, args.verbose);
     set_threads(args.threads);
-    report_panics(args.verbose > 0);
+    logging::report_panics(args.verbose > 0);
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            report(&error, args.verbose > 0);
+            logging::report(&error, args.verbose > 0);
             // 130 is what shells give to what Ctrl-C ended.
             if error.is::<Interrupted>() { ExitCode::from(130) } else { ExitCode::FAILURE }
         }
     }
-}
-
-/// A panic in one line. What libtorch panics with is mostly memory that is not there.
-fn report_panics(verbose: bool) {
-    let with_trace = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        if verbose {
-            return with_trace(panic);
-        }
-        let text = panic.payload_as_str().unwrap_or("unknown");
-        let is_memory = ["out of memory", "not enough memory", "can't allocate"].iter().any(|sign| text.contains(sign));
-        let what =
-            if is_memory { "there is not enough memory: take a smaller model or batch" } else { "internal error" };
-        let detail: String = one_line(text).chars().take(200).collect();
-        print_error(&format!("error: {what} ({detail}); `-v` shows where"));
-    }));
 }
 
 /// One thread by default: the operations are small, and idle threads of OpenMP spin, which takes the processor from others.
@@ -97,29 +69,6 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Command::Doctor(command) => commands::doctor::run(command),
         Command::Completions(command) => commands::completions::run(command),
     }
-}
-
-/// One line; the chain behind it with `--verbose`.
-fn report(error: &anyhow::Error, verbose: bool) {
-    let mut line = format!("error: {}", one_line(&error.to_string()));
-    if verbose {
-        for cause in error.chain().skip(1) {
-            line.push_str(&format!("\n  because: {cause}"));
-        }
-    }
-    print_error(&line);
-}
-
-#[allow(clippy::print_stderr, reason = "the program's own error message")]
-fn print_error(text: &str) {
-    eprintln!("{text}");
-}
-
-/// An error's text without line ends, and without the usage that clap adds to its own.
-fn one_line(text: &str) -> String {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let lines = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
-    lines.collect::<Vec<_>>().join(" ").replace(" tip: ", "; ")
 }
 
 /// `fm ... | head` is no error.

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use fm_core::train::EpochRecord;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::logging;
+
 /// Whether a bar would be seen.
 fn is_watched(quiet: bool) -> bool {
-    !quiet && std::io::stderr().is_terminal()
+    !quiet && std::io::stderr().is_terminal() && !logging::is_json()
 }
 
 /// Whether INFO is off, as with `--quiet`.

@@ -1,0 +1,101 @@
+//! Who is compared with whom, and on which seeds or folds.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use toml::Value;
+
+use super::Compare;
+use crate::settings::{Draft, Settings, flags};
+
+/// Settings by their name, before a seed or a fold is set.
+pub struct Contestant {
+    pub name: String,
+    draft: Draft,
+}
+
+/// A seed, a fold, or a fold with a seed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Variation {
+    pub name: String,
+    keys: Vec<(String, Value)>,
+}
+
+impl Contestant {
+    /// The files of settings and the models that the command line names: each model with each file.
+    pub fn all(args: &Compare) -> Result<Vec<Contestant>> {
+        let mut bases: Vec<(Option<String>, Draft)> = Vec::new();
+        for name in &args.configs {
+            bases.push((Some(plain_name(name)), Draft::open(name)?));
+        }
+        if bases.is_empty() {
+            bases.push((None, Draft::default()));
+        }
+        let models: Vec<Option<&str>> = match &args.models[..] {
+            [] => vec![None],
+            models => models.iter().map(|model| Some(model.as_str())).collect(),
+        };
+        let mut contestants = Vec::new();
+        for (base, draft) in bases {
+            for model in &models {
+                let mut draft = draft.clone();
+                draft.apply(flags::data_keys(args.data.data.as_deref(), &args.data.selection)?)?;
+                draft.apply(flags::model_keys(*model, &args.options)?)?;
+                args.set.iter().try_for_each(|pair| draft.set(pair))?;
+                let name = match (&base, model) {
+                    (Some(base), None) => base.clone(),
+                    (None, Some(model)) => (*model).to_owned(),
+                    (Some(base), Some(model)) => format!("{base}-{model}"),
+                    (None, None) => bail!("nothing to compare: name models with --models, or files with --configs"),
+                };
+                if contestants.iter().any(|other: &Contestant| other.name == name) {
+                    bail!("`{name}` is there twice: the results of one would replace the other's");
+                }
+                contestants.push(Contestant { name, draft });
+            }
+        }
+        Ok(contestants)
+    }
+
+    /// The settings of one training.
+    pub fn settings(&self, variation: &Variation) -> Result<Settings> {
+        let mut draft = self.draft.clone();
+        draft.apply(variation.keys.iter().cloned())?;
+        draft.settle()
+    }
+}
+
+/// The name of a folder: that of a file without its ending, or a ready-made file's with its folders.
+fn plain_name(config: &str) -> String {
+    let path = Path::new(config);
+    let name = if path.is_file() { path.file_stem().unwrap_or_default().to_string_lossy() } else { config.into() };
+    name.replace(['/', '\\'], "-")
+}
+
+impl Variation {
+    /// Each fold with each seed; seed 1 if neither is asked for.
+    pub fn all(args: &Compare) -> Vec<Variation> {
+        let seeds: Vec<Option<i64>> = match (&args.seeds[..], args.folds) {
+            ([], None) => vec![Some(args.data.selection.seed.unwrap_or(1))],
+            ([], Some(_)) => vec![None],
+            (seeds, _) => seeds.iter().copied().map(Some).collect(),
+        };
+        let folds: Vec<Option<u32>> = args.folds.map_or(vec![None], |folds| (0..folds).map(Some).collect());
+        let mut variations = Vec::new();
+        for seed in &seeds {
+            for fold in &folds {
+                let (mut names, mut keys) = (Vec::new(), Vec::new());
+                if let (Some(fold), Some(folds)) = (fold, args.folds) {
+                    names.push(format!("fold-{fold}"));
+                    keys.push(("data.split".to_owned(), Value::String(format!("kfold:{folds}:{fold}"))));
+                }
+                if let Some(seed) = seed {
+                    names.push(format!("seed-{seed}"));
+                    keys.extend(["data.seed", "train.seed"].map(|key| (key.to_owned(), Value::Integer(*seed))));
+                }
+                variations.push(Variation { name: names.join("-"), keys });
+            }
+        }
+        variations
+    }
+}

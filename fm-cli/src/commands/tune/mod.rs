@@ -1,0 +1,195 @@
+//! `fm tune`
+
+mod space;
+mod study;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use anyhow::{Context, Result, bail};
+use fm_core::Error;
+use fm_core::atomic_file::write_atomically;
+use fm_core::metric::{find, MetricEntry};
+use fm_core::train::{EpochRecord, RunDir};
+use serde_json::json;
+use toml::Value;
+
+use self::space::Space;
+use self::study::{Ending, Question, Sampler, Study, Trial};
+use super::{print, print_json};
+use crate::args::{Data, ModelOptions};
+use crate::interruption::Interrupted;
+use crate::settings::{Settings, flags};
+use crate::training::{Machine, Start, train_watched};
+
+/// The arguments.
+#[derive(Debug, clap::Args)]
+pub struct Tune {
+    /// A file of settings in which some values are ranges, as lr = { min = 0.001, max = 0.1, scale = "log" }, or choices, as
+    /// embedding_dim = { choices = [8, 16] }
+    #[arg(value_name = "FILE")]
+    pub space: PathBuf,
+    /// How many trials there are in the end, those of an earlier call included
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = crate::args::at_least_one)]
+    pub trials: usize,
+    /// How the next trial is chosen
+    #[arg(long, value_enum, default_value = "tpe")]
+    pub sampler: Sampler,
+    /// Stop a trial in this epoch, and whenever R times as many have passed, unless it is among the best of every R trials [default: never]
+    #[arg(long, value_name = "EPOCH", value_parser = crate::args::at_least_one)]
+    pub halving: Option<usize>,
+    /// The R of --halving
+    #[arg(long, value_name = "R", default_value_t = 3, requires = "halving")]
+    pub ratio: usize,
+    /// A model (see `fm models`)
+    #[arg(long)]
+    pub model: Option<String>,
+    #[command(flatten)]
+    pub data: Data,
+    #[command(flatten)]
+    pub options: ModelOptions,
+    /// Any other setting, as in train.patience=5
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// The folder of the study, to go on with if it is there
+    #[arg(long, value_name = "DIR", default_value = "runs/study")]
+    pub study: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub fn run(args: &Tune) -> Result<()> {
+    if args.ratio < 2 {
+        bail!("--ratio is {}: it must be at least 2", args.ratio);
+    }
+    let Space { mut fixed, dimensions } = Space::open(&args.space)?;
+    fixed.apply(flags::data_keys(args.data.data.as_deref(), &args.data.selection)?)?;
+    fixed.apply(flags::model_keys(args.model.as_deref(), &args.options)?)?;
+    args.set.iter().try_for_each(|pair| fixed.set(pair))?;
+    let settings = |values: &[Value]| -> Result<Settings> {
+        let mut draft = fixed.clone();
+        let keys = dimensions.iter().map(|dimension| dimension.key.clone());
+        draft.apply(keys.zip(values.iter().cloned()))?;
+        draft.settle()
+    };
+    // A value that is refused is refused now, and not in the middle of the night.
+    let first: Vec<Value> = dimensions.iter().map(|dimension| dimension.samples()[0].clone()).collect();
+    for (at, dimension) in dimensions.iter().enumerate() {
+        for sample in dimension.samples() {
+            let mut values = first.clone();
+            values[at] = sample;
+            let _ = settings(&values).with_context(|| format!("{}: `{}`", args.space.display(), dimension.key))?;
+        }
+    }
+    let base = settings(&first)?;
+    let metric = base.monitored()?;
+    let question = Question {
+        settings: fixed.to_toml()?,
+        space: dimensions.clone(),
+        metric: metric.name.to_owned(),
+        sampler: args.sampler,
+        halving: args.halving.map(|first| (first, args.ratio)),
+        seed: args.data.selection.seed.map_or(1, |seed| seed as u64),
+    };
+    let machine = Machine::new(&args.data.selection.folders)?;
+    let mut study = Study::open(&args.study, question)?;
+    while study.trials.len() < args.trials {
+        let positions = study.propose(metric)?;
+        let values: Vec<Value> = dimensions.iter().zip(&positions).map(|(dimension, &at)| dimension.value(at)).collect();
+        let trial = attempt(&study, &machine, metric, settings(&values)?, positions, values)?;
+        tracing::info!("{}", describe(&study, &trial, args.trials));
+        study.add(trial)?;
+        keep_best(&study, metric)?;
+    }
+    let Some(best) = study.best(metric) else { bail!("every trial has diverged: lower the learning rates") };
+    let text = settings(&best.values)?.to_toml()?;
+    let file = args.study.join("best.toml");
+    write_atomically(&file, |file| file.write_all(text.as_bytes()))?;
+    tracing::info!("train it with `fm train --config {}`", file.display());
+    if args.json {
+        return print_json(&json!({ "metric": metric.name, "best": best, "trials": study.trials }));
+    }
+    print(format!("{} {:.4} in trial {} of {}", metric.name, best.result.unwrap_or(f64::NAN), best.number, study.trials.len()))?;
+    for (dimension, value) in dimensions.iter().zip(&best.values) {
+        print(format!("{} = {value}", dimension.key))?;
+    }
+    Ok(())
+}
+
+/// Trains one trial, or goes on with it where the program was stopped.
+fn attempt(
+    study: &Study,
+    machine: &Machine,
+    metric: &MetricEntry,
+    settings: Settings,
+    positions: Vec<f64>,
+    values: Vec<Value>,
+) -> Result<Trial> {
+    let number = study.trials.len() + 1;
+    let folder = study.run(number);
+    let (start, mut curve) = match RunDir::open(&folder) {
+        Ok(run) if Settings::load(&run.settings())? == settings => {
+            let curve = best_so_far(metric, &run.records()?);
+            (Start::Resume(run), curve)
+        }
+        _ => (Start::New { path: Some(folder.clone()), force: folder.exists() }, vec![]),
+    };
+    let mut is_stopped = study.is_behind(metric, &curve);
+    let began = std::time::Instant::now();
+    let mut watch = |record: &EpochRecord| {
+        let Some(&value) = record.valid.get(metric.name) else { return };
+        curve.push(better(metric, curve.last().copied(), value));
+        if study.is_behind(metric, &curve) {
+            is_stopped = true;
+            machine.stop.store(true, Ordering::Relaxed);
+        }
+    };
+    let trained = train_watched(&settings, start, machine, &mut watch);
+    let ending = match trained {
+        Ok(_) => Ending::Finished,
+        Err(error) if error.is::<Interrupted>() && is_stopped => {
+            machine.stop.store(false, Ordering::Relaxed);
+            Ending::Stopped
+        }
+        Err(error) if matches!(error.downcast_ref(), Some(Error::Diverged { .. })) => Ending::Diverged,
+        Err(error) => return Err(error),
+    };
+    let result = if ending == Ending::Diverged { None } else { curve.last().copied() };
+    Ok(Trial { number, positions, values, result, curve, ending, seconds: began.elapsed().as_secs_f64() })
+}
+
+fn best_so_far(metric: &MetricEntry, records: &[EpochRecord]) -> Vec<f64> {
+    let mut curve = Vec::new();
+    for value in records.iter().filter_map(|record| record.valid.get(metric.name)) {
+        curve.push(better(metric, curve.last().copied(), *value));
+    }
+    curve
+}
+
+fn better(metric: &MetricEntry, best: Option<f64>, value: f64) -> f64 {
+    best.filter(|&best| metric.is_better(best, value)).unwrap_or(value)
+}
+
+/// Removes the runs of all trials but the best: a large model's would fill the disk.
+fn keep_best(study: &Study, metric: &MetricEntry) -> Result<()> {
+    let best = study.best(metric).map(|trial| trial.number);
+    for trial in study.trials.iter().filter(|trial| Some(trial.number) != best) {
+        let folder = study.run(trial.number);
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))?;
+        }
+    }
+    Ok(())
+}
+
+fn describe(study: &Study, trial: &Trial, trials: usize) -> String {
+    let values = study.question.space.iter().zip(&trial.values).map(|(dimension, value)| format!("  {} = {value}", dimension.key));
+    let result = trial.result.map_or("diverged".to_owned(), |result| format!("{} {result:.4}", study.question.metric));
+    let how = match trial.ending {
+        Ending::Stopped => format!(" (stopped in epoch {})", trial.curve.len()),
+        Ending::Finished | Ending::Diverged => String::new(),
+    };
+    format!("trial {} of {trials}: {result}{how}{}", trial.number, values.collect::<String>())
+}
