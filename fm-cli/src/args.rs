@@ -43,6 +43,10 @@ pub enum Command {
     Summary(Summary),
     /// Train a model
     Train(Box<Train>),
+    /// Train several models on several seeds or folds, and rank them
+    Compare(Box<crate::commands::compare::Compare>),
+    /// Search for the best settings
+    Tune(Box<crate::commands::tune::Tune>),
     /// Measure a trained model
     Evaluate(Evaluate),
     /// Score the rows of a table
@@ -97,7 +101,7 @@ const DECIDED_BY_THE_RUN: [&str; 28] = [
     "force",
 ];
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+pub fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("it must be at least 1".into()),
         Ok(number) => Ok(number),

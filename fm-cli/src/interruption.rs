@@ -20,11 +20,15 @@ impl std::error::Error for Interrupted {}
 /// A flag that Ctrl-C raises. A second Ctrl-C ends the program at once.
 pub fn stop_at_ctrl_c() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    let raised = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if raised.swap(true, Ordering::Relaxed) {
+    raise_at_ctrl_c(Arc::clone(&stop))?;
+    Ok(stop)
+}
+
+/// Lets Ctrl-C raise a flag; where it is raised already, Ctrl-C ends the program at once.
+pub fn raise_at_ctrl_c(stop: Arc<AtomicBool>) -> Result<()> {
+    Ok(ctrlc::set_handler(move || {
+        if stop.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-    })?;
-    Ok(stop)
+    })?)
 }

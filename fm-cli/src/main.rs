@@ -9,6 +9,7 @@ mod logging;
 mod predictor;
 mod progress;
 mod settings;
+mod training;
 
 use std::process::ExitCode;
 
@@ -62,6 +63,8 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Command::Settings(command) => commands::settings::run(command),
         Command::Summary(command) => commands::summary::run(command),
         Command::Train(command) => commands::train::run(command),
+        Command::Compare(command) => commands::compare::run(command),
+        Command::Tune(command) => commands::tune::run(command),
         Command::Evaluate(command) => commands::evaluate::run(command),
         Command::Predict(command) => commands::predict::run(command),
         Command::Recommend(command) => commands::recommend::run(command),

@@ -13,6 +13,8 @@ pub enum Stream {
     Epoch(usize),
     /// Dropout in a step, counted from 1 over all epochs.
     Step(u64),
+    /// The settings of a trial of a search, from 1.
+    Trial(usize),
 }
 
 /// A seed for one purpose, derived from the run's.
@@ -21,6 +23,7 @@ pub fn derive(seed: u64, stream: Stream) -> u64 {
         Stream::Parameters => (1, 0),
         Stream::Epoch(epoch) => (2, epoch as u64),
         Stream::Step(step) => (3, step),
+        Stream::Trial(trial) => (4, trial as u64),
     };
     mix(mix(mix(seed) ^ kind) ^ number)
 }

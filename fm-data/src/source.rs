@@ -33,6 +33,16 @@ pub enum TaskName {
     Binary,
 }
 
+impl TaskName {
+    /// The task, where its threshold does not matter.
+    pub fn of_any_threshold(self) -> Task {
+        match self {
+            TaskName::Regression => Task::Regression,
+            TaskName::Binary => Task::Binary { threshold: 0.0 },
+        }
+    }
+}
+
 /// Which rows, which fields, which label, which split: the `[data]` of a run's settings.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

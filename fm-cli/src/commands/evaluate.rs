@@ -7,7 +7,7 @@ use fm_data::table::{check_output, take_rows, write_table};
 use serde_json::json;
 
 use super::predict::{append_scores, check_no_score};
-use super::train::load_digests;
+use crate::training::load_digests;
 use super::{print, print_json};
 use crate::args::{Evaluate, Part};
 use crate::predictor::Predictor;

@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+pub mod compare;
 pub mod completions;
 pub mod data;
 pub mod doctor;
@@ -11,6 +12,7 @@ pub mod recommend;
 pub mod settings;
 pub mod summary;
 pub mod train;
+pub mod tune;
 
 use std::io::Write;
 

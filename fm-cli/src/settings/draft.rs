@@ -20,26 +20,37 @@ pub struct Draft(Table);
 impl Draft {
     /// Reads a file of settings, or one of those that the program brings along. Paths in a file are relative to it.
     pub fn open(name: &str) -> Result<Draft> {
+        Draft::open_after(name, |_| Ok(()))
+    }
+
+    /// As [`Draft::open`], of a file that holds more than settings, which `take` takes out of it.
+    pub fn open_after(name: &str, take: impl FnOnce(&mut Table) -> Result<()>) -> Result<Draft> {
         let path = Path::new(name);
         let text = match (path.is_file(), ready_made::find(name)) {
             (false, Some(text)) => text.to_owned(),
             (false, None) if !name.ends_with(".toml") => bail!("{}", ready_made::unknown(name)),
             _ => std::fs::read_to_string(path).map_err(Error::io("read", path))?,
         };
-        let faulty = |key: &str, reason: &dyn std::fmt::Display| match line_of(&text, key) {
-            Some(line) => anyhow!("{name}, line {line}: {reason}"),
-            None => anyhow!("{name}: {reason}"),
+        let faulty = |fault: Fault| match line_of(&text, &fault.key) {
+            Some(line) => anyhow!("{name}, line {line}: {}", fault.reason),
+            None => anyhow!("{name}: {}", fault.reason),
         };
         let mut table: Table = toml::from_str(&text).map_err(|error: toml::de::Error| {
-            let line = error.span().and_then(|span| text.get(..span.start)).map_or(1, |before| 1 + before.matches('\n').count());
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let line = before.map_or(1, |before| 1 + before.matches('\n').count());
             anyhow!("{name}, line {line}: {}", error.message())
         })?;
+        take(&mut table)?;
         if let Some(folder) = path.is_file().then(|| path.parent()).flatten() {
             take_from_folder(&mut table, folder)?;
         }
-        check(&mut table).map_err(|fault| faulty(&fault.key, &fault.reason))?;
-        parse(&table).map_err(|fault| faulty(&fault.key, &fault.reason))?;
+        check(&mut table).and_then(|()| parse(&table)).map_err(faulty)?;
         Ok(Draft(table))
+    }
+
+    /// The text of a file that says the same.
+    pub fn to_toml(&self) -> Result<String> {
+        Ok(toml::to_string(&self.0)?)
     }
 
     /// Puts values over those of the file, by their dotted keys.

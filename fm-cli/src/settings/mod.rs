@@ -2,13 +2,14 @@
 
 mod documented;
 mod draft;
-mod flags;
+pub mod flags;
 pub mod ready_made;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use fm_core::device::DeviceChoice;
+use fm_core::metric::{MetricEntry, find, monitored};
 use fm_core::model::Options;
 use fm_core::train::TrainConfig;
 use fm_core::{Error, ModelEntry};
@@ -87,6 +88,12 @@ impl Settings {
     pub fn parse(text: &str) -> Result<Settings> {
         // Its `Display` would also show the text, over several lines.
         toml::from_str(text).map_err(|error| anyhow!("{}", error.message()))
+    }
+
+    /// The metric that chooses the best epoch.
+    pub fn monitored(&self) -> Result<&'static MetricEntry> {
+        let task = self.data.task.of_any_threshold();
+        Ok(find(task, self.train.monitor.as_deref().unwrap_or(monitored(task)))?)
     }
 
     /// The text of a `settings.toml`.

@@ -5,6 +5,7 @@
 mod bad_input;
 mod changed_data;
 mod clients;
+mod compare;
 mod damaged_export;
 mod data;
 mod device;
@@ -16,8 +17,10 @@ mod other_commands;
 mod parity;
 mod reproducibility;
 mod scene;
+mod settings;
 mod splits;
 mod streaming;
 mod triton;
+mod tune;
 mod unseen;
 mod whole_way;

@@ -160,6 +160,26 @@ impl RunDir {
         Ok(seconds)
     }
 
+    /// The lines of `metrics.jsonl`; none if it is not there. A last line that was cut short is left out.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Format`] for a line that is no record.
+    pub fn records(&self) -> Result<Vec<EpochRecord>> {
+        let path = self.metrics();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
+            Err(error) => return Err(Error::io("read", path)(error)),
+        };
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let record = |(number, line)| {
+            serde_json::from_str(line).map_err(|error: serde_json::Error| {
+                Error::format("file of metrics", &path, format!("line {}: {error}", number + 1))
+            })
+        };
+        whole.lines().enumerate().map(record).collect()
+    }
+
     /// Writes `summary.json`.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use fm_core::device::DeviceChoice;
 use fm_core::metric::{find, monitored};
 use fm_core::script::{Bundle, BundleOptions};
 use fm_core::train::RunDir;
-use fm_core::{Error, Schema};
+use fm_core::Schema;
 
 use self::contest::{Contestant, Variation};
 use self::leaderboard::{Entrant, Leaderboard};

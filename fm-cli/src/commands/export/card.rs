@@ -8,7 +8,7 @@ use fm_core::script::Precision;
 use fm_core::summary::grouped;
 use fm_core::{Field, FieldKind, Schema, Side, Task};
 
-use crate::commands::train::Results;
+use crate::training::Results;
 use crate::settings::Settings;
 
 /// What the licence says of data that GroupLens has published.

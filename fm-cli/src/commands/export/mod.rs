@@ -20,7 +20,7 @@ use tch::{Device, Kind, Tensor};
 
 use self::card::{Latency, ModelCard, Rounding};
 use super::print;
-use super::train::{Results, load_digests};
+use crate::training::{Results, load_digests};
 use crate::args::{Export, ExportFormat};
 use crate::predictor::Predictor;
 
@@ -124,7 +124,7 @@ impl Measured {
         size: impl Fn(&[(&str, &str)]) -> fm_core::Result<u64>,
     ) -> Result<Vec<(&'static str, String)>> {
         // A run that was interrupted has no summary yet.
-        let results = results(run)?;
+        let results = Results::load(run)?;
         let mut files = vec![("settings.toml", trained.settings.to_toml()?)];
         if let Some(results) = &results {
             files.push(("metrics.json", serde_json::to_string_pretty(results)?));
@@ -165,18 +165,6 @@ fn borrowed<'a>(files: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> 
     files.iter().map(|(name, text)| (*name, text.as_str())).collect()
 }
 
-/// `summary.json`, if the run has got so far.
-fn results(run: &RunDir) -> Result<Option<Results>> {
-    let path = run.summary();
-    match std::fs::read_to_string(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io("read", &path)(error).into()),
-        Ok(text) => match serde_json::from_str(&text) {
-            Ok(results) => Ok(Some(results)),
-            Err(error) => Err(Error::format("summary", &path, error.to_string()).into()),
-        },
-    }
-}
 
 fn catalogue(items: &Items, schema: &Schema) -> Result<Catalogue> {
     // Fields of user and context are not the item's.

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use anyhow::{Context, Result, bail};
 use fm_core::Error;
 use fm_core::atomic_file::write_atomically;
-use fm_core::metric::{find, MetricEntry};
+use fm_core::metric::MetricEntry;
 use fm_core::train::{EpochRecord, RunDir};
 use serde_json::json;
 use toml::Value;

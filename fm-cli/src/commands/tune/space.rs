@@ -53,8 +53,8 @@ impl Space {
     /// Reads a file. Its ranges come out; what stays is a file of settings.
     pub fn open(path: &Path) -> Result<Space> {
         let mut dimensions = Vec::new();
-        let name = path.display();
-        let fixed = Draft::open_after(path, |table| take_ranges(table, "", &mut dimensions))?;
+        let name = path.to_string_lossy();
+        let fixed = Draft::open_after(&name, |table| take_ranges(table, "", &mut dimensions))?;
         if dimensions.is_empty() {
             bail!(
                 "{name} has no range to search: write, say, lr = {{ min = 0.001, max = 0.1, scale = \"log\" }} in [train], or \

@@ -1,0 +1,329 @@
+//! Training as the program does it: a run's folder, its checkpoints, its results beside baselines.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Result, bail};
+use fm_core::atomic_file::write_atomically;
+use fm_core::baseline::UserItemBias;
+use fm_core::metric::{Metrics, metrics_of_rows, monitored};
+use fm_core::seed::{Stream, seed_torch};
+use fm_core::summary::Summary;
+use fm_core::train::{Ending, EpochRecord, Observer, RunDir, Trainer, checkpoint, evaluate};
+use fm_core::{Error, Rows, Schema};
+use fm_data::source::TaskName;
+use fm_data::{Dataset, Prepared};
+use serde::{Deserialize, Serialize};
+use tch::Device;
+use tch::nn::VarStore;
+
+use crate::args;
+use crate::interruption::{Interrupted, raise_at_ctrl_c};
+use crate::progress::{EpochProgress, during};
+use crate::settings::{Settings, cache_dir, data_dir};
+
+/// `summary.json`.
+#[derive(Serialize, Deserialize)]
+pub struct Results {
+    pub model: String,
+    pub task: TaskName,
+    pub best_epoch: usize,
+    pub epochs: usize,
+    pub valid: Metrics,
+    pub test: Metrics,
+    /// The same metrics of predictions that any model must beat.
+    pub baselines: BTreeMap<String, Metrics>,
+    pub parameters: i64,
+    pub seconds: f64,
+    /// The number of rows of each part.
+    pub rows: BTreeMap<String, usize>,
+    pub device: String,
+}
+
+impl Results {
+    /// Those of a run; none if it was interrupted.
+    pub fn load(run: &RunDir) -> Result<Option<Results>> {
+        let path = run.summary();
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                let unusable = |error: serde_json::Error| Error::format("file of results", &path, error.to_string());
+                Ok(Some(serde_json::from_str(&text).map_err(unusable)?))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("read", &path)(error).into()),
+        }
+    }
+}
+
+/// What a training takes from the machine that it runs on.
+pub struct Machine {
+    data_dir: PathBuf,
+    cache_dir: PathBuf,
+    /// Raised, training stops at the next step, ready to be resumed: by Ctrl-C, or by who watches.
+    pub stop: Arc<AtomicBool>,
+    is_listening: Cell<bool>,
+}
+
+impl Machine {
+    /// Finds the folders of data sets and of encoded ones.
+    pub fn new(folders: &args::Folders) -> Result<Machine> {
+        let stop = Arc::new(AtomicBool::new(false));
+        Ok(Machine { data_dir: data_dir(folders)?, cache_dir: cache_dir(folders)?, stop, is_listening: Cell::new(false) })
+    }
+
+    /// Hears Ctrl-C from now on. Until then, it ends the program at once, which has nothing to lose.
+    fn listen(&self) -> Result<()> {
+        if self.is_listening.replace(true) { Ok(()) } else { raise_at_ctrl_c(Arc::clone(&self.stop)) }
+    }
+}
+
+/// Where training starts.
+pub enum Start {
+    /// In a folder that is made, or replaced, when all settings have proved to be usable.
+    New { path: Option<PathBuf>, force: bool },
+    /// Where an earlier run has stopped.
+    Resume(RunDir),
+}
+
+/// Trains, measures the best epoch on all rows, and writes the results down.
+///
+/// [`Interrupted`] if the machine's flag is raised before it is finished.
+pub fn train(settings: &Settings, start: Start, machine: &Machine) -> Result<(RunDir, Results)> {
+    train_watched(settings, start, machine, &mut |_| {})
+}
+
+/// As [`train`], for someone who looks at each epoch.
+pub fn train_watched(
+    settings: &Settings,
+    start: Start,
+    machine: &Machine,
+    watch: &mut dyn FnMut(&EpochRecord),
+) -> Result<(RunDir, Results)> {
+    let device = settings.device.resolve()?;
+    let data = during("reading data", || settings.data.prepare(&machine.data_dir, &machine.cache_dir))?;
+    let schema = &data.schema.clone();
+
+    seed_torch(settings.train.seed, Stream::Parameters);
+    let store = VarStore::new(device);
+    let model = settings.model.entry()?.build(&settings.model.options, &store.root(), schema)?;
+    let parameters = Summary::new(&settings.model.name, model.as_ref(), &store).total();
+    let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), settings.train.clone())?;
+    tracing::info!(
+        "{}: {parameters} parameters, {} training rows of {} fields, on {device:?}",
+        settings.model.name,
+        data.train.len(),
+        schema.num_fields(),
+    );
+
+    machine.listen()?;
+    let is_new = matches!(start, Start::New { .. });
+    let run = match start {
+        Start::Resume(run) => {
+            if Schema::load(run.schema())? != *schema || load_digests(&run)? != digests(&data) {
+                bail!("the data is not what {} was trained on: it cannot be resumed", run.path().display());
+            }
+            trainer.load(run.last())?;
+            run.remove_unfinished();
+            trainer.state.seconds = run.truncate(trainer.state.epoch)?;
+            match trainer.is_done() {
+                true => tracing::info!("the run is finished: these are its results"),
+                false => tracing::info!("going on after epoch {}, step {}", trainer.state.epoch, trainer.state.step),
+            }
+            run
+        }
+        Start::New { path, force } => new_run(settings, &data, &trainer, path, force)?,
+    };
+
+    if data.valid.is_empty() {
+        tracing::warn!(
+            "there are no validation rows: training does not stop early, and the last epoch counts as the best"
+        );
+    }
+    let baselines = baselines(&data);
+    let rows = [("train", &data.train), ("valid", &data.valid), ("test", &data.test)];
+    let rows = rows.into_iter().map(|(part, rows)| (part.to_owned(), rows.len())).collect();
+    let Prepared { train, valid, test, .. } = data;
+    let (train, valid) = (on_device(train, schema, device), on_device(valid, schema, device));
+    let mut observer = Recorder { run: &run, watch, progress: EpochProgress::new(monitored(schema.label().task)) };
+    let ending = trainer.fit(train.as_ref(), valid.as_ref(), &mut observer, &machine.stop);
+    observer.progress.finish();
+    if ending.is_err() && is_new && trainer.state.epoch == 0 {
+        // No epoch has left anything to use.
+        let _ = std::fs::remove_dir_all(run.path());
+    }
+    if ending? == Ending::Interrupted {
+        trainer.save(run.last())?;
+        return Err(Interrupted(format!(
+            "interrupted in epoch {}, step {}: go on with `fm train --resume {}`",
+            trainer.state.epoch + 1,
+            trainer.state.step,
+            shell_word(run.path())
+        ))
+        .into());
+    }
+    let state = trainer.state.clone();
+    let best_epoch = state.best.map_or(0, |(epoch, _)| epoch);
+    if run.best().exists() {
+        checkpoint::load(&run.best(), &store, None)?;
+    }
+    let label = schema.label();
+    let results = Results {
+        model: settings.model.name.clone(),
+        task: settings.data.task,
+        best_epoch,
+        epochs: state.epoch,
+        valid: evaluate(model.as_ref(), label, valid.as_ref(), device)?,
+        test: evaluate(model.as_ref(), label, &test, device)?,
+        baselines,
+        parameters,
+        seconds: state.seconds,
+        rows,
+        device: format!("{device:?}"),
+    };
+    run.save_summary(&results)?;
+    Ok((run, results))
+}
+
+/// Makes the folder of a run, with all that resuming needs; or leaves nothing behind.
+fn new_run(
+    settings: &Settings,
+    data: &Prepared,
+    trainer: &Trainer<'_>,
+    path: Option<PathBuf>,
+    force: bool,
+) -> Result<RunDir> {
+    let path = path.unwrap_or_else(|| default_run(&settings.model.name));
+    if force {
+        check_replaceable(&path)?;
+        if path.exists() {
+            std::fs::remove_dir_all(&path).map_err(Error::io("replace", &path))?;
+        }
+    }
+    let run = RunDir::create(&path)?;
+    let fill = || -> Result<()> {
+        let text = settings.to_toml()?;
+        data.schema.save(run.schema())?;
+        write_atomically(run.rows(), |file| Ok(serde_json::to_writer_pretty(file, &digests(data))?))?;
+        write_atomically(run.settings(), |file| std::io::Write::write_all(file, text.as_bytes()))?;
+        Ok(trainer.save(run.last())?)
+    };
+    match fill() {
+        Ok(()) => Ok(run),
+        Err(error) => {
+            let _ = std::fs::remove_dir_all(run.path());
+            Err(error)
+        }
+    }
+}
+
+/// What tells whether the rows of a part are those of the run.
+fn digests(data: &Prepared) -> BTreeMap<String, String> {
+    let parts = [("train", &data.train), ("valid", &data.valid), ("test", &data.test)];
+    parts.into_iter().map(|(name, rows)| (name.to_owned(), rows.digest())).collect()
+}
+
+/// The digests of the rows that a run was started with, by part.
+pub fn load_digests(run: &RunDir) -> Result<BTreeMap<String, String>> {
+    let text = std::fs::read_to_string(run.rows()).map_err(Error::io("read", run.rows()))?;
+    Ok(serde_json::from_str(&text).map_err(|error| Error::format("list of digests", run.rows(), error.to_string()))?)
+}
+
+/// A path as a word of a shell's command line.
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+=:@%,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// All rows as tensors on the GPU if they fit; else batches are gathered from the file.
+fn on_device(rows: Dataset, schema: &Schema, device: Device) -> Box<dyn Rows> {
+    if device == Device::Cpu {
+        return Box::new(rows);
+    }
+    match rows.to_tensor_rows(schema, device) {
+        Ok(resident) => Box::new(resident),
+        Err(error) => {
+            tracing::warn!("the rows stay in the main memory, which is slower: {error}");
+            Box::new(rows)
+        }
+    }
+}
+
+/// Writes down what happens: checkpoints, metrics, progress.
+struct Recorder<'a> {
+    run: &'a RunDir,
+    watch: &'a mut dyn FnMut(&EpochRecord),
+    progress: EpochProgress,
+}
+
+impl Observer for Recorder<'_> {
+    fn step(&mut self, epoch: usize, step: usize, steps: usize, loss: f64) {
+        self.progress.step(epoch, step, steps, loss);
+    }
+
+    fn epoch(&mut self, record: &EpochRecord, trainer: &Trainer<'_>) -> fm_core::Result<()> {
+        if record.best {
+            checkpoint::save(&self.run.best(), trainer.store, None, &trainer.state)?;
+        }
+        // The line first: a run killed in between repeats this epoch, and resuming drops the line.
+        self.run.append(record)?;
+        trainer.save(self.run.last())?;
+        self.progress.epoch(record);
+        (self.watch)(record);
+        Ok(())
+    }
+}
+
+/// Test metrics of the mean label and, where user and item are known, of their biases.
+fn baselines(data: &Prepared) -> BTreeMap<String, Metrics> {
+    let label = data.schema.label();
+    let mut baselines = BTreeMap::new();
+    if data.test.is_empty() {
+        return baselines;
+    }
+    let mut measure = |name: &str, logits: &[f32]| {
+        baselines.insert(name.to_owned(), metrics_of_rows(label, logits, &data.test));
+    };
+    measure("mean", &vec![label.prior_logit(); data.test.len()]);
+    let slot = |role: Option<&str>| Some(data.schema.slots(data.schema.field_index(role?)?).start);
+    if let (Some(user), Some(item)) = (slot(data.schema.user()), slot(data.schema.item())) {
+        let unknown = data.schema.unknown_ids();
+        // Values outside the vocabulary share an id, but no taste.
+        let known = |id: i32| if unknown.contains(&i64::from(id)) { -1 } else { id };
+        let ids = |rows: &Dataset, slot| rows.ids_of_slot(slot).map(known).collect::<Vec<i32>>();
+        let fitted = UserItemBias::fit(&ids(&data.train, user), &ids(&data.train, item), data.train.targets());
+        let (users, items) = (ids(&data.test, user), ids(&data.test, item));
+        let logits: Vec<f32> = users.iter().zip(&items).map(|(&u, &i)| fitted.logit(label, u, i)).collect();
+        measure("user and item bias", &logits);
+    }
+    baselines
+}
+
+/// runs/MODEL-1, or the first number that is free.
+fn default_run(model: &str) -> PathBuf {
+    let numbered = |number: usize| Path::new("runs").join(format!("{model}-{number}"));
+    (1..).map(numbered).find(|path| !path.exists()).unwrap_or_else(|| numbered(0))
+}
+
+/// Checks that a folder is free, or an earlier run: nothing else is replaced.
+pub fn check_replaceable(path: &Path) -> Result<()> {
+    if RunDir::check_free(path).is_err() && RunDir::open(path).is_err() {
+        bail!("{} is not a run: `--force` does not replace it; choose another `--run`", path.display());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_with_spaces_is_quoted_for_the_shell() {
+        assert_eq!(shell_word(Path::new("runs/fm-1")), "runs/fm-1");
+        assert_eq!(shell_word(Path::new("my runs/é")), "'my runs/é'");
+        assert_eq!(shell_word(Path::new("it's")), r"'it'\''s'");
+    }
+}

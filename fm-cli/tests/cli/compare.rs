@@ -1,0 +1,101 @@
+//! Several models on several seeds or folds, in one table.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::scene::{Scene, assert_holds};
+
+const COMPARE: &str = "compare --data ml --models lr,fm --seeds 1,2,3 --set train.epochs=2";
+
+fn numbers(values: &Value) -> Vec<f64> {
+    values.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
+}
+
+/// The leaderboard without what measures time.
+fn board(scene: &Scene, folder: &str) -> Value {
+    let mut board = scene.json(&format!("{folder}/leaderboard.json"));
+    for line in board["lines"].as_array_mut().unwrap() {
+        for time in ["seconds", "rows_per_second"] {
+            assert!(line.as_object_mut().unwrap().remove(time).unwrap()["mean"].as_f64().unwrap() > 0.0);
+        }
+    }
+    board
+}
+
+#[test]
+fn a_leaderboard_has_the_means_of_its_runs_the_best_first() {
+    let scene = Scene::new();
+    let table = scene.ok(&format!("{COMPARE} -o board"));
+    let board = scene.json("board/leaderboard.json");
+    assert_eq!((&board["metric"], &board["variations"]), (&"rmse".into(), &["seed-1", "seed-2", "seed-3"][..].into()));
+    let lines = board["lines"].as_array().unwrap();
+    assert_eq!(lines.len(), 2);
+    for line in lines {
+        let name = line["name"].as_str().unwrap();
+        let summaries: Vec<Value> = (1..4).map(|seed| scene.json(&format!("board/{name}/seed-{seed}/summary.json"))).collect();
+        let values: Vec<f64> = summaries.iter().map(|summary| summary["test"]["rmse"].as_f64().unwrap()).collect();
+        let mean = values.iter().sum::<f64>() / 3.0;
+        let std = (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
+        let spread = &line["test"]["rmse"];
+        assert_eq!(numbers(&spread["values"]), values);
+        assert!((spread["mean"].as_f64().unwrap() - mean).abs() < 1e-12);
+        assert!((spread["std"].as_f64().unwrap() - std).abs() < 1e-12);
+        assert_eq!(line["parameters"], summaries[0]["parameters"]);
+        assert_holds(&table, &[name, &format!("{mean:.4} ± {std:.4}")]);
+    }
+    let means: Vec<f64> = lines.iter().map(|line| line["test"]["rmse"]["mean"].as_f64().unwrap()).collect();
+    assert!(means[0] <= means[1]);
+    assert!((0.0..=1.0).contains(&lines[0]["p_value"].as_f64().unwrap()) && lines[1]["p_value"].is_null());
+    assert_eq!(table.trim_end(), scene.text("board/leaderboard.md").trim_end());
+    // A run of it is a run as any other, and its size is that of the exported file.
+    scene.ok("evaluate board/fm/seed-2");
+    scene.ok("export board/fm/seed-1 -o model.pt");
+    let (exported, stated) = (scene.bytes("model.pt").len() as f64, lines.iter().find(|line| line["name"] == "fm").unwrap());
+    assert!((stated["bundle_bytes"].as_f64().unwrap() / exported - 1.0).abs() < 0.1);
+}
+
+#[test]
+fn a_comparison_that_was_killed_goes_on_and_trains_nothing_twice() {
+    let scene = Scene::new();
+    let mut child =
+        scene.fm(&format!("{COMPARE} -o board")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let (first, began) = (scene.path("board/lr/seed-2/summary.json"), Instant::now());
+    while !first.exists() {
+        assert!(began.elapsed() < Duration::from_secs(60), "no second run within a minute");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let written = || std::fs::metadata(&first).unwrap().modified().unwrap();
+    let before = written();
+    scene.ok(&format!("{COMPARE} -o board"));
+    assert_eq!(written(), before);
+    scene.ok(&format!("{COMPARE} -o straight"));
+    assert_eq!(board(&scene, "board"), board(&scene, "straight"));
+}
+
+#[test]
+fn folds_and_files_of_settings_are_compared_too() {
+    let scene = Scene::new();
+    scene.write("small.toml", "[model]\nname = \"fm\"\noptions.embedding_dim = 2\n[train]\nepochs = 1\n");
+    scene.write("large.toml", "[model]\nname = \"fm\"\noptions.embedding_dim = 8\n[train]\nepochs = 1\n");
+    scene.ok("compare --data ml --configs small.toml,large.toml --folds 3 -o board --metric mae");
+    let board = scene.json("board/leaderboard.json");
+    assert_eq!((&board["metric"], &board["variations"]), (&"mae".into(), &["fold-0", "fold-1", "fold-2"][..].into()));
+    let rows: i64 = (0..3).map(|fold| scene.json(&format!("board/small/fold-{fold}/summary.json"))["rows"]["test"].as_i64().unwrap()).sum();
+    assert_eq!(rows, 3000, "each row tests once");
+}
+
+#[test]
+fn what_cannot_be_compared_is_said_before_anything_is_trained() {
+    let scene = Scene::new();
+    scene.fails_with("compare --data ml", &["nothing to compare", "--models", "--configs"]);
+    scene.fails_with("compare --data ml --models lr,lr", &["`lr` is there twice"]);
+    scene.fails_with("compare --data ml --models lr,depfm", &["did you mean `deepfm`?"]);
+    scene.fails_with("compare --data ml --models lr --metric rsme", &["did you mean `rmse`?"]);
+    scene.fails_with("compare --data ml --models lr --configs none.toml", &["cannot read none.toml"]);
+    scene.ok("compare --data ml --models lr --set train.epochs=1 -o board");
+    scene.fails_with("compare --data ml --models lr --set train.epochs=2 -o board", &["board/lr/seed-1", "other settings"]);
+}
