@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use fm_core::atomic_file::write_atomically;
 use fm_core::device::DeviceChoice;
-use fm_core::metric::{find, monitored};
+use fm_core::metric::find;
 use fm_core::script::{Bundle, BundleOptions};
 use fm_core::train::RunDir;
-use fm_core::Schema;
 
 use self::contest::{Contestant, Variation};
 use self::leaderboard::{Entrant, Leaderboard};
@@ -45,7 +44,7 @@ pub struct Compare {
     pub data: Data,
     #[command(flatten)]
     pub options: ModelOptions,
-    /// The test metric that orders the leaderboard [default: rmse or logloss]
+    /// The test metric that orders the leaderboard [default: that which chooses the best epoch]
     #[arg(long, value_name = "NAME")]
     pub metric: Option<String>,
     /// auto, cpu, cuda or cuda:1
@@ -72,6 +71,14 @@ pub fn run(args: &Compare) -> Result<()> {
         }
     }
     plan.iter().try_for_each(|(folder, settings)| check_fits(folder, settings))?;
+    let first = &plan[0].1;
+    if let Some((folder, other)) = plan.iter().find(|(_, settings)| settings.data.task != first.data.task) {
+        bail!("{} is of another task ({:?}) than the first: their metrics are not the same", folder.display(), other.data.task);
+    }
+    let metric = match &args.metric {
+        Some(name) => find(first.data.task.of_any_threshold(), name)?,
+        None => first.monitored()?,
+    };
     let machine = Machine::new(&args.data.selection.folders)?;
     let mut results = Vec::with_capacity(plan.len());
     for (number, (folder, settings)) in plan.iter().enumerate() {
@@ -85,8 +92,6 @@ pub fn run(args: &Compare) -> Result<()> {
         let results = results.by_ref().take(variations.len()).collect();
         entrants.push(Entrant { name: contestant.name, results, bundle_bytes: bundle_bytes(&first)? });
     }
-    let task = Schema::load(RunDir::open(&plan[0].0)?.schema())?.label().task;
-    let metric = find(task, args.metric.as_deref().unwrap_or(monitored(task)))?;
     let names = variations.into_iter().map(|variation| variation.name).collect();
     let board = Leaderboard::new(entrants, metric, names);
     let (json, markdown) = (serde_json::to_string_pretty(&board)?, board.markdown());
