@@ -47,12 +47,12 @@ impl EpochProgress {
         }
     }
 
-    pub fn epoch(&self, record: &EpochRecord) {
+    pub fn epoch(&self, record: &EpochRecord, rows_per_second: f64) {
         let metrics: String = record.valid.iter().map(|(name, value)| format!("  {name} {value:.4}")).collect();
         let mark = if record.best { " *" } else { "" };
         let line = format!(
-            "epoch {:>3}  loss {:.4}{metrics}  {:.0} rows/s{mark}",
-            record.epoch, record.train_loss, record.rows_per_second
+            "epoch {:>3}  loss {:.4}{metrics}  {rows_per_second:.0} rows/s{mark}",
+            record.epoch, record.train_loss
         );
         self.line(&line);
     }
