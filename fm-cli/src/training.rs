@@ -110,7 +110,8 @@ pub fn train_watched(
     let store = VarStore::new(device);
     let model = settings.model.entry()?.build(&settings.model.options, &store.root(), schema)?;
     let parameters = Summary::new(&settings.model.name, model.as_ref(), &store).total();
-    let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), settings.train.clone())?;
+    let mut trainer =
+        Trainer::new(model.as_ref(), &store, schema.label(), settings.train.clone())?.with_fields_of(schema);
     tracing::info!(
         "{}: {parameters} parameters, {} training rows of {} fields, on {device:?}",
         settings.model.name,
@@ -127,7 +128,7 @@ pub fn train_watched(
             }
             trainer.load(run.last())?;
             run.remove_unfinished();
-            trainer.state.seconds = run.truncate(trainer.state.epoch)?;
+            trainer.state.seconds = run.restore(&trainer.state.epochs)?;
             match trainer.is_done() {
                 true => tracing::info!("the run is finished: these are its results"),
                 false => tracing::info!("going on after epoch {}, step {}", trainer.state.epoch, trainer.state.step),
@@ -269,9 +270,9 @@ impl Observer for Recorder<'_> {
             checkpoint::save(&self.run.best(), trainer.store, None, &trainer.state)?;
         }
         // The line first: a run killed in between repeats this epoch, and resuming drops the line.
-        self.run.append(record)?;
+        self.run.append(record, &trainer.timing())?;
         trainer.save(self.run.last())?;
-        self.progress.epoch(record);
+        self.progress.epoch(record, trainer.timing().rows_per_second);
         (self.watch)(record);
         Ok(())
     }

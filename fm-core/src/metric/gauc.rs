@@ -10,7 +10,7 @@ use super::by_score::ByScore;
 /// themselves, where [`auc`](super::auc()) also compares rows of different users. w_g is the weight of the group's rows. Rows of no
 /// group count for nothing. None if no group has both classes, or the rows have no groups.
 ///
-/// Source: Zhu et al., Optimized cost per click in Taobao display advertising, KDD 2017, section 4.1,
+/// Source: Zhu et al., Optimized cost per click in Taobao display advertising, KDD 2017,
 /// <https://arxiv.org/abs/1703.02091>, with impressions as weights.
 ///
 /// ```

@@ -15,6 +15,7 @@ mod mae;
 mod normalized_entropy;
 mod precision_recall;
 mod r2;
+pub mod ranking;
 mod rmse;
 mod roc;
 mod scored;
