@@ -3,8 +3,9 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use fm_core::train::EpochRecord;
+use fm_core::train::{EpochRecord, EpochTiming};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
 
 use crate::logging;
 
@@ -26,47 +27,54 @@ fn style(template: &str) -> ProgressStyle {
 pub struct EpochProgress {
     bar: ProgressBar,
     is_watched: bool,
-    /// The metric that decides.
     monitored: &'static str,
+    batch_size: usize,
+    began: Instant,
+    /// The epoch under way, and what the one before came to.
+    epoch: usize,
+    before: String,
 }
 
 impl EpochProgress {
-    pub fn new(monitored: &'static str) -> EpochProgress {
+    /// Of the metrics, shows the one that is monitored, and `auc`.
+    pub fn new(monitored: &'static str, batch_size: usize) -> EpochProgress {
         // Shown with the first step: there is nothing to see before.
         let bar = ProgressBar::hidden();
-        bar.set_style(style("{prefix:>9} {bar:30.cyan/dim} {pos}/{len} steps, {msg}, {eta} left"));
-        EpochProgress { bar, is_watched: is_watched(is_quiet()), monitored }
+        bar.set_style(style("{prefix:>9} {bar:24.cyan/dim} {pos}/{len} steps, {msg}, {eta} left"));
+        let is_watched = is_watched(is_quiet());
+        EpochProgress { bar, is_watched, monitored, batch_size, began: Instant::now(), epoch: 0, before: String::new() }
     }
 
-    pub fn step(&self, epoch: usize, step: usize, steps: usize, loss: f64) {
-        if step == 1 || self.bar.length() != Some(steps as u64) {
+    pub fn step(&mut self, epoch: usize, step: usize, steps: usize, loss: f64) {
+        if epoch != self.epoch || self.bar.length() != Some(steps as u64) {
+            (self.epoch, self.began) = (epoch, Instant::now());
             self.bar.reset();
             self.bar.set_length(steps as u64);
             self.bar.set_prefix(format!("epoch {epoch}"));
         }
-        self.bar.set_message(format!("loss {loss:.4}"));
+        let speed = (step * self.batch_size) as f64 / self.began.elapsed().as_secs_f64().max(1e-3);
+        self.bar.set_message(format!("loss {loss:.4}, {speed:.0} rows/s{}", self.before));
         self.bar.set_position(step as u64);
         if self.is_watched && self.bar.is_hidden() {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
     }
 
-    pub fn epoch(&self, record: &EpochRecord, rows_per_second: f64) {
+    pub fn epoch(&mut self, record: &EpochRecord, timing: &EpochTiming) {
         // The others are in the run's folder: a line has no room for all.
         let shown = record.valid.iter().filter(|(name, _)| *name == self.monitored || *name == "auc");
         let metrics: String = shown.map(|(name, value)| format!("  {name} {value:.4}")).collect();
+        if let Some(value) = record.valid.get(self.monitored) {
+            self.before = format!(", {} {value:.4} before", self.monitored);
+        }
         let mark = if record.best { " *" } else { "" };
         let line = format!(
-            "epoch {:>3}  loss {:.4}{metrics}  {rows_per_second:.0} rows/s{mark}",
-            record.epoch, record.train_loss
+            "epoch {:>3}  loss {:.4}{metrics}  {:.0} rows/s{mark}",
+            record.epoch, record.train_loss, timing.rows_per_second
         );
-        self.line(&line);
-    }
-
-    /// A line above the bar.
-    pub fn line(&self, line: &str) {
         if self.bar.is_hidden() {
-            tracing::info!("{line}");
+            let EpochTiming { rows_per_second, seconds, .. } = *timing;
+            logging::event(&line, &Epoch { record, rows_per_second, seconds });
         } else {
             self.bar.println(line);
         }
@@ -75,6 +83,15 @@ impl EpochProgress {
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// What a log for programs says of an epoch.
+#[derive(Serialize)]
+struct Epoch<'a> {
+    #[serde(flatten)]
+    record: &'a EpochRecord,
+    rows_per_second: f64,
+    seconds: f64,
 }
 
 /// A bar for the rows of a table, by the bytes of its file if it has a length.

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Result, bail};
 use fm_core::atomic_file::write_atomically;
 use fm_core::baseline::UserItemBias;
-use fm_core::metric::{Metrics, metrics_of_rows, monitored};
+use fm_core::metric::{Metrics, metrics_of_rows};
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::summary::Summary;
 use fm_core::train::{Ending, EpochRecord, Observer, RunDir, Trainer, checkpoint, evaluate};
@@ -148,7 +148,7 @@ pub fn train_watched(
     let rows = rows.into_iter().map(|(part, rows)| (part.to_owned(), rows.len())).collect();
     let Prepared { train, valid, test, .. } = data;
     let (train, valid) = (on_device(train, schema, device), on_device(valid, schema, device));
-    let mut observer = Recorder { run: &run, watch, progress: EpochProgress::new(monitored(schema.label().task)) };
+    let mut observer = Recorder { run: &run, watch, progress: EpochProgress::new(settings.monitored()?.name, settings.train.batch_size) };
     let ending = trainer.fit(train.as_ref(), valid.as_ref(), &mut observer, &machine.stop);
     observer.progress.finish();
     if ending.is_err() && is_new && trainer.state.epoch == 0 {
@@ -272,7 +272,7 @@ impl Observer for Recorder<'_> {
         // The line first: a run killed in between repeats this epoch, and resuming drops the line.
         self.run.append(record, &trainer.timing())?;
         trainer.save(self.run.last())?;
-        self.progress.epoch(record, trainer.timing().rows_per_second);
+        self.progress.epoch(record, &trainer.timing());
         (self.watch)(record);
         Ok(())
     }
