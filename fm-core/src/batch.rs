@@ -146,6 +146,12 @@ pub trait Rows {
     fn weights(&self) -> Option<Vec<f32>> {
         None
     }
+
+    /// `[N]`: the group of each row, such as its user, for metrics within groups: any number that is not negative; a
+    /// negative one is no group. `None` if rows have no groups.
+    fn groups(&self) -> Option<Vec<i64>> {
+        None
+    }
 }
 
 /// Rows held as tensors, on any device.
@@ -169,6 +175,7 @@ pub struct TensorRows {
     values: Tensor,
     labels: Tensor,
     weights: Option<Tensor>,
+    groups: Option<Vec<i64>>,
 }
 
 impl TensorRows {
@@ -187,7 +194,7 @@ impl TensorRows {
             return Err(Error::shape("labels", "finite labels", "an infinite one or NaN"));
         }
         let labels = labels.to_device(ids.device());
-        Ok(TensorRows { ids, values, labels, weights: None })
+        Ok(TensorRows { ids, values, labels, weights: None, groups: None })
     }
 
     /// The same rows with the weight of each, `[N]` float32; see [`Rows::weights`].
@@ -208,11 +215,25 @@ impl TensorRows {
         Ok(TensorRows { weights, ..self })
     }
 
+    /// The same rows with the group of each, such as its user; see [`Rows::groups`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another number of groups than rows.
+    pub fn with_groups(self, groups: Option<Vec<i64>>) -> Result<TensorRows> {
+        match &groups {
+            Some(groups) if groups.len() != self.len() => {
+                let expected = format!("a group for each of {} rows", self.len());
+                Err(Error::shape("groups", expected, groups.len().to_string()))
+            }
+            _ => Ok(TensorRows { groups, ..self }),
+        }
+    }
+
     /// The same rows on another device.
     pub fn to_device(&self, device: Device) -> TensorRows {
         let to = |tensor: &Tensor| tensor.to_device(device);
-        let weights = self.weights.as_ref().map(to);
-        TensorRows { ids: to(&self.ids), values: to(&self.values), labels: to(&self.labels), weights }
+        let (weights, groups) = (self.weights.as_ref().map(to), self.groups.clone());
+        TensorRows { ids: to(&self.ids), values: to(&self.values), labels: to(&self.labels), weights, groups }
     }
 }
 
@@ -239,6 +260,10 @@ impl Rows for TensorRows {
     fn weights(&self) -> Option<Vec<f32>> {
         let weights = self.weights.as_ref()?.to_device(Device::Cpu);
         Some(Vec::try_from(weights).expect("weights are one-dimensional floats"))
+    }
+
+    fn groups(&self) -> Option<Vec<i64>> {
+        self.groups.clone()
     }
 }
 
@@ -286,5 +311,10 @@ mod tests {
         assert_eq!(Vec::<f32>::try_from(&batch.labels).unwrap(), [2.0, 0.0, 2.0]);
         assert_eq!(Vec::<i64>::try_from(batch.features.ids.flatten(0, -1)).unwrap(), [1, 4, 0, 2, 1, 4]);
         assert!(rows.batch(&[3], Device::Cpu).is_err());
+        assert_eq!(rows.groups(), None);
+        let rows = rows.with_groups(Some(vec![7, 7, -1])).unwrap();
+        assert_eq!(rows.to_device(Device::Cpu).groups(), Some(vec![7, 7, -1]));
+        let error = rows.with_groups(Some(vec![7])).unwrap_err().to_string();
+        assert_eq!(error, "groups: expected a group for each of 3 rows, found 1");
     }
 }

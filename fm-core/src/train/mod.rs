@@ -18,7 +18,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 use crate::batch::{Batch, Features, Rows};
 use crate::error::{Error, Result};
 use crate::loss::Loss;
-use crate::metric::{Metrics, metrics, monitored};
+use crate::metric::{Direction, Metrics, find, metrics_of_rows, monitored};
 use crate::model::Model;
 use crate::optim::Optimizer;
 use crate::schema::{Label, Schema};
@@ -84,6 +84,8 @@ pub struct Trainer<'a> {
     config: TrainConfig,
     label: Label,
     loss: Loss,
+    /// Which way the monitored metric is better.
+    direction: Direction,
     /// The field of each slot, if they were told.
     fields: Vec<String>,
     timing: EpochTiming,
@@ -107,8 +109,20 @@ impl<'a> Trainer<'a> {
         let TrainConfig { label_smoothing, positive_weight, .. } = config;
         let loss = Loss { task: label.task, label_smoothing, positive_weight };
         let _ = no_grad(|| model.bias().shallow_clone().f_fill_(f64::from(loss.prior_logit(label))))?;
-        let (state, timing) = (TrainState::default(), EpochTiming::default());
-        Ok(Trainer { model, store, optimizer, state, config, label: label.clone(), loss, fields: vec![], timing })
+        let monitor = config.monitor.as_deref().unwrap_or_else(|| monitored(label.task));
+        let direction = find(label.task, monitor)?.direction;
+        Ok(Trainer {
+            model,
+            store,
+            optimizer,
+            state: TrainState::default(),
+            config,
+            label: label.clone(),
+            loss,
+            direction,
+            fields: vec![],
+            timing: EpochTiming::default(),
+        })
     }
 
     /// The same, which calls fields by their names where a value of theirs makes training diverge.
@@ -192,12 +206,10 @@ impl<'a> Trainer<'a> {
         if train.weights().is_some_and(|weights| weights.iter().all(|&weight| weight == 0.0)) {
             return Err(Error::Setting("the training rows all have weight 0: there is nothing to learn from".into()));
         }
-        if valid.is_empty() {
-            return Ok(());
-        }
+        // As if all scores were equal: whether a metric is defined depends on the labels, the weights and the groups.
         let monitor = self.monitor();
-        let known = metrics(&self.label, &vec![0.0; valid.len()], &valid.labels());
-        if !known.contains_key(monitor) {
+        let is_defined = || metrics_of_rows(&self.label, &vec![0.0; valid.len()], valid).contains_key(monitor);
+        if !valid.is_empty() && !is_defined() {
             return Err(Error::Setting(format!(
                 "{monitor}, which is monitored, is not defined on the validation rows: monitor another metric"
             )));
@@ -206,7 +218,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// The metric that chooses the best epoch.
-    fn monitor(&self) -> &str {
+    pub fn monitor(&self) -> &str {
         self.config.monitor.as_deref().unwrap_or_else(|| monitored(self.label.task))
     }
 
@@ -287,7 +299,10 @@ impl<'a> Trainer<'a> {
         let train_loss = self.mean_loss();
         let monitored = valid.get(self.monitor()).copied();
         let is_better = match (monitored, self.state.best) {
-            (Some(value), Some((_, best))) => value < best - self.config.min_delta,
+            (Some(value), Some((_, best))) => match self.direction {
+                Direction::Minimize => value < best - self.config.min_delta,
+                Direction::Maximize => value > best + self.config.min_delta,
+            },
             _ => true,
         };
         let state = &mut self.state;
@@ -384,7 +399,7 @@ pub fn predict_with(logits: impl Fn(&Features) -> Result<Tensor>, rows: &dyn Row
 /// # Errors
 /// As [`predict`].
 pub fn evaluate(model: &dyn Model, label: &Label, rows: &dyn Rows, device: Device) -> Result<Metrics> {
-    Ok(metrics(label, &predict(model, rows, device)?, &rows.labels()))
+    Ok(metrics_of_rows(label, &predict(model, rows, device)?, rows))
 }
 
 #[cfg(test)]
