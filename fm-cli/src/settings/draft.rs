@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use fm_core::error::nearest;
 use fm_core::model::describe;
 use fm_core::Error;
@@ -61,7 +61,7 @@ impl Draft {
     /// As [`Draft::apply`], for the text `train.lr=0.01`. What is no value of TOML is a text.
     pub fn set(&mut self, pair: &str) -> Result<()> {
         let Some((key, text)) = pair.split_once('=') else { bail!("--set takes KEY=VALUE, not `{pair}`") };
-        self.insert(key.trim(), value(text.trim())).with_context(|| format!("--set {pair}"))
+        self.insert(key.trim(), value(text.trim()))
     }
 
     /// Puts a value in the place of a dotted key.

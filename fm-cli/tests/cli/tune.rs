@@ -32,7 +32,7 @@ fn the_best_trial_can_be_trained_again_and_has_the_result_that_it_had() {
     let trials = trials(&scene, "study");
     assert_eq!(trials.len(), 12);
     for trial in &trials {
-        let [batch, k, lr] = trial["values"].as_array().unwrap().clone().try_into().unwrap();
+        let [k, batch, lr] = trial["values"].as_array().unwrap().clone().try_into().unwrap();
         let named = [("batch_size", &batch), ("embedding_dim", &k), ("lr", &lr)];
         let of = |name: &str| named.iter().find(|(known, _)| *known == name).unwrap().1;
         assert!((32..=256).contains(&of("batch_size").as_i64().unwrap()), "{trial}");

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use fm_core::Error;
 use fm_core::atomic_file::write_atomically;
 use fm_core::metric::MetricEntry;
@@ -80,7 +80,7 @@ pub fn run(args: &Tune) -> Result<()> {
         for sample in dimension.samples() {
             let mut values = first.clone();
             values[at] = sample;
-            let _ = settings(&values).with_context(|| format!("{}: `{}`", args.space.display(), dimension.key))?;
+            settings(&values).map_err(|error| anyhow!("{}: `{}`: {error}", args.space.display(), dimension.key))?;
         }
     }
     let base = settings(&first)?;

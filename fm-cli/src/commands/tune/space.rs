@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -61,7 +61,9 @@ impl Space {
                  embedding_dim = {{ choices = [8, 16] }} in [model.options]"
             );
         }
-        dimensions.iter().try_for_each(|dimension| dimension.check().with_context(|| format!("{name}: `{}`", dimension.key)))?;
+        for dimension in &dimensions {
+            dimension.check().map_err(|error| anyhow!("{name}: `{}`: {error}", dimension.key))?;
+        }
         Ok(Space { fixed, dimensions })
     }
 }
@@ -72,9 +74,8 @@ fn take_ranges(table: &mut Table, path: &str, dimensions: &mut Vec<Dimension>) -
         let key = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         match value {
             Value::Table(range) if ["min", "max", "choices", "scale"].iter().any(|part| range.contains_key(*part)) => {
-                let range = range.try_into().ok().with_context(|| {
-                    format!("`{key}` is searched by {{ min, max }}, with scale = \"log\" or without, or by {{ choices }}")
-                })?;
+                let form = "{ min, max }, with scale = \"log\" or without, or by { choices }";
+                let range = range.try_into().map_err(|_| anyhow!("`{key}` is searched by {form}"))?;
                 dimensions.push(Dimension { key, range });
             }
             Value::Table(mut below) => {
