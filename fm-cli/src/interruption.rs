@@ -17,6 +17,15 @@ impl std::fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
+/// What to say of an interruption to who called for many trainings, and not for the one that was interrupted.
+pub fn resumable(error: anyhow::Error, which: &str) -> anyhow::Error {
+    if error.is::<Interrupted>() {
+        Interrupted(format!("interrupted in {which}: the same command goes on")).into()
+    } else {
+        error
+    }
+}
+
 /// A flag that Ctrl-C raises. A second Ctrl-C ends the program at once.
 pub fn stop_at_ctrl_c() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));

@@ -71,7 +71,12 @@ impl Machine {
     /// Finds the folders of data sets and of encoded ones.
     pub fn new(folders: &args::Folders) -> Result<Machine> {
         let stop = Arc::new(AtomicBool::new(false));
-        Ok(Machine { data_dir: data_dir(folders)?, cache_dir: cache_dir(folders)?, stop, is_listening: Cell::new(false) })
+        Ok(Machine {
+            data_dir: data_dir(folders)?,
+            cache_dir: cache_dir(folders)?,
+            stop,
+            is_listening: Cell::new(false),
+        })
     }
 
     /// Hears Ctrl-C from now on. Until then, it ends the program at once, which has nothing to lose.
@@ -148,7 +153,11 @@ pub fn train_watched(
     let rows = rows.into_iter().map(|(part, rows)| (part.to_owned(), rows.len())).collect();
     let Prepared { train, valid, test, .. } = data;
     let (train, valid) = (on_device(train, schema, device), on_device(valid, schema, device));
-    let mut observer = Recorder { run: &run, watch, progress: EpochProgress::new(settings.monitored()?.name, settings.train.batch_size) };
+    let mut observer = Recorder {
+        run: &run,
+        watch,
+        progress: EpochProgress::new(settings.monitored()?.name, settings.train.batch_size),
+    };
     let ending = trainer.fit(train.as_ref(), valid.as_ref(), &mut observer, &machine.stop);
     observer.progress.finish();
     if ending.is_err() && is_new && trainer.state.epoch == 0 {

@@ -165,7 +165,10 @@ impl ModelEntry {
 
 /// The JSON schema of a part of the settings, with all that it refers to in its place.
 pub fn describe<T: JsonSchema>() -> schemars::Schema {
-    SchemaSettings::default().with(|settings| settings.inline_subschemas = true).into_generator().into_root_schema_for::<T>()
+    SchemaSettings::default()
+        .with(|settings| settings.inline_subschemas = true)
+        .into_generator()
+        .into_root_schema_for::<T>()
 }
 
 fn options_of<C: ModelConfig>(config: &C) -> Result<Options> {

@@ -7,10 +7,10 @@ use fm_data::table::{check_output, take_rows, write_table};
 use serde_json::json;
 
 use super::predict::{append_scores, check_no_score};
-use crate::training::load_digests;
 use super::{print, print_json};
 use crate::args::{Evaluate, Part};
 use crate::predictor::Predictor;
+use crate::training::load_digests;
 
 pub fn run(args: &Evaluate) -> Result<()> {
     if let Some(output) = &args.output {

@@ -70,4 +70,3 @@ fn print_results(results: &Results, run: &RunDir) -> Result<()> {
     );
     Ok(())
 }
-

@@ -51,7 +51,8 @@ impl<'a> Section<'a> {
         let mut section = Section { schema: Some(schema), values: Some(values) };
         for name in path.split('.').filter(|name| !name.is_empty()) {
             let schema = section.keys().and_then(|keys| keys.get(name));
-            section = Section { schema, values: section.values.and_then(|table| table.get(name)).and_then(Value::as_table) };
+            section =
+                Section { schema, values: section.values.and_then(|table| table.get(name)).and_then(Value::as_table) };
         }
         section
     }

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
+use fm_core::Error;
 use fm_core::error::nearest;
 use fm_core::model::describe;
-use fm_core::Error;
 use fm_data::TableSpec;
 use fm_data::movielens::Release;
 use serde_json::{Map, Value as Json};
@@ -78,7 +78,8 @@ impl Draft {
         }
         match (table.get_mut(rest), &value) {
             // Another name makes a new table of options, the same one keeps those that the file gives.
-            (Some(Value::Table(old)), Value::String(name)) if old.get("name").and_then(Value::as_str) == Some(name) => {}
+            (Some(Value::Table(old)), Value::String(name)) if old.get("name").and_then(Value::as_str) == Some(name) => {
+            }
             _ => drop(table.insert(rest.into(), value)),
         }
         Ok(())
@@ -198,7 +199,9 @@ fn check_table(table: &mut Table, schema: &Json, path: &str) -> Result<(), Fault
 /// The alternatives of a schema; itself if there are none.
 pub fn alternatives(schema: &Json) -> Vec<&Json> {
     match schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Json::as_array) {
-        Some(alternatives) => alternatives.iter().filter(|one| one.get("type").is_none_or(|kind| kind != "null")).collect(),
+        Some(alternatives) => {
+            alternatives.iter().filter(|one| one.get("type").is_none_or(|kind| kind != "null")).collect()
+        }
         None => vec![schema],
     }
 }

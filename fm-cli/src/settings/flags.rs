@@ -24,7 +24,6 @@ pub fn train_keys(args: &Train) -> Result<Keys> {
         ("train.l2", args.l2.map(Value::Float)),
         ("train.patience", count(args.patience)),
         ("train.optimizer", args.optimizer.clone().map(Value::String)),
-        ("train.seed", args.data.selection.seed.map(Value::Integer)),
         ("device", args.device.map(|device| Value::String(device.to_string()))),
     ];
     keys.extend(given(more));
@@ -48,6 +47,7 @@ pub fn data_keys(data: Option<&str>, args: &Selection) -> Result<Keys> {
         ("data.threshold", args.threshold.map(|number| Value::Float(number.to_string().parse().unwrap_or(f64::NAN)))),
         ("data.split", args.split.as_deref().map(text)),
         ("data.seed", args.seed.map(Value::Integer)),
+        ("train.seed", args.seed.map(Value::Integer)),
         ("data.history", args.history.map(|number| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX)))),
         ("data.min_count", args.min_count.map(|number| Value::Integer(number.into()))),
     ]))

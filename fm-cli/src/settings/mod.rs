@@ -189,8 +189,12 @@ mod tests {
         let with = |line: &str| settings(&format!("--config {} {line}", file.display())).unwrap();
         let plain = with("");
         assert_eq!((plain.data.task, plain.train.lr, plain.train.l2), (TaskName::Binary, 0.5, 0.005));
-        assert_eq!((&plain.model.options["embedding_dim"], &plain.model.options["init_std"]), (&8.into(), &0.01.into()));
-        let over = with("--lr 0.25 --optimizer sgd --embedding-dim 4 --task regression --set train.patience=9 --seed 7");
+        assert_eq!(
+            (&plain.model.options["embedding_dim"], &plain.model.options["init_std"]),
+            (&8.into(), &0.01.into())
+        );
+        let over =
+            with("--lr 0.25 --optimizer sgd --embedding-dim 4 --task regression --set train.patience=9 --seed 7");
         assert_eq!((over.train.lr, over.train.patience, over.train.l2), (0.25, 9, 0.05));
         assert_eq!((over.data.seed, over.train.seed, &over.model.options["embedding_dim"]), (7, 7, &4.into()));
         assert_eq!(over.train.optimizer, plain.train.optimizer, "the same optimiser keeps the file's momentum");
@@ -202,7 +206,8 @@ mod tests {
     fn paths_in_a_file_are_relative_to_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        std::fs::write(path("schema.toml"), "label = \"y\"\n[[field]]\nname = \"a\"\nkind = \"categorical\"\n").unwrap();
+        std::fs::write(path("schema.toml"), "label = \"y\"\n[[field]]\nname = \"a\"\nkind = \"categorical\"\n")
+            .unwrap();
         std::fs::write(path("own.toml"), "[data]\ntrain = \"a.csv\"\nschema = \"schema.toml\"\n").unwrap();
         let settings = settings(&format!("--config {}", path("own.toml").display())).unwrap();
         assert_eq!(settings.data.train, Some(path("a.csv")));
@@ -220,10 +225,22 @@ mod tests {
         };
         for (text, expected) in [
             ("[trian]\n", ", line 1: there is no setting `trian`: did you mean `train`?"),
-            ("[train]\nepochs = 3\nbacth_size = 3\n", ", line 3: there is no setting `bacth_size` in [train]: did you mean `batch_size`?"),
-            ("[train]\nepochs = \"three\"\n", ", line 2: `train.epochs`: invalid type: string \"three\", expected usize"),
-            ("[model]\nname = \"fm\"\n[model.options]\nembeding_dim = 8\n", ", line 4: the model has no option `embeding_dim`: did you mean `embedding_dim`?"),
-            ("[train.optimizer]\nname = \"sgd\"\nmomentun = 0.9\n", ", line 3: there is no setting `momentun` in [train.optimizer]: did you mean `momentum`?"),
+            (
+                "[train]\nepochs = 3\nbacth_size = 3\n",
+                ", line 3: there is no setting `bacth_size` in [train]: did you mean `batch_size`?",
+            ),
+            (
+                "[train]\nepochs = \"three\"\n",
+                ", line 2: `train.epochs`: invalid type: string \"three\", expected usize",
+            ),
+            (
+                "[model]\nname = \"fm\"\n[model.options]\nembeding_dim = 8\n",
+                ", line 4: the model has no option `embeding_dim`: did you mean `embedding_dim`?",
+            ),
+            (
+                "[train.optimizer]\nname = \"sgd\"\nmomentun = 0.9\n",
+                ", line 3: there is no setting `momentun` in [train.optimizer]: did you mean `momentum`?",
+            ),
             ("train = 3\n", ", line 1: `train`: invalid type: integer `3`, expected struct TrainConfig"),
             ("[train]\nlr = \n", ", line 2: "),
         ] {

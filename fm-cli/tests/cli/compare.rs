@@ -34,7 +34,8 @@ fn a_leaderboard_has_the_means_of_its_runs_the_best_first() {
     assert_eq!(lines.len(), 2);
     for line in lines {
         let name = line["name"].as_str().unwrap();
-        let summaries: Vec<Value> = (1..4).map(|seed| scene.json(&format!("board/{name}/seed-{seed}/summary.json"))).collect();
+        let summaries: Vec<Value> =
+            (1..4).map(|seed| scene.json(&format!("board/{name}/seed-{seed}/summary.json"))).collect();
         let values: Vec<f64> = summaries.iter().map(|summary| summary["test"]["rmse"].as_f64().unwrap()).collect();
         let mean = values.iter().sum::<f64>() / 3.0;
         let std = (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
@@ -52,7 +53,8 @@ fn a_leaderboard_has_the_means_of_its_runs_the_best_first() {
     // A run of it is a run as any other, and its size is that of the exported file.
     scene.ok("evaluate board/fm/seed-2");
     scene.ok("export board/fm/seed-1 -o model.pt");
-    let (exported, stated) = (scene.bytes("model.pt").len() as f64, lines.iter().find(|line| line["name"] == "fm").unwrap());
+    let (exported, stated) =
+        (scene.bytes("model.pt").len() as f64, lines.iter().find(|line| line["name"] == "fm").unwrap());
     assert!((stated["bundle_bytes"].as_f64().unwrap() / exported - 1.0).abs() < 0.1);
 }
 
@@ -84,7 +86,9 @@ fn folds_and_files_of_settings_are_compared_too() {
     scene.ok("compare --data ml --configs small.toml,large.toml --folds 3 -o board --metric mae");
     let board = scene.json("board/leaderboard.json");
     assert_eq!((&board["metric"], &board["variations"]), (&"mae".into(), &["fold-0", "fold-1", "fold-2"][..].into()));
-    let rows: i64 = (0..3).map(|fold| scene.json(&format!("board/small/fold-{fold}/summary.json"))["rows"]["test"].as_i64().unwrap()).sum();
+    let rows: i64 = (0..3)
+        .map(|fold| scene.json(&format!("board/small/fold-{fold}/summary.json"))["rows"]["test"].as_i64().unwrap())
+        .sum();
     assert_eq!(rows, 3000, "each row tests once");
 }
 
@@ -97,5 +101,29 @@ fn what_cannot_be_compared_is_said_before_anything_is_trained() {
     scene.fails_with("compare --data ml --models lr --metric rsme", &["did you mean `rmse`?"]);
     scene.fails_with("compare --data ml --models lr --configs none.toml", &["cannot read none.toml"]);
     scene.ok("compare --data ml --models lr --set train.epochs=1 -o board");
-    scene.fails_with("compare --data ml --models lr --set train.epochs=2 -o board", &["board/lr/seed-1", "other settings"]);
+    scene.fails_with(
+        "compare --data ml --models lr --set train.epochs=2 -o board",
+        &["board/lr/seed-1", "other settings"],
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_says_that_the_same_command_goes_on() {
+    let scene = Scene::new();
+    let line = "compare --data ml --models fm --seeds 1,2 --set train.epochs=200 --set train.patience=0 -o board -q";
+    let child = scene.fm(line).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let (metrics, began) = (scene.path("board/fm/seed-1/metrics.jsonl"), Instant::now());
+    while !metrics.exists() {
+        assert!(began.elapsed() < Duration::from_secs(60), "no first epoch within a minute");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let signal = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(signal.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert_holds(
+        &String::from_utf8(output.stderr).unwrap(),
+        &["interrupted in training 1 of 2", "the same command goes on"],
+    );
 }

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use crate::scene::{Scene, assert_holds};
 
-const FLAGS: &str = "--data ml --model fm --embedding-dim 4 --epochs 2 --lr 0.01 --optimizer adagrad --task binary --seed 3";
+const FLAGS: &str =
+    "--data ml --model fm --embedding-dim 4 --epochs 2 --lr 0.01 --optimizer adagrad --task binary --seed 3";
 
 #[test]
 fn a_printed_configuration_trains_as_the_flags_that_it_was_printed_for() {

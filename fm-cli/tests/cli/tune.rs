@@ -54,7 +54,8 @@ fn a_study_that_was_killed_goes_on_as_if_nothing_had_happened() {
     let scene = Scene::new();
     scene.write("space.toml", SPACE);
     let line = "tune space.toml --trials 13";
-    let mut child = scene.fm(&format!("{line} --study study")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child =
+        scene.fm(&format!("{line} --study study")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let began = Instant::now();
     while std::fs::read_to_string(scene.path("study/trials.jsonl")).map_or(0, |text| text.lines().count()) < 4 {
         assert!(began.elapsed() < Duration::from_secs(60), "no fourth trial within a minute");
@@ -83,7 +84,11 @@ fn trials_that_are_behind_are_stopped() {
         let epochs = trial["curve"].as_array().unwrap().len();
         assert!([1, 2].contains(&epochs), "it is stopped at a rung, not in epoch {epochs}");
         let earlier = trials.iter().take_while(|other| other["number"] != trial["number"]);
-        let better = earlier.filter(|other| other["curve"][epochs - 1].as_f64().is_some_and(|other| other < trial["curve"][epochs - 1].as_f64().unwrap()));
+        let better = earlier.filter(|other| {
+            other["curve"][epochs - 1]
+                .as_f64()
+                .is_some_and(|other| other < trial["curve"][epochs - 1].as_f64().unwrap())
+        });
         assert!(better.count() > 0, "the best is not stopped");
     }
     assert!(finished.iter().all(|trial| trial["curve"].as_array().unwrap().len() == 4));

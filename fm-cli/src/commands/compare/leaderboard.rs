@@ -84,7 +84,8 @@ impl Leaderboard {
         let key = |line: &Line| line.test.get(metric.name).map_or(f64::INFINITY, |spread| cost(spread.mean));
         lines.sort_by(|a, b| key(a).total_cmp(&key(b)));
         for at in 1..lines.len() {
-            let values = |line: &Line| line.test.get(metric.name).map(|spread| spread.values.clone()).unwrap_or_default();
+            let values =
+                |line: &Line| line.test.get(metric.name).map(|spread| spread.values.clone()).unwrap_or_default();
             lines[at - 1].p_value = p_value(&values(&lines[at - 1]), &values(&lines[at]), test_share);
         }
         Leaderboard { metric: metric.name.to_owned(), variations, lines }

@@ -18,6 +18,7 @@ use self::contest::{Contestant, Variation};
 use self::leaderboard::{Entrant, Leaderboard};
 use super::{print, print_json};
 use crate::args::{Data, ModelOptions};
+use crate::interruption::resumable;
 use crate::predictor::Predictor;
 use crate::settings::Settings;
 use crate::training::{Machine, Results, Start, train};
@@ -73,7 +74,11 @@ pub fn run(args: &Compare) -> Result<()> {
     plan.iter().try_for_each(|(folder, settings)| check_fits(folder, settings))?;
     let first = &plan[0].1;
     if let Some((folder, other)) = plan.iter().find(|(_, settings)| settings.data.task != first.data.task) {
-        bail!("{} is of another task ({:?}) than the first: their metrics are not the same", folder.display(), other.data.task);
+        bail!(
+            "{} is of another task ({:?}) than the first: their metrics are not the same",
+            folder.display(),
+            other.data.task
+        );
     }
     let metric = match &args.metric {
         Some(name) => find(first.data.task.of_any_threshold(), name)?,
@@ -82,8 +87,9 @@ pub fn run(args: &Compare) -> Result<()> {
     let machine = Machine::new(&args.data.selection.folders)?;
     let mut results = Vec::with_capacity(plan.len());
     for (number, (folder, settings)) in plan.iter().enumerate() {
-        tracing::info!("training {} of {}: {}", number + 1, plan.len(), folder.display());
-        results.push(finished(folder, settings, &machine)?);
+        let which = format!("training {} of {}: {}", number + 1, plan.len(), folder.display());
+        tracing::info!("{which}");
+        results.push(finished(folder, settings, &machine).map_err(|error| resumable(error, &which))?);
     }
     let mut results = results.into_iter();
     let mut entrants = Vec::new();

@@ -8,8 +8,8 @@ use fm_core::script::Precision;
 use fm_core::summary::grouped;
 use fm_core::{Field, FieldKind, Schema, Side, Task};
 
-use crate::training::Results;
 use crate::settings::Settings;
+use crate::training::Results;
 
 /// What the licence says of data that GroupLens has published.
 const MOVIELENS: &str = "MovieLens is GroupLens' (University of Minnesota): research use, no redistribution, no commercial use \

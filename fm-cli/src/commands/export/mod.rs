@@ -20,9 +20,9 @@ use tch::{Device, Kind, Tensor};
 
 use self::card::{Latency, ModelCard, Rounding};
 use super::print;
-use crate::training::{Results, load_digests};
 use crate::args::{Export, ExportFormat};
 use crate::predictor::Predictor;
+use crate::training::{Results, load_digests};
 
 /// The extra file with the titles of the catalogue's items.
 pub const TITLES: &str = "titles.json";
@@ -164,7 +164,6 @@ impl Measured {
 fn borrowed<'a>(files: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
     files.iter().map(|(name, text)| (*name, text.as_str())).collect()
 }
-
 
 fn catalogue(items: &Items, schema: &Schema) -> Result<Catalogue> {
     // Fields of user and context are not the item's.

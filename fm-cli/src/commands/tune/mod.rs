@@ -19,7 +19,7 @@ use self::space::Space;
 use self::study::{Ending, Question, Sampler, Study, Trial};
 use super::{print, print_json};
 use crate::args::{Data, ModelOptions};
-use crate::interruption::Interrupted;
+use crate::interruption::{Interrupted, resumable};
 use crate::settings::{Settings, flags};
 use crate::training::{Machine, Start, train_watched};
 
@@ -97,7 +97,8 @@ pub fn run(args: &Tune) -> Result<()> {
     let mut study = Study::open(&args.study, question)?;
     while study.trials.len() < args.trials {
         let positions = study.propose(metric)?;
-        let values: Vec<Value> = dimensions.iter().zip(&positions).map(|(dimension, &at)| dimension.value(at)).collect();
+        let values: Vec<Value> =
+            dimensions.iter().zip(&positions).map(|(dimension, &at)| dimension.value(at)).collect();
         let trial = attempt(&study, &machine, metric, settings(&values)?, positions, values)?;
         tracing::info!("{}", describe(&study, &trial, args.trials));
         study.add(trial)?;
@@ -111,7 +112,13 @@ pub fn run(args: &Tune) -> Result<()> {
     if args.json {
         return print_json(&json!({ "metric": metric.name, "best": best, "trials": study.trials }));
     }
-    print(format!("{} {:.4} in trial {} of {}", metric.name, best.result.unwrap_or(f64::NAN), best.number, study.trials.len()))?;
+    print(format!(
+        "{} {:.4} in trial {} of {}",
+        metric.name,
+        best.result.unwrap_or(f64::NAN),
+        best.number,
+        study.trials.len()
+    ))?;
     for (dimension, value) in dimensions.iter().zip(&best.values) {
         print(format!("{} = {value}", dimension.key))?;
     }
@@ -154,7 +161,7 @@ fn attempt(
             Ending::Stopped
         }
         Err(error) if matches!(error.downcast_ref(), Some(Error::Diverged { .. })) => Ending::Diverged,
-        Err(error) => return Err(error),
+        Err(error) => return Err(resumable(error, &format!("trial {number}"))),
     };
     let result = if ending == Ending::Diverged { None } else { curve.last().copied() };
     Ok(Trial { number, positions, values, result, curve, ending, seconds: began.elapsed().as_secs_f64() })
@@ -185,7 +192,12 @@ fn keep_best(study: &Study, metric: &MetricEntry) -> Result<()> {
 }
 
 fn describe(study: &Study, trial: &Trial, trials: usize) -> String {
-    let values = study.question.space.iter().zip(&trial.values).map(|(dimension, value)| format!("  {} = {value}", dimension.key));
+    let values = study
+        .question
+        .space
+        .iter()
+        .zip(&trial.values)
+        .map(|(dimension, value)| format!("  {} = {value}", dimension.key));
     let result = trial.result.map_or("diverged".to_owned(), |result| format!("{} {result:.4}", study.question.metric));
     let how = match trial.ending {
         Ending::Stopped => format!(" (stopped in epoch {})", trial.curve.len()),

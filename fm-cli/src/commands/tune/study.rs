@@ -93,8 +93,7 @@ impl Study {
             return Ok(study);
         }
         let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        let found: Question =
-            serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
+        let found: Question = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
         if found != study.question {
             bail!(
                 "{} is a study of another space, of other settings or of another seed: choose another --study",
@@ -159,8 +158,7 @@ impl Study {
                 return Ok(dimension.draw(&mut random));
             }
             let (low, high) = dimension.interval();
-            let estimator =
-                if dimension.is_choice() { tpe::histogram_estimator() } else { tpe::parzen_estimator() };
+            let estimator = if dimension.is_choice() { tpe::histogram_estimator() } else { tpe::parzen_estimator() };
             let mut optimizer = tpe::TpeOptimizer::new(estimator, tpe::range(low, high)?);
             for trial in &self.trials {
                 // What diverged is worse than all that did not.
@@ -187,7 +185,9 @@ impl Study {
     pub fn is_behind(&self, metric: &MetricEntry, curve: &[f64]) -> bool {
         let (Some((first, ratio)), Some(&now)) = (self.question.halving, curve.last()) else { return false };
         let epoch = curve.len();
-        let is_rung = std::iter::successors(Some(first), |rung| rung.checked_mul(ratio)).take_while(|&rung| rung <= epoch).any(|rung| rung == epoch);
+        let is_rung = std::iter::successors(Some(first), |rung| rung.checked_mul(ratio))
+            .take_while(|&rung| rung <= epoch)
+            .any(|rung| rung == epoch);
         let others: Vec<f64> = self.trials.iter().filter_map(|trial| trial.curve.get(epoch - 1)).copied().collect();
         let better = others.iter().filter(|&&other| metric.is_better(other, now)).count();
         is_rung && others.len() + 1 >= ratio && better >= (others.len() + 1) / ratio
