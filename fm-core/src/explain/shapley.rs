@@ -128,7 +128,9 @@ impl<L: Fn(&Features) -> Result<Tensor>> Game<'_, L> {
         }
         let of_player = |player: usize| {
             let without = (0..v.len()).filter(|members| members >> player & 1 == 0);
-            without.map(|members| weights[members.count_ones() as usize] * (v[members | 1 << player] - v[members])).sum()
+            without
+                .map(|members| weights[members.count_ones() as usize] * (v[members | 1 << player] - v[members]))
+                .sum()
         };
         Ok((0..n).map(of_player).collect())
     }
@@ -190,9 +192,8 @@ mod tests {
 
     /// Fields of one value each.
     fn schema(fields: usize) -> Schema {
-        let field = |name: usize| {
-            Field::new(name.to_string(), FieldKind::Categorical, Side::Context, vec!["known".into()])
-        };
+        let field =
+            |name: usize| Field::new(name.to_string(), FieldKind::Categorical, Side::Context, vec!["known".into()]);
         let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.5 };
         Schema::new(label, (0..fields).map(field).collect()).unwrap()
     }
@@ -204,7 +205,8 @@ mod tests {
         let logits = |features: &Features| {
             let ids = Vec::<Vec<i64>>::try_from(&features.ids)?;
             let of_row = |ids: &Vec<i64>| {
-                let members: Vec<bool> = ids.iter().zip(schema.unknown_ids()).map(|(id, unknown)| id > unknown).collect();
+                let members: Vec<bool> =
+                    ids.iter().zip(schema.unknown_ids()).map(|(id, unknown)| id > unknown).collect();
                 v(&members)
             };
             Ok(Tensor::from_slice(&ids.iter().map(of_row).collect::<Vec<f64>>()))
@@ -294,11 +296,11 @@ mod tests {
         let triple = play(14, |is_in| term(is_in, &[1, 2, 3]));
         assert_close(&[triple.values.iter().sum()], &[1.0]);
         let errors = triple.standard_errors.unwrap();
-        for player in 0..14 {
+        for (player, (value, error)) in triple.values.iter().zip(errors).enumerate() {
             let expected = if (1..4).contains(&player) { 1.0 / 3.0 } else { 0.0 };
-            let off = (triple.values[player] - expected).abs();
-            assert!(off <= 4.0 * errors[player] && errors[player] < 0.05, "{player}: {off} {}", errors[player]);
-            assert_eq!(errors[player] > 0.0, expected > 0.0);
+            let off = (value - expected).abs();
+            assert!(off <= 4.0 * error && error < 0.05, "{player}: {off} {error}");
+            assert_eq!(error > 0.0, expected > 0.0);
         }
     }
 
