@@ -8,6 +8,8 @@ use fm_core::script::Precision;
 
 use crate::logging::LogFormat;
 
+use crate::commands::explain::Explain;
+
 /// Factorization machines for recommendation and click-through prediction.
 ///
 /// Data goes to standard output, everything else to standard error.
@@ -53,6 +55,8 @@ pub enum Command {
     Predict(Predict),
     /// List the items that a user would like most
     Recommend(Recommend),
+    /// Show what a prediction is made of
+    Explain(Explain),
     /// Write a trained model for PyTorch and libtorch, for ONNX runtimes, or for NVIDIA Triton
     Export(Export),
     /// Show versions, devices and folders, and what to mend
