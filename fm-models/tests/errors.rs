@@ -324,6 +324,9 @@ fn rates_and_deviations_out_of_range_are_refused() {
         assert_says(Dropout::new("Afm", "dropout", rate), &["Afm: ", &line]);
         let config = DnnConfig { dropout: rate, ..DnnConfig::default() };
         assert_says(Dnn::new(store.root(), 2, &config), &["Dnn: ", &line]);
+        let norm = BatchNorm::new(store.root(), 2, BatchNormMode::Standard).unwrap().unwrap();
+        let line = format!("BatchNorm: the momentum is {rate}: it must be at least 0 and below 1");
+        assert_says(norm.with_momentum(rate), &[&line]);
     }
     for init_std in [-0.1, f64::NAN, f64::INFINITY] {
         let config = EmbeddingConfig { embedding_dim: 2, init_std };

@@ -10,8 +10,8 @@ use super::{check_device, check_input, check_size};
 
 /// ε, added to the variance: Keras's default.
 const EPSILON: f64 = 1e-3;
-/// The weight of a batch in the moving statistics: 1 minus Keras's `momentum`.
-const RATE: f64 = 0.01;
+/// What a batch leaves of the moving statistics: Keras's default.
+pub(super) const MOMENTUM: f64 = 0.99;
 
 /// By which statistics a [`BatchNorm`] normalises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub enum BatchNormMode {
 /// y = γ (x - μ) / √(σ² + ε) + β, for each column by itself.
 ///
 /// In training μ and σ² are the batch's mean and (biased) variance, and the moving ones follow:
-/// m ← 0.99 m + 0.01 μ. Otherwise they are the moving ones.
+/// m ← β m + (1 - β) μ with the momentum β, 0.99 by default. Otherwise they are the moving ones.
 ///
 /// # Shapes
 /// `[B, n]` → `[B, n]`
@@ -61,6 +61,7 @@ pub struct BatchNorm {
     moving_mean: Tensor,
     moving_variance: Tensor,
     mode: BatchNormMode,
+    momentum: f64,
     n: i64,
 }
 
@@ -78,8 +79,22 @@ impl BatchNorm {
             moving_mean: path.zeros_no_train("moving_mean", &[n]),
             moving_variance: path.ones_no_train("moving_variance", &[n]),
             mode,
+            momentum: MOMENTUM,
             n,
         }))
+    }
+
+    /// The same with another β, at least 0 and below 1: with few steps an epoch, the default leaves the moving statistics
+    /// near their first values for long.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a β out of range.
+    pub fn with_momentum(self, momentum: f64) -> Result<BatchNorm> {
+        if !(0.0..1.0).contains(&momentum) {
+            let reason = format!("BatchNorm: the momentum is {momentum}: it must be at least 0 and below 1");
+            return Err(Error::Setting(reason));
+        }
+        Ok(BatchNorm { momentum, ..self })
     }
 
     /// The normalised columns `[B, n]`. With `train`, the moving statistics follow the batch.
@@ -113,7 +128,7 @@ impl BatchNorm {
         if batch && train {
             no_grad(|| {
                 for (moving, batch) in [(&self.moving_mean, &mean), (&self.moving_variance, &variance)] {
-                    let _ = moving.shallow_clone().lerp_(batch, RATE);
+                    let _ = moving.shallow_clone().lerp_(batch, 1.0 - self.momentum);
                 }
             });
         }
@@ -151,11 +166,13 @@ mod tests {
 
         #[test]
         fn the_moving_statistics_follow_the_batches_of_training_alone(
-            n in 1usize..4, mode in 0usize..3, batches in vec((2usize..6, any::<bool>()), 1..6), seed: u64,
+            n in 1usize..4, mode in 0usize..3, keras: bool, batches in vec((2usize..6, any::<bool>()), 1..6), seed: u64,
         ) {
             let mut draw = Draw(seed);
             let store = VarStore::new(Device::Cpu);
             let layer = BatchNorm::new(store.root() / "b", n as i64, MODES[mode]).unwrap().unwrap();
+            let kept = if keras { 0.99 } else { 0.75 };
+            let layer = if keras { layer } else { layer.with_momentum(kept).unwrap() };
             let p = Parameters::draw(&store, &mut draw);
             let (mut mean, mut variance) = (p.vector("b.moving_mean"), p.vector("b.moving_variance"));
             for (rows, train) in batches {
@@ -164,8 +181,8 @@ mod tests {
                 if train && MODES[mode] != BatchNormMode::Frozen {
                     let (of_batch, variance_of_batch) = mean_and_variance(&x);
                     for c in 0..n {
-                        mean[c] = 0.99 * mean[c] + 0.01 * of_batch[c];
-                        variance[c] = 0.99 * variance[c] + 0.01 * variance_of_batch[c];
+                        mean[c] = kept * mean[c] + (1.0 - kept) * of_batch[c];
+                        variance[c] = kept * variance[c] + (1.0 - kept) * variance_of_batch[c];
                     }
                 }
             }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::Path;
 
+use super::batch_norm::MOMENTUM;
 use super::{Activation, BatchNorm, BatchNormMode, Dense, Dropout, check_input};
 
 /// The options of a [`Dnn`].
@@ -19,6 +20,8 @@ pub struct DnnConfig {
     pub dropout: f64,
     /// How each hidden layer is normalised before its activation.
     pub hidden_batch_norm: BatchNormMode,
+    /// What a batch leaves of the batch norm's moving statistics; less than Keras's 0.99 where an epoch has few steps.
+    pub hidden_batch_norm_momentum: f64,
 }
 
 impl Default for DnnConfig {
@@ -28,6 +31,7 @@ impl Default for DnnConfig {
             activation: Activation::Relu,
             dropout: 0.5,
             hidden_batch_norm: BatchNormMode::Off,
+            hidden_batch_norm_momentum: MOMENTUM,
         }
     }
 }
@@ -72,6 +76,7 @@ impl Dnn {
             super::check_size("Dnn", "an element of hidden_units", units)?;
             let dense = Dense::new(&path / format!("linear_{l}"), width, units, true)?;
             let norm = BatchNorm::new(&path / format!("batch_norm_{l}"), units, config.hidden_batch_norm)?;
+            let norm = norm.map(|norm| norm.with_momentum(config.hidden_batch_norm_momentum)).transpose()?;
             hidden.push((dense, norm));
             width = units;
         }
@@ -138,6 +143,7 @@ mod tests {
                 activation: ACTIVATIONS[act],
                 dropout: 0.0,
                 hidden_batch_norm: MODES[mode],
+                hidden_batch_norm_momentum: 0.9,
             };
             let layer = Dnn::new(store.root() / "dnn", input as i64, &config).unwrap();
             let p = Parameters::draw(&store, &mut draw);
