@@ -147,6 +147,8 @@ fn attempt(
     let began = std::time::Instant::now();
     let mut watch = |record: &EpochRecord| {
         let Some(&value) = record.valid.get(metric.name) else { return };
+        // An epoch is there already if the program was killed before it was kept.
+        curve.truncate(record.epoch - 1);
         curve.push(better(metric, curve.last().copied(), value));
         if study.is_behind(metric, &curve) {
             is_stopped = true;
