@@ -137,6 +137,8 @@ pub enum TaskArg {
     Regression,
     /// Predict whether the label reaches the threshold
     Binary,
+    /// Rank the items for each user, as rows that reach the threshold show what is chosen
+    Ranking,
 }
 
 impl From<TaskArg> for TaskName {
@@ -144,6 +146,7 @@ impl From<TaskArg> for TaskName {
         match task {
             TaskArg::Regression => TaskName::Regression,
             TaskArg::Binary => TaskName::Binary,
+            TaskArg::Ranking => TaskName::Ranking,
         }
     }
 }
@@ -179,7 +182,7 @@ pub struct Selection {
     /// What is predicted
     #[arg(long, value_enum, default_value = "regression")]
     pub task: TaskArg,
-    /// Labels of at least this are positive, for --task binary [default: 4 for MovieLens]
+    /// Labels of at least this are positive [default of --task binary for MovieLens: 4, of --task ranking: all labels]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub threshold: Option<f32>,
     /// random, leave-last-out, time, fold:u1, kfold:5:0

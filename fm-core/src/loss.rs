@@ -25,6 +25,7 @@ pub fn loss(task: Task, logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
     Ok(match task {
         Task::Regression => logits.mse_loss(labels, Reduction::Mean),
         Task::Binary { .. } => logits.binary_cross_entropy_with_logits::<Tensor>(labels, None, None, Reduction::Mean),
+        Task::Ranking { .. } => return Err(Error::Setting("the loss of a ranking compares items, not rows".into())),
     })
 }
 

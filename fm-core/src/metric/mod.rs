@@ -39,6 +39,7 @@ pub fn metrics(label: &Label, logits: &[f32], labels: &[f32]) -> Metrics {
             vec![("rmse", rmse(&predictions, labels)), ("mae", mae(&predictions, labels))]
         }
         Task::Binary { .. } => vec![("auc", auc(logits, labels)), ("logloss", logloss(logits, labels))],
+        Task::Ranking { .. } => vec![],
     };
     named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
@@ -48,6 +49,7 @@ pub fn monitored(task: Task) -> &'static str {
     match task {
         Task::Regression => "rmse",
         Task::Binary { .. } => "logloss",
+        Task::Ranking { .. } => "ndcg@10",
     }
 }
 

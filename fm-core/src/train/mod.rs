@@ -325,7 +325,7 @@ fn batches(order: &[u32], size: usize) -> Vec<&[u32]> {
 
 /// The rows that are scored at once where no gradient is kept. On the CPU so few that a batch's tensors stay in its caches, and
 /// in memory that the allocator keeps: larger ones are mapped anew for each batch, which takes longer than the model.
-fn evaluation_batch(device: Device) -> usize {
+pub(crate) fn evaluation_batch(device: Device) -> usize {
     if device.is_cuda() { 8192 } else { 512 }
 }
 

@@ -89,6 +89,16 @@ impl Display for ModelCard<'_> {
             Task::Binary { threshold } => {
                 writeln!(f, "Predicts the probability that `{}` is at least {threshold}.", label.column)?;
             }
+            Task::Ranking { threshold } => {
+                let chosen = threshold
+                    .map(|threshold| format!(" whose `{}` is at least {threshold}", label.column))
+                    .unwrap_or_default();
+                writeln!(
+                    f,
+                    "Ranks items for a user, after rows{chosen}: the higher the score, the earlier the item. A score has no unit, \
+                     and scores of different users do not compare."
+                )?;
+            }
         }
         if let Some(entry) = entry {
             writeln!(f, "The model captures {}. {}. <{}>", entry.captures, entry.paper, entry.url)?;
