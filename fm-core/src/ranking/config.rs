@@ -43,7 +43,7 @@ pub struct RankingConfig {
     pub sampler: SamplerKind,
     /// For the popularity sampler: an item with c positive training rows is drawn in proportion to c to this power.
     pub popularity_exponent: f64,
-    /// The lengths k of the lists that hr@k, ndcg@k, recall@k and coverage@k are measured on.
+    /// The lengths k of the lists that hr@k, ndcg@k, recall@k and coverage@k are measured on; 10 is always among them.
     pub cutoffs: Vec<usize>,
     /// At most so many users, drawn once, choose the best epoch; 0 takes all. The results at the end are of all users.
     pub valid_users: usize,
@@ -66,14 +66,14 @@ impl RankingConfig {
     /// Checks the numbers.
     ///
     /// # Errors
-    /// [`Error::Setting`] for no negative, a cutoff of 0 or none at all, or an exponent that is no number from 0.
+    /// [`Error::Setting`] for no negative, a cutoff of 0, or an exponent that is no number from 0.
     pub fn check(&self) -> Result<()> {
         let refused = |reason: String| Err(Error::Setting(reason));
         if self.negatives == 0 {
             return refused("the number of negatives is 0: a ranking is learnt from at least 1 for each row".into());
         }
-        if self.cutoffs.is_empty() || self.cutoffs.contains(&0) {
-            return refused(format!("the cutoffs are {:?}: give lengths of at least 1, such as 5, 10, 20", self.cutoffs));
+        if self.cutoffs.contains(&0) {
+            return refused(format!("the cutoffs are {:?}: each must be at least 1", self.cutoffs));
         }
         if !self.popularity_exponent.is_finite() || self.popularity_exponent < 0.0 {
             let exponent = self.popularity_exponent;
@@ -104,7 +104,6 @@ mod tests {
         let config = RankingConfig::default();
         assert!(refused(RankingConfig { negatives: 0, ..config.clone() }).contains("number of negatives is 0"));
         assert!(refused(RankingConfig { cutoffs: vec![5, 0], ..config.clone() }).contains("[5, 0]"));
-        assert!(refused(RankingConfig { cutoffs: vec![], ..config.clone() }).contains("[]"));
         assert!(refused(RankingConfig { popularity_exponent: f64::NAN, ..config }).contains("exponent is NaN"));
     }
 }
