@@ -21,8 +21,16 @@ use crate::ranking::{Interactions, ItemSets};
 /// ```
 #[derive(Clone, Debug)]
 pub struct ItemKnn {
-    /// For each item j the items i that have it among their neighbours, and how alike they are.
-    neighbours: Vec<Vec<(u32, f32)>>,
+    /// For each item j the items i that have it among their neighbours.
+    neighbours: Vec<Vec<Neighbour>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Neighbour {
+    item: u32,
+    similarity: f32,
+    /// How many neighbours of the item are nearer to it.
+    rank: u32,
 }
 
 impl ItemKnn {
@@ -52,20 +60,28 @@ impl ItemKnn {
             let others = found.iter().filter(|&&other| other != item);
             let mut nearest: Vec<(u32, f32)> = others.map(|&other| (other, similarity(other))).collect();
             nearest.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-            for (other, similarity) in nearest.into_iter().take(k) {
-                neighbours[other as usize].push((item, similarity));
+            for (rank, (other, similarity)) in (0..).zip(nearest.into_iter().take(k)) {
+                neighbours[other as usize].push(Neighbour { item, similarity, rank });
             }
             found.drain(..).for_each(|other| common[other as usize] = 0);
         }
         ItemKnn { neighbours }
     }
 
+    /// The same with only the `k` nearest of the neighbours: as quick as fitting is slow.
+    pub fn nearest(&self, k: usize) -> ItemKnn {
+        let within = |neighbours: &Vec<Neighbour>| {
+            neighbours.iter().copied().filter(|neighbour| (neighbour.rank as usize) < k).collect()
+        };
+        ItemKnn { neighbours: self.neighbours.iter().map(within).collect() }
+    }
+
     /// The score of each item `[I]` for a user who chose `items`; those outside the catalogue count for nothing.
     pub fn scores(&self, items: &[u32]) -> Vec<f32> {
         let mut scores = vec![0.0; self.neighbours.len()];
         for neighbours in items.iter().filter_map(|&item| self.neighbours.get(item as usize)) {
-            for &(item, similarity) in neighbours {
-                scores[item as usize] += similarity;
+            for neighbour in neighbours {
+                scores[neighbour.item as usize] += neighbour.similarity;
             }
         }
         scores
@@ -106,6 +122,7 @@ mod tests {
             let (users, items): (Vec<u32>, Vec<u32>) = rows.iter().copied().unzip();
             let train = Interactions::new(ITEMS, users, items, &vec![1.0; rows.len()]).unwrap();
             let found = ItemKnn::fit(&train, k, f32::from(shrink)).scores(&chosen);
+            prop_assert_eq!(&ItemKnn::fit(&train, 9, f32::from(shrink)).nearest(k).scores(&chosen), &found);
             for (found, expected) in found.iter().zip(naive(&rows, k, f64::from(shrink), &chosen)) {
                 prop_assert!((f64::from(*found) - expected).abs() < 1e-5, "{found} and {expected}");
             }

@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use super::interactions::{Interactions, ItemSets, NONE};
 use super::items::ItemSlots;
-use crate::batch::Features;
+use crate::batch::{Features, Rows};
 use crate::error::Result;
 use crate::metric::Metrics;
 use crate::metric::ranking::{coverage, hit_rate, mrr, ndcg, ranks, recall, top};
@@ -148,6 +148,23 @@ pub fn evaluate(
         ]);
     }
     Ok(metrics.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
+}
+
+/// As [`evaluate`], for what gives logits: each user's items are scored for the user and the moment of the query's row.
+///
+/// # Errors
+/// What `rows` and `logits` return.
+pub fn evaluate_logits(
+    queries: &Queries,
+    cutoffs: &[usize],
+    logits: impl Fn(&Features) -> Result<Tensor>,
+    rows: &dyn Rows,
+    items: &ItemSlots,
+) -> Result<Metrics> {
+    evaluate(queries, cutoffs, |query| {
+        let row = rows.batch(&[query.row], items.device())?.features;
+        score_items(&logits, &row, items)
+    })
 }
 
 /// The scores `[I]` of all items for the user and the moment of one row, `[1, S]`, out of what gives logits.

@@ -68,6 +68,16 @@ impl ItemSlots {
         self.len() == 0
     }
 
+    /// Where they are.
+    pub fn device(&self) -> Device {
+        self.ids.device()
+    }
+
+    /// The same items, of the same tensors.
+    pub fn shallow_clone(&self) -> ItemSlots {
+        self.to_device(self.device())
+    }
+
     /// The same items on another device.
     pub fn to_device(&self, device: Device) -> ItemSlots {
         let ItemSlots { slots, ids, values } = self;

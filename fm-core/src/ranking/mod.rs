@@ -9,7 +9,7 @@
 //! | [`bpr`], [`sampled_softmax`] | the losses |
 //! | [`Objective`] | what is trained on |
 //! | [`Queries`] | what is looked for, and among which items |
-//! | [`evaluate`], [`score_items`] | rankings of the whole catalogue |
+//! | [`evaluate`], [`evaluate_logits`] | rankings of the whole catalogue |
 
 mod config;
 mod evaluation;
@@ -20,7 +20,7 @@ mod objective;
 mod sampler;
 
 pub use config::{RankingConfig, RankingLoss, SamplerKind};
-pub use evaluation::{Queries, Query, evaluate, score_items};
+pub use evaluation::{Queries, Query, evaluate, evaluate_logits, score_items};
 pub use interactions::{Interactions, ItemSets, NONE};
 pub use items::ItemSlots;
 pub use loss::{bpr, sampled_softmax};

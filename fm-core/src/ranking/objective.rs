@@ -3,16 +3,18 @@
 use tch::Tensor;
 
 use super::config::{RankingConfig, RankingLoss};
+use super::evaluation::{Queries, evaluate_logits};
 use super::interactions::Interactions;
 use super::items::ItemSlots;
 use super::loss::{bpr, sampled_softmax};
 use super::sampler::Sampler;
-use crate::batch::Features;
+use crate::batch::{Features, Rows};
 use crate::error::{Error, Result};
+use crate::metric::Metrics;
 use crate::model::Model;
 use crate::seed::{Stream, generator};
 
-/// The training rows of a ranking, as comparisons of their items with others.
+/// The training rows of a ranking, as comparisons of their items with others, and what the best epoch is chosen by.
 #[derive(Debug)]
 pub struct Objective {
     config: RankingConfig,
@@ -20,15 +22,17 @@ pub struct Objective {
     train: Interactions,
     sampler: Sampler,
     rows: Vec<u32>,
+    valid: Queries,
 }
 
 impl Objective {
-    /// Takes the items, on the device that the model trains on, and the interactions of the training rows.
+    /// Takes the items, on the device that the model trains on, the interactions of the training rows, and what is looked for
+    /// in the validation rows.
     ///
     /// # Errors
     /// [`Error::Setting`] as [`RankingConfig::check`], or if no row can be trained on; [`Error::Shape`] for items that are not
     /// those of `train`.
-    pub fn new(config: &RankingConfig, items: ItemSlots, train: Interactions) -> Result<Objective> {
+    pub fn new(config: &RankingConfig, items: ItemSlots, train: Interactions, valid: Queries) -> Result<Objective> {
         config.check()?;
         if items.len() != train.num_items() {
             let found = format!("interactions with {}", train.num_items());
@@ -45,7 +49,7 @@ impl Objective {
                     .into(),
             ));
         }
-        Ok(Objective { config: config.clone(), items, train, sampler, rows })
+        Ok(Objective { config: config.clone(), items, train, sampler, rows, valid })
     }
 
     /// The numbers of the rows that are trained on: positive ones that name an item, but those of a user who has every item.
@@ -80,5 +84,14 @@ impl Objective {
             }
         };
         Ok((loss, candidates.len()))
+    }
+
+    /// The metrics of a model over the validation rows; none if nothing is looked for there.
+    ///
+    /// # Errors
+    /// What `rows` and the model return.
+    pub fn evaluate(&self, model: &dyn Model, rows: &dyn Rows) -> Result<Metrics> {
+        let logits = |features: &Features| model.logits(features, false);
+        evaluate_logits(&self.valid, &self.config.cutoffs, logits, rows, &self.items)
     }
 }
