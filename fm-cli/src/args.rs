@@ -291,7 +291,7 @@ pub struct Train {
     pub resume: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Part {
     /// The rows that were trained on
     Train,

@@ -7,6 +7,7 @@ mod commands;
 mod interruption;
 mod predictor;
 mod progress;
+mod ranking;
 mod settings;
 
 use std::io::IsTerminal;

@@ -49,14 +49,14 @@ impl EpochProgress {
         }
     }
 
-    pub fn epoch(&self, record: &EpochRecord) {
+    pub fn epoch(&self, record: &EpochRecord, rows_per_second: f64) {
         // The others are in the run's folder: a line has no room for all.
-        let shown = record.valid.iter().filter(|(name, _)| *name == self.monitored || *name == "auc");
+        let shown = record.valid.iter().filter(|(name, _)| [self.monitored, "auc", "hr@10"].contains(&name.as_str()));
         let metrics: String = shown.map(|(name, value)| format!("  {name} {value:.4}")).collect();
         let mark = if record.best { " *" } else { "" };
         let line = format!(
-            "epoch {:>3}  loss {:.4}{metrics}  {:.0} rows/s{mark}",
-            record.epoch, record.train_loss, record.rows_per_second
+            "epoch {:>3}  loss {:.4}{metrics}  {rows_per_second:.0} rows/s{mark}",
+            record.epoch, record.train_loss
         );
         self.line(&line);
     }

@@ -9,7 +9,7 @@ use fm_core::ranking::{
     Interactions, ItemSets, ItemSlots, Objective, Queries, Query, RankingConfig, evaluate, evaluate_logits,
 };
 use fm_core::{Features, Rows, Schema, Task};
-use fm_data::Catalogue;
+use fm_data::{Catalogue, Dataset};
 use tch::{Device, Tensor};
 
 use crate::args::Part;
@@ -104,5 +104,15 @@ impl Ranking {
         }
         let (_, k, shrink) = best;
         Ok(ItemKnn::fit(&self.train, k, shrink))
+    }
+}
+
+/// Warns of fields by which the item that is looked for can be told from the others.
+pub fn warn_of_leaks(catalogue: &Catalogue, schema: &Schema, train: &Dataset) {
+    for field in catalogue.fields_that_tell_the_item(schema, train) {
+        tracing::warn!(
+            "all rows of an item have the same `{field}`, which is not declared as the item's: if it is, add side = \"item\" in \
+             schema.toml, or it gives away what is to be found"
+        );
     }
 }

@@ -52,6 +52,7 @@ impl Settings {
             patience: args.patience,
             seed: data.seed,
             optimizer: args.optimizer,
+            ..TrainConfig::default()
         };
         Ok(Settings { data, model, train })
     }

@@ -109,6 +109,18 @@ pub struct Batch {
     pub features: Features,
     /// `[B]` float32: the target, after the threshold of a binary task.
     pub labels: Tensor,
+    /// `[B]` float32: how much each row counts, finite and at least 0; none if all count alike.
+    pub weights: Option<Tensor>,
+}
+
+impl Batch {
+    /// The sum of the rows' weights: their number, if all count alike.
+    pub fn weight(&self) -> f64 {
+        match &self.weights {
+            Some(weights) => weights.sum(Kind::Double).double_value(&[]),
+            None => self.labels.size()[0] as f64,
+        }
+    }
 }
 
 /// A set of rows that batches are taken from.
@@ -162,6 +174,7 @@ pub struct TensorRows {
     ids: Tensor,
     values: Tensor,
     labels: Tensor,
+    weights: Option<Tensor>,
     groups: Option<Vec<i64>>,
 }
 
@@ -181,7 +194,7 @@ impl TensorRows {
             return Err(Error::shape("labels", "finite labels", "an infinite one or NaN"));
         }
         let labels = labels.to_device(ids.device());
-        Ok(TensorRows { ids, values, labels, groups: None })
+        Ok(TensorRows { ids, values, labels, weights: None, groups: None })
     }
 
     /// The same rows with the group of each, such as its user; see [`Rows::groups`].
@@ -198,11 +211,29 @@ impl TensorRows {
         }
     }
 
+    /// The same rows with the weight of each, `[N]` float32; see [`Rows::weights`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another number of weights than rows, another kind, or one that is negative or not finite.
+    pub fn with_weights(self, weights: Option<Tensor>) -> Result<TensorRows> {
+        let Some(weights) = weights else { return Ok(TensorRows { weights: None, ..self }) };
+        if weights.size() != self.labels.size() || weights.kind() != Kind::Float {
+            let found = format!("{:?} {:?}", weights.size(), weights.kind());
+            return Err(Error::shape("weights", format!("shape {:?} and kind Float", self.labels.size()), found));
+        }
+        // NaN is not at least 0 either.
+        if weights.ge(0.0).logical_and(&weights.isfinite()).all().int64_value(&[]) == 0 {
+            return Err(Error::shape("weights", "finite weights of at least 0", "a negative or infinite one, or NaN"));
+        }
+        let weights = Some(weights.to_device(self.labels.device()));
+        Ok(TensorRows { weights, ..self })
+    }
+
     /// The same rows on another device.
     pub fn to_device(&self, device: Device) -> TensorRows {
         let to = |tensor: &Tensor| tensor.to_device(device);
-        let groups = self.groups.clone();
-        TensorRows { ids: to(&self.ids), values: to(&self.values), labels: to(&self.labels), groups }
+        let (weights, groups) = (self.weights.as_ref().map(to), self.groups.clone());
+        TensorRows { ids: to(&self.ids), values: to(&self.values), labels: to(&self.labels), weights, groups }
     }
 }
 
@@ -219,11 +250,16 @@ impl Rows for TensorRows {
         let index = Tensor::from_slice(&rows).to_device(self.ids.device());
         let pick = |tensor: &Tensor| tensor.index_select(0, &index).to_device(device);
         let features = Features { ids: pick(&self.ids), values: pick(&self.values) };
-        Ok(Batch { features, labels: pick(&self.labels) })
+        Ok(Batch { features, labels: pick(&self.labels), weights: self.weights.as_ref().map(pick) })
     }
 
     fn labels(&self) -> Vec<f32> {
         Vec::try_from(self.labels.to_device(Device::Cpu)).expect("labels are one-dimensional floats")
+    }
+
+    fn weights(&self) -> Option<Vec<f32>> {
+        let weights = self.weights.as_ref()?.to_device(Device::Cpu);
+        Some(Vec::try_from(weights).expect("weights are one-dimensional floats"))
     }
 
     fn groups(&self) -> Option<Vec<i64>> {

@@ -64,18 +64,27 @@ pub enum Error {
     /// The device is not there.
     #[error("{0}")]
     Device(String),
+    /// A gradient left the range of numbers.
+    #[error("the gradient of `{parameter}` is not finite{}", and_others(*.others))]
+    Gradient {
+        /// The first parameter by name whose gradient is infinite or not a number.
+        parameter: String,
+        /// How many others' gradients are so, too.
+        others: usize,
+    },
     /// Training left the range of numbers.
-    #[error(
-        "the loss became {loss} at step {step} of epoch {epoch}: lower the learning rate, or look for extreme \
-         values in the numeric fields"
-    )]
+    #[error("{what} became {value} at step {step} of epoch {epoch}: {cause}")]
     Diverged {
-        /// The loss: infinite or not a number.
-        loss: f64,
+        /// "the loss", or a metric over the validation rows, or a gradient.
+        what: String,
+        /// What it became: infinite or not a number.
+        value: f64,
         /// The epoch, from 1.
         epoch: usize,
         /// The step within the epoch, from 1.
         step: usize,
+        /// What is likely behind it, and what to do.
+        cause: String,
     },
     /// A formula cannot be written as ONNX.
     #[error("no ONNX file can be written: {0}")]
@@ -100,6 +109,14 @@ impl Error {
     /// An [`Error::Shape`] of `operation`.
     pub fn shape(operation: &'static str, expected: impl Into<String>, found: impl Into<String>) -> Error {
         Error::Shape { operation, expected: expected.into(), found: found.into() }
+    }
+}
+
+fn and_others(others: usize) -> String {
+    match others {
+        0 => String::new(),
+        1 => ", nor that of 1 other parameter".into(),
+        _ => format!(", nor those of {others} other parameters"),
     }
 }
 

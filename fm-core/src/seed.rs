@@ -13,7 +13,7 @@ pub enum Stream {
     Epoch(usize),
     /// Dropout in a step, counted from 1 over all epochs.
     Step(u64),
-    /// The negatives of a step, counted from 1 over all epochs.
+    /// The negatives of a batch, by a number that grows over all epochs.
     Negatives(u64),
     /// The users whose rankings choose the best epoch.
     Users,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use fm_core::ranking::{Interactions, ItemSlots, NONE};
 use fm_core::{Encoder, Field, FieldKind, Label, Rows, Schema, Side, Task};
+use md5::{Digest, Md5};
 use polars::prelude::*;
 use tch::Device;
 
@@ -47,11 +48,14 @@ impl Catalogue {
     pub(crate) fn encode(source: &CatalogueSource<'_>, schema: &Schema) -> Result<Catalogue> {
         let CatalogueSource { rows, user, item, labels, parts, .. } = *source;
         if user == item {
-            return Err(Error::Spec(format!("`{user}` is declared as both the user and the item: a ranking needs two")));
+            return Err(Error::Spec(format!(
+                "`{user}` is declared as both the user and the item: a ranking needs two"
+            )));
         }
         // Fields of user and context are not the item's.
         let items = encode(source.items, &Encoder::new(schema), None, MissingColumns::Unknown)?;
-        let field = |name: &str, side, values: &[String]| Field::new(name, FieldKind::Categorical, side, values.to_vec());
+        let field =
+            |name: &str, side, values: &[String]| Field::new(name, FieldKind::Categorical, side, values.to_vec());
         let fields = vec![field(user, Side::User, &source.users), field(item, Side::Item, &source.item_ids)];
         let pairs_schema = Schema::new(Label::fit("positive", Task::Regression, [0.0, 1.0]), fields)?;
         let encoder = Encoder::new(&pairs_schema);
@@ -84,6 +88,12 @@ impl Catalogue {
     pub(crate) fn is_of(&self, rows: [usize; 3]) -> bool {
         let items = self.pairs_schema.fields().get(1).map(|field| field.vocabulary.len());
         self.pairs.each_ref().map(|pairs| pairs.len()) == rows && items == Some(self.items.len())
+    }
+
+    /// A digest of the items and of all pairs, which tells whether they are still the same.
+    pub fn digest(&self) -> String {
+        let digests: Vec<String> = std::iter::once(&self.items).chain(&self.pairs).map(Dataset::digest).collect();
+        Md5::digest(digests.concat()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// What each item fills into a row, on the CPU.

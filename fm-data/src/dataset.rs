@@ -362,7 +362,7 @@ impl Rows for Dataset {
         let ids = Tensor::f_from_slice(&ids)?.f_view(shape)?.f_to_device(device)?;
         let values = Tensor::f_from_slice(&values)?.f_view(shape)?.f_to_device(device)?;
         let labels = Tensor::f_from_slice(&targets)?.f_to_device(device)?;
-        Ok(Batch { features: fm_core::Features::unchecked(ids, values), labels })
+        Ok(Batch { features: fm_core::Features::unchecked(ids, values), labels, weights: None })
     }
 
     fn labels(&self) -> Vec<f32> {

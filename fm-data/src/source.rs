@@ -215,13 +215,7 @@ impl Source {
     }
 
     /// Rows whose labels are predicted as they are.
-    fn new(
-        frame: DataFrame,
-        spec: TableSpec,
-        parts: Parts,
-        labels: Vec<f32>,
-        timestamps: Option<Vec<i64>>,
-    ) -> Source {
+    fn new(frame: DataFrame, spec: TableSpec, parts: Parts, labels: Vec<f32>, timestamps: Option<Vec<i64>>) -> Source {
         let roles = (spec.user.clone(), spec.item.clone());
         Source { frame, spec, parts, labels, task: Task::Regression, roles, timestamps, movies: None }
     }
@@ -432,7 +426,8 @@ impl Source {
     pub fn catalogue(&self, schema: &Schema) -> Result<Catalogue> {
         let (Some(user), Some(item)) = &self.roles else {
             return Err(Error::Spec(
-                "a ranking needs to know who the user and the item are: declare `user` and `item` in schema.toml".into(),
+                "a ranking needs to know who the user and the item are: declare `user` and `item` in schema.toml"
+                    .into(),
             ));
         };
         let (users, items) = (strings(&self.frame, user)?, strings(&self.frame, item)?);

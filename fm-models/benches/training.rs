@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use fm_core::metric::{Scored, logloss};
 use fm_core::model::Options;
-use fm_core::optim::OptimizerConfig;
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::train::{TrainConfig, Trainer, evaluate};
 use fm_core::{Field, FieldKind, Label, Rows, Schema, Side, Task, TensorRows};
@@ -64,15 +63,7 @@ fn main() {
         seed_torch(1, Stream::Parameters);
         let store = VarStore::new(Device::Cpu);
         let model = entry.build(&Options::new(), &store.root(), &schema).unwrap();
-        let config = TrainConfig {
-            epochs: EPOCHS,
-            batch_size: 4096,
-            lr: 0.01,
-            l2: 0.0,
-            patience: 0,
-            seed: 1,
-            optimizer: OptimizerConfig::default(),
-        };
+        let config = TrainConfig { epochs: EPOCHS, batch_size: 4096, lr: 0.01, patience: 0, ..TrainConfig::default() };
         let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config).unwrap();
         let began = Instant::now();
         trainer.fit(&train, &test, &mut (), &AtomicBool::new(false)).unwrap();

@@ -11,7 +11,6 @@ use std::sync::atomic::AtomicBool;
 
 use device::under_test as device;
 use fm_core::model::Options;
-use fm_core::optim::OptimizerConfig;
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Scorer};
 use fm_core::summary::Summary;
 use fm_core::train::{TrainConfig, Trainer, checkpoint, evaluate, predict};
@@ -36,7 +35,7 @@ fn rows(schema: &Schema, n: usize, label: impl Fn(usize) -> f32) -> TensorRows {
 }
 
 fn config(epochs: usize, lr: f64) -> TrainConfig {
-    TrainConfig { epochs, batch_size: 16, lr, l2: 0.0, patience: 0, seed: 3, optimizer: OptimizerConfig::default() }
+    TrainConfig { epochs, batch_size: 16, lr, patience: 0, seed: 3, ..TrainConfig::default() }
 }
 
 fn parameters(store: &VarStore) -> BTreeMap<String, Vec<f32>> {

@@ -21,6 +21,7 @@ use super::print;
 use crate::args;
 use crate::interruption::{Interrupted, stop_at_ctrl_c};
 use crate::progress::{EpochProgress, during};
+use crate::ranking::{self, Baselines, Ranking};
 use crate::settings::{Settings, cache_dir, data_dir};
 
 /// `summary.json`.
@@ -32,8 +33,11 @@ pub struct Results {
     pub epochs: usize,
     pub valid: Metrics,
     pub test: Metrics,
-    /// The same metrics of predictions that any model must beat.
-    pub baselines: BTreeMap<String, Metrics>,
+    /// The same metrics of predictions that any model must beat, over the test rows.
+    pub baselines: Baselines,
+    /// Those over the validation rows, where they are measured: of a ranking.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub valid_baselines: Baselines,
     pub parameters: i64,
     pub seconds: f64,
     /// The number of rows of each part.
@@ -75,7 +79,14 @@ fn train(settings: &Settings, start: Start, device: Device, folders: &args::Fold
     let store = VarStore::new(device);
     let model = settings.model.entry()?.build(&settings.model.options, &store.root(), schema)?;
     let parameters = Summary::new(&settings.model.name, model.as_ref(), &store).total();
-    let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), settings.train.clone())?;
+    let ranking =
+        data.catalogue.as_ref().map(|catalogue| Ranking::new(catalogue, schema, settings, device)).transpose()?;
+    let objective = ranking.as_ref().map(Ranking::objective).transpose()?;
+    let mut trainer =
+        Trainer::new(model.as_ref(), &store, schema.label(), settings.train.clone())?.with_fields_of(schema);
+    if let Some(objective) = &objective {
+        trainer = trainer.with_ranking(objective);
+    }
     tracing::info!(
         "{}: {parameters} parameters, {} training rows of {} fields, on {device:?}",
         settings.model.name,
@@ -92,7 +103,7 @@ fn train(settings: &Settings, start: Start, device: Device, folders: &args::Fold
             }
             trainer.load(run.last())?;
             run.remove_unfinished();
-            trainer.state.seconds = run.truncate(trainer.state.epoch)?;
+            trainer.state.seconds = run.restore(&trainer.state.epochs)?;
             match trainer.is_done() {
                 true => tracing::info!("the run is finished: these are its results"),
                 false => tracing::info!("going on after epoch {}, step {}", trainer.state.epoch, trainer.state.step),
@@ -102,12 +113,22 @@ fn train(settings: &Settings, start: Start, device: Device, folders: &args::Fold
         Start::New { path, force } => new_run(settings, &data, &trainer, path, force)?,
     };
 
-    if data.valid.is_empty() {
+    let nothing_validates = match &objective {
+        Some(objective) => objective.valid().queries().is_empty(),
+        None => data.valid.is_empty(),
+    };
+    if nothing_validates {
         tracing::warn!(
             "there are no validation rows: training does not stop early, and the last epoch counts as the best"
         );
     }
-    let baselines = baselines(&data);
+    if let Some(catalogue) = &data.catalogue {
+        ranking::warn_of_leaks(catalogue, schema, &data.train);
+    }
+    let [valid_baselines, baselines] = match &ranking {
+        Some(ranking) => during("measuring baselines", || ranking.baselines())?,
+        None => [Baselines::new(), baselines(&data)],
+    };
     let rows = [("train", &data.train), ("valid", &data.valid), ("test", &data.test)];
     let rows = rows.into_iter().map(|(part, rows)| (part.to_owned(), rows.len())).collect();
     let Prepared { train, valid, test, .. } = data;
@@ -134,15 +155,19 @@ fn train(settings: &Settings, start: Start, device: Device, folders: &args::Fold
     if run.best().exists() {
         checkpoint::load(&run.best(), &store, None)?;
     }
-    let label = schema.label();
+    let measure = |part: args::Part, rows: &dyn Rows| match &ranking {
+        Some(ranking) => ranking.evaluate(part, rows, |features| model.logits(features, false)),
+        None => Ok(evaluate(model.as_ref(), schema.label(), rows, device)?),
+    };
     let results = Results {
         model: settings.model.name.clone(),
         task: settings.data.task,
         best_epoch,
         epochs: state.epoch,
-        valid: evaluate(model.as_ref(), label, valid.as_ref(), device)?,
-        test: evaluate(model.as_ref(), label, &test, device)?,
+        valid: measure(args::Part::Valid, valid.as_ref())?,
+        test: measure(args::Part::Test, &test)?,
         baselines,
+        valid_baselines,
         parameters,
         seconds: state.seconds,
         rows,
@@ -187,7 +212,8 @@ fn new_run(
 /// What tells whether the rows of a part are those of the run.
 fn digests(data: &Prepared) -> BTreeMap<String, String> {
     let parts = [("train", &data.train), ("valid", &data.valid), ("test", &data.test)];
-    parts.into_iter().map(|(name, rows)| (name.to_owned(), rows.digest())).collect()
+    let parts = parts.into_iter().map(|(name, rows)| (name.to_owned(), rows.digest()));
+    parts.chain(data.catalogue.iter().map(|catalogue| ("catalogue".to_owned(), catalogue.digest()))).collect()
 }
 
 /// The digests of the rows that a run was started with, by part.
@@ -233,9 +259,9 @@ impl Observer for Recorder<'_> {
             checkpoint::save(&self.run.best(), trainer.store, None, &trainer.state)?;
         }
         // The line first: a run killed in between repeats this epoch, and resuming drops the line.
-        self.run.append(record)?;
+        self.run.append(record, &trainer.timing())?;
         trainer.save(self.run.last())?;
-        self.progress.epoch(record);
+        self.progress.epoch(record, trainer.timing().rows_per_second);
         Ok(())
     }
 }
@@ -266,8 +292,10 @@ fn baselines(data: &Prepared) -> BTreeMap<String, Metrics> {
 }
 
 fn print_results(results: &Results, run: &RunDir) -> Result<()> {
-    let names: Vec<&String> =
-        results.test.keys().chain(results.valid.keys()).collect::<BTreeSet<_>>().into_iter().collect();
+    // Of lists of several lengths, a row has room for one.
+    let is_shown = |name: &&String| name.split_once('@').is_none_or(|(_, k)| k == "10");
+    let names = results.test.keys().chain(results.valid.keys()).filter(is_shown);
+    let names: Vec<&String> = names.collect::<BTreeSet<_>>().into_iter().collect();
     let row = |name: &str, cells: Vec<String>| {
         print(format!("{name:<26}{}", cells.iter().map(|cell| format!("{cell:>12}")).collect::<String>()))
     };
@@ -284,6 +312,9 @@ fn print_results(results: &Results, run: &RunDir) -> Result<()> {
     };
     line(&format!("{}, validation", results.model), &results.valid)?;
     line(&format!("{}, test", results.model), &results.test)?;
+    for (name, metrics) in &results.valid_baselines {
+        line(&format!("{name}, validation"), metrics)?;
+    }
     for (name, metrics) in &results.baselines {
         line(&format!("{name}, test"), metrics)?;
     }

@@ -54,9 +54,8 @@ impl ItemKnn {
                 }
             }
             let count = |item: u32| of_items.of(item).len() as f32;
-            let similarity = |other: u32| {
-                common[other as usize] as f32 / ((count(item) * count(other)).sqrt() + shrink)
-            };
+            let similarity =
+                |other: u32| common[other as usize] as f32 / ((count(item) * count(other)).sqrt() + shrink);
             let others = found.iter().filter(|&&other| other != item);
             let mut nearest: Vec<(u32, f32)> = others.map(|&other| (other, similarity(other))).collect();
             nearest.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));

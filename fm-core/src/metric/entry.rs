@@ -58,7 +58,11 @@ const RANKING: [MetricEntry; 5] = [
     MetricEntry::new("coverage@k", Maximize, "the part of the catalogue that is among the first k of any user"),
     MetricEntry::new("hr@k", Maximize, "how many of the users find something among the first k"),
     MetricEntry::new("mrr", Maximize, "1 over the place of the first item that a user finds, averaged over the users"),
-    MetricEntry::new("ndcg@k", Maximize, "what users find among the first k, the more the earlier, against the best order"),
+    MetricEntry::new(
+        "ndcg@k",
+        Maximize,
+        "what users find among the first k, the more the earlier, against the best order",
+    ),
     MetricEntry::new("recall@k", Maximize, "the part of what a user could find that is among the first k"),
 ];
 

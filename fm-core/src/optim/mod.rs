@@ -6,6 +6,8 @@
 
 mod adagrad;
 mod adam;
+mod clipping;
+mod gradient;
 mod rmsprop;
 mod row_sparse;
 mod rule;
@@ -13,12 +15,12 @@ mod sgd;
 
 use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
-use tch::{Device, Tensor, no_grad};
+use tch::{Tensor, no_grad};
 
-use crate::bridge::{clear_gradient, floats, floats_mut};
 use crate::error::{Error, Result};
-use row_sparse::{Touched, update_gathered};
-use rule::{RowUpdate, Rule, Step};
+use clipping::Clipping;
+use gradient::Slot;
+use rule::{Rule, Step};
 
 /// An update rule with its constants, for a weight w with the gradient g; η is the learning rate and t the step, from
 /// 1. The defaults are Keras's. On row-sparse gradients only the rows that a batch touches move, and their states.
@@ -140,12 +142,19 @@ impl OptimizerConfig {
     }
 }
 
-/// A parameter and what the rule remembers of it.
-struct Slot {
-    name: String,
-    parameter: Tensor,
-    states: Vec<Tensor>,
-    touched: Touched,
+/// What of the tables the L2 penalty falls on, and which of their rows a step moves. A table is a parameter whose gradient is
+/// row-sparse: one that is looked up, such as latent vectors and the weights of the first order. In a step that looks nothing
+/// up in a table, it is like any parameter without a gradient: nothing of it moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum L2Scope {
+    /// The rows that a batch looks up, in proportion to how often it does: λ/2 ‖row‖² for each lookup, a mean over the batch
+    /// like the loss, as libffm has it. The other rows stay as they are.
+    #[default]
+    Touched,
+    /// All rows of the tables, in each step: λ/2 ‖W‖² beside the mean loss, as FuxiCTR's `embedding_regularizer` has it. Every
+    /// row moves in every step, as with dense gradients, which takes time in proportion to the tables.
+    Table,
 }
 
 /// Updates the trainable parameters of a [`VarStore`].
@@ -168,14 +177,16 @@ pub struct Optimizer {
     /// η, the learning rate.
     pub lr: f64,
     l2: f64,
+    l2_scope: L2Scope,
+    clipping: Clipping,
+    gradient_norm: Option<f64>,
     step: u64,
 }
 
 impl Optimizer {
     /// An optimiser of all trainable parameters, in the order of their names; `lr` is η, the learning rate.
     ///
-    /// `l2` is λ of a penalty λ/2 ‖row‖² for every lookup of a table row, a mean over the batch like the loss: the rows
-    /// that a batch touches shrink in proportion to how often it touches them, as in libffm.
+    /// `l2` is λ of the penalty on tables, in the form of [`L2Scope::Touched`].
     ///
     /// # Errors
     /// [`Error::Setting`] for a negative or infinite `lr` or `l2`.
@@ -187,15 +198,26 @@ impl Optimizer {
         }
         let rule = config.rule();
         let trainable = store.variables().into_iter().filter(|(_, tensor)| tensor.requires_grad());
-        let mut slots: Vec<Slot> = trainable
-            .map(|(name, parameter)| {
-                let state = |&(_, first): &(&str, f32)| parameter.full_like(f64::from(first)).set_requires_grad(false);
-                let states = rule.states().iter().map(state).collect();
-                Slot { name, parameter, states, touched: Touched::default() }
-            })
-            .collect();
+        let mut slots: Vec<Slot> =
+            trainable.map(|(name, parameter)| Slot::new(name, parameter, rule.as_ref())).collect();
         slots.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Optimizer { rule, slots, lr, l2, step: 0 })
+        let (l2_scope, clipping) = (L2Scope::Touched, Clipping::default());
+        Ok(Optimizer { rule, slots, lr, l2, l2_scope, clipping, gradient_norm: None, step: 0 })
+    }
+
+    /// The same with another form of the penalty.
+    pub fn with_l2_scope(self, l2_scope: L2Scope) -> Optimizer {
+        Optimizer { l2_scope, ..self }
+    }
+
+    /// The same with gradients, the penalty's included, that are brought into a range: first each number g into
+    /// -`value` ≤ g ≤ `value`, then all together, by min(1, `norm` / (‖g‖ + 10⁻⁶)), where ‖g‖ is the norm of all gradients
+    /// after those of the same row are summed. This is what PyTorch's `clip_grad_value_` and `clip_grad_norm_` do.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a bound that is not a number above 0.
+    pub fn with_clipping(self, norm: Option<f64>, value: Option<f64>) -> Result<Optimizer> {
+        Ok(Optimizer { clipping: Clipping::new(norm, value)?, ..self })
     }
 
     /// The number of steps done.
@@ -205,42 +227,32 @@ impl Optimizer {
 
     /// Forgets the gradients.
     pub fn zero_grad(&mut self) {
-        for slot in &mut self.slots {
-            clear_gradient(&mut slot.parameter);
-        }
+        self.slots.iter_mut().for_each(Slot::clear);
+    }
+
+    /// The norm of all gradients of the last step, the penalty's included, after each number was clipped and before they were
+    /// scaled down. On a CUDA device it is known if gradients are clipped by it.
+    pub fn gradient_norm(&self) -> Option<f64> {
+        self.gradient_norm
     }
 
     /// Updates every parameter that has a gradient. `batch` is the number of rows that the loss is a mean over.
     ///
     /// # Errors
-    /// [`Error::Torch`] for a parameter that is no contiguous float32 tensor.
+    /// [`Error::Gradient`] for a gradient that is not finite, where [`Optimizer::gradient_norm`] is known: nothing is updated
+    /// then. [`Error::Torch`] for a parameter that is no contiguous float32 tensor.
     pub fn step(&mut self, batch: usize) -> Result<()> {
-        self.step += 1;
-        let step = Step { lr: self.lr, number: self.step };
-        let shrink = (self.l2 / batch.max(1) as f64) as f32;
+        let l2 = match self.l2_scope {
+            L2Scope::Touched => self.l2 / batch.max(1) as f64,
+            L2Scope::Table => self.l2,
+        } as f32;
         no_grad(|| {
-            for Slot { parameter, states, touched, .. } in &mut self.slots {
-                let gradient = parameter.grad();
-                let rule = self.rule.as_ref();
-                if !gradient.defined() {
-                    continue;
-                }
-                match (gradient.is_sparse(), parameter.device()) {
-                    (true, Device::Cpu) => touched.update(rule, step, shrink, parameter, &gradient, states)?,
-                    (true, _) => update_gathered(rule, step, shrink, parameter, &gradient, states),
-                    (false, Device::Cpu) => {
-                        let gradient = gradient.contiguous();
-                        let width = parameter.numel();
-                        let states = states.iter_mut().map(floats_mut).collect::<Result<_>>()?;
-                        let (parameter, gradient) = (floats_mut(parameter)?, floats(&gradient)?);
-                        if width > 0 {
-                            rule.update_rows(step, RowUpdate { rows: &[0], width, parameter, gradient, states });
-                        }
-                    }
-                    (false, _) => rule.update_tensor(step, parameter, &gradient, states),
-                }
-            }
-            Ok(())
+            self.slots.iter_mut().try_for_each(|slot| slot.gather(self.l2_scope, l2, &self.clipping))?;
+            self.gradient_norm = self.clipping.norm_of(&self.slots)?;
+            let scale = self.clipping.scale(self.gradient_norm);
+            self.step += 1;
+            let step = Step { lr: self.lr, number: self.step };
+            self.slots.iter_mut().try_for_each(|slot| slot.update(self.rule.as_ref(), step, scale))
         })
     }
 

@@ -1,5 +1,7 @@
 //! What an update rule is, and the loops that all share.
 
+use std::ops::Range;
+
 use tch::Tensor;
 
 /// The numbers of one step that every rule reads.
@@ -11,27 +13,64 @@ pub(super) struct Step {
     pub number: u64,
 }
 
-/// Rows of a parameter on the CPU, with their gradients: row `rows[i]` of `parameter`, `width` wide, has the gradient
-/// `gradient[i * width..]`. A dense parameter is one wide row.
+/// Rows of a parameter on the CPU, `width` wide, and what their gradients are. A dense parameter is one wide row.
 pub(super) struct RowUpdate<'a> {
-    pub rows: &'a [u32],
+    pub rows: Rows<'a>,
     pub width: usize,
     pub parameter: &'a mut [f32],
-    pub gradient: &'a [f32],
     pub states: Vec<&'a mut [f32]>,
+}
+
+/// Which rows, and where their gradients come from.
+pub(super) enum Rows<'a> {
+    /// Row `rows[i]` has the gradient `gradient[i * width..]`.
+    Given { rows: &'a [u32], gradient: &'a [f32] },
+    /// Runs of rows whose gradient is the penalty's alone.
+    Penalised { runs: &'a [Range<u32>], penalty: Penalty },
+}
+
+/// The gradient of the L2 penalty, brought into a range and scaled as the others are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Penalty {
+    pub l2: f32,
+    /// What a number of a gradient is at most; infinite for no limit.
+    pub limit: f32,
+    pub scale: f32,
+}
+
+impl Penalty {
+    /// Of a weight.
+    pub fn gradient(&self, weight: f32) -> f32 {
+        (self.l2 * weight).clamp(-self.limit, self.limit) * self.scale
+    }
 }
 
 impl RowUpdate<'_> {
     /// Calls `update(w, g, [s...])` for each element of each row.
     pub fn for_each<const N: usize>(self, mut update: impl FnMut(&mut f32, f32, [&mut f32; N])) {
-        let RowUpdate { rows, width, parameter, gradient, states } = self;
+        let RowUpdate { rows, width, parameter, states } = self;
         let mut states: [&mut [f32]; N] = states.try_into().unwrap_or_else(|_| unreachable!("a rule's own states"));
-        for (&row, gradient) in rows.iter().zip(gradient.chunks_exact(width)) {
-            let at = row as usize * width..(row as usize + 1) * width;
-            let parameter = &mut parameter[at.clone()];
-            let mut states = states.each_mut().map(|state| &mut state[at.clone()]);
-            for i in 0..width {
-                update(&mut parameter[i], gradient[i], states.each_mut().map(|state| &mut state[i]));
+        match rows {
+            Rows::Given { rows, gradient } => {
+                for (&row, gradient) in rows.iter().zip(gradient.chunks_exact(width)) {
+                    let at = row as usize * width..(row as usize + 1) * width;
+                    let parameter = &mut parameter[at.clone()];
+                    let mut states = states.each_mut().map(|state| &mut state[at.clone()]);
+                    for i in 0..width {
+                        update(&mut parameter[i], gradient[i], states.each_mut().map(|state| &mut state[i]));
+                    }
+                }
+            }
+            Rows::Penalised { runs, penalty } => {
+                for run in runs {
+                    let at = run.start as usize * width..run.end as usize * width;
+                    let parameter = &mut parameter[at.clone()];
+                    let mut states = states.each_mut().map(|state| &mut state[at.clone()]);
+                    for i in 0..parameter.len() {
+                        let gradient = penalty.gradient(parameter[i]);
+                        update(&mut parameter[i], gradient, states.each_mut().map(|state| &mut state[i]));
+                    }
+                }
             }
         }
     }

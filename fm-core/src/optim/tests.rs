@@ -1,6 +1,6 @@
 use super::*;
-use tch::Kind;
 use tch::nn::{Init, VarStore};
+use tch::{Device, Kind};
 
 const RULES: [OptimizerConfig; 7] = [
     OptimizerConfig::Sgd { momentum: 0.0 },
@@ -34,30 +34,63 @@ fn close(a: &Tensor, b: &Tensor) -> bool {
     a.allclose(b, 1e-5, 1e-6, false)
 }
 
+/// As on a device that is not the CPU.
+fn in_tensor_operations(mut optimizer: Optimizer) -> Optimizer {
+    optimizer.slots.iter_mut().for_each(|slot| slot.is_fused = false);
+    optimizer
+}
+
 #[test]
 fn a_rule_over_slices_equals_the_rule_in_tensor_operations() {
     for config in RULES {
-        let store = VarStore::new(Device::Cpu);
-        let mut parameter = table(&store);
-        let mut optimizer = Optimizer::new(config, 0.05, 0.3, &store).unwrap();
-        let mut expected = parameter.detach().copy();
-        let rule = config.rule();
-        let mut states: Vec<Tensor> = rule.states().iter().map(|s| expected.full_like(f64::from(s.1))).collect();
-        for number in 1..=3 {
-            optimizer.zero_grad();
-            backward(&parameter, &[4, 1, 4, 4, 0], true);
-            let gradient = parameter.grad();
-            no_grad(|| {
-                let step = Step { lr: 0.05, number };
-                update_gathered(rule.as_ref(), step, 0.3 / 5.0, &mut expected, &gradient, &mut states);
+        for (scope, norm, value) in [
+            (L2Scope::Touched, None, None),
+            (L2Scope::Table, None, None),
+            (L2Scope::Touched, Some(0.2), Some(0.05)),
+            (L2Scope::Table, Some(0.2), Some(0.05)),
+        ] {
+            let trained = [false, true].map(|is_fused| {
+                let store = VarStore::new(Device::Cpu);
+                let parameter = table(&store);
+                let dense = store.root().var("dense", &[3], Init::Const(0.5));
+                let optimizer = Optimizer::new(config, 0.05, 0.3, &store).unwrap().with_l2_scope(scope);
+                let optimizer = optimizer.with_clipping(norm, value).unwrap();
+                let mut optimizer = if is_fused { optimizer } else { in_tensor_operations(optimizer) };
+                let norms: Vec<Option<f64>> = (1..=3)
+                    .map(|_| {
+                        optimizer.zero_grad();
+                        backward(&parameter, &[4, 1, 4, 4, 0], true);
+                        (&dense * &dense).sum(Kind::Float).backward();
+                        optimizer.step(5).unwrap();
+                        optimizer.gradient_norm()
+                    })
+                    .collect();
+                let state = optimizer.state().into_iter().map(|(_, tensor)| tensor);
+                let numbers: Vec<Tensor> = [parameter.detach(), dense.detach()].into_iter().chain(state).collect();
+                (norms, numbers)
             });
-            optimizer.step(5).unwrap();
-            assert!(close(&parameter, &expected), "{config:?}");
+            let [(norms_there, there), (norms, here)] = trained;
+            assert!(here.iter().zip(&there).all(|(a, b)| close(a, b)), "{config:?} {scope:?}");
+            for (norm_there, norm) in norms_there.iter().zip(&norms).filter(|(there, _)| there.is_some()) {
+                assert!((norm_there.unwrap() - norm.unwrap()).abs() < 1e-6, "{config:?} {scope:?}");
+            }
         }
+    }
+}
+
+#[test]
+fn only_touched_rows_move() {
+    for config in RULES {
+        let store = VarStore::new(Device::Cpu);
+        let parameter = table(&store);
+        let mut optimizer = Optimizer::new(config, 0.05, 0.3, &store).unwrap();
+        backward(&parameter, &[4, 1, 4, 4, 0], true);
+        optimizer.step(5).unwrap();
         let untouched = Tensor::from_slice(&[0i64, 2, 3, 5]);
-        let _ = parameter.requires_grad_(false);
         let first = table(&VarStore::new(Device::Cpu));
-        assert!(parameter.index_select(0, &untouched).equal(&first.index_select(0, &untouched)), "{config:?}");
+        let rows = |table: &Tensor| table.detach().index_select(0, &untouched);
+        assert!(rows(&parameter).equal(&rows(&first)), "{config:?}");
+        assert!(!parameter.equal(&first), "{config:?}");
     }
 }
 

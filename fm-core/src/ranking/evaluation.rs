@@ -310,7 +310,8 @@ mod tests {
         let label = Label::fit("seen", Task::Ranking { threshold: None }, [1.0]);
         let item = Field::new("item", FieldKind::Categorical, Side::Item, vocabulary);
         let schema = Schema::new(label, vec![item]).unwrap();
-        let texts: Vec<[Option<&str>; 1]> = schema.fields()[0].vocabulary.iter().map(|text| [Some(&text[..])]).collect();
+        let texts: Vec<[Option<&str>; 1]> =
+            schema.fields()[0].vocabulary.iter().map(|text| [Some(&text[..])]).collect();
         let features = Encoder::new(&schema).features(&texts).unwrap();
         let items = ItemSlots::new(&schema, &features).unwrap();
         let row = Encoder::new(&schema).features(&[[None]]).unwrap();

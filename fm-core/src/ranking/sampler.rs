@@ -191,9 +191,8 @@ mod tests {
     fn negatives_depend_on_seed_and_step_alone() {
         let train = interactions(1000, &[(0, 0), (1, 1), (2, 2)]);
         let sampler = Sampler::new(&config(SamplerKind::Uniform), &train);
-        let draw = |seed, step| {
-            sampler.draw(train.users(), train.items(), 20, &mut generator(seed, Stream::Negatives(step)))
-        };
+        let draw =
+            |seed, step| sampler.draw(train.users(), train.items(), 20, &mut generator(seed, Stream::Negatives(step)));
         assert_eq!(draw(1, 7), draw(1, 7));
         assert_ne!(draw(1, 7), draw(1, 8));
         assert_ne!(draw(1, 7), draw(2, 7));

@@ -1,121 +1,39 @@
 //! The one training loop: programs, notebooks, tests and benchmarks all call it.
 
 pub mod checkpoint;
+mod config;
+mod divergence;
+mod observer;
 mod run_dir;
+mod schedule;
+mod state;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::batch::{Features, Rows};
+use crate::batch::{Batch, Features, Rows};
 use crate::error::{Error, Result};
-use crate::loss::loss;
-use crate::metric::{Metrics, metrics_of_rows, monitored};
+use crate::loss::Loss;
+use crate::metric::{Direction, Metrics, find, metrics_of_rows, monitored};
 use crate::model::Model;
-use crate::optim::{Optimizer, OptimizerConfig};
-use crate::schema::Label;
+use crate::optim::Optimizer;
+use crate::ranking::Objective;
+use crate::schema::{Label, Schema, Task};
 use crate::seed::{Stream, permutation, seed_torch};
+use schedule::Position;
 
+pub use config::{TrainConfig, TrainPrecision};
+pub use observer::Observer;
 pub use run_dir::RunDir;
+pub use schedule::Schedule;
+pub use state::{EpochRecord, EpochTiming, TrainState};
 
-/// How to train.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrainConfig {
-    /// At most so many passes over the training rows.
-    pub epochs: usize,
-    /// B, the rows of a step.
-    pub batch_size: usize,
-    /// η, the learning rate.
-    pub lr: f64,
-    /// λ of the penalty λ/2 ‖row‖² on each table row that a batch looks up; see [`Optimizer::new`].
-    pub l2: f64,
-    /// Stop after so many epochs without a better validation result; 0 never stops early.
-    pub patience: usize,
-    /// Where all randomness comes from.
-    pub seed: u64,
-    /// The update rule.
-    pub optimizer: OptimizerConfig,
-}
-
-impl Default for TrainConfig {
-    /// What `fm train` does by default, without its penalty.
-    fn default() -> TrainConfig {
-        TrainConfig {
-            epochs: 50,
-            batch_size: 512,
-            lr: 0.003,
-            l2: 0.0,
-            patience: 3,
-            seed: 1,
-            optimizer: OptimizerConfig::default(),
-        }
-    }
-}
-
-/// How far training has come: with the parameters and the optimiser's state, all that going on needs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct TrainState {
-    /// Whole epochs done.
-    pub epoch: usize,
-    /// Steps done in the epoch under way.
-    pub step: usize,
-    /// The sum of the losses of the rows seen in the epoch under way.
-    pub loss_sum: f64,
-    /// The best epoch and its monitored metric.
-    pub best: Option<(usize, f64)>,
-    /// Seconds spent. Not in checkpoints, so that equal runs have equal ones: `metrics.jsonl` has it.
-    #[serde(skip)]
-    pub seconds: f64,
-}
-
-/// What an epoch came to: a line of `metrics.jsonl`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EpochRecord {
-    /// The epoch, from 1.
-    pub epoch: usize,
-    /// The mean loss over the training rows, each taken before its step, without the L2 penalty.
-    pub train_loss: f64,
-    /// Metrics over the validation rows.
-    pub valid: Metrics,
-    /// Whether this is the best epoch so far.
-    pub best: bool,
-    /// η, the learning rate.
-    pub learning_rate: f64,
-    /// Training rows per second of training.
-    pub rows_per_second: f64,
-    /// Seconds since training began.
-    pub seconds: f64,
-}
-
-/// Hears how training goes. Every method may stay as it is.
-pub trait Observer {
-    /// A step of an epoch is done. `loss` is the mean loss so far in this epoch.
-    fn step(&mut self, _epoch: usize, _step: usize, _steps: usize, _loss: f64) {}
-
-    /// An epoch is done.
-    ///
-    /// # Errors
-    /// Any error ends training.
-    fn epoch(&mut self, _record: &EpochRecord, _trainer: &Trainer<'_>) -> Result<()> {
-        Ok(())
-    }
-}
-
-/// Hears nothing.
-impl Observer for () {}
-
-/// Hears of each epoch.
-impl<F: FnMut(&EpochRecord)> Observer for F {
-    fn epoch(&mut self, record: &EpochRecord, _trainer: &Trainer<'_>) -> Result<()> {
-        self(record);
-        Ok(())
-    }
-}
+/// How old the last checkpoint may get within an epoch, where no number of steps is asked for.
+const CHECKPOINT_AGE: Duration = Duration::from_secs(10 * 60);
 
 /// Why training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +84,11 @@ pub struct Trainer<'a> {
     pub state: TrainState,
     config: TrainConfig,
     label: Label,
+    loss: Loss,
+    ranking: Option<&'a Objective>,
+    /// The field of each slot, if they were told.
+    fields: Vec<String>,
+    timing: EpochTiming,
 }
 
 impl<'a> Trainer<'a> {
@@ -176,23 +99,49 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// [`Error::Setting`] for settings out of range.
     pub fn new(model: &'a dyn Model, store: &'a VarStore, label: &Label, config: TrainConfig) -> Result<Trainer<'a>> {
-        if config.epochs == 0 {
-            return Err(Error::Setting("the number of epochs is 0: it must be at least 1".into()));
+        config.check(label.task)?;
+        if config.precision == TrainPrecision::Bf16 && !store.device().is_cuda() {
+            return Err(Error::Setting("precision bf16 is for CUDA devices: leave it out on the CPU".into()));
         }
-        if config.batch_size == 0 {
-            return Err(Error::Setting("the batch size is 0: it must be at least 1".into()));
-        }
-        let optimizer = Optimizer::new(config.optimizer, config.lr, config.l2, store)?;
-        let _ = no_grad(|| model.bias().shallow_clone().f_fill_(f64::from(label.prior_logit())))?;
-        Ok(Trainer { model, store, optimizer, state: TrainState::default(), config, label: label.clone() })
+        let optimizer = Optimizer::new(config.optimizer, config.lr, config.l2, store)?
+            .with_l2_scope(config.l2_scope)
+            .with_clipping(config.clip_norm, config.clip_value)?;
+        let TrainConfig { label_smoothing, positive_weight, .. } = config;
+        let loss = Loss { task: label.task, label_smoothing, positive_weight };
+        let _ = no_grad(|| model.bias().shallow_clone().f_fill_(f64::from(loss.prior_logit(label))))?;
+        let (state, timing) = (TrainState::default(), EpochTiming::default());
+        let (label, fields) = (label.clone(), vec![]);
+        Ok(Trainer { model, store, optimizer, state, config, label, loss, ranking: None, fields, timing })
+    }
+
+    /// The same, for a ranking: trained and validated by what `ranking` says of the rows.
+    pub fn with_ranking(self, ranking: &'a Objective) -> Trainer<'a> {
+        Trainer { ranking: Some(ranking), ..self }
+    }
+
+    /// The same, which calls fields by their names where a value of theirs makes training diverge.
+    pub fn with_fields_of(self, schema: &Schema) -> Trainer<'a> {
+        let name = |field: usize| schema.fields()[field].name.clone();
+        Trainer { fields: schema.field_of_slots().into_iter().map(name).collect(), ..self }
+    }
+
+    /// How to train.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// How long the last epoch took.
+    pub fn timing(&self) -> EpochTiming {
+        self.timing
     }
 
     /// Trains until the epochs are done, the validation metric stops getting better, or `stop` is raised. Without
     /// validation rows, every epoch counts as the best so far.
     ///
     /// # Errors
-    /// [`Error::Setting`] for no training row; [`Error::Diverged`] if the loss or a validation metric becomes infinite
-    /// or NaN; what batches, model and observer return.
+    /// [`Error::Setting`] for no training row, or none that counts, and for a metric to monitor that the validation rows do not
+    /// have; [`Error::Diverged`] if the loss, a gradient or a validation metric becomes infinite or NaN; what batches, model
+    /// and observer return.
     pub fn fit(
         &mut self,
         train: &dyn Rows,
@@ -200,84 +149,205 @@ impl<'a> Trainer<'a> {
         observer: &mut dyn Observer,
         stop: &AtomicBool,
     ) -> Result<Ending> {
-        if train.is_empty() {
-            return Err(Error::Setting("there are no training rows".into()));
-        }
+        self.check_rows(train, valid)?;
         let device = self.store.device();
+        let mut last_checkpoint = Instant::now();
         while self.state.epoch < self.config.epochs {
             if self.has_stalled() {
                 return Ok(Ending::EarlyStopped);
             }
             let epoch = self.state.epoch + 1;
             let began = Instant::now();
-            let order = permutation(self.config.seed, epoch, train.len());
+            let order = self.order(epoch, train.len());
             let batches = batches(&order, self.config.batch_size);
-            let steps = batches.len();
-            let skipped = self.state.step;
-            for (step, rows) in batches.into_iter().enumerate().skip(skipped) {
+            let steps = batches.len().div_ceil(self.config.accumulate);
+            let mut rows_done = 0;
+            for (step, batches) in batches.chunks(self.config.accumulate).enumerate().skip(self.state.step) {
                 if stop.load(Ordering::Relaxed) {
                     self.state.seconds += began.elapsed().as_secs_f64();
                     return Ok(Ending::Interrupted);
                 }
-                let loss = self.step(train, rows, device)?;
-                if !loss.is_finite() {
-                    return Err(Error::Diverged { loss, epoch, step: step + 1 });
+                self.optimizer.lr = self.rate(step, steps);
+                self.step(train, batches, device)?;
+                rows_done += batches.iter().map(|rows| rows.len()).sum::<usize>();
+                observer.step(epoch, step + 1, steps, self.mean_loss());
+                let is_due = match self.config.checkpoint_steps {
+                    0 => last_checkpoint.elapsed() >= CHECKPOINT_AGE,
+                    every => (step + 1).is_multiple_of(every),
+                };
+                if is_due && step + 1 < steps {
+                    observer.checkpoint(self)?;
+                    last_checkpoint = Instant::now();
                 }
-                self.state.step += 1;
-                self.state.loss_sum += loss * rows.len() as f64;
-                let seen = if step + 1 == steps { order.len() } else { (step + 1) * self.config.batch_size };
-                observer.step(epoch, step + 1, steps, self.state.loss_sum / seen as f64);
             }
             let trained = began.elapsed().as_secs_f64();
-            let rows_done = order.len().saturating_sub(skipped * self.config.batch_size);
-            let valid = evaluate(self.model, &self.label, valid, device)?;
-            if let Some(&loss) = valid.values().find(|value| !value.is_finite()) {
-                return Err(Error::Diverged { loss, epoch, step: steps });
-            }
+            let valid = self.validate(valid, device)?;
             self.state.seconds += began.elapsed().as_secs_f64();
-            let record = self.end_epoch(order.len(), valid, rows_done as f64 / trained);
+            let rows_per_second = rows_done as f64 / trained;
+            self.timing = EpochTiming { epoch, rows_per_second, seconds: self.state.seconds };
+            let record = self.end_epoch(valid)?;
             observer.epoch(&record, self)?;
+            last_checkpoint = Instant::now();
         }
         Ok(Ending::Finished)
     }
 
-    /// One step; the mean loss before it.
-    fn step(&mut self, train: &dyn Rows, rows: &[u32], device: Device) -> Result<f64> {
-        let batch = train.batch(rows, device)?;
+    /// The rows of an epoch, in its order.
+    fn order(&self, epoch: usize, rows: usize) -> Vec<u32> {
+        let seed = self.config.seed;
+        let Some(ranking) = self.ranking else { return permutation(seed, epoch, rows) };
+        permutation(seed, epoch, ranking.rows().len()).iter().map(|&at| ranking.rows()[at as usize]).collect()
+    }
+
+    /// Finds out before an epoch is spent what would make it useless.
+    fn check_rows(&self, train: &dyn Rows, valid: &dyn Rows) -> Result<()> {
+        if train.is_empty() {
+            return Err(Error::Setting("there are no training rows".into()));
+        }
+        match (self.label.task, self.ranking) {
+            (Task::Ranking { .. }, None) => {
+                return Err(Error::Setting("a ranking needs to know the items: give them to `with_ranking`".into()));
+            }
+            (Task::Ranking { .. }, Some(ranking)) if ranking.train().len() != train.len() => {
+                let found = format!("interactions of {}", ranking.train().len());
+                return Err(Error::shape("ranking", format!("{} training rows", train.len()), found));
+            }
+            (Task::Regression | Task::Binary { .. }, Some(_)) => {
+                return Err(Error::Setting("only a ranking is trained by comparing items".into()));
+            }
+            _ => {}
+        }
+        if train.weights().is_some_and(|weights| weights.iter().all(|&weight| weight == 0.0)) {
+            return Err(Error::Setting("the training rows all have weight 0: there is nothing to learn from".into()));
+        }
+        if valid.is_empty() || self.ranking.is_some_and(|ranking| ranking.valid().queries().is_empty()) {
+            return Ok(());
+        }
+        let monitor = self.monitor();
+        let known = match self.ranking {
+            Some(ranking) => ranking.measure(|_| Ok(vec![0.0; ranking.train().num_items()]))?,
+            None => metrics_of_rows(&self.label, &vec![0.0; valid.len()], valid),
+        };
+        if !known.contains_key(monitor) {
+            return Err(Error::Setting(format!(
+                "{monitor}, which is monitored, is not defined on the validation rows: monitor another metric"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The metric that chooses the best epoch.
+    fn monitor(&self) -> &str {
+        self.config.monitor.as_deref().unwrap_or_else(|| monitored(self.label.task))
+    }
+
+    /// The learning rate of a step of the epoch under way: the same wherever training was resumed.
+    fn rate(&self, step: usize, steps: usize) -> f64 {
+        let TrainConfig { lr, epochs, schedule, warmup_steps, .. } = self.config;
+        let TrainState { epoch, plateaus, .. } = self.state;
+        let rate = schedule.rate(lr, Position { epoch, part: step as f64 / steps as f64, epochs, plateaus });
+        let number = self.optimizer.steps() + 1;
+        if number < warmup_steps { rate * number as f64 / warmup_steps as f64 } else { rate }
+    }
+
+    /// One step, over some batches of which each row counts alike.
+    fn step(&mut self, train: &dyn Rows, batches: &[&[u32]], device: Device) -> Result<()> {
+        let numbers = batches;
+        let batches = batches.iter().map(|rows| train.batch(rows, device)).collect::<Result<Vec<Batch>>>()?;
+        let weights: Vec<f64> = batches.iter().map(Batch::weight).collect();
+        let weight: f64 = weights.iter().sum();
         // Dropout draws from libtorch's generator: seeded by the step, it does not depend on where training was resumed.
         seed_torch(self.config.seed, Stream::Step(self.optimizer.steps() + 1));
         self.optimizer.zero_grad();
-        let logits = self.model.logits(&batch.features, true)?;
-        let loss = loss(self.label.task, &logits, &batch.labels)?;
-        match self.model.penalty() {
-            Some(penalty) => loss.f_add(&penalty)?.f_backward()?,
-            None => loss.f_backward()?,
+        let mut losses = Vec::with_capacity(batches.len());
+        for (at, (batch, batch_weight)) in batches.iter().zip(&weights).enumerate() {
+            let loss = self.batch_loss(batch, numbers[at], at)?;
+            let mut objective = match self.model.penalty() {
+                Some(penalty) => loss.f_add(&penalty)?,
+                None => loss.shallow_clone(),
+            };
+            if batches.len() > 1 {
+                objective = objective * (batch_weight / weight.max(f64::MIN_POSITIVE));
+            }
+            objective.f_backward()?;
+            losses.push(loss.detach());
         }
-        self.optimizer.step(rows.len())?;
-        Ok(loss.double_value(&[]))
+        let scored = self.ranking.map_or(1, Objective::candidates_per_row);
+        let updated = self.optimizer.step(scored * numbers.iter().map(|rows| rows.len()).sum::<usize>());
+        for (loss, weight) in losses.iter().zip(&weights) {
+            let loss = loss.double_value(&[]);
+            if !loss.is_finite() {
+                return Err(self.diverged("the loss", loss, self.state.step + 1, &batches));
+            }
+            self.state.loss_sum += loss * weight;
+        }
+        match updated {
+            Err(error @ Error::Gradient { .. }) => {
+                return Err(self.diverged_gradient(&error, self.state.step + 1, &batches));
+            }
+            updated => updated?,
+        }
+        self.state.step += 1;
+        self.state.weight_sum += weight;
+        Ok(())
     }
 
-    fn end_epoch(&mut self, rows: usize, valid: Metrics, rows_per_second: f64) -> EpochRecord {
-        let state = &mut self.state;
-        let train_loss = state.loss_sum / rows as f64;
-        (state.epoch, state.step, state.loss_sum) = (state.epoch + 1, 0, 0.0);
-        let monitored = valid.get(monitored(self.label.task)).copied();
-        let best = match (monitored, state.best) {
-            (Some(value), Some((_, best))) => value < best,
+    /// The mean loss of a batch, as a scalar that gradients are taken of. It holds the rows of these numbers, and is the step's
+    /// batch `at`.
+    fn batch_loss(&self, batch: &Batch, rows: &[u32], at: usize) -> Result<Tensor> {
+        if let Some(ranking) = self.ranking {
+            let number = self.optimizer.steps() * self.config.accumulate as u64 + at as u64;
+            return ranking.loss(self.model, batch, rows, self.config.seed, number);
+        }
+        let logits = self.model.logits(&batch.features, true)?;
+        self.loss.mean(&logits, &batch.labels, batch.weights.as_ref())
+    }
+
+    /// The metrics over the validation rows.
+    fn validate(&self, valid: &dyn Rows, device: Device) -> Result<Metrics> {
+        let metrics = match self.ranking {
+            Some(ranking) => ranking.evaluate(self.model, valid)?,
+            None => evaluate(self.model, &self.label, valid, device)?,
+        };
+        match metrics.iter().find(|(_, value)| !value.is_finite()) {
+            Some((name, &value)) => {
+                let what = format!("{name} over the validation rows");
+                Err(self.diverged(&what, value, self.state.step, &[]))
+            }
+            None => Ok(metrics),
+        }
+    }
+
+    /// The mean loss over the rows seen in the epoch under way.
+    fn mean_loss(&self) -> f64 {
+        self.state.loss_sum / self.state.weight_sum.max(f64::MIN_POSITIVE)
+    }
+
+    fn end_epoch(&mut self, valid: Metrics) -> Result<EpochRecord> {
+        let train_loss = self.mean_loss();
+        let monitored = valid.get(self.monitor()).copied();
+        let is_better = match (monitored, self.state.best) {
+            (Some(value), Some((_, best))) => match find(self.label.task, self.monitor())?.direction {
+                Direction::Minimize => value < best - self.config.min_delta,
+                Direction::Maximize => value > best + self.config.min_delta,
+            },
             _ => true,
         };
-        if best {
+        let state = &mut self.state;
+        (state.epoch, state.step, state.loss_sum, state.weight_sum) = (state.epoch + 1, 0, 0.0, 0.0);
+        if is_better {
             state.best = Some((state.epoch, monitored.unwrap_or(train_loss)));
         }
-        EpochRecord {
-            epoch: state.epoch,
-            train_loss,
-            valid,
-            best,
-            learning_rate: self.optimizer.lr,
-            rows_per_second,
-            seconds: state.seconds,
+        state.waited = if is_better { 0 } else { state.waited + 1 };
+        if let Schedule::Plateau { patience, .. } = self.config.schedule
+            && state.waited > patience
+        {
+            (state.waited, state.plateaus) = (0, state.plateaus + 1);
         }
+        let learning_rate = self.optimizer.lr;
+        let record = EpochRecord { epoch: state.epoch, train_loss, valid, best: is_better, learning_rate };
+        state.epochs.push(record.clone());
+        Ok(record)
     }
 
     /// Writes a checkpoint from which training can go on.
@@ -309,7 +379,7 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// The rows of each step. A last row that would be alone joins the step before: batch norm cannot train on a single
+/// The rows of each batch. A last row that would be alone joins the batch before: batch norm cannot train on a single
 /// row.
 fn batches(order: &[u32], size: usize) -> Vec<&[u32]> {
     let mut batches: Vec<&[u32]> = order.chunks(size).collect();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::EpochRecord;
+use super::{EpochRecord, EpochTiming};
 use crate::atomic_file::write_atomically;
 use crate::error::{Error, Result};
 
@@ -17,7 +17,8 @@ use crate::error::{Error, Result};
 /// | `settings.toml` | the resolved settings |
 /// | `schema.json` | fields and vocabularies |
 /// | `rows.json` | a digest of the rows of each part |
-/// | `metrics.jsonl` | an object an epoch |
+/// | `metrics.jsonl` | an object an epoch: the same for equal runs |
+/// | `timings.jsonl` | an object an epoch: how long it took |
 /// | `summary.json` | the results |
 /// | `checkpoints/best.safetensors` | the parameters of the best epoch |
 /// | `checkpoints/last.safetensors` | the last state, from which training goes on |
@@ -89,6 +90,11 @@ impl RunDir {
         self.0.join("metrics.jsonl")
     }
 
+    /// How long each epoch took.
+    pub fn timings(&self) -> PathBuf {
+        self.0.join("timings.jsonl")
+    }
+
     /// The results.
     pub fn summary(&self) -> PathBuf {
         self.0.join("summary.json")
@@ -109,15 +115,16 @@ impl RunDir {
         if self.best().exists() { self.best() } else { self.last() }
     }
 
-    /// Adds a line to `metrics.jsonl`.
+    /// Adds a line to `metrics.jsonl`, and one to `timings.jsonl`.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn append(&self, record: &EpochRecord) -> Result<()> {
-        let mut line = serde_json::to_string(record).map_err(|error| Error::Torch(error.to_string()))?;
-        line.push('\n');
-        let file = OpenOptions::new().create(true).append(true).open(self.metrics());
-        file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(Error::io("write", self.metrics()))
+    pub fn append(&self, record: &EpochRecord, timing: &EpochTiming) -> Result<()> {
+        for (path, line) in [(self.metrics(), line(record)?), (self.timings(), line(timing)?)] {
+            let file = OpenOptions::new().create(true).append(true).open(&path);
+            file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(Error::io("write", path))?;
+        }
+        Ok(())
     }
 
     /// Removes the unfinished files of a program that was killed while it wrote.
@@ -133,31 +140,20 @@ impl RunDir {
         }
     }
 
-    /// Cuts `metrics.jsonl` to the epochs up to `epoch`: those that a resumed run keeps. Returns the seconds that they
-    /// took.
+    /// Makes `metrics.jsonl` and `timings.jsonl` those of the epochs that a resumed run keeps. Returns the seconds that they took.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn truncate(&self, epoch: usize) -> Result<f64> {
-        let text = match std::fs::read_to_string(self.metrics()) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0.0),
-            Err(error) => return Err(Error::io("read", self.metrics())(error)),
-        };
-        let (mut kept, mut seconds) = (String::new(), 0.0);
-        for line in text.lines() {
-            // The last line may be cut short.
-            let Ok(record) = serde_json::from_str::<EpochRecord>(line) else { continue };
-            if record.epoch <= epoch {
-                kept.push_str(line);
-                kept.push('\n');
-                seconds = record.seconds;
-            }
-        }
-        if kept != text {
-            write_atomically(self.metrics(), |file| file.write_all(kept.as_bytes()))?;
-        }
-        Ok(seconds)
+    pub fn restore(&self, epochs: &[EpochRecord]) -> Result<f64> {
+        let metrics = epochs.iter().map(line).collect::<Result<String>>()?;
+        write_atomically(self.metrics(), |file| file.write_all(metrics.as_bytes()))?;
+        let text = std::fs::read_to_string(self.timings()).unwrap_or_default();
+        // The last line may be cut short.
+        let timings = text.lines().filter_map(|line| serde_json::from_str::<EpochTiming>(line).ok());
+        let kept: Vec<EpochTiming> = timings.filter(|timing| timing.epoch <= epochs.len()).collect();
+        let timings = kept.iter().map(line).collect::<Result<String>>()?;
+        write_atomically(self.timings(), |file| file.write_all(timings.as_bytes()))?;
+        Ok(kept.last().map_or(0.0, |timing| timing.seconds))
     }
 
     /// Writes `summary.json`.
@@ -170,6 +166,10 @@ impl RunDir {
             file.write_all(b"\n")
         })
     }
+}
+
+fn line(object: &impl Serialize) -> Result<String> {
+    Ok(serde_json::to_string(object).map_err(|error| Error::Torch(error.to_string()))? + "\n")
 }
 
 fn occupied(path: &Path) -> Error {

@@ -3,6 +3,7 @@ use tch::nn::{Init, VarStore};
 use super::*;
 use crate::batch::{Features, TensorRows};
 use crate::model::Layer;
+use crate::optim::OptimizerConfig;
 use crate::schema::{Field, FieldKind, Schema, Side, Task};
 
 /// ŷ = w₀ + Σ w_id: enough to learn from.
@@ -49,7 +50,7 @@ fn rows(label_of: impl Fn(i64) -> f32) -> TensorRows {
 }
 
 fn config(epochs: usize, patience: usize) -> TrainConfig {
-    TrainConfig { epochs, batch_size: 8, lr: 0.1, l2: 0.0, patience, seed: 5, optimizer: OptimizerConfig::default() }
+    TrainConfig { epochs, batch_size: 8, lr: 0.1, patience, seed: 5, ..TrainConfig::default() }
 }
 
 fn weights(model: &Weights) -> Vec<f32> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fm_core::Task;
-use fm_core::loss::loss;
+use fm_core::loss::Loss;
 use fm_core::optim::{Optimizer, OptimizerConfig};
 use fm_models::layers::{BatchNormMode, FfmForm, Pooling};
 use tch::{Kind, Tensor, no_grad};
@@ -166,9 +166,9 @@ impl<'a> Checked<'a> {
         let target = self.case.part("targets")?.part(objective)?.tensor()?.flatten(0, -1);
         let Outputs { score, .. } = self.forward(true)?;
         let loss = match objective {
-            "bce" => loss(Task::Binary { threshold: 1.0 }, &score, &target),
-            _ if self.probability => loss(Task::Regression, &score.sigmoid(), &target),
-            _ => loss(Task::Regression, &score, &target),
+            "bce" => Loss::new(Task::Binary { threshold: 1.0 }).mean(&score, &target, None),
+            _ if self.probability => Loss::new(Task::Regression).mean(&score.sigmoid(), &target, None),
+            _ => Loss::new(Task::Regression).mean(&score, &target, None),
         };
         loss.map_err(|error| error.to_string())
     }

@@ -163,6 +163,9 @@ impl ModelCard<'_> {
         };
         line(f, "validation", &results.valid)?;
         line(f, "test", &results.test)?;
+        for (name, metrics) in &results.valid_baselines {
+            line(f, &format!("{name}, validation"), metrics)?;
+        }
         for (name, metrics) in &results.baselines {
             line(f, &format!("{name}, test"), metrics)?;
         }
@@ -177,6 +180,12 @@ impl ModelCard<'_> {
             "- A value that is unknown, missing or malformed falls on its field's out-of-vocabulary row: the prediction then \
              rests on the other fields."
         )?;
+        if let (Task::Ranking { .. }, Some(item)) = (self.schema.label().task, self.schema.item()) {
+            writeln!(
+                f,
+                "- An item that no training row names has no `{item}` of its own: it is ranked by its other fields."
+            )?;
+        }
         if self.schema.fields().iter().any(|field| field.hash_buckets.is_some()) {
             writeln!(f, "- Values of a hashed field may share a bucket, and so a vector.")?;
         }
