@@ -148,3 +148,128 @@ impl Catalogue {
         fields.filter(|&field| tells(field)).map(|field| schema.fields()[field].name.clone()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::source::{DataConfig, TaskName};
+    use crate::spec::TableSpec;
+    use crate::{Prepared, Result};
+
+    use super::*;
+
+    const SCHEMA: &str = r#"
+label = "stars"
+user = "user"
+item = "item"
+timestamp = "when"
+
+[[field]]
+name = "user"
+kind = "categorical"
+side = "user"
+min_count = 100
+
+[[field]]
+name = "item"
+kind = "categorical"
+side = "item"
+hash_buckets = 2
+
+[[field]]
+name = "genre"
+kind = "categorical"
+
+[[field]]
+name = "price"
+kind = "numeric"
+side = "item"
+
+[[field]]
+name = "weekday"
+kind = "categorical"
+"#;
+
+    /// Prepares a table: the second time, out of the cache.
+    fn prepare(schema: &str, rows: &str, times: usize) -> Result<Prepared> {
+        let folder = tempfile::tempdir().unwrap();
+        let table = folder.path().join("rows.csv");
+        std::fs::write(&table, format!("user,item,genre,price,weekday,when,stars\n{rows}")).unwrap();
+        let declaration = folder.path().join("schema.toml");
+        std::fs::write(&declaration, schema).unwrap();
+        let config = DataConfig {
+            data: Some(table.display().to_string()),
+            train: None,
+            valid: None,
+            test: None,
+            schema: Some(TableSpec::load(declaration)?),
+            fields: None,
+            task: TaskName::Ranking,
+            threshold: Some(3.0),
+            split: "leave-last-out".into(),
+            seed: 1,
+            history: None,
+            min_count: 1,
+        };
+        let cache = folder.path().join("cache");
+        let mut prepared = config.prepare(folder.path(), &cache);
+        for _ in 1..times {
+            prepared = config.prepare(folder.path(), &cache);
+        }
+        prepared
+    }
+
+    /// Three rows of ann, all at one time; one of bob; one of nobody; one of nothing.
+    const ROWS: &str = "ann,x,war,1,mo,7,5\nbob,y,fun,2,mo,7,3\nann,y,fun,3,tu,7,2\n,x,war,5,we,8,5\nann,z,fun,,mo,7,4\n\
+                        bob,,fun,9,tu,9,5\n";
+
+    #[test]
+    fn users_and_items_are_told_apart_by_their_texts_whatever_their_fields_make_of_them() {
+        for times in [1, 2] {
+            let Prepared { schema, train, valid, test, catalogue } = prepare(SCHEMA, ROWS, times).unwrap();
+            let catalogue = catalogue.unwrap();
+            assert_eq!((train.len(), valid.len(), test.len()), (4, 1, 1));
+            // In the order of their last rows: y, x, z. Of equal times, the last row tests.
+            let [train, valid, test] = catalogue.interactions().unwrap();
+            assert_eq!((train.users(), train.items()), (&[0, 1, NONE, 1][..], &[1, 0, 1, NONE][..]));
+            assert_eq!(train.positives().collect::<Vec<_>>(), [0, 1, 2]);
+            assert_eq!((valid.users(), valid.items(), valid.positives().count()), (&[0][..], &[0][..], 0));
+            assert_eq!((test.users(), test.items(), test.positives().count()), (&[0][..], &[2][..], 1));
+            assert_eq!((catalogue.items.len(), train.num_items()), (3, 3));
+            // An item's own fields are those of its last row; the others say nothing.
+            let price = schema.slots(3).start;
+            let items = catalogue.items.batch(&[0, 1, 2], Device::Cpu).unwrap().features;
+            let mean = (1.0 + 2.0 + 5.0 + 9.0) / 4.0;
+            let prices = Vec::<f32>::try_from(items.values.select(1, price as i64)).unwrap();
+            assert!(prices[0] < 0.0 && prices[1] > 0.0 && mean > 3.0, "{prices:?}");
+            assert_eq!(Vec::<i64>::try_from(items.ids.select(1, 2)).unwrap(), [schema.ids(2).start; 3]);
+            assert_eq!(catalogue.item_slots(&schema).unwrap().len(), 3);
+        }
+    }
+
+    #[test]
+    fn a_table_that_names_no_user_or_no_item_or_one_column_for_both_is_refused() {
+        for (removed, words) in
+            [("user = \"user\"", "declare `user` and `item`"), ("item = \"item\"", "declare `user`")]
+        {
+            let error = prepare(&SCHEMA.replace(removed, ""), ROWS, 1).unwrap_err().to_string();
+            // Without a user, the split cannot leave a user's last row out either.
+            assert!(error.contains(words) || error.contains("no user column"), "{error}");
+        }
+        let error = prepare(&SCHEMA.replace("item = \"item\"", "item = \"user\""), ROWS, 1).unwrap_err().to_string();
+        assert_eq!(error, "`user` is declared as both the user and the item: a ranking needs two");
+    }
+
+    #[test]
+    fn a_field_of_the_moment_that_only_the_item_decides_is_found() {
+        // Ten items in turn, the genre of each always the same, its price and the weekday not.
+        let row = |n: usize| format!("u{},i{},g{},{n},d{},{n},5\n", n / 10, n % 10, n % 10 % 3, n % 7);
+        let rows: String = (0..100).map(row).collect();
+        let found = |schema: &str| {
+            let prepared = prepare(schema, &rows, 1).unwrap();
+            prepared.catalogue.unwrap().fields_that_tell_the_item(&prepared.schema, &prepared.train)
+        };
+        assert_eq!(found(SCHEMA), ["genre"]);
+        let declared = SCHEMA.replace("name = \"genre\"\n", "name = \"genre\"\nside = \"item\"\n");
+        assert_eq!(found(&declared), [""; 0]);
+    }
+}
