@@ -25,15 +25,15 @@ pub struct EpochProgress {
     bar: ProgressBar,
     is_watched: bool,
     /// The metric that decides.
-    monitored: &'static str,
+    monitored: String,
 }
 
 impl EpochProgress {
-    pub fn new(monitored: &'static str) -> EpochProgress {
+    pub fn new(monitored: &str) -> EpochProgress {
         // Shown with the first step: there is nothing to see before.
         let bar = ProgressBar::hidden();
         bar.set_style(style("{prefix:>9} {bar:30.cyan/dim} {pos}/{len} steps, {msg}, {eta} left"));
-        EpochProgress { bar, is_watched: is_watched(is_quiet()), monitored }
+        EpochProgress { bar, is_watched: is_watched(is_quiet()), monitored: monitored.into() }
     }
 
     pub fn step(&self, epoch: usize, step: usize, steps: usize, loss: f64) {
@@ -51,7 +51,7 @@ impl EpochProgress {
 
     pub fn epoch(&self, record: &EpochRecord, rows_per_second: f64) {
         // The others are in the run's folder: a line has no room for all.
-        let shown = record.valid.iter().filter(|(name, _)| [self.monitored, "auc", "hr@10"].contains(&name.as_str()));
+        let shown = record.valid.iter().filter(|(name, _)| [&self.monitored, "auc", "hr@10"].contains(&name.as_str()));
         let metrics: String = shown.map(|(name, value)| format!("  {name} {value:.4}")).collect();
         let mark = if record.best { " *" } else { "" };
         let line = format!(

@@ -197,20 +197,6 @@ impl TensorRows {
         Ok(TensorRows { ids, values, labels, weights: None, groups: None })
     }
 
-    /// The same rows with the group of each, such as its user; see [`Rows::groups`].
-    ///
-    /// # Errors
-    /// [`Error::Shape`] for another number of groups than rows.
-    pub fn with_groups(self, groups: Option<Vec<i64>>) -> Result<TensorRows> {
-        match &groups {
-            Some(groups) if groups.len() != self.len() => {
-                let expected = format!("a group for each of {} rows", self.len());
-                Err(Error::shape("groups", expected, groups.len().to_string()))
-            }
-            _ => Ok(TensorRows { groups, ..self }),
-        }
-    }
-
     /// The same rows with the weight of each, `[N]` float32; see [`Rows::weights`].
     ///
     /// # Errors
@@ -227,6 +213,20 @@ impl TensorRows {
         }
         let weights = Some(weights.to_device(self.labels.device()));
         Ok(TensorRows { weights, ..self })
+    }
+
+    /// The same rows with the group of each, such as its user; see [`Rows::groups`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another number of groups than rows.
+    pub fn with_groups(self, groups: Option<Vec<i64>>) -> Result<TensorRows> {
+        match &groups {
+            Some(groups) if groups.len() != self.len() => {
+                let expected = format!("a group for each of {} rows", self.len());
+                Err(Error::shape("groups", expected, groups.len().to_string()))
+            }
+            _ => Ok(TensorRows { groups, ..self }),
+        }
     }
 
     /// The same rows on another device.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use fm_core::atomic_file::write_atomically;
 use fm_core::baseline::UserItemBias;
-use fm_core::metric::{Metrics, metrics_of_rows, monitored};
+use fm_core::metric::{Metrics, metrics_of_rows};
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::summary::Summary;
 use fm_core::train::{Ending, EpochRecord, Observer, RunDir, Trainer, checkpoint, evaluate};
@@ -133,7 +133,7 @@ fn train(settings: &Settings, start: Start, device: Device, folders: &args::Fold
     let rows = rows.into_iter().map(|(part, rows)| (part.to_owned(), rows.len())).collect();
     let Prepared { train, valid, test, .. } = data;
     let (train, valid) = (on_device(train, schema, device), on_device(valid, schema, device));
-    let mut observer = Recorder { run, progress: EpochProgress::new(monitored(schema.label().task)) };
+    let mut observer = Recorder { run, progress: EpochProgress::new(trainer.monitor()) };
     let ending = trainer.fit(train.as_ref(), valid.as_ref(), &mut observer, &stop);
     observer.progress.finish();
     if ending.is_err() && is_new && trainer.state.epoch == 0 {

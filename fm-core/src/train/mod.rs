@@ -86,6 +86,8 @@ pub struct Trainer<'a> {
     label: Label,
     loss: Loss,
     ranking: Option<&'a Objective>,
+    /// Which way the monitored metric is better.
+    direction: Direction,
     /// The field of each slot, if they were told.
     fields: Vec<String>,
     timing: EpochTiming,
@@ -109,9 +111,21 @@ impl<'a> Trainer<'a> {
         let TrainConfig { label_smoothing, positive_weight, .. } = config;
         let loss = Loss { task: label.task, label_smoothing, positive_weight };
         let _ = no_grad(|| model.bias().shallow_clone().f_fill_(f64::from(loss.prior_logit(label))))?;
-        let (state, timing) = (TrainState::default(), EpochTiming::default());
-        let (label, fields) = (label.clone(), vec![]);
-        Ok(Trainer { model, store, optimizer, state, config, label, loss, ranking: None, fields, timing })
+        let monitor = config.monitor.as_deref().unwrap_or_else(|| monitored(label.task));
+        let direction = find(label.task, monitor)?.direction;
+        Ok(Trainer {
+            model,
+            store,
+            optimizer,
+            state: TrainState::default(),
+            config,
+            label: label.clone(),
+            loss,
+            ranking: None,
+            direction,
+            fields: vec![],
+            timing: EpochTiming::default(),
+        })
     }
 
     /// The same, for a ranking: trained and validated by what `ranking` says of the rows.
@@ -185,7 +199,7 @@ impl<'a> Trainer<'a> {
             self.state.seconds += began.elapsed().as_secs_f64();
             let rows_per_second = rows_done as f64 / trained;
             self.timing = EpochTiming { epoch, rows_per_second, seconds: self.state.seconds };
-            let record = self.end_epoch(valid)?;
+            let record = self.end_epoch(valid);
             observer.epoch(&record, self)?;
             last_checkpoint = Instant::now();
         }
@@ -224,6 +238,7 @@ impl<'a> Trainer<'a> {
             return Ok(());
         }
         let monitor = self.monitor();
+        // As if all scores were equal: whether a metric is defined depends on the labels, the weights and the groups.
         let known = match self.ranking {
             Some(ranking) => ranking.measure(|_| Ok(vec![0.0; ranking.train().num_items()]))?,
             None => metrics_of_rows(&self.label, &vec![0.0; valid.len()], valid),
@@ -237,7 +252,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// The metric that chooses the best epoch.
-    fn monitor(&self) -> &str {
+    pub fn monitor(&self) -> &str {
         self.config.monitor.as_deref().unwrap_or_else(|| monitored(self.label.task))
     }
 
@@ -323,11 +338,11 @@ impl<'a> Trainer<'a> {
         self.state.loss_sum / self.state.weight_sum.max(f64::MIN_POSITIVE)
     }
 
-    fn end_epoch(&mut self, valid: Metrics) -> Result<EpochRecord> {
+    fn end_epoch(&mut self, valid: Metrics) -> EpochRecord {
         let train_loss = self.mean_loss();
         let monitored = valid.get(self.monitor()).copied();
         let is_better = match (monitored, self.state.best) {
-            (Some(value), Some((_, best))) => match find(self.label.task, self.monitor())?.direction {
+            (Some(value), Some((_, best))) => match self.direction {
                 Direction::Minimize => value < best - self.config.min_delta,
                 Direction::Maximize => value > best + self.config.min_delta,
             },
@@ -347,7 +362,7 @@ impl<'a> Trainer<'a> {
         let learning_rate = self.optimizer.lr;
         let record = EpochRecord { epoch: state.epoch, train_loss, valid, best: is_better, learning_rate };
         state.epochs.push(record.clone());
-        Ok(record)
+        record
     }
 
     /// Writes a checkpoint from which training can go on.
