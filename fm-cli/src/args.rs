@@ -152,6 +152,8 @@ pub enum TaskArg {
     Regression,
     /// Predict whether the label reaches the threshold
     Binary,
+    /// Rank the items for each user, as rows that reach the threshold show what is chosen
+    Ranking,
 }
 
 /// Which rows, fields and split.
@@ -184,7 +186,7 @@ pub struct Selection {
     pub fields: Option<Vec<String>>,
     #[arg(long, value_enum, help = "What is predicted [default: regression]")]
     pub task: Option<TaskArg>,
-    /// Labels of at least this are positive, for --task binary [default: 4 for MovieLens]
+    /// Labels of at least this are positive [default of --task binary for MovieLens: 4, of --task ranking: all labels]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub threshold: Option<f32>,
     /// random, leave-last-out, time, fold:u1, kfold:5:0 [default: random]
@@ -302,7 +304,7 @@ pub struct Train {
     pub resume: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Part {
     /// The rows that were trained on
     Train,

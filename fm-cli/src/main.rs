@@ -8,6 +8,7 @@ mod interruption;
 mod logging;
 mod predictor;
 mod progress;
+mod ranking;
 mod settings;
 mod training;
 

@@ -16,6 +16,7 @@ use tch::{Device, Tensor};
 
 use crate::args::Folders;
 use crate::progress::during;
+use crate::ranking::Ranking;
 use crate::settings::{Settings, data_dir};
 
 /// A model, its schema and the settings that it was trained with.
@@ -68,7 +69,12 @@ impl Predictor {
         Ok(during("reading data", || Source::open(&config, &data_dir))?)
     }
 
-    /// The prediction of each encoded row, in their order: a probability, or a label within its range.
+    /// What a ranking of these rows is measured by.
+    pub fn ranking(&self, source: &Source) -> Result<Ranking> {
+        Ranking::new(&source.catalogue(&self.schema)?, &self.schema, &self.settings, self.device)
+    }
+
+    /// The prediction of each encoded row, in their order: a probability, a label within its range, or the score of a ranking.
     pub fn scores(&self, rows: Encoded) -> Result<Vec<f32>> {
         let label = self.schema.label();
         Ok(self.encoded_logits(rows)?.into_iter().map(|logit| label.prediction(logit)).collect())

@@ -62,7 +62,7 @@ impl EpochProgress {
 
     pub fn epoch(&mut self, record: &EpochRecord, timing: &EpochTiming) {
         // The others are in the run's folder: a line has no room for all.
-        let shown = record.valid.iter().filter(|(name, _)| *name == self.monitored || *name == "auc");
+        let shown = record.valid.iter().filter(|(name, _)| [self.monitored, "auc", "hr@10"].contains(&name.as_str()));
         let metrics: String = shown.map(|(name, value)| format!("  {name} {value:.4}")).collect();
         if let Some(value) = record.valid.get(self.monitored) {
             self.before = format!(", {} {value:.4} before", self.monitored);

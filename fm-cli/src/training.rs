@@ -23,6 +23,7 @@ use tch::nn::VarStore;
 use crate::args;
 use crate::interruption::{Interrupted, raise_at_ctrl_c};
 use crate::progress::{EpochProgress, during};
+use crate::ranking::{self, Baselines, Ranking};
 use crate::settings::{Settings, cache_dir, data_dir};
 
 /// `summary.json`.
@@ -34,8 +35,11 @@ pub struct Results {
     pub epochs: usize,
     pub valid: Metrics,
     pub test: Metrics,
-    /// The same metrics of predictions that any model must beat.
-    pub baselines: BTreeMap<String, Metrics>,
+    /// The same metrics of predictions that any model must beat, over the test rows.
+    pub baselines: Baselines,
+    /// Those over the validation rows, where they are measured: of a ranking.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub valid_baselines: Baselines,
     pub parameters: i64,
     pub seconds: f64,
     /// The number of rows of each part.
@@ -115,8 +119,14 @@ pub fn train_watched(
     let store = VarStore::new(device);
     let model = settings.model.entry()?.build(&settings.model.options, &store.root(), schema)?;
     let parameters = Summary::new(&settings.model.name, model.as_ref(), &store).total();
+    let ranking =
+        data.catalogue.as_ref().map(|catalogue| Ranking::new(catalogue, schema, settings, device)).transpose()?;
+    let objective = ranking.as_ref().map(Ranking::objective).transpose()?;
     let mut trainer =
         Trainer::new(model.as_ref(), &store, schema.label(), settings.train.clone())?.with_fields_of(schema);
+    if let Some(objective) = &objective {
+        trainer = trainer.with_ranking(objective);
+    }
     tracing::info!(
         "{}: {parameters} parameters, {} training rows of {} fields, on {device:?}",
         settings.model.name,
@@ -141,12 +151,22 @@ pub fn train_watched(
         Start::New { path, force } => new_run(settings, &data, &trainer, path, force)?,
     };
 
-    if data.valid.is_empty() {
+    let nothing_validates = match &objective {
+        Some(objective) => objective.valid().queries().is_empty(),
+        None => data.valid.is_empty(),
+    };
+    if nothing_validates {
         tracing::warn!(
             "there are no validation rows: training does not stop early, and the last epoch counts as the best"
         );
     }
-    let baselines = baselines(&data);
+    if let Some(catalogue) = &data.catalogue {
+        ranking::warn_of_leaks(catalogue, schema, &data.train);
+    }
+    let [valid_baselines, baselines] = match &ranking {
+        Some(ranking) => during("measuring baselines", || ranking.baselines())?,
+        None => [Baselines::new(), baselines(&data)],
+    };
     let rows = [("train", &data.train), ("valid", &data.valid), ("test", &data.test)];
     let rows = rows.into_iter().map(|(part, rows)| (part.to_owned(), rows.len())).collect();
     let Prepared { train, valid, test, .. } = data;
@@ -177,15 +197,19 @@ pub fn train_watched(
     if run.best().exists() {
         checkpoint::load(&run.best(), &store, None)?;
     }
-    let label = schema.label();
+    let measure = |part: args::Part, rows: &dyn Rows| match &ranking {
+        Some(ranking) => ranking.evaluate(part, rows, |features| model.logits(features, false)),
+        None => Ok(evaluate(model.as_ref(), schema.label(), rows, device)?),
+    };
     let results = Results {
         model: settings.model.name.clone(),
         task: settings.data.task,
         best_epoch,
         epochs: state.epoch,
-        valid: evaluate(model.as_ref(), label, valid.as_ref(), device)?,
-        test: evaluate(model.as_ref(), label, &test, device)?,
+        valid: measure(args::Part::Valid, valid.as_ref())?,
+        test: measure(args::Part::Test, &test)?,
         baselines,
+        valid_baselines,
         parameters,
         seconds: state.seconds,
         rows,
@@ -230,7 +254,8 @@ fn new_run(
 /// What tells whether the rows of a part are those of the run.
 fn digests(data: &Prepared) -> BTreeMap<String, String> {
     let parts = [("train", &data.train), ("valid", &data.valid), ("test", &data.test)];
-    parts.into_iter().map(|(name, rows)| (name.to_owned(), rows.digest())).collect()
+    let parts = parts.into_iter().map(|(name, rows)| (name.to_owned(), rows.digest()));
+    parts.chain(data.catalogue.iter().map(|catalogue| ("catalogue".to_owned(), catalogue.digest()))).collect()
 }
 
 /// The digests of the rows that a run was started with, by part.

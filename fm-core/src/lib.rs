@@ -77,6 +77,7 @@ pub mod metric;
 pub mod model;
 pub mod onnx;
 pub mod optim;
+pub mod ranking;
 pub mod schema;
 pub mod script;
 pub mod seed;

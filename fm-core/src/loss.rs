@@ -43,7 +43,8 @@ impl Loss {
     /// are.
     ///
     /// # Errors
-    /// [`Error::Shape`] for labels or weights of another shape than the logits, or no row: there is no mean of nothing.
+    /// [`Error::Shape`] for labels or weights of another shape than the logits, or no row: there is no mean of nothing;
+    /// [`Error::Setting`] for a ranking, whose losses are those of [`ranking`](crate::ranking).
     pub fn mean(&self, logits: &Tensor, labels: &Tensor, weights: Option<&Tensor>) -> Result<Tensor> {
         let (found, expected) = (labels.size(), logits.size());
         if expected.len() != 1 || found != expected || expected[0] == 0 {
@@ -53,7 +54,7 @@ impl Loss {
                 format!("{expected:?} and {found:?}"),
             ));
         }
-        let Some(weights) = weights else { return Ok(self.reduced(logits, labels, Reduction::Mean)) };
+        let Some(weights) = weights else { return self.reduced(logits, labels, Reduction::Mean) };
         if weights.size() != expected {
             return Err(Error::shape(
                 "loss",
@@ -61,12 +62,11 @@ impl Loss {
                 format!("{:?}", weights.size()),
             ));
         }
-        let sum = weights.sum(Kind::Float).clamp_min(f64::from(f32::MIN_POSITIVE));
-        Ok((self.reduced(logits, labels, Reduction::None) * weights).sum(Kind::Float) / sum)
+        Ok(weighted_mean(&self.reduced(logits, labels, Reduction::None)?, weights))
     }
 
-    fn reduced(&self, logits: &Tensor, labels: &Tensor, reduction: Reduction) -> Tensor {
-        match self.task {
+    fn reduced(&self, logits: &Tensor, labels: &Tensor, reduction: Reduction) -> Result<Tensor> {
+        Ok(match self.task {
             Task::Regression => logits.mse_loss(labels, reduction),
             Task::Binary { .. } => {
                 let smoothed = (self.label_smoothing > 0.0)
@@ -76,14 +76,18 @@ impl Loss {
                 let labels = smoothed.as_ref().unwrap_or(labels);
                 logits.binary_cross_entropy_with_logits::<Tensor>(labels, None, positive, reduction)
             }
-        }
+            Task::Ranking { .. } => {
+                let reason = "a ranking's loss compares items, as `ranking::Objective` does: a row alone has none";
+                return Err(Error::Setting(reason.into()));
+            }
+        })
     }
 
     /// The constant logit of the least loss over the training rows, which `label` sums up:
     /// [`Label::prior_logit`] of the smoothed mean, and ln p above it.
     pub fn prior_logit(&self, label: &Label) -> f32 {
         match self.task {
-            Task::Regression => label.prior_logit(),
+            Task::Regression | Task::Ranking { .. } => label.prior_logit(),
             Task::Binary { .. } => {
                 let (smoothing, mean) = (self.label_smoothing as f32, label.mean);
                 let smoothed = Label { mean: mean * (1.0 - smoothing) + smoothing / 2.0, ..label.clone() };
@@ -91,6 +95,12 @@ impl Loss {
             }
         }
     }
+}
+
+/// Σ w ℓ / Σ w of losses `[B]` and weights `[B]`; 0 where all weights are.
+pub(crate) fn weighted_mean(losses: &Tensor, weights: &Tensor) -> Tensor {
+    let sum = weights.sum(Kind::Float).clamp_min(f64::from(f32::MIN_POSITIVE));
+    (losses * weights).sum(Kind::Float) / sum
 }
 
 #[cfg(test)]

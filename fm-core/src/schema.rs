@@ -162,6 +162,12 @@ pub enum Task {
         /// Labels of at least this are positive.
         threshold: f32,
     },
+    /// Which items come first for a user; trained by comparing the items of rows with others ([`ranking`](crate::ranking)).
+    Ranking {
+        /// Rows whose label is at least this are positive: only these are trained on and looked for. Without one, all rows are.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        threshold: Option<f32>,
+    },
 }
 
 /// The label's column, its meaning, and its range over the training rows.
@@ -204,23 +210,26 @@ impl Label {
         label
     }
 
-    /// The label as trained on: the raw one, or 0 or 1 by the threshold.
+    /// The label as trained on: the raw one, or 0 or 1 by the threshold. A ranking without a threshold takes all rows for 1.
     pub fn target(&self, raw: f32) -> f32 {
         match self.task {
             Task::Regression => raw,
             Task::Binary { threshold } => f32::from(raw >= threshold),
+            Task::Ranking { threshold } => f32::from(threshold.is_none_or(|threshold| raw >= threshold)),
         }
     }
 
-    /// What a logit says: a probability, or a label within the range of the training rows.
+    /// What a logit says: a probability, a label within the range of the training rows, or the logit itself of a ranking, a
+    /// score without a unit.
     pub fn prediction(&self, logit: f32) -> f32 {
         match self.task {
             Task::Regression => logit.clamp(self.min, self.max),
             Task::Binary { .. } => 1.0 / (1.0 + (-logit).exp()),
+            Task::Ranking { .. } => logit,
         }
     }
 
-    /// The logit of a model that knows nothing but the mean label.
+    /// The logit of a model that knows nothing but the mean label. What is added to all scores changes no ranking: its is 0.
     pub fn prior_logit(&self) -> f32 {
         match self.task {
             Task::Regression => self.mean,
@@ -228,6 +237,7 @@ impl Label {
                 let p = self.mean.clamp(1e-6, 1.0 - 1e-6);
                 (p / (1.0 - p)).ln()
             }
+            Task::Ranking { .. } => 0.0,
         }
     }
 }
@@ -424,6 +434,13 @@ impl Schema {
         &self.first_ids[..self.fields.len()]
     }
 
+    /// The slots that an item fills: those of its own fields, and of the field that identifies it. The others are the user's
+    /// and the moment's.
+    pub fn item_slots(&self) -> impl Iterator<Item = usize> {
+        let is_of_item = |field: &Field| field.side == Side::Item || self.item() == Some(&field.name);
+        self.fields.iter().enumerate().filter(move |(_, field)| is_of_item(field)).flat_map(|(at, _)| self.slots(at))
+    }
+
     /// Reads a `schema.json`.
     ///
     /// # Errors
@@ -553,5 +570,28 @@ mod tests {
         assert_eq!(label().prior_logit(), 3.5);
         assert!((binary.prior_logit() - 3f32.ln()).abs() < 1e-6);
         assert_eq!((binary.target(4.0), binary.target(3.5)), (1.0, 0.0));
+    }
+
+    #[test]
+    fn a_ranking_takes_all_rows_for_positive_or_those_of_the_threshold_and_predicts_its_logit() {
+        let ranking = |threshold| Label::fit("rating", Task::Ranking { threshold }, [1.0, 5.0]);
+        let (implicit, liked) = (ranking(None), ranking(Some(4.0)));
+        assert_eq!((implicit.min, implicit.mean, liked.min, liked.mean), (1.0, 1.0, 0.0, 0.5));
+        assert_eq!([implicit.target(-1.0), liked.target(4.0), liked.target(3.5)], [1.0, 1.0, 0.0]);
+        assert_eq!((liked.prediction(-7.5), liked.prior_logit()), (-7.5, 0.0));
+        for label in [implicit, liked] {
+            let schema = Schema::new(label, vec![categorical("a", &["x"])]).unwrap();
+            assert_eq!(Schema::from_json(&schema.to_json()).unwrap(), schema);
+        }
+    }
+
+    #[test]
+    fn an_items_slots_are_those_of_its_side_and_of_its_identity() {
+        let field = |name: &str, side| Field { side, ..categorical(name, &["x"]) };
+        let fields = vec![field("film", Side::Context), field("user", Side::User), field("genre", Side::Item)];
+        let schema = Schema::new(label(), fields).unwrap();
+        assert_eq!(schema.item_slots().collect::<Vec<_>>(), [2]);
+        let schema = schema.with_roles(None, Some("film".into())).unwrap();
+        assert_eq!(schema.item_slots().collect::<Vec<_>>(), [0, 2]);
     }
 }

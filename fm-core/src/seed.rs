@@ -13,6 +13,10 @@ pub enum Stream {
     Epoch(usize),
     /// Dropout in a step, counted from 1 over all epochs.
     Step(u64),
+    /// The negatives of a batch, by a number that grows over all epochs.
+    Negatives(u64),
+    /// The users whose rankings choose the best epoch.
+    Users,
     /// The settings of a trial of a search, from 1.
     Trial(usize),
 }
@@ -23,9 +27,16 @@ pub fn derive(seed: u64, stream: Stream) -> u64 {
         Stream::Parameters => (1, 0),
         Stream::Epoch(epoch) => (2, epoch as u64),
         Stream::Step(step) => (3, step),
-        Stream::Trial(trial) => (4, trial as u64),
+        Stream::Negatives(step) => (4, step),
+        Stream::Users => (5, 0),
+        Stream::Trial(trial) => (6, trial as u64),
     };
     mix(mix(mix(seed) ^ kind) ^ number)
+}
+
+/// A generator for one purpose.
+pub(crate) fn generator(seed: u64, stream: Stream) -> Pcg64 {
+    Pcg64::seed_from_u64(derive(seed, stream))
 }
 
 /// The finaliser of SplitMix64 (Steele, Lea and Flood, 2014): nearby inputs give unrelated outputs.
@@ -46,7 +57,7 @@ fn mix(x: u64) -> u64 {
 /// ```
 pub fn permutation(seed: u64, epoch: usize, n: usize) -> Vec<u32> {
     let mut rows: Vec<u32> = (0..n as u32).collect();
-    rows.shuffle(&mut Pcg64::seed_from_u64(derive(seed, Stream::Epoch(epoch))));
+    rows.shuffle(&mut generator(seed, Stream::Epoch(epoch)));
     rows
 }
 

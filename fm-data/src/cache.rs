@@ -1,16 +1,18 @@
 //! Encoded data kept between runs: the same files, declaration, split and seed are encoded once.
 //!
-//! An entry is a folder `CACHE/KEY/` of `schema.json`, `train.rows`, `valid.rows` and `test.rows`. It is built beside
-//! its place and renamed into it, so that what stands there is whole, however many processes build it at once.
+//! An entry is a folder `CACHE/KEY/` of `schema.json`, `train.rows`, `valid.rows` and `test.rows`; that of a ranking has
+//! `items.rows`, `pairs.json`, `train.pairs`, `valid.pairs` and `test.pairs`, too. It is built beside its place and renamed into
+//! it, so that what stands there is whole, however many processes build it at once.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
-use fm_core::Schema;
+use fm_core::{Rows, Schema, Task};
 use md5::{Digest, Md5};
 use serde::Serialize;
 
+use crate::catalogue::Catalogue;
 use crate::dataset::{Dataset, FORMAT};
 use crate::error::{Error, Result};
 
@@ -56,6 +58,8 @@ pub struct Prepared {
     pub valid: Dataset,
     /// The rows that are looked at once, at the end.
     pub test: Dataset,
+    /// What is ranked; of other tasks nothing.
+    pub catalogue: Option<Catalogue>,
 }
 
 impl Prepared {
@@ -63,7 +67,12 @@ impl Prepared {
         let schema = Schema::load(folder.join("schema.json"))?;
         let rows = |part: &str| Dataset::open(folder.join(part).with_extension("rows"), &schema);
         let (train, valid, test) = (rows("train")?, rows("valid")?, rows("test")?);
-        Ok(Prepared { schema, train, valid, test })
+        let is_ranking = matches!(schema.label().task, Task::Ranking { .. });
+        let catalogue = is_ranking.then(|| Catalogue::open(folder, &schema)).transpose()?;
+        if catalogue.as_ref().is_some_and(|catalogue| !catalogue.is_of([train.len(), valid.len(), test.len()])) {
+            return Err(fm_core::Error::format("cache entry", folder, "its pairs are not those of its rows"));
+        }
+        Ok(Prepared { schema, train, valid, test, catalogue })
     }
 
     fn save(&self, folder: &Path) -> fm_core::Result<()> {
@@ -71,7 +80,7 @@ impl Prepared {
         for (part, rows) in [("train", &self.train), ("valid", &self.valid), ("test", &self.test)] {
             rows.save(folder.join(part).with_extension("rows"), &self.schema)?;
         }
-        Ok(())
+        self.catalogue.as_ref().map_or(Ok(()), |catalogue| catalogue.save(folder, &self.schema))
     }
 }
 
@@ -179,7 +188,7 @@ impl Drop for Temporary {
 mod tests {
     use std::cell::Cell;
 
-    use fm_core::{Rows, Side, Task};
+    use fm_core::Side;
     use polars::prelude::*;
 
     use super::*;
@@ -231,7 +240,7 @@ mod tests {
         let labels = [1.0, 2.0, 3.0];
         let schema = crate::fit::fit(&table, spec, &labels, &[0], TASK)?;
         let part = |row| Dataset::encode(&table, &schema, &labels, &[row]);
-        Ok(Prepared { train: part(0)?, valid: part(1)?, test: part(2)?, schema: schema.clone() })
+        Ok(Prepared { train: part(0)?, valid: part(1)?, test: part(2)?, schema: schema.clone(), catalogue: None })
     }
 
     #[test]

@@ -291,6 +291,19 @@ impl Dataset {
         self.ids().chunks_exact(self.num_slots).map(move |ids| ids[slot])
     }
 
+    /// Whether two rows have the same ids and values in the slots of one field.
+    pub(crate) fn are_slots_equal(&self, a: usize, b: usize, slots: Range<usize>) -> bool {
+        let ids = |row: usize| &self.ids()[row * self.num_slots..][slots.clone()];
+        let with_values = self.value_slots.iter().find(|of_fields| of_fields.slots.contains(&slots.start));
+        let values = |row: usize| {
+            with_values.map(|of_fields| {
+                let first = row * self.num_values + of_fields.first_value + slots.start - of_fields.slots.start;
+                &self.values()[first..first + slots.len()]
+            })
+        };
+        ids(a) == ids(b) && values(a) == values(b)
+    }
+
     /// A digest of the ids and targets of all rows in their order, which tells whether they are still the same.
     pub fn digest(&self) -> String {
         let mut digest = Md5::new();

@@ -39,6 +39,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 pub mod cache;
+pub mod catalogue;
 pub mod dataset;
 pub mod download;
 pub mod error;
@@ -53,6 +54,7 @@ pub mod table;
 pub mod unpack;
 
 pub use cache::{CacheKey, Prepared};
+pub use catalogue::Catalogue;
 pub use dataset::Dataset;
 pub use error::{Error, Result};
 pub use fit::{Encoded, MissingColumns, encode, fit};

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cache::{CacheKey, Prepared, prepare};
+use crate::catalogue::{Catalogue, CatalogueSource};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::fit::{fit, longest};
@@ -35,6 +36,8 @@ pub enum TaskName {
     Regression,
     /// Whether it reaches the threshold.
     Binary,
+    /// Which items come first for a user, as the rows that reach the threshold show it.
+    Ranking,
 }
 
 impl TaskName {
@@ -43,6 +46,7 @@ impl TaskName {
         match self {
             TaskName::Regression => Task::Regression,
             TaskName::Binary => Task::Binary { threshold: 0.0 },
+            TaskName::Ranking => Task::Ranking { threshold: None },
         }
     }
 }
@@ -66,7 +70,7 @@ pub struct DataConfig {
     pub fields: Option<Vec<String>>,
     /// What is predicted.
     pub task: TaskName,
-    /// Labels of at least this are positive, for a binary task.
+    /// Labels of at least this are positive, for a binary task or a ranking. Without one, all rows of a ranking are.
     pub threshold: Option<f32>,
     /// How the rows are split: random, random:0.1:0.1 (the shares that validate and that test), leave-last-out, time,
     /// time:0.1:0.1, fold:u1, or kfold:5:0 (block 0 of 5 tests).
@@ -173,10 +177,11 @@ impl DataConfig {
         prepare(&key, cache_dir, || {
             let source = Source::open(self, data_dir)?;
             let schema = source.fit()?;
+            let catalogue = (self.task == TaskName::Ranking).then(|| source.catalogue(&schema)).transpose()?;
             let part = |rows: &[u32]| source.encode(&schema, rows);
             let (train, valid, test) =
                 (part(&source.parts.train)?, part(&source.parts.valid)?, part(&source.parts.test)?);
-            Ok(Prepared { train, valid, test, schema: schema.clone() })
+            Ok(Prepared { train, valid, test, catalogue, schema: schema.clone() })
         })
     }
 }
@@ -218,6 +223,8 @@ pub struct Source {
     /// The label of each row, before any threshold.
     pub labels: Vec<f32>,
     task: Task,
+    /// The columns of the user and of the item, also where they are left out of the fields.
+    roles: (Option<String>, Option<String>),
     timestamps: Option<Vec<i64>>,
     /// MovieLens: all films, also those that nobody rated.
     movies: Option<DataFrame>,
@@ -237,7 +244,7 @@ impl Source {
                 let labels = numbers(&frame, &spec.label, &path)?;
                 let timestamps = spec.timestamp.as_ref().map(|name| integers(&frame, name, &path)).transpose()?;
                 let parts = split(config, &frame, &spec, timestamps.as_deref(), None)?;
-                Source { frame, spec, parts, labels, task: Task::Regression, timestamps, movies: None }
+                Source::new(frame, spec, parts, labels, timestamps)
             }
             Origin::Tables { train, valid, test } => {
                 Source::open_tables(config.spec()?, &train, valid.as_deref(), test.as_deref())?
@@ -246,16 +253,14 @@ impl Source {
         source.with_task(config)?.with_fields(config.fields.as_deref())
     }
 
+    /// Rows whose labels are predicted as they are.
+    fn new(frame: DataFrame, spec: TableSpec, parts: Parts, labels: Vec<f32>, timestamps: Option<Vec<i64>>) -> Source {
+        let roles = (spec.user.clone(), spec.item.clone());
+        Source { frame, spec, parts, labels, task: Task::Regression, roles, timestamps, movies: None }
+    }
+
     fn open_tables(spec: TableSpec, train: &Path, valid: Option<&Path>, test: Option<&Path>) -> Result<Source> {
-        let mut source = Source {
-            frame: DataFrame::empty(),
-            spec,
-            parts: Parts::default(),
-            labels: vec![],
-            task: Task::Regression,
-            timestamps: None,
-            movies: None,
-        };
+        let mut source = Source::new(DataFrame::empty(), spec, Parts::default(), vec![], None);
         for (part, path) in [(0, Some(train)), (1, valid), (2, test)] {
             let Some(path) = path else { continue };
             let table = declared(&read_table(path)?, &source.spec)?;
@@ -317,15 +322,16 @@ impl Source {
         } else {
             spec.fields.retain(|field| field.name != "history");
         }
-        let timestamps = Some(timestamps);
-        Ok(Source { frame, spec, parts, labels, task: Task::Regression, timestamps, movies: Some(data.movies) })
+        let source = Source::new(frame, spec, parts, labels, Some(timestamps));
+        Ok(Source { movies: Some(data.movies), ..source })
     }
 
     fn with_task(mut self, config: &DataConfig) -> Result<Source> {
         self.task = match config.task {
             TaskName::Regression if config.threshold.is_some() => {
                 return Err(Error::Spec(
-                    "`--threshold` is for `--task binary`: a regression predicts the label itself".into(),
+                    "`--threshold` is for `--task binary` and `--task ranking`: a regression predicts the label itself"
+                        .into(),
                 ));
             }
             TaskName::Regression => Task::Regression,
@@ -342,13 +348,16 @@ impl Source {
                         )));
                     }
                 };
-                if !threshold.is_finite() {
-                    return Err(Error::Spec(format!("the threshold is {threshold}: it must be a finite number")));
-                }
                 Task::Binary { threshold }
             }
+            TaskName::Ranking => Task::Ranking { threshold: config.threshold },
         };
-        Ok(self)
+        match self.task {
+            Task::Binary { threshold } | Task::Ranking { threshold: Some(threshold) } if !threshold.is_finite() => {
+                Err(Error::Spec(format!("the threshold is {threshold}: it must be a finite number")))
+            }
+            _ => Ok(self),
+        }
     }
 
     fn with_fields(mut self, fields: Option<&[String]>) -> Result<Source> {
@@ -394,7 +403,7 @@ impl Source {
         let latest = self.latest(rows.iter().copied());
         let seen: PlHashSet<&str> = rows.iter().filter_map(|&row| items.get(row)).collect();
 
-        let catalogue = self.catalogue(item_field, &items)?;
+        let catalogue = self.item_rows(item_field, &items)?;
         let ids = strings(&catalogue, item_field)?;
         let keep: BooleanChunked = ids.iter().map(|id| Some(id.is_some_and(|id| !seen.contains(id)))).collect();
         let polars = |error: PolarsError| Error::Spec(error.to_string());
@@ -460,9 +469,36 @@ impl Source {
                 "a catalogue needs to know what an item is: declare `item` in schema.toml, and keep the field".into(),
             ));
         };
-        let frame = self.catalogue(item_field, &strings(&self.frame, item_field)?)?;
+        let frame = self.item_rows(item_field, &strings(&self.frame, item_field)?)?;
         let (ids, titles) = self.names(item_field, &frame)?;
         Ok(Items { frame, ids, titles })
+    }
+
+    /// What a ranking needs beside the rows.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] if the table declares no user or no item.
+    pub fn catalogue(&self, schema: &Schema) -> Result<Catalogue> {
+        let (Some(user), Some(item)) = &self.roles else {
+            return Err(Error::Spec(
+                "a ranking needs to know who the user and the item are: declare `user` and `item` in schema.toml"
+                    .into(),
+            ));
+        };
+        let (users, items) = (strings(&self.frame, user)?, strings(&self.frame, item)?);
+        let owned = |values: Vec<&str>| values.into_iter().map(str::to_owned).collect();
+        let catalogue = self.item_rows(item, &items)?;
+        let source = CatalogueSource {
+            rows: &self.frame,
+            user,
+            item,
+            users: owned(codes(&users).1),
+            item_ids: owned(strings(&catalogue, item)?.iter().map(Option::unwrap_or_default).collect()),
+            items: &catalogue,
+            labels: &self.labels,
+            parts: &self.parts,
+        };
+        Catalogue::encode(&source, schema)
     }
 
     /// The ids of a catalogue's items, and their titles; the ids where there are none.
@@ -487,21 +523,21 @@ impl Source {
     }
 
     /// All items with their attributes: the films of MovieLens, or of each item of a table its last row.
-    fn catalogue(&self, item_field: &str, items: &StringChunked) -> Result<DataFrame> {
+    fn item_rows(&self, item_field: &str, items: &StringChunked) -> Result<DataFrame> {
         if let Some(movies) = &self.movies {
             return Ok(movies.clone());
         }
         let mut last: PlHashMap<&str, IdxSize> = PlHashMap::new();
         for (row, item) in items.iter().enumerate() {
-            if let Some(item) = item {
+            if let Some(item) = item.filter(|item| !item.is_empty()) {
                 last.insert(item, row as IdxSize);
             }
         }
         let mut rows: Vec<IdxSize> = last.into_values().collect();
         rows.sort_unstable();
-        let item_side = self.spec.fields.iter().filter(|field| field.side == Side::Item || field.name == item_field);
-        let names: PlHashSet<&str> =
-            item_side.map(|field| field.name.as_str()).chain(self.spec.title.as_deref()).collect();
+        let item_side = self.spec.fields.iter().filter(|field| field.side == Side::Item);
+        let item_side = item_side.map(|field| field.name.as_str());
+        let names: PlHashSet<&str> = item_side.chain([item_field]).chain(self.spec.title.as_deref()).collect();
         let frame = self.frame.select(names).map_err(|error| Error::Spec(error.to_string()))?;
         take_rows(&frame, &rows)
     }

@@ -39,8 +39,10 @@ pub fn run(args: &args::Train) -> Result<()> {
 }
 
 fn print_results(results: &Results, run: &RunDir) -> Result<()> {
-    let names: Vec<&String> =
-        results.test.keys().chain(results.valid.keys()).collect::<BTreeSet<_>>().into_iter().collect();
+    // Of lists of several lengths, a row has room for one.
+    let is_shown = |name: &&String| name.split_once('@').is_none_or(|(_, k)| k == "10");
+    let names = results.test.keys().chain(results.valid.keys()).filter(is_shown);
+    let names: Vec<&String> = names.collect::<BTreeSet<_>>().into_iter().collect();
     let row = |name: &str, cells: Vec<String>| {
         print(format!("{name:<26}{}", cells.iter().map(|cell| format!("{cell:>12}")).collect::<String>()))
     };
@@ -57,6 +59,9 @@ fn print_results(results: &Results, run: &RunDir) -> Result<()> {
     };
     line(&format!("{}, validation", results.model), &results.valid)?;
     line(&format!("{}, test", results.model), &results.test)?;
+    for (name, metrics) in &results.valid_baselines {
+        line(&format!("{name}, validation"), metrics)?;
+    }
     for (name, metrics) in &results.baselines {
         line(&format!("{name}, test"), metrics)?;
     }

@@ -56,6 +56,7 @@ fn default_l2(task: TaskName) -> f64 {
     match task {
         TaskName::Regression => 0.05,
         TaskName::Binary => 0.005,
+        TaskName::Ranking => 0.0,
     }
 }
 

@@ -26,8 +26,8 @@ fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
 }
 
-fn interrupted(scene: &Scene, run: &str) -> Output {
-    let child = started(scene, &format!("{TRAIN} --quiet --run {run}"), run);
+fn interrupted(scene: &Scene, train: &str, run: &str) -> Output {
+    let child = started(scene, &format!("{train} --quiet --run {run}"), run);
     signal(&child, "-INT");
     let output = child.wait_with_output().unwrap();
     assert!(!output.status.success(), "training ended before the signal came");
@@ -47,7 +47,7 @@ fn assert_same_run(scene: &Scene, a: &str, b: &str) {
 #[test]
 fn an_interrupted_run_can_be_used_and_goes_on_as_if_nothing_had_happened() {
     let scene = Scene::new();
-    let output = interrupted(&scene, "run");
+    let output = interrupted(&scene, TRAIN, "run");
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert_eq!(output.status.code(), Some(130));
@@ -63,9 +63,20 @@ fn an_interrupted_run_can_be_used_and_goes_on_as_if_nothing_had_happened() {
 }
 
 #[test]
+fn an_interrupted_ranking_draws_the_same_negatives_as_if_nothing_had_happened() {
+    let scene = Scene::new();
+    let train = "train --data books.csv --schema schema.toml --task ranking --threshold 4 --split leave-last-out \
+                 --model fm --epochs 40 --patience 0 --batch-size 32";
+    interrupted(&scene, train, "run");
+    scene.ok("train --resume run");
+    scene.ok(&format!("{train} --run straight"));
+    assert_same_run(&scene, "run", "straight");
+}
+
+#[test]
 fn a_run_is_interrupted_as_often_as_one_likes() {
     let scene = Scene::new();
-    interrupted(&scene, "run");
+    interrupted(&scene, TRAIN, "run");
     for _ in 0..2 {
         let before = scene.metrics("run").len();
         let mut child = scene.fm("train --resume run -q").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

@@ -16,6 +16,7 @@ mod hashed;
 mod interruption;
 mod other_commands;
 mod parity;
+mod ranking;
 mod reproducibility;
 mod scene;
 mod settings;

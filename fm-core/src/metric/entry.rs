@@ -13,10 +13,10 @@ pub enum Direction {
     Maximize,
 }
 
-/// A metric of [`metrics`](super::metrics).
+/// A metric of [`metrics`](super::metrics), or of [`ranking::evaluate`](crate::ranking::evaluate).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetricEntry {
-    /// The name by which [`Metrics`](super::Metrics) holds it.
+    /// The name by which [`Metrics`](super::Metrics) holds it; in `ndcg@k`, a number stands for k there.
     pub name: &'static str,
     /// Which way is better.
     pub direction: Direction,
@@ -53,9 +53,22 @@ const BINARY: [MetricEntry; 6] = [
     MetricEntry::new("normalized_entropy", Minimize, "logloss, where always predicting the share of positives is 1"),
 ];
 
+const RANKING: [MetricEntry; 5] = [
+    MetricEntry::new("coverage@k", Maximize, "the part of the catalogue that is among the first k of any user"),
+    MetricEntry::new("hr@k", Maximize, "how many of the users find something among the first k"),
+    MetricEntry::new("mrr", Maximize, "1 over the place of the first item that a user finds, averaged over the users"),
+    MetricEntry::new(
+        "ndcg@k",
+        Maximize,
+        "what users find among the first k, the more the earlier, against the best order",
+    ),
+    MetricEntry::new("recall@k", Maximize, "the part of what a user could find that is among the first k"),
+];
+
 /// The metrics of a task, by name.
 pub fn known(task: Task) -> &'static [MetricEntry] {
     match task {
+        Task::Ranking { .. } => &RANKING,
         Task::Regression => &REGRESSION,
         Task::Binary { .. } => &BINARY,
     }
@@ -72,18 +85,25 @@ pub fn known(task: Task) -> &'static [MetricEntry] {
 ///
 /// assert!(find(Task::Binary { threshold: 1.0 }, "auc")?.is_better(0.8, 0.7));
 /// assert!(find(Task::Regression, "rmse")?.is_better(0.7, 0.8));
+/// assert!(find(Task::Ranking { threshold: None }, "ndcg@10")?.is_better(0.3, 0.2));
 /// let error = find(Task::Regression, "rsme").unwrap_err().to_string();
 /// assert!(error.contains("no metric `rsme` of regression: did you mean `rmse`?"), "{error}");
 /// # Ok::<(), fm_core::Error>(())
 /// ```
 pub fn find(task: Task, name: &str) -> Result<&'static MetricEntry> {
     let known = known(task);
-    known.iter().find(|entry| entry.name == name).ok_or_else(|| {
+    let is_asked_for = |entry: &&MetricEntry| match (entry.name.strip_suffix("@k"), name.split_once('@')) {
+        (Some(family), Some((name, k))) => family == name && k.parse().is_ok_and(|k: usize| k > 0),
+        (None, None) => entry.name == name,
+        _ => false,
+    };
+    known.iter().find(is_asked_for).ok_or_else(|| {
         let names: Vec<&str> = known.iter().map(|entry| entry.name).collect();
         let hint = nearest(name, names.iter().copied()).map(|near| format!("did you mean `{near}`? "));
         let of = match task {
             Task::Regression => "regression",
             Task::Binary { .. } => "a binary task",
+            Task::Ranking { .. } => "a ranking",
         };
         Error::Setting(format!(
             "there is no metric `{name}` of {of}: {}there are {}",
@@ -98,6 +118,7 @@ pub fn monitored(task: Task) -> &'static str {
     match task {
         Task::Regression => "rmse",
         Task::Binary { .. } => "logloss",
+        Task::Ranking { .. } => "ndcg@10",
     }
 }
 
@@ -127,5 +148,16 @@ mod tests {
         let error = find(TASKS[1], "rmse").unwrap_err().to_string();
         let names = "auc, average_precision, ece, gauc, logloss, normalized_entropy";
         assert_eq!(error, format!("invalid setting: there is no metric `rmse` of a binary task: there are {names}"),);
+    }
+
+    #[test]
+    fn a_metric_of_the_first_k_is_asked_for_with_a_number() {
+        let task = Task::Ranking { threshold: None };
+        for name in [monitored(task), "hr@5", "recall@1000", "mrr"] {
+            assert_eq!(find(task, name).unwrap().direction, Maximize, "{name}");
+        }
+        for name in ["ndcg", "ndcg@", "ndcg@k", "ndcg@0", "ndcg@-1", "ndcg@10@10", "mrr@10", "k"] {
+            assert!(find(task, name).unwrap_err().to_string().contains("there are coverage@k, hr@k, mrr"), "{name}");
+        }
     }
 }

@@ -49,6 +49,7 @@ pub type Metrics = BTreeMap<String, f64>;
 ///   labels
 /// - binary: [`auc`], [`average_precision`], [`ece`], [`logloss`], [`normalized_entropy`] and, of rows with groups,
 ///   [`gauc`]; labels are 0 or 1
+/// - ranking: none, as they are of users and all items, and not of rows: [`ranking::evaluate`](crate::ranking::evaluate)
 ///
 /// ```
 /// use fm_core::metric::{Scored, metrics};
@@ -77,6 +78,7 @@ pub fn metrics(label: &Label, scored: &Scored<'_>) -> Metrics {
                 ("normalized_entropy", normalized_entropy),
             ]
         }
+        Task::Ranking { .. } => vec![],
     };
     named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }

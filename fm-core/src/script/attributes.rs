@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 use super::Catalogue;
 use crate::bridge::{Attribute, TracedModule};
 use crate::error::Result;
-use crate::schema::{Field, FieldKind, Schema, Side, Task, Weighting};
+use crate::schema::{Field, FieldKind, Schema, Task, Weighting};
 
 /// ASCII's white space, as numbers may have it around them.
 const SPACES: &str = " \t\n\r\x0c";
@@ -34,6 +34,8 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
     let label_range = match label.task {
         Task::Regression => vec![f64::from(label.min), f64::from(label.max)],
         Task::Binary { .. } => vec![],
+        // A score is what it is: clamped to a range without ends.
+        Task::Ranking { .. } => vec![f64::NEG_INFINITY, f64::INFINITY],
     };
     let schema_json = schema.to_json();
 
@@ -51,7 +53,7 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
     module.set("_stds", &statistics(|_, std| std))?;
     module.set("_label_range", &Floats(label_range))?;
 
-    let slots: Vec<i64> = item_slots(schema).map(|slot| slot as i64).collect();
+    let slots: Vec<i64> = schema.item_slots().map(|slot| slot as i64).collect();
     let slots = Tensor::from_slice(&slots);
     module.set("_items", &Texts(catalogue.items.iter().map(String::as_str).collect()))?;
     module.set("_item_ids", &Buffer(catalogue.features.ids.index_select(1, &slots).to_kind(Kind::Int)))?;
@@ -75,10 +77,4 @@ fn weighting(field: &Field) -> i64 {
         | FieldKind::Categorical
         | FieldKind::Numeric { .. } => 0,
     }
-}
-
-/// The slots that an item's row of the catalogue fills.
-fn item_slots(schema: &Schema) -> impl Iterator<Item = usize> {
-    let is_of_item = |field: &Field| field.side == Side::Item || schema.item() == Some(&field.name);
-    schema.fields().iter().enumerate().filter(move |(_, field)| is_of_item(field)).flat_map(|(at, _)| schema.slots(at))
 }

@@ -36,6 +36,8 @@ impl Model for Linear {
     }
 }
 
+const TASKS: [Task; 3] = [Task::Regression, Task::Binary { threshold: 1.0 }, Task::Ranking { threshold: None }];
+
 /// A field of each kind and weighting; the last is the item.
 fn schema(task: Task) -> Schema {
     let several = |separator: &str, max_len, weighting| FieldKind::MultiValued {
@@ -236,8 +238,8 @@ fn exported_methods_read_the_numbers_that_the_encoder_reads() {
 }
 
 #[test]
-fn predictions_are_probabilities_or_labels_within_the_range_of_training() {
-    for task in [Task::Regression, Task::Binary { threshold: 1.0 }] {
+fn predictions_are_probabilities_labels_within_the_range_of_training_or_scores() {
+    for task in TASKS {
         let schema = schema(task);
         let rows: Vec<Vec<String>> = ["7", "é", "?"]
             .map(|user| [user, "a|b|é|a", "", "b", "x", "p q", "900", "", "y"].map(String::from).to_vec())
@@ -406,7 +408,7 @@ fn served_texts(module: &CModule, rows: &[Vec<String>]) -> Tensor {
 
 #[test]
 fn a_server_gets_predictions_from_texts_and_from_ids() {
-    for task in [Task::Regression, Task::Binary { threshold: 1.0 }] {
+    for task in TASKS {
         let schema = schema(task);
         let bundle = bundle(&schema, None);
         let (columns, ids) = (bundle.served_columns().unwrap(), bundle.served_ids().unwrap());

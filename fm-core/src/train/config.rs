@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::schedule::Schedule;
 use crate::error::{Error, Result};
 use crate::optim::{L2Scope, OptimizerConfig};
+use crate::ranking::RankingConfig;
 use crate::schema::Task;
 
 /// How to train: the `[train]` table of a run's settings.
@@ -37,7 +38,7 @@ pub struct TrainConfig {
     /// [default: 1].
     pub positive_weight: f64,
     /// The metric over the validation rows that chooses the best epoch, stops training and moves the plateau schedule; by
-    /// default logloss for a binary task and rmse for a regression.
+    /// default logloss for a binary task, rmse for a regression and ndcg@10 for a ranking.
     pub monitor: Option<String>,
     /// Stop after so many epochs without a better validation result; 0 never stops early [default: 3].
     pub patience: usize,
@@ -57,6 +58,8 @@ pub struct TrainConfig {
     pub schedule: Schedule,
     /// The update rule [default: adam].
     pub optimizer: OptimizerConfig,
+    /// How a ranking is trained and measured.
+    pub ranking: RankingConfig,
 }
 
 /// What the layers of a model compute in while they are trained.
@@ -94,6 +97,7 @@ impl Default for TrainConfig {
             seed: 1,
             schedule: Schedule::default(),
             optimizer: OptimizerConfig::default(),
+            ranking: RankingConfig::default(),
         }
     }
 }
@@ -126,7 +130,7 @@ impl TrainConfig {
             let range = "it must be a number above 0";
             return Err(Error::Setting(format!("positive_weight is {}: {range}", self.positive_weight)));
         }
-        if task == Task::Regression && (self.label_smoothing != 0.0 || self.positive_weight != 1.0) {
+        if !matches!(task, Task::Binary { .. }) && (self.label_smoothing != 0.0 || self.positive_weight != 1.0) {
             return Err(Error::Setting(
                 "label_smoothing and positive_weight are for binary tasks: leave them out".into(),
             ));

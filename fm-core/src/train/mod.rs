@@ -22,7 +22,8 @@ use crate::loss::Loss;
 use crate::metric::{Direction, Metrics, find, metrics_of_rows, monitored};
 use crate::model::Model;
 use crate::optim::Optimizer;
-use crate::schema::{Label, Schema};
+use crate::ranking::Objective;
+use crate::schema::{Label, Schema, Task};
 use crate::seed::{Stream, permutation, seed_torch};
 use schedule::Position;
 
@@ -85,6 +86,7 @@ pub struct Trainer<'a> {
     config: TrainConfig,
     label: Label,
     loss: Loss,
+    ranking: Option<&'a Objective>,
     /// Which way the monitored metric is better.
     direction: Direction,
     /// The field of each slot, if they were told.
@@ -120,10 +122,16 @@ impl<'a> Trainer<'a> {
             config,
             label: label.clone(),
             loss,
+            ranking: None,
             direction,
             fields: vec![],
             timing: EpochTiming::default(),
         })
+    }
+
+    /// The same, for a ranking: trained and validated by what `ranking` says of the rows.
+    pub fn with_ranking(self, ranking: &'a Objective) -> Trainer<'a> {
+        Trainer { ranking: Some(ranking), ..self }
     }
 
     /// The same, which calls fields by their names where a value of theirs makes training diverge.
@@ -165,7 +173,7 @@ impl<'a> Trainer<'a> {
             }
             let epoch = self.state.epoch + 1;
             let began = Instant::now();
-            let order = permutation(self.config.seed, epoch, train.len());
+            let order = self.order(epoch, train.len());
             let batches = batches(&order, self.config.batch_size);
             let steps = batches.len().div_ceil(self.config.accumulate);
             let mut rows_done = 0;
@@ -199,18 +207,44 @@ impl<'a> Trainer<'a> {
         Ok(Ending::Finished)
     }
 
+    /// The rows of an epoch, in its order.
+    fn order(&self, epoch: usize, rows: usize) -> Vec<u32> {
+        let seed = self.config.seed;
+        let Some(ranking) = self.ranking else { return permutation(seed, epoch, rows) };
+        permutation(seed, epoch, ranking.rows().len()).iter().map(|&at| ranking.rows()[at as usize]).collect()
+    }
+
     /// Finds out before an epoch is spent what would make it useless.
     fn check_rows(&self, train: &dyn Rows, valid: &dyn Rows) -> Result<()> {
         if train.is_empty() {
             return Err(Error::Setting("there are no training rows".into()));
         }
+        match (self.label.task, self.ranking) {
+            (Task::Ranking { .. }, None) => {
+                return Err(Error::Setting("a ranking needs to know the items: give them to `with_ranking`".into()));
+            }
+            (Task::Ranking { .. }, Some(ranking)) if ranking.train().len() != train.len() => {
+                let found = format!("interactions of {}", ranking.train().len());
+                return Err(Error::shape("ranking", format!("{} training rows", train.len()), found));
+            }
+            (Task::Regression | Task::Binary { .. }, Some(_)) => {
+                return Err(Error::Setting("only a ranking is trained by comparing items".into()));
+            }
+            _ => {}
+        }
         if train.weights().is_some_and(|weights| weights.iter().all(|&weight| weight == 0.0)) {
             return Err(Error::Setting("the training rows all have weight 0: there is nothing to learn from".into()));
         }
-        // As if all scores were equal: whether a metric is defined depends on the labels, the weights and the groups.
+        if valid.is_empty() || self.ranking.is_some_and(|ranking| ranking.valid().queries().is_empty()) {
+            return Ok(());
+        }
         let monitor = self.monitor();
-        let is_defined = || metrics_of_rows(&self.label, &vec![0.0; valid.len()], valid).contains_key(monitor);
-        if !valid.is_empty() && !is_defined() {
+        // As if all scores were equal: whether a metric is defined depends on the labels, the weights and the groups.
+        let known = match self.ranking {
+            Some(ranking) => ranking.measure(|_| Ok(vec![0.0; ranking.train().num_items()]))?,
+            None => metrics_of_rows(&self.label, &vec![0.0; valid.len()], valid),
+        };
+        if !known.contains_key(monitor) {
             return Err(Error::Setting(format!(
                 "{monitor}, which is monitored, is not defined on the validation rows: monitor another metric"
             )));
@@ -234,7 +268,7 @@ impl<'a> Trainer<'a> {
 
     /// One step, over some batches of which each row counts alike.
     fn step(&mut self, train: &dyn Rows, batches: &[&[u32]], device: Device) -> Result<()> {
-        let rows = batches.iter().map(|rows| rows.len()).sum();
+        let numbers = batches;
         let batches = batches.iter().map(|rows| train.batch(rows, device)).collect::<Result<Vec<Batch>>>()?;
         let weights: Vec<f64> = batches.iter().map(Batch::weight).collect();
         let weight: f64 = weights.iter().sum();
@@ -242,8 +276,8 @@ impl<'a> Trainer<'a> {
         seed_torch(self.config.seed, Stream::Step(self.optimizer.steps() + 1));
         self.optimizer.zero_grad();
         let mut losses = Vec::with_capacity(batches.len());
-        for (batch, batch_weight) in batches.iter().zip(&weights) {
-            let loss = self.batch_loss(batch)?;
+        for (at, (batch, batch_weight)) in batches.iter().zip(&weights).enumerate() {
+            let loss = self.batch_loss(batch, numbers[at], at)?;
             let mut objective = match self.model.penalty() {
                 Some(penalty) => loss.f_add(&penalty)?,
                 None => loss.shallow_clone(),
@@ -254,7 +288,8 @@ impl<'a> Trainer<'a> {
             objective.f_backward()?;
             losses.push(loss.detach());
         }
-        let updated = self.optimizer.step(rows);
+        let scored = self.ranking.map_or(1, Objective::candidates_per_row);
+        let updated = self.optimizer.step(scored * numbers.iter().map(|rows| rows.len()).sum::<usize>());
         for (loss, weight) in losses.iter().zip(&weights) {
             let loss = loss.double_value(&[]);
             if !loss.is_finite() {
@@ -272,15 +307,23 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// The mean loss of a batch, as a scalar that gradients are taken of.
-    fn batch_loss(&self, batch: &Batch) -> Result<Tensor> {
+    /// The mean loss of a batch, as a scalar that gradients are taken of. It holds the rows of these numbers, and is the step's
+    /// batch `at`.
+    fn batch_loss(&self, batch: &Batch, rows: &[u32], at: usize) -> Result<Tensor> {
+        if let Some(ranking) = self.ranking {
+            let number = self.optimizer.steps() * self.config.accumulate as u64 + at as u64;
+            return ranking.loss(self.model, batch, rows, self.config.seed, number);
+        }
         let logits = self.model.logits(&batch.features, true)?;
         self.loss.mean(&logits, &batch.labels, batch.weights.as_ref())
     }
 
     /// The metrics over the validation rows.
     fn validate(&self, valid: &dyn Rows, device: Device) -> Result<Metrics> {
-        let metrics = evaluate(self.model, &self.label, valid, device)?;
+        let metrics = match self.ranking {
+            Some(ranking) => ranking.evaluate(self.model, valid)?,
+            None => evaluate(self.model, &self.label, valid, device)?,
+        };
         match metrics.iter().find(|(_, value)| !value.is_finite()) {
             Some((name, &value)) => {
                 let what = format!("{name} over the validation rows");
@@ -367,7 +410,7 @@ fn batches(order: &[u32], size: usize) -> Vec<&[u32]> {
 
 /// The rows that are scored at once where no gradient is kept. On the CPU so few that a batch's tensors stay in its caches, and
 /// in memory that the allocator keeps: larger ones are mapped anew for each batch, which takes longer than the model.
-fn evaluation_batch(device: Device) -> usize {
+pub(crate) fn evaluation_batch(device: Device) -> usize {
     if device.is_cuda() { 8192 } else { 512 }
 }
 

@@ -21,7 +21,9 @@ pub fn schema(task: Task) -> Schema {
     ];
     let label = match task {
         Task::Regression => Label { column: "rating".into(), task, min: 1.0, max: 5.0, mean: 3.5 },
-        Task::Binary { .. } => Label { column: "click".into(), task, min: 0.0, max: 1.0, mean: 0.5 },
+        Task::Binary { .. } | Task::Ranking { .. } => {
+            Label { column: "click".into(), task, min: 0.0, max: 1.0, mean: 0.5 }
+        }
     };
     Schema::new(label, fields).unwrap()
 }

@@ -89,6 +89,16 @@ impl Display for ModelCard<'_> {
             Task::Binary { threshold } => {
                 writeln!(f, "Predicts the probability that `{}` is at least {threshold}.", label.column)?;
             }
+            Task::Ranking { threshold } => {
+                let chosen = threshold
+                    .map(|threshold| format!(" whose `{}` is at least {threshold}", label.column))
+                    .unwrap_or_default();
+                writeln!(
+                    f,
+                    "Ranks items for a user, after rows{chosen}: the higher the score, the earlier the item. A score has no unit, \
+                     and scores of different users do not compare."
+                )?;
+            }
         }
         if let Some(entry) = entry {
             writeln!(f, "The model captures {}. {}. <{}>", entry.captures, entry.paper, entry.url)?;
@@ -153,6 +163,9 @@ impl ModelCard<'_> {
         };
         line(f, "validation", &results.valid)?;
         line(f, "test", &results.test)?;
+        for (name, metrics) in &results.valid_baselines {
+            line(f, &format!("{name}, validation"), metrics)?;
+        }
         for (name, metrics) in &results.baselines {
             line(f, &format!("{name}, test"), metrics)?;
         }
@@ -167,6 +180,12 @@ impl ModelCard<'_> {
             "- A value that is unknown, missing or malformed falls on its field's out-of-vocabulary row: the prediction then \
              rests on the other fields."
         )?;
+        if let (Task::Ranking { .. }, Some(item)) = (self.schema.label().task, self.schema.item()) {
+            writeln!(
+                f,
+                "- An item that no training row names has no `{item}` of its own: it is ranked by its other fields."
+            )?;
+        }
         if self.schema.fields().iter().any(|field| field.hash_buckets.is_some()) {
             writeln!(f, "- Values of a hashed field may share a bucket, and so a vector.")?;
         }

@@ -13,14 +13,14 @@ use fm_core::device::DeviceChoice;
 use fm_core::metric::metrics_of_rows;
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Precision};
 use fm_core::train::{RunDir, predict_with};
-use fm_core::{Encoder, Error, Features, Rows, Schema};
+use fm_core::{Encoder, Error, Features, Rows, Schema, Task};
 use fm_data::source::{Items, Source};
 use fm_data::{Dataset, MissingColumns, encode};
 use tch::{Device, Kind, Tensor};
 
 use self::card::{Latency, ModelCard, Rounding};
 use super::print;
-use crate::args::{Export, ExportFormat};
+use crate::args::{Export, ExportFormat, Part};
 use crate::predictor::Predictor;
 use crate::training::{Results, load_digests};
 
@@ -185,6 +185,12 @@ fn rounding(bundle: &Bundle, run: &RunDir, trained: &Predictor, source: &Source)
         return Ok(None);
     }
     let label = trained.schema.label();
+    if let Task::Ranking { .. } = label.task {
+        let ranking = trained.ranking(source)?;
+        let before = ranking.evaluate(Part::Test, &test, |features| trained.model.logits(features, false))?;
+        let after = ranking.evaluate(Part::Test, &test, |features| bundle.logits(features))?;
+        return Ok(Some(Rounding { before, after }));
+    }
     let before = metrics_of_rows(label, &trained.logits(&test)?, &test);
     let logits = predict_with(|features| bundle.logits(features), &test, Device::Cpu)?;
     Ok(Some(Rounding { before, after: metrics_of_rows(label, &logits, &test) }))

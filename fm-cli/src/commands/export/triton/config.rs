@@ -81,6 +81,9 @@ impl Config<'_> {
             Task::Binary { threshold } => {
                 writeln!(f, "# OUTPUT__0 is the probability that {column} is at least {threshold}.")?;
             }
+            Task::Ranking { .. } => {
+                writeln!(f, "# OUTPUT__0 is the score by which the items of one user are ranked, without a unit.")?;
+            }
         }
         let inputs = match self.takes {
             Takes::Columns => {

@@ -1,4 +1,4 @@
-//! What a model must beat: predictions that know the mean, or how a user and an item differ from it.
+//! How a user and an item differ from the mean.
 
 use crate::schema::{Label, Task};
 
@@ -54,7 +54,7 @@ impl UserItemBias {
     pub fn logit(&self, label: &Label, user: i32, item: i32) -> f32 {
         let prediction = self.mean + at(&self.users, user) + at(&self.items, item);
         match label.task {
-            Task::Regression => prediction as f32,
+            Task::Regression | Task::Ranking { .. } => prediction as f32,
             Task::Binary { .. } => {
                 let p = prediction.clamp(0.01, 0.99);
                 (p / (1.0 - p)).ln() as f32

@@ -1,0 +1,118 @@
+//! Measuring rankings: of a model, of an exported file, and of what any model must beat.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use fm_core::baseline::{ItemKnn, popularity};
+use fm_core::metric::{Metrics, monitored};
+use fm_core::ranking::{
+    Interactions, ItemSets, ItemSlots, Objective, Queries, Query, RankingConfig, evaluate, evaluate_logits,
+};
+use fm_core::{Features, Rows, Schema, Task};
+use fm_data::{Catalogue, Dataset};
+use tch::{Device, Tensor};
+
+use crate::args::Part;
+use crate::settings::Settings;
+
+/// The neighbourhoods, ascending, and shrinkages out of which the item-kNN takes those that rank the validation rows best.
+const NEIGHBOURS: [usize; 4] = [20, 50, 100, 200];
+const SHRINKAGES: [f32; 4] = [0.0, 10.0, 50.0, 100.0];
+
+/// Metrics of the baselines by name.
+pub type Baselines = BTreeMap<String, Metrics>;
+
+/// The items that are ranked, and who had to do with them.
+pub struct Ranking {
+    pub items: ItemSlots,
+    config: RankingConfig,
+    seed: u64,
+    train: Interactions,
+    valid: Interactions,
+    test: Interactions,
+}
+
+impl Ranking {
+    pub fn new(catalogue: &Catalogue, schema: &Schema, settings: &Settings, device: Device) -> Result<Ranking> {
+        let items = catalogue.item_slots(schema)?.to_device(device);
+        let [train, valid, test] = catalogue.interactions()?;
+        Ok(Ranking { items, config: settings.train.ranking.clone(), seed: settings.train.seed, train, valid, test })
+    }
+
+    /// What the users of a part should find; of the training rows, without those that training has seen being left out.
+    pub fn queries(&self, part: Part) -> Queries {
+        match part {
+            Part::Train => Queries::new(&self.train, &[]),
+            Part::Valid => Queries::new(&self.valid, &[&self.train]),
+            Part::Test => Queries::new(&self.test, &[&self.train, &self.valid]),
+        }
+    }
+
+    /// The queries that choose the best epoch.
+    pub fn choosing_queries(&self) -> Queries {
+        self.queries(Part::Valid).sample(self.config.valid_users, self.seed)
+    }
+
+    /// What is trained on, and how epochs are judged.
+    pub fn objective(&self) -> Result<Objective> {
+        Ok(Objective::new(&self.config, self.items.shallow_clone(), self.train.clone(), self.choosing_queries())?)
+    }
+
+    /// The metrics of what gives logits, over all users of a part.
+    pub fn evaluate(
+        &self,
+        part: Part,
+        rows: &dyn Rows,
+        logits: impl Fn(&Features) -> fm_core::Result<Tensor>,
+    ) -> Result<Metrics> {
+        Ok(evaluate_logits(&self.queries(part), &self.config.cutoffs, logits, rows, &self.items)?)
+    }
+
+    /// The metrics of popularity and of an item-kNN over all users of the validation and of the test rows.
+    pub fn baselines(&self) -> Result<[Baselines; 2]> {
+        let measure = |queries: &Queries, scores: &dyn Fn(Query) -> Vec<f32>| {
+            evaluate(queries, &self.config.cutoffs, |query| Ok(scores(query)))
+        };
+        let chosen = ItemSets::new(self.train.positive_pairs());
+        let (popularity, knn) = (popularity(&self.train), self.best_knn(&chosen)?);
+        let of_part = |part: Part| -> Result<Baselines> {
+            let queries = self.queries(part);
+            Ok(BTreeMap::from([
+                ("popularity".to_owned(), measure(&queries, &|_| popularity.clone())?),
+                ("item-kNN".to_owned(), measure(&queries, &|query| knn.scores(chosen.of(query.user)))?),
+            ]))
+        };
+        Ok([of_part(Part::Valid)?, of_part(Part::Test)?])
+    }
+
+    /// The item-kNN that ranks the validation rows best; without any, the first.
+    fn best_knn(&self, chosen: &ItemSets) -> Result<ItemKnn> {
+        let monitored = monitored(Task::Ranking { threshold: None });
+        let queries = self.choosing_queries();
+        let mut best = (f64::NEG_INFINITY, NEIGHBOURS[0], SHRINKAGES[0]);
+        for shrink in SHRINKAGES {
+            let fitted = ItemKnn::fit(&self.train, NEIGHBOURS[NEIGHBOURS.len() - 1], shrink);
+            for k in NEIGHBOURS {
+                let knn = fitted.nearest(k);
+                let metrics = evaluate(&queries, &[], |query| Ok(knn.scores(chosen.of(query.user))))?;
+                let value = metrics.get(monitored).copied().unwrap_or_default();
+                tracing::debug!("item-kNN of {k} neighbours with a shrinkage of {shrink}: {monitored} {value:.4}");
+                if value > best.0 {
+                    best = (value, k, shrink);
+                }
+            }
+        }
+        let (_, k, shrink) = best;
+        Ok(ItemKnn::fit(&self.train, k, shrink))
+    }
+}
+
+/// Warns of fields by which the item that is looked for can be told from the others.
+pub fn warn_of_leaks(catalogue: &Catalogue, schema: &Schema, train: &Dataset) {
+    for field in catalogue.fields_that_tell_the_item(schema, train) {
+        tracing::warn!(
+            "all rows of an item have the same `{field}`, which is not declared as the item's: if it is, add side = \"item\" in \
+             schema.toml, or it gives away what is to be found"
+        );
+    }
+}

@@ -1,0 +1,9 @@
+//! What a model must beat: predictions and rankings that need no gradient.
+
+mod item_knn;
+mod popularity;
+mod user_item_bias;
+
+pub use item_knn::ItemKnn;
+pub use popularity::popularity;
+pub use user_item_bias::UserItemBias;

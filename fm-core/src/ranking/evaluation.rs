@@ -1,0 +1,332 @@
+//! Rankings of the whole catalogue, for every user with something to find.
+
+use std::collections::BTreeSet;
+
+use rand::seq::SliceRandom;
+use tch::{Device, Kind, Tensor, no_grad};
+
+use super::interactions::{Interactions, ItemSets, NONE};
+use super::items::ItemSlots;
+use crate::batch::{Features, Rows};
+use crate::error::Result;
+use crate::metric::Metrics;
+use crate::metric::ranking::{coverage, hit_rate, mrr, ndcg, ranks, recall, top};
+use crate::seed::{Stream, generator};
+use crate::train::evaluation_batch;
+
+/// A user whose candidates are ranked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// The user.
+    pub user: u32,
+    /// The row whose slots, but for the item's, say what is known of the user and the moment.
+    pub row: u32,
+}
+
+/// What is looked for in a part of the rows: for each user with a relevant item, these among all items of the catalogue that the
+/// user has no earlier row with.
+///
+/// Relevant are the items of the user's positive rows in the part. User and moment are those of the first of these rows. An item
+/// of which the user has a row in a part that was `seen` is no candidate, whatever that row's label. A user who has seen
+/// every relevant item is left out, as are rows without a user.
+#[derive(Clone, Debug)]
+pub struct Queries {
+    num_items: usize,
+    queries: Vec<Query>,
+    relevant: ItemSets,
+    seen: ItemSets,
+}
+
+impl Queries {
+    /// The queries of `part`, whose users have seen the items of other parts: of the training rows for validation, of both for
+    /// testing.
+    ///
+    /// # Panics
+    /// If they are not of one catalogue.
+    ///
+    /// ```
+    /// use fm_core::ranking::{Interactions, Queries};
+    ///
+    /// let train = Interactions::new(7, vec![0, 1], vec![5, 6], &[1.0, 1.0])?;
+    /// let test = Interactions::new(7, vec![0, 1, 0], vec![6, 6, 2], &[1.0, 1.0, 1.0])?;
+    /// let queries = Queries::new(&test, &[&train]);
+    /// assert_eq!(queries.queries().len(), 1); // user 1 has seen item 6
+    /// assert_eq!((queries.relevant(0), queries.seen(0)), (&[2, 6][..], &[5][..]));
+    /// # Ok::<(), fm_core::Error>(())
+    /// ```
+    pub fn new(part: &Interactions, seen: &[&Interactions]) -> Queries {
+        assert!(seen.iter().all(|rows| rows.num_items() == part.num_items()), "all parts are of one catalogue");
+        let seen = ItemSets::new(seen.iter().flat_map(|rows| rows.pairs()));
+        let relevant = ItemSets::new(part.positive_pairs().filter(|&(user, item)| !seen.contains(user, item)));
+        let mut has_row = vec![false; relevant.num_users()];
+        let mut queries = vec![];
+        for row in part.positives() {
+            let (user, item) = (part.users()[row as usize], part.items()[row as usize]);
+            if user != NONE && relevant.contains(user, item) && !std::mem::replace(&mut has_row[user as usize], true) {
+                queries.push(Query { user, row });
+            }
+        }
+        Queries { num_items: part.num_items(), queries, relevant, seen }
+    }
+
+    /// At most `limit` of the queries, drawn with a seed, in their order; all for a limit of 0.
+    pub fn sample(mut self, limit: usize, seed: u64) -> Queries {
+        if (1..self.queries.len()).contains(&limit) {
+            self.queries.shuffle(&mut generator(seed, Stream::Users));
+            self.queries.truncate(limit);
+            self.queries.sort_unstable_by_key(|query| query.row);
+        }
+        self
+    }
+
+    /// The users, in the order of their rows.
+    pub fn queries(&self) -> &[Query] {
+        &self.queries
+    }
+
+    /// What a user should find, ascending.
+    pub fn relevant(&self, user: u32) -> &[u32] {
+        self.relevant.of(user)
+    }
+
+    /// What is no candidate for a user, ascending.
+    pub fn seen(&self, user: u32) -> &[u32] {
+        self.seen.of(user)
+    }
+}
+
+/// The place in the lists that every ranking is measured by.
+const USUAL_CUTOFF: usize = 10;
+
+/// The metrics of rankings: `coverage@k`, `hr@k`, `ndcg@k` and `recall@k` for each k of `cutoffs` and for 10, and `mrr` over the
+/// whole catalogue. None without a query.
+///
+/// `scores` gives each user's scores of all items `[I]`, by which the candidates are ranked; those of equal scores count
+/// against it, as [`metric::ranking`](crate::metric::ranking) says.
+///
+/// # Errors
+/// What `scores` returns.
+///
+/// # Panics
+/// If there are not as many scores as items, or a cutoff is 0.
+///
+/// ```
+/// use fm_core::ranking::{Interactions, Queries, evaluate};
+///
+/// let train = Interactions::new(3, vec![0, 1], vec![2, 2], &[1.0, 1.0])?;
+/// let test = Interactions::new(3, vec![0, 1], vec![0, 1], &[1.0, 1.0])?;
+/// // By its score item 2 comes first, but both users have seen it. Then comes item 1, which user 0 does not look for.
+/// let metrics = evaluate(&Queries::new(&test, &[&train]), &[1], |_| Ok(vec![0.1, 0.2, 0.9]))?;
+/// assert_eq!((metrics["hr@1"], metrics["hr@10"], metrics["mrr"]), (0.5, 1.0, 0.75));
+/// # Ok::<(), fm_core::Error>(())
+/// ```
+pub fn evaluate(
+    queries: &Queries,
+    cutoffs: &[usize],
+    mut scores: impl FnMut(Query) -> Result<Vec<f32>>,
+) -> Result<Metrics> {
+    let cutoffs: BTreeSet<usize> = cutoffs.iter().copied().chain([USUAL_CUTOFF]).collect();
+    let longest = cutoffs.last().copied().unwrap_or_default();
+    let (mut places, mut lists) = (vec![], vec![]);
+    let mut is_seen = vec![false; queries.num_items];
+    for &query in &queries.queries {
+        let (scores, seen) = (scores(query)?, queries.seen(query.user));
+        seen.iter().for_each(|&item| is_seen[item as usize] = true);
+        places.push(ranks(&scores, queries.relevant(query.user), &is_seen));
+        lists.push(top(&scores, longest, &is_seen));
+        seen.iter().for_each(|&item| is_seen[item as usize] = false);
+    }
+    let mut metrics = vec![("mrr".to_owned(), mrr(&places, queries.num_items.max(1)))];
+    // The longest first: each list is cut to the next.
+    for &k in cutoffs.iter().rev() {
+        lists.iter_mut().for_each(|list| list.truncate(k));
+        metrics.extend([
+            (format!("coverage@{k}"), coverage(&lists, queries.num_items)),
+            (format!("hr@{k}"), hit_rate(&places, k)),
+            (format!("ndcg@{k}"), ndcg(&places, k)),
+            (format!("recall@{k}"), recall(&places, k)),
+        ]);
+    }
+    Ok(metrics.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
+}
+
+/// As [`evaluate`], for what gives logits: each user's items are scored for the user and the moment of the query's row.
+///
+/// # Errors
+/// What `rows` and `logits` return.
+pub fn evaluate_logits(
+    queries: &Queries,
+    cutoffs: &[usize],
+    logits: impl Fn(&Features) -> Result<Tensor>,
+    rows: &dyn Rows,
+    items: &ItemSlots,
+) -> Result<Metrics> {
+    evaluate(queries, cutoffs, |query| {
+        let row = rows.batch(&[query.row], items.device())?.features;
+        score_items(&logits, &row, items)
+    })
+}
+
+/// The scores `[I]` of all items for the user and the moment of one row, `[1, S]`, out of what gives logits.
+///
+/// # Errors
+/// What `logits` returns.
+pub fn score_items(
+    logits: impl Fn(&Features) -> Result<Tensor>,
+    row: &Features,
+    items: &ItemSlots,
+) -> Result<Vec<f32>> {
+    let device = row.ids.device();
+    // Chunks of one size: the last would else be small, and take nearly as long.
+    let chunks = items.len().div_ceil(evaluation_batch(device));
+    let size = items.len().div_ceil(chunks);
+    let mut scores = Vec::with_capacity(items.len());
+    for first in (0..items.len()).step_by(size) {
+        let end = items.len().min(first + size);
+        let places = Tensor::arange_start(first as i64, end as i64, (Kind::Int64, device)).unsqueeze(0);
+        let candidates = items.candidates(row, &places)?;
+        let logits = no_grad(|| logits(&candidates))?.to_kind(Kind::Float).to_device(Device::Cpu);
+        scores.extend(Vec::<f32>::try_from(logits)?);
+    }
+    Ok(scores)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ITEMS: usize = 7;
+
+    /// A user and an item of each row, some of which lack one, and whether it is positive.
+    type Row = (u32, u32, bool);
+
+    fn rows() -> impl Strategy<Value = Vec<Row>> {
+        let user = prop_oneof![5 => 0u32..4, 1 => Just(NONE)];
+        let item = prop_oneof![9 => 0u32..ITEMS as u32, 1 => Just(NONE)];
+        prop::collection::vec((user, item, any::<bool>()), 0..12)
+    }
+
+    fn interactions(rows: &[Row]) -> Interactions {
+        let of = |column: fn(&Row) -> u32| rows.iter().map(column).collect();
+        let targets: Vec<f32> = rows.iter().map(|row| f32::from(row.2)).collect();
+        Interactions::new(ITEMS, of(|row| row.0), of(|row| row.1), &targets).unwrap()
+    }
+
+    /// Per user with something to find: the first row of it, what is found, and the candidates, by their definitions.
+    fn naive_queries(seen: &[Row], part: &[Row]) -> Vec<(Query, Vec<u32>, Vec<u32>)> {
+        let mut queries: Vec<(Query, Vec<u32>, Vec<u32>)> = vec![];
+        for (row, &(user, item, is_positive)) in (0..).zip(part) {
+            let has_seen = |item: u32| seen.iter().any(|row| (row.0, row.1) == (user, item));
+            if user == NONE || item == NONE || !is_positive || has_seen(item) {
+                continue;
+            }
+            match queries.iter_mut().find(|query| query.0.user == user) {
+                Some((_, relevant, _)) if relevant.contains(&item) => {}
+                Some((_, relevant, _)) => relevant.push(item),
+                None => {
+                    let candidates = (0..ITEMS as u32).filter(|&item| !has_seen(item)).collect();
+                    queries.push((Query { user, row }, vec![item], candidates));
+                }
+            }
+        }
+        queries
+    }
+
+    proptest! {
+        #[test]
+        fn a_ranking_is_measured_as_a_full_sort_of_the_candidates_is(
+            (train, valid, test) in (rows(), rows(), rows()),
+            // Few scores, so that many are equal.
+            scores in prop::collection::vec(prop::collection::vec(0u8..5, ITEMS), 4),
+            k in 1usize..9,
+        ) {
+            let seen = [&train[..], &valid].concat();
+            let queries = Queries::new(&interactions(&test), &[&interactions(&train), &interactions(&valid)]);
+            let expected = naive_queries(&seen, &test);
+            prop_assert_eq!(queries.queries(), expected.iter().map(|query| query.0).collect::<Vec<_>>());
+            let score = |query: Query| scores[query.user as usize].iter().map(|&score| f32::from(score)).collect();
+            let found = evaluate(&queries, &[k], |query| Ok(score(query))).unwrap();
+
+            let (mut hits, mut gains, mut recalls, mut reciprocals) = (0.0, 0.0, 0.0, 0.0);
+            let mut listed = BTreeSet::new();
+            for (query, relevant, mut candidates) in expected.clone() {
+                let score = |item: u32| scores[query.user as usize][item as usize];
+                listed.extend({
+                    let mut list = candidates.clone();
+                    list.sort_by_key(|&item| std::cmp::Reverse(score(item)));
+                    list.truncate(k);
+                    list
+                });
+                // Of equal scores, what is looked for comes last.
+                candidates.sort_by_key(|&item| (std::cmp::Reverse(score(item)), relevant.contains(&item)));
+                let places: Vec<usize> = (0..candidates.len()).filter(|&at| relevant.contains(&candidates[at])).collect();
+                let within = places.iter().filter(|&&place| place < k);
+                let discount = |place: usize| 1.0 / (place as f64 + 2.0).log2();
+                hits += f64::from(within.clone().count() > 0);
+                recalls += within.clone().count() as f64 / relevant.len() as f64;
+                gains += within.map(|&place| discount(place)).sum::<f64>()
+                    / (0..relevant.len().min(k)).map(discount).sum::<f64>();
+                reciprocals += 1.0 / (places[0] as f64 + 1.0);
+            }
+            if expected.is_empty() {
+                prop_assert!(found.is_empty());
+                return Ok(());
+            }
+            let n = expected.len() as f64;
+            let all = [
+                (format!("coverage@{k}"), listed.len() as f64 / ITEMS as f64),
+                (format!("hr@{k}"), hits / n),
+                (format!("ndcg@{k}"), gains / n),
+                (format!("recall@{k}"), recalls / n),
+                ("mrr".to_owned(), reciprocals / n),
+            ];
+            for (name, expected) in all {
+                prop_assert!((found[&name] - expected).abs() < 1e-9, "{}: {} and {}", name, found[&name], expected);
+            }
+            prop_assert!(found.contains_key("ndcg@10"));
+        }
+    }
+
+    #[test]
+    fn a_sample_is_of_the_seed_and_in_order() {
+        let rows: Vec<Row> = (0..50).map(|user| (user, user % 7, true)).collect();
+        let queries = Queries::new(&interactions(&rows), &[]);
+        let sample = |limit, seed| queries.clone().sample(limit, seed).queries;
+        assert_eq!(sample(10, 1).len(), 10);
+        assert!(sample(10, 1).is_sorted_by_key(|query| query.row));
+        assert_eq!(sample(10, 1), sample(10, 1));
+        assert_ne!(sample(10, 1), sample(10, 2));
+        assert_eq!((sample(0, 1), sample(50, 1), sample(99, 1)), (queries.queries.clone(), sample(0, 1), sample(0, 1)));
+    }
+
+    #[test]
+    fn all_items_are_scored_in_their_order_in_chunks() {
+        use crate::encoder::Encoder;
+        use crate::schema::{Field, FieldKind, Label, Schema, Side, Task};
+
+        let vocabulary = (0..1000).map(|item: u32| item.to_string()).collect();
+        let label = Label::fit("seen", Task::Ranking { threshold: None }, [1.0]);
+        let item = Field::new("item", FieldKind::Categorical, Side::Item, vocabulary);
+        let schema = Schema::new(label, vec![item]).unwrap();
+        let texts: Vec<[Option<&str>; 1]> =
+            schema.fields()[0].vocabulary.iter().map(|text| [Some(&text[..])]).collect();
+        let features = Encoder::new(&schema).features(&texts).unwrap();
+        let items = ItemSlots::new(&schema, &features).unwrap();
+        let row = Encoder::new(&schema).features(&[[None]]).unwrap();
+        let mut sizes = vec![];
+        let logits = |features: &Features| Ok(features.ids.select(1, 0));
+        let counted = std::cell::RefCell::new(&mut sizes);
+        let scores = score_items(
+            |features| {
+                counted.borrow_mut().push(features.len());
+                logits(features)
+            },
+            &row,
+            &items,
+        );
+        assert_eq!(scores.unwrap(), (1..=1000).map(|id| id as f32).collect::<Vec<_>>());
+        assert_eq!(sizes, [500, 500]);
+    }
+}

@@ -1,0 +1,309 @@
+//! What a ranking is trained on.
+
+use tch::{Kind, Tensor};
+
+use super::config::{RankingConfig, RankingLoss};
+use super::evaluation::{Queries, Query, evaluate, evaluate_logits};
+use super::interactions::Interactions;
+use super::items::ItemSlots;
+use super::loss::{bpr, sampled_softmax};
+use super::sampler::Sampler;
+use crate::batch::{Batch, Features, Rows};
+use crate::error::{Error, Result};
+use crate::loss::weighted_mean;
+use crate::metric::Metrics;
+use crate::model::Model;
+use crate::seed::{Stream, generator};
+
+/// The training rows of a ranking, as comparisons of their items with others, and what the best epoch is chosen by.
+#[derive(Debug)]
+pub struct Objective {
+    config: RankingConfig,
+    items: ItemSlots,
+    train: Interactions,
+    sampler: Sampler,
+    rows: Vec<u32>,
+    valid: Queries,
+}
+
+impl Objective {
+    /// Takes the items, on the device that the model trains on, the interactions of the training rows, and what is looked for
+    /// in the validation rows.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] as [`RankingConfig::check`], or if no row can be trained on; [`Error::Shape`] for items that are not
+    /// those of `train`.
+    pub fn new(config: &RankingConfig, items: ItemSlots, train: Interactions, valid: Queries) -> Result<Objective> {
+        config.check()?;
+        if items.len() != train.num_items() {
+            let found = format!("interactions with {}", train.num_items());
+            return Err(Error::shape("ranking", format!("a catalogue of {} items", items.len()), found));
+        }
+        let sampler = Sampler::new(config, &train);
+        let (users, of_rows) = (train.users(), train.items());
+        let can_train = |&row: &u32| sampler.has_negative(users[row as usize], of_rows[row as usize]);
+        let rows: Vec<u32> = train.positives().filter(can_train).collect();
+        if rows.is_empty() {
+            return Err(Error::Setting(
+                "no training row is positive, names an item, and is of a user who does not have every item: there is nothing \
+                 to rank"
+                    .into(),
+            ));
+        }
+        Ok(Objective { config: config.clone(), items, train, sampler, rows, valid })
+    }
+
+    /// The interactions of all training rows.
+    pub fn train(&self) -> &Interactions {
+        &self.train
+    }
+
+    /// The numbers of the rows that are trained on: positive ones that name an item, but those of a user who has every item.
+    pub fn rows(&self) -> &[u32] {
+        &self.rows
+    }
+
+    /// How many rows the model is given for each row that is trained on: 1 + n.
+    pub fn candidates_per_row(&self) -> usize {
+        1 + self.config.negatives
+    }
+
+    /// The mean loss of a batch, as a scalar that gradients are taken of. `rows` `[B]` are the numbers of its rows. The negatives
+    /// depend on the seed and on the number of the batch alone.
+    ///
+    /// # Errors
+    /// What the model returns.
+    pub fn loss(&self, model: &dyn Model, batch: &Batch, rows: &[u32], seed: u64, number: u64) -> Result<Tensor> {
+        let of_rows = |all: &[u32]| -> Vec<u32> { rows.iter().map(|&row| all[row as usize]).collect() };
+        let (users, items) = (of_rows(self.train.users()), of_rows(self.train.items()));
+        let n = self.config.negatives;
+        let negatives = self.sampler.draw(&users, &items, n, &mut generator(seed, Stream::Negatives(number)));
+        let of_row = |row: usize| std::iter::once(items[row]).chain(negatives[row * n..][..n].iter().copied());
+        let candidates: Vec<u32> = (0..rows.len()).flat_map(of_row).collect();
+
+        let (shape, device) = ([rows.len() as i64, 1 + n as i64], batch.features.ids.device());
+        let tensor = |items: &[i64]| Tensor::from_slice(items).view(shape).to_device(device);
+        let places: Vec<i64> = candidates.iter().map(|&item| i64::from(item)).collect();
+        let features = self.items.candidates(&batch.features, &tensor(&places))?;
+        let scores = model.logits(&features, true)?.f_view(shape)?;
+        let losses = match self.config.loss {
+            RankingLoss::Bpr => bpr(&scores)?,
+            RankingLoss::SampledSoftmax => {
+                let log_q: Vec<f32> = candidates.iter().map(|&item| self.sampler.log_q(item)).collect();
+                let log_q = Tensor::from_slice(&log_q).view(shape).to_device(device);
+                sampled_softmax(&scores, &log_q)?
+            }
+        };
+        Ok(match &batch.weights {
+            Some(weights) => weighted_mean(&losses, weights),
+            None => losses.mean(Kind::Float),
+        })
+    }
+
+    /// What is looked for in the validation rows.
+    pub fn valid(&self) -> &Queries {
+        &self.valid
+    }
+
+    /// The metrics of a model over the validation rows; none if nothing is looked for there.
+    ///
+    /// # Errors
+    /// What `rows` and the model return.
+    pub fn evaluate(&self, model: &dyn Model, rows: &dyn Rows) -> Result<Metrics> {
+        let logits = |features: &Features| model.logits(features, false);
+        evaluate_logits(&self.valid, &self.config.cutoffs, logits, rows, &self.items)
+    }
+
+    /// The metrics of any scores of the items, as [`evaluate`] takes them, over the validation rows.
+    ///
+    /// # Errors
+    /// What `scores` returns.
+    pub fn measure(&self, scores: impl FnMut(Query) -> Result<Vec<f32>>) -> Result<Metrics> {
+        evaluate(&self.valid, &self.config.cutoffs, scores)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use tch::nn::{Init, VarStore};
+    use tch::{Device, no_grad};
+
+    use super::super::config::SamplerKind;
+    use super::*;
+    use crate::batch::TensorRows;
+    use crate::encoder::Encoder;
+    use crate::schema::{Field, FieldKind, Label, Schema, Side, Task};
+    use crate::train::{EpochRecord, TrainConfig, Trainer};
+
+    const USERS: usize = 3;
+    const ITEMS: usize = 4;
+
+    /// s = w_u · w_i: a score of both.
+    struct Product {
+        weight: Tensor,
+        bias: Tensor,
+    }
+
+    impl Model for Product {
+        fn logits(&self, features: &Features, _train: bool) -> Result<Tensor> {
+            let weights = Tensor::embedding(&self.weight, &features.ids, -1, false, false).squeeze_dim(-1);
+            Ok(weights.select(1, 0) * weights.select(1, 1))
+        }
+
+        fn bias(&self) -> &Tensor {
+            &self.bias
+        }
+    }
+
+    fn schema() -> Schema {
+        let names = |n: usize| (0..n).map(|name| name.to_string()).collect();
+        let user = Field::new("user", FieldKind::Categorical, Side::User, names(USERS));
+        let item = Field::new("item", FieldKind::Categorical, Side::Item, names(ITEMS));
+        Schema::new(Label::fit("seen", Task::Ranking { threshold: None }, [1.0]), vec![user, item]).unwrap()
+    }
+
+    /// The ids of the schema's table: an unknown user, the users, an unknown item, the items.
+    const FIRST_ITEM: usize = USERS + 2;
+
+    fn features(schema: &Schema, pairs: &[(u32, u32)]) -> Features {
+        let texts: Vec<[String; 2]> = pairs.iter().map(|(user, item)| [user.to_string(), item.to_string()]).collect();
+        let rows: Vec<[Option<&str>; 2]> =
+            texts.iter().map(|[user, item]| [Some(&user[..]), Some(&item[..])]).collect();
+        Encoder::new(schema).features(&rows).unwrap()
+    }
+
+    fn interactions(pairs: &[(u32, u32)]) -> Interactions {
+        let (users, items) = pairs.iter().copied().unzip();
+        Interactions::new(ITEMS, users, items, &vec![1.0; pairs.len()]).unwrap()
+    }
+
+    fn objective(config: &RankingConfig, train: &[(u32, u32)], valid: &[(u32, u32)]) -> Result<Objective> {
+        let schema = schema();
+        let all: Vec<(u32, u32)> = (0..ITEMS as u32).map(|item| (0, item)).collect();
+        let items = ItemSlots::new(&schema, &features(&schema, &all)).unwrap();
+        let train = interactions(train);
+        let queries = Queries::new(&interactions(valid), &[&train]);
+        Objective::new(config, items, train, queries)
+    }
+
+    /// Weights 0.1, 0.2, ... of all ids.
+    fn model(store: &VarStore) -> Product {
+        let ids = 2 + USERS + ITEMS;
+        let weight = store.root().var("weight", &[ids as i64, 1], Init::Const(0.0));
+        let values: Vec<f32> = (1..=ids).map(|id| id as f32 / 10.0).collect();
+        no_grad(|| weight.shallow_clone().copy_(&Tensor::from_slice(&values).view([-1, 1])));
+        Product { weight, bias: store.root().var("bias", &[1], Init::Const(0.0)) }
+    }
+
+    fn score(user: u32, item: u32) -> f64 {
+        (user as f64 + 2.0) / 10.0 * ((item as usize + FIRST_ITEM) as f64 + 1.0) / 10.0
+    }
+
+    #[test]
+    fn the_loss_is_that_of_each_row_against_the_only_items_its_user_does_not_have() {
+        // User 0 lacks item 3, user 1 lacks item 0: what is drawn is known.
+        let train = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (1, 3)];
+        let store = VarStore::new(Device::Cpu);
+        let model = model(&store);
+        let negative = |user: u32| if user == 0 { 3 } else { 0 };
+        let rows = [0, 4, 5];
+        let pairs = rows.map(|row: u32| train[row as usize]);
+        let weights = [1.0, 0.5, 2.0];
+        // Items 0 and 3 have one row, the others two.
+        let log_q = |item: u32| if [0, 3].contains(&item) { 0.0 } else { 2f64.ln() };
+        for (loss, sampler) in [
+            (RankingLoss::Bpr, SamplerKind::Uniform),
+            (RankingLoss::Bpr, SamplerKind::InBatch),
+            (RankingLoss::SampledSoftmax, SamplerKind::Uniform),
+            (RankingLoss::SampledSoftmax, SamplerKind::InBatch),
+        ] {
+            let config = RankingConfig { loss, sampler, negatives: 2, ..RankingConfig::default() };
+            let objective = objective(&config, &train, &[]).unwrap();
+            assert_eq!((objective.rows(), objective.candidates_per_row()), (&[0, 1, 2, 3, 4, 5][..], 3));
+            let corrected = |user: u32, item: u32| {
+                score(user, item) - if sampler == SamplerKind::InBatch { log_q(item) } else { 0.0 }
+            };
+            let of_row = |&(user, item): &(u32, u32)| match loss {
+                RankingLoss::Bpr => (score(user, negative(user)) - score(user, item)).exp().ln_1p(),
+                RankingLoss::SampledSoftmax => {
+                    let [own, other] = [item, negative(user)].map(|item| corrected(user, item).exp());
+                    -(own / (own + 2.0 * other)).ln()
+                }
+            };
+            let losses: Vec<f64> = pairs.iter().map(of_row).collect();
+            for weights in [None, Some(weights)] {
+                let batch = Batch {
+                    features: features(&schema(), &pairs),
+                    labels: Tensor::ones([3], (Kind::Float, Device::Cpu)),
+                    weights: weights.map(|weights| Tensor::from_slice(&weights).to_kind(Kind::Float)),
+                };
+                let weights = weights.unwrap_or([1.0; 3]);
+                let sum: f64 = losses.iter().zip(weights).map(|(loss, weight)| loss * weight).sum();
+                let expected = sum / weights.iter().sum::<f64>();
+                let found = objective.loss(&model, &batch, &rows, 1, 1).unwrap().double_value(&[]);
+                assert!((found - expected).abs() < 1e-5, "{loss:?} {sampler:?}: {found} and {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_user_who_has_every_item_is_not_trained_on() {
+        let train = [(0, 0), (1, 0), (0, 1), (0, 2), (0, 3)];
+        let config = RankingConfig::default();
+        assert_eq!(objective(&config, &train, &[]).unwrap().rows(), [1]);
+        let error = objective(&config, &[(0, 0), (0, 1), (0, 2), (0, 3)], &[]).unwrap_err().to_string();
+        assert!(error.contains("there is nothing to rank"), "{error}");
+        let error = objective(&RankingConfig { negatives: 0, ..config }, &train, &[]).unwrap_err().to_string();
+        assert!(error.contains("number of negatives"), "{error}");
+    }
+
+    fn rows(pairs: &[(u32, u32)]) -> TensorRows {
+        let schema = schema();
+        let Features { ids, values } = features(&schema, pairs);
+        let labels = Tensor::ones([pairs.len() as i64], (Kind::Float, Device::Cpu));
+        TensorRows::new(&schema, ids, values, labels).unwrap()
+    }
+
+    #[test]
+    fn the_epoch_of_the_highest_ndcg_is_the_best() {
+        let (train, valid) = ([(0, 0), (0, 1), (1, 1), (1, 3), (2, 2)], [(0, 2), (1, 2), (2, 3)]);
+        let objective = objective(&RankingConfig::default(), &train, &valid).unwrap();
+        let store = VarStore::new(Device::Cpu);
+        let model = model(&store);
+        let config = TrainConfig { epochs: 30, batch_size: 2, lr: 0.1, patience: 0, ..TrainConfig::default() };
+        let mut trainer =
+            Trainer::new(&model, &store, schema().label(), config.clone()).unwrap().with_ranking(&objective);
+        let mut best = 0.0;
+        let mut observer = |record: &EpochRecord| {
+            let ndcg = record.valid["ndcg@10"];
+            assert_eq!(record.best, ndcg > best);
+            best = f64::max(best, ndcg);
+        };
+        let stop = AtomicBool::new(false);
+        trainer.fit(&rows(&train), &rows(&valid), &mut observer, &stop).unwrap();
+        assert_eq!(trainer.state.best.unwrap().1, best);
+
+        let refused = |trainer: Trainer<'_>, train: &[(u32, u32)]| {
+            let mut trainer = trainer;
+            trainer.fit(&rows(train), &rows(&valid), &mut (), &stop).unwrap_err().to_string()
+        };
+        let trainer = |label: &Label| Trainer::new(&model, &store, label, config.clone()).unwrap();
+        assert!(refused(trainer(schema().label()), &train).contains("with_ranking"));
+        let other_rows = trainer(schema().label()).with_ranking(&objective);
+        assert!(refused(other_rows, &train[1..]).contains("expected 4 training rows, found interactions of 5"));
+        let regression = trainer(&Label::fit("seen", Task::Regression, [1.0])).with_ranking(&objective);
+        assert!(refused(regression, &train).contains("only a ranking"));
+    }
+
+    #[test]
+    fn validation_ranks_what_the_model_scores() {
+        // The higher an item's number, the higher its score; user 0 has seen item 3.
+        let valid = [(0, 2), (1, 2)];
+        let objective = objective(&RankingConfig::default(), &[(0, 3)], &valid).unwrap();
+        let rows = rows(&valid);
+        let metrics = objective.evaluate(&model(&VarStore::new(Device::Cpu)), &rows).unwrap();
+        assert_eq!((metrics["mrr"], metrics["hr@5"]), ((1.0 + 0.5) / 2.0, 1.0));
+    }
+}
