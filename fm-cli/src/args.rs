@@ -45,6 +45,8 @@ pub enum Command {
     Predict(Predict),
     /// List the items that a user would like most
     Recommend(Recommend),
+    /// Write one HTML file that shows what runs came to
+    Report(crate::commands::report::Report),
     /// Write a trained model for PyTorch and libtorch, for ONNX runtimes, or for NVIDIA Triton
     Export(Export),
     /// Show versions, devices and folders, and what to mend

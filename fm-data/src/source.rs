@@ -179,8 +179,9 @@ pub struct Source {
     pub parts: Parts,
     /// The label of each row, before any threshold.
     pub labels: Vec<f32>,
+    /// The time of each row, if there are times.
+    pub timestamps: Option<Vec<i64>>,
     task: Task,
-    timestamps: Option<Vec<i64>>,
     /// MovieLens: all films, also those that nobody rated.
     movies: Option<DataFrame>,
 }

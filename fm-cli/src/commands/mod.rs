@@ -8,6 +8,7 @@ pub mod export;
 pub mod models;
 pub mod predict;
 pub mod recommend;
+pub mod report;
 pub mod summary;
 pub mod train;
 

@@ -125,7 +125,7 @@ fn train(settings: &Settings, start: Start, device: Device, folders: &args::Fold
             "interrupted in epoch {}, step {}: go on with `fm train --resume {}`",
             trainer.state.epoch + 1,
             trainer.state.step,
-            shell_word(run.path())
+            shell_word(&run.path().to_string_lossy())
         ))
         .into());
     }
@@ -196,11 +196,24 @@ pub fn load_digests(run: &RunDir) -> Result<BTreeMap<String, String>> {
     Ok(serde_json::from_str(&text).map_err(|error| Error::format("list of digests", run.rows(), error.to_string()))?)
 }
 
-/// A path as a word of a shell's command line.
-fn shell_word(path: &Path) -> String {
-    let text = path.display().to_string();
+/// `summary.json`, if the run has got so far.
+pub fn load_results(run: &RunDir) -> Result<Option<Results>> {
+    let path = run.summary();
+    match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", &path)(error).into()),
+        Ok(text) => match serde_json::from_str(&text) {
+            Ok(results) => Ok(Some(results)),
+            Err(error) => Err(Error::format("summary", &path, error.to_string()).into()),
+        },
+    }
+}
+
+/// A text as a word of a shell's command line.
+pub fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+=:@%,".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    let quoted = || format!("'{}'", text.replace('\'', r"'\''"));
+    if !text.is_empty() && text.chars().all(is_plain) { text.to_owned() } else { quoted() }
 }
 
 /// All rows as tensors on the GPU if they fit; else batches are gathered from the file.
@@ -307,9 +320,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_with_spaces_is_quoted_for_the_shell() {
-        assert_eq!(shell_word(Path::new("runs/fm-1")), "runs/fm-1");
-        assert_eq!(shell_word(Path::new("my runs/é")), "'my runs/é'");
-        assert_eq!(shell_word(Path::new("it's")), r"'it'\''s'");
+    fn a_word_with_spaces_is_quoted_for_the_shell() {
+        assert_eq!(shell_word("runs/fm-1"), "runs/fm-1");
+        assert_eq!(shell_word("my runs/é"), "'my runs/é'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
     }
 }

@@ -120,6 +120,41 @@ impl RunDir {
         file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(Error::io("write", self.metrics()))
     }
 
+    /// The epochs in `metrics.jsonl`; none where no epoch was finished. A last line that is cut short is left out.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or [`Error::Format`] for any other line that holds no epoch.
+    pub fn epochs(&self) -> Result<Vec<EpochRecord>> {
+        let text = match std::fs::read_to_string(self.metrics()) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
+            Err(error) => return Err(Error::io("read", self.metrics())(error)),
+        };
+        let mut epochs = vec![];
+        for (number, line) in (1..).zip(text.split_inclusive('\n')) {
+            match serde_json::from_str(line) {
+                Ok(epoch) => epochs.push(epoch),
+                Err(_) if !line.ends_with('\n') => {}
+                Err(error) => {
+                    let reason = format!("line {number} holds no epoch: {error}");
+                    return Err(Error::format("list of epochs", self.metrics(), reason));
+                }
+            }
+        }
+        Ok(epochs)
+    }
+
+    /// The run's files, whether they are there or not.
+    pub fn files(&self) -> [PathBuf; 7] {
+        [self.settings(), self.schema(), self.rows(), self.metrics(), self.summary(), self.best(), self.last()]
+    }
+
+    /// Whether a path is one of the run's files, which nothing else may be written over.
+    pub fn holds(&self, path: &Path) -> bool {
+        let path = path.canonicalize().ok();
+        path.is_some() && self.files().iter().any(|file| file.canonicalize().ok() == path)
+    }
+
     /// Removes the unfinished files of a program that was killed while it wrote.
     pub fn remove_unfinished(&self) {
         for folder in [self.0.clone(), self.0.join("checkpoints")] {

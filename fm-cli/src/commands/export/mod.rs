@@ -20,7 +20,7 @@ use tch::{Device, Kind, Tensor};
 
 use self::card::{Latency, ModelCard, Rounding};
 use super::print;
-use super::train::{Results, load_digests};
+use super::train::{load_digests, load_results};
 use crate::args::{Export, ExportFormat};
 use crate::predictor::Predictor;
 
@@ -55,9 +55,7 @@ fn check_output(args: &Export, run: &RunDir) -> Result<()> {
     if args.output.as_os_str() == "-" {
         bail!("an exported file cannot go to standard output: name a file, such as model.pt");
     }
-    let parts = [run.settings(), run.schema(), run.rows(), run.metrics(), run.summary(), run.best(), run.last()];
-    let target = args.output.canonicalize().ok();
-    if target.is_some() && parts.iter().any(|part| part.canonicalize().ok() == target) {
+    if run.holds(&args.output) {
         bail!("{output} is a part of the run: name another file, such as model.pt");
     }
     Ok(())
@@ -124,7 +122,7 @@ impl Measured {
         size: impl Fn(&[(&str, &str)]) -> fm_core::Result<u64>,
     ) -> Result<Vec<(&'static str, String)>> {
         // A run that was interrupted has no summary yet.
-        let results = results(run)?;
+        let results = load_results(run)?;
         let mut files = vec![("settings.toml", trained.settings.to_toml()?)];
         if let Some(results) = &results {
             files.push(("metrics.json", serde_json::to_string_pretty(results)?));
@@ -163,19 +161,6 @@ impl Measured {
 
 fn borrowed<'a>(files: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
     files.iter().map(|(name, text)| (*name, text.as_str())).collect()
-}
-
-/// `summary.json`, if the run has got so far.
-fn results(run: &RunDir) -> Result<Option<Results>> {
-    let path = run.summary();
-    match std::fs::read_to_string(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io("read", &path)(error).into()),
-        Ok(text) => match serde_json::from_str(&text) {
-            Ok(results) => Ok(Some(results)),
-            Err(error) => Err(Error::format("summary", &path, error.to_string()).into()),
-        },
-    }
 }
 
 fn catalogue(items: &Items, schema: &Schema) -> Result<Catalogue> {
