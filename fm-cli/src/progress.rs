@@ -24,14 +24,16 @@ fn style(template: &str) -> ProgressStyle {
 pub struct EpochProgress {
     bar: ProgressBar,
     is_watched: bool,
+    /// The metric that decides.
+    monitored: &'static str,
 }
 
 impl EpochProgress {
-    pub fn new() -> EpochProgress {
+    pub fn new(monitored: &'static str) -> EpochProgress {
         // Shown with the first step: there is nothing to see before.
         let bar = ProgressBar::hidden();
         bar.set_style(style("{prefix:>9} {bar:30.cyan/dim} {pos}/{len} steps, {msg}, {eta} left"));
-        EpochProgress { bar, is_watched: is_watched(is_quiet()) }
+        EpochProgress { bar, is_watched: is_watched(is_quiet()), monitored }
     }
 
     pub fn step(&self, epoch: usize, step: usize, steps: usize, loss: f64) {
@@ -48,7 +50,9 @@ impl EpochProgress {
     }
 
     pub fn epoch(&self, record: &EpochRecord) {
-        let metrics: String = record.valid.iter().map(|(name, value)| format!("  {name} {value:.4}")).collect();
+        // The others are in the run's folder: a line has no room for all.
+        let shown = record.valid.iter().filter(|(name, _)| *name == self.monitored || *name == "auc");
+        let metrics: String = shown.map(|(name, value)| format!("  {name} {value:.4}")).collect();
         let mark = if record.best { " *" } else { "" };
         let line = format!(
             "epoch {:>3}  loss {:.4}{metrics}  {:.0} rows/s{mark}",

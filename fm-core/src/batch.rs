@@ -129,6 +129,17 @@ pub trait Rows {
 
     /// `[N]`: the targets of all rows, in their order.
     fn labels(&self) -> Vec<f32>;
+
+    /// `[N]`: the weight of each row, finite and not negative; `None` if all count alike.
+    fn weights(&self) -> Option<Vec<f32>> {
+        None
+    }
+
+    /// `[N]`: the group of each row, such as its user, for metrics within groups: any number that is not negative; a
+    /// negative one is no group. `None` if rows have no groups.
+    fn groups(&self) -> Option<Vec<i64>> {
+        None
+    }
 }
 
 /// Rows held as tensors, on any device.
@@ -151,6 +162,7 @@ pub struct TensorRows {
     ids: Tensor,
     values: Tensor,
     labels: Tensor,
+    groups: Option<Vec<i64>>,
 }
 
 impl TensorRows {
@@ -169,13 +181,28 @@ impl TensorRows {
             return Err(Error::shape("labels", "finite labels", "an infinite one or NaN"));
         }
         let labels = labels.to_device(ids.device());
-        Ok(TensorRows { ids, values, labels })
+        Ok(TensorRows { ids, values, labels, groups: None })
+    }
+
+    /// The same rows with the group of each, such as its user; see [`Rows::groups`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another number of groups than rows.
+    pub fn with_groups(self, groups: Option<Vec<i64>>) -> Result<TensorRows> {
+        match &groups {
+            Some(groups) if groups.len() != self.len() => {
+                let expected = format!("a group for each of {} rows", self.len());
+                Err(Error::shape("groups", expected, groups.len().to_string()))
+            }
+            _ => Ok(TensorRows { groups, ..self }),
+        }
     }
 
     /// The same rows on another device.
     pub fn to_device(&self, device: Device) -> TensorRows {
-        let TensorRows { ids, values, labels } = self;
-        TensorRows { ids: ids.to_device(device), values: values.to_device(device), labels: labels.to_device(device) }
+        let to = |tensor: &Tensor| tensor.to_device(device);
+        let groups = self.groups.clone();
+        TensorRows { ids: to(&self.ids), values: to(&self.values), labels: to(&self.labels), groups }
     }
 }
 
@@ -197,6 +224,10 @@ impl Rows for TensorRows {
 
     fn labels(&self) -> Vec<f32> {
         Vec::try_from(self.labels.to_device(Device::Cpu)).expect("labels are one-dimensional floats")
+    }
+
+    fn groups(&self) -> Option<Vec<i64>> {
+        self.groups.clone()
     }
 }
 
@@ -244,5 +275,10 @@ mod tests {
         assert_eq!(Vec::<f32>::try_from(&batch.labels).unwrap(), [2.0, 0.0, 2.0]);
         assert_eq!(Vec::<i64>::try_from(batch.features.ids.flatten(0, -1)).unwrap(), [1, 4, 0, 2, 1, 4]);
         assert!(rows.batch(&[3], Device::Cpu).is_err());
+        assert_eq!(rows.groups(), None);
+        let rows = rows.with_groups(Some(vec![7, 7, -1])).unwrap();
+        assert_eq!(rows.to_device(Device::Cpu).groups(), Some(vec![7, 7, -1]));
+        let error = rows.with_groups(Some(vec![7])).unwrap_err().to_string();
+        assert_eq!(error, "groups: expected a group for each of 3 rows, found 1");
     }
 }

@@ -46,7 +46,24 @@ pub struct Dataset {
     /// The slots that have values: where they stand in a row and among its values.
     value_slots: Vec<ValueSlots>,
     num_values: usize,
+    user: Option<UserSlot>,
     storage: Storage,
+}
+
+/// Where a row says who its user is.
+#[derive(Clone, Copy, Debug)]
+struct UserSlot {
+    slot: usize,
+    /// The id of users that the schema does not know.
+    unknown: i32,
+}
+
+impl UserSlot {
+    fn new(schema: &Schema) -> Option<UserSlot> {
+        let field = schema.field_index(schema.user()?)?;
+        let is_one_value = schema.fields()[field].kind == FieldKind::Categorical;
+        is_one_value.then(|| UserSlot { slot: schema.slots(field).start, unknown: schema.ids(field).start as i32 })
+    }
 }
 
 /// Adjacent slots that have values.
@@ -206,7 +223,8 @@ impl Dataset {
             }
             num_values += slots.len();
         }
-        Dataset { num_rows, num_slots: schema.num_slots(), value_slots, num_values, storage }
+        let (num_slots, user) = (schema.num_slots(), UserSlot::new(schema));
+        Dataset { num_rows, num_slots, value_slots, num_values, user, storage }
     }
 
     fn check(&self, schema: &Schema) -> fm_core::Result<()> {
@@ -300,7 +318,8 @@ impl Dataset {
             let len = slots.len() as i64;
             values.narrow(1, slots.start as i64, len).f_copy_(&given.narrow(1, *first_value as i64, len))?;
         }
-        TensorRows::new(schema, ids.view([rows, slots]), values, Tensor::f_from_slice(self.targets())?)
+        let targets = Tensor::f_from_slice(self.targets())?;
+        TensorRows::new(schema, ids.view([rows, slots]), values, targets)?.with_groups(self.groups())
     }
 }
 
@@ -335,6 +354,14 @@ impl Rows for Dataset {
 
     fn labels(&self) -> Vec<f32> {
         self.targets().to_vec()
+    }
+
+    /// The ids of the rows' users, where the schema says which field, of one value a row, is the user. Users that it does
+    /// not know share an id, but are not one user: their rows are of no group.
+    fn groups(&self) -> Option<Vec<i64>> {
+        let UserSlot { slot, unknown } = self.user?;
+        let group = |id: i32| if id == unknown { -1 } else { i64::from(id) };
+        Some(self.ids_of_slot(slot).map(group).collect())
     }
 }
 
@@ -414,6 +441,19 @@ mod tests {
     fn slots_and_targets_can_be_looked_at() {
         assert_eq!(dataset().ids_of_slot(1).collect::<Vec<_>>(), [3, 4]);
         assert_eq!(dataset().targets(), [0.25, 0.75]);
+    }
+
+    #[test]
+    fn rows_are_grouped_by_their_users_and_those_of_unknown_users_are_of_no_group() {
+        let with_user = |user: &str| schema().with_roles(Some(user.into()), None).unwrap();
+        let encoded =
+            Encoded { num_rows: 3, ids: vec![1, 3, 6, 5, 8, 0, 2, 6, 6, 7, 1, 4, 5, 5, 7], values: vec![1.0; 12] };
+        let rows = |schema: &Schema| Dataset::new(schema, encoded.clone(), vec![0.0; 3]).unwrap();
+        assert_eq!(rows(&with_user("user")).groups(), Some(vec![3, -1, 4]));
+        let resident = rows(&with_user("user")).to_tensor_rows(&with_user("user"), Device::Cpu).unwrap();
+        assert_eq!(resident.groups(), Some(vec![3, -1, 4]));
+        assert_eq!(rows(&schema()).groups(), None);
+        assert_eq!(rows(&with_user("tags")).groups(), None); // several values are not one user
     }
 
     #[test]

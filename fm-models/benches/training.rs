@@ -7,7 +7,7 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use fm_core::metric::logloss;
+use fm_core::metric::{Scored, logloss};
 use fm_core::model::Options;
 use fm_core::optim::OptimizerConfig;
 use fm_core::seed::{Stream, seed_torch};
@@ -57,7 +57,7 @@ fn main() {
     let table = Tensor::randn([schema.num_ids(), 8], (Kind::Float, Device::Cpu)) * 0.3;
     let (train, _) = planted(&schema, TRAIN_ROWS, &table);
     let (test, log_odds) = planted(&schema, TEST_ROWS, &table);
-    let best = logloss(&log_odds, &test.labels()).unwrap();
+    let best = logloss(&Scored::new(&log_odds, &test.labels())).unwrap();
     println!("{TRAIN_ROWS} rows of {FIELDS} fields, {EPOCHS} epochs; test logloss {best:.4} is the best possible\n");
     println!("{:<10}{:>14}{:>16}", "model", "rows/s", "test logloss");
     for entry in fm_models::MODELS {

@@ -1,7 +1,7 @@
 //! `fm evaluate`
 
 use anyhow::Result;
-use fm_core::metric::metrics;
+use fm_core::metric::metrics_of_rows;
 use fm_core::train::RunDir;
 use fm_data::table::{check_output, take_rows, write_table};
 use serde_json::json;
@@ -32,7 +32,7 @@ pub fn run(args: &Evaluate) -> Result<()> {
     let logits = predictor.logits(&dataset)?;
     let unknown = predictor.unknown(dataset.ids());
     let label = predictor.schema.label();
-    let metrics = metrics(label, &logits, dataset.targets());
+    let metrics = metrics_of_rows(label, &logits, &dataset);
     if let Some(output) = &args.output {
         check_no_score(&source.frame, &"the data")?;
         let mut table = take_rows(&source.frame, rows)?;

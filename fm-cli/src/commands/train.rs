@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use fm_core::atomic_file::write_atomically;
 use fm_core::baseline::UserItemBias;
-use fm_core::metric::{Metrics, metrics};
+use fm_core::metric::{Metrics, metrics_of_rows, monitored};
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::summary::Summary;
 use fm_core::train::{Ending, EpochRecord, Observer, RunDir, Trainer, checkpoint, evaluate};
@@ -112,7 +112,7 @@ fn train(settings: &Settings, start: Start, device: Device, folders: &args::Fold
     let rows = rows.into_iter().map(|(part, rows)| (part.to_owned(), rows.len())).collect();
     let Prepared { train, valid, test, .. } = data;
     let (train, valid) = (on_device(train, schema, device), on_device(valid, schema, device));
-    let mut observer = Recorder { run, progress: EpochProgress::new() };
+    let mut observer = Recorder { run, progress: EpochProgress::new(monitored(schema.label().task)) };
     let ending = trainer.fit(train.as_ref(), valid.as_ref(), &mut observer, &stop);
     observer.progress.finish();
     if ending.is_err() && is_new && trainer.state.epoch == 0 {
@@ -257,11 +257,13 @@ impl Observer for Recorder<'_> {
 fn baselines(data: &Prepared) -> BTreeMap<String, Metrics> {
     let label = data.schema.label();
     let mut baselines = BTreeMap::new();
-    let targets = data.test.targets();
-    if targets.is_empty() {
+    if data.test.is_empty() {
         return baselines;
     }
-    baselines.insert("mean".into(), metrics(label, &vec![label.prior_logit(); targets.len()], targets));
+    let mut measure = |name: &str, logits: &[f32]| {
+        baselines.insert(name.to_owned(), metrics_of_rows(label, logits, &data.test));
+    };
+    measure("mean", &vec![label.prior_logit(); data.test.len()]);
     let slot = |role: Option<&str>| Some(data.schema.slots(data.schema.field_index(role?)?).start);
     if let (Some(user), Some(item)) = (slot(data.schema.user()), slot(data.schema.item())) {
         let unknown = data.schema.unknown_ids();
@@ -271,7 +273,7 @@ fn baselines(data: &Prepared) -> BTreeMap<String, Metrics> {
         let fitted = UserItemBias::fit(&ids(&data.train, user), &ids(&data.train, item), data.train.targets());
         let (users, items) = (ids(&data.test, user), ids(&data.test, item));
         let logits: Vec<f32> = users.iter().zip(&items).map(|(&u, &i)| fitted.logit(label, u, i)).collect();
-        baselines.insert("user and item bias".into(), metrics(label, &logits, targets));
+        measure("user and item bias", &logits);
     }
     baselines
 }
@@ -279,11 +281,19 @@ fn baselines(data: &Prepared) -> BTreeMap<String, Metrics> {
 fn print_results(results: &Results, run: &RunDir) -> Result<()> {
     let names: Vec<&String> =
         results.test.keys().chain(results.valid.keys()).collect::<BTreeSet<_>>().into_iter().collect();
-    let header: String = names.iter().map(|name| format!("{name:>10}")).collect();
-    print(format!("{:<28}{header}", ""))?;
+    let row = |name: &str, cells: Vec<String>| {
+        print(format!("{name:<26}{}", cells.iter().map(|cell| format!("{cell:>12}")).collect::<String>()))
+    };
+    // Long names take two lines, so that a row takes one.
+    let words = |name: &str| name.rsplit_once('_').map_or(("".into(), name.into()), |(a, b)| (a.into(), b.into()));
+    let (above, below): (Vec<String>, Vec<String>) = names.iter().map(|name| words(name)).unzip();
+    if above.iter().any(|word| !word.is_empty()) {
+        row("", above)?;
+    }
+    row("", below)?;
     let line = |name: &str, metrics: &Metrics| {
-        let cells = names.iter().map(|name| metrics.get(*name).map_or("-".to_owned(), |value| format!("{value:.4}")));
-        print(format!("{name:<28}{}", cells.map(|cell| format!("{cell:>10}")).collect::<String>()))
+        let cell = |name: &&String| metrics.get(*name).map_or("-".to_owned(), |value| format!("{value:.4}"));
+        row(name, names.iter().map(cell).collect())
     };
     line(&format!("{}, validation", results.model), &results.valid)?;
     line(&format!("{}, test", results.model), &results.test)?;

@@ -10,6 +10,7 @@ fn follow(train: &str, score_range: std::ops::RangeInclusive<f64>) {
     let scene = Scene::new();
     let printed = scene.ok(&format!("train {train} --epochs 3 --run run"));
     assert_holds(&printed, &["validation", "test", "mean, test", "user and item bias, test"]);
+    assert!(printed.lines().all(|line| line.chars().count() <= 100), "{printed}");
 
     for file in ["settings.toml", "schema.json", "checkpoints/best.safetensors", "checkpoints/last.safetensors"] {
         assert!(scene.path("run").join(file).is_file(), "{file}");
@@ -59,6 +60,24 @@ fn deepfm_predicts_stars() {
 #[test]
 fn deepfm_predicts_what_is_liked() {
     follow("--data ml --model deepfm --task binary", 0.0..=1.0);
+}
+
+#[test]
+fn all_metrics_are_printed_and_an_epochs_line_has_those_that_matter() {
+    let scene = Scene::new();
+    let output = scene.run("train --data ml --model fm --task binary --epochs 1 --run run");
+    let names = ["auc", "average_precision", "ece", "gauc", "logloss", "normalized_entropy"];
+    let summary = scene.summary("run");
+    let test = summary["test"].as_object().unwrap();
+    assert_eq!(test.keys().collect::<Vec<_>>(), names);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let row = printed.lines().find(|line| line.starts_with("fm, test")).unwrap();
+    let values = test.values().map(|value| format!("{:.4}", value.as_f64().unwrap()));
+    assert!(row.split_whitespace().skip(2).eq(values), "{printed}");
+    let log = String::from_utf8(output.stderr).unwrap();
+    let epoch = log.lines().find(|line| line.contains("epoch   1")).unwrap();
+    assert_holds(epoch, &["  auc 0.", "  logloss 0."]);
+    assert!(!epoch.contains("ece") && epoch.len() <= 100, "{epoch}");
 }
 
 #[test]

@@ -1,40 +1,76 @@
 //! Area under the ROC curve.
 
-/// The probability that a positive row scores above a negative one, ties counting half: the Mann-Whitney statistic
-/// with averaged ranks, over the whole set. `labels` are 0 or 1. None if one of the classes is missing.
+use super::Scored;
+use super::by_score::ByScore;
+
+/// The probability that a positive row scores above a negative one, ties counting half: the Mann-Whitney statistic over
+/// all pairs, each with the product of its rows' weights. Scores may be of any scale; labels are 0 or 1. None if one of
+/// the classes is missing.
 ///
 /// Source: Fawcett, An introduction to ROC analysis, 2006, <https://doi.org/10.1016/j.patrec.2005.10.010>.
 ///
-/// # Panics
-/// If there are not as many labels as scores.
-///
 /// ```
-/// use fm_core::metric::auc;
+/// use fm_core::metric::{Scored, auc};
 ///
 /// // Of the four pairs of a positive and a negative row, three are in order.
-/// assert_eq!(auc(&[0.9, 0.4, 0.6, 0.1], &[1.0, 1.0, 0.0, 0.0]), Some(0.75));
-/// assert_eq!(auc(&[0.9, 0.4], &[1.0, 1.0]), None);
+/// assert_eq!(auc(&Scored::new(&[0.9, 0.4, 0.6, 0.1], &[1.0, 1.0, 0.0, 0.0])), Some(0.75));
+/// assert_eq!(auc(&Scored::new(&[0.9, 0.4], &[1.0, 1.0])), None);
 /// ```
-pub fn auc(scores: &[f32], labels: &[f32]) -> Option<f64> {
-    assert_eq!(scores.len(), labels.len(), "a score for each label");
-    let mut order: Vec<u32> = (0..scores.len() as u32).collect();
-    order.sort_unstable_by(|&a, &b| scores[a as usize].total_cmp(&scores[b as usize]));
-    let (mut positives, mut rank_sum, mut start) = (0u64, 0.0, 0);
-    while start < order.len() {
-        let score = scores[order[start] as usize];
-        let tied = order[start..].iter().take_while(|&&row| scores[row as usize] == score).count().max(1);
-        let tied_positives = order[start..start + tied].iter().filter(|&&row| labels[row as usize] > 0.5).count();
-        // Ranks start + 1 to start + tied, averaged.
-        rank_sum += tied_positives as f64 * (start as f64 + (tied as f64 + 1.0) / 2.0);
-        positives += tied_positives as u64;
-        start += tied;
+pub fn auc(scored: &Scored<'_>) -> Option<f64> {
+    of(&ByScore::new(scored))
+}
+
+pub(super) fn of(by_score: &ByScore<'_>) -> Option<f64> {
+    let mut pairs = Pairs::default();
+    for (row, weight, is_positive) in by_score.rows() {
+        pairs.add(by_score.scored.scores[row], weight, is_positive);
     }
-    let negatives = scores.len() as u64 - positives;
-    if positives == 0 || negatives == 0 {
-        return None;
+    Some(pairs.finish()?.auc)
+}
+
+/// Counts the pairs of a positive and a negative row that are in order, as rows come by descending score.
+#[derive(Default)]
+pub(super) struct Pairs {
+    /// Of the rows added last, which may be tied with the next.
+    score: f32,
+    tied_positives: f64,
+    tied_negatives: f64,
+    /// Of the rows before them.
+    positives: f64,
+    negatives: f64,
+    /// Pairs in order, and half of those tied.
+    wins: f64,
+}
+
+/// What some rows came to.
+pub(super) struct Counted {
+    pub(super) auc: f64,
+    /// Of all the rows.
+    pub(super) weight: f64,
+}
+
+impl Pairs {
+    pub(super) fn add(&mut self, score: f32, weight: f64, is_positive: bool) {
+        if score != self.score {
+            self.end_tie();
+            self.score = score;
+        }
+        *(if is_positive { &mut self.tied_positives } else { &mut self.tied_negatives }) += weight;
     }
-    let (positives, negatives) = (positives as f64, negatives as f64);
-    Some((rank_sum - positives * (positives + 1.0) / 2.0) / (positives * negatives))
+
+    fn end_tie(&mut self) {
+        self.wins += self.tied_negatives * (self.positives + self.tied_positives / 2.0);
+        self.positives += std::mem::take(&mut self.tied_positives);
+        self.negatives += std::mem::take(&mut self.tied_negatives);
+    }
+
+    /// None if one of the classes is missing.
+    pub(super) fn finish(mut self) -> Option<Counted> {
+        self.end_tie();
+        let (positives, negatives) = (self.positives, self.negatives);
+        let has_both = positives != 0.0 && negatives != 0.0;
+        has_both.then(|| Counted { auc: self.wins / (positives * negatives), weight: positives + negatives })
+    }
 }
 
 #[cfg(test)]
@@ -42,18 +78,20 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn by_pairs(scores: &[f32], labels: &[f32]) -> f64 {
+    fn by_pairs(scores: &[f32], labels: &[f32], weights: &[f32]) -> f64 {
+        let rows = |label: f32| (0..labels.len()).filter(move |&row| labels[row] == label);
         let (mut wins, mut pairs) = (0.0, 0.0);
-        for (a, _) in scores.iter().zip(labels).filter(|(_, y)| **y == 1.0) {
-            for (b, _) in scores.iter().zip(labels).filter(|(_, y)| **y == 0.0) {
-                wins += if a > b {
-                    1.0
-                } else if a == b {
-                    0.5
+        for a in rows(1.0) {
+            for b in rows(0.0) {
+                let weight = f64::from(weights[a]) * f64::from(weights[b]);
+                wins += if scores[a] > scores[b] {
+                    weight
+                } else if scores[a] == scores[b] {
+                    0.5 * weight
                 } else {
                     0.0
                 };
-                pairs += 1.0;
+                pairs += weight;
             }
         }
         wins / pairs
@@ -61,24 +99,37 @@ mod tests {
 
     #[test]
     fn one_class_alone_has_none() {
-        assert_eq!(auc(&[0.1, 0.9], &[1.0, 1.0]), None);
-        assert_eq!(auc(&[0.1, 0.9], &[0.0, 0.0]), None);
-        assert_eq!(auc(&[], &[]), None);
+        let of = |scores, labels| auc(&Scored::new(scores, labels));
+        assert_eq!(of(&[0.1, 0.9], &[1.0, 1.0]), None);
+        assert_eq!(of(&[0.1, 0.9], &[0.0, 0.0]), None);
+        assert_eq!(of(&[], &[]), None);
+        assert_eq!(auc(&Scored::new(&[0.1, 0.9], &[0.0, 1.0]).with_weights(Some(&[0.0, 1.0]))), None);
     }
 
     #[test]
     fn equal_scores_are_worth_half() {
-        assert_eq!(auc(&[0.5; 4], &[1.0, 0.0, 1.0, 0.0]), Some(0.5));
-        assert_eq!(auc(&[0.0, -0.0], &[1.0, 0.0]), Some(0.5));
+        let of = |scores, labels| auc(&Scored::new(scores, labels));
+        assert_eq!(of(&[0.5; 4], &[1.0, 0.0, 1.0, 0.0]), Some(0.5));
+        assert_eq!(of(&[0.0, -0.0], &[1.0, 0.0]), Some(0.5));
+    }
+
+    #[test]
+    fn a_score_that_is_no_number_makes_none() {
+        assert!(auc(&Scored::new(&[f32::NAN, 0.5, 0.1], &[1.0, 1.0, 0.0])).unwrap().is_nan());
     }
 
     proptest! {
         #[test]
-        fn it_counts_the_pairs_in_order(rows in prop::collection::vec((0u8..6, any::<bool>()), 2..60)) {
+        fn it_counts_the_pairs_in_order(rows in prop::collection::vec((0u8..6, any::<bool>(), 0u8..4), 2..60)) {
             let scores: Vec<f32> = rows.iter().map(|row| f32::from(row.0) / 4.0 - 0.5).collect();
             let labels: Vec<f32> = rows.iter().map(|row| f32::from(row.1)).collect();
-            if let Some(value) = auc(&scores, &labels) {
-                prop_assert!((value - by_pairs(&scores, &labels)).abs() < 1e-12);
+            let weights: Vec<f32> = rows.iter().map(|row| f32::from(row.2)).collect();
+            let scored = Scored::new(&scores, &labels);
+            if let Some(value) = auc(&scored) {
+                prop_assert!((value - by_pairs(&scores, &labels, &vec![1.0; rows.len()])).abs() < 1e-12);
+            }
+            if let Some(value) = auc(&scored.with_weights(Some(&weights))) {
+                prop_assert!((value - by_pairs(&scores, &labels, &weights)).abs() < 1e-12);
             }
         }
     }

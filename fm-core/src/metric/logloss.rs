@@ -1,18 +1,17 @@
 //! Logarithmic loss.
 
-/// -1/N Σ y ln σ(z) + (1 - y) ln(1 - σ(z)) of `logits` z and `labels` y, in natural logarithms, from the logit without
-/// clipping; none of an empty set.
-///
-/// # Panics
-/// If there are not as many labels as logits.
+use super::Scored;
+
+/// -Σ w (y ln σ(z) + (1 - y) ln(1 - σ(z))) / Σ w of logits z, labels y and weights w, in natural logarithms, from the
+/// logit without clipping; none of an empty set.
 ///
 /// ```
-/// use fm_core::metric::logloss;
+/// use fm_core::metric::{Scored, logloss};
 ///
-/// assert_eq!(logloss(&[0.0, 0.0], &[1.0, 0.0]), Some(2f64.ln())); // one half each
+/// assert_eq!(logloss(&Scored::new(&[0.0, 0.0], &[1.0, 0.0])), Some(2f64.ln())); // one half each
 /// ```
-pub fn logloss(logits: &[f32], labels: &[f32]) -> Option<f64> {
-    super::mean(logits, labels, |z, y| z.max(0.0) - z * y + (-z.abs()).exp().ln_1p())
+pub fn logloss(scored: &Scored<'_>) -> Option<f64> {
+    scored.mean(|z, y| z.max(0.0) - z * y + (-z.abs()).exp().ln_1p())
 }
 
 #[cfg(test)]
@@ -23,8 +22,8 @@ mod tests {
     fn it_is_the_mean_surprise_also_of_certain_predictions() {
         let p = 1.0 / (1.0 + (-0.3f32).exp());
         let expected = f64::from(-p.ln() - (1.0 - p).ln()) / 2.0;
-        assert!((logloss(&[0.3, 0.3], &[1.0, 0.0]).unwrap() - expected).abs() < 1e-6);
-        assert_eq!(logloss(&[200.0], &[0.0]), Some(200.0));
-        assert_eq!(logloss(&[], &[]), None);
+        assert!((logloss(&Scored::new(&[0.3, 0.3], &[1.0, 0.0])).unwrap() - expected).abs() < 1e-6);
+        assert_eq!(logloss(&Scored::new(&[200.0], &[0.0])), Some(200.0));
+        assert_eq!(logloss(&Scored::new(&[], &[])), None);
     }
 }

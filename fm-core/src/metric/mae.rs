@@ -1,15 +1,16 @@
 //! Mean absolute error.
 
-/// 1/N Σ |p - y| of `predictions` and `labels`, in the label's unit; none of an empty set.
-///
-/// # Panics
-/// If there are not as many labels as predictions.
+use super::Scored;
+
+/// Σ w |p - y| / Σ w of predictions p, labels y and weights w, in the label's unit; none of an empty set.
 ///
 /// ```
-/// assert_eq!(fm_core::metric::mae(&[1.0, 5.0], &[4.0, 1.0]), Some(3.5));
+/// use fm_core::metric::{Scored, mae};
+///
+/// assert_eq!(mae(&Scored::new(&[1.0, 5.0], &[4.0, 1.0])), Some(3.5));
 /// ```
-pub fn mae(predictions: &[f32], labels: &[f32]) -> Option<f64> {
-    super::mean(predictions, labels, |p, y| (p - y).abs())
+pub fn mae(scored: &Scored<'_>) -> Option<f64> {
+    scored.mean(|p, y| (p - y).abs())
 }
 
 #[cfg(test)]
@@ -18,7 +19,7 @@ mod tests {
 
     #[test]
     fn it_is_the_mean_distance() {
-        assert_eq!(mae(&[1.0, 5.0], &[4.0, 1.0]), Some(3.5));
-        assert_eq!(mae(&[], &[]), None);
+        assert_eq!(mae(&Scored::new(&[1.0, 5.0], &[4.0, 1.0])), Some(3.5));
+        assert_eq!(mae(&Scored::new(&[], &[])), None);
     }
 }

@@ -1,59 +1,130 @@
 //! Metrics over a whole set of rows, never means over batches.
+//!
+//! A [`Scored`] is what they are taken from. A row of weight w counts as if it stood there w times, one of weight 0 not at
+//! all. A metric that is undefined on a set, such as the AUC of one class, is none; one of scores that are NaN is NaN. All
+//! sums are of float64.
 
 mod auc;
+mod average_precision;
+mod by_score;
+mod calibration;
+mod entry;
+mod gauc;
 mod logloss;
 mod mae;
+mod normalized_entropy;
+mod precision_recall;
+mod r2;
+pub mod ranking;
 mod rmse;
+mod roc;
+mod scored;
 
 use std::collections::BTreeMap;
 
 pub use auc::auc;
+pub use average_precision::average_precision;
+pub use calibration::{CalibrationBin, calibration_curve, ece};
+pub use entry::{Direction, MetricEntry, find, known, monitored};
+pub use gauc::gauc;
 pub use logloss::logloss;
 pub use mae::mae;
+pub use normalized_entropy::normalized_entropy;
+pub use precision_recall::{PrecisionRecallPoint, precision_recall_curve};
+pub use r2::r2;
 pub use rmse::rmse;
+pub use roc::{RocPoint, roc_curve};
+pub use scored::Scored;
 
+use self::by_score::ByScore;
+use crate::batch::Rows;
 use crate::schema::{Label, Task};
 
 /// Metrics by name. One that is undefined on a set is absent.
 pub type Metrics = BTreeMap<String, f64>;
 
-/// The metrics of a task: `rmse` and `mae` of the predictions for regression; `auc` and `logloss` for binary.
+/// The metrics of a task, those of [`known`], from logits.
 ///
-/// `labels` `[N]` are targets, 0 or 1 for binary. Regression is judged by what [`Label::prediction`] gives, which stays
-/// in the range of the training labels.
-///
-/// # Panics
-/// If there are not as many labels as logits.
+/// - regression: [`mae`], [`r2`] and [`rmse`] of what [`Label::prediction`] gives, which stays in the range of the training
+///   labels
+/// - binary: [`auc`], [`average_precision`], [`ece`], [`logloss`], [`normalized_entropy`] and, of rows with groups,
+///   [`gauc`]; labels are 0 or 1
 ///
 /// ```
-/// use fm_core::metric::metrics;
+/// use fm_core::metric::{Scored, metrics};
 /// use fm_core::{Label, Task};
 ///
 /// let stars = Label::fit("rating", Task::Regression, [1.0, 5.0]);
-/// assert_eq!(metrics(&stars, &[4.0, 9.0], &[3.0, 5.0])["mae"], 0.5); // 9 counts as 5
+/// assert_eq!(metrics(&stars, &Scored::new(&[4.0, 9.0], &[3.0, 5.0]))["mae"], 0.5); // 9 counts as 5
 /// ```
-pub fn metrics(label: &Label, logits: &[f32], labels: &[f32]) -> Metrics {
+pub fn metrics(label: &Label, scored: &Scored<'_>) -> Metrics {
     let named: Vec<(&str, Option<f64>)> = match label.task {
         Task::Regression => {
-            let predictions: Vec<f32> = logits.iter().map(|&logit| label.prediction(logit)).collect();
-            vec![("rmse", rmse(&predictions, labels)), ("mae", mae(&predictions, labels))]
+            let predictions: Vec<f32> = scored.scores.iter().map(|&logit| label.prediction(logit)).collect();
+            let scored = &Scored { scores: &predictions, ..*scored };
+            vec![("mae", mae(scored)), ("r2", r2(scored)), ("rmse", rmse(scored))]
         }
-        Task::Binary { .. } => vec![("auc", auc(logits, labels)), ("logloss", logloss(logits, labels))],
+        Task::Binary { .. } => {
+            let by_score = &ByScore::new(scored);
+            let logloss = logloss(scored);
+            let normalized_entropy = logloss.zip(normalized_entropy::entropy(scored)).map(|(loss, of)| loss / of);
+            vec![
+                ("auc", auc::of(by_score)),
+                ("average_precision", average_precision::of(by_score)),
+                ("ece", ece(scored)),
+                ("gauc", gauc::of(by_score)),
+                ("logloss", logloss),
+                ("normalized_entropy", normalized_entropy),
+            ]
+        }
     };
     named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
-/// The metric that a task is stopped by: the less, the better.
-pub fn monitored(task: Task) -> &'static str {
-    match task {
-        Task::Regression => "rmse",
-        Task::Binary { .. } => "logloss",
-    }
+/// The [`metrics`] of logits `[N]` that some model gives to `rows`, by the rows' labels, weights and groups.
+///
+/// # Panics
+/// If there are not as many logits as rows.
+pub fn metrics_of_rows(label: &Label, logits: &[f32], rows: &dyn Rows) -> Metrics {
+    let (labels, weights, groups) = (rows.labels(), rows.weights(), rows.groups());
+    let scored = Scored::new(logits, &labels).with_weights(weights.as_deref()).with_groups(groups.as_deref());
+    metrics(label, &scored)
 }
 
-/// The mean of `f` over the pairs, in float64; none of an empty set.
-fn mean(predictions: &[f32], labels: &[f32], f: impl Fn(f64, f64) -> f64) -> Option<f64> {
-    assert_eq!(predictions.len(), labels.len(), "a prediction for each label");
-    let sum: f64 = predictions.iter().zip(labels).map(|(&p, &y)| f(p.into(), y.into())).sum();
-    (!labels.is_empty()).then(|| sum / labels.len() as f64)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_metrics_of_a_task_are_there_where_they_are_defined() {
+        for task in [Task::Regression, Task::Binary { threshold: 1.0 }] {
+            let label = Label::fit("y", task, [0.0, 1.0]);
+            let names = |groups: Option<&[i64]>| -> Vec<String> {
+                let scored = Scored::new(&[0.1, 0.9], &[0.0, 1.0]).with_groups(groups);
+                metrics(&label, &scored).into_keys().collect()
+            };
+            let mut known: Vec<&str> = known(task).iter().map(|entry| entry.name).collect();
+            assert_eq!(names(Some(&[1, 1])), known);
+            known.retain(|name| *name != "gauc");
+            assert_eq!(names(None), known);
+            assert!(metrics(&label, &Scored::new(&[], &[])).is_empty());
+        }
+    }
+
+    #[test]
+    fn those_of_a_task_are_those_of_each_function() {
+        let label = Label::fit("y", Task::Binary { threshold: 1.0 }, [0.0, 1.0]);
+        let (logits, labels) = ([0.3, -0.2, 1.5, 0.3, -4.0], [1.0, 0.0, 1.0, 0.0, 1.0]);
+        let scored = Scored::new(&logits, &labels).with_groups(Some(&[1, 1, 1, 2, 2]));
+        let all = metrics(&label, &scored);
+        let each = [
+            ("auc", auc(&scored)),
+            ("average_precision", average_precision(&scored)),
+            ("ece", ece(&scored)),
+            ("gauc", gauc(&scored)),
+            ("logloss", logloss(&scored)),
+            ("normalized_entropy", normalized_entropy(&scored)),
+        ];
+        assert_eq!(all.into_iter().collect::<Vec<_>>(), each.map(|(name, value)| (name.to_owned(), value.unwrap())));
+    }
 }

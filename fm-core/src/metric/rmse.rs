@@ -1,15 +1,16 @@
 //! Root mean squared error.
 
-/// √(1/N Σ (p - y)²) of `predictions` and `labels`, in the label's unit; none of an empty set.
-///
-/// # Panics
-/// If there are not as many labels as predictions.
+use super::Scored;
+
+/// √(Σ w (p - y)² / Σ w) of predictions p, labels y and weights w, in the label's unit; none of an empty set.
 ///
 /// ```
-/// assert_eq!(fm_core::metric::rmse(&[1.0, 5.0], &[4.0, 1.0]), Some(12.5f64.sqrt()));
+/// use fm_core::metric::{Scored, rmse};
+///
+/// assert_eq!(rmse(&Scored::new(&[1.0, 5.0], &[4.0, 1.0])), Some(12.5f64.sqrt()));
 /// ```
-pub fn rmse(predictions: &[f32], labels: &[f32]) -> Option<f64> {
-    super::mean(predictions, labels, |p, y| (p - y) * (p - y)).map(f64::sqrt)
+pub fn rmse(scored: &Scored<'_>) -> Option<f64> {
+    scored.mean(|p, y| (p - y) * (p - y)).map(f64::sqrt)
 }
 
 #[cfg(test)]
@@ -18,7 +19,7 @@ mod tests {
 
     #[test]
     fn it_is_the_root_of_the_mean_square() {
-        assert_eq!(rmse(&[1.0, 5.0], &[4.0, 1.0]), Some(12.5f64.sqrt()));
-        assert_eq!(rmse(&[], &[]), None);
+        assert_eq!(rmse(&Scored::new(&[1.0, 5.0], &[4.0, 1.0])), Some(12.5f64.sqrt()));
+        assert_eq!(rmse(&Scored::new(&[], &[])), None);
     }
 }

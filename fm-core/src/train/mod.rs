@@ -14,7 +14,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 use crate::batch::{Features, Rows};
 use crate::error::{Error, Result};
 use crate::loss::loss;
-use crate::metric::{Metrics, metrics, monitored};
+use crate::metric::{Metrics, metrics_of_rows, monitored};
 use crate::model::Model;
 use crate::optim::{Optimizer, OptimizerConfig};
 use crate::schema::Label;
@@ -357,7 +357,7 @@ pub fn predict_with(logits: impl Fn(&Features) -> Result<Tensor>, rows: &dyn Row
 /// # Errors
 /// As [`predict`].
 pub fn evaluate(model: &dyn Model, label: &Label, rows: &dyn Rows, device: Device) -> Result<Metrics> {
-    Ok(metrics(label, &predict(model, rows, device)?, &rows.labels()))
+    Ok(metrics_of_rows(label, &predict(model, rows, device)?, rows))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, ensure};
-use fm_core::metric::{mae, rmse};
+use fm_core::metric::{Scored, mae, rmse};
 use fm_core::model::Layer;
 use fm_core::optim::OptimizerConfig;
 use fm_core::seed::permutation;
@@ -296,7 +296,8 @@ impl Observer for Table<'_> {
 /// The mean squared and the mean absolute error.
 fn errors(predictions: &[f32], labels: &[f32]) -> (f64, f64) {
     let missing = f64::NAN; // of no row
-    (rmse(predictions, labels).map_or(missing, |rmse| rmse * rmse), mae(predictions, labels).unwrap_or(missing))
+    let scored = Scored::new(predictions, labels);
+    (rmse(&scored).map_or(missing, |rmse| rmse * rmse), mae(&scored).unwrap_or(missing))
 }
 
 fn training(schema: &Schema, store: &VarStore, model: &FmRegression, rows: &[&TensorRows; 2]) -> Result<()> {

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use fm_core::device::DeviceChoice;
-use fm_core::metric::metrics;
+use fm_core::metric::metrics_of_rows;
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Precision};
 use fm_core::train::{RunDir, predict_with};
 use fm_core::{Encoder, Error, Features, Rows, Schema};
@@ -183,9 +183,9 @@ fn rounding(bundle: &Bundle, run: &RunDir, trained: &Predictor, source: &Source)
         return Ok(None);
     }
     let label = trained.schema.label();
-    let before = metrics(label, &trained.logits(&test)?, test.targets());
+    let before = metrics_of_rows(label, &trained.logits(&test)?, &test);
     let logits = predict_with(|features| bundle.logits(features), &test, Device::Cpu)?;
-    Ok(Some(Rounding { before, after: metrics(label, &logits, test.targets()) }))
+    Ok(Some(Rounding { before, after: metrics_of_rows(label, &logits, &test) }))
 }
 
 /// The median time that the model takes for encoded rows.
