@@ -69,6 +69,7 @@ mod bridge;
 pub mod device;
 pub mod encoder;
 pub mod error;
+pub mod explain;
 pub mod farmhash;
 pub mod loss;
 pub mod mapped_file;

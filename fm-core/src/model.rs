@@ -7,6 +7,7 @@ use tch::{Tensor, nn};
 
 use crate::batch::Features;
 use crate::error::{Error, Result, nearest};
+use crate::explain::Explanation;
 use crate::schema::Schema;
 
 /// A model: features in, logits out. It knows no file, no loss and no optimiser.
@@ -24,6 +25,15 @@ pub trait Model {
 
     /// The global bias w₀ `[1]`, which training starts at [`Label::prior_logit`](crate::Label::prior_logit).
     fn bias(&self) -> &Tensor;
+
+    /// The logits of a batch as sums of parts, by the model's formula: they add up to what [`Model::logits`] gives without
+    /// `train`. A model that does not say how its formula splits has one lump.
+    ///
+    /// # Errors
+    /// As [`Model::logits`].
+    fn explain(&self, features: &Features) -> Result<Explanation> {
+        Ok(Explanation::lump("model", self.logits(features, false)?))
+    }
 
     /// What training adds to the mean loss, a scalar that depends on parameters alone; nothing for most models. The penalty
     /// on table rows is the optimiser's: [`TrainConfig::l2`](crate::train::TrainConfig::l2).

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 
 use device::under_test as device;
+use fm_core::explain::{pairs, parts};
 use fm_core::model::Options;
 use fm_core::optim::OptimizerConfig;
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Scorer};
@@ -150,6 +151,32 @@ fn padding_changes_no_score() {
             no_grad(|| model.logits(&features, false)).unwrap()
         };
         assert!(score(ids).equal(&score(other)), "{variant}");
+    }
+}
+
+#[test]
+fn the_parts_of_a_logit_add_up_to_it_and_padding_has_none() {
+    let _turn = alone();
+    let schema = schema(Task::Regression);
+    for variant in variants() {
+        let (store, model) = variant.build(&schema, 1, device());
+        disturb(&store);
+        let features = features(&schema, 32);
+        let logits = no_grad(|| model.logits(&features, false)).unwrap().to_device(Device::Cpu);
+        let logits = Vec::<f32>::try_from(logits).unwrap();
+        let values = Vec::<Vec<f32>>::try_from(features.values.to_device(Device::Cpu)).unwrap();
+        let rows = parts(model.as_ref(), &features).unwrap();
+        assert_eq!(rows.len(), 32);
+        for ((parts, values), logit) in rows.iter().zip(&values).zip(logits.iter().map(|&logit| f64::from(logit))) {
+            assert!((parts.total() - logit).abs() <= 1e-5 * logit.abs().max(1.0), "{variant}: {logit}, {parts:?}");
+            assert_eq!(parts.is_exact(), parts.lumps.is_empty());
+            let by_slots = parts.first_order.iter().flatten().enumerate().map(|(slot, term)| ([slot, slot], *term));
+            let by_pairs = parts.pairs.iter().flatten().zip(pairs(values.len())).map(|(term, (s, t))| ([s, t], *term));
+            for (slots, term) in by_slots.chain(by_pairs) {
+                assert!(term == 0.0 || slots.iter().all(|&slot| values[slot] != 0.0), "{variant}: {slots:?} has {term}");
+            }
+        }
+        assert_eq!(parts(model.as_ref(), &crate::features(&schema, 0)).unwrap(), [], "{variant}");
     }
 }
 

@@ -76,6 +76,20 @@ impl FfmInteraction {
             sum + (of_one_field.select(1, field) - squares) * 0.5
         }))
     }
+
+    /// ⟨e_{i,f_j}, e_{j,f_i}⟩ of each pair of slots, above the diagonal of `[B, S, S]`; all else is 0.
+    ///
+    /// # Errors
+    /// As [`FfmInteraction::forward`].
+    pub fn terms(&self, vectors: &Tensor) -> Result<Tensor> {
+        let &FfmInteraction { fields, k, .. } = self;
+        check_input("FfmInteraction", vectors, &[self.pooling.slots(), fields * k])?;
+        let field_of_slots = Tensor::from_slice(&self.pooling.field_of_slots()).to_device(vectors.device());
+        // e_{i,f_j}, `[B, S, S, k]`
+        let for_partners = vectors.reshape([-1, self.pooling.slots(), fields, k]).index_select(2, &field_of_slots);
+        let products = &for_partners * for_partners.transpose(1, 2);
+        Ok(products.sum_dim_intlist(-1, false, Kind::Float).triu(1))
+    }
 }
 
 /// Σ_{f<g} ⟨Σ_i e_{i,f}, Σ_i e_{i,g}⟩: the form of Keras's `FFM_Layer` (third notebook), for parity with it.
@@ -114,6 +128,20 @@ impl SummedFfmInteraction {
         check_input("SummedFfmInteraction", vectors, &[-1, self.fields * self.k])?;
         let summed = vectors.sum_dim_intlist(1, false, Kind::Float);
         FmInteraction.forward(&summed.reshape([-1, self.fields, self.k]))
+    }
+
+    /// Σ_{f<g} (⟨e_{i,f}, e_{j,g}⟩ + ⟨e_{j,f}, e_{i,g}⟩) of each pair of slots, above the diagonal of `[B, S, S]`; on it what a
+    /// slot has with itself, Σ_{f<g} ⟨e_{i,f}, e_{i,g}⟩; all else is 0.
+    ///
+    /// # Errors
+    /// As [`SummedFfmInteraction::forward`].
+    pub fn terms(&self, vectors: &Tensor) -> Result<Tensor> {
+        check_input("SummedFfmInteraction", vectors, &[-1, self.fields * self.k])?;
+        let of_fields = vectors.reshape([-1, vectors.size()[1], self.fields, self.k]);
+        // Σ_{g>f} e_{i,g}
+        let behind = of_fields.sum_dim_intlist(2, true, Kind::Float) - of_fields.cumsum(2, Kind::Float);
+        let products = vectors.matmul(&behind.flatten(2, 3).transpose(1, 2));
+        Ok(products.triu(0) + products.transpose(1, 2).triu(1))
     }
 }
 
@@ -211,6 +239,18 @@ impl Ffm {
                 Interaction::FieldAware(pairs) => pairs.forward(&vectors)?,
                 Interaction::Summed(pairs) => pairs.forward(&vectors)?,
             })
+    }
+
+    /// What each pair of slots adds, above the diagonal of `[B, S, S]`, and each slot with itself, on it.
+    ///
+    /// # Errors
+    /// As [`Ffm::forward`].
+    pub fn pair_terms(&self, features: &Features) -> Result<Tensor> {
+        let vectors = self.embedding.forward(features, false)?;
+        match &self.interaction {
+            Interaction::FieldAware(pairs) => pairs.terms(&vectors),
+            Interaction::Summed(pairs) => pairs.terms(&vectors),
+        }
     }
 }
 

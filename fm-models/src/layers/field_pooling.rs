@@ -1,9 +1,9 @@
 //! One vector a field, or a side.
 
 use fm_core::{Error, Result, Schema, Side};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use super::check_input;
+use super::{above_diagonal, check_input};
 
 /// Sums the slots of each field: a multi-valued field becomes one vector, weighted as its values are.
 ///
@@ -54,13 +54,41 @@ impl FieldPooling {
     }
 
     /// S.
-    pub(super) fn slots(&self) -> i64 {
+    pub(crate) fn slots(&self) -> i64 {
         self.slots
     }
 
     /// F.
     pub fn fields(&self) -> i64 {
         self.runs.iter().map(|&(_, length, summed)| if summed { 1 } else { length }).sum()
+    }
+
+    /// `[S]`: the field of each slot.
+    pub(crate) fn field_of_slots(&self) -> Vec<i64> {
+        let mut fields: Vec<i64> = vec![];
+        for &(_, length, summed) in &self.runs {
+            let next = fields.last().map_or(0, |last| last + 1);
+            fields.extend((0..length).map(|slot| if summed { next } else { next + slot }));
+        }
+        fields
+    }
+
+    /// `[S(S-1)/2]` on `device`: 1 for each pair of slots of two fields, 0 for one within a field. What these have to do with
+    /// each other is gone where fields are summed before they are paired.
+    pub(crate) fn is_across(&self, device: Device) -> Tensor {
+        let fields = Tensor::from_slice(&self.field_of_slots()).to_device(device);
+        above_diagonal(&fields.unsqueeze(0).ne_tensor(&fields.unsqueeze(1))).to_kind(Kind::Float)
+    }
+
+    /// `[S(S-1)/2]` on `device`: for each pair of slots the number of the pair of their fields in the order of
+    /// [`PairwiseProduct`](super::PairwiseProduct), and 0 for one within a field.
+    pub(crate) fn pair_of_fields(&self, device: Device) -> Tensor {
+        let (fields, of_slots) = (self.fields(), self.field_of_slots());
+        let pairs = of_slots.iter().enumerate().flat_map(|(slot, &f)| {
+            let number = move |&g: &i64| if f == g { 0 } else { f * (2 * fields - f - 1) / 2 + g - f - 1 };
+            of_slots[slot + 1..].iter().map(number)
+        });
+        Tensor::from_slice(&pairs.collect::<Vec<i64>>()).to_device(device)
     }
 
     /// A vector for each field `[B, F, k]`.
@@ -139,6 +167,15 @@ impl SidePooling {
         check_input("SidePooling", embeddings, &[self.slots, -1])?;
         let runs = self.runs.iter().map(|&(first, length)| embeddings.narrow(1, first, length));
         Ok(Tensor::cat(&runs.collect::<Vec<_>>(), 1).sum_dim_intlist(1, false, Kind::Float))
+    }
+
+    /// `[S]` on `device`: 1 for each slot of the side, 0 for all others.
+    pub(crate) fn slots(&self, device: Device) -> Tensor {
+        let is_of_side = Tensor::zeros([self.slots], (Kind::Float, device));
+        for &(first, length) in &self.runs {
+            let _ = is_of_side.narrow(0, first, length).fill_(1.0);
+        }
+        is_of_side
     }
 }
 

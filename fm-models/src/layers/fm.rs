@@ -4,7 +4,7 @@ use fm_core::{Error, Features, Result, Schema};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
-use super::{BiInteraction, Embedding, EmbeddingConfig, Linear, bias, check_input};
+use super::{BiInteraction, Embedding, EmbeddingConfig, Linear, above_diagonal, bias, check_input};
 
 /// Σ_{i<j} ⟨e_i, e_j⟩ = ½ Σ_f [(Σ_i e_{i,f})² - Σ_i e_{i,f}²]: all pairs in linear time.
 ///
@@ -36,6 +36,15 @@ impl FmInteraction {
     pub fn forward(&self, embeddings: &Tensor) -> Result<Tensor> {
         check_input("FmInteraction", embeddings, &[-1, -1])?;
         Ok(BiInteraction.forward(embeddings)?.sum_dim_intlist(1, false, Kind::Float))
+    }
+
+    /// ⟨e_i, e_j⟩ of each pair `[B, S(S-1)/2]`, in the order of [`PairwiseProduct`](super::PairwiseProduct).
+    ///
+    /// # Errors
+    /// As [`FmInteraction::forward`].
+    pub fn terms(&self, embeddings: &Tensor) -> Result<Tensor> {
+        check_input("FmInteraction", embeddings, &[-1, -1])?;
+        Ok(above_diagonal(&embeddings.matmul(&embeddings.transpose(1, 2))))
     }
 }
 
@@ -169,6 +178,8 @@ mod tests {
             let input = tensor(&vectors.concat().concat(), &[3, n as i64, k as i64]);
             let expected: Vector = vectors.iter().map(fm).collect();
             assert_close(&FmInteraction.forward(&input).unwrap(), &expected, "the sum over pairs");
+            let terms = vectors.iter().flat_map(|vectors| pairs(vectors)).map(|pair| pair.iter().sum());
+            assert_close(&FmInteraction.terms(&input).unwrap(), &terms.collect::<Vector>(), "the pairs");
         }
 
         #[test]

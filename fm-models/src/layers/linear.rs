@@ -50,14 +50,21 @@ impl Linear {
         Ok(Linear { weight, slots: schema.num_slots() as i64 })
     }
 
-    /// The first-order part `[B]`. With `train`, the weights' gradient is row-sparse.
+    /// w_{id_s} x_s of each slot, `[B, S]`. With `train`, the weights' gradient is row-sparse.
     ///
     /// # Errors
     /// [`fm_core::Error::Shape`] for another number of slots, another kind or device, or an id outside the table.
-    pub fn forward(&self, features: &Features, train: bool) -> Result<Tensor> {
+    pub fn terms(&self, features: &Features, train: bool) -> Result<Tensor> {
         check_features("Linear", features, self.slots, self.weight.device())?;
-        let weights = look_up("Linear", &self.weight, &features.ids, train)?.squeeze_dim(-1);
-        Ok((weights * &features.values).sum_dim_intlist(1, false, Kind::Float))
+        Ok(look_up("Linear", &self.weight, &features.ids, train)?.squeeze_dim(-1) * &features.values)
+    }
+
+    /// The first-order part `[B]`. With `train`, the weights' gradient is row-sparse.
+    ///
+    /// # Errors
+    /// As [`Linear::terms`].
+    pub fn forward(&self, features: &Features, train: bool) -> Result<Tensor> {
+        Ok(self.terms(features, train)?.sum_dim_intlist(1, false, Kind::Float))
     }
 }
 
@@ -85,6 +92,8 @@ mod tests {
                 let found = layer.forward(&features(&schema, &rows), train).unwrap();
                 assert_close(&found, &expected, "the first order");
             }
+            let terms: Matrix = rows.iter().map(|row| row.iter().map(|&(id, x)| weights[id][0] * x).collect()).collect();
+            assert_close(&layer.terms(&features(&schema, &rows), false).unwrap(), &terms.concat(), "the terms");
         }
     }
 

@@ -41,6 +41,7 @@ pub use fm::{Fm, FmInteraction, FmOverEmbeddings};
 pub use linear::{Linear, bias};
 pub use pair_pooling::{PairPooling, Pooling};
 pub use pairs::PairwiseProduct;
+pub(crate) use pairs::above_diagonal;
 
 use fm_core::{Error, Features, Result};
 use tch::{Device, Kind, Tensor, nn};

@@ -59,10 +59,29 @@ impl PairPooling {
             PairPooling::Sum => Ok(pairs.sum_dim_intlist(1, false, Kind::Float)),
         }
     }
+
+    /// The weights by which the pooled vector is the sum of the pairs' vectors: `[B, P, 1]`, or `[B, P, k]` of 1 where a
+    /// component is the greatest and 0 elsewhere.
+    ///
+    /// # Errors
+    /// As [`PairPooling::forward`].
+    pub fn weights(&self, pairs: &Tensor) -> Result<Tensor> {
+        check_input("PairPooling", pairs, &[-1, -1])?;
+        Ok(match self {
+            PairPooling::Attention(attention) => attention.weights(pairs)?,
+            PairPooling::Mean => pairs.narrow(2, 0, 1).full_like(1.0 / pairs.size()[1] as f64),
+            // Of several that are the greatest, the first.
+            PairPooling::Max => pairs.zeros_like().scatter_value(1, &pairs.argmax(1, true), 1.0),
+            PairPooling::Sum => pairs.narrow(2, 0, 1).ones_like(),
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use tch::Device;
+    use tch::nn::VarStore;
+
     use super::super::oracle::*;
     use super::*;
 
@@ -73,5 +92,19 @@ mod tests {
         assert_close(&pooled(PairPooling::Mean), &[3.0, 0.0, -2.0, -4.0], "the mean");
         assert_close(&pooled(PairPooling::Max), &[5.0, 6.0, -1.0, -1.0], "the maximum");
         assert_close(&pooled(PairPooling::Sum), &[9.0, 0.0, -6.0, -12.0], "the sum");
+    }
+
+    #[test]
+    fn the_weights_give_the_pooled_vector() {
+        let pairs = tensor(&Draw(4).vector(2 * 5 * 3), &[2, 5, 3]);
+        let store = VarStore::new(Device::Cpu);
+        let attention = AttentionPooling::new(&store.root(), 3, 4, false).unwrap();
+        Parameters::draw(&store, &mut Draw(5));
+        for pooling in [PairPooling::Attention(attention), PairPooling::Mean, PairPooling::Max, PairPooling::Sum] {
+            let weighted = (&pairs * pooling.weights(&pairs).unwrap()).sum_dim_intlist(1, false, Kind::Float);
+            assert_close(&weighted, &numbers(&pooling.forward(&pairs).unwrap()), &format!("{pooling:?}"));
+        }
+        let ties = tensor(&[1.0, 1.0, 0.0], &[1, 3, 1]);
+        assert_eq!(numbers(&PairPooling::Max.weights(&ties).unwrap()), [1.0, 0.0, 0.0]);
     }
 }

@@ -1,7 +1,7 @@
 //! Every pair as a vector.
 
 use fm_core::{Error, Result};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::check_input;
 
@@ -52,6 +52,13 @@ impl PairwiseProduct {
     }
 }
 
+/// What stands above the diagonal of matrices `[..., n, n]`, as `[..., n(n-1)/2]` in the order of [`PairwiseProduct`].
+pub(crate) fn above_diagonal(matrices: &Tensor) -> Tensor {
+    let n = matrices.size().last().copied().unwrap_or_default();
+    let at = Tensor::triu_indices(n, n, 1, (Kind::Int64, matrices.device()));
+    matrices.flatten(-2, -1).index_select(-1, &(at.get(0) * n + at.get(1)))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -69,5 +76,12 @@ mod tests {
             prop_assert_eq!(found.size(), [3, (n * (n - 1) / 2) as i64, k as i64]);
             assert_close(&found, &expected.concat().concat(), "the pairs");
         }
+    }
+
+    #[test]
+    fn what_is_above_the_diagonal_comes_row_by_row() {
+        let matrices = tensor(&(1..=18).map(f64::from).collect::<Vector>(), &[2, 3, 3]);
+        assert_close(&above_diagonal(&matrices), &[2.0, 3.0, 6.0, 11.0, 12.0, 15.0], "the upper triangles");
+        assert_eq!(above_diagonal(&matrices.narrow(1, 0, 1).narrow(2, 0, 1)).size(), [2, 0]);
     }
 }

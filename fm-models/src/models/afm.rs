@@ -1,5 +1,6 @@
 //! The attentional factorization machine.
 
+use fm_core::explain::Explanation;
 use fm_core::model::Layer;
 use fm_core::{Error, Features, Model, ModelConfig, ModelEntry, Result, Schema};
 use serde::{Deserialize, Serialize};
@@ -154,6 +155,22 @@ impl Model for Afm {
 
     fn bias(&self) -> &Tensor {
         &self.bias
+    }
+
+    /// The pairs of the slots of two fields f and g: a_{f,g} ⟨p, e_s ⊙ e_t⟩.
+    fn explain(&self, features: &Features) -> Result<Explanation> {
+        let slots = self.embedding.forward(features, false)?;
+        let weights = self.pooling.weights(&self.pairs.forward(&self.field_pooling.forward(&slots)?)?)?;
+        let of_slots = weights.index_select(1, &self.field_pooling.pair_of_fields(slots.device()));
+        let products = PairwiseProduct::new(slots.size()[1])?.forward(&slots)? * of_slots;
+        let terms = self.output.forward(&products)?.squeeze_dim(-1) * self.field_pooling.is_across(slots.device());
+        let has_attention = matches!(self.pooling, PairPooling::Attention(_));
+        Ok(Explanation {
+            first_order: self.linear.as_ref().map(|linear| linear.terms(features, false)).transpose()?,
+            pairs: Some(terms),
+            attention: has_attention.then(|| weights.squeeze_dim(-1)),
+            ..Explanation::new(&self.bias)
+        })
     }
 
     fn layers(&self) -> Vec<Layer> {

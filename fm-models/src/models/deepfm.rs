@@ -1,5 +1,6 @@
 //! DeepFM: a factorization machine and a deep network over the same vectors.
 
+use fm_core::explain::Explanation;
 use fm_core::model::Layer;
 use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,9 @@ use tch::Tensor;
 use tch::nn::Path;
 
 use super::deepfm_dense::DenseFeaturesDeepFm;
-use crate::layers::{Dense, Dnn, DnnConfig, Embedding, EmbeddingConfig, FieldPooling, FmOverEmbeddings, bias};
+use crate::layers::{
+    Dense, Dnn, DnnConfig, Embedding, EmbeddingConfig, FieldPooling, FmInteraction, FmOverEmbeddings, bias,
+};
 
 /// The registered model.
 pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
@@ -91,6 +94,11 @@ impl DeepFm {
             dnn,
         })
     }
+
+    /// ⟨h, DNN([e_1; ...; e_F])⟩ `[B]`
+    fn deep(&self, embeddings: &Tensor, train: bool) -> Result<Tensor> {
+        Ok(self.output.forward(&self.dnn.forward(&embeddings.flatten(1, -1), train)?)?.squeeze_dim(-1))
+    }
 }
 
 impl ModelConfig for Config {
@@ -105,12 +113,22 @@ impl ModelConfig for Config {
 impl Model for DeepFm {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
         let embeddings = self.pooling.forward(&self.embedding.forward(features, train)?)?;
-        let deep = self.output.forward(&self.dnn.forward(&embeddings.flatten(1, -1), train)?)?.squeeze_dim(-1);
-        Ok(self.fm.forward(features, &embeddings, train)? + deep + &self.bias)
+        Ok(self.fm.forward(features, &embeddings, train)? + self.deep(&embeddings, train)? + &self.bias)
     }
 
     fn bias(&self) -> &Tensor {
         &self.bias
+    }
+
+    /// The pairs of the slots of two fields: ⟨e_f, e_g⟩ is their sum.
+    fn explain(&self, features: &Features) -> Result<Explanation> {
+        let slots = self.embedding.forward(features, false)?;
+        Ok(Explanation {
+            first_order: Some(self.fm.linear.terms(features, false)?),
+            pairs: Some(FmInteraction.terms(&slots)? * self.pooling.is_across(slots.device())),
+            lumps: vec![("deep part", self.deep(&self.pooling.forward(&slots)?, false)?)],
+            ..Explanation::new(&self.bias)
+        })
     }
 
     fn layers(&self) -> Vec<Layer> {

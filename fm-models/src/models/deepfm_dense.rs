@@ -1,5 +1,6 @@
 //! DeepFM as the Keras article on dense features has it.
 
+use fm_core::explain::Explanation;
 use fm_core::model::Layer;
 use fm_core::{Error, Features, Field, FieldKind, Model, Result, Schema};
 use tch::nn::Path;
@@ -29,6 +30,8 @@ pub struct DenseFeaturesDeepFm {
     pub dnn: Dnn,
     /// a and c.
     pub output: Dense,
+    /// Which slots are of which field, those that are numeric among them.
+    all_slots: FieldPooling,
     /// Runs of slots that are not numeric: (first slot, slots, numeric ids before them).
     sparse: Vec<(i64, i64, i64)>,
     /// (slot, id of a number) of each numeric field.
@@ -68,9 +71,34 @@ impl DenseFeaturesDeepFm {
             pooling: FieldPooling::new(&embedded),
             dnn,
             output,
+            all_slots: FieldPooling::new(schema),
             sparse,
             numeric,
         })
+    }
+
+    /// The vectors `[B, S', k]` of the slots that are not numeric.
+    fn slots(&self, features: &Features, train: bool) -> Result<Tensor> {
+        let Features { ids, values, .. } = features;
+        check_features("DenseFeaturesDeepFm", features, self.all_slots.slots(), self.first_order_bias.device())?;
+        let parts = self
+            .sparse
+            .iter()
+            .map(|&(slot, length, shift)| (ids.narrow(1, slot, length) - shift, values.narrow(1, slot, length)));
+        let (ids_of_runs, values_of_runs): (Vec<_>, Vec<_>) = parts.unzip();
+        let sparse = Features::unchecked(Tensor::cat(&ids_of_runs, 1), Tensor::cat(&values_of_runs, 1));
+        self.embedding.forward(&sparse, train)
+    }
+
+    /// The numbers x `[B, N]`.
+    fn numbers(&self, features: &Features) -> Tensor {
+        let Features { ids, values, .. } = features;
+        let numbers = self.numeric.iter().map(|&(slot, id)| {
+            // Not `to_kind`, which would write this device into the exported graph.
+            values.narrow(1, slot, 1).masked_fill(&ids.narrow(1, slot, 1).ne(id), 0.0)
+        });
+        let numbers: Vec<Tensor> = numbers.collect();
+        if numbers.is_empty() { values.narrow(1, 0, 0) } else { Tensor::cat(&numbers, 1) }
     }
 
     /// The vectors e `[B, F, k]` and the numbers x `[B, N]` of a batch.
@@ -78,24 +106,7 @@ impl DenseFeaturesDeepFm {
     /// # Errors
     /// [`Error::Shape`] for features of another schema.
     pub fn inputs(&self, features: &Features, train: bool) -> Result<(Tensor, Tensor)> {
-        let Features { ids, values, .. } = features;
-        let slots = self.sparse.iter().map(|run| run.1).sum::<i64>() + self.numeric.len() as i64;
-        check_features("DenseFeaturesDeepFm", features, slots, self.first_order_bias.device())?;
-        let parts: Vec<(Tensor, Tensor)> = self
-            .sparse
-            .iter()
-            .map(|&(slot, length, shift)| (ids.narrow(1, slot, length) - shift, values.narrow(1, slot, length)))
-            .collect();
-        let (ids_of_runs, values_of_runs): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-        let sparse = Features::unchecked(Tensor::cat(&ids_of_runs, 1), Tensor::cat(&values_of_runs, 1));
-        let embeddings = self.pooling.forward(&self.embedding.forward(&sparse, train)?)?;
-        let numbers = self.numeric.iter().map(|&(slot, id)| {
-            // Not `to_kind`, which would write this device into the exported graph.
-            values.narrow(1, slot, 1).masked_fill(&ids.narrow(1, slot, 1).ne(id), 0.0)
-        });
-        let numbers: Vec<Tensor> = numbers.collect();
-        let numbers = if numbers.is_empty() { values.narrow(1, 0, 0) } else { Tensor::cat(&numbers, 1) };
-        Ok((embeddings, numbers))
+        Ok((self.pooling.forward(&self.slots(features, train)?)?, self.numbers(features)))
     }
 }
 
@@ -112,6 +123,26 @@ impl Model for DenseFeaturesDeepFm {
     /// c.
     fn bias(&self) -> &Tensor {
         self.output.bias().expect("it was made with one")
+    }
+
+    /// The bias is a_1 b + c; what the slots add, their pairs and the network are weighted by the parts of a.
+    fn explain(&self, features: &Features) -> Result<Explanation> {
+        let slots = self.slots(features, false)?;
+        let flat = self.pooling.forward(&slots)?.flatten(1, -1);
+        let deep = self.dnn.forward(&Tensor::cat(&[flat, self.numbers(features)], 1), false)?;
+        // Numeric slots have no vector.
+        let [all, k] = [self.all_slots.slots(), slots.size()[2]];
+        let at: Vec<i64> = self.sparse.iter().flat_map(|&(slot, length, _)| slot..slot + length).collect();
+        let zeros = Tensor::zeros([features.len() as i64, all, k], (Kind::Float, slots.device()));
+        let slots = zeros.index_copy(1, &Tensor::from_slice(&at).to_device(slots.device()), &slots);
+        let a = self.output.weight().squeeze_dim(0);
+        let pairs = FmInteraction.terms(&slots)? * self.all_slots.is_across(slots.device());
+        Ok(Explanation {
+            first_order: Some(slots.sum_dim_intlist(2, false, Kind::Float) * a.get(0)),
+            pairs: Some(pairs * a.get(1)),
+            lumps: vec![("deep part", deep.matmul(&a.narrow(0, 2, self.dnn.output())))],
+            ..Explanation::new(&(&self.first_order_bias * a.get(0) + self.bias()))
+        })
     }
 
     fn layers(&self) -> Vec<Layer> {

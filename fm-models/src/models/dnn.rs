@@ -1,5 +1,6 @@
 //! A deep network by itself: the baseline that the papers compare with.
 
+use fm_core::explain::Explanation;
 use fm_core::model::Layer;
 use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,12 @@ impl DnnOnly {
             dnn,
         })
     }
+
+    /// ⟨h, DNN([e_1; ...; e_F])⟩ `[B]`
+    fn deep(&self, features: &Features, train: bool) -> Result<Tensor> {
+        let embeddings = self.pooling.forward(&self.embedding.forward(features, train)?)?;
+        Ok(self.output.forward(&self.dnn.forward(&embeddings.flatten(1, -1), train)?)?.squeeze_dim(-1))
+    }
 }
 
 impl ModelConfig for Config {
@@ -79,13 +86,15 @@ impl ModelConfig for Config {
 
 impl Model for DnnOnly {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let embeddings = self.pooling.forward(&self.embedding.forward(features, train)?)?;
-        let hidden = self.dnn.forward(&embeddings.flatten(1, -1), train)?;
-        Ok(self.output.forward(&hidden)?.squeeze_dim(-1) + &self.bias)
+        Ok(self.deep(features, train)? + &self.bias)
     }
 
     fn bias(&self) -> &Tensor {
         &self.bias
+    }
+
+    fn explain(&self, features: &Features) -> Result<Explanation> {
+        Ok(Explanation { lumps: vec![("deep part", self.deep(features, false)?)], ..Explanation::new(&self.bias) })
     }
 
     fn layers(&self) -> Vec<Layer> {

@@ -1,12 +1,13 @@
 //! The field-aware factorization machine.
 
+use fm_core::explain::Explanation;
 use fm_core::model::Layer;
 use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::Path;
 
-use crate::layers::{EmbeddingConfig, Ffm, FfmForm};
+use crate::layers::{EmbeddingConfig, Ffm, FfmForm, above_diagonal};
 
 /// The registered model: [`Ffm`] by itself.
 pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
@@ -50,6 +51,16 @@ impl Model for Ffm {
 
     fn bias(&self) -> &Tensor {
         &self.bias
+    }
+
+    fn explain(&self, features: &Features) -> Result<Explanation> {
+        let terms = self.pair_terms(features)?;
+        Ok(Explanation {
+            // In the summed form, a value meets itself, too.
+            first_order: Some(self.linear.terms(features, false)? + terms.diagonal(0, 1, 2)),
+            pairs: Some(above_diagonal(&terms)),
+            ..Explanation::new(&self.bias)
+        })
     }
 
     fn layers(&self) -> Vec<Layer> {

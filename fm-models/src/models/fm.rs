@@ -1,12 +1,13 @@
 //! The factorization machine.
 
+use fm_core::explain::Explanation;
 use fm_core::model::Layer;
 use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::Path;
 
-use crate::layers::{EmbeddingConfig, Fm};
+use crate::layers::{EmbeddingConfig, Fm, FmInteraction};
 
 /// The registered model: [`Fm`] by itself.
 pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
@@ -37,6 +38,14 @@ impl Model for Fm {
 
     fn bias(&self) -> &Tensor {
         &self.bias
+    }
+
+    fn explain(&self, features: &Features) -> Result<Explanation> {
+        Ok(Explanation {
+            first_order: Some(self.linear.terms(features, false)?),
+            pairs: Some(FmInteraction.terms(&self.embedding.forward(features, false)?)?),
+            ..Explanation::new(&self.bias)
+        })
     }
 
     fn layers(&self) -> Vec<Layer> {

@@ -1,5 +1,6 @@
 //! Logistic (or linear) regression.
 
+use fm_core::explain::Explanation;
 use fm_core::model::Layer;
 use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,11 @@ impl Model for Lr {
 
     fn bias(&self) -> &Tensor {
         &self.bias
+    }
+
+    fn explain(&self, features: &Features) -> Result<Explanation> {
+        let first_order = Some(self.linear.terms(features, false)?);
+        Ok(Explanation { first_order, ..Explanation::new(&self.bias) })
     }
 
     fn layers(&self) -> Vec<Layer> {

@@ -1,12 +1,15 @@
 //! Neural collaborative filtering: GMF, MLP and NeuMF.
 
+use fm_core::explain::Explanation;
 use fm_core::model::Layer;
 use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 use tch::nn::Path;
+use tch::{Device, Tensor};
 
-use crate::layers::{Dense, Dnn, DnnConfig, Embedding, EmbeddingConfig, SidePooling, bias};
+use crate::layers::{
+    Dense, Dnn, DnnConfig, Embedding, EmbeddingConfig, PairwiseProduct, SidePooling, above_diagonal, bias,
+};
 
 /// The registered model.
 pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
@@ -93,6 +96,18 @@ impl Ncf {
         let embeddings = embedding.forward(features, train)?;
         Ok((self.user.forward(&embeddings)?, self.item.forward(&embeddings)?))
     }
+
+    /// DNN([p'_u; q'_i]) `[B, out]`
+    fn hidden(&self, embedding: &Embedding, dnn: &Dnn, features: &Features, train: bool) -> Result<Tensor> {
+        let (user, item) = self.sides(embedding, features, train)?;
+        dnn.forward(&Tensor::cat(&[user, item], 1), train)
+    }
+
+    /// `[S(S-1)/2]`: 1 for each pair of a slot on the user's side and one on the item's, 0 for all others.
+    fn is_user_and_item(&self, device: Device) -> Tensor {
+        let (user, item) = (self.user.slots(device), self.item.slots(device));
+        above_diagonal(&(user.outer(&item) + item.outer(&user)))
+    }
 }
 
 impl ModelConfig for Config {
@@ -109,14 +124,29 @@ impl Model for Ncf {
             parts.push(user * item);
         }
         if let Some((embedding, dnn)) = &self.mlp {
-            let (user, item) = self.sides(embedding, features, train)?;
-            parts.push(dnn.forward(&Tensor::cat(&[user, item], 1), train)?);
+            parts.push(self.hidden(embedding, dnn, features, train)?);
         }
         Ok(self.output.forward(&Tensor::cat(&parts, 1))?.squeeze_dim(-1) + &self.bias)
     }
 
     fn bias(&self) -> &Tensor {
         &self.bias
+    }
+
+    /// ⟨h, p_u ⊙ q_i⟩ is a sum over the pairs of a slot on the user's side and one on the item's.
+    fn explain(&self, features: &Features) -> Result<Explanation> {
+        let mut explanation = Explanation::new(&self.bias);
+        let (mut h, device) = (self.output.weight().squeeze_dim(0), self.bias.device());
+        if let Some(embedding) = &self.gmf_embedding {
+            let [slots, k] = embedding.output();
+            let products = PairwiseProduct::new(slots)?.forward(&embedding.forward(features, false)?)?;
+            explanation.pairs = Some(products.matmul(&h.narrow(0, 0, k)) * self.is_user_and_item(device));
+            h = h.narrow(0, k, h.size()[0] - k);
+        }
+        if let Some((embedding, dnn)) = &self.mlp {
+            explanation.lumps.push(("deep part", self.hidden(embedding, dnn, features, false)?.matmul(&h)));
+        }
+        Ok(explanation)
     }
 
     fn layers(&self) -> Vec<Layer> {

@@ -1,5 +1,6 @@
 //! The neural factorization machine.
 
+use fm_core::explain::Explanation;
 use fm_core::model::Layer;
 use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
 use serde::{Deserialize, Serialize};
@@ -96,6 +97,16 @@ impl Nfm {
             pooling_dropout: Dropout::new("Nfm", "pooling_dropout", config.pooling_dropout)?,
         })
     }
+
+    /// ⟨h, DNN(...)⟩ `[B]`
+    fn deep(&self, features: &Features, train: bool) -> Result<Tensor> {
+        let mut pooled = BiInteraction.forward(&self.embedding.forward(features, train)?)?;
+        if let Some(norm) = &self.batch_norm {
+            pooled = norm.forward(&pooled, train)?;
+        }
+        let pooled = self.pooling_dropout.forward(pooled, train)?;
+        Ok(self.output.forward(&self.dnn.forward(&pooled, train)?)?.squeeze_dim(-1))
+    }
 }
 
 impl ModelConfig for Config {
@@ -106,12 +117,7 @@ impl ModelConfig for Config {
 
 impl Model for Nfm {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let mut pooled = BiInteraction.forward(&self.embedding.forward(features, train)?)?;
-        if let Some(norm) = &self.batch_norm {
-            pooled = norm.forward(&pooled, train)?;
-        }
-        let pooled = self.pooling_dropout.forward(pooled, train)?;
-        let deep = self.output.forward(&self.dnn.forward(&pooled, train)?)?.squeeze_dim(-1) + &self.bias;
+        let deep = self.deep(features, train)? + &self.bias;
         match &self.linear {
             Some(linear) => Ok(deep + linear.forward(features, train)?),
             None => Ok(deep),
@@ -120,6 +126,14 @@ impl Model for Nfm {
 
     fn bias(&self) -> &Tensor {
         &self.bias
+    }
+
+    fn explain(&self, features: &Features) -> Result<Explanation> {
+        Ok(Explanation {
+            first_order: self.linear.as_ref().map(|linear| linear.terms(features, false)).transpose()?,
+            lumps: vec![("deep part over all pairs", self.deep(features, false)?)],
+            ..Explanation::new(&self.bias)
+        })
     }
 
     fn layers(&self) -> Vec<Layer> {

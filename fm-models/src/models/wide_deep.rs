@@ -1,5 +1,6 @@
 //! Wide & Deep: a linear model and a deep network.
 
+use fm_core::explain::Explanation;
 use fm_core::model::Layer;
 use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,10 @@ impl Model for WideDeep {
 
     fn bias(&self) -> &Tensor {
         self.deep.bias()
+    }
+
+    fn explain(&self, features: &Features) -> Result<Explanation> {
+        Ok(Explanation { first_order: Some(self.wide.terms(features, false)?), ..self.deep.explain(features)? })
     }
 
     fn layers(&self) -> Vec<Layer> {

@@ -1,5 +1,6 @@
 //! xDeepFM: explicit interactions of bounded degree, and implicit ones in a deep network.
 
+use fm_core::explain::Explanation;
 use fm_core::model::Layer;
 use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
 use serde::{Deserialize, Serialize};
@@ -85,6 +86,14 @@ impl XDeepFm {
             dnn,
         })
     }
+
+    /// ⟨c, CIN(...)⟩ and ⟨h, DNN(...)⟩, with their biases if they have some, each `[B]`.
+    fn interactions(&self, features: &Features, train: bool) -> Result<(Tensor, Tensor)> {
+        let embeddings = self.pooling.forward(&self.embedding.forward(features, train)?)?;
+        let explicit = self.cin_output.forward(&self.cin.forward(&embeddings)?)?;
+        let implicit = self.output.forward(&self.dnn.forward(&embeddings.flatten(1, -1), train)?)?;
+        Ok((explicit.squeeze_dim(-1), implicit.squeeze_dim(-1)))
+    }
 }
 
 impl ModelConfig for Config {
@@ -95,14 +104,21 @@ impl ModelConfig for Config {
 
 impl Model for XDeepFm {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let embeddings = self.pooling.forward(&self.embedding.forward(features, train)?)?;
-        let explicit = self.cin_output.forward(&self.cin.forward(&embeddings)?)?;
-        let implicit = self.output.forward(&self.dnn.forward(&embeddings.flatten(1, -1), train)?)?;
-        Ok((explicit + implicit).squeeze_dim(-1) + self.linear.forward(features, train)? + &self.bias)
+        let (explicit, implicit) = self.interactions(features, train)?;
+        Ok(explicit + implicit + self.linear.forward(features, train)? + &self.bias)
     }
 
     fn bias(&self) -> &Tensor {
         &self.bias
+    }
+
+    fn explain(&self, features: &Features) -> Result<Explanation> {
+        let (explicit, implicit) = self.interactions(features, false)?;
+        Ok(Explanation {
+            first_order: Some(self.linear.terms(features, false)?),
+            lumps: vec![("CIN", explicit), ("deep part", implicit)],
+            ..Explanation::new(&self.bias)
+        })
     }
 
     fn layers(&self) -> Vec<Layer> {

@@ -1,0 +1,352 @@
+//! Which fields and which values interact most, over many rows.
+
+use hashbrown::HashMap;
+use serde::Serialize;
+use tch::{Device, Kind, Tensor};
+
+use super::{Parts, pairs, parts, sum};
+use crate::batch::{Batch, Rows};
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::schema::Schema;
+
+/// The pair terms that are computed at once: 16 MiB of them.
+const BATCH_TERMS: usize = 1 << 22;
+
+/// How [`Interactions`] are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InteractionOptions {
+    /// At most so many rows are looked at, evenly spaced over all.
+    pub max_rows: usize,
+    /// A pair of values counts if it is in at least so many of them.
+    pub min_rows: usize,
+    /// How many pairs of values are kept.
+    pub top: usize,
+}
+
+impl Default for InteractionOptions {
+    fn default() -> InteractionOptions {
+        InteractionOptions { max_rows: 2000, min_rows: 10, top: 50 }
+    }
+}
+
+/// How strongly fields and values interact, by the pair terms of a model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Interactions {
+    /// The rows that were looked at.
+    pub rows: usize,
+    /// `[F, F]`, symmetric: by how much the pairs of two fields move a logit, the mean over the rows of |Σ_{s∈f, t∈g} pairs_{s,t}|.
+    /// On the diagonal are the pairs within a multi-valued field.
+    pub fields: Vec<Vec<f64>>,
+    /// `[F, F]`, symmetric: the mean weight that an attention network gives two fields, if the model has one.
+    pub attention: Option<Vec<Vec<f64>>>,
+    /// The pairs of values whose mean terms are the largest by magnitude, the largest first.
+    pub values: Vec<ValuePair>,
+    /// What share of the logit's variance over the rows each part makes: Cov(part, logit) / Var(logit), for `first order`,
+    /// `pairs` and each lump. They add up to 1; one that works against the others is negative. Empty if all logits are equal.
+    pub shares: Vec<(String, f64)>,
+}
+
+/// Two values that meet in a row.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ValuePair {
+    /// Their fields' names.
+    pub fields: [String; 2],
+    /// Their rows of the global table.
+    pub ids: [i64; 2],
+    /// Their texts: none of what is outside the vocabulary, of a hashed value, and of a number.
+    pub values: [Option<String>; 2],
+    /// The mean of their term over the rows that hold both.
+    pub mean: f64,
+    /// The rows that hold both.
+    pub rows: usize,
+}
+
+impl Interactions {
+    /// Sums up the pair terms over some of `rows`, on the device that the model lies on; nothing for a model without pair terms.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for no row; what batches and model return.
+    pub fn over(
+        model: &dyn Model,
+        schema: &Schema,
+        rows: &dyn Rows,
+        device: Device,
+        options: &InteractionOptions,
+    ) -> Result<Option<Interactions>> {
+        let n = rows.len().min(options.max_rows);
+        if n == 0 {
+            return Err(Error::Setting("there is no row to look for interactions in".into()));
+        }
+        let numbers: Vec<u32> = (0..n).map(|row| (row as u64 * rows.len() as u64 / n as u64) as u32).collect();
+        let mut sums = Sums::new(schema, frequent(schema, rows, &numbers, options.min_rows)?);
+        let terms = schema.num_slots() * (schema.num_slots() - 1) / 2;
+        for numbers in numbers.chunks((BATCH_TERMS / terms.max(1)).clamp(1, 512)) {
+            let Batch { features, .. } = rows.batch(numbers, device)?;
+            let ids = Vec::<i64>::try_from(features.ids.to_device(Device::Cpu).flatten(0, -1))?;
+            let values = Vec::<f32>::try_from(features.values.to_device(Device::Cpu).flatten(0, -1))?;
+            let slots = ids.chunks(schema.num_slots()).zip(values.chunks(schema.num_slots()));
+            for (parts, (ids, values)) in parts(model, &features)?.iter().zip(slots) {
+                let Some(terms) = &parts.pairs else { return Ok(None) };
+                sums.add(parts, terms, ids, values);
+            }
+        }
+        Ok(Some(sums.finish(schema, n, options)))
+    }
+}
+
+/// Whether each id of the table is in at least `min_rows` of the rows: a pair of values cannot be in more rows than either.
+fn frequent(schema: &Schema, rows: &dyn Rows, numbers: &[u32], min_rows: usize) -> Result<Vec<bool>> {
+    let counts = Tensor::zeros([schema.num_ids()], (Kind::Int64, Device::Cpu));
+    for numbers in numbers.chunks(512) {
+        let Batch { features, .. } = rows.batch(numbers, Device::Cpu)?;
+        let ids = features.ids.masked_select(&features.values.ne(0.0));
+        let _ = counts.shallow_clone().f_index_add_(0, &ids, &ids.ones_like())?;
+    }
+    Ok(Vec::<bool>::try_from(counts.ge(min_rows.max(1) as i64))?)
+}
+
+/// What is summed up row by row.
+struct Sums {
+    num_fields: usize,
+    field_of_slots: Vec<usize>,
+    is_frequent: Vec<bool>,
+    /// `[F, F]`, with the field of the first slot first.
+    fields: Vec<f64>,
+    /// `[F(F-1)/2]`
+    attention: Option<Vec<f64>>,
+    /// The sum and the number of the terms of two ids, the smaller one first.
+    values: HashMap<(u32, u32), (f64, u32)>,
+    /// The names of the parts, and the parts' sums in each row.
+    parts: (Vec<&'static str>, Vec<Vec<f64>>),
+}
+
+impl Sums {
+    fn new(schema: &Schema, is_frequent: Vec<bool>) -> Sums {
+        let num_fields = schema.num_fields();
+        Sums {
+            num_fields,
+            field_of_slots: schema.field_of_slots(),
+            is_frequent,
+            fields: vec![0.0; num_fields * num_fields],
+            attention: None,
+            values: HashMap::new(),
+            parts: (vec![], vec![]),
+        }
+    }
+
+    fn add(&mut self, parts: &Parts, terms: &[f32], ids: &[i64], values: &[f32]) {
+        let slots = ids.len();
+        let filled: Vec<usize> = (0..slots).filter(|&slot| values[slot] != 0.0).collect();
+        let mut of_row = vec![0.0; self.fields.len()];
+        for (i, &first) in filled.iter().enumerate() {
+            // The terms of a slot with those behind it stand one after another.
+            let terms = &terms[first * (2 * slots - first - 1) / 2..];
+            let (field, id) = (self.field_of_slots[first], ids[first]);
+            for &second in &filled[i + 1..] {
+                let term = f64::from(terms[second - first - 1]);
+                of_row[field * self.num_fields + self.field_of_slots[second]] += term;
+                let other = ids[second];
+                if self.is_frequent[id as usize] && self.is_frequent[other as usize] {
+                    let (sum, rows) = self.values.entry((id.min(other) as u32, id.max(other) as u32)).or_default();
+                    (*sum, *rows) = (*sum + term, *rows + 1);
+                }
+            }
+        }
+        self.fields.iter_mut().zip(of_row).for_each(|(sum, of_row)| *sum += f64::abs(of_row));
+        if let Some(attention) = &parts.attention {
+            let sums = self.attention.get_or_insert_with(|| vec![0.0; attention.len()]);
+            sums.iter_mut().zip(attention).for_each(|(sum, weight)| *sum += f64::from(*weight));
+        }
+        let lumps = || parts.lumps.iter();
+        self.parts.0 = ["first order", "pairs"].into_iter().chain(lumps().map(|(name, _)| *name)).collect();
+        let of_row = [sum(&parts.first_order), sum(&parts.pairs)].into_iter();
+        self.parts.1.push(of_row.chain(lumps().map(|(_, lump)| f64::from(*lump))).collect());
+    }
+
+    fn finish(self, schema: &Schema, rows: usize, options: &InteractionOptions) -> Interactions {
+        let n = self.num_fields;
+        let mut fields = vec![vec![0.0; n]; n];
+        for (first, second) in (0..n).flat_map(|first| (first..n).map(move |second| (first, second))) {
+            fields[first][second] = self.fields[first * n + second] / rows as f64;
+            fields[second][first] = fields[first][second];
+        }
+        let attention = self.attention.map(|sums| {
+            let mut mean = vec![vec![0.0; n]; n];
+            for ((first, second), sum) in pairs(n).zip(sums) {
+                (mean[first][second], mean[second][first]) = (sum / rows as f64, sum / rows as f64);
+            }
+            mean
+        });
+        let mut values: Vec<_> =
+            self.values.into_iter().filter(|(_, (_, rows))| *rows as usize >= options.min_rows).collect();
+        let mean = |(sum, rows): (f64, u32)| sum / f64::from(rows);
+        values.sort_unstable_by(|a, b| mean(b.1).abs().total_cmp(&mean(a.1).abs()).then(a.0.cmp(&b.0)));
+        let pair = |((a, b), sum): ((u32, u32), (f64, u32))| {
+            let ids = [i64::from(a), i64::from(b)];
+            // The first ids of the fields grow.
+            let field = |id: i64| schema.unknown_ids().partition_point(|&first| first <= id) - 1;
+            let value = |id: i64| {
+                let position = (id - schema.unknown_ids()[field(id)]).checked_sub(1)?;
+                schema.fields()[field(id)].vocabulary.get(usize::try_from(position).ok()?).cloned()
+            };
+            let fields = ids.map(|id| schema.fields()[field(id)].name.clone());
+            ValuePair { fields, ids, values: ids.map(value), mean: mean(sum), rows: sum.1 as usize }
+        };
+        let values = values.into_iter().take(options.top).map(pair).collect();
+        let shares = shares(&self.parts.1);
+        let shares = self.parts.0.into_iter().map(str::to_owned).zip(shares).collect();
+        Interactions { rows, fields, attention, values, shares }
+    }
+}
+
+/// Cov(part, total) / Var(total) of each part; `rows` are the parts of each row. Nothing if the totals are all equal.
+fn shares(rows: &[Vec<f64>]) -> Vec<f64> {
+    let n = rows.len() as f64;
+    let totals: Vec<f64> = rows.iter().map(|parts| parts.iter().sum()).collect();
+    let mean = totals.iter().sum::<f64>() / n;
+    let covariance = |part: &dyn Fn(usize) -> f64| {
+        totals.iter().enumerate().map(|(row, total)| (total - mean) * part(row)).sum::<f64>() / n
+    };
+    let variance = covariance(&|row| totals[row]);
+    if variance <= 0.0 {
+        return vec![];
+    }
+    (0..rows[0].len()).map(|part| covariance(&|row| rows[row][part]) / variance).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Features, TensorRows};
+    use crate::encoder::Encoder;
+    use crate::explain::Explanation;
+    use crate::schema::{Field, FieldKind, Label, Side, Task, Weighting};
+
+    /// Pairs of slots have the product of their ids and values as their term, and a slot by itself has its id.
+    struct Products {
+        bias: Tensor,
+        has_pairs: bool,
+    }
+
+    impl Model for Products {
+        fn logits(&self, features: &Features, _train: bool) -> Result<Tensor> {
+            Ok(self.explain(features)?.first_order.unwrap().sum_dim_intlist(1, false, Kind::Float))
+        }
+
+        fn bias(&self) -> &Tensor {
+            &self.bias
+        }
+
+        fn explain(&self, features: &Features) -> Result<Explanation> {
+            let x = features.ids.to_kind(Kind::Float) * &features.values;
+            let terms = pairs(x.size()[1] as usize).map(|(s, t)| x.select(1, s as i64) * x.select(1, t as i64));
+            let attention = Tensor::from_slice(&[0.5f32, 0.25, 0.25]).repeat([x.size()[0], 1]);
+            Ok(Explanation {
+                pairs: self.has_pairs.then(|| Tensor::stack(&terms.collect::<Vec<_>>(), 1)),
+                attention: Some(attention),
+                lumps: vec![("lump", x.select(1, 0) * -1.0)],
+                first_order: Some(x),
+                ..Explanation::new(&self.bias)
+            })
+        }
+    }
+
+    /// Ids: user 0 to 2, tags 3 to 5, shop 6 to 7.
+    fn schema() -> Schema {
+        let tags = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Sum };
+        let field = |name: &str, kind, values: &[&str]| {
+            Field::new(name, kind, Side::Context, values.iter().map(|&value| value.into()).collect())
+        };
+        let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.5 };
+        let fields = vec![
+            field("user", FieldKind::Categorical, &["ann", "bob"]),
+            field("tags", tags, &["a", "b"]),
+            field("shop", FieldKind::Categorical, &["x"]),
+        ];
+        Schema::new(label, fields).unwrap()
+    }
+
+    fn interactions(rows: &[[Option<&str>; 3]], options: &InteractionOptions) -> Interactions {
+        over(rows, options, true).unwrap()
+    }
+
+    fn over(rows: &[[Option<&str>; 3]], options: &InteractionOptions, has_pairs: bool) -> Option<Interactions> {
+        let schema = schema();
+        let Features { ids, values } = Encoder::new(&schema).features(rows).unwrap();
+        let labels = Tensor::zeros([rows.len() as i64], (Kind::Float, Device::Cpu));
+        let rows = TensorRows::new(&schema, ids, values, labels).unwrap();
+        let model = Products { bias: Tensor::zeros([1], (Kind::Float, Device::Cpu)), has_pairs };
+        Interactions::over(&model, &schema, &rows, Device::Cpu, options).unwrap()
+    }
+
+    const ROWS: [[Option<&str>; 3]; 3] = [
+        [Some("ann"), Some("a|b"), Some("x")],
+        [Some("bob"), Some("b"), Some("x")],
+        [Some("ann"), None, Some("y")],
+    ];
+
+    #[test]
+    fn terms_are_summed_by_fields_row_by_row_before_their_magnitude_is_taken() {
+        let found = interactions(&ROWS, &InteractionOptions { min_rows: 1, ..Default::default() });
+        assert_eq!(found.rows, 3);
+        // user × tags: 1·4 + 1·5, 2·5, 0. user × shop: 1·7, 2·7, 1·6. tags × tags: 4·5, 0, 0. tags × shop: 4·7 + 5·7, 5·7, 0.
+        let [ut, us, tt, ts] = [19.0 / 3.0, 27.0 / 3.0, 20.0 / 3.0, 98.0 / 3.0];
+        assert_eq!(found.fields, [[0.0, ut, us], [ut, tt, ts], [us, ts, 0.0]]);
+        assert_eq!(found.attention.unwrap(), [[0.0, 0.5, 0.25], [0.5, 0.0, 0.25], [0.25, 0.25, 0.0]]);
+    }
+
+    #[test]
+    fn the_strongest_values_come_first_and_rare_ones_not_at_all() {
+        let found = interactions(&ROWS, &InteractionOptions { min_rows: 2, ..Default::default() });
+        let expected = ValuePair {
+            fields: ["tags".into(), "shop".into()],
+            ids: [5, 7],
+            values: [Some("b".into()), Some("x".into())],
+            mean: 35.0,
+            rows: 2,
+        };
+        assert_eq!(found.values, [expected]);
+        let all = interactions(&ROWS, &InteractionOptions { min_rows: 1, top: 4, ..Default::default() });
+        let shown: Vec<_> = all.values.iter().map(|pair| (pair.ids, pair.mean, pair.rows)).collect();
+        assert_eq!(shown, [([5, 7], 35.0, 2), ([4, 7], 28.0, 1), ([4, 5], 20.0, 1), ([2, 7], 14.0, 1)]);
+        let unknown = all.values.iter().find(|pair| pair.values[1].is_none());
+        assert!(unknown.is_none());
+        let last = interactions(&ROWS[2..], &InteractionOptions { min_rows: 1, ..Default::default() });
+        assert_eq!((&last.values[0].values, last.values[0].mean), (&[Some("ann".into()), None], 6.0));
+    }
+
+    #[test]
+    fn an_order_of_values_makes_no_other_pair() {
+        let rows = [[None, Some("a|b"), None], [None, Some("b|a"), None]];
+        let found = interactions(&rows, &InteractionOptions { min_rows: 2, ..Default::default() });
+        assert!(found.values.iter().any(|pair| (pair.ids, pair.mean, pair.rows) == ([4, 5], 20.0, 2)), "{found:?}");
+    }
+
+    #[test]
+    fn the_shares_are_those_of_the_covariances() {
+        let found = interactions(&ROWS, &InteractionOptions::default());
+        // First order: 1+4+5+7, 2+5+7, 1+6; pairs: 9+7+20+63, 10+14+35, 6; lump: -1, -2, -1.
+        let parts = [[17.0, 14.0, 7.0], [99.0, 59.0, 6.0], [-1.0, -2.0, -1.0]];
+        let mean = |x: &[f64; 3]| x.iter().sum::<f64>() / 3.0;
+        let covariance = |x: &[f64; 3], y: &[f64; 3]| (0..3).map(|i| (x[i] - mean(x)) * (y[i] - mean(y))).sum::<f64>();
+        let total = [0, 1, 2].map(|row| parts.iter().map(|part| part[row]).sum::<f64>());
+        for ((name, share), (expected, part)) in
+            found.shares.iter().zip(["first order", "pairs", "lump"].iter().zip(&parts))
+        {
+            assert_eq!(name, expected);
+            assert!((share - covariance(part, &total) / covariance(&total, &total)).abs() < 1e-9, "{name} {share}");
+        }
+        assert!((found.shares.iter().map(|(_, share)| share).sum::<f64>() - 1.0).abs() < 1e-9);
+        assert_eq!(interactions(&ROWS[..1], &InteractionOptions::default()).shares, []);
+    }
+
+    #[test]
+    fn a_model_without_pair_terms_has_none_and_rows_beyond_the_limit_are_left_out_evenly() {
+        assert!(over(&ROWS, &InteractionOptions::default(), false).is_none());
+        let rows = [ROWS[0], ROWS[0], ROWS[1], ROWS[1]];
+        let options = InteractionOptions { max_rows: 2, min_rows: 1, ..Default::default() };
+        let (found, expected) = (interactions(&rows, &options), interactions(&ROWS[..2], &options));
+        assert_eq!(found, expected);
+    }
+}
