@@ -63,7 +63,7 @@ pub enum DataCommand {
     Inspect(Inspect),
 }
 
-/// The options of `fm train` that a resumed run has settled: all but the devices and folders of this machine.
+/// The options of `fm train` that a resumed run has settled: all but the devices and folders of this machine, and TensorBoard.
 const DECIDED_BY_THE_RUN: [&str; 25] = [
     "data",
     "train",
@@ -285,6 +285,9 @@ pub struct Train {
     /// Replace an earlier run in this folder
     #[arg(long)]
     pub force: bool,
+    /// Write event files into the folder of the run, too: `tensorboard --logdir runs` draws them, also while it trains
+    #[arg(long)]
+    pub tensorboard: bool,
     /// Go on with an interrupted run, with its own settings
     #[arg(long, value_name = "RUN", conflicts_with_all = DECIDED_BY_THE_RUN)]
     pub resume: Option<PathBuf>,
@@ -464,7 +467,7 @@ mod tests {
     fn a_resumed_run_settles_every_option_but_those_of_the_machine() {
         let command = Args::command();
         let train = command.find_subcommand("train").unwrap();
-        let of_the_machine = ["data_dir", "device", "resume", "help"];
+        let of_the_machine = ["data_dir", "device", "tensorboard", "resume", "help"];
         let settled: Vec<&str> =
             train.get_arguments().map(|arg| arg.get_id().as_str()).filter(|id| !of_the_machine.contains(id)).collect();
         let unlisted: Vec<_> = settled.iter().filter(|id| !DECIDED_BY_THE_RUN.contains(id)).collect();

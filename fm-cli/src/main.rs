@@ -8,6 +8,7 @@ mod interruption;
 mod predictor;
 mod progress;
 mod settings;
+mod tensorboard;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

@@ -173,7 +173,10 @@ fn the_parts_of_a_logit_add_up_to_it_and_padding_has_none() {
             let by_slots = parts.first_order.iter().flatten().enumerate().map(|(slot, term)| ([slot, slot], *term));
             let by_pairs = parts.pairs.iter().flatten().zip(pairs(values.len())).map(|(term, (s, t))| ([s, t], *term));
             for (slots, term) in by_slots.chain(by_pairs) {
-                assert!(term == 0.0 || slots.iter().all(|&slot| values[slot] != 0.0), "{variant}: {slots:?} has {term}");
+                assert!(
+                    term == 0.0 || slots.iter().all(|&slot| values[slot] != 0.0),
+                    "{variant}: {slots:?} has {term}"
+                );
             }
         }
         assert_eq!(parts(model.as_ref(), &crate::features(&schema, 0)).unwrap(), [], "{variant}");

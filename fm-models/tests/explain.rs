@@ -60,9 +60,7 @@ fn pair_term(variant: &Variant, scene: &Scene<'_>, s: usize, t: usize) -> Option
             let both = |(f, g)| dot(&part(&e, f), &part(&other, g)) + dot(&part(&other, f), &part(&e, g));
             numbered(scene.schema.num_fields()).map(both).sum()
         }
-        ("ffm", _) => {
-            dot(&scene.vector("embedding", s)[g * k..][..k], &scene.vector("embedding", t)[f * k..][..k])
-        }
+        ("ffm", _) => dot(&scene.vector("embedding", s)[g * k..][..k], &scene.vector("embedding", t)[f * k..][..k]),
         ("afm" | "deepfm", _) if f == g => 0.0,
         ("afm", _) => {
             let p = scene.p.matrix("output.weight").concat();

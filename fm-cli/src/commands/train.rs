@@ -22,6 +22,7 @@ use crate::args;
 use crate::interruption::{Interrupted, stop_at_ctrl_c};
 use crate::progress::{EpochProgress, during};
 use crate::settings::{Settings, cache_dir, data_dir};
+use crate::tensorboard::EventFile;
 
 /// `summary.json`.
 #[derive(Serialize, Deserialize)]
@@ -43,10 +44,9 @@ pub struct Results {
 
 pub fn run(args: &args::Train) -> Result<()> {
     let device = args.device.resolve()?;
-    let folders = &args.data.selection.folders;
     if let Some(run) = &args.resume {
         let run = RunDir::open(run)?;
-        return train(&Settings::load(&run.settings())?, Start::Resume(run), device, folders);
+        return train(&Settings::load(&run.settings())?, Start::Resume(run), device, args);
     }
     let settings = Settings::from_args(args)?;
     // Before anyone waits for data.
@@ -55,7 +55,7 @@ pub fn run(args: &args::Train) -> Result<()> {
         Some(path) => RunDir::check_free(path)?,
         None => {}
     }
-    train(&settings, Start::New { path: args.run.clone(), force: args.force }, device, folders)
+    train(&settings, Start::New { path: args.run.clone(), force: args.force }, device, args)
 }
 
 /// Where training starts.
@@ -66,7 +66,8 @@ enum Start {
     Resume(RunDir),
 }
 
-fn train(settings: &Settings, start: Start, device: Device, folders: &args::Folders) -> Result<()> {
+fn train(settings: &Settings, start: Start, device: Device, args: &args::Train) -> Result<()> {
+    let folders = &args.data.selection.folders;
     let (data_dir, cache_dir) = (data_dir(folders)?, cache_dir(folders)?);
     let data = during("reading data", || settings.data.prepare(&data_dir, &cache_dir))?;
     let schema = &data.schema.clone();
@@ -112,7 +113,8 @@ fn train(settings: &Settings, start: Start, device: Device, folders: &args::Fold
     let rows = rows.into_iter().map(|(part, rows)| (part.to_owned(), rows.len())).collect();
     let Prepared { train, valid, test, .. } = data;
     let (train, valid) = (on_device(train, schema, device), on_device(valid, schema, device));
-    let mut observer = Recorder { run, progress: EpochProgress::new(monitored(schema.label().task)) };
+    let events = event_file(run, &trainer, args.tensorboard)?;
+    let mut observer = Recorder { run, events, progress: EpochProgress::new(monitored(schema.label().task)) };
     let ending = trainer.fit(train.as_ref(), valid.as_ref(), &mut observer, &stop);
     observer.progress.finish();
     if ending.is_err() && is_new && trainer.state.epoch == 0 {
@@ -233,6 +235,7 @@ fn on_device(rows: Dataset, schema: &Schema, device: Device) -> Box<dyn Rows> {
 /// Writes down what happens: checkpoints, metrics, progress.
 struct Recorder<'a> {
     run: &'a RunDir,
+    events: Option<EventFile>,
     progress: EpochProgress,
 }
 
@@ -247,10 +250,27 @@ impl Observer for Recorder<'_> {
         }
         // The line first: a run killed in between repeats this epoch, and resuming drops the line.
         self.run.append(record)?;
+        if let Some(events) = &mut self.events {
+            events.epoch(record)?;
+        }
         trainer.save(self.run.last())?;
         self.progress.epoch(record);
         Ok(())
     }
+}
+
+/// An event file for TensorBoard, if one is asked for, or if the run has some already and goes on. What the run has done without
+/// one is written first.
+fn event_file(run: &RunDir, trainer: &Trainer<'_>, is_asked_for: bool) -> Result<Option<EventFile>> {
+    let has_some = EventFile::is_in(run.path());
+    if (!is_asked_for && !has_some) || (has_some && trainer.is_done()) {
+        return Ok(None);
+    }
+    let mut events = EventFile::create(run.path(), trainer.state.epoch + 1)?;
+    if !has_some {
+        run.epochs()?.iter().try_for_each(|record| events.epoch(record))?;
+    }
+    Ok(Some(events))
 }
 
 /// Test metrics of the mean label and, where user and item are known, of their biases.

@@ -280,11 +280,8 @@ mod tests {
         Interactions::over(&model, &schema, &rows, Device::Cpu, options).unwrap()
     }
 
-    const ROWS: [[Option<&str>; 3]; 3] = [
-        [Some("ann"), Some("a|b"), Some("x")],
-        [Some("bob"), Some("b"), Some("x")],
-        [Some("ann"), None, Some("y")],
-    ];
+    const ROWS: [[Option<&str>; 3]; 3] =
+        [[Some("ann"), Some("a|b"), Some("x")], [Some("bob"), Some("b"), Some("x")], [Some("ann"), None, Some("y")]];
 
     #[test]
     fn terms_are_summed_by_fields_row_by_row_before_their_magnitude_is_taken() {

@@ -128,7 +128,9 @@ impl<L: Fn(&Features) -> Result<Tensor>> Game<'_, L> {
         }
         let of_player = |player: usize| {
             let without = (0..v.len()).filter(|members| members >> player & 1 == 0);
-            without.map(|members| weights[members.count_ones() as usize] * (v[members | 1 << player] - v[members])).sum()
+            without
+                .map(|members| weights[members.count_ones() as usize] * (v[members | 1 << player] - v[members]))
+                .sum()
         };
         Ok((0..n).map(of_player).collect())
     }
@@ -190,9 +192,8 @@ mod tests {
 
     /// Fields of one value each.
     fn schema(fields: usize) -> Schema {
-        let field = |name: usize| {
-            Field::new(name.to_string(), FieldKind::Categorical, Side::Context, vec!["known".into()])
-        };
+        let field =
+            |name: usize| Field::new(name.to_string(), FieldKind::Categorical, Side::Context, vec!["known".into()]);
         let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.5 };
         Schema::new(label, (0..fields).map(field).collect()).unwrap()
     }
@@ -204,7 +205,8 @@ mod tests {
         let logits = |features: &Features| {
             let ids = Vec::<Vec<i64>>::try_from(&features.ids)?;
             let of_row = |ids: &Vec<i64>| {
-                let members: Vec<bool> = ids.iter().zip(schema.unknown_ids()).map(|(id, unknown)| id > unknown).collect();
+                let members: Vec<bool> =
+                    ids.iter().zip(schema.unknown_ids()).map(|(id, unknown)| id > unknown).collect();
                 v(&members)
             };
             Ok(Tensor::from_slice(&ids.iter().map(of_row).collect::<Vec<f64>>()))

@@ -245,19 +245,22 @@ impl Chart {
             .build_cartesian_2d(self.x.clone(), self.y.clone())?;
         let text = |paint: Paint| ("inherit", TEXT * FINE * 1.24).into_font().color(&paint.stand_in());
         let grid = Paint::Grid.stand_in().stroke_width(fine(0.8));
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(grid)
-            .axis_style(grid)
-            .label_style(text(Paint::Text))
-            .axis_desc_style(text(Paint::Muted))
-            .set_all_tick_mark_size(fine(3.0))
-            .x_labels(self.x.ticks.len())
-            .y_labels(self.y.ticks.len())
-            .x_desc(&self.x.title)
-            .draw()?;
+        // Where no place has a number, there is no axis to draw.
+        if !(self.x.ticks.is_empty() && self.y.ticks.is_empty()) {
+            chart
+                .configure_mesh()
+                .disable_x_mesh()
+                .light_line_style(TRANSPARENT)
+                .bold_line_style(grid)
+                .axis_style(grid)
+                .label_style(text(Paint::Text))
+                .axis_desc_style(text(Paint::Muted))
+                .set_all_tick_mark_size(fine(3.0))
+                .x_labels(self.x.ticks.len())
+                .y_labels(self.y.ticks.len())
+                .x_desc(&self.x.title)
+                .draw()?;
+        }
         let is_finite = |(x, y): &(f64, f64)| x.is_finite() && y.is_finite();
         let (named, others): (Vec<&Mark>, Vec<&Mark>) = self.marks.iter().partition(|mark| mark.name().is_some());
         for mark in others.into_iter().chain(named) {

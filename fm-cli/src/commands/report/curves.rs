@@ -18,9 +18,12 @@ const DOTS: usize = 40;
 pub fn body(runs: &[Run]) -> Result<Markup> {
     let metrics: BTreeSet<&String> =
         runs.iter().flat_map(|run| &run.epochs).flat_map(|epoch| epoch.valid.keys()).collect();
+    // What chooses the best epoch comes first.
+    let is_monitored = |metric: &&String| runs.iter().any(|run| run.monitored() == metric.as_str());
+    let (monitored, others): (Vec<&String>, Vec<&String>) = metrics.into_iter().partition(is_monitored);
     let mut charts = vec![];
     charts.extend(chart(runs, "Training loss", |epoch| Some(epoch.train_loss))?);
-    for metric in metrics {
+    for metric in monitored.into_iter().chain(others) {
         let title = format!("{} of the validation rows", metric_title(metric));
         charts.extend(chart(runs, &title, |epoch| epoch.valid.get(metric).copied())?);
     }

@@ -1,14 +1,15 @@
 //! Where the models fail: their metric on test rows of users and items of which training has seen little or much.
 
 use anyhow::Result;
-use fm_core::metric::{Metrics, metrics};
+use fm_core::Task;
+use fm_core::metric::Metrics;
 use fm_core::summary::grouped;
 use maud::{Markup, html};
 
 use super::buckets::{bucket_of, buckets, range};
 use super::chart::{Axis, Chart, Mark, Paint, SIZE};
 use super::page::{Cell, figure, figures, table};
-use super::run::{Activity, Group, Run};
+use super::run::{Activity, Group, Run, TestRows};
 use super::summary::metric_title;
 use super::{absent, heading, no_test_rows};
 
@@ -77,19 +78,18 @@ impl<'a> Slices<'a> {
                 members[bucket].push(row);
             }
         }
-        let of = |run: &Run, logits: &[f32], targets: &[f32]| -> Vec<Metrics> {
-            let pick = |all: &[f32], rows: &[usize]| rows.iter().map(|&row| all[row]).collect::<Vec<f32>>();
+        let of = |run: &Run, rows: &TestRows, logits: &[f32]| -> Vec<Metrics> {
             let label = run.predictor.schema.label();
-            members.iter().map(|rows| metrics(label, &pick(logits, rows), &pick(targets, rows))).collect()
+            members.iter().map(|bucket| rows.metrics(label, logits, bucket)).collect()
         };
-        let (first, scored) = group.runs[0];
-        let prior = vec![first.predictor.schema.label().prior_logit(); scored.logits.len()];
+        let (first, test) = group.runs[0];
+        let prior = vec![first.predictor.schema.label().prior_logit(); test.logits.len()];
         Ok(Slices {
             metric: first.monitored(),
             names: bounds.iter().map(|&(low, high)| range(low, high)).collect(),
             rows: members.iter().map(Vec::len).collect(),
-            runs: group.runs.iter().map(|&(run, rows)| (run, of(run, &rows.logits, rows.test.targets()))).collect(),
-            mean: of(first, &prior, scored.test.targets()),
+            runs: group.runs.iter().map(|&(run, rows)| (run, of(run, rows, &rows.logits))).collect(),
+            mean: of(first, test, &prior),
         })
     }
 
@@ -125,11 +125,9 @@ impl<'a> Slices<'a> {
     }
 
     fn table(&self, what: &str) -> Markup {
-        // The metric of the chart first, then the others that some bucket has.
-        let mut shown = vec![self.metric];
-        for metrics in self.runs.iter().flat_map(|(_, buckets)| buckets) {
-            shown.extend(metrics.keys().map(String::as_str).filter(|name| !shown.contains(name)).collect::<Vec<_>>());
-        }
+        // Of a binary task how well rows are told apart, too.
+        let is_binary = self.runs.iter().any(|(run, _)| matches!(run.task(), Task::Binary { .. }));
+        let shown: Vec<&str> = [self.metric].into_iter().chain(is_binary.then_some("auc")).collect();
         let mut head = vec![format!("Training rows of the {what}"), "Test rows".into()];
         for metric in &shown {
             head.extend(self.runs.iter().map(|(run, _)| match self.runs.len() {

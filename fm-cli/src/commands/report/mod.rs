@@ -2,22 +2,26 @@
 
 mod buckets;
 mod chart;
+mod classification;
 mod components;
 mod curves;
 mod embeddings;
 mod examples;
 mod failures;
+mod interactions;
 mod page;
 mod placement;
 mod regression;
 mod run;
 mod settings;
 mod summary;
+mod thinning;
 
 use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use fm_core::Task;
 use fm_core::atomic_file::write_atomically;
 use fm_core::device::DeviceChoice;
 use maud::{Markup, html};
@@ -63,16 +67,26 @@ pub fn run(args: &Report) -> Result<()> {
 
 fn sections(runs: &[Run]) -> Result<Vec<Section>> {
     let groups = run::groups(runs);
+    let has_task = |is_task: fn(&Task) -> bool| runs.iter().any(|run| is_task(&run.task()));
     let section = |id, title, body| Section { id, title, body };
-    Ok(vec![
+    let mut sections = vec![
         section("summary", "Summary", summary::body(runs)),
         section("curves", "Learning curves", curves::body(runs)?),
-        section("regression", "Predicted and true labels", regression::body(runs)?),
+    ];
+    if has_task(|task| matches!(task, Task::Binary { .. })) {
+        sections.push(section("classification", "Probabilities", classification::body(runs)?));
+    }
+    if has_task(|task| matches!(task, Task::Regression)) {
+        sections.push(section("regression", "Predictions", regression::body(runs)?));
+    }
+    sections.extend([
         section("failures", "Where the models fail", failures::body(runs, &groups)?),
+        section("interactions", "Interactions", interactions::body(runs)?),
         section("embeddings", "Map of the items", embeddings::body(runs)?),
         section("examples", "Recommendations", examples::body(runs, &groups)?),
         section("settings", "Settings", settings::body(runs)?),
-    ])
+    ]);
+    Ok(sections)
 }
 
 /// A sentence for each run that a section says nothing of.

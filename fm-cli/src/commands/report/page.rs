@@ -45,7 +45,7 @@ pub fn page(title: &str, sections: &[Section]) -> String {
 
 /// Charts beside each other, as many as there is room for.
 pub fn figures(figures: &[Markup]) -> Markup {
-    html! { div.figures { @for figure in figures { (figure) } } }
+    html! { @if !figures.is_empty() { div.figures { @for figure in figures { (figure) } } } }
 }
 
 /// A chart under its title, with what its colours mean.
@@ -77,8 +77,10 @@ pub fn legend(legend: &[(Paint, String)]) -> Markup {
 pub enum Cell {
     Text(String),
     Number(String),
-    /// The best number of its column.
+    /// The best number of its row.
     Best(String),
+    /// Sentences, which need room.
+    Words(String),
 }
 
 impl Cell {
@@ -90,7 +92,8 @@ impl Cell {
 
 /// A table whose first column names the rows. It scrolls by itself where it is wider than the page.
 pub fn table(caption: &str, head: &[String], rows: &[Vec<Cell>]) -> Markup {
-    let is_number = |column: usize| rows.iter().any(|row| !matches!(row.get(column), None | Some(Cell::Text(_))));
+    let is_number =
+        |column: usize| rows.iter().any(|row| !matches!(row.get(column), None | Some(Cell::Text(_) | Cell::Words(_))));
     html! {
         div.scroll role="region" tabindex="0" aria-label=(caption) {
             table {
@@ -117,6 +120,7 @@ fn cell(column: usize, cell: &Cell) -> Markup {
         Cell::Text(text) if column == 0 => html! { th scope="row" { bdi { (text) } } },
         Cell::Number(text) if column == 0 => html! { th.number scope="row" { (text) } },
         Cell::Text(text) => html! { td { bdi { (text) } } },
+        Cell::Words(text) => html! { td.words { (text) } },
         Cell::Number(text) => html! { td.number { (text) } },
         Cell::Best(text) => html! { td.number { strong { (text) } } },
     }

@@ -11,7 +11,7 @@ use super::buckets::{bucket_of, buckets, quantile, range};
 use super::chart::{Axis, Chart, Mark, Paint, SIZE};
 use super::no_test_rows;
 use super::page::{figure, figures};
-use super::run::{Run, Scored};
+use super::run::{Run, TestRows};
 
 /// Up to so many distinct labels have a place each.
 const LABELS: usize = 10;
@@ -24,7 +24,7 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
         @if !scored.is_empty() { (figures(&[by_label(&scored)?, distributions(&scored)?])) }
         (absent(runs, |run| match run.task() {
             Task::Regression => no_test_rows(run),
-            _ => Some("its predictions are no labels but probabilities".into()),
+            _ => None,
         }))
     })
 }
@@ -38,7 +38,7 @@ struct Predictions<'a> {
 
 impl<'a> Predictions<'a> {
     fn new(run: &'a Run) -> Option<Predictions<'a>> {
-        let Scored { test, logits, .. } = run.scored().filter(|_| run.task() == Task::Regression)?;
+        let TestRows { test, logits, .. } = run.test_rows().filter(|_| run.task() == Task::Regression)?;
         let label = run.predictor.schema.label();
         let predictions = logits.iter().map(|&logit| label.prediction(logit).into()).collect();
         Some(Predictions { run, labels: test.targets().iter().map(|&target| target.into()).collect(), predictions })

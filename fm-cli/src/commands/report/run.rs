@@ -4,9 +4,9 @@ use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::{Result, bail};
-use fm_core::Task;
-use fm_core::metric::monitored;
+use fm_core::metric::{Metrics, Scored, metrics, monitored};
 use fm_core::train::{EpochRecord, RunDir};
+use fm_core::{Label, Rows, Task};
 use fm_data::Dataset;
 use fm_data::source::{DataConfig, Source};
 use fm_data::table::{NO_CODE, codes, strings};
@@ -26,17 +26,39 @@ pub struct Run {
     pub results: Option<Results>,
     pub epochs: Vec<EpochRecord>,
     /// The rows, or why they cannot be read.
-    pub rows: Result<Scored, String>,
+    pub rows: Result<TestRows, String>,
 }
 
-/// The rows that a run was trained and measured on.
-pub struct Scored {
+/// The rows that a run was measured on, within the data that it was trained on.
+pub struct TestRows {
     pub source: Rc<Source>,
     pub test: Dataset,
     /// Of each test row.
     pub logits: Vec<f32>,
     /// Whether the test rows are others than when the run was trained.
     pub has_changed: bool,
+    weights: Option<Vec<f32>>,
+    groups: Option<Vec<i64>>,
+}
+
+impl TestRows {
+    /// All test rows with their logits.
+    pub fn scored(&self) -> Scored<'_> {
+        let scored = Scored::new(&self.logits, self.test.targets());
+        scored.with_weights(self.weights.as_deref()).with_groups(self.groups.as_deref())
+    }
+
+    /// The metrics of some of the test rows, of these logits for all of them.
+    pub fn metrics(&self, label: &Label, logits: &[f32], rows: &[usize]) -> Metrics {
+        fn pick<T: Copy>(all: &[T], rows: &[usize]) -> Vec<T> {
+            rows.iter().map(|&row| all[row]).collect()
+        }
+        let (logits, targets) = (pick(logits, rows), pick(self.test.targets(), rows));
+        let weights = self.weights.as_ref().map(|weights| pick(weights, rows));
+        let groups = self.groups.as_ref().map(|groups| pick(groups, rows));
+        let scored = Scored::new(&logits, &targets).with_weights(weights.as_deref()).with_groups(groups.as_deref());
+        metrics(label, &scored)
+    }
 }
 
 impl Run {
@@ -61,7 +83,7 @@ impl Run {
     }
 
     /// The test rows with their predictions, if there are any.
-    pub fn scored(&self) -> Option<&Scored> {
+    pub fn test_rows(&self) -> Option<&TestRows> {
         self.rows.as_ref().ok().filter(|rows| !rows.logits.is_empty())
     }
 }
@@ -101,7 +123,7 @@ pub fn open(args: &super::Report) -> Result<Vec<Run>> {
     Ok(runs)
 }
 
-fn score(dir: &RunDir, predictor: &Predictor, source: Rc<Source>) -> Result<Scored> {
+fn score(dir: &RunDir, predictor: &Predictor, source: Rc<Source>) -> Result<TestRows> {
     let test = source.encode(&predictor.schema, &source.parts.test)?;
     let has_changed = load_digests(dir)?.get("test") != Some(&test.digest());
     if has_changed {
@@ -111,7 +133,8 @@ fn score(dir: &RunDir, predictor: &Predictor, source: Rc<Source>) -> Result<Scor
         );
     }
     let logits = predictor.logits(&test)?;
-    Ok(Scored { source, test, logits, has_changed })
+    let (weights, groups) = (test.weights(), test.groups());
+    Ok(TestRows { source, test, logits, has_changed, weights, groups })
 }
 
 /// The last folders of the paths, as many as it takes to tell the runs apart.
@@ -138,7 +161,7 @@ fn folders(path: &Path) -> Vec<String> {
 
 /// Runs with the same task on the same rows: what differs between them is the model.
 pub struct Group<'a> {
-    pub runs: Vec<(&'a Run, &'a Scored)>,
+    pub runs: Vec<(&'a Run, &'a TestRows)>,
 }
 
 impl Group<'_> {

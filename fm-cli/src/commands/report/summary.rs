@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use fm_core::Task;
-use fm_core::metric::Metrics;
+use fm_core::metric::{Direction, Metrics, find};
 use fm_core::summary::grouped;
 use maud::{Markup, html};
 
@@ -27,6 +27,9 @@ pub fn metric_name(metric: &str) -> String {
         "mae" => "MAE".into(),
         "auc" => "AUC".into(),
         "logloss" => "log loss".into(),
+        "ece" => "ECE".into(),
+        "gauc" => "GAUC".into(),
+        "r2" => "R²".into(),
         other => other.replace('_', " "),
     }
 }
@@ -36,11 +39,6 @@ pub fn metric_title(metric: &str) -> String {
     let name = metric_name(metric);
     let mut letters = name.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
-/// Whether a greater value is a better one.
-fn is_gain(metric: &str) -> bool {
-    !["rmse", "mae", "logloss"].contains(&metric)
 }
 
 fn sentence(run: &Run) -> String {
@@ -64,7 +62,8 @@ fn sentence(run: &Run) -> String {
     };
     let rows = grouped(results.rows.get("test").map_or(0, |&rows| rows as i64));
     let name = metric_title(metric);
-    let of = |(baseline, metrics): (&String, &Metrics)| metrics.get(metric).map(|value| (*value, baseline.clone()));
+    let of =
+        |(baseline, metrics): (&String, &Metrics)| metrics.get(metric).map(|value| (*value, baseline_name(baseline)));
     let best = results.baselines.iter().filter_map(of).min_by(|a, b| a.0.total_cmp(&b.0));
     let against = match best {
         Some((baseline, name)) if baseline > 0.0 => {
@@ -99,71 +98,86 @@ fn same_baselines(a: &Run, b: &Run) -> bool {
 /// Metrics of the runs, and of their baselines.
 fn results(runs: &[Run]) -> Markup {
     let results: Vec<(&Run, &Results)> = runs.iter().filter_map(|run| Some((run, run.results.as_ref()?))).collect();
-    let metrics: BTreeSet<&String> =
-        results.iter().flat_map(|(_, results)| results.test.keys().chain(results.valid.keys())).collect();
-    if metrics.is_empty() {
-        return html! { p { "No run has results to show." } };
+    let test: Vec<(&Run, &Metrics)> = results.iter().map(|(run, results)| (*run, &results.test)).collect();
+    let valid: Vec<(&Run, &Metrics)> = results.iter().map(|(run, results)| (*run, &results.valid)).collect();
+    html! {
+        (metrics("Test rows, with baselines that any model must beat", &test, Some(&baselines(&results))))
+        (metrics("Validation rows, which choose the best epoch", &valid, None))
     }
-    let best = |metric: &str| {
-        let values = results.iter().filter_map(|(_, results)| results.test.get(metric).copied());
-        values.reduce(|a, b| if is_gain(metric) { a.max(b) } else { a.min(b) })
-    };
-    let mut head: Vec<String> = ["Run", "Model", "Task", "Split"].map(str::to_owned).to_vec();
-    head.extend(metrics.iter().map(|metric| metric_title(metric)));
-    head.extend(metrics.iter().map(|metric| format!("{}, validation", metric_title(metric))));
-    let mut rows: Vec<Vec<Cell>> = vec![];
-    for (run, results) in &results {
-        let data = &run.predictor.settings.data;
-        let split = if data.train.is_some() { "a table for each part".into() } else { data.split.clone() };
-        let mut row = vec![
-            Cell::Text(run.name.clone()),
-            Cell::Text(run.title().into()),
-            Cell::Text(task_name(run.task())),
-            Cell::Text(split),
-        ];
-        row.extend(metrics.iter().map(|metric| match results.test.get(*metric).copied() {
-            Some(value) if runs.len() > 1 && Some(value) == best(metric) => Cell::Best(format!("{value:.4}")),
-            value => Cell::metric(value),
-        }));
-        row.extend(metrics.iter().map(|metric| Cell::metric(results.valid.get(*metric).copied())));
-        rows.push(row);
-    }
-    for (name, values, of) in baselines(&results) {
-        let whose =
-            if of.len() == results.len() { "baseline".into() } else { format!("baseline of {}", of.join(", ")) };
-        let mut row = vec![Cell::Text(name), Cell::Text(whose), Cell::Text(String::new()), Cell::Text(String::new())];
-        row.extend(metrics.iter().map(|metric| Cell::metric(values.get(*metric).copied())));
-        row.extend(metrics.iter().map(|_| Cell::metric(None)));
-        rows.push(row);
-    }
-    table("Results on the test rows, with baselines beside them, and on the validation rows", &head, &rows)
 }
 
-pub fn task_name(task: Task) -> String {
+/// A table of metrics, with a column for each run and each baseline.
+fn metrics(title: &str, runs: &[(&Run, &Metrics)], baselines: Option<&[(String, Metrics)]>) -> Markup {
+    let names: BTreeSet<&String> = runs.iter().flat_map(|(_, metrics)| metrics.keys()).collect();
+    if names.is_empty() {
+        return html! {};
+    }
+    let mut head = vec!["Metric".to_owned()];
+    head.extend(runs.iter().map(|(run, _)| run.name.clone()));
+    if let Some(baselines) = baselines {
+        head.extend(baselines.iter().map(|(name, _)| name.clone()));
+        head.push("What it says".into());
+    }
+    let row = |name: &&String| {
+        let entry = runs.iter().find_map(|(run, _)| find(run.task(), name).ok());
+        let values: Vec<Option<f64>> = runs.iter().map(|(_, metrics)| metrics.get(*name).copied()).collect();
+        let is_best = |value: f64| {
+            let is_worse = |other: &f64| entry.is_some_and(|entry| entry.is_better(*other, value));
+            values.iter().flatten().count() > 1 && !values.iter().flatten().any(is_worse)
+        };
+        let mut cells = vec![Cell::Text(metric_title(name))];
+        cells.extend(values.iter().map(|value| match value {
+            Some(value) if is_best(*value) => Cell::Best(format!("{value:.4}")),
+            value => Cell::metric(*value),
+        }));
+        let Some(baselines) = baselines else { return cells };
+        cells.extend(baselines.iter().map(|(_, metrics)| Cell::metric(metrics.get(*name).copied())));
+        let words = entry.map(|entry| match entry.direction {
+            Direction::Minimize => format!("{}; less is better", entry.description),
+            Direction::Maximize => format!("{}; more is better", entry.description),
+        });
+        cells.push(Cell::Words(words.unwrap_or_default()));
+        cells
+    };
+    table(title, &head, &names.iter().map(row).collect::<Vec<_>>())
+}
+
+fn baseline_name(name: &str) -> String {
+    if name == "mean" { "mean label".into() } else { name.into() }
+}
+
+/// Each baseline once, with the runs that it is of where it is not of all.
+fn baselines(results: &[(&Run, &Results)]) -> Vec<(String, Metrics)> {
+    let mut found: Vec<(&String, &Metrics, Vec<&str>)> = vec![];
+    for (run, results) in results {
+        for (name, metrics) in &results.baselines {
+            match found.iter_mut().find(|known| (known.0, known.1) == (name, metrics)) {
+                Some(known) => known.2.push(&run.name),
+                None => found.push((name, metrics, vec![&run.name])),
+            }
+        }
+    }
+    let named = |(name, metrics, of): (&String, &Metrics, Vec<&str>)| match of.len() == results.len() {
+        true => (baseline_name(name), metrics.clone()),
+        false => (format!("{}, for {}", baseline_name(name), of.join(", ")), metrics.clone()),
+    };
+    found.into_iter().map(named).collect()
+}
+
+fn task_name(task: Task) -> String {
     match task {
         Task::Regression => "regression".into(),
         Task::Binary { .. } => "binary".into(),
     }
 }
 
-/// Each baseline once, with the runs that it is of.
-fn baselines(results: &[(&Run, &Results)]) -> Vec<(String, Metrics, Vec<String>)> {
-    let mut found: Vec<(String, Metrics, Vec<String>)> = vec![];
-    for (run, results) in results {
-        for (name, metrics) in &results.baselines {
-            match found.iter_mut().find(|known| known.0 == *name && known.1 == *metrics) {
-                Some(known) => known.2.push(run.name.clone()),
-                None => found.push((name.clone(), metrics.clone(), vec![run.name.clone()])),
-            }
-        }
-    }
-    found
-}
-
-/// What training took.
+/// What was trained, and what that took.
 fn training(runs: &[Run]) -> Markup {
     let head = [
         "Run",
+        "Model",
+        "Task",
+        "Split",
         "Parameters",
         "Best epoch",
         "Epochs",
@@ -173,22 +187,27 @@ fn training(runs: &[Run]) -> Markup {
         "Validation rows",
         "Test rows",
     ];
-    let number = |value: i64| Cell::Number(grouped(value));
+    let number = |value: Option<i64>| Cell::Number(value.map_or("–".into(), grouped));
     let row = |run: &Run| {
+        let data = &run.predictor.settings.data;
+        let split = if data.train.is_some() { "a table for each part" } else { &data.split };
         let parameters: i64 = run.predictor.store.variables().values().map(|tensor| tensor.numel() as i64).sum();
-        let best = run.best_epoch().map_or("–".into(), |epoch| epoch.epoch.to_string());
-        let rows =
-            |part: &str| run.results.as_ref().and_then(|results| results.rows.get(part)).map(|&rows| rows as i64);
-        let mut cells = vec![
+        let results = run.results.as_ref();
+        let rows = |part: &str| number(results.and_then(|results| results.rows.get(part)).map(|&rows| rows as i64));
+        vec![
             Cell::Text(run.name.clone()),
-            number(parameters),
-            Cell::Number(best),
-            number(run.epochs.len() as i64),
-            Cell::Number(run.results.as_ref().map_or("–".into(), |results| format!("{:.1}", results.seconds))),
-            Cell::Text(run.results.as_ref().map_or("–".into(), |results| results.device.clone())),
-        ];
-        cells.extend(["train", "valid", "test"].map(|part| rows(part).map_or(Cell::Number("–".into()), number)));
-        cells
+            Cell::Text(run.title().into()),
+            Cell::Text(task_name(run.task())),
+            Cell::Text(split.into()),
+            number(Some(parameters)),
+            number(run.best_epoch().map(|epoch| epoch.epoch as i64)),
+            number(Some(run.epochs.len() as i64)),
+            Cell::Number(results.map_or("–".into(), |results| format!("{:.1}", results.seconds))),
+            Cell::Text(results.map_or("–".into(), |results| results.device.clone())),
+            rows("train"),
+            rows("valid"),
+            rows("test"),
+        ]
     };
     table("Training", &head.map(str::to_owned), &runs.iter().map(row).collect::<Vec<_>>())
 }
