@@ -418,7 +418,10 @@ impl Source {
             Ok(strings(catalogue, name)?.iter().map(|value| value.unwrap_or_default().to_owned()).collect())
         };
         let ids = owned(item_field)?;
-        let titles = self.spec.title.as_ref().map_or_else(|| Ok(ids.clone()), |title| owned(title))?;
+        let mut titles = self.spec.title.as_ref().map_or_else(|| Ok(ids.clone()), |title| owned(title))?;
+        for (title, id) in titles.iter_mut().zip(&ids).filter(|(title, _)| title.trim().is_empty()) {
+            title.clone_from(id);
+        }
         Ok((ids, titles))
     }
 

@@ -6,15 +6,15 @@ pub fn buckets(values: impl IntoIterator<Item = f64>, count: usize) -> Vec<(f64,
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     let mut found: Vec<(f64, f64)> = vec![];
-    let mut done = 0;
+    let (mut done, mut last) = (0, None);
     for equal in values.chunk_by(|a, b| a == b) {
-        // A bucket is full when as many values are behind it as would be behind equal shares.
-        let is_full = done * count >= found.len() * values.len();
+        // Where the middle of the equal ones lies among all.
+        let place = (2 * done + equal.len()) * count / (2 * values.len());
         match found.last_mut() {
-            Some(bucket) if !is_full => bucket.1 = equal[0],
+            Some(bucket) if last == Some(place) => bucket.1 = equal[0],
             _ => found.push((equal[0], equal[0])),
         }
-        done += equal.len();
+        (done, last) = (done + equal.len(), Some(place));
     }
     found
 }
@@ -44,6 +44,7 @@ mod tests {
     fn buckets_share_the_values_and_never_part_equal_ones() {
         assert_eq!(buckets((1..=10).map(f64::from), 5), [(1.0, 2.0), (3.0, 4.0), (5.0, 6.0), (7.0, 8.0), (9.0, 10.0)]);
         assert_eq!(buckets([1.0, 1.0, 1.0, 1.0, 2.0, 3.0], 3), [(1.0, 1.0), (2.0, 3.0)]);
+        assert_eq!(buckets([1.0, 2.0, 2.0, 2.0, 2.0, 2.0], 2), [(1.0, 1.0), (2.0, 2.0)]);
         assert_eq!(buckets([5.0; 9], 5), [(5.0, 5.0)]);
         assert_eq!(buckets([], 5), []);
     }

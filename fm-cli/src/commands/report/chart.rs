@@ -1,12 +1,11 @@
 //! Charts as SVG, in the colours of the page's style sheet: they follow the page into the dark and onto paper.
 
-use std::ops::Range;
-
 use anyhow::{Result, anyhow};
 use maud::{Markup, PreEscaped, html};
-use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+pub use super::axis::Axis;
 
 /// The most series that a chart can tell apart.
 pub const SERIES: usize = 8;
@@ -73,92 +72,6 @@ pub enum Align {
     Left,
     Centre,
     Right,
-}
-
-/// An axis: what it covers, and where it has which labels.
-#[derive(Clone, Debug)]
-pub struct Axis {
-    pub range: Range<f64>,
-    pub ticks: Vec<(f64, String)>,
-    pub title: String,
-}
-
-impl Axis {
-    /// Over all of `values`, with some room beside them, and round numbers for labels.
-    pub fn over(values: impl IntoIterator<Item = f64>, title: &str) -> Axis {
-        let finite = values.into_iter().filter(|value| value.is_finite());
-        let (low, high) = finite.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
-        let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
-        let room = if high > low { 0.05 * (high - low) } else { 0.5 * low.abs().max(1e-3) };
-        Axis::new(low - room..high + room, title)
-    }
-
-    /// Over `range`, with round numbers for labels.
-    pub fn new(range: Range<f64>, title: &str) -> Axis {
-        Axis { ticks: ticks(&range, 6, 0.0), range, title: title.into() }
-    }
-
-    /// Over whole numbers from 1 to `last`.
-    pub fn counting(last: usize, title: &str) -> Axis {
-        let range = 0.5..last.max(1) as f64 + 0.5;
-        Axis { ticks: ticks(&range, 8, 1.0), range, title: title.into() }
-    }
-
-    /// A place for each of the names, at 0, 1, 2 and so on.
-    pub fn named(names: impl IntoIterator<Item = String>, title: &str) -> Axis {
-        let ticks: Vec<(f64, String)> = names.into_iter().enumerate().map(|(at, name)| (at as f64, name)).collect();
-        Axis { range: -0.5..ticks.len() as f64 - 0.5, ticks, title: title.into() }
-    }
-
-    /// Without labels: only distances mean something.
-    pub fn bare(values: impl IntoIterator<Item = f64>) -> Axis {
-        Axis { ticks: vec![], ..Axis::over(values, "") }
-    }
-
-    /// Gives the axis this length, with its middle where it was.
-    pub fn widen(&mut self, length: f64) {
-        let middle = (self.range.start + self.range.end) / 2.0;
-        self.range = middle - length / 2.0..middle + length / 2.0;
-    }
-}
-
-impl Ranged for Axis {
-    type FormatOption = NoDefaultFormatting;
-    type ValueType = f64;
-
-    fn map(&self, value: &f64, (from, to): (i32, i32)) -> i32 {
-        let part = (value - self.range.start) / (self.range.end - self.range.start);
-        from + (part * f64::from(to - from)).round() as i32
-    }
-
-    fn key_points<H: KeyPointHint>(&self, hint: H) -> Vec<f64> {
-        // The finer ones between them are left out.
-        if hint.weight().allow_light_points() { vec![] } else { self.ticks.iter().map(|tick| tick.0).collect() }
-    }
-
-    fn range(&self) -> Range<f64> {
-        self.range.clone()
-    }
-}
-
-impl ValueFormatter<f64> for Axis {
-    fn format_ext(&self, value: &f64) -> String {
-        self.ticks.iter().find(|tick| tick.0 == *value).map(|tick| tick.1.clone()).unwrap_or_default()
-    }
-}
-
-/// At most some `count` round numbers within a range, `least` apart or more, as numbers and as text.
-fn ticks(range: &Range<f64>, count: usize, least: f64) -> Vec<(f64, String)> {
-    let wanted = (range.end - range.start) / count as f64;
-    let power = 10f64.powf(wanted.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= wanted);
-    let step = step.unwrap_or(wanted).max(least);
-    if !step.is_normal() {
-        return vec![];
-    }
-    let decimals = (-(step * 1.001).log10().floor()).clamp(0.0, 9.0) as usize;
-    let (first, last) = ((range.start / step).ceil() as i64, (range.end / step).floor() as i64);
-    (first..=last).map(|n| n as f64 * step).map(|at| (at, format!("{at:.decimals$}").replace('-', "−"))).collect()
 }
 
 /// A chart of this many CSS pixels, if nothing scales it.
@@ -325,4 +238,44 @@ fn name_circles(drawing: &str, names: &[&String]) -> String {
         }
     }
     named
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn svg(marks: Vec<Mark>) -> String {
+        let chart = Chart { size: SIZE, x: Axis::counting(3, "epoch"), y: Axis::new(0.0..1.0, ""), marks };
+        chart.svg("a \"chart\"").unwrap().into_string()
+    }
+
+    #[test]
+    fn colours_are_the_style_sheets_alone() {
+        let drawn = svg(vec![
+            Mark::Line(vec![(1.0, 0.5), (2.0, 0.6)], Paint::Series(1)),
+            Mark::Dots(vec![(1.0, 0.5)], Paint::Muted, 2.0),
+        ]);
+        assert!(drawn.contains("stroke=\"var(--series-1)\"") && drawn.contains("fill=\"var(--muted)\""), "{drawn}");
+        assert!(!drawn.contains("\"#") && drawn.contains("aria-label=\"a &quot;chart&quot;\""), "{drawn}");
+    }
+
+    #[test]
+    fn points_that_are_no_numbers_are_left_out() {
+        let odd = [(1.0, f64::NAN), (f64::INFINITY, 0.5), (2.0, 0.5)];
+        let named = |point| Mark::Named(point, Paint::Text, 3.0, "name".into());
+        let drawn = svg(vec![Mark::Dots(odd.to_vec(), Paint::Text, 2.0), named(odd[0]), named(odd[2])]);
+        assert_eq!((drawn.matches("<circle").count(), drawn.matches("<title>name</title>").count()), (2, 1), "{drawn}");
+        let text = Mark::Text((f64::NAN, 0.5), Align::Left, "nowhere".into());
+        assert!(!svg(vec![text, Mark::Block([(1.0, 0.0), (2.0, f64::NAN)], Paint::Text, 1.0)]).contains("nowhere"));
+    }
+
+    #[test]
+    fn each_circle_has_its_own_name_even_if_others_have_none() {
+        let named = |x: f64, name: &str| Mark::Named((x, 0.5), Paint::Series(0), 3.0, name.into());
+        let drawn = svg(vec![named(1.0, "<a>"), Mark::Dots(vec![(2.0, 0.5); 2], Paint::Text, 2.0), named(3.0, "b")]);
+        let circles: Vec<&str> = drawn.split("<circle").skip(1).collect();
+        let is_named = |circle: &&str| circle.contains("<title>");
+        assert_eq!(circles.iter().map(is_named).collect::<Vec<_>>(), [false, false, true, true]);
+        assert!(circles[2].contains("<title>&lt;a&gt;</title>") && circles[3].contains("<title>b</title>"), "{drawn}");
+    }
 }

@@ -39,32 +39,46 @@ fn unit(title: &str) -> Axis {
     Axis::new(0.0..1.0, title)
 }
 
-/// A chart over the unit square: a curve for each run that has one, with a number that sums it up.
-fn square(
-    title: &str,
-    axes: [&str; 2],
-    curves: Vec<(&Run, Option<Vec<(f64, f64)>>, Option<f64>)>,
-    number: &str,
-    (guide, mark): (&str, Mark),
-) -> Result<Markup> {
-    let (mut marks, mut legend, mut words) = (vec![mark], vec![], vec![]);
-    for (run, points, value) in curves {
-        let (Some(points), Some(value)) = (points, value) else {
-            legend.push((run.paint, format!("{}: none, as one class is missing", run.name)));
-            continue;
-        };
-        legend.push((run.paint, format!("{}: {number} {value:.4}", run.name)));
-        words.push(format!("{} {value:.4}", run.name));
-        if points.len() <= BINS {
-            marks.push(Mark::Dots(points.clone(), run.paint, 2.5));
+/// A curve over the unit square, with the number that sums it up; both are missing where they are not defined.
+struct Curve<'a> {
+    run: &'a Run,
+    points: Option<Vec<(f64, f64)>>,
+    number: Option<f64>,
+}
+
+/// What is drawn of curves over the unit square.
+struct Square<'a> {
+    title: &'a str,
+    x: &'a str,
+    y: &'a str,
+    /// The name of the curves' number.
+    number: &'a str,
+    /// What a curve is compared with: its name, and a line.
+    guide: (&'a str, Vec<(f64, f64)>),
+}
+
+impl Square<'_> {
+    fn figure<'a>(self, curves: impl Iterator<Item = Curve<'a>>) -> Result<Markup> {
+        let Square { title, x, y, number, guide: (name, line) } = self;
+        let mut marks = vec![Mark::Line(line, Paint::Muted)];
+        let (mut legend, mut words) = (vec![], vec![]);
+        for Curve { run, points, number: value } in curves {
+            let (Some(points), Some(value)) = (points, value) else {
+                legend.push((run.paint, format!("{}: none, as one class is missing", run.name)));
+                continue;
+            };
+            legend.push((run.paint, format!("{}: {number} {value:.4}", run.name)));
+            words.push(format!("{} {value:.4}", run.name));
+            if points.len() <= BINS {
+                marks.push(Mark::Dots(points.clone(), run.paint, 2.5));
+            }
+            marks.push(Mark::Line(points, run.paint));
         }
-        marks.push(Mark::Line(points, run.paint));
+        legend.push((Paint::Muted, name.into()));
+        let chart = Chart { size: SIZE, x: unit(x), y: unit(""), marks };
+        let svg = chart.svg(&format!("{title}, {y} over {x}; {number}: {}.", words.join(", ")))?;
+        Ok(figure(&format!("{title}: {y}"), &legend, &svg, ""))
     }
-    legend.push((Paint::Muted, guide.into()));
-    let [x, y] = axes;
-    let chart = Chart { size: SIZE, x: unit(x), y: unit(""), marks };
-    let svg = chart.svg(&format!("{title}, {y} over {x}; {number}: {}.", words.join(", ")))?;
-    Ok(figure(&format!("{title}: {y}"), &legend, &svg, ""))
 }
 
 fn roc(runs: &[(&Run, &TestRows)]) -> Result<Markup> {
@@ -72,39 +86,39 @@ fn roc(runs: &[(&Run, &TestRows)]) -> Result<Markup> {
         let scored = rows.scored();
         let curve = roc_curve(&scored);
         let points = curve.map(|curve| thin(curve.iter().map(|at| (at.false_positive_rate, at.true_positive_rate))));
-        (*run, points, auc(&scored))
+        Curve { run, points, number: auc(&scored) }
     });
-    let chance = Mark::Line(vec![(0.0, 0.0), (1.0, 1.0)], Paint::Muted);
-    let axes = ["false positive rate", "true positive rate"];
-    square("ROC curve", axes, curves.collect(), "AUC", ("by chance", chance))
+    let guide = ("by chance", vec![(0.0, 0.0), (1.0, 1.0)]);
+    let (x, y) = ("false positive rate", "true positive rate");
+    Square { title: "ROC curve", x, y, number: "AUC", guide }.figure(curves)
 }
 
 fn precision_recall(runs: &[(&Run, &TestRows)]) -> Result<Markup> {
     let curves = runs.iter().map(|(run, rows)| {
         let scored = rows.scored();
-        let steps = precision_recall_curve(&scored).map(|curve| {
+        let points = precision_recall_curve(&scored).map(|curve| {
             // Each precision holds from the recall before to its own.
             let from = std::iter::once(0.0).chain(curve.iter().map(|at| at.recall));
             thin(curve.iter().zip(from).flat_map(|(at, from)| [(from, at.precision), (at.recall, at.precision)]))
         });
-        (*run, steps, average_precision(&scored))
+        Curve { run, points, number: average_precision(&scored) }
     });
+    // By chance, precision is the share of positives; of runs on different rows, the first one's is shown.
     let targets = runs[0].1.test.targets();
     let share = targets.iter().map(|&target| f64::from(target)).sum::<f64>() / targets.len() as f64;
-    let chance = Mark::Line(vec![(0.0, share), (1.0, share)], Paint::Muted);
-    let axes = ["recall", "precision"];
-    square("Precision-recall curve", axes, curves.collect(), "AP", ("by chance", chance))
+    let guide = ("by chance", vec![(0.0, share), (1.0, share)]);
+    Square { title: "Precision-recall curve", x: "recall", y: "precision", number: "AP", guide }.figure(curves)
 }
 
 fn calibration(runs: &[(&Run, &TestRows)]) -> Result<Markup> {
     let curves = runs.iter().map(|(run, rows)| {
         let scored = rows.scored();
         let points = calibration_curve(&scored, BINS).iter().map(|bin| (bin.prediction, bin.positives)).collect();
-        (*run, Some(points), ece(&scored))
+        Curve { run, points: Some(points), number: ece(&scored) }
     });
-    let right = Mark::Line(vec![(0.0, 0.0), (1.0, 1.0)], Paint::Muted);
-    let axes = ["predicted probability", "share of positives"];
-    square("Calibration", axes, curves.collect(), "ECE", ("calibrated", right))
+    let guide = ("calibrated", vec![(0.0, 0.0), (1.0, 1.0)]);
+    let (x, y) = ("predicted probability", "share of positives");
+    Square { title: "Calibration", x, y, number: "ECE", guide }.figure(curves)
 }
 
 /// How many rows are predicted which probability.

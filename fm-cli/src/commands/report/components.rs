@@ -46,7 +46,7 @@ mod tests {
         let flat = [(3.0, 0.0), (-3.0, 0.5), (1.0, -1.0), (-1.0, 0.5)];
         let (a, b) = ([0.6, 0.8, 0.0], [0.0, 0.0, 1.0]);
         let rows: Vec<f64> =
-            flat.iter().flat_map(|(x, y)| (0..3).map(|axis| 7.0 + x * a[axis] + y * b[axis])).collect();
+            flat.iter().flat_map(|&(x, y)| (0..3).map(move |axis| 7.0 + x * a[axis] + y * b[axis])).collect();
         let found = principal_components(&Tensor::from_slice(&rows).view([4, 3])).unwrap().unwrap();
         let distance = |a: (f64, f64), b: (f64, f64)| (a.0 - b.0).hypot(a.1 - b.1);
         for i in 0..4 {

@@ -77,7 +77,7 @@ fn rated(source: &Source, item: &str, mut rows: Vec<u32>) -> Result<Vec<(String,
     let titles = source.spec.title.as_ref().map(|title| strings(&source.frame, title)).transpose()?;
     let name = |row: u32| {
         let title = titles.as_ref().and_then(|titles| titles.get(row as usize));
-        title.or(items.get(row as usize)).unwrap_or("–").to_owned()
+        title.filter(|title| !title.trim().is_empty()).or(items.get(row as usize)).unwrap_or("–").to_owned()
     };
     Ok(rows.into_iter().take(TOP).map(|row| (name(row), label(row))).collect())
 }

@@ -8,6 +8,7 @@ use fm_core::summary::grouped;
 use fm_core::{FieldKind, Schema};
 use maud::{Markup, html};
 
+use super::absent;
 use super::chart::{Align, Axis, Chart, Mark, Paint, width};
 use super::page::{Cell, figure, figures, table};
 use super::run::{Run, TestRows};
@@ -22,50 +23,54 @@ const PAIRS: usize = 12;
 const FIELDS: usize = 24;
 
 pub fn body(runs: &[Run]) -> Result<Markup> {
-    let mut parts = vec![];
-    for run in runs {
-        let part = match &run.rows {
-            Ok(rows) => interactions(run, rows)?,
-            Err(error) => html! { p { (run.name) ": the data cannot be read (" (error) ")." } },
-        };
-        parts.push(html! { @if runs.len() > 1 { h3 { (run.name) } } (part) });
-    }
+    let found = runs.iter().map(|run| Ok((run, interactions(run)?))).collect::<Result<Vec<_>>>()?;
+    let reason = |run: &Run| found.iter().find(|(other, _)| other.name == run.name)?.1.as_ref().err().cloned();
     Ok(html! {
-        p {
-            "Before the sigmoid, if there is one, a score is a sum of terms, by the model's formula. Here are the terms of two values, in "
-            "training rows: how far two fields move a score, as the mean over the rows of the magnitude of all their terms, and the "
-            "values that move it farthest."
+        @if found.iter().any(|(_, found)| found.is_ok()) {
+            p {
+                "Before the sigmoid, if there is one, a score is a sum of terms, by the model's formula. Here are the terms of two \
+                 values, in training rows: how far two fields move a score, as the mean over the rows of the magnitude of all their \
+                 terms, and the values that move it farthest."
+            }
         }
-        @for part in &parts { (part) }
+        @for (run, found) in &found {
+            @if let Ok(found) = found { @if runs.len() > 1 { h3 { (run.name) } } (found) }
+        }
+        (absent(runs, reason))
     })
 }
 
-fn interactions(run: &Run, rows: &TestRows) -> Result<Markup> {
+/// What a run's model makes of pairs, or why nothing can be said of them.
+fn interactions(run: &Run) -> Result<Result<Markup, String>> {
+    let rows = match &run.rows {
+        Ok(rows) => rows,
+        Err(error) => return Ok(Err(format!("the data cannot be read ({error})"))),
+    };
     let schema = &run.predictor.schema;
     let train = &rows.source.parts.train;
-    let step = train.len().div_ceil(ROWS).max(1);
-    let sample: Vec<u32> = train.iter().copied().step_by(step).collect();
+    let count = train.len().min(ROWS);
+    let sample: Vec<u32> = (0..count).map(|row| train[row * train.len() / count]).collect();
     let dataset = rows.source.encode(schema, &sample)?;
     let options = InteractionOptions { max_rows: ROWS, min_rows: LEAST, top: PAIRS };
     let (model, device) = (run.predictor.model.as_ref(), run.predictor.store.device());
     let Some(found) = Interactions::over(model, schema, &dataset, device, &options)? else {
-        return Ok(html! { p { (run.title()) " has no terms of pairs: what values do together is not told apart." } });
+        return Ok(Err(format!("{} has no terms of pairs: what values do together is not told apart", run.title())));
     };
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
-    let mut maps = vec![heat_map("Pairs of fields", &found.fields, &names, run.paint)?];
+    let mut shown = vec![heat_map("Pairs of fields", &found.fields, &names, run.paint)?];
     if let Some(attention) = &found.attention {
-        maps.push(heat_map("Attention that pairs of fields get", attention, &names, run.paint)?);
+        shown.push(heat_map("Attention that pairs of fields get", attention, &names, run.paint)?);
     }
-    maps.push(pairs(&found.values, rows, schema)?);
+    shown.push(pairs(&found.values, rows, schema)?);
     let shares: Vec<String> =
         found.shares.iter().map(|(name, share)| format!("{name} {:.0}%", 100.0 * share)).collect();
-    Ok(html! {
+    Ok(Ok(html! {
         p.note {
             (grouped(found.rows as i64)) " training rows."
-            @if !shares.is_empty() { " Shares of the scores' variance: " (shares.join(", ")) "." }
+            @if !shares.is_empty() { " Shares of the scores' variance: " (shares.join(", ").replace('-', "−")) "." }
         }
-        (figures(&maps))
-    })
+        (figures(&shown))
+    }))
 }
 
 /// The lower half of a symmetric matrix, with each field's name where its row meets its column.
@@ -133,11 +138,11 @@ fn pairs(found: &[ValuePair], rows: &TestRows, schema: &Schema) -> Result<Markup
         format!("{name}: {}", known.unwrap_or_else(|| unnamed(schema, name, pair.ids[side])))
     };
     let row = |pair: &ValuePair| {
-        let mean = format!("{:+.3}", pair.mean).replace('-', "−");
+        let mean = if pair.mean.abs() < 0.01 { format!("{:+.1e}", pair.mean) } else { format!("{:+.3}", pair.mean) };
         vec![
             Cell::Text(value(pair, 0)),
             Cell::Text(value(pair, 1)),
-            Cell::Number(mean),
+            Cell::Number(mean.replace('-', "−")),
             Cell::Number(grouped(pair.rows as i64)),
         ]
     };

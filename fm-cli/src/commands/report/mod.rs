@@ -1,5 +1,6 @@
 //! `fm report`
 
+mod axis;
 mod buckets;
 mod chart;
 mod classification;

@@ -86,8 +86,13 @@ pub enum Cell {
 impl Cell {
     /// A metric, or a dash where there is none.
     pub fn metric(value: Option<f64>) -> Cell {
-        Cell::Number(value.map_or("–".into(), |value| format!("{value:.4}")))
+        Cell::Number(value.map_or("–".into(), decimals))
     }
+}
+
+/// A number with four decimals.
+pub fn decimals(value: f64) -> String {
+    format!("{value:.4}").replace('-', "−")
 }
 
 /// A table whose first column names the rows. It scrolls by itself where it is wider than the page.

@@ -16,11 +16,15 @@ use crate::settings::Settings;
 
 pub fn body(runs: &[Run]) -> Result<Markup> {
     let commands = runs.iter().map(|run| command(&run.predictor.settings)).collect::<Result<Vec<_>>>()?;
-    let declarations: Vec<(&Run, String)> = runs
-        .iter()
-        .filter_map(|run| Some((run, run.predictor.settings.data.schema.as_ref()?)))
-        .map(|(run, spec)| Ok((run, toml::to_string(spec)?)))
-        .collect::<Result<_>>()?;
+    let mut declarations: Vec<(String, Vec<&str>)> = vec![];
+    for run in runs {
+        let Some(spec) = &run.predictor.settings.data.schema else { continue };
+        let text = toml::to_string(spec)?;
+        match declarations.iter_mut().find(|known| known.0 == text) {
+            Some(known) => known.1.push(&run.name),
+            None => declarations.push((text, vec![&run.name])),
+        }
+    }
     Ok(html! {
         p { "Written by fm " (env!("CARGO_PKG_VERSION")) " with libtorch " (compiled_libtorch().0) "." }
         h3 { "To train the same again" }
@@ -28,8 +32,8 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
             @if runs.len() > 1 { p.note { (run.name) } }
             pre { code { (command) } }
         }
-        @for (run, declaration) in &declarations {
-            @if declarations.len() > 1 { p.note { "schema.toml of " (run.name) } } @else { p.note { "schema.toml" } }
+        @for (declaration, names) in &declarations {
+            p.note { "schema.toml" @if names.len() < runs.len() { " of " (names.join(", ")) } }
             pre { code { (declaration.trim_end()) } }
         }
         (values(runs)?)
@@ -116,21 +120,30 @@ fn values(runs: &[Run]) -> Result<Markup> {
     })
 }
 
+/// Rows that some runs share.
+struct Part<'a> {
+    name: String,
+    digest: String,
+    count: Option<usize>,
+    runs: Vec<&'a str>,
+}
+
 /// The rows of each part and the digest by which a change of the data is noticed, once for all runs that have the same.
 fn rows(runs: &[Run]) -> Result<Markup> {
-    let mut found: BTreeMap<(String, String), (Option<usize>, Vec<&str>)> = BTreeMap::new();
+    let mut found: Vec<Part<'_>> = vec![];
     for run in runs {
-        for (part, digest) in load_digests(&run.dir)? {
-            let count = run.results.as_ref().and_then(|results| results.rows.get(&part)).copied();
-            let known = found.entry((part, digest)).or_default();
-            known.0 = known.0.or(count);
-            known.1.push(&run.name);
+        for (name, digest) in load_digests(&run.dir)? {
+            let count = run.results.as_ref().and_then(|results| results.rows.get(&name)).copied();
+            match found.iter_mut().find(|part| part.name == name && part.digest == digest) {
+                Some(part) => (part.count, _) = (part.count.or(count), part.runs.push(&run.name)),
+                None => found.push(Part { name, digest, count, runs: vec![&run.name] }),
+            }
         }
     }
-    let row = |((part, digest), (count, names)): ((String, String), (Option<usize>, Vec<&str>))| {
-        let whose = if names.len() == runs.len() { "all".into() } else { names.join(", ") };
+    let row = |Part { name, digest, count, runs: of }: Part<'_>| {
+        let whose = if of.len() == runs.len() { "all".into() } else { of.join(", ") };
         let count = count.map_or("–".into(), |count| grouped(count as i64));
-        vec![Cell::Text(part), Cell::Number(count), Cell::Text(digest), Cell::Text(whose)]
+        vec![Cell::Text(name), Cell::Number(count), Cell::Text(digest), Cell::Text(whose)]
     };
     let rows: Vec<Vec<Cell>> = found.into_iter().map(row).collect();
     let has_changed = |run: &&Run| run.rows.as_ref().is_ok_and(|rows| rows.has_changed);

@@ -7,7 +7,7 @@ use fm_core::metric::{Direction, Metrics, find};
 use fm_core::summary::grouped;
 use maud::{Markup, html};
 
-use super::page::{Cell, table};
+use super::page::{Cell, decimals, table};
 use super::run::Run;
 use crate::commands::train::Results;
 
@@ -68,25 +68,30 @@ fn sentence(run: &Run) -> String {
     let against = match best {
         Some((baseline, name)) if baseline > 0.0 => {
             let change = 100.0 * (value - baseline) / baseline;
-            let word = if change <= 0.0 { "less" } else { "more" };
-            format!(", {:.1}% {word} than the best baseline ({name}, {baseline:.4})", change.abs())
+            let amount = match change {
+                -0.05..=0.05 => "as much as".into(),
+                ..0.0 => format!("{:.1}% less than", -change),
+                _ => format!("{change:.1}% more than"),
+            };
+            format!(", {amount} the best baseline ({name}, {baseline:.4})")
         }
         _ => String::new(),
     };
     format!("{start}. {name} on {rows} test rows: {value:.4}{against}.")
 }
 
-/// Which of several runs is the best, where they have been measured on the same rows.
+/// Which of several runs is the best, if they have been measured on the same rows.
 fn comparison(runs: &[Run]) -> Option<String> {
-    let metric = runs.first()?.monitored();
     let measured: Vec<(&Run, f64)> =
-        runs.iter().filter_map(|run| Some((run, *run.results.as_ref()?.test.get(metric)?))).collect();
-    let is_one_test = runs.iter().all(|run| run.task() == runs[0].task() && same_baselines(run, &runs[0]));
-    if measured.len() < 2 || !is_one_test {
-        return None;
+        runs.iter().filter_map(|run| Some((run, *run.results.as_ref()?.test.get(run.monitored())?))).collect();
+    let [(first, _), _, ..] = measured[..] else { return None };
+    if !measured.iter().all(|(run, _)| run.task() == first.task() && same_baselines(run, first)) {
+        return Some(
+            "The runs have different tasks or test rows: compare each with its baselines, not with the others.".into(),
+        );
     }
     let (best, value) = measured.iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
-    Some(format!("{} has the lowest {} on the test rows: {value:.4}.", best.name, metric_name(metric)))
+    Some(format!("{} has the lowest {} on the test rows: {value:.4}.", best.name, metric_name(first.monitored())))
 }
 
 /// The mean label's results depend on the rows alone: where they are the same, so are the rows.
@@ -95,14 +100,27 @@ fn same_baselines(a: &Run, b: &Run) -> bool {
     mean(a) == mean(b)
 }
 
-/// Metrics of the runs, and of their baselines.
+/// Metrics of the runs and of their baselines, task by task.
 fn results(runs: &[Run]) -> Markup {
-    let results: Vec<(&Run, &Results)> = runs.iter().filter_map(|run| Some((run, run.results.as_ref()?))).collect();
-    let test: Vec<(&Run, &Metrics)> = results.iter().map(|(run, results)| (*run, &results.test)).collect();
-    let valid: Vec<(&Run, &Metrics)> = results.iter().map(|(run, results)| (*run, &results.valid)).collect();
+    let mut by_task: Vec<Vec<(&Run, &Results)>> = vec![];
+    for run in runs {
+        let Some(results) = &run.results else { continue };
+        match by_task.iter_mut().find(|same| same[0].0.task() == run.task()) {
+            Some(same) => same.push((run, results)),
+            None => by_task.push(vec![(run, results)]),
+        }
+    }
+    let title = |results: &[(&Run, &Results)], rows: &str| match by_task.len() {
+        1 => rows.to_owned(),
+        _ => format!("{}: {rows}", task_name(results[0].0.task())),
+    };
     html! {
-        (metrics("Test rows, with baselines that any model must beat", &test, Some(&baselines(&results))))
-        (metrics("Validation rows, which choose the best epoch", &valid, None))
+        @for results in &by_task {
+            @let test: Vec<(&Run, &Metrics)> = results.iter().map(|(run, results)| (*run, &results.test)).collect();
+            @let valid: Vec<(&Run, &Metrics)> = results.iter().map(|(run, results)| (*run, &results.valid)).collect();
+            (metrics(&title(results, "Test rows, with baselines that any model must beat"), &test, Some(&baselines(results))))
+            (metrics(&title(results, "Validation rows, which choose the best epoch"), &valid, None))
+        }
     }
 }
 
@@ -127,7 +145,7 @@ fn metrics(title: &str, runs: &[(&Run, &Metrics)], baselines: Option<&[(String, 
         };
         let mut cells = vec![Cell::Text(metric_title(name))];
         cells.extend(values.iter().map(|value| match value {
-            Some(value) if is_best(*value) => Cell::Best(format!("{value:.4}")),
+            Some(value) if is_best(*value) => Cell::Best(decimals(*value)),
             value => Cell::metric(*value),
         }));
         let Some(baselines) = baselines else { return cells };
@@ -166,8 +184,8 @@ fn baselines(results: &[(&Run, &Results)]) -> Vec<(String, Metrics)> {
 
 fn task_name(task: Task) -> String {
     match task {
-        Task::Regression => "regression".into(),
-        Task::Binary { .. } => "binary".into(),
+        Task::Regression => "Regression".into(),
+        Task::Binary { threshold } => format!("Binary, from {threshold}"),
     }
 }
 
