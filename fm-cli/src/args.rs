@@ -57,6 +57,8 @@ pub enum Command {
     Recommend(Recommend),
     /// Show what a prediction is made of
     Explain(Explain),
+    /// Write one HTML file that shows what runs came to
+    Report(crate::commands::report::Report),
     /// Write a trained model for PyTorch and libtorch, for ONNX runtimes, or for NVIDIA Triton
     Export(Export),
     /// Show versions, devices and folders, and what to mend
@@ -73,7 +75,7 @@ pub enum DataCommand {
     Inspect(Inspect),
 }
 
-/// The options of `fm train` that a resumed run has settled: all but the devices and folders of this machine.
+/// The options of `fm train` that a resumed run has settled: all but the devices and folders of this machine, and TensorBoard.
 const DECIDED_BY_THE_RUN: [&str; 28] = [
     "config",
     "set",
@@ -299,6 +301,9 @@ pub struct Train {
     /// Replace an earlier run in this folder
     #[arg(long)]
     pub force: bool,
+    /// Write event files into the folder of the run, too: `tensorboard --logdir runs` draws them, also while it trains
+    #[arg(long)]
+    pub tensorboard: bool,
     /// Go on with an interrupted run, with its own settings
     #[arg(long, value_name = "RUN", conflicts_with_all = DECIDED_BY_THE_RUN)]
     pub resume: Option<PathBuf>,
@@ -478,7 +483,7 @@ mod tests {
     fn a_resumed_run_settles_every_option_but_those_of_the_machine() {
         let command = Args::command();
         let train = command.find_subcommand("train").unwrap();
-        let of_the_machine = ["data_dir", "device", "resume", "help"];
+        let of_the_machine = ["data_dir", "device", "tensorboard", "resume", "help"];
         let settled: Vec<&str> =
             train.get_arguments().map(|arg| arg.get_id().as_str()).filter(|id| !of_the_machine.contains(id)).collect();
         let unlisted: Vec<_> = settled.iter().filter(|id| !DECIDED_BY_THE_RUN.contains(id)).collect();

@@ -10,6 +10,7 @@ mod predictor;
 mod progress;
 mod ranking;
 mod settings;
+mod tensorboard;
 mod training;
 
 use std::process::ExitCode;
@@ -70,6 +71,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Command::Predict(command) => commands::predict::run(command),
         Command::Recommend(command) => commands::recommend::run(command),
         Command::Explain(command) => commands::explain::run(command),
+        Command::Report(command) => commands::report::run(command),
         Command::Export(command) => commands::export::run(command),
         Command::Doctor(command) => commands::doctor::run(command),
         Command::Completions(command) => commands::completions::run(command),

@@ -8,9 +8,9 @@ use anyhow::Result;
 use fm_core::device::DeviceChoice;
 use fm_core::script::Scorer;
 use fm_core::train::{RunDir, checkpoint, predict};
-use fm_core::{Error, Features, Model, Rows, Schema};
-use fm_data::source::Source;
-use fm_data::{Dataset, Encoded};
+use fm_core::{Encoder, Error, Features, Model, Rows, Schema};
+use fm_data::source::{Candidates, Source};
+use fm_data::{Dataset, Encoded, MissingColumns, encode};
 use tch::nn::VarStore;
 use tch::{Device, Tensor};
 
@@ -83,6 +83,20 @@ impl Predictor {
     /// The logit of each encoded row, in their order.
     pub fn encoded_logits(&self, rows: Encoded) -> Result<Vec<f32>> {
         self.logits(&Dataset::unlabelled(&self.schema, rows)?)
+    }
+
+    /// The `top` candidates with the best predictions, best first, without those that `exclude` names: the number of each and its
+    /// prediction.
+    pub fn best(&self, candidates: &Candidates, top: usize, exclude: &[String]) -> Result<Vec<(usize, f32)>> {
+        let encoded = encode(&candidates.frame, &Encoder::new(&self.schema), None, MissingColumns::Error)?;
+        // Ranked by logit: predictions stop at the best label, where several would be equal.
+        let logits = self.encoded_logits(encoded)?;
+        let mut order: Vec<usize> =
+            (0..logits.len()).filter(|&row| !exclude.contains(&candidates.items[row])).collect();
+        // Equal scores keep the catalogue's order.
+        order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+        let label = self.schema.label();
+        Ok(order.into_iter().take(top).map(|row| (row, label.prediction(logits[row]))).collect())
     }
 
     /// In how many rows, `[N, S]` ids, the user or the item is none that training has seen: by field, where there are

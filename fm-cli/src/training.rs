@@ -25,6 +25,7 @@ use crate::interruption::{Interrupted, raise_at_ctrl_c};
 use crate::progress::{EpochProgress, during};
 use crate::ranking::{self, Baselines, Ranking};
 use crate::settings::{Settings, cache_dir, data_dir};
+use crate::tensorboard::EventFile;
 
 /// `summary.json`.
 #[derive(Serialize, Deserialize)]
@@ -69,18 +70,16 @@ pub struct Machine {
     /// Raised, training stops at the next step, ready to be resumed: by Ctrl-C, or by who watches.
     pub stop: Arc<AtomicBool>,
     is_listening: Cell<bool>,
+    /// Whether event files for TensorBoard are written into a run's folder.
+    pub tensorboard: bool,
 }
 
 impl Machine {
     /// Finds the folders of data sets and of encoded ones.
     pub fn new(folders: &args::Folders) -> Result<Machine> {
         let stop = Arc::new(AtomicBool::new(false));
-        Ok(Machine {
-            data_dir: data_dir(folders)?,
-            cache_dir: cache_dir(folders)?,
-            stop,
-            is_listening: Cell::new(false),
-        })
+        let (data_dir, cache_dir) = (data_dir(folders)?, cache_dir(folders)?);
+        Ok(Machine { data_dir, cache_dir, stop, is_listening: Cell::new(false), tensorboard: false })
     }
 
     /// Hears Ctrl-C from now on. Until then, it ends the program at once, which has nothing to lose.
@@ -171,11 +170,9 @@ pub fn train_watched(
     let rows = rows.into_iter().map(|(part, rows)| (part.to_owned(), rows.len())).collect();
     let Prepared { train, valid, test, .. } = data;
     let (train, valid) = (on_device(train, schema, device), on_device(valid, schema, device));
-    let mut observer = Recorder {
-        run: &run,
-        watch,
-        progress: EpochProgress::new(settings.monitored()?.name, settings.train.batch_size),
-    };
+    let events = event_file(&run, &trainer, machine.tensorboard)?;
+    let progress = EpochProgress::new(settings.monitored()?.name, settings.train.batch_size);
+    let mut observer = Recorder { run: &run, watch, events, progress };
     let ending = trainer.fit(train.as_ref(), valid.as_ref(), &mut observer, &machine.stop);
     observer.progress.finish();
     if matches!(ending, Err(Error::Diverged { .. } | Error::Setting(_))) && is_new && trainer.state.epoch == 0 {
@@ -188,7 +185,7 @@ pub fn train_watched(
             "interrupted in epoch {}, step {}: go on with `fm train --resume {}`",
             trainer.state.epoch + 1,
             trainer.state.step,
-            shell_word(run.path())
+            shell_word(&run.path().to_string_lossy())
         ))
         .into());
     }
@@ -264,11 +261,11 @@ pub fn load_digests(run: &RunDir) -> Result<BTreeMap<String, String>> {
     Ok(serde_json::from_str(&text).map_err(|error| Error::format("list of digests", run.rows(), error.to_string()))?)
 }
 
-/// A path as a word of a shell's command line.
-fn shell_word(path: &Path) -> String {
-    let text = path.display().to_string();
+/// A text as a word of a shell's command line.
+pub fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+=:@%,".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    let quoted = || format!("'{}'", text.replace('\'', r"'\''"));
+    if !text.is_empty() && text.chars().all(is_plain) { text.to_owned() } else { quoted() }
 }
 
 /// All rows as tensors on the GPU if they fit; else batches are gathered from the file.
@@ -289,6 +286,7 @@ fn on_device(rows: Dataset, schema: &Schema, device: Device) -> Box<dyn Rows> {
 struct Recorder<'a> {
     run: &'a RunDir,
     watch: &'a mut dyn FnMut(&EpochRecord),
+    events: Option<EventFile>,
     progress: EpochProgress,
 }
 
@@ -307,11 +305,28 @@ impl Observer for Recorder<'_> {
         }
         // The last checkpoint comes last: a run killed before repeats this epoch, and resuming drops the line.
         self.run.append(record, &trainer.timing())?;
+        if let Some(events) = &mut self.events {
+            events.epoch(record)?;
+        }
         self.run.save_last(trainer)?;
         self.progress.epoch(record, &trainer.timing());
         (self.watch)(record);
         Ok(())
     }
+}
+
+/// An event file for TensorBoard, if one is asked for, or if the run has some already and goes on. What the run has done without
+/// one is written first.
+fn event_file(run: &RunDir, trainer: &Trainer<'_>, is_asked_for: bool) -> Result<Option<EventFile>> {
+    let has_some = EventFile::is_in(run.path());
+    if (!is_asked_for && !has_some) || (has_some && trainer.is_done()) {
+        return Ok(None);
+    }
+    let mut events = EventFile::create(run.path(), trainer.state.epoch + 1)?;
+    if !has_some {
+        run.epochs()?.iter().try_for_each(|record| events.epoch(record))?;
+    }
+    Ok(Some(events))
 }
 
 /// Test metrics of the mean label and, where user and item are known, of their biases.
@@ -358,9 +373,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_with_spaces_is_quoted_for_the_shell() {
-        assert_eq!(shell_word(Path::new("runs/fm-1")), "runs/fm-1");
-        assert_eq!(shell_word(Path::new("my runs/é")), "'my runs/é'");
-        assert_eq!(shell_word(Path::new("it's")), r"'it'\''s'");
+    fn a_word_with_spaces_is_quoted_for_the_shell() {
+        assert_eq!(shell_word("runs/fm-1"), "runs/fm-1");
+        assert_eq!(shell_word("my runs/é"), "'my runs/é'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
     }
 }

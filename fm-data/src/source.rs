@@ -222,10 +222,11 @@ pub struct Source {
     pub parts: Parts,
     /// The label of each row, before any threshold.
     pub labels: Vec<f32>,
+    /// The time of each row, if there are times.
+    pub timestamps: Option<Vec<i64>>,
     task: Task,
     /// The columns of the user and of the item, also where they are left out of the fields.
     roles: (Option<String>, Option<String>),
-    timestamps: Option<Vec<i64>>,
     /// MovieLens: all films, also those that nobody rated.
     movies: Option<DataFrame>,
 }
@@ -507,7 +508,10 @@ impl Source {
             Ok(strings(catalogue, name)?.iter().map(|value| value.unwrap_or_default().to_owned()).collect())
         };
         let ids = owned(item_field)?;
-        let titles = self.spec.title.as_ref().map_or_else(|| Ok(ids.clone()), |title| owned(title))?;
+        let mut titles = self.spec.title.as_ref().map_or_else(|| Ok(ids.clone()), |title| owned(title))?;
+        for (title, id) in titles.iter_mut().zip(&ids).filter(|(title, _)| title.trim().is_empty()) {
+            title.clone_from(id);
+        }
         Ok((ids, titles))
     }
 

@@ -10,6 +10,7 @@ pub mod export;
 pub mod models;
 pub mod predict;
 pub mod recommend;
+pub mod report;
 pub mod settings;
 pub mod summary;
 pub mod train;

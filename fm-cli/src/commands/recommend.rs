@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use fm_core::{Encoder, Schema, Side};
+use fm_core::{Schema, Side};
 use fm_data::source::Source;
-use fm_data::{MissingColumns, encode};
 use serde::Serialize;
 
 use super::export::TITLES;
@@ -66,22 +65,14 @@ fn from_data<'a>(args: &'a Recommend, predictor: &Predictor, source: &Source) ->
     if !candidates.known_user {
         warn_unknown(&predictor.schema, &args.user, "in the data");
     }
-    let encoded = encode(&candidates.frame, &Encoder::new(&predictor.schema), None, MissingColumns::Error)?;
-    // Ranked by logit: predictions stop at the best label, where several would be equal.
-    let logits = predictor.encoded_logits(encoded)?;
-    let label = predictor.schema.label();
-
-    let mut order: Vec<usize> = (0..logits.len()).collect();
-    order.retain(|&row| !args.exclude.contains(&candidates.items[row]));
-    // Equal scores keep the catalogue's order.
-    order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
-    let item = |(rank, &row): (usize, &usize)| Item {
+    let best = predictor.best(&candidates, args.top, &args.exclude)?;
+    let item = |(rank, (row, score)): (usize, (usize, f32))| Item {
         rank: rank + 1,
         item: candidates.items[row].clone(),
         title: candidates.titles[row].clone(),
-        score: label.prediction(logits[row]),
+        score,
     };
-    let items = order.iter().take(args.top).enumerate().map(item).collect();
+    let items = best.into_iter().enumerate().map(item).collect();
     Ok(Recommendations { user: &args.user, known_user: Some(candidates.known_user), items })
 }
 

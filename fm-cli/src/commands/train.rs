@@ -34,7 +34,9 @@ pub fn run(args: &args::Train) -> Result<()> {
             (settings, Start::New { path: args.run.clone(), force: args.force })
         }
     };
-    let (run, results) = train(&settings, start, &Machine::new(folders)?)?;
+    let mut machine = Machine::new(folders)?;
+    machine.tensorboard = args.tensorboard;
+    let (run, results) = train(&settings, start, &machine)?;
     print_results(&results, &run)
 }
 

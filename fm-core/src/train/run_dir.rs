@@ -130,24 +130,40 @@ impl RunDir {
         Ok(())
     }
 
-    /// The lines of `metrics.jsonl`; none if it is not there. A last line that was cut short is left out.
+    /// The epochs in `metrics.jsonl`; none where no epoch was finished. A last line that is cut short is left out.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Format`] for a line that is no record.
-    pub fn records(&self) -> Result<Vec<EpochRecord>> {
-        let path = self.metrics();
-        let text = match std::fs::read_to_string(&path) {
+    /// [`Error::Io`], or [`Error::Format`] for any other line that holds no epoch.
+    pub fn epochs(&self) -> Result<Vec<EpochRecord>> {
+        let text = match std::fs::read_to_string(self.metrics()) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
-            Err(error) => return Err(Error::io("read", path)(error)),
+            Err(error) => return Err(Error::io("read", self.metrics())(error)),
         };
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        let record = |(number, line)| {
-            serde_json::from_str(line).map_err(|error: serde_json::Error| {
-                Error::format("file of metrics", &path, format!("line {}: {error}", number + 1))
-            })
-        };
-        whole.lines().enumerate().map(record).collect()
+        let mut epochs = vec![];
+        for (number, line) in (1..).zip(text.split_inclusive('\n')) {
+            match serde_json::from_str(line) {
+                Ok(epoch) => epochs.push(epoch),
+                Err(_) if !line.ends_with('\n') => {}
+                Err(error) => {
+                    let reason = format!("line {number} holds no epoch: {error}");
+                    return Err(Error::format("list of epochs", self.metrics(), reason));
+                }
+            }
+        }
+        Ok(epochs)
+    }
+
+    /// The run's files, whether they are there or not.
+    pub fn files(&self) -> [PathBuf; 8] {
+        let (best, last) = (self.best(), self.last());
+        [self.settings(), self.schema(), self.rows(), self.metrics(), self.timings(), self.summary(), best, last]
+    }
+
+    /// Whether a path is one of the run's files, which nothing else may be written over.
+    pub fn holds(&self, path: &Path) -> bool {
+        let path = path.canonicalize().ok();
+        path.is_some() && self.files().iter().any(|file| file.canonicalize().ok() == path)
     }
 
     /// Writes `summary.json`.

@@ -41,7 +41,7 @@ impl Source {
         let rows = || (0..users.len()).filter(|&row| users.get(row) == Some(user));
         let latest = self.latest(rows());
         let both = self.latest(rows().filter(|&row| items.get(row) == Some(item)));
-        let catalogue = self.catalogue(item_field, &items)?;
+        let catalogue = self.item_rows(item_field, &items)?;
         let known = strings(&catalogue, item_field)?.iter().position(|id| id == Some(item));
 
         let mut columns = Vec::with_capacity(self.spec.fields.len());

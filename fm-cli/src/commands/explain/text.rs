@@ -101,6 +101,7 @@ impl fmt::Display for Page<'_> {
             Task::Binary { threshold } => {
                 writeln!(f, "predicted probability {prediction:.4} that {column} is at least {threshold}")?;
             }
+            Task::Ranking { .. } => writeln!(f, "score {prediction:.4}, by which items are ranked")?,
         }
         if let Some(Pair { label: Some(label), part, .. }) = pair {
             let part = part.map_or("a row that the split leaves out".into(), |part| format!("a {part} row"));
@@ -109,6 +110,7 @@ impl fmt::Display for Page<'_> {
         let unit = match self.label.task {
             Task::Regression => format!("units of {column}"),
             Task::Binary { .. } => "log-odds".to_owned(),
+            Task::Ranking { .. } => "the score".to_owned(),
         };
         match parts {
             Some(parts) => self.formula(f, parts, *logit, &unit)?,

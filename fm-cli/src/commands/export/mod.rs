@@ -55,9 +55,7 @@ fn check_output(args: &Export, run: &RunDir) -> Result<()> {
     if args.output.as_os_str() == "-" {
         bail!("an exported file cannot go to standard output: name a file, such as model.pt");
     }
-    let parts = [run.settings(), run.schema(), run.rows(), run.metrics(), run.summary(), run.best(), run.last()];
-    let target = args.output.canonicalize().ok();
-    if target.is_some() && parts.iter().any(|part| part.canonicalize().ok() == target) {
+    if run.holds(&args.output) {
         bail!("{output} is a part of the run: name another file, such as model.pt");
     }
     Ok(())

@@ -138,7 +138,7 @@ fn attempt(
     let folder = study.run(number);
     let (start, mut curve) = match RunDir::open(&folder) {
         Ok(run) if Settings::load(&run.settings())? == settings => {
-            let curve = best_so_far(metric, &run.records()?);
+            let curve = best_so_far(metric, &run.epochs()?);
             (Start::Resume(run), curve)
         }
         _ => (Start::New { path: Some(folder.clone()), force: folder.exists() }, vec![]),

@@ -1,0 +1,69 @@
+//! Values in buckets of about equally many.
+
+/// At most `count` buckets of about equally many of the values, equal ones together: the least and the greatest value of each,
+/// in rising order.
+pub fn buckets(values: impl IntoIterator<Item = f64>, count: usize) -> Vec<(f64, f64)> {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    let mut found: Vec<(f64, f64)> = vec![];
+    let (mut done, mut last) = (0, None);
+    for equal in values.chunk_by(|a, b| a == b) {
+        // Where the middle of the equal ones lies among all.
+        let place = (2 * done + equal.len()) * count / (2 * values.len());
+        match found.last_mut() {
+            Some(bucket) if last == Some(place) => bucket.1 = equal[0],
+            _ => found.push((equal[0], equal[0])),
+        }
+        (done, last) = (done + equal.len(), Some(place));
+    }
+    found
+}
+
+/// The number of the bucket that holds a value.
+pub fn bucket_of(buckets: &[(f64, f64)], value: f64) -> Option<usize> {
+    buckets.iter().position(|(low, high)| (*low..=*high).contains(&value))
+}
+
+/// A bucket for people.
+pub fn range(low: f64, high: f64) -> String {
+    if low == high { format!("{low}") } else { format!("{low}–{high}") }
+}
+
+/// The value below which the part `q` of sorted values lies, between two of them in proportion.
+pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
+    let place = q * sorted.len().checked_sub(1)? as f64;
+    let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+    Some(low + (high - low) * place.fract())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_share_the_values_and_never_part_equal_ones() {
+        assert_eq!(buckets((1..=10).map(f64::from), 5), [(1.0, 2.0), (3.0, 4.0), (5.0, 6.0), (7.0, 8.0), (9.0, 10.0)]);
+        assert_eq!(buckets([1.0, 1.0, 1.0, 1.0, 2.0, 3.0], 3), [(1.0, 1.0), (2.0, 3.0)]);
+        assert_eq!(buckets([1.0, 2.0, 2.0, 2.0, 2.0, 2.0], 2), [(1.0, 1.0), (2.0, 2.0)]);
+        assert_eq!(buckets([5.0; 9], 5), [(5.0, 5.0)]);
+        assert_eq!(buckets([], 5), []);
+    }
+
+    #[test]
+    fn every_value_lies_in_its_bucket() {
+        let found = buckets([1.0, 2.0, 5.0, 9.0], 2);
+        assert_eq!([1.0, 2.0, 5.0, 9.0].map(|value| bucket_of(&found, value)), [Some(0), Some(0), Some(1), Some(1)]);
+        assert_eq!(bucket_of(&found, 3.0), None);
+    }
+
+    #[test]
+    fn quantiles_are_those_of_numpy() {
+        // numpy.quantile([1, 2, 4, 8], [0, .25, .5, .9, 1])
+        let sorted = [1.0, 2.0, 4.0, 8.0];
+        let found = [0.0, 0.25, 0.5, 0.9, 1.0].map(|q| quantile(&sorted, q).unwrap());
+        for (found, expected) in found.into_iter().zip([1.0, 1.75, 3.0, 6.8, 8.0]) {
+            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        }
+        assert_eq!(quantile(&[], 0.5), None);
+    }
+}

@@ -1,0 +1,198 @@
+//! A map of the items: the vectors of the most popular ones, in the two dimensions in which they differ most.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use anyhow::Result;
+use fm_core::encoder::pieces;
+use fm_core::{Encoder, Field, FieldKind, Schema, Side};
+use fm_data::source::Source;
+use fm_data::table::strings;
+use fm_data::{MissingColumns, encode};
+use maud::{Markup, html};
+use tch::{Device, Tensor};
+
+use super::chart::{Axis, Chart, Mark, Paint, SERIES};
+use super::components::{Components, principal_components};
+use super::page::legend;
+use super::placement::place;
+use super::run::{Activity, Run};
+
+/// The parameter that holds a vector for each value.
+const TABLE: &str = "embedding.weight";
+/// How many items are shown.
+const ITEMS: usize = 150;
+/// How many kinds of items have a colour of their own.
+const KINDS: usize = SERIES - 1;
+/// The longest title that stands beside a point, in characters.
+const LONGEST: usize = 26;
+
+pub fn body(runs: &[Run]) -> Result<Markup> {
+    let mut maps = vec![];
+    for run in runs {
+        let map = match map(run)? {
+            Ok(map) => map,
+            Err(reason) => html! { p { (run.name) ": " (reason) "." } },
+        };
+        maps.push(html! { @if runs.len() > 1 { h3 { (run.name) } } (map) });
+    }
+    Ok(html! { @for map in &maps { (map) } })
+}
+
+/// The map of a run, or why there is none.
+fn map(run: &Run) -> Result<Result<Markup, String>> {
+    let (rows, schema) = (&run.rows, &run.predictor.schema);
+    let rows = match rows {
+        Ok(rows) => rows,
+        Err(error) => return Ok(Err(format!("the data cannot be read ({error})"))),
+    };
+    let Some(field) = schema.item().and_then(|item| schema.field_index(item)) else {
+        return Ok(Err("which field is the item is not declared: it could be named as item in schema.toml".into()));
+    };
+    let Some(table) = run.predictor.store.variables().remove(TABLE) else {
+        return Ok(Err(format!("{} has no table that gives each item one vector", run.title())));
+    };
+    let kind = kind_field(schema, field);
+    let items = popular(&rows.source, schema, field, kind)?;
+    let ids: Vec<i64> = items.iter().map(|item| item.id).collect();
+    let vectors = table.to_device(Device::Cpu).f_index_select(0, &Tensor::from_slice(&ids))?;
+    let Some(components) = principal_components(&vectors)? else {
+        return Ok(Err("too few items have vectors of their own for a map".into()));
+    };
+    let (paints, kinds) = paints(&items);
+    let [first, second] = components.explained.map(|part| format!("{:.0}%", 100.0 * part));
+    let words = format!("{}: map of the {} items with the most training rows", run.name, items.len());
+    let draw = |width| chart(&items, &components, &paints, width).svg(&words);
+    Ok(Ok(html! {
+        figure {
+            @if let Some(kind) = kind {
+                figcaption { "Items by " (kind.name) }
+                (legend(&kinds))
+            }
+            div.wide { (draw(760)?) }
+            div.narrow { (draw(360)?) }
+            p.note {
+                "The " (items.len()) " items with the most training rows. The axes hold " (first) " and " (second)
+                " of the variance of their vectors of length " (vectors.size()[1])
+                " (principal components), in one scale: near items are alike to the model."
+                @if kind.is_some_and(|kind| kind.kind != FieldKind::Categorical) {
+                    " Of an item's several values, the colour is that of the rarest one that has a colour."
+                }
+            }
+        }
+    }))
+}
+
+/// An item of the map.
+struct Item {
+    title: String,
+    id: i64,
+    /// Its values of the field that colours the map.
+    kinds: Vec<String>,
+}
+
+/// The field of the items that colours them: of several values rather than of one, and of few rather than of many.
+fn kind_field(schema: &Schema, item: usize) -> Option<&Field> {
+    let fields = schema.fields().iter().enumerate().filter(|(at, field)| *at != item && field.side == Side::Item);
+    let fields = fields.map(|(_, field)| field).filter(|field| !matches!(field.kind, FieldKind::Numeric { .. }));
+    fields.min_by_key(|field| (field.kind == FieldKind::Categorical, field.cardinality()))
+}
+
+/// The items with the most training rows that have vectors of their own.
+fn popular(source: &Source, schema: &Schema, field: usize, kind: Option<&Field>) -> Result<Vec<Item>> {
+    let items = source.items()?;
+    let encoded = encode(&items.frame, &Encoder::new(schema), None, MissingColumns::Unknown)?;
+    let activity = Activity::of(source, &schema.fields()[field].name)?;
+    let counts: HashMap<&str, usize> =
+        activity.values.iter().map(String::as_str).zip(activity.counts.iter().copied()).collect();
+    let kinds = kind.map(|kind| strings(&items.frame, &kind.name)).transpose()?;
+    let id = |row: usize| i64::from(encoded.ids[row * schema.num_slots() + schema.slots(field).start]);
+    let count = |row: usize| counts.get(items.ids[row].as_str()).copied().unwrap_or(0);
+    let mut rows: Vec<usize> =
+        (0..items.ids.len()).filter(|&row| id(row) != schema.ids(field).start && count(row) > 0).collect();
+    rows.sort_by_key(|&row| Reverse(count(row)));
+    rows.truncate(ITEMS);
+    let values = |row: usize| -> Vec<String> {
+        let cell = kinds.as_ref().and_then(|kinds| kinds.get(row));
+        match kind.map(|kind| &kind.kind) {
+            Some(FieldKind::MultiValued { separator, .. }) => pieces(cell, separator).map(str::to_owned).collect(),
+            _ => cell.into_iter().filter(|cell| !cell.is_empty()).map(str::to_owned).collect(),
+        }
+    };
+    Ok(rows.into_iter().map(|row| Item { title: items.titles[row].clone(), id: id(row), kinds: values(row) }).collect())
+}
+
+/// The colour of each item, and what the colours mean.
+fn paints(items: &[Item]) -> (Vec<Paint>, Vec<(Paint, String)>) {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for kind in items.iter().flat_map(|item| &item.kinds) {
+        *counts.entry(kind).or_default() += 1;
+    }
+    let mut kinds: Vec<(&str, usize)> = counts.into_iter().collect();
+    kinds.sort_by_key(|&(kind, count)| (Reverse(count), kind));
+    kinds.truncate(KINDS);
+    let rarest = |item: &Item| kinds.iter().rposition(|(kind, _)| item.kinds.iter().any(|own| own == kind));
+    let paints: Vec<Paint> = items.iter().map(|item| rarest(item).map_or(Paint::Muted, Paint::Series)).collect();
+    let mut legend: Vec<(Paint, String)> =
+        kinds.iter().enumerate().map(|(at, (kind, _))| (Paint::Series(at), (*kind).to_owned())).collect();
+    if paints.contains(&Paint::Muted) {
+        legend.push((Paint::Muted, "others".into()));
+    }
+    (paints, legend)
+}
+
+fn chart(items: &[Item], components: &Components, paints: &[Paint], width: u32) -> Chart {
+    let points = &components.points;
+    let (mut x, mut y) = (Axis::bare(points.iter().map(|at| at.0)), Axis::bare(points.iter().map(|at| at.1)));
+    // One scale for both axes: as high as the points ask for, within what can be seen at once.
+    let shape = (y.range.end - y.range.start) / (x.range.end - x.range.start);
+    let size = (width, (f64::from(width) * shape.clamp(0.5, 1.0)) as u32);
+    let mut chart = Chart { size, x: x.clone(), y: y.clone(), marks: vec![] };
+    let (width, height) = chart.inner();
+    let unit = ((x.range.end - x.range.start) / width).max((y.range.end - y.range.start) / height);
+    x.widen(unit * width);
+    y.widen(unit * height);
+    let pixel = |(a, b): (f64, f64)| ((a - x.range.start) / unit, (y.range.end - b) / unit);
+    let back = |(a, b): (f64, f64)| (x.range.start + a * unit, y.range.end - b * unit);
+    let pixels: Vec<(f64, f64)> = points.iter().copied().map(pixel).collect();
+    let texts: Vec<String> = items.iter().map(|item| shortened(&item.title)).collect();
+    let dots = points.iter().zip(paints).zip(items);
+    chart.marks.extend(dots.map(|((&at, &paint), item)| Mark::Named(at, paint, 3.2, item.title.clone())));
+    for label in place(&pixels, &texts, (width, height)) {
+        chart.marks.push(Mark::Text(back(label.at), label.align, texts[label.point].clone()));
+    }
+    Chart { x, y, ..chart }
+}
+
+/// A title that has room beside a point: cut between words if there are some.
+fn shortened(title: &str) -> String {
+    let Some((end, next)) = title.char_indices().nth(LONGEST) else { return title.to_owned() };
+    let cut = if next == ' ' { end } else { title[..end].rfind(' ').unwrap_or(end) };
+    format!("{}…", title[..cut].trim_end_matches([' ', ',', ':', '(']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_has_the_colour_of_its_rarest_kind_among_the_most_frequent_ones() {
+        let item = |kinds: &[&str]| Item {
+            title: String::new(),
+            id: 0,
+            kinds: kinds.iter().map(|&kind| kind.into()).collect(),
+        };
+        let items = [item(&["drama"]), item(&["drama", "war"]), item(&["war"]), item(&["drama"]), item(&[])];
+        let (paints, legend) = paints(&items);
+        assert_eq!(paints, [0, 1, 1, 0].map(Paint::Series).into_iter().chain([Paint::Muted]).collect::<Vec<_>>());
+        assert_eq!(legend[..2], [(Paint::Series(0), "drama".into()), (Paint::Series(1), "war".into())]);
+        assert_eq!(legend[2], (Paint::Muted, "others".into()));
+    }
+
+    #[test]
+    fn a_long_title_is_cut_between_words_or_else_between_characters() {
+        assert_eq!(shortened("George of the Jungle (1997)"), "George of the Jungle…");
+        assert_eq!(shortened("Les Misérables (1995)"), "Les Misérables (1995)");
+        assert_eq!(shortened(&"é🎬".repeat(20)), format!("{}…", "é🎬".repeat(13)));
+    }
+}

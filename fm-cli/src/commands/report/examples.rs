@@ -1,0 +1,106 @@
+//! What the models recommend to a few users, beside what these users rated highest.
+
+use anyhow::Result;
+use fm_core::summary::grouped;
+use fm_data::source::Source;
+use fm_data::table::strings;
+use maud::{Markup, html};
+
+use super::run::{Activity, Group, Run};
+use super::{absent, heading};
+
+const TOP: usize = 10;
+
+pub fn body(runs: &[Run], groups: &[Group<'_>]) -> Result<Markup> {
+    let mut parts = vec![];
+    for group in groups {
+        let source = group.source();
+        let body = match (&source.spec.user, &source.spec.item) {
+            (Some(user), Some(item)) => users(group, user, item)?,
+            _ => html! {
+                p { "Recommending needs to know who the user and the item are: both can be declared in schema.toml." }
+            },
+        };
+        parts.push(html! { (heading(group, groups)) (body) });
+    }
+    Ok(html! {
+        @for part in &parts { (part) }
+        (absent(runs, |run| run.rows.as_ref().err().map(|error| format!("the data cannot be read ({error})"))))
+    })
+}
+
+fn users(group: &Group<'_>, user: &str, item: &str) -> Result<Markup> {
+    let source = group.source();
+    let activity = Activity::of(source, user)?;
+    let mut order: Vec<usize> = (0..activity.values.len()).filter(|&code| activity.counts[code] > 0).collect();
+    order.sort_by_key(|&code| (std::cmp::Reverse(activity.counts[code]), &activity.values[code]));
+    let mut chosen: Vec<(usize, &str)> = vec![];
+    let places = [
+        (0, "the most active"),
+        (order.len() / 2, "of median activity"),
+        (order.len().saturating_sub(1), "the least active"),
+    ];
+    for (place, what) in places {
+        // Of a few users, one may be all of these.
+        if let Some(&code) = order.get(place).filter(|code| chosen.iter().all(|(other, _)| other != *code)) {
+            chosen.push((code, what));
+        }
+    }
+    let mut parts = vec![];
+    for (code, what) in chosen {
+        let (name, rows) = (&activity.values[code], activity.counts[code]);
+        let title = format!(
+            "User {name}, {what}: {} training {}",
+            grouped(rows as i64),
+            if rows == 1 { "row" } else { "rows" }
+        );
+        let mine = |row: &&u32| activity.codes[**row as usize] as usize == code;
+        let rated = rated(source, item, source.parts.train.iter().filter(mine).copied().collect())?;
+        parts.push(html! { h3 { (title) } (lists(group, name, &rated)?) });
+    }
+    Ok(html! {
+        p {
+            "For three users: the training rows with their highest " code { (source.spec.label) }
+            ", the latest first among equal ones, and the items with the best predictions among those that they have no row with. \
+             Beside each stands its " code { (source.spec.label) } ", or the prediction."
+        }
+        @for part in &parts { (part) }
+    })
+}
+
+/// The titles and labels of a user's rows, the highest label first, then the latest.
+fn rated(source: &Source, item: &str, mut rows: Vec<u32>) -> Result<Vec<(String, f32)>> {
+    let label = |row: u32| source.labels[row as usize];
+    let time = |row: u32| source.timestamps.as_ref().map_or(0, |times| times[row as usize]);
+    rows.sort_by(|&a, &b| label(b).total_cmp(&label(a)).then((time(b), b).cmp(&(time(a), a))));
+    let items = strings(&source.frame, item)?;
+    let titles = source.spec.title.as_ref().map(|title| strings(&source.frame, title)).transpose()?;
+    let name = |row: u32| {
+        let title = titles.as_ref().and_then(|titles| titles.get(row as usize));
+        title.filter(|title| !title.trim().is_empty()).or(items.get(row as usize)).unwrap_or("–").to_owned()
+    };
+    Ok(rows.into_iter().take(TOP).map(|row| (name(row), label(row))).collect())
+}
+
+/// What the user rated highest, and the best items by each run.
+fn lists(group: &Group<'_>, user: &str, rated: &[(String, f32)]) -> Result<Markup> {
+    let rated = rated.iter().map(|(title, label)| (title.clone(), label.to_string())).collect();
+    let mut lists: Vec<(String, Vec<(String, String)>)> = vec![("Rated highest".into(), rated)];
+    for (run, rows) in &group.runs {
+        let candidates = rows.source.candidates(user)?;
+        let best = run.predictor.best(&candidates, TOP, &[])?;
+        let item = |(row, score): (usize, f32)| (candidates.titles[row].clone(), format!("{score:.3}"));
+        lists.push((format!("Recommended by {}", run.name), best.into_iter().map(item).collect()));
+    }
+    Ok(html! {
+        div.lists {
+            @for (title, items) in &lists {
+                div {
+                    h4 { (title) }
+                    @if items.is_empty() { p.note { "Nothing: there is no other item." } }
+                    ol { @for (name, number) in items { li { span { (number) } bdi { (name) } } } }
+                }
+            }
+        }
+    })
+}

@@ -1,0 +1,163 @@
+//! Which fields, and which values, move the models' scores together.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use fm_core::explain::{InteractionOptions, Interactions, ValuePair};
+use fm_core::summary::grouped;
+use fm_core::{FieldKind, Schema};
+use maud::{Markup, html};
+
+use super::absent;
+use super::chart::{Align, Axis, Chart, Mark, Paint, width};
+use super::page::{Cell, figure, figures, table};
+use super::run::{Run, TestRows};
+
+/// How many training rows are looked at.
+const ROWS: usize = 2000;
+/// A pair of values is listed if it is in at least so many of them.
+const LEAST: usize = 20;
+/// How many pairs of values are listed.
+const PAIRS: usize = 12;
+/// The most fields that a heat map has room for.
+const FIELDS: usize = 24;
+
+pub fn body(runs: &[Run]) -> Result<Markup> {
+    let found = runs.iter().map(|run| Ok((run, interactions(run)?))).collect::<Result<Vec<_>>>()?;
+    let reason = |run: &Run| found.iter().find(|(other, _)| other.name == run.name)?.1.as_ref().err().cloned();
+    Ok(html! {
+        @if found.iter().any(|(_, found)| found.is_ok()) {
+            p {
+                "Before the sigmoid, if there is one, a score is a sum of terms, by the model's formula. Here are the terms of two \
+                 values, in training rows: how far two fields move a score, as the mean over the rows of the magnitude of all their \
+                 terms, and the values that move it farthest."
+            }
+        }
+        @for (run, found) in &found {
+            @if let Ok(found) = found { @if runs.len() > 1 { h3 { (run.name) } } (found) }
+        }
+        (absent(runs, reason))
+    })
+}
+
+/// What a run's model makes of pairs, or why nothing can be said of them.
+fn interactions(run: &Run) -> Result<Result<Markup, String>> {
+    let rows = match &run.rows {
+        Ok(rows) => rows,
+        Err(error) => return Ok(Err(format!("the data cannot be read ({error})"))),
+    };
+    let schema = &run.predictor.schema;
+    let train = &rows.source.parts.train;
+    let count = train.len().min(ROWS);
+    let sample: Vec<u32> = (0..count).map(|row| train[row * train.len() / count]).collect();
+    let dataset = rows.source.encode(schema, &sample)?;
+    let options = InteractionOptions { max_rows: ROWS, min_rows: LEAST, top: PAIRS };
+    let (model, device) = (run.predictor.model.as_ref(), run.predictor.store.device());
+    let Some(found) = Interactions::over(model, schema, &dataset, device, &options)? else {
+        return Ok(Err(format!("{} has no terms of pairs: what values do together is not told apart", run.title())));
+    };
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
+    let mut shown = vec![heat_map("Pairs of fields", &found.fields, &names, run.paint)?];
+    if let Some(attention) = &found.attention {
+        shown.push(heat_map("Attention that pairs of fields get", attention, &names, run.paint)?);
+    }
+    shown.push(pairs(&found.values, rows, schema)?);
+    let shares: Vec<String> =
+        found.shares.iter().map(|(name, share)| format!("{name} {:.0}%", 100.0 * share)).collect();
+    Ok(Ok(html! {
+        p.note {
+            (grouped(found.rows as i64)) " training rows."
+            @if !shares.is_empty() { " Shares of the scores' variance: " (shares.join(", ").replace('-', "−")) "." }
+        }
+        (figures(&shown))
+    }))
+}
+
+/// The lower half of a symmetric matrix, with each field's name where its row meets its column.
+fn heat_map(title: &str, matrix: &[Vec<f64>], names: &[&str], paint: Paint) -> Result<Markup> {
+    // Where there are too many fields, those with the strongest pairs.
+    let mut shown: Vec<usize> = (0..names.len()).collect();
+    let strength = |field: usize| matrix[field].iter().sum::<f64>();
+    shown.sort_by(|&a, &b| strength(b).total_cmp(&strength(a)));
+    shown.truncate(FIELDS);
+    shown.sort_unstable();
+    let cells: Vec<(usize, usize, f64)> = (0..shown.len())
+        .flat_map(|row| (0..=row).map(move |column| (row, column)))
+        .map(|(row, column)| (row, column, matrix[shown[row]][shown[column]]))
+        .collect();
+    let mut strongest: Vec<&(usize, usize, f64)> = cells.iter().collect();
+    strongest.sort_by(|a, b| b.2.total_cmp(&a.2));
+    let highest = strongest.first().map_or(0.0, |cell| cell.2);
+    let size = (360, (shown.len() as u32 * 20).clamp(60, 400));
+    let longest = shown.iter().map(|&field| width(names[field])).fold(0.0, f64::max);
+    let count = shown.len() as f64;
+    // The names stand to the right of the diagonal.
+    let room = count * longest / (f64::from(size.0) - longest - 20.0).max(1.0);
+    let axis = |range| Axis { range, ticks: vec![], title: String::new() };
+    let mut marks = vec![];
+    for &(row, column, value) in &cells {
+        let (left, top) = (column as f64, count - row as f64);
+        let corners = [(left + 0.03, top - 0.04), (left + 0.97, top - 0.96)];
+        marks.push(Mark::Block(corners, Paint::Grid, 0.35));
+        if highest > 0.0 {
+            marks.push(Mark::Block(corners, paint, value / highest));
+        }
+    }
+    for (row, &field) in shown.iter().enumerate() {
+        marks.push(Mark::Text((row as f64 + 1.2, count - row as f64 - 0.5), Align::Left, names[field].into()));
+    }
+    let words: Vec<String> = strongest
+        .iter()
+        .take(3)
+        .map(|(row, column, value)| format!("{} × {} {value:.3}", names[shown[*column]], names[shown[*row]]))
+        .collect();
+    let note = format!("Strongest: {}.", words.join(", "));
+    let chart = Chart { size, x: axis(0.0..count + room + 0.2), y: axis(0.0..count), marks };
+    Ok(figure(title, &[], &chart.svg(&format!("{title}. {note}"))?, &note))
+}
+
+/// The strongest pairs of values.
+fn pairs(found: &[ValuePair], rows: &TestRows, schema: &Schema) -> Result<Markup> {
+    if found.is_empty() {
+        return Ok(html! { p { "No two values are in enough rows together to be listed." } });
+    }
+    let titles: HashMap<String, String> = match &rows.source.spec.item {
+        Some(_) => {
+            let items = rows.source.items()?;
+            items.ids.into_iter().zip(items.titles).collect()
+        }
+        None => HashMap::new(),
+    };
+    let value = |pair: &ValuePair, side: usize| {
+        let name = &pair.fields[side];
+        let known = pair.values[side].as_ref().map(|value| match titles.get(value) {
+            // A history holds items, too.
+            Some(title) if schema.item() == Some(name) || name == "history" => title.clone(),
+            _ => value.clone(),
+        });
+        format!("{name}: {}", known.unwrap_or_else(|| unnamed(schema, name, pair.ids[side])))
+    };
+    let row = |pair: &ValuePair| {
+        let mean = if pair.mean.abs() < 0.01 { format!("{:+.1e}", pair.mean) } else { format!("{:+.3}", pair.mean) };
+        vec![
+            Cell::Text(value(pair, 0)),
+            Cell::Text(value(pair, 1)),
+            Cell::Number(mean.replace('-', "−")),
+            Cell::Number(grouped(pair.rows as i64)),
+        ]
+    };
+    let head = ["Value", "Value", "Mean term", "Rows"].map(str::to_owned);
+    Ok(table("Pairs of values with the strongest terms", &head, &found.iter().map(row).collect::<Vec<_>>()))
+}
+
+/// What stands for an id that has no text.
+fn unnamed(schema: &Schema, name: &str, id: i64) -> String {
+    let Some(position) = schema.field_index(name) else { return String::new() };
+    let field = &schema.fields()[position];
+    match (&field.kind, id - schema.ids(position).start) {
+        (FieldKind::Numeric { .. }, 1..) => "a number".into(),
+        (_, bucket @ 1..) => format!("bucket {}", bucket - 1),
+        (_, _) if field.vocabulary.is_empty() => "missing".into(),
+        (_, _) => "unknown".into(),
+    }
+}

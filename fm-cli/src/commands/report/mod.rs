@@ -1,0 +1,111 @@
+//! `fm report`
+
+mod axis;
+mod buckets;
+mod chart;
+mod classification;
+mod components;
+mod curves;
+mod embeddings;
+mod examples;
+mod failures;
+mod interactions;
+mod page;
+mod placement;
+mod regression;
+mod run;
+mod settings;
+mod summary;
+mod thinning;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use fm_core::Task;
+use fm_core::atomic_file::write_atomically;
+use fm_core::device::DeviceChoice;
+use maud::{Markup, html};
+
+use self::page::Section;
+use self::run::{Group, Run};
+use crate::args::Folders;
+
+/// The arguments of `fm report`.
+#[derive(Debug, clap::Args)]
+pub struct Report {
+    /// The folders of runs, which are shown beside each other
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// The HTML file to write
+    #[arg(short, long, value_name = "FILE", default_value = "report.html")]
+    pub output: PathBuf,
+    /// The data of all runs, if it has moved since training
+    #[arg(long, value_name = "NAME|DIR|FILE")]
+    pub data: Option<String>,
+    /// auto, cpu, cuda or cuda:1
+    #[arg(long, default_value_t)]
+    pub device: DeviceChoice,
+    #[command(flatten)]
+    pub folders: Folders,
+}
+
+pub fn run(args: &Report) -> Result<()> {
+    let output = args.output.display();
+    if args.output.is_dir() {
+        bail!("{output} is a folder: name the file to write, such as report.html");
+    }
+    let runs = run::open(args)?;
+    if runs.iter().any(|run| run.dir.holds(&args.output)) {
+        bail!("{output} is a part of a run: name another file, such as report.html");
+    }
+    let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
+    let page = page::page(&format!("Report on {}", names.join(", ")), &sections(&runs)?);
+    write_atomically(&args.output, |file| file.write_all(page.as_bytes()))?;
+    tracing::info!("wrote {output}, {:.0} kB", page.len() as f64 / 1e3);
+    Ok(())
+}
+
+fn sections(runs: &[Run]) -> Result<Vec<Section>> {
+    let groups = run::groups(runs);
+    let has_task = |is_task: fn(&Task) -> bool| runs.iter().any(|run| is_task(&run.task()));
+    let section = |id, title, body| Section { id, title, body };
+    let mut sections = vec![
+        section("summary", "Summary", summary::body(runs)),
+        section("curves", "Learning curves", curves::body(runs)?),
+    ];
+    if has_task(|task| matches!(task, Task::Binary { .. })) {
+        sections.push(section("classification", "Probabilities", classification::body(runs)?));
+    }
+    if has_task(|task| matches!(task, Task::Regression)) {
+        sections.push(section("regression", "Predictions", regression::body(runs)?));
+    }
+    sections.extend([
+        section("failures", "Where the models fail", failures::body(runs, &groups)?),
+        section("interactions", "Interactions", interactions::body(runs)?),
+        section("embeddings", "Map of the items", embeddings::body(runs)?),
+        section("examples", "Recommendations", examples::body(runs, &groups)?),
+        section("settings", "Settings", settings::body(runs)?),
+    ]);
+    Ok(sections)
+}
+
+/// A sentence for each run that a section says nothing of.
+fn absent(runs: &[Run], reason: impl Fn(&Run) -> Option<String>) -> Markup {
+    html! { @for run in runs { @if let Some(reason) = reason(run) { p { (run.name) ": " (reason) "." } } } }
+}
+
+/// Why nothing can be said of a run's test rows, if nothing can.
+fn no_test_rows(run: &Run) -> Option<String> {
+    match &run.rows {
+        Err(error) => Some(format!("the data cannot be read ({error})")),
+        Ok(rows) if rows.logits.is_empty() => Some("there are no test rows".into()),
+        Ok(_) => None,
+    }
+}
+
+/// What a group of runs is called, where there are several groups.
+fn heading(group: &Group<'_>, groups: &[Group<'_>]) -> Markup {
+    let names: Vec<&str> = group.runs.iter().map(|(run, _)| run.name.as_str()).collect();
+    html! { @if groups.len() > 1 { h3 { (names.join(", ")) } } }
+}

@@ -1,0 +1,219 @@
+//! The runs of a report, with their test rows scored.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use anyhow::{Result, bail};
+use fm_core::metric::{Metrics, Scored, metrics, monitored};
+use fm_core::train::{EpochRecord, RunDir};
+use fm_core::{Label, Rows, Task};
+use fm_data::Dataset;
+use fm_data::source::{DataConfig, Source};
+use fm_data::table::{NO_CODE, codes, strings};
+
+use super::chart::{Paint, SERIES};
+use crate::commands::train::{Results, load_digests, load_results};
+use crate::predictor::Predictor;
+
+/// A run, and what its model says of the test rows.
+pub struct Run {
+    /// What it is called in the report, unlike all others.
+    pub name: String,
+    pub paint: Paint,
+    pub dir: RunDir,
+    pub predictor: Predictor,
+    /// `None` for a run that was interrupted.
+    pub results: Option<Results>,
+    pub epochs: Vec<EpochRecord>,
+    /// The rows, or why they cannot be read.
+    pub rows: Result<TestRows, String>,
+}
+
+/// The rows that a run was measured on, within the data that it was trained on.
+pub struct TestRows {
+    pub source: Rc<Source>,
+    pub test: Dataset,
+    /// Of each test row.
+    pub logits: Vec<f32>,
+    /// Whether the test rows are others than when the run was trained.
+    pub has_changed: bool,
+    weights: Option<Vec<f32>>,
+    groups: Option<Vec<i64>>,
+}
+
+impl TestRows {
+    /// All test rows with their logits.
+    pub fn scored(&self) -> Scored<'_> {
+        let scored = Scored::new(&self.logits, self.test.targets());
+        scored.with_weights(self.weights.as_deref()).with_groups(self.groups.as_deref())
+    }
+
+    /// The metrics of some of the test rows, of these logits for all of them.
+    pub fn metrics(&self, label: &Label, logits: &[f32], rows: &[usize]) -> Metrics {
+        fn pick<T: Copy>(all: &[T], rows: &[usize]) -> Vec<T> {
+            rows.iter().map(|&row| all[row]).collect()
+        }
+        let (logits, targets) = (pick(logits, rows), pick(self.test.targets(), rows));
+        let weights = self.weights.as_ref().map(|weights| pick(weights, rows));
+        let groups = self.groups.as_ref().map(|groups| pick(groups, rows));
+        let scored = Scored::new(&logits, &targets).with_weights(weights.as_deref()).with_groups(groups.as_deref());
+        metrics(label, &scored)
+    }
+}
+
+impl Run {
+    /// The best epoch so far.
+    pub fn best_epoch(&self) -> Option<&EpochRecord> {
+        self.epochs.iter().rev().find(|epoch| epoch.best)
+    }
+
+    pub fn task(&self) -> Task {
+        self.predictor.schema.label().task
+    }
+
+    /// The metric that chooses the best epoch: the less, the better.
+    pub fn monitored(&self) -> &'static str {
+        monitored(self.task())
+    }
+
+    /// The model's name in the literature.
+    pub fn title(&self) -> &str {
+        let model = &self.predictor.settings.model;
+        model.entry().map_or(model.name.as_str(), |entry| entry.title)
+    }
+
+    /// The test rows with their predictions, if there are any.
+    pub fn test_rows(&self) -> Option<&TestRows> {
+        self.rows.as_ref().ok().filter(|rows| !rows.logits.is_empty())
+    }
+}
+
+/// Opens the runs and scores their test rows.
+pub fn open(args: &super::Report) -> Result<Vec<Run>> {
+    if args.runs.len() > SERIES {
+        bail!("a report shows at most {SERIES} runs, as many as colours can tell apart: here are {}", args.runs.len());
+    }
+    let mut sources: Vec<(DataConfig, Rc<Source>)> = vec![];
+    let mut runs: Vec<Run> = vec![];
+    for (number, (path, name)) in args.runs.iter().zip(names(args)?).enumerate() {
+        let dir = RunDir::open(path)?;
+        let predictor = Predictor::open_run(&dir, args.device)?;
+        let (results, epochs) = (load_results(&dir)?, dir.epochs()?);
+        let config = predictor.settings.data.clone().moved(args.data.clone());
+        let known = sources.iter().find(|(known, _)| *known == config).map(|(_, source)| Rc::clone(source));
+        let source = match known {
+            Some(source) => Ok(source),
+            None => predictor.source(args.data.clone(), &args.folders).map(Rc::new),
+        };
+        let rows = match source {
+            Ok(source) => {
+                sources.push((config, Rc::clone(&source)));
+                Ok(score(&dir, &predictor, source)?)
+            }
+            Err(error) if args.data.is_some() => return Err(error),
+            Err(error) => {
+                tracing::warn!(
+                    "{name}: the report shows nothing of its rows: {error}; --data names where they are now"
+                );
+                Err(error.to_string())
+            }
+        };
+        runs.push(Run { name, paint: Paint::Series(number), dir, predictor, results, epochs, rows });
+    }
+    Ok(runs)
+}
+
+fn score(dir: &RunDir, predictor: &Predictor, source: Rc<Source>) -> Result<TestRows> {
+    let test = source.encode(&predictor.schema, &source.parts.test)?;
+    let has_changed = load_digests(dir)?.get("test") != Some(&test.digest());
+    if has_changed {
+        tracing::warn!(
+            "{}: the data has changed since the run: its test rows may hold rows that were trained on",
+            dir.path().display()
+        );
+    }
+    let logits = predictor.logits(&test)?;
+    let (weights, groups) = (test.weights(), test.groups());
+    Ok(TestRows { source, test, logits, has_changed, weights, groups })
+}
+
+/// The last folders of the paths, as many as it takes to tell the runs apart.
+fn names(args: &super::Report) -> Result<Vec<String>> {
+    let paths: Vec<Vec<String>> = args.runs.iter().map(|path| folders(path)).collect();
+    let longest = paths.iter().map(Vec::len).max().unwrap_or(0);
+    for count in 1..=longest {
+        let names: Vec<String> = paths.iter().map(|path| path[path.len().saturating_sub(count)..].join("/")).collect();
+        if names.iter().enumerate().all(|(at, name)| !names[..at].contains(name)) {
+            return Ok(names);
+        }
+    }
+    bail!("a run is named twice")
+}
+
+fn folders(path: &Path) -> Vec<String> {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let named = |part: std::path::Component<'_>| match part {
+        std::path::Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
+        _ => None,
+    };
+    path.components().filter_map(named).collect()
+}
+
+/// Runs with the same task on the same rows: what differs between them is the model.
+pub struct Group<'a> {
+    pub runs: Vec<(&'a Run, &'a TestRows)>,
+}
+
+impl Group<'_> {
+    /// The rows that they share.
+    pub fn source(&self) -> &Source {
+        &self.runs[0].1.source
+    }
+}
+
+/// All runs whose rows can be read, in groups.
+pub fn groups(runs: &[Run]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = vec![];
+    for run in runs {
+        let Ok(rows) = &run.rows else { continue };
+        let is_same = |group: &Group<'_>| {
+            let (other, others) = group.runs[0];
+            let (a, b) = (&rows.source, &others.source);
+            let roles = |source: &Source| (source.spec.user.clone(), source.spec.item.clone());
+            Rc::ptr_eq(a, b)
+                || (run.task() == other.task() && a.labels == b.labels && a.parts == b.parts && roles(a) == roles(b))
+        };
+        match groups.iter_mut().find(|group| is_same(group)) {
+            Some(group) => group.runs.push((run, rows)),
+            None => groups.push(Group { runs: vec![(run, rows)] }),
+        }
+    }
+    groups
+}
+
+/// How many training rows each value of a column has.
+pub struct Activity {
+    /// The number of each row's value among `values`; [`NO_CODE`] where there is none.
+    pub codes: Vec<u32>,
+    pub values: Vec<String>,
+    /// The training rows of each value.
+    pub counts: Vec<usize>,
+}
+
+impl Activity {
+    pub fn of(source: &Source, column: &str) -> Result<Activity> {
+        let column = strings(&source.frame, column)?;
+        let (codes, values) = codes(&column);
+        let values: Vec<String> = values.into_iter().map(str::to_owned).collect();
+        let mut counts = vec![0; values.len()];
+        for code in source.parts.train.iter().map(|&row| codes[row as usize]).filter(|&code| code != NO_CODE) {
+            counts[code as usize] += 1;
+        }
+        Ok(Activity { codes, values, counts })
+    }
+
+    /// The training rows that have the value of this row.
+    pub fn of_row(&self, row: u32) -> usize {
+        self.counts.get(self.codes[row as usize] as usize).copied().unwrap_or(0)
+    }
+}

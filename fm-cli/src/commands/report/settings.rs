@@ -1,0 +1,207 @@
+//! Settings, versions, rows and files, and how to train the same again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+use fm_core::device::compiled_libtorch;
+use fm_core::summary::grouped;
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::page::{Cell, table};
+use super::run::Run;
+use crate::training::{load_digests, shell_word};
+use crate::settings::Settings;
+
+pub fn body(runs: &[Run]) -> Result<Markup> {
+    let commands = runs.iter().map(|run| command(&run.predictor.settings)).collect::<Result<Vec<_>>>()?;
+    let mut declarations: Vec<(String, Vec<&str>)> = vec![];
+    for run in runs {
+        let Some(spec) = &run.predictor.settings.data.schema else { continue };
+        let text = toml::to_string(spec)?;
+        match declarations.iter_mut().find(|known| known.0 == text) {
+            Some(known) => known.1.push(&run.name),
+            None => declarations.push((text, vec![&run.name])),
+        }
+    }
+    Ok(html! {
+        p { "Written by fm " (env!("CARGO_PKG_VERSION")) " with libtorch " (compiled_libtorch().0) "." }
+        h3 { "To train the same again" }
+        @for (run, command) in runs.iter().zip(&commands) {
+            @if runs.len() > 1 { p.note { (run.name) } }
+            pre { code { (command) } }
+        }
+        @for (declaration, names) in &declarations {
+            p.note { "schema.toml" @if names.len() < runs.len() { " of " (names.join(", ")) } }
+            pre { code { (declaration.trim_end()) } }
+        }
+        (values(runs)?)
+        (rows(runs)?)
+        (files(runs))
+    })
+}
+
+/// The settings as texts by name, without the declaration of a table.
+fn flat(settings: &Settings) -> Result<BTreeMap<String, String>> {
+    fn visit(name: String, value: &Value, found: &mut BTreeMap<String, String>) {
+        match value {
+            Value::Null => {}
+            Value::Object(fields) => {
+                for (field, value) in fields {
+                    visit(if name.is_empty() { field.clone() } else { format!("{name}.{field}") }, value, found);
+                }
+            }
+            value => {
+                found.insert(name, text(value));
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    visit(String::new(), &serde_json::to_value(settings)?, &mut found);
+    found.retain(|name, _| !name.starts_with("data.schema."));
+    Ok(found)
+}
+
+/// A value as the command line has it.
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(","),
+        value => value.to_string(),
+    }
+}
+
+/// The command line that trains with these settings.
+fn command(settings: &Settings) -> Result<String> {
+    let Value::Object(sections) = serde_json::to_value(settings)? else {
+        return Err(anyhow!("the settings are no table"));
+    };
+    let section = |name: &str| sections.get(name).and_then(Value::as_object).into_iter().flatten();
+    let mut words = vec!["fm".to_owned(), "train".into()];
+    let mut option =
+        |name: &str, value: String| words.extend([format!("--{}", name.replace('_', "-")), shell_word(&value)]);
+    for (name, value) in section("data").filter(|(_, value)| !value.is_null()) {
+        option(name, if name == "schema" { "schema.toml".into() } else { text(value) });
+    }
+    option("model", settings.model.name.clone());
+    for (name, value) in
+        section("model").filter(|(name, _)| *name == "options").flat_map(|(_, options)| options.as_object()).flatten()
+    {
+        option("model-option", format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+    }
+    // The seed of the rows is that of training, too.
+    for (name, value) in section("train").filter(|(name, value)| *name != "seed" && !value.is_null()) {
+        // The command line has optimisers with their default constants.
+        option(name, text(value.get("name").unwrap_or(value)));
+    }
+    Ok(words.join(" "))
+}
+
+/// All settings: first those that differ, with the value of each run.
+fn values(runs: &[Run]) -> Result<Markup> {
+    let settings = runs.iter().map(|run| flat(&run.predictor.settings)).collect::<Result<Vec<_>>>()?;
+    let names: BTreeSet<&String> = settings.iter().flat_map(BTreeMap::keys).collect();
+    let (same, different): (Vec<&String>, Vec<&String>) =
+        names.into_iter().partition(|name| settings.iter().all(|run| run.get(*name) == settings[0].get(*name)));
+    let value =
+        |run: &BTreeMap<String, String>, name: &str| Cell::Text(run.get(name).map_or("–".into(), String::clone));
+    let row = |name: &&String, runs: &[BTreeMap<String, String>]| {
+        std::iter::once(Cell::Text((*name).clone())).chain(runs.iter().map(|run| value(run, name))).collect::<Vec<_>>()
+    };
+    let head = |values: Vec<String>| [vec!["Setting".into()], values].concat();
+    let names = runs.iter().map(|run| run.name.clone()).collect();
+    let differing: Vec<Vec<Cell>> = different.iter().map(|name| row(name, &settings)).collect();
+    let shared: Vec<Vec<Cell>> = same.iter().map(|name| row(name, &settings[..1])).collect();
+    let title = if runs.len() > 1 { "Settings that all runs share" } else { "Settings" };
+    Ok(html! {
+        @if !differing.is_empty() { (table("Settings that differ", &head(names), &differing)) }
+        (table(title, &head(vec!["Value".into()]), &shared))
+    })
+}
+
+/// Rows that some runs share.
+struct Part<'a> {
+    name: String,
+    digest: String,
+    count: Option<usize>,
+    runs: Vec<&'a str>,
+}
+
+/// The rows of each part and the digest by which a change of the data is noticed, once for all runs that have the same.
+fn rows(runs: &[Run]) -> Result<Markup> {
+    let mut found: Vec<Part<'_>> = vec![];
+    for run in runs {
+        for (name, digest) in load_digests(&run.dir)? {
+            let count = run.results.as_ref().and_then(|results| results.rows.get(&name)).copied();
+            match found.iter_mut().find(|part| part.name == name && part.digest == digest) {
+                Some(part) => (part.count, _) = (part.count.or(count), part.runs.push(&run.name)),
+                None => found.push(Part { name, digest, count, runs: vec![&run.name] }),
+            }
+        }
+    }
+    let row = |Part { name, digest, count, runs: of }: Part<'_>| {
+        let whose = if of.len() == runs.len() { "all".into() } else { of.join(", ") };
+        let count = count.map_or("–".into(), |count| grouped(count as i64));
+        vec![Cell::Text(name), Cell::Number(count), Cell::Text(digest), Cell::Text(whose)]
+    };
+    let rows: Vec<Vec<Cell>> = found.into_iter().map(row).collect();
+    let has_changed = |run: &&Run| run.rows.as_ref().is_ok_and(|rows| rows.has_changed);
+    let changed: Vec<&str> = runs.iter().filter(has_changed).map(|run| run.name.as_str()).collect();
+    Ok(html! {
+        @if !changed.is_empty() {
+            p {
+                strong { "The data has changed since these runs, and the report shows it as it is now: " (changed.join(", ")) "." }
+            }
+        }
+        (table("Rows, with the digest of their ids and labels", &["Part", "Rows", "MD5", "Runs"].map(str::to_owned), &rows))
+    })
+}
+
+/// The size of each file of each run.
+fn files(runs: &[Run]) -> Markup {
+    let size =
+        |path: &Path| Cell::Number(std::fs::metadata(path).map_or("–".into(), |file| grouped(file.len() as i64)));
+    let paths: Vec<_> = runs.iter().map(|run| run.dir.files()).collect();
+    let name = |file: usize| {
+        let path = paths[0][file].strip_prefix(runs[0].dir.path()).unwrap_or(&paths[0][file]);
+        Cell::Text(path.display().to_string())
+    };
+    let row = |file: usize| [name(file)].into_iter().chain(paths.iter().map(|files| size(&files[file]))).collect();
+    let rows: Vec<Vec<Cell>> = (0..paths[0].len()).map(row).collect();
+    let head: Vec<String> =
+        ["File".into()].into_iter().chain(runs.iter().map(|run| run.dir.path().display().to_string())).collect();
+    table("Files, in bytes", &head, &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args;
+
+    #[test]
+    fn the_command_leads_to_the_same_settings() {
+        let folder = tempfile::tempdir().unwrap();
+        let schema = folder.path().join("schema.toml").display().to_string();
+        std::fs::write(&schema, "label = \"y\"\n[[field]]\nname = \"a\"\nkind = \"categorical\"\n").unwrap();
+        let settings = |line: &str| {
+            let words = line.split(' ').map(|word| word.replace("schema.toml", &schema).replace('\'', ""));
+            let args::Command::Train(train) = args::Args::try_parse_from(words).unwrap().command else {
+                panic!("{line}")
+            };
+            Settings::from_args(&train).unwrap()
+        };
+        for line in [
+            "fm train --data ml-100k",
+            "fm train --data ml-100k --task binary --threshold 3.5 --split leave-last-out --seed 7 --history 5 --min-count 2",
+            "fm train --train a.csv --test b.csv --schema schema.toml --model ffm --model-option form=summed --l2 0",
+            "fm train --data ml-1m --model deepfm --hidden-units 8,4 --dropout 0.25 --optimizer adagrad --fields user_id,movie_id",
+        ] {
+            let asked = settings(line);
+            let command = command(&asked).unwrap();
+            assert_eq!(settings(&command), asked, "{command}");
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! `fm report`: one HTML file that shows what runs came to.
+
+use std::collections::BTreeSet;
+
+use roxmltree::{Document, Node, ParsingOptions};
+
+use crate::data::{ACCENTED, rows};
+use crate::scene::{Scene, assert_holds};
+
+/// Makes a report, checks what every report must be, and gives it to `look`.
+fn report(scene: &Scene, runs: &str, look: impl FnOnce(&Node<'_, '_>)) {
+    scene.ok(&format!("report {runs} -o report.html"));
+    let text = scene.text("report.html");
+    let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
+    let page = Document::parse_with_options(&text, options).unwrap_or_else(|error| panic!("{error}"));
+    let root = page.root_element();
+    let elements = || root.descendants().filter(Node::is_element);
+
+    for loading in ["script", "link", "img", "iframe", "object", "embed", "image", "use"] {
+        assert!(elements().all(|element| !element.has_tag_name(loading)), "there is a {loading}");
+    }
+    for attribute in elements().flat_map(|element| element.attributes()) {
+        let (name, value) = (attribute.name(), attribute.value());
+        assert!(name != "src" && !name.starts_with("on"), "{name}={value}");
+        assert!(name != "href" || value.starts_with('#'), "{name}={value}");
+    }
+    assert!(!text.contains("http:") && !text.contains("https:") && !text.contains("@import") && !text.contains("url("));
+
+    let ids: BTreeSet<&str> = elements().filter_map(|element| element.attribute("id")).collect();
+    for link in elements().filter_map(|element| element.attribute("href")) {
+        assert!(ids.contains(&link[1..]), "{link} leads nowhere");
+    }
+    assert_eq!(elements().filter(|element| element.has_tag_name("h1")).count(), 1);
+    for table in elements().filter(|element| element.has_tag_name("table")) {
+        let heads = table.descendants().filter(|cell| cell.attribute("scope") == Some("col"));
+        assert!(heads.filter(|cell| text_of(cell).is_empty()).count() == 0 && !text_of(&table).is_empty());
+    }
+    for chart in elements().filter(|element| element.has_tag_name("svg")) {
+        let label = chart.attribute("aria-label").unwrap();
+        assert!(label.len() > 20 && chart.attribute("role") == Some("img"), "{label}");
+        let mut marks = 0;
+        for mark in chart.descendants().filter(Node::is_element) {
+            let colours = [mark.attribute("fill"), mark.attribute("stroke")];
+            marks += usize::from(colours.iter().flatten().any(|colour| colour.starts_with("var(--series-")));
+            assert!(colours.iter().flatten().all(|colour| *colour == "none" || colour.starts_with("var(")), "{mark:?}");
+            for name in ["x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "width", "height", "points"] {
+                let numbers = mark.attribute(name).into_iter().flat_map(|value| value.split([' ', ',']));
+                for number in numbers.filter(|number| !number.is_empty()) {
+                    let number: f64 = number.parse().unwrap_or_else(|_| panic!("{label}: {name}={number}"));
+                    assert!(number.is_finite() && (-1.0..20_000.0).contains(&number), "{label}: {name}={number}");
+                }
+            }
+        }
+        assert!(marks > 0, "nothing is drawn: {label}");
+    }
+    look(&root);
+}
+
+/// All text within, each piece set apart by a space.
+fn text_of(node: &Node<'_, '_>) -> String {
+    let texts = node.descendants().filter(Node::is_text).filter_map(|text| text.text());
+    texts.map(str::trim).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+fn section(root: &Node<'_, '_>, id: &str) -> String {
+    let section = root.descendants().find(|element| element.attribute("id") == Some(id));
+    text_of(&section.unwrap_or_else(|| panic!("there is no section {id}")))
+}
+
+fn has_section(root: &Node<'_, '_>, id: &str) -> bool {
+    root.descendants().any(|element| element.has_tag_name("section") && element.attribute("id") == Some(id))
+}
+
+/// How many charts a section has.
+fn charts(root: &Node<'_, '_>, id: &str) -> usize {
+    let section = root.descendants().find(|element| element.attribute("id") == Some(id)).unwrap();
+    section.descendants().filter(|element| element.has_tag_name("svg")).count()
+}
+
+#[test]
+fn a_binary_run_has_all_sections_with_the_numbers_of_its_summary() {
+    let scene = Scene::new();
+    scene.ok("train --data ml --model deepfm --task binary --epochs 3 --run run");
+    let summary = scene.summary("run");
+    report(&scene, "run", |page| {
+        let told = section(page, "summary");
+        for value in summary["test"].as_object().unwrap().values().chain([&summary["baselines"]["mean"]["logloss"]]) {
+            assert_holds(&told, &[&format!("{:.4}", value.as_f64().unwrap())]);
+        }
+        assert_holds(
+            &told,
+            &["run (DeepFM) predicts whether rating is at least 4", "mean label", "user and item bias"],
+        );
+        assert_eq!(charts(page, "curves"), 7); // the training loss and six metrics
+        let auc = format!("run: AUC {:.4}", summary["test"]["auc"].as_f64().unwrap());
+        assert_holds(&section(page, "classification"), &[&auc, "run: AP 0.", "run: ECE 0.", "by chance"]);
+        assert_eq!(charts(page, "classification"), 4);
+        assert!(!has_section(page, "regression"));
+        assert_holds(&section(page, "failures"), &["Log loss by the training rows of the user", "mean label"]);
+        assert_holds(&section(page, "interactions"), &["Pairs of fields", "deep part", "pairs"]);
+        assert_holds(&section(page, "embeddings"), &["Items by genres", "principal components", ACCENTED]);
+        assert_holds(
+            &section(page, "settings"),
+            &["fm train --data", "--task binary", "--model deepfm", "libtorch 2.11"],
+        );
+    });
+}
+
+#[test]
+fn a_regression_has_its_predictions_by_label_and_a_table_of_its_own_has_them_too() {
+    let scene = Scene::new();
+    scene.ok("train --data books.csv --schema schema.toml --model fm --epochs 2 --run run");
+    report(&scene, "run", |page| {
+        assert_eq!(charts(page, "regression"), 2);
+        assert!(!has_section(page, "classification"));
+        assert_holds(&section(page, "regression"), &["Predictions by the true stars"]);
+        assert_holds(&section(page, "settings"), &["--schema schema.toml", "kind = \"multi-valued\""]);
+        assert_holds(&section(page, "embeddings"), &["Items by tags", "or é"]);
+    });
+}
+
+#[test]
+fn runs_are_drawn_over_each_other_and_stand_beside_each_other() {
+    let scene = Scene::new();
+    for model in ["fm", "ffm", "afm"] {
+        scene.ok(&format!("train --data ml --model {model} --epochs 2 --run runs/{model}"));
+    }
+    report(&scene, "runs/fm runs/ffm runs/afm", |page| {
+        let best =
+            ["fm", "ffm", "afm"].map(|model| (scene.summary(&format!("runs/{model}"))["test"]["rmse"].as_f64(), model));
+        let best = best.iter().min_by(|a, b| a.0.partial_cmp(&b.0).unwrap()).unwrap().1;
+        assert_holds(&section(page, "summary"), &[&format!("{best} has the lowest RMSE")]);
+        for chart in page.descendants().filter(|element| element.has_tag_name("svg")) {
+            let label = chart.attribute("aria-label").unwrap();
+            if label.contains("by epoch") || label.contains("by the t") {
+                let colours: BTreeSet<&str> = chart
+                    .descendants()
+                    .filter_map(|mark| mark.attribute("stroke"))
+                    .filter(|c| c.contains("series"))
+                    .collect();
+                assert_eq!(colours.len(), 3, "{label}");
+                assert_holds(label, &["fm ", "ffm ", "afm "]);
+            }
+        }
+        assert_eq!(charts(page, "interactions"), 4); // AFM's attention, too
+        assert_holds(&section(page, "interactions"), &["Attention that pairs of fields get"]);
+        assert_holds(&section(page, "settings"), &["Settings that differ Setting fm ffm afm model.name fm ffm afm"]);
+    });
+}
+
+#[test]
+fn runs_of_different_tasks_are_not_compared() {
+    let scene = Scene::new();
+    scene.ok("train --data ml --model lr --epochs 1 --run stars");
+    scene.ok("train --data ml --model lr --epochs 1 --task binary --run likes");
+    report(&scene, "stars likes", |page| {
+        let told = section(page, "summary");
+        assert_holds(&told, &["different tasks or test rows", "Regression: Test rows", "Binary, from 4: Test rows"]);
+        assert!(has_section(page, "classification") && has_section(page, "regression"));
+    });
+}
+
+#[test]
+fn recommendations_are_those_of_the_command() {
+    let scene = Scene::new();
+    scene.ok("train --data ml --model fm --epochs 2 --run run");
+    report(&scene, "run", |page| {
+        let told = section(page, "examples");
+        let user = told.split("User ").nth(1).unwrap().split(',').next().unwrap();
+        let items = scene.ok_json(&format!("recommend run --user {user} --json"))["items"].clone();
+        let lines = items
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| format!("{:.3} {}", item["score"].as_f64().unwrap(), item["title"].as_str().unwrap()));
+        assert_holds(&told, &[&lines.collect::<Vec<_>>().join(" ")]);
+    });
+}
+
+#[test]
+fn texts_from_outside_are_nothing_but_text() {
+    let scene = Scene::new();
+    let titles = ["<script>alert('é')</script>", "A & B \"]]>", "🎬 \u{1}Film\u{7}", &"Very long ".repeat(40), " "];
+    let odd = |row: String| {
+        let book: usize = row[5..7].parse().unwrap();
+        match titles.get(book - 1) {
+            Some(title) => {
+                row.replace(&format!("\"Book {book}, or é\""), &format!("\"{}\"", title.replace('"', "\"\"")))
+            }
+            None => row.replace("kind1", "<b>kind & 1</b>"),
+        }
+    };
+    scene.write("odd.csv", rows().into_iter().map(odd).fold(crate::data::HEADER.to_owned(), |table, row| table + &row));
+    scene.ok("train --data odd.csv --schema schema.toml --model fm --epochs 1 --run runs/a&b<i>");
+    report(&scene, "runs/a&b<i>", |page| {
+        assert_holds(&section(page, "summary"), &["a&b<i> (FM)"]);
+        let map = section(page, "embeddings");
+        assert_holds(
+            &map,
+            &["<script>alert('é')</script>", "A & B \"]]>", "🎬 \u{fffd}Film\u{fffd}", "<b>kind & 1</b>"],
+        );
+        assert_holds(&map, &["b05"]); // the title is blank: the id stands for it
+    });
+}
+
+#[test]
+fn what_a_run_does_not_have_is_said_in_a_sentence() {
+    let scene = Scene::new();
+    scene.ok("train --train books.csv --schema schema.toml --model lr --epochs 1 --run alone");
+    report(&scene, "alone", |page| {
+        assert_holds(&section(page, "summary"), &["There are no test rows to measure it on"]);
+        assert_holds(&section(page, "curves"), &["there are no validation rows"]);
+        for id in ["regression", "failures"] {
+            assert_holds(&section(page, id), &["alone: there are no test rows."]);
+            assert_eq!(charts(page, id), 0);
+        }
+        assert_holds(&section(page, "interactions"), &["LR has no terms of pairs"]);
+        assert_holds(&section(page, "embeddings"), &["LR has no table that gives each item one vector"]);
+        assert_holds(&section(page, "examples"), &["the most active", "Recommended by alone"]);
+    });
+
+    scene.write("anonymous.toml", scene.text("schema.toml").replace("user = ", "# ").replace("item = ", "# "));
+    scene.ok("train --data books.csv --schema anonymous.toml --model fm --epochs 1 --run anonymous");
+    report(&scene, "anonymous", |page| {
+        for id in ["failures", "embeddings", "examples"] {
+            assert_holds(&section(page, id), &["schema.toml"]);
+        }
+    });
+}
+
+#[test]
+fn a_run_that_was_interrupted_shows_what_it_has() {
+    let scene = Scene::new();
+    scene.ok("train --data ml --model fm --epochs 1 --run run");
+    std::fs::remove_file(scene.path("run/summary.json")).unwrap();
+    // As a crash in the middle of a write leaves it.
+    scene.write("run/metrics.jsonl", scene.text("run/metrics.jsonl") + "{\"epoch\":");
+    report(&scene, "run", |page| {
+        assert_holds(&section(page, "summary"), &["interrupted after 1 epoch, and has no results"]);
+        assert_eq!(charts(page, "curves"), 4);
+        assert_eq!(charts(page, "failures"), 2);
+    });
+    for file in ["metrics.jsonl", "checkpoints/best.safetensors"] {
+        std::fs::remove_file(scene.path("run").join(file)).unwrap();
+    }
+    report(&scene, "run", |page| {
+        assert_holds(&section(page, "summary"), &["interrupted before its first epoch was done"]);
+        assert_holds(&section(page, "curves"), &["no epoch has been finished"]);
+    });
+}
+
+#[test]
+fn a_run_whose_data_has_moved_shows_what_needs_none_or_is_told_where_it_is() {
+    let scene = Scene::new();
+    scene.ok("train --data ml --model fm --epochs 1 --run run");
+    std::fs::rename(scene.path("ml"), scene.path("elsewhere")).unwrap();
+    report(&scene, "run", |page| {
+        assert_eq!(charts(page, "curves"), 4);
+        for id in ["regression", "failures", "interactions", "embeddings", "examples"] {
+            assert_holds(&section(page, id), &["run: the data cannot be read"]);
+        }
+    });
+    report(&scene, "run --data elsewhere", |page| assert_eq!(charts(page, "regression"), 2));
+    scene.fails_with("report run --data nowhere", &["nowhere"]);
+
+    let ratings = scene.text("elsewhere/u.data");
+    scene.write("elsewhere/u.data", ratings.lines().take(2500).map(|line| format!("{line}\n")).collect::<String>());
+    report(&scene, "run --data elsewhere", |page| {
+        assert_holds(&section(page, "settings"), &["The data has changed since these runs"]);
+    });
+}
+
+#[test]
+fn what_cannot_be_reported_is_an_error_that_writes_nothing() {
+    let scene = Scene::new();
+    scene.ok("train --data ml --model lr --epochs 1 --run run");
+    scene.fails_with("report none", &["none is not a usable run"]);
+    scene.fails_with("report run run", &["named twice"]);
+    scene.fails_with(&format!("report {}", "run ".repeat(9)), &["at most 8 runs"]);
+    scene.fails_with("report run -o ml", &["ml is a folder"]);
+    scene.fails_with("report run -o run/summary.json", &["a part of a run"]);
+    scene.fails_with("report", &["RUN"]);
+    let metrics = scene.text("run/metrics.jsonl");
+    scene.write("run/metrics.jsonl", format!("nothing\n{metrics}"));
+    scene.fails_with("report run", &["metrics.jsonl", "line 1"]);
+    scene.write("run/metrics.jsonl", metrics);
+    scene.write("run/summary.json", "{");
+    scene.fails_with("report run", &["summary.json"]);
+}
