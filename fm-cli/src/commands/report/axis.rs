@@ -44,6 +44,14 @@ impl Axis {
         Axis { ticks: vec![], ..Axis::over(values, "") }
     }
 
+    /// The same with so few labels, each the n-th, that those of this width do not touch where the axis is so long, both in pixels.
+    pub fn with_room_for(&self, width: f64, length: f64) -> Axis {
+        let [first, second, ..] = &self.ticks[..] else { return self.clone() };
+        let apart = (second.0 - first.0) / (self.range.end - self.range.start) * length;
+        let step = (width / apart).ceil().max(1.0) as usize;
+        Axis { ticks: self.ticks.iter().step_by(step).cloned().collect(), ..self.clone() }
+    }
+
     /// Gives the axis this length, with its middle where it was.
     pub fn widen(&mut self, length: f64) {
         let middle = (self.range.start + self.range.end) / 2.0;
@@ -111,6 +119,14 @@ mod tests {
         assert_eq!(labels(&Axis::counting(1, "")), ["1"]);
         assert_eq!(labels(&Axis::counting(3, "")), ["1", "2", "3"]);
         assert_eq!(labels(&Axis::counting(40, "")), ["5", "10", "15", "20", "25", "30", "35", "40"]);
+    }
+
+    #[test]
+    fn labels_that_would_touch_are_left_out() {
+        let axis = Axis::named(["a", "b", "c", "d", "e", "f"].map(str::to_owned), "");
+        assert_eq!(labels(&axis.with_room_for(49.0, 300.0)), ["a", "b", "c", "d", "e", "f"]);
+        assert_eq!(labels(&axis.with_room_for(51.0, 300.0)), ["a", "c", "e"]);
+        assert_eq!(labels(&axis.with_room_for(101.0, 300.0)), ["a", "d"]);
     }
 
     #[test]

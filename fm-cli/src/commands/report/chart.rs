@@ -150,12 +150,14 @@ impl Chart {
         let size = (fine(self.size.0.into()), fine(self.size.1.into()));
         let root = SVGBackend::with_string(target, size).into_drawing_area();
         let (left, below) = self.beside();
+        let widest = self.x.ticks.iter().map(|(_, label)| width(label)).fold(0.0, f64::max);
+        let x = self.x.with_room_for(widest, self.inner().0);
         let mut chart = ChartBuilder::on(&root)
             .margin_top(fine(ABOVE))
             .margin_right(fine(RIGHT))
             .x_label_area_size(fine(below))
             .y_label_area_size(fine(left))
-            .build_cartesian_2d(self.x.clone(), self.y.clone())?;
+            .build_cartesian_2d(x.clone(), self.y.clone())?;
         let text = |paint: Paint| ("inherit", TEXT * FINE * 1.24).into_font().color(&paint.stand_in());
         let grid = Paint::Grid.stand_in().stroke_width(fine(0.8));
         // Where no place has a number, there is no axis to draw.
@@ -169,7 +171,7 @@ impl Chart {
                 .label_style(text(Paint::Text))
                 .axis_desc_style(text(Paint::Muted))
                 .set_all_tick_mark_size(fine(3.0))
-                .x_labels(self.x.ticks.len())
+                .x_labels(x.ticks.len())
                 .y_labels(self.y.ticks.len())
                 .x_desc(&self.x.title)
                 .draw()?;

@@ -168,7 +168,7 @@ fn chart(items: &[Item], components: &Components, paints: &[Paint], width: u32) 
 fn shortened(title: &str) -> String {
     let Some((end, next)) = title.char_indices().nth(LONGEST) else { return title.to_owned() };
     let cut = if next == ' ' { end } else { title[..end].rfind(' ').unwrap_or(end) };
-    format!("{}…", title[..cut].trim_end_matches([' ', ',', ':', '(']))
+    format!("{}…", title[..cut].trim_end_matches([' ', ',', ':', '(', '.']))
 }
 
 #[cfg(test)]

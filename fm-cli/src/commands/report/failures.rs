@@ -134,7 +134,9 @@ impl<'a> Slices<'a> {
                 1 => metric_title(metric),
                 _ => format!("{}, {}", metric_title(metric), run.name),
             }));
-            head.push(format!("{}, mean label", metric_title(metric)));
+            if *metric == self.metric {
+                head.push(format!("{}, mean label", metric_title(metric)));
+            }
         }
         let row = |bucket: usize| {
             let mut cells =
@@ -142,7 +144,9 @@ impl<'a> Slices<'a> {
             for metric in &shown {
                 let value = |metrics: &[Metrics]| Cell::metric(metrics[bucket].get(*metric).copied());
                 cells.extend(self.runs.iter().map(|(_, metrics)| value(metrics)));
-                cells.push(value(&self.mean));
+                if *metric == self.metric {
+                    cells.push(value(&self.mean));
+                }
             }
             cells
         };

@@ -71,7 +71,7 @@ impl Run {
         self.predictor.schema.label().task
     }
 
-    /// The metric that chooses the best epoch: the less, the better.
+    /// The metric that chooses the best epoch.
     pub fn monitored(&self) -> &'static str {
         monitored(self.task())
     }

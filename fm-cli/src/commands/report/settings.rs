@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, bail};
+use clap::Parser;
 use fm_core::device::compiled_libtorch;
 use fm_core::summary::grouped;
 use maud::{Markup, html};
@@ -11,6 +12,7 @@ use serde_json::Value;
 
 use super::page::{Cell, table};
 use super::run::Run;
+use crate::args::{Args, Command};
 use crate::training::{load_digests, shell_word};
 use crate::settings::Settings;
 
@@ -72,28 +74,34 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// The command line that trains with these settings.
+/// The command line that trains with these settings: it names those that the model and the task do not have by default.
 fn command(settings: &Settings) -> Result<String> {
-    let Value::Object(sections) = serde_json::to_value(settings)? else {
-        return Err(anyhow!("the settings are no table"));
+    let asked = serde_json::to_value(settings)?;
+    let task = text(&asked["data"]["task"]);
+    let mut words = ["fm", "train", "--model", &settings.model.name, "--task", &task].map(str::to_owned).to_vec();
+    let Command::Train(plain) = Args::try_parse_from(&words)?.command else { bail!("fm train is no training") };
+    let plain = serde_json::to_value(Settings::from_args(&plain)?)?;
+    let differing = |path: &str| -> Vec<(String, Value)> {
+        let values = asked.pointer(path).and_then(Value::as_object).into_iter().flatten();
+        let is_plain = |name: &str, value: &Value| plain.pointer(&format!("{path}/{name}")) == Some(value);
+        values
+            .filter(|(name, value)| !is_plain(name, value))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
     };
-    let section = |name: &str| sections.get(name).and_then(Value::as_object).into_iter().flatten();
-    let mut words = vec!["fm".to_owned(), "train".into()];
-    let mut option =
-        |name: &str, value: String| words.extend([format!("--{}", name.replace('_', "-")), shell_word(&value)]);
-    for (name, value) in section("data").filter(|(_, value)| !value.is_null()) {
-        option(name, if name == "schema" { "schema.toml".into() } else { text(value) });
+    let mut option = |name: &str, value: String| {
+        words.extend([format!("--{}", name.replace('_', "-")), shell_word(&value)]);
+    };
+    for (name, value) in differing("/data") {
+        option(&name, if name == "schema" { "schema.toml".into() } else { text(&value) });
     }
-    option("model", settings.model.name.clone());
-    for (name, value) in
-        section("model").filter(|(name, _)| *name == "options").flat_map(|(_, options)| options.as_object()).flatten()
-    {
+    for (name, value) in differing("/model/options") {
         option("model-option", format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
     }
     // The seed of the rows is that of training, too.
-    for (name, value) in section("train").filter(|(name, value)| *name != "seed" && !value.is_null()) {
+    for (name, value) in differing("/train").into_iter().filter(|(name, _)| name != "seed") {
         // The command line has optimisers with their default constants.
-        option(name, text(value.get("name").unwrap_or(value)));
+        option(&name, text(value.get("name").unwrap_or(&value)));
     }
     Ok(words.join(" "))
 }
@@ -176,10 +184,7 @@ fn files(runs: &[Run]) -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-    use crate::args;
 
     #[test]
     fn the_command_leads_to_the_same_settings() {
@@ -188,9 +193,7 @@ mod tests {
         std::fs::write(&schema, "label = \"y\"\n[[field]]\nname = \"a\"\nkind = \"categorical\"\n").unwrap();
         let settings = |line: &str| {
             let words = line.split(' ').map(|word| word.replace("schema.toml", &schema).replace('\'', ""));
-            let args::Command::Train(train) = args::Args::try_parse_from(words).unwrap().command else {
-                panic!("{line}")
-            };
+            let Command::Train(train) = Args::try_parse_from(words).unwrap().command else { panic!("{line}") };
             Settings::from_args(&train).unwrap()
         };
         for line in [
@@ -202,6 +205,7 @@ mod tests {
             let asked = settings(line);
             let command = command(&asked).unwrap();
             assert_eq!(settings(&command), asked, "{command}");
+            assert!(command.len() < line.len() + 80, "{command}");
         }
     }
 }

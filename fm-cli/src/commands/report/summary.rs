@@ -58,15 +58,13 @@ fn sentence(run: &Run) -> String {
         return format!("{start}. Its training was interrupted {epochs}, and has no results yet.");
     };
     let metric = run.monitored();
-    let Some(value) = results.test.get(metric) else {
+    let Some(&value) = results.test.get(metric) else {
         return format!("{start}. There are no test rows to measure it on.");
     };
     let rows = grouped(results.rows.get("test").map_or(0, |&rows| rows as i64));
-    let name = metric_title(metric);
     let of =
         |(baseline, metrics): (&String, &Metrics)| metrics.get(metric).map(|value| (*value, baseline_name(baseline)));
-    let best = results.baselines.iter().filter_map(of).min_by(|a, b| run.cost(a.0).total_cmp(&run.cost(b.0)));
-    let against = match best {
+    let against = match best(run, results.baselines.iter().filter_map(of)) {
         Some((baseline, name)) if baseline > 0.0 => {
             let change = 100.0 * (value - baseline) / baseline;
             let amount = match change {
@@ -78,7 +76,13 @@ fn sentence(run: &Run) -> String {
         }
         _ => String::new(),
     };
-    format!("{start}. {name} on {rows} test rows: {value:.4}{against}.")
+    format!("{start}. {} on {rows} test rows: {value:.4}{against}.", metric_title(metric))
+}
+
+/// The best value of the metric that chooses a run's best epoch, with what it is of.
+fn best<T>(run: &Run, values: impl Iterator<Item = (f64, T)>) -> Option<(f64, T)> {
+    let entry = find(run.task(), run.monitored()).ok()?;
+    values.reduce(|best, next| if entry.is_better(next.0, best.0) { next } else { best })
 }
 
 /// Which of several runs is the best, if they have been measured on the same rows.
@@ -91,9 +95,8 @@ fn comparison(runs: &[Run]) -> Option<String> {
             "The runs have different tasks or test rows: compare each with its baselines, not with the others.".into(),
         );
     }
-    let (best, value) = measured.iter().min_by(|a, b| first.cost(a.1).total_cmp(&first.cost(b.1)))?;
-    let end = if first.cost(1.0) > 0.0 { "lowest" } else { "highest" };
-    Some(format!("{} has the {end} {} on the test rows: {value:.4}.", best.name, metric_name(first.monitored())))
+    let (value, best) = best(first, measured.iter().map(|(run, value)| (*value, *run)))?;
+    Some(format!("{} has the best {} on the test rows: {value:.4}.", best.name, metric_name(first.monitored())))
 }
 
 /// The mean label's results depend on the rows alone: where they are the same, so are the rows.
