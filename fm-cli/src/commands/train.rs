@@ -101,9 +101,7 @@ fn train(settings: &Settings, start: Start, device: Device, folders: &args::Fold
             if Schema::load(run.schema())? != *schema || load_digests(&run)? != digests(&data) {
                 bail!("the data is not what {} was trained on: it cannot be resumed", run.path().display());
             }
-            trainer.load(run.last())?;
-            run.remove_unfinished();
-            trainer.state.seconds = run.restore(&trainer.state.epochs)?;
+            run.resume(&mut trainer)?;
             match trainer.is_done() {
                 true => tracing::info!("the run is finished: these are its results"),
                 false => tracing::info!("going on after epoch {}, step {}", trainer.state.epoch, trainer.state.step),
@@ -136,12 +134,12 @@ fn train(settings: &Settings, start: Start, device: Device, folders: &args::Fold
     let mut observer = Recorder { run, progress: EpochProgress::new(trainer.monitor()) };
     let ending = trainer.fit(train.as_ref(), valid.as_ref(), &mut observer, &stop);
     observer.progress.finish();
-    if ending.is_err() && is_new && trainer.state.epoch == 0 {
-        // No epoch has left anything to use.
+    if matches!(ending, Err(Error::Diverged { .. } | Error::Setting(_))) && is_new && trainer.state.epoch == 0 {
+        // No epoch has left anything to use, and going on would end here again.
         let _ = std::fs::remove_dir_all(run.path());
     }
     if ending? == Ending::Interrupted {
-        trainer.save(run.last())?;
+        run.save_last(&trainer)?;
         return Err(Interrupted(format!(
             "interrupted in epoch {}, step {}: go on with `fm train --resume {}`",
             trainer.state.epoch + 1,
@@ -198,7 +196,7 @@ fn new_run(
         data.schema.save(run.schema())?;
         write_atomically(run.rows(), |file| Ok(serde_json::to_writer_pretty(file, &digests(data))?))?;
         write_atomically(run.settings(), |file| std::io::Write::write_all(file, text.as_bytes()))?;
-        Ok(trainer.save(run.last())?)
+        Ok(run.save_last(trainer)?)
     };
     match fill() {
         Ok(()) => Ok(run),
@@ -254,13 +252,17 @@ impl Observer for Recorder<'_> {
         self.progress.step(epoch, step, steps, loss);
     }
 
+    fn checkpoint(&mut self, trainer: &Trainer<'_>) -> fm_core::Result<()> {
+        self.run.save_last(trainer)
+    }
+
     fn epoch(&mut self, record: &EpochRecord, trainer: &Trainer<'_>) -> fm_core::Result<()> {
         if record.best {
             checkpoint::save(&self.run.best(), trainer.store, None, &trainer.state)?;
         }
-        // The line first: a run killed in between repeats this epoch, and resuming drops the line.
+        // The last checkpoint comes last: a run killed before repeats this epoch, and resuming drops the line.
         self.run.append(record, &trainer.timing())?;
-        trainer.save(self.run.last())?;
+        self.run.save_last(trainer)?;
         self.progress.epoch(record, trainer.timing().rows_per_second);
         Ok(())
     }

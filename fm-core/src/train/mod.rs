@@ -4,6 +4,7 @@ pub mod checkpoint;
 mod config;
 mod divergence;
 mod observer;
+mod resume;
 mod run_dir;
 mod schedule;
 mod state;
@@ -296,12 +297,11 @@ impl<'a> Trainer<'a> {
             }
             self.state.loss_sum += loss * weight;
         }
-        match updated {
-            Err(error @ Error::Gradient { .. }) => {
-                return Err(self.diverged_gradient(&error, self.state.step + 1, &batches));
-            }
-            updated => updated?,
+        if let Err(Error::Gradient { parameter, .. }) = &updated {
+            let what = format!("the gradient of `{parameter}`");
+            return Err(self.diverged(&what, f64::NAN, self.state.step + 1, &batches));
         }
+        updated?;
         self.state.step += 1;
         self.state.weight_sum += weight;
         Ok(())
