@@ -10,7 +10,7 @@ use fm_core::script::Scorer;
 use fm_core::train::{RunDir, checkpoint, predict};
 use fm_core::{Encoder, Error, Features, Model, Rows, Schema};
 use fm_data::source::{Candidates, Source};
-use fm_data::{Dataset, Encoded, MissingColumns, encode};
+use fm_data::{Catalogue, Dataset, Encoded, MissingColumns, encode};
 use tch::nn::VarStore;
 use tch::{Device, Tensor};
 
@@ -69,9 +69,9 @@ impl Predictor {
         Ok(during("reading data", || Source::open(&config, &data_dir))?)
     }
 
-    /// What a ranking of these rows is measured by.
-    pub fn ranking(&self, source: &Source) -> Result<Ranking> {
-        Ranking::new(&source.catalogue(&self.schema)?, &self.schema, &self.settings, self.device)
+    /// What a ranking of a catalogue's items is measured by.
+    pub fn ranking(&self, catalogue: &Catalogue) -> Result<Ranking> {
+        Ranking::new(catalogue, &self.schema, &self.settings, self.device)
     }
 
     /// The prediction of each encoded row, in their order: a probability, a label within its range, or the score of a ranking.

@@ -24,7 +24,7 @@ pub type Baselines = BTreeMap<String, Metrics>;
 
 /// The items that are ranked, and who had to do with them.
 pub struct Ranking {
-    pub items: ItemSlots,
+    items: ItemSlots,
     config: RankingConfig,
     seed: u64,
     train: Interactions,
@@ -39,8 +39,8 @@ impl Ranking {
         Ok(Ranking { items, config: settings.train.ranking.clone(), seed: settings.train.seed, train, valid, test })
     }
 
-    /// What the users of a part should find; of the training rows, without those that training has seen being left out.
-    pub fn queries(&self, part: Part) -> Queries {
+    /// What the users of a part should find. Before the training rows, they have seen nothing.
+    fn queries(&self, part: Part) -> Queries {
         match part {
             Part::Train => Queries::new(&self.train, &[]),
             Part::Valid => Queries::new(&self.valid, &[&self.train]),
@@ -49,7 +49,7 @@ impl Ranking {
     }
 
     /// The queries that choose the best epoch.
-    pub fn choosing_queries(&self) -> Queries {
+    fn choosing_queries(&self) -> Queries {
         self.queries(Part::Valid).sample(self.config.valid_users, self.seed)
     }
 

@@ -27,7 +27,8 @@ pub fn run(args: &Evaluate) -> Result<()> {
     };
     // The run's own schema: what it does not know is unknown, even if the data has grown since.
     let dataset = source.encode(&predictor.schema, rows)?;
-    if load_digests(&run)?.get(name) != Some(&dataset.digest()) {
+    let digests = load_digests(&run)?;
+    if digests.get(name) != Some(&dataset.digest()) {
         tracing::warn!("the data has changed since the run: these {name} rows may hold rows that were trained on");
     }
     let logits = predictor.logits(&dataset)?;
@@ -35,7 +36,11 @@ pub fn run(args: &Evaluate) -> Result<()> {
     let label = predictor.schema.label();
     let metrics = match label.task {
         Task::Ranking { .. } => {
-            let ranking = predictor.ranking(&source)?;
+            let catalogue = source.catalogue(&predictor.schema)?;
+            if digests.get("catalogue") != Some(&catalogue.digest()) {
+                tracing::warn!("the data has changed since the run: there are other items, or users have other rows");
+            }
+            let ranking = predictor.ranking(&catalogue)?;
             ranking.evaluate(args.part, &dataset, |features| predictor.model.logits(features, false))?
         }
         Task::Regression | Task::Binary { .. } => metrics_of_rows(label, &logits, &dataset),

@@ -178,13 +178,18 @@ fn warn_unmeasured(reason: &dyn Display) {
 /// The test metrics of the run's model and of the one in the file, if the test rows are those of the run.
 fn rounding(bundle: &Bundle, run: &RunDir, trained: &Predictor, source: &Source) -> Result<Option<Rounding>> {
     let test = source.encode(&trained.schema, &source.parts.test)?;
-    if load_digests(run)?.get("test") != Some(&test.digest()) {
+    let label = trained.schema.label();
+    let is_ranking = matches!(label.task, Task::Ranking { .. });
+    let catalogue = is_ranking.then(|| source.catalogue(&trained.schema)).transpose()?;
+    let digests = load_digests(run)?;
+    let has_changed = digests.get("test") != Some(&test.digest())
+        || catalogue.as_ref().is_some_and(|catalogue| digests.get("catalogue") != Some(&catalogue.digest()));
+    if has_changed {
         warn_unmeasured(&"the data has changed since the run");
         return Ok(None);
     }
-    let label = trained.schema.label();
-    if let Task::Ranking { .. } = label.task {
-        let ranking = trained.ranking(source)?;
+    if let Some(catalogue) = &catalogue {
+        let ranking = trained.ranking(catalogue)?;
         let before = ranking.evaluate(Part::Test, &test, |features| trained.model.logits(features, false))?;
         let after = ranking.evaluate(Part::Test, &test, |features| bundle.logits(features))?;
         return Ok(Some(Rounding { before, after }));
