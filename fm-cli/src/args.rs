@@ -76,7 +76,7 @@ pub enum DataCommand {
 }
 
 /// The options of `fm train` that a resumed run has settled: all but the devices and folders of this machine, and TensorBoard.
-const DECIDED_BY_THE_RUN: [&str; 28] = [
+const DECIDED_BY_THE_RUN: [&str; 29] = [
     "config",
     "set",
     "print_config",
@@ -103,6 +103,7 @@ const DECIDED_BY_THE_RUN: [&str; 28] = [
     "l2",
     "patience",
     "optimizer",
+    "init_from",
     "run",
     "force",
 ];
@@ -301,6 +302,9 @@ pub struct Train {
     /// Replace an earlier run in this folder
     #[arg(long)]
     pub force: bool,
+    /// Start from the parameters of an earlier run with the same fields; values that it did not know start anew
+    #[arg(long, value_name = "RUN")]
+    pub init_from: Option<PathBuf>,
     /// Write event files into the folder of the run, too: `tensorboard --logdir runs` draws them, also while it trains
     #[arg(long)]
     pub tensorboard: bool,

@@ -96,6 +96,7 @@ impl Draft {
             settings.train.l2 = default_l2(settings.data.task) * settings.model.entry()?.l2_factor;
         }
         settings.data = settings.data.absolute();
+        settings.init_from = settings.init_from.map(|run| std::path::absolute(&run).unwrap_or(run));
         Ok(settings)
     }
 }
@@ -122,6 +123,9 @@ pub fn value(text: &str) -> Value {
 
 /// Takes what paths in a file name from the file's folder: tables, data, and the declaration of fields, which is read.
 fn take_from_folder(table: &mut Table, folder: &Path) -> Result<()> {
+    if let Some(Value::String(run)) = table.get_mut("init_from") {
+        *run = folder.join(&*run).to_string_lossy().into_owned();
+    }
     let Some(Value::Table(data)) = table.get_mut("data") else { return Ok(()) };
     for name in ["train", "valid", "test"] {
         if let Some(Value::String(path)) = data.get_mut(name) {

@@ -24,6 +24,7 @@ pub fn train_keys(args: &Train) -> Result<Keys> {
         ("train.l2", args.l2.map(Value::Float)),
         ("train.patience", count(args.patience)),
         ("train.optimizer", args.optimizer.clone().map(Value::String)),
+        ("init_from", args.init_from.as_deref().map(|run| Value::String(run.to_string_lossy().into_owned()))),
         ("device", args.device.map(|device| Value::String(device.to_string()))),
     ];
     keys.extend(given(more));

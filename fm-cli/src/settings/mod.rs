@@ -27,6 +27,8 @@ pub use draft::Draft;
 pub struct Settings {
     /// Where it computes: auto, cpu, cuda or cuda:1.
     pub device: DeviceChoice,
+    /// The run whose parameters training starts from, instead of random ones.
+    pub init_from: Option<PathBuf>,
     /// Which rows, which fields, which label, which split.
     pub data: DataConfig,
     /// Which model, with which options.
@@ -153,7 +155,7 @@ mod tests {
         for line in [
             "--data ml-100k",
             "--train a.csv --test b.csv --schema SCHEMA --task binary --threshold 0.1 --fields a,b",
-            "--data x.csv --model fm --embedding-dim 8 --optimizer adamw --l2 0 --seed 9 --device cpu",
+            "--data x.csv --model fm --embedding-dim 8 --optimizer adamw --l2 0 --seed 9 --device cpu --init-from runs/fm-1",
             "--data ml-100k --model deepfm --hidden-units 8,4 --dropout 0 --set train.optimizer.beta_1=0.5",
         ] {
             let settings = settings(&line.replace("SCHEMA", &schema.display().to_string())).unwrap();

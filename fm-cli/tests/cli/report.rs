@@ -101,7 +101,7 @@ fn a_binary_run_has_all_sections_with_the_numbers_of_its_summary() {
         assert_holds(&section(page, "embeddings"), &["Items by genres", "principal components", ACCENTED]);
         assert_holds(
             &section(page, "settings"),
-            &["fm train --model deepfm --task binary --data ", "--epochs 3", "libtorch 2.11"],
+            &["fm train --config ", "settings.toml", "libtorch 2.11"],
         );
     });
 }

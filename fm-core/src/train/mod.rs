@@ -8,6 +8,7 @@ mod resume;
 mod run_dir;
 mod schedule;
 mod state;
+mod warm_start;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,6 +33,7 @@ pub use observer::Observer;
 pub use run_dir::RunDir;
 pub use schedule::Schedule;
 pub use state::{EpochRecord, EpochTiming, TrainState};
+pub use warm_start::{TakenValues, WarmStart};
 
 /// How old the last checkpoint may get within an epoch, where no number of steps is asked for.
 const CHECKPOINT_AGE: Duration = Duration::from_secs(10 * 60);

@@ -12,7 +12,7 @@ use fm_data::source::{DataConfig, Source};
 use fm_data::table::{NO_CODE, codes, strings};
 
 use super::chart::{Paint, SERIES};
-use crate::commands::train::{Results, load_digests, load_results};
+use crate::training::{Results, load_digests};
 use crate::predictor::Predictor;
 
 /// A run, and what its model says of the test rows.
@@ -73,7 +73,7 @@ impl Run {
 
     /// The metric that chooses the best epoch.
     pub fn monitored(&self) -> &'static str {
-        monitored(self.task())
+        self.predictor.settings.monitored().map_or(monitored(self.task()), |metric| metric.name)
     }
 
     /// The model's name in the literature.
@@ -98,7 +98,7 @@ pub fn open(args: &super::Report) -> Result<Vec<Run>> {
     for (number, (path, name)) in args.runs.iter().zip(names(args)?).enumerate() {
         let dir = RunDir::open(path)?;
         let predictor = Predictor::open_run(&dir, args.device)?;
-        let (results, epochs) = (load_results(&dir)?, dir.epochs()?);
+        let (results, epochs) = (Results::load(&dir)?, dir.epochs()?);
         let config = predictor.settings.data.clone().moved(args.data.clone());
         let known = sources.iter().find(|(known, _)| *known == config).map(|(_, source)| Rc::clone(source));
         let source = match known {

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{Result, bail};
-use clap::Parser;
+use anyhow::Result;
 use fm_core::device::compiled_libtorch;
 use fm_core::summary::grouped;
 use maud::{Markup, html};
@@ -12,12 +11,11 @@ use serde_json::Value;
 
 use super::page::{Cell, table};
 use super::run::Run;
-use crate::args::{Args, Command};
-use crate::training::{load_digests, shell_word};
 use crate::settings::Settings;
+use crate::training::{load_digests, shell_word};
 
 pub fn body(runs: &[Run]) -> Result<Markup> {
-    let commands = runs.iter().map(|run| command(&run.predictor.settings)).collect::<Result<Vec<_>>>()?;
+    let settings_of = |run: &Run| run.dir.settings().to_string_lossy().into_owned();
     let mut declarations: Vec<(String, Vec<&str>)> = vec![];
     for run in runs {
         let Some(spec) = &run.predictor.settings.data.schema else { continue };
@@ -30,9 +28,9 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
     Ok(html! {
         p { "Written by fm " (env!("CARGO_PKG_VERSION")) " with libtorch " (compiled_libtorch().0) "." }
         h3 { "To train the same again" }
-        @for (run, command) in runs.iter().zip(&commands) {
+        @for run in runs {
             @if runs.len() > 1 { p.note { (run.name) } }
-            pre { code { (command) } }
+            pre { code { "fm train --config " (shell_word(&settings_of(run))) } }
         }
         @for (declaration, names) in &declarations {
             p.note { "schema.toml" @if names.len() < runs.len() { " of " (names.join(", ")) } }
@@ -72,38 +70,6 @@ fn text(value: &Value) -> String {
         Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(","),
         value => value.to_string(),
     }
-}
-
-/// The command line that trains with these settings: it names those that the model and the task do not have by default.
-fn command(settings: &Settings) -> Result<String> {
-    let asked = serde_json::to_value(settings)?;
-    let task = text(&asked["data"]["task"]);
-    let mut words = ["fm", "train", "--model", &settings.model.name, "--task", &task].map(str::to_owned).to_vec();
-    let Command::Train(plain) = Args::try_parse_from(&words)?.command else { bail!("fm train is no training") };
-    let plain = serde_json::to_value(Settings::from_args(&plain)?)?;
-    let differing = |path: &str| -> Vec<(String, Value)> {
-        let values = asked.pointer(path).and_then(Value::as_object).into_iter().flatten();
-        let is_plain = |name: &str, value: &Value| plain.pointer(&format!("{path}/{name}")) == Some(value);
-        values
-            .filter(|(name, value)| !is_plain(name, value))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect()
-    };
-    let mut option = |name: &str, value: String| {
-        words.extend([format!("--{}", name.replace('_', "-")), shell_word(&value)]);
-    };
-    for (name, value) in differing("/data") {
-        option(&name, if name == "schema" { "schema.toml".into() } else { text(&value) });
-    }
-    for (name, value) in differing("/model/options") {
-        option("model-option", format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
-    }
-    // The seed of the rows is that of training, too.
-    for (name, value) in differing("/train").into_iter().filter(|(name, _)| name != "seed") {
-        // The command line has optimisers with their default constants.
-        option(&name, text(value.get("name").unwrap_or(&value)));
-    }
-    Ok(words.join(" "))
 }
 
 /// All settings: first those that differ, with the value of each run.
@@ -180,32 +146,4 @@ fn files(runs: &[Run]) -> Markup {
     let head: Vec<String> =
         ["File".into()].into_iter().chain(runs.iter().map(|run| run.dir.path().display().to_string())).collect();
     table("Files, in bytes", &head, &rows)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_leads_to_the_same_settings() {
-        let folder = tempfile::tempdir().unwrap();
-        let schema = folder.path().join("schema.toml").display().to_string();
-        std::fs::write(&schema, "label = \"y\"\n[[field]]\nname = \"a\"\nkind = \"categorical\"\n").unwrap();
-        let settings = |line: &str| {
-            let words = line.split(' ').map(|word| word.replace("schema.toml", &schema).replace('\'', ""));
-            let Command::Train(train) = Args::try_parse_from(words).unwrap().command else { panic!("{line}") };
-            Settings::from_args(&train).unwrap()
-        };
-        for line in [
-            "fm train --data ml-100k",
-            "fm train --data ml-100k --task binary --threshold 3.5 --split leave-last-out --seed 7 --history 5 --min-count 2",
-            "fm train --train a.csv --test b.csv --schema schema.toml --model ffm --model-option form=summed --l2 0",
-            "fm train --data ml-1m --model deepfm --hidden-units 8,4 --dropout 0.25 --optimizer adagrad --fields user_id,movie_id",
-        ] {
-            let asked = settings(line);
-            let command = command(&asked).unwrap();
-            assert_eq!(settings(&command), asked, "{command}");
-            assert!(command.len() < line.len() + 80, "{command}");
-        }
-    }
 }
