@@ -10,14 +10,14 @@ use super::buckets::{bucket_of, buckets, range};
 use super::chart::{Axis, Chart, Mark, Paint, SIZE};
 use super::page::{Cell, figure, figures, table};
 use super::run::{Activity, Group, Run, TestRows};
-use super::summary::metric_title;
+use super::summary::{metric_name, metric_title};
 use super::{absent, heading, no_test_rows};
 
 const BUCKETS: usize = 5;
 
 pub fn body(runs: &[Run], groups: &[Group<'_>]) -> Result<Markup> {
     let mut parts = vec![];
-    for group in groups.iter().filter(|group| group.runs.iter().any(|(_, rows)| !rows.logits.is_empty())) {
+    for group in groups.iter().filter(|group| group.runs.iter().any(|(run, _)| unmeasured(run).is_none())) {
         let spec = &group.source().spec;
         let (mut charts, mut tables, mut without) = (vec![], vec![], vec![]);
         for (what, column) in [("user", &spec.user), ("item", &spec.item)] {
@@ -47,13 +47,22 @@ pub fn body(runs: &[Run], groups: &[Group<'_>]) -> Result<Markup> {
             }
         }
         @for part in &parts { (part) }
-        (absent(runs, no_test_rows))
+        (absent(runs, unmeasured))
     })
+}
+
+/// Why a run's metric cannot be taken of single test rows, if it cannot.
+fn unmeasured(run: &Run) -> Option<String> {
+    let Some(rows) = run.test_rows() else { return no_test_rows(run) };
+    let all: Vec<usize> = (0..rows.logits.len()).collect();
+    let metrics = rows.metrics(run.predictor.schema.label(), &rows.logits, &all);
+    let metric = run.monitored();
+    (!metrics.contains_key(metric)).then(|| format!("{} is no metric of single rows", metric_name(metric)))
 }
 
 /// The test rows of a group of runs, by the training rows that they have in common with a value of a column.
 struct Slices<'a> {
-    metric: &'static str,
+    metric: &'a str,
     names: Vec<String>,
     /// The number of test rows of each bucket.
     rows: Vec<usize>,
