@@ -45,8 +45,8 @@ fn loans() -> String {
     for reader in 0..READERS {
         let mut books: Vec<usize> = (0..BOOKS).filter(|book| book % 4 == reader % 4).collect();
         for at in 0..BORROWED {
-            let other = at + numbers.below(books.len() - at);
-            books.swap(at, other);
+            let left = books.len() - at;
+            books.swap(at, at + numbers.below(left));
             let (book, day) = (books[at], at / 3);
             rows.push_str(&format!("r{reader},b{book},s{},d{},{day},1\n", book % 7, numbers.below(5)));
         }
