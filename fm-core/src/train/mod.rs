@@ -18,6 +18,7 @@ use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::batch::{Batch, Features, Rows};
+use crate::device::in_mixed_precision;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::metric::{Direction, Metrics, find, metrics_of_rows, monitored};
@@ -276,7 +277,11 @@ impl<'a> Trainer<'a> {
 
     /// The mean loss of a batch, as a scalar that gradients are taken of.
     fn batch_loss(&self, batch: &Batch) -> Result<Tensor> {
-        let logits = self.model.logits(&batch.features, true)?;
+        let logits = || self.model.logits(&batch.features, true);
+        let logits = match self.config.precision {
+            TrainPrecision::F32 => logits()?,
+            TrainPrecision::Bf16 => in_mixed_precision(self.store.device(), logits)?.to_kind(Kind::Float),
+        };
         self.loss.mean(&logits, &batch.labels, batch.weights.as_ref())
     }
 
