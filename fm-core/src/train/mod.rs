@@ -18,6 +18,7 @@ use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::batch::{Batch, Features, Rows};
+use crate::device::in_mixed_precision;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::metric::{Direction, Metrics, find, metrics_of_rows, monitored};
@@ -312,11 +313,15 @@ impl<'a> Trainer<'a> {
     /// The mean loss of a batch, as a scalar that gradients are taken of. It holds the rows of these numbers, and is the step's
     /// batch `at`.
     fn batch_loss(&self, batch: &Batch, rows: &[u32], at: usize) -> Result<Tensor> {
+        let compute = |tensor: &dyn Fn() -> Result<Tensor>| match self.config.precision {
+            TrainPrecision::F32 => tensor(),
+            TrainPrecision::Bf16 => Ok(in_mixed_precision(self.store.device(), tensor)?.to_kind(Kind::Float)),
+        };
         if let Some(ranking) = self.ranking {
             let number = self.optimizer.steps() * self.config.accumulate as u64 + at as u64;
-            return ranking.loss(self.model, batch, rows, self.config.seed, number);
+            return compute(&|| ranking.loss(self.model, batch, rows, self.config.seed, number));
         }
-        let logits = self.model.logits(&batch.features, true)?;
+        let logits = compute(&|| self.model.logits(&batch.features, true))?;
         self.loss.mean(&logits, &batch.labels, batch.weights.as_ref())
     }
 

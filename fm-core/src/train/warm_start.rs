@@ -60,12 +60,13 @@ impl Trainer<'_> {
         }
         let parameters = Checkpoint::open(checkpoint)?.parameters()?;
         let tables = tables(self.model, self.store, schema)?;
-        let mut taken = WarmStart::default();
-        let mut rows: (Vec<i64>, Vec<i64>) = Default::default();
-        for position in 0..schema.num_fields() {
-            let (found, all) = matched(schema, from, position, &mut rows);
-            taken.values.push(TakenValues { field: here[position].clone(), taken: found, all });
-        }
+        // A table has a row for each id, or for each id of the fields that are not numeric.
+        let rows: Vec<Rows> = [Some((schema.clone(), from.clone())), embedded(schema).zip(embedded(from))]
+            .into_iter()
+            .flatten()
+            .map(|(here, there)| Rows::new(&here, &there))
+            .collect();
+        let mut taken = WarmStart { values: rows[0].values.clone(), fresh: vec![] };
         let mut variables: Vec<(String, Tensor)> = self.store.variables().into_iter().collect();
         variables.sort_by(|a, b| a.0.cmp(&b.0));
         let mut copies = vec![];
@@ -75,8 +76,10 @@ impl Trainer<'_> {
                 continue;
             };
             let (size, found) = (variable.size(), source.size());
-            if tables.contains(&name) && found.first() == Some(&from.num_ids()) {
-                if size[1..] != found[1..] {
+            let heights = (size.first(), found.first());
+            let rows = rows.iter().find(|rows| heights == (Some(&rows.here), Some(&rows.there)));
+            match rows.filter(|_| tables.contains(&name)) {
+                Some(_) if size[1..] != found[1..] => {
                     return Err(Error::Setting(format!(
                         "the rows of `{name}` have the shape {:?}, those of {} {:?}: build the model with the same options",
                         &size[1..],
@@ -84,22 +87,20 @@ impl Trainer<'_> {
                         &found[1..]
                     )));
                 }
-                copies.push((variable, source, true));
-            } else if size == found {
-                copies.push((variable, source, false));
-            } else {
-                taken.fresh.push((name, format!("its shape is {size:?}, and that of the run's {found:?}")));
+                Some(rows) => copies.push((variable, source, Some(rows))),
+                None if tables.contains(&name) => taken.fresh.push((name, "its rows are not those of the ids".into())),
+                None if size == found => copies.push((variable, source, None)),
+                None => taken.fresh.push((name, format!("its shape is {size:?}, and that of the run's {found:?}"))),
             }
         }
-        let index = |rows: &[i64]| Tensor::from_slice(rows);
-        let (to, of) = (index(&rows.0).to_device(self.store.device()), index(&rows.1));
         no_grad(|| {
-            copies.into_iter().try_for_each(|(mut variable, source, is_table)| match is_table {
-                true => {
-                    let source = source.f_index_select(0, &of)?.f_to_device(variable.device())?;
+            copies.into_iter().try_for_each(|(mut variable, source, rows)| match rows {
+                Some(Rows { to, of, .. }) => {
+                    let source = source.f_index_select(0, &Tensor::from_slice(of))?.f_to_device(variable.device())?;
+                    let to = Tensor::from_slice(to).to_device(variable.device());
                     variable.f_index_copy_(0, &to, &source).map(|_| ())
                 }
-                false => variable.f_copy_(source),
+                None => variable.f_copy_(source),
             })
         })?;
         Ok(taken)
@@ -125,31 +126,64 @@ fn tables(model: &dyn Model, store: &VarStore, schema: &Schema) -> Result<BTreeS
     Ok(tables)
 }
 
-/// Adds the rows that a field has in both schemas: where they are here, and where they were. Returns how many of its values
-/// were found, and how many there are.
-fn matched(schema: &Schema, from: &Schema, position: usize, rows: &mut (Vec<i64>, Vec<i64>)) -> (usize, usize) {
-    let (field, before) = (&schema.fields()[position], &from.fields()[position]);
-    let (first, first_before) = (schema.ids(position).start, from.ids(position).start);
-    let mut add = |value: i64, value_before: i64| {
-        rows.0.push(first + value);
-        rows.1.push(first_before + value_before);
-    };
-    let all = field.cardinality() as usize - 1;
-    let is_numeric = |field: &Field| matches!(field.kind, FieldKind::Numeric { .. });
-    if is_numeric(field) != is_numeric(before) || field.hash_buckets != before.hash_buckets {
-        return (0, all);
+/// The schema of the fields that are not numeric; none if all are.
+fn embedded(schema: &Schema) -> Option<Schema> {
+    let fields = schema.fields().iter().filter(|field| !is_numeric(field)).cloned().collect();
+    Schema::new(schema.label().clone(), fields).ok()
+}
+
+fn is_numeric(field: &Field) -> bool {
+    matches!(field.kind, FieldKind::Numeric { .. })
+}
+
+/// The rows that tables over the ids of two schemas of the same fields have in common.
+struct Rows {
+    /// The ids of the one.
+    here: i64,
+    /// The ids of the other.
+    there: i64,
+    /// Where a row is here, and where it was there.
+    to: Vec<i64>,
+    of: Vec<i64>,
+    values: Vec<TakenValues>,
+}
+
+impl Rows {
+    fn new(here: &Schema, there: &Schema) -> Rows {
+        let (to, of, values) = (vec![], vec![], vec![]);
+        let mut rows = Rows { here: here.num_ids(), there: there.num_ids(), to, of, values };
+        for (position, field) in here.fields().iter().enumerate() {
+            let (first, first_there) = (here.ids(position).start, there.ids(position).start);
+            let before = rows.to.len();
+            rows.extend(
+                matched(field, &there.fields()[position]).map(|(id, id_there)| (first + id, first_there + id_there)),
+            );
+            // What is unknown or missing is no value.
+            let taken = (rows.to.len() - before).saturating_sub(1);
+            let all = field.cardinality() as usize - 1;
+            rows.values.push(TakenValues { field: field.name.clone(), taken, all });
+        }
+        rows
     }
-    // What is unknown or missing.
-    add(0, 0);
-    if is_numeric(field) || field.hash_buckets.is_some() {
-        (1..=all as i64).for_each(|value| add(value, value));
-        return (all, all);
+
+    fn extend(&mut self, pairs: impl Iterator<Item = (i64, i64)>) {
+        let (to, of): (Vec<i64>, Vec<i64>) = pairs.unzip();
+        self.to.extend(to);
+        self.of.extend(of);
     }
-    let places: HashMap<&str, i64> = before.vocabulary.iter().map(String::as_str).zip(1..).collect();
-    let found =
-        field.vocabulary.iter().zip(1..).filter_map(|(value, place)| Some((place, *places.get(value.as_str())?)));
-    let taken = found.map(|(place, place_before)| add(place, place_before)).count();
-    (taken, all)
+}
+
+/// The places among its ids of what a field has in both schemas, beginning with what is unknown or missing: here and there.
+fn matched<'a>(here: &'a Field, there: &'a Field) -> Box<dyn Iterator<Item = (i64, i64)> + 'a> {
+    if is_numeric(here) != is_numeric(there) || here.hash_buckets != there.hash_buckets {
+        return Box::new(std::iter::empty());
+    }
+    if is_numeric(here) || here.hash_buckets.is_some() {
+        return Box::new((0..here.cardinality()).map(|id| (id, id)));
+    }
+    let places: HashMap<&str, i64> = there.vocabulary.iter().map(String::as_str).zip(1..).collect();
+    let known = here.vocabulary.iter().zip(1..).filter_map(move |(value, id)| Some((id, *places.get(value.as_str())?)));
+    Box::new(std::iter::once((0, 0)).chain(known))
 }
 
 #[cfg(test)]
