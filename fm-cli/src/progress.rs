@@ -51,7 +51,8 @@ impl EpochProgress {
 
     pub fn epoch(&self, record: &EpochRecord, rows_per_second: f64) {
         // The others are in the run's folder: a line has no room for all.
-        let shown = record.valid.iter().filter(|(name, _)| [self.monitored.as_str(), "auc", "hr@10"].contains(&name.as_str()));
+        let shown =
+            record.valid.iter().filter(|(name, _)| [self.monitored.as_str(), "auc", "hr@10"].contains(&name.as_str()));
         let metrics: String = shown.map(|(name, value)| format!("  {name} {value:.4}")).collect();
         let mark = if record.best { " *" } else { "" };
         let line = format!(
