@@ -76,6 +76,7 @@ pub mod metric;
 pub mod model;
 pub mod onnx;
 pub mod optim;
+pub mod sampler;
 pub mod schema;
 pub mod script;
 pub mod seed;
