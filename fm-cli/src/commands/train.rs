@@ -8,8 +8,8 @@ use fm_core::atomic_file::write_atomically;
 use fm_core::baseline::UserItemBias;
 use fm_core::metric::{Metrics, metrics_of_rows};
 use fm_core::seed::{Stream, seed_torch};
-use fm_core::summary::Summary;
-use fm_core::train::{Ending, EpochRecord, Observer, RunDir, Trainer, checkpoint, evaluate};
+use fm_core::summary::{Summary, grouped};
+use fm_core::train::{Ending, EpochRecord, Observer, RunDir, TakenValues, Trainer, checkpoint, evaluate};
 use fm_core::{Error, Rows, Schema};
 use fm_data::source::TaskName;
 use fm_data::{Dataset, Prepared};
@@ -91,16 +91,19 @@ fn train(settings: &Settings, start: Start, device: Device, folders: &args::Fold
             if Schema::load(run.schema())? != *schema || load_digests(&run)? != digests(&data) {
                 bail!("the data is not what {} was trained on: it cannot be resumed", run.path().display());
             }
-            trainer.load(run.last())?;
-            run.remove_unfinished();
-            trainer.state.seconds = run.restore(&trainer.state.epochs)?;
+            run.resume(&mut trainer)?;
             match trainer.is_done() {
                 true => tracing::info!("the run is finished: these are its results"),
                 false => tracing::info!("going on after epoch {}, step {}", trainer.state.epoch, trainer.state.step),
             }
             run
         }
-        Start::New { path, force } => new_run(settings, &data, &trainer, path, force)?,
+        Start::New { path, force } => {
+            if let Some(earlier) = &settings.init_from {
+                take_over(&mut trainer, schema, &RunDir::open(earlier)?)?;
+            }
+            new_run(settings, &data, &trainer, path, force)?
+        }
     };
 
     if data.valid.is_empty() {
@@ -116,12 +119,15 @@ fn train(settings: &Settings, start: Start, device: Device, folders: &args::Fold
     let mut observer = Recorder { run, progress: EpochProgress::new(trainer.monitor()) };
     let ending = trainer.fit(train.as_ref(), valid.as_ref(), &mut observer, &stop);
     observer.progress.finish();
-    if ending.is_err() && is_new && trainer.state.epoch == 0 {
-        // No epoch has left anything to use.
+    if matches!(ending, Err(Error::Diverged { .. } | Error::Setting(_))) && is_new && trainer.state.epoch == 0 {
+        // No epoch has left anything to use, and going on would end here again.
         let _ = std::fs::remove_dir_all(run.path());
     }
+    if let Err(error @ Error::Io { .. }) = ending {
+        bail!("{error}; when that is mended, go on with `fm train --resume {}`", shell_word(run.path()));
+    }
     if ending? == Ending::Interrupted {
-        trainer.save(run.last())?;
+        run.save_last(&trainer)?;
         return Err(Interrupted(format!(
             "interrupted in epoch {}, step {}: go on with `fm train --resume {}`",
             trainer.state.epoch + 1,
@@ -174,7 +180,7 @@ fn new_run(
         data.schema.save(run.schema())?;
         write_atomically(run.rows(), |file| Ok(serde_json::to_writer_pretty(file, &digests(data))?))?;
         write_atomically(run.settings(), |file| std::io::Write::write_all(file, text.as_bytes()))?;
-        Ok(trainer.save(run.last())?)
+        Ok(run.save_last(trainer)?)
     };
     match fill() {
         Ok(()) => Ok(run),
@@ -183,6 +189,19 @@ fn new_run(
             Err(error)
         }
     }
+}
+
+/// Starts from the parameters of an earlier run, and says what was taken over.
+fn take_over(trainer: &mut Trainer<'_>, schema: &Schema, earlier: &RunDir) -> Result<()> {
+    let taken = trainer.start_from(schema, &earlier.checkpoint(), &Schema::load(earlier.schema())?)?;
+    let count = |TakenValues { field, taken, all }: &TakenValues| {
+        format!("{} of {} values of {field}", grouped(*taken as i64), grouped(*all as i64))
+    };
+    tracing::info!("taken over: {}", taken.values.iter().map(count).collect::<Vec<_>>().join(", "));
+    for (parameter, reason) in &taken.fresh {
+        tracing::warn!("`{parameter}` starts fresh: {reason}");
+    }
+    Ok(())
 }
 
 /// What tells whether the rows of a part are those of the run.
@@ -229,13 +248,17 @@ impl Observer for Recorder<'_> {
         self.progress.step(epoch, step, steps, loss);
     }
 
+    fn checkpoint(&mut self, trainer: &Trainer<'_>) -> fm_core::Result<()> {
+        self.run.save_last(trainer)
+    }
+
     fn epoch(&mut self, record: &EpochRecord, trainer: &Trainer<'_>) -> fm_core::Result<()> {
         if record.best {
             checkpoint::save(&self.run.best(), trainer.store, None, &trainer.state)?;
         }
-        // The line first: a run killed in between repeats this epoch, and resuming drops the line.
+        // The last checkpoint comes last: a run killed before repeats this epoch, and resuming drops the line.
         self.run.append(record, &trainer.timing())?;
-        trainer.save(self.run.last())?;
+        self.run.save_last(trainer)?;
         self.progress.epoch(record, trainer.timing().rows_per_second);
         Ok(())
     }
@@ -258,7 +281,9 @@ fn baselines(data: &Prepared) -> BTreeMap<String, Metrics> {
         // Values outside the vocabulary share an id, but no taste.
         let known = |id: i32| if unknown.contains(&i64::from(id)) { -1 } else { id };
         let ids = |rows: &Dataset, slot| rows.ids_of_slot(slot).map(known).collect::<Vec<i32>>();
-        let fitted = UserItemBias::fit(&ids(&data.train, user), &ids(&data.train, item), data.train.targets());
+        let (users, items) = (ids(&data.train, user), ids(&data.train, item));
+        let weights = data.train.weights();
+        let fitted = UserItemBias::fit(&users, &items, data.train.targets(), weights.as_deref());
         let (users, items) = (ids(&data.test, user), ids(&data.test, item));
         let logits: Vec<f32> = users.iter().zip(&items).map(|(&u, &i)| fitted.logit(label, u, i)).collect();
         measure("user and item bias", &logits);

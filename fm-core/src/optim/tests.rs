@@ -144,3 +144,85 @@ fn settings_read_back_and_names_have_kerass_defaults() {
     assert!("adan".parse::<OptimizerConfig>().is_err());
     assert!(Optimizer::new(RULES[0], f64::NAN, 0.0, &VarStore::new(Device::Cpu)).is_err());
 }
+
+#[test]
+fn the_penalty_on_tables_is_that_of_dense_autograd_with_it_in_the_loss() {
+    for config in RULES {
+        for norm in [None, Some(0.3)] {
+            let lambda = 0.2;
+            let fused = VarStore::new(Device::Cpu);
+            let parameter = table(&fused);
+            let optimizer = Optimizer::new(config, 0.05, lambda, &fused).unwrap().with_l2_scope(L2Scope::Table);
+            let mut optimizer = optimizer.with_clipping(norm, None).unwrap();
+            let dense = VarStore::new(Device::Cpu);
+            let expected = table(&dense);
+            let mut reference = Optimizer::new(config, 0.05, 0.0, &dense).unwrap().with_clipping(norm, None).unwrap();
+            // Row 3 is never looked up, row 0 with a gradient of zero alone.
+            for ids in [[4i64, 1, 4, 4, 0], [5, 5, 2, 1, 0], [2, 2, 2, 2, 0], [1, 4, 5, 2, 0]] {
+                optimizer.zero_grad();
+                reference.zero_grad();
+                backward(&parameter, &ids, true);
+                backward(&expected, &ids, false);
+                (expected.square().sum(Kind::Float) * (lambda / 2.0)).backward();
+                optimizer.step(5).unwrap();
+                reference.step(5).unwrap();
+                assert!(close(&parameter, &expected), "{config:?} {norm:?}");
+            }
+            for ((name, found), (_, state)) in optimizer.state().iter().zip(reference.state()) {
+                assert!(close(found, &state), "{config:?} {norm:?} {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_step_that_looks_nothing_up_in_a_table_moves_nothing_of_it() {
+    let store = VarStore::new(Device::Cpu);
+    let parameter = table(&store);
+    let mut optimizer =
+        Optimizer::new(OptimizerConfig::default(), 0.05, 0.3, &store).unwrap().with_l2_scope(L2Scope::Table);
+    optimizer.step(5).unwrap();
+    assert!(parameter.equal(&table(&VarStore::new(Device::Cpu))));
+}
+
+#[test]
+fn gradients_are_clipped_by_value_and_then_all_together_by_their_norm() {
+    // The gradients: rows 0 and 2 of the table, of which row 0 is looked up twice, and a dense parameter.
+    let store = VarStore::new(Device::Cpu);
+    let table = store.root().var("table", &[3, 2], Init::Const(1.0));
+    let dense = store.root().var("dense", &[1], Init::Const(1.0));
+    let factors = Tensor::from_slice(&[1f32, 2.0, -3.0, 0.5, 4.0, 1.0]).view([3, 2]);
+    let backward = || {
+        let rows = Tensor::embedding(&table, &Tensor::from_slice(&[0i64, 2, 0]), -1, false, true);
+        ((rows * &factors).sum(Kind::Float) + (&dense * 6.0).sum(Kind::Float)).backward();
+    };
+    let gradients = [5f64, 3.0, 0.0, 0.0, -3.0, 0.5, 6.0];
+    for (norm, value) in
+        [(None, None), (Some(2.0), None), (None, Some(4.0)), (Some(2.0), Some(4.0)), (Some(99.0), None)]
+    {
+        let clipped = gradients.map(|g| value.map_or(g, |value| g.clamp(-value, value)));
+        let total = clipped.iter().map(|g| g * g).sum::<f64>().sqrt();
+        let scale = norm.map_or(1.0, |norm: f64| (norm / (total + 1e-6)).min(1.0));
+        let _ = no_grad(|| [&table, &dense].map(|tensor| tensor.shallow_clone().fill_(1.0)));
+        let optimizer = Optimizer::new(OptimizerConfig::Sgd { momentum: 0.0 }, 1.0, 0.0, &store).unwrap();
+        let mut optimizer = optimizer.with_clipping(norm, value).unwrap();
+        optimizer.zero_grad();
+        backward();
+        optimizer.step(1).unwrap();
+        let found = Tensor::cat(&[table.detach().flatten(0, -1), dense.detach()], 0);
+        let expected: Vec<f32> = clipped.iter().map(|g| (1.0 - g * scale) as f32).collect();
+        assert!(close(&found, &Tensor::from_slice(&expected)), "{norm:?} {value:?}: {found}");
+        assert!((optimizer.gradient_norm().unwrap() - total).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn a_gradient_that_is_no_number_is_named_and_moves_nothing() {
+    let store = VarStore::new(Device::Cpu);
+    let parameters = ["a", "b", "c"].map(|name| store.root().var(name, &[1], Init::Const(1.0)));
+    let mut optimizer = Optimizer::new(OptimizerConfig::default(), 0.1, 0.0, &store).unwrap();
+    (&parameters[0] + &parameters[1] * f64::INFINITY + &parameters[2] * f64::NAN).sum(Kind::Float).backward();
+    let error = optimizer.step(1).unwrap_err().to_string();
+    assert_eq!(error, "the gradient of `b` is not finite, nor that of 1 other parameter");
+    assert!(parameters.iter().all(|parameter| parameter.double_value(&[0]) == 1.0) && optimizer.steps() == 0);
+}

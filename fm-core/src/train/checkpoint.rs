@@ -1,7 +1,9 @@
 //! Checkpoints: the parameters, and what it takes to go on training, in one safetensors file.
 //!
 //! Parameters are stored as `model/<name>`, the optimiser's state as `optimizer/<parameter>/<state>`, and the rest as
-//! JSON in the file's metadata. A file is written whole or not at all, and only a file that fits completely is loaded.
+//! JSON in the file's metadata, under `fm`: epoch, step, the length of the file. Beside it, `xxh3` is the 64-bit XXH3 of all
+//! bytes of the file, with the 16 digits of the hash themselves taken for zeros: a file that was cut, or of which a bit has
+//! changed, is known wherever it is read. A file is written whole or not at all, and only a file that fits completely is loaded.
 //!
 //! ```
 //! # use fm_core::{Field, FieldKind, Label, Schema, Side, Task, tch::{Device, Kind, Tensor, nn::VarStore}};
@@ -28,24 +30,43 @@
 //! # Ok::<(), fm_core::Error>(())
 //! ```
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
-use safetensors::tensor::SafeTensors;
+use safetensors::tensor::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tch::nn::VarStore;
-use tch::{Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::TrainState;
-use crate::atomic_file::replace_atomically;
+use crate::atomic_file::write_atomically;
+use crate::bridge::floats;
 use crate::error::{Error, Result};
+use crate::mapped_file::MappedFile;
 use crate::optim::Optimizer;
 
-const FORMAT: u32 = 1;
+/// Files of version 1 have no hash.
+const FORMAT: u32 = 2;
+
+/// What stands before the digits of the hash. Within any other text of the header its quotes would be escaped.
+const HASH: &[u8] = b"\"xxh3\":\"";
+const HASH_DIGITS: usize = 16;
+
+/// What is written and read at once, in bytes.
+const BUFFER: usize = 1 << 16;
+
+/// The longest header that safetensors allows.
+const MAX_HEADER: u64 = 100_000_000;
 
 #[derive(Serialize, Deserialize)]
 struct Manifest {
     format: u32,
+    /// The length of the tensors.
+    bytes: u64,
     /// The optimiser's steps, if its state is in the file.
     steps: Option<u64>,
     train: TrainState,
@@ -56,28 +77,48 @@ struct Manifest {
 /// # Errors
 /// [`Error::Io`], or [`Error::Shape`] for a parameter that is no float32 tensor; the old file stays.
 pub fn save(path: &Path, store: &VarStore, optimizer: Option<&Optimizer>, state: &TrainState) -> Result<()> {
-    let on_cpu = |prefix: &str, (name, tensor): (String, Tensor)| {
-        (format!("{prefix}/{name}"), tensor.detach().to_device(tch::Device::Cpu).contiguous())
-    };
-    let mut tensors: Vec<(String, Tensor)> =
-        store.variables().into_iter().map(|entry| on_cpu("model", entry)).collect();
-    if let Some(optimizer) = optimizer {
-        tensors.extend(optimizer.state().into_iter().map(|entry| on_cpu("optimizer", entry)));
+    let named = |prefix: &str, (name, tensor): (String, Tensor)| (format!("{prefix}/{name}"), tensor.detach());
+    let parameters = store.variables().into_iter().map(|entry| named("model", entry));
+    let states = optimizer.map(Optimizer::state).unwrap_or_default();
+    // In a fixed order, so that equal runs write equal bytes.
+    let tensors: BTreeMap<String, Tensor> =
+        parameters.chain(states.into_iter().map(|entry| named("optimizer", entry))).collect();
+
+    let (mut header, mut bytes) = (serde_json::Map::new(), 0);
+    for (name, tensor) in &tensors {
+        let end = bytes + 4 * tensor.numel() as u64;
+        header.insert(name.clone(), json!({ "dtype": "F32", "shape": tensor.size(), "data_offsets": [bytes, end] }));
+        bytes = end;
     }
-    // A fixed order, so that equal runs write equal bytes.
-    tensors.sort_by(|a, b| a.0.cmp(&b.0));
-    let manifest = Manifest { format: FORMAT, steps: optimizer.map(Optimizer::steps), train: state.clone() };
-    let manifest = serde_json::to_string(&manifest).map_err(|error| Error::Torch(error.to_string()))?;
-    let metadata = Some(HashMap::from([("fm".to_owned(), manifest)]));
-    let views: Vec<(&String, View<'_>)> =
-        tensors.iter().map(|(name, tensor)| Ok((name, View::new(tensor)?))).collect::<Result<_>>()?;
-    replace_atomically(path, |temporary| {
-        safetensors::serialize_to_file(views, &metadata, temporary).map_err(|error| match error {
-            safetensors::SafeTensorError::IoError(source) => {
-                Error::Io { action: "write", path: path.to_owned(), source }
+    let manifest = Manifest { format: FORMAT, bytes, steps: optimizer.map(Optimizer::steps), train: state.clone() };
+    let to_json =
+        |value: std::result::Result<String, serde_json::Error>| value.map_err(|e| Error::Torch(e.to_string()));
+    let manifest = to_json(serde_json::to_string(&manifest))?;
+    header.insert("__metadata__".into(), json!({ "fm": manifest, "xxh3": "0".repeat(HASH_DIGITS) }));
+    let mut header = to_json(serde_json::to_string(&header))?.into_bytes();
+    // The tensors start at a multiple of 8 bytes.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let digits = 8 + place_of_digits(&header).ok_or_else(|| Error::Torch("a header without its hash".into()))?;
+
+    if let Some((name, tensor)) = tensors.iter().find(|(_, tensor)| tensor.kind() != Kind::Float) {
+        return Err(Error::shape("checkpoint", format!("`{name}` of kind Float"), format!("{:?}", tensor.kind())));
+    }
+    write_atomically(path, |file| {
+        let mut file = Hashing { file, hash: Xxh3::new() };
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(&header)?;
+        let mut buffer = vec![0; BUFFER];
+        for tensor in tensors.values() {
+            // One at a time leaves the device.
+            let tensor = tensor.to_device(Device::Cpu).contiguous();
+            for numbers in floats(&tensor).map_err(std::io::Error::other)?.chunks(BUFFER / 4) {
+                buffer.chunks_exact_mut(4).zip(numbers).for_each(|(bytes, x)| bytes.copy_from_slice(&x.to_le_bytes()));
+                file.write_all(&buffer[..4 * numbers.len()])?;
             }
-            other => Error::Torch(other.to_string()),
-        })
+        }
+        let Hashing { file, hash } = file;
+        file.seek(SeekFrom::Start(digits as u64))?;
+        file.write_all(format!("{:016x}", hash.digest()).as_bytes())
     })
 }
 
@@ -87,78 +128,176 @@ pub fn save(path: &Path, store: &VarStore, optimizer: Option<&Optimizer>, state:
 /// [`Error::Io`]; [`Error::Format`] for a file that is damaged, or whose tensors are not exactly those expected.
 /// Nothing is changed then.
 pub fn load(path: &Path, store: &VarStore, optimizer: Option<&mut Optimizer>) -> Result<TrainState> {
-    let unusable = |reason: String| Error::format("checkpoint", path, reason);
-    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-    let damaged = |error: safetensors::SafeTensorError| unusable(format!("it is damaged or cut short ({error:?})"));
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
-    let manifest = header.metadata().as_ref().and_then(|metadata| metadata.get("fm"));
-    let manifest = manifest.ok_or_else(|| unusable("it was not written by this program".into()))?;
-    let manifest: Manifest = serde_json::from_str(manifest).map_err(|error| unusable(error.to_string()))?;
-    if manifest.format > FORMAT {
-        return Err(unusable(format!("its format {} is newer than {FORMAT}: update the program", manifest.format)));
-    }
+    Checkpoint::open(path)?.load(store, optimizer)
+}
 
-    let mut wanted: Vec<(String, Tensor)> =
-        store.variables().into_iter().map(|(name, tensor)| (format!("model/{name}"), tensor)).collect();
-    if let Some(optimizer) = &optimizer {
-        wanted.extend(optimizer.state().into_iter().map(|(name, tensor)| (format!("optimizer/{name}"), tensor)));
-    }
-    let names: BTreeSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
-    let is_wanted = |name: &str| names.contains(name) || (optimizer.is_none() && name.starts_with("optimizer/"));
-    if let Some(surplus) = file.names().into_iter().find(|name| !is_wanted(name)) {
-        return Err(unusable(format!("it holds `{surplus}`, which the model does not have")));
-    }
-    let mut found = Vec::with_capacity(wanted.len());
-    for (name, tensor) in wanted {
-        let view = file.tensor(&name).map_err(|_| unusable(format!("`{name}` is missing")))?;
-        let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
-        if shape != tensor.size() {
-            return Err(unusable(format!(
-                "`{name}` has the shape {shape:?}, but schema and settings make it {:?}",
-                tensor.size()
-            )));
+/// A checkpoint that has been read once, and holds what was written.
+pub(super) struct Checkpoint {
+    path: PathBuf,
+    file: MappedFile,
+}
+
+impl Checkpoint {
+    /// Compares a file with its hash.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Format`] for a file that is damaged.
+    pub(super) fn open(path: &Path) -> Result<Checkpoint> {
+        // Read before it is mapped: what the disk cannot give back is an error here, and the end of the program there.
+        let whole = File::open(path).and_then(|mut file| is_whole(&mut file)).map_err(Error::io("read", path))?;
+        let damaged = |what: &str| Error::format("checkpoint", path, format!("it is damaged or cut short ({what})"));
+        match whole {
+            Some(true) => Ok(Checkpoint { path: path.to_owned(), file: MappedFile::open(path)? }),
+            Some(false) => Err(damaged("its hash is not that of its content")),
+            None => Err(damaged("it holds no hash")),
         }
-        found.push((tensor, Tensor::try_from(view)?));
     }
-    if optimizer.is_some() && manifest.steps.is_none() {
-        return Err(unusable("it holds no state of an optimiser to go on from".into()));
+
+    /// How far training had come.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for a file of another version.
+    pub(super) fn state(&self) -> Result<TrainState> {
+        Ok(self.manifest()?.train)
     }
-    no_grad(|| found.into_iter().try_for_each(|(mut tensor, source)| tensor.f_copy_(&source)))?;
-    if let (Some(optimizer), Some(steps)) = (optimizer, manifest.steps) {
-        optimizer.resume_at(steps);
+
+    fn unusable(&self, reason: impl Into<String>) -> Error {
+        Error::format("checkpoint", &self.path, reason)
     }
-    Ok(manifest.train)
+
+    fn manifest(&self) -> Result<Manifest> {
+        let (_, header) =
+            SafeTensors::read_metadata(self.file.bytes()).map_err(|error| self.unusable(format!("{error:?}")))?;
+        let manifest = header.metadata().as_ref().and_then(|metadata| metadata.get("fm"));
+        let manifest = manifest.ok_or_else(|| self.unusable("it was not written by this program"))?;
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        match serde_json::from_str(manifest) {
+            Ok(Format { format: FORMAT }) => {}
+            Ok(Format { format }) => {
+                return Err(self.unusable(format!("its format is {format}, and this version reads {FORMAT}")));
+            }
+            Err(error) => return Err(self.unusable(error.to_string())),
+        }
+        serde_json::from_str(manifest).map_err(|error| self.unusable(error.to_string()))
+    }
+
+    /// Copies what it holds; see [`load`].
+    pub(super) fn load(&self, store: &VarStore, optimizer: Option<&mut Optimizer>) -> Result<TrainState> {
+        let manifest = self.manifest()?;
+        let file = SafeTensors::deserialize(self.file.bytes()).map_err(|error| self.unusable(format!("{error:?}")))?;
+        let mut wanted: Vec<(String, Tensor)> =
+            store.variables().into_iter().map(|(name, tensor)| (format!("model/{name}"), tensor)).collect();
+        if let Some(optimizer) = &optimizer {
+            wanted.extend(optimizer.state().into_iter().map(|(name, tensor)| (format!("optimizer/{name}"), tensor)));
+        }
+        let names: BTreeSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
+        let is_wanted = |name: &str| names.contains(name) || (optimizer.is_none() && name.starts_with("optimizer/"));
+        if let Some(surplus) = file.names().into_iter().find(|name| !is_wanted(name)) {
+            return Err(self.unusable(format!("it holds `{surplus}`, which the model does not have")));
+        }
+        let mut found = Vec::with_capacity(wanted.len());
+        for (name, tensor) in wanted {
+            let view = file.tensor(&name).map_err(|_| self.unusable(format!("`{name}` is missing")))?;
+            let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+            if view.dtype() != Dtype::F32 {
+                return Err(self.unusable(format!("`{name}` is of {:?}, not of F32", view.dtype())));
+            }
+            if shape != tensor.size() {
+                return Err(self.unusable(format!(
+                    "`{name}` has the shape {shape:?}, but schema and settings make it {:?}",
+                    tensor.size()
+                )));
+            }
+            found.push((tensor, view));
+        }
+        if optimizer.is_some() && manifest.steps.is_none() {
+            return Err(self.unusable("it holds no state of an optimiser to go on from"));
+        }
+        for (mut tensor, view) in found {
+            let source = Tensor::try_from(view)?;
+            no_grad(|| tensor.f_copy_(&source))?;
+        }
+        if let (Some(optimizer), Some(steps)) = (optimizer, manifest.steps) {
+            optimizer.resume_at(steps);
+        }
+        Ok(manifest.train)
+    }
+
+    /// The parameters by name.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for a file of another version.
+    pub(super) fn parameters(&self) -> Result<BTreeMap<String, Tensor>> {
+        self.manifest()?;
+        let file = SafeTensors::deserialize(self.file.bytes()).map_err(|error| self.unusable(format!("{error:?}")))?;
+        let parameters = file.tensors().into_iter();
+        let named = |(name, view): (String, _)| Some((name.strip_prefix("model/")?.to_owned(), view));
+        parameters.filter_map(named).map(|(name, view)| Ok((name, Tensor::try_from(view)?))).collect()
+    }
 }
 
-/// A float32 tensor as safetensors writes it.
-struct View<'a> {
-    tensor: &'a Tensor,
-    shape: Vec<usize>,
+/// The step that a checkpoint was written at, by its header alone; none for a file that is no checkpoint to go on from.
+pub(super) fn steps(path: &Path) -> Option<u64> {
+    let header = header(&mut File::open(path).ok()?).ok()??;
+    #[derive(Deserialize)]
+    struct Header {
+        __metadata__: BTreeMap<String, String>,
+    }
+    let Header { __metadata__: metadata } = serde_json::from_slice(&header).ok()?;
+    serde_json::from_str::<Manifest>(metadata.get("fm")?).ok()?.steps
 }
 
-impl<'a> View<'a> {
-    fn new(tensor: &'a Tensor) -> Result<View<'a>> {
-        crate::bridge::floats(tensor)?;
-        Ok(View { tensor, shape: tensor.size().iter().map(|&size| size as usize).collect() })
+/// The header of a file; none if the file ends before it does.
+fn header(file: &mut impl Read) -> std::io::Result<Option<Vec<u8>>> {
+    let mut length = [0; 8];
+    let mut header = vec![];
+    if file.read_exact(&mut length).is_err() {
+        return Ok(None);
     }
+    let length = u64::from_le_bytes(length);
+    // No more is kept than there is, whatever length a damaged file names.
+    let read = file.take(length.min(MAX_HEADER)).read_to_end(&mut header)?;
+    Ok((read as u64 == length).then_some(header))
 }
 
-impl safetensors::View for View<'_> {
-    fn dtype(&self) -> safetensors::Dtype {
-        safetensors::Dtype::F32
-    }
+/// Where in a header the digits of the hash are.
+fn place_of_digits(header: &[u8]) -> Option<usize> {
+    let place = header.windows(HASH.len()).position(|bytes| bytes == HASH)? + HASH.len();
+    (place + HASH_DIGITS <= header.len()).then_some(place)
+}
 
-    fn shape(&self) -> &[usize] {
-        &self.shape
+/// Whether a file's hash is that of its content; none if it has none.
+fn is_whole(file: &mut impl Read) -> std::io::Result<Option<bool>> {
+    let Some(mut header) = header(file)? else { return Ok(None) };
+    let Some(place) = place_of_digits(&header) else { return Ok(None) };
+    let digits = &mut header[place..place + HASH_DIGITS];
+    let written = digits.to_vec();
+    digits.fill(b'0');
+    let mut hash = Xxh3::new();
+    hash.update(&(header.len() as u64).to_le_bytes());
+    hash.update(&header);
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            read => hash.update(&buffer[..read]),
+        }
     }
+    Ok(Some(written == format!("{:016x}", hash.digest()).as_bytes()))
+}
 
-    fn data(&self) -> std::borrow::Cow<'_, [u8]> {
-        let floats = crate::bridge::floats(self.tensor).expect("checked when the view was made");
-        floats.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>().into()
-    }
+/// A file that is hashed as it is written.
+struct Hashing<'a> {
+    file: &'a mut BufWriter<File>,
+    hash: Xxh3,
+}
 
-    fn data_len(&self) -> usize {
-        self.tensor.numel() * 4
+impl Hashing<'_> {
+    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.hash.update(bytes);
+        self.file.write_all(bytes)
     }
 }

@@ -32,13 +32,6 @@ impl Trainer<'_> {
         Error::Diverged { what: what.into(), value, epoch: self.state.epoch + 1, step, cause }
     }
 
-    /// As [`Trainer::diverged`], of a step whose loss was a number, but not its gradient.
-    pub(super) fn diverged_gradient(&self, error: &Error, step: usize, batches: &[Batch]) -> Error {
-        let text = error.to_string();
-        let what = text.strip_suffix(" is not finite").unwrap_or(&text);
-        self.diverged(what, f64::NAN, step, batches)
-    }
-
     /// The field and the value of the slot that holds a batch's most extreme value, if it is one.
     fn extreme_value(&self, batch: &Batch) -> Option<(String, f64)> {
         let sizes = batch.features.values.abs();

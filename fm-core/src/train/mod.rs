@@ -4,10 +4,12 @@ pub mod checkpoint;
 mod config;
 mod divergence;
 mod observer;
+mod resume;
 mod run_dir;
 mod schedule;
 mod state;
 mod sweep;
+mod warm_start;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +19,7 @@ use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::batch::{Batch, Features, Rows};
+use crate::device::in_mixed_precision;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::metric::{Direction, Metrics, find, metrics_of_rows, monitored};
@@ -31,6 +34,7 @@ pub use observer::Observer;
 pub use run_dir::RunDir;
 pub use schedule::Schedule;
 pub use state::{EpochRecord, EpochTiming, TrainState};
+pub use warm_start::{TakenValues, WarmStart};
 
 /// How old the last checkpoint may get within an epoch, where no number of steps is asked for.
 const CHECKPOINT_AGE: Duration = Duration::from_secs(10 * 60);
@@ -276,12 +280,11 @@ impl<'a> Trainer<'a> {
             }
             self.state.loss_sum += loss * weight;
         }
-        match updated {
-            Err(error @ Error::Gradient { .. }) => {
-                return Err(self.diverged_gradient(&error, self.state.step + 1, &batches));
-            }
-            updated => updated?,
+        if let Err(Error::Gradient { parameter, .. }) = &updated {
+            let what = format!("the gradient of `{parameter}`");
+            return Err(self.diverged(&what, f64::NAN, self.state.step + 1, &batches));
         }
+        updated?;
         self.state.step += 1;
         self.state.weight_sum += weight;
         Ok(())
@@ -289,7 +292,11 @@ impl<'a> Trainer<'a> {
 
     /// The mean loss of a batch, as a scalar that gradients are taken of.
     fn batch_loss(&self, batch: &Batch) -> Result<Tensor> {
-        let logits = self.model.logits(&batch.features, true)?;
+        let logits = || self.model.logits(&batch.features, true);
+        let logits = match self.config.precision {
+            TrainPrecision::F32 => logits()?,
+            TrainPrecision::Bf16 => in_mixed_precision(self.store.device(), logits)?.to_kind(Kind::Float),
+        };
         self.loss.mean(&logits, &batch.labels, batch.weights.as_ref())
     }
 

@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 /// | `summary.json` | the results |
 /// | `checkpoints/best.safetensors` | the parameters of the best epoch |
 /// | `checkpoints/last.safetensors` | the last state, from which training goes on |
+/// | `checkpoints/step-N.safetensors` | the states before it, in which N steps were done |
 #[derive(Clone, Debug)]
 pub struct RunDir(PathBuf);
 
@@ -59,7 +60,9 @@ impl RunDir {
         let run = RunDir(path.into());
         for file in [run.settings(), run.schema()] {
             if !file.is_file() {
-                return Err(Error::format("run", &run.0, format!("there is no {}", file.display())));
+                let reason =
+                    format!("there is no {}; if training was killed as it began, start it anew", file.display());
+                return Err(Error::format("run", &run.0, reason));
             }
         }
         Ok(run)
@@ -120,40 +123,11 @@ impl RunDir {
     /// # Errors
     /// [`Error::Io`].
     pub fn append(&self, record: &EpochRecord, timing: &EpochTiming) -> Result<()> {
-        for (path, line) in [(self.metrics(), line(record)?), (self.timings(), line(timing)?)] {
+        for (path, line) in [(self.metrics(), lines([record])?), (self.timings(), lines([timing])?)] {
             let file = OpenOptions::new().create(true).append(true).open(&path);
             file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(Error::io("write", path))?;
         }
         Ok(())
-    }
-
-    /// Removes the unfinished files of a program that was killed while it wrote.
-    pub fn remove_unfinished(&self) {
-        for folder in [self.0.clone(), self.0.join("checkpoints")] {
-            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                if name.starts_with('.') && name.ends_with(".partial") {
-                    // Best effort: they do no harm but take room.
-                    let _ = std::fs::remove_file(entry.path());
-                }
-            }
-        }
-    }
-
-    /// Makes `metrics.jsonl` and `timings.jsonl` those of the epochs that a resumed run keeps. Returns the seconds that they took.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn restore(&self, epochs: &[EpochRecord]) -> Result<f64> {
-        let metrics = epochs.iter().map(line).collect::<Result<String>>()?;
-        write_atomically(self.metrics(), |file| file.write_all(metrics.as_bytes()))?;
-        let text = std::fs::read_to_string(self.timings()).unwrap_or_default();
-        // The last line may be cut short.
-        let timings = text.lines().filter_map(|line| serde_json::from_str::<EpochTiming>(line).ok());
-        let kept: Vec<EpochTiming> = timings.filter(|timing| timing.epoch <= epochs.len()).collect();
-        let timings = kept.iter().map(line).collect::<Result<String>>()?;
-        write_atomically(self.timings(), |file| file.write_all(timings.as_bytes()))?;
-        Ok(kept.last().map_or(0.0, |timing| timing.seconds))
     }
 
     /// Writes `summary.json`.
@@ -168,8 +142,10 @@ impl RunDir {
     }
 }
 
-fn line(object: &impl Serialize) -> Result<String> {
-    Ok(serde_json::to_string(object).map_err(|error| Error::Torch(error.to_string()))? + "\n")
+/// An object a line.
+pub(super) fn lines<T: Serialize>(objects: impl IntoIterator<Item = T>) -> Result<String> {
+    let line = |object| Ok(serde_json::to_string(&object).map_err(|error| Error::Torch(error.to_string()))? + "\n");
+    objects.into_iter().map(line).collect()
 }
 
 fn occupied(path: &Path) -> Error {

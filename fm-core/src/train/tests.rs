@@ -7,8 +7,8 @@ use crate::optim::OptimizerConfig;
 use crate::schema::{Field, FieldKind, Schema, Side, Task};
 
 /// ŷ = w₀ + Σ w_id: enough to learn from.
-struct Weights {
-    weight: Tensor,
+pub(super) struct Weights {
+    pub weight: Tensor,
     bias: Tensor,
 }
 
@@ -29,17 +29,17 @@ impl Model for Weights {
 
 const N: i64 = 40;
 
-fn label() -> Label {
+pub(super) fn label() -> Label {
     Label { column: "y".into(), task: Task::Regression, min: -9.0, max: 9.0, mean: 0.5 }
 }
 
-fn model(store: &VarStore) -> Weights {
+pub(super) fn model(store: &VarStore) -> Weights {
     let weight = store.root().var("weight", &[N + 1, 1], Init::Const(0.0));
     Weights { weight, bias: store.root().var("bias", &[1], Init::Const(0.0)) }
 }
 
 /// One row for each id, whose label is `label(id)`.
-fn rows(label_of: impl Fn(i64) -> f32) -> TensorRows {
+pub(super) fn rows(label_of: impl Fn(i64) -> f32) -> TensorRows {
     let vocabulary = (1..=N).map(|id| id.to_string()).collect();
     let field = Field::new("id", FieldKind::Categorical, Side::User, vocabulary);
     let schema = Schema::new(label(), vec![field]).unwrap();
@@ -49,12 +49,21 @@ fn rows(label_of: impl Fn(i64) -> f32) -> TensorRows {
     TensorRows::new(&schema, ids, values, Tensor::from_slice(&labels)).unwrap()
 }
 
-fn config(epochs: usize, patience: usize) -> TrainConfig {
+pub(super) fn config(epochs: usize, patience: usize) -> TrainConfig {
     TrainConfig { epochs, batch_size: 8, lr: 0.1, patience, seed: 5, ..TrainConfig::default() }
 }
 
-fn weights(model: &Weights) -> Vec<f32> {
+pub(super) fn weights(model: &Weights) -> Vec<f32> {
     Vec::try_from(model.weight.detach().flatten(0, -1)).unwrap()
+}
+
+/// The records of a training, and the weights that it ends with.
+fn trained(config: TrainConfig, train: &TensorRows, valid: &TensorRows) -> (Vec<EpochRecord>, Vec<f32>) {
+    let store = VarStore::new(Device::Cpu);
+    let model = model(&store);
+    let mut trainer = Trainer::new(&model, &store, &label(), config).unwrap();
+    trainer.fit(train, valid, &mut (), &AtomicBool::new(false)).unwrap();
+    (trainer.state.epochs, weights(&model))
 }
 
 /// Raises the stop flag after so many steps.
@@ -155,23 +164,268 @@ fn a_run_stopped_within_an_epoch_goes_on_to_the_same_weights() {
 }
 
 #[test]
-fn a_loss_that_is_no_number_ends_training_with_its_place() {
+fn two_batches_a_step_are_one_of_twice_the_rows() {
+    // 40 rows: steps of 16, 16 and 8, where the last step of the one is a batch, of the other two.
+    let data = rows(|id| (id % 5) as f32);
+    let weighted =
+        rows(|id| (id % 5) as f32).with_weights(Some(Tensor::arange(N, (Kind::Float, Device::Cpu)))).unwrap();
+    for data in [data, weighted] {
+        let at_once = TrainConfig { batch_size: 16, l2: 0.1, ..config(3, 0) };
+        let in_parts = TrainConfig { batch_size: 4, accumulate: 4, ..at_once.clone() };
+        let (expected, weights) = trained(at_once, &data, &data);
+        let (found, weights_in_parts) = trained(in_parts, &data, &data);
+        for (a, b) in expected.iter().zip(&found) {
+            assert!((a.train_loss - b.train_loss).abs() < 1e-5, "{a:?} and {b:?}");
+        }
+        assert!(weights.iter().zip(&weights_in_parts).all(|(a, b)| (a - b).abs() < 1e-5));
+    }
+}
+
+#[test]
+fn a_row_of_weight_two_is_two_rows_and_one_of_weight_zero_is_none() {
+    let all = |label_of: fn(i64) -> f32| rows(label_of).batch(&(0..N as u32).collect::<Vec<_>>(), Device::Cpu).unwrap();
+    let batch = all(|id| id as f32);
+    let vocabulary = (1..=N).map(|id| id.to_string()).collect();
+    let field = Field::new("id", FieldKind::Categorical, Side::User, vocabulary);
+    let schema = Schema::new(label(), vec![field]).unwrap();
+    let pick = |numbers: &[i64]| {
+        let numbers = Tensor::from_slice(numbers);
+        let pick = |tensor: &Tensor| tensor.index_select(0, &numbers);
+        TensorRows::new(&schema, pick(&batch.features.ids), pick(&batch.features.values), pick(&batch.labels)).unwrap()
+    };
+    // A step over all rows, by a rule that a gradient's scale matters to.
+    let config = TrainConfig { batch_size: 9, optimizer: OptimizerConfig::Sgd { momentum: 0.0 }, ..config(5, 0) };
+    let weights = Some(Tensor::from_slice(&[2f32, 1.0, 0.0]));
+    let weighted = pick(&[3, 7, 9]).with_weights(weights).unwrap();
+    let repeated = pick(&[3, 3, 7]);
+    let (expected, there) = trained(config.clone(), &repeated, &repeated);
+    let (found, here) = trained(config, &weighted, &weighted);
+    assert!(there.iter().zip(&here).all(|(a, b)| (a - b).abs() < 1e-6));
+    for (a, b) in expected.iter().zip(&found) {
+        assert!((a.train_loss - b.train_loss).abs() < 1e-4 && (a.valid["rmse"] - b.valid["rmse"]).abs() < 1e-5);
+    }
+}
+
+#[test]
+fn rows_that_all_weigh_nothing_cannot_be_trained_on() {
+    let weights = Some(Tensor::zeros([N], (Kind::Float, Device::Cpu)));
+    let data = rows(|_| 1.0).with_weights(weights).unwrap();
     let store = VarStore::new(Device::Cpu);
     let model = model(&store);
-    let config = TrainConfig { lr: 1e30, optimizer: OptimizerConfig::Sgd { momentum: 0.0 }, ..config(9, 0) };
+    let mut trainer = Trainer::new(&model, &store, &label(), config(1, 0)).unwrap();
+    let error = trainer.fit(&data, &rows(|_| 1.0), &mut (), &AtomicBool::new(false)).unwrap_err().to_string();
+    assert!(error.contains("all have weight 0"), "{error}");
+}
+
+#[test]
+fn the_monitored_metric_is_better_in_its_own_direction_and_by_more_than_min_delta() {
+    let (train, valid) = (rows(|id| (id % 3) as f32), rows(|id| (id % 3) as f32));
+    let best = |monitor: Option<&str>, min_delta| {
+        let config = TrainConfig { monitor: monitor.map(str::to_owned), min_delta, ..config(6, 0) };
+        let (records, _) = trained(config, &train, &valid);
+        records.iter().map(|record| record.best).collect::<Vec<_>>()
+    };
+    // Learning what is validated: each epoch is better than the one before, whichever way better is.
+    assert_eq!(best(None, 0.0), [true; 6]);
+    assert_eq!(best(Some("r2"), 0.0), [true; 6]);
+    assert_eq!(best(Some("rmse"), 100.0), [true, false, false, false, false, false]);
+    let store = VarStore::new(Device::Cpu);
+    let model = model(&store);
+    let other = TrainConfig { monitor: Some("auc".into()), ..config(1, 0) };
+    let error = Trainer::new(&model, &store, &label(), other).err().unwrap().to_string();
+    assert!(error.contains("no metric `auc` of regression"), "{error}");
+    // All labels are equal: there is no variance to explain.
+    let undefined = TrainConfig { monitor: Some("r2".into()), ..config(1, 0) };
+    let mut trainer = Trainer::new(&model, &store, &label(), undefined).unwrap();
+    let error = trainer.fit(&train, &rows(|_| 1.0), &mut (), &AtomicBool::new(false)).unwrap_err().to_string();
+    assert!(error.contains("r2, which is monitored, is not defined on the validation rows"), "{error}");
+}
+
+#[test]
+fn the_learning_rate_follows_the_schedule_and_a_warm_up() {
+    let data = rows(|id| (id % 3) as f32);
+    let rates = |schedule, warmup_steps| {
+        let config = TrainConfig { schedule, warmup_steps, ..config(4, 0) };
+        trained(config, &data, &data).0.iter().map(|record| record.learning_rate).collect::<Vec<_>>()
+    };
+    let close = |found: Vec<f64>, expected: [f64; 4]| {
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-15), "{found:?} and {expected:?}");
+    };
+    close(rates(Schedule::Constant {}, 0), [0.1; 4]);
+    // Five steps an epoch: the last of the first epoch is the fifth of eight, the next epoch's the tenth.
+    close(rates(Schedule::Constant {}, 8), [0.1 * 5.0 / 8.0, 0.1, 0.1, 0.1]);
+    close(rates(Schedule::Step { every: 2, gamma: 0.5 }, 0), [0.1, 0.1, 0.05, 0.05]);
+    let cosine = |done: f64| 0.02 + 0.08 * (1.0 + (std::f64::consts::PI * done).cos()) / 2.0;
+    close(rates(Schedule::Cosine { min_lr: 0.02 }, 0), [0.8, 1.8, 2.8, 3.8].map(|epochs| cosine(epochs / 4.0)));
+}
+
+#[test]
+fn the_plateau_schedule_lowers_the_rate_as_reduce_lr_on_plateau_does() {
+    // What is learnt is the opposite of what is validated: the first epoch is the best.
+    let (train, valid) = (rows(|id| (id % 3) as f32), rows(|id| -((id % 3) as f32)));
+    for (patience, min_lr) in [(0, 1e-6), (1, 0.004), (2, 0.0)] {
+        let schedule = Schedule::Plateau { factor: 0.2, patience, min_lr };
+        let (records, _) = trained(TrainConfig { schedule, ..config(9, 0) }, &train, &valid);
+        // The algorithm of PyTorch 2.11, mode "min", threshold 0, no cooldown.
+        let (mut lr, mut best, mut bad_epochs) = (0.1f64, f64::INFINITY, 0);
+        for record in &records {
+            assert!((record.learning_rate - lr).abs() < 1e-15, "{record:?}: {lr}");
+            if record.valid["rmse"] < best {
+                (best, bad_epochs) = (record.valid["rmse"], 0);
+            } else {
+                bad_epochs += 1;
+            }
+            if bad_epochs > patience {
+                (lr, bad_epochs) = ((lr * 0.2).max(min_lr), 0);
+            }
+        }
+        assert!(lr < 0.05, "the rate was never lowered");
+    }
+}
+
+#[test]
+fn a_run_stopped_in_any_schedule_goes_on_at_the_same_rates() {
+    let (train, valid) = (rows(|id| (id % 5) as f32), rows(|id| -((id % 4) as f32)));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("last.safetensors");
+    let schedules = [
+        Schedule::Step { every: 1, gamma: 0.7 },
+        Schedule::Cosine { min_lr: 0.001 },
+        Schedule::Plateau { factor: 0.5, patience: 1, min_lr: 0.0 },
+    ];
+    for schedule in schedules {
+        let config = TrainConfig { schedule, warmup_steps: 7, accumulate: 2, clip_norm: Some(0.1), ..config(6, 0) };
+        let expected = trained(config.clone(), &train, &valid);
+        for steps in [1, 3, 8] {
+            let (store, stop) = (VarStore::new(Device::Cpu), AtomicBool::new(false));
+            let stopped = model(&store);
+            let mut trainer = Trainer::new(&stopped, &store, &label(), config.clone()).unwrap();
+            trainer.fit(&train, &valid, &mut StopAfter(steps, &stop), &stop).unwrap();
+            trainer.save(&file).unwrap();
+            let store = VarStore::new(Device::Cpu);
+            let resumed = model(&store);
+            let mut trainer = Trainer::new(&resumed, &store, &label(), config.clone()).unwrap();
+            trainer.load(&file).unwrap();
+            trainer.fit(&train, &valid, &mut (), &AtomicBool::new(false)).unwrap();
+            assert_eq!((trainer.state.epochs, weights(&resumed)), expected, "{schedule:?} after {steps} steps");
+        }
+    }
+}
+
+/// The error of a training that leaves the range of numbers.
+fn divergence(config: TrainConfig, data: &TensorRows) -> Error {
+    let store = VarStore::new(Device::Cpu);
+    let model = model(&store);
     let mut trainer = Trainer::new(&model, &store, &label(), config).unwrap();
-    let data = rows(|id| id as f32);
-    let error = trainer.fit(&data, &data, &mut (), &AtomicBool::new(false)).unwrap_err();
+    trainer.fit(data, data, &mut (), &AtomicBool::new(false)).unwrap_err()
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_training_with_its_place_and_what_has_grown() {
+    let config = TrainConfig { lr: 1e30, optimizer: OptimizerConfig::Sgd { momentum: 0.0 }, ..config(9, 0) };
+    let error = divergence(config, &rows(|id| id as f32));
     assert!(matches!(error, Error::Diverged { epoch: 1, step: 2, .. }), "{error}");
+    let text = error.to_string();
+    for word in [
+        "the loss became inf at step 2 of epoch 1",
+        "which was 1000000000000000000000000000000",
+        "`bias` has grown to inf",
+    ] {
+        assert!(text.contains(word), "{text}");
+    }
+    assert!(!text.contains('\n'), "{text}");
+}
+
+#[test]
+fn a_gradient_that_is_no_number_ends_training_before_it_changes_anything() {
+    /// The gradient of 0 · √w² at 0 is 0 · ∞.
+    struct Kinked(Weights);
+    impl Model for Kinked {
+        fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
+            self.0.logits(features, train)
+        }
+
+        fn bias(&self) -> &Tensor {
+            self.0.bias()
+        }
+
+        fn penalty(&self) -> Option<Tensor> {
+            Some((&self.0.bias * 0.0).square().sqrt().sum(Kind::Float))
+        }
+    }
+    let store = VarStore::new(Device::Cpu);
+    let model = Kinked(model(&store));
+    let data = rows(|id| id as f32);
+    let mut trainer = Trainer::new(&model, &store, &label(), config(1, 0)).unwrap();
+    let error = trainer.fit(&data, &data, &mut (), &AtomicBool::new(false)).unwrap_err().to_string();
+    assert!(error.starts_with("the gradient of `bias` became NaN at step 1 of epoch 1: "), "{error}");
+    assert_eq!((model.bias().double_value(&[0]), weights(&model.0)), (0.5, vec![0.0; N as usize + 1]));
+}
+
+#[test]
+fn an_extreme_number_in_a_field_is_named_with_the_field() {
+    let field = |name: &str| Field::new(name, FieldKind::Numeric { mean: 0.0, std: 1.0 }, Side::Context, vec![]);
+    let schema = Schema::new(label(), vec![field("age"), field("price")]).unwrap();
+    let values = Tensor::from_slice(&[1f32, 0.5, 2.0, 3e25]).view([2, 2]);
+    let ids = Tensor::from_slice(&[1i64, 3, 1, 3]).view([2, 2]);
+    let data = TensorRows::new(&schema, ids, values, Tensor::from_slice(&[1f32, 2.0])).unwrap();
+    let store = VarStore::new(Device::Cpu);
+    let model = model(&store);
+    let _ = no_grad(|| model.weight.shallow_clone().fill_(1.0));
+    let trainer = Trainer::new(&model, &store, &label(), config(1, 0)).unwrap();
+    let error = trainer.with_fields_of(&schema).fit(&data, &data, &mut (), &AtomicBool::new(false)).unwrap_err();
+    let expected = "the loss became inf at step 1 of epoch 1: field `price` holds 3.000e25 after standardising";
+    assert!(error.to_string().starts_with(expected), "{error}");
 }
 
 #[test]
 fn settings_out_of_range_are_refused() {
     let store = VarStore::new(Device::Cpu);
     let model = model(&store);
-    let refused = |config| Trainer::new(&model, &store, &label(), config).err().unwrap().to_string();
-    assert!(refused(TrainConfig { batch_size: 0, ..config(1, 0) }).contains("batch size"));
-    assert!(refused(TrainConfig { lr: -1.0, ..config(1, 0) }).contains("learning rate is -1"));
+    let whole = config(1, 0);
+    let with = |change: fn(&mut TrainConfig)| {
+        let mut config = whole.clone();
+        change(&mut config);
+        Trainer::new(&model, &store, &label(), config).err().unwrap().to_string()
+    };
+    assert!(with(|c| c.batch_size = 0).contains("batch size"));
+    assert!(with(|c| c.epochs = 0).contains("number of epochs"));
+    assert!(with(|c| c.accumulate = 0).contains("batches a step"));
+    assert!(with(|c| c.lr = -1.0).contains("learning rate is -1"));
+    assert!(with(|c| c.l2 = f64::INFINITY).contains("l2 is inf"));
+    assert!(with(|c| c.clip_norm = Some(0.0)).contains("clip_norm is 0"));
+    assert!(with(|c| c.clip_value = Some(f64::NAN)).contains("clip_value is NaN"));
+    assert!(with(|c| c.min_delta = -0.1).contains("min_delta is -0.1"));
+    assert!(with(|c| c.keep = 0).contains("keep is 0"));
+    assert!(with(|c| c.label_smoothing = 1.0).contains("label_smoothing is 1"));
+    assert!(with(|c| c.label_smoothing = 0.1).contains("are for binary tasks"));
+    assert!(with(|c| c.positive_weight = 0.0).contains("positive_weight is 0"));
+    assert!(with(|c| c.precision = TrainPrecision::Bf16).contains("bf16 is for CUDA devices"));
+    assert!(with(|c| c.schedule = Schedule::Step { every: 0, gamma: 0.1 }).contains("every is 0"));
+    assert!(with(|c| c.schedule = Schedule::Step { every: 1, gamma: 1.5 }).contains("gamma is 1.5"));
+    assert!(
+        with(|c| c.schedule = Schedule::Cosine { min_lr: 0.2 }).contains("min_lr is 0.2: it must be from 0 to the")
+    );
+    let factor = |c: &mut TrainConfig| c.schedule = Schedule::Plateau { factor: 1.0, patience: 0, min_lr: 0.0 };
+    assert!(with(factor).contains("factor is 1"));
+}
+
+#[test]
+fn a_part_of_the_settings_is_enough_and_what_is_no_setting_is_refused() {
+    let config: TrainConfig =
+        serde_json::from_str(r#"{"lr": 0.1, "l2_scope": "table", "schedule": {"name": "cosine"}}"#).unwrap();
+    let expected = TrainConfig {
+        lr: 0.1,
+        l2_scope: crate::optim::L2Scope::Table,
+        schedule: Schedule::Cosine { min_lr: 0.0 },
+        ..TrainConfig::default()
+    };
+    assert_eq!(config, expected);
+    assert_eq!(serde_json::from_str::<TrainConfig>(&serde_json::to_string(&config).unwrap()).unwrap(), config);
+    for unknown in [r#"{"epoch": 3}"#, r#"{"schedule": {"name": "constant", "gamma": 0.1}}"#, r#"{"precision": "f16"}"#]
+    {
+        assert!(serde_json::from_str::<TrainConfig>(unknown).is_err(), "{unknown}");
+    }
 }
 
 #[test]
@@ -207,18 +461,66 @@ fn a_checkpoint_that_does_not_fit_changes_nothing() {
 }
 
 #[test]
-fn a_checkpoint_cut_anywhere_is_an_error_of_one_line() {
+fn a_checkpoint_cut_anywhere_or_of_which_any_bit_has_changed_is_an_error_of_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("last.safetensors");
     let store = VarStore::new(Device::Cpu);
     let _model = model(&store);
     checkpoint::save(&file, &store, None, &TrainState::default()).unwrap();
     let whole = std::fs::read(&file).unwrap();
-    for length in (0..whole.len()).step_by(7) {
-        std::fs::write(&file, &whole[..length]).unwrap();
+    let is_refused = |bytes: &[u8]| {
+        std::fs::write(&file, bytes).unwrap();
         let error = checkpoint::load(&file, &store, None).unwrap_err().to_string();
         assert!(error.contains("damaged or cut short") && !error.contains('\n'), "{error}");
+    };
+    for length in (0..whole.len()).step_by(7) {
+        is_refused(&whole[..length]);
+    }
+    is_refused(&[&whole[..], b"more"].concat());
+    for byte in 0..whole.len() {
+        let mut changed = whole.clone();
+        changed[byte] ^= 1 << (byte % 8);
+        is_refused(&changed);
     }
     std::fs::write(&file, &whole).unwrap();
     checkpoint::load(&file, &store, None).unwrap();
+}
+
+#[test]
+fn the_hash_in_a_checkpoint_is_that_of_the_file_with_zeros_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("last.safetensors");
+    let store = VarStore::new(Device::Cpu);
+    let _model = model(&store);
+    checkpoint::save(&file, &store, None, &TrainState { epoch: 3, ..TrainState::default() }).unwrap();
+    let mut bytes = std::fs::read(&file).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let json: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
+    let digits = json["__metadata__"]["xxh3"].as_str().unwrap().as_bytes();
+    let place = bytes.windows(16).position(|window| window == digits).unwrap();
+    bytes[place..place + 16].fill(b'0');
+    assert_eq!(format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&bytes)).as_bytes(), digits);
+    let manifest: serde_json::Value = serde_json::from_str(json["__metadata__"]["fm"].as_str().unwrap()).unwrap();
+    assert_eq!((manifest["train"]["epoch"].as_u64(), manifest["bytes"].as_u64()), (Some(3), Some(4 * (N as u64 + 2))));
+}
+
+#[test]
+fn a_checkpoint_of_another_version_is_refused_by_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("last.safetensors");
+    let store = VarStore::new(Device::Cpu);
+    let _model = model(&store);
+    checkpoint::save(&file, &store, None, &TrainState::default()).unwrap();
+    let mut bytes = std::fs::read(&file).unwrap();
+    let find =
+        |bytes: &[u8], text: &[u8]| bytes.windows(text.len()).position(|window| window == text).unwrap() + text.len();
+    let format = find(&bytes, br#"{\"format\":"#);
+    bytes[format] = b'9';
+    let digits = find(&bytes, br#""xxh3":""#);
+    bytes[digits..digits + 16].fill(b'0');
+    let hash = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&bytes));
+    bytes[digits..digits + 16].copy_from_slice(hash.as_bytes());
+    std::fs::write(&file, &bytes).unwrap();
+    let error = checkpoint::load(&file, &store, None).unwrap_err().to_string();
+    assert!(error.ends_with("its format is 9, and this version reads 2"), "{error}");
 }

@@ -1,0 +1,265 @@
+//! Every state that a killed or interrupted program, a full disk or a damaged one can leave a run's folder in.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use tch::Device;
+use tch::nn::VarStore;
+
+use super::super::tests::{config, label, model, rows};
+use super::super::{Observer, TrainConfig};
+use super::*;
+
+/// Five steps an epoch, a checkpoint after each second one, and a best epoch that is not the last.
+fn settings() -> TrainConfig {
+    TrainConfig { checkpoint_steps: 2, ..config(5, 0) }
+}
+
+/// What `fm train` does with a run's folder. Ends after so many of these events.
+struct Recorder<'a> {
+    run: &'a RunDir,
+    events: usize,
+    after_each: &'a mut dyn FnMut(&Path),
+}
+
+impl Recorder<'_> {
+    /// What a killed program does not get to.
+    fn event(&mut self) -> Result<()> {
+        (self.after_each)(self.run.path());
+        self.events = self.events.checked_sub(1).ok_or_else(|| Error::Setting("killed".into()))?;
+        Ok(())
+    }
+}
+
+impl Observer for Recorder<'_> {
+    fn checkpoint(&mut self, trainer: &Trainer<'_>) -> Result<()> {
+        self.run.save_last(trainer)?;
+        self.event()
+    }
+
+    fn epoch(&mut self, record: &EpochRecord, trainer: &Trainer<'_>) -> Result<()> {
+        if record.best {
+            checkpoint::save(&self.run.best(), trainer.store, None, &trainer.state)?;
+        }
+        self.event()?;
+        self.run.append(record, &trainer.timing())?;
+        self.event()?;
+        self.run.save_last(trainer)?;
+        self.event()
+    }
+}
+
+/// Trains in a folder until it is done or `events` have passed, from where the folder stands.
+fn train(run: &RunDir, config: &TrainConfig, events: usize, after_each: &mut dyn FnMut(&Path)) -> Result<()> {
+    let store = VarStore::new(Device::Cpu);
+    let model = model(&store);
+    let mut trainer = Trainer::new(&model, &store, &label(), config.clone())?;
+    match std::fs::read_dir(run.path().join("checkpoints")).unwrap().next() {
+        None => run.save_last(&trainer)?,
+        Some(_) => run.resume(&mut trainer)?,
+    }
+    // What is learnt goes beyond what is validated, which a middle epoch comes nearest to.
+    let (learnt, validated) = (rows(|id| (id % 3) as f32), rows(|id| 1.0 + 0.2 * (id % 3 - 1) as f32));
+    trainer.fit(&learnt, &validated, &mut Recorder { run, events, after_each }, &AtomicBool::new(false))?;
+    Ok(())
+}
+
+fn new_run(folder: &tempfile::TempDir, name: &str) -> RunDir {
+    RunDir::create(folder.path().join(name)).unwrap()
+}
+
+/// The files that equal runs have in common, by name.
+fn outcome(run: &RunDir) -> BTreeMap<String, Vec<u8>> {
+    let files = [run.best(), run.last(), run.metrics()];
+    let mut outcome: BTreeMap<String, Vec<u8>> =
+        files.into_iter().map(|file| (file.display().to_string(), std::fs::read(&file).unwrap())).collect();
+    let names = std::fs::read_dir(run.path().join("checkpoints")).unwrap();
+    let mut names: Vec<String> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    outcome.insert("checkpoints".into(), names.concat().into_bytes());
+    outcome.into_iter().map(|(name, bytes)| (name.rsplit('/').next().unwrap_or_default().to_owned(), bytes)).collect()
+}
+
+/// What an uninterrupted run comes to.
+fn expected(folder: &tempfile::TempDir, config: &TrainConfig) -> BTreeMap<String, Vec<u8>> {
+    let run = new_run(folder, "whole");
+    train(&run, config, usize::MAX, &mut |_| {}).unwrap();
+    let best = Checkpoint::open(&run.best()).unwrap().state().unwrap();
+    assert!((2..5).contains(&best.epoch), "the best epoch is {}", best.epoch);
+    outcome(&run)
+}
+
+fn copy(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if from.is_dir() { copy(&from, &to) } else { std::fs::copy(from, to).map(|_| ()).unwrap() }
+    }
+}
+
+/// Calls `check` with a copy of a run's folder as it is after each step of writing that a kill can follow.
+fn for_each_moment(config: &TrainConfig, check: &mut dyn FnMut(&RunDir)) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, moment) = (new_run(&folder, "run"), new_run(&folder, "moment"));
+    train(&run, config, usize::MAX, &mut |path| {
+        copy(path, moment.path());
+        check(&moment);
+    })
+    .unwrap();
+    folder
+}
+
+#[test]
+fn a_run_killed_between_any_two_files_ends_as_if_it_had_not_been() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = expected(&folder, &settings());
+    let mut moments = 0;
+    for_each_moment(&settings(), &mut |run| {
+        train(run, &settings(), usize::MAX, &mut |_| {}).unwrap();
+        assert!(outcome(run) == expected, "after {moments} moments");
+        moments += 1;
+    });
+    // Two checkpoints within an epoch, and three moments at its end.
+    assert_eq!(moments, 5 * 5);
+}
+
+#[test]
+fn a_run_killed_again_and_again_ends_as_if_it_had_not_been() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = expected(&folder, &settings());
+    // With fewer, no epoch is ever finished.
+    for events in 2..=4 {
+        let run = new_run(&folder, &events.to_string());
+        while train(&run, &settings(), events, &mut |_| {}).is_err() {}
+        assert!(outcome(&run) == expected, "killed after each {events}");
+    }
+}
+
+#[test]
+fn how_many_checkpoints_are_written_and_kept_does_not_change_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = |outcome: BTreeMap<String, Vec<u8>>| {
+        outcome.into_iter().filter(|(name, _)| name != "checkpoints").collect::<BTreeMap<_, _>>()
+    };
+    let expected = expected(&folder, &settings());
+    for (checkpoint_steps, keep, names) in [(0, 1, ""), (1, 3, "step-23.safetensorsstep-24.safetensors")] {
+        let config = TrainConfig { checkpoint_steps, keep, ..settings() };
+        let run = new_run(&folder, &keep.to_string());
+        train(&run, &config, usize::MAX, &mut |_| {}).unwrap();
+        let outcome = outcome(&run);
+        let found = String::from_utf8(outcome["checkpoints"].clone()).unwrap();
+        assert_eq!(found, format!("best.safetensorslast.safetensors{names}"));
+        assert!(files(outcome) == files(expected.clone()));
+    }
+}
+
+#[test]
+fn what_is_half_written_at_a_kill_is_removed_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = expected(&folder, &settings());
+    for_each_moment(&TrainConfig { keep: 2, ..settings() }, &mut |run| {
+        let whole = std::fs::read(run.last()).unwrap();
+        for name in [".last.safetensors.77.partial", ".best.safetensors.77.partial"] {
+            std::fs::write(run.last().with_file_name(name), &whole[..whole.len() / 2]).unwrap();
+        }
+        // The kernel may have written a part of the lines.
+        for file in [run.metrics(), run.timings()] {
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            std::fs::write(file, format!("{text}{{\"epoch\":")).unwrap();
+        }
+        train(run, &settings(), usize::MAX, &mut |_| {}).unwrap();
+        assert!(outcome(run) == expected);
+    });
+}
+
+/// Damage to a file: cut, emptied, gone, or with a byte changed at any place.
+fn damage(file: &Path, kind: usize) {
+    let whole = std::fs::read(file).unwrap();
+    let changed = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x10;
+        bytes
+    };
+    match kind {
+        0 => std::fs::remove_file(file).unwrap(),
+        1 => std::fs::write(file, &whole[..whole.len() - 1]).unwrap(),
+        2 => std::fs::write(file, &whole[..kind]).unwrap(),
+        3 => std::fs::write(file, b"").unwrap(),
+        _ => std::fs::write(file, changed(kind * 1_000_003 % whole.len())).unwrap(),
+    }
+}
+
+#[test]
+fn a_last_checkpoint_that_is_damaged_or_gone_gives_way_to_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = expected(&folder, &settings());
+    let mut kind = 0;
+    for_each_moment(&settings(), &mut |run| {
+        if !run.all_earlier().is_empty() {
+            damage(&run.last(), kind % 12);
+            train(run, &settings(), usize::MAX, &mut |_| {}).unwrap();
+            assert!(outcome(run) == expected, "damage {kind}");
+            kind += 1;
+        }
+    });
+    assert!(kind > 12);
+}
+
+#[test]
+fn a_best_checkpoint_that_is_damaged_or_gone_is_found_again_or_the_run_says_that_it_cannot_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = expected(&folder, &settings());
+    let (mut found, mut lost) = (0, 0);
+    for_each_moment(&settings(), &mut |run| {
+        if !run.best().exists() {
+            return;
+        }
+        damage(&run.best(), (found + lost) % 12);
+        match train(run, &settings(), usize::MAX, &mut |_| {}) {
+            Ok(()) => {
+                assert!(outcome(run) == expected);
+                found += 1;
+            }
+            Err(error) => {
+                assert!(error.to_string().contains("start it anew, with `--force`"), "{error}");
+                lost += 1;
+            }
+        }
+    });
+    assert!(found > 5 && lost > 2, "{found} and {lost}");
+}
+
+#[test]
+fn a_run_without_any_whole_checkpoint_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = new_run(&folder, "run");
+    let store = VarStore::new(Device::Cpu);
+    let model = model(&store);
+    let mut trainer = Trainer::new(&model, &store, &label(), settings()).unwrap();
+    let error = run.resume(&mut trainer).unwrap_err().to_string();
+    assert!(error.contains("ended before its first checkpoint was written: start it anew, with `--force`"), "{error}");
+    run.save_last(&trainer).unwrap();
+    damage(&run.last(), 1);
+    let error = run.resume(&mut trainer).unwrap_err().to_string();
+    assert!(error.contains("none of its checkpoints can be gone on from: start it anew"), "{error}");
+    assert!(run.last().exists(), "what cannot be used is not removed either");
+}
+
+#[test]
+fn a_checkpoint_of_another_model_is_no_damage_and_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = new_run(&folder, "run");
+    let store = VarStore::new(Device::Cpu);
+    let other = store.root().var("other", &[1], tch::nn::Init::Const(0.0));
+    let state = TrainState::default();
+    checkpoint::save(&run.last(), &store, None, &state).unwrap();
+    drop(other);
+    let store = VarStore::new(Device::Cpu);
+    let model = model(&store);
+    let mut trainer = Trainer::new(&model, &store, &label(), settings()).unwrap();
+    let error = run.resume(&mut trainer).unwrap_err().to_string();
+    assert!(error.contains("it holds `model/other`, which the model does not have"), "{error}");
+    assert!(run.last().exists());
+}
