@@ -78,6 +78,7 @@ pub mod model;
 pub mod onnx;
 pub mod optim;
 pub mod ranking;
+pub mod sampler;
 pub mod schema;
 pub mod script;
 pub mod seed;

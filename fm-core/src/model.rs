@@ -9,6 +9,7 @@ use tch::{Tensor, nn};
 use crate::batch::Features;
 use crate::error::{Error, Result, nearest};
 use crate::explain::Explanation;
+use crate::sampler::Sampler;
 use crate::schema::Schema;
 
 /// A model: features in, logits out. It knows no file, no loss and no optimiser.
@@ -39,6 +40,11 @@ pub trait Model {
     /// What training adds to the mean loss, a scalar that depends on parameters alone; nothing for most models. The penalty
     /// on table rows is the optimiser's: [`TrainConfig::l2`](crate::train::TrainConfig::l2).
     fn penalty(&self) -> Option<Tensor> {
+        None
+    }
+
+    /// What trains the model instead of gradients, if it is a model whose parameters are drawn.
+    fn sampler(&self) -> Option<&dyn Sampler> {
         None
     }
 

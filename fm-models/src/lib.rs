@@ -46,6 +46,7 @@
 //! checkpoint.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+pub mod gibbs;
 pub mod layers;
 pub mod models;
 

@@ -175,6 +175,8 @@ pub enum L2Scope {
 pub struct Optimizer {
     rule: Box<dyn Rule>,
     slots: Vec<Slot>,
+    /// What is kept of a chain of draws.
+    chain: Vec<(String, Tensor)>,
     /// η, the learning rate.
     pub lr: f64,
     l2: f64,
@@ -203,7 +205,12 @@ impl Optimizer {
             trainable.map(|(name, parameter)| Slot::new(name, parameter, rule.as_ref())).collect();
         slots.sort_by(|a, b| a.name.cmp(&b.name));
         let (l2_scope, clipping) = (L2Scope::Touched, Clipping::default());
-        Ok(Optimizer { rule, slots, lr, l2, l2_scope, clipping, gradient_norm: None, step: 0 })
+        Ok(Optimizer { rule, slots, chain: vec![], lr, l2, l2_scope, clipping, gradient_norm: None, step: 0 })
+    }
+
+    /// The same for a model that a chain of draws trains: it updates no parameter, and its state is that of the chain.
+    pub(crate) fn with_chain(self, chain: Vec<(String, Tensor)>) -> Optimizer {
+        Optimizer { slots: vec![], chain, lr: 0.0, ..self }
     }
 
     /// The same with another form of the penalty.
@@ -263,7 +270,8 @@ impl Optimizer {
             let names = self.rule.states().iter().map(|(state, _)| format!("{}/{state}", slot.name));
             names.zip(slot.states.iter().map(Tensor::shallow_clone)).collect::<Vec<_>>()
         };
-        self.slots.iter().flat_map(named).collect()
+        let chain = self.chain.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
+        self.slots.iter().flat_map(named).chain(chain).collect()
     }
 
     /// Goes on at a step. The tensors of [`Optimizer::state`] are to be overwritten in place beforehand.

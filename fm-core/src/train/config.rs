@@ -137,4 +137,14 @@ impl TrainConfig {
         }
         self.schedule.check(self.lr)
     }
+
+    /// Checks that nothing is asked for that a chain of draws cannot do. Settings of steps have no meaning for it.
+    pub(super) fn check_for_sampler(&self) -> Result<()> {
+        if self.label_smoothing != 0.0 || self.positive_weight != 1.0 {
+            return Err(Error::Setting(
+                "label_smoothing and positive_weight are for models that follow gradients: leave them out".into(),
+            ));
+        }
+        Ok(())
+    }
 }

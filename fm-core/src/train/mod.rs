@@ -8,6 +8,7 @@ mod resume;
 mod run_dir;
 mod schedule;
 mod state;
+mod sweep;
 mod warm_start;
 
 use std::path::Path;
@@ -109,9 +110,13 @@ impl<'a> Trainer<'a> {
         if config.precision == TrainPrecision::Bf16 && !store.device().is_cuda() {
             return Err(Error::Setting("precision bf16 is for CUDA devices: leave it out on the CPU".into()));
         }
-        let optimizer = Optimizer::new(config.optimizer, config.lr, config.l2, store)?
+        let mut optimizer = Optimizer::new(config.optimizer, config.lr, config.l2, store)?
             .with_l2_scope(config.l2_scope)
             .with_clipping(config.clip_norm, config.clip_value)?;
+        if let Some(sampler) = model.sampler() {
+            config.check_for_sampler()?;
+            optimizer = optimizer.with_chain(sampler.state());
+        }
         let TrainConfig { label_smoothing, positive_weight, .. } = config;
         let loss = Loss { task: label.task, label_smoothing, positive_weight };
         let _ = no_grad(|| model.bias().shallow_clone().f_fill_(f64::from(loss.prior_logit(label))))?;
@@ -169,6 +174,8 @@ impl<'a> Trainer<'a> {
     ) -> Result<Ending> {
         self.check_rows(train, valid)?;
         let device = self.store.device();
+        let model = self.model;
+        let mut sweeps = model.sampler().map(|sampler| sampler.begin(train)).transpose()?;
         let mut last_checkpoint = Instant::now();
         while self.state.epoch < self.config.epochs {
             if self.has_stalled() {
@@ -176,10 +183,18 @@ impl<'a> Trainer<'a> {
             }
             let epoch = self.state.epoch + 1;
             let began = Instant::now();
-            let order = self.order(epoch, train.len());
+            if let Some(sweeps) = &mut sweeps
+                && self.sweep(sweeps.as_mut(), observer, stop)?.is_break()
+            {
+                self.state.seconds += began.elapsed().as_secs_f64();
+                return Ok(Ending::Interrupted);
+            }
+            // A sweep stands for all steps of its epoch.
+            let rows_in_steps = if sweeps.is_some() { 0 } else { train.len() };
+            let order = self.order(epoch, rows_in_steps);
             let batches = batches(&order, self.config.batch_size);
             let steps = batches.len().div_ceil(self.config.accumulate);
-            let mut rows_done = 0;
+            let mut rows_done = train.len() - rows_in_steps;
             for (step, batches) in batches.chunks(self.config.accumulate).enumerate().skip(self.state.step) {
                 if stop.load(Ordering::Relaxed) {
                     self.state.seconds += began.elapsed().as_secs_f64();
@@ -397,7 +412,8 @@ impl<'a> Trainer<'a> {
 
     fn has_stalled(&self) -> bool {
         let best_epoch = self.state.best.map_or(0, |(epoch, _)| epoch);
-        self.config.patience > 0 && self.state.epoch >= best_epoch + self.config.patience
+        // The mean of draws does not overfit: a sweep that makes it worse does so by chance.
+        self.model.sampler().is_none() && self.config.patience > 0 && self.state.epoch >= best_epoch + self.config.patience
     }
 }
 

@@ -52,7 +52,7 @@ impl Default for EmbeddingConfig {
 /// ```
 #[derive(Debug)]
 pub struct Embedding {
-    table: Tensor,
+    pub(crate) table: Tensor,
     slots: i64,
 }
 

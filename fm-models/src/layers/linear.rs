@@ -36,7 +36,7 @@ pub fn bias(path: &Path<'_>) -> Tensor {
 /// ```
 #[derive(Debug)]
 pub struct Linear {
-    weight: Tensor,
+    pub(crate) weight: Tensor,
     slots: i64,
 }
 

@@ -114,7 +114,7 @@ fn look_up(layer: &'static str, table: &Tensor, ids: &Tensor, train: bool) -> Re
 }
 
 /// Checks a size that a layer is configured with.
-fn check_size(layer: &str, name: &str, size: i64) -> Result<()> {
+pub(crate) fn check_size(layer: &str, name: &str, size: i64) -> Result<()> {
     if (1..=65536).contains(&size) {
         return Ok(());
     }

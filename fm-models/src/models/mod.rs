@@ -5,6 +5,7 @@
 //! says which.
 
 pub mod afm;
+pub mod bayesian_fm;
 pub mod deepfm;
 pub mod deepfm_dense;
 pub mod dnn;
@@ -31,6 +32,7 @@ use fm_core::{ModelEntry, Result};
 pub const MODELS: &[ModelEntry] = &[
     lr::ENTRY,
     fm::ENTRY,
+    bayesian_fm::ENTRY,
     ffm::ENTRY,
     nfm::ENTRY,
     afm::ENTRY,

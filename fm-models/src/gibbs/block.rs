@@ -1,0 +1,239 @@
+//! Fields whose ids are drawn one after another, while those of all other fields stay as they are.
+
+use super::columns::Columns;
+use super::gram::{Gram, TILE};
+use super::lanes::{self, LANES};
+use super::moments::Moments;
+use super::table::{Table, width};
+
+/// What a sweep makes of a row's label: a number t that the score is compared with, and the precision s² of its noise.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Target {
+    /// t.
+    pub value: f32,
+    /// s.
+    pub scale: f32,
+}
+
+/// Fields, and what their ids come to in each part of the rows.
+#[derive(Debug)]
+pub struct Block {
+    k: usize,
+    /// The part of each row.
+    of_rows: Vec<u32>,
+    /// The parts that hold each id.
+    pub columns: Columns,
+    /// What the ids come to in each part.
+    pub table: Table,
+    /// What the rows of each part come to; none where each row is a part of its own.
+    sums: Option<PartSums>,
+}
+
+/// Which rows each part has, and M = Σ s² m mᵀ over them, as [`Moments::sum_parts`] needs it.
+#[derive(Debug)]
+struct PartSums {
+    /// Where the rows of each part begin, and the end.
+    starts: Vec<usize>,
+    /// The rows by part.
+    rows: Vec<u32>,
+    gram: Gram,
+    /// M of each part `[parts, width, width]`.
+    sums: Vec<f32>,
+}
+
+/// The blocks but for one.
+pub struct Others<'a>(pub Vec<&'a Block>);
+
+impl Others<'_> {
+    /// The sum of a row's records in these blocks.
+    pub fn sum(&self, row: usize, to: &mut [f32]) {
+        let mut records = self.0.iter().map(|block| block.table.record(block.of_rows[row] as usize));
+        match records.next() {
+            Some(first) => lanes::copy(to, first),
+            None => to.fill(0.0),
+        }
+        records.for_each(|record| lanes::add(to, record));
+    }
+}
+
+/// How the numbers of an id change.
+#[derive(Debug)]
+pub struct Change {
+    k: usize,
+    /// The old vector, padded.
+    old: Vec<f32>,
+    /// What is added to it, padded.
+    step: Vec<f32>,
+    /// What is added to the weight.
+    weight: f32,
+    /// What is added to ½ ‖v‖².
+    half_square: f32,
+    /// M times the step.
+    product: Vec<f32>,
+}
+
+impl Change {
+    /// Room for vectors of length k.
+    pub fn new(k: usize) -> Change {
+        let zeros = || vec![0.0; width(k)];
+        Change { k, old: zeros(), step: zeros(), weight: 0.0, half_square: 0.0, product: zeros() }
+    }
+
+    /// From a vector and a weight `[k + 1]` to others.
+    pub fn set(&mut self, old: &[f32], new: &[f32]) {
+        let k = self.k;
+        self.old[..k].copy_from_slice(&old[..k]);
+        self.half_square = 0.0;
+        for ((step, new), old) in self.step.iter_mut().zip(&new[..k]).zip(old) {
+            *step = new - old;
+            self.half_square += (new * new - old * old) / 2.0;
+        }
+        self.weight = new[k] - old[k];
+    }
+}
+
+impl Block {
+    /// Parts of which each has several rows. `of_rows` gives the part of each row, of which there are `len`.
+    pub fn of_parts(of_rows: Vec<u32>, len: usize, columns: Columns, k: usize) -> Block {
+        let mut starts = vec![0; len + 1];
+        of_rows.iter().for_each(|&part| starts[part as usize + 1] += 1);
+        for part in 0..len {
+            starts[part + 1] += starts[part];
+        }
+        let mut rows: Vec<u32> = (0..of_rows.len() as u32).collect();
+        rows.sort_by_key(|&row| of_rows[row as usize]);
+        let (width, table) = (width(k), Table::new(len, k));
+        let sums = PartSums { starts, rows, gram: Gram::new(width), sums: vec![0.0; len * width * width] };
+        Block { k, of_rows, columns, table, sums: Some(sums) }
+    }
+
+    /// Rows of which each is a part of its own.
+    pub fn of_rows(n: usize, columns: Columns, k: usize) -> Block {
+        Block { k, of_rows: (0..n as u32).collect(), columns, table: Table::new(n, k), sums: None }
+    }
+
+    /// Prepares for draws of its ids. Where rows are parts, e and s take the place of l in their records, and the other blocks are
+    /// added to q, until [`Block::end`].
+    pub fn begin(&mut self, bias: f32, others: &Others<'_>, targets: &[Target]) {
+        let Block { k, table, sums, .. } = self;
+        let k = *k;
+        match sums {
+            Some(PartSums { starts, rows, gram, sums }) => {
+                let width = width(k);
+                let (mut q, mut of_tile) = (vec![0.0; width], Vec::with_capacity(TILE));
+                for (part, sums) in sums.chunks_exact_mut(width * width).enumerate() {
+                    let record = table.record(part);
+                    q[..k].copy_from_slice(&record[..k]);
+                    let own = bias + record[k];
+                    for rows in rows[starts[part]..starts[part + 1]].chunks(TILE) {
+                        // What lies far apart is fetched first, so that the processor waits for many fetches at once.
+                        gram.vectors(rows.len()).zip(rows).for_each(|(m, &row)| others.sum(row as usize, m));
+                        of_tile.clear();
+                        of_tile.extend(rows.iter().map(|&row| targets[row as usize]));
+                        for (m, target) in gram.vectors(rows.len()).zip(&of_tile) {
+                            let rest = m[k];
+                            (m[k], m[k + 1]) = (0.0, 0.0);
+                            let score = own + rest + lanes::square_of_sum(m, &q) / 2.0;
+                            m.iter_mut().for_each(|p| *p *= target.scale);
+                            (m[k], m[k + 1]) = (target.scale * (target.value - score), target.scale);
+                        }
+                        gram.add(rows.len());
+                    }
+                    sums.iter_mut().zip(gram.finish()).for_each(|(sum, exact)| *sum = exact as f32);
+                }
+            }
+            None => {
+                let mut rest = vec![0.0; width(k)];
+                for (row, target) in targets.iter().enumerate() {
+                    others.sum(row, &mut rest);
+                    let record = table.record_mut(row);
+                    record[..k].iter_mut().zip(&rest).for_each(|(q, p)| *q += p);
+                    let square: f32 = record[..k].iter().map(|q| q * q).sum();
+                    record[k] = target.value - (bias + rest[k] + record[k] + square / 2.0);
+                    record[k + 1] = target.scale;
+                }
+            }
+        }
+    }
+
+    /// Sums over the rows of an id, whose vector and weight are `numbers`.
+    pub fn sum(&self, id: usize, numbers: &[f32], moments: &mut Moments) {
+        match &self.sums {
+            Some(PartSums { sums, .. }) => {
+                let size = width(self.k).pow(2);
+                let parts = self.columns.entries(id);
+                let parts = parts.map(|(part, x)| (self.table.record(part), &sums[part * size..(part + 1) * size], x));
+                moments.sum_parts(numbers, parts);
+            }
+            None => moments.sum_rows(numbers, &self.table, self.columns.entries(id)),
+        }
+    }
+
+    /// Follows the change of an id.
+    pub fn follow(&mut self, id: usize, change: &mut Change) {
+        let Block { k, columns, table, sums, .. } = self;
+        for (row, x) in columns.entries(id) {
+            let record = table.record_mut(row);
+            match sums {
+                Some(PartSums { sums, .. }) => {
+                    let size = record.len().pow(2);
+                    follow_part(*k, record, &mut sums[row * size..(row + 1) * size], x, change);
+                }
+                None => follow_row(*k, record, x, change),
+            }
+        }
+    }
+
+    /// Ends the draws of its ids.
+    pub fn end(&mut self, bias: f32, others: &Others<'_>, targets: &[Target]) {
+        if self.sums.is_some() {
+            return;
+        }
+        let mut rest = vec![0.0; width(self.k)];
+        for (row, target) in targets.iter().enumerate() {
+            others.sum(row, &mut rest);
+            let (q, numbers) = self.table.record_mut(row).split_at_mut(self.k);
+            let square: f32 = q.iter().map(|q| q * q).sum();
+            numbers[0] = target.value - numbers[0] - bias - rest[self.k] - square / 2.0;
+            q.iter_mut().zip(&rest).for_each(|(q, p)| *q -= p);
+        }
+    }
+}
+
+/// Follows a change of an id that is x times in a row with the record [q_1, ..., q_k, e, s].
+fn follow_row(k: usize, record: &mut [f32], x: f32, change: &Change) {
+    let mut slopes = [0f32; LANES];
+    let lanes = record.as_chunks_mut::<LANES>().0.iter_mut();
+    let changes = change.old.as_chunks::<LANES>().0.iter().zip(change.step.as_chunks::<LANES>().0);
+    for (q, (v, step)) in lanes.zip(changes) {
+        for (((slope, q), v), step) in slopes.iter_mut().zip(q).zip(v).zip(step) {
+            *slope += (*q - x * v) * step;
+            *q += x * step;
+        }
+    }
+    record[k] -= x * (slopes.iter().sum::<f32>() + change.weight);
+}
+
+/// Follows a change of an id that is x times in a part with the record [q_1, ..., q_k, l] and the sums M.
+fn follow_part(k: usize, record: &mut [f32], m: &mut [f32], x: f32, change: &mut Change) {
+    let (width, Change { old, step, weight, half_square, product, .. }) = (record.len(), change);
+    // The score of a row changes by x (⟨p, step⟩ + slope).
+    let slope = *weight + record.iter().zip(&*old).zip(&*step).map(|((q, v), step)| (q - x * v) * step).sum::<f32>();
+    product.fill(0.0);
+    for (i, m) in m.chunks_exact(width).take(k).enumerate() {
+        let mut sum = m[i] * step[i];
+        for (((m, step_j), product), _) in m.iter().zip(&*step).zip(product.iter_mut()).zip(0..i) {
+            sum += m * step_j;
+            *product += m * step[i];
+        }
+        product[i] += sum;
+    }
+    let (errors, ones) = m[k * width..].split_at_mut(width);
+    let shift = ones.iter().zip(&*step).map(|(one, step)| one * step).sum::<f32>() + slope * ones[k + 1];
+    for ((error, product), one) in errors[..k].iter_mut().zip(&*product).zip(&*ones) {
+        *error -= x * (product + slope * one);
+    }
+    ones[k] -= x * shift;
+    record.iter_mut().zip(&*step).for_each(|(q, step)| *q += x * step);
+    record[k] += x * (*weight - x * *half_square);
+}

@@ -1,0 +1,56 @@
+//! The sum of g gᵀ over many small vectors g, where most of a sweep's time goes.
+
+use super::lanes::LANES;
+
+/// The rows of a block of sums that stay in registers.
+const ROWS: usize = 4;
+/// The vectors that are summed in float32 before they are added up in float64.
+pub const TILE: usize = 64;
+
+/// Σ g gᵀ.
+#[derive(Debug)]
+pub struct Gram {
+    width: usize,
+    /// `TILE` vectors.
+    tile: Vec<f32>,
+    sums: Vec<f64>,
+}
+
+impl Gram {
+    /// Room for vectors of a length that is a multiple of [`LANES`].
+    pub fn new(width: usize) -> Gram {
+        Gram { width, tile: vec![0.0; TILE * width], sums: vec![0.0; width * width] }
+    }
+
+    /// Room for the next vectors, at most [`TILE`], all of which are to be written.
+    pub fn vectors(&mut self, n: usize) -> impl Iterator<Item = &mut [f32]> {
+        self.tile.chunks_exact_mut(self.width).take(n)
+    }
+
+    /// The sums `[width, width]` since the last call, in the lower triangle; what stands above it has no meaning.
+    pub fn finish(&mut self) -> impl Iterator<Item = f64> + '_ {
+        self.sums.iter_mut().map(std::mem::take)
+    }
+
+    /// Adds the first n of the vectors that were written.
+    pub fn add(&mut self, n: usize) {
+        let Gram { width, tile, sums } = self;
+        let width = *width;
+        for i in (0..width).step_by(ROWS) {
+            for j in (0..i + ROWS).step_by(LANES) {
+                let mut block = [[0f32; LANES]; ROWS];
+                for g in tile.chunks_exact(width).take(n) {
+                    let (Some(a), Some(b)) = (g[i..].first_chunk::<ROWS>(), g[j..].first_chunk::<LANES>()) else {
+                        continue;
+                    };
+                    for (sums, a) in block.iter_mut().zip(a) {
+                        sums.iter_mut().zip(b).for_each(|(sum, b)| *sum += a * b);
+                    }
+                }
+                for (sums, block) in sums[i * width..].chunks_exact_mut(width).zip(block) {
+                    sums[j..].iter_mut().zip(block).for_each(|(sum, part)| *sum += f64::from(part));
+                }
+            }
+        }
+    }
+}

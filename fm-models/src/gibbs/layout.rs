@@ -1,0 +1,207 @@
+//! Which fields repeat together over the training rows.
+//!
+//! A user's age, occupation and zip code are the same in all rows of the user. Fields that belong together form a block; each
+//! combination of their values that there is, a part, is worked on once instead of in each of its rows. The idea is that of
+//! relational data in libFM (Rendle, Scaling factorization machines to relational data, VLDB 2013), where a person says what the
+//! blocks are; here they are found.
+
+use fm_core::{Error, Result, Rows, Schema};
+use hashbrown::HashMap;
+use tch::{Device, Tensor};
+
+use super::columns::Columns;
+
+/// The rows that are fetched at once.
+const CHUNK: usize = 8192;
+
+/// The training rows.
+#[derive(Debug, Default)]
+pub struct Layout {
+    /// The label of each row.
+    pub labels: Vec<f32>,
+    /// How much each row counts.
+    pub weights: Vec<f32>,
+    /// The fields whose values repeat, in blocks.
+    pub blocks: Vec<Parts>,
+    /// The other fields, and the rows that hold each of their ids.
+    pub others: Option<(Vec<usize>, Columns)>,
+}
+
+/// The parts of rows that a block of fields makes up.
+#[derive(Debug)]
+pub struct Parts {
+    /// The fields.
+    pub fields: Vec<usize>,
+    /// The part of each row.
+    pub of_rows: Vec<u32>,
+    /// The parts that hold each id.
+    pub columns: Columns,
+    /// The number of parts.
+    pub len: usize,
+}
+
+/// The distinct values of a field: for each of them its ids with their values x, and for each row which of them it has.
+#[derive(Default)]
+struct Distinct {
+    values: Vec<Box<[(u32, u32)]>>,
+    numbers: HashMap<Box<[(u32, u32)]>, u32>,
+    of_rows: Vec<u32>,
+}
+
+/// Fields with the distinct combinations of their values: for each of them which value each field has, and for each row which
+/// combination.
+struct Joined {
+    fields: Vec<usize>,
+    combinations: Vec<Vec<u32>>,
+    of_rows: Vec<u32>,
+}
+
+impl Layout {
+    /// Reads rows. A block may have `max_parts` parts.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a row that holds an id in two slots: its score would not be linear in the id's parameters. What the
+    /// rows return.
+    pub fn new(rows: &dyn Rows, schema: &Schema, max_parts: usize) -> Result<Layout> {
+        let mut fields: Vec<Option<Distinct>> = (0..schema.num_fields()).map(|_| Some(Distinct::default())).collect();
+        let in_order: Vec<u32> = (0..rows.len() as u32).collect();
+        let mut slots = Vec::new();
+        let mut read = |row: usize, ids: &[i64], values: &[f32]| {
+            for (field, distinct) in fields.iter_mut().enumerate() {
+                slots.clear();
+                slots.extend(schema.slots(field).filter(|&s| values[s] != 0.0).map(|s| (ids[s] as u32, values[s].to_bits())));
+                slots.sort_unstable();
+                if let Some(pair) = slots.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+                    let found = format!("id {} twice in row {row}", pair[0].0);
+                    return Err(Error::shape("BayesianFm's rows", "each id in one slot, as the Encoder has it", found));
+                }
+                if distinct.as_mut().is_some_and(|distinct| !distinct.push(&slots, max_parts)) {
+                    *distinct = None;
+                }
+            }
+            Ok(())
+        };
+        for_each_row(rows, &in_order, &mut read)?;
+
+        let mut joined = join(&fields, rows.len(), max_parts);
+        // Rows of the block with the most parts lie together, so that what is read of them does, too.
+        let mut order = in_order;
+        if let Some(largest) = joined.iter().max_by_key(|block| block.combinations.len()) {
+            order.sort_by_key(|&row| largest.of_rows[row as usize]);
+        }
+        for block in &mut joined {
+            block.of_rows = order.iter().map(|&row| block.of_rows[row as usize]).collect();
+        }
+        let blocks = joined.into_iter().map(|block| block.parts(&fields, schema)).collect();
+        let others: Vec<usize> = (0..fields.len()).filter(|&field| fields[field].is_none()).collect();
+        let others = match others.is_empty() {
+            true => None,
+            false => {
+                let columns = Columns::new(schema.num_ids() as usize, |take| {
+                    for_each_row(rows, &order, &mut |row, ids, values| {
+                        let slots = others.iter().flat_map(|&field| schema.slots(field));
+                        slots.filter(|&s| values[s] != 0.0).for_each(|s| take(row as u32, ids[s] as u32, values[s]));
+                        Ok(())
+                    })
+                })?;
+                Some((others, columns))
+            }
+        };
+        let pick = |numbers: Vec<f32>| order.iter().map(|&row| numbers[row as usize]).collect();
+        let weights = rows.weights().map_or_else(|| vec![1.0; rows.len()], pick);
+        Ok(Layout { labels: pick(rows.labels()), weights, blocks, others })
+    }
+}
+
+/// Hands out the ids and values of the slots of each row, in an order.
+fn for_each_row(
+    rows: &dyn Rows,
+    order: &[u32],
+    take: &mut dyn FnMut(usize, &[i64], &[f32]) -> Result<()>,
+) -> Result<()> {
+    for (number, chunk) in order.chunks(CHUNK).enumerate() {
+        let features = rows.batch(chunk, Device::Cpu)?.features;
+        let slots = features.ids.size()[1] as usize;
+        let flat = |tensor: &Tensor| tensor.flatten(0, -1);
+        let (ids, values) = (Vec::try_from(flat(&features.ids))?, Vec::try_from(flat(&features.values))?);
+        let rows = ids.chunks_exact(slots).zip(values.chunks_exact(slots)).enumerate();
+        for (row, (ids, values)) in rows {
+            take(number * CHUNK + row, ids, values)?;
+        }
+    }
+    Ok(())
+}
+
+impl Distinct {
+    /// Takes the value of the next row. False if there are more than `limit` now.
+    fn push(&mut self, value: &[(u32, u32)], limit: usize) -> bool {
+        let number = match self.numbers.get(value) {
+            Some(&number) => number,
+            None => {
+                let number = self.values.len() as u32;
+                self.values.push(value.into());
+                self.numbers.insert(value.into(), number);
+                number
+            }
+        };
+        self.of_rows.push(number);
+        self.values.len() <= limit
+    }
+}
+
+/// Joins fields into blocks: a field joins one to which it adds few parts, as those do that are the same for all rows of a part.
+fn join(fields: &[Option<Distinct>], num_rows: usize, max_parts: usize) -> Vec<Joined> {
+    let mut repeated: Vec<(usize, &Distinct)> =
+        fields.iter().enumerate().filter_map(|(field, distinct)| Some((field, distinct.as_ref()?))).collect();
+    repeated.sort_by_key(|(_, distinct)| std::cmp::Reverse(distinct.values.len()));
+    let mut blocks: Vec<Joined> = Vec::new();
+    for (field, distinct) in repeated {
+        // A pass over all rows takes as long as some more parts.
+        let few = num_rows / 32;
+        let limit = |block: &Joined| max_parts.min(block.combinations.len() + few);
+        let joined = blocks.iter_mut().any(|block| block.join(field, distinct, limit(block)));
+        if !joined {
+            let combinations = (0..distinct.values.len() as u32).map(|value| vec![value]).collect();
+            blocks.push(Joined { fields: vec![field], combinations, of_rows: distinct.of_rows.clone() });
+        }
+    }
+    blocks
+}
+
+impl Joined {
+    /// Takes a field in, if there are not more than `limit` combinations then.
+    fn join(&mut self, field: usize, distinct: &Distinct, limit: usize) -> bool {
+        let mut numbers: HashMap<(u32, u32), u32> = HashMap::new();
+        let mut of_rows = Vec::with_capacity(self.of_rows.len());
+        let mut combinations: Vec<Vec<u32>> = Vec::new();
+        for (&combination, &value) in self.of_rows.iter().zip(&distinct.of_rows) {
+            let number = *numbers.entry((combination, value)).or_insert_with(|| {
+                let before = &self.combinations[combination as usize];
+                combinations.push(before.iter().copied().chain([value]).collect());
+                combinations.len() as u32 - 1
+            });
+            of_rows.push(number);
+            if combinations.len() > limit {
+                return false;
+            }
+        }
+        self.fields.push(field);
+        (self.combinations, self.of_rows) = (combinations, of_rows);
+        true
+    }
+
+    fn parts(self, fields: &[Option<Distinct>], schema: &Schema) -> Parts {
+        let values = |part: usize| {
+            let of_fields = self.fields.iter().zip(&self.combinations[part]);
+            of_fields.filter_map(|(&field, &value)| fields[field].as_ref()?.values.get(value as usize))
+        };
+        let columns = Columns::new::<std::convert::Infallible>(schema.num_ids() as usize, |take| {
+            for part in 0..self.combinations.len() {
+                values(part).flatten().for_each(|&(id, x)| take(part as u32, id, f32::from_bits(x)));
+            }
+            Ok(())
+        });
+        let len = self.combinations.len();
+        Parts { columns: columns.unwrap_or_default(), len, fields: self.fields, of_rows: self.of_rows }
+    }
+}

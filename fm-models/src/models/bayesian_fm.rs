@@ -1,0 +1,267 @@
+//! The factorization machine, averaged over its posterior distribution.
+
+use std::ops::ControlFlow;
+
+use fm_core::explain::Explanation;
+use fm_core::model::Layer;
+use fm_core::sampler::{Sampler, Sweeps};
+use fm_core::{Error, Features, FieldKind, Model, ModelConfig, ModelEntry, Result, Rows, Schema, Task};
+use rand::SeedableRng;
+use rand_pcg::Pcg64;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tch::nn::Path;
+use tch::{Device, Kind, Tensor, no_grad};
+
+use crate::gibbs::{Chain, Group, Hyperprior, Layout, Likelihood, Parameters};
+use crate::layers::{EmbeddingConfig, Fm, check_size};
+
+/// The registered model.
+pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
+    "bayesian_fm",
+    "Bayesian FM",
+    (
+        2011,
+        "Freudenthaler, Schmidt-Thieme and Rendle: Bayesian factorization machines, NIPS workshop",
+        "https://www.ismll.uni-hildesheim.de/pub/pdfs/FreudenthalerRendle_BayesianFactorizationMachines.pdf",
+    ),
+    "all pairs of values, as inner products, averaged over the parameters that fit the rows",
+);
+
+/// The options.
+#[derive(Clone, Copy, Debug, JsonSchema, Serialize, Deserialize)]
+pub struct Config {
+    /// k, the length of the latent vectors of a draw. Sweeps are quickest where k + 2 is a multiple of 8.
+    pub embedding_dim: i64,
+    /// S, how many of the last draws are kept: the exported vectors have the length k S.
+    pub samples: i64,
+    /// The sweeps before the first draw that is kept for good. Until then, the last draw alone scores.
+    pub burn_in: usize,
+    /// One of so many sweeps is kept.
+    pub thin: usize,
+    /// The standard deviation of the first vectors.
+    pub init_std: f64,
+    /// The constants of the priors.
+    #[serde(flatten)]
+    pub hyperprior: Hyperprior,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        let hyperprior = Hyperprior::default();
+        Config { embedding_dim: 14, samples: 32, burn_in: 18, thin: 1, init_std: 0.1, hyperprior }
+    }
+}
+
+/// ŷ = 1/S Σ_t [w₀ᵗ + Σ_s wᵗ_{id_s} x_s + Σ_{s<t'} ⟨vᵗ_{id_s}, vᵗ_{id_t'}⟩ x_s x_t'], the mean score of S draws from the posterior.
+///
+/// It is one factorization machine itself: w₀ and w are the means of the draws', and the vector of an id is [v¹; ...; v^S] / √S,
+/// of the length k S.
+///
+/// # Shapes
+/// `[B, S]` ids and values → `[B]`
+///
+/// Source: Freudenthaler, Schmidt-Thieme and Rendle, Bayesian factorization machines, NIPS workshop 2011; Rendle, Factorization
+/// machines with libFM, ACM TIST 2012, section 3.3, <https://doi.org/10.1145/2168752.2168771>.
+#[derive(Debug)]
+pub struct BayesianFm {
+    /// The mean of the draws.
+    pub fm: Fm,
+    config: Config,
+    schema: Schema,
+    /// w₀ of the current draw `[1]`, and for each id its vector and then its weight `[n, k + 1]`, in the units of [`Scale`].
+    bias: Tensor,
+    ids: Tensor,
+    /// w₀ and w of the draws that are kept `[S, n + 1]`: with those of a draw that is dropped, their mean would be lost.
+    kept: Tensor,
+}
+
+impl ModelConfig for Config {
+    /// The chain chooses the scale of the parameters.
+    const L2_FACTOR: f64 = 0.0;
+
+    fn build(&self, path: &Path<'_>, schema: &Schema) -> Result<Box<dyn Model>> {
+        self.check()?;
+        let Config { embedding_dim: k, samples, init_std, .. } = *self;
+        // A draw fills a part of the vectors; until then, there is none.
+        let wide = EmbeddingConfig { embedding_dim: k * samples, init_std: 0.0 };
+        let fm = Fm::new(path, schema, &wide)?;
+        let (n, options) = (schema.num_ids(), (Kind::Float, path.device()));
+        let ids = Tensor::f_zeros([n, k + 1], options)?;
+        let _ = no_grad(|| ids.narrow(1, 0, k).f_normal_(0.0, init_std))?;
+        let (bias, kept) = (Tensor::f_zeros([1], options)?, Tensor::f_zeros([samples, n + 1], options)?);
+        Ok(Box::new(BayesianFm { fm, config: *self, schema: schema.clone(), bias, ids, kept }))
+    }
+}
+
+impl Config {
+    fn check(&self) -> Result<()> {
+        let refuse = |name: &str, value: &dyn std::fmt::Display, range: &str| {
+            Err(Error::Setting(format!("BayesianFm: {name} is {value}: it must be {range}")))
+        };
+        if !(1..=MAX_DIM).contains(&self.embedding_dim) {
+            return refuse("embedding_dim", &self.embedding_dim, &format!("1 to {MAX_DIM}"));
+        }
+        check_size("BayesianFm", "samples", self.samples)?;
+        check_size("BayesianFm", "embedding_dim times samples", self.embedding_dim * self.samples)?;
+        if self.thin == 0 {
+            return refuse("thin", &self.thin, "at least 1");
+        }
+        if !self.init_std.is_finite() || self.init_std < 0.0 {
+            return refuse("init_std", &self.init_std, "a number of at least 0");
+        }
+        let Hyperprior { alpha_0, beta_0, gamma_0 } = self.hyperprior;
+        for (name, value) in [("alpha_0", alpha_0), ("beta_0", beta_0), ("gamma_0", gamma_0)] {
+            if !value.is_finite() || value <= 0.0 {
+                return refuse(name, &value, "a number above 0");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The longest vectors of a draw: a sweep takes time in proportion to their square.
+const MAX_DIM: i64 = 512;
+
+impl Model for BayesianFm {
+    fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
+        self.fm.logits(features, train)
+    }
+
+    fn bias(&self) -> &Tensor {
+        self.fm.bias()
+    }
+
+    fn layers(&self) -> Vec<Layer> {
+        self.fm.layers()
+    }
+
+    fn explain(&self, features: &Features) -> Result<Explanation> {
+        self.fm.explain(features)
+    }
+
+    fn sampler(&self) -> Option<&dyn Sampler> {
+        Some(self)
+    }
+}
+
+impl Sampler for BayesianFm {
+    fn state(&self) -> Vec<(String, Tensor)> {
+        [("bias", &self.bias), ("ids", &self.ids), ("kept", &self.kept)]
+            .map(|(name, tensor)| (format!("draw/{name}"), tensor.shallow_clone()))
+            .into()
+    }
+
+    fn begin<'a>(&'a self, rows: &dyn Rows) -> Result<Box<dyn Sweeps + 'a>> {
+        let group = |field: usize| Group {
+            ids: self.schema.ids(field).start as usize..self.schema.ids(field).end as usize,
+            is_exclusive: !matches!(self.schema.fields()[field].kind, FieldKind::MultiValued { .. }),
+        };
+        let groups: Vec<Group> = (0..self.schema.num_fields()).map(group).collect();
+        let k = self.config.embedding_dim as usize;
+        let mut layout = Layout::new(rows, &self.schema, Chain::max_parts(rows.len(), k))?;
+        let (likelihood, scale) = match self.schema.label().task {
+            Task::Regression => (Likelihood::Gaussian, Scale::of(&layout.labels)),
+            Task::Binary { .. } => (Likelihood::Logistic, Scale { center: 0.0, spread: 1.0 }),
+            Task::Ranking { .. } => {
+                let reason = "BayesianFm: its sampler knows ratings and binary labels, and no ranking: take fm";
+                return Err(Error::Setting(reason.into()));
+            }
+        };
+        if likelihood == Likelihood::Logistic && layout.weights.iter().any(|&weight| weight != 1.0) {
+            return Err(Error::Setting("BayesianFm: rows of a binary task cannot have weights".into()));
+        }
+        layout.labels.iter_mut().for_each(|label| *label = (*label - scale.center) / scale.spread);
+        let chain = Chain::new(layout, likelihood, self.config.hyperprior, &groups, k);
+        Ok(Box::new(Sampling { model: self, chain, scale }))
+    }
+}
+
+/// The units of the chain: a label y is `center` + `spread` times what the chain's scores stand for, so that priors fit labels of
+/// any unit.
+#[derive(Clone, Copy, Debug)]
+struct Scale {
+    center: f32,
+    spread: f32,
+}
+
+impl Scale {
+    /// The mean and the standard deviation of labels.
+    fn of(labels: &[f32]) -> Scale {
+        let mean_of = |part: &dyn Fn(f64) -> f64| {
+            labels.iter().map(|&label| part(f64::from(label))).sum::<f64>() / labels.len() as f64
+        };
+        let center = mean_of(&|label| label);
+        let spread = mean_of(&|label| (label - center).powi(2)).sqrt() as f32;
+        Scale { center: center as f32, spread: if spread > 0.0 { spread } else { 1.0 } }
+    }
+}
+
+/// Sweeps over rows, and the mean of what they draw.
+struct Sampling<'a> {
+    model: &'a BayesianFm,
+    chain: Chain,
+    scale: Scale,
+}
+
+impl Sweeps for Sampling<'_> {
+    fn sweep(
+        &mut self,
+        number: usize,
+        seed: u64,
+        progress: &mut dyn FnMut(f64, f64) -> ControlFlow<()>,
+    ) -> Result<Option<f64>> {
+        let BayesianFm { bias, ids, .. } = self.model;
+        let read = |tensor: &Tensor| Vec::<f32>::try_from(tensor.to_device(Device::Cpu).flatten(0, -1));
+        let mut parameters = Parameters { bias: read(bias)?[0], ids: read(ids)? };
+        let mut rng = Pcg64::seed_from_u64(seed);
+        let ControlFlow::Continue((loss, expected)) = self.chain.sweep(&mut parameters, &mut rng, progress) else {
+            return Ok(None);
+        };
+        no_grad(|| {
+            write(bias, &[parameters.bias])?;
+            write(ids, &parameters.ids)?;
+            self.keep(number, &expected)
+        })?;
+        Ok(Some(loss * f64::from(self.scale.spread).powi(2)))
+    }
+}
+
+impl Sampling<'_> {
+    /// Takes the draw of a sweep into the mean, in the place of the oldest if S are kept.
+    fn keep(&self, number: usize, draw: &Parameters) -> Result<()> {
+        let BayesianFm { fm, config, kept, .. } = self.model;
+        let Config { embedding_dim: k, samples, burn_in, thin, .. } = *config;
+        // During the burn-in, each draw takes the place of the first.
+        let after = number.saturating_sub(burn_in + 1);
+        if !after.is_multiple_of(thin) {
+            return Ok(());
+        }
+        let before = (after / thin) as i64;
+        let (column, count) = (before % samples, (before + 1).min(samples));
+        let Scale { center, spread } = self.scale;
+
+        let table = &fm.embedding.table;
+        if 0 < before && before < samples {
+            // The mean is now one of more draws.
+            let _ = table.shallow_clone().f_mul_scalar_((before as f64 / count as f64).sqrt())?;
+        }
+        let draws = Tensor::from_slice(&draw.ids).view([-1, k + 1]).to_device(table.device());
+        let vectors = draws.narrow(1, 0, k) * (f64::from(spread) / count as f64).sqrt();
+        table.narrow(1, column * k, k).f_copy_(&vectors)?;
+
+        let bias = f64::from(center) + f64::from(spread) * f64::from(draw.bias);
+        let place = kept.get(column);
+        place.narrow(0, 0, 1).f_copy_(&Tensor::from(bias as f32).view([1]))?;
+        place.narrow(0, 1, kept.size()[1] - 1).f_copy_(&(draws.select(1, k) * f64::from(spread)))?;
+        let mean = kept.narrow(0, 0, count).f_mean_dim([0i64].as_slice(), false, Kind::Float)?;
+        fm.bias.shallow_clone().f_copy_(&mean.narrow(0, 0, 1))?;
+        fm.linear.weight.shallow_clone().f_copy_(&mean.narrow(0, 1, mean.size()[0] - 1).unsqueeze(1))?;
+        Ok(())
+    }
+}
+
+/// Overwrites a tensor.
+fn write(tensor: &Tensor, numbers: &[f32]) -> Result<()> {
+    Ok(tensor.shallow_clone().f_copy_(&Tensor::f_from_slice(numbers)?.f_view(tensor.size().as_slice())?)?)
+}
