@@ -177,10 +177,16 @@ fn a_disk_that_has_no_byte_left_keeps_the_last_checkpoint_and_the_run_goes_on_wh
     copy(&scene.path("begun"), &scene.path("straight"));
     scene.ok("train --resume straight --quiet");
     std::fs::create_dir(scene.path("disk")).unwrap();
-    let run: u64 = std::fs::read_dir(scene.path("run/checkpoints"))
-        .unwrap()
-        .map(|entry| entry.unwrap().metadata().unwrap().len())
-        .sum();
+    let mut run = 0;
+    for entry in std::fs::read_dir(scene.path("run/checkpoints")).unwrap() {
+        let file = entry.unwrap().path();
+        if file.extension().is_some_and(|extension| extension == "partial") {
+            // Going on would remove it, and so make room.
+            std::fs::remove_file(file).unwrap();
+        } else {
+            run += std::fs::metadata(file).unwrap().len();
+        }
+    }
     // A disk of its own, which nobody else sees, and which is gone when the script ends.
     let script = "mount -t tmpfs -o size=$1 none disk || { echo no-mount; exit 0; }
         cp -r run disk/run && cp disk/run/checkpoints/last.safetensors before || exit 3
