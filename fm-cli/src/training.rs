@@ -386,7 +386,7 @@ fn default_run(model: &str) -> PathBuf {
 
 /// Checks that a folder is free, or an earlier run: nothing else is replaced.
 pub fn check_replaceable(path: &Path) -> Result<()> {
-    if RunDir::check_free(path).is_err() && RunDir::open(path).is_err() {
+    if RunDir::check_free(path).is_err() && RunDir::open(path).is_err() && !RunDir::is_begun(path) {
         bail!("{} is not a run: `--force` does not replace it; choose another `--run`", path.display());
     }
     Ok(())

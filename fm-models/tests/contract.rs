@@ -135,12 +135,12 @@ fn scores_and_gradients_on_the_device_are_those_of_the_cpu() {
 fn mixed_precision_gives_about_the_same_logits_and_gradients_of_float32() {
     let _turn = alone();
     let schema = schema(Task::Regression);
-    for variant in variants().map(|variant| variant.with("dropout", 0.0)) {
+    for variant in variants().map(|variant| variant.with("dropout", 0.0).with("pooling_dropout", 0.0)) {
         let (store, model) = variant.build(&schema, 1, device());
         disturb(&store);
         let features = features(&schema, 64);
         let gradients = |logits: &Tensor| {
-            logits.to_kind(Kind::Float).square().mean(Kind::Float).backward();
+            logits.to_kind(Kind::Float).mean(Kind::Float).backward();
             let take = |(name, mut tensor): (String, Tensor)| {
                 let gradient = tensor.grad().to_dense(None, false).copy();
                 tensor.zero_grad();
@@ -156,10 +156,10 @@ fn mixed_precision_gives_about_the_same_logits_and_gradients_of_float32() {
         // bfloat16 keeps eight bits.
         if !variant.trains_on_statistics() {
             let worst = (logits.to_kind(Kind::Float) - &exact).abs().max().double_value(&[]);
-            assert!(worst < 0.1 * (1.0 + exact.abs().max().double_value(&[])), "{variant}: {worst}");
+            assert!(worst < 0.02 * (1.0 + exact.abs().max().double_value(&[])), "{variant}: {worst}");
             for (name, expected) in gradients(&model.logits(&features, true).unwrap()) {
                 let [off, size] = [&mixed[&name] - &expected, expected].map(|tensor| tensor.norm().double_value(&[]));
-                assert!(off <= 0.2 * size + 1e-3, "{variant} {name}: {off} of {size}");
+                assert!(off <= 0.05 * size + 1e-4, "{variant} {name}: {off} of {size}");
             }
         }
         let after = model.logits(&features, false).unwrap();

@@ -14,6 +14,7 @@ mod explain;
 mod export;
 mod hashed;
 mod interruption;
+mod killed;
 mod other_commands;
 mod parity;
 mod ranking;
