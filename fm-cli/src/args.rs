@@ -62,7 +62,7 @@ pub enum DataCommand {
 }
 
 /// The options of `fm train` that a resumed run has settled: all but the devices and folders of this machine.
-const DECIDED_BY_THE_RUN: [&str; 25] = [
+const DECIDED_BY_THE_RUN: [&str; 26] = [
     "data",
     "train",
     "valid",
@@ -86,6 +86,7 @@ const DECIDED_BY_THE_RUN: [&str; 25] = [
     "l2",
     "patience",
     "optimizer",
+    "init_from",
     "run",
     "force",
 ];
@@ -286,6 +287,9 @@ pub struct Train {
     /// Replace an earlier run in this folder
     #[arg(long)]
     pub force: bool,
+    /// Start from the parameters of an earlier run with the same fields; values that it did not know start anew
+    #[arg(long, value_name = "RUN")]
+    pub init_from: Option<PathBuf>,
     /// Go on with an interrupted run, with its own settings
     #[arg(long, value_name = "RUN", conflicts_with_all = DECIDED_BY_THE_RUN)]
     pub resume: Option<PathBuf>,

@@ -16,6 +16,8 @@ use crate::args;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
+    /// The run whose parameters training has started from.
+    pub init_from: Option<PathBuf>,
     pub data: DataConfig,
     pub model: ModelSettings,
     pub train: TrainConfig,
@@ -54,7 +56,8 @@ impl Settings {
             optimizer: args.optimizer,
             ..TrainConfig::default()
         };
-        Ok(Settings { data, model, train })
+        let init_from = args.init_from.as_ref().map(|run| std::path::absolute(run).unwrap_or_else(|_| run.clone()));
+        Ok(Settings { init_from, data, model, train })
     }
 
     /// Reads a `settings.toml`.
@@ -153,7 +156,7 @@ mod tests {
         for line in [
             "--data ml-100k",
             "--train a.csv --test b.csv --schema SCHEMA --task binary --threshold 0.5 --fields a,b",
-            "--data x.csv --model fm --embedding-dim 8 --optimizer adamw --l2 0 --seed 9",
+            "--data x.csv --model fm --embedding-dim 8 --optimizer adamw --l2 0 --seed 9 --init-from runs/fm-1",
         ] {
             let settings = settings(&line.replace("SCHEMA", &schema.display().to_string())).unwrap();
             assert_eq!(Settings::parse(&settings.to_toml().unwrap()).unwrap(), settings, "{line}");

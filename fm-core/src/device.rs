@@ -88,6 +88,20 @@ pub fn loaded_libtorch() -> Option<PathBuf> {
     Some(PathBuf::from(library).parent()?.to_owned())
 }
 
+/// Runs `compute` in mixed precision: products of matrices and convolutions take and give bfloat16, whatever loses by it
+/// float32. Parameters and their gradients stay float32. Not to be nested.
+///
+/// # Errors
+/// [`Error::Torch`]; what `compute` returns.
+pub fn in_mixed_precision<T>(device: Device, compute: impl FnOnce() -> Result<T>) -> Result<T> {
+    bridge::mixed(device, compute)
+}
+
+/// Whether this is within [`in_mixed_precision`], so that tensors on the device may be of bfloat16.
+pub fn is_mixed_precision(device: Device) -> bool {
+    bridge::is_mixed(device)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -182,7 +182,7 @@ pub struct Label {
     pub min: f32,
     /// The greatest label of the training rows, after the threshold.
     pub max: f32,
-    /// The mean label of the training rows, after the threshold.
+    /// The mean label of the training rows, after the threshold; with weights, Σ w y / Σ w.
     pub mean: f32,
 }
 
@@ -198,15 +198,21 @@ impl Label {
     /// assert_eq!(label.prediction(0.0), 0.5); // a logit of 0 is a probability of one half
     /// ```
     pub fn fit(column: impl Into<String>, task: Task, raw: impl IntoIterator<Item = f32>) -> Label {
+        Label::fit_weighted(column, task, raw.into_iter().map(|raw| (raw, 1.0)))
+    }
+
+    /// As [`Label::fit`], of rows that count as their weights say: pairs of a label and a weight, which is at least 0. A row of
+    /// weight 0 is none.
+    pub fn fit_weighted(column: impl Into<String>, task: Task, rows: impl IntoIterator<Item = (f32, f32)>) -> Label {
         let mut label = Label { column: column.into(), task, min: f32::INFINITY, max: f32::NEG_INFINITY, mean: 0.0 };
-        let (mut sum, mut rows) = (0.0, 0.0);
-        for raw in raw {
-            let target = label.target(raw);
+        let (mut sum, mut total) = (0.0, 0.0);
+        for (raw, weight) in rows.into_iter().filter(|(_, weight)| *weight > 0.0) {
+            let (target, weight) = (label.target(raw), f64::from(weight));
             (label.min, label.max) = (label.min.min(target), label.max.max(target));
-            (sum, rows) = (sum + f64::from(target), rows + 1.0);
+            (sum, total) = (sum + weight * f64::from(target), total + weight);
         }
         // Without a row, nothing here is a finite number, which `Schema::new` refuses.
-        label.mean = (sum / rows) as f32;
+        label.mean = (sum / total) as f32;
         label
     }
 
@@ -562,6 +568,12 @@ mod tests {
             let later = schema.to_json().replace("\"format\":1", later);
             assert!(Schema::from_json(&later).unwrap_err().to_string().contains("newer than 1"), "{later}");
         }
+    }
+
+    #[test]
+    fn a_row_of_weight_two_is_two_labels_and_one_of_weight_zero_is_none() {
+        let weighted = Label::fit_weighted("y", Task::Regression, [(5.0, 2.0), (1.0, 0.0), (2.0, 1.0)]);
+        assert_eq!(weighted, Label::fit("y", Task::Regression, [5.0, 5.0, 2.0]));
     }
 
     #[test]

@@ -10,9 +10,11 @@
 //! | 16 to 24 | N, the rows, u64 |
 //! | 24 to 32 | V, the slots of a row that have a value, u64 |
 //! | 32 to 40 | hash of the schema's JSON, u64 |
+//! | 40 to 44 | whether rows have weights, u32: 0 or 1 |
 //! | from 64 | ids, i32 `[N, S]` |
 //! | then | values, f32 `[N, V]`: of the slots of fields that are not categorical; the others' are 1 |
 //! | then | targets, f32 `[N]` |
+//! | then | weights, f32 `[N]`, if rows have some |
 //!
 //! Each section starts at a multiple of 64 bytes.
 
@@ -33,8 +35,8 @@ use crate::fit::{Encoded, MissingColumns, encode, num_values, targets};
 const MAGIC: [u8; 8] = *b"FMROWS\0\0";
 
 /// The version of the file that this library writes, and the only one that it reads. Rows of version 1 have a slot for
-/// each repetition of a value.
-pub(crate) const FORMAT: u32 = 2;
+/// each repetition of a value, those of version 2 no weights.
+pub(crate) const FORMAT: u32 = 3;
 
 const ALIGNMENT: usize = 64;
 
@@ -76,7 +78,7 @@ struct ValueSlots {
 
 #[derive(Debug)]
 enum Storage {
-    Memory { ids: Vec<i32>, values: Vec<f32>, targets: Vec<f32> },
+    Memory { ids: Vec<i32>, values: Vec<f32>, targets: Vec<f32>, weights: Option<Vec<f32>> },
     Mapped { file: MappedFile, sections: Sections },
 }
 
@@ -86,11 +88,14 @@ struct Sections {
     ids: Range<usize>,
     values: Range<usize>,
     targets: Range<usize>,
+    weights: Option<Range<usize>>,
+    /// The length of the file.
+    end: usize,
 }
 
 impl Sections {
     /// `None` if the file would be larger than the address space.
-    fn new(rows: usize, slots: usize, values: usize) -> Option<Sections> {
+    fn new(rows: usize, slots: usize, values: usize, has_weights: bool) -> Option<Sections> {
         let section = |after: usize, per_row: usize| {
             let start = after.checked_next_multiple_of(ALIGNMENT)?;
             Some(start..start.checked_add(rows.checked_mul(per_row)?.checked_mul(4)?)?)
@@ -98,7 +103,9 @@ impl Sections {
         let ids = section(ALIGNMENT, slots)?;
         let values = section(ids.end, values)?;
         let targets = section(values.end, 1)?;
-        Some(Sections { ids, values, targets })
+        let weights = if has_weights { Some(section(targets.end, 1)?) } else { None };
+        let end = weights.as_ref().map_or(targets.end, |weights| weights.end);
+        Some(Sections { ids, values, targets, weights, end })
     }
 }
 
@@ -125,9 +132,21 @@ impl Dataset {
             let text = |(ids, values, targets)| format!("{ids} ids, {values} values and {targets} targets");
             return Err(fm_core::Error::shape("data set", text(expected), text(found)));
         }
-        let dataset = Dataset::over(schema, num_rows, Storage::Memory { ids, values, targets });
+        let dataset = Dataset::over(schema, num_rows, Storage::Memory { ids, values, targets, weights: None });
         dataset.check(schema)?;
         Ok(dataset)
+    }
+
+    /// The same rows with the weight of each; see [`Rows::weights`]. Rows of a file have those of the file.
+    ///
+    /// # Errors
+    /// [`fm_core::Error::Shape`] for another number of weights than rows, or one that is negative or not finite.
+    pub fn with_weights(mut self, given: Option<Vec<f32>>) -> fm_core::Result<Dataset> {
+        if let Storage::Memory { weights, .. } = &mut self.storage {
+            *weights = given;
+        }
+        self.check_weights()?;
+        Ok(self)
     }
 
     /// Encodes rows of a table. `labels` are those of all its rows, before the task's threshold.
@@ -162,7 +181,11 @@ impl Dataset {
             return Err(invalid("it was encoded with another schema".into()));
         }
         let rows = usize::try_from(u64_at(16)).ok().filter(|&rows| u32::try_from(rows).is_ok());
-        let sections = rows.and_then(|rows| Sections::new(rows, schema.num_slots(), num_values(schema)));
+        let has_weights = match u32_at(40) {
+            flag @ (0 | 1) => flag == 1,
+            flag => return Err(invalid(format!("its header says {flag} of whether rows have weights"))),
+        };
+        let sections = rows.and_then(|rows| Sections::new(rows, schema.num_slots(), num_values(schema), has_weights));
         let shape = (u64::from(u32_at(12)), u64_at(24));
         let (Some(rows), Some(sections)) = (rows, sections) else {
             return Err(invalid(format!("its header names {} rows", u64_at(16))));
@@ -170,8 +193,8 @@ impl Dataset {
         if shape != (schema.num_slots() as u64, num_values(schema) as u64) {
             return Err(invalid(format!("its rows have {} slots and {} values", shape.0, shape.1)));
         }
-        if bytes.len() != sections.targets.end {
-            return Err(invalid(format!("it has {} bytes instead of {}", bytes.len(), sections.targets.end)));
+        if bytes.len() != sections.end {
+            return Err(invalid(format!("it has {} bytes instead of {}", bytes.len(), sections.end)));
         }
         let dataset = Dataset::over(schema, rows, Storage::Mapped { file, sections });
         dataset.check(schema).map_err(|error| invalid(error.to_string()))?;
@@ -184,7 +207,9 @@ impl Dataset {
     /// [`fm_core::Error::Io`].
     pub fn save(&self, path: impl AsRef<Path>, schema: &Schema) -> fm_core::Result<()> {
         let too_many = || fm_core::Error::shape("data set", "rows that fit into a file", format!("{}", self.num_rows));
-        let sections = Sections::new(self.num_rows, self.num_slots, self.num_values).ok_or_else(too_many)?;
+        let weights = self.row_weights();
+        let sections = Sections::new(self.num_rows, self.num_slots, self.num_values, weights.is_some());
+        let sections = sections.ok_or_else(too_many)?;
         write_atomically(path, |file| {
             let mut header = Vec::with_capacity(ALIGNMENT);
             header.extend(MAGIC);
@@ -193,6 +218,7 @@ impl Dataset {
             header.extend((self.num_rows as u64).to_le_bytes());
             header.extend((self.num_values as u64).to_le_bytes());
             header.extend(schema_hash(schema).to_le_bytes());
+            header.extend(u32::from(weights.is_some()).to_le_bytes());
             let mut written = header.len();
             file.write_all(&header)?;
             let mut pad_to = |file: &mut dyn Write, section: &Range<usize>| {
@@ -205,7 +231,12 @@ impl Dataset {
             pad_to(file, &sections.values)?;
             self.values().iter().try_for_each(|value| file.write_all(&value.to_le_bytes()))?;
             pad_to(file, &sections.targets)?;
-            self.targets().iter().try_for_each(|target| file.write_all(&target.to_le_bytes()))
+            self.targets().iter().try_for_each(|target| file.write_all(&target.to_le_bytes()))?;
+            if let (Some(section), Some(weights)) = (&sections.weights, weights) {
+                pad_to(file, section)?;
+                weights.iter().try_for_each(|weight| file.write_all(&weight.to_le_bytes()))?;
+            }
+            Ok(())
         })
     }
 
@@ -255,7 +286,22 @@ impl Dataset {
                 ));
             }
         }
-        Ok(())
+        self.check_weights()
+    }
+
+    fn check_weights(&self) -> fm_core::Result<()> {
+        let Some(weights) = self.row_weights() else { return Ok(()) };
+        if weights.len() != self.num_rows {
+            let expected = format!("a weight for each of {} rows", self.num_rows);
+            return Err(fm_core::Error::shape("data set", expected, weights.len().to_string()));
+        }
+        match weights.iter().position(|weight| !(weight.is_finite() && *weight >= 0.0)) {
+            None => Ok(()),
+            Some(row) => {
+                let found = format!("{} in row {row}", weights[row]);
+                Err(fm_core::Error::shape("data set", "finite weights of at least 0", found))
+            }
+        }
     }
 
     /// `[N, S]`: the ids of all rows.
@@ -282,6 +328,14 @@ impl Dataset {
         }
     }
 
+    /// `[N]`: the weights, if rows have some.
+    fn row_weights(&self) -> Option<&[f32]> {
+        match &self.storage {
+            Storage::Memory { weights, .. } => weights.as_deref(),
+            Storage::Mapped { file, sections } => file.numbers(sections.weights.clone()?),
+        }
+    }
+
     /// The ids in one slot of all rows.
     ///
     /// # Panics
@@ -304,7 +358,7 @@ impl Dataset {
         ids(a) == ids(b) && values(a) == values(b)
     }
 
-    /// A digest of the ids and targets of all rows in their order, which tells whether they are still the same.
+    /// A digest of the ids, targets and weights of all rows in their order, which tells whether they are still the same.
     pub fn digest(&self) -> String {
         let mut digest = Md5::new();
         let mut bytes: Vec<u8> = Vec::with_capacity(4 * self.num_slots);
@@ -313,7 +367,8 @@ impl Dataset {
             bytes.extend(ids.iter().flat_map(|id| id.to_le_bytes()));
             digest.update(&bytes);
         }
-        self.targets().iter().for_each(|target| digest.update(target.to_le_bytes()));
+        let numbers = self.targets().iter().chain(self.row_weights().unwrap_or_default());
+        numbers.for_each(|number| digest.update(number.to_le_bytes()));
         digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -332,7 +387,10 @@ impl Dataset {
             values.narrow(1, slots.start as i64, len).f_copy_(&given.narrow(1, *first_value as i64, len))?;
         }
         let targets = Tensor::f_from_slice(self.targets())?;
-        TensorRows::new(schema, ids.view([rows, slots]), values, targets)?.with_groups(self.groups())
+        let weights = self.row_weights().map(Tensor::f_from_slice).transpose()?;
+        TensorRows::new(schema, ids.view([rows, slots]), values, targets)?
+            .with_weights(weights)?
+            .with_groups(self.groups())
     }
 }
 
@@ -357,16 +415,23 @@ impl Rows for Dataset {
                 values[slots.clone()].copy_from_slice(&given[*first_value..first_value + slots.len()]);
             }
         }
-        let targets: Vec<f32> = rows.iter().map(|&row| all_targets[row as usize]).collect();
+        let pick = |all: &[f32]| {
+            let picked: Vec<f32> = rows.iter().map(|&row| all[row as usize]).collect();
+            Tensor::f_from_slice(&picked)?.f_to_device(device)
+        };
         let shape = [rows.len() as i64, s as i64];
         let ids = Tensor::f_from_slice(&ids)?.f_view(shape)?.f_to_device(device)?;
         let values = Tensor::f_from_slice(&values)?.f_view(shape)?.f_to_device(device)?;
-        let labels = Tensor::f_from_slice(&targets)?.f_to_device(device)?;
-        Ok(Batch { features: fm_core::Features::unchecked(ids, values), labels, weights: None })
+        let (labels, weights) = (pick(all_targets)?, self.row_weights().map(pick).transpose()?);
+        Ok(Batch { features: fm_core::Features::unchecked(ids, values), labels, weights })
     }
 
     fn labels(&self) -> Vec<f32> {
         self.targets().to_vec()
+    }
+
+    fn weights(&self) -> Option<Vec<f32>> {
+        self.row_weights().map(<[f32]>::to_vec)
     }
 
     /// The ids of the rows' users, where the schema says which field, of one value a row, is the user. Users that it does
@@ -451,6 +516,39 @@ mod tests {
     }
 
     #[test]
+    fn weights_are_kept_in_the_file_and_reach_batches_and_tensors() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows");
+        let weighted = || dataset().with_weights(Some(vec![0.5, 2.0])).unwrap();
+        weighted().save(&path, &schema()).unwrap();
+        let opened = Dataset::open(&path, &schema()).unwrap();
+        assert_eq!(opened.digest(), weighted().digest());
+        assert_ne!(opened.digest(), dataset().digest());
+        let tensors = opened.to_tensor_rows(&schema(), Device::Cpu).unwrap();
+        for rows in [&opened as &dyn Rows, &weighted(), &tensors] {
+            assert_eq!(rows.weights(), Some(vec![0.5, 2.0]));
+            let batch = rows.batch(&[1, 0, 1], Device::Cpu).unwrap();
+            assert_eq!(floats(batch.weights.as_ref().unwrap()), [2.0, 0.5, 2.0]);
+            assert_eq!(batch.weight(), 4.5);
+        }
+        assert!(dataset().weights().is_none() && dataset().batch(&[0], Device::Cpu).unwrap().weights.is_none());
+        let mut bytes = std::fs::read(&path).unwrap();
+        let last = bytes.len() - 4;
+        bytes[last..].copy_from_slice(&(-1f32).to_le_bytes());
+        std::fs::write(&path, bytes).unwrap();
+        let error = Dataset::open(&path, &schema()).unwrap_err().to_string();
+        assert!(error.ends_with("expected finite weights of at least 0, found -1 in row 1"), "{error}");
+    }
+
+    #[test]
+    fn weights_that_are_none_are_refused() {
+        let refused = |weights: Vec<f32>| dataset().with_weights(Some(weights)).unwrap_err().to_string();
+        assert!(refused(vec![1.0]).contains("a weight for each of 2 rows, found 1"));
+        assert!(refused(vec![1.0, f32::NAN]).contains("finite weights of at least 0, found NaN in row 1"));
+        assert!(refused(vec![-0.5, 1.0]).contains("found -0.5 in row 0"));
+    }
+
+    #[test]
     fn slots_and_targets_can_be_looked_at() {
         assert_eq!(dataset().ids_of_slot(1).collect::<Vec<_>>(), [3, 4]);
         assert_eq!(dataset().targets(), [0.25, 0.75]);
@@ -505,10 +603,12 @@ mod tests {
         assert_eq!(refused(b"user,item\n1,2\n"), "it does not start as one");
         assert_eq!(refused(&good[..good.len() - 1]), "it has 199 bytes instead of 200");
         assert_eq!(refused(&[&good[..], b"x"].concat()), "it has 201 bytes instead of 200");
-        assert_eq!(refused(&with(8, &[9])), "its format is 9, and this version reads 2");
+        assert_eq!(refused(&with(8, &[9])), "its format is 9, and this version reads 3");
         assert_eq!(refused(&with(12, &[6])), "its rows have 6 slots and 4 values");
         assert_eq!(refused(&with(16, &[255; 8])), "its header names 18446744073709551615 rows");
         assert_eq!(refused(&with(32, &[0; 8])), "it was encoded with another schema");
+        assert_eq!(refused(&with(40, &[2])), "its header says 2 of whether rows have weights");
+        assert_eq!(refused(&with(40, &[1])), "it has 200 bytes instead of 264");
         assert_eq!(refused(&with(64, &[7])), "slot 0 of row 0 holds id 7, but field `price` has the ids 0 to 1");
     }
 

@@ -9,7 +9,7 @@ use polars::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
-use crate::table::strings;
+use crate::table::{strings, weights};
 
 /// The most slots that a multi-valued field is given where its `max_len` is not declared.
 const MAX_LEN: usize = 100;
@@ -18,11 +18,13 @@ const MAX_LEN: usize = 100;
 /// that the same rows in another order give the same ids, and none for a hashed field; means and standard deviations
 /// over the finite numbers.
 ///
-/// `labels` are those of all rows of the table, before the task's threshold.
+/// `labels` are those of all rows of the table, before the task's threshold. Weights bear on the mean label alone: a vocabulary
+/// counts rows, whatever they weigh.
 ///
 /// # Errors
-/// [`Error::MissingColumn`]; [`Error::Spec`] for a numeric field without a number in the training rows, or labels or
-/// training rows that are not the table's; [`Error::Core`] for a schema that contradicts itself.
+/// [`Error::MissingColumn`]; [`Error::Spec`] for a numeric field without a number in the training rows, labels or
+/// training rows that are not the table's, or training rows of which none weighs anything; [`Error::Data`] for a weight that is
+/// none; [`Error::Core`] for a schema that contradicts itself.
 pub fn fit(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], task: Task) -> Result<Schema> {
     spec.check()?;
     check_rows(table, labels, train)?;
@@ -31,7 +33,14 @@ pub fn fit(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], t
     }
     let field = |spec: &FieldSpec| fit_field(&strings(table, &spec.name)?, spec, train);
     let fields = spec.fields.iter().map(field).collect::<Result<_>>()?;
-    let label = Label::fit(&spec.label, task, train.iter().map(|&row| labels[row as usize]));
+    let weights = spec.weight.as_ref().map(|name| weights(table, name, "the table")).transpose()?;
+    let weight = |row: u32| weights.as_ref().map_or(1.0, |weights| weights[row as usize]);
+    if let Some(name) = spec.weight.as_ref().filter(|_| train.iter().all(|&row| weight(row) == 0.0)) {
+        return Err(Error::Spec(format!(
+            "all training rows have weight 0 in column `{name}`: there is nothing to learn from"
+        )));
+    }
+    let label = Label::fit_weighted(&spec.label, task, train.iter().map(|&row| (labels[row as usize], weight(row))));
     Ok(Schema::new(label, fields)?.with_roles(spec.user.clone(), spec.item.clone())?)
 }
 
@@ -261,7 +270,7 @@ mod tests {
     const TASK: Task = Task::Binary { threshold: 4.0 };
 
     fn spec(fields: Vec<FieldSpec>) -> TableSpec {
-        TableSpec { label: "y".into(), timestamp: None, user: None, item: None, title: None, fields }
+        TableSpec { label: "y".into(), weight: None, timestamp: None, user: None, item: None, title: None, fields }
     }
 
     fn categorical(name: &str) -> FieldSpec {
@@ -374,6 +383,17 @@ mod tests {
         let (binary, raw) = (label(TASK), label(Task::Regression));
         assert_eq!((binary.min, binary.max, binary.mean), (0.0, 1.0, 0.5));
         assert_eq!((raw.min, raw.max, raw.mean), (1.0, 5.0, 3.25));
+    }
+
+    #[test]
+    fn the_mean_label_is_weighted_and_the_vocabulary_is_not() {
+        let table = df!("a" => ["x", "y", "y"], "w" => ["3", "0", "1"]).unwrap();
+        let weighted = TableSpec { weight: Some("w".into()), ..spec(vec![categorical("a")]) };
+        let fit = |train: &[u32]| fit(&table, &weighted, &[5.0, 9.0, 1.0], train, Task::Regression);
+        let schema = fit(&[0, 1, 2]).unwrap();
+        assert_eq!((schema.label().mean, schema.label().max), (4.0, 5.0));
+        assert_eq!(only(&schema).vocabulary, ["y", "x"]);
+        assert!(fit(&[1]).unwrap_err().to_string().contains("all training rows have weight 0 in column `w`"));
     }
 
     #[test]

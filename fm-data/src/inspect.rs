@@ -312,7 +312,7 @@ mod tests {
             FieldSpec { hash_buckets: Some(4), ..FieldSpec::new("device", FieldSpecKind::Categorical, Side::Context) },
         ];
         let (user, item) = (Some("user".into()), Some("item".into()));
-        let spec = TableSpec { label: "y".into(), timestamp: None, user, item, title: None, fields };
+        let spec = TableSpec { label: "y".into(), weight: None, timestamp: None, user, item, title: None, fields };
         let labels = [1.0, 5.0, 5.0, 2.5, 1.0];
         let parts = Parts { train: vec![0, 1, 2], valid: vec![3, 4], test: vec![] };
         let schema = crate::fit::fit(&table, &spec, &labels, &parts.train, Task::Regression).unwrap();
@@ -345,7 +345,15 @@ mod tests {
             let separator = "|".into();
             let kind = FieldSpecKind::MultiValued { separator, max_len: Some(max_len), weighting: Weighting::Mean };
             let fields = vec![FieldSpec { hash_buckets, ..FieldSpec::new("tags", kind, Side::Item) }];
-            let spec = TableSpec { label: "y".into(), timestamp: None, user: None, item: None, title: None, fields };
+            let spec = TableSpec {
+                label: "y".into(),
+                weight: None,
+                timestamp: None,
+                user: None,
+                item: None,
+                title: None,
+                fields,
+            };
             let parts = Parts { train: vec![0, 1], valid: vec![2], test: vec![] };
             let schema = crate::fit::fit(&table, &spec, &[1.0; 3], &parts.train, Task::Regression).unwrap();
             inspect(&table, &schema, &[1.0; 3], &parts).unwrap().fields[0].known_valid == Some(1.0)

@@ -21,6 +21,7 @@
 //! let price = FieldSpec::new("price", Numeric, Side::Context);
 //! let spec = TableSpec {
 //!     label: "clicked".into(),
+//!     weight: None,
 //!     user: Some("user".into()),
 //!     item: None,
 //!     title: None,

@@ -17,7 +17,7 @@ use crate::inspect::{Inspection, inspect};
 use crate::movielens::{self, Release};
 use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
 use crate::split::{Parts, Split, SplitColumns};
-use crate::table::{codes, integers, numbers, read_table, strings, take_rows};
+use crate::table::{codes, integers, numbers, read_table, strings, take_rows, weights};
 
 /// The rating from which a film counts as liked, and from which a binary label is positive by default.
 pub const LIKED: f32 = 4.0;
@@ -183,6 +183,8 @@ pub struct Source {
     pub parts: Parts,
     /// The label of each row, before any threshold.
     pub labels: Vec<f32>,
+    /// How much each row counts, if that is declared.
+    pub weights: Option<Vec<f32>>,
     task: Task,
     /// The columns of the user and of the item, also where they are left out of the fields.
     roles: (Option<String>, Option<String>),
@@ -203,9 +205,10 @@ impl Source {
                 let spec = config.spec()?;
                 let frame = read_table(&path)?;
                 let labels = numbers(&frame, &spec.label, &path)?;
+                let weights = spec.weight.as_ref().map(|name| weights(&frame, name, &path)).transpose()?;
                 let timestamps = spec.timestamp.as_ref().map(|name| integers(&frame, name, &path)).transpose()?;
                 let parts = split(config, &frame, &spec, timestamps.as_deref(), None)?;
-                Source::new(frame, spec, parts, labels, timestamps)
+                Source { weights, ..Source::new(frame, spec, parts, labels, timestamps) }
             }
             Origin::Tables { train, valid, test } => {
                 Source::open_tables(config.spec()?, &train, valid.as_deref(), test.as_deref())?
@@ -214,10 +217,10 @@ impl Source {
         source.with_task(config)?.with_fields(config.fields.as_deref())
     }
 
-    /// Rows whose labels are predicted as they are.
+    /// Rows that count alike, and whose labels are predicted as they are.
     fn new(frame: DataFrame, spec: TableSpec, parts: Parts, labels: Vec<f32>, timestamps: Option<Vec<i64>>) -> Source {
         let roles = (spec.user.clone(), spec.item.clone());
-        Source { frame, spec, parts, labels, task: Task::Regression, roles, timestamps, movies: None }
+        Source { frame, spec, parts, labels, weights: None, task: Task::Regression, roles, timestamps, movies: None }
     }
 
     fn open_tables(spec: TableSpec, train: &Path, valid: Option<&Path>, test: Option<&Path>) -> Result<Source> {
@@ -227,6 +230,9 @@ impl Source {
             let table = declared(&read_table(path)?, &source.spec)?;
             let first = source.labels.len() as u32;
             source.labels.extend(numbers(&table, &source.spec.label, path)?);
+            if let Some(name) = &source.spec.weight {
+                source.weights.get_or_insert_default().extend(weights(&table, name, path)?);
+            }
             if let Some(name) = &source.spec.timestamp {
                 source.timestamps.get_or_insert_default().extend(integers(&table, name, path)?);
             }
@@ -336,12 +342,13 @@ impl Source {
         fit(&self.frame, &self.spec, &self.labels, &self.parts.train, self.task)
     }
 
-    /// Encodes some rows with their labels.
+    /// Encodes some rows with their labels and weights.
     ///
     /// # Errors
     /// What [`Dataset::encode`] returns.
     pub fn encode(&self, schema: &Schema, rows: &[u32]) -> Result<Dataset> {
-        Dataset::encode(&self.frame, schema, &self.labels, rows)
+        let weights = self.weights.as_ref().map(|all| rows.iter().map(|&row| all[row as usize]).collect());
+        Ok(Dataset::encode(&self.frame, schema, &self.labels, rows)?.with_weights(weights)?)
     }
 
     /// Fields, cardinalities, coverage, sparsity and labels.
@@ -512,7 +519,8 @@ pub struct Candidates {
 
 /// The columns that the declaration names: others may differ from file to file.
 fn declared(table: &DataFrame, spec: &TableSpec) -> Result<DataFrame> {
-    let roles = [Some(&spec.label), spec.timestamp.as_ref(), spec.title.as_ref()].into_iter().flatten();
+    let roles = [Some(&spec.label), spec.weight.as_ref(), spec.timestamp.as_ref(), spec.title.as_ref()];
+    let roles = roles.into_iter().flatten();
     let mut names: Vec<&String> = spec.fields.iter().map(|field| &field.name).chain(roles).collect();
     names.sort();
     names.dedup();
@@ -560,6 +568,7 @@ fn movielens_spec(frame: &DataFrame, history: usize, min_count: u32) -> TableSpe
         .collect();
     TableSpec {
         label: "rating".into(),
+        weight: None,
         timestamp: Some("timestamp".into()),
         user: Some("user_id".into()),
         item: Some("movie_id".into()),

@@ -3,6 +3,7 @@
 //!
 //! ```toml
 //! label = "label"
+//! weight = "worth"
 //! user = "user"
 //! item = "item"
 //!
@@ -86,6 +87,8 @@ impl FieldSpec {
 pub struct TableSpec {
     /// The column that holds the label.
     pub label: String,
+    /// The column that holds how much each row counts in the loss and in metrics: numbers of at least 0.
+    pub weight: Option<String>,
     /// The column that holds the time of each row, as a whole number.
     pub timestamp: Option<String>,
     /// The field that identifies the user.
@@ -124,8 +127,8 @@ impl TableSpec {
     /// Checks that the declaration does not contradict itself.
     ///
     /// # Errors
-    /// [`Error::Spec`] for no field, an empty or repeated name, a label that is also a field, a user or an item that
-    /// is no field, an empty separator, a `max_len` or `hash_buckets` of 0, or hash buckets on a numeric field or
+    /// [`Error::Spec`] for no field, an empty or repeated name, a label that is also a field or the weight, a user or an item
+    /// that is no field, an empty separator, a `max_len` or `hash_buckets` of 0, or hash buckets on a numeric field or
     /// beside a `min_count`.
     pub fn check(&self) -> Result<()> {
         self.problem().map_or(Ok(()), |(_, reason)| Err(Error::Spec(reason)))
@@ -159,6 +162,9 @@ impl TableSpec {
     fn problem(&self) -> Option<(Option<usize>, String)> {
         if self.fields.is_empty() {
             return Some((None, "no field is declared: add a [[field]] with a name and a kind".into()));
+        }
+        if self.weight.as_ref() == Some(&self.label) {
+            return Some((None, format!("`{}` is the label and cannot be the weight, too", self.label)));
         }
         for (position, field) in self.fields.iter().enumerate() {
             let name = &field.name;
@@ -218,6 +224,7 @@ struct Problem {
 #[serde(deny_unknown_fields)]
 struct SpecFile {
     label: String,
+    weight: Option<String>,
     timestamp: Option<String>,
     user: Option<String>,
     item: Option<String>,
@@ -230,8 +237,8 @@ impl SpecFile {
     fn into_spec(self) -> std::result::Result<TableSpec, Problem> {
         let starts: Vec<usize> = self.fields.iter().map(|field| field.name.span().start).collect();
         let fields = self.fields.into_iter().map(FieldEntry::into_spec).collect::<std::result::Result<_, _>>()?;
-        let SpecFile { label, timestamp, user, item, title, .. } = self;
-        let spec = TableSpec { label, timestamp, user, item, title, fields };
+        let SpecFile { label, weight, timestamp, user, item, title, .. } = self;
+        let spec = TableSpec { label, weight, timestamp, user, item, title, fields };
         match spec.problem() {
             None => Ok(spec),
             Some((position, reason)) => Err(Problem { at: position.map(|position| starts[position]), reason }),
@@ -330,6 +337,7 @@ mod tests {
         let spec = loaded(
             r#"
             label = "rating"
+            weight = "worth"
             timestamp = "when"
             user = "who"
             [[field]]
@@ -355,6 +363,7 @@ mod tests {
         let tags = FieldSpecKind::MultiValued { separator: "|".into(), max_len: Some(20), weighting: Weighting::Mean };
         let expected = TableSpec {
             label: "rating".into(),
+            weight: Some("worth".into()),
             timestamp: Some("when".into()),
             user: Some("who".into()),
             item: None,
@@ -405,6 +414,8 @@ mod tests {
         let numeric = field("a", "hash_buckets = 9\n").replace("categorical", "numeric");
         let numeric = refused(&format!("{HEAD}{numeric}"));
         assert!(numeric.starts_with(", line 3: field `a` is numeric and cannot have hash_buckets"), "{numeric}");
+        let weight = refused(&format!("weight = \"y\"\n{HEAD}{}", field("a", "")));
+        assert_eq!(weight, ": `y` is the label and cannot be the weight, too");
         assert!(refused(HEAD).starts_with(": no field is declared"));
         assert!(refused("label = 3").starts_with(", line 1: "));
     }

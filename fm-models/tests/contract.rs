@@ -10,10 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 
 use device::under_test as device;
+use fm_core::device::in_mixed_precision;
 use fm_core::model::Options;
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Scorer};
 use fm_core::summary::Summary;
-use fm_core::train::{TrainConfig, Trainer, checkpoint, evaluate, predict};
+use fm_core::train::{TrainConfig, TrainState, Trainer, checkpoint, evaluate, predict};
 use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, Schema, Side, Task, TensorRows};
 use fm_models::MODELS;
 use rows::{disturb, schema};
@@ -130,6 +131,42 @@ fn scores_and_gradients_on_the_device_are_those_of_the_cpu() {
 }
 
 #[test]
+fn mixed_precision_gives_about_the_same_logits_and_gradients_of_float32() {
+    let _turn = alone();
+    let schema = schema(Task::Regression);
+    for variant in variants().map(|variant| variant.with("dropout", 0.0).with("pooling_dropout", 0.0)) {
+        let (store, model) = variant.build(&schema, 1, device());
+        disturb(&store);
+        let features = features(&schema, 64);
+        let gradients = |logits: &Tensor| {
+            logits.to_kind(Kind::Float).mean(Kind::Float).backward();
+            let take = |(name, mut tensor): (String, Tensor)| {
+                let gradient = tensor.grad().to_dense(None, false).copy();
+                tensor.zero_grad();
+                (name, gradient)
+            };
+            let trainable = store.variables().into_iter().filter(|(_, tensor)| tensor.requires_grad());
+            trainable.map(take).collect::<BTreeMap<_, _>>()
+        };
+        let exact = no_grad(|| model.logits(&features, false)).unwrap();
+        let logits = in_mixed_precision(device(), || model.logits(&features, true)).unwrap();
+        let mixed = gradients(&logits);
+        assert!(mixed.values().all(|gradient| gradient.kind() == Kind::Float), "{variant}");
+        // bfloat16 keeps eight bits.
+        if !variant.trains_on_statistics() {
+            let worst = (logits.to_kind(Kind::Float) - &exact).abs().max().double_value(&[]);
+            assert!(worst < 0.02 * (1.0 + exact.abs().max().double_value(&[])), "{variant}: {worst}");
+            for (name, expected) in gradients(&model.logits(&features, true).unwrap()) {
+                let [off, size] = [&mixed[&name] - &expected, expected].map(|tensor| tensor.norm().double_value(&[]));
+                assert!(off <= 0.05 * size + 1e-4, "{variant} {name}: {off} of {size}");
+            }
+        }
+        let after = model.logits(&features, false).unwrap();
+        assert_eq!(after.kind(), Kind::Float, "{variant}: mixed precision goes on");
+    }
+}
+
+#[test]
 fn padding_changes_no_score() {
     let _turn = alone();
     let schema = schema(Task::Regression);
@@ -209,6 +246,45 @@ fn a_checkpoint_restores_weights_and_training_exactly() {
         rest.state = checkpoint::load(&file, &store, Some(&mut rest.optimizer)).unwrap();
         rest.fit(&train, &train, &mut (), &never).unwrap();
         assert!(parameters(&store) == expected, "{variant}");
+    }
+}
+
+#[test]
+fn a_warm_start_scores_as_the_run_that_it_starts_from_and_leaves_new_values_as_they_are() {
+    let _turn = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("best.safetensors");
+    let known = schema(Task::Regression);
+    // More data: the values come in another order, with others between them.
+    let grown = known.fields().iter().cloned().map(|mut field| {
+        field.vocabulary.reverse();
+        if !field.vocabulary.is_empty() {
+            field.vocabulary.insert(2, "new".into());
+        }
+        field
+    });
+    let grown = Schema::new(known.label().clone(), grown.collect()).unwrap();
+    for variant in variants() {
+        let (store, model) = variant.build(&known, 1, Device::Cpu);
+        disturb(&store);
+        checkpoint::save(&file, &store, None, &TrainState::default()).unwrap();
+        let score = |model: &dyn Model, schema| no_grad(|| model.logits(&rows::features(schema, 40), false)).unwrap();
+        let expected = score(model.as_ref(), &known);
+
+        let (store, model) = variant.build(&grown, 2, Device::Cpu);
+        let before = parameters(&store);
+        let mut trainer = Trainer::new(model.as_ref(), &store, grown.label(), config(1, 0.01)).unwrap();
+        let taken = trainer.start_from(&grown, &file, &known).unwrap();
+        let counts: Vec<_> = taken.values.iter().map(|values| (values.taken, values.all)).collect();
+        assert_eq!((counts, taken.fresh), (vec![(12, 13), (9, 10), (5, 6), (1, 1), (6, 6)], vec![]), "{variant}");
+        assert!(score(model.as_ref(), &grown).equal(&expected), "{variant}");
+        for (name, now) in parameters(&store).iter().filter(|(name, _)| name.ends_with("embedding.weight")) {
+            let width = store.variables()[name].size()[1] as usize;
+            let row = |table: &[f32], id: i64| table[id as usize * width..][..width].to_vec();
+            let new = grown.ids(1).start + 3;
+            assert_eq!(row(now, new), row(&before[name], new), "{variant} {name}");
+            assert_ne!(row(now, new + 1), row(&before[name], new + 1), "{variant} {name}");
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use fm_core::atomic_file::write_atomically;
 use fm_core::baseline::UserItemBias;
 use fm_core::metric::{Metrics, metrics_of_rows};
 use fm_core::seed::{Stream, seed_torch};
-use fm_core::summary::Summary;
-use fm_core::train::{Ending, EpochRecord, Observer, RunDir, Trainer, checkpoint, evaluate};
+use fm_core::summary::{Summary, grouped};
+use fm_core::train::{Ending, EpochRecord, Observer, RunDir, TakenValues, Trainer, checkpoint, evaluate};
 use fm_core::{Error, Rows, Schema};
 use fm_data::source::TaskName;
 use fm_data::{Dataset, Prepared};
@@ -108,7 +108,12 @@ fn train(settings: &Settings, start: Start, device: Device, folders: &args::Fold
             }
             run
         }
-        Start::New { path, force } => new_run(settings, &data, &trainer, path, force)?,
+        Start::New { path, force } => {
+            if let Some(earlier) = &settings.init_from {
+                take_over(&mut trainer, schema, &RunDir::open(earlier)?)?;
+            }
+            new_run(settings, &data, &trainer, path, force)?
+        }
     };
 
     let nothing_validates = match &objective {
@@ -137,6 +142,9 @@ fn train(settings: &Settings, start: Start, device: Device, folders: &args::Fold
     if matches!(ending, Err(Error::Diverged { .. } | Error::Setting(_))) && is_new && trainer.state.epoch == 0 {
         // No epoch has left anything to use, and going on would end here again.
         let _ = std::fs::remove_dir_all(run.path());
+    }
+    if let Err(error @ Error::Io { .. }) = ending {
+        bail!("{error}; when that is mended, go on with `fm train --resume {}`", shell_word(run.path()));
     }
     if ending? == Ending::Interrupted {
         run.save_last(&trainer)?;
@@ -205,6 +213,19 @@ fn new_run(
             Err(error)
         }
     }
+}
+
+/// Starts from the parameters of an earlier run, and says what was taken over.
+fn take_over(trainer: &mut Trainer<'_>, schema: &Schema, earlier: &RunDir) -> Result<()> {
+    let taken = trainer.start_from(schema, &earlier.checkpoint(), &Schema::load(earlier.schema())?)?;
+    let count = |TakenValues { field, taken, all }: &TakenValues| {
+        format!("{} of {} values of {field}", grouped(*taken as i64), grouped(*all as i64))
+    };
+    tracing::info!("taken over: {}", taken.values.iter().map(count).collect::<Vec<_>>().join(", "));
+    for (parameter, reason) in &taken.fresh {
+        tracing::warn!("`{parameter}` starts fresh: {reason}");
+    }
+    Ok(())
 }
 
 /// What tells whether the rows of a part are those of the run.
@@ -285,7 +306,9 @@ fn baselines(data: &Prepared) -> BTreeMap<String, Metrics> {
         // Values outside the vocabulary share an id, but no taste.
         let known = |id: i32| if unknown.contains(&i64::from(id)) { -1 } else { id };
         let ids = |rows: &Dataset, slot| rows.ids_of_slot(slot).map(known).collect::<Vec<i32>>();
-        let fitted = UserItemBias::fit(&ids(&data.train, user), &ids(&data.train, item), data.train.targets());
+        let (users, items) = (ids(&data.train, user), ids(&data.train, item));
+        let weights = data.train.weights();
+        let fitted = UserItemBias::fit(&users, &items, data.train.targets(), weights.as_deref());
         let (users, items) = (ids(&data.test, user), ids(&data.test, item));
         let logits: Vec<f32> = users.iter().zip(&items).map(|(&u, &i)| fitted.logit(label, u, i)).collect();
         measure("user and item bias", &logits);
@@ -339,7 +362,7 @@ fn default_run(model: &str) -> PathBuf {
 
 /// Checks that a folder is free, or an earlier run: nothing else is replaced.
 fn check_replaceable(path: &Path) -> Result<()> {
-    if RunDir::check_free(path).is_err() && RunDir::open(path).is_err() {
+    if RunDir::check_free(path).is_err() && RunDir::open(path).is_err() && !RunDir::is_begun(path) {
         bail!("{} is not a run: `--force` does not replace it; choose another `--run`", path.display());
     }
     Ok(())

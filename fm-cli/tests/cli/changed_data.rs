@@ -68,5 +68,5 @@ fn a_validation_metric_that_is_no_number_is_divergence() {
     let scene = Scene::new();
     let line =
         "train --data ml --model lr --optimizer sgd --lr 1e39 --batch-size 200000 --epochs 1 --history 0 --run run -q";
-    scene.fails_with(line, &["the loss became", "lower the learning rate"]);
+    scene.fails_with(line, &["rmse over the validation rows became", "lower the learning rate"]);
 }

@@ -12,6 +12,7 @@ mod every_kind;
 mod export;
 mod hashed;
 mod interruption;
+mod killed;
 mod other_commands;
 mod parity;
 mod ranking;

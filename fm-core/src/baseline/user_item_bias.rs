@@ -20,7 +20,8 @@ const SHRINK_ITEM: f64 = 10.0;
 const ROUNDS: usize = 10;
 
 impl UserItemBias {
-    /// Fits rows of (user id, item id, label), each `[N]`. Negative ids, and ids not seen here, have no deviation.
+    /// Fits rows of (user id, item id, label), each `[N]`, that count as `weights` `[N]` says; without them, alike. Negative
+    /// ids, and ids not seen here, have no deviation.
     ///
     /// # Panics
     /// If the slices are not equally long.
@@ -30,20 +31,26 @@ impl UserItemBias {
     /// use fm_core::{Label, Task};
     ///
     /// let label = Label::fit("rating", Task::Regression, [5.0, 4.0, 2.0, 1.0]);
-    /// let fitted = UserItemBias::fit(&[0, 0, 1, 1], &[0, 1, 0, 1], &[5.0, 4.0, 2.0, 1.0]);
+    /// let fitted = UserItemBias::fit(&[0, 0, 1, 1], &[0, 1, 0, 1], &[5.0, 4.0, 2.0, 1.0], None);
     /// assert!(fitted.logit(&label, 0, 0) > fitted.logit(&label, 1, 1));
     /// assert_eq!(fitted.logit(&label, 9, 9), 3.0);
     /// ```
-    pub fn fit(users: &[i32], items: &[i32], labels: &[f32]) -> UserItemBias {
+    pub fn fit(users: &[i32], items: &[i32], labels: &[f32], weights: Option<&[f32]>) -> UserItemBias {
         assert!(users.len() == labels.len() && items.len() == labels.len(), "a user and an item for each label");
+        assert!(weights.is_none_or(|weights| weights.len() == labels.len()), "a weight for each label");
+        let weight = |row: usize| weights.map_or(1.0, |weights| f64::from(weights[row]));
         let size = |ids: &[i32]| ids.iter().max().map_or(0, |&max| max.max(-1) as usize + 1);
-        let mean = labels.iter().map(|&y| f64::from(y)).sum::<f64>() / labels.len().max(1) as f64;
+        let (sum, total) = labels
+            .iter()
+            .enumerate()
+            .fold((0.0, 0.0), |(sum, total), (row, &y)| (sum + weight(row) * f64::from(y), total + weight(row)));
+        let mean = if total > 0.0 { sum / total } else { 0.0 };
         let mut fitted = UserItemBias { mean, users: vec![0.0; size(users)], items: vec![0.0; size(items)] };
         for _ in 0..ROUNDS {
-            fitted.items = deviations(items, fitted.items.len(), SHRINK_ITEM, |row| {
+            fitted.items = deviations(items, fitted.items.len(), SHRINK_ITEM, weight, |row| {
                 f64::from(labels[row]) - mean - at(&fitted.users, users[row])
             });
-            fitted.users = deviations(users, fitted.users.len(), SHRINK_USER, |row| {
+            fitted.users = deviations(users, fitted.users.len(), SHRINK_USER, weight, |row| {
                 f64::from(labels[row]) - mean - at(&fitted.items, items[row])
             });
         }
@@ -67,13 +74,19 @@ fn at(deviations: &[f64], id: i32) -> f64 {
     usize::try_from(id).ok().and_then(|id| deviations.get(id)).copied().unwrap_or(0.0)
 }
 
-/// Σ residual / (shrink + n), for each id.
-fn deviations(ids: &[i32], size: usize, shrink: f64, residual: impl Fn(usize) -> f64) -> Vec<f64> {
+/// Σ weight · residual / (shrink + Σ weight), for each id.
+fn deviations(
+    ids: &[i32],
+    size: usize,
+    shrink: f64,
+    weight: impl Fn(usize) -> f64,
+    residual: impl Fn(usize) -> f64,
+) -> Vec<f64> {
     let mut sums = vec![(0.0, 0.0); size];
     for (row, &id) in ids.iter().enumerate() {
         if let Some(sum) = usize::try_from(id).ok().and_then(|id| sums.get_mut(id)) {
-            sum.0 += residual(row);
-            sum.1 += 1.0;
+            sum.0 += weight(row) * residual(row);
+            sum.1 += weight(row);
         }
     }
     sums.into_iter().map(|(sum, n)| sum / (shrink + n)).collect()
@@ -94,10 +107,20 @@ mod tests {
                 ratings.push(3.0 + f32::from(user % 2 == 0) + f32::from(item % 2 == 0) - 1.0);
             }
         }
-        let fitted = UserItemBias::fit(&users, &items, &ratings);
+        let fitted = UserItemBias::fit(&users, &items, &ratings, None);
         let shrunk = 0.5 * 50.0 / 65.0 + 0.5 * 50.0 / 60.0;
         assert!((f64::from(fitted.logit(&label, 0, 0)) - 3.0 - shrunk).abs() < 0.05);
         assert!(fitted.logit(&label, 0, 0) > fitted.logit(&label, 1, 0));
         assert_eq!(fitted.logit(&label, -1, 99), 3.0);
+    }
+
+    #[test]
+    fn a_row_of_weight_two_is_two_rows_and_one_of_weight_zero_is_none() {
+        let label = Label { column: "r".into(), task: Task::Regression, min: 1.0, max: 5.0, mean: 3.0 };
+        let weighted = UserItemBias::fit(&[0, 1, 2], &[0, 1, 0], &[5.0, 2.0, 1.0], Some(&[2.0, 1.0, 0.0]));
+        let repeated = UserItemBias::fit(&[0, 0, 1], &[0, 0, 1], &[5.0, 5.0, 2.0], None);
+        for (user, item) in [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)] {
+            assert_eq!(weighted.logit(&label, user, item), repeated.logit(&label, user, item));
+        }
     }
 }

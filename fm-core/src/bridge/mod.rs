@@ -1,6 +1,7 @@
 //! The border to C++: every `unsafe` of the tensor side stands here, behind functions that are safe to call.
 #![allow(unsafe_code, reason = "tch has no safe access to a tensor's elements, nor to the tracer")]
 
+mod autocast;
 mod elements;
 mod graph;
 mod precision;
@@ -11,6 +12,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result, first_line};
 
+pub(crate) use autocast::{is_mixed, mixed};
 pub(crate) use elements::{clear_gradient, floats, floats_mut, integers};
 pub(crate) use script::{Attribute, TracedModule, read_extra_file, trace};
 

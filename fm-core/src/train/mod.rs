@@ -8,6 +8,7 @@ mod resume;
 mod run_dir;
 mod schedule;
 mod state;
+mod warm_start;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +18,7 @@ use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::batch::{Batch, Features, Rows};
+use crate::device::in_mixed_precision;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::metric::{Direction, Metrics, find, metrics_of_rows, monitored};
@@ -32,6 +34,7 @@ pub use observer::Observer;
 pub use run_dir::RunDir;
 pub use schedule::Schedule;
 pub use state::{EpochRecord, EpochTiming, TrainState};
+pub use warm_start::{TakenValues, WarmStart};
 
 /// How old the last checkpoint may get within an epoch, where no number of steps is asked for.
 const CHECKPOINT_AGE: Duration = Duration::from_secs(10 * 60);
@@ -310,11 +313,18 @@ impl<'a> Trainer<'a> {
     /// The mean loss of a batch, as a scalar that gradients are taken of. It holds the rows of these numbers, and is the step's
     /// batch `at`.
     fn batch_loss(&self, batch: &Batch, rows: &[u32], at: usize) -> Result<Tensor> {
+        let logits = |features: &Features| {
+            let logits = || self.model.logits(features, true);
+            match self.config.precision {
+                TrainPrecision::F32 => logits(),
+                TrainPrecision::Bf16 => Ok(in_mixed_precision(self.store.device(), logits)?.to_kind(Kind::Float)),
+            }
+        };
         if let Some(ranking) = self.ranking {
             let number = self.optimizer.steps() * self.config.accumulate as u64 + at as u64;
-            return ranking.loss(self.model, batch, rows, self.config.seed, number);
+            return ranking.loss(logits, batch, rows, self.config.seed, number);
         }
-        let logits = self.model.logits(&batch.features, true)?;
+        let logits = logits(&batch.features)?;
         self.loss.mean(&logits, &batch.labels, batch.weights.as_ref())
     }
 

@@ -60,12 +60,24 @@ impl RunDir {
         let run = RunDir(path.into());
         for file in [run.settings(), run.schema()] {
             if !file.is_file() {
-                let reason =
-                    format!("there is no {}; if training was killed as it began, start it anew", file.display());
+                let again = if RunDir::is_begun(&run.0) { ": start it anew, with `--force`" } else { "" };
+                let reason = format!("there is no {}{again}", file.display());
                 return Err(Error::format("run", &run.0, reason));
             }
         }
         Ok(run)
+    }
+
+    /// Whether a folder holds nothing but what a run begins with, and lacks what it takes to go on: training was killed as it
+    /// began.
+    pub fn is_begun(path: &Path) -> bool {
+        let names = |folder| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        let is_ours = |name: &std::ffi::OsStr| {
+            let name = name.to_string_lossy();
+            ["checkpoints", "schema.json", "rows.json"].contains(&&*name) || name.ends_with(".partial")
+        };
+        let is_empty = path.is_dir() && names(path).next().is_none();
+        is_empty || path.join("checkpoints").is_dir() && names(path).all(|name| is_ours(&name))
     }
 
     /// The folder.

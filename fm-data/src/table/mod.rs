@@ -107,6 +107,16 @@ pub fn integers(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result
     parsed(table, name, path.as_ref(), "a whole number", |text| text.trim().parse().ok())
 }
 
+/// A column of weights: finite numbers of at least 0. `path` is the file that the table was read from, for the error.
+///
+/// # Errors
+/// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is none.
+pub fn weights(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result<Vec<f32>> {
+    parsed(table, name, path.as_ref(), "a weight: a number of at least 0", |text| {
+        number(Some(text)).filter(|&weight| weight >= 0.0)
+    })
+}
+
 /// The rows of these numbers, in this order.
 ///
 /// # Errors

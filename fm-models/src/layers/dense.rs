@@ -1,10 +1,10 @@
 //! A dense layer.
 
 use fm_core::{Error, Result};
+use tch::Tensor;
 use tch::nn::{Init, Path};
-use tch::{Kind, Tensor};
 
-use super::{check_device, check_size, glorot};
+use super::{check_device, check_size, glorot, is_float};
 
 /// y = W x + b
 ///
@@ -62,7 +62,7 @@ impl Dense {
     /// # Errors
     /// [`Error::Shape`] for an input that is not `[..., in]`.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        if input.size().last() != Some(&self.input) || input.kind() != Kind::Float {
+        if input.size().last() != Some(&self.input) || !is_float(input) {
             let found = format!("{:?} of shape {:?}", input.kind(), input.size());
             return Err(Error::shape("Dense", format!("float32 of shape [..., {}]", self.input), found));
         }

@@ -42,6 +42,7 @@ pub use linear::{Linear, bias};
 pub use pair_pooling::{PairPooling, Pooling};
 pub use pairs::PairwiseProduct;
 
+use fm_core::device::is_mixed_precision;
 use fm_core::{Error, Features, Result};
 use tch::{Device, Kind, Tensor, nn};
 
@@ -50,7 +51,7 @@ pub(crate) fn check_input(layer: &'static str, input: &Tensor, sizes: &[i64]) ->
     let found = input.size();
     let fits = found.len() == sizes.len() + 1
         && found[1..].iter().zip(sizes).all(|(found, &size)| size == -1 || *found == size);
-    if fits && input.kind() == Kind::Float {
+    if fits && is_float(input) {
         return Ok(());
     }
     let sizes = sizes.iter().map(|&size| if size == -1 { ", any".to_owned() } else { format!(", {size}") });
@@ -60,9 +61,18 @@ pub(crate) fn check_input(layer: &'static str, input: &Tensor, sizes: &[i64]) ->
 
 /// Checks that a layer of any shape is given float32.
 fn check_kind(layer: &'static str, input: &Tensor) -> Result<()> {
+    match is_float(input) {
+        true => Ok(()),
+        false => Err(Error::shape(layer, "float32", format!("{:?} of shape {:?}", input.kind(), input.size()))),
+    }
+}
+
+/// Whether a tensor is of float32, or of bfloat16 where mixed precision makes layers give it.
+fn is_float(input: &Tensor) -> bool {
     match input.kind() {
-        Kind::Float => Ok(()),
-        kind => Err(Error::shape(layer, "float32", format!("{kind:?} of shape {:?}", input.size()))),
+        Kind::Float => true,
+        Kind::BFloat16 => is_mixed_precision(input.device()),
+        _ => false,
     }
 }
 

@@ -1,0 +1,231 @@
+//! Training that is killed, and that meets a full disk: it goes on, and ends at the same bits.
+#![cfg(unix)]
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::data::Numbers;
+use crate::scene::{Scene, assert_holds};
+
+/// A table of a hundred thousand rows, so that writing checkpoints takes as long as the steps between them.
+const HASHED: &str = "kind = \"categorical\"\nside = \"item\"\nhash_buckets = 100000";
+const TRAIN: &str =
+    "train --data books.csv --schema schema.toml --model fm --epochs 8 --patience 0 --batch-size 32 --quiet";
+
+fn scene() -> Scene {
+    let scene = Scene::new();
+    let schema = crate::data::SCHEMA.replacen("kind = \"categorical\"\nside = \"item\"", HASHED, 1);
+    assert!(schema.contains(HASHED));
+    scene.write("schema.toml", schema);
+    scene
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if from.is_dir() { copy(&from, &to) } else { std::fs::copy(from, to).map(|_| ()).unwrap() }
+    }
+}
+
+/// Makes the run `begun`, of which no step is done yet. Its learning rate changes, and it has checkpoints within epochs.
+fn begin(scene: &Scene) {
+    scene.ok(&format!("{TRAIN} --run begun").replace("--epochs 8", "--epochs 1"));
+    for file in ["metrics.jsonl", "timings.jsonl", "summary.json", "checkpoints/best.safetensors"] {
+        std::fs::remove_file(scene.path("begun").join(file)).unwrap();
+    }
+    let checkpoints = scene.path("begun/checkpoints");
+    std::fs::rename(checkpoints.join("step-0.safetensors"), checkpoints.join("last.safetensors")).unwrap();
+    let mut settings = scene.text("begun/settings.toml");
+    for (from, to) in [
+        ("epochs = 1", "epochs = 8"),
+        ("checkpoint_steps = 0", "checkpoint_steps = 30"),
+        ("warmup_steps = 0", "warmup_steps = 100"),
+        ("[train.schedule]\nname = \"constant\"", "[train.schedule]\nname = \"cosine\""),
+    ] {
+        assert!(settings.contains(from), "{settings}");
+        settings = settings.replace(from, to);
+    }
+    scene.write("begun/settings.toml", settings);
+}
+
+#[track_caller]
+fn assert_same_run(scene: &Scene, a: &str, b: &str) {
+    for file in ["metrics.jsonl", "checkpoints/best.safetensors", "checkpoints/last.safetensors"] {
+        assert!(scene.bytes(&format!("{a}/{file}")) == scene.bytes(&format!("{b}/{file}")), "{a}: {file} differs");
+    }
+    assert_eq!(scene.summary(a), scene.summary(b));
+    let files = |run: &str| {
+        let entries = std::fs::read_dir(scene.path(run).join("checkpoints")).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(files(a), files(b));
+}
+
+/// Runs `fm` for a while, and kills it.
+fn killed_after(scene: &Scene, line: &str, time: Duration) {
+    let mut child = scene.fm(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(time);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_run_killed_twenty_times_ends_as_if_it_had_not_been() {
+    let scene = scene();
+    begin(&scene);
+    copy(&scene.path("begun"), &scene.path("straight"));
+    let began = Instant::now();
+    scene.ok("train --resume straight --quiet");
+    let whole = began.elapsed();
+    let mut numbers = Numbers(3);
+    let mut is_unfinished = 0;
+    for round in 0..4 {
+        let run = format!("killed-{round}");
+        copy(&scene.path("begun"), &scene.path(&run));
+        let checkpoints = scene.path(&run).join("checkpoints");
+        for _ in 0..5 {
+            let time = whole * numbers.below(1000) as u32 / 3000;
+            killed_after(&scene, &format!("train --resume {run} --quiet"), time);
+            let names = std::fs::read_dir(&checkpoints).unwrap().map(|entry| entry.unwrap().file_name());
+            is_unfinished += usize::from(names.into_iter().any(|name| name.to_string_lossy().ends_with(".partial")));
+            // What is there can be used.
+            let has_best = checkpoints.join("best.safetensors").exists();
+            if has_best && numbers.below(5) == 0 {
+                scene.ok(&format!("evaluate {run} --quiet"));
+            }
+        }
+        scene.ok(&format!("train --resume {run} --quiet"));
+        assert_same_run(&scene, &run, "straight");
+    }
+    eprintln!("{is_unfinished} of 20 kills fell into the writing of a checkpoint");
+}
+
+#[test]
+fn a_run_killed_as_it_begins_goes_on_or_says_how_to_start_anew() {
+    let scene = scene();
+    let train = TRAIN.replace("--epochs 8", "--epochs 1");
+    scene.ok(&format!("{train} --run straight"));
+    let (mut anew, mut resumed) = (0, 0);
+    for milliseconds in [0, 1, 3, 6, 10, 20, 40, 80] {
+        let folder = scene.path("killed");
+        let mut child = scene.fm(&format!("{train} --run killed")).stdout(Stdio::null()).spawn().unwrap();
+        while !folder.exists() {
+            assert!(child.try_wait().unwrap().is_none(), "training ended without a run");
+        }
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let output = scene.fm("train --resume killed --quiet").output().unwrap();
+        if output.status.success() {
+            resumed += 1;
+        } else {
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert_holds(&error, &["killed is not a usable run", "start it anew, with `--force`"]);
+            scene.ok(&format!("{train} --run killed --force"));
+            anew += 1;
+        }
+        assert_same_run(&scene, "killed", "straight");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+    eprintln!("{anew} of 8 runs were killed before their first checkpoint, {resumed} went on");
+}
+
+/// A run that was killed in its second half.
+fn halfway(scene: &Scene, run: &str) {
+    begin(scene);
+    copy(&scene.path("begun"), &scene.path(run));
+    let mut child = scene.fm(&format!("train --resume {run} --quiet")).stdout(Stdio::null()).spawn().unwrap();
+    let began = Instant::now();
+    while std::fs::read_to_string(scene.path(run).join("metrics.jsonl")).map_or(0, |text| text.lines().count()) < 4 {
+        assert!(began.elapsed() < Duration::from_secs(60), "no fourth epoch within a minute");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_full_disk_keeps_the_last_checkpoint_and_the_run_goes_on_when_there_is_room() {
+    let scene = scene();
+    halfway(&scene, "run");
+    copy(&scene.path("begun"), &scene.path("straight"));
+    scene.ok("train --resume straight --quiet");
+    // Where no file may grow beyond a mebibyte. A block of `ulimit -f` has 512 bytes.
+    let last = scene.bytes("run/checkpoints/last.safetensors");
+    let mut command = scene.command("sh");
+    let limit = "trap '' XFSZ; ulimit -f 2048; exec \"$0\" \"$@\"";
+    command.args(["-c", limit, env!("CARGO_BIN_EXE_fm"), "train", "--resume", "run", "--quiet"]);
+    let error = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    assert_eq!(error.lines().count(), 1, "{error}");
+    assert_holds(
+        &error,
+        &["cannot write", "File too large", "when that is mended, go on with `fm train --resume run`"],
+    );
+    assert!(scene.bytes("run/checkpoints/last.safetensors") == last);
+    scene.ok("train --resume run --quiet");
+    assert_same_run(&scene, "run", "straight");
+}
+
+#[test]
+fn a_disk_that_has_no_byte_left_keeps_the_last_checkpoint_and_the_run_goes_on_when_it_has_grown() {
+    let scene = scene();
+    halfway(&scene, "run");
+    copy(&scene.path("begun"), &scene.path("straight"));
+    scene.ok("train --resume straight --quiet");
+    std::fs::create_dir(scene.path("disk")).unwrap();
+    let run: u64 = std::fs::read_dir(scene.path("run/checkpoints"))
+        .unwrap()
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
+        .sum();
+    // A disk of its own, which nobody else sees, and which is gone when the script ends.
+    let script = "mount -t tmpfs -o size=$1 none disk || { echo no-mount; exit 0; }
+        cp -r run disk/run && cp disk/run/checkpoints/last.safetensors before || exit 3
+        \"$0\" train --resume disk/run --quiet 2>error && exit 4
+        cmp before disk/run/checkpoints/last.safetensors || exit 5
+        mount -o remount,size=$2 disk || exit 6
+        \"$0\" train --resume disk/run --quiet >/dev/null || exit 7
+        cp -r disk/run mended";
+    let mut command = scene.command("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_fm")]);
+    command.args([(run + (1 << 20)).to_string(), (4 * run).to_string()]);
+    let output = match command.output() {
+        Ok(output) if !output.stdout.starts_with(b"no-mount") && output.status.code() != Some(1) => output,
+        _ => {
+            eprintln!("skipped: this user may not mount a disk of its own");
+            return;
+        }
+    };
+    assert!(output.status.success(), "{:?}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    let error = scene.text("error");
+    assert_eq!(error.lines().count(), 1, "{error}");
+    assert_holds(
+        &error,
+        &["cannot write disk/run/checkpoints/", "No space left on device", "fm train --resume disk/run"],
+    );
+    assert_same_run(&scene, "mended", "straight");
+}
+
+#[test]
+fn a_damaged_last_checkpoint_gives_way_to_the_one_before() {
+    let scene = scene();
+    halfway(&scene, "run");
+    copy(&scene.path("begun"), &scene.path("straight"));
+    scene.ok("train --resume straight --quiet");
+    let mut last = scene.bytes("run/checkpoints/last.safetensors");
+    let middle = last.len() / 2;
+    last[middle] ^= 1;
+    scene.write("run/checkpoints/last.safetensors", last);
+    let output = scene.run("train --resume run");
+    let log = String::from_utf8(output.stderr).unwrap();
+    let words = [
+        "WARN",
+        "last.safetensors is not a usable checkpoint: it is damaged or cut short",
+        "going on from run/checkpoints/step-",
+    ];
+    assert_holds(&log, &words);
+    assert_same_run(&scene, "run", "straight");
+}

@@ -1,0 +1,285 @@
+//! Training that starts from another run's parameters, where vocabularies have grown meanwhile.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use tch::nn::VarStore;
+use tch::{Kind, Tensor, no_grad};
+
+use super::Trainer;
+use super::checkpoint::Checkpoint;
+use crate::batch::Features;
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::schema::{Field, FieldKind, Schema};
+
+/// What a warm start has taken over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WarmStart {
+    /// Of each field, the values that the other run has known, and all that it has now. A hashed field's values are its buckets,
+    /// a numeric field's is its number.
+    pub values: Vec<TakenValues>,
+    /// The parameters that start fresh, each with the reason.
+    pub fresh: Vec<(String, String)>,
+}
+
+/// How many of a field's values a warm start has found in the other run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenValues {
+    /// The field.
+    pub field: String,
+    /// The values found.
+    pub taken: usize,
+    /// All values.
+    pub all: usize,
+}
+
+impl Trainer<'_> {
+    /// Takes over the parameters of a checkpoint of a run with the schema `from`, into a model of rows of `schema`.
+    ///
+    /// - Tables are taken over row by row: that of a field's value, and of what is unknown, goes where `schema` has it. The rows
+    ///   of new values stay as they are. A table whose rows have another length is an error: k differs.
+    /// - Other parameters of the same name and shape are taken over as they are. Those that the run has in another shape, or not
+    ///   at all, stay as they are and are named in what is returned.
+    ///
+    /// The optimiser starts anew. A numeric field's vector is taken over although mean and deviation may have changed.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for other fields than the run's, or in another order: layers tell fields by their place; and for a table
+    /// that does not fit. As [`checkpoint::load`](super::checkpoint::load) for a file that is damaged. Nothing is changed then.
+    pub fn start_from(&mut self, schema: &Schema, checkpoint: &Path, from: &Schema) -> Result<WarmStart> {
+        let names = |schema: &Schema| schema.fields().iter().map(|field| field.name.clone()).collect::<Vec<_>>();
+        let (here, there) = (names(schema), names(from));
+        if here != there {
+            return Err(Error::Setting(format!(
+                "a warm start needs the fields of {}, in the same order: it has {}, here are {}",
+                checkpoint.display(),
+                there.join(", "),
+                here.join(", ")
+            )));
+        }
+        let parameters = Checkpoint::open(checkpoint)?.parameters()?;
+        let tables = tables(self.model, self.store, schema)?;
+        // A table has a row for each id, or for each id of the fields that are not numeric.
+        let rows: Vec<Rows> = [Some((schema.clone(), from.clone())), embedded(schema).zip(embedded(from))]
+            .into_iter()
+            .flatten()
+            .map(|(here, there)| Rows::new(&here, &there))
+            .collect();
+        let mut taken = WarmStart { values: rows[0].values.clone(), fresh: vec![] };
+        let mut variables: Vec<(String, Tensor)> = self.store.variables().into_iter().collect();
+        variables.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut copies = vec![];
+        for (name, variable) in variables {
+            let Some(source) = parameters.get(&name) else {
+                taken.fresh.push((name, "the run does not have it".into()));
+                continue;
+            };
+            let (size, found) = (variable.size(), source.size());
+            let heights = (size.first(), found.first());
+            let rows = rows.iter().find(|rows| heights == (Some(&rows.here), Some(&rows.there)));
+            match rows.filter(|_| tables.contains(&name)) {
+                Some(_) if size[1..] != found[1..] => {
+                    return Err(Error::Setting(format!(
+                        "the rows of `{name}` have the shape {:?}, those of {} {:?}: build the model with the same options",
+                        &size[1..],
+                        checkpoint.display(),
+                        &found[1..]
+                    )));
+                }
+                Some(rows) => copies.push((variable, source, Some(rows))),
+                None if tables.contains(&name) => taken.fresh.push((name, "its rows are not those of the ids".into())),
+                None if size == found => copies.push((variable, source, None)),
+                None => taken.fresh.push((name, format!("its shape is {size:?}, and that of the run's {found:?}"))),
+            }
+        }
+        no_grad(|| {
+            copies.into_iter().try_for_each(|(mut variable, source, rows)| match rows {
+                Some(Rows { to, of, .. }) => {
+                    let source = source.f_index_select(0, &Tensor::from_slice(of))?.f_to_device(variable.device())?;
+                    let to = Tensor::from_slice(to).to_device(variable.device());
+                    variable.f_index_copy_(0, &to, &source).map(|_| ())
+                }
+                None => variable.f_copy_(source),
+            })
+        })?;
+        Ok(taken)
+    }
+}
+
+/// The parameters that are looked up: those with row-sparse gradients.
+fn tables(model: &dyn Model, store: &VarStore, schema: &Schema) -> Result<BTreeSet<String>> {
+    // What training moves beside the optimiser, such as batch norm's statistics, is put back.
+    let variables = store.variables();
+    let fixed: Vec<(&Tensor, Tensor)> =
+        variables.values().filter(|tensor| !tensor.requires_grad()).map(|tensor| (tensor, tensor.copy())).collect();
+    let ids: Vec<i64> = schema.field_of_slots().iter().map(|&field| schema.ids(field).start).collect();
+    let ids = Tensor::from_slice(&[ids.clone(), ids].concat()).view([2, -1]).to_device(store.device());
+    let values = ids.ones_like().to_kind(Kind::Float);
+    model.logits(&Features::unchecked(ids, values), true)?.sum(Kind::Float).f_backward()?;
+    let is_table = |tensor: &Tensor| tensor.grad().defined() && tensor.grad().is_sparse();
+    let tables = variables.iter().filter(|(_, tensor)| is_table(tensor)).map(|(name, _)| name.clone()).collect();
+    for tensor in variables.values() {
+        crate::bridge::clear_gradient(&mut tensor.shallow_clone());
+    }
+    no_grad(|| fixed.into_iter().for_each(|(tensor, before)| tensor.shallow_clone().copy_(&before)));
+    Ok(tables)
+}
+
+/// The schema of the fields that are not numeric; none if all are.
+fn embedded(schema: &Schema) -> Option<Schema> {
+    let fields = schema.fields().iter().filter(|field| !is_numeric(field)).cloned().collect();
+    Schema::new(schema.label().clone(), fields).ok()
+}
+
+fn is_numeric(field: &Field) -> bool {
+    matches!(field.kind, FieldKind::Numeric { .. })
+}
+
+/// The rows that tables over the ids of two schemas of the same fields have in common.
+struct Rows {
+    /// The ids of the one.
+    here: i64,
+    /// The ids of the other.
+    there: i64,
+    /// Where a row is here, and where it was there.
+    to: Vec<i64>,
+    of: Vec<i64>,
+    values: Vec<TakenValues>,
+}
+
+impl Rows {
+    fn new(here: &Schema, there: &Schema) -> Rows {
+        let (to, of, values) = (vec![], vec![], vec![]);
+        let mut rows = Rows { here: here.num_ids(), there: there.num_ids(), to, of, values };
+        for (position, field) in here.fields().iter().enumerate() {
+            let (first, first_there) = (here.ids(position).start, there.ids(position).start);
+            let before = rows.to.len();
+            rows.extend(
+                matched(field, &there.fields()[position]).map(|(id, id_there)| (first + id, first_there + id_there)),
+            );
+            // What is unknown or missing is no value.
+            let taken = (rows.to.len() - before).saturating_sub(1);
+            let all = field.cardinality() as usize - 1;
+            rows.values.push(TakenValues { field: field.name.clone(), taken, all });
+        }
+        rows
+    }
+
+    fn extend(&mut self, pairs: impl Iterator<Item = (i64, i64)>) {
+        let (to, of): (Vec<i64>, Vec<i64>) = pairs.unzip();
+        self.to.extend(to);
+        self.of.extend(of);
+    }
+}
+
+/// The places among its ids of what a field has in both schemas, beginning with what is unknown or missing: here and there.
+fn matched<'a>(here: &'a Field, there: &'a Field) -> Box<dyn Iterator<Item = (i64, i64)> + 'a> {
+    if is_numeric(here) != is_numeric(there) || here.hash_buckets != there.hash_buckets {
+        return Box::new(std::iter::empty());
+    }
+    if is_numeric(here) || here.hash_buckets.is_some() {
+        return Box::new((0..here.cardinality()).map(|id| (id, id)));
+    }
+    let places: HashMap<&str, i64> = there.vocabulary.iter().map(String::as_str).zip(1..).collect();
+    let known = here.vocabulary.iter().zip(1..).filter_map(move |(value, id)| Some((id, *places.get(value.as_str())?)));
+    Box::new(std::iter::once((0, 0)).chain(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+    use tch::nn::Init;
+
+    use super::super::tests::{config, label, model};
+    use super::super::{TrainState, checkpoint};
+    use super::*;
+    use crate::schema::Side;
+
+    fn field(name: &str, values: &[&str]) -> Field {
+        let values = values.iter().map(|&value| value.into()).collect();
+        Field::new(name, FieldKind::Categorical, Side::User, values)
+    }
+
+    fn schema(fields: Vec<Field>) -> Schema {
+        Schema::new(label(), fields).unwrap()
+    }
+
+    /// A table of a row for each of the 41 ids that the tests' model has, and a bias.
+    fn forty(first: &str) -> Vec<Field> {
+        let values: Vec<String> = (0..39).map(|value| value.to_string()).chain([first.to_owned()]).collect();
+        vec![Field::new("id", FieldKind::Categorical, Side::User, values)]
+    }
+
+    fn started(here: &Schema, there: &Schema, saved: &VarStore) -> (Result<WarmStart>, Vec<f32>) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("best.safetensors");
+        checkpoint::save(&file, saved, None, &TrainState::default()).unwrap();
+        let store = VarStore::new(Device::Cpu);
+        let model = model(&store);
+        let mut trainer = Trainer::new(&model, &store, &label(), config(1, 0)).unwrap();
+        let taken = trainer.start_from(here, &file, there);
+        (taken, super::super::tests::weights(&model))
+    }
+
+    /// The parameters of a run, of which row `i` of the table holds `i`.
+    fn run(rows: i64, width: i64) -> VarStore {
+        let store = VarStore::new(Device::Cpu);
+        let mut weight = store.root().var("weight", &[rows, width], Init::Const(0.0));
+        let _bias = store.root().var("bias", &[1], Init::Const(2.0));
+        no_grad(|| {
+            weight.copy_(&Tensor::arange(rows, (Kind::Float, Device::Cpu)).view([-1, 1]).expand([rows, width], false))
+        });
+        store
+    }
+
+    #[test]
+    fn rows_go_where_their_values_are_now() {
+        let (taken, weights) =
+            started(&schema(forty("x")), &schema(vec![field("id", &["7", "x", "gone", "0"])]), &run(5, 1));
+        let taken = taken.unwrap();
+        assert_eq!(taken.values, [TakenValues { field: "id".into(), taken: 3, all: 40 }]);
+        assert!(taken.fresh.is_empty());
+        // Of "0", "7" and "x"; all others stay at 0, as does what is unknown.
+        let expected: Vec<f32> = (0..41)
+            .map(|id| [4.0, 1.0, 2.0].into_iter().zip([1, 8, 40]).find(|(_, at)| *at == id).map_or(0.0, |(w, _)| w))
+            .collect();
+        assert_eq!(weights, expected);
+    }
+
+    #[test]
+    fn a_field_of_another_kind_or_other_buckets_starts_fresh() {
+        let hashed = |buckets| Field { hash_buckets: Some(buckets), ..field("id", &[]) };
+        let (taken, weights) = started(&schema(vec![hashed(40)]), &schema(vec![hashed(4)]), &run(5, 1));
+        assert_eq!(taken.unwrap().values[0], TakenValues { field: "id".into(), taken: 0, all: 40 });
+        assert_eq!(weights, [0.0; 41]);
+        let (taken, weights) = started(&schema(vec![hashed(40)]), &schema(vec![hashed(40)]), &run(41, 1));
+        assert_eq!(taken.unwrap().values[0].taken, 40);
+        assert_eq!(weights, (0..41).map(|id| id as f32).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_or_named_and_changes_nothing() {
+        let here = schema(forty("x"));
+        let (taken, weights) = started(&here, &schema(vec![field("other", &["x"])]), &run(2, 1));
+        let error = taken.unwrap_err().to_string();
+        assert!(error.contains("in the same order: it has other, here are id"), "{error}");
+        let (taken, unchanged) = started(&here, &schema(vec![field("id", &["x"])]), &run(2, 3));
+        let error = taken.unwrap_err().to_string();
+        assert!(
+            error.contains("the rows of `weight` have the shape [1], those of") && error.contains("[3]"),
+            "{error}"
+        );
+        assert_eq!((weights, unchanged), (vec![0.0; 41], vec![0.0; 41]));
+
+        let store = VarStore::new(Device::Cpu);
+        let _weight = store.root().var("weight", &[2, 1], Init::Const(1.0));
+        let _bias = store.root().var("bias", &[2], Init::Const(1.0));
+        let (taken, _) = started(&here, &schema(vec![field("id", &["x"])]), &store);
+        assert_eq!(taken.unwrap().fresh, [("bias".into(), "its shape is [1], and that of the run's [2]".into())]);
+        let store = VarStore::new(Device::Cpu);
+        let _weight = store.root().var("weight", &[2, 1], Init::Const(1.0));
+        let (taken, _) = started(&here, &schema(vec![field("id", &["x"])]), &store);
+        assert_eq!(taken.unwrap().fresh, [("bias".into(), "the run does not have it".into())]);
+    }
+}
