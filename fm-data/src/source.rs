@@ -257,7 +257,7 @@ impl Source {
         source.with_task(config)?.with_fields(config.fields.as_deref())
     }
 
-    /// Rows whose labels are predicted as they are.
+    /// Rows that count alike, and whose labels are predicted as they are.
     fn new(frame: DataFrame, spec: TableSpec, parts: Parts, labels: Vec<f32>, timestamps: Option<Vec<i64>>) -> Source {
         let roles = (spec.user.clone(), spec.item.clone());
         Source { frame, spec, parts, labels, weights: None, task: Task::Regression, roles, timestamps, movies: None }

@@ -72,8 +72,15 @@ impl Objective {
     /// depend on the seed and on the number of the batch alone.
     ///
     /// # Errors
-    /// What the model returns.
-    pub fn loss(&self, model: &dyn Model, batch: &Batch, rows: &[u32], seed: u64, number: u64) -> Result<Tensor> {
+    /// What `logits` returns, which is the model.
+    pub fn loss(
+        &self,
+        logits: impl Fn(&Features) -> Result<Tensor>,
+        batch: &Batch,
+        rows: &[u32],
+        seed: u64,
+        number: u64,
+    ) -> Result<Tensor> {
         let of_rows = |all: &[u32]| -> Vec<u32> { rows.iter().map(|&row| all[row as usize]).collect() };
         let (users, items) = (of_rows(self.train.users()), of_rows(self.train.items()));
         let n = self.config.negatives;
@@ -85,7 +92,7 @@ impl Objective {
         let tensor = |items: &[i64]| Tensor::from_slice(items).view(shape).to_device(device);
         let places: Vec<i64> = candidates.iter().map(|&item| i64::from(item)).collect();
         let features = self.items.candidates(&batch.features, &tensor(&places))?;
-        let scores = model.logits(&features, true)?.f_view(shape)?;
+        let scores = logits(&features)?.f_view(shape)?;
         let losses = match self.config.loss {
             RankingLoss::Bpr => bpr(&scores)?,
             RankingLoss::SampledSoftmax => {
@@ -207,6 +214,7 @@ mod tests {
         let train = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (1, 3)];
         let store = VarStore::new(Device::Cpu);
         let model = model(&store);
+        let logits = |features: &Features| model.logits(features, true);
         let negative = |user: u32| if user == 0 { 3 } else { 0 };
         let rows = [0, 4, 5];
         let pairs = rows.map(|row: u32| train[row as usize]);
@@ -242,7 +250,7 @@ mod tests {
                 let weights = weights.unwrap_or([1.0; 3]);
                 let sum: f64 = losses.iter().zip(weights).map(|(loss, weight)| loss * weight).sum();
                 let expected = sum / weights.iter().sum::<f64>();
-                let found = objective.loss(&model, &batch, &rows, 1, 1).unwrap().double_value(&[]);
+                let found = objective.loss(logits, &batch, &rows, 1, 1).unwrap().double_value(&[]);
                 assert!((found - expected).abs() < 1e-5, "{loss:?} {sampler:?}: {found} and {expected}");
             }
         }

@@ -328,15 +328,18 @@ impl<'a> Trainer<'a> {
     /// The mean loss of a batch, as a scalar that gradients are taken of. It holds the rows of these numbers, and is the step's
     /// batch `at`.
     fn batch_loss(&self, batch: &Batch, rows: &[u32], at: usize) -> Result<Tensor> {
-        let compute = |tensor: &dyn Fn() -> Result<Tensor>| match self.config.precision {
-            TrainPrecision::F32 => tensor(),
-            TrainPrecision::Bf16 => Ok(in_mixed_precision(self.store.device(), tensor)?.to_kind(Kind::Float)),
+        let logits = |features: &Features| {
+            let logits = || self.model.logits(features, true);
+            match self.config.precision {
+                TrainPrecision::F32 => logits(),
+                TrainPrecision::Bf16 => Ok(in_mixed_precision(self.store.device(), logits)?.to_kind(Kind::Float)),
+            }
         };
         if let Some(ranking) = self.ranking {
             let number = self.optimizer.steps() * self.config.accumulate as u64 + at as u64;
-            return compute(&|| ranking.loss(self.model, batch, rows, self.config.seed, number));
+            return ranking.loss(logits, batch, rows, self.config.seed, number);
         }
-        let logits = compute(&|| self.model.logits(&batch.features, true))?;
+        let logits = logits(&batch.features)?;
         self.loss.mean(&logits, &batch.labels, batch.weights.as_ref())
     }
 
