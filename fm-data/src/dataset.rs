@@ -357,7 +357,7 @@ impl Rows for Dataset {
     }
 
     /// The ids of the rows' users, where the schema says which field, of one value a row, is the user. Users that it does
-    /// not know share an id, but are not one user: their rows are of no group.
+    /// not know share an id, but are not one user: their rows are of no group. Users who share a hash bucket are one.
     fn groups(&self) -> Option<Vec<i64>> {
         let UserSlot { slot, unknown } = self.user?;
         let group = |id: i32| if id == unknown { -1 } else { i64::from(id) };

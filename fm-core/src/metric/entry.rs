@@ -1,5 +1,6 @@
 //! What there is to say about each metric, and which way is better.
 
+use self::Direction::{Maximize, Minimize};
 use crate::error::{Error, Result, nearest};
 use crate::schema::Task;
 
@@ -28,7 +29,7 @@ impl MetricEntry {
         MetricEntry { name, direction, description }
     }
 
-    /// Whether a value is better than another. Nothing is better than its equal, and NaN is better than nothing.
+    /// Whether a value is better than another. Of two that are equal, or one of which is NaN, neither is better.
     pub fn is_better(&self, value: f64, than: f64) -> bool {
         match self.direction {
             Direction::Minimize => value < than,
@@ -36,8 +37,6 @@ impl MetricEntry {
         }
     }
 }
-
-use Direction::{Maximize, Minimize};
 
 const REGRESSION: [MetricEntry; 3] = [
     MetricEntry::new("mae", Minimize, "the mean distance of predictions from labels"),

@@ -7,8 +7,9 @@ use super::auc::Pairs;
 use super::by_score::ByScore;
 
 /// Σ_g w_g AUC_g / Σ_g w_g, over the groups g that have rows of both classes: how well each user's rows are ordered among
-/// themselves, where [`auc`](super::auc()) also compares rows of different users. w_g is the weight of the group's rows. Rows of no
-/// group count for nothing. None if no group has both classes, or the rows have no groups.
+/// themselves, where [`auc`](super::auc()) also compares rows of different users. w_g is the weight of the group's rows,
+/// their number if they have no weights. Rows of no group count for nothing. None if no group has both classes, or the rows
+/// have no groups.
 ///
 /// Source: Zhu et al., Optimized cost per click in Taobao display advertising, KDD 2017,
 /// <https://arxiv.org/abs/1703.02091>, with impressions as weights.

@@ -84,7 +84,7 @@ pub fn metrics(label: &Label, scored: &Scored<'_>) -> Metrics {
 /// The [`metrics`] of logits `[N]` that some model gives to `rows`, by the rows' labels, weights and groups.
 ///
 /// # Panics
-/// If there are not as many logits as rows.
+/// If there are not as many logits, labels, weights and groups as rows, or weights are not what [`Rows::weights`] asks for.
 pub fn metrics_of_rows(label: &Label, logits: &[f32], rows: &dyn Rows) -> Metrics {
     let (labels, weights, groups) = (rows.labels(), rows.weights(), rows.groups());
     let scored = Scored::new(logits, &labels).with_weights(weights.as_deref()).with_groups(groups.as_deref());
@@ -93,7 +93,11 @@ pub fn metrics_of_rows(label: &Label, logits: &[f32], rows: &dyn Rows) -> Metric
 
 #[cfg(test)]
 mod tests {
+    use tch::Device;
+
     use super::*;
+    use crate::batch::Batch;
+    use crate::error::{Error, Result};
 
     #[test]
     fn all_metrics_of_a_task_are_there_where_they_are_defined() {
@@ -109,6 +113,36 @@ mod tests {
             assert_eq!(names(None), known);
             assert!(metrics(&label, &Scored::new(&[], &[])).is_empty());
         }
+    }
+
+    #[test]
+    fn rows_are_measured_by_their_weights_and_within_their_groups() {
+        struct Measured;
+        impl Rows for Measured {
+            fn len(&self) -> usize {
+                5
+            }
+
+            fn batch(&self, _: &[u32], _: Device) -> Result<Batch> {
+                Err(Error::Setting("they are measured alone".into()))
+            }
+
+            fn labels(&self) -> Vec<f32> {
+                vec![1.0, 0.0, 1.0, 0.0, 0.0]
+            }
+
+            fn weights(&self) -> Option<Vec<f32>> {
+                Some(vec![1.0, 1.0, 1.0, 3.0, 0.0])
+            }
+
+            fn groups(&self) -> Option<Vec<i64>> {
+                Some(vec![1, 1, 2, 2, 2])
+            }
+        }
+        let label = Label::fit("y", Task::Binary { threshold: 1.0 }, [0.0, 1.0]);
+        let found = metrics_of_rows(&label, &[2.0, 1.0, 0.0, 0.5, 9.0], &Measured);
+        // Of the pairs that weigh 8 together, the first row wins 4. Group 1 weighs 2, group 2 weighs 4.
+        assert_eq!((found["auc"], found["gauc"]), (4.0 / 8.0, 2.0 / 6.0));
     }
 
     #[test]

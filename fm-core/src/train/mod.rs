@@ -352,7 +352,7 @@ pub fn predict_with(logits: impl Fn(&Features) -> Result<Tensor>, rows: &dyn Row
     Ok(all)
 }
 
-/// The metrics of a model over all rows; none of an empty set.
+/// The metrics of a model over all rows, by their weights and within their groups; none of an empty set.
 ///
 /// # Errors
 /// As [`predict`].
