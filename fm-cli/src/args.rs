@@ -9,6 +9,9 @@ use fm_core::script::Precision;
 use fm_core::train::TrainConfig;
 use fm_data::source::TaskName;
 
+use crate::commands::explain::Explain;
+use crate::commands::report::Report;
+
 /// Factorization machines for recommendation and click-through prediction.
 ///
 /// Data goes to standard output, everything else to standard error.
@@ -45,8 +48,10 @@ pub enum Command {
     Predict(Predict),
     /// List the items that a user would like most
     Recommend(Recommend),
+    /// Show what a prediction is made of
+    Explain(Explain),
     /// Write one HTML file that shows what runs came to
-    Report(crate::commands::report::Report),
+    Report(Report),
     /// Write a trained model for PyTorch and libtorch, for ONNX runtimes, or for NVIDIA Triton
     Export(Export),
     /// Show versions, devices and folders, and what to mend
@@ -92,7 +97,7 @@ const DECIDED_BY_THE_RUN: [&str; 25] = [
     "force",
 ];
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+pub fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("it must be at least 1".into()),
         Ok(number) => Ok(number),

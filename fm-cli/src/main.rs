@@ -93,6 +93,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Command::Evaluate(command) => commands::evaluate::run(command),
         Command::Predict(command) => commands::predict::run(command),
         Command::Recommend(command) => commands::recommend::run(command),
+        Command::Explain(command) => commands::explain::run(command),
         Command::Report(command) => commands::report::run(command),
         Command::Export(command) => commands::export::run(command),
         Command::Doctor(command) => commands::doctor::run(command),

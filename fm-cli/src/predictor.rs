@@ -27,7 +27,7 @@ pub struct Predictor {
     pub store: VarStore,
     /// The exported file, if it is one.
     pub bundle: Option<Rc<Scorer>>,
-    device: Device,
+    pub device: Device,
 }
 
 impl Predictor {

@@ -1,6 +1,8 @@
 //! Where rows come from: a MovieLens release, or a person's own table. Both end as one frame, its declaration and its
 //! parts.
 
+mod pair;
+
 use std::path::{Path, PathBuf};
 
 use fm_core::{Schema, Side, Task, Weighting};
@@ -17,6 +19,8 @@ use crate::movielens::{self, Release};
 use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
 use crate::split::{Parts, Split, SplitColumns};
 use crate::table::{codes, integers, numbers, read_table, strings, take_rows};
+
+pub use pair::{Pair, Rated};
 
 /// The rating from which a film counts as liked, and from which a binary label is positive by default.
 pub const LIKED: f32 = 4.0;
@@ -351,17 +355,10 @@ impl Source {
     /// # Errors
     /// [`Error::Spec`] if the table declares no user or no item.
     pub fn candidates(&self, user: &str) -> Result<Candidates> {
-        let (Some(user_field), Some(item_field)) = (&self.spec.user, &self.spec.item) else {
-            return Err(Error::Spec(
-                "recommending needs to know who the user and the item are: declare `user` and `item` in schema.toml, and \
-                 keep both fields"
-                    .into(),
-            ));
-        };
+        let (user_field, item_field) = self.roles("recommending")?;
         let (users, items) = (strings(&self.frame, user_field)?, strings(&self.frame, item_field)?);
         let rows: Vec<usize> = (0..users.len()).filter(|&row| users.get(row) == Some(user)).collect();
-        let time = |row: &usize| self.timestamps.as_ref().map_or(0, |times| times[*row]);
-        let latest = rows.iter().max_by_key(|row| (time(row), **row)).copied();
+        let latest = self.latest(rows.iter().copied());
         let seen: PlHashSet<&str> = rows.iter().filter_map(|&row| items.get(row)).collect();
 
         let catalogue = self.catalogue(item_field, &items)?;
@@ -374,19 +371,11 @@ impl Source {
         let mut columns = Vec::with_capacity(self.spec.fields.len());
         for field in &self.spec.fields {
             let name = PlSmallStr::from_str(&field.name);
-            if field.side == Side::Item || field.name == *item_field {
+            if self.is_of_item(field) {
                 columns.push(strings(&catalogue, &field.name)?.with_name(name).into_column());
                 continue;
             }
-            let value = match latest {
-                _ if field.name == *user_field => Some(user.to_owned()),
-                Some(_) if field.name == "history" && self.movies.is_some() => {
-                    self.latest_history(user, &users, &items)?
-                }
-                Some(row) => strings(&self.frame, &field.name)?.get(row).map(str::to_owned),
-                None => None,
-            };
-            let column = match &value {
+            let column = match &self.of_user(&field.name, user, latest)? {
                 Some(value) => StringChunked::full(name, value, height),
                 None => StringChunked::full_null(name, height),
             };
@@ -395,6 +384,37 @@ impl Source {
         let (items, titles) = self.names(item_field, &catalogue)?;
         let frame = DataFrame::new(height, columns).map_err(polars)?;
         Ok(Candidates { frame, items, titles, known_user: latest.is_some() })
+    }
+
+    /// The fields that hold the user's and the item's identity, which `what` needs to know.
+    fn roles(&self, what: &str) -> Result<(&str, &str)> {
+        match (&self.spec.user, &self.spec.item) {
+            (Some(user), Some(item)) => Ok((user, item)),
+            _ => Err(Error::Spec(format!(
+                "{what} needs to know who the user and the item are: declare `user` and `item` in schema.toml, and keep both \
+                 fields"
+            ))),
+        }
+    }
+
+    /// The latest of some rows.
+    fn latest(&self, rows: impl Iterator<Item = usize>) -> Option<usize> {
+        rows.max_by_key(|&row| (self.timestamps.as_ref().map_or(0, |times| times[row]), row))
+    }
+
+    /// Whether a candidate's value of the field is the item's own.
+    fn is_of_item(&self, field: &FieldSpec) -> bool {
+        field.side == Side::Item || self.spec.item.as_ref() == Some(&field.name)
+    }
+
+    /// What a field that is not the item's holds for a user: what it held in the `latest` row, and the history of now.
+    fn of_user(&self, field: &str, user: &str, latest: Option<usize>) -> Result<Option<String>> {
+        Ok(match latest {
+            _ if self.spec.user.as_deref() == Some(field) => Some(user.to_owned()),
+            Some(_) if field == "history" && self.movies.is_some() => self.latest_history(user)?,
+            Some(row) => strings(&self.frame, field)?.get(row).map(str::to_owned),
+            None => None,
+        })
     }
 
     /// All items, each as a row of which the item's own fields are filled, in the order of the data.
@@ -425,11 +445,13 @@ impl Source {
         Ok((ids, titles))
     }
 
-    fn latest_history(&self, user: &str, users: &StringChunked, items: &StringChunked) -> Result<Option<String>> {
-        let (codes, names) = codes(users);
+    fn latest_history(&self, user: &str) -> Result<Option<String>> {
+        let (user_field, item_field) = self.roles("a history")?;
+        let (users, items) = (strings(&self.frame, user_field)?, strings(&self.frame, item_field)?);
+        let (codes, names) = codes(&users);
         let Some(timestamps) = &self.timestamps else { return Ok(None) };
-        let likes =
-            Likes { users: &codes, items, labels: &self.labels, timestamps, train: &self.parts.train, liked: LIKED };
+        let (labels, train) = (&self.labels, &self.parts.train);
+        let likes = Likes { users: &codes, items: &items, labels, timestamps, train, liked: LIKED };
         let history = latest_history(&likes);
         Ok(names.iter().position(|name| *name == user).and_then(|code| history[code].clone()))
     }

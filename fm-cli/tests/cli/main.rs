@@ -9,6 +9,7 @@ mod damaged_export;
 mod data;
 mod device;
 mod every_kind;
+mod explain;
 mod export;
 mod hashed;
 mod interruption;

@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::schema::Schema;
 
-/// The pair terms that are computed at once: 16 MiB of them.
-const BATCH_TERMS: usize = 1 << 22;
+/// The pair terms that are computed at once: few enough for caches, as models have k numbers or more for each.
+const BATCH_TERMS: usize = 1 << 18;
 
 /// How [`Interactions`] are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,28 @@ impl Default for InteractionOptions {
 }
 
 /// How strongly fields and values interact, by the pair terms of a model.
+///
+/// ```
+/// # use fm_core::{Encoder, Features, Field, FieldKind, Label, Schema, Side, Task, TensorRows};
+/// # use fm_core::tch::{Device, Tensor, nn::VarStore};
+/// # let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
+/// # let item = Field::new("item", FieldKind::Categorical, Side::Item, vec!["a".into(), "b".into()]);
+/// # let schema = Schema::new(Label::fit("rating", Task::Regression, [5.0, 1.0]), vec![user, item])?;
+/// # let shown = [[Some("ann"), Some("a")], [Some("bob"), Some("a")], [Some("ann"), Some("a")]];
+/// # let Features { ids, values, .. } = Encoder::new(&schema).features(&shown)?;
+/// # let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&[5f32, 1.0, 5.0]))?;
+/// use fm_core::explain::{InteractionOptions, Interactions};
+///
+/// let store = VarStore::new(Device::Cpu);
+/// let model = fm_models::find("fm")?.build(&Default::default(), &store.root(), &schema)?;
+/// let options = InteractionOptions { min_rows: 2, ..InteractionOptions::default() };
+/// let found = Interactions::over(model.as_ref(), &schema, &rows, Device::Cpu, &options)?;
+/// let found = found.expect("FM has pair terms");
+/// assert_eq!((found.values.len(), found.values[0].rows), (1, 2)); // ann and a are in two rows
+/// assert_eq!(found.values[0].values, [Some("ann".into()), Some("a".into())]);
+/// assert!(found.fields[0][1] > 0.0); // the mean of |⟨v_user, v_item⟩|
+/// # Ok::<(), fm_core::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Interactions {
     /// The rows that were looked at.

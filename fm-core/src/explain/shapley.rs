@@ -296,11 +296,11 @@ mod tests {
         let triple = play(14, |is_in| term(is_in, &[1, 2, 3]));
         assert_close(&[triple.values.iter().sum()], &[1.0]);
         let errors = triple.standard_errors.unwrap();
-        for player in 0..14 {
+        for (player, (value, error)) in triple.values.iter().zip(errors).enumerate() {
             let expected = if (1..4).contains(&player) { 1.0 / 3.0 } else { 0.0 };
-            let off = (triple.values[player] - expected).abs();
-            assert!(off <= 4.0 * errors[player] && errors[player] < 0.05, "{player}: {off} {}", errors[player]);
-            assert_eq!(errors[player] > 0.0, expected > 0.0);
+            let off = (value - expected).abs();
+            assert!(off <= 4.0 * error && error < 0.05, "{player}: {off} {error}");
+            assert_eq!(error > 0.0, expected > 0.0);
         }
     }
 

@@ -75,14 +75,14 @@ impl FieldPooling {
 
     /// `[S(S-1)/2]` on `device`: 1 for each pair of slots of two fields, 0 for one within a field. What these have to do with
     /// each other is gone where fields are summed before they are paired.
-    pub(crate) fn is_across(&self, device: Device) -> Tensor {
+    pub fn is_across(&self, device: Device) -> Tensor {
         let fields = Tensor::from_slice(&self.field_of_slots()).to_device(device);
         above_diagonal(&fields.unsqueeze(0).ne_tensor(&fields.unsqueeze(1))).to_kind(Kind::Float)
     }
 
     /// `[S(S-1)/2]` on `device`: for each pair of slots the number of the pair of their fields in the order of
     /// [`PairwiseProduct`](super::PairwiseProduct), and 0 for one within a field.
-    pub(crate) fn pair_of_fields(&self, device: Device) -> Tensor {
+    pub fn pair_of_fields(&self, device: Device) -> Tensor {
         let (fields, of_slots) = (self.fields(), self.field_of_slots());
         let pairs = of_slots.iter().enumerate().flat_map(|(slot, &f)| {
             let number = move |&g: &i64| if f == g { 0 } else { f * (2 * fields - f - 1) / 2 + g - f - 1 };

@@ -1,0 +1,242 @@
+//! `fm explain`
+
+mod row;
+mod text;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, anyhow, bail};
+use fm_core::device::DeviceChoice;
+use fm_core::explain::{Parts, Shapley, pairs, parts, shapley};
+use fm_data::source::{Rated, Source};
+use fm_data::table::strings;
+use serde::Serialize;
+
+use self::row::{Row, Titles, Value};
+use super::export::TITLES;
+use super::{print, print_json};
+use crate::args::{Folders, at_least_one};
+use crate::predictor::Predictor;
+
+#[derive(Debug, clap::Args)]
+pub struct Explain {
+    /// The folder of a run, or an exported file
+    #[arg(value_name = "RUN|BUNDLE")]
+    pub model: PathBuf,
+    /// The user's id
+    #[arg(long, value_name = "ID", allow_negative_numbers = true, required_unless_present = "row")]
+    pub user: Option<String>,
+    /// The item's id; the user may have rated it already
+    #[arg(
+        long,
+        visible_alias = "movie",
+        value_name = "ID",
+        allow_negative_numbers = true,
+        required_unless_present = "row"
+    )]
+    pub item: Option<String>,
+    /// A value of the row, instead of a user and an item from the data; fields that are left out are missing
+    #[arg(long, value_name = "FIELD=VALUE", conflicts_with_all = ["user", "item", "data"])]
+    pub row: Vec<String>,
+    /// The data to take user and item from, if it has moved since training
+    #[arg(long, value_name = "NAME|DIR|FILE")]
+    pub data: Option<String>,
+    /// How many parts of each kind to print, the largest first; JSON has all
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
+    pub top: usize,
+    /// auto, cpu, cuda or cuda:1
+    #[arg(long, default_value_t)]
+    pub device: DeviceChoice,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub folders: Folders,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Explanation {
+    #[serde(flatten)]
+    pair: Option<Pair>,
+    prediction: f32,
+    logit: f32,
+    /// None of an exported file, which holds no formula.
+    parts: Option<Formula>,
+    shapley: ByField,
+}
+
+/// A user and an item, as the data knows them.
+#[derive(Serialize)]
+struct Pair {
+    user: String,
+    item: String,
+    title: Option<String>,
+    known_user: bool,
+    known_item: bool,
+    /// The label in the data, if the user has rated the item.
+    label: Option<f32>,
+    /// The part of the data that the row is in.
+    part: Option<&'static str>,
+}
+
+/// The parts of the logit by the model's formula; terms of a kind are sorted by magnitude.
+#[derive(Serialize)]
+struct Formula {
+    exact: bool,
+    bias: f32,
+    first_order: Option<Vec<Term<Value>>>,
+    pairs: Option<Vec<Term<[Value; 2]>>>,
+    /// The same pairs, summed up by fields.
+    pairs_of_fields: Option<Vec<Term<[String; 2]>>>,
+    lumps: Vec<Term<&'static str>>,
+}
+
+/// The Shapley value of each field that is not missing, sorted by magnitude.
+#[derive(Serialize)]
+struct ByField {
+    baseline: f64,
+    fields: Vec<Term<Vec<Value>>>,
+    /// Of the values; none if they are exact.
+    standard_error: Option<f64>,
+    /// The rows that were scored.
+    rows: usize,
+}
+
+#[derive(Serialize)]
+struct Term<T> {
+    of: T,
+    term: f64,
+}
+
+pub fn run(args: &Explain) -> Result<()> {
+    let predictor = Predictor::open(&args.model, args.device)?;
+    let (pair, row) = match (&args.user, &args.item) {
+        (Some(user), Some(item)) => {
+            let (pair, row) = from_data(args, &predictor, user, item)?;
+            (Some(pair), row)
+        }
+        _ => (None, from_arguments(&args.row, &predictor)?),
+    };
+    let features = row.features(predictor.device);
+    let by_field = shapley(&predictor.schema, &features, |features| predictor.model.logits(features, false))?;
+    let parts = match predictor.bundle {
+        Some(_) => None,
+        None => parts(predictor.model.as_ref(), &features)?.pop(),
+    };
+    let logit = by_field.logit as f32;
+    let explanation = Explanation {
+        pair,
+        prediction: predictor.schema.label().prediction(logit),
+        logit,
+        parts: parts.map(|parts| Formula::new(parts, &row, &predictor)),
+        shapley: ByField::new(by_field, &row, &predictor),
+    };
+    if args.json {
+        print_json(&explanation)
+    } else {
+        print(text::Page::new(&explanation, predictor.schema.label(), args.top))
+    }
+}
+
+/// The row of a user and an item, as the data has it or would have it.
+fn from_data(args: &Explain, predictor: &Predictor, user: &str, item: &str) -> Result<(Pair, Row)> {
+    let source = predictor
+        .source(args.data.clone(), &args.folders)
+        .map_err(|error| anyhow!("{error}; --row FIELD=VALUE explains a row without the data"))?;
+    let found = source.pair(user, item)?;
+    for (known, whom) in [(found.known_user, format!("user {user}")), (found.known_item, format!("item {item}"))] {
+        if !known {
+            tracing::warn!("{whom} is not in the data: nothing but the id is known");
+        }
+    }
+    let names = predictor.schema.fields().iter().map(|field| strings(&found.frame, &field.name));
+    let texts = names.map(|column| Ok(column?.get(0).map(str::to_owned))).collect::<Result<Vec<_>>>()?;
+    let titles = titles(&source)?;
+    let title = predictor.schema.item().and_then(|field| titles.get(field, item)).map(str::to_owned);
+    let (label, part) = found.rated.map_or((None, None), |Rated { label, part }| (Some(label), part));
+    let (known_user, known_item) = (found.known_user, found.known_item);
+    let pair = Pair { user: user.into(), item: item.into(), title, known_user, known_item, label, part };
+    Ok((pair, Row::new(&predictor.schema, &texts, &titles)?))
+}
+
+fn titles(source: &Source) -> Result<Titles> {
+    let fields = source.fields_of_items().into_iter().map(str::to_owned).collect();
+    let items = source.items()?;
+    Ok(Titles { fields, titles: items.ids.into_iter().zip(items.titles).collect() })
+}
+
+/// The row that the command line gives.
+fn from_arguments(given: &[String], predictor: &Predictor) -> Result<Row> {
+    let schema = &predictor.schema;
+    let mut texts = vec![None; schema.num_fields()];
+    for pair in given {
+        let Some((name, value)) = pair.split_once('=') else { bail!("--row takes FIELD=VALUE, not `{pair}`") };
+        let Some(field) = schema.field_index(name) else {
+            let names: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
+            bail!("--row: there is no field `{name}`; there are {}", names.join(", "));
+        };
+        if let Some(before) = texts[field].replace(value.to_owned()) {
+            bail!("--row: `{name}` is given twice, as `{before}` and as `{value}`");
+        }
+    }
+    // A file that was exported with a catalogue knows its titles.
+    let file = predictor.bundle.as_ref().and_then(|scorer| scorer.extra_file(TITLES).ok());
+    let titles = file.and_then(|titles| serde_json::from_str(&titles).ok()).unwrap_or_default();
+    let fields = schema.item().into_iter().map(str::to_owned).collect();
+    Row::new(schema, &texts, &Titles { fields, titles })
+}
+
+impl Formula {
+    fn new(parts: Parts, row: &Row, predictor: &Predictor) -> Formula {
+        let exact = parts.is_exact();
+        let Parts { bias, first_order, pairs: of_pairs, lumps, .. } = parts;
+        let first_order = first_order.map(|terms| {
+            let of_slot = |(slot, value): &(usize, Value)| Term { of: value.clone(), term: f64::from(terms[*slot]) };
+            sorted(row.values.iter().map(of_slot))
+        });
+        let schema = &predictor.schema;
+        let field_of_slots = schema.field_of_slots();
+        let num_fields = schema.num_fields();
+        let mut of_fields = vec![0.0; num_fields * num_fields];
+        let of_pairs = of_pairs.map(|terms| {
+            let mut values = vec![None; schema.num_slots()];
+            row.values.iter().for_each(|(slot, value)| values[*slot] = Some(value));
+            let mut met = vec![];
+            for ((first, second), term) in pairs(values.len()).zip(terms) {
+                if let (Some(a), Some(b)) = (values[first], values[second]) {
+                    met.push(Term { of: [a.clone(), b.clone()], term: f64::from(term) });
+                    of_fields[field_of_slots[first] * num_fields + field_of_slots[second]] += f64::from(term);
+                }
+            }
+            sorted(met.into_iter())
+        });
+        let name = |field: usize| schema.fields()[field].name.clone();
+        let between = of_fields.iter().enumerate().filter(|(_, term)| **term != 0.0);
+        let between = between.map(|(at, &term)| Term { of: [name(at / num_fields), name(at % num_fields)], term });
+        let pairs_of_fields = of_pairs.is_some().then(|| sorted(between));
+        let lumps = lumps.into_iter().map(|(of, term)| Term { of, term: f64::from(term) }).collect();
+        Formula { exact, bias, first_order, pairs: of_pairs, pairs_of_fields, lumps }
+    }
+}
+
+impl ByField {
+    fn new(found: Shapley, row: &Row, predictor: &Predictor) -> ByField {
+        let of_slots = predictor.schema.field_of_slots();
+        let of_field = |(field, term): (usize, f64)| {
+            let of = row.values.iter().filter(|(slot, _)| of_slots[*slot] == field);
+            Term { of: of.map(|(_, value)| value.clone()).collect::<Vec<_>>(), term }
+        };
+        let fields = found.values.into_iter().enumerate().map(of_field);
+        let fields = sorted(fields.filter(|field| field.of.iter().any(|value| value.value.is_some())));
+        let standard_error = found.standard_errors.map(|errors| errors.into_iter().fold(0.0, f64::max));
+        ByField { baseline: found.baseline, fields, standard_error, rows: found.rows }
+    }
+}
+
+/// Terms in the order of their magnitude, equal ones in the order of the row.
+fn sorted<T>(terms: impl Iterator<Item = Term<T>>) -> Vec<Term<T>> {
+    let mut terms: Vec<Term<T>> = terms.collect();
+    terms.sort_by(|a, b| b.term.abs().total_cmp(&a.term.abs()));
+    terms
+}

@@ -1,0 +1,180 @@
+//! An explanation as a page of text.
+
+use std::fmt;
+
+use fm_core::{Label, Task};
+
+use super::row::Value;
+use super::{ByField, Explanation, Formula, Pair, Term};
+
+/// The most characters of a line.
+const WIDTH: usize = 100;
+
+/// An explanation for people: columns of terms, each of which adds up to the logit.
+pub struct Page<'a> {
+    explanation: &'a Explanation,
+    label: &'a Label,
+    top: usize,
+}
+
+impl Page<'_> {
+    /// At most `top` terms of a kind are shown; the others are summed up.
+    pub fn new<'a>(explanation: &'a Explanation, label: &'a Label, top: usize) -> Page<'a> {
+        Page { explanation, label, top }
+    }
+    fn formula(&self, f: &mut fmt::Formatter<'_>, parts: &Formula, logit: f32, unit: &str) -> fmt::Result {
+        let Formula { exact, bias, first_order, pairs, pairs_of_fields, lumps } = parts;
+        writeln!(f, "\nThe logit as the model adds it up, in {unit}")?;
+        line(f, f64::from(*bias), "bias")?;
+        if let Some(terms) = first_order {
+            writeln!(f, "  values")?;
+            let shown = &terms[..terms.len().min(self.top)];
+            shown.iter().try_for_each(|term| line(f, term.term, &term.of.to_string()))?;
+            others(f, &terms[shown.len()..], ["value", "values"])?;
+        }
+        if let Some(terms) = pairs {
+            let (up, rest): (Vec<_>, Vec<_>) = terms.iter().partition(|term| term.term > 0.0);
+            let (down, mut others_of_pairs): (Vec<_>, Vec<_>) = rest.into_iter().partition(|term| term.term < 0.0);
+            for (heading, terms) in [("pairs that pull up", up), ("pairs that pull down", down)] {
+                let (shown, others) = terms.split_at(terms.len().min(self.top));
+                if !shown.is_empty() {
+                    writeln!(f, "  {heading}")?;
+                }
+                shown.iter().try_for_each(|term| line(f, term.term, &pair_of_values(&term.of)))?;
+                others_of_pairs.extend(others);
+            }
+            others(f, others_of_pairs, ["pair", "pairs"])?;
+        }
+        if !lumps.is_empty() {
+            writeln!(f, "  interactions that the formula does not split")?;
+            lumps.iter().try_for_each(|lump| line(f, lump.term, lump.of))?;
+        }
+        sum(f, f64::from(logit))?;
+        match exact {
+            true => writeln!(f, "Exact: the model's formula has these terms and no others.")?,
+            false => {
+                let names: Vec<String> = lumps.iter().map(|lump| format!("\"{}\"", lump.of)).collect();
+                writeln!(f, "Not exact: it is not known which values make {}.", names.join(" and "))?;
+            }
+        }
+        if let Some(terms) = pairs_of_fields.as_ref().filter(|terms| !terms.is_empty()) {
+            writeln!(f, "\nThe same pairs, summed up by fields")?;
+            let shown = &terms[..terms.len().min(self.top)];
+            shown.iter().try_for_each(|Term { of: [a, b], term }| line(f, *term, &format!("{a} × {b}")))?;
+            others(f, &terms[shown.len()..], ["pair of fields", "pairs of fields"])?;
+        }
+        Ok(())
+    }
+
+    fn by_field(&self, f: &mut fmt::Formatter<'_>, found: &ByField, logit: f32, unit: &str) -> fmt::Result {
+        let ByField { baseline, fields, standard_error, rows } = found;
+        writeln!(f, "\nThe Shapley value of each field against missing values, in {unit}")?;
+        line(f, *baseline, "a row whose values are all missing")?;
+        let shown = &fields[..fields.len().min(self.top)];
+        shown.iter().try_for_each(|term| line(f, term.term, &values(&term.of)))?;
+        others(f, &fields[shown.len()..], ["field", "fields"])?;
+        sum(f, f64::from(logit))?;
+        match standard_error {
+            None => write!(f, "Exact. Rows scored: {rows}, one for each choice of fields to be missing."),
+            Some(error) => write!(f, "Estimated, with standard errors of at most {error:.4}. Rows scored: {rows}."),
+        }
+    }
+}
+
+impl fmt::Display for Page<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Explanation { pair, prediction, logit, parts, shapley } = self.explanation;
+        let column = &self.label.column;
+        if let Some(pair) = pair {
+            writeln!(f, "{}", cut(&heading(pair), WIDTH))?;
+        }
+        match self.label.task {
+            Task::Regression => {
+                let Label { min, max, .. } = self.label;
+                let end = if prediction == logit {
+                    String::new()
+                } else {
+                    format!(", where its range of {min} to {max} ends")
+                };
+                writeln!(f, "predicted {column} {prediction:.4}{end}")?;
+            }
+            Task::Binary { threshold } => {
+                writeln!(f, "predicted probability {prediction:.4} that {column} is at least {threshold}")?;
+            }
+        }
+        if let Some(Pair { label: Some(label), part, .. }) = pair {
+            let part = part.map_or("a row that the split leaves out".into(), |part| format!("a {part} row"));
+            writeln!(f, "actual {column} {label}: {part}, explained as it stands in the data")?;
+        }
+        let unit = match self.label.task {
+            Task::Regression => format!("units of {column}"),
+            Task::Binary { .. } => "log-odds".to_owned(),
+        };
+        match parts {
+            Some(parts) => self.formula(f, parts, *logit, &unit)?,
+            None => writeln!(
+                f,
+                "\nAn exported file holds no formula to take apart: `fm explain` of the run shows its terms."
+            )?,
+        }
+        self.by_field(f, shapley, *logit, &unit)
+    }
+}
+
+fn heading(Pair { user, item, title, known_user, known_item, .. }: &Pair) -> String {
+    let unknown = |known: &bool| if *known { "" } else { " (not in the data)" };
+    let title = title.as_ref().map(|title| format!("{title} ")).unwrap_or_default();
+    format!("user {user}{}, item {title}[{item}]{}", unknown(known_user), unknown(known_item))
+}
+
+fn line(f: &mut fmt::Formatter<'_>, term: f64, name: &str) -> fmt::Result {
+    writeln!(f, "{term:>+11.4}  {}", cut(name, WIDTH - 13))
+}
+
+/// What is not shown, in one line.
+fn others<'a, T: 'a>(
+    f: &mut fmt::Formatter<'_>,
+    terms: impl IntoIterator<Item = &'a Term<T>>,
+    [one, several]: [&str; 2],
+) -> fmt::Result {
+    let (number, sum) = terms.into_iter().fold((0, 0.0), |(number, sum), term| (number + 1, sum + term.term));
+    match number {
+        0 => Ok(()),
+        _ => line(f, sum, &format!("{number} other {}", if number == 1 { one } else { several })),
+    }
+}
+
+fn sum(f: &mut fmt::Formatter<'_>, logit: f64) -> fmt::Result {
+    writeln!(f, "  ─────────\n{logit:>+11.4}  logit")
+}
+
+/// Each has half of the line, or what the other leaves.
+fn pair_of_values([a, b]: &[Value; 2]) -> String {
+    let (a, b) = (a.to_string(), b.to_string());
+    let room = WIDTH - 13 - " × ".chars().count();
+    let (long_a, long_b) = (a.chars().count(), b.chars().count());
+    let room_of_a = (room / 2).max(room.saturating_sub(long_b)).min(long_a);
+    format!("{} × {}", cut(&a, room_of_a), cut(&b, room - room_of_a))
+}
+
+/// The values of a field in one line.
+fn values(values: &[Value]) -> String {
+    match values {
+        [value] => value.to_string(),
+        _ => {
+            let names = values.iter().map(|value| value.title.as_ref().or(value.value.as_ref()));
+            let names: Vec<&str> = names.map(|name| name.map_or("", String::as_str)).collect();
+            let field = values.first().map_or("", |value| value.field.as_str());
+            format!("{field} ({}): {}", values.len(), names.join(", "))
+        }
+    }
+}
+
+/// The text in one line, or as much of it as there is room for.
+fn cut(text: &str, room: usize) -> String {
+    let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    match text.chars().count() {
+        length if length <= room => line.collect(),
+        _ => line.take(room.saturating_sub(1)).chain(['…']).collect(),
+    }
+}

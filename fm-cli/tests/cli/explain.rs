@@ -1,0 +1,240 @@
+//! What a prediction is made of.
+
+use serde_json::{Value, json};
+
+use crate::data::{ACCENTED, UNRATED};
+use crate::scene::{Scene, assert_holds, assert_same_scores};
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+fn list(value: &Value) -> &Vec<Value> {
+    value.as_array().unwrap_or_else(|| panic!("{value} is no list"))
+}
+
+/// The sum of a list of terms.
+fn total(terms: &Value) -> f64 {
+    list(terms).iter().map(|term| number(&term["term"])).sum()
+}
+
+/// Asserts that both ways to take the logit apart lead back to it.
+#[track_caller]
+fn assert_adds_up(explained: &Value) {
+    let (parts, logit) = (&explained["parts"], number(&explained["logit"]));
+    if !parts.is_null() {
+        let terms = ["first_order", "pairs", "lumps"].iter().filter(|kind| !parts[*kind].is_null());
+        let sum = number(&parts["bias"]) + terms.map(|kind| total(&parts[*kind])).sum::<f64>();
+        assert!((sum - logit).abs() < 1e-5 * logit.abs().max(1.0), "{sum}, not {logit}");
+        assert_eq!(parts["exact"], json!(list(&parts["lumps"]).is_empty()));
+        if !parts["pairs"].is_null() {
+            assert!((total(&parts["pairs"]) - total(&parts["pairs_of_fields"])).abs() < 1e-5, "{parts}");
+        }
+    }
+    let shapley = &explained["shapley"];
+    let sum = number(&shapley["baseline"]) + total(&shapley["fields"]);
+    assert!((sum - logit).abs() < 1e-5 * logit.abs().max(1.0), "{sum}, not {logit}");
+}
+
+fn sigmoid(logit: f64) -> f64 {
+    1.0 / (1.0 + (-logit).exp())
+}
+
+#[test]
+fn every_model_is_explained_and_its_parts_are_the_prediction() {
+    let scene = Scene::new();
+    for model in scene.ok_json("models --json").as_array().unwrap() {
+        let name = model["name"].as_str().unwrap();
+        let data = "--data books.csv --schema schema.toml --task binary --threshold 4";
+        scene.ok(&format!("train {data} --model {name} --epochs 1 --run {name}"));
+        let explained = scene.ok_json(&format!("explain {name} --user r01 --item b77 --json"));
+        assert_adds_up(&explained);
+        let (logit, prediction) = (number(&explained["logit"]), number(&explained["prediction"]));
+        assert!((sigmoid(logit) - prediction).abs() < 1e-6);
+    }
+    let page = scene.ok("explain lr --user r01 --item b77");
+    assert_holds(&page, &["predicted probability 0.", " that stars is at least 4", "in log-odds"]);
+}
+
+#[test]
+fn a_row_of_the_data_is_explained_as_it_stands_there_with_its_label() {
+    let scene = Scene::new();
+    scene.ok("train --data ml --model deepfm --epochs 2 --run run");
+    for part in ["train", "valid", "test"] {
+        scene.ok(&format!("evaluate run --part {part} --output {part}.csv"));
+        let rows = [scene.column(&format!("{part}.csv"), "user_id"), scene.column(&format!("{part}.csv"), "movie_id")];
+        let labels = scene.column(&format!("{part}.csv"), "rating");
+        for (row, score) in scene.scores(&format!("{part}.csv")).into_iter().enumerate().step_by(500) {
+            let (user, film) = (&rows[0][row], &rows[1][row]);
+            let explained = scene.ok_json(&format!("explain run --user {user} --movie {film} --json"));
+            assert_adds_up(&explained);
+            assert_same_scores(&[number(&explained["prediction"])], &[score]);
+            let label: f64 = labels[row].parse().unwrap();
+            assert_eq!((&explained["part"], number(&explained["label"])), (&json!(part), label));
+            let page = scene.ok(&format!("explain run --user {user} --movie {film}"));
+            assert_holds(&page, &[&format!("actual rating {label}: a {part} row")]);
+        }
+    }
+}
+
+#[test]
+fn an_item_that_the_user_has_not_rated_is_explained_as_it_is_recommended() {
+    let scene = Scene::new();
+    scene.ok("train --data ml --model fm --epochs 2 --run run");
+    let list = scene.ok_json("recommend run --user 7 --top 1000 --json");
+    for item in list["items"].as_array().unwrap().iter().step_by(5) {
+        let film = item["item"].as_str().unwrap();
+        let explained = scene.ok_json(&format!("explain run --user 7 --item {film} --json"));
+        assert_adds_up(&explained);
+        assert_same_scores(&[number(&explained["prediction"])], &[number(&item["score"])]);
+        assert_eq!((&explained["title"], &explained["label"]), (&item["title"], &Value::Null));
+    }
+    let unrated = scene.ok_json(&format!("explain run --user 7 --item {UNRATED} --json"));
+    assert_eq!((&unrated["known_item"], &unrated["title"]), (&json!(true), &json!("Film 80 (1990)")));
+    // The history is of films: they have titles, too.
+    let values = list_of_values(&unrated["parts"]["first_order"]);
+    let history: Vec<&Value> = values.iter().filter(|value| value["field"] == "history").collect();
+    assert!(history.len() > 5 && history.iter().all(|value| value["title"].as_str().unwrap().contains(" (")));
+}
+
+fn list_of_values(terms: &Value) -> Vec<Value> {
+    list(terms).iter().map(|term| term["of"].clone()).collect()
+}
+
+/// The terms and the sum of each table of a page: those with a sum.
+fn tables(page: &str) -> Vec<(Vec<f64>, f64)> {
+    let (mut tables, mut terms) = (vec![], vec![]);
+    for line in page.lines() {
+        let term = line.split_whitespace().next().filter(|word| word.starts_with(['+', '-']));
+        match term {
+            Some(term) if line.ends_with("  logit") => tables.push((std::mem::take(&mut terms), term.parse().unwrap())),
+            Some(term) => terms.push(term.parse().unwrap()),
+            None if line.is_empty() => terms.clear(),
+            None => {}
+        }
+    }
+    tables
+}
+
+#[test]
+fn the_columns_of_the_page_add_up_to_the_logit_however_many_terms_are_shown() {
+    let scene = Scene::new();
+    for (model, headings) in [
+        (
+            "fm",
+            &["Exact: the model's formula", "pairs that pull up", "pairs that pull down", "summed up by fields"][..],
+        ),
+        ("xdeepfm", &["Not exact", "\"CIN\" and \"deep part\"", "the formula does not split"]),
+    ] {
+        scene.ok(&format!("train --data ml --model {model} --epochs 4 --lr 0.02 --run {model}"));
+        for top in [1, 3, 10_000] {
+            let page = scene.ok(&format!("explain {model} --user 7 --item 1 --top {top}"));
+            assert_holds(&page, headings);
+            assert_holds(&page, &["predicted rating ", "units of rating", "Shapley", "Rows scored: 2048", ACCENTED]);
+            assert!(page.lines().all(|line| line.chars().count() <= 100), "{page}");
+            assert_eq!(page.contains(" other "), top < 10_000, "{page}");
+            let tables = tables(&page);
+            assert_eq!(tables.len(), 2, "{page}");
+            for (terms, logit) in tables {
+                let rounding = 0.5e-4 * (terms.len() + 1) as f64;
+                assert!((terms.iter().sum::<f64>() - logit).abs() <= rounding, "{terms:?} {logit} in {page}");
+            }
+        }
+    }
+}
+
+#[test]
+fn who_is_not_in_the_data_is_explained_and_said_to_be_unknown() {
+    let scene = Scene::new();
+    scene.ok("train --data books.csv --schema schema.toml --model fm --epochs 2 --run run");
+    let output = scene.run("explain run --user nobody --item nothing --json");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_holds(&stderr, &["WARN", "user nobody is not in the data", "item nothing is not in the data"]);
+    let explained: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_adds_up(&explained);
+    assert_eq!((&explained["known_user"], &explained["known_item"]), (&json!(false), &json!(false)));
+    // Nothing differs from missing values.
+    assert_same_scores(&[number(&explained["logit"])], &[number(&explained["shapley"]["baseline"])]);
+    let page = scene.ok("explain run --user nobody --item nothing");
+    let heading = "user nobody (not in the data), item [nothing] (not in the data)";
+    assert_holds(&page, &[heading, "reader=nobody (unknown)", "price missing"]);
+    let known = scene.ok_json("explain run --user r01 --item nothing --json");
+    assert_eq!((&known["known_user"], &known["known_item"]), (&json!(true), &json!(false)));
+}
+
+#[test]
+fn a_row_of_the_command_line_needs_no_data_and_scores_as_predict_does() {
+    let scene = Scene::new();
+    scene.ok("train --data books.csv --schema schema.toml --model deepfm --epochs 3 --run run");
+    scene.ok("export run -o model.pt --with-catalogue");
+    scene.write("rows.csv", "reader,book,tags,price\nr01,b02,kind2|new|shelf2|newer,7.5\n");
+    scene.ok("predict run --input rows.csv --output scored.csv");
+    std::fs::remove_file(scene.path("books.csv")).unwrap();
+    let row = "--row reader=r01 --row book=b02 --row tags=kind2|new|shelf2|newer --row price=7.5";
+    let explained = scene.ok_json(&format!("explain run {row} --json"));
+    assert_adds_up(&explained);
+    assert_same_scores(&[number(&explained["prediction"])], &scene.scores("scored.csv"));
+    assert!(explained.get("user").is_none() && explained.get("label").is_none());
+    // What training has not seen shares a slot.
+    let values = list_of_values(&explained["parts"]["first_order"]);
+    let unknown: Vec<&Value> = values.iter().filter(|value| value["known"] == json!(false)).collect();
+    assert_eq!(unknown, [&json!({ "field": "tags", "value": "new, newer", "title": null, "known": false })]);
+
+    let of_file = scene.ok_json(&format!("explain model.pt {row} --json"));
+    assert_adds_up(&of_file);
+    assert_eq!(of_file["parts"], Value::Null);
+    let values = |explained: &Value| -> Vec<f64> {
+        list(&explained["shapley"]["fields"]).iter().map(|field| number(&field["term"])).collect()
+    };
+    assert_same_scores(&values(&of_file), &values(&explained));
+    let page = scene.ok(&format!("explain model.pt {row}"));
+    assert_holds(&page, &["holds no formula", "Shapley", "book=Book 2, or é [b02]", "Rows scored: 16", "logit"]);
+
+    // The mean price alone: x is 0, where it is 1 for a missing one, and all other fields are missing.
+    let mean = scene.json("run/schema.json")["fields"][3]["mean"].clone();
+    let alone = scene.ok_json(&format!("explain run --row price={mean} --json"));
+    assert_adds_up(&alone);
+    let fields = list(&alone["shapley"]["fields"]);
+    assert_eq!((fields.len(), &fields[0]["of"][0]["field"]), (1, &json!("price")));
+    assert!(number(&fields[0]["term"]).abs() > 1e-6, "{alone}");
+}
+
+#[test]
+fn a_file_explains_users_and_items_of_the_data() {
+    let scene = Scene::new();
+    scene.ok("train --data ml --model fm --task binary --epochs 2 --run run");
+    scene.ok("export run -o model.pt");
+    let (of_run, of_file) = (
+        scene.ok_json("explain run --user 3 --item 4 --json"),
+        scene.ok_json("explain model.pt --user 3 --item 4 --json"),
+    );
+    assert_same_scores(&[number(&of_file["prediction"])], &[number(&of_run["prediction"])]);
+    assert_eq!(of_file["shapley"]["rows"], json!(2048));
+    std::fs::rename(scene.path("ml"), scene.path("moved")).unwrap();
+    let error = scene.fails("explain model.pt --user 3 --item 4");
+    assert_holds(&error, &["ml", "--row FIELD=VALUE explains a row without the data"]);
+    assert_eq!(scene.ok_json("explain model.pt --user 3 --item 4 --data moved --json"), of_file);
+}
+
+#[test]
+fn what_cannot_be_explained_is_said_in_a_line() {
+    let scene = Scene::new();
+    scene.ok("train --data books.csv --schema schema.toml --model lr --epochs 1 --run run");
+    for (line, words) in [
+        ("explain run", &["--user", "--item"][..]),
+        ("explain run --user r01", &["--item"]),
+        ("explain run --row reader=r01 --user r01", &["--row", "--user"]),
+        ("explain run --row reader", &["--row takes FIELD=VALUE, not `reader`"]),
+        ("explain run --row writer=r01", &["no field `writer`", "reader, book, tags, price"]),
+        ("explain run --row book=b01 --row book=b02", &["`book` is given twice", "`b01`", "`b02`"]),
+        ("explain run --user r01 --item b01 --top 0", &["at least 1"]),
+        ("explain none --user r01 --item b01", &["cannot read none"]),
+        ("explain books.csv --user r01 --item b01", &["books.csv", "no TorchScript archive"]),
+    ] {
+        scene.fails_with(line, words);
+    }
+    scene.write("schema.toml", crate::data::SCHEMA.replace("user = \"reader\"", ""));
+    scene.ok("train --data books.csv --schema schema.toml --model lr --epochs 1 --run strangers");
+    scene.fails_with("explain strangers --user r01 --item b01", &["declare `user` and `item`"]);
+    scene.ok("explain strangers --row reader=r01");
+}
