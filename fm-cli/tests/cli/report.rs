@@ -99,10 +99,7 @@ fn a_binary_run_has_all_sections_with_the_numbers_of_its_summary() {
         assert_holds(&section(page, "failures"), &["Log loss by the training rows of the user", "mean label"]);
         assert_holds(&section(page, "interactions"), &["Pairs of fields", "deep part", "pairs"]);
         assert_holds(&section(page, "embeddings"), &["Items by genres", "principal components", ACCENTED]);
-        assert_holds(
-            &section(page, "settings"),
-            &["fm train --config ", "settings.toml", "libtorch 2.11"],
-        );
+        assert_holds(&section(page, "settings"), &["fm train --config ", "settings.toml", "libtorch 2.11"]);
     });
 }
 

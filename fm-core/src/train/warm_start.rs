@@ -49,7 +49,9 @@ impl Trainer<'_> {
     /// does not fit; and for a model with a [`sampler`](Model::sampler), whose first sweep draws every parameter anew. As [`checkpoint::load`](super::checkpoint::load) for a file that is damaged. Nothing is changed then.
     pub fn start_from(&mut self, schema: &Schema, checkpoint: &Path, from: &Schema) -> Result<WarmStart> {
         if self.model.sampler().is_some() {
-            return Err(Error::Setting("a model that is drawn from its posterior keeps nothing of a warm start: leave it out".into()));
+            return Err(Error::Setting(
+                "a model that is drawn from its posterior keeps nothing of a warm start: leave it out".into(),
+            ));
         }
         let names = |schema: &Schema| schema.fields().iter().map(|field| field.name.clone()).collect::<Vec<_>>();
         let (here, there) = (names(schema), names(from));

@@ -100,6 +100,7 @@ mod tests {
             item: Some("item".into()),
             title: None,
             timestamp: Some("when".into()),
+            weight: None,
             fields: vec![
                 field("user", Side::User),
                 field("item", Side::Item),

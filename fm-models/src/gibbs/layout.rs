@@ -69,7 +69,9 @@ impl Layout {
         let mut read = |row: usize, ids: &[i64], values: &[f32]| {
             for (field, distinct) in fields.iter_mut().enumerate() {
                 slots.clear();
-                slots.extend(schema.slots(field).filter(|&s| values[s] != 0.0).map(|s| (ids[s] as u32, values[s].to_bits())));
+                slots.extend(
+                    schema.slots(field).filter(|&s| values[s] != 0.0).map(|s| (ids[s] as u32, values[s].to_bits())),
+                );
                 slots.sort_unstable();
                 if let Some(pair) = slots.windows(2).find(|pair| pair[0].0 == pair[1].0) {
                     let found = format!("id {} twice in row {row}", pair[0].0);

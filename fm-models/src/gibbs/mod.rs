@@ -89,9 +89,11 @@ impl Chain {
         let mut blocks: Vec<(Vec<usize>, Block)> = others
             .into_iter()
             .map(|(fields, columns)| (fields, Block::of_rows(labels.len(), columns, k)))
-            .chain(parts.into_iter().map(|Parts { fields, of_rows, columns, len }| {
-                (fields, Block::of_parts(of_rows, len, columns, k))
-            }))
+            .chain(
+                parts
+                    .into_iter()
+                    .map(|Parts { fields, of_rows, columns, len }| (fields, Block::of_parts(of_rows, len, columns, k))),
+            )
             .collect();
         blocks.iter_mut().for_each(|(fields, _)| fields.sort_by_key(rank));
         blocks.sort_by_key(|(fields, _)| fields.last().map(rank));
@@ -161,12 +163,7 @@ impl Chain {
     }
 
     /// Draws the noise of each row, and then the bias. Returns the mean loss.
-    fn draw_noise<R: Rng>(
-        &mut self,
-        bias: &mut f32,
-        rng: &mut R,
-        clock: &mut Clock<'_>,
-    ) -> ControlFlow<(), f64> {
+    fn draw_noise<R: Rng>(&mut self, bias: &mut f32, rng: &mut R, clock: &mut Clock<'_>) -> ControlFlow<(), f64> {
         let all = Others(self.blocks.iter().collect());
         let k = self.width - 1;
         let mut record = vec![0.0; table::width(k)];

@@ -12,8 +12,8 @@ use fm_data::source::{DataConfig, Source};
 use fm_data::table::{NO_CODE, codes, strings};
 
 use super::chart::{Paint, SERIES};
-use crate::training::{Results, load_digests};
 use crate::predictor::Predictor;
+use crate::training::{Results, load_digests};
 
 /// A run, and what its model says of the test rows.
 pub struct Run {
