@@ -13,8 +13,8 @@ pub enum Stream {
     Epoch(usize),
     /// Dropout in a step, counted from 1 over all epochs.
     Step(u64),
-    /// The draws of a sweep, from 1.
-    Sweep(usize),
+    /// The draws of an epoch's sweeps, from 1.
+    Sweeps(usize),
 }
 
 /// A seed for one purpose, derived from the run's.
@@ -23,7 +23,7 @@ pub fn derive(seed: u64, stream: Stream) -> u64 {
         Stream::Parameters => (1, 0),
         Stream::Epoch(epoch) => (2, epoch as u64),
         Stream::Step(step) => (3, step),
-        Stream::Sweep(sweep) => (4, sweep as u64),
+        Stream::Sweeps(epoch) => (4, epoch as u64),
     };
     mix(mix(mix(seed) ^ kind) ^ number)
 }
