@@ -19,8 +19,8 @@ pub enum Stream {
     Users,
     /// The settings of a trial of a search, from 1.
     Trial(usize),
-    /// The draws of a sweep, from 1.
-    Sweep(usize),
+    /// The draws of an epoch's sweeps, from 1.
+    Sweeps(usize),
 }
 
 /// A seed for one purpose, derived from the run's.
@@ -32,7 +32,7 @@ pub fn derive(seed: u64, stream: Stream) -> u64 {
         Stream::Negatives(step) => (4, step),
         Stream::Users => (5, 0),
         Stream::Trial(trial) => (6, trial as u64),
-        Stream::Sweep(sweep) => (7, sweep as u64),
+        Stream::Sweeps(epoch) => (7, epoch as u64),
     };
     mix(mix(mix(seed) ^ kind) ^ number)
 }

@@ -28,7 +28,7 @@ type Formula = fn(&Scene) -> Vector;
 fn formula(model: &str) -> Formula {
     match model {
         "lr" => lr,
-        "fm" => fm_model,
+        "fm" | "bayesian_fm" => fm_model,
         "ffm" => ffm_model,
         "nfm" => nfm,
         "afm" => afm,

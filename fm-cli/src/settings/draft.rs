@@ -160,7 +160,10 @@ fn check(table: &mut Table) -> Result<(), Fault> {
     if let (Ok(entry), Some(options)) = (fm_models::find(&name), schema.pointer_mut(MODEL_OPTIONS)) {
         *options = entry.describe().to_value();
     }
-    check_table(table, &schema, "")
+    check_table(table, &schema, "").map_err(|fault| match fault.key.strip_prefix("model.options.") {
+        Some(option) => Fault { reason: format!("model {name}: there is no option `{option}`: {}", fault.reason), ..fault },
+        None => fault,
+    })
 }
 
 /// Where the JSON schema of the settings describes the model's options.
@@ -178,7 +181,8 @@ fn check_table(table: &mut Table, schema: &Json, path: &str) -> Result<(), Fault
             };
             let reason = match path {
                 "" => format!("there is no setting `{name}`: {hint}"),
-                "model.options" => format!("the model has no option `{name}`: {hint}"),
+                // Of which model, the caller knows.
+                "model.options" => hint,
                 _ => format!("there is no setting `{name}` in [{path}]: {hint}"),
             };
             return Err(Fault { key, reason });

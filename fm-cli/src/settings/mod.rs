@@ -238,7 +238,7 @@ mod tests {
             ),
             (
                 "[model]\nname = \"fm\"\n[model.options]\nembeding_dim = 8\n",
-                ", line 4: the model has no option `embeding_dim`: did you mean `embedding_dim`?",
+                ", line 4: model fm: there is no option `embeding_dim`: did you mean `embedding_dim`?",
             ),
             (
                 "[train.optimizer]\nname = \"sgd\"\nmomentun = 0.9\n",

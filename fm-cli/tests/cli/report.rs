@@ -111,7 +111,7 @@ fn a_regression_has_its_predictions_by_label_and_a_table_of_its_own_has_them_too
         assert_eq!(charts(page, "regression"), 2);
         assert!(!has_section(page, "classification"));
         assert_holds(&section(page, "regression"), &["Predictions by the true stars"]);
-        assert_holds(&section(page, "settings"), &["--schema schema.toml", "kind = \"multi-valued\""]);
+        assert_holds(&section(page, "settings"), &["fm train --config", "kind = \"multi-valued\""]);
         assert_holds(&section(page, "embeddings"), &["Items by tags", "or é"]);
     });
 }

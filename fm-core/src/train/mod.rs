@@ -189,7 +189,7 @@ impl<'a> Trainer<'a> {
                 self.state.seconds += began.elapsed().as_secs_f64();
                 return Ok(Ending::Interrupted);
             }
-            // A sweep stands for all steps of its epoch.
+            // Sweeps stand for all steps of their epoch.
             let rows_in_steps = if sweeps.is_some() { 0 } else { train.len() };
             let order = self.order(epoch, rows_in_steps);
             let batches = batches(&order, self.config.batch_size);
@@ -415,10 +415,8 @@ impl<'a> Trainer<'a> {
 
     fn has_stalled(&self) -> bool {
         let best_epoch = self.state.best.map_or(0, |(epoch, _)| epoch);
-        // The mean of draws does not overfit: a sweep that makes it worse does so by chance.
-        self.model.sampler().is_none()
-            && self.config.patience > 0
-            && self.state.epoch >= best_epoch + self.config.patience
+        // The mean of draws does not overfit: an epoch that makes it worse does so by chance.
+        self.model.sampler().is_none() && self.config.patience > 0 && self.state.epoch >= best_epoch + self.config.patience
     }
 }
 

@@ -8,11 +8,11 @@ use crate::error::{Error, Result};
 use crate::sampler::Sweeps;
 use crate::seed::{Stream, derive};
 
-/// An observer hears of a sweep as of so many steps.
+/// An observer hears of an epoch's sweeps as of so many steps.
 const STEPS: usize = 100;
 
 impl Trainer<'_> {
-    /// Draws every parameter once. Breaks, with nothing changed, if the flag is raised.
+    /// Makes the sweeps of an epoch. Breaks, with nothing changed, if the flag is raised.
     pub(super) fn sweep(
         &mut self,
         sweeps: &mut dyn Sweeps,
@@ -29,8 +29,8 @@ impl Trainer<'_> {
             }
             ControlFlow::Continue(())
         };
-        let seed = derive(self.config.seed, Stream::Sweep(epoch));
-        let Some(loss) = sweeps.sweep(epoch, seed, &mut progress)? else { return Ok(ControlFlow::Break(())) };
+        let seed = derive(self.config.seed, Stream::Sweeps(epoch));
+        let Some(loss) = sweeps.advance(epoch, seed, &mut progress)? else { return Ok(ControlFlow::Break(())) };
         if !loss.is_finite() {
             let cause = "look for extreme values in the fields and among the labels".into();
             return Err(Error::Diverged { what: "the loss".into(), value: loss, epoch, step: 1, cause });

@@ -54,3 +54,33 @@ impl Gram {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::lanes::LANES;
+    use super::*;
+    use crate::layers::oracle::Draw;
+
+    #[test]
+    fn it_equals_the_double_loop_for_any_number_of_vectors() {
+        for (n, width) in [(1, LANES), (TILE, 2 * LANES), (TILE + 1, 3 * LANES), (3 * TILE + 5, LANES)] {
+            let vectors = Draw(n as u64).matrix(n, width);
+            let mut gram = Gram::new(width);
+            for _ in 0..2 {
+                for tile in vectors.chunks(TILE) {
+                    for (to, vector) in gram.vectors(tile.len()).zip(tile) {
+                        to.iter_mut().zip(vector).for_each(|(to, number)| *to = *number as f32);
+                    }
+                    gram.add(tile.len());
+                }
+                let found: Vec<f64> = gram.finish().collect();
+                for i in 0..width {
+                    for j in 0..=i {
+                        let expected: f64 = vectors.iter().map(|vector| vector[i] * vector[j]).sum();
+                        assert!((found[i * width + j] - expected).abs() < 1e-4, "{n} vectors: {i}, {j}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -71,3 +71,51 @@ impl NormalGamma {
         Normal { mean: self.mean + z / ((self.n + self.hyperprior.gamma_0) * precision).sqrt(), precision }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_pcg::Pcg64;
+
+    use super::*;
+
+    const HYPERPRIOR: Hyperprior = Hyperprior { alpha_0: 3.0, beta_0: 2.0, gamma_0: 0.5 };
+
+    fn mean(draws: &[f64]) -> f64 {
+        draws.iter().sum::<f64>() / draws.len() as f64
+    }
+
+    #[test]
+    fn a_precision_has_the_mean_and_the_variance_of_its_gamma_distribution() {
+        let mut rng = Pcg64::seed_from_u64(1);
+        let draws: Vec<f64> = (0..20_000).map(|_| HYPERPRIOR.precision(10.0, 4.0, &mut rng)).collect();
+        let (shape, rate) = (13.0 / 2.0, 6.0 / 2.0);
+        assert!((mean(&draws) - shape / rate).abs() < 0.03);
+        let squares: Vec<f64> = draws.iter().map(|draw| (draw - shape / rate).powi(2)).collect();
+        assert!((mean(&squares) / (shape / rate / rate) - 1.0).abs() < 0.05);
+    }
+
+    /// With θ = 1, 2, 6: μ has the mean 9/3.5 and, by λ's marginal, the variance E[1/λ] / 3.5 with E[1/λ] = b/(a - 1).
+    #[test]
+    fn mean_and_precision_are_drawn_from_their_joint_distribution() {
+        let mut rng = Pcg64::seed_from_u64(2);
+        let posterior = HYPERPRIOR.posterior([1f32, 2.0, 6.0].into_iter());
+        let draws: Vec<Normal> = (0..40_000).map(|_| posterior.draw(&mut rng)).collect();
+        let of = |f: &dyn Fn(&Normal) -> f64| mean(&draws.iter().map(f).collect::<Vec<_>>());
+        let (center, squares) = (9.0 / 3.5, 41.0 - 9.0 * 9.0 / 3.5);
+        let (a, b) = (6.0 / 2.0, (2.0 + squares) / 2.0);
+        assert!((posterior.mean - center).abs() < 1e-12);
+        assert!((of(&|normal| normal.mean) - center).abs() < 0.05);
+        assert!((of(&|normal| normal.precision) / (a / b) - 1.0).abs() < 0.03);
+        assert!((of(&|normal| (normal.mean - center).powi(2)) / (b / (a - 1.0) / 3.5) - 1.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn nothing_seen_leaves_the_prior() {
+        let posterior = HYPERPRIOR.posterior([].into_iter());
+        assert_eq!(posterior.mean, 0.0);
+        let mut rng = Pcg64::seed_from_u64(3);
+        let draws: Vec<f64> = (0..20_000).map(|_| posterior.draw(&mut rng).precision).collect();
+        assert!((mean(&draws) / (3.0 / 2.0) - 1.0).abs() < 0.03);
+    }
+}

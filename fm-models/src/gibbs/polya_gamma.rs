@@ -106,3 +106,46 @@ impl Distribution<f64> for PolyaGamma {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_pcg::Pcg64;
+
+    use super::*;
+
+    /// Polson, Scott and Windle 2013: the Laplace transform is cosh(z/2) / cosh(√((z²/2 + t)/2)), from which mean and variance
+    /// follow.
+    #[test]
+    fn draws_have_the_mean_the_variance_and_the_laplace_transform_of_the_distribution() {
+        let mut rng = Pcg64::seed_from_u64(1);
+        let n = 40_000;
+        for z in [0.0, 0.5, -2.0, 3.2, 8.0, 30.0f64] {
+            let distribution = PolyaGamma::new(z);
+            let draws: Vec<f64> = (0..n).map(|_| distribution.sample(&mut rng)).collect();
+            let mean_of = |f: &dyn Fn(f64) -> f64| draws.iter().map(|&draw| f(draw)).sum::<f64>() / f64::from(n);
+            let (mean, variance) = match z.abs() {
+                0.0 => (0.25, 1.0 / 24.0),
+                z => ((z / 2.0).tanh() / (2.0 * z), (z.sinh() - z) / (4.0 * z.powi(3) * (z / 2.0).cosh().powi(2))),
+            };
+            let error = 5.0 * (variance / f64::from(n)).sqrt();
+            assert!((mean_of(&|x| x) - mean).abs() < error, "z {z}: the mean is {}, not {mean}", mean_of(&|x| x));
+            let found = mean_of(&|x| (x - mean).powi(2));
+            assert!((found / variance - 1.0).abs() < 0.1, "z {z}: the variance is {found}, not {variance}");
+            for t in [0.5, 4.0] {
+                let expected = (z / 2.0).cosh() / ((z * z / 2.0 + t) / 2.0).sqrt().cosh();
+                let found = mean_of(&|x| (-t * x).exp());
+                assert!((found - expected).abs() < 5.0 * 0.3 * t / f64::from(n).sqrt(), "z {z}: {found}, not {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn extreme_scores_have_draws_too() {
+        let mut rng = Pcg64::seed_from_u64(2);
+        for z in [1e-300, 50.0, 200.0, 1e4, 1e8f64] {
+            let draw = PolyaGamma::new(z).sample(&mut rng);
+            assert!(draw.is_finite() && draw > 0.0, "z {z}: {draw}");
+        }
+    }
+}

@@ -35,10 +35,10 @@ pub struct Config {
     pub embedding_dim: i64,
     /// S, how many of the last draws are kept: the exported vectors have the length k S.
     pub samples: i64,
-    /// The sweeps before the first draw that is kept for good. Until then, the last draw alone scores.
-    pub burn_in: usize,
-    /// One of so many sweeps is kept.
+    /// The sweeps of an epoch, of which the last is kept.
     pub thin: usize,
+    /// The epochs before the first draw that is kept for good. Until then, the last draw alone scores.
+    pub burn_in: usize,
     /// The standard deviation of the first vectors.
     pub init_std: f64,
     /// The constants of the priors.
@@ -49,7 +49,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Config {
         let hyperprior = Hyperprior::default();
-        Config { embedding_dim: 14, samples: 32, burn_in: 18, thin: 1, init_std: 0.1, hyperprior }
+        Config { embedding_dim: 22, samples: 16, thin: 4, burn_in: 18, init_std: 0.1, hyperprior }
     }
 }
 
@@ -195,6 +195,11 @@ impl Scale {
         let spread = mean_of(&|label| (label - center).powi(2)).sqrt() as f32;
         Scale { center: center as f32, spread: if spread > 0.0 { spread } else { 1.0 } }
     }
+
+    /// A mean squared error in the labels' unit; a logistic loss as it is.
+    fn loss(&self, loss: f64) -> f64 {
+        loss * f64::from(self.spread).powi(2)
+    }
 }
 
 /// Sweeps over rows, and the mean of what they draw.
@@ -205,39 +210,40 @@ struct Sampling<'a> {
 }
 
 impl Sweeps for Sampling<'_> {
-    fn sweep(
+    fn advance(
         &mut self,
-        number: usize,
+        epoch: usize,
         seed: u64,
         progress: &mut dyn FnMut(f64, f64) -> ControlFlow<()>,
     ) -> Result<Option<f64>> {
-        let BayesianFm { bias, ids, .. } = self.model;
+        let BayesianFm { bias, ids, config, .. } = self.model;
         let read = |tensor: &Tensor| Vec::<f32>::try_from(tensor.to_device(Device::Cpu).flatten(0, -1));
         let mut parameters = Parameters { bias: read(bias)?[0], ids: read(ids)? };
         let mut rng = Pcg64::seed_from_u64(seed);
-        let ControlFlow::Continue((loss, expected)) = self.chain.sweep(&mut parameters, &mut rng, progress) else {
-            return Ok(None);
-        };
+        let (mut loss, mut expected) = (f64::NAN, None);
+        for sweep in 0..config.thin {
+            let mut part = |part: f64, loss: f64| progress((sweep as f64 + part) / config.thin as f64, self.scale.loss(loss));
+            match self.chain.sweep(&mut parameters, &mut rng, &mut part) {
+                ControlFlow::Continue((before, draw)) => (loss, expected) = (before, Some(draw)),
+                ControlFlow::Break(()) => return Ok(None),
+            }
+        }
         no_grad(|| {
             write(bias, &[parameters.bias])?;
             write(ids, &parameters.ids)?;
-            self.keep(number, &expected)
+            expected.iter().try_for_each(|draw| self.keep(epoch, draw))
         })?;
-        Ok(Some(loss * f64::from(self.scale.spread).powi(2)))
+        Ok(Some(self.scale.loss(loss)))
     }
 }
 
 impl Sampling<'_> {
-    /// Takes the draw of a sweep into the mean, in the place of the oldest if S are kept.
-    fn keep(&self, number: usize, draw: &Parameters) -> Result<()> {
+    /// Takes the draw of an epoch into the mean, in the place of the oldest if S are kept.
+    fn keep(&self, epoch: usize, draw: &Parameters) -> Result<()> {
         let BayesianFm { fm, config, kept, .. } = self.model;
-        let Config { embedding_dim: k, samples, burn_in, thin, .. } = *config;
-        // During the burn-in, each draw takes the place of the first.
-        let after = number.saturating_sub(burn_in + 1);
-        if !after.is_multiple_of(thin) {
-            return Ok(());
-        }
-        let before = (after / thin) as i64;
+        let Config { embedding_dim: k, samples, burn_in, .. } = *config;
+        // During the burn-in, each draw takes the place of the one before.
+        let before = epoch.saturating_sub(burn_in + 1) as i64;
         let (column, count) = (before % samples, (before + 1).min(samples));
         let Scale { center, spread } = self.scale;
 

@@ -156,12 +156,12 @@ fn attempt(
         }
     };
     let trained = train_watched(&settings, start, machine, &mut watch);
+    if is_stopped {
+        machine.stop.store(false, Ordering::Relaxed);
+    }
     let ending = match trained {
         Ok(_) => Ending::Finished,
-        Err(error) if error.is::<Interrupted>() && is_stopped => {
-            machine.stop.store(false, Ordering::Relaxed);
-            Ending::Stopped
-        }
+        Err(error) if error.is::<Interrupted>() && is_stopped => Ending::Stopped,
         Err(error) if matches!(error.downcast_ref(), Some(Error::Diverged { .. })) => Ending::Diverged,
         Err(error) => return Err(resumable(error, &format!("trial {number}"))),
     };
