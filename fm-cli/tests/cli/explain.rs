@@ -216,6 +216,25 @@ fn a_file_explains_users_and_items_of_the_data() {
     assert_eq!(scene.ok_json("explain model.pt --user 3 --item 4 --data moved --json"), of_file);
 }
 
+/// Of 14 fields, not every choice is scored. FM has pairs alone, of which the estimate is exact.
+#[test]
+fn the_values_of_many_fields_are_estimated_and_their_error_is_told() {
+    let scene = Scene::new();
+    let names: Vec<String> = (0..14).map(|field| format!("f{field}")).collect();
+    let fields = names.iter().map(|name| format!("[[field]]\nname = \"{name}\"\nkind = \"categorical\"\n"));
+    scene.write("many.toml", format!("label = \"y\"\n{}", fields.collect::<String>()));
+    let row = |n: usize| (0..14).map(|field| format!("v{},", n * (field + 3) % 5)).collect::<String>();
+    let rows = (0..200).map(|n| format!("{}{}\n", row(n), n % 7)).collect::<String>();
+    scene.write("many.csv", format!("{},y\n{rows}", names.join(",")));
+    scene.ok("train --data many.csv --schema many.toml --model fm --epochs 3 --run run");
+    let row: String = names.iter().map(|name| format!(" --row {name}=v3")).collect();
+    let explained = scene.ok_json(&format!("explain run{row} --json"));
+    assert_adds_up(&explained);
+    assert_eq!(explained["shapley"]["rows"], json!(2 * 100 * 13 + 2));
+    assert!(number(&explained["shapley"]["standard_error"]) < 1e-6);
+    assert_holds(&scene.ok(&format!("explain run{row}")), &["Estimated, with standard errors of at most 0.0000."]);
+}
+
 #[test]
 fn what_cannot_be_explained_is_said_in_a_line() {
     let scene = Scene::new();

@@ -178,7 +178,7 @@ mod tests {
             let input = tensor(&vectors.concat().concat(), &[3, n as i64, k as i64]);
             let expected: Vector = vectors.iter().map(fm).collect();
             assert_close(&FmInteraction.forward(&input).unwrap(), &expected, "the sum over pairs");
-            let terms = vectors.iter().flat_map(|vectors| pairs(vectors)).map(|pair| pair.iter().sum());
+            let terms = vectors.iter().flat_map(pairs).map(|pair| pair.iter().sum());
             assert_close(&FmInteraction.terms(&input).unwrap(), &terms.collect::<Vector>(), "the pairs");
         }
 

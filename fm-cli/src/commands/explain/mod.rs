@@ -26,7 +26,7 @@ pub struct Explain {
     /// The user's id
     #[arg(long, value_name = "ID", allow_negative_numbers = true, required_unless_present = "row")]
     pub user: Option<String>,
-    /// The item's id; the user may have rated it already
+    /// The item's id; of one that the user has a row with, that row is explained, with its label
     #[arg(
         long,
         visible_alias = "movie",
@@ -97,7 +97,7 @@ struct Formula {
 struct ByField {
     baseline: f64,
     fields: Vec<Term<Vec<Value>>>,
-    /// Of the values; none if they are exact.
+    /// The greatest of the values; none if they are exact.
     standard_error: Option<f64>,
     /// The rows that were scored.
     rows: usize,
