@@ -72,7 +72,7 @@ pub enum DataCommand {
     /// Fetch a MovieLens release from GroupLens
     Download(Download),
     /// Show fields, cardinalities, coverage, sparsity and labels
-    Inspect(Inspect),
+    Inspect(Box<Inspect>),
 }
 
 /// The options of `fm train` that a resumed run has settled: all but the devices and folders of this machine, and TensorBoard.

@@ -53,7 +53,7 @@ fn pair_term(variant: &Variant, scene: &Scene<'_>, s: usize, t: usize) -> Option
     let (f, g) = (scene.field(s), scene.field(t));
     let k = 3;
     Some(match (variant.entry.name, option("form")) {
-        ("fm", _) => product("embedding").iter().sum(),
+        ("fm" | "bayesian_fm", _) => product("embedding").iter().sum(),
         ("ffm", "summed") => {
             let (e, other) = (scene.vector("embedding", s), scene.vector("embedding", t));
             let part = |vector: &Vector, field: usize| vector[field * k..][..k].to_vec();

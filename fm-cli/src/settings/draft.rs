@@ -161,7 +161,9 @@ fn check(table: &mut Table) -> Result<(), Fault> {
         *options = entry.describe().to_value();
     }
     check_table(table, &schema, "").map_err(|fault| match fault.key.strip_prefix("model.options.") {
-        Some(option) => Fault { reason: format!("model {name}: there is no option `{option}`: {}", fault.reason), ..fault },
+        Some(option) => {
+            Fault { reason: format!("model {name}: there is no option `{option}`: {}", fault.reason), ..fault }
+        }
         None => fault,
     })
 }

@@ -41,7 +41,8 @@ mod tests {
             }
         }
         let mut known: Vec<&str> = READY_MADE.iter().map(|(name, _)| *name).collect();
-        (names.sort(), known.sort_unstable());
+        names.sort();
+        known.sort_unstable();
         assert_eq!(names, known);
         for (name, text) in READY_MADE {
             assert!(text.starts_with("# "), "{name}");

@@ -301,7 +301,7 @@ impl<'a> Trainer<'a> {
                 None => loss.shallow_clone(),
             };
             if batches.len() > 1 {
-                objective = objective * (batch_weight / weight.max(f64::MIN_POSITIVE));
+                objective = &objective * (batch_weight / weight.max(f64::MIN_POSITIVE));
             }
             objective.f_backward()?;
             losses.push(loss.detach());
@@ -416,7 +416,9 @@ impl<'a> Trainer<'a> {
     fn has_stalled(&self) -> bool {
         let best_epoch = self.state.best.map_or(0, |(epoch, _)| epoch);
         // The mean of draws does not overfit: an epoch that makes it worse does so by chance.
-        self.model.sampler().is_none() && self.config.patience > 0 && self.state.epoch >= best_epoch + self.config.patience
+        self.model.sampler().is_none()
+            && self.config.patience > 0
+            && self.state.epoch >= best_epoch + self.config.patience
     }
 }
 

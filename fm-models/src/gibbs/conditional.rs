@@ -37,13 +37,13 @@ impl Conditional {
                 self.shift[j] += product * f64::from(old[i]);
             }
         }
-        for i in 0..d {
+        for (i, prior) in priors.iter().enumerate() {
             for j in 0..=i {
                 let (row, other) = (&self.factor[i * d..i * d + j], &self.factor[j * d..j * d + j]);
                 let rest = self.factor[i * d + j] - row.iter().zip(other).map(|(a, b)| a * b).sum::<f64>();
                 // Given the numbers before it, a number is known at least as well as by its prior: rounding alone says less.
                 self.factor[i * d + j] =
-                    if i == j { rest.max(priors[i].precision).sqrt() } else { rest / self.factor[j * d + j] };
+                    if i == j { rest.max(prior.precision).sqrt() } else { rest / self.factor[j * d + j] };
             }
             let known = self.factor[i * d..i * d + i].iter().zip(&self.shift).map(|(l, b)| l * b).sum::<f64>();
             self.shift[i] = (self.shift[i] - known) / self.factor[i * d + i];

@@ -100,7 +100,7 @@ impl Layout {
             true => None,
             false => {
                 let columns = Columns::new(schema.num_ids() as usize, |take| {
-                    for_each_row(rows, &order, &mut |row, ids, values| {
+                    for_each_row(rows, &order, |row, ids, values| {
                         let slots = others.iter().flat_map(|&field| schema.slots(field));
                         slots.filter(|&s| values[s] != 0.0).for_each(|s| take(row as u32, ids[s] as u32, values[s]));
                         Ok(())
@@ -119,7 +119,7 @@ impl Layout {
 fn for_each_row(
     rows: &dyn Rows,
     order: &[u32],
-    take: &mut dyn FnMut(usize, &[i64], &[f32]) -> Result<()>,
+    mut take: impl FnMut(usize, &[i64], &[f32]) -> Result<()>,
 ) -> Result<()> {
     for (number, chunk) in order.chunks(CHUNK).enumerate() {
         let features = rows.batch(chunk, Device::Cpu)?.features;

@@ -135,7 +135,10 @@ mod tests {
             for t in [0.5, 4.0] {
                 let expected = (z / 2.0).cosh() / ((z * z / 2.0 + t) / 2.0).sqrt().cosh();
                 let found = mean_of(&|x| (-t * x).exp());
-                assert!((found - expected).abs() < 5.0 * 0.3 * t / f64::from(n).sqrt(), "z {z}: {found}, not {expected}");
+                assert!(
+                    (found - expected).abs() < 5.0 * 0.3 * t / f64::from(n).sqrt(),
+                    "z {z}: {found}, not {expected}"
+                );
             }
         }
     }

@@ -21,7 +21,7 @@ mod field_pooling;
 mod fm;
 mod linear;
 #[cfg(test)]
-mod oracle;
+pub(crate) mod oracle;
 mod pair_pooling;
 mod pairs;
 

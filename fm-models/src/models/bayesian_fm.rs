@@ -222,7 +222,8 @@ impl Sweeps for Sampling<'_> {
         let mut rng = Pcg64::seed_from_u64(seed);
         let (mut loss, mut expected) = (f64::NAN, None);
         for sweep in 0..config.thin {
-            let mut part = |part: f64, loss: f64| progress((sweep as f64 + part) / config.thin as f64, self.scale.loss(loss));
+            let mut part =
+                |part: f64, loss: f64| progress((sweep as f64 + part) / config.thin as f64, self.scale.loss(loss));
             match self.chain.sweep(&mut parameters, &mut rng, &mut part) {
                 ControlFlow::Continue((before, draw)) => (loss, expected) = (before, Some(draw)),
                 ControlFlow::Break(()) => return Ok(None),
