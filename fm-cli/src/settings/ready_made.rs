@@ -8,8 +8,15 @@ macro_rules! ready_made {
 }
 
 /// Each by its name, with its text.
-pub const READY_MADE: &[(&str, &str)] =
-    ready_made!["frappe/lr", "frappe/fm", "frappe/ffm", "frappe/deepfm", "frappe/xdeepfm"];
+pub const READY_MADE: &[(&str, &str)] = ready_made![
+    "ml-100k/bayesian_fm",
+    "ml-1m/bayesian_fm",
+    "frappe/lr",
+    "frappe/fm",
+    "frappe/ffm",
+    "frappe/deepfm",
+    "frappe/xdeepfm",
+];
 
 /// The text of a file of this name.
 pub fn find(name: &str) -> Option<&'static str> {
