@@ -227,7 +227,7 @@ fn the_values_of_many_fields_are_estimated_and_their_error_is_told() {
     let rows = (0..200).map(|n| format!("{}{}\n", row(n), n % 7)).collect::<String>();
     scene.write("many.csv", format!("{},y\n{rows}", names.join(",")));
     scene.ok("train --data many.csv --schema many.toml --model fm --epochs 3 --run run");
-    let row: String = names.iter().map(|name| format!(" --row {name}=v3")).collect();
+    let row: String = names.iter().map(|name| format!(" --row {name}=v0")).collect();
     let explained = scene.ok_json(&format!("explain run{row} --json"));
     assert_adds_up(&explained);
     assert_eq!(explained["shapley"]["rows"], json!(2 * 100 * 13 + 2));
