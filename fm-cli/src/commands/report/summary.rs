@@ -22,15 +22,12 @@ pub fn body(runs: &[Run]) -> Markup {
 
 /// The name of a metric for people.
 pub fn metric_name(metric: &str) -> String {
-    match metric {
-        "rmse" => "RMSE".into(),
-        "mae" => "MAE".into(),
-        "auc" => "AUC".into(),
+    let (name, cutoff) = metric.split_at(metric.find('@').unwrap_or(metric.len()));
+    match name {
         "logloss" => "log loss".into(),
-        "ece" => "ECE".into(),
-        "gauc" => "GAUC".into(),
         "r2" => "R²".into(),
-        other => other.replace('_', " "),
+        "rmse" | "mae" | "auc" | "gauc" | "ece" | "ndcg" | "hr" | "mrr" => name.to_uppercase() + cutoff,
+        _ => name.replace('_', " ") + cutoff,
     }
 }
 
@@ -99,10 +96,11 @@ fn comparison(runs: &[Run]) -> Option<String> {
     Some(format!("{} has the best {} on the test rows: {value:.4}.", best.name, metric_name(first.monitored())))
 }
 
-/// The mean label's results depend on the rows alone: where they are the same, so are the rows.
+/// Whether a baseline comes to the same metrics. That of the mean label, and that of popularity, depend on the rows alone: where one
+/// does, they are the same.
 fn same_baselines(a: &Run, b: &Run) -> bool {
-    let mean = |run: &Run| run.results.as_ref().and_then(|results| results.baselines.get("mean").cloned());
-    mean(a) == mean(b)
+    let (Some(a), Some(b)) = (&a.results, &b.results) else { return false };
+    a.baselines.iter().any(|(name, metrics)| b.baselines.get(name) == Some(metrics))
 }
 
 /// Metrics of the runs and of their baselines, task by task.
@@ -235,4 +233,17 @@ fn training(runs: &[Run]) -> Markup {
         ]
     };
     table("Training", &head.map(str::to_owned), &runs.iter().map(row).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_have_the_names_that_papers_give_them() {
+        let names = ["rmse", "logloss", "average_precision", "ndcg@10", "hr@5", "coverage@20", "mrr", "r2"];
+        let titles = ["RMSE", "Log loss", "Average precision", "NDCG@10", "HR@5", "Coverage@20", "MRR", "R²"];
+        assert_eq!(names.map(metric_title), titles);
+        assert_eq!(metric_name("logloss"), "log loss");
+    }
 }
