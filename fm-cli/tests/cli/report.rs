@@ -158,6 +158,25 @@ fn runs_of_different_tasks_are_not_compared() {
 }
 
 #[test]
+fn a_ranking_has_its_metrics_and_curves_and_says_what_single_rows_cannot_tell() {
+    let scene = Scene::new();
+    for model in ["fm", "lr"] {
+        scene.ok(&format!("train --data ml --model {model} --task ranking --epochs 1 --run runs/{model}"));
+    }
+    let ndcg = ["fm", "lr"].map(|model| scene.summary(&format!("runs/{model}"))["test"]["ndcg@10"].as_f64().unwrap());
+    let best = if ndcg[1] > ndcg[0] { "lr" } else { "fm" };
+    report(&scene, "runs/fm runs/lr", |page| {
+        let told = section(page, "summary");
+        assert_holds(&told, &[&format!("{best} has the best NDCG@10 on the test rows"), "popularity", "item-kNN"]);
+        assert_holds(&told, &ndcg.map(|value| format!("{value:.4}")).each_ref().map(String::as_str));
+        assert_holds(&section(page, "curves"), &["NDCG@10 of the validation rows"]);
+        assert!(!has_section(page, "classification") && !has_section(page, "regression"));
+        assert_holds(&section(page, "failures"), &["NDCG@10 is no metric of single rows"]);
+        assert_holds(&section(page, "examples"), &["Recommended by fm"]);
+    });
+}
+
+#[test]
 fn recommendations_are_those_of_the_command() {
     let scene = Scene::new();
     scene.ok("train --data ml --model fm --epochs 2 --run run");

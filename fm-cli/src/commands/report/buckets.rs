@@ -26,11 +26,15 @@ pub fn bucket_of(buckets: &[(f64, f64)], value: f64) -> Option<usize> {
 
 /// A bucket for people.
 pub fn range(low: f64, high: f64) -> String {
-    if low == high { short(low) } else { format!("{}–{}", short(low), short(high)) }
+    match (short(low), short(high)) {
+        (low, high) if low == high => low,
+        (low, high) if low.starts_with('−') => format!("{low} to {high}"),
+        (low, high) => format!("{low}–{high}"),
+    }
 }
 
 /// A whole number as it is, any other with three digits that count.
-fn short(value: f64) -> String {
+pub fn short(value: f64) -> String {
     let decimals = if value.fract() == 0.0 { 0.0 } else { 2.0 - value.abs().log10().floor() };
     let text = format!("{value:.*}", decimals.clamp(0.0, 9.0) as usize);
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
@@ -67,7 +71,7 @@ mod tests {
     #[test]
     fn a_bucket_is_written_with_the_digits_that_count() {
         let names = [(3.0, 3.0), (1.0, 123_456.0), (0.5, 3.5), (0.1f32.into(), 1.23456), (-20.25, 1199.6)];
-        let expected = ["3", "1–123456", "0.5–3.5", "0.1–1.23", "−20.2–1200"];
+        let expected = ["3", "1–123456", "0.5–3.5", "0.1–1.23", "−20.2 to 1200"];
         assert_eq!(names.map(|(low, high)| range(low, high)), expected);
     }
 

@@ -72,8 +72,8 @@ impl Run {
     }
 
     /// The metric that chooses the best epoch.
-    pub fn monitored(&self) -> &'static str {
-        self.predictor.settings.monitored().map_or(monitored(self.task()), |metric| metric.name)
+    pub fn monitored(&self) -> &str {
+        self.predictor.settings.train.monitor.as_deref().unwrap_or_else(|| monitored(self.task()))
     }
 
     /// The model's name in the literature.

@@ -7,6 +7,7 @@ use fm_core::metric::{Direction, Metrics, find};
 use fm_core::summary::grouped;
 use maud::{Markup, html};
 
+use super::buckets::short;
 use super::page::{Cell, decimals, table};
 use super::run::Run;
 use crate::training::Results;
@@ -41,7 +42,9 @@ pub fn metric_title(metric: &str) -> String {
 fn sentence(run: &Run) -> String {
     let label = run.predictor.schema.label();
     let learns = match label.task {
-        Task::Regression => format!("predicts {}, from {} to {}", label.column, label.min, label.max),
+        Task::Regression => {
+            format!("predicts {}, from {} to {}", label.column, short(label.min.into()), short(label.max.into()))
+        }
         Task::Binary { threshold } => format!("predicts whether {} is at least {threshold}", label.column),
         Task::Ranking { .. } => "ranks all items for each user".to_owned(),
     };
