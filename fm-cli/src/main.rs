@@ -6,6 +6,7 @@ mod args;
 mod commands;
 mod interruption;
 mod logging;
+mod metric;
 mod predictor;
 mod progress;
 mod ranking;

@@ -27,7 +27,7 @@ fn style(template: &str) -> ProgressStyle {
 pub struct EpochProgress {
     bar: ProgressBar,
     is_watched: bool,
-    monitored: &'static str,
+    monitored: String,
     batch_size: usize,
     began: Instant,
     /// The epoch under way, and what the one before came to.
@@ -37,7 +37,7 @@ pub struct EpochProgress {
 
 impl EpochProgress {
     /// Of the metrics, shows the one that is monitored, and `auc`.
-    pub fn new(monitored: &'static str, batch_size: usize) -> EpochProgress {
+    pub fn new(monitored: String, batch_size: usize) -> EpochProgress {
         // Shown with the first step: there is nothing to see before.
         let bar = ProgressBar::hidden();
         bar.set_style(style("{prefix:>9} {bar:24.cyan/dim} {pos}/{len} steps, {msg}, {eta} left"));
@@ -62,9 +62,10 @@ impl EpochProgress {
 
     pub fn epoch(&mut self, record: &EpochRecord, timing: &EpochTiming) {
         // The others are in the run's folder: a line has no room for all.
-        let shown = record.valid.iter().filter(|(name, _)| [self.monitored, "auc", "hr@10"].contains(&name.as_str()));
+        let shown =
+            record.valid.iter().filter(|(name, _)| [self.monitored.as_str(), "auc", "hr@10"].contains(&name.as_str()));
         let metrics: String = shown.map(|(name, value)| format!("  {name} {value:.4}")).collect();
-        if let Some(value) = record.valid.get(self.monitored) {
+        if let Some(value) = record.valid.get(&self.monitored) {
             self.before = format!(", {} {value:.4} before", self.monitored);
         }
         let mark = if record.best { " *" } else { "" };

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use fm_core::device::DeviceChoice;
-use fm_core::metric::{MetricEntry, find, monitored};
+use fm_core::metric::monitored;
 use fm_core::model::Options;
 use fm_core::train::TrainConfig;
 use fm_core::{Error, ModelEntry};
@@ -18,6 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::args;
+use crate::metric::Metric;
 
 pub use draft::Draft;
 
@@ -94,9 +95,9 @@ impl Settings {
     }
 
     /// The metric that chooses the best epoch.
-    pub fn monitored(&self) -> Result<&'static MetricEntry> {
+    pub fn monitored(&self) -> Result<Metric> {
         let task = self.data.task.of_any_threshold();
-        Ok(find(task, self.train.monitor.as_deref().unwrap_or(monitored(task)))?)
+        Metric::of(task, self.train.monitor.as_deref().unwrap_or(monitored(task)))
     }
 
     /// The text of a `settings.toml`.

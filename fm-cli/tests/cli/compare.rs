@@ -127,3 +127,19 @@ fn ctrl_c_says_that_the_same_command_goes_on() {
         &["interrupted in training 1 of 2", "the same command goes on"],
     );
 }
+
+#[test]
+fn rankings_are_compared_and_tuned_by_the_metric_at_its_cutoff() {
+    let scene = Scene::new();
+    scene.ok("compare --data ml --task ranking --models lr,fm --set train.epochs=1 -o board");
+    let board = scene.json("board/leaderboard.json");
+    assert_eq!(board["metric"], "ndcg@10");
+    let means: Vec<f64> =
+        (0..2).map(|line| board["lines"][line]["test"]["ndcg@10"]["mean"].as_f64().unwrap()).collect();
+    assert!(means[0] >= means[1], "{means:?}");
+    scene.write(
+        "space.toml",
+        "[model]\nname = \"fm\"\n[train]\nepochs = 1\nlr = { min = 0.001, max = 0.1, scale = \"log\" }\n",
+    );
+    assert_holds(&scene.ok("tune space.toml --data ml --task ranking --trials 2 --study study"), &["ndcg@10 ", "of 2"]);
+}

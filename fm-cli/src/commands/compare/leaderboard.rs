@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use fm_core::metric::{Direction, MetricEntry};
 use fm_core::summary::grouped;
 use serde::Serialize;
 
 use super::significance::p_value;
+use crate::metric::Metric;
 use crate::training::Results;
 
 /// The results of one contestant on every seed or fold.
@@ -71,24 +71,20 @@ pub struct Leaderboard {
 
 impl Leaderboard {
     /// Orders contestants by the mean of a test metric; those that lack it come last.
-    pub fn new(entrants: Vec<Entrant>, metric: &MetricEntry, variations: Vec<String>) -> Leaderboard {
+    pub fn new(entrants: Vec<Entrant>, metric: &Metric, variations: Vec<String>) -> Leaderboard {
         let test_share = entrants.first().and_then(|entrant| entrant.results.first()).map_or(0.0, |results| {
             let rows = |part: &str| results.rows.get(part).copied().unwrap_or(0) as f64;
             rows("test") / rows("train").max(1.0)
         });
         let mut lines: Vec<Line> = entrants.into_iter().map(Line::new).collect();
-        let cost = |mean: f64| match metric.direction {
-            Direction::Minimize => mean,
-            Direction::Maximize => -mean,
-        };
-        let key = |line: &Line| line.test.get(metric.name).map_or(f64::INFINITY, |spread| cost(spread.mean));
+        let key = |line: &Line| line.test.get(&metric.name).map_or(f64::INFINITY, |spread| metric.cost(spread.mean));
         lines.sort_by(|a, b| key(a).total_cmp(&key(b)));
         for at in 1..lines.len() {
             let values =
-                |line: &Line| line.test.get(metric.name).map(|spread| spread.values.clone()).unwrap_or_default();
+                |line: &Line| line.test.get(&metric.name).map(|spread| spread.values.clone()).unwrap_or_default();
             lines[at - 1].p_value = p_value(&values(&lines[at - 1]), &values(&lines[at]), test_share);
         }
-        Leaderboard { metric: metric.name.to_owned(), variations, lines }
+        Leaderboard { metric: metric.name.clone(), variations, lines }
     }
 
     /// A table of Markdown, whose columns are aligned for a terminal, too.

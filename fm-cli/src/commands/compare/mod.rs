@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use fm_core::atomic_file::write_atomically;
 use fm_core::device::DeviceChoice;
-use fm_core::metric::find;
 use fm_core::script::{Bundle, BundleOptions};
 use fm_core::train::RunDir;
 
@@ -19,6 +18,7 @@ use self::leaderboard::{Entrant, Leaderboard};
 use super::{print, print_json};
 use crate::args::{Data, ModelOptions};
 use crate::interruption::resumable;
+use crate::metric::Metric;
 use crate::predictor::Predictor;
 use crate::settings::Settings;
 use crate::training::{Machine, Results, Start, train};
@@ -81,7 +81,7 @@ pub fn run(args: &Compare) -> Result<()> {
         );
     }
     let metric = match &args.metric {
-        Some(name) => find(first.data.task.of_any_threshold(), name)?,
+        Some(name) => Metric::of(first.data.task.of_any_threshold(), name)?,
         None => first.monitored()?,
     };
     let machine = Machine::new(&args.data.selection.folders)?;
@@ -99,7 +99,7 @@ pub fn run(args: &Compare) -> Result<()> {
         entrants.push(Entrant { name: contestant.name, results, bundle_bytes: bundle_bytes(&first)? });
     }
     let names = variations.into_iter().map(|variation| variation.name).collect();
-    let board = Leaderboard::new(entrants, metric, names);
+    let board = Leaderboard::new(entrants, &metric, names);
     let (json, markdown) = (serde_json::to_string_pretty(&board)?, board.markdown());
     write_atomically(args.output.join("leaderboard.json"), |file| file.write_all(json.as_bytes()))?;
     write_atomically(args.output.join("leaderboard.md"), |file| file.write_all(markdown.as_bytes()))?;

@@ -10,7 +10,6 @@ use std::sync::atomic::Ordering;
 use anyhow::{Result, anyhow, bail};
 use fm_core::Error;
 use fm_core::atomic_file::write_atomically;
-use fm_core::metric::MetricEntry;
 use fm_core::train::{EpochRecord, RunDir};
 use serde_json::json;
 use toml::Value;
@@ -20,6 +19,7 @@ use self::study::{Ending, Question, Sampler, Study, Trial};
 use super::{print, print_json};
 use crate::args::{Data, ModelOptions};
 use crate::interruption::{Interrupted, resumable};
+use crate::metric::Metric;
 use crate::settings::{Settings, flags};
 use crate::training::{Machine, Start, train_watched};
 
@@ -84,11 +84,11 @@ pub fn run(args: &Tune) -> Result<()> {
         }
     }
     let base = settings(&first)?;
-    let metric = base.monitored()?;
+    let metric = &base.monitored()?;
     let question = Question {
         settings: fixed.to_toml()?,
         space: dimensions.clone(),
-        metric: metric.name.to_owned(),
+        metric: metric.name.clone(),
         sampler: args.sampler,
         halving: args.halving.map(|first| (first, args.ratio)),
         seed: args.data.selection.seed.map_or(1, |seed| seed as u64),
@@ -129,7 +129,7 @@ pub fn run(args: &Tune) -> Result<()> {
 fn attempt(
     study: &Study,
     machine: &Machine,
-    metric: &MetricEntry,
+    metric: &Metric,
     settings: Settings,
     positions: Vec<f64>,
     values: Vec<Value>,
@@ -146,7 +146,7 @@ fn attempt(
     let mut is_stopped = study.is_behind(metric, &curve);
     let began = std::time::Instant::now();
     let mut watch = |record: &EpochRecord| {
-        let Some(&value) = record.valid.get(metric.name) else { return };
+        let Some(value) = metric.among(&record.valid) else { return };
         // An epoch is there already if the program was killed before it was kept.
         curve.truncate(record.epoch - 1);
         curve.push(better(metric, curve.last().copied(), value));
@@ -169,20 +169,20 @@ fn attempt(
     Ok(Trial { number, positions, values, result, curve, ending, seconds: began.elapsed().as_secs_f64() })
 }
 
-fn best_so_far(metric: &MetricEntry, records: &[EpochRecord]) -> Vec<f64> {
+fn best_so_far(metric: &Metric, records: &[EpochRecord]) -> Vec<f64> {
     let mut curve = Vec::new();
-    for value in records.iter().filter_map(|record| record.valid.get(metric.name)) {
-        curve.push(better(metric, curve.last().copied(), *value));
+    for value in records.iter().filter_map(|record| metric.among(&record.valid)) {
+        curve.push(better(metric, curve.last().copied(), value));
     }
     curve
 }
 
-fn better(metric: &MetricEntry, best: Option<f64>, value: f64) -> f64 {
+fn better(metric: &Metric, best: Option<f64>, value: f64) -> f64 {
     best.filter(|&best| metric.is_better(best, value)).unwrap_or(value)
 }
 
 /// Removes the runs of all trials but the best: a large model's would fill the disk.
-fn keep_best(study: &Study, metric: &MetricEntry) -> Result<()> {
+fn keep_best(study: &Study, metric: &Metric) -> Result<()> {
     let best = study.best(metric).map(|trial| trial.number);
     for trial in study.trials.iter().filter(|trial| Some(trial.number) != best) {
         let folder = study.run(trial.number);

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use fm_core::Error;
 use fm_core::atomic_file::write_atomically;
-use fm_core::metric::{Direction, MetricEntry};
 use fm_core::seed::{Stream, derive};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
@@ -15,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use toml::Value;
 
 use super::space::Dimension;
+use crate::metric::Metric;
 
 /// How the next trial is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -149,7 +149,7 @@ impl Study {
     }
 
     /// The positions of the next trial: the same ones whenever it is asked with the same trials behind it.
-    pub fn propose(&self, metric: &MetricEntry) -> Result<Vec<f64>> {
+    pub fn propose(&self, metric: &Metric) -> Result<Vec<f64>> {
         let number = self.trials.len() + 1;
         let mut random = Pcg64::seed_from_u64(derive(self.question.seed, Stream::Trial(number)));
         let is_random = self.question.sampler == Sampler::Random || self.trials.len() < RANDOM_TRIALS;
@@ -162,7 +162,7 @@ impl Study {
             let mut optimizer = tpe::TpeOptimizer::new(estimator, tpe::range(low, high)?);
             for trial in &self.trials {
                 // What diverged is worse than all that did not.
-                let cost = trial.result.map_or(f64::INFINITY, |result| cost(metric, result));
+                let cost = trial.result.map_or(f64::INFINITY, |result| metric.cost(result));
                 optimizer.tell(trial.positions[at], cost)?;
             }
             Ok(optimizer.ask(&mut random)?)
@@ -171,9 +171,9 @@ impl Study {
     }
 
     /// The best trial so far.
-    pub fn best(&self, metric: &MetricEntry) -> Option<&Trial> {
+    pub fn best(&self, metric: &Metric) -> Option<&Trial> {
         let with_result = |trial: &&Trial| trial.result.is_some();
-        let key = |trial: &&Trial| cost(metric, trial.result.unwrap_or(f64::NAN));
+        let key = |trial: &&Trial| metric.cost(trial.result.unwrap_or(f64::NAN));
         self.trials.iter().filter(with_result).min_by(|a, b| key(a).total_cmp(&key(b)))
     }
 
@@ -182,7 +182,7 @@ impl Study {
     ///
     /// Source: Li et al., A system for massively parallel hyperparameter tuning, MLSys 2020,
     /// <https://arxiv.org/abs/1810.05934>, algorithm 2, for one worker and without promotions afterwards.
-    pub fn is_behind(&self, metric: &MetricEntry, curve: &[f64]) -> bool {
+    pub fn is_behind(&self, metric: &Metric, curve: &[f64]) -> bool {
         let (Some((first, ratio)), Some(&now)) = (self.question.halving, curve.last()) else { return false };
         let epoch = curve.len();
         let is_rung = std::iter::successors(Some(first), |rung| rung.checked_mul(ratio))
@@ -191,13 +191,5 @@ impl Study {
         let others: Vec<f64> = self.trials.iter().filter_map(|trial| trial.curve.get(epoch - 1)).copied().collect();
         let better = others.iter().filter(|&&other| metric.is_better(other, now)).count();
         is_rung && others.len() + 1 >= ratio && better >= (others.len() + 1) / ratio
-    }
-}
-
-/// A result of which less is better.
-fn cost(metric: &MetricEntry, result: f64) -> f64 {
-    match metric.direction {
-        Direction::Minimize => result,
-        Direction::Maximize => -result,
     }
 }
