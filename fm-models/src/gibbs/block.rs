@@ -237,3 +237,128 @@ fn follow_part(k: usize, record: &mut [f32], m: &mut [f32], x: f32, change: &mut
     record.iter_mut().zip(&*step).for_each(|(q, step)| *q += x * step);
     record[k] += x * (*weight - x * *half_square);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Parameters;
+    use super::super::tests::score;
+    use super::*;
+    use crate::layers::oracle::{Draw, Row, Vector};
+
+    const ROWS: usize = 150;
+    const IDS: usize = 15;
+
+    /// What two blocks hold: ids of which a part or row has one alone, and ids of which it has two.
+    const OF_PARTS: [std::ops::Range<usize>; 2] = [0..4, 4..8];
+    const OF_ROWS: [std::ops::Range<usize>; 2] = [8..11, 11..15];
+
+    fn entries([one, two]: [std::ops::Range<usize>; 2], draw: &mut Draw) -> Row {
+        let (first, step) = (draw.below(two.len()), 1 + draw.below(two.len() - 1));
+        let ids = [one.start + draw.below(one.len()), two.start + first, two.start + (first + step) % two.len()];
+        ids.map(|id| (id, draw.number())).into()
+    }
+
+    fn columns(rows: &[Row]) -> Columns {
+        let each = |take: &mut dyn FnMut(u32, u32, f32)| {
+            for (row, entries) in rows.iter().enumerate() {
+                entries.iter().for_each(|&(id, x)| take(row as u32, id as u32, x as f32));
+            }
+            Ok::<(), std::convert::Infallible>(())
+        };
+        Columns::new(IDS, each).unwrap()
+    }
+
+    /// For the rows that hold an id, Σ s² h hᵀ and, in the last row, Σ s² h e: h are the slopes of the score in the vector and
+    /// the weight of the id.
+    fn sums(id: usize, parameters: &Parameters, k: usize, rows: &[Row], targets: &[Target]) -> Vec<Vector> {
+        let mut sums = vec![vec![0.0; k + 1]; k + 2];
+        for (row, target) in rows.iter().zip(targets) {
+            let Some(&(_, x)) = row.iter().find(|&&(other, _)| other == id) else { continue };
+            let others = row.iter().filter(|&&(other, _)| other != id);
+            let numbers = |other: usize| &parameters.ids[other * (k + 1)..][..k];
+            let mut h = vec![0.0; k + 1];
+            for &(other, of_other) in others {
+                h.iter_mut().zip(numbers(other)).for_each(|(h, &v)| *h += x * of_other * f64::from(v));
+            }
+            h[k] = x;
+            let square = f64::from(target.scale).powi(2);
+            let e = f64::from(target.value) - score(parameters, k, row);
+            for i in 0..=k {
+                (0..=k).for_each(|j| sums[i][j] += square * h[i] * h[j]);
+                sums[k + 1][i] += square * h[i] * e;
+            }
+        }
+        sums
+    }
+
+    #[test]
+    fn sums_equal_the_loops_over_rows_and_pairs_while_ids_change() {
+        for (k, has_parts, has_rows) in
+            [(1, true, true), (6, true, true), (7, true, true), (9, true, true), (3, true, false), (3, false, true)]
+        {
+            let mut draw = Draw(k as u64);
+            // One part has more rows than are summed at once.
+            let of_rows: Vec<u32> = (0..ROWS).map(|row| if row < 80 { 0 } else { 1 + draw.below(4) as u32 }).collect();
+            let parts: Vec<Row> = (0..5).map(|_| entries(OF_PARTS, &mut draw)).collect();
+            let singles: Vec<Row> = (0..ROWS).map(|_| entries(OF_ROWS, &mut draw)).collect();
+            let of_block = |has: bool, row: &Row| if has { row.clone() } else { vec![] };
+            let row = |row: usize| {
+                [of_block(has_parts, &parts[of_rows[row] as usize]), of_block(has_rows, &singles[row])].concat()
+            };
+            let rows: Vec<Row> = (0..ROWS).map(row).collect();
+            let blocks = [
+                has_parts.then(|| (OF_PARTS, Block::of_parts(of_rows.clone(), 5, columns(&parts), k))),
+                has_rows.then(|| (OF_ROWS, Block::of_rows(ROWS, columns(&singles), k))),
+            ];
+            let of_ranges =
+                |(ids, block): ([std::ops::Range<usize>; 2], Block)| (ids.into_iter().flatten().collect(), block);
+            let (ids, mut blocks): (Vec<Vec<usize>>, Vec<Block>) = blocks.into_iter().flatten().map(of_ranges).unzip();
+            let mut number = || draw.number() as f32;
+            let targets: Vec<Target> =
+                (0..ROWS).map(|_| Target { value: number(), scale: 1.0 + number() / 2.0 }).collect();
+            let mut parameters = Parameters { bias: number(), ids: (0..IDS * (k + 1)).map(|_| number()).collect() };
+            let numbers = |id: usize| id * (k + 1)..(id + 1) * (k + 1);
+            for (block, ids) in blocks.iter_mut().zip(&ids) {
+                for &id in ids {
+                    block.table.add(&block.columns, id, &parameters.ids[numbers(id)]);
+                }
+            }
+
+            let (mut moments, mut change) = (Moments::new(k), Change::new(k));
+            for (place, ids) in ids.iter().enumerate() {
+                let (before, rest) = blocks.split_at_mut(place);
+                let (block, after) = rest.split_first_mut().unwrap();
+                let others = Others(before.iter().chain(&*after).collect());
+                block.begin(parameters.bias, &others, &targets);
+                for &id in ids {
+                    block.sum(id, &parameters.ids[numbers(id)], &mut moments);
+                    let expected = sums(id, &parameters, k, &rows, &targets);
+                    let close = |found: f64, expected: f64| (found - expected).abs() < 1e-4 * (1.0 + expected.abs());
+                    for (i, products) in expected[..=k].iter().enumerate() {
+                        for (j, &expected) in products[..=i].iter().enumerate() {
+                            let found = moments.product(i, j);
+                            assert!(close(found, expected), "id {id}: {i}, {j}: {found}, not {expected}");
+                        }
+                        let (found, expected) = (moments.score(i), expected[k + 1][i]);
+                        assert!(close(found, expected), "id {id}: {i}: {found}, not {expected}");
+                    }
+                    let new: Vec<f32> = (0..=k).map(|_| draw.number() as f32).collect();
+                    change.set(moments.id(), &new);
+                    block.follow(id, &mut change);
+                    parameters.ids[numbers(id)].copy_from_slice(&new);
+                }
+                block.end(parameters.bias, &others, &targets);
+                let len = if block.sums.is_some() { 5 } else { ROWS };
+                let mut expected = Table::new(len, k);
+                for &id in ids {
+                    expected.add(&block.columns, id, &parameters.ids[numbers(id)]);
+                }
+                for record in 0..len {
+                    let (found, expected) = (block.table.record(record), expected.record(record));
+                    let close = |(a, b): (&f32, &f32)| (a - b).abs() < 2e-5;
+                    assert!(found[..=k].iter().zip(expected).all(close), "{found:?}, not {expected:?}");
+                }
+            }
+        }
+    }
+}

@@ -207,3 +207,95 @@ impl Joined {
         Parts { columns: columns.unwrap_or_default(), len, fields: self.fields, of_rows: self.of_rows }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fm_core::Task;
+
+    use super::super::tests::{GENRES, ITEM, NUMBER, TAGS, USER, World};
+    use super::*;
+    use crate::layers::oracle::{Draw, Row, Vector};
+
+    fn blocks(layout: &Layout) -> Vec<(Vec<usize>, usize)> {
+        layout.blocks.iter().map(|block| (block.fields.clone(), block.len)).collect()
+    }
+
+    fn layout(world: &World, max_parts: usize) -> Layout {
+        let (labels, weights): (Vector, Vector) =
+            (0..world.rows.len()).map(|row| (row as f64, 1.0 + row as f64 / 256.0)).unzip();
+        Layout::new(&world.tensor_rows(&labels, Some(&weights)), &world.schema, max_parts).unwrap()
+    }
+
+    #[test]
+    fn fields_that_repeat_together_are_one_block() {
+        let world = World::new(Task::Regression, [12, 5], 120, &mut Draw(1));
+        let of = |max_parts: usize| {
+            let layout = layout(&world, max_parts);
+            (blocks(&layout), layout.others.map_or(vec![], |(fields, _)| fields))
+        };
+        assert_eq!(of(20), (vec![(vec![USER, TAGS], 12), (vec![ITEM], 5)], vec![GENRES, NUMBER]));
+        assert_eq!(of(11), (vec![(vec![ITEM], 5)], vec![USER, TAGS, GENRES, NUMBER]));
+        assert_eq!(of(0), (vec![], vec![USER, TAGS, ITEM, GENRES, NUMBER]));
+        // Each row is a part of its own, and all other fields join.
+        assert_eq!(of(120), (vec![(vec![GENRES, NUMBER, USER, TAGS, ITEM], 120)], vec![]));
+    }
+
+    #[test]
+    fn parts_and_other_ids_make_up_the_rows_with_their_labels_and_weights() {
+        let world = World::new(Task::Regression, [12, 5], 120, &mut Draw(2));
+        for max_parts in [0, 11, 20, 120] {
+            let layout = layout(&world, max_parts);
+            let mut rows: Vec<Row> = vec![vec![]; 120];
+            let ids = 0..world.schema.num_ids() as usize;
+            for id in ids {
+                for block in &layout.blocks {
+                    for (part, x) in block.columns.entries(id) {
+                        let of_part = rows.iter_mut().zip(&block.of_rows).filter(|&(_, &other)| other == part as u32);
+                        of_part.for_each(|(row, _)| row.push((id, f64::from(x))));
+                    }
+                }
+                for (row, x) in layout.others.iter().flat_map(|(_, columns)| columns.entries(id)) {
+                    rows[row].push((id, f64::from(x)));
+                }
+            }
+            let mut order: Vec<usize> = layout.labels.iter().map(|&label| label as usize).collect();
+            for ((row, found), weight) in order.iter().zip(rows).zip(&layout.weights) {
+                let mut expected = world.rows[*row].clone();
+                expected.retain(|&(_, x)| x != 0.0);
+                expected.sort_by_key(|&(id, _)| id);
+                assert_eq!(found, expected, "row {row}");
+                assert_eq!(*weight, 1.0 + *row as f32 / 256.0);
+            }
+            order.sort_unstable();
+            assert!(order.into_iter().eq(0..120));
+        }
+    }
+
+    #[test]
+    fn rows_of_the_same_part_of_the_largest_block_lie_together() {
+        let layout = layout(&World::new(Task::Regression, [12, 5], 120, &mut Draw(3)), 20);
+        assert!(layout.blocks[0].of_rows.is_sorted());
+        assert!(!layout.blocks[1].of_rows.is_sorted());
+    }
+
+    #[test]
+    fn an_id_in_two_slots_of_a_row_is_refused_but_as_padding() {
+        let mut world = World::new(Task::Regression, [12, 5], 120, &mut Draw(4));
+        let (first, second) = (world.schema.slots(GENRES).start, world.schema.slots(GENRES).start + 1);
+        let id = world.rows[70][first].0;
+        world.rows[70][second] = (id, 0.0);
+        layout(&world, 20);
+        world.rows[70][second].1 = 0.5;
+        let error = Layout::new(&world.tensor_rows(&[0.0; 120], None), &world.schema, 20).unwrap_err().to_string();
+        let expected = format!("each id in one slot, as the Encoder has it, found id {id} twice in row 70");
+        assert!(error.contains("BayesianFm's rows") && error.contains(&expected), "{error}");
+    }
+
+    #[test]
+    fn no_rows_are_no_error() {
+        let mut world = World::new(Task::Regression, [2, 2], 8, &mut Draw(5));
+        world.rows.clear();
+        let layout = layout(&world, 4);
+        assert!(layout.labels.is_empty() && layout.weights.is_empty());
+    }
+}

@@ -15,6 +15,8 @@ mod layout;
 mod moments;
 mod polya_gamma;
 mod table;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::ops::{ControlFlow, Range};
 
@@ -22,6 +24,7 @@ use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use block::{Block, Change, Others, Target};
+use columns::Columns;
 use conditional::Conditional;
 pub use hyperprior::Hyperprior;
 use hyperprior::{Normal, NormalGamma};
@@ -63,7 +66,8 @@ pub struct Group {
 /// A Markov chain over the parameters of a factorization machine, whose stationary distribution is their posterior.
 ///
 /// The model is y_r ~ N(ŷ_r, 1/α) or y_r ~ Bernoulli(σ(ŷ_r)), w_i ~ N(μ_g, 1/λ_g) and v_{i,f} ~ N(μ_{g,f}, 1/λ_{g,f}) for the ids i
-/// of field g, w₀ ~ N(0, 1/γ₀), and the rest as in [`Hyperprior`].
+/// of field g, w₀ ~ N(0, 1/γ₀), and the rest as in [`Hyperprior`]. A row of weight c counts for c rows, if labels are Gaussian;
+/// otherwise weights have to be 1.
 #[derive(Debug)]
 pub struct Chain {
     likelihood: Likelihood,
@@ -227,19 +231,18 @@ impl Chain {
         clock.tick(targets.len())?;
         for Group { ids, is_exclusive } in &groups[place] {
             expected.ids.copy_from_slice(&parameters.ids);
-            let seen = |i: usize| ids.clone().filter(|&id| block.columns.len(id) > 0).map(move |id| id * width + i);
-            let posteriors: Vec<NormalGamma> =
-                (0..width).map(|i| hyperprior.posterior(seen(i).map(|place| parameters.ids[place]))).collect();
-            let priors: Vec<Normal> = posteriors.iter().map(|posterior| posterior.draw(rng)).collect();
+            let posteriors = |columns: &Columns, numbers: &[f32]| -> Vec<NormalGamma> {
+                let seen = ids.clone().filter(|&id| columns.len(id) > 0);
+                (0..width).map(|i| hyperprior.posterior(seen.clone().map(|id| numbers[id * width + i]))).collect()
+            };
+            let priors: Vec<Normal> =
+                posteriors(&block.columns, &parameters.ids).iter().map(|posterior| posterior.draw(rng)).collect();
             for id in ids.clone() {
-                let range = id * width..(id + 1) * width;
-                let (numbers, expected) = (&mut parameters.ids[range.clone()], &mut expected.ids[range]);
                 if block.columns.len(id) == 0 {
-                    // The rows say nothing of it.
-                    numbers.iter_mut().zip(&posteriors).for_each(|(number, posterior)| *number = posterior.mean as f32);
-                    expected.copy_from_slice(numbers);
                     continue;
                 }
+                let range = id * width..(id + 1) * width;
+                let (numbers, expected) = (&mut parameters.ids[range.clone()], &mut expected.ids[range]);
                 block.sum(id, numbers, moments);
                 conditional.set(&priors, moments);
                 round(conditional.mean(), expected);
@@ -250,6 +253,14 @@ impl Chain {
                 change.set(moments.id(), numbers);
                 block.follow(id, change);
                 clock.tick(block.columns.len(id))?;
+            }
+            // The rows say nothing of the other ids: they are what the prior is expected to be, given the ids just drawn.
+            let means: Vec<f32> =
+                posteriors(&block.columns, &parameters.ids).iter().map(|posterior| posterior.mean as f32).collect();
+            for id in ids.clone().filter(|&id| block.columns.len(id) == 0) {
+                for numbers in [&mut parameters.ids, &mut expected.ids] {
+                    numbers[id * width..(id + 1) * width].copy_from_slice(&means);
+                }
             }
         }
         block.end(parameters.bias, &others, targets);
