@@ -161,7 +161,7 @@ impl Sampler for BayesianFm {
         let k = self.config.embedding_dim as usize;
         let mut layout = Layout::new(rows, &self.schema, Chain::max_parts(rows.len(), k))?;
         let (likelihood, scale) = match self.schema.label().task {
-            Task::Regression => (Likelihood::Gaussian, Scale::of(&layout.labels)),
+            Task::Regression => (Likelihood::Gaussian, Scale::of(&layout.labels, &layout.weights)),
             Task::Binary { .. } => (Likelihood::Logistic, Scale { center: 0.0, spread: 1.0 }),
             Task::Ranking { .. } => {
                 let reason = "BayesianFm: its sampler knows ratings and binary labels, and no ranking: take fm";
@@ -186,10 +186,12 @@ struct Scale {
 }
 
 impl Scale {
-    /// The mean and the standard deviation of labels.
-    fn of(labels: &[f32]) -> Scale {
+    /// The mean and the standard deviation of labels, each with its weight.
+    fn of(labels: &[f32], weights: &[f32]) -> Scale {
+        let total: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
         let mean_of = |part: &dyn Fn(f64) -> f64| {
-            labels.iter().map(|&label| part(f64::from(label))).sum::<f64>() / labels.len() as f64
+            let rows = labels.iter().zip(weights);
+            rows.map(|(&label, &weight)| f64::from(weight) * part(f64::from(label))).sum::<f64>() / total
         };
         let center = mean_of(&|label| label);
         let spread = mean_of(&|label| (label - center).powi(2)).sqrt() as f32;
@@ -244,7 +246,7 @@ impl Sampling<'_> {
         let BayesianFm { fm, config, kept, .. } = self.model;
         let Config { embedding_dim: k, samples, burn_in, .. } = *config;
         // During the burn-in, each draw takes the place of the one before.
-        let before = epoch.saturating_sub(burn_in + 1) as i64;
+        let before = epoch.saturating_sub(burn_in).saturating_sub(1) as i64;
         let (column, count) = (before % samples, (before + 1).min(samples));
         let Scale { center, spread } = self.scale;
 
@@ -271,4 +273,222 @@ impl Sampling<'_> {
 /// Overwrites a tensor.
 fn write(tensor: &Tensor, numbers: &[f32]) -> Result<()> {
     Ok(tensor.shallow_clone().f_copy_(&Tensor::f_from_slice(numbers)?.f_view(tensor.size().as_slice())?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::nn::VarStore;
+
+    use super::*;
+    use crate::gibbs::tests::{World, score};
+    use crate::layers::oracle::{Draw, Vector, features, numbers};
+
+    const REGRESSION: Task = Task::Regression;
+    const BINARY: Task = Task::Binary { threshold: 0.5 };
+
+    fn build(config: &Config, schema: &Schema) -> (VarStore, Box<dyn Model>) {
+        let store = VarStore::new(Device::Cpu);
+        let model = config.build(&store.root(), schema).unwrap();
+        (store, model)
+    }
+
+    fn state(model: &dyn Model) -> Vec<(String, Tensor)> {
+        model.sampler().unwrap().state()
+    }
+
+    /// The state and the parameters by name.
+    fn all(store: &VarStore, model: &dyn Model) -> Vec<(String, Tensor)> {
+        let mut all = state(model);
+        all.extend(store.variables());
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        all
+    }
+
+    fn copy(from: &[(String, Tensor)], to: &[(String, Tensor)]) {
+        for (name, tensor) in to {
+            let (_, from) = from.iter().find(|(other, _)| other == name).unwrap();
+            no_grad(|| tensor.shallow_clone().copy_(from));
+        }
+    }
+
+    fn values(tensors: &[(String, Tensor)]) -> Vec<(String, Vector)> {
+        tensors.iter().map(|(name, tensor)| (name.clone(), numbers(tensor))).collect()
+    }
+
+    fn advance(sweeps: &mut dyn Sweeps, epoch: usize) -> f64 {
+        sweeps.advance(epoch, epoch as u64, &mut |_, _| ControlFlow::Continue(())).unwrap().unwrap()
+    }
+
+    fn scores(model: &dyn Model, world: &World) -> Vector {
+        numbers(&model.logits(&features(&world.schema, &world.rows), false).unwrap())
+    }
+
+    fn labels(task: Task, n: usize, draw: &mut Draw) -> Vector {
+        let label = |number: f64| if task == BINARY { f64::from(number > 0.0) } else { 3.0 + 20.0 * number };
+        draw.vector(n).into_iter().map(label).collect()
+    }
+
+    #[test]
+    fn it_scores_as_the_mean_of_the_last_draws() {
+        let (samples, burn_in) = (3, 2);
+        for task in [REGRESSION, BINARY] {
+            let mut draw = Draw(1);
+            let world = World::new(task, [6, 5], 60, &mut draw);
+            let rows = world.tensor_rows(&labels(task, 60, &mut draw), None);
+            let of_one = Config { embedding_dim: 2, samples: 1, thin: 2, burn_in: 0, ..Config::default() };
+            let (_one, one) = build(&of_one, &world.schema);
+            let (_mean, mean) = build(&Config { samples, burn_in, ..of_one }, &world.schema);
+            copy(&state(&*one)[..2], &state(&*mean)[..2]);
+            let (mut of_draws, mut of_means) =
+                (one.sampler().unwrap().begin(&rows).unwrap(), mean.sampler().unwrap().begin(&rows).unwrap());
+            let mut draws = vec![];
+            for epoch in 1..=burn_in + 2 * samples as usize + 1 {
+                assert_eq!(advance(&mut *of_draws, epoch), advance(&mut *of_means, epoch));
+                draws.push(scores(&*one, &world));
+                let kept = epoch.saturating_sub(burn_in).clamp(1, samples as usize);
+                let last = &draws[epoch - kept..];
+                for (at, found) in scores(&*mean, &world).into_iter().enumerate() {
+                    let expected = last.iter().map(|draw| draw[at]).sum::<f64>() / kept as f64;
+                    let close = (found - expected).abs() < 1e-5 * (1.0 + expected.abs());
+                    assert!(close, "row {at} after epoch {epoch}: {found}, and the mean of {kept} draws is {expected}");
+                }
+            }
+        }
+    }
+
+    /// Where two ids of the field may meet in a row, the draws themselves are kept. The unit of the chain is the standard
+    /// deviation of the labels.
+    #[test]
+    fn it_scores_as_the_draw_in_the_unit_of_the_labels() {
+        let kind = FieldKind::MultiValued { separator: "|".into(), max_len: 2, weighting: fm_core::Weighting::Sum };
+        let field = fm_core::Field::new("tags", kind, fm_core::Side::Item, vec!["a".into(), "b".into()]);
+        let schema = Schema::new(fm_core::Label::fit("y", REGRESSION, [0.0]), vec![field]).unwrap();
+        let world = World { schema, rows: [0.5, 1.0, -2.0].map(|x| vec![(1, 1.0), (2, x)]).into() };
+        let (_store, model) = build(&Config { embedding_dim: 3, ..Config::default() }, &world.schema);
+        let rows = world.tensor_rows(&[100.0, 101.0, 105.0], Some(&[3.0, 0.0, 1.0]));
+        let mut sweeps = model.sampler().unwrap().begin(&rows).unwrap();
+        advance(&mut *sweeps, 1);
+        let parameters = values(&state(&*model));
+        let single = |at: usize| parameters[at].1.iter().map(|&number| number as f32).collect::<Vec<f32>>();
+        let draw = Parameters { bias: single(0)[0], ids: single(1) };
+        // The weighted mean, and √(3/4 · 1.25² + 1/4 · 3.75²).
+        let (center, spread) = (101.25, 4.6875f64.sqrt());
+        let expected: Vector = world.rows.iter().map(|row| center + spread * score(&draw, 3, row)).collect();
+        for (found, expected) in scores(&*model, &world).iter().zip(&expected) {
+            assert!((found - expected).abs() < 1e-4, "{found}, not {expected}");
+        }
+        let losses = [100.0, 105.0].iter().zip([expected[0], expected[2]]).zip([0.75, 0.25]);
+        let loss: f64 = losses.map(|((label, score), share)| share * (label - score) * (label - score)).sum();
+        // The loss before the last sweep of an epoch of one.
+        let (_store, again) = build(&Config { embedding_dim: 3, thin: 1, ..Config::default() }, &world.schema);
+        copy(&state(&*model), &state(&*again));
+        let found = advance(&mut *again.sampler().unwrap().begin(&rows).unwrap(), 2);
+        assert!((found - loss).abs() < 1e-3 * (1.0 + loss), "the loss is {found}, not {loss}");
+    }
+
+    #[test]
+    fn a_chain_that_goes_on_in_a_fresh_model_ends_as_one_that_never_stopped() {
+        for task in [REGRESSION, BINARY] {
+            let mut draw = Draw(2);
+            let world = World::new(task, [6, 5], 60, &mut draw);
+            let rows = world.tensor_rows(&labels(task, 60, &mut draw), None);
+            let config = Config { embedding_dim: 6, samples: 2, thin: 2, burn_in: 1, ..Config::default() };
+            let (store, model) = build(&config, &world.schema);
+            let mut sweeps = model.sampler().unwrap().begin(&rows).unwrap();
+            for epoch in 1..=2 {
+                advance(&mut *sweeps, epoch);
+            }
+            let (fresh_store, fresh) = build(&config, &world.schema);
+            copy(&all(&store, &*model), &all(&fresh_store, &*fresh));
+            let mut going_on = fresh.sampler().unwrap().begin(&rows).unwrap();
+            for epoch in 3..=5 {
+                assert_eq!(advance(&mut *sweeps, epoch), advance(&mut *going_on, epoch));
+                assert_eq!(values(&all(&store, &*model)), values(&all(&fresh_store, &*fresh)));
+            }
+        }
+    }
+
+    /// The progress of many rows is told several times in a sweep.
+    #[test]
+    fn breaking_an_epoch_changes_nothing() {
+        let n = 120_000;
+        let mut draw = Draw(3);
+        let world = World::new(REGRESSION, [400, 300], n, &mut draw);
+        let rows = world.tensor_rows(&labels(REGRESSION, n, &mut draw), None);
+        let config = Config { embedding_dim: 1, thin: 2, samples: 2, ..Config::default() };
+        let (store, model) = build(&config, &world.schema);
+        let mut sweeps = model.sampler().unwrap().begin(&rows).unwrap();
+        let unchanged: Vec<(String, Tensor)> =
+            all(&store, &*model).into_iter().map(|(name, tensor)| (name, tensor.detach().copy())).collect();
+        let before = values(&unchanged);
+        let mut last = 0.0;
+        for part in [0.0, 0.3, 0.6] {
+            let mut progress = |done: f64, _: f64| {
+                last = done;
+                if done > part { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            assert_eq!(sweeps.advance(1, 1, &mut progress).unwrap(), None);
+            assert!(part < last && last <= 1.0);
+            assert_eq!(values(&all(&store, &*model)), before);
+        }
+        let mut parts = vec![];
+        let mut progress = |done: f64, loss: f64| {
+            parts.push((done, loss));
+            ControlFlow::Continue(())
+        };
+        let loss = sweeps.advance(1, 1, &mut progress).unwrap().unwrap();
+        let after = values(&all(&store, &*model));
+        assert_ne!(after, before);
+        assert!(parts.is_sorted_by(|a, b| a.0 < b.0) && parts[parts.len() - 1].0 <= 1.0, "{parts:?}");
+        assert_eq!(parts[parts.len() - 1].1, loss);
+        // What is left of a sweep that was broken is nowhere.
+        let (fresh_store, fresh) = build(&config, &world.schema);
+        copy(&unchanged, &all(&fresh_store, &*fresh));
+        assert_eq!(advance(&mut *fresh.sampler().unwrap().begin(&rows).unwrap(), 1), loss);
+        assert_eq!(values(&all(&fresh_store, &*fresh)), after);
+    }
+
+    #[test]
+    fn labels_that_are_all_the_same_are_learnt_and_one_row_is_enough() {
+        for (task, label) in [(REGRESSION, 4.2), (BINARY, 1.0)] {
+            for (n, k, weight) in [(1, 1, 1.0), (1, 22, 1.0), (40, 1, 1.0), (40, 22, 1.0), (40, 22, 1e6)] {
+                let world = World::new(task, [3, 2], n, &mut Draw(4));
+                let weights = vec![weight; n];
+                let rows = world.tensor_rows(&vec![label; n], (task == REGRESSION).then_some(&weights));
+                let config = Config { embedding_dim: k, burn_in: 5, ..Config::default() };
+                let (_store, model) = build(&config, &world.schema);
+                let mut sweeps = model.sampler().unwrap().begin(&rows).unwrap();
+                for epoch in 1..=20 {
+                    assert!(advance(&mut *sweeps, epoch).is_finite());
+                }
+                for score in scores(&*model, &world) {
+                    let is_near = if task == BINARY { score > 0.0 } else { (score - label).abs() < 1.0 };
+                    assert!(score.is_finite() && (n == 1 || is_near), "{task:?}, {n} rows, k {k}: {score}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_weight_counts_for_as_many_rows_in_the_unit_of_the_labels() {
+        let once = Scale::of(&[1.0, 4.0, 9.0], &[2.0, 1.0, 0.0]);
+        let twice = Scale::of(&[1.0, 1.0, 4.0], &[1.0; 3]);
+        assert_eq!((once.center, once.spread), (twice.center, twice.spread));
+        assert_eq!((once.center, once.spread), (2.0, 2f32.sqrt()));
+    }
+
+    #[test]
+    fn weights_of_a_binary_task_and_rankings_are_refused() {
+        let world = World::of_pairs(BINARY, [2, 1]);
+        let of = |task: Task, weights: &[f64]| {
+            let label = fm_core::Label { task, ..world.schema.label().clone() };
+            let schema = Schema::new(label, world.schema.fields().to_vec()).unwrap();
+            let (_store, model) = build(&Config::default(), &schema);
+            let rows = world.tensor_rows(&[0.0, 1.0], Some(weights));
+            model.sampler().unwrap().begin(&rows).err().map(|error| error.to_string())
+        };
+        assert_eq!(of(BINARY, &[1.0, 1.0]), None);
+        assert!(of(BINARY, &[1.0, 2.0]).unwrap().contains("cannot have weights"));
+        assert!(of(Task::Ranking { threshold: None }, &[1.0, 1.0]).unwrap().contains("no ranking: take fm"));
+    }
 }
