@@ -6,9 +6,9 @@ use anyhow::Result;
 use fm_core::baseline::{ItemKnn, popularity};
 use fm_core::metric::{Metrics, monitored};
 use fm_core::ranking::{
-    Interactions, ItemSets, ItemSlots, Objective, Queries, Query, RankingConfig, evaluate, evaluate_logits,
+    Candidates, Interactions, ItemSets, ItemSlots, Objective, Queries, Query, RankingConfig, evaluate, evaluate_logits,
 };
-use fm_core::{Features, Rows, Schema, Task};
+use fm_core::{Rows, Schema, Task};
 use fm_data::{Catalogue, Dataset};
 use tch::{Device, Tensor};
 
@@ -63,7 +63,7 @@ impl Ranking {
         &self,
         part: Part,
         rows: &dyn Rows,
-        logits: impl Fn(&Features) -> fm_core::Result<Tensor>,
+        logits: impl Fn(&Candidates<'_>) -> fm_core::Result<Tensor>,
     ) -> Result<Metrics> {
         Ok(evaluate_logits(&self.queries(part), &self.config.cutoffs, logits, rows, &self.items)?)
     }

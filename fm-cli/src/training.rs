@@ -204,7 +204,7 @@ pub fn train_watched(
         checkpoint::load(&run.best(), &store, None)?;
     }
     let measure = |part: args::Part, rows: &dyn Rows| match &ranking {
-        Some(ranking) => ranking.evaluate(part, rows, |features| model.logits(features, false)),
+        Some(ranking) => ranking.evaluate(part, rows, |candidates| model.candidate_logits(candidates, false)),
         None => Ok(evaluate(model.as_ref(), schema.label(), rows, device)?),
     };
     let results = Results {

@@ -9,6 +9,7 @@ use tch::{Tensor, nn};
 use crate::batch::Features;
 use crate::error::{Error, Result, nearest};
 use crate::explain::Explanation;
+use crate::ranking::Candidates;
 use crate::sampler::Sampler;
 use crate::schema::Schema;
 
@@ -24,6 +25,15 @@ pub trait Model {
     /// [`Error::Shape`] for features that do not fit the model: another number of slots, an id outside its table, a
     /// single row where batch norm trains.
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor>;
+
+    /// The logits `[B, c]` of B rows with c items each, as [`Model::logits`] has them for each of the B · c rows. A model whose
+    /// formula lets it work on what the items share once, and not c times, says so here.
+    ///
+    /// # Errors
+    /// As [`Model::logits`].
+    fn candidate_logits(&self, candidates: &Candidates<'_>, train: bool) -> Result<Tensor> {
+        Ok(self.logits(&candidates.features()?, train)?.f_view(candidates.size())?)
+    }
 
     /// The global bias w₀ `[1]`, which training starts at [`Label::prior_logit`](crate::Label::prior_logit).
     fn bias(&self) -> &Tensor;

@@ -13,6 +13,7 @@ use device::under_test as device;
 use fm_core::device::in_mixed_precision;
 use fm_core::explain::{pairs, parts};
 use fm_core::model::Options;
+use fm_core::ranking::ItemSlots;
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Scorer};
 use fm_core::summary::Summary;
 use fm_core::train::{TrainConfig, TrainState, Trainer, checkpoint, evaluate, predict};
@@ -103,6 +104,34 @@ fn a_row_scores_alike_alone_and_among_others() {
         let alone = Tensor::cat(&(0..20).map(|row| score(row, 1)).collect::<Vec<_>>(), 0);
         assert!(alone.allclose(&score(0, 20), 0.0, 1e-5, false), "{variant}");
         assert!(alone.std(true).double_value(&[]) > 1e-3, "{variant}: the rows' scores are all alike");
+    }
+}
+
+#[test]
+fn candidates_score_and_give_gradients_as_the_rows_that_they_stand_for() {
+    let _turn = alone();
+    let schema = schema(Task::Ranking { threshold: None });
+    let items = ItemSlots::new(&schema, &features(&schema, 9)).unwrap();
+    let rows = features(&schema, 16);
+    let of_rows: Vec<i64> = (0..16 * 3).map(|place| place * 7 % 9).collect();
+    let candidates = items.candidates(&rows, &Tensor::from_slice(&of_rows).view([16, 3]).to_device(device())).unwrap();
+    for variant in variants().map(|variant| variant.with("dropout", 0.0).with("pooling_dropout", 0.0)) {
+        let (store, model) = variant.build(&schema, 1, device());
+        disturb(&store);
+        let trained: BTreeMap<String, Tensor> =
+            store.variables().into_iter().filter(|(_, parameter)| parameter.requires_grad()).collect();
+        let gradients = |logits: Tensor| {
+            trained.values().for_each(|parameter| parameter.shallow_clone().zero_grad());
+            (&logits * Tensor::arange(48, (Kind::Float, device())).view([16, 3]) / 48).mean(Kind::Float).backward();
+            trained.values().map(|parameter| parameter.grad().to_dense(None, false).copy()).collect::<Vec<Tensor>>()
+        };
+        let as_rows = |train| model.logits(&candidates.features().unwrap(), train).unwrap().view([16, 3]);
+        let at_once = |train| model.candidate_logits(&candidates, train).unwrap();
+        assert!(at_once(false).allclose(&as_rows(false), 1e-4, 1e-5, false), "{variant}");
+        let (found, expected) = (gradients(at_once(true)), gradients(as_rows(true)));
+        for ((name, found), expected) in trained.keys().zip(found).zip(expected) {
+            assert!(found.allclose(&expected, 1e-3, 1e-6, false), "{variant} {name}");
+        }
     }
 }
 

@@ -41,7 +41,7 @@ pub fn run(args: &Evaluate) -> Result<()> {
                 tracing::warn!("the data has changed since the run: there are other items, or users have other rows");
             }
             let ranking = predictor.ranking(&catalogue)?;
-            ranking.evaluate(args.part, &dataset, |features| predictor.model.logits(features, false))?
+            ranking.evaluate(args.part, &dataset, |candidates| predictor.model.candidate_logits(candidates, false))?
         }
         Task::Regression | Task::Binary { .. } => metrics_of_rows(label, &logits, &dataset),
     };

@@ -6,7 +6,7 @@ use rand::seq::SliceRandom;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::interactions::{Interactions, ItemSets, NONE};
-use super::items::ItemSlots;
+use super::items::{Candidates, ItemSlots};
 use crate::batch::{Features, Rows};
 use crate::error::Result;
 use crate::metric::Metrics;
@@ -150,14 +150,15 @@ pub fn evaluate(
     Ok(metrics.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
 }
 
-/// As [`evaluate`], for what gives logits: each user's items are scored for the user and the moment of the query's row.
+/// As [`evaluate`], for what gives logits `[1, c]` of candidates: each user's items are scored for the user and the moment of the
+/// query's row.
 ///
 /// # Errors
 /// What `rows` and `logits` return.
 pub fn evaluate_logits(
     queries: &Queries,
     cutoffs: &[usize],
-    logits: impl Fn(&Features) -> Result<Tensor>,
+    logits: impl Fn(&Candidates<'_>) -> Result<Tensor>,
     rows: &dyn Rows,
     items: &ItemSlots,
 ) -> Result<Metrics> {
@@ -167,12 +168,12 @@ pub fn evaluate_logits(
     })
 }
 
-/// The scores `[I]` of all items for the user and the moment of one row, `[1, S]`, out of what gives logits.
+/// The scores `[I]` of all items for the user and the moment of one row, `[1, S]`, out of what gives logits `[1, c]` of candidates.
 ///
 /// # Errors
 /// What `logits` returns.
 pub fn score_items(
-    logits: impl Fn(&Features) -> Result<Tensor>,
+    logits: impl Fn(&Candidates<'_>) -> Result<Tensor>,
     row: &Features,
     items: &ItemSlots,
 ) -> Result<Vec<f32>> {
@@ -186,7 +187,7 @@ pub fn score_items(
         let places = Tensor::arange_start(first as i64, end as i64, (Kind::Int64, device)).unsqueeze(0);
         let candidates = items.candidates(row, &places)?;
         let logits = no_grad(|| logits(&candidates))?.to_kind(Kind::Float).to_device(Device::Cpu);
-        scores.extend(Vec::<f32>::try_from(logits)?);
+        scores.extend(Vec::<f32>::try_from(logits.flatten(0, -1))?);
     }
     Ok(scores)
 }
@@ -316,12 +317,13 @@ mod tests {
         let items = ItemSlots::new(&schema, &features).unwrap();
         let row = Encoder::new(&schema).features(&[[None]]).unwrap();
         let mut sizes = vec![];
-        let logits = |features: &Features| Ok(features.ids.select(1, 0));
+        let logits = |features: &Features| features.ids.select(1, 0);
         let counted = std::cell::RefCell::new(&mut sizes);
         let scores = score_items(
-            |features| {
+            |candidates| {
+                let features = candidates.features()?;
                 counted.borrow_mut().push(features.len());
-                logits(features)
+                Ok(logits(&features).view(candidates.size()))
             },
             &row,
             &items,

@@ -1,4 +1,4 @@
-//! The items of a catalogue as slots, which take the place of a row's own.
+//! The items of a catalogue as slots, and rows in which they take the place of the row's own.
 
 use tch::{Device, Tensor};
 
@@ -22,7 +22,7 @@ use crate::schema::Schema;
 /// let items = ItemSlots::new(&schema, &encoder.features(&[[None, Some("a")], [None, Some("b")]])?)?;
 /// let row = encoder.features(&[[Some("bob"), Some("a")]])?; // ids 2 and 4
 /// let candidates = items.candidates(&row, &Tensor::from_slice(&[1i64, 0]).view([1, 2]))?;
-/// assert_eq!(Vec::<Vec<i64>>::try_from(&candidates.ids)?, [[2, 5], [2, 4]]); // bob with b, and with a
+/// assert_eq!(Vec::<Vec<i64>>::try_from(&candidates.features()?.ids)?, [[2, 5], [2, 4]]); // bob with b, and with a
 /// # Ok::<(), fm_core::Error>(())
 /// ```
 #[derive(Debug)]
@@ -84,24 +84,72 @@ impl ItemSlots {
         ItemSlots { slots: slots.to_device(device), ids: ids.to_device(device), values: values.to_device(device) }
     }
 
-    /// Each of B rows with c items in the place of its own: `[B, S]` features and `[B, c]` int64 items → `[B · c, S]`, the
-    /// candidates of the first row first.
+    /// Each of B rows, features `[B, S]`, with c items `[B, c]` int64 in the place of its own.
     ///
     /// # Errors
-    /// [`Error::Torch`] for an item outside the catalogue, or items of other rows.
-    pub fn candidates(&self, rows: &Features, items: &Tensor) -> Result<Features> {
-        let repeats = items.size().get(1).copied().unwrap_or_default();
-        let items = items.flatten(0, -1);
-        let replaced = |rows: &Tensor, of_items: &Tensor| -> Result<Tensor> {
-            let repeated = rows.f_repeat_interleave_self_int(repeats, 0, None)?;
-            Ok(repeated.f_index_copy(1, &self.slots, &of_items.f_index_select(0, &items)?)?)
+    /// [`Error::Shape`] for items of other rows; [`Error::Torch`] for one outside the catalogue.
+    pub fn candidates<'a>(&'a self, rows: &'a Features, items: &Tensor) -> Result<Candidates<'a>> {
+        let size = match items.size()[..] {
+            [of_rows, c] if of_rows == rows.len() as i64 => [of_rows, c],
+            ref found => {
+                return Err(Error::shape("candidates", format!("items [{}, c]", rows.len()), format!("{found:?}")));
+            }
         };
-        Ok(Features::unchecked(replaced(&rows.ids, &self.ids)?, replaced(&rows.values, &self.values)?))
+        let items = items.flatten(0, -1);
+        let of_items = |all: &Tensor| all.f_index_select(0, &items);
+        let items = Features::unchecked(of_items(&self.ids)?, of_items(&self.values)?);
+        Ok(Candidates { rows, slots: &self.slots, items, size })
+    }
+}
+
+/// B rows, each with c items in the place of its own: what [`ItemSlots::candidates`] gives.
+#[derive(Debug)]
+pub struct Candidates<'a> {
+    rows: &'a Features,
+    /// `[S_item]` int64: places in a row.
+    slots: &'a Tensor,
+    items: Features,
+    size: [i64; 2],
+}
+
+impl Candidates<'_> {
+    /// [B, c].
+    pub fn size(&self) -> [i64; 2] {
+        self.size
+    }
+
+    /// All of them as rows, `[B · c, S]`: those of the first row first.
+    ///
+    /// # Errors
+    /// [`Error::Torch`] for more than memory holds.
+    pub fn features(&self) -> Result<Features> {
+        let replaced = |rows: &Tensor, items: &Tensor| -> Result<Tensor> {
+            let repeated = rows.f_repeat_interleave_self_int(self.size[1], 0, None)?;
+            Ok(repeated.f_index_copy(1, self.slots, items)?)
+        };
+        let Features { ids, values } = &self.items;
+        Ok(Features::unchecked(replaced(&self.rows.ids, ids)?, replaced(&self.rows.values, values)?))
+    }
+
+    /// What the candidates of a row share, `[B, S]`: the row, with padding in the place of its item.
+    ///
+    /// # Errors
+    /// [`Error::Torch`] for more than memory holds.
+    pub fn shared(&self) -> Result<Features> {
+        let Features { ids, values } = self.rows;
+        Ok(Features::unchecked(ids.shallow_clone(), values.f_index_fill(1, self.slots, 0.0)?))
+    }
+
+    /// What they do not share, `[B · c, S_item]`: the slots that are an item's.
+    pub fn items(&self) -> &Features {
+        &self.items
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tch::Kind;
+
     use super::*;
     use crate::encoder::Encoder;
     use crate::schema::{Field, FieldKind, Label, Side, Task, Weighting};
@@ -136,7 +184,12 @@ mod tests {
                 [Some("g"), Some("40"), Some("war"), Some("2")],
             ])
             .unwrap();
-        assert!(found.ids.equal(&expected.ids) && found.values.equal(&expected.values));
+        let all = found.features().unwrap();
+        assert!(all.ids.equal(&expected.ids) && all.values.equal(&expected.values));
+        assert_eq!((found.size(), found.items().ids.size()), ([2, 2], vec![4, 3]));
+        let shared = found.shared().unwrap().values;
+        assert!(shared.index_select(1, &items.slots).abs().max().double_value(&[]) == 0.0);
+        assert_eq!(shared.sum(Kind::Float).double_value(&[]), 30.0 + 1.0 + 40.0 + 1.0, "age and hour are left");
         assert_eq!(items.len(), 2);
         assert!(items.candidates(&rows, &Tensor::from_slice(&[2i64, 0]).view([2, 1])).is_err());
         assert!(items.candidates(&rows, &Tensor::from_slice(&[0i64]).view([1, 1])).is_err());

@@ -3,7 +3,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`ItemSlots`] | what each item of the catalogue fills into a row |
+//! | [`ItemSlots`], [`Candidates`] | what each item of the catalogue fills into a row, and rows with several items each |
 //! | [`Interactions`], [`ItemSets`] | who had to do with what |
 //! | [`Sampler`] | draws negatives |
 //! | [`bpr`], [`sampled_softmax`] | the losses |
@@ -16,7 +16,7 @@
 //! ```
 //! use std::sync::atomic::AtomicBool;
 //!
-//! use fm_core::ranking::{Interactions, ItemSlots, Objective, Queries, RankingConfig, evaluate_logits};
+//! use fm_core::ranking::{Candidates, Interactions, ItemSlots, Objective, Queries, RankingConfig, evaluate_logits};
 //! use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};
 //! use fm_core::train::{TrainConfig, Trainer};
 //! use fm_core::{Features, Field, FieldKind::Categorical, Label, Schema, Side, Task, TensorRows};
@@ -59,7 +59,7 @@
 //! trainer.fit(&rows(&train)?, &rows(&valid)?, &mut (), &AtomicBool::new(false))?;
 //!
 //! // What was left out comes first, of the five items that a user has not chosen before.
-//! let logits = |features: &Features| model.logits(features, false);
+//! let logits = |candidates: &Candidates| model.candidate_logits(candidates, false);
 //! let metrics = evaluate_logits(&queries, &[1], logits, &rows(&valid)?, &items()?)?;
 //! assert!(metrics["hr@1"] > 0.8, "{metrics:?}");
 //! # Ok::<(), fm_core::Error>(())
@@ -76,7 +76,7 @@ mod sampler;
 pub use config::{RankingConfig, RankingLoss, SamplerKind};
 pub use evaluation::{Queries, Query, evaluate, evaluate_logits, score_items};
 pub use interactions::{Interactions, ItemSets, NONE};
-pub use items::ItemSlots;
+pub use items::{Candidates, ItemSlots};
 pub use loss::{bpr, sampled_softmax};
 pub use objective::Objective;
 pub use sampler::Sampler;

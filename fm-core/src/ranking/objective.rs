@@ -5,10 +5,10 @@ use tch::{Kind, Tensor};
 use super::config::{RankingConfig, RankingLoss};
 use super::evaluation::{Queries, Query, evaluate, evaluate_logits};
 use super::interactions::Interactions;
-use super::items::ItemSlots;
+use super::items::{Candidates, ItemSlots};
 use super::loss::{bpr, sampled_softmax};
 use super::sampler::Sampler;
-use crate::batch::{Batch, Features, Rows};
+use crate::batch::{Batch, Rows};
 use crate::error::{Error, Result};
 use crate::loss::weighted_mean;
 use crate::metric::Metrics;
@@ -72,10 +72,10 @@ impl Objective {
     /// depend on the seed and on the number of the batch alone.
     ///
     /// # Errors
-    /// What `logits` returns, which is the model.
+    /// What `logits` returns, which is [`Model::candidate_logits`].
     pub fn loss(
         &self,
-        logits: impl Fn(&Features) -> Result<Tensor>,
+        logits: impl Fn(&Candidates<'_>) -> Result<Tensor>,
         batch: &Batch,
         rows: &[u32],
         seed: u64,
@@ -91,8 +91,7 @@ impl Objective {
         let (shape, device) = ([rows.len() as i64, 1 + n as i64], batch.features.ids.device());
         let tensor = |items: &[i64]| Tensor::from_slice(items).view(shape).to_device(device);
         let places: Vec<i64> = candidates.iter().map(|&item| i64::from(item)).collect();
-        let features = self.items.candidates(&batch.features, &tensor(&places))?;
-        let scores = logits(&features)?.f_view(shape)?;
+        let scores = logits(&self.items.candidates(&batch.features, &tensor(&places))?)?;
         let losses = match self.config.loss {
             RankingLoss::Bpr => bpr(&scores)?,
             RankingLoss::SampledSoftmax => {
@@ -117,7 +116,7 @@ impl Objective {
     /// # Errors
     /// What `rows` and the model return.
     pub fn evaluate(&self, model: &dyn Model, rows: &dyn Rows) -> Result<Metrics> {
-        let logits = |features: &Features| model.logits(features, false);
+        let logits = |candidates: &Candidates<'_>| model.candidate_logits(candidates, false);
         evaluate_logits(&self.valid, &self.config.cutoffs, logits, rows, &self.items)
     }
 
@@ -139,7 +138,7 @@ mod tests {
 
     use super::super::config::SamplerKind;
     use super::*;
-    use crate::batch::TensorRows;
+    use crate::batch::{Features, TensorRows};
     use crate::encoder::Encoder;
     use crate::schema::{Field, FieldKind, Label, Schema, Side, Task};
     use crate::train::{EpochRecord, TrainConfig, Trainer};
@@ -214,7 +213,7 @@ mod tests {
         let train = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (1, 3)];
         let store = VarStore::new(Device::Cpu);
         let model = model(&store);
-        let logits = |features: &Features| model.logits(features, true);
+        let logits = |candidates: &Candidates<'_>| model.candidate_logits(candidates, true);
         let negative = |user: u32| if user == 0 { 3 } else { 0 };
         let rows = [0, 4, 5];
         let pairs = rows.map(|row: u32| train[row as usize]);

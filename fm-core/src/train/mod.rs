@@ -25,7 +25,7 @@ use crate::loss::Loss;
 use crate::metric::{Direction, Metrics, find, metrics_of_rows, monitored};
 use crate::model::Model;
 use crate::optim::Optimizer;
-use crate::ranking::Objective;
+use crate::ranking::{Candidates, Objective};
 use crate::schema::{Label, Schema, Task};
 use crate::seed::{Stream, permutation, seed_torch};
 use schedule::Position;
@@ -328,18 +328,16 @@ impl<'a> Trainer<'a> {
     /// The mean loss of a batch, as a scalar that gradients are taken of. It holds the rows of these numbers, and is the step's
     /// batch `at`.
     fn batch_loss(&self, batch: &Batch, rows: &[u32], at: usize) -> Result<Tensor> {
-        let logits = |features: &Features| {
-            let logits = || self.model.logits(features, true);
-            match self.config.precision {
-                TrainPrecision::F32 => logits(),
-                TrainPrecision::Bf16 => Ok(in_mixed_precision(self.store.device(), logits)?.to_kind(Kind::Float)),
-            }
+        let precisely = |logits: &dyn Fn() -> Result<Tensor>| match self.config.precision {
+            TrainPrecision::F32 => logits(),
+            TrainPrecision::Bf16 => Ok(in_mixed_precision(self.store.device(), logits)?.to_kind(Kind::Float)),
         };
         if let Some(ranking) = self.ranking {
             let number = self.optimizer.steps() * self.config.accumulate as u64 + at as u64;
+            let logits = |candidates: &Candidates<'_>| precisely(&|| self.model.candidate_logits(candidates, true));
             return ranking.loss(logits, batch, rows, self.config.seed, number);
         }
-        let logits = logits(&batch.features)?;
+        let logits = precisely(&|| self.model.logits(&batch.features, true))?;
         self.loss.mean(&logits, &batch.labels, batch.weights.as_ref())
     }
 

@@ -88,6 +88,11 @@ impl Embedding {
     /// [`Error::Shape`] for another number of slots, another kind or device, or an id outside the table.
     pub fn forward(&self, features: &Features, train: bool) -> Result<Tensor> {
         check_features("Embedding", features, self.slots, self.table.device())?;
+        self.look_up(features, train)
+    }
+
+    /// As [`Embedding::forward`], of any slots.
+    pub(crate) fn look_up(&self, features: &Features, train: bool) -> Result<Tensor> {
         Ok(look_up("Embedding", &self.table, &features.ids, train)? * features.values.unsqueeze(-1))
     }
 }

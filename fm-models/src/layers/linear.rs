@@ -56,6 +56,11 @@ impl Linear {
     /// [`fm_core::Error::Shape`] for another number of slots, another kind or device, or an id outside the table.
     pub fn terms(&self, features: &Features, train: bool) -> Result<Tensor> {
         check_features("Linear", features, self.slots, self.weight.device())?;
+        self.look_up(features, train)
+    }
+
+    /// As [`Linear::terms`], of any slots.
+    pub(crate) fn look_up(&self, features: &Features, train: bool) -> Result<Tensor> {
         Ok(look_up("Linear", &self.weight, &features.ids, train)?.squeeze_dim(-1) * &features.values)
     }
 

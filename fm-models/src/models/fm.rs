@@ -2,11 +2,12 @@
 
 use fm_core::explain::Explanation;
 use fm_core::model::Layer;
+use fm_core::ranking::Candidates;
 use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 use tch::nn::Path;
+use tch::{Kind, Tensor};
 
 use crate::layers::{EmbeddingConfig, Fm, FmInteraction};
 
@@ -35,6 +36,19 @@ impl ModelConfig for Config {
 impl Model for Fm {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
         self.forward(features, train)
+    }
+
+    /// With the slots of a row in two halves, ŷ is the score of each half and ⟨Σ_s e_s, Σ_t e_t⟩ over s in one and t in the other.
+    fn candidate_logits(&self, candidates: &Candidates<'_>, train: bool) -> Result<Tensor> {
+        let [rows, items] = candidates.size();
+        let (shared, own) = (candidates.shared()?, candidates.items());
+        let (of_rows, of_items) = (self.embedding.forward(&shared, train)?, self.embedding.look_up(own, train)?);
+        let shared = self.linear.forward(&shared, train)? + FmInteraction.forward(&of_rows)? + &self.bias;
+        let own = self.linear.look_up(own, train)?.sum_dim_intlist(1, false, Kind::Float)
+            + FmInteraction.forward(&of_items)?;
+        let sum = |vectors: &Tensor| vectors.sum_dim_intlist(1, false, vectors.kind());
+        let between = sum(&of_items).view([rows, items, -1]).matmul(&sum(&of_rows).unsqueeze(-1)).squeeze_dim(-1);
+        Ok(shared.unsqueeze(1) + own.view([rows, items]) + between)
     }
 
     fn bias(&self) -> &Tensor {

@@ -190,8 +190,11 @@ fn rounding(bundle: &Bundle, run: &RunDir, trained: &Predictor, source: &Source)
     }
     if let Some(catalogue) = &catalogue {
         let ranking = trained.ranking(catalogue)?;
-        let before = ranking.evaluate(Part::Test, &test, |features| trained.model.logits(features, false))?;
-        let after = ranking.evaluate(Part::Test, &test, |features| bundle.logits(features))?;
+        let before =
+            ranking.evaluate(Part::Test, &test, |candidates| trained.model.candidate_logits(candidates, false))?;
+        let after = ranking.evaluate(Part::Test, &test, |candidates| {
+            Ok(bundle.logits(&candidates.features()?)?.f_view(candidates.size())?)
+        })?;
         return Ok(Some(Rounding { before, after }));
     }
     let before = metrics_of_rows(label, &trained.logits(&test)?, &test);
