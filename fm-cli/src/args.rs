@@ -76,7 +76,7 @@ pub enum DataCommand {
 }
 
 /// The options of `fm train` that a resumed run has settled: all but the devices and folders of this machine, and TensorBoard.
-const DECIDED_BY_THE_RUN: [&str; 29] = [
+const DECIDED_BY_THE_RUN: [&str; 30] = [
     "config",
     "set",
     "print_config",
@@ -91,6 +91,7 @@ const DECIDED_BY_THE_RUN: [&str; 29] = [
     "split",
     "seed",
     "history",
+    "implicit",
     "min_count",
     "model",
     "embedding_dim",
@@ -201,6 +202,9 @@ pub struct Selection {
     /// MovieLens: how many of the films last liked are a field, 0 for none [default: 100, or 20 beyond 2 million ratings]
     #[arg(long, value_name = "N")]
     pub history: Option<usize>,
+    /// MovieLens: how many of the films that a user rated, and of the users who rated a film, are fields [default: 0]
+    #[arg(long, value_name = "N")]
+    pub implicit: Option<usize>,
     /// MovieLens: values that fewer training rows hold count as unknown [default: 1]
     #[arg(long, value_name = "N")]
     pub min_count: Option<u32>,

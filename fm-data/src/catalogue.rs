@@ -208,6 +208,7 @@ kind = "categorical"
             split: "leave-last-out".into(),
             seed: 1,
             history: None,
+            implicit: 0,
             min_count: 1,
         };
         let cache = folder.path().join("cache");

@@ -1,4 +1,4 @@
-//! What a user liked before: a multi-valued field that is made from the other rows of the table.
+//! What a user liked before, and who had to do with whom: multi-valued fields that are made from the other rows of the table.
 
 use polars::prelude::*;
 
@@ -115,6 +115,39 @@ pub fn latest_history(likes: &Likes) -> Vec<Option<String>> {
     Timelines::new(likes.users, likes.timestamps).users().map(history).collect()
 }
 
+/// Per row of the table, the latest `max_len` of the `others` that the training rows of the same `keys` value hold, newest first,
+/// joined by `|`; null if there is none. With users as keys, these are the items that the user of a row rated, its own among
+/// them in a training row: the implicit feedback of SVD++ (Koren, Factorization meets the neighborhood, KDD 2008,
+/// <https://doi.org/10.1145/1401890.1401944>). Labels are not looked at.
+///
+/// # Panics
+/// If the slices are not of one length, or a training row lies outside.
+pub fn companions(
+    keys: &[u32],
+    others: &StringChunked,
+    timestamps: &[i64],
+    train: &[u32],
+    max_len: usize,
+) -> StringChunked {
+    assert!([others.len(), timestamps.len()].iter().all(|len| *len == keys.len()), "columns of one length");
+    let mut is_train = vec![false; keys.len()];
+    train.iter().for_each(|&row| is_train[row as usize] = true);
+    let timelines = Timelines::new(keys, timestamps);
+    let mut texts = Vec::with_capacity(timelines.users().len());
+    let mut of_rows = vec![usize::MAX; keys.len()];
+    for rows in timelines.users() {
+        rows.iter().for_each(|&row| of_rows[row as usize] = texts.len());
+        let there =
+            |row: &u32| is_train[*row as usize] && others.get(*row as usize).is_some_and(|text| !text.is_empty());
+        let trained: Vec<u32> = rows.iter().copied().filter(there).collect();
+        let mut text = String::new();
+        join(&mut text, others, &trained[trained.len().saturating_sub(max_len)..]);
+        texts.push(text);
+    }
+    let of_row = |&text: &usize| texts.get(text).map(String::as_str).filter(|text| !text.is_empty());
+    of_rows.iter().map(of_row).collect()
+}
+
 impl Likes<'_> {
     /// Which rows are training rows with a like of a known item.
     fn mask(&self) -> Vec<bool> {
@@ -200,6 +233,15 @@ mod tests {
             liked: 1.0,
         };
         assert_eq!(texts(&liked_history(&likes, 5)), [None, None, Some("b|a")]);
+    }
+
+    #[test]
+    fn companions_are_of_training_rows_whatever_their_label_and_time() {
+        let users = [0, 1, 0, 0, NO_CODE, 0];
+        let items = items(&["a", "b", "c", "d", "e", "f"]);
+        let rated = companions(&users, &items, &[3, 1, 2, 9, 4, 5], &[0, 2, 4, 5], 2);
+        // Row 3 is no training row. Nobody's row and user 1, who has no training row, have none.
+        assert_eq!(texts(&rated), [Some("f|a"), None, Some("f|a"), Some("f|a"), None, Some("f|a")]);
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 
 mod pair;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use fm_core::{Schema, Side, Task, Weighting};
@@ -15,7 +16,7 @@ use crate::catalogue::{Catalogue, CatalogueSource};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::fit::{fit, longest};
-use crate::history::{Likes, SEPARATOR, latest_history, liked_history};
+use crate::history::{Likes, SEPARATOR, companions, latest_history, liked_history};
 use crate::inspect::{Inspection, inspect};
 use crate::movielens::{self, Release};
 use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
@@ -73,13 +74,17 @@ pub struct DataConfig {
     /// Labels of at least this are positive, for a binary task or a ranking. Without one, all rows of a ranking are.
     pub threshold: Option<f32>,
     /// How the rows are split: random, random:0.1:0.1 (the shares that validate and that test), leave-last-out, time,
-    /// time:0.1:0.1, fold:u1, or kfold:5:0 (block 0 of 5 tests).
+    /// time:0.1:0.1, fold:u1, or kfold:5:0 (block 0 of 5 tests; a tenth of the rest validates, or none with kfold:5:0:0).
     pub split: String,
     /// The seed of the split.
     pub seed: u64,
     /// MovieLens: how many of the films last liked before a rating are a field of it, 0 for none. By default 100, or 20 in
     /// releases of more than 2 million ratings, where each takes gigabytes.
     pub history: Option<usize>,
+    /// MovieLens: how many of the films that a user rated, and of the users who rated a film, are fields of each of their ratings,
+    /// `rated` and `raters`; 0 for none. They come from training rows and are the same whatever the rating and its time are, which
+    /// helps where both lie anywhere (a random split), and gives away what is looked for in a ranking.
+    pub implicit: usize,
     /// MovieLens: values that fewer training rows hold are out of the vocabulary.
     pub min_count: u32,
 }
@@ -99,6 +104,7 @@ impl Default for DataConfig {
             split: Split::default().to_string(),
             seed: 1,
             history: None,
+            implicit: 0,
             min_count: 1,
         }
     }
@@ -292,7 +298,7 @@ impl Source {
     }
 
     fn open_movielens(config: &DataConfig, folder: &Path) -> Result<Source> {
-        let data = movielens::read(folder)?;
+        let mut data = movielens::read(folder)?;
         let mut frame = data.frame()?;
         let labels = numbers(&frame, "rating", folder)?;
         let timestamps = integers(&frame, "timestamp", folder)?;
@@ -301,14 +307,31 @@ impl Source {
             _ => None,
         };
         let history = config.history.unwrap_or(if frame.height() <= 2_000_000 { 100 } else { 20 });
-        let mut spec = movielens_spec(&frame, history, config.min_count);
+        let mut spec = movielens_spec(&frame, history, config);
         let parts = split(config, &frame, &spec, Some(&timestamps), fold)?;
         let has_times = timestamps.iter().any(|time| *time != timestamps[0]);
         if !has_times {
             tracing::warn!("all timestamps are equal: there is no history, no hour and no weekday");
         }
+        let (users, items) = (strings(&frame, "user_id")?, strings(&frame, "movie_id")?);
+        if config.implicit > 0 {
+            if config.task == TaskName::Ranking {
+                return Err(Error::Spec(
+                    "the films that a user rated give away those that a ranking looks for: leave out `implicit`, and take \
+                     `history`, which has earlier ones alone"
+                        .into(),
+                ));
+            }
+            let columns = [("rated", &users, &items), ("raters", &items, &users)];
+            for (name, keys, others) in columns {
+                let (keys, _) = codes(keys);
+                let lists =
+                    companions(&keys, others, &timestamps, &parts.train, config.implicit).with_name(name.into());
+                add_lists(&mut frame, &mut spec, lists, &parts.train)?;
+            }
+            data.movies = with_raters(&data.movies, &frame)?;
+        }
         if history > 0 && has_times {
-            let (users, items) = (strings(&frame, "user_id")?, strings(&frame, "movie_id")?);
             let (users, _) = codes(&users);
             let likes = Likes {
                 users: &users,
@@ -318,14 +341,8 @@ impl Source {
                 train: &parts.train,
                 liked: LIKED,
             };
-            let history = liked_history(&likes, history).with_name("history".into());
-            let field = spec.fields.iter_mut().find(|field| field.name == "history");
-            if let Some(FieldSpecKind::MultiValued { max_len: Some(max_len), .. }) = field.map(|field| &mut field.kind)
-            {
-                // No more slots than any row fills.
-                *max_len = longest(&history, SEPARATOR, &parts.train, *max_len);
-            }
-            frame.with_column(history.into_column()).map_err(|error| Error::Spec(error.to_string()))?;
+            let lists = liked_history(&likes, history).with_name("history".into());
+            add_lists(&mut frame, &mut spec, lists, &parts.train)?;
         } else {
             spec.fields.retain(|field| field.name != "history");
         }
@@ -603,8 +620,33 @@ fn split(
     config.split.parse::<Split>()?.parts(frame.height(), &columns, config.seed)
 }
 
+/// Adds a column of lists, whose field is declared, with no more slots than any training row fills.
+fn add_lists(frame: &mut DataFrame, spec: &mut TableSpec, lists: StringChunked, train: &[u32]) -> Result<()> {
+    let field = spec.fields.iter_mut().find(|field| lists.name() == &field.name);
+    if let Some(FieldSpecKind::MultiValued { max_len: Some(max_len), .. }) = field.map(|field| &mut field.kind) {
+        *max_len = longest(&lists, SEPARATOR, train, *max_len);
+    }
+    frame.with_column(lists.into_column()).map_err(|error| Error::Spec(error.to_string()))?;
+    Ok(())
+}
+
+/// The films with the column `raters` of their ratings.
+fn with_raters(movies: &DataFrame, ratings: &DataFrame) -> Result<DataFrame> {
+    let (rated, raters) = (strings(ratings, "movie_id")?, strings(ratings, "raters")?);
+    let of_films: HashMap<&str, Option<&str>> =
+        rated.iter().zip(raters.iter()).filter_map(|(film, raters)| Some((film?, raters))).collect();
+    let films = strings(movies, "movie_id")?;
+    let lists: StringChunked = films.iter().map(|film| *of_films.get(film?)?).collect();
+    let mut movies = movies.clone();
+    movies
+        .with_column(lists.with_name("raters".into()).into_column())
+        .map_err(|error| Error::Spec(error.to_string()))?;
+    Ok(movies)
+}
+
 /// The fields that a release has.
-fn movielens_spec(frame: &DataFrame, history: usize, min_count: u32) -> TableSpec {
+fn movielens_spec(frame: &DataFrame, history: usize, config: &DataConfig) -> TableSpec {
+    let DataConfig { implicit, min_count, .. } = *config;
     let several =
         |max_len| FieldSpecKind::MultiValued { separator: SEPARATOR.into(), max_len, weighting: Weighting::Sqrt };
     let one = || FieldSpecKind::Categorical;
@@ -620,8 +662,14 @@ fn movielens_spec(frame: &DataFrame, history: usize, min_count: u32) -> TableSpe
         ("hour", one(), Side::Context),
         ("weekday", one(), Side::Context),
         ("history", several(Some(history)), Side::User),
+        ("rated", several(Some(implicit)), Side::User),
+        ("raters", several(Some(implicit)), Side::Item),
     ];
-    let is_there = |name: &str| name == "history" || frame.column(name).is_ok();
+    let is_there = |name: &str| match name {
+        "history" => history > 0,
+        "rated" | "raters" => implicit > 0,
+        name => frame.column(name).is_ok(),
+    };
     let fields = fields
         .into_iter()
         .filter(|(name, ..)| is_there(name))

@@ -14,13 +14,13 @@ use crate::error::{Error, Result};
 use crate::history::Timelines;
 
 const FORMS: &str = "random, random:VALID:TEST (shares, such as random:0.1:0.1), leave-last-out, time, \
-                     time:VALID:TEST, fold:NAME (such as fold:u1), kfold:K:INDEX (such as kfold:5:0)";
+                     time:VALID:TEST, fold:NAME (such as fold:u1), kfold:K:INDEX (such as kfold:5:0), kfold:K:INDEX:VALID";
 
 /// The share of the rows that validate, or that test, where none is named.
 const SHARE: f64 = 0.1;
 
 /// A way to split the rows. Its text form is `random`, `random:0.1:0.1`, `leave-last-out`, `time`, `time:0.1:0.1`,
-/// `fold:u1` or `kfold:5:0`.
+/// `fold:u1`, `kfold:5:0` or `kfold:5:0:0.2`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Split {
     /// Rows drawn at random.
@@ -42,12 +42,14 @@ pub enum Split {
     },
     /// A fold that comes with the data. A random tenth of its training rows validates.
     Fold(String),
-    /// Block `index` of `k` blocks of a random permutation tests; a random tenth of the rest validates.
+    /// Block `index` of `k` blocks of a random permutation tests; a random share of the rest, a tenth by default, validates.
     KFold {
         /// The number of blocks.
         k: u32,
         /// The block that tests, from 0.
         index: u32,
+        /// The share of the other rows that validates.
+        valid: f64,
     },
 }
 
@@ -67,7 +69,8 @@ impl fmt::Display for Split {
             Split::LeaveLastOut => write!(f, "leave-last-out"),
             Split::Time { valid, test } => shares(f, "time", *valid, *test),
             Split::Fold(name) => write!(f, "fold:{name}"),
-            Split::KFold { k, index } => write!(f, "kfold:{k}:{index}"),
+            Split::KFold { k, index, valid: SHARE } => write!(f, "kfold:{k}:{index}"),
+            Split::KFold { k, index, valid } => write!(f, "kfold:{k}:{index}:{valid}"),
         }
     }
 }
@@ -89,10 +92,13 @@ impl FromStr for Split {
             ["time"] => Ok(Split::Time { valid: SHARE, test: SHARE }),
             ["time", valid, test] => shares(valid, test).map(|(valid, test)| Split::Time { valid, test }),
             ["fold", name] if !name.is_empty() => Ok(Split::Fold(name.into())),
-            ["kfold", k, index] => match (k.parse::<u32>(), index.parse::<u32>()) {
-                (Ok(k), Ok(index)) if k >= 2 && index < k => Ok(Split::KFold { k, index }),
-                _ => Err(invalid("K is at least 2, and INDEX from 0 to K - 1")),
-            },
+            ["kfold", k, index, ref valid @ ..] if valid.len() < 2 => {
+                let valid = valid.first().map_or(Ok(SHARE), |valid| shares(valid, "0").map(|(valid, _)| valid))?;
+                match (k.parse::<u32>(), index.parse::<u32>()) {
+                    (Ok(k), Ok(index)) if k >= 2 && index < k => Ok(Split::KFold { k, index, valid }),
+                    _ => Err(invalid("K is at least 2, and INDEX from 0 to K - 1")),
+                }
+            }
             _ => Err(invalid("there is no such split")),
         }
     }
@@ -121,6 +127,13 @@ pub struct Parts {
 }
 
 impl Split {
+    /// Block `index` of `k` as the test rows of a split that is else alike: where this one draws its validation rows at random,
+    /// the same share of the rows that are left validates.
+    pub fn fold(&self, k: u32, index: u32) -> Split {
+        let valid = if let Split::Random { valid, .. } | Split::KFold { valid, .. } = *self { valid } else { SHARE };
+        Split::KFold { k, index, valid }
+    }
+
     /// Splits `rows` rows.
     ///
     /// # Errors
@@ -150,11 +163,11 @@ impl Split {
                     .ok_or_else(|| refused("the table has no user column; name it as `user`, or take `random`"))?;
                 leave_last_out(users, timestamps()?)
             }
-            Split::KFold { k, index } => {
+            Split::KFold { k, index, valid } => {
                 let bound = |block: u32| (u64::from(rows) * u64::from(block) / u64::from(*k)) as usize;
                 let mut order = permutation((0..rows).collect(), seed);
                 let test = order.drain(bound(*index)..bound(index + 1)).collect();
-                Parts { test, ..cut(order, SHARE, 0.0) }
+                Parts { test, ..cut(order, *valid, 0.0) }
             }
             Split::Fold(name) => {
                 let (train, test) = columns
@@ -234,7 +247,16 @@ mod tests {
 
     #[test]
     fn a_split_is_written_as_it_is_read() {
-        for text in ["random", "random:0.2:0", "leave-last-out", "time", "time:0:0.25", "fold:u1", "kfold:5:0"] {
+        for text in [
+            "random",
+            "random:0.2:0",
+            "leave-last-out",
+            "time",
+            "time:0:0.25",
+            "fold:u1",
+            "kfold:5:0",
+            "kfold:5:0:0.25",
+        ] {
             assert_eq!(split(text).to_string(), text);
         }
         assert_eq!(split("random:0.1:0.1"), Split::default());
@@ -242,9 +264,19 @@ mod tests {
 
     #[test]
     fn a_split_that_does_not_exist_lists_the_forms() {
-        for text in
-            ["", "randm", "random:0.5", "random:0.5:0.5", "random:-1:0", "fold:", "kfold:5:5", "kfold:1:0", "time:x:0"]
-        {
+        for text in [
+            "",
+            "randm",
+            "random:0.5",
+            "random:0.5:0.5",
+            "random:-1:0",
+            "fold:",
+            "kfold:5:5",
+            "kfold:1:0",
+            "kfold:5:0:1",
+            "kfold:5:0:0:0",
+            "time:x:0",
+        ] {
             let error = text.parse::<Split>().unwrap_err().to_string();
             assert!(error.contains(text) && error.contains("the forms are random"), "{error}");
         }
@@ -266,10 +298,22 @@ mod tests {
     #[test]
     fn the_blocks_of_a_k_fold_test_every_row_once() {
         let mut tested: Vec<u32> = (0..7)
-            .flat_map(|index| Split::KFold { k: 7, index }.parts(100, &SplitColumns::default(), 3).unwrap().test)
+            .flat_map(|index| Split::default().fold(7, index).parts(100, &SplitColumns::default(), 3).unwrap().test)
             .collect();
         tested.sort_unstable();
         assert_eq!(tested, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_block_of_a_k_fold_leaves_as_many_rows_to_validation_as_the_split_that_it_is_made_of() {
+        let sizes = |text: &str| {
+            let parts = split(text).fold(5, 2).parts(100, &SplitColumns::default(), 3).unwrap();
+            (parts.train.len(), parts.valid.len(), parts.test.len())
+        };
+        assert_eq!(sizes("random"), (72, 8, 20));
+        assert_eq!(sizes("random:0:0.1"), (80, 0, 20));
+        assert_eq!(sizes("kfold:3:0:0.25"), (60, 20, 20));
+        assert_eq!(sizes("leave-last-out"), (72, 8, 20));
     }
 
     #[test]

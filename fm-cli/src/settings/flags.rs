@@ -35,6 +35,7 @@ pub fn train_keys(args: &Train) -> Result<Keys> {
 pub fn data_keys(data: Option<&str>, args: &Selection) -> Result<Keys> {
     let text = |text: &str| Value::String(text.to_owned());
     let path = |path: &Path| Value::String(path.to_string_lossy().into_owned());
+    let count = |number: usize| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
     let names = |names: &Vec<String>| Value::Array(names.iter().map(|name| text(name)).collect());
     Ok(given([
         ("data.data", data.map(text)),
@@ -49,7 +50,8 @@ pub fn data_keys(data: Option<&str>, args: &Selection) -> Result<Keys> {
         ("data.split", args.split.as_deref().map(text)),
         ("data.seed", args.seed.map(Value::Integer)),
         ("train.seed", args.seed.map(Value::Integer)),
-        ("data.history", args.history.map(|number| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX)))),
+        ("data.history", args.history.map(count)),
+        ("data.implicit", args.implicit.map(count)),
         ("data.min_count", args.min_count.map(|number| Value::Integer(number.into()))),
     ]))
 }

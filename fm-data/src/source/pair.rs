@@ -68,10 +68,10 @@ impl Source {
         parts.into_iter().find(|(_, rows)| rows.contains(&row)).map(|(name, _)| name)
     }
 
-    /// The fields whose values are items' ids: the item's own, and MovieLens' history.
+    /// The fields whose values are items' ids: the item's own, and MovieLens' history and `rated`.
     pub fn fields_of_items(&self) -> Vec<&str> {
-        let history = self.spec.fields.iter().map(|field| field.name.as_str()).filter(|_| self.movies.is_some());
-        self.spec.item.as_deref().into_iter().chain(history.filter(|&name| name == "history")).collect()
+        let fields = self.spec.fields.iter().map(|field| field.name.as_str()).filter(|_| self.movies.is_some());
+        self.spec.item.as_deref().into_iter().chain(fields.filter(|name| ["history", "rated"].contains(name))).collect()
     }
 }
 
@@ -121,6 +121,7 @@ mod tests {
             split: "time:0.25:0.25".into(),
             seed: 1,
             history: None,
+            implicit: 0,
             min_count: 1,
         };
         Source::open(&config, folder.path()).unwrap()

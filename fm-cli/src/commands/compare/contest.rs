@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use fm_data::Split;
 use toml::Value;
 
 use super::Compare;
@@ -18,7 +19,9 @@ pub struct Contestant {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Variation {
     pub name: String,
-    keys: Vec<(String, Value)>,
+    seed: Option<i64>,
+    /// The number of blocks, and which of them tests.
+    fold: Option<(u32, u32)>,
 }
 
 impl Contestant {
@@ -60,8 +63,14 @@ impl Contestant {
     /// The settings of one training.
     pub fn settings(&self, variation: &Variation) -> Result<Settings> {
         let mut draft = self.draft.clone();
-        draft.apply(variation.keys.iter().cloned())?;
-        draft.settle()
+        if let Some(seed) = variation.seed {
+            draft.apply(["data.seed", "train.seed"].map(|key| (key.to_owned(), Value::Integer(seed))))?;
+        }
+        let mut settings = draft.settle()?;
+        if let Some((k, index)) = variation.fold {
+            settings.data.split = settings.data.split.parse::<Split>()?.fold(k, index).to_string();
+        }
+        Ok(settings)
     }
 }
 
@@ -84,16 +93,9 @@ impl Variation {
         let mut variations = Vec::new();
         for seed in &seeds {
             for fold in &folds {
-                let (mut names, mut keys) = (Vec::new(), Vec::new());
-                if let (Some(fold), Some(folds)) = (fold, args.folds) {
-                    names.push(format!("fold-{fold}"));
-                    keys.push(("data.split".to_owned(), Value::String(format!("kfold:{folds}:{fold}"))));
-                }
-                if let Some(seed) = seed {
-                    names.push(format!("seed-{seed}"));
-                    keys.extend(["data.seed", "train.seed"].map(|key| (key.to_owned(), Value::Integer(*seed))));
-                }
-                variations.push(Variation { name: names.join("-"), keys });
+                let names = [fold.map(|fold| format!("fold-{fold}")), seed.map(|seed| format!("seed-{seed}"))];
+                let name = names.into_iter().flatten().collect::<Vec<_>>().join("-");
+                variations.push(Variation { name, seed: *seed, fold: args.folds.zip(*fold) });
             }
         }
         variations

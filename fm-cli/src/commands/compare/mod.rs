@@ -35,7 +35,8 @@ pub struct Compare {
     /// Train each with each of these seeds, of split, first weights, order and dropout [default: 1]
     #[arg(long, value_name = "N,...", value_delimiter = ',', conflicts_with = "seed", value_parser = clap::value_parser!(i64).range(0..))]
     pub seeds: Vec<i64>,
-    /// Train each on each of so many random folds, and test it on the rest
+    /// Train each so many times, and test it on a random fold of the rows each time. Of the other rows, as great a share validates
+    /// as the settings' split has
     #[arg(long, value_name = "K", conflicts_with = "split", value_parser = clap::value_parser!(u32).range(2..))]
     pub folds: Option<u32>,
     /// Any setting for all of them, as in train.patience=5

@@ -128,11 +128,11 @@ fn pairs(found: &[ValuePair], rows: &TestRows, schema: &Schema) -> Result<Markup
         }
         None => HashMap::new(),
     };
+    let of_items = rows.source.fields_of_items();
     let value = |pair: &ValuePair, side: usize| {
         let name = &pair.fields[side];
         let known = pair.values[side].as_ref().map(|value| match titles.get(value) {
-            // A history holds items, too.
-            Some(title) if schema.item() == Some(name) || name == "history" => title.clone(),
+            Some(title) if of_items.contains(&name.as_str()) => title.clone(),
             _ => value.clone(),
         });
         format!("{name}: {}", known.unwrap_or_else(|| unnamed(schema, name, pair.ids[side])))
