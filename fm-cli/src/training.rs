@@ -159,7 +159,7 @@ pub fn train_watched(
         Some(objective) => objective.valid().queries().is_empty(),
         None => data.valid.is_empty(),
     };
-    if nothing_validates {
+    if nothing_validates && model.sampler().is_none() {
         tracing::warn!(
             "there are no validation rows: training does not stop early, and the last epoch counts as the best"
         );

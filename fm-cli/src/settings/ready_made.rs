@@ -10,6 +10,7 @@ macro_rules! ready_made {
 /// Each by its name, with its text.
 pub const READY_MADE: &[(&str, &str)] = ready_made![
     "ml-100k/bayesian_fm",
+    "ml-100k/ranking",
     "ml-1m/bayesian_fm",
     "frappe/lr",
     "frappe/fm",

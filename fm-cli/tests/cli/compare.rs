@@ -82,7 +82,10 @@ fn a_comparison_that_was_killed_goes_on_and_trains_nothing_twice() {
 fn folds_and_files_of_settings_are_compared_too() {
     let scene = Scene::new();
     scene.write("small.toml", "[model]\nname = \"fm\"\noptions.embedding_dim = 2\n[train]\nepochs = 1\n");
-    scene.write("large.toml", "[model]\nname = \"fm\"\noptions.embedding_dim = 8\n[train]\nepochs = 1\n");
+    scene.write(
+        "large.toml",
+        "data.split = \"random:0:0.1\"\n[model]\nname = \"fm\"\noptions.embedding_dim = 8\n[train]\nepochs = 1\n",
+    );
     scene.ok("compare --data ml --configs small.toml,large.toml --folds 3 -o board --metric mae");
     let board = scene.json("board/leaderboard.json");
     assert_eq!((&board["metric"], &board["variations"]), (&"mae".into(), &["fold-0", "fold-1", "fold-2"][..].into()));
@@ -90,6 +93,9 @@ fn folds_and_files_of_settings_are_compared_too() {
         .map(|fold| scene.json(&format!("board/small/fold-{fold}/summary.json"))["rows"]["test"].as_i64().unwrap())
         .sum();
     assert_eq!(rows, 3000, "each row tests once");
+    let valid =
+        |name: &str| scene.json(&format!("board/{name}/fold-0/summary.json"))["rows"]["valid"].as_i64().unwrap();
+    assert_eq!((valid("small"), valid("large")), (200, 0), "the share that validates is that of the file's split");
 }
 
 #[test]

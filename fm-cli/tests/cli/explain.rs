@@ -97,6 +97,30 @@ fn an_item_that_the_user_has_not_rated_is_explained_as_it_is_recommended() {
     assert!(history.len() > 5 && history.iter().all(|value| value["title"].as_str().unwrap().contains(" (")));
 }
 
+#[test]
+fn implicit_feedback_is_a_field_of_ratings_and_of_what_is_recommended() {
+    let scene = Scene::new();
+    let data = "--data ml --implicit 5 --history 0";
+    assert_holds(&scene.ok("data inspect ml --implicit 5"), &["rated", "raters"]);
+    scene.ok(&format!("train {data} --model bayesian_fm --epochs 3 --split random:0:0.2 --run run"));
+    assert_eq!(scene.summary("run")["rows"]["valid"], 0);
+    let list = scene.ok_json("recommend run --user 7 --top 3 --json");
+    for item in list["items"].as_array().unwrap() {
+        let film = item["item"].as_str().unwrap();
+        let explained = scene.ok_json(&format!("explain run --user 7 --item {film} --json"));
+        assert_same_scores(&[number(&explained["prediction"])], &[number(&item["score"])]);
+        let values = list_of_values(&explained["parts"]["first_order"]);
+        let titles = |name: &str| -> Vec<bool> {
+            let of_field = values.iter().filter(|value| value["field"] == name);
+            of_field.map(|value| value["title"].is_string()).collect()
+        };
+        // Films have titles, and users none.
+        assert_eq!((titles("rated"), titles("raters")), (vec![true; 5], vec![false; 5]));
+    }
+    let refused = format!("train {data} --model fm --task ranking --split leave-last-out --run ranking");
+    scene.fails_with(&refused, &["give away", "leave out `implicit`"]);
+}
+
 fn list_of_values(terms: &Value) -> Vec<Value> {
     list(terms).iter().map(|term| term["of"].clone()).collect()
 }

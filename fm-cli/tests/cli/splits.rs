@@ -17,6 +17,7 @@ fn every_split_trains_and_has_the_rows_that_it_promises() {
         ("fold:u1", Some((240, 600))),
         ("kfold:5:0", Some((240, 600))),
         ("kfold:5:4", Some((240, 600))),
+        ("kfold:5:4:0.5", Some((1200, 600))),
     ];
     for (number, (split, rows)) in expected.into_iter().enumerate() {
         scene.ok(&format!("train --data ml --model fm --epochs 1 --split {split} --run run{number}"));
