@@ -1,7 +1,5 @@
 //! Measuring rankings: of a model, of an exported file, and of what any model must beat.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 use fm_core::baseline::{ItemKnn, popularity};
 use fm_core::metric::{Metrics, monitored};
@@ -13,14 +11,12 @@ use fm_data::{Catalogue, Dataset};
 use tch::{Device, Tensor};
 
 use crate::args::Part;
+use crate::baselines::Baselines;
 use crate::settings::Settings;
 
 /// The neighbourhoods, ascending, and shrinkages out of which the item-kNN takes those that rank the validation rows best.
 const NEIGHBOURS: [usize; 4] = [20, 50, 100, 200];
 const SHRINKAGES: [f32; 4] = [0.0, 10.0, 50.0, 100.0];
-
-/// Metrics of the baselines by name.
-pub type Baselines = BTreeMap<String, Metrics>;
 
 /// The items that are ranked, and who had to do with them.
 pub struct Ranking {
@@ -77,7 +73,7 @@ impl Ranking {
         let (popularity, knn) = (popularity(&self.train), self.best_knn(&chosen)?);
         let of_part = |part: Part| -> Result<Baselines> {
             let queries = self.queries(part);
-            Ok(BTreeMap::from([
+            Ok(Baselines::from([
                 ("popularity".to_owned(), measure(&queries, &|_| popularity.clone())?),
                 ("item-kNN".to_owned(), measure(&queries, &|query| knn.scores(chosen.of(query.user)))?),
             ]))

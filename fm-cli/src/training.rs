@@ -8,8 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Result, bail};
 use fm_core::atomic_file::write_atomically;
-use fm_core::baseline::UserItemBias;
-use fm_core::metric::{Metrics, metrics_of_rows};
+use fm_core::metric::Metrics;
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::summary::{Summary, grouped};
 use fm_core::train::{Ending, EpochRecord, Observer, RunDir, TakenValues, Trainer, checkpoint, evaluate};
@@ -21,9 +20,10 @@ use tch::Device;
 use tch::nn::VarStore;
 
 use crate::args;
+use crate::baselines::{Baselines, label_baselines};
 use crate::interruption::{Interrupted, raise_at_ctrl_c};
 use crate::progress::{EpochProgress, during};
-use crate::ranking::{self, Baselines, Ranking};
+use crate::ranking::{self, Ranking};
 use crate::settings::{Settings, cache_dir, data_dir};
 use crate::tensorboard::EventFile;
 
@@ -135,26 +135,7 @@ pub fn train_watched(
 
     machine.listen()?;
     let is_new = matches!(start, Start::New { .. });
-    let run = match start {
-        Start::Resume(run) => {
-            if Schema::load(run.schema())? != *schema || load_digests(&run)? != digests(&data) {
-                bail!("the data is not what {} was trained on: it cannot be resumed", run.path().display());
-            }
-            run.resume(&mut trainer)?;
-            match trainer.is_done() {
-                true => tracing::info!("the run is finished: these are its results"),
-                false => tracing::info!("going on after epoch {}, step {}", trainer.state.epoch, trainer.state.step),
-            }
-            run
-        }
-        Start::New { path, force } => {
-            if let Some(earlier) = &settings.init_from {
-                take_over(&mut trainer, schema, &RunDir::open(earlier)?)?;
-            }
-            new_run(settings, &data, &trainer, path, force)?
-        }
-    };
-
+    let run = open_run(settings, start, &data, &mut trainer)?;
     let nothing_validates = match &objective {
         Some(objective) => objective.valid().queries().is_empty(),
         None => data.valid.is_empty(),
@@ -169,7 +150,7 @@ pub fn train_watched(
     }
     let [valid_baselines, baselines] = match &ranking {
         Some(ranking) => during("measuring baselines", || ranking.baselines())?,
-        None => [Baselines::new(), baselines(&data)],
+        None => [Baselines::new(), label_baselines(&data)],
     };
     let rows = [("train", &data.train), ("valid", &data.valid), ("test", &data.test)];
     let rows = rows.into_iter().map(|(part, rows)| (part.to_owned(), rows.len())).collect();
@@ -223,6 +204,29 @@ pub fn train_watched(
     };
     run.save_summary(&results)?;
     Ok((run, results))
+}
+
+/// The folder of a run that starts or goes on, with the trainer where its training does.
+fn open_run(settings: &Settings, start: Start, data: &Prepared, trainer: &mut Trainer<'_>) -> Result<RunDir> {
+    match start {
+        Start::Resume(run) => {
+            if Schema::load(run.schema())? != data.schema || load_digests(&run)? != digests(data) {
+                bail!("the data is not what {} was trained on: it cannot be resumed", run.path().display());
+            }
+            run.resume(trainer)?;
+            match trainer.is_done() {
+                true => tracing::info!("the run is finished: these are its results"),
+                false => tracing::info!("going on after epoch {}, step {}", trainer.state.epoch, trainer.state.step),
+            }
+            Ok(run)
+        }
+        Start::New { path, force } => {
+            if let Some(earlier) = &settings.init_from {
+                take_over(trainer, &data.schema, &RunDir::open(earlier)?)?;
+            }
+            new_run(settings, data, trainer, path, force)
+        }
+    }
 }
 
 /// Makes the folder of a run, with all that resuming needs; or leaves nothing behind.
@@ -349,33 +353,6 @@ fn event_file(run: &RunDir, trainer: &Trainer<'_>, is_asked_for: bool) -> Result
         run.epochs()?.iter().try_for_each(|record| events.epoch(record))?;
     }
     Ok(Some(events))
-}
-
-/// Test metrics of the mean label and, where user and item are known, of their biases.
-fn baselines(data: &Prepared) -> BTreeMap<String, Metrics> {
-    let label = data.schema.label();
-    let mut baselines = BTreeMap::new();
-    if data.test.is_empty() {
-        return baselines;
-    }
-    let mut measure = |name: &str, logits: &[f32]| {
-        baselines.insert(name.to_owned(), metrics_of_rows(label, logits, &data.test));
-    };
-    measure("mean", &vec![label.prior_logit(); data.test.len()]);
-    let slot = |role: Option<&str>| Some(data.schema.slots(data.schema.field_index(role?)?).start);
-    if let (Some(user), Some(item)) = (slot(data.schema.user()), slot(data.schema.item())) {
-        let unknown = data.schema.unknown_ids();
-        // Values outside the vocabulary share an id, but no taste.
-        let known = |id: i32| if unknown.contains(&i64::from(id)) { -1 } else { id };
-        let ids = |rows: &Dataset, slot| rows.ids_of_slot(slot).map(known).collect::<Vec<i32>>();
-        let (users, items) = (ids(&data.train, user), ids(&data.train, item));
-        let weights = data.train.weights();
-        let fitted = UserItemBias::fit(&users, &items, data.train.targets(), weights.as_deref());
-        let (users, items) = (ids(&data.test, user), ids(&data.test, item));
-        let logits: Vec<f32> = users.iter().zip(&items).map(|(&u, &i)| fitted.logit(label, u, i)).collect();
-        measure("user and item bias", &logits);
-    }
-    baselines
 }
 
 /// runs/MODEL-1, or the first number that is free.

@@ -1,0 +1,38 @@
+//! What any model must beat, measured beside it.
+
+use std::collections::BTreeMap;
+
+use fm_core::Rows;
+use fm_core::baseline::UserItemBias;
+use fm_core::metric::{Metrics, metrics_of_rows};
+use fm_data::{Dataset, Prepared};
+
+/// Metrics of the baselines by name.
+pub type Baselines = BTreeMap<String, Metrics>;
+
+/// Test metrics of the mean label and, where user and item are known, of their biases.
+pub fn label_baselines(data: &Prepared) -> Baselines {
+    let label = data.schema.label();
+    let mut baselines = Baselines::new();
+    if data.test.is_empty() {
+        return baselines;
+    }
+    let mut measure = |name: &str, logits: &[f32]| {
+        baselines.insert(name.to_owned(), metrics_of_rows(label, logits, &data.test));
+    };
+    measure("mean", &vec![label.prior_logit(); data.test.len()]);
+    let slot = |role: Option<&str>| Some(data.schema.slots(data.schema.field_index(role?)?).start);
+    if let (Some(user), Some(item)) = (slot(data.schema.user()), slot(data.schema.item())) {
+        let unknown = data.schema.unknown_ids();
+        // Values outside the vocabulary share an id, but no taste.
+        let known = |id: i32| if unknown.contains(&i64::from(id)) { -1 } else { id };
+        let ids = |rows: &Dataset, slot| rows.ids_of_slot(slot).map(known).collect::<Vec<i32>>();
+        let (users, items) = (ids(&data.train, user), ids(&data.train, item));
+        let weights = data.train.weights();
+        let fitted = UserItemBias::fit(&users, &items, data.train.targets(), weights.as_deref());
+        let (users, items) = (ids(&data.test, user), ids(&data.test, item));
+        let logits: Vec<f32> = users.iter().zip(&items).map(|(&u, &i)| fitted.logit(label, u, i)).collect();
+        measure("user and item bias", &logits);
+    }
+    baselines
+}
