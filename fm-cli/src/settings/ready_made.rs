@@ -10,6 +10,9 @@ macro_rules! ready_made {
 /// Each by its name, with its text.
 pub const READY_MADE: &[(&str, &str)] = ready_made![
     "ml-100k/bayesian_fm",
+    "ml-100k/fm",
+    "ml-100k/ffm",
+    "ml-100k/deepfm",
     "ml-100k/ranking",
     "ml-1m/bayesian_fm",
     "frappe/lr",
