@@ -35,3 +35,39 @@ impl Metric {
         }
     }
 }
+
+/// Names of metrics, each once, by the alphabet and then by the length of the lists that they are measured on: `ndcg@5` before
+/// `ndcg@10`.
+pub fn in_order<'a>(names: impl IntoIterator<Item = &'a String>) -> Vec<&'a String> {
+    let mut names: Vec<&String> = names.into_iter().collect();
+    names.sort_by_key(|name| match name.split_once('@') {
+        Some((family, length)) => (family, length.parse().unwrap_or(usize::MAX)),
+        None => (name.as_str(), 0),
+    });
+    names.dedup();
+    names
+}
+
+/// Whether a metric is measured on lists of this length, or on no list: of lists of several lengths, a line has room for one.
+pub fn is_of_length(name: &str, length: &str) -> bool {
+    name.split_once('@').is_none_or(|(_, of)| of == length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_stand_by_the_alphabet_and_lists_by_their_length() {
+        let names = ["ndcg@10", "mrr", "hr@100", "ndcg@5", "hr@20", "ndcg@20", "mrr", "hr@5"].map(str::to_owned);
+        assert_eq!(in_order(&names), ["hr@5", "hr@20", "hr@100", "mrr", "ndcg@5", "ndcg@10", "ndcg@20"]);
+        let rows = ["logloss", "auc", "average_precision"].map(str::to_owned);
+        assert_eq!(in_order(&rows), ["auc", "average_precision", "logloss"]);
+    }
+
+    #[test]
+    fn lists_of_one_length_are_shown_beside_what_has_none() {
+        let is_shown = ["ndcg@5", "ndcg@10", "hr@100", "mrr"].map(|name| is_of_length(name, "10"));
+        assert_eq!(is_shown, [false, true, false, true]);
+    }
+}

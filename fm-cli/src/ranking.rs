@@ -4,7 +4,8 @@ use anyhow::Result;
 use fm_core::baseline::{ItemKnn, popularity};
 use fm_core::metric::{Metrics, monitored};
 use fm_core::ranking::{
-    Candidates, Interactions, ItemSets, ItemSlots, Objective, Queries, Query, RankingConfig, evaluate, evaluate_logits,
+    Candidates, Interactions, ItemSets, ItemSlots, NONE, Objective, Queries, Query, RankingConfig, evaluate,
+    evaluate_logits, metrics_of_users, ranks_of_relevant, score_items,
 };
 use fm_core::{Rows, Schema, Task};
 use fm_data::{Catalogue, Dataset};
@@ -64,6 +65,32 @@ impl Ranking {
         Ok(evaluate_logits(&self.queries(part), &self.config.cutoffs, logits, rows, &self.items)?)
     }
 
+    /// Where what users look for in the test rows comes, by what gives logits and by popularity.
+    pub fn test_ranks(
+        &self,
+        rows: &dyn Rows,
+        logits: impl Fn(&Candidates<'_>) -> fm_core::Result<Tensor>,
+    ) -> Result<TestRanks> {
+        let queries = self.queries(Part::Test);
+        let (users, items) = (counts(self.train.users()), counts(self.train.items()));
+        let rows_of = |counts: &[usize], number: u32| counts.get(number as usize).copied().unwrap_or(0) as f64;
+        let of_items = |query: &Query| {
+            let relevant = queries.relevant(query.user);
+            relevant.iter().map(|&item| rows_of(&items, item)).sum::<f64>() / relevant.len() as f64
+        };
+        let popularity = popularity(&self.train);
+        Ok(TestRanks {
+            user_rows: queries.queries().iter().map(|query| rows_of(&users, query.user)).collect(),
+            item_rows: queries.queries().iter().map(of_items).collect(),
+            model: ranks_of_relevant(&queries, |query| {
+                let row = rows.batch(&[query.row], self.items.device())?.features;
+                score_items(&logits, &row, &self.items)
+            })?,
+            popularity: ranks_of_relevant(&queries, |_| Ok(popularity.clone()))?,
+            cutoffs: self.config.cutoffs.clone(),
+        })
+    }
+
     /// The metrics of popularity and of an item-kNN over all users of the validation and of the test rows.
     pub fn baselines(&self) -> Result<[Baselines; 2]> {
         let measure = |queries: &Queries, scores: &dyn Fn(Query) -> Vec<f32>| {
@@ -101,6 +128,38 @@ impl Ranking {
         let (_, k, shrink) = best;
         Ok(ItemKnn::fit(&self.train, k, shrink))
     }
+}
+
+/// Where what users look for in the test rows comes among all items, and what training has seen of both. Each list has a place for
+/// each user who has something to find.
+pub struct TestRanks {
+    /// The training rows of the user.
+    pub user_rows: Vec<f64>,
+    /// The training rows of what is looked for: the mean over the items, if there are several.
+    pub item_rows: Vec<f64>,
+    /// The ranks of what is looked for, by the model.
+    pub model: Vec<Vec<u32>>,
+    /// The same by popularity.
+    pub popularity: Vec<Vec<u32>>,
+    cutoffs: Vec<usize>,
+}
+
+impl TestRanks {
+    /// The metrics that are means over users, for some of them, of the ranks for all.
+    pub fn metrics(&self, ranks: &[Vec<u32>], users: &[usize]) -> Metrics {
+        let ranks: Vec<Vec<u32>> = users.iter().map(|&user| ranks[user].clone()).collect();
+        metrics_of_users(&ranks, &self.cutoffs)
+    }
+}
+
+/// How often each number is there, but for [`NONE`].
+fn counts(numbers: &[u32]) -> Vec<usize> {
+    let mut counts = vec![];
+    for number in numbers.iter().filter(|&&number| number != NONE).map(|&number| number as usize) {
+        counts.resize(counts.len().max(number + 1), 0);
+        counts[number] += 1;
+    }
+    counts
 }
 
 /// Warns of fields by which the item that is looked for can be told from the others.

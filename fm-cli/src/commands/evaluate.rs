@@ -10,6 +10,7 @@ use serde_json::json;
 use super::predict::{append_scores, check_no_score};
 use super::{print, print_json};
 use crate::args::{Evaluate, Part};
+use crate::metric::in_order;
 use crate::predictor::Predictor;
 use crate::training::load_digests;
 
@@ -57,7 +58,8 @@ pub fn run(args: &Evaluate) -> Result<()> {
         let rows = dataset.targets().len();
         return print_json(&json!({ "part": name, "rows": rows, "unknown": unknown, "metrics": metrics }));
     }
-    let metrics: String = metrics.iter().map(|(name, value)| format!("  {name} {value:.4}")).collect();
+    let metrics: String =
+        in_order(metrics.keys()).iter().map(|name| format!("  {name} {:.4}", metrics[*name])).collect();
     let unknown: String = unknown.iter().map(|(field, rows)| format!(", {field} unknown in {rows}")).collect();
     print(format!("{name} ({} rows{unknown}):{metrics}", dataset.targets().len()))
 }

@@ -1,13 +1,12 @@
 //! `fm train`
 
-use std::collections::BTreeSet;
-
 use anyhow::Result;
 use fm_core::metric::Metrics;
 use fm_core::train::RunDir;
 
 use super::print;
 use crate::args;
+use crate::metric::{in_order, is_of_length};
 use crate::settings::Settings;
 use crate::training::{Machine, Results, Start, check_replaceable, train};
 
@@ -41,10 +40,8 @@ pub fn run(args: &args::Train) -> Result<()> {
 }
 
 fn print_results(results: &Results, run: &RunDir) -> Result<()> {
-    // Of lists of several lengths, a row has room for one.
-    let is_shown = |name: &&String| name.split_once('@').is_none_or(|(_, k)| k == "10");
-    let names = results.test.keys().chain(results.valid.keys()).filter(is_shown);
-    let names: Vec<&String> = names.collect::<BTreeSet<_>>().into_iter().collect();
+    let mut names = in_order(results.test.keys().chain(results.valid.keys()));
+    names.retain(|name| is_of_length(name, "10"));
     let row = |name: &str, cells: Vec<String>| {
         print(format!("{name:<26}{}", cells.iter().map(|cell| format!("{cell:>12}")).collect::<String>()))
     };

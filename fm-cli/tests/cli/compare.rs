@@ -137,9 +137,23 @@ fn ctrl_c_says_that_the_same_command_goes_on() {
 #[test]
 fn rankings_are_compared_and_tuned_by_the_metric_at_its_cutoff() {
     let scene = Scene::new();
-    scene.ok("compare --data ml --task ranking --models lr,fm --set train.epochs=1 -o board");
+    let compare = "compare --data ml --task ranking --models lr,fm --set train.epochs=1 -o board";
+    // One length of lists is printed, and all are kept.
+    let columns = |line: &str| -> Vec<String> {
+        let printed = scene.ok(line);
+        printed.lines().next().unwrap().split('|').map(|name| name.trim().to_owned()).collect()
+    };
+    let rest = ["p to next", "parameters", "training", "rows/s", "file", ""];
+    let at_10 = ["", "", "ndcg@10", "coverage@10", "hr@10", "mrr", "recall@10"];
+    assert_eq!(columns(compare), [&at_10[..], &rest].concat());
+    let at_5 = ["", "", "hr@5", "coverage@5", "mrr", "ndcg@5", "recall@5"];
+    assert_eq!(columns(&format!("{compare} --metric hr@5")), [&at_5[..], &rest].concat());
+    let by_mrr = ["", "", "mrr", "coverage@10", "hr@10", "ndcg@10", "recall@10"];
+    assert_eq!(columns(&format!("{compare} --metric mrr")), [&by_mrr[..], &rest].concat());
+    scene.ok(compare);
     let board = scene.json("board/leaderboard.json");
     assert_eq!(board["metric"], "ndcg@10");
+    assert_eq!(board["lines"][0]["test"].as_object().unwrap().len(), 13);
     let means: Vec<f64> =
         (0..2).map(|line| board["lines"][line]["test"]["ndcg@10"]["mean"].as_f64().unwrap()).collect();
     assert!(means[0] >= means[1], "{means:?}");

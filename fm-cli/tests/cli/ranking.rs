@@ -94,6 +94,10 @@ fn a_planted_taste_is_ranked_far_above_what_is_popular_and_every_command_takes_t
     }
     assert!(value(&scene.ok_json("evaluate run --part train --json")["metrics"], "mrr") > 0.0);
 
+    let evaluated = scene.ok("evaluate run");
+    let names: Vec<&str> = evaluated.split_whitespace().filter(|word| word.starts_with("ndcg@")).collect();
+    assert_eq!(names, ["ndcg@5", "ndcg@10", "ndcg@20"]);
+
     // A score is a logit, in the run and in the exported file.
     scene.ok("evaluate run --output test.csv");
     scene.without_column("test.csv", "score", "rows.csv");

@@ -157,8 +157,25 @@ fn runs_of_different_tasks_are_not_compared() {
     });
 }
 
+/// The cells of a table's rows.
+fn cells(root: &Node<'_, '_>, caption: &str) -> Vec<Vec<String>> {
+    let is_asked_for = |table: &Node<'_, '_>| {
+        table.has_tag_name("table")
+            && table.descendants().any(|node| node.has_tag_name("caption") && text_of(&node) == caption)
+    };
+    let table = root.descendants().find(is_asked_for).unwrap_or_else(|| panic!("there is no table {caption}"));
+    let rows = table.descendants().filter(|node| node.has_tag_name("tr")).skip(1);
+    rows.map(|row| row.children().filter(Node::is_element).map(|cell| text_of(&cell)).collect()).collect()
+}
+
+#[track_caller]
+fn assert_in_order(text: &str, words: &[&str]) {
+    let places: Vec<usize> = words.iter().map(|word| text.find(word).unwrap_or_else(|| panic!("no {word}"))).collect();
+    assert!(places.is_sorted(), "{words:?} are at {places:?}");
+}
+
 #[test]
-fn a_ranking_has_its_metrics_and_curves_and_says_what_single_rows_cannot_tell() {
+fn a_ranking_has_its_metrics_and_curves_by_the_length_of_the_lists() {
     let scene = Scene::new();
     for model in ["fm", "lr"] {
         scene.ok(&format!("train --data ml --model {model} --task ranking --epochs 1 --run runs/{model}"));
@@ -169,10 +186,80 @@ fn a_ranking_has_its_metrics_and_curves_and_says_what_single_rows_cannot_tell() 
         let told = section(page, "summary");
         assert_holds(&told, &[&format!("{best} has the best NDCG@10 on the test rows"), "popularity", "item-kNN"]);
         assert_holds(&told, &ndcg.map(|value| format!("{value:.4}")).each_ref().map(String::as_str));
-        assert_holds(&section(page, "curves"), &["NDCG@10 of the validation rows"]);
+        assert_in_order(&told, &["HR@5", "HR@10", "HR@20", "MRR", "NDCG@5", "NDCG@20"]);
+        let of_valid = ["NDCG@10 of the validation", "HR@5 of", "HR@10 of", "HR@20 of", "NDCG@5 of", "NDCG@20 of"];
+        assert_in_order(&section(page, "curves"), &of_valid);
         assert!(!has_section(page, "classification") && !has_section(page, "regression"));
-        assert_holds(&section(page, "failures"), &["NDCG@10 is no metric of single rows"]);
+        assert_holds(&section(page, "interactions"), &["pairs without a field of the item's are left out"]);
         assert_holds(&section(page, "examples"), &["Recommended by fm"]);
+    });
+}
+
+#[test]
+fn a_ranking_fails_by_what_training_has_seen_of_the_users_and_of_what_they_look_for() {
+    let scene = Scene::new();
+    for model in ["fm", "lr"] {
+        scene.ok(&format!("train --data ml --model {model} --task ranking --epochs 1 --run runs/{model}"));
+    }
+    // The pairs of the parts, and by the definitions the training rows of each user and, on average, of what is looked for.
+    let pairs = |part: &str| -> Vec<(String, String)> {
+        scene.ok(&format!("evaluate runs/fm --part {part} --output {part}.csv"));
+        scene
+            .column(&format!("{part}.csv"), "user_id")
+            .into_iter()
+            .zip(scene.column(&format!("{part}.csv"), "movie_id"))
+            .collect()
+    };
+    let [train, test] = ["train", "test"].map(pairs);
+    let users: BTreeSet<&String> = test.iter().map(|(user, _)| user).collect();
+    let rows_of_user = |user: &String| train.iter().filter(|row| row.0 == *user).count() as f64;
+    let rows_of_items = |user: &String| {
+        let items: Vec<&String> = test.iter().filter(|row| row.0 == *user).map(|row| &row.1).collect();
+        let rows = train.iter().filter(|row| items.contains(&&row.1)).count();
+        rows as f64 / items.len() as f64
+    };
+    let summaries = ["fm", "lr"].map(|model| scene.summary(&format!("runs/{model}")));
+    let values = [&summaries[0]["test"], &summaries[1]["test"], &summaries[0]["baselines"]["popularity"]];
+    report(&scene, "runs/fm runs/lr", |page| {
+        assert_eq!(charts(page, "failures"), 2);
+        assert_holds(&section(page, "failures"), &["NDCG@10 by the training rows of the user", "popularity"]);
+        let seen: [Vec<f64>; 2] = [
+            users.iter().map(|user| rows_of_user(user)).collect(),
+            users.iter().map(|user| rows_of_items(user)).collect(),
+        ];
+        for (what, mut seen) in ["user", "item"].into_iter().zip(seen) {
+            let table = cells(page, &format!("Users by the training rows of the {what}"));
+            let number = |text: &str| text.parse::<f64>().unwrap_or_else(|_| panic!("{text}"));
+            let sizes: Vec<f64> = table.iter().map(|row| number(&row[1])).collect();
+            assert_eq!(sizes.iter().sum::<f64>(), users.len() as f64);
+            // Means of the buckets, weighed by their users, are the means of all.
+            for (column, metrics) in values.iter().enumerate() {
+                let sum: f64 = table.iter().zip(&sizes).map(|(row, size)| number(&row[2 + column]) * size).sum();
+                let expected = metrics["ndcg@10"].as_f64().unwrap();
+                assert!((sum / users.len() as f64 - expected).abs() < 1e-4, "{what}, {column}: {sum} and {expected}");
+            }
+            // So many users are in the buckets, from the least to the greatest, whose bounds have three digits.
+            seen.sort_by(f64::total_cmp);
+            let mut first = 0;
+            for (row, size) in table.iter().zip(&sizes) {
+                let last = first + *size as usize;
+                let (low, high) = row[0].split_once('–').unwrap_or((&row[0], &row[0]));
+                for (shown, expected) in [(number(low), seen[first]), (number(high), seen[last - 1])] {
+                    assert!((shown - expected).abs() < 0.051, "{what}: {shown} and {expected}");
+                }
+                first = last;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_metric_of_all_users_together_is_not_taken_of_some() {
+    let scene = Scene::new();
+    scene.ok("train --data ml --model lr --task ranking --epochs 1 --set train.monitor=coverage@5 --run run");
+    report(&scene, "run", |page| {
+        assert_eq!(charts(page, "failures"), 0);
+        assert_holds(&section(page, "failures"), &["run: coverage@5 is of the lists of all users together"]);
     });
 }
 

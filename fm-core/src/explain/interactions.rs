@@ -8,7 +8,7 @@ use super::{Parts, pairs, parts, sum};
 use crate::batch::{Batch, Rows};
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::schema::Schema;
+use crate::schema::{Schema, Task};
 
 /// The pair terms that are computed at once: few enough for caches, as models have k numbers or more for each.
 const BATCH_TERMS: usize = 1 << 18;
@@ -31,6 +31,10 @@ impl Default for InteractionOptions {
 }
 
 /// How strongly fields and values interact, by the pair terms of a model.
+///
+/// Of a ranking, pairs of which neither slot is an item's ([`Schema::item_slots`]) are left out of `fields` and `values`: all items
+/// that are ranked for a row share their terms, but for the weight that an attention gives them, so that they move no ranking.
+/// `attention` and `shares` are of all pairs.
 ///
 /// ```
 /// # use fm_core::{Encoder, Features, Field, FieldKind, Label, Schema, Side, Task, TensorRows};
@@ -132,6 +136,8 @@ fn frequent(schema: &Schema, rows: &dyn Rows, numbers: &[u32], min_rows: usize) 
 struct Sums {
     num_fields: usize,
     field_of_slots: Vec<usize>,
+    /// `[S]`: whether pairs of the slot with any other count, and not only those with slots that have this.
+    counts: Vec<bool>,
     is_frequent: Vec<bool>,
     /// `[F, F]`, with the field of the first slot first.
     fields: Vec<f64>,
@@ -146,9 +152,12 @@ struct Sums {
 impl Sums {
     fn new(schema: &Schema, is_frequent: Vec<bool>) -> Sums {
         let num_fields = schema.num_fields();
+        let mut counts = vec![!matches!(schema.label().task, Task::Ranking { .. }); schema.num_slots()];
+        schema.item_slots().for_each(|slot| counts[slot] = true);
         Sums {
             num_fields,
             field_of_slots: schema.field_of_slots(),
+            counts,
             is_frequent,
             fields: vec![0.0; num_fields * num_fields],
             attention: None,
@@ -165,7 +174,7 @@ impl Sums {
             // The terms of a slot with those behind it stand one after another.
             let terms = &terms[first * (2 * slots - first - 1) / 2..];
             let (field, id) = (self.field_of_slots[first], ids[first]);
-            for &second in &filled[i + 1..] {
+            for &second in filled[i + 1..].iter().filter(|&&second| self.counts[first] || self.counts[second]) {
                 let term = f64::from(terms[second - first - 1]);
                 of_row[field * self.num_fields + self.field_of_slots[second]] += term;
                 let other = ids[second];
@@ -243,7 +252,7 @@ mod tests {
     use crate::batch::{Features, TensorRows};
     use crate::encoder::Encoder;
     use crate::explain::Explanation;
-    use crate::schema::{Field, FieldKind, Label, Side, Task, Weighting};
+    use crate::schema::{Field, FieldKind, Label, Side, Weighting};
 
     /// Pairs of slots have the product of their ids and values as their term, and a slot by itself has its id.
     struct Products {
@@ -275,31 +284,35 @@ mod tests {
     }
 
     /// Ids: user 0 to 2, tags 3 to 5, shop 6 to 7.
-    fn schema() -> Schema {
+    fn schema(task: Task, shop: Side) -> Schema {
         let tags = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Sum };
-        let field = |name: &str, kind, values: &[&str]| {
-            Field::new(name, kind, Side::Context, values.iter().map(|&value| value.into()).collect())
+        let field = |name: &str, kind, side, values: &[&str]| {
+            Field::new(name, kind, side, values.iter().map(|&value| value.into()).collect())
         };
-        let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.5 };
+        let label = Label { column: "y".into(), task, min: 0.0, max: 1.0, mean: 0.5 };
         let fields = vec![
-            field("user", FieldKind::Categorical, &["ann", "bob"]),
-            field("tags", tags, &["a", "b"]),
-            field("shop", FieldKind::Categorical, &["x"]),
+            field("user", FieldKind::Categorical, Side::Context, &["ann", "bob"]),
+            field("tags", tags, Side::Context, &["a", "b"]),
+            field("shop", FieldKind::Categorical, shop, &["x"]),
         ];
         Schema::new(label, fields).unwrap()
     }
 
     fn interactions(rows: &[[Option<&str>; 3]], options: &InteractionOptions) -> Interactions {
-        over(rows, options, true).unwrap()
+        over(&schema(Task::Regression, Side::Item), rows, options, true).unwrap()
     }
 
-    fn over(rows: &[[Option<&str>; 3]], options: &InteractionOptions, has_pairs: bool) -> Option<Interactions> {
-        let schema = schema();
-        let Features { ids, values } = Encoder::new(&schema).features(rows).unwrap();
+    fn over(
+        schema: &Schema,
+        rows: &[[Option<&str>; 3]],
+        options: &InteractionOptions,
+        has_pairs: bool,
+    ) -> Option<Interactions> {
+        let Features { ids, values } = Encoder::new(schema).features(rows).unwrap();
         let labels = Tensor::zeros([rows.len() as i64], (Kind::Float, Device::Cpu));
-        let rows = TensorRows::new(&schema, ids, values, labels).unwrap();
+        let rows = TensorRows::new(schema, ids, values, labels).unwrap();
         let model = Products { bias: Tensor::zeros([1], (Kind::Float, Device::Cpu)), has_pairs };
-        Interactions::over(&model, &schema, &rows, Device::Cpu, options).unwrap()
+        Interactions::over(&model, schema, &rows, Device::Cpu, options).unwrap()
     }
 
     const ROWS: [[Option<&str>; 3]; 3] =
@@ -336,6 +349,24 @@ mod tests {
     }
 
     #[test]
+    fn pairs_that_all_items_of_a_ranking_share_are_left_out() {
+        let (ranking, options) =
+            (Task::Ranking { threshold: None }, InteractionOptions { min_rows: 1, ..Default::default() });
+        let (all, found) =
+            (interactions(&ROWS, &options), over(&schema(ranking, Side::Item), &ROWS, &options, true).unwrap());
+        // user × tags and tags × tags are gone.
+        let [us, ts] = [27.0 / 3.0, 98.0 / 3.0];
+        assert_eq!(found.fields, [[0.0, 0.0, us], [0.0, 0.0, ts], [us, ts, 0.0]]);
+        let of_items = all.values.iter().filter(|pair| pair.fields[1] == "shop").cloned().collect::<Vec<_>>();
+        assert!(of_items.len() < all.values.len());
+        assert_eq!(found.values, of_items);
+        assert_eq!((found.attention, found.shares), (all.attention, all.shares));
+        // The field that identifies the item is its own, whatever its side.
+        let schema = schema(ranking, Side::Context).with_roles(None, Some("shop".into())).unwrap();
+        assert_eq!(over(&schema, &ROWS, &options, true).unwrap().fields, found.fields);
+    }
+
+    #[test]
     fn an_order_of_values_makes_no_other_pair() {
         let rows = [[None, Some("a|b"), None], [None, Some("b|a"), None]];
         let found = interactions(&rows, &InteractionOptions { min_rows: 2, ..Default::default() });
@@ -362,7 +393,7 @@ mod tests {
 
     #[test]
     fn a_model_without_pair_terms_has_none_and_rows_beyond_the_limit_are_left_out_evenly() {
-        assert!(over(&ROWS, &InteractionOptions::default(), false).is_none());
+        assert!(over(&schema(Task::Regression, Side::Item), &ROWS, &InteractionOptions::default(), false).is_none());
         let rows = [ROWS[0], ROWS[0], ROWS[1], ROWS[1]];
         let options = InteractionOptions { max_rows: 2, min_rows: 1, ..Default::default() };
         let (found, expected) = (interactions(&rows, &options), interactions(&ROWS[..2], &options));

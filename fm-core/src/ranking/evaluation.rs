@@ -93,6 +93,18 @@ impl Queries {
     pub fn seen(&self, user: u32) -> &[u32] {
         self.seen.of(user)
     }
+
+    /// What `look` gives for each query and, `[I]`, whether each item is no candidate of it.
+    fn each<T>(&self, mut look: impl FnMut(Query, &[bool]) -> Result<T>) -> Result<Vec<T>> {
+        let mut is_seen = vec![false; self.num_items];
+        let look = |&query: &Query| {
+            self.seen(query.user).iter().for_each(|&item| is_seen[item as usize] = true);
+            let found = look(query, &is_seen);
+            self.seen(query.user).iter().for_each(|&item| is_seen[item as usize] = false);
+            found
+        };
+        self.queries.iter().map(look).collect()
+    }
 }
 
 /// The place in the lists that every ranking is measured by.
@@ -125,29 +137,68 @@ pub fn evaluate(
     cutoffs: &[usize],
     mut scores: impl FnMut(Query) -> Result<Vec<f32>>,
 ) -> Result<Metrics> {
-    let cutoffs: BTreeSet<usize> = cutoffs.iter().copied().chain([USUAL_CUTOFF]).collect();
-    let longest = cutoffs.last().copied().unwrap_or_default();
-    let (mut places, mut lists) = (vec![], vec![]);
-    let mut is_seen = vec![false; queries.num_items];
-    for &query in &queries.queries {
-        let (scores, seen) = (scores(query)?, queries.seen(query.user));
-        seen.iter().for_each(|&item| is_seen[item as usize] = true);
-        places.push(ranks(&scores, queries.relevant(query.user), &is_seen));
-        lists.push(top(&scores, longest, &is_seen));
-        seen.iter().for_each(|&item| is_seen[item as usize] = false);
-    }
-    let mut metrics = vec![("mrr".to_owned(), mrr(&places, queries.num_items.max(1)))];
+    let lengths = lengths(cutoffs);
+    let longest = lengths.last().copied().unwrap_or_default();
+    let look = |query: Query, is_seen: &[bool]| {
+        let scores = scores(query)?;
+        Ok((ranks(&scores, queries.relevant(query.user), is_seen), top(&scores, longest, is_seen)))
+    };
+    let (ranks, mut lists): (Vec<_>, Vec<_>) = queries.each(look)?.into_iter().unzip();
+    let mut metrics = metrics_of_users(&ranks, cutoffs);
     // The longest first: each list is cut to the next.
-    for &k in cutoffs.iter().rev() {
+    for &k in lengths.iter().rev() {
         lists.iter_mut().for_each(|list| list.truncate(k));
+        metrics.extend(coverage(&lists, queries.num_items).map(|value| (format!("coverage@{k}"), value)));
+    }
+    Ok(metrics)
+}
+
+/// The [`ranks`] of what each of the queries looks for, in their order, by the scores that [`evaluate`] takes: all that
+/// [`metrics_of_users`] needs, in memory that does not grow with the catalogue.
+///
+/// # Errors
+/// What `scores` returns.
+///
+/// # Panics
+/// If there are not as many scores as items.
+pub fn ranks_of_relevant(
+    queries: &Queries,
+    mut scores: impl FnMut(Query) -> Result<Vec<f32>>,
+) -> Result<Vec<Vec<u32>>> {
+    queries.each(|query, is_seen| Ok(ranks(&scores(query)?, queries.relevant(query.user), is_seen)))
+}
+
+/// Of the metrics of [`evaluate`] those that are means over users, which is all but coverage, for some of the queries: `ranks`
+/// are what [`ranks_of_relevant`] gives for them. None without a query.
+///
+/// # Panics
+/// If a cutoff is 0.
+///
+/// ```
+/// use fm_core::ranking::{Interactions, Queries, metrics_of_users, ranks_of_relevant};
+///
+/// let train = Interactions::new(3, vec![0, 1], vec![2, 2], &[1.0, 1.0])?;
+/// let test = Interactions::new(3, vec![0, 1], vec![0, 1], &[1.0, 1.0])?;
+/// let ranks = ranks_of_relevant(&Queries::new(&test, &[&train]), |_| Ok(vec![0.1, 0.2, 0.9]))?;
+/// assert_eq!(ranks, [[1], [0]]); // both have seen item 2
+/// assert_eq!((metrics_of_users(&ranks, &[1])["hr@1"], metrics_of_users(&ranks[1..], &[1])["hr@1"]), (0.5, 1.0));
+/// # Ok::<(), fm_core::Error>(())
+/// ```
+pub fn metrics_of_users(ranks: &[Vec<u32>], cutoffs: &[usize]) -> Metrics {
+    let mut metrics = vec![("mrr".to_owned(), mrr(ranks, usize::MAX))];
+    for k in lengths(cutoffs) {
         metrics.extend([
-            (format!("coverage@{k}"), coverage(&lists, queries.num_items)),
-            (format!("hr@{k}"), hit_rate(&places, k)),
-            (format!("ndcg@{k}"), ndcg(&places, k)),
-            (format!("recall@{k}"), recall(&places, k)),
+            (format!("hr@{k}"), hit_rate(ranks, k)),
+            (format!("ndcg@{k}"), ndcg(ranks, k)),
+            (format!("recall@{k}"), recall(ranks, k)),
         ]);
     }
-    Ok(metrics.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
+    metrics.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// The lengths of the lists that are measured, ascending.
+fn lengths(cutoffs: &[usize]) -> BTreeSet<usize> {
+    cutoffs.iter().copied().chain([USUAL_CUTOFF]).collect()
 }
 
 /// As [`evaluate`], for what gives logits `[1, c]` of candidates: each user's items are scored for the user and the moment of the

@@ -10,6 +10,7 @@
 //! | [`Objective`] | what is trained on |
 //! | [`Queries`] | what is looked for, and among which items |
 //! | [`evaluate`], [`evaluate_logits`] | rankings of the whole catalogue |
+//! | [`ranks_of_relevant`], [`metrics_of_users`] | the same, for some of the users |
 //!
 //! Without the program, where users and items are numbers:
 //!
@@ -74,7 +75,7 @@ mod objective;
 mod sampler;
 
 pub use config::{RankingConfig, RankingLoss, SamplerKind};
-pub use evaluation::{Queries, Query, evaluate, evaluate_logits, score_items};
+pub use evaluation::{Queries, Query, evaluate, evaluate_logits, metrics_of_users, ranks_of_relevant, score_items};
 pub use interactions::{Interactions, ItemSets, NONE};
 pub use items::{Candidates, ItemSlots};
 pub use loss::{bpr, sampled_softmax};

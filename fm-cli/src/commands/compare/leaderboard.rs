@@ -7,7 +7,7 @@ use fm_core::summary::grouped;
 use serde::Serialize;
 
 use super::significance::p_value;
-use crate::metric::Metric;
+use crate::metric::{Metric, in_order, is_of_length};
 use crate::training::Results;
 
 /// The results of one contestant on every seed or fold.
@@ -87,11 +87,13 @@ impl Leaderboard {
         Leaderboard { metric: metric.name.clone(), variations, lines }
     }
 
-    /// A table of Markdown, whose columns are aligned for a terminal, too.
+    /// A table of Markdown, whose columns are aligned for a terminal, too. Of lists of several lengths, it has those of `metric`, or
+    /// of length 10.
     pub fn markdown(&self) -> String {
-        let mut metrics: Vec<&String> = self.lines.iter().flat_map(|line| line.test.keys()).collect();
-        metrics.sort_by_key(|name| (**name != self.metric, (*name).clone()));
-        metrics.dedup();
+        let mut metrics = in_order(self.lines.iter().flat_map(|line| line.test.keys()));
+        let length = self.metric.split_once('@').map_or("10", |(_, length)| length);
+        metrics.retain(|name| is_of_length(name, length));
+        metrics.sort_by_key(|name| **name != self.metric);
         let mut rows = vec![vec!["".to_owned()]];
         rows[0].extend(metrics.iter().map(|name| (*name).clone()));
         rows[0].extend(["p to next", "parameters", "training", "rows/s", "file"].map(str::to_owned));

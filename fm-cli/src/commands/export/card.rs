@@ -8,6 +8,7 @@ use fm_core::script::Precision;
 use fm_core::summary::grouped;
 use fm_core::{Field, FieldKind, Schema, Side, Task};
 
+use crate::metric::in_order;
 use crate::settings::Settings;
 use crate::training::Results;
 
@@ -151,9 +152,7 @@ impl ModelCard<'_> {
         let Some(results) = self.results else {
             return writeln!(f, "Training was not finished: there are none.");
         };
-        let mut names: Vec<&String> = results.test.keys().chain(results.valid.keys()).collect();
-        names.sort();
-        names.dedup();
+        let names = in_order(results.test.keys().chain(results.valid.keys()));
         let header: String = names.iter().map(|name| format!(" {name} |")).collect();
         writeln!(f, "| |{header}\n|---|{}", "---:|".repeat(names.len()))?;
         let line = |f: &mut Formatter<'_>, what: &str, metrics: &Metrics| {

@@ -1,7 +1,5 @@
 //! Learning curves: the training loss and each validation metric by epoch.
 
-use std::collections::BTreeSet;
-
 use anyhow::Result;
 use fm_core::train::EpochRecord;
 use maud::{Markup, html};
@@ -11,13 +9,13 @@ use super::chart::{Axis, Chart, Mark, SIZE};
 use super::page::{figure, figures};
 use super::run::Run;
 use super::summary::metric_title;
+use crate::metric::in_order;
 
 /// Up to so many epochs have a dot each.
 const DOTS: usize = 40;
 
 pub fn body(runs: &[Run]) -> Result<Markup> {
-    let metrics: BTreeSet<&String> =
-        runs.iter().flat_map(|run| &run.epochs).flat_map(|epoch| epoch.valid.keys()).collect();
+    let metrics = in_order(runs.iter().flat_map(|run| &run.epochs).flat_map(|epoch| epoch.valid.keys()));
     // What chooses the best epoch comes first.
     let is_monitored = |metric: &&String| runs.iter().any(|run| run.monitored() == metric.as_str());
     let (monitored, others): (Vec<&String>, Vec<&String>) = metrics.into_iter().partition(is_monitored);

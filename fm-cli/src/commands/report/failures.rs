@@ -1,4 +1,5 @@
-//! Where the models fail: their metric on test rows of users and items of which training has seen little or much.
+//! Where the models fail: their metric on test rows of users and items of which training has seen little or much; of a ranking,
+//! over users who look for such items.
 
 use anyhow::Result;
 use fm_core::Task;
@@ -10,22 +11,25 @@ use super::buckets::{bucket_of, buckets, range};
 use super::chart::{Axis, Chart, Mark, Paint, SIZE};
 use super::page::{Cell, figure, figures, table};
 use super::run::{Activity, Group, Run, TestRows};
-use super::summary::{metric_name, metric_title};
+use super::summary::{capitalized, metric_name, metric_title};
 use super::{absent, heading, no_test_rows};
+use crate::ranking::TestRanks;
 
 const BUCKETS: usize = 5;
 
 pub fn body(runs: &[Run], groups: &[Group<'_>]) -> Result<Markup> {
     let mut parts = vec![];
-    for group in groups.iter().filter(|group| group.runs.iter().any(|(run, _)| unmeasured(run).is_none())) {
-        let spec = &group.source().spec;
+    let (mut has_rows, mut has_rankings) = (false, false);
+    for group in groups {
+        let Some(&measured) = group.runs.iter().find(|(run, _)| unmeasured(run).is_none()) else { continue };
+        *(if measured.1.ranks.is_some() { &mut has_rankings } else { &mut has_rows }) = true;
         let (mut charts, mut tables, mut without) = (vec![], vec![], vec![]);
-        for (what, column) in [("user", &spec.user), ("item", &spec.item)] {
-            match column {
-                Some(column) => {
-                    let slices = Slices::new(group, column)?;
-                    charts.push(slices.chart(what)?);
-                    tables.push(slices.table(what));
+        for (what, seen) in ["user", "item"].into_iter().zip(seen(measured.1)?) {
+            match seen {
+                Some(seen) => {
+                    let slices = Slices::new(group, measured, what, &seen);
+                    charts.push(slices.chart()?);
+                    tables.push(slices.table());
                 }
                 None => without.push(what),
             }
@@ -40,10 +44,17 @@ pub fn body(runs: &[Run], groups: &[Group<'_>]) -> Result<Markup> {
         });
     }
     Ok(html! {
-        @if !parts.is_empty() {
+        @if has_rows {
             p {
                 "Test rows by how many training rows their user and their item have, in buckets of about equally many test rows; \
                  those with none stand apart."
+            }
+        }
+        @if has_rankings {
+            p {
+                "Users who have something to find in the test rows, by how many training rows they have, and by how many the items \
+                 have that they look for (the mean, if they look for several), in buckets of about equally many users; those \
+                 with none stand apart."
             }
         }
         @for part in &parts { (part) }
@@ -51,65 +62,98 @@ pub fn body(runs: &[Run], groups: &[Group<'_>]) -> Result<Markup> {
     })
 }
 
-/// Why a run's metric cannot be taken of single test rows, if it cannot.
+/// Why a run's metric cannot be taken of some of the test rows, or of the users of a ranking, if it cannot.
 fn unmeasured(run: &Run) -> Option<String> {
     let Some(rows) = run.test_rows() else { return no_test_rows(run) };
-    let all: Vec<usize> = (0..rows.logits.len()).collect();
-    let metrics = rows.metrics(run.predictor.schema.label(), &rows.logits, &all);
-    let metric = run.monitored();
-    (!metrics.contains_key(metric)).then(|| format!("{} is no metric of single rows", metric_name(metric)))
+    let (metric, all) = (run.monitored(), Vec::from_iter(rows.units()));
+    if all.is_empty() {
+        return Some("nobody has anything to find in the test rows".into());
+    }
+    let metrics = rows.metrics(run.predictor.schema.label(), &all);
+    (!metrics.contains_key(metric)).then(|| match &rows.ranks {
+        Some(_) => format!("{} is of the lists of all users together, and no mean over users", metric_name(metric)),
+        None => format!("{} is no metric of single rows", metric_name(metric)),
+    })
 }
 
-/// The test rows of a group of runs, by the training rows that they have in common with a value of a column.
+/// The training rows of the user and of the item of each test row, if these are known; of a ranking, of each user and of what the
+/// user looks for.
+fn seen(rows: &TestRows) -> Result<[Option<Vec<f64>>; 2]> {
+    if let Some(TestRanks { user_rows, item_rows, .. }) = &rows.ranks {
+        return Ok([Some(user_rows.clone()), Some(item_rows.clone())]);
+    }
+    let source = &rows.source;
+    let of = |column: &Option<String>| -> Result<Option<Vec<f64>>> {
+        let Some(column) = column else { return Ok(None) };
+        let activity = Activity::of(source, column)?;
+        Ok(Some(source.parts.test.iter().map(|&row| activity.of_row(row) as f64).collect()))
+    };
+    Ok([of(&source.spec.user)?, of(&source.spec.item)?])
+}
+
+/// The test rows of a group of runs, or of a ranking the users, by what training has seen of them.
 struct Slices<'a> {
     metric: &'a str,
+    /// What the training rows are of.
+    what: &'static str,
+    /// What is in the buckets.
+    units: &'static str,
     names: Vec<String>,
-    /// The number of test rows of each bucket.
-    rows: Vec<usize>,
+    /// How many are in each bucket.
+    sizes: Vec<usize>,
     /// For each run the metrics of each bucket.
     runs: Vec<(&'a Run, Vec<Metrics>)>,
-    /// The metrics of the mean label.
-    mean: Vec<Metrics>,
+    /// The metrics of what any model must beat, and its name.
+    baseline: (Vec<Metrics>, &'static str),
 }
 
 impl<'a> Slices<'a> {
-    fn new(group: &Group<'a>, column: &str) -> Result<Slices<'a>> {
-        let activity = Activity::of(group.source(), column)?;
-        let seen: Vec<f64> = group.source().parts.test.iter().map(|&row| activity.of_row(row) as f64).collect();
+    /// By the metric of one of the runs; `seen` are the training rows of each test row or user.
+    fn new(group: &Group<'a>, measured: (&'a Run, &TestRows), what: &'static str, seen: &[f64]) -> Slices<'a> {
         // What is cold is a bucket by itself.
         let mut bounds = buckets(seen.iter().copied().filter(|&count| count > 0.0), BUCKETS);
         if seen.contains(&0.0) {
             bounds.insert(0, (0.0, 0.0));
         }
         let mut members: Vec<Vec<usize>> = vec![vec![]; bounds.len()];
-        for (row, &count) in seen.iter().enumerate() {
+        for (unit, &count) in seen.iter().enumerate() {
             if let Some(bucket) = bucket_of(&bounds, count) {
-                members[bucket].push(row);
+                members[bucket].push(unit);
             }
         }
-        let of = |run: &Run, rows: &TestRows, logits: &[f32]| -> Vec<Metrics> {
-            let label = run.predictor.schema.label();
-            members.iter().map(|bucket| rows.metrics(label, logits, bucket)).collect()
-        };
-        let (first, test) = group.runs[0];
-        let prior = vec![first.predictor.schema.label().prior_logit(); test.logits.len()];
-        Ok(Slices {
-            metric: first.monitored(),
+        let each = |metrics: &dyn Fn(&[usize]) -> Metrics| members.iter().map(|bucket| metrics(bucket)).collect();
+        let label = |run: &'a Run| run.predictor.schema.label();
+        let (run, rows) = measured;
+        let (units, baseline) =
+            if rows.ranks.is_some() { ("users", "popularity") } else { ("test rows", "mean label") };
+        Slices {
+            metric: run.monitored(),
+            what,
+            units,
             names: bounds.iter().map(|&(low, high)| range(low, high)).collect(),
-            rows: members.iter().map(Vec::len).collect(),
-            runs: group.runs.iter().map(|&(run, rows)| (run, of(run, rows, &rows.logits))).collect(),
-            mean: of(first, test, &prior),
-        })
+            sizes: members.iter().map(Vec::len).collect(),
+            runs: group
+                .runs
+                .iter()
+                .map(|&(run, rows)| (run, each(&|bucket| rows.metrics(label(run), bucket))))
+                .collect(),
+            baseline: (each(&|bucket| rows.baseline(label(run), bucket)), baseline),
+        }
     }
 
-    fn chart(&self, what: &str) -> Result<Markup> {
+    /// By what the buckets are told apart.
+    fn training_rows(&self) -> String {
+        format!("training rows of the {}", self.what)
+    }
+
+    fn chart(&self) -> Result<Markup> {
         let points = |metrics: &[Metrics]| -> Vec<(f64, f64)> {
             let value = |(at, metrics): (usize, &Metrics)| Some((at as f64, *metrics.get(self.metric)?));
             metrics.iter().enumerate().filter_map(value).collect()
         };
-        let mean = points(&self.mean);
-        let mut values: Vec<f64> = mean.iter().map(|point| point.1).collect();
-        let mut marks = vec![Mark::Dots(mean.clone(), Paint::Muted, 2.5), Mark::Line(mean, Paint::Muted)];
+        let baseline = points(&self.baseline.0);
+        let mut values: Vec<f64> = baseline.iter().map(|point| point.1).collect();
+        let mut marks = vec![Mark::Dots(baseline.clone(), Paint::Muted, 2.5), Mark::Line(baseline, Paint::Muted)];
         let (mut legend, mut words) = (vec![], vec![]);
         for (run, metrics) in &self.runs {
             let points = points(metrics);
@@ -121,45 +165,45 @@ impl<'a> Slices<'a> {
             marks.extend([Mark::Dots(points.clone(), run.paint, 3.0), Mark::Line(points, run.paint)]);
             legend.push((run.paint, run.name.clone()));
         }
-        legend.push((Paint::Muted, "mean label".into()));
-        let x = Axis::named(self.names.iter().cloned(), &format!("training rows of the {what}"));
+        legend.push((Paint::Muted, self.baseline.1.into()));
+        let x = Axis::named(self.names.iter().cloned(), &self.training_rows());
         let chart = Chart { size: SIZE, x, y: Axis::over(values, ""), marks };
-        let title = format!("{} by the training rows of the {what}", metric_title(self.metric));
+        let title = format!("{} by the {}", metric_title(self.metric), self.training_rows());
         let svg = chart.svg(&format!("{title}: {}.", words.join("; ")))?;
-        let smallest = self.rows.iter().zip(&self.names).min_by_key(|(rows, _)| **rows);
-        let note = smallest.map_or(String::new(), |(rows, name)| {
-            format!("The smallest bucket, {name}, holds {} test rows.", grouped(*rows as i64))
+        let smallest = self.sizes.iter().zip(&self.names).min_by_key(|(size, _)| **size);
+        let note = smallest.map_or(String::new(), |(size, name)| {
+            format!("The smallest bucket, {name}, holds {} {}.", grouped(*size as i64), self.units)
         });
         Ok(figure(&title, &legend, &svg, &note))
     }
 
-    fn table(&self, what: &str) -> Markup {
+    fn table(&self) -> Markup {
         // Of a binary task how well rows are told apart, too.
         let is_binary = self.runs.iter().any(|(run, _)| matches!(run.task(), Task::Binary { .. }));
         let shown: Vec<&str> = [self.metric].into_iter().chain(is_binary.then_some("auc")).collect();
-        let mut head = vec![format!("Training rows of the {what}"), "Test rows".into()];
+        let mut head = vec![capitalized(&self.training_rows()), capitalized(self.units)];
         for metric in &shown {
             head.extend(self.runs.iter().map(|(run, _)| match self.runs.len() {
                 1 => metric_title(metric),
                 _ => format!("{}, {}", metric_title(metric), run.name),
             }));
             if *metric == self.metric {
-                head.push(format!("{}, mean label", metric_title(metric)));
+                head.push(format!("{}, {}", metric_title(metric), self.baseline.1));
             }
         }
         let row = |bucket: usize| {
             let mut cells =
-                vec![Cell::Text(self.names[bucket].clone()), Cell::Number(grouped(self.rows[bucket] as i64))];
+                vec![Cell::Text(self.names[bucket].clone()), Cell::Number(grouped(self.sizes[bucket] as i64))];
             for metric in &shown {
                 let value = |metrics: &[Metrics]| Cell::metric(metrics[bucket].get(*metric).copied());
                 cells.extend(self.runs.iter().map(|(_, metrics)| value(metrics)));
                 if *metric == self.metric {
-                    cells.push(value(&self.mean));
+                    cells.push(value(&self.baseline.0));
                 }
             }
             cells
         };
         let rows: Vec<Vec<Cell>> = (0..self.names.len()).map(row).collect();
-        table(&format!("Test rows by the training rows of their {what}"), &head, &rows)
+        table(&format!("{} by the {}", capitalized(self.units), self.training_rows()), &head, &rows)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use anyhow::Result;
 use fm_core::explain::{InteractionOptions, Interactions, ValuePair};
 use fm_core::summary::grouped;
-use fm_core::{FieldKind, Schema};
+use fm_core::{FieldKind, Schema, Task};
 use maud::{Markup, html};
 
 use super::absent;
@@ -31,6 +31,10 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
                 "Before the sigmoid, if there is one, a score is a sum of terms, by the model's formula. Here are the terms of two \
                  values, in training rows: how far two fields move a score, as the mean over the rows of the magnitude of all their \
                  terms, and the values that move it farthest."
+                @if runs.iter().any(|run| matches!(run.task(), Task::Ranking { .. })) {
+                    " Of a ranking, pairs without a field of the item's are left out: all items that are ranked for a row share \
+                     their terms, which put none before another."
+                }
             }
         }
         @for (run, found) in &found {
@@ -86,6 +90,7 @@ fn heat_map(title: &str, matrix: &[Vec<f64>], names: &[&str], paint: Paint) -> R
         .map(|(row, column)| (row, column, matrix[shown[row]][shown[column]]))
         .collect();
     let mut strongest: Vec<&(usize, usize, f64)> = cells.iter().collect();
+    strongest.retain(|cell| cell.2 > 0.0);
     strongest.sort_by(|a, b| b.2.total_cmp(&a.2));
     let highest = strongest.first().map_or(0.0, |cell| cell.2);
     let size = (360, (shown.len() as u32 * 20).clamp(60, 400));
@@ -111,7 +116,7 @@ fn heat_map(title: &str, matrix: &[Vec<f64>], names: &[&str], paint: Paint) -> R
         .take(3)
         .map(|(row, column, value)| format!("{} × {} {value:.3}", names[shown[*column]], names[shown[*row]]))
         .collect();
-    let note = format!("Strongest: {}.", words.join(", "));
+    let note = if words.is_empty() { "All are zero.".into() } else { format!("Strongest: {}.", words.join(", ")) };
     let chart = Chart { size, x: axis(0.0..count + room + 0.2), y: axis(0.0..count), marks };
     Ok(figure(title, &[], &chart.svg(&format!("{title}. {note}"))?, &note))
 }

@@ -1,10 +1,12 @@
 //! The runs of a report, with their test rows scored.
 
+use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::{Result, bail};
 use fm_core::metric::{Metrics, Scored, metrics, monitored};
+use fm_core::ranking::Candidates;
 use fm_core::train::{EpochRecord, RunDir};
 use fm_core::{Label, Rows, Task};
 use fm_data::Dataset;
@@ -13,6 +15,8 @@ use fm_data::table::{NO_CODE, codes, strings};
 
 use super::chart::{Paint, SERIES};
 use crate::predictor::Predictor;
+use crate::progress::during;
+use crate::ranking::TestRanks;
 use crate::training::{Results, load_digests};
 
 /// A run, and what its model says of the test rows.
@@ -37,6 +41,8 @@ pub struct TestRows {
     pub logits: Vec<f32>,
     /// Whether the test rows are others than when the run was trained.
     pub has_changed: bool,
+    /// Where a ranking puts what users look for.
+    pub ranks: Option<TestRanks>,
     weights: Option<Vec<f32>>,
     groups: Option<Vec<i64>>,
 }
@@ -48,8 +54,29 @@ impl TestRows {
         scored.with_weights(self.weights.as_deref()).with_groups(self.groups.as_deref())
     }
 
+    /// What can be measured by itself: each test row, or of a ranking each user who has something to find in them.
+    pub fn units(&self) -> Range<usize> {
+        0..self.ranks.as_ref().map_or(self.logits.len(), |ranks| ranks.model.len())
+    }
+
+    /// The model's metrics of some of the [`units`](TestRows::units).
+    pub fn metrics(&self, label: &Label, units: &[usize]) -> Metrics {
+        match &self.ranks {
+            Some(ranks) => ranks.metrics(&ranks.model, units),
+            None => self.metrics_of(label, &self.logits, units),
+        }
+    }
+
+    /// The same of what any model must beat: the mean label, or of a ranking popularity.
+    pub fn baseline(&self, label: &Label, units: &[usize]) -> Metrics {
+        match &self.ranks {
+            Some(ranks) => ranks.metrics(&ranks.popularity, units),
+            None => self.metrics_of(label, &vec![label.prior_logit(); self.logits.len()], units),
+        }
+    }
+
     /// The metrics of some of the test rows, of these logits for all of them.
-    pub fn metrics(&self, label: &Label, logits: &[f32], rows: &[usize]) -> Metrics {
+    fn metrics_of(&self, label: &Label, logits: &[f32], rows: &[usize]) -> Metrics {
         fn pick<T: Copy>(all: &[T], rows: &[usize]) -> Vec<T> {
             rows.iter().map(|&row| all[row]).collect()
         }
@@ -133,8 +160,16 @@ fn score(dir: &RunDir, predictor: &Predictor, source: Rc<Source>) -> Result<Test
         );
     }
     let logits = predictor.logits(&test)?;
+    let ranks = match predictor.schema.label().task {
+        Task::Ranking { .. } => {
+            let ranking = predictor.ranking(&source.catalogue(&predictor.schema)?)?;
+            let logits = |candidates: &Candidates<'_>| predictor.model.candidate_logits(candidates, false);
+            Some(during("ranking all items", || ranking.test_ranks(&test, logits))?)
+        }
+        Task::Regression | Task::Binary { .. } => None,
+    };
     let (weights, groups) = (test.weights(), test.groups());
-    Ok(TestRows { source, test, logits, has_changed, weights, groups })
+    Ok(TestRows { source, test, logits, has_changed, ranks, weights, groups })
 }
 
 /// The last folders of the paths, as many as it takes to tell the runs apart.
@@ -180,8 +215,15 @@ pub fn groups(runs: &[Run]) -> Vec<Group<'_>> {
             let (other, others) = group.runs[0];
             let (a, b) = (&rows.source, &others.source);
             let roles = |source: &Source| (source.spec.user.clone(), source.spec.item.clone());
+            // The labels of a ranking may all be equal: it is of the same rows if as much is known of what is looked for.
+            let known =
+                |rows: &TestRows| rows.ranks.as_ref().map(|ranks| (ranks.user_rows.clone(), ranks.item_rows.clone()));
             Rc::ptr_eq(a, b)
-                || (run.task() == other.task() && a.labels == b.labels && a.parts == b.parts && roles(a) == roles(b))
+                || (run.task() == other.task()
+                    && a.labels == b.labels
+                    && a.parts == b.parts
+                    && roles(a) == roles(b)
+                    && known(rows) == known(others))
         };
         match groups.iter_mut().find(|group| is_same(group)) {
             Some(group) => group.runs.push((run, rows)),

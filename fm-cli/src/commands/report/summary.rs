@@ -1,7 +1,5 @@
 //! What came out: metrics beside what any model must beat, in a sentence and in a table.
 
-use std::collections::BTreeSet;
-
 use fm_core::Task;
 use fm_core::metric::{Direction, Metrics, find};
 use fm_core::summary::grouped;
@@ -10,6 +8,7 @@ use maud::{Markup, html};
 use super::buckets::short;
 use super::page::{Cell, decimals, table};
 use super::run::Run;
+use crate::metric::in_order;
 use crate::training::Results;
 
 pub fn body(runs: &[Run]) -> Markup {
@@ -34,8 +33,12 @@ pub fn metric_name(metric: &str) -> String {
 
 /// The same at the beginning of a line.
 pub fn metric_title(metric: &str) -> String {
-    let name = metric_name(metric);
-    let mut letters = name.chars();
+    capitalized(&metric_name(metric))
+}
+
+/// A text with a great first letter.
+pub fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
@@ -132,7 +135,7 @@ fn results(runs: &[Run]) -> Markup {
 
 /// A table of metrics, with a column for each run and each baseline.
 fn metrics(title: &str, runs: &[(&Run, &Metrics)], baselines: Option<&[(String, Metrics)]>) -> Markup {
-    let names: BTreeSet<&String> = runs.iter().flat_map(|(_, metrics)| metrics.keys()).collect();
+    let names = in_order(runs.iter().flat_map(|(_, metrics)| metrics.keys()));
     if names.is_empty() {
         return html! {};
     }
