@@ -13,7 +13,8 @@ use super::chart::{Align, Axis, Chart, Mark, Paint, width};
 use super::page::{Cell, figure, figures, table};
 use super::run::{Run, TestRows};
 
-/// How many training rows are looked at.
+/// How many terms of pairs are looked at: as many training rows as have them, but at least so many rows.
+const TERMS: usize = 20_000_000;
 const ROWS: usize = 2000;
 /// A pair of values is listed if it is in at least so many of them.
 const LEAST: usize = 20;
@@ -52,10 +53,11 @@ fn interactions(run: &Run) -> Result<Result<Markup, String>> {
     };
     let schema = &run.predictor.schema;
     let train = &rows.source.parts.train;
-    let count = train.len().min(ROWS);
+    let slots = schema.num_slots();
+    let count = train.len().min(ROWS.max(TERMS / (slots * slots / 2).max(1)));
     let sample: Vec<u32> = (0..count).map(|row| train[row * train.len() / count]).collect();
     let dataset = rows.source.encode(schema, &sample)?;
-    let options = InteractionOptions { max_rows: ROWS, min_rows: LEAST, top: PAIRS };
+    let options = InteractionOptions { max_rows: count, min_rows: LEAST, top: PAIRS };
     let (model, device) = (run.predictor.model.as_ref(), run.predictor.store.device());
     let Some(found) = Interactions::over(model, schema, &dataset, device, &options)? else {
         return Ok(Err(format!("{} has no terms of pairs: what values do together is not told apart", run.title())));
