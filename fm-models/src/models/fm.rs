@@ -46,8 +46,9 @@ impl Model for Fm {
         let shared = self.linear.forward(&shared, train)? + FmInteraction.forward(&of_rows)? + &self.bias;
         let own = self.linear.look_up(own, train)?.sum_dim_intlist(1, false, Kind::Float)
             + FmInteraction.forward(&of_items)?;
-        let sum = |vectors: &Tensor| vectors.sum_dim_intlist(1, false, vectors.kind());
-        let between = sum(&of_items).view([rows, items, -1]).matmul(&sum(&of_rows).unsqueeze(-1)).squeeze_dim(-1);
+        let sum = |vectors: &Tensor| vectors.sum_dim_intlist(1, false, Kind::Float);
+        let products = sum(&of_items).view([rows, items, -1]) * sum(&of_rows).unsqueeze(1);
+        let between = products.sum_dim_intlist(-1, false, Kind::Float);
         Ok(shared.unsqueeze(1) + own.view([rows, items]) + between)
     }
 
