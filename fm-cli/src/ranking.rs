@@ -82,10 +82,7 @@ impl Ranking {
         Ok(TestRanks {
             user_rows: queries.queries().iter().map(|query| rows_of(&users, query.user)).collect(),
             item_rows: queries.queries().iter().map(of_items).collect(),
-            model: ranks_of_relevant(&queries, |query| {
-                let row = rows.batch(&[query.row], self.items.device())?.features;
-                score_items(&logits, &row, &self.items)
-            })?,
+            model: ranks_of_relevant(&queries, |query| score_items(query, &logits, rows, &self.items))?,
             popularity: ranks_of_relevant(&queries, |_| Ok(popularity.clone()))?,
             cutoffs: self.config.cutoffs.clone(),
         })

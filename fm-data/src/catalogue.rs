@@ -198,18 +198,11 @@ kind = "categorical"
         std::fs::write(&declaration, schema).unwrap();
         let config = DataConfig {
             data: Some(table.display().to_string()),
-            train: None,
-            valid: None,
-            test: None,
             schema: Some(TableSpec::load(declaration)?),
-            fields: None,
             task: TaskName::Ranking,
             threshold: Some(3.0),
             split: "leave-last-out".into(),
-            seed: 1,
-            history: None,
-            implicit: 0,
-            min_count: 1,
+            ..DataConfig::default()
         };
         let cache = folder.path().join("cache");
         let mut prepared = config.prepare(folder.path(), &cache);

@@ -306,10 +306,11 @@ impl Source {
             Split::Fold(name) => Some(movielens::official_fold(folder, &data, &name)?),
             _ => None,
         };
-        let history = config.history.unwrap_or(if frame.height() <= 2_000_000 { 100 } else { 20 });
+        let has_times = timestamps.iter().any(|time| *time != timestamps[0]);
+        let usual = if frame.height() <= 2_000_000 { 100 } else { 20 };
+        let history = if has_times { config.history.unwrap_or(usual) } else { 0 };
         let mut spec = movielens_spec(&frame, history, config);
         let parts = split(config, &frame, &spec, Some(&timestamps), fold)?;
-        let has_times = timestamps.iter().any(|time| *time != timestamps[0]);
         if !has_times {
             tracing::warn!("all timestamps are equal: there is no history, no hour and no weekday");
         }
@@ -331,7 +332,7 @@ impl Source {
             }
             data.movies = with_raters(&data.movies, &frame)?;
         }
-        if history > 0 && has_times {
+        if history > 0 {
             let (users, _) = codes(&users);
             let likes = Likes {
                 users: &users,
@@ -343,8 +344,6 @@ impl Source {
             };
             let lists = liked_history(&likes, history).with_name("history".into());
             add_lists(&mut frame, &mut spec, lists, &parts.train)?;
-        } else {
-            spec.fields.retain(|field| field.name != "history");
         }
         let source = Source::new(frame, spec, parts, labels, Some(timestamps));
         Ok(Source { movies: Some(data.movies), ..source })

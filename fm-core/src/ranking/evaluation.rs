@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use super::interactions::{Interactions, ItemSets, NONE};
 use super::items::{Candidates, ItemSlots};
-use crate::batch::{Features, Rows};
+use crate::batch::Rows;
 use crate::error::Result;
 use crate::metric::Metrics;
 use crate::metric::ranking::{coverage, hit_rate, mrr, ndcg, ranks, recall, top};
@@ -213,22 +213,21 @@ pub fn evaluate_logits(
     rows: &dyn Rows,
     items: &ItemSlots,
 ) -> Result<Metrics> {
-    evaluate(queries, cutoffs, |query| {
-        let row = rows.batch(&[query.row], items.device())?.features;
-        score_items(&logits, &row, items)
-    })
+    evaluate(queries, cutoffs, |query| score_items(query, &logits, rows, items))
 }
 
-/// The scores `[I]` of all items for the user and the moment of one row, `[1, S]`, out of what gives logits `[1, c]` of candidates.
+/// The scores `[I]` of all items for the user and the moment of a query's row, out of what gives logits `[1, c]` of candidates.
 ///
 /// # Errors
-/// What `logits` returns.
+/// What `rows` and `logits` return.
 pub fn score_items(
+    query: Query,
     logits: impl Fn(&Candidates<'_>) -> Result<Tensor>,
-    row: &Features,
+    rows: &dyn Rows,
     items: &ItemSlots,
 ) -> Result<Vec<f32>> {
-    let device = row.ids.device();
+    let device = items.device();
+    let row = rows.batch(&[query.row], device)?.features;
     // Chunks of one size: the last would else be small, and take nearly as long.
     let chunks = items.len().div_ceil(evaluation_batch(device));
     let size = items.len().div_ceil(chunks);
@@ -236,7 +235,7 @@ pub fn score_items(
     for first in (0..items.len()).step_by(size) {
         let end = items.len().min(first + size);
         let places = Tensor::arange_start(first as i64, end as i64, (Kind::Int64, device)).unsqueeze(0);
-        let candidates = items.candidates(row, &places)?;
+        let candidates = items.candidates(&row, &places)?;
         let logits = no_grad(|| logits(&candidates))?.to_kind(Kind::Float).to_device(Device::Cpu);
         scores.extend(Vec::<f32>::try_from(logits.flatten(0, -1))?);
     }
@@ -355,6 +354,7 @@ mod tests {
 
     #[test]
     fn all_items_are_scored_in_their_order_in_chunks() {
+        use crate::batch::{Features, TensorRows};
         use crate::encoder::Encoder;
         use crate::schema::{Field, FieldKind, Label, Schema, Side, Task};
 
@@ -366,17 +366,19 @@ mod tests {
             schema.fields()[0].vocabulary.iter().map(|text| [Some(&text[..])]).collect();
         let features = Encoder::new(&schema).features(&texts).unwrap();
         let items = ItemSlots::new(&schema, &features).unwrap();
-        let row = Encoder::new(&schema).features(&[[None]]).unwrap();
+        let Features { ids, values } = Encoder::new(&schema).features(&[[None]]).unwrap();
+        let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&[1f32])).unwrap();
         let mut sizes = vec![];
         let logits = |features: &Features| features.ids.select(1, 0);
         let counted = std::cell::RefCell::new(&mut sizes);
         let scores = score_items(
+            Query { user: 0, row: 0 },
             |candidates| {
                 let features = candidates.features()?;
                 counted.borrow_mut().push(features.len());
                 Ok(logits(&features).view(candidates.size()))
             },
-            &row,
+            &rows,
             &items,
         );
         assert_eq!(scores.unwrap(), (1..=1000).map(|id| id as f32).collect::<Vec<_>>());

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::schedule::Schedule;
 use crate::error::{Error, Result};
+use crate::metric::monitored;
 use crate::optim::{L2Scope, OptimizerConfig};
 use crate::ranking::RankingConfig;
 use crate::schema::Task;
@@ -103,6 +104,11 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// The metric that chooses the best epoch: the one that is asked for, or the task's own.
+    pub fn monitored(&self, task: Task) -> &str {
+        self.monitor.as_deref().unwrap_or_else(|| monitored(task))
+    }
+
     /// Checks every setting that the optimiser does not check.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ use crate::batch::{Batch, Features, Rows};
 use crate::device::in_mixed_precision;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
-use crate::metric::{Direction, Metrics, find, metrics_of_rows, monitored};
+use crate::metric::{Direction, Metrics, find, metrics_of_rows};
 use crate::model::Model;
 use crate::optim::Optimizer;
 use crate::ranking::{Candidates, Objective};
@@ -120,8 +120,7 @@ impl<'a> Trainer<'a> {
         let TrainConfig { label_smoothing, positive_weight, .. } = config;
         let loss = Loss { task: label.task, label_smoothing, positive_weight };
         let _ = no_grad(|| model.bias().shallow_clone().f_fill_(f64::from(loss.prior_logit(label))))?;
-        let monitor = config.monitor.as_deref().unwrap_or_else(|| monitored(label.task));
-        let direction = find(label.task, monitor)?.direction;
+        let direction = find(label.task, config.monitored(label.task))?.direction;
         Ok(Trainer {
             model,
             store,
@@ -272,7 +271,7 @@ impl<'a> Trainer<'a> {
 
     /// The metric that chooses the best epoch.
     pub fn monitor(&self) -> &str {
-        self.config.monitor.as_deref().unwrap_or_else(|| monitored(self.label.task))
+        self.config.monitored(self.label.task)
     }
 
     /// The learning rate of a step of the epoch under way: the same wherever training was resumed.

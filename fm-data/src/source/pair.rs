@@ -80,7 +80,7 @@ mod tests {
     use fm_core::Side;
 
     use super::*;
-    use crate::source::{DataConfig, TaskName};
+    use crate::source::DataConfig;
     use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
 
     const TABLE: &str = "user,item,mood,price,label,when\n\
@@ -111,18 +111,9 @@ mod tests {
         spec(&mut schema);
         let config = DataConfig {
             data: Some(path.to_string_lossy().into_owned()),
-            train: None,
-            valid: None,
-            test: None,
             schema: Some(schema),
-            fields: None,
-            task: TaskName::Regression,
-            threshold: None,
             split: "time:0.25:0.25".into(),
-            seed: 1,
-            history: None,
-            implicit: 0,
-            min_count: 1,
+            ..DataConfig::default()
         };
         Source::open(&config, folder.path()).unwrap()
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::{Result, bail};
-use fm_core::metric::{Metrics, Scored, metrics, monitored};
+use fm_core::metric::{Metrics, Scored, metrics};
 use fm_core::ranking::Candidates;
 use fm_core::train::{EpochRecord, RunDir};
 use fm_core::{Label, Rows, Task};
@@ -100,7 +100,7 @@ impl Run {
 
     /// The metric that chooses the best epoch.
     pub fn monitored(&self) -> &str {
-        self.predictor.settings.train.monitor.as_deref().unwrap_or_else(|| monitored(self.task()))
+        self.predictor.settings.train.monitored(self.task())
     }
 
     /// The model's name in the literature.
@@ -214,16 +214,17 @@ pub fn groups(runs: &[Run]) -> Vec<Group<'_>> {
         let is_same = |group: &Group<'_>| {
             let (other, others) = group.runs[0];
             let (a, b) = (&rows.source, &others.source);
-            let roles = |source: &Source| (source.spec.user.clone(), source.spec.item.clone());
             // The labels of a ranking may all be equal: it is of the same rows if as much is known of what is looked for.
-            let known =
-                |rows: &TestRows| rows.ranks.as_ref().map(|ranks| (ranks.user_rows.clone(), ranks.item_rows.clone()));
+            let are_known_alike = match (&rows.ranks, &others.ranks) {
+                (Some(a), Some(b)) => a.user_rows == b.user_rows && a.item_rows == b.item_rows,
+                (a, b) => a.is_none() && b.is_none(),
+            };
             Rc::ptr_eq(a, b)
                 || (run.task() == other.task()
                     && a.labels == b.labels
                     && a.parts == b.parts
-                    && roles(a) == roles(b)
-                    && known(rows) == known(others))
+                    && (&a.spec.user, &a.spec.item) == (&b.spec.user, &b.spec.item)
+                    && are_known_alike)
         };
         match groups.iter_mut().find(|group| is_same(group)) {
             Some(group) => group.runs.push((run, rows)),
