@@ -90,7 +90,7 @@ pub use batch::Features;
 pub use encoder::Encoder;
 pub use error::{Error, Result};
 pub use model::{Model, ModelConfig, ModelEntry};
-pub use rows::{Batch, Rows, TensorRows};
+pub use rows::{Batch, Records, Rows, TensorRows};
 pub use schema::{Field, FieldKind, Label, Schema, Side, Task, Weighting};
 /// What options derive to show their documentation, of the version that [`ModelEntry::new`] takes.
 pub use schemars;
