@@ -38,6 +38,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::atomic_file::write_atomically;
 use crate::error::{Error, Result};
+use crate::features::Layout;
 
 /// The version of `schema.json` that this library writes, and the newest that it reads.
 pub const SCHEMA_FORMAT: u32 = 1;
@@ -428,6 +429,11 @@ impl Schema {
     /// If `field` is not below [`Schema::num_fields`].
     pub fn slots(&self, field: usize) -> std::ops::Range<usize> {
         self.first_slots[field]..self.first_slots[field + 1]
+    }
+
+    /// Which slots of a padded row belong to which field.
+    pub fn layout(&self) -> Layout {
+        Layout::new(self)
     }
 
     /// `[S]`: the position of each slot's field.
