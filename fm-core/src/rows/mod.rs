@@ -22,8 +22,8 @@ mod values;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::batch::Features;
 use crate::error::{Error, Result};
+use crate::features::Features;
 
 pub use builder::RecordsBuilder;
 pub use file::ROWS_FORMAT;

@@ -265,7 +265,7 @@ impl Records {
         }
     }
 
-    fn given_groups(&self) -> Option<&[i64]> {
+    pub(super) fn given_groups(&self) -> Option<&[i64]> {
         match &self.storage {
             Storage::Memory(parts) => parts.groups.as_deref(),
             Storage::Mapped { file, sections } => Some(sections.groups.as_ref()?.of(file)),
@@ -274,7 +274,7 @@ impl Records {
 
     /// The record at some words of a set that has been checked.
     #[inline]
-    fn record(&self, (start, end): (usize, usize)) -> Record<'_> {
+    pub(super) fn record(&self, (start, end): (usize, usize)) -> Record<'_> {
         Record::read(&self.words()[start..end], self.has_weights).expect("records are checked when they are made or opened")
     }
 }

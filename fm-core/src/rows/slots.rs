@@ -131,6 +131,11 @@ impl<'a> Row<'a> {
         self.record.label
     }
 
+    /// The weight, if the rows have weights.
+    pub fn weight(self) -> Option<f32> {
+        self.record.weight
+    }
+
     /// The slots of a field.
     ///
     /// # Panics

@@ -1,6 +1,6 @@
 //! Records out of values in memory.
 
-use super::layout::{FieldLayout, RecordLayout, SlotKind};
+use super::layout::{FieldLayout, RecordLayout};
 use super::{Records, RecordsBuilder, Slots};
 use crate::encoder::Encoder;
 use crate::error::{Error, Result};
