@@ -8,9 +8,9 @@ use anyhow::Result;
 use fm_core::device::DeviceChoice;
 use fm_core::script::Scorer;
 use fm_core::train::{RunDir, checkpoint, predict};
-use fm_core::{Encoder, Error, Features, Model, Rows, Schema};
+use fm_core::{Encoder, Error, Features, Model, Records, Rows, Schema};
 use fm_data::source::{Candidates, Source};
-use fm_data::{Catalogue, Dataset, Encoded, MissingColumns, encode};
+use fm_data::{Catalogue, MissingColumns, encode};
 use tch::nn::VarStore;
 use tch::{Device, Tensor};
 
@@ -75,14 +75,9 @@ impl Predictor {
     }
 
     /// The prediction of each encoded row, in their order: a probability, a label within its range, or the score of a ranking.
-    pub fn scores(&self, rows: Encoded) -> Result<Vec<f32>> {
+    pub fn scores(&self, rows: &Records) -> Result<Vec<f32>> {
         let label = self.schema.label();
-        Ok(self.encoded_logits(rows)?.into_iter().map(|logit| label.prediction(logit)).collect())
-    }
-
-    /// The logit of each encoded row, in their order.
-    pub fn encoded_logits(&self, rows: Encoded) -> Result<Vec<f32>> {
-        self.logits(&Dataset::unlabelled(&self.schema, rows)?)
+        Ok(self.logits(rows)?.into_iter().map(|logit| label.prediction(logit)).collect())
     }
 
     /// The `top` candidates with the best predictions, best first, without those that `exclude` names: the number of each and its
@@ -90,7 +85,7 @@ impl Predictor {
     pub fn best(&self, candidates: &Candidates, top: usize, exclude: &[String]) -> Result<Vec<(usize, f32)>> {
         let encoded = encode(&candidates.frame, &Encoder::new(&self.schema), None, MissingColumns::Error)?;
         // Ranked by logit: predictions stop at the best label, where several would be equal.
-        let logits = self.encoded_logits(encoded)?;
+        let logits = self.logits(&encoded)?;
         let mut order: Vec<usize> =
             (0..logits.len()).filter(|&row| !exclude.contains(&candidates.items[row])).collect();
         // Equal scores keep the catalogue's order.
@@ -99,16 +94,15 @@ impl Predictor {
         Ok(order.into_iter().take(top).map(|row| (row, label.prediction(logits[row]))).collect())
     }
 
-    /// In how many rows, `[N, S]` ids, the user or the item is none that training has seen: by field, where there are
-    /// any. Of a hashed field, only missing ones are known to be none.
-    pub fn unknown(&self, ids: &[i32]) -> BTreeMap<String, usize> {
+    /// The number of rows whose user or item was not in the training rows, by field, if there are any. In a hashed field, only
+    /// missing values count.
+    pub fn unknown(&self, rows: &Records) -> BTreeMap<String, usize> {
         let schema = &self.schema;
         let count = |role: Option<&str>| {
             let (name, field) = (role?, schema.field_index(role?)?);
-            let (slot, unknown) = (schema.slots(field).start, schema.ids(field).start);
-            let of_field = ids.iter().skip(slot).step_by(schema.num_slots());
-            let rows = of_field.filter(|id| i64::from(**id) == unknown).count();
-            (rows > 0).then(|| (name.to_owned(), rows))
+            let unknown = schema.ids(field).start;
+            let count = rows.rows().filter(|row| row.field(field).ids().all(|id| i64::from(id) == unknown)).count();
+            (count > 0).then(|| (name.to_owned(), count))
         };
         [schema.user(), schema.item()].into_iter().filter_map(count).collect()
     }

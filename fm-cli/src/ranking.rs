@@ -7,8 +7,8 @@ use fm_core::ranking::{
     Candidates, Interactions, ItemSets, ItemSlots, NONE, Objective, Queries, Query, RankingConfig, evaluate,
     evaluate_logits, metrics_of_users, ranks_of_relevant, score_items,
 };
-use fm_core::{Rows, Schema, Task};
-use fm_data::{Catalogue, Dataset};
+use fm_core::{Records, Rows, Schema, Task};
+use fm_data::Catalogue;
 use tch::{Device, Tensor};
 
 use crate::args::Part;
@@ -160,7 +160,7 @@ fn counts(numbers: &[u32]) -> Vec<usize> {
 }
 
 /// Warns of fields by which the item that is looked for can be told from the others.
-pub fn warn_of_leaks(catalogue: &Catalogue, schema: &Schema, train: &Dataset) {
+pub fn warn_of_leaks(catalogue: &Catalogue, schema: &Schema, train: &Records) {
     for field in catalogue.fields_that_tell_the_item(schema, train) {
         tracing::warn!(
             "all rows of an item have the same `{field}`, which is not declared as the item's: if it is, add side = \"item\" in \

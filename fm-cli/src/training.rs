@@ -12,9 +12,9 @@ use fm_core::metric::Metrics;
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::summary::{Summary, grouped};
 use fm_core::train::{Ending, EpochRecord, Observer, RunDir, TakenValues, Trainer, checkpoint, evaluate};
-use fm_core::{Error, Rows, Schema};
+use fm_core::{Error, Records, Rows, Schema};
 use fm_data::source::TaskName;
-use fm_data::{Dataset, Prepared};
+use fm_data::Prepared;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 use tch::nn::VarStore;
@@ -155,7 +155,7 @@ pub fn train_watched(
     let rows = [("train", &data.train), ("valid", &data.valid), ("test", &data.test)];
     let rows = rows.into_iter().map(|(part, rows)| (part.to_owned(), rows.len())).collect();
     let Prepared { train, valid, test, .. } = data;
-    let (train, valid) = (on_device(train, schema, device), on_device(valid, schema, device));
+    let (train, valid) = (on_device(train, device), on_device(valid, device));
     let events = event_file(&run, &trainer, machine.tensorboard)?;
     let progress = EpochProgress::new(settings.monitored()?.name, settings.train.batch_size);
     let mut observer = Recorder { run: &run, watch, events, progress };
@@ -295,11 +295,11 @@ pub fn shell_word(text: &str) -> String {
 }
 
 /// All rows as tensors on the GPU if they fit; else batches are gathered from the file.
-fn on_device(rows: Dataset, schema: &Schema, device: Device) -> Box<dyn Rows> {
+fn on_device(rows: Records, device: Device) -> Box<dyn Rows> {
     if device == Device::Cpu {
         return Box::new(rows);
     }
-    match rows.to_tensor_rows(schema, device) {
+    match rows.to_tensor_rows(device) {
         Ok(resident) => Box::new(resident),
         Err(error) => {
             tracing::warn!("the rows stay in the main memory, which is slower: {error}");

@@ -3,14 +3,13 @@
 use std::path::Path;
 
 use fm_core::ranking::{Interactions, ItemSlots, NONE};
-use fm_core::{Encoder, Field, FieldKind, Label, Rows, Schema, Side, Task};
+use fm_core::{Encoder, Field, FieldKind, Label, Records, Rows, Schema, Side, Task};
 use md5::{Digest, Md5};
 use polars::prelude::*;
 use tch::Device;
 
-use crate::dataset::Dataset;
+use crate::encode::{Labels, MissingColumns, encode, encode_labelled};
 use crate::error::{Error, Result};
-use crate::fit::{MissingColumns, encode, targets};
 use crate::split::Parts;
 
 /// The items of a catalogue as rows, and the user and the item of every row of each part.
@@ -20,11 +19,11 @@ use crate::split::Parts;
 #[derive(Debug)]
 pub struct Catalogue {
     /// A row for each item, of which the item's own fields are filled: encoded as the rows of the parts are.
-    pub items: Dataset,
+    pub items: Records,
     /// The schema of `pairs`: a user and an item, whose vocabularies are all that there are.
     pairs_schema: Schema,
     /// User, item and target of each row that trains, validates, tests.
-    pairs: [Dataset; 3],
+    pairs: [Records; 3],
 }
 
 /// A part of the rows.
@@ -58,19 +57,17 @@ impl Catalogue {
             |name: &str, side, values: &[String]| Field::new(name, FieldKind::Categorical, side, values.to_vec());
         let fields = vec![field(user, Side::User, &source.users), field(item, Side::Item, &source.item_ids)];
         let pairs_schema = Schema::new(Label::fit("positive", Task::Regression, [0.0, 1.0]), fields)?;
-        let encoder = Encoder::new(&pairs_schema);
-        let pairs = |part: &[u32]| -> Result<Dataset> {
-            let pairs = encode(rows, &encoder, Some(part), MissingColumns::Error)?;
-            Ok(Dataset::new(&pairs_schema, pairs, targets(rows, schema, labels, part)?)?)
-        };
+        let targets: Vec<f32> = labels.iter().map(|&label| schema.label().target(label)).collect();
+        let labels = Labels { labels: &targets, weights: None };
+        let pairs = |part: &[u32]| encode_labelled(rows, &pairs_schema, labels, part);
         let pairs = [pairs(&parts.train)?, pairs(&parts.valid)?, pairs(&parts.test)?];
-        Ok(Catalogue { items: Dataset::unlabelled(schema, items)?, pairs_schema, pairs })
+        Ok(Catalogue { items, pairs_schema, pairs })
     }
 
     pub(crate) fn open(folder: &Path, schema: &Schema) -> fm_core::Result<Catalogue> {
-        let items = Dataset::open(folder.join("items.rows"), schema)?;
+        let items = Records::open(folder.join("items.rows"), schema)?;
         let pairs_schema = Schema::load(folder.join("pairs.json"))?;
-        let pairs = |part: &str| Dataset::open(folder.join(part).with_extension("pairs"), &pairs_schema);
+        let pairs = |part: &str| Records::open(folder.join(part).with_extension("pairs"), &pairs_schema);
         let pairs = [pairs(PARTS[0])?, pairs(PARTS[1])?, pairs(PARTS[2])?];
         Ok(Catalogue { items, pairs_schema, pairs })
     }
@@ -92,7 +89,7 @@ impl Catalogue {
 
     /// A digest of the items and of all pairs, which tells whether they are still the same.
     pub fn digest(&self) -> String {
-        let digests: Vec<String> = std::iter::once(&self.items).chain(&self.pairs).map(Dataset::digest).collect();
+        let digests: Vec<String> = std::iter::once(&self.items).chain(&self.pairs).map(Records::digest).collect();
         Md5::digest(digests.concat()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -110,13 +107,13 @@ impl Catalogue {
     /// # Errors
     /// As [`Interactions::new`].
     pub fn interactions(&self) -> fm_core::Result<[Interactions; 3]> {
-        let of = |pairs: &Dataset| {
+        let of = |pairs: &Records| {
             let numbers = |field: usize| {
                 let unknown = self.pairs_schema.ids(field).start as i32;
                 let number = move |id: i32| if id == unknown { NONE } else { (id - unknown - 1) as u32 };
-                pairs.ids_of_slot(field).map(number).collect()
+                pairs.ids_of(field).map(number).collect()
             };
-            Interactions::new(self.items.len(), numbers(0), numbers(1), pairs.targets())
+            Interactions::new(self.items.len(), numbers(0), numbers(1), &pairs.labels())
         };
         let [train, valid, test] = &self.pairs;
         Ok([of(train)?, of(valid)?, of(test)?])
@@ -124,13 +121,13 @@ impl Catalogue {
 
     /// The fields that are not declared as the item's, and yet have one value in all rows of an item, though not in all rows:
     /// what they say of a row to be ranked, they say of the item that is looked for.
-    pub fn fields_that_tell_the_item(&self, schema: &Schema, train: &Dataset) -> Vec<String> {
+    pub fn fields_that_tell_the_item(&self, schema: &Schema, train: &Records) -> Vec<String> {
         /// So many rows of an item that has others must agree: fewer may do so by chance.
         const ENOUGH: usize = 20;
         let unknown = self.pairs_schema.ids(1).start as i32;
-        let items: Vec<i32> = self.pairs[0].ids_of_slot(1).collect();
+        let items: Vec<i32> = self.pairs[0].ids_of(1).collect();
         let tells = |field: usize| {
-            let same = |a: usize, b: usize| train.are_slots_equal(a, b, schema.slots(field));
+            let same = |a: usize, b: usize| train.row(a).field(field).is_equal(train.row(b).field(field));
             let mut first: PlHashMap<i32, usize> = PlHashMap::new();
             let (mut agreeing, mut varies) = (0, false);
             for (row, &item) in items.iter().enumerate().filter(|(_, item)| **item != unknown) {

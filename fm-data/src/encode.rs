@@ -146,3 +146,86 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
         Ok(all.finish())
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use fm_core::{FieldKind, Label, Rows, Side, Task, Weighting};
+
+    use super::*;
+
+    /// The ids and values of all slots of all rows of a table.
+    pub(crate) fn encoded(table: &DataFrame, schema: &Schema) -> (Vec<i32>, Vec<f32>) {
+        slots(&encode(table, &Encoder::new(schema), None, MissingColumns::Error).unwrap())
+    }
+
+    fn slots(rows: &Records) -> (Vec<i32>, Vec<f32>) {
+        let fields = || rows.rows().flat_map(|row| row.fields());
+        (fields().flat_map(|field| field.ids()).collect(), fields().flat_map(|field| field.values()).collect())
+    }
+
+    /// a: 0 unknown, 1 x, 2 y. tags: 3 unknown, 4 p, 5 q. n: 6 missing, 7 a number.
+    fn schema() -> Schema {
+        let field = |name: &str, kind, values: &[&str]| {
+            Field::new(name, kind, Side::Context, values.iter().map(|&v| v.into()).collect())
+        };
+        let tags = FieldKind::MultiValued { separator: "|".into(), max_len: 2, weighting: Weighting::Mean };
+        let fields = vec![
+            field("a", FieldKind::Categorical, &["x", "y"]),
+            field("tags", tags, &["p", "q"]),
+            field("n", FieldKind::Numeric { mean: 2.0, std: 1.0 }, &[]),
+        ];
+        Schema::new(Label::fit("y", Task::Binary { threshold: 4.0 }, [0.0, 5.0]), fields).unwrap()
+    }
+
+    fn table() -> DataFrame {
+        df!("a" => ["x", "y", "?"], "tags" => ["p|q", "", "q"], "n" => ["1", "3", "x"]).unwrap()
+    }
+
+    #[test]
+    fn rows_are_encoded_in_the_order_asked_for() {
+        let (table, schema) = (table(), schema());
+        let encode = |rows: Option<&[u32]>| encode(&table, &Encoder::new(&schema), rows, MissingColumns::Error);
+        let (ids, values) = slots(&encode(Some(&[2, 0])).unwrap());
+        assert_eq!(ids, [0, 5, 6, 1, 4, 5, 7]);
+        assert_eq!(values, [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, -1.0]);
+        assert_eq!(encode(None).unwrap().len(), 3);
+        assert!(encode(Some(&[3])).unwrap_err().to_string().contains("row 3 was requested"));
+        assert!(encode(Some(&[])).unwrap().is_empty());
+    }
+
+    #[test]
+    fn labels_are_those_after_the_threshold_and_weights_those_of_the_rows() {
+        let labels = |labels, weights| encode_labelled(&table(), &schema(), Labels { labels, weights }, &[2, 1]);
+        let rows = labels(&[0.0, 3.0, 4.0], Some(&[0.5, 1.0, 2.0])).unwrap();
+        assert_eq!((rows.labels(), rows.weights()), (vec![1.0, 0.0], Some(vec![2.0, 1.0])));
+        assert_eq!(labels(&[0.0, 3.0, 4.0], None).unwrap().weights(), None);
+        let error = labels(&[0.0], None).unwrap_err().to_string();
+        assert_eq!(error, "1 labels were given for a table of 3 rows");
+    }
+
+    #[test]
+    fn a_missing_column_is_an_error_or_all_unknown() {
+        let schema = schema();
+        let encode = |table: &DataFrame, missing| encode(table, &Encoder::new(&schema), None, missing);
+        let without = table().drop("a").unwrap();
+        let error = encode(&without, MissingColumns::Error).unwrap_err().to_string();
+        assert_eq!(error, "there is no column `a`; there are: tags, n");
+        let (ids, _) = slots(&encode(&without, MissingColumns::Unknown).unwrap());
+        assert_eq!(ids, [0, 4, 5, 7, 0, 7, 0, 5, 6]);
+        let foreign = df!("b" => ["x"]).unwrap();
+        let error = encode(&foreign, MissingColumns::Unknown).unwrap_err().to_string();
+        assert_eq!(error, "the table has no column for any of the fields a, tags, n");
+    }
+
+    #[test]
+    fn many_rows_are_encoded_in_chunks_as_few_are() {
+        let n = 3 * CHUNK + 5;
+        let text = |row: usize| ["x", "y", "?"][row % 3];
+        let table = df!("a" => (0..n).map(text).collect::<Vec<_>>(), "tags" => vec!["q"; n], "n" => vec!["2"; n]).unwrap();
+        let labels: Vec<f32> = (0..n).map(|row| (row % 7) as f32).collect();
+        let rows: Vec<u32> = (0..n as u32).rev().collect();
+        let encoded = encode_labelled(&table, &schema(), Labels { labels: &labels, weights: None }, &rows).unwrap();
+        assert!(encoded.ids_of(0).eq((0..n).rev().map(|row| [1, 2, 0][row % 3])));
+        assert!(encoded.labels().into_iter().eq((0..n).rev().map(|row| f32::from(row % 7 >= 4))));
+    }
+}

@@ -2,7 +2,7 @@
 //! memory-mapped file.
 //!
 //! ```text
-//! table::read_table or movielens::read -> Split::parts -> fit::fit(train) -> Dataset::encode (fm_core::Rows)
+//! table::read_table or movielens::read -> Split::parts -> fit::fit(train) -> encode_labelled (fm_core::Records)
 //! ```
 //!
 //! [`source::DataConfig::prepare`] does all of it; [`source::Source`] keeps the rows as text beside it.
@@ -12,7 +12,7 @@
 //! ```
 //! use fm_core::{Rows, Side, Task};
 //! use fm_data::FieldSpecKind::{Categorical, Numeric};
-//! use fm_data::{Dataset, FieldSpec, TableSpec, fit};
+//! use fm_data::{FieldSpec, Labels, TableSpec, encode_labelled, fit};
 //! use polars::prelude::df;
 //!
 //! let table = df!("user" => ["ann", "bob", "carl"], "price" => ["1.5", "2.5", "free"]).expect("columns of one length");
@@ -31,9 +31,10 @@
 //! let schema = fit(&table, &spec, &clicked, &[0, 1], Task::Binary { threshold: 1.0 })?;
 //! assert_eq!(schema.fields()[0].vocabulary, ["ann", "bob"]);
 //!
-//! let rows = Dataset::encode(&table, &schema, &clicked, &[0, 1, 2])?;
-//! // user: 0 is what is unknown, as carl is; price: 3 is what is no number.
-//! assert_eq!(rows.ids(), [1, 4, 2, 4, 0, 3]);
+//! let labels = Labels { labels: &clicked, weights: None };
+//! let rows = encode_labelled(&table, &schema, labels, &[0, 1, 2])?;
+//! // user: 0 is unknown, as carl is; price: 3 is not a number.
+//! assert!(rows.ids_of(0).eq([1, 2, 0]) && rows.ids_of(1).eq([4, 4, 3]));
 //! assert_eq!(rows.labels(), clicked);
 //! # Ok::<(), fm_data::Error>(())
 //! ```
@@ -41,8 +42,8 @@
 
 pub mod cache;
 pub mod catalogue;
-pub mod dataset;
 pub mod download;
+pub mod encode;
 pub mod error;
 pub mod fit;
 pub mod history;
@@ -56,9 +57,9 @@ pub mod unpack;
 
 pub use cache::{CacheKey, Prepared};
 pub use catalogue::Catalogue;
-pub use dataset::Dataset;
+pub use encode::{Labels, MissingColumns, encode, encode_labelled};
 pub use error::{Error, Result};
-pub use fit::{Encoded, MissingColumns, encode, fit};
+pub use fit::fit;
 pub use inspect::{Inspection, inspect};
 pub use spec::{FieldSpec, FieldSpecKind, TableSpec};
 pub use split::{Parts, Split, SplitColumns};

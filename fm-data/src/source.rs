@@ -6,14 +6,14 @@ mod pair;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use fm_core::{Schema, Side, Task, Weighting};
+use fm_core::{Records, Schema, Side, Task, Weighting};
 use polars::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cache::{CacheKey, Prepared, prepare};
 use crate::catalogue::{Catalogue, CatalogueSource};
-use crate::dataset::Dataset;
+use crate::encode::{Labels, encode_labelled};
 use crate::error::{Error, Result};
 use crate::fit::{fit, longest};
 use crate::history::{Likes, SEPARATOR, companions, latest_history, liked_history};
@@ -401,10 +401,10 @@ impl Source {
     /// Encodes some rows with their labels and weights.
     ///
     /// # Errors
-    /// What [`Dataset::encode`] returns.
-    pub fn encode(&self, schema: &Schema, rows: &[u32]) -> Result<Dataset> {
-        let weights = self.weights.as_ref().map(|all| rows.iter().map(|&row| all[row as usize]).collect());
-        Ok(Dataset::encode(&self.frame, schema, &self.labels, rows)?.with_weights(weights)?)
+    /// What [`encode_labelled`] returns.
+    pub fn encode(&self, schema: &Schema, rows: &[u32]) -> Result<Records> {
+        let labels = Labels { labels: &self.labels, weights: self.weights.as_deref() };
+        encode_labelled(&self.frame, schema, labels, rows)
     }
 
     /// Fields, cardinalities, coverage, sparsity and labels.

@@ -1,7 +1,7 @@
 //! `fm evaluate`
 
 use anyhow::Result;
-use fm_core::Task;
+use fm_core::{Rows, Task};
 use fm_core::metric::metrics_of_rows;
 use fm_core::train::RunDir;
 use fm_data::table::{check_output, take_rows, write_table};
@@ -33,7 +33,7 @@ pub fn run(args: &Evaluate) -> Result<()> {
         tracing::warn!("the data has changed since the run: these {name} rows may hold rows that were trained on");
     }
     let logits = predictor.logits(&dataset)?;
-    let unknown = predictor.unknown(dataset.ids());
+    let unknown = predictor.unknown(&dataset);
     let label = predictor.schema.label();
     let metrics = match label.task {
         Task::Ranking { .. } => {
@@ -55,11 +55,11 @@ pub fn run(args: &Evaluate) -> Result<()> {
         tracing::info!("wrote {}", output.display());
     }
     if args.json {
-        let rows = dataset.targets().len();
+        let rows = dataset.len();
         return print_json(&json!({ "part": name, "rows": rows, "unknown": unknown, "metrics": metrics }));
     }
     let metrics: String =
         in_order(metrics.keys()).iter().map(|name| format!("  {name} {:.4}", metrics[*name])).collect();
     let unknown: String = unknown.iter().map(|(field, rows)| format!(", {field} unknown in {rows}")).collect();
-    print(format!("{name} ({} rows{unknown}):{metrics}", dataset.targets().len()))
+    print(format!("{name} ({} rows{unknown}):{metrics}", dataset.len()))
 }

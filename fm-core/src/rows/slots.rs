@@ -136,6 +136,11 @@ impl<'a> Row<'a> {
         self.record.weight
     }
 
+    /// The slots of each field, in the order of the schema's fields.
+    pub fn fields(self) -> impl Iterator<Item = FieldSlots<'a>> {
+        (0..self.layout.fields.len()).map(move |field| self.field(field))
+    }
+
     /// The slots of a field.
     ///
     /// # Panics

@@ -15,7 +15,7 @@ use fm_core::script::{Bundle, BundleOptions, Catalogue, Precision};
 use fm_core::train::{RunDir, predict_with};
 use fm_core::{Encoder, Error, Features, Rows, Schema, Task};
 use fm_data::source::{Items, Source};
-use fm_data::{Dataset, MissingColumns, encode};
+use fm_data::{MissingColumns, encode};
 use tch::{Device, Kind, Tensor};
 
 use self::card::{Latency, ModelCard, Rounding};
@@ -167,7 +167,7 @@ fn catalogue(items: &Items, schema: &Schema) -> Result<Catalogue> {
     // Fields of user and context are not the item's.
     let encoded = encode(&items.frame, &Encoder::new(schema), None, MissingColumns::Unknown)?;
     let rows: Vec<usize> = (0..items.ids.len()).collect();
-    let features = Dataset::unlabelled(schema, encoded)?.batch(&rows, Device::Cpu)?.features;
+    let features = encoded.batch(&rows, Device::Cpu)?.features;
     Ok(Catalogue { items: items.ids.clone(), features })
 }
 

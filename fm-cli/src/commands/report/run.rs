@@ -9,7 +9,6 @@ use fm_core::metric::{Metrics, Scored, metrics};
 use fm_core::ranking::Candidates;
 use fm_core::train::{EpochRecord, RunDir};
 use fm_core::{Label, Rows, Task};
-use fm_data::Dataset;
 use fm_data::source::{DataConfig, Source};
 use fm_data::table::{NO_CODE, codes, strings};
 
@@ -36,8 +35,9 @@ pub struct Run {
 /// The rows that a run was measured on, within the data that it was trained on.
 pub struct TestRows {
     pub source: Rc<Source>,
-    pub test: Dataset,
-    /// Of each test row.
+    /// The target of each test row.
+    pub targets: Vec<f32>,
+    /// The logit of each test row.
     pub logits: Vec<f32>,
     /// Whether the test rows are others than when the run was trained.
     pub has_changed: bool,
@@ -50,7 +50,7 @@ pub struct TestRows {
 impl TestRows {
     /// All test rows with their logits.
     pub fn scored(&self) -> Scored<'_> {
-        let scored = Scored::new(&self.logits, self.test.targets());
+        let scored = Scored::new(&self.logits, &self.targets);
         scored.with_weights(self.weights.as_deref()).with_groups(self.groups.as_deref())
     }
 
@@ -80,7 +80,7 @@ impl TestRows {
         fn pick<T: Copy>(all: &[T], rows: &[usize]) -> Vec<T> {
             rows.iter().map(|&row| all[row]).collect()
         }
-        let (logits, targets) = (pick(logits, rows), pick(self.test.targets(), rows));
+        let (logits, targets) = (pick(logits, rows), pick(&self.targets, rows));
         let weights = self.weights.as_ref().map(|weights| pick(weights, rows));
         let groups = self.groups.as_ref().map(|groups| pick(groups, rows));
         let scored = Scored::new(&logits, &targets).with_weights(weights.as_deref()).with_groups(groups.as_deref());
@@ -168,8 +168,8 @@ fn score(dir: &RunDir, predictor: &Predictor, source: Rc<Source>) -> Result<Test
         }
         Task::Regression | Task::Binary { .. } => None,
     };
-    let (weights, groups) = (test.weights(), test.groups());
-    Ok(TestRows { source, test, logits, has_changed, ranks, weights, groups })
+    let (targets, weights, groups) = (test.labels(), test.weights(), test.groups());
+    Ok(TestRows { source, targets, logits, has_changed, ranks, weights, groups })
 }
 
 /// The last folders of the paths, as many as it takes to tell the runs apart.
