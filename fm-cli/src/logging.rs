@@ -9,6 +9,8 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
+use crate::hints;
+
 /// The form of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -66,7 +68,7 @@ pub fn event(line: &str, what: &impl Serialize) {
 
 /// One line; the chain behind it with `--verbose`.
 pub fn report(error: &anyhow::Error, verbose: bool) {
-    let mut line = one_line(&error.to_string());
+    let mut line = one_line(&hints::with_hint(error));
     if verbose {
         for cause in error.chain().skip(1) {
             line.push_str(&format!("\n  because: {cause}"));

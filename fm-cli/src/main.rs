@@ -5,6 +5,7 @@
 mod args;
 mod baselines;
 mod commands;
+mod hints;
 mod interruption;
 mod logging;
 mod metric;

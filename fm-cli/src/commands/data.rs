@@ -1,8 +1,8 @@
 //! `fm data`
 
 use anyhow::Result;
+use fm_data::RawData;
 use fm_data::movielens::{Release, download as fetch};
-use fm_data::source::Source;
 
 use super::{print, print_json};
 use crate::args::{Download, Inspect};
@@ -25,6 +25,6 @@ pub fn download(args: &Download) -> Result<()> {
 pub fn inspect(args: &Inspect) -> Result<()> {
     let config = data_config(args.data.as_deref(), &args.selection)?;
     let data_dir = data_dir(&args.selection.folders)?;
-    let inspection = during("reading data", || Source::open(&config, &data_dir)?.inspect())?;
+    let inspection = during("reading data", || RawData::open(&config, &data_dir)?.inspect())?;
     if args.json { print_json(&inspection) } else { print(inspection.to_string().trim_end()) }
 }

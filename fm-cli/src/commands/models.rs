@@ -72,8 +72,8 @@ fn ml_100k() -> Result<Schema> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use fm_data::RawData;
     use fm_data::movielens::locate;
-    use fm_data::source::Source;
 
     use super::*;
     use crate::args::{Args, Command};
@@ -89,7 +89,7 @@ mod tests {
         if locate(&data_dir, "ml-100k").is_err() {
             return eprintln!("skipped: MovieLens-100K is not in {}", data_dir.display());
         }
-        let source = Source::open(&data_config(data.as_deref(), selection).unwrap(), &data_dir).unwrap();
+        let source = RawData::open(&data_config(data.as_deref(), selection).unwrap(), &data_dir).unwrap();
         let all: Vec<u32> = (0..source.labels.len() as u32).collect();
         let schema = fm_data::fit(&source.frame, &source.spec, &source.labels, &all, Task::Regression).unwrap();
         let expected = ml_100k().unwrap();

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow, bail};
 use fm_core::device::DeviceChoice;
 use fm_core::explain::{Parts, Shapley, pairs, parts, shapley};
-use fm_data::source::{Rated, Source};
+use fm_data::RawData;
+use fm_data::catalogue::{Catalogue, Rated};
 use fm_data::table::strings;
 use serde::Serialize;
 
@@ -144,7 +145,8 @@ fn from_data(args: &Explain, predictor: &Predictor, user: &str, item: &str) -> R
     let source = predictor
         .source(args.data.clone(), &args.folders)
         .map_err(|error| anyhow!("{error}; --row FIELD=VALUE explains a row without the data"))?;
-    let found = source.pair(user, item)?;
+    let catalogue = source.catalogue()?;
+    let found = catalogue.pair(user, item)?;
     for (known, whom) in [(found.known_user, format!("user {user}")), (found.known_item, format!("item {item}"))] {
         if !known {
             tracing::warn!("{whom} is not in the data: nothing but the id is known");
@@ -152,7 +154,7 @@ fn from_data(args: &Explain, predictor: &Predictor, user: &str, item: &str) -> R
     }
     let names = predictor.schema.fields().iter().map(|field| strings(&found.frame, &field.name));
     let texts = names.map(|column| Ok(column?.get(0).map(str::to_owned))).collect::<Result<Vec<_>>>()?;
-    let titles = titles(&source)?;
+    let titles = titles(&source, catalogue);
     let title = predictor.schema.item().and_then(|field| titles.get(field, item)).map(str::to_owned);
     let (label, part) = found.rated.map_or((None, None), |Rated { label, part }| (Some(label), part));
     let (known_user, known_item) = (found.known_user, found.known_item);
@@ -160,10 +162,10 @@ fn from_data(args: &Explain, predictor: &Predictor, user: &str, item: &str) -> R
     Ok((pair, Row::new(&predictor.schema, &texts, &titles)?))
 }
 
-fn titles(source: &Source) -> Result<Titles> {
-    let fields = source.fields_of_items().into_iter().map(str::to_owned).collect();
-    let items = source.items()?;
-    Ok(Titles { fields, titles: items.ids.into_iter().zip(items.titles).collect() })
+fn titles(source: &RawData, catalogue: Catalogue<'_>) -> Titles {
+    let fields = source.spec.fields_of_items().into_iter().map(str::to_owned).collect();
+    let items = catalogue.into_items();
+    Titles { fields, titles: items.ids.into_iter().zip(items.titles).collect() }
 }
 
 /// The row that the command line gives.
