@@ -66,7 +66,6 @@
 pub mod atomic_file;
 pub mod autograd;
 pub mod baseline;
-pub mod batch;
 mod bridge;
 pub mod device;
 pub mod elements;
@@ -82,6 +81,7 @@ pub mod model;
 pub mod onnx;
 pub mod optim;
 pub mod ranking;
+pub mod rows;
 pub mod sampler;
 pub mod schema;
 pub mod script;
@@ -89,11 +89,11 @@ pub mod seed;
 pub mod summary;
 pub mod train;
 
-pub use batch::{Batch, Rows, TensorRows};
 pub use encoder::Encoder;
 pub use error::{Error, Result};
 pub use features::{Features, Padded, Ragged};
 pub use model::{Model, ModelConfig, ModelEntry};
+pub use rows::{Batch, Rows, TensorRows};
 pub use schema::{Field, FieldKind, Label, Schema, Side, Task, Weighting};
 /// What options derive to show their documentation, of the version that [`ModelEntry::new`] takes.
 pub use schemars;

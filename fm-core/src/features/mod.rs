@@ -10,6 +10,7 @@ mod ragged;
 use tch::{Device, Tensor};
 
 use crate::error::Result;
+use crate::optim::RowGradients;
 use crate::schema::Schema;
 
 pub use layout::Layout;
@@ -50,6 +51,14 @@ impl Features {
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Makes lookups of ragged rows add the gradients of their tables to `gradients`, see [`Ragged::collect_into`]; the gradients of
+    /// padded rows remain autograd's.
+    pub fn collect_into(&mut self, gradients: RowGradients) {
+        if let Features::Ragged(rows) = self {
+            rows.collect_into(gradients);
+        }
     }
 
     /// The device of the tensors.

@@ -5,6 +5,7 @@ use tch::{Device, Kind, Tensor};
 use super::{Layout, Padded};
 use crate::bridge::{floats, int32s};
 use crate::error::{Error, Result};
+use crate::optim::RowGradients;
 use crate::schema::Schema;
 
 /// The active slots of `B` rows, row by row, and in a row field by field.
@@ -17,6 +18,7 @@ pub struct Ragged {
     ids: Tensor,
     values: Option<Tensor>,
     offsets: Tensor,
+    row_gradients: Option<RowGradients>,
 }
 
 /// The elements of [`Ragged`] rows on the CPU.
@@ -102,7 +104,7 @@ impl Ragged {
     /// Lookups report offsets that do not ascend and ids outside their table. They do not notice an id of another field.
     pub fn unchecked(layout: &Layout, ids: &[i32], values: Option<&[f32]>, offsets: &[i32]) -> Ragged {
         let (ids, offsets) = (Tensor::from_slice(ids), Tensor::from_slice(offsets));
-        Ragged { layout: layout.clone(), ids, values: values.map(Tensor::from_slice), offsets }
+        Ragged { layout: layout.clone(), ids, values: values.map(Tensor::from_slice), offsets, row_gradients: None }
     }
 
     /// The active slots of padded rows: those whose value is not 0.
@@ -124,7 +126,7 @@ impl Ragged {
         let lengths = Tensor::f_stack(&of_field.collect::<Vec<_>>(), 1)?;
         let ids = rows.ids.f_masked_select(&is_active)?.to_kind(Kind::Int);
         let values = rows.values.f_masked_select(&is_active)?;
-        Ok(Ragged { layout: layout.clone(), ids, values: Some(values), offsets: offsets_of(&lengths) })
+        Ok(Ragged { layout: layout.clone(), ids, values: Some(values), offsets: offsets_of(&lengths), row_gradients: None })
     }
 
     /// The fields and their slots.
@@ -162,6 +164,16 @@ impl Ragged {
         &self.offsets
     }
 
+    /// From now on, lookups in training add the gradients of their tables to `gradients` and not to autograd.
+    pub fn collect_into(&mut self, gradients: RowGradients) {
+        self.row_gradients = Some(gradients);
+    }
+
+    /// Where lookups in training add the gradients of their tables, if not to autograd.
+    pub fn row_gradients(&self) -> Option<&RowGradients> {
+        self.row_gradients.as_ref()
+    }
+
     /// The device of the tensors.
     pub fn device(&self) -> Device {
         self.ids.device()
@@ -183,6 +195,7 @@ impl Ragged {
             ids: self.ids.shallow_clone(),
             values: self.values.as_ref().map(Tensor::shallow_clone),
             offsets: self.offsets.shallow_clone(),
+            row_gradients: self.row_gradients.clone(),
         }
     }
 
@@ -193,6 +206,7 @@ impl Ragged {
             ids: self.ids.to_device(device),
             values: self.values.as_ref().map(|values| values.to_device(device)),
             offsets: self.offsets.to_device(device),
+            row_gradients: self.row_gradients.clone(),
         }
     }
 
@@ -240,8 +254,11 @@ impl Ragged {
         self.gather(&starts.f_index_select(0, rows)?, &lengths.f_index_select(0, rows)?)
     }
 
-    /// The same rows without the slots of some fields: those that `is_kept` `[F]` bool does not name.
-    pub(crate) fn keep_fields(&self, is_kept: &Tensor) -> Result<Ragged> {
+    /// The same rows without the slots of some fields: those of which `is_kept` `[F]` bool is false.
+    ///
+    /// # Errors
+    /// [`Error::Torch`] if libtorch fails.
+    pub fn keep_fields(&self, is_kept: &Tensor) -> Result<Ragged> {
         let (starts, lengths) = self.fields();
         self.gather(&starts, &(lengths * is_kept))
     }
@@ -269,6 +286,7 @@ impl Ragged {
             ids: pick(&self.ids)?,
             values: self.values.as_ref().map(pick).transpose()?,
             offsets,
+            row_gradients: self.row_gradients.clone(),
         })
     }
 
@@ -286,6 +304,7 @@ impl Ragged {
             ids: Tensor::f_cat(&[&self.ids, &other.ids], 0)?,
             values,
             offsets: Tensor::f_cat(&[&self.offsets, &shifted], 0)?,
+            row_gradients: self.row_gradients.clone(),
         })
     }
 }

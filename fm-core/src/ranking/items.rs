@@ -158,11 +158,16 @@ impl Candidates<'_> {
     /// [`Error::Torch`] if memory does not suffice.
     pub fn items(&self) -> Result<(Features, Tensor)> {
         let items = &self.catalogue.items;
+        // Their gradients go where those of the rows go.
+        let collecting = |mut items: Ragged| {
+            self.rows.row_gradients().into_iter().for_each(|gradients| items.collect_into(gradients.clone()));
+            Features::from(items)
+        };
         if items.len() <= self.places.numel() {
-            return Ok((items.shallow_clone().into(), self.places.shallow_clone()));
+            return Ok((collecting(items.shallow_clone()), self.places.shallow_clone()));
         }
         let places = Tensor::f_arange(self.places.numel() as i64, (Kind::Int64, items.device()))?;
-        Ok((items.select(&self.places)?.into(), places))
+        Ok((collecting(items.select(&self.places)?), places))
     }
 }
 

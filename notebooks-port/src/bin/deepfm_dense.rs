@@ -214,8 +214,8 @@ fn training(schema: &Schema) -> Result<()> {
     );
     seed(1);
     let rows = synthetic_rows(schema, 5000)?;
-    let part = |from: u32, to: u32| -> Result<TensorRows> {
-        let batch = rows.batch(&(from..to).collect::<Vec<u32>>(), Device::Cpu)?;
+    let part = |from: usize, to: usize| -> Result<TensorRows> {
+        let batch = rows.batch(&(from..to).collect::<Vec<usize>>(), Device::Cpu)?;
         let Padded { ids, values, .. } = batch.features.padded()?;
         Ok(TensorRows::new(schema, ids, values, batch.labels)?)
     };

@@ -1,64 +1,13 @@
-//! Batches of rows as tensors, checked once where they enter.
+//! Rows that are given as tensors.
 
 use tch::{Device, Kind, Tensor};
 
+use super::{Batch, Rows, check_numbers};
 use crate::error::{Error, Result};
 use crate::features::{Features, Padded};
 use crate::schema::Schema;
 
-/// Rows with their labels.
-#[derive(Debug)]
-pub struct Batch {
-    /// What the model sees.
-    pub features: Features,
-    /// `[B]` float32: the target, after the threshold of a binary task.
-    pub labels: Tensor,
-    /// `[B]` float32: how much each row counts, finite and at least 0; none if all count alike.
-    pub weights: Option<Tensor>,
-}
-
-impl Batch {
-    /// The sum of the rows' weights: their number, if all count alike.
-    pub fn weight(&self) -> f64 {
-        match &self.weights {
-            Some(weights) => weights.sum(Kind::Double).double_value(&[]),
-            None => self.labels.size()[0] as f64,
-        }
-    }
-}
-
-/// A set of rows that batches are taken from.
-pub trait Rows {
-    /// The number of rows.
-    fn len(&self) -> usize;
-
-    /// Whether there is no row.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The rows of these numbers, in this order, on `device`.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] if a number is not below [`Rows::len`].
-    fn batch(&self, rows: &[u32], device: Device) -> Result<Batch>;
-
-    /// `[N]`: the targets of all rows, in their order.
-    fn labels(&self) -> Vec<f32>;
-
-    /// `[N]`: the weight of each row, finite and not negative; `None` if all count alike.
-    fn weights(&self) -> Option<Vec<f32>> {
-        None
-    }
-
-    /// `[N]`: the group of each row, such as its user, for metrics within groups: any number that is not negative; a
-    /// negative one is no group. `None` if rows have no groups.
-    fn groups(&self) -> Option<Vec<i64>> {
-        None
-    }
-}
-
-/// Rows held as tensors, on any device.
+/// Padded rows in tensors, on any device.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor};
@@ -83,11 +32,11 @@ pub struct TensorRows {
 }
 
 impl TensorRows {
-    /// Takes all rows at once: `ids` `[N, S]` int64, `values` `[N, S]` and `labels` `[N]` float32. The labels are
+    /// Takes all rows at once: `ids` `[N, S]` int64, `values` `[N, S]` and `labels` `[N]` float32. The labels are training
     /// targets: 0 or 1 for a binary task ([`Label::target`](crate::Label::target)).
     ///
     /// # Errors
-    /// As [`Features::new`]; [`Error::Shape`] for labels of another length or kind, or that are not finite.
+    /// Those of [`Features::new`]; [`Error::Shape`] if the labels have another length or kind, or are not finite.
     pub fn new(schema: &Schema, ids: Tensor, values: Tensor, labels: Tensor) -> Result<TensorRows> {
         let Padded { ids, values } = Padded::new(schema, ids, values)?;
         if labels.size() != [ids.size()[0]] || labels.kind() != Kind::Float {
@@ -101,10 +50,10 @@ impl TensorRows {
         Ok(TensorRows { ids, values, labels, weights: None, groups: None })
     }
 
-    /// The same rows with the weight of each, `[N]` float32; see [`Rows::weights`].
+    /// The same rows with weights `[N]` float32; see [`Rows::weights`].
     ///
     /// # Errors
-    /// [`Error::Shape`] for another number of weights than rows, another kind, or one that is negative or not finite.
+    /// [`Error::Shape`] if the weights have another length or kind, or one is negative or not finite.
     pub fn with_weights(self, weights: Option<Tensor>) -> Result<TensorRows> {
         let Some(weights) = weights else { return Ok(TensorRows { weights: None, ..self }) };
         if weights.size() != self.labels.size() || weights.kind() != Kind::Float {
@@ -119,10 +68,10 @@ impl TensorRows {
         Ok(TensorRows { weights, ..self })
     }
 
-    /// The same rows with the group of each, such as its user; see [`Rows::groups`].
+    /// The same rows with groups `[N]`, such as their users; see [`Rows::groups`].
     ///
     /// # Errors
-    /// [`Error::Shape`] for another number of groups than rows.
+    /// [`Error::Shape`] if the number of groups is not N.
     pub fn with_groups(self, groups: Option<Vec<i64>>) -> Result<TensorRows> {
         match &groups {
             Some(groups) if groups.len() != self.len() => {
@@ -146,11 +95,9 @@ impl Rows for TensorRows {
         self.labels.size()[0] as usize
     }
 
-    fn batch(&self, rows: &[u32], device: Device) -> Result<Batch> {
-        if let Some(row) = rows.iter().find(|&&row| row as usize >= self.len()) {
-            return Err(Error::shape("batch", format!("row numbers below {}", self.len()), row.to_string()));
-        }
-        let rows: Vec<i64> = rows.iter().map(|&row| i64::from(row)).collect();
+    fn batch(&self, rows: &[usize], device: Device) -> Result<Batch> {
+        check_numbers(rows, self.len())?;
+        let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
         let index = Tensor::from_slice(&rows).to_device(self.ids.device());
         let pick = |tensor: &Tensor| tensor.index_select(0, &index).to_device(device);
         let features = Features::unchecked(pick(&self.ids), pick(&self.values));
@@ -174,32 +121,21 @@ impl Rows for TensorRows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{Field, FieldKind, Label, Side, Task};
-
-    fn schema() -> Schema {
-        let field = |name: &str, values: &[&str]| {
-            let vocabulary = values.iter().map(|&v| v.into()).collect();
-            Field::new(name, FieldKind::Categorical, Side::Context, vocabulary)
-        };
-        let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.5 };
-        Schema::new(label, vec![field("user", &["a"]), field("item", &["x", "y"])]).unwrap()
-    }
-
-    fn ids(ids: &[i64]) -> Tensor {
-        Tensor::from_slice(ids).view([-1, 2])
-    }
+    use crate::schema::{Field, Label, Side, Task};
 
     #[test]
     fn rows_are_taken_in_the_order_asked_for() {
+        let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.5 };
+        let fields = vec![Field::categorical("user", Side::User, 1), Field::categorical("item", Side::Item, 2)];
+        let schema = Schema::new(label, fields).unwrap();
+        let ids = Tensor::from_slice(&[0i64, 2, 1, 3, 1, 4]).view([3, 2]);
         let labels = Tensor::from_slice(&[0f32, 1.0, 2.0]);
         let values = Tensor::ones([3, 2], (Kind::Float, Device::Cpu));
-        let rows = TensorRows::new(&schema(), ids(&[0, 2, 1, 3, 1, 4]), values, labels).unwrap();
+        let rows = TensorRows::new(&schema, ids, values, labels).unwrap();
         let batch = rows.batch(&[2, 0, 2], Device::Cpu).unwrap();
         assert_eq!(Vec::<f32>::try_from(&batch.labels).unwrap(), [2.0, 0.0, 2.0]);
-        assert_eq!(
-            Vec::<i64>::try_from(batch.features.padded().unwrap().ids.flatten(0, -1)).unwrap(),
-            [1, 4, 0, 2, 1, 4]
-        );
+        let ids = batch.features.padded().unwrap().ids;
+        assert_eq!(Vec::<i64>::try_from(ids.flatten(0, -1)).unwrap(), [1, 4, 0, 2, 1, 4]);
         assert!(rows.batch(&[3], Device::Cpu).is_err());
         assert_eq!(rows.groups(), None);
         let rows = rows.with_groups(Some(vec![7, 7, -1])).unwrap();
