@@ -176,9 +176,7 @@ fn as_a_registered_model(schema: &Schema, features: &Features, notebook: &VarSto
     set_parameter(&store, "linear.weight", &parameter(notebook, "wide.weight")?)?;
     set_parameter(&store, "embedding.weight", &parameter(notebook, "deep.weight")?)?;
     let logits = fm.logits(features, false)?;
-    markdown(
-        "The model `fm` with these weights returns the same numbers, one per row and without a sigmoid:",
-    );
+    markdown("The model `fm` with these weights returns the same numbers, one per row and without a sigmoid:");
     show(&[("logits", &logits)]);
     ensure_equal("the model fm", &logits, &fm_output.squeeze_dim(1))
 }
