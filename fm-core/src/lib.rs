@@ -78,6 +78,7 @@ pub mod model;
 pub mod onnx;
 pub mod optim;
 pub mod ranking;
+pub mod rows;
 pub mod sampler;
 pub mod schema;
 pub mod script;
@@ -85,10 +86,11 @@ pub mod seed;
 pub mod summary;
 pub mod train;
 
-pub use batch::{Batch, Features, Rows, TensorRows};
+pub use batch::Features;
 pub use encoder::Encoder;
 pub use error::{Error, Result};
 pub use model::{Model, ModelConfig, ModelEntry};
+pub use rows::{Batch, Rows, TensorRows};
 pub use schema::{Field, FieldKind, Label, Schema, Side, Task, Weighting};
 /// What options derive to show their documentation, of the version that [`ModelEntry::new`] takes.
 pub use schemars;

@@ -3,8 +3,8 @@
 use tch::{Kind, Tensor};
 
 use super::Trainer;
-use crate::batch::Batch;
 use crate::error::Error;
+use crate::rows::Batch;
 
 /// Standardised numbers, counts and weights of rows lie far below.
 const EXTREME_VALUE: f64 = 1e3;

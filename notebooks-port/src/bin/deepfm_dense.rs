@@ -213,8 +213,8 @@ fn training(schema: &Schema) -> Result<()> {
     );
     seed(1);
     let rows = synthetic_rows(schema, 5000)?;
-    let part = |from: u32, to: u32| -> Result<TensorRows> {
-        let batch = rows.batch(&(from..to).collect::<Vec<u32>>(), Device::Cpu)?;
+    let part = |from: usize, to: usize| -> Result<TensorRows> {
+        let batch = rows.batch(&(from..to).collect::<Vec<usize>>(), Device::Cpu)?;
         Ok(TensorRows::new(schema, batch.features.ids, batch.features.values, batch.labels)?)
     };
     let (train, valid) = (part(0, 4000)?, part(4000, 5000)?);
