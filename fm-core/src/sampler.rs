@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use tch::Tensor;
 
-use crate::batch::Rows;
 use crate::error::Result;
+use crate::rows::Rows;
 
 /// What [`Model::sampler`](crate::Model::sampler) gives of a model that is trained by a Markov chain over its parameters. A
 /// [`Trainer`](crate::train::Trainer) then lets the chain go on for a few sweeps in each epoch, instead of making gradient steps.

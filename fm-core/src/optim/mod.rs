@@ -9,6 +9,7 @@ mod adam;
 mod clipping;
 mod gradient;
 mod rmsprop;
+mod row_gradient;
 mod row_sparse;
 mod rule;
 mod sgd;
@@ -22,6 +23,8 @@ use crate::error::{Error, Result};
 use clipping::Clipping;
 use gradient::Slot;
 use rule::{Rule, Step};
+
+pub use row_gradient::{RowGradient, RowGradients};
 
 /// An update rule with its constants, for a weight w with the gradient g; η is the learning rate and t the step, from
 /// 1. The defaults are Keras's. On row-sparse gradients only the rows that a batch touches move, and their states.

@@ -7,10 +7,10 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use super::interactions::{Interactions, ItemSets, NONE};
 use super::items::{Candidates, ItemSlots};
-use crate::batch::Rows;
 use crate::error::Result;
 use crate::metric::Metrics;
 use crate::metric::ranking::{coverage, hit_rate, mrr, ndcg, ranks, recall, top};
+use crate::rows::Rows;
 use crate::seed::{Stream, generator};
 use crate::train::evaluation_batch;
 
@@ -20,7 +20,7 @@ pub struct Query {
     /// The user.
     pub user: u32,
     /// The row whose slots, but for the item's, say what is known of the user and the moment.
-    pub row: u32,
+    pub row: usize,
 }
 
 /// What is looked for in a part of the rows: for each user with a relevant item, these among all items of the catalogue that the
@@ -61,7 +61,7 @@ impl Queries {
         let mut has_row = vec![false; relevant.num_users()];
         let mut queries = vec![];
         for row in part.positives() {
-            let (user, item) = (part.users()[row as usize], part.items()[row as usize]);
+            let (user, item) = (part.users()[row], part.items()[row]);
             if user != NONE && relevant.contains(user, item) && !std::mem::replace(&mut has_row[user as usize], true) {
                 queries.push(Query { user, row });
             }
@@ -354,8 +354,9 @@ mod tests {
 
     #[test]
     fn all_items_are_scored_in_their_order_in_chunks() {
-        use crate::batch::{Features, TensorRows};
+        use crate::rows::TensorRows;
         use crate::encoder::Encoder;
+        use crate::features::{Features, Padded};
         use crate::schema::{Field, FieldKind, Label, Schema, Side, Task};
 
         let vocabulary = (0..1000).map(|item: u32| item.to_string()).collect();
@@ -366,10 +367,10 @@ mod tests {
             schema.fields()[0].vocabulary.iter().map(|text| [Some(&text[..])]).collect();
         let features = Encoder::new(&schema).features(&texts).unwrap();
         let items = ItemSlots::new(&schema, &features).unwrap();
-        let Features { ids, values } = Encoder::new(&schema).features(&[[None]]).unwrap();
+        let Padded { ids, values } = Encoder::new(&schema).features(&[[None]]).unwrap().padded().unwrap();
         let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&[1f32])).unwrap();
         let mut sizes = vec![];
-        let logits = |features: &Features| features.ids.select(1, 0);
+        let logits = |features: &Features| features.padded().unwrap().ids.select(1, 0);
         let counted = std::cell::RefCell::new(&mut sizes);
         let scores = score_items(
             Query { user: 0, row: 0 },

@@ -8,11 +8,11 @@ use super::interactions::Interactions;
 use super::items::{Candidates, ItemSlots};
 use super::loss::{bpr, sampled_softmax};
 use super::sampler::Sampler;
-use crate::batch::{Batch, Rows};
 use crate::error::{Error, Result};
 use crate::loss::weighted_mean;
 use crate::metric::Metrics;
 use crate::model::Model;
+use crate::rows::{Batch, Rows};
 use crate::seed::{Stream, generator};
 
 /// The training rows of a ranking, as comparisons of their items with others, and what the best epoch is chosen by.
@@ -22,7 +22,7 @@ pub struct Objective {
     items: ItemSlots,
     train: Interactions,
     sampler: Sampler,
-    rows: Vec<u32>,
+    rows: Vec<usize>,
     valid: Queries,
 }
 
@@ -41,8 +41,8 @@ impl Objective {
         }
         let sampler = Sampler::new(config, &train);
         let (users, of_rows) = (train.users(), train.items());
-        let can_train = |&row: &u32| sampler.has_negative(users[row as usize], of_rows[row as usize]);
-        let rows: Vec<u32> = train.positives().filter(can_train).collect();
+        let can_train = |&row: &usize| sampler.has_negative(users[row], of_rows[row]);
+        let rows: Vec<usize> = train.positives().filter(can_train).collect();
         if rows.is_empty() {
             return Err(Error::Setting(
                 "no training row is positive, names an item, and is of a user who does not have every item: there is nothing \
@@ -59,7 +59,7 @@ impl Objective {
     }
 
     /// The numbers of the rows that are trained on: positive ones that name an item, but those of a user who has every item.
-    pub fn rows(&self) -> &[u32] {
+    pub fn rows(&self) -> &[usize] {
         &self.rows
     }
 
@@ -77,18 +77,18 @@ impl Objective {
         &self,
         logits: impl Fn(&Candidates<'_>) -> Result<Tensor>,
         batch: &Batch,
-        rows: &[u32],
+        rows: &[usize],
         seed: u64,
         number: u64,
     ) -> Result<Tensor> {
-        let of_rows = |all: &[u32]| -> Vec<u32> { rows.iter().map(|&row| all[row as usize]).collect() };
+        let of_rows = |all: &[u32]| -> Vec<u32> { rows.iter().map(|&row| all[row]).collect() };
         let (users, items) = (of_rows(self.train.users()), of_rows(self.train.items()));
         let n = self.config.negatives;
         let negatives = self.sampler.draw(&users, &items, n, &mut generator(seed, Stream::Negatives(number)));
         let of_row = |row: usize| std::iter::once(items[row]).chain(negatives[row * n..][..n].iter().copied());
         let candidates: Vec<u32> = (0..rows.len()).flat_map(of_row).collect();
 
-        let (shape, device) = ([rows.len() as i64, 1 + n as i64], batch.features.ids.device());
+        let (shape, device) = ([rows.len() as i64, 1 + n as i64], batch.features.device());
         let tensor = |items: &[i64]| Tensor::from_slice(items).view(shape).to_device(device);
         let places: Vec<i64> = candidates.iter().map(|&item| i64::from(item)).collect();
         let scores = logits(&self.items.candidates(&batch.features, &tensor(&places))?)?;
@@ -138,8 +138,9 @@ mod tests {
 
     use super::super::config::SamplerKind;
     use super::*;
-    use crate::batch::{Features, TensorRows};
+    use crate::rows::TensorRows;
     use crate::encoder::Encoder;
+    use crate::features::{Features, Padded};
     use crate::schema::{Field, FieldKind, Label, Schema, Side, Task};
     use crate::train::{EpochRecord, TrainConfig, Trainer};
 
@@ -154,7 +155,7 @@ mod tests {
 
     impl Model for Product {
         fn logits(&self, features: &Features, _train: bool) -> Result<Tensor> {
-            let weights = Tensor::embedding(&self.weight, &features.ids, -1, false, false).squeeze_dim(-1);
+            let weights = Tensor::embedding(&self.weight, &features.padded()?.ids, -1, false, false).squeeze_dim(-1);
             Ok(weights.select(1, 0) * weights.select(1, 1))
         }
 
@@ -216,7 +217,7 @@ mod tests {
         let logits = |candidates: &Candidates<'_>| model.candidate_logits(candidates, true);
         let negative = |user: u32| if user == 0 { 3 } else { 0 };
         let rows = [0, 4, 5];
-        let pairs = rows.map(|row: u32| train[row as usize]);
+        let pairs = rows.map(|row: usize| train[row]);
         let weights = [1.0, 0.5, 2.0];
         // Items 0 and 3 have one row, the others two.
         let log_q = |item: u32| if [0, 3].contains(&item) { 0.0 } else { 2f64.ln() };
@@ -268,7 +269,7 @@ mod tests {
 
     fn rows(pairs: &[(u32, u32)]) -> TensorRows {
         let schema = schema();
-        let Features { ids, values } = features(&schema, pairs);
+        let Padded { ids, values } = features(&schema, pairs).padded().unwrap();
         let labels = Tensor::ones([pairs.len() as i64], (Kind::Float, Device::Cpu));
         TensorRows::new(&schema, ids, values, labels).unwrap()
     }

@@ -11,6 +11,7 @@ mod state;
 mod sweep;
 mod warm_start;
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -18,16 +19,17 @@ use std::time::{Duration, Instant};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::batch::{Batch, Features, Rows};
 use crate::device::in_mixed_precision;
 use crate::error::{Error, Result};
+use crate::features::Features;
 use crate::loss::Loss;
 use crate::metric::{Direction, Metrics, find, metrics_of_rows};
 use crate::model::Model;
 use crate::optim::Optimizer;
 use crate::ranking::{Candidates, Objective};
+use crate::rows::{Batch, Order, Rows};
 use crate::schema::{Label, Schema, Task};
-use crate::seed::{Stream, permutation, seed_torch};
+use crate::seed::{Stream, seed_torch};
 use schedule::Position;
 
 pub use config::{TrainConfig, TrainPrecision};
@@ -54,10 +56,10 @@ pub enum Ending {
 /// A model in training.
 ///
 /// ```
-/// # use fm_core::{Encoder, Features, Field, FieldKind, Label, Schema, Side, Task, TensorRows, tch::Tensor};
+/// # use fm_core::{Encoder, Field, FieldKind, Label, Padded, Schema, Side, Task, TensorRows, tch::Tensor};
 /// # let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
 /// # let schema = Schema::new(Label::fit("rating", Task::Regression, [5.0, 1.0]), vec![user])?;
-/// # let Features { ids, values, .. } = Encoder::new(&schema).features(&[[Some("ann")], [Some("bob")]])?;
+/// # let Padded { ids, values, .. } = Encoder::new(&schema).features(&[[Some("ann")], [Some("bob")]])?.padded()?;
 /// # let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&[5f32, 1.0]))?;
 /// use std::sync::atomic::AtomicBool;
 ///
@@ -190,8 +192,8 @@ impl<'a> Trainer<'a> {
             }
             // Sweeps stand for all steps of their epoch.
             let rows_in_steps = if sweeps.is_some() { 0 } else { train.len() };
-            let order = self.order(epoch, rows_in_steps);
-            let batches = batches(&order, self.config.batch_size);
+            let mut order = self.order(epoch, rows_in_steps);
+            let batches = batches(order.len(), self.config.batch_size);
             let steps = batches.len().div_ceil(self.config.accumulate);
             let mut rows_done = train.len() - rows_in_steps;
             for (step, batches) in batches.chunks(self.config.accumulate).enumerate().skip(self.state.step) {
@@ -200,8 +202,9 @@ impl<'a> Trainer<'a> {
                     return Ok(Ending::Interrupted);
                 }
                 self.optimizer.lr = self.rate(step, steps);
-                self.step(train, batches, device)?;
-                rows_done += batches.iter().map(|rows| rows.len()).sum::<usize>();
+                let batches: Vec<_> = batches.iter().map(|places| self.rows_at(&mut order, places.clone())).collect();
+                self.step(train, &batches, device)?;
+                rows_done += batches.iter().map(Vec::len).sum::<usize>();
                 observer.step(epoch, step + 1, steps, self.mean_loss());
                 let is_due = match self.config.checkpoint_steps {
                     0 => last_checkpoint.elapsed() >= CHECKPOINT_AGE,
@@ -224,11 +227,18 @@ impl<'a> Trainer<'a> {
         Ok(Ending::Finished)
     }
 
-    /// The rows of an epoch, in its order.
-    fn order(&self, epoch: usize, rows: usize) -> Vec<u32> {
-        let seed = self.config.seed;
-        let Some(ranking) = self.ranking else { return permutation(seed, epoch, rows) };
-        permutation(seed, epoch, ranking.rows().len()).iter().map(|&at| ranking.rows()[at as usize]).collect()
+    /// The order of an epoch: of all rows, or of those that a ranking trains on.
+    fn order(&self, epoch: usize, rows: usize) -> Order {
+        Order::new(self.config.seed, epoch, self.ranking.map_or(rows, |ranking| ranking.rows().len()))
+    }
+
+    /// The rows at some positions of an epoch's order.
+    fn rows_at(&self, order: &mut Order, positions: Range<usize>) -> Vec<usize> {
+        let rows = order.get(positions);
+        match self.ranking {
+            Some(ranking) => rows.into_iter().map(|at| ranking.rows()[at]).collect(),
+            None => rows,
+        }
     }
 
     /// Finds out before an epoch is spent what would make it useless.
@@ -284,7 +294,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// One step, over some batches of which each row counts alike.
-    fn step(&mut self, train: &dyn Rows, batches: &[&[u32]], device: Device) -> Result<()> {
+    fn step(&mut self, train: &dyn Rows, batches: &[Vec<usize>], device: Device) -> Result<()> {
         let numbers = batches;
         let batches = batches.iter().map(|rows| train.batch(rows, device)).collect::<Result<Vec<Batch>>>()?;
         let weights: Vec<f64> = batches.iter().map(Batch::weight).collect();
@@ -294,7 +304,7 @@ impl<'a> Trainer<'a> {
         self.optimizer.zero_grad();
         let mut losses = Vec::with_capacity(batches.len());
         for (at, (batch, batch_weight)) in batches.iter().zip(&weights).enumerate() {
-            let loss = self.batch_loss(batch, numbers[at], at)?;
+            let loss = self.batch_loss(batch, &numbers[at], at)?;
             let mut objective = match self.model.penalty() {
                 Some(penalty) => loss.f_add(&penalty)?,
                 None => loss.shallow_clone(),
@@ -306,7 +316,7 @@ impl<'a> Trainer<'a> {
             losses.push(loss.detach());
         }
         let scored = self.ranking.map_or(1, Objective::candidates_per_row);
-        let updated = self.optimizer.step(scored * numbers.iter().map(|rows| rows.len()).sum::<usize>());
+        let updated = self.optimizer.step(scored * numbers.iter().map(Vec::len).sum::<usize>());
         for (loss, weight) in losses.iter().zip(&weights) {
             let loss = loss.double_value(&[]);
             if !loss.is_finite() {
@@ -326,7 +336,7 @@ impl<'a> Trainer<'a> {
 
     /// The mean loss of a batch, as a scalar that gradients are taken of. It holds the rows of these numbers, and is the step's
     /// batch `at`.
-    fn batch_loss(&self, batch: &Batch, rows: &[u32], at: usize) -> Result<Tensor> {
+    fn batch_loss(&self, batch: &Batch, rows: &[usize], at: usize) -> Result<Tensor> {
         let precisely = |logits: &dyn Fn() -> Result<Tensor>| match self.config.precision {
             TrainPrecision::F32 => logits(),
             TrainPrecision::Bf16 => Ok(in_mixed_precision(self.store.device(), logits)?.to_kind(Kind::Float)),
@@ -419,16 +429,16 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// The rows of each batch. A last row that would be alone joins the batch before: batch norm cannot train on a single
-/// row.
-fn batches(order: &[u32], size: usize) -> Vec<&[u32]> {
-    let mut batches: Vec<&[u32]> = order.chunks(size).collect();
+/// The positions of each batch in the order of `rows` rows. A single last row joins the batch before: batch norm cannot
+/// train on one row.
+fn batches(rows: usize, size: usize) -> Vec<Range<usize>> {
+    let mut batches: Vec<Range<usize>> = (0..rows).step_by(size).map(|start| start..rows.min(start + size)).collect();
     if size > 1
-        && let [.., before, [_]] = batches[..]
+        && let [.., before, last] = &mut batches[..]
+        && last.len() == 1
     {
-        let joined = &order[order.len() - before.len() - 1..];
-        batches.truncate(batches.len() - 2);
-        batches.push(joined);
+        before.end = last.end;
+        batches.pop();
     }
     batches
 }
@@ -452,7 +462,7 @@ pub fn predict(model: &dyn Model, rows: &dyn Rows, device: Device) -> Result<Vec
 /// # Errors
 /// What batches and `logits` return.
 pub fn predict_with(logits: impl Fn(&Features) -> Result<Tensor>, rows: &dyn Rows, device: Device) -> Result<Vec<f32>> {
-    let numbers: Vec<u32> = (0..rows.len() as u32).collect();
+    let numbers: Vec<usize> = (0..rows.len()).collect();
     let mut all = Vec::with_capacity(rows.len());
     for numbers in numbers.chunks(evaluation_batch(device)) {
         let batch = rows.batch(numbers, device)?;

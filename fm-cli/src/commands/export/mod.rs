@@ -177,7 +177,7 @@ fn borrowed<'a>(files: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> 
 fn catalogue(items: &Items, schema: &Schema) -> Result<Catalogue> {
     // Fields of user and context are not the item's.
     let encoded = encode(&items.frame, &Encoder::new(schema), None, MissingColumns::Unknown)?;
-    let rows: Vec<u32> = (0..items.ids.len() as u32).collect();
+    let rows: Vec<usize> = (0..items.ids.len()).collect();
     let features = Dataset::unlabelled(schema, encoded)?.batch(&rows, Device::Cpu)?.features;
     Ok(Catalogue { items: items.ids.clone(), features })
 }
