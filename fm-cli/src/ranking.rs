@@ -1,6 +1,7 @@
 //! Measuring rankings: of a model, of an exported file, and of what any model must beat.
 
 use anyhow::Result;
+use fm_args::flags::Part;
 use fm_core::baseline::{ItemKnn, popularity};
 use fm_core::metric::{Metrics, monitored};
 use fm_core::ranking::{
@@ -11,7 +12,6 @@ use fm_core::{Rows, Schema, Task};
 use fm_data::{Dataset, RankingData};
 use tch::{Device, Tensor};
 
-use crate::args::Part;
 use crate::baselines::Baselines;
 use crate::settings::Settings;
 
