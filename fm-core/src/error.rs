@@ -87,7 +87,7 @@ pub enum Error {
         cause: String,
     },
     /// A formula cannot be written as ONNX.
-    #[error("no ONNX file can be written: {0}")]
+    #[error("cannot export to ONNX: {0}")]
     Onnx(String),
     /// libtorch refused an operation.
     #[error("libtorch: {0}")]

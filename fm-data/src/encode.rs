@@ -68,14 +68,14 @@ pub fn encode_labelled(table: &DataFrame, schema: &Schema, labels: Labels<'_>, r
 pub(crate) fn check_rows(table: &DataFrame, labels: &[f32], rows: &[u32]) -> Result<()> {
     let height = table.height();
     if labels.len() != height {
-        return Err(Error::Spec(format!("{} labels were given for a table of {height} rows", labels.len())));
+        return Err(Error::Spec(format!("there are {} labels for a table of {height} rows", labels.len())));
     }
     check_numbers(height, rows)
 }
 
 fn check_numbers(height: usize, rows: &[u32]) -> Result<()> {
     match rows.iter().find(|&&row| row as usize >= height) {
-        Some(row) => Err(Error::Spec(format!("row {row} was requested, but the table has {height} rows"))),
+        Some(row) => Err(Error::Spec(format!("there is no row {row}: the table has {height} rows"))),
         None => Ok(()),
     }
 }
@@ -189,7 +189,7 @@ pub(crate) mod tests {
         assert_eq!(ids, [0, 5, 6, 1, 4, 5, 7]);
         assert_eq!(values, [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, -1.0]);
         assert_eq!(encode(None).unwrap().len(), 3);
-        assert!(encode(Some(&[3])).unwrap_err().to_string().contains("row 3 was requested"));
+        assert!(encode(Some(&[3])).unwrap_err().to_string().contains("there is no row 3"));
         assert!(encode(Some(&[])).unwrap().is_empty());
     }
 
@@ -200,7 +200,7 @@ pub(crate) mod tests {
         assert_eq!((rows.labels(), rows.weights()), (vec![1.0, 0.0], Some(vec![2.0, 1.0])));
         assert_eq!(labels(&[0.0, 3.0, 4.0], None).unwrap().weights(), None);
         let error = labels(&[0.0], None).unwrap_err().to_string();
-        assert_eq!(error, "1 labels were given for a table of 3 rows");
+        assert_eq!(error, "there are 1 labels for a table of 3 rows");
     }
 
     #[test]

@@ -51,7 +51,11 @@ pub mod models;
 
 pub use models::{MODELS, find};
 
-// The README's program is compiled and run as the examples in the documentation are.
+// Rust code on the pages is compiled and run like the examples in the documentation.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
-struct Readme;
+#[doc = include_str!("../../docs/guide.md")]
+#[doc = include_str!("../../docs/models.md")]
+#[doc = include_str!("../../docs/serving.md")]
+#[doc = include_str!("../../docs/rust.md")]
+struct Pages;

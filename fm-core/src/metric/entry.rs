@@ -1,26 +1,26 @@
-//! What there is to say about each metric, and which way is better.
+//! The direction and the description of each metric.
 
 use self::Direction::{Maximize, Minimize};
 use crate::error::{Error, Result, nearest};
 use crate::schema::Task;
 
-/// Which way is better.
+/// Whether lower or higher is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// The less, the better.
+    /// Lower is better.
     Minimize,
-    /// The more, the better.
+    /// Higher is better.
     Maximize,
 }
 
 /// A metric of [`metrics`](super::metrics), or of [`ranking::evaluate`](crate::ranking::evaluate).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetricEntry {
-    /// The name by which [`Metrics`](super::Metrics) holds it; in `ndcg@k`, a number stands for k there.
+    /// The key in [`Metrics`](super::Metrics), where a number replaces the k of `ndcg@k`.
     pub name: &'static str,
-    /// Which way is better.
+    /// Whether lower or higher is better.
     pub direction: Direction,
-    /// What it says, in a line.
+    /// A description in one line.
     pub description: &'static str,
 }
 
@@ -29,7 +29,7 @@ impl MetricEntry {
         MetricEntry { name, direction, description }
     }
 
-    /// Whether a value is better than another. Of two that are equal, or one of which is NaN, neither is better.
+    /// Whether a value is better than another. False if they are equal or one is NaN.
     pub fn is_better(&self, value: f64, than: f64) -> bool {
         match self.direction {
             Direction::Minimize => value < than,
@@ -39,33 +39,37 @@ impl MetricEntry {
 }
 
 const REGRESSION: [MetricEntry; 3] = [
-    MetricEntry::new("mae", Minimize, "the mean distance of predictions from labels"),
-    MetricEntry::new("r2", Maximize, "the part of the labels' variance that predictions explain"),
-    MetricEntry::new("rmse", Minimize, "the root of the mean squared distance of predictions from labels"),
+    MetricEntry::new("mae", Minimize, "mean absolute error"),
+    MetricEntry::new("r2", Maximize, "share of the labels' variance that predictions explain"),
+    MetricEntry::new("rmse", Minimize, "root mean squared error"),
 ];
 
 const BINARY: [MetricEntry; 6] = [
-    MetricEntry::new("auc", Maximize, "how often a positive row scores above a negative one"),
-    MetricEntry::new("average_precision", Maximize, "precision, averaged over the recalls that scores can reach"),
-    MetricEntry::new("ece", Minimize, "how far probabilities lie from the share of positives, over 15 bins"),
-    MetricEntry::new("gauc", Maximize, "auc within the rows of each user, averaged over the users"),
-    MetricEntry::new("logloss", Minimize, "the mean surprise at the labels, in natural logarithms"),
-    MetricEntry::new("normalized_entropy", Minimize, "logloss, where always predicting the share of positives is 1"),
+    MetricEntry::new("auc", Maximize, "probability that a positive row scores above a negative one"),
+    MetricEntry::new("average_precision", Maximize, "area under the precision-recall curve"),
+    MetricEntry::new("ece", Minimize, "expected calibration error over 15 bins"),
+    MetricEntry::new("gauc", Maximize, "AUC within each user's rows, averaged over users"),
+    MetricEntry::new("logloss", Minimize, "mean negative log likelihood, with natural logarithms"),
+    MetricEntry::new(
+        "normalized_entropy",
+        Minimize,
+        "logloss divided by that of always predicting the share of positives",
+    ),
 ];
 
 const RANKING: [MetricEntry; 5] = [
-    MetricEntry::new("coverage@k", Maximize, "the part of the catalogue that is among the first k of any user"),
-    MetricEntry::new("hr@k", Maximize, "how many of the users find something among the first k"),
-    MetricEntry::new("mrr", Maximize, "1 over the place of the first item that a user finds, averaged over the users"),
+    MetricEntry::new("coverage@k", Maximize, "share of the catalogue in the first k items of any user"),
+    MetricEntry::new("hr@k", Maximize, "share of users with a relevant item in the first k"),
+    MetricEntry::new("mrr", Maximize, "mean reciprocal rank of each user's first relevant item"),
     MetricEntry::new(
         "ndcg@k",
         Maximize,
-        "what users find among the first k, the more the earlier, against the best order",
+        "discounted gain of relevant items in the first k, relative to the best order",
     ),
-    MetricEntry::new("recall@k", Maximize, "the part of what a user could find that is among the first k"),
+    MetricEntry::new("recall@k", Maximize, "share of a user's relevant items in the first k"),
 ];
 
-/// The metrics of a task, by name.
+/// The metrics of a task, sorted by name.
 pub fn known(task: Task) -> &'static [MetricEntry] {
     match task {
         Task::Ranking { .. } => &RANKING,
@@ -74,10 +78,10 @@ pub fn known(task: Task) -> &'static [MetricEntry] {
     }
 }
 
-/// The metric of this name.
+/// The metric with this name.
 ///
 /// # Errors
-/// [`Error::Setting`] if the task has none of this name.
+/// [`Error::Setting`] if the task has no such metric.
 ///
 /// ```
 /// use fm_core::Task;
@@ -87,7 +91,7 @@ pub fn known(task: Task) -> &'static [MetricEntry] {
 /// assert!(find(Task::Regression, "rmse")?.is_better(0.7, 0.8));
 /// assert!(find(Task::Ranking { threshold: None }, "ndcg@10")?.is_better(0.3, 0.2));
 /// let error = find(Task::Regression, "rsme").unwrap_err().to_string();
-/// assert!(error.contains("no metric `rsme` of regression: did you mean `rmse`?"), "{error}");
+/// assert!(error.contains("unknown metric `rsme` for regression: did you mean `rmse`?"), "{error}");
 /// # Ok::<(), fm_core::Error>(())
 /// ```
 pub fn find(task: Task, name: &str) -> Result<&'static MetricEntry> {
@@ -106,14 +110,14 @@ pub fn find(task: Task, name: &str) -> Result<&'static MetricEntry> {
             Task::Ranking { .. } => "a ranking",
         };
         Error::Setting(format!(
-            "there is no metric `{name}` of {of}: {}there are {}",
+            "unknown metric `{name}` for {of}: {}the metrics are {}",
             hint.unwrap_or_default(),
             names.join(", ")
         ))
     })
 }
 
-/// The metric that a task is stopped by, unless another is asked for.
+/// The default metric for early stopping.
 pub fn monitored(task: Task) -> &'static str {
     match task {
         Task::Regression => "rmse",
@@ -129,7 +133,7 @@ mod tests {
     const TASKS: [Task; 2] = [Task::Regression, Task::Binary { threshold: 1.0 }];
 
     #[test]
-    fn an_equal_value_is_no_better_and_neither_is_a_nan() {
+    fn equal_values_and_nan_are_not_better() {
         for entry in TASKS.into_iter().flat_map(known) {
             assert!(!entry.is_better(0.5, 0.5) && !entry.is_better(f64::NAN, 0.5), "{}", entry.name);
             assert_ne!(entry.is_better(0.5, 0.6), entry.is_better(0.6, 0.5), "{}", entry.name);
@@ -137,27 +141,30 @@ mod tests {
     }
 
     #[test]
-    fn the_metric_that_is_monitored_is_known() {
+    fn the_monitored_metric_is_known() {
         for task in TASKS {
             assert_eq!(find(task, monitored(task)).unwrap().direction, Minimize);
         }
     }
 
     #[test]
-    fn a_metric_of_the_other_task_is_none_of_this_one() {
+    fn a_metric_of_another_task_is_unknown() {
         let error = find(TASKS[1], "rmse").unwrap_err().to_string();
         let names = "auc, average_precision, ece, gauc, logloss, normalized_entropy";
-        assert_eq!(error, format!("invalid setting: there is no metric `rmse` of a binary task: there are {names}"),);
+        assert_eq!(error, format!("invalid setting: unknown metric `rmse` for a binary task: the metrics are {names}"),);
     }
 
     #[test]
-    fn a_metric_of_the_first_k_is_asked_for_with_a_number() {
+    fn a_metric_at_k_needs_a_number() {
         let task = Task::Ranking { threshold: None };
         for name in [monitored(task), "hr@5", "recall@1000", "mrr"] {
             assert_eq!(find(task, name).unwrap().direction, Maximize, "{name}");
         }
         for name in ["ndcg", "ndcg@", "ndcg@k", "ndcg@0", "ndcg@-1", "ndcg@10@10", "mrr@10", "k"] {
-            assert!(find(task, name).unwrap_err().to_string().contains("there are coverage@k, hr@k, mrr"), "{name}");
+            assert!(
+                find(task, name).unwrap_err().to_string().contains("the metrics are coverage@k, hr@k, mrr"),
+                "{name}"
+            );
         }
     }
 }
