@@ -4,6 +4,8 @@
 
 mod baselines;
 mod commands;
+mod console;
+mod hints;
 mod interruption;
 mod logging;
 mod metric;
