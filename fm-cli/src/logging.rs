@@ -78,8 +78,7 @@ pub fn report_panics(verbose: bool) {
         }
         let text = panic.payload_as_str().unwrap_or("unknown");
         let is_memory = ["out of memory", "not enough memory", "can't allocate"].iter().any(|sign| text.contains(sign));
-        let what =
-            if is_memory { "out of memory: use a smaller model or batch" } else { "internal error" };
+        let what = if is_memory { "out of memory: use a smaller model or batch" } else { "internal error" };
         let detail: String = one_line(text).chars().take(200).collect();
         print_error(&format!("{what} ({detail}); `-v` shows where"));
     }));

@@ -14,8 +14,7 @@ use fm_core::seed::{Stream, seed_torch};
 use fm_core::summary::{Summary, grouped};
 use fm_core::train::{Ending, EpochRecord, Observer, TakenValues, TrainFiles, Trainer, checkpoint, evaluate};
 use fm_core::{Error, Rows, Schema};
-use fm_data::source::TaskName;
-use fm_data::{Dataset, Prepared};
+use fm_data::{Dataset, Prepared, TaskName};
 use fm_models::run::{NewRun, Run};
 use serde::{Deserialize, Serialize};
 use tch::Device;
@@ -100,8 +99,7 @@ pub fn train_watched(
     let schema = &data.schema.clone();
     seed_torch(settings.train.seed, Stream::Parameters);
     let built = settings.model.build(schema, device)?;
-    let ranking =
-        data.catalogue.as_ref().map(|catalogue| Ranking::new(catalogue, schema, settings, device)).transpose()?;
+    let ranking = data.ranking.as_ref().map(|ranking| Ranking::new(ranking, schema, settings, device)).transpose()?;
     let objective = ranking.as_ref().map(Ranking::objective).transpose()?;
     let mut trainer = Trainer::new(built.model.as_ref(), &built.store, schema.label(), settings.train.clone())?
         .with_fields_of(schema);
@@ -124,13 +122,13 @@ pub fn train_watched(
     let before = Before::measure(&data, ranking.as_ref())?;
     let Prepared { train, valid, test, .. } = data;
     let (train, valid) = (on_device(train, schema, device), on_device(valid, schema, device));
-    let fitted = fit(&run, &mut trainer, [train.as_ref(), valid.as_ref()], settings, machine, watch);
-    if fitted.is_err() && is_new && !run.files().has_progress() {
-        // There is nothing to resume.
-        Run::remove(run.folder())?;
-        return Err(fitted.unwrap_err());
+    if let Err(error) = fit(&run, &mut trainer, [train.as_ref(), valid.as_ref()], settings, machine, watch) {
+        // Without progress, there is nothing to resume.
+        if is_new && !run.files().has_progress() {
+            Run::remove(run.folder())?;
+        }
+        return Err(error);
     }
-    fitted?;
 
     let state = trainer.state.clone();
     if run.files().best().exists() {
@@ -185,8 +183,8 @@ fn warn(data: &Prepared, objective: Option<&Objective>, has_sampler: bool) {
     if nothing_validates && !has_sampler {
         tracing::warn!("no validation rows: training does not stop early, and the last epoch counts as the best");
     }
-    if let Some(catalogue) = &data.catalogue {
-        ranking::warn_of_leaks(catalogue, &data.schema, &data.train);
+    if let Some(ranking) = &data.ranking {
+        ranking::warn_of_leaks(ranking, &data.schema, &data.train);
     }
 }
 
@@ -268,7 +266,7 @@ fn take_over(trainer: &mut Trainer<'_>, schema: &Schema, earlier: &Run) -> Resul
 fn digests(data: &Prepared) -> BTreeMap<String, String> {
     let parts = [(Part::Train, &data.train), (Part::Valid, &data.valid), (Part::Test, &data.test)];
     let parts = parts.into_iter().map(|(part, rows)| (part.name().to_owned(), rows.digest()));
-    parts.chain(data.catalogue.iter().map(|catalogue| ("catalogue".to_owned(), catalogue.digest()))).collect()
+    parts.chain(data.ranking.iter().map(|ranking| ("catalogue".to_owned(), ranking.digest()))).collect()
 }
 
 /// A text as a word of a shell's command line.

@@ -36,7 +36,10 @@ pub fn run(args: &Doctor) -> Result<()> {
 
     let has_driver = PathBuf::from("/proc/driver/nvidia/version").exists();
     match cuda_devices() {
-        0 => line("CUDA", format!("none; an NVIDIA driver is {}", if has_driver { "installed" } else { "not installed" }))?,
+        0 => line(
+            "CUDA",
+            format!("none; an NVIDIA driver is {}", if has_driver { "installed" } else { "not installed" }),
+        )?,
         n => line("CUDA", format!("{n} device{}: cuda:0 is the default", if n == 1 { "" } else { "s" }))?,
     }
     if has_driver && cuda_devices() == 0 {

@@ -38,11 +38,11 @@ pub fn run(args: &Evaluate) -> Result<()> {
     let label = predictor.schema.label();
     let metrics = match label.task {
         Task::Ranking { .. } => {
-            let catalogue = source.catalogue(&predictor.schema)?;
-            if run.digest("catalogue") != Some(catalogue.digest().as_str()) {
+            let ranking = source.ranking(&predictor.schema)?;
+            if run.digest("catalogue") != Some(ranking.digest().as_str()) {
                 tracing::warn!("the data has changed since training: items or rows of users differ");
             }
-            let ranking = predictor.ranking(&catalogue)?;
+            let ranking = predictor.ranking(&ranking)?;
             ranking.evaluate(args.part, &dataset, |candidates| predictor.model.candidate_logits(candidates))?
         }
         Task::Regression | Task::Binary { .. } => metrics_of_rows(label, &logits, &dataset),

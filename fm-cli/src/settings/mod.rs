@@ -12,7 +12,7 @@ use fm_args::flags::{Folders, Keys};
 use fm_core::Error;
 use fm_core::device::DeviceChoice;
 use fm_core::train::TrainConfig;
-use fm_data::source::{DataConfig, TaskName};
+use fm_data::{DataConfig, TaskName};
 use fm_models::run::{ModelSettings, Run};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -144,10 +144,7 @@ fn tables(page: &str) -> Vec<(Vec<f64>, f64)> {
 fn the_columns_of_the_page_add_up_to_the_logit_however_many_terms_are_shown() {
     let scene = Scene::new();
     for (model, headings) in [
-        (
-            "fm",
-            &["Exact: the formula", "pairs that pull up", "pairs that pull down", "summed by field"][..],
-        ),
+        ("fm", &["Exact: the formula", "pairs that pull up", "pairs that pull down", "summed by field"][..]),
         ("xdeepfm", &["Not exact", "\"CIN\" and \"deep part\"", "without terms of single pairs"]),
     ] {
         scene.ok(&format!("train --data ml --model {model} --epochs 4 --lr 0.02 --run {model}"));

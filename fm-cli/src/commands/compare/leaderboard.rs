@@ -107,9 +107,7 @@ impl Leaderboard {
         let mut columns = vec![column("", 0, &|line| line.name.clone())];
         for (number, name) in metrics.iter().enumerate() {
             let rank = if number == 0 { 1 } else { 7 + number };
-            columns.push(column(name, rank, &|line| {
-                line.test.get(*name).map_or("-".into(), |spread| spread.show(4))
-            }));
+            columns.push(column(name, rank, &|line| line.test.get(*name).map_or("-".into(), |spread| spread.show(4))));
         }
         columns.extend([
             column("p to next", 2, &p_value),

@@ -36,11 +36,7 @@ pub fn run(args: &Compare) -> Result<()> {
     plan.iter().try_for_each(|(folder, settings)| check_fits(folder, settings))?;
     let first = &plan[0].1;
     if let Some((folder, other)) = plan.iter().find(|(_, settings)| settings.data.task != first.data.task) {
-        bail!(
-            "{} has another task ({:?}) than the first: their metrics differ",
-            folder.display(),
-            other.data.task
-        );
+        bail!("{} has another task ({:?}) than the first: their metrics differ", folder.display(), other.data.task);
     }
     let metric = match &args.metric {
         Some(name) => Metric::of(first.data.task.of_any_threshold(), name)?,

@@ -89,11 +89,8 @@ impl fmt::Display for Page<'_> {
         match self.label.task {
             Task::Regression => {
                 let Label { min, max, .. } = self.label;
-                let end = if prediction == logit {
-                    String::new()
-                } else {
-                    format!(", the end of its range {min} to {max}")
-                };
+                let end =
+                    if prediction == logit { String::new() } else { format!(", the end of its range {min} to {max}") };
                 writeln!(f, "predicted {column} {prediction:.4}{end}")?;
             }
             Task::Binary { threshold } => {
@@ -112,10 +109,7 @@ impl fmt::Display for Page<'_> {
         };
         match parts {
             Some(parts) => self.formula(f, parts, *logit, &unit)?,
-            None => writeln!(
-                f,
-                "\nAn exported file holds no formula: `fm explain` of its run shows the terms."
-            )?,
+            None => writeln!(f, "\nAn exported file holds no formula: `fm explain` of its run shows the terms.")?,
         }
         self.by_field(f, shapley, *logit, &unit)
     }

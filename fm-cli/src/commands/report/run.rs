@@ -10,9 +10,8 @@ use fm_core::metric::{Metrics, Scored, metrics};
 use fm_core::ranking::Candidates;
 use fm_core::train::EpochRecord;
 use fm_core::{Label, Rows, Task};
-use fm_data::Dataset;
-use fm_data::source::{DataConfig, Source};
 use fm_data::table::{NO_CODE, codes, strings};
+use fm_data::{DataConfig, Dataset, RawData};
 use fm_models::run::BuiltModel;
 
 use super::chart::{Paint, SERIES};
@@ -37,7 +36,7 @@ pub struct Run {
 
 /// The rows that a run was measured on, within the data that it was trained on.
 pub struct TestRows {
-    pub source: Rc<Source>,
+    pub source: Rc<RawData>,
     pub test: Dataset,
     /// Of each test row.
     pub logits: Vec<f32>,
@@ -122,7 +121,7 @@ pub fn open(args: &Report) -> Result<Vec<Run>> {
     if args.runs.len() > SERIES {
         bail!("a report shows at most {SERIES} runs, one per colour: {} were given", args.runs.len());
     }
-    let mut sources: Vec<(DataConfig, Rc<Source>)> = vec![];
+    let mut sources: Vec<(DataConfig, Rc<RawData>)> = vec![];
     let mut runs: Vec<Run> = vec![];
     for (number, (path, name)) in args.runs.iter().zip(names(args)?).enumerate() {
         let files = fm_models::Run::open(path)?;
@@ -152,7 +151,7 @@ pub fn open(args: &Report) -> Result<Vec<Run>> {
     Ok(runs)
 }
 
-fn score(run: &fm_models::Run, predictor: &Predictor<BuiltModel>, source: Rc<Source>) -> Result<TestRows> {
+fn score(run: &fm_models::Run, predictor: &Predictor<BuiltModel>, source: Rc<RawData>) -> Result<TestRows> {
     let test = source.encode(&predictor.schema, &source.parts.test)?;
     let has_changed = run.digest("test") != Some(test.digest().as_str());
     if has_changed {
@@ -164,7 +163,7 @@ fn score(run: &fm_models::Run, predictor: &Predictor<BuiltModel>, source: Rc<Sou
     let logits = predictor.logits(&test)?;
     let ranks = match predictor.schema.label().task {
         Task::Ranking { .. } => {
-            let ranking = predictor.ranking(&source.catalogue(&predictor.schema)?)?;
+            let ranking = predictor.ranking(&source.ranking(&predictor.schema)?)?;
             let logits = |candidates: &Candidates<'_>| predictor.model.candidate_logits(candidates);
             Some(during("ranking all items", || ranking.test_ranks(&test, logits))?)
         }
@@ -203,7 +202,7 @@ pub struct Group<'a> {
 
 impl Group<'_> {
     /// The rows that they share.
-    pub fn source(&self) -> &Source {
+    pub fn source(&self) -> &RawData {
         &self.runs[0].1.source
     }
 }
@@ -246,7 +245,7 @@ pub struct Activity {
 }
 
 impl Activity {
-    pub fn of(source: &Source, column: &str) -> Result<Activity> {
+    pub fn of(source: &RawData, column: &str) -> Result<Activity> {
         let column = strings(&source.frame, column)?;
         let (codes, values) = codes(&column);
         let values: Vec<String> = values.into_iter().map(str::to_owned).collect();
