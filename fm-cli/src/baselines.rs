@@ -21,7 +21,7 @@ pub fn label_baselines(data: &Prepared) -> Baselines {
         baselines.insert(name.to_owned(), metrics_of_rows(label, logits, &data.test));
     };
     measure("mean", &vec![label.prior_logit(); data.test.len()]);
-    let is_one_value = |&field: &usize| !matches!(data.schema.fields()[field].kind, FieldKind::MultiValued { .. });
+    let is_one_value = |&field: &usize| !matches!(data.schema.fields()[field].kind, FieldKind::MultiValued(_));
     let field = |role: Option<&str>| data.schema.field_index(role?).filter(is_one_value);
     if let (Some(user), Some(item)) = (field(data.schema.user()), field(data.schema.item())) {
         let unknown = data.schema.unknown_ids();

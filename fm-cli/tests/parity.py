@@ -50,6 +50,15 @@ def ids_of(field, first_id):
     return lambda text: known.get(text, first_id)
 
 
+def given(piece):
+    """The value and the number in a piece of a list."""
+    value, colon, text = piece.rpartition(":")
+    if not colon:
+        return piece, 1.0
+    x = number(text)
+    return ("", 1.0) if x is None else (value, x)
+
+
 def encode(field, first_id, text):
     """The ids and values of the slots of one field."""
     id_of = ids_of(field, first_id)
@@ -61,12 +70,15 @@ def encode(field, first_id, text):
             return [first_id], [1.0]
         return [first_id + 1], [(value - field["mean"]) / field["std"]]
     assert field["kind"] == "multi-valued", field["kind"]
-    numbers = {}  # how many values each id has, in the order of the slots
-    for value in filter(None, text.split(field["separator"])):
+    numbers, n = {}, 0  # the sum of the numbers of each id, in the order of the slots; how many values have a slot
+    for piece in filter(None, text.split(field["separator"])):
+        value, x = given(piece) if field["weighting"] == "given" else (piece, 1)
         if id_of(value) in numbers or len(numbers) < field["max_len"]:
-            numbers[id_of(value)] = numbers.get(id_of(value), 0) + 1
-    n, padding = sum(numbers.values()), field["max_len"] - len(numbers)
-    weight = {"sum": 1.0, "mean": 1.0 / max(n, 1), "sqrt": 1.0 / math.sqrt(max(n, 1))}[field["weighting"]]
+            numbers[id_of(value)] = numbers.get(id_of(value), 0) + x
+            n += 1
+    padding = field["max_len"] - len(numbers)
+    weights = {"sum": 1.0, "mean": 1.0 / max(n, 1), "sqrt": 1.0 / math.sqrt(max(n, 1)), "given": 1.0}
+    weight = weights[field["weighting"]]
     values = [number * weight for number in numbers.values()]
     return list(numbers) + [first_id] * padding, values + [0.0] * padding
 

@@ -10,7 +10,7 @@ use crate::farmhash::bucket;
 use crate::features::Features;
 use crate::rows::layout::RecordLayout;
 use crate::rows::{Gathered, Slots};
-use crate::schema::{Field, FieldKind, Schema};
+use crate::schema::{Field, FieldKind, List, Schema, Weighting};
 
 /// Looks up values in a schema's vocabularies, or hashes them.
 ///
@@ -60,7 +60,15 @@ impl<S: Borrow<Schema>> Encoder<S> {
     }
 
     /// The id of a value of one field: its own, its bucket's, or the field's first.
-    fn id(&self, field: usize, value: &str) -> u32 {
+    ///
+    /// # Panics
+    /// If `field` is not a field of the schema.
+    pub fn id(&self, field: usize, value: &str) -> i64 {
+        i64::from(self.number(field, value))
+    }
+
+    /// The same, as records number ids.
+    fn number(&self, field: usize, value: &str) -> u32 {
         let unknown = self.schema().ids(field).start as u32;
         let Field { vocabulary, hash_buckets, .. } = &self.schema().fields()[field];
         match hash_buckets {
@@ -102,49 +110,60 @@ impl<S: Borrow<Schema>> Encoder<S> {
     /// numeric field get the field's out-of-vocabulary id with x = 1. In a hashed field, only missing values do: any other
     /// text gets the id of its bucket, whether or not training has seen it.
     ///
-    /// In a multi-valued field, values with the same id share a slot, whose x is their number times the weighting's value. So
-    /// a factorization machine sees a feature that occurs twice as x = 2, and it does not interact with itself. This applies
-    /// to a value that the text repeats, to several unknown values and to several values of one bucket. Slots are filled in
-    /// the order of the text; values beyond `max_len` slots are dropped and do not count in n. A missing list has no slots.
+    /// In a multi-valued field, values with the same id share a slot, whose x is their number times the weighting's value, or the
+    /// sum of the numbers that the text gives. So a factorization machine sees a feature that occurs twice as x = 2, and it does
+    /// not interact with itself. This applies to a value that the text repeats, to several unknown values and to several values
+    /// of one bucket. Slots are filled in the order of the text; values beyond `max_len` slots are dropped and do not count in
+    /// n. A missing list has no slots.
+    ///
+    /// Numbers that the text gives are summed in float64 and rounded to float32, to its greatest number if the sum exceeds it.
     ///
     /// # Panics
     /// If `field` is not a field of the schema.
     pub fn encode(&self, field: usize, raw: Option<&str>, slots: &mut Slots) {
         let unknown = self.schema().ids(field).start as u32;
         match &self.schema().fields()[field].kind {
-            FieldKind::Categorical => slots.push(raw.map_or(unknown, |value| self.id(field, value))),
-            FieldKind::MultiValued { separator, weighting, max_len } => {
-                let ids = pieces(raw, separator).map(|value| self.id(field, value));
-                slots.push_several(ids, *max_len, *weighting);
+            FieldKind::Categorical => slots.push(raw.map_or(unknown, |value| self.number(field, value))),
+            FieldKind::MultiValued(list) => {
+                slots.push_distinct(pieces(raw, list).map(|(value, x)| (self.number(field, value), x)), list);
             }
             FieldKind::Numeric { mean, std } => slots.push_number(unknown, number(raw), *mean, *std),
         }
     }
 }
 
-/// The values in the text of a multi-valued field.
-pub fn pieces<'a>(raw: Option<&'a str>, separator: &'a str) -> impl Iterator<Item = &'a str> {
-    raw.unwrap_or("").split(separator).filter(|piece| !piece.is_empty())
+/// The values in the text of a list, each with the number that it adds to its slot before the weighting: 1, or the number given.
+/// The value of a piece whose number is malformed is empty, as a missing value is.
+pub fn pieces<'a>(raw: Option<&'a str>, list: &'a List) -> impl Iterator<Item = (&'a str, f64)> {
+    let pieces = raw.unwrap_or("").split(list.separator.as_str()).filter(|piece| !piece.is_empty());
+    pieces.map(|piece| match piece.rsplit_once(':') {
+        Some((value, given)) if list.weighting == Weighting::Given => wide_number(given).map_or(("", 1.0), |x| (value, x)),
+        _ => (piece, 1.0),
+    })
 }
 
 /// The finite number in a text, with or without ASCII spaces around it. It is parsed as a float64 and rounded to float32, as in
 /// an exported file.
 pub fn number(raw: Option<&str>) -> Option<f32> {
-    let wide = raw.and_then(|text| text.trim_ascii().parse::<f64>().ok());
-    wide.map(|x| x as f32).filter(|x| x.is_finite())
+    wide_number(raw?).map(|x| x as f32)
+}
+
+/// The number in a text before it is rounded to float32, in which it is finite.
+fn wide_number(text: &str) -> Option<f64> {
+    text.trim_ascii().parse().ok().filter(|&x: &f64| (x as f32).is_finite())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{Label, Side, Task, Weighting};
+    use crate::schema::{Label, Side, Task};
 
     fn schema() -> Schema {
         let field = |name: &str, kind, values: &[&str]| {
             Field::new(name, kind, Side::Context, values.iter().map(|&v| v.into()).collect())
         };
         let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.5 };
-        let genres = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Mean };
+        let genres = FieldKind::MultiValued(List::new("|", 3, Weighting::Mean));
         let fields = vec![
             field("user", FieldKind::Categorical, &["7", "é"]),
             field("genres", genres, &["Drama", "War"]),
@@ -209,15 +228,37 @@ mod tests {
         assert_eq!(encode(1, Some("War|Drama|War|War")), (vec![5, 4], vec![0.75, 0.25]));
         // Several unknown values are one.
         assert_eq!(encode(1, Some("Opera|War|Polka|Jazz")), (vec![3, 5], vec![0.75, 0.25]));
-        let weighted = |weighting| {
-            let genres = FieldKind::MultiValued { separator: "|".into(), max_len: 2, weighting };
-            let genres = Field { kind: genres, ..schema().fields()[1].clone() };
-            let schema = Schema::new(schema().label().clone(), vec![genres]).unwrap();
-            encode_with(&schema, 0, Some("War|Drama|War|War")).1
-        };
+        let weighted =
+            |weighting| encode_with(&list(List::new("|", 2, weighting)), 0, Some("War|Drama|War|War")).1;
         assert_eq!(weighted(Weighting::Sum), [3.0, 1.0]);
         assert_eq!(weighted(Weighting::Mean), [0.75, 0.25]);
         assert_eq!(weighted(Weighting::Sqrt), [1.5, 0.5]);
+    }
+
+    /// A field of its own: 0 unknown, 1 Drama, 2 War.
+    fn list(list: List) -> Schema {
+        let field = Field { kind: FieldKind::MultiValued(list), ..schema().fields()[1].clone() };
+        Schema::new(schema().label().clone(), vec![field]).unwrap()
+    }
+
+    #[test]
+    fn a_text_may_give_a_number_with_each_value() {
+        let schema = list(List::new("|", 2, Weighting::Given));
+        let encode = |text| encode_counted(&schema, 0, Some(text));
+        assert_eq!(encode("War:0.5|Drama:2"), (vec![2, 1], vec![0.5, 2.0], 2));
+        // A number that is 1 takes no room.
+        assert_eq!(encode("War|Drama:-3e-1"), (vec![2, 1], vec![1.0, -0.3], 1));
+        assert_eq!(encode("War:2|Drama|War|War:0.5"), (vec![2, 1], vec![3.5, 1.0], 1));
+        assert_eq!(encode("War:1|Opera:0.25|Drama:7|Polka:0.5"), (vec![2, 0], vec![1.0, 0.75], 1));
+        // What stands before the last colon is the value.
+        assert_eq!(encode("War:1:3|War:0"), (vec![0, 2], vec![3.0, 0.0], 2));
+        for malformed in ["War:", "War:x", "War:inf", "War:1e39", "War:nan"] {
+            assert_eq!(encode(malformed), (vec![0], vec![1.0], 0), "{malformed}");
+        }
+        let (_, values, _) = encode("War:3e38|War:3e38|Drama:-3e38|Drama:-3e38");
+        assert_eq!(values, [f32::MAX, f32::MIN]);
+        // Elsewhere, a colon is a part of the value.
+        assert_eq!(encode_with(&list(List::new("|", 2, Weighting::Sum)), 0, Some("War:2")), (vec![0], vec![1.0]));
     }
 
     #[test]
@@ -230,11 +271,8 @@ mod tests {
 
     #[test]
     fn a_value_without_a_free_slot_is_dropped_and_not_counted() {
-        let genres = FieldKind::MultiValued { separator: "|".into(), max_len: 2, weighting: Weighting::Mean };
-        let genres = Field { kind: genres, ..schema().fields()[1].clone() };
-        let schema = Schema::new(schema().label().clone(), vec![genres]).unwrap();
+        let schema = list(List::new("|", 2, Weighting::Mean));
         let encode = |raw| encode_with(&schema, 0, Some(raw));
-        // 0 unknown, 1 Drama, 2 War.
         assert_eq!(encode("War|Drama|Opera|Polka"), (vec![2, 1], vec![0.5, 0.5]));
         assert_eq!(encode("War|Opera|Drama|War|Drama|Polka"), (vec![2, 0], vec![0.5, 0.5]));
     }

@@ -1,7 +1,7 @@
 //! Vocabularies and statistics of the training rows.
 
 use fm_core::encoder::{number, pieces};
-use fm_core::{Field, FieldKind, Label, Schema, Task};
+use fm_core::{Field, FieldKind, Label, List, Schema, Task};
 use polars::prelude::*;
 
 use crate::encode::check_rows;
@@ -44,9 +44,9 @@ pub fn fit(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], t
 fn fit_field(column: &StringChunked, spec: &FieldSpec, train: &[u32]) -> Result<Field> {
     let kind = match &spec.kind {
         FieldSpecKind::Categorical => FieldKind::Categorical,
-        FieldSpecKind::MultiValued { separator, max_len, weighting } => {
-            let max_len = max_len.unwrap_or_else(|| longest(column, separator, train, MAX_LEN));
-            FieldKind::MultiValued { separator: separator.clone(), max_len, weighting: *weighting }
+        FieldSpecKind::MultiValued(list) => {
+            let max_len = list.max_len.unwrap_or_else(|| longest(column, &list.with_slots(MAX_LEN), train));
+            FieldKind::MultiValued(list.with_slots(max_len))
         }
         FieldSpecKind::Numeric => {
             let (mean, std) = statistics(column, train).ok_or_else(|| not_numeric(column, spec, train))?;
@@ -68,18 +68,18 @@ fn not_numeric(column: &StringChunked, spec: &FieldSpec, train: &[u32]) -> Error
     Error::Spec(format!("field `{}` is declared numeric, but has no number in the training rows: {found}", spec.name))
 }
 
-/// The number of distinct values in the longest list of `rows`: from 1 to `limit`.
-pub(crate) fn longest(column: &StringChunked, separator: &str, rows: &[u32], limit: usize) -> usize {
+/// The number of distinct values in the longest list of `rows`: from 1 to `list.max_len`.
+pub(crate) fn longest(column: &StringChunked, list: &List, rows: &[u32]) -> usize {
     let (mut longest, mut distinct) = (1, PlHashSet::new());
     for cell in rows.iter().map(|&row| column.get(row as usize)) {
-        if longest >= limit {
+        if longest >= list.max_len {
             break;
         }
         // Only a text with more values can have more distinct values.
-        if pieces(cell, separator).nth(longest).is_some() {
+        if pieces(cell, list).nth(longest).is_some() {
             distinct.clear();
-            distinct.extend(pieces(cell, separator));
-            longest = longest.max(distinct.len().min(limit));
+            distinct.extend(pieces(cell, list).map(|(value, _)| value));
+            longest = longest.max(distinct.len().min(list.max_len));
         }
     }
     longest
@@ -99,12 +99,12 @@ pub(crate) fn counts<'a>(column: &'a StringChunked, kind: &'a FieldKind, rows: &
                     counts.entry(value).or_insert((0, position)).0 += 1;
                 }
             }
-            FieldKind::MultiValued { separator, max_len, .. } => {
+            FieldKind::MultiValued(list) => {
                 let mut used = 0;
-                for piece in pieces(cell, separator) {
+                for (piece, _) in pieces(cell, list) {
                     match counts.get_mut(piece) {
                         Some((count, last)) if *last == position => *count += 1,
-                        _ if used == *max_len => {}
+                        _ if used == list.max_len => {}
                         Some((count, last)) => {
                             (*count, *last) = (*count + 1, position);
                             used += 1;
@@ -119,6 +119,8 @@ pub(crate) fn counts<'a>(column: &'a StringChunked, kind: &'a FieldKind, rows: &
             FieldKind::Numeric { .. } => {}
         }
     }
+    // A piece without a value has a slot.
+    counts.remove("");
     counts.into_iter().map(|(value, (count, _))| (value, count)).collect()
 }
 
@@ -147,6 +149,7 @@ mod tests {
 
     use super::*;
     use crate::encode::tests::encoded;
+    use crate::spec::ListSpec;
 
     const TASK: Task = Task::Binary { threshold: 4.0 };
 
@@ -163,7 +166,7 @@ mod tests {
     }
 
     fn tags(max_len: Option<usize>) -> FieldSpec {
-        let kind = FieldSpecKind::MultiValued { separator: "|".into(), max_len, weighting: Weighting::Mean };
+        let kind = FieldSpecKind::MultiValued(ListSpec::new("|", max_len, Weighting::Mean));
         FieldSpec::new("tags", kind, Side::Item)
     }
 
@@ -219,6 +222,17 @@ mod tests {
         let (ids, values) = encoded(&table, &schema);
         assert_eq!(ids, [2, 3, 3, 1, 0]);
         assert_eq!(values, [0.75, 0.25, 2.0 / 6.0, 4.0 / 6.0, 1.0]);
+    }
+
+    #[test]
+    fn numbers_given_with_values_are_no_part_of_them() {
+        let table = df!("tags" => ["a:0.5|b", "a:2|a:-1|:3|c:x|d:1"]).unwrap();
+        let kind = FieldSpecKind::MultiValued(ListSpec::new("|", None, Weighting::Given));
+        let schema = fitted(&table, vec![FieldSpec::new("tags", kind, Side::Item)], &[0, 1]).unwrap();
+        // What has no value has a slot, too.
+        assert_eq!((only(&schema).vocabulary.as_slice(), schema.num_slots()), (&["a", "b", "d"].map(String::from)[..], 3));
+        let (ids, values) = encoded(&table, &schema);
+        assert_eq!((ids, values), (vec![1, 2, 1, 0, 3], vec![0.5, 1.0, 1.0, 4.0, 1.0]));
     }
 
     #[test]

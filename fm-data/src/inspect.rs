@@ -127,22 +127,23 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
     };
     let has_value = |cell: Option<&str>| match &field.kind {
         FieldKind::Categorical => cell.is_some_and(|value| !value.is_empty()),
-        FieldKind::MultiValued { separator, .. } => pieces(cell, separator).next().is_some(),
+        FieldKind::MultiValued(list) => pieces(cell, list).next().is_some(),
         FieldKind::Numeric { .. } => number(cell).is_some(),
     };
     let is_known = |cell: Option<&str>| match &field.kind {
         FieldKind::Categorical => cell.is_some_and(|value| known.contains(value)),
-        FieldKind::MultiValued { separator, max_len, .. } => {
+        FieldKind::MultiValued(list) => {
             // Values that share an id share a slot: those of one bucket, or all outside the vocabulary.
-            let id = |piece| match field.hash_buckets {
+            let id = |piece: &str| match field.hash_buckets {
+                Some(_) if piece.is_empty() => (None, None),
                 Some(buckets) => (Some(bucket(piece, buckets)), None),
                 None => (None, known.get(piece)),
             };
             let mut taken = Vec::new();
-            pieces(cell, separator).any(|piece| {
+            pieces(cell, list).any(|(piece, _)| {
                 let id = id(piece);
                 if !taken.contains(&id) {
-                    if taken.len() == *max_len {
+                    if taken.len() == list.max_len {
                         return false;
                     }
                     taken.push(id);
@@ -163,7 +164,7 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
         name: field.name.clone(),
         kind: match field.kind {
             FieldKind::Categorical => "categorical",
-            FieldKind::MultiValued { .. } => "multi-valued",
+            FieldKind::MultiValued(_) => "multi-valued",
             FieldKind::Numeric { .. } => "numeric",
         },
         side: field.side,
@@ -292,7 +293,7 @@ mod tests {
     use fm_core::{Task, Weighting};
 
     use super::*;
-    use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
+    use crate::spec::{FieldSpec, FieldSpecKind, ListSpec, TableSpec};
 
     fn inspected() -> Inspection {
         let table = df!(
@@ -303,7 +304,7 @@ mod tests {
             "device" => ["x", "p", "y", "q", "y"],
         )
         .unwrap();
-        let tags = FieldSpecKind::MultiValued { separator: "|".into(), max_len: None, weighting: Weighting::Sqrt };
+        let tags = FieldSpecKind::MultiValued(ListSpec::new("|", None, Weighting::Sqrt));
         let fields = vec![
             FieldSpec { min_count: 2, ..FieldSpec::new("user", FieldSpecKind::Categorical, Side::User) },
             FieldSpec::new("item", FieldSpecKind::Categorical, Side::Item),
@@ -342,8 +343,7 @@ mod tests {
         let train = df!("tags" => ["p", "q"]).unwrap();
         let known = |cell: &str, max_len, hash_buckets| {
             let table = train.vstack(&df!("tags" => [cell]).unwrap()).unwrap();
-            let separator = "|".into();
-            let kind = FieldSpecKind::MultiValued { separator, max_len: Some(max_len), weighting: Weighting::Mean };
+            let kind = FieldSpecKind::MultiValued(ListSpec::new("|", Some(max_len), Weighting::Mean));
             let fields = vec![FieldSpec { hash_buckets, ..FieldSpec::new("tags", kind, Side::Item) }];
             let spec = TableSpec {
                 label: "y".into(),

@@ -31,7 +31,7 @@
 
 use std::path::Path;
 
-use fm_core::{Side, Weighting};
+use fm_core::{List, Side, Weighting};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, suggestion};
@@ -45,18 +45,43 @@ pub const SEPARATOR: &str = "|";
 pub enum FieldSpecKind {
     /// One value, from a vocabulary or hashed.
     Categorical,
-    /// Several values in one text, from a vocabulary or hashed.
-    MultiValued {
-        /// The text between two values.
-        separator: String,
-        /// The number of slots. `None` for the number of distinct values in the longest list of the training rows, at most
-        /// 100.
-        max_len: Option<usize>,
-        /// The value `x` that each of the row's `n` values adds to its slot.
-        weighting: Weighting,
-    },
+    /// Several values in one text, from a vocabulary or hashed: a slot for each distinct value.
+    MultiValued(ListSpec),
     /// A number, standardised with the training rows' mean and standard deviation.
     Numeric,
+}
+
+impl FieldSpecKind {
+    /// How the field holds several values; `None` if it holds one.
+    pub fn list(&self) -> Option<&ListSpec> {
+        match self {
+            FieldSpecKind::MultiValued(list) => Some(list),
+            FieldSpecKind::Categorical | FieldSpecKind::Numeric => None,
+        }
+    }
+}
+
+/// Several values in one text, before their number is known.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ListSpec {
+    /// The text between two values.
+    pub separator: String,
+    /// The number of slots. `None` for those that the longest list of the training rows needs, at most 100.
+    pub max_len: Option<usize>,
+    /// The value `x` that each of the row's `n` values adds to its slot.
+    pub weighting: Weighting,
+}
+
+impl ListSpec {
+    /// A list of values with this text between them, this number of slots and this weighting.
+    pub fn new(separator: impl Into<String>, max_len: Option<usize>, weighting: Weighting) -> ListSpec {
+        ListSpec { separator: separator.into(), max_len, weighting }
+    }
+
+    /// The list with this maximum number of slots.
+    pub(crate) fn with_slots(&self, max_len: usize) -> List {
+        List::new(&self.separator, max_len, self.weighting)
+    }
 }
 
 /// Where the texts of a field come from. Lists that follow from other rows follow from training rows only, so that no
@@ -217,13 +242,11 @@ impl TableSpec {
             } else if field.hash_buckets.is_some() && field.min_count > 1 {
                 format!("field `{name}` has hash_buckets and a min_count: rare values get a bucket, too; leave one out")
             } else {
-                match &field.kind {
-                    FieldSpecKind::MultiValued { separator, .. } if separator.is_empty() => {
+                match field.kind.list() {
+                    Some(list) if list.separator.is_empty() => {
                         format!("field `{name}` needs a separator, for example \"|\"")
                     }
-                    FieldSpecKind::MultiValued { max_len: Some(0), .. } => {
-                        format!("field `{name}` needs a max_len of at least 1")
-                    }
+                    Some(list) if list.max_len == Some(0) => format!("field `{name}` needs a max_len of at least 1"),
                     _ => continue,
                 }
             };
@@ -316,11 +339,10 @@ impl FieldEntry {
         let stray =
             [("separator", separator.is_some()), ("max_len", max_len.is_some()), ("weighting", weighting.is_some())];
         let kind = match kind {
-            Kind::MultiValued => FieldSpecKind::MultiValued {
-                separator: separator.unwrap_or_else(|| SEPARATOR.into()),
-                max_len,
-                weighting: weighting.unwrap_or_default(),
-            },
+            Kind::MultiValued => {
+                let separator = separator.unwrap_or_else(|| SEPARATOR.into());
+                FieldSpecKind::MultiValued(ListSpec::new(separator, max_len, weighting.unwrap_or_default()))
+            }
             kind => {
                 if let Some((key, _)) = stray.iter().find(|(_, given)| *given) {
                     let reason = format!("field `{name}` has a {key}, which only multi-valued fields have");
@@ -394,7 +416,7 @@ mod tests {
             side = "item"
             "#,
         );
-        let tags = FieldSpecKind::MultiValued { separator: "|".into(), max_len: Some(20), weighting: Weighting::Mean };
+        let tags = FieldSpecKind::MultiValued(ListSpec::new("|", Some(20), Weighting::Mean));
         let expected = TableSpec {
             label: "rating".into(),
             weight: Some("worth".into()),

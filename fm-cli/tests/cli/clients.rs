@@ -93,7 +93,7 @@ fn rust_agrees(scene: &Scene, model: &str) {
     let scorer = Scorer::load(&file, Device::Cpu).unwrap();
     let rows = every_kind::rows(1000);
     // Half of the empty texts are left out.
-    let cells = |row: &[&'static str; 8]| {
+    let cells = |row: &[&'static str; FIELDS.len()]| {
         FIELDS.into_iter().zip(*row).enumerate().filter(|(at, (_, text))| at % 2 == 0 || !text.is_empty())
     };
     let mut worst = 0f64;

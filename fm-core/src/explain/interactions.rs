@@ -253,7 +253,7 @@ mod tests {
     use crate::explain::Explanation;
     use crate::features::{Features, Padded};
     use crate::rows::TensorRows;
-    use crate::schema::{Field, FieldKind, Label, Side, Weighting};
+    use crate::schema::{Field, FieldKind, Label, List, Side, Weighting};
 
     /// Pairs of slots have the product of their ids and values as their term, and a slot by itself has its id.
     struct Products {
@@ -287,7 +287,7 @@ mod tests {
 
     /// Ids: user 0 to 2, tags 3 to 5, shop 6 to 7.
     fn schema(task: Task, shop: Side) -> Schema {
-        let tags = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Sum };
+        let tags = FieldKind::MultiValued(List::new("|", 3, Weighting::Sum));
         let field = |name: &str, kind, side, values: &[&str]| {
             Field::new(name, kind, side, values.iter().map(|&value| value.into()).collect())
         };

@@ -175,7 +175,7 @@ fn missing_row(schema: &Schema, like: &Padded) -> Padded {
     let slots = schema.field_of_slots();
     let ids: Vec<i64> = slots.iter().map(|&field| schema.ids(field).start).collect();
     let value = |&field: &usize| match schema.fields()[field].kind {
-        FieldKind::MultiValued { .. } => 0.0,
+        FieldKind::MultiValued(_) => 0.0,
         FieldKind::Categorical | FieldKind::Numeric { .. } => 1.0,
     };
     let values: Vec<f32> = slots.iter().map(value).collect();
@@ -189,7 +189,7 @@ mod tests {
 
     use super::*;
     use crate::encoder::Encoder;
-    use crate::schema::{Field, Label, Side, Task, Weighting};
+    use crate::schema::{Field, Label, List, Side, Task, Weighting};
 
     /// Fields of one value each.
     fn schema(fields: usize) -> Schema {
@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_in_the_row_takes_no_part_and_the_baseline_is_the_encoders_missing_row() {
-        let tags = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Sum };
+        let tags = FieldKind::MultiValued(List::new("|", 3, Weighting::Sum));
         let field = |name: &str, kind, values: &[&str]| {
             Field::new(name, kind, Side::Context, values.iter().map(|&value| value.into()).collect())
         };

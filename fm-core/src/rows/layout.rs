@@ -48,10 +48,10 @@ impl RecordLayout {
     pub fn new(schema: &Schema) -> RecordLayout {
         let field = |(position, field): (usize, &Field)| {
             let ids = schema.ids(position);
-            let kind = match field.kind {
+            let kind = match &field.kind {
                 FieldKind::Categorical => SlotKind::One,
                 FieldKind::Numeric { .. } => SlotKind::Number,
-                FieldKind::MultiValued { max_len, weighting, .. } => SlotKind::Several { max_len, weighting },
+                FieldKind::MultiValued(list) => SlotKind::Several { max_len: list.max_len, weighting: list.weighting },
             };
             // A schema has fewer than 2³¹ ids.
             FieldLayout { name: field.name.clone(), unknown: ids.start as u32, end: ids.end as u32, kind }
@@ -61,7 +61,7 @@ impl RecordLayout {
         let user = user.filter(|&user| fields[user].kind == SlotKind::One);
         let is_one = |kind| match kind {
             SlotKind::One | SlotKind::Number => true,
-            SlotKind::Several { weighting, .. } => weighting == Weighting::Sum,
+            SlotKind::Several { weighting, .. } => matches!(weighting, Weighting::Sum | Weighting::Given),
         };
         let implies_ones = fields.iter().all(|field| is_one(field.kind));
         RecordLayout { fields, features: schema.layout(), user, implies_ones }

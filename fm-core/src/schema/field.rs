@@ -8,15 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum FieldKind {
     /// One value, looked up in a vocabulary or hashed.
     Categorical,
-    /// Several values in one text, looked up in a vocabulary or hashed.
-    MultiValued {
-        /// The text between two values; empty pieces are skipped.
-        separator: String,
-        /// The maximum number of slots, one for each distinct value. Later values are dropped.
-        max_len: usize,
-        /// The value `x` that each of the row's `n` values adds to its slot.
-        weighting: Weighting,
-    },
+    /// Several values in one text, looked up in a vocabulary or hashed: a slot for each distinct value.
+    MultiValued(List),
     /// A number, standardised as `(x - mean) / std`.
     Numeric {
         /// The mean over the training rows.
@@ -26,8 +19,36 @@ pub enum FieldKind {
     },
 }
 
-/// The value `x` that each of the `n` values of a multi-valued field adds to its slot. A value that occurs twice in a row
-/// has one slot with twice this value, and counts twice in `n`.
+impl FieldKind {
+    /// How the field holds several values; `None` if it holds one.
+    pub fn list(&self) -> Option<&List> {
+        match self {
+            FieldKind::MultiValued(list) => Some(list),
+            FieldKind::Categorical | FieldKind::Numeric { .. } => None,
+        }
+    }
+}
+
+/// Several values in one text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct List {
+    /// The text between two values; empty pieces are skipped.
+    pub separator: String,
+    /// The maximum number of slots. Values without a slot are dropped.
+    pub max_len: usize,
+    /// The value `x` that each of the row's `n` values adds to its slot.
+    pub weighting: Weighting,
+}
+
+impl List {
+    /// A list of values with this text between them, this maximum number of slots and this weighting.
+    pub fn new(separator: impl Into<String>, max_len: usize, weighting: Weighting) -> List {
+        List { separator: separator.into(), max_len, weighting }
+    }
+}
+
+/// The value `x` that each of the `n` values of a list adds to its slot. In a multi-valued field, a value that occurs twice in a
+/// row has one slot with twice this value, and counts twice in `n`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Weighting {
@@ -38,13 +59,16 @@ pub enum Weighting {
     /// x = 1/√n, as in SVD++: a longer list says more, but less than proportionally.
     #[default]
     Sqrt,
+    /// x is the number after the last `:` of a piece, as in `action:0.5|drama:2`, and 1 in a piece without a `:`. A piece whose
+    /// number is malformed or not finite as a float32 is an unknown value with x = 1.
+    Given,
 }
 
 impl Weighting {
-    /// The value that each of `n` values adds to its slot.
+    /// The value that each of `n` values adds to its slot, if the text gives none.
     pub fn value(self, n: usize) -> f32 {
         match self {
-            Weighting::Sum => 1.0,
+            Weighting::Sum | Weighting::Given => 1.0,
             Weighting::Mean => 1.0 / n.max(1) as f32,
             Weighting::Sqrt => 1.0 / (n.max(1) as f32).sqrt(),
         }
@@ -105,17 +129,14 @@ impl Field {
 
     /// The maximum number of slots that the field fills in a row.
     pub fn num_slots(&self) -> usize {
-        match self.kind {
-            FieldKind::MultiValued { max_len, .. } => max_len,
-            FieldKind::Categorical | FieldKind::Numeric { .. } => 1,
-        }
+        self.kind.list().map_or(1, |list| list.max_len)
     }
 
     /// The number of ids of the field, including its out-of-vocabulary id.
     pub fn cardinality(&self) -> i64 {
         match self.kind {
             FieldKind::Numeric { .. } => 2,
-            FieldKind::Categorical | FieldKind::MultiValued { .. } => {
+            FieldKind::Categorical | FieldKind::MultiValued(_) => {
                 1 + self.hash_buckets.map_or(self.vocabulary.len() as i64, i64::from)
             }
         }

@@ -7,7 +7,7 @@
 //! | kind | slots | ids | value |
 //! |---|---|---|---|
 //! | categorical | 1 | 1 + vocabulary, or 1 + hash buckets | 1 |
-//! | multi-valued | 0 to `max_len` | 1 + vocabulary, or 1 + hash buckets | the number of occurrences in the row times 1, 1/n or 1/√n |
+//! | multi-valued | 0 to `max_len` | 1 + vocabulary, or 1 + hash buckets | the number of occurrences in the row times 1, 1/n or 1/√n, or the sum of the numbers that the text gives |
 //! | numeric | 1 | 2 | the standardised number; 1 if it is missing |
 //!
 //! In a multi-valued field, each distinct value of a row takes one slot; n counts the values including repetitions.
@@ -19,9 +19,9 @@
 //! `s` of `S` belongs to a fixed field, and unused slots of multi-valued fields have x = 0.
 //!
 //! ```
-//! use fm_core::{Field, FieldKind, Label, Schema, Side, Task, Weighting};
+//! use fm_core::{Field, FieldKind, Label, List, Schema, Side, Task, Weighting};
 //!
-//! let genres = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Mean };
+//! let genres = FieldKind::MultiValued(List::new("|", 3, Weighting::Mean));
 //! let fields = vec![
 //!     Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]),
 //!     Field::new("genres", genres, Side::Item, vec!["Drama".into(), "War".into()]),
@@ -46,7 +46,7 @@ use crate::atomic_file::write_atomically;
 use crate::error::{Error, Result};
 use crate::features::Layout;
 
-pub use field::{Field, FieldKind, Side, Weighting};
+pub use field::{Field, FieldKind, List, Side, Weighting};
 pub use label::{Label, Task};
 
 /// The version of `schema.json` that this library writes, and the newest that it reads.
@@ -133,8 +133,8 @@ impl Schema {
             }
             match &field.kind {
                 FieldKind::Categorical => {}
-                FieldKind::MultiValued { separator, max_len, .. } => {
-                    if separator.is_empty() || *max_len == 0 {
+                FieldKind::MultiValued(list) => {
+                    if list.separator.is_empty() || list.max_len == 0 {
                         return invalid(format!("field `{name}` needs a separator and a max_len of at least 1"));
                     }
                 }
@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn ids_and_slots_are_laid_out_in_order() {
         let genres = Field {
-            kind: FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Mean },
+            kind: FieldKind::MultiValued(List::new("|", 3, Weighting::Mean)),
             ..categorical("genres", &["Drama", "War"])
         };
         let age = Field { kind: FieldKind::Numeric { mean: 30.0, std: 10.0 }, ..categorical("age", &[]) };
@@ -363,7 +363,7 @@ mod tests {
         let numeric = Field { kind: FieldKind::Numeric { mean: 0.0, std: 1.0 }, ..hashed("n", 10) };
         assert!(refused(vec![numeric]).contains("field `n` is numeric and has a vocabulary or hash buckets"));
         let wide = Field {
-            kind: FieldKind::MultiValued { separator: ",".into(), max_len: usize::MAX, weighting: Weighting::Sum },
+            kind: FieldKind::MultiValued(List::new(",", usize::MAX, Weighting::Sum)),
             ..categorical("w", &[])
         };
         assert!(refused(vec![categorical("a", &[]), wide]).contains("a million slots"));

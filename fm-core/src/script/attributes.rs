@@ -19,15 +19,11 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
     let statistics = |of: fn(f32, f32) -> f32| {
         let of_field = |field: &Field| match field.kind {
             FieldKind::Numeric { mean, std } => f64::from(of(mean, std)),
-            FieldKind::Categorical | FieldKind::MultiValued { .. } => f64::NAN,
+            FieldKind::Categorical | FieldKind::MultiValued(_) => f64::NAN,
         };
         Floats(fields.iter().map(of_field).collect())
     };
-    let separator = |field: &'_ Field| match &field.kind {
-        FieldKind::MultiValued { separator, .. } => separator.clone(),
-        FieldKind::Categorical | FieldKind::Numeric { .. } => String::new(),
-    };
-    let separators: Vec<String> = fields.iter().map(separator).collect();
+    let separators = fields.iter().map(|field| field.kind.list().map_or("", |list| list.separator.as_str())).collect();
     let first_ids = schema.unknown_ids().iter().map(|unknown| unknown + 1);
     let indexes = first_ids.zip(fields.iter().map(|field| field.vocabulary.as_slice())).collect();
     let label = schema.label();
@@ -47,7 +43,7 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
     module.set("_unknown_ids", &Integers(schema.unknown_ids().to_vec()))?;
     module.set("_hash_buckets", &integers(|field| field.hash_buckets.map_or(0, i64::from)))?;
     module.set("_indexes", &Indexes(indexes))?;
-    module.set("_separators", &Texts(separators.iter().map(String::as_str).collect()))?;
+    module.set("_separators", &Texts(separators))?;
     module.set("_weightings", &integers(weighting))?;
     module.set("_means", &statistics(|mean, _| mean))?;
     module.set("_stds", &statistics(|_, std| std))?;
@@ -65,17 +61,16 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
 fn kind(field: &Field) -> i64 {
     match field.kind {
         FieldKind::Categorical => 0,
-        FieldKind::MultiValued { .. } => 1,
+        FieldKind::MultiValued(_) => 1,
         FieldKind::Numeric { .. } => 2,
     }
 }
 
 fn weighting(field: &Field) -> i64 {
-    match field.kind {
-        FieldKind::MultiValued { weighting: Weighting::Mean, .. } => 1,
-        FieldKind::MultiValued { weighting: Weighting::Sqrt, .. } => 2,
-        FieldKind::MultiValued { weighting: Weighting::Sum, .. }
-        | FieldKind::Categorical
-        | FieldKind::Numeric { .. } => 0,
+    match field.kind.list().map(|list| list.weighting) {
+        None | Some(Weighting::Sum) => 0,
+        Some(Weighting::Mean) => 1,
+        Some(Weighting::Sqrt) => 2,
+        Some(Weighting::Given) => 3,
     }
 }

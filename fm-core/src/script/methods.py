@@ -140,31 +140,52 @@ def _encode_categorical(self, field: int, column: List[str]) -> Tuple[Tensor, Te
 def _encode_multi_valued(self, field: int, column: List[str]) -> Tuple[Tensor, Tensor]:
     width, separator = self._widths[field], self._separators[field]
     ids = [self._unknown_ids[field]] * (len(column) * width)
-    counts = [0.0] * (len(column) * width)
+    sums = [0.0] * (len(column) * width)
     totals: List[float] = []
     for row, text in enumerate(column):
         slots: Dict[int, int] = {}
         n = 0
         for piece in text.split(separator):
             if len(piece) > 0:
-                id = self._id(field, piece)
+                value, number = self._piece(field, piece)
+                id = self._id(field, value)
                 if id in slots:
-                    counts[slots[id]] += 1.0
+                    sums[slots[id]] += number
                     n += 1
                 elif len(slots) < width:
                     slot = row * width + len(slots)
                     slots[id] = slot
                     ids[slot] = id
-                    counts[slot] = 1.0
+                    sums[slot] = number
                     n += 1
         totals.append(float(max(n, 1)))
-    x = self._floats(counts).view(-1, width)
+    return self._integers(ids).view(-1, width), self._weighted(field, sums, totals)
+
+
+# The value in a piece of a list, and the number that it adds to its slot before the weighting. Without a number that a float32
+# holds after its last `:`, the value of a piece that should give one is missing.
+def _piece(self, field: int, piece: str) -> Tuple[str, float]:
+    value, colon, given = piece.rpartition(":")
+    if self._weightings[field] != 3 or len(colon) == 0:
+        return piece, 1.0
+    number = self._number(given)
+    # The least number that a float32 rounds to infinity.
+    if abs(number) < 3.4028235677973366e38:
+        return value, number
+    return "", 1.0
+
+
+# The values of the slots of lists, from the sums of the numbers of each slot, and n of each row.
+def _weighted(self, field: int, sums: List[float], totals: List[float]) -> Tensor:
+    x = self._floats(sums).view(-1, self._widths[field])
     n_of_row = self._floats(totals).view(-1, 1)
     if self._weightings[field] == 1:
         x = x * (1.0 / n_of_row)
     elif self._weightings[field] == 2:
         x = x * (1.0 / n_of_row.sqrt())
-    return self._integers(ids).view(-1, width), x
+    elif self._weightings[field] == 3:
+        x = x.clamp(-3.4028234663852886e38, 3.4028234663852886e38)
+    return x
 
 
 def _encode_numeric(self, field: int, column: List[str]) -> Tuple[Tensor, Tensor]:
@@ -234,9 +255,9 @@ def _number(self, text: str) -> float:
             at += 1
         exponent += sign * power
     number = float("nan")
-    # Between what a float32 holds and what it takes for zero; `float` refuses what is beyond a float64.
+    # Between what a float32 holds and what adds nothing to one; `float` refuses what is beyond a float64.
     magnitude = len(digits) + exponent
-    if is_number and (len(digits) == 0 or magnitude < -60):
+    if is_number and (len(digits) == 0 or magnitude < -300):
         number = 0.0
     elif is_number and magnitude < 60:
         number = float("".join(digits) + "e" + str(exponent))

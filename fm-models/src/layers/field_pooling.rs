@@ -13,8 +13,8 @@ use super::{above_diagonal, check_input};
 /// Keras: `DenseFeatures` with the combiner that the field's weighting names; a field without values is a zero vector.
 ///
 /// ```
-/// # use fm_core::{Encoder, Field, FieldKind, Label, Schema, Side, Task, Weighting};
-/// # let genres = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Mean };
+/// # use fm_core::{Encoder, Field, FieldKind, Label, List, Schema, Side, Task, Weighting};
+/// # let genres = FieldKind::MultiValued(List::new("|", 3, Weighting::Mean));
 /// # let fields = vec![
 /// #     Field::new("user", FieldKind::Categorical, Side::User, vec!["a".into()]),
 /// #     Field::new("genres", genres, Side::Item, vec!["Drama".into(), "War".into()]),

@@ -155,7 +155,7 @@ impl Sampler for BayesianFm {
     fn begin<'a>(&'a self, rows: &dyn Rows) -> Result<Box<dyn Sweeps + 'a>> {
         let group = |field: usize| Group {
             ids: self.schema.ids(field).start as usize..self.schema.ids(field).end as usize,
-            is_exclusive: !matches!(self.schema.fields()[field].kind, FieldKind::MultiValued { .. }),
+            is_exclusive: !matches!(self.schema.fields()[field].kind, FieldKind::MultiValued(_)),
         };
         let groups: Vec<Group> = (0..self.schema.num_fields()).map(group).collect();
         let k = self.config.embedding_dim as usize;
@@ -360,7 +360,7 @@ mod tests {
     /// deviation of the labels.
     #[test]
     fn it_scores_as_the_draw_in_the_unit_of_the_labels() {
-        let kind = FieldKind::MultiValued { separator: "|".into(), max_len: 2, weighting: fm_core::Weighting::Sum };
+        let kind = FieldKind::MultiValued(fm_core::List::new("|", 2, fm_core::Weighting::Sum));
         let field = fm_core::Field::new("tags", kind, fm_core::Side::Item, vec!["a".into(), "b".into()]);
         let schema = Schema::new(fm_core::Label::fit("y", REGRESSION, [0.0]), vec![field]).unwrap();
         let world = World { schema, rows: [0.5, 1.0, -2.0].map(|x| vec![(1, 1.0), (2, x)]).into() };

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use fm_core::farmhash::bucket;
-use fm_core::{Features, Field, FieldKind, Label, Model, Schema, Side, Task, Weighting};
+use fm_core::{Features, Field, FieldKind, Label, List, Model, Schema, Side, Task, Weighting};
 use fm_models::layers::*;
 use fm_models::models::{afm, deepfm, deepfm_dense, nfm, xdeepfm};
 use serde_json::json;
@@ -100,7 +100,7 @@ pub fn schema(fields: &[(String, i64, i64)], numeric: &[&str]) -> Result<Schema>
     let sparse = fields.iter().map(|(name, cardinality, slots)| {
         let vocabulary = (1..*cardinality).map(|value| value.to_string()).collect();
         let several =
-            FieldKind::MultiValued { separator: "|".into(), max_len: *slots as usize, weighting: Weighting::Sum };
+            FieldKind::MultiValued(List::new("|", *slots as usize, Weighting::Sum));
         let kind = if *slots == 1 { FieldKind::Categorical } else { several };
         Field::new(name, kind, Side::Context, vocabulary)
     });

@@ -5,7 +5,6 @@ use std::fmt;
 
 use anyhow::Result;
 use fm_core::encoder::pieces;
-use fm_core::rows::Slots;
 use fm_core::tch::Device;
 use fm_core::{Encoder, Features, FieldKind, Padded, Schema};
 use serde::Serialize;
@@ -68,16 +67,11 @@ impl Row {
             // The distinct texts of each id.
             let mut of_ids: HashMap<i64, Vec<&str>> = HashMap::new();
             match &field.kind {
-                FieldKind::MultiValued { separator, .. } => {
-                    let mut slots = Slots::default();
-                    for piece in pieces(*text, separator) {
-                        slots.clear();
-                        encoder.encode(position, Some(piece), &mut slots);
-                        for id in slots.ids() {
-                            let of_id = of_ids.entry(i64::from(id)).or_default();
-                            if !of_id.contains(&piece) {
-                                of_id.push(piece);
-                            }
+                FieldKind::MultiValued(list) => {
+                    for (value, _) in pieces(*text, list).filter(|(value, _)| !value.is_empty()) {
+                        let of_id = of_ids.entry(encoder.id(position, value)).or_default();
+                        if !of_id.contains(&value) {
+                            of_id.push(value);
                         }
                     }
                 }
@@ -85,7 +79,7 @@ impl Row {
                     of_ids.insert(ids[schema.slots(position).start], text.iter().copied().collect());
                 }
             }
-            let is_padding = |slot: usize| numbers[slot] == 0.0 && matches!(field.kind, FieldKind::MultiValued { .. });
+            let is_padding = |slot: usize| numbers[slot] == 0.0 && matches!(field.kind, FieldKind::MultiValued(_));
             for slot in schema.slots(position).filter(|&slot| !is_padding(slot)) {
                 let texts = of_ids.get(&ids[slot]).map(Vec::as_slice).unwrap_or_default();
                 let title = if let [id] = texts { titles.get(&field.name, id).map(str::to_owned) } else { None };

@@ -6,7 +6,7 @@ use fm_core::device::compiled_libtorch;
 use fm_core::metric::Metrics;
 use fm_core::script::Precision;
 use fm_core::summary::grouped;
-use fm_core::{Field, FieldKind, Schema, Side, Task};
+use fm_core::{Field, FieldKind, List, Schema, Side, Task, Weighting};
 use fm_data::source::terms_of_use;
 
 use crate::metric::in_order;
@@ -228,12 +228,13 @@ fn kind(field: &Field) -> String {
     };
     match &field.kind {
         FieldKind::Categorical => format!("categorical, {values}"),
-        FieldKind::MultiValued { separator, max_len, .. } => {
-            format!(
-                "multi-valued, {values}, at most {max_len} in a row, separated by `{}`",
-                separator.replace('|', "\\|")
-            )
-        }
+        FieldKind::MultiValued(list) => format!("multi-valued, {values}, {}", several(list)),
         FieldKind::Numeric { mean, std } => format!("numeric, mean {mean}, standard deviation {std}"),
     }
+}
+
+fn several(list: &List) -> String {
+    let separator = list.separator.replace('|', "\\|");
+    let numbers = if list.weighting == Weighting::Given { ", with numbers as in `value:0.5`" } else { "" };
+    format!("at most {} in a row, separated by `{separator}`{numbers}", list.max_len)
 }

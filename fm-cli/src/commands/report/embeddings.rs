@@ -111,11 +111,12 @@ fn popular(source: &RawData, schema: &Schema, field: usize, kind: Option<&Field>
         (0..items.ids.len()).filter(|&row| id(row) != schema.ids(field).start && count(row) > 0).collect();
     rows.sort_by_key(|&row| Reverse(count(row)));
     rows.truncate(ITEMS);
+    let named = |value: &&str| !value.is_empty();
     let values = |row: usize| -> Vec<String> {
         let cell = kinds.as_ref().and_then(|kinds| kinds.get(row));
-        match kind.map(|kind| &kind.kind) {
-            Some(FieldKind::MultiValued { separator, .. }) => pieces(cell, separator).map(str::to_owned).collect(),
-            _ => cell.into_iter().filter(|cell| !cell.is_empty()).map(str::to_owned).collect(),
+        match kind.and_then(|kind| kind.kind.list()) {
+            Some(list) => pieces(cell, list).map(|(value, _)| value).filter(named).map(str::to_owned).collect(),
+            None => cell.into_iter().filter(named).map(str::to_owned).collect(),
         }
     };
     Ok(rows.into_iter().map(|row| Item { title: items.titles[row].clone(), id: id(row), kinds: values(row) }).collect())
