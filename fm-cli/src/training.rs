@@ -12,7 +12,7 @@ use fm_core::metric::Metrics;
 use fm_core::ranking::Objective;
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::summary::{Summary, grouped};
-use fm_core::train::{Ending, EpochRecord, Observer, TakenValues, TrainFiles, Trainer, checkpoint, evaluate};
+use fm_core::train::{Ending, EpochRecord, Observer, TakenValues, TrainFiles, Trainer, checkpoint};
 use fm_core::{Error, Rows, Schema};
 use fm_data::{Dataset, Prepared, TaskName};
 use fm_models::run::{NewRun, Run};
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use crate::baselines::{Baselines, label_baselines};
+use crate::evaluation::metrics;
 use crate::interruption::{Interrupted, raise_at_ctrl_c};
 use crate::progress::{EpochProgress, during};
 use crate::ranking::{self, Ranking};
@@ -134,10 +135,7 @@ pub fn train_watched(
     if run.files().best().exists() {
         checkpoint::load(&run.files().best(), &built.store, None)?;
     }
-    let measure = |part: Part, rows: &dyn Rows| match &ranking {
-        Some(ranking) => ranking.evaluate(part, rows, |candidates| built.model.candidate_logits(candidates, false)),
-        None => Ok(evaluate(built.model.as_ref(), schema.label(), rows, device)?),
-    };
+    let measure = |part, rows: &dyn Rows| metrics(&built, (part, rows), ranking.as_ref(), schema.label(), device);
     let results = Results {
         model: settings.model.name.clone(),
         task: settings.data.task,
