@@ -4,13 +4,11 @@
 //! A whole program, with a model of its own; the crate `fm_models` has the models of the literature:
 //!
 //! ```
-//! use std::sync::atomic::AtomicBool;
-//!
 //! use fm_core::model::Layer;
 //! use fm_core::tch::nn::{Init, VarStore};
 //! use fm_core::tch::{Device, Kind, Tensor};
-//! use fm_core::train::{EpochRecord, TrainConfig, Trainer, predict};
-//! use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, Schema, Side, Task, TensorRows};
+//! use fm_core::train::{EpochRecord, TrainConfig, Trainer};
+//! use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, Schema, Side, Task, TensorRows, predict};
 //!
 //! /// ŷ = w₀ + Σ_s w_{id_s} x_s
 //! struct Lr {
@@ -52,7 +50,7 @@
 //! let config = TrainConfig { epochs: 100, lr: 0.1, ..TrainConfig::default() };
 //! let mut trainer = Trainer::new(&model, &store, schema.label(), config)?;
 //! let mut report = |epoch: &EpochRecord| println!("epoch {}: {:?}", epoch.epoch, epoch.valid);
-//! trainer.fit(&rows, &rows, &mut report, &AtomicBool::new(false))?;
+//! trainer.fit(&rows, &rows, &mut report)?;
 //!
 //! // Predictions: probabilities, as the task is binary.
 //! let logits = predict(&model, &rows, Device::Cpu)?;
@@ -71,14 +69,17 @@ pub mod encoder;
 pub mod error;
 pub mod explain;
 pub mod farmhash;
+pub mod learner;
 pub mod loss;
 pub mod mapped_file;
 pub mod metric;
 pub mod model;
+pub mod objective;
 pub mod onnx;
 pub mod optim;
+pub mod posterior;
+pub mod predict;
 pub mod ranking;
-pub mod sampler;
 pub mod schema;
 pub mod script;
 pub mod seed;
@@ -89,6 +90,7 @@ pub use batch::{Batch, Features, Rows, TensorRows};
 pub use encoder::Encoder;
 pub use error::{Error, Result};
 pub use model::{Model, ModelConfig, ModelEntry};
+pub use predict::{Score, evaluate, predict};
 pub use schema::{Field, FieldKind, Label, Schema, Side, Task, Weighting};
 /// What options derive to show their documentation, of the version that [`ModelEntry::new`] takes.
 pub use schemars;

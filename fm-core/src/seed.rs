@@ -21,6 +21,10 @@ pub enum Stream {
     Trial(usize),
     /// The draws of an epoch's sweeps, from 1.
     Sweeps(usize),
+    /// The order of the blocks of rows in an epoch, from 1.
+    Blocks(usize),
+    /// The orders of the rows within a block.
+    Block(usize),
 }
 
 /// A seed for one purpose, derived from the run's.
@@ -33,6 +37,8 @@ pub fn derive(seed: u64, stream: Stream) -> u64 {
         Stream::Users => (5, 0),
         Stream::Trial(trial) => (6, trial as u64),
         Stream::Sweeps(epoch) => (7, epoch as u64),
+        Stream::Blocks(epoch) => (8, epoch as u64),
+        Stream::Block(number) => (9, number as u64),
     };
     mix(mix(mix(seed) ^ kind) ^ number)
 }

@@ -1,26 +1,26 @@
-//! What there is to say about each metric, and which way is better.
+//! The names of the metrics, their directions, and which task has which.
 
 use self::Direction::{Maximize, Minimize};
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result};
 use crate::schema::Task;
 
-/// Which way is better.
+/// Whether less or more is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// The less, the better.
+    /// Less is better.
     Minimize,
-    /// The more, the better.
+    /// More is better.
     Maximize,
 }
 
 /// A metric of [`metrics`](super::metrics), or of [`ranking::evaluate`](crate::ranking::evaluate).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetricEntry {
-    /// The name by which [`Metrics`](super::Metrics) holds it; in `ndcg@k`, a number stands for k there.
+    /// The name in [`Metrics`](super::Metrics), where a number stands for the k of `ndcg@k`.
     pub name: &'static str,
-    /// Which way is better.
+    /// Whether less or more is better.
     pub direction: Direction,
-    /// What it says, in a line.
+    /// What it measures, in a line.
     pub description: &'static str,
 }
 
@@ -29,7 +29,8 @@ impl MetricEntry {
         MetricEntry { name, direction, description }
     }
 
-    /// Whether a value is better than another. Of two that are equal, or one of which is NaN, neither is better.
+    /// Whether one value is better than another. Neither of two equal values is, nor is anything better than NaN or NaN better
+    /// than anything.
     pub fn is_better(&self, value: f64, than: f64) -> bool {
         match self.direction {
             Direction::Minimize => value < than,
@@ -39,86 +40,84 @@ impl MetricEntry {
 }
 
 const REGRESSION: [MetricEntry; 3] = [
-    MetricEntry::new("mae", Minimize, "the mean distance of predictions from labels"),
-    MetricEntry::new("r2", Maximize, "the part of the labels' variance that predictions explain"),
-    MetricEntry::new("rmse", Minimize, "the root of the mean squared distance of predictions from labels"),
+    MetricEntry::new("mae", Minimize, "mean distance between predictions and labels"),
+    MetricEntry::new("r2", Maximize, "fraction of the labels' variance that predictions explain"),
+    MetricEntry::new("rmse", Minimize, "root of the mean squared distance between predictions and labels"),
 ];
 
 const BINARY: [MetricEntry; 6] = [
-    MetricEntry::new("auc", Maximize, "how often a positive row scores above a negative one"),
-    MetricEntry::new("average_precision", Maximize, "precision, averaged over the recalls that scores can reach"),
-    MetricEntry::new("ece", Minimize, "how far probabilities lie from the share of positives, over 15 bins"),
-    MetricEntry::new("gauc", Maximize, "auc within the rows of each user, averaged over the users"),
-    MetricEntry::new("logloss", Minimize, "the mean surprise at the labels, in natural logarithms"),
-    MetricEntry::new("normalized_entropy", Minimize, "logloss, where always predicting the share of positives is 1"),
+    MetricEntry::new("auc", Maximize, "probability that a positive row scores above a negative one"),
+    MetricEntry::new("average_precision", Maximize, "mean precision over all recalls that a threshold can reach"),
+    MetricEntry::new("ece", Minimize, "mean distance between probability and fraction of positives, over 15 bins"),
+    MetricEntry::new("gauc", Maximize, "auc within the rows of each user, averaged over users"),
+    MetricEntry::new("logloss", Minimize, "mean negative log-likelihood of the labels, in nats"),
+    MetricEntry::new("normalized_entropy", Minimize, "logloss relative to that of predicting the fraction of positives"),
 ];
 
 const RANKING: [MetricEntry; 5] = [
-    MetricEntry::new("coverage@k", Maximize, "the part of the catalogue that is among the first k of any user"),
-    MetricEntry::new("hr@k", Maximize, "how many of the users find something among the first k"),
-    MetricEntry::new("mrr", Maximize, "1 over the place of the first item that a user finds, averaged over the users"),
+    MetricEntry::new("coverage@k", Maximize, "fraction of the catalogue that is in the top k of any user"),
+    MetricEntry::new("hr@k", Maximize, "fraction of users with a relevant item in the top k"),
+    MetricEntry::new("mrr", Maximize, "reciprocal rank of the first relevant item, averaged over users"),
     MetricEntry::new(
         "ndcg@k",
         Maximize,
-        "what users find among the first k, the more the earlier, against the best order",
+        "discounted gain of relevant items in the top k, relative to the best order",
     ),
-    MetricEntry::new("recall@k", Maximize, "the part of what a user could find that is among the first k"),
+    MetricEntry::new("recall@k", Maximize, "fraction of relevant items that are in the top k"),
 ];
 
-/// The metrics of a task, by name.
-pub fn known(task: Task) -> &'static [MetricEntry] {
-    match task {
-        Task::Ranking { .. } => &RANKING,
-        Task::Regression => &REGRESSION,
-        Task::Binary { .. } => &BINARY,
+/// The metrics that suit an objective.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MetricSet {
+    /// What they measure: "regression".
+    task: &'static str,
+    /// The metric that is monitored by default.
+    pub monitored: &'static str,
+    /// All metrics, by name.
+    pub entries: &'static [MetricEntry],
+}
+
+impl MetricSet {
+    /// Metrics of predicted numbers.
+    pub const REGRESSION: MetricSet = MetricSet { task: "regression", monitored: "rmse", entries: &REGRESSION };
+    /// Metrics of predicted probabilities.
+    pub const BINARY: MetricSet = MetricSet { task: "a binary task", monitored: "logloss", entries: &BINARY };
+    /// Metrics of rankings of a catalogue.
+    pub const RANKING: MetricSet = MetricSet { task: "a ranking", monitored: "ndcg@10", entries: &RANKING };
+
+    /// The metrics of a task.
+    pub fn of(task: Task) -> &'static MetricSet {
+        match task {
+            Task::Regression => &MetricSet::REGRESSION,
+            Task::Binary { .. } => &MetricSet::BINARY,
+            Task::Ranking { .. } => &MetricSet::RANKING,
+        }
     }
-}
 
-/// The metric of this name.
-///
-/// # Errors
-/// [`Error::Setting`] if the task has none of this name.
-///
-/// ```
-/// use fm_core::Task;
-/// use fm_core::metric::find;
-///
-/// assert!(find(Task::Binary { threshold: 1.0 }, "auc")?.is_better(0.8, 0.7));
-/// assert!(find(Task::Regression, "rmse")?.is_better(0.7, 0.8));
-/// assert!(find(Task::Ranking { threshold: None }, "ndcg@10")?.is_better(0.3, 0.2));
-/// let error = find(Task::Regression, "rsme").unwrap_err().to_string();
-/// assert!(error.contains("no metric `rsme` of regression: did you mean `rmse`?"), "{error}");
-/// # Ok::<(), fm_core::Error>(())
-/// ```
-pub fn find(task: Task, name: &str) -> Result<&'static MetricEntry> {
-    let known = known(task);
-    let is_asked_for = |entry: &&MetricEntry| match (entry.name.strip_suffix("@k"), name.split_once('@')) {
-        (Some(family), Some((name, k))) => family == name && k.parse().is_ok_and(|k: usize| k > 0),
-        (None, None) => entry.name == name,
-        _ => false,
-    };
-    known.iter().find(is_asked_for).ok_or_else(|| {
-        let names: Vec<&str> = known.iter().map(|entry| entry.name).collect();
-        let hint = nearest(name, names.iter().copied()).map(|near| format!("did you mean `{near}`? "));
-        let of = match task {
-            Task::Regression => "regression",
-            Task::Binary { .. } => "a binary task",
-            Task::Ranking { .. } => "a ranking",
+    /// The metric of this name; `ndcg@k` is found with a number in the place of k.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`].
+    ///
+    /// ```
+    /// use fm_core::metric::MetricSet;
+    ///
+    /// assert!(MetricSet::BINARY.find("auc")?.is_better(0.8, 0.7));
+    /// assert!(MetricSet::REGRESSION.find("rmse")?.is_better(0.7, 0.8));
+    /// assert!(MetricSet::RANKING.find("ndcg@10")?.is_better(0.3, 0.2));
+    /// let error = MetricSet::REGRESSION.find("rsme").unwrap_err().to_string();
+    /// assert_eq!(error, "unknown metric of regression `rsme`; did you mean `rmse`? known: mae, r2, rmse");
+    /// # Ok::<(), fm_core::Error>(())
+    /// ```
+    pub fn find(&self, name: &str) -> Result<&'static MetricEntry> {
+        let is_asked_for = |entry: &&MetricEntry| match (entry.name.strip_suffix("@k"), name.split_once('@')) {
+            (Some(family), Some((name, k))) => family == name && k.parse().is_ok_and(|k: usize| k > 0),
+            (None, None) => entry.name == name,
+            _ => false,
         };
-        Error::Setting(format!(
-            "there is no metric `{name}` of {of}: {}there are {}",
-            hint.unwrap_or_default(),
-            names.join(", ")
-        ))
-    })
-}
-
-/// The metric that a task is stopped by, unless another is asked for.
-pub fn monitored(task: Task) -> &'static str {
-    match task {
-        Task::Regression => "rmse",
-        Task::Binary { .. } => "logloss",
-        Task::Ranking { .. } => "ndcg@10",
+        self.entries.iter().find(is_asked_for).ok_or_else(|| {
+            Error::unknown(format!("metric of {}", self.task), name, self.entries.iter().map(|entry| entry.name))
+        })
     }
 }
 
@@ -126,11 +125,11 @@ pub fn monitored(task: Task) -> &'static str {
 mod tests {
     use super::*;
 
-    const TASKS: [Task; 2] = [Task::Regression, Task::Binary { threshold: 1.0 }];
+    const SETS: [MetricSet; 3] = [MetricSet::REGRESSION, MetricSet::BINARY, MetricSet::RANKING];
 
     #[test]
     fn an_equal_value_is_no_better_and_neither_is_a_nan() {
-        for entry in TASKS.into_iter().flat_map(known) {
+        for entry in SETS.iter().flat_map(|set| set.entries) {
             assert!(!entry.is_better(0.5, 0.5) && !entry.is_better(f64::NAN, 0.5), "{}", entry.name);
             assert_ne!(entry.is_better(0.5, 0.6), entry.is_better(0.6, 0.5), "{}", entry.name);
         }
@@ -138,26 +137,25 @@ mod tests {
 
     #[test]
     fn the_metric_that_is_monitored_is_known() {
-        for task in TASKS {
-            assert_eq!(find(task, monitored(task)).unwrap().direction, Minimize);
-        }
+        let directions = SETS.map(|set| set.find(set.monitored).unwrap().direction);
+        assert_eq!(directions, [Minimize, Minimize, Maximize]);
     }
 
     #[test]
-    fn a_metric_of_the_other_task_is_none_of_this_one() {
-        let error = find(TASKS[1], "rmse").unwrap_err().to_string();
+    fn a_metric_of_another_task_is_unknown() {
+        let error = MetricSet::BINARY.find("rmse").unwrap_err().to_string();
         let names = "auc, average_precision, ece, gauc, logloss, normalized_entropy";
-        assert_eq!(error, format!("invalid setting: there is no metric `rmse` of a binary task: there are {names}"),);
+        assert_eq!(error, format!("unknown metric of a binary task `rmse`; known: {names}"));
     }
 
     #[test]
     fn a_metric_of_the_first_k_is_asked_for_with_a_number() {
-        let task = Task::Ranking { threshold: None };
-        for name in [monitored(task), "hr@5", "recall@1000", "mrr"] {
-            assert_eq!(find(task, name).unwrap().direction, Maximize, "{name}");
+        for name in ["ndcg@10", "hr@5", "recall@1000", "mrr"] {
+            assert_eq!(MetricSet::RANKING.find(name).unwrap().direction, Maximize, "{name}");
         }
         for name in ["ndcg", "ndcg@", "ndcg@k", "ndcg@0", "ndcg@-1", "ndcg@10@10", "mrr@10", "k"] {
-            assert!(find(task, name).unwrap_err().to_string().contains("there are coverage@k, hr@k, mrr"), "{name}");
+            let error = MetricSet::RANKING.find(name).unwrap_err().to_string();
+            assert!(error.contains("known: coverage@k, hr@k, mrr"), "{name}");
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::batch::Features;
 use crate::bridge;
 use crate::encoder::Encoder;
 use crate::error::{Error, Result};
+use crate::predict::Score;
 use crate::schema::Schema;
 
 /// A loaded archive: scores for raw or encoded rows. It needs no model's code.
@@ -118,10 +119,7 @@ impl Scorer {
         let answer = no_grad(|| self.module.method_is("_recommend", &arguments)).map_err(|error| {
             let error = Error::from(error);
             match error.to_string().contains("holds no catalogue") {
-                true => {
-                    let reason = "it holds no catalogue of items: `fm export --with-catalogue` keeps one";
-                    Error::format("exported model", &self.path, reason.to_owned())
-                }
+                true => Error::format("exported model", &self.path, "it holds no catalogue of items"),
                 false => error,
             }
         })?;
@@ -168,6 +166,12 @@ fn read_text(path: &Path, name: &str) -> Result<String> {
     String::from_utf8(bytes).map_err(|_| unusable(path, format!("its {name} is no UTF-8")))
 }
 
+impl Score for Scorer {
+    fn score_rows(&self, features: &Features) -> Result<Tensor> {
+        self.logits(features)
+    }
+}
+
 fn unusable(path: &Path, reason: String) -> Error {
-    Error::format("exported model", path, format!("{reason}; write it anew with `fm export` of this version"))
+    Error::format("exported model", path, reason)
 }

@@ -1,59 +1,59 @@
-//! How to train.
+//! The settings of training.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::schedule::Schedule;
 use crate::error::{Error, Result};
-use crate::metric::monitored;
-use crate::optim::{L2Scope, OptimizerConfig};
+use crate::learner::{StepConfig, TrainPrecision};
+use crate::loss::check_binary;
+use crate::optim::{L2Scope, OptimizerConfig, Schedule};
 use crate::ranking::RankingConfig;
-use crate::schema::Task;
 
-/// How to train: the `[train]` table of a run's settings.
+/// The settings of training: the `[train]` table of a run's settings.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
-    /// At most so many passes over the training rows [default: 50].
+    /// Maximum number of passes over the training rows [default: 50].
     pub epochs: usize,
-    /// The rows of a batch [default: 512].
+    /// Number of rows in a batch [default: 512].
     pub batch_size: usize,
-    /// The batches of a step. With 2, and batches of 256 rows, a step is that of a batch of 512 rows, up to rounding, in the
-    /// memory that 256 take; batch norm alone sees batches of 256 [default: 1].
+    /// Number of batches in a step. Two batches of 256 rows make the same step as one of 512, up to rounding, in the memory of
+    /// 256; only batch norm sees batches of 256 [default: 1].
     pub accumulate: usize,
-    /// The learning rate, where the schedule begins [default: 0.003].
+    /// Initial learning rate [default: 0.003].
     pub lr: f64,
-    /// The learning rate rises over the first so many steps, in equal parts, to what the schedule says [default: 0].
+    /// Number of steps over which the learning rate rises linearly to that of the schedule [default: 0].
     pub warmup_steps: u64,
     /// λ of the L2 penalty on the tables of weights and vectors [default: 0].
     pub l2: f64,
-    /// What of the tables the penalty falls on: touched or table [default: touched].
+    /// Which rows of the tables the penalty falls on: those that a batch looks up (touched), or all (table)
+    /// [default: touched].
     pub l2_scope: L2Scope,
-    /// All gradients of a step are scaled down together, so that their norm is at most this; none by default.
+    /// Maximum norm of all gradients of a step together, to which they are scaled down; no maximum by default.
     pub clip_norm: Option<f64>,
-    /// Each number of a gradient is brought into the range from -this to this, before any `clip_norm`; none by default.
+    /// Maximum magnitude of each number of a gradient, to which it is clamped before clip_norm; no maximum by default.
     pub clip_value: Option<f64>,
     /// Binary: the labels 0 and 1 count as ε/2 and 1 - ε/2 [default: 0].
     pub label_smoothing: f64,
-    /// Binary: the loss of a positive row counts so many times. Predictions are then no longer probabilities
+    /// Binary: weight of the loss of positive rows. With another than 1, predictions are no longer probabilities
     /// [default: 1].
     pub positive_weight: f64,
-    /// The metric over the validation rows that chooses the best epoch, stops training and moves the plateau schedule; by
-    /// default logloss for a binary task, rmse for a regression and ndcg@10 for a ranking.
+    /// Metric over the validation rows that chooses the best epoch, stops training early and drives the plateau schedule. The
+    /// default is logloss for a binary task, rmse for a regression and ndcg@10 for a ranking.
     pub monitor: Option<String>,
-    /// Stop after so many epochs without a better validation result; 0 never stops early [default: 3].
+    /// Number of epochs without a better validation result after which training stops; 0 never stops early [default: 3].
     pub patience: usize,
-    /// A validation result is better if it is so by more than this [default: 0].
+    /// Minimum difference that makes a validation result better [default: 0].
     pub min_delta: f64,
-    /// What layers compute in: f32, or bf16 on a CUDA device. Parameters, gradients, losses and validation are f32 in either
-    /// case [default: f32].
+    /// Precision of the layers' computations: f32, or bf16 on a CUDA device. Parameters, gradients, losses and validation are f32
+    /// in either case [default: f32].
     pub precision: TrainPrecision,
-    /// Write a checkpoint after every so many steps of an epoch, too, and not only at its end. With 0, one is written within
-    /// an epoch when the last is ten minutes old [default: 0].
+    /// Number of steps between checkpoints within an epoch. With 0, a checkpoint is written within an epoch when the last one is
+    /// ten minutes old [default: 0].
     pub checkpoint_steps: usize,
-    /// How many of the newest checkpoints are kept, beside that of the best epoch [default: 2].
+    /// Number of recent checkpoints that are kept, besides that of the best epoch [default: 2].
     pub keep: usize,
-    /// Where all randomness comes from [default: 1].
+    /// Seed of all random numbers [default: 1].
     pub seed: u64,
     /// How the learning rate changes [default: constant].
     pub schedule: Schedule,
@@ -63,19 +63,8 @@ pub struct TrainConfig {
     pub ranking: RankingConfig,
 }
 
-/// What the layers of a model compute in while they are trained.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TrainPrecision {
-    /// 32-bit numbers.
-    #[default]
-    F32,
-    /// On a CUDA device, the operations that lose little by it in bfloat16: products of matrices and convolutions.
-    Bf16,
-}
-
 impl Default for TrainConfig {
-    /// What `fm train` does by default, without its penalty.
+    /// All defaults, without an L2 penalty.
     fn default() -> TrainConfig {
         TrainConfig {
             epochs: 50,
@@ -104,53 +93,35 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// The metric that chooses the best epoch: the one that is asked for, or the task's own.
-    pub fn monitored(&self, task: Task) -> &str {
-        self.monitor.as_deref().unwrap_or_else(|| monitored(task))
-    }
-
     /// Checks every setting that the optimiser does not check.
     ///
     /// # Errors
-    /// [`Error::Setting`] for one out of its range, or that the task has no use for.
-    pub(super) fn check(&self, task: Task) -> Result<()> {
-        let counts = [
-            ("number of epochs", self.epochs),
-            ("batch size", self.batch_size),
-            ("number of batches a step", self.accumulate),
-        ];
+    /// [`Error::OutOfRange`]; [`Error::Unsupported`] for settings of a binary task where labels are not binary.
+    pub(super) fn check(&self, is_binary: bool) -> Result<()> {
+        let counts = [("epochs", self.epochs), ("batch_size", self.batch_size), ("accumulate", self.accumulate), ("keep", self.keep)];
         if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
-            return Err(Error::Setting(format!("the {name} is 0: it must be at least 1")));
-        }
-        if self.keep == 0 {
-            return Err(Error::Setting("keep is 0: at least 1 checkpoint is kept, to go on from".into()));
+            return Err(Error::out_of_range(*name, 0, "at least 1"));
         }
         if !self.min_delta.is_finite() || self.min_delta < 0.0 {
-            return Err(Error::Setting(format!("min_delta is {}: it must be a number of at least 0", self.min_delta)));
+            return Err(Error::out_of_range("min_delta", self.min_delta, "a number of at least 0"));
         }
-        if !(0.0..1.0).contains(&self.label_smoothing) {
-            let range = "it must be at least 0 and below 1";
-            return Err(Error::Setting(format!("label_smoothing is {}: {range}", self.label_smoothing)));
-        }
-        if !self.positive_weight.is_finite() || self.positive_weight <= 0.0 {
-            let range = "it must be a number above 0";
-            return Err(Error::Setting(format!("positive_weight is {}: {range}", self.positive_weight)));
-        }
-        if !matches!(task, Task::Binary { .. }) && (self.label_smoothing != 0.0 || self.positive_weight != 1.0) {
-            return Err(Error::Setting(
-                "label_smoothing and positive_weight are for binary tasks: leave them out".into(),
-            ));
-        }
+        check_binary(is_binary, self.label_smoothing, self.positive_weight)?;
         self.schedule.check(self.lr)
     }
 
-    /// Checks that nothing is asked for that a chain of draws cannot do. Settings of steps have no meaning for it.
-    pub(super) fn check_for_sampler(&self) -> Result<()> {
+    /// Checks that nothing is asked for that a posterior sampler cannot do. It ignores settings of steps.
+    pub(super) fn check_for_draws(&self) -> Result<()> {
         if self.label_smoothing != 0.0 || self.positive_weight != 1.0 {
-            return Err(Error::Setting(
-                "label_smoothing and positive_weight are for models that follow gradients: leave them out".into(),
+            return Err(Error::Unsupported(
+                "label_smoothing and positive_weight are for models trained by gradient descent: leave them out".into(),
             ));
         }
         Ok(())
+    }
+
+    /// The settings of gradient steps.
+    pub(super) fn steps(&self) -> StepConfig {
+        let TrainConfig { seed, epochs, batch_size, accumulate, lr, warmup_steps, schedule, precision, .. } = *self;
+        StepConfig { seed, epochs, batch_size, accumulate, lr, warmup_steps, schedule, precision }
     }
 }

@@ -17,7 +17,7 @@ impl RunDir {
     /// As [`Trainer::save`]: the checkpoints that were there stay.
     pub fn save_last(&self, trainer: &Trainer<'_>) -> Result<()> {
         let (last, keep) = (self.last(), trainer.config().keep);
-        if let Some(steps) = checkpoint::steps(&last).filter(|&steps| keep > 1 && steps != trainer.optimizer.steps()) {
+        if let Some(steps) = checkpoint::steps(&last).filter(|&steps| keep > 1 && steps != trainer.learner.steps()) {
             // A second name, so that there is a last one at any moment; where a file has one name alone, it is moved.
             let earlier = self.earlier(steps);
             let _ = std::fs::remove_file(&earlier);
@@ -37,7 +37,7 @@ impl RunDir {
     /// be had: neither from `best.safetensors`, nor from itself, nor by training on from it.
     ///
     /// # Errors
-    /// [`Error::Format`] if no checkpoint can be gone on from; [`Error::Io`].
+    /// [`Error::NotResumable`] if no checkpoint is usable; [`Error::Io`].
     pub fn resume(&self, trainer: &mut Trainer<'_>) -> Result<()> {
         let mut passed_over = vec![];
         for path in [self.last()].into_iter().chain(self.all_earlier()) {
@@ -65,10 +65,10 @@ impl RunDir {
                 passed_over.push(path);
                 continue;
             }
-            trainer.state = checkpoint.load(trainer.store, Some(&mut trainer.optimizer))?;
+            trainer.load_checkpoint(&checkpoint)?;
             if best == Best::IsTheState {
                 tracing::warn!("{} is written again from {}", self.best().display(), path.display());
-                checkpoint::save(&self.best(), trainer.store, None, &trainer.state)?;
+                checkpoint::save(&self.best(), trainer.store, &trainer.state)?;
             }
             if !passed_over.is_empty() || path != self.last() {
                 tracing::warn!("going on from {}", path.display());
@@ -79,10 +79,10 @@ impl RunDir {
             return Ok(());
         }
         let reason = match passed_over.is_empty() {
-            true => "it was ended before its first checkpoint was written: start it anew, with `--force`",
-            false => "none of its checkpoints can be gone on from: start it anew, with `--force`",
+            true => "it ended before its first checkpoint was written",
+            false => "training cannot resume from any of its checkpoints",
         };
-        Err(Error::format("run", self.path(), reason))
+        Err(Error::NotResumable { path: self.path().to_owned(), reason: reason.into() })
     }
 
     /// Where the parameters of a state's best epoch are.

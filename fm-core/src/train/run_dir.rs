@@ -30,7 +30,7 @@ impl RunDir {
     /// Makes the folder of a new run.
     ///
     /// # Errors
-    /// [`Error::Setting`] if something is there already, [`Error::Io`].
+    /// [`Error::RunExists`] if something is there already, [`Error::Io`].
     pub fn create(path: impl Into<PathBuf>) -> Result<RunDir> {
         let run = RunDir(path.into());
         RunDir::check_free(&run.0)?;
@@ -46,7 +46,7 @@ impl RunDir {
     /// Checks that a new run could have this folder.
     ///
     /// # Errors
-    /// [`Error::Setting`] if something is there already.
+    /// [`Error::RunExists`] if something is there already.
     pub fn check_free(path: &Path) -> Result<()> {
         let is_occupied = path.exists() && std::fs::read_dir(path).map_or(true, |mut entries| entries.next().is_some());
         if is_occupied { Err(occupied(path)) } else { Ok(()) }
@@ -192,13 +192,10 @@ impl RunDir {
 
 /// An object a line.
 pub(super) fn lines<T: Serialize>(objects: impl IntoIterator<Item = T>) -> Result<String> {
-    let line = |object| Ok(serde_json::to_string(&object).map_err(|error| Error::Torch(error.to_string()))? + "\n");
+    let line = |object| Ok(serde_json::to_string(&object).map_err(Error::json("a line of results"))? + "\n");
     objects.into_iter().map(line).collect()
 }
 
 fn occupied(path: &Path) -> Error {
-    Error::Setting(format!(
-        "{} exists: choose another `--run`, go on with `--resume`, or replace it with `--force`",
-        path.display()
-    ))
+    Error::RunExists { path: path.to_owned() }
 }

@@ -1,8 +1,8 @@
 //! Every state that a killed or interrupted program, a full disk or a damaged one can leave a run's folder in.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use tch::Device;
 use tch::nn::VarStore;
@@ -16,7 +16,7 @@ fn settings() -> TrainConfig {
     TrainConfig { checkpoint_steps: 2, ..config(5, 0) }
 }
 
-/// What `fm train` does with a run's folder. Ends after so many of these events.
+/// Writes a run's folder as programs do. Ends after so many of these events.
 struct Recorder<'a> {
     run: &'a RunDir,
     events: usize,
@@ -24,10 +24,10 @@ struct Recorder<'a> {
 }
 
 impl Recorder<'_> {
-    /// What a killed program does not get to.
+    /// Fails after the last event, like a program that is killed.
     fn event(&mut self) -> Result<()> {
         (self.after_each)(self.run.path());
-        self.events = self.events.checked_sub(1).ok_or_else(|| Error::Setting("killed".into()))?;
+        self.events = self.events.checked_sub(1).ok_or_else(|| Error::Rows("killed".into()))?;
         Ok(())
     }
 }
@@ -38,15 +38,16 @@ impl Observer for Recorder<'_> {
         self.event()
     }
 
-    fn epoch(&mut self, record: &EpochRecord, trainer: &Trainer<'_>) -> Result<()> {
+    fn epoch(&mut self, record: &EpochRecord, trainer: &Trainer<'_>) -> Result<ControlFlow<()>> {
         if record.best {
-            checkpoint::save(&self.run.best(), trainer.store, None, &trainer.state)?;
+            checkpoint::save(&self.run.best(), trainer.store, &trainer.state)?;
         }
         self.event()?;
         self.run.append(record, &trainer.timing())?;
         self.event()?;
         self.run.save_last(trainer)?;
-        self.event()
+        self.event()?;
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -61,7 +62,7 @@ fn train(run: &RunDir, config: &TrainConfig, events: usize, after_each: &mut dyn
     }
     // What is learnt goes beyond what is validated, which a middle epoch comes nearest to.
     let (learnt, validated) = (rows(|id| (id % 3) as f32), rows(|id| 1.0 + 0.2 * (id % 3 - 1) as f32));
-    trainer.fit(&learnt, &validated, &mut Recorder { run, events, after_each }, &AtomicBool::new(false))?;
+    trainer.fit(&learnt, &validated, &mut Recorder { run, events, after_each })?;
     Ok(())
 }
 
@@ -223,7 +224,7 @@ fn a_best_checkpoint_that_is_damaged_or_gone_is_found_again_or_the_run_says_that
                 found += 1;
             }
             Err(error) => {
-                assert!(error.to_string().contains("start it anew, with `--force`"), "{error}");
+                assert!(error.to_string().contains("training cannot resume from any of its checkpoints"), "{error}");
                 lost += 1;
             }
         }
@@ -239,11 +240,11 @@ fn a_run_without_any_whole_checkpoint_says_what_to_do() {
     let model = model(&store);
     let mut trainer = Trainer::new(&model, &store, &label(), settings()).unwrap();
     let error = run.resume(&mut trainer).unwrap_err().to_string();
-    assert!(error.contains("ended before its first checkpoint was written: start it anew, with `--force`"), "{error}");
+    assert!(error.contains("it ended before its first checkpoint was written"), "{error}");
     run.save_last(&trainer).unwrap();
     damage(&run.last(), 1);
     let error = run.resume(&mut trainer).unwrap_err().to_string();
-    assert!(error.contains("none of its checkpoints can be gone on from: start it anew"), "{error}");
+    assert!(error.contains("training cannot resume from any of its checkpoints"), "{error}");
     assert!(run.last().exists(), "what cannot be used is not removed either");
 }
 
@@ -254,7 +255,7 @@ fn a_checkpoint_of_another_model_is_no_damage_and_stays() {
     let store = VarStore::new(Device::Cpu);
     let other = store.root().var("other", &[1], tch::nn::Init::Const(0.0));
     let state = TrainState::default();
-    checkpoint::save(&run.last(), &store, None, &state).unwrap();
+    checkpoint::save(&run.last(), &store, &state).unwrap();
     drop(other);
     let store = VarStore::new(Device::Cpu);
     let model = model(&store);
