@@ -7,8 +7,8 @@ use std::rc::Rc;
 use anyhow::Result;
 use fm_core::device::DeviceChoice;
 use fm_core::script::Scorer;
-use fm_core::train::{RunDir, checkpoint, predict};
-use fm_core::{Encoder, Error, Features, Model, Rows, Schema};
+use fm_core::train::{RunDir, checkpoint};
+use fm_core::{Encoder, Error, Features, Model, Rows, Schema, predict};
 use fm_data::source::{Candidates, Source};
 use fm_data::{Catalogue, Dataset, Encoded, MissingColumns, encode};
 use tch::nn::VarStore;
@@ -48,7 +48,7 @@ impl Predictor {
         let device = device.resolve()?;
         let store = VarStore::new(device);
         let model = settings.model.entry()?.build(&settings.model.options, &store.root(), &schema)?;
-        checkpoint::load(&run.checkpoint(), &store, None)?;
+        checkpoint::load(&run.checkpoint(), &store)?;
         Ok(Predictor { settings, schema, model, store, bundle: None, device })
     }
 

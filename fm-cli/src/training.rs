@@ -2,17 +2,19 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
 use fm_core::atomic_file::write_atomically;
 use fm_core::metric::Metrics;
+use fm_core::objective::{Objective, Pointwise};
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::summary::{Summary, grouped};
-use fm_core::train::{Ending, EpochRecord, Observer, RunDir, TakenValues, Trainer, checkpoint, evaluate};
-use fm_core::{Error, Rows, Schema};
+use fm_core::train::{Ending, EpochRecord, Observer, Progress, RunDir, TakenValues, Trainer, checkpoint};
+use fm_core::{Error, Rows, Schema, evaluate};
 use fm_data::source::TaskName;
 use fm_data::{Dataset, Prepared};
 use serde::{Deserialize, Serialize};
@@ -120,12 +122,12 @@ pub fn train_watched(
     let parameters = Summary::new(&settings.model.name, model.as_ref(), &store).total();
     let ranking =
         data.catalogue.as_ref().map(|catalogue| Ranking::new(catalogue, schema, settings, device)).transpose()?;
-    let objective = ranking.as_ref().map(Ranking::objective).transpose()?;
-    let mut trainer =
-        Trainer::new(model.as_ref(), &store, schema.label(), settings.train.clone())?.with_fields_of(schema);
-    if let Some(objective) = &objective {
-        trainer = trainer.with_ranking(objective);
-    }
+    let config = settings.train.clone();
+    let objective: Box<dyn Objective> = match &ranking {
+        Some(ranking) => Box::new(ranking.objective()?),
+        None => Box::new(Pointwise::new(schema.label(), config.label_smoothing, config.positive_weight)?),
+    };
+    let mut trainer = Trainer::with_objective(model.as_ref(), &store, objective, config)?.with_fields_of(schema);
     tracing::info!(
         "{}: {parameters} parameters, {} training rows of {} fields, on {device:?}",
         settings.model.name,
@@ -136,11 +138,7 @@ pub fn train_watched(
     machine.listen()?;
     let is_new = matches!(start, Start::New { .. });
     let run = open_run(settings, start, &data, &mut trainer)?;
-    let nothing_validates = match &objective {
-        Some(objective) => objective.valid().queries().is_empty(),
-        None => data.valid.is_empty(),
-    };
-    if nothing_validates && model.sampler().is_none() {
+    if !trainer.objective().can_validate(&data.valid) && trainer.learner().can_overfit() {
         tracing::warn!(
             "there are no validation rows: training does not stop early, and the last epoch counts as the best"
         );
@@ -158,10 +156,10 @@ pub fn train_watched(
     let (train, valid) = (on_device(train, schema, device), on_device(valid, schema, device));
     let events = event_file(&run, &trainer, machine.tensorboard)?;
     let progress = EpochProgress::new(settings.monitored()?.name, settings.train.batch_size);
-    let mut observer = Recorder { run: &run, watch, events, progress };
-    let ending = trainer.fit(train.as_ref(), valid.as_ref(), &mut observer, &machine.stop);
+    let mut observer = Recorder { run: &run, watch, events, progress, stop: &machine.stop };
+    let ending = trainer.fit(train.as_ref(), valid.as_ref(), &mut observer);
     observer.progress.finish();
-    if matches!(ending, Err(Error::Diverged { .. } | Error::Setting(_))) && is_new && trainer.state.epoch == 0 {
+    if ending.as_ref().is_err_and(|error| !matches!(error, Error::Io { .. })) && is_new && trainer.state.epoch == 0 {
         // No epoch has left anything to use, and going on would end here again.
         let _ = std::fs::remove_dir_all(run.path());
     }
@@ -182,10 +180,10 @@ pub fn train_watched(
     let state = trainer.state.clone();
     let best_epoch = state.best.map_or(0, |(epoch, _)| epoch);
     if run.best().exists() {
-        checkpoint::load(&run.best(), &store, None)?;
+        checkpoint::load(&run.best(), &store)?;
     }
     let measure = |part: args::Part, rows: &dyn Rows| match &ranking {
-        Some(ranking) => ranking.evaluate(part, rows, |candidates| model.candidate_logits(candidates, false)),
+        Some(ranking) => ranking.evaluate(part, rows, model.as_ref()),
         None => Ok(evaluate(model.as_ref(), schema.label(), rows, device)?),
     };
     let results = Results {
@@ -314,20 +312,28 @@ struct Recorder<'a> {
     watch: &'a mut dyn FnMut(&EpochRecord),
     events: Option<EventFile>,
     progress: EpochProgress,
+    stop: &'a AtomicBool,
+}
+
+impl Recorder<'_> {
+    fn flow(&self) -> ControlFlow<()> {
+        if self.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
 }
 
 impl Observer for Recorder<'_> {
-    fn step(&mut self, epoch: usize, step: usize, steps: usize, loss: f64) {
-        self.progress.step(epoch, step, steps, loss);
+    fn step(&mut self, progress: &Progress) -> ControlFlow<()> {
+        self.progress.step(progress);
+        self.flow()
     }
 
     fn checkpoint(&mut self, trainer: &Trainer<'_>) -> fm_core::Result<()> {
         self.run.save_last(trainer)
     }
 
-    fn epoch(&mut self, record: &EpochRecord, trainer: &Trainer<'_>) -> fm_core::Result<()> {
+    fn epoch(&mut self, record: &EpochRecord, trainer: &Trainer<'_>) -> fm_core::Result<ControlFlow<()>> {
         if record.best {
-            checkpoint::save(&self.run.best(), trainer.store, None, &trainer.state)?;
+            checkpoint::save(&self.run.best(), trainer.store, &trainer.state)?;
         }
         // The last checkpoint comes last: a run killed before repeats this epoch, and resuming drops the line.
         self.run.append(record, &trainer.timing())?;
@@ -337,7 +343,7 @@ impl Observer for Recorder<'_> {
         self.run.save_last(trainer)?;
         self.progress.epoch(record, &trainer.timing());
         (self.watch)(record);
-        Ok(())
+        Ok(self.flow())
     }
 }
 

@@ -80,17 +80,19 @@ pub mod optim;
 pub mod posterior;
 pub mod predict;
 pub mod ranking;
+pub mod rows;
 pub mod schema;
 pub mod script;
 pub mod seed;
 pub mod summary;
 pub mod train;
 
-pub use batch::{Batch, Features, Rows, TensorRows};
+pub use batch::Features;
 pub use encoder::Encoder;
 pub use error::{Error, Result};
 pub use model::{Model, ModelConfig, ModelEntry};
 pub use predict::{Score, evaluate, predict};
+pub use rows::{Batch, Rows, TensorRows};
 pub use schema::{Field, FieldKind, Label, Schema, Side, Task, Weighting};
 /// What options derive to show their documentation, of the version that [`ModelEntry::new`] takes.
 pub use schemars;

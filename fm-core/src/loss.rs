@@ -121,7 +121,9 @@ pub(crate) fn check_binary(is_binary: bool, label_smoothing: f64, positive_weigh
         return Err(Error::out_of_range("positive_weight", positive_weight, "a number above 0"));
     }
     if !is_binary && (label_smoothing != 0.0 || positive_weight != 1.0) {
-        return Err(Error::Unsupported("label_smoothing and positive_weight are for binary tasks: leave them out".into()));
+        return Err(Error::Unsupported(
+            "label_smoothing and positive_weight are for binary tasks: leave them out".into(),
+        ));
     }
     Ok(())
 }

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use tch::Tensor;
 
-use crate::batch::Rows;
 use crate::error::Result;
+use crate::rows::Rows;
 
 /// A Markov chain over the parameters of a model: what [`Model::posterior_sampler`](crate::Model::posterior_sampler) returns for
 /// a model that is trained by sampling. In each epoch, a [`Trainer`](crate::train::Trainer) then runs a few sweeps instead of

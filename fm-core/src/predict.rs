@@ -2,10 +2,11 @@
 
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::batch::{Features, Rows};
+use crate::batch::Features;
 use crate::error::Result;
 use crate::metric::{Metrics, metrics_of_rows};
 use crate::ranking::Candidates;
+use crate::rows::Rows;
 use crate::schema::Label;
 
 /// Gives logits of rows. Every [`Model`](crate::Model) does, without dropout and with the moving statistics of batch norm; so do
@@ -40,7 +41,7 @@ pub fn predict(model: &dyn Score, rows: &dyn Rows, device: Device) -> Result<Vec
     let mut all = Vec::with_capacity(rows.len());
     let size = evaluation_batch(device);
     for first in (0..rows.len()).step_by(size) {
-        let numbers: Vec<u32> = (first..rows.len().min(first + size)).map(|row| row as u32).collect();
+        let numbers: Vec<usize> = (first..rows.len().min(first + size)).collect();
         let batch = rows.batch(&numbers, device)?;
         let logits = no_grad(|| model.score_rows(&batch.features))?.to_kind(Kind::Float);
         all.extend(Vec::<f32>::try_from(logits.to_device(Device::Cpu))?);

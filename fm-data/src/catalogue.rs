@@ -101,7 +101,7 @@ impl Catalogue {
     /// # Errors
     /// As [`ItemSlots::new`].
     pub fn item_slots(&self, schema: &Schema) -> fm_core::Result<ItemSlots> {
-        let all: Vec<u32> = (0..self.items.len() as u32).collect();
+        let all: Vec<usize> = (0..self.items.len()).collect();
         ItemSlots::new(schema, &self.items.batch(&all, Device::Cpu)?.features)
     }
 

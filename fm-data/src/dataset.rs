@@ -399,8 +399,8 @@ impl Rows for Dataset {
         self.num_rows
     }
 
-    fn batch(&self, rows: &[u32], device: Device) -> fm_core::Result<Batch> {
-        if let Some(row) = rows.iter().find(|&&row| row as usize >= self.num_rows) {
+    fn batch(&self, rows: &[usize], device: Device) -> fm_core::Result<Batch> {
+        if let Some(row) = rows.iter().find(|&&row| row >= self.num_rows) {
             let expected = format!("row numbers below {}", self.num_rows);
             return Err(fm_core::Error::shape("batch", expected, row.to_string()));
         }
@@ -408,7 +408,7 @@ impl Rows for Dataset {
         let (s, v) = (self.num_slots, self.num_values);
         let mut ids: Vec<i64> = Vec::with_capacity(rows.len() * s);
         let mut values = vec![1f32; rows.len() * s];
-        for (i, row) in rows.iter().map(|&row| row as usize).enumerate() {
+        for (i, row) in rows.iter().copied().enumerate() {
             ids.extend(all_ids[row * s..(row + 1) * s].iter().map(|&id| i64::from(id)));
             let (given, values) = (&all_values[row * v..(row + 1) * v], &mut values[i * s..(i + 1) * s]);
             for ValueSlots { slots, first_value } in &self.value_slots {
@@ -416,7 +416,7 @@ impl Rows for Dataset {
             }
         }
         let pick = |all: &[f32]| {
-            let picked: Vec<f32> = rows.iter().map(|&row| all[row as usize]).collect();
+            let picked: Vec<f32> = rows.iter().map(|&row| all[row]).collect();
             Tensor::f_from_slice(&picked)?.f_to_device(device)
         };
         let shape = [rows.len() as i64, s as i64];

@@ -4,7 +4,6 @@
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 use fm_core::model::Options;
 use fm_core::tch::nn::VarStore;
@@ -32,7 +31,7 @@ fn score(run: &RunDir) -> Result<Vec<f32>, Box<dyn Error>> {
     let schema = Schema::load(run.schema())?;
     let store = VarStore::new(Device::Cpu);
     let model = fm_models::find(&model.name)?.build(&model.options, &store.root(), &schema)?;
-    checkpoint::load(&run.checkpoint(), &store, None)?;
+    checkpoint::load(&run.checkpoint(), &store)?;
 
     let frequent: Vec<_> = schema.fields().iter().map(|field| field.vocabulary.first().map(String::as_str)).collect();
     let unknown = vec![None; schema.num_fields()];
@@ -66,7 +65,7 @@ fn make_run(path: &Path) -> Result<RunDir, Box<dyn Error>> {
     let model = fm_models::find(&model.name)?.build(&model.options, &store.root(), &schema)?;
     let config = TrainConfig { epochs: 100, lr: 0.1, ..TrainConfig::default() };
     let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config)?;
-    trainer.fit(&rows, &rows, &mut (), &AtomicBool::new(false))?;
+    trainer.fit(&rows, &rows, &mut ())?;
     trainer.save(run.last())?;
     Ok(run)
 }

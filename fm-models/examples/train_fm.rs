@@ -4,14 +4,12 @@
 //! the pairs that are validated on are never trained on: to know them is to have learnt the kinds.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
-use std::sync::atomic::AtomicBool;
-
 use fm_core::model::Options;
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::tch::nn::VarStore;
 use fm_core::tch::{Device, Kind, Tensor};
-use fm_core::train::{EpochRecord, TrainConfig, Trainer, evaluate};
-use fm_core::{Field, FieldKind, Label, Result, Schema, Side, Task, TensorRows};
+use fm_core::train::{EpochRecord, TrainConfig, Trainer};
+use fm_core::{Field, FieldKind, Label, Result, Schema, Side, Task, TensorRows, evaluate};
 
 fn main() -> Result<()> {
     let names = |n: i64| (0..n).map(|number| number.to_string()).collect();
@@ -41,7 +39,7 @@ fn main() -> Result<()> {
         let EpochRecord { epoch, train_loss, valid, .. } = epoch;
         println!("epoch {epoch:2}: loss {train_loss:.4}, AUC on unseen pairs {:.4}", valid["auc"]);
     };
-    trainer.fit(&train, &valid, &mut report, &AtomicBool::new(false))?;
+    trainer.fit(&train, &valid, &mut report)?;
 
     assert!(evaluate(model.as_ref(), schema.label(), &valid, Device::Cpu)?["auc"] > 0.95);
     Ok(())

@@ -3,13 +3,11 @@
 //! A whole program, from rows of text to predictions:
 //!
 //! ```
-//! use std::sync::atomic::AtomicBool;
-//!
 //! use fm_core::model::Options;
 //! use fm_core::tch::nn::VarStore;
 //! use fm_core::tch::{Device, Tensor};
-//! use fm_core::train::{EpochRecord, TrainConfig, Trainer, predict};
-//! use fm_core::{Encoder, Features, Field, FieldKind, Label, Schema, Side, Task, TensorRows};
+//! use fm_core::train::{EpochRecord, TrainConfig, Trainer};
+//! use fm_core::{Encoder, Features, Field, FieldKind, Label, Schema, Side, Task, TensorRows, predict};
 //!
 //! // Schema: the fields of a row, and what is predicted.
 //! let stars = [5.0, 1.0, 1.0, 5.0];
@@ -32,7 +30,7 @@
 //! let config = TrainConfig { epochs: 200, lr: 0.05, patience: 0, ..TrainConfig::default() };
 //! let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config)?;
 //! let mut report = |epoch: &EpochRecord| println!("epoch {}: {:?}", epoch.epoch, epoch.valid);
-//! trainer.fit(&rows, &rows, &mut report, &AtomicBool::new(false))?;
+//! trainer.fit(&rows, &rows, &mut report)?;
 //!
 //! // Predictions.
 //! let logits = predict(model.as_ref(), &rows, Device::Cpu)?;

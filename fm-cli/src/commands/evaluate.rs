@@ -42,7 +42,7 @@ pub fn run(args: &Evaluate) -> Result<()> {
                 tracing::warn!("the data has changed since the run: there are other items, or users have other rows");
             }
             let ranking = predictor.ranking(&catalogue)?;
-            ranking.evaluate(args.part, &dataset, |candidates| predictor.model.candidate_logits(candidates, false))?
+            ranking.evaluate(args.part, &dataset, predictor.model.as_ref())?
         }
         Task::Regression | Task::Binary { .. } => metrics_of_rows(label, &logits, &dataset),
     };

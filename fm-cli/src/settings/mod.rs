@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use fm_core::device::DeviceChoice;
+use fm_core::metric::MetricSet;
 use fm_core::model::Options;
 use fm_core::train::TrainConfig;
 use fm_core::{Error, ModelEntry};
@@ -96,7 +97,7 @@ impl Settings {
     /// The metric that chooses the best epoch.
     pub fn monitored(&self) -> Result<Metric> {
         let task = self.data.task.of_any_threshold();
-        Metric::of(task, self.train.monitored(task))
+        Metric::of(task, self.train.monitor.as_deref().unwrap_or(MetricSet::of(task).monitored))
     }
 
     /// The text of a `settings.toml`.

@@ -5,9 +5,9 @@ use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
 use super::{Parts, pairs, parts, sum};
-use crate::batch::{Batch, Rows};
 use crate::error::{Error, Result};
 use crate::model::Model;
+use crate::rows::{Batch, Rows};
 use crate::schema::{Schema, Task};
 
 /// The pair terms that are computed at once: few enough for caches, as models have k numbers or more for each.
@@ -104,7 +104,7 @@ impl Interactions {
         if n == 0 {
             return Err(Error::Rows("there are no rows to look for interactions in".into()));
         }
-        let numbers: Vec<u32> = (0..n).map(|row| (row as u64 * rows.len() as u64 / n as u64) as u32).collect();
+        let numbers: Vec<usize> = (0..n).map(|row| (row as u128 * rows.len() as u128 / n as u128) as usize).collect();
         let mut sums = Sums::new(schema, frequent(schema, rows, &numbers, options.min_rows)?);
         let terms = schema.num_slots() * (schema.num_slots() - 1) / 2;
         for numbers in numbers.chunks((BATCH_TERMS / terms.max(1)).clamp(1, 512)) {
@@ -122,7 +122,7 @@ impl Interactions {
 }
 
 /// Whether each id of the table is in at least `min_rows` of the rows: a pair of values cannot be in more rows than either.
-fn frequent(schema: &Schema, rows: &dyn Rows, numbers: &[u32], min_rows: usize) -> Result<Vec<bool>> {
+fn frequent(schema: &Schema, rows: &dyn Rows, numbers: &[usize], min_rows: usize) -> Result<Vec<bool>> {
     let counts = Tensor::zeros([schema.num_ids()], (Kind::Int64, Device::Cpu));
     for numbers in numbers.chunks(512) {
         let Batch { features, .. } = rows.batch(numbers, Device::Cpu)?;
@@ -249,9 +249,10 @@ fn shares(rows: &[Vec<f64>]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Features, TensorRows};
+    use crate::batch::Features;
     use crate::encoder::Encoder;
     use crate::explain::Explanation;
+    use crate::rows::TensorRows;
     use crate::schema::{Field, FieldKind, Label, Side, Weighting};
 
     /// Pairs of slots have the product of their ids and values as their term, and a slot by itself has its id.

@@ -140,7 +140,7 @@ impl<L: Fn(&Features) -> Result<Tensor>> Game<'_, L> {
         let n = self.players.len();
         let (mut sums, mut squares) = (vec![0.0; n], vec![0.0; n]);
         for number in 0..ORDERS {
-            let forwards: Vec<usize> = permutation(SEED, number, n as u32).into_iter().map(|player| player as usize).collect();
+            let forwards: Vec<usize> = permutation(SEED, number, n).into_iter().map(|player| player as usize).collect();
             let backwards = forwards.iter().rev().copied().collect();
             let mut added = vec![0.0; n];
             for order in [forwards, backwards] {

@@ -3,7 +3,7 @@
 use tch::nn::VarStore;
 use tch::{Kind, Tensor};
 
-use crate::batch::Batch;
+use crate::rows::Batch;
 
 /// Standardised numbers, counts and weights of rows are far smaller.
 const EXTREME_VALUE: f64 = 1e3;

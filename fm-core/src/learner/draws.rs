@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use tch::Tensor;
 
 use super::{Epoch, Learner, Progress, Trained};
-use crate::batch::Rows;
 use crate::error::{Error, Result};
 use crate::posterior::{PosteriorSampler, PosteriorSweeps};
+use crate::rows::Rows;
 use crate::seed::{Stream, derive};
 
 /// The sweeps of an epoch are reported as this many steps, which are done or undone together.

@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::divergence::{extreme_value, largest_parameter};
 use super::{Epoch, Learner, Progress, Trained};
-use crate::batch::{Batch, Features};
+use crate::batch::Features;
 use crate::device::in_mixed_precision;
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -17,7 +17,8 @@ use crate::objective::TrainingBatch;
 use crate::optim::{Optimizer, Position, Schedule};
 use crate::predict::Score;
 use crate::ranking::Candidates;
-use crate::seed::{Order, Stream, seed_torch};
+use crate::rows::{Batch, Order};
+use crate::seed::{Stream, seed_torch};
 
 /// What the layers of a model compute in while they are trained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -76,7 +77,7 @@ impl<'a> Gradients<'a> {
         if config.precision == TrainPrecision::Bf16 && !store.device().is_cuda() {
             return Err(Error::Unsupported("precision bf16 is for CUDA devices: leave it out on the CPU".into()));
         }
-        Ok(Gradients { model, store, optimizer, config, order: Order::default(), batches: vec![] })
+        Ok(Gradients { model, store, optimizer, config, order: Order::new(config.seed, 1, 0), batches: vec![] })
     }
 
     /// The learning rate of a step: the same wherever training was resumed.
@@ -125,11 +126,9 @@ impl Learner for Gradients<'_> {
         let StepConfig { seed, accumulate, .. } = self.config;
         self.optimizer.lr = self.rate(epoch, done, self.batches.len().div_ceil(accumulate));
         let of_step = self.batches.chunks(accumulate).nth(done).unwrap_or_default();
-        let rows: Vec<Vec<usize>> = of_step.iter().map(|positions| self.order.rows(positions.clone())).collect();
-        let batch = |rows: &Vec<usize>| {
-            let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
-            epoch.train.batch(&rows, self.store.device())
-        };
+        let rows_at = |positions: &Range<usize>| epoch.objective.rows_at(positions.clone(), &mut self.order);
+        let rows: Vec<Vec<usize>> = of_step.iter().map(rows_at).collect();
+        let batch = |rows: &Vec<usize>| epoch.train.batch(rows, self.store.device());
         let batches = rows.iter().map(batch).collect::<Result<Vec<Batch>>>()?;
         let weights: Vec<f64> = batches.iter().map(Batch::weight).collect();
         let weight_sum: f64 = weights.iter().sum();

@@ -15,9 +15,9 @@ use std::ops::ControlFlow;
 
 use tch::Tensor;
 
-use crate::batch::Rows;
 use crate::error::Result;
 use crate::objective::Objective;
+use crate::rows::Rows;
 
 pub use draws::Draws;
 pub use gradients::{Gradients, StepConfig, TrainPrecision};

@@ -51,18 +51,18 @@ const BINARY: [MetricEntry; 6] = [
     MetricEntry::new("ece", Minimize, "mean distance between probability and fraction of positives, over 15 bins"),
     MetricEntry::new("gauc", Maximize, "auc within the rows of each user, averaged over users"),
     MetricEntry::new("logloss", Minimize, "mean negative log-likelihood of the labels, in nats"),
-    MetricEntry::new("normalized_entropy", Minimize, "logloss relative to that of predicting the fraction of positives"),
+    MetricEntry::new(
+        "normalized_entropy",
+        Minimize,
+        "logloss relative to that of predicting the fraction of positives",
+    ),
 ];
 
 const RANKING: [MetricEntry; 5] = [
     MetricEntry::new("coverage@k", Maximize, "fraction of the catalogue that is in the top k of any user"),
     MetricEntry::new("hr@k", Maximize, "fraction of users with a relevant item in the top k"),
     MetricEntry::new("mrr", Maximize, "reciprocal rank of the first relevant item, averaged over users"),
-    MetricEntry::new(
-        "ndcg@k",
-        Maximize,
-        "discounted gain of relevant items in the top k, relative to the best order",
-    ),
+    MetricEntry::new("ndcg@k", Maximize, "discounted gain of relevant items in the top k, relative to the best order"),
     MetricEntry::new("recall@k", Maximize, "fraction of relevant items that are in the top k"),
 ];
 

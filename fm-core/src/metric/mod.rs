@@ -37,7 +37,7 @@ pub use roc::{RocPoint, roc_curve};
 pub use scored::Scored;
 
 use self::by_score::ByScore;
-use crate::batch::Rows;
+use crate::rows::Rows;
 use crate::schema::{Label, Task};
 
 /// Metrics by name. One that is undefined on a set is absent.
@@ -98,8 +98,8 @@ mod tests {
     use tch::Device;
 
     use super::*;
-    use crate::batch::Batch;
     use crate::error::{Error, Result};
+    use crate::rows::Batch;
 
     #[test]
     fn all_metrics_of_a_task_are_there_where_they_are_defined() {
@@ -125,7 +125,7 @@ mod tests {
                 5
             }
 
-            fn batch(&self, _: &[u32], _: Device) -> Result<Batch> {
+            fn batch(&self, _: &[usize], _: Device) -> Result<Batch> {
                 Err(Error::Rows("only their labels are needed".into()))
             }
 

@@ -9,13 +9,14 @@
 mod pointwise;
 mod ranking;
 
+use std::ops::Range;
+
 use tch::{Device, Tensor};
 
-use crate::batch::{Batch, Rows};
 use crate::error::Result;
 use crate::metric::{MetricSet, Metrics};
 use crate::predict::Score;
-use crate::seed::Order;
+use crate::rows::{Batch, Order, Rows};
 
 pub use pointwise::Pointwise;
 pub use ranking::Ranking;
@@ -52,8 +53,13 @@ pub trait Objective {
     /// Those of rows that cannot be trained on.
     fn check(&self, train: &dyn Rows) -> Result<()>;
 
-    /// The rows that an epoch visits, in its order. `epoch` counts from 1.
+    /// The order of an epoch, counted from 1.
     fn order(&self, seed: u64, epoch: usize, train: &dyn Rows) -> Order;
+
+    /// The training rows at these positions of the order.
+    fn rows_at(&self, positions: Range<usize>, order: &mut Order) -> Vec<usize> {
+        order.get(positions)
+    }
 
     /// How many rows the model scores for each row of a batch.
     fn scored_per_row(&self) -> usize {

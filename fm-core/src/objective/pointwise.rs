@@ -3,13 +3,12 @@
 use tch::{Device, Tensor};
 
 use super::{Objective, TrainingBatch};
-use crate::batch::Rows;
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::metric::{MetricSet, Metrics, metrics_of_rows};
 use crate::predict::{Score, evaluate};
+use crate::rows::{Order, Rows};
 use crate::schema::Label;
-use crate::seed::Order;
 
 /// The squared error of a regression, or the logistic loss of a binary task.
 #[derive(Clone, Debug)]
@@ -47,7 +46,7 @@ impl Objective for Pointwise {
     }
 
     fn order(&self, seed: u64, epoch: usize, train: &dyn Rows) -> Order {
-        Order::shuffled(seed, epoch, train.len())
+        Order::new(seed, epoch, train.len())
     }
 
     fn loss(&self, model: &dyn Score, TrainingBatch { batch, .. }: TrainingBatch<'_>) -> Result<Tensor> {

@@ -1,11 +1,10 @@
 //! Training by comparison of items.
 
-use std::sync::Arc;
+use std::ops::Range;
 
 use tch::{Device, Kind, Tensor};
 
 use super::{Objective, TrainingBatch};
-use crate::batch::Rows;
 use crate::error::{Error, Result};
 use crate::loss::weighted_mean;
 use crate::metric::{MetricSet, Metrics};
@@ -14,7 +13,8 @@ use crate::ranking::{
     Interactions, ItemSlots, NegativeSampler, Queries, RankingConfig, RankingLoss, bpr, evaluate, evaluate_model,
     sampled_softmax,
 };
-use crate::seed::{Order, Stream, generator};
+use crate::rows::{Order, Rows};
+use crate::seed::{Stream, generator};
 
 /// Each positive row is compared with items drawn at random; the best epoch is the one that ranks the items of the validation
 /// rows best, among all items of the catalogue.
@@ -24,7 +24,7 @@ pub struct Ranking {
     items: ItemSlots,
     train: Interactions,
     sampler: NegativeSampler,
-    rows: Arc<[usize]>,
+    rows: Vec<usize>,
     valid: Queries,
 }
 
@@ -44,7 +44,7 @@ impl Ranking {
         let sampler = NegativeSampler::new(config, &train);
         let (users, of_rows) = (train.users(), train.items());
         let can_train = |&row: &usize| sampler.has_negative(users[row], of_rows[row]);
-        let rows: Arc<[usize]> = train.positives().map(|row| row as usize).filter(can_train).collect();
+        let rows: Vec<usize> = train.positives().filter(can_train).collect();
         if rows.is_empty() {
             let reason = "there is nothing to rank: every training row is negative, names no item, or belongs to a user who has \
                           every item";
@@ -78,14 +78,22 @@ impl Objective for Ranking {
     }
 
     fn order(&self, seed: u64, epoch: usize, _train: &dyn Rows) -> Order {
-        Order::shuffled(seed, epoch, self.rows.len()).of(Arc::clone(&self.rows))
+        Order::new(seed, epoch, self.rows.len())
+    }
+
+    fn rows_at(&self, positions: Range<usize>, order: &mut Order) -> Vec<usize> {
+        order.get(positions).into_iter().map(|at| self.rows[at]).collect()
     }
 
     fn scored_per_row(&self) -> usize {
         1 + self.config.negatives
     }
 
-    fn loss(&self, model: &dyn Score, TrainingBatch { batch, rows, seed, number }: TrainingBatch<'_>) -> Result<Tensor> {
+    fn loss(
+        &self,
+        model: &dyn Score,
+        TrainingBatch { batch, rows, seed, number }: TrainingBatch<'_>,
+    ) -> Result<Tensor> {
         let of_rows = |all: &[u32]| -> Vec<u32> { rows.iter().map(|&row| all[row]).collect() };
         let (users, items) = (of_rows(self.train.users()), of_rows(self.train.items()));
         let n = self.config.negatives;
@@ -130,10 +138,11 @@ mod tests {
     use tch::no_grad;
 
     use super::*;
-    use crate::batch::{Batch, Features, TensorRows};
+    use crate::batch::Features;
     use crate::encoder::Encoder;
     use crate::model::Model;
     use crate::ranking::SamplerKind;
+    use crate::rows::{Batch, TensorRows};
     use crate::schema::{Field, FieldKind, Label, Schema, Side, Task};
     use crate::train::{EpochRecord, TrainConfig, Trainer};
 

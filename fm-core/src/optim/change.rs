@@ -42,7 +42,11 @@ impl Change {
                     L2Scope::Touched => vec![],
                     L2Scope::Table => lock(&gradient).other_rows(),
                 };
-                Change::Rows { gradient, others, penalty: Penalty { l2, limit: limit.unwrap_or(f32::INFINITY), scale: 1.0 } }
+                Change::Rows {
+                    gradient,
+                    others,
+                    penalty: Penalty { l2, limit: limit.unwrap_or(f32::INFINITY), scale: 1.0 },
+                }
             }
             Gradient::RowTensors { rows, counts, sums } => match scope {
                 L2Scope::Touched => {
@@ -64,7 +68,9 @@ impl Change {
     /// Σ g², on the CPU.
     pub(super) fn sum_of_squares(&self, table: &Tensor) -> Result<f64> {
         Ok(match self {
-            Change::Dense(gradient) | Change::RowTensors { sums: gradient, .. } => sum_of_squares(floats(gradient)?, |g| g),
+            Change::Dense(gradient) | Change::RowTensors { sums: gradient, .. } => {
+                sum_of_squares(floats(gradient)?, |g| g)
+            }
             Change::Rows { gradient, others, penalty } => {
                 let gradient = lock(gradient);
                 let mut sum = sum_of_squares(gradient.sums(), |g| g);

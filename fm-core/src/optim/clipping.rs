@@ -39,7 +39,8 @@ impl Clipping {
             changes.iter().map(square).collect::<Result<_>>()?
         } else if self.norm.is_some() {
             // One synchronisation with the device, not one for each parameter.
-            let square = |(parameter, change): &(&mut Parameter, Change)| change.sum_of_squares_on_device(&parameter.tensor);
+            let square =
+                |(parameter, change): &(&mut Parameter, Change)| change.sum_of_squares_on_device(&parameter.tensor);
             let squares = changes.iter().map(square).collect::<Result<Vec<Tensor>>>()?;
             Vec::try_from(Tensor::f_stack(&squares, 0)?)?
         } else {

@@ -36,8 +36,8 @@ use rule::{Rule, Step};
 
 pub use config::{L2Scope, OptimizerConfig};
 pub use row_gradient::{RowGradient, RowGradients};
-pub use schedule::Schedule;
 pub(crate) use schedule::Position;
+pub use schedule::Schedule;
 
 /// Updates the trainable parameters of a [`VarStore`].
 ///

@@ -7,11 +7,11 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use super::interactions::{Interactions, ItemSets, NONE};
 use super::items::ItemSlots;
-use crate::batch::Rows;
 use crate::error::Result;
 use crate::metric::Metrics;
 use crate::metric::ranking::{coverage, hit_rate, mrr, ndcg, ranks, recall, top};
 use crate::predict::{Score, evaluation_batch};
+use crate::rows::Rows;
 use crate::seed::{Stream, generator};
 
 /// A user whose candidates are ranked.
@@ -20,7 +20,7 @@ pub struct Query {
     /// The user.
     pub user: u32,
     /// The row that holds the user and the context: all its slots except the item's.
-    pub row: u32,
+    pub row: usize,
 }
 
 /// The relevant items and the candidates of each user in a part of the rows.
@@ -60,7 +60,7 @@ impl Queries {
         let mut has_row = vec![false; relevant.num_users()];
         let mut queries = vec![];
         for row in part.positives() {
-            let (user, item) = (part.users()[row as usize], part.items()[row as usize]);
+            let (user, item) = (part.users()[row], part.items()[row]);
             if user != NONE && relevant.contains(user, item) && !std::mem::replace(&mut has_row[user as usize], true) {
                 queries.push(Query { user, row });
             }
@@ -347,8 +347,9 @@ mod tests {
 
     #[test]
     fn all_items_are_scored_in_their_order_in_chunks() {
-        use crate::batch::{Features, TensorRows};
+        use crate::batch::Features;
         use crate::encoder::Encoder;
+        use crate::rows::TensorRows;
         use crate::schema::{Field, FieldKind, Label, Schema, Side, Task};
 
         let vocabulary = (0..1000).map(|item: u32| item.to_string()).collect();

@@ -65,14 +65,14 @@ impl Interactions {
     }
 
     /// The numbers of the positive rows that name an item.
-    pub fn positives(&self) -> impl Iterator<Item = u32> + '_ {
-        let is_positive = |&row: &u32| self.is_positive[row as usize] && self.items[row as usize] != NONE;
-        (0..self.len() as u32).filter(is_positive)
+    pub fn positives(&self) -> impl Iterator<Item = usize> + '_ {
+        let is_positive = |&row: &usize| self.is_positive[row] && self.items[row] != NONE;
+        (0..self.len()).filter(is_positive)
     }
 
     /// The pairs of the positive rows that name both.
     pub fn positive_pairs(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
-        let pair = |row: u32| (self.users[row as usize], self.items[row as usize]);
+        let pair = |row: usize| (self.users[row], self.items[row]);
         self.positives().map(pair).filter(|&(user, _)| user != NONE)
     }
 
@@ -80,7 +80,7 @@ impl Interactions {
     pub fn counts(&self) -> Vec<u32> {
         let mut counts = vec![0; self.num_items];
         for row in self.positives() {
-            counts[self.items[row as usize] as usize] += 1;
+            counts[self.items[row] as usize] += 1;
         }
         counts
     }

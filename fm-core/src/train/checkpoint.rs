@@ -101,7 +101,8 @@ pub(super) fn write(path: &Path, store: &VarStore, learner: Option<&dyn Learner>
     let mut header = serde_json::to_vec(&header).map_err(Error::json("the header of a checkpoint"))?;
     // The tensors start at a multiple of 8 bytes.
     header.resize(header.len().next_multiple_of(8), b' ');
-    let digits = place_of_digits(&header).ok_or_else(|| Error::format("checkpoint", path, "its header has no hash"))? + 8;
+    let digits =
+        place_of_digits(&header).ok_or_else(|| Error::format("checkpoint", path, "its header has no hash"))? + 8;
 
     if let Some((name, tensor)) = tensors.iter().find(|(_, tensor)| tensor.kind() != Kind::Float) {
         return Err(Error::shape("checkpoint", format!("`{name}` of kind Float"), format!("{:?}", tensor.kind())));

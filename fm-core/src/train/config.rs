@@ -98,7 +98,12 @@ impl TrainConfig {
     /// # Errors
     /// [`Error::OutOfRange`]; [`Error::Unsupported`] for settings of a binary task where labels are not binary.
     pub(super) fn check(&self, is_binary: bool) -> Result<()> {
-        let counts = [("epochs", self.epochs), ("batch_size", self.batch_size), ("accumulate", self.accumulate), ("keep", self.keep)];
+        let counts = [
+            ("epochs", self.epochs),
+            ("batch_size", self.batch_size),
+            ("accumulate", self.accumulate),
+            ("keep", self.keep),
+        ];
         if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
             return Err(Error::out_of_range(*name, 0, "at least 1"));
         }

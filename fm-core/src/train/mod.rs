@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 use tch::nn::VarStore;
 use tch::no_grad;
 
-use crate::batch::Rows;
 use crate::error::{Error, Result};
 use crate::learner::{Draws, Epoch, Gradients, Learner, Trained};
 use crate::metric::{Direction, MetricEntry, Metrics};
 use crate::model::Model;
 use crate::objective::{Objective, Pointwise};
 use crate::optim::Optimizer;
+use crate::rows::Rows;
 use crate::schema::{Label, Schema};
 use checkpoint::Checkpoint;
 
@@ -264,7 +264,8 @@ impl<'a> Trainer<'a> {
         if train.weights().is_some_and(|weights| weights.iter().all(|&weight| weight == 0.0)) {
             return Err(Error::Rows("the training rows all have weight 0".into()));
         }
-        if self.objective.can_validate(valid) && !self.objective.constant_metrics(valid)?.contains_key(&self.monitored) {
+        if self.objective.can_validate(valid) && !self.objective.constant_metrics(valid)?.contains_key(&self.monitored)
+        {
             return Err(Error::UndefinedMetric { metric: self.monitored.clone() });
         }
         Ok(())
@@ -343,19 +344,12 @@ impl<'a> Trainer<'a> {
 
     fn has_stalled(&self) -> bool {
         let best_epoch = self.state.best.map_or(0, |(epoch, _)| epoch);
-        self.learner.can_overfit()
-            && self.config.patience > 0
-            && self.state.epoch >= best_epoch + self.config.patience
+        self.learner.can_overfit() && self.config.patience > 0 && self.state.epoch >= best_epoch + self.config.patience
     }
 }
 
 /// The current epoch, as the learner sees it.
-fn epoch<'e>(
-    state: &TrainState,
-    objective: &'e dyn Objective,
-    train: &'e dyn Rows,
-    fields: &'e [String],
-) -> Epoch<'e> {
+fn epoch<'e>(state: &TrainState, objective: &'e dyn Objective, train: &'e dyn Rows, fields: &'e [String]) -> Epoch<'e> {
     Epoch { number: state.epoch + 1, plateaus: state.plateaus, objective, train, fields }
 }
 

@@ -2,10 +2,11 @@ use tch::nn::{Init, VarStore};
 use tch::{Device, Kind, Tensor};
 
 use super::*;
-use crate::batch::{Features, TensorRows};
+use crate::batch::Features;
 use crate::model::Layer;
 use crate::optim::OptimizerConfig;
 use crate::predict::evaluate;
+use crate::rows::TensorRows;
 use crate::schema::{Field, FieldKind, Schema, Side, Task};
 
 /// ŷ = w₀ + Σ w_id: enough to learn from.
@@ -99,9 +100,7 @@ fn a_models_penalty_is_minimised_with_the_loss_and_not_reported() {
     let data = rows(|_| 0.5);
     let mut trainer = Trainer::new(&model, &store, &label(), config(200, 0)).unwrap();
     let mut losses = vec![];
-    trainer
-        .fit(&data, &data, &mut |epoch: &EpochRecord| losses.push(epoch.train_loss))
-        .unwrap();
+    trainer.fit(&data, &data, &mut |epoch: &EpochRecord| losses.push(epoch.train_loss)).unwrap();
     assert!((model.bias().double_value(&[0]) - 7.0).abs() < 0.1);
     assert!(losses.iter().all(|&loss| loss < 100.0), "{losses:?}");
 }
@@ -123,8 +122,7 @@ fn training_stops_when_the_validation_rows_get_no_better() {
     let model = model(&store);
     // What is learnt is the opposite of what is validated: the first epoch is the best.
     let mut trainer = Trainer::new(&model, &store, &label(), config(50, 3)).unwrap();
-    let ending =
-        trainer.fit(&rows(|id| (id % 3) as f32), &rows(|id| -((id % 3) as f32)), &mut ());
+    let ending = trainer.fit(&rows(|id| (id % 3) as f32), &rows(|id| -((id % 3) as f32)), &mut ());
     assert_eq!(ending.unwrap(), Ending::EarlyStopped);
     assert_eq!((trainer.state.epoch, trainer.state.best.unwrap().0), (4, 1));
 }
@@ -174,7 +172,8 @@ fn two_batches_a_step_are_one_of_twice_the_rows() {
 
 #[test]
 fn a_row_of_weight_two_is_two_rows_and_one_of_weight_zero_is_none() {
-    let all = |label_of: fn(i64) -> f32| rows(label_of).batch(&(0..N as u32).collect::<Vec<_>>(), Device::Cpu).unwrap();
+    let all =
+        |label_of: fn(i64) -> f32| rows(label_of).batch(&(0..N as usize).collect::<Vec<_>>(), Device::Cpu).unwrap();
     let batch = all(|id| id as f32);
     let vocabulary = (1..=N).map(|id| id.to_string()).collect();
     let field = Field::new("id", FieldKind::Categorical, Side::User, vocabulary);

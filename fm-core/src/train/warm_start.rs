@@ -51,7 +51,9 @@ impl Trainer<'_> {
     /// is changed.
     pub fn start_from(&mut self, schema: &Schema, checkpoint: &Path, from: &Schema) -> Result<WarmStart> {
         if self.model.posterior_sampler().is_some() {
-            return Err(Error::WarmStart("a model that is sampled from its posterior draws all parameters anew".into()));
+            return Err(Error::WarmStart(
+                "a model that is sampled from its posterior draws all parameters anew".into(),
+            ));
         }
         let names = |schema: &Schema| schema.fields().iter().map(|field| field.name.clone()).collect::<Vec<_>>();
         let (here, there) = (names(schema), names(from));

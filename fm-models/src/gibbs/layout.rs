@@ -64,7 +64,7 @@ impl Layout {
     /// rows return.
     pub fn new(rows: &dyn Rows, schema: &Schema, max_parts: usize) -> Result<Layout> {
         let mut fields: Vec<Option<Distinct>> = (0..schema.num_fields()).map(|_| Some(Distinct::default())).collect();
-        let in_order: Vec<u32> = (0..rows.len() as u32).collect();
+        let in_order: Vec<usize> = (0..rows.len()).collect();
         let mut slots = Vec::new();
         let mut read = |row: usize, ids: &[i64], values: &[f32]| {
             for (field, distinct) in fields.iter_mut().enumerate() {
@@ -89,10 +89,10 @@ impl Layout {
         // Rows of the block with the most parts lie together, so that what is read of them does, too.
         let mut order = in_order;
         if let Some(largest) = joined.iter().max_by_key(|block| block.combinations.len()) {
-            order.sort_by_key(|&row| largest.of_rows[row as usize]);
+            order.sort_by_key(|&row| largest.of_rows[row]);
         }
         for block in &mut joined {
-            block.of_rows = order.iter().map(|&row| block.of_rows[row as usize]).collect();
+            block.of_rows = order.iter().map(|&row| block.of_rows[row]).collect();
         }
         let blocks = joined.into_iter().map(|block| block.parts(&fields, schema)).collect();
         let others: Vec<usize> = (0..fields.len()).filter(|&field| fields[field].is_none()).collect();
@@ -109,7 +109,7 @@ impl Layout {
                 Some((others, columns))
             }
         };
-        let pick = |numbers: Vec<f32>| order.iter().map(|&row| numbers[row as usize]).collect();
+        let pick = |numbers: Vec<f32>| order.iter().map(|&row| numbers[row]).collect();
         let weights = rows.weights().map_or_else(|| vec![1.0; rows.len()], pick);
         Ok(Layout { labels: pick(rows.labels()), weights, blocks, others })
     }
@@ -118,7 +118,7 @@ impl Layout {
 /// Hands out the ids and values of the slots of each row, in an order.
 fn for_each_row(
     rows: &dyn Rows,
-    order: &[u32],
+    order: &[usize],
     mut take: impl FnMut(usize, &[i64], &[f32]) -> Result<()>,
 ) -> Result<()> {
     for (number, chunk) in order.chunks(CHUNK).enumerate() {

@@ -3,8 +3,6 @@
 //! Run it with `cargo run --release -p notebooks-port --bin deepfm_dense`.
 #![allow(clippy::print_stdout, reason = "a notebook shows its results")]
 
-use std::sync::atomic::AtomicBool;
-
 use anyhow::{Context, Result, ensure};
 use fm_core::model::Options;
 use fm_core::train::{EpochRecord, TrainConfig, Trainer};
@@ -214,8 +212,8 @@ fn training(schema: &Schema) -> Result<()> {
     );
     seed(1);
     let rows = synthetic_rows(schema, 5000)?;
-    let part = |from: u32, to: u32| -> Result<TensorRows> {
-        let batch = rows.batch(&(from..to).collect::<Vec<u32>>(), Device::Cpu)?;
+    let part = |from: usize, to: usize| -> Result<TensorRows> {
+        let batch = rows.batch(&(from..to).collect::<Vec<usize>>(), Device::Cpu)?;
         Ok(TensorRows::new(schema, batch.features.ids, batch.features.values, batch.labels)?)
     };
     let (train, valid) = (part(0, 4000)?, part(4000, 5000)?);
@@ -235,7 +233,7 @@ fn training(schema: &Schema) -> Result<()> {
         let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config)?;
         let mut records = Vec::new();
         let mut log = |record: &EpochRecord| records.push(record.clone());
-        trainer.fit(&train, &valid, &mut log, &AtomicBool::new(false))?;
+        trainer.fit(&train, &valid, &mut log)?;
         Ok(records)
     };
     let (article, paper) = (fit("dense-features")?, fit("paper")?);

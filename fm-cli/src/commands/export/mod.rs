@@ -12,8 +12,8 @@ use anyhow::{Result, bail};
 use fm_core::device::DeviceChoice;
 use fm_core::metric::metrics_of_rows;
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Precision};
-use fm_core::train::{RunDir, predict_with};
-use fm_core::{Encoder, Error, Features, Rows, Schema, Task};
+use fm_core::train::RunDir;
+use fm_core::{Encoder, Error, Features, Rows, Schema, Task, predict};
 use fm_data::source::{Items, Source};
 use fm_data::{Dataset, MissingColumns, encode};
 use tch::{Device, Kind, Tensor};
@@ -166,7 +166,7 @@ fn borrowed<'a>(files: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> 
 fn catalogue(items: &Items, schema: &Schema) -> Result<Catalogue> {
     // Fields of user and context are not the item's.
     let encoded = encode(&items.frame, &Encoder::new(schema), None, MissingColumns::Unknown)?;
-    let rows: Vec<u32> = (0..items.ids.len() as u32).collect();
+    let rows: Vec<usize> = (0..items.ids.len()).collect();
     let features = Dataset::unlabelled(schema, encoded)?.batch(&rows, Device::Cpu)?.features;
     Ok(Catalogue { items: items.ids.clone(), features })
 }
@@ -190,15 +190,12 @@ fn rounding(bundle: &Bundle, run: &RunDir, trained: &Predictor, source: &Source)
     }
     if let Some(catalogue) = &catalogue {
         let ranking = trained.ranking(catalogue)?;
-        let before =
-            ranking.evaluate(Part::Test, &test, |candidates| trained.model.candidate_logits(candidates, false))?;
-        let after = ranking.evaluate(Part::Test, &test, |candidates| {
-            Ok(bundle.logits(&candidates.features()?)?.f_view(candidates.size())?)
-        })?;
+        let before = ranking.evaluate(Part::Test, &test, trained.model.as_ref())?;
+        let after = ranking.evaluate(Part::Test, &test, bundle)?;
         return Ok(Some(Rounding { before, after }));
     }
     let before = metrics_of_rows(label, &trained.logits(&test)?, &test);
-    let logits = predict_with(|features| bundle.logits(features), &test, Device::Cpu)?;
+    let logits = predict(bundle, &test, Device::Cpu)?;
     Ok(Some(Rounding { before, after: metrics_of_rows(label, &logits, &test) }))
 }
 

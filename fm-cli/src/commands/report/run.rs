@@ -5,8 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::{Result, bail};
-use fm_core::metric::{Metrics, Scored, metrics};
-use fm_core::ranking::Candidates;
+use fm_core::metric::{MetricSet, Metrics, Scored, metrics};
 use fm_core::train::{EpochRecord, RunDir};
 use fm_core::{Label, Rows, Task};
 use fm_data::Dataset;
@@ -100,7 +99,8 @@ impl Run {
 
     /// The metric that chooses the best epoch.
     pub fn monitored(&self) -> &str {
-        self.predictor.settings.train.monitored(self.task())
+        let monitor = &self.predictor.settings.train.monitor;
+        monitor.as_deref().unwrap_or(MetricSet::of(self.task()).monitored)
     }
 
     /// The model's name in the literature.
@@ -163,8 +163,7 @@ fn score(dir: &RunDir, predictor: &Predictor, source: Rc<Source>) -> Result<Test
     let ranks = match predictor.schema.label().task {
         Task::Ranking { .. } => {
             let ranking = predictor.ranking(&source.catalogue(&predictor.schema)?)?;
-            let logits = |candidates: &Candidates<'_>| predictor.model.candidate_logits(candidates, false);
-            Some(during("ranking all items", || ranking.test_ranks(&test, logits))?)
+            Some(during("ranking all items", || ranking.test_ranks(&test, predictor.model.as_ref()))?)
         }
         Task::Regression | Task::Binary { .. } => None,
     };

@@ -1,19 +1,22 @@
-//! The contract between data, model and exported file: which fields a row has, how each becomes slots, and what the
-//! label means.
+//! The schema, the contract between data, model and exported file: the fields of a row, how each becomes slots, and the
+//! meaning of the label.
 //!
-//! One row is `S` *slots*. Slot `s` belongs to a fixed field and holds an id, a row of one global embedding table, and
-//! a value `x`:
+//! A row has up to `S` *slots*. Each slot belongs to a field and holds an id, a row of one global embedding table, and a
+//! value `x`:
 //!
-//! | kind | slots | rows of the table | value |
+//! | kind | slots | ids | value |
 //! |---|---|---|---|
 //! | categorical | 1 | 1 + vocabulary, or 1 + hash buckets | 1 |
-//! | multi-valued | `max_len` | 1 + vocabulary, or 1 + hash buckets | its count in the row times 1, 1/n or 1/√n; 0 for padding |
-//! | numeric | 1 | 2 | the standardised number; 1 when it is missing |
+//! | multi-valued | 0 to `max_len` | 1 + vocabulary, or 1 + hash buckets | the number of occurrences in the row times 1, 1/n or 1/√n |
+//! | numeric | 1 | 2 | the standardised number; 1 if it is missing |
 //!
-//! In a multi-valued field, each distinct value of a row takes one slot; n counts the values with their repetitions.
+//! In a multi-valued field, each distinct value of a row takes one slot; n counts the values including repetitions.
 //!
-//! The first row of each field is its out-of-vocabulary row: what is unknown, missing or malformed falls on it. Of a
-//! hashed field, only what is missing does: every text has a bucket, which it may share with others.
+//! The first id of each field is its out-of-vocabulary id: unknown, missing and malformed values get it. In a hashed field,
+//! only missing values get it: every text has a bucket, which other texts may share.
+//!
+//! Rows are stored without padding ([`Records`](crate::Records)). Where slots have fixed places, as in an exported file, slot
+//! `s` of `S` belongs to a fixed field, and unused slots of multi-valued fields have x = 0.
 //!
 //! ```
 //! use fm_core::{Field, FieldKind, Label, Schema, Side, Task, Weighting};
@@ -26,10 +29,13 @@
 //! ];
 //! let schema = Schema::new(Label::fit("rating", Task::Regression, [1.0, 4.0, 5.0]), fields)?;
 //! assert_eq!((schema.num_fields(), schema.num_slots(), schema.num_ids()), (3, 5, 8));
-//! assert_eq!((schema.slots(1), schema.ids(1)), (1..4, 3..6)); // of the genres; id 3 is what is unknown
+//! assert_eq!((schema.slots(1), schema.ids(1)), (1..4, 3..6)); // genres; id 3 is out of vocabulary
 //! assert_eq!(Schema::from_json(&schema.to_json()).ok(), Some(schema));
 //! # Ok::<(), fm_core::Error>(())
 //! ```
+
+mod field;
+mod label;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -39,216 +45,13 @@ use serde::{Deserialize, Serialize};
 use crate::atomic_file::write_atomically;
 use crate::error::{Error, Result};
 
+pub use field::{Field, FieldKind, Side, Weighting};
+pub use label::{Label, Task};
+
 /// The version of `schema.json` that this library writes, and the newest that it reads.
 pub const SCHEMA_FORMAT: u32 = 1;
 
-/// How a field's raw text becomes ids and values.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum FieldKind {
-    /// One value, out of a vocabulary or hashed.
-    Categorical,
-    /// Several values, out of a vocabulary or hashed, in one text.
-    MultiValued {
-        /// What stands between the values; empty pieces are skipped.
-        separator: String,
-        /// The number of slots: one for each distinct value. Later ones are dropped.
-        max_len: usize,
-        /// The value `x` that each of the row's `n` values adds to its slot.
-        weighting: Weighting,
-    },
-    /// A number, standardised as `(x - mean) / std`.
-    Numeric {
-        /// The mean over the training rows.
-        mean: f32,
-        /// The standard deviation over the training rows, greater than 0.
-        std: f32,
-    },
-}
-
-/// The value `x` that each of the `n` values of a multi-valued field adds to its slot: a value that the row holds twice
-/// has a slot with twice as much, and counts twice for `n`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Weighting {
-    /// x = 1: the field's vector is the sum.
-    Sum,
-    /// x = 1/n: the mean, as libFM's MovieLens files and Keras's `SequenceFeatures` have it.
-    Mean,
-    /// x = 1/√n, as SVD++ has it: a longer list says more, but not in proportion.
-    #[default]
-    Sqrt,
-}
-
-impl Weighting {
-    /// What each of `n` values adds to its slot.
-    pub fn value(self, n: usize) -> f32 {
-        match self {
-            Weighting::Sum => 1.0,
-            Weighting::Mean => 1.0 / n.max(1) as f32,
-            Weighting::Sqrt => 1.0 / (n.max(1) as f32).sqrt(),
-        }
-    }
-}
-
-/// Whom a field describes. Recommending takes the user's and the context's values from the user, and the item's from
-/// each candidate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Side {
-    /// The user: id, age, history.
-    User,
-    /// The item: id, genres, release year.
-    Item,
-    /// The moment: hour, weekday, device.
-    #[default]
-    Context,
-}
-
-/// One field of a row.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Field {
-    /// The column's name.
-    pub name: String,
-    /// How its text becomes slots.
-    #[serde(flatten)]
-    pub kind: FieldKind,
-    /// Whom it describes.
-    #[serde(default)]
-    pub side: Side,
-    /// The known values: value `i` has the id `first_id + 1 + i`. Empty for a numeric or a hashed field.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub vocabulary: Vec<String>,
-    /// How many buckets values are hashed into, instead of being looked up: a value whose
-    /// [`bucket`](crate::farmhash::bucket) is `i` has the id `first_id + 1 + i`. `None` for a numeric field.
-    /// The text is hashed as it stands, where TensorFlow hashes an integer's decimal digits: `007` is not `7`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hash_buckets: Option<u32>,
-}
-
-impl Field {
-    /// A field with a vocabulary, which is empty for a numeric field.
-    pub fn new(name: impl Into<String>, kind: FieldKind, side: Side, vocabulary: Vec<String>) -> Field {
-        Field { name: name.into(), kind, side, vocabulary, hash_buckets: None }
-    }
-
-    /// The number of slots that the field takes.
-    pub fn num_slots(&self) -> usize {
-        match self.kind {
-            FieldKind::MultiValued { max_len, .. } => max_len,
-            FieldKind::Categorical | FieldKind::Numeric { .. } => 1,
-        }
-    }
-
-    /// The number of rows of the embedding table that the field owns, its out-of-vocabulary row included.
-    pub fn cardinality(&self) -> i64 {
-        match self.kind {
-            FieldKind::Numeric { .. } => 2,
-            FieldKind::Categorical | FieldKind::MultiValued { .. } => {
-                1 + self.hash_buckets.map_or(self.vocabulary.len() as i64, i64::from)
-            }
-        }
-    }
-}
-
-/// What the model predicts.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "task", rename_all = "kebab-case")]
-pub enum Task {
-    /// The label itself; trained with the squared error.
-    Regression,
-    /// Whether the label reaches the threshold; trained with the logistic loss.
-    Binary {
-        /// Labels of at least this are positive.
-        threshold: f32,
-    },
-    /// Which items come first for a user; trained by comparing the items of rows with others ([`ranking`](crate::ranking)).
-    Ranking {
-        /// Rows whose label is at least this are positive: only these are trained on and looked for. Without one, all rows are.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        threshold: Option<f32>,
-    },
-}
-
-/// The label's column, its meaning, and its range over the training rows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Label {
-    /// The column's name.
-    pub column: String,
-    /// What is predicted of it.
-    #[serde(flatten)]
-    pub task: Task,
-    /// The least label of the training rows, after the threshold.
-    pub min: f32,
-    /// The greatest label of the training rows, after the threshold.
-    pub max: f32,
-    /// The mean label of the training rows, after the threshold; with weights, Σ w y / Σ w.
-    pub mean: f32,
-}
-
-impl Label {
-    /// The label of a column whose training rows hold `raw`, labels before the task's threshold.
-    ///
-    /// ```
-    /// use fm_core::{Label, Task};
-    ///
-    /// let label = Label::fit("rating", Task::Binary { threshold: 4.0 }, [5.0, 1.0, 4.0, 3.0]);
-    /// assert_eq!((label.min, label.max, label.mean), (0.0, 1.0, 0.5));
-    /// assert_eq!(label.target(4.5), 1.0);
-    /// assert_eq!(label.prediction(0.0), 0.5); // a logit of 0 is a probability of one half
-    /// ```
-    pub fn fit(column: impl Into<String>, task: Task, raw: impl IntoIterator<Item = f32>) -> Label {
-        Label::fit_weighted(column, task, raw.into_iter().map(|raw| (raw, 1.0)))
-    }
-
-    /// As [`Label::fit`], of rows that count as their weights say: pairs of a label and a weight, which is at least 0. A row of
-    /// weight 0 is none.
-    pub fn fit_weighted(column: impl Into<String>, task: Task, rows: impl IntoIterator<Item = (f32, f32)>) -> Label {
-        let mut label = Label { column: column.into(), task, min: f32::INFINITY, max: f32::NEG_INFINITY, mean: 0.0 };
-        let (mut sum, mut total) = (0.0, 0.0);
-        for (raw, weight) in rows.into_iter().filter(|(_, weight)| *weight > 0.0) {
-            let (target, weight) = (label.target(raw), f64::from(weight));
-            (label.min, label.max) = (label.min.min(target), label.max.max(target));
-            (sum, total) = (sum + weight * f64::from(target), total + weight);
-        }
-        // Without a row, nothing here is a finite number, which `Schema::new` refuses.
-        label.mean = (sum / total) as f32;
-        label
-    }
-
-    /// The label as trained on: the raw one, or 0 or 1 by the threshold. A ranking without a threshold takes all rows for 1.
-    pub fn target(&self, raw: f32) -> f32 {
-        match self.task {
-            Task::Regression => raw,
-            Task::Binary { threshold } => f32::from(raw >= threshold),
-            Task::Ranking { threshold } => f32::from(threshold.is_none_or(|threshold| raw >= threshold)),
-        }
-    }
-
-    /// What a logit says: a probability, a label within the range of the training rows, or the logit itself of a ranking, a
-    /// score without a unit.
-    pub fn prediction(&self, logit: f32) -> f32 {
-        match self.task {
-            Task::Regression => logit.clamp(self.min, self.max),
-            Task::Binary { .. } => 1.0 / (1.0 + (-logit).exp()),
-            Task::Ranking { .. } => logit,
-        }
-    }
-
-    /// The logit of a model that knows nothing but the mean label. What is added to all scores changes no ranking: its is 0.
-    pub fn prior_logit(&self) -> f32 {
-        match self.task {
-            Task::Regression => self.mean,
-            Task::Binary { .. } => {
-                let p = self.mean.clamp(1e-6, 1.0 - 1e-6);
-                (p / (1.0 - p)).ln()
-            }
-            Task::Ranking { .. } => 0.0,
-        }
-    }
-}
-
-/// The fields of a row, in the order of their slots, and the label. Always valid: made by [`Schema::new`] alone.
+/// The fields of a row, in the order of their slots, and the label. Always valid: only [`Schema::new`] makes one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "SchemaFile", into = "SchemaFile")]
 pub struct Schema {
@@ -295,12 +98,12 @@ impl TryFrom<SchemaFile> for Schema {
 }
 
 impl Schema {
-    /// Checks the fields and lays out their ids and slots.
+    /// Checks the fields and assigns their ids and slots.
     ///
     /// # Errors
-    /// [`Error::Schema`] for no field, an empty or repeated name, a repeated value in a vocabulary, a separator,
-    /// a `max_len` or hash buckets of nothing, hash buckets beside a vocabulary or on a numeric field, statistics that
-    /// are no numbers, or more ids than 2³¹ - 1.
+    /// [`Error::Schema`] if there is no field, a name is empty or repeated, a vocabulary repeats a value, a separator is
+    /// empty, `max_len` or the number of hash buckets is 0, a field has both hash buckets and a vocabulary, a numeric field has
+    /// either, statistics are not finite, or there are more than 2³¹ - 1 ids.
     pub fn new(label: Label, fields: Vec<Field>) -> Result<Schema> {
         let invalid = |reason: String| Err(Error::Schema(reason));
         if fields.is_empty() {
@@ -360,14 +163,14 @@ impl Schema {
         Ok(Schema { label, fields, user: None, item: None, first_ids, first_slots })
     }
 
-    /// Names the fields that hold the user's and the item's identity.
+    /// Names the fields that identify the user and the item.
     ///
     /// # Errors
-    /// [`Error::Schema`] if there is no such field.
+    /// [`Error::Schema`] if a field does not exist.
     pub fn with_roles(mut self, user: Option<String>, item: Option<String>) -> Result<Schema> {
         for role in [&user, &item].into_iter().flatten() {
             if self.field_index(role).is_none() {
-                return Err(Error::Schema(format!("there is no field `{role}` to take the user or the item from")));
+                return Err(Error::Schema(format!("the user or item field `{role}` does not exist")));
             }
         }
         (self.user, self.item) = (user, item);
@@ -389,12 +192,12 @@ impl Schema {
         self.fields.iter().position(|field| field.name == name)
     }
 
-    /// The name of the field that identifies the user, if there is one.
+    /// The name of the field that identifies the user.
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
     }
 
-    /// The name of the field that identifies the item, if there is one.
+    /// The name of the field that identifies the item.
     pub fn item(&self) -> Option<&str> {
         self.item.as_deref()
     }
@@ -404,7 +207,7 @@ impl Schema {
         self.fields.len()
     }
 
-    /// S, the number of slots of a row.
+    /// S, the maximum number of slots of a row.
     pub fn num_slots(&self) -> usize {
         *self.first_slots.last().unwrap_or(&0)
     }
@@ -414,7 +217,7 @@ impl Schema {
         *self.first_ids.last().unwrap_or(&0)
     }
 
-    /// The ids of a field: its out-of-vocabulary id first.
+    /// The ids of a field, its out-of-vocabulary id first.
     ///
     /// # Panics
     /// If `field` is not below [`Schema::num_fields`].
@@ -422,7 +225,7 @@ impl Schema {
         self.first_ids[field]..self.first_ids[field + 1]
     }
 
-    /// The slots of a field.
+    /// The slots of a field in a padded row.
     ///
     /// # Panics
     /// If `field` is not below [`Schema::num_fields`].
@@ -430,7 +233,7 @@ impl Schema {
         self.first_slots[field]..self.first_slots[field + 1]
     }
 
-    /// `[S]`: the position of each slot's field.
+    /// `[S]`: the field of each slot of a padded row.
     pub fn field_of_slots(&self) -> Vec<usize> {
         (0..self.num_fields()).flat_map(|field| self.slots(field).map(move |_| field)).collect()
     }
@@ -440,23 +243,22 @@ impl Schema {
         &self.first_ids[..self.fields.len()]
     }
 
-    /// The slots that an item fills: those of its own fields, and of the field that identifies it. The others are the user's
-    /// and the moment's.
+    /// The slots of a padded row that describe the item: those of item fields and of the field that identifies the item.
     pub fn item_slots(&self) -> impl Iterator<Item = usize> {
         let is_of_item = |field: &Field| field.side == Side::Item || self.item() == Some(&field.name);
         self.fields.iter().enumerate().filter(move |(_, field)| is_of_item(field)).flat_map(|(at, _)| self.slots(at))
     }
 
-    /// Reads a `schema.json`.
+    /// Reads a `schema.json` file.
     ///
     /// # Errors
-    /// [`Error::Io`], or [`Error::Format`] with the line at fault.
+    /// [`Error::Io`]; [`Error::Format`], with the line at fault.
     pub fn load(path: impl AsRef<Path>) -> Result<Schema> {
         let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
         Schema::from_json(&text).map_err(|error| Error::format("schema", path, error.to_string()))
     }
 
-    /// Writes a `schema.json`, whole or not at all.
+    /// Writes a `schema.json` file atomically.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -469,17 +271,17 @@ impl Schema {
         serde_json::to_string(self).expect("a schema holds only what JSON can hold")
     }
 
-    /// Reads a schema from JSON text, and checks it.
+    /// Reads and checks a schema in JSON.
     ///
     /// # Errors
-    /// A JSON error that says what is wrong and where.
+    /// A JSON error with the cause and its line.
     pub fn from_json(text: &str) -> serde_json::Result<Schema> {
         #[derive(Deserialize)]
         struct Version {
             format: u32,
         }
         serde_json::from_str(text).map_err(|error| match serde_json::from_str(text) {
-            // What is new in a later version is no reason to refuse it: that it is later is.
+            // Report the newer format rather than the first key that it brings.
             Ok(Version { format }) if format > SCHEMA_FORMAT => serde::de::Error::custom(too_new(format)),
             _ => error,
         })
@@ -567,33 +369,6 @@ mod tests {
         for later in ["\"format\":2", "\"format\":2,\"time\":\"when\""] {
             let later = schema.to_json().replace("\"format\":1", later);
             assert!(Schema::from_json(&later).unwrap_err().to_string().contains("newer than 1"), "{later}");
-        }
-    }
-
-    #[test]
-    fn a_row_of_weight_two_is_two_labels_and_one_of_weight_zero_is_none() {
-        let weighted = Label::fit_weighted("y", Task::Regression, [(5.0, 2.0), (1.0, 0.0), (2.0, 1.0)]);
-        assert_eq!(weighted, Label::fit("y", Task::Regression, [5.0, 5.0, 2.0]));
-    }
-
-    #[test]
-    fn the_prior_logit_is_the_mean_or_its_log_odds() {
-        let binary = Label { task: Task::Binary { threshold: 4.0 }, min: 0.0, max: 1.0, mean: 0.75, ..label() };
-        assert_eq!(label().prior_logit(), 3.5);
-        assert!((binary.prior_logit() - 3f32.ln()).abs() < 1e-6);
-        assert_eq!((binary.target(4.0), binary.target(3.5)), (1.0, 0.0));
-    }
-
-    #[test]
-    fn a_ranking_takes_all_rows_for_positive_or_those_of_the_threshold_and_predicts_its_logit() {
-        let ranking = |threshold| Label::fit("rating", Task::Ranking { threshold }, [1.0, 5.0]);
-        let (implicit, liked) = (ranking(None), ranking(Some(4.0)));
-        assert_eq!((implicit.min, implicit.mean, liked.min, liked.mean), (1.0, 1.0, 0.0, 0.5));
-        assert_eq!([implicit.target(-1.0), liked.target(4.0), liked.target(3.5)], [1.0, 1.0, 0.0]);
-        assert_eq!((liked.prediction(-7.5), liked.prior_logit()), (-7.5, 0.0));
-        for label in [implicit, liked] {
-            let schema = Schema::new(label, vec![categorical("a", &["x"])]).unwrap();
-            assert_eq!(Schema::from_json(&schema.to_json()).unwrap(), schema);
         }
     }
 

@@ -1,0 +1,79 @@
+//! Sets of rows, and the batches that are taken from them.
+//!
+//! | type | holds |
+//! |---|---|
+//! | [`Rows`] | what training, evaluation and prediction ask of a set of rows |
+//! | [`TensorRows`] | padded rows in tensors, on any device |
+//! | [`Order`] | the order of the rows in an epoch |
+//! | [`Batch`] | some rows as tensors, with their labels and weights |
+
+mod order;
+mod tensor_rows;
+
+use tch::{Device, Kind, Tensor};
+
+use crate::batch::Features;
+use crate::error::{Error, Result};
+
+pub use order::Order;
+pub use tensor_rows::TensorRows;
+
+/// Rows with their labels.
+#[derive(Debug)]
+pub struct Batch {
+    /// The model's input.
+    pub features: Features,
+    /// `[B]` float32: the training targets ([`Label::target`](crate::Label::target)).
+    pub labels: Tensor,
+    /// `[B]` float32: the weight of each row, finite and at least 0; `None` if all rows count alike.
+    pub weights: Option<Tensor>,
+}
+
+impl Batch {
+    /// The sum of the rows' weights; B if the rows have no weights.
+    pub fn weight(&self) -> f64 {
+        match &self.weights {
+            Some(weights) => weights.sum(Kind::Double).double_value(&[]),
+            None => self.labels.size()[0] as f64,
+        }
+    }
+}
+
+/// A set of rows that batches are taken from.
+pub trait Rows {
+    /// N, the number of rows.
+    fn len(&self) -> usize;
+
+    /// Whether there are no rows.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The rows of these numbers, in this order, on `device`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if a number is not below [`Rows::len`].
+    fn batch(&self, rows: &[usize], device: Device) -> Result<Batch>;
+
+    /// `[N]`: the training targets of all rows, in their order.
+    fn labels(&self) -> Vec<f32>;
+
+    /// `[N]`: the weight of each row, finite and at least 0; `None` if all rows count alike.
+    fn weights(&self) -> Option<Vec<f32>> {
+        None
+    }
+
+    /// `[N]`: the group of each row, such as its user, for metrics within groups. A negative number means no group. `None`
+    /// if the rows have no groups.
+    fn groups(&self) -> Option<Vec<i64>> {
+        None
+    }
+}
+
+/// Fails unless all numbers of a batch are rows of a set of `len` rows.
+fn check_numbers(rows: &[usize], len: usize) -> Result<()> {
+    match rows.iter().find(|&&row| row >= len) {
+        Some(row) => Err(Error::shape("batch", format!("row numbers below {len}"), row.to_string())),
+        None => Ok(()),
+    }
+}

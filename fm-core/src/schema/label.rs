@@ -1,0 +1,137 @@
+//! The label: its column, the task, and its range over the training rows.
+
+use serde::{Deserialize, Serialize};
+
+/// What a model predicts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "kebab-case")]
+pub enum Task {
+    /// The label itself; trained with the squared error.
+    Regression,
+    /// Whether the label reaches the threshold; trained with the logistic loss.
+    Binary {
+        /// Labels of at least this are positive.
+        threshold: f32,
+    },
+    /// The order of a user's items; trained by comparing a row's item with other items ([`ranking`](crate::ranking)).
+    Ranking {
+        /// Rows whose label is at least this are positive; only positive rows are trained on and searched for. Without a
+        /// threshold, all rows are positive.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        threshold: Option<f32>,
+    },
+}
+
+/// The label's column, its meaning, and its range over the training rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Label {
+    /// The column's name.
+    pub column: String,
+    /// What is predicted from it.
+    #[serde(flatten)]
+    pub task: Task,
+    /// The minimum label of the training rows, after the threshold.
+    pub min: f32,
+    /// The maximum label of the training rows, after the threshold.
+    pub max: f32,
+    /// The mean label of the training rows, after the threshold; with weights, Σ w y / Σ w.
+    pub mean: f32,
+}
+
+impl Label {
+    /// The label of a column whose training rows hold `raw`, labels before the task's threshold.
+    ///
+    /// ```
+    /// use fm_core::{Label, Task};
+    ///
+    /// let label = Label::fit("rating", Task::Binary { threshold: 4.0 }, [5.0, 1.0, 4.0, 3.0]);
+    /// assert_eq!((label.min, label.max, label.mean), (0.0, 1.0, 0.5));
+    /// assert_eq!(label.target(4.5), 1.0);
+    /// assert_eq!(label.prediction(0.0), 0.5); // a logit of 0 is a probability of one half
+    /// ```
+    pub fn fit(column: impl Into<String>, task: Task, raw: impl IntoIterator<Item = f32>) -> Label {
+        Label::fit_weighted(column, task, raw.into_iter().map(|raw| (raw, 1.0)))
+    }
+
+    /// Like [`Label::fit`], for weighted rows: pairs of a label and a weight of at least 0. A row of weight 0 is ignored.
+    pub fn fit_weighted(column: impl Into<String>, task: Task, rows: impl IntoIterator<Item = (f32, f32)>) -> Label {
+        let mut label = Label { column: column.into(), task, min: f32::INFINITY, max: f32::NEG_INFINITY, mean: 0.0 };
+        let (mut sum, mut total) = (0.0, 0.0);
+        for (raw, weight) in rows.into_iter().filter(|(_, weight)| *weight > 0.0) {
+            let (target, weight) = (label.target(raw), f64::from(weight));
+            (label.min, label.max) = (label.min.min(target), label.max.max(target));
+            (sum, total) = (sum + weight * f64::from(target), total + weight);
+        }
+        // Without rows, none of these numbers is finite, and `Schema::new` rejects them.
+        label.mean = (sum / total) as f32;
+        label
+    }
+
+    /// The training target: the raw label, or 0 or 1 by the threshold; 1 for every row of a ranking without a threshold.
+    pub fn target(&self, raw: f32) -> f32 {
+        match self.task {
+            Task::Regression => raw,
+            Task::Binary { threshold } => f32::from(raw >= threshold),
+            Task::Ranking { threshold } => f32::from(threshold.is_none_or(|threshold| raw >= threshold)),
+        }
+    }
+
+    /// The prediction of a logit: a probability, a label clamped to the range of the training rows, or, for a ranking, the
+    /// logit itself, a score without a unit.
+    pub fn prediction(&self, logit: f32) -> f32 {
+        match self.task {
+            Task::Regression => logit.clamp(self.min, self.max),
+            Task::Binary { .. } => 1.0 / (1.0 + (-logit).exp()),
+            Task::Ranking { .. } => logit,
+        }
+    }
+
+    /// The logit of a model that knows only the mean label; 0 for a ranking, whose order no constant changes.
+    pub fn prior_logit(&self) -> f32 {
+        match self.task {
+            Task::Regression => self.mean,
+            Task::Binary { .. } => {
+                let p = self.mean.clamp(1e-6, 1.0 - 1e-6);
+                (p / (1.0 - p)).ln()
+            }
+            Task::Ranking { .. } => 0.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{Field, Schema, Side};
+
+    fn label() -> Label {
+        Label { column: "rating".into(), task: Task::Regression, min: 1.0, max: 5.0, mean: 3.5 }
+    }
+
+    #[test]
+    fn a_row_of_weight_two_is_two_labels_and_one_of_weight_zero_is_none() {
+        let weighted = Label::fit_weighted("y", Task::Regression, [(5.0, 2.0), (1.0, 0.0), (2.0, 1.0)]);
+        assert_eq!(weighted, Label::fit("y", Task::Regression, [5.0, 5.0, 2.0]));
+    }
+
+    #[test]
+    fn the_prior_logit_is_the_mean_or_its_log_odds() {
+        let binary = Label { task: Task::Binary { threshold: 4.0 }, min: 0.0, max: 1.0, mean: 0.75, ..label() };
+        assert_eq!(label().prior_logit(), 3.5);
+        assert!((binary.prior_logit() - 3f32.ln()).abs() < 1e-6);
+        assert_eq!((binary.target(4.0), binary.target(3.5)), (1.0, 0.0));
+    }
+
+    #[test]
+    fn a_ranking_takes_all_rows_for_positive_or_those_of_the_threshold_and_predicts_its_logit() {
+        let ranking = |threshold| Label::fit("rating", Task::Ranking { threshold }, [1.0, 5.0]);
+        let (implicit, liked) = (ranking(None), ranking(Some(4.0)));
+        assert_eq!((implicit.min, implicit.mean, liked.min, liked.mean), (1.0, 1.0, 0.0, 0.5));
+        assert_eq!([implicit.target(-1.0), liked.target(4.0), liked.target(3.5)], [1.0, 1.0, 0.0]);
+        assert_eq!((liked.prediction(-7.5), liked.prior_logit()), (-7.5, 0.0));
+        for label in [implicit, liked] {
+            let schema = Schema::new(label, vec![Field::categorical("a", Side::Context, 1)]).unwrap();
+            assert_eq!(Schema::from_json(&schema.to_json()).unwrap(), schema);
+        }
+    }
+}
