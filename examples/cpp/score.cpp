@@ -1,5 +1,5 @@
 // Scores the rows of a CSV file with an exported model: score MODEL.pt ROWS.csv
-// Prints a score a line. Cells are separated by commas, and none is quoted.
+// Prints one score per line. Cells are separated by commas; quoted cells are an error.
 
 #include <torch/script.h>
 
@@ -11,7 +11,7 @@ using Row = c10::Dict<std::string, std::string>;
 
 std::vector<std::string> split(std::string line) {
   if (!line.empty() && line.back() == '\r') line.pop_back();
-  if (line.find('"') != std::string::npos) throw std::runtime_error("quoted cells are beyond this example");
+  if (line.find('"') != std::string::npos) throw std::runtime_error("this example does not read quoted cells");
   std::istringstream stream(line + ",");
   std::vector<std::string> cells;
   for (std::string cell; std::getline(stream, cell, ',');) cells.push_back(cell);
@@ -22,12 +22,12 @@ c10::List<Row> read(const std::string &path) {
   std::ifstream file(path);
   std::string line;
   if (!std::getline(file, line)) throw std::runtime_error("cannot read " + path);
-  if (line.rfind("\xEF\xBB\xBF", 0) == 0) line.erase(0, 3);  // the mark that some programs begin UTF-8 with
+  if (line.rfind("\xEF\xBB\xBF", 0) == 0) line.erase(0, 3);  // the byte order mark of some programs
   auto names = split(line);
   c10::List<Row> rows;
   while (std::getline(file, line)) {
     auto cells = split(line);
-    if (cells.size() != names.size()) throw std::runtime_error(path + ": a row has not as many cells as the header");
+    if (cells.size() != names.size()) throw std::runtime_error(path + ": a row and the header differ in length");
     Row row;
     for (size_t i = 0; i < names.size(); ++i) row.insert(names[i], cells[i]);
     rows.push_back(row);
@@ -40,15 +40,15 @@ int main(int argc, char **argv) try {
   c10::InferenceMode no_gradients;
   auto model = torch::jit::load(argv[1], c10::kCPU);
   auto scores = model.run_method("score", read(argv[2])).toTensor();
-  std::cout.precision(9);  // what tells any two float32 apart
+  std::cout.precision(9);  // enough to distinguish any two float32
   for (int64_t row = 0; row < scores.size(0); ++row) std::cout << scores[row].item<float>() << '\n';
 } catch (const c10::Error &error) {
-  // The first line: below it, libtorch shows where it was raised.
+  // Only the first line: the others show where libtorch raised it.
   std::string text = error.what_without_backtrace();
   std::cerr << "error: " << text.substr(0, text.find('\n')) << '\n';
   return 1;
 } catch (const std::exception &error) {
-  // The last line: above it, TorchScript shows where it was raised.
+  // Only the last line: the others show where TorchScript raised it.
   std::string text = error.what();
   text.erase(text.find_last_not_of('\n') + 1);
   std::cerr << "error: " << text.substr(text.rfind('\n') + 1) << '\n';

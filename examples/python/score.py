@@ -1,7 +1,7 @@
-"""Scores raw rows with an exported model. It needs PyTorch, and nothing else.
+"""Scores raw rows with an exported model. Requires PyTorch, and nothing else.
 
-    python score.py MODEL.pt             shows what the file can do
-    python score.py MODEL.pt ROWS.csv    writes the rows with a column `score` to standard output
+    python score.py MODEL.pt             show the methods of the file
+    python score.py MODEL.pt ROWS.csv    write the rows with a column `score` to standard output
 """
 
 import csv
@@ -16,12 +16,12 @@ def show(model, card):
     names = [field["name"] for field in json.loads(model.schema())["fields"]]
     print("fields:", *names)
     print("card:", card.decode().splitlines()[0])
-    nothing = {}  # what is missing falls on the row of unknown values, and so does a value never seen
+    nothing = {}  # missing values use the row for unknown values, as unseen values do
     unseen = {name: "never seen" for name in names}
     print("rows:", model.score([nothing, unseen]))
     print("lists, for multi-valued fields:", model.score_lists([{name: ["never", "seen"] for name in names}]))
     print("columns:", model.score_columns({names[0]: ["never seen", ""]}))
-    ids, values = model.encode([nothing, unseen])  # encode once, predict as often as you like
+    ids, values = model.encode([nothing, unseen])  # encode once, predict many times
     print("tensors:", model.predict(ids, values))
     try:
         print("recommended:", model.recommend(unseen, 3))
@@ -36,7 +36,7 @@ def score_csv(model, path):
         writer.writerow([*header, "score"])
         while batch := list(itertools.islice(rows, 4096)):
             columns = dict(zip(header, map(list, zip(*batch, strict=True)), strict=True))
-            scores = model.score_columns(columns).tolist()  # columns that are no fields are passed over
+            scores = model.score_columns(columns).tolist()  # columns that are not fields are ignored
             writer.writerows([*row, f"{score:.9g}"] for row, score in zip(batch, scores, strict=True))
 
 

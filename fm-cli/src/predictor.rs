@@ -5,6 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::Result;
+use fm_args::flags::Folders;
 use fm_core::device::DeviceChoice;
 use fm_core::script::Scorer;
 use fm_core::train::{RunDir, checkpoint};
@@ -14,7 +15,6 @@ use fm_data::{Catalogue, Dataset, Encoded, MissingColumns, encode};
 use tch::nn::VarStore;
 use tch::{Device, Tensor};
 
-use crate::args::Folders;
 use crate::progress::during;
 use crate::ranking::Ranking;
 use crate::settings::{Settings, data_dir};

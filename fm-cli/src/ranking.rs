@@ -1,6 +1,7 @@
 //! Measuring rankings: of a model, of an exported file, and of what any model must beat.
 
 use anyhow::Result;
+use fm_args::flags::Part;
 use fm_core::baseline::{ItemKnn, popularity};
 use fm_core::metric::{MetricSet, Metrics};
 use fm_core::objective;
@@ -12,7 +13,6 @@ use fm_core::{Rows, Schema, Score};
 use fm_data::{Catalogue, Dataset};
 use tch::Device;
 
-use crate::args::Part;
 use crate::baselines::Baselines;
 use crate::settings::Settings;
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
+use fm_args::flags::{Folders, Part};
 use fm_core::atomic_file::write_atomically;
 use fm_core::metric::Metrics;
 use fm_core::objective::{Objective, Pointwise};
@@ -21,7 +22,6 @@ use serde::{Deserialize, Serialize};
 use tch::Device;
 use tch::nn::VarStore;
 
-use crate::args;
 use crate::baselines::{Baselines, label_baselines};
 use crate::interruption::{Interrupted, raise_at_ctrl_c};
 use crate::progress::{EpochProgress, during};
@@ -78,7 +78,7 @@ pub struct Machine {
 
 impl Machine {
     /// Finds the folders of data sets and of encoded ones.
-    pub fn new(folders: &args::Folders) -> Result<Machine> {
+    pub fn new(folders: &Folders) -> Result<Machine> {
         let stop = Arc::new(AtomicBool::new(false));
         let (data_dir, cache_dir) = (data_dir(folders)?, cache_dir(folders)?);
         Ok(Machine { data_dir, cache_dir, stop, is_listening: Cell::new(false), tensorboard: false })
@@ -182,7 +182,7 @@ pub fn train_watched(
     if run.best().exists() {
         checkpoint::load(&run.best(), &store)?;
     }
-    let measure = |part: args::Part, rows: &dyn Rows| match &ranking {
+    let measure = |part: Part, rows: &dyn Rows| match &ranking {
         Some(ranking) => ranking.evaluate(part, rows, model.as_ref()),
         None => Ok(evaluate(model.as_ref(), schema.label(), rows, device)?),
     };
@@ -191,8 +191,8 @@ pub fn train_watched(
         task: settings.data.task,
         best_epoch,
         epochs: state.epoch,
-        valid: measure(args::Part::Valid, valid.as_ref())?,
-        test: measure(args::Part::Test, &test)?,
+        valid: measure(Part::Valid, valid.as_ref())?,
+        test: measure(Part::Test, &test)?,
         baselines,
         valid_baselines,
         parameters,

@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all.
+//! Files that are replaced as a whole or not at all.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// Writes a file through a temporary neighbour that is synced and renamed over it, so that neither a crash nor a full
-/// disk leaves half a file, and the old one stays until the new one is whole.
+/// Writes a temporary file next to the target, syncs it, and renames it over the target. A crash or a full disk never
+/// leaves a partial file: the old file remains until the new one is complete.
 ///
 /// # Errors
 /// [`Error::Io`]; the temporary file is removed.
@@ -24,10 +24,10 @@ pub fn write_atomically<P: AsRef<Path>>(
     })
 }
 
-/// As [`write_atomically`], for a writer that takes the path of the temporary file.
+/// Like [`write_atomically`], for a writer that takes the path of the temporary file.
 ///
 /// # Errors
-/// What `write` returns, or [`Error::Io`]; the temporary file is removed.
+/// Errors of `write`, or [`Error::Io`]; the temporary file is removed.
 pub fn replace_atomically<P: AsRef<Path>, E: Into<WriteError>>(
     path: P,
     write: impl FnOnce(&Path) -> std::result::Result<(), E>,
@@ -40,7 +40,7 @@ pub fn replace_atomically<P: AsRef<Path>, E: Into<WriteError>>(
     })
 }
 
-/// A file that is written bit by bit, and that nobody sees before it is whole.
+/// A file that is written incrementally, and appears only when it is complete.
 ///
 /// ```
 /// use std::io::Write;
@@ -58,14 +58,14 @@ pub fn replace_atomically<P: AsRef<Path>, E: Into<WriteError>>(
 /// ```
 #[derive(Debug)]
 pub struct AtomicFile {
-    /// As it was given, for errors.
+    /// The path as given, for errors.
     path: PathBuf,
     file: File,
     neighbour: Neighbour,
 }
 
 impl AtomicFile {
-    /// Starts the temporary neighbour of `path`, which is removed if it is dropped before [`AtomicFile::commit`].
+    /// Creates a temporary file next to `path`. It is removed if dropped before [`AtomicFile::commit`].
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -90,7 +90,7 @@ impl AtomicFile {
     }
 }
 
-/// The temporary neighbour of a file, removed when it is dropped: whatever happens, it does not stay.
+/// A temporary file next to its target, removed on drop.
 #[derive(Debug)]
 struct Neighbour {
     path: PathBuf,
@@ -105,7 +105,7 @@ impl Neighbour {
     }
 
     fn take_place(self) -> std::io::Result<()> {
-        // Who may read the old file may read the new one, and nobody else.
+        // The new file has the permissions of the old one.
         if let Ok(old) = std::fs::metadata(&self.target) {
             std::fs::set_permissions(&self.path, old.permissions())?;
         }
@@ -118,16 +118,16 @@ impl Neighbour {
 
 impl Drop for Neighbour {
     fn drop(&mut self) {
-        // Best effort: an error that brought us here is the one to report. After the rename, there is no such file.
+        // Best effort: an earlier error is the one to report. After the rename, the file no longer exists.
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
 /// Why a file was not written.
 pub enum WriteError {
-    /// The file system's reason.
+    /// An error of the file system.
     Io(std::io::Error),
-    /// The writer's own.
+    /// An error of the writer.
     Other(Error),
 }
 
@@ -143,14 +143,14 @@ impl From<Error> for WriteError {
     }
 }
 
-/// The file that `path` leads to. A link stays, and what is no file, such as a device, must not be renamed over.
+/// The file behind `path`. A link is kept. Devices and pipes must not be replaced.
 fn behind_links(path: &Path) -> Result<PathBuf> {
     let refused = |reason| Error::io("write", path)(std::io::Error::other(reason));
     match std::fs::metadata(path) {
         Ok(found) if found.is_file() => std::fs::canonicalize(path).map_err(Error::io("write", path)),
-        Ok(found) if found.is_dir() => Err(refused("it is a folder")),
+        Ok(found) if found.is_dir() => Err(refused("it is a directory")),
         Ok(_) => Err(refused("it is a device or a pipe, not a file")),
-        // Not there yet, or not to be reached: creating it will tell. Where a link leads nowhere, that is what is made.
+        // The file does not exist or is not accessible; creating it will tell. The target of a dangling link is created.
         Err(_) => Ok(std::fs::read_link(path).map_or_else(|_| path.to_owned(), |link| folder_of(path).join(link))),
     }
 }
@@ -172,8 +172,8 @@ fn beginning_of_temporaries(path: &Path) -> OsString {
     name
 }
 
-/// Removes what a killed program has left beside a file, a day after it was last written to: another may be at work, in a
-/// container whose processes cannot be seen from here. Best effort: such files do no harm but take room.
+/// Removes temporary files of killed programs, a day after their last write: another program may be running in a container
+/// whose processes are not visible here. Best effort: such files only waste space.
 fn remove_abandoned(path: &Path) {
     let beginning = beginning_of_temporaries(path);
     for entry in std::fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
@@ -194,7 +194,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_stays_and_the_file_behind_it_is_replaced() {
+    fn a_link_is_kept_and_the_file_behind_it_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));
         std::fs::write(&file, b"old").unwrap();
@@ -221,10 +221,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_not_replaced() {
+    fn only_regular_files_are_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let error = write_atomically(folder.path(), |file| file.write_all(b"x")).unwrap_err().to_string();
-        assert!(error.ends_with("it is a folder"), "{error}");
+        assert!(error.ends_with("it is a directory"), "{error}");
         let socket = folder.path().join("socket");
         #[cfg(unix)]
         {
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_committed_leaves_the_old_one_and_nothing_else() {
+    fn without_a_commit_the_old_file_remains_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         for (content, is_committed) in [("old", true), ("new", false), ("newer", true)] {
@@ -252,11 +252,11 @@ mod tests {
             assert_eq!(std::fs::read_to_string(&path).unwrap(), if is_committed { content } else { "old" });
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         }
-        assert!(AtomicFile::create(folder.path()).unwrap_err().to_string().ends_with("it is a folder"));
+        assert!(AtomicFile::create(folder.path()).unwrap_err().to_string().ends_with("it is a directory"));
     }
 
     #[test]
-    fn what_a_killed_program_left_is_removed_a_day_later() {
+    fn temporary_files_of_killed_programs_are_removed_after_a_day() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, age| {
             let file = File::create(folder.path().join(name)).unwrap();
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+    fn a_failed_write_leaves_only_the_old_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         write_atomically(&path, |file| file.write_all(b"old")).unwrap();

@@ -1,4 +1,4 @@
-//! The device that tensors live on.
+//! The device of tensors.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,22 +12,22 @@ use tch::Device;
 use crate::bridge;
 use crate::error::{Error, Result};
 
-/// Where a person wants to compute: `auto`, `cpu`, `cuda` or `cuda:1`.
+/// A device to compute on: `auto`, `cpu`, `cuda` or `cuda:1`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
 pub enum DeviceChoice {
-    /// The first GPU if there is one, else the CPU.
+    /// The first GPU, or the CPU if there is none.
     #[default]
     Auto,
     /// The CPU.
     Cpu,
-    /// The GPU of this number.
+    /// The GPU with this number.
     Cuda(usize),
 }
 
 impl DeviceChoice {
-    /// The device, checked to be there.
+    /// The device, if it is available.
     ///
     /// # Errors
     /// [`Error::Device`] if there is no such GPU.
@@ -91,12 +91,12 @@ pub fn cuda_devices() -> i64 {
     if tch::Cuda::is_available() { tch::Cuda::device_count() } else { 0 }
 }
 
-/// The libtorch that this library was compiled against: its version, and its folder of libraries at that time.
+/// The version and the library folder of the libtorch that this library was compiled with.
 pub fn compiled_libtorch() -> (&'static str, &'static str) {
     (env!("FM_LIBTORCH_VERSION"), env!("FM_LIBTORCH_LIB"))
 }
 
-/// The folder that libtorch was loaded from, where the system tells.
+/// The folder that libtorch was loaded from, if the system provides it.
 pub fn loaded_libtorch() -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let library =
@@ -104,16 +104,16 @@ pub fn loaded_libtorch() -> Option<PathBuf> {
     Some(PathBuf::from(library).parent()?.to_owned())
 }
 
-/// Runs `compute` in mixed precision: products of matrices and convolutions take and give bfloat16, whatever loses by it
-/// float32. Parameters and their gradients stay float32. Not to be nested.
+/// Runs `compute` in mixed precision: matrix products and convolutions use bfloat16, operations that would lose accuracy
+/// use float32. Parameters and their gradients remain float32. Do not nest calls.
 ///
 /// # Errors
-/// [`Error::Torch`]; what `compute` returns.
+/// [`Error::Torch`], and errors of `compute`.
 pub fn in_mixed_precision<T>(device: Device, compute: impl FnOnce() -> Result<T>) -> Result<T> {
     bridge::mixed(device, compute)
 }
 
-/// Whether this is within [`in_mixed_precision`], so that tensors on the device may be of bfloat16.
+/// Whether [`in_mixed_precision`] is active, so that tensors on the device can be bfloat16.
 pub fn is_mixed_precision(device: Device) -> bool {
     bridge::is_mixed(device)
 }
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn choices_read_back_what_they_print() {
+    fn a_choice_parses_from_its_text() {
         for choice in [DeviceChoice::Auto, DeviceChoice::Cpu, DeviceChoice::Cuda(3)] {
             assert_eq!(choice.to_string().parse::<DeviceChoice>().unwrap(), choice);
         }
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_is_not_there_is_an_error() {
+    fn an_unavailable_device_is_an_error() {
         assert!(DeviceChoice::Cuda(99).resolve().is_err());
         assert_eq!(DeviceChoice::Cpu.resolve().unwrap(), Device::Cpu);
     }

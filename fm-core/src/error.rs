@@ -128,6 +128,12 @@ pub enum Error {
     /// Training cannot start from the parameters of another run.
     #[error("cannot warm-start: {0}")]
     WarmStart(String),
+    /// An exported file has no catalogue to recommend items from.
+    #[error("{path} holds no catalogue of items")]
+    NoCatalogue {
+        /// The file.
+        path: PathBuf,
+    },
     /// The device is not available.
     #[error("{0}")]
     Device(String),
@@ -154,7 +160,7 @@ pub enum Error {
         cause: String,
     },
     /// A formula cannot be written as ONNX.
-    #[error("no ONNX file can be written: {0}")]
+    #[error("cannot export to ONNX: {0}")]
     Onnx(String),
     /// libtorch rejected an operation.
     #[error("libtorch: {0}")]

@@ -1,27 +1,27 @@
-//! FarmHash's 64-bit fingerprint, by which TensorFlow hashes texts into buckets.
+//! FarmHash's 64-bit fingerprint, which TensorFlow uses to hash strings into buckets.
 //!
 //! Source: `farmhash::Fingerprint64` of Google's FarmHash (Geoff Pike, 2014, MIT licence),
 //! <https://github.com/google/farmhash>. Fingerprints are the same on every machine and in every version.
 
 use std::num::Wrapping;
 
-/// Sums and products that overflow lose their upper bits, as in the original.
+/// Arithmetic wraps around on overflow, as in the original.
 type Word = Wrapping<u64>;
 
 const K0: Word = Wrapping(0xc3a5_c85c_97cb_3127);
 const K1: Word = Wrapping(0xb492_b66f_be98_f273);
 const K2: Word = Wrapping(0x9ae1_6a3b_2f90_404f);
 
-/// The bucket of a text, from 0 to `buckets - 1`: that of TensorFlow's `categorical_column_with_hash_bucket` and
-/// `tf.strings.to_hash_bucket_fast`, which write whole numbers in decimal digits.
+/// The bucket of a text, from 0 to `buckets - 1`, as in TensorFlow's `categorical_column_with_hash_bucket` and
+/// `tf.strings.to_hash_bucket_fast`. They hash integers as decimal text.
 ///
 /// # Panics
-/// If there is no bucket.
+/// If `buckets` is 0.
 pub fn bucket(text: &str, buckets: u32) -> u32 {
     (fingerprint64(text.as_bytes()) % u64::from(buckets)) as u32
 }
 
-/// The fingerprint of some bytes.
+/// The fingerprint of a byte string.
 pub fn fingerprint64(bytes: &[u8]) -> u64 {
     let hash = match bytes.len() {
         0..=16 => up_to_16(bytes),
@@ -83,7 +83,7 @@ fn over_64(bytes: &[u8]) -> Word {
         v: (zero, zero),
         w: (zero, zero),
     };
-    // 1 to 64 bytes are left for the end.
+    // The last 1 to 64 bytes are processed at the end.
     for block in bytes[..n - 1].chunks_exact(64) {
         state.take(block, K1, Wrapping(1));
     }
@@ -96,7 +96,7 @@ fn over_64(bytes: &[u8]) -> Word {
     mix(mix(v.0, w.0, factor) + shift_mix(y) * K0 + z, mix(v.1, w.1, factor) + x, factor)
 }
 
-/// What is known of the blocks so far.
+/// The state after a number of blocks.
 struct State {
     x: Word,
     y: Word,
@@ -106,7 +106,7 @@ struct State {
 }
 
 impl State {
-    /// Takes in a block of 64 bytes.
+    /// Processes a block of 64 bytes.
     fn take(&mut self, block: &[u8], factor: Word, weight: Word) {
         let State { x, y, z, v, w } = self;
         *x = rotate(*x + *y + v.0 + word(block, 8), 37) * factor;
@@ -120,7 +120,7 @@ impl State {
     }
 }
 
-/// Two words of 32 bytes.
+/// Two words from 32 bytes.
 fn weak_hash(bytes: &[u8], a: Word, b: Word) -> (Word, Word) {
     let start = a + word(bytes, 0);
     let sum = start + word(bytes, 8) + word(bytes, 16);
@@ -145,12 +145,12 @@ fn word_of(n: usize) -> Word {
     Wrapping(n as u64)
 }
 
-/// The 8 bytes from `at`, the lowest first.
+/// The 8 bytes from `at`, little-endian.
 fn word(bytes: &[u8], at: usize) -> Word {
     half_word(bytes, at) | (half_word(bytes, at + 4) << 32)
 }
 
-/// The 4 bytes from `at`, the lowest first.
+/// The 4 bytes from `at`, little-endian.
 fn half_word(bytes: &[u8], at: usize) -> Word {
     let mut four = [0; 4];
     four.copy_from_slice(&bytes[at..at + 4]);
@@ -173,14 +173,14 @@ mod tests {
         assert_eq!((bucket("anything", 1), bucket("", 1)), (0, 0));
     }
 
-    /// `n` bytes that a program in another language makes as easily.
+    /// `n` bytes that are easy to produce in other languages.
     fn bytes(n: u64) -> Vec<u8> {
         (0..n).map(|i| (i * i % 251) as u8).collect()
     }
 
     #[test]
     fn fingerprints_are_those_of_the_original_at_any_length() {
-        // Of FarmHash's C++ code, as pyfarmhash 0.5.1 holds it.
+        // From FarmHash's C++ code in pyfarmhash 0.5.1.
         let of_original = [
             (0, 0x9ae1_6a3b_2f90_404f),
             (1, 0xbe60_56ed_f5e9_4b54),

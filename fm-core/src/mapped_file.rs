@@ -1,4 +1,4 @@
-//! A file seen as memory, read-only: rows of a data set larger than the memory are paged in as they are used.
+//! Read-only memory-mapped files: rows of a data set larger than memory are paged in on use.
 #![allow(unsafe_code, reason = "mapping a file and reading its bytes as numbers need it; the reasons stand beside")]
 
 use std::fs::File;
@@ -9,13 +9,13 @@ use memmap2::Mmap;
 
 use crate::error::{Error, Result};
 
-// Files hold little-endian numbers and are read without conversion.
+// Files contain little-endian numbers, which are read without conversion.
 const _: () = assert!(cfg!(target_endian = "little"), "mapped files are read on little-endian machines only");
 
 /// A read-only mapped file.
 ///
-/// Map only files that are replaced as a whole (see [`crate::atomic_file`]): one that another process cuts short while
-/// it is mapped ends this process when the missing part is read.
+/// Map only files that are replaced as a whole (see [`crate::atomic_file`]). If another process truncates a mapped file,
+/// reading the missing part kills this process.
 #[derive(Debug)]
 pub struct MappedFile {
     /// `None` for an empty file, which cannot be mapped.
@@ -33,8 +33,8 @@ impl MappedFile {
         if len == 0 {
             return Ok(MappedFile { map: None });
         }
-        // SAFETY: the map is read-only and private, and is only handed out as shared slices that live no longer. That
-        // nobody changes the file underneath is the contract stated above, which no API of the system can enforce.
+        // SAFETY: the map is read-only and private, and is only borrowed as shared slices. That no other process changes
+        // the file is the contract stated above, which no system API can enforce.
         let map = unsafe { Mmap::map(&file) }.map_err(Error::io("map", &path))?;
         Ok(MappedFile { map: Some(map) })
     }
@@ -44,16 +44,16 @@ impl MappedFile {
         self.map.as_deref().unwrap_or_default()
     }
 
-    /// The bytes of `range` as numbers; `None` if the range leaves the file, is not aligned for them, or does not hold
-    /// a whole number of them.
+    /// The bytes of `range` as numbers. `None` if the range exceeds the file, is misaligned, or is not a whole number of
+    /// elements.
     pub fn numbers<T: Number>(&self, range: Range<usize>) -> Option<&[T]> {
-        // SAFETY: `Number` is implemented for types alone of which every bit pattern is a value.
+        // SAFETY: `Number` is implemented only for types of which every bit pattern is a value.
         let (before, numbers, after) = unsafe { self.bytes().get(range)?.align_to::<T>() };
         (before.is_empty() && after.is_empty()).then_some(numbers)
     }
 }
 
-/// A number that a file can hold: any bytes are a value of it.
+/// A number type of a file: every bit pattern is a value.
 pub trait Number: sealed::Sealed {}
 impl Number for i32 {}
 impl Number for f32 {}

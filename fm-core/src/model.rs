@@ -6,9 +6,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tch::{Tensor, nn};
 
-use crate::batch::Features;
 use crate::error::{Error, Result};
 use crate::explain::Explanation;
+use crate::features::Features;
 use crate::posterior::PosteriorSampler;
 use crate::predict::Score;
 use crate::ranking::Candidates;

@@ -2,8 +2,8 @@
 
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::batch::Features;
 use crate::error::Result;
+use crate::features::Features;
 use crate::metric::{Metrics, metrics_of_rows};
 use crate::ranking::Candidates;
 use crate::rows::Rows;

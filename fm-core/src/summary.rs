@@ -1,4 +1,4 @@
-//! A model's layers, shapes and parameter counts, as Keras prints them.
+//! A model's layers, shapes and parameter counts, in the format of Keras.
 
 use std::fmt;
 
@@ -28,14 +28,14 @@ pub struct Summary {
     pub model: String,
     /// The layers with the number of their parameters.
     pub layers: Vec<(Layer, i64)>,
-    /// All parameters that training changes.
+    /// The number of trainable parameters.
     pub trainable: i64,
-    /// All others, such as batch norm's moving statistics.
+    /// The number of other parameters, such as batch norm's moving statistics.
     pub fixed: i64,
 }
 
 impl Summary {
-    /// Counts the parameters of `model`, which live in `store`.
+    /// Counts the parameters of `model` in `store`.
     pub fn new(name: &str, model: &dyn Model, store: &VarStore) -> Summary {
         let variables = store.variables();
         let count = |layer: &Layer| {
@@ -51,7 +51,7 @@ impl Summary {
         Summary { model: name.to_owned(), layers, trainable, fixed: all - trainable }
     }
 
-    /// All parameters.
+    /// The number of all parameters.
     pub fn total(&self) -> i64 {
         self.trainable + self.fixed
     }
@@ -76,7 +76,7 @@ impl fmt::Display for Summary {
     }
 }
 
-/// A number with commas between its thousands.
+/// A number with thousands separators.
 ///
 /// ```
 /// assert_eq!(fm_core::summary::grouped(1234567), "1,234,567");
@@ -96,7 +96,7 @@ pub fn grouped(number: i64) -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn thousands_are_set_apart() {
+    fn thousands_are_separated() {
         assert_eq!([0, 999, 1000, 1234567].map(super::grouped), ["0", "999", "1,000", "1,234,567"]);
     }
 }

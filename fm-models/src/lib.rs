@@ -7,7 +7,7 @@
 //! use fm_core::tch::nn::VarStore;
 //! use fm_core::tch::{Device, Tensor};
 //! use fm_core::train::{EpochRecord, TrainConfig, Trainer};
-//! use fm_core::{Encoder, Features, Field, FieldKind, Label, Schema, Side, Task, TensorRows, predict};
+//! use fm_core::{Encoder, Field, FieldKind, Label, Padded, Schema, Side, Task, TensorRows, predict};
 //!
 //! // Schema: the fields of a row, and what is predicted.
 //! let stars = [5.0, 1.0, 1.0, 5.0];
@@ -18,7 +18,7 @@
 //!
 //! // Rows: neither a user nor a film says how a rating turns out, but the pair does.
 //! let raw = [["ann", "Alien"], ["ann", "Amélie"], ["bob", "Alien"], ["bob", "Amélie"]].map(|row| row.map(Some));
-//! let Features { ids, values, .. } = Encoder::new(&schema).features(&raw)?;
+//! let Padded { ids, values, .. } = Encoder::new(&schema).features(&raw)?.padded()?;
 //! let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&stars))?;
 //!
 //! // Model: any of `fm_models::MODELS`, with options by name.
@@ -50,7 +50,11 @@ pub mod models;
 
 pub use models::{MODELS, find};
 
-// The README's program is compiled and run as the examples in the documentation are.
+// Rust code on the pages is compiled and run like the examples in the documentation.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
-struct Readme;
+#[doc = include_str!("../../docs/guide.md")]
+#[doc = include_str!("../../docs/models.md")]
+#[doc = include_str!("../../docs/serving.md")]
+#[doc = include_str!("../../docs/rust.md")]
+struct Pages;

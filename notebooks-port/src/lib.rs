@@ -1,7 +1,7 @@
-//! What the ported notebooks share: Markdown on standard output, tensors as the notebooks print them, and checks.
+//! Code that the ported notebooks share: Markdown on standard output, tensors in the notebooks' layout, and checks.
 //!
-//! Each program prints one page. With equal seeds the numbers are equal on every CPU up to rounding, so they are shown
-//! with four decimals.
+//! Each program prints one page. With the same seed the numbers are the same on every CPU up to rounding, so they are
+//! printed with four decimals.
 #![allow(clippy::print_stdout, reason = "a notebook shows its results")]
 
 use anyhow::{Context, Result, bail, ensure};
@@ -12,15 +12,15 @@ use fm_core::{Model, Schema};
 use tch::nn::{Init, VarStore};
 use tch::{Device, Kind, Tensor, no_grad};
 
-/// Starts the page of a program: one thread, for the operations are small, and the heading.
+/// Starts the page of a program with its heading. The operations are small, so libtorch uses one thread.
 pub fn begin(program: &str, heading: &str) {
     tch::set_num_threads(1);
     println!("# {heading}\n");
-    println!("This is what [{program}.rs](../src/bin/{program}.rs) prints:\n");
+    println!("The output of [{program}.rs](../src/bin/{program}.rs):\n");
     println!("```sh\ncargo run --release -p notebooks-port --bin {program}\n```\n");
 }
 
-/// Prints Markdown that is written indented in the program's text: the indentation of its first line is taken off each.
+/// Prints Markdown that is indented in the source: the indentation of the first line is removed from every line.
 pub fn markdown(text: &str) {
     let text = text.trim_matches('\n').trim_end();
     let indentation = text.len() - text.trim_start().len();
@@ -30,8 +30,7 @@ pub fn markdown(text: &str) {
     println!();
 }
 
-/// Prints tensors in one block, each with its name, kind and shape, and its numbers laid out as the notebooks lay out
-/// arrays.
+/// Prints tensors in one block, each with its name, kind, shape and elements, in the notebooks' layout of arrays.
 pub fn show(tensors: &[(&str, &Tensor)]) {
     println!("```");
     for (place, (name, tensor)) in tensors.iter().enumerate() {
@@ -41,7 +40,7 @@ pub fn show(tensors: &[(&str, &Tensor)]) {
     println!("```\n");
 }
 
-/// A tensor as nested brackets; `depth` is how far it is nested itself.
+/// A tensor as nested brackets, at the given depth of nesting.
 fn array(tensor: &Tensor, depth: usize) -> String {
     let size = tensor.size();
     let Some((&first, rest)) = size.split_first() else { return number(tensor) };
@@ -58,35 +57,35 @@ fn number(scalar: &Tensor) -> String {
         return format!("{:>2}", scalar.int64_value(&[]));
     }
     let text = format!("{:.4}", scalar.double_value(&[]));
-    // Rounding may leave the sign of a zero, and other CPUs round differently.
+    // The sign of a rounded zero differs between CPUs.
     format!("{:>7}", if text == "-0.0000" { "0.0000" } else { &text })
 }
 
-/// Prints a model's summary, and checks its number of parameters against the one that Keras counts.
+/// Prints a model's summary, and checks that its number of parameters equals that of Keras.
 ///
 /// # Errors
-/// Says how many parameters there are instead.
+/// If the numbers differ.
 pub fn show_summary(name: &str, model: &dyn Model, store: &VarStore, keras: i64) -> Result<()> {
     let summary = Summary::new(name, model, store);
     println!("```\n{summary}```\n");
-    ensure!(summary.total() == keras, "{name} has {} parameters, and in Keras {keras}", summary.total());
+    ensure!(summary.total() == keras, "{name} has {} parameters, but {keras} in Keras", summary.total());
     Ok(())
 }
 
-/// Checks that two tensors have one shape, and numbers that differ by rounding at most.
+/// Checks that two tensors have the same shape, and the same elements up to rounding.
 ///
 /// # Errors
-/// Says what differs, and by how much.
+/// If the shapes differ, or the elements by more than rounding.
 pub fn ensure_equal(what: &str, found: &Tensor, expected: &Tensor) -> Result<()> {
     let (shape, expected_shape) = (found.size(), expected.size());
-    ensure!(shape == expected_shape, "{what}: the shape is {shape:?} instead of {expected_shape:?}");
+    ensure!(shape == expected_shape, "{what}: expected the shape {expected_shape:?}, found {shape:?}");
     let difference = (found - expected).abs().max().double_value(&[]);
     let scale = expected.abs().max().double_value(&[]).max(1.0);
-    ensure!(difference <= 2e-6 * scale, "{what}: the numbers differ by up to {difference:e}");
+    ensure!(difference <= 2e-6 * scale, "{what}: the elements differ by up to {difference:e}");
     Ok(())
 }
 
-/// All (i, j) with i < j < `n`: the double sum of the formulas.
+/// All (i, j) with i < j < `n`, for the double sums of the formulas.
 pub fn pairs(n: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..n).flat_map(move |i| (i + 1..n).map(move |j| (i, j)))
 }
@@ -96,16 +95,16 @@ pub fn dot(a: &Tensor, b: &Tensor) -> Tensor {
     (a * b).sum_dim_intlist(-1, false, Kind::Float)
 }
 
-/// The parameter of this name, without its gradient.
+/// The parameter with this name, detached.
 ///
 /// # Errors
-/// There is none.
+/// If there is no such parameter.
 pub fn parameter(store: &VarStore, name: &str) -> Result<Tensor> {
     let tensor = store.variables().remove(name).with_context(|| format!("there is no parameter `{name}`"))?;
     Ok(tensor.detach())
 }
 
-/// Overwrites the parameter of this name.
+/// Overwrites the parameter with this name.
 ///
 /// # Errors
 /// As [`parameter`].
@@ -114,12 +113,12 @@ pub fn set_parameter(store: &VarStore, name: &str, values: &Tensor) -> Result<()
     Ok(())
 }
 
-/// Seeds the weights that are drawn from here on.
+/// Seeds the random generator for weights.
 pub fn seed(seed: u64) {
     seed_torch(seed, Stream::Parameters);
 }
 
-/// Draws every trainable parameter from N(0, 0.5²): large enough that no term of a formula vanishes in four decimals.
+/// Draws every trainable parameter from N(0, 0.5²), so that every term of a formula is visible in four decimals.
 pub fn draw_weights(store: &VarStore) {
     let init = Init::Randn { mean: 0.0, stdev: 0.5 };
     let mut parameters: Vec<(String, Tensor)> = store.variables().into_iter().collect();
@@ -131,26 +130,26 @@ pub fn draw_weights(store: &VarStore) {
     });
 }
 
-/// Vectors `[n, k]` as Keras's `embedding_column` draws them: from N(0, 1/k), cut at two standard deviations.
+/// Vectors `[n, k]` like those of Keras's `embedding_column`: from N(0, 1/k), truncated at two standard deviations.
 pub fn embedding_column(n: i64, k: i64) -> Tensor {
-    let probability = 0.954_499_736_103_642; // of being less than two standard deviations away
+    let probability = 0.954_499_736_103_642; // of a value within two standard deviations
     let uniform = Tensor::rand([n, k], (Kind::Float, Device::Cpu)) * 2.0 - 1.0;
     (uniform * probability).erfinv() * (2.0 / k as f64).sqrt()
 }
 
-/// The rows of a table that the values of a hashed field have.
+/// The rows of a table for values of a hashed field.
 ///
 /// # Errors
-/// The field is not hashed.
+/// If the field is not hashed.
 pub fn rows_of(schema: &Schema, field: usize, values: &[&str]) -> Result<Vec<i64>> {
     let Some(buckets) = schema.fields()[field].hash_buckets else {
         bail!("field `{}` is not hashed", schema.fields()[field].name)
     };
-    // The field's first row stands for missing values.
+    // The first row of a field is for missing values.
     Ok(values.iter().map(|value| schema.ids(field).start + 1 + i64::from(bucket(value, buckets))).collect())
 }
 
-/// Overwrites the vectors of values of a hashed field in a [`parameter`] `[n, k]`.
+/// Overwrites the vectors for values of a hashed field in a [`parameter`] `[n, k]`.
 ///
 /// # Errors
 /// As [`rows_of`].

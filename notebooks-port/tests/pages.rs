@@ -1,11 +1,11 @@
-//! Each page is what its program prints.
+//! Each page equals the output of its program.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 use std::path::Path;
 use std::process::Command;
 
-/// Other processors round differently: numbers with decimals may be off by so much, or by so large a part.
+/// Absolute and relative tolerances for numbers with decimals, because CPUs round differently.
 const ABSOLUTE: f64 = 2e-4;
 const RELATIVE: f64 = 1e-3;
 
@@ -35,11 +35,11 @@ fn check(name: &str, executable: &str) {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("pages").join(name).with_extension("md");
     let expected = std::fs::read_to_string(&page).unwrap_or_default();
     if let Some(difference) = difference(&expected, &found) {
-        panic!("{} is not what {name} prints, run `make pages`: {difference}", page.display());
+        panic!("{} differs from the output of {name}; run `make pages`: {difference}", page.display());
     }
 }
 
-/// The first line in which two pages differ.
+/// The first difference between two pages.
 fn difference(expected: &str, found: &str) -> Option<String> {
     let (mut expected, mut found) = (expected.lines(), found.lines());
     for number in 1.. {
@@ -55,7 +55,7 @@ fn difference(expected: &str, found: &str) -> Option<String> {
     None
 }
 
-/// Whether two lines have the same text, spaces aside, and nearly the same numbers.
+/// Whether two lines have the same text, ignoring spaces, and nearly the same numbers.
 fn is_same(expected: &str, found: &str) -> bool {
     let (expected, found) = (pieces(expected), pieces(found));
     expected.len() == found.len()
@@ -70,7 +70,7 @@ fn is_same(expected: &str, found: &str) -> bool {
 
 enum Piece {
     Text(String),
-    /// A number with decimals. Others, such as counts, are text.
+    /// A number with decimals. Others, such as counts, are compared as text.
     Number(f64),
 }
 

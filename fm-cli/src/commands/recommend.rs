@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
+use fm_args::commands::Recommend;
 use fm_core::{Schema, Side};
 use fm_data::source::Source;
 use serde::Serialize;
 
 use super::export::TITLES;
 use super::{print, print_json};
-use crate::args::Recommend;
 use crate::predictor::Predictor;
 
 /// What `--json` prints.
@@ -30,12 +30,12 @@ struct Item {
 }
 
 pub fn run(args: &Recommend) -> Result<()> {
-    let predictor = Predictor::open(&args.model, args.device)?;
+    let predictor = Predictor::open(&args.model, args.device.device.parse()?)?;
     let found = if args.about.is_empty() {
-        match predictor.source(args.data.clone(), &args.folders) {
+        match predictor.source(args.moved.data.clone(), &args.folders) {
             Ok(source) => from_data(args, &predictor, &source)?,
             // The file may have come here without its data.
-            Err(error) if args.data.is_some() => return Err(error),
+            Err(error) if args.moved.data.is_some() => return Err(error),
             Err(error) => match from_catalogue(args, &predictor) {
                 Ok(found) => {
                     tracing::warn!(
@@ -50,7 +50,7 @@ pub fn run(args: &Recommend) -> Result<()> {
     } else {
         from_catalogue(args, &predictor)?
     };
-    if args.json {
+    if args.form.json {
         return print_json(&found);
     }
     for Item { rank, item, title, score } in found.items {
@@ -90,16 +90,15 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
     };
     let user = &schema.fields()[user];
     let mut known = vec![(user.name.as_str(), args.user.as_str())];
-    for pair in &args.about {
-        let Some((name, value)) = pair.split_once('=') else { bail!("--about takes FIELD=VALUE, not `{pair}`") };
-        let Some(field) = schema.fields().iter().find(|field| field.name == name) else {
+    for (name, value) in &args.about {
+        let Some(field) = schema.fields().iter().find(|field| field.name == *name) else {
             let names: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
             bail!("--about: there is no field `{name}`; there are {}", names.join(", "));
         };
-        if field.side == Side::Item || schema.item() == Some(name) {
+        if field.side == Side::Item || schema.item() == Some(name.as_str()) {
             bail!("--about: `{name}` is each item's own, as the file has it");
         }
-        match known.iter().find(|(given, _)| *given == name) {
+        match known.iter().find(|(given, _)| *given == name.as_str()) {
             Some((_, given)) if *given != value => {
                 bail!("--about: `{name}` is given twice, as `{given}` and as `{value}`")
             }

@@ -206,7 +206,7 @@ fn a_damaged_checkpoint_is_refused() {
     assert!(scene.bytes("run/checkpoints/best.safetensors") == whole);
     std::fs::remove_file(scene.path("run/checkpoints/step-0.safetensors")).unwrap();
     scene.write("run/checkpoints/last.safetensors", &last[..last.len() / 2]);
-    let words = &["none of its checkpoints can be gone on from: start it anew, with `--force`"];
+    let words = &["training cannot resume from any of its checkpoints; start it anew, with `--force`"];
     scene.fails_with("train --resume run --quiet", words);
 }
 

@@ -9,6 +9,7 @@ mod compare;
 mod damaged_export;
 mod data;
 mod device;
+mod documentation;
 mod every_kind;
 mod explain;
 mod export;

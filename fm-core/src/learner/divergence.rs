@@ -10,7 +10,8 @@ const EXTREME_VALUE: f64 = 1e3;
 
 /// The field and the value of the slot with the most extreme value of a batch, if it is extreme.
 pub(super) fn extreme_value(batch: &Batch, fields: &[String]) -> Option<(String, f64)> {
-    let sizes = batch.features.values.abs();
+    let values = batch.features.padded().ok()?.values;
+    let sizes = values.abs();
     let size = sizes.max().double_value(&[]);
     if !size.is_nan() && size <= EXTREME_VALUE {
         return None;
@@ -22,7 +23,7 @@ pub(super) fn extreme_value(batch: &Batch, fields: &[String]) -> Option<(String,
         Some(field) => format!("field `{field}`"),
         None => format!("slot {slot}"),
     };
-    Some((field, batch.features.values.double_value(&[row, slot])))
+    Some((field, values.double_value(&[row, slot])))
 }
 
 /// The parameter with the number of greatest magnitude, and that magnitude. NaN is greater than any number; equal ones are ordered

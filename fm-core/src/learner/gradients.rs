@@ -9,9 +9,9 @@ use tch::{Device, Kind, Tensor};
 
 use super::divergence::{extreme_value, largest_parameter};
 use super::{Epoch, Learner, Progress, Trained};
-use crate::batch::Features;
 use crate::device::in_mixed_precision;
 use crate::error::{Error, Result};
+use crate::features::Features;
 use crate::model::Model;
 use crate::objective::TrainingBatch;
 use crate::optim::{Optimizer, Position, Schedule};
@@ -20,14 +20,14 @@ use crate::ranking::Candidates;
 use crate::rows::{Batch, Order};
 use crate::seed::{Stream, seed_torch};
 
-/// What the layers of a model compute in while they are trained.
+/// The precision of the layers in training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TrainPrecision {
     /// 32-bit numbers.
     #[default]
     F32,
-    /// On a CUDA device, bfloat16 for the operations that lose little precision: matrix products and convolutions.
+    /// On a CUDA device, matrix products and convolutions in bfloat16.
     Bf16,
 }
 
@@ -128,7 +128,11 @@ impl Learner for Gradients<'_> {
         let of_step = self.batches.chunks(accumulate).nth(done).unwrap_or_default();
         let rows_at = |positions: &Range<usize>| epoch.objective.rows_at(positions.clone(), &mut self.order);
         let rows: Vec<Vec<usize>> = of_step.iter().map(rows_at).collect();
-        let batch = |rows: &Vec<usize>| epoch.train.batch(rows, self.store.device());
+        let batch = |rows: &Vec<usize>| {
+            let mut batch = epoch.train.batch(rows, self.store.device())?;
+            batch.features.collect_into(self.optimizer.row_gradients().clone());
+            Ok(batch)
+        };
         let batches = rows.iter().map(batch).collect::<Result<Vec<Batch>>>()?;
         let weights: Vec<f64> = batches.iter().map(Batch::weight).collect();
         let weight_sum: f64 = weights.iter().sum();

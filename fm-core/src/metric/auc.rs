@@ -3,16 +3,16 @@
 use super::Scored;
 use super::by_score::ByScore;
 
-/// The probability that a positive row scores above a negative one, ties counting half: the Mann-Whitney statistic over
-/// all pairs, each with the product of its rows' weights. Scores may be of any scale; labels are 0 or 1. None if one of
-/// the classes is missing.
+/// The probability that a positive row scores above a negative one, where ties count half. This is the Mann-Whitney
+/// statistic over all pairs; the weight of a pair is the product of its rows' weights. Scores can have any scale; labels are
+/// 0 or 1. `None` if a class is missing.
 ///
 /// Source: Fawcett, An introduction to ROC analysis, 2006, <https://doi.org/10.1016/j.patrec.2005.10.010>.
 ///
 /// ```
 /// use fm_core::metric::{Scored, auc};
 ///
-/// // Of the four pairs of a positive and a negative row, three are in order.
+/// // Three of the four pairs of a positive and a negative row are in order.
 /// assert_eq!(auc(&Scored::new(&[0.9, 0.4, 0.6, 0.1], &[1.0, 1.0, 0.0, 0.0])), Some(0.75));
 /// assert_eq!(auc(&Scored::new(&[0.9, 0.4], &[1.0, 1.0])), None);
 /// ```
@@ -28,24 +28,24 @@ pub(super) fn of(by_score: &ByScore<'_>) -> Option<f64> {
     Some(pairs.finish()?.auc)
 }
 
-/// Counts the pairs of a positive and a negative row that are in order, as rows come by descending score.
+/// Counts the pairs of a positive and a negative row in order, from rows sorted by descending score.
 #[derive(Default)]
 pub(super) struct Pairs {
-    /// Of the rows added last, which may be tied with the next.
+    /// The score and the weights of the current tie.
     score: f32,
     tied_positives: f64,
     tied_negatives: f64,
-    /// Of the rows before them.
+    /// The weights of the rows before the tie.
     positives: f64,
     negatives: f64,
-    /// Pairs in order, and half of those tied.
+    /// The weight of pairs in order, plus half of that of tied pairs.
     wins: f64,
 }
 
-/// What some rows came to.
+/// The result of counting.
 pub(super) struct Counted {
     pub(super) auc: f64,
-    /// Of all the rows.
+    /// The weight of all rows.
     pub(super) weight: f64,
 }
 
@@ -64,7 +64,7 @@ impl Pairs {
         self.negatives += std::mem::take(&mut self.tied_negatives);
     }
 
-    /// None if one of the classes is missing.
+    /// The result. `None` if a class is missing.
     pub(super) fn finish(mut self) -> Option<Counted> {
         self.end_tie();
         let (positives, negatives) = (self.positives, self.negatives);
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn one_class_alone_has_none() {
+    fn a_single_class_has_no_auc() {
         let of = |scores, labels| auc(&Scored::new(scores, labels));
         assert_eq!(of(&[0.1, 0.9], &[1.0, 1.0]), None);
         assert_eq!(of(&[0.1, 0.9], &[0.0, 0.0]), None);
@@ -107,14 +107,14 @@ mod tests {
     }
 
     #[test]
-    fn equal_scores_are_worth_half() {
+    fn equal_scores_count_half() {
         let of = |scores, labels| auc(&Scored::new(scores, labels));
         assert_eq!(of(&[0.5; 4], &[1.0, 0.0, 1.0, 0.0]), Some(0.5));
         assert_eq!(of(&[0.0, -0.0], &[1.0, 0.0]), Some(0.5));
     }
 
     #[test]
-    fn a_score_that_is_no_number_makes_none() {
+    fn a_nan_score_makes_the_auc_nan() {
         assert!(auc(&Scored::new(&[f32::NAN, 0.5, 0.1], &[1.0, 1.0, 0.0])).unwrap().is_nan());
     }
 

@@ -1,14 +1,15 @@
-//! Average precision: the area under the precision-recall curve, in steps.
+//! Average precision: the area under the stepwise precision-recall curve.
 
 use super::Scored;
 use super::by_score::ByScore;
 
-/// Σ_t (R_t - R_{t-1}) P_t, over the distinct scores t from the greatest on: precision P_t and recall R_t when the rows
-/// that score at least t are taken for positive. Unlike [`auc`](super::auc()) it falls with the share of positives, which
-/// is what a model that knows nothing gets. Scores may be of any scale; labels are 0 or 1. None without a positive row.
+/// Σ_t (R_t - R_{t-1}) P_t over the distinct scores t in descending order. P_t and R_t are precision and recall when all
+/// rows with a score of at least t are predicted positive. Unlike [`auc`](super::auc()), it depends on the share of
+/// positives, which is the value of a random model. Scores can have any scale; labels are 0 or 1. `None` without a positive
+/// row.
 ///
 /// Source: Davis and Goadrich, The relationship between precision-recall and ROC curves, 2006,
-/// <https://doi.org/10.1145/1143844.1143874>: points are not joined by lines, which would be too optimistic.
+/// <https://doi.org/10.1145/1143844.1143874>: linear interpolation between points would be too optimistic.
 ///
 /// ```
 /// use fm_core::metric::{Scored, average_precision};
@@ -36,12 +37,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_constant_score_gets_the_share_of_positives() {
+    fn a_constant_score_gives_the_share_of_positives() {
         assert_eq!(average_precision(&Scored::new(&[0.3; 4], &[1.0, 0.0, 0.0, 0.0])), Some(0.25));
     }
 
     #[test]
-    fn there_is_none_without_a_positive_row() {
+    fn it_is_undefined_without_a_positive_row() {
         assert_eq!(average_precision(&Scored::new(&[0.3, 0.4], &[0.0, 0.0])), None);
         assert_eq!(average_precision(&Scored::new(&[], &[])), None);
         assert_eq!(average_precision(&Scored::new(&[0.3, 0.4], &[1.0, 1.0])), Some(1.0));

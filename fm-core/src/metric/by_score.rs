@@ -1,25 +1,25 @@
-//! Rows from the greatest score to the least: the one sort that AUC, average precision and the curves share.
+//! Rows by descending score: the sort that AUC, average precision and the curves share.
 
 use super::Scored;
 
-/// Rows that have a weight, by descending score. A NaN has no place in an order: what is counted of rows with one is NaN.
+/// Rows with a positive weight, by descending score. A NaN score has no position in the order and makes all counts NaN.
 pub(super) struct ByScore<'a> {
     pub(super) scored: &'a Scored<'a>,
-    /// The [`key`] of each row.
+    /// The [`key`]s of the rows.
     order: Vec<u64>,
 }
 
-/// Rows of one score.
+/// Rows with the same score.
 pub(super) struct Tie {
     pub(super) score: f32,
-    /// The weight of the positive ones.
+    /// The weight of the positive rows.
     pub(super) positives: f64,
-    /// The weight of the negative ones.
+    /// The weight of the negative rows.
     pub(super) negatives: f64,
 }
 
 impl<'a> ByScore<'a> {
-    /// Sorts the rows, of which there can be 2³², as many as a row's number can tell apart.
+    /// Sorts the rows, of which there can be at most 2³².
     pub(super) fn new(scored: &'a Scored<'a>) -> ByScore<'a> {
         let weighted = scored.scores.iter().enumerate().filter(|(row, _)| scored.weight(*row) > 0.0);
         let mut order: Vec<u64> = weighted.map(|(row, &score)| key(score, row)).collect();
@@ -27,12 +27,12 @@ impl<'a> ByScore<'a> {
         ByScore { scored, order }
     }
 
-    /// Number, weight, and whether it is positive, of each row.
+    /// The number and weight of each row, and whether it is positive.
     pub(super) fn rows(&self) -> impl Iterator<Item = (usize, f64, bool)> + '_ {
         self.order.iter().map(|&key| self.row(key))
     }
 
-    /// The rows of each score together.
+    /// The rows, grouped by score.
     pub(super) fn ties(&self) -> impl Iterator<Item = Tie> + '_ {
         self.order.chunk_by(|a, b| a >> 32 == b >> 32).map(|tied| {
             let mut tie = Tie { score: self.scored.scores[number(tied[0])], positives: 0.0, negatives: 0.0 };
@@ -50,8 +50,8 @@ impl<'a> ByScore<'a> {
     }
 }
 
-/// An integer that puts greater scores first, and of equal ones the lower number: the score, in bits of descending order,
-/// above the number. Plain integers are sorted several times faster than numbers by the scores that they point to.
+/// An integer that sorts by descending score and then by ascending number: the upper bits are the score in descending
+/// order, the lower bits the number. Sorting integers is several times faster than sorting indices by score.
 pub(super) fn key(score: f32, number: usize) -> u64 {
     u64::from(descending(score)) << 32 | number as u64
 }
@@ -61,10 +61,10 @@ pub(super) fn number(key: u64) -> usize {
     key as u32 as usize
 }
 
-/// Bits that are the less, the greater the score; equal for 0 and -0.
+/// Bits in the descending order of scores. 0 and -0 have the same bits.
 fn descending(score: f32) -> u32 {
     let bits = (score + 0.0).to_bits();
-    // As integers, floats of one sign are in the order of their magnitude.
+    // As integers, floats of the same sign are ordered by magnitude.
     if bits >> 31 == 0 { !(bits | 1 << 31) } else { bits }
 }
 

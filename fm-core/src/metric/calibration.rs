@@ -1,24 +1,24 @@
-//! How far probabilities keep what they promise.
+//! Calibration of probabilities.
 
 use super::Scored;
 
-/// The bins of [`ece`]: as many as Guo et al. measure with, so that numbers can be compared.
+/// The number of bins of [`ece`], as in Guo et al., so that results are comparable.
 const BINS: usize = 15;
 
-/// Rows whose predicted probabilities are alike.
+/// Rows with similar predicted probabilities.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct CalibrationBin {
     /// The mean predicted probability.
     pub prediction: f64,
     /// The share of positives.
     pub positives: f64,
-    /// The weight of the rows: their number, if they have no weights.
+    /// The weight of the rows, or their number if they have no weights.
     pub weight: f64,
 }
 
-/// The reliability diagram of logits and labels 0 or 1: what was predicted and what came, in `bins` intervals of equal
-/// width ((m-1)/M, m/M] of the probability, by ascending probability; 0 belongs to the first. Intervals without a row are
-/// left out. Of a model that is calibrated, both are equal in each bin.
+/// The reliability diagram of logits and labels 0 or 1: the mean prediction and the share of positives in `bins` intervals
+/// ((m-1)/M, m/M] of the probability, in ascending order. A probability of 0 belongs to the first interval; intervals
+/// without a row are omitted. For a calibrated model, both values are equal in each bin.
 ///
 /// Source: Niculescu-Mizil and Caruana, Predicting good probabilities with supervised learning, 2005,
 /// <https://doi.org/10.1145/1102351.1102430>.
@@ -54,9 +54,9 @@ pub fn calibration_curve(scored: &Scored<'_>, bins: usize) -> Vec<CalibrationBin
 }
 
 /// Expected calibration error: Σ_m w_m |p_m - y_m| / Σ_m w_m over 15 bins of equal width of the predicted probability,
-/// with the mean prediction p_m, the share of positives y_m and the weight w_m of [`calibration_curve`]. From logits;
-/// labels are 0 or 1. None of an empty set. A model that always predicts the share of positives has 0: it says nothing of
-/// how well rows are told apart.
+/// with the mean prediction p_m, the share of positives y_m and the weight w_m of [`calibration_curve`]. Scores are logits;
+/// labels are 0 or 1. `None` for an empty set. A model that always predicts the share of positives has 0: the metric does
+/// not measure how well a model separates the classes.
 ///
 /// Source: Naeini, Cooper and Hauskrecht, Obtaining well calibrated probabilities using Bayesian binning, AAAI 2015,
 /// <https://doi.org/10.1609/aaai.v29i1.9602>; the bins are those of Guo et al., On calibration of modern neural networks,
@@ -65,7 +65,7 @@ pub fn calibration_curve(scored: &Scored<'_>, bins: usize) -> Vec<CalibrationBin
 /// ```
 /// use fm_core::metric::{Scored, ece};
 ///
-/// assert_eq!(ece(&Scored::new(&[0.0; 4], &[1.0, 1.0, 1.0, 0.0])), Some(0.25)); // one half said, three quarters came
+/// assert_eq!(ece(&Scored::new(&[0.0; 4], &[1.0, 1.0, 1.0, 0.0])), Some(0.25)); // predicted 1/2, observed 3/4
 /// ```
 pub fn ece(scored: &Scored<'_>) -> Option<f64> {
     let (mut sum, mut weights) = (0.0, 0.0);
@@ -81,21 +81,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ends_of_the_range_have_their_bins() {
+    fn probabilities_of_0_and_1_are_in_the_outer_bins() {
         let curve = calibration_curve(&Scored::new(&[-1e30, 1e30], &[0.0, 1.0]), 4);
         let bin = |probability| CalibrationBin { prediction: probability, positives: probability, weight: 1.0 };
         assert_eq!(curve, [bin(0.0), bin(1.0)]);
     }
 
     #[test]
-    fn a_border_belongs_to_the_bin_below() {
-        // Of two bins, one half lies in the first.
+    fn a_boundary_belongs_to_the_lower_bin() {
+        // With two bins, 1/2 is in the first.
         let curve = calibration_curve(&Scored::new(&[0.0, 1.0, -1.0], &[1.0, 1.0, 0.0]), 2);
         assert_eq!((curve[0].weight, curve[1].weight), (2.0, 1.0));
     }
 
     #[test]
-    fn an_empty_set_has_none_and_one_row_the_distance_to_its_label() {
+    fn it_is_undefined_for_no_rows_and_the_absolute_error_for_one() {
         assert_eq!(ece(&Scored::new(&[], &[])), None);
         assert_eq!(ece(&Scored::new(&[0.0], &[1.0])), Some(0.5));
         assert!(ece(&Scored::new(&[f32::NAN, 0.0], &[1.0, 1.0])).unwrap().is_nan());

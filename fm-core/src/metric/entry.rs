@@ -4,23 +4,23 @@ use self::Direction::{Maximize, Minimize};
 use crate::error::{Error, Result};
 use crate::schema::Task;
 
-/// Whether less or more is better.
+/// Whether lower or higher is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// Less is better.
+    /// Lower is better.
     Minimize,
-    /// More is better.
+    /// Higher is better.
     Maximize,
 }
 
 /// A metric of [`metrics`](super::metrics), or of [`ranking::evaluate`](crate::ranking::evaluate).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetricEntry {
-    /// The name in [`Metrics`](super::Metrics), where a number stands for the k of `ndcg@k`.
+    /// The key in [`Metrics`](super::Metrics), where a number replaces the k of `ndcg@k`.
     pub name: &'static str,
-    /// Whether less or more is better.
+    /// Whether lower or higher is better.
     pub direction: Direction,
-    /// What it measures, in a line.
+    /// A description in one line.
     pub description: &'static str,
 }
 
@@ -29,8 +29,7 @@ impl MetricEntry {
         MetricEntry { name, direction, description }
     }
 
-    /// Whether one value is better than another. Neither of two equal values is, nor is anything better than NaN or NaN better
-    /// than anything.
+    /// Whether a value is better than another. False if they are equal or one is NaN.
     pub fn is_better(&self, value: f64, than: f64) -> bool {
         match self.direction {
             Direction::Minimize => value < than,
@@ -40,30 +39,34 @@ impl MetricEntry {
 }
 
 const REGRESSION: [MetricEntry; 3] = [
-    MetricEntry::new("mae", Minimize, "mean distance between predictions and labels"),
-    MetricEntry::new("r2", Maximize, "fraction of the labels' variance that predictions explain"),
-    MetricEntry::new("rmse", Minimize, "root of the mean squared distance between predictions and labels"),
+    MetricEntry::new("mae", Minimize, "mean absolute error"),
+    MetricEntry::new("r2", Maximize, "share of the labels' variance that predictions explain"),
+    MetricEntry::new("rmse", Minimize, "root mean squared error"),
 ];
 
 const BINARY: [MetricEntry; 6] = [
     MetricEntry::new("auc", Maximize, "probability that a positive row scores above a negative one"),
-    MetricEntry::new("average_precision", Maximize, "mean precision over all recalls that a threshold can reach"),
-    MetricEntry::new("ece", Minimize, "mean distance between probability and fraction of positives, over 15 bins"),
-    MetricEntry::new("gauc", Maximize, "auc within the rows of each user, averaged over users"),
-    MetricEntry::new("logloss", Minimize, "mean negative log-likelihood of the labels, in nats"),
+    MetricEntry::new("average_precision", Maximize, "area under the precision-recall curve"),
+    MetricEntry::new("ece", Minimize, "expected calibration error over 15 bins"),
+    MetricEntry::new("gauc", Maximize, "AUC within each user's rows, averaged over users"),
+    MetricEntry::new("logloss", Minimize, "mean negative log likelihood, with natural logarithms"),
     MetricEntry::new(
         "normalized_entropy",
         Minimize,
-        "logloss relative to that of predicting the fraction of positives",
+        "logloss divided by that of always predicting the share of positives",
     ),
 ];
 
 const RANKING: [MetricEntry; 5] = [
-    MetricEntry::new("coverage@k", Maximize, "fraction of the catalogue that is in the top k of any user"),
-    MetricEntry::new("hr@k", Maximize, "fraction of users with a relevant item in the top k"),
-    MetricEntry::new("mrr", Maximize, "reciprocal rank of the first relevant item, averaged over users"),
-    MetricEntry::new("ndcg@k", Maximize, "discounted gain of relevant items in the top k, relative to the best order"),
-    MetricEntry::new("recall@k", Maximize, "fraction of relevant items that are in the top k"),
+    MetricEntry::new("coverage@k", Maximize, "share of the catalogue in the first k items of any user"),
+    MetricEntry::new("hr@k", Maximize, "share of users with a relevant item in the first k"),
+    MetricEntry::new("mrr", Maximize, "mean reciprocal rank of each user's first relevant item"),
+    MetricEntry::new(
+        "ndcg@k",
+        Maximize,
+        "discounted gain of relevant items in the first k, relative to the best order",
+    ),
+    MetricEntry::new("recall@k", Maximize, "share of a user's relevant items in the first k"),
 ];
 
 /// The metrics that suit an objective.

@@ -6,10 +6,10 @@ use super::Scored;
 use super::auc::Pairs;
 use super::by_score::ByScore;
 
-/// Σ_g w_g AUC_g / Σ_g w_g, over the groups g that have rows of both classes: how well each user's rows are ordered among
-/// themselves, where [`auc`](super::auc()) also compares rows of different users. w_g is the weight of the group's rows,
-/// their number if they have no weights. Rows of no group count for nothing. None if no group has both classes, or the rows
-/// have no groups.
+/// Σ_g w_g AUC_g / Σ_g w_g over the groups g with rows of both classes. It measures the order within each user's rows,
+/// whereas [`auc`](super::auc()) also compares rows of different users. w_g is the weight of the group's rows, or their
+/// number if they have no weights. Rows without a group are ignored. `None` if no group has both classes or the rows have no
+/// groups.
 ///
 /// Source: Zhu et al., Optimized cost per click in Taobao display advertising, KDD 2017,
 /// <https://arxiv.org/abs/1703.02091>, with impressions as weights.
@@ -17,7 +17,7 @@ use super::by_score::ByScore;
 /// ```
 /// use fm_core::metric::{Scored, gauc};
 ///
-/// // Three of user 1's pairs are in order and one is not; user 2's two rows are the wrong way round.
+/// // Three of user 1's four pairs are in order; user 2's only pair is not.
 /// let (scores, labels) = ([0.9, 0.4, 0.6, 0.1, 0.2, 0.8], [1.0, 1.0, 0.0, 0.0, 1.0, 0.0]);
 /// let rows = Scored::new(&scores, &labels);
 /// assert_eq!(gauc(&rows.with_groups(Some(&[1, 1, 1, 1, 2, 2]))), Some((4.0 * 0.75 + 2.0 * 0.0) / 6.0));
@@ -30,7 +30,7 @@ pub fn gauc(scored: &Scored<'_>) -> Option<f64> {
 
 pub(super) fn of(by_score: &ByScore<'_>) -> Option<f64> {
     let groups = by_score.scored.groups?;
-    // In the order in which they are met, so that sums come out alike each time.
+    // In order of appearance, so that sums are reproducible.
     let mut pairs: Vec<Pairs> = Vec::new();
     let mut positions: HashMap<i64, usize> = HashMap::new();
     for (row, weight, is_positive) in by_score.rows() {
@@ -59,7 +59,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn groups_of_one_class_and_rows_of_no_group_are_left_out() {
+    fn groups_of_one_class_and_rows_without_a_group_are_ignored() {
         let (scores, labels) = ([0.9, 0.1, 0.5, 0.6, 0.7, 0.8], [1.0, 0.0, 1.0, 1.0, 0.0, 1.0]);
         let rows = Scored::new(&scores, &labels);
         assert_eq!(gauc(&rows.with_groups(Some(&[1, 1, 2, 2, -1, -1]))), Some(1.0));
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_only_knows_the_user_is_worth_half() {
+    fn a_model_that_only_knows_the_user_has_one_half() {
         let (scores, labels) = ([0.9, 0.9, 0.2, 0.2], [1.0, 0.0, 0.0, 1.0]);
         assert_eq!(gauc(&Scored::new(&scores, &labels).with_groups(Some(&[1, 1, 2, 2]))), Some(0.5));
     }

@@ -2,7 +2,7 @@
 
 use super::Scored;
 
-/// Σ w |p - y| / Σ w of predictions p, labels y and weights w, in the label's unit; none of an empty set.
+/// Σ w |p - y| / Σ w for predictions p, labels y and weights w, in the label's unit. `None` for an empty set.
 ///
 /// ```
 /// use fm_core::metric::{Scored, mae};
@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_the_mean_distance() {
+    fn it_is_the_mean_absolute_error() {
         assert_eq!(mae(&Scored::new(&[1.0, 5.0], &[4.0, 1.0])), Some(3.5));
         assert_eq!(mae(&Scored::new(&[], &[])), None);
     }

@@ -2,9 +2,9 @@
 
 use super::{Scored, logloss};
 
-/// logloss / H(p), of logits and labels 0 or 1: H(p) = -p ln p - (1 - p) ln(1 - p) is the logloss of always predicting p,
-/// the share of positives among the same rows. So 1 is what this constant gets, and less is better, whatever p is. None
-/// if one of the classes is missing.
+/// logloss / H(p) for logits and labels 0 or 1. H(p) = -p ln p - (1 - p) ln(1 - p) is the logloss of always predicting p,
+/// the share of positives in the same rows. This constant prediction has the value 1 for any p, and lower is better. `None`
+/// if a class is missing.
 ///
 /// Source: He et al., Practical lessons from predicting clicks on ads at Facebook, ADKDD 2014, section 2,
 /// <https://doi.org/10.1145/2648584.2648589>.
@@ -20,7 +20,7 @@ pub fn normalized_entropy(scored: &Scored<'_>) -> Option<f64> {
     Some(logloss(scored)? / entropy(scored)?)
 }
 
-/// H(p); none if one of the classes is missing, of which it would be 0.
+/// H(p). `None` if a class is missing and H(p) would be 0.
 pub(super) fn entropy(scored: &Scored<'_>) -> Option<f64> {
     let p = scored.mean(|_, label| label)?;
     (p > 0.0 && p < 1.0).then(|| -p * p.ln() - (1.0 - p) * (-p).ln_1p())
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_class_alone_has_none() {
+    fn a_single_class_has_no_normalized_entropy() {
         assert_eq!(normalized_entropy(&Scored::new(&[0.5, 0.1], &[1.0, 1.0])), None);
         assert_eq!(normalized_entropy(&Scored::new(&[0.5, 0.1], &[0.0, 0.0])), None);
         let weighted = Scored::new(&[0.5, 0.1, 0.2], &[1.0, 1.0, 0.0]).with_weights(Some(&[0.1, 0.2, 0.0]));
@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_is_sure_and_right_gets_nothing_and_one_that_is_wrong_more_than_one() {
+    fn certain_predictions_have_0_if_right_and_more_than_1_if_wrong() {
         assert!(normalized_entropy(&Scored::new(&[99.0, -99.0], &[1.0, 0.0])).unwrap() < 1e-9);
         assert!(normalized_entropy(&Scored::new(&[-1.0, 1.0], &[1.0, 0.0])).unwrap() > 1.0);
     }

@@ -3,21 +3,21 @@
 use super::Scored;
 use super::by_score::ByScore;
 
-/// What comes of taking the rows that score at least a threshold for positive.
+/// Precision and recall when all rows with a score of at least a threshold are predicted positive.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PrecisionRecallPoint {
     /// The threshold.
     pub threshold: f32,
-    /// The part of the rows taken that are positive, by weight.
+    /// The share of predicted positives that are positive, by weight.
     pub precision: f64,
-    /// The part of the positive rows that are taken, by weight.
+    /// The share of positives that are predicted positive, by weight.
     pub recall: f64,
 }
 
-/// The curve with a point for each distinct score, from the greatest on, so that recall rises to 1: equal scores cannot be
-/// told apart. Where no row is taken there is no precision, and so no point; programs that draw one put it at (0, 1).
-/// Points are joined by steps, under which lies the [`average_precision`](super::average_precision()), and not by lines.
-/// Scores may be of any scale; labels are 0 or 1. None without a positive row.
+/// The curve with one point per distinct score, in descending order of scores, so that recall rises to 1. Without a
+/// predicted positive, precision is undefined, so there is no such point; some programs draw it at (0, 1). Join points by
+/// steps, not by lines: the area below is the [`average_precision`](super::average_precision()). Scores can have any scale;
+/// labels are 0 or 1. `None` without a positive row.
 ///
 /// Source: Davis and Goadrich, The relationship between precision-recall and ROC curves, 2006,
 /// <https://doi.org/10.1145/1143844.1143874>.
@@ -49,7 +49,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn there_is_none_without_a_positive_row() {
+    fn it_is_undefined_without_a_positive_row() {
         assert_eq!(precision_recall_curve(&Scored::new(&[0.1, 0.9], &[0.0, 0.0])), None);
         assert_eq!(precision_recall_curve(&Scored::new(&[], &[])), None);
     }

@@ -2,9 +2,9 @@
 
 use super::Scored;
 
-/// 1 - Σ w (p - y)² / Σ w (y - ȳ)² of predictions p, labels y with mean ȳ, and weights w: the part of the labels' variance
-/// that the predictions explain. 0 is what the mean of the same labels gets, and it is negative for less than that. None
-/// if the labels are all equal: there is nothing to explain.
+/// 1 - Σ w (p - y)² / Σ w (y - ȳ)² for predictions p, labels y with mean ȳ, and weights w: the share of the labels' variance
+/// that the predictions explain. Always predicting ȳ has the value 0; worse predictions are negative. `None` if all labels
+/// are equal.
 ///
 /// Source: Wright, Correlation and causation, Journal of Agricultural Research 20, 1921.
 ///
@@ -17,7 +17,7 @@ use super::Scored;
 pub fn r2(scored: &Scored<'_>) -> Option<f64> {
     let mut labels = scored.rows().map(|(_, label, _)| label);
     let first = labels.next()?;
-    // Not by their variance, which rounding may leave a little above 0.
+    // Compare labels, because rounding can make their variance slightly positive.
     if labels.all(|label| label == first) {
         return None;
     }
@@ -32,8 +32,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_that_are_all_equal_have_none() {
-        // The mean of thirds is not exactly a third.
+    fn it_is_undefined_for_equal_labels() {
+        // The computed mean of thirds is not exactly 1/3.
         assert_eq!(r2(&Scored::new(&[0.0; 7], &[1.0 / 3.0; 7])), None);
         assert_eq!(r2(&Scored::new(&[1.0], &[2.0])), None);
         assert_eq!(r2(&Scored::new(&[], &[])), None);
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_explains_nothing_and_less_than_the_mean_is_negative() {
+    fn the_mean_has_0_and_worse_predictions_are_negative() {
         assert_eq!(r2(&Scored::new(&[2.0; 3], &[1.0, 2.0, 3.0])), Some(0.0));
         assert_eq!(r2(&Scored::new(&[3.0, 2.0, 1.0], &[1.0, 2.0, 3.0])), Some(-3.0));
     }

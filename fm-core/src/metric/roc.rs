@@ -3,20 +3,20 @@
 use super::Scored;
 use super::by_score::ByScore;
 
-/// What comes of taking the rows that score at least a threshold for positive.
+/// The rates when all rows with a score of at least a threshold are predicted positive.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RocPoint {
-    /// The threshold: infinite for the first point, where no row is taken.
+    /// The threshold. Infinite for the first point, where no row is predicted positive.
     pub threshold: f32,
-    /// The part of the negative rows that are taken, by weight.
+    /// The share of negatives that are predicted positive, by weight.
     pub false_positive_rate: f64,
-    /// The part of the positive rows that are taken, by weight.
+    /// The share of positives that are predicted positive, by weight.
     pub true_positive_rate: f64,
 }
 
-/// The curve from (0, 0) to (1, 1), with a point for each distinct score, from the greatest on: equal scores cannot be told
-/// apart. The area under the lines that join them is the [`auc`](super::auc()). Scores may be of any scale; labels are 0 or
-/// 1. None if one of the classes is missing.
+/// The curve from (0, 0) to (1, 1), with one point per distinct score, in descending order of scores. The area under the
+/// lines between points is the [`auc`](super::auc()). Scores can have any scale; labels are 0 or 1. `None` if a class is
+/// missing.
 ///
 /// Source: Fawcett, An introduction to ROC analysis, 2006, <https://doi.org/10.1016/j.patrec.2005.10.010>.
 ///
@@ -53,7 +53,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn one_class_alone_has_none() {
+    fn a_single_class_has_no_curve() {
         assert_eq!(roc_curve(&Scored::new(&[0.1, 0.9], &[1.0, 1.0])), None);
         assert_eq!(roc_curve(&Scored::new(&[0.1, 0.9], &[0.0, 0.0])), None);
         assert_eq!(roc_curve(&Scored::new(&[], &[])), None);

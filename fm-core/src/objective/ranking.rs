@@ -101,7 +101,7 @@ impl Objective for Ranking {
         let of_row = |row: usize| std::iter::once(items[row]).chain(negatives[row * n..][..n].iter().copied());
         let candidates: Vec<u32> = (0..rows.len()).flat_map(of_row).collect();
 
-        let (shape, device) = ([rows.len() as i64, 1 + n as i64], batch.features.ids.device());
+        let (shape, device) = ([rows.len() as i64, 1 + n as i64], batch.features.device());
         let tensor = |items: &[i64]| Tensor::from_slice(items).view(shape).to_device(device);
         let places: Vec<i64> = candidates.iter().map(|&item| i64::from(item)).collect();
         let scores = model.score_candidates(&self.items.candidates(&batch.features, &tensor(&places))?)?;
@@ -138,8 +138,8 @@ mod tests {
     use tch::no_grad;
 
     use super::*;
-    use crate::batch::Features;
     use crate::encoder::Encoder;
+    use crate::features::{Features, Padded};
     use crate::model::Model;
     use crate::ranking::SamplerKind;
     use crate::rows::{Batch, TensorRows};
@@ -157,7 +157,7 @@ mod tests {
 
     impl Model for Product {
         fn logits(&self, features: &Features, _train: bool) -> Result<Tensor> {
-            let weights = Tensor::embedding(&self.weight, &features.ids, -1, false, false).squeeze_dim(-1);
+            let weights = Tensor::embedding(&self.weight, &features.padded()?.ids, -1, false, false).squeeze_dim(-1);
             Ok(weights.select(1, 0) * weights.select(1, 1))
         }
 
@@ -271,7 +271,7 @@ mod tests {
 
     fn rows(pairs: &[(u32, u32)]) -> TensorRows {
         let schema = schema();
-        let Features { ids, values } = features(&schema, pairs);
+        let Padded { ids, values } = features(&schema, pairs).padded().unwrap();
         let labels = Tensor::ones([pairs.len() as i64], (Kind::Float, Device::Cpu));
         TensorRows::new(&schema, ids, values, labels).unwrap()
     }

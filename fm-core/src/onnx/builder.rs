@@ -1,4 +1,4 @@
-//! An ONNX graph in the making.
+//! Builds an ONNX graph.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,10 @@ use super::proto::{
 };
 use crate::error::Result;
 
-/// The name of the size that is free.
+/// The name of the dynamic dimension.
 const BATCH: &str = "batch";
 
-/// Nodes and constants, each under a name of its own.
+/// Nodes and constants with unique names.
 pub(super) struct Builder {
     nodes: Vec<NodeProto>,
     constants: BTreeMap<String, TensorProto>,
@@ -23,12 +23,12 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    /// `taken`: the names of inputs, outputs and parameters.
+    /// A builder that avoids the names in `taken`: those of inputs, outputs and parameters.
     pub(super) fn new(taken: impl IntoIterator<Item = String>) -> Builder {
         Builder { nodes: vec![], constants: BTreeMap::new(), taken: taken.into_iter().collect() }
     }
 
-    /// Adds a node of one output, and returns the output's name.
+    /// Adds a node with one output, and returns the output's name.
     pub(super) fn node(&mut self, op_type: &str, inputs: &[&str], attributes: Vec<AttributeProto>) -> String {
         let mut number = self.nodes.len();
         let mut name = format!("{op_type}_{number}");
@@ -46,17 +46,17 @@ impl Builder {
         name
     }
 
-    /// A list of numbers `[N]`, int64: axes, sizes, bounds. The same list is there once.
+    /// A list of integers `[N]`, int64: axes, sizes or bounds. Equal lists share one constant.
     pub(super) fn ints(&mut self, values: &[i64]) -> Result<String> {
         self.constant(&format!("int64{values:?}"), &Tensor::from_slice(values))
     }
 
-    /// A number `[]`. The same number is there once.
+    /// A scalar `[]`. Equal scalars share one constant.
     pub(super) fn scalar(&mut self, value: f64, element: Element) -> Result<String> {
         self.constant(&format!("{element:?}({value})").to_lowercase(), &scalar(value, element))
     }
 
-    /// A tensor under a name that says what it holds.
+    /// A tensor that is named after its content.
     pub(super) fn constant(&mut self, content: &str, tensor: &Tensor) -> Result<String> {
         if !self.constants.contains_key(content) {
             let mut name = content.to_owned();
@@ -68,12 +68,12 @@ impl Builder {
         Ok(self.constants[content].name.clone())
     }
 
-    /// The names that nodes read.
+    /// The names of all inputs of nodes.
     pub(super) fn names_read(&self) -> BTreeSet<&str> {
         self.nodes.iter().flat_map(|node| &node.input).map(String::as_str).collect()
     }
 
-    /// Calls the value `from` `to`.
+    /// Renames the value `from` to `to`.
     pub(super) fn rename(&mut self, from: &str, to: &str) {
         for node in &mut self.nodes {
             for name in node.input.iter_mut().chain(&mut node.output).filter(|name| *name == from) {
@@ -82,7 +82,7 @@ impl Builder {
         }
     }
 
-    /// The whole graph.
+    /// The complete graph.
     pub(super) fn finish(
         self,
         parameters: Vec<TensorProto>,

@@ -1,4 +1,4 @@
-//! Kinds of elements, and tensors as ONNX stores them.
+//! Element types, and tensors in ONNX's format.
 
 use tch::{Kind, Tensor};
 
@@ -6,7 +6,7 @@ use super::graph::Size;
 use super::proto::TensorProto;
 use crate::error::{Error, Result};
 
-/// The kinds that a graph may hold, in the order in which two of them meet in the later one.
+/// The element types of a graph, in the order of promotion: two of them combine to the later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Element {
     Bool,
@@ -17,7 +17,7 @@ pub(super) enum Element {
 }
 
 impl Element {
-    /// By libtorch's number, `c10::ScalarType`.
+    /// From libtorch's number, `c10::ScalarType`.
     pub(super) fn from_torch(number: i32) -> Option<Element> {
         Some(match number {
             3 => Element::Int32,
@@ -36,7 +36,9 @@ impl Element {
             Kind::Int64 => Element::Int64,
             Kind::Float => Element::Float,
             Kind::Double => Element::Double,
-            other => return Err(Error::Onnx(format!("a tensor is of kind {other:?}: convert it to Float"))),
+            other => {
+                return Err(Error::Onnx(format!("a tensor has the unsupported kind {other:?}: convert it to Float")));
+            }
         })
     }
 
@@ -62,11 +64,11 @@ impl Element {
     }
 }
 
-/// A tensor of the CPU as a message.
+/// A CPU tensor as a message.
 pub(super) fn tensor_proto(name: &str, tensor: &Tensor) -> Result<TensorProto> {
     let element = Element::of(tensor)?;
     let mut raw_data = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
-    // In the machine's order, which is little-endian wherever libtorch runs.
+    // In native byte order, which is little-endian on all platforms of libtorch.
     tensor.f_copy_data_u8(&mut raw_data, tensor.numel())?;
     Ok(TensorProto {
         dims: tensor.size(),
@@ -76,12 +78,12 @@ pub(super) fn tensor_proto(name: &str, tensor: &Tensor) -> Result<TensorProto> {
     })
 }
 
-/// A number of an element's kind, `[]`.
+/// A scalar `[]` with an element type.
 pub(super) fn scalar(value: f64, element: Element) -> Tensor {
     Tensor::from(value).to_kind(element.kind())
 }
 
-/// What a parameter or a constant is: its element and its sizes.
+/// The element type and the sizes of a parameter or a constant.
 pub(super) fn described(tensor: &Tensor) -> Result<(Element, Vec<Size>)> {
     Ok((Element::of(tensor)?, tensor.size().into_iter().map(Size::from).collect()))
 }

@@ -1,4 +1,4 @@
-//! The operations of a model's `logits`, as the bridge reads them from libtorch.
+//! The operations of a model's `logits`, which the bridge reads from libtorch.
 
 use serde::{Deserialize, Deserializer};
 use tch::Tensor;
@@ -6,43 +6,43 @@ use tch::Tensor;
 use crate::bridge::TracedModule;
 use crate::error::{Error, Result};
 
-/// A traced formula: values in the order in which they are computed.
+/// A traced formula: operations in the order of computation.
 #[derive(Debug, Deserialize)]
 pub(super) struct Graph {
     pub inputs: Vec<String>,
     pub operations: Vec<Operation>,
     pub outputs: Vec<String>,
-    /// What `Constant::Tensor` counts.
+    /// The tensors that `Constant::Tensor` refers to.
     #[serde(skip)]
     pub tensors: Vec<Tensor>,
 }
 
-/// A call of one of libtorch's operators.
+/// A call of a libtorch operator.
 #[derive(Debug, Deserialize)]
 pub(super) struct Operation {
     /// Such as `aten::add`.
     pub operator: String,
-    /// Pairs of the name in the operator's schema and the value given.
+    /// Pairs of a name in the operator's schema and a value.
     pub arguments: Vec<(String, String)>,
     pub outputs: Vec<Value>,
-    /// Of `prim::Constant`.
+    /// The value of a `prim::Constant`.
     pub constant: Option<Constant>,
-    /// Of `prim::GetAttr`: the name of a parameter.
+    /// The name of the parameter of a `prim::GetAttr`.
     pub parameter: Option<String>,
 }
 
-/// A value as it was while it was traced.
+/// A value during tracing.
 #[derive(Debug, Deserialize)]
 pub(super) struct Value {
     pub name: String,
-    /// libtorch's number of a tensor's kind.
+    /// libtorch's number for the kind of a tensor.
     pub kind: Option<i32>,
     /// A tensor's sizes.
     pub sizes: Option<Vec<Size>>,
 }
 
-/// A size as it was for two rows and for three. One that is the same for both depends on no rows, and two sizes that are
-/// equal for both are taken to be equal for any number.
+/// A size in the traces of two and of three rows. If both are the same, it does not depend on the batch. Two sizes that are
+/// equal in both traces are assumed to be equal for any batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "i64")]
 pub(super) struct Size {
@@ -54,7 +54,7 @@ impl Size {
     /// B.
     pub(super) const BATCH: Size = Size { of_two: 2, of_three: 3 };
 
-    /// The number, if it does not depend on the rows.
+    /// The size, if it does not depend on the batch.
     pub(super) fn fixed(self) -> Option<i64> {
         (self.of_two == self.of_three).then_some(self.of_two)
     }
@@ -75,9 +75,9 @@ pub(super) enum Constant {
     Float(f64),
     Text(String),
     Ints(Vec<i64>),
-    /// A place in [`Graph::tensors`].
+    /// An index into [`Graph::tensors`].
     Tensor(usize),
-    /// Something that no formula needs, by libtorch's name of it.
+    /// An unsupported constant, by libtorch's name.
     Other(String),
 }
 
@@ -86,15 +86,14 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<f64
 }
 
 impl Graph {
-    /// The graph that `trace` finds for two rows as for three: what is the same for both is the formula, and the sizes
-    /// that differ are those that depend on the number of rows.
+    /// The common graph of the traces of two and of three rows. Sizes that differ depend on the batch.
     ///
     /// # Errors
-    /// What `trace` returns; [`Error::Onnx`] if more than sizes differs.
+    /// Errors of `trace`; [`Error::Onnx`] if the traces differ in anything but sizes.
     pub(super) fn of(trace: impl Fn(i64) -> Result<TracedModule>) -> Result<Graph> {
         let (mut graph, other) = (Graph::read(&trace(2)?)?, Graph::read(&trace(3)?)?);
         let frozen = |what: &str| {
-            let reason = "the model reads the number of rows as a number, which would be frozen into the file";
+            let reason = "the model uses the number of rows as a constant, which would be frozen into the file";
             Error::Onnx(format!("{reason} (the graphs of 2 and of 3 rows differ in {what})"))
         };
         if graph.operations.len() != other.operations.len() || graph.outputs != other.outputs {
@@ -107,7 +106,7 @@ impl Graph {
         for (own, others) in graph.operations.iter_mut().zip(other.operations) {
             let same_constant = match (&own.constant, &others.constant) {
                 (Some(Constant::Tensor(a)), Some(Constant::Tensor(b))) => same_tensor(*a, *b),
-                // Two that are not a number are not equal.
+                // NaN does not equal itself.
                 (Some(Constant::Float(a)), Some(Constant::Float(b))) => a.to_bits() == b.to_bits(),
                 (a, b) => a == b,
             };
@@ -126,7 +125,7 @@ impl Graph {
     fn read(module: &TracedModule) -> Result<Graph> {
         let (text, tensors) = module.graph()?;
         let graph: Graph = serde_json::from_str(&text)
-            .map_err(|error| Error::Onnx(format!("libtorch's graph cannot be read: {error}")))?;
+            .map_err(|error| Error::Onnx(format!("cannot read libtorch's graph: {error}")))?;
         Ok(Graph { tensors, ..graph })
     }
 }

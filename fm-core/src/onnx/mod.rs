@@ -1,4 +1,4 @@
-//! ONNX files that score with a model's own `logits`, for the runtimes that know no TorchScript.
+//! Export to ONNX, for runtimes that do not support TorchScript. The file computes the model's own `logits`.
 //!
 //! ```
 //! # use fm_core::{Field, FieldKind, Label, Schema, Side, Task, tch::{Device, nn::VarStore}};
@@ -38,25 +38,24 @@ use graph::Graph;
 use proto::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
 use translation::translate;
 
-/// The first set of operators whose reductions all take their axes alike; onnxruntime has it since 1.14.
+/// The first operator set in which all reductions take their axes as an input; supported by onnxruntime since 1.14.
 const OPSET: i64 = 18;
-/// The version of the file format that came with it.
+/// The file format version of that operator set.
 const IR_VERSION: i64 = 8;
-/// The name of the schema among the file's metadata.
+/// The key of the schema in the file's metadata.
 const SCHEMA: &str = "schema.json";
-/// No message of protobuf may be longer.
+/// Maximum size of a protobuf message.
 const MAX_BYTES: usize = i32::MAX as usize;
 
-/// Writes an ONNX file of operator set 18 with the inputs `ids [batch, S]` int64 and `values [batch, S]` float32 and the
-/// output `logits [batch]` float32, for any batch, also of no row, with dropout off. The parameters that the formula uses
-/// bear the names that they have in `store`; the schema's JSON is the entry `schema.json` of `metadata_props`.
+/// Writes an ONNX file with operator set 18. Its inputs are `ids [batch, S]` int64 and `values [batch, S]` float32, its
+/// output is `logits [batch]` float32. The batch can have any size, including 0, and dropout is off. Parameters keep their
+/// names in `store`; unused ones are omitted. The schema's JSON is the entry `schema.json` of `metadata_props`.
 ///
-/// The model must be on the CPU. Runtimes count a negative id from the table's end, where libtorch refuses it.
+/// The model must be on the CPU. For a negative id, runtimes count from the end of the table, where libtorch fails.
 ///
 /// # Errors
-/// What the model returns; [`Error::Onnx`] for a formula with an operator that has no counterpart here, or that reads the
-/// number of rows, and for more than the 2 GiB that such a file can hold; [`Error::Io`] if the file cannot be written.
-/// Then there is no file, or the old one.
+/// Errors of the model; [`Error::Onnx`] if the formula uses an unsupported operator or the number of rows, or if the file
+/// would exceed 2 GiB; [`Error::Io`] if the file cannot be written. On error, an existing file is kept.
 pub fn export(path: impl AsRef<Path>, model: &dyn Model, store: &VarStore, schema: &Schema) -> Result<()> {
     let graph = Graph::of(|rows| trace_forward(model, store, schema, rows))?;
     let parameters = store.variables().into_iter().collect();
@@ -78,6 +77,6 @@ fn check_size(bytes: usize) -> Result<()> {
     if bytes <= MAX_BYTES {
         return Ok(());
     }
-    let reason = format!("the file would have {bytes} bytes, and it can have {MAX_BYTES} at most");
-    Err(Error::Onnx(format!("{reason}: export TorchScript, or set a smaller embedding_dim or a greater min_count")))
+    let reason = format!("the file would have {bytes} bytes, but the maximum is {MAX_BYTES}");
+    Err(Error::Onnx(format!("{reason}: export TorchScript, or use a smaller embedding_dim or a larger min_count")))
 }

@@ -1,7 +1,7 @@
-//! The messages of `onnx.proto` that an exported model needs, with the numbers that the specification gives their fields:
-//! <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>. Fields of no use here are left out.
+//! The messages of `onnx.proto` that an exported model needs, with the field numbers of the specification:
+//! <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>. Unused fields are omitted.
 //!
-//! The specification is of proto2: numbers that may be zero are optional here, and lists of numbers are not packed.
+//! The specification uses proto2: numbers that can be zero are optional here, and lists of numbers are not packed.
 
 use prost::Message;
 
@@ -73,7 +73,7 @@ pub(super) struct AttributeProto {
     pub i: Option<i64>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
-    /// One of the `TYPE` below.
+    /// One of the `TYPE_` constants below.
     #[prost(int32, tag = "20")]
     pub r#type: i32,
 }
@@ -99,7 +99,7 @@ pub(super) struct TensorProto {
     pub data_type: i32,
     #[prost(string, tag = "8")]
     pub name: String,
-    /// The elements, little-endian, row by row.
+    /// The elements in row-major order, little-endian.
     #[prost(bytes = "vec", optional, tag = "9")]
     pub raw_data: Option<Vec<u8>>,
 }
@@ -132,7 +132,7 @@ pub(super) struct TensorShapeProto {
     pub dim: Vec<DimensionProto>,
 }
 
-/// A number or a name: one of the two.
+/// Either a number or a name.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct DimensionProto {
     #[prost(int64, optional, tag = "1")]

@@ -1,4 +1,4 @@
-//! What a file holds, and what is refused. That a file scores as its model does, onnxruntime says in `fm_models`.
+//! The content of files, and errors. The tests of `fm_models` compare scores with onnxruntime.
 
 use prost::Message;
 use tch::nn::{Init, VarStore};
@@ -8,7 +8,7 @@ use super::builder::value_info;
 use super::element::Element;
 use super::graph::Size;
 use super::*;
-use crate::batch::Features;
+use crate::features::Features;
 use crate::schema::{Field, FieldKind, Label, Side, Task};
 
 /// ŷ = f(x, (w₀, W, w)), with w₀ `bias` `[1]`, W `layer.table` `[num_ids, 1]` and `unread` `[1]`.
@@ -20,7 +20,7 @@ struct Own {
 
 impl Model for Own {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let weights = Tensor::f_embedding(&self.table, &features.ids, -1, false, train)?;
+        let weights = Tensor::f_embedding(&self.table, &features.padded()?.ids, -1, false, train)?;
         Ok((self.formula)(features, &weights.squeeze_dim(-1)) + &self.bias)
     }
 
@@ -49,7 +49,7 @@ fn own(formula: fn(&Features, &Tensor) -> Tensor) -> (VarStore, Own) {
 
 /// Σ_s w_{id_s} x_s
 fn first_order(features: &Features, weights: &Tensor) -> Tensor {
-    (weights * &features.values).sum_dim_intlist(1, false, Kind::Float)
+    (weights * features.padded().unwrap().values).sum_dim_intlist(1, false, Kind::Float)
 }
 
 fn export_own(path: &Path, formula: fn(&Features, &Tensor) -> Tensor) -> Result<()> {
@@ -90,7 +90,7 @@ fn a_file_declares_its_inputs_its_output_its_parameters_and_its_schema() {
     );
     let dim = graph.input[0].r#type.as_ref().unwrap().tensor_type.as_ref().unwrap().shape.as_ref().unwrap().dim.clone();
     assert_eq!((dim[0].dim_param.as_deref(), dim[0].dim_value, dim[1].dim_value), (Some("batch"), None, Some(2)));
-    // What the formula reads, and no more.
+    // Only what the formula uses.
     let names: Vec<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     assert_eq!(names, ["bias", "layer.table", "int64[1]", "int64[2]"]);
     let table = &graph.initializer[1];
@@ -104,10 +104,10 @@ fn a_file_declares_its_inputs_its_output_its_parameters_and_its_schema() {
 }
 
 #[test]
-fn an_operator_without_a_mapping_is_named() {
+fn an_unsupported_operator_is_named() {
     let error = error_of(|features, weights| first_order(features, weights).erfinv());
-    let expected = "no ONNX file can be written: there is no mapping for the operator aten::erfinv: write the formula \
-                    with others, or export TorchScript";
+    let expected = "cannot export to ONNX: the operator aten::erfinv is not supported: use other operators in the formula, or \
+                    export TorchScript";
     assert_eq!(error, expected);
     let error = error_of(|features, weights| first_order(features, &weights.sort(1, false).0));
     assert!(error.contains("the operator aten::sort"), "{error}");
@@ -115,33 +115,33 @@ fn an_operator_without_a_mapping_is_named() {
     assert!(error.contains("this form of the operator aten::squeeze"), "{error}");
 }
 
-/// The tracer sees zeros in its place.
+/// The tracer records zeros instead.
 #[test]
-fn a_tensor_made_in_the_formula_is_refused() {
+fn a_tensor_created_in_the_formula_is_an_error() {
     let error = error_of(|features, weights| first_order(features, weights) * Tensor::from_slice(&[2f32]));
-    assert!(error.contains("aten::zeros") && error.contains("where the model is built"), "{error}");
+    assert!(error.contains("aten::zeros") && error.contains("when the model is built"), "{error}");
 }
 
 #[test]
-fn a_formula_that_reads_the_number_of_rows_is_refused() {
+fn a_formula_that_uses_the_number_of_rows_is_an_error() {
     let error = error_of(|features, weights| first_order(features, weights) / features.len() as f64);
-    assert!(error.contains("reads the number of rows") && error.contains("prim::Constant"), "{error}");
+    assert!(error.contains("uses the number of rows") && error.contains("prim::Constant"), "{error}");
     let error = error_of(|features, weights| {
         let wide = first_order(features, weights).unsqueeze(1).expand([features.len() as i64, 2], false);
         wide.sum_dim_intlist(1, false, Kind::Float)
     });
-    assert!(error.contains("reads the number of rows"), "{error}");
+    assert!(error.contains("uses the number of rows"), "{error}");
 }
 
 #[test]
-fn a_model_returns_one_logit_a_row() {
-    let of_slots = error_of(|features, weights| weights * &features.values);
+fn a_model_must_return_one_logit_per_row() {
+    let of_slots = error_of(|features, weights| weights * features.padded().unwrap().values);
     let of_batch = error_of(|_, weights| weights.sum(Kind::Float));
-    assert!(of_slots.contains("one logit a row") && of_batch.contains("one logit a row"), "{of_slots} {of_batch}");
+    assert!(of_slots.contains("one logit per row") && of_batch.contains("one logit per row"), "{of_slots} {of_batch}");
 }
 
 #[test]
-fn a_parameter_may_not_bear_the_name_of_an_input() {
+fn a_parameter_cannot_have_the_name_of_an_input() {
     let (store, model) = own(first_order);
     let _ = store.root().var("ids", &[1], Init::Const(0.0));
     let folder = tempfile::tempdir().unwrap();
@@ -150,14 +150,14 @@ fn a_parameter_may_not_bear_the_name_of_an_input() {
 }
 
 #[test]
-fn a_file_beyond_the_limit_of_protobuf_is_refused() {
+fn a_file_above_the_limit_of_protobuf_is_an_error() {
     check_size(MAX_BYTES).unwrap();
     let error = check_size(MAX_BYTES + 1).unwrap_err().to_string();
     assert!(error.contains("2147483648 bytes") && error.contains("export TorchScript"), "{error}");
 }
 
 #[test]
-fn a_failure_leaves_the_old_file() {
+fn a_failed_export_keeps_the_old_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("model.onnx");
     export_own(&file, first_order).unwrap();

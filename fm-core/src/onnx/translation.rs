@@ -1,4 +1,4 @@
-//! From libtorch's operations to ONNX's nodes.
+//! Translates libtorch's operations into ONNX nodes.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,10 +15,10 @@ use crate::error::{Error, Result};
 const INPUTS: [&str; 2] = ["ids", "values"];
 const OUTPUT: &str = "logits";
 
-/// The operations as nodes, and the parameters that they read.
+/// The operations as nodes, and the parameters that they use.
 pub(super) fn translate(graph: &Graph, parameters: &BTreeMap<String, Tensor>, slots: i64) -> Result<GraphProto> {
     if let Some(name) = INPUTS.into_iter().chain([OUTPUT]).find(|&name| parameters.contains_key(name)) {
-        return Err(Error::Onnx(format!("the parameter `{name}` bears the name of an input or output: rename it")));
+        return Err(Error::Onnx(format!("the parameter `{name}` has the name of an input or output: rename it")));
     }
     let taken = INPUTS.into_iter().chain([OUTPUT]).map(String::from).chain(parameters.keys().cloned());
     let mut builder = Builder::new(taken);
@@ -38,10 +38,10 @@ pub(super) fn translate(graph: &Graph, parameters: &BTreeMap<String, Tensor>, sl
     }
     let last = graph.outputs.first().and_then(|name| values.get(name));
     let Some(Value::Tensor(last)) = last else {
-        return Err(Error::Onnx("the model's output depends on no input and on no parameter".into()));
+        return Err(Error::Onnx("the model's output is a constant".into()));
     };
     if last.element != Element::Float || last.sizes != [Size::BATCH] {
-        return Err(Error::Onnx("the model does not return one logit a row, float32 of shape [B]".into()));
+        return Err(Error::Onnx("the model does not return one logit per row, float32 of shape [B]".into()));
     }
     builder.rename(&last.name, OUTPUT);
 
@@ -77,7 +77,7 @@ fn value_of(
     Ok(Value::Tensor(Operand { name, ..result }))
 }
 
-/// A traced value under a name of the ONNX graph, if it is a tensor.
+/// A traced value with its name in the ONNX graph, if it is a tensor.
 fn operand(value: &graph::Value, name: String) -> Option<Operand> {
     Some(Operand { name, element: Element::from_torch(value.kind?)?, sizes: value.sizes.clone()? })
 }

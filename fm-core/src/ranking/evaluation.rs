@@ -347,8 +347,8 @@ mod tests {
 
     #[test]
     fn all_items_are_scored_in_their_order_in_chunks() {
-        use crate::batch::Features;
         use crate::encoder::Encoder;
+        use crate::features::{Features, Padded};
         use crate::rows::TensorRows;
         use crate::schema::{Field, FieldKind, Label, Schema, Side, Task};
 
@@ -360,7 +360,7 @@ mod tests {
             schema.fields()[0].vocabulary.iter().map(|text| [Some(&text[..])]).collect();
         let features = Encoder::new(&schema).features(&texts).unwrap();
         let items = ItemSlots::new(&schema, &features).unwrap();
-        let Features { ids, values } = Encoder::new(&schema).features(&[[None]]).unwrap();
+        let Padded { ids, values } = Encoder::new(&schema).features(&[[None]]).unwrap().padded().unwrap();
         let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&[1f32])).unwrap();
         /// Scores an item by its id.
         #[derive(Default)]
@@ -368,7 +368,7 @@ mod tests {
         impl Score for ById {
             fn score_rows(&self, features: &Features) -> Result<Tensor> {
                 self.0.borrow_mut().push(features.len());
-                Ok(features.ids.select(1, 0))
+                Ok(features.padded()?.ids.select(1, 0))
             }
         }
         let by_id = ById::default();

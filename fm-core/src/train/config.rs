@@ -9,57 +9,58 @@ use crate::loss::check_binary;
 use crate::optim::{L2Scope, OptimizerConfig, Schedule};
 use crate::ranking::RankingConfig;
 
-/// The settings of training: the `[train]` table of a run's settings.
+/// How to train: the `[train]` table of a run's settings. The first sentence of each field is the help of its flag.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Maximum number of passes over the training rows [default: 50].
+    /// Maximum number of passes over the training rows.
+    #[schemars(range(min = 1))]
     pub epochs: usize,
-    /// Number of rows in a batch [default: 512].
+    /// Number of rows in a batch.
+    #[schemars(range(min = 1))]
     pub batch_size: usize,
-    /// Number of batches in a step. Two batches of 256 rows make the same step as one of 512, up to rounding, in the memory of
-    /// 256; only batch norm sees batches of 256 [default: 1].
+    /// Number of batches in a step. Their gradients are averaged, so that 2 batches of 256 rows make the step of one batch of 512 rows
+    /// in the memory of 256, up to rounding; only batch norm sees batches of 256.
+    #[schemars(range(min = 1))]
     pub accumulate: usize,
-    /// Initial learning rate [default: 0.003].
+    /// Learning rate at the start of the schedule.
     pub lr: f64,
-    /// Number of steps over which the learning rate rises linearly to that of the schedule [default: 0].
+    /// Number of steps over which the learning rate rises linearly from 0 to the schedule's.
     pub warmup_steps: u64,
-    /// λ of the L2 penalty on the tables of weights and vectors [default: 0].
+    /// L2 penalty λ on the tables of weights and vectors.
     pub l2: f64,
-    /// Which rows of the tables the penalty falls on: those that a batch looks up (touched), or all (table)
-    /// [default: touched].
+    /// The rows of a table that the penalty falls on: touched or table.
     pub l2_scope: L2Scope,
-    /// Maximum norm of all gradients of a step together, to which they are scaled down; no maximum by default.
+    /// Maximum norm of all gradients of a step together; larger ones are scaled down. Without it, they are not.
     pub clip_norm: Option<f64>,
-    /// Maximum magnitude of each number of a gradient, to which it is clamped before clip_norm; no maximum by default.
+    /// Maximum magnitude of each number of a gradient, applied before `clip_norm`. Without it, there is no maximum.
     pub clip_value: Option<f64>,
-    /// Binary: the labels 0 and 1 count as ε/2 and 1 - ε/2 [default: 0].
+    /// Label smoothing ε of a binary task: the labels 0 and 1 become ε/2 and 1 - ε/2.
     pub label_smoothing: f64,
-    /// Binary: weight of the loss of positive rows. With another than 1, predictions are no longer probabilities
-    /// [default: 1].
+    /// Weight of positive rows in the loss of a binary task. With any other than 1, predictions are no longer probabilities.
     pub positive_weight: f64,
-    /// Metric over the validation rows that chooses the best epoch, stops training early and drives the plateau schedule. The
-    /// default is logloss for a binary task, rmse for a regression and ndcg@10 for a ranking.
+    /// Validation metric that chooses the best epoch. It also drives early stopping and the plateau schedule. By default logloss for a
+    /// binary task, rmse for a regression and ndcg@10 for a ranking.
     pub monitor: Option<String>,
-    /// Number of epochs without a better validation result after which training stops; 0 never stops early [default: 3].
+    /// Stop after this many epochs without a better validation result; 0 never stops early.
     pub patience: usize,
-    /// Minimum difference that makes a validation result better [default: 0].
+    /// Minimum improvement of the monitored metric that counts as better.
     pub min_delta: f64,
-    /// Precision of the layers' computations: f32, or bf16 on a CUDA device. Parameters, gradients, losses and validation are f32
-    /// in either case [default: f32].
+    /// Precision of the layers: f32, or bf16 on a CUDA device. Parameters, gradients, losses and validation are always f32.
     pub precision: TrainPrecision,
-    /// Number of steps between checkpoints within an epoch. With 0, a checkpoint is written within an epoch when the last one is
-    /// ten minutes old [default: 0].
+    /// Also write a checkpoint after every N steps of an epoch. With 0, one is written within an epoch when the last one is ten minutes
+    /// old.
     pub checkpoint_steps: usize,
-    /// Number of recent checkpoints that are kept, besides that of the best epoch [default: 2].
+    /// Number of newest checkpoints to keep, besides that of the best epoch.
+    #[schemars(range(min = 1))]
     pub keep: usize,
-    /// Seed of all random numbers [default: 1].
+    /// Seed of the split, the initial weights, the order of the rows and dropout.
     pub seed: u64,
-    /// How the learning rate changes [default: constant].
+    /// Schedule of the learning rate.
     pub schedule: Schedule,
-    /// The update rule [default: adam].
+    /// Optimizer, with the defaults of Keras.
     pub optimizer: OptimizerConfig,
-    /// How a ranking is trained and measured.
+    /// Training and evaluation of a ranking.
     pub ranking: RankingConfig,
 }
 

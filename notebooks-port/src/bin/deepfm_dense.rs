@@ -6,7 +6,7 @@
 use anyhow::{Context, Result, ensure};
 use fm_core::model::Options;
 use fm_core::train::{EpochRecord, TrainConfig, Trainer};
-use fm_core::{Features, Field, FieldKind, Label, Model, Rows, Schema, Side, Task, TensorRows};
+use fm_core::{Features, Field, FieldKind, Label, Model, Padded, Rows, Schema, Side, Task, TensorRows};
 use fm_models::layers::{Activation, DnnConfig, EmbeddingConfig, FmInteraction};
 use fm_models::models::deepfm::{Config, DeepFm, Form};
 use fm_models::models::deepfm_dense::DenseFeaturesDeepFm;
@@ -14,7 +14,7 @@ use notebooks_port::{begin, dot, draw_weights, ensure_equal, markdown, pairs, pa
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor, no_grad};
 
-/// How many genres, items and users there are, one of each for unknown values.
+/// The number of genres, items and users, including one of each for unknown values.
 const IDS: [i64; 3] = [6, 40, 60];
 
 fn main() -> Result<()> {
@@ -30,14 +30,15 @@ fn main() -> Result<()> {
 fn main_idea() {
     markdown(
         r#"
-        The article explains [DeepFM](https://arxiv.org/abs/1703.04247) (Guo, Tang, Ye, Li and He, 2017) and gives its
-        code, without running it. Here its model is built, taken apart and trained, and the paper's next to it.
+        The article explains [DeepFM](https://arxiv.org/abs/1703.04247) (Guo, Tang, Ye, Li and He, 2017) and lists its
+        code, without running it. This program builds the article's model, computes its parts, and trains it next to
+        the paper's.
 
         ## Main idea
 
-        DeepFM = FM + DNN. Wide & Deep needs a person to choose the products of its wide part. DeepFM has a
-        factorization machine in this place, which learns the products of all pairs; what is of higher order is left to
-        the deep network.
+        DeepFM = FM + DNN. The wide part of Wide & Deep requires products of features chosen by hand. DeepFM replaces
+        it with a factorization machine, which learns the products of all pairs. The deep network learns interactions
+        of higher order.
         "#,
     );
 }
@@ -49,27 +50,25 @@ fn model_structure() {
 
         $$\hat{y} = \sigma(y_{FM} + y_{DNN})$$
 
-        Both parts have the same input: one vector of $k$ numbers for each field, however many values the field has. The
-        vectors are not taken over from an FM that was trained before, but trained with the whole, by both parts at
-        once.
+        Both parts have the same input: one vector of $k$ dimensions per field, regardless of the number of values.
+        The vectors are not pretrained with an FM. Both parts train them jointly.
 
         ### FM (Factorization Machines)
 
         $$y_{FM} = \langle w, x \rangle + \sum_{i=1}^{d} \sum_{j=i+1}^{d} \langle v_i, v_j \rangle x_i x_j$$
 
-        It weighs pairs that no row has shown, and its time grows linearly with the number of features.
+        It also has weights for pairs that never occur in training. Its time is linear in the number of features.
 
         ## Deep
 
         $$y_{DNN} = h^T \mathrm{relu}(W_L \cdots \mathrm{relu}(W_1 [v_1 x_1; \ldots; v_F x_F] + b_1) \cdots + b_L)$$
 
-        A feed-forward network over the vectors, one after another.
+        A feed-forward network over the concatenated vectors.
         "#,
     );
 }
 
-/// The article's two lists of columns: three that are embedded, and two numbers, each sorted by name as `DenseFeatures`
-/// sorts them.
+/// The article's two lists of columns, three embedded ones and two numbers, each sorted by name like `DenseFeatures`.
 fn schema() -> Result<Schema> {
     let embedded = |(name, ids): (&str, i64)| {
         let vocabulary = (1..ids).map(|id| id.to_string()).collect();
@@ -82,10 +81,10 @@ fn schema() -> Result<Schema> {
     Ok(Schema::new(label, fields)?)
 }
 
-/// Rows of ids, counted within each field, and of numbers.
+/// Rows of ids, which count from 0 in each field, and of numbers.
 fn features(schema: &Schema, ids: &Tensor, numbers: &Tensor) -> Result<Features> {
     let firsts: Vec<i64> = (0..3).map(|field| schema.ids(field).start).collect();
-    // A number's slot holds its field's second id: the first is for missing numbers.
+    // The slot of a number has the second id of its field. The first is for missing numbers.
     let of_numbers: Vec<i64> = (3..5).map(|field| schema.ids(field).start + 1).collect();
     let rows = ids.size()[0];
     let of_numbers = Tensor::from_slice(&of_numbers).expand([rows, 2], false);
@@ -111,8 +110,8 @@ fn implementation(schema: &Schema) -> Result<()> {
         $$\hat{y} = \sigma \left( a^T \left[ \sum_{f,d} e_{f,d} + b; \sum_{f<g} \langle e_f, e_g \rangle;
         \mathrm{DNN}([e_1; \ldots; e_F; x_1; \ldots; x_N]) \right] + c \right)$$
 
-        with $e$ the vectors of `genre`, `item` and `user`, and $x$ the numbers `age` and `price`: 6, 40 and 60 values,
-        vectors of 6 numbers, hidden layers of 32 and 16 units.
+        $e$ are the vectors of `genre`, `item` and `user`, and $x$ are the numbers `age` and `price`. There are 6, 40
+        and 60 values, vectors of 6 dimensions, and hidden layers of 32 and 16 units.
         "#,
     );
     seed(0);
@@ -126,7 +125,7 @@ fn implementation(schema: &Schema) -> Result<()> {
         r#"
         ### Modules
 
-        The three parts on three rows, with weights from $N(0, 0.5^2)$.
+        The three parts for three rows, with weights from $N(0, 0.5^2)$:
         "#,
     );
     draw_weights(&store);
@@ -167,17 +166,17 @@ fn the_papers_form(schema: &Schema) -> Result<()> {
         r#"
         ### The paper's form
 
-        The article's code departs from the formulas above in three places:
+        The article's code differs from the formulas above in three places:
 
         | | article's code | paper |
         |---|---|---|
-        | first order | $\sum_{f,d} e_{f,d} + b$: no weights of its own | $\sum_i w_i x_i$ |
-        | pairs | of embedded fields alone | of all fields: a number's vector is scaled by it |
+        | first order | $\sum_{f,d} e_{f,d} + b$, without weights | $\sum_i w_i x_i$ |
+        | pairs | of embedded fields only | of all fields, with the vector of a number scaled by it |
         | output | $\sigma(a^T [\ldots] + c)$, a dense layer over the parts | $\sigma(y_{FM} + y_{DNN})$ |
 
-        Its `l2_linear_reg` is stored and never used. The paper's form is the default of the model `deepfm`; the
-        article's is `form = "dense-features"`. A weight for each id, two vectors for each number (one for when it is
-        missing), and a network over 5 vectors instead of 3 and 2 numbers:
+        The code stores `l2_linear_reg` but never uses it. The paper's form is the default of the model `deepfm`; the
+        article's is `form = "dense-features"`. The paper's form has a weight per id, two vectors per number (one for
+        missing numbers), and a network over 5 vectors instead of 3 vectors and 2 numbers:
         "#,
     );
     let store = VarStore::new(Device::Cpu);
@@ -196,7 +195,7 @@ fn synthetic_rows(schema: &Schema, n: i64) -> Result<TensorRows> {
         .map(|(field, width)| Tensor::randn([IDS[field], width], options).index_select(0, &ids[field]));
     let log_odds = dot(&user, &item) * 3.0 + numbers.select(1, 0) * genre.squeeze_dim(1) * 1.5;
     let labels = Tensor::rand([n], options).lt_tensor(&log_odds.sigmoid()).to_kind(Kind::Float);
-    let Features { ids, values, .. } = features(schema, &Tensor::stack(&ids, 1), &numbers)?;
+    let Padded { ids, values, .. } = features(schema, &Tensor::stack(&ids, 1), &numbers)?.padded()?;
     Ok(TensorRows::new(schema, ids, values, labels)?)
 }
 
@@ -205,16 +204,17 @@ fn training(schema: &Schema) -> Result<()> {
         r#"
         ### Training
 
-        5,000 rows whose clicks depend on the pair of user and item, and on age and genre together; 4,000 of them to
-        train on. Adam with a learning rate of 0.005, batches of 128, logistic loss. A model that knows the mean alone
-        has a loss of 0.693.
+        There are 5,000 rows, of which 4,000 are for training. Their clicks depend on the pair of user and item, and
+        on the pair of age and genre. Training uses Adam with a learning rate of 0.005, batches of 128 and the
+        logistic loss. A model that predicts the mean has a loss of 0.693.
         "#,
     );
     seed(1);
     let rows = synthetic_rows(schema, 5000)?;
     let part = |from: usize, to: usize| -> Result<TensorRows> {
         let batch = rows.batch(&(from..to).collect::<Vec<usize>>(), Device::Cpu)?;
-        Ok(TensorRows::new(schema, batch.features.ids, batch.features.values, batch.labels)?)
+        let Padded { ids, values, .. } = batch.features.padded()?;
+        Ok(TensorRows::new(schema, ids, values, batch.labels)?)
     };
     let (train, valid) = (part(0, 4000)?, part(4000, 5000)?);
 

@@ -20,7 +20,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 /// k = 8, from N(0, 0.05²) like Keras's `random_normal`.
 const EMBEDDING: EmbeddingConfig = EmbeddingConfig { embedding_dim: 8, init_std: 0.05 };
 
-/// A seed with which no hidden layer is all zero.
+/// A seed for which no hidden layer is all zero.
 const SEED: u64 = 7;
 
 fn main() -> Result<()> {
@@ -31,16 +31,16 @@ fn notebook() -> Result<()> {
     begin("fm_family", "Factorization Machines");
     markdown(
         r#"
-        Six models of one family. Each section has the formula, the notebook's `test_model()` with Keras's number of
-        parameters, and a batch on which the model equals its formula, written as loops. Where the notebook departs from
-        the paper, both forms are computed.
+        The notebook has six models of one family. Each section shows the formula, the notebook's `test_model()` with
+        the number of parameters in Keras, and a batch on which the model equals its formula written as loops. Where
+        the notebook differs from the paper, both forms are computed.
 
-        `test_model()` has two features of 100 ids, here one of them for unknown values. With two features there is one
-        pair. So the formulas are checked on four features of 6 ids and on three rows, with weights from $N(0, 0.5^2)$.
-        All ids are numbered through: those of the second feature follow those of the first.
+        `test_model()` has two features of 100 ids; here, one of these ids is for unknown values. Two features have
+        only one pair. The formulas are therefore checked on four features of 6 ids and on three rows, with weights
+        from $N(0, 0.5^2)$. Ids are global: those of the second feature follow those of the first.
         "#,
     );
-    show(&[("inputs", &four_features()?.1.ids)]);
+    show(&[("inputs", &four_features()?.1.padded()?.ids)]);
     vanilla_fm()?;
     ffm()?;
     nfm()?;
@@ -49,7 +49,7 @@ fn notebook() -> Result<()> {
     xdeepfm()
 }
 
-/// Features of so many ids each.
+/// Features with `ids` ids each.
 fn schema(names: &[&str], ids: usize) -> Result<Schema> {
     let field = |name: &&str| {
         let vocabulary = (1..ids).map(|id| id.to_string()).collect();
@@ -73,19 +73,19 @@ fn four_features() -> Result<(Schema, Features)> {
     Ok((schema, features))
 }
 
-/// Logits, and what the notebook's models return: the sigmoid of them.
+/// Logits, and their sigmoid, which the notebook's models return.
 fn show_outputs(title: &str, logits: &Tensor) {
     show(&[(&format!("{title}, logits"), logits), (&format!("{title}, outputs"), &logits.sigmoid())]);
 }
 
-/// A naive model: the rows of its tables that a batch looks up, and its dense layers.
+/// A naive model: table lookups of a batch, and dense layers.
 struct Naive<'a> {
     store: &'a VarStore,
     ids: &'a Tensor,
 }
 
 impl Naive<'_> {
-    /// The row of a table that slot `i` looks up, of each row of the batch: `[B, k]`
+    /// The rows of a table that slot `i` looks up: `[B, k]`
     fn row(&self, table: &str, i: i64) -> Result<Tensor> {
         Ok(parameter(self.store, table)?.index_select(0, &self.ids.select(1, i)))
     }
@@ -112,7 +112,7 @@ impl Naive<'_> {
         })
     }
 
-    /// Three hidden layers, and the output behind them: `[B, in]` → `[B]`
+    /// Three hidden layers and the output: `[B, in]` → `[B]`
     fn deep(&self, x: Tensor) -> Result<Tensor> {
         let mut h = x;
         for layer in 0..3 {
@@ -129,12 +129,12 @@ fn vanilla_fm() -> Result<()> {
 
         $$\hat{y}(x) = w_0 + \sum_{i=1}^{n} w_i x_i + \sum_{i=1}^{n} \sum_{j=i+1}^{n} \langle v_i, v_j \rangle x_i x_j$$
 
-        Each feature has a weight, and each pair of features the inner product of their vectors, so that also a pair
-        that no row has shown has a weight. For a million users and ten thousand items, a weight of its own for each
-        feature and each pair would make $10^6 + 10^4 + 10^{10}$ of them, 10 billion; with vectors of 10 numbers it is
-        $11 (10^6 + 10^4)$, 11 million.
+        Each feature has a weight. The weight of a pair of features is the inner product of their vectors, so even a
+        pair that never occurs in training has one. For a million users and ten thousand items, separate weights for
+        all features and pairs would be $10^6 + 10^4 + 10^{10}$ parameters, or 10 billion. With vectors of 10
+        dimensions it is $11 (10^6 + 10^4)$, or 11 million.
 
-        `test_model()`: a bias, and for each of 200 ids a weight and 8 numbers.
+        `test_model()` has a bias, and for each of 200 ids a weight and a vector of 8 dimensions.
         "#,
     );
     seed(SEED);
@@ -144,8 +144,8 @@ fn vanilla_fm() -> Result<()> {
 
     markdown(
         r#"
-        The model takes all pairs at once, as $\frac{1}{2} \sum_f [(\sum_i v_{if} x_i)^2 - \sum_i v_{if}^2 x_i^2]$. One
-        by one they give the same:
+        The model computes all pairs at once, as $\frac{1}{2} \sum_f [(\sum_i v_{if} x_i)^2 - \sum_i v_{if}^2 x_i^2]$.
+        The sum over individual pairs is the same:
         "#,
     );
     let (schema, features) = four_features()?;
@@ -154,7 +154,7 @@ fn vanilla_fm() -> Result<()> {
     draw_weights(&store);
     let logits = model.logits(&features, false)?;
 
-    let naive = Naive { store: &store, ids: &features.ids };
+    let naive = Naive { store: &store, ids: &features.padded()?.ids };
     let v = naive.vectors()?;
     let second_order: Tensor = pairs(4).map(|(i, j)| dot(&v[i], &v[j])).sum();
     let first_order = naive.first_order()?;
@@ -164,12 +164,15 @@ fn vanilla_fm() -> Result<()> {
 
     markdown(
         r#"
-        The notebook's layer adds an offset to each feature's id, and reads the next feature's rows if the id is too
-        large. Here it is an error:
+        The notebook's layer adds an offset to each feature's id. If the id is too large, it reads the rows of the
+        next feature. Here that is an error:
         "#,
     );
-    let beyond =
-        Features::new(&schema, Tensor::from_slice(&[6i64, 8, 15, 22]).view([1, 4]), features.values.narrow(0, 0, 1));
+    let beyond = Features::new(
+        &schema,
+        Tensor::from_slice(&[6i64, 8, 15, 22]).view([1, 4]),
+        features.padded()?.values.narrow(0, 0, 1),
+    );
     println!("```\n{}\n```\n", beyond.err().context("id 6 is the item's, not the user's")?);
     Ok(())
 }
@@ -189,7 +192,7 @@ fn ffm() -> Result<()> {
         $$\phi(w, x) = w_0 + \sum_{i=1}^{n} w_i x_i +
         \sum_{i=1}^{n} \sum_{j=i+1}^{n} \langle v_{i, f_j}, v_{j, f_i} \rangle x_i x_j$$
 
-        `test_model()`: a bias, 200 weights, and for each of 200 ids two vectors of 8 numbers.
+        `test_model()` has a bias, 200 weights, and two vectors of 8 dimensions for each of 200 ids.
         "#,
     );
     seed(SEED);
@@ -199,10 +202,10 @@ fn ffm() -> Result<()> {
 
     markdown(
         r#"
-        **The notebook's form** is not its formula: for each field it sums up the vectors of all features, and then
-        crosses these sums, $\sum_{f<g} \langle \sum_i v_{i,f}, \sum_j v_{j,g} \rangle$. So each feature meets every
-        feature, itself too, whatever their fields are: for four fields these are 96 products instead of 6. The paper's
-        form is the default of the model `ffm`. Here both have the same weights:
+        **The notebook's form** is not its formula. For each field it sums the vectors of all features, and then
+        multiplies these sums: $\sum_{f<g} \langle \sum_i v_{i,f}, \sum_j v_{j,g} \rangle$. Each feature therefore
+        interacts with every feature, including itself, regardless of their fields. Four fields give 96 products
+        instead of 6. The paper's form is the default of the model `ffm`. Here both forms have the same weights:
         "#,
     );
     let (schema, features) = four_features()?;
@@ -213,7 +216,7 @@ fn ffm() -> Result<()> {
     let paper = Ffm::new(&same_weights.root(), &schema, &EMBEDDING, FfmForm::FieldAware)?;
     same_weights.copy(&store)?;
 
-    let naive = Naive { store: &store, ids: &features.ids };
+    let naive = Naive { store: &store, ids: &features.padded()?.ids };
     let rows = naive.vectors()?;
     let v = |i: usize, f: usize| rows[i].narrow(1, 8 * f as i64, 8); // of slot i, for partners of field f
     let sum_for = |f| (0..4).map(|i| v(i, f)).sum::<Tensor>();
@@ -229,7 +232,7 @@ fn ffm() -> Result<()> {
     ensure_equal("the paper's form", &paper, &(first_order + field_aware))
 }
 
-/// Hidden layers of 8, 4 and 2 units, with Keras's dropout after the last alone left out.
+/// Hidden layers of 8, 4 and 2 units, without Keras's dropout after the last one.
 fn hidden_layers() -> DnnConfig {
     DnnConfig { hidden_units: vec![8, 4, 2], activation: Activation::Relu, dropout: 0.0, ..DnnConfig::default() }
 }
@@ -242,11 +245,11 @@ fn nfm() -> Result<()> {
         $$f_{BI} = \sum_{i<j} x_i v_i \odot x_j v_j, \qquad
         \hat{y} = \sigma(h^T \mathrm{DNN}(\mathrm{BN}(f_{BI})) + b)$$
 
-        The pairs of an FM, not summed up to a number but kept as a vector, with a deep network behind it. Without
-        hidden layers and with $h = 1$ it is an FM.
+        The pairs of an FM are summed into a vector instead of a number, and a deep network follows. Without hidden
+        layers and with $h = 1$ it is an FM.
 
-        `test_model()`: 200 vectors of 8 numbers, batch norm's 2 × 8 parameters and 2 × 8 statistics, hidden layers of
-        8, 4 and 2 units, an output. The statistics are not trained.
+        `test_model()` has 200 vectors of 8 dimensions, batch norm's 2 × 8 parameters and 2 × 8 statistics, hidden
+        layers of 8, 4 and 2 units, and an output. The statistics are not trained.
         "#,
     );
     let notebook_form = |batch_norm| nfm::Config {
@@ -267,7 +270,7 @@ fn nfm() -> Result<()> {
     let store = VarStore::new(Device::Cpu);
     let model = Nfm::new(&store.root(), &schema, &notebook_form(BatchNormMode::AlwaysBatch))?;
     draw_weights(&store);
-    let naive = Naive { store: &store, ids: &features.ids };
+    let naive = Naive { store: &store, ids: &features.padded()?.ids };
     let v = naive.vectors()?;
     let f_bi: Tensor = pairs(4).map(|(i, j)| &v[i] * &v[j]).sum();
     let of_batch = |f_bi: &Tensor| -> Result<Tensor> {
@@ -283,17 +286,18 @@ fn nfm() -> Result<()> {
 
     markdown(
         r#"
-        **The notebook's batch norm** is called with `training=bn_use`. By default it therefore takes the batch's own
-        statistics even when predicting, and a row by itself, which is its own mean, gets the same score whatever it
-        holds. With `bn_use=False` it is not off, but keeps the statistics that it started with. It should take the
-        batch's statistics in training, and the moving ones afterwards. The scores of the three rows, each by itself:
+        **The notebook's batch norm** is called with `training=bn_use`. By default it therefore uses the statistics of
+        the batch even in prediction. A single row is its own mean, so every single row has the same score. With
+        `bn_use=False` the layer is not off, but keeps its initial statistics. It should use the statistics of the
+        batch in training, and the moving ones in prediction. The scores of the three rows, one at a time:
         "#,
     );
     let mut same_weights = VarStore::new(Device::Cpu);
     let standard = Nfm::new(&same_weights.root(), &schema, &notebook_form(BatchNormMode::Standard))?;
     same_weights.copy(&store)?;
     let one_by_one = |model: &Nfm| -> Result<Tensor> {
-        let row = |row: i64| Features::unchecked(features.ids.narrow(0, row, 1), features.values.narrow(0, row, 1));
+        let rows = features.padded()?;
+        let row = |row: usize| rows.narrow(row..row + 1).into();
         let logits = (0..3).map(|i| model.logits(&row(i), false)).collect::<fm_core::Result<Vec<_>>>()?;
         Ok(Tensor::cat(&logits, 0))
     };
@@ -304,8 +308,8 @@ fn nfm() -> Result<()> {
 
     markdown(
         r#"
-        **The paper's form** has a linear part besides, $w_0 + \sum_i w_i x_i$, and dropout on the pooled vector. It is
-        the default of the model `nfm`: a weight more for each of 200 ids.
+        **The paper's form** also has a linear part, $w_0 + \sum_i w_i x_i$, and dropout on the pooled vector. It is
+        the default of the model `nfm`, with one more weight for each of 200 ids.
         "#,
     );
     let store = VarStore::new(Device::Cpu);
@@ -322,11 +326,11 @@ fn afm() -> Result<()> {
         p^T \sum_{i=1}^{n} \sum_{j=i+1}^{n} a_{ij} (v_i \odot v_j) x_i x_j,
         \qquad a_{ij} = \mathrm{softmax}_{ij}(h^T \mathrm{relu}(W (v_i \odot v_j) x_i x_j + b))$$
 
-        A network of width $t$ looks at each pair, and says how much it counts.
+        A network of width $t$ computes the weight of each pair.
 
-        `test_model()`: 200 vectors of 8 numbers, attention of width 8, an output. The attention's last layer has a
-        bias, which the softmax does not see. The one pair of two features has the weight 1, whatever the attention's
-        parameters are: they never train.
+        `test_model()` has 200 vectors of 8 dimensions, attention of width 8, and an output. The last layer of the
+        attention has a bias, which cancels in the softmax. The only pair of two features always has the weight 1, so
+        the parameters of the attention are never trained.
         "#,
     );
     let notebook_form = |pooling| afm::Config {
@@ -350,7 +354,7 @@ fn afm() -> Result<()> {
     let store = VarStore::new(Device::Cpu);
     let model = Afm::new(&store.root(), &schema, &notebook_form(Pooling::Attention))?;
     draw_weights(&store);
-    let naive = Naive { store: &store, ids: &features.ids };
+    let naive = Naive { store: &store, ids: &features.padded()?.ids };
     let v = naive.vectors()?;
     let products: Vec<Tensor> = pairs(4).map(|(i, j)| &v[i] * &v[j]).collect();
     let scores =
@@ -363,7 +367,7 @@ fn afm() -> Result<()> {
     let attention = attention_of(&model)?;
     let weights = attention.weights(&stacked)?.squeeze_dim(2);
     let logits = model.logits(&features, false)?;
-    markdown("The weights of the pairs (0,1), (0,2), (0,3), (1,2), (1,3) and (2,3), which sum up to 1:");
+    markdown("The weights of the pairs (0,1), (0,2), (0,3), (1,2), (1,3) and (2,3) sum to 1:");
     show(&[("a", &weights)]);
     show_outputs("AFM", &logits);
     ensure_equal("the attention", &weights, &(Tensor::cat(&exponentials, 1) / &total))?;
@@ -371,8 +375,8 @@ fn afm() -> Result<()> {
 
     markdown(
         r#"
-        **The notebook's other modes** pool the pairs without attention. `avg` is the mean. `max` is a sum in the code,
-        and so the pooling of an FM; the model `afm` has both, as `pooling = "max"` and `pooling = "sum"`.
+        **The notebook's other modes** pool the pairs without attention. `avg` is the mean. `max` is a sum in the
+        code, which is the pooling of an FM. The model `afm` has both: `pooling = "max"` and `pooling = "sum"`.
         "#,
     );
     let pool = |pooling| -> Result<Tensor> {
@@ -389,10 +393,10 @@ fn afm() -> Result<()> {
 
     markdown(
         r#"
-        **The paper's form** has the linear part, which the notebook shows in its formula and leaves out of its code,
-        dropout on the pairs, which the notebook declares and never applies, and an L2 penalty on the attention's matrix
-        where the notebook has it on the vectors. It is the default of the model `afm`: 200 weights more here, and no bias
-        in the attention's last layer.
+        **The paper's form** has a linear part, which is in the notebook's formula but not in its code, and dropout on
+        the pairs, which the notebook declares but never applies. Its L2 penalty is on the attention's matrix, the
+        notebook's on the vectors. It is the default of the model `afm`: 200 more weights here, and no bias in the
+        last layer of the attention.
         "#,
     );
     let store = VarStore::new(Device::Cpu);
@@ -400,7 +404,7 @@ fn afm() -> Result<()> {
     show_summary("AFM of the paper", &Afm::new(&store.root(), &test_features()?, &config)?, &store, 1690 + 200 - 1)
 }
 
-/// The attention of a model that pools by it.
+/// The attention of a model that uses it for pooling.
 fn attention_of(model: &Afm) -> Result<&AttentionPooling> {
     match &model.pooling {
         PairPooling::Attention(attention) => Ok(attention),
@@ -416,10 +420,10 @@ fn deepfm() -> Result<()> {
         $$\hat{y} = \sigma \left( \sum_i w_i x_i + \sum_{i<j} \langle v_i, v_j \rangle x_i x_j +
         h^T \mathrm{DNN}([v_1 x_1; \ldots; v_F x_F]) + b \right)$$
 
-        An FM and a deep network side by side, over the same vectors.
+        An FM and a deep network share the same vectors.
 
-        `test_model()`: 200 vectors of 8 numbers, 200 weights, hidden layers of 8, 4 and 2 units over 16 numbers, an
-        output.
+        `test_model()` has 200 vectors of 8 dimensions, 200 weights, hidden layers of 8, 4 and 2 units over 16 inputs,
+        and an output.
         "#,
     );
     let config = deepfm::Config { embedding: EMBEDDING, dnn: hidden_layers(), ..deepfm::Config::default() };
@@ -432,7 +436,7 @@ fn deepfm() -> Result<()> {
     let store = VarStore::new(Device::Cpu);
     let model = DeepFm::new(&store.root(), &schema, &config)?;
     draw_weights(&store);
-    let naive = Naive { store: &store, ids: &features.ids };
+    let naive = Naive { store: &store, ids: &features.padded()?.ids };
     let v = naive.vectors()?;
     let second_order: Tensor = pairs(4).map(|(i, j)| dot(&v[i], &v[j])).sum();
     let fm = naive.first_order()? + second_order;
@@ -443,9 +447,9 @@ fn deepfm() -> Result<()> {
     ensure_equal("DeepFM", &logits, &(fm + deep))?;
     markdown(
         r#"
-        **The paper's form** is this one, without $b$, which in the notebook is the bias of the deep part's output and
-        here $w_0$. The notebook applies dropout once, after the last hidden layer; the paper, and the model `deepfm`,
-        after each.
+        **The paper's form** is the same without $b$, which is the bias of the deep part's output in the notebook and
+        $w_0$ here. The notebook applies dropout after the last hidden layer only. The paper and the model `deepfm`
+        apply it after each one.
         "#,
     );
     Ok(())
@@ -460,12 +464,12 @@ fn xdeepfm() -> Result<()> {
         p^l_h = \sum_d X^l_{h,d}, \qquad
         \hat{y} = \sigma(\mathrm{linear} + c^T [p^1; p^2; \ldots] + h^T \mathrm{DNN} + b)$$
 
-        A compressed interaction network (CIN): layer $l$ holds products of $l + 1$ features, vector by vector, next to
-        a deep network that knows no such bound. $X^0$ are the vectors of the features.
+        Layer $l$ of the compressed interaction network (CIN) multiplies $l + 1$ features, vector by vector. The deep
+        network next to it has no such bound. $X^0$ are the vectors of the features.
 
-        `test_model()`: 200 vectors of 8 numbers, 200 weights, CIN layers of 4 maps each with their filters of 4 × 4 and
-        8 × 4, hidden layers of 8, 4 and 2 units, two outputs. Keras prints 2,042, for its summary does not see the
-        variable `bias`; the model has 2,043.
+        `test_model()` has 200 vectors of 8 dimensions, 200 weights, CIN layers of 4 maps each with filters of 4 × 4
+        and 8 × 4, hidden layers of 8, 4 and 2 units, and two outputs. Keras prints 2,042 because its summary misses
+        the variable `bias`; the model has 2,043.
         "#,
     );
     let config = xdeepfm::Config {
@@ -483,7 +487,7 @@ fn xdeepfm() -> Result<()> {
     let store = VarStore::new(Device::Cpu);
     let model = XDeepFm::new(&store.root(), &schema, &config)?;
     draw_weights(&store);
-    let naive = Naive { store: &store, ids: &features.ids };
+    let naive = Naive { store: &store, ids: &features.padded()?.ids };
     let x_0 = naive.vectors()?;
     let mut maps = Vec::new(); // of all layers
     let mut x_l: Vec<Tensor> = x_0.iter().map(Tensor::shallow_clone).collect();
@@ -512,8 +516,8 @@ fn xdeepfm() -> Result<()> {
 
     markdown(
         r#"
-        **The paper's form** is the same function. It has one bias, $b$; those of the two outputs can be added to it. So
-        the model `xdeepfm` has them only if asked for: 2 parameters fewer.
+        **The paper's form** is the same function with one bias, $b$, which includes those of the two outputs. The
+        model `xdeepfm` has no separate ones by default, and thus 2 parameters fewer.
         "#,
     );
     let store = VarStore::new(Device::Cpu);

@@ -4,7 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a notebook shows its results")]
 
 use anyhow::{Result, ensure};
-use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, Schema, Side, Task, Weighting};
+use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, Padded, Schema, Side, Task, Weighting};
 use fm_models::layers::{Embedding, EmbeddingConfig, Ffm, FfmForm, Fm, FmInteraction, bias};
 use notebooks_port::{
     begin, dot, draw_weights, embedding_column, ensure_equal, markdown, pairs, parameter, rows_of, seed, set_parameter,
@@ -13,16 +13,16 @@ use notebooks_port::{
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor, no_grad};
 
-/// The fields, by their position.
+/// The positions of the fields.
 const SEQ: usize = 0;
 const TARGET: usize = 1;
 
-/// The wide weights that the notebook prints: it shows the ones of all values that its three rows hold.
+/// The wide weights that the notebook prints, for all values in its three rows.
 const WIDE_SEQ: [(&str, [f32; 1]); 4] =
     [("1100", [-1.1060104]), ("1101", [0.03242132]), ("1102", [0.08936337]), ("1103", [0.2437939])];
 const WIDE_TARGET: [(&str, [f32; 1]); 3] = [("1100", [1.2739147]), ("1102", [-0.95335877]), ("1103", [-0.07035454])];
 
-/// The latent vectors that the notebook prints to their end: its output is cut off in the second row.
+/// The latent vectors that the notebook prints in full. Its output is truncated in the second row.
 #[rustfmt::skip]
 const DEEP_SEQ: [(&str, [f32; 8]); 4] = [
     ("1100", [-0.49116445, -0.35251305, 0.61282074, 0.10146669, -0.2509978, 0.5082938, -0.21420632, 0.7027508]),
@@ -55,9 +55,9 @@ fn preparation() -> Result<(Schema, Features)> {
         r#"
         ## 0. Preparation
 
-        Two fields: `seq`, the films that someone watched, and `target`, the film that is offered. Their values are
-        hashed into 10 buckets, with the hash that TensorFlow takes. A sequence has as many slots as the longest one
-        here; a slot that is not in use has the value $x = 0$.
+        There are two fields: `seq`, the films that a user watched, and `target`, the film that is recommended. Values
+        are hashed into 10 buckets with TensorFlow's hash function. Every sequence has as many slots as the longest
+        one. An unused slot has the value $x = 0$.
         "#,
     );
     let hashed = |name: &str, kind| {
@@ -80,16 +80,17 @@ fn preparation() -> Result<(Schema, Features)> {
     ensure!(buckets == [1, 6, 10, 9], "TensorFlow hashes 1100 to 1103 into the buckets 0, 5, 9 and 8");
     markdown(
         r#"
-        1100, 1101, 1102 and 1103 fall into the buckets 0, 5, 9 and 8. All fields share one table. In it, each field's
-        first row is kept for missing values, so the buckets of `seq` are the rows 1 to 10 and those of `target` the
-        rows 12 to 21.
+        1100, 1101, 1102 and 1103 fall into the buckets 0, 5, 9 and 8. All fields share one table. The first row of
+        each field is for missing values, so the buckets of `seq` are the rows 1 to 10 and those of `target` the rows
+        12 to 21.
         "#,
     );
-    show(&[("ids", &features.ids), ("values", &features.values)]);
+    let Padded { ids, values, .. } = features.padded()?;
+    show(&[("ids", &ids), ("values", &values)]);
     Ok((schema, features))
 }
 
-/// w₀ `[1]`, and the sum of the slots' weights `[3, 1]`.
+/// w₀ `[1]` and the sum of the slots' weights `[3, 1]`.
 fn wide_part(schema: &Schema, features: &Features, store: &VarStore) -> Result<(Tensor, Tensor)> {
     markdown(
         r#"
@@ -97,8 +98,8 @@ fn wide_part(schema: &Schema, features: &Features, store: &VarStore) -> Result<(
 
         $$w_0 + \sum_s w_{id_s} x_s$$
 
-        The weights are embeddings of dimension 1, one table for each field. Those below are the ones that the notebook
-        printed, and so is their sum.
+        The weights are embeddings of dimension 1, with one table per field. The values below are those that the
+        notebook prints. Their sum equals the notebook's.
         "#,
     );
     let w0 = bias(&store.root());
@@ -130,9 +131,9 @@ fn deep_part(schema: &Schema, features: &Features, store: &VarStore, w0: &Tensor
         $$\sum_{s<t} \langle v_{id_s}, v_{id_t} \rangle x_s x_t =
         \frac{1}{2} \sum_f \left[ \left( \sum_s v_{id_s,f} x_s \right)^2 - \sum_s v_{id_s,f}^2 x_s^2 \right]$$
 
-        The vectors of both fields stand one after another, padding being a vector of zeros: 3 rows, 4 slots, 8 numbers.
-        The notebook shows all vectors of its first row; these are set, the others are drawn (normal, standard deviation
-        $1/\sqrt{8}$, cut at two of them).
+        The vectors of both fields are concatenated, and padding is a vector of zeros: 3 rows, 4 slots, 8 dimensions.
+        The notebook prints all vectors of its first row, and they are used here. The others are random: normal with
+        standard deviation $1/\sqrt{8}$, truncated at two standard deviations.
         "#,
     );
     seed(0);
@@ -158,27 +159,25 @@ fn deep_part(schema: &Schema, features: &Features, store: &VarStore, w0: &Tensor
         ("fm_output", &fm_output),
     ]);
 
-    // The double sum over pairs of slots, and the layer of this library.
+    // Equal to the double sum over pairs of slots, and to the layer of this library.
     let slot = |s: usize| feature_emb.select(1, s as i64);
     let naive: Tensor = pairs(4).map(|(s, t)| dot(&slot(s), &slot(t))).sum();
     ensure_equal("the double sum", &order_2nd.squeeze_dim(1), &naive)?;
     ensure_equal("FmInteraction", &FmInteraction.forward(&feature_emb)?, &naive)?;
-    markdown("The first row's numbers are the notebook's: -0.5244 and -2.3076.");
+    markdown("The first row equals the notebook's: -0.5244 and -2.3076.");
     let first_row = Tensor::cat(&[order_2nd.get(0), fm_output.get(0)], 0);
     ensure_equal("the first row", &first_row, &Tensor::from_slice(&[-0.52444935f32, -2.3076034]))?;
     Ok(fm_output)
 }
 
-/// The layer [`Fm`], which the model `fm` is made of, with the same weights.
+/// The layer [`Fm`] of the model `fm`, with the same weights.
 fn as_a_registered_model(schema: &Schema, features: &Features, notebook: &VarStore, fm_output: &Tensor) -> Result<()> {
     let store = VarStore::new(Device::Cpu);
     let fm = Fm::new(&store.root(), schema, &EmbeddingConfig { embedding_dim: 8, init_std: 1.0 })?;
     set_parameter(&store, "linear.weight", &parameter(notebook, "wide.weight")?)?;
     set_parameter(&store, "embedding.weight", &parameter(notebook, "deep.weight")?)?;
     let logits = fm.logits(features, false)?;
-    markdown(
-        "The model `fm` with these weights gives the same, one number a row, and like the notebook without a sigmoid:",
-    );
+    markdown("The model `fm` with these weights returns the same numbers, one per row and without a sigmoid:");
     show(&[("logits", &logits)]);
     ensure_equal("the model fm", &logits, &fm_output.squeeze_dim(1))
 }
@@ -186,9 +185,10 @@ fn as_a_registered_model(schema: &Schema, features: &Features, notebook: &VarSto
 fn repeated_value(schema: &Schema, store: &VarStore) -> Result<()> {
     markdown(
         r#"
-        Pairs run over slots. In the notebook, a value that a sequence holds twice takes two slots, and so it interacts
-        with itself: the sequence 1100 1100 gives $\lVert v_{1100} \rVert^2$. In the formula of an FM, it is one
-        feature with $x = 2$. The encoder of this library makes one slot of it, which has no partner here: 0.
+        The pairs are pairs of slots. In the notebook, a value that occurs twice in a sequence takes two slots, and
+        interacts with itself: the sequence 1100 1100 gives $\lVert v_{1100} \rVert^2$. In the formula of an FM, it is
+        one feature with $x = 2$. The encoder of this library creates a single slot. It has no partner here, so the
+        result is 0.
         "#,
     );
     let table = parameter(store, "deep.weight")?;
@@ -198,7 +198,7 @@ fn repeated_value(schema: &Schema, store: &VarStore) -> Result<()> {
         Ok(FmInteraction.forward(&slots.unsqueeze(0))?)
     };
     let two_slots = order_2nd(&Tensor::from_slice(&[row_of_1100; 2]), &Tensor::from_slice(&[1f32; 2]))?;
-    let twice = Encoder::new(schema).features(&[["1100|1100", "1102"].map(Some)])?;
+    let twice = Encoder::new(schema).features(&[["1100|1100", "1102"].map(Some)])?.padded()?;
     let (ids, values) = (twice.ids.get(0).narrow(0, 0, 3), twice.values.get(0).narrow(0, 0, 3)); // of seq
     let one_slot = order_2nd(&ids, &values)?;
     show(&[("order_2nd of two slots", &two_slots), ("ids", &ids), ("values", &values), ("order_2nd", &one_slot)]);
@@ -212,12 +212,12 @@ fn ffm(schema: &Schema, features: &Features) -> Result<()> {
         r#"
         ## 3. FFM
 
-        The notebook says in three lines what to do: an FM inside a field, other latent vectors across fields, and so
-        one embedding for each field that a value may meet. With $f_s$ the field of slot $s$:
+        The notebook describes FFM in three lines: an FM within a field, other latent vectors across fields, and thus
+        one embedding per field that a value can meet. With $f_s$ the field of slot $s$:
 
         $$\sum_{s<t} \langle v_{id_s, f_t}, v_{id_t, f_s} \rangle x_s x_t$$
 
-        Every id has two vectors here, one for partners in `seq` and one for partners in `target`.
+        Here, every id has two vectors: one for partners in `seq` and one for partners in `target`.
         "#,
     );
     seed(1);
@@ -250,6 +250,6 @@ fn ffm(schema: &Schema, features: &Features) -> Result<()> {
         ("pairs of seq and target", &across),
         ("ffm_output", &logits),
     ]);
-    markdown("The layer `Ffm` takes a time linear in the number of slots, and equals the double sum.");
+    markdown("The layer `Ffm` takes time linear in the number of slots, and equals the double sum.");
     ensure_equal("the layer Ffm", &logits, &(first_order + inside + across))
 }

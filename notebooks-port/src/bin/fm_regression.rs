@@ -47,19 +47,19 @@ fn formula() {
         r#"
         ## The formula
 
-        A linear model, and in addition the product of each pair of features, with a weight of its own:
+        A linear model, plus the product of each pair of features with its own weight:
 
         $$y = \omega_0 + \sum_{i=1}^{n} \omega_i x_i + \sum_{i=1}^{n-1} \sum_{j=i+1}^{n} \omega_{ij} x_i x_j$$
 
         These are too many weights to learn from sparse features. With $\omega_{ij} = \langle v_i, v_j \rangle$ each
-        feature has $k$ numbers instead. The sum over pairs is half of the sum over all $i$ and $j$, less what a feature
-        has with itself:
+        feature has a vector of $k$ dimensions instead. The sum over pairs is half of the sum over all $i$ and $j$,
+        without the products of a feature with itself:
 
         $$\sum_{i=1}^{n} \sum_{j=i+1}^{n} \langle v_i, v_j \rangle x_i x_j =
         \frac{1}{2} \sum_{i=1}^{n} \sum_{j=1}^{n} \langle v_i, v_j \rangle x_i x_j -
         \frac{1}{2} \sum_{i=1}^{n} \langle v_i, v_i \rangle x_i x_i$$
 
-        Written out for each of the $k$ numbers, the double sum is the square of a sum, and the time linear in $n$:
+        For each of the $k$ dimensions the double sum is the square of a sum, so the time is linear in $n$:
 
         $$\frac{1}{2} \sum_{f=1}^{k} \left( \left( \sum_{i=1}^{n} v_{i,f} x_i \right)^2 -
         \sum_{i=1}^{n} v_{i,f}^2 x_i^2 \right)$$
@@ -73,10 +73,10 @@ fn table(release: &movielens::MovieLens) -> Result<(DataFrame, Vec<f32>)> {
         r#"
         ## The data
 
-        Each rating of [MovieLens 100K](https://grouplens.org/datasets/movielens/100k/) (Harper and Konstan, 2015) with
-        what is known of its film and its user. Ids, genres, title and timestamp are dropped; what is left is numbers:
-        the film's year, and the user's gender (1 for a woman), age, occupation (its place in the alphabet) and region
-        (the first digit of the zip code). The rating is $y$.
+        The data is [MovieLens 100K](https://grouplens.org/datasets/movielens/100k/) (Harper and Konstan, 2015): each
+        rating with the attributes of its film and its user. Ids, genres, title and timestamp are dropped. The
+        remaining attributes are numbers: the film's year, and the user's gender (1 for women), age, occupation (its
+        alphabetical rank) and region (the first digit of the zip code). The rating is $y$.
         "#,
     );
     let movielens::MovieLens { ratings, movies, users } = release;
@@ -102,7 +102,7 @@ fn table(release: &movielens::MovieLens) -> Result<(DataFrame, Vec<f32>)> {
     let y: Vec<f32> = data.column("rating")?.f32()?.iter().flatten().collect();
     ensure!(y.len() == x.height(), "a rating is missing");
 
-    println!("{} ratings.\n\n| column | least | greatest | missing |\n|---|---:|---:|---:|", x.height());
+    println!("{} ratings.\n\n| column | minimum | maximum | missing |\n|---|---:|---:|---:|", x.height());
     for column in x.columns() {
         let numbers = column.f64()?;
         let (min, max) = numbers.min().zip(numbers.max()).context("a column is empty")?;
@@ -112,7 +112,7 @@ fn table(release: &movielens::MovieLens) -> Result<(DataFrame, Vec<f32>)> {
     Ok((x, y))
 }
 
-/// Standardised features, row by row, and which rows train and test.
+/// Standardised features, row by row, and the rows of the training and test sets.
 struct Data<'a> {
     x: Vec<f32>,
     y: &'a [f32],
@@ -126,16 +126,16 @@ impl<'a> Data<'a> {
     fn split(x: &DataFrame, y: &'a [f32]) -> Result<Data<'a>> {
         markdown(
             r#"
-            Three quarters of the rows, drawn at random, are for training, the others for the test. Each column is
-            standardised, $(x - \mu) / \sigma$. The notebook takes $\mu$ and $\sigma$ of all rows before it splits them,
-            and so lets the test rows into the training. Here they are those of the training rows alone. With so many
-            rows the difference is small, but it is there:
+            A random three quarters of the rows are for training, the others for testing. Each column is standardised:
+            $(x - \mu) / \sigma$. The notebook computes $\mu$ and $\sigma$ over all rows before the split, which leaks
+            the test rows into training. Here they come from the training rows only. With this many rows, the
+            difference is small:
             "#,
         );
         let order = permutation(SEED, 1, y.len());
         let (train, test) = order.split_at(y.len() * 3 / 4);
         let mut scale = Vec::new();
-        println!("| column | mean, all rows | mean, training rows | deviation, all rows | deviation, training rows |");
+        println!("| column | mean, all rows | mean, training rows | std, all rows | std, training rows |");
         println!("|---|---:|---:|---:|---:|");
         for column in x.columns() {
             let numbers: Vec<Option<f64>> = column.f64()?.iter().collect();
@@ -209,7 +209,7 @@ impl FmRegression {
 
 impl Model for FmRegression {
     fn logits(&self, features: &Features, _train: bool) -> fm_core::Result<Tensor> {
-        Ok(self.outputs.forward(&self.fm.forward(&features.values)?)?.squeeze_dim(-1))
+        Ok(self.outputs.forward(&self.fm.forward(&features.padded()?.values)?)?.squeeze_dim(-1))
     }
 
     fn bias(&self) -> &Tensor {
@@ -230,8 +230,8 @@ fn model(schema: &Schema) -> Result<(VarStore, FmRegression)> {
         \left( \sum_{i=1}^{n} v_{i,f} x_i \right)^2 - \sum_{i=1}^{n} v_{i,f}^2 x_i^2 \right),
         \qquad \hat{y} = \sum_u a_u \mathrm{FM}(x)_u + c$$
 
-        32 units that share their pairs, $k = 10$, and a dense layer of one output behind them: 32 biases, 5 × 32
-        weights, 5 × 10 numbers of vectors, 32 weights and a bias.
+        There are 32 units that share their pairs, $k = 10$, and a dense layer with one output: 32 biases, 5 × 32
+        weights, 5 × 10 elements of vectors, 32 weights and a bias.
         "#,
     );
     seed(SEED);
@@ -251,8 +251,8 @@ fn four_rows() -> Tensor {
 fn layer(store: &VarStore, model: &FmRegression, x: &Tensor) -> Result<()> {
     markdown(
         r#"
-        On four rows from $N(0, 1)$, before training. `linear_terms` has a column for each unit, of which four are
-        shown; all units share `pair_interactions`.
+        The outputs for four rows from $N(0, 1)$, before training. `linear_terms` has a column per unit, of which four
+        are shown. All units share `pair_interactions`.
         "#,
     );
     let (linear_terms, pair_interactions, output) = no_grad(|| -> Result<_> {
@@ -271,7 +271,7 @@ fn layer(store: &VarStore, model: &FmRegression, x: &Tensor) -> Result<()> {
     ensure_equal("the layer", &output, &(linear_terms + pair_interactions))
 }
 
-/// Prints a line every few epochs.
+/// Prints a row of the table every few epochs.
 struct Table<'a> {
     rows: &'a [&'a TensorRows; 2],
     losses: Vec<f64>,
@@ -295,7 +295,7 @@ impl Observer for Table<'_> {
 
 /// The mean squared and the mean absolute error.
 fn errors(predictions: &[f32], labels: &[f32]) -> (f64, f64) {
-    let missing = f64::NAN; // of no row
+    let missing = f64::NAN; // if there are no rows
     let scored = Scored::new(predictions, labels);
     (rmse(&scored).map_or(missing, |rmse| rmse * rmse), mae(&scored).unwrap_or(missing))
 }
@@ -305,9 +305,10 @@ fn training(schema: &Schema, store: &VarStore, model: &FmRegression, rows: &[&Te
         r#"
         ## Training
 
-        RMSprop with a learning rate of 0.001, squared error, batches of 256, 50 epochs. `loss` is the mean over an
-        epoch while its steps change the model; the errors are those after it. The notebook starts the last bias at 0,
-        and spends its first epochs on learning the mean rating; the training loop here starts it there.
+        Training uses RMSprop with a learning rate of 0.001, squared error, batches of 256 and 50 epochs. `loss` is
+        the mean over the steps of an epoch; the errors are measured after the epoch. The notebook initialises the
+        last bias to 0 and spends its first epochs on learning the mean rating. The training loop here initialises it
+        to the mean.
         "#,
     );
     let &[train, test] = rows;
@@ -332,9 +333,9 @@ fn training(schema: &Schema, store: &VarStore, model: &FmRegression, rows: &[&Te
     let mse = errors(&predict(model, test, Device::Cpu)?, &test.labels()).0;
     markdown(&format!(
         r#"
-        A model that always says the mean rating, {mean:.4}, has a squared error of {:.4} on the training rows and of
-        {:.4} on the test rows. Age, gender and the like explain little of a rating: that takes the ids, which the
-        notebook drops.
+        A model that always predicts the mean rating, {mean:.4}, has a squared error of {:.4} on the training rows and
+        {:.4} on the test rows. Attributes such as age and gender explain little of a rating. The ids would explain
+        more, but the notebook drops them.
         "#,
         variance(train),
         variance(test)
@@ -351,12 +352,12 @@ fn fold(schema: &Schema, store: &VarStore, model: &FmRegression, x: &Tensor, tes
         r#"
         ## One FM, written 32 times
 
-        All units have the same pairs, and the dense layer adds the units up. So with $s = \sum_u a_u$
+        All units have the same pairs, and the dense layer sums the units. With $s = \sum_u a_u$:
 
         $$\hat{y} = \left( c + \sum_u a_u b_u \right) + \sum_i \left( \sum_u a_u w_{i,u} \right) x_i +
         s \sum_{i<j} \langle v_i, v_j \rangle x_i x_j$$
 
-        which is one FM whose pairs have a common factor. A model of one unit says the same, with the weights
+        This is one FM whose pairs have a common factor. A model with one unit is equivalent. It has the weights
         $\sum_u a_u w_{i,u} / s$, the bias $\sum_u a_u b_u / s$, the same vectors, and $s$ and $c$ in the dense layer:
         "#,
     );
@@ -378,6 +379,6 @@ fn fold(schema: &Schema, store: &VarStore, model: &FmRegression, x: &Tensor, tes
     ensure_equal("one unit on x", &found, &expected)?;
     let predictions = |model| -> Result<Tensor> { Ok(Tensor::from_slice(&predict(model, test, Device::Cpu)?)) };
     ensure_equal("one unit on the test rows", &predictions(&folded)?, &predictions(model)?)?;
-    println!("The predictions for all {} test rows are the same, too.", test.len());
+    println!("The predictions for all {} test rows are also the same.", test.len());
     Ok(())
 }

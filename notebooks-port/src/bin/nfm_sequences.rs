@@ -4,7 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a notebook shows its results")]
 
 use anyhow::{Context, Result, ensure};
-use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, Schema, Side, Task, Weighting};
+use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, Padded, Schema, Side, Task, Weighting};
 use fm_models::layers::{BatchNormMode, BiInteraction, DnnConfig, EmbeddingConfig, FmInteraction};
 use fm_models::models::nfm::{Config, Nfm};
 use notebooks_port::{
@@ -14,7 +14,7 @@ use notebooks_port::{
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor, no_grad};
 
-/// The latent vectors that the notebook prints to their end: all of its first row, and two of its second.
+/// The latent vectors that the notebook prints in full: all of its first row, and two of its second.
 #[rustfmt::skip]
 const SEQ_1: [(&str, [f32; 8]); 3] = [
     ("1100", [0.01905249, 0.2711436, -0.16974296, -0.41354162, -0.45203206, -0.1237737, 0.01610972, -0.3776071]),
@@ -31,7 +31,7 @@ const TARGET: [(&str, [f32; 8]); 1] = [
     ("1102", [0.3518665, 0.24142267, -0.59557533, 0.02514912, -0.03666467, 0.13006938, -0.07243787, -0.21522275]),
 ];
 
-/// The first row of the Bi-Interaction that the notebook prints.
+/// The first row of the bi-interaction that the notebook prints.
 const NET: [f32; 8] =
     [0.11230832, -0.5005896, -0.13389155, 0.1779626, 0.16597268, -0.08237883, -0.12553449, 0.24864766];
 
@@ -55,7 +55,8 @@ fn preparation() -> Result<(Schema, Features)> {
         r#"
         ## 0. Preparation
 
-        Two sequences and a target. Each field hashes its values into 10 buckets and has a vector of 8 numbers for each.
+        There are two sequences and a target. Each field hashes its values into 10 buckets, and each bucket has a
+        vector of 8 dimensions.
         "#,
     );
     let hashed = |name: &str, kind| {
@@ -70,28 +71,29 @@ fn preparation() -> Result<(Schema, Features)> {
 
     let rows = [["1100|1101", "2200|2201", "1102"], ["1102|1101", "2202|2201", "1103"], ["1103", "2203", "1100"]];
     let features = Encoder::new(&schema).features(&rows.map(|row| row.map(Some)))?;
+    let Padded { ids, values, .. } = features.padded()?;
     println!("| seq_1 | seq_2 | target |\n|---|---|---|");
     for [seq_1, seq_2, target] in rows {
         println!("| {} | {} | {target} |", seq_1.replace('|', " "), seq_2.replace('|', " "));
     }
     println!();
-    show(&[("ids", &features.ids), ("values", &features.values)]);
+    show(&[("ids", &ids), ("values", &values)]);
 
     let ids = rows_of(&schema, 1, &["2200", "2201", "2202", "2203"])?;
     ensure!(ids == [18, 16, 19, 18], "TensorFlow hashes 2200 to 2203 into the buckets 6, 4, 7 and 6");
-    markdown("2200 and 2203 fall into the same bucket: the model cannot tell them apart.");
+    markdown("2200 and 2203 fall into the same bucket. The model cannot distinguish them.");
     Ok((schema, features))
 }
 
-/// Keras counts 561 parameters; the rows for missing values are 8 more in each of the three fields.
+/// Keras counts 561 parameters. The row for missing values adds 8 in each of the three fields.
 const PARAMETERS: i64 = 561 + 3 * 8;
 
 /// The notebook's layers as the registered model `nfm`, whose defaults are the paper's.
 fn model(schema: &Schema, store: &VarStore) -> Result<Nfm> {
     markdown(
         r#"
-        The model `nfm` with the notebook's options. Keras counts 561 parameters for these layers; the rows for missing
-        values are 24 more here.
+        This is the model `nfm` with the notebook's options. Keras counts 561 parameters for these layers. The rows
+        for missing values add 24 here.
         "#,
     );
     seed(0);
@@ -116,8 +118,8 @@ fn model(schema: &Schema, store: &VarStore) -> Result<Nfm> {
 fn embeddings(model: &Nfm, features: &Features) -> Result<Tensor> {
     markdown(
         r#"
-        The vectors of all slots, one after another. Those that the notebook prints to their end are set, the others are
-        drawn (normal, standard deviation $1/\sqrt{8}$, cut at two of them).
+        The vectors of all slots are concatenated. The program uses the vectors that the notebook prints in full. The
+        others are random: normal with standard deviation $1/\sqrt{8}$, truncated at two standard deviations.
         "#,
     );
     let x = model.embedding.forward(features, false)?;
@@ -137,7 +139,7 @@ fn bi_interaction(x: &Tensor) -> Result<Tensor> {
         $$f_{BI} = \sum_{s<t} x_s v_s \odot x_t v_t =
         \frac{1}{2} \left[ \left( \sum_s x_s v_s \right)^2 - \sum_s (x_s v_s)^2 \right]$$
 
-        One vector for all pairs, multiplied number by number. The first row is the notebook's.
+        All pairs are multiplied element by element and summed into one vector. The first row equals the notebook's.
         "#,
     );
     let squared_sum = x.sum_dim_intlist(1, false, Kind::Float).square();
@@ -150,7 +152,7 @@ fn bi_interaction(x: &Tensor) -> Result<Tensor> {
     ensure_equal("the double sum", &net, &naive)?;
     ensure_equal("BiInteraction", &BiInteraction.forward(x)?, &naive)?;
     ensure_equal("the notebook's first row", &net.get(0), &Tensor::from_slice(&NET))?;
-    markdown("Summed up over its 8 numbers, it is the second order of an FM.");
+    markdown("The sum of its 8 elements is the second order of an FM.");
     let fm = FmInteraction.forward(x)?;
     ensure_equal("FmInteraction", &net.sum_dim_intlist(1, false, Kind::Float), &fm)?;
     Ok(net)
@@ -164,8 +166,8 @@ fn computation(model: &Nfm, features: &Features, net: Tensor) -> Result<()> {
         $$\hat{y} = \sigma \left( h^T \mathrm{relu}(W_2 \mathrm{relu}(W_1 \mathrm{BN}(f_{BI}) + b_1) + b_2) + b \right),
         \qquad \mathrm{BN}(x) = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + 0.001}} + \beta$$
 
-        Hidden layers of 16 and 8 units. The notebook calls the layers outside of a model, and so batch norm in its
-        inference mode: with a mean of 0 and a variance of 1, for it never trains, all that it does is to divide by
+        The hidden layers have 16 and 8 units. The notebook calls its layers outside of a model, so batch norm is in
+        inference mode. It is never trained and still has a mean of 0 and a variance of 1: it only divides by
         $\sqrt{1.001}$.
         "#,
     );
@@ -186,8 +188,8 @@ fn the_papers_form(schema: &Schema, features: &Features) -> Result<()> {
 
         $$\hat{y} = w_0 + \sum_s w_{id_s} x_s + h^T \mathrm{DNN}(\mathrm{dropout}(\mathrm{BN}(f_{BI})))$$
 
-        It has a linear part, which the notebook leaves out, and dropout on the pooled vector. In training, batch norm
-        takes the batch's own mean and variance. These are the defaults of the model `nfm`:
+        The paper has a linear part, which the notebook omits, and dropout on the pooled vector. In training, batch
+        norm uses the mean and variance of the batch. These are the defaults of the model `nfm`:
         "#,
     );
     seed(1);

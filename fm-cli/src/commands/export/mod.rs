@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use fm_args::commands::{Dtype, Export, ExportFormat, Quantization};
+use fm_args::flags::Part;
 use fm_core::device::DeviceChoice;
 use fm_core::metric::metrics_of_rows;
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Precision};
@@ -20,7 +22,6 @@ use tch::{Device, Kind, Tensor};
 
 use self::card::{Latency, ModelCard, Rounding};
 use super::print;
-use crate::args::{Export, ExportFormat, Part};
 use crate::predictor::Predictor;
 use crate::training::{Results, load_digests};
 
@@ -45,6 +46,16 @@ pub fn run(args: &Export) -> Result<()> {
     }
 }
 
+/// The type of the stored tables.
+fn precision(args: &Export) -> Precision {
+    match (args.quantize, args.dtype) {
+        (Some(Quantization::Int8), _) => Precision::Int8,
+        (None, Dtype::F32) => Precision::F32,
+        (None, Dtype::F16) => Precision::F16,
+        (None, Dtype::Bf16) => Precision::Bf16,
+    }
+}
+
 /// Refuses what would be something else than its name says, or replace a part of the run.
 fn check_output(args: &Export, run: &RunDir) -> Result<()> {
     let output = args.output.display();
@@ -62,7 +73,7 @@ fn check_output(args: &Export, run: &RunDir) -> Result<()> {
 }
 
 fn onnx(args: &Export, trained: &Predictor) -> Result<()> {
-    if args.with_catalogue || args.precision() != Precision::F32 || args.data_licence.is_some() {
+    if args.with_catalogue || precision(args) != Precision::F32 || args.data_licence.is_some() {
         bail!(
             "ONNX files hold float32 tables, and neither catalogue nor model card: leave out --with-catalogue, --dtype, \
              --quantize and --data-licence"
@@ -93,8 +104,8 @@ struct Measured {
 
 impl Measured {
     fn new(args: &Export, run: &RunDir, trained: &Predictor) -> Result<Measured> {
-        let precision = args.precision();
-        let source = || trained.source(args.data.clone(), &args.folders);
+        let precision = precision(args);
+        let source = || trained.source(args.moved.data.clone(), &args.folders);
         let source = match (args.with_catalogue, precision) {
             (false, Precision::F32) => None,
             (true, _) => Some(source()?),

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::{Result, bail};
+use fm_args::commands::Report;
 use fm_core::metric::{MetricSet, Metrics, Scored, metrics};
 use fm_core::train::{EpochRecord, RunDir};
 use fm_core::{Label, Rows, Task};
@@ -116,7 +117,7 @@ impl Run {
 }
 
 /// Opens the runs and scores their test rows.
-pub fn open(args: &super::Report) -> Result<Vec<Run>> {
+pub fn open(args: &Report) -> Result<Vec<Run>> {
     if args.runs.len() > SERIES {
         bail!("a report shows at most {SERIES} runs, as many as colours can tell apart: here are {}", args.runs.len());
     }
@@ -124,20 +125,20 @@ pub fn open(args: &super::Report) -> Result<Vec<Run>> {
     let mut runs: Vec<Run> = vec![];
     for (number, (path, name)) in args.runs.iter().zip(names(args)?).enumerate() {
         let dir = RunDir::open(path)?;
-        let predictor = Predictor::open_run(&dir, args.device)?;
+        let predictor = Predictor::open_run(&dir, args.device.device.parse()?)?;
         let (results, epochs) = (Results::load(&dir)?, dir.epochs()?);
-        let config = predictor.settings.data.clone().moved(args.data.clone());
+        let config = predictor.settings.data.clone().moved(args.moved.data.clone());
         let known = sources.iter().find(|(known, _)| *known == config).map(|(_, source)| Rc::clone(source));
         let source = match known {
             Some(source) => Ok(source),
-            None => predictor.source(args.data.clone(), &args.folders).map(Rc::new),
+            None => predictor.source(args.moved.data.clone(), &args.folders).map(Rc::new),
         };
         let rows = match source {
             Ok(source) => {
                 sources.push((config, Rc::clone(&source)));
                 Ok(score(&dir, &predictor, source)?)
             }
-            Err(error) if args.data.is_some() => return Err(error),
+            Err(error) if args.moved.data.is_some() => return Err(error),
             Err(error) => {
                 tracing::warn!(
                     "{name}: the report shows nothing of its rows: {error}; --data names where they are now"
@@ -172,7 +173,7 @@ fn score(dir: &RunDir, predictor: &Predictor, source: Rc<Source>) -> Result<Test
 }
 
 /// The last folders of the paths, as many as it takes to tell the runs apart.
-fn names(args: &super::Report) -> Result<Vec<String>> {
+fn names(args: &Report) -> Result<Vec<String>> {
     let paths: Vec<Vec<String>> = args.runs.iter().map(|path| folders(path)).collect();
     let longest = paths.iter().map(Vec::len).max().unwrap_or(0);
     for count in 1..=longest {

@@ -1,8 +1,7 @@
 //! Coverage of the catalogue.
 
-/// Coverage@k: the share of a catalogue's `items` that are in anyone's list. `lists` are the first k items of each user,
-/// as [`top`](super::top()) gives them; items that are none of the catalogue's do not count. None of an empty catalogue or
-/// without a list.
+/// Coverage@k: the share of the catalogue's `items` that are in any user's list. `lists` are the first k items of each user,
+/// from [`top`](super::top()); items outside of the catalogue are ignored. `None` for an empty catalogue or without lists.
 ///
 /// Source: Ge, Delgado-Battenfeld and Jannach, Beyond accuracy: evaluating recommender systems by coverage and serendipity,
 /// RecSys 2010, <https://doi.org/10.1145/1864708.1864761>.
@@ -28,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobodys_lists_have_none_and_empty_ones_cover_nothing() {
+    fn it_is_undefined_without_lists_and_0_for_empty_ones() {
         assert_eq!(coverage(&[], 3), None);
         assert_eq!(coverage(&[vec![]], 0), None);
         assert_eq!(coverage(&[vec![], vec![7]], 3), Some(0.0));

@@ -1,19 +1,18 @@
-//! Ranking over a full catalogue: how far up a user's relevant items come among all candidates.
+//! Metrics of rankings over a full catalogue.
 //!
-//! [`ranks`] counts, from the scores of all items for a user, where the relevant ones stand; each metric is then a mean
-//! over users, cut off at the first k places. Users without a relevant item do not count, and without any other user there
-//! is no value. Candidates are all items, not a sample of them, whose metrics order models otherwise than these do: Krichene
-//! and Rendle, On sampled metrics for item recommendation, KDD 2020, <https://doi.org/10.1145/3394486.3403226>.
+//! [`ranks`] computes the ranks of a user's relevant items from the scores of all items. Each metric is then a mean over
+//! users and considers the first k ranks. Users without a relevant item are ignored. All items are candidates: metrics on a
+//! sample of items can order models differently, see Krichene and Rendle, On sampled metrics for item recommendation, KDD
+//! 2020, <https://doi.org/10.1145/3394486.3403226>.
 //!
-//! **Ties** count against the model: an item comes after all others of the same score that are not relevant. So a model
-//! that scores all items alike gets nothing, where an order that happens to have the relevant items first would give it
-//! full marks. McSherry and Najork, Computing information retrieval performance measures efficiently in the presence of
+//! **Ties** count against the model: a relevant item ranks after all other items with the same score. A model that gives
+//! all items the same score therefore has the worst result, and does not depend on the order of items. McSherry and Najork, Computing information retrieval performance measures efficiently in the presence of
 //! tied scores, ECIR 2008, <https://doi.org/10.1007/978-3-540-78646-7_38>, average over all orders instead.
 //!
 //! ```
 //! use fm_core::metric::ranking::{hit_rate, mrr, ndcg, ranks, recall};
 //!
-//! // Ann has seen item 0 and will like items 2 and 3; Bob has seen nothing and will like item 1.
+//! // Ann has seen item 0, and items 2 and 3 are relevant. Bob has seen nothing, and item 1 is relevant.
 //! let ann = ranks(&[0.9, 0.8, 0.7, 0.1], &[2, 3], &[true, false, false, false]);
 //! let bob = ranks(&[0.9, 0.5, 0.4, 0.3], &[1], &[false; 4]);
 //! let users = [ann, bob];
@@ -37,7 +36,7 @@ pub use ndcg::ndcg;
 pub use ranks::{ranks, top};
 pub use recall::recall;
 
-/// The mean of `f` over the users who have a relevant item.
+/// The mean of `f` over the users with a relevant item.
 fn mean(users: &[Vec<u32>], k: usize, f: impl Fn(&[u32]) -> f64) -> Option<f64> {
     assert!(k > 0, "at least the first place");
     let relevant = users.iter().filter(|ranks| !ranks.is_empty());
@@ -45,7 +44,7 @@ fn mean(users: &[Vec<u32>], k: usize, f: impl Fn(&[u32]) -> f64) -> Option<f64> 
     (count > 0).then(|| sum / count as f64)
 }
 
-/// How many of these ranks are among the first k.
+/// The number of ranks below k.
 fn hits(ranks: &[u32], k: usize) -> usize {
     ranks.iter().filter(|&&rank| (rank as usize) < k).count()
 }

@@ -2,12 +2,12 @@
 
 use super::mean;
 
-/// NDCG@k = DCG / IDCG, averaged over users: DCG = Σ 1/log₂(r + 2) over the ranks r < k of a user's relevant items, and IDCG
-/// the same of the first min(k, n) places, if the user has n of them, so that the best order of all has 1. Relevance is
-/// binary. `users` are the [`ranks`](super::ranks()) of each one's relevant items. None without a user who has one.
+/// NDCG@k = DCG / IDCG, averaged over users. DCG = Σ 1/log₂(r + 2) over the ranks r < k of a user's n relevant items, and
+/// IDCG is the same sum over the first min(k, n) ranks, so that the best order has 1. Relevance is binary. `users` are the
+/// [`ranks`](super::ranks()) of each user's relevant items. `None` if no user has a relevant item.
 ///
 /// Source: Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR techniques, TOIS 2002,
-/// <https://doi.org/10.1145/582415.582418>, with the discount that has become usual, which falls from the first place on.
+/// <https://doi.org/10.1145/582415.582418>, with the now usual discount, which starts at the first rank.
 ///
 /// # Panics
 /// If `k` is 0.

@@ -1,25 +1,26 @@
-//! From the scores of all items to the places of some.
+//! Ranks of items, from the scores of all items.
 
 use super::super::by_score::{key, number};
 
-/// The places, from 0 on and ascending, of a user's `relevant` items among all items that are not `excluded`, by
-/// descending score. `scores` and `excluded` `[items]` say what the model gives each item, and which ones are no candidates,
-/// such as those that the user has seen; a relevant item that is excluded has no place. One that is named twice counts once.
+/// The ranks of a user's `relevant` items among all items that are not `excluded`, by descending score. Ranks start at 0 and
+/// are returned in ascending order. `scores` `[items]` are the model's scores. `excluded` `[items]` marks items that are not
+/// candidates, such as those that the user has seen. Relevant items that are excluded have no rank, and duplicates count
+/// once.
 ///
-/// An item comes after all of the same score that are not relevant, and a score that is NaN counts against the model, too:
-/// such an item comes after all others if it is relevant, and before them if it is not.
+/// A relevant item ranks after all other items with the same score. NaN also counts against the model: a relevant item with
+/// a NaN score ranks last, any other item first.
 ///
-/// Nothing is sorted but the relevant items: each candidate is compared with them.
+/// Only the relevant items are sorted; each candidate is compared with them.
 ///
 /// # Panics
-/// If there are not as many `excluded` as `scores`, or a relevant item is none of them.
+/// If the lengths of `excluded` and `scores` differ, or a relevant item is out of range.
 ///
 /// ```
 /// use fm_core::metric::ranking::ranks;
 ///
 /// assert_eq!(ranks(&[0.3, 0.9, 0.5, 0.1], &[3, 2], &[false; 4]), [1, 3]);
 /// assert_eq!(ranks(&[0.3, 0.9, 0.5, 0.1], &[3, 2], &[true, true, false, false]), [0, 1]);
-/// assert_eq!(ranks(&[0.5; 4], &[0, 1], &[false; 4]), [2, 3]); // they cannot be told apart
+/// assert_eq!(ranks(&[0.5; 4], &[0, 1], &[false; 4]), [2, 3]); // ties count against the model
 /// ```
 pub fn ranks(scores: &[f32], relevant: &[u32], excluded: &[bool]) -> Vec<u32> {
     assert_eq!(scores.len(), excluded.len(), "for each score, whether its item is excluded");
@@ -31,7 +32,7 @@ pub fn ranks(scores: &[f32], relevant: &[u32], excluded: &[bool]) -> Vec<u32> {
     places.sort_unstable_by(|a, b| b.total_cmp(a));
     let Some(&least) = places.last() else { return vec![] };
 
-    // The first of the relevant items that a candidate is not behind.
+    // The first relevant item that a candidate does not rank behind.
     let first_beaten = |score: f32| places.partition_point(|&place| place > score);
     let mut candidates = vec![0u32; places.len()];
     for (&score, &is_excluded) in scores.iter().zip(excluded) {
@@ -40,7 +41,7 @@ pub fn ranks(scores: &[f32], relevant: &[u32], excluded: &[bool]) -> Vec<u32> {
             candidates[first_beaten(score)] += 1;
         }
     }
-    // Among each other, relevant items stand in their order.
+    // Relevant items do not count against each other.
     for &item in &relevant {
         candidates[first_beaten(or(scores[item], f32::INFINITY))] -= 1;
     }
@@ -52,11 +53,11 @@ pub fn ranks(scores: &[f32], relevant: &[u32], excluded: &[bool]) -> Vec<u32> {
     candidates.into_iter().enumerate().map(place).collect()
 }
 
-/// The k items of the greatest scores, from the greatest on, of those that are not `excluded`, for
-/// [`coverage`](super::coverage()). Of equal scores, and of NaN, which come last, the first item is taken first.
+/// The k items with the highest scores that are not `excluded`, in descending order. Ties are in the order of items, and NaN
+/// comes last. Used for [`coverage`](super::coverage()).
 ///
 /// # Panics
-/// If there are not as many `excluded` as `scores`.
+/// If the lengths of `excluded` and `scores` differ.
 ///
 /// ```
 /// use fm_core::metric::ranking::top;
@@ -83,7 +84,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_relevant_item_that_is_excluded_has_no_place() {
+    fn an_excluded_relevant_item_has_no_rank() {
         assert_eq!(ranks(&[0.9, 0.5], &[0], &[true, false]), [0; 0]);
         assert_eq!(ranks(&[0.9, 0.5], &[0, 1], &[true, false]), [0]);
         assert_eq!(ranks(&[0.9, 0.5], &[], &[false, false]), [0; 0]);
@@ -91,13 +92,13 @@ mod tests {
     }
 
     #[test]
-    fn zeros_of_both_signs_are_tied() {
+    fn positive_and_negative_zero_are_tied() {
         assert_eq!(ranks(&[0.0, -0.0, 0.0], &[2], &[false; 3]), [2]);
         assert_eq!(top(&[-0.0, 0.0], 1, &[false; 2]), [0]);
     }
 
     #[test]
-    fn a_score_that_is_no_number_counts_against_the_model() {
+    fn a_nan_score_counts_against_the_model() {
         let nan = f32::NAN;
         assert_eq!(ranks(&[nan, f32::NEG_INFINITY, 0.1], &[0], &[false; 3]), [2]);
         assert_eq!(ranks(&[nan, 0.9, 0.1], &[1], &[false; 3]), [1]);
@@ -105,7 +106,7 @@ mod tests {
         assert_eq!(top(&[nan, 0.1, -nan], 2, &[false; 3]), [1, 0]);
     }
 
-    /// All candidates in the order that is worst for the relevant items.
+    /// All candidates in the worst order for the relevant items.
     fn sorted(scores: &[f32], is_relevant: impl Fn(u32) -> bool, excluded: &[bool]) -> Vec<u32> {
         let mut order: Vec<u32> = (0..scores.len() as u32).filter(|&item| !excluded[item as usize]).collect();
         order.sort_by(|&a, &b| {

@@ -2,9 +2,9 @@
 
 use super::{hits, mean};
 
-/// Recall@k: the part of a user's relevant items that are among the first k, averaged over users. Who has more than k
-/// relevant items cannot reach 1. `users` are the [`ranks`](super::ranks()) of each one's relevant items. None without a
-/// user who has one.
+/// Recall@k: the share of a user's relevant items in the first k, averaged over users. It is below 1 for a user with more
+/// than k relevant items. `users` are the [`ranks`](super::ranks()) of each user's relevant items. `None` if no user has a
+/// relevant item.
 ///
 /// # Panics
 /// If `k` is 0.

@@ -1,4 +1,4 @@
-//! Operators that work element by element.
+//! Element-wise operators.
 
 use super::{Call, Value};
 use crate::error::Result;
@@ -55,14 +55,14 @@ pub(super) fn translate(call: &mut Call<'_>, name: &str) -> Result<Option<String
             let element = call.result.element;
             call.tensor_as("self", element)?
         }
-        // Nothing changes for one who only reads.
+        // These change nothing in a graph that is only evaluated.
         "detach" | "contiguous" => call.tensor("self")?.name,
         "dropout" if !call.flag("train")? => call.tensor("input")?.name,
         _ => return Ok(None),
     }))
 }
 
-/// Operators of one input that ONNX has, too.
+/// Unary operators that ONNX also has.
 fn of_one(name: &str) -> Option<&'static str> {
     Some(match name {
         "abs" => "Abs",
@@ -91,7 +91,7 @@ fn of_two(call: &mut Call<'_>, op_type: &str) -> Result<String> {
 fn sum(call: &mut Call<'_>, op_type: &str) -> Result<String> {
     let alpha = call.number("alpha")?.unwrap_or(1.0);
     let element = call.result.element;
-    // The first id of a table's first field, taken away from ids.
+    // For example, subtracting the first id of a table's first field.
     if matches!(call.get("other"), Some(Value::Constant(Constant::Int(0)))) {
         return call.tensor_as("self", element);
     }
@@ -112,12 +112,12 @@ fn clamp(call: &mut Call<'_>) -> Result<String> {
         None => Ok(String::new()),
     };
     let (min, max) = (bound("min")?, bound("max")?);
-    // An empty name is an input that is not given; at the end, it is left away.
+    // An empty name is an omitted input. At the end of the list, it is dropped.
     let inputs: &[&str] = if max.is_empty() { &[&input, &min] } else { &[&input, &min, &max] };
     Ok(call.node("Clip", inputs, vec![]))
 }
 
-/// Both sides are compared in the kind that they meet in.
+/// Both sides are compared in their promoted type.
 fn compare(call: &mut Call<'_>, op_type: &str) -> Result<String> {
     let left = call.tensor("self")?;
     let element = match call.get("other") {

@@ -1,4 +1,4 @@
-//! A call of an operator, and its arguments.
+//! A call of an operator with its arguments.
 
 use std::collections::HashMap;
 
@@ -10,18 +10,18 @@ use crate::onnx::element::{Element, described};
 use crate::onnx::graph::{Constant, Operation, Size};
 use crate::onnx::proto::AttributeProto;
 
-/// A value of libtorch's graph in the ONNX graph.
+/// The counterpart of a libtorch value in the ONNX graph.
 #[derive(Clone, Debug)]
 pub(in crate::onnx) enum Value {
-    /// Something that is computed or stored.
+    /// A computed or stored tensor.
     Tensor(Operand),
-    /// Something that is known now.
+    /// A value that is known at export.
     Constant(Constant),
-    /// Several, such as those of `cat`.
+    /// A list of values, such as those of `cat`.
     List(Vec<Value>),
 }
 
-/// A tensor by its name in the ONNX graph.
+/// A named tensor of the ONNX graph.
 #[derive(Clone, Debug)]
 pub(in crate::onnx) struct Operand {
     pub name: String,
@@ -35,13 +35,13 @@ impl Operand {
     }
 }
 
-/// A call of an operator that is to be written as nodes.
+/// A call of an operator that is being translated into nodes.
 pub(in crate::onnx) struct Call<'a> {
     pub operation: &'a Operation,
     pub values: &'a HashMap<String, Value>,
     pub tensors: &'a [Tensor],
     pub builder: &'a mut Builder,
-    /// What libtorch computed: the name is not known yet.
+    /// libtorch's result, without a name yet.
     pub result: Operand,
 }
 
@@ -50,14 +50,14 @@ impl Call<'_> {
         self.builder.node(op_type, inputs, attributes)
     }
 
-    /// An argument by its name in the operator's schema; `None` also for one that is not given.
+    /// An argument by its name in the operator's schema. `None` if it is not given.
     pub(super) fn get(&self, argument: &str) -> Option<&Value> {
         let (_, value) = self.operation.arguments.iter().find(|(name, _)| name == argument)?;
         self.values.get(value).filter(|value| !matches!(value, Value::Constant(Constant::None)))
     }
 
     pub(super) fn refuse(&self, why: impl std::fmt::Display) -> Error {
-        Error::Onnx(format!("there is no mapping for this form of the operator {}: {why}", self.operation.operator))
+        Error::Onnx(format!("this form of the operator {} is not supported: {why}", self.operation.operator))
     }
 
     fn constant(&self, argument: &str) -> Result<Option<&Constant>> {
@@ -76,7 +76,7 @@ impl Call<'_> {
         }
     }
 
-    /// A list of numbers; one number is a list, too.
+    /// A list of integers. A single integer counts as a list.
     pub(super) fn ints(&self, argument: &str) -> Result<Option<Vec<i64>>> {
         let int = |value: &Value| match value {
             Value::Constant(Constant::Int(value)) => Some(*value),
@@ -88,14 +88,14 @@ impl Call<'_> {
             Some(Value::List(values)) => values.iter().map(int).collect(),
             Some(value) => int(value).map(|value| vec![value]),
         };
-        ints.map(Some).ok_or_else(|| self.refuse(format_args!("`{argument}` is no list of known numbers")))
+        ints.map(Some).ok_or_else(|| self.refuse(format_args!("`{argument}` is not a list of constants")))
     }
 
     pub(super) fn flag(&self, argument: &str) -> Result<bool> {
         Ok(self.constant(argument)? == Some(&Constant::Bool(true)))
     }
 
-    /// A number among the constants, such as `alpha`.
+    /// A constant number, such as `alpha`.
     pub(super) fn number(&self, argument: &str) -> Result<Option<f64>> {
         let Some(constant) = self.constant(argument)? else { return Ok(None) };
         match self.number_of(constant) {
@@ -107,7 +107,7 @@ impl Call<'_> {
     pub(super) fn number_of(&self, constant: &Constant) -> Option<f64> {
         match constant {
             Constant::Bool(value) => Some(f64::from(*value)),
-            // Beyond that, a float64 skips integers.
+            // A float64 does not represent all larger integers.
             Constant::Int(value) => (value.unsigned_abs() <= 1 << 53).then_some(*value as f64),
             Constant::Float(value) => Some(*value),
             Constant::Tensor(at) if self.tensors[*at].dim() == 0 => Some(self.tensors[*at].double_value(&[])),
@@ -115,7 +115,7 @@ impl Call<'_> {
         }
     }
 
-    /// The kind in which a number meets a tensor: it widens none but one of a lower class.
+    /// The promoted type of a number and a tensor. A number only widens tensors of a lower class.
     pub(super) fn element_beside(&self, constant: &Constant, element: Element) -> Element {
         let of_tensor = |at: usize| described(&self.tensors[at]).map_or(Element::Float, |(element, _)| element);
         let class = match constant {
@@ -131,7 +131,7 @@ impl Call<'_> {
         }
     }
 
-    /// A tensor among the arguments.
+    /// A tensor argument.
     pub(super) fn tensor(&mut self, argument: &str) -> Result<Operand> {
         match self.get(argument).cloned() {
             Some(value) => self.operand(value),
@@ -147,11 +147,11 @@ impl Call<'_> {
                 let (element, sizes) = described(tensor)?;
                 Ok(Operand { name: self.builder.constant(&format!("constant_{at}"), tensor)?, element, sizes })
             }
-            other => Err(self.refuse(format_args!("{other:?} is no tensor"))),
+            other => Err(self.refuse(format_args!("{other:?} is not a tensor"))),
         }
     }
 
-    /// An argument as a tensor of an element's kind. A number takes on the kind.
+    /// An argument as a tensor with an element type. A number takes on that type.
     pub(super) fn tensor_as(&mut self, argument: &str, element: Element) -> Result<String> {
         if let Some(Value::Constant(constant)) = self.get(argument)
             && let Some(value) = self.number_of(constant)
@@ -162,10 +162,10 @@ impl Call<'_> {
         Ok(self.cast(&operand, element))
     }
 
-    /// The tensors of a list, of the result's kind.
+    /// The tensors of a list, cast to the type of the result.
     pub(super) fn tensors(&mut self, argument: &str) -> Result<Vec<String>> {
         let Some(Value::List(values)) = self.get(argument).cloned() else {
-            return Err(self.refuse(format_args!("`{argument}` is no list of tensors")));
+            return Err(self.refuse(format_args!("`{argument}` is not a list of tensors")));
         };
         let element = self.result.element;
         values.into_iter().map(|value| self.operand(value).map(|operand| self.cast(&operand, element))).collect()
@@ -178,7 +178,7 @@ impl Call<'_> {
         self.node("Cast", &[&operand.name], vec![AttributeProto::int("to", element.number().into())])
     }
 
-    /// An axis, from the front.
+    /// A non-negative axis.
     pub(super) fn axis(&self, argument: &str, rank: i64) -> Result<i64> {
         match self.int(argument)? {
             Some(axis) => Ok(if axis < 0 { axis + rank } else { axis }),

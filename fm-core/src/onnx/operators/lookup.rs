@@ -1,4 +1,4 @@
-//! Look-ups and products of matrices.
+//! Lookups and matrix products.
 
 use super::Call;
 use crate::error::Result;

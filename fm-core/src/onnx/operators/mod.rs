@@ -1,4 +1,4 @@
-//! What each of libtorch's operators is in ONNX.
+//! The ONNX equivalents of libtorch's operators.
 
 mod arithmetic;
 mod call;
@@ -10,10 +10,10 @@ pub(super) use call::{Call, Operand, Value};
 
 use crate::error::{Error, Result};
 
-/// Writes a call's nodes, and returns the name of the value that they make.
+/// Adds the nodes of a call, and returns the name of their output.
 ///
 /// # Errors
-/// [`Error::Onnx`] that names the operator, for one without a mapping or in a form without one.
+/// [`Error::Onnx`] that names the operator, if it or its form is unsupported.
 pub(super) fn translate(mut call: Call<'_>) -> Result<String> {
     let operator = call.operation.operator.clone();
     let name = operator.strip_prefix("aten::").unwrap_or_default();
@@ -23,12 +23,12 @@ pub(super) fn translate(mut call: Call<'_>) -> Result<String> {
     written.unwrap_or_else(|| Err(unmapped(&operator)))
 }
 
-/// The error for an operator that is not known here.
+/// The error for an unsupported operator.
 pub(super) fn unmapped(operator: &str) -> Error {
     let advice = match operator {
-        // `Tensor::from_slice` is traced as zeros: its numbers are written past the tracer.
-        "aten::zeros" => "if `logits` makes a tensor from numbers, make it where the model is built",
-        _ => "write the formula with others, or export TorchScript",
+        // `Tensor::from_slice` is traced as zeros: the tracer does not record its elements.
+        "aten::zeros" => "if `logits` creates a tensor from numbers, create it when the model is built",
+        _ => "use other operators in the formula, or export TorchScript",
     };
-    Error::Onnx(format!("there is no mapping for the operator {operator}: {advice}"))
+    Error::Onnx(format!("the operator {operator} is not supported: {advice}"))
 }

@@ -1,4 +1,4 @@
-//! Operators over an axis: sums, means, extremes, softmax.
+//! Operators over axes: sums, means, extrema, softmax.
 
 use super::Call;
 use crate::error::Result;
@@ -23,10 +23,10 @@ fn reduce(call: &mut Call<'_>, op_type: &str) -> Result<String> {
     if element == Element::Bool {
         return Err(call.refuse("its input is bool"));
     }
-    // Conversion comes first: so libtorch does it.
+    // Like libtorch, convert first.
     let input = call.tensor_as("self", element)?;
     let keepdim = AttributeProto::int("keepdims", call.flag("keepdim")?.into());
-    // Without axes, all are meant, in libtorch as in ONNX.
+    // No axes means all axes, in libtorch and in ONNX.
     match call.ints("dim")?.filter(|axes| !axes.is_empty()) {
         Some(axes) => {
             let axes = call.builder.ints(&axes)?;

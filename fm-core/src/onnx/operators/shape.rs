@@ -1,4 +1,4 @@
-//! Operators that choose, move or join elements.
+//! Operators that select, move or join elements.
 
 use super::{Call, Operand};
 use crate::error::Result;
@@ -84,7 +84,7 @@ fn narrow(call: &mut Call<'_>) -> Result<String> {
     let input = call.tensor("self")?;
     let axis = call.axis("dim", input.rank())?;
     let (Some(start), Some(length)) = (call.int("start")?, call.int("length")?) else {
-        return Err(call.refuse("its bounds are not given"));
+        return Err(call.refuse("its bounds are not constants"));
     };
     let start = match input.sizes[axis as usize].fixed() {
         Some(size) if start < 0 => start + size,
@@ -117,14 +117,14 @@ fn join(call: &mut Call<'_>, mut parts: Vec<String>, axis: i64) -> String {
     call.node("Concat", &parts, vec![AttributeProto::int("axis", axis)])
 }
 
-/// libtorch leaves axes of a size other than 1 as they are, ONNX refuses them.
+/// libtorch ignores axes of a size other than 1; ONNX rejects them.
 fn squeeze(call: &mut Call<'_>) -> Result<String> {
     let input = call.tensor("self")?;
     let asked = call.ints("dim")?.unwrap_or_else(|| (0..input.rank()).collect());
     let mut axes = vec![];
     for axis in asked.into_iter().map(|axis| if axis < 0 { axis + input.rank() } else { axis }) {
         match input.sizes[axis as usize].fixed() {
-            None => return Err(call.refuse("it drops the axis of rows for a single row: name the axis to drop")),
+            None => return Err(call.refuse("it drops the batch axis for a single row: give the axis to drop")),
             Some(1) => axes.push(axis),
             _ => {}
         }
@@ -136,12 +136,12 @@ fn squeeze(call: &mut Call<'_>) -> Result<String> {
     Ok(call.node("Squeeze", &[&input.name, &axes], vec![]))
 }
 
-/// To the sizes that were traced.
+/// Reshapes to the traced sizes.
 fn reshape(call: &mut Call<'_>, input: &Operand, sizes: &[Size]) -> Result<String> {
     if input.sizes == sizes {
         return Ok(input.name.clone());
     }
-    // 0 keeps an axis's size, also of no row; one other unknown size, -1, follows from the number of elements.
+    // 0 keeps the size of an axis, even if it is 0. One other unknown size, -1, follows from the number of elements.
     let mut target = vec![];
     for (axis, size) in sizes.iter().enumerate() {
         let kept = input.sizes.get(axis) == Some(size);
@@ -156,7 +156,7 @@ fn reshape(call: &mut Call<'_>, input: &Operand, sizes: &[Size]) -> Result<Strin
     Ok(call.node("Reshape", &[&input.name, &target], vec![]))
 }
 
-/// To the sizes that were traced; 1 keeps an axis's size.
+/// Expands to the traced sizes. 1 keeps the size of an axis.
 fn expand(call: &mut Call<'_>) -> Result<String> {
     let input = call.tensor("self")?;
     let added = call.result.sizes.len() - input.sizes.len();
@@ -167,7 +167,7 @@ fn expand(call: &mut Call<'_>) -> Result<String> {
             _ if own == Some(*size) => target.push(1),
             Some(size) => target.push(size),
             None => {
-                // The number of rows is another tensor's.
+                // The number of rows comes from another tensor.
                 let other = call.tensor("other")?.name;
                 let shape = call.node("Shape", &[&other], vec![]);
                 return Ok(call.node("Expand", &[&input.name, &shape], vec![]));
@@ -189,9 +189,9 @@ fn diagonal(call: &mut Call<'_>) -> Result<String> {
     let (first, second) = (call.axis("dim1", rank)?, call.axis("dim2", rank)?);
     let (Some(rows), Some(columns)) = (input.sizes[first as usize].fixed(), input.sizes[second as usize].fixed())
     else {
-        return Err(call.refuse("it is taken over the rows of the batch"));
+        return Err(call.refuse("it is over the rows of the batch"));
     };
-    // Both axes come last and become one, in which the diagonal's elements lie at known places.
+    // Move both axes to the end and flatten them. The diagonal's elements then have known positions.
     let mut order: Vec<i64> = (0..rank).filter(|axis| ![first, second].contains(axis)).collect();
     let mut sizes: Vec<Size> = order.iter().map(|&axis| input.sizes[axis as usize]).collect();
     order.extend([first, second]);
