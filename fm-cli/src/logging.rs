@@ -9,7 +9,7 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
-use crate::hint;
+use crate::hints;
 
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
@@ -59,11 +59,7 @@ pub fn event(line: &str, what: &impl Serialize) {
 
 /// One line; the chain behind it with `--verbose`.
 pub fn report(error: &anyhow::Error, verbose: bool) {
-    let mut line = one_line(&error.to_string());
-    if let Some(hint) = hint::of(error) {
-        line.push_str("; ");
-        line.push_str(hint);
-    }
+    let mut line = one_line(&hints::with_hint(error));
     if verbose {
         for cause in error.chain().skip(1) {
             line.push_str(&format!("\n  because: {cause}"));

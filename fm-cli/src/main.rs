@@ -4,7 +4,7 @@
 
 mod baselines;
 mod commands;
-mod hint;
+mod hints;
 mod interruption;
 mod logging;
 mod metric;

@@ -10,7 +10,7 @@ use fm_core::ranking::{
     ranks_of_relevant, score_items,
 };
 use fm_core::{Rows, Schema, Score};
-use fm_data::{Catalogue, Dataset};
+use fm_data::{Dataset, RankingData};
 use tch::Device;
 
 use crate::baselines::Baselines;
@@ -31,9 +31,9 @@ pub struct Ranking {
 }
 
 impl Ranking {
-    pub fn new(catalogue: &Catalogue, schema: &Schema, settings: &Settings, device: Device) -> Result<Ranking> {
-        let items = catalogue.item_slots(schema)?.to_device(device);
-        let [train, valid, test] = catalogue.interactions()?;
+    pub fn new(data: &RankingData, schema: &Schema, settings: &Settings, device: Device) -> Result<Ranking> {
+        let items = data.item_slots(schema)?.to_device(device);
+        let [train, valid, test] = data.interactions()?;
         Ok(Ranking { items, config: settings.train.ranking.clone(), seed: settings.train.seed, train, valid, test })
     }
 
@@ -153,8 +153,8 @@ fn counts(numbers: &[u32]) -> Vec<usize> {
 }
 
 /// Warns of fields by which the item that is looked for can be told from the others.
-pub fn warn_of_leaks(catalogue: &Catalogue, schema: &Schema, train: &Dataset) {
-    for field in catalogue.fields_that_tell_the_item(schema, train) {
+pub fn warn_of_leaks(data: &RankingData, schema: &Schema, train: &Dataset) {
+    for field in data.fields_that_tell_the_item(schema, train) {
         tracing::warn!(
             "all rows of an item have the same `{field}`, which is not declared as the item's: if it is, add side = \"item\" in \
              schema.toml, or it gives away what is to be found"

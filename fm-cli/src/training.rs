@@ -16,8 +16,7 @@ use fm_core::seed::{Stream, seed_torch};
 use fm_core::summary::{Summary, grouped};
 use fm_core::train::{Ending, EpochRecord, Observer, Progress, RunDir, TakenValues, Trainer, checkpoint};
 use fm_core::{Error, Rows, Schema, evaluate};
-use fm_data::source::TaskName;
-use fm_data::{Dataset, Prepared};
+use fm_data::{Dataset, Prepared, TaskName};
 use serde::{Deserialize, Serialize};
 use tch::Device;
 use tch::nn::VarStore;
@@ -120,8 +119,7 @@ pub fn train_watched(
     let store = VarStore::new(device);
     let model = settings.model.entry()?.build(&settings.model.options, &store.root(), schema)?;
     let parameters = Summary::new(&settings.model.name, model.as_ref(), &store).total();
-    let ranking =
-        data.catalogue.as_ref().map(|catalogue| Ranking::new(catalogue, schema, settings, device)).transpose()?;
+    let ranking = data.ranking.as_ref().map(|ranking| Ranking::new(ranking, schema, settings, device)).transpose()?;
     let config = settings.train.clone();
     let objective: Box<dyn Objective> = match &ranking {
         Some(ranking) => Box::new(ranking.objective()?),
@@ -143,8 +141,8 @@ pub fn train_watched(
             "there are no validation rows: training does not stop early, and the last epoch counts as the best"
         );
     }
-    if let Some(catalogue) = &data.catalogue {
-        ranking::warn_of_leaks(catalogue, schema, &data.train);
+    if let Some(ranking) = &data.ranking {
+        ranking::warn_of_leaks(ranking, schema, &data.train);
     }
     let [valid_baselines, baselines] = match &ranking {
         Some(ranking) => during("measuring baselines", || ranking.baselines())?,
@@ -276,7 +274,7 @@ fn take_over(trainer: &mut Trainer<'_>, schema: &Schema, earlier: &RunDir) -> Re
 fn digests(data: &Prepared) -> BTreeMap<String, String> {
     let parts = [("train", &data.train), ("valid", &data.valid), ("test", &data.test)];
     let parts = parts.into_iter().map(|(name, rows)| (name.to_owned(), rows.digest()));
-    parts.chain(data.catalogue.iter().map(|catalogue| ("catalogue".to_owned(), catalogue.digest()))).collect()
+    parts.chain(data.ranking.iter().map(|ranking| ("catalogue".to_owned(), ranking.digest()))).collect()
 }
 
 /// The digests of the rows that a run was started with, by part.

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use fm_args::commands::{DataCommand, Download, Inspect};
+use fm_data::RawData;
 use fm_data::movielens::{Release, download as fetch};
-use fm_data::source::Source;
 use toml::Value;
 
 use super::{print, print_json};
@@ -35,6 +35,6 @@ fn inspect(args: &Inspect) -> Result<()> {
     let data = args.data.iter().map(|data| ("data.data".to_owned(), Value::String(data.clone())));
     let config = Settings::from_keys(data.chain(args.selection.keys()).collect())?.data;
     let data_dir = data_dir(&args.folders)?;
-    let inspection = during("reading data", || Source::open(&config, &data_dir)?.inspect())?;
+    let inspection = during("reading data", || RawData::open(&config, &data_dir)?.inspect())?;
     if args.form.json { print_json(&inspection) } else { print(inspection.to_string().trim_end()) }
 }

@@ -39,11 +39,11 @@ pub fn run(args: &Evaluate) -> Result<()> {
     let label = predictor.schema.label();
     let metrics = match label.task {
         Task::Ranking { .. } => {
-            let catalogue = source.catalogue(&predictor.schema)?;
-            if digests.get("catalogue") != Some(&catalogue.digest()) {
+            let ranking = source.ranking(&predictor.schema)?;
+            if digests.get("catalogue") != Some(&ranking.digest()) {
                 tracing::warn!("the data has changed since the run: there are other items, or users have other rows");
             }
-            let ranking = predictor.ranking(&catalogue)?;
+            let ranking = predictor.ranking(&ranking)?;
             ranking.evaluate(args.part, &dataset, predictor.model.as_ref())?
         }
         Task::Regression | Task::Binary { .. } => metrics_of_rows(label, &logits, &dataset),

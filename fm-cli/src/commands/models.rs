@@ -73,8 +73,8 @@ fn ml_100k() -> Result<Schema> {
 mod tests {
     use fm_args::clap::Parser;
     use fm_args::{Args, Command};
+    use fm_data::RawData;
     use fm_data::movielens::locate;
-    use fm_data::source::Source;
 
     use super::*;
     use crate::settings::{Settings, data_dir};
@@ -88,7 +88,7 @@ mod tests {
         if locate(&data_dir, "ml-100k").is_err() {
             return eprintln!("skipped: MovieLens-100K is not in {}", data_dir.display());
         }
-        let source = Source::open(&Settings::from_args(&train).unwrap().data, &data_dir).unwrap();
+        let source = RawData::open(&Settings::from_args(&train).unwrap().data, &data_dir).unwrap();
         let all: Vec<u32> = (0..source.labels.len() as u32).collect();
         let schema = fm_data::fit(&source.frame, &source.spec, &source.labels, &all, Task::Regression).unwrap();
         let expected = ml_100k().unwrap();

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 use fm_args::commands::Recommend;
 use fm_core::{Schema, Side};
-use fm_data::source::Source;
+use fm_data::RawData;
+use fm_data::catalogue::Unseen;
 use serde::Serialize;
 
 use super::export::TITLES;
@@ -60,20 +61,20 @@ pub fn run(args: &Recommend) -> Result<()> {
 }
 
 /// Of the items that the user has no row with, for what the data knows of the user.
-fn from_data<'a>(args: &'a Recommend, predictor: &Predictor, source: &Source) -> Result<Recommendations<'a>> {
-    let candidates = source.candidates(&args.user)?;
-    if !candidates.known_user {
+fn from_data<'a>(args: &'a Recommend, predictor: &Predictor, source: &RawData) -> Result<Recommendations<'a>> {
+    let Unseen { items, known_user } = source.catalogue()?.unseen(&args.user)?;
+    if !known_user {
         warn_unknown(&predictor.schema, &args.user, "in the data");
     }
-    let best = predictor.best(&candidates, args.top, &args.exclude)?;
+    let best = predictor.best(&items, args.top, &args.exclude)?;
     let item = |(rank, (row, score)): (usize, (usize, f32))| Item {
         rank: rank + 1,
-        item: candidates.items[row].clone(),
-        title: candidates.titles[row].clone(),
+        item: items.ids[row].clone(),
+        title: items.titles[row].clone(),
         score,
     };
-    let items = best.into_iter().enumerate().map(item).collect();
-    Ok(Recommendations { user: &args.user, known_user: Some(candidates.known_user), items })
+    let best = best.into_iter().enumerate().map(item).collect();
+    Ok(Recommendations { user: &args.user, known_user: Some(known_user), items: best })
 }
 
 /// Of the items in an exported file, for what the command line says of the user.

@@ -14,7 +14,7 @@ use fm_core::metric::MetricSet;
 use fm_core::model::Options;
 use fm_core::train::TrainConfig;
 use fm_core::{Error, ModelEntry};
-use fm_data::source::{DataConfig, TaskName};
+use fm_data::{DataConfig, TaskName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -6,13 +6,15 @@ mod text;
 use anyhow::{Result, anyhow, bail};
 use fm_args::commands::Explain;
 use fm_core::explain::{Parts, Shapley, pairs, parts, shapley};
-use fm_data::source::{Rated, Source};
+use fm_data::RawData;
+use fm_data::catalogue::{Catalogue, Rated};
 use fm_data::table::strings;
 use serde::Serialize;
 
 use self::row::{Row, Titles, Value};
 use super::export::TITLES;
 use super::{print, print_json};
+use crate::hints::with_hint;
 use crate::predictor::Predictor;
 
 /// What `--json` prints.
@@ -104,8 +106,9 @@ pub fn run(args: &Explain) -> Result<()> {
 fn from_data(args: &Explain, predictor: &Predictor, user: &str, item: &str) -> Result<(Pair, Row)> {
     let source = predictor
         .source(args.moved.data.clone(), &args.folders)
-        .map_err(|error| anyhow!("{error}; --row FIELD=VALUE explains a row without the data"))?;
-    let found = source.pair(user, item)?;
+        .map_err(|error| anyhow!("{}; --row FIELD=VALUE explains a row without the data", with_hint(&error)))?;
+    let catalogue = source.catalogue()?;
+    let found = catalogue.pair(user, item)?;
     for (known, whom) in [(found.known_user, format!("user {user}")), (found.known_item, format!("item {item}"))] {
         if !known {
             tracing::warn!("{whom} is not in the data: nothing but the id is known");
@@ -113,7 +116,7 @@ fn from_data(args: &Explain, predictor: &Predictor, user: &str, item: &str) -> R
     }
     let names = predictor.schema.fields().iter().map(|field| strings(&found.frame, &field.name));
     let texts = names.map(|column| Ok(column?.get(0).map(str::to_owned))).collect::<Result<Vec<_>>>()?;
-    let titles = titles(&source)?;
+    let titles = titles(&source, catalogue);
     let title = predictor.schema.item().and_then(|field| titles.get(field, item)).map(str::to_owned);
     let (label, part) = found.rated.map_or((None, None), |Rated { label, part }| (Some(label), part));
     let (known_user, known_item) = (found.known_user, found.known_item);
@@ -121,10 +124,10 @@ fn from_data(args: &Explain, predictor: &Predictor, user: &str, item: &str) -> R
     Ok((pair, Row::new(&predictor.schema, &texts, &titles)?))
 }
 
-fn titles(source: &Source) -> Result<Titles> {
-    let fields = source.fields_of_items().into_iter().map(str::to_owned).collect();
-    let items = source.items()?;
-    Ok(Titles { fields, titles: items.ids.into_iter().zip(items.titles).collect() })
+fn titles(source: &RawData, catalogue: Catalogue<'_>) -> Titles {
+    let fields = source.spec.fields_of_items().into_iter().map(str::to_owned).collect();
+    let items = catalogue.into_items();
+    Titles { fields, titles: items.ids.into_iter().zip(items.titles).collect() }
 }
 
 /// The row that the command line gives.

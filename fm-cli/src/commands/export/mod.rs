@@ -16,8 +16,8 @@ use fm_core::metric::metrics_of_rows;
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Precision};
 use fm_core::train::RunDir;
 use fm_core::{Encoder, Error, Features, Rows, Schema, Task, predict};
-use fm_data::source::{Items, Source};
-use fm_data::{Dataset, MissingColumns, encode};
+use fm_data::catalogue::Items;
+use fm_data::{Dataset, MissingColumns, RawData, encode};
 use tch::{Device, Kind, Tensor};
 
 use self::card::{Latency, ModelCard, Rounding};
@@ -111,7 +111,12 @@ impl Measured {
             (true, _) => Some(source()?),
             (false, _) => source().inspect_err(|error| warn_unmeasured(error)).ok(),
         };
-        let items = source.as_ref().filter(|_| args.with_catalogue).map(Source::items).transpose()?;
+        let items = source
+            .as_ref()
+            .filter(|_| args.with_catalogue)
+            .map(RawData::catalogue)
+            .transpose()?
+            .map(|all| all.into_items());
         let catalogue = items.as_ref().map(|items| catalogue(items, &trained.schema)).transpose()?;
         let titles = items.map(|items| items.ids.into_iter().zip(items.titles).collect());
         let options = BundleOptions { catalogue: catalogue.as_ref(), precision };
@@ -187,20 +192,20 @@ fn warn_unmeasured(reason: &dyn Display) {
 }
 
 /// The test metrics of the run's model and of the one in the file, if the test rows are those of the run.
-fn rounding(bundle: &Bundle, run: &RunDir, trained: &Predictor, source: &Source) -> Result<Option<Rounding>> {
+fn rounding(bundle: &Bundle, run: &RunDir, trained: &Predictor, source: &RawData) -> Result<Option<Rounding>> {
     let test = source.encode(&trained.schema, &source.parts.test)?;
     let label = trained.schema.label();
     let is_ranking = matches!(label.task, Task::Ranking { .. });
-    let catalogue = is_ranking.then(|| source.catalogue(&trained.schema)).transpose()?;
+    let ranking = is_ranking.then(|| source.ranking(&trained.schema)).transpose()?;
     let digests = load_digests(run)?;
     let has_changed = digests.get("test") != Some(&test.digest())
-        || catalogue.as_ref().is_some_and(|catalogue| digests.get("catalogue") != Some(&catalogue.digest()));
+        || ranking.as_ref().is_some_and(|ranking| digests.get("catalogue") != Some(&ranking.digest()));
     if has_changed {
         warn_unmeasured(&"the data has changed since the run");
         return Ok(None);
     }
-    if let Some(catalogue) = &catalogue {
-        let ranking = trained.ranking(catalogue)?;
+    if let Some(ranking) = &ranking {
+        let ranking = trained.ranking(ranking)?;
         let before = ranking.evaluate(Part::Test, &test, trained.model.as_ref())?;
         let after = ranking.evaluate(Part::Test, &test, bundle)?;
         return Ok(Some(Rounding { before, after }));

@@ -9,9 +9,8 @@ use fm_args::commands::Report;
 use fm_core::metric::{MetricSet, Metrics, Scored, metrics};
 use fm_core::train::{EpochRecord, RunDir};
 use fm_core::{Label, Rows, Task};
-use fm_data::Dataset;
-use fm_data::source::{DataConfig, Source};
 use fm_data::table::{NO_CODE, codes, strings};
+use fm_data::{DataConfig, Dataset, RawData};
 
 use super::chart::{Paint, SERIES};
 use crate::predictor::Predictor;
@@ -35,7 +34,7 @@ pub struct Run {
 
 /// The rows that a run was measured on, within the data that it was trained on.
 pub struct TestRows {
-    pub source: Rc<Source>,
+    pub source: Rc<RawData>,
     pub test: Dataset,
     /// Of each test row.
     pub logits: Vec<f32>,
@@ -121,7 +120,7 @@ pub fn open(args: &Report) -> Result<Vec<Run>> {
     if args.runs.len() > SERIES {
         bail!("a report shows at most {SERIES} runs, as many as colours can tell apart: here are {}", args.runs.len());
     }
-    let mut sources: Vec<(DataConfig, Rc<Source>)> = vec![];
+    let mut sources: Vec<(DataConfig, Rc<RawData>)> = vec![];
     let mut runs: Vec<Run> = vec![];
     for (number, (path, name)) in args.runs.iter().zip(names(args)?).enumerate() {
         let dir = RunDir::open(path)?;
@@ -151,7 +150,7 @@ pub fn open(args: &Report) -> Result<Vec<Run>> {
     Ok(runs)
 }
 
-fn score(dir: &RunDir, predictor: &Predictor, source: Rc<Source>) -> Result<TestRows> {
+fn score(dir: &RunDir, predictor: &Predictor, source: Rc<RawData>) -> Result<TestRows> {
     let test = source.encode(&predictor.schema, &source.parts.test)?;
     let has_changed = load_digests(dir)?.get("test") != Some(&test.digest());
     if has_changed {
@@ -163,7 +162,7 @@ fn score(dir: &RunDir, predictor: &Predictor, source: Rc<Source>) -> Result<Test
     let logits = predictor.logits(&test)?;
     let ranks = match predictor.schema.label().task {
         Task::Ranking { .. } => {
-            let ranking = predictor.ranking(&source.catalogue(&predictor.schema)?)?;
+            let ranking = predictor.ranking(&source.ranking(&predictor.schema)?)?;
             Some(during("ranking all items", || ranking.test_ranks(&test, predictor.model.as_ref()))?)
         }
         Task::Regression | Task::Binary { .. } => None,
@@ -201,7 +200,7 @@ pub struct Group<'a> {
 
 impl Group<'_> {
     /// The rows that they share.
-    pub fn source(&self) -> &Source {
+    pub fn source(&self) -> &RawData {
         &self.runs[0].1.source
     }
 }
@@ -244,7 +243,7 @@ pub struct Activity {
 }
 
 impl Activity {
-    pub fn of(source: &Source, column: &str) -> Result<Activity> {
+    pub fn of(source: &RawData, column: &str) -> Result<Activity> {
         let column = strings(&source.frame, column)?;
         let (codes, values) = codes(&column);
         let values: Vec<String> = values.into_iter().map(str::to_owned).collect();
