@@ -47,8 +47,10 @@
 pub mod gibbs;
 pub mod layers;
 pub mod models;
+pub mod run;
 
 pub use models::{MODELS, find};
+pub use run::Run;
 
 // Rust code on the pages is compiled and run like the examples in the documentation.
 #[cfg(doctest)]

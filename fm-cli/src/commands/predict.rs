@@ -36,7 +36,7 @@ pub fn run(args: &Predict) -> Result<()> {
     if !is_stdout {
         check_output(&args.output)?;
     }
-    let predictor = Predictor::open(&args.model, args.device.device.parse()?)?;
+    let predictor = Predictor::open(&args.model, &args.device.device)?;
     let size = ChunkSize::default();
     let reader = if is_standard(&args.input) {
         TableReader::from_csv(std::io::stdin(), "standard input", size)?
@@ -93,7 +93,7 @@ pub fn run(args: &Predict) -> Result<()> {
 
     let done = progress.finish();
     for (field, rows) in unknown {
-        tracing::warn!("training has not seen the {field} in {rows} of {} rows", progress.rows());
+        tracing::warn!("the {field} is unknown in {rows} of {} rows", progress.rows());
     }
     let output = if is_stdout { "standard output".into() } else { args.output.display().to_string() };
     tracing::info!("scored {done} to {output}");

@@ -2,9 +2,9 @@
 
 pub mod checkpoint;
 mod config;
+mod files;
 mod observer;
 mod resume;
-mod run_dir;
 mod state;
 mod warm_start;
 
@@ -28,8 +28,8 @@ use checkpoint::Checkpoint;
 pub use crate::learner::TrainPrecision;
 pub use crate::optim::Schedule;
 pub use config::TrainConfig;
+pub use files::{TrainFiles, is_free};
 pub use observer::{Observer, Progress, Verdict};
-pub use run_dir::RunDir;
 pub use state::{EpochRecord, EpochTiming, TrainState};
 pub use warm_start::{TakenValues, WarmStart};
 

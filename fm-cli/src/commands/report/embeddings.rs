@@ -48,7 +48,7 @@ fn map(run: &Run) -> Result<Result<Markup, String>> {
     let Some(field) = schema.item().and_then(|item| schema.field_index(item)) else {
         return Ok(Err("which field is the item is not declared: it could be named as item in schema.toml".into()));
     };
-    let Some(table) = run.predictor.store.variables().remove(TABLE) else {
+    let Some(table) = run.predictor.model.store.variables().remove(TABLE) else {
         return Ok(Err(format!("{} has no table that gives each item one vector", run.title())));
     };
     let kind = kind_field(schema, field);

@@ -7,24 +7,25 @@ use std::rc::Rc;
 use anyhow::{Result, bail};
 use fm_args::commands::Report;
 use fm_core::metric::{MetricSet, Metrics, Scored, metrics};
-use fm_core::train::{EpochRecord, RunDir};
+use fm_core::train::EpochRecord;
 use fm_core::{Label, Rows, Task};
 use fm_data::table::{NO_CODE, codes, strings};
 use fm_data::{DataConfig, Dataset, RawData};
+use fm_models::run::BuiltModel;
 
 use super::chart::{Paint, SERIES};
 use crate::predictor::Predictor;
 use crate::progress::during;
 use crate::ranking::TestRanks;
-use crate::training::{Results, load_digests};
+use crate::training::Results;
 
 /// A run, and what its model says of the test rows.
 pub struct Run {
     /// What it is called in the report, unlike all others.
     pub name: String,
     pub paint: Paint,
-    pub dir: RunDir,
-    pub predictor: Predictor,
+    pub files: fm_models::Run,
+    pub predictor: Predictor<BuiltModel>,
     /// `None` for a run that was interrupted.
     pub results: Option<Results>,
     pub epochs: Vec<EpochRecord>,
@@ -118,14 +119,14 @@ impl Run {
 /// Opens the runs and scores their test rows.
 pub fn open(args: &Report) -> Result<Vec<Run>> {
     if args.runs.len() > SERIES {
-        bail!("a report shows at most {SERIES} runs, as many as colours can tell apart: here are {}", args.runs.len());
+        bail!("a report shows at most {SERIES} runs, one per colour: {} were given", args.runs.len());
     }
     let mut sources: Vec<(DataConfig, Rc<RawData>)> = vec![];
     let mut runs: Vec<Run> = vec![];
     for (number, (path, name)) in args.runs.iter().zip(names(args)?).enumerate() {
-        let dir = RunDir::open(path)?;
-        let predictor = Predictor::open_run(&dir, args.device.device.parse()?)?;
-        let (results, epochs) = (Results::load(&dir)?, dir.epochs()?);
+        let files = fm_models::Run::open(path)?;
+        let predictor = Predictor::of_run(&files, &args.device.device)?;
+        let (results, epochs) = (files.summary()?, files.files().epochs()?);
         let config = predictor.settings.data.clone().moved(args.moved.data.clone());
         let known = sources.iter().find(|(known, _)| *known == config).map(|(_, source)| Rc::clone(source));
         let source = match known {
@@ -135,35 +136,35 @@ pub fn open(args: &Report) -> Result<Vec<Run>> {
         let rows = match source {
             Ok(source) => {
                 sources.push((config, Rc::clone(&source)));
-                Ok(score(&dir, &predictor, source)?)
+                Ok(score(&files, &predictor, source)?)
             }
             Err(error) if args.moved.data.is_some() => return Err(error),
             Err(error) => {
                 tracing::warn!(
-                    "{name}: the report shows nothing of its rows: {error}; --data names where they are now"
+                    "{name}: its rows are missing from the report: {error}; --data names where they are now"
                 );
                 Err(error.to_string())
             }
         };
-        runs.push(Run { name, paint: Paint::Series(number), dir, predictor, results, epochs, rows });
+        runs.push(Run { name, paint: Paint::Series(number), files, predictor, results, epochs, rows });
     }
     Ok(runs)
 }
 
-fn score(dir: &RunDir, predictor: &Predictor, source: Rc<RawData>) -> Result<TestRows> {
+fn score(run: &fm_models::Run, predictor: &Predictor<BuiltModel>, source: Rc<RawData>) -> Result<TestRows> {
     let test = source.encode(&predictor.schema, &source.parts.test)?;
-    let has_changed = load_digests(dir)?.get("test") != Some(&test.digest());
+    let has_changed = run.digest("test") != Some(test.digest().as_str());
     if has_changed {
         tracing::warn!(
-            "{}: the data has changed since the run: its test rows may hold rows that were trained on",
-            dir.path().display()
+            "{}: the data has changed since training: its test rows may include training rows",
+            run.folder().display()
         );
     }
     let logits = predictor.logits(&test)?;
     let ranks = match predictor.schema.label().task {
         Task::Ranking { .. } => {
             let ranking = predictor.ranking(&source.ranking(&predictor.schema)?)?;
-            Some(during("ranking all items", || ranking.test_ranks(&test, predictor.model.as_ref()))?)
+            Some(during("ranking all items", || ranking.test_ranks(&test, &predictor.model))?)
         }
         Task::Regression | Task::Binary { .. } => None,
     };
@@ -181,7 +182,7 @@ fn names(args: &Report) -> Result<Vec<String>> {
             return Ok(names);
         }
     }
-    bail!("a run is named twice")
+    bail!("the same run is given twice")
 }
 
 fn folders(path: &Path) -> Vec<String> {
