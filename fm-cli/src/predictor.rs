@@ -8,9 +8,9 @@ use fm_args::flags::Folders;
 use fm_core::device::DeviceChoice;
 use fm_core::ranking::Candidates;
 use fm_core::script::Scorer;
-use fm_core::{Encoder, Error, Features, Rows, Schema, Score, predict};
+use fm_core::{Encoder, Error, Features, Records, Rows, Schema, Score, predict};
 use fm_data::catalogue::Items;
-use fm_data::{Dataset, Encoded, MissingColumns, RankingData, RawData, encode};
+use fm_data::{MissingColumns, RankingData, RawData, encode};
 use fm_models::run::{BuiltModel, Run};
 use tch::{Device, Tensor};
 
@@ -95,14 +95,9 @@ impl<M: Score> Predictor<M> {
     }
 
     /// The prediction of each encoded row, in their order: a probability, a label within its range, or the score of a ranking.
-    pub fn scores(&self, rows: Encoded) -> Result<Vec<f32>> {
+    pub fn scores(&self, rows: &Records) -> Result<Vec<f32>> {
         let label = self.schema.label();
-        Ok(self.encoded_logits(rows)?.into_iter().map(|logit| label.prediction(logit)).collect())
-    }
-
-    /// The logit of each encoded row, in their order.
-    pub fn encoded_logits(&self, rows: Encoded) -> Result<Vec<f32>> {
-        self.logits(&Dataset::unlabelled(&self.schema, rows)?)
+        Ok(self.logits(rows)?.into_iter().map(|logit| label.prediction(logit)).collect())
     }
 
     /// The `top` items with the best predictions, best first, without those that `exclude` names: the row of each and its
@@ -110,7 +105,7 @@ impl<M: Score> Predictor<M> {
     pub fn best(&self, items: &Items, top: usize, exclude: &[String]) -> Result<Vec<(usize, f32)>> {
         let encoded = encode(&items.frame, &Encoder::new(&self.schema), None, MissingColumns::Error)?;
         // Ranked by logit: predictions are clamped to the best label, where several would be equal.
-        let logits = self.encoded_logits(encoded)?;
+        let logits = self.logits(&encoded)?;
         let mut order: Vec<usize> = (0..logits.len()).filter(|&row| !exclude.contains(&items.ids[row])).collect();
         // Equal scores keep the catalogue's order.
         order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
@@ -118,16 +113,15 @@ impl<M: Score> Predictor<M> {
         Ok(order.into_iter().take(top).map(|row| (row, label.prediction(logits[row]))).collect())
     }
 
-    /// The number of rows, `[N, S]` ids, whose user or item is unknown to training: by field, where there are any. Of a hashed field,
-    /// only missing values are known to be unknown.
-    pub fn unknown(&self, ids: &[i32]) -> BTreeMap<String, usize> {
+    /// The number of rows whose user or item was not in the training rows, by field, if there are any. In a hashed field, only
+    /// missing values count.
+    pub fn unknown(&self, rows: &Records) -> BTreeMap<String, usize> {
         let schema = &self.schema;
         let count = |role: Option<&str>| {
             let (name, field) = (role?, schema.field_index(role?)?);
-            let (slot, unknown) = (schema.slots(field).start, schema.ids(field).start);
-            let of_field = ids.iter().skip(slot).step_by(schema.num_slots());
-            let rows = of_field.filter(|id| i64::from(**id) == unknown).count();
-            (rows > 0).then(|| (name.to_owned(), rows))
+            let unknown = schema.ids(field).start;
+            let count = rows.rows().filter(|row| row.field(field).ids().all(|id| i64::from(id) == unknown)).count();
+            (count > 0).then(|| (name.to_owned(), count))
         };
         [schema.user(), schema.item()].into_iter().filter_map(count).collect()
     }

@@ -9,8 +9,8 @@ use fm_core::ranking::{
     Interactions, ItemSets, ItemSlots, NONE, Queries, Query, RankingConfig, evaluate, evaluate_model, metrics_of_users,
     ranks_of_relevant, score_items,
 };
-use fm_core::{Rows, Schema, Score};
-use fm_data::{Dataset, RankingData};
+use fm_core::{Records, Rows, Schema, Score};
+use fm_data::RankingData;
 use tch::Device;
 
 use crate::baselines::Baselines;
@@ -153,7 +153,7 @@ fn counts(numbers: &[u32]) -> Vec<usize> {
 }
 
 /// Warns of fields by which the item that is looked for can be told from the others.
-pub fn warn_of_leaks(data: &RankingData, schema: &Schema, train: &Dataset) {
+pub fn warn_of_leaks(data: &RankingData, schema: &Schema, train: &Records) {
     for field in data.fields_that_tell_the_item(schema, train) {
         tracing::warn!(
             "all rows of an item have the same `{field}`, which is not declared as the item's: if it is, add side = \"item\" in \

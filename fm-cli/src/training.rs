@@ -14,8 +14,8 @@ use fm_core::objective::{Objective, Pointwise};
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::summary::{Summary, grouped};
 use fm_core::train::{Ending, EpochRecord, Observer, Progress, TakenValues, TrainFiles, Trainer, checkpoint};
-use fm_core::{Error, Rows, Schema, evaluate};
-use fm_data::{Dataset, Prepared, TaskName};
+use fm_core::{Error, Records, Rows, Schema, evaluate};
+use fm_data::{Prepared, TaskName};
 use fm_models::run::{NewRun, Run};
 use serde::{Deserialize, Serialize};
 use tch::Device;
@@ -123,7 +123,7 @@ pub fn train_watched(
     warn(&data, &trainer);
     let before = Before::measure(&data, ranking.as_ref())?;
     let Prepared { train, valid, test, .. } = data;
-    let (train, valid) = (on_device(train, schema, device), on_device(valid, schema, device));
+    let (train, valid) = (on_device(train, device), on_device(valid, device));
     if let Err(error) = fit(&run, &mut trainer, [train.as_ref(), valid.as_ref()], settings, machine, watch) {
         // Without progress, there is nothing to resume.
         if is_new && !run.files().has_progress() {
@@ -275,11 +275,11 @@ pub fn shell_word(text: &str) -> String {
 }
 
 /// All rows as tensors on the GPU if they fit; else batches are gathered from the file.
-fn on_device(rows: Dataset, schema: &Schema, device: Device) -> Box<dyn Rows> {
+fn on_device(rows: Records, device: Device) -> Box<dyn Rows> {
     if device == Device::Cpu {
         return Box::new(rows);
     }
-    match rows.to_tensor_rows(schema, device) {
+    match rows.to_tensor_rows(device) {
         Ok(resident) => Box::new(resident),
         Err(error) => {
             tracing::warn!("the rows stay in main memory, which is slower: {error}");

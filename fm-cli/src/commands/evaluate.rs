@@ -3,8 +3,8 @@
 use anyhow::Result;
 use fm_args::commands::Evaluate;
 use fm_args::flags::Part;
-use fm_core::Task;
 use fm_core::metric::metrics_of_rows;
+use fm_core::{Rows, Task};
 use fm_data::table::{check_output, take_rows, write_table};
 use fm_models::Run;
 use serde_json::json;
@@ -34,7 +34,7 @@ pub fn run(args: &Evaluate) -> Result<()> {
         tracing::warn!("the data has changed since training: these {name} rows may include training rows");
     }
     let logits = predictor.logits(&dataset)?;
-    let unknown = predictor.unknown(dataset.ids());
+    let unknown = predictor.unknown(&dataset);
     let label = predictor.schema.label();
     let metrics = match label.task {
         Task::Ranking { .. } => {
@@ -56,11 +56,11 @@ pub fn run(args: &Evaluate) -> Result<()> {
         tracing::info!("wrote {}", output.display());
     }
     if args.form.json {
-        let rows = dataset.targets().len();
+        let rows = dataset.len();
         return print_json(&json!({ "part": name, "rows": rows, "unknown": unknown, "metrics": metrics }));
     }
     let unknown: String = unknown.iter().map(|(field, rows)| format!(", {field} unknown in {rows}")).collect();
-    let rows = format!("{name} ({} rows{unknown}):", dataset.targets().len());
+    let rows = format!("{name} ({} rows{unknown}):", dataset.len());
     let main = predictor.settings.monitored()?.name;
     let mut names = in_order(metrics.keys());
     names.sort_by_key(|name| **name != main);

@@ -15,7 +15,7 @@ use fm_core::metric::metrics_of_rows;
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Precision};
 use fm_core::{Encoder, Error, Features, Rows, Schema, Task, predict};
 use fm_data::catalogue::Items;
-use fm_data::{Dataset, MissingColumns, RawData, encode};
+use fm_data::{MissingColumns, RawData, encode};
 use fm_models::run::{BuiltModel, Run};
 use tch::{Device, Kind, Tensor};
 
@@ -182,7 +182,7 @@ fn catalogue(items: &Items, schema: &Schema) -> Result<Catalogue> {
     // Fields of user and context are not the item's.
     let encoded = encode(&items.frame, &Encoder::new(schema), None, MissingColumns::Unknown)?;
     let rows: Vec<usize> = (0..items.ids.len()).collect();
-    let features = Dataset::unlabelled(schema, encoded)?.batch(&rows, Device::Cpu)?.features;
+    let features = encoded.batch(&rows, Device::Cpu)?.features;
     Ok(Catalogue { items: items.ids.clone(), features })
 }
 

@@ -10,7 +10,7 @@ use fm_core::metric::{MetricSet, Metrics, Scored, metrics};
 use fm_core::train::EpochRecord;
 use fm_core::{Label, Rows, Task};
 use fm_data::table::{NO_CODE, codes, strings};
-use fm_data::{DataConfig, Dataset, RawData};
+use fm_data::{DataConfig, RawData};
 use fm_models::run::BuiltModel;
 
 use super::chart::{Paint, SERIES};
@@ -36,7 +36,8 @@ pub struct Run {
 /// The rows that a run was measured on, within the data that it was trained on.
 pub struct TestRows {
     pub source: Rc<RawData>,
-    pub test: Dataset,
+    /// The target of each test row.
+    pub targets: Vec<f32>,
     /// Of each test row.
     pub logits: Vec<f32>,
     /// Whether the test rows are others than when the run was trained.
@@ -50,7 +51,7 @@ pub struct TestRows {
 impl TestRows {
     /// All test rows with their logits.
     pub fn scored(&self) -> Scored<'_> {
-        let scored = Scored::new(&self.logits, self.test.targets());
+        let scored = Scored::new(&self.logits, &self.targets);
         scored.with_weights(self.weights.as_deref()).with_groups(self.groups.as_deref())
     }
 
@@ -80,7 +81,7 @@ impl TestRows {
         fn pick<T: Copy>(all: &[T], rows: &[usize]) -> Vec<T> {
             rows.iter().map(|&row| all[row]).collect()
         }
-        let (logits, targets) = (pick(logits, rows), pick(self.test.targets(), rows));
+        let (logits, targets) = (pick(logits, rows), pick(&self.targets, rows));
         let weights = self.weights.as_ref().map(|weights| pick(weights, rows));
         let groups = self.groups.as_ref().map(|groups| pick(groups, rows));
         let scored = Scored::new(&logits, &targets).with_weights(weights.as_deref()).with_groups(groups.as_deref());
@@ -168,8 +169,8 @@ fn score(run: &fm_models::Run, predictor: &Predictor<BuiltModel>, source: Rc<Raw
         }
         Task::Regression | Task::Binary { .. } => None,
     };
-    let (weights, groups) = (test.weights(), test.groups());
-    Ok(TestRows { source, test, logits, has_changed, ranks, weights, groups })
+    let (targets, weights, groups) = (test.labels(), test.weights(), test.groups());
+    Ok(TestRows { source, targets, logits, has_changed, ranks, weights, groups })
 }
 
 /// The last folders of the paths, as many as it takes to tell the runs apart.
