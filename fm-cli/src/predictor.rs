@@ -6,11 +6,11 @@ use std::path::Path;
 use anyhow::Result;
 use fm_args::flags::Folders;
 use fm_core::device::DeviceChoice;
+use fm_core::ranking::Candidates;
 use fm_core::script::Scorer;
-use fm_core::train::predict_with;
-use fm_core::{Encoder, Error, Features, Rows, Schema};
+use fm_core::{Encoder, Error, Features, Records, Rows, Schema, Score, predict};
 use fm_data::catalogue::Items;
-use fm_data::{Dataset, Encoded, MissingColumns, RankingData, RawData, encode};
+use fm_data::{MissingColumns, RankingData, RawData, encode};
 use fm_models::run::{BuiltModel, Run};
 use tch::{Device, Tensor};
 
@@ -18,38 +18,24 @@ use crate::progress::during;
 use crate::ranking::Ranking;
 use crate::settings::{Settings, data_dir};
 
-/// What gives logits.
-pub trait Logits {
-    /// The logits `[B]` of a batch.
-    fn logits(&self, features: &Features) -> fm_core::Result<Tensor>;
-
-    /// The logits `[B, c]` of B rows with c candidates each.
-    fn candidate_logits(&self, candidates: &fm_core::ranking::Candidates<'_>) -> fm_core::Result<Tensor> {
-        Ok(self.logits(&candidates.features()?)?.f_view(candidates.size())?)
-    }
-}
-
-impl Logits for BuiltModel {
-    fn logits(&self, features: &Features) -> fm_core::Result<Tensor> {
-        self.model.logits(features, false)
-    }
-
-    fn candidate_logits(&self, candidates: &fm_core::ranking::Candidates<'_>) -> fm_core::Result<Tensor> {
-        self.model.candidate_logits(candidates, false)
-    }
-}
-
 /// The model of a run, or an exported one.
 pub enum AnyModel {
     Trained(BuiltModel),
     Exported(Scorer),
 }
 
-impl Logits for AnyModel {
-    fn logits(&self, features: &Features) -> fm_core::Result<Tensor> {
+impl Score for AnyModel {
+    fn score_rows(&self, features: &Features) -> fm_core::Result<Tensor> {
         match self {
-            AnyModel::Trained(trained) => trained.logits(features),
-            AnyModel::Exported(scorer) => scorer.logits(features),
+            AnyModel::Trained(trained) => trained.score_rows(features),
+            AnyModel::Exported(scorer) => scorer.score_rows(features),
+        }
+    }
+
+    fn score_candidates(&self, candidates: &Candidates<'_>) -> fm_core::Result<Tensor> {
+        match self {
+            AnyModel::Trained(trained) => trained.score_candidates(candidates),
+            AnyModel::Exported(scorer) => scorer.score_candidates(candidates),
         }
     }
 }
@@ -95,7 +81,7 @@ impl Predictor<BuiltModel> {
     }
 }
 
-impl<M: Logits> Predictor<M> {
+impl<M: Score> Predictor<M> {
     /// The rows that it was trained and measured on, from where they were then, or from `moved`.
     pub fn source(&self, moved: Option<String>, folders: &Folders) -> Result<RawData> {
         let config = self.settings.data.clone().moved(moved);
@@ -109,14 +95,9 @@ impl<M: Logits> Predictor<M> {
     }
 
     /// The prediction of each encoded row, in their order: a probability, a label within its range, or the score of a ranking.
-    pub fn scores(&self, rows: Encoded) -> Result<Vec<f32>> {
+    pub fn scores(&self, rows: &Records) -> Result<Vec<f32>> {
         let label = self.schema.label();
-        Ok(self.encoded_logits(rows)?.into_iter().map(|logit| label.prediction(logit)).collect())
-    }
-
-    /// The logit of each encoded row, in their order.
-    pub fn encoded_logits(&self, rows: Encoded) -> Result<Vec<f32>> {
-        self.logits(&Dataset::unlabelled(&self.schema, rows)?)
+        Ok(self.logits(rows)?.into_iter().map(|logit| label.prediction(logit)).collect())
     }
 
     /// The `top` items with the best predictions, best first, without those that `exclude` names: the row of each and its
@@ -124,7 +105,7 @@ impl<M: Logits> Predictor<M> {
     pub fn best(&self, items: &Items, top: usize, exclude: &[String]) -> Result<Vec<(usize, f32)>> {
         let encoded = encode(&items.frame, &Encoder::new(&self.schema), None, MissingColumns::Error)?;
         // Ranked by logit: predictions are clamped to the best label, where several would be equal.
-        let logits = self.encoded_logits(encoded)?;
+        let logits = self.logits(&encoded)?;
         let mut order: Vec<usize> = (0..logits.len()).filter(|&row| !exclude.contains(&items.ids[row])).collect();
         // Equal scores keep the catalogue's order.
         order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
@@ -132,22 +113,21 @@ impl<M: Logits> Predictor<M> {
         Ok(order.into_iter().take(top).map(|row| (row, label.prediction(logits[row]))).collect())
     }
 
-    /// The number of rows, `[N, S]` ids, whose user or item is unknown to training: by field, where there are any. Of a hashed field,
-    /// only missing values are known to be unknown.
-    pub fn unknown(&self, ids: &[i32]) -> BTreeMap<String, usize> {
+    /// The number of rows whose user or item was not in the training rows, by field, if there are any. In a hashed field, only
+    /// missing values count.
+    pub fn unknown(&self, rows: &Records) -> BTreeMap<String, usize> {
         let schema = &self.schema;
         let count = |role: Option<&str>| {
             let (name, field) = (role?, schema.field_index(role?)?);
-            let (slot, unknown) = (schema.slots(field).start, schema.ids(field).start);
-            let of_field = ids.iter().skip(slot).step_by(schema.num_slots());
-            let rows = of_field.filter(|id| i64::from(**id) == unknown).count();
-            (rows > 0).then(|| (name.to_owned(), rows))
+            let unknown = schema.ids(field).start;
+            let count = rows.rows().filter(|row| row.field(field).ids().all(|id| i64::from(id) == unknown)).count();
+            (count > 0).then(|| (name.to_owned(), count))
         };
         [schema.user(), schema.item()].into_iter().filter_map(count).collect()
     }
 
     /// The logit of each row.
     pub fn logits(&self, rows: &dyn Rows) -> Result<Vec<f32>> {
-        Ok(predict_with(|features| self.model.logits(features), rows, self.device)?)
+        Ok(predict(&self.model, rows, self.device)?)
     }
 }

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use fm_args::commands::Evaluate;
+use fm_core::Rows;
 use fm_data::table::{check_output, take_rows, write_table};
 use fm_models::Run;
 use serde_json::json;
@@ -27,7 +28,7 @@ pub fn run(args: &Evaluate) -> Result<()> {
     }
     let label = predictor.schema.label();
     let metrics = evaluation.metrics(&predictor.model, label, predictor.device)?;
-    let unknown = predictor.unknown(evaluation.rows.ids());
+    let unknown = predictor.unknown(&evaluation.rows);
     if let Some(output) = &args.output {
         check_no_score(&source.frame, &"the data")?;
         let mut table = take_rows(&source.frame, rows_of(&source, args.part))?;
@@ -38,11 +39,11 @@ pub fn run(args: &Evaluate) -> Result<()> {
         tracing::info!("wrote {}", output.display());
     }
     if args.form.json {
-        let rows = evaluation.rows.targets().len();
+        let rows = evaluation.rows.len();
         return print_json(&json!({ "part": name, "rows": rows, "unknown": unknown, "metrics": metrics }));
     }
     let unknown: String = unknown.iter().map(|(field, rows)| format!(", {field} unknown in {rows}")).collect();
-    let rows = format!("{name} ({} rows{unknown}):", evaluation.rows.targets().len());
+    let rows = format!("{name} ({} rows{unknown}):", evaluation.rows.len());
     let main = predictor.settings.monitored()?.name;
     let mut names = in_order(metrics.keys());
     names.sort_by_key(|name| **name != main);

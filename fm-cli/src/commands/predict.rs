@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use fm_args::commands::Predict;
-use fm_core::{Encoder, Schema};
+use fm_core::{Encoder, Records, Schema};
 use fm_data::table::{check_output, take_columns};
-use fm_data::{ChunkSize, Encoded, MissingColumns, TableReader, TableWriter, encode};
+use fm_data::{ChunkSize, MissingColumns, TableReader, TableWriter, encode};
 use polars::prelude::*;
 
 use crate::interruption::{Interrupted, stop_at_ctrl_c};
@@ -26,7 +26,7 @@ const SCORE: &str = "score";
 struct Chunk {
     /// The columns that are written.
     kept: DataFrame,
-    encoded: Encoded,
+    encoded: Records,
     /// How far the input has been read.
     bytes_read: u64,
 }
@@ -67,10 +67,10 @@ pub fn run(args: &Predict) -> Result<()> {
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => break joined(reading),
         };
-        for (field, rows) in predictor.unknown(&encoded.ids) {
+        for (field, rows) in predictor.unknown(&encoded) {
             *unknown.entry(field).or_insert(0) += rows;
         }
-        if let Err(error) = predictor.scores(encoded).and_then(|scores| append_scores(&mut kept, &scores)) {
+        if let Err(error) = predictor.scores(&encoded).and_then(|scores| append_scores(&mut kept, &scores)) {
             break Err(error);
         }
         progress.add(kept.height(), bytes_read);

@@ -14,14 +14,14 @@ use fm_args::flags::Part;
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Precision};
 use fm_core::{Encoder, Error, Features, Rows, Schema};
 use fm_data::catalogue::Items;
-use fm_data::{Dataset, MissingColumns, RawData, encode};
+use fm_data::{MissingColumns, RawData, encode};
 use fm_models::run::{BuiltModel, Run};
 use tch::{Device, Kind, Tensor};
 
 use self::card::{Latency, ModelCard, Rounding};
 use super::print;
 use crate::evaluation::Evaluation;
-use crate::predictor::{Logits, Predictor};
+use crate::predictor::Predictor;
 use crate::training::Results;
 
 /// The extra file with the titles of the catalogue's items.
@@ -182,18 +182,12 @@ fn catalogue(items: &Items, schema: &Schema) -> Result<Catalogue> {
     // Fields of user and context are not the item's.
     let encoded = encode(&items.frame, &Encoder::new(schema), None, MissingColumns::Unknown)?;
     let rows: Vec<usize> = (0..items.ids.len()).collect();
-    let features = Dataset::unlabelled(schema, encoded)?.batch(&rows, Device::Cpu)?.features;
+    let features = encoded.batch(&rows, Device::Cpu)?.features;
     Ok(Catalogue { items: items.ids.clone(), features })
 }
 
 fn warn_unmeasured(reason: &dyn Display) {
     tracing::warn!("the cost of rounding was not measured: {reason}");
-}
-
-impl Logits for Bundle {
-    fn logits(&self, features: &Features) -> fm_core::Result<Tensor> {
-        Bundle::logits(self, features)
-    }
 }
 
 /// The test metrics of the run's model and of the one in the file, if the test rows are those of the run.

@@ -7,17 +7,16 @@ use std::rc::Rc;
 use anyhow::{Result, bail};
 use fm_args::commands::Report;
 use fm_args::flags::Part;
-use fm_core::metric::{Metrics, Scored, metrics};
-use fm_core::ranking::Candidates;
+use fm_core::metric::{MetricSet, Metrics, Scored, metrics};
 use fm_core::train::EpochRecord;
 use fm_core::{Label, Rows, Task};
 use fm_data::table::{NO_CODE, codes, strings};
-use fm_data::{DataConfig, Dataset, RawData};
+use fm_data::{DataConfig, RawData};
 use fm_models::run::BuiltModel;
 
 use super::chart::{Paint, SERIES};
 use crate::evaluation::Evaluation;
-use crate::predictor::{Logits, Predictor};
+use crate::predictor::Predictor;
 use crate::progress::during;
 use crate::ranking::{Ranking, TestRanks};
 use crate::training::Results;
@@ -39,7 +38,8 @@ pub struct Run {
 /// The rows that a run was measured on, within the data that it was trained on.
 pub struct TestRows {
     pub source: Rc<RawData>,
-    pub test: Dataset,
+    /// The target of each test row.
+    pub targets: Vec<f32>,
     /// Of each test row.
     pub logits: Vec<f32>,
     /// Whether the test rows are others than when the run was trained.
@@ -53,7 +53,7 @@ pub struct TestRows {
 impl TestRows {
     /// All test rows with their logits.
     pub fn scored(&self) -> Scored<'_> {
-        let scored = Scored::new(&self.logits, self.test.targets());
+        let scored = Scored::new(&self.logits, &self.targets);
         scored.with_weights(self.weights.as_deref()).with_groups(self.groups.as_deref())
     }
 
@@ -83,7 +83,7 @@ impl TestRows {
         fn pick<T: Copy>(all: &[T], rows: &[usize]) -> Vec<T> {
             rows.iter().map(|&row| all[row]).collect()
         }
-        let (logits, targets) = (pick(logits, rows), pick(self.test.targets(), rows));
+        let (logits, targets) = (pick(logits, rows), pick(&self.targets, rows));
         let weights = self.weights.as_ref().map(|weights| pick(weights, rows));
         let groups = self.groups.as_ref().map(|groups| pick(groups, rows));
         let scored = Scored::new(&logits, &targets).with_weights(weights.as_deref()).with_groups(groups.as_deref());
@@ -103,7 +103,8 @@ impl Run {
 
     /// The metric that chooses the best epoch.
     pub fn monitored(&self) -> &str {
-        self.predictor.settings.train.monitored(self.task())
+        let monitor = &self.predictor.settings.train.monitor;
+        monitor.as_deref().unwrap_or(MetricSet::of(self.task()).monitored)
     }
 
     /// The model's name in the literature.
@@ -163,14 +164,12 @@ fn score(run: &fm_models::Run, predictor: &Predictor<BuiltModel>, source: Rc<Raw
         );
     }
     let logits = predictor.logits(&evaluation.rows)?;
-    let test_ranks = |ranking: &Ranking| {
-        let logits = |candidates: &Candidates<'_>| predictor.model.candidate_logits(candidates);
-        during("ranking all items", || ranking.test_ranks(&evaluation.rows, logits))
-    };
+    let test = &evaluation.rows;
+    let test_ranks =
+        |ranking: &Ranking| during("ranking all items", || ranking.test_ranks(test, &predictor.model));
     let ranks = evaluation.ranking().map(test_ranks).transpose()?;
-    let test = evaluation.rows;
-    let (weights, groups) = (test.weights(), test.groups());
-    Ok(TestRows { source, test, logits, has_changed, ranks, weights, groups })
+    let (targets, weights, groups) = (test.labels(), test.weights(), test.groups());
+    Ok(TestRows { source, targets, logits, has_changed, ranks, weights, groups })
 }
 
 /// The last folders of the paths, as many as it takes to tell the runs apart.
