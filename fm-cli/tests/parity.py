@@ -69,18 +69,25 @@ def encode(field, first_id, text):
         if value is None:
             return [first_id], [1.0]
         return [first_id + 1], [(value - field["mean"]) / field["std"]]
-    assert field["kind"] == "multi-valued", field["kind"]
-    numbers, n = {}, 0  # the sum of the numbers of each id, in the order of the slots; how many values have a slot
-    for piece in filter(None, text.split(field["separator"])):
-        value, x = given(piece) if field["weighting"] == "given" else (piece, 1)
-        if id_of(value) in numbers or len(numbers) < field["max_len"]:
-            numbers[id_of(value)] = numbers.get(id_of(value), 0) + x
-            n += 1
+    pieces = [piece for piece in text.split(field["separator"]) if piece]
+    pairs = [given(piece) if field["weighting"] == "given" else (piece, 1) for piece in pieces]
+    pairs = [(id_of(value), x) for value, x in pairs]
+    numbers, n = {}, 0  # the sum of the numbers of each slot, in the order of the slots; how many values have a slot
+    if field["kind"] == "sequence":
+        kept = pairs[-field["max_len"] :] if field["keep"] == "last" else pairs[: field["max_len"]]
+        ids, numbers, n = [id for id, _ in kept], dict(enumerate(x for _, x in kept)), len(kept)
+    else:
+        assert field["kind"] == "multi-valued", field["kind"]
+        for id, x in pairs if field["keep"] == "first" else reversed(pairs):
+            if id in numbers or len(numbers) < field["max_len"]:
+                numbers[id] = numbers.get(id, 0) + x
+                n += 1
+        ids = list(numbers)
     padding = field["max_len"] - len(numbers)
     weights = {"sum": 1.0, "mean": 1.0 / max(n, 1), "sqrt": 1.0 / math.sqrt(max(n, 1)), "given": 1.0}
     weight = weights[field["weighting"]]
     values = [number * weight for number in numbers.values()]
-    return list(numbers) + [first_id] * padding, values + [0.0] * padding
+    return ids + [first_id] * padding, values + [0.0] * padding
 
 
 def rows_of(schema):

@@ -113,8 +113,11 @@ impl<S: Borrow<Schema>> Encoder<S> {
     /// In a multi-valued field, values with the same id share a slot, whose x is their number times the weighting's value, or the
     /// sum of the numbers that the text gives. So a factorization machine sees a feature that occurs twice as x = 2, and it does
     /// not interact with itself. This applies to a value that the text repeats, to several unknown values and to several values
-    /// of one bucket. Slots are filled in the order of the text; values beyond `max_len` slots are dropped and do not count in
-    /// n. A missing list has no slots.
+    /// of one bucket. Slots are filled in the order of the text, or from its end if the field keeps the last values; values
+    /// beyond `max_len` slots are dropped and do not count in n. A missing list has no slots.
+    ///
+    /// In a sequence, each value has a slot, in the order of the text, unless there are more than `max_len`: then the first or the
+    /// last ones have slots.
     ///
     /// Numbers that the text gives are summed in float64 and rounded to float32, to its greatest number if the sum exceeds it.
     ///
@@ -125,7 +128,12 @@ impl<S: Borrow<Schema>> Encoder<S> {
         match &self.schema().fields()[field].kind {
             FieldKind::Categorical => slots.push(raw.map_or(unknown, |value| self.number(field, value))),
             FieldKind::MultiValued(list) => {
-                slots.push_distinct(pieces(raw, list).map(|(value, x)| (self.number(field, value), x)), list);
+                let values = list.ordered(pieces(raw, list)).map(|(value, x)| (self.number(field, value), x));
+                slots.push_distinct(values, list);
+            }
+            FieldKind::Sequence(list) => {
+                let values = list.kept(pieces(raw, list)).map(|(value, x)| (self.number(field, value), x));
+                slots.push_sequence(values, list);
             }
             FieldKind::Numeric { mean, std } => slots.push_number(unknown, number(raw), *mean, *std),
         }
@@ -134,7 +142,7 @@ impl<S: Borrow<Schema>> Encoder<S> {
 
 /// The values in the text of a list, each with the number that it adds to its slot before the weighting: 1, or the number given.
 /// The value of a piece whose number is malformed is empty, as a missing value is.
-pub fn pieces<'a>(raw: Option<&'a str>, list: &'a List) -> impl Iterator<Item = (&'a str, f64)> {
+pub fn pieces<'a>(raw: Option<&'a str>, list: &'a List) -> impl Iterator<Item = (&'a str, f64)> + Clone {
     let pieces = raw.unwrap_or("").split(list.separator.as_str()).filter(|piece| !piece.is_empty());
     pieces.map(|piece| match piece.rsplit_once(':') {
         Some((value, given)) if list.weighting == Weighting::Given => wide_number(given).map_or(("", 1.0), |x| (value, x)),
@@ -156,7 +164,7 @@ fn wide_number(text: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{Label, Side, Task};
+    use crate::schema::{Keep, Label, Side, Task};
 
     fn schema() -> Schema {
         let field = |name: &str, kind, values: &[&str]| {
@@ -259,6 +267,33 @@ mod tests {
         assert_eq!(values, [f32::MAX, f32::MIN]);
         // Elsewhere, a colon is a part of the value.
         assert_eq!(encode_with(&list(List::new("|", 2, Weighting::Sum)), 0, Some("War:2")), (vec![0], vec![1.0]));
+    }
+
+    #[test]
+    fn a_sequence_has_a_slot_for_each_value_in_the_order_of_the_text() {
+        let sequence = |keep, weighting| {
+            let mut field = list(List::new("|", 3, weighting).keep(keep)).fields()[0].clone();
+            field.kind = FieldKind::Sequence(field.kind.list().unwrap().clone());
+            Schema::new(schema().label().clone(), vec![field]).unwrap()
+        };
+        let (last, first) = (sequence(Keep::Last, Weighting::Mean), sequence(Keep::First, Weighting::Sum));
+        assert_eq!(encode_counted(&last, 0, Some("War|Drama|War")), (vec![2, 1, 2], vec![1.0 / 3.0; 3], 0));
+        assert_eq!(encode_counted(&last, 0, Some("|Drama||War")), (vec![1, 2], vec![0.5; 2], 0));
+        let long = Some("War|Opera|Polka|Opera|Drama");
+        assert_eq!(encode_with(&last, 0, long).0, [0, 0, 1]);
+        assert_eq!(encode_counted(&first, 0, long), (vec![2, 0, 0], vec![1.0; 3], 0));
+        let given = sequence(Keep::Last, Weighting::Given);
+        assert_eq!(encode_counted(&given, 0, Some("War:9|War:2|War|War:x")), (vec![2, 2, 0], vec![2.0, 1.0, 1.0], 1));
+        assert_eq!(encode_with(&given, 0, None), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_multi_valued_field_may_keep_its_last_values() {
+        let schema = list(List::new("|", 2, Weighting::Mean).keep(Keep::Last));
+        let encode = |raw| encode_with(&schema, 0, Some(raw));
+        assert_eq!(encode("Opera|War|Drama"), (vec![1, 2], vec![0.5, 0.5]));
+        assert_eq!(encode("Opera|War|Drama|War|Drama"), (vec![1, 2], vec![0.5, 0.5]));
+        assert_eq!(encode("Drama|War|War|War|Opera"), (vec![0, 2], vec![0.25, 0.75]));
     }
 
     #[test]

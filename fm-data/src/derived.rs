@@ -3,7 +3,7 @@
 use polars::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::fit::{MAX_LEN, longest};
+use crate::fit::{MAX_LEN, most_distinct};
 use crate::history::{Likes, companions, liked_history};
 use crate::source::DeclaredTable;
 use crate::spec::{FieldOrigin, FieldSpecKind};
@@ -19,7 +19,7 @@ pub(crate) fn add(table: &mut DeclaredTable, user: Option<&str>, item: Option<&s
     for field in spec.fields.iter_mut().filter(|field| field.origin != FieldOrigin::Column) {
         let invalid =
             |needed: &str| Error::Spec(format!("field `{}` follows from other rows and needs {needed}", field.name));
-        let FieldSpecKind::MultiValued(list) = &mut field.kind else {
+        let (FieldSpecKind::MultiValued(list) | FieldSpecKind::Sequence(list)) = &mut field.kind else {
             return Err(invalid("to be multi-valued"));
         };
         let timestamps = timestamps.as_deref().ok_or_else(|| invalid("their times"))?;
@@ -36,7 +36,7 @@ pub(crate) fn add(table: &mut DeclaredTable, user: Option<&str>, item: Option<&s
             FieldOrigin::UsersOfItem => companions(&codes(&items).0, &users, timestamps, train, limit),
         };
         let lists = lists.with_name(field.name.as_str().into());
-        list.max_len = Some(longest(&lists, &list.with_slots(limit), train));
+        list.max_len = Some(most_distinct(&lists, &list.with_slots(limit), train));
         if let (FieldOrigin::UsersOfItem, Some(list)) = (field.origin, list_of_items.as_mut()) {
             let own = of_items(&strings(list, item)?, &items, &lists);
             list.with_column(own.with_name(field.name.as_str().into()).into_column())?;

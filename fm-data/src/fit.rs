@@ -45,8 +45,12 @@ fn fit_field(column: &StringChunked, spec: &FieldSpec, train: &[u32]) -> Result<
     let kind = match &spec.kind {
         FieldSpecKind::Categorical => FieldKind::Categorical,
         FieldSpecKind::MultiValued(list) => {
-            let max_len = list.max_len.unwrap_or_else(|| longest(column, &list.with_slots(MAX_LEN), train));
+            let max_len = list.max_len.unwrap_or_else(|| most_distinct(column, &list.with_slots(MAX_LEN), train));
             FieldKind::MultiValued(list.with_slots(max_len))
+        }
+        FieldSpecKind::Sequence(list) => {
+            let max_len = list.max_len.unwrap_or_else(|| longest(column, &list.with_slots(MAX_LEN), train));
+            FieldKind::Sequence(list.with_slots(max_len))
         }
         FieldSpecKind::Numeric => {
             let (mean, std) = statistics(column, train).ok_or_else(|| not_numeric(column, spec, train))?;
@@ -69,7 +73,7 @@ fn not_numeric(column: &StringChunked, spec: &FieldSpec, train: &[u32]) -> Error
 }
 
 /// The number of distinct values in the longest list of `rows`: from 1 to `list.max_len`.
-pub(crate) fn longest(column: &StringChunked, list: &List, rows: &[u32]) -> usize {
+pub(crate) fn most_distinct(column: &StringChunked, list: &List, rows: &[u32]) -> usize {
     let (mut longest, mut distinct) = (1, PlHashSet::new());
     for cell in rows.iter().map(|&row| column.get(row as usize)) {
         if longest >= list.max_len {
@@ -85,8 +89,14 @@ pub(crate) fn longest(column: &StringChunked, list: &List, rows: &[u32]) -> usiz
     longest
 }
 
-/// The number of occurrences of each value in `rows`, including repetitions within a row. In a multi-valued field, only the
-/// first `max_len` distinct values of a row count: later ones get a slot only if unknown values, or values of one bucket,
+/// The number of values in the longest list of `rows`: from 1 to `list.max_len`.
+fn longest(column: &StringChunked, list: &List, rows: &[u32]) -> usize {
+    let lengths = rows.iter().map(|&row| pieces(column.get(row as usize), list).take(list.max_len).count());
+    lengths.max().unwrap_or(1).max(1)
+}
+
+/// The number of occurrences of each value in `rows`, including repetitions within a row. Only values that may have a slot count.
+/// In a multi-valued field, these are the first or last `max_len` distinct values of a row: later ones get a slot only if unknown values, or values of one bucket,
 /// share theirs. Empty for a numeric field.
 pub(crate) fn counts<'a>(column: &'a StringChunked, kind: &'a FieldKind, rows: &[u32]) -> Vec<(&'a str, u32)> {
     // Each value's count, and the position of the last row in which it had a slot.
@@ -101,7 +111,7 @@ pub(crate) fn counts<'a>(column: &'a StringChunked, kind: &'a FieldKind, rows: &
             }
             FieldKind::MultiValued(list) => {
                 let mut used = 0;
-                for (piece, _) in pieces(cell, list) {
+                for (piece, _) in list.ordered(pieces(cell, list)) {
                     match counts.get_mut(piece) {
                         Some((count, last)) if *last == position => *count += 1,
                         _ if used == list.max_len => {}
@@ -114,6 +124,11 @@ pub(crate) fn counts<'a>(column: &'a StringChunked, kind: &'a FieldKind, rows: &
                             used += 1;
                         }
                     }
+                }
+            }
+            FieldKind::Sequence(list) => {
+                for (value, _) in list.kept(pieces(cell, list)) {
+                    counts.entry(value).or_insert((0, position)).0 += 1;
                 }
             }
             FieldKind::Numeric { .. } => {}
@@ -144,7 +159,7 @@ fn statistics(column: &StringChunked, rows: &[u32]) -> Option<(f32, f32)> {
 
 #[cfg(test)]
 mod tests {
-    use fm_core::{Side, Weighting};
+    use fm_core::{Keep, Side, Weighting};
     use proptest::prelude::*;
 
     use super::*;
@@ -233,6 +248,20 @@ mod tests {
         assert_eq!((only(&schema).vocabulary.as_slice(), schema.num_slots()), (&["a", "b", "d"].map(String::from)[..], 3));
         let (ids, values) = encoded(&table, &schema);
         assert_eq!((ids, values), (vec![1, 2, 1, 0, 3], vec![0.5, 1.0, 1.0, 4.0, 1.0]));
+    }
+
+    #[test]
+    fn a_sequence_has_as_many_slots_as_the_longest_and_learns_the_values_that_it_keeps() {
+        let table = df!("seen" => ["a|a|b|a", "c|b"]).unwrap();
+        let schema = |max_len, keep| {
+            let list = ListSpec { keep, ..ListSpec::new("|", max_len, Weighting::Sum) };
+            fitted(&table, vec![FieldSpec::new("seen", FieldSpecKind::Sequence(list), Side::User)], &[0, 1]).unwrap()
+        };
+        let whole = schema(None, Keep::Last);
+        assert_eq!((whole.num_slots(), only(&whole).vocabulary.as_slice()), (4, &["a", "b", "c"].map(String::from)[..]));
+        assert_eq!(encoded(&table, &whole).0, [1, 1, 2, 1, 3, 2]);
+        assert_eq!(only(&schema(Some(1), Keep::Last)).vocabulary, ["a", "b"]);
+        assert_eq!(only(&schema(Some(1), Keep::First)).vocabulary, ["a", "c"]);
     }
 
     #[test]

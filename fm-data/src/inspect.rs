@@ -50,7 +50,7 @@ pub struct RowCounts {
 pub struct FieldInspection {
     /// The column's name.
     pub name: String,
-    /// `categorical`, `multi-valued` or `numeric`.
+    /// `categorical`, `multi-valued`, `sequence` or `numeric`.
     pub kind: &'static str,
     /// What it describes.
     pub side: Side,
@@ -127,7 +127,7 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
     };
     let has_value = |cell: Option<&str>| match &field.kind {
         FieldKind::Categorical => cell.is_some_and(|value| !value.is_empty()),
-        FieldKind::MultiValued(list) => pieces(cell, list).next().is_some(),
+        FieldKind::MultiValued(list) | FieldKind::Sequence(list) => pieces(cell, list).next().is_some(),
         FieldKind::Numeric { .. } => number(cell).is_some(),
     };
     let is_known = |cell: Option<&str>| match &field.kind {
@@ -140,7 +140,7 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
                 None => (None, known.get(piece)),
             };
             let mut taken = Vec::new();
-            pieces(cell, list).any(|(piece, _)| {
+            list.ordered(pieces(cell, list)).any(|(piece, _)| {
                 let id = id(piece);
                 if !taken.contains(&id) {
                     if taken.len() == list.max_len {
@@ -151,6 +151,7 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
                 known.contains(piece)
             })
         }
+        FieldKind::Sequence(list) => list.kept(pieces(cell, list)).any(|(value, _)| known.contains(value)),
         FieldKind::Numeric { .. } => number(cell).is_some(),
     };
     let share = |rows: &[u32], holds: &dyn Fn(Option<&str>) -> bool| {
@@ -165,6 +166,7 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
         kind: match field.kind {
             FieldKind::Categorical => "categorical",
             FieldKind::MultiValued(_) => "multi-valued",
+            FieldKind::Sequence(_) => "sequence",
             FieldKind::Numeric { .. } => "numeric",
         },
         side: field.side,

@@ -20,6 +20,13 @@
 //! weighting = "mean"
 //!
 //! [[field]]
+//! name = "visited"
+//! kind = "sequence"
+//! side = "user"
+//! max_len = 50
+//! keep = "last"
+//!
+//! [[field]]
 //! name = "device"
 //! kind = "categorical"
 //! hash_buckets = 1000
@@ -31,7 +38,7 @@
 
 use std::path::Path;
 
-use fm_core::{List, Side, Weighting};
+use fm_core::{Keep, List, Side, Weighting};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, suggestion};
@@ -47,6 +54,8 @@ pub enum FieldSpecKind {
     Categorical,
     /// Several values in one text, from a vocabulary or hashed: a slot for each distinct value.
     MultiValued(ListSpec),
+    /// Several values in one text, from a vocabulary or hashed: a slot for each value, in the order of the text.
+    Sequence(ListSpec),
     /// A number, standardised with the training rows' mean and standard deviation.
     Numeric,
 }
@@ -55,7 +64,7 @@ impl FieldSpecKind {
     /// How the field holds several values; `None` if it holds one.
     pub fn list(&self) -> Option<&ListSpec> {
         match self {
-            FieldSpecKind::MultiValued(list) => Some(list),
+            FieldSpecKind::MultiValued(list) | FieldSpecKind::Sequence(list) => Some(list),
             FieldSpecKind::Categorical | FieldSpecKind::Numeric => None,
         }
     }
@@ -68,19 +77,22 @@ pub struct ListSpec {
     pub separator: String,
     /// The number of slots. `None` for those that the longest list of the training rows needs, at most 100.
     pub max_len: Option<usize>,
+    /// Which values have a slot if there are more than slots. A `schema.toml` keeps the last of a sequence and the first of a
+    /// multi-valued field, unless it says otherwise.
+    pub keep: Keep,
     /// The value `x` that each of the row's `n` values adds to its slot.
     pub weighting: Weighting,
 }
 
 impl ListSpec {
-    /// A list of values with this text between them, this number of slots and this weighting.
+    /// A list of values with this text between them, this number of slots and this weighting. It keeps the first values.
     pub fn new(separator: impl Into<String>, max_len: Option<usize>, weighting: Weighting) -> ListSpec {
-        ListSpec { separator: separator.into(), max_len, weighting }
+        ListSpec { separator: separator.into(), max_len, keep: Keep::First, weighting }
     }
 
     /// The list with this maximum number of slots.
     pub(crate) fn with_slots(&self, max_len: usize) -> List {
-        List::new(&self.separator, max_len, self.weighting)
+        List::new(&self.separator, max_len, self.weighting).keep(self.keep)
     }
 }
 
@@ -316,6 +328,7 @@ struct FieldEntry {
     hash_buckets: Option<u32>,
     separator: Option<String>,
     max_len: Option<usize>,
+    keep: Option<Keep>,
     weighting: Option<Weighting>,
 }
 
@@ -324,6 +337,7 @@ struct FieldEntry {
 enum Kind {
     Categorical,
     MultiValued,
+    Sequence,
     Numeric,
 }
 
@@ -333,19 +347,27 @@ fn one() -> u32 {
 
 impl FieldEntry {
     fn into_spec(self) -> std::result::Result<FieldSpec, Problem> {
-        let FieldEntry { name, kind, side, min_count, hash_buckets, separator, max_len, weighting } = self;
+        let FieldEntry { name, kind, side, min_count, hash_buckets, separator, max_len, keep, weighting } = self;
         let at = Some(name.span().start);
         let name = name.into_inner();
-        let stray =
-            [("separator", separator.is_some()), ("max_len", max_len.is_some()), ("weighting", weighting.is_some())];
+        let stray = [
+            ("separator", separator.is_some()),
+            ("max_len", max_len.is_some()),
+            ("keep", keep.is_some()),
+            ("weighting", weighting.is_some()),
+        ];
+        let list = |default| ListSpec {
+            separator: separator.unwrap_or_else(|| SEPARATOR.into()),
+            max_len,
+            keep: keep.unwrap_or(default),
+            weighting: weighting.unwrap_or_default(),
+        };
         let kind = match kind {
-            Kind::MultiValued => {
-                let separator = separator.unwrap_or_else(|| SEPARATOR.into());
-                FieldSpecKind::MultiValued(ListSpec::new(separator, max_len, weighting.unwrap_or_default()))
-            }
+            Kind::MultiValued => FieldSpecKind::MultiValued(list(Keep::First)),
+            Kind::Sequence => FieldSpecKind::Sequence(list(Keep::Last)),
             kind => {
                 if let Some((key, _)) = stray.iter().find(|(_, given)| *given) {
-                    let reason = format!("field `{name}` has a {key}, which only multi-valued fields have");
+                    let reason = format!("field `{name}` has a {key}, which only multi-valued fields and sequences have");
                     return Err(Problem { at, reason });
                 }
                 if matches!(kind, Kind::Numeric) { FieldSpecKind::Numeric } else { FieldSpecKind::Categorical }
@@ -407,6 +429,9 @@ mod tests {
             max_len = 20
             weighting = "mean"
             [[field]]
+            name = "visited"
+            kind = "sequence"
+            [[field]]
             name = "device"
             kind = "categorical"
             hash_buckets = 1000
@@ -417,6 +442,8 @@ mod tests {
             "#,
         );
         let tags = FieldSpecKind::MultiValued(ListSpec::new("|", Some(20), Weighting::Mean));
+        let visited = ListSpec { keep: Keep::Last, ..ListSpec::new("|", None, Weighting::Sqrt) };
+        let visited = FieldSpecKind::Sequence(visited);
         let expected = TableSpec {
             label: "rating".into(),
             weight: Some("worth".into()),
@@ -427,6 +454,7 @@ mod tests {
             fields: vec![
                 FieldSpec { min_count: 2, ..FieldSpec::new("who", FieldSpecKind::Categorical, Side::User) },
                 FieldSpec::new("tags", tags, Side::Context),
+                FieldSpec::new("visited", visited, Side::Context),
                 FieldSpec {
                     hash_buckets: Some(1000),
                     ..FieldSpec::new("device", FieldSpecKind::Categorical, Side::Context)
@@ -458,7 +486,7 @@ mod tests {
         let label = refused(&format!("{HEAD}{}", field("y", "")));
         assert!(label.starts_with(", line 3: `y` is the label"), "{label}");
         let stray = refused(&format!("{HEAD}{}", field("a", "max_len = 3\n")));
-        assert_eq!(stray, ", line 3: field `a` has a max_len, which only multi-valued fields have");
+        assert_eq!(stray, ", line 3: field `a` has a max_len, which only multi-valued fields and sequences have");
         let role = refused(&format!("user = \"usr\"\n{HEAD}{}", field("user", "")));
         assert_eq!(role, ": user = \"usr\" is not a field; did you mean `user`? there are: user");
         let empty = refused(&format!("{HEAD}{}", field("a", "hash_buckets = 0\n")));

@@ -3,9 +3,10 @@
 use crate::data::Numbers;
 
 /// The fields of [`SCHEMA`], in its order.
-pub const FIELDS: [&str; 9] = ["reader", "book", "tags", "moods", "words", "city", "price", "age", "genres"];
+pub const FIELDS: [&str; 10] =
+    ["reader", "book", "tags", "moods", "words", "city", "price", "age", "genres", "visited"];
 
-/// The declaration: categorical, multi-valued with each weighting, hashed of both kinds, numeric.
+/// The declaration: categorical, multi-valued with each weighting, hashed of both kinds, numeric, a sequence.
 pub const SCHEMA: &str = r#"
 label = "stars"
 user = "reader"
@@ -67,6 +68,12 @@ kind = "multi-valued"
 side = "item"
 max_len = 3
 weighting = "given"
+
+[[field]]
+name = "visited"
+kind = "sequence"
+side = "user"
+max_len = 4
 "#;
 
 const MOODS: [&str; 4] = ["ruhig", "wild", "schräg", "ernst"];
@@ -82,8 +89,9 @@ pub fn table() -> String {
         let (city, age) = (CITIES[reader % 4], 20 + reader);
         let stars = 1 + (reader * book + n) % 5;
         let genres = format!("genre{}:0.{}|genre{}|genre{}:-1", book % 3, book % 7, book % 4, book % 5);
+        let visited = format!("b{:02}|b{:02}|b{:02}", n % 30, n % 7, n % 7);
         let price = format!("{}.{}", book % 9, book % 10);
-        format!("r{reader:02},b{book:02},{tags},{moods},{words},{city},{price},{age},{genres},{stars}\n")
+        format!("r{reader:02},b{book:02},{tags},{moods},{words},{city},{price},{age},{genres},{visited},{stars}\n")
     };
     FIELDS.join(",") + ",stars\n" + &(0..300).map(row).collect::<String>()
 }
@@ -99,6 +107,7 @@ const TEXTS: [&[&str]; FIELDS.len()] = [
     &["7.5", "0.3", " 4.25 ", "", "cheap", "1e999", "-.5e1", "nan", "0x10", "1_0", "3.", "\u{a0}5"],
     &["31", "+2.7e1", "", "inf", "old", "39.000000001", "1e-400", "-0", "٣"],
     &["genre1:2|genre0", "genre1:.5|genre1:-.25|genre1", "genre2:x|:3|new:0.5", "", "||", "genre0:0", "a:1|b:2|genre4:3|genre0:4"],
+    &["b01|b02|b01", "b03", "", "b99|b98|b97", "|", "b01|b02|b03|b04|b05|b05|b04", "b05|b06|b07|b01|b99|b99"],
 ];
 
 /// Unlabelled rows, in the order of [`FIELDS`]. An empty text is a missing one.

@@ -175,7 +175,7 @@ fn missing_row(schema: &Schema, like: &Padded) -> Padded {
     let slots = schema.field_of_slots();
     let ids: Vec<i64> = slots.iter().map(|&field| schema.ids(field).start).collect();
     let value = |&field: &usize| match schema.fields()[field].kind {
-        FieldKind::MultiValued(_) => 0.0,
+        FieldKind::MultiValued(_) | FieldKind::Sequence(_) => 0.0,
         FieldKind::Categorical | FieldKind::Numeric { .. } => 1.0,
     };
     let values: Vec<f32> = slots.iter().map(value).collect();

@@ -51,7 +51,9 @@ impl RecordLayout {
             let kind = match &field.kind {
                 FieldKind::Categorical => SlotKind::One,
                 FieldKind::Numeric { .. } => SlotKind::Number,
-                FieldKind::MultiValued(list) => SlotKind::Several { max_len: list.max_len, weighting: list.weighting },
+                FieldKind::MultiValued(list) | FieldKind::Sequence(list) => {
+                    SlotKind::Several { max_len: list.max_len, weighting: list.weighting }
+                }
             };
             // A schema has fewer than 2³¹ ids.
             FieldLayout { name: field.name.clone(), unknown: ids.start as u32, end: ids.end as u32, kind }

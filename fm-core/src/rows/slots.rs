@@ -48,7 +48,7 @@ impl Slots {
         self.given.push(value.to_bits());
     }
 
-    /// Appends the slots of a multi-valued field: one for each of the first `max_len` distinct ids. x is the sum of the numbers of
+    /// Appends the slots of a multi-valued field: one for each of the first `max_len` distinct ids of `values`. x is the sum of the numbers of
     /// the id, times the weighting's value of the number of values; values without a slot do not count.
     pub(crate) fn push_distinct(&mut self, values: impl IntoIterator<Item = (u32, f64)>, list: &List) {
         let first = self.words.len();
@@ -77,6 +77,15 @@ impl Slots {
             sums.resize(self.words.len() - first, 1.0);
             self.give(first, &sums, list.weighting, n);
         }
+    }
+
+    /// Appends the slots of a sequence: one for each value. x is the number of the value, times the weighting's value of their
+    /// number.
+    pub(crate) fn push_sequence(&mut self, values: impl IntoIterator<Item = (u32, f64)>, list: &List) {
+        let first = self.words.len();
+        let (ids, numbers): (Vec<u32>, Vec<f64>) = values.into_iter().unzip();
+        self.words.extend(ids);
+        self.give(first, &numbers, list.weighting, numbers.len());
     }
 
     /// Gives values to the slots from `first` on: `sums` times the weighting's value of `n`, where the schema does not imply it.

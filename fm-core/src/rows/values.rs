@@ -168,7 +168,10 @@ fn append(field: &FieldLayout, kind: &FieldKind, value: Value<'_>, slots: &mut S
         (FieldKind::Categorical, Value::Missing) => slots.push(field.unknown),
         (FieldKind::Categorical, Value::Index(index)) => slots.push(id(index)?),
         (FieldKind::Categorical, _) => return Err(("one value".into(), format!("{value:?}"))),
-        (FieldKind::MultiValued(list), _) => slots.push_distinct(listed(list, value, id)?, list),
+        (FieldKind::MultiValued(list), _) => {
+            slots.push_distinct(list.ordered(listed(list, value, id)?.into_iter()), list);
+        }
+        (FieldKind::Sequence(list), _) => slots.push_sequence(list.kept(listed(list, value, id)?.into_iter()), list),
         (FieldKind::Numeric { .. }, Value::Missing) => slots.push(field.unknown),
         (FieldKind::Numeric { mean, std }, Value::Number(number)) => {
             slots.push_number(field.unknown, Some(number), *mean, *std);

@@ -10,6 +10,9 @@ pub enum FieldKind {
     Categorical,
     /// Several values in one text, looked up in a vocabulary or hashed: a slot for each distinct value.
     MultiValued(List),
+    /// Several values in one text, looked up in a vocabulary or hashed: a slot for each value, in the order of the text. A value
+    /// that occurs twice has two slots.
+    Sequence(List),
     /// A number, standardised as `(x - mean) / std`.
     Numeric {
         /// The mean over the training rows.
@@ -23,7 +26,7 @@ impl FieldKind {
     /// How the field holds several values; `None` if it holds one.
     pub fn list(&self) -> Option<&List> {
         match self {
-            FieldKind::MultiValued(list) => Some(list),
+            FieldKind::MultiValued(list) | FieldKind::Sequence(list) => Some(list),
             FieldKind::Categorical | FieldKind::Numeric { .. } => None,
         }
     }
@@ -36,19 +39,56 @@ pub struct List {
     pub separator: String,
     /// The maximum number of slots. Values without a slot are dropped.
     pub max_len: usize,
+    /// Which values have a slot if there are more than slots.
+    pub keep: Keep,
     /// The value `x` that each of the row's `n` values adds to its slot.
     pub weighting: Weighting,
 }
 
 impl List {
-    /// A list of values with this text between them, this maximum number of slots and this weighting.
+    /// A list of values with this text between them, this maximum number of slots and this weighting. It keeps the first values.
     pub fn new(separator: impl Into<String>, max_len: usize, weighting: Weighting) -> List {
-        List { separator: separator.into(), max_len, weighting }
+        List { separator: separator.into(), max_len, keep: Keep::First, weighting }
+    }
+
+    /// The same list, keeping these values.
+    pub fn keep(self, keep: Keep) -> List {
+        List { keep, ..self }
+    }
+
+    /// The values of a multi-valued field in the order in which they take slots: that of the text, or from its end if the last
+    /// values are kept.
+    pub fn ordered<T>(&self, values: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
+        let (forwards, backwards) = match self.keep {
+            Keep::First => (Some(values), None),
+            Keep::Last => (None, Some(values.collect::<Vec<T>>().into_iter().rev())),
+        };
+        forwards.into_iter().flatten().chain(backwards.into_iter().flatten())
+    }
+
+    /// The values of a sequence that have slots, in the order of the text.
+    pub fn kept<T>(&self, values: impl Iterator<Item = T> + Clone) -> impl Iterator<Item = T> {
+        let dropped = match self.keep {
+            Keep::First => 0,
+            Keep::Last => values.clone().count().saturating_sub(self.max_len),
+        };
+        values.skip(dropped).take(self.max_len)
     }
 }
 
-/// The value `x` that each of the `n` values of a list adds to its slot. In a multi-valued field, a value that occurs twice in a
-/// row has one slot with twice this value, and counts twice in `n`.
+/// Which values of a list have a slot if there are more than slots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// The first values of the text.
+    #[default]
+    First,
+    /// The last values of the text: the newest ones, where new values are appended.
+    Last,
+}
+
+/// The value `x` that each of the `n` values of a list adds to its slot; values without a slot do not count. In a multi-valued
+/// field, a value that occurs twice in a row has one slot with twice this value, and counts twice in `n`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Weighting {
@@ -136,7 +176,7 @@ impl Field {
     pub fn cardinality(&self) -> i64 {
         match self.kind {
             FieldKind::Numeric { .. } => 2,
-            FieldKind::Categorical | FieldKind::MultiValued(_) => {
+            FieldKind::Categorical | FieldKind::MultiValued(_) | FieldKind::Sequence(_) => {
                 1 + self.hash_buckets.map_or(self.vocabulary.len() as i64, i64::from)
             }
         }

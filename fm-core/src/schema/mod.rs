@@ -8,15 +8,17 @@
 //! |---|---|---|---|
 //! | categorical | 1 | 1 + vocabulary, or 1 + hash buckets | 1 |
 //! | multi-valued | 0 to `max_len` | 1 + vocabulary, or 1 + hash buckets | the number of occurrences in the row times 1, 1/n or 1/√n, or the sum of the numbers that the text gives |
+//! | sequence | 0 to `max_len` | 1 + vocabulary, or 1 + hash buckets | 1, 1/n or 1/√n, or the number that the text gives |
 //! | numeric | 1 | 2 | the standardised number; 1 if it is missing |
 //!
-//! In a multi-valued field, each distinct value of a row takes one slot; n counts the values including repetitions.
+//! In a multi-valued field, each distinct value of a row takes one slot; n counts the values including repetitions. In a
+//! sequence, each value takes a slot, in the order of the text.
 //!
 //! The first id of each field is its out-of-vocabulary id: unknown, missing and malformed values get it. In a hashed field,
 //! only missing values get it: every text has a bucket, which other texts may share.
 //!
 //! Rows are stored without padding ([`Records`](crate::Records)). Where slots have fixed places, as in an exported file, slot
-//! `s` of `S` belongs to a fixed field, and unused slots of multi-valued fields have x = 0.
+//! `s` of `S` belongs to a fixed field, and unused slots of multi-valued fields and sequences have x = 0.
 //!
 //! ```
 //! use fm_core::{Field, FieldKind, Label, List, Schema, Side, Task, Weighting};
@@ -46,7 +48,7 @@ use crate::atomic_file::write_atomically;
 use crate::error::{Error, Result};
 use crate::features::Layout;
 
-pub use field::{Field, FieldKind, List, Side, Weighting};
+pub use field::{Field, FieldKind, Keep, List, Side, Weighting};
 pub use label::{Label, Task};
 
 /// The version of `schema.json` that this library writes, and the newest that it reads.
@@ -133,7 +135,7 @@ impl Schema {
             }
             match &field.kind {
                 FieldKind::Categorical => {}
-                FieldKind::MultiValued(list) => {
+                FieldKind::MultiValued(list) | FieldKind::Sequence(list) => {
                     if list.separator.is_empty() || list.max_len == 0 {
                         return invalid(format!("field `{name}` needs a separator and a max_len of at least 1"));
                     }

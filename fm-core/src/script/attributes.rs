@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 use super::Catalogue;
 use crate::bridge::{Attribute, TracedModule};
 use crate::error::Result;
-use crate::schema::{Field, FieldKind, Schema, Task, Weighting};
+use crate::schema::{Field, FieldKind, Keep, Schema, Task, Weighting};
 
 /// ASCII's white space, as numbers may have it around them.
 const SPACES: &str = " \t\n\r\x0c";
@@ -19,7 +19,7 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
     let statistics = |of: fn(f32, f32) -> f32| {
         let of_field = |field: &Field| match field.kind {
             FieldKind::Numeric { mean, std } => f64::from(of(mean, std)),
-            FieldKind::Categorical | FieldKind::MultiValued(_) => f64::NAN,
+            FieldKind::Categorical | FieldKind::MultiValued(_) | FieldKind::Sequence(_) => f64::NAN,
         };
         Floats(fields.iter().map(of_field).collect())
     };
@@ -45,6 +45,7 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
     module.set("_indexes", &Indexes(indexes))?;
     module.set("_separators", &Texts(separators))?;
     module.set("_weightings", &integers(weighting))?;
+    module.set("_keeps_last", &integers(|field| field.kind.list().map_or(0, |list| i64::from(list.keep == Keep::Last))))?;
     module.set("_means", &statistics(|mean, _| mean))?;
     module.set("_stds", &statistics(|_, std| std))?;
     module.set("_label_range", &Floats(label_range))?;
@@ -63,6 +64,7 @@ fn kind(field: &Field) -> i64 {
         FieldKind::Categorical => 0,
         FieldKind::MultiValued(_) => 1,
         FieldKind::Numeric { .. } => 2,
+        FieldKind::Sequence(_) => 3,
     }
 }
 

@@ -39,7 +39,7 @@ def encode(self, rows: List[Dict[str, str]]) -> Tuple[Tensor, Tensor]:
     return self.encode_columns(columns)
 
 
-# Each value is a list: of one text, or of several in a multi-valued field.
+# Each value is a list: of one text, or of several in a multi-valued field or a sequence.
 def encode_lists(self, rows: List[Dict[str, List[str]]]) -> Tuple[Tensor, Tensor]:
     none: List[str] = []
     columns: Dict[str, List[str]] = {}
@@ -47,7 +47,7 @@ def encode_lists(self, rows: List[Dict[str, List[str]]]) -> Tuple[Tensor, Tensor
         column: List[str] = []
         for row in rows:
             texts = row.get(name, none)
-            if self._kinds[field] == 1:
+            if len(self._separators[field]) > 0:
                 column.append(self._separators[field].join(texts))
             elif len(texts) == 1:
                 column.append(texts[0])
@@ -74,6 +74,8 @@ def encode_columns(self, columns: Dict[str, List[str]]) -> Tuple[Tensor, Tensor]
             field_ids, field_values = self._encode_categorical(field, column)
         elif self._kinds[field] == 1:
             field_ids, field_values = self._encode_multi_valued(field, column)
+        elif self._kinds[field] == 3:
+            field_ids, field_values = self._encode_sequence(field, column)
         else:
             field_ids, field_values = self._encode_numeric(field, column)
         ids.append(field_ids)
@@ -138,28 +140,54 @@ def _encode_categorical(self, field: int, column: List[str]) -> Tuple[Tensor, Te
 
 # Values of one id share a slot; what finds no free slot is dropped and does not count for n.
 def _encode_multi_valued(self, field: int, column: List[str]) -> Tuple[Tensor, Tensor]:
-    width, separator = self._widths[field], self._separators[field]
+    width = self._widths[field]
     ids = [self._unknown_ids[field]] * (len(column) * width)
     sums = [0.0] * (len(column) * width)
     totals: List[float] = []
     for row, text in enumerate(column):
         slots: Dict[int, int] = {}
         n = 0
-        for piece in text.split(separator):
-            if len(piece) > 0:
-                value, number = self._piece(field, piece)
-                id = self._id(field, value)
-                if id in slots:
-                    sums[slots[id]] += number
-                    n += 1
-                elif len(slots) < width:
-                    slot = row * width + len(slots)
-                    slots[id] = slot
-                    ids[slot] = id
-                    sums[slot] = number
-                    n += 1
+        pieces = self._pieces(field, text)
+        if self._keeps_last[field] == 1:
+            pieces.reverse()
+        for piece in pieces:
+            value, number = self._piece(field, piece)
+            id = self._id(field, value)
+            if id in slots:
+                sums[slots[id]] += number
+                n += 1
+            elif len(slots) < width:
+                slot = row * width + len(slots)
+                slots[id] = slot
+                ids[slot] = id
+                sums[slot] = number
+                n += 1
         totals.append(float(max(n, 1)))
     return self._integers(ids).view(-1, width), self._weighted(field, sums, totals)
+
+
+# Each value has a slot, in the order of the text.
+def _encode_sequence(self, field: int, column: List[str]) -> Tuple[Tensor, Tensor]:
+    width = self._widths[field]
+    ids = [self._unknown_ids[field]] * (len(column) * width)
+    numbers = [0.0] * (len(column) * width)
+    totals: List[float] = []
+    for row, text in enumerate(column):
+        pieces = self._pieces(field, text)
+        first = 0
+        if self._keeps_last[field] == 1:
+            first = max(0, len(pieces) - width)
+        kept = pieces[first : first + width]
+        for at, piece in enumerate(kept):
+            value, number = self._piece(field, piece)
+            ids[row * width + at] = self._id(field, value)
+            numbers[row * width + at] = number
+        totals.append(float(max(len(kept), 1)))
+    return self._integers(ids).view(-1, width), self._weighted(field, numbers, totals)
+
+
+def _pieces(self, field: int, text: str) -> List[str]:
+    return [piece for piece in text.split(self._separators[field]) if len(piece) > 0]
 
 
 # The value in a piece of a list, and the number that it adds to its slot before the weighting. Without a number that a float32

@@ -10,7 +10,7 @@ use crate::encoder::Encoder;
 use crate::error::Result;
 use crate::features::{Features, Padded};
 use crate::model::Model;
-use crate::schema::{Field, FieldKind, Label, List, Schema, Side, Task, Weighting};
+use crate::schema::{Field, FieldKind, Keep, Label, List, Schema, Side, Task, Weighting};
 
 /// Σ_s w_{id_s} x_s
 struct Linear {
@@ -44,6 +44,7 @@ fn schema(task: Task) -> Schema {
     let several =
         |separator: &str, max_len, weighting| FieldKind::MultiValued(List::new(separator, max_len, weighting));
     let values = |values: &[&str]| values.iter().map(|&value| value.to_owned()).collect::<Vec<_>>();
+    let field = |kind, name: &str| Field::new(name, kind, Side::Context, values(&["a", "b", "é", "日"]));
     let hashed = |name, kind| Field { hash_buckets: Some(97), ..Field::new(name, kind, Side::User, vec![]) };
     let fields = vec![
         Field::new("user", FieldKind::Categorical, Side::User, values(&["7", "é", "a b", "007", "日本"])),
@@ -56,6 +57,10 @@ fn schema(task: Task) -> Schema {
         Field::new("price", FieldKind::Numeric { mean: 1e-3, std: 1e-38 }, Side::Item, vec![]),
         Field::new("item", FieldKind::Categorical, Side::Item, values(&["x", "y", "z"])),
         Field::new("given", several("|", 3, Weighting::Given), Side::User, values(&["a", "b:b", "é"])),
+        field(FieldKind::MultiValued(List::new(" ", 2, Weighting::Given).keep(Keep::Last)), "last"),
+        field(FieldKind::Sequence(List::new("|", 4, Weighting::Mean).keep(Keep::Last)), "sequence"),
+        field(FieldKind::Sequence(List::new(", ", 2, Weighting::Given)), "first"),
+        hashed("visits", FieldKind::Sequence(List::new("|", 3, Weighting::Sqrt).keep(Keep::Last))),
     ];
     let schema = Schema::new(Label::fit("label", task, [-0.5, 1.0]), fields).unwrap();
     schema.with_roles(Some("user".into()), Some("item".into())).unwrap()
@@ -250,7 +255,7 @@ fn predictions_are_probabilities_labels_within_the_range_of_training_or_scores()
     for task in TASKS {
         let schema = schema(task);
         let rows: Vec<Vec<String>> = ["7", "é", "?"]
-            .map(|user| [user, "a|b|é|a", "", "b", "x", "p q", "900", "", "y", "a:2|é"].map(String::from).to_vec())
+            .map(|user| [user, "a|b|é|a", "", "b", "x", "p q", "900", "", "y", "a:2|é", "a:2 b", "a|a|b", "", "p|q"].map(String::from).to_vec())
             .into();
         for rows in [&rows[..], &rows[..1], &[]] {
             let [_, _, logits, predictions, scores] = run(&with_cells(&schema), &schema, rows);
@@ -286,7 +291,7 @@ fn the_catalogue_is_ranked_for_a_user_without_what_is_excluded() {
         scorer.score([user.into_iter().chain([("item", item), ("sqrt", sqrt)])]).unwrap()[0]
     };
     let logit = |(item, sqrt): (&'static str, &'static str)| {
-        let row = vec![Some("é"), Some("a|a"), None, Some(sqrt), None, None, Some("31.7"), None, Some(item), None];
+        let row = vec![Some("é"), Some("a|a"), None, Some(sqrt), None, None, Some("31.7"), None, Some(item), None, None, None, None, None];
         scorer.logits(&scorer.encoder().features(&[row]).unwrap()).unwrap().double_value(&[0])
     };
     let mut expected = items;
@@ -420,13 +425,13 @@ fn a_server_gets_predictions_from_texts_and_from_ids() {
         let schema = schema(task);
         let bundle = bundle(&schema, None);
         let (columns, ids) = (bundle.served_columns().unwrap(), bundle.served_ids().unwrap());
-        assert_eq!(columns.inputs(), ["user", "sum", "mean", "sqrt", "city", "words", "age", "price", "item", "given"]);
+        assert_eq!(columns.inputs(), ["user", "sum", "mean", "sqrt", "city", "words", "age", "price", "item", "given", "last", "sequence", "first", "visits"]);
         assert_eq!(ids.inputs(), ["ids", "values"]);
         let (columns, ids) = (served(&columns), served(&ids));
         // A bundle is wrapped as often as one likes.
         assert_eq!(bundle.served_ids().unwrap().inputs(), ["ids", "values"]);
         let rows = ["7", "é", "", "new", "?", "日本", "a b"]
-            .map(|user| [user, "a|b|é|a", "aéb", "日, b", "x", "p q", "900", "", "y", "a:2|é"].map(String::from).to_vec());
+            .map(|user| [user, "a|b|é|a", "aéb", "日, b", "x", "p q", "900", "", "y", "a:2|é", "a:2 b", "a|a|b", "", "p|q"].map(String::from).to_vec());
         for rows in [&rows[..], &rows[..1], &rows[1..3]] {
             let features = encoded(&schema, rows);
             let expected = bundle.logits(&features.shallow_clone().into()).unwrap();

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use fm_core::explain::Explanation;
 use fm_core::model::Layer;
 use fm_core::posterior::{PosteriorSampler, PosteriorSweeps};
-use fm_core::{Error, Features, FieldKind, Model, ModelConfig, ModelEntry, Result, Rows, Schema, Task};
+use fm_core::{Error, Features, Field, FieldKind, Model, ModelConfig, ModelEntry, Result, Rows, Schema, Task};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 use schemars::JsonSchema;
@@ -153,9 +153,14 @@ impl PosteriorSampler for BayesianFm {
     }
 
     fn begin<'a>(&'a self, rows: &dyn Rows) -> Result<Box<dyn PosteriorSweeps + 'a>> {
+        let is_sequence = |field: &&Field| matches!(field.kind, FieldKind::Sequence(_));
+        if let Some(Field { name, .. }) = self.schema.fields().iter().find(is_sequence) {
+            let reason = format!("BayesianFm: field `{name}` is a sequence: declare it multi-valued");
+            return Err(Error::Unsupported(reason));
+        }
         let group = |field: usize| Group {
             ids: self.schema.ids(field).start as usize..self.schema.ids(field).end as usize,
-            is_exclusive: !matches!(self.schema.fields()[field].kind, FieldKind::MultiValued(_)),
+            is_exclusive: self.schema.fields()[field].kind.list().is_none(),
         };
         let groups: Vec<Group> = (0..self.schema.num_fields()).map(group).collect();
         let k = self.config.embedding_dim as usize;

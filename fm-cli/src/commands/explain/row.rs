@@ -67,7 +67,7 @@ impl Row {
             // The distinct texts of each id.
             let mut of_ids: HashMap<i64, Vec<&str>> = HashMap::new();
             match &field.kind {
-                FieldKind::MultiValued(list) => {
+                FieldKind::MultiValued(list) | FieldKind::Sequence(list) => {
                     for (value, _) in pieces(*text, list).filter(|(value, _)| !value.is_empty()) {
                         let of_id = of_ids.entry(encoder.id(position, value)).or_default();
                         if !of_id.contains(&value) {
@@ -79,7 +79,7 @@ impl Row {
                     of_ids.insert(ids[schema.slots(position).start], text.iter().copied().collect());
                 }
             }
-            let is_padding = |slot: usize| numbers[slot] == 0.0 && matches!(field.kind, FieldKind::MultiValued(_));
+            let is_padding = |slot: usize| numbers[slot] == 0.0 && field.kind.list().is_some();
             for slot in schema.slots(position).filter(|&slot| !is_padding(slot)) {
                 let texts = of_ids.get(&ids[slot]).map(Vec::as_slice).unwrap_or_default();
                 let title = if let [id] = texts { titles.get(&field.name, id).map(str::to_owned) } else { None };

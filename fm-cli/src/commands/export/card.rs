@@ -6,7 +6,7 @@ use fm_core::device::compiled_libtorch;
 use fm_core::metric::Metrics;
 use fm_core::script::Precision;
 use fm_core::summary::grouped;
-use fm_core::{Field, FieldKind, List, Schema, Side, Task, Weighting};
+use fm_core::{Field, FieldKind, Keep, List, Schema, Side, Task, Weighting};
 use fm_data::source::terms_of_use;
 
 use crate::metric::in_order;
@@ -230,6 +230,7 @@ fn kind(field: &Field) -> String {
     match &field.kind {
         FieldKind::Categorical => format!("categorical, {values}"),
         FieldKind::MultiValued(list) => format!("multi-valued, {values}, {}", several(list)),
+        FieldKind::Sequence(list) => format!("sequence, {values}, {}", several(list)),
         FieldKind::Numeric { mean, std } => format!("numeric, mean {mean}, standard deviation {std}"),
     }
 }
@@ -237,5 +238,6 @@ fn kind(field: &Field) -> String {
 fn several(list: &List) -> String {
     let separator = list.separator.replace('|', "\\|");
     let numbers = if list.weighting == Weighting::Given { ", with numbers as in `value:0.5`" } else { "" };
-    format!("at most {} in a row, separated by `{separator}`{numbers}", list.max_len)
+    let kept = if list.keep == Keep::Last { "the last " } else { "at most " };
+    format!("{kept}{} in a row, separated by `{separator}`{numbers}", list.max_len)
 }
