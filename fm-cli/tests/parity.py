@@ -7,6 +7,7 @@ import csv
 import json
 import math
 import sys
+from itertools import accumulate
 
 import torch
 
@@ -91,9 +92,10 @@ def encode(field, first_id, text):
 
 
 def rows_of(schema):
-    """The rows of the embedding table that each field owns."""
+    """The rows of the embedding table that each field owns: none if it shares those of another."""
     values = lambda field: field.get("hash_buckets", len(field.get("vocabulary", [])))
-    return [2 if field["kind"] == "numeric" else 1 + values(field) for field in schema["fields"]]
+    own = lambda field: 2 if field["kind"] == "numeric" else 1 + values(field)
+    return [0 if "shares" in field else own(field) for field in schema["fields"]]
 
 
 def predictions(label, logits):
@@ -114,14 +116,17 @@ def main(model_path, scored_path):
 
     with open(scored_path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
+    owners = {field["name"]: field for field in schema["fields"]}
+    first_ids = dict(zip(owners, accumulate(rows_of(schema), initial=0)))
     ids, values = [], []
     for row in rows:
-        row_ids, row_values, first_id = [], [], 0
-        for field, cardinality in zip(schema["fields"], rows_of(schema)):
-            field_ids, field_values = encode(field, first_id, row[field["name"]])
+        row_ids, row_values = [], []
+        for field in schema["fields"]:
+            owner = field.get("shares", field["name"])
+            values = {key: owners[owner][key] for key in ("vocabulary", "hash_buckets") if key in owners[owner]}
+            field_ids, field_values = encode(field | values, first_ids[owner], row[field["name"]])
             row_ids += field_ids
             row_values += field_values
-            first_id += cardinality
         ids.append(row_ids)
         values.append(row_values)
     ids, values = torch.tensor(ids, dtype=torch.int64), torch.tensor(values, dtype=torch.float32)

@@ -33,7 +33,7 @@ pub struct Encoder<S: Borrow<Schema>> {
     schema: S,
     layout: RecordLayout,
     hasher: DefaultHashBuilder,
-    /// Per field: positions in its vocabulary, by the hash of the value.
+    /// Per field that has a vocabulary of its own: positions in it, by the hash of the value.
     indexes: Vec<HashTable<u32>>,
 }
 
@@ -42,7 +42,7 @@ impl<S: Borrow<Schema>> Encoder<S> {
     pub fn new(schema: S) -> Encoder<S> {
         let hasher = DefaultHashBuilder::default();
         let index = |field: &Field| {
-            let vocabulary = &field.vocabulary;
+            let vocabulary = &field.vocabulary; // Empty if the field shares another's.
             let hash = |&position: &u32| hasher.hash_one(vocabulary[position as usize].as_str());
             let mut index = HashTable::with_capacity(vocabulary.len());
             for position in 0..vocabulary.len() as u32 {
@@ -64,22 +64,28 @@ impl<S: Borrow<Schema>> Encoder<S> {
     /// # Panics
     /// If `field` is not a field of the schema.
     pub fn id(&self, field: usize, value: &str) -> i64 {
-        i64::from(self.number(field, value))
+        let schema = self.schema();
+        i64::from(self.number(field, value)) - schema.record_ids(field).start + schema.ids(field).start
     }
 
     /// The same, as records number ids.
     fn number(&self, field: usize, value: &str) -> u32 {
-        let unknown = self.schema().ids(field).start as u32;
-        let Field { vocabulary, hash_buckets, .. } = &self.schema().fields()[field];
+        let (unknown, owner) = (self.unknown(field), self.schema().owner(field));
+        let Field { vocabulary, hash_buckets, .. } = &self.schema().fields()[owner];
         match hash_buckets {
             _ if value.is_empty() => unknown,
             Some(buckets) => unknown + 1 + bucket(value, *buckets),
             None => {
                 let is_value = |&position: &u32| vocabulary[position as usize] == value;
-                let position = self.indexes[field].find(self.hasher.hash_one(value), is_value);
+                let position = self.indexes[owner].find(self.hasher.hash_one(value), is_value);
                 position.map_or(unknown, |&position| unknown + 1 + position)
             }
         }
+    }
+
+    /// The out-of-vocabulary id of a field, as records number ids.
+    fn unknown(&self, field: usize) -> u32 {
+        self.layout.fields[field].unknown
     }
 
     /// Encodes rows as padded features on the CPU: a text for each field of the schema, in its order, `None` if it is missing.
@@ -124,7 +130,7 @@ impl<S: Borrow<Schema>> Encoder<S> {
     /// # Panics
     /// If `field` is not a field of the schema.
     pub fn encode(&self, field: usize, raw: Option<&str>, slots: &mut Slots) {
-        let unknown = self.schema().ids(field).start as u32;
+        let unknown = self.unknown(field);
         match &self.schema().fields()[field].kind {
             FieldKind::Categorical => slots.push(raw.map_or(unknown, |value| self.number(field, value))),
             FieldKind::MultiValued(list) => {
@@ -145,7 +151,9 @@ impl<S: Borrow<Schema>> Encoder<S> {
 pub fn pieces<'a>(raw: Option<&'a str>, list: &'a List) -> impl Iterator<Item = (&'a str, f64)> + Clone {
     let pieces = raw.unwrap_or("").split(list.separator.as_str()).filter(|piece| !piece.is_empty());
     pieces.map(|piece| match piece.rsplit_once(':') {
-        Some((value, given)) if list.weighting == Weighting::Given => wide_number(given).map_or(("", 1.0), |x| (value, x)),
+        Some((value, given)) if list.weighting == Weighting::Given => {
+            wide_number(given).map_or(("", 1.0), |x| (value, x))
+        }
         _ => (piece, 1.0),
     })
 }
@@ -192,7 +200,6 @@ mod tests {
         Encoder::new(schema).encode(field, raw, &mut slots);
         let rows = crate::Records::from_texts(schema, &[texts], &[0.0]).unwrap();
         let encoded = rows.row(0).field(field);
-        assert!(encoded.ids().eq(slots.ids()));
         (encoded.ids().collect(), encoded.values().collect(), slots.given.len())
     }
 
@@ -236,8 +243,7 @@ mod tests {
         assert_eq!(encode(1, Some("War|Drama|War|War")), (vec![5, 4], vec![0.75, 0.25]));
         // Several unknown values are one.
         assert_eq!(encode(1, Some("Opera|War|Polka|Jazz")), (vec![3, 5], vec![0.75, 0.25]));
-        let weighted =
-            |weighting| encode_with(&list(List::new("|", 2, weighting)), 0, Some("War|Drama|War|War")).1;
+        let weighted = |weighting| encode_with(&list(List::new("|", 2, weighting)), 0, Some("War|Drama|War|War")).1;
         assert_eq!(weighted(Weighting::Sum), [3.0, 1.0]);
         assert_eq!(weighted(Weighting::Mean), [0.75, 0.25]);
         assert_eq!(weighted(Weighting::Sqrt), [1.5, 0.5]);
@@ -267,6 +273,24 @@ mod tests {
         assert_eq!(values, [f32::MAX, f32::MIN]);
         // Elsewhere, a colon is a part of the value.
         assert_eq!(encode_with(&list(List::new("|", 2, Weighting::Sum)), 0, Some("War:2")), (vec![0], vec![1.0]));
+    }
+
+    #[test]
+    fn a_field_that_shares_a_table_looks_its_values_up_there() {
+        let fields = schema().fields().to_vec();
+        let sharing = Field { vocabulary: vec![], ..fields[1].clone() }.sharing("user");
+        let shared = |user: Field| Schema::new(schema().label().clone(), vec![sharing.clone(), user]).unwrap();
+        let known = shared(fields[0].clone());
+        assert_eq!(encode_with(&known, 0, Some("é|Drama|7")), (vec![2, 0, 1], vec![1.0 / 3.0; 3]));
+        assert_eq!((encode_with(&known, 1, Some("é")).0, encode_with(&known, 1, None).0), (vec![2], vec![0]));
+        let encoder = Encoder::new(&known);
+        assert_eq!((encoder.id(0, "é"), encoder.id(1, "é"), encoder.id(0, "Drama")), (2, 2, 0));
+        let features = encoder.features(&[[Some("é"), Some("7")]]).unwrap().padded().unwrap();
+        assert_eq!(Vec::<Vec<i64>>::try_from(features.ids).unwrap(), [[2, 0, 0, 1]]);
+        // The buckets are TensorFlow's: 1100 -> 0, 1102 -> 9.
+        let hashed = shared(Field { vocabulary: vec![], hash_buckets: Some(10), ..fields[0].clone() });
+        assert_eq!(encode_with(&hashed, 0, Some("1102|1100")).0, [10, 1]);
+        assert_eq!(encode_with(&hashed, 1, Some("1102")).0, [10]);
     }
 
     #[test]

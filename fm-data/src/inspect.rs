@@ -121,9 +121,10 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
     let field = &schema.fields()[position];
     let column = strings(table, &field.name)?;
     let counts = counts(&column, &field.kind, &parts.train);
-    let known: HashSet<&str> = match field.hash_buckets {
+    let hash_buckets = schema.hash_buckets(position);
+    let known: HashSet<&str> = match hash_buckets {
         Some(_) => counts.iter().map(|&(value, _)| value).collect(),
-        None => field.vocabulary.iter().map(String::as_str).collect(),
+        None => schema.vocabulary(position).iter().map(String::as_str).collect(),
     };
     let has_value = |cell: Option<&str>| match &field.kind {
         FieldKind::Categorical => cell.is_some_and(|value| !value.is_empty()),
@@ -134,7 +135,7 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
         FieldKind::Categorical => cell.is_some_and(|value| known.contains(value)),
         FieldKind::MultiValued(list) => {
             // Values that share an id share a slot: those of one bucket, or all outside the vocabulary.
-            let id = |piece: &str| match field.hash_buckets {
+            let id = |piece: &str| match hash_buckets {
                 Some(_) if piece.is_empty() => (None, None),
                 Some(buckets) => (Some(bucket(piece, buckets)), None),
                 None => (None, known.get(piece)),
@@ -171,10 +172,10 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
         },
         side: field.side,
         slots: field.num_slots(),
-        cardinality: field.cardinality(),
+        cardinality: schema.ids(position).end - schema.ids(position).start,
         distinct,
-        below_min_count: counts.len().saturating_sub(known.len()),
-        colliding: field.hash_buckets.map(|buckets| colliding(counts.iter().map(|&(value, _)| value), buckets)),
+        below_min_count: counts.iter().filter(|(value, _)| !known.contains(value)).count(),
+        colliding: hash_buckets.map(|buckets| colliding(counts.iter().map(|&(value, _)| value), buckets)),
         coverage: coverage.unwrap_or(0.0),
         known_valid,
         known_test,

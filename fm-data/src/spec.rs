@@ -23,6 +23,7 @@
 //! name = "visited"
 //! kind = "sequence"
 //! side = "user"
+//! shares = "item"
 //! max_len = 50
 //! keep = "last"
 //!
@@ -127,6 +128,9 @@ pub struct FieldSpec {
     pub side: Side,
     /// The minimum number of occurrences in the training rows for a value to enter the vocabulary.
     pub min_count: u32,
+    /// The field whose table this field uses, too. It has no vocabulary or hash buckets of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shares: Option<String>,
     /// The number of buckets that values are hashed into; `None` for a vocabulary.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash_buckets: Option<u32>,
@@ -138,7 +142,8 @@ pub struct FieldSpec {
 impl FieldSpec {
     /// A column with a vocabulary and the default `min_count` of 1.
     pub fn new(name: impl Into<String>, kind: FieldSpecKind, side: Side) -> FieldSpec {
-        FieldSpec { name: name.into(), kind, side, min_count: 1, hash_buckets: None, origin: FieldOrigin::Column }
+        let (min_count, shares, hash_buckets, origin) = (1, None, None, FieldOrigin::Column);
+        FieldSpec { name: name.into(), kind, side, min_count, shares, hash_buckets, origin }
     }
 }
 
@@ -189,8 +194,8 @@ impl TableSpec {
     ///
     /// # Errors
     /// [`Error::Spec`] for no field, an empty or repeated name, a label that is also a field or the weight, a user or an item
-    /// that is not a field, an empty separator, a `max_len` or `hash_buckets` of 0, or hash buckets on a numeric field or
-    /// beside a `min_count`.
+    /// that is not a field, an empty separator, a `max_len` or `hash_buckets` of 0, hash buckets on a numeric field or
+    /// beside a `min_count`, or a shared table that is not another field's own.
     pub fn check(&self) -> Result<()> {
         self.problem().map_or(Ok(()), |(_, reason)| Err(Error::Spec(reason)))
     }
@@ -220,7 +225,9 @@ impl TableSpec {
     pub fn fields_of_items(&self) -> Vec<&str> {
         let holds_items = |field: &&FieldSpec| match field.origin {
             FieldOrigin::LikedBefore { .. } | FieldOrigin::ItemsOfUser => true,
-            FieldOrigin::Column | FieldOrigin::UsersOfItem => Some(&field.name) == self.item.as_ref(),
+            FieldOrigin::Column | FieldOrigin::UsersOfItem => {
+                self.item.is_some() && [Some(&field.name), field.shares.as_ref()].contains(&self.item.as_ref())
+            }
         };
         self.fields.iter().filter(holds_items).map(|field| field.name.as_str()).collect()
     }
@@ -253,6 +260,8 @@ impl TableSpec {
                 )
             } else if field.hash_buckets.is_some() && field.min_count > 1 {
                 format!("field `{name}` has hash_buckets and a min_count: rare values get a bucket, too; leave one out")
+            } else if let Some(reason) = self.sharing_problem(field) {
+                format!("field `{name}` {reason}")
             } else {
                 match field.kind.list() {
                     Some(list) if list.separator.is_empty() => {
@@ -271,6 +280,23 @@ impl TableSpec {
             }
         }
         None
+    }
+
+    /// What is wrong with the table that a field shares.
+    fn sharing_problem(&self, field: &FieldSpec) -> Option<String> {
+        let owner = field.shares.as_ref()?;
+        let reason = match self.fields.iter().find(|other| other.name == *owner) {
+            None => format!("which is not a field; {}", suggestion(owner, &self.names())),
+            Some(other) if other.name == field.name => "itself: name another field".into(),
+            Some(FieldSpec { shares: Some(other), .. }) => format!("which shares that of `{other}`: name `{other}`"),
+            Some(other) if [&field.kind, &other.kind].contains(&&FieldSpecKind::Numeric) => {
+                "but numeric fields have no values to share".into()
+            }
+            Some(_) if field.hash_buckets.is_some() => "which decides on the hashing: leave hash_buckets out".into(),
+            Some(_) if field.min_count > 1 => "which decides on the vocabulary: leave min_count out".into(),
+            Some(_) => return None,
+        };
+        Some(format!("shares the table of `{owner}`, {reason}"))
     }
 
     fn parse(text: &str) -> std::result::Result<TableSpec, Problem> {
@@ -325,6 +351,7 @@ struct FieldEntry {
     side: Side,
     #[serde(default = "one")]
     min_count: u32,
+    shares: Option<String>,
     hash_buckets: Option<u32>,
     separator: Option<String>,
     max_len: Option<usize>,
@@ -347,7 +374,8 @@ fn one() -> u32 {
 
 impl FieldEntry {
     fn into_spec(self) -> std::result::Result<FieldSpec, Problem> {
-        let FieldEntry { name, kind, side, min_count, hash_buckets, separator, max_len, keep, weighting } = self;
+        let FieldEntry { name, kind, side, min_count, shares, hash_buckets, separator, max_len, keep, weighting } =
+            self;
         let at = Some(name.span().start);
         let name = name.into_inner();
         let stray = [
@@ -367,13 +395,14 @@ impl FieldEntry {
             Kind::Sequence => FieldSpecKind::Sequence(list(Keep::Last)),
             kind => {
                 if let Some((key, _)) = stray.iter().find(|(_, given)| *given) {
-                    let reason = format!("field `{name}` has a {key}, which only multi-valued fields and sequences have");
+                    let reason =
+                        format!("field `{name}` has a {key}, which only multi-valued fields and sequences have");
                     return Err(Problem { at, reason });
                 }
                 if matches!(kind, Kind::Numeric) { FieldSpecKind::Numeric } else { FieldSpecKind::Categorical }
             }
         };
-        Ok(FieldSpec { min_count, hash_buckets, ..FieldSpec::new(name, kind, side) })
+        Ok(FieldSpec { min_count, shares, hash_buckets, ..FieldSpec::new(name, kind, side) })
     }
 }
 
@@ -501,6 +530,26 @@ mod tests {
         let weight = refused(&format!("weight = \"y\"\n{HEAD}{}", field("a", "")));
         assert_eq!(weight, ": `y` is the label and cannot be the weight, too");
         assert!(refused(HEAD).starts_with(": no field is declared"));
+        let shared = |shares: &str, more: &str| {
+            let fields = [field("seen", &format!("shares = \"{shares}\"\n")), field("film", more)].concat();
+            refused(&format!("{HEAD}{fields}"))
+        };
+        let line = ", line 3: field `seen` shares the table of";
+        assert_eq!(
+            shared("fim", ""),
+            format!("{line} `fim`, which is not a field; did you mean `film`? there are: seen, film")
+        );
+        assert_eq!(shared("seen", ""), format!("{line} `seen`, itself: name another field"));
+        assert_eq!(
+            shared("film", "shares = \"seen\"\n"),
+            format!("{line} `film`, which shares that of `seen`: name `seen`")
+        );
+        let hashed = "hash_buckets = 9\nshares = \"film\"\n";
+        let hashed = refused(&format!("{HEAD}{}{}", field("seen", hashed), field("film", "hash_buckets = 9\n")));
+        assert_eq!(hashed, format!("{line} `film`, which decides on the hashing: leave hash_buckets out"));
+        let numeric = field("seen", "shares = \"film\"\n").replace("categorical", "numeric");
+        let numeric = refused(&format!("{HEAD}{numeric}{}", field("film", "")));
+        assert_eq!(numeric, format!("{line} `film`, but numeric fields have no values to share"));
         assert!(refused("label = 3").starts_with(", line 1: "));
     }
 

@@ -6,7 +6,7 @@ use crate::data::Numbers;
 pub const FIELDS: [&str; 10] =
     ["reader", "book", "tags", "moods", "words", "city", "price", "age", "genres", "visited"];
 
-/// The declaration: categorical, multi-valued with each weighting, hashed of both kinds, numeric, a sequence.
+/// The declaration: categorical, multi-valued with each weighting, hashed of both kinds, numeric, a sequence that shares a table.
 pub const SCHEMA: &str = r#"
 label = "stars"
 user = "reader"
@@ -73,6 +73,7 @@ weighting = "given"
 name = "visited"
 kind = "sequence"
 side = "user"
+shares = "book"
 max_len = 4
 "#;
 
@@ -106,7 +107,15 @@ const TEXTS: [&[&str]; FIELDS.len()] = [
     &["Köln", "Łódź", "東京", "Rome", "", "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch auf Ynys Môn"],
     &["7.5", "0.3", " 4.25 ", "", "cheap", "1e999", "-.5e1", "nan", "0x10", "1_0", "3.", "\u{a0}5"],
     &["31", "+2.7e1", "", "inf", "old", "39.000000001", "1e-400", "-0", "٣"],
-    &["genre1:2|genre0", "genre1:.5|genre1:-.25|genre1", "genre2:x|:3|new:0.5", "", "||", "genre0:0", "a:1|b:2|genre4:3|genre0:4"],
+    &[
+        "genre1:2|genre0",
+        "genre1:.5|genre1:-.25|genre1",
+        "genre2:x|:3|new:0.5",
+        "",
+        "||",
+        "genre0:0",
+        "a:1|b:2|genre4:3|genre0:4",
+    ],
     &["b01|b02|b01", "b03", "", "b99|b98|b97", "|", "b01|b02|b03|b04|b05|b05|b04", "b05|b06|b07|b01|b99|b99"],
 ];
 

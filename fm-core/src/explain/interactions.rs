@@ -143,7 +143,9 @@ struct Sums {
     fields: Vec<f64>,
     /// `[F(F-1)/2]`
     attention: Option<Vec<f64>>,
-    /// The sum and the number of the terms of two ids, the smaller one first.
+    /// `[S]`: how much greater the ids of a slot are in records, where they name their field, than in the table.
+    shifts: Vec<i64>,
+    /// The sum and the number of the terms of two ids as records number them, the smaller one first.
     values: HashMap<(u32, u32), (f64, u32)>,
     /// The names of the parts, and the parts' sums in each row.
     parts: (Vec<&'static str>, Vec<Vec<f64>>),
@@ -154,6 +156,7 @@ impl Sums {
         let num_fields = schema.num_fields();
         let mut counts = vec![!matches!(schema.label().task, Task::Ranking { .. }); schema.num_slots()];
         schema.item_slots().for_each(|slot| counts[slot] = true);
+        let shift = |field: usize| schema.record_ids(field).start - schema.ids(field).start;
         Sums {
             num_fields,
             field_of_slots: schema.field_of_slots(),
@@ -161,6 +164,7 @@ impl Sums {
             is_frequent,
             fields: vec![0.0; num_fields * num_fields],
             attention: None,
+            shifts: schema.field_of_slots().into_iter().map(shift).collect(),
             values: HashMap::new(),
             parts: (vec![], vec![]),
         }
@@ -179,6 +183,7 @@ impl Sums {
                 of_row[field * self.num_fields + self.field_of_slots[second]] += term;
                 let other = ids[second];
                 if self.is_frequent[id as usize] && self.is_frequent[other as usize] {
+                    let (id, other) = (id + self.shifts[first], other + self.shifts[second]);
                     let (sum, rows) = self.values.entry((id.min(other) as u32, id.max(other) as u32)).or_default();
                     (*sum, *rows) = (*sum + term, *rows + 1);
                 }
@@ -213,16 +218,19 @@ impl Sums {
             self.values.into_iter().filter(|(_, (_, rows))| *rows as usize >= options.min_rows).collect();
         let mean = |(sum, rows): (f64, u32)| sum / f64::from(rows);
         values.sort_unstable_by(|a, b| mean(b.1).abs().total_cmp(&mean(a.1).abs()).then(a.0.cmp(&b.0)));
+        let first_ids: Vec<i64> = (0..n).map(|field| schema.record_ids(field).start).collect();
         let pair = |((a, b), sum): ((u32, u32), (f64, u32))| {
-            let ids = [i64::from(a), i64::from(b)];
-            // The first ids of the fields grow.
-            let field = |id: i64| schema.unknown_ids().partition_point(|&first| first <= id) - 1;
-            let value = |id: i64| {
-                let position = (id - schema.unknown_ids()[field(id)]).checked_sub(1)?;
-                schema.fields()[field(id)].vocabulary.get(usize::try_from(position).ok()?).cloned()
+            // Of each id its field, and its place among the ids of the field.
+            let places = [i64::from(a), i64::from(b)].map(|id| {
+                let field = first_ids.partition_point(|&first| first <= id) - 1;
+                (field, id - first_ids[field])
+            });
+            let value = |(field, place): (usize, i64)| {
+                schema.vocabulary(field).get(usize::try_from(place.checked_sub(1)?).ok()?).cloned()
             };
-            let fields = ids.map(|id| schema.fields()[field(id)].name.clone());
-            ValuePair { fields, ids, values: ids.map(value), mean: mean(sum), rows: sum.1 as usize }
+            let fields = places.map(|(field, _)| schema.fields()[field].name.clone());
+            let ids = places.map(|(field, place)| schema.ids(field).start + place);
+            ValuePair { fields, ids, values: places.map(value), mean: mean(sum), rows: sum.1 as usize }
         };
         let values = values.into_iter().take(options.top).map(pair).collect();
         let shares = shares(&self.parts.1);

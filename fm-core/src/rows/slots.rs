@@ -32,11 +32,6 @@ impl Slots {
         self.words.is_empty()
     }
 
-    /// The ids of the slots.
-    pub fn ids(&self) -> impl ExactSizeIterator<Item = i32> + '_ {
-        self.words.iter().map(|word| (word & !GIVEN) as i32)
-    }
-
     /// Appends a slot whose value is what the schema implies.
     pub(crate) fn push(&mut self, id: u32) {
         self.words.push(id);
@@ -121,9 +116,9 @@ pub struct FieldSlots<'a> {
 }
 
 impl<'a> FieldSlots<'a> {
-    /// The ids of the slots.
+    /// The ids of the slots: rows of the table.
     pub fn ids(self) -> impl ExactSizeIterator<Item = i32> + 'a {
-        self.words.iter().map(|word| (word & !GIVEN) as i32)
+        self.words.iter().map(|&word| self.field.row(word))
     }
 
     /// The values of the slots.

@@ -140,7 +140,11 @@ pub struct Field {
     /// The entity that it describes.
     #[serde(default)]
     pub side: Side,
-    /// The known values: value `i` has the id `first_id + 1 + i`. Empty for a numeric or a hashed field.
+    /// The field whose rows of the table this field uses, too. It has no vocabulary or hash buckets of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shares: Option<String>,
+    /// The known values: value `i` has the id `first_id + 1 + i`. Empty for a numeric or a hashed field, and for one that shares
+    /// the table of another.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vocabulary: Vec<String>,
     /// The number of buckets, for a field that hashes its values instead of looking them up: a value whose
@@ -153,7 +157,7 @@ pub struct Field {
 impl Field {
     /// A field with a vocabulary, which is empty for a numeric field.
     pub fn new(name: impl Into<String>, kind: FieldKind, side: Side, vocabulary: Vec<String>) -> Field {
-        Field { name: name.into(), kind, side, vocabulary, hash_buckets: None }
+        Field { name: name.into(), kind, side, shares: None, vocabulary, hash_buckets: None }
     }
 
     /// A categorical field whose values are the numbers below `n`: its vocabulary is `"0"`, `"1"`, and so on.
@@ -172,8 +176,27 @@ impl Field {
         self.kind.list().map_or(1, |list| list.max_len)
     }
 
-    /// The number of ids of the field, including its out-of-vocabulary id.
-    pub fn cardinality(&self) -> i64 {
+    /// The same field, using the rows of the table of the field `owner`, too.
+    ///
+    /// ```
+    /// use fm_core::{Field, FieldKind, Label, List, Schema, Side, Task, Weighting};
+    ///
+    /// let seen = FieldKind::MultiValued(List::new("|", 20, Weighting::Sqrt));
+    /// let fields = vec![
+    ///     Field::new("seen", seen, Side::User, vec![]).sharing("film"),
+    ///     Field::categorical("film", Side::Item, 100),
+    /// ];
+    /// let schema = Schema::new(Label::fit("liked", Task::Binary { threshold: 1.0 }, [0.0, 1.0]), fields)?;
+    /// assert_eq!((schema.num_ids(), schema.ids(0), schema.ids(1)), (101, 0..101, 0..101));
+    /// assert_eq!((schema.record_ids(0), schema.record_ids(1)), (0..101, 101..202));
+    /// # Ok::<(), fm_core::Error>(())
+    /// ```
+    pub fn sharing(self, owner: impl Into<String>) -> Field {
+        Field { shares: Some(owner.into()), ..self }
+    }
+
+    /// The number of rows that the table has for this field, including its out-of-vocabulary row, if it does not share another's.
+    pub(crate) fn num_rows(&self) -> i64 {
         match self.kind {
             FieldKind::Numeric { .. } => 2,
             FieldKind::Categorical | FieldKind::MultiValued(_) | FieldKind::Sequence(_) => {

@@ -41,11 +41,15 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
     module.set("_kinds", &integers(kind))?;
     module.set("_widths", &integers(|field| field.num_slots() as i64))?;
     module.set("_unknown_ids", &Integers(schema.unknown_ids().to_vec()))?;
+    module.set("_owners", &Integers((0..fields.len()).map(|field| schema.owner(field) as i64).collect()))?;
     module.set("_hash_buckets", &integers(|field| field.hash_buckets.map_or(0, i64::from)))?;
     module.set("_indexes", &Indexes(indexes))?;
     module.set("_separators", &Texts(separators))?;
     module.set("_weightings", &integers(weighting))?;
-    module.set("_keeps_last", &integers(|field| field.kind.list().map_or(0, |list| i64::from(list.keep == Keep::Last))))?;
+    module.set(
+        "_keeps_last",
+        &integers(|field| field.kind.list().map_or(0, |list| i64::from(list.keep == Keep::Last))),
+    )?;
     module.set("_means", &statistics(|mean, _| mean))?;
     module.set("_stds", &statistics(|_, std| std))?;
     module.set("_label_range", &Floats(label_range))?;

@@ -236,9 +236,10 @@ def _id(self, field: int, text: str) -> int:
     unknown = self._unknown_ids[field]
     if len(text) == 0:
         return unknown
-    if self._hash_buckets[field] > 0:
-        return unknown + 1 + self._bucket(text, self._hash_buckets[field])
-    return self._indexes[field].get(text, unknown)
+    owner = self._owners[field]
+    if self._hash_buckets[owner] > 0:
+        return unknown + 1 + self._bucket(text, self._hash_buckets[owner])
+    return self._indexes[owner].get(text, unknown)
 
 
 # The number in a text, or NaN. A grammar of our own, for `float` raises an error on what is no number, and depends on the

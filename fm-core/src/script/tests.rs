@@ -61,6 +61,8 @@ fn schema(task: Task) -> Schema {
         field(FieldKind::Sequence(List::new("|", 4, Weighting::Mean).keep(Keep::Last)), "sequence"),
         field(FieldKind::Sequence(List::new(", ", 2, Weighting::Given)), "first"),
         hashed("visits", FieldKind::Sequence(List::new("|", 3, Weighting::Sqrt).keep(Keep::Last))),
+        Field { vocabulary: vec![], ..field(several("|", 3, Weighting::Mean), "other sums") }.sharing("sum"),
+        Field { vocabulary: vec![], ..field(FieldKind::Categorical, "other city") }.sharing("city"),
     ];
     let schema = Schema::new(Label::fit("label", task, [-0.5, 1.0]), fields).unwrap();
     schema.with_roles(Some("user".into()), Some("item".into())).unwrap()
@@ -135,8 +137,10 @@ fn cell() -> impl Strategy<Value = String> {
     let list = prop::collection::vec((words.clone(), separators), 0..8)
         .prop_map(|pieces| pieces.into_iter().map(|(word, separator)| format!("{word}{separator}")).collect());
     let numbers = prop_oneof![
-        prop::sample::select(vec!["", "0", "-0", "1", ":2", "x", " 1 ", "inf", "nan", "3.4e38", "1e39", "1e-70", "-1e-310"])
-            .prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "", "0", "-0", "1", ":2", "x", " 1 ", "inf", "nan", "3.4e38", "1e39", "1e-70", "-1e-310"
+        ])
+        .prop_map(str::to_owned),
         any::<f32>().prop_map(|x| x.to_string()),
         any::<f64>().prop_map(|x| format!("{x:e}")),
     ];
@@ -255,7 +259,11 @@ fn predictions_are_probabilities_labels_within_the_range_of_training_or_scores()
     for task in TASKS {
         let schema = schema(task);
         let rows: Vec<Vec<String>> = ["7", "é", "?"]
-            .map(|user| [user, "a|b|é|a", "", "b", "x", "p q", "900", "", "y", "a:2|é", "a:2 b", "a|a|b", "", "p|q"].map(String::from).to_vec())
+            .map(|user| {
+                [user, "a|b|é|a", "", "b", "x", "p q", "900", "", "y", "a:2|é", "a:2 b", "a|a|b", "", "p|q", "b|a", "x"]
+                    .map(String::from)
+                    .to_vec()
+            })
             .into();
         for rows in [&rows[..], &rows[..1], &[]] {
             let [_, _, logits, predictions, scores] = run(&with_cells(&schema), &schema, rows);
@@ -291,7 +299,24 @@ fn the_catalogue_is_ranked_for_a_user_without_what_is_excluded() {
         scorer.score([user.into_iter().chain([("item", item), ("sqrt", sqrt)])]).unwrap()[0]
     };
     let logit = |(item, sqrt): (&'static str, &'static str)| {
-        let row = vec![Some("é"), Some("a|a"), None, Some(sqrt), None, None, Some("31.7"), None, Some(item), None, None, None, None, None];
+        let row = vec![
+            Some("é"),
+            Some("a|a"),
+            None,
+            Some(sqrt),
+            None,
+            None,
+            Some("31.7"),
+            None,
+            Some(item),
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
+        ];
         scorer.logits(&scorer.encoder().features(&[row]).unwrap()).unwrap().double_value(&[0])
     };
     let mut expected = items;
@@ -425,13 +450,39 @@ fn a_server_gets_predictions_from_texts_and_from_ids() {
         let schema = schema(task);
         let bundle = bundle(&schema, None);
         let (columns, ids) = (bundle.served_columns().unwrap(), bundle.served_ids().unwrap());
-        assert_eq!(columns.inputs(), ["user", "sum", "mean", "sqrt", "city", "words", "age", "price", "item", "given", "last", "sequence", "first", "visits"]);
+        assert_eq!(
+            columns.inputs(),
+            [
+                "user",
+                "sum",
+                "mean",
+                "sqrt",
+                "city",
+                "words",
+                "age",
+                "price",
+                "item",
+                "given",
+                "last",
+                "sequence",
+                "first",
+                "visits",
+                "other sums",
+                "other city"
+            ]
+        );
         assert_eq!(ids.inputs(), ["ids", "values"]);
         let (columns, ids) = (served(&columns), served(&ids));
         // A bundle is wrapped as often as one likes.
         assert_eq!(bundle.served_ids().unwrap().inputs(), ["ids", "values"]);
-        let rows = ["7", "é", "", "new", "?", "日本", "a b"]
-            .map(|user| [user, "a|b|é|a", "aéb", "日, b", "x", "p q", "900", "", "y", "a:2|é", "a:2 b", "a|a|b", "", "p|q"].map(String::from).to_vec());
+        let rows = ["7", "é", "", "new", "?", "日本", "a b"].map(|user| {
+            [
+                user, "a|b|é|a", "aéb", "日, b", "x", "p q", "900", "", "y", "a:2|é", "a:2 b", "a|a|b", "", "p|q",
+                "b|a", "x",
+            ]
+            .map(String::from)
+            .to_vec()
+        });
         for rows in [&rows[..], &rows[..1], &rows[1..3]] {
             let features = encoded(&schema, rows);
             let expected = bundle.logits(&features.shallow_clone().into()).unwrap();

@@ -158,6 +158,12 @@ impl PosteriorSampler for BayesianFm {
             let reason = format!("BayesianFm: field `{name}` is a sequence: declare it multi-valued");
             return Err(Error::Unsupported(reason));
         }
+        if let Some(Field { name, shares: Some(owner), .. }) =
+            self.schema.fields().iter().find(|field| field.shares.is_some())
+        {
+            let reason = format!("BayesianFm: field `{name}` shares the table of `{owner}`: give it one of its own");
+            return Err(Error::Unsupported(reason));
+        }
         let group = |field: usize| Group {
             ids: self.schema.ids(field).start as usize..self.schema.ids(field).end as usize,
             is_exclusive: self.schema.fields()[field].kind.list().is_none(),

@@ -45,14 +45,13 @@ impl DenseFeaturesDeepFm {
     /// [`Error::Setting`] for options out of range, or a schema whose fields are all numeric.
     pub fn new(path: &Path<'_>, schema: &Schema, config: &Config) -> Result<DenseFeaturesDeepFm> {
         let is_numeric = |field: &Field| matches!(field.kind, FieldKind::Numeric { .. });
-        let (mut sparse, mut numeric, mut numeric_ids) = (Vec::new(), Vec::new(), 0);
+        let (mut sparse, mut numeric) = (Vec::new(), Vec::new());
         for (position, field) in schema.fields().iter().enumerate() {
             let (slots, ids) = (schema.slots(position), schema.ids(position));
             if is_numeric(field) {
                 numeric.push((slots.start as i64, ids.start + 1));
-                numeric_ids += ids.end - ids.start;
             } else {
-                sparse.push((slots.start as i64, slots.len() as i64, numeric_ids));
+                sparse.push((slots.start as i64, slots.len() as i64, ids.start));
             }
         }
         if sparse.is_empty() {
@@ -60,6 +59,8 @@ impl DenseFeaturesDeepFm {
         }
         let fields = schema.fields().iter().filter(|field| !is_numeric(field)).cloned().collect();
         let embedded = Schema::new(schema.label().clone(), fields)?;
+        // How much smaller the ids are in a table without numeric fields.
+        sparse.iter_mut().zip(embedded.unknown_ids()).for_each(|((_, _, shift), first)| *shift -= first);
         let fields = embedded.num_fields() as i64;
         let embedding = Embedding::new(path / "embedding", &embedded, &config.embedding)?;
         let inputs = fields * config.embedding.embedding_dim + numeric.len() as i64;

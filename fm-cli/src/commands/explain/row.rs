@@ -64,24 +64,31 @@ impl Row {
         let numbers = Vec::<f32>::try_from(features.values.flatten(0, -1))?;
         let mut values = vec![];
         for (position, (field, text)) in schema.fields().iter().zip(&row).enumerate() {
-            // The distinct texts of each id.
-            let mut of_ids: HashMap<i64, Vec<&str>> = HashMap::new();
-            match &field.kind {
-                FieldKind::MultiValued(list) | FieldKind::Sequence(list) => {
-                    for (value, _) in pieces(*text, list).filter(|(value, _)| !value.is_empty()) {
-                        let of_id = of_ids.entry(encoder.id(position, value)).or_default();
-                        if !of_id.contains(&value) {
-                            of_id.push(value);
+            let own = schema.slots(position);
+            // The texts of each slot: in a multi-valued field, values of one id share a slot.
+            let texts: Vec<Vec<&str>> = match &field.kind {
+                FieldKind::Categorical | FieldKind::Numeric { .. } => vec![text.iter().copied().collect()],
+                FieldKind::MultiValued(list) => {
+                    let mut distinct: Vec<&str> = vec![];
+                    for (value, _) in pieces(*text, list) {
+                        if !distinct.contains(&value) {
+                            distinct.push(value);
                         }
                     }
+                    let of_slot = |slot: usize| {
+                        let is_here = |value: &&str| !value.is_empty() && encoder.id(position, value) == ids[slot];
+                        distinct.iter().copied().filter(is_here).collect()
+                    };
+                    own.clone().map(of_slot).collect()
                 }
-                FieldKind::Categorical | FieldKind::Numeric { .. } => {
-                    of_ids.insert(ids[schema.slots(position).start], text.iter().copied().collect());
+                FieldKind::Sequence(list) => {
+                    let values = list.kept(pieces(*text, list)).map(|(value, _)| value);
+                    values.map(|value| Some(value).filter(|value| !value.is_empty()).into_iter().collect()).collect()
                 }
-            }
+            };
             let is_padding = |slot: usize| numbers[slot] == 0.0 && field.kind.list().is_some();
-            for slot in schema.slots(position).filter(|&slot| !is_padding(slot)) {
-                let texts = of_ids.get(&ids[slot]).map(Vec::as_slice).unwrap_or_default();
+            for (at, slot) in own.enumerate().filter(|&(_, slot)| !is_padding(slot)) {
+                let texts = texts.get(at).map(Vec::as_slice).unwrap_or_default();
                 let title = if let [id] = texts { titles.get(&field.name, id).map(str::to_owned) } else { None };
                 let value = (!texts.is_empty()).then(|| texts.join(", "));
                 let known = ids[slot] != schema.ids(position).start;

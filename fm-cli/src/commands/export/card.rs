@@ -223,9 +223,10 @@ impl ModelCard<'_> {
 }
 
 fn kind(field: &Field) -> String {
-    let values = match field.hash_buckets {
-        Some(buckets) => format!("hashed into {} buckets", grouped(i64::from(buckets))),
-        None => format!("{} values", grouped(field.vocabulary.len() as i64)),
+    let values = match (&field.shares, field.hash_buckets) {
+        (Some(owner), _) => format!("the values of `{owner}`"),
+        (None, Some(buckets)) => format!("hashed into {} buckets", grouped(i64::from(buckets))),
+        (None, None) => format!("{} values", grouped(field.vocabulary.len() as i64)),
     };
     match &field.kind {
         FieldKind::Categorical => format!("categorical, {values}"),

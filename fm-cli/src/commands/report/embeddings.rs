@@ -93,8 +93,9 @@ struct Item {
 /// The field of the items that colours them: of several values rather than of one, and of few rather than of many.
 fn kind_field(schema: &Schema, item: usize) -> Option<&Field> {
     let fields = schema.fields().iter().enumerate().filter(|(at, field)| *at != item && field.side == Side::Item);
-    let fields = fields.map(|(_, field)| field).filter(|field| !matches!(field.kind, FieldKind::Numeric { .. }));
-    fields.min_by_key(|field| (field.kind == FieldKind::Categorical, field.cardinality()))
+    let fields = fields.filter(|(_, field)| !matches!(field.kind, FieldKind::Numeric { .. }));
+    let fewest = fields.min_by_key(|&(at, field)| (field.kind == FieldKind::Categorical, schema.ids(at).count()));
+    fewest.map(|(_, field)| field)
 }
 
 /// The items with the most training rows that have vectors of their own.

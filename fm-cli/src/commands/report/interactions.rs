@@ -163,7 +163,7 @@ fn unnamed(schema: &Schema, name: &str, id: i64) -> String {
     match (&field.kind, id - schema.ids(position).start) {
         (FieldKind::Numeric { .. }, 1..) => "a number".into(),
         (_, bucket @ 1..) => format!("bucket {}", bucket - 1),
-        (_, _) if field.vocabulary.is_empty() => "missing".into(),
+        (_, _) if schema.vocabulary(position).is_empty() => "missing".into(),
         (_, _) => "unknown".into(),
     }
 }
