@@ -61,6 +61,20 @@ pub enum Error {
     /// An option of a model, an optimiser or the trainer has a value that it cannot have.
     #[error("invalid setting: {0}")]
     Setting(String),
+    /// A new run cannot be created, because its folder is not empty.
+    #[error("{path} exists already")]
+    RunExists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Training cannot resume from any checkpoint of a run.
+    #[error("{path} cannot be resumed: {reason}")]
+    NotResumable {
+        /// The run's folder.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The device is not there.
     #[error("{0}")]
     Device(String),

@@ -10,7 +10,7 @@
 //! use fm_core::tch::nn::{Init, VarStore};
 //! use fm_core::tch::{Device, Kind, Tensor};
 //! use fm_core::train::{EpochRecord, TrainConfig, Trainer, predict};
-//! use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, Padded, Schema, Side, Task, TensorRows};
+//! use fm_core::{Features, Field, FieldKind, Label, Model, Padded, Records, Schema, Side, Task};
 //!
 //! /// ŷ = w₀ + Σ_s w_{id_s} x_s
 //! struct Lr {
@@ -34,7 +34,7 @@
 //!     }
 //! }
 //!
-//! // What a row is: an ad is shown to a user, who clicks or does not.
+//! // The fields of a row: an ad is shown to a user, who clicks or does not.
 //! let clicks = [1.0, 0.0, 1.0, 0.0];
 //! let label = Label::fit("click", Task::Binary { threshold: 1.0 }, clicks);
 //! let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
@@ -43,8 +43,7 @@
 //!
 //! // Rows: text becomes ids and values.
 //! let shown = [["ann", "shoes"], ["bob", "shoes"], ["ann", "hats"], ["bob", "hats"]].map(|row| row.map(Some));
-//! let Padded { ids, values, .. } = Encoder::new(&schema).features(&shown)?.padded()?;
-//! let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&clicks))?;
+//! let rows = Records::from_texts(&schema, &shown, &clicks)?;
 //!
 //! // Training. These rows serve as validation rows, too.
 //! let store = VarStore::new(Device::Cpu);
@@ -93,7 +92,7 @@ pub use encoder::Encoder;
 pub use error::{Error, Result};
 pub use features::{Features, Padded, Ragged};
 pub use model::{Model, ModelConfig, ModelEntry};
-pub use rows::{Batch, Rows, TensorRows};
+pub use rows::{Batch, Records, Rows, TensorRows};
 pub use schema::{Field, FieldKind, Label, Schema, Side, Task, Weighting};
 /// What options derive to show their documentation, of the version that [`ModelEntry::new`] takes.
 pub use schemars;

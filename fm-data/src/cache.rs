@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
-use fm_core::{Rows, Schema, Task};
+use fm_core::rows::ROWS_FORMAT;
+use fm_core::{Records, Rows, Schema, Task};
 use md5::{Digest, Md5};
 use serde::Serialize;
 
-use crate::catalogue::Catalogue;
-use crate::dataset::{Dataset, FORMAT};
 use crate::error::{Error, Result};
+use crate::ranking::RankingData;
 
 /// Everything that decides what the encoded data are.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,7 @@ impl<S: Serialize> CacheKey<'_, S> {
     /// # Errors
     /// [`Error::Io`] if an input is not there.
     pub fn digest(&self) -> Result<String> {
-        let version = (FORMAT, fm_core::schema::SCHEMA_FORMAT, env!("CARGO_PKG_VERSION"));
+        let version = (ROWS_FORMAT, fm_core::schema::SCHEMA_FORMAT, env!("CARGO_PKG_VERSION"));
         let inputs = self.inputs.iter().map(|path| identity(path)).collect::<Result<Vec<_>>>()?;
         let json = serde_json::to_vec(&(version, inputs, self.settings))
             .map_err(|error| Error::Spec(format!("the settings of the data cannot be written as JSON: {error}")))?;
@@ -53,26 +53,26 @@ pub struct Prepared {
     /// What the ids mean.
     pub schema: Schema,
     /// The rows that are learnt from.
-    pub train: Dataset,
+    pub train: Records,
     /// The rows that the best epoch is chosen by.
-    pub valid: Dataset,
+    pub valid: Records,
     /// The rows that are looked at once, at the end.
-    pub test: Dataset,
-    /// What is ranked; of other tasks nothing.
-    pub catalogue: Option<Catalogue>,
+    pub test: Records,
+    /// What a ranking needs beside the rows; `None` for other tasks.
+    pub ranking: Option<RankingData>,
 }
 
 impl Prepared {
     fn open(folder: &Path) -> fm_core::Result<Prepared> {
         let schema = Schema::load(folder.join("schema.json"))?;
-        let rows = |part: &str| Dataset::open(folder.join(part).with_extension("rows"), &schema);
+        let rows = |part: &str| Records::open(folder.join(part).with_extension("rows"), &schema);
         let (train, valid, test) = (rows("train")?, rows("valid")?, rows("test")?);
         let is_ranking = matches!(schema.label().task, Task::Ranking { .. });
-        let catalogue = is_ranking.then(|| Catalogue::open(folder, &schema)).transpose()?;
-        if catalogue.as_ref().is_some_and(|catalogue| !catalogue.is_of([train.len(), valid.len(), test.len()])) {
+        let ranking = is_ranking.then(|| RankingData::open(folder, &schema)).transpose()?;
+        if ranking.as_ref().is_some_and(|ranking| !ranking.is_of([train.len(), valid.len(), test.len()])) {
             return Err(fm_core::Error::format("cache entry", folder, "its pairs are not those of its rows"));
         }
-        Ok(Prepared { schema, train, valid, test, catalogue })
+        Ok(Prepared { schema, train, valid, test, ranking })
     }
 
     fn save(&self, folder: &Path) -> fm_core::Result<()> {
@@ -80,7 +80,7 @@ impl Prepared {
         for (part, rows) in [("train", &self.train), ("valid", &self.valid), ("test", &self.test)] {
             rows.save(folder.join(part).with_extension("rows"), &self.schema)?;
         }
-        self.catalogue.as_ref().map_or(Ok(()), |catalogue| catalogue.save(folder, &self.schema))
+        self.ranking.as_ref().map_or(Ok(()), |ranking| ranking.save(folder, &self.schema))
     }
 }
 
@@ -192,6 +192,7 @@ mod tests {
     use polars::prelude::*;
 
     use super::*;
+    use crate::encode::{Labels, encode_labelled};
     use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
 
     const TASK: Task = Task::Regression;
@@ -243,12 +244,16 @@ mod tests {
         }
     }
 
+    fn ids(rows: &Records) -> Vec<i32> {
+        rows.ids_of(0).collect()
+    }
+
     fn built(spec: &TableSpec) -> Result<Prepared> {
         let table = df!("a" => ["x", "y", "z"], "y" => [1f32, 2.0, 3.0]).unwrap();
         let labels = [1.0, 2.0, 3.0];
         let schema = crate::fit::fit(&table, spec, &labels, &[0], TASK)?;
-        let part = |row| Dataset::encode(&table, &schema, &labels, &[row]);
-        Ok(Prepared { train: part(0)?, valid: part(1)?, test: part(2)?, schema: schema.clone(), catalogue: None })
+        let part = |row| encode_labelled(&table, &schema, Labels { labels: &labels, weights: None }, &[row]);
+        Ok(Prepared { train: part(0)?, valid: part(1)?, test: part(2)?, schema: schema.clone(), ranking: None })
     }
 
     #[test]
@@ -257,7 +262,7 @@ mod tests {
         for _ in 0..2 {
             let prepared = setup.prepare();
             assert_eq!(prepared.schema.fields()[0].vocabulary, ["x"]);
-            assert_eq!((prepared.train.ids(), prepared.test.targets()), (&[1][..], &[3f32][..]));
+            assert_eq!((ids(&prepared.train), prepared.test.labels()), (vec![1], vec![3.0]));
         }
         assert_eq!(setup.builds.get(), 1);
     }
@@ -284,7 +289,7 @@ mod tests {
     fn a_cache_that_cannot_be_written_does_not_stop_anyone() {
         let setup = Setup::new();
         std::fs::write(setup.cache(), b"a file stands in its place").unwrap();
-        assert_eq!(setup.prepare().train.ids(), [1]);
+        assert_eq!(ids(&setup.prepare().train), [1]);
     }
 
     #[test]
@@ -349,7 +354,7 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     let prepared = prepare(&key, &cache, || built(spec)).unwrap();
-                    assert_eq!(prepared.train.ids(), [1]);
+                    assert_eq!(ids(&prepared.train), [1]);
                 });
             }
         });

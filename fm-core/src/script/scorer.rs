@@ -13,7 +13,12 @@ use crate::error::{Error, Result};
 use crate::features::{Features, Padded};
 use crate::schema::Schema;
 
-/// A loaded archive: scores for raw or encoded rows. It needs no model's code.
+/// An exported model: it scores texts or encoded rows, and needs no code of the model.
+///
+/// # Threads
+/// A scorer is `Send` and `Sync`: threads share one by reference or in an [`Arc`](std::sync::Arc), and score at the same time.
+/// Scoring changes neither parameters nor buffers, and libtorch guards the graphs that it optimises in the first calls. Each call
+/// also uses libtorch's own threads; a server that scores in many threads sets [`tch::set_num_threads`] to 1.
 #[derive(Debug)]
 pub struct Scorer {
     path: PathBuf,
@@ -21,6 +26,11 @@ pub struct Scorer {
     encoder: Encoder<Schema>,
     device: Device,
 }
+
+const _: () = {
+    const fn is_shared_by_threads<T: Send + Sync>() {}
+    is_shared_by_threads::<Scorer>();
+};
 
 impl Scorer {
     /// Loads an archive onto a device.
@@ -64,7 +74,7 @@ impl Scorer {
         self.encoder.schema()
     }
 
-    /// What makes features of texts.
+    /// The encoder that turns texts into features.
     pub fn encoder(&self) -> &Encoder<Schema> {
         &self.encoder
     }

@@ -3,9 +3,9 @@
 pub mod checkpoint;
 mod config;
 mod divergence;
+mod files;
 mod observer;
 mod resume;
-mod run_dir;
 mod schedule;
 mod state;
 mod sweep;
@@ -33,8 +33,8 @@ use crate::seed::{Stream, seed_torch};
 use schedule::Position;
 
 pub use config::{TrainConfig, TrainPrecision};
+pub use files::{TrainFiles, is_free};
 pub use observer::Observer;
-pub use run_dir::RunDir;
 pub use schedule::Schedule;
 pub use state::{EpochRecord, EpochTiming, TrainState};
 pub use warm_start::{TakenValues, WarmStart};

@@ -211,26 +211,29 @@ fn sums_of_padded(vectors: &Tensor, grouping: &Grouping) -> Sums {
     let mut firsts = vec![0];
     grouping.fields.iter().for_each(|field| firsts.push(firsts[firsts.len() - 1] + field.slots.len() as i64));
     let run = |fields: Range<usize>| vectors.narrow(1, firsts[fields.start], firsts[fields.end] - firsts[fields.start]);
-    let group_of = |field: usize| grouping.fields[field].treatment.group;
-    let is_single = |field: usize| grouping.fields[field].slots.len() == 1;
+    let members: Vec<Vec<usize>> = (0..grouping.groups)
+        .map(|group| (0..grouping.fields.len()).filter(|&f| grouping.fields[f].treatment.group == group).collect())
+        .collect();
+    let is_slot = |group: usize, field: usize| {
+        members.get(group).is_some_and(|fields| fields[..] == [field]) && grouping.fields[field].slots.len() == 1
+    };
 
     let mut pieces = vec![];
     let mut group = 0;
     while group < grouping.groups {
-        let members: Vec<usize> = (0..grouping.fields.len()).filter(|&field| group_of(field) == group).collect();
-        let (first, last) = (members[0], members[members.len() - 1]);
-        if members.len() == 1 && is_single(first) {
-            // Neighbouring groups of one slot are taken together.
-            let ends = |field: &usize| group_of(*field) != group + field - first || !is_single(*field);
-            let end = (first..grouping.fields.len()).find(ends).unwrap_or(grouping.fields.len());
-            pieces.push(run(first..end));
-            group += end - first;
+        let fields = &members[group];
+        let (first, last) = (fields[0], fields[fields.len() - 1]);
+        // Neighbouring groups of one slot are taken together.
+        let single = (0..).take_while(|&next| is_slot(group + next, first + next)).count();
+        if single > 0 {
+            pieces.push(run(first..first + single));
+            group += single;
             continue;
         }
-        let slots = if members.len() == last + 1 - first {
+        let slots = if fields.len() == last + 1 - first {
             run(first..last + 1)
         } else {
-            Tensor::cat(&members.iter().map(|&field| run(field..field + 1)).collect::<Vec<_>>(), 1)
+            Tensor::cat(&fields.iter().map(|&field| run(field..field + 1)).collect::<Vec<_>>(), 1)
         };
         pieces.push(slots.sum_dim_intlist(1, true, Kind::Float));
         group += 1;

@@ -178,9 +178,10 @@ mod tests {
             let sum_of_all: Matrix = slots.iter().map(|slots| sum(slots, k)).collect();
             let square = |slots: &Matrix| slots.iter().map(|e| product(e, e)).collect::<Matrix>();
             let squares: Matrix = slots.iter().map(|slots| sum(&square(slots), k)).collect();
+            let padded = features(&schema, &rows);
+            assert_close(&layer.slots(&padded, false).unwrap(), &slots.concat().concat(), "the slots");
             prop_assert_eq!(layer.output(), [schema.num_fields() as i64, k as i64]);
             for (features, train) in both_forms(&schema, &rows).iter().flat_map(|f| [(f, false), (f, true)]) {
-                assert_close(&layer.slots(features, train).unwrap(), &slots.concat().concat(), "the slots");
                 let found = layer.forward(features, train).unwrap();
                 prop_assert_eq!(&found.size()[1..], layer.output());
                 assert_close(&found, &fields.concat().concat(), "the fields");

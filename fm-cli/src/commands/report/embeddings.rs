@@ -6,9 +6,8 @@ use std::collections::HashMap;
 use anyhow::Result;
 use fm_core::encoder::pieces;
 use fm_core::{Encoder, Field, FieldKind, Schema, Side};
-use fm_data::source::Source;
 use fm_data::table::strings;
-use fm_data::{MissingColumns, encode};
+use fm_data::{MissingColumns, RawData, encode};
 use maud::{Markup, html};
 use tch::{Device, Tensor};
 
@@ -49,7 +48,7 @@ fn map(run: &Run) -> Result<Result<Markup, String>> {
     let Some(field) = schema.item().and_then(|item| schema.field_index(item)) else {
         return Ok(Err("which field is the item is not declared: it could be named as item in schema.toml".into()));
     };
-    let Some(table) = run.predictor.store.variables().remove(TABLE) else {
+    let Some(table) = run.predictor.model.store.variables().remove(TABLE) else {
         return Ok(Err(format!("{} has no table that gives each item one vector", run.title())));
     };
     let kind = kind_field(schema, field);
@@ -99,14 +98,14 @@ fn kind_field(schema: &Schema, item: usize) -> Option<&Field> {
 }
 
 /// The items with the most training rows that have vectors of their own.
-fn popular(source: &Source, schema: &Schema, field: usize, kind: Option<&Field>) -> Result<Vec<Item>> {
-    let items = source.items()?;
+fn popular(source: &RawData, schema: &Schema, field: usize, kind: Option<&Field>) -> Result<Vec<Item>> {
+    let items = source.catalogue()?.into_items();
     let encoded = encode(&items.frame, &Encoder::new(schema), None, MissingColumns::Unknown)?;
     let activity = Activity::of(source, &schema.fields()[field].name)?;
     let counts: HashMap<&str, usize> =
         activity.values.iter().map(String::as_str).zip(activity.counts.iter().copied()).collect();
     let kinds = kind.map(|kind| strings(&items.frame, &kind.name)).transpose()?;
-    let id = |row: usize| i64::from(encoded.ids[row * schema.num_slots() + schema.slots(field).start]);
+    let id = |row: usize| encoded.row(row).field(field).ids().next().map_or(schema.ids(field).start, i64::from);
     let count = |row: usize| counts.get(items.ids[row].as_str()).copied().unwrap_or(0);
     let mut rows: Vec<usize> =
         (0..items.ids.len()).filter(|&row| id(row) != schema.ids(field).start && count(row) > 0).collect();

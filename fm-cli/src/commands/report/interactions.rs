@@ -58,7 +58,7 @@ fn interactions(run: &Run) -> Result<Result<Markup, String>> {
     let sample: Vec<u32> = (0..count).map(|row| train[row * train.len() / count]).collect();
     let dataset = rows.source.encode(schema, &sample)?;
     let options = InteractionOptions { max_rows: count, min_rows: LEAST, top: PAIRS };
-    let (model, device) = (run.predictor.model.as_ref(), run.predictor.store.device());
+    let (model, device) = (run.predictor.model.model.as_ref(), run.predictor.device);
     let Some(found) = Interactions::over(model, schema, &dataset, device, &options)? else {
         return Ok(Err(format!("{} has no terms of pairs: what values do together is not told apart", run.title())));
     };
@@ -130,12 +130,12 @@ fn pairs(found: &[ValuePair], rows: &TestRows, schema: &Schema) -> Result<Markup
     }
     let titles: HashMap<String, String> = match &rows.source.spec.item {
         Some(_) => {
-            let items = rows.source.items()?;
+            let items = rows.source.catalogue()?.into_items();
             items.ids.into_iter().zip(items.titles).collect()
         }
         None => HashMap::new(),
     };
-    let of_items = rows.source.fields_of_items();
+    let of_items = rows.source.spec.fields_of_items();
     let value = |pair: &ValuePair, side: usize| {
         let name = &pair.fields[side];
         let known = pair.values[side].as_ref().map(|value| match titles.get(value) {

@@ -220,7 +220,7 @@ fn training(runs: &[Run]) -> Markup {
     let row = |run: &Run| {
         let data = &run.predictor.settings.data;
         let split = if data.train.is_some() { "a table for each part" } else { &data.split };
-        let parameters: i64 = run.predictor.store.variables().values().map(|tensor| tensor.numel() as i64).sum();
+        let parameters: i64 = run.predictor.model.store.variables().values().map(|tensor| tensor.numel() as i64).sum();
         let results = run.results.as_ref();
         let rows = |part: &str| number(results.and_then(|results| results.rows.get(part)).map(|&rows| rows as i64));
         vec![

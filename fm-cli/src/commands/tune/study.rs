@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use fm_args::commands::Sampler;
 use fm_core::Error;
 use fm_core::atomic_file::write_atomically;
 use fm_core::seed::{Stream, derive};
@@ -15,16 +16,6 @@ use toml::Value;
 
 use super::space::Dimension;
 use crate::metric::Metric;
-
-/// How the next trial is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Sampler {
-    /// By tree-structured Parzen estimators (Bergstra et al. 2011), once ten trials were drawn at random
-    Tpe,
-    /// At random
-    Random,
-}
 
 /// The trials that are drawn at random before the estimators know anything.
 const RANDOM_TRIALS: usize = 10;
@@ -85,7 +76,7 @@ impl Study {
         let path = study.folder.join("study.json");
         if !path.exists() {
             if study.folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
-                bail!("{} holds something else than a study: choose another --study", study.folder.display());
+                bail!("{} holds other files: choose another --study", study.folder.display());
             }
             std::fs::create_dir_all(&study.folder).map_err(Error::io("create", &study.folder))?;
             let json = serde_json::to_string_pretty(&study.question)?;
@@ -96,7 +87,7 @@ impl Study {
         let found: Question = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
         if found != study.question {
             bail!(
-                "{} is a study of another space, of other settings or of another seed: choose another --study",
+                "{} is a study of another space, other settings or another seed: choose another --study",
                 study.folder.display()
             );
         }
@@ -123,7 +114,7 @@ impl Study {
                     let kept = &text[..text.len() - line.len()];
                     write_atomically(self.file(), |file| file.write_all(kept.as_bytes()))?;
                 }
-                _ => bail!("{}, line {}: it is no trial of this study", self.file().display(), number + 1),
+                _ => bail!("{}, line {}: it is not a trial of this study", self.file().display(), number + 1),
             }
         }
         Ok(trials)

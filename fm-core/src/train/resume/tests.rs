@@ -18,7 +18,7 @@ fn settings() -> TrainConfig {
 
 /// What `fm train` does with a run's folder. Ends after so many of these events.
 struct Recorder<'a> {
-    run: &'a RunDir,
+    run: &'a TrainFiles,
     events: usize,
     after_each: &'a mut dyn FnMut(&Path),
 }
@@ -26,7 +26,7 @@ struct Recorder<'a> {
 impl Recorder<'_> {
     /// What a killed program does not get to.
     fn event(&mut self) -> Result<()> {
-        (self.after_each)(self.run.path());
+        (self.after_each)(self.run.folder());
         self.events = self.events.checked_sub(1).ok_or_else(|| Error::Setting("killed".into()))?;
         Ok(())
     }
@@ -51,11 +51,11 @@ impl Observer for Recorder<'_> {
 }
 
 /// Trains in a folder until it is done or `events` have passed, from where the folder stands.
-fn train(run: &RunDir, config: &TrainConfig, events: usize, after_each: &mut dyn FnMut(&Path)) -> Result<()> {
+fn train(run: &TrainFiles, config: &TrainConfig, events: usize, after_each: &mut dyn FnMut(&Path)) -> Result<()> {
     let store = VarStore::new(Device::Cpu);
     let model = model(&store);
     let mut trainer = Trainer::new(&model, &store, &label(), config.clone())?;
-    match std::fs::read_dir(run.path().join("checkpoints")).unwrap().next() {
+    match std::fs::read_dir(run.folder().join("checkpoints")).unwrap().next() {
         None => run.save_last(&trainer)?,
         Some(_) => run.resume(&mut trainer)?,
     }
@@ -65,16 +65,16 @@ fn train(run: &RunDir, config: &TrainConfig, events: usize, after_each: &mut dyn
     Ok(())
 }
 
-fn new_run(folder: &tempfile::TempDir, name: &str) -> RunDir {
-    RunDir::create(folder.path().join(name)).unwrap()
+fn new_run(folder: &tempfile::TempDir, name: &str) -> TrainFiles {
+    TrainFiles::create(folder.path().join(name)).unwrap()
 }
 
 /// The files that equal runs have in common, by name.
-fn outcome(run: &RunDir) -> BTreeMap<String, Vec<u8>> {
+fn outcome(run: &TrainFiles) -> BTreeMap<String, Vec<u8>> {
     let files = [run.best(), run.last(), run.metrics()];
     let mut outcome: BTreeMap<String, Vec<u8>> =
         files.into_iter().map(|file| (file.display().to_string(), std::fs::read(&file).unwrap())).collect();
-    let names = std::fs::read_dir(run.path().join("checkpoints")).unwrap();
+    let names = std::fs::read_dir(run.folder().join("checkpoints")).unwrap();
     let mut names: Vec<String> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     outcome.insert("checkpoints".into(), names.concat().into_bytes());
@@ -100,11 +100,11 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Calls `check` with a copy of a run's folder as it is after each step of writing that a kill can follow.
-fn for_each_moment(config: &TrainConfig, check: &mut dyn FnMut(&RunDir)) -> tempfile::TempDir {
+fn for_each_moment(config: &TrainConfig, check: &mut dyn FnMut(&TrainFiles)) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let (run, moment) = (new_run(&folder, "run"), new_run(&folder, "moment"));
     train(&run, config, usize::MAX, &mut |path| {
-        copy(path, moment.path());
+        copy(path, moment.folder());
         check(&moment);
     })
     .unwrap();
@@ -223,7 +223,7 @@ fn a_best_checkpoint_that_is_damaged_or_gone_is_found_again_or_the_run_says_that
                 found += 1;
             }
             Err(error) => {
-                assert!(error.to_string().contains("start it anew, with `--force`"), "{error}");
+                assert!(matches!(error, Error::NotResumable { .. }), "{error}");
                 lost += 1;
             }
         }
@@ -239,11 +239,11 @@ fn a_run_without_any_whole_checkpoint_says_what_to_do() {
     let model = model(&store);
     let mut trainer = Trainer::new(&model, &store, &label(), settings()).unwrap();
     let error = run.resume(&mut trainer).unwrap_err().to_string();
-    assert!(error.contains("ended before its first checkpoint was written: start it anew, with `--force`"), "{error}");
+    assert!(error.contains("ended before it wrote a checkpoint"), "{error}");
     run.save_last(&trainer).unwrap();
     damage(&run.last(), 1);
     let error = run.resume(&mut trainer).unwrap_err().to_string();
-    assert!(error.contains("none of its checkpoints can be gone on from: start it anew"), "{error}");
+    assert!(error.contains("none of its checkpoints is usable"), "{error}");
     assert!(run.last().exists(), "what cannot be used is not removed either");
 }
 
