@@ -63,7 +63,7 @@ fn by_definition(
 }
 
 proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
+        #![proptest_config(ProptestConfig::with_cases(16))]
 
         #[test]
         fn padded_rows_loops_and_operations_on_active_slots_give_the_sums_and_gradients_of_the_definition(
