@@ -35,7 +35,13 @@ fn main() {
         .warnings(false)
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
-        .files(["native/autocast.cpp", "native/graph.cpp", "native/precision.cpp", "native/script.cpp"])
+        .files([
+            "native/autocast.cpp",
+            "native/autograd.cpp",
+            "native/graph.cpp",
+            "native/precision.cpp",
+            "native/script.cpp",
+        ])
         .compile("fm_core_native");
 }
 

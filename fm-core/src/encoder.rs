@@ -6,9 +6,9 @@ use std::hash::BuildHasher;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use tch::Tensor;
 
-use crate::batch::Features;
 use crate::error::{Error, Result};
 use crate::farmhash::bucket;
+use crate::features::Features;
 use crate::schema::{Field, FieldKind, Schema};
 
 /// Looks values up in a schema's vocabularies, or hashes them.
@@ -22,7 +22,7 @@ use crate::schema::{Field, FieldKind, Schema};
 /// let schema = Schema::new(label, vec![user, age])?;
 ///
 /// // user: 0 is what is unknown, then ann, bob; age: 3 is a missing number, 4 one that is there.
-/// let features = Encoder::new(&schema).features(&[[Some("bob"), Some("45")], [Some("carl"), None]])?;
+/// let features = Encoder::new(&schema).features(&[[Some("bob"), Some("45")], [Some("carl"), None]])?.padded()?;
 /// assert_eq!(Vec::<Vec<i64>>::try_from(&features.ids)?, [[2, 4], [0, 3]]);
 /// assert_eq!(Vec::<Vec<f32>>::try_from(&features.values)?, [[1.0, 1.5], [1.0, 1.0]]);
 /// # Ok::<(), fm_core::Error>(())
@@ -93,7 +93,7 @@ impl<S: Borrow<Schema>> Encoder<S> {
         }
         let shape = [rows.len() as i64, slots as i64];
         let ids: Vec<i64> = ids.into_iter().map(i64::from).collect();
-        Ok(Features { ids: Tensor::from_slice(&ids).view(shape), values: Tensor::from_slice(&values).view(shape) })
+        Ok(Features::unchecked(Tensor::from_slice(&ids).view(shape), Tensor::from_slice(&values).view(shape)))
     }
 
     /// Writes the slots of one field of one row.
@@ -194,12 +194,12 @@ mod tests {
     fn a_row_has_a_value_for_each_field() {
         let (schema, none) = (schema(), [None::<&str>; 0]);
         let encoder = Encoder::new(&schema);
-        let features = encoder.features(&[[Some("7"), Some("War"), None]]).unwrap();
+        let features = encoder.features(&[[Some("7"), Some("War"), None]]).unwrap().padded().unwrap();
         assert_eq!(Vec::<Vec<i64>>::try_from(features.ids).unwrap(), [[1, 5, 3, 3, 6]]);
         assert_eq!(Vec::<Vec<f32>>::try_from(features.values).unwrap(), [[1.0, 1.0, 0.0, 0.0, 1.0]]);
         let error = encoder.features(&[&[None; 3][..], &[None; 2]]).unwrap_err().to_string();
         assert_eq!(error, "Encoder: expected a value for each of the 3 fields, found 2 in row 1");
-        assert_eq!(encoder.features(&[none; 0]).unwrap().ids.size(), [0, 5]);
+        assert_eq!(encoder.features(&[none; 0]).unwrap().padded().unwrap().ids.size(), [0, 5]);
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! use fm_core::tch::nn::{Init, VarStore};
 //! use fm_core::tch::{Device, Kind, Tensor};
 //! use fm_core::train::{EpochRecord, TrainConfig, Trainer, predict};
-//! use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, Schema, Side, Task, TensorRows};
+//! use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, Padded, Schema, Side, Task, TensorRows};
 //!
 //! /// ŷ = w₀ + Σ_s w_{id_s} x_s
 //! struct Lr {
@@ -20,8 +20,9 @@
 //!
 //! impl Model for Lr {
 //!     fn logits(&self, features: &Features, train: bool) -> fm_core::Result<Tensor> {
-//!         let weights = Tensor::f_embedding(&self.weight, &features.ids, -1, false, train)?.squeeze_dim(-1);
-//!         Ok((weights * &features.values).sum_dim_intlist(1, false, Kind::Float) + &self.bias)
+//!         let Padded { ids, values, .. } = features.padded()?;
+//!         let weights = Tensor::f_embedding(&self.weight, &ids, -1, false, train)?.squeeze_dim(-1);
+//!         Ok((weights * values).sum_dim_intlist(1, false, Kind::Float) + &self.bias)
 //!     }
 //!
 //!     fn bias(&self) -> &Tensor {
@@ -42,7 +43,7 @@
 //!
 //! // Rows: text becomes ids and values.
 //! let shown = [["ann", "shoes"], ["bob", "shoes"], ["ann", "hats"], ["bob", "hats"]].map(|row| row.map(Some));
-//! let Features { ids, values, .. } = Encoder::new(&schema).features(&shown)?;
+//! let Padded { ids, values, .. } = Encoder::new(&schema).features(&shown)?.padded()?;
 //! let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&clicks))?;
 //!
 //! // Training. These rows serve as validation rows, too.
@@ -63,14 +64,16 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 pub mod atomic_file;
+pub mod autograd;
 pub mod baseline;
-pub mod batch;
 mod bridge;
 pub mod device;
+pub mod elements;
 pub mod encoder;
 pub mod error;
 pub mod explain;
 pub mod farmhash;
+pub mod features;
 pub mod loss;
 pub mod mapped_file;
 pub mod metric;
@@ -86,9 +89,9 @@ pub mod seed;
 pub mod summary;
 pub mod train;
 
-pub use batch::Features;
 pub use encoder::Encoder;
 pub use error::{Error, Result};
+pub use features::{Features, Padded, Ragged};
 pub use model::{Model, ModelConfig, ModelEntry};
 pub use rows::{Batch, Rows, TensorRows};
 pub use schema::{Field, FieldKind, Label, Schema, Side, Task, Weighting};

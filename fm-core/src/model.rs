@@ -6,9 +6,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tch::{Tensor, nn};
 
-use crate::batch::Features;
 use crate::error::{Error, Result, nearest};
 use crate::explain::Explanation;
+use crate::features::Features;
 use crate::ranking::Candidates;
 use crate::sampler::Sampler;
 use crate::schema::Schema;

@@ -231,7 +231,7 @@ kind = "categorical"
             assert_eq!((catalogue.items.len(), train.num_items()), (3, 3));
             // An item's own fields are those of its last row; the others say nothing.
             let price = schema.slots(3).start;
-            let items = catalogue.items.batch(&[0, 1, 2], Device::Cpu).unwrap().features;
+            let items = catalogue.items.batch(&[0, 1, 2], Device::Cpu).unwrap().features.padded().unwrap();
             let mean = (1.0 + 2.0 + 5.0 + 9.0) / 4.0;
             let prices = Vec::<f32>::try_from(items.values.select(1, price as i64)).unwrap();
             assert!(prices[0] < 0.0 && prices[1] > 0.0 && mean > 3.0, "{prices:?}");

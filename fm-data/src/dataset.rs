@@ -496,10 +496,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for rows in [dataset(), Dataset::open(saved(&folder), &schema()).unwrap()] {
             let batch = rows.batch(&[1, 0, 1], Device::Cpu).unwrap();
-            assert_eq!(batch.features.ids.size(), [3, 5]);
-            assert_eq!(Vec::<i64>::try_from(batch.features.ids.get(1)).unwrap(), [1, 3, 6, 5, 8]);
-            assert_eq!(floats(&batch.features.values.get(1)), [0.5, 1.0, 1.0, 0.0, -2.0]);
-            assert_eq!(floats(&batch.features.values.get(0)), [1.0; 5]);
+            assert_eq!(batch.features.padded().unwrap().ids.size(), [3, 5]);
+            assert_eq!(Vec::<i64>::try_from(batch.features.padded().unwrap().ids.get(1)).unwrap(), [1, 3, 6, 5, 8]);
+            assert_eq!(floats(&batch.features.padded().unwrap().values.get(1)), [0.5, 1.0, 1.0, 0.0, -2.0]);
+            assert_eq!(floats(&batch.features.padded().unwrap().values.get(0)), [1.0; 5]);
             assert_eq!(floats(&batch.labels), [0.75, 0.25, 0.75]);
             assert!(rows.batch(&[2], Device::Cpu).unwrap_err().to_string().contains("row numbers below 2"));
             assert_eq!(rows.batch(&[], Device::Cpu).unwrap().features.len(), 0);
@@ -510,9 +510,9 @@ mod tests {
     fn tensor_rows_are_the_same_rows() {
         let rows = dataset().to_tensor_rows(&schema(), Device::Cpu).unwrap();
         let (a, b) = (rows.batch(&[1, 0], Device::Cpu).unwrap(), dataset().batch(&[1, 0], Device::Cpu).unwrap());
-        assert_eq!(a.features.ids, b.features.ids);
-        assert_eq!(a.features.values, b.features.values);
         assert_eq!(a.labels, b.labels);
+        let (a, b) = (a.features.padded().unwrap(), b.features.padded().unwrap());
+        assert_eq!((a.ids, a.values), (b.ids, b.values));
     }
 
     #[test]

@@ -14,7 +14,9 @@ use fm_core::seed::{Stream, seed_torch};
 use fm_core::tch::nn::{Init, Path, VarStore};
 use fm_core::tch::{Device, Kind, Tensor, no_grad};
 use fm_core::train::{EpochRecord, TrainConfig, Trainer, checkpoint, evaluate, predict};
-use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, ModelConfig, Result, Schema, Side, Task, TensorRows};
+use fm_core::{
+    Encoder, Features, Field, FieldKind, Label, Model, ModelConfig, Padded, Result, Schema, Side, Task, TensorRows,
+};
 use fm_models::layers::{Embedding, EmbeddingConfig, FieldPooling, Linear, PairwiseProduct, bias};
 use serde::{Deserialize, Serialize};
 
@@ -98,7 +100,7 @@ fn rows(schema: &Schema, is_in: fn(usize) -> bool) -> Result<TensorRows> {
         raw.push([&text[reader], &text[book], &text[(reader + book) % 7]].map(|value| Some(value.as_str())));
         liked.push(f32::from(reader % 3 == book % 3));
     }
-    let Features { ids, values, .. } = Encoder::new(schema).features(&raw)?;
+    let Padded { ids, values, .. } = Encoder::new(schema).features(&raw)?.padded()?;
     TensorRows::new(schema, ids, values, Tensor::from_slice(&liked))
 }
 

@@ -10,7 +10,7 @@ use fm_core::model::Options;
 use fm_core::tch::nn::VarStore;
 use fm_core::tch::{Device, Tensor, no_grad};
 use fm_core::train::{RunDir, TrainConfig, Trainer, checkpoint};
-use fm_core::{Encoder, Features, Field, FieldKind, Label, Schema, Side, Task, TensorRows};
+use fm_core::{Encoder, Field, FieldKind, Label, Padded, Schema, Side, Task, TensorRows};
 use serde::Deserialize;
 
 /// What of a run's `settings.toml` says how its model was built.
@@ -55,7 +55,7 @@ fn make_run(path: &Path) -> Result<RunDir, Box<dyn Error>> {
     let item = Field::new("item", FieldKind::Categorical, Side::Item, vec!["tea".into(), "gin".into()]);
     let schema = Schema::new(Label::fit("liked", Task::Binary { threshold: 1.0 }, liked), vec![user, item])?;
     let raw = [["ann", "tea"], ["ann", "gin"], ["bob", "tea"], ["bob", "gin"]].map(|row| row.map(Some));
-    let Features { ids, values, .. } = Encoder::new(&schema).features(&raw)?;
+    let Padded { ids, values, .. } = Encoder::new(&schema).features(&raw)?.padded()?;
     let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&liked))?;
 
     let run = RunDir::create(path)?;

@@ -9,7 +9,7 @@
 //! use fm_core::tch::nn::VarStore;
 //! use fm_core::tch::{Device, Tensor};
 //! use fm_core::train::{EpochRecord, TrainConfig, Trainer, predict};
-//! use fm_core::{Encoder, Features, Field, FieldKind, Label, Schema, Side, Task, TensorRows};
+//! use fm_core::{Encoder, Field, FieldKind, Label, Padded, Schema, Side, Task, TensorRows};
 //!
 //! // Schema: the fields of a row, and what is predicted.
 //! let stars = [5.0, 1.0, 1.0, 5.0];
@@ -20,7 +20,7 @@
 //!
 //! // Rows: neither a user nor a film says how a rating turns out, but the pair does.
 //! let raw = [["ann", "Alien"], ["ann", "Amélie"], ["bob", "Alien"], ["bob", "Amélie"]].map(|row| row.map(Some));
-//! let Features { ids, values, .. } = Encoder::new(&schema).features(&raw)?;
+//! let Padded { ids, values, .. } = Encoder::new(&schema).features(&raw)?.padded()?;
 //! let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&stars))?;
 //!
 //! // Model: any of `fm_models::MODELS`, with options by name.

@@ -17,7 +17,7 @@ use fm_core::ranking::ItemSlots;
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Scorer};
 use fm_core::summary::Summary;
 use fm_core::train::{TrainConfig, TrainState, Trainer, checkpoint, evaluate, predict};
-use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, Schema, Side, Task, TensorRows};
+use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, Padded, Schema, Side, Task, TensorRows};
 use fm_models::MODELS;
 use rows::{disturb, schema};
 use serde_json::json;
@@ -27,12 +27,11 @@ use variants::{alone, variants};
 
 /// The rows on the device under test.
 fn features(schema: &Schema, n: usize) -> Features {
-    let Features { ids, values, .. } = rows::features(schema, n);
-    Features::unchecked(ids.to_device(device()), values.to_device(device()))
+    rows::features(schema, n).to_device(device())
 }
 
 fn rows(schema: &Schema, n: usize, label: impl Fn(usize) -> f32) -> TensorRows {
-    let Features { ids, values, .. } = features(schema, n);
+    let Padded { ids, values, .. } = features(schema, n).padded().unwrap();
     let labels: Vec<f32> = (0..n).map(label).collect();
     TensorRows::new(schema, ids, values, Tensor::from_slice(&labels)).unwrap()
 }
@@ -96,11 +95,9 @@ fn a_row_scores_alike_alone_and_among_others() {
     for variant in variants().filter(|variant| !variant.scores_by_batch()) {
         let (store, model) = variant.build(&schema, 1, device());
         disturb(&store);
-        let Features { ids, values, .. } = features(&schema, 20);
-        let score = |first: i64, n: i64| {
-            let features = Features::unchecked(ids.narrow(0, first, n), values.narrow(0, first, n));
-            no_grad(|| model.logits(&features, false)).unwrap()
-        };
+        let rows = features(&schema, 20).padded().unwrap();
+        let score =
+            |first: usize, n: usize| no_grad(|| model.logits(&rows.narrow(first..first + n).into(), false)).unwrap();
         let alone = Tensor::cat(&(0..20).map(|row| score(row, 1)).collect::<Vec<_>>(), 0);
         assert!(alone.allclose(&score(0, 20), 0.0, 1e-5, false), "{variant}");
         assert!(alone.std(true).double_value(&[]) > 1e-3, "{variant}: the rows' scores are all alike");
@@ -144,9 +141,8 @@ fn scores_and_gradients_on_the_device_are_those_of_the_cpu() {
         disturb(&store);
         let (mut there, model_there) = variant.build(&schema, 2, device());
         there.copy(&store).unwrap();
-        let Features { ids, values, .. } = features(&schema, 64);
-        let features_there = Features::unchecked(ids.shallow_clone(), values.shallow_clone());
-        let features_here = Features::unchecked(ids.to_device(Device::Cpu), values.to_device(Device::Cpu));
+        let features_there = features(&schema, 64);
+        let features_here = features_there.to_device(Device::Cpu);
         let (found, expected) =
             (model_there.logits(&features_there, false).unwrap(), model.logits(&features_here, false).unwrap());
         assert!(found.to_device(Device::Cpu).allclose(&expected, 1e-4, 1e-5, false), "{variant}");
@@ -203,7 +199,7 @@ fn padding_changes_no_score() {
     for variant in variants() {
         let (store, model) = variant.build(&schema, 1, device());
         disturb(&store);
-        let Features { ids, values, .. } = features(&schema, 32);
+        let Padded { ids, values, .. } = features(&schema, 32).padded().unwrap();
         let slots = schema.slots(2);
         let tags = |tensor: &Tensor| tensor.narrow(1, slots.start as i64, slots.len() as i64);
         let padded = tags(&values).eq(0.0);
@@ -229,7 +225,7 @@ fn the_parts_of_a_logit_add_up_to_it_and_padding_has_none() {
         let features = features(&schema, 32);
         let logits = no_grad(|| model.logits(&features, false)).unwrap().to_device(Device::Cpu);
         let logits = Vec::<f32>::try_from(logits).unwrap();
-        let values = Vec::<Vec<f32>>::try_from(features.values.to_device(Device::Cpu)).unwrap();
+        let values = Vec::<Vec<f32>>::try_from(features.padded().unwrap().values.to_device(Device::Cpu)).unwrap();
         let rows = parts(model.as_ref(), &features).unwrap();
         assert_eq!(rows.len(), 32);
         for ((parts, values), logit) in rows.iter().zip(&values).zip(logits.iter().map(|&logit| f64::from(logit))) {
@@ -374,8 +370,7 @@ fn the_exported_file_scores_as_the_model_at_any_batch_size() {
             assert_eq!(scorer.schema(), &schema);
             assert_eq!(scorer.extra_file("settings.toml").unwrap(), "epochs = 1");
             for n in [0, 1, 2, 7, 4096] {
-                let Features { ids, values, .. } = features(&schema, n);
-                let features = Features::unchecked(ids.to_device(Device::Cpu), values.to_device(Device::Cpu));
+                let features = features(&schema, n).to_device(Device::Cpu);
                 let eager = no_grad(|| model.logits(&features, false)).unwrap();
                 assert!(scorer.logits(&features).unwrap().allclose(&eager, 0.0, 1e-5, false), "{variant} B={n}");
             }

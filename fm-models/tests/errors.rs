@@ -7,7 +7,7 @@ mod oracle;
 mod variants;
 
 use fm_core::model::Options;
-use fm_core::{Error, Features, Result, Schema};
+use fm_core::{Error, Features, Padded, Result, Schema};
 use fm_models::layers::*;
 use oracle::{Draw, features, schema};
 use serde_json::json;
@@ -195,7 +195,7 @@ fn features_of_another_shape_or_kind_and_ids_outside_the_table_are_refused() {
     let rows = Draw(1).rows(&schema, 2);
     let store = VarStore::new(Device::Cpu);
     for (name, rows_of_table, read) in readers(&store, &schema) {
-        let Features { ids, values, .. } = features(&schema, &rows);
+        let Padded { ids, values, .. } = features(&schema, &rows).padded().unwrap();
         let _ = ids.get(0).get(0).fill_(0); // the first id that there is
         let _ = read(&Features::unchecked(ids.shallow_clone(), values.shallow_clone()), true).unwrap();
         let refuses = |ids: Tensor, values: Tensor, expected: &str, found: &str| {

@@ -8,7 +8,7 @@ mod variants;
 
 use fm_core::explain::{InteractionOptions, Interactions, Parts, pairs as numbered, parts, shapley};
 use fm_core::model::Options;
-use fm_core::{Features, FieldKind, Schema, Side, Task, TensorRows};
+use fm_core::{FieldKind, Padded, Schema, Side, Task, TensorRows};
 use oracle::*;
 use serde_json::json;
 use tch::{Device, Kind, Tensor, no_grad};
@@ -217,7 +217,7 @@ fn the_shapley_values_of_every_model_add_up() {
         let (store, model) = variant.build(&schema, 1, Device::Cpu);
         rows::disturb(&store);
         let row = rows::features(&schema, 8);
-        let row = Features::unchecked(row.ids.narrow(0, 7, 1), row.values.narrow(0, 7, 1));
+        let row = row.padded().unwrap().narrow(7..8).into();
         let found = shapley(&schema, &row, |features| model.logits(features, false)).unwrap();
         let logit = no_grad(|| model.logits(&row, false)).unwrap().double_value(&[0]);
         let total = found.baseline + found.values.iter().sum::<f64>();
@@ -230,7 +230,7 @@ fn the_shapley_values_of_every_model_add_up() {
 fn interactions_are_found_of_the_models_with_pair_terms_alone_and_afm_shows_its_attention() {
     let _turn = alone();
     let schema = rows::schema(Task::Regression);
-    let Features { ids, values, .. } = rows::features(&schema, 40);
+    let Padded { ids, values, .. } = rows::features(&schema, 40).padded().unwrap();
     let set = TensorRows::new(&schema, ids, values, Tensor::zeros([40], (Kind::Float, Device::Cpu))).unwrap();
     for variant in variants() {
         let (store, model) = variant.build(&schema, 1, Device::Cpu);

@@ -9,7 +9,7 @@ mod variants;
 use std::path::Path;
 use std::process::Command;
 
-use fm_core::{Features, Model, Schema, Task, onnx};
+use fm_core::{Model, Padded, Schema, Task, onnx};
 use formulas_of_operators::formulas;
 use rows::{disturb, features, schema};
 use tch::nn::VarStore;
@@ -25,7 +25,7 @@ fn write(folder: &Path, name: &str, tolerance: f64, (model, store): (&dyn Model,
     for n in [0, 1, 2, 7, 1000] {
         let rows = features(schema, n);
         let logits = no_grad(|| model.logits(&rows, false)).unwrap();
-        let Features { ids, values, .. } = rows;
+        let Padded { ids, values, .. } = rows.padded().unwrap();
         let arrays = [("ids", ids), ("values", values), ("logits", logits), ("tolerance", Tensor::from(tolerance))];
         Tensor::write_npz(&arrays, folder.join(format!("{n}.npz"))).unwrap();
     }

@@ -52,3 +52,12 @@ pub(crate) fn integers(tensor: &Tensor) -> Result<&[i64]> {
         n => Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<i64>().cast_const(), n) }),
     }
 }
+
+/// The elements of a contiguous int32 tensor on the CPU.
+pub(crate) fn int32s(tensor: &Tensor) -> Result<&[i32]> {
+    match check_elements(tensor, Kind::Int)? {
+        0 => Ok(&[]),
+        // SAFETY: as above.
+        n => Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<i32>().cast_const(), n) }),
+    }
+}

@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "tch has no safe access to a tensor's elements, nor to the tracer")]
 
 mod autocast;
+mod autograd;
 mod elements;
 mod graph;
 mod precision;
@@ -13,7 +14,8 @@ use std::path::Path;
 use crate::error::{Error, Result, first_line};
 
 pub(crate) use autocast::{is_mixed, mixed};
-pub(crate) use elements::{clear_gradient, floats, floats_mut, integers};
+pub(crate) use autograd::attach;
+pub(crate) use elements::{clear_gradient, floats, floats_mut, int32s, integers};
 pub(crate) use script::{Attribute, TracedModule, read_extra_file, trace};
 
 unsafe extern "C" {

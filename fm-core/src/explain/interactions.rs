@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 use super::{Parts, pairs, parts, sum};
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::rows::{Batch, Rows};
+use crate::rows::Rows;
 use crate::schema::{Schema, Task};
 
 /// The pair terms that are computed at once: few enough for caches, as models have k numbers or more for each.
@@ -37,13 +37,13 @@ impl Default for InteractionOptions {
 /// `attention` and `shares` are of all pairs.
 ///
 /// ```
-/// # use fm_core::{Encoder, Features, Field, FieldKind, Label, Schema, Side, Task, TensorRows};
+/// # use fm_core::{Encoder, Field, FieldKind, Label, Padded, Schema, Side, Task, TensorRows};
 /// # use fm_core::tch::{Device, Tensor, nn::VarStore};
 /// # let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
 /// # let item = Field::new("item", FieldKind::Categorical, Side::Item, vec!["a".into(), "b".into()]);
 /// # let schema = Schema::new(Label::fit("rating", Task::Regression, [5.0, 1.0]), vec![user, item])?;
 /// # let shown = [[Some("ann"), Some("a")], [Some("bob"), Some("a")], [Some("ann"), Some("a")]];
-/// # let Features { ids, values, .. } = Encoder::new(&schema).features(&shown)?;
+/// # let Padded { ids, values, .. } = Encoder::new(&schema).features(&shown)?.padded()?;
 /// # let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&[5f32, 1.0, 5.0]))?;
 /// use fm_core::explain::{InteractionOptions, Interactions};
 ///
@@ -108,11 +108,11 @@ impl Interactions {
         let mut sums = Sums::new(schema, frequent(schema, rows, &numbers, options.min_rows)?);
         let terms = schema.num_slots() * (schema.num_slots() - 1) / 2;
         for numbers in numbers.chunks((BATCH_TERMS / terms.max(1)).clamp(1, 512)) {
-            let Batch { features, .. } = rows.batch(numbers, device)?;
+            let features = rows.batch(numbers, device)?.features.padded()?;
             let ids = Vec::<i64>::try_from(features.ids.to_device(Device::Cpu).flatten(0, -1))?;
             let values = Vec::<f32>::try_from(features.values.to_device(Device::Cpu).flatten(0, -1))?;
             let slots = ids.chunks(schema.num_slots()).zip(values.chunks(schema.num_slots()));
-            for (parts, (ids, values)) in parts(model, &features)?.iter().zip(slots) {
+            for (parts, (ids, values)) in parts(model, &features.into())?.iter().zip(slots) {
                 let Some(terms) = &parts.pairs else { return Ok(None) };
                 sums.add(parts, terms, ids, values);
             }
@@ -125,7 +125,7 @@ impl Interactions {
 fn frequent(schema: &Schema, rows: &dyn Rows, numbers: &[usize], min_rows: usize) -> Result<Vec<bool>> {
     let counts = Tensor::zeros([schema.num_ids()], (Kind::Int64, Device::Cpu));
     for numbers in numbers.chunks(512) {
-        let Batch { features, .. } = rows.batch(numbers, Device::Cpu)?;
+        let features = rows.batch(numbers, Device::Cpu)?.features.padded()?;
         let ids = features.ids.masked_select(&features.values.ne(0.0));
         let _ = counts.shallow_clone().f_index_add_(0, &ids, &ids.ones_like())?;
     }
@@ -249,10 +249,10 @@ fn shares(rows: &[Vec<f64>]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::Features;
     use crate::rows::TensorRows;
     use crate::encoder::Encoder;
     use crate::explain::Explanation;
+    use crate::features::{Features, Padded};
     use crate::schema::{Field, FieldKind, Label, Side, Weighting};
 
     /// Pairs of slots have the product of their ids and values as their term, and a slot by itself has its id.
@@ -271,7 +271,8 @@ mod tests {
         }
 
         fn explain(&self, features: &Features) -> Result<Explanation> {
-            let x = features.ids.to_kind(Kind::Float) * &features.values;
+            let Padded { ids, values } = features.padded()?;
+            let x = ids.to_kind(Kind::Float) * values;
             let terms = pairs(x.size()[1] as usize).map(|(s, t)| x.select(1, s as i64) * x.select(1, t as i64));
             let attention = Tensor::from_slice(&[0.5f32, 0.25, 0.25]).repeat([x.size()[0], 1]);
             Ok(Explanation {
@@ -309,7 +310,7 @@ mod tests {
         options: &InteractionOptions,
         has_pairs: bool,
     ) -> Option<Interactions> {
-        let Features { ids, values } = Encoder::new(schema).features(rows).unwrap();
+        let Padded { ids, values } = Encoder::new(schema).features(rows).unwrap().padded().unwrap();
         let labels = Tensor::zeros([rows.len() as i64], (Kind::Float, Device::Cpu));
         let rows = TensorRows::new(schema, ids, values, labels).unwrap();
         let model = Products { bias: Tensor::zeros([1], (Kind::Float, Device::Cpu)), has_pairs };

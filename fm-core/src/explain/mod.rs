@@ -32,8 +32,8 @@ mod shapley;
 
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::batch::Features;
 use crate::error::{Error, Result};
+use crate::features::Features;
 use crate::model::Model;
 
 pub use interactions::{InteractionOptions, Interactions, ValuePair};
@@ -72,9 +72,8 @@ impl Explanation {
         Explanation { lumps: vec![(name, logits)], ..Explanation::new(&bias) }
     }
 
-    /// The parts of each row; `features` are those that are explained.
-    fn rows(&self, features: &Features) -> Result<Vec<Parts>> {
-        let slots = features.ids.size()[1] as usize;
+    /// The parts of each row; `features` are those that are explained, of so many slots a row.
+    fn rows(&self, features: &Features, slots: usize) -> Result<Vec<Parts>> {
         let numbers = |tensor: &Tensor, width: Option<usize>| numbers(tensor, features.len(), width);
         let bias = Vec::<f32>::try_from(self.bias.to_device(Device::Cpu))?;
         let [bias] = bias[..] else {
@@ -158,7 +157,10 @@ pub fn pairs(n: usize) -> impl Iterator<Item = (usize, usize)> {
 /// # Errors
 /// What the model returns; [`Error::Shape`] for parts of other shapes than [`Explanation`] says.
 pub fn parts(model: &dyn Model, features: &Features) -> Result<Vec<Parts>> {
-    no_grad(|| model.explain(features)?.rows(features))
+    let features = features.padded()?;
+    let slots = features.ids.size()[1] as usize;
+    let features = features.into();
+    no_grad(|| model.explain(&features)?.rows(&features, slots))
 }
 
 #[cfg(test)]
@@ -182,7 +184,7 @@ mod tests {
             lumps: vec![("deep part", tensor(&[10.0, 20.0], &[2]))],
             ..Explanation::new(&tensor(&[0.5], &[1]))
         };
-        let rows = explanation.rows(&features(2, 3)).unwrap();
+        let rows = explanation.rows(&features(2, 3), 3).unwrap();
         let second = Parts {
             bias: 0.5,
             first_order: Some(vec![4.0, 5.0, 6.0]),
@@ -200,8 +202,8 @@ mod tests {
             pairs: Some(tensor(pairs, shape)),
             ..Explanation::new(&tensor(&[0.0], &[1]))
         };
-        assert!(explanation(&[1.0], &[1, 1]).rows(&features(1, 2)).is_ok());
-        let error = explanation(&[1.0, 2.0], &[1, 2]).rows(&features(1, 2)).unwrap_err().to_string();
+        assert!(explanation(&[1.0], &[1, 1]).rows(&features(1, 2), 2).is_ok());
+        let error = explanation(&[1.0, 2.0], &[1, 2]).rows(&features(1, 2), 2).unwrap_err().to_string();
         assert_eq!(error, "Model::explain: expected float32 of shape [1, 1], found Float of shape [1, 2]");
     }
 
@@ -211,8 +213,8 @@ mod tests {
             pairs: Some(Tensor::zeros([rows, 0], (Kind::Float, Device::Cpu))),
             ..Explanation::new(&tensor(&[2.0], &[1]))
         };
-        assert_eq!(none(1).rows(&features(1, 1)).unwrap()[0].total(), 2.0);
-        assert_eq!(none(0).rows(&features(0, 1)).unwrap(), []);
+        assert_eq!(none(1).rows(&features(1, 1), 1).unwrap()[0].total(), 2.0);
+        assert_eq!(none(0).rows(&features(0, 1), 1).unwrap(), []);
         assert_eq!(pairs(1).count(), 0);
         assert_eq!(pairs(3).collect::<Vec<_>>(), [(0, 1), (0, 2), (1, 2)]);
     }

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::batch::Features;
 use crate::error::{Error, Result};
+use crate::features::{Features, Padded};
 use crate::schema::{FieldKind, Schema};
 use crate::seed::permutation;
 
@@ -53,6 +53,7 @@ pub struct Shapley {
 /// [`Error::Shape`] for more or fewer rows than one, or another number of slots; what `logits` returns.
 pub fn shapley(schema: &Schema, row: &Features, logits: impl Fn(&Features) -> Result<Tensor>) -> Result<Shapley> {
     let expected = [1, schema.num_slots() as i64];
+    let row = &row.padded()?;
     if row.ids.size() != expected || row.values.size() != expected {
         let found = format!("{:?} and {:?}", row.ids.size(), row.values.size());
         return Err(Error::shape("Shapley values", format!("ids and values of shape {expected:?}"), found));
@@ -77,8 +78,8 @@ pub fn shapley(schema: &Schema, row: &Features, logits: impl Fn(&Features) -> Re
 
 /// A game whose players are the fields that are not missing.
 struct Game<'a, L> {
-    row: &'a Features,
-    missing: Features,
+    row: &'a Padded,
+    missing: Padded,
     /// `[S]`: the field of each slot.
     field_of_slots: Tensor,
     num_fields: usize,
@@ -87,7 +88,7 @@ struct Game<'a, L> {
 }
 
 impl<L: Fn(&Features) -> Result<Tensor>> Game<'_, L> {
-    fn new<'a>(schema: &Schema, row: &'a Features, logits: L) -> Result<Game<'a, L>> {
+    fn new<'a>(schema: &Schema, row: &'a Padded, logits: L) -> Result<Game<'a, L>> {
         let missing = missing_row(schema, row);
         let differs = row.ids.ne_tensor(&missing.ids).logical_or(&row.values.ne_tensor(&missing.values));
         let differs = Vec::<bool>::try_from(differs.to_device(Device::Cpu).flatten(0, -1))?;
@@ -170,7 +171,7 @@ impl<L: Fn(&Features) -> Result<Tensor>> Game<'_, L> {
 }
 
 /// A row of missing values on the device of `like`, as the [`Encoder`](crate::Encoder) makes it.
-fn missing_row(schema: &Schema, like: &Features) -> Features {
+fn missing_row(schema: &Schema, like: &Padded) -> Padded {
     let slots = schema.field_of_slots();
     let ids: Vec<i64> = slots.iter().map(|&field| schema.ids(field).start).collect();
     let value = |&field: &usize| match schema.fields()[field].kind {
@@ -179,7 +180,7 @@ fn missing_row(schema: &Schema, like: &Features) -> Features {
     };
     let values: Vec<f32> = slots.iter().map(value).collect();
     let on_device = |tensor: Tensor| tensor.unsqueeze(0).to_device(like.ids.device());
-    Features::unchecked(on_device(Tensor::from_slice(&ids)), on_device(Tensor::from_slice(&values)))
+    Padded::unchecked(on_device(Tensor::from_slice(&ids)), on_device(Tensor::from_slice(&values)))
 }
 
 #[cfg(test)]
@@ -203,7 +204,7 @@ mod tests {
         let schema = schema(players);
         let row = Encoder::new(&schema).features(&[vec![Some("known"); players]]).unwrap();
         let logits = |features: &Features| {
-            let ids = Vec::<Vec<i64>>::try_from(&features.ids)?;
+            let ids = Vec::<Vec<i64>>::try_from(&features.padded()?.ids)?;
             let of_row = |ids: &Vec<i64>| {
                 let members: Vec<bool> =
                     ids.iter().zip(schema.unknown_ids()).map(|(id, unknown)| id > unknown).collect();
@@ -318,11 +319,12 @@ mod tests {
         ];
         let schema = Schema::new(schema(1).label().clone(), fields).unwrap();
         let encoder = Encoder::new(&schema);
-        let row = encoder.features(&[[Some("carl"), Some("b|a"), Some("30"), None]]).unwrap();
-        let none = encoder.features(&[[None; 4]]).unwrap();
+        let row = encoder.features(&[[Some("carl"), Some("b|a"), Some("30"), None]]).unwrap().padded().unwrap();
+        let none = encoder.features(&[[None; 4]]).unwrap().padded().unwrap();
         let missing = missing_row(&schema, &row);
         assert!(missing.ids.equal(&none.ids) && missing.values.equal(&none.values));
-        let found = shapley(&schema, &row, |features| Ok(features.values.sum_dim_intlist(1, false, Kind::Float)));
+        let sum = |features: &Features| Ok(features.padded()?.values.sum_dim_intlist(1, false, Kind::Float));
+        let found = shapley(&schema, &row.into(), sum);
         let found = found.unwrap();
         // The tags have two values of 1; the age is known and 0, where a missing one is 1.
         assert_eq!((found.values.clone(), found.rows), (vec![0.0, 2.0, -1.0, 0.0], 4));

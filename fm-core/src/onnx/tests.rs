@@ -8,7 +8,7 @@ use super::builder::value_info;
 use super::element::Element;
 use super::graph::Size;
 use super::*;
-use crate::batch::Features;
+use crate::features::Features;
 use crate::schema::{Field, FieldKind, Label, Side, Task};
 
 /// ŷ = f(x, (w₀, W, w)), with w₀ `bias` `[1]`, W `layer.table` `[num_ids, 1]` and `unread` `[1]`.
@@ -20,7 +20,7 @@ struct Own {
 
 impl Model for Own {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let weights = Tensor::f_embedding(&self.table, &features.ids, -1, false, train)?;
+        let weights = Tensor::f_embedding(&self.table, &features.padded()?.ids, -1, false, train)?;
         Ok((self.formula)(features, &weights.squeeze_dim(-1)) + &self.bias)
     }
 
@@ -49,7 +49,7 @@ fn own(formula: fn(&Features, &Tensor) -> Tensor) -> (VarStore, Own) {
 
 /// Σ_s w_{id_s} x_s
 fn first_order(features: &Features, weights: &Tensor) -> Tensor {
-    (weights * &features.values).sum_dim_intlist(1, false, Kind::Float)
+    (weights * features.padded().unwrap().values).sum_dim_intlist(1, false, Kind::Float)
 }
 
 fn export_own(path: &Path, formula: fn(&Features, &Tensor) -> Tensor) -> Result<()> {
@@ -135,7 +135,7 @@ fn a_formula_that_uses_the_number_of_rows_is_an_error() {
 
 #[test]
 fn a_model_must_return_one_logit_per_row() {
-    let of_slots = error_of(|features, weights| weights * &features.values);
+    let of_slots = error_of(|features, weights| weights * features.padded().unwrap().values);
     let of_batch = error_of(|_, weights| weights.sum(Kind::Float));
     assert!(of_slots.contains("one logit per row") && of_batch.contains("one logit per row"), "{of_slots} {of_batch}");
 }

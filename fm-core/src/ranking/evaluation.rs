@@ -354,9 +354,9 @@ mod tests {
 
     #[test]
     fn all_items_are_scored_in_their_order_in_chunks() {
-        use crate::batch::Features;
         use crate::rows::TensorRows;
         use crate::encoder::Encoder;
+        use crate::features::{Features, Padded};
         use crate::schema::{Field, FieldKind, Label, Schema, Side, Task};
 
         let vocabulary = (0..1000).map(|item: u32| item.to_string()).collect();
@@ -367,10 +367,10 @@ mod tests {
             schema.fields()[0].vocabulary.iter().map(|text| [Some(&text[..])]).collect();
         let features = Encoder::new(&schema).features(&texts).unwrap();
         let items = ItemSlots::new(&schema, &features).unwrap();
-        let Features { ids, values } = Encoder::new(&schema).features(&[[None]]).unwrap();
+        let Padded { ids, values } = Encoder::new(&schema).features(&[[None]]).unwrap().padded().unwrap();
         let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&[1f32])).unwrap();
         let mut sizes = vec![];
-        let logits = |features: &Features| features.ids.select(1, 0);
+        let logits = |features: &Features| features.padded().unwrap().ids.select(1, 0);
         let counted = std::cell::RefCell::new(&mut sizes);
         let scores = score_items(
             Query { user: 0, row: 0 },

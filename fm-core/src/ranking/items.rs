@@ -1,9 +1,9 @@
 //! The items of a catalogue as slots, and rows in which they take the place of the row's own.
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use crate::batch::Features;
 use crate::error::{Error, Result};
+use crate::features::{Features, Ragged};
 use crate::schema::Schema;
 
 /// What each of the I items of a catalogue fills into the slots that are an item's: [`Schema::item_slots`]. An item is known
@@ -22,93 +22,103 @@ use crate::schema::Schema;
 /// let items = ItemSlots::new(&schema, &encoder.features(&[[None, Some("a")], [None, Some("b")]])?)?;
 /// let row = encoder.features(&[[Some("bob"), Some("a")]])?; // ids 2 and 4
 /// let candidates = items.candidates(&row, &Tensor::from_slice(&[1i64, 0]).view([1, 2]))?;
-/// assert_eq!(Vec::<Vec<i64>>::try_from(&candidates.features()?.ids)?, [[2, 5], [2, 4]]); // bob with b, and with a
+/// assert_eq!(Vec::<Vec<i64>>::try_from(&candidates.features()?.padded()?.ids)?, [[2, 5], [2, 4]]); // bob with b, and with a
 /// # Ok::<(), fm_core::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct ItemSlots {
-    /// `[S_item]` int64: places in a row.
-    slots: Tensor,
-    /// `[I, S_item]` int64.
-    ids: Tensor,
-    /// `[I, S_item]` float32.
-    values: Tensor,
+    /// `[F]` bool: the fields of an item.
+    is_item: Tensor,
+    /// The items as rows whose other fields are empty.
+    items: Ragged,
 }
 
 impl ItemSlots {
-    /// Takes the items' slots out of rows that stand for the items, `[I, S]`; what their other slots hold does not matter.
+    /// Takes the items' slots out of rows that stand for the items; what their other slots hold does not matter.
     ///
     /// # Errors
     /// [`Error::Schema`] if no field is an item's; [`Error::Shape`] for no item, or rows of another schema.
     pub fn new(schema: &Schema, items: &Features) -> Result<ItemSlots> {
-        let slots: Vec<i64> = schema.item_slots().map(|slot| slot as i64).collect();
-        if slots.is_empty() {
+        let (layout, mut is_item) = (schema.layout(), vec![false; schema.num_fields()]);
+        let field_of_slots = layout.field_of_slots();
+        schema.item_slots().for_each(|slot| is_item[field_of_slots[slot]] = true);
+        if !is_item.contains(&true) {
             return Err(Error::Schema(
                 "no field is an item's, so that all items would have the same score: declare one with `side = \"item\"`"
                     .into(),
             ));
         }
-        let found = items.ids.size();
-        if items.is_empty() || found[1..] != [schema.num_slots() as i64] {
-            let expected = format!("items as rows [I, {}], I ≥ 1", schema.num_slots());
-            return Err(Error::shape("catalogue", expected, format!("{found:?}")));
+        let items = items.ragged(&layout)?;
+        if items.is_empty() || items.layout() != &layout {
+            let expected = format!("items as rows of {} fields, at least one", schema.num_fields());
+            let found = format!("{} rows of {} fields", items.len(), items.layout().num_fields());
+            return Err(Error::shape("catalogue", expected, found));
         }
-        let slots = Tensor::from_slice(&slots).to_device(items.ids.device());
-        let of_items = |tensor: &Tensor| tensor.index_select(1, &slots);
-        Ok(ItemSlots { ids: of_items(&items.ids), values: of_items(&items.values), slots })
+        let is_item = Tensor::from_slice(&is_item).to_device(items.device());
+        let items = items.keep_fields(&is_item)?;
+        Ok(ItemSlots { is_item, items })
     }
 
-    /// I, the number of items.
+    /// The number of items I.
     pub fn len(&self) -> usize {
-        self.ids.size()[0] as usize
+        self.items.len()
     }
 
-    /// Whether there is no item. There always is one.
+    /// Whether there are no items, which [`ItemSlots::new`] rules out.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Where they are.
+    /// The device of the tensors.
     pub fn device(&self) -> Device {
-        self.ids.device()
+        self.items.device()
     }
 
-    /// The same items, of the same tensors.
+    /// The same items, sharing their tensors.
     pub fn shallow_clone(&self) -> ItemSlots {
-        self.to_device(self.device())
+        ItemSlots { is_item: self.is_item.shallow_clone(), items: self.items.shallow_clone() }
     }
 
     /// The same items on another device.
     pub fn to_device(&self, device: Device) -> ItemSlots {
-        let ItemSlots { slots, ids, values } = self;
-        ItemSlots { slots: slots.to_device(device), ids: ids.to_device(device), values: values.to_device(device) }
+        ItemSlots { is_item: self.is_item.to_device(device), items: self.items.to_device(device) }
     }
 
-    /// Each of B rows, features `[B, S]`, with c items `[B, c]` int64 in the place of its own.
+    /// Each of B rows with c items `[B, c]` int64 in the place of its own.
     ///
     /// # Errors
-    /// [`Error::Shape`] for items of other rows; [`Error::Torch`] for one outside the catalogue.
-    pub fn candidates<'a>(&'a self, rows: &'a Features, items: &Tensor) -> Result<Candidates<'a>> {
+    /// [`Error::Shape`] for items of other rows, for rows of another schema or, on the
+    /// CPU, for an item outside the catalogue.
+    pub fn candidates<'a>(&'a self, rows: &Features, items: &Tensor) -> Result<Candidates<'a>> {
         let size = match items.size()[..] {
             [of_rows, c] if of_rows == rows.len() as i64 => [of_rows, c],
             ref found => {
                 return Err(Error::shape("candidates", format!("items [{}, c]", rows.len()), format!("{found:?}")));
             }
         };
-        let items = items.flatten(0, -1);
-        let of_items = |all: &Tensor| all.f_index_select(0, &items);
-        let items = Features::unchecked(of_items(&self.ids)?, of_items(&self.values)?);
-        Ok(Candidates { rows, slots: &self.slots, items, size })
+        let rows = rows.ragged(self.items.layout())?;
+        if rows.layout() != self.items.layout() {
+            let expected = format!("rows of the items' {} fields", self.items.layout().num_fields());
+            return Err(Error::shape("candidates", expected, format!("{} fields", rows.layout().num_fields())));
+        }
+        let places = items.flatten(0, -1);
+        let outside = places.lt(0).logical_or(&places.ge(self.len() as i64));
+        // Asking a CUDA device would wait for all that it has to do.
+        if places.device() == Device::Cpu && bool::try_from(outside.any())? {
+            let found = i64::try_from(places.masked_select(&outside).get(0))?.to_string();
+            return Err(Error::shape("candidates", format!("items below {}", self.len()), found));
+        }
+        Ok(Candidates { rows, catalogue: self, places, size })
     }
 }
 
-/// B rows, each with c items in the place of its own: what [`ItemSlots::candidates`] gives.
+/// B rows, each with c items in the place of its own: what [`ItemSlots::candidates`] returns.
 #[derive(Debug)]
 pub struct Candidates<'a> {
-    rows: &'a Features,
-    /// `[S_item]` int64: places in a row.
-    slots: &'a Tensor,
-    items: Features,
+    rows: Ragged,
+    catalogue: &'a ItemSlots,
+    /// `[B · c]` int64: the item of each candidate.
+    places: Tensor,
     size: [i64; 2],
 }
 
@@ -118,38 +128,51 @@ impl Candidates<'_> {
         self.size
     }
 
-    /// All of them as rows, `[B · c, S]`: those of the first row first.
+    /// All candidates as B · c rows, those of the first row first.
     ///
     /// # Errors
-    /// [`Error::Torch`] for more than memory holds.
+    /// [`Error::Torch`] if memory does not suffice.
     pub fn features(&self) -> Result<Features> {
-        let replaced = |rows: &Tensor, items: &Tensor| -> Result<Tensor> {
-            let repeated = rows.f_repeat_interleave_self_int(self.size[1], 0, None)?;
-            Ok(repeated.f_index_copy(1, self.slots, items)?)
-        };
-        let Features { ids, values } = &self.items;
-        Ok(Features::unchecked(replaced(&self.rows.ids, ids)?, replaced(&self.rows.values, values)?))
+        let ItemSlots { is_item, items } = self.catalogue;
+        let repeated = |of_rows: Tensor| of_rows.f_repeat_interleave_self_int(self.size[1], 0, None);
+        let ((starts, lengths), (item_starts, item_lengths)) = (self.rows.fields(), items.fields());
+        // The items' slots follow those of the rows.
+        let item_starts = item_starts.f_index_select(0, &self.places)? + self.rows.num_active() as i64;
+        let starts = item_starts.f_where_self(is_item, &repeated(starts)?)?;
+        let lengths = item_lengths.f_index_select(0, &self.places)?.f_where_self(is_item, &repeated(lengths)?)?;
+        Ok(self.rows.followed_by(items)?.gather(&starts, &lengths)?.into())
     }
 
-    /// What the candidates of a row share, `[B, S]`: the row, with padding in the place of its item.
+    /// What the candidates of a row share: the B rows, without their own items.
     ///
     /// # Errors
-    /// [`Error::Torch`] for more than memory holds.
+    /// [`Error::Torch`] if memory does not suffice.
     pub fn shared(&self) -> Result<Features> {
-        let Features { ids, values } = self.rows;
-        Ok(Features::unchecked(ids.shallow_clone(), values.f_index_fill(1, self.slots, 0.0)?))
+        Ok(self.rows.keep_fields(&self.catalogue.is_item.logical_not())?.into())
     }
 
-    /// What they do not share, `[B · c, S_item]`: the slots that are an item's.
-    pub fn items(&self) -> &Features {
-        &self.items
+    /// What the candidates do not share: D items as rows without any other field, and for each of the B · c candidates the row
+    /// of its item `[B · c]` int64. The rows are the whole catalogue if that is shorter than the candidates.
+    ///
+    /// # Errors
+    /// [`Error::Torch`] if memory does not suffice.
+    pub fn items(&self) -> Result<(Features, Tensor)> {
+        let items = &self.catalogue.items;
+        // Their gradients go where those of the rows go.
+        let collecting = |mut items: Ragged| {
+            self.rows.row_gradients().into_iter().for_each(|gradients| items.collect_into(gradients.clone()));
+            Features::from(items)
+        };
+        if items.len() <= self.places.numel() {
+            return Ok((collecting(items.shallow_clone()), self.places.shallow_clone()));
+        }
+        let places = Tensor::f_arange(self.places.numel() as i64, (Kind::Int64, items.device()))?;
+        Ok((collecting(items.select(&self.places)?), places))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tch::Kind;
-
     use super::*;
     use crate::encoder::Encoder;
     use crate::schema::{Field, FieldKind, Label, Side, Task, Weighting};
@@ -184,12 +207,15 @@ mod tests {
                 [Some("g"), Some("40"), Some("war"), Some("2")],
             ])
             .unwrap();
-        let all = found.features().unwrap();
+        let (all, expected) = (found.features().unwrap().padded().unwrap(), expected.padded().unwrap());
         assert!(all.ids.equal(&expected.ids) && all.values.equal(&expected.values));
-        assert_eq!((found.size(), found.items().ids.size()), ([2, 2], vec![4, 3]));
-        let shared = found.shared().unwrap().values;
-        assert!(shared.index_select(1, &items.slots).abs().max().double_value(&[]) == 0.0);
-        assert_eq!(shared.sum(Kind::Float).double_value(&[]), 30.0 + 1.0 + 40.0 + 1.0, "age and hour are left");
+        let (own, places) = found.items().unwrap();
+        assert_eq!((found.size(), own.len(), Vec::<i64>::try_from(places).unwrap()), ([2, 2], 2, vec![1, 0, 0, 1]));
+        let own = own.padded().unwrap().values.sum_dim_intlist(0, false, Kind::Float);
+        assert_eq!(Vec::<f32>::try_from(own).unwrap(), [2.0, 0.0, 1.5, 0.5, 0.0], "film and genres");
+        let shared = found.shared().unwrap().padded().unwrap().values;
+        let ages_and_hours = Vec::<Vec<f32>>::try_from(shared).unwrap();
+        assert_eq!(ages_and_hours, [[0.0, 30.0, 0.0, 0.0, 1.0], [0.0, 40.0, 0.0, 0.0, 1.0]]);
         assert_eq!(items.len(), 2);
         assert!(items.candidates(&rows, &Tensor::from_slice(&[2i64, 0]).view([2, 1])).is_err());
         assert!(items.candidates(&rows, &Tensor::from_slice(&[0i64]).view([1, 1])).is_err());
@@ -199,7 +225,9 @@ mod tests {
     fn a_catalogue_of_nothing_or_without_a_field_of_its_own_is_refused() {
         let schema = schema();
         let none = Encoder::new(&schema).features(&[[None; 4]; 0]).unwrap();
-        assert!(ItemSlots::new(&schema, &none).unwrap_err().to_string().contains("I ≥ 1, found [0, 5]"));
+        assert!(
+            ItemSlots::new(&schema, &none).unwrap_err().to_string().contains("at least one, found 0 rows of 4 fields")
+        );
         let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into()]);
         let schema = Schema::new(schema.label().clone(), vec![user]).unwrap();
         let row = Encoder::new(&schema).features(&[[None]]).unwrap();

@@ -20,7 +20,7 @@
 //! use fm_core::ranking::{Candidates, Interactions, ItemSlots, Objective, Queries, RankingConfig, evaluate_logits};
 //! use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};
 //! use fm_core::train::{TrainConfig, Trainer};
-//! use fm_core::{Features, Field, FieldKind::Categorical, Label, Schema, Side, Task, TensorRows};
+//! use fm_core::{Features, Field, FieldKind::Categorical, Label, Padded, Schema, Side, Task, TensorRows};
 //!
 //! // Twenty users choose among eight items: even users even items, odd users odd ones. Of a user's four items, all but one train.
 //! let name = |number: u32| number.to_string();
@@ -40,7 +40,7 @@
 //!     Features::new(&schema, ids, ones)
 //! };
 //! let rows = |pairs: &[(u32, u32)]| {
-//!     let Features { ids, values, .. } = features(pairs)?;
+//!     let Padded { ids, values, .. } = features(pairs)?.padded()?;
 //!     TensorRows::new(&schema, ids, values, Tensor::ones([pairs.len() as i64], (Kind::Float, Device::Cpu)))
 //! };
 //! let interactions = |pairs: &[(u32, u32)]| {

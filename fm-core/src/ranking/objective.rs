@@ -88,7 +88,7 @@ impl Objective {
         let of_row = |row: usize| std::iter::once(items[row]).chain(negatives[row * n..][..n].iter().copied());
         let candidates: Vec<u32> = (0..rows.len()).flat_map(of_row).collect();
 
-        let (shape, device) = ([rows.len() as i64, 1 + n as i64], batch.features.ids.device());
+        let (shape, device) = ([rows.len() as i64, 1 + n as i64], batch.features.device());
         let tensor = |items: &[i64]| Tensor::from_slice(items).view(shape).to_device(device);
         let places: Vec<i64> = candidates.iter().map(|&item| i64::from(item)).collect();
         let scores = logits(&self.items.candidates(&batch.features, &tensor(&places))?)?;
@@ -138,9 +138,9 @@ mod tests {
 
     use super::super::config::SamplerKind;
     use super::*;
-    use crate::batch::Features;
     use crate::rows::TensorRows;
     use crate::encoder::Encoder;
+    use crate::features::{Features, Padded};
     use crate::schema::{Field, FieldKind, Label, Schema, Side, Task};
     use crate::train::{EpochRecord, TrainConfig, Trainer};
 
@@ -155,7 +155,7 @@ mod tests {
 
     impl Model for Product {
         fn logits(&self, features: &Features, _train: bool) -> Result<Tensor> {
-            let weights = Tensor::embedding(&self.weight, &features.ids, -1, false, false).squeeze_dim(-1);
+            let weights = Tensor::embedding(&self.weight, &features.padded()?.ids, -1, false, false).squeeze_dim(-1);
             Ok(weights.select(1, 0) * weights.select(1, 1))
         }
 
@@ -269,7 +269,7 @@ mod tests {
 
     fn rows(pairs: &[(u32, u32)]) -> TensorRows {
         let schema = schema();
-        let Features { ids, values } = features(&schema, pairs);
+        let Padded { ids, values } = features(&schema, pairs).padded().unwrap();
         let labels = Tensor::ones([pairs.len() as i64], (Kind::Float, Device::Cpu));
         TensorRows::new(&schema, ids, values, labels).unwrap()
     }

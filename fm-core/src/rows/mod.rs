@@ -12,8 +12,8 @@ mod tensor_rows;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::batch::Features;
 use crate::error::{Error, Result};
+use crate::features::Features;
 
 pub use order::Order;
 pub use tensor_rows::TensorRows;

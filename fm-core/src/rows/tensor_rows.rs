@@ -3,8 +3,8 @@
 use tch::{Device, Kind, Tensor};
 
 use super::{Batch, Rows, check_numbers};
-use crate::batch::Features;
 use crate::error::{Error, Result};
+use crate::features::{Features, Padded};
 use crate::schema::Schema;
 
 /// Padded rows in tensors, on any device.
@@ -19,7 +19,7 @@ use crate::schema::Schema;
 /// let values = Tensor::ones([2, 1], (Kind::Float, Device::Cpu));
 /// let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&[4f32, 2.0]))?;
 /// assert_eq!(rows.labels(), [4.0, 2.0]);
-/// assert_eq!(rows.batch(&[1, 0, 1], Device::Cpu)?.features.ids.size(), [3, 1]);
+/// assert_eq!(rows.batch(&[1, 0, 1], Device::Cpu)?.features.len(), 3);
 /// # Ok::<(), fm_core::Error>(())
 /// ```
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl TensorRows {
     /// # Errors
     /// Those of [`Features::new`]; [`Error::Shape`] if the labels have another length or kind, or are not finite.
     pub fn new(schema: &Schema, ids: Tensor, values: Tensor, labels: Tensor) -> Result<TensorRows> {
-        let Features { ids, values } = Features::new(schema, ids, values)?;
+        let Padded { ids, values } = Padded::new(schema, ids, values)?;
         if labels.size() != [ids.size()[0]] || labels.kind() != Kind::Float {
             let found = format!("{:?} {:?}", labels.size(), labels.kind());
             return Err(Error::shape("labels", format!("shape [{}] and kind Float", ids.size()[0]), found));
@@ -100,7 +100,7 @@ impl Rows for TensorRows {
         let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
         let index = Tensor::from_slice(&rows).to_device(self.ids.device());
         let pick = |tensor: &Tensor| tensor.index_select(0, &index).to_device(device);
-        let features = Features { ids: pick(&self.ids), values: pick(&self.values) };
+        let features = Features::unchecked(pick(&self.ids), pick(&self.values));
         Ok(Batch { features, labels: pick(&self.labels), weights: self.weights.as_ref().map(pick) })
     }
 
@@ -134,7 +134,8 @@ mod tests {
         let rows = TensorRows::new(&schema, ids, values, labels).unwrap();
         let batch = rows.batch(&[2, 0, 2], Device::Cpu).unwrap();
         assert_eq!(Vec::<f32>::try_from(&batch.labels).unwrap(), [2.0, 0.0, 2.0]);
-        assert_eq!(Vec::<i64>::try_from(batch.features.ids.flatten(0, -1)).unwrap(), [1, 4, 0, 2, 1, 4]);
+        let ids = batch.features.padded().unwrap().ids;
+        assert_eq!(Vec::<i64>::try_from(ids.flatten(0, -1)).unwrap(), [1, 4, 0, 2, 1, 4]);
         assert!(rows.batch(&[3], Device::Cpu).is_err());
         assert_eq!(rows.groups(), None);
         let rows = rows.with_groups(Some(vec![7, 7, -1])).unwrap();

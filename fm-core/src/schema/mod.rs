@@ -44,6 +44,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::atomic_file::write_atomically;
 use crate::error::{Error, Result};
+use crate::features::Layout;
 
 pub use field::{Field, FieldKind, Side, Weighting};
 pub use label::{Label, Task};
@@ -231,6 +232,11 @@ impl Schema {
     /// If `field` is not below [`Schema::num_fields`].
     pub fn slots(&self, field: usize) -> std::ops::Range<usize> {
         self.first_slots[field]..self.first_slots[field + 1]
+    }
+
+    /// Which slots of a padded row belong to which field.
+    pub fn layout(&self) -> Layout {
+        Layout::new(self)
     }
 
     /// `[S]`: the field of each slot of a padded row.

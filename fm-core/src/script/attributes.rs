@@ -56,8 +56,9 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
     let slots: Vec<i64> = schema.item_slots().map(|slot| slot as i64).collect();
     let slots = Tensor::from_slice(&slots);
     module.set("_items", &Texts(catalogue.items.iter().map(String::as_str).collect()))?;
-    module.set("_item_ids", &Buffer(catalogue.features.ids.index_select(1, &slots).to_kind(Kind::Int)))?;
-    module.set("_item_values", &Buffer(catalogue.features.values.index_select(1, &slots)))?;
+    let items = catalogue.features.padded()?;
+    module.set("_item_ids", &Buffer(items.ids.index_select(1, &slots).to_kind(Kind::Int)))?;
+    module.set("_item_values", &Buffer(items.values.index_select(1, &slots)))?;
     module.set("_item_slots", &Buffer(slots))
 }
 

@@ -10,9 +10,10 @@ use tch::{Tensor, no_grad};
 use super::attributes::set_attributes;
 use super::{Precision, SCHEMA_FILE, trace_forward, unknown_rows};
 use crate::atomic_file::{WriteError, replace_atomically};
-use crate::batch::Features;
+
 use crate::bridge::TracedModule;
 use crate::error::{Error, Result};
+use crate::features::{Features, Padded};
 use crate::model::Model;
 use crate::schema::Schema;
 
@@ -60,7 +61,7 @@ impl Bundle {
         let mut module = trace_forward(model, store, schema, TRACED_ROWS)?;
         module.store_tables(options.precision)?;
 
-        let none = Catalogue { items: vec![], features: unknown_rows(schema, 0) };
+        let none = Catalogue { items: vec![], features: unknown_rows(schema, 0).into() };
         let catalogue = options.catalogue.unwrap_or(&none);
         if catalogue.items.len() != catalogue.features.len() {
             let expected = format!("a row for each of {} items", catalogue.items.len());
@@ -77,7 +78,8 @@ impl Bundle {
     /// # Errors
     /// [`Error::Torch`] if libtorch fails.
     pub fn logits(&self, features: &Features) -> Result<Tensor> {
-        self.module.forward(&[&features.ids, &features.values])
+        let Padded { ids, values } = features.padded()?;
+        self.module.forward(&[&ids, &values])
     }
 
     /// The bytes that [`Bundle::save`] would write.
@@ -133,9 +135,8 @@ fn check_graph(model: &dyn Model, store: &VarStore, schema: &Schema) -> Result<(
         &[unknown.values.narrow(0, 0, 1) * 0.5, &unknown.values * Tensor::from_slice(&[1f32, 0.0]).unsqueeze(1)],
         0,
     );
-    let features = Features { ids, values };
-    let (expected, found) =
-        (no_grad(|| model.logits(&features, false))?, module.forward(&[&features.ids, &features.values])?);
+    let found = module.forward(&[&ids, &values])?;
+    let expected = no_grad(|| model.logits(&Features::unchecked(ids, values), false))?;
     if expected.size() == found.size() && found.allclose(&expected, 1e-4, 1e-5, true) {
         return Ok(());
     }

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use tch::{CModule, Device, IValue, Tensor, no_grad};
 
 use super::{FORMAT, SCHEMA_FILE, unknown_rows};
-use crate::batch::Features;
 use crate::bridge;
 use crate::encoder::Encoder;
 use crate::error::{Error, Result};
+use crate::features::{Features, Padded};
 use crate::schema::Schema;
 
 /// A loaded archive: scores for raw or encoded rows. It needs no model's code.
@@ -52,7 +52,7 @@ impl Scorer {
             return Err(unusable(path, "its schema.json is not its model's".into()));
         }
         let scorer = Scorer { path: path.to_owned(), module, encoder: Encoder::new(schema), device };
-        match scorer.logits(&unknown_rows(scorer.schema(), 1)) {
+        match scorer.logits(&unknown_rows(scorer.schema(), 1).into()) {
             Ok(logits) if logits.size() == [1] => Ok(scorer),
             Ok(logits) => Err(unusable(path, format!("it gives logits of shape {:?} for one row", logits.size()))),
             Err(error) => Err(unusable(path, format!("it fails on a row: {error}"))),
@@ -140,7 +140,7 @@ impl Scorer {
     /// # Errors
     /// [`Error::Torch`] if libtorch fails.
     pub fn logits(&self, features: &Features) -> Result<Tensor> {
-        let (ids, values) = (features.ids.to_device(self.device), features.values.to_device(self.device));
+        let Padded { ids, values } = features.padded()?.to_device(self.device);
         Ok(no_grad(|| self.module.forward_ts(&[ids, values]))?.to_device(Device::Cpu))
     }
 

@@ -6,9 +6,9 @@ use tch::nn::VarStore;
 use tch::{CModule, Device, IValue, Kind, Tensor};
 
 use super::{Bundle, BundleOptions, Catalogue, Scorer, Served};
-use crate::batch::Features;
 use crate::encoder::Encoder;
 use crate::error::Result;
+use crate::features::{Features, Padded};
 use crate::model::Model;
 use crate::schema::{Field, FieldKind, Label, Schema, Side, Task, Weighting};
 
@@ -27,8 +27,9 @@ impl Linear {
 
 impl Model for Linear {
     fn logits(&self, features: &Features, _train: bool) -> Result<Tensor> {
-        let weights = Tensor::f_embedding(&self.weight, &features.ids, -1, false, false)?.squeeze_dim(-1);
-        Ok((weights * &features.values).sum_dim_intlist(1, false, Kind::Float))
+        let Padded { ids, values } = features.padded()?;
+        let weights = Tensor::f_embedding(&self.weight, &ids, -1, false, false)?.squeeze_dim(-1);
+        Ok((weights * values).sum_dim_intlist(1, false, Kind::Float))
     }
 
     fn bias(&self) -> &Tensor {
@@ -117,10 +118,10 @@ fn run(module: &CModule, schema: &Schema, rows: &[Vec<String>]) -> [Tensor; 5] {
     Vec::<Tensor>::try_from(module.forward_is(&arguments).unwrap()).unwrap().try_into().unwrap()
 }
 
-fn encoded(schema: &Schema, rows: &[Vec<String>]) -> Features {
+fn encoded(schema: &Schema, rows: &[Vec<String>]) -> Padded {
     let rows: Vec<Vec<Option<&str>>> =
         rows.iter().map(|row| row.iter().map(|text| Some(text.as_str())).collect()).collect();
-    Encoder::new(schema).features(&rows).unwrap()
+    Encoder::new(schema).features(&rows).unwrap().padded().unwrap()
 }
 
 /// Texts that mean something to one field or another.
@@ -358,7 +359,7 @@ fn modules_of_like_names_do_not_meet() {
     impl Model for Named {
         fn logits(&self, features: &Features, _train: bool) -> Result<Tensor> {
             let sum = self.0.iter().sum::<Tensor>();
-            Ok(features.values.select(1, 0) * sum)
+            Ok(features.padded()?.values.select(1, 0) * sum)
         }
 
         fn bias(&self) -> &Tensor {
@@ -383,7 +384,7 @@ fn modules_of_like_names_do_not_meet() {
 #[test]
 fn a_catalogue_needs_a_row_for_each_item() {
     let schema = schema(Task::Regression);
-    let catalogue = Catalogue { items: vec!["x".into(), "y".into()], features: super::unknown_rows(&schema, 1) };
+    let catalogue = Catalogue { items: vec!["x".into(), "y".into()], features: super::unknown_rows(&schema, 1).into() };
     let store = VarStore::new(Device::Cpu);
     let model = Linear::new(&store, &schema);
     let error =
@@ -421,11 +422,13 @@ fn a_server_gets_predictions_from_texts_and_from_ids() {
             .map(|user| [user, "a|b|é|a", "aéb", "日, b", "x", "p q", "900", "", "y"].map(String::from).to_vec());
         for rows in [&rows[..], &rows[..1], &rows[1..3]] {
             let features = encoded(&schema, rows);
-            let expected: Vec<f32> = bundle.logits(&features).unwrap().try_into().unwrap();
+            let expected = bundle.logits(&features.shallow_clone().into()).unwrap();
+            let expected: Vec<f32> = expected.try_into().unwrap();
             let expected: Vec<f32> = expected.into_iter().map(|logit| schema.label().prediction(logit)).collect();
             let expected = Tensor::from_slice(&expected);
             assert!(served_texts(&columns, rows).allclose(&expected, 0.0, 1e-6, false));
-            let predictions = ids.forward_ts(&[features.ids, features.values]).unwrap();
+            let Padded { ids: of_rows, values } = features;
+            let predictions = ids.forward_ts(&[of_rows, values]).unwrap();
             assert!(predictions.allclose(&expected, 0.0, 1e-6, false));
         }
     }
@@ -451,7 +454,7 @@ fn no_name_of_a_field_gets_into_the_source_of_a_server() {
         let rows: Vec<Vec<String>> = (0..names.len())
             .map(|at| (0..names.len()).map(|field| if field == at { "b" } else { "a" }.to_owned()).collect())
             .collect();
-        let expected = bundle.logits(&encoded(&schema, &rows)).unwrap();
+        let expected = bundle.logits(&encoded(&schema, &rows).into()).unwrap();
         assert!(served_texts(&served(&columns), &rows).allclose(&expected, 0.0, 1e-5, false), "{names:?}");
         columns.inputs().to_vec()
     };

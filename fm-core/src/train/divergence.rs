@@ -34,7 +34,8 @@ impl Trainer<'_> {
 
     /// The field and the value of the slot that holds a batch's most extreme value, if it is one.
     fn extreme_value(&self, batch: &Batch) -> Option<(String, f64)> {
-        let sizes = batch.features.values.abs();
+        let values = batch.features.padded().ok()?.values;
+        let sizes = values.abs();
         let size = sizes.max().double_value(&[]);
         if !size.is_nan() && size <= EXTREME_VALUE {
             return None;
@@ -46,7 +47,7 @@ impl Trainer<'_> {
             Some(field) => format!("field `{field}`"),
             None => format!("slot {slot}"),
         };
-        Some((field, batch.features.values.double_value(&[row, slot])))
+        Some((field, values.double_value(&[row, slot])))
     }
 
     /// The parameter that holds the greatest number, or one that is not finite, and that number's size.

@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::batch::Features;
 use crate::device::in_mixed_precision;
 use crate::error::{Error, Result};
+use crate::features::Features;
 use crate::loss::Loss;
 use crate::metric::{Direction, Metrics, find, metrics_of_rows};
 use crate::model::Model;
@@ -56,10 +56,10 @@ pub enum Ending {
 /// A model in training.
 ///
 /// ```
-/// # use fm_core::{Encoder, Features, Field, FieldKind, Label, Schema, Side, Task, TensorRows, tch::Tensor};
+/// # use fm_core::{Encoder, Field, FieldKind, Label, Padded, Schema, Side, Task, TensorRows, tch::Tensor};
 /// # let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
 /// # let schema = Schema::new(Label::fit("rating", Task::Regression, [5.0, 1.0]), vec![user])?;
-/// # let Features { ids, values, .. } = Encoder::new(&schema).features(&[[Some("ann")], [Some("bob")]])?;
+/// # let Padded { ids, values, .. } = Encoder::new(&schema).features(&[[Some("ann")], [Some("bob")]])?.padded()?;
 /// # let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&[5f32, 1.0]))?;
 /// use std::sync::atomic::AtomicBool;
 ///

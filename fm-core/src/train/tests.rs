@@ -1,7 +1,7 @@
 use tch::nn::{Init, VarStore};
 
 use super::*;
-use crate::batch::Features;
+use crate::features::{Features, Padded};
 use crate::model::Layer;
 use crate::optim::OptimizerConfig;
 use crate::rows::TensorRows;
@@ -15,8 +15,9 @@ pub(super) struct Weights {
 
 impl Model for Weights {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let weights = Tensor::embedding(&self.weight, &features.ids, -1, false, train).squeeze_dim(-1);
-        Ok((weights * &features.values).sum_dim_intlist(1, false, Kind::Float) + &self.bias)
+        let Padded { ids, values } = features.padded()?;
+        let weights = Tensor::embedding(&self.weight, &ids, -1, false, train).squeeze_dim(-1);
+        Ok((weights * values).sum_dim_intlist(1, false, Kind::Float) + &self.bias)
     }
 
     fn bias(&self) -> &Tensor {
@@ -192,7 +193,8 @@ fn a_row_of_weight_two_is_two_rows_and_one_of_weight_zero_is_none() {
     let pick = |numbers: &[i64]| {
         let numbers = Tensor::from_slice(numbers);
         let pick = |tensor: &Tensor| tensor.index_select(0, &numbers);
-        TensorRows::new(&schema, pick(&batch.features.ids), pick(&batch.features.values), pick(&batch.labels)).unwrap()
+        let Padded { ids, values } = batch.features.padded().unwrap();
+        TensorRows::new(&schema, pick(&ids), pick(&values), pick(&batch.labels)).unwrap()
     };
     // A step over all rows, by a rule that a gradient's scale matters to.
     let config = TrainConfig { batch_size: 9, optimizer: OptimizerConfig::Sgd { momentum: 0.0 }, ..config(5, 0) };

@@ -8,8 +8,9 @@ use tch::{Kind, Tensor, no_grad};
 
 use super::Trainer;
 use super::checkpoint::Checkpoint;
-use crate::batch::Features;
+
 use crate::error::{Error, Result};
+use crate::features::Features;
 use crate::model::Model;
 use crate::schema::{Field, FieldKind, Schema};
 

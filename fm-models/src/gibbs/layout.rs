@@ -122,7 +122,7 @@ fn for_each_row(
     mut take: impl FnMut(usize, &[i64], &[f32]) -> Result<()>,
 ) -> Result<()> {
     for (number, chunk) in order.chunks(CHUNK).enumerate() {
-        let features = rows.batch(chunk, Device::Cpu)?.features;
+        let features = rows.batch(chunk, Device::Cpu)?.features.padded()?;
         let slots = features.ids.size()[1] as usize;
         let flat = |tensor: &Tensor| tensor.flatten(0, -1);
         let (ids, values) = (Vec::try_from(flat(&features.ids))?, Vec::try_from(flat(&features.values))?);

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use fm_core::{Features, Field, FieldKind, Label, Schema, Side, Task, TensorRows, Weighting};
+use fm_core::{Field, FieldKind, Label, Padded, Schema, Side, Task, TensorRows, Weighting};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
@@ -65,7 +65,7 @@ impl World {
     }
 
     pub fn tensor_rows(&self, labels: &[f64], weights: Option<&[f64]>) -> TensorRows {
-        let Features { ids, values, .. } = features(&self.schema, &self.rows);
+        let Padded { ids, values, .. } = features(&self.schema, &self.rows).padded().unwrap();
         let all = |numbers: &[f64]| tensor(numbers, &[self.rows.len() as i64]);
         TensorRows::new(&self.schema, ids, values, all(labels)).unwrap().with_weights(weights.map(all)).unwrap()
     }

@@ -87,13 +87,9 @@ impl Embedding {
     /// # Errors
     /// [`Error::Shape`] for another number of slots, another kind or device, or an id outside the table.
     pub fn forward(&self, features: &Features, train: bool) -> Result<Tensor> {
-        check_features("Embedding", features, self.slots, self.table.device())?;
-        self.look_up(features, train)
-    }
-
-    /// As [`Embedding::forward`], of any slots.
-    pub(crate) fn look_up(&self, features: &Features, train: bool) -> Result<Tensor> {
-        Ok(look_up("Embedding", &self.table, &features.ids, train)? * features.values.unsqueeze(-1))
+        let rows = features.padded()?;
+        check_features("Embedding", &rows, self.slots, self.table.device())?;
+        Ok(look_up("Embedding", &self.table, &rows.ids, train)? * rows.values.unsqueeze(-1))
     }
 }
 

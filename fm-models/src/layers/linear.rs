@@ -55,13 +55,9 @@ impl Linear {
     /// # Errors
     /// [`fm_core::Error::Shape`] for another number of slots, another kind or device, or an id outside the table.
     pub fn terms(&self, features: &Features, train: bool) -> Result<Tensor> {
-        check_features("Linear", features, self.slots, self.weight.device())?;
-        self.look_up(features, train)
-    }
-
-    /// As [`Linear::terms`], of any slots.
-    pub(crate) fn look_up(&self, features: &Features, train: bool) -> Result<Tensor> {
-        Ok(look_up("Linear", &self.weight, &features.ids, train)?.squeeze_dim(-1) * &features.values)
+        let rows = features.padded()?;
+        check_features("Linear", &rows, self.slots, self.weight.device())?;
+        Ok(look_up("Linear", &self.weight, &rows.ids, train)?.squeeze_dim(-1) * rows.values)
     }
 
     /// The first-order part `[B]`. With `train`, the weights' gradient is row-sparse.

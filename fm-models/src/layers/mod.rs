@@ -44,7 +44,7 @@ pub use pairs::PairwiseProduct;
 pub(crate) use pairs::above_diagonal;
 
 use fm_core::device::is_mixed_precision;
-use fm_core::{Error, Features, Result};
+use fm_core::{Error, Padded, Result};
 use tch::{Device, Kind, Tensor, nn};
 
 /// Checks a layer's input against `[B, sizes...]`; a size of -1 may be any.
@@ -86,8 +86,8 @@ fn check_device(layer: &'static str, input: &Tensor, parameter: &Tensor) -> Resu
 }
 
 /// Checks a batch against the number of slots and the device of a layer's parameters.
-pub(crate) fn check_features(layer: &'static str, features: &Features, slots: i64, device: Device) -> Result<()> {
-    let Features { ids, values, .. } = features;
+pub(crate) fn check_features(layer: &'static str, features: &Padded, slots: i64, device: Device) -> Result<()> {
+    let Padded { ids, values, .. } = features;
     let shape = ids.size();
     if shape.len() != 2 || shape[1] != slots || ids.kind() != Kind::Int64 || ids.device() != device {
         let found = format!("{:?} of shape {shape:?} on {:?}", ids.kind(), ids.device());

@@ -2,7 +2,7 @@
 
 use fm_core::explain::Explanation;
 use fm_core::model::Layer;
-use fm_core::{Error, Features, Field, FieldKind, Model, Result, Schema};
+use fm_core::{Error, Features, Field, FieldKind, Model, Padded, Result, Schema};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
@@ -79,8 +79,9 @@ impl DenseFeaturesDeepFm {
 
     /// The vectors `[B, S', k]` of the slots that are not numeric.
     fn slots(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let Features { ids, values, .. } = features;
-        check_features("DenseFeaturesDeepFm", features, self.all_slots.slots(), self.first_order_bias.device())?;
+        let rows = features.padded()?;
+        let Padded { ids, values, .. } = &rows;
+        check_features("DenseFeaturesDeepFm", &rows, self.all_slots.slots(), self.first_order_bias.device())?;
         let parts = self
             .sparse
             .iter()
@@ -91,14 +92,14 @@ impl DenseFeaturesDeepFm {
     }
 
     /// The numbers x `[B, N]`.
-    fn numbers(&self, features: &Features) -> Tensor {
-        let Features { ids, values, .. } = features;
+    fn numbers(&self, features: &Features) -> Result<Tensor> {
+        let Padded { ids, values, .. } = features.padded()?;
         let numbers = self.numeric.iter().map(|&(slot, id)| {
             // Not `to_kind`, which would write this device into the exported graph.
             values.narrow(1, slot, 1).masked_fill(&ids.narrow(1, slot, 1).ne(id), 0.0)
         });
         let numbers: Vec<Tensor> = numbers.collect();
-        if numbers.is_empty() { values.narrow(1, 0, 0) } else { Tensor::cat(&numbers, 1) }
+        Ok(if numbers.is_empty() { values.narrow(1, 0, 0) } else { Tensor::cat(&numbers, 1) })
     }
 
     /// The vectors e `[B, F, k]` and the numbers x `[B, N]` of a batch.
@@ -106,7 +107,7 @@ impl DenseFeaturesDeepFm {
     /// # Errors
     /// [`Error::Shape`] for features of another schema.
     pub fn inputs(&self, features: &Features, train: bool) -> Result<(Tensor, Tensor)> {
-        Ok((self.pooling.forward(&self.slots(features, train)?)?, self.numbers(features)))
+        Ok((self.pooling.forward(&self.slots(features, train)?)?, self.numbers(features)?))
     }
 }
 
@@ -129,7 +130,7 @@ impl Model for DenseFeaturesDeepFm {
     fn explain(&self, features: &Features) -> Result<Explanation> {
         let slots = self.slots(features, false)?;
         let flat = self.pooling.forward(&slots)?.flatten(1, -1);
-        let deep = self.dnn.forward(&Tensor::cat(&[flat, self.numbers(features)], 1), false)?;
+        let deep = self.dnn.forward(&Tensor::cat(&[flat, self.numbers(features)?], 1), false)?;
         // Numeric slots have no vector.
         let [all, k] = [self.all_slots.slots(), slots.size()[2]];
         let at: Vec<i64> = self.sparse.iter().flat_map(|&(slot, length, _)| slot..slot + length).collect();

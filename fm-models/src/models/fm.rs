@@ -41,15 +41,14 @@ impl Model for Fm {
     /// With the slots of a row in two halves, ŷ is the score of each half and ⟨Σ_s e_s, Σ_t e_t⟩ over s in one and t in the other.
     fn candidate_logits(&self, candidates: &Candidates<'_>, train: bool) -> Result<Tensor> {
         let [rows, items] = candidates.size();
-        let (shared, own) = (candidates.shared()?, candidates.items());
-        let (of_rows, of_items) = (self.embedding.forward(&shared, train)?, self.embedding.look_up(own, train)?);
+        let (shared, (own, places)) = (candidates.shared()?, candidates.items()?);
+        let (of_rows, of_items) = (self.embedding.forward(&shared, train)?, self.embedding.forward(&own, train)?);
         let shared = self.linear.forward(&shared, train)? + FmInteraction.forward(&of_rows)? + &self.bias;
-        let own = self.linear.look_up(own, train)?.sum_dim_intlist(1, false, Kind::Float)
-            + FmInteraction.forward(&of_items)?;
+        let own = self.linear.forward(&own, train)? + FmInteraction.forward(&of_items)?;
         let sum = |vectors: &Tensor| vectors.sum_dim_intlist(1, false, Kind::Float);
-        let products = sum(&of_items).view([rows, items, -1]) * sum(&of_rows).unsqueeze(1);
+        let products = sum(&of_items).index_select(0, &places).view([rows, items, -1]) * sum(&of_rows).unsqueeze(1);
         let between = products.sum_dim_intlist(-1, false, Kind::Float);
-        Ok(shared.unsqueeze(1) + own.view([rows, items]) + between)
+        Ok(shared.unsqueeze(1) + own.index_select(0, &places).view([rows, items]) + between)
     }
 
     fn bias(&self) -> &Tensor {

@@ -1,6 +1,6 @@
 //! Small models that between them use every operator and every form of it that can be written as ONNX.
 
-use fm_core::{Features, Model, Schema};
+use fm_core::{Features, Model, Padded, Schema};
 use tch::nn::{Init, Path};
 use tch::{Kind, Tensor};
 
@@ -36,9 +36,15 @@ struct Constants {
 
 impl Model for Formula {
     fn logits(&self, features: &Features, train: bool) -> fm_core::Result<Tensor> {
-        let Features { ids, values, .. } = features;
-        let vectors = Tensor::f_embedding(&self.table, ids, -1, false, train)?;
-        let result = (self.formula)(&Row { ids, values, vectors, matrix: &self.matrix, constants: &self.constants });
+        let Padded { ids, values, .. } = features.padded()?;
+        let vectors = Tensor::f_embedding(&self.table, &ids, -1, false, train)?;
+        let result = (self.formula)(&Row {
+            ids: &ids,
+            values: &values,
+            vectors,
+            matrix: &self.matrix,
+            constants: &self.constants,
+        });
         Ok(result.f_to_kind(Kind::Float)? + &self.bias)
     }
 

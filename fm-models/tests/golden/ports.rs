@@ -573,7 +573,7 @@ fn deepfm_dense(case: Case) -> Result<Port> {
         ids.push(values);
     }
     let sparse = schema(&fields, &[])?;
-    let features_of_sparse = features(&sparse, &ids, true)?;
+    let features_of_sparse = said(features(&sparse, &ids, true)?.padded())?;
     // The numeric fields follow, two ids each, of which the second holds a number.
     let schema = schema(&fields, &numeric)?;
     let (mut ids, mut values) = (vec![features_of_sparse.ids], vec![features_of_sparse.values]);

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, ensure};
 use fm_core::model::Options;
 use fm_core::train::{EpochRecord, TrainConfig, Trainer};
-use fm_core::{Features, Field, FieldKind, Label, Model, Rows, Schema, Side, Task, TensorRows};
+use fm_core::{Features, Field, FieldKind, Label, Model, Padded, Rows, Schema, Side, Task, TensorRows};
 use fm_models::layers::{Activation, DnnConfig, EmbeddingConfig, FmInteraction};
 use fm_models::models::deepfm::{Config, DeepFm, Form};
 use fm_models::models::deepfm_dense::DenseFeaturesDeepFm;
@@ -197,7 +197,7 @@ fn synthetic_rows(schema: &Schema, n: i64) -> Result<TensorRows> {
         .map(|(field, width)| Tensor::randn([IDS[field], width], options).index_select(0, &ids[field]));
     let log_odds = dot(&user, &item) * 3.0 + numbers.select(1, 0) * genre.squeeze_dim(1) * 1.5;
     let labels = Tensor::rand([n], options).lt_tensor(&log_odds.sigmoid()).to_kind(Kind::Float);
-    let Features { ids, values, .. } = features(schema, &Tensor::stack(&ids, 1), &numbers)?;
+    let Padded { ids, values, .. } = features(schema, &Tensor::stack(&ids, 1), &numbers)?.padded()?;
     Ok(TensorRows::new(schema, ids, values, labels)?)
 }
 
@@ -215,7 +215,8 @@ fn training(schema: &Schema) -> Result<()> {
     let rows = synthetic_rows(schema, 5000)?;
     let part = |from: usize, to: usize| -> Result<TensorRows> {
         let batch = rows.batch(&(from..to).collect::<Vec<usize>>(), Device::Cpu)?;
-        Ok(TensorRows::new(schema, batch.features.ids, batch.features.values, batch.labels)?)
+        let Padded { ids, values, .. } = batch.features.padded()?;
+        Ok(TensorRows::new(schema, ids, values, batch.labels)?)
     };
     let (train, valid) = (part(0, 4000)?, part(4000, 5000)?);
 

@@ -40,7 +40,7 @@ fn notebook() -> Result<()> {
         from $N(0, 0.5^2)$. Ids are global: those of the second feature follow those of the first.
         "#,
     );
-    show(&[("inputs", &four_features()?.1.ids)]);
+    show(&[("inputs", &four_features()?.1.padded()?.ids)]);
     vanilla_fm()?;
     ffm()?;
     nfm()?;
@@ -154,7 +154,7 @@ fn vanilla_fm() -> Result<()> {
     draw_weights(&store);
     let logits = model.logits(&features, false)?;
 
-    let naive = Naive { store: &store, ids: &features.ids };
+    let naive = Naive { store: &store, ids: &features.padded()?.ids };
     let v = naive.vectors()?;
     let second_order: Tensor = pairs(4).map(|(i, j)| dot(&v[i], &v[j])).sum();
     let first_order = naive.first_order()?;
@@ -168,8 +168,11 @@ fn vanilla_fm() -> Result<()> {
         next feature. Here that is an error:
         "#,
     );
-    let beyond =
-        Features::new(&schema, Tensor::from_slice(&[6i64, 8, 15, 22]).view([1, 4]), features.values.narrow(0, 0, 1));
+    let beyond = Features::new(
+        &schema,
+        Tensor::from_slice(&[6i64, 8, 15, 22]).view([1, 4]),
+        features.padded()?.values.narrow(0, 0, 1),
+    );
     println!("```\n{}\n```\n", beyond.err().context("id 6 is the item's, not the user's")?);
     Ok(())
 }
@@ -213,7 +216,7 @@ fn ffm() -> Result<()> {
     let paper = Ffm::new(&same_weights.root(), &schema, &EMBEDDING, FfmForm::FieldAware)?;
     same_weights.copy(&store)?;
 
-    let naive = Naive { store: &store, ids: &features.ids };
+    let naive = Naive { store: &store, ids: &features.padded()?.ids };
     let rows = naive.vectors()?;
     let v = |i: usize, f: usize| rows[i].narrow(1, 8 * f as i64, 8); // of slot i, for partners of field f
     let sum_for = |f| (0..4).map(|i| v(i, f)).sum::<Tensor>();
@@ -267,7 +270,7 @@ fn nfm() -> Result<()> {
     let store = VarStore::new(Device::Cpu);
     let model = Nfm::new(&store.root(), &schema, &notebook_form(BatchNormMode::AlwaysBatch))?;
     draw_weights(&store);
-    let naive = Naive { store: &store, ids: &features.ids };
+    let naive = Naive { store: &store, ids: &features.padded()?.ids };
     let v = naive.vectors()?;
     let f_bi: Tensor = pairs(4).map(|(i, j)| &v[i] * &v[j]).sum();
     let of_batch = |f_bi: &Tensor| -> Result<Tensor> {
@@ -293,7 +296,8 @@ fn nfm() -> Result<()> {
     let standard = Nfm::new(&same_weights.root(), &schema, &notebook_form(BatchNormMode::Standard))?;
     same_weights.copy(&store)?;
     let one_by_one = |model: &Nfm| -> Result<Tensor> {
-        let row = |row: i64| Features::unchecked(features.ids.narrow(0, row, 1), features.values.narrow(0, row, 1));
+        let rows = features.padded()?;
+        let row = |row: usize| rows.narrow(row..row + 1).into();
         let logits = (0..3).map(|i| model.logits(&row(i), false)).collect::<fm_core::Result<Vec<_>>>()?;
         Ok(Tensor::cat(&logits, 0))
     };
@@ -350,7 +354,7 @@ fn afm() -> Result<()> {
     let store = VarStore::new(Device::Cpu);
     let model = Afm::new(&store.root(), &schema, &notebook_form(Pooling::Attention))?;
     draw_weights(&store);
-    let naive = Naive { store: &store, ids: &features.ids };
+    let naive = Naive { store: &store, ids: &features.padded()?.ids };
     let v = naive.vectors()?;
     let products: Vec<Tensor> = pairs(4).map(|(i, j)| &v[i] * &v[j]).collect();
     let scores =
@@ -432,7 +436,7 @@ fn deepfm() -> Result<()> {
     let store = VarStore::new(Device::Cpu);
     let model = DeepFm::new(&store.root(), &schema, &config)?;
     draw_weights(&store);
-    let naive = Naive { store: &store, ids: &features.ids };
+    let naive = Naive { store: &store, ids: &features.padded()?.ids };
     let v = naive.vectors()?;
     let second_order: Tensor = pairs(4).map(|(i, j)| dot(&v[i], &v[j])).sum();
     let fm = naive.first_order()? + second_order;
@@ -483,7 +487,7 @@ fn xdeepfm() -> Result<()> {
     let store = VarStore::new(Device::Cpu);
     let model = XDeepFm::new(&store.root(), &schema, &config)?;
     draw_weights(&store);
-    let naive = Naive { store: &store, ids: &features.ids };
+    let naive = Naive { store: &store, ids: &features.padded()?.ids };
     let x_0 = naive.vectors()?;
     let mut maps = Vec::new(); // of all layers
     let mut x_l: Vec<Tensor> = x_0.iter().map(Tensor::shallow_clone).collect();

@@ -4,7 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a notebook shows its results")]
 
 use anyhow::{Result, ensure};
-use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, Schema, Side, Task, Weighting};
+use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, Padded, Schema, Side, Task, Weighting};
 use fm_models::layers::{Embedding, EmbeddingConfig, Ffm, FfmForm, Fm, FmInteraction, bias};
 use notebooks_port::{
     begin, dot, draw_weights, embedding_column, ensure_equal, markdown, pairs, parameter, rows_of, seed, set_parameter,
@@ -85,7 +85,8 @@ fn preparation() -> Result<(Schema, Features)> {
         12 to 21.
         "#,
     );
-    show(&[("ids", &features.ids), ("values", &features.values)]);
+    let Padded { ids, values, .. } = features.padded()?;
+    show(&[("ids", &ids), ("values", &values)]);
     Ok((schema, features))
 }
 
@@ -197,7 +198,7 @@ fn repeated_value(schema: &Schema, store: &VarStore) -> Result<()> {
         Ok(FmInteraction.forward(&slots.unsqueeze(0))?)
     };
     let two_slots = order_2nd(&Tensor::from_slice(&[row_of_1100; 2]), &Tensor::from_slice(&[1f32; 2]))?;
-    let twice = Encoder::new(schema).features(&[["1100|1100", "1102"].map(Some)])?;
+    let twice = Encoder::new(schema).features(&[["1100|1100", "1102"].map(Some)])?.padded()?;
     let (ids, values) = (twice.ids.get(0).narrow(0, 0, 3), twice.values.get(0).narrow(0, 0, 3)); // of seq
     let one_slot = order_2nd(&ids, &values)?;
     show(&[("order_2nd of two slots", &two_slots), ("ids", &ids), ("values", &values), ("order_2nd", &one_slot)]);

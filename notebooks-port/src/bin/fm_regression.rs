@@ -209,7 +209,7 @@ impl FmRegression {
 
 impl Model for FmRegression {
     fn logits(&self, features: &Features, _train: bool) -> fm_core::Result<Tensor> {
-        Ok(self.outputs.forward(&self.fm.forward(&features.values)?)?.squeeze_dim(-1))
+        Ok(self.outputs.forward(&self.fm.forward(&features.padded()?.values)?)?.squeeze_dim(-1))
     }
 
     fn bias(&self) -> &Tensor {

@@ -4,7 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a notebook shows its results")]
 
 use anyhow::{Context, Result, ensure};
-use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, Schema, Side, Task, Weighting};
+use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, Padded, Schema, Side, Task, Weighting};
 use fm_models::layers::{BatchNormMode, BiInteraction, DnnConfig, EmbeddingConfig, FmInteraction};
 use fm_models::models::nfm::{Config, Nfm};
 use notebooks_port::{
@@ -71,12 +71,13 @@ fn preparation() -> Result<(Schema, Features)> {
 
     let rows = [["1100|1101", "2200|2201", "1102"], ["1102|1101", "2202|2201", "1103"], ["1103", "2203", "1100"]];
     let features = Encoder::new(&schema).features(&rows.map(|row| row.map(Some)))?;
+    let Padded { ids, values, .. } = features.padded()?;
     println!("| seq_1 | seq_2 | target |\n|---|---|---|");
     for [seq_1, seq_2, target] in rows {
         println!("| {} | {} | {target} |", seq_1.replace('|', " "), seq_2.replace('|', " "));
     }
     println!();
-    show(&[("ids", &features.ids), ("values", &features.values)]);
+    show(&[("ids", &ids), ("values", &values)]);
 
     let ids = rows_of(&schema, 1, &["2200", "2201", "2202", "2203"])?;
     ensure!(ids == [18, 16, 19, 18], "TensorFlow hashes 2200 to 2203 into the buckets 6, 4, 7 and 6");

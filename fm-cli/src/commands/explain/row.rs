@@ -5,8 +5,8 @@ use std::fmt;
 
 use anyhow::Result;
 use fm_core::encoder::pieces;
-use fm_core::tch::{Device, Tensor};
-use fm_core::{Encoder, Features, FieldKind, Schema};
+use fm_core::tch::Device;
+use fm_core::{Encoder, Features, FieldKind, Padded, Schema};
 use serde::Serialize;
 
 /// The names that people know items by.
@@ -49,7 +49,7 @@ impl fmt::Display for Value {
 
 /// A row to explain.
 pub struct Row {
-    features: Features,
+    features: Padded,
     /// The slots that are no padding, and what they hold.
     pub values: Vec<(usize, Value)>,
 }
@@ -59,7 +59,7 @@ impl Row {
     pub fn new(schema: &Schema, texts: &[Option<String>], titles: &Titles) -> Result<Row> {
         let encoder = Encoder::new(schema);
         let row: Vec<Option<&str>> = texts.iter().map(|text| text.as_deref().filter(|text| !text.is_empty())).collect();
-        let features = encoder.features(&[&row])?;
+        let features = encoder.features(&[&row])?.padded()?;
         let ids = Vec::<i64>::try_from(features.ids.flatten(0, -1))?;
         let numbers = Vec::<f32>::try_from(features.values.flatten(0, -1))?;
         let mut values = vec![];
@@ -95,7 +95,6 @@ impl Row {
 
     /// The row as a batch of one.
     pub fn features(&self, device: Device) -> Features {
-        let on_device = |tensor: &Tensor| tensor.to_device(device);
-        Features::unchecked(on_device(&self.features.ids), on_device(&self.features.values))
+        self.features.to_device(device).into()
     }
 }

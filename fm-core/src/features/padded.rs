@@ -1,33 +1,36 @@
-//! Batches of rows as tensors, checked once where they enter.
+//! Rows with every slot of the schema.
 
-use tch::{Kind, Tensor};
+use std::ops::Range;
+
+use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::schema::Schema;
 
-/// The slots of `B` rows: checked against a schema, by [`Features::new`] or by having been encoded with it.
+/// Every slot of `B` rows. Slots that a row does not fill are padding, with the value 0.
 ///
 /// # Shapes
 /// `ids` `[B, S]` int64 and `values` `[B, S]` float32, on one device.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Features {
-    /// Rows of the global table.
+pub struct Padded {
+    /// Rows of the embedding table.
     pub ids: Tensor,
     /// The value x of each slot; 0 is padding.
     pub values: Tensor,
 }
 
-impl Features {
+impl Padded {
     /// Checks tensors from outside against the schema.
     ///
     /// # Errors
-    /// [`Error::Shape`] for another shape, kind or device than the schema and each other's, or values that are not
-    /// finite; [`Error::IdOutOfRange`] for an id that is not its field's.
+    /// [`Error::Shape`] if shapes, kinds or devices do not fit the schema and each other, or if values are not finite;
+    /// [`Error::IdOutOfRange`] for an id that its field does not have.
     ///
     /// ```
+    /// use fm_core::features::Padded;
     /// use fm_core::tch::{Device, Kind, Tensor};
-    /// use fm_core::{Features, Field, FieldKind, Label, Schema, Side, Task};
+    /// use fm_core::{Field, FieldKind, Label, Schema, Side, Task};
     ///
     /// let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into()]);
     /// let item = Field::new("item", FieldKind::Categorical, Side::Item, vec!["a".into(), "b".into()]);
@@ -35,12 +38,12 @@ impl Features {
     ///
     /// let row = |user: i64, item: i64| Tensor::from_slice(&[user, item]).view([1, 2]);
     /// let values = || Tensor::ones([1, 2], (Kind::Float, Device::Cpu));
-    /// assert_eq!(Features::new(&schema, row(1, 4), values())?.len(), 1);
-    /// let error = Features::new(&schema, row(1, 5), values()).unwrap_err();
+    /// assert_eq!(Padded::new(&schema, row(1, 4), values())?.len(), 1);
+    /// let error = Padded::new(&schema, row(1, 5), values()).unwrap_err();
     /// assert_eq!(error.to_string(), "slot 1 of row 0 holds id 5, but field `item` has the ids 2 to 4");
     /// # Ok::<(), fm_core::Error>(())
     /// ```
-    pub fn new(schema: &Schema, ids: Tensor, values: Tensor) -> Result<Features> {
+    pub fn new(schema: &Schema, ids: Tensor, values: Tensor) -> Result<Padded> {
         let slots = schema.num_slots() as i64;
         let (found_ids, found_values) = (ids.size(), values.size());
         if found_ids.len() != 2 || found_ids[1] != slots || ids.kind() != Kind::Int64 {
@@ -55,21 +58,22 @@ impl Features {
         if values.isfinite().all().int64_value(&[]) == 0 {
             return Err(Error::shape("features", "finite values", "an infinite one or NaN"));
         }
-        let features = Features { ids, values };
-        features.check_ids(schema)?;
-        Ok(features)
+        let rows = Padded { ids, values };
+        rows.check_ids(schema)?;
+        Ok(rows)
     }
 
-    /// Takes tensors that are known to fit the schema: rows that an [`Encoder`](crate::Encoder) made, or parts of other
-    /// features. A layer notices another number of slots, and on the CPU an id outside its table. It does not notice an id
-    /// of another field; and on a CUDA device an id outside the table ends the process's use of the device.
-    pub fn unchecked(ids: Tensor, values: Tensor) -> Features {
-        Features { ids, values }
+    /// Takes tensors that are known to fit the schema, such as parts of other features.
+    ///
+    /// Layers still report another number of slots and, on the CPU, an id outside their table. They do not notice an id of
+    /// another field, and on a CUDA device an id outside the table makes the device unusable for the process.
+    pub fn unchecked(ids: Tensor, values: Tensor) -> Padded {
+        Padded { ids, values }
     }
 
     fn check_ids(&self, schema: &Schema) -> Result<()> {
         let field_of_slots = schema.field_of_slots();
-        let bound = |which: fn(&std::ops::Range<i64>) -> i64| {
+        let bound = |which: fn(&Range<i64>) -> i64| {
             let per_slot: Vec<i64> = field_of_slots.iter().map(|&field| which(&schema.ids(field))).collect();
             Tensor::from_slice(&per_slot).to_device(self.ids.device())
         };
@@ -91,21 +95,38 @@ impl Features {
         })
     }
 
-    /// B, the number of rows.
+    /// The number of rows B.
     pub fn len(&self) -> usize {
         self.ids.size()[0] as usize
     }
 
-    /// Whether there is no row.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The same rows, sharing their tensors.
+    pub fn shallow_clone(&self) -> Padded {
+        Padded { ids: self.ids.shallow_clone(), values: self.values.shallow_clone() }
+    }
+
+    /// The same rows on another device.
+    pub fn to_device(&self, device: Device) -> Padded {
+        Padded { ids: self.ids.to_device(device), values: self.values.to_device(device) }
+    }
+
+    /// Rows `range`, sharing their tensors.
+    ///
+    /// # Panics
+    /// If there are no such rows.
+    pub fn narrow(&self, range: Range<usize>) -> Padded {
+        let part = |tensor: &Tensor| tensor.narrow(0, range.start as i64, range.len() as i64);
+        Padded { ids: part(&self.ids), values: part(&self.values) }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tch::Device;
-
     use super::*;
     use crate::schema::{Field, FieldKind, Label, Side, Task};
 
@@ -124,7 +145,7 @@ mod tests {
 
     #[test]
     fn an_id_of_another_field_is_named() {
-        let error = Features::new(&schema(), ids(&[1, 2, 2, 3]), Tensor::ones([2, 2], (Kind::Float, Device::Cpu)));
+        let error = Padded::new(&schema(), ids(&[1, 2, 2, 3]), Tensor::ones([2, 2], (Kind::Float, Device::Cpu)));
         let expected = "slot 0 of row 1 holds id 2, but field `user` has the ids 0 to 1";
         assert_eq!(error.unwrap_err().to_string(), expected);
     }
@@ -132,10 +153,10 @@ mod tests {
     #[test]
     fn shapes_kinds_and_values_are_checked() {
         let ones = |shape: &[i64]| Tensor::ones(shape, (Kind::Float, Device::Cpu));
-        let fails = |ids: Tensor, values: Tensor| Features::new(&schema(), ids, values).unwrap_err().to_string();
+        let fails = |ids: Tensor, values: Tensor| Padded::new(&schema(), ids, values).unwrap_err().to_string();
         assert!(fails(ids(&[0, 2]).view([2, 1]), ones(&[2, 1])).contains("ids of shape [B, 2]"));
         assert!(fails(ids(&[0, 2]), ones(&[2, 2])).contains("values of shape [1, 2]"));
         assert!(fails(ids(&[0, 2]), ones(&[1, 2]) / 0.0).contains("finite values"));
-        assert!(Features::new(&schema(), ids(&[]), ones(&[0, 2])).unwrap().is_empty());
+        assert!(Padded::new(&schema(), ids(&[]), ones(&[0, 2])).unwrap().is_empty());
     }
 }

@@ -1,0 +1,104 @@
+//! Functions of one's own in autograd's graph.
+
+use std::ffi::{CString, c_char, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tch::Tensor;
+
+use super::check;
+use crate::error::{Error, Result};
+
+type Call = unsafe extern "C" fn(*mut c_void, *const *const c_void, usize, *mut *mut c_void) -> *mut c_char;
+
+unsafe extern "C" {
+    fn fm_autograd_attach(
+        inputs: *const *const c_void,
+        n_inputs: usize,
+        outputs: *const *const c_void,
+        n_outputs: usize,
+        context: *mut c_void,
+        call: Call,
+        drop: unsafe extern "C" fn(*mut c_void),
+    ) -> *mut c_char;
+}
+
+/// The gradients of the inputs, given those of the outputs; `None` is zero.
+pub(crate) type Backward = dyn Fn(&[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> + Send;
+
+/// What a node of the graph owns.
+struct Context {
+    n_outputs: usize,
+    backward: Box<Backward>,
+}
+
+impl Context {
+    fn run(&self, gradients: &[Option<Tensor>], n_inputs: usize) -> Result<Vec<Option<Tensor>>> {
+        let found = catch_unwind(AssertUnwindSafe(|| (self.backward)(gradients)))
+            .map_err(|_| Error::Torch("a backward pass panicked".into()))??;
+        match found.len() {
+            n if n == n_inputs => Ok(found),
+            n => Err(Error::shape("autograd", format!("gradients of {n_inputs} inputs"), n.to_string())),
+        }
+    }
+}
+
+/// Makes `outputs`, computed without gradients, the results of a function of `inputs` in autograd's graph.
+pub(crate) fn attach(inputs: &[&Tensor], outputs: &[Tensor], backward: Box<Backward>) -> Result<()> {
+    unsafe extern "C" fn call(
+        context: *mut c_void,
+        gradients: *const *const c_void,
+        n_results: usize,
+        results: *mut *mut c_void,
+    ) -> *mut c_char {
+        // SAFETY: the node passes on its context, which it has not dropped yet, with a gradient for each output, null or an
+        // `at::Tensor*` that outlives the call.
+        let (context, gradients) = unsafe {
+            let context = &*context.cast::<Context>();
+            (context, std::slice::from_raw_parts(gradients, context.n_outputs))
+        };
+        let given = gradients.iter().map(|&gradient| {
+            // SAFETY: as above; the clone is another handle.
+            (!gradient.is_null()).then(|| unsafe { Tensor::clone_from_ptr(gradient.cast_mut().cast()) })
+        });
+        let given: Vec<Option<Tensor>> = given.collect();
+        match context.run(&given, n_results) {
+            Ok(found) => {
+                for (input, gradient) in found.into_iter().enumerate().filter_map(|(i, found)| Some((i, found?))) {
+                    // The node owns the tensor from here on.
+                    let gradient = std::mem::ManuallyDrop::new(gradient);
+                    // SAFETY: `results` has `n_results` elements, as many as `run` has let pass.
+                    unsafe { *results.add(input) = gradient.as_ptr().cast_mut().cast() };
+                }
+                std::ptr::null_mut()
+            }
+            Err(error) => {
+                let text = CString::new(error.to_string().replace('\0', "")).unwrap_or_default();
+                // SAFETY: the text ends with a zero. The node frees the copy.
+                unsafe { libc::strdup(text.as_ptr()) }
+            }
+        }
+    }
+    unsafe extern "C" fn drop_context(context: *mut c_void) {
+        // SAFETY: it came from `Box::into_raw` below, and the node calls this once. A panic in a destructor must not unwind
+        // through C++.
+        let context = unsafe { Box::from_raw(context.cast::<Context>()) };
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(context)));
+    }
+    let pointers = |tensor: &Tensor| tensor.as_ptr().cast::<c_void>();
+    let inputs: Vec<*const c_void> = inputs.iter().map(|tensor| pointers(tensor)).collect();
+    let of_outputs: Vec<*const c_void> = outputs.iter().map(pointers).collect();
+    let context = Box::into_raw(Box::new(Context { n_outputs: outputs.len(), backward }));
+    // SAFETY: a tch tensor's pointer is an `at::Tensor*`; the arrays are as long as is said and outlive the call; C++ takes the
+    // context over.
+    check(unsafe {
+        fm_autograd_attach(
+            inputs.as_ptr(),
+            inputs.len(),
+            of_outputs.as_ptr(),
+            of_outputs.len(),
+            context.cast(),
+            call,
+            drop_context,
+        )
+    })
+}
