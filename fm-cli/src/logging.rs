@@ -3,20 +3,13 @@
 use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
 
-use clap::ValueEnum;
+use fm_args::{LogFormat, one_line};
 use serde::Serialize;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
-/// The form of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people, and a progress bar on a terminal
-    Text,
-    /// An object of JSON a line, with its time
-    Json,
-}
+use crate::hints;
 
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
@@ -66,7 +59,7 @@ pub fn event(line: &str, what: &impl Serialize) {
 
 /// One line; the chain behind it with `--verbose`.
 pub fn report(error: &anyhow::Error, verbose: bool) {
-    let mut line = one_line(&error.to_string());
+    let mut line = one_line(&hints::with_hint(error));
     if verbose {
         for cause in error.chain().skip(1) {
             line.push_str(&format!("\n  because: {cause}"));
@@ -92,14 +85,6 @@ pub fn report_panics(verbose: bool) {
 }
 
 /// The program's own error message.
-#[allow(clippy::print_stderr, reason = "the last that the program says, also before there is a log")]
 pub fn print_error(text: &str) {
-    if is_json() { tracing::error!("{text}") } else { eprintln!("error: {text}") }
-}
-
-/// An error's text without line ends, and without the usage that clap adds to its own.
-pub fn one_line(text: &str) -> String {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let lines = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
-    lines.collect::<Vec<_>>().join(" ").replace(" tip: ", "; ")
+    if is_json() { tracing::error!("{text}") } else { fm_args::print_error(text) }
 }

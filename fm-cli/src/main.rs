@@ -1,10 +1,10 @@
-//! The program `fm`: factorization machines from the command line.
+//! The engine of `fm`: parses the command line as `fm` does, and does what it asks for.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
-mod args;
 mod baselines;
 mod commands;
+mod hints;
 mod interruption;
 mod logging;
 mod metric;
@@ -17,34 +17,26 @@ mod training;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use clap::error::ErrorKind;
+use fm_args::{Args, Command};
 
-use args::{Args, Command, DataCommand};
 use interruption::Interrupted;
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    fm_args::completion::answer();
+    let args = match fm_args::parse() {
         Ok(args) => args,
-        // Help and version are no errors.
-        Err(help) if !help.use_stderr() || help.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            help.exit()
-        }
-        Err(error) => {
-            let text = logging::one_line(&error.render().to_string());
-            logging::print_error(text.strip_prefix("error: ").unwrap_or(&text));
-            return ExitCode::from(2);
-        }
+        Err(code) => return code,
     };
-    logging::start(args.log_format, args.quiet, args.verbose);
-    set_threads(args.threads);
-    logging::report_panics(args.verbose > 0);
+    let general = &args.general;
+    logging::start(general.log_format, general.quiet, general.verbose);
+    set_threads(general.threads);
+    logging::report_panics(general.verbose > 0);
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            logging::report(&error, args.verbose > 0);
-            // 130 is what shells give to what Ctrl-C ended.
+            logging::report(&error, general.verbose > 0);
+            // Shells use 130 for a program that Ctrl-C ended.
             if error.is::<Interrupted>() { ExitCode::from(130) } else { ExitCode::FAILURE }
         }
     }
@@ -61,8 +53,7 @@ fn set_threads(asked: Option<usize>) {
 
 fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
-        Command::Data(DataCommand::Download(command)) => commands::data::download(command),
-        Command::Data(DataCommand::Inspect(command)) => commands::data::inspect(command),
+        Command::Data(command) => commands::data::run(command),
         Command::Models(command) => commands::models::run(command),
         Command::Settings(command) => commands::settings::run(command),
         Command::Summary(command) => commands::summary::run(command),
@@ -76,7 +67,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Command::Report(command) => commands::report::run(command),
         Command::Export(command) => commands::export::run(command),
         Command::Doctor(command) => commands::doctor::run(command),
-        Command::Completions(command) => commands::completions::run(command),
+        Command::Completions(command) => commands::print_completions(&command.shell),
     }
 }
 

@@ -5,16 +5,16 @@ use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::Result;
+use fm_args::flags::Folders;
 use fm_core::device::DeviceChoice;
 use fm_core::script::Scorer;
 use fm_core::train::{RunDir, checkpoint, predict};
 use fm_core::{Encoder, Error, Features, Model, Rows, Schema};
-use fm_data::source::{Candidates, Source};
-use fm_data::{Catalogue, Dataset, Encoded, MissingColumns, encode};
+use fm_data::catalogue::Items;
+use fm_data::{Dataset, Encoded, MissingColumns, RankingData, RawData, encode};
 use tch::nn::VarStore;
 use tch::{Device, Tensor};
 
-use crate::args::Folders;
 use crate::progress::during;
 use crate::ranking::Ranking;
 use crate::settings::{Settings, data_dir};
@@ -63,15 +63,15 @@ impl Predictor {
     }
 
     /// The rows that it was trained and measured on, from where they lay then, or from `moved` if they have moved.
-    pub fn source(&self, moved: Option<String>, folders: &Folders) -> Result<Source> {
+    pub fn source(&self, moved: Option<String>, folders: &Folders) -> Result<RawData> {
         let config = self.settings.data.clone().moved(moved);
         let data_dir = data_dir(folders)?;
-        Ok(during("reading data", || Source::open(&config, &data_dir))?)
+        Ok(during("reading data", || RawData::open(&config, &data_dir))?)
     }
 
-    /// What a ranking of a catalogue's items is measured by.
-    pub fn ranking(&self, catalogue: &Catalogue) -> Result<Ranking> {
-        Ranking::new(catalogue, &self.schema, &self.settings, self.device)
+    /// What a ranking of all items is measured by.
+    pub fn ranking(&self, data: &RankingData) -> Result<Ranking> {
+        Ranking::new(data, &self.schema, &self.settings, self.device)
     }
 
     /// The prediction of each encoded row, in their order: a probability, a label within its range, or the score of a ranking.
@@ -85,14 +85,13 @@ impl Predictor {
         self.logits(&Dataset::unlabelled(&self.schema, rows)?)
     }
 
-    /// The `top` candidates with the best predictions, best first, without those that `exclude` names: the number of each and its
+    /// The `top` items with the best predictions, best first, without those that `exclude` names: the row of each and its
     /// prediction.
-    pub fn best(&self, candidates: &Candidates, top: usize, exclude: &[String]) -> Result<Vec<(usize, f32)>> {
-        let encoded = encode(&candidates.frame, &Encoder::new(&self.schema), None, MissingColumns::Error)?;
+    pub fn best(&self, items: &Items, top: usize, exclude: &[String]) -> Result<Vec<(usize, f32)>> {
+        let encoded = encode(&items.frame, &Encoder::new(&self.schema), None, MissingColumns::Error)?;
         // Ranked by logit: predictions stop at the best label, where several would be equal.
         let logits = self.encoded_logits(encoded)?;
-        let mut order: Vec<usize> =
-            (0..logits.len()).filter(|&row| !exclude.contains(&candidates.items[row])).collect();
+        let mut order: Vec<usize> = (0..logits.len()).filter(|&row| !exclude.contains(&items.ids[row])).collect();
         // Equal scores keep the catalogue's order.
         order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
         let label = self.schema.label();

@@ -1,6 +1,7 @@
 //! Measuring rankings: of a model, of an exported file, and of what any model must beat.
 
 use anyhow::Result;
+use fm_args::flags::Part;
 use fm_core::baseline::{ItemKnn, popularity};
 use fm_core::metric::{Metrics, monitored};
 use fm_core::ranking::{
@@ -8,10 +9,9 @@ use fm_core::ranking::{
     evaluate_logits, metrics_of_users, ranks_of_relevant, score_items,
 };
 use fm_core::{Rows, Schema, Task};
-use fm_data::{Catalogue, Dataset};
+use fm_data::{Dataset, RankingData};
 use tch::{Device, Tensor};
 
-use crate::args::Part;
 use crate::baselines::Baselines;
 use crate::settings::Settings;
 
@@ -30,9 +30,9 @@ pub struct Ranking {
 }
 
 impl Ranking {
-    pub fn new(catalogue: &Catalogue, schema: &Schema, settings: &Settings, device: Device) -> Result<Ranking> {
-        let items = catalogue.item_slots(schema)?.to_device(device);
-        let [train, valid, test] = catalogue.interactions()?;
+    pub fn new(data: &RankingData, schema: &Schema, settings: &Settings, device: Device) -> Result<Ranking> {
+        let items = data.item_slots(schema)?.to_device(device);
+        let [train, valid, test] = data.interactions()?;
         Ok(Ranking { items, config: settings.train.ranking.clone(), seed: settings.train.seed, train, valid, test })
     }
 
@@ -160,8 +160,8 @@ fn counts(numbers: &[u32]) -> Vec<usize> {
 }
 
 /// Warns of fields by which the item that is looked for can be told from the others.
-pub fn warn_of_leaks(catalogue: &Catalogue, schema: &Schema, train: &Dataset) {
-    for field in catalogue.fields_that_tell_the_item(schema, train) {
+pub fn warn_of_leaks(data: &RankingData, schema: &Schema, train: &Dataset) {
+    for field in data.fields_that_tell_the_item(schema, train) {
         tracing::warn!(
             "all rows of an item have the same `{field}`, which is not declared as the item's: if it is, add side = \"item\" in \
              schema.toml, or it gives away what is to be found"

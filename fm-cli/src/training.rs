@@ -7,19 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Result, bail};
+use fm_args::flags::{Folders, Part};
 use fm_core::atomic_file::write_atomically;
 use fm_core::metric::Metrics;
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::summary::{Summary, grouped};
 use fm_core::train::{Ending, EpochRecord, Observer, RunDir, TakenValues, Trainer, checkpoint, evaluate};
 use fm_core::{Error, Rows, Schema};
-use fm_data::source::TaskName;
-use fm_data::{Dataset, Prepared};
+use fm_data::{Dataset, Prepared, TaskName};
 use serde::{Deserialize, Serialize};
 use tch::Device;
 use tch::nn::VarStore;
 
-use crate::args;
 use crate::baselines::{Baselines, label_baselines};
 use crate::interruption::{Interrupted, raise_at_ctrl_c};
 use crate::progress::{EpochProgress, during};
@@ -76,7 +75,7 @@ pub struct Machine {
 
 impl Machine {
     /// Finds the folders of data sets and of encoded ones.
-    pub fn new(folders: &args::Folders) -> Result<Machine> {
+    pub fn new(folders: &Folders) -> Result<Machine> {
         let stop = Arc::new(AtomicBool::new(false));
         let (data_dir, cache_dir) = (data_dir(folders)?, cache_dir(folders)?);
         Ok(Machine { data_dir, cache_dir, stop, is_listening: Cell::new(false), tensorboard: false })
@@ -118,8 +117,7 @@ pub fn train_watched(
     let store = VarStore::new(device);
     let model = settings.model.entry()?.build(&settings.model.options, &store.root(), schema)?;
     let parameters = Summary::new(&settings.model.name, model.as_ref(), &store).total();
-    let ranking =
-        data.catalogue.as_ref().map(|catalogue| Ranking::new(catalogue, schema, settings, device)).transpose()?;
+    let ranking = data.ranking.as_ref().map(|ranking| Ranking::new(ranking, schema, settings, device)).transpose()?;
     let objective = ranking.as_ref().map(Ranking::objective).transpose()?;
     let mut trainer =
         Trainer::new(model.as_ref(), &store, schema.label(), settings.train.clone())?.with_fields_of(schema);
@@ -145,8 +143,8 @@ pub fn train_watched(
             "there are no validation rows: training does not stop early, and the last epoch counts as the best"
         );
     }
-    if let Some(catalogue) = &data.catalogue {
-        ranking::warn_of_leaks(catalogue, schema, &data.train);
+    if let Some(ranking) = &data.ranking {
+        ranking::warn_of_leaks(ranking, schema, &data.train);
     }
     let [valid_baselines, baselines] = match &ranking {
         Some(ranking) => during("measuring baselines", || ranking.baselines())?,
@@ -184,7 +182,7 @@ pub fn train_watched(
     if run.best().exists() {
         checkpoint::load(&run.best(), &store, None)?;
     }
-    let measure = |part: args::Part, rows: &dyn Rows| match &ranking {
+    let measure = |part: Part, rows: &dyn Rows| match &ranking {
         Some(ranking) => ranking.evaluate(part, rows, |candidates| model.candidate_logits(candidates, false)),
         None => Ok(evaluate(model.as_ref(), schema.label(), rows, device)?),
     };
@@ -193,8 +191,8 @@ pub fn train_watched(
         task: settings.data.task,
         best_epoch,
         epochs: state.epoch,
-        valid: measure(args::Part::Valid, valid.as_ref())?,
-        test: measure(args::Part::Test, &test)?,
+        valid: measure(Part::Valid, valid.as_ref())?,
+        test: measure(Part::Test, &test)?,
         baselines,
         valid_baselines,
         parameters,
@@ -278,7 +276,7 @@ fn take_over(trainer: &mut Trainer<'_>, schema: &Schema, earlier: &RunDir) -> Re
 fn digests(data: &Prepared) -> BTreeMap<String, String> {
     let parts = [("train", &data.train), ("valid", &data.valid), ("test", &data.test)];
     let parts = parts.into_iter().map(|(name, rows)| (name.to_owned(), rows.digest()));
-    parts.chain(data.catalogue.iter().map(|catalogue| ("catalogue".to_owned(), catalogue.digest()))).collect()
+    parts.chain(data.ranking.iter().map(|ranking| ("catalogue".to_owned(), ranking.digest()))).collect()
 }
 
 /// The digests of the rows that a run was started with, by part.

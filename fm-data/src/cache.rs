@@ -12,9 +12,9 @@ use fm_core::{Rows, Schema, Task};
 use md5::{Digest, Md5};
 use serde::Serialize;
 
-use crate::catalogue::Catalogue;
 use crate::dataset::{Dataset, FORMAT};
 use crate::error::{Error, Result};
+use crate::ranking::RankingData;
 
 /// Everything that decides what the encoded data are.
 #[derive(Clone, Copy, Debug)]
@@ -58,8 +58,8 @@ pub struct Prepared {
     pub valid: Dataset,
     /// The rows that are looked at once, at the end.
     pub test: Dataset,
-    /// What is ranked; of other tasks nothing.
-    pub catalogue: Option<Catalogue>,
+    /// What a ranking needs beside the rows; `None` for other tasks.
+    pub ranking: Option<RankingData>,
 }
 
 impl Prepared {
@@ -68,11 +68,11 @@ impl Prepared {
         let rows = |part: &str| Dataset::open(folder.join(part).with_extension("rows"), &schema);
         let (train, valid, test) = (rows("train")?, rows("valid")?, rows("test")?);
         let is_ranking = matches!(schema.label().task, Task::Ranking { .. });
-        let catalogue = is_ranking.then(|| Catalogue::open(folder, &schema)).transpose()?;
-        if catalogue.as_ref().is_some_and(|catalogue| !catalogue.is_of([train.len(), valid.len(), test.len()])) {
+        let ranking = is_ranking.then(|| RankingData::open(folder, &schema)).transpose()?;
+        if ranking.as_ref().is_some_and(|ranking| !ranking.is_of([train.len(), valid.len(), test.len()])) {
             return Err(fm_core::Error::format("cache entry", folder, "its pairs are not those of its rows"));
         }
-        Ok(Prepared { schema, train, valid, test, catalogue })
+        Ok(Prepared { schema, train, valid, test, ranking })
     }
 
     fn save(&self, folder: &Path) -> fm_core::Result<()> {
@@ -80,7 +80,7 @@ impl Prepared {
         for (part, rows) in [("train", &self.train), ("valid", &self.valid), ("test", &self.test)] {
             rows.save(folder.join(part).with_extension("rows"), &self.schema)?;
         }
-        self.catalogue.as_ref().map_or(Ok(()), |catalogue| catalogue.save(folder, &self.schema))
+        self.ranking.as_ref().map_or(Ok(()), |ranking| ranking.save(folder, &self.schema))
     }
 }
 
@@ -248,7 +248,7 @@ mod tests {
         let labels = [1.0, 2.0, 3.0];
         let schema = crate::fit::fit(&table, spec, &labels, &[0], TASK)?;
         let part = |row| Dataset::encode(&table, &schema, &labels, &[row]);
-        Ok(Prepared { train: part(0)?, valid: part(1)?, test: part(2)?, schema: schema.clone(), catalogue: None })
+        Ok(Prepared { train: part(0)?, valid: part(1)?, test: part(2)?, schema: schema.clone(), ranking: None })
     }
 
     #[test]

@@ -1,269 +1,341 @@
-//! What a ranking needs beside the rows of its parts: all items, and which user and item each row is about.
+//! The users and items of a data set by their ids: what recommending, explaining and exporting need to know about them.
 
-use std::path::Path;
-
-use fm_core::ranking::{Interactions, ItemSlots, NONE};
-use fm_core::{Encoder, Field, FieldKind, Label, Rows, Schema, Side, Task};
-use md5::{Digest, Md5};
+use fm_core::Side;
 use polars::prelude::*;
-use tch::Device;
 
-use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::fit::{MissingColumns, encode, targets};
-use crate::split::Parts;
+use crate::history::{Likes, latest_history};
+use crate::raw_data::RawData;
+use crate::spec::{FieldOrigin, FieldSpec};
+use crate::table::{codes, strings, take_rows};
 
-/// The items of a catalogue as rows, and the user and the item of every row of each part.
-///
-/// Users and items are told apart by their texts, whatever their fields make of them: values that are rare, or share a bucket,
-/// have one id and yet are several.
+/// All items of a data set, and what its rows say about a user and an item.
 #[derive(Debug)]
-pub struct Catalogue {
-    /// A row for each item, of which the item's own fields are filled: encoded as the rows of the parts are.
-    pub items: Dataset,
-    /// The schema of `pairs`: a user and an item, whose vocabularies are all that there are.
-    pairs_schema: Schema,
-    /// User, item and target of each row that trains, validates, tests.
-    pairs: [Dataset; 3],
+pub struct Catalogue<'a> {
+    data: &'a RawData,
+    /// The column that identifies the item.
+    item: &'a str,
+    items: Items,
 }
 
-/// A part of the rows.
-const PARTS: [&str; 3] = ["train", "valid", "test"];
-
-/// What a catalogue is made from.
-pub(crate) struct CatalogueSource<'a> {
-    /// All rows of all parts, with the columns `user` and `item`.
-    pub rows: &'a DataFrame,
-    pub user: &'a str,
-    pub item: &'a str,
-    pub users: Vec<String>,
-    /// The items' ids, in the order of `items`.
-    pub item_ids: Vec<String>,
-    pub items: &'a DataFrame,
-    pub labels: &'a [f32],
-    pub parts: &'a Parts,
+/// Some items, a row for each.
+#[derive(Clone, Debug)]
+pub struct Items {
+    /// A column for each of the items' own fields; in [`Unseen`], a column for each field.
+    pub frame: DataFrame,
+    /// The items' ids.
+    pub ids: Vec<String>,
+    /// The items' names for people; the id where there is no name.
+    pub titles: Vec<String>,
 }
 
-impl Catalogue {
-    pub(crate) fn encode(source: &CatalogueSource<'_>, schema: &Schema) -> Result<Catalogue> {
-        let CatalogueSource { rows, user, item, labels, parts, .. } = *source;
-        if user == item {
-            return Err(Error::Spec(format!(
-                "`{user}` is declared as both the user and the item: a ranking needs two"
-            )));
-        }
-        // Fields of user and context are not the item's.
-        let items = encode(source.items, &Encoder::new(schema), None, MissingColumns::Unknown)?;
-        let field =
-            |name: &str, side, values: &[String]| Field::new(name, FieldKind::Categorical, side, values.to_vec());
-        let fields = vec![field(user, Side::User, &source.users), field(item, Side::Item, &source.item_ids)];
-        let pairs_schema = Schema::new(Label::fit("positive", Task::Regression, [0.0, 1.0]), fields)?;
-        let encoder = Encoder::new(&pairs_schema);
-        let pairs = |part: &[u32]| -> Result<Dataset> {
-            let pairs = encode(rows, &encoder, Some(part), MissingColumns::Error)?;
-            Ok(Dataset::new(&pairs_schema, pairs, targets(rows, schema, labels, part)?)?)
-        };
-        let pairs = [pairs(&parts.train)?, pairs(&parts.valid)?, pairs(&parts.test)?];
-        Ok(Catalogue { items: Dataset::unlabelled(schema, items)?, pairs_schema, pairs })
-    }
+/// The items that a user has no row with, as rows to score.
+#[derive(Debug)]
+pub struct Unseen {
+    /// The items, with a column for each field.
+    pub items: Items,
+    /// Whether the user has any row.
+    pub known_user: bool,
+}
 
-    pub(crate) fn open(folder: &Path, schema: &Schema) -> fm_core::Result<Catalogue> {
-        let items = Dataset::open(folder.join("items.rows"), schema)?;
-        let pairs_schema = Schema::load(folder.join("pairs.json"))?;
-        let pairs = |part: &str| Dataset::open(folder.join(part).with_extension("pairs"), &pairs_schema);
-        let pairs = [pairs(PARTS[0])?, pairs(PARTS[1])?, pairs(PARTS[2])?];
-        Ok(Catalogue { items, pairs_schema, pairs })
-    }
+/// A user and an item as a row to score.
+#[derive(Debug)]
+pub struct Pair {
+    /// The row: a column for each field.
+    pub frame: DataFrame,
+    /// Whether the user has any row.
+    pub known_user: bool,
+    /// Whether the item is in the catalogue.
+    pub known_item: bool,
+    /// The label of the row, if the data has it.
+    pub rated: Option<Rated>,
+}
 
-    pub(crate) fn save(&self, folder: &Path, schema: &Schema) -> fm_core::Result<()> {
-        self.items.save(folder.join("items.rows"), schema)?;
-        self.pairs_schema.save(folder.join("pairs.json"))?;
-        for (part, pairs) in PARTS.iter().zip(&self.pairs) {
-            pairs.save(folder.join(part).with_extension("pairs"), &self.pairs_schema)?;
-        }
-        Ok(())
-    }
+/// The label that a user gave to an item.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rated {
+    /// The label, before any threshold.
+    pub label: f32,
+    /// The part of the row: `train`, `valid` or `test`; `None` if the split leaves it out.
+    pub part: Option<&'static str>,
+}
 
-    /// Whether these are the pairs of parts with so many rows.
-    pub(crate) fn is_of(&self, rows: [usize; 3]) -> bool {
-        let items = self.pairs_schema.fields().get(1).map(|field| field.vocabulary.len());
-        self.pairs.each_ref().map(|pairs| pairs.len()) == rows && items == Some(self.items.len())
-    }
-
-    /// A digest of the items and of all pairs, which tells whether they are still the same.
-    pub fn digest(&self) -> String {
-        let digests: Vec<String> = std::iter::once(&self.items).chain(&self.pairs).map(Dataset::digest).collect();
-        Md5::digest(digests.concat()).iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    /// What each item fills into a row, on the CPU.
+impl RawData {
+    /// The items by their ids, for recommending and explaining.
     ///
     /// # Errors
-    /// As [`ItemSlots::new`].
-    pub fn item_slots(&self, schema: &Schema) -> fm_core::Result<ItemSlots> {
-        let all: Vec<usize> = (0..self.items.len()).collect();
-        ItemSlots::new(schema, &self.items.batch(&all, Device::Cpu)?.features)
+    /// [`Error::NoRole`] if no selected field is the item.
+    pub fn catalogue(&self) -> Result<Catalogue<'_>> {
+        let item = self.spec.item.as_deref().ok_or(Error::NoRole { purpose: "a catalogue", user: false })?;
+        Catalogue::of(self, item)
+    }
+}
+
+impl<'a> Catalogue<'a> {
+    /// Lists the items of `data`, which the column `item` identifies.
+    pub(crate) fn of(data: &'a RawData, item: &'a str) -> Result<Catalogue<'a>> {
+        let frame = match &data.items {
+            Some(items) => items.clone(),
+            None => last_rows(data, item)?,
+        };
+        let owned = |name: &str| -> Result<Vec<String>> {
+            Ok(strings(&frame, name)?.iter().map(|value| value.unwrap_or_default().to_owned()).collect())
+        };
+        let ids = owned(item)?;
+        let mut titles = data.spec.title.as_ref().map_or_else(|| Ok(ids.clone()), |title| owned(title))?;
+        for (title, id) in titles.iter_mut().zip(&ids).filter(|(title, _)| title.trim().is_empty()) {
+            title.clone_from(id);
+        }
+        Ok(Catalogue { data, item, items: Items { frame, ids, titles } })
     }
 
-    /// Who had to do with what in the training, the validation and the test rows.
+    /// All items in the order of the data: those of the source's own list, or else those of the rows, each with the
+    /// attributes of its last row.
+    pub fn items(&self) -> &Items {
+        &self.items
+    }
+
+    /// As [`Catalogue::items`].
+    pub fn into_items(self) -> Items {
+        self.items
+    }
+
+    /// Rows to score for a user: one for each item that the user has no row with, with the attributes and the context of
+    /// the user's latest row, and with the history of now. For an unknown user, the values that are not the items' own
+    /// are missing, and so get the out-of-vocabulary ids.
     ///
     /// # Errors
-    /// As [`Interactions::new`].
-    pub fn interactions(&self) -> fm_core::Result<[Interactions; 3]> {
-        let of = |pairs: &Dataset| {
-            let numbers = |field: usize| {
-                let unknown = self.pairs_schema.ids(field).start as i32;
-                let number = move |id: i32| if id == unknown { NONE } else { (id - unknown - 1) as u32 };
-                pairs.ids_of_slot(field).map(number).collect()
-            };
-            Interactions::new(self.items.len(), numbers(0), numbers(1), pairs.targets())
-        };
-        let [train, valid, test] = &self.pairs;
-        Ok([of(train)?, of(valid)?, of(test)?])
-    }
-
-    /// The fields that are not declared as the item's, and yet have one value in all rows of an item, though not in all rows:
-    /// what they say of a row to be ranked, they say of the item that is looked for.
-    pub fn fields_that_tell_the_item(&self, schema: &Schema, train: &Dataset) -> Vec<String> {
-        /// So many rows of an item that has others must agree: fewer may do so by chance.
-        const ENOUGH: usize = 20;
-        let unknown = self.pairs_schema.ids(1).start as i32;
-        let items: Vec<i32> = self.pairs[0].ids_of_slot(1).collect();
-        let tells = |field: usize| {
-            let same = |a: usize, b: usize| train.are_slots_equal(a, b, schema.slots(field));
-            let mut first: PlHashMap<i32, usize> = PlHashMap::new();
-            let (mut agreeing, mut varies) = (0, false);
-            for (row, &item) in items.iter().enumerate().filter(|(_, item)| **item != unknown) {
-                let earlier = *first.entry(item).or_insert(row);
-                if !same(earlier, row) {
-                    return false;
-                }
-                agreeing += usize::from(earlier != row);
-                varies |= !same(0, row);
+    /// [`Error::NoRole`] if no selected field is the user.
+    pub fn unseen(&self, user: &str) -> Result<Unseen> {
+        let rows = self.rows_of(user, "recommending")?;
+        let latest = self.data.latest(rows.iter().copied());
+        let items = strings(&self.data.frame, self.item)?;
+        let seen: PlHashSet<&str> = rows.iter().filter_map(|&row| items.get(row)).collect();
+        let keep: Vec<u32> = (0..self.items.ids.len() as u32)
+            .filter(|&row| !seen.contains(self.items.ids[row as usize].as_str()))
+            .collect();
+        let own = take_rows(&self.items.frame, &keep)?;
+        let columns = self.data.spec.fields.iter().map(|field| {
+            if self.is_of_item(field) {
+                return Ok(strings(&own, &field.name)?.with_name(field.name.as_str().into()).into_column());
             }
-            varies && agreeing >= ENOUGH
-        };
-        let of_item: Vec<usize> = schema.item_slots().collect();
-        let fields = (0..schema.num_fields()).filter(|&field| !of_item.contains(&schema.slots(field).start));
-        fields.filter(|&field| tells(field)).map(|field| schema.fields()[field].name.clone()).collect()
+            let name = PlSmallStr::from_str(&field.name);
+            Ok(match &self.of_user(field, user, latest)? {
+                Some(value) => StringChunked::full(name, value, keep.len()),
+                None => StringChunked::full_null(name, keep.len()),
+            }
+            .into_column())
+        });
+        let frame = DataFrame::new(keep.len(), columns.collect::<Result<_>>()?)?;
+        let pick = |names: &[String]| keep.iter().map(|&row| names[row as usize].clone()).collect();
+        let items = Items { frame, ids: pick(&self.items.ids), titles: pick(&self.items.titles) };
+        Ok(Unseen { items, known_user: latest.is_some() })
     }
+
+    /// The row of a user and an item. If the data has it, it is the latest such row, with its context and its history.
+    /// Otherwise it is made as [`Catalogue::unseen`] makes it; the attributes of an unknown item are missing, too.
+    ///
+    /// # Errors
+    /// [`Error::NoRole`] if no selected field is the user.
+    pub fn pair(&self, user: &str, item: &str) -> Result<Pair> {
+        let RawData { frame: table, spec, labels, .. } = self.data;
+        let rows = self.rows_of(user, "explaining by user and item")?;
+        let latest = self.data.latest(rows.iter().copied());
+        let items = strings(table, self.item)?;
+        let both = self.data.latest(rows.into_iter().filter(|&row| items.get(row) == Some(item)));
+        let known = self.items.ids.iter().position(|id| id == item);
+        let columns = spec.fields.iter().map(|field| {
+            let cell =
+                |frame: &DataFrame, row| Ok::<_, Error>(strings(frame, &field.name)?.get(row).map(str::to_owned));
+            let value = match (both, known) {
+                (Some(row), _) => cell(table, row)?,
+                (None, _) if field.name == self.item => Some(item.to_owned()),
+                (None, Some(row)) if self.is_of_item(field) => cell(&self.items.frame, row)?,
+                (None, None) if self.is_of_item(field) => None,
+                (None, _) => self.of_user(field, user, latest)?,
+            };
+            Ok(StringChunked::from_iter_options(field.name.as_str().into(), [value].into_iter()).into_column())
+        });
+        let frame = DataFrame::new(1, columns.collect::<Result<_>>()?)?;
+        let rated = both.map(|row| Rated { label: labels[row], part: self.part(row as u32) });
+        Ok(Pair { frame, known_user: latest.is_some(), known_item: known.is_some(), rated })
+    }
+
+    /// The rows of a user.
+    fn rows_of(&self, user: &str, purpose: &'static str) -> Result<Vec<usize>> {
+        let column = self.data.spec.user.as_ref().ok_or(Error::NoRole { purpose, user: true })?;
+        let users = strings(&self.data.frame, column)?;
+        Ok((0..users.len()).filter(|&row| users.get(row) == Some(user)).collect())
+    }
+
+    /// Whether the items themselves have the field's values.
+    fn is_of_item(&self, field: &FieldSpec) -> bool {
+        field.side == Side::Item || field.name == self.item
+    }
+
+    /// The value of a field that is not the items' own in a new row of a user whose latest row is `latest`.
+    fn of_user(&self, field: &FieldSpec, user: &str, latest: Option<usize>) -> Result<Option<String>> {
+        if self.data.spec.user.as_ref() == Some(&field.name) {
+            return Ok(Some(user.to_owned()));
+        }
+        let Some(row) = latest else { return Ok(None) };
+        match field.origin {
+            FieldOrigin::LikedBefore { least } => self.history(user, least),
+            FieldOrigin::Column | FieldOrigin::ItemsOfUser | FieldOrigin::UsersOfItem => {
+                Ok(strings(&self.data.frame, &field.name)?.get(row).map(str::to_owned))
+            }
+        }
+    }
+
+    /// The items that a user has liked up to now.
+    fn history(&self, user: &str, liked: f32) -> Result<Option<String>> {
+        let RawData { frame, labels, timestamps, parts, spec, .. } = self.data;
+        let (Some(column), Some(timestamps)) = (&spec.user, timestamps) else { return Ok(None) };
+        let (users, items) = (strings(frame, column)?, strings(frame, self.item)?);
+        let (codes, names) = codes(&users);
+        let likes = Likes { users: &codes, items: &items, labels, timestamps, train: &parts.train, liked };
+        let code = names.iter().position(|name| *name == user);
+        Ok(code.and_then(|code| latest_history(&likes, code as u32)))
+    }
+
+    fn part(&self, row: u32) -> Option<&'static str> {
+        let parts = &self.data.parts;
+        let parts = [("train", &parts.train), ("valid", &parts.valid), ("test", &parts.test)];
+        parts.into_iter().find(|(_, rows)| rows.contains(&row)).map(|(name, _)| name)
+    }
+}
+
+/// The last row of each item, with the columns of the item's own fields.
+fn last_rows(data: &RawData, item: &str) -> Result<DataFrame> {
+    let RawData { frame, spec, .. } = data;
+    let items = strings(frame, item)?;
+    let mut last: PlHashMap<&str, u32> = PlHashMap::new();
+    for (item, row) in items.iter().zip(0..) {
+        if let Some(item) = item.filter(|item| !item.is_empty()) {
+            last.insert(item, row);
+        }
+    }
+    let mut rows: Vec<u32> = last.into_values().collect();
+    rows.sort_unstable();
+    let own = spec.fields.iter().filter(|field| field.side == Side::Item).map(|field| field.name.as_str());
+    let names: PlHashSet<&str> = own.chain([item]).chain(spec.title.as_deref()).collect();
+    take_rows(&frame.select(names)?, &rows)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::source::{DataConfig, TaskName};
-    use crate::spec::TableSpec;
-    use crate::{Prepared, Result};
-
     use super::*;
+    use crate::config::DataConfig;
+    use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
 
-    const SCHEMA: &str = r#"
-label = "stars"
-user = "user"
-item = "item"
-timestamp = "when"
+    const TABLE: &str = "user,item,mood,price,label,when\n\
+                         ann,a,calm,1,5,30\n\
+                         ann,b,wild,2,4,10\n\
+                         ann,a,wild,3,3,20\n\
+                         bob,b,calm,4,2,40\n";
 
-[[field]]
-name = "user"
-kind = "categorical"
-side = "user"
-min_count = 100
-
-[[field]]
-name = "item"
-kind = "categorical"
-side = "item"
-hash_buckets = 2
-
-[[field]]
-name = "genre"
-kind = "categorical"
-
-[[field]]
-name = "price"
-kind = "numeric"
-side = "item"
-
-[[field]]
-name = "weekday"
-kind = "categorical"
-"#;
-
-    /// Prepares a table: the second time, out of the cache.
-    fn prepare(schema: &str, rows: &str, times: usize) -> Result<Prepared> {
+    fn data(spec: impl FnOnce(&mut TableSpec)) -> RawData {
         let folder = tempfile::tempdir().unwrap();
-        let table = folder.path().join("rows.csv");
-        std::fs::write(&table, format!("user,item,genre,price,weekday,when,stars\n{rows}")).unwrap();
-        let declaration = folder.path().join("schema.toml");
-        std::fs::write(&declaration, schema).unwrap();
+        let path = folder.path().join("table.csv");
+        std::fs::write(&path, TABLE).unwrap();
+        let field = |name, side| FieldSpec::new(name, FieldSpecKind::Categorical, side);
+        let mut schema = TableSpec {
+            label: "label".into(),
+            user: Some("user".into()),
+            item: Some("item".into()),
+            title: None,
+            timestamp: Some("when".into()),
+            weight: None,
+            fields: vec![
+                field("user", Side::User),
+                field("item", Side::Item),
+                field("mood", Side::Context),
+                field("price", Side::Item),
+            ],
+        };
+        spec(&mut schema);
         let config = DataConfig {
-            data: Some(table.display().to_string()),
-            schema: Some(TableSpec::load(declaration)?),
-            task: TaskName::Ranking,
-            threshold: Some(3.0),
-            split: "leave-last-out".into(),
+            data: Some(path.to_string_lossy().into_owned()),
+            schema: Some(schema),
+            split: "time:0.25:0.25".into(),
             ..DataConfig::default()
         };
-        let cache = folder.path().join("cache");
-        let mut prepared = config.prepare(folder.path(), &cache);
-        for _ in 1..times {
-            prepared = config.prepare(folder.path(), &cache);
-        }
-        prepared
+        RawData::open(&config, folder.path()).unwrap()
     }
 
-    /// Three rows of ann, all at one time; one of bob; one of nobody; one of nothing.
-    const ROWS: &str = "ann,x,war,1,mo,7,5\nbob,y,fun,2,mo,7,3\nann,y,fun,3,tu,7,2\n,x,war,5,we,8,5\nann,z,fun,,mo,7,4\n\
-                        bob,,fun,9,tu,9,5\n";
+    fn texts(pair: &Pair) -> Vec<Option<String>> {
+        let names = ["user", "item", "mood", "price"];
+        names.iter().map(|name| strings(&pair.frame, name).unwrap().get(0).map(str::to_owned)).collect()
+    }
 
-    #[test]
-    fn users_and_items_are_told_apart_by_their_texts_whatever_their_fields_make_of_them() {
-        for times in [1, 2] {
-            let Prepared { schema, train, valid, test, catalogue } = prepare(SCHEMA, ROWS, times).unwrap();
-            let catalogue = catalogue.unwrap();
-            assert_eq!((train.len(), valid.len(), test.len()), (4, 1, 1));
-            // In the order of their last rows: y, x, z. Of equal times, the last row tests.
-            let [train, valid, test] = catalogue.interactions().unwrap();
-            assert_eq!((train.users(), train.items()), (&[0, 1, NONE, 1][..], &[1, 0, 1, NONE][..]));
-            assert_eq!(train.positives().collect::<Vec<_>>(), [0, 1, 2]);
-            assert_eq!((valid.users(), valid.items(), valid.positives().count()), (&[0][..], &[0][..], 0));
-            assert_eq!((test.users(), test.items(), test.positives().count()), (&[0][..], &[2][..], 1));
-            assert_eq!((catalogue.items.len(), train.num_items()), (3, 3));
-            // An item's own fields are those of its last row; the others say nothing.
-            let price = schema.slots(3).start;
-            let items = catalogue.items.batch(&[0, 1, 2], Device::Cpu).unwrap().features.padded().unwrap();
-            let mean = (1.0 + 2.0 + 5.0 + 9.0) / 4.0;
-            let prices = Vec::<f32>::try_from(items.values.select(1, price as i64)).unwrap();
-            assert!(prices[0] < 0.0 && prices[1] > 0.0 && mean > 3.0, "{prices:?}");
-            assert_eq!(Vec::<i64>::try_from(items.ids.select(1, 2)).unwrap(), [schema.ids(2).start; 3]);
-            assert_eq!(catalogue.item_slots(&schema).unwrap().len(), 3);
-        }
+    /// Texts, of which `-` is none.
+    fn row<const N: usize>(texts: [&str; N]) -> Vec<Option<String>> {
+        texts.iter().map(|text| Some((*text).to_owned()).filter(|text| text != "-")).collect()
     }
 
     #[test]
-    fn a_table_that_names_no_user_or_no_item_or_one_column_for_both_is_refused() {
-        for (removed, words) in
-            [("user = \"user\"", "declare `user` and `item`"), ("item = \"item\"", "declare `user`")]
-        {
-            let error = prepare(&SCHEMA.replace(removed, ""), ROWS, 1).unwrap_err().to_string();
-            // Without a user, the split cannot leave a user's last row out either.
-            assert!(error.contains(words) || error.contains("no user column"), "{error}");
-        }
-        let error = prepare(&SCHEMA.replace("item = \"item\"", "item = \"user\""), ROWS, 1).unwrap_err().to_string();
-        assert_eq!(error, "`user` is declared as both the user and the item: a ranking needs two");
+    fn a_pair_that_the_data_has_is_its_latest_row_with_label_and_part() {
+        let data = data(|_| {});
+        let catalogue = data.catalogue().unwrap();
+        let pair = catalogue.pair("ann", "a").unwrap();
+        assert_eq!(texts(&pair), row(["ann", "a", "calm", "1"]));
+        assert_eq!(pair.rated, Some(Rated { label: 5.0, part: Some("valid") }));
+        assert_eq!(catalogue.pair("bob", "b").unwrap().rated, Some(Rated { label: 2.0, part: Some("test") }));
+        assert_eq!(catalogue.pair("ann", "b").unwrap().rated, Some(Rated { label: 4.0, part: Some("train") }));
     }
 
     #[test]
-    fn a_field_of_the_moment_that_only_the_item_decides_is_found() {
-        // Ten items in turn, the genre of each always the same, its price and the weekday not.
-        let row = |n: usize| format!("u{},i{},g{},{n},d{},{n},5\n", n / 10, n % 10, n % 10 % 3, n % 7);
-        let rows: String = (0..100).map(row).collect();
-        let found = |schema: &str| {
-            let prepared = prepare(schema, &rows, 1).unwrap();
-            prepared.catalogue.unwrap().fields_that_tell_the_item(&prepared.schema, &prepared.train)
-        };
-        assert_eq!(found(SCHEMA), ["genre"]);
-        let declared = SCHEMA.replace("name = \"genre\"\n", "name = \"genre\"\nside = \"item\"\n");
-        assert_eq!(found(&declared), [""; 0]);
+    fn a_new_pair_has_the_users_latest_context_and_the_items_own_values() {
+        let data = data(|_| {});
+        let catalogue = data.catalogue().unwrap();
+        let pair = catalogue.pair("bob", "a").unwrap();
+        // The last row of an item describes it.
+        assert_eq!((texts(&pair), pair.rated), (row(["bob", "a", "calm", "3"]), None));
+        assert!(pair.known_user && pair.known_item);
+        let stranger = catalogue.pair("carl", "b").unwrap();
+        assert_eq!(texts(&stranger), row(["carl", "b", "-", "4"]));
+        assert!(!stranger.known_user && stranger.known_item);
+        let nothing = catalogue.pair("ann", "z").unwrap();
+        assert_eq!(texts(&nothing), row(["ann", "z", "calm", "-"]));
+        assert!(nothing.known_user && !nothing.known_item);
+        assert_eq!(data.spec.fields_of_items(), ["item"]);
+    }
+
+    #[test]
+    fn unseen_items_have_their_own_values_and_the_users_latest_context() {
+        let data = data(|_| {});
+        let catalogue = data.catalogue().unwrap();
+        let cells = |unseen: &Unseen, name: &str| strings(&unseen.items.frame, name).unwrap().get(0).map(str::to_owned);
+        let Unseen { items, known_user } = &catalogue.unseen("bob").unwrap();
+        assert_eq!(
+            (items.ids.as_slice(), items.titles.as_slice(), *known_user),
+            (&["a".to_owned()][..], &["a".to_owned()][..], true)
+        );
+        let unseen = catalogue.unseen("bob").unwrap();
+        let names = ["user", "item", "mood", "price"];
+        assert_eq!(names.map(|name| cells(&unseen, name)).to_vec(), row(["bob", "a", "calm", "3"]));
+        assert!(catalogue.unseen("ann").unwrap().items.ids.is_empty());
+        let stranger = catalogue.unseen("carl").unwrap();
+        assert_eq!((stranger.items.ids.len(), stranger.known_user, cells(&stranger, "mood")), (2, false, None));
+    }
+
+    #[test]
+    fn without_a_user_there_are_items_but_no_pairs() {
+        let data = data(|spec| spec.user = None);
+        let catalogue = data.catalogue().unwrap();
+        assert_eq!(catalogue.items().ids, ["a", "b"]);
+        let error = catalogue.pair("ann", "a").unwrap_err();
+        assert!(matches!(error, Error::NoRole { user: true, .. }), "{error}");
+        assert!(
+            error.to_string().starts_with("explaining by user and item needs to know the user and the item"),
+            "{error}"
+        );
+        assert!(matches!(catalogue.unseen("ann").unwrap_err(), Error::NoRole { user: true, .. }));
+    }
+
+    #[test]
+    fn without_an_item_there_is_no_catalogue() {
+        let error = data(|spec| spec.item = None).catalogue().unwrap_err();
+        assert!(matches!(error, Error::NoRole { user: false, .. }), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Downloads over HTTPS: resumed where they broke off, and verified by their MD5 sum.
+//! Downloads over HTTPS that resume where they broke off, and are verified by their MD5 sum.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,14 +11,14 @@ use ureq::{Agent, Body};
 
 use crate::error::{Error, Result};
 
-/// Without a sign of life for this long, a server counts as gone. A slow download may take as long as it needs.
+/// A server that sends nothing for this long counts as gone. The whole download may take any time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How far a download has come.
+/// The progress of a download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// The bytes on the disk, those of an earlier attempt included.
+    /// The bytes on the disk, including those of an earlier attempt.
     pub done: u64,
     /// The bytes of the whole file, if the server says so.
     pub total: Option<u64>,
@@ -29,17 +29,15 @@ pub struct Progress {
 pub struct Remote<'a> {
     /// Its address.
     pub url: &'a str,
-    /// What to do when the server does not give it: the end of the error message.
-    pub advice: &'a str,
 }
 
 impl Remote<'_> {
-    /// Downloads the file to `file`, through `<file>.partial`, which a later call resumes if this one breaks off.
-    /// Does nothing if `file` is there and has the MD5 sum `md5`, in hexadecimal.
+    /// Downloads the file to `file`, by way of `<file>.partial`, which a later call resumes if this one breaks off.
+    /// Does nothing if `file` exists and has the MD5 sum `md5`, in hexadecimal.
     ///
     /// # Errors
-    /// [`Error::Download`] if the server cannot be reached, refuses, breaks off, or sends something with another MD5
-    /// sum (which is deleted); [`Error::Io`] if the disk refuses, [`Error::Data`] if it is full.
+    /// [`Error::Download`] if the server cannot be reached, refuses, breaks off, or sends a file with another MD5 sum
+    /// (which is deleted); [`Error::Io`] if the file cannot be written, [`Error::Data`] if the disk is full.
     pub fn download(&self, file: &Path, md5: &str, progress: &mut dyn FnMut(Progress)) -> Result<()> {
         if file.is_file() && Partial::open(file)?.md5().eq_ignore_ascii_case(md5) {
             return Ok(());
@@ -48,7 +46,7 @@ impl Remote<'_> {
         let mut partial = Partial::open(&path)?;
         let response = self.request_rest(&mut partial);
         if response.is_err() && partial.done == 0 {
-            // Best effort: nothing came, so there is nothing to keep.
+            // Best effort: there is nothing to keep.
             let _ = std::fs::remove_file(&path);
         }
         if let Some(response) = response? {
@@ -59,8 +57,8 @@ impl Remote<'_> {
         if !found.eq_ignore_ascii_case(md5) {
             std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
             return self.fail(format!(
-                "its MD5 sum is {found} instead of {md5}, so it was damaged on the way or changed on the server, and \
-                 has been deleted: run the command again"
+                "its MD5 sum is {found} instead of {md5}, so it was damaged on the way or changed on the server; it has \
+                 been deleted"
             ));
         }
         std::fs::rename(&path, file).map_err(Error::io("write", file))
@@ -78,13 +76,13 @@ impl Remote<'_> {
         response.body_mut().read_to_string().or_else(|error| self.unreachable(&error))
     }
 
-    /// Asks for what is still missing. `None` if nothing is.
+    /// Requests the missing bytes. `None` if none are missing.
     fn request_rest(&self, partial: &mut Partial) -> Result<Option<Response<Body>>> {
         loop {
             let response = self.get(partial.done)?;
             match response.status() {
                 StatusCode::OK => {
-                    // The server knows no ranges, and sends all of it.
+                    // The server does not support ranges, and sends the whole file.
                     partial.restart()?;
                     return Ok(Some(response));
                 }
@@ -94,7 +92,7 @@ impl Remote<'_> {
                 StatusCode::RANGE_NOT_SATISFIABLE if ContentRange::of(&response).total == Some(partial.done) => {
                     return Ok(None);
                 }
-                // What is there does not fit the server's file. The next request asks for all of it.
+                // The partial file does not match the server's. The next request is for the whole file.
                 StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if partial.done > 0 => {
                     partial.restart()?;
                 }
@@ -118,7 +116,7 @@ impl Remote<'_> {
         let broken = |done: u64, reason: &str| {
             let total = total.map(|total| format!(" of {total}")).unwrap_or_default();
             self.fail(format!(
-                "the connection broke after {done}{total} bytes ({reason}): run the command again to resume"
+                "the connection broke after {done}{total} bytes ({reason}); the next attempt resumes there"
             ))
         };
         loop {
@@ -137,7 +135,7 @@ impl Remote<'_> {
         }
     }
 
-    /// The answer to a request for the file from byte `start` on, whatever its status.
+    /// The response to a request for the file from byte `start`, whatever its status.
     fn get(&self, start: u64) -> Result<Response<Body>> {
         let agent: Agent = Agent::config_builder()
             .http_status_as_error(false)
@@ -155,11 +153,11 @@ impl Remote<'_> {
     }
 
     fn unreachable<T>(&self, error: &ureq::Error) -> Result<T> {
-        self.fail(format!("the server cannot be reached ({error}): {}", self.advice))
+        self.fail(format!("the server cannot be reached ({error})"))
     }
 
     fn refused<T>(&self, status: StatusCode) -> Result<T> {
-        self.fail(format!("the server answers {status}: {}", self.advice))
+        self.fail(format!("the server answers {status}"))
     }
 
     fn fail<T>(&self, reason: String) -> Result<T> {
@@ -176,7 +174,7 @@ struct Partial {
 }
 
 impl Partial {
-    /// Opens the file, or creates it, and takes the sum of what is there.
+    /// Opens or creates the file, and computes the sum of its content.
     fn open(path: &Path) -> Result<Partial> {
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         let mut file = options.map_err(Error::io("open", path))?;
@@ -229,11 +227,11 @@ fn partial_path(file: &Path) -> PathBuf {
     file.with_file_name(name)
 }
 
-/// The error of a failed write to `path`, which says what to do when the device is full.
+/// The error of a failed write to `path`. A full device is an error of its own.
 pub(crate) fn no_space_or_io(source: io::Error, path: &Path) -> Error {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Error::data(path, None, "no space is left on its device: free some, and run the command again to go on")
+            Error::data(path, None, "no space is left on its device")
         }
         _ => Error::Io { action: "write", path: path.to_owned(), source },
     }
@@ -308,7 +306,7 @@ pub(crate) mod tests {
         }
         let server = Server::start(answers);
         let mut progress = Vec::new();
-        let remote = Remote { url: &format!("{}/file.zip", server.base_url), advice: "try later" };
+        let remote = Remote { url: &format!("{}/file.zip", server.base_url) };
         let result = remote.download(&file, CONTENT_MD5, &mut |p| progress.push(p));
         let read = |path: &Path| std::fs::read(path).ok();
         let (content, partial) = (read(&file), read(&partial_path(&file)));
@@ -331,7 +329,7 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file.zip");
         std::fs::write(&file, CONTENT).unwrap();
-        let nowhere = Remote { url: "http://127.0.0.1:1/file.zip", advice: "" };
+        let nowhere = Remote { url: "http://127.0.0.1:1/file.zip" };
         nowhere.download(&file, &CONTENT_MD5.to_uppercase(), &mut |_| {}).unwrap();
     }
 
@@ -385,7 +383,7 @@ pub(crate) mod tests {
     #[test]
     fn an_http_error_says_what_to_do() {
         let message = download(None, vec![answer("404 Not Found", "", 0, b"")]).result.unwrap_err().to_string();
-        assert!(message.ends_with("/file.zip: the server answers 404 Not Found: try later"), "{message}");
+        assert!(message.ends_with("/file.zip: the server answers 404 Not Found"), "{message}");
         let message = download(None, vec![answer("416 Range Not Satisfiable", "", 0, b"")]).result.unwrap_err();
         assert!(message.to_string().contains("416"), "{message}");
     }
@@ -393,10 +391,10 @@ pub(crate) mod tests {
     #[test]
     fn a_server_that_is_not_there_is_one_line() {
         let folder = tempfile::tempdir().unwrap();
-        let nowhere = Remote { url: "http://127.0.0.1:1/file.zip", advice: "try later" };
+        let nowhere = Remote { url: "http://127.0.0.1:1/file.zip" };
         let error = nowhere.download(&folder.path().join("file.zip"), CONTENT_MD5, &mut |_| {}).unwrap_err();
         let message = error.to_string();
-        assert!(message.contains("cannot be reached") && message.ends_with("try later"), "{message}");
+        assert!(message.contains("the server cannot be reached"), "{message}");
         assert_eq!(message.lines().count(), 1);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
@@ -406,7 +404,7 @@ pub(crate) mod tests {
         let outcome = download(None, vec![answer("200 OK", "", CONTENT.len(), &CONTENT[..7])]);
         let message = outcome.result.unwrap_err().to_string();
         assert!(message.contains("broke after 7 of 20 bytes"), "{message}");
-        assert!(message.ends_with("run the command again to resume"), "{message}");
+        assert!(message.ends_with("the next attempt resumes there"), "{message}");
         assert_eq!(outcome.partial.as_deref(), Some(&CONTENT[..7]));
 
         let rest = answer("206 Partial Content", "Content-Range: bytes 7-19/20\r\n", 13, &CONTENT[7..]);
@@ -422,7 +420,7 @@ pub(crate) mod tests {
         let file = folder.path().join("file.zip");
         std::os::unix::fs::symlink("/dev/full", partial_path(&file)).unwrap();
         let server = Server::start(vec![whole()]);
-        let remote = Remote { url: &format!("{}/file.zip", server.base_url), advice: "" };
+        let remote = Remote { url: &format!("{}/file.zip", server.base_url) };
         let message = remote.download(&file, CONTENT_MD5, &mut |_| {}).unwrap_err().to_string();
         assert!(message.contains("file.zip.partial: no space is left"), "{message}");
         assert!(partial_path(&file).exists());

@@ -1,11 +1,15 @@
-//! What can go wrong with data, each as one line that says what, where and what to do.
+//! Errors about data: one line each, with what is wrong, where, and what was expected.
 
+use std::io;
 use std::path::{Path, PathBuf};
+
+use polars::prelude::PolarsError;
 
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of the library. `Display` is a single line.
+/// An error of the library. `Display` is a single line; it states facts, and leaves advice on the use of a program to
+/// the program.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -15,14 +19,14 @@ pub enum Error {
     /// A file could not be read or written.
     #[error("cannot {action} {path}: {source}")]
     Io {
-        /// What was being done: "read", "write", "create".
+        /// The action that failed: "read", "write", "create".
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
+        /// The operating system's error.
+        source: io::Error,
     },
-    /// A file holds something else than it should.
+    /// The content of a file is not as expected.
     #[error("{path}{}: {reason}", line.map(|line| format!(", line {line}")).unwrap_or_default())]
     Data {
         /// The file.
@@ -32,23 +36,95 @@ pub enum Error {
         /// What was found and what was expected.
         reason: String,
     },
+    /// The settings name no rows.
+    #[error("no data is named: neither a MovieLens release nor a table")]
+    NoData,
+    /// The settings name validation or test rows, but no training rows.
+    #[error("there is no training table beside the validation or test table")]
+    NoTrainingTable,
+    /// The settings name rows in two ways.
+    #[error("the rows come from one data set to split, or from a table for each part: not both")]
+    AmbiguousData,
+    /// A table without a declaration of its fields.
+    #[error("{table} needs a declaration of its fields")]
+    NoSchema {
+        /// The table.
+        table: PathBuf,
+    },
+    /// The name of a data set is neither a release nor a folder.
+    #[error("there is no folder {name} and no MovieLens release of that name; {}", suggestion(name, known))]
+    UnknownData {
+        /// The name asked for.
+        name: String,
+        /// The names of the releases.
+        known: Vec<String>,
+    },
+    /// A MovieLens release that has not been downloaded.
+    #[error("{release} is not in {folder}")]
+    MissingRelease {
+        /// The name of the release.
+        release: &'static str,
+        /// The folder for data.
+        folder: PathBuf,
+    },
+    /// An official fold whose files are missing, and which follows from nothing else.
+    #[error("{folder}: {fold}.base and {fold}.test are missing, and only u1 to u5 can be derived without their files")]
+    MissingFold {
+        /// The name of the fold.
+        fold: String,
+        /// The folder of the release.
+        folder: PathBuf,
+    },
+    /// The platform has no folder for data.
+    #[error("the platform has no folder for data, and {variable} names none")]
+    NoDataFolder {
+        /// The environment variable that can name it.
+        variable: &'static str,
+    },
+    /// A name that is not among the known ones.
+    #[error("there is no {what} `{name}`; {}", suggestion(name, known))]
+    Unknown {
+        /// What is named: "field", "MovieLens release".
+        what: &'static str,
+        /// The name asked for.
+        name: String,
+        /// The known names.
+        known: Vec<String>,
+    },
     /// A table lacks a column.
     #[error("there is no column `{name}`; {}", suggestion(name, there))]
     MissingColumn {
         /// The column asked for.
         name: String,
-        /// The columns that there are.
+        /// The columns of the table.
         there: Vec<String>,
     },
-    /// What was declared about a table contradicts itself, or the table.
+    /// The declaration of a table contradicts itself, or the table.
     #[error("{0}")]
     Spec(String),
+    /// The declaration does not say which fields are the user and the item.
+    #[error("{purpose} needs to know {}: the table declares no such field", if *user { "the user and the item" } else { "the item" })]
+    NoRole {
+        /// What needs to know them: "a ranking".
+        purpose: &'static str,
+        /// Whether it needs to know the user, too.
+        user: bool,
+    },
+    /// A regression with a threshold.
+    #[error("a regression predicts the label itself and has no threshold")]
+    UnusedThreshold,
+    /// A binary task without a threshold, whose labels are not 0 and 1.
+    #[error("column `{label}` holds values other than 0 and 1, so a binary task needs the least positive label")]
+    MissingThreshold {
+        /// The column of the label.
+        label: String,
+    },
     /// The rows cannot be split as asked.
     #[error("cannot split the rows by `{split}`: {reason}")]
     Split {
-        /// The split, as it is written on the command line.
+        /// The split in its text form.
         split: String,
-        /// What stands against it, and what would do.
+        /// What prevents it, and which split is possible.
         reason: String,
     },
     /// A file could not be downloaded.
@@ -56,7 +132,7 @@ pub enum Error {
     Download {
         /// The file's address.
         url: String,
-        /// What went wrong, and what to do.
+        /// What went wrong.
         reason: String,
     },
     /// An archive could not be unpacked.
@@ -67,14 +143,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A release, a fold or a folder was asked for by a name that there is not.
-    #[error("{0}")]
-    Setting(String),
+    /// Polars failed in an operation on whole tables.
+    #[error("the table cannot be processed: {0}")]
+    Table(String),
 }
 
 impl Error {
     /// An [`Error::Io`] for `path`; use as `.map_err(Error::io("read", path))`.
-    pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Error {
+    pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Error {
         let path = path.as_ref().to_owned();
         move |source| Error::Io { action, path, source }
     }
@@ -85,7 +161,27 @@ impl Error {
     }
 }
 
-/// "did you mean `item`? there are user, item": the near name, if one is near, and all names.
+impl From<PolarsError> for Error {
+    fn from(error: PolarsError) -> Error {
+        Error::Table(first_line(&error))
+    }
+}
+
+/// The first line of an error of Polars: further lines advise on Polars' own options.
+pub(crate) fn first_line(error: &PolarsError) -> String {
+    let text = error.to_string();
+    text.lines().next().unwrap_or("unknown error").to_owned()
+}
+
+/// The operating system's error behind one of Polars, if there is one: its kind tells a closed pipe.
+pub(crate) fn io_error(error: PolarsError) -> io::Error {
+    match error {
+        PolarsError::IO { error, .. } => io::Error::new(error.kind(), error),
+        error => io::Error::other(error),
+    }
+}
+
+/// "did you mean `item`? there are: user, item": the closest name, if one is close, and all names.
 pub(crate) fn suggestion<S: AsRef<str>>(given: &str, known: &[S]) -> String {
     const SHOWN: usize = 30;
     let names = || known.iter().map(AsRef::as_ref);
@@ -100,14 +196,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_of_data_shows_file_and_line() {
+    fn an_error_of_data_names_file_and_line() {
         let error = Error::data("ratings.csv", 17, "`abc` in column `rating` is not a number");
         assert_eq!(error.to_string(), "ratings.csv, line 17: `abc` in column `rating` is not a number");
         assert_eq!(Error::data("ratings.csv", None, "is empty").to_string(), "ratings.csv: is empty");
     }
 
     #[test]
-    fn a_missing_column_names_the_near_one_and_lists_what_there_is() {
+    fn a_missing_column_names_the_closest_one_and_all_others() {
         let error = Error::MissingColumn { name: "itme".into(), there: vec!["user".into(), "item".into()] };
         let expected = "there is no column `itme`; did you mean `item`? there are: user, item";
         assert_eq!(error.to_string(), expected);

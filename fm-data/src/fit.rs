@@ -11,25 +11,24 @@ use crate::error::{Error, Result};
 use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
 use crate::table::{strings, weights};
 
-/// The most slots that a multi-valued field is given where its `max_len` is not declared.
-const MAX_LEN: usize = 100;
+/// The maximum number of slots of a multi-valued field that declares no `max_len`.
+pub(crate) const MAX_LEN: usize = 100;
 
-/// Learns the schema from the training rows alone: vocabularies in the order of falling count and then of the value, so
-/// that the same rows in another order give the same ids, and none for a hashed field; means and standard deviations
-/// over the finite numbers.
+/// Fits a schema to the training rows: a vocabulary for each field that is not hashed, means and standard deviations of the
+/// finite numbers. Vocabularies are sorted by falling count and then by value, so that the order of the rows does not matter.
 ///
-/// `labels` are those of all rows of the table, before the task's threshold. Weights bear on the mean label alone: a vocabulary
-/// counts rows, whatever they weigh.
+/// `labels` are those of all rows of the table, before the task's threshold. Weights affect the mean label only: a
+/// vocabulary counts rows, whatever their weight.
 ///
 /// # Errors
 /// [`Error::MissingColumn`]; [`Error::Spec`] for a numeric field without a number in the training rows, labels or
-/// training rows that are not the table's, or training rows of which none weighs anything; [`Error::Data`] for a weight that is
-/// none; [`Error::Core`] for a schema that contradicts itself.
+/// training rows that do not match the table, or training rows that all have weight 0; [`Error::Data`] for an invalid
+/// weight; [`Error::Core`] for a schema that contradicts itself.
 pub fn fit(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], task: Task) -> Result<Schema> {
     spec.check()?;
     check_rows(table, labels, train)?;
     if train.is_empty() {
-        return Err(Error::Spec("there is no training row to learn a schema from".into()));
+        return Err(Error::Spec("there are no training rows to fit a schema to".into()));
     }
     let field = |spec: &FieldSpec| fit_field(&strings(table, &spec.name)?, spec, train);
     let fields = spec.fields.iter().map(field).collect::<Result<_>>()?;
@@ -37,7 +36,7 @@ pub fn fit(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], t
     let weight = |row: u32| weights.as_ref().map_or(1.0, |weights| weights[row as usize]);
     if let Some(name) = spec.weight.as_ref().filter(|_| train.iter().all(|&row| weight(row) == 0.0)) {
         return Err(Error::Spec(format!(
-            "all training rows have weight 0 in column `{name}`: there is nothing to learn from"
+            "all training rows have weight 0 in column `{name}`: there is nothing to fit"
         )));
     }
     let label = Label::fit_weighted(&spec.label, task, train.iter().map(|&row| (labels[row as usize], weight(row))));
@@ -68,17 +67,17 @@ fn not_numeric(column: &StringChunked, spec: &FieldSpec, train: &[u32]) -> Error
         Some(text) => format!("the first value is `{text}`; declare it categorical, or leave it out"),
         None => "all its cells are empty; leave it out".into(),
     };
-    Error::Spec(format!("field `{}` is declared numeric, but no training row holds a number in it: {found}", spec.name))
+    Error::Spec(format!("field `{}` is declared numeric, but has no number in the training rows: {found}", spec.name))
 }
 
-/// The slots that the longest list of `rows` fills, one for each distinct value: from 1 to `limit`.
+/// The number of distinct values in the longest list of `rows`: from 1 to `limit`.
 pub(crate) fn longest(column: &StringChunked, separator: &str, rows: &[u32], limit: usize) -> usize {
     let (mut longest, mut distinct) = (1, PlHashSet::new());
     for cell in rows.iter().map(|&row| column.get(row as usize)) {
         if longest >= limit {
             break;
         }
-        // Only a text of more values can have more distinct ones.
+        // Only a text with more values can have more distinct values.
         if pieces(cell, separator).nth(longest).is_some() {
             distinct.clear();
             distinct.extend(pieces(cell, separator));
@@ -88,11 +87,11 @@ pub(crate) fn longest(column: &StringChunked, separator: &str, rows: &[u32], lim
     longest
 }
 
-/// How often each value stands in `rows`, its repetitions in a row included. In a multi-valued field, only the first
-/// `max_len` distinct values of a row count: the others have no slot, unless what is unknown or of one bucket leaves
-/// them one. Empty for a numeric field.
+/// The number of occurrences of each value in `rows`, including repetitions within a row. In a multi-valued field, only the
+/// first `max_len` distinct values of a row count: later ones get a slot only if unknown values, or values of one bucket,
+/// share theirs. Empty for a numeric field.
 pub(crate) fn counts<'a>(column: &'a StringChunked, kind: &'a FieldKind, rows: &[u32]) -> Vec<(&'a str, u32)> {
-    // Beside a value's count is the last of the `rows` in which it had a slot.
+    // Each value's count, and the position of the last row in which it had a slot.
     let mut counts = PlHashMap::<&str, (u32, usize)>::new();
     for (position, &row) in rows.iter().enumerate() {
         let cell = column.get(row as usize);
@@ -138,7 +137,7 @@ fn statistics(column: &StringChunked, rows: &[u32]) -> Option<(f32, f32)> {
     let n = numbers().count() as f64;
     let mean = numbers().sum::<f64>() / n;
     let std = (numbers().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt() as f32;
-    // Rounding gives equal numbers a tiny deviation, by which they must not be divided.
+    // Rounding gives equal numbers a tiny deviation, which must not divide them.
     let constant = std == 0.0 || numbers().all(|x| x == first);
     Some((mean as f32, if constant { 1.0 } else { std }))
 }
@@ -146,14 +145,14 @@ fn statistics(column: &StringChunked, rows: &[u32]) -> Option<(f32, f32)> {
 fn check_rows(table: &DataFrame, labels: &[f32], rows: &[u32]) -> Result<()> {
     let height = table.height();
     if labels.len() != height {
-        return Err(Error::Spec(format!("{} labels were given for a table of {height} rows", labels.len())));
+        return Err(Error::Spec(format!("there are {} labels for a table of {height} rows", labels.len())));
     }
     check_numbers(height, rows)
 }
 
 fn check_numbers(height: usize, rows: &[u32]) -> Result<()> {
     match rows.iter().find(|&&row| row as usize >= height) {
-        Some(row) => Err(Error::Spec(format!("row {row} was asked for, but the table has {height} rows"))),
+        Some(row) => Err(Error::Spec(format!("there is no row {row}: the table has {height} rows"))),
         None => Ok(()),
     }
 }
@@ -161,7 +160,7 @@ fn check_numbers(height: usize, rows: &[u32]) -> Result<()> {
 /// The targets of `rows`: their labels, after the task's threshold.
 ///
 /// # Errors
-/// [`Error::Spec`] if labels or rows are not the table's.
+/// [`Error::Spec`] if labels or rows do not match the table.
 pub(crate) fn targets(table: &DataFrame, schema: &Schema, labels: &[f32], rows: &[u32]) -> Result<Vec<f32>> {
     check_rows(table, labels, rows)?;
     Ok(rows.iter().map(|&row| schema.label().target(labels[row as usize])).collect())

@@ -1,58 +1,16 @@
-//! What a user liked before, and who had to do with whom: multi-valued fields that are made from the other rows of the table.
+//! Lists made from the other rows of a table: what a user liked before, who rated what.
+//!
+//! Lists are joined by [`SEPARATOR`]. An item whose id contains it falls into pieces, which no vocabulary knows.
 
 use polars::prelude::*;
 
-use crate::table::NO_CODE;
-
-/// What stands between the items of a history. An item whose id holds it falls apart, and is found in no vocabulary.
-pub const SEPARATOR: &str = "|";
-
-/// The rows of each user in the order of (timestamp, row number).
-pub(crate) struct Timelines {
-    rows: Vec<u32>,
-    /// The first row of each user within `rows`, and the end; then come those without a user.
-    starts: Vec<usize>,
-}
-
-impl Timelines {
-    pub(crate) fn new(users: &[u32], timestamps: &[i64]) -> Timelines {
-        let num_users = users.iter().filter(|&&user| user != NO_CODE).max().map_or(0, |&last| last as usize + 1);
-        // Those without a user are gathered as the last one.
-        let slot = |row: usize| (users[row] as usize).min(num_users);
-        let mut starts = vec![0; num_users + 2];
-        for row in 0..users.len() {
-            starts[slot(row) + 1] += 1;
-        }
-        for user in 0..=num_users {
-            starts[user + 1] += starts[user];
-        }
-        let (mut rows, mut next) = (vec![0; users.len()], starts.clone());
-        for row in 0..users.len() {
-            let next = &mut next[slot(row)];
-            rows[*next] = row as u32;
-            *next += 1;
-        }
-        for user in 0..num_users {
-            rows[starts[user]..starts[user + 1]].sort_unstable_by_key(|&row| (timestamps[row as usize], row));
-        }
-        Timelines { rows, starts }
-    }
-
-    /// The rows of each user.
-    pub(crate) fn users(&self) -> impl ExactSizeIterator<Item = &[u32]> {
-        (0..self.starts.len() - 2).map(|user| &self.rows[self.starts[user]..self.starts[user + 1]])
-    }
-
-    /// The rows without a user.
-    pub(crate) fn nobody(&self) -> &[u32] {
-        &self.rows[self.starts[self.starts.len() - 2]..]
-    }
-}
+use crate::spec::SEPARATOR;
+use crate::timelines::Timelines;
 
 /// The rows that histories are made from. The slices are as long as the table.
 #[derive(Clone, Copy, Debug)]
-pub struct Likes<'a> {
-    /// The user of each row, as [`crate::table::codes`] gives it. A row without a user has no history.
+pub(crate) struct Likes<'a> {
+    /// The code of each row's user ([`codes`](crate::table::codes)). A row without a user has no history.
     pub users: &'a [u32],
     /// The item of each row.
     pub items: &'a StringChunked,
@@ -60,24 +18,24 @@ pub struct Likes<'a> {
     pub labels: &'a [f32],
     /// The time of each row.
     pub timestamps: &'a [i64],
-    /// The training rows: the only ones whose items and labels are looked at.
+    /// The training rows: only their items and labels are read.
     pub train: &'a [u32],
     /// Labels of at least this are likes.
     pub liked: f32,
 }
 
-/// Per row of the table, the latest `max_len` items that its user liked strictly before the row's time, newest first,
-/// joined by `|`; null if there is none. Takes O(rows · log rows).
+/// For each row of the table, the latest `max_len` items that its user liked strictly before the row's time, newest
+/// first; null if there are none. Takes O(rows · log rows).
 ///
-/// Only training rows are looked at, so that the label of a validation or test row is nowhere to be read; and a row of
-/// the same moment is not "before", so that no row sees itself.
+/// Only training rows are read, so the label of a validation or test row leaks nowhere. A row of the same moment is not
+/// "before", so no row sees itself.
 ///
 /// # Panics
 /// If the slices are not of one length, or a training row lies outside.
-pub fn liked_history(likes: &Likes, max_len: usize) -> StringChunked {
+pub(crate) fn liked_history(likes: &Likes, max_len: usize) -> StringChunked {
     let Likes { users, items, timestamps, .. } = *likes;
     let is_like = likes.mask();
-    // Per row, the likes of its user before it: a range of `liked`, which grows user by user and in time.
+    // For each row, its user's earlier likes: a range of `liked`, which grows user by user and in time.
     let mut liked: Vec<u32> = Vec::new();
     let mut before = vec![(0u32, 0u32); users.len()];
     for rows in Timelines::new(users, timestamps).users() {
@@ -99,30 +57,29 @@ pub fn liked_history(likes: &Likes, max_len: usize) -> StringChunked {
     column.finish()
 }
 
-/// Per user code, all items that the user liked in training rows, newest first, joined by `|`; `None` if there is none.
-/// This is the history to recommend from now.
+/// All items that the user with this code liked in training rows, newest first; `None` if there are none. This is the
+/// history of a row that is added now.
 ///
 /// # Panics
 /// As [`liked_history`].
-pub fn latest_history(likes: &Likes) -> Vec<Option<String>> {
+pub(crate) fn latest_history(likes: &Likes, user: u32) -> Option<String> {
     let is_like = likes.mask();
-    let history = |rows: &[u32]| {
-        let liked: Vec<u32> = rows.iter().copied().filter(|&row| is_like[row as usize]).collect();
-        let mut text = String::new();
-        join(&mut text, likes.items, &liked);
-        Some(text).filter(|text| !text.is_empty())
-    };
-    Timelines::new(likes.users, likes.timestamps).users().map(history).collect()
+    let is_liked = |row: &u32| likes.users[*row as usize] == user && is_like[*row as usize];
+    let mut liked: Vec<u32> = (0..likes.users.len() as u32).filter(is_liked).collect();
+    liked.sort_unstable_by_key(|&row| (likes.timestamps[row as usize], row));
+    let mut text = String::new();
+    join(&mut text, likes.items, &liked);
+    Some(text).filter(|text| !text.is_empty())
 }
 
-/// Per row of the table, the latest `max_len` of the `others` that the training rows of the same `keys` value hold, newest first,
-/// joined by `|`; null if there is none. With users as keys, these are the items that the user of a row rated, its own among
-/// them in a training row: the implicit feedback of SVD++ (Koren, Factorization meets the neighborhood, KDD 2008,
-/// <https://doi.org/10.1145/1401890.1401944>). Labels are not looked at.
+/// For each row of the table, the latest `max_len` values of `others` in the training rows with the same key, newest first;
+/// null if there are none. With users as keys and items as others, these are the items that the row's user rated, including
+/// the row's own if it trains: the implicit feedback of SVD++ (Koren, Factorization meets the neighborhood, KDD 2008,
+/// <https://doi.org/10.1145/1401890.1401944>). Labels are not read.
 ///
 /// # Panics
 /// If the slices are not of one length, or a training row lies outside.
-pub fn companions(
+pub(crate) fn companions(
     keys: &[u32],
     others: &StringChunked,
     timestamps: &[i64],
@@ -149,7 +106,7 @@ pub fn companions(
 }
 
 impl Likes<'_> {
-    /// Which rows are training rows with a like of a known item.
+    /// Whether each row is a training row that likes a known item.
     fn mask(&self) -> Vec<bool> {
         let Likes { users, items, labels, timestamps, .. } = self;
         assert!(
@@ -165,7 +122,7 @@ impl Likes<'_> {
     }
 }
 
-/// The items of `rows`, the last first.
+/// Joins the items of `rows`, the last first.
 fn join(text: &mut String, items: &StringChunked, rows: &[u32]) {
     text.clear();
     for item in rows.iter().rev().filter_map(|&row| items.get(row as usize)) {
@@ -181,6 +138,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::table::NO_CODE;
 
     fn items(names: &[&str]) -> StringChunked {
         StringChunked::from_iter(names.iter().map(|&name| Some(name)))
@@ -202,7 +160,7 @@ mod tests {
             liked: 4.0,
         };
         assert_eq!(texts(&liked_history(&likes, 2)), [Some("b|a"), None, Some("c|b"), Some("a")]);
-        assert_eq!(latest_history(&likes), [Some("d|c|b|a".to_owned())]);
+        assert_eq!(latest_history(&likes, 0), Some("d|c|b|a".to_owned()));
     }
 
     #[test]
@@ -218,7 +176,9 @@ mod tests {
         };
         let history = liked_history(&likes, 10);
         assert_eq!(texts(&history), [None, Some("liked"), Some("liked"), None, None, Some("liked")]);
-        assert_eq!(latest_history(&likes), [Some("now|liked".to_owned()), Some("other's".to_owned())]);
+        assert_eq!(latest_history(&likes, 0), Some("now|liked".to_owned()));
+        assert_eq!(latest_history(&likes, 1), Some("other's".to_owned()));
+        assert_eq!(latest_history(&likes, 2), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a table looks like to a model: sizes, coverage, density and labels, before anything is trained.
+//! A summary of a table before training: sizes, coverage, density and labels.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::fit::counts;
 use crate::split::Parts;
 use crate::table::{NO_CODE, codes, strings};
 
-/// Up to this many distinct labels, each is counted; of more, quantiles are given.
+/// The maximum number of distinct labels of a histogram. More are summarised by quantiles.
 const MAX_HISTOGRAM: usize = 20;
 
 /// A summary of a table, its schema and its parts.
@@ -28,7 +28,7 @@ pub struct Inspection {
     pub ids: i64,
     /// The fields, in the order of their slots.
     pub fields: Vec<FieldInspection>,
-    /// The user-item matrix, where both are known.
+    /// The user-item matrix; `None` if the user or the item is not declared.
     pub matrix: Option<Matrix>,
     /// The labels of all rows, before the threshold.
     pub labels: Labels,
@@ -37,11 +37,11 @@ pub struct Inspection {
 /// The number of rows of each part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct RowCounts {
-    /// Rows that are learnt from.
+    /// Training rows.
     pub train: usize,
-    /// Rows that the best epoch is chosen by.
+    /// Validation rows.
     pub valid: usize,
-    /// Rows that are looked at once, at the end.
+    /// Test rows.
     pub test: usize,
 }
 
@@ -52,54 +52,54 @@ pub struct FieldInspection {
     pub name: String,
     /// `categorical`, `multi-valued` or `numeric`.
     pub kind: &'static str,
-    /// Whom it describes.
+    /// What it describes.
     pub side: Side,
-    /// The slots that it takes.
+    /// The number of slots.
     pub slots: usize,
-    /// The rows of the global table that it owns, its out-of-vocabulary row included.
+    /// The number of ids, including the out-of-vocabulary id.
     pub cardinality: i64,
-    /// The distinct values of the training rows; `None` for a numeric field.
+    /// The number of distinct values in the training rows; `None` for a numeric field.
     pub distinct: Option<usize>,
-    /// Those that are too rare for the vocabulary.
+    /// The number of them that are too rare for the vocabulary.
     pub below_min_count: usize,
-    /// Those that share their hash bucket with another; `None` for a field that is not hashed.
+    /// The number of them that share their hash bucket with another; `None` for a field that is not hashed.
     pub colliding: Option<usize>,
     /// The share of training rows that have a value.
     pub coverage: f64,
     /// The share of validation rows that have a known value: one of the vocabulary or, in a hashed field, of the
-    /// training rows. `None` without rows.
+    /// training rows. `None` if there are no validation rows.
     pub known_valid: Option<f64>,
-    /// The share of test rows that have a known value; `None` without rows.
+    /// The share of test rows that have a known value; `None` if there are no test rows.
     pub known_test: Option<f64>,
 }
 
 /// The user-item matrix of all rows.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Matrix {
-    /// The distinct users.
+    /// The number of distinct users.
     pub users: usize,
-    /// The distinct items.
+    /// The number of distinct items.
     pub items: usize,
-    /// The distinct pairs of a user and an item.
+    /// The number of distinct pairs of a user and an item.
     pub pairs: usize,
     /// `pairs / (users · items)`; the sparsity is 1 minus it.
     pub density: f64,
 }
 
-/// How labels are distributed.
+/// The distribution of the labels.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Labels {
-    /// Each label and how often it stands there.
+    /// Each label and its number of rows.
     Histogram(Vec<(f32, usize)>),
-    /// Shares from 0 to 1, and the label that this share of the rows does not exceed.
+    /// Shares from 0 to 1, each with the label that this share of the rows does not exceed.
     Quantiles(Vec<(f64, f32)>),
 }
 
-/// Looks at a table. `labels` are those of all its rows, before the threshold.
+/// Summarises a table. `labels` are those of all its rows, before the threshold.
 ///
 /// # Errors
-/// [`crate::Error::MissingColumn`] for a field or a role that the table lacks.
+/// [`crate::Error::MissingColumn`] if the table lacks a field or role.
 pub fn inspect(table: &DataFrame, schema: &Schema, labels: &[f32], parts: &Parts) -> Result<Inspection> {
     let fields =
         (0..schema.num_fields()).map(|field| inspect_field(table, schema, field, parts)).collect::<Result<_>>()?;
@@ -133,7 +133,7 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
     let is_known = |cell: Option<&str>| match &field.kind {
         FieldKind::Categorical => cell.is_some_and(|value| known.contains(value)),
         FieldKind::MultiValued { separator, max_len, .. } => {
-            // Values that share an id share a slot: those of one bucket, or all that are outside the vocabulary.
+            // Values that share an id share a slot: those of one bucket, or all outside the vocabulary.
             let id = |piece| match field.hash_buckets {
                 Some(buckets) => (Some(bucket(piece, buckets)), None),
                 None => (None, known.get(piece)),
@@ -178,7 +178,7 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
     })
 }
 
-/// How many of some distinct values share their bucket with another.
+/// The number of distinct values that share their bucket with another.
 fn colliding<'a>(values: impl Iterator<Item = &'a str>, buckets: u32) -> usize {
     let mut counts = PlHashMap::<u32, usize>::new();
     values.for_each(|value| *counts.entry(bucket(value, buckets)).or_insert(0) += 1);
@@ -249,7 +249,7 @@ impl fmt::Display for Inspection {
                 percent(field.known_test),
             ]
         }));
-        // Words to the left, numbers to the right.
+        // Words are aligned to the left, numbers to the right.
         align(f, &lines, 3)?;
         writeln!(f)?;
         let lines: Vec<[String; 3]> = match &self.labels {
@@ -272,7 +272,7 @@ impl fmt::Display for Inspection {
     }
 }
 
-/// Writes lines in columns, the first `words` of them to the left, the others to the right.
+/// Writes lines in columns: the first `words` columns aligned to the left, the others to the right.
 fn align<const N: usize>(f: &mut fmt::Formatter, lines: &[[String; N]], words: usize) -> fmt::Result {
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
@@ -329,7 +329,7 @@ mod tests {
         assert_eq!((tags.slots, tags.coverage, tags.known_valid), (2, 2.0 / 3.0, Some(0.5)));
         assert_eq!((age.coverage, age.known_valid, age.below_min_count), (2.0 / 3.0, Some(0.5), 0));
         assert_eq!((user.distinct, user.colliding, age.distinct), (Some(2), None, None));
-        // Of the values x, p and y, the latter two share a bucket; q does, too, but is not in the training rows.
+        // Of the values x, p and y, the last two share a bucket; q shares it, too, but is not in the training rows.
         assert_eq!((device.cardinality, device.distinct, device.colliding), (5, Some(3), Some(2)));
         assert_eq!((device.below_min_count, device.known_valid), (0, Some(0.5)));
         let expected = Matrix { users: 3, items: 2, pairs: 3, density: 0.5 };
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_known_where_it_has_a_slot() {
+    fn a_value_is_known_if_it_has_a_slot() {
         let train = df!("tags" => ["p", "q"]).unwrap();
         let known = |cell: &str, max_len, hash_buckets| {
             let table = train.vstack(&df!("tags" => [cell]).unwrap()).unwrap();

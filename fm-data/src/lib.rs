@@ -1,11 +1,12 @@
-//! Tables to training data: read, split, fit vocabularies on the training rows, encode, keep the result in a
+//! Tables to training data: read, split, fit vocabularies to the training rows, encode, keep the result in a
 //! memory-mapped file.
 //!
 //! ```text
-//! table::read_table or movielens::read -> Split::parts -> fit::fit(train) -> Dataset::encode (fm_core::Rows)
+//! DataConfig -> source (rows and their declaration) -> Split::parts -> fields that follow from other rows
+//!            -> fit(training rows) -> encode -> Prepared (encoded rows, in the cache)
 //! ```
 //!
-//! [`source::DataConfig::prepare`] does all of it; [`source::Source`] keeps the rows as text beside it.
+//! [`DataConfig::prepare`] does all of it. [`RawData`] has the rows as text, and its [`Catalogue`] the users and items.
 //!
 //! A small table, of which the first two rows train:
 //!
@@ -32,7 +33,7 @@
 //! assert_eq!(schema.fields()[0].vocabulary, ["ann", "bob"]);
 //!
 //! let rows = Dataset::encode(&table, &schema, &clicked, &[0, 1, 2])?;
-//! // user: 0 is what is unknown, as carl is; price: 3 is what is no number.
+//! // user: 0 is unknown, as carl is; price: 3 is not a number.
 //! assert_eq!(rows.ids(), [1, 4, 2, 4, 0, 3]);
 //! assert_eq!(rows.labels(), clicked);
 //! # Ok::<(), fm_data::Error>(())
@@ -41,25 +42,35 @@
 
 pub mod cache;
 pub mod catalogue;
+pub mod config;
 pub mod dataset;
+mod derived;
 pub mod download;
 pub mod error;
 pub mod fit;
-pub mod history;
+mod format;
+mod history;
 pub mod inspect;
 pub mod movielens;
+mod pipeline;
+pub mod ranking;
+pub mod raw_data;
 pub mod source;
 pub mod spec;
 pub mod split;
 pub mod table;
+mod timelines;
 pub mod unpack;
 
 pub use cache::{CacheKey, Prepared};
 pub use catalogue::Catalogue;
+pub use config::{DataConfig, TaskName};
 pub use dataset::Dataset;
 pub use error::{Error, Result};
 pub use fit::{Encoded, MissingColumns, encode, fit};
 pub use inspect::{Inspection, inspect};
+pub use ranking::RankingData;
+pub use raw_data::RawData;
 pub use spec::{FieldSpec, FieldSpecKind, TableSpec};
 pub use split::{Parts, Split, SplitColumns};
 pub use table::{ChunkSize, TableReader, TableWriter, read_table, write_table};

@@ -1,5 +1,4 @@
-//! What a person declares about a table before anything is fitted: its label, its fields, and who the user and the
-//! item are.
+//! The declaration of a table, before anything is fitted: its label, its fields, its user and its item.
 //!
 //! ```toml
 //! label = "label"
@@ -37,24 +36,46 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, suggestion};
 
+/// The separator of the values of a multi-valued field, unless the field declares another.
+pub const SEPARATOR: &str = "|";
+
 /// How the text of a column becomes slots, before anything is known about its values.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum FieldSpecKind {
-    /// One value, out of a vocabulary or hashed.
+    /// One value, from a vocabulary or hashed.
     Categorical,
-    /// Several values, out of a vocabulary or hashed, in one text.
+    /// Several values in one text, from a vocabulary or hashed.
     MultiValued {
-        /// What stands between the values.
+        /// The text between two values.
         separator: String,
-        /// The number of slots; `None` for the longest list of the training rows, repeated values counting once, at
-        /// most 100.
+        /// The number of slots. `None` for the number of distinct values in the longest list of the training rows, at most
+        /// 100.
         max_len: Option<usize>,
         /// The value `x` that each of the row's `n` values adds to its slot.
         weighting: Weighting,
     },
     /// A number, standardised with the training rows' mean and standard deviation.
     Numeric,
+}
+
+/// Where the texts of a field come from. Lists that follow from other rows follow from training rows only, so that no
+/// label of a validation or test row leaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum FieldOrigin {
+    /// The column of the field's name.
+    #[default]
+    Column,
+    /// The items that the row's user liked before the row, newest first. It depends on time: a row that is added now has
+    /// the history of now.
+    LikedBefore {
+        /// The least label of a liked item.
+        least: f32,
+    },
+    /// The items of all rows of the row's user, newest first.
+    ItemsOfUser,
+    /// The users of all rows of the row's item, newest first.
+    UsersOfItem,
 }
 
 /// A declared field.
@@ -65,19 +86,22 @@ pub struct FieldSpec {
     /// How its text becomes slots.
     #[serde(flatten)]
     pub kind: FieldSpecKind,
-    /// Whom it describes.
+    /// What it describes.
     pub side: Side,
-    /// Values that the training rows hold less often than this are left out of the vocabulary.
+    /// The minimum number of occurrences in the training rows for a value to enter the vocabulary.
     pub min_count: u32,
-    /// How many buckets values are hashed into; `None` for a vocabulary.
+    /// The number of buckets that values are hashed into; `None` for a vocabulary.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash_buckets: Option<u32>,
+    /// Where its texts come from. A `schema.toml` declares columns only.
+    #[serde(skip)]
+    pub origin: FieldOrigin,
 }
 
 impl FieldSpec {
-    /// A field with a vocabulary and the default `min_count` of 1.
+    /// A column with a vocabulary and the default `min_count` of 1.
     pub fn new(name: impl Into<String>, kind: FieldSpecKind, side: Side) -> FieldSpec {
-        FieldSpec { name: name.into(), kind, side, min_count: 1, hash_buckets: None }
+        FieldSpec { name: name.into(), kind, side, min_count: 1, hash_buckets: None, origin: FieldOrigin::Column }
     }
 }
 
@@ -85,17 +109,17 @@ impl FieldSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "SpecFile")]
 pub struct TableSpec {
-    /// The column that holds the label.
+    /// The column of the label.
     pub label: String,
-    /// The column that holds how much each row counts in the loss and in metrics: numbers of at least 0.
+    /// The column of the rows' weights in the loss and in metrics: numbers of at least 0.
     pub weight: Option<String>,
-    /// The column that holds the time of each row, as a whole number.
+    /// The column of the rows' times, as whole numbers.
     pub timestamp: Option<String>,
     /// The field that identifies the user.
     pub user: Option<String>,
     /// The field that identifies the item.
     pub item: Option<String>,
-    /// The column that holds the item's name for people.
+    /// The column of the items' names for people.
     pub title: Option<String>,
     /// The fields, in the order of their slots.
     #[serde(rename = "field")]
@@ -114,8 +138,8 @@ impl TableSpec {
     /// Reads a `schema.toml`.
     ///
     /// # Errors
-    /// [`Error::Io`], or [`Error::Data`] with the line at fault: what is no TOML, an unknown key or value, or
-    /// a contradiction ([`TableSpec::check`]).
+    /// [`Error::Io`], or [`Error::Data`] with the line of the fault: invalid TOML, an unknown key or value, or a
+    /// contradiction ([`TableSpec::check`]).
     pub fn load(path: impl AsRef<Path>) -> Result<TableSpec> {
         let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
         TableSpec::parse(&text).map_err(|Problem { at, reason }| {
@@ -128,20 +152,21 @@ impl TableSpec {
     ///
     /// # Errors
     /// [`Error::Spec`] for no field, an empty or repeated name, a label that is also a field or the weight, a user or an item
-    /// that is no field, an empty separator, a `max_len` or `hash_buckets` of 0, or hash buckets on a numeric field or
+    /// that is not a field, an empty separator, a `max_len` or `hash_buckets` of 0, or hash buckets on a numeric field or
     /// beside a `min_count`.
     pub fn check(&self) -> Result<()> {
         self.problem().map_or(Ok(()), |(_, reason)| Err(Error::Spec(reason)))
     }
 
-    /// The same table with these fields alone, in this order. A role whose field is left out is left out, too.
+    /// The same table with only these fields, in this order. A role whose field is left out is left out, too.
     ///
     /// # Errors
-    /// [`Error::Spec`] for an unknown or a repeated name, or no name.
+    /// [`Error::Unknown`] for an unknown name, [`Error::Spec`] for a repeated name or no name.
     pub fn select(&self, fields: &[String]) -> Result<TableSpec> {
         let pick = |name: &String| {
             let found = self.fields.iter().find(|field| field.name == *name).cloned();
-            found.ok_or_else(|| Error::Spec(format!("there is no field `{name}`; {}", suggestion(name, &self.names()))))
+            let known = || self.fields.iter().map(|field| field.name.clone()).collect();
+            found.ok_or_else(|| Error::Unknown { what: "field", name: name.clone(), known: known() })
         };
         let role = |role: &Option<String>| role.clone().filter(|name| fields.contains(name));
         let selected = TableSpec {
@@ -154,11 +179,20 @@ impl TableSpec {
         Ok(selected)
     }
 
+    /// The fields whose values are ids of items: the item itself, and lists of items.
+    pub fn fields_of_items(&self) -> Vec<&str> {
+        let holds_items = |field: &&FieldSpec| match field.origin {
+            FieldOrigin::LikedBefore { .. } | FieldOrigin::ItemsOfUser => true,
+            FieldOrigin::Column | FieldOrigin::UsersOfItem => Some(&field.name) == self.item.as_ref(),
+        };
+        self.fields.iter().filter(holds_items).map(|field| field.name.as_str()).collect()
+    }
+
     fn names(&self) -> Vec<&str> {
         self.fields.iter().map(|field| field.name.as_str()).collect()
     }
 
-    /// The first contradiction, and the position of the field that it lies in.
+    /// The first contradiction, and the position of its field.
     fn problem(&self) -> Option<(Option<usize>, String)> {
         if self.fields.is_empty() {
             return Some((None, "no field is declared: add a [[field]] with a name and a kind".into()));
@@ -197,7 +231,7 @@ impl TableSpec {
         }
         for (role, name) in [("user", &self.user), ("item", &self.item)] {
             if let Some(name) = name.as_deref().filter(|name| !self.names().contains(name)) {
-                let reason = format!("{role} = \"{name}\" is none of the fields; {}", suggestion(name, &self.names()));
+                let reason = format!("{role} = \"{name}\" is not a field; {}", suggestion(name, &self.names()));
                 return Some((None, reason));
             }
         }
@@ -213,13 +247,13 @@ impl TableSpec {
     }
 }
 
-/// What is wrong with a `schema.toml`, and the byte where.
+/// A fault of a `schema.toml`, and its position in bytes.
 struct Problem {
     at: Option<usize>,
     reason: String,
 }
 
-/// `schema.toml` as it is written.
+/// The form of a `schema.toml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SpecFile {
@@ -246,7 +280,7 @@ impl SpecFile {
     }
 }
 
-/// A `[[field]]`. Flat, so that an unknown key is found with its line.
+/// A `[[field]]`. Flat, so that the error for an unknown key has its line.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FieldEntry {
@@ -283,7 +317,7 @@ impl FieldEntry {
             [("separator", separator.is_some()), ("max_len", max_len.is_some()), ("weighting", weighting.is_some())];
         let kind = match kind {
             Kind::MultiValued => FieldSpecKind::MultiValued {
-                separator: separator.unwrap_or_else(|| "|".into()),
+                separator: separator.unwrap_or_else(|| SEPARATOR.into()),
                 max_len,
                 weighting: weighting.unwrap_or_default(),
             },
@@ -295,11 +329,11 @@ impl FieldEntry {
                 if matches!(kind, Kind::Numeric) { FieldSpecKind::Numeric } else { FieldSpecKind::Categorical }
             }
         };
-        Ok(FieldSpec { name, kind, side, min_count, hash_buckets })
+        Ok(FieldSpec { min_count, hash_buckets, ..FieldSpec::new(name, kind, side) })
     }
 }
 
-/// Adds the near name to serde's "unknown field `x`, expected one of `a`, `b`".
+/// Adds the closest known name to serde's "unknown field `x`, expected one of `a`, `b`".
 fn with_suggestion(message: &str) -> String {
     let message = message.lines().collect::<Vec<_>>().join(": ");
     let mut quoted = message.split('`').skip(1).step_by(2);
@@ -404,7 +438,7 @@ mod tests {
         let stray = refused(&format!("{HEAD}{}", field("a", "max_len = 3\n")));
         assert_eq!(stray, ", line 3: field `a` has a max_len, which only multi-valued fields have");
         let role = refused(&format!("user = \"usr\"\n{HEAD}{}", field("user", "")));
-        assert_eq!(role, ": user = \"usr\" is none of the fields; did you mean `user`? there are: user");
+        assert_eq!(role, ": user = \"usr\" is not a field; did you mean `user`? there are: user");
         let empty = refused(&format!("{HEAD}{}", field("a", "hash_buckets = 0\n")));
         assert_eq!(empty, ", line 3: field `a` needs hash_buckets of at least 1");
         let negative = refused(&format!("{HEAD}{}", field("a", "hash_buckets = -1\n")));

@@ -1,7 +1,7 @@
-//! Which rows are trained on, which choose the best epoch, and which are tested on at the end.
+//! Splitting rows into a training, a validation and a test part.
 //!
-//! What is random is a permutation drawn by Fisher and Yates' shuffle from a `Pcg64` seeded with the run's seed: the
-//! same seed gives the same parts on every machine.
+//! Random splits use a Fisher-Yates shuffle driven by a `Pcg64` with the run's seed: the same seed gives the same parts on
+//! every machine.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,12 +11,12 @@ use rand::seq::SliceRandom;
 use rand_pcg::Pcg64;
 
 use crate::error::{Error, Result};
-use crate::history::Timelines;
+use crate::timelines::Timelines;
 
 const FORMS: &str = "random, random:VALID:TEST (shares, such as random:0.1:0.1), leave-last-out, time, \
                      time:VALID:TEST, fold:NAME (such as fold:u1), kfold:K:INDEX (such as kfold:5:0), kfold:K:INDEX:VALID";
 
-/// The share of the rows that validate, or that test, where none is named.
+/// The default share of the validation rows, and of the test rows.
 const SHARE: f64 = 0.1;
 
 /// A way to split the rows. Its text form is `random`, `random:0.1:0.1`, `leave-last-out`, `time`, `time:0.1:0.1`,
@@ -25,30 +25,30 @@ const SHARE: f64 = 0.1;
 pub enum Split {
     /// Rows drawn at random.
     Random {
-        /// The share that validates.
+        /// The share of the validation rows.
         valid: f64,
-        /// The share that tests.
+        /// The share of the test rows.
         test: f64,
     },
-    /// Of each user with at least three rows, the last by (timestamp, row number) tests and the one before validates.
-    /// Rows without a user are trained on.
+    /// The last row of each user with at least three rows, by (timestamp, row number), tests; the one before validates.
+    /// Rows without a user train.
     LeaveLastOut,
     /// The last rows of all, by (timestamp, row number), test; those before validate.
     Time {
-        /// The share that validates.
+        /// The share of the validation rows.
         valid: f64,
-        /// The share that tests.
+        /// The share of the test rows.
         test: f64,
     },
-    /// A fold that comes with the data. A random tenth of its training rows validates.
+    /// An official fold of the data. A random tenth of its training rows validates.
     Fold(String),
-    /// Block `index` of `k` blocks of a random permutation tests; a random share of the rest, a tenth by default, validates.
+    /// Block `index` of `k` blocks of a random permutation tests. A random share of the rest validates, by default a tenth.
     KFold {
         /// The number of blocks.
         k: u32,
         /// The block that tests, from 0.
         index: u32,
-        /// The share of the other rows that validates.
+        /// The share of the other rows that validate.
         valid: f64,
     },
 }
@@ -104,31 +104,31 @@ impl FromStr for Split {
     }
 }
 
-/// What a split may need to know about the rows.
+/// The columns that a split may need.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SplitColumns<'a> {
-    /// The user of each row, as [`crate::table::codes`] gives it.
+    /// The code of each row's user ([`codes`](crate::table::codes)).
     pub users: Option<&'a [u32]>,
     /// The time of each row.
     pub timestamps: Option<&'a [i64]>,
-    /// The training and the test rows of the fold that [`Split::Fold`] names.
+    /// The training rows and the test rows of the fold that [`Split::Fold`] names.
     pub fold: Option<(&'a [u32], &'a [u32])>,
 }
 
 /// The row numbers of each part: ascending, each row in exactly one part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parts {
-    /// What is learnt from. Never empty.
+    /// The rows to fit to. Never empty.
     pub train: Vec<u32>,
-    /// What the best epoch is chosen by.
+    /// The rows that choose the best epoch.
     pub valid: Vec<u32>,
-    /// What is looked at once, at the end.
+    /// The rows that measure the final model.
     pub test: Vec<u32>,
 }
 
 impl Split {
-    /// Block `index` of `k` as the test rows of a split that is else alike: where this one draws its validation rows at random,
-    /// the same share of the rows that are left validates.
+    /// The split whose test rows are block `index` of `k`. Its share of validation rows is that of this split if they are
+    /// random, and a tenth otherwise.
     pub fn fold(&self, k: u32, index: u32) -> Split {
         let valid = if let Split::Random { valid, .. } | Split::KFold { valid, .. } = *self { valid } else { SHARE };
         Split::KFold { k, index, valid }
@@ -137,17 +137,17 @@ impl Split {
     /// Splits `rows` rows.
     ///
     /// # Errors
-    /// [`Error::Split`] if a column that the split needs is not there, if all timestamps are equal, if a fold is not
-    /// a split of these rows, or if no row is left to train on.
+    /// [`Error::Split`] if a column that the split needs is missing, if all timestamps are equal, if a fold does not divide
+    /// these rows, or if no row is left to train on.
     pub fn parts(&self, rows: usize, columns: &SplitColumns, seed: u64) -> Result<Parts> {
         let refused = |reason: &str| Error::Split { split: self.to_string(), reason: reason.into() };
         let rows = u32::try_from(rows).map_err(|_| refused("there are more than 4294967295 rows"))?;
         let timestamps = || {
-            let there = columns.timestamps.ok_or_else(|| {
-                refused("the table has no timestamp column; name it as `timestamp`, or take `random`")
-            })?;
+            let there = columns
+                .timestamps
+                .ok_or_else(|| refused("the table declares no `timestamp` column; declare it, or use `random`"))?;
             let equal = there.len() > 1 && there.iter().all(|time| time == &there[0]);
-            if equal { Err(refused("all timestamps are equal; take `random`")) } else { Ok(there) }
+            if equal { Err(refused("all timestamps are equal; use `random`")) } else { Ok(there) }
         };
         let mut parts = match self {
             Split::Random { valid, test } => cut(permutation((0..rows).collect(), seed), *valid, *test),
@@ -160,7 +160,7 @@ impl Split {
             Split::LeaveLastOut => {
                 let users = columns
                     .users
-                    .ok_or_else(|| refused("the table has no user column; name it as `user`, or take `random`"))?;
+                    .ok_or_else(|| refused("the table declares no `user` column; declare it, or use `random`"))?;
                 leave_last_out(users, timestamps()?)
             }
             Split::KFold { k, index, valid } => {
@@ -172,7 +172,7 @@ impl Split {
             Split::Fold(name) => {
                 let (train, test) = columns
                     .fold
-                    .ok_or_else(|| refused(&format!("the data has no fold `{name}`; take `kfold:5:0` or `random`")))?;
+                    .ok_or_else(|| refused(&format!("the data has no fold `{name}`; use `kfold:5:0` or `random`")))?;
                 check_fold(rows, train, test).map_err(|reason| refused(&reason))?;
                 let mut train = train.to_vec();
                 train.sort_unstable();
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_split_that_does_not_exist_lists_the_forms() {
+    fn the_error_for_an_unknown_split_lists_the_forms() {
         for text in [
             "",
             "randm",
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_of_a_k_fold_leaves_as_many_rows_to_validation_as_the_split_that_it_is_made_of() {
+    fn a_block_of_a_k_fold_has_the_share_of_validation_rows_of_its_split() {
         let sizes = |text: &str| {
             let parts = split(text).fold(5, 2).parts(100, &SplitColumns::default(), 3).unwrap();
             (parts.train.len(), parts.valid.len(), parts.test.len())
@@ -350,11 +350,11 @@ mod tests {
     }
 
     #[test]
-    fn what_a_split_needs_and_does_not_find_is_said() {
+    fn the_error_names_the_column_that_a_split_lacks() {
         let refused = |text: &str, columns| split(text).parts(3, &columns, 0).unwrap_err().to_string();
         let equal = SplitColumns { users: Some(&[0, 0, 0]), timestamps: Some(&[7, 7, 7]), fold: None };
-        assert!(refused("time", SplitColumns::default()).contains("no timestamp column"));
-        assert!(refused("leave-last-out", SplitColumns::default()).contains("no user column"));
+        assert!(refused("time", SplitColumns::default()).contains("declares no `timestamp` column"));
+        assert!(refused("leave-last-out", SplitColumns::default()).contains("declares no `user` column"));
         assert!(refused("time", equal).contains("all timestamps are equal"));
         assert!(refused("leave-last-out", equal).contains("all timestamps are equal"));
         assert!(refused("fold:u9", SplitColumns::default()).contains("no fold `u9`"));

@@ -1,4 +1,4 @@
-//! Unpacks zip archives, and trusts nothing in them.
+//! Unpacks zip archives without trusting their content.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -16,12 +16,12 @@ use crate::error::{Error, Result};
 const S_IFMT: u32 = 0o170_000;
 const S_IFLNK: u32 = 0o120_000;
 
-/// Unpacks `archive` into the new folder `folder`, by way of a hidden neighbour that is renamed at the end: `folder` is
-/// there whole or not at all. It may exist beforehand if it is empty.
+/// Unpacks `archive` into the new folder `folder`, by way of a hidden folder beside it that is renamed at the end: `folder`
+/// appears whole or not at all. It may exist before if it is empty.
 ///
 /// # Errors
 /// [`Error::Archive`] if the archive is damaged, holds a symbolic link or an entry that would land outside the folder,
-/// or unpacks to more than `max_size` bytes; [`Error::Io`] if the disk refuses.
+/// or unpacks to more than `max_size` bytes; [`Error::Io`] if a file cannot be written.
 pub fn unpack(archive: &Path, folder: &Path, max_size: u64) -> Result<()> {
     let temporary = temporary_beside(folder);
     let result = remove_if_there(&temporary).and_then(|()| {
@@ -29,7 +29,7 @@ pub fn unpack(archive: &Path, folder: &Path, max_size: u64) -> Result<()> {
         std::fs::rename(&temporary, folder).map_err(Error::io("create", folder))
     });
     if result.is_err() {
-        // Best effort: the error that brought us here is the one to report.
+        // Best effort: the first error is the one to report.
         let _ = remove_if_there(&temporary);
     }
     result
@@ -37,7 +37,7 @@ pub fn unpack(archive: &Path, folder: &Path, max_size: u64) -> Result<()> {
 
 fn write_entries(path: &Path, target: &Path, max_size: u64) -> Result<()> {
     let invalid = |reason: String| Error::Archive { path: path.to_owned(), reason };
-    let damaged = |error: ZipError| invalid(format!("it is no zip archive, or a damaged one ({error})"));
+    let damaged = |error: ZipError| invalid(format!("not a zip archive, or a damaged one ({error})"));
     let file = File::open(path).map_err(Error::io("read", path))?;
     let mut archive = ZipArchive::new(io::BufReader::new(file)).map_err(damaged)?;
     std::fs::create_dir_all(target).map_err(Error::io("create", target))?;
@@ -75,7 +75,7 @@ fn write_entries(path: &Path, target: &Path, max_size: u64) -> Result<()> {
 }
 
 enum EntryError {
-    /// The entry is larger than there is room, whatever size it declares.
+    /// The entry exceeds the room left, whatever size it declares.
     TooLarge,
     Read(io::Error),
     Write(Error),
@@ -84,7 +84,7 @@ enum EntryError {
 /// Writes an entry, and returns its size, at most `room`.
 fn write_entry(entry: &mut ZipFile<'_>, destination: &Path, room: u64) -> Result<u64, EntryError> {
     let failed = |error| EntryError::Write(no_space_or_io(error, destination));
-    // A second entry of the same name is an error, too.
+    // A repeated name is an error.
     let mut file = File::create_new(destination).map_err(failed)?;
     let mut buffer = vec![0; 1 << 16];
     let mut written = 0;
@@ -102,7 +102,7 @@ fn write_entry(entry: &mut ZipFile<'_>, destination: &Path, room: u64) -> Result
     }
 }
 
-/// Always the same name for the same folder, so that what a killed process leaves behind is found and removed.
+/// A name that depends on the folder alone, so that the remains of a killed process are found and removed.
 fn temporary_beside(folder: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(folder.file_name().unwrap_or_default());
@@ -142,7 +142,7 @@ pub(crate) mod tests {
         (unpack(&path, &folder, max_size), parent, folder)
     }
 
-    /// The error of unpacking, after which nothing but the archive may be left.
+    /// The error of unpacking. Checks that only the archive is left.
     fn refused(archive: &[u8], max_size: u64) -> String {
         let (result, parent, _) = unpacked(archive, max_size);
         let left: Vec<_> = std::fs::read_dir(parent.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -205,8 +205,8 @@ pub(crate) mod tests {
     fn a_truncated_or_damaged_archive_is_refused() {
         let bytes = archive(&[("a", b"some text to store in the archive")]);
         assert!(refused(&bytes[..bytes.len() / 2], 100).contains("damaged"));
-        assert!(refused(b"", 100).contains("no zip archive"));
-        assert!(refused(b"<html>not found</html>", 100).contains("no zip archive"));
+        assert!(refused(b"", 100).contains("not a zip archive"));
+        assert!(refused(b"<html>not found</html>", 100).contains("not a zip archive"));
         let mut flipped = bytes.clone();
         flipped[31] ^= 0x55;
         assert!(refused(&flipped, 100).contains("damaged"));
@@ -214,7 +214,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_name_given_twice_is_refused() {
-        // The writer refuses to make such an archive, so one of two names of the same length is overwritten.
+        // The writer rejects repeated names, so one of two names of the same length is overwritten.
         let mut bytes = archive(&[("aa", b"1"), ("bb", b"2")]);
         for at in 0..bytes.len() - 1 {
             if &bytes[at..at + 2] == b"bb" {

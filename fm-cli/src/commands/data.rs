@@ -1,15 +1,23 @@
 //! `fm data`
 
 use anyhow::Result;
+use fm_args::commands::{DataCommand, Download, Inspect};
+use fm_data::RawData;
 use fm_data::movielens::{Release, download as fetch};
-use fm_data::source::Source;
+use toml::Value;
 
 use super::{print, print_json};
-use crate::args::{Download, Inspect};
 use crate::progress::{bytes, during};
-use crate::settings::{data_config, data_dir};
+use crate::settings::{Settings, data_dir};
 
-pub fn download(args: &Download) -> Result<()> {
+pub fn run(command: &DataCommand) -> Result<()> {
+    match command {
+        DataCommand::Download(args) => download(args),
+        DataCommand::Inspect(args) => inspect(args),
+    }
+}
+
+fn download(args: &Download) -> Result<()> {
     let release: Release = args.name.parse()?;
     let data_dir = data_dir(&args.folders)?;
     let bar = bytes();
@@ -19,12 +27,14 @@ pub fn download(args: &Download) -> Result<()> {
     })?;
     bar.finish_and_clear();
     tracing::info!("{} is in {}", args.name, folder.display());
+    tracing::info!("next: fm train --data {}", args.name);
     Ok(())
 }
 
-pub fn inspect(args: &Inspect) -> Result<()> {
-    let config = data_config(args.data.as_deref(), &args.selection)?;
-    let data_dir = data_dir(&args.selection.folders)?;
-    let inspection = during("reading data", || Source::open(&config, &data_dir)?.inspect())?;
-    if args.json { print_json(&inspection) } else { print(inspection.to_string().trim_end()) }
+fn inspect(args: &Inspect) -> Result<()> {
+    let data = args.data.iter().map(|data| ("data.data".to_owned(), Value::String(data.clone())));
+    let config = Settings::from_keys(data.chain(args.selection.keys()).collect())?.data;
+    let data_dir = data_dir(&args.folders)?;
+    let inspection = during("reading data", || RawData::open(&config, &data_dir)?.inspect())?;
+    if args.form.json { print_json(&inspection) } else { print(inspection.to_string().trim_end()) }
 }

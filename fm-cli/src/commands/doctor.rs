@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use fm_args::commands::Doctor;
 use fm_core::device::{compiled_libtorch, cuda_devices, loaded_libtorch};
 use fm_data::movielens::{Release, read};
 
 use super::print;
-use crate::args::Doctor;
 use crate::settings::data_dir;
 
 pub fn run(args: &Doctor) -> Result<()> {

@@ -1,6 +1,8 @@
 //! `fm evaluate`
 
 use anyhow::Result;
+use fm_args::commands::Evaluate;
+use fm_args::flags::Part;
 use fm_core::Task;
 use fm_core::metric::metrics_of_rows;
 use fm_core::train::RunDir;
@@ -9,7 +11,6 @@ use serde_json::json;
 
 use super::predict::{append_scores, check_no_score};
 use super::{print, print_json};
-use crate::args::{Evaluate, Part};
 use crate::metric::in_order;
 use crate::predictor::Predictor;
 use crate::training::load_digests;
@@ -19,12 +20,13 @@ pub fn run(args: &Evaluate) -> Result<()> {
         check_output(output)?;
     }
     let run = RunDir::open(&args.run)?;
-    let predictor = Predictor::open_run(&run, args.device)?;
+    let predictor = Predictor::open_run(&run, args.device.device.parse()?)?;
     let source = predictor.source(None, &args.folders)?;
-    let (name, rows) = match args.part {
-        Part::Train => ("train", &source.parts.train),
-        Part::Valid => ("valid", &source.parts.valid),
-        Part::Test => ("test", &source.parts.test),
+    let name = args.part.name();
+    let rows = match args.part {
+        Part::Train => &source.parts.train,
+        Part::Valid => &source.parts.valid,
+        Part::Test => &source.parts.test,
     };
     // The run's own schema: what it does not know is unknown, even if the data has grown since.
     let dataset = source.encode(&predictor.schema, rows)?;
@@ -37,11 +39,11 @@ pub fn run(args: &Evaluate) -> Result<()> {
     let label = predictor.schema.label();
     let metrics = match label.task {
         Task::Ranking { .. } => {
-            let catalogue = source.catalogue(&predictor.schema)?;
-            if digests.get("catalogue") != Some(&catalogue.digest()) {
+            let ranking = source.ranking(&predictor.schema)?;
+            if digests.get("catalogue") != Some(&ranking.digest()) {
                 tracing::warn!("the data has changed since the run: there are other items, or users have other rows");
             }
-            let ranking = predictor.ranking(&catalogue)?;
+            let ranking = predictor.ranking(&ranking)?;
             ranking.evaluate(args.part, &dataset, |candidates| predictor.model.candidate_logits(candidates, false))?
         }
         Task::Regression | Task::Binary { .. } => metrics_of_rows(label, &logits, &dataset),
@@ -54,7 +56,7 @@ pub fn run(args: &Evaluate) -> Result<()> {
         write_table(output, &mut table)?;
         tracing::info!("wrote {}", output.display());
     }
-    if args.json {
+    if args.form.json {
         let rows = dataset.targets().len();
         return print_json(&json!({ "part": name, "rows": rows, "unknown": unknown, "metrics": metrics }));
     }

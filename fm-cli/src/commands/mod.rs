@@ -1,7 +1,6 @@
 //! The subcommands, one file each.
 
 pub mod compare;
-pub mod completions;
 pub mod data;
 pub mod doctor;
 pub mod evaluate;
@@ -31,4 +30,9 @@ pub fn print(text: impl std::fmt::Display) -> Result<()> {
 /// Prints data as JSON.
 pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
     print(serde_json::to_string_pretty(value)?)
+}
+
+/// `fm completions`
+pub fn print_completions(shell: &str) -> Result<()> {
+    print(String::from_utf8_lossy(&fm_args::completion::script(shell)?).trim_end())
 }

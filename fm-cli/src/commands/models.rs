@@ -1,6 +1,7 @@
 //! `fm models`
 
 use anyhow::Result;
+use fm_args::commands::Models;
 use fm_core::model::Options;
 use fm_core::summary::{Summary, grouped};
 use fm_core::{Field, FieldKind, Label, ModelEntry, Schema, Side, Task, Weighting};
@@ -9,14 +10,13 @@ use tch::Device;
 use tch::nn::VarStore;
 
 use super::{print, print_json};
-use crate::args::Models;
 
 pub fn run(args: &Models) -> Result<()> {
     let schema = ml_100k()?;
     let mut entries = Vec::new();
     for entry in fm_models::MODELS {
         let (options, parameters) = (entry.resolve(&Options::new())?, parameters(entry, &schema)?);
-        if args.json {
+        if args.form.json {
             entries.push(json!({
                 "name": entry.name, "title": entry.title, "year": entry.year, "paper": entry.paper, "url": entry.url,
                 "captures": entry.captures, "options": options, "parameters_on_ml_100k": parameters,
@@ -31,7 +31,7 @@ pub fn run(args: &Models) -> Result<()> {
         }
         print(format!("{:<10} {} parameters on MovieLens-100K", "", grouped(parameters)))?;
     }
-    if args.json { print_json(&entries) } else { Ok(()) }
+    if args.form.json { print_json(&entries) } else { Ok(()) }
 }
 
 /// The number of parameters of a model with its default options.
@@ -71,25 +71,24 @@ fn ml_100k() -> Result<Schema> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use fm_args::clap::Parser;
+    use fm_args::{Args, Command};
+    use fm_data::RawData;
     use fm_data::movielens::locate;
-    use fm_data::source::Source;
 
     use super::*;
-    use crate::args::{Args, Command};
-    use crate::settings::{data_config, data_dir};
+    use crate::settings::{Settings, data_dir};
 
     #[test]
     #[allow(clippy::print_stderr, reason = "a test that is skipped says so")]
     fn models_are_counted_on_the_fields_that_movielens_has() {
         let args = Args::try_parse_from(["fm", "train", "--data", "ml-100k"]).unwrap();
         let Command::Train(train) = args.command else { panic!("no training") };
-        let (data, selection) = (train.data.data, &train.data.selection);
-        let data_dir = data_dir(&selection.folders).unwrap();
+        let data_dir = data_dir(&train.folders).unwrap();
         if locate(&data_dir, "ml-100k").is_err() {
             return eprintln!("skipped: MovieLens-100K is not in {}", data_dir.display());
         }
-        let source = Source::open(&data_config(data.as_deref(), selection).unwrap(), &data_dir).unwrap();
+        let source = RawData::open(&Settings::from_args(&train).unwrap().data, &data_dir).unwrap();
         let all: Vec<u32> = (0..source.labels.len() as u32).collect();
         let schema = fm_data::fit(&source.frame, &source.spec, &source.labels, &all, Task::Regression).unwrap();
         let expected = ml_100k().unwrap();

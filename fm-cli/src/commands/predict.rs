@@ -9,12 +9,12 @@ use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use fm_args::commands::Predict;
 use fm_core::{Encoder, Schema};
 use fm_data::table::{check_output, take_columns};
 use fm_data::{ChunkSize, Encoded, MissingColumns, TableReader, TableWriter, encode};
 use polars::prelude::*;
 
-use crate::args::Predict;
 use crate::interruption::{Interrupted, stop_at_ctrl_c};
 use crate::predictor::Predictor;
 use crate::progress::RowProgress;
@@ -36,7 +36,7 @@ pub fn run(args: &Predict) -> Result<()> {
     if !is_stdout {
         check_output(&args.output)?;
     }
-    let predictor = Predictor::open(&args.model, args.device)?;
+    let predictor = Predictor::open(&args.model, args.device.device.parse()?)?;
     let size = ChunkSize::default();
     let reader = if is_standard(&args.input) {
         TableReader::from_csv(std::io::stdin(), "standard input", size)?

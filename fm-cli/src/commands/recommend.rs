@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
+use fm_args::commands::Recommend;
 use fm_core::{Schema, Side};
-use fm_data::source::Source;
+use fm_data::RawData;
+use fm_data::catalogue::Unseen;
 use serde::Serialize;
 
 use super::export::TITLES;
 use super::{print, print_json};
-use crate::args::Recommend;
 use crate::predictor::Predictor;
 
 /// What `--json` prints.
@@ -30,12 +31,12 @@ struct Item {
 }
 
 pub fn run(args: &Recommend) -> Result<()> {
-    let predictor = Predictor::open(&args.model, args.device)?;
+    let predictor = Predictor::open(&args.model, args.device.device.parse()?)?;
     let found = if args.about.is_empty() {
-        match predictor.source(args.data.clone(), &args.folders) {
+        match predictor.source(args.moved.data.clone(), &args.folders) {
             Ok(source) => from_data(args, &predictor, &source)?,
             // The file may have come here without its data.
-            Err(error) if args.data.is_some() => return Err(error),
+            Err(error) if args.moved.data.is_some() => return Err(error),
             Err(error) => match from_catalogue(args, &predictor) {
                 Ok(found) => {
                     tracing::warn!(
@@ -50,7 +51,7 @@ pub fn run(args: &Recommend) -> Result<()> {
     } else {
         from_catalogue(args, &predictor)?
     };
-    if args.json {
+    if args.form.json {
         return print_json(&found);
     }
     for Item { rank, item, title, score } in found.items {
@@ -60,20 +61,20 @@ pub fn run(args: &Recommend) -> Result<()> {
 }
 
 /// Of the items that the user has no row with, for what the data knows of the user.
-fn from_data<'a>(args: &'a Recommend, predictor: &Predictor, source: &Source) -> Result<Recommendations<'a>> {
-    let candidates = source.candidates(&args.user)?;
-    if !candidates.known_user {
+fn from_data<'a>(args: &'a Recommend, predictor: &Predictor, source: &RawData) -> Result<Recommendations<'a>> {
+    let Unseen { items, known_user } = source.catalogue()?.unseen(&args.user)?;
+    if !known_user {
         warn_unknown(&predictor.schema, &args.user, "in the data");
     }
-    let best = predictor.best(&candidates, args.top, &args.exclude)?;
+    let best = predictor.best(&items, args.top, &args.exclude)?;
     let item = |(rank, (row, score)): (usize, (usize, f32))| Item {
         rank: rank + 1,
-        item: candidates.items[row].clone(),
-        title: candidates.titles[row].clone(),
+        item: items.ids[row].clone(),
+        title: items.titles[row].clone(),
         score,
     };
-    let items = best.into_iter().enumerate().map(item).collect();
-    Ok(Recommendations { user: &args.user, known_user: Some(candidates.known_user), items })
+    let best = best.into_iter().enumerate().map(item).collect();
+    Ok(Recommendations { user: &args.user, known_user: Some(known_user), items: best })
 }
 
 /// Of the items in an exported file, for what the command line says of the user.
@@ -90,16 +91,15 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
     };
     let user = &schema.fields()[user];
     let mut known = vec![(user.name.as_str(), args.user.as_str())];
-    for pair in &args.about {
-        let Some((name, value)) = pair.split_once('=') else { bail!("--about takes FIELD=VALUE, not `{pair}`") };
-        let Some(field) = schema.fields().iter().find(|field| field.name == name) else {
+    for (name, value) in &args.about {
+        let Some(field) = schema.fields().iter().find(|field| field.name == *name) else {
             let names: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
             bail!("--about: there is no field `{name}`; there are {}", names.join(", "));
         };
-        if field.side == Side::Item || schema.item() == Some(name) {
+        if field.side == Side::Item || schema.item() == Some(name.as_str()) {
             bail!("--about: `{name}` is each item's own, as the file has it");
         }
-        match known.iter().find(|(given, _)| *given == name) {
+        match known.iter().find(|(given, _)| *given == name.as_str()) {
             Some((_, given)) if *given != value => {
                 bail!("--about: `{name}` is given twice, as `{given}` and as `{value}`")
             }

@@ -1,21 +1,23 @@
 //! `fm summary`
 
 use anyhow::Result;
+use fm_args::commands;
 use tch::Device;
 use tch::nn::VarStore;
+use toml::Value;
 
 use super::{print, print_json};
-use crate::args;
 use crate::progress::during;
 use crate::settings::{Settings, cache_dir, data_dir};
 
-pub fn run(args: &args::Summary) -> Result<()> {
-    let Settings { model, data, .. } = Settings::of_model(&args.model, &args.options, &args.data)?;
-    let folders = &args.data.selection.folders;
-    let (data_dir, cache_dir) = (data_dir(folders)?, cache_dir(folders)?);
+pub fn run(args: &commands::Summary) -> Result<()> {
+    let name = ("model.name".to_owned(), Value::String(args.model.clone()));
+    let keys = [vec![name], args.options.keys(), args.data.keys(), args.selection.keys()];
+    let Settings { model, data, .. } = Settings::from_keys(keys.concat())?;
+    let (data_dir, cache_dir) = (data_dir(&args.folders)?, cache_dir(&args.folders)?);
     let prepared = during("reading data", || data.prepare(&data_dir, &cache_dir))?;
     let store = VarStore::new(Device::Cpu);
     let built = model.entry()?.build(&model.options, &store.root(), &prepared.schema)?;
     let summary = fm_core::summary::Summary::new(&model.name, built.as_ref(), &store);
-    if args.json { print_json(&summary) } else { print(summary.to_string().trim_end()) }
+    if args.form.json { print_json(&summary) } else { print(summary.to_string().trim_end()) }
 }

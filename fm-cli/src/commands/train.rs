@@ -1,22 +1,24 @@
 //! `fm train`
 
 use anyhow::Result;
+use fm_args::commands;
 use fm_core::metric::Metrics;
 use fm_core::train::RunDir;
+use toml::Value;
 
 use super::print;
-use crate::args;
 use crate::metric::{in_order, is_of_length};
 use crate::settings::Settings;
 use crate::training::{Machine, Results, Start, check_replaceable, train};
 
-pub fn run(args: &args::Train) -> Result<()> {
-    let folders = &args.data.selection.folders;
+pub fn run(args: &commands::Train) -> Result<()> {
     let (settings, start) = match &args.resume {
         Some(run) => {
             let run = RunDir::open(run)?;
             let mut settings = Settings::load(&run.settings())?;
-            settings.device = args.device.unwrap_or(settings.device);
+            if let Some(device) = args.device.value("device").and_then(Value::as_str) {
+                settings.device = device.parse()?;
+            }
             (settings, Start::Resume(run))
         }
         None => {
@@ -33,7 +35,7 @@ pub fn run(args: &args::Train) -> Result<()> {
             (settings, Start::New { path: args.run.clone(), force: args.force })
         }
     };
-    let mut machine = Machine::new(folders)?;
+    let mut machine = Machine::new(&args.folders)?;
     machine.tensorboard = args.tensorboard;
     let (run, results) = train(&settings, start, &machine)?;
     print_results(&results, &run)

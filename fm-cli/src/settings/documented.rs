@@ -1,24 +1,20 @@
-//! A `settings.toml` in which every key bears its documentation, for `--print-config`.
+//! A `settings.toml` with the documentation of every key, for `--print-config`.
 
 use std::fmt::Write;
 
 use anyhow::Result;
-use fm_core::model::describe;
 use serde_json::Value as Json;
 use toml::{Table, Value};
 
-use super::Settings;
-use super::draft::{MODEL_OPTIONS, alternatives, is_named, name_of, properties};
+use super::draft::{alternatives, is_named, name_of, properties};
+use super::{Settings, schema};
 
 const WIDTH: usize = 100;
 
 impl Settings {
-    /// The text of a `settings.toml` with the documentation of each key, and with those that are not set as comments.
+    /// The text of a `settings.toml` with the documentation of each key. Keys without a value are comments.
     pub fn documented(&self) -> Result<String> {
-        let mut schema = describe::<Settings>().to_value();
-        if let (Ok(entry), Some(options)) = (self.model.entry(), schema.pointer_mut(MODEL_OPTIONS)) {
-            *options = entry.describe().to_value();
-        }
+        let schema = schema::with_model(self.model.entry().ok());
         let (values, plain) = (Table::try_from(self)?, self.to_toml()?);
         let mut text = String::new();
         // One section of the plain text after the other: its header, then its keys.
@@ -46,7 +42,7 @@ struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// The table at a dotted path; one of which nothing is known where the settings leave it open.
+    /// The table at a dotted path; without a schema where any keys are allowed.
     fn new(path: String, schema: &'a Json, values: &'a Table) -> Section<'a> {
         let mut section = Section { schema: Some(schema), values: Some(values) };
         for name in path.split('.').filter(|name| !name.is_empty()) {
@@ -61,7 +57,7 @@ impl<'a> Section<'a> {
         properties(self.schema?, self.values?)
     }
 
-    /// What the table is for; of one that has a name, such as an optimiser, what that one is, and which others there are.
+    /// The purpose of the table. For one with a name, such as an optimiser, also that of the alternatives.
     fn write_purpose(&self, text: &mut String) -> Result<()> {
         let Some(schema) = self.schema else { return Ok(()) };
         write_comment(text, description(schema))?;
@@ -97,7 +93,7 @@ impl<'a> Section<'a> {
     }
 }
 
-/// The values of a key that has few, with what each means.
+/// The values of an enumeration, with their documentation.
 fn choices(schema: &Json) -> Vec<(&str, &str)> {
     let choice = |one: &Json| one.get("const").and_then(Json::as_str).map(str::to_owned);
     alternatives(schema)
@@ -115,7 +111,7 @@ fn description(schema: &Json) -> &str {
 /// Lines of a comment, at most [`WIDTH`] wide, of the first paragraph.
 fn write_comment(text: &mut String, comment: &str) -> Result<()> {
     let paragraph = comment.split("\n\n").next().unwrap_or_default();
-    // What is a link in the documentation is none here.
+    // Links of the documentation are plain text here.
     let plain = paragraph.replace("[`", "`").replace("`]", "`");
     let mut line = String::from("#");
     for word in plain.split_whitespace() {

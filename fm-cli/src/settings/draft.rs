@@ -1,34 +1,35 @@
-//! Settings before they are settled: what a file says, and on top of it what the command line says.
+//! Settings before they are resolved: those of a file, overridden by those of the command line.
 
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
+use fm_args::flags::Keys;
+use fm_args::ready_made::{self, READY_MADE};
 use fm_core::Error;
 use fm_core::error::nearest;
-use fm_core::model::describe;
 use fm_data::TableSpec;
 use fm_data::movielens::Release;
 use serde_json::{Map, Value as Json};
 use toml::{Table, Value};
 
-use super::{ModelSettings, Settings, default_l2, ready_made};
+use super::{ModelSettings, Settings, default_l2, schema};
 
-/// Some of the keys of [`Settings`], by their names.
+/// Some of the settings, by their keys.
 #[derive(Clone, Debug, Default)]
 pub struct Draft(Table);
 
 impl Draft {
-    /// Reads a file of settings, or one of those that the program brings along. Paths in a file are relative to it.
+    /// Reads a settings file, or a built-in one. Paths in a file are relative to it.
     pub fn open(name: &str) -> Result<Draft> {
         Draft::open_after(name, |_| Ok(()))
     }
 
-    /// As [`Draft::open`], of a file that holds more than settings, which `take` takes out of it.
+    /// As [`Draft::open`], for a file that holds more than settings, which `take` removes from it.
     pub fn open_after(name: &str, take: impl FnOnce(&mut Table) -> Result<()>) -> Result<Draft> {
         let path = Path::new(name);
         let text = match (path.is_file(), ready_made::find(name)) {
             (false, Some(text)) => text.to_owned(),
-            (false, None) if !name.ends_with(".toml") => bail!("{}", ready_made::unknown(name)),
+            (false, None) if !name.ends_with(".toml") => return Err(unknown(name)),
             _ => std::fs::read_to_string(path).map_err(Error::io("read", path))?,
         };
         let faulty = |fault: Fault| match line_of(&text, &fault.key) {
@@ -53,19 +54,19 @@ impl Draft {
         Ok(toml::to_string(&self.0)?)
     }
 
-    /// Puts values over those of the file, by their dotted keys.
-    pub fn apply(&mut self, keys: impl IntoIterator<Item = (String, Value)>) -> Result<()> {
-        keys.into_iter().try_for_each(|(key, value)| self.insert(&key, value))
+    /// Overrides settings by those of a command line. The declaration of a table's fields is given by its path, and read.
+    pub fn apply(&mut self, keys: Keys) -> Result<()> {
+        for (key, value) in keys {
+            match (key.as_str(), &value) {
+                ("data.schema", Value::String(path)) => self.insert(&key, declaration(Path::new(path))?)?,
+                _ => self.insert(&key, value)?,
+            }
+        }
+        Ok(())
     }
 
-    /// As [`Draft::apply`], for the text `train.lr=0.01`. What is no value of TOML is a text.
-    pub fn set(&mut self, pair: &str) -> Result<()> {
-        let Some((key, text)) = pair.split_once('=') else { bail!("--set takes KEY=VALUE, not `{pair}`") };
-        self.insert(key.trim(), value(text.trim()))
-    }
-
-    /// Puts a value in the place of a dotted key.
-    pub fn insert(&mut self, key: &str, value: Value) -> Result<()> {
+    /// Sets the value of a dotted key.
+    fn insert(&mut self, key: &str, value: Value) -> Result<()> {
         let (mut table, mut rest) = (&mut self.0, key);
         while let Some((head, tail)) = rest.split_once('.') {
             let below = table.entry(head).or_insert_with(|| Value::Table(Table::new()));
@@ -73,7 +74,7 @@ impl Draft {
             if let Value::String(name) = below {
                 *below = Value::Table(named(std::mem::take(name)));
             }
-            let Value::Table(below) = below else { bail!("`{key}`: `{head}` is no table") };
+            let Value::Table(below) = below else { bail!("`{key}`: `{head}` is not a table") };
             (table, rest) = (below, tail);
         }
         match (table.get_mut(rest), &value) {
@@ -86,7 +87,7 @@ impl Draft {
     }
 
     /// Fills in all defaults and checks every value.
-    pub fn settle(mut self) -> Result<Settings> {
+    pub fn resolve(mut self) -> Result<Settings> {
         let explained = |fault: Fault| anyhow!("{}", fault.reason);
         check(&mut self.0).map_err(explained)?;
         let mut settings = parse(&self.0).map_err(explained)?;
@@ -101,7 +102,7 @@ impl Draft {
     }
 }
 
-/// The table that a text stands for where one of that name is chosen: an optimiser, say.
+/// The table that a name stands for, such as that of an optimiser.
 fn named(name: String) -> Table {
     Table::from_iter([("name".to_owned(), Value::String(name))])
 }
@@ -112,16 +113,14 @@ struct Fault {
     reason: String,
 }
 
-/// A value as TOML has it; else a text.
-pub fn value(text: &str) -> Value {
-    let parsed = toml::from_str::<Table>(&format!("value = {text}")).ok();
-    match parsed.and_then(|mut table| (table.len() == 1).then(|| table.remove("value")).flatten()) {
-        Some(value) => value,
-        None => Value::String(text.to_owned()),
-    }
+/// The error for a name that is neither a file nor a built-in one.
+pub fn unknown(name: &str) -> anyhow::Error {
+    let names: Vec<&str> = READY_MADE.iter().map(|(name, _)| *name).collect();
+    let hint = nearest(name, names.iter().copied()).map(|near| format!("did you mean `{near}`? "));
+    anyhow!("there is no file `{name}`: {}the built-in files are {}", hint.unwrap_or_default(), names.join(", "))
 }
 
-/// Takes what paths in a file name from the file's folder: tables, data, and the declaration of fields, which is read.
+/// Resolves the paths in a file, which are relative to its folder, and reads the declaration of the fields.
 fn take_from_folder(table: &mut Table, folder: &Path) -> Result<()> {
     if let Some(Value::String(run)) = table.get_mut("init_from") {
         *run = folder.join(&*run).to_string_lossy().into_owned();
@@ -146,30 +145,22 @@ fn take_from_folder(table: &mut Table, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What a `schema.toml` declares, as a value of the key `data.schema`.
-pub fn declaration(path: &Path) -> Result<Value> {
+/// The declaration of a `schema.toml`, as a value of the key `data.schema`.
+fn declaration(path: &Path) -> Result<Value> {
     Ok(Value::try_from(TableSpec::load(path)?)?)
 }
 
-/// Checks that every key is one of the settings', and lets a text stand for a table of that `name`.
+/// Checks that every key is known, and turns a name into a table where a table with a name is expected.
 fn check(table: &mut Table) -> Result<(), Fault> {
     let name = table.get("model").and_then(|model| model.get("name")).and_then(Value::as_str);
     let name = name.map_or_else(|| ModelSettings::default().name, str::to_owned);
-    let mut schema = describe::<Settings>().to_value();
-    // Another model's options are refused; an unknown model is named when it is looked up.
-    if let (Ok(entry), Some(options)) = (fm_models::find(&name), schema.pointer_mut(MODEL_OPTIONS)) {
-        *options = entry.describe().to_value();
-    }
+    // An unknown model is reported where it is looked up.
+    let schema = schema::with_model(fm_models::find(&name).ok());
     check_table(table, &schema, "").map_err(|fault| match fault.key.strip_prefix("model.options.") {
-        Some(option) => {
-            Fault { reason: format!("model {name}: there is no option `{option}`: {}", fault.reason), ..fault }
-        }
+        Some(option) => Fault { reason: format!("model {name}: unknown option `{option}`: {}", fault.reason), ..fault },
         None => fault,
     })
 }
-
-/// Where the JSON schema of the settings describes the model's options.
-pub const MODEL_OPTIONS: &str = "/properties/model/properties/options";
 
 fn check_table(table: &mut Table, schema: &Json, path: &str) -> Result<(), Fault> {
     let Some(known) = properties(schema, table) else { return Ok(()) };
@@ -179,13 +170,13 @@ fn check_table(table: &mut Table, schema: &Json, path: &str) -> Result<(), Fault
             let names: Vec<&str> = known.keys().map(String::as_str).collect();
             let hint = match nearest(name, names.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("there are {}", names.join(", ")),
+                None => format!("the settings are {}", names.join(", ")),
             };
             let reason = match path {
-                "" => format!("there is no setting `{name}`: {hint}"),
-                // Of which model, the caller knows.
+                "" => format!("unknown setting `{name}`: {hint}"),
+                // The caller names the model.
                 "model.options" => hint,
-                _ => format!("there is no setting `{name}` in [{path}]: {hint}"),
+                _ => format!("unknown setting `{name}` in [{path}]: {hint}"),
             };
             return Err(Fault { key, reason });
         };

@@ -1,39 +1,39 @@
-//! The settings of a run: what `settings.toml` holds, and how a file and the command line become it.
+//! The settings of a run: the content of `settings.toml`, and how it results from a file and the command line.
 
 mod documented;
 mod draft;
-pub mod flags;
-pub mod ready_made;
+mod schema;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
+use fm_args::commands;
+use fm_args::flags::{Folders, Keys};
 use fm_core::device::DeviceChoice;
 use fm_core::model::Options;
 use fm_core::train::TrainConfig;
 use fm_core::{Error, ModelEntry};
-use fm_data::source::{DataConfig, TaskName};
+use fm_data::{DataConfig, TaskName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::args;
 use crate::metric::Metric;
 
-pub use draft::Draft;
+pub use draft::{Draft, unknown};
 
-/// Everything that decides how a run turns out.
+/// Everything that determines the outcome of a run.
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Where it computes: auto, cpu, cuda or cuda:1.
+    /// Device to compute on: auto, cpu, cuda or cuda:1.
     pub device: DeviceChoice,
-    /// The run whose parameters training starts from, instead of random ones.
+    /// Start from the parameters of an earlier run. Values that it does not know start from scratch.
     pub init_from: Option<PathBuf>,
-    /// Which rows, which fields, which label, which split.
+    /// The rows, fields, label and split.
     pub data: DataConfig,
-    /// Which model, with which options.
+    /// The model and its options.
     pub model: ModelSettings,
-    /// How it is trained.
+    /// How the model is trained.
     pub train: TrainConfig,
 }
 
@@ -41,7 +41,7 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelSettings {
-    /// The model's name: `fm models` lists them.
+    /// Name of the model (see `fm models`).
     pub name: String,
     /// The model's options.
     pub options: Options,
@@ -53,7 +53,7 @@ impl Default for ModelSettings {
     }
 }
 
-/// λ where none is given. A squared error in stars has another scale than a logistic loss.
+/// The default of `train.l2`: a squared error has another scale than a logistic loss.
 fn default_l2(task: TaskName) -> f64 {
     match task {
         TaskName::Regression => 0.05,
@@ -63,28 +63,24 @@ fn default_l2(task: TaskName) -> f64 {
 }
 
 impl Settings {
-    /// The settings that a file and the command line ask for.
-    pub fn from_args(args: &args::Train) -> Result<Settings> {
+    /// The settings of `fm train`.
+    pub fn from_args(args: &commands::Train) -> Result<Settings> {
         let mut draft = args.config.as_deref().map_or_else(|| Ok(Draft::default()), Draft::open)?;
-        draft.apply(flags::train_keys(args)?)?;
-        for pair in &args.set {
-            draft.set(pair)?;
-        }
-        draft.settle()
+        draft.apply(args.keys())?;
+        draft.resolve()
     }
 
-    /// The settings of a model with its options, on the data that the command line names.
-    pub fn of_model(model: &str, options: &args::ModelOptions, data: &args::Data) -> Result<Settings> {
+    /// The settings of these keys, and the defaults of all others.
+    pub fn from_keys(keys: Keys) -> Result<Settings> {
         let mut draft = Draft::default();
-        draft.apply(flags::model_keys(Some(model), options)?)?;
-        draft.apply(flags::data_keys(data.data.as_deref(), &data.selection)?)?;
-        draft.settle()
+        draft.apply(keys)?;
+        draft.resolve()
     }
 
     /// Reads a `settings.toml`.
     pub fn load(path: &Path) -> Result<Settings> {
         let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
-        Ok(Settings::parse(&text).map_err(|error| Error::format("file of settings", path, error.to_string()))?)
+        Ok(Settings::parse(&text).map_err(|error| Error::format("settings file", path, error.to_string()))?)
     }
 
     /// Reads the text of a `settings.toml`.
@@ -117,31 +113,26 @@ impl ModelSettings {
     }
 }
 
-/// The data that the command line names.
-pub fn data_config(data: Option<&str>, selection: &args::Selection) -> Result<DataConfig> {
-    let mut draft = Draft::default();
-    draft.apply(flags::data_keys(data, selection)?)?;
-    Ok(draft.settle()?.data)
-}
-
 /// The folder of data sets.
-pub fn data_dir(folders: &args::Folders) -> Result<PathBuf> {
+pub fn data_dir(folders: &Folders) -> Result<PathBuf> {
     Ok(fm_data::movielens::data_dir(folders.data_dir.as_deref())?)
 }
 
 /// The folder of encoded data sets.
-pub fn cache_dir(folders: &args::Folders) -> Result<PathBuf> {
+pub fn cache_dir(folders: &Folders) -> Result<PathBuf> {
     Ok(data_dir(folders)?.join("cache"))
 }
 
 #[cfg(test)]
 mod tests {
+    use fm_args::clap::Parser;
+    use fm_args::ready_made::READY_MADE;
+
     use super::*;
-    use clap::Parser;
 
     fn settings(line: &str) -> Result<Settings> {
-        let args = args::Args::try_parse_from(["fm", "train"].into_iter().chain(line.split_whitespace()))?;
-        let args::Command::Train(train) = &args.command else { panic!("no training") };
+        let args = fm_args::Args::try_parse_from(["fm", "train"].into_iter().chain(line.split_whitespace()))?;
+        let fm_args::Command::Train(train) = &args.command else { panic!("no training") };
         Settings::from_args(train)
     }
 
@@ -163,7 +154,7 @@ mod tests {
             // With its documentation, it is a file of settings that says the same.
             let file = folder.path().join("documented.toml");
             std::fs::write(&file, settings.documented().unwrap()).unwrap();
-            assert_eq!(Draft::open(file.to_str().unwrap()).unwrap().settle().unwrap(), settings, "{line}");
+            assert_eq!(Draft::open(file.to_str().unwrap()).unwrap().resolve().unwrap(), settings, "{line}");
         }
     }
 
@@ -227,10 +218,10 @@ mod tests {
             error.split_once("own.toml").unwrap_or_else(|| panic!("{error}")).1.to_owned()
         };
         for (text, expected) in [
-            ("[trian]\n", ", line 1: there is no setting `trian`: did you mean `train`?"),
+            ("[trian]\n", ", line 1: unknown setting `trian`: did you mean `train`?"),
             (
                 "[train]\nepochs = 3\nbacth_size = 3\n",
-                ", line 3: there is no setting `bacth_size` in [train]: did you mean `batch_size`?",
+                ", line 3: unknown setting `bacth_size` in [train]: did you mean `batch_size`?",
             ),
             (
                 "[train]\nepochs = \"three\"\n",
@@ -238,11 +229,11 @@ mod tests {
             ),
             (
                 "[model]\nname = \"fm\"\n[model.options]\nembeding_dim = 8\n",
-                ", line 4: model fm: there is no option `embeding_dim`: did you mean `embedding_dim`?",
+                ", line 4: model fm: unknown option `embeding_dim`: did you mean `embedding_dim`?",
             ),
             (
                 "[train.optimizer]\nname = \"sgd\"\nmomentun = 0.9\n",
-                ", line 3: there is no setting `momentun` in [train.optimizer]: did you mean `momentum`?",
+                ", line 3: unknown setting `momentun` in [train.optimizer]: did you mean `momentum`?",
             ),
             ("train = 3\n", ", line 1: `train`: invalid type: integer `3`, expected struct TrainConfig"),
             ("[train]\nlr = \n", ", line 2: "),
@@ -261,5 +252,12 @@ mod tests {
         assert!(error.contains("did you mean `deepfm`?"), "{error}");
         let error = settings("--data ml-100k --set train.optimiser=sgd").unwrap_err().to_string();
         assert!(error.contains("did you mean `optimizer`?"), "{error}");
+    }
+
+    #[test]
+    fn every_built_in_file_can_be_used() {
+        for (name, _) in READY_MADE {
+            Draft::open(name).unwrap().resolve().unwrap();
+        }
     }
 }

@@ -27,7 +27,7 @@ fn a_movielens_file_with_a_fault_is_named_with_its_line() {
         ("u.data", 2, b"anna\t2\t3\t880000000\n", &["u.data, line 2", "`anna`"]),
         ("u.data", 2, b"1\t2\t11\t880000000\n", &["u.data, line 2", "0.5 to 5"]),
         ("u.item", 3, b"3|Film 3\n", &["u.item, line 3", "24 fields"]),
-        ("u.item", 3, b"2|Twice|||x|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0\n", &["u.item, line 3", "there twice"]),
+        ("u.item", 3, b"2|Twice|||x|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0\n", &["u.item, line 3", "occurs twice"]),
         ("u.user", 9, b"9|33|F\n", &["u.user, line 9", "5 fields"]),
     ];
     for (file, line, text, words) in faults {

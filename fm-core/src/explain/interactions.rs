@@ -249,10 +249,10 @@ fn shares(rows: &[Vec<f64>]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::TensorRows;
     use crate::encoder::Encoder;
     use crate::explain::Explanation;
     use crate::features::{Features, Padded};
+    use crate::rows::TensorRows;
     use crate::schema::{Field, FieldKind, Label, Side, Weighting};
 
     /// Pairs of slots have the product of their ids and values as their term, and a slot by itself has its id.

@@ -126,7 +126,13 @@ impl Ragged {
         let lengths = Tensor::f_stack(&of_field.collect::<Vec<_>>(), 1)?;
         let ids = rows.ids.f_masked_select(&is_active)?.to_kind(Kind::Int);
         let values = rows.values.f_masked_select(&is_active)?;
-        Ok(Ragged { layout: layout.clone(), ids, values: Some(values), offsets: offsets_of(&lengths), row_gradients: None })
+        Ok(Ragged {
+            layout: layout.clone(),
+            ids,
+            values: Some(values),
+            offsets: offsets_of(&lengths),
+            row_gradients: None,
+        })
     }
 
     /// The fields and their slots.

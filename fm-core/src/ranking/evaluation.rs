@@ -354,9 +354,9 @@ mod tests {
 
     #[test]
     fn all_items_are_scored_in_their_order_in_chunks() {
-        use crate::rows::TensorRows;
         use crate::encoder::Encoder;
         use crate::features::{Features, Padded};
+        use crate::rows::TensorRows;
         use crate::schema::{Field, FieldKind, Label, Schema, Side, Task};
 
         let vocabulary = (0..1000).map(|item: u32| item.to_string()).collect();

@@ -138,9 +138,9 @@ mod tests {
 
     use super::super::config::SamplerKind;
     use super::*;
-    use crate::rows::TensorRows;
     use crate::encoder::Encoder;
     use crate::features::{Features, Padded};
+    use crate::rows::TensorRows;
     use crate::schema::{Field, FieldKind, Label, Schema, Side, Task};
     use crate::train::{EpochRecord, TrainConfig, Trainer};
 

@@ -112,7 +112,8 @@ mod tests {
         let blocks: Vec<usize> = rows.chunks(100).map(|rows| rows[0] / 100).collect();
         assert!(rows.chunks(100).zip(&blocks).all(|(rows, block)| rows.iter().all(|row| row / 100 == *block)));
         assert!(!blocks.is_sorted());
-        let within = |block: usize| rows.chunks(100).nth(block).unwrap().iter().map(|row| row % 100).collect::<Vec<_>>();
+        let within =
+            |block: usize| rows.chunks(100).nth(block).unwrap().iter().map(|row| row % 100).collect::<Vec<_>>();
         assert!(!within(0).is_sorted());
         assert_ne!(within(0), within(1));
     }

@@ -10,72 +10,74 @@ use crate::optim::{L2Scope, OptimizerConfig};
 use crate::ranking::RankingConfig;
 use crate::schema::Task;
 
-/// How to train: the `[train]` table of a run's settings.
+/// How to train: the `[train]` table of a run's settings. The first sentence of each field is the help of its flag.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
-    /// At most so many passes over the training rows [default: 50].
+    /// Maximum number of passes over the training rows.
+    #[schemars(range(min = 1))]
     pub epochs: usize,
-    /// The rows of a batch [default: 512].
+    /// Number of rows in a batch.
+    #[schemars(range(min = 1))]
     pub batch_size: usize,
-    /// The batches of a step. With 2, and batches of 256 rows, a step is that of a batch of 512 rows, up to rounding, in the
-    /// memory that 256 take; batch norm alone sees batches of 256 [default: 1].
+    /// Number of batches in a step. Their gradients are averaged, so that 2 batches of 256 rows make the step of one batch of 512 rows
+    /// in the memory of 256, up to rounding; only batch norm sees batches of 256.
+    #[schemars(range(min = 1))]
     pub accumulate: usize,
-    /// The learning rate, where the schedule begins [default: 0.003].
+    /// Learning rate at the start of the schedule.
     pub lr: f64,
-    /// The learning rate rises over the first so many steps, in equal parts, to what the schedule says [default: 0].
+    /// Number of steps over which the learning rate rises linearly from 0 to the schedule's.
     pub warmup_steps: u64,
-    /// λ of the L2 penalty on the tables of weights and vectors [default: 0].
+    /// L2 penalty λ on the tables of weights and vectors.
     pub l2: f64,
-    /// What of the tables the penalty falls on: touched or table [default: touched].
+    /// The rows of a table that the penalty falls on: touched or table.
     pub l2_scope: L2Scope,
-    /// All gradients of a step are scaled down together, so that their norm is at most this; none by default.
+    /// Maximum norm of all gradients of a step together; larger ones are scaled down. Without it, they are not.
     pub clip_norm: Option<f64>,
-    /// Each number of a gradient is brought into the range from -this to this, before any `clip_norm`; none by default.
+    /// Maximum magnitude of each number of a gradient, applied before `clip_norm`. Without it, there is no maximum.
     pub clip_value: Option<f64>,
-    /// Binary: the labels 0 and 1 count as ε/2 and 1 - ε/2 [default: 0].
+    /// Label smoothing ε of a binary task: the labels 0 and 1 become ε/2 and 1 - ε/2.
     pub label_smoothing: f64,
-    /// Binary: the loss of a positive row counts so many times. Predictions are then no longer probabilities
-    /// [default: 1].
+    /// Weight of positive rows in the loss of a binary task. With any other than 1, predictions are no longer probabilities.
     pub positive_weight: f64,
-    /// The metric over the validation rows that chooses the best epoch, stops training and moves the plateau schedule; by
-    /// default logloss for a binary task, rmse for a regression and ndcg@10 for a ranking.
+    /// Validation metric that chooses the best epoch. It also drives early stopping and the plateau schedule. By default logloss for a
+    /// binary task, rmse for a regression and ndcg@10 for a ranking.
     pub monitor: Option<String>,
-    /// Stop after so many epochs without a better validation result; 0 never stops early [default: 3].
+    /// Stop after this many epochs without a better validation result; 0 never stops early.
     pub patience: usize,
-    /// A validation result is better if it is so by more than this [default: 0].
+    /// Minimum improvement of the monitored metric that counts as better.
     pub min_delta: f64,
-    /// What layers compute in: f32, or bf16 on a CUDA device. Parameters, gradients, losses and validation are f32 in either
-    /// case [default: f32].
+    /// Precision of the layers: f32, or bf16 on a CUDA device. Parameters, gradients, losses and validation are always f32.
     pub precision: TrainPrecision,
-    /// Write a checkpoint after every so many steps of an epoch, too, and not only at its end. With 0, one is written within
-    /// an epoch when the last is ten minutes old [default: 0].
+    /// Also write a checkpoint after every N steps of an epoch. With 0, one is written within an epoch when the last one is ten minutes
+    /// old.
     pub checkpoint_steps: usize,
-    /// How many of the newest checkpoints are kept, beside that of the best epoch [default: 2].
+    /// Number of newest checkpoints to keep, besides that of the best epoch.
+    #[schemars(range(min = 1))]
     pub keep: usize,
-    /// Where all randomness comes from [default: 1].
+    /// Seed of the split, the initial weights, the order of the rows and dropout.
     pub seed: u64,
-    /// How the learning rate changes [default: constant].
+    /// Schedule of the learning rate.
     pub schedule: Schedule,
-    /// The update rule [default: adam].
+    /// Optimizer, with the defaults of Keras.
     pub optimizer: OptimizerConfig,
-    /// How a ranking is trained and measured.
+    /// Training and evaluation of a ranking.
     pub ranking: RankingConfig,
 }
 
-/// What the layers of a model compute in while they are trained.
+/// The precision of the layers in training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TrainPrecision {
     /// 32-bit numbers.
     #[default]
     F32,
-    /// On a CUDA device, the operations that lose little by it in bfloat16: products of matrices and convolutions.
+    /// On a CUDA device, matrix products and convolutions in bfloat16.
     Bf16,
 }
 
 impl Default for TrainConfig {
-    /// What `fm train` does by default, without its penalty.
+    /// The defaults of `fm train`, but for the penalty, which depends on the task there.
     fn default() -> TrainConfig {
         TrainConfig {
             epochs: 50,

@@ -185,7 +185,8 @@ fn two_batches_a_step_are_one_of_twice_the_rows() {
 
 #[test]
 fn a_row_of_weight_two_is_two_rows_and_one_of_weight_zero_is_none() {
-    let all = |label_of: fn(i64) -> f32| rows(label_of).batch(&(0..N as usize).collect::<Vec<_>>(), Device::Cpu).unwrap();
+    let all =
+        |label_of: fn(i64) -> f32| rows(label_of).batch(&(0..N as usize).collect::<Vec<_>>(), Device::Cpu).unwrap();
     let batch = all(|id| id as f32);
     let vocabulary = (1..=N).map(|id| id.to_string()).collect();
     let field = Field::new("id", FieldKind::Categorical, Side::User, vocabulary);

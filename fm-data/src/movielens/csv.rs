@@ -1,4 +1,4 @@
-//! CSV text with quotes (RFC 4180), record by record, for errors that name the line.
+//! CSV text with quotes (RFC 4180), read record by record so that errors can name the line.
 
 /// The records of a CSV text and the line, from 1, on which each begins. Blank lines are skipped.
 pub(super) struct Records<'a> {
@@ -11,7 +11,7 @@ impl<'a> Records<'a> {
         Records { rest: text, line: 1 }
     }
 
-    /// The next field, and whether the record goes on after it. `None` if its quotes are not those of a field.
+    /// The next field, and whether another field of the record follows. `None` if its quotes are misplaced.
     fn field(&mut self) -> Option<(String, bool)> {
         let mut field = String::new();
         if let Some(quoted) = self.rest.strip_prefix('"') {
@@ -50,7 +50,7 @@ impl<'a> Records<'a> {
 }
 
 impl Iterator for Records<'_> {
-    /// The line and the fields; `None` for a record whose quotes are wrong, which is the last one.
+    /// The line and the fields; `None` for a record with misplaced quotes, which is the last one.
     type Item = (usize, Option<Vec<String>>);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -105,7 +105,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_quoted_comes_back(
+        fn quoted_fields_are_read_back(
             table in prop::collection::vec(prop::collection::vec("[a,\"\n\ré]{0,5}", 2..4), 0..5),
         ) {
             let quoted = |fields: &Vec<String>| {

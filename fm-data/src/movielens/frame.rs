@@ -1,4 +1,4 @@
-//! Ratings with what is known of their movie, their user and their moment.
+//! Ratings with the attributes of their movie, their user and their time.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use polars::prelude::*;
 use super::MovieLens;
 use crate::error::{Error, Result};
 
-/// The text of an hour, and of a weekday.
+/// Hours and weekdays as text.
 const NUMBERS: [&str; 24] = [
     "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16", "17", "18", "19", "20",
     "21", "22", "23",
@@ -23,10 +23,10 @@ pub(super) fn join(data: &MovieLens) -> Result<DataFrame> {
         columns.extend(moment(data.ratings.column("timestamp")?.i64()?));
         DataFrame::new(data.ratings.height(), columns)
     };
-    frame().map_err(|error| Error::Spec(format!("these are no tables of MovieLens: {error}")))
+    frame().map_err(Error::from)
 }
 
-/// The other columns of `table`, with the row whose `key` is that of each rating; null where there is none.
+/// For each rating, the other columns of the row of `table` with the same `key`; null where there is none.
 fn matching(ratings: &DataFrame, table: &DataFrame, key: &str) -> PolarsResult<Vec<Column>> {
     let keys = table.column(key)?.str()?;
     let rows: HashMap<&str, IdxSize> = keys.iter().zip(0..).filter_map(|(key, row)| Some((key?, row))).collect();

@@ -1,4 +1,4 @@
-//! Where releases lie, and how they get there.
+//! The folders of releases, and their download.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,17 +9,17 @@ use crate::download::{Progress, Remote};
 use crate::error::{Error, Result};
 use crate::unpack::unpack;
 
-/// No release unpacks to more: ml-32m takes 1 GB.
+/// The maximum size of an unpacked release: ml-32m takes 1 GB.
 const MAX_UNPACKED: u64 = 8 << 30;
 
-/// The environment variable that names the folder of the data.
+/// The environment variable that names the folder for data.
 const DATA_DIR_VARIABLE: &str = "FM_DATA_DIR";
 
-/// The folder that holds the releases: `explicit`, or else the environment variable `FM_DATA_DIR`, or else `fm` in the
-/// platform's folder for data (`~/.local/share` on Linux).
+/// The folder of the releases: `explicit`, or else the environment variable `FM_DATA_DIR`, or else `fm` in the platform's
+/// folder for data (`~/.local/share` on Linux).
 ///
 /// # Errors
-/// [`Error::Setting`] if the platform has no such folder.
+/// [`Error::NoDataFolder`] if the platform has no such folder.
 pub fn data_dir(explicit: Option<&Path>) -> Result<PathBuf> {
     choose_data_dir(explicit, std::env::var_os(DATA_DIR_VARIABLE), dirs::data_dir())
 }
@@ -29,14 +29,15 @@ fn choose_data_dir(explicit: Option<&Path>, variable: Option<OsString>, platform
         .map(Path::to_owned)
         .or_else(|| variable.filter(|value| !value.is_empty()).map(PathBuf::from))
         .or_else(|| platform.map(|folder| folder.join("fm")))
-        .ok_or_else(|| Error::Setting(format!("there is no folder for data: name one with {DATA_DIR_VARIABLE}")))
+        .ok_or(Error::NoDataFolder { variable: DATA_DIR_VARIABLE })
 }
 
-/// The folder of a release, given by its name, or of data, given by its path. A release in `data_dir` goes before a
-/// folder of its name.
+/// The folder of a release, given by its name, or of data, given by its path. A release in `data_dir` takes precedence over
+/// a folder of the same name.
 ///
 /// # Errors
-/// [`Error::Setting`] if it is not there, with what to do.
+/// [`Error::MissingRelease`] for a release that is not there; [`Error::UnknownData`] for another name; [`Error::Data`] for a
+/// file.
 pub fn locate(data_dir: &Path, name_or_folder: &str) -> Result<PathBuf> {
     let release: Result<Release> = name_or_folder.parse();
     let downloaded = release.as_ref().ok().map(|release| data_dir.join(release.name()));
@@ -45,21 +46,20 @@ pub fn locate(data_dir: &Path, name_or_folder: &str) -> Result<PathBuf> {
         return Ok(folder);
     }
     Err(match release {
-        Ok(release) => {
-            let folder = data_dir.display();
-            Error::Setting(format!("{release} is not in {folder}: get it with `fm data download {release}`"))
-        }
-        Err(_) if given.exists() => Error::Setting(format!("{name_or_folder} is a file, where a folder is expected")),
-        Err(Error::Setting(reason)) => Error::Setting(format!("there is no folder {name_or_folder}, and {reason}")),
-        Err(error) => error,
+        Ok(release) => Error::MissingRelease { release: release.name(), folder: data_dir.to_owned() },
+        Err(_) if given.exists() => Error::data(given, None, "is a file, where a folder is expected"),
+        Err(_) => Error::UnknownData {
+            name: name_or_folder.to_owned(),
+            known: Release::ALL.map(|release| release.name().to_owned()).to_vec(),
+        },
     })
 }
 
-/// Gets a release into `data_dir/<name>`, and returns this folder. Does nothing if it is there. `base_url` replaces
-/// GroupLens' server.
+/// Downloads a release to `data_dir/<name>`, and returns this folder. Does nothing if it is there. `base_url` replaces the
+/// address of GroupLens' server.
 ///
 /// # Errors
-/// [`Error::Download`], [`Error::Archive`], [`Error::Io`]; [`Error::Data`] if something else is in the folder.
+/// [`Error::Download`], [`Error::Archive`], [`Error::Io`]; [`Error::Data`] if the folder has other content.
 pub fn download(
     release: Release,
     data_dir: &Path,
@@ -71,36 +71,29 @@ pub fn download(
         return Ok(folder);
     }
     if std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
-        let reason =
-            format!("the folder is there, but does not hold {release}: move it away, and run the command again");
+        let reason = format!("the folder exists, but does not hold {release}: move it away");
         return Err(Error::data(folder, None, reason));
     }
     std::fs::create_dir_all(data_dir).map_err(Error::io("create", data_dir))?;
-    let advice = match release {
-        Release::Ml100k => "check the network and run the command again; `make setup` can take ml-100k from PyPI",
-        _ => "check the network and run the command again",
-    };
     let url = format!("{}/{}", base_url.unwrap_or(BASE_URL).trim_end_matches('/'), release.archive());
     let md5 = match release.md5() {
         Some(md5) => md5.to_owned(),
-        None => published_md5(&Remote { url: &format!("{url}.md5"), advice })?,
+        None => published_md5(&Remote { url: &format!("{url}.md5") })?,
     };
     let archive = data_dir.join(release.archive());
-    Remote { url: &url, advice }.download(&archive, &md5, progress)?;
+    Remote { url: &url }.download(&archive, &md5, progress)?;
     unpack(&archive, &folder, MAX_UNPACKED)?;
     std::fs::remove_file(&archive).map_err(Error::io("remove", &archive))?;
     form::find(&folder)?;
     Ok(folder)
 }
 
-/// The sum in a file as `md5` ("MD5 (x.zip) = 0123…") or `md5sum` ("0123…  x.zip") writes it.
+/// The sum in a file that `md5` ("MD5 (x.zip) = 0123…") or `md5sum` ("0123…  x.zip") wrote.
 fn published_md5(remote: &Remote<'_>) -> Result<String> {
     let text = remote.text()?;
     let is_sum = |word: &&str| word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-    text.split_whitespace().find(is_sum).map(str::to_owned).ok_or_else(|| Error::Download {
-        url: remote.url.to_owned(),
-        reason: format!("it holds no MD5 sum: {}", remote.advice),
-    })
+    let none = || Error::Download { url: remote.url.to_owned(), reason: "it holds no MD5 sum".into() };
+    text.split_whitespace().find(is_sum).map(str::to_owned).ok_or_else(none)
 }
 
 #[cfg(test)]
@@ -128,8 +121,9 @@ mod tests {
     fn data_is_located_by_release_or_by_folder() {
         let data_dir = tempfile::tempdir().unwrap();
         let message = |name: &str| locate(data_dir.path(), name).unwrap_err().to_string();
-        assert!(message("ml-1m").ends_with("get it with `fm data download ml-1m`"));
-        assert!(message("ml-1n").ends_with("did you mean `ml-1m`?"), "{}", message("ml-1n"));
+        assert!(message("ml-1m").starts_with("ml-1m is not in "));
+        assert!(message("ml-1n").starts_with("there is no folder ml-1n"), "{}", message("ml-1n"));
+        assert!(message("ml-1n").contains("did you mean `ml-1m`?"), "{}", message("ml-1n"));
         let folder = data_dir.path().join("ml-1m");
         std::fs::create_dir(&folder).unwrap();
         assert_eq!(locate(data_dir.path(), "ml-1m").unwrap(), folder);
@@ -161,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_that_is_none_is_an_error() {
+    fn a_file_without_an_md5_sum_is_an_error() {
         let data_dir = tempfile::tempdir().unwrap();
         let server = Server::start(vec![answer("200 OK", "", 7, b"<html/>")]);
         let error = download(Release::LatestSmall, data_dir.path(), Some(&server.base_url), &mut |_| {}).unwrap_err();
@@ -169,12 +163,12 @@ mod tests {
     }
 
     #[test]
-    fn the_one_release_with_another_source_names_it() {
+    fn the_error_for_an_unreachable_server_has_the_address_of_the_archive() {
         let data_dir = tempfile::tempdir().unwrap();
-        let nowhere = Some("http://127.0.0.1:1");
-        let message = |release| download(release, data_dir.path(), nowhere, &mut |_| {}).unwrap_err().to_string();
-        assert!(message(Release::Ml100k).contains("`make setup` can take ml-100k from PyPI"));
-        assert!(!message(Release::Ml1m).contains("make setup"));
+        let error = download(Release::Ml1m, data_dir.path(), Some("http://127.0.0.1:1"), &mut |_| {}).unwrap_err();
+        let Error::Download { url, reason } = error else { panic!("{error}") };
+        assert_eq!(url, "http://127.0.0.1:1/ml-1m.zip");
+        assert!(reason.starts_with("the server cannot be reached"), "{reason}");
     }
 
     #[test]

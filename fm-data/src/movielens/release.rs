@@ -3,19 +3,17 @@
 use std::fmt;
 use std::str::FromStr;
 
-use fm_core::error::nearest;
-
 use crate::error::{Error, Result};
 
-/// Where GroupLens serves the archives.
+/// The address of GroupLens' archives.
 pub const BASE_URL: &str = "https://files.grouplens.org/datasets/movielens";
 
 /// A MovieLens release of GroupLens (Harper and Konstan, 2015, <https://doi.org/10.1145/2827872>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Release {
-    /// 100,000 ratings of 1,682 movies by 943 users (1998), with what is known of the users.
+    /// 100,000 ratings of 1,682 movies by 943 users (1998), with attributes of the users.
     Ml100k,
-    /// 1,000,209 ratings of 3,706 movies by 6,040 users (2003), with what is known of the users.
+    /// 1,000,209 ratings of 3,706 movies by 6,040 users (2003), with attributes of the users.
     Ml1m,
     /// 10,000,054 ratings (2009).
     Ml10m,
@@ -30,7 +28,7 @@ pub enum Release {
 }
 
 impl Release {
-    /// Every release, the oldest first.
+    /// All releases, the oldest first.
     pub const ALL: [Release; 7] = [
         Release::Ml100k,
         Release::Ml1m,
@@ -59,8 +57,8 @@ impl Release {
         format!("{}.zip", self.name())
     }
 
-    /// The archive's MD5 sum as GroupLens publishes it. `None` for the release that changes: its sum is in the file
-    /// `<archive>.md5` beside it.
+    /// The archive's MD5 sum, as GroupLens publishes it. `None` for the release that changes: the file `<archive>.md5` has
+    /// its sum.
     pub fn md5(self) -> Option<&'static str> {
         match self {
             Release::Ml100k => Some("0e33842e24a9c977be4e0107933c0723"),
@@ -93,12 +91,8 @@ impl FromStr for Release {
 
     fn from_str(name: &str) -> Result<Release> {
         Release::ALL.into_iter().find(|release| release.name() == name).ok_or_else(|| {
-            let names = Release::ALL.map(Release::name);
-            let reason = match nearest(name, names) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("there are {}", names.join(", ")),
-            };
-            Error::Setting(format!("`{name}` is no MovieLens release: {reason}"))
+            let known = Release::ALL.map(|release| release.name().to_owned()).to_vec();
+            Error::Unknown { what: "MovieLens release", name: name.to_owned(), known }
         })
     }
 }
@@ -115,12 +109,11 @@ mod tests {
     }
 
     #[test]
-    fn a_typo_is_answered_with_the_near_name_and_nonsense_with_all() {
+    fn the_error_for_an_unknown_name_has_the_closest_name_and_all_names() {
         let message = |name: &str| name.parse::<Release>().unwrap_err().to_string();
-        assert_eq!(message("ML-1M"), "`ML-1M` is no MovieLens release: did you mean `ml-1m`?");
-        assert!(
-            message("netflix").ends_with("there are ml-100k, ml-1m, ml-10m, ml-20m, ml-25m, ml-32m, ml-latest-small")
-        );
+        let all = "there are: ml-100k, ml-1m, ml-10m, ml-20m, ml-25m, ml-32m, ml-latest-small";
+        assert_eq!(message("ML-1M"), format!("there is no MovieLens release `ML-1M`; did you mean `ml-1m`? {all}"));
+        assert_eq!(message("netflix"), format!("there is no MovieLens release `netflix`; {all}"));
     }
 
     #[test]

@@ -98,7 +98,7 @@ fn ml_100k_is_read_as_text_and_as_parquet_alike() {
 }
 
 #[test]
-fn the_frame_has_what_is_known_of_movie_user_and_moment() {
+fn the_frame_has_the_attributes_of_movie_user_and_time() {
     let [folder, _] = ml_100k();
     let frame = read(folder.path()).unwrap().frame().unwrap();
     let expected = "user_id movie_id rating timestamp title year genres gender age occupation zip hour weekday";
@@ -112,7 +112,7 @@ fn the_frame_has_what_is_known_of_movie_user_and_moment() {
 }
 
 #[test]
-fn timestamps_that_are_all_the_same_say_nothing() {
+fn equal_timestamps_give_no_hour_and_no_weekday() {
     let files: [(&str, &[u8]); 2] =
         [("ratings.dat", b"1::2::3::0\n1::3::4::0\n"), ("movies.dat", b"2::A (1990)::War\n")];
     let frame = read_files(&files).unwrap().frame().unwrap();
@@ -181,8 +181,8 @@ fn faults_of_movies_csv_are_named_with_their_line() {
         let movies = [b"movieId,title,genres\n1,A (1990),War\n", rows].concat();
         refused(&[("ratings.csv", RATINGS_CSV), ("movies.csv", &movies)])
     };
-    assert_eq!(refused(b"1,B,War\n"), "movies.csv, line 3: movie id `1` is there twice, first on line 2: remove one");
-    assert!(refused(b"2,\"B\nC\",War\n1,D,War\n").starts_with("movies.csv, line 5: movie id `1` is there twice"));
+    assert_eq!(refused(b"1,B,War\n"), "movies.csv, line 3: movie id `1` occurs twice, first on line 2: remove one");
+    assert!(refused(b"2,\"B\nC\",War\n1,D,War\n").starts_with("movies.csv, line 5: movie id `1` occurs twice"));
     assert!(refused(b"x,B,War\n").starts_with("movies.csv, line 3: movie id `x` is not a whole number"));
     assert!(refused(b"2,B,War\n3,C").starts_with("movies.csv, line 4: expected the 3 columns"));
     assert!(refused(b"2,B,War\n3,Mis\xe9rables,War\n").starts_with("movies.csv, line 4: the text is not UTF-8"));
@@ -206,12 +206,12 @@ fn faults_of_the_early_files_are_named_with_their_line() {
     assert!(tabs(b"1\t2\t3\t4\n1\t3\t4", &item, U_USER).starts_with("u.data, line 2: expected the 4 fields"));
     assert!(tabs(U_DATA, &[&item[..], b"5|B|"].concat(), U_USER).starts_with("u.item, line 5: expected 24 fields"));
     assert!(
-        tabs(U_DATA, &[&item[..], &item[..]].concat(), U_USER).starts_with("u.item, line 5: movie id `242` is there")
+        tabs(U_DATA, &[&item[..], &item[..]].concat(), U_USER).starts_with("u.item, line 5: movie id `242` occurs")
     );
     let flag = format!("1|A|||{}|2\n", &flags(&[])[..36]);
     assert_eq!(tabs(U_DATA, flag.as_bytes(), U_USER), "u.item, line 1: a genre's flag is `2` instead of 0 or 1");
     assert!(tabs(U_DATA, &item, b"1|24|M|writer\n").starts_with("u.user, line 1: expected 5 fields"));
-    assert!(tabs(U_DATA, &item, b"1|24|M|a|1\n1|24|M|a|1\n").starts_with("u.user, line 2: user id `1` is there twice"));
+    assert!(tabs(U_DATA, &item, b"1|24|M|a|1\n1|24|M|a|1\n").starts_with("u.user, line 2: user id `1` occurs twice"));
     assert!(tabs(U_DATA, &item, b"\n").starts_with("u.user: the file is empty"));
     let dat = |movies: &[u8]| refused(&[("ratings.dat", b"1::2::3::4\n"), ("movies.dat", movies)]);
     assert!(dat(b"1::A::War\n2::B").starts_with("movies.dat, line 2: expected the 3 fields id, title and genres"));
@@ -229,7 +229,7 @@ fn faults_of_the_parquet_files_are_named() {
     };
     let users = df!("user_id" => [1i64, 1], "age" => [1i64, 1], "gender" => ["", ""], "occupation" => ["", ""],
         "zip_code" => ["", ""]);
-    assert_eq!(overwrite("users", users), "row 2: user id `1` is there twice, first on row 1: remove one");
+    assert_eq!(overwrite("users", users), "row 2: user id `1` occurs twice, first on row 1: remove one");
     let items = df!("movie_id" => [1i64], "movie_title" => ["A"], "War" => [2i64]);
     assert_eq!(overwrite("items", items), "row 1: the flag of genre `War` is not 0 or 1");
     let data = df!("user_id" => [1i64], "movie_id" => [2i64], "rating" => [7i64], "timestamp" => [0i64]);
@@ -239,10 +239,10 @@ fn faults_of_the_parquet_files_are_named() {
     let bytes = std::fs::read(path("data")).unwrap();
     std::fs::write(path("data"), &bytes[..bytes.len() / 2]).unwrap();
     let message = read(parquet.path()).unwrap_err().to_string();
-    assert!(message.contains("is no Parquet file, or a damaged one") && message.lines().count() == 1, "{message}");
+    assert!(message.contains("not a Parquet file, or a damaged one") && message.lines().count() == 1, "{message}");
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_an_error() {
+fn a_missing_folder_is_an_error() {
     assert!(read(Path::new("nowhere")).unwrap_err().to_string().contains("nowhere: there is no such folder"));
 }

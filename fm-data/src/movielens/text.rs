@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Reads a file that may not be empty.
+/// Reads a file, which must not be empty.
 pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -14,8 +14,8 @@ pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The text of a file without a declared encoding. The early releases are ISO-8859-1; what is valid UTF-8 is taken as
-/// that, since accented ISO-8859-1 text practically never is.
+/// The text of a file without a declared encoding. The early releases are ISO-8859-1. Valid UTF-8 counts as UTF-8, since
+/// accented ISO-8859-1 text is practically never valid UTF-8.
 pub(super) fn decode(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text.trim_start_matches('\u{feff}')),
@@ -39,7 +39,7 @@ pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     (1..).zip(lines).filter(|(_, line)| !line.is_empty())
 }
 
-/// As [`lines`], of text.
+/// As [`lines`], for text.
 pub(super) fn text_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
     (1..).zip(lines).filter(|(_, line)| !line.is_empty())
@@ -61,7 +61,7 @@ pub(super) fn fields<'a, const N: usize>(line: &'a [u8], separator: &[u8]) -> Op
     Some(fields)
 }
 
-/// Text for an error message: cut if it is long, and without control characters.
+/// Text for an error message: cut to 40 characters, without control characters.
 pub(super) fn shown(field: impl AsRef<[u8]>) -> String {
     let text = String::from_utf8_lossy(field.as_ref());
     let mut shown: String = text.chars().take(40).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
@@ -71,14 +71,14 @@ pub(super) fn shown(field: impl AsRef<[u8]>) -> String {
     format!("`{shown}`")
 }
 
-/// An id: a whole number of up to 64 bits, kept as it is written.
+/// An id: a whole number of up to 64 bits, kept as text.
 pub(super) fn parse_id(field: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(field).ok()?;
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u64>().is_ok();
     is_number.then_some(text)
 }
 
-/// The error of an id that [`parse_id`] refuses.
+/// The error for an id that [`parse_id`] rejects.
 pub(super) fn id_reason(what: &str, field: impl AsRef<[u8]>) -> String {
     format!("{what} id {} is not a whole number of up to 64 bits", shown(field))
 }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_short_and_on_one_line() {
+    fn text_in_errors_is_short_and_on_one_line() {
         assert_eq!(shown("a\nb"), "`a\u{fffd}b`");
         assert_eq!(shown([b'x'; 100]), format!("`{}…`", "x".repeat(40)));
     }

@@ -1,33 +1,16 @@
-//! Tables of any size, read a chunk at a time.
+//! Reading tables of any size, one chunk at a time.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use polars::prelude::DataFrame;
 
-use super::Format;
-use super::csv::CsvChunks;
-use super::parquet::ParquetChunks;
 use crate::error::{Error, Result};
+use crate::format::csv::CsvChunks;
+use crate::format::{self, ChunkSize, ReadChunks};
 
-/// How much of a table is held at once: whichever is reached first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChunkSize {
-    /// The rows of a chunk, from 1.
-    pub rows: usize,
-    /// The bytes of its text, or of its columns in a Parquet file. The record that reaches them is the last.
-    pub bytes: usize,
-}
-
-impl Default for ChunkSize {
-    fn default() -> ChunkSize {
-        ChunkSize { rows: 32_768, bytes: 64 << 20 }
-    }
-}
-
-/// Reads a table's rows in their order, a chunk at a time and every column as text, as [`read_table`](super::read_table)
-/// reads all of them.
+/// Reads the rows of a table in their order, one chunk at a time. Every column is text, as in
+/// [`read_table`](super::read_table).
 ///
 /// An iterator that ends after the first error. A table without rows is one chunk without rows.
 ///
@@ -42,32 +25,22 @@ impl Default for ChunkSize {
 /// # Ok::<(), fm_data::Error>(())
 /// ```
 pub struct TableReader {
-    chunks: Chunks,
+    chunks: Box<dyn ReadChunks>,
     bytes: Option<u64>,
     has_failed: bool,
-}
-
-enum Chunks {
-    Csv(CsvChunks),
-    Parquet(ParquetChunks),
 }
 
 impl TableReader {
     /// Opens a `.csv`, `.tsv` or `.parquet` file.
     ///
     /// # Errors
-    /// [`Error::Io`], or [`Error::Data`] for a file without a header, or that is no Parquet.
+    /// [`Error::Io`], or [`Error::Data`] for a file without a header, or of another format than its name says.
     pub fn open(path: impl AsRef<Path>, size: ChunkSize) -> Result<TableReader> {
         let path = path.as_ref();
-        let format = Format::of(path)?;
-        let file = File::open(path).map_err(Error::io("read", path))?;
+        let chunks = format::of(path)?.read(path, size)?;
+        let metadata = std::fs::metadata(path).map_err(Error::io("read", path))?;
         // A pipe has no length.
-        let bytes = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
-        let chunks = match format {
-            Format::Csv { separator } => Chunks::Csv(CsvChunks::new(Box::new(file), path.to_owned(), separator, size)?),
-            Format::Parquet => Chunks::Parquet(ParquetChunks::open(path, size)?),
-        };
-        Ok(TableReader { chunks, bytes, has_failed: false })
+        Ok(TableReader { chunks, bytes: metadata.is_file().then_some(metadata.len()), has_failed: false })
     }
 
     /// Reads CSV from any source, which errors call `name`.
@@ -75,21 +48,18 @@ impl TableReader {
     /// # Errors
     /// As [`TableReader::open`].
     pub fn from_csv(source: impl Read + Send + 'static, name: &str, size: ChunkSize) -> Result<TableReader> {
-        let chunks = Chunks::Csv(CsvChunks::new(Box::new(source), name.into(), b',', size)?);
+        let chunks = Box::new(CsvChunks::new(Box::new(source), name.into(), b',', size)?);
         Ok(TableReader { chunks, bytes: None, has_failed: false })
     }
 
-    /// The length of the file, where it has one.
+    /// The length of the file; `None` for a pipe.
     pub fn bytes(&self) -> Option<u64> {
         self.bytes
     }
 
-    /// How far the file has been read. Of Parquet, whose columns lie one after the other, the rows' share of it.
+    /// The bytes read so far. A Parquet file, which stores column after column, counts the share of its rows.
     pub fn bytes_read(&self) -> u64 {
-        match &self.chunks {
-            Chunks::Csv(chunks) => chunks.bytes_read(),
-            Chunks::Parquet(chunks) => (chunks.part_read() * self.bytes.unwrap_or(0) as f64) as u64,
-        }
+        self.chunks.bytes_read()
     }
 }
 
@@ -100,10 +70,7 @@ impl Iterator for TableReader {
         if self.has_failed {
             return None;
         }
-        let chunk = match &mut self.chunks {
-            Chunks::Csv(chunks) => chunks.next_chunk(),
-            Chunks::Parquet(chunks) => chunks.next_chunk(),
-        };
+        let chunk = self.chunks.next_chunk();
         self.has_failed = chunk.is_err();
         chunk.transpose()
     }
@@ -111,6 +78,8 @@ impl Iterator for TableReader {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use polars::prelude::*;
 
     use super::*;

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use fm_args::commands::Compare;
 use fm_data::Split;
 use toml::Value;
 
-use super::Compare;
-use crate::settings::{Draft, Settings, flags};
+use crate::settings::{Draft, Settings};
 
 /// Settings by their name, before a seed or a fold is set.
 pub struct Contestant {
@@ -42,9 +42,10 @@ impl Contestant {
         for (base, draft) in bases {
             for model in &models {
                 let mut draft = draft.clone();
-                draft.apply(flags::data_keys(args.data.data.as_deref(), &args.data.selection)?)?;
-                draft.apply(flags::model_keys(*model, &args.options)?)?;
-                args.set.iter().try_for_each(|pair| draft.set(pair))?;
+                let model_key = model.map(|model| ("model.name".to_owned(), Value::String(model.to_owned())));
+                let data = [args.data.keys(), args.selection.keys(), args.device.keys()];
+                let keys = data.into_iter().flatten().chain(model_key).chain(args.options.keys());
+                draft.apply(keys.chain(args.set.keys()).collect())?;
                 let name = match (&base, model) {
                     (Some(base), None) => base.clone(),
                     (None, Some(model)) => (*model).to_owned(),
@@ -64,9 +65,9 @@ impl Contestant {
     pub fn settings(&self, variation: &Variation) -> Result<Settings> {
         let mut draft = self.draft.clone();
         if let Some(seed) = variation.seed {
-            draft.apply(["data.seed", "train.seed"].map(|key| (key.to_owned(), Value::Integer(seed))))?;
+            draft.apply(["data.seed", "train.seed"].map(|key| (key.to_owned(), Value::Integer(seed))).into())?;
         }
-        let mut settings = draft.settle()?;
+        let mut settings = draft.resolve()?;
         if let Some((k, index)) = variation.fold {
             settings.data.split = settings.data.split.parse::<Split>()?.fold(k, index).to_string();
         }
@@ -85,7 +86,7 @@ impl Variation {
     /// Each fold with each seed; seed 1 if neither is asked for.
     pub fn all(args: &Compare) -> Vec<Variation> {
         let seeds: Vec<Option<i64>> = match (&args.seeds[..], args.folds) {
-            ([], None) => vec![Some(args.data.selection.seed.unwrap_or(1))],
+            ([], None) => vec![Some(args.selection.value("seed").and_then(Value::as_integer).unwrap_or(1))],
             ([], Some(_)) => vec![None],
             (seeds, _) => seeds.iter().copied().map(Some).collect(),
         };

@@ -5,9 +5,10 @@ mod leaderboard;
 mod significance;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Result, bail};
+use fm_args::commands::Compare;
 use fm_core::atomic_file::write_atomically;
 use fm_core::device::DeviceChoice;
 use fm_core::script::{Bundle, BundleOptions};
@@ -16,49 +17,11 @@ use fm_core::train::RunDir;
 use self::contest::{Contestant, Variation};
 use self::leaderboard::{Entrant, Leaderboard};
 use super::{print, print_json};
-use crate::args::{Data, ModelOptions};
 use crate::interruption::resumable;
 use crate::metric::Metric;
 use crate::predictor::Predictor;
 use crate::settings::Settings;
 use crate::training::{Machine, Results, Start, train};
-
-/// The arguments.
-#[derive(Debug, clap::Args)]
-pub struct Compare {
-    /// The models to compare (see `fm models`)
-    #[arg(long, value_name = "MODEL,...", value_delimiter = ',')]
-    pub models: Vec<String>,
-    /// Files of settings to compare, or those that `fm settings` lists; with --models, each model with each file
-    #[arg(long, value_name = "FILE|NAME,...", value_delimiter = ',')]
-    pub configs: Vec<String>,
-    /// Train each with each of these seeds, of split, first weights, order and dropout [default: 1]
-    #[arg(long, value_name = "N,...", value_delimiter = ',', conflicts_with = "seed", value_parser = clap::value_parser!(i64).range(0..))]
-    pub seeds: Vec<i64>,
-    /// Train each so many times, and test it on a random fold of the rows each time. Of the other rows, as great a share validates
-    /// as the settings' split has
-    #[arg(long, value_name = "K", conflicts_with = "split", value_parser = clap::value_parser!(u32).range(2..))]
-    pub folds: Option<u32>,
-    /// Any setting for all of them, as in train.patience=5
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    #[command(flatten)]
-    pub data: Data,
-    #[command(flatten)]
-    pub options: ModelOptions,
-    /// The test metric that orders the leaderboard [default: that which chooses the best epoch]
-    #[arg(long, value_name = "NAME")]
-    pub metric: Option<String>,
-    /// auto, cpu, cuda or cuda:1
-    #[arg(long)]
-    pub device: Option<DeviceChoice>,
-    /// The folder of the runs and of the leaderboard; what is in it already is not trained again
-    #[arg(short, long, value_name = "DIR", default_value = "runs/compare")]
-    pub output: PathBuf,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
 
 pub fn run(args: &Compare) -> Result<()> {
     let (contestants, variations) = (Contestant::all(args)?, Variation::all(args));
@@ -67,9 +30,7 @@ pub fn run(args: &Compare) -> Result<()> {
     for contestant in &contestants {
         for variation in &variations {
             let folder = args.output.join(&contestant.name).join(&variation.name);
-            let mut settings = contestant.settings(variation)?;
-            settings.device = args.device.unwrap_or(settings.device);
-            plan.push((folder, settings));
+            plan.push((folder, contestant.settings(variation)?));
         }
     }
     plan.iter().try_for_each(|(folder, settings)| check_fits(folder, settings))?;
@@ -85,7 +46,7 @@ pub fn run(args: &Compare) -> Result<()> {
         Some(name) => Metric::of(first.data.task.of_any_threshold(), name)?,
         None => first.monitored()?,
     };
-    let machine = Machine::new(&args.data.selection.folders)?;
+    let machine = Machine::new(&args.folders)?;
     let mut results = Vec::with_capacity(plan.len());
     for (number, (folder, settings)) in plan.iter().enumerate() {
         let which = format!("training {} of {}: {}", number + 1, plan.len(), folder.display());
@@ -105,7 +66,7 @@ pub fn run(args: &Compare) -> Result<()> {
     write_atomically(args.output.join("leaderboard.json"), |file| file.write_all(json.as_bytes()))?;
     write_atomically(args.output.join("leaderboard.md"), |file| file.write_all(markdown.as_bytes()))?;
     tracing::info!("leaderboard.md and leaderboard.json are in {}", args.output.display());
-    if args.json { print_json(&board) } else { print(markdown.trim_end()) }
+    if args.form.json { print_json(&board) } else { print(markdown.trim_end()) }
 }
 
 /// Checks that a folder is free, or holds a run of exactly these settings.

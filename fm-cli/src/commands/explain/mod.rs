@@ -3,56 +3,19 @@
 mod row;
 mod text;
 
-use std::path::PathBuf;
-
 use anyhow::{Result, anyhow, bail};
-use fm_core::device::DeviceChoice;
+use fm_args::commands::Explain;
 use fm_core::explain::{Parts, Shapley, pairs, parts, shapley};
-use fm_data::source::{Rated, Source};
+use fm_data::RawData;
+use fm_data::catalogue::{Catalogue, Rated};
 use fm_data::table::strings;
 use serde::Serialize;
 
 use self::row::{Row, Titles, Value};
 use super::export::TITLES;
 use super::{print, print_json};
-use crate::args::{Folders, at_least_one};
+use crate::hints::with_hint;
 use crate::predictor::Predictor;
-
-#[derive(Debug, clap::Args)]
-pub struct Explain {
-    /// The folder of a run, or an exported file
-    #[arg(value_name = "RUN|BUNDLE")]
-    pub model: PathBuf,
-    /// The user's id
-    #[arg(long, value_name = "ID", allow_negative_numbers = true, required_unless_present = "row")]
-    pub user: Option<String>,
-    /// The item's id; of one that the user has a row with, that row is explained, with its label
-    #[arg(
-        long,
-        visible_alias = "movie",
-        value_name = "ID",
-        allow_negative_numbers = true,
-        required_unless_present = "row"
-    )]
-    pub item: Option<String>,
-    /// A value of the row, instead of a user and an item from the data; fields that are left out are missing
-    #[arg(long, value_name = "FIELD=VALUE", conflicts_with_all = ["user", "item", "data"])]
-    pub row: Vec<String>,
-    /// The data to take user and item from, if it has moved since training
-    #[arg(long, value_name = "NAME|DIR|FILE")]
-    pub data: Option<String>,
-    /// How many parts of each kind to print, the largest first; JSON has all
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
-    pub top: usize,
-    /// auto, cpu, cuda or cuda:1
-    #[arg(long, default_value_t)]
-    pub device: DeviceChoice,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    pub folders: Folders,
-}
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -110,7 +73,7 @@ struct Term<T> {
 }
 
 pub fn run(args: &Explain) -> Result<()> {
-    let predictor = Predictor::open(&args.model, args.device)?;
+    let predictor = Predictor::open(&args.model, args.device.device.parse()?)?;
     let (pair, row) = match (&args.user, &args.item) {
         (Some(user), Some(item)) => {
             let (pair, row) = from_data(args, &predictor, user, item)?;
@@ -132,7 +95,7 @@ pub fn run(args: &Explain) -> Result<()> {
         parts: parts.map(|parts| Formula::new(parts, &row, &predictor)),
         shapley: ByField::new(by_field, &row, &predictor),
     };
-    if args.json {
+    if args.form.json {
         print_json(&explanation)
     } else {
         print(text::Page::new(&explanation, predictor.schema.label(), args.top))
@@ -142,9 +105,10 @@ pub fn run(args: &Explain) -> Result<()> {
 /// The row of a user and an item, as the data has it or would have it.
 fn from_data(args: &Explain, predictor: &Predictor, user: &str, item: &str) -> Result<(Pair, Row)> {
     let source = predictor
-        .source(args.data.clone(), &args.folders)
-        .map_err(|error| anyhow!("{error}; --row FIELD=VALUE explains a row without the data"))?;
-    let found = source.pair(user, item)?;
+        .source(args.moved.data.clone(), &args.folders)
+        .map_err(|error| anyhow!("{}; --row FIELD=VALUE explains a row without the data", with_hint(&error)))?;
+    let catalogue = source.catalogue()?;
+    let found = catalogue.pair(user, item)?;
     for (known, whom) in [(found.known_user, format!("user {user}")), (found.known_item, format!("item {item}"))] {
         if !known {
             tracing::warn!("{whom} is not in the data: nothing but the id is known");
@@ -152,7 +116,7 @@ fn from_data(args: &Explain, predictor: &Predictor, user: &str, item: &str) -> R
     }
     let names = predictor.schema.fields().iter().map(|field| strings(&found.frame, &field.name));
     let texts = names.map(|column| Ok(column?.get(0).map(str::to_owned))).collect::<Result<Vec<_>>>()?;
-    let titles = titles(&source)?;
+    let titles = titles(&source, catalogue);
     let title = predictor.schema.item().and_then(|field| titles.get(field, item)).map(str::to_owned);
     let (label, part) = found.rated.map_or((None, None), |Rated { label, part }| (Some(label), part));
     let (known_user, known_item) = (found.known_user, found.known_item);
@@ -160,18 +124,17 @@ fn from_data(args: &Explain, predictor: &Predictor, user: &str, item: &str) -> R
     Ok((pair, Row::new(&predictor.schema, &texts, &titles)?))
 }
 
-fn titles(source: &Source) -> Result<Titles> {
-    let fields = source.fields_of_items().into_iter().map(str::to_owned).collect();
-    let items = source.items()?;
-    Ok(Titles { fields, titles: items.ids.into_iter().zip(items.titles).collect() })
+fn titles(source: &RawData, catalogue: Catalogue<'_>) -> Titles {
+    let fields = source.spec.fields_of_items().into_iter().map(str::to_owned).collect();
+    let items = catalogue.into_items();
+    Titles { fields, titles: items.ids.into_iter().zip(items.titles).collect() }
 }
 
 /// The row that the command line gives.
-fn from_arguments(given: &[String], predictor: &Predictor) -> Result<Row> {
+fn from_arguments(given: &[(String, String)], predictor: &Predictor) -> Result<Row> {
     let schema = &predictor.schema;
     let mut texts = vec![None; schema.num_fields()];
-    for pair in given {
-        let Some((name, value)) = pair.split_once('=') else { bail!("--row takes FIELD=VALUE, not `{pair}`") };
+    for (name, value) in given {
         let Some(field) = schema.field_index(name) else {
             let names: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
             bail!("--row: there is no field `{name}`; there are {}", names.join(", "));

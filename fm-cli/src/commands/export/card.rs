@@ -7,14 +7,11 @@ use fm_core::metric::Metrics;
 use fm_core::script::Precision;
 use fm_core::summary::grouped;
 use fm_core::{Field, FieldKind, Schema, Side, Task};
+use fm_data::source::terms_of_use;
 
 use crate::metric::in_order;
 use crate::settings::Settings;
 use crate::training::Results;
-
-/// What the licence says of data that GroupLens has published.
-const MOVIELENS: &str = "MovieLens is GroupLens' (University of Minnesota): research use, no redistribution, no commercial use \
-                         without permission; cite Harper and Konstan, *The MovieLens datasets: history and context*, 2015";
 
 /// A model card, as Markdown.
 pub struct ModelCard<'a> {
@@ -129,11 +126,8 @@ impl ModelCard<'_> {
             let rows = |part: &str| grouped(results.rows.get(part).map_or(0, |&rows| rows as i64));
             writeln!(f, "- rows: {} to train, {} to validate, {} to test", rows("train"), rows("valid"), rows("test"))?;
         }
-        let licence = match (self.data_licence, &data.schema) {
-            (Some(licence), _) => licence,
-            (None, None) => MOVIELENS,
-            (None, Some(_)) => "not stated: ask whoever the data came from",
-        };
+        let licence =
+            self.data_licence.or_else(|| terms_of_use(data)).unwrap_or("not stated: ask whoever the data came from");
         writeln!(f, "- licence of the data: {licence}\n")?;
         writeln!(f, "| field | of | kind |\n|---|---|---|")?;
         for field in self.schema.fields() {

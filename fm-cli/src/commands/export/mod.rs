@@ -9,18 +9,19 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use fm_args::commands::{Dtype, Export, ExportFormat, Quantization};
+use fm_args::flags::Part;
 use fm_core::device::DeviceChoice;
 use fm_core::metric::metrics_of_rows;
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Precision};
 use fm_core::train::{RunDir, predict_with};
 use fm_core::{Encoder, Error, Features, Rows, Schema, Task};
-use fm_data::source::{Items, Source};
-use fm_data::{Dataset, MissingColumns, encode};
+use fm_data::catalogue::Items;
+use fm_data::{Dataset, MissingColumns, RawData, encode};
 use tch::{Device, Kind, Tensor};
 
 use self::card::{Latency, ModelCard, Rounding};
 use super::print;
-use crate::args::{Export, ExportFormat, Part};
 use crate::predictor::Predictor;
 use crate::training::{Results, load_digests};
 
@@ -45,6 +46,16 @@ pub fn run(args: &Export) -> Result<()> {
     }
 }
 
+/// The type of the stored tables.
+fn precision(args: &Export) -> Precision {
+    match (args.quantize, args.dtype) {
+        (Some(Quantization::Int8), _) => Precision::Int8,
+        (None, Dtype::F32) => Precision::F32,
+        (None, Dtype::F16) => Precision::F16,
+        (None, Dtype::Bf16) => Precision::Bf16,
+    }
+}
+
 /// Refuses what would be something else than its name says, or replace a part of the run.
 fn check_output(args: &Export, run: &RunDir) -> Result<()> {
     let output = args.output.display();
@@ -62,7 +73,7 @@ fn check_output(args: &Export, run: &RunDir) -> Result<()> {
 }
 
 fn onnx(args: &Export, trained: &Predictor) -> Result<()> {
-    if args.with_catalogue || args.precision() != Precision::F32 || args.data_licence.is_some() {
+    if args.with_catalogue || precision(args) != Precision::F32 || args.data_licence.is_some() {
         bail!(
             "ONNX files hold float32 tables, and neither catalogue nor model card: leave out --with-catalogue, --dtype, \
              --quantize and --data-licence"
@@ -93,14 +104,19 @@ struct Measured {
 
 impl Measured {
     fn new(args: &Export, run: &RunDir, trained: &Predictor) -> Result<Measured> {
-        let precision = args.precision();
-        let source = || trained.source(args.data.clone(), &args.folders);
+        let precision = precision(args);
+        let source = || trained.source(args.moved.data.clone(), &args.folders);
         let source = match (args.with_catalogue, precision) {
             (false, Precision::F32) => None,
             (true, _) => Some(source()?),
             (false, _) => source().inspect_err(|error| warn_unmeasured(error)).ok(),
         };
-        let items = source.as_ref().filter(|_| args.with_catalogue).map(Source::items).transpose()?;
+        let items = source
+            .as_ref()
+            .filter(|_| args.with_catalogue)
+            .map(RawData::catalogue)
+            .transpose()?
+            .map(|all| all.into_items());
         let catalogue = items.as_ref().map(|items| catalogue(items, &trained.schema)).transpose()?;
         let titles = items.map(|items| items.ids.into_iter().zip(items.titles).collect());
         let options = BundleOptions { catalogue: catalogue.as_ref(), precision };
@@ -176,20 +192,20 @@ fn warn_unmeasured(reason: &dyn Display) {
 }
 
 /// The test metrics of the run's model and of the one in the file, if the test rows are those of the run.
-fn rounding(bundle: &Bundle, run: &RunDir, trained: &Predictor, source: &Source) -> Result<Option<Rounding>> {
+fn rounding(bundle: &Bundle, run: &RunDir, trained: &Predictor, source: &RawData) -> Result<Option<Rounding>> {
     let test = source.encode(&trained.schema, &source.parts.test)?;
     let label = trained.schema.label();
     let is_ranking = matches!(label.task, Task::Ranking { .. });
-    let catalogue = is_ranking.then(|| source.catalogue(&trained.schema)).transpose()?;
+    let ranking = is_ranking.then(|| source.ranking(&trained.schema)).transpose()?;
     let digests = load_digests(run)?;
     let has_changed = digests.get("test") != Some(&test.digest())
-        || catalogue.as_ref().is_some_and(|catalogue| digests.get("catalogue") != Some(&catalogue.digest()));
+        || ranking.as_ref().is_some_and(|ranking| digests.get("catalogue") != Some(&ranking.digest()));
     if has_changed {
         warn_unmeasured(&"the data has changed since the run");
         return Ok(None);
     }
-    if let Some(catalogue) = &catalogue {
-        let ranking = trained.ranking(catalogue)?;
+    if let Some(ranking) = &ranking {
+        let ranking = trained.ranking(ranking)?;
         let before =
             ranking.evaluate(Part::Test, &test, |candidates| trained.model.candidate_logits(candidates, false))?;
         let after = ranking.evaluate(Part::Test, &test, |candidates| {

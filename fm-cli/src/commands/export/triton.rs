@@ -7,13 +7,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use fm_args::commands::Export;
 use fm_core::atomic_file::{WriteError, replace_atomically};
 use fm_core::train::RunDir;
 use fm_core::{Error, Schema};
 
 use self::config::{Config, Takes};
 use super::{Measured, borrowed};
-use crate::args::Export;
 use crate::predictor::Predictor;
 
 /// The forms that are written, each as a model.

@@ -6,9 +6,8 @@ use std::collections::HashMap;
 use anyhow::Result;
 use fm_core::encoder::pieces;
 use fm_core::{Encoder, Field, FieldKind, Schema, Side};
-use fm_data::source::Source;
 use fm_data::table::strings;
-use fm_data::{MissingColumns, encode};
+use fm_data::{MissingColumns, RawData, encode};
 use maud::{Markup, html};
 use tch::{Device, Tensor};
 
@@ -99,8 +98,8 @@ fn kind_field(schema: &Schema, item: usize) -> Option<&Field> {
 }
 
 /// The items with the most training rows that have vectors of their own.
-fn popular(source: &Source, schema: &Schema, field: usize, kind: Option<&Field>) -> Result<Vec<Item>> {
-    let items = source.items()?;
+fn popular(source: &RawData, schema: &Schema, field: usize, kind: Option<&Field>) -> Result<Vec<Item>> {
+    let items = source.catalogue()?.into_items();
     let encoded = encode(&items.frame, &Encoder::new(schema), None, MissingColumns::Unknown)?;
     let activity = Activity::of(source, &schema.fields()[field].name)?;
     let counts: HashMap<&str, usize> =

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use fm_core::summary::grouped;
-use fm_data::source::Source;
+use fm_data::RawData;
+use fm_data::catalogue::Catalogue;
 use fm_data::table::strings;
 use maud::{Markup, html};
 
@@ -46,6 +47,7 @@ fn users(group: &Group<'_>, user: &str, item: &str) -> Result<Markup> {
             chosen.push((code, what));
         }
     }
+    let catalogues = group.runs.iter().map(|(_, rows)| rows.source.catalogue()).collect::<Result<Vec<_>, _>>()?;
     let mut parts = vec![];
     for (code, what) in chosen {
         let (name, rows) = (&activity.values[code], activity.counts[code]);
@@ -56,7 +58,7 @@ fn users(group: &Group<'_>, user: &str, item: &str) -> Result<Markup> {
         );
         let mine = |row: &&u32| activity.codes[**row as usize] as usize == code;
         let rated = rated(source, item, source.parts.train.iter().filter(mine).copied().collect())?;
-        parts.push(html! { h3 { (title) } (lists(group, name, &rated)?) });
+        parts.push(html! { h3 { (title) } (lists(group, &catalogues, name, &rated)?) });
     }
     Ok(html! {
         p {
@@ -69,7 +71,7 @@ fn users(group: &Group<'_>, user: &str, item: &str) -> Result<Markup> {
 }
 
 /// The titles and labels of a user's rows, the highest label first, then the latest.
-fn rated(source: &Source, item: &str, mut rows: Vec<u32>) -> Result<Vec<(String, f32)>> {
+fn rated(source: &RawData, item: &str, mut rows: Vec<u32>) -> Result<Vec<(String, f32)>> {
     let label = |row: u32| source.labels[row as usize];
     let time = |row: u32| source.timestamps.as_ref().map_or(0, |times| times[row as usize]);
     rows.sort_by(|&a, &b| label(b).total_cmp(&label(a)).then((time(b), b).cmp(&(time(a), a))));
@@ -83,13 +85,13 @@ fn rated(source: &Source, item: &str, mut rows: Vec<u32>) -> Result<Vec<(String,
 }
 
 /// What the user rated highest, and the best items by each run.
-fn lists(group: &Group<'_>, user: &str, rated: &[(String, f32)]) -> Result<Markup> {
+fn lists(group: &Group<'_>, catalogues: &[Catalogue<'_>], user: &str, rated: &[(String, f32)]) -> Result<Markup> {
     let rated = rated.iter().map(|(title, label)| (title.clone(), label.to_string())).collect();
     let mut lists: Vec<(String, Vec<(String, String)>)> = vec![("Rated highest".into(), rated)];
-    for (run, rows) in &group.runs {
-        let candidates = rows.source.candidates(user)?;
-        let best = run.predictor.best(&candidates, TOP, &[])?;
-        let item = |(row, score): (usize, f32)| (candidates.titles[row].clone(), format!("{score:.3}"));
+    for ((run, _), catalogue) in group.runs.iter().zip(catalogues) {
+        let unseen = catalogue.unseen(user)?.items;
+        let best = run.predictor.best(&unseen, TOP, &[])?;
+        let item = |(row, score): (usize, f32)| (unseen.titles[row].clone(), format!("{score:.3}"));
         lists.push((format!("Recommended by {}", run.name), best.into_iter().map(item).collect()));
     }
     Ok(html! {

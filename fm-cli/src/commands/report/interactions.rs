@@ -130,12 +130,12 @@ fn pairs(found: &[ValuePair], rows: &TestRows, schema: &Schema) -> Result<Markup
     }
     let titles: HashMap<String, String> = match &rows.source.spec.item {
         Some(_) => {
-            let items = rows.source.items()?;
+            let items = rows.source.catalogue()?.into_items();
             items.ids.into_iter().zip(items.titles).collect()
         }
         None => HashMap::new(),
     };
-    let of_items = rows.source.fields_of_items();
+    let of_items = rows.source.spec.fields_of_items();
     let value = |pair: &ValuePair, side: usize| {
         let name = &pair.fields[side];
         let known = pair.values[side].as_ref().map(|value| match titles.get(value) {

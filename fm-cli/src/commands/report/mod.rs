@@ -19,36 +19,15 @@ mod summary;
 mod thinning;
 
 use std::io::Write;
-use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use fm_args::commands::Report;
 use fm_core::Task;
 use fm_core::atomic_file::write_atomically;
-use fm_core::device::DeviceChoice;
 use maud::{Markup, html};
 
 use self::page::Section;
 use self::run::{Group, Run};
-use crate::args::Folders;
-
-/// The arguments of `fm report`.
-#[derive(Debug, clap::Args)]
-pub struct Report {
-    /// The folders of runs, which are shown beside each other
-    #[arg(value_name = "RUN", required = true)]
-    pub runs: Vec<PathBuf>,
-    /// The HTML file to write
-    #[arg(short, long, value_name = "FILE", default_value = "report.html")]
-    pub output: PathBuf,
-    /// The data of all runs, if it has moved since training
-    #[arg(long, value_name = "NAME|DIR|FILE")]
-    pub data: Option<String>,
-    /// auto, cpu, cuda or cuda:1
-    #[arg(long, default_value_t)]
-    pub device: DeviceChoice,
-    #[command(flatten)]
-    pub folders: Folders,
-}
 
 pub fn run(args: &Report) -> Result<()> {
     let output = args.output.display();

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::{Result, bail};
+use fm_args::commands::Report;
 use fm_core::metric::{Metrics, Scored, metrics};
 use fm_core::ranking::Candidates;
 use fm_core::train::{EpochRecord, RunDir};
 use fm_core::{Label, Rows, Task};
-use fm_data::Dataset;
-use fm_data::source::{DataConfig, Source};
 use fm_data::table::{NO_CODE, codes, strings};
+use fm_data::{DataConfig, Dataset, RawData};
 
 use super::chart::{Paint, SERIES};
 use crate::predictor::Predictor;
@@ -35,7 +35,7 @@ pub struct Run {
 
 /// The rows that a run was measured on, within the data that it was trained on.
 pub struct TestRows {
-    pub source: Rc<Source>,
+    pub source: Rc<RawData>,
     pub test: Dataset,
     /// Of each test row.
     pub logits: Vec<f32>,
@@ -116,28 +116,28 @@ impl Run {
 }
 
 /// Opens the runs and scores their test rows.
-pub fn open(args: &super::Report) -> Result<Vec<Run>> {
+pub fn open(args: &Report) -> Result<Vec<Run>> {
     if args.runs.len() > SERIES {
         bail!("a report shows at most {SERIES} runs, as many as colours can tell apart: here are {}", args.runs.len());
     }
-    let mut sources: Vec<(DataConfig, Rc<Source>)> = vec![];
+    let mut sources: Vec<(DataConfig, Rc<RawData>)> = vec![];
     let mut runs: Vec<Run> = vec![];
     for (number, (path, name)) in args.runs.iter().zip(names(args)?).enumerate() {
         let dir = RunDir::open(path)?;
-        let predictor = Predictor::open_run(&dir, args.device)?;
+        let predictor = Predictor::open_run(&dir, args.device.device.parse()?)?;
         let (results, epochs) = (Results::load(&dir)?, dir.epochs()?);
-        let config = predictor.settings.data.clone().moved(args.data.clone());
+        let config = predictor.settings.data.clone().moved(args.moved.data.clone());
         let known = sources.iter().find(|(known, _)| *known == config).map(|(_, source)| Rc::clone(source));
         let source = match known {
             Some(source) => Ok(source),
-            None => predictor.source(args.data.clone(), &args.folders).map(Rc::new),
+            None => predictor.source(args.moved.data.clone(), &args.folders).map(Rc::new),
         };
         let rows = match source {
             Ok(source) => {
                 sources.push((config, Rc::clone(&source)));
                 Ok(score(&dir, &predictor, source)?)
             }
-            Err(error) if args.data.is_some() => return Err(error),
+            Err(error) if args.moved.data.is_some() => return Err(error),
             Err(error) => {
                 tracing::warn!(
                     "{name}: the report shows nothing of its rows: {error}; --data names where they are now"
@@ -150,7 +150,7 @@ pub fn open(args: &super::Report) -> Result<Vec<Run>> {
     Ok(runs)
 }
 
-fn score(dir: &RunDir, predictor: &Predictor, source: Rc<Source>) -> Result<TestRows> {
+fn score(dir: &RunDir, predictor: &Predictor, source: Rc<RawData>) -> Result<TestRows> {
     let test = source.encode(&predictor.schema, &source.parts.test)?;
     let has_changed = load_digests(dir)?.get("test") != Some(&test.digest());
     if has_changed {
@@ -162,7 +162,7 @@ fn score(dir: &RunDir, predictor: &Predictor, source: Rc<Source>) -> Result<Test
     let logits = predictor.logits(&test)?;
     let ranks = match predictor.schema.label().task {
         Task::Ranking { .. } => {
-            let ranking = predictor.ranking(&source.catalogue(&predictor.schema)?)?;
+            let ranking = predictor.ranking(&source.ranking(&predictor.schema)?)?;
             let logits = |candidates: &Candidates<'_>| predictor.model.candidate_logits(candidates, false);
             Some(during("ranking all items", || ranking.test_ranks(&test, logits))?)
         }
@@ -173,7 +173,7 @@ fn score(dir: &RunDir, predictor: &Predictor, source: Rc<Source>) -> Result<Test
 }
 
 /// The last folders of the paths, as many as it takes to tell the runs apart.
-fn names(args: &super::Report) -> Result<Vec<String>> {
+fn names(args: &Report) -> Result<Vec<String>> {
     let paths: Vec<Vec<String>> = args.runs.iter().map(|path| folders(path)).collect();
     let longest = paths.iter().map(Vec::len).max().unwrap_or(0);
     for count in 1..=longest {
@@ -201,7 +201,7 @@ pub struct Group<'a> {
 
 impl Group<'_> {
     /// The rows that they share.
-    pub fn source(&self) -> &Source {
+    pub fn source(&self) -> &RawData {
         &self.runs[0].1.source
     }
 }
@@ -244,7 +244,7 @@ pub struct Activity {
 }
 
 impl Activity {
-    pub fn of(source: &Source, column: &str) -> Result<Activity> {
+    pub fn of(source: &RawData, column: &str) -> Result<Activity> {
         let column = strings(&source.frame, column)?;
         let (codes, values) = codes(&column);
         let values: Vec<String> = values.into_iter().map(str::to_owned).collect();

@@ -4,10 +4,10 @@ mod space;
 mod study;
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Result, anyhow, bail};
+use fm_args::commands::Tune;
 use fm_core::Error;
 use fm_core::atomic_file::write_atomically;
 use fm_core::train::{EpochRecord, RunDir};
@@ -15,64 +15,23 @@ use serde_json::json;
 use toml::Value;
 
 use self::space::Space;
-use self::study::{Ending, Question, Sampler, Study, Trial};
+use self::study::{Ending, Question, Study, Trial};
 use super::{print, print_json};
-use crate::args::{Data, ModelOptions};
 use crate::interruption::{Interrupted, resumable};
 use crate::metric::Metric;
-use crate::settings::{Settings, flags};
+use crate::settings::Settings;
 use crate::training::{Machine, Start, train_watched};
 
-/// The arguments.
-#[derive(Debug, clap::Args)]
-pub struct Tune {
-    /// A file of settings in which some values are ranges, as lr = { min = 0.001, max = 0.1, scale = "log" }, or choices, as
-    /// embedding_dim = { choices = [8, 16] }
-    #[arg(value_name = "FILE")]
-    pub space: PathBuf,
-    /// How many trials there are in the end, those of an earlier call included
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = crate::args::at_least_one)]
-    pub trials: usize,
-    /// How the next trial is chosen
-    #[arg(long, value_enum, default_value = "tpe")]
-    pub sampler: Sampler,
-    /// Stop a trial in this epoch, and whenever R times as many have passed, unless it is among the best of every R trials [default: never]
-    #[arg(long, value_name = "EPOCH", value_parser = crate::args::at_least_one)]
-    pub halving: Option<usize>,
-    /// The R of --halving
-    #[arg(long, value_name = "R", default_value_t = 3, requires = "halving")]
-    pub ratio: usize,
-    /// A model (see `fm models`)
-    #[arg(long)]
-    pub model: Option<String>,
-    #[command(flatten)]
-    pub data: Data,
-    #[command(flatten)]
-    pub options: ModelOptions,
-    /// Any other setting, as in train.patience=5
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// The folder of the study, to go on with if it is there
-    #[arg(long, value_name = "DIR", default_value = "runs/study")]
-    pub study: PathBuf,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
 pub fn run(args: &Tune) -> Result<()> {
-    if args.ratio < 2 {
-        bail!("--ratio is {}: it must be at least 2", args.ratio);
-    }
     let Space { mut fixed, dimensions } = Space::open(&args.space)?;
-    fixed.apply(flags::data_keys(args.data.data.as_deref(), &args.data.selection)?)?;
-    fixed.apply(flags::model_keys(args.model.as_deref(), &args.options)?)?;
-    args.set.iter().try_for_each(|pair| fixed.set(pair))?;
+    let data = [args.data.keys(), args.selection.keys(), args.device.keys()];
+    let keys = data.into_iter().chain([args.model.keys(), args.options.keys(), args.set.keys()]);
+    fixed.apply(keys.flatten().collect())?;
     let settings = |values: &[Value]| -> Result<Settings> {
         let mut draft = fixed.clone();
         let keys = dimensions.iter().map(|dimension| dimension.key.clone());
-        draft.apply(keys.zip(values.iter().cloned()))?;
-        draft.settle()
+        draft.apply(keys.zip(values.iter().cloned()).collect())?;
+        draft.resolve()
     };
     // A value that is refused is refused now, and not in the middle of the night.
     let first: Vec<Value> = dimensions.iter().map(|dimension| dimension.samples()[0].clone()).collect();
@@ -91,9 +50,9 @@ pub fn run(args: &Tune) -> Result<()> {
         metric: metric.name.clone(),
         sampler: args.sampler,
         halving: args.halving.map(|first| (first, args.ratio)),
-        seed: args.data.selection.seed.map_or(1, |seed| seed as u64),
+        seed: args.selection.value("seed").and_then(Value::as_integer).map_or(1, |seed| seed as u64),
     };
-    let machine = Machine::new(&args.data.selection.folders)?;
+    let machine = Machine::new(&args.folders)?;
     let mut study = Study::open(&args.study, question)?;
     while study.trials.len() < args.trials {
         let positions = study.propose(metric)?;
@@ -109,7 +68,7 @@ pub fn run(args: &Tune) -> Result<()> {
     let file = args.study.join("best.toml");
     write_atomically(&file, |file| file.write_all(text.as_bytes()))?;
     tracing::info!("train it with `fm train --config {}`", file.display());
-    if args.json {
+    if args.form.json {
         return print_json(&json!({ "metric": metric.name, "best": best, "trials": study.trials }));
     }
     print(format!(

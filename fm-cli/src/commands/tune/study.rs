@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use fm_args::commands::Sampler;
 use fm_core::Error;
 use fm_core::atomic_file::write_atomically;
 use fm_core::seed::{Stream, derive};
@@ -15,16 +16,6 @@ use toml::Value;
 
 use super::space::Dimension;
 use crate::metric::Metric;
-
-/// How the next trial is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Sampler {
-    /// By tree-structured Parzen estimators (Bergstra et al. 2011), once ten trials were drawn at random
-    Tpe,
-    /// At random
-    Random,
-}
 
 /// The trials that are drawn at random before the estimators know anything.
 const RANDOM_TRIALS: usize = 10;

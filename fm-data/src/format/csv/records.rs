@@ -1,7 +1,6 @@
-//! The records of a CSV file, found before they are parsed: Polars fills short lines with nulls and names no lines in its
-//! errors.
+//! The records of a CSV file, found before parsing: Polars fills short lines with nulls, and its errors name no lines.
 
-/// What is wrong with a file: the line, where it is known, and the reason.
+/// A fault of a file: the line, where it is known, and the reason.
 pub type Fault = (Option<usize>, String);
 
 /// The records of a CSV file, one after the other.
@@ -11,7 +10,7 @@ pub struct Records<'a> {
     line: usize,
 }
 
-/// A record, as it stands in the file.
+/// A record in its file.
 pub struct Record<'a> {
     /// The line that it starts on, from 1.
     pub line: usize,
@@ -25,12 +24,12 @@ const STRAY_QUOTE: &str = "has a quote inside a cell: put the cell in quotes and
 const OPEN_QUOTE: &str = "opens a quote that never closes";
 
 impl<'a> Records<'a> {
-    /// The records of `bytes`, of which the first starts on `line`.
+    /// The records of `bytes`. The first starts on `line`.
     pub fn new(bytes: &'a [u8], separator: u8, line: usize) -> Records<'a> {
         Records { rest: bytes, separator, line }
     }
 
-    /// The bytes after the records that have been taken.
+    /// The bytes after the last record returned.
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
@@ -84,12 +83,12 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
-/// Whether the fault is a quote that does not close in the bytes at hand: more of the file may close it.
+/// Whether the fault is an open quote, which more of the file may close.
 pub fn is_open_quote(fault: &Fault) -> bool {
     fault.1 == OPEN_QUOTE
 }
 
-/// The length of the quoted cell that `bytes` start with.
+/// The length of the quoted cell at the start of `bytes`.
 fn closing_quote(bytes: &[u8], separator: u8) -> Result<usize, &'static str> {
     let mut at = 1;
     loop {
@@ -124,13 +123,13 @@ pub fn cells(record: &[u8], separator: u8) -> Vec<String> {
     cells
 }
 
-/// Bytes without the line ends that close them.
+/// The bytes without the line ends at their end.
 pub fn without_closing_line_ends(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().rposition(|byte| !b"\r\n".contains(byte)).map_or(0, |last| last + 1);
     &bytes[..end]
 }
 
-/// Bytes without the mark that some programs start a file with.
+/// The bytes without the byte-order mark that some programs write.
 pub fn without_byte_order_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
 }

@@ -1,4 +1,4 @@
-//! CSV from any source, a chunk of whole records at a time.
+//! CSV from any source, one chunk of whole records at a time.
 
 use std::io::{Cursor, Read};
 use std::path::PathBuf;
@@ -6,15 +6,14 @@ use std::sync::Arc;
 
 use polars::prelude::*;
 
-use super::first_line;
-use super::reader::ChunkSize;
+use super::super::interface::{ChunkSize, ReadChunks};
 use super::records::{Fault, Records, cells, is_open_quote, without_closing_line_ends};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, first_line};
 
-/// What is read at once, unless a record is longer.
+/// The bytes read at once, unless a record is longer.
 const BLOCK: usize = 1 << 20;
 
-/// A record longer than this is an error, so that a quote that nothing closes does not bring a large file into memory.
+/// The maximum length of a record: an open quote must not load a large file into memory.
 const LONGEST_RECORD: usize = 256 << 20;
 
 /// The chunks of a CSV file.
@@ -24,16 +23,16 @@ pub struct CsvChunks {
     path: PathBuf,
     separator: u8,
     size: ChunkSize,
-    /// The least that is read at once.
+    /// The minimum number of bytes read at once.
     block: usize,
     schema: SchemaRef,
-    /// The header line, and what has been read beyond the records that were handed out.
+    /// The header line, and the bytes read after the last returned record.
     buffer: Vec<u8>,
-    /// How much of the buffer is the header line.
+    /// The bytes of the buffer that are the header line.
     header: usize,
-    /// The line of the file that stands behind the header in the buffer.
+    /// The line of the file that follows the header in the buffer.
     line: usize,
-    /// How much of the buffer is known to be UTF-8.
+    /// The bytes of the buffer that are known to be UTF-8.
     checked: usize,
     bytes_read: u64,
     at_end: bool,
@@ -44,12 +43,15 @@ pub struct CsvChunks {
 struct Whole {
     len: usize,
     records: usize,
-    /// The line behind them.
+    /// The line after them.
     line: usize,
 }
 
 impl CsvChunks {
-    /// Reads the header. `path` is what errors name.
+    /// Reads the header. Errors name `path`.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Data`] for a source without a header, or with a name twice in it.
     pub fn new(source: Box<dyn Read + Send>, path: PathBuf, separator: u8, size: ChunkSize) -> Result<CsvChunks> {
         CsvChunks::in_blocks(source, path, separator, size, BLOCK)
     }
@@ -80,11 +82,6 @@ impl CsvChunks {
         Ok(chunks)
     }
 
-    /// The bytes that have been taken from the source.
-    pub fn bytes_read(&self) -> u64 {
-        self.bytes_read
-    }
-
     fn read_header(&mut self) -> Result<()> {
         // The mark must be seen whole.
         self.fill(self.block.max(3))?;
@@ -101,34 +98,14 @@ impl CsvChunks {
         }
         let names = cells(header.bytes, self.separator);
         if let Some((_, twice)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
-            return Err(self.error((Some(1), format!("the column name `{twice}` is there twice"))));
+            return Err(self.error((Some(1), format!("the column name `{twice}` occurs twice"))));
         }
         self.schema = Arc::new(names.iter().map(|name| Field::new(name.into(), DataType::String)).collect());
         (self.header, self.line) = (len, line);
         Ok(())
     }
 
-    /// The next rows; `None` after the last. A table without rows is one chunk without rows.
-    pub fn next_chunk(&mut self) -> Result<Option<DataFrame>> {
-        let whole = self.whole_records(self.size, Some(self.schema.len()))?;
-        let is_first = std::mem::take(&mut self.is_first);
-        if whole.records == 0 {
-            return Ok(is_first.then(|| DataFrame::empty_with_schema(&self.schema)));
-        }
-        let end = self.header + whole.len;
-        let table = parse(&self.buffer[..end], &self.schema, self.separator)
-            .map_err(|error| self.error((None, first_line(&error))))?;
-        if table.height() != whole.records {
-            let reason = format!("{} records were read as {} rows", whole.records, table.height());
-            return Err(self.error((None, format!("lines {} to {}: {reason}", self.line, whole.line - 1))));
-        }
-        self.buffer.drain(self.header..end);
-        self.checked -= whole.len;
-        self.line = whole.line;
-        Ok(Some(table))
-    }
-
-    /// Finds the records behind the header that make a chunk, and reads as far as it takes. Each has `width` cells.
+    /// Finds the records after the header that make a chunk, and reads as many bytes as they need. Each has `width` cells.
     fn whole_records(&mut self, size: ChunkSize, width: Option<usize>) -> Result<Whole> {
         let mut whole = Whole { len: 0, records: 0, line: self.line };
         loop {
@@ -141,14 +118,14 @@ impl CsvChunks {
                 let reason = format!("a record of more than {} MiB: is a quote left open?", LONGEST_RECORD >> 20);
                 return Err(self.error((Some(whole.line), reason)));
             }
-            // A long record doubles what is read, since it is looked through from its start again.
+            // The buffer doubles for a long record, which is searched from its start again.
             self.fill(begun.max(self.block))?;
         }
     }
 
-    /// Adds the records that are in the buffer up to their ends.
+    /// Adds the records that the buffer holds whole.
     fn find_records(&self, whole: &mut Whole, size: ChunkSize, width: Option<usize>) -> Result<(), Fault> {
-        // Line ends that close the file are no records, and whether these do is known when more has been read.
+        // Line ends at the end of the file are not records; whether these are is known when more has been read.
         let bytes = without_closing_line_ends(&self.buffer[self.header + whole.len..]);
         let mut records = Records::new(bytes, self.separator, whole.line);
         let start = whole.len;
@@ -173,7 +150,7 @@ impl CsvChunks {
         Ok(())
     }
 
-    /// Reads up to `len` bytes more, and checks that they are UTF-8.
+    /// Reads up to `len` more bytes, and checks that they are UTF-8.
     fn fill(&mut self, len: usize) -> Result<()> {
         let read = (&mut self.source).take(len as u64).read_to_end(&mut self.buffer);
         let read = read.map_err(Error::io("read", &self.path))?;
@@ -183,7 +160,7 @@ impl CsvChunks {
             Ok(_) => self.checked = self.buffer.len(),
             Err(error) => {
                 self.checked += error.valid_up_to();
-                // A character may be cut by the end of what has been read.
+                // The end of the buffer may cut a character.
                 if error.error_len().is_some() || self.at_end {
                     let before = self.buffer[self.header..self.checked].iter();
                     let line = self.line + before.filter(|&&byte| byte == b'\n').count();
@@ -198,6 +175,31 @@ impl CsvChunks {
 
     fn error(&self, (line, reason): Fault) -> Error {
         Error::data(&self.path, line, reason)
+    }
+}
+
+impl ReadChunks for CsvChunks {
+    fn next_chunk(&mut self) -> Result<Option<DataFrame>> {
+        let whole = self.whole_records(self.size, Some(self.schema.len()))?;
+        let is_first = std::mem::take(&mut self.is_first);
+        if whole.records == 0 {
+            return Ok(is_first.then(|| DataFrame::empty_with_schema(&self.schema)));
+        }
+        let end = self.header + whole.len;
+        let table = parse(&self.buffer[..end], &self.schema, self.separator)
+            .map_err(|error| self.error((None, first_line(&error))))?;
+        if table.height() != whole.records {
+            let reason = format!("{} records were read as {} rows", whole.records, table.height());
+            return Err(self.error((None, format!("lines {} to {}: {reason}", self.line, whole.line - 1))));
+        }
+        self.buffer.drain(self.header..end);
+        self.checked -= whole.len;
+        self.line = whole.line;
+        Ok(Some(table))
+    }
+
+    fn bytes_read(&self) -> u64 {
+        self.bytes_read
     }
 }
 

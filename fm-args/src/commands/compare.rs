@@ -1,0 +1,74 @@
+//! `fm compare`
+
+use std::path::PathBuf;
+
+use crate::completion;
+use crate::flags::{DataFlags, DeviceFlags, Folders, Form, Given, ModelOptions, SelectionFlags, Set, model_name};
+
+/// The arguments.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+                        fm compare --data ml-100k --models fm,deepfm --seeds 1,2,3\n  \
+                        fm compare --configs frappe/fm,frappe/deepfm --data frappe.csv --schema schema.toml\n  \
+                        fm compare --data ml-100k --models lr,fm --folds 5 --output runs/folds")]
+pub struct Compare {
+    /// Models to compare (see `fm models`)
+    #[arg(long, value_name = "MODEL,...", value_delimiter = ',', value_parser = model_name(), help_heading = "Model")]
+    pub models: Vec<String>,
+    /// Settings files to compare, or built-in ones (see `fm settings`)
+    ///
+    /// Settings files to compare, or built-in ones (see `fm settings`). With --models, each model is trained with each file.
+    #[arg(long, value_name = "FILE|NAME,...", value_delimiter = ',', help_heading = "Model", add = completion::configs())]
+    pub configs: Vec<String>,
+    /// Options of all models.
+    #[command(flatten)]
+    pub options: ModelOptions,
+    /// Train each with each of these seeds [default: 1]
+    ///
+    /// Train each with each of these seeds of the split, the initial weights, the order of the rows and dropout [default: 1]
+    #[arg(
+        long,
+        value_name = "N,...",
+        value_delimiter = ',',
+        conflicts_with = "seed",
+        value_parser = clap::value_parser!(i64).range(0..),
+        help_heading = "Training"
+    )]
+    pub seeds: Vec<i64>,
+    /// Train each K times, and test it on another random fold each time
+    ///
+    /// Train each K times, and test it on another random fold of the rows each time. The share of the other rows that validates is
+    /// that of the settings' split.
+    #[arg(
+        long,
+        value_name = "K",
+        conflicts_with = "split",
+        value_parser = clap::value_parser!(u32).range(2..),
+        help_heading = "Training"
+    )]
+    pub folds: Option<u32>,
+    /// The test metric that orders the leaderboard [default: the validation metric]
+    #[arg(long, value_name = "NAME", help_heading = "Output")]
+    pub metric: Option<String>,
+    /// Folder of the runs and the leaderboard; finished runs in it are reused
+    #[arg(short, long, value_name = "DIR", default_value = "runs/compare", help_heading = "Output")]
+    pub output: PathBuf,
+    /// The form of the output.
+    #[command(flatten)]
+    pub form: Form,
+    /// The data.
+    #[command(flatten)]
+    pub data: Given<DataFlags>,
+    /// How it is read and split.
+    #[command(flatten)]
+    pub selection: Given<SelectionFlags>,
+    /// Where data sets are.
+    #[command(flatten)]
+    pub folders: Folders,
+    /// Settings of all trainings.
+    #[command(flatten)]
+    pub set: Set,
+    /// Where they compute.
+    #[command(flatten)]
+    pub device: Given<DeviceFlags>,
+}

@@ -1,0 +1,33 @@
+//! The subcommands: a file each, with its arguments and examples.
+
+mod compare;
+mod completions;
+mod data;
+mod doctor;
+mod evaluate;
+mod explain;
+mod export;
+mod models;
+mod predict;
+mod recommend;
+mod report;
+mod settings;
+mod summary;
+mod train;
+mod tune;
+
+pub use compare::Compare;
+pub use completions::Completions;
+pub use data::{DataCommand, Download, Inspect};
+pub use doctor::Doctor;
+pub use evaluate::Evaluate;
+pub use explain::Explain;
+pub use export::{Dtype, Export, ExportFormat, Quantization};
+pub use models::Models;
+pub use predict::Predict;
+pub use recommend::Recommend;
+pub use report::Report;
+pub use settings::Settings;
+pub use summary::Summary;
+pub use train::Train;
+pub use tune::{Sampler, Tune};

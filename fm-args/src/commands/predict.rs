@@ -1,0 +1,45 @@
+//! `fm predict`
+
+use std::path::PathBuf;
+
+use crate::completion;
+use crate::flags::Device;
+
+/// The arguments.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+                        fm predict runs/deepfm-1 --input rows.csv --output scored.csv\n  \
+                        fm predict model.pt --input rows.parquet --output scored.parquet --keep user_id,movie_id\n  \
+                        fm predict model.pt --input - --output - --only-scores")]
+pub struct Predict {
+    /// The folder of a run, or an exported file
+    #[arg(value_name = "RUN|FILE", add = completion::runs())]
+    pub model: PathBuf,
+    /// A table of rows of any size (.csv, .tsv, .parquet); - reads CSV from standard input
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    pub input: PathBuf,
+    /// Treat a field without a column as unknown in every row
+    #[arg(long, help_heading = "Data")]
+    pub allow_missing: bool,
+    /// The table to write: all rows with a column `score`; - writes CSV to standard output
+    ///
+    /// The table to write (.csv, .tsv, .parquet): all rows as text, in their order, with a column `score`; - writes CSV to standard
+    /// output.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub output: PathBuf,
+    /// Columns to write before the score, in this order [default: all]
+    #[arg(
+        long,
+        value_name = "COLUMN,...",
+        value_delimiter = ',',
+        conflicts_with = "only_scores",
+        help_heading = "Output"
+    )]
+    pub keep: Option<Vec<String>>,
+    /// Write only the column `score`
+    #[arg(long, help_heading = "Output")]
+    pub only_scores: bool,
+    /// Where it computes.
+    #[command(flatten)]
+    pub device: Device,
+}

@@ -1,0 +1,44 @@
+//! `fm recommend`
+
+use std::path::PathBuf;
+
+use crate::completion;
+use crate::flags::{Device, Folders, Form, Moved, at_least_one, pair};
+
+/// The arguments.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+                        fm recommend runs/deepfm-1 --user 42 --top 20\n  \
+                        fm recommend runs/deepfm-1 --user 42 --exclude 50,181\n  \
+                        fm recommend model.pt --user 42 --about age=25 --about gender=F")]
+pub struct Recommend {
+    /// The folder of a run, or an exported file
+    #[arg(value_name = "RUN|FILE", add = completion::runs())]
+    pub model: PathBuf,
+    /// The user's id
+    #[arg(long, value_name = "ID", allow_negative_numbers = true, help_heading = "Data")]
+    pub user: String,
+    /// A value of the user or the context, to recommend without the data; repeatable
+    ///
+    /// A value of the user or the context; repeatable. The items are then those in the exported file, and no data is read.
+    #[arg(long, value_name = "FIELD=VALUE", value_parser = pair, conflicts_with = "data", help_heading = "Data")]
+    pub about: Vec<(String, String)>,
+    /// Items to leave out, besides those that the user already has in the data
+    #[arg(long, value_name = "ID,...", value_delimiter = ',', help_heading = "Data")]
+    pub exclude: Vec<String>,
+    /// Where the data is now.
+    #[command(flatten)]
+    pub moved: Moved,
+    /// Where data sets are.
+    #[command(flatten)]
+    pub folders: Folders,
+    /// Number of items
+    #[arg(long, value_name = "K", default_value_t = 10, value_parser = at_least_one, help_heading = "Output")]
+    pub top: usize,
+    /// The form of the output.
+    #[command(flatten)]
+    pub form: Form,
+    /// Where it computes.
+    #[command(flatten)]
+    pub device: Device,
+}

@@ -1,0 +1,29 @@
+//! `fm report`
+
+use std::path::PathBuf;
+
+use crate::completion;
+use crate::flags::{Device, Folders, Moved};
+
+/// The arguments.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+                        fm report runs/deepfm-1\n  \
+                        fm report runs/fm-1 runs/deepfm-1 --output comparison.html")]
+pub struct Report {
+    /// The folders of one or several runs, which the report compares
+    #[arg(value_name = "RUN", required = true, add = completion::runs())]
+    pub runs: Vec<PathBuf>,
+    /// Where the data of all runs is now.
+    #[command(flatten)]
+    pub moved: Moved,
+    /// Where data sets are.
+    #[command(flatten)]
+    pub folders: Folders,
+    /// The HTML file to write
+    #[arg(short, long, value_name = "FILE", default_value = "report.html", help_heading = "Output")]
+    pub output: PathBuf,
+    /// Where it computes.
+    #[command(flatten)]
+    pub device: Device,
+}

@@ -1,0 +1,147 @@
+//! Flags that several commands share.
+
+mod setting;
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+pub use setting::{
+    DataFlags, DeviceFlags, Flag, Given, Group, InitFlags, Keys, ModelFlags, ModelOptionFlags, SelectionFlags,
+    TrainingFlags, all, model_name,
+};
+
+use crate::documentation::Setting;
+
+/// A whole number of at least 1.
+pub fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("it must be at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("it must be a whole number".into()),
+    }
+}
+
+/// `NAME=VALUE`.
+pub fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.trim().to_owned())),
+        _ => Err("`=` is missing between a name and a value".into()),
+    }
+}
+
+/// A value as TOML writes it; any other text is a string.
+pub fn value(text: &str) -> toml::Value {
+    let parsed = toml::from_str::<toml::Table>(&format!("value = {text}")).ok();
+    match parsed.and_then(|mut table| (table.len() == 1).then(|| table.remove("value")).flatten()) {
+        Some(value) => value,
+        None => toml::Value::String(text.to_owned()),
+    }
+}
+
+/// The options of a model.
+#[derive(Debug, clap::Args)]
+pub struct ModelOptions {
+    /// Those that have flags of their own.
+    #[command(flatten)]
+    given: Given<ModelOptionFlags>,
+    /// Another option of the model (see `fm models`); repeatable
+    #[arg(long = "model-option", value_name = "NAME=VALUE", value_parser = pair, help_heading = "Model")]
+    others: Vec<(String, String)>,
+}
+
+impl ModelOptions {
+    /// The settings that they set.
+    pub fn keys(&self) -> Keys {
+        let others = self.others.iter().map(|(name, text)| (format!("model.options.{name}"), value(text)));
+        self.given.keys().into_iter().chain(others).collect()
+    }
+}
+
+/// Settings by their keys.
+#[derive(Debug, clap::Args)]
+pub struct Set {
+    /// Any other setting, such as train.keep=5; repeatable
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair, help_heading = "General")]
+    pub set: Vec<(String, String)>,
+}
+
+impl Set {
+    /// The settings that they set.
+    pub fn keys(&self) -> Keys {
+        self.set.iter().map(|(key, text)| (key.clone(), value(text))).collect()
+    }
+}
+
+/// Where data sets are.
+#[derive(Debug, clap::Args)]
+pub struct Folders {
+    /// Folder of data sets [default: fm in the user's data directory]
+    #[arg(long, value_name = "DIR", env = "FM_DATA_DIR", hide_env_values = true, help_heading = "Data")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// The data of a run.
+#[derive(Debug, clap::Args)]
+pub struct Moved {
+    /// The data, if it has moved since training
+    #[arg(long, value_name = "NAME|DIR|FILE", help_heading = "Data", add = crate::completion::data())]
+    pub data: Option<String>,
+}
+
+/// Where a trained model computes.
+#[derive(Debug, clap::Args)]
+pub struct Device {
+    #[arg(
+        long,
+        default_value = "auto",
+        help = Setting::of("device").sentence(),
+        help_heading = "General",
+        add = crate::completion::setting("device")
+    )]
+    /// The device, in its text form.
+    pub device: String,
+}
+
+/// The form of the output.
+#[derive(Debug, clap::Args)]
+pub struct Form {
+    /// Print JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+/// A part of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// The training rows
+    Train,
+    /// The validation rows, which choose the best epoch
+    Valid,
+    /// The test rows
+    Test,
+}
+
+impl Part {
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Train => "train",
+            Part::Valid => "valid",
+            Part::Test => "test",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_toml_or_text() {
+        assert_eq!(value("3"), toml::Value::Integer(3));
+        assert_eq!(value("[8, 4]"), toml::Value::Array(vec![8.into(), 4.into()]));
+        assert_eq!(value("adam"), toml::Value::String("adam".into()));
+        assert_eq!(value("1\nlr = 2"), toml::Value::String("1\nlr = 2".into()));
+    }
+}

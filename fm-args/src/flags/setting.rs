@@ -1,0 +1,242 @@
+//! The flags that set settings. This list is the only place that ties a flag to its setting: the text, the default and the type
+//! of a flag are those of the setting.
+
+use std::fmt::Debug;
+use std::marker::PhantomData;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser, ValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use toml::Value;
+
+use crate::completion;
+use crate::documentation::{Kind, Setting};
+
+/// Values of settings by their dotted keys.
+pub type Keys = Vec<(String, Value)>;
+
+/// A flag that sets one setting, or several to the same value.
+#[derive(Debug)]
+pub struct Flag {
+    /// Its name, without dashes.
+    pub name: &'static str,
+    /// The settings that it sets, by their dotted keys; its text is that of the first one.
+    pub keys: &'static [&'static str],
+    value_name: &'static str,
+    heading: &'static str,
+}
+
+const fn flag(
+    name: &'static str,
+    keys: &'static [&'static str],
+    value_name: &'static str,
+    heading: &'static str,
+) -> Flag {
+    Flag { name, keys, value_name, heading }
+}
+
+/// Where rows come from.
+pub const DATA: &[Flag] = &[flag("data", &["data.data"], "NAME|DIR|FILE", "Data")];
+
+/// How rows are read and split.
+pub const SELECTION: &[Flag] = &[
+    flag("train", &["data.train"], "FILE", "Data"),
+    flag("valid", &["data.valid"], "FILE", "Data"),
+    flag("test", &["data.test"], "FILE", "Data"),
+    flag("schema", &["data.schema"], "FILE", "Data"),
+    flag("fields", &["data.fields"], "NAME,...", "Data"),
+    flag("task", &["data.task"], "TASK", "Data"),
+    flag("threshold", &["data.threshold"], "X", "Data"),
+    flag("split", &["data.split"], "SPLIT", "Data"),
+    flag("seed", &["train.seed", "data.seed"], "N", "Training"),
+    flag("history", &["data.history"], "N", "Data"),
+    flag("implicit", &["data.implicit"], "N", "Data"),
+    flag("min-count", &["data.min_count"], "N", "Data"),
+];
+
+/// Which model.
+pub const MODEL: &[Flag] = &[flag("model", &["model.name"], "MODEL", "Model")];
+
+/// The options that many models have.
+pub const MODEL_OPTIONS: &[Flag] = &[
+    flag("embedding-dim", &["model.options.embedding_dim"], "K", "Model"),
+    flag("hidden-units", &["model.options.hidden_units"], "N,...", "Model"),
+    flag("dropout", &["model.options.dropout"], "P", "Model"),
+];
+
+/// How it is trained.
+pub const TRAINING: &[Flag] = &[
+    flag("epochs", &["train.epochs"], "N", "Training"),
+    flag("batch-size", &["train.batch_size"], "N", "Training"),
+    flag("lr", &["train.lr"], "X", "Training"),
+    flag("l2", &["train.l2"], "X", "Training"),
+    flag("patience", &["train.patience"], "N", "Training"),
+    flag("optimizer", &["train.optimizer"], "NAME", "Training"),
+];
+
+/// Where training computes.
+pub const DEVICE: &[Flag] = &[flag("device", &["device"], "DEVICE", "General")];
+
+/// Where training starts.
+pub const INIT_FROM: &[Flag] = &[flag("init-from", &["init_from"], "RUN", "Training")];
+
+/// All flags that set settings.
+pub fn all() -> impl Iterator<Item = &'static Flag> {
+    [DATA, SELECTION, MODEL, MODEL_OPTIONS, TRAINING, DEVICE, INIT_FROM].into_iter().flatten()
+}
+
+impl Flag {
+    fn arg(&self) -> Arg {
+        let setting = Setting::of(self.keys[0]);
+        let arg = Arg::new(self.name).long(self.name).value_name(self.value_name).help_heading(self.heading);
+        let arg = arg.help(setting.help()).long_help(setting.long_help());
+        let arg = match setting.kind() {
+            Kind::List(kind) => typed(arg, *kind).value_delimiter(',').action(ArgAction::Append),
+            kind => typed(arg, kind).action(ArgAction::Set),
+        };
+        match self.keys[0] {
+            "data.data" => arg.add(completion::data()),
+            "init_from" => arg.add(completion::runs()),
+            key => match setting.kind() {
+                Kind::Text if !setting.suggestions().is_empty() => arg.add(completion::setting(key)),
+                Kind::Text if self.value_name == "FILE" => arg.value_hint(clap::ValueHint::FilePath),
+                _ => arg,
+            },
+        }
+    }
+
+    /// The value that a command line gives, if it gives one.
+    fn value(&self, matches: &ArgMatches) -> Option<Value> {
+        let mut values = matches.get_many::<Value>(self.name)?.cloned();
+        match Setting::of(self.keys[0]).kind() {
+            Kind::List(_) => Some(Value::Array(values.collect())),
+            _ => values.next(),
+        }
+    }
+}
+
+fn typed(arg: Arg, kind: Kind) -> Arg {
+    match kind {
+        Kind::Text | Kind::List(_) => {
+            arg.value_parser(ValueParser::new(|text: &str| Ok::<Value, String>(Value::String(text.to_owned()))))
+        }
+        Kind::Integer(minimum) => {
+            arg.allow_negative_numbers(true).value_parser(ValueParser::new(move |text: &str| integer(text, minimum)))
+        }
+        Kind::Number => arg.allow_negative_numbers(true).value_parser(ValueParser::new(number)),
+        Kind::Choice(choices) => arg.value_parser(one_of(choices).map(Value::String)),
+    }
+}
+
+/// The name of a model.
+pub fn model_name() -> PossibleValuesParser {
+    one_of(Setting::of("model.name").suggestions())
+}
+
+fn one_of(choices: Vec<(&'static str, String)>) -> PossibleValuesParser {
+    PossibleValuesParser::new(choices.into_iter().map(|(name, help)| PossibleValue::new(name).help(help)))
+}
+
+fn integer(text: &str, minimum: Option<i64>) -> Result<Value, String> {
+    match (text.parse::<i64>(), minimum) {
+        (Ok(number), Some(minimum)) if number < minimum => Err(format!("it must be at least {minimum}")),
+        (Ok(number), _) => Ok(Value::Integer(number)),
+        (Err(_), _) => Err("it must be a whole number".into()),
+    }
+}
+
+fn number(text: &str) -> Result<Value, String> {
+    text.parse().map(Value::Float).map_err(|_| "it must be a number".into())
+}
+
+/// Some of the flags that set settings.
+pub trait Group: Debug {
+    /// The flags.
+    const FLAGS: &'static [Flag];
+}
+
+macro_rules! groups {
+    ($($(#[$doc:meta])* $name:ident = $flags:ident;)*) => { $(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub enum $name {}
+
+        impl Group for $name {
+            const FLAGS: &'static [Flag] = $flags;
+        }
+    )* };
+}
+
+groups! {
+    /// [`DATA`].
+    DataFlags = DATA;
+    /// [`SELECTION`].
+    SelectionFlags = SELECTION;
+    /// [`MODEL`].
+    ModelFlags = MODEL;
+    /// [`MODEL_OPTIONS`].
+    ModelOptionFlags = MODEL_OPTIONS;
+    /// [`TRAINING`].
+    TrainingFlags = TRAINING;
+    /// [`DEVICE`].
+    DeviceFlags = DEVICE;
+    /// [`INIT_FROM`].
+    InitFlags = INIT_FROM;
+}
+
+/// What a command line gives of a group of flags.
+#[derive(Debug)]
+pub struct Given<G: Group> {
+    values: Vec<(&'static Flag, Value)>,
+    group: PhantomData<G>,
+}
+
+impl<G: Group> Given<G> {
+    /// The settings that they set.
+    pub fn keys(&self) -> Keys {
+        let keys = |(flag, value): &(&'static Flag, Value)| {
+            flag.keys.iter().map(|key| ((*key).to_owned(), value.clone())).collect::<Keys>()
+        };
+        self.values.iter().flat_map(keys).collect()
+    }
+
+    /// The value of a flag, if it is given.
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        self.values.iter().find(|(flag, _)| flag.name == name).map(|(_, value)| value)
+    }
+}
+
+impl<G: Group> clap::Args for Given<G> {
+    fn augment_args(command: Command) -> Command {
+        G::FLAGS.iter().fold(command, |command, flag| command.arg(flag.arg()))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<G: Group> clap::FromArgMatches for Given<G> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let values = G::FLAGS.iter().filter_map(|flag| Some((flag, flag.value(matches)?))).collect();
+        Ok(Given { values, group: PhantomData })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flag_sets_settings_that_are_documented() {
+        for flag in all() {
+            for key in flag.keys {
+                assert!(!Setting::of(key).help().is_empty(), "--{}: {key} has no documentation", flag.name);
+            }
+        }
+    }
+}

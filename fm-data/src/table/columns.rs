@@ -1,0 +1,150 @@
+//! The columns of a table: as text, as numbers, as codes.
+
+use std::path::Path;
+
+use fm_core::encoder::number;
+use polars::prelude::*;
+
+use crate::error::{Error, Result, first_line};
+use crate::format::{self, text::text_of};
+
+/// The code of a missing value in [`codes`].
+pub const NO_CODE: u32 = u32::MAX;
+
+/// A column as text, in one chunk.
+///
+/// # Errors
+/// [`Error::MissingColumn`], or [`Error::Spec`] for a column of lists or the like.
+pub fn strings(table: &DataFrame, name: &str) -> Result<StringChunked> {
+    text_of(column(table, name)?).map_err(Error::Spec)
+}
+
+/// A column of finite numbers. Errors name `path`, the file of the table.
+///
+/// # Errors
+/// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is not a finite number.
+pub fn numbers(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result<Vec<f32>> {
+    parsed(table, name, path.as_ref(), "a number", |text| number(Some(text)))
+}
+
+/// A column of whole numbers, such as timestamps. Errors name `path`, the file of the table.
+///
+/// # Errors
+/// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is not a whole number.
+pub fn integers(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result<Vec<i64>> {
+    parsed(table, name, path.as_ref(), "a whole number", |text| text.trim().parse().ok())
+}
+
+/// A column of weights: finite numbers of at least 0. Errors name `path`, the file of the table.
+///
+/// # Errors
+/// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is not a weight.
+pub fn weights(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result<Vec<f32>> {
+    parsed(table, name, path.as_ref(), "a weight: a number of at least 0", |text| {
+        number(Some(text)).filter(|&weight| weight >= 0.0)
+    })
+}
+
+/// The rows with these numbers, in this order.
+///
+/// # Errors
+/// [`Error::Spec`] for a row outside the table.
+pub fn take_rows(table: &DataFrame, rows: &[u32]) -> Result<DataFrame> {
+    let rows: IdxCa = rows.iter().map(|&row| Some(IdxSize::from(row))).collect();
+    table.take(&rows).map_err(|error| Error::Spec(error.to_string()))
+}
+
+/// The columns with these names, in this order.
+///
+/// # Errors
+/// [`Error::MissingColumn`], or [`Error::Spec`] for a repeated name.
+pub fn take_columns(table: &DataFrame, names: &[String]) -> Result<DataFrame> {
+    let columns: Vec<Column> = names.iter().map(|name| column(table, name).cloned()).collect::<Result<_>>()?;
+    if let Some((_, twice)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+        return Err(Error::Spec(format!("the column `{twice}` is named twice")));
+    }
+    DataFrame::new(table.height(), columns).map_err(|error| Error::Spec(first_line(&error)))
+}
+
+/// The values of a column as codes 0, 1, … in the order of their first appearance, and the value of each code.
+/// A missing or empty value has the code [`NO_CODE`].
+pub fn codes<'a>(column: &'a StringChunked) -> (Vec<u32>, Vec<&'a str>) {
+    let mut known = PlHashMap::<&str, u32>::new();
+    let mut values = Vec::new();
+    let code = |value: Option<&'a str>| {
+        value.filter(|value| !value.is_empty()).map_or(NO_CODE, |value| {
+            *known.entry(value).or_insert_with(|| {
+                values.push(value);
+                values.len() as u32 - 1
+            })
+        })
+    };
+    (column.iter().map(code).collect(), values)
+}
+
+fn column<'a>(table: &'a DataFrame, name: &str) -> Result<&'a Column> {
+    table.column(name).map_err(|_| Error::MissingColumn {
+        name: name.to_owned(),
+        there: table.get_column_names().iter().map(|name| name.to_string()).collect(),
+    })
+}
+
+fn parsed<T>(
+    table: &DataFrame,
+    name: &str,
+    path: &Path,
+    what: &str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<T>> {
+    let cells = strings(table, name)?;
+    let parsed = cells.iter().enumerate().map(|(row, cell)| {
+        cell.and_then(&parse).ok_or_else(|| {
+            let (line, place) = place_of(path, row);
+            let found = cell.filter(|text| !text.is_empty()).map_or("an empty cell".into(), |text| format!("`{text}`"));
+            Error::data(path, line, format!("{place}{found} in column `{name}` is not {what}"))
+        })
+    });
+    parsed.collect()
+}
+
+/// Where a row is in its file: its line, or its number in words where the format has no lines.
+fn place_of(path: &Path, row: usize) -> (Option<usize>, String) {
+    match format::of(path).ok().and_then(|format| format.line_of_row(path, row)) {
+        Some(line) => (Some(line), String::new()),
+        None => (None, format!("row {}: ", row + 1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::read_table;
+
+    #[test]
+    fn a_cell_that_is_no_number_is_shown_with_its_line_and_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        std::fs::write(&path, "a,b\n\"x\ny\",1\nz,abc\nw,\n").unwrap();
+        let table = read_table(&path).unwrap();
+        let error = numbers(&table, "b", &path).unwrap_err().to_string();
+        assert!(error.ends_with("t.csv, line 4: `abc` in column `b` is not a number"), "{error}");
+        let empty = numbers(&table.slice(2, 1), "b", "t.parquet").unwrap_err().to_string();
+        assert_eq!(empty, "t.parquet: row 1: an empty cell in column `b` is not a number");
+        assert!(integers(&table, "B", &path).unwrap_err().to_string().contains("did you mean `b`?"));
+    }
+
+    #[test]
+    fn an_infinite_label_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        std::fs::write(&path, "y\n1\ninf\n").unwrap();
+        let error = numbers(&read_table(&path).unwrap(), "y", &path).unwrap_err().to_string();
+        assert!(error.contains("line 3: `inf`"), "{error}");
+    }
+
+    #[test]
+    fn codes_follow_the_first_appearance_and_missing_ones_have_none() {
+        let column = StringChunked::from_iter([Some("b"), None, Some("a"), Some("b"), Some("")]);
+        assert_eq!(codes(&column), (vec![0, NO_CODE, 1, 0, NO_CODE], vec!["b", "a"]));
+    }
+}
