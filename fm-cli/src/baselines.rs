@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use fm_core::Rows;
 use fm_core::baseline::UserItemBias;
 use fm_core::metric::{Metrics, metrics_of_rows};
-use fm_data::{Dataset, Prepared};
+use fm_core::{FieldKind, Records, Rows};
+use fm_data::Prepared;
 
 /// Metrics of the baselines by name.
 pub type Baselines = BTreeMap<String, Metrics>;
@@ -21,15 +21,16 @@ pub fn label_baselines(data: &Prepared) -> Baselines {
         baselines.insert(name.to_owned(), metrics_of_rows(label, logits, &data.test));
     };
     measure("mean", &vec![label.prior_logit(); data.test.len()]);
-    let slot = |role: Option<&str>| Some(data.schema.slots(data.schema.field_index(role?)?).start);
-    if let (Some(user), Some(item)) = (slot(data.schema.user()), slot(data.schema.item())) {
+    let is_one_value = |&field: &usize| !matches!(data.schema.fields()[field].kind, FieldKind::MultiValued { .. });
+    let field = |role: Option<&str>| data.schema.field_index(role?).filter(is_one_value);
+    if let (Some(user), Some(item)) = (field(data.schema.user()), field(data.schema.item())) {
         let unknown = data.schema.unknown_ids();
         // Values outside the vocabulary share an id, but no taste.
         let known = |id: i32| if unknown.contains(&i64::from(id)) { -1 } else { id };
-        let ids = |rows: &Dataset, slot| rows.ids_of_slot(slot).map(known).collect::<Vec<i32>>();
+        let ids = |rows: &Records, field| rows.ids_of(field).map(known).collect::<Vec<i32>>();
         let (users, items) = (ids(&data.train, user), ids(&data.train, item));
         let weights = data.train.weights();
-        let fitted = UserItemBias::fit(&users, &items, data.train.targets(), weights.as_deref());
+        let fitted = UserItemBias::fit(&users, &items, &data.train.labels(), weights.as_deref());
         let (users, items) = (ids(&data.test, user), ids(&data.test, item));
         let logits: Vec<f32> = users.iter().zip(&items).map(|(&u, &i)| fitted.logit(label, u, i)).collect();
         measure("user and item bias", &logits);

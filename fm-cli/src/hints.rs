@@ -1,13 +1,28 @@
-//! What to do about errors of the libraries, which state facts and know no flags.
+//! Hints: which flag or command helps with an error of a library. The libraries state facts and know no flags.
 
+use fm_core::Error as CoreError;
 use fm_data::Error;
 
 /// The text of an error, with a hint where there is one.
 pub fn with_hint(error: &anyhow::Error) -> String {
-    match error.chain().find_map(|cause| cause.downcast_ref::<Error>()).and_then(of_data) {
-        Some(hint) => format!("{error}: {hint}"),
-        None => error.to_string(),
-    }
+    let hint = error.chain().find_map(|cause| {
+        let of_data = cause.downcast_ref::<Error>().and_then(of_data);
+        of_data.or_else(|| cause.downcast_ref::<CoreError>().and_then(of_core))
+    });
+    hint.map_or_else(|| error.to_string(), |hint| format!("{error}: {hint}"))
+}
+
+/// What to do about an error of fm-core.
+fn of_core(error: &CoreError) -> Option<String> {
+    Some(match error {
+        CoreError::RunExists { .. } => {
+            "choose another `--run`, resume it with `--resume`, or replace it with `--force`".into()
+        }
+        CoreError::NotResumable { .. } => "start again with `--force`".into(),
+        CoreError::Device(_) => "use `--device cpu`, or see `fm doctor`".into(),
+        CoreError::NoCatalogue { .. } => "`fm export --with-catalogue` adds one".into(),
+        _ => return None,
+    })
 }
 
 /// What to do about an error of fm-data.
@@ -48,6 +63,12 @@ mod tests {
         assert_eq!(with_hint(&error()), expected);
         let error: anyhow::Error = Err::<(), _>(error()).context("cannot train").unwrap_err();
         assert_eq!(with_hint(&error), "cannot train: give it as `--train`");
+    }
+
+    #[test]
+    fn a_folder_that_is_taken_can_be_resumed_or_replaced() {
+        let error = with_hint(&CoreError::RunExists { path: "runs/fm-1".into() }.into());
+        assert!(error.starts_with("runs/fm-1 exists already: choose another `--run`"), "{error}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ impl std::error::Error for Interrupted {}
 /// What to say of an interruption to who called for many trainings, and not for the one that was interrupted.
 pub fn resumable(error: anyhow::Error, which: &str) -> anyhow::Error {
     if error.is::<Interrupted>() {
-        Interrupted(format!("interrupted in {which}: the same command goes on")).into()
+        Interrupted(format!("interrupted in {which}: the same command resumes")).into()
     } else {
         error
     }

@@ -4,6 +4,7 @@
 
 mod baselines;
 mod commands;
+mod console;
 mod hints;
 mod interruption;
 mod logging;

@@ -2,95 +2,110 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::rc::Rc;
 
 use anyhow::Result;
 use fm_args::flags::Folders;
 use fm_core::device::DeviceChoice;
+use fm_core::ranking::Candidates;
 use fm_core::script::Scorer;
-use fm_core::train::{RunDir, checkpoint, predict};
-use fm_core::{Encoder, Error, Features, Model, Rows, Schema};
+use fm_core::{Encoder, Error, Features, Records, Rows, Schema, Score, predict};
 use fm_data::catalogue::Items;
-use fm_data::{Dataset, Encoded, MissingColumns, RankingData, RawData, encode};
-use tch::nn::VarStore;
+use fm_data::{MissingColumns, RankingData, RawData, encode};
+use fm_models::run::{BuiltModel, Run};
 use tch::{Device, Tensor};
 
 use crate::progress::during;
 use crate::ranking::Ranking;
 use crate::settings::{Settings, data_dir};
 
+/// The model of a run, or an exported one.
+pub enum AnyModel {
+    Trained(BuiltModel),
+    Exported(Scorer),
+}
+
+impl Score for AnyModel {
+    fn score_rows(&self, features: &Features) -> fm_core::Result<Tensor> {
+        match self {
+            AnyModel::Trained(trained) => trained.score_rows(features),
+            AnyModel::Exported(scorer) => scorer.score_rows(features),
+        }
+    }
+
+    fn score_candidates(&self, candidates: &Candidates<'_>) -> fm_core::Result<Tensor> {
+        match self {
+            AnyModel::Trained(trained) => trained.score_candidates(candidates),
+            AnyModel::Exported(scorer) => scorer.score_candidates(candidates),
+        }
+    }
+}
+
 /// A model, its schema and the settings that it was trained with.
-pub struct Predictor {
+pub struct Predictor<M = AnyModel> {
     pub settings: Settings,
     pub schema: Schema,
-    pub model: Box<dyn Model>,
-    /// Holds the parameters; empty for an exported file.
-    pub store: VarStore,
-    /// The exported file, if it is one.
-    pub bundle: Option<Rc<Scorer>>,
+    pub model: M,
     pub device: Device,
 }
 
 impl Predictor {
-    /// Opens a run's folder, or an exported file.
-    pub fn open(path: &Path, device: DeviceChoice) -> Result<Predictor> {
+    /// Opens the folder of a run, or an exported file.
+    pub fn open(path: &Path, device: &str) -> Result<Predictor> {
         if path.is_dir() {
-            Predictor::open_run(&RunDir::open(path)?, device)
-        } else {
-            Predictor::open_bundle(path, device)
+            let Predictor { settings, schema, model, device } = Predictor::of_run(&Run::open(path)?, device)?;
+            return Ok(Predictor { settings, schema, model: AnyModel::Trained(model), device });
         }
-    }
-
-    /// Opens the best checkpoint of a run; the last one if no epoch was finished.
-    pub fn open_run(run: &RunDir, device: DeviceChoice) -> Result<Predictor> {
-        let settings = Settings::load(&run.settings())?;
-        let schema = Schema::load(run.schema())?;
-        let device = device.resolve()?;
-        let store = VarStore::new(device);
-        let model = settings.model.entry()?.build(&settings.model.options, &store.root(), &schema)?;
-        checkpoint::load(&run.checkpoint(), &store, None)?;
-        Ok(Predictor { settings, schema, model, store, bundle: None, device })
-    }
-
-    fn open_bundle(path: &Path, device: DeviceChoice) -> Result<Predictor> {
-        let device = device.resolve()?;
-        let scorer = Rc::new(Scorer::load(path, device)?);
+        let device = device.parse::<DeviceChoice>()?.resolve()?;
+        let scorer = Scorer::load(path, device)?;
         let settings = Settings::parse(&scorer.extra_file("settings.toml")?)
             .map_err(|error| Error::format("exported model", path, format!("its settings.toml: {error}")))?;
         let schema = scorer.schema().clone();
-        let model = Box::new(Exported(Rc::clone(&scorer)));
-        Ok(Predictor { settings, schema, model, store: VarStore::new(device), bundle: Some(scorer), device })
+        Ok(Predictor { settings, schema, model: AnyModel::Exported(scorer), device })
     }
 
-    /// The rows that it was trained and measured on, from where they lay then, or from `moved` if they have moved.
+    /// The exported file, if it is one.
+    pub fn bundle(&self) -> Option<&Scorer> {
+        match &self.model {
+            AnyModel::Exported(scorer) => Some(scorer),
+            AnyModel::Trained(_) => None,
+        }
+    }
+}
+
+impl Predictor<BuiltModel> {
+    /// Opens the best checkpoint of a run, or the last one before the end of the first epoch.
+    pub fn of_run(run: &Run, device: &str) -> Result<Predictor<BuiltModel>> {
+        let device = device.parse::<DeviceChoice>()?.resolve()?;
+        let settings = Settings::of_run(run)?;
+        Ok(Predictor { settings, schema: run.schema().clone(), model: run.load(device)?, device })
+    }
+}
+
+impl<M: Score> Predictor<M> {
+    /// The rows that it was trained and measured on, from where they were then, or from `moved`.
     pub fn source(&self, moved: Option<String>, folders: &Folders) -> Result<RawData> {
         let config = self.settings.data.clone().moved(moved);
         let data_dir = data_dir(folders)?;
         Ok(during("reading data", || RawData::open(&config, &data_dir))?)
     }
 
-    /// What a ranking of all items is measured by.
+    /// What measures a ranking of all items.
     pub fn ranking(&self, data: &RankingData) -> Result<Ranking> {
         Ranking::new(data, &self.schema, &self.settings, self.device)
     }
 
     /// The prediction of each encoded row, in their order: a probability, a label within its range, or the score of a ranking.
-    pub fn scores(&self, rows: Encoded) -> Result<Vec<f32>> {
+    pub fn scores(&self, rows: &Records) -> Result<Vec<f32>> {
         let label = self.schema.label();
-        Ok(self.encoded_logits(rows)?.into_iter().map(|logit| label.prediction(logit)).collect())
-    }
-
-    /// The logit of each encoded row, in their order.
-    pub fn encoded_logits(&self, rows: Encoded) -> Result<Vec<f32>> {
-        self.logits(&Dataset::unlabelled(&self.schema, rows)?)
+        Ok(self.logits(rows)?.into_iter().map(|logit| label.prediction(logit)).collect())
     }
 
     /// The `top` items with the best predictions, best first, without those that `exclude` names: the row of each and its
     /// prediction.
     pub fn best(&self, items: &Items, top: usize, exclude: &[String]) -> Result<Vec<(usize, f32)>> {
         let encoded = encode(&items.frame, &Encoder::new(&self.schema), None, MissingColumns::Error)?;
-        // Ranked by logit: predictions stop at the best label, where several would be equal.
-        let logits = self.encoded_logits(encoded)?;
+        // Ranked by logit: predictions are clamped to the best label, where several would be equal.
+        let logits = self.logits(&encoded)?;
         let mut order: Vec<usize> = (0..logits.len()).filter(|&row| !exclude.contains(&items.ids[row])).collect();
         // Equal scores keep the catalogue's order.
         order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
@@ -98,35 +113,21 @@ impl Predictor {
         Ok(order.into_iter().take(top).map(|row| (row, label.prediction(logits[row]))).collect())
     }
 
-    /// In how many rows, `[N, S]` ids, the user or the item is none that training has seen: by field, where there are
-    /// any. Of a hashed field, only missing ones are known to be none.
-    pub fn unknown(&self, ids: &[i32]) -> BTreeMap<String, usize> {
+    /// The number of rows whose user or item was not in the training rows, by field, if there are any. In a hashed field, only
+    /// missing values count.
+    pub fn unknown(&self, rows: &Records) -> BTreeMap<String, usize> {
         let schema = &self.schema;
         let count = |role: Option<&str>| {
             let (name, field) = (role?, schema.field_index(role?)?);
-            let (slot, unknown) = (schema.slots(field).start, schema.ids(field).start);
-            let of_field = ids.iter().skip(slot).step_by(schema.num_slots());
-            let rows = of_field.filter(|id| i64::from(**id) == unknown).count();
-            (rows > 0).then(|| (name.to_owned(), rows))
+            let unknown = schema.ids(field).start;
+            let count = rows.rows().filter(|row| row.field(field).ids().all(|id| i64::from(id) == unknown)).count();
+            (count > 0).then(|| (name.to_owned(), count))
         };
         [schema.user(), schema.item()].into_iter().filter_map(count).collect()
     }
 
     /// The logit of each row.
     pub fn logits(&self, rows: &dyn Rows) -> Result<Vec<f32>> {
-        Ok(predict(self.model.as_ref(), rows, self.device)?)
-    }
-}
-
-/// An exported file in the place of a model that was built here.
-struct Exported(Rc<Scorer>);
-
-impl Model for Exported {
-    fn logits(&self, features: &Features, _train: bool) -> fm_core::Result<Tensor> {
-        self.0.logits(features)
-    }
-
-    fn bias(&self) -> &Tensor {
-        unreachable!("an exported model is not trained")
+        Ok(predict(&self.model, rows, self.device)?)
     }
 }

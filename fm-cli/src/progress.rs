@@ -3,11 +3,11 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use fm_core::train::{EpochRecord, EpochTiming};
+use fm_core::train::{EpochRecord, EpochTiming, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use crate::logging;
+use crate::{console, logging};
 
 /// Whether a bar would be seen.
 fn is_watched(quiet: bool) -> bool {
@@ -30,22 +30,22 @@ pub struct EpochProgress {
     monitored: String,
     batch_size: usize,
     began: Instant,
-    /// The epoch under way, and what the one before came to.
+    /// The current epoch.
     epoch: usize,
-    before: String,
 }
 
 impl EpochProgress {
-    /// Of the metrics, shows the one that is monitored, and `auc`.
+    /// Shows the monitored metric; all of them with `--verbose`.
     pub fn new(monitored: String, batch_size: usize) -> EpochProgress {
-        // Shown with the first step: there is nothing to see before.
+        // It is shown from the first step on.
         let bar = ProgressBar::hidden();
-        bar.set_style(style("{prefix:>9} {bar:24.cyan/dim} {pos}/{len} steps, {msg}, {eta} left"));
+        bar.set_style(style("{prefix:>9} {bar:16.cyan/dim} {pos}/{len}  {msg}  {eta} left"));
         let is_watched = is_watched(is_quiet());
-        EpochProgress { bar, is_watched, monitored, batch_size, began: Instant::now(), epoch: 0, before: String::new() }
+        EpochProgress { bar, is_watched, monitored, batch_size, began: Instant::now(), epoch: 0 }
     }
 
-    pub fn step(&mut self, epoch: usize, step: usize, steps: usize, loss: f64) {
+    pub fn step(&mut self, &Progress { epoch, step, steps, loss }: &Progress) {
+        let Some(loss) = loss else { return };
         if epoch != self.epoch || self.bar.length() != Some(steps as u64) {
             (self.epoch, self.began) = (epoch, Instant::now());
             self.bar.reset();
@@ -53,7 +53,7 @@ impl EpochProgress {
             self.bar.set_prefix(format!("epoch {epoch}"));
         }
         let speed = (step * self.batch_size) as f64 / self.began.elapsed().as_secs_f64().max(1e-3);
-        self.bar.set_message(format!("loss {loss:.4}, {speed:.0} rows/s{}", self.before));
+        self.bar.set_message(format!("loss {loss:.4}  {speed:.0} rows/s"));
         self.bar.set_position(step as u64);
         if self.is_watched && self.bar.is_hidden() {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -61,13 +61,8 @@ impl EpochProgress {
     }
 
     pub fn epoch(&mut self, record: &EpochRecord, timing: &EpochTiming) {
-        // The others are in the run's folder: a line has no room for all.
-        let shown =
-            record.valid.iter().filter(|(name, _)| [self.monitored.as_str(), "auc", "hr@10"].contains(&name.as_str()));
-        let metrics: String = shown.map(|(name, value)| format!("  {name} {value:.4}")).collect();
-        if let Some(value) = record.valid.get(&self.monitored) {
-            self.before = format!(", {} {value:.4} before", self.monitored);
-        }
+        let names = console::fitting(record.valid.keys().collect(), &self.monitored, 0, 1);
+        let metrics: String = names.iter().map(|name| format!("  {name} {:.4}", record.valid[*name])).collect();
         let mark = if record.best { " *" } else { "" };
         let line = format!(
             "epoch {:>3}  loss {:.4}{metrics}  {:.0} rows/s{mark}",
@@ -86,7 +81,7 @@ impl EpochProgress {
     }
 }
 
-/// What a log for programs says of an epoch.
+/// An epoch in a JSON log.
 #[derive(Serialize)]
 struct Epoch<'a> {
     #[serde(flatten)]
@@ -110,7 +105,7 @@ impl RowProgress {
             (true, None) => ProgressBar::new_spinner(),
         };
         bar.set_style(match bytes {
-            Some(_) => style("{bar:30.cyan/dim} {bytes}/{total_bytes}, {msg}, {eta} left"),
+            Some(_) => style("{bar:12.cyan/dim} {bytes}/{total_bytes}  {msg}  {eta} left"),
             None => style("{spinner} {msg}"),
         });
         RowProgress { bar, rows: 0, began: Instant::now() }
@@ -131,7 +126,7 @@ impl RowProgress {
         format!("{} rows, {:.0} rows/s", self.rows, self.rows as f64 / self.began.elapsed().as_secs_f64())
     }
 
-    /// What was done, in how long and how fast.
+    /// Number of rows, time and speed.
     pub fn finish(&self) -> String {
         self.bar.finish_and_clear();
         let seconds = self.began.elapsed().as_secs_f64();
@@ -139,14 +134,14 @@ impl RowProgress {
     }
 }
 
-/// A bar of bytes.
+/// A bar for a download.
 pub fn bytes() -> ProgressBar {
     let bar = if is_watched(is_quiet()) { ProgressBar::new(0) } else { ProgressBar::hidden() };
-    bar.set_style(style("{bar:40.cyan/dim} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left"));
+    bar.set_style(style("{bar:20.cyan/dim} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left"));
     bar
 }
 
-/// Runs something that takes a while, with a sign of life.
+/// Runs something that takes a while, with a spinner.
 pub fn during<T>(what: &'static str, work: impl FnOnce() -> T) -> T {
     let spinner = if is_watched(is_quiet()) { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
     spinner.set_style(style("{spinner} {msg} {elapsed}"));

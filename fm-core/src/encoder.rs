@@ -1,17 +1,18 @@
-//! Raw text to slots: the one place that knows how a value becomes ids and values.
+//! Text to slots: the only place that knows how a text becomes ids and values.
 
 use std::borrow::Borrow;
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
-use tch::Tensor;
 
 use crate::error::{Error, Result};
 use crate::farmhash::bucket;
 use crate::features::Features;
+use crate::rows::layout::RecordLayout;
+use crate::rows::{Gathered, Slots};
 use crate::schema::{Field, FieldKind, Schema};
 
-/// Looks values up in a schema's vocabularies, or hashes them.
+/// Looks up values in a schema's vocabularies, or hashes them.
 ///
 /// ```
 /// use fm_core::{Encoder, Field, FieldKind, Label, Schema, Side, Task};
@@ -21,7 +22,7 @@ use crate::schema::{Field, FieldKind, Schema};
 /// let label = Label::fit("rating", Task::Regression, [1.0, 5.0]);
 /// let schema = Schema::new(label, vec![user, age])?;
 ///
-/// // user: 0 is what is unknown, then ann, bob; age: 3 is a missing number, 4 one that is there.
+/// // user: 0 is unknown, 1 ann, 2 bob; age: 3 is missing, 4 a number.
 /// let features = Encoder::new(&schema).features(&[[Some("bob"), Some("45")], [Some("carl"), None]])?.padded()?;
 /// assert_eq!(Vec::<Vec<i64>>::try_from(&features.ids)?, [[2, 4], [0, 3]]);
 /// assert_eq!(Vec::<Vec<f32>>::try_from(&features.values)?, [[1.0, 1.5], [1.0, 1.0]]);
@@ -30,13 +31,14 @@ use crate::schema::{Field, FieldKind, Schema};
 #[derive(Debug)]
 pub struct Encoder<S: Borrow<Schema>> {
     schema: S,
+    layout: RecordLayout,
     hasher: DefaultHashBuilder,
     /// Per field: positions in its vocabulary, by the hash of the value.
     indexes: Vec<HashTable<u32>>,
 }
 
 impl<S: Borrow<Schema>> Encoder<S> {
-    /// Indexes the vocabularies of a schema, which the encoder borrows or owns.
+    /// Indexes the vocabularies of a schema that the encoder borrows or owns.
     pub fn new(schema: S) -> Encoder<S> {
         let hasher = DefaultHashBuilder::default();
         let index = |field: &Field| {
@@ -49,7 +51,7 @@ impl<S: Borrow<Schema>> Encoder<S> {
             index
         };
         let indexes = schema.borrow().fields().iter().map(index).collect();
-        Encoder { schema, hasher, indexes }
+        Encoder { layout: RecordLayout::new(schema.borrow()), schema, hasher, indexes }
     }
 
     /// The schema whose vocabularies are used.
@@ -58,92 +60,64 @@ impl<S: Borrow<Schema>> Encoder<S> {
     }
 
     /// The id of a value of one field: its own, its bucket's, or the field's first.
-    fn id(&self, field: usize, value: &str) -> i32 {
-        let unknown = self.schema().ids(field).start as i32;
+    fn id(&self, field: usize, value: &str) -> u32 {
+        let unknown = self.schema().ids(field).start as u32;
         let Field { vocabulary, hash_buckets, .. } = &self.schema().fields()[field];
         match hash_buckets {
             _ if value.is_empty() => unknown,
-            Some(buckets) => unknown + 1 + bucket(value, *buckets) as i32,
+            Some(buckets) => unknown + 1 + bucket(value, *buckets),
             None => {
                 let is_value = |&position: &u32| vocabulary[position as usize] == value;
                 let position = self.indexes[field].find(self.hasher.hash_one(value), is_value);
-                position.map_or(unknown, |&position| unknown + 1 + position as i32)
+                position.map_or(unknown, |&position| unknown + 1 + position)
             }
         }
     }
 
-    /// Encodes whole rows, each a text for each field of the schema, in its order; on the CPU.
+    /// Encodes rows as padded features on the CPU: a text for each field of the schema, in its order, `None` if it is missing.
     ///
     /// # Errors
-    /// [`Error::Shape`] for a row of more or fewer values than the schema has fields.
+    /// [`Error::Shape`] if a row has another number of texts than the schema has fields.
     pub fn features<'t>(&self, rows: &[impl AsRef<[Option<&'t str>]>]) -> Result<Features> {
-        let (fields, slots) = (self.schema().num_fields(), self.schema().num_slots());
-        let (mut ids, mut values) = (vec![0; rows.len() * slots], vec![0.0; rows.len() * slots]);
+        let layout = &self.layout;
+        let fields = layout.fields.len();
+        let mut gathered = Gathered::with_capacity(layout, rows.len(), rows.len() * fields, true);
+        let mut slots = Slots::default();
         for (number, row) in rows.iter().enumerate() {
             let row = row.as_ref();
             if row.len() != fields {
                 let found = format!("{} in row {number}", row.len());
                 return Err(Error::shape("Encoder", format!("a value for each of the {fields} fields"), found));
             }
-            let (ids, values) = (&mut ids[number * slots..][..slots], &mut values[number * slots..][..slots]);
-            for (field, raw) in row.iter().enumerate() {
-                let at = self.schema().slots(field);
-                self.encode(field, *raw, &mut ids[at.clone()], &mut values[at]);
-            }
+            slots.clear();
+            row.iter().enumerate().for_each(|(field, raw)| self.encode(field, *raw, &mut slots));
+            gathered.push(layout, &slots.words, &slots.given);
         }
-        let shape = [rows.len() as i64, slots as i64];
-        let ids: Vec<i64> = ids.into_iter().map(i64::from).collect();
-        Ok(Features::unchecked(Tensor::from_slice(&ids).view(shape), Tensor::from_slice(&values).view(shape)))
+        Ok(Features::Padded(gathered.features(layout).padded()?))
     }
 
-    /// Writes the slots of one field of one row.
+    /// Appends the slots of one field of a row: those of a row in the order of the schema's fields.
     ///
-    /// A value outside the vocabulary, a missing one (`None` or an empty text), and text that is no finite number in a numeric field
-    /// fall on the field's out-of-vocabulary id with x = 1. In a hashed field, only missing and empty values do: any
-    /// other text has a bucket's id, whether training has seen it or not.
+    /// A missing value (`None` or an empty text), a value outside the vocabulary, and a text that is not a finite number in a
+    /// numeric field get the field's out-of-vocabulary id with x = 1. In a hashed field, only missing values do: any other
+    /// text gets the id of its bucket, whether or not training has seen it.
     ///
-    /// In a multi-valued field, values of one id share a slot, whose x is their number times the weighting's value: a
-    /// factorization machine knows a feature that occurs twice by x = 2, and it does not interact with itself. That
-    /// holds for a value that the text repeats, for several that are unknown and for several of one bucket. Slots are
-    /// taken in the order of the text. Where none is free, the value is dropped, and does not count for n. The slots
-    /// that are left over have x = 0.
+    /// In a multi-valued field, values with the same id share a slot, whose x is their number times the weighting's value. So
+    /// a factorization machine sees a feature that occurs twice as x = 2, and it does not interact with itself. This applies
+    /// to a value that the text repeats, to several unknown values and to several values of one bucket. Slots are filled in
+    /// the order of the text; values beyond `max_len` slots are dropped and do not count in n. A missing list has no slots.
     ///
     /// # Panics
-    /// If `field` is none of the schema's, or `ids` and `values` are not as long as the field has slots.
-    pub fn encode(&self, field: usize, raw: Option<&str>, ids: &mut [i32], values: &mut [f32]) {
-        let unknown = self.schema().ids(field).start as i32;
+    /// If `field` is not a field of the schema.
+    pub fn encode(&self, field: usize, raw: Option<&str>, slots: &mut Slots) {
+        let unknown = self.schema().ids(field).start as u32;
         match &self.schema().fields()[field].kind {
-            FieldKind::Categorical => {
-                ids[0] = raw.map_or(unknown, |value| self.id(field, value));
-                values[0] = 1.0;
+            FieldKind::Categorical => slots.push(raw.map_or(unknown, |value| self.id(field, value))),
+            FieldKind::MultiValued { separator, weighting, max_len } => {
+                let ids = pieces(raw, separator).map(|value| self.id(field, value));
+                slots.push_several(ids, *max_len, *weighting);
             }
-            FieldKind::MultiValued { separator, weighting, .. } => {
-                ids.fill(unknown);
-                values.fill(0.0);
-                let (mut used, mut n) = (0, 0);
-                for id in pieces(raw, separator).map(|value| self.id(field, value)) {
-                    let taken = &ids[..used];
-                    // Repetitions are rare, and `contains` compares several ids at once.
-                    if taken.contains(&id) {
-                        values[taken.iter().take_while(|&&other| other != id).count()] += 1.0;
-                    } else if used < ids.len() {
-                        (ids[used], values[used]) = (id, 1.0);
-                        used += 1;
-                    } else {
-                        continue;
-                    }
-                    n += 1;
-                }
-                let weight = weighting.value(n);
-                values[..used].iter_mut().for_each(|x| *x *= weight);
-            }
-            FieldKind::Numeric { mean, std } => {
-                let standardised = number(raw).map(|x| (x - mean) / std);
-                (ids[0], values[0]) = match standardised.filter(|x| x.is_finite()) {
-                    Some(x) => (unknown + 1, x),
-                    None => (unknown, 1.0),
-                };
-            }
+            FieldKind::Numeric { mean, std } => slots.push_number(unknown, number(raw), *mean, *std),
         }
     }
 }
@@ -153,8 +127,8 @@ pub fn pieces<'a>(raw: Option<&'a str>, separator: &'a str) -> impl Iterator<Ite
     raw.unwrap_or("").split(separator).filter(|piece| !piece.is_empty())
 }
 
-/// The finite number that a text holds, with ASCII spaces around it or not. It is read as a float64 and rounded to float32,
-/// as an exported file does.
+/// The finite number in a text, with or without ASCII spaces around it. It is parsed as a float64 and rounded to float32, as in
+/// an exported file.
 pub fn number(raw: Option<&str>) -> Option<f32> {
     let wide = raw.and_then(|text| text.trim_ascii().parse::<f64>().ok());
     wide.map(|x| x as f32).filter(|x| x.is_finite())
@@ -183,10 +157,20 @@ mod tests {
         encode_with(&schema(), field, raw)
     }
 
+    /// The ids and values of the field's slots, and how many of the values are given.
+    fn encode_counted(schema: &Schema, field: usize, raw: Option<&str>) -> (Vec<i32>, Vec<f32>, usize) {
+        let mut texts = vec![None; schema.num_fields()];
+        texts[field] = raw;
+        let mut slots = Slots::default();
+        Encoder::new(schema).encode(field, raw, &mut slots);
+        let rows = crate::Records::from_texts(schema, &[texts], &[0.0]).unwrap();
+        let encoded = rows.row(0).field(field);
+        assert!(encoded.ids().eq(slots.ids()));
+        (encoded.ids().collect(), encoded.values().collect(), slots.given.len())
+    }
+
     fn encode_with(schema: &Schema, field: usize, raw: Option<&str>) -> (Vec<i32>, Vec<f32>) {
-        let slots = schema.fields()[field].num_slots();
-        let (mut ids, mut values) = (vec![-1; slots], vec![f32::NAN; slots]);
-        Encoder::new(schema).encode(field, raw, &mut ids, &mut values);
+        let (ids, values, _) = encode_counted(schema, field, raw);
         (ids, values)
     }
 
@@ -212,19 +196,19 @@ mod tests {
     }
 
     #[test]
-    fn several_values_share_their_weight_and_the_rest_is_padding() {
-        assert_eq!(encode(1, Some("War|Drama")), (vec![5, 4, 3], vec![0.5, 0.5, 0.0]));
-        assert_eq!(encode(1, Some("War||Opera|")), (vec![5, 3, 3], vec![0.5, 0.5, 0.0]));
-        assert_eq!(encode(1, Some("")), (vec![3, 3, 3], vec![0.0; 3]));
-        assert_eq!(encode(1, None), (vec![3, 3, 3], vec![0.0; 3]));
+    fn several_values_share_their_weight() {
+        assert_eq!(encode(1, Some("War|Drama")), (vec![5, 4], vec![0.5, 0.5]));
+        assert_eq!(encode(1, Some("War||Opera|")), (vec![5, 3], vec![0.5, 0.5]));
+        assert_eq!(encode(1, Some("")), (vec![], vec![]));
+        assert_eq!(encode(1, None), (vec![], vec![]));
     }
 
     #[test]
     fn a_repeated_value_has_one_slot_and_its_number_for_x() {
-        assert_eq!(encode(1, Some("War|War|War|Drama")), (vec![5, 4, 3], vec![0.75, 0.25, 0.0]));
-        assert_eq!(encode(1, Some("War|Drama|War|War")), (vec![5, 4, 3], vec![0.75, 0.25, 0.0]));
+        assert_eq!(encode(1, Some("War|War|War|Drama")), (vec![5, 4], vec![0.75, 0.25]));
+        assert_eq!(encode(1, Some("War|Drama|War|War")), (vec![5, 4], vec![0.75, 0.25]));
         // Several unknown values are one.
-        assert_eq!(encode(1, Some("Opera|War|Polka|Jazz")), (vec![3, 5, 3], vec![0.75, 0.25, 0.0]));
+        assert_eq!(encode(1, Some("Opera|War|Polka|Jazz")), (vec![3, 5], vec![0.75, 0.25]));
         let weighted = |weighting| {
             let genres = FieldKind::MultiValued { separator: "|".into(), max_len: 2, weighting };
             let genres = Field { kind: genres, ..schema().fields()[1].clone() };
@@ -234,6 +218,14 @@ mod tests {
         assert_eq!(weighted(Weighting::Sum), [3.0, 1.0]);
         assert_eq!(weighted(Weighting::Mean), [0.75, 0.25]);
         assert_eq!(weighted(Weighting::Sqrt), [1.5, 0.5]);
+    }
+
+    #[test]
+    fn values_are_given_where_the_schema_does_not_imply_them() {
+        let given = |field, raw| encode_counted(&schema(), field, raw).2;
+        assert_eq!((given(0, Some("é")), given(0, None)), (0, 0));
+        assert_eq!((given(1, Some("War|Drama")), given(1, Some("War|War|Drama")), given(1, None)), (0, 2, 0));
+        assert_eq!((given(2, Some("45")), given(2, Some("?"))), (1, 0));
     }
 
     #[test]
@@ -272,9 +264,9 @@ mod tests {
             assert_eq!(encode(0, missing), (vec![0], vec![1.0]));
         }
         // genres: 11 missing, 12 to 21.
-        assert_eq!(encode(1, Some("1103||1102")), (vec![20, 21, 11], vec![0.5, 0.5, 0.0]));
+        assert_eq!(encode(1, Some("1103||1102")), (vec![20, 21], vec![0.5, 0.5]));
         // 2200 and 2203 share bucket 6.
-        assert_eq!(encode(1, Some("2200|1102|2203|2200")), (vec![18, 21, 11], vec![0.75, 0.25, 0.0]));
-        assert_eq!(encode(1, Some("")), (vec![11; 3], vec![0.0; 3]));
+        assert_eq!(encode(1, Some("2200|1102|2203|2200")), (vec![18, 21], vec![0.75, 0.25]));
+        assert_eq!(encode(1, Some("")), (vec![], vec![]));
     }
 }

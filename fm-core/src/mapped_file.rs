@@ -55,13 +55,15 @@ impl MappedFile {
 
 /// A number type of a file: every bit pattern is a value.
 pub trait Number: sealed::Sealed {}
-impl Number for i32 {}
-impl Number for f32 {}
+impl Number for u32 {}
+impl Number for u64 {}
+impl Number for i64 {}
 
 mod sealed {
     pub trait Sealed {}
-    impl Sealed for i32 {}
-    impl Sealed for f32 {}
+    impl Sealed for u32 {}
+    impl Sealed for u64 {}
+    impl Sealed for i64 {}
 }
 
 #[cfg(test)]
@@ -75,10 +77,10 @@ mod tests {
         std::fs::write(&path, [1u8, 0, 0, 0, 255, 255, 255, 255, 7]).unwrap();
         let file = MappedFile::open(&path).unwrap();
         assert_eq!(file.bytes().len(), 9);
-        assert_eq!(file.numbers::<i32>(0..8), Some(&[1, -1][..]));
-        assert_eq!(file.numbers::<i32>(1..5), None);
-        assert_eq!(file.numbers::<i32>(0..7), None);
-        assert_eq!(file.numbers::<f32>(4..12), None);
+        assert_eq!(file.numbers::<u32>(0..8), Some(&[1, u32::MAX][..]));
+        assert_eq!(file.numbers::<u32>(1..5), None);
+        assert_eq!(file.numbers::<u32>(0..7), None);
+        assert_eq!(file.numbers::<i64>(4..12), None);
     }
 
     #[test]

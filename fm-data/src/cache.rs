@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
-use fm_core::{Rows, Schema, Task};
+use fm_core::rows::ROWS_FORMAT;
+use fm_core::{Records, Rows, Schema, Task};
 use md5::{Digest, Md5};
 use serde::Serialize;
 
-use crate::dataset::{Dataset, FORMAT};
 use crate::error::{Error, Result};
 use crate::ranking::RankingData;
 
@@ -31,7 +31,7 @@ impl<S: Serialize> CacheKey<'_, S> {
     /// # Errors
     /// [`Error::Io`] if an input is not there.
     pub fn digest(&self) -> Result<String> {
-        let version = (FORMAT, fm_core::schema::SCHEMA_FORMAT, env!("CARGO_PKG_VERSION"));
+        let version = (ROWS_FORMAT, fm_core::schema::SCHEMA_FORMAT, env!("CARGO_PKG_VERSION"));
         let inputs = self.inputs.iter().map(|path| identity(path)).collect::<Result<Vec<_>>>()?;
         let json = serde_json::to_vec(&(version, inputs, self.settings))
             .map_err(|error| Error::Spec(format!("the settings of the data cannot be written as JSON: {error}")))?;
@@ -53,11 +53,11 @@ pub struct Prepared {
     /// What the ids mean.
     pub schema: Schema,
     /// The rows that are learnt from.
-    pub train: Dataset,
+    pub train: Records,
     /// The rows that the best epoch is chosen by.
-    pub valid: Dataset,
+    pub valid: Records,
     /// The rows that are looked at once, at the end.
-    pub test: Dataset,
+    pub test: Records,
     /// What a ranking needs beside the rows; `None` for other tasks.
     pub ranking: Option<RankingData>,
 }
@@ -65,7 +65,7 @@ pub struct Prepared {
 impl Prepared {
     fn open(folder: &Path) -> fm_core::Result<Prepared> {
         let schema = Schema::load(folder.join("schema.json"))?;
-        let rows = |part: &str| Dataset::open(folder.join(part).with_extension("rows"), &schema);
+        let rows = |part: &str| Records::open(folder.join(part).with_extension("rows"), &schema);
         let (train, valid, test) = (rows("train")?, rows("valid")?, rows("test")?);
         let is_ranking = matches!(schema.label().task, Task::Ranking { .. });
         let ranking = is_ranking.then(|| RankingData::open(folder, &schema)).transpose()?;
@@ -192,6 +192,7 @@ mod tests {
     use polars::prelude::*;
 
     use super::*;
+    use crate::encode::{Labels, encode_labelled};
     use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
 
     const TASK: Task = Task::Regression;
@@ -243,11 +244,15 @@ mod tests {
         }
     }
 
+    fn ids(rows: &Records) -> Vec<i32> {
+        rows.ids_of(0).collect()
+    }
+
     fn built(spec: &TableSpec) -> Result<Prepared> {
         let table = df!("a" => ["x", "y", "z"], "y" => [1f32, 2.0, 3.0]).unwrap();
         let labels = [1.0, 2.0, 3.0];
         let schema = crate::fit::fit(&table, spec, &labels, &[0], TASK)?;
-        let part = |row| Dataset::encode(&table, &schema, &labels, &[row]);
+        let part = |row| encode_labelled(&table, &schema, Labels { labels: &labels, weights: None }, &[row]);
         Ok(Prepared { train: part(0)?, valid: part(1)?, test: part(2)?, schema: schema.clone(), ranking: None })
     }
 
@@ -257,7 +262,7 @@ mod tests {
         for _ in 0..2 {
             let prepared = setup.prepare();
             assert_eq!(prepared.schema.fields()[0].vocabulary, ["x"]);
-            assert_eq!((prepared.train.ids(), prepared.test.targets()), (&[1][..], &[3f32][..]));
+            assert_eq!((ids(&prepared.train), prepared.test.labels()), (vec![1], vec![3.0]));
         }
         assert_eq!(setup.builds.get(), 1);
     }
@@ -284,7 +289,7 @@ mod tests {
     fn a_cache_that_cannot_be_written_does_not_stop_anyone() {
         let setup = Setup::new();
         std::fs::write(setup.cache(), b"a file stands in its place").unwrap();
-        assert_eq!(setup.prepare().train.ids(), [1]);
+        assert_eq!(ids(&setup.prepare().train), [1]);
     }
 
     #[test]
@@ -349,7 +354,7 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     let prepared = prepare(&key, &cache, || built(spec)).unwrap();
-                    assert_eq!(prepared.train.ids(), [1]);
+                    assert_eq!(ids(&prepared.train), [1]);
                 });
             }
         });

@@ -1,12 +1,10 @@
-//! Vocabularies and statistics from the training rows, and rows to ids and values with them.
-
-use std::borrow::Borrow;
-use std::num::NonZero;
+//! Vocabularies and statistics of the training rows.
 
 use fm_core::encoder::{number, pieces};
-use fm_core::{Encoder, Field, FieldKind, Label, Schema, Task};
+use fm_core::{Field, FieldKind, Label, Schema, Task};
 use polars::prelude::*;
 
+use crate::encode::check_rows;
 use crate::error::{Error, Result};
 use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
 use crate::table::{strings, weights};
@@ -142,129 +140,13 @@ fn statistics(column: &StringChunked, rows: &[u32]) -> Option<(f32, f32)> {
     Some((mean as f32, if constant { 1.0 } else { std }))
 }
 
-fn check_rows(table: &DataFrame, labels: &[f32], rows: &[u32]) -> Result<()> {
-    let height = table.height();
-    if labels.len() != height {
-        return Err(Error::Spec(format!("there are {} labels for a table of {height} rows", labels.len())));
-    }
-    check_numbers(height, rows)
-}
-
-fn check_numbers(height: usize, rows: &[u32]) -> Result<()> {
-    match rows.iter().find(|&&row| row as usize >= height) {
-        Some(row) => Err(Error::Spec(format!("there is no row {row}: the table has {height} rows"))),
-        None => Ok(()),
-    }
-}
-
-/// The targets of `rows`: their labels, after the task's threshold.
-///
-/// # Errors
-/// [`Error::Spec`] if labels or rows do not match the table.
-pub(crate) fn targets(table: &DataFrame, schema: &Schema, labels: &[f32], rows: &[u32]) -> Result<Vec<f32>> {
-    check_rows(table, labels, rows)?;
-    Ok(rows.iter().map(|&row| schema.label().target(labels[row as usize])).collect())
-}
-
-/// What to do about a field whose column the table lacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MissingColumns {
-    /// It is an error.
-    Error,
-    /// All its values are missing.
-    Unknown,
-}
-
-/// Rows as ids and values.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Encoded {
-    /// N, the number of rows.
-    pub num_rows: usize,
-    /// `[N, S]`: the id of each slot.
-    pub ids: Vec<i32>,
-    /// `[N, V]`: the value of each slot of the fields that are not categorical. The other slots' is 1.
-    pub values: Vec<f32>,
-}
-
-/// V, the number of slots whose value is not always 1: those of fields that are not categorical.
-pub(crate) fn num_values(schema: &Schema) -> usize {
-    schema.fields().iter().filter(|field| field.kind != FieldKind::Categorical).map(Field::num_slots).sum()
-}
-
-/// Encodes rows of a table, all of them or those named, in that order. One encoder serves all chunks of a large table.
-///
-/// # Errors
-/// [`Error::MissingColumn`] as `missing` says; [`Error::Spec`] for a row number outside the table.
-pub fn encode<S: Borrow<Schema> + Sync>(
-    table: &DataFrame,
-    encoder: &Encoder<S>,
-    rows: Option<&[u32]>,
-    missing: MissingColumns,
-) -> Result<Encoded> {
-    let schema = encoder.schema();
-    let column = |field: &Field| match strings(table, &field.name) {
-        Err(Error::MissingColumn { .. }) if missing == MissingColumns::Unknown => Ok(None),
-        column => column.map(Some),
-    };
-    let columns: Vec<Option<StringChunked>> = schema.fields().iter().map(column).collect::<Result<_>>()?;
-    check_numbers(table.height(), rows.unwrap_or_default())?;
-    if columns.iter().all(Option::is_none) {
-        let fields: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
-        return Err(Error::Spec(format!("there is a column for none of the fields {}", fields.join(", "))));
-    }
-
-    let num_rows = rows.map_or(table.height(), <[u32]>::len);
-    let (slots, num_values) = (schema.num_slots(), num_values(schema));
-    let mut encoded = Encoded { num_rows, ids: vec![0; num_rows * slots], values: vec![1.0; num_rows * num_values] };
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let chunk = num_rows.div_ceil(threads).max(1);
-    std::thread::scope(|scope| {
-        let (mut ids, mut values) = (&mut encoded.ids[..], &mut encoded.values[..]);
-        for start in (0..num_rows).step_by(chunk) {
-            let len = chunk.min(num_rows - start);
-            let ids = ids.split_off_mut(..len * slots).unwrap_or_default();
-            let values = values.split_off_mut(..len * num_values).unwrap_or_default();
-            let row = move |i: usize| rows.map_or(start + i, |rows| rows[start + i] as usize);
-            let columns = &columns;
-            scope.spawn(move || {
-                for i in 0..len {
-                    let values = &mut values[i * num_values..(i + 1) * num_values];
-                    encode_row(encoder, columns, row(i), &mut ids[i * slots..(i + 1) * slots], values);
-                }
-            });
-        }
-    });
-    Ok(encoded)
-}
-
-fn encode_row<S: Borrow<Schema>>(
-    encoder: &Encoder<S>,
-    columns: &[Option<StringChunked>],
-    row: usize,
-    ids: &mut [i32],
-    values: &mut [f32],
-) {
-    let (mut slot, mut value) = (0, 0);
-    for (position, (field, column)) in encoder.schema().fields().iter().zip(columns).enumerate() {
-        let raw = column.as_ref().and_then(|column| column.get(row));
-        let num_slots = field.num_slots();
-        let ids = &mut ids[slot..slot + num_slots];
-        slot += num_slots;
-        if field.kind == FieldKind::Categorical {
-            encoder.encode(position, raw, ids, &mut [1.0]);
-        } else {
-            encoder.encode(position, raw, ids, &mut values[value..value + num_slots]);
-            value += num_slots;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use fm_core::{Side, Weighting};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::encode::tests::encoded;
 
     const TASK: Task = Task::Binary { threshold: 4.0 };
 
@@ -334,9 +216,9 @@ mod tests {
         assert_eq!(only(&schema(Some(2), &[0, 1, 2])).vocabulary, ["c", "a", "b", "d"]);
         assert_eq!(only(&schema(Some(2), &[0, 1])).vocabulary, ["c", "a", "b"]);
         let schema = schema(Some(2), &[0, 1]);
-        let encoded = encode(&table, &Encoder::new(&schema), None, MissingColumns::Error).unwrap();
-        assert_eq!(encoded.ids, [2, 3, 3, 1, 0, 0]);
-        assert_eq!(encoded.values, [0.75, 0.25, 2.0 / 6.0, 4.0 / 6.0, 1.0, 0.0]);
+        let (ids, values) = encoded(&table, &schema);
+        assert_eq!(ids, [2, 3, 3, 1, 0]);
+        assert_eq!(values, [0.75, 0.25, 2.0 / 6.0, 4.0 / 6.0, 1.0]);
     }
 
     #[test]
@@ -347,9 +229,9 @@ mod tests {
         assert!(schema.fields().iter().all(|field| field.vocabulary.is_empty()));
         assert_eq!((schema.num_slots(), schema.ids(0), schema.ids(1)), (3, 0..5, 5..10));
         // The buckets of FarmHash's C++ code: x 2, y 1, new 3; p 1, q 1, which share a slot.
-        let encoded = encode(&table, &Encoder::new(&schema), None, MissingColumns::Error).unwrap();
-        assert_eq!(encoded.ids, [3, 7, 5, 2, 7, 5, 4, 7, 9]);
-        assert_eq!(encoded.values, [1.0, 0.0, 1.0, 0.0, 2.0 / 3.0, 1.0 / 3.0]);
+        let (ids, values) = encoded(&table, &schema);
+        assert_eq!(ids, [3, 7, 2, 7, 4, 7, 9]);
+        assert_eq!(values, [1.0, 1.0, 1.0, 1.0, 1.0, 2.0 / 3.0, 1.0 / 3.0]);
     }
 
     #[test]
@@ -405,30 +287,6 @@ mod tests {
         };
         let schema = fit(&table, &roles, &[1.0], &[0], TASK).unwrap();
         assert_eq!((schema.user(), schema.item()), (Some("u"), Some("i")));
-    }
-
-    #[test]
-    fn rows_are_encoded_in_the_order_asked_for() {
-        let table = df!("a" => ["x", "y", "?"], "tags" => ["p|q", "", "q"], "n" => ["1", "3", "x"]).unwrap();
-        let schema = fitted(&table, vec![categorical("a"), tags(None), numeric("n")], &[0, 1]).unwrap();
-        let encoded = encode(&table, &Encoder::new(&schema), Some(&[2, 0]), MissingColumns::Error).unwrap();
-        // a: 0 ?, 1 x, 2 y. tags: 3 ?, 4 p, 5 q. n: 6 missing, 7 there.
-        assert_eq!(encoded.ids, [0, 5, 3, 6, 1, 4, 5, 7]);
-        assert_eq!(encoded.values, [1.0, 0.0, 1.0, 0.5, 0.5, -1.0]);
-        assert_eq!(encode(&table, &Encoder::new(&schema), None, MissingColumns::Error).unwrap().num_rows, 3);
-        assert!(encode(&table, &Encoder::new(&schema), Some(&[3]), MissingColumns::Error).is_err());
-        assert!(encode(&table, &Encoder::new(&schema), Some(&[]), MissingColumns::Error).unwrap().ids.is_empty());
-    }
-
-    #[test]
-    fn a_missing_column_is_an_error_or_all_unknown() {
-        let table = df!("a" => ["x", "y"], "n" => ["1", "3"]).unwrap();
-        let schema = fitted(&table, vec![categorical("a"), numeric("n")], &[0, 1]).unwrap();
-        let without = df!("n" => ["3"]).unwrap();
-        let error = encode(&without, &Encoder::new(&schema), None, MissingColumns::Error).unwrap_err().to_string();
-        assert_eq!(error, "there is no column `a`; there are: n");
-        let encoded = encode(&without, &Encoder::new(&schema), None, MissingColumns::Unknown).unwrap();
-        assert_eq!((encoded.ids, encoded.values), (vec![0, 4], vec![1.0]));
     }
 
     proptest! {

@@ -13,7 +13,7 @@
 //! ```
 //! use fm_core::{Rows, Side, Task};
 //! use fm_data::FieldSpecKind::{Categorical, Numeric};
-//! use fm_data::{Dataset, FieldSpec, TableSpec, fit};
+//! use fm_data::{FieldSpec, Labels, TableSpec, encode_labelled, fit};
 //! use polars::prelude::df;
 //!
 //! let table = df!("user" => ["ann", "bob", "carl"], "price" => ["1.5", "2.5", "free"]).expect("columns of one length");
@@ -32,9 +32,10 @@
 //! let schema = fit(&table, &spec, &clicked, &[0, 1], Task::Binary { threshold: 1.0 })?;
 //! assert_eq!(schema.fields()[0].vocabulary, ["ann", "bob"]);
 //!
-//! let rows = Dataset::encode(&table, &schema, &clicked, &[0, 1, 2])?;
+//! let labels = Labels { labels: &clicked, weights: None };
+//! let rows = encode_labelled(&table, &schema, labels, &[0, 1, 2])?;
 //! // user: 0 is unknown, as carl is; price: 3 is not a number.
-//! assert_eq!(rows.ids(), [1, 4, 2, 4, 0, 3]);
+//! assert!(rows.ids_of(0).eq([1, 2, 0]) && rows.ids_of(1).eq([4, 4, 3]));
 //! assert_eq!(rows.labels(), clicked);
 //! # Ok::<(), fm_data::Error>(())
 //! ```
@@ -43,9 +44,9 @@
 pub mod cache;
 pub mod catalogue;
 pub mod config;
-pub mod dataset;
 mod derived;
 pub mod download;
+pub mod encode;
 pub mod error;
 pub mod fit;
 mod format;
@@ -65,9 +66,9 @@ pub mod unpack;
 pub use cache::{CacheKey, Prepared};
 pub use catalogue::Catalogue;
 pub use config::{DataConfig, TaskName};
-pub use dataset::Dataset;
+pub use encode::{Labels, MissingColumns, encode, encode_labelled};
 pub use error::{Error, Result};
-pub use fit::{Encoded, MissingColumns, encode, fit};
+pub use fit::fit;
 pub use inspect::{Inspection, inspect};
 pub use ranking::RankingData;
 pub use raw_data::RawData;

@@ -3,15 +3,14 @@
 use std::path::Path;
 
 use fm_core::ranking::{Interactions, ItemSlots, NONE};
-use fm_core::{Encoder, Field, FieldKind, Label, Rows, Schema, Side, Task};
+use fm_core::{Encoder, Field, FieldKind, Label, Records, Rows, Schema, Side, Task};
 use md5::{Digest, Md5};
 use polars::prelude::*;
 use tch::Device;
 
 use crate::catalogue::Catalogue;
-use crate::dataset::Dataset;
+use crate::encode::{Labels, MissingColumns, encode, encode_labelled};
 use crate::error::{Error, Result};
-use crate::fit::{MissingColumns, encode, targets};
 use crate::raw_data::RawData;
 use crate::table::{codes, strings};
 
@@ -22,11 +21,11 @@ use crate::table::{codes, strings};
 #[derive(Debug)]
 pub struct RankingData {
     /// A row for each item. Fields that are not the item's own are missing.
-    pub items: Dataset,
+    pub items: Records,
     /// The schema of `pairs`: a user and an item, with all users and items as vocabularies.
     pairs_schema: Schema,
     /// User, item and target of each training, validation and test row.
-    pairs: [Dataset; 3],
+    pairs: [Records; 3],
 }
 
 /// The names of the parts in files.
@@ -56,21 +55,19 @@ impl RawData {
             |name: &str, side, values: &[String]| Field::new(name, FieldKind::Categorical, side, values.to_vec());
         let fields = vec![field(user, Side::User, &users), field(item, Side::Item, &catalogue.ids)];
         let pairs_schema = Schema::new(Label::fit("positive", Task::Regression, [0.0, 1.0]), fields)?;
-        let encoder = Encoder::new(&pairs_schema);
-        let pairs = |part: &[u32]| -> Result<Dataset> {
-            let pairs = encode(rows, &encoder, Some(part), MissingColumns::Error)?;
-            Ok(Dataset::new(&pairs_schema, pairs, targets(rows, schema, labels, part)?)?)
-        };
+        let targets: Vec<f32> = labels.iter().map(|&label| schema.label().target(label)).collect();
+        let labels = Labels { labels: &targets, weights: None };
+        let pairs = |part: &[u32]| encode_labelled(rows, &pairs_schema, labels, part);
         let pairs = [pairs(&parts.train)?, pairs(&parts.valid)?, pairs(&parts.test)?];
-        Ok(RankingData { items: Dataset::unlabelled(schema, items)?, pairs_schema, pairs })
+        Ok(RankingData { items, pairs_schema, pairs })
     }
 }
 
 impl RankingData {
     pub(crate) fn open(folder: &Path, schema: &Schema) -> fm_core::Result<RankingData> {
-        let items = Dataset::open(folder.join("items.rows"), schema)?;
+        let items = Records::open(folder.join("items.rows"), schema)?;
         let pairs_schema = Schema::load(folder.join("pairs.json"))?;
-        let pairs = |part: &str| Dataset::open(folder.join(part).with_extension("pairs"), &pairs_schema);
+        let pairs = |part: &str| Records::open(folder.join(part).with_extension("pairs"), &pairs_schema);
         let pairs = [pairs(PARTS[0])?, pairs(PARTS[1])?, pairs(PARTS[2])?];
         Ok(RankingData { items, pairs_schema, pairs })
     }
@@ -92,7 +89,7 @@ impl RankingData {
 
     /// A digest that reveals changed items or pairs.
     pub fn digest(&self) -> String {
-        let digests: Vec<String> = std::iter::once(&self.items).chain(&self.pairs).map(Dataset::digest).collect();
+        let digests: Vec<String> = std::iter::once(&self.items).chain(&self.pairs).map(Records::digest).collect();
         Md5::digest(digests.concat()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -110,13 +107,13 @@ impl RankingData {
     /// # Errors
     /// As [`Interactions::new`].
     pub fn interactions(&self) -> fm_core::Result<[Interactions; 3]> {
-        let of = |pairs: &Dataset| {
+        let of = |pairs: &Records| {
             let numbers = |field: usize| {
                 let unknown = self.pairs_schema.ids(field).start as i32;
                 let number = move |id: i32| if id == unknown { NONE } else { (id - unknown - 1) as u32 };
-                pairs.ids_of_slot(field).map(number).collect()
+                pairs.ids_of(field).map(number).collect()
             };
-            Interactions::new(self.items.len(), numbers(0), numbers(1), pairs.targets())
+            Interactions::new(self.items.len(), numbers(0), numbers(1), &pairs.labels())
         };
         let [train, valid, test] = &self.pairs;
         Ok([of(train)?, of(valid)?, of(test)?])
@@ -124,13 +121,13 @@ impl RankingData {
 
     /// The fields that are not declared as the item's own, but have the same value in all rows of an item, and other values in
     /// other rows: their value in a query reveals the item to be found.
-    pub fn fields_that_tell_the_item(&self, schema: &Schema, train: &Dataset) -> Vec<String> {
+    pub fn fields_that_tell_the_item(&self, schema: &Schema, train: &Records) -> Vec<String> {
         /// The minimum number of rows that agree with an earlier row of their item: fewer may agree by chance.
         const ENOUGH: usize = 20;
         let unknown = self.pairs_schema.ids(1).start as i32;
-        let items: Vec<i32> = self.pairs[0].ids_of_slot(1).collect();
+        let items: Vec<i32> = self.pairs[0].ids_of(1).collect();
         let tells = |field: usize| {
-            let same = |a: usize, b: usize| train.are_slots_equal(a, b, schema.slots(field));
+            let same = |a: usize, b: usize| train.row(a).field(field).is_equal(train.row(b).field(field));
             let mut first: PlHashMap<i32, usize> = PlHashMap::new();
             let (mut agreeing, mut varies) = (0, false);
             for (row, &item) in items.iter().enumerate().filter(|(_, item)| **item != unknown) {

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use fm_core::{Schema, Task};
+use fm_core::{Records, Schema, Task};
 use polars::prelude::DataFrame;
 
 use crate::config::{DataConfig, TaskName};
-use crate::dataset::Dataset;
 use crate::derived;
+use crate::encode::{Labels, encode_labelled};
 use crate::error::{Error, Result};
 use crate::fit::fit;
 use crate::inspect::{Inspection, inspect};
@@ -73,10 +73,10 @@ impl RawData {
     /// Encodes some rows with their labels and weights.
     ///
     /// # Errors
-    /// As [`Dataset::encode`].
-    pub fn encode(&self, schema: &Schema, rows: &[u32]) -> Result<Dataset> {
-        let weights = self.weights.as_ref().map(|all| rows.iter().map(|&row| all[row as usize]).collect());
-        Ok(Dataset::encode(&self.frame, schema, &self.labels, rows)?.with_weights(weights)?)
+    /// As [`encode_labelled`].
+    pub fn encode(&self, schema: &Schema, rows: &[u32]) -> Result<Records> {
+        let labels = Labels { labels: &self.labels, weights: self.weights.as_deref() };
+        encode_labelled(&self.frame, schema, labels, rows)
     }
 
     /// Fields, cardinalities, coverage, sparsity and labels.

@@ -1,47 +1,40 @@
 //! Trains a factorization machine on ids in memory: `cargo run --release -p fm-models --example train_fm`.
 //!
-//! Readers and books are of three kinds, and a reader likes the books of the same kind. No id says so by itself, and
-//! the pairs that are validated on are never trained on: to know them is to have learnt the kinds.
-#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+//! Readers and books are of three kinds, and a reader likes the books of the same kind. The validation pairs are never trained
+//! on: to predict them, the model has to learn the kinds.
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
-use std::sync::atomic::AtomicBool;
-
-use fm_core::model::Options;
 use fm_core::seed::{Stream, seed_torch};
-use fm_core::tch::nn::VarStore;
-use fm_core::tch::{Device, Kind, Tensor};
-use fm_core::train::{EpochRecord, TrainConfig, Trainer, evaluate};
-use fm_core::{Field, FieldKind, Label, Result, Schema, Side, Task, TensorRows};
+use fm_core::tch::{Device, nn::VarStore};
+use fm_core::train::{EpochRecord, TrainConfig, Trainer};
+use fm_core::{Field, Label, ModelConfig, Records, Result, Schema, Side, Task, evaluate};
+use fm_models::models::fm;
 
 fn main() -> Result<()> {
-    let names = |n: i64| (0..n).map(|number| number.to_string()).collect();
-    let reader = Field::new("reader", FieldKind::Categorical, Side::User, names(30));
-    let book = Field::new("book", FieldKind::Categorical, Side::Item, names(40));
-    let label = Label::fit("liked", Task::Binary { threshold: 1.0 }, [1.0, 0.0, 0.0]);
-    let schema = Schema::new(label, vec![reader, book])?;
+    // Pairs of a reader and a book, of which a fifth validate.
+    let pairs = (0..30).flat_map(|reader| (0..40).map(move |book| [reader, book]));
+    let (train, valid): (Vec<_>, Vec<_>) = pairs.partition(|[reader, book]| (reader * 7 + book * 3) % 5 > 0);
+    let liked = |pairs: &[[usize; 2]]| pairs.iter().map(|[reader, book]| f32::from(reader % 3 == book % 3)).collect();
+    let (train_labels, valid_labels): (Vec<f32>, Vec<f32>) = (liked(&train), liked(&valid));
 
-    // The first id of a field stands for what is unknown; the known values follow it.
-    let first = [schema.ids(0).start + 1, schema.ids(1).start + 1];
-    let rows = |is_in: fn(i64) -> bool| {
-        let pairs = (0..30 * 40).map(|pair| (pair / 40, pair % 40)).filter(|(r, b)| is_in((r * 7 + b * 3) % 5));
-        let (ids, liked): (Vec<_>, Vec<_>) =
-            pairs.map(|(r, b)| ([first[0] + r, first[1] + b], f32::from(r % 3 == b % 3))).unzip();
-        let ids = Tensor::from_slice(&ids.concat()).view([-1, 2]); // [N, S]
-        let values = ids.ones_like().to_kind(Kind::Float); // x = 1 in every slot
-        TensorRows::new(&schema, ids, values, Tensor::from_slice(&liked))
-    };
-    let (train, valid) = (rows(|fifth| fifth > 0)?, rows(|fifth| fifth == 0)?);
+    let label = Label::fit("liked", Task::Binary { threshold: 1.0 }, train_labels.iter().copied());
+    let fields = vec![Field::categorical("reader", Side::User, 30), Field::categorical("book", Side::Item, 40)];
+    let schema = Schema::new(label, fields)?;
+    let train = Records::from_indices(&schema, &train, &train_labels)?;
+    let valid = Records::from_indices(&schema, &valid, &valid_labels)?;
 
     seed_torch(1, Stream::Parameters);
     let store = VarStore::new(Device::Cpu);
-    let model = fm_models::find("fm")?.build(&Options::new(), &store.root(), &schema)?;
+    let model = fm::Config::default().build(&store.root(), &schema)?;
     let config = TrainConfig { epochs: 10, batch_size: 64, lr: 0.02, ..TrainConfig::default() };
     let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config)?;
     let mut report = |epoch: &EpochRecord| {
-        let EpochRecord { epoch, train_loss, valid, .. } = epoch;
-        println!("epoch {epoch:2}: loss {train_loss:.4}, AUC on unseen pairs {:.4}", valid["auc"]);
+        println!(
+            "epoch {:2}: loss {:.4}, AUC of unseen pairs {:.4}",
+            epoch.epoch, epoch.train_loss, epoch.valid["auc"]
+        );
     };
-    trainer.fit(&train, &valid, &mut report, &AtomicBool::new(false))?;
+    trainer.fit(&train, &valid, &mut report)?;
 
     assert!(evaluate(model.as_ref(), schema.label(), &valid, Device::Cpu)?["auc"] > 0.95);
     Ok(())

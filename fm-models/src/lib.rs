@@ -3,36 +3,33 @@
 //! A whole program, from rows of text to predictions:
 //!
 //! ```
-//! use std::sync::atomic::AtomicBool;
+//! use fm_core::tch::{Device, nn::VarStore};
+//! use fm_core::train::{EpochRecord, TrainConfig, Trainer};
+//! use fm_core::{Field, FieldKind, Label, ModelConfig, Records, Schema, Side, Task, predict};
+//! use fm_models::layers::EmbeddingConfig;
+//! use fm_models::models::fm;
 //!
-//! use fm_core::model::Options;
-//! use fm_core::tch::nn::VarStore;
-//! use fm_core::tch::{Device, Tensor};
-//! use fm_core::train::{EpochRecord, TrainConfig, Trainer, predict};
-//! use fm_core::{Encoder, Field, FieldKind, Label, Padded, Schema, Side, Task, TensorRows};
-//!
-//! // Schema: the fields of a row, and what is predicted.
+//! // Schema: the fields of a row, and the label.
 //! let stars = [5.0, 1.0, 1.0, 5.0];
 //! let label = Label::fit("stars", Task::Regression, stars);
 //! let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
 //! let film = Field::new("film", FieldKind::Categorical, Side::Item, vec!["Alien".into(), "Amélie".into()]);
 //! let schema = Schema::new(label, vec![user, film])?;
 //!
-//! // Rows: neither a user nor a film says how a rating turns out, but the pair does.
-//! let raw = [["ann", "Alien"], ["ann", "Amélie"], ["bob", "Alien"], ["bob", "Amélie"]].map(|row| row.map(Some));
-//! let Padded { ids, values, .. } = Encoder::new(&schema).features(&raw)?.padded()?;
-//! let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&stars))?;
+//! // Rows: neither the user nor the film alone decides a rating, but the pair does.
+//! let texts = [["ann", "Alien"], ["ann", "Amélie"], ["bob", "Alien"], ["bob", "Amélie"]].map(|row| row.map(Some));
+//! let rows = Records::from_texts(&schema, &texts, &stars)?;
 //!
-//! // Model: any of `fm_models::MODELS`, with options by name.
+//! // Model: any module of `fm_models::models`.
 //! let store = VarStore::new(Device::Cpu);
-//! let options = Options::from_iter([("embedding_dim".to_owned(), 8.into()), ("init_std".to_owned(), 0.1.into())]);
-//! let model = fm_models::find("fm")?.build(&options, &store.root(), &schema)?;
+//! let embedding = EmbeddingConfig { embedding_dim: 8, init_std: 0.1 };
+//! let model = fm::Config { embedding }.build(&store.root(), &schema)?;
 //!
-//! // Training. These rows serve as validation rows, too.
+//! // Training. The same rows validate.
 //! let config = TrainConfig { epochs: 200, lr: 0.05, patience: 0, ..TrainConfig::default() };
 //! let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config)?;
 //! let mut report = |epoch: &EpochRecord| println!("epoch {}: {:?}", epoch.epoch, epoch.valid);
-//! trainer.fit(&rows, &rows, &mut report, &AtomicBool::new(false))?;
+//! trainer.fit(&rows, &rows, &mut report)?;
 //!
 //! // Predictions.
 //! let logits = predict(model.as_ref(), &rows, Device::Cpu)?;
@@ -49,8 +46,10 @@
 pub mod gibbs;
 pub mod layers;
 pub mod models;
+pub mod run;
 
 pub use models::{MODELS, find};
+pub use run::Run;
 
 // Rust code on the pages is compiled and run like the examples in the documentation.
 #[cfg(doctest)]

@@ -31,18 +31,21 @@ pub fn run(args: &Doctor) -> Result<()> {
     let omp = std::env::var("OMP_NUM_THREADS").map_or(String::new(), |n| format!(", OMP_NUM_THREADS={n}"));
     line("threads", format!("{} for libtorch, {cores} processors{omp}", tch::get_num_threads()))?;
     if tch::get_num_threads() as usize > cores {
-        advice.push(format!("libtorch uses more threads than there are processors: set OMP_NUM_THREADS={cores}"));
+        advice.push(format!("libtorch uses more threads than processors: set OMP_NUM_THREADS={cores}"));
     }
 
     let has_driver = PathBuf::from("/proc/driver/nvidia/version").exists();
     match cuda_devices() {
-        0 => line("CUDA", format!("none; an NVIDIA driver is {}", if has_driver { "there" } else { "not there" }))?,
+        0 => line(
+            "CUDA",
+            format!("none; an NVIDIA driver is {}", if has_driver { "installed" } else { "not installed" }),
+        )?,
         n => line("CUDA", format!("{n} device{}: cuda:0 is the default", if n == 1 { "" } else { "s" }))?,
     }
     if has_driver && cuda_devices() == 0 {
         advice.push(
-            "there is an NVIDIA driver, but libtorch finds no device: this libtorch may be the CPU build; remove \
-                     .libtorch, run `make setup` and build again, or see `nvidia-smi`"
+            "an NVIDIA driver is installed, but libtorch finds no device: this may be the CPU build of libtorch; remove \
+                     .libtorch, run `make setup` and build again, or check `nvidia-smi`"
                 .into(),
         );
     }
@@ -68,12 +71,12 @@ pub fn run(args: &Doctor) -> Result<()> {
         }
     }
     if !any {
-        advice.push("there is no data set yet: run `fm data download ml-100k`".into());
+        advice.push("no data set is installed: run `fm data download ml-100k`".into());
     }
     for text in &advice {
         print(format!("→ {text}"))?;
     }
-    if advice.is_empty() { print("Nothing to mend.") } else { Ok(()) }
+    if advice.is_empty() { print("No problems found.") } else { Ok(()) }
 }
 
 fn canonical(path: &PathBuf) -> PathBuf {

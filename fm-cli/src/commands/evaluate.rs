@@ -3,24 +3,24 @@
 use anyhow::Result;
 use fm_args::commands::Evaluate;
 use fm_args::flags::Part;
-use fm_core::Task;
 use fm_core::metric::metrics_of_rows;
-use fm_core::train::RunDir;
+use fm_core::{Rows, Task};
 use fm_data::table::{check_output, take_rows, write_table};
+use fm_models::Run;
 use serde_json::json;
 
 use super::predict::{append_scores, check_no_score};
 use super::{print, print_json};
+use crate::console;
 use crate::metric::in_order;
 use crate::predictor::Predictor;
-use crate::training::load_digests;
 
 pub fn run(args: &Evaluate) -> Result<()> {
     if let Some(output) = &args.output {
         check_output(output)?;
     }
-    let run = RunDir::open(&args.run)?;
-    let predictor = Predictor::open_run(&run, args.device.device.parse()?)?;
+    let run = Run::open(&args.run)?;
+    let predictor = Predictor::of_run(&run, &args.device.device)?;
     let source = predictor.source(None, &args.folders)?;
     let name = args.part.name();
     let rows = match args.part {
@@ -30,21 +30,20 @@ pub fn run(args: &Evaluate) -> Result<()> {
     };
     // The run's own schema: what it does not know is unknown, even if the data has grown since.
     let dataset = source.encode(&predictor.schema, rows)?;
-    let digests = load_digests(&run)?;
-    if digests.get(name) != Some(&dataset.digest()) {
-        tracing::warn!("the data has changed since the run: these {name} rows may hold rows that were trained on");
+    if run.digest(name) != Some(dataset.digest().as_str()) {
+        tracing::warn!("the data has changed since training: these {name} rows may include training rows");
     }
     let logits = predictor.logits(&dataset)?;
-    let unknown = predictor.unknown(dataset.ids());
+    let unknown = predictor.unknown(&dataset);
     let label = predictor.schema.label();
     let metrics = match label.task {
         Task::Ranking { .. } => {
             let ranking = source.ranking(&predictor.schema)?;
-            if digests.get("catalogue") != Some(&ranking.digest()) {
-                tracing::warn!("the data has changed since the run: there are other items, or users have other rows");
+            if run.digest("catalogue") != Some(ranking.digest().as_str()) {
+                tracing::warn!("the data has changed since training: items or rows of users differ");
             }
             let ranking = predictor.ranking(&ranking)?;
-            ranking.evaluate(args.part, &dataset, |candidates| predictor.model.candidate_logits(candidates, false))?
+            ranking.evaluate(args.part, &dataset, &predictor.model)?
         }
         Task::Regression | Task::Binary { .. } => metrics_of_rows(label, &logits, &dataset),
     };
@@ -57,11 +56,14 @@ pub fn run(args: &Evaluate) -> Result<()> {
         tracing::info!("wrote {}", output.display());
     }
     if args.form.json {
-        let rows = dataset.targets().len();
+        let rows = dataset.len();
         return print_json(&json!({ "part": name, "rows": rows, "unknown": unknown, "metrics": metrics }));
     }
-    let metrics: String =
-        in_order(metrics.keys()).iter().map(|name| format!("  {name} {:.4}", metrics[*name])).collect();
     let unknown: String = unknown.iter().map(|(field, rows)| format!(", {field} unknown in {rows}")).collect();
-    print(format!("{name} ({} rows{unknown}):{metrics}", dataset.targets().len()))
+    let rows = format!("{name} ({} rows{unknown}):", dataset.len());
+    let main = predictor.settings.monitored()?.name;
+    let mut names = in_order(metrics.keys());
+    names.sort_by_key(|name| **name != main);
+    let metrics: Vec<String> = names.iter().map(|name| format!("{name} {:.4}", metrics[*name])).collect();
+    print(console::wrapped(&format!("{rows} {}", metrics.join(", ")), console::width(), 0, 2))
 }

@@ -10,6 +10,7 @@ use tch::Device;
 use tch::nn::VarStore;
 
 use super::{print, print_json};
+use crate::console;
 
 pub fn run(args: &Models) -> Result<()> {
     let schema = ml_100k()?;
@@ -23,13 +24,17 @@ pub fn run(args: &Models) -> Result<()> {
             }));
             continue;
         }
-        print(format!("{:<10} {} ({}): {}", entry.name, entry.title, entry.year, entry.captures))?;
-        print(format!("{:<10} {}. {}", "", entry.paper, entry.url))?;
-        if !options.is_empty() {
-            let options: Vec<String> = options.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-            print(format!("{:<10} options: {}", "", options.join(", ")))?;
+        let options: Vec<String> = options.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        let options = if options.is_empty() { "none".to_owned() } else { options.join(", ") };
+        print(format!("{} - {} ({})", entry.name, entry.title, entry.year))?;
+        for line in [
+            format!("captures {}", entry.captures),
+            format!("{}. {}", entry.paper, entry.url),
+            format!("options: {options}"),
+            format!("{} parameters on MovieLens-100K", grouped(parameters)),
+        ] {
+            print(format!("  {}", console::wrapped(&line, console::width(), 2, 4)))?;
         }
-        print(format!("{:<10} {} parameters on MovieLens-100K", "", grouped(parameters)))?;
     }
     if args.form.json { print_json(&entries) } else { Ok(()) }
 }

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use fm_args::commands::Predict;
-use fm_core::{Encoder, Schema};
+use fm_core::{Encoder, Records, Schema};
 use fm_data::table::{check_output, take_columns};
-use fm_data::{ChunkSize, Encoded, MissingColumns, TableReader, TableWriter, encode};
+use fm_data::{ChunkSize, MissingColumns, TableReader, TableWriter, encode};
 use polars::prelude::*;
 
 use crate::interruption::{Interrupted, stop_at_ctrl_c};
@@ -26,7 +26,7 @@ const SCORE: &str = "score";
 struct Chunk {
     /// The columns that are written.
     kept: DataFrame,
-    encoded: Encoded,
+    encoded: Records,
     /// How far the input has been read.
     bytes_read: u64,
 }
@@ -36,7 +36,7 @@ pub fn run(args: &Predict) -> Result<()> {
     if !is_stdout {
         check_output(&args.output)?;
     }
-    let predictor = Predictor::open(&args.model, args.device.device.parse()?)?;
+    let predictor = Predictor::open(&args.model, &args.device.device)?;
     let size = ChunkSize::default();
     let reader = if is_standard(&args.input) {
         TableReader::from_csv(std::io::stdin(), "standard input", size)?
@@ -67,10 +67,10 @@ pub fn run(args: &Predict) -> Result<()> {
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => break joined(reading),
         };
-        for (field, rows) in predictor.unknown(&encoded.ids) {
+        for (field, rows) in predictor.unknown(&encoded) {
             *unknown.entry(field).or_insert(0) += rows;
         }
-        if let Err(error) = predictor.scores(encoded).and_then(|scores| append_scores(&mut kept, &scores)) {
+        if let Err(error) = predictor.scores(&encoded).and_then(|scores| append_scores(&mut kept, &scores)) {
             break Err(error);
         }
         progress.add(kept.height(), bytes_read);
@@ -93,7 +93,7 @@ pub fn run(args: &Predict) -> Result<()> {
 
     let done = progress.finish();
     for (field, rows) in unknown {
-        tracing::warn!("training has not seen the {field} in {rows} of {} rows", progress.rows());
+        tracing::warn!("the {field} is unknown in {rows} of {} rows", progress.rows());
     }
     let output = if is_stdout { "standard output".into() } else { args.output.display().to_string() };
     tracing::info!("scored {done} to {output}");

@@ -31,7 +31,7 @@ struct Item {
 }
 
 pub fn run(args: &Recommend) -> Result<()> {
-    let predictor = Predictor::open(&args.model, args.device.device.parse()?)?;
+    let predictor = Predictor::open(&args.model, &args.device.device)?;
     let found = if args.about.is_empty() {
         match predictor.source(args.moved.data.clone(), &args.folders) {
             Ok(source) => from_data(args, &predictor, &source)?,
@@ -40,8 +40,8 @@ pub fn run(args: &Recommend) -> Result<()> {
             Err(error) => match from_catalogue(args, &predictor) {
                 Ok(found) => {
                     tracing::warn!(
-                        "the data cannot be read ({error}): recommending all items of the file, for what it knows of the \
-                         id; --about says more of the user, --exclude leaves items out"
+                        "the data cannot be read ({error}): recommending all items of the file, from the user's id alone; \
+                         --about adds values of the user, --exclude leaves items out"
                     );
                     found
                 }
@@ -79,13 +79,13 @@ fn from_data<'a>(args: &'a Recommend, predictor: &Predictor, source: &RawData) -
 
 /// Of the items in an exported file, for what the command line says of the user.
 fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Recommendations<'a>> {
-    let Some(scorer) = &predictor.bundle else {
-        bail!("{} is a run: --about is for an exported file with a catalogue", args.model.display());
+    let Some(scorer) = predictor.bundle() else {
+        bail!("{} is a run: --about needs an exported file with a catalogue", args.model.display());
     };
     let schema = scorer.schema();
     let Some(user) = schema.user().and_then(|user| schema.field_index(user)) else {
         bail!(
-            "{} does not know which field is the user: name it as `user` in schema.toml and train anew",
+            "{} does not know which field is the user: declare it as `user` in schema.toml and train again",
             args.model.display()
         );
     };
@@ -94,14 +94,14 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
     for (name, value) in &args.about {
         let Some(field) = schema.fields().iter().find(|field| field.name == *name) else {
             let names: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
-            bail!("--about: there is no field `{name}`; there are {}", names.join(", "));
+            bail!("--about: unknown field `{name}`; the fields are {}", names.join(", "));
         };
         if field.side == Side::Item || schema.item() == Some(name.as_str()) {
-            bail!("--about: `{name}` is each item's own, as the file has it");
+            bail!("--about: `{name}` is a field of the item, which the file has");
         }
         match known.iter().find(|(given, _)| *given == name.as_str()) {
             Some((_, given)) if *given != value => {
-                bail!("--about: `{name}` is given twice, as `{given}` and as `{value}`")
+                bail!("--about: `{name}` is given twice, as `{given}` and `{value}`")
             }
             Some(_) => {}
             None => known.push((name, value)),
@@ -126,8 +126,8 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
 fn warn_unknown(schema: &Schema, user: &str, place: &str) {
     let field = schema.user().and_then(|user| schema.field_index(user)).map(|user| &schema.fields()[user]);
     let whom = match field.and_then(|field| field.hash_buckets) {
-        Some(_) => "the users of the same hash bucket",
-        None => "a user of whom nothing is known",
+        Some(_) => "users of the same hash bucket",
+        None => "an unknown user",
     };
-    tracing::warn!("user {user} is not {place}: these are the items for {whom}");
+    tracing::warn!("user {user} is not {place}: these items are those for {whom}");
 }

@@ -5,6 +5,7 @@ use fm_args::commands::Settings;
 use fm_args::ready_made::{READY_MADE, find, purpose};
 
 use super::print;
+use crate::console::{width, wrapped};
 use crate::settings::unknown;
 
 pub fn run(args: &Settings) -> Result<()> {
@@ -13,7 +14,7 @@ pub fn run(args: &Settings) -> Result<()> {
         return print(text.trim_end());
     }
     for (name, text) in READY_MADE {
-        print(format!("{name:<24} {}", purpose(text)))?;
+        print(format!("{name:<24} {}", wrapped(purpose(text), width(), 25, 25)))?;
     }
     Ok(())
 }

@@ -3,19 +3,21 @@
 use anyhow::Result;
 use fm_args::commands;
 use fm_core::metric::Metrics;
-use fm_core::train::RunDir;
+use fm_core::summary::grouped;
+use fm_models::Run;
 use toml::Value;
 
 use super::print;
+use crate::console;
 use crate::metric::{in_order, is_of_length};
 use crate::settings::Settings;
-use crate::training::{Machine, Results, Start, check_replaceable, train};
+use crate::training::{Machine, Results, Start, check_replaceable, shell_word, train};
 
 pub fn run(args: &commands::Train) -> Result<()> {
     let (settings, start) = match &args.resume {
         Some(run) => {
-            let run = RunDir::open(run)?;
-            let mut settings = Settings::load(&run.settings())?;
+            let run = Run::open(run)?;
+            let mut settings = Settings::of_run(&run)?;
             if let Some(device) = args.device.value("device").and_then(Value::as_str) {
                 settings.device = device.parse()?;
             }
@@ -26,10 +28,10 @@ pub fn run(args: &commands::Train) -> Result<()> {
             if args.print_config {
                 return print(settings.documented()?.trim_end());
             }
-            // Before anyone waits for data.
+            // Checked before the data is read.
             match &args.run {
                 Some(path) if args.force => check_replaceable(path)?,
-                Some(path) => RunDir::check_free(path)?,
+                Some(path) => Run::check_free(path)?,
                 None => {}
             }
             (settings, Start::New { path: args.run.clone(), force: args.force })
@@ -38,14 +40,20 @@ pub fn run(args: &commands::Train) -> Result<()> {
     let mut machine = Machine::new(&args.folders)?;
     machine.tensorboard = args.tensorboard;
     let (run, results) = train(&settings, start, &machine)?;
-    print_results(&results, &run)
+    print_results(&results, &run, &settings.monitored()?.name)
 }
 
-fn print_results(results: &Results, run: &RunDir) -> Result<()> {
+/// The width of the first column, and of the others.
+const COLUMNS: (usize, usize) = (26, 12);
+
+/// A table of the results beside the baselines. It fits the terminal: the main metric comes first, and `--verbose` prints all.
+fn print_results(results: &Results, run: &Run, main: &str) -> Result<()> {
     let mut names = in_order(results.test.keys().chain(results.valid.keys()));
     names.retain(|name| is_of_length(name, "10"));
+    let (first, column) = COLUMNS;
+    let names = console::fitting(names, main, console::width() - first, column);
     let row = |name: &str, cells: Vec<String>| {
-        print(format!("{name:<26}{}", cells.iter().map(|cell| format!("{cell:>12}")).collect::<String>()))
+        print(format!("{name:<first$}{}", cells.iter().map(|cell| format!("{cell:>column$}")).collect::<String>()))
     };
     // Long names take two lines, so that a row takes one.
     let words = |name: &str| name.rsplit_once('_').map_or(("".into(), name.into()), |(a, b)| (a.into(), b.into()));
@@ -70,9 +78,15 @@ fn print_results(results: &Results, run: &RunDir) -> Result<()> {
         "best epoch {} of {}, {} parameters, {:.1} s; the run is in {}",
         results.best_epoch,
         results.epochs,
-        results.parameters,
+        grouped(results.parameters),
         results.seconds,
-        run.path().display()
+        run.folder().display()
     );
+    let folder = shell_word(&run.folder().to_string_lossy());
+    console::suggest(&[
+        format!("fm report {folder}"),
+        format!("fm evaluate {folder} --output scored.csv"),
+        format!("fm export {folder} --output model.pt"),
+    ]);
     Ok(())
 }

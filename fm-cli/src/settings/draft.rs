@@ -9,10 +9,11 @@ use fm_core::Error;
 use fm_core::error::nearest;
 use fm_data::TableSpec;
 use fm_data::movielens::Release;
+use fm_models::run::ModelSettings;
 use serde_json::{Map, Value as Json};
 use toml::{Table, Value};
 
-use super::{ModelSettings, Settings, default_l2, schema};
+use super::{Settings, default_l2, schema};
 
 /// Some of the settings, by their keys.
 #[derive(Clone, Debug, Default)]
@@ -91,7 +92,7 @@ impl Draft {
         let explained = |fault: Fault| anyhow!("{}", fault.reason);
         check(&mut self.0).map_err(explained)?;
         let mut settings = parse(&self.0).map_err(explained)?;
-        settings.model = ModelSettings::resolved(&settings.model.name, &settings.model.options)?;
+        settings.model = settings.model.resolved()?;
         let l2_is_given = self.0.get("train").and_then(|train| train.get("l2")).is_some();
         if !l2_is_given {
             settings.train.l2 = default_l2(settings.data.task) * settings.model.entry()?.l2_factor;

@@ -4,16 +4,17 @@ mod documented;
 mod draft;
 mod schema;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 use fm_args::commands;
 use fm_args::flags::{Folders, Keys};
+use fm_core::Error;
 use fm_core::device::DeviceChoice;
-use fm_core::model::Options;
+use fm_core::metric::MetricSet;
 use fm_core::train::TrainConfig;
-use fm_core::{Error, ModelEntry};
 use fm_data::{DataConfig, TaskName};
+use fm_models::run::{ModelSettings, Run};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -35,22 +36,6 @@ pub struct Settings {
     pub model: ModelSettings,
     /// How the model is trained.
     pub train: TrainConfig,
-}
-
-/// A registered model and its options.
-#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ModelSettings {
-    /// Name of the model (see `fm models`).
-    pub name: String,
-    /// The model's options.
-    pub options: Options,
-}
-
-impl Default for ModelSettings {
-    fn default() -> ModelSettings {
-        ModelSettings { name: "deepfm".into(), options: Options::new() }
-    }
 }
 
 /// The default of `train.l2`: a squared error has another scale than a logistic loss.
@@ -77,10 +62,10 @@ impl Settings {
         draft.resolve()
     }
 
-    /// Reads a `settings.toml`.
-    pub fn load(path: &Path) -> Result<Settings> {
-        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
-        Ok(Settings::parse(&text).map_err(|error| Error::format("settings file", path, error.to_string()))?)
+    /// The settings of a run.
+    pub fn of_run(run: &Run) -> Result<Settings> {
+        let unusable = |error: anyhow::Error| Error::format("settings file", run.settings_path(), error.to_string());
+        Ok(Settings::parse(run.settings()).map_err(unusable)?)
     }
 
     /// Reads the text of a `settings.toml`.
@@ -92,24 +77,12 @@ impl Settings {
     /// The metric that chooses the best epoch.
     pub fn monitored(&self) -> Result<Metric> {
         let task = self.data.task.of_any_threshold();
-        Metric::of(task, self.train.monitored(task))
+        Metric::of(task, self.train.monitor.as_deref().unwrap_or(MetricSet::of(task).monitored))
     }
 
     /// The text of a `settings.toml`.
     pub fn to_toml(&self) -> Result<String> {
         Ok(toml::to_string(self)?)
-    }
-}
-
-impl ModelSettings {
-    /// A model of the registry with its options: those that are given, and the defaults of the others.
-    pub fn resolved(name: &str, options: &Options) -> Result<ModelSettings> {
-        Ok(ModelSettings { name: name.into(), options: fm_models::find(name)?.resolve(options)? })
-    }
-
-    /// The registry's entry.
-    pub fn entry(&self) -> Result<&'static ModelEntry> {
-        Ok(fm_models::find(&self.name)?)
     }
 }
 

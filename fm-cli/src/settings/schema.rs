@@ -3,9 +3,9 @@
 
 use fm_core::ModelEntry;
 use fm_core::model::describe;
+use fm_data::TaskName;
 #[cfg(test)]
 use fm_data::movielens::Release;
-use fm_data::TaskName;
 use serde_json::Value as Json;
 #[cfg(test)]
 use serde_json::{Map, json};

@@ -92,12 +92,12 @@ fn rounded_tables_cost_what_the_command_and_the_card_say() {
     let is_unmeasured = |reason: &str| {
         let output = scene.run("export run -o new.pt --quantize int8");
         assert!(output.stdout.is_empty());
-        assert_holds(&String::from_utf8_lossy(&output.stderr), &["what the rounding costs was not measured", reason]);
+        assert_holds(&String::from_utf8_lossy(&output.stderr), &["the cost of rounding was not measured", reason]);
         assert_holds(&extra_file(&scene, "new.pt", "model_card.md"), &["tables: int8", "was not measured"]);
     };
     let rows = scene.text("books.csv");
     scene.write("books.csv", format!("{rows}{}", rows.split_once('\n').unwrap().1));
-    is_unmeasured("the data has changed since the run");
+    is_unmeasured("the data has changed since training");
     std::fs::remove_file(scene.path("books.csv")).unwrap();
     is_unmeasured("books.csv");
     scene.ok("export run -o new.pt");
@@ -133,13 +133,13 @@ fn a_file_with_a_catalogue_recommends_without_the_data() {
     assert_eq!(others["items"][0]["item"], items[1]["item"]);
     scene.fails_with(
         "recommend model.pt --user r07 --about pages=3",
-        &["no field `pages`", "reader, book, tags, price"],
+        &["unknown field `pages`", "reader, book, tags, price"],
     );
     scene.fails_with("recommend model.pt --user r07 --about pages", &["FIELD=VALUE"]);
-    scene.fails_with("recommend model.pt --user r07 --about price=3", &["`price` is each item's own"]);
+    scene.fails_with("recommend model.pt --user r07 --about price=3", &["`price` is a field of the item"]);
     scene.fails_with(
         "recommend model.pt --user r07 --about reader=r08",
-        &["`reader` is given twice, as `r07` and as `r08`"],
+        &["`reader` is given twice, as `r07` and `r08`"],
     );
     scene.fails_with("recommend run --user r07 --about reader=r07", &["run is a run", "exported file"]);
     let bare = "recommend bare.pt --user r07 --about reader=r07";
@@ -166,7 +166,7 @@ fn an_onnx_file_holds_what_onnx_can() {
     assert!(["schema.json", "ids", "values", "logits", "batch", "embedding.weight"].into_iter().all(holds));
     scene.fails_with("export run -o new.onnx", &["new.onnx would hold TorchScript", "--format onnx"]);
     scene.fails_with("export run -o -", &["standard output"]);
-    scene.fails_with("export run -o run/schema.json", &["run/schema.json is a part of the run"]);
+    scene.fails_with("export run -o run/schema.json", &["run/schema.json is a file of the run"]);
     for option in ["--with-catalogue", "--dtype f16", "--quantize int8"] {
         scene.fails_with(
             &format!("export run --format onnx -o new.onnx {option}"),

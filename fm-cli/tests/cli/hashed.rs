@@ -54,7 +54,7 @@ fn a_value_never_seen_scores_as_its_bucket_and_a_missing_one_as_none() {
     let readers = ["r01".into(), stranger(true), stranger(false), String::new()];
     scene.write("rows.csv", HEADER.to_owned() + &readers.map(|reader| row(&reader)).concat());
     let output = scene.run("predict run --input rows.csv --output scored.csv");
-    assert_holds(&String::from_utf8(output.stderr).unwrap(), &["not seen the reader in 1 of 4 rows"]);
+    assert_holds(&String::from_utf8(output.stderr).unwrap(), &["the reader is unknown in 1 of 4 rows"]);
     let scores = scene.scores("scored.csv");
     assert_same_scores(&scores[..1], &scores[1..2]);
     assert!(scores[2] != scores[0] && scores[3] != scores[0] && scores[3] != scores[2], "{scores:?}");
@@ -80,7 +80,7 @@ fn recommend_says_that_a_stranger_is_taken_for_the_users_of_its_bucket() {
     let output = scene.run("recommend run --user nobody");
     assert_holds(
         &String::from_utf8(output.stderr).unwrap(),
-        &["user nobody is not in the data", "the users of the same hash bucket"],
+        &["user nobody is not in the data", "users of the same hash bucket"],
     );
 }
 

@@ -51,7 +51,7 @@ fn an_interrupted_run_can_be_used_and_goes_on_as_if_nothing_had_happened() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert_eq!(output.status.code(), Some(130));
-    assert_holds(&stderr, &["error: interrupted in epoch", "go on with `fm train --resume run`"]);
+    assert_holds(&stderr, &["error: interrupted in epoch", "resume with `fm train --resume run`"]);
 
     scene.ok("evaluate run");
     scene.ok("export run -o model.pt");
@@ -142,5 +142,5 @@ fn a_run_whose_data_has_changed_does_not_go_on() {
     let scene = Scene::new();
     scene.ok("train --data ml --model fm --epochs 2 --run run");
     scene.write("ml/u.data", scene.text("ml/u.data").replace("\t79\t", "\t80\t"));
-    scene.fails_with("train --resume run --quiet", &["the data is not what run was trained on"]);
+    scene.fails_with("train --resume run --quiet", &["the data has changed since run was trained"]);
 }

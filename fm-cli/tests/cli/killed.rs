@@ -124,7 +124,7 @@ fn a_run_killed_as_it_begins_goes_on_or_says_how_to_start_anew() {
             resumed += 1;
         } else {
             let error = String::from_utf8(output.stderr).unwrap();
-            assert_holds(&error, &["killed is not a usable run", "start it anew, with `--force`"]);
+            assert_holds(&error, &["killed cannot be resumed", "start again with `--force`"]);
             scene.ok(&format!("{train} --run killed --force"));
             anew += 1;
         }
@@ -163,7 +163,7 @@ fn a_full_disk_keeps_the_last_checkpoint_and_the_run_goes_on_when_there_is_room(
     assert_eq!(error.lines().count(), 1, "{error}");
     assert_holds(
         &error,
-        &["cannot write", "File too large", "when that is mended, go on with `fm train --resume run`"],
+        &["cannot write", "File too large", "once that is fixed, resume with `fm train --resume run`"],
     );
     assert!(scene.bytes("run/checkpoints/last.safetensors") == last);
     scene.ok("train --resume run --quiet");
@@ -230,7 +230,7 @@ fn a_damaged_last_checkpoint_gives_way_to_the_one_before() {
     let words = [
         "WARN",
         "last.safetensors is not a usable checkpoint: it is damaged or cut short",
-        "going on from run/checkpoints/step-",
+        "resuming from run/checkpoints/step-",
     ];
     assert_holds(&log, &words);
     assert_same_run(&scene, "run", "straight");

@@ -1,6 +1,7 @@
 //! Commands that need no run.
 
 use std::io::Read;
+use std::path::Path;
 use std::process::Stdio;
 
 use fm_core::summary::grouped;
@@ -17,6 +18,7 @@ fn models_are_listed_with_their_papers_options_and_sizes() {
     let models = models.as_array().unwrap();
     assert_eq!(models.len(), fm_models::MODELS.len());
     for model in models {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         for key in ["name", "title", "paper", "url", "captures"] {
             assert_holds(&text, &[model[key].as_str().unwrap()]);
         }
@@ -76,7 +78,7 @@ fn a_data_set_is_inspected_before_anything_is_trained() {
 #[test]
 fn the_doctor_finds_data_sets_that_are_there_and_those_that_are_broken() {
     let scene = Scene::new();
-    assert_holds(&scene.ok("doctor"), &["libtorch", "no data set yet", "fm data download ml-100k"]);
+    assert_holds(&scene.ok("doctor"), &["libtorch", "no data set is installed", "fm data download ml-100k"]);
     std::fs::create_dir(scene.path("data")).unwrap();
     std::fs::rename(scene.path("ml"), scene.path("data/ml-100k")).unwrap();
     assert_holds(&scene.ok("doctor"), &["ml-100k: 3000 ratings"]);
@@ -84,12 +86,63 @@ fn the_doctor_finds_data_sets_that_are_there_and_those_that_are_broken() {
     assert_holds(&scene.ok("doctor"), &["ml-100k: unusable", "the file is empty"]);
 }
 
+/// What bash completes the last word of a line with.
+fn completed(scene: &Scene, line: &str) -> Vec<String> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let mut command = scene.command(env!("CARGO_BIN_EXE_fm"));
+    command.env("COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", (words.len() - 1).to_string());
+    command.env("_CLAP_COMPLETE_COMP_TYPE", "9").env("_CLAP_COMPLETE_SPACE", "true").env("_CLAP_IFS", "\n");
+    let output = command.arg("--").args(words).output().unwrap();
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(|line| line.trim().to_owned()).collect()
+}
+
 #[test]
-fn completions_know_the_subcommands() {
+fn completion_knows_commands_flags_models_splits_settings_files_and_runs() {
     let scene = Scene::new();
-    for shell in ["bash", "zsh", "fish"] {
-        assert_holds(&scene.ok(&format!("completions {shell}")), &["recommend", "resume", "embedding-dim"]);
+    std::fs::create_dir_all(scene.path("runs/fm-1")).unwrap();
+    scene.write("runs/fm-1/settings.toml", "");
+    for (line, expected) in [
+        ("fm rec", "recommend"),
+        ("fm train --embed", "--embedding-dim"),
+        ("fm train --model deep", "deepfm"),
+        ("fm train --task bin", "binary"),
+        ("fm train --split leave", "leave-last-out"),
+        ("fm train --data ml-100", "ml-100k"),
+        ("fm settings frappe/x", "frappe/xdeepfm"),
+        ("fm train --config frappe/x", "frappe/xdeepfm"),
+        ("fm evaluate runs/f", "runs/fm-1"),
+        ("fm train --resume runs/f", "runs/fm-1"),
+    ] {
+        let found = completed(&scene, line);
+        assert!(found.iter().any(|word| word == expected), "{line}: {found:?}");
     }
+    for shell in ["bash", "zsh", "fish"] {
+        assert_holds(&scene.ok(&format!("completions {shell}")), &["COMPLETE", "fm"]);
+    }
+}
+
+/// The libraries of libtorch that an executable names.
+fn libtorch_in(executable: &Path) -> Vec<&'static str> {
+    let bytes = std::fs::read(executable).unwrap();
+    let names = ["libtorch_cpu", "libtorch.so", "libc10"];
+    names.into_iter().filter(|name| bytes.windows(name.len()).any(|window| window == name.as_bytes())).collect()
+}
+
+#[test]
+fn help_version_and_mistakes_are_answered_without_libtorch_and_without_the_engine() {
+    let fm = Path::new(env!("CARGO_BIN_EXE_fm"));
+    assert!(libtorch_in(fm).is_empty(), "fm loads {:?} before it does anything", libtorch_in(fm));
+    assert!(!libtorch_in(Path::new(env!("CARGO_BIN_EXE_fm-engine"))).is_empty());
+    let scene = Scene::new();
+    let alone = scene.path("fm");
+    std::fs::copy(fm, &alone).unwrap();
+    for arguments in ["--version", "--help", "train --help"] {
+        let output = scene.command(&alone).args(arguments.split(' ')).output().unwrap();
+        assert!(output.status.success() && !output.stdout.is_empty(), "{arguments}");
+    }
+    assert_holds(&scene.command_fails(scene.command(&alone).args(["train", "--epoch", "3"])), &["--epochs"]);
+    assert_holds(&scene.command_fails(scene.command(&alone).arg("models")), &["fm-engine", "same folder"]);
 }
 
 #[test]

@@ -378,10 +378,10 @@ fn what_cannot_be_reported_is_an_error_that_writes_nothing() {
     let scene = Scene::new();
     scene.ok("train --data ml --model lr --epochs 1 --run run");
     scene.fails_with("report none", &["none is not a usable run"]);
-    scene.fails_with("report run run", &["named twice"]);
+    scene.fails_with("report run run", &["given twice"]);
     scene.fails_with(&format!("report {}", "run ".repeat(9)), &["at most 8 runs"]);
     scene.fails_with("report run -o ml", &["ml is a folder"]);
-    scene.fails_with("report run -o run/summary.json", &["a part of a run"]);
+    scene.fails_with("report run -o run/summary.json", &["a file of a run"]);
     scene.fails_with("report", &["RUN"]);
     let metrics = scene.text("run/metrics.jsonl");
     scene.write("run/metrics.jsonl", format!("nothing\n{metrics}"));

@@ -24,7 +24,7 @@ fn predict_scores_them_and_says_how_many_rows_they_are() {
     let output = scene.run("predict run --input rows.csv --output scored.csv");
     assert_holds(
         &String::from_utf8(output.stderr).unwrap(),
-        &["WARN", "not seen the reader in 1 of 3 rows", "not seen the book in 1 of 3 rows"],
+        &["WARN", "the reader is unknown in 1 of 3 rows", "the book is unknown in 1 of 3 rows"],
     );
     let scores = scene.scores("scored.csv");
     assert!(scores.iter().all(|score| (1.0..=5.0).contains(score)), "{scores:?}");

@@ -256,8 +256,16 @@ impl Ragged {
     /// # Errors
     /// [`Error::Torch`] for a number that is not below B.
     pub fn select(&self, rows: &Tensor) -> Result<Ragged> {
-        let (starts, lengths) = self.fields();
-        self.gather(&starts.f_index_select(0, rows)?, &lengths.f_index_select(0, rows)?)
+        // Not by `fields`, which reads the offsets of all rows: they may be a whole data set.
+        let fields = self.layout.num_fields() as i64;
+        let places = rows.unsqueeze(-1) * fields + Tensor::arange(fields, (Kind::Int64, self.device()));
+        let offsets = |places: &Tensor| -> Result<Tensor> {
+            let offsets = self.offsets.f_index_select(0, &places.view([-1]))?;
+            Ok(offsets.to_kind(Kind::Int64).view([-1, fields]))
+        };
+        let starts = offsets(&places)?;
+        let lengths = offsets(&(&places + 1))? - &starts;
+        self.gather(&starts, &lengths)
     }
 
     /// The same rows without the slots of some fields: those of which `is_kept` `[F]` bool is false.

@@ -3,20 +3,36 @@
 //! | type | holds |
 //! |---|---|
 //! | [`Rows`] | what training, evaluation and prediction ask of a set of rows |
-//! | [`TensorRows`] | padded rows in tensors, on any device |
+//! | [`Records`] | rows without padding, in memory or in a memory-mapped file |
+//! | [`TensorRows`] | rows in tensors, on any device |
 //! | [`Order`] | the order of the rows in an epoch |
 //! | [`Batch`] | some rows as tensors, with their labels and weights |
 
+mod builder;
+mod file;
+mod gather;
+pub(crate) mod layout;
 mod order;
+mod records;
+mod slots;
 mod tensor_rows;
+#[cfg(test)]
+mod tests;
+mod values;
 
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::features::Features;
 
+pub use builder::RecordsBuilder;
+pub use file::ROWS_FORMAT;
+pub(crate) use gather::Gathered;
 pub use order::Order;
+pub use records::Records;
+pub use slots::{FieldSlots, Row, Slots};
 pub use tensor_rows::TensorRows;
+pub use values::Value;
 
 /// Rows with their labels.
 #[derive(Debug)]

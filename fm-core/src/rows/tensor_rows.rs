@@ -1,13 +1,13 @@
-//! Rows that are given as tensors.
+//! Rows in tensors, on any device.
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Batch, Rows, check_numbers};
+use super::{Batch, Records, Rows, check_numbers};
 use crate::error::{Error, Result};
 use crate::features::{Features, Padded};
 use crate::schema::Schema;
 
-/// Padded rows in tensors, on any device.
+/// Rows in tensors, on any device: padded rows given as tensors, or [records](Records::to_tensor_rows) moved to a GPU.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor};
@@ -24,30 +24,29 @@ use crate::schema::Schema;
 /// ```
 #[derive(Debug)]
 pub struct TensorRows {
-    ids: Tensor,
-    values: Tensor,
+    features: Features,
     labels: Tensor,
     weights: Option<Tensor>,
     groups: Option<Vec<i64>>,
 }
 
 impl TensorRows {
-    /// Takes all rows at once: `ids` `[N, S]` int64, `values` `[N, S]` and `labels` `[N]` float32. The labels are training
+    /// Takes padded rows: `ids` `[N, S]` int64, `values` `[N, S]` and `labels` `[N]` float32. The labels are training
     /// targets: 0 or 1 for a binary task ([`Label::target`](crate::Label::target)).
     ///
     /// # Errors
     /// Those of [`Features::new`]; [`Error::Shape`] if the labels have another length or kind, or are not finite.
     pub fn new(schema: &Schema, ids: Tensor, values: Tensor, labels: Tensor) -> Result<TensorRows> {
-        let Padded { ids, values } = Padded::new(schema, ids, values)?;
-        if labels.size() != [ids.size()[0]] || labels.kind() != Kind::Float {
+        let features = Features::new(schema, ids, values)?;
+        if labels.size() != [features.len() as i64] || labels.kind() != Kind::Float {
             let found = format!("{:?} {:?}", labels.size(), labels.kind());
-            return Err(Error::shape("labels", format!("shape [{}] and kind Float", ids.size()[0]), found));
+            return Err(Error::shape("labels", format!("shape [{}] and kind Float", features.len()), found));
         }
         if labels.isfinite().all().int64_value(&[]) == 0 {
             return Err(Error::shape("labels", "finite labels", "an infinite one or NaN"));
         }
-        let labels = labels.to_device(ids.device());
-        Ok(TensorRows { ids, values, labels, weights: None, groups: None })
+        let labels = labels.to_device(features.device());
+        Ok(TensorRows { features, labels, weights: None, groups: None })
     }
 
     /// The same rows with weights `[N]` float32; see [`Rows::weights`].
@@ -84,9 +83,21 @@ impl TensorRows {
 
     /// The same rows on another device.
     pub fn to_device(&self, device: Device) -> TensorRows {
-        let to = |tensor: &Tensor| tensor.to_device(device);
-        let (weights, groups) = (self.weights.as_ref().map(to), self.groups.clone());
-        TensorRows { ids: to(&self.ids), values: to(&self.values), labels: to(&self.labels), weights, groups }
+        let weights = self.weights.as_ref().map(|weights| weights.to_device(device));
+        let (features, labels) = (self.features.to_device(device), self.labels.to_device(device));
+        TensorRows { features, labels, weights, groups: self.groups.clone() }
+    }
+}
+
+impl Records {
+    /// All rows as tensors on `device`, without padding.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for 2³¹ or more active slots; [`Error::Torch`] if the memory of the device does not suffice.
+    pub fn to_tensor_rows(&self, device: Device) -> Result<TensorRows> {
+        let all: Vec<usize> = (0..self.len()).collect();
+        let Batch { features, labels, weights } = self.batch(&all, device)?;
+        Ok(TensorRows { features, labels, weights, groups: self.groups() })
     }
 }
 
@@ -98,9 +109,12 @@ impl Rows for TensorRows {
     fn batch(&self, rows: &[usize], device: Device) -> Result<Batch> {
         check_numbers(rows, self.len())?;
         let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
-        let index = Tensor::from_slice(&rows).to_device(self.ids.device());
+        let index = Tensor::from_slice(&rows).to_device(self.labels.device());
         let pick = |tensor: &Tensor| tensor.index_select(0, &index).to_device(device);
-        let features = Features::unchecked(pick(&self.ids), pick(&self.values));
+        let features = match &self.features {
+            Features::Padded(Padded { ids, values, .. }) => Features::unchecked(pick(ids), pick(values)),
+            Features::Ragged(all) => Features::Ragged(all.select(&index)?).to_device(device),
+        };
         Ok(Batch { features, labels: pick(&self.labels), weights: self.weights.as_ref().map(pick) })
     }
 

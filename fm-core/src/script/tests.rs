@@ -481,3 +481,22 @@ fn a_file_for_servers_is_not_taken_for_one_of_logits() {
         assert_eq!(error.lines().count(), 1, "{error}");
     }
 }
+
+#[test]
+fn threads_share_a_scorer() {
+    let schema = schema(Task::Regression);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.pt");
+    bundle(&schema, None).save(&file, &[]).unwrap();
+    let scorer = Scorer::load(&file, Device::Cpu).unwrap();
+    let users = ["7", "é", "new", ""];
+    let score = |user: &'static str| {
+        scorer.score([[("user", user), ("mean", "a|b")], [("user", user), ("age", "30")]]).unwrap()
+    };
+    let expected = users.map(score);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..50).for_each(|_| assert_eq!(users.map(score), expected)));
+        }
+    });
+}

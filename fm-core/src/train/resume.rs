@@ -1,24 +1,24 @@
-//! Going on after any end: which checkpoints a run keeps, and which of them it goes on from.
+//! Resuming after any end: which checkpoints are kept, and which one training resumes from.
 
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 use super::checkpoint::{self, Checkpoint};
-use super::run_dir::lines;
-use super::{EpochRecord, EpochTiming, RunDir, TrainState, Trainer};
+use super::files::lines;
+use super::{EpochRecord, EpochTiming, TrainFiles, TrainState, Trainer};
 use crate::atomic_file::write_atomically;
 use crate::error::{Error, Result};
 
-impl RunDir {
-    /// Writes `checkpoints/last.safetensors`. The one before stays as `step-N.safetensors`, as far as
-    /// [`TrainConfig::keep`](super::TrainConfig::keep) goes; older ones are removed when the new one is safe.
+impl TrainFiles {
+    /// Writes `checkpoints/last.safetensors`. The previous one becomes `step-N.safetensors`; once the new one is safe, all but the
+    /// newest [`TrainConfig::keep`](super::TrainConfig::keep) are removed.
     ///
     /// # Errors
-    /// As [`Trainer::save`]: the checkpoints that were there stay.
+    /// Those of [`Trainer::save`]; existing checkpoints are kept.
     pub fn save_last(&self, trainer: &Trainer<'_>) -> Result<()> {
         let (last, keep) = (self.last(), trainer.config().keep);
-        if let Some(steps) = checkpoint::steps(&last).filter(|&steps| keep > 1 && steps != trainer.optimizer.steps()) {
-            // A second name, so that there is a last one at any moment; where a file has one name alone, it is moved.
+        if let Some(steps) = checkpoint::steps(&last).filter(|&steps| keep > 1 && steps != trainer.learner.steps()) {
+            // A hard link, so that a last checkpoint exists at any moment; where links are not supported, it is moved.
             let earlier = self.earlier(steps);
             let _ = std::fs::remove_file(&earlier);
             std::fs::hard_link(&last, &earlier)
@@ -30,27 +30,27 @@ impl RunDir {
         Ok(())
     }
 
-    /// Takes over the newest checkpoint that is whole, and makes `metrics.jsonl`, `timings.jsonl` and the best checkpoint those
-    /// of its moment: [`Trainer::fit`] then ends at the bits of a run that was never interrupted.
+    /// Loads the newest valid checkpoint, and restores `metrics.jsonl`, `timings.jsonl` and the best checkpoint to its state:
+    /// [`Trainer::fit`] then ends at the same bits as a run that was never interrupted.
     ///
-    /// A checkpoint that is damaged, cut short or missing is passed over with a warning, as is one whose best epoch can no longer
-    /// be had: neither from `best.safetensors`, nor from itself, nor by training on from it.
+    /// A damaged, truncated or missing checkpoint is skipped with a warning, and so is one whose best epoch is lost: it is neither in
+    /// `best.safetensors`, nor in the checkpoint itself, nor reached by training on.
     ///
     /// # Errors
-    /// [`Error::Format`] if no checkpoint can be gone on from; [`Error::Io`].
+    /// [`Error::NotResumable`] if there is no usable checkpoint; [`Error::Io`].
     pub fn resume(&self, trainer: &mut Trainer<'_>) -> Result<()> {
-        let mut passed_over = vec![];
+        let mut skipped = vec![];
         for path in [self.last()].into_iter().chain(self.all_earlier()) {
             let checkpoint = match Checkpoint::open(&path) {
                 Ok(checkpoint) => checkpoint,
                 Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                    tracing::warn!("there is no {}", path.display());
+                    tracing::warn!("{} is missing", path.display());
                     continue;
                 }
                 Err(error) if is_permission(&error) => return Err(error),
                 Err(error) => {
                     tracing::warn!("{error}");
-                    passed_over.push(path);
+                    skipped.push(path);
                     continue;
                 }
             };
@@ -58,31 +58,31 @@ impl RunDir {
             let best = self.best_of(&state);
             if best == Best::Lost {
                 tracing::warn!(
-                    "{} does not hold the best epoch: {} is passed over, to find it again",
+                    "{} does not hold the best epoch: skipping {}, to train that epoch again",
                     self.best().display(),
                     path.display()
                 );
-                passed_over.push(path);
+                skipped.push(path);
                 continue;
             }
-            trainer.state = checkpoint.load(trainer.store, Some(&mut trainer.optimizer))?;
+            trainer.load_checkpoint(&checkpoint)?;
             if best == Best::IsTheState {
-                tracing::warn!("{} is written again from {}", self.best().display(), path.display());
-                checkpoint::save(&self.best(), trainer.store, None, &trainer.state)?;
+                tracing::warn!("restoring {} from {}", self.best().display(), path.display());
+                checkpoint::save(&self.best(), trainer.store, &trainer.state)?;
             }
-            if !passed_over.is_empty() || path != self.last() {
-                tracing::warn!("going on from {}", path.display());
+            if !skipped.is_empty() || path != self.last() {
+                tracing::warn!("resuming from {}", path.display());
             }
-            remove(passed_over.iter());
+            remove(skipped.iter());
             self.remove_unfinished();
             trainer.state.seconds = self.restore(&trainer.state.epochs)?;
             return Ok(());
         }
-        let reason = match passed_over.is_empty() {
-            true => "it was ended before its first checkpoint was written: start it anew, with `--force`",
-            false => "none of its checkpoints can be gone on from: start it anew, with `--force`",
+        let reason = match skipped.is_empty() {
+            true => "training ended before it wrote a checkpoint",
+            false => "none of its checkpoints is usable",
         };
-        Err(Error::format("run", self.path(), reason))
+        Err(Error::NotResumable { path: self.folder().to_owned(), reason: reason.into() })
     }
 
     /// Where the parameters of a state's best epoch are.
@@ -90,7 +90,7 @@ impl RunDir {
         let Some((best, _)) = state.best else { return Best::IsThere };
         let found = Checkpoint::open(&self.best()).and_then(|checkpoint| checkpoint.state());
         match found {
-            // Going on writes that of a later epoch again.
+            // That of a later epoch is written again by training on.
             Ok(found) if found.epoch == best || found.epoch > state.epoch => Best::IsThere,
             _ if state.epoch == best && state.step == 0 => Best::IsTheState,
             _ => Best::Lost,
@@ -101,9 +101,9 @@ impl RunDir {
         self.last().with_file_name(format!("step-{steps}.safetensors"))
     }
 
-    /// The checkpoints before the last, the newest first.
+    /// The checkpoints before the last one, newest first.
     fn all_earlier(&self) -> Vec<PathBuf> {
-        let folder = self.path().join("checkpoints");
+        let folder = self.folder().join("checkpoints");
         let steps = |entry: std::fs::DirEntry| -> Option<u64> {
             entry.file_name().to_str()?.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse().ok()
         };
@@ -112,9 +112,9 @@ impl RunDir {
         all.into_iter().map(|steps| self.earlier(steps)).collect()
     }
 
-    /// Removes the unfinished files of a program that was killed while it wrote.
+    /// Removes the partial files of a program that was killed while writing.
     fn remove_unfinished(&self) {
-        for folder in [self.path().to_owned(), self.path().join("checkpoints")] {
+        for folder in [self.folder().to_owned(), self.folder().join("checkpoints")] {
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
                 let name = entry.file_name().to_string_lossy().into_owned();
                 if name.starts_with('.') && name.ends_with(".partial") {
@@ -124,11 +124,10 @@ impl RunDir {
         }
     }
 
-    /// Makes `metrics.jsonl` and `timings.jsonl` those of the epochs that a resumed run keeps. Returns the seconds that they
-    /// took.
+    /// Restores `metrics.jsonl` and `timings.jsonl` to the epochs that a resumed run keeps. Returns the seconds that they took.
     fn restore(&self, epochs: &[EpochRecord]) -> Result<f64> {
         let text = std::fs::read_to_string(self.timings()).unwrap_or_default();
-        // The last line may be cut short.
+        // The last line may be truncated.
         let timings = text.lines().filter_map(|line| serde_json::from_str::<EpochTiming>(line).ok());
         let kept: Vec<EpochTiming> = timings.filter(|timing| timing.epoch <= epochs.len()).collect();
         for (path, lines) in [(self.metrics(), lines(epochs)?), (self.timings(), lines(&kept)?)] {
@@ -143,11 +142,11 @@ impl RunDir {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Best {
-    /// In `best.safetensors`, or in what going on will write there; or there is none yet.
+    /// In `best.safetensors`, or training on writes it there; or there is none yet.
     IsThere,
     /// In the state itself.
     IsTheState,
-    /// Nowhere that going on from the state would come by.
+    /// Lost: training on from the state does not reach it.
     Lost,
 }
 
@@ -157,7 +156,7 @@ fn is_permission(error: &Error) -> bool {
 
 fn remove<'a>(paths: impl Iterator<Item = &'a PathBuf>) {
     for path in paths {
-        // Best effort: it only takes room.
+        // Best effort: it only takes space.
         let _ = std::fs::remove_file(path);
     }
 }

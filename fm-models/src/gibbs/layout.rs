@@ -5,9 +5,10 @@
 //! relational data in libFM (Rendle, Scaling factorization machines to relational data, VLDB 2013), where a person says what the
 //! blocks are; here they are found.
 
+use fm_core::features::Slices;
 use fm_core::{Error, Result, Rows, Schema};
 use hashbrown::HashMap;
-use tch::{Device, Tensor};
+use tch::Device;
 
 use super::columns::Columns;
 
@@ -66,12 +67,10 @@ impl Layout {
         let mut fields: Vec<Option<Distinct>> = (0..schema.num_fields()).map(|_| Some(Distinct::default())).collect();
         let in_order: Vec<usize> = (0..rows.len()).collect();
         let mut slots = Vec::new();
-        let mut read = |row: usize, ids: &[i64], values: &[f32]| {
+        let mut read = |row: usize, of_fields: &RowSlots<'_>| {
             for (field, distinct) in fields.iter_mut().enumerate() {
                 slots.clear();
-                slots.extend(
-                    schema.slots(field).filter(|&s| values[s] != 0.0).map(|s| (ids[s] as u32, values[s].to_bits())),
-                );
+                slots.extend(of_fields.field(field).map(|(id, x)| (id, x.to_bits())));
                 slots.sort_unstable();
                 if let Some(pair) = slots.windows(2).find(|pair| pair[0].0 == pair[1].0) {
                     let found = format!("id {} twice in row {row}", pair[0].0);
@@ -83,7 +82,7 @@ impl Layout {
             }
             Ok(())
         };
-        for_each_row(rows, &in_order, &mut read)?;
+        for_each_row(rows, schema, &in_order, &mut read)?;
 
         let mut joined = join(&fields, rows.len(), max_parts);
         // Rows of the block with the most parts lie together, so that what is read of them does, too.
@@ -100,9 +99,9 @@ impl Layout {
             true => None,
             false => {
                 let columns = Columns::new(schema.num_ids() as usize, |take| {
-                    for_each_row(rows, &order, |row, ids, values| {
-                        let slots = others.iter().flat_map(|&field| schema.slots(field));
-                        slots.filter(|&s| values[s] != 0.0).for_each(|s| take(row as u32, ids[s] as u32, values[s]));
+                    for_each_row(rows, schema, &order, |row, of_fields| {
+                        let slots = others.iter().flat_map(|&field| of_fields.field(field));
+                        slots.for_each(|(id, x)| take(row as u32, id, x));
                         Ok(())
                     })
                 })?;
@@ -115,20 +114,35 @@ impl Layout {
     }
 }
 
-/// Hands out the ids and values of the slots of each row, in an order.
+/// The active slots of a row.
+struct RowSlots<'a> {
+    batch: Slices<'a>,
+    /// The place of the row's first field among the offsets of the batch.
+    first: usize,
+}
+
+impl RowSlots<'_> {
+    /// The ids of a field, with their values x other than 0.
+    fn field(&self, field: usize) -> impl Iterator<Item = (u32, f32)> + '_ {
+        let Slices { ids, values, offsets } = self.batch;
+        let slots = offsets[self.first + field] as usize..offsets[self.first + field + 1] as usize;
+        let slot = move |at: usize| (ids[at] as u32, values.map_or(1.0, |values| values[at]));
+        slots.map(slot).filter(|(_, x)| *x != 0.0)
+    }
+}
+
+/// Hands out the slots of each row, in an order.
 fn for_each_row(
     rows: &dyn Rows,
+    schema: &Schema,
     order: &[usize],
-    mut take: impl FnMut(usize, &[i64], &[f32]) -> Result<()>,
+    mut take: impl FnMut(usize, &RowSlots<'_>) -> Result<()>,
 ) -> Result<()> {
     for (number, chunk) in order.chunks(CHUNK).enumerate() {
-        let features = rows.batch(chunk, Device::Cpu)?.features.padded()?;
-        let slots = features.ids.size()[1] as usize;
-        let flat = |tensor: &Tensor| tensor.flatten(0, -1);
-        let (ids, values) = (Vec::try_from(flat(&features.ids))?, Vec::try_from(flat(&features.values))?);
-        let rows = ids.chunks_exact(slots).zip(values.chunks_exact(slots)).enumerate();
-        for (row, (ids, values)) in rows {
-            take(number * CHUNK + row, ids, values)?;
+        let features = rows.batch(chunk, Device::Cpu)?.features.ragged(&schema.layout())?;
+        let batch = features.slices()?;
+        for row in 0..chunk.len() {
+            take(number * CHUNK + row, &RowSlots { batch, first: row * schema.num_fields() })?;
         }
     }
     Ok(())

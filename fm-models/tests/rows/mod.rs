@@ -31,26 +31,20 @@ pub fn schema(task: Task) -> Schema {
 /// `n` rows of [`schema`], or of its first fields, that show every kind of field, with known, unknown, missing and padded values.
 pub fn features(schema: &Schema, n: usize) -> Features {
     let encoder = Encoder::new(schema);
-    let slots = schema.num_slots();
-    let (mut ids, mut values) = (vec![0i32; n * slots], vec![0f32; n * slots]);
-    for row in 0..n {
-        let raw = [
+    let texts = |row: usize| {
+        [
             Some((row % 13).to_string()),
             Some((row * 5 % 10).to_string()),
             (row % 4 > 0).then(|| ["0", "1|4", "2|9|3", "4|4|0"][row % 4].to_owned()),
             (row % 5 > 0).then(|| (20 + row % 30).to_string()),
             (row % 6 > 0).then(|| format!("shop {}", row % 11)),
-        ];
-        for (field, raw) in raw.iter().enumerate().take(schema.num_fields()) {
-            let at = schema.slots(field);
-            let at = row * slots + at.start..row * slots + at.end;
-            encoder.encode(field, raw.as_deref(), &mut ids[at.clone()], &mut values[at]);
-        }
-    }
-    let ids: Vec<i64> = ids.into_iter().map(i64::from).collect();
-    let shape = [n as i64, slots as i64];
-    let tensors = (Tensor::from_slice(&ids).view(shape), Tensor::from_slice(&values).view(shape));
-    Features::new(schema, tensors.0, tensors.1).unwrap()
+        ]
+    };
+    let texts: Vec<[Option<String>; 5]> = (0..n).map(texts).collect();
+    let fields = schema.num_fields();
+    let rows: Vec<Vec<Option<&str>>> =
+        texts.iter().map(|row| row[..fields].iter().map(Option::as_deref).collect()).collect();
+    encoder.features(&rows).unwrap()
 }
 
 /// Moves every parameter and statistic off its first value, so that no part of a model is silent.

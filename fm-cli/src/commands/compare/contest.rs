@@ -53,7 +53,7 @@ impl Contestant {
                     (None, None) => bail!("nothing to compare: name models with --models, or files with --configs"),
                 };
                 if contestants.iter().any(|other: &Contestant| other.name == name) {
-                    bail!("`{name}` is there twice: the results of one would replace the other's");
+                    bail!("`{name}` is given twice: the results of one would replace the other's");
                 }
                 contestants.push(Contestant { name, draft });
             }

@@ -1,4 +1,4 @@
-//! The table of a comparison: a line for each contestant, the best first.
+//! The table of a comparison: a line for each contestant, best first.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -17,11 +17,11 @@ pub struct Entrant {
     pub bundle_bytes: u64,
 }
 
-/// A mean over trainings, and how far they lie apart.
+/// Mean and standard deviation over trainings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Spread {
     pub mean: f64,
-    /// The sample's standard deviation; none of a single value.
+    /// Sample standard deviation; `None` for a single value.
     pub std: Option<f64>,
     pub values: Vec<f64>,
 }
@@ -55,14 +55,14 @@ pub struct Line {
     pub rows_per_second: Spread,
     /// The size of the exported file, in bytes.
     pub bundle_bytes: u64,
-    /// The p-value that the next line is as good by `metric`: see [`p_value`].
+    /// p-value of the hypothesis that the next line is as good by `metric`: see [`p_value`].
     pub p_value: Option<f64>,
 }
 
-/// All contestants, the best first.
+/// All contestants, best first.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Leaderboard {
-    /// What the lines are ordered by.
+    /// The metric that orders the lines.
     pub metric: String,
     /// The seeds or folds.
     pub variations: Vec<String>,
@@ -70,7 +70,7 @@ pub struct Leaderboard {
 }
 
 impl Leaderboard {
-    /// Orders contestants by the mean of a test metric; those that lack it come last.
+    /// Orders contestants by the mean of a test metric; those without it come last.
     pub fn new(entrants: Vec<Entrant>, metric: &Metric, variations: Vec<String>) -> Leaderboard {
         let test_share = entrants.first().and_then(|entrant| entrant.results.first()).map_or(0.0, |results| {
             let rows = |part: &str| results.rows.get(part).copied().unwrap_or(0) as f64;
@@ -87,44 +87,84 @@ impl Leaderboard {
         Leaderboard { metric: metric.name.clone(), variations, lines }
     }
 
-    /// A table of Markdown, whose columns are aligned for a terminal, too. Of lists of several lengths, it has those of `metric`, or
-    /// of length 10.
-    pub fn markdown(&self) -> String {
+    /// A Markdown table with aligned columns. Of metrics on lists of several lengths, it has those of the length of `metric`, or 10.
+    ///
+    /// With a width, columns that do not fit are left out, starting with the other metrics.
+    pub fn markdown(&self, width: Option<usize>) -> String {
         let mut metrics = in_order(self.lines.iter().flat_map(|line| line.test.keys()));
         let length = self.metric.split_once('@').map_or("10", |(_, length)| length);
         metrics.retain(|name| is_of_length(name, length));
         metrics.sort_by_key(|name| **name != self.metric);
-        let mut rows = vec![vec!["".to_owned()]];
-        rows[0].extend(metrics.iter().map(|name| (*name).clone()));
-        rows[0].extend(["p to next", "parameters", "training", "rows/s", "file"].map(str::to_owned));
-        for line in &self.lines {
-            let mut row = vec![line.name.clone()];
-            row.extend(metrics.iter().map(|name| line.test.get(*name).map_or("-".into(), |spread| spread.show(4))));
-            row.push(line.p_value.map_or("-".into(), |p| if p < 0.001 { "<.001".into() } else { format!("{p:.3}") }));
-            row.push(grouped(line.parameters));
-            row.push(format!("{:.1} s", line.seconds.mean));
-            row.push(grouped(line.rows_per_second.mean.round() as i64));
-            row.push(megabytes(line.bundle_bytes));
-            rows.push(row);
+        let column = |name: &str, rank: usize, cell: &dyn Fn(&Line) -> String| {
+            let cells = std::iter::once(name.to_owned()).chain(self.lines.iter().map(cell)).collect();
+            Column { rank, cells }
+        };
+        let p_value = |line: &Line| match line.p_value {
+            None => "-".into(),
+            Some(p) if p < 0.001 => "<.001".into(),
+            Some(p) => format!("{p:.3}"),
+        };
+        let mut columns = vec![column("", 0, &|line| line.name.clone())];
+        for (number, name) in metrics.iter().enumerate() {
+            let rank = if number == 0 { 1 } else { 7 + number };
+            columns.push(column(name, rank, &|line| line.test.get(*name).map_or("-".into(), |spread| spread.show(4))));
         }
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
-        let mut text = String::new();
-        for (number, row) in rows.iter().enumerate() {
-            for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
-                // Writing to a text does not fail.
-                let _ = if column == 0 { write!(text, "| {cell:<width$} ") } else { write!(text, "| {cell:>width$} ") };
-            }
-            text.push_str("|\n");
-            if number == 0 {
-                let rules = widths.iter().enumerate().map(|(column, &width)| {
-                    if column == 0 { format!("|{:-<1$}", "", width + 2) } else { format!("|{:-<1$}:", "", width + 1) }
-                });
-                text.extend(rules.chain(["|\n".to_owned()]));
-            }
+        columns.extend([
+            column("p to next", 2, &p_value),
+            column("parameters", 4, &|line| grouped(line.parameters)),
+            column("training", 3, &|line| format!("{:.1} s", line.seconds.mean)),
+            column("rows/s", 5, &|line| grouped(line.rows_per_second.mean.round() as i64)),
+            column("file", 6, &|line| megabytes(line.bundle_bytes)),
+        ]);
+        if let Some(width) = width {
+            let mut ranks: Vec<(usize, usize)> =
+                columns.iter().map(|column| (column.rank, column.width() + 3)).collect();
+            ranks.sort_unstable();
+            let mut used = 1;
+            let last = ranks.iter().take_while(|(_, width_of)| {
+                used += width_of;
+                used <= width
+            });
+            let last = last.last().map_or(1, |(rank, _)| (*rank).max(1));
+            columns.retain(|column| column.rank <= last);
         }
-        text
+        table(&columns)
     }
+}
+
+/// A column of the table.
+struct Column {
+    /// The lower, the more important.
+    rank: usize,
+    /// The header, and a cell for each line.
+    cells: Vec<String>,
+}
+
+impl Column {
+    fn width(&self) -> usize {
+        self.cells.iter().map(|cell| cell.chars().count()).max().unwrap_or(0)
+    }
+}
+
+/// The first column is aligned to the left, the others to the right.
+fn table(columns: &[Column]) -> String {
+    let mut text = String::new();
+    for row in 0..columns.first().map_or(0, |column| column.cells.len()) {
+        for (number, column) in columns.iter().enumerate() {
+            let (cell, width) = (&column.cells[row], column.width());
+            // Writing to a string does not fail.
+            let _ = if number == 0 { write!(text, "| {cell:<width$} ") } else { write!(text, "| {cell:>width$} ") };
+        }
+        text.push_str("|\n");
+        if row == 0 {
+            let rules = columns.iter().enumerate().map(|(number, column)| {
+                let width = column.width();
+                if number == 0 { format!("|{:-<1$}", "", width + 2) } else { format!("|{:-<1$}:", "", width + 1) }
+            });
+            text.extend(rules.chain(["|\n".to_owned()]));
+        }
+    }
+    text
 }
 
 impl Line {
@@ -134,7 +174,7 @@ impl Line {
         for (metric, value) in results.iter().flat_map(|result| &result.test) {
             values.entry(metric.clone()).or_default().push(*value);
         }
-        // A metric that is undefined on one of the test sets has no mean to compare.
+        // A metric that is undefined on one of the test sets has no mean.
         values.retain(|_, values| values.len() == results.len());
         let speed = |result: &Results| {
             let rows = result.rows.get("train").copied().unwrap_or(0) * result.epochs;

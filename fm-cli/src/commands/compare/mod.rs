@@ -10,22 +10,22 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use fm_args::commands::Compare;
 use fm_core::atomic_file::write_atomically;
-use fm_core::device::DeviceChoice;
 use fm_core::script::{Bundle, BundleOptions};
-use fm_core::train::RunDir;
+use fm_models::Run;
+use tch::Device;
 
 use self::contest::{Contestant, Variation};
 use self::leaderboard::{Entrant, Leaderboard};
 use super::{print, print_json};
+use crate::console::{is_verbose, width};
 use crate::interruption::resumable;
 use crate::metric::Metric;
-use crate::predictor::Predictor;
 use crate::settings::Settings;
 use crate::training::{Machine, Results, Start, train};
 
 pub fn run(args: &Compare) -> Result<()> {
     let (contestants, variations) = (Contestant::all(args)?, Variation::all(args));
-    // All of them before the first one trains: a mistake in the last is not found after hours.
+    // All are checked before the first one trains, so that a mistake in the last one is not found after hours.
     let mut plan = Vec::new();
     for contestant in &contestants {
         for variation in &variations {
@@ -36,11 +36,7 @@ pub fn run(args: &Compare) -> Result<()> {
     plan.iter().try_for_each(|(folder, settings)| check_fits(folder, settings))?;
     let first = &plan[0].1;
     if let Some((folder, other)) = plan.iter().find(|(_, settings)| settings.data.task != first.data.task) {
-        bail!(
-            "{} is of another task ({:?}) than the first: their metrics are not the same",
-            folder.display(),
-            other.data.task
-        );
+        bail!("{} has another task ({:?}) than the first: their metrics differ", folder.display(), other.data.task);
     }
     let metric = match &args.metric {
         Some(name) => Metric::of(first.data.task.of_any_threshold(), name)?,
@@ -56,46 +52,46 @@ pub fn run(args: &Compare) -> Result<()> {
     let mut results = results.into_iter();
     let mut entrants = Vec::new();
     for contestant in contestants {
-        let first = RunDir::open(args.output.join(&contestant.name).join(&variations[0].name))?;
+        let first = Run::open(args.output.join(&contestant.name).join(&variations[0].name))?;
         let results = results.by_ref().take(variations.len()).collect();
         entrants.push(Entrant { name: contestant.name, results, bundle_bytes: bundle_bytes(&first)? });
     }
     let names = variations.into_iter().map(|variation| variation.name).collect();
     let board = Leaderboard::new(entrants, &metric, names);
-    let (json, markdown) = (serde_json::to_string_pretty(&board)?, board.markdown());
+    let (json, markdown) = (serde_json::to_string_pretty(&board)?, board.markdown(None));
     write_atomically(args.output.join("leaderboard.json"), |file| file.write_all(json.as_bytes()))?;
     write_atomically(args.output.join("leaderboard.md"), |file| file.write_all(markdown.as_bytes()))?;
     tracing::info!("leaderboard.md and leaderboard.json are in {}", args.output.display());
-    if args.form.json { print_json(&board) } else { print(markdown.trim_end()) }
+    if args.form.json { print_json(&board) } else { print(board.markdown((!is_verbose()).then(width)).trim_end()) }
 }
 
 /// Checks that a folder is free, or holds a run of exactly these settings.
 fn check_fits(folder: &Path, settings: &Settings) -> Result<()> {
-    if RunDir::check_free(folder).is_ok() {
+    if Run::check_free(folder).is_ok() {
         return Ok(());
     }
-    if Settings::load(&RunDir::open(folder)?.settings())? != *settings {
+    if Settings::of_run(&Run::open(folder)?)? != *settings {
         bail!("{} was trained with other settings: choose another --output, or remove it", folder.display());
     }
     Ok(())
 }
 
-/// The results of a training that is finished, gone on with or begun, as its folder asks for.
+/// The results of a training: those of a finished run, or after it is resumed or started.
 fn finished(folder: &Path, settings: &Settings, machine: &Machine) -> Result<Results> {
-    if RunDir::check_free(folder).is_ok() {
+    if Run::check_free(folder).is_ok() {
         let start = Start::New { path: Some(folder.to_owned()), force: false };
         return Ok(train(settings, start, machine)?.1);
     }
-    let run = RunDir::open(folder)?;
-    match Results::load(&run)? {
+    let run = Run::open(folder)?;
+    match run.summary()? {
         Some(results) => Ok(results),
         None => Ok(train(settings, Start::Resume(run), machine)?.1),
     }
 }
 
 /// The size of the file that `fm export` would write, without its model card.
-fn bundle_bytes(run: &RunDir) -> Result<u64> {
-    let trained = Predictor::open_run(run, DeviceChoice::Cpu)?;
-    let bundle = Bundle::new(trained.model.as_ref(), &trained.store, &trained.schema, &BundleOptions::default())?;
-    Ok(bundle.size(&[("settings.toml", &trained.settings.to_toml()?)])?)
+fn bundle_bytes(run: &Run) -> Result<u64> {
+    let trained = run.load(Device::Cpu)?;
+    let bundle = Bundle::new(trained.model.as_ref(), &trained.store, run.schema(), &BundleOptions::default())?;
+    Ok(bundle.size(&[("settings.toml", run.settings())])?)
 }

@@ -5,6 +5,7 @@ mod text;
 
 use anyhow::{Result, anyhow, bail};
 use fm_args::commands::Explain;
+use fm_core::Score;
 use fm_core::explain::{Parts, Shapley, pairs, parts, shapley};
 use fm_data::RawData;
 use fm_data::catalogue::{Catalogue, Rated};
@@ -15,7 +16,7 @@ use self::row::{Row, Titles, Value};
 use super::export::TITLES;
 use super::{print, print_json};
 use crate::hints::with_hint;
-use crate::predictor::Predictor;
+use crate::predictor::{AnyModel, Predictor};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -50,7 +51,7 @@ struct Formula {
     bias: f32,
     first_order: Option<Vec<Term<Value>>>,
     pairs: Option<Vec<Term<[Value; 2]>>>,
-    /// The same pairs, summed up by fields.
+    /// The same pairs, summed by field.
     pairs_of_fields: Option<Vec<Term<[String; 2]>>>,
     lumps: Vec<Term<&'static str>>,
 }
@@ -73,7 +74,7 @@ struct Term<T> {
 }
 
 pub fn run(args: &Explain) -> Result<()> {
-    let predictor = Predictor::open(&args.model, args.device.device.parse()?)?;
+    let predictor = Predictor::open(&args.model, &args.device.device)?;
     let (pair, row) = match (&args.user, &args.item) {
         (Some(user), Some(item)) => {
             let (pair, row) = from_data(args, &predictor, user, item)?;
@@ -82,10 +83,10 @@ pub fn run(args: &Explain) -> Result<()> {
         _ => (None, from_arguments(&args.row, &predictor)?),
     };
     let features = row.features(predictor.device);
-    let by_field = shapley(&predictor.schema, &features, |features| predictor.model.logits(features, false))?;
-    let parts = match predictor.bundle {
-        Some(_) => None,
-        None => parts(predictor.model.as_ref(), &features)?.pop(),
+    let by_field = shapley(&predictor.schema, &features, |features| predictor.model.score_rows(features))?;
+    let parts = match &predictor.model {
+        AnyModel::Trained(trained) => parts(trained.model.as_ref(), &features)?.pop(),
+        AnyModel::Exported(_) => None,
     };
     let logit = by_field.logit as f32;
     let explanation = Explanation {
@@ -111,7 +112,7 @@ fn from_data(args: &Explain, predictor: &Predictor, user: &str, item: &str) -> R
     let found = catalogue.pair(user, item)?;
     for (known, whom) in [(found.known_user, format!("user {user}")), (found.known_item, format!("item {item}"))] {
         if !known {
-            tracing::warn!("{whom} is not in the data: nothing but the id is known");
+            tracing::warn!("{whom} is not in the data: only the id is known");
         }
     }
     let names = predictor.schema.fields().iter().map(|field| strings(&found.frame, &field.name));
@@ -137,14 +138,14 @@ fn from_arguments(given: &[(String, String)], predictor: &Predictor) -> Result<R
     for (name, value) in given {
         let Some(field) = schema.field_index(name) else {
             let names: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
-            bail!("--row: there is no field `{name}`; there are {}", names.join(", "));
+            bail!("--row: unknown field `{name}`; the fields are {}", names.join(", "));
         };
         if let Some(before) = texts[field].replace(value.to_owned()) {
-            bail!("--row: `{name}` is given twice, as `{before}` and as `{value}`");
+            bail!("--row: `{name}` is given twice, as `{before}` and `{value}`");
         }
     }
     // A file that was exported with a catalogue knows its titles.
-    let file = predictor.bundle.as_ref().and_then(|scorer| scorer.extra_file(TITLES).ok());
+    let file = predictor.bundle().and_then(|scorer| scorer.extra_file(TITLES).ok());
     let titles = file.and_then(|titles| serde_json::from_str(&titles).ok()).unwrap_or_default();
     let fields = schema.item().into_iter().map(str::to_owned).collect();
     Row::new(schema, &texts, &Titles { fields, titles })

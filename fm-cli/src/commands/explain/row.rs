@@ -5,6 +5,7 @@ use std::fmt;
 
 use anyhow::Result;
 use fm_core::encoder::pieces;
+use fm_core::rows::Slots;
 use fm_core::tch::Device;
 use fm_core::{Encoder, Features, FieldKind, Padded, Schema};
 use serde::Serialize;
@@ -68,12 +69,15 @@ impl Row {
             let mut of_ids: HashMap<i64, Vec<&str>> = HashMap::new();
             match &field.kind {
                 FieldKind::MultiValued { separator, .. } => {
-                    let (mut id, mut x) = (vec![0; field.num_slots()], vec![0.0; field.num_slots()]);
+                    let mut slots = Slots::default();
                     for piece in pieces(*text, separator) {
-                        encoder.encode(position, Some(piece), &mut id, &mut x);
-                        let of_id = of_ids.entry(i64::from(id[0])).or_default();
-                        if !of_id.contains(&piece) {
-                            of_id.push(piece);
+                        slots.clear();
+                        encoder.encode(position, Some(piece), &mut slots);
+                        for id in slots.ids() {
+                            let of_id = of_ids.entry(i64::from(id)).or_default();
+                            if !of_id.contains(&piece) {
+                                of_id.push(piece);
+                            }
                         }
                     }
                 }

@@ -6,9 +6,7 @@ use fm_core::{Label, Task};
 
 use super::row::Value;
 use super::{ByField, Explanation, Formula, Pair, Term};
-
-/// The most characters of a line.
-const WIDTH: usize = 100;
+use crate::console::width;
 
 /// An explanation for people: columns of terms, each of which adds up to the logit.
 pub struct Page<'a> {
@@ -24,7 +22,7 @@ impl Page<'_> {
     }
     fn formula(&self, f: &mut fmt::Formatter<'_>, parts: &Formula, logit: f32, unit: &str) -> fmt::Result {
         let Formula { exact, bias, first_order, pairs, pairs_of_fields, lumps } = parts;
-        writeln!(f, "\nThe logit as the model adds it up, in {unit}")?;
+        writeln!(f, "\nTerms of the logit by the model's formula, in {unit}")?;
         line(f, f64::from(*bias), "bias")?;
         if let Some(terms) = first_order {
             writeln!(f, "  values")?;
@@ -46,19 +44,19 @@ impl Page<'_> {
             others(f, others_of_pairs, ["pair", "pairs"])?;
         }
         if !lumps.is_empty() {
-            writeln!(f, "  interactions that the formula does not split")?;
+            writeln!(f, "  interactions without terms of single pairs")?;
             lumps.iter().try_for_each(|lump| line(f, lump.term, lump.of))?;
         }
         sum(f, f64::from(logit))?;
         match exact {
-            true => writeln!(f, "Exact: the model's formula has these terms and no others.")?,
+            true => writeln!(f, "Exact: the formula has no other terms.")?,
             false => {
                 let names: Vec<String> = lumps.iter().map(|lump| format!("\"{}\"", lump.of)).collect();
-                writeln!(f, "Not exact: it is not known which values make {}.", names.join(" and "))?;
+                writeln!(f, "Not exact: the formula does not attribute {} to single values.", names.join(" and "))?;
             }
         }
         if let Some(terms) = pairs_of_fields.as_ref().filter(|terms| !terms.is_empty()) {
-            writeln!(f, "\nThe same pairs, summed up by fields")?;
+            writeln!(f, "\nThe same pairs, summed by field")?;
             let shown = &terms[..terms.len().min(self.top)];
             shown.iter().try_for_each(|Term { of: [a, b], term }| line(f, *term, &format!("{a} × {b}")))?;
             others(f, &terms[shown.len()..], ["pair of fields", "pairs of fields"])?;
@@ -68,15 +66,15 @@ impl Page<'_> {
 
     fn by_field(&self, f: &mut fmt::Formatter<'_>, found: &ByField, logit: f32, unit: &str) -> fmt::Result {
         let ByField { baseline, fields, standard_error, rows } = found;
-        writeln!(f, "\nThe Shapley value of each field against missing values, in {unit}")?;
-        line(f, *baseline, "a row whose values are all missing")?;
+        writeln!(f, "\nShapley value of each field, compared with missing values, in {unit}")?;
+        line(f, *baseline, "a row with no values")?;
         let shown = &fields[..fields.len().min(self.top)];
         shown.iter().try_for_each(|term| line(f, term.term, &values(&term.of)))?;
         others(f, &fields[shown.len()..], ["field", "fields"])?;
         sum(f, f64::from(logit))?;
         match standard_error {
-            None => write!(f, "Exact. Rows scored: {rows}, one for each choice of fields to be missing."),
-            Some(error) => write!(f, "Estimated, with standard errors of at most {error:.4}. Rows scored: {rows}."),
+            None => write!(f, "Exact: {rows} rows scored, one for each subset of the fields."),
+            Some(error) => write!(f, "Estimated with standard errors of at most {error:.4}: {rows} rows scored."),
         }
     }
 }
@@ -86,26 +84,23 @@ impl fmt::Display for Page<'_> {
         let Explanation { pair, prediction, logit, parts, shapley } = self.explanation;
         let column = &self.label.column;
         if let Some(pair) = pair {
-            writeln!(f, "{}", cut(&heading(pair), WIDTH))?;
+            writeln!(f, "{}", cut(&heading(pair), width()))?;
         }
         match self.label.task {
             Task::Regression => {
                 let Label { min, max, .. } = self.label;
-                let end = if prediction == logit {
-                    String::new()
-                } else {
-                    format!(", where its range of {min} to {max} ends")
-                };
+                let end =
+                    if prediction == logit { String::new() } else { format!(", the end of its range {min} to {max}") };
                 writeln!(f, "predicted {column} {prediction:.4}{end}")?;
             }
             Task::Binary { threshold } => {
                 writeln!(f, "predicted probability {prediction:.4} that {column} is at least {threshold}")?;
             }
-            Task::Ranking { .. } => writeln!(f, "score {prediction:.4}, by which items are ranked")?,
+            Task::Ranking { .. } => writeln!(f, "score {prediction:.4}, which ranks the items")?,
         }
         if let Some(Pair { label: Some(label), part, .. }) = pair {
-            let part = part.map_or("a row that the split leaves out".into(), |part| format!("a {part} row"));
-            writeln!(f, "actual {column} {label}: {part}, explained as it stands in the data")?;
+            let part = part.map_or("a row outside the split".into(), |part| format!("a {part} row"));
+            writeln!(f, "actual {column} {label}: {part} of the data")?;
         }
         let unit = match self.label.task {
             Task::Regression => format!("units of {column}"),
@@ -114,10 +109,7 @@ impl fmt::Display for Page<'_> {
         };
         match parts {
             Some(parts) => self.formula(f, parts, *logit, &unit)?,
-            None => writeln!(
-                f,
-                "\nAn exported file holds no formula to take apart: `fm explain` of the run shows its terms."
-            )?,
+            None => writeln!(f, "\nAn exported file holds no formula: `fm explain` of its run shows the terms.")?,
         }
         self.by_field(f, shapley, *logit, &unit)
     }
@@ -130,7 +122,7 @@ fn heading(Pair { user, item, title, known_user, known_item, .. }: &Pair) -> Str
 }
 
 fn line(f: &mut fmt::Formatter<'_>, term: f64, name: &str) -> fmt::Result {
-    writeln!(f, "{term:>+11.4}  {}", cut(name, WIDTH - 13))
+    writeln!(f, "{term:>+11.4}  {}", cut(name, width() - 13))
 }
 
 /// What is not shown, in one line.
@@ -153,7 +145,7 @@ fn sum(f: &mut fmt::Formatter<'_>, logit: f64) -> fmt::Result {
 /// Each has half of the line, or what the other leaves.
 fn pair_of_values([a, b]: &[Value; 2]) -> String {
     let (a, b) = (a.to_string(), b.to_string());
-    let room = WIDTH - 13 - " × ".chars().count();
+    let room = width() - 13 - " × ".chars().count();
     let (long_a, long_b) = (a.chars().count(), b.chars().count());
     let room_of_a = (room / 2).max(room.saturating_sub(long_b)).min(long_a);
     format!("{} × {}", cut(&a, room_of_a), cut(&b, room - room_of_a))

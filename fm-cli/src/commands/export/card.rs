@@ -210,7 +210,7 @@ impl ModelCard<'_> {
                     writeln!(f, "  - against f32: {line}")?;
                 }
             }
-            None if self.precision != Precision::F32 => writeln!(f, "  - what that costs was not measured")?,
+            None if self.precision != Precision::F32 => writeln!(f, "  - its cost was not measured")?,
             None => {}
         }
         match self.items {

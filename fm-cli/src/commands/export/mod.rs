@@ -11,19 +11,18 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use fm_args::commands::{Dtype, Export, ExportFormat, Quantization};
 use fm_args::flags::Part;
-use fm_core::device::DeviceChoice;
 use fm_core::metric::metrics_of_rows;
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Precision};
-use fm_core::train::{RunDir, predict_with};
-use fm_core::{Encoder, Error, Features, Rows, Schema, Task};
+use fm_core::{Encoder, Error, Features, Rows, Schema, Task, predict};
 use fm_data::catalogue::Items;
-use fm_data::{Dataset, MissingColumns, RawData, encode};
+use fm_data::{MissingColumns, RawData, encode};
+use fm_models::run::{BuiltModel, Run};
 use tch::{Device, Kind, Tensor};
 
 use self::card::{Latency, ModelCard, Rounding};
 use super::print;
 use crate::predictor::Predictor;
-use crate::training::{Results, load_digests};
+use crate::training::Results;
 
 /// The extra file with the titles of the catalogue's items.
 pub const TITLES: &str = "titles.json";
@@ -34,11 +33,11 @@ pub fn run(args: &Export) -> Result<()> {
         bail!("{} is a folder: name the file to write, such as model.pt", args.output.display());
     }
     if args.name.is_some() && !is_triton {
-        bail!("--name is the name of a model in a repository: it goes with --format triton alone");
+        bail!("--name names a model in a Triton repository: it needs --format triton");
     }
-    let run = RunDir::open(&args.run)?;
+    let run = Run::open(&args.run)?;
     check_output(args, &run)?;
-    let trained = Predictor::open_run(&run, DeviceChoice::Cpu)?;
+    let trained = Predictor::of_run(&run, "cpu")?;
     match args.format {
         ExportFormat::Torchscript => torchscript(args, &run, &trained),
         ExportFormat::Onnx => onnx(args, &trained),
@@ -57,7 +56,7 @@ fn precision(args: &Export) -> Precision {
 }
 
 /// Refuses what would be something else than its name says, or replace a part of the run.
-fn check_output(args: &Export, run: &RunDir) -> Result<()> {
+fn check_output(args: &Export, run: &Run) -> Result<()> {
     let output = args.output.display();
     if args.format == ExportFormat::Torchscript && args.output.extension().is_some_and(|extension| extension == "onnx")
     {
@@ -67,25 +66,25 @@ fn check_output(args: &Export, run: &RunDir) -> Result<()> {
         bail!("an exported file cannot go to standard output: name a file, such as model.pt");
     }
     if run.holds(&args.output) {
-        bail!("{output} is a part of the run: name another file, such as model.pt");
+        bail!("{output} is a file of the run: name another one, such as model.pt");
     }
     Ok(())
 }
 
-fn onnx(args: &Export, trained: &Predictor) -> Result<()> {
+fn onnx(args: &Export, trained: &Predictor<BuiltModel>) -> Result<()> {
     if args.with_catalogue || precision(args) != Precision::F32 || args.data_licence.is_some() {
         bail!(
-            "ONNX files hold float32 tables, and neither catalogue nor model card: leave out --with-catalogue, --dtype, \
+            "ONNX files hold float32 tables, and no catalogue or model card: leave out --with-catalogue, --dtype, \
              --quantize and --data-licence"
         );
     }
-    fm_core::onnx::export(&args.output, trained.model.as_ref(), &trained.store, &trained.schema)?;
+    fm_core::onnx::export(&args.output, trained.model.model.as_ref(), &trained.model.store, &trained.schema)?;
     let bytes = std::fs::metadata(&args.output).map_err(Error::io("read", &args.output))?.len();
     tracing::info!("wrote {}: {}", args.output.display(), card::size(bytes));
     Ok(())
 }
 
-fn torchscript(args: &Export, run: &RunDir, trained: &Predictor) -> Result<()> {
+fn torchscript(args: &Export, run: &Run, trained: &Predictor<BuiltModel>) -> Result<()> {
     let export = Measured::new(args, run, trained)?;
     let files = export.extra_files(args, run, trained, |files| export.bundle.size(files))?;
     export.bundle.save(&args.output, &borrowed(&files))?;
@@ -103,7 +102,7 @@ struct Measured {
 }
 
 impl Measured {
-    fn new(args: &Export, run: &RunDir, trained: &Predictor) -> Result<Measured> {
+    fn new(args: &Export, run: &Run, trained: &Predictor<BuiltModel>) -> Result<Measured> {
         let precision = precision(args);
         let source = || trained.source(args.moved.data.clone(), &args.folders);
         let source = match (args.with_catalogue, precision) {
@@ -120,7 +119,7 @@ impl Measured {
         let catalogue = items.as_ref().map(|items| catalogue(items, &trained.schema)).transpose()?;
         let titles = items.map(|items| items.ids.into_iter().zip(items.titles).collect());
         let options = BundleOptions { catalogue: catalogue.as_ref(), precision };
-        let bundle = Bundle::new(trained.model.as_ref(), &trained.store, &trained.schema, &options)?;
+        let bundle = Bundle::new(trained.model.model.as_ref(), &trained.model.store, &trained.schema, &options)?;
         let rounding = match &source {
             Some(source) if precision != Precision::F32 => rounding(&bundle, run, trained, source)?,
             _ => None,
@@ -133,12 +132,12 @@ impl Measured {
     fn extra_files(
         &self,
         args: &Export,
-        run: &RunDir,
-        trained: &Predictor,
+        run: &Run,
+        trained: &Predictor<BuiltModel>,
         size: impl Fn(&[(&str, &str)]) -> fm_core::Result<u64>,
     ) -> Result<Vec<(&'static str, String)>> {
         // A run that was interrupted has no summary yet.
-        let results = Results::load(run)?;
+        let results: Option<Results> = run.summary()?;
         let mut files = vec![("settings.toml", trained.settings.to_toml()?)];
         if let Some(results) = &results {
             files.push(("metrics.json", serde_json::to_string_pretty(results)?));
@@ -170,7 +169,7 @@ impl Measured {
             let bytes = std::fs::metadata(archive).map_err(Error::io("read", archive))?.len();
             tracing::info!("wrote {}, {}", archive.display(), card::size(bytes));
         }
-        tracing::info!("forward takes {}; texts take their encoding on top", card::latencies(&self.latency));
+        tracing::info!("forward takes {}; encoding of raw values comes on top", card::latencies(&self.latency));
         Ok(())
     }
 }
@@ -183,38 +182,34 @@ fn catalogue(items: &Items, schema: &Schema) -> Result<Catalogue> {
     // Fields of user and context are not the item's.
     let encoded = encode(&items.frame, &Encoder::new(schema), None, MissingColumns::Unknown)?;
     let rows: Vec<usize> = (0..items.ids.len()).collect();
-    let features = Dataset::unlabelled(schema, encoded)?.batch(&rows, Device::Cpu)?.features;
+    let features = encoded.batch(&rows, Device::Cpu)?.features;
     Ok(Catalogue { items: items.ids.clone(), features })
 }
 
 fn warn_unmeasured(reason: &dyn Display) {
-    tracing::warn!("what the rounding costs was not measured: {reason}");
+    tracing::warn!("the cost of rounding was not measured: {reason}");
 }
 
 /// The test metrics of the run's model and of the one in the file, if the test rows are those of the run.
-fn rounding(bundle: &Bundle, run: &RunDir, trained: &Predictor, source: &RawData) -> Result<Option<Rounding>> {
+fn rounding(bundle: &Bundle, run: &Run, trained: &Predictor<BuiltModel>, source: &RawData) -> Result<Option<Rounding>> {
     let test = source.encode(&trained.schema, &source.parts.test)?;
     let label = trained.schema.label();
     let is_ranking = matches!(label.task, Task::Ranking { .. });
     let ranking = is_ranking.then(|| source.ranking(&trained.schema)).transpose()?;
-    let digests = load_digests(run)?;
-    let has_changed = digests.get("test") != Some(&test.digest())
-        || ranking.as_ref().is_some_and(|ranking| digests.get("catalogue") != Some(&ranking.digest()));
+    let has_changed = run.digest("test") != Some(test.digest().as_str())
+        || ranking.as_ref().is_some_and(|ranking| run.digest("catalogue") != Some(ranking.digest().as_str()));
     if has_changed {
-        warn_unmeasured(&"the data has changed since the run");
+        warn_unmeasured(&"the data has changed since training");
         return Ok(None);
     }
     if let Some(ranking) = &ranking {
         let ranking = trained.ranking(ranking)?;
-        let before =
-            ranking.evaluate(Part::Test, &test, |candidates| trained.model.candidate_logits(candidates, false))?;
-        let after = ranking.evaluate(Part::Test, &test, |candidates| {
-            Ok(bundle.logits(&candidates.features()?)?.f_view(candidates.size())?)
-        })?;
+        let before = ranking.evaluate(Part::Test, &test, &trained.model)?;
+        let after = ranking.evaluate(Part::Test, &test, bundle)?;
         return Ok(Some(Rounding { before, after }));
     }
     let before = metrics_of_rows(label, &trained.logits(&test)?, &test);
-    let logits = predict_with(|features| bundle.logits(features), &test, Device::Cpu)?;
+    let logits = predict(bundle, &test, Device::Cpu)?;
     Ok(Some(Rounding { before, after: metrics_of_rows(label, &logits, &test) }))
 }
 

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use fm_args::commands::Export;
 use fm_core::atomic_file::{WriteError, replace_atomically};
-use fm_core::train::RunDir;
 use fm_core::{Error, Schema};
+use fm_models::run::{BuiltModel, Run};
 
 use self::config::{Config, Takes};
 use super::{Measured, borrowed};
@@ -19,13 +19,13 @@ use crate::predictor::Predictor;
 /// The forms that are written, each as a model.
 const FORMS: [Takes; 2] = [Takes::Columns, Takes::Ids];
 
-pub fn run(args: &Export, run: &RunDir, trained: &Predictor) -> Result<()> {
+pub fn run(args: &Export, run: &Run, trained: &Predictor<BuiltModel>) -> Result<()> {
     let repository = &args.output;
     if args.with_catalogue {
-        bail!("Triton calls `forward` alone, and never `recommend`: leave out --with-catalogue, or --format triton");
+        bail!("Triton calls only `forward`, never `recommend`: leave out --with-catalogue, or --format triton");
     }
     if repository.exists() && !repository.is_dir() {
-        bail!("{} is no folder: name the model repository", repository.display());
+        bail!("{} is not a folder: name the model repository", repository.display());
     }
     let name = args.name.as_ref().unwrap_or(&trained.settings.model.name);
     let names = [name.clone(), format!("{name}_ids")];
@@ -60,7 +60,7 @@ fn check_is_ours(folder: &Path, takes: Takes) -> Result<()> {
     };
     if foreign {
         bail!(
-            "{} is there, and is no model that `fm export` wrote in this form: choose another name with --name, or another repository",
+            "{} exists and is not a model that `fm export` wrote in this form: choose another --name, or another repository",
             folder.display()
         );
     }

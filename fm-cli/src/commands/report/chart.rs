@@ -110,7 +110,7 @@ impl Chart {
     /// The chart as an `svg` element; `description` says in words what is to be seen.
     pub fn svg(&self, description: &str) -> Result<Markup> {
         let mut drawing = String::new();
-        self.draw(&mut drawing).map_err(|error| anyhow!("a chart could not be drawn: {error}"))?;
+        self.draw(&mut drawing).map_err(|error| anyhow!("cannot draw a chart: {error}"))?;
         // The opening tag has sizes in pixels and no description; a new one takes its place.
         let (_, drawing) = drawing.split_once('>').unwrap_or_default();
         let mut drawing = drawing.replace(" font-family=\"inherit\"", "").replace(" opacity=\"1\"", "");

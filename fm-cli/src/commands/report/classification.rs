@@ -104,7 +104,7 @@ fn precision_recall(runs: &[(&Run, &TestRows)]) -> Result<Markup> {
         Curve { run, points, number: average_precision(&scored) }
     });
     // By chance, precision is the share of positives; of runs on different rows, the first one's is shown.
-    let targets = runs[0].1.test.targets();
+    let targets = &runs[0].1.targets;
     let share = targets.iter().map(|&target| f64::from(target)).sum::<f64>() / targets.len() as f64;
     let guide = ("by chance", vec![(0.0, share), (1.0, share)]);
     Square { title: "Precision-recall curve", x: "recall", y: "precision", number: "AP", guide }.figure(curves)

@@ -48,7 +48,7 @@ fn map(run: &Run) -> Result<Result<Markup, String>> {
     let Some(field) = schema.item().and_then(|item| schema.field_index(item)) else {
         return Ok(Err("which field is the item is not declared: it could be named as item in schema.toml".into()));
     };
-    let Some(table) = run.predictor.store.variables().remove(TABLE) else {
+    let Some(table) = run.predictor.model.store.variables().remove(TABLE) else {
         return Ok(Err(format!("{} has no table that gives each item one vector", run.title())));
     };
     let kind = kind_field(schema, field);
@@ -105,7 +105,7 @@ fn popular(source: &RawData, schema: &Schema, field: usize, kind: Option<&Field>
     let counts: HashMap<&str, usize> =
         activity.values.iter().map(String::as_str).zip(activity.counts.iter().copied()).collect();
     let kinds = kind.map(|kind| strings(&items.frame, &kind.name)).transpose()?;
-    let id = |row: usize| i64::from(encoded.ids[row * schema.num_slots() + schema.slots(field).start]);
+    let id = |row: usize| encoded.row(row).field(field).ids().next().map_or(schema.ids(field).start, i64::from);
     let count = |row: usize| counts.get(items.ids[row].as_str()).copied().unwrap_or(0);
     let mut rows: Vec<usize> =
         (0..items.ids.len()).filter(|&row| id(row) != schema.ids(field).start && count(row) > 0).collect();

@@ -58,7 +58,7 @@ fn interactions(run: &Run) -> Result<Result<Markup, String>> {
     let sample: Vec<u32> = (0..count).map(|row| train[row * train.len() / count]).collect();
     let dataset = rows.source.encode(schema, &sample)?;
     let options = InteractionOptions { max_rows: count, min_rows: LEAST, top: PAIRS };
-    let (model, device) = (run.predictor.model.as_ref(), run.predictor.store.device());
+    let (model, device) = (run.predictor.model.model.as_ref(), run.predictor.device);
     let Some(found) = Interactions::over(model, schema, &dataset, device, &options)? else {
         return Ok(Err(format!("{} has no terms of pairs: what values do together is not told apart", run.title())));
     };

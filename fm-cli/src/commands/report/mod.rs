@@ -35,8 +35,8 @@ pub fn run(args: &Report) -> Result<()> {
         bail!("{output} is a folder: name the file to write, such as report.html");
     }
     let runs = run::open(args)?;
-    if runs.iter().any(|run| run.dir.holds(&args.output)) {
-        bail!("{output} is a part of a run: name another file, such as report.html");
+    if runs.iter().any(|run| run.files.holds(&args.output)) {
+        bail!("{output} is a file of a run: name another one, such as report.html");
     }
     let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
     let page = page::page(&format!("Report on {}", names.join(", ")), &sections(&runs)?);

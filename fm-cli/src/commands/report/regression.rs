@@ -38,10 +38,10 @@ struct Predictions<'a> {
 
 impl<'a> Predictions<'a> {
     fn new(run: &'a Run) -> Option<Predictions<'a>> {
-        let TestRows { test, logits, .. } = run.test_rows().filter(|_| run.task() == Task::Regression)?;
+        let TestRows { targets, logits, .. } = run.test_rows().filter(|_| run.task() == Task::Regression)?;
         let label = run.predictor.schema.label();
         let predictions = logits.iter().map(|&logit| label.prediction(logit).into()).collect();
-        Some(Predictions { run, labels: test.targets().iter().map(|&target| target.into()).collect(), predictions })
+        Some(Predictions { run, labels: targets.iter().map(|&target| target.into()).collect(), predictions })
     }
 }
 

@@ -6,26 +6,26 @@ use std::rc::Rc;
 
 use anyhow::{Result, bail};
 use fm_args::commands::Report;
-use fm_core::metric::{Metrics, Scored, metrics};
-use fm_core::ranking::Candidates;
-use fm_core::train::{EpochRecord, RunDir};
+use fm_core::metric::{MetricSet, Metrics, Scored, metrics};
+use fm_core::train::EpochRecord;
 use fm_core::{Label, Rows, Task};
 use fm_data::table::{NO_CODE, codes, strings};
-use fm_data::{DataConfig, Dataset, RawData};
+use fm_data::{DataConfig, RawData};
+use fm_models::run::BuiltModel;
 
 use super::chart::{Paint, SERIES};
 use crate::predictor::Predictor;
 use crate::progress::during;
 use crate::ranking::TestRanks;
-use crate::training::{Results, load_digests};
+use crate::training::Results;
 
 /// A run, and what its model says of the test rows.
 pub struct Run {
     /// What it is called in the report, unlike all others.
     pub name: String,
     pub paint: Paint,
-    pub dir: RunDir,
-    pub predictor: Predictor,
+    pub files: fm_models::Run,
+    pub predictor: Predictor<BuiltModel>,
     /// `None` for a run that was interrupted.
     pub results: Option<Results>,
     pub epochs: Vec<EpochRecord>,
@@ -36,7 +36,8 @@ pub struct Run {
 /// The rows that a run was measured on, within the data that it was trained on.
 pub struct TestRows {
     pub source: Rc<RawData>,
-    pub test: Dataset,
+    /// The target of each test row.
+    pub targets: Vec<f32>,
     /// Of each test row.
     pub logits: Vec<f32>,
     /// Whether the test rows are others than when the run was trained.
@@ -50,7 +51,7 @@ pub struct TestRows {
 impl TestRows {
     /// All test rows with their logits.
     pub fn scored(&self) -> Scored<'_> {
-        let scored = Scored::new(&self.logits, self.test.targets());
+        let scored = Scored::new(&self.logits, &self.targets);
         scored.with_weights(self.weights.as_deref()).with_groups(self.groups.as_deref())
     }
 
@@ -80,7 +81,7 @@ impl TestRows {
         fn pick<T: Copy>(all: &[T], rows: &[usize]) -> Vec<T> {
             rows.iter().map(|&row| all[row]).collect()
         }
-        let (logits, targets) = (pick(logits, rows), pick(self.test.targets(), rows));
+        let (logits, targets) = (pick(logits, rows), pick(&self.targets, rows));
         let weights = self.weights.as_ref().map(|weights| pick(weights, rows));
         let groups = self.groups.as_ref().map(|groups| pick(groups, rows));
         let scored = Scored::new(&logits, &targets).with_weights(weights.as_deref()).with_groups(groups.as_deref());
@@ -100,7 +101,8 @@ impl Run {
 
     /// The metric that chooses the best epoch.
     pub fn monitored(&self) -> &str {
-        self.predictor.settings.train.monitored(self.task())
+        let monitor = &self.predictor.settings.train.monitor;
+        monitor.as_deref().unwrap_or(MetricSet::of(self.task()).monitored)
     }
 
     /// The model's name in the literature.
@@ -118,14 +120,14 @@ impl Run {
 /// Opens the runs and scores their test rows.
 pub fn open(args: &Report) -> Result<Vec<Run>> {
     if args.runs.len() > SERIES {
-        bail!("a report shows at most {SERIES} runs, as many as colours can tell apart: here are {}", args.runs.len());
+        bail!("a report shows at most {SERIES} runs, one per colour: {} were given", args.runs.len());
     }
     let mut sources: Vec<(DataConfig, Rc<RawData>)> = vec![];
     let mut runs: Vec<Run> = vec![];
     for (number, (path, name)) in args.runs.iter().zip(names(args)?).enumerate() {
-        let dir = RunDir::open(path)?;
-        let predictor = Predictor::open_run(&dir, args.device.device.parse()?)?;
-        let (results, epochs) = (Results::load(&dir)?, dir.epochs()?);
+        let files = fm_models::Run::open(path)?;
+        let predictor = Predictor::of_run(&files, &args.device.device)?;
+        let (results, epochs) = (files.summary()?, files.files().epochs()?);
         let config = predictor.settings.data.clone().moved(args.moved.data.clone());
         let known = sources.iter().find(|(known, _)| *known == config).map(|(_, source)| Rc::clone(source));
         let source = match known {
@@ -135,41 +137,40 @@ pub fn open(args: &Report) -> Result<Vec<Run>> {
         let rows = match source {
             Ok(source) => {
                 sources.push((config, Rc::clone(&source)));
-                Ok(score(&dir, &predictor, source)?)
+                Ok(score(&files, &predictor, source)?)
             }
             Err(error) if args.moved.data.is_some() => return Err(error),
             Err(error) => {
                 tracing::warn!(
-                    "{name}: the report shows nothing of its rows: {error}; --data names where they are now"
+                    "{name}: its rows are missing from the report: {error}; --data names where they are now"
                 );
                 Err(error.to_string())
             }
         };
-        runs.push(Run { name, paint: Paint::Series(number), dir, predictor, results, epochs, rows });
+        runs.push(Run { name, paint: Paint::Series(number), files, predictor, results, epochs, rows });
     }
     Ok(runs)
 }
 
-fn score(dir: &RunDir, predictor: &Predictor, source: Rc<RawData>) -> Result<TestRows> {
+fn score(run: &fm_models::Run, predictor: &Predictor<BuiltModel>, source: Rc<RawData>) -> Result<TestRows> {
     let test = source.encode(&predictor.schema, &source.parts.test)?;
-    let has_changed = load_digests(dir)?.get("test") != Some(&test.digest());
+    let has_changed = run.digest("test") != Some(test.digest().as_str());
     if has_changed {
         tracing::warn!(
-            "{}: the data has changed since the run: its test rows may hold rows that were trained on",
-            dir.path().display()
+            "{}: the data has changed since training: its test rows may include training rows",
+            run.folder().display()
         );
     }
     let logits = predictor.logits(&test)?;
     let ranks = match predictor.schema.label().task {
         Task::Ranking { .. } => {
             let ranking = predictor.ranking(&source.ranking(&predictor.schema)?)?;
-            let logits = |candidates: &Candidates<'_>| predictor.model.candidate_logits(candidates, false);
-            Some(during("ranking all items", || ranking.test_ranks(&test, logits))?)
+            Some(during("ranking all items", || ranking.test_ranks(&test, &predictor.model))?)
         }
         Task::Regression | Task::Binary { .. } => None,
     };
-    let (weights, groups) = (test.weights(), test.groups());
-    Ok(TestRows { source, test, logits, has_changed, ranks, weights, groups })
+    let (targets, weights, groups) = (test.labels(), test.weights(), test.groups());
+    Ok(TestRows { source, targets, logits, has_changed, ranks, weights, groups })
 }
 
 /// The last folders of the paths, as many as it takes to tell the runs apart.
@@ -182,7 +183,7 @@ fn names(args: &Report) -> Result<Vec<String>> {
             return Ok(names);
         }
     }
-    bail!("a run is named twice")
+    bail!("the same run is given twice")
 }
 
 fn folders(path: &Path) -> Vec<String> {

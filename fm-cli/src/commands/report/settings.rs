@@ -12,10 +12,10 @@ use serde_json::Value;
 use super::page::{Cell, table};
 use super::run::Run;
 use crate::settings::Settings;
-use crate::training::{load_digests, shell_word};
+use crate::training::shell_word;
 
 pub fn body(runs: &[Run]) -> Result<Markup> {
-    let settings_of = |run: &Run| run.dir.settings().to_string_lossy().into_owned();
+    let settings_of = |run: &Run| run.files.settings_path().to_string_lossy().into_owned();
     let mut declarations: Vec<(String, Vec<&str>)> = vec![];
     for run in runs {
         let Some(spec) = &run.predictor.settings.data.schema else { continue };
@@ -102,15 +102,15 @@ struct Part<'a> {
     runs: Vec<&'a str>,
 }
 
-/// The rows of each part and the digest by which a change of the data is noticed, once for all runs that have the same.
+/// The rows of each part with the digest that reveals changed data, once for all runs with the same.
 fn rows(runs: &[Run]) -> Result<Markup> {
     let mut found: Vec<Part<'_>> = vec![];
     for run in runs {
-        for (name, digest) in load_digests(&run.dir)? {
-            let count = run.results.as_ref().and_then(|results| results.rows.get(&name)).copied();
+        for (name, digest) in run.files.digests() {
+            let count = run.results.as_ref().and_then(|results| results.rows.get(name)).copied();
             match found.iter_mut().find(|part| part.name == name && part.digest == digest) {
                 Some(part) => (part.count, _) = (part.count.or(count), part.runs.push(&run.name)),
-                None => found.push(Part { name, digest, count, runs: vec![&run.name] }),
+                None => found.push(Part { name: name.into(), digest: digest.into(), count, runs: vec![&run.name] }),
             }
         }
     }
@@ -136,14 +136,14 @@ fn rows(runs: &[Run]) -> Result<Markup> {
 fn files(runs: &[Run]) -> Markup {
     let size =
         |path: &Path| Cell::Number(std::fs::metadata(path).map_or("–".into(), |file| grouped(file.len() as i64)));
-    let paths: Vec<_> = runs.iter().map(|run| run.dir.files()).collect();
+    let paths: Vec<_> = runs.iter().map(|run| run.files.all_files()).collect();
     let name = |file: usize| {
-        let path = paths[0][file].strip_prefix(runs[0].dir.path()).unwrap_or(&paths[0][file]);
+        let path = paths[0][file].strip_prefix(runs[0].files.folder()).unwrap_or(&paths[0][file]);
         Cell::Text(path.display().to_string())
     };
     let row = |file: usize| [name(file)].into_iter().chain(paths.iter().map(|files| size(&files[file]))).collect();
     let rows: Vec<Vec<Cell>> = (0..paths[0].len()).map(row).collect();
     let head: Vec<String> =
-        ["File".into()].into_iter().chain(runs.iter().map(|run| run.dir.path().display().to_string())).collect();
+        ["File".into()].into_iter().chain(runs.iter().map(|run| run.files.folder().display().to_string())).collect();
     table("Files, in bytes", &head, &rows)
 }

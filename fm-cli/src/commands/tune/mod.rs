@@ -10,7 +10,8 @@ use anyhow::{Result, anyhow, bail};
 use fm_args::commands::Tune;
 use fm_core::Error;
 use fm_core::atomic_file::write_atomically;
-use fm_core::train::{EpochRecord, RunDir};
+use fm_core::train::EpochRecord;
+use fm_models::Run;
 use serde_json::json;
 use toml::Value;
 
@@ -63,7 +64,7 @@ pub fn run(args: &Tune) -> Result<()> {
         study.add(trial)?;
         keep_best(&study, metric)?;
     }
-    let Some(best) = study.best(metric) else { bail!("every trial has diverged: lower the learning rates") };
+    let Some(best) = study.best(metric) else { bail!("every trial diverged: lower the learning rates") };
     let text = settings(&best.values)?.to_toml()?;
     let file = args.study.join("best.toml");
     write_atomically(&file, |file| file.write_all(text.as_bytes()))?;
@@ -95,9 +96,9 @@ fn attempt(
 ) -> Result<Trial> {
     let number = study.trials.len() + 1;
     let folder = study.run(number);
-    let (start, mut curve) = match RunDir::open(&folder) {
-        Ok(run) if Settings::load(&run.settings())? == settings => {
-            let curve = best_so_far(metric, &run.epochs()?);
+    let (start, mut curve) = match Run::open(&folder) {
+        Ok(run) if Settings::of_run(&run)? == settings => {
+            let curve = best_so_far(metric, &run.files().epochs()?);
             (Start::Resume(run), curve)
         }
         _ => (Start::New { path: Some(folder.clone()), force: folder.exists() }, vec![]),

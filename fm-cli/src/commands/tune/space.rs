@@ -91,14 +91,14 @@ fn take_ranges(table: &mut Table, path: &str, dimensions: &mut Vec<Dimension>) -
 impl Dimension {
     fn check(&self) -> Result<()> {
         match &self.range {
-            Range::Choices { choices } if choices.is_empty() => bail!("there is no choice"),
+            Range::Choices { choices } if choices.is_empty() => bail!("`choices` is empty"),
             Range::Choices { .. } => Ok(()),
             Range::Between { min, max, scale } => match (number(min), number(max)) {
                 (Some(min), Some(max)) if !(min.is_finite() && max.is_finite() && min < max) => {
                     bail!("min must be less than max")
                 }
                 (Some(min), Some(_)) if *scale == Scale::Log && min <= 0.0 => {
-                    bail!("min must be above 0 on the scale \"log\"")
+                    bail!("min must be greater than 0 with scale = \"log\"")
                 }
                 (Some(_), Some(_)) => Ok(()),
                 _ => bail!("min and max must be numbers"),

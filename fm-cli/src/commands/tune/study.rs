@@ -76,7 +76,7 @@ impl Study {
         let path = study.folder.join("study.json");
         if !path.exists() {
             if study.folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
-                bail!("{} holds something else than a study: choose another --study", study.folder.display());
+                bail!("{} holds other files: choose another --study", study.folder.display());
             }
             std::fs::create_dir_all(&study.folder).map_err(Error::io("create", &study.folder))?;
             let json = serde_json::to_string_pretty(&study.question)?;
@@ -87,7 +87,7 @@ impl Study {
         let found: Question = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
         if found != study.question {
             bail!(
-                "{} is a study of another space, of other settings or of another seed: choose another --study",
+                "{} is a study of another space, other settings or another seed: choose another --study",
                 study.folder.display()
             );
         }
@@ -114,7 +114,7 @@ impl Study {
                     let kept = &text[..text.len() - line.len()];
                     write_atomically(self.file(), |file| file.write_all(kept.as_bytes()))?;
                 }
-                _ => bail!("{}, line {}: it is no trial of this study", self.file().display(), number + 1),
+                _ => bail!("{}, line {}: it is not a trial of this study", self.file().display(), number + 1),
             }
         }
         Ok(trials)

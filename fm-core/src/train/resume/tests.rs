@@ -1,8 +1,8 @@
 //! Every state that a killed or interrupted program, a full disk or a damaged one can leave a run's folder in.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use tch::Device;
 use tch::nn::VarStore;
@@ -16,18 +16,18 @@ fn settings() -> TrainConfig {
     TrainConfig { checkpoint_steps: 2, ..config(5, 0) }
 }
 
-/// What `fm train` does with a run's folder. Ends after so many of these events.
+/// Writes a run's folder as programs do. Ends after so many of these events.
 struct Recorder<'a> {
-    run: &'a RunDir,
+    run: &'a TrainFiles,
     events: usize,
     after_each: &'a mut dyn FnMut(&Path),
 }
 
 impl Recorder<'_> {
-    /// What a killed program does not get to.
+    /// Fails after the last event, like a program that is killed.
     fn event(&mut self) -> Result<()> {
-        (self.after_each)(self.run.path());
-        self.events = self.events.checked_sub(1).ok_or_else(|| Error::Setting("killed".into()))?;
+        (self.after_each)(self.run.folder());
+        self.events = self.events.checked_sub(1).ok_or_else(|| Error::Rows("killed".into()))?;
         Ok(())
     }
 }
@@ -38,43 +38,44 @@ impl Observer for Recorder<'_> {
         self.event()
     }
 
-    fn epoch(&mut self, record: &EpochRecord, trainer: &Trainer<'_>) -> Result<()> {
+    fn epoch(&mut self, record: &EpochRecord, trainer: &Trainer<'_>) -> Result<ControlFlow<()>> {
         if record.best {
-            checkpoint::save(&self.run.best(), trainer.store, None, &trainer.state)?;
+            checkpoint::save(&self.run.best(), trainer.store, &trainer.state)?;
         }
         self.event()?;
         self.run.append(record, &trainer.timing())?;
         self.event()?;
         self.run.save_last(trainer)?;
-        self.event()
+        self.event()?;
+        Ok(ControlFlow::Continue(()))
     }
 }
 
 /// Trains in a folder until it is done or `events` have passed, from where the folder stands.
-fn train(run: &RunDir, config: &TrainConfig, events: usize, after_each: &mut dyn FnMut(&Path)) -> Result<()> {
+fn train(run: &TrainFiles, config: &TrainConfig, events: usize, after_each: &mut dyn FnMut(&Path)) -> Result<()> {
     let store = VarStore::new(Device::Cpu);
     let model = model(&store);
     let mut trainer = Trainer::new(&model, &store, &label(), config.clone())?;
-    match std::fs::read_dir(run.path().join("checkpoints")).unwrap().next() {
+    match std::fs::read_dir(run.folder().join("checkpoints")).unwrap().next() {
         None => run.save_last(&trainer)?,
         Some(_) => run.resume(&mut trainer)?,
     }
     // What is learnt goes beyond what is validated, which a middle epoch comes nearest to.
     let (learnt, validated) = (rows(|id| (id % 3) as f32), rows(|id| 1.0 + 0.2 * (id % 3 - 1) as f32));
-    trainer.fit(&learnt, &validated, &mut Recorder { run, events, after_each }, &AtomicBool::new(false))?;
+    trainer.fit(&learnt, &validated, &mut Recorder { run, events, after_each })?;
     Ok(())
 }
 
-fn new_run(folder: &tempfile::TempDir, name: &str) -> RunDir {
-    RunDir::create(folder.path().join(name)).unwrap()
+fn new_run(folder: &tempfile::TempDir, name: &str) -> TrainFiles {
+    TrainFiles::create(folder.path().join(name)).unwrap()
 }
 
 /// The files that equal runs have in common, by name.
-fn outcome(run: &RunDir) -> BTreeMap<String, Vec<u8>> {
+fn outcome(run: &TrainFiles) -> BTreeMap<String, Vec<u8>> {
     let files = [run.best(), run.last(), run.metrics()];
     let mut outcome: BTreeMap<String, Vec<u8>> =
         files.into_iter().map(|file| (file.display().to_string(), std::fs::read(&file).unwrap())).collect();
-    let names = std::fs::read_dir(run.path().join("checkpoints")).unwrap();
+    let names = std::fs::read_dir(run.folder().join("checkpoints")).unwrap();
     let mut names: Vec<String> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     outcome.insert("checkpoints".into(), names.concat().into_bytes());
@@ -100,11 +101,11 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Calls `check` with a copy of a run's folder as it is after each step of writing that a kill can follow.
-fn for_each_moment(config: &TrainConfig, check: &mut dyn FnMut(&RunDir)) -> tempfile::TempDir {
+fn for_each_moment(config: &TrainConfig, check: &mut dyn FnMut(&TrainFiles)) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let (run, moment) = (new_run(&folder, "run"), new_run(&folder, "moment"));
     train(&run, config, usize::MAX, &mut |path| {
-        copy(path, moment.path());
+        copy(path, moment.folder());
         check(&moment);
     })
     .unwrap();
@@ -223,7 +224,7 @@ fn a_best_checkpoint_that_is_damaged_or_gone_is_found_again_or_the_run_says_that
                 found += 1;
             }
             Err(error) => {
-                assert!(error.to_string().contains("start it anew, with `--force`"), "{error}");
+                assert!(matches!(error, Error::NotResumable { .. }), "{error}");
                 lost += 1;
             }
         }
@@ -239,11 +240,11 @@ fn a_run_without_any_whole_checkpoint_says_what_to_do() {
     let model = model(&store);
     let mut trainer = Trainer::new(&model, &store, &label(), settings()).unwrap();
     let error = run.resume(&mut trainer).unwrap_err().to_string();
-    assert!(error.contains("ended before its first checkpoint was written: start it anew, with `--force`"), "{error}");
+    assert!(error.contains("ended before it wrote a checkpoint"), "{error}");
     run.save_last(&trainer).unwrap();
     damage(&run.last(), 1);
     let error = run.resume(&mut trainer).unwrap_err().to_string();
-    assert!(error.contains("none of its checkpoints can be gone on from: start it anew"), "{error}");
+    assert!(error.contains("none of its checkpoints is usable"), "{error}");
     assert!(run.last().exists(), "what cannot be used is not removed either");
 }
 
@@ -254,7 +255,7 @@ fn a_checkpoint_of_another_model_is_no_damage_and_stays() {
     let store = VarStore::new(Device::Cpu);
     let other = store.root().var("other", &[1], tch::nn::Init::Const(0.0));
     let state = TrainState::default();
-    checkpoint::save(&run.last(), &store, None, &state).unwrap();
+    checkpoint::save(&run.last(), &store, &state).unwrap();
     drop(other);
     let store = VarStore::new(Device::Cpu);
     let model = model(&store);

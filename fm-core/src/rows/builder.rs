@@ -1,0 +1,126 @@
+//! Making records, row by row.
+
+use std::sync::Arc;
+
+use super::layout::RecordLayout;
+use super::records::{BLOCK, Parts};
+use super::slots::Record;
+use super::{Records, Slots};
+use crate::error::{Error, Result};
+use crate::schema::Schema;
+
+/// Records under construction.
+///
+/// ```
+/// use fm_core::rows::{RecordsBuilder, Slots};
+/// use fm_core::{Encoder, Field, FieldKind, Label, Rows, Schema, Side, Task, Weighting};
+///
+/// let genres = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Mean };
+/// let genres = Field::new("genres", genres, Side::Item, vec!["Drama".into(), "War".into()]);
+/// let schema = Schema::new(Label::fit("rating", Task::Regression, [4.0, 2.0]), vec![genres])?;
+/// let encoder = Encoder::new(&schema);
+///
+/// let mut builder = RecordsBuilder::new(&schema);
+/// let mut slots = Slots::default();
+/// for (text, rating) in [("War|Drama", 4.0), ("", 2.0)] {
+///     slots.clear();
+///     encoder.encode(0, Some(text), &mut slots);
+///     builder.push(&slots, rating, None)?;
+/// }
+/// let rows = builder.finish();
+/// assert_eq!(rows.labels(), [4.0, 2.0]);
+/// let genres = rows.row(0).field(0);
+/// assert!(genres.ids().eq([2, 1]) && genres.values().eq([0.5, 0.5]));
+/// # Ok::<(), fm_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct RecordsBuilder {
+    layout: Arc<RecordLayout>,
+    has_weights: bool,
+    parts: Parts,
+}
+
+impl RecordsBuilder {
+    /// Starts a set of rows without weights.
+    pub fn new(schema: &Schema) -> RecordsBuilder {
+        RecordsBuilder::of(Arc::new(RecordLayout::new(schema)), false)
+    }
+
+    /// Starts a set of rows that each have a weight.
+    pub fn weighted(schema: &Schema) -> RecordsBuilder {
+        RecordsBuilder::of(Arc::new(RecordLayout::new(schema)), true)
+    }
+
+    pub(super) fn of(layout: Arc<RecordLayout>, has_weights: bool) -> RecordsBuilder {
+        RecordsBuilder { layout, has_weights, parts: Parts::default() }
+    }
+
+    /// The number of rows so far.
+    pub fn len(&self) -> usize {
+        self.parts.row_starts.len()
+    }
+
+    /// Whether there are no rows yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends a row: its slots, its training target, and its weight if the rows have weights.
+    ///
+    /// # Errors
+    /// [`Error::IdOutOfRange`]; [`Error::Shape`] if a field has another number of slots than the schema allows, a number is not
+    /// finite, a weight is negative, or the weight is missing or unexpected.
+    pub fn push(&mut self, slots: &Slots, label: f32, weight: Option<f32>) -> Result<()> {
+        let row = self.len();
+        if weight.is_some() != self.has_weights {
+            let expected = if self.has_weights { "a weight" } else { "no weight" };
+            return Err(Error::shape("rows", expected, format!("{weight:?} in row {row}")));
+        }
+        let Slots { words: ids, given } = slots;
+        Record { label, weight, ids, given }.check(row, &self.layout)?;
+        self.start_row();
+        let words = &mut self.parts.words;
+        words.extend([ids.len() as u32, label.to_bits()]);
+        words.extend(weight.map(f32::to_bits));
+        words.extend_from_slice(ids);
+        words.extend_from_slice(given);
+        Ok(())
+    }
+
+    /// Notes that the next row starts at the end of the words.
+    fn start_row(&mut self) {
+        let Parts { words, row_starts, block_starts, .. } = &mut self.parts;
+        if row_starts.len().is_multiple_of(BLOCK) {
+            block_starts.push(words.len() as u64);
+        }
+        // The records of a block have fewer than 2³² words: a row has at most 2²⁰ slots.
+        let base = block_starts.last().copied().unwrap_or_default();
+        row_starts.push((words.len() as u64 - base) as u32);
+    }
+
+    /// Appends all rows of another set.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the set was encoded with another schema, or only one of the two has weights.
+    pub fn append(&mut self, rows: &Records) -> Result<()> {
+        if *rows.layout != *self.layout || rows.has_weights != self.has_weights {
+            return Err(Error::shape("rows", "rows of one schema, with or without weights", "rows of two kinds"));
+        }
+        let (starts, words) = (rows.starts(), rows.words());
+        for row in 0..rows.len {
+            let (start, end) = starts.span(row);
+            self.start_row();
+            self.parts.words.extend_from_slice(&words[start..end]);
+        }
+        Ok(())
+    }
+
+    /// The rows, in memory.
+    pub fn finish(mut self) -> Records {
+        let parts = &mut self.parts;
+        parts.block_starts.push(parts.words.len() as u64);
+        parts.words.shrink_to_fit();
+        parts.row_starts.shrink_to_fit();
+        Records::in_memory(self.layout, self.has_weights, self.parts)
+    }
+}

@@ -1,0 +1,170 @@
+//! The file of encoded rows: where its sections lie, and how they are written. [`Records::save`](super::Records::save)
+//! describes it.
+
+use std::io::Write;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::path::Path;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::records::BLOCK;
+use crate::atomic_file::write_atomically;
+use crate::error::Result;
+use crate::mapped_file::{MappedFile, Number};
+use crate::schema::Schema;
+
+const MAGIC: [u8; 8] = *b"FMROWS\0\0";
+
+/// The version of the file that this library writes, and the only one that it reads.
+pub const ROWS_FORMAT: u32 = 4;
+
+const ALIGNMENT: usize = 64;
+
+/// Where the parts of a file lie.
+#[derive(Debug)]
+pub(super) struct Sections {
+    pub rows: usize,
+    pub has_weights: bool,
+    pub words: Section<u32>,
+    pub row_starts: Section<u32>,
+    pub block_starts: Section<u64>,
+    pub groups: Option<Section<i64>>,
+    /// The length of the file in bytes.
+    end: usize,
+}
+
+/// Numbers in a file.
+#[derive(Debug)]
+pub(super) struct Section<T> {
+    bytes: Range<usize>,
+    numbers: PhantomData<T>,
+}
+
+impl<T: Number> Section<T> {
+    /// The first multiple of the alignment from `after` on, and `len` numbers from there; `None` beyond the address space.
+    fn new(after: usize, len: usize) -> Option<Section<T>> {
+        let start = after.checked_next_multiple_of(ALIGNMENT)?;
+        let end = start.checked_add(len.checked_mul(size_of::<T>())?)?;
+        Some(Section { bytes: start..end, numbers: PhantomData })
+    }
+
+    /// The numbers of a file that holds the section.
+    pub fn of<'a>(&self, file: &'a MappedFile) -> &'a [T] {
+        file.numbers(self.bytes.clone()).unwrap_or_default()
+    }
+}
+
+impl Sections {
+    /// `None` if the file would be larger than the address space.
+    pub fn new(rows: usize, words: usize, has_weights: bool, has_groups: bool) -> Option<Sections> {
+        let words = Section::new(ALIGNMENT, words)?;
+        let row_starts = Section::new(words.bytes.end, rows)?;
+        let block_starts = Section::new(row_starts.bytes.end, rows.div_ceil(BLOCK) + 1)?;
+        let groups = if has_groups { Some(Section::new(block_starts.bytes.end, rows)?) } else { None };
+        let end = groups.as_ref().map_or(block_starts.bytes.end, |groups| groups.bytes.end);
+        Some(Sections { rows, has_weights, words, row_starts, block_starts, groups, end })
+    }
+
+    /// Reads the header of a file, and checks the file's length.
+    pub fn read(bytes: &[u8], schema: &Schema) -> Result<Sections, String> {
+        let header: &[u8; ALIGNMENT] = bytes.first_chunk().ok_or("its header is missing")?;
+        let field = |range: Range<usize>| &header[range];
+        let u32_at = |at| field(at..at + 4).try_into().map_or(0, u32::from_le_bytes);
+        let u64_at = |at| field(at..at + 8).try_into().map_or(0, u64::from_le_bytes);
+        let (version, flags, rows, words) = (u32_at(8), u32_at(12), u64_at(16), u64_at(24));
+        if field(0..8) != MAGIC {
+            return Err("its header is missing".into());
+        }
+        if version != ROWS_FORMAT {
+            return Err(format!("its format is {version}, and this version reads {ROWS_FORMAT}"));
+        }
+        if u64_at(32) != hash(schema) {
+            return Err("it was encoded with another schema".into());
+        }
+        if flags > 3 || field(40..ALIGNMENT).iter().any(|&byte| byte != 0) {
+            return Err("its header has unknown flags".into());
+        }
+        let sections = usize::try_from(rows).ok().zip(usize::try_from(words).ok());
+        let sections = sections.and_then(|(rows, words)| Sections::new(rows, words, flags & 1 != 0, flags & 2 != 0));
+        let sections = sections.ok_or_else(|| format!("its header declares {rows} rows in {words} words"))?;
+        match bytes.len() {
+            len if len == sections.end => Ok(sections),
+            len => Err(format!("it has {len} bytes instead of {}", sections.end)),
+        }
+    }
+
+    /// Writes a file atomically.
+    pub fn write(
+        &self,
+        path: impl AsRef<Path>,
+        schema: &Schema,
+        words: &[u32],
+        row_starts: &[u32],
+        block_starts: &[u64],
+        groups: Option<&[i64]>,
+    ) -> Result<()> {
+        let mut header = Vec::with_capacity(ALIGNMENT);
+        header.extend(MAGIC);
+        header.extend(ROWS_FORMAT.to_le_bytes());
+        header.extend((u32::from(self.has_weights) | u32::from(self.groups.is_some()) << 1).to_le_bytes());
+        header.extend((self.rows as u64).to_le_bytes());
+        header.extend((words.len() as u64).to_le_bytes());
+        header.extend(hash(schema).to_le_bytes());
+        header.resize(ALIGNMENT, 0);
+        write_atomically(path, |file| {
+            file.write_all(&header)?;
+            let mut written = header.len();
+            let mut pad_to = |file: &mut dyn Write, section: &Range<usize>| {
+                file.write_all(&[0; ALIGNMENT][..section.start - written])?;
+                written = section.end;
+                Ok::<(), std::io::Error>(())
+            };
+            pad_to(file, &self.words.bytes)?;
+            write_numbers(file, words, u32::to_le_bytes)?;
+            pad_to(file, &self.row_starts.bytes)?;
+            write_numbers(file, row_starts, u32::to_le_bytes)?;
+            pad_to(file, &self.block_starts.bytes)?;
+            write_numbers(file, block_starts, u64::to_le_bytes)?;
+            if let (Some(section), Some(groups)) = (&self.groups, groups) {
+                pad_to(file, &section.bytes)?;
+                write_numbers(file, groups, i64::to_le_bytes)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// A hash that is equal for equal schemas, on every machine.
+fn hash(schema: &Schema) -> u64 {
+    xxh3_64(schema.to_json().as_bytes())
+}
+
+/// Hands out the bytes of numbers, some thousands of numbers at a time.
+pub(super) fn for_bytes<T: Copy, const SIZE: usize>(
+    numbers: &[T],
+    to_bytes: impl Fn(T) -> [u8; SIZE],
+    mut take: impl FnMut(&[u8]),
+) {
+    let mut bytes = Vec::new();
+    for numbers in numbers.chunks(1 << 12) {
+        bytes.clear();
+        numbers.iter().for_each(|&number| bytes.extend_from_slice(&to_bytes(number)));
+        take(&bytes);
+    }
+}
+
+/// Writes numbers.
+fn write_numbers<T: Copy, const SIZE: usize>(
+    file: &mut impl Write,
+    numbers: &[T],
+    to_bytes: impl Fn(T) -> [u8; SIZE],
+) -> std::io::Result<()> {
+    let mut written = Ok(());
+    for_bytes(numbers, to_bytes, |bytes| {
+        if written.is_ok() {
+            written = file.write_all(bytes);
+        }
+    });
+    written
+}

@@ -1,0 +1,140 @@
+//! What a schema says of records: which field a slot belongs to, and the value of a slot where the record gives none.
+
+use crate::error::{Error, Result};
+use crate::features::Layout;
+use crate::schema::{Field, FieldKind, Schema, Weighting};
+
+/// The bit of an id in a record that says that the record gives the slot's value.
+pub(crate) const GIVEN: u32 = 1 << 31;
+
+/// The fields of a schema, as records are read and written by.
+///
+/// Ids are numbered per field: those of a field are contiguous, and greater than those of the fields before it. The field
+/// of a slot therefore follows from its id.
+#[derive(Debug, PartialEq)]
+pub(crate) struct RecordLayout {
+    pub fields: Vec<FieldLayout>,
+    /// The fields, as batches are read by.
+    pub features: Layout,
+    /// The field of one value that identifies the user.
+    pub user: Option<usize>,
+    /// Whether every value that a record does not give is 1.
+    pub implies_ones: bool,
+}
+
+/// A field, as records are read and written by.
+#[derive(Debug, PartialEq)]
+pub(crate) struct FieldLayout {
+    pub name: String,
+    /// The out-of-vocabulary id, the first of the field.
+    pub unknown: u32,
+    /// The end of the field's ids.
+    pub end: u32,
+    pub kind: SlotKind,
+}
+
+/// How many slots a field has in a row, and their values where a record gives none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum SlotKind {
+    /// One slot, x = 1.
+    One,
+    /// One slot; x = 1 for the out-of-vocabulary id, otherwise given.
+    Number,
+    /// Up to `max_len` slots, x by the weighting of as many values.
+    Several { max_len: usize, weighting: Weighting },
+}
+
+impl RecordLayout {
+    pub fn new(schema: &Schema) -> RecordLayout {
+        let field = |(position, field): (usize, &Field)| {
+            let ids = schema.ids(position);
+            let kind = match field.kind {
+                FieldKind::Categorical => SlotKind::One,
+                FieldKind::Numeric { .. } => SlotKind::Number,
+                FieldKind::MultiValued { max_len, weighting, .. } => SlotKind::Several { max_len, weighting },
+            };
+            // A schema has fewer than 2³¹ ids.
+            FieldLayout { name: field.name.clone(), unknown: ids.start as u32, end: ids.end as u32, kind }
+        };
+        let fields: Vec<FieldLayout> = schema.fields().iter().enumerate().map(field).collect();
+        let user = schema.user().and_then(|user| schema.field_index(user));
+        let user = user.filter(|&user| fields[user].kind == SlotKind::One);
+        let is_one = |kind| match kind {
+            SlotKind::One | SlotKind::Number => true,
+            SlotKind::Several { weighting, .. } => weighting == Weighting::Sum,
+        };
+        let implies_ones = fields.iter().all(|field| is_one(field.kind));
+        RecordLayout { fields, features: schema.layout(), user, implies_ones }
+    }
+
+    /// Checks the slots of a row: their ids, and the bits of the values given to those with the bit [`GIVEN`].
+    ///
+    /// # Errors
+    /// [`Error::IdOutOfRange`]; [`Error::Shape`] for another number of slots or values, or values that are not finite.
+    pub fn check(&self, row: usize, words: &[u32], given: &[u32]) -> Result<()> {
+        let invalid =
+            |expected: String, found: String| Err(Error::shape("rows", expected, format!("{found} in row {row}")));
+        let flags = words.iter().filter(|&word| word & GIVEN != 0).count();
+        if flags != given.len() {
+            return invalid(format!("{flags} values given"), given.len().to_string());
+        }
+        let mut left = words;
+        let out_of_range = |field: &FieldLayout, slot: usize| {
+            let id = i64::from(words[slot] & !GIVEN);
+            let (first, last) = (i64::from(field.unknown), i64::from(field.end) - 1);
+            Err(Error::IdOutOfRange { row, slot, id, field: field.name.clone(), first, last })
+        };
+        for field in &self.fields {
+            let slot = words.len() - left.len();
+            let count = left.iter().take_while(|&&word| field.contains(word)).count();
+            match field.kind {
+                SlotKind::Several { max_len, .. } if count > max_len => {
+                    return invalid(format!("at most {max_len} slots of field `{}`", field.name), count.to_string());
+                }
+                SlotKind::One | SlotKind::Number if count == 0 && !left.is_empty() => return out_of_range(field, slot),
+                SlotKind::One | SlotKind::Number if count != 1 => {
+                    return invalid(format!("one slot of field `{}`", field.name), count.to_string());
+                }
+                SlotKind::Number if left[0] & GIVEN == 0 && left[0] != field.unknown => {
+                    return invalid(format!("a value of field `{}`", field.name), "none".into());
+                }
+                _ => {}
+            }
+            left = &left[count..];
+        }
+        match (left.is_empty(), self.fields.last()) {
+            (false, Some(last)) => return out_of_range(last, words.len() - left.len()),
+            _ => {}
+        }
+        for value in given.iter().map(|&bits| f32::from_bits(bits)) {
+            if !value.is_finite() {
+                return invalid("finite values".into(), value.to_string());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FieldLayout {
+    fn contains(&self, word: u32) -> bool {
+        (self.unknown..self.end).contains(&(word & !GIVEN))
+    }
+
+    /// The number of slots of this field at the start of the words of a valid row.
+    #[inline]
+    pub fn count(&self, words: &[u32]) -> usize {
+        match self.kind {
+            SlotKind::One | SlotKind::Number => 1,
+            SlotKind::Several { .. } => words.partition_point(|word| word & !GIVEN < self.end),
+        }
+    }
+
+    /// The value of each slot that a row gives none of, where the row has `n` slots of this field.
+    #[inline]
+    pub fn implied(&self, n: usize) -> f32 {
+        match self.kind {
+            SlotKind::One | SlotKind::Number => 1.0,
+            SlotKind::Several { weighting, .. } => weighting.value(n),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Rows without padding, in memory or in a memory-mapped file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::file::{Sections, for_bytes};
+use super::layout::{FieldLayout, RecordLayout, SlotKind};
+use super::slots::{Record, Row};
+use super::{RecordsBuilder, Slots};
+use crate::error::{Error, Result};
+use crate::mapped_file::MappedFile;
+use crate::schema::Schema;
+
+/// The number of rows whose records are addressed from one start.
+pub(super) const BLOCK: usize = 1024;
+
+/// Encoded rows without padding, in memory or in a memory-mapped file.
+///
+/// A row is one contiguous *record* of 32-bit words:
+///
+/// | words | content |
+/// |---|---|
+/// | 1 | A, the number of active slots, u32 |
+/// | 1 | the training target, f32 |
+/// | 1 | the weight, f32, if the rows have weights |
+/// | A | the ids of the slots, u32, field by field; the highest bit is set if the value of the slot follows |
+/// | up to A | the values of these slots, f32, in their order |
+///
+/// The value of any other slot follows from the schema: 1 in a categorical field and for a missing number, and 1, 1/n or 1/√n
+/// in a multi-valued field with n slots. So a row takes 4 bytes for each active slot, 4 for each value that the schema does not
+/// imply, and 12 more, of which 4 are its place among the others ([`Records::save`] describes the file).
+///
+/// ```
+/// use fm_core::{Field, Label, Records, Rows, Schema, Side, Task};
+///
+/// let fields = vec![Field::categorical("user", Side::User, 100), Field::categorical("film", Side::Item, 50)];
+/// let ratings = [5.0, 2.0, 3.5];
+/// let schema = Schema::new(Label::fit("rating", Task::Regression, ratings), fields)?;
+/// let rows = Records::from_indices(&schema, &[[0, 7], [0, 49], [99, 7]], &ratings)?;
+/// assert_eq!(rows.labels(), ratings);
+/// // The first id of a field is the out-of-vocabulary id: the users' ids are 1 to 100, the films' 102 to 151.
+/// assert_eq!(rows.row(1).field(1).ids().collect::<Vec<_>>(), [151]);
+/// # Ok::<(), fm_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Records {
+    pub(super) layout: Arc<RecordLayout>,
+    pub(super) len: usize,
+    pub(super) has_weights: bool,
+    storage: Storage,
+}
+
+#[derive(Debug)]
+enum Storage {
+    Memory(Parts),
+    Mapped { file: MappedFile, sections: Sections },
+}
+
+/// What a set of records consists of.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    /// All records.
+    pub words: Vec<u32>,
+    /// `[N]`: where each record starts, counted from the start of its block.
+    pub row_starts: Vec<u32>,
+    /// Where the records of each block start, and the end.
+    pub block_starts: Vec<u64>,
+    /// `[N]`, if groups are given.
+    pub groups: Option<Vec<i64>>,
+}
+
+/// Where the records of a set start and end.
+#[derive(Clone, Copy)]
+pub(super) struct Starts<'a> {
+    rows: &'a [u32],
+    blocks: &'a [u64],
+}
+
+impl Starts<'_> {
+    /// The words of a row.
+    #[inline]
+    pub fn span(self, row: usize) -> (usize, usize) {
+        let block = row / BLOCK;
+        let base = self.blocks[block];
+        let end = match self.rows.get(row + 1) {
+            Some(&next) if !(row + 1).is_multiple_of(BLOCK) => base + u64::from(next),
+            _ => self.blocks[block + 1],
+        };
+        ((base + u64::from(self.rows[row])) as usize, end as usize)
+    }
+}
+
+impl Records {
+    pub(super) fn in_memory(layout: Arc<RecordLayout>, has_weights: bool, parts: Parts) -> Records {
+        Records { layout, len: parts.row_starts.len(), has_weights, storage: Storage::Memory(parts) }
+    }
+
+    /// Opens a file that [`Records::save`] wrote with the same schema. Reads it once to check every record.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Format`] if the file is truncated, has another format, version or schema, or holds ids, values
+    /// or numbers that are invalid.
+    pub fn open(path: impl AsRef<Path>, schema: &Schema) -> Result<Records> {
+        let layout = Arc::new(RecordLayout::new(schema));
+        let file = MappedFile::open(&path)?;
+        let opened = Sections::read(file.bytes(), schema).and_then(|sections| {
+            let Sections { rows, has_weights, .. } = sections;
+            let records = Records { layout, len: rows, has_weights, storage: Storage::Mapped { file, sections } };
+            records.check().map(|()| records)
+        });
+        opened.map_err(|reason| Error::format("file of encoded rows", path, reason))
+    }
+
+    /// Writes the rows to a file atomically.
+    ///
+    /// The file holds little-endian numbers. Each section starts at a multiple of 64 bytes, with zero bytes before it.
+    ///
+    /// | bytes | content |
+    /// |---|---|
+    /// | 0 to 8 | `FMROWS` and two zero bytes |
+    /// | 8 to 12 | format version, u32: 4 |
+    /// | 12 to 16 | flags, u32: bit 0 if rows have weights, bit 1 if groups are given |
+    /// | 16 to 24 | N, the number of rows, u64 |
+    /// | 24 to 32 | W, the number of words of all records, u64 |
+    /// | 32 to 40 | XXH3-64 hash of the schema's JSON, u64 |
+    /// | 40 to 64 | zero |
+    /// | from 64 | the records, in the order of their rows, u32 `[W]` |
+    /// | then | the start of each record, counted in words from the start of its block of 1024 rows, u32 `[N]` |
+    /// | then | the start of each block, counted in words from the first record, and W, u64 `[⌈N / 1024⌉ + 1]` |
+    /// | then | the group of each row, i64 `[N]`, if groups are given |
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Shape`] if the rows were not encoded with this schema.
+    pub fn save(&self, path: impl AsRef<Path>, schema: &Schema) -> Result<()> {
+        if *self.layout != RecordLayout::new(schema) {
+            return Err(Error::shape("rows", "the schema that they were encoded with", "another schema"));
+        }
+        let (Starts { rows, blocks }, groups) = (self.starts(), self.given_groups());
+        let sections = Sections::new(self.len, self.words().len(), self.has_weights, groups.is_some());
+        let sections =
+            sections.ok_or_else(|| Error::shape("rows", "rows that fit into a file", self.len.to_string()))?;
+        sections.write(path, schema, self.words(), rows, blocks, groups)
+    }
+
+    /// Checks every record, and that they follow each other without gaps.
+    fn check(&self) -> Result<(), String> {
+        let starts = self.starts();
+        let blocks = self.len.div_ceil(BLOCK);
+        let total = self.words().len() as u64;
+        if starts.blocks.first() != Some(&0) || starts.blocks[blocks] != total || !starts.blocks.is_sorted() {
+            return Err("its blocks do not cover its records".into());
+        }
+        let mut at = 0;
+        for row in 0..self.len {
+            let (start, end) = starts.span(row);
+            let words = if start == at { self.words().get(start..end) } else { None };
+            let record = words.and_then(|words| Record::read(words, self.has_weights));
+            let record = record.ok_or_else(|| format!("row {row} has no whole record"))?;
+            record.check(row, &self.layout).map_err(|error| error.to_string())?;
+            at = end;
+        }
+        Ok(())
+    }
+
+    /// A row.
+    ///
+    /// # Panics
+    /// If `row` is not below [`Rows::len`].
+    pub fn row(&self, row: usize) -> Row<'_> {
+        assert!(row < self.len, "row {row} of {}", self.len);
+        Row { layout: &self.layout, record: self.record(self.starts().span(row)) }
+    }
+
+    /// All rows, in their order.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = Row<'_>> {
+        (0..self.len).map(|row| self.row(row))
+    }
+
+    /// `[N]`: the id that each row holds in a field of one value.
+    ///
+    /// # Panics
+    /// If `field` is not a field of the schema, or multi-valued.
+    pub fn ids_of(&self, field: usize) -> impl ExactSizeIterator<Item = i32> + '_ {
+        let FieldLayout { name, kind, .. } = &self.layout.fields[field];
+        assert!(!matches!(kind, SlotKind::Several { .. }), "field `{name}` may have several ids in a row");
+        self.rows().map(move |row| row.field(field).ids().next().expect("a record has one slot of the field"))
+    }
+
+    /// The same rows with weights `[N]`; see [`Rows::weights`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the number of weights is not N, or one is negative or not finite.
+    pub fn with_weights(self, weights: Option<&[f32]>) -> Result<Records> {
+        if weights.is_some_and(|weights| weights.len() != self.len) {
+            let found = weights.map_or(0, <[f32]>::len).to_string();
+            return Err(Error::shape("weights", format!("a weight for each of {} rows", self.len), found));
+        }
+        let mut builder = RecordsBuilder::of(Arc::clone(&self.layout), weights.is_some());
+        let mut slots = Slots::default();
+        for (row, Row { record, .. }) in self.rows().enumerate() {
+            slots.clear();
+            slots.words.extend_from_slice(record.ids);
+            slots.given.extend_from_slice(record.given);
+            builder.push(&slots, record.label, weights.map(|weights| weights[row]))?;
+        }
+        builder.finish().with_groups(self.given_groups().map(<[i64]>::to_vec))
+    }
+
+    /// The same rows with groups `[N]`, such as their users; see [`Rows::groups`]. Without given groups, the ids of the field
+    /// that identifies the user are the groups.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the number of groups is not N.
+    pub fn with_groups(self, groups: Option<Vec<i64>>) -> Result<Records> {
+        if let Some(groups) = groups.as_ref().filter(|groups| groups.len() != self.len) {
+            let expected = format!("a group for each of {} rows", self.len);
+            return Err(Error::shape("groups", expected, groups.len().to_string()));
+        }
+        let Starts { rows, blocks } = self.starts();
+        let parts = match self.storage {
+            Storage::Memory(parts) => Parts { groups, ..parts },
+            Storage::Mapped { .. } => {
+                Parts { words: self.words().to_vec(), row_starts: rows.to_vec(), block_starts: blocks.to_vec(), groups }
+            }
+        };
+        Ok(Records { storage: Storage::Memory(parts), ..self })
+    }
+
+    /// A digest of the ids, values, targets, weights and groups of all rows in their order: 32 hexadecimal digits that reveal
+    /// changed rows.
+    pub fn digest(&self) -> String {
+        let mut hash = Xxh3::new();
+        for field in &self.layout.fields {
+            // The values that records leave out.
+            let implied = match field.kind {
+                SlotKind::One | SlotKind::Number => 0,
+                SlotKind::Several { weighting, .. } => 1 + weighting as u32,
+            };
+            hash.update(&field.end.to_le_bytes());
+            hash.update(&implied.to_le_bytes());
+        }
+        let groups = self.given_groups().unwrap_or_default();
+        for number in [self.len, usize::from(self.has_weights), groups.len()] {
+            hash.update(&(number as u64).to_le_bytes());
+        }
+        for_bytes(self.words(), u32::to_le_bytes, |bytes| hash.update(bytes));
+        for_bytes(groups, i64::to_le_bytes, |bytes| hash.update(bytes));
+        format!("{:032x}", hash.digest128())
+    }
+
+    pub(super) fn words(&self) -> &[u32] {
+        match &self.storage {
+            Storage::Memory(parts) => &parts.words,
+            Storage::Mapped { file, sections } => sections.words.of(file),
+        }
+    }
+
+    pub(super) fn starts(&self) -> Starts<'_> {
+        match &self.storage {
+            Storage::Memory(parts) => Starts { rows: &parts.row_starts, blocks: &parts.block_starts },
+            Storage::Mapped { file, sections } => {
+                Starts { rows: sections.row_starts.of(file), blocks: sections.block_starts.of(file) }
+            }
+        }
+    }
+
+    pub(super) fn given_groups(&self) -> Option<&[i64]> {
+        match &self.storage {
+            Storage::Memory(parts) => parts.groups.as_deref(),
+            Storage::Mapped { file, sections } => Some(sections.groups.as_ref()?.of(file)),
+        }
+    }
+
+    /// The record at some words of a set that has been checked.
+    #[inline]
+    pub(super) fn record(&self, (start, end): (usize, usize)) -> Record<'_> {
+        Record::read(&self.words()[start..end], self.has_weights)
+            .expect("records are checked when they are made or opened")
+    }
+}

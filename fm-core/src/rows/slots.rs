@@ -1,0 +1,204 @@
+//! The active slots of a row.
+
+use super::layout::{FieldLayout, GIVEN, RecordLayout};
+use crate::error::{Error, Result};
+use crate::schema::Weighting;
+
+/// The active slots of a row under construction, field by field: ids, and the values that the schema does not imply.
+///
+/// An [`Encoder`](crate::Encoder) appends the slots of a field.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Slots {
+    /// The id of each slot; with the bit [`GIVEN`], its value is the next of `given`.
+    pub(crate) words: Vec<u32>,
+    /// The bits of the values given.
+    pub(crate) given: Vec<u32>,
+}
+
+impl Slots {
+    /// Removes all slots.
+    pub fn clear(&mut self) {
+        self.words.clear();
+        self.given.clear();
+    }
+
+    /// The number of slots.
+    pub fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Whether there are no slots.
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// The ids of the slots.
+    pub fn ids(&self) -> impl ExactSizeIterator<Item = i32> + '_ {
+        self.words.iter().map(|word| (word & !GIVEN) as i32)
+    }
+
+    /// Appends a slot whose value is what the schema implies.
+    pub(crate) fn push(&mut self, id: u32) {
+        self.words.push(id);
+    }
+
+    /// Appends a slot with a value.
+    fn push_value(&mut self, id: u32, value: f32) {
+        self.words.push(id | GIVEN);
+        self.given.push(value.to_bits());
+    }
+
+    /// Appends the slots of a multi-valued field: one for each of the first `max_len` distinct ids. x is the number of times
+    /// that the id occurs, times the weighting's value of the number of ids; ids without a slot do not count.
+    pub(crate) fn push_several(&mut self, ids: impl IntoIterator<Item = u32>, max_len: usize, weighting: Weighting) {
+        let first = self.words.len();
+        // How often each id occurs, once one occurs again.
+        let mut counts: Vec<f32> = vec![];
+        let mut n = 0;
+        for id in ids {
+            let own = &self.words[first..];
+            let used = own.len();
+            // Repetitions are rare, and `contains` compares several ids at once.
+            if own.contains(&id) {
+                counts.resize(used, 1.0);
+                counts[own.iter().take_while(|&&other| other != id).count()] += 1.0;
+            } else if used < max_len {
+                self.words.push(id);
+            } else {
+                continue;
+            }
+            n += 1;
+        }
+        if !counts.is_empty() {
+            let weight = weighting.value(n);
+            counts.resize(self.words.len() - first, 1.0);
+            self.words[first..].iter_mut().for_each(|word| *word |= GIVEN);
+            self.given.extend(counts.into_iter().map(|count| (count * weight).to_bits()));
+        }
+    }
+
+    /// Appends the slot of a numeric field: the number standardised, or the out-of-vocabulary id.
+    pub(crate) fn push_number(&mut self, unknown: u32, number: Option<f32>, mean: f32, std: f32) {
+        let standardised = number.map(|x| (x - mean) / std);
+        match standardised.filter(|x| x.is_finite()) {
+            Some(x) => self.push_value(unknown + 1, x),
+            None => self.push(unknown),
+        }
+    }
+}
+
+/// The slots of one field of a row.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldSlots<'a> {
+    field: &'a FieldLayout,
+    words: &'a [u32],
+    /// The bits of the values given.
+    given: &'a [u32],
+}
+
+impl<'a> FieldSlots<'a> {
+    /// The ids of the slots.
+    pub fn ids(self) -> impl ExactSizeIterator<Item = i32> + 'a {
+        self.words.iter().map(|word| (word & !GIVEN) as i32)
+    }
+
+    /// The values of the slots.
+    pub fn values(self) -> impl Iterator<Item = f32> + 'a {
+        let implied = self.field.implied(self.words.len());
+        let mut given = self.given.iter();
+        self.words.iter().map(move |word| match word & GIVEN {
+            0 => implied,
+            _ => given.next().copied().map_or(implied, f32::from_bits),
+        })
+    }
+
+    /// Whether two rows of one set have the same ids and values in this field.
+    pub fn is_equal(self, other: FieldSlots<'_>) -> bool {
+        self.words == other.words && self.given == other.given
+    }
+}
+
+/// One row of a set of records.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    pub(super) layout: &'a RecordLayout,
+    pub(super) record: Record<'a>,
+}
+
+impl<'a> Row<'a> {
+    /// The training target.
+    pub fn label(self) -> f32 {
+        self.record.label
+    }
+
+    /// The weight, if the rows have weights.
+    pub fn weight(self) -> Option<f32> {
+        self.record.weight
+    }
+
+    /// The slots of each field, in the order of the schema's fields.
+    pub fn fields(self) -> impl Iterator<Item = FieldSlots<'a>> {
+        (0..self.layout.fields.len()).map(move |field| self.field(field))
+    }
+
+    /// The slots of a field.
+    ///
+    /// # Panics
+    /// If `field` is not a field of the schema.
+    pub fn field(self, field: usize) -> FieldSlots<'a> {
+        let Record { ids, given, .. } = self.record;
+        let field = &self.layout.fields[field];
+        let start = ids.partition_point(|word| word & !GIVEN < field.unknown);
+        let words = &ids[start..];
+        let words = &words[..words.partition_point(|word| word & !GIVEN < field.end)];
+        let given = match given.is_empty() {
+            true => given,
+            false => {
+                let (before, own) = (count_given(&ids[..start]), count_given(words));
+                &given[before..before + own]
+            }
+        };
+        FieldSlots { field, words, given }
+    }
+}
+
+/// How many of the slots have a value given.
+#[inline]
+pub(super) fn count_given(words: &[u32]) -> usize {
+    words.iter().map(|word| (word >> 31) as usize).sum()
+}
+
+/// The parts of a record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record<'a> {
+    pub label: f32,
+    pub weight: Option<f32>,
+    /// The id of each slot; with the bit [`GIVEN`], its value is the next of `given`.
+    pub ids: &'a [u32],
+    /// The bits of the values given.
+    pub given: &'a [u32],
+}
+
+impl<'a> Record<'a> {
+    /// Fails if it is not a valid record of row number `row`.
+    pub fn check(&self, row: usize, layout: &RecordLayout) -> Result<()> {
+        let invalid = |expected: &str, found: f32| Err(Error::shape("rows", expected, format!("{found} in row {row}")));
+        match self.weight {
+            _ if !self.label.is_finite() => invalid("finite targets", self.label),
+            Some(weight) if !(weight.is_finite() && weight >= 0.0) => invalid("finite weights of at least 0", weight),
+            _ => layout.check(row, self.ids, self.given),
+        }
+    }
+
+    /// `None` if the words do not hold the number of slots that they start with.
+    #[inline]
+    pub fn read(words: &'a [u32], has_weight: bool) -> Option<Record<'a>> {
+        let (&[slots, label], rest) = words.split_first_chunk()?;
+        let (weight, rest) = match has_weight {
+            true => rest.split_first().map(|(&weight, rest)| (Some(f32::from_bits(weight)), rest))?,
+            false => (None, rest),
+        };
+        let (ids, given) = rest.split_at_checked(slots as usize)?;
+        Some(Record { label: f32::from_bits(label), weight, ids, given })
+    }
+}

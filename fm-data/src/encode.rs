@@ -1,0 +1,232 @@
+//! Rows of a table to records.
+
+use std::borrow::Borrow;
+use std::num::NonZero;
+
+use fm_core::rows::{RecordsBuilder, Slots};
+use fm_core::{Encoder, Field, Records, Schema};
+use polars::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::table::strings;
+
+/// The rows that a thread encodes at once.
+const CHUNK: usize = 1 << 14;
+
+/// What to do if the table lacks the column of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingColumns {
+    /// Fail.
+    Error,
+    /// Treat all its values as missing.
+    Unknown,
+}
+
+/// The labels and weights of all rows of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct Labels<'a> {
+    /// The label of each row, before the threshold of the task.
+    pub labels: &'a [f32],
+    /// The weight of each row, finite and at least 0; `None` if all rows count alike.
+    pub weights: Option<&'a [f32]>,
+}
+
+/// Encodes rows of a table to be scored: all rows, or the rows with these numbers, in this order. Their labels are 0. One
+/// encoder serves all chunks of a large table.
+///
+/// # Errors
+/// [`Error::MissingColumn`], depending on `missing`; [`Error::Spec`] if a row number is outside the table.
+pub fn encode<S: Borrow<Schema> + Sync>(
+    table: &DataFrame,
+    encoder: &Encoder<S>,
+    rows: Option<&[u32]>,
+    missing: MissingColumns,
+) -> Result<Records> {
+    check_numbers(table.height(), rows.unwrap_or_default())?;
+    let columns = Columns::new(table, encoder, missing)?;
+    let row = |at: usize| rows.map_or(at, |rows| rows[at] as usize);
+    columns.encode(rows.map_or(table.height(), <[u32]>::len), row, |_| (0.0, None))
+}
+
+/// Encodes the rows with these numbers, in this order, with their labels and weights.
+///
+/// # Errors
+/// [`Error::MissingColumn`]; [`Error::Spec`] if the number of labels or weights is not that of the table's rows, or a row number
+/// is outside the table; [`Error::Core`] if a label or a weight is invalid.
+pub fn encode_labelled(table: &DataFrame, schema: &Schema, labels: Labels<'_>, rows: &[u32]) -> Result<Records> {
+    let Labels { labels, weights } = labels;
+    for numbers in [Some(labels), weights].into_iter().flatten() {
+        check_rows(table, numbers, rows)?;
+    }
+    let encoder = Encoder::new(schema);
+    let target = |row: usize| (schema.label().target(labels[row]), weights.map(|weights| weights[row]));
+    let columns = Columns::new(table, &encoder, MissingColumns::Error)?;
+    columns.encode(rows.len(), |at| rows[at] as usize, |at| target(rows[at] as usize))
+}
+
+/// Fails unless there is a label for each row of the table, and all rows are the table's.
+pub(crate) fn check_rows(table: &DataFrame, labels: &[f32], rows: &[u32]) -> Result<()> {
+    let height = table.height();
+    if labels.len() != height {
+        return Err(Error::Spec(format!("there are {} labels for a table of {height} rows", labels.len())));
+    }
+    check_numbers(height, rows)
+}
+
+fn check_numbers(height: usize, rows: &[u32]) -> Result<()> {
+    match rows.iter().find(|&&row| row as usize >= height) {
+        Some(row) => Err(Error::Spec(format!("there is no row {row}: the table has {height} rows"))),
+        None => Ok(()),
+    }
+}
+
+/// The columns of a schema's fields in a table.
+struct Columns<'a, S: Borrow<Schema>> {
+    encoder: &'a Encoder<S>,
+    /// The column of each field; `None` if all its values are missing.
+    of_fields: Vec<Option<StringChunked>>,
+}
+
+impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
+    fn new(table: &DataFrame, encoder: &'a Encoder<S>, missing: MissingColumns) -> Result<Columns<'a, S>> {
+        let fields = encoder.schema().fields();
+        let column = |field: &Field| match strings(table, &field.name) {
+            Err(Error::MissingColumn { .. }) if missing == MissingColumns::Unknown => Ok(None),
+            column => column.map(Some),
+        };
+        let of_fields: Vec<Option<StringChunked>> = fields.iter().map(column).collect::<Result<_>>()?;
+        if of_fields.iter().all(Option::is_none) {
+            let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
+            return Err(Error::Spec(format!("the table has no column for any of the fields {}", names.join(", "))));
+        }
+        Ok(Columns { encoder, of_fields })
+    }
+
+    /// Encodes `n` rows on all cores. Of the row at each place, `row` gives the number in the table, `target` the training
+    /// target and the weight.
+    fn encode(
+        &self,
+        n: usize,
+        row: impl Fn(usize) -> usize + Sync,
+        target: impl Fn(usize) -> (f32, Option<f32>) + Sync,
+    ) -> Result<Records> {
+        let schema = self.encoder.schema();
+        let has_weights = n > 0 && target(0).1.is_some();
+        let builder = || if has_weights { RecordsBuilder::weighted(schema) } else { RecordsBuilder::new(schema) };
+        let encode = |places: std::ops::Range<usize>| -> fm_core::Result<Records> {
+            let mut builder = builder();
+            let mut slots = Slots::default();
+            for at in places {
+                slots.clear();
+                let number = row(at);
+                for (field, column) in self.of_fields.iter().enumerate() {
+                    let raw = column.as_ref().and_then(|column| column.get(number));
+                    self.encoder.encode(field, raw, &mut slots);
+                }
+                let (label, weight) = target(at);
+                builder.push(&slots, label, weight)?;
+            }
+            Ok(builder.finish())
+        };
+        // A few chunks at a time, so that memory holds little more than the result.
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let mut all = builder();
+        let starts: Vec<usize> = (0..n).step_by(CHUNK).collect();
+        for starts in starts.chunks(threads) {
+            let encode = &encode;
+            std::thread::scope(|scope| {
+                let chunks = starts.iter().map(|&start| scope.spawn(move || encode(start..n.min(start + CHUNK))));
+                let chunks: Vec<_> = chunks.collect();
+                chunks.into_iter().try_for_each(|chunk| {
+                    let rows = chunk.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                    all.append(&rows)
+                })
+            })?;
+        }
+        Ok(all.finish())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use fm_core::{FieldKind, Label, Rows, Side, Task, Weighting};
+
+    use super::*;
+
+    /// The ids and values of all slots of all rows of a table.
+    pub(crate) fn encoded(table: &DataFrame, schema: &Schema) -> (Vec<i32>, Vec<f32>) {
+        slots(&encode(table, &Encoder::new(schema), None, MissingColumns::Error).unwrap())
+    }
+
+    fn slots(rows: &Records) -> (Vec<i32>, Vec<f32>) {
+        let fields = || rows.rows().flat_map(|row| row.fields());
+        (fields().flat_map(|field| field.ids()).collect(), fields().flat_map(|field| field.values()).collect())
+    }
+
+    /// a: 0 unknown, 1 x, 2 y. tags: 3 unknown, 4 p, 5 q. n: 6 missing, 7 a number.
+    fn schema() -> Schema {
+        let field = |name: &str, kind, values: &[&str]| {
+            Field::new(name, kind, Side::Context, values.iter().map(|&v| v.into()).collect())
+        };
+        let tags = FieldKind::MultiValued { separator: "|".into(), max_len: 2, weighting: Weighting::Mean };
+        let fields = vec![
+            field("a", FieldKind::Categorical, &["x", "y"]),
+            field("tags", tags, &["p", "q"]),
+            field("n", FieldKind::Numeric { mean: 2.0, std: 1.0 }, &[]),
+        ];
+        Schema::new(Label::fit("y", Task::Binary { threshold: 4.0 }, [0.0, 5.0]), fields).unwrap()
+    }
+
+    fn table() -> DataFrame {
+        df!("a" => ["x", "y", "?"], "tags" => ["p|q", "", "q"], "n" => ["1", "3", "x"]).unwrap()
+    }
+
+    #[test]
+    fn rows_are_encoded_in_the_order_asked_for() {
+        let (table, schema) = (table(), schema());
+        let encode = |rows: Option<&[u32]>| encode(&table, &Encoder::new(&schema), rows, MissingColumns::Error);
+        let (ids, values) = slots(&encode(Some(&[2, 0])).unwrap());
+        assert_eq!(ids, [0, 5, 6, 1, 4, 5, 7]);
+        assert_eq!(values, [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, -1.0]);
+        assert_eq!(encode(None).unwrap().len(), 3);
+        assert!(encode(Some(&[3])).unwrap_err().to_string().contains("there is no row 3"));
+        assert!(encode(Some(&[])).unwrap().is_empty());
+    }
+
+    #[test]
+    fn labels_are_those_after_the_threshold_and_weights_those_of_the_rows() {
+        let labels = |labels, weights| encode_labelled(&table(), &schema(), Labels { labels, weights }, &[2, 1]);
+        let rows = labels(&[0.0, 3.0, 4.0], Some(&[0.5, 1.0, 2.0])).unwrap();
+        assert_eq!((rows.labels(), rows.weights()), (vec![1.0, 0.0], Some(vec![2.0, 1.0])));
+        assert_eq!(labels(&[0.0, 3.0, 4.0], None).unwrap().weights(), None);
+        let error = labels(&[0.0], None).unwrap_err().to_string();
+        assert_eq!(error, "there are 1 labels for a table of 3 rows");
+    }
+
+    #[test]
+    fn a_missing_column_is_an_error_or_all_unknown() {
+        let schema = schema();
+        let encode = |table: &DataFrame, missing| encode(table, &Encoder::new(&schema), None, missing);
+        let without = table().drop("a").unwrap();
+        let error = encode(&without, MissingColumns::Error).unwrap_err().to_string();
+        assert_eq!(error, "there is no column `a`; there are: tags, n");
+        let (ids, _) = slots(&encode(&without, MissingColumns::Unknown).unwrap());
+        assert_eq!(ids, [0, 4, 5, 7, 0, 7, 0, 5, 6]);
+        let foreign = df!("b" => ["x"]).unwrap();
+        let error = encode(&foreign, MissingColumns::Unknown).unwrap_err().to_string();
+        assert_eq!(error, "the table has no column for any of the fields a, tags, n");
+    }
+
+    #[test]
+    fn many_rows_are_encoded_in_chunks_as_few_are() {
+        let n = 3 * CHUNK + 5;
+        let text = |row: usize| ["x", "y", "?"][row % 3];
+        let table =
+            df!("a" => (0..n).map(text).collect::<Vec<_>>(), "tags" => vec!["q"; n], "n" => vec!["2"; n]).unwrap();
+        let labels: Vec<f32> = (0..n).map(|row| (row % 7) as f32).collect();
+        let rows: Vec<u32> = (0..n as u32).rev().collect();
+        let encoded = encode_labelled(&table, &schema(), Labels { labels: &labels, weights: None }, &rows).unwrap();
+        assert!(encoded.ids_of(0).eq((0..n).rev().map(|row| [1, 2, 0][row % 3])));
+        assert!(encoded.labels().into_iter().eq((0..n).rev().map(|row| f32::from(row % 7 >= 4))));
+    }
+}
