@@ -182,8 +182,10 @@ mod tests {
         assert!(error_of(|| Err(Error::Setting("on purpose".into()))).contains("on purpose"));
         assert!(error_of(|| panic!("on purpose")).contains("a backward pass panicked"));
         assert!(error_of(|| Ok(vec![])).contains("expected gradients of 1 inputs, found 0"));
-        assert!(error_of(|| Ok(vec![Some(Tensor::zeros([2], (Kind::Double, Device::Cpu)))]))
-            .contains("expected a gradient of shape [1], found [2]"));
+        assert!(
+            error_of(|| Ok(vec![Some(Tensor::zeros([2], (Kind::Double, Device::Cpu)))]))
+                .contains("expected a gradient of shape [1], found [2]")
+        );
     }
 
     #[test]

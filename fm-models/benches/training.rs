@@ -5,15 +5,16 @@
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use fm_core::metric::{Scored, logloss};
 use fm_core::model::Options;
 use fm_core::rows::Value;
 use fm_core::seed::{Stream, seed_torch};
-use fm_core::train::{EpochRecord, TrainConfig, Trainer, evaluate};
-use fm_core::{Batch, Field, FieldKind, Label, Padded, Records, Rows, Schema, Side, Task, TensorRows, Weighting};
+use fm_core::train::{EpochRecord, TrainConfig, Trainer};
+use fm_core::{
+    Batch, Field, FieldKind, Label, Padded, Records, Rows, Schema, Side, Task, TensorRows, Weighting, evaluate,
+};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
@@ -68,7 +69,7 @@ fn main() {
         let config = TrainConfig { epochs: EPOCHS, batch_size: 4096, lr: 0.01, patience: 0, ..TrainConfig::default() };
         let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config).unwrap();
         let began = Instant::now();
-        trainer.fit(&train, &test, &mut (), &AtomicBool::new(false)).unwrap();
+        trainer.fit(&train, &test, &mut ()).unwrap();
         let rate = (EPOCHS as i64 * TRAIN_ROWS) as f64 / began.elapsed().as_secs_f64();
         let loss = evaluate(model.as_ref(), schema.label(), &test, Device::Cpu).unwrap()["logloss"];
         println!("{:<10}{rate:>14.0}{loss:>16.4}", entry.name);
@@ -98,7 +99,7 @@ fn rate_on_histories(name: &str, padded: bool) -> f64 {
     let (mut began, mut seconds) = (Instant::now(), vec![]);
     let mut observer =
         |_: &EpochRecord| seconds.push(std::mem::replace(&mut began, Instant::now()).elapsed().as_secs_f64());
-    trainer.fit(train, &few, &mut observer, &AtomicBool::new(false)).unwrap();
+    trainer.fit(train, &few, &mut observer).unwrap();
     rows.len() as f64 / seconds[1..].iter().copied().fold(f64::INFINITY, f64::min)
 }
 
@@ -123,7 +124,7 @@ fn histories() -> (Schema, Records) {
     let schema = Schema::new(Label::fit("stars", Task::Regression, [1.0, 5.0]), fields).unwrap();
     let mut draws = (0u64..).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33);
     let mut below = |n: usize| draws.next().unwrap() as usize % n;
-    let (mut lists, mut others, mut labels) = (vec![], vec![], vec![]);
+    let (mut lists, mut others, mut labels): (Vec<[Vec<usize>; 2]>, Vec<[usize; 7]>, Vec<f32>) = Default::default();
     for _ in 0..20_000 {
         let (seen, genres) = (below(85), 1 + below(3));
         let seen: Vec<usize> = (0..seen).map(|_| below(FILMS)).collect();
@@ -131,11 +132,11 @@ fn histories() -> (Schema, Records) {
         others.push([below(USERS), below(7), below(21), below(24), below(7), below(FILMS), below(70)]);
         labels.push(1.0 + below(5) as f32);
     }
-    let row = |(lists, others): (&'_ [Vec<usize>; 2], &[usize; 7])| {
+    let mut rows = vec![];
+    for ([seen, genres], others) in lists.iter().zip(&others) {
         let [user, age, job, hour, day, film, year] = others.map(Value::Index);
-        [user, Value::Indices(&lists[0]), age, job, hour, day, film, Value::Indices(&lists[1]), year]
-    };
-    let rows: Vec<[Value<'_>; 9]> = lists.iter().zip(&others).map(row).collect();
+        rows.push([user, Value::Indices(seen), age, job, hour, day, film, Value::Indices(genres), year]);
+    }
     let rows = Records::from_values(&schema, &rows, &labels).unwrap();
     (schema, rows)
 }

@@ -144,7 +144,7 @@ fn batch_norm_refuses_to_train_on_fewer_than_two_rows() {
         for rows in [0, 1] {
             let input = zeros(&[rows, 3], Kind::Float);
             let found = format!(
-                "BatchNorm: expected at least 2 rows in a training batch (set a greater batch size), found {rows}"
+                "BatchNorm: expected at least 2 rows in a training batch (use a larger batch size), found {rows}"
             );
             assert_says(norm.forward(&input, true), &[&found]);
             assert_says(dnn.forward(&input, true), &[&found]);
@@ -255,9 +255,7 @@ fn an_empty_batch_scores_as_nothing() {
                 match train && variant.trains_on_statistics() {
                     true => assert_says(
                         logits,
-                        &[
-                            "BatchNorm: expected at least 2 rows in a training batch (set a greater batch size), found 0",
-                        ],
+                        &["BatchNorm: expected at least 2 rows in a training batch (use a larger batch size), found 0"],
                     ),
                     false => assert_eq!(logits.unwrap().size(), [0], "{variant}"),
                 }
@@ -340,7 +338,7 @@ fn a_cin_that_cannot_be_split_or_has_no_layer_is_refused() {
         Cin::new(store.root(), 3, &CinConfig { cin_size: cin_size.into(), cin_split: true, ..CinConfig::default() })
     };
     assert_says(cin(&[]), &["Cin: cin_size is empty"]);
-    assert_says(cin(&[4, 3, 2]), &["Cin: cin_size holds 3: an odd number of maps cannot be split"]);
+    assert_says(cin(&[4, 3, 2]), &["Cin: cin_size contains 3: an odd number of maps cannot be split"]);
     assert_eq!(cin(&[4, 2, 3]).unwrap().output(), 2 + 1 + 3);
 }
 
