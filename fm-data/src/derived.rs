@@ -59,7 +59,7 @@ mod tests {
 
     use super::*;
     use crate::source::Division;
-    use crate::spec::{FieldSpec, TableSpec};
+    use crate::spec::{FieldSpec, ListSpec, TableSpec};
 
     /// Users u and v rate items a, b and c at times 1 to 4.
     fn table(origin: FieldOrigin, max_len: Option<usize>) -> DeclaredTable {
