@@ -19,6 +19,8 @@ fn of_core(error: &CoreError) -> Option<String> {
             "choose another `--run`, resume it with `--resume`, or replace it with `--force`".into()
         }
         CoreError::NotResumable { .. } => "start again with `--force`".into(),
+        CoreError::Device(_) => "use `--device cpu`, or see `fm doctor`".into(),
+        CoreError::NoCatalogue { .. } => "`fm export --with-catalogue` adds one".into(),
         _ => return None,
     })
 }

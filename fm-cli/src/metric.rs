@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use fm_core::Task;
-use fm_core::metric::{Direction, MetricEntry, Metrics, find};
+use fm_core::metric::{Direction, MetricEntry, MetricSet, Metrics};
 
 /// A metric by its full name, such as `ndcg@10`, whose entry is that of `ndcg@k`.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub struct Metric {
 impl Metric {
     /// The metric of this name, if the task has it.
     pub fn of(task: Task, name: &str) -> Result<Metric> {
-        Ok(Metric { name: name.to_owned(), entry: find(task, name)? })
+        Ok(Metric { name: name.to_owned(), entry: MetricSet::of(task).find(name)? })
     }
 
     /// Its value among others.

@@ -6,9 +6,9 @@ use std::path::Path;
 use anyhow::Result;
 use fm_args::flags::Folders;
 use fm_core::device::DeviceChoice;
+use fm_core::ranking::Candidates;
 use fm_core::script::Scorer;
-use fm_core::train::predict_with;
-use fm_core::{Encoder, Error, Features, Records, Rows, Schema};
+use fm_core::{Encoder, Error, Features, Records, Rows, Schema, Score, predict};
 use fm_data::catalogue::Items;
 use fm_data::{MissingColumns, RankingData, RawData, encode};
 use fm_models::run::{BuiltModel, Run};
@@ -18,38 +18,24 @@ use crate::progress::during;
 use crate::ranking::Ranking;
 use crate::settings::{Settings, data_dir};
 
-/// What gives logits.
-pub trait Logits {
-    /// The logits `[B]` of a batch.
-    fn logits(&self, features: &Features) -> fm_core::Result<Tensor>;
-
-    /// The logits `[B, c]` of B rows with c candidates each.
-    fn candidate_logits(&self, candidates: &fm_core::ranking::Candidates<'_>) -> fm_core::Result<Tensor> {
-        Ok(self.logits(&candidates.features()?)?.f_view(candidates.size())?)
-    }
-}
-
-impl Logits for BuiltModel {
-    fn logits(&self, features: &Features) -> fm_core::Result<Tensor> {
-        self.model.logits(features, false)
-    }
-
-    fn candidate_logits(&self, candidates: &fm_core::ranking::Candidates<'_>) -> fm_core::Result<Tensor> {
-        self.model.candidate_logits(candidates, false)
-    }
-}
-
 /// The model of a run, or an exported one.
 pub enum AnyModel {
     Trained(BuiltModel),
     Exported(Scorer),
 }
 
-impl Logits for AnyModel {
-    fn logits(&self, features: &Features) -> fm_core::Result<Tensor> {
+impl Score for AnyModel {
+    fn score_rows(&self, features: &Features) -> fm_core::Result<Tensor> {
         match self {
-            AnyModel::Trained(trained) => trained.logits(features),
-            AnyModel::Exported(scorer) => scorer.logits(features),
+            AnyModel::Trained(trained) => trained.score_rows(features),
+            AnyModel::Exported(scorer) => scorer.score_rows(features),
+        }
+    }
+
+    fn score_candidates(&self, candidates: &Candidates<'_>) -> fm_core::Result<Tensor> {
+        match self {
+            AnyModel::Trained(trained) => trained.score_candidates(candidates),
+            AnyModel::Exported(scorer) => scorer.score_candidates(candidates),
         }
     }
 }
@@ -95,7 +81,7 @@ impl Predictor<BuiltModel> {
     }
 }
 
-impl<M: Logits> Predictor<M> {
+impl<M: Score> Predictor<M> {
     /// The rows that it was trained and measured on, from where they were then, or from `moved`.
     pub fn source(&self, moved: Option<String>, folders: &Folders) -> Result<RawData> {
         let config = self.settings.data.clone().moved(moved);
@@ -142,6 +128,6 @@ impl<M: Logits> Predictor<M> {
 
     /// The logit of each row.
     pub fn logits(&self, rows: &dyn Rows) -> Result<Vec<f32>> {
-        Ok(predict_with(|features| self.model.logits(features), rows, self.device)?)
+        Ok(predict(&self.model, rows, self.device)?)
     }
 }

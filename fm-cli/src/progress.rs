@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use fm_core::train::{EpochRecord, EpochTiming};
+use fm_core::train::{EpochRecord, EpochTiming, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
@@ -44,7 +44,8 @@ impl EpochProgress {
         EpochProgress { bar, is_watched, monitored, batch_size, began: Instant::now(), epoch: 0 }
     }
 
-    pub fn step(&mut self, epoch: usize, step: usize, steps: usize, loss: f64) {
+    pub fn step(&mut self, &Progress { epoch, step, steps, loss }: &Progress) {
+        let Some(loss) = loss else { return };
         if epoch != self.epoch || self.bar.length() != Some(steps as u64) {
             (self.epoch, self.began) = (epoch, Instant::now());
             self.bar.reset();

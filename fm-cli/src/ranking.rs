@@ -3,14 +3,15 @@
 use anyhow::Result;
 use fm_args::flags::Part;
 use fm_core::baseline::{ItemKnn, popularity};
-use fm_core::metric::{Metrics, monitored};
+use fm_core::metric::{MetricSet, Metrics};
+use fm_core::objective;
 use fm_core::ranking::{
-    Candidates, Interactions, ItemSets, ItemSlots, NONE, Objective, Queries, Query, RankingConfig, evaluate,
-    evaluate_logits, metrics_of_users, ranks_of_relevant, score_items,
+    Interactions, ItemSets, ItemSlots, NONE, Queries, Query, RankingConfig, evaluate, evaluate_model, metrics_of_users,
+    ranks_of_relevant, score_items,
 };
-use fm_core::{Records, Rows, Schema, Task};
+use fm_core::{Records, Rows, Schema, Score};
 use fm_data::RankingData;
-use tch::{Device, Tensor};
+use tch::Device;
 
 use crate::baselines::Baselines;
 use crate::settings::Settings;
@@ -51,26 +52,18 @@ impl Ranking {
     }
 
     /// What is trained on, and how epochs are judged.
-    pub fn objective(&self) -> Result<Objective> {
-        Ok(Objective::new(&self.config, self.items.shallow_clone(), self.train.clone(), self.choosing_queries())?)
+    pub fn objective(&self) -> Result<objective::Ranking> {
+        let items = self.items.shallow_clone();
+        Ok(objective::Ranking::new(&self.config, items, self.train.clone(), self.choosing_queries())?)
     }
 
-    /// The metrics of what gives logits, over all users of a part.
-    pub fn evaluate(
-        &self,
-        part: Part,
-        rows: &dyn Rows,
-        logits: impl Fn(&Candidates<'_>) -> fm_core::Result<Tensor>,
-    ) -> Result<Metrics> {
-        Ok(evaluate_logits(&self.queries(part), &self.config.cutoffs, logits, rows, &self.items)?)
+    /// The metrics of a model over all users of a part.
+    pub fn evaluate(&self, part: Part, rows: &dyn Rows, model: &dyn Score) -> Result<Metrics> {
+        Ok(evaluate_model(&self.queries(part), &self.config.cutoffs, model, rows, &self.items)?)
     }
 
-    /// Where what users look for in the test rows comes, by what gives logits and by popularity.
-    pub fn test_ranks(
-        &self,
-        rows: &dyn Rows,
-        logits: impl Fn(&Candidates<'_>) -> fm_core::Result<Tensor>,
-    ) -> Result<TestRanks> {
+    /// The ranks of what users look for in the test rows, by a model and by popularity.
+    pub fn test_ranks(&self, rows: &dyn Rows, model: &dyn Score) -> Result<TestRanks> {
         let queries = self.queries(Part::Test);
         let (users, items) = (counts(self.train.users()), counts(self.train.items()));
         let rows_of = |counts: &[usize], number: u32| counts.get(number as usize).copied().unwrap_or(0) as f64;
@@ -82,7 +75,7 @@ impl Ranking {
         Ok(TestRanks {
             user_rows: queries.queries().iter().map(|query| rows_of(&users, query.user)).collect(),
             item_rows: queries.queries().iter().map(of_items).collect(),
-            model: ranks_of_relevant(&queries, |query| score_items(query, &logits, rows, &self.items))?,
+            model: ranks_of_relevant(&queries, |query| score_items(query, model, rows, &self.items))?,
             popularity: ranks_of_relevant(&queries, |_| Ok(popularity.clone()))?,
             cutoffs: self.config.cutoffs.clone(),
         })
@@ -107,7 +100,7 @@ impl Ranking {
 
     /// The item-kNN that ranks the validation rows best; without any, the first.
     fn best_knn(&self, chosen: &ItemSets) -> Result<ItemKnn> {
-        let monitored = monitored(Task::Ranking { threshold: None });
+        let monitored = MetricSet::RANKING.monitored;
         let queries = self.choosing_queries();
         let mut best = (f64::NEG_INFINITY, NEIGHBOURS[0], SHRINKAGES[0]);
         for shrink in SHRINKAGES {

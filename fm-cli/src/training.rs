@@ -2,18 +2,19 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
 use fm_args::flags::{Folders, Part};
 use fm_core::metric::Metrics;
-use fm_core::ranking::Objective;
+use fm_core::objective::{Objective, Pointwise};
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::summary::{Summary, grouped};
-use fm_core::train::{Ending, EpochRecord, Observer, TakenValues, TrainFiles, Trainer, checkpoint, evaluate};
-use fm_core::{Error, Records, Rows, Schema};
+use fm_core::train::{Ending, EpochRecord, Observer, Progress, TakenValues, TrainFiles, Trainer, checkpoint};
+use fm_core::{Error, Records, Rows, Schema, evaluate};
 use fm_data::{Prepared, TaskName};
 use fm_models::run::{NewRun, Run};
 use serde::{Deserialize, Serialize};
@@ -100,12 +101,13 @@ pub fn train_watched(
     seed_torch(settings.train.seed, Stream::Parameters);
     let built = settings.model.build(schema, device)?;
     let ranking = data.ranking.as_ref().map(|ranking| Ranking::new(ranking, schema, settings, device)).transpose()?;
-    let objective = ranking.as_ref().map(Ranking::objective).transpose()?;
-    let mut trainer = Trainer::new(built.model.as_ref(), &built.store, schema.label(), settings.train.clone())?
-        .with_fields_of(schema);
-    if let Some(objective) = &objective {
-        trainer = trainer.with_ranking(objective);
-    }
+    let config = settings.train.clone();
+    let objective: Box<dyn Objective> = match &ranking {
+        Some(ranking) => Box::new(ranking.objective()?),
+        None => Box::new(Pointwise::new(schema.label(), config.label_smoothing, config.positive_weight)?),
+    };
+    let mut trainer =
+        Trainer::with_objective(built.model.as_ref(), &built.store, objective, config)?.with_fields_of(schema);
     let parameters = Summary::new(&settings.model.name, built.model.as_ref(), &built.store).total();
     tracing::info!(
         "{}: {} parameters, {} training rows, {} fields, {device:?}",
@@ -118,7 +120,7 @@ pub fn train_watched(
     machine.listen()?;
     let is_new = matches!(start, Start::New { .. });
     let run = open_run(settings, start, &data, &mut trainer)?;
-    warn(&data, objective.as_ref(), built.model.sampler().is_some());
+    warn(&data, &trainer);
     let before = Before::measure(&data, ranking.as_ref())?;
     let Prepared { train, valid, test, .. } = data;
     let (train, valid) = (on_device(train, device), on_device(valid, device));
@@ -132,10 +134,10 @@ pub fn train_watched(
 
     let state = trainer.state.clone();
     if run.files().best().exists() {
-        checkpoint::load(&run.files().best(), &built.store, None)?;
+        checkpoint::load(&run.files().best(), &built.store)?;
     }
     let measure = |part: Part, rows: &dyn Rows| match &ranking {
-        Some(ranking) => ranking.evaluate(part, rows, |candidates| built.model.candidate_logits(candidates, false)),
+        Some(ranking) => ranking.evaluate(part, rows, built.model.as_ref()),
         None => Ok(evaluate(built.model.as_ref(), schema.label(), rows, device)?),
     };
     let results = Results {
@@ -175,12 +177,8 @@ impl Before {
     }
 }
 
-fn warn(data: &Prepared, objective: Option<&Objective>, has_sampler: bool) {
-    let nothing_validates = match objective {
-        Some(objective) => objective.valid().queries().is_empty(),
-        None => data.valid.is_empty(),
-    };
-    if nothing_validates && !has_sampler {
+fn warn(data: &Prepared, trainer: &Trainer<'_>) {
+    if !trainer.objective().can_validate(&data.valid) && trainer.learner().can_overfit() {
         tracing::warn!("no validation rows: training does not stop early, and the last epoch counts as the best");
     }
     if let Some(ranking) = &data.ranking {
@@ -199,8 +197,8 @@ fn fit(
 ) -> Result<()> {
     let events = event_file(run.files(), trainer, machine.tensorboard)?;
     let progress = EpochProgress::new(settings.monitored()?.name, settings.train.batch_size);
-    let mut observer = Recorder { files: run.files(), watch, events, progress };
-    let ending = trainer.fit(train, valid, &mut observer, &machine.stop);
+    let mut observer = Recorder { files: run.files(), watch, events, progress, stop: &machine.stop };
+    let ending = trainer.fit(train, valid, &mut observer);
     observer.progress.finish();
     let resume = format!("fm train --resume {}", shell_word(&run.folder().to_string_lossy()));
     match ending {
@@ -296,20 +294,28 @@ struct Recorder<'a> {
     watch: &'a mut dyn FnMut(&EpochRecord),
     events: Option<EventFile>,
     progress: EpochProgress,
+    stop: &'a AtomicBool,
+}
+
+impl Recorder<'_> {
+    fn flow(&self) -> ControlFlow<()> {
+        if self.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
 }
 
 impl Observer for Recorder<'_> {
-    fn step(&mut self, epoch: usize, step: usize, steps: usize, loss: f64) {
-        self.progress.step(epoch, step, steps, loss);
+    fn step(&mut self, progress: &Progress) -> ControlFlow<()> {
+        self.progress.step(progress);
+        self.flow()
     }
 
     fn checkpoint(&mut self, trainer: &Trainer<'_>) -> fm_core::Result<()> {
         self.files.save_last(trainer)
     }
 
-    fn epoch(&mut self, record: &EpochRecord, trainer: &Trainer<'_>) -> fm_core::Result<()> {
+    fn epoch(&mut self, record: &EpochRecord, trainer: &Trainer<'_>) -> fm_core::Result<ControlFlow<()>> {
         if record.best {
-            checkpoint::save(&self.files.best(), trainer.store, None, &trainer.state)?;
+            checkpoint::save(&self.files.best(), trainer.store, &trainer.state)?;
         }
         // The last checkpoint comes last: a run killed before repeats this epoch, and resuming drops the line.
         self.files.append(record, &trainer.timing())?;
@@ -319,7 +325,7 @@ impl Observer for Recorder<'_> {
         self.files.save_last(trainer)?;
         self.progress.epoch(record, &trainer.timing());
         (self.watch)(record);
-        Ok(())
+        Ok(self.flow())
     }
 }
 

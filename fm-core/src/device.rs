@@ -36,9 +36,7 @@ impl DeviceChoice {
             DeviceChoice::Cpu => Ok(Device::Cpu),
             DeviceChoice::Auto => Ok(if cuda_devices() > 0 { Device::Cuda(0) } else { Device::Cpu }),
             DeviceChoice::Cuda(number) => match cuda_devices() {
-                0 => Err(Error::Device(
-                    "this machine offers no CUDA device to libtorch: use `--device cpu`, or see `fm doctor`".into(),
-                )),
+                0 => Err(Error::Device("libtorch finds no CUDA device on this machine".into())),
                 n if number as i64 >= n => {
                     Err(Error::Device(format!("there is no cuda:{number}: the last CUDA device is cuda:{}", n - 1)))
                 }
@@ -71,7 +69,7 @@ impl FromStr for DeviceChoice {
             None if text == "auto" => Ok(DeviceChoice::Auto),
             None if text == "cpu" => Ok(DeviceChoice::Cpu),
             None if text == "cuda" => Ok(DeviceChoice::Cuda(0)),
-            _ => Err(Error::Setting(format!("device `{text}` is none of auto, cpu, cuda, cuda:1"))),
+            _ => Err(Error::unknown("device", text, ["auto", "cpu", "cuda", "cuda:1"])),
         }
     }
 }

@@ -1,25 +1,25 @@
-//! What can go wrong, each as one line that says what, where and what to do.
+//! Errors. Each message is one line that says what is wrong, where, and what to do.
 
 use std::path::{Path, PathBuf};
 
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of the library. `Display` is a single line; `source` gives what lies behind it.
+/// An error of the library. `Display` is a single line; `source` is the cause.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file could not be read or written.
+    /// A file cannot be read or written.
     #[error("cannot {action} {path}: {source}")]
     Io {
-        /// What was being done: "read", "write", "create".
+        /// The operation: "read", "write", "create".
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A file holds something else than it should.
+    /// The content of a file is invalid.
     #[error("{path} is not a usable {what}: {reason}")]
     Format {
         /// What was expected: "checkpoint", "schema", "exported model".
@@ -28,6 +28,14 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A value cannot be written as JSON.
+    #[error("cannot write {what} as JSON: {source}")]
+    Json {
+        /// What was to be written.
+        what: &'static str,
+        /// The error of the serialiser.
+        source: serde_json::Error,
     },
     /// A tensor or a batch does not have the shape or the content that the operation needs.
     #[error("{operation}: expected {expected}, found {found}")]
@@ -55,12 +63,54 @@ pub enum Error {
         /// The field's last id.
         last: i64,
     },
-    /// A schema contradicts itself.
+    /// A schema is inconsistent.
     #[error("the schema is invalid: {0}")]
     Schema(String),
-    /// An option of a model, an optimiser or the trainer has a value that it cannot have.
-    #[error("invalid setting: {0}")]
+    /// A number is outside its range.
+    #[error("{name} is {value}: it must be {range}")]
+    OutOfRange {
+        /// The setting.
+        name: String,
+        /// Its value.
+        value: String,
+        /// The range: "at least 1".
+        range: String,
+    },
+    /// A name is not one of those that are known.
+    #[error("unknown {what} `{name}`{} known: {}", did_you_mean(.near.as_deref()), .known.join(", "))]
+    Unknown {
+        /// What was looked up: "model", "metric for regression".
+        what: String,
+        /// The name that was given.
+        name: String,
+        /// The closest known name, if one is close.
+        near: Option<String>,
+        /// All known names.
+        known: Vec<String>,
+    },
+    /// A setting does not fit the task, the model, the device, or another setting.
+    #[error("{0}")]
+    Unsupported(String),
+    /// An option of a model has an invalid value.
+    #[error("{0}")]
     Setting(String),
+    /// A model cannot be built from its options and the schema.
+    #[error("model {model}: {source}")]
+    Model {
+        /// The name in the registry.
+        model: &'static str,
+        /// What is wrong.
+        source: Box<Error>,
+    },
+    /// Rows cannot be trained on or evaluated.
+    #[error("{0}")]
+    Rows(String),
+    /// The validation rows do not define the monitored metric.
+    #[error("the monitored metric, {metric}, is not defined on the validation rows: monitor another one")]
+    UndefinedMetric {
+        /// The metric.
+        metric: String,
+    },
     /// A new run cannot be created, because its folder is not empty.
     #[error("{path} exists already")]
     RunExists {
@@ -75,35 +125,44 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// The device is not there.
+    /// Training cannot start from the parameters of another run.
+    #[error("cannot warm-start: {0}")]
+    WarmStart(String),
+    /// An exported file has no catalogue to recommend items from.
+    #[error("{path} holds no catalogue of items")]
+    NoCatalogue {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The device is not available.
     #[error("{0}")]
     Device(String),
-    /// A gradient left the range of numbers.
+    /// A gradient is infinite or NaN.
     #[error("the gradient of `{parameter}` is not finite{}", and_others(*.others))]
     Gradient {
-        /// The first parameter by name whose gradient is infinite or not a number.
+        /// The first parameter by name whose gradient is infinite or NaN.
         parameter: String,
-        /// How many others' gradients are so, too.
+        /// How many other gradients are, too.
         others: usize,
     },
-    /// Training left the range of numbers.
+    /// Training diverged.
     #[error("{what} became {value} at step {step} of epoch {epoch}: {cause}")]
     Diverged {
-        /// "the loss", or a metric over the validation rows, or a gradient.
+        /// "the loss", a gradient, or a metric over the validation rows.
         what: String,
-        /// What it became: infinite or not a number.
+        /// Its value: infinite or NaN.
         value: f64,
-        /// The epoch, from 1.
+        /// The epoch, counted from 1.
         epoch: usize,
-        /// The step within the epoch, from 1.
+        /// The step within the epoch, counted from 1.
         step: usize,
-        /// What is likely behind it, and what to do.
+        /// The likely cause, and what to do.
         cause: String,
     },
     /// A formula cannot be written as ONNX.
     #[error("cannot export to ONNX: {0}")]
     Onnx(String),
-    /// libtorch refused an operation.
+    /// libtorch rejected an operation.
     #[error("libtorch: {0}")]
     Torch(String),
 }
@@ -120,10 +179,31 @@ impl Error {
         Error::Format { what, path: path.as_ref().to_owned(), reason: reason.into() }
     }
 
+    /// An [`Error::Json`] for `what`; use as `.map_err(Error::json("settings"))`.
+    pub fn json(what: &'static str) -> impl FnOnce(serde_json::Error) -> Error {
+        move |source| Error::Json { what, source }
+    }
+
+    /// An [`Error::OutOfRange`].
+    pub fn out_of_range(name: impl Into<String>, value: impl ToString, range: impl Into<String>) -> Error {
+        Error::OutOfRange { name: name.into(), value: value.to_string(), range: range.into() }
+    }
+
+    /// An [`Error::Unknown`], with the closest of the `known` names.
+    pub fn unknown(what: impl Into<String>, name: &str, known: impl IntoIterator<Item = impl Into<String>>) -> Error {
+        let known: Vec<String> = known.into_iter().map(Into::into).collect();
+        let near = nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
+        Error::Unknown { what: what.into(), name: name.to_owned(), near, known }
+    }
+
     /// An [`Error::Shape`] of `operation`.
     pub fn shape(operation: &'static str, expected: impl Into<String>, found: impl Into<String>) -> Error {
         Error::Shape { operation, expected: expected.into(), found: found.into() }
     }
+}
+
+fn did_you_mean(near: Option<&str>) -> String {
+    near.map_or_else(|| ";".to_owned(), |near| format!("; did you mean `{near}`?"))
 }
 
 fn and_others(others: usize) -> String {
@@ -134,7 +214,7 @@ fn and_others(others: usize) -> String {
     }
 }
 
-/// The first line of a C++ exception; the rest is its stack trace. TorchScript's interpreter has the trace before it.
+/// The message of a C++ exception, without its stack trace: the first line, or the last error of TorchScript's interpreter.
 pub(crate) fn first_line(text: &str) -> String {
     if let Some(error) = text.lines().find_map(|line| line.strip_prefix("RuntimeError: ")) {
         return error.strip_prefix("AssertionError: ").unwrap_or(error).trim().to_owned();
@@ -148,7 +228,7 @@ impl From<tch::TchError> for Error {
     }
 }
 
-/// The element of `known` that is nearest to `given`, if one is near: for "did you mean".
+/// The element of `known` that is closest to `given`, if one is close: for "did you mean".
 pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
@@ -168,6 +248,13 @@ mod tests {
         let interpreter = "The following operation failed in the TorchScript interpreter.\nTraceback of TorchScript:\n  File \
                            \"x\", line 3\n    assert k\n    ~~ <--- HERE\nRuntimeError: AssertionError: no k\n";
         assert_eq!(first_line(interpreter), "no k");
+    }
+
+    #[test]
+    fn an_unknown_name_is_reported_with_the_closest_and_all_known_names() {
+        let error = |name| Error::unknown("model", name, ["lr", "deepfm"]).to_string();
+        assert_eq!(error("depfm"), "unknown model `depfm`; did you mean `deepfm`? known: lr, deepfm");
+        assert_eq!(error("transformer"), "unknown model `transformer`; known: lr, deepfm");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What every model is, and how it is registered under a name.
+//! The interface of models, and their registry.
 
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::Serialize;
@@ -6,28 +6,30 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tch::{Tensor, nn};
 
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result};
 use crate::explain::Explanation;
 use crate::features::Features;
+use crate::posterior::PosteriorSampler;
+use crate::predict::Score;
 use crate::ranking::Candidates;
-use crate::sampler::Sampler;
 use crate::schema::Schema;
 
-/// A model: features in, logits out. It knows no file, no loss and no optimiser.
-pub trait Model {
-    /// The logits `[B]` of a batch: log-odds of a binary task, the label itself of a regression. No sigmoid is applied.
+/// A model that can be trained: features in, logits out. It knows no file, no loss and no optimiser. To score with it, or with
+/// anything else that gives logits, see [`Score`].
+pub trait Model: Score {
+    /// The logits `[B]` of a batch: log-odds for a binary task, the label itself for a regression. No sigmoid is applied.
     ///
-    /// With `train`, dropout is on, batch norm uses the batch's statistics, and tables give row-sparse gradients.
-    /// No size of the batch may be read as a number, and no tensor made of numbers: the exported graph would have the one frozen,
-    /// and zeros for the other.
+    /// With `train`, dropout is on, batch norm uses the batch's statistics, and tables give row-sparse gradients. Sizes of the
+    /// batch must not be read as numbers, and tensors must not be made from numbers: the exported graph would contain constants
+    /// in place of the former and zeros in place of the latter.
     ///
     /// # Errors
     /// [`Error::Shape`] for features that do not fit the model: another number of slots, an id outside its table, a
     /// single row where batch norm trains.
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor>;
 
-    /// The logits `[B, c]` of B rows with c items each, as [`Model::logits`] has them for each of the B · c rows. A model whose
-    /// formula lets it work on what the items share once, and not c times, says so here.
+    /// The logits `[B, c]` of B rows with c candidate items each: those of [`Model::logits`] for each of the B · c rows. A model
+    /// overrides this if its formula can process what the candidates of a row share once instead of c times.
     ///
     /// # Errors
     /// As [`Model::logits`].
@@ -35,11 +37,11 @@ pub trait Model {
         Ok(self.logits(&candidates.features()?, train)?.f_view(candidates.size())?)
     }
 
-    /// The global bias w₀ `[1]`, which training starts at [`Label::prior_logit`](crate::Label::prior_logit).
+    /// The global bias w₀ `[1]`. Training starts with [`Objective::prior_logit`](crate::objective::Objective::prior_logit).
     fn bias(&self) -> &Tensor;
 
-    /// The logits of a batch as sums of parts, by the model's formula: they add up to what [`Model::logits`] gives without
-    /// `train`. A model that does not say how its formula splits has one lump.
+    /// The logits of a batch as sums of terms of the model's formula. They add up to [`Model::logits`] without `train`. By default,
+    /// the whole logit is one term.
     ///
     /// # Errors
     /// As [`Model::logits`].
@@ -47,29 +49,39 @@ pub trait Model {
         Ok(Explanation::lump("model", self.logits(features, false)?))
     }
 
-    /// What training adds to the mean loss, a scalar that depends on parameters alone; nothing for most models. The penalty
-    /// on table rows is the optimiser's: [`TrainConfig::l2`](crate::train::TrainConfig::l2).
+    /// A penalty that training adds to the mean loss, a scalar that depends only on parameters. By default, there is none. The
+    /// penalty on table rows is the optimiser's: [`TrainConfig::l2`](crate::train::TrainConfig::l2).
     fn penalty(&self) -> Option<Tensor> {
         None
     }
 
-    /// What trains the model instead of gradients, if it is a model whose parameters are drawn.
-    fn sampler(&self) -> Option<&dyn Sampler> {
+    /// The sampler that trains the model in place of gradient descent, if it has one.
+    fn posterior_sampler(&self) -> Option<&dyn PosteriorSampler> {
         None
     }
 
-    /// The layers in the order of the computation, for a summary; none where nobody asks for one.
+    /// The layers for a summary, in the order of computation.
     fn layers(&self) -> Vec<Layer> {
         vec![]
+    }
+}
+
+impl<M: Model + ?Sized> Score for M {
+    fn score_rows(&self, features: &Features) -> Result<Tensor> {
+        self.logits(features, false)
+    }
+
+    fn score_candidates(&self, candidates: &Candidates<'_>) -> Result<Tensor> {
+        self.candidate_logits(candidates, false)
     }
 }
 
 /// A line of a model's summary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Layer {
-    /// The prefix of its parameters' names; empty for none.
+    /// The prefix of its parameters' names; empty if it has no parameters.
     pub name: String,
-    /// What it is: "Linear", "Embedding".
+    /// Its type: "Linear", "Embedding".
     pub kind: &'static str,
     /// The shape of its output; B is the batch.
     pub output: Vec<Option<i64>>,
@@ -88,15 +100,14 @@ pub type Options = Map<String, Value>;
 
 /// The options of one model, with their defaults, and how it is built from them.
 pub trait ModelConfig: Default + Serialize + DeserializeOwned {
-    /// The part of the usual L2 penalty on table rows that the model is trained with, where nobody asks for another: 0 for
-    /// one that has a penalty of its own instead, [`Model::penalty`].
+    /// Factor on the default L2 penalty on table rows: 0 for a model with a penalty of its own ([`Model::penalty`]).
     const L2_FACTOR: f64 = 1.0;
 
-    /// Makes the parameters under `path` for rows of `schema`.
+    /// Creates the parameters under `path`, for rows of `schema`.
     ///
     /// # Errors
-    /// [`Error::Setting`] for an option out of its range; [`Error::Setting`] or [`Error::Shape`] for a schema that the
-    /// model cannot have, such as one of a single field where it crosses fields.
+    /// [`Error::Setting`] for an invalid option; [`Error::Setting`] or [`Error::Shape`] for a schema that does not suit the model,
+    /// such as a single field where it crosses fields.
     fn build(&self, path: &nn::Path<'_>, schema: &Schema) -> Result<Box<dyn Model>>;
 }
 
@@ -167,8 +178,8 @@ impl ModelEntry {
     /// generator: [`seed_torch`](crate::seed::seed_torch) before makes them the same each time.
     ///
     /// # Errors
-    /// [`Error::Setting`] for an option that the model does not have, or whose value it cannot have; what the model
-    /// finds wrong with the schema.
+    /// [`Error::Model`] for an unknown option, an invalid value, or a schema that does not suit the model; [`Error::Shape`] for a
+    /// schema whose rows do not fit.
     pub fn build(&self, options: &Options, path: &nn::Path<'_>, schema: &Schema) -> Result<Box<dyn Model>> {
         (self.build)(options, path, schema).map_err(|error| self.named(error))
     }
@@ -183,7 +194,9 @@ impl ModelEntry {
 
     fn named(&self, error: Error) -> Error {
         match error {
-            Error::Setting(reason) => Error::Setting(format!("model {}: {reason}", self.name)),
+            Error::Setting(_) | Error::OutOfRange { .. } | Error::Unknown { .. } | Error::Unsupported(_) => {
+                Error::Model { model: self.name, source: Box::new(error) }
+            }
             other => other,
         }
     }
@@ -200,7 +213,8 @@ pub fn describe<T: JsonSchema>() -> schemars::Schema {
 fn options_of<C: ModelConfig>(config: &C) -> Result<Options> {
     match serde_json::to_value(config) {
         Ok(Value::Object(options)) => Ok(options),
-        _ => Err(Error::Setting("its options are no table".into())),
+        Ok(_) => Err(Error::Setting("its options are not a table".into())),
+        Err(error) => Err(Error::json("the options of a model")(error)),
     }
 }
 
@@ -209,15 +223,7 @@ fn parse<C: ModelConfig>(options: &Options) -> Result<C> {
     for (name, value) in options {
         match all.get_mut(name) {
             Some(default) => *default = value.clone(),
-            None => {
-                let known: Vec<&str> = all.keys().map(String::as_str).collect();
-                let hint = match nearest(name, known.iter().copied()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None if known.is_empty() => "it has none".to_owned(),
-                    None => format!("it has {}", known.join(", ")),
-                };
-                return Err(Error::Setting(format!("there is no option `{name}`: {hint}")));
-            }
+            None => return Err(Error::unknown("option", name, all.keys().cloned())),
         }
     }
     serde_json::from_value(Value::Object(all)).map_err(|error| {
@@ -237,15 +243,8 @@ fn parse<C: ModelConfig>(options: &Options) -> Result<C> {
 /// The entry of this name in a registry.
 ///
 /// # Errors
-/// [`Error::Setting`] that suggests the near name and lists all.
+/// [`Error::Unknown`], with the closest name and all names.
 pub fn find<'a>(registry: &'a [ModelEntry], name: &str) -> Result<&'a ModelEntry> {
-    registry.iter().find(|entry| entry.name == name).ok_or_else(|| {
-        let names: Vec<&str> = registry.iter().map(|entry| entry.name).collect();
-        let hint = nearest(name, names.iter().copied()).map(|near| format!("did you mean `{near}`? "));
-        Error::Setting(format!(
-            "there is no model `{name}`: {}there are {}",
-            hint.unwrap_or_default(),
-            names.join(", ")
-        ))
-    })
+    let names = registry.iter().map(|entry| entry.name);
+    registry.iter().find(|entry| entry.name == name).ok_or_else(|| Error::unknown("model", name, names))
 }

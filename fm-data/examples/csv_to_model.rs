@@ -3,13 +3,13 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use fm_core::ModelConfig;
+use fm_core::evaluate;
 use fm_core::script::{Bundle, BundleOptions, Scorer};
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::tch::{Device, nn::VarStore};
-use fm_core::train::{TrainConfig, Trainer, evaluate};
+use fm_core::train::{TrainConfig, Trainer};
 use fm_data::{DataConfig, Prepared, TableSpec, TaskName};
 use fm_models::models::fm;
 
@@ -69,7 +69,7 @@ fn run(folder: &Path) -> Result<Vec<f32>, Box<dyn Error>> {
     let model = fm::Config::default().build(&store.root(), &schema)?;
     let config = TrainConfig { epochs: 10, batch_size: 64, lr: 0.02, ..TrainConfig::default() };
     let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config)?;
-    trainer.fit(&train, &valid, &mut (), &AtomicBool::new(false))?;
+    trainer.fit(&train, &valid, &mut ())?;
     println!("test: {:?}", evaluate(model.as_ref(), schema.label(), &test, Device::Cpu)?);
 
     // The file holds parameters, vocabularies and schema: it scores texts, here or in PyTorch.

@@ -221,7 +221,8 @@ pub(crate) mod tests {
     fn many_rows_are_encoded_in_chunks_as_few_are() {
         let n = 3 * CHUNK + 5;
         let text = |row: usize| ["x", "y", "?"][row % 3];
-        let table = df!("a" => (0..n).map(text).collect::<Vec<_>>(), "tags" => vec!["q"; n], "n" => vec!["2"; n]).unwrap();
+        let table =
+            df!("a" => (0..n).map(text).collect::<Vec<_>>(), "tags" => vec!["q"; n], "n" => vec!["2"; n]).unwrap();
         let labels: Vec<f32> = (0..n).map(|row| (row % 7) as f32).collect();
         let rows: Vec<u32> = (0..n as u32).rev().collect();
         let encoded = encode_labelled(&table, &schema(), Labels { labels: &labels, weights: None }, &rows).unwrap();

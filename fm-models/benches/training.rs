@@ -4,14 +4,13 @@
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use fm_core::metric::{Scored, logloss};
 use fm_core::model::Options;
 use fm_core::seed::{Stream, seed_torch};
-use fm_core::train::{TrainConfig, Trainer, evaluate};
-use fm_core::{Field, FieldKind, Label, Rows, Schema, Side, Task, TensorRows};
+use fm_core::train::{TrainConfig, Trainer};
+use fm_core::{Field, FieldKind, Label, Rows, Schema, Side, Task, TensorRows, evaluate};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
@@ -66,7 +65,7 @@ fn main() {
         let config = TrainConfig { epochs: EPOCHS, batch_size: 4096, lr: 0.01, patience: 0, ..TrainConfig::default() };
         let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config).unwrap();
         let began = Instant::now();
-        trainer.fit(&train, &test, &mut (), &AtomicBool::new(false)).unwrap();
+        trainer.fit(&train, &test, &mut ()).unwrap();
         let rate = (EPOCHS as i64 * TRAIN_ROWS) as f64 / began.elapsed().as_secs_f64();
         let loss = evaluate(model.as_ref(), schema.label(), &test, Device::Cpu).unwrap()["logloss"];
         println!("{:<10}{rate:>14.0}{loss:>16.4}", entry.name);

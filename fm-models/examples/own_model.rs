@@ -6,16 +6,16 @@
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::error::Error;
-use std::sync::atomic::AtomicBool;
 
 use fm_core::model::Layer;
 use fm_core::script::{Bundle, BundleOptions, Scorer};
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::tch::nn::{Init, Path, VarStore};
 use fm_core::tch::{Device, Kind, Tensor, no_grad};
-use fm_core::train::{EpochRecord, TrainConfig, Trainer, checkpoint, evaluate, predict};
+use fm_core::train::{EpochRecord, TrainConfig, Trainer, checkpoint};
 use fm_core::{
     Encoder, Features, Field, FieldKind, Label, Model, ModelConfig, Padded, Result, Schema, Side, Task, TensorRows,
+    evaluate, predict,
 };
 use fm_models::layers::{Embedding, EmbeddingConfig, FieldPooling, Linear, PairwiseProduct, bias};
 use serde::{Deserialize, Serialize};
@@ -120,7 +120,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let config = TrainConfig { epochs: 10, batch_size: 64, lr: 0.02, ..TrainConfig::default() };
     let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config)?;
     let mut report = |epoch: &EpochRecord| println!("epoch {:2}: {:?}", epoch.epoch, epoch.valid);
-    trainer.fit(&train, &valid, &mut report, &AtomicBool::new(false))?;
+    trainer.fit(&train, &valid, &mut report)?;
     assert!(evaluate(model.as_ref(), schema.label(), &valid, Device::Cpu)?["auc"] > 0.95);
     let logits = predict(model.as_ref(), &valid, Device::Cpu)?;
 
@@ -130,7 +130,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     trainer.save(&file)?;
     let loaded = VarStore::new(Device::Cpu);
     let same = Config::default().build(&loaded.root(), &schema)?;
-    checkpoint::load(&file, &loaded, None)?;
+    checkpoint::load(&file, &loaded)?;
     assert_eq!(predict(same.as_ref(), &valid, Device::Cpu)?, logits);
 
     // Export it. The file scores without this program, here or in PyTorch, and holds the schema to encode rows by.

@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use fm_core::tch::{Device, Tensor, no_grad};
 use fm_core::train::{TrainConfig, Trainer};
@@ -44,7 +43,7 @@ fn train(folder: &Path) -> Result<Run, Box<dyn Error>> {
     let config = TrainConfig { epochs: 100, lr: 0.1, ..TrainConfig::default() };
     let mut trainer = Trainer::new(built.model.as_ref(), &built.store, schema.label(), config)?;
     let run = Run::create(folder, &new, |files| files.save_last(&trainer))?;
-    trainer.fit(&rows, &rows, &mut (), &AtomicBool::new(false))?;
+    trainer.fit(&rows, &rows, &mut ())?;
     run.files().save_last(&trainer)?;
     Ok(run)
 }

@@ -4,12 +4,10 @@
 //! on: to predict them, the model has to learn the kinds.
 #![allow(clippy::print_stdout, reason = "an example prints its results")]
 
-use std::sync::atomic::AtomicBool;
-
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::tch::{Device, nn::VarStore};
-use fm_core::train::{EpochRecord, TrainConfig, Trainer, evaluate};
-use fm_core::{Field, Label, ModelConfig, Records, Result, Schema, Side, Task};
+use fm_core::train::{EpochRecord, TrainConfig, Trainer};
+use fm_core::{Field, Label, ModelConfig, Records, Result, Schema, Side, Task, evaluate};
 use fm_models::models::fm;
 
 fn main() -> Result<()> {
@@ -31,9 +29,12 @@ fn main() -> Result<()> {
     let config = TrainConfig { epochs: 10, batch_size: 64, lr: 0.02, ..TrainConfig::default() };
     let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config)?;
     let mut report = |epoch: &EpochRecord| {
-        println!("epoch {:2}: loss {:.4}, AUC of unseen pairs {:.4}", epoch.epoch, epoch.train_loss, epoch.valid["auc"]);
+        println!(
+            "epoch {:2}: loss {:.4}, AUC of unseen pairs {:.4}",
+            epoch.epoch, epoch.train_loss, epoch.valid["auc"]
+        );
     };
-    trainer.fit(&train, &valid, &mut report, &AtomicBool::new(false))?;
+    trainer.fit(&train, &valid, &mut report)?;
 
     assert!(evaluate(model.as_ref(), schema.label(), &valid, Device::Cpu)?["auc"] > 0.95);
     Ok(())

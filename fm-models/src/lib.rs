@@ -3,11 +3,9 @@
 //! A whole program, from rows of text to predictions:
 //!
 //! ```
-//! use std::sync::atomic::AtomicBool;
-//!
 //! use fm_core::tch::{Device, nn::VarStore};
-//! use fm_core::train::{EpochRecord, TrainConfig, Trainer, predict};
-//! use fm_core::{Field, FieldKind, Label, ModelConfig, Records, Schema, Side, Task};
+//! use fm_core::train::{EpochRecord, TrainConfig, Trainer};
+//! use fm_core::{Field, FieldKind, Label, ModelConfig, Records, Schema, Side, Task, predict};
 //! use fm_models::layers::EmbeddingConfig;
 //! use fm_models::models::fm;
 //!
@@ -31,7 +29,7 @@
 //! let config = TrainConfig { epochs: 200, lr: 0.05, patience: 0, ..TrainConfig::default() };
 //! let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config)?;
 //! let mut report = |epoch: &EpochRecord| println!("epoch {}: {:?}", epoch.epoch, epoch.valid);
-//! trainer.fit(&rows, &rows, &mut report, &AtomicBool::new(false))?;
+//! trainer.fit(&rows, &rows, &mut report)?;
 //!
 //! // Predictions.
 //! let logits = predict(model.as_ref(), &rows, Device::Cpu)?;

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use fm_core::atomic_file::write_atomically;
 use fm_core::model::Options;
-use fm_core::tch::Device;
+use fm_core::ranking::Candidates;
 use fm_core::tch::nn::VarStore;
+use fm_core::tch::{Device, Tensor};
 use fm_core::train::{TrainFiles, checkpoint, is_free};
-use fm_core::{Error, Model, ModelEntry, Result, Schema};
+use fm_core::{Error, Features, Model, ModelEntry, Result, Schema, Score};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -64,6 +65,16 @@ pub struct BuiltModel {
     pub model: Box<dyn Model>,
     /// Its parameters, by name.
     pub store: VarStore,
+}
+
+impl Score for BuiltModel {
+    fn score_rows(&self, features: &Features) -> Result<Tensor> {
+        self.model.score_rows(features)
+    }
+
+    fn score_candidates(&self, candidates: &Candidates<'_>) -> Result<Tensor> {
+        self.model.score_candidates(candidates)
+    }
 }
 
 /// The content of a new run.
@@ -270,7 +281,7 @@ impl Run {
     /// What building returns; [`Error::Format`] for a checkpoint that is damaged or of another model.
     pub fn load(&self, device: Device) -> Result<BuiltModel> {
         let built = self.model.build(&self.schema, device)?;
-        checkpoint::load(&self.files.checkpoint(), &built.store, None)?;
+        checkpoint::load(&self.files.checkpoint(), &built.store)?;
         Ok(built)
     }
 
@@ -355,7 +366,7 @@ mod tests {
         let settings = "device = \"cpu\"\n[model]\nname = \"lr\"\n";
         Run::create(folder, &NewRun { settings, schema, digests: &digests }, |files| {
             let built = ModelSettings { name: "lr".into(), ..ModelSettings::default() }.build(schema, Device::Cpu)?;
-            checkpoint::save(&files.last(), &built.store, None, &Default::default())
+            checkpoint::save(&files.last(), &built.store, &Default::default())
         })
     }
 

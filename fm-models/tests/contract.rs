@@ -7,7 +7,6 @@ mod rows;
 mod variants;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicBool;
 
 use device::under_test as device;
 use fm_core::device::in_mixed_precision;
@@ -16,8 +15,10 @@ use fm_core::model::Options;
 use fm_core::ranking::ItemSlots;
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Scorer};
 use fm_core::summary::Summary;
-use fm_core::train::{TrainConfig, TrainState, Trainer, checkpoint, evaluate, predict};
-use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, Padded, Schema, Side, Task, TensorRows};
+use fm_core::train::{TrainConfig, TrainState, Trainer, checkpoint};
+use fm_core::{
+    Encoder, Features, Field, FieldKind, Label, Model, Padded, Schema, Side, Task, TensorRows, evaluate, predict,
+};
 use fm_models::MODELS;
 use rows::{disturb, schema};
 use serde_json::json;
@@ -252,7 +253,7 @@ fn it_overfits_a_few_rows() {
     for variant in variants() {
         let (store, model) = variant.build(&schema, 1, device());
         let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config(300, 0.02)).unwrap();
-        trainer.fit(&few, &few, &mut (), &AtomicBool::new(false)).unwrap();
+        trainer.fit(&few, &few, &mut ()).unwrap();
         let auc = evaluate(model.as_ref(), schema.label(), &few, device()).unwrap()["auc"];
         assert!(auc > 0.99, "{variant} reaches {auc}");
     }
@@ -268,7 +269,7 @@ fn the_same_seed_trains_the_same_weights_and_another_does_not() {
             let (store, model) = variant.build(&schema, seed, Device::Cpu);
             let config = TrainConfig { seed, ..config(2, 0.01) };
             let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config).unwrap();
-            trainer.fit(&train, &train, &mut (), &AtomicBool::new(false)).unwrap();
+            trainer.fit(&train, &train, &mut ()).unwrap();
             parameters(&store)
         };
         let once = trained(1);
@@ -282,24 +283,23 @@ fn a_checkpoint_restores_weights_and_training_exactly() {
     let _turn = alone();
     let schema = schema(Task::Regression);
     let train = rows(&schema, 100, |row| 1.0 + (row * row % 5) as f32);
-    let never = AtomicBool::new(false);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("last.safetensors");
     for variant in variants() {
         let (store, model) = variant.build(&schema, 1, Device::Cpu);
         let mut whole = Trainer::new(model.as_ref(), &store, schema.label(), config(4, 0.01)).unwrap();
-        whole.fit(&train, &train, &mut (), &never).unwrap();
+        whole.fit(&train, &train, &mut ()).unwrap();
         let expected = parameters(&store);
 
         let (store, model) = variant.build(&schema, 1, Device::Cpu);
         let mut half = Trainer::new(model.as_ref(), &store, schema.label(), config(2, 0.01)).unwrap();
-        half.fit(&train, &train, &mut (), &never).unwrap();
-        checkpoint::save(&file, &store, Some(&half.optimizer), &half.state).unwrap();
+        half.fit(&train, &train, &mut ()).unwrap();
+        half.save(&file).unwrap();
 
         let (store, model) = variant.build(&schema, 99, Device::Cpu);
         let mut rest = Trainer::new(model.as_ref(), &store, schema.label(), config(4, 0.01)).unwrap();
-        rest.state = checkpoint::load(&file, &store, Some(&mut rest.optimizer)).unwrap();
-        rest.fit(&train, &train, &mut (), &never).unwrap();
+        rest.load(&file).unwrap();
+        rest.fit(&train, &train, &mut ()).unwrap();
         assert!(parameters(&store) == expected, "{variant}");
     }
 }
@@ -322,14 +322,14 @@ fn a_warm_start_scores_as_the_run_that_it_starts_from_and_leaves_new_values_as_t
     for variant in variants() {
         let (store, model) = variant.build(&known, 1, Device::Cpu);
         disturb(&store);
-        checkpoint::save(&file, &store, None, &TrainState::default()).unwrap();
+        checkpoint::save(&file, &store, &TrainState::default()).unwrap();
         let score = |model: &dyn Model, schema| no_grad(|| model.logits(&rows::features(schema, 40), false)).unwrap();
         let expected = score(model.as_ref(), &known);
 
         let (store, model) = variant.build(&grown, 2, Device::Cpu);
         let before = parameters(&store);
         let mut trainer = Trainer::new(model.as_ref(), &store, grown.label(), config(1, 0.01)).unwrap();
-        if model.sampler().is_some() {
+        if model.posterior_sampler().is_some() {
             // Its draws do not begin at the parameters.
             assert!(trainer.start_from(&grown, &file, &known).is_err(), "{variant}");
             continue;
@@ -498,7 +498,7 @@ fn options_are_checked_and_resolved() {
     }
     let error = fm_models::find("depfm").unwrap_err().to_string();
     let names: Vec<&str> = MODELS.iter().map(|entry| entry.name).collect();
-    let expected = "invalid setting: there is no model `depfm`: did you mean `deepfm`? there are ";
+    let expected = "unknown model `depfm`; did you mean `deepfm`? known: ";
     assert_eq!(error, format!("{expected}{}", names.join(", ")));
 }
 
@@ -535,7 +535,7 @@ fn models_with_pairs_learn_a_planted_interaction_on_unseen_pairs() {
     for variant in variants() {
         let (store, model) = variant.build(&schema, 1, device());
         let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config(120, 0.02)).unwrap();
-        trainer.fit(&train, &train, &mut (), &AtomicBool::new(false)).unwrap();
+        trainer.fit(&train, &train, &mut ()).unwrap();
         let auc = evaluate(model.as_ref(), schema.label(), &test, device()).unwrap()["auc"];
         // Without a hidden layer, a deep network is a sum over single values, too.
         if variant.entry.name == "lr" || variant.options.get("hidden_units").is_some_and(|units| units == &json!([])) {

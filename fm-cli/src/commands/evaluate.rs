@@ -3,8 +3,8 @@
 use anyhow::Result;
 use fm_args::commands::Evaluate;
 use fm_args::flags::Part;
-use fm_core::{Rows, Task};
 use fm_core::metric::metrics_of_rows;
+use fm_core::{Rows, Task};
 use fm_data::table::{check_output, take_rows, write_table};
 use fm_models::Run;
 use serde_json::json;
@@ -13,7 +13,7 @@ use super::predict::{append_scores, check_no_score};
 use super::{print, print_json};
 use crate::console;
 use crate::metric::in_order;
-use crate::predictor::{Logits, Predictor};
+use crate::predictor::Predictor;
 
 pub fn run(args: &Evaluate) -> Result<()> {
     if let Some(output) = &args.output {
@@ -43,7 +43,7 @@ pub fn run(args: &Evaluate) -> Result<()> {
                 tracing::warn!("the data has changed since training: items or rows of users differ");
             }
             let ranking = predictor.ranking(&ranking)?;
-            ranking.evaluate(args.part, &dataset, |candidates| predictor.model.candidate_logits(candidates))?
+            ranking.evaluate(args.part, &dataset, &predictor.model)?
         }
         Task::Regression | Task::Binary { .. } => metrics_of_rows(label, &logits, &dataset),
     };

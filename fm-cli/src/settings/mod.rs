@@ -11,6 +11,7 @@ use fm_args::commands;
 use fm_args::flags::{Folders, Keys};
 use fm_core::Error;
 use fm_core::device::DeviceChoice;
+use fm_core::metric::MetricSet;
 use fm_core::train::TrainConfig;
 use fm_data::{DataConfig, TaskName};
 use fm_models::run::{ModelSettings, Run};
@@ -76,7 +77,7 @@ impl Settings {
     /// The metric that chooses the best epoch.
     pub fn monitored(&self) -> Result<Metric> {
         let task = self.data.task.of_any_threshold();
-        Metric::of(task, self.train.monitored(task))
+        Metric::of(task, self.train.monitor.as_deref().unwrap_or(MetricSet::of(task).monitored))
     }
 
     /// The text of a `settings.toml`.

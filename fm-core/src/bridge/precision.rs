@@ -27,7 +27,7 @@ impl TracedModule {
         // SAFETY: the module is alive and borrowed by nobody else.
         check(unsafe { fm_store_tables(self.0, kind) }).map_err(|error| match error {
             Error::Torch(text) => {
-                Error::Setting(format!("tables cannot be stored as {precision}: {text}: choose another precision"))
+                Error::Unsupported(format!("tables cannot be stored as {precision}: {text}: choose another precision"))
             }
             other => other,
         })

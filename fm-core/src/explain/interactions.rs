@@ -92,7 +92,7 @@ impl Interactions {
     /// Sums up the pair terms over some of `rows`, on the device that the model lies on; nothing for a model without pair terms.
     ///
     /// # Errors
-    /// [`Error::Setting`] for no row; what batches and model return.
+    /// [`Error::Rows`] for no rows; what batches and model return.
     pub fn over(
         model: &dyn Model,
         schema: &Schema,
@@ -102,7 +102,7 @@ impl Interactions {
     ) -> Result<Option<Interactions>> {
         let n = rows.len().min(options.max_rows);
         if n == 0 {
-            return Err(Error::Setting("there is no row to look for interactions in".into()));
+            return Err(Error::Rows("there are no rows to look for interactions in".into()));
         }
         let numbers: Vec<usize> = (0..n).map(|row| (row as u128 * rows.len() as u128 / n as u128) as usize).collect();
         let mut sums = Sums::new(schema, frequent(schema, rows, &numbers, options.min_rows)?);

@@ -1,7 +1,7 @@
-//! The direction and the description of each metric.
+//! The names of the metrics, their directions, and which task has which.
 
 use self::Direction::{Maximize, Minimize};
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result};
 use crate::schema::Task;
 
 /// Whether lower or higher is better.
@@ -69,60 +69,58 @@ const RANKING: [MetricEntry; 5] = [
     MetricEntry::new("recall@k", Maximize, "share of a user's relevant items in the first k"),
 ];
 
-/// The metrics of a task, sorted by name.
-pub fn known(task: Task) -> &'static [MetricEntry] {
-    match task {
-        Task::Ranking { .. } => &RANKING,
-        Task::Regression => &REGRESSION,
-        Task::Binary { .. } => &BINARY,
+/// The metrics that suit an objective.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MetricSet {
+    /// What they measure: "regression".
+    task: &'static str,
+    /// The metric that is monitored by default.
+    pub monitored: &'static str,
+    /// All metrics, by name.
+    pub entries: &'static [MetricEntry],
+}
+
+impl MetricSet {
+    /// Metrics of predicted numbers.
+    pub const REGRESSION: MetricSet = MetricSet { task: "regression", monitored: "rmse", entries: &REGRESSION };
+    /// Metrics of predicted probabilities.
+    pub const BINARY: MetricSet = MetricSet { task: "a binary task", monitored: "logloss", entries: &BINARY };
+    /// Metrics of rankings of a catalogue.
+    pub const RANKING: MetricSet = MetricSet { task: "a ranking", monitored: "ndcg@10", entries: &RANKING };
+
+    /// The metrics of a task.
+    pub fn of(task: Task) -> &'static MetricSet {
+        match task {
+            Task::Regression => &MetricSet::REGRESSION,
+            Task::Binary { .. } => &MetricSet::BINARY,
+            Task::Ranking { .. } => &MetricSet::RANKING,
+        }
     }
-}
 
-/// The metric with this name.
-///
-/// # Errors
-/// [`Error::Setting`] if the task has no such metric.
-///
-/// ```
-/// use fm_core::Task;
-/// use fm_core::metric::find;
-///
-/// assert!(find(Task::Binary { threshold: 1.0 }, "auc")?.is_better(0.8, 0.7));
-/// assert!(find(Task::Regression, "rmse")?.is_better(0.7, 0.8));
-/// assert!(find(Task::Ranking { threshold: None }, "ndcg@10")?.is_better(0.3, 0.2));
-/// let error = find(Task::Regression, "rsme").unwrap_err().to_string();
-/// assert!(error.contains("unknown metric `rsme` for regression: did you mean `rmse`?"), "{error}");
-/// # Ok::<(), fm_core::Error>(())
-/// ```
-pub fn find(task: Task, name: &str) -> Result<&'static MetricEntry> {
-    let known = known(task);
-    let is_asked_for = |entry: &&MetricEntry| match (entry.name.strip_suffix("@k"), name.split_once('@')) {
-        (Some(family), Some((name, k))) => family == name && k.parse().is_ok_and(|k: usize| k > 0),
-        (None, None) => entry.name == name,
-        _ => false,
-    };
-    known.iter().find(is_asked_for).ok_or_else(|| {
-        let names: Vec<&str> = known.iter().map(|entry| entry.name).collect();
-        let hint = nearest(name, names.iter().copied()).map(|near| format!("did you mean `{near}`? "));
-        let of = match task {
-            Task::Regression => "regression",
-            Task::Binary { .. } => "a binary task",
-            Task::Ranking { .. } => "a ranking",
+    /// The metric of this name; `ndcg@k` is found with a number in the place of k.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`].
+    ///
+    /// ```
+    /// use fm_core::metric::MetricSet;
+    ///
+    /// assert!(MetricSet::BINARY.find("auc")?.is_better(0.8, 0.7));
+    /// assert!(MetricSet::REGRESSION.find("rmse")?.is_better(0.7, 0.8));
+    /// assert!(MetricSet::RANKING.find("ndcg@10")?.is_better(0.3, 0.2));
+    /// let error = MetricSet::REGRESSION.find("rsme").unwrap_err().to_string();
+    /// assert_eq!(error, "unknown metric of regression `rsme`; did you mean `rmse`? known: mae, r2, rmse");
+    /// # Ok::<(), fm_core::Error>(())
+    /// ```
+    pub fn find(&self, name: &str) -> Result<&'static MetricEntry> {
+        let is_asked_for = |entry: &&MetricEntry| match (entry.name.strip_suffix("@k"), name.split_once('@')) {
+            (Some(family), Some((name, k))) => family == name && k.parse().is_ok_and(|k: usize| k > 0),
+            (None, None) => entry.name == name,
+            _ => false,
         };
-        Error::Setting(format!(
-            "unknown metric `{name}` for {of}: {}the metrics are {}",
-            hint.unwrap_or_default(),
-            names.join(", ")
-        ))
-    })
-}
-
-/// The default metric for early stopping.
-pub fn monitored(task: Task) -> &'static str {
-    match task {
-        Task::Regression => "rmse",
-        Task::Binary { .. } => "logloss",
-        Task::Ranking { .. } => "ndcg@10",
+        self.entries.iter().find(is_asked_for).ok_or_else(|| {
+            Error::unknown(format!("metric of {}", self.task), name, self.entries.iter().map(|entry| entry.name))
+        })
     }
 }
 
@@ -130,41 +128,37 @@ pub fn monitored(task: Task) -> &'static str {
 mod tests {
     use super::*;
 
-    const TASKS: [Task; 2] = [Task::Regression, Task::Binary { threshold: 1.0 }];
+    const SETS: [MetricSet; 3] = [MetricSet::REGRESSION, MetricSet::BINARY, MetricSet::RANKING];
 
     #[test]
-    fn equal_values_and_nan_are_not_better() {
-        for entry in TASKS.into_iter().flat_map(known) {
+    fn an_equal_value_is_no_better_and_neither_is_a_nan() {
+        for entry in SETS.iter().flat_map(|set| set.entries) {
             assert!(!entry.is_better(0.5, 0.5) && !entry.is_better(f64::NAN, 0.5), "{}", entry.name);
             assert_ne!(entry.is_better(0.5, 0.6), entry.is_better(0.6, 0.5), "{}", entry.name);
         }
     }
 
     #[test]
-    fn the_monitored_metric_is_known() {
-        for task in TASKS {
-            assert_eq!(find(task, monitored(task)).unwrap().direction, Minimize);
-        }
+    fn the_metric_that_is_monitored_is_known() {
+        let directions = SETS.map(|set| set.find(set.monitored).unwrap().direction);
+        assert_eq!(directions, [Minimize, Minimize, Maximize]);
     }
 
     #[test]
     fn a_metric_of_another_task_is_unknown() {
-        let error = find(TASKS[1], "rmse").unwrap_err().to_string();
+        let error = MetricSet::BINARY.find("rmse").unwrap_err().to_string();
         let names = "auc, average_precision, ece, gauc, logloss, normalized_entropy";
-        assert_eq!(error, format!("invalid setting: unknown metric `rmse` for a binary task: the metrics are {names}"),);
+        assert_eq!(error, format!("unknown metric of a binary task `rmse`; known: {names}"));
     }
 
     #[test]
-    fn a_metric_at_k_needs_a_number() {
-        let task = Task::Ranking { threshold: None };
-        for name in [monitored(task), "hr@5", "recall@1000", "mrr"] {
-            assert_eq!(find(task, name).unwrap().direction, Maximize, "{name}");
+    fn a_metric_of_the_first_k_is_asked_for_with_a_number() {
+        for name in ["ndcg@10", "hr@5", "recall@1000", "mrr"] {
+            assert_eq!(MetricSet::RANKING.find(name).unwrap().direction, Maximize, "{name}");
         }
         for name in ["ndcg", "ndcg@", "ndcg@k", "ndcg@0", "ndcg@-1", "ndcg@10@10", "mrr@10", "k"] {
-            assert!(
-                find(task, name).unwrap_err().to_string().contains("the metrics are coverage@k, hr@k, mrr"),
-                "{name}"
-            );
+            let error = MetricSet::RANKING.find(name).unwrap_err().to_string();
+            assert!(error.contains("known: coverage@k, hr@k, mrr"), "{name}");
         }
     }
 }

@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 pub use auc::auc;
 pub use average_precision::average_precision;
 pub use calibration::{CalibrationBin, calibration_curve, ece};
-pub use entry::{Direction, MetricEntry, find, known, monitored};
+pub use entry::{Direction, MetricEntry, MetricSet};
 pub use gauc::gauc;
 pub use logloss::logloss;
 pub use mae::mae;
@@ -43,7 +43,7 @@ use crate::schema::{Label, Task};
 /// Metrics by name. One that is undefined on a set is absent.
 pub type Metrics = BTreeMap<String, f64>;
 
-/// The metrics of a task, those of [`known`], from logits.
+/// The metrics of a task ([`MetricSet`]), from logits.
 ///
 /// - regression: [`mae`], [`r2`] and [`rmse`] of what [`Label::prediction`] gives, which stays in the range of the training
 ///   labels
@@ -109,7 +109,7 @@ mod tests {
                 let scored = Scored::new(&[0.1, 0.9], &[0.0, 1.0]).with_groups(groups);
                 metrics(&label, &scored).into_keys().collect()
             };
-            let mut known: Vec<&str> = known(task).iter().map(|entry| entry.name).collect();
+            let mut known: Vec<&str> = MetricSet::of(task).entries.iter().map(|entry| entry.name).collect();
             assert_eq!(names(Some(&[1, 1])), known);
             known.retain(|name| *name != "gauc");
             assert_eq!(names(None), known);
@@ -126,7 +126,7 @@ mod tests {
             }
 
             fn batch(&self, _: &[usize], _: Device) -> Result<Batch> {
-                Err(Error::Setting("they are measured alone".into()))
+                Err(Error::Rows("only their labels are needed".into()))
             }
 
             fn labels(&self) -> Vec<f32> {

@@ -1,11 +1,12 @@
-//! Gradients brought into a range.
+//! Clipping of gradients by value and by norm.
 
 use tch::Tensor;
 
-use super::gradient::Slot;
+use super::change::Change;
+use super::parameter::Parameter;
 use crate::error::{Error, Result};
 
-/// What gradients are clipped to.
+/// The bounds of gradients.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Clipping {
     norm: Option<f64>,
@@ -16,56 +17,46 @@ impl Clipping {
     pub(super) fn new(norm: Option<f64>, value: Option<f64>) -> Result<Clipping> {
         for (name, bound) in [("clip_norm", norm), ("clip_value", value)] {
             if let Some(bound) = bound.filter(|bound| !(bound.is_finite() && *bound > 0.0)) {
-                return Err(Error::Setting(format!("{name} is {bound}: it must be a number above 0, or left out")));
+                return Err(Error::out_of_range(name, bound, "a number above 0, or left out"));
             }
         }
         Ok(Clipping { norm, value })
     }
 
-    /// What a number of a gradient is at most.
+    /// The maximum magnitude of each number.
     pub(super) fn value(&self) -> Option<f64> {
         self.value
     }
 
-    /// The norm of all gradients. On the CPU it costs little beside the step; elsewhere it is taken where gradients are clipped
-    /// by it.
+    /// The norm of all gradients. On the CPU it costs little compared with the step; elsewhere it is computed only if gradients
+    /// are clipped by it.
     ///
     /// # Errors
-    /// [`Error::Gradient`] if it is not finite, with the parameters at fault.
-    pub(super) fn norm_of(&self, slots: &[Slot]) -> Result<Option<f64>> {
-        let squares: Vec<f64> = if slots.iter().all(|slot| slot.is_fused) {
-            slots.iter().map(Slot::sum_of_squares).collect::<Result<_>>()?
+    /// [`Error::Gradient`] if it is not finite.
+    pub(super) fn norm_of(&self, changes: &[(&mut Parameter, Change)]) -> Result<Option<f64>> {
+        let squares: Vec<f64> = if changes.iter().all(|(parameter, _)| parameter.is_fused) {
+            let square = |(parameter, change): &(&mut Parameter, Change)| change.sum_of_squares(&parameter.tensor);
+            changes.iter().map(square).collect::<Result<_>>()?
         } else if self.norm.is_some() {
-            // One wait for the device, not one for each parameter.
-            let squares: Vec<Tensor> = slots.iter().map(Slot::sum_of_squares_on_device).collect();
+            // One synchronisation with the device, not one for each parameter.
+            let square =
+                |(parameter, change): &(&mut Parameter, Change)| change.sum_of_squares_on_device(&parameter.tensor);
+            let squares = changes.iter().map(square).collect::<Result<Vec<Tensor>>>()?;
             Vec::try_from(Tensor::f_stack(&squares, 0)?)?
         } else {
             return Ok(None);
         };
-        let at_fault: Vec<&Slot> =
-            slots.iter().zip(&squares).filter(|(_, square)| !square.is_finite()).map(|(slot, _)| slot).collect();
-        if let Some(first) = at_fault.first() {
-            let others = at_fault.len() - 1;
-            return Err(Error::Gradient { parameter: first.name.clone(), others });
+        let names = changes.iter().map(|(parameter, _)| &parameter.name);
+        let mut not_finite = names.zip(&squares).filter(|(_, square)| !square.is_finite()).map(|(name, _)| name);
+        if let Some(first) = not_finite.next() {
+            return Err(Error::Gradient { parameter: first.clone(), others: not_finite.count() });
         }
         Ok(Some(squares.iter().sum::<f64>().sqrt()))
     }
 
-    /// What gradients of this norm are multiplied by; none if they stay as they are.
+    /// The factor that gradients of this norm are scaled by; none if they are within the bound.
     pub(super) fn scale(&self, norm: Option<f64>) -> Option<f64> {
         let scale = self.norm? / (norm? + 1e-6);
         (scale < 1.0).then_some(scale)
     }
-}
-
-/// Σ f(x)² in float64, in eight sums at once.
-pub(super) fn sum_of_squares(numbers: &[f32], f: impl Fn(f32) -> f32) -> f64 {
-    let square = |x: f32| f64::from(f(x)).powi(2);
-    let chunks = numbers.chunks_exact(8);
-    let rest: f64 = chunks.remainder().iter().map(|&x| square(x)).sum();
-    let sums = chunks.fold([0.0; 8], |mut sums, chunk| {
-        sums.iter_mut().zip(chunk).for_each(|(sum, &x)| *sum += square(x));
-        sums
-    });
-    sums.iter().sum::<f64>() + rest
 }

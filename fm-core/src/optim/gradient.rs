@@ -1,146 +1,96 @@
-//! A parameter with its gradient, from autograd to the update.
+//! Stage 1 of a step: the gradient of a parameter, wherever it comes from.
 
-use tch::{Device, Kind, Tensor};
+use std::sync::{Arc, Mutex};
 
-use super::L2Scope;
-use super::clipping::{Clipping, sum_of_squares};
-use super::row_sparse::{Touched, gather, scatter, width};
-use super::rule::{Penalty, RowUpdate, Rows, Rule, Step};
-use crate::bridge::{clear_gradient, floats, floats_mut};
+use tch::{Kind, Tensor};
+
+use super::parameter::Parameter;
+use super::row_gradient::{RowGradient, RowGradients, lock};
+use crate::bridge::{floats, integers};
 use crate::error::Result;
 
-/// A parameter, what the rule remembers of it, and its gradient in this step.
-pub(super) struct Slot {
-    pub name: String,
-    parameter: Tensor,
-    pub states: Vec<Tensor>,
-    /// Whether it is updated by loops over slices: on the CPU.
-    pub is_fused: bool,
-    gradient: Gradient,
-    touched: Touched,
-}
-
-/// The gradient of a step, the penalty's included.
-enum Gradient {
-    None,
-    /// Of every number.
+/// The gradient of a parameter in one step, without penalty.
+#[derive(Debug)]
+pub(super) enum Gradient {
+    /// One number for each number of the parameter, in its shape.
     Dense(Tensor),
-    /// Of the rows of a table: `Touched` holds them, and which the penalty alone moves.
-    Touched(Penalty),
-    /// Of distinct rows `[R]` of a table: `[R, width]`.
-    Rows(Tensor, Tensor),
+    /// Sums over the distinct rows of a table, on the CPU.
+    Rows(Arc<Mutex<RowGradient>>),
+    /// The same as tensors on any device: distinct rows `[R]` int64, how often each was looked up `[R]` int64, and the summed
+    /// gradients `[R, ...]` float32.
+    RowTensors { rows: Tensor, counts: Tensor, sums: Tensor },
 }
 
-impl Slot {
-    pub(super) fn new(name: String, parameter: Tensor, rule: &dyn Rule) -> Slot {
-        let state = |&(_, first): &(&str, f32)| parameter.full_like(f64::from(first)).set_requires_grad(false);
-        let states = rule.states().iter().map(state).collect();
-        let is_fused = parameter.device() == Device::Cpu;
-        Slot { name, parameter, states, is_fused, gradient: Gradient::None, touched: Touched::default() }
-    }
-
-    /// Forgets the gradient.
-    pub(super) fn clear(&mut self) {
-        clear_gradient(&mut self.parameter);
-        self.gradient = Gradient::None;
-    }
-
-    /// Takes autograd's gradient: sums those of the same row, adds the penalty of a table, and clips each number.
-    pub(super) fn gather(&mut self, scope: L2Scope, l2: f32, clipping: &Clipping) -> Result<()> {
-        let gradient = self.parameter.grad();
-        self.gradient = if !gradient.defined() {
-            Gradient::None
-        } else if !gradient.is_sparse() {
-            Gradient::Dense(gradient.f_contiguous()?)
-        } else if self.is_fused {
-            self.touched.collect(scope, l2, &self.parameter, &gradient)?;
-            let limit = clipping.value().map_or(f32::INFINITY, |value| value as f32);
-            Gradient::Touched(Penalty { l2, limit, scale: 1.0 })
-        } else if scope == L2Scope::Table {
-            Gradient::Dense(scatter(l2, &self.parameter, &gradient))
-        } else {
-            gather(l2, &self.parameter, &gradient).map_or(Gradient::None, |(rows, sums)| Gradient::Rows(rows, sums))
-        };
-        if let Some(value) = clipping.value() {
-            match &mut self.gradient {
-                Gradient::None => {}
-                Gradient::Dense(gradient) | Gradient::Rows(_, gradient) => {
-                    let _ = gradient.f_clamp_(-value, value)?;
-                }
-                Gradient::Touched(_) => {
-                    let value = value as f32;
-                    self.touched.gradient.iter_mut().for_each(|g| *g = g.clamp(-value, value));
-                }
-            }
+impl Gradient {
+    /// The gradient that autograd and kernels have left; none for a parameter that the loss does not depend on.
+    pub(super) fn gather(parameter: &Parameter, row_gradients: &RowGradients) -> Result<Option<Gradient>> {
+        let table = &parameter.tensor;
+        let gradient = table.grad();
+        if table.numel() == 0 {
+            return Ok(None);
         }
-        Ok(())
-    }
-
-    /// Σ g², on the CPU.
-    pub(super) fn sum_of_squares(&self) -> Result<f64> {
-        match &self.gradient {
-            Gradient::None => Ok(0.0),
-            Gradient::Dense(gradient) | Gradient::Rows(_, gradient) => Ok(sum_of_squares(floats(gradient)?, |g| g)),
-            Gradient::Touched(penalty) => self.touched.sum_of_squares(*penalty, &self.parameter),
+        let sparse = Some(&gradient).filter(|gradient| gradient.defined() && gradient.is_sparse());
+        let dense = Some(&gradient).filter(|gradient| gradient.defined() && !gradient.is_sparse());
+        let mut collected = row_gradients.get(table);
+        if let Some(sparse) = sparse
+            && (parameter.is_fused || collected.is_some())
+        {
+            let of_table = row_gradients.of(table);
+            add_sparse(&mut lock(&of_table), sparse)?;
+            collected = Some(of_table);
         }
-    }
-
-    /// Σ g² as a float64 scalar on the parameter's device.
-    pub(super) fn sum_of_squares_on_device(&self) -> Tensor {
-        match &self.gradient {
-            Gradient::Dense(gradient) | Gradient::Rows(_, gradient) => {
-                gradient.to_kind(Kind::Double).square().sum(Kind::Double)
+        Ok(match (collected, dense, sparse) {
+            (Some(rows), Some(dense), _) => {
+                let (rows, _, sums) = tensors(&lock(&rows), table);
+                Some(Gradient::Dense(dense.f_contiguous()?.f_index_add(0, &rows, &sums)?))
             }
-            _ => Tensor::zeros(&[] as &[i64], (Kind::Double, self.parameter.device())),
-        }
-    }
-
-    /// Moves what the gradient is of, by the gradient times `scale`.
-    pub(super) fn update(&mut self, rule: &dyn Rule, step: Step, scale: Option<f64>) -> Result<()> {
-        let Slot { parameter, states, touched, is_fused, .. } = self;
-        match std::mem::replace(&mut self.gradient, Gradient::None) {
-            Gradient::None => {}
-            Gradient::Touched(penalty) => {
-                let width = width(parameter);
-                if let Some(scale) = scale {
-                    touched.gradient.iter_mut().for_each(|g| *g *= scale as f32);
-                }
-                let penalty = Penalty { scale: scale.map_or(1.0, |scale| scale as f32), ..penalty };
-                let given = Rows::Given { rows: &touched.rows, gradient: &touched.gradient };
-                for rows in [given, Rows::Penalised { runs: &touched.others, penalty }] {
-                    let states = states.iter_mut().map(floats_mut).collect::<Result<_>>()?;
-                    rule.update_rows(step, RowUpdate { rows, width, parameter: floats_mut(parameter)?, states });
-                }
+            (Some(rows), None, _) if parameter.is_fused => Some(Gradient::Rows(rows)),
+            (Some(rows), None, _) => {
+                let (rows, counts, sums) = tensors(&lock(&rows), table);
+                Some(Gradient::RowTensors { rows, counts, sums })
             }
-            Gradient::Rows(rows, gradient) => {
-                let gradient = scaled(gradient, scale);
-                let mut weights = parameter.index_select(0, &rows);
-                let mut gathered: Vec<Tensor> = states.iter().map(|state| state.index_select(0, &rows)).collect();
-                rule.update_tensor(step, &mut weights, &gradient, &mut gathered);
-                let _ = parameter.index_copy_(0, &rows, &weights);
-                for (state, gathered) in states.iter_mut().zip(&gathered) {
-                    let _ = state.index_copy_(0, &rows, gathered);
-                }
-            }
-            Gradient::Dense(gradient) => {
-                let gradient = scaled(gradient, scale);
-                if !*is_fused {
-                    rule.update_tensor(step, parameter, &gradient, states);
-                } else if parameter.numel() > 0 {
-                    let width = parameter.numel();
-                    let rows = Rows::Given { rows: &[0], gradient: floats(&gradient)? };
-                    let states = states.iter_mut().map(floats_mut).collect::<Result<_>>()?;
-                    rule.update_rows(step, RowUpdate { rows, width, parameter: floats_mut(parameter)?, states });
-                }
-            }
-        }
-        Ok(())
+            (None, Some(dense), _) => Some(Gradient::Dense(dense.f_contiguous()?)),
+            (None, None, Some(sparse)) => Some(sum_on_device(sparse)),
+            (None, None, None) => None,
+        })
     }
 }
 
-fn scaled(gradient: Tensor, scale: Option<f64>) -> Tensor {
-    match scale {
-        Some(scale) => gradient * scale,
-        None => gradient,
+/// Adds a sparse gradient to the sums of its rows.
+fn add_sparse(rows: &mut RowGradient, gradient: &Tensor) -> Result<()> {
+    let on_cpu = |tensor: Tensor| tensor.to_device(tch::Device::Cpu).contiguous();
+    let (ids, gradients) = (on_cpu(gradient.internal_indices()), on_cpu(gradient.internal_values()));
+    let width = rows.width();
+    for (&id, gradient) in integers(&ids)?.iter().zip(floats(&gradients)?.chunks_exact(width)) {
+        if gradient.iter().any(|&g| g != 0.0) {
+            rows.add(id as u32).iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g);
+        }
     }
+    Ok(())
+}
+
+/// Rows, counts and sums of a table as tensors on its device.
+fn tensors(gradient: &RowGradient, table: &Tensor) -> (Tensor, Tensor, Tensor) {
+    let integers = |numbers: &[u32]| {
+        let numbers: Vec<i64> = numbers.iter().map(|&number| i64::from(number)).collect();
+        Tensor::from_slice(&numbers).to_device(table.device())
+    };
+    let mut shape = table.size();
+    shape[0] = gradient.rows().len() as i64;
+    let sums = Tensor::from_slice(gradient.sums()).view(shape.as_slice()).to_device(table.device());
+    (integers(gradient.rows()), integers(gradient.counts()), sums)
+}
+
+/// Sums a sparse gradient over equal rows, without the lookups whose gradient is exactly 0.
+fn sum_on_device(gradient: &Tensor) -> Gradient {
+    let (ids, gradients) = (gradient.internal_indices().flatten(0, -1), gradient.internal_values());
+    let is_lookup = gradients.ne(0.0).view([gradients.size()[0], -1]).any_dim(1, false);
+    let lookups = is_lookup.nonzero().flatten(0, -1);
+    let (ids, gradients) = (ids.index_select(0, &lookups), gradients.index_select(0, &lookups));
+    let (rows, place, counts) = ids.internal_unique2(true, true, true);
+    let mut shape = gradients.size();
+    shape[0] = rows.size()[0];
+    let mut sums = Tensor::zeros(shape.as_slice(), (Kind::Float, gradients.device()));
+    let _ = sums.index_add_(0, &place, &gradients);
+    Gradient::RowTensors { rows, counts, sums }
 }

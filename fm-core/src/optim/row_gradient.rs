@@ -1,6 +1,7 @@
 //! Gradients of lookup tables, as sums over the rows that a batch looks up.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tch::Tensor;
@@ -70,6 +71,33 @@ impl RowGradient {
     /// The summed gradient of each of [`rows`](RowGradient::rows) `[R · width]`.
     pub fn sums(&self) -> &[f32] {
         &self.sums
+    }
+
+    /// Same as [`sums`](RowGradient::sums), mutable.
+    pub(super) fn sums_mut(&mut self) -> &mut [f32] {
+        &mut self.sums
+    }
+
+    /// Calls `change(row, count, sum)` for each of the distinct rows.
+    pub(super) fn for_each(&mut self, mut change: impl FnMut(u32, u32, &mut [f32])) {
+        let sums = self.sums.chunks_exact_mut(self.width);
+        for ((&row, &count), sum) in self.rows.iter().zip(&self.counts).zip(sums) {
+            change(row, count, sum);
+        }
+    }
+
+    /// The runs of rows that were not looked up, ascending.
+    pub(super) fn other_rows(&self) -> Vec<Range<u32>> {
+        let (mut runs, mut start) = (vec![], 0);
+        while start < self.positions.len() {
+            let rest = &self.positions[start..];
+            let len = rest.iter().position(|&position| position != 0).unwrap_or(rest.len());
+            if len > 0 {
+                runs.push(start as u32..(start + len) as u32);
+            }
+            start += len + 1;
+        }
+        runs
     }
 
     /// Number of rows of the table.
@@ -148,7 +176,7 @@ fn key(table: &Tensor) -> usize {
 }
 
 /// Ignores poisoning: after a panic, `clear` removes what was summed so far.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -165,6 +193,7 @@ mod tests {
             gradient.add(row)[0] += g;
         }
         assert_eq!((gradient.rows(), gradient.counts(), gradient.sums()), (&[4, 0][..], &[2, 1][..], &[4.0, 2.0][..]));
+        assert_eq!(gradient.other_rows(), [1..4]);
     }
 
     #[test]
@@ -173,6 +202,7 @@ mod tests {
         gradient.add(3).fill(7.0);
         gradient.clear();
         assert!(gradient.rows().is_empty());
+        assert_eq!(gradient.other_rows(), [0..5]);
         assert_eq!(gradient.add(3), [0.0, 0.0]);
         assert_eq!(gradient.counts(), [1]);
     }

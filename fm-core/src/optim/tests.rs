@@ -36,7 +36,7 @@ fn close(a: &Tensor, b: &Tensor) -> bool {
 
 /// As on a device that is not the CPU.
 fn in_tensor_operations(mut optimizer: Optimizer) -> Optimizer {
-    optimizer.slots.iter_mut().for_each(|slot| slot.is_fused = false);
+    optimizer.parameters.iter_mut().for_each(|parameter| parameter.is_fused = false);
     optimizer
 }
 

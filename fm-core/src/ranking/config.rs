@@ -1,32 +1,32 @@
-//! How a ranking is trained and measured.
+//! The settings of a ranking.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// What a positive row is compared with its negatives by.
+/// The loss of a positive row and its negatives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RankingLoss {
-    /// -ln σ(s⁺ - s⁻), the mean over the negatives: [`bpr`](super::bpr).
+    /// The mean of -ln σ(s⁺ - s⁻) over the negatives: [`bpr`](super::bpr).
     Bpr,
-    /// The softmax over the positive and its negatives, corrected for how often each item is drawn:
+    /// The softmax over the positive item and its negatives, corrected for the probability with which each item is drawn:
     /// [`sampled_softmax`](super::sampled_softmax).
     #[default]
     SampledSoftmax,
 }
 
-/// Where negatives come from. None is a known positive of the row's user.
+/// The distribution of negatives. A known positive of the row's user is never drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SamplerKind {
-    /// All items of the catalogue alike.
+    /// Uniform over the catalogue.
     #[default]
     Uniform,
-    /// Items in proportion to a power of their positive training rows; one without a row counts as one with a single row.
+    /// Proportional to a power of the number of an item's positive training rows, which counts as at least 1.
     Popularity,
-    /// Items of the other rows of the batch, and so in proportion to their positive training rows.
+    /// Uniform over the other rows of the batch, and so proportional to the number of positive training rows.
     InBatch,
 }
 
@@ -34,19 +34,19 @@ pub enum SamplerKind {
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RankingConfig {
-    /// bpr, which compares a positive row with one negative at a time, or sampled-softmax, which compares it with all its
-    /// negatives at once.
+    /// Loss: bpr compares a positive row with one negative at a time, sampled-softmax with all its negatives at once.
     pub loss: RankingLoss,
-    /// How many negatives each positive row is compared with. More learn better, and take longer.
+    /// Number of negatives for each positive row. More give better results and take longer.
     pub negatives: usize,
-    /// Where negatives are drawn from: uniform (all items alike), popularity (items with many rows more often) or in-batch
+    /// Distribution of negatives: uniform (over all items), popularity (items with more rows are drawn more often) or in-batch
     /// (the items of the other rows of the batch). A user's own items are never drawn.
     pub sampler: SamplerKind,
-    /// For the popularity sampler: an item with c positive training rows is drawn in proportion to c to this power.
+    /// Exponent of the popularity sampler: an item with c positive training rows has a probability proportional to c to this
+    /// power.
     pub popularity_exponent: f64,
-    /// The lengths k of the lists that hr@k, ndcg@k, recall@k and coverage@k are measured on; 10 is always among them.
+    /// Cutoffs k at which hr@k, ndcg@k, recall@k and coverage@k are measured; 10 is always included.
     pub cutoffs: Vec<usize>,
-    /// At most so many users, drawn once, choose the best epoch; 0 takes all. The results at the end are of all users.
+    /// Number of users, drawn at random once, whose rankings choose the best epoch; 0 takes all. Final results cover all users.
     pub valid_users: usize,
 }
 
@@ -67,18 +67,17 @@ impl RankingConfig {
     /// Checks the numbers.
     ///
     /// # Errors
-    /// [`Error::Setting`] for no negative, a cutoff of 0, or an exponent that is no number from 0.
+    /// [`Error::OutOfRange`] for no negatives, a cutoff of 0, or a negative or infinite exponent.
     pub fn check(&self) -> Result<()> {
-        let refused = |reason: String| Err(Error::Setting(reason));
         if self.negatives == 0 {
-            return refused("the number of negatives is 0: a ranking is learnt from at least 1 for each row".into());
+            return Err(Error::out_of_range("the number of negatives", 0, "at least 1"));
         }
         if self.cutoffs.contains(&0) {
-            return refused(format!("the cutoffs are {:?}: each must be at least 1", self.cutoffs));
+            return Err(Error::out_of_range("one of the cutoffs", format!("{:?}", self.cutoffs), "at least 1"));
         }
         if !self.popularity_exponent.is_finite() || self.popularity_exponent < 0.0 {
-            let exponent = self.popularity_exponent;
-            return refused(format!("the popularity exponent is {exponent}: it must be a number of at least 0"));
+            let range = "a number of at least 0";
+            return Err(Error::out_of_range("the popularity exponent", self.popularity_exponent, range));
         }
         Ok(())
     }
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_out_of_range_are_refused() {
+    fn settings_out_of_range_are_errors() {
         let refused = |config: RankingConfig| config.check().unwrap_err().to_string();
         let config = RankingConfig::default();
         assert!(refused(RankingConfig { negatives: 0, ..config.clone() }).contains("number of negatives is 0"));

@@ -1,4 +1,4 @@
-//! Rankings of the whole catalogue, for every user with something to find.
+//! Rankings of the whole catalogue for each user with relevant items.
 
 use std::collections::BTreeSet;
 
@@ -6,29 +6,28 @@ use rand::seq::SliceRandom;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::interactions::{Interactions, ItemSets, NONE};
-use super::items::{Candidates, ItemSlots};
+use super::items::ItemSlots;
 use crate::error::Result;
 use crate::metric::Metrics;
 use crate::metric::ranking::{coverage, hit_rate, mrr, ndcg, ranks, recall, top};
+use crate::predict::{Score, evaluation_batch};
 use crate::rows::Rows;
 use crate::seed::{Stream, generator};
-use crate::train::evaluation_batch;
 
 /// A user whose candidates are ranked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Query {
     /// The user.
     pub user: u32,
-    /// The row whose slots, but for the item's, say what is known of the user and the moment.
+    /// The row that holds the user and the context: all its slots except the item's.
     pub row: usize,
 }
 
-/// What is looked for in a part of the rows: for each user with a relevant item, these among all items of the catalogue that the
-/// user has no earlier row with.
+/// The relevant items and the candidates of each user in a part of the rows.
 ///
-/// Relevant are the items of the user's positive rows in the part. User and moment are those of the first of these rows. An item
-/// of which the user has a row in a part that was `seen` is no candidate, whatever that row's label. A user who has seen
-/// every relevant item is left out, as are rows without a user.
+/// Relevant are the items of the user's positive rows in the part. The first of these rows gives the user and the context. All
+/// items of the catalogue are candidates, except those of the user's rows in the `seen` parts, whatever their labels. Users who
+/// have seen every relevant item are left out, and so are rows without a user.
 #[derive(Clone, Debug)]
 pub struct Queries {
     num_items: usize,
@@ -38,11 +37,11 @@ pub struct Queries {
 }
 
 impl Queries {
-    /// The queries of `part`, whose users have seen the items of other parts: of the training rows for validation, of both for
-    /// testing.
+    /// The queries of `part`. Its users have seen the items of other parts: the training rows for validation, training and
+    /// validation rows for testing.
     ///
     /// # Panics
-    /// If they are not of one catalogue.
+    /// If the parts have different catalogues.
     ///
     /// ```
     /// use fm_core::ranking::{Interactions, Queries};
@@ -69,7 +68,7 @@ impl Queries {
         Queries { num_items: part.num_items(), queries, relevant, seen }
     }
 
-    /// At most `limit` of the queries, drawn with a seed, in their order; all for a limit of 0.
+    /// A random sample of at most `limit` queries, in their order; all queries if `limit` is 0.
     pub fn sample(mut self, limit: usize, seed: u64) -> Queries {
         if (1..self.queries.len()).contains(&limit) {
             self.queries.shuffle(&mut generator(seed, Stream::Users));
@@ -79,22 +78,22 @@ impl Queries {
         self
     }
 
-    /// The users, in the order of their rows.
+    /// The queries, in the order of their rows.
     pub fn queries(&self) -> &[Query] {
         &self.queries
     }
 
-    /// What a user should find, ascending.
+    /// The relevant items of a user, ascending.
     pub fn relevant(&self, user: u32) -> &[u32] {
         self.relevant.of(user)
     }
 
-    /// What is no candidate for a user, ascending.
+    /// The items that are not candidates for a user, ascending.
     pub fn seen(&self, user: u32) -> &[u32] {
         self.seen.of(user)
     }
 
-    /// What `look` gives for each query and, `[I]`, whether each item is no candidate of it.
+    /// The result of `look` for each query, given which items `[I]` are not candidates.
     fn each<T>(&self, mut look: impl FnMut(Query, &[bool]) -> Result<T>) -> Result<Vec<T>> {
         let mut is_seen = vec![false; self.num_items];
         let look = |&query: &Query| {
@@ -107,20 +106,20 @@ impl Queries {
     }
 }
 
-/// The place in the lists that every ranking is measured by.
+/// The cutoff that is always measured.
 const USUAL_CUTOFF: usize = 10;
 
 /// The metrics of rankings: `coverage@k`, `hr@k`, `ndcg@k` and `recall@k` for each k of `cutoffs` and for 10, and `mrr` over the
-/// whole catalogue. None without a query.
+/// whole catalogue. Empty without queries.
 ///
-/// `scores` gives each user's scores of all items `[I]`, by which the candidates are ranked; those of equal scores count
-/// against it, as [`metric::ranking`](crate::metric::ranking) says.
+/// `scores` returns the scores `[I]` of all items for a query. Candidates are ranked by them; ties count against the relevant
+/// items ([`metric::ranking`](crate::metric::ranking)).
 ///
 /// # Errors
-/// What `scores` returns.
+/// The errors of `scores`.
 ///
 /// # Panics
-/// If there are not as many scores as items, or a cutoff is 0.
+/// If the number of scores is not the number of items, or a cutoff is 0.
 ///
 /// ```
 /// use fm_core::ranking::{Interactions, Queries, evaluate};
@@ -153,14 +152,14 @@ pub fn evaluate(
     Ok(metrics)
 }
 
-/// The [`ranks`] of what each of the queries looks for, in their order, by the scores that [`evaluate`] takes: all that
-/// [`metrics_of_users`] needs, in memory that does not grow with the catalogue.
+/// The [`ranks`] of the relevant items of each query, by the scores that [`evaluate`] takes: the input of
+/// [`metrics_of_users`]. Its size does not depend on the catalogue.
 ///
 /// # Errors
-/// What `scores` returns.
+/// The errors of `scores`.
 ///
 /// # Panics
-/// If there are not as many scores as items.
+/// If the number of scores is not the number of items.
 pub fn ranks_of_relevant(
     queries: &Queries,
     mut scores: impl FnMut(Query) -> Result<Vec<f32>>,
@@ -168,8 +167,8 @@ pub fn ranks_of_relevant(
     queries.each(|query, is_seen| Ok(ranks(&scores(query)?, queries.relevant(query.user), is_seen)))
 }
 
-/// Of the metrics of [`evaluate`] those that are means over users, which is all but coverage, for some of the queries: `ranks`
-/// are what [`ranks_of_relevant`] gives for them. None without a query.
+/// The metrics of [`evaluate`] that are means over users (all except coverage), for any subset of the queries: `ranks` are the
+/// results of [`ranks_of_relevant`] for them. Empty without queries.
 ///
 /// # Panics
 /// If a cutoff is 0.
@@ -196,39 +195,33 @@ pub fn metrics_of_users(ranks: &[Vec<u32>], cutoffs: &[usize]) -> Metrics {
     metrics.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
-/// The lengths of the lists that are measured, ascending.
+/// The cutoffs that are measured, ascending.
 fn lengths(cutoffs: &[usize]) -> BTreeSet<usize> {
     cutoffs.iter().copied().chain([USUAL_CUTOFF]).collect()
 }
 
-/// As [`evaluate`], for what gives logits `[1, c]` of candidates: each user's items are scored for the user and the moment of the
-/// query's row.
+/// Like [`evaluate`], with the scores of a model for the user and the context of each query's row.
 ///
 /// # Errors
-/// What `rows` and `logits` return.
-pub fn evaluate_logits(
+/// The errors of `model` and `rows`.
+pub fn evaluate_model(
     queries: &Queries,
     cutoffs: &[usize],
-    logits: impl Fn(&Candidates<'_>) -> Result<Tensor>,
+    model: &dyn Score,
     rows: &dyn Rows,
     items: &ItemSlots,
 ) -> Result<Metrics> {
-    evaluate(queries, cutoffs, |query| score_items(query, &logits, rows, items))
+    evaluate(queries, cutoffs, |query| score_items(query, model, rows, items))
 }
 
-/// The scores `[I]` of all items for the user and the moment of a query's row, out of what gives logits `[1, c]` of candidates.
+/// The scores `[I]` of all items for the user and the context of a query's row.
 ///
 /// # Errors
-/// What `rows` and `logits` return.
-pub fn score_items(
-    query: Query,
-    logits: impl Fn(&Candidates<'_>) -> Result<Tensor>,
-    rows: &dyn Rows,
-    items: &ItemSlots,
-) -> Result<Vec<f32>> {
+/// The errors of `model` and `rows`.
+pub fn score_items(query: Query, model: &dyn Score, rows: &dyn Rows, items: &ItemSlots) -> Result<Vec<f32>> {
     let device = items.device();
     let row = rows.batch(&[query.row], device)?.features;
-    // Chunks of one size: the last would else be small, and take nearly as long.
+    // Chunks of equal size: a small last one would take nearly as long as a full one.
     let chunks = items.len().div_ceil(evaluation_batch(device));
     let size = items.len().div_ceil(chunks);
     let mut scores = Vec::with_capacity(items.len());
@@ -236,7 +229,7 @@ pub fn score_items(
         let end = items.len().min(first + size);
         let places = Tensor::arange_start(first as i64, end as i64, (Kind::Int64, device)).unsqueeze(0);
         let candidates = items.candidates(&row, &places)?;
-        let logits = no_grad(|| logits(&candidates))?.to_kind(Kind::Float).to_device(Device::Cpu);
+        let logits = no_grad(|| model.score_candidates(&candidates))?.to_kind(Kind::Float).to_device(Device::Cpu);
         scores.extend(Vec::<f32>::try_from(logits.flatten(0, -1))?);
     }
     Ok(scores)
@@ -369,20 +362,18 @@ mod tests {
         let items = ItemSlots::new(&schema, &features).unwrap();
         let Padded { ids, values } = Encoder::new(&schema).features(&[[None]]).unwrap().padded().unwrap();
         let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&[1f32])).unwrap();
-        let mut sizes = vec![];
-        let logits = |features: &Features| features.padded().unwrap().ids.select(1, 0);
-        let counted = std::cell::RefCell::new(&mut sizes);
-        let scores = score_items(
-            Query { user: 0, row: 0 },
-            |candidates| {
-                let features = candidates.features()?;
-                counted.borrow_mut().push(features.len());
-                Ok(logits(&features).view(candidates.size()))
-            },
-            &rows,
-            &items,
-        );
+        /// Scores an item by its id.
+        #[derive(Default)]
+        struct ById(std::cell::RefCell<Vec<usize>>);
+        impl Score for ById {
+            fn score_rows(&self, features: &Features) -> Result<Tensor> {
+                self.0.borrow_mut().push(features.len());
+                Ok(features.padded()?.ids.select(1, 0))
+            }
+        }
+        let by_id = ById::default();
+        let scores = score_items(Query { user: 0, row: 0 }, &by_id, &rows, &items);
         assert_eq!(scores.unwrap(), (1..=1000).map(|id| id as f32).collect::<Vec<_>>());
-        assert_eq!(sizes, [500, 500]);
+        assert_eq!(by_id.0.into_inner(), [500, 500]);
     }
 }

@@ -1,23 +1,22 @@
-//! Ranking: which items come first for a user. A model is trained on positive rows alone, each compared with items that the
-//! user is not known to have chosen, and judged by where it ranks what users chose later among all items.
+//! Ranking the items of a catalogue for each user. A model is trained on positive rows alone: each is compared with items that
+//! the user is not known to have chosen ([`objective::Ranking`](crate::objective::Ranking)). It is evaluated by the ranks, among
+//! all items, of those that users chose later.
 //!
-//! | file | holds |
+//! | item | purpose |
 //! |---|---|
-//! | [`ItemSlots`], [`Candidates`] | what each item of the catalogue fills into a row, and rows with several items each |
-//! | [`Interactions`], [`ItemSets`] | who had to do with what |
-//! | [`Sampler`] | draws negatives |
-//! | [`bpr`], [`sampled_softmax`] | the losses |
-//! | [`Objective`] | what is trained on |
-//! | [`Queries`] | what is looked for, and among which items |
-//! | [`evaluate`], [`evaluate_logits`] | rankings of the whole catalogue |
-//! | [`ranks_of_relevant`], [`metrics_of_users`] | the same, for some of the users |
+//! | [`ItemSlots`], [`Candidates`] | the slots of each item of the catalogue, and rows with several candidate items each |
+//! | [`Interactions`], [`ItemSets`] | which user interacted with which items |
+//! | [`NegativeSampler`] | draws negatives |
+//! | [`bpr`], [`sampled_softmax`] | losses |
+//! | [`Queries`] | the relevant items and the candidates of each user |
+//! | [`evaluate`], [`evaluate_model`] | metrics over the whole catalogue |
+//! | [`ranks_of_relevant`], [`metrics_of_users`] | the same for a subset of the users |
 //!
-//! Without the program, where users and items are numbers:
+//! A ranking in memory, where users and items are numbers:
 //!
 //! ```
-//! use std::sync::atomic::AtomicBool;
-//!
-//! use fm_core::ranking::{Candidates, Interactions, ItemSlots, Objective, Queries, RankingConfig, evaluate_logits};
+//! use fm_core::objective::Ranking;
+//! use fm_core::ranking::{Interactions, ItemSlots, Queries, RankingConfig, evaluate_model};
 //! use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};
 //! use fm_core::train::{TrainConfig, Trainer};
 //! use fm_core::{Features, Field, FieldKind::Categorical, Label, Padded, Schema, Side, Task, TensorRows};
@@ -51,17 +50,16 @@
 //! // What each item fills into a row: the users of these rows do not matter.
 //! let items = || ItemSlots::new(&schema, &features(&(0..8).map(|item| (0, item)).collect::<Vec<_>>())?);
 //! let queries = Queries::new(&interactions(&valid)?, &[&interactions(&train)?]);
-//! let objective = Objective::new(&RankingConfig::default(), items()?, interactions(&train)?, queries.clone())?;
+//! let objective = Ranking::new(&RankingConfig::default(), items()?, interactions(&train)?, queries.clone())?;
 //! fm_core::seed::seed_torch(1, fm_core::seed::Stream::Parameters);
 //! let store = VarStore::new(Device::Cpu);
 //! let model = fm_models::find("fm")?.build(&Default::default(), &store.root(), &schema)?;
 //! let config = TrainConfig { epochs: 20, batch_size: 8, lr: 0.02, patience: 0, ..TrainConfig::default() };
-//! let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config)?.with_ranking(&objective);
-//! trainer.fit(&rows(&train)?, &rows(&valid)?, &mut (), &AtomicBool::new(false))?;
+//! let mut trainer = Trainer::with_objective(model.as_ref(), &store, Box::new(objective), config)?;
+//! trainer.fit(&rows(&train)?, &rows(&valid)?, &mut ())?;
 //!
-//! // What was left out comes first, of the five items that a user has not chosen before.
-//! let logits = |candidates: &Candidates| model.candidate_logits(candidates, false);
-//! let metrics = evaluate_logits(&queries, &[1], logits, &rows(&valid)?, &items()?)?;
+//! // Among the five items that a user has not chosen before, the held-out one comes first.
+//! let metrics = evaluate_model(&queries, &[1], model.as_ref(), &rows(&valid)?, &items()?)?;
 //! assert!(metrics["hr@1"] > 0.8, "{metrics:?}");
 //! # Ok::<(), fm_core::Error>(())
 //! ```
@@ -71,13 +69,11 @@ mod evaluation;
 mod interactions;
 mod items;
 mod loss;
-mod objective;
-mod sampler;
+mod negatives;
 
 pub use config::{RankingConfig, RankingLoss, SamplerKind};
-pub use evaluation::{Queries, Query, evaluate, evaluate_logits, metrics_of_users, ranks_of_relevant, score_items};
+pub use evaluation::{Queries, Query, evaluate, evaluate_model, metrics_of_users, ranks_of_relevant, score_items};
 pub use interactions::{Interactions, ItemSets, NONE};
 pub use items::{Candidates, ItemSlots};
 pub use loss::{bpr, sampled_softmax};
-pub use objective::Objective;
-pub use sampler::Sampler;
+pub use negatives::NegativeSampler;

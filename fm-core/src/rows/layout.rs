@@ -72,7 +72,8 @@ impl RecordLayout {
     /// # Errors
     /// [`Error::IdOutOfRange`]; [`Error::Shape`] for another number of slots or values, or values that are not finite.
     pub fn check(&self, row: usize, words: &[u32], given: &[u32]) -> Result<()> {
-        let invalid = |expected: String, found: String| Err(Error::shape("rows", expected, format!("{found} in row {row}")));
+        let invalid =
+            |expected: String, found: String| Err(Error::shape("rows", expected, format!("{found} in row {row}")));
         let flags = words.iter().filter(|&word| word & GIVEN != 0).count();
         if flags != given.len() {
             return invalid(format!("{flags} values given"), given.len().to_string());

@@ -139,7 +139,8 @@ impl Records {
         }
         let (Starts { rows, blocks }, groups) = (self.starts(), self.given_groups());
         let sections = Sections::new(self.len, self.words().len(), self.has_weights, groups.is_some());
-        let sections = sections.ok_or_else(|| Error::shape("rows", "rows that fit into a file", self.len.to_string()))?;
+        let sections =
+            sections.ok_or_else(|| Error::shape("rows", "rows that fit into a file", self.len.to_string()))?;
         sections.write(path, schema, self.words(), rows, blocks, groups)
     }
 
@@ -275,6 +276,7 @@ impl Records {
     /// The record at some words of a set that has been checked.
     #[inline]
     pub(super) fn record(&self, (start, end): (usize, usize)) -> Record<'_> {
-        Record::read(&self.words()[start..end], self.has_weights).expect("records are checked when they are made or opened")
+        Record::read(&self.words()[start..end], self.has_weights)
+            .expect("records are checked when they are made or opened")
     }
 }

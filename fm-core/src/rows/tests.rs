@@ -266,7 +266,8 @@ fn rows_of_many_blocks_are_found_however_they_were_put_together() {
 
 #[test]
 fn a_digest_reveals_every_change() {
-    let digest = |texts: &[[Option<&str>; 4]], labels: &[f32]| Records::from_texts(&schema(), texts, labels).unwrap().digest();
+    let digest =
+        |texts: &[[Option<&str>; 4]], labels: &[f32]| Records::from_texts(&schema(), texts, labels).unwrap().digest();
     let labels = [0.25, 0.75, 0.5];
     let same = digest(&TEXTS, &labels);
     assert_eq!(same.len(), 32);

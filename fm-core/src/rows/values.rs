@@ -134,7 +134,8 @@ fn build<V>(
     let mut slots = Slots::default();
     for (number, (row, &label)) in rows.iter().zip(labels).enumerate() {
         let values = row.as_ref();
-        let invalid = |(expected, found): (String, String)| Error::shape("rows", expected, format!("{found} in row {number}"));
+        let invalid =
+            |(expected, found): (String, String)| Error::shape("rows", expected, format!("{found} in row {number}"));
         if values.len() != schema.num_fields() {
             let expected = format!("a value for each of {} fields", schema.num_fields());
             return Err(invalid((expected, values.len().to_string())));
@@ -149,12 +150,7 @@ fn build<V>(
 }
 
 /// Appends the slots of a value; returns what it expected and found otherwise.
-fn append(
-    field: &FieldLayout,
-    kind: &FieldKind,
-    value: Value<'_>,
-    slots: &mut Slots,
-) -> Result<(), (String, String)> {
+fn append(field: &FieldLayout, kind: &FieldKind, value: Value<'_>, slots: &mut Slots) -> Result<(), (String, String)> {
     let known = (field.end - field.unknown - 1) as usize;
     let id = |index: usize| match index {
         index if index < known => Ok(field.unknown + 1 + index as u32),

@@ -15,6 +15,7 @@ use crate::bridge::TracedModule;
 use crate::error::{Error, Result};
 use crate::features::{Features, Padded};
 use crate::model::Model;
+use crate::predict::Score;
 use crate::schema::Schema;
 
 /// The rows of a traced batch. A batch of one could be mistaken for something to broadcast.
@@ -120,6 +121,12 @@ impl Bundle {
     /// What writing to `file` gives, or [`Error::Torch`]; there may be half an archive then.
     pub fn write(&self, file: &mut dyn Write, files: &[(&str, &str)]) -> std::result::Result<(), WriteError> {
         self.module.save(file, &[&[(SCHEMA_FILE, self.schema_json.as_str())], files].concat())
+    }
+}
+
+impl Score for Bundle {
+    fn score_rows(&self, features: &Features) -> Result<Tensor> {
+        self.logits(features)
     }
 }
 

@@ -67,7 +67,7 @@ impl FromStr for Precision {
         [Precision::F32, Precision::F16, Precision::Bf16, Precision::Int8]
             .into_iter()
             .find(|precision| precision.to_string() == text)
-            .ok_or_else(|| Error::Setting(format!("precision `{text}` is none of f32, f16, bf16, int8")))
+            .ok_or_else(|| Error::unknown("precision", text, ["f32", "f16", "bf16", "int8"]))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::bridge;
 use crate::encoder::Encoder;
 use crate::error::{Error, Result};
 use crate::features::{Features, Padded};
+use crate::predict::Score;
 use crate::schema::Schema;
 
 /// An exported model: it scores texts or encoded rows, and needs no code of the model.
@@ -114,7 +115,7 @@ impl Scorer {
     /// such as those that the user knows. Of the user, it takes the texts of fields by name.
     ///
     /// # Errors
-    /// [`Error::Format`] if the file holds no catalogue, [`Error::Torch`] if libtorch fails.
+    /// [`Error::NoCatalogue`]; [`Error::Torch`] if libtorch fails.
     pub fn recommend<'t>(
         &self,
         user: impl IntoIterator<Item = (&'t str, &'t str)>,
@@ -128,10 +129,7 @@ impl Scorer {
         let answer = no_grad(|| self.module.method_is("_recommend", &arguments)).map_err(|error| {
             let error = Error::from(error);
             match error.to_string().contains("holds no catalogue") {
-                true => {
-                    let reason = "it holds no catalogue of items: `fm export --with-catalogue` keeps one";
-                    Error::format("exported model", &self.path, reason.to_owned())
-                }
+                true => Error::NoCatalogue { path: self.path.clone() },
                 false => error,
             }
         })?;
@@ -178,6 +176,12 @@ fn read_text(path: &Path, name: &str) -> Result<String> {
     String::from_utf8(bytes).map_err(|_| unusable(path, format!("its {name} is no UTF-8")))
 }
 
+impl Score for Scorer {
+    fn score_rows(&self, features: &Features) -> Result<Tensor> {
+        self.logits(features)
+    }
+}
+
 fn unusable(path: &Path, reason: String) -> Error {
-    Error::format("exported model", path, format!("{reason}; write it anew with `fm export` of this version"))
+    Error::format("exported model", path, reason)
 }

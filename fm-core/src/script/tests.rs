@@ -490,7 +490,9 @@ fn threads_share_a_scorer() {
     bundle(&schema, None).save(&file, &[]).unwrap();
     let scorer = Scorer::load(&file, Device::Cpu).unwrap();
     let users = ["7", "é", "new", ""];
-    let score = |user: &'static str| scorer.score([[("user", user), ("mean", "a|b")], [("user", user), ("age", "30")]]).unwrap();
+    let score = |user: &'static str| {
+        scorer.score([[("user", user), ("mean", "a|b")], [("user", user), ("age", "30")]]).unwrap()
+    };
     let expected = users.map(score);
     std::thread::scope(|scope| {
         for _ in 0..4 {

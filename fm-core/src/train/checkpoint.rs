@@ -1,9 +1,9 @@
-//! Checkpoints: the parameters, and what it takes to go on training, in one safetensors file.
+//! Checkpoints: the parameters, and what is needed to resume training, in one safetensors file.
 //!
-//! Parameters are stored as `model/<name>`, the optimiser's state as `optimizer/<parameter>/<state>`, and the rest as
-//! JSON in the file's metadata, under `fm`: epoch, step, the length of the file. Beside it, `xxh3` is the 64-bit XXH3 of all
-//! bytes of the file, with the 16 digits of the hash themselves taken for zeros: a file that was cut, or of which a bit has
-//! changed, is known wherever it is read. A file is written whole or not at all, and only a file that fits completely is loaded.
+//! Parameters are stored as `model/<name>`, the learner's state as `learner/<name>`, and the rest as JSON in the file's metadata,
+//! under `fm`: epoch, step, length of the tensors. The metadata also holds `xxh3`, the 64-bit XXH3 of all bytes of the file, with
+//! zeros in place of its own 16 digits, so that truncation and changed bits are detected. A file is written completely or not at
+//! all, and loaded only if it fits completely.
 //!
 //! ```
 //! # use fm_core::{Field, FieldKind, Label, Schema, Side, Task, tch::{Device, Kind, Tensor, nn::VarStore}};
@@ -15,18 +15,18 @@
 //!
 //! let store = VarStore::new(Device::Cpu);
 //! let model = fm_models::find("fm")?.build(&options, &store.root(), &schema)?;
-//! checkpoint::save(&file, &store, None, &TrainState::default())?;
+//! checkpoint::save(&file, &store, &TrainState::default())?;
 //!
-//! // Elsewhere: the same model and schema, and then its parameters.
+//! // Elsewhere: build the same model for the same schema, and load its parameters.
 //! let loaded = VarStore::new(Device::Cpu);
 //! let same = fm_models::find("fm")?.build(&options, &loaded.root(), &schema)?;
-//! checkpoint::load(&file, &loaded, None)?;
+//! checkpoint::load(&file, &loaded)?;
 //! assert!(loaded.variables()["embedding.weight"].equal(&store.variables()["embedding.weight"]));
 //!
-//! // Another model's is refused.
+//! // The checkpoint of another model is an error.
 //! let other = VarStore::new(Device::Cpu);
 //! let deepfm = fm_models::find("deepfm")?.build(&options, &other.root(), &schema)?;
-//! assert!(checkpoint::load(&file, &other, None).unwrap_err().to_string().contains("is missing"));
+//! assert!(checkpoint::load(&file, &other).unwrap_err().to_string().contains("is missing"));
 //! # Ok::<(), fm_core::Error>(())
 //! ```
 
@@ -46,20 +46,20 @@ use super::TrainState;
 use crate::atomic_file::write_atomically;
 use crate::bridge::floats;
 use crate::error::{Error, Result};
+use crate::learner::Learner;
 use crate::mapped_file::MappedFile;
-use crate::optim::Optimizer;
 
-/// Files of version 1 have no hash.
-const FORMAT: u32 = 2;
+/// The version of the format.
+const FORMAT: u32 = 3;
 
-/// What stands before the digits of the hash. Within any other text of the header its quotes would be escaped.
+/// Precedes the digits of the hash. Within any other text of the header, its quotes would be escaped.
 const HASH: &[u8] = b"\"xxh3\":\"";
 const HASH_DIGITS: usize = 16;
 
-/// What is written and read at once, in bytes.
+/// Number of bytes written and read at once.
 const BUFFER: usize = 1 << 16;
 
-/// The longest header that safetensors allows.
+/// Maximum length of a header in safetensors.
 const MAX_HEADER: u64 = 100_000_000;
 
 #[derive(Serialize, Deserialize)]
@@ -67,22 +67,27 @@ struct Manifest {
     format: u32,
     /// The length of the tensors.
     bytes: u64,
-    /// The optimiser's steps, if its state is in the file.
+    /// Number of steps done, if the file holds the learner's state.
     steps: Option<u64>,
     train: TrainState,
 }
 
-/// Writes a checkpoint; with an optimiser, training can go on from it.
+/// Writes the parameters. Training resumes from what [`Trainer::save`](super::Trainer::save) writes.
 ///
 /// # Errors
-/// [`Error::Io`], or [`Error::Shape`] for a parameter that is no float32 tensor; the old file stays.
-pub fn save(path: &Path, store: &VarStore, optimizer: Option<&Optimizer>, state: &TrainState) -> Result<()> {
+/// [`Error::Io`]; [`Error::Shape`] for a parameter that is not a float32 tensor. Then the old file stays.
+pub fn save(path: &Path, store: &VarStore, state: &TrainState) -> Result<()> {
+    write(path, store, None, state)
+}
+
+/// Like [`save`], with the state of the learner if it is given.
+pub(super) fn write(path: &Path, store: &VarStore, learner: Option<&dyn Learner>, state: &TrainState) -> Result<()> {
     let named = |prefix: &str, (name, tensor): (String, Tensor)| (format!("{prefix}/{name}"), tensor.detach());
     let parameters = store.variables().into_iter().map(|entry| named("model", entry));
-    let states = optimizer.map(Optimizer::state).unwrap_or_default();
+    let states = learner.map(Learner::state).unwrap_or_default();
     // In a fixed order, so that equal runs write equal bytes.
     let tensors: BTreeMap<String, Tensor> =
-        parameters.chain(states.into_iter().map(|entry| named("optimizer", entry))).collect();
+        parameters.chain(states.into_iter().map(|entry| named("learner", entry))).collect();
 
     let (mut header, mut bytes) = (serde_json::Map::new(), 0);
     for (name, tensor) in &tensors {
@@ -90,15 +95,14 @@ pub fn save(path: &Path, store: &VarStore, optimizer: Option<&Optimizer>, state:
         header.insert(name.clone(), json!({ "dtype": "F32", "shape": tensor.size(), "data_offsets": [bytes, end] }));
         bytes = end;
     }
-    let manifest = Manifest { format: FORMAT, bytes, steps: optimizer.map(Optimizer::steps), train: state.clone() };
-    let to_json =
-        |value: std::result::Result<String, serde_json::Error>| value.map_err(|e| Error::Torch(e.to_string()));
-    let manifest = to_json(serde_json::to_string(&manifest))?;
+    let manifest = Manifest { format: FORMAT, bytes, steps: learner.map(Learner::steps), train: state.clone() };
+    let manifest = serde_json::to_string(&manifest).map_err(Error::json("the state of training"))?;
     header.insert("__metadata__".into(), json!({ "fm": manifest, "xxh3": "0".repeat(HASH_DIGITS) }));
-    let mut header = to_json(serde_json::to_string(&header))?.into_bytes();
+    let mut header = serde_json::to_vec(&header).map_err(Error::json("the header of a checkpoint"))?;
     // The tensors start at a multiple of 8 bytes.
     header.resize(header.len().next_multiple_of(8), b' ');
-    let digits = 8 + place_of_digits(&header).ok_or_else(|| Error::Torch("a header without its hash".into()))?;
+    let digits =
+        place_of_digits(&header).ok_or_else(|| Error::format("checkpoint", path, "its header has no hash"))? + 8;
 
     if let Some((name, tensor)) = tensors.iter().find(|(_, tensor)| tensor.kind() != Kind::Float) {
         return Err(Error::shape("checkpoint", format!("`{name}` of kind Float"), format!("{:?}", tensor.kind())));
@@ -122,33 +126,33 @@ pub fn save(path: &Path, store: &VarStore, optimizer: Option<&Optimizer>, state:
     })
 }
 
-/// Reads a checkpoint into parameters of the same names and shapes, and into the optimiser if one is given.
+/// Reads a checkpoint into parameters of the same names and shapes.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Format`] for a file that is damaged, or whose tensors are not exactly those expected.
-/// Nothing is changed then.
-pub fn load(path: &Path, store: &VarStore, optimizer: Option<&mut Optimizer>) -> Result<TrainState> {
-    Checkpoint::open(path)?.load(store, optimizer)
+/// [`Error::Io`]; [`Error::Format`] for a file that is damaged, or whose tensors are not exactly the expected ones. Then nothing
+/// is changed.
+pub fn load(path: &Path, store: &VarStore) -> Result<TrainState> {
+    Checkpoint::open(path)?.load(store, None)
 }
 
-/// A checkpoint that has been read once, and holds what was written.
+/// A checkpoint file that is intact.
 pub(super) struct Checkpoint {
     path: PathBuf,
     file: MappedFile,
 }
 
 impl Checkpoint {
-    /// Compares a file with its hash.
+    /// Opens a file and checks its hash.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Format`] for a file that is damaged.
     pub(super) fn open(path: &Path) -> Result<Checkpoint> {
-        // Read before it is mapped: what the disk cannot give back is an error here, and the end of the program there.
+        // Reading reports a disk error; a mapped file would end the program.
         let whole = File::open(path).and_then(|mut file| is_whole(&mut file)).map_err(Error::io("read", path))?;
         let damaged = |what: &str| Error::format("checkpoint", path, format!("it is damaged or cut short ({what})"));
         match whole {
             Some(true) => Ok(Checkpoint { path: path.to_owned(), file: MappedFile::open(path)? }),
-            Some(false) => Err(damaged("its hash is not that of its content")),
+            Some(false) => Err(damaged("its hash does not match its content")),
             None => Err(damaged("it holds no hash")),
         }
     }
@@ -184,17 +188,20 @@ impl Checkpoint {
         serde_json::from_str(manifest).map_err(|error| self.unusable(error.to_string()))
     }
 
-    /// Copies what it holds; see [`load`].
-    pub(super) fn load(&self, store: &VarStore, optimizer: Option<&mut Optimizer>) -> Result<TrainState> {
+    /// Copies its tensors to the parameters, and to the learner's state if one is given.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub(super) fn load(&self, store: &VarStore, learner: Option<&mut (dyn Learner + '_)>) -> Result<TrainState> {
         let manifest = self.manifest()?;
         let file = SafeTensors::deserialize(self.file.bytes()).map_err(|error| self.unusable(format!("{error:?}")))?;
         let mut wanted: Vec<(String, Tensor)> =
             store.variables().into_iter().map(|(name, tensor)| (format!("model/{name}"), tensor)).collect();
-        if let Some(optimizer) = &optimizer {
-            wanted.extend(optimizer.state().into_iter().map(|(name, tensor)| (format!("optimizer/{name}"), tensor)));
+        if let Some(learner) = &learner {
+            wanted.extend(learner.state().into_iter().map(|(name, tensor)| (format!("learner/{name}"), tensor)));
         }
         let names: BTreeSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
-        let is_wanted = |name: &str| names.contains(name) || (optimizer.is_none() && name.starts_with("optimizer/"));
+        let is_wanted = |name: &str| names.contains(name) || (learner.is_none() && name.starts_with("learner/"));
         if let Some(surplus) = file.names().into_iter().find(|name| !is_wanted(name)) {
             return Err(self.unusable(format!("it holds `{surplus}`, which the model does not have")));
         }
@@ -203,7 +210,7 @@ impl Checkpoint {
             let view = file.tensor(&name).map_err(|_| self.unusable(format!("`{name}` is missing")))?;
             let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
             if view.dtype() != Dtype::F32 {
-                return Err(self.unusable(format!("`{name}` is of {:?}, not of F32", view.dtype())));
+                return Err(self.unusable(format!("`{name}` has the type {:?}, not F32", view.dtype())));
             }
             if shape != tensor.size() {
                 return Err(self.unusable(format!(
@@ -213,15 +220,15 @@ impl Checkpoint {
             }
             found.push((tensor, view));
         }
-        if optimizer.is_some() && manifest.steps.is_none() {
-            return Err(self.unusable("it holds no state of an optimiser to go on from"));
+        if learner.is_some() && manifest.steps.is_none() {
+            return Err(self.unusable("it holds parameters only, and training cannot resume from them"));
         }
         for (mut tensor, view) in found {
             let source = Tensor::try_from(view)?;
             no_grad(|| tensor.f_copy_(&source))?;
         }
-        if let (Some(optimizer), Some(steps)) = (optimizer, manifest.steps) {
-            optimizer.resume_at(steps);
+        if let (Some(learner), Some(steps)) = (learner, manifest.steps) {
+            learner.resume_at(steps);
         }
         Ok(manifest.train)
     }
@@ -239,7 +246,7 @@ impl Checkpoint {
     }
 }
 
-/// The step that a checkpoint was written at, by its header alone; none for a file that is no checkpoint to go on from.
+/// The number of steps done when a checkpoint was written, from its header alone; none if training cannot resume from it.
 pub(super) fn steps(path: &Path) -> Option<u64> {
     let header = header(&mut File::open(path).ok()?).ok()??;
     #[derive(Deserialize)]
@@ -250,7 +257,7 @@ pub(super) fn steps(path: &Path) -> Option<u64> {
     serde_json::from_str::<Manifest>(metadata.get("fm")?).ok()?.steps
 }
 
-/// The header of a file; none if the file ends before it does.
+/// The header of a file; none if the file is truncated.
 fn header(file: &mut impl Read) -> std::io::Result<Option<Vec<u8>>> {
     let mut length = [0; 8];
     let mut header = vec![];
@@ -258,18 +265,18 @@ fn header(file: &mut impl Read) -> std::io::Result<Option<Vec<u8>>> {
         return Ok(None);
     }
     let length = u64::from_le_bytes(length);
-    // No more is kept than there is, whatever length a damaged file names.
+    // Reads no more than the file holds, whatever length a damaged header claims.
     let read = file.take(length.min(MAX_HEADER)).read_to_end(&mut header)?;
     Ok((read as u64 == length).then_some(header))
 }
 
-/// Where in a header the digits of the hash are.
+/// The position of the hash's digits in a header.
 fn place_of_digits(header: &[u8]) -> Option<usize> {
     let place = header.windows(HASH.len()).position(|bytes| bytes == HASH)? + HASH.len();
     (place + HASH_DIGITS <= header.len()).then_some(place)
 }
 
-/// Whether a file's hash is that of its content; none if it has none.
+/// Whether the hash of a file matches its content; none if it has no hash.
 fn is_whole(file: &mut impl Read) -> std::io::Result<Option<bool>> {
     let Some(mut header) = header(file)? else { return Ok(None) };
     let Some(place) = place_of_digits(&header) else { return Ok(None) };
@@ -289,7 +296,7 @@ fn is_whole(file: &mut impl Read) -> std::io::Result<Option<bool>> {
     Ok(Some(written == format!("{:016x}", hash.digest()).as_bytes()))
 }
 
-/// A file that is hashed as it is written.
+/// Hashes a file while it is written.
 struct Hashing<'a> {
     file: &'a mut BufWriter<File>,
     hash: Xxh3,

@@ -1,14 +1,13 @@
-//! How to train.
+//! The settings of training.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::schedule::Schedule;
 use crate::error::{Error, Result};
-use crate::metric::monitored;
-use crate::optim::{L2Scope, OptimizerConfig};
+use crate::learner::{StepConfig, TrainPrecision};
+use crate::loss::check_binary;
+use crate::optim::{L2Scope, OptimizerConfig, Schedule};
 use crate::ranking::RankingConfig;
-use crate::schema::Task;
 
 /// How to train: the `[train]` table of a run's settings. The first sentence of each field is the help of its flag.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
@@ -65,19 +64,8 @@ pub struct TrainConfig {
     pub ranking: RankingConfig,
 }
 
-/// The precision of the layers in training.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TrainPrecision {
-    /// 32-bit numbers.
-    #[default]
-    F32,
-    /// On a CUDA device, matrix products and convolutions in bfloat16.
-    Bf16,
-}
-
 impl Default for TrainConfig {
-    /// The defaults of `fm train`, but for the penalty, which depends on the task there.
+    /// All defaults, without an L2 penalty.
     fn default() -> TrainConfig {
         TrainConfig {
             epochs: 50,
@@ -106,53 +94,40 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// The metric that chooses the best epoch: the one that is asked for, or the task's own.
-    pub fn monitored(&self, task: Task) -> &str {
-        self.monitor.as_deref().unwrap_or_else(|| monitored(task))
-    }
-
     /// Checks every setting that the optimiser does not check.
     ///
     /// # Errors
-    /// [`Error::Setting`] for one out of its range, or that the task has no use for.
-    pub(super) fn check(&self, task: Task) -> Result<()> {
+    /// [`Error::OutOfRange`]; [`Error::Unsupported`] for settings of a binary task where labels are not binary.
+    pub(super) fn check(&self, is_binary: bool) -> Result<()> {
         let counts = [
-            ("number of epochs", self.epochs),
-            ("batch size", self.batch_size),
-            ("number of batches a step", self.accumulate),
+            ("epochs", self.epochs),
+            ("batch_size", self.batch_size),
+            ("accumulate", self.accumulate),
+            ("keep", self.keep),
         ];
         if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
-            return Err(Error::Setting(format!("the {name} is 0: it must be at least 1")));
-        }
-        if self.keep == 0 {
-            return Err(Error::Setting("keep is 0: at least 1 checkpoint is kept, to go on from".into()));
+            return Err(Error::out_of_range(*name, 0, "at least 1"));
         }
         if !self.min_delta.is_finite() || self.min_delta < 0.0 {
-            return Err(Error::Setting(format!("min_delta is {}: it must be a number of at least 0", self.min_delta)));
+            return Err(Error::out_of_range("min_delta", self.min_delta, "a number of at least 0"));
         }
-        if !(0.0..1.0).contains(&self.label_smoothing) {
-            let range = "it must be at least 0 and below 1";
-            return Err(Error::Setting(format!("label_smoothing is {}: {range}", self.label_smoothing)));
-        }
-        if !self.positive_weight.is_finite() || self.positive_weight <= 0.0 {
-            let range = "it must be a number above 0";
-            return Err(Error::Setting(format!("positive_weight is {}: {range}", self.positive_weight)));
-        }
-        if !matches!(task, Task::Binary { .. }) && (self.label_smoothing != 0.0 || self.positive_weight != 1.0) {
-            return Err(Error::Setting(
-                "label_smoothing and positive_weight are for binary tasks: leave them out".into(),
-            ));
-        }
+        check_binary(is_binary, self.label_smoothing, self.positive_weight)?;
         self.schedule.check(self.lr)
     }
 
-    /// Checks that nothing is asked for that a chain of draws cannot do. Settings of steps have no meaning for it.
-    pub(super) fn check_for_sampler(&self) -> Result<()> {
+    /// Checks that nothing is asked for that a posterior sampler cannot do. It ignores settings of steps.
+    pub(super) fn check_for_draws(&self) -> Result<()> {
         if self.label_smoothing != 0.0 || self.positive_weight != 1.0 {
-            return Err(Error::Setting(
-                "label_smoothing and positive_weight are for models that follow gradients: leave them out".into(),
+            return Err(Error::Unsupported(
+                "label_smoothing and positive_weight are for models trained by gradient descent: leave them out".into(),
             ));
         }
         Ok(())
+    }
+
+    /// The settings of gradient steps.
+    pub(super) fn steps(&self) -> StepConfig {
+        let TrainConfig { seed, epochs, batch_size, accumulate, lr, warmup_steps, schedule, precision, .. } = *self;
+        StepConfig { seed, epochs, batch_size, accumulate, lr, warmup_steps, schedule, precision }
     }
 }

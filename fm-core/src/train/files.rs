@@ -133,6 +133,6 @@ pub fn is_free(folder: &Path) -> bool {
 
 /// One object per line.
 pub(super) fn lines<T: Serialize>(objects: impl IntoIterator<Item = T>) -> Result<String> {
-    let line = |object| Ok(serde_json::to_string(&object).map_err(|error| Error::Torch(error.to_string()))? + "\n");
+    let line = |object| Ok(serde_json::to_string(&object).map_err(Error::json("a line of results"))? + "\n");
     objects.into_iter().map(line).collect()
 }

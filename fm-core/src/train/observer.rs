@@ -1,14 +1,33 @@
-//! Who hears how training goes.
+//! Observers of training.
+
+use std::ops::ControlFlow;
 
 use super::{EpochRecord, Trainer};
 use crate::error::Result;
 
-/// Hears how training goes. Every method may stay as it is.
-pub trait Observer {
-    /// A step of an epoch is done. `loss` is the mean loss so far in this epoch.
-    fn step(&mut self, _epoch: usize, _step: usize, _steps: usize, _loss: f64) {}
+/// How far an epoch has come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// The epoch, counted from 1.
+    pub epoch: usize,
+    /// Number of steps done in this epoch.
+    pub step: usize,
+    /// Number of steps in this epoch.
+    pub steps: usize,
+    /// The mean loss over the rows seen in this epoch, if it is known yet.
+    pub loss: Option<f64>,
+}
 
-    /// It is time for a checkpoint within an epoch.
+/// Observes training, and may stop it. All methods do nothing by default.
+///
+/// A closure that takes an [`EpochRecord`] is an observer of epochs. It returns nothing, or a [`ControlFlow`] to stop training.
+pub trait Observer {
+    /// Is called after each step, and during long steps. `Break` stops training at the next moment from which it can resume.
+    fn step(&mut self, _progress: &Progress) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    /// Is called within an epoch when a checkpoint is due.
     ///
     /// # Errors
     /// Any error ends training.
@@ -16,22 +35,44 @@ pub trait Observer {
         Ok(())
     }
 
-    /// An epoch is done.
+    /// Is called after each epoch. `Break` stops training.
     ///
     /// # Errors
     /// Any error ends training.
-    fn epoch(&mut self, _record: &EpochRecord, _trainer: &Trainer<'_>) -> Result<()> {
-        Ok(())
+    fn epoch(&mut self, _record: &EpochRecord, _trainer: &Trainer<'_>) -> Result<ControlFlow<()>> {
+        Ok(ControlFlow::Continue(()))
     }
 }
 
-/// Hears nothing.
+/// Observes nothing.
 impl Observer for () {}
 
-/// Hears of each epoch.
-impl<F: FnMut(&EpochRecord)> Observer for F {
-    fn epoch(&mut self, record: &EpochRecord, _trainer: &Trainer<'_>) -> Result<()> {
-        self(record);
-        Ok(())
+/// Observes epochs.
+impl<F, V> Observer for F
+where
+    F: FnMut(&EpochRecord) -> V,
+    V: Verdict,
+{
+    fn epoch(&mut self, record: &EpochRecord, _trainer: &Trainer<'_>) -> Result<ControlFlow<()>> {
+        Ok(self(record).flow())
+    }
+}
+
+/// What a closure that observes epochs returns.
+pub trait Verdict {
+    /// Whether training goes on.
+    fn flow(self) -> ControlFlow<()>;
+}
+
+/// Training always goes on.
+impl Verdict for () {
+    fn flow(self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+impl Verdict for ControlFlow<()> {
+    fn flow(self) -> ControlFlow<()> {
+        self
     }
 }

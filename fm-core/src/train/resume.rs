@@ -17,7 +17,7 @@ impl TrainFiles {
     /// Those of [`Trainer::save`]; existing checkpoints are kept.
     pub fn save_last(&self, trainer: &Trainer<'_>) -> Result<()> {
         let (last, keep) = (self.last(), trainer.config().keep);
-        if let Some(steps) = checkpoint::steps(&last).filter(|&steps| keep > 1 && steps != trainer.optimizer.steps()) {
+        if let Some(steps) = checkpoint::steps(&last).filter(|&steps| keep > 1 && steps != trainer.learner.steps()) {
             // A hard link, so that a last checkpoint exists at any moment; where links are not supported, it is moved.
             let earlier = self.earlier(steps);
             let _ = std::fs::remove_file(&earlier);
@@ -65,10 +65,10 @@ impl TrainFiles {
                 skipped.push(path);
                 continue;
             }
-            trainer.state = checkpoint.load(trainer.store, Some(&mut trainer.optimizer))?;
+            trainer.load_checkpoint(&checkpoint)?;
             if best == Best::IsTheState {
                 tracing::warn!("restoring {} from {}", self.best().display(), path.display());
-                checkpoint::save(&self.best(), trainer.store, None, &trainer.state)?;
+                checkpoint::save(&self.best(), trainer.store, &trainer.state)?;
             }
             if !skipped.is_empty() || path != self.last() {
                 tracing::warn!("resuming from {}", path.display());

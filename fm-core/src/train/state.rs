@@ -1,56 +1,56 @@
-//! How far training has come, and what is written down of it.
+//! The progress of training and its records.
 
 use serde::{Deserialize, Serialize};
 
 use crate::metric::Metrics;
 
-/// How far training has come: with the parameters and the optimiser's state, all that going on needs.
+/// How far training has come. With the parameters and the learner's state, it is all that resuming needs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainState {
-    /// Whole epochs done.
+    /// Number of complete epochs.
     pub epoch: usize,
-    /// Steps done in the epoch under way.
+    /// Number of steps done in the current epoch.
     pub step: usize,
-    /// The sum of the losses of the rows seen in the epoch under way, each times its weight.
+    /// Sum of the losses of the rows seen in the current epoch, each times its weight.
     pub loss_sum: f64,
-    /// The sum of these rows' weights; their number if rows have none.
+    /// Sum of the weights of these rows; their number if they have no weights.
     pub weight_sum: f64,
     /// The best epoch and its monitored metric.
     pub best: Option<(usize, f64)>,
-    /// The epochs since the last better one, or since the plateau schedule last lowered the learning rate.
+    /// Number of epochs since the last improvement, or since the plateau schedule last lowered the learning rate.
     pub waited: usize,
     /// How often the plateau schedule has lowered the learning rate.
     pub plateaus: u32,
-    /// What each epoch came to: `metrics.jsonl` is written from it.
+    /// The results of each epoch, from which `metrics.jsonl` is written.
     pub epochs: Vec<EpochRecord>,
-    /// Seconds spent. Not in checkpoints, so that equal runs have equal ones: `timings.jsonl` has it.
+    /// Seconds spent. They are stored in `timings.jsonl` and not in checkpoints, so that equal runs have equal checkpoints.
     #[serde(skip)]
     pub seconds: f64,
 }
 
-/// What an epoch came to: a line of `metrics.jsonl`. Equal runs have equal ones.
+/// The results of an epoch: a line of `metrics.jsonl`. Equal runs have equal records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
-    /// The epoch, from 1.
+    /// The epoch, counted from 1.
     pub epoch: usize,
-    /// The mean loss over the training rows, each taken before its step, without the L2 penalty.
+    /// Mean loss over the training rows, each before its step, without penalties.
     pub train_loss: f64,
     /// Metrics over the validation rows.
     pub valid: Metrics,
     /// Whether this is the best epoch so far.
     pub best: bool,
-    /// η, the learning rate of the epoch's last step.
+    /// η, the learning rate of the last step.
     pub learning_rate: f64,
 }
 
 /// How long an epoch took: a line of `timings.jsonl`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochTiming {
-    /// The epoch, from 1.
+    /// The epoch, counted from 1.
     pub epoch: usize,
     /// Training rows per second of training.
     pub rows_per_second: f64,
-    /// Seconds since training began, without those of what an interruption undid.
+    /// Seconds since training began, without work that an interruption undid.
     pub seconds: f64,
 }

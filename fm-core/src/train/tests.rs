@@ -1,9 +1,11 @@
 use tch::nn::{Init, VarStore};
+use tch::{Device, Kind, Tensor};
 
 use super::*;
 use crate::features::{Features, Padded};
 use crate::model::Layer;
 use crate::optim::OptimizerConfig;
+use crate::predict::evaluate;
 use crate::rows::TensorRows;
 use crate::schema::{Field, FieldKind, Schema, Side, Task};
 
@@ -64,28 +66,18 @@ fn trained(config: TrainConfig, train: &TensorRows, valid: &TensorRows) -> (Vec<
     let store = VarStore::new(Device::Cpu);
     let model = model(&store);
     let mut trainer = Trainer::new(&model, &store, &label(), config).unwrap();
-    trainer.fit(train, valid, &mut (), &AtomicBool::new(false)).unwrap();
+    trainer.fit(train, valid, &mut ()).unwrap();
     (trainer.state.epochs, weights(&model))
 }
 
-/// Raises the stop flag after so many steps.
-struct StopAfter<'a>(usize, &'a AtomicBool);
+/// Stops training after so many steps.
+struct StopAfter(usize);
 
-impl Observer for StopAfter<'_> {
-    fn step(&mut self, _: usize, _: usize, _: usize, _: f64) {
+impl Observer for StopAfter {
+    fn step(&mut self, _: &Progress) -> ControlFlow<()> {
         self.0 -= 1;
-        self.1.store(self.0 == 0, Ordering::Relaxed);
+        if self.0 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
-}
-
-#[test]
-fn a_last_row_that_would_be_alone_joins_the_step_before() {
-    let sizes = |size| batches(9, size).iter().map(|batch| batch.len()).collect::<Vec<_>>();
-    assert_eq!((sizes(4), sizes(8), sizes(5), sizes(9)), (vec![4, 5], vec![9], vec![5, 4], vec![9]));
-    assert_eq!((sizes(1), sizes(20)), (vec![1; 9], vec![9]));
-    assert!(batches(9, 4).into_iter().flatten().eq(0..9));
-    assert_eq!(batches(1, 4), [0..1]);
-    assert_eq!(batches(0, 4), []);
 }
 
 #[test]
@@ -109,9 +101,7 @@ fn a_models_penalty_is_minimised_with_the_loss_and_not_reported() {
     let data = rows(|_| 0.5);
     let mut trainer = Trainer::new(&model, &store, &label(), config(200, 0)).unwrap();
     let mut losses = vec![];
-    trainer
-        .fit(&data, &data, &mut |epoch: &EpochRecord| losses.push(epoch.train_loss), &AtomicBool::new(false))
-        .unwrap();
+    trainer.fit(&data, &data, &mut |epoch: &EpochRecord| losses.push(epoch.train_loss)).unwrap();
     assert!((model.bias().double_value(&[0]) - 7.0).abs() < 0.1);
     assert!(losses.iter().all(|&loss| loss < 100.0), "{losses:?}");
 }
@@ -123,7 +113,7 @@ fn training_starts_at_the_mean_label_and_learns() {
     let data = rows(|id| (id % 3) as f32);
     let mut trainer = Trainer::new(&model, &store, &label(), config(60, 0)).unwrap();
     assert_eq!(model.bias.double_value(&[0]), 0.5);
-    assert_eq!(trainer.fit(&data, &data, &mut (), &AtomicBool::new(false)).unwrap(), Ending::Finished);
+    assert_eq!(trainer.fit(&data, &data, &mut ()).unwrap(), Ending::Finished);
     assert!(evaluate(&model, &label(), &data, Device::Cpu).unwrap()["rmse"] < 0.1);
 }
 
@@ -133,8 +123,7 @@ fn training_stops_when_the_validation_rows_get_no_better() {
     let model = model(&store);
     // What is learnt is the opposite of what is validated: the first epoch is the best.
     let mut trainer = Trainer::new(&model, &store, &label(), config(50, 3)).unwrap();
-    let ending =
-        trainer.fit(&rows(|id| (id % 3) as f32), &rows(|id| -((id % 3) as f32)), &mut (), &AtomicBool::new(false));
+    let ending = trainer.fit(&rows(|id| (id % 3) as f32), &rows(|id| -((id % 3) as f32)), &mut ());
     assert_eq!(ending.unwrap(), Ending::EarlyStopped);
     assert_eq!((trainer.state.epoch, trainer.state.best.unwrap().0), (4, 1));
 }
@@ -146,14 +135,13 @@ fn a_run_stopped_within_an_epoch_goes_on_to_the_same_weights() {
     let file = folder.path().join("last.safetensors");
     let whole = VarStore::new(Device::Cpu);
     let expected = model(&whole);
-    let never = AtomicBool::new(false);
-    Trainer::new(&expected, &whole, &label(), config(4, 0)).unwrap().fit(&data, &data, &mut (), &never).unwrap();
+    Trainer::new(&expected, &whole, &label(), config(4, 0)).unwrap().fit(&data, &data, &mut ()).unwrap();
 
     // Five steps an epoch: this stops after the third step of the second one.
-    let (store, stop) = (VarStore::new(Device::Cpu), AtomicBool::new(false));
+    let store = VarStore::new(Device::Cpu);
     let stopped = model(&store);
     let mut trainer = Trainer::new(&stopped, &store, &label(), config(4, 0)).unwrap();
-    let ending = trainer.fit(&data, &data, &mut StopAfter(8, &stop), &stop).unwrap();
+    let ending = trainer.fit(&data, &data, &mut StopAfter(8)).unwrap();
     assert_eq!((ending, trainer.state.epoch, trainer.state.step), (Ending::Interrupted, 1, 3));
     trainer.save(&file).unwrap();
 
@@ -161,7 +149,7 @@ fn a_run_stopped_within_an_epoch_goes_on_to_the_same_weights() {
     let resumed = model(&store);
     let mut trainer = Trainer::new(&resumed, &store, &label(), config(4, 0)).unwrap();
     trainer.load(&file).unwrap();
-    trainer.fit(&data, &data, &mut (), &never).unwrap();
+    trainer.fit(&data, &data, &mut ()).unwrap();
     assert_eq!(weights(&resumed), weights(&expected));
 }
 
@@ -217,7 +205,7 @@ fn rows_that_all_weigh_nothing_cannot_be_trained_on() {
     let store = VarStore::new(Device::Cpu);
     let model = model(&store);
     let mut trainer = Trainer::new(&model, &store, &label(), config(1, 0)).unwrap();
-    let error = trainer.fit(&data, &rows(|_| 1.0), &mut (), &AtomicBool::new(false)).unwrap_err().to_string();
+    let error = trainer.fit(&data, &rows(|_| 1.0), &mut ()).unwrap_err().to_string();
     assert!(error.contains("all have weight 0"), "{error}");
 }
 
@@ -237,12 +225,12 @@ fn the_monitored_metric_is_better_in_its_own_direction_and_by_more_than_min_delt
     let model = model(&store);
     let other = TrainConfig { monitor: Some("auc".into()), ..config(1, 0) };
     let error = Trainer::new(&model, &store, &label(), other).err().unwrap().to_string();
-    assert!(error.contains("no metric `auc` of regression"), "{error}");
+    assert!(error.contains("unknown metric of regression `auc`"), "{error}");
     // All labels are equal: there is no variance to explain.
     let undefined = TrainConfig { monitor: Some("r2".into()), ..config(1, 0) };
     let mut trainer = Trainer::new(&model, &store, &label(), undefined).unwrap();
-    let error = trainer.fit(&train, &rows(|_| 1.0), &mut (), &AtomicBool::new(false)).unwrap_err().to_string();
-    assert!(error.contains("r2, which is monitored, is not defined on the validation rows"), "{error}");
+    let error = trainer.fit(&train, &rows(|_| 1.0), &mut ()).unwrap_err().to_string();
+    assert!(error.contains("r2, is not defined on the validation rows"), "{error}");
 }
 
 #[test]
@@ -301,16 +289,16 @@ fn a_run_stopped_in_any_schedule_goes_on_at_the_same_rates() {
         let config = TrainConfig { schedule, warmup_steps: 7, accumulate: 2, clip_norm: Some(0.1), ..config(6, 0) };
         let expected = trained(config.clone(), &train, &valid);
         for steps in [1, 3, 8] {
-            let (store, stop) = (VarStore::new(Device::Cpu), AtomicBool::new(false));
+            let store = VarStore::new(Device::Cpu);
             let stopped = model(&store);
             let mut trainer = Trainer::new(&stopped, &store, &label(), config.clone()).unwrap();
-            trainer.fit(&train, &valid, &mut StopAfter(steps, &stop), &stop).unwrap();
+            trainer.fit(&train, &valid, &mut StopAfter(steps)).unwrap();
             trainer.save(&file).unwrap();
             let store = VarStore::new(Device::Cpu);
             let resumed = model(&store);
             let mut trainer = Trainer::new(&resumed, &store, &label(), config.clone()).unwrap();
             trainer.load(&file).unwrap();
-            trainer.fit(&train, &valid, &mut (), &AtomicBool::new(false)).unwrap();
+            trainer.fit(&train, &valid, &mut ()).unwrap();
             assert_eq!((trainer.state.epochs, weights(&resumed)), expected, "{schedule:?} after {steps} steps");
         }
     }
@@ -321,7 +309,7 @@ fn divergence(config: TrainConfig, data: &TensorRows) -> Error {
     let store = VarStore::new(Device::Cpu);
     let model = model(&store);
     let mut trainer = Trainer::new(&model, &store, &label(), config).unwrap();
-    trainer.fit(data, data, &mut (), &AtomicBool::new(false)).unwrap_err()
+    trainer.fit(data, data, &mut ()).unwrap_err()
 }
 
 #[test]
@@ -361,7 +349,7 @@ fn a_gradient_that_is_no_number_ends_training_before_it_changes_anything() {
     let model = Kinked(model(&store));
     let data = rows(|id| id as f32);
     let mut trainer = Trainer::new(&model, &store, &label(), config(1, 0)).unwrap();
-    let error = trainer.fit(&data, &data, &mut (), &AtomicBool::new(false)).unwrap_err().to_string();
+    let error = trainer.fit(&data, &data, &mut ()).unwrap_err().to_string();
     assert!(error.starts_with("the gradient of `bias` became NaN at step 1 of epoch 1: "), "{error}");
     assert_eq!((model.bias().double_value(&[0]), weights(&model.0)), (0.5, vec![0.0; N as usize + 1]));
 }
@@ -377,9 +365,23 @@ fn an_extreme_number_in_a_field_is_named_with_the_field() {
     let model = model(&store);
     let _ = no_grad(|| model.weight.shallow_clone().fill_(1.0));
     let trainer = Trainer::new(&model, &store, &label(), config(1, 0)).unwrap();
-    let error = trainer.with_fields_of(&schema).fit(&data, &data, &mut (), &AtomicBool::new(false)).unwrap_err();
+    let error = trainer.with_fields_of(&schema).fit(&data, &data, &mut ()).unwrap_err();
     let expected = "the loss became inf at step 1 of epoch 1: field `price` holds 3.000e25 after standardising";
     assert!(error.to_string().starts_with(expected), "{error}");
+}
+
+#[test]
+fn an_observer_of_epochs_can_stop_training() {
+    let data = rows(|id| (id % 3) as f32);
+    let store = VarStore::new(Device::Cpu);
+    let model = model(&store);
+    let mut trainer = Trainer::new(&model, &store, &label(), config(9, 0)).unwrap();
+    let mut stop_at_two = |record: &EpochRecord| match record.epoch {
+        2 => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    assert_eq!(trainer.fit(&data, &data, &mut stop_at_two).unwrap(), Ending::Interrupted);
+    assert_eq!((trainer.state.epoch, trainer.state.step), (2, 0));
 }
 
 #[test]
@@ -392,9 +394,9 @@ fn settings_out_of_range_are_refused() {
         change(&mut config);
         Trainer::new(&model, &store, &label(), config).err().unwrap().to_string()
     };
-    assert!(with(|c| c.batch_size = 0).contains("batch size"));
-    assert!(with(|c| c.epochs = 0).contains("number of epochs"));
-    assert!(with(|c| c.accumulate = 0).contains("batches a step"));
+    assert!(with(|c| c.batch_size = 0).contains("batch_size is 0"));
+    assert!(with(|c| c.epochs = 0).contains("epochs is 0"));
+    assert!(with(|c| c.accumulate = 0).contains("accumulate is 0"));
     assert!(with(|c| c.lr = -1.0).contains("learning rate is -1"));
     assert!(with(|c| c.l2 = f64::INFINITY).contains("l2 is inf"));
     assert!(with(|c| c.clip_norm = Some(0.0)).contains("clip_norm is 0"));
@@ -439,8 +441,8 @@ fn a_checkpoint_that_does_not_fit_changes_nothing() {
     let store = VarStore::new(Device::Cpu);
     let trained = model(&store);
     let _ = tch::no_grad(|| trained.weight.shallow_clone().fill_(3.0));
-    checkpoint::save(&file, &store, None, &TrainState::default()).unwrap();
-    let load = |store: &VarStore| checkpoint::load(&file, store, None).unwrap_err().to_string();
+    checkpoint::save(&file, &store, &TrainState::default()).unwrap();
+    let load = |store: &VarStore| checkpoint::load(&file, store).unwrap_err().to_string();
 
     let other = VarStore::new(Device::Cpu);
     let weight = other.root().var("weight", &[7, 1], Init::Const(1.0));
@@ -458,10 +460,11 @@ fn a_checkpoint_that_does_not_fit_changes_nothing() {
     assert!(load(&fewer).contains("it holds `model/bias`, which the model does not have"));
 
     let fresh = VarStore::new(Device::Cpu);
-    let _model = model(&fresh);
-    let mut optimizer = Optimizer::new(OptimizerConfig::Sgd { momentum: 0.0 }, 0.1, 0.0, &fresh).unwrap();
-    let error = checkpoint::load(&file, &fresh, Some(&mut optimizer)).unwrap_err().to_string();
-    assert!(error.contains("no state of an optimiser"), "{error}");
+    let model = model(&fresh);
+    let optimizer = OptimizerConfig::Sgd { momentum: 0.0 };
+    let mut trainer = Trainer::new(&model, &fresh, &label(), TrainConfig { optimizer, ..config(1, 0) }).unwrap();
+    let error = trainer.load(&file).unwrap_err().to_string();
+    assert!(error.contains("training cannot resume from them"), "{error}");
 }
 
 #[test]
@@ -470,11 +473,11 @@ fn a_checkpoint_cut_anywhere_or_of_which_any_bit_has_changed_is_an_error_of_one_
     let file = folder.path().join("last.safetensors");
     let store = VarStore::new(Device::Cpu);
     let _model = model(&store);
-    checkpoint::save(&file, &store, None, &TrainState::default()).unwrap();
+    checkpoint::save(&file, &store, &TrainState::default()).unwrap();
     let whole = std::fs::read(&file).unwrap();
     let is_refused = |bytes: &[u8]| {
         std::fs::write(&file, bytes).unwrap();
-        let error = checkpoint::load(&file, &store, None).unwrap_err().to_string();
+        let error = checkpoint::load(&file, &store).unwrap_err().to_string();
         assert!(error.contains("damaged or cut short") && !error.contains('\n'), "{error}");
     };
     for length in (0..whole.len()).step_by(7) {
@@ -487,7 +490,7 @@ fn a_checkpoint_cut_anywhere_or_of_which_any_bit_has_changed_is_an_error_of_one_
         is_refused(&changed);
     }
     std::fs::write(&file, &whole).unwrap();
-    checkpoint::load(&file, &store, None).unwrap();
+    checkpoint::load(&file, &store).unwrap();
 }
 
 #[test]
@@ -496,7 +499,7 @@ fn the_hash_in_a_checkpoint_is_that_of_the_file_with_zeros_in_its_place() {
     let file = folder.path().join("last.safetensors");
     let store = VarStore::new(Device::Cpu);
     let _model = model(&store);
-    checkpoint::save(&file, &store, None, &TrainState { epoch: 3, ..TrainState::default() }).unwrap();
+    checkpoint::save(&file, &store, &TrainState { epoch: 3, ..TrainState::default() }).unwrap();
     let mut bytes = std::fs::read(&file).unwrap();
     let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let json: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
@@ -514,7 +517,7 @@ fn a_checkpoint_of_another_version_is_refused_by_its_number() {
     let file = folder.path().join("last.safetensors");
     let store = VarStore::new(Device::Cpu);
     let _model = model(&store);
-    checkpoint::save(&file, &store, None, &TrainState::default()).unwrap();
+    checkpoint::save(&file, &store, &TrainState::default()).unwrap();
     let mut bytes = std::fs::read(&file).unwrap();
     let find =
         |bytes: &[u8], text: &[u8]| bytes.windows(text.len()).position(|window| window == text).unwrap() + text.len();
@@ -525,6 +528,6 @@ fn a_checkpoint_of_another_version_is_refused_by_its_number() {
     let hash = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&bytes));
     bytes[digits..digits + 16].copy_from_slice(hash.as_bytes());
     std::fs::write(&file, &bytes).unwrap();
-    let error = checkpoint::load(&file, &store, None).unwrap_err().to_string();
-    assert!(error.ends_with("its format is 9, and this version reads 2"), "{error}");
+    let error = checkpoint::load(&file, &store).unwrap_err().to_string();
+    assert!(error.ends_with("its format is 9, and this version reads 3"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Training that starts from another run's parameters, where vocabularies have grown meanwhile.
+//! Warm starts: training that begins with the parameters of another run, whose vocabularies may be smaller.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -14,51 +14,53 @@ use crate::features::Features;
 use crate::model::Model;
 use crate::schema::{Field, FieldKind, Schema};
 
-/// What a warm start has taken over.
+/// What a warm start took from the other run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WarmStart {
-    /// Of each field, the values that the other run has known, and all that it has now. A hashed field's values are its buckets,
-    /// a numeric field's is its number.
+    /// For each field, how many of its values the other run knew. The values of a hashed field are its buckets, that of a numeric
+    /// field is its number.
     pub values: Vec<TakenValues>,
-    /// The parameters that start fresh, each with the reason.
+    /// The parameters that keep their initial values, each with the reason.
     pub fresh: Vec<(String, String)>,
 }
 
-/// How many of a field's values a warm start has found in the other run.
+/// How many values of a field the other run knew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakenValues {
     /// The field.
     pub field: String,
-    /// The values found.
+    /// Number of values found in the other run.
     pub taken: usize,
-    /// All values.
+    /// Number of values.
     pub all: usize,
 }
 
 impl Trainer<'_> {
-    /// Takes over the parameters of a checkpoint of a run with the schema `from`, into a model of rows of `schema`.
+    /// Loads the parameters of a checkpoint of a run with the schema `from` into a model for rows of `schema`.
     ///
-    /// - Tables are taken over row by row: that of a field's value, and of what is unknown, goes where `schema` has it. The rows
-    ///   of new values stay as they are. A table whose rows have another length is an error: k differs.
-    /// - Other parameters of the same name and shape are taken over as they are. Those that the run has in another shape, or not
-    ///   at all, stay as they are and are named in what is returned.
+    /// - Tables are loaded row by row: the row of a field's value, or of its unknown values, goes to where `schema` has it. The
+    ///   rows of new values stay unchanged.
+    /// - All other parameters are loaded if the run has them under the same name and in the same shape. The rest stay unchanged
+    ///   and are named in the result.
     ///
-    /// The optimiser starts anew. A numeric field's vector is taken over although mean and deviation may have changed.
+    /// The optimiser starts anew. The vector of a numeric field is loaded even if its mean and standard deviation have changed.
     ///
     /// # Errors
-    /// [`Error::Setting`] for other fields than the run's, or in another order: layers tell fields by their place; for a table that
-    /// does not fit; and for a model with a [`sampler`](Model::sampler), whose first sweep draws every parameter anew. As [`checkpoint::load`](super::checkpoint::load) for a file that is damaged. Nothing is changed then.
+    /// [`Error::WarmStart`] for fields that are not the run's in the same order, since layers tell fields by their positions; for
+    /// a table whose rows have another length; and for a model with a [`posterior_sampler`](Model::posterior_sampler), whose
+    /// first sweep draws every parameter anew. As [`checkpoint::load`](super::checkpoint::load) for a damaged file. Then nothing
+    /// is changed.
     pub fn start_from(&mut self, schema: &Schema, checkpoint: &Path, from: &Schema) -> Result<WarmStart> {
-        if self.model.sampler().is_some() {
-            return Err(Error::Setting(
-                "a model that is drawn from its posterior keeps nothing of a warm start: leave it out".into(),
+        if self.model.posterior_sampler().is_some() {
+            return Err(Error::WarmStart(
+                "a model that is sampled from its posterior draws all parameters anew".into(),
             ));
         }
         let names = |schema: &Schema| schema.fields().iter().map(|field| field.name.clone()).collect::<Vec<_>>();
         let (here, there) = (names(schema), names(from));
         if here != there {
-            return Err(Error::Setting(format!(
-                "a warm start needs the fields of {}, in the same order: it has {}, here are {}",
+            return Err(Error::WarmStart(format!(
+                "the fields must be those of {}, in the same order: it has {}, here are {}",
                 checkpoint.display(),
                 there.join(", "),
                 here.join(", ")
@@ -67,10 +69,10 @@ impl Trainer<'_> {
         let parameters = Checkpoint::open(checkpoint)?.parameters()?;
         let tables = tables(self.model, self.store, schema)?;
         // A table has a row for each id, or for each id of the fields that are not numeric.
-        let rows: Vec<Rows> = [Some((schema.clone(), from.clone())), embedded(schema).zip(embedded(from))]
+        let rows: Vec<CommonRows> = [Some((schema.clone(), from.clone())), embedded(schema).zip(embedded(from))]
             .into_iter()
             .flatten()
-            .map(|(here, there)| Rows::new(&here, &there))
+            .map(|(here, there)| CommonRows::new(&here, &there))
             .collect();
         let mut taken = WarmStart { values: rows[0].values.clone(), fresh: vec![] };
         let mut variables: Vec<(String, Tensor)> = self.store.variables().into_iter().collect();
@@ -86,8 +88,8 @@ impl Trainer<'_> {
             let rows = rows.iter().find(|rows| heights == (Some(&rows.here), Some(&rows.there)));
             match rows.filter(|_| tables.contains(&name)) {
                 Some(_) if size[1..] != found[1..] => {
-                    return Err(Error::Setting(format!(
-                        "the rows of `{name}` have the shape {:?}, those of {} {:?}: build the model with the same options",
+                    return Err(Error::WarmStart(format!(
+                        "the rows of `{name}` have the shape {:?}, those in {} {:?}: build the model with the same options",
                         &size[1..],
                         checkpoint.display(),
                         &found[1..]
@@ -101,7 +103,7 @@ impl Trainer<'_> {
         }
         no_grad(|| {
             copies.into_iter().try_for_each(|(mut variable, source, rows)| match rows {
-                Some(Rows { to, of, .. }) => {
+                Some(CommonRows { to, of, .. }) => {
                     let source = source.f_index_select(0, &Tensor::from_slice(of))?.f_to_device(variable.device())?;
                     let to = Tensor::from_slice(to).to_device(variable.device());
                     variable.f_index_copy_(0, &to, &source).map(|_| ())
@@ -115,7 +117,7 @@ impl Trainer<'_> {
 
 /// The parameters that are looked up: those with row-sparse gradients.
 fn tables(model: &dyn Model, store: &VarStore, schema: &Schema) -> Result<BTreeSet<String>> {
-    // What training moves beside the optimiser, such as batch norm's statistics, is put back.
+    // Buffers that a forward pass in training changes, such as batch norm's statistics, are restored.
     let variables = store.variables();
     let fixed: Vec<(&Tensor, Tensor)> =
         variables.values().filter(|tensor| !tensor.requires_grad()).map(|tensor| (tensor, tensor.copy())).collect();
@@ -132,7 +134,7 @@ fn tables(model: &dyn Model, store: &VarStore, schema: &Schema) -> Result<BTreeS
     Ok(tables)
 }
 
-/// The schema of the fields that are not numeric; none if all are.
+/// The schema without its numeric fields; none if no field is left.
 fn embedded(schema: &Schema) -> Option<Schema> {
     let fields = schema.fields().iter().filter(|field| !is_numeric(field)).cloned().collect();
     Schema::new(schema.label().clone(), fields).ok()
@@ -142,29 +144,29 @@ fn is_numeric(field: &Field) -> bool {
     matches!(field.kind, FieldKind::Numeric { .. })
 }
 
-/// The rows that tables over the ids of two schemas of the same fields have in common.
-struct Rows {
-    /// The ids of the one.
+/// The rows that are common to tables over the ids of two schemas with the same fields.
+struct CommonRows {
+    /// Number of ids of the new schema.
     here: i64,
-    /// The ids of the other.
+    /// Number of ids of the old schema.
     there: i64,
-    /// Where a row is here, and where it was there.
+    /// The new and the old position of each common row.
     to: Vec<i64>,
     of: Vec<i64>,
     values: Vec<TakenValues>,
 }
 
-impl Rows {
-    fn new(here: &Schema, there: &Schema) -> Rows {
+impl CommonRows {
+    fn new(here: &Schema, there: &Schema) -> CommonRows {
         let (to, of, values) = (vec![], vec![], vec![]);
-        let mut rows = Rows { here: here.num_ids(), there: there.num_ids(), to, of, values };
+        let mut rows = CommonRows { here: here.num_ids(), there: there.num_ids(), to, of, values };
         for (position, field) in here.fields().iter().enumerate() {
             let (first, first_there) = (here.ids(position).start, there.ids(position).start);
             let before = rows.to.len();
             rows.extend(
                 matched(field, &there.fields()[position]).map(|(id, id_there)| (first + id, first_there + id_there)),
             );
-            // What is unknown or missing is no value.
+            // The out-of-vocabulary row is not a value.
             let taken = (rows.to.len() - before).saturating_sub(1);
             let all = field.cardinality() as usize - 1;
             rows.values.push(TakenValues { field: field.name.clone(), taken, all });
@@ -179,7 +181,7 @@ impl Rows {
     }
 }
 
-/// The places among its ids of what a field has in both schemas, beginning with what is unknown or missing: here and there.
+/// The new and the old position, among its ids, of each value that a field has in both schemas; first, that of unknown values.
 fn matched<'a>(here: &'a Field, there: &'a Field) -> Box<dyn Iterator<Item = (i64, i64)> + 'a> {
     if is_numeric(here) != is_numeric(there) || here.hash_buckets != there.hash_buckets {
         return Box::new(std::iter::empty());
@@ -220,7 +222,7 @@ mod tests {
     fn started(here: &Schema, there: &Schema, saved: &VarStore) -> (Result<WarmStart>, Vec<f32>) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("best.safetensors");
-        checkpoint::save(&file, saved, None, &TrainState::default()).unwrap();
+        checkpoint::save(&file, saved, &TrainState::default()).unwrap();
         let store = VarStore::new(Device::Cpu);
         let model = model(&store);
         let mut trainer = Trainer::new(&model, &store, &label(), config(1, 0)).unwrap();
@@ -273,7 +275,7 @@ mod tests {
         let (taken, unchanged) = started(&here, &schema(vec![field("id", &["x"])]), &run(2, 3));
         let error = taken.unwrap_err().to_string();
         assert!(
-            error.contains("the rows of `weight` have the shape [1], those of") && error.contains("[3]"),
+            error.contains("the rows of `weight` have the shape [1], those in") && error.contains("[3]"),
             "{error}"
         );
         assert_eq!((weights, unchanged), (vec![0.0; 41], vec![0.0; 41]));

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use fm_core::explain::Explanation;
 use fm_core::model::Layer;
-use fm_core::sampler::{Sampler, Sweeps};
+use fm_core::posterior::{PosteriorSampler, PosteriorSweeps};
 use fm_core::{Error, Features, FieldKind, Model, ModelConfig, ModelEntry, Result, Rows, Schema, Task};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
@@ -97,7 +97,7 @@ impl ModelConfig for Config {
 impl Config {
     fn check(&self) -> Result<()> {
         let refuse = |name: &str, value: &dyn std::fmt::Display, range: &str| {
-            Err(Error::Setting(format!("BayesianFm: {name} is {value}: it must be {range}")))
+            Err(Error::out_of_range(format!("BayesianFm: {name}"), value, range))
         };
         if !(1..=MAX_DIM).contains(&self.embedding_dim) {
             return refuse("embedding_dim", &self.embedding_dim, &format!("1 to {MAX_DIM}"));
@@ -140,19 +140,19 @@ impl Model for BayesianFm {
         self.fm.explain(features)
     }
 
-    fn sampler(&self) -> Option<&dyn Sampler> {
+    fn posterior_sampler(&self) -> Option<&dyn PosteriorSampler> {
         Some(self)
     }
 }
 
-impl Sampler for BayesianFm {
+impl PosteriorSampler for BayesianFm {
     fn state(&self) -> Vec<(String, Tensor)> {
         [("bias", &self.bias), ("ids", &self.ids), ("kept", &self.kept)]
             .map(|(name, tensor)| (format!("draw/{name}"), tensor.shallow_clone()))
             .into()
     }
 
-    fn begin<'a>(&'a self, rows: &dyn Rows) -> Result<Box<dyn Sweeps + 'a>> {
+    fn begin<'a>(&'a self, rows: &dyn Rows) -> Result<Box<dyn PosteriorSweeps + 'a>> {
         let group = |field: usize| Group {
             ids: self.schema.ids(field).start as usize..self.schema.ids(field).end as usize,
             is_exclusive: !matches!(self.schema.fields()[field].kind, FieldKind::MultiValued { .. }),
@@ -164,12 +164,12 @@ impl Sampler for BayesianFm {
             Task::Regression => (Likelihood::Gaussian, Scale::of(&layout.labels, &layout.weights)),
             Task::Binary { .. } => (Likelihood::Logistic, Scale { center: 0.0, spread: 1.0 }),
             Task::Ranking { .. } => {
-                let reason = "BayesianFm: its sampler knows ratings and binary labels, and no ranking: take fm";
-                return Err(Error::Setting(reason.into()));
+                let reason = "BayesianFm samples ratings and binary labels, but no ranking: take fm";
+                return Err(Error::Unsupported(reason.into()));
             }
         };
         if likelihood == Likelihood::Logistic && layout.weights.iter().any(|&weight| weight != 1.0) {
-            return Err(Error::Setting("BayesianFm: rows of a binary task cannot have weights".into()));
+            return Err(Error::Unsupported("BayesianFm: rows of a binary task cannot have weights".into()));
         }
         layout.labels.iter_mut().for_each(|label| *label = (*label - scale.center) / scale.spread);
         let chain = Chain::new(layout, likelihood, self.config.hyperprior, &groups, k);
@@ -211,7 +211,7 @@ struct Sampling<'a> {
     scale: Scale,
 }
 
-impl Sweeps for Sampling<'_> {
+impl PosteriorSweeps for Sampling<'_> {
     fn advance(
         &mut self,
         epoch: usize,
@@ -293,7 +293,7 @@ mod tests {
     }
 
     fn state(model: &dyn Model) -> Vec<(String, Tensor)> {
-        model.sampler().unwrap().state()
+        model.posterior_sampler().unwrap().state()
     }
 
     /// The state and the parameters by name.
@@ -315,7 +315,7 @@ mod tests {
         tensors.iter().map(|(name, tensor)| (name.clone(), numbers(tensor))).collect()
     }
 
-    fn advance(sweeps: &mut dyn Sweeps, epoch: usize) -> f64 {
+    fn advance(sweeps: &mut dyn PosteriorSweeps, epoch: usize) -> f64 {
         sweeps.advance(epoch, epoch as u64, &mut |_, _| ControlFlow::Continue(())).unwrap().unwrap()
     }
 
@@ -339,8 +339,10 @@ mod tests {
             let (_one, one) = build(&of_one, &world.schema);
             let (_mean, mean) = build(&Config { samples, burn_in, ..of_one }, &world.schema);
             copy(&state(&*one)[..2], &state(&*mean)[..2]);
-            let (mut of_draws, mut of_means) =
-                (one.sampler().unwrap().begin(&rows).unwrap(), mean.sampler().unwrap().begin(&rows).unwrap());
+            let (mut of_draws, mut of_means) = (
+                one.posterior_sampler().unwrap().begin(&rows).unwrap(),
+                mean.posterior_sampler().unwrap().begin(&rows).unwrap(),
+            );
             let mut draws = vec![];
             for epoch in 1..=burn_in + 2 * samples as usize + 1 {
                 assert_eq!(advance(&mut *of_draws, epoch), advance(&mut *of_means, epoch));
@@ -366,7 +368,7 @@ mod tests {
         let world = World { schema, rows: [0.5, 1.0, -2.0].map(|x| vec![(1, 1.0), (2, x)]).into() };
         let (_store, model) = build(&Config { embedding_dim: 3, ..Config::default() }, &world.schema);
         let rows = world.tensor_rows(&[100.0, 101.0, 105.0], Some(&[3.0, 0.0, 1.0]));
-        let mut sweeps = model.sampler().unwrap().begin(&rows).unwrap();
+        let mut sweeps = model.posterior_sampler().unwrap().begin(&rows).unwrap();
         advance(&mut *sweeps, 1);
         let parameters = values(&state(&*model));
         let single = |at: usize| parameters[at].1.iter().map(|&number| number as f32).collect::<Vec<f32>>();
@@ -382,7 +384,7 @@ mod tests {
         // The loss before the last sweep of an epoch of one.
         let (_store, again) = build(&Config { embedding_dim: 3, thin: 1, ..Config::default() }, &world.schema);
         copy(&state(&*model), &state(&*again));
-        let found = advance(&mut *again.sampler().unwrap().begin(&rows).unwrap(), 2);
+        let found = advance(&mut *again.posterior_sampler().unwrap().begin(&rows).unwrap(), 2);
         assert!((found - loss).abs() < 1e-3 * (1.0 + loss), "the loss is {found}, not {loss}");
     }
 
@@ -394,13 +396,13 @@ mod tests {
             let rows = world.tensor_rows(&labels(task, 60, &mut draw), None);
             let config = Config { embedding_dim: 6, samples: 2, thin: 2, burn_in: 1, ..Config::default() };
             let (store, model) = build(&config, &world.schema);
-            let mut sweeps = model.sampler().unwrap().begin(&rows).unwrap();
+            let mut sweeps = model.posterior_sampler().unwrap().begin(&rows).unwrap();
             for epoch in 1..=2 {
                 advance(&mut *sweeps, epoch);
             }
             let (fresh_store, fresh) = build(&config, &world.schema);
             copy(&all(&store, &*model), &all(&fresh_store, &*fresh));
-            let mut going_on = fresh.sampler().unwrap().begin(&rows).unwrap();
+            let mut going_on = fresh.posterior_sampler().unwrap().begin(&rows).unwrap();
             for epoch in 3..=5 {
                 assert_eq!(advance(&mut *sweeps, epoch), advance(&mut *going_on, epoch));
                 assert_eq!(values(&all(&store, &*model)), values(&all(&fresh_store, &*fresh)));
@@ -417,7 +419,7 @@ mod tests {
         let rows = world.tensor_rows(&labels(REGRESSION, n, &mut draw), None);
         let config = Config { embedding_dim: 1, thin: 2, samples: 2, ..Config::default() };
         let (store, model) = build(&config, &world.schema);
-        let mut sweeps = model.sampler().unwrap().begin(&rows).unwrap();
+        let mut sweeps = model.posterior_sampler().unwrap().begin(&rows).unwrap();
         let unchanged: Vec<(String, Tensor)> =
             all(&store, &*model).into_iter().map(|(name, tensor)| (name, tensor.detach().copy())).collect();
         let before = values(&unchanged);
@@ -444,7 +446,7 @@ mod tests {
         // What is left of a sweep that was broken is nowhere.
         let (fresh_store, fresh) = build(&config, &world.schema);
         copy(&unchanged, &all(&fresh_store, &*fresh));
-        assert_eq!(advance(&mut *fresh.sampler().unwrap().begin(&rows).unwrap(), 1), loss);
+        assert_eq!(advance(&mut *fresh.posterior_sampler().unwrap().begin(&rows).unwrap(), 1), loss);
         assert_eq!(values(&all(&fresh_store, &*fresh)), after);
     }
 
@@ -457,7 +459,7 @@ mod tests {
                 let rows = world.tensor_rows(&vec![label; n], (task == REGRESSION).then_some(&weights));
                 let config = Config { embedding_dim: k, burn_in: 5, ..Config::default() };
                 let (_store, model) = build(&config, &world.schema);
-                let mut sweeps = model.sampler().unwrap().begin(&rows).unwrap();
+                let mut sweeps = model.posterior_sampler().unwrap().begin(&rows).unwrap();
                 for epoch in 1..=20 {
                     assert!(advance(&mut *sweeps, epoch).is_finite());
                 }
@@ -485,7 +487,7 @@ mod tests {
             let schema = Schema::new(label, world.schema.fields().to_vec()).unwrap();
             let (_store, model) = build(&Config::default(), &schema);
             let rows = world.tensor_rows(&[0.0, 1.0], Some(weights));
-            model.sampler().unwrap().begin(&rows).err().map(|error| error.to_string())
+            model.posterior_sampler().unwrap().begin(&rows).err().map(|error| error.to_string())
         };
         assert_eq!(of(BINARY, &[1.0, 1.0]), None);
         assert!(of(BINARY, &[1.0, 2.0]).unwrap().contains("cannot have weights"));

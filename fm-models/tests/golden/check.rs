@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use fm_core::Task;
 use fm_core::loss::Loss;
 use fm_core::optim::{Optimizer, OptimizerConfig};
 use fm_models::layers::{BatchNormMode, FfmForm, Pooling};
@@ -166,9 +165,9 @@ impl<'a> Checked<'a> {
         let target = self.case.part("targets")?.part(objective)?.tensor()?.flatten(0, -1);
         let Outputs { score, .. } = self.forward(true)?;
         let loss = match objective {
-            "bce" => Loss::new(Task::Binary { threshold: 1.0 }).mean(&score, &target, None),
-            _ if self.probability => Loss::new(Task::Regression).mean(&score.sigmoid(), &target, None),
-            _ => Loss::new(Task::Regression).mean(&score, &target, None),
+            "bce" => Loss::LOGISTIC.mean(&score, &target, None),
+            _ if self.probability => Loss::Squared.mean(&score.sigmoid(), &target, None),
+            _ => Loss::Squared.mean(&score, &target, None),
         };
         loss.map_err(|error| error.to_string())
     }

@@ -42,7 +42,8 @@ pub fn features(schema: &Schema, n: usize) -> Features {
     };
     let texts: Vec<[Option<String>; 5]> = (0..n).map(texts).collect();
     let fields = schema.num_fields();
-    let rows: Vec<Vec<Option<&str>>> = texts.iter().map(|row| row[..fields].iter().map(Option::as_deref).collect()).collect();
+    let rows: Vec<Vec<Option<&str>>> =
+        texts.iter().map(|row| row[..fields].iter().map(Option::as_deref).collect()).collect();
     encoder.features(&rows).unwrap()
 }
 

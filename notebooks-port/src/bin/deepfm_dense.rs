@@ -3,8 +3,6 @@
 //! Run it with `cargo run --release -p notebooks-port --bin deepfm_dense`.
 #![allow(clippy::print_stdout, reason = "a notebook shows its results")]
 
-use std::sync::atomic::AtomicBool;
-
 use anyhow::{Context, Result, ensure};
 use fm_core::model::Options;
 use fm_core::train::{EpochRecord, TrainConfig, Trainer};
@@ -235,7 +233,7 @@ fn training(schema: &Schema) -> Result<()> {
         let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config)?;
         let mut records = Vec::new();
         let mut log = |record: &EpochRecord| records.push(record.clone());
-        trainer.fit(&train, &valid, &mut log, &AtomicBool::new(false))?;
+        trainer.fit(&train, &valid, &mut log)?;
         Ok(records)
     };
     let (article, paper) = (fit("dense-features")?, fit("paper")?);

@@ -5,15 +5,15 @@
 #![allow(clippy::print_stdout, reason = "a notebook shows its results")]
 
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicBool;
+use std::ops::ControlFlow;
 
 use anyhow::{Context, Result, ensure};
 use fm_core::metric::{Scored, mae, rmse};
 use fm_core::model::Layer;
 use fm_core::optim::OptimizerConfig;
 use fm_core::seed::permutation;
-use fm_core::train::{EpochRecord, Observer, TrainConfig, Trainer, predict};
-use fm_core::{Features, Field, FieldKind, Label, Model, Rows, Schema, Side, Task, TensorRows};
+use fm_core::train::{EpochRecord, Observer, TrainConfig, Trainer};
+use fm_core::{Features, Field, FieldKind, Label, Model, Rows, Schema, Side, Task, TensorRows, predict};
 use fm_data::movielens;
 use fm_models::layers::{Dense, DenseFm};
 use notebooks_port::{begin, dot, ensure_equal, markdown, pairs, parameter, seed, set_parameter, show, show_summary};
@@ -278,7 +278,7 @@ struct Table<'a> {
 }
 
 impl Observer for Table<'_> {
-    fn epoch(&mut self, record: &EpochRecord, trainer: &Trainer<'_>) -> fm_core::Result<()> {
+    fn epoch(&mut self, record: &EpochRecord, trainer: &Trainer<'_>) -> fm_core::Result<ControlFlow<()>> {
         self.losses.push(record.train_loss);
         if record.epoch == 1 || record.epoch.is_multiple_of(5) {
             print!("| {} | {:.4} |", record.epoch, record.train_loss);
@@ -289,7 +289,7 @@ impl Observer for Table<'_> {
             }
             println!();
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -325,7 +325,7 @@ fn training(schema: &Schema, store: &VarStore, model: &FmRegression, rows: &[&Te
         "| epoch | loss | MSE, training | MAE, training | MSE, test | MAE, test |\n|---:|---:|---:|---:|---:|---:|"
     );
     let mut table = Table { rows, losses: Vec::new() };
-    Trainer::new(model, store, schema.label(), config)?.fit(train, test, &mut table, &AtomicBool::new(false))?;
+    Trainer::new(model, store, schema.label(), config)?.fit(train, test, &mut table)?;
     println!();
 
     let mean = schema.label().mean;

@@ -5,6 +5,7 @@ mod text;
 
 use anyhow::{Result, anyhow, bail};
 use fm_args::commands::Explain;
+use fm_core::Score;
 use fm_core::explain::{Parts, Shapley, pairs, parts, shapley};
 use fm_data::RawData;
 use fm_data::catalogue::{Catalogue, Rated};
@@ -15,7 +16,7 @@ use self::row::{Row, Titles, Value};
 use super::export::TITLES;
 use super::{print, print_json};
 use crate::hints::with_hint;
-use crate::predictor::{AnyModel, Logits, Predictor};
+use crate::predictor::{AnyModel, Predictor};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -82,7 +83,7 @@ pub fn run(args: &Explain) -> Result<()> {
         _ => (None, from_arguments(&args.row, &predictor)?),
     };
     let features = row.features(predictor.device);
-    let by_field = shapley(&predictor.schema, &features, |features| predictor.model.logits(features))?;
+    let by_field = shapley(&predictor.schema, &features, |features| predictor.model.score_rows(features))?;
     let parts = match &predictor.model {
         AnyModel::Trained(trained) => parts(trained.model.as_ref(), &features)?.pop(),
         AnyModel::Exported(_) => None,

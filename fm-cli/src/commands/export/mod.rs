@@ -13,8 +13,7 @@ use fm_args::commands::{Dtype, Export, ExportFormat, Quantization};
 use fm_args::flags::Part;
 use fm_core::metric::metrics_of_rows;
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Precision};
-use fm_core::train::predict_with;
-use fm_core::{Encoder, Error, Features, Rows, Schema, Task};
+use fm_core::{Encoder, Error, Features, Rows, Schema, Task, predict};
 use fm_data::catalogue::Items;
 use fm_data::{MissingColumns, RawData, encode};
 use fm_models::run::{BuiltModel, Run};
@@ -22,7 +21,7 @@ use tch::{Device, Kind, Tensor};
 
 use self::card::{Latency, ModelCard, Rounding};
 use super::print;
-use crate::predictor::{Logits, Predictor};
+use crate::predictor::Predictor;
 use crate::training::Results;
 
 /// The extra file with the titles of the catalogue's items.
@@ -205,14 +204,12 @@ fn rounding(bundle: &Bundle, run: &Run, trained: &Predictor<BuiltModel>, source:
     }
     if let Some(ranking) = &ranking {
         let ranking = trained.ranking(ranking)?;
-        let before = ranking.evaluate(Part::Test, &test, |candidates| trained.model.candidate_logits(candidates))?;
-        let after = ranking.evaluate(Part::Test, &test, |candidates| {
-            Ok(bundle.logits(&candidates.features()?)?.f_view(candidates.size())?)
-        })?;
+        let before = ranking.evaluate(Part::Test, &test, &trained.model)?;
+        let after = ranking.evaluate(Part::Test, &test, bundle)?;
         return Ok(Some(Rounding { before, after }));
     }
     let before = metrics_of_rows(label, &trained.logits(&test)?, &test);
-    let logits = predict_with(|features| bundle.logits(features), &test, Device::Cpu)?;
+    let logits = predict(bundle, &test, Device::Cpu)?;
     Ok(Some(Rounding { before, after: metrics_of_rows(label, &logits, &test) }))
 }
 

@@ -6,8 +6,7 @@ use std::rc::Rc;
 
 use anyhow::{Result, bail};
 use fm_args::commands::Report;
-use fm_core::metric::{Metrics, Scored, metrics};
-use fm_core::ranking::Candidates;
+use fm_core::metric::{MetricSet, Metrics, Scored, metrics};
 use fm_core::train::EpochRecord;
 use fm_core::{Label, Rows, Task};
 use fm_data::table::{NO_CODE, codes, strings};
@@ -15,7 +14,7 @@ use fm_data::{DataConfig, RawData};
 use fm_models::run::BuiltModel;
 
 use super::chart::{Paint, SERIES};
-use crate::predictor::{Logits, Predictor};
+use crate::predictor::Predictor;
 use crate::progress::during;
 use crate::ranking::TestRanks;
 use crate::training::Results;
@@ -102,7 +101,8 @@ impl Run {
 
     /// The metric that chooses the best epoch.
     pub fn monitored(&self) -> &str {
-        self.predictor.settings.train.monitored(self.task())
+        let monitor = &self.predictor.settings.train.monitor;
+        monitor.as_deref().unwrap_or(MetricSet::of(self.task()).monitored)
     }
 
     /// The model's name in the literature.
@@ -165,8 +165,7 @@ fn score(run: &fm_models::Run, predictor: &Predictor<BuiltModel>, source: Rc<Raw
     let ranks = match predictor.schema.label().task {
         Task::Ranking { .. } => {
             let ranking = predictor.ranking(&source.ranking(&predictor.schema)?)?;
-            let logits = |candidates: &Candidates<'_>| predictor.model.candidate_logits(candidates);
-            Some(during("ranking all items", || ranking.test_ranks(&test, logits))?)
+            Some(during("ranking all items", || ranking.test_ranks(&test, &predictor.model))?)
         }
         Task::Regression | Task::Binary { .. } => None,
     };

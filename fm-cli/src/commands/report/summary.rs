@@ -1,7 +1,7 @@
 //! What came out: metrics beside what any model must beat, in a sentence and in a table.
 
 use fm_core::Task;
-use fm_core::metric::{Direction, Metrics, find};
+use fm_core::metric::{Direction, MetricSet, Metrics};
 use fm_core::summary::grouped;
 use maud::{Markup, html};
 
@@ -84,7 +84,7 @@ fn sentence(run: &Run) -> String {
 
 /// The best value of the metric that chooses a run's best epoch, with what it is of.
 fn best<T>(run: &Run, values: impl Iterator<Item = (f64, T)>) -> Option<(f64, T)> {
-    let entry = find(run.task(), run.monitored()).ok()?;
+    let entry = MetricSet::of(run.task()).find(run.monitored()).ok()?;
     values.reduce(|best, next| if entry.is_better(next.0, best.0) { next } else { best })
 }
 
@@ -146,7 +146,7 @@ fn metrics(title: &str, runs: &[(&Run, &Metrics)], baselines: Option<&[(String, 
         head.push("What it says".into());
     }
     let row = |name: &&String| {
-        let entry = runs.iter().find_map(|(run, _)| find(run.task(), name).ok());
+        let entry = runs.iter().find_map(|(run, _)| MetricSet::of(run.task()).find(name).ok());
         let values: Vec<Option<f64>> = runs.iter().map(|(_, metrics)| metrics.get(*name).copied()).collect();
         let is_best = |value: f64| {
             let is_worse = |other: &f64| entry.is_some_and(|entry| entry.is_better(*other, value));

@@ -63,7 +63,7 @@ fn a_number_out_of_range_is_an_error_that_names_the_table() {
     };
     assert_eq!(
         error(-70000.0, F16),
-        "invalid setting: tables cannot be stored as f16: `a.b.weight` holds -70000, which is out of its range: choose \
+        "tables cannot be stored as f16: `a.b.weight` holds -70000, which is out of its range: choose \
          another precision"
     );
     for (number, precision) in [(f32::NAN, Int8), (f32::INFINITY, Bf16), (f32::MAX, Bf16), (f32::MAX, Int8)] {
@@ -217,5 +217,5 @@ fn a_precision_is_read_as_it_is_written() {
     }
     assert_eq!(Precision::default(), F32);
     let error = "int4".parse::<Precision>().unwrap_err().to_string();
-    assert_eq!(error, "invalid setting: precision `int4` is none of f32, f16, bf16, int8");
+    assert_eq!(error, "unknown precision `int4`; known: f32, f16, bf16, int8");
 }

@@ -1,8 +1,8 @@
 //! Every state that a killed or interrupted program, a full disk or a damaged one can leave a run's folder in.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use tch::Device;
 use tch::nn::VarStore;
@@ -16,7 +16,7 @@ fn settings() -> TrainConfig {
     TrainConfig { checkpoint_steps: 2, ..config(5, 0) }
 }
 
-/// What `fm train` does with a run's folder. Ends after so many of these events.
+/// Writes a run's folder as programs do. Ends after so many of these events.
 struct Recorder<'a> {
     run: &'a TrainFiles,
     events: usize,
@@ -24,10 +24,10 @@ struct Recorder<'a> {
 }
 
 impl Recorder<'_> {
-    /// What a killed program does not get to.
+    /// Fails after the last event, like a program that is killed.
     fn event(&mut self) -> Result<()> {
         (self.after_each)(self.run.folder());
-        self.events = self.events.checked_sub(1).ok_or_else(|| Error::Setting("killed".into()))?;
+        self.events = self.events.checked_sub(1).ok_or_else(|| Error::Rows("killed".into()))?;
         Ok(())
     }
 }
@@ -38,15 +38,16 @@ impl Observer for Recorder<'_> {
         self.event()
     }
 
-    fn epoch(&mut self, record: &EpochRecord, trainer: &Trainer<'_>) -> Result<()> {
+    fn epoch(&mut self, record: &EpochRecord, trainer: &Trainer<'_>) -> Result<ControlFlow<()>> {
         if record.best {
-            checkpoint::save(&self.run.best(), trainer.store, None, &trainer.state)?;
+            checkpoint::save(&self.run.best(), trainer.store, &trainer.state)?;
         }
         self.event()?;
         self.run.append(record, &trainer.timing())?;
         self.event()?;
         self.run.save_last(trainer)?;
-        self.event()
+        self.event()?;
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -61,7 +62,7 @@ fn train(run: &TrainFiles, config: &TrainConfig, events: usize, after_each: &mut
     }
     // What is learnt goes beyond what is validated, which a middle epoch comes nearest to.
     let (learnt, validated) = (rows(|id| (id % 3) as f32), rows(|id| 1.0 + 0.2 * (id % 3 - 1) as f32));
-    trainer.fit(&learnt, &validated, &mut Recorder { run, events, after_each }, &AtomicBool::new(false))?;
+    trainer.fit(&learnt, &validated, &mut Recorder { run, events, after_each })?;
     Ok(())
 }
 
@@ -254,7 +255,7 @@ fn a_checkpoint_of_another_model_is_no_damage_and_stays() {
     let store = VarStore::new(Device::Cpu);
     let other = store.root().var("other", &[1], tch::nn::Init::Const(0.0));
     let state = TrainState::default();
-    checkpoint::save(&run.last(), &store, None, &state).unwrap();
+    checkpoint::save(&run.last(), &store, &state).unwrap();
     drop(other);
     let store = VarStore::new(Device::Cpu);
     let model = model(&store);

@@ -1,85 +1,98 @@
-//! What a ranking is trained on.
+//! Training by comparison of items.
 
-use tch::{Kind, Tensor};
+use std::ops::Range;
 
-use super::config::{RankingConfig, RankingLoss};
-use super::evaluation::{Queries, Query, evaluate, evaluate_logits};
-use super::interactions::Interactions;
-use super::items::{Candidates, ItemSlots};
-use super::loss::{bpr, sampled_softmax};
-use super::sampler::Sampler;
+use tch::{Device, Kind, Tensor};
+
+use super::{Objective, TrainingBatch};
 use crate::error::{Error, Result};
 use crate::loss::weighted_mean;
-use crate::metric::Metrics;
-use crate::model::Model;
-use crate::rows::{Batch, Rows};
+use crate::metric::{MetricSet, Metrics};
+use crate::predict::Score;
+use crate::ranking::{
+    Interactions, ItemSlots, NegativeSampler, Queries, RankingConfig, RankingLoss, bpr, evaluate, evaluate_model,
+    sampled_softmax,
+};
+use crate::rows::{Order, Rows};
 use crate::seed::{Stream, generator};
 
-/// The training rows of a ranking, as comparisons of their items with others, and what the best epoch is chosen by.
+/// Each positive row is compared with items drawn at random; the best epoch is the one that ranks the items of the validation
+/// rows best, among all items of the catalogue.
 #[derive(Debug)]
-pub struct Objective {
+pub struct Ranking {
     config: RankingConfig,
     items: ItemSlots,
     train: Interactions,
-    sampler: Sampler,
+    sampler: NegativeSampler,
     rows: Vec<usize>,
     valid: Queries,
 }
 
-impl Objective {
-    /// Takes the items, on the device that the model trains on, the interactions of the training rows, and what is looked for
-    /// in the validation rows.
+impl Ranking {
+    /// Takes the items, on the device that the model trains on, the interactions of the training rows, and the queries of the
+    /// validation rows.
     ///
     /// # Errors
-    /// [`Error::Setting`] as [`RankingConfig::check`], or if no row can be trained on; [`Error::Shape`] for items that are not
-    /// those of `train`.
-    pub fn new(config: &RankingConfig, items: ItemSlots, train: Interactions, valid: Queries) -> Result<Objective> {
+    /// As [`RankingConfig::check`]; [`Error::Rows`] if no row can be trained on; [`Error::Shape`] for items that are not those of
+    /// `train`.
+    pub fn new(config: &RankingConfig, items: ItemSlots, train: Interactions, valid: Queries) -> Result<Ranking> {
         config.check()?;
         if items.len() != train.num_items() {
             let found = format!("interactions with {}", train.num_items());
             return Err(Error::shape("ranking", format!("a catalogue of {} items", items.len()), found));
         }
-        let sampler = Sampler::new(config, &train);
+        let sampler = NegativeSampler::new(config, &train);
         let (users, of_rows) = (train.users(), train.items());
         let can_train = |&row: &usize| sampler.has_negative(users[row], of_rows[row]);
         let rows: Vec<usize> = train.positives().filter(can_train).collect();
         if rows.is_empty() {
-            return Err(Error::Setting(
-                "no training row is positive, names an item, and is of a user who does not have every item: there is nothing \
-                 to rank"
-                    .into(),
-            ));
+            let reason = "there is nothing to rank: every training row is negative, names no item, or belongs to a user who has \
+                          every item";
+            return Err(Error::Rows(reason.into()));
         }
-        Ok(Objective { config: config.clone(), items, train, sampler, rows, valid })
+        Ok(Ranking { config: config.clone(), items, train, sampler, rows, valid })
     }
 
-    /// The interactions of all training rows.
-    pub fn train(&self) -> &Interactions {
-        &self.train
-    }
-
-    /// The numbers of the rows that are trained on: positive ones that name an item, but those of a user who has every item.
+    /// The numbers of the rows that are trained on: positive ones that name an item, without those of users who have every item.
     pub fn rows(&self) -> &[usize] {
         &self.rows
     }
+}
 
-    /// How many rows the model is given for each row that is trained on: 1 + n.
-    pub fn candidates_per_row(&self) -> usize {
+impl Objective for Ranking {
+    fn metrics(&self) -> &'static MetricSet {
+        &MetricSet::RANKING
+    }
+
+    /// A constant changes no ranking.
+    fn prior_logit(&self) -> f32 {
+        0.0
+    }
+
+    fn check(&self, train: &dyn Rows) -> Result<()> {
+        if self.train.len() != train.len() {
+            let found = format!("interactions of {}", self.train.len());
+            return Err(Error::shape("ranking", format!("{} training rows", train.len()), found));
+        }
+        Ok(())
+    }
+
+    fn order(&self, seed: u64, epoch: usize, _train: &dyn Rows) -> Order {
+        Order::new(seed, epoch, self.rows.len())
+    }
+
+    fn rows_at(&self, positions: Range<usize>, order: &mut Order) -> Vec<usize> {
+        order.get(positions).into_iter().map(|at| self.rows[at]).collect()
+    }
+
+    fn scored_per_row(&self) -> usize {
         1 + self.config.negatives
     }
 
-    /// The mean loss of a batch, as a scalar that gradients are taken of. `rows` `[B]` are the numbers of its rows. The negatives
-    /// depend on the seed and on the number of the batch alone.
-    ///
-    /// # Errors
-    /// What `logits` returns, which is [`Model::candidate_logits`].
-    pub fn loss(
+    fn loss(
         &self,
-        logits: impl Fn(&Candidates<'_>) -> Result<Tensor>,
-        batch: &Batch,
-        rows: &[usize],
-        seed: u64,
-        number: u64,
+        model: &dyn Score,
+        TrainingBatch { batch, rows, seed, number }: TrainingBatch<'_>,
     ) -> Result<Tensor> {
         let of_rows = |all: &[u32]| -> Vec<u32> { rows.iter().map(|&row| all[row]).collect() };
         let (users, items) = (of_rows(self.train.users()), of_rows(self.train.items()));
@@ -91,7 +104,7 @@ impl Objective {
         let (shape, device) = ([rows.len() as i64, 1 + n as i64], batch.features.device());
         let tensor = |items: &[i64]| Tensor::from_slice(items).view(shape).to_device(device);
         let places: Vec<i64> = candidates.iter().map(|&item| i64::from(item)).collect();
-        let scores = logits(&self.items.candidates(&batch.features, &tensor(&places))?)?;
+        let scores = model.score_candidates(&self.items.candidates(&batch.features, &tensor(&places))?)?;
         let losses = match self.config.loss {
             RankingLoss::Bpr => bpr(&scores)?,
             RankingLoss::SampledSoftmax => {
@@ -106,41 +119,30 @@ impl Objective {
         })
     }
 
-    /// What is looked for in the validation rows.
-    pub fn valid(&self) -> &Queries {
-        &self.valid
+    fn can_validate(&self, valid: &dyn Rows) -> bool {
+        !valid.is_empty() && !self.valid.queries().is_empty()
     }
 
-    /// The metrics of a model over the validation rows; none if nothing is looked for there.
-    ///
-    /// # Errors
-    /// What `rows` and the model return.
-    pub fn evaluate(&self, model: &dyn Model, rows: &dyn Rows) -> Result<Metrics> {
-        let logits = |candidates: &Candidates<'_>| model.candidate_logits(candidates, false);
-        evaluate_logits(&self.valid, &self.config.cutoffs, logits, rows, &self.items)
+    fn constant_metrics(&self, _valid: &dyn Rows) -> Result<Metrics> {
+        evaluate(&self.valid, &self.config.cutoffs, |_| Ok(vec![0.0; self.train.num_items()]))
     }
 
-    /// The metrics of any scores of the items, as [`evaluate`] takes them, over the validation rows.
-    ///
-    /// # Errors
-    /// What `scores` returns.
-    pub fn measure(&self, scores: impl FnMut(Query) -> Result<Vec<f32>>) -> Result<Metrics> {
-        evaluate(&self.valid, &self.config.cutoffs, scores)
+    fn validate(&self, model: &dyn Score, valid: &dyn Rows, _device: Device) -> Result<Metrics> {
+        evaluate_model(&self.valid, &self.config.cutoffs, model, valid, &self.items)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
-
     use tch::nn::{Init, VarStore};
-    use tch::{Device, no_grad};
+    use tch::no_grad;
 
-    use super::super::config::SamplerKind;
     use super::*;
     use crate::encoder::Encoder;
     use crate::features::{Features, Padded};
-    use crate::rows::TensorRows;
+    use crate::model::Model;
+    use crate::ranking::SamplerKind;
+    use crate::rows::{Batch, TensorRows};
     use crate::schema::{Field, FieldKind, Label, Schema, Side, Task};
     use crate::train::{EpochRecord, TrainConfig, Trainer};
 
@@ -186,13 +188,13 @@ mod tests {
         Interactions::new(ITEMS, users, items, &vec![1.0; pairs.len()]).unwrap()
     }
 
-    fn objective(config: &RankingConfig, train: &[(u32, u32)], valid: &[(u32, u32)]) -> Result<Objective> {
+    fn objective(config: &RankingConfig, train: &[(u32, u32)], valid: &[(u32, u32)]) -> Result<Ranking> {
         let schema = schema();
         let all: Vec<(u32, u32)> = (0..ITEMS as u32).map(|item| (0, item)).collect();
         let items = ItemSlots::new(&schema, &features(&schema, &all)).unwrap();
         let train = interactions(train);
         let queries = Queries::new(&interactions(valid), &[&train]);
-        Objective::new(config, items, train, queries)
+        Ranking::new(config, items, train, queries)
     }
 
     /// Weights 0.1, 0.2, ... of all ids.
@@ -214,7 +216,6 @@ mod tests {
         let train = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (1, 3)];
         let store = VarStore::new(Device::Cpu);
         let model = model(&store);
-        let logits = |candidates: &Candidates<'_>| model.candidate_logits(candidates, true);
         let negative = |user: u32| if user == 0 { 3 } else { 0 };
         let rows = [0, 4, 5];
         let pairs = rows.map(|row: usize| train[row]);
@@ -229,7 +230,7 @@ mod tests {
         ] {
             let config = RankingConfig { loss, sampler, negatives: 2, ..RankingConfig::default() };
             let objective = objective(&config, &train, &[]).unwrap();
-            assert_eq!((objective.rows(), objective.candidates_per_row()), (&[0, 1, 2, 3, 4, 5][..], 3));
+            assert_eq!((objective.rows(), objective.scored_per_row()), (&[0, 1, 2, 3, 4, 5][..], 3));
             let corrected = |user: u32, item: u32| {
                 score(user, item) - if sampler == SamplerKind::InBatch { log_q(item) } else { 0.0 }
             };
@@ -250,7 +251,8 @@ mod tests {
                 let weights = weights.unwrap_or([1.0; 3]);
                 let sum: f64 = losses.iter().zip(weights).map(|(loss, weight)| loss * weight).sum();
                 let expected = sum / weights.iter().sum::<f64>();
-                let found = objective.loss(logits, &batch, &rows, 1, 1).unwrap().double_value(&[]);
+                let batch = TrainingBatch { batch: &batch, rows: &rows, seed: 1, number: 1 };
+                let found = objective.loss(&model, batch).unwrap().double_value(&[]);
                 assert!((found - expected).abs() < 1e-5, "{loss:?} {sampler:?}: {found} and {expected}");
             }
         }
@@ -281,28 +283,20 @@ mod tests {
         let store = VarStore::new(Device::Cpu);
         let model = model(&store);
         let config = TrainConfig { epochs: 30, batch_size: 2, lr: 0.1, patience: 0, ..TrainConfig::default() };
-        let mut trainer =
-            Trainer::new(&model, &store, schema().label(), config.clone()).unwrap().with_ranking(&objective);
+        let mut trainer = Trainer::with_objective(&model, &store, Box::new(objective), config.clone()).unwrap();
         let mut best = 0.0;
         let mut observer = |record: &EpochRecord| {
             let ndcg = record.valid["ndcg@10"];
             assert_eq!(record.best, ndcg > best);
             best = f64::max(best, ndcg);
         };
-        let stop = AtomicBool::new(false);
-        trainer.fit(&rows(&train), &rows(&valid), &mut observer, &stop).unwrap();
+        trainer.fit(&rows(&train), &rows(&valid), &mut observer).unwrap();
         assert_eq!(trainer.state.best.unwrap().1, best);
 
-        let refused = |trainer: Trainer<'_>, train: &[(u32, u32)]| {
-            let mut trainer = trainer;
-            trainer.fit(&rows(train), &rows(&valid), &mut (), &stop).unwrap_err().to_string()
-        };
-        let trainer = |label: &Label| Trainer::new(&model, &store, label, config.clone()).unwrap();
-        assert!(refused(trainer(schema().label()), &train).contains("with_ranking"));
-        let other_rows = trainer(schema().label()).with_ranking(&objective);
-        assert!(refused(other_rows, &train[1..]).contains("expected 4 training rows, found interactions of 5"));
-        let regression = trainer(&Label::fit("seen", Task::Regression, [1.0])).with_ranking(&objective);
-        assert!(refused(regression, &train).contains("only a ranking"));
+        let error = trainer.fit(&rows(&train[1..]), &rows(&valid), &mut ()).unwrap_err().to_string();
+        assert!(error.contains("expected 4 training rows, found interactions of 5"), "{error}");
+        let error = Trainer::new(&model, &store, schema().label(), config).err().unwrap().to_string();
+        assert!(error.contains("compares items"), "{error}");
     }
 
     #[test]
@@ -311,7 +305,7 @@ mod tests {
         let valid = [(0, 2), (1, 2)];
         let objective = objective(&RankingConfig::default(), &[(0, 3)], &valid).unwrap();
         let rows = rows(&valid);
-        let metrics = objective.evaluate(&model(&VarStore::new(Device::Cpu)), &rows).unwrap();
+        let metrics = objective.validate(&model(&VarStore::new(Device::Cpu)), &rows, Device::Cpu).unwrap();
         assert_eq!((metrics["mrr"], metrics["hr@5"]), ((1.0 + 0.5) / 2.0, 1.0));
     }
 }

@@ -6,25 +6,24 @@ use rand_pcg::Pcg64;
 use super::config::{RankingConfig, SamplerKind};
 use super::interactions::{Interactions, ItemSets};
 
-/// So many draws may fall on known positives before the allowed items are gone through one by one, which takes long and
-/// always ends.
+/// Number of draws that may hit known positives before all allowed items are enumerated, which is slow but always ends.
 const TRIES: usize = 20;
 
-/// Draws negatives for positive rows: never the row's item, nor another known positive of its user.
+/// Draws negatives for positive rows: never the row's item or another known positive of its user.
 #[derive(Clone, Debug)]
-pub struct Sampler {
+pub struct NegativeSampler {
     is_in_batch: bool,
     /// The positive items of the training rows of each user.
     known: ItemSets,
-    /// `[I]`: how often each item is drawn, in proportion.
+    /// `[I]`: the unnormalised probability of each item.
     weights: Vec<f64>,
-    /// The sums of the weights up to and with each item.
+    /// The cumulative sums of the weights.
     cumulative: Vec<f64>,
 }
 
-impl Sampler {
-    /// A sampler of the catalogue's items, by the positive rows of `train`.
-    pub fn new(config: &RankingConfig, train: &Interactions) -> Sampler {
+impl NegativeSampler {
+    /// A sampler of the items of the catalogue, given the positive rows of `train`.
+    pub fn new(config: &RankingConfig, train: &Interactions) -> NegativeSampler {
         let exponent = match config.sampler {
             SamplerKind::Uniform => 0.0,
             SamplerKind::Popularity => config.popularity_exponent,
@@ -39,25 +38,25 @@ impl Sampler {
         };
         let cumulative = weights.iter().map(add).collect();
         let known = ItemSets::new(train.positive_pairs());
-        Sampler { is_in_batch: config.sampler == SamplerKind::InBatch, known, weights, cumulative }
+        NegativeSampler { is_in_batch: config.sampler == SamplerKind::InBatch, known, weights, cumulative }
     }
 
-    /// ln Q(i): how likely one draw over the catalogue is to be the item.
+    /// ln Q(i): the log-probability that a draw from the catalogue gives the item.
     pub fn log_q(&self, item: u32) -> f32 {
         let total = self.cumulative.last().copied().unwrap_or_default();
         self.weights.get(item as usize).map_or(f32::NEG_INFINITY, |weight| (weight / total).ln() as f32)
     }
 
-    /// Whether there is a negative for a row.
+    /// Whether a row has any negative.
     pub fn has_negative(&self, user: u32, item: u32) -> bool {
         let known = self.known.of(user).len();
         let own = usize::from(!self.known.contains(user, item));
         known + own < self.weights.len()
     }
 
-    /// `n` negatives for each row of a batch, drawn independently of each other: those of the first row first. In a batch that
-    /// holds none for a row, they are drawn from the catalogue, in the same proportions. A row without any negative
-    /// ([`Sampler::has_negative`]) is given its own item.
+    /// `n` negatives for each row of a batch `[B · n]`, drawn independently. If the batch holds no negative for a row, they are
+    /// drawn from the catalogue in the same proportions. A row without any negative ([`NegativeSampler::has_negative`]) gets its
+    /// own item.
     pub fn draw(&self, users: &[u32], items: &[u32], n: usize, generator: &mut Pcg64) -> Vec<u32> {
         let mut drawn = Vec::with_capacity(items.len() * n);
         for (&user, &item) in users.iter().zip(items) {
@@ -132,7 +131,7 @@ mod tests {
             pairs in prop::collection::vec((prop_oneof![0u32..4, Just(NONE)], 0u32..6), 1..30), kind in 0usize..3, seed: u64,
         ) {
             let train = interactions(6, &pairs);
-            let sampler = Sampler::new(&config(KINDS[kind]), &train);
+            let sampler = NegativeSampler::new(&config(KINDS[kind]), &train);
             let drawn = sampler.draw(train.users(), train.items(), 5, &mut generator(seed, Stream::Negatives(1)));
             prop_assert_eq!(drawn.len(), 5 * pairs.len());
             for (negatives, &(user, item)) in drawn.chunks(5).zip(&pairs) {
@@ -147,7 +146,7 @@ mod tests {
     }
 
     /// χ² of 20,000 negatives of a batch's first row against the weights of the items.
-    fn chi_squared(sampler: &Sampler, batch: &[u32], weights: [f64; 6]) -> f64 {
+    fn chi_squared(sampler: &NegativeSampler, batch: &[u32], weights: [f64; 6]) -> f64 {
         let n = 20_000;
         let drawn = sampler.draw(&vec![NONE; batch.len()], batch, n, &mut generator(1, Stream::Negatives(1)));
         let mut chi_squared = 0.0;
@@ -180,17 +179,17 @@ mod tests {
             (SamplerKind::InBatch, &batch[..1], [0.0, 1.0, 1.0, 4.0, 16.0, 81.0]),
         ];
         for (kind, batch, weights) in cases {
-            let sampler = Sampler::new(&config(kind), &train);
+            let sampler = NegativeSampler::new(&config(kind), &train);
             assert!(chi_squared(&sampler, batch, weights) < QUANTILE, "{kind:?} of {batch:?}");
         }
-        let other = Sampler::new(&config(SamplerKind::Popularity), &train);
+        let other = NegativeSampler::new(&config(SamplerKind::Popularity), &train);
         assert!(chi_squared(&other, &batch, uniform) > QUANTILE);
     }
 
     #[test]
     fn negatives_depend_on_seed_and_step_alone() {
         let train = interactions(1000, &[(0, 0), (1, 1), (2, 2)]);
-        let sampler = Sampler::new(&config(SamplerKind::Uniform), &train);
+        let sampler = NegativeSampler::new(&config(SamplerKind::Uniform), &train);
         let draw =
             |seed, step| sampler.draw(train.users(), train.items(), 20, &mut generator(seed, Stream::Negatives(step)));
         assert_eq!(draw(1, 7), draw(1, 7));
@@ -203,7 +202,7 @@ mod tests {
         let pairs: Vec<(u32, u32)> = (0..5000).filter(|&item| item != 4321).map(|item| (0, item)).collect();
         let train = interactions(5000, &pairs);
         for kind in KINDS {
-            let sampler = Sampler::new(&config(kind), &train);
+            let sampler = NegativeSampler::new(&config(kind), &train);
             assert_eq!(sampler.draw(&[0], &[0], 4, &mut generator(3, Stream::Negatives(1))), [4321; 4], "{kind:?}");
         }
     }
@@ -212,7 +211,7 @@ mod tests {
     fn q_is_the_share_of_the_draws() {
         let train = interactions(3, &[(0, 0), (1, 0), (2, 0), (0, 1)]);
         let of = |kind| {
-            let sampler = Sampler::new(&config(kind), &train);
+            let sampler = NegativeSampler::new(&config(kind), &train);
             [0, 1, 2].map(|item| f64::from(sampler.log_q(item)).exp())
         };
         let same = |found: [f64; 3], expected: [f64; 3]| found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6);

@@ -1,4 +1,4 @@
-//! How the learning rate changes while training goes on.
+//! Schedules of the learning rate.
 
 use std::f64::consts::PI;
 
@@ -7,49 +7,49 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// How the learning rate goes on from where it starts. Warm-up, which all of them can have, is
-/// [`TrainConfig::warmup_steps`](super::TrainConfig::warmup_steps).
+/// How the learning rate changes during training. Any schedule can be combined with warm-up
+/// ([`TrainConfig::warmup_steps`](crate::train::TrainConfig::warmup_steps)).
 ///
 /// ```
-/// use fm_core::train::Schedule;
+/// use fm_core::optim::Schedule;
 ///
 /// assert_eq!("constant".parse::<Schedule>()?, Schedule::default());
 /// let halved: Schedule = serde_json::from_str(r#"{"name": "step", "every": 2, "gamma": 0.5}"#).unwrap();
 /// assert_eq!(halved, Schedule::Step { every: 2, gamma: 0.5 });
-/// assert!("linear".parse::<Schedule>().unwrap_err().to_string().contains("none of constant, step"));
+/// assert!("linear".parse::<Schedule>().unwrap_err().to_string().contains("known: constant, step"));
 /// # Ok::<(), fm_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Schedule {
-    /// It stays as it is.
+    /// The learning rate stays constant.
     Constant {},
-    /// It is multiplied by gamma after every so many epochs.
+    /// The learning rate is multiplied by gamma after every `every` epochs.
     Step {
-        /// The epochs between two changes [default: 10].
+        /// Number of epochs between two changes [default: 10].
         #[serde(default = "every")]
         every: usize,
-        /// What it is multiplied by, above 0 and at most 1 [default: 0.1].
+        /// The factor, above 0 and at most 1 [default: 0.1].
         #[serde(default = "a_tenth")]
         gamma: f64,
     },
-    /// It falls from step to step along half a cosine, to reach min_lr when all epochs are done. Loshchilov and Hutter,
-    /// SGDR, ICLR 2017, without restarts, <https://arxiv.org/abs/1608.03983>.
+    /// The learning rate falls along half a cosine and reaches min_lr after the last epoch. Loshchilov and Hutter, SGDR, ICLR
+    /// 2017, without restarts, <https://arxiv.org/abs/1608.03983>.
     Cosine {
-        /// Where it ends, at most the learning rate [default: 0].
+        /// The final learning rate, at most the initial one [default: 0].
         #[serde(default)]
         min_lr: f64,
     },
-    /// It is multiplied by factor whenever the monitored metric has got no better for more than `patience` epochs, as
-    /// PyTorch's `ReduceLROnPlateau` does. With the defaults, that is after each epoch that is no better.
+    /// The learning rate is multiplied by factor when the monitored metric has not improved for more than `patience` epochs, as
+    /// by PyTorch's `ReduceLROnPlateau`. By default, that is after each epoch without an improvement.
     Plateau {
-        /// What it is multiplied by, above 0 and below 1 [default: 0.1].
+        /// The factor, above 0 and below 1 [default: 0.1].
         #[serde(default = "a_tenth")]
         factor: f64,
-        /// The epochs without a better result that change nothing [default: 0].
+        /// Number of epochs without an improvement that are tolerated [default: 0].
         #[serde(default)]
         patience: usize,
-        /// It falls no lower than this [default: 0.000001].
+        /// The minimum learning rate [default: 0.000001].
         #[serde(default = "millionth")]
         min_lr: f64,
     },
@@ -79,28 +79,28 @@ impl std::str::FromStr for Schedule {
     /// The schedule of this name with its defaults.
     fn from_str(name: &str) -> Result<Schedule> {
         serde_json::from_value(serde_json::json!({ "name": name }))
-            .map_err(|_| Error::Setting(format!("schedule `{name}` is none of constant, step, cosine, plateau")))
+            .map_err(|_| Error::unknown("schedule", name, ["constant", "step", "cosine", "plateau"]))
     }
 }
 
-/// How far training has come, as a schedule sees it.
+/// The progress of training, as far as schedules depend on it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Position {
-    /// Whole epochs done.
+pub(crate) struct Position {
+    /// Number of complete epochs.
     pub epoch: usize,
-    /// The part of the epoch under way that is done, from 0 to below 1.
+    /// The fraction of the current epoch that is done, from 0 to below 1.
     pub part: f64,
-    /// All epochs that are to be done.
+    /// Number of epochs in total.
     pub epochs: usize,
-    /// How often the monitored metric has stood still.
+    /// How often the monitored metric has stopped improving.
     pub plateaus: u32,
 }
 
 impl Schedule {
     /// Checks the settings, for training that starts at the learning rate `lr`.
-    pub(super) fn check(&self, lr: f64) -> Result<()> {
+    pub(crate) fn check(&self, lr: f64) -> Result<()> {
         let refused = |what: &str, value: f64, range: &str| {
-            Err(Error::Setting(format!("the schedule's {what} is {value}: it must be {range}")))
+            Err(Error::out_of_range(format!("the schedule's {what}"), value, range))
         };
         let floor = |min_lr: f64| match (0.0..=lr).contains(&min_lr) {
             true => Ok(()),
@@ -121,7 +121,7 @@ impl Schedule {
     }
 
     /// The learning rate of the next step, without warm-up, of training that started at `lr`.
-    pub(super) fn rate(&self, lr: f64, at: Position) -> f64 {
+    pub(crate) fn rate(&self, lr: f64, at: Position) -> f64 {
         match *self {
             Schedule::Constant {} => lr,
             Schedule::Step { every, gamma } => lr * gamma.powf((at.epoch / every) as f64),

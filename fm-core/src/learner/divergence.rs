@@ -1,0 +1,38 @@
+//! Where numbers grew too large when training diverged.
+
+use tch::nn::VarStore;
+use tch::{Kind, Tensor};
+
+use crate::rows::Batch;
+
+/// Standardised numbers, counts and weights of rows are far smaller.
+const EXTREME_VALUE: f64 = 1e3;
+
+/// The field and the value of the slot with the most extreme value of a batch, if it is extreme.
+pub(super) fn extreme_value(batch: &Batch, fields: &[String]) -> Option<(String, f64)> {
+    let values = batch.features.padded().ok()?.values;
+    let sizes = values.abs();
+    let size = sizes.max().double_value(&[]);
+    if !size.is_nan() && size <= EXTREME_VALUE {
+        return None;
+    }
+    let slots = *sizes.size().get(1)?;
+    let place = sizes.argmax(None, false).int64_value(&[]);
+    let (row, slot) = (place / slots, place % slots);
+    let field = match fields.get(slot as usize) {
+        Some(field) => format!("field `{field}`"),
+        None => format!("slot {slot}"),
+    };
+    Some((field, values.double_value(&[row, slot])))
+}
+
+/// The parameter with the number of greatest magnitude, and that magnitude. NaN is greater than any number; equal ones are ordered
+/// by name.
+pub(super) fn largest_parameter(store: &VarStore) -> (String, f64) {
+    let size = |tensor: &Tensor| match tensor.numel() {
+        0 => 0.0,
+        _ => tensor.detach().to_kind(Kind::Double).abs().max().double_value(&[]),
+    };
+    let sizes = store.variables().into_iter().map(|(name, tensor)| (name, size(&tensor)));
+    sizes.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))).unwrap_or_default()
+}

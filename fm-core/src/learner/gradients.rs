@@ -1,0 +1,247 @@
+//! Training by gradient descent.
+
+use std::ops::Range;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tch::nn::VarStore;
+use tch::{Device, Kind, Tensor};
+
+use super::divergence::{extreme_value, largest_parameter};
+use super::{Epoch, Learner, Progress, Trained};
+use crate::device::in_mixed_precision;
+use crate::error::{Error, Result};
+use crate::features::Features;
+use crate::model::Model;
+use crate::objective::TrainingBatch;
+use crate::optim::{Optimizer, Position, Schedule};
+use crate::predict::Score;
+use crate::ranking::Candidates;
+use crate::rows::{Batch, Order};
+use crate::seed::{Stream, seed_torch};
+
+/// The precision of the layers in training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TrainPrecision {
+    /// 32-bit numbers.
+    #[default]
+    F32,
+    /// On a CUDA device, matrix products and convolutions in bfloat16.
+    Bf16,
+}
+
+/// The settings of gradient steps; see [`TrainConfig`](crate::train::TrainConfig) for each of them.
+#[derive(Clone, Copy, Debug)]
+pub struct StepConfig {
+    /// The source of all randomness.
+    pub seed: u64,
+    /// Number of epochs in total.
+    pub epochs: usize,
+    /// Number of rows in a batch.
+    pub batch_size: usize,
+    /// Number of batches in a step.
+    pub accumulate: usize,
+    /// The initial learning rate.
+    pub lr: f64,
+    /// Number of steps over which the learning rate rises to `lr`.
+    pub warmup_steps: u64,
+    /// How the learning rate changes.
+    pub schedule: Schedule,
+    /// What layers compute in.
+    pub precision: TrainPrecision,
+}
+
+/// Follows the gradients of the objective.
+pub struct Gradients<'a> {
+    model: &'a dyn Model,
+    store: &'a VarStore,
+    optimizer: Optimizer,
+    config: StepConfig,
+    /// The rows of the current epoch, and the positions of each batch among them.
+    order: Order,
+    batches: Vec<Range<usize>>,
+}
+
+impl<'a> Gradients<'a> {
+    /// A learner of the parameters in `store`, which are those of `model` and of `optimizer`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for bf16 on the CPU.
+    pub fn new(
+        model: &'a dyn Model,
+        store: &'a VarStore,
+        optimizer: Optimizer,
+        config: StepConfig,
+    ) -> Result<Gradients<'a>> {
+        if config.precision == TrainPrecision::Bf16 && !store.device().is_cuda() {
+            return Err(Error::Unsupported("precision bf16 is for CUDA devices: leave it out on the CPU".into()));
+        }
+        Ok(Gradients { model, store, optimizer, config, order: Order::new(config.seed, 1, 0), batches: vec![] })
+    }
+
+    /// The learning rate of a step: the same wherever training was resumed.
+    fn rate(&self, epoch: Epoch<'_>, done: usize, steps: usize) -> f64 {
+        let StepConfig { lr, epochs, schedule, warmup_steps, .. } = self.config;
+        let part = done as f64 / steps as f64;
+        let rate = schedule.rate(lr, Position { epoch: epoch.number - 1, part, epochs, plateaus: epoch.plateaus });
+        let number = self.optimizer.steps() + 1;
+        if number < warmup_steps { rate * number as f64 / warmup_steps as f64 } else { rate }
+    }
+
+    /// The mean loss of a batch, with its gradients added to the parameters' in the proportion `share`.
+    fn backward(&self, epoch: Epoch<'_>, batch: TrainingBatch<'_>, share: f64) -> Result<Tensor> {
+        let training = InTraining { model: self.model, precision: self.config.precision, device: self.store.device() };
+        let loss = epoch.objective.loss(&training, batch)?;
+        let mut total = match self.model.penalty() {
+            Some(penalty) => loss.f_add(&penalty)?,
+            None => loss.shallow_clone(),
+        };
+        if share != 1.0 {
+            total = total * share;
+        }
+        total.f_backward()?;
+        Ok(loss.detach())
+    }
+
+    fn diverged(&self, epoch: Epoch<'_>, done: usize, what: String, value: f64, batches: &[Batch]) -> Error {
+        let cause = match batches.iter().find_map(|batch| extreme_value(batch, epoch.fields)) {
+            Some((field, x)) => format!(
+                "{field} holds {x:.3e} after standardising: look for extreme values there, or lower the learning rate"
+            ),
+            None => self.diagnosis(),
+        };
+        Error::Diverged { what, value, epoch: epoch.number, step: done + 1, cause }
+    }
+}
+
+impl Learner for Gradients<'_> {
+    fn begin_epoch(&mut self, epoch: Epoch<'_>) -> Result<usize> {
+        self.order = epoch.objective.order(self.config.seed, epoch.number, epoch.train);
+        self.batches = batches(self.order.len(), self.config.batch_size);
+        Ok(self.batches.len().div_ceil(self.config.accumulate))
+    }
+
+    fn step(&mut self, epoch: Epoch<'_>, done: usize, _progress: &mut Progress<'_>) -> Result<Option<Trained>> {
+        let StepConfig { seed, accumulate, .. } = self.config;
+        self.optimizer.lr = self.rate(epoch, done, self.batches.len().div_ceil(accumulate));
+        let of_step = self.batches.chunks(accumulate).nth(done).unwrap_or_default();
+        let rows_at = |positions: &Range<usize>| epoch.objective.rows_at(positions.clone(), &mut self.order);
+        let rows: Vec<Vec<usize>> = of_step.iter().map(rows_at).collect();
+        let batch = |rows: &Vec<usize>| {
+            let mut batch = epoch.train.batch(rows, self.store.device())?;
+            batch.features.collect_into(self.optimizer.row_gradients().clone());
+            Ok(batch)
+        };
+        let batches = rows.iter().map(batch).collect::<Result<Vec<Batch>>>()?;
+        let weights: Vec<f64> = batches.iter().map(Batch::weight).collect();
+        let weight_sum: f64 = weights.iter().sum();
+        // Dropout draws from libtorch's generator: seeded by the step, it does not depend on where training was resumed.
+        seed_torch(seed, Stream::Step(self.optimizer.steps() + 1));
+        self.optimizer.zero_grad();
+        let mut losses = Vec::with_capacity(batches.len());
+        for (at, batch) in batches.iter().enumerate() {
+            let number = self.optimizer.steps() * accumulate as u64 + at as u64;
+            let share = if batches.len() > 1 { weights[at] / weight_sum.max(f64::MIN_POSITIVE) } else { 1.0 };
+            losses.push(self.backward(epoch, TrainingBatch { batch, rows: &rows[at], seed, number }, share)?);
+        }
+        let num_rows = rows.iter().map(Vec::len).sum();
+        let updated = self.optimizer.step(epoch.objective.scored_per_row() * num_rows);
+        let mut loss_sum = 0.0;
+        for (loss, weight) in losses.iter().zip(&weights) {
+            let loss = loss.double_value(&[]);
+            if !loss.is_finite() {
+                return Err(self.diverged(epoch, done, "the loss".into(), loss, &batches));
+            }
+            loss_sum += loss * weight;
+        }
+        if let Err(Error::Gradient { parameter, .. }) = &updated {
+            let what = format!("the gradient of `{parameter}`");
+            return Err(self.diverged(epoch, done, what, f64::NAN, &batches));
+        }
+        updated?;
+        Ok(Some(Trained { steps: 1, rows: num_rows, loss_sum, weight_sum }))
+    }
+
+    fn steps(&self) -> u64 {
+        self.optimizer.steps()
+    }
+
+    fn state(&self) -> Vec<(String, Tensor)> {
+        self.optimizer.state()
+    }
+
+    fn resume_at(&mut self, steps: u64) {
+        self.optimizer.resume_at(steps);
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.optimizer.lr
+    }
+
+    fn can_overfit(&self) -> bool {
+        true
+    }
+
+    fn diagnosis(&self) -> String {
+        let (name, size) = largest_parameter(self.store);
+        let norm = self.optimizer.gradient_norm();
+        let norm = norm.map(|norm| format!(", the last gradient had the norm {norm:.3e}")).unwrap_or_default();
+        let lr = self.optimizer.lr;
+        format!("lower the learning rate, which was {lr}, or set clip_norm; `{name}` has grown to {size:.3e}{norm}")
+    }
+}
+
+/// A model that scores as in training: with dropout, the statistics of the batch, and row-sparse gradients.
+struct InTraining<'a> {
+    model: &'a dyn Model,
+    precision: TrainPrecision,
+    device: Device,
+}
+
+impl InTraining<'_> {
+    fn precisely(&self, logits: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
+        match self.precision {
+            TrainPrecision::F32 => logits(),
+            TrainPrecision::Bf16 => Ok(in_mixed_precision(self.device, logits)?.to_kind(Kind::Float)),
+        }
+    }
+}
+
+impl Score for InTraining<'_> {
+    fn score_rows(&self, features: &Features) -> Result<Tensor> {
+        self.precisely(|| self.model.logits(features, true))
+    }
+
+    fn score_candidates(&self, candidates: &Candidates<'_>) -> Result<Tensor> {
+        self.precisely(|| self.model.candidate_logits(candidates, true))
+    }
+}
+
+/// The positions of each batch. A single row left over joins the batch before: batch norm cannot train on one row.
+fn batches(rows: usize, size: usize) -> Vec<Range<usize>> {
+    let mut batches: Vec<Range<usize>> = (0..rows).step_by(size).map(|first| first..rows.min(first + size)).collect();
+    if size > 1
+        && let [.., before, last] = &batches[..]
+        && last.len() == 1
+    {
+        let joined = before.start..rows;
+        batches.truncate(batches.len() - 2);
+        batches.push(joined);
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_row_left_over_joins_the_batch_before() {
+        let sizes = |size| batches(9, size).iter().map(Range::len).collect::<Vec<_>>();
+        assert_eq!((sizes(4), sizes(8), sizes(5), sizes(9)), (vec![4, 5], vec![9], vec![5, 4], vec![9]));
+        assert_eq!((sizes(1), sizes(20)), (vec![1; 9], vec![9]));
+        assert!(batches(9, 4).into_iter().flatten().eq(0..9));
+        assert_eq!(batches(1, 4), [0..1]);
+    }
+}

@@ -1,0 +1,99 @@
+//! Learners: how an epoch changes the parameters.
+//!
+//! | learner | an epoch |
+//! |---|---|
+//! | [`Gradients`] | a gradient step for each few batches |
+//! | [`Draws`] | sweeps of a [`PosteriorSampler`](crate::posterior::PosteriorSampler) over all rows |
+//!
+//! Checkpoints, metrics, early stopping and interruption know no learner in particular.
+
+mod divergence;
+mod draws;
+mod gradients;
+
+use std::ops::ControlFlow;
+
+use tch::Tensor;
+
+use crate::error::Result;
+use crate::objective::Objective;
+use crate::rows::Rows;
+
+pub use draws::Draws;
+pub use gradients::{Gradients, StepConfig, TrainPrecision};
+
+/// An epoch, as a learner sees it.
+#[derive(Clone, Copy)]
+pub struct Epoch<'a> {
+    /// Its number, counted from 1.
+    pub number: usize,
+    /// How often the monitored metric has stopped improving before: see
+    /// [`Schedule::Plateau`](crate::optim::Schedule::Plateau).
+    pub plateaus: u32,
+    /// What the model is trained for.
+    pub objective: &'a dyn Objective,
+    /// The training rows.
+    pub train: &'a dyn Rows,
+    /// The name of the field of each slot, for messages; empty if unknown.
+    pub fields: &'a [String],
+}
+
+/// The result of some steps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trained {
+    /// Number of steps.
+    pub steps: usize,
+    /// Number of rows.
+    pub rows: usize,
+    /// The sum of the losses of these rows, each times its weight.
+    pub loss_sum: f64,
+    /// The sum of the weights; the number of rows if they have none.
+    pub weight_sum: f64,
+}
+
+/// Is told how far long steps have come, and says whether to go on: takes the number of steps done in the epoch and the mean loss,
+/// if it is known.
+pub type Progress<'a> = dyn FnMut(usize, Option<f64>) -> ControlFlow<()> + 'a;
+
+/// Changes the parameters of a model, epoch by epoch.
+pub trait Learner {
+    /// Prepares for training rows.
+    ///
+    /// # Errors
+    /// Those of rows that the learner cannot train on.
+    fn begin(&mut self, _train: &dyn Rows) -> Result<()> {
+        Ok(())
+    }
+
+    /// Prepares for an epoch, and returns the number of its steps. An epoch is prepared again when training resumes within it.
+    ///
+    /// # Errors
+    /// The errors of the objective.
+    fn begin_epoch(&mut self, epoch: Epoch<'_>) -> Result<usize>;
+
+    /// Does at least one step, given the number of steps done in the epoch. `None` if `progress` breaks; then nothing has
+    /// changed.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`](crate::Error::Diverged) if the loss or a gradient becomes infinite or NaN; the errors of rows, model and
+    /// objective.
+    fn step(&mut self, epoch: Epoch<'_>, done: usize, progress: &mut Progress<'_>) -> Result<Option<Trained>>;
+
+    /// Number of steps done over all epochs.
+    fn steps(&self) -> u64;
+
+    /// Tensors beside the parameters that are needed to resume, by name.
+    fn state(&self) -> Vec<(String, Tensor)>;
+
+    /// Sets the number of steps done, after the tensors of [`Learner::state`] were overwritten in place.
+    fn resume_at(&mut self, steps: u64);
+
+    /// η, the learning rate of the last step; 0 for a learner without one.
+    fn learning_rate(&self) -> f64;
+
+    /// Whether validation results that stop improving mean overfitting, so that training may stop early.
+    fn can_overfit(&self) -> bool;
+
+    /// The likely cause of a divergence, and what to do.
+    fn diagnosis(&self) -> String;
+}

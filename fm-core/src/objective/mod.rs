@@ -1,0 +1,89 @@
+//! Objectives: what a model is trained for. An objective decides in which order rows are visited, what the loss of a batch is,
+//! and how validation measures a model. Training itself does not know which one it follows.
+//!
+//! | objective | trains on | measures |
+//! |---|---|---|
+//! | [`Pointwise`] | each row with its own label: regression or binary classification | metrics over the rows |
+//! | [`Ranking`] | each positive row against items drawn at random | rankings of the whole catalogue |
+
+mod pointwise;
+mod ranking;
+
+use std::ops::Range;
+
+use tch::{Device, Tensor};
+
+use crate::error::Result;
+use crate::metric::{MetricSet, Metrics};
+use crate::predict::Score;
+use crate::rows::{Batch, Order, Rows};
+
+pub use pointwise::Pointwise;
+pub use ranking::Ranking;
+
+/// A batch of training rows.
+#[derive(Clone, Copy, Debug)]
+pub struct TrainingBatch<'a> {
+    /// Features, labels and weights of B rows.
+    pub batch: &'a Batch,
+    /// The numbers `[B]` of these rows among all training rows.
+    pub rows: &'a [usize],
+    /// The seed of the run.
+    pub seed: u64,
+    /// The number of the batch, which grows over all epochs: with the seed, it determines all that is drawn for the batch.
+    pub number: u64,
+}
+
+/// What a model is trained for.
+pub trait Objective {
+    /// The metrics of validation, and the one that is monitored by default.
+    fn metrics(&self) -> &'static MetricSet;
+
+    /// The bias at which training starts: the constant logit with the least loss.
+    fn prior_logit(&self) -> f32;
+
+    /// Whether labels are 0 or 1, so that label smoothing and a weight of positive rows make sense.
+    fn is_binary(&self) -> bool {
+        false
+    }
+
+    /// Checks the training rows before the first epoch.
+    ///
+    /// # Errors
+    /// Those of rows that cannot be trained on.
+    fn check(&self, train: &dyn Rows) -> Result<()>;
+
+    /// The order of an epoch, counted from 1.
+    fn order(&self, seed: u64, epoch: usize, train: &dyn Rows) -> Order;
+
+    /// The training rows at these positions of the order.
+    fn rows_at(&self, positions: Range<usize>, order: &mut Order) -> Vec<usize> {
+        order.get(positions)
+    }
+
+    /// How many rows the model scores for each row of a batch.
+    fn scored_per_row(&self) -> usize {
+        1
+    }
+
+    /// The mean loss of a batch, a scalar with gradients. `model` scores as in training.
+    ///
+    /// # Errors
+    /// The errors of `model`.
+    fn loss(&self, model: &dyn Score, batch: TrainingBatch<'_>) -> Result<Tensor>;
+
+    /// Whether there is anything to measure in the validation rows.
+    fn can_validate(&self, valid: &dyn Rows) -> bool;
+
+    /// The metrics of a model that gives the same score to everything. Which metrics are defined does not depend on the scores.
+    ///
+    /// # Errors
+    /// The errors of `valid`.
+    fn constant_metrics(&self, valid: &dyn Rows) -> Result<Metrics>;
+
+    /// The metrics of a model over the validation rows. `device` is the model's.
+    ///
+    /// # Errors
+    /// The errors of `model` and `valid`.
+    fn validate(&self, model: &dyn Score, valid: &dyn Rows, device: Device) -> Result<Metrics>;
+}

@@ -1,0 +1,143 @@
+//! The settings of an optimiser: the update rule with its constants, and the scope of the L2 penalty.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::rule::Rule;
+use super::{adagrad, adam, rmsprop, sgd};
+use crate::error::{Error, Result};
+
+/// An update rule with its constants, for a weight w with the gradient g; η is the learning rate and t the step, counted from
+/// 1. The defaults are those of Keras. With row-sparse gradients, only the rows that a batch looks up and their states change.
+///
+/// ```
+/// use fm_core::optim::OptimizerConfig;
+///
+/// assert_eq!("adam".parse::<OptimizerConfig>()?, OptimizerConfig::default());
+/// let sgd: OptimizerConfig = serde_json::from_str(r#"{"name": "sgd", "momentum": 0.9}"#).unwrap();
+/// assert_eq!(sgd, OptimizerConfig::Sgd { momentum: 0.9 });
+/// assert!("adamax".parse::<OptimizerConfig>().unwrap_err().to_string().contains("known: sgd, adagrad"));
+/// # Ok::<(), fm_core::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
+pub enum OptimizerConfig {
+    /// Stochastic gradient descent: w ← w + v with v ← μ v - η g.
+    Sgd {
+        /// μ, the fraction of the previous change that is kept.
+        #[serde(default)]
+        momentum: f64,
+    },
+    /// AdaGrad: w ← w - η g / √(a + ε) with a ← a + g², which starts at 0.1. Duchi, Hazan and Singer, JMLR 2011,
+    /// <https://jmlr.org/papers/v12/duchi11a.html>.
+    Adagrad {
+        /// ε, inside the root.
+        #[serde(default = "epsilon")]
+        epsilon: f64,
+    },
+    /// RMSprop: w ← w - η g / √(a + ε) with a ← ρ a + (1 - ρ) g². Tieleman and Hinton, lecture 6.5 of "Neural Networks
+    /// for Machine Learning", 2012.
+    RmsProp {
+        /// ρ, the decay of the mean square.
+        #[serde(default = "beta_1")]
+        rho: f64,
+        /// ε, inside the root.
+        #[serde(default = "epsilon")]
+        epsilon: f64,
+        /// Whether ε is added outside the root, as in Keras up to 2.10 and in libtorch.
+        #[serde(default)]
+        legacy: bool,
+    },
+    /// Adam: w ← w - η √(1 - β₂ᵗ)/(1 - β₁ᵗ) m / (√v + ε) with m ← β₁ m + (1 - β₁) g and v ← β₂ v + (1 - β₂) g². Kingma
+    /// and Ba, ICLR 2015, <https://arxiv.org/abs/1412.6980>.
+    Adam {
+        /// β₁, the decay of the mean.
+        #[serde(default = "beta_1")]
+        beta_1: f64,
+        /// β₂, the decay of the mean square.
+        #[serde(default = "beta_2")]
+        beta_2: f64,
+        /// ε, outside the root.
+        #[serde(default = "epsilon")]
+        epsilon: f64,
+    },
+    /// Adam with decoupled weight decay, w ← w - η λ w before each step. Loshchilov and Hutter, ICLR 2019,
+    /// <https://arxiv.org/abs/1711.05101>.
+    AdamW {
+        /// β₁, the decay of the mean.
+        #[serde(default = "beta_1")]
+        beta_1: f64,
+        /// β₂, the decay of the mean square.
+        #[serde(default = "beta_2")]
+        beta_2: f64,
+        /// ε, outside the root.
+        #[serde(default = "epsilon")]
+        epsilon: f64,
+        /// λ.
+        #[serde(default = "weight_decay")]
+        weight_decay: f64,
+    },
+}
+
+fn epsilon() -> f64 {
+    1e-7
+}
+
+fn beta_1() -> f64 {
+    0.9
+}
+
+fn beta_2() -> f64 {
+    0.999
+}
+
+fn weight_decay() -> f64 {
+    0.004
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> OptimizerConfig {
+        OptimizerConfig::Adam { beta_1: beta_1(), beta_2: beta_2(), epsilon: epsilon() }
+    }
+}
+
+impl std::str::FromStr for OptimizerConfig {
+    type Err = Error;
+
+    /// The rule of this name with its defaults.
+    fn from_str(name: &str) -> Result<OptimizerConfig> {
+        serde_json::from_value(serde_json::json!({ "name": name }))
+            .map_err(|_| Error::unknown("optimizer", name, ["sgd", "adagrad", "rmsprop", "adam", "adamw"]))
+    }
+}
+
+impl OptimizerConfig {
+    pub(super) fn rule(self) -> Box<dyn Rule> {
+        match self {
+            OptimizerConfig::Sgd { momentum } => Box::new(sgd::Sgd { momentum }),
+            OptimizerConfig::Adagrad { epsilon } => Box::new(adagrad::Adagrad { epsilon }),
+            OptimizerConfig::RmsProp { rho, epsilon, legacy } => Box::new(rmsprop::RmsProp { rho, epsilon, legacy }),
+            OptimizerConfig::Adam { beta_1, beta_2, epsilon } => {
+                Box::new(adam::Adam { beta_1, beta_2, epsilon, weight_decay: 0.0 })
+            }
+            OptimizerConfig::AdamW { beta_1, beta_2, epsilon, weight_decay } => {
+                Box::new(adam::Adam { beta_1, beta_2, epsilon, weight_decay })
+            }
+        }
+    }
+}
+
+/// Which rows of a table the L2 penalty falls on, and which rows a step moves. A table is a parameter whose gradient is
+/// row-sparse because it is looked up: latent vectors, first-order weights. A step that does not look a table up leaves it
+/// unchanged, like any parameter without a gradient.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum L2Scope {
+    /// The rows that a batch looks up, once per lookup: λ/2 ‖row‖² for each, averaged over the batch like the loss, as in
+    /// libffm. All other rows stay unchanged.
+    #[default]
+    Touched,
+    /// The whole table in each step: λ/2 ‖W‖² is added to the mean loss, as by FuxiCTR's `embedding_regularizer`. Every row
+    /// moves in every step, as with dense gradients, so a step takes time proportional to the size of the table.
+    Table,
+}
