@@ -185,7 +185,7 @@ impl Schema {
             record_ids += ids.end - ids.start;
             if record_ids > i64::from(i32::MAX) {
                 return invalid(format!(
-                    "field `{}` brings the schema to {record_ids} ids, but it can have 2147483647: give it fewer hash buckets \
+                    "field `{}` brings the table to {record_ids} ids, but it can have 2147483647: give it fewer hash buckets \
                      or a shorter vocabulary",
                     field.name
                 ));

@@ -187,7 +187,11 @@ def _encode_sequence(self, field: int, column: List[str]) -> Tuple[Tensor, Tenso
 
 
 def _pieces(self, field: int, text: str) -> List[str]:
-    return [piece for piece in text.split(self._separators[field]) if len(piece) > 0]
+    pieces: List[str] = []
+    for piece in text.split(self._separators[field]):
+        if len(piece) > 0:
+            pieces.append(piece)
+    return pieces
 
 
 # The value in a piece of a list, and the number that it adds to its slot before the weighting. Without a number that a float32
