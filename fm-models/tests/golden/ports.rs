@@ -1,5 +1,5 @@
-//! For each Keras class of the notebooks: our layers or model in the same form and of the same sizes, with the places of
-//! Keras's weights among our parameters.
+//! For each Keras class of the notebooks, our layers or model in the same form and sizes, and the mapping of Keras's weights to
+//! our parameters.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,11 @@ use tch::{Kind, Tensor};
 
 use super::case::{Case, Result};
 
-/// What a port computes.
+/// The outputs of a port.
 pub struct Outputs {
-    /// The original's local variables by their names.
+    /// The local variables of the original, by name.
     pub named: BTreeMap<String, Tensor>,
-    /// What the loss reads: log-odds, or the raw score, `[B]`.
+    /// The input of the loss: log-odds or the raw score, `[B]`.
     pub score: Tensor,
 }
 
@@ -25,26 +25,26 @@ pub struct Outputs {
 pub struct Port {
     pub store: VarStore,
     pub weights: Vec<Weight>,
-    /// Inputs that the file has gradients of.
+    /// Inputs with gradients in the file.
     pub inputs: Vec<(&'static str, Tensor)>,
     pub forward: Box<dyn Fn(bool) -> fm_core::Result<Outputs>>,
 }
 
-/// A Keras weight as (a part of) one of our parameters.
+/// A Keras weight as one of our parameters, or a part of it.
 pub struct Weight {
     pub keras: String,
     pub ours: String,
     layout: Layout,
 }
 
-/// How Keras's array lies in our parameter.
+/// The layout of Keras's array in our parameter.
 enum Layout {
     Same,
     /// `[in, out]` in Keras, `[out, in]` here.
     Transposed,
     /// `[1, in, out]` in Keras, `[out, in]` here.
     Filter,
-    /// Rows of our table from this one on.
+    /// The rows of our table from this one.
     Rows(i64),
 }
 
@@ -53,7 +53,7 @@ impl Weight {
         Weight { keras: keras.into(), ours: ours.into(), layout }
     }
 
-    /// The part of our parameter, or of its gradient, in Keras's layout and `shape`; writing to it writes to the parameter.
+    /// A view of our parameter, or of its gradient, in Keras's layout and `shape`.
     pub fn view(&self, parameter: &Tensor, shape: &[i64]) -> Result<Tensor> {
         let view = match self.layout {
             Layout::Same => parameter.shallow_clone(),
@@ -69,7 +69,7 @@ fn same(keras: &str, ours: &str) -> Weight {
     Weight::new(keras, ours, Layout::Same)
 }
 
-/// The kernel and, if `bias` names ours, the bias of a Keras `Dense`.
+/// The kernel and, if `bias` is given, the bias of a Keras `Dense`.
 fn dense(keras: &str, ours: &str, bias: Option<&str>) -> Vec<Weight> {
     let kernel = Weight::new(format!("{keras}.kernel"), format!("{ours}.weight"), Layout::Transposed);
     let bias = bias.map(|bias| Weight::new(format!("{keras}.bias"), bias, Layout::Same));
@@ -84,7 +84,7 @@ fn hidden(units: &[i64]) -> impl Iterator<Item = Weight> {
     })
 }
 
-/// Tables of single fields, which lie one after another in ours.
+/// Tables of single fields, which are consecutive in ours.
 fn tables(names: &[String], schema: &Schema, ours: &str) -> Vec<Weight> {
     let table = |(field, name): (usize, &String)| Weight::new(name, ours, Layout::Rows(schema.ids(field).start));
     names.iter().enumerate().map(table).collect()
@@ -95,7 +95,7 @@ fn batch_norm() -> Vec<Weight> {
     ["gamma", "beta", "moving_mean", "moving_variance"].map(part).into()
 }
 
-/// Fields of (name, rows of the table, slots), the first row of each being a value like any other here, and numeric ones.
+/// Fields of (name, rows of the table, slots) and numeric fields. The first row of each is an ordinary value here.
 pub fn schema(fields: &[(String, i64, i64)], numeric: &[&str]) -> Result<Schema> {
     let sparse = fields.iter().map(|(name, cardinality, slots)| {
         let vocabulary = (1..*cardinality).map(|value| value.to_string()).collect();
@@ -117,8 +117,8 @@ fn single_fields(case: Case) -> Result<(Schema, Vec<String>)> {
     Ok((schema(&fields, &[])?, names))
 }
 
-/// Ids within their fields `[B, slots]`, one tensor a field, -1 for padding, to slots. With `mean`, a field's values share
-/// the weight 1.
+/// Slots from ids within their fields: one tensor `[B, slots]` per field, with -1 for padding. With `mean`, the values of a
+/// field share the weight 1.
 fn features(schema: &Schema, fields: &[Tensor], mean: bool) -> Result<Features> {
     let slots = fields.iter().enumerate().map(|(field, ids)| {
         let there = ids.ge(0).to_kind(Kind::Float);
@@ -139,14 +139,14 @@ fn embedding(embedding_dim: i64) -> EmbeddingConfig {
 }
 
 fn activation(name: &str) -> Result<Activation> {
-    serde_json::from_value(json!(name)).map_err(|_| format!("the activation `{name}` is not known"))
+    serde_json::from_value(json!(name)).map_err(|_| format!("unknown activation `{name}`"))
 }
 
 fn dnn(hidden_units: &[i64], activation: Activation) -> DnnConfig {
     DnnConfig { hidden_units: hidden_units.into(), activation, dropout: 0.0, ..DnnConfig::default() }
 }
 
-/// Dropout is random: a case that has any holds nothing to compare with.
+/// A case with dropout is random and cannot be compared.
 fn no_dropout(config: Case, name: &str) -> Result<()> {
     match config.number(name)? {
         0.0 => Ok(()),
@@ -187,7 +187,7 @@ pub fn port(case: Case) -> Result<Port> {
         "notebook cells (SequenceFeatures NFM)" => sequence_nfm(case),
         "DeepFM (DenseFeatures)" => deepfm_dense(case),
         "FM(units,k) + Dense(1)" => dense_fm(case),
-        class => Err(format!("the class `{class}` is not known")),
+        class => Err(format!("unknown class `{class}`")),
     }
 }
 
@@ -230,7 +230,7 @@ fn fm_over_embeddings(case: Case) -> Result<Port> {
     })
 }
 
-/// With [`FfmForm::FieldAware`] the textbook's formula on the same weights.
+/// With [`FfmForm::FieldAware`], the textbook formula with the same weights.
 pub fn ffm(case: Case, form: FfmForm) -> Result<Port> {
     let (schema, _) = single_fields(case)?;
     let (fields, k) = (schema.num_fields() as i64, case.part("config")?.integer("k")?);
@@ -255,7 +255,7 @@ pub fn ffm(case: Case, form: FfmForm) -> Result<Port> {
     })
 }
 
-/// With [`BatchNormMode::Standard`] or [`BatchNormMode::Off`] what the notebook should have computed.
+/// With [`BatchNormMode::Standard`] or [`BatchNormMode::Off`], the corrected form of the notebook.
 pub fn nfm(case: Case, batch_norm: BatchNormMode) -> Result<Port> {
     let (schema, names) = single_fields(case)?;
     let config = case.part("config")?;
@@ -312,7 +312,7 @@ fn nfm_over(
             let logits = model.logits(&features, train)?;
             let vectors = model.embedding.forward(&features, train)?;
             let pooled = BiInteraction.forward(&vectors)?;
-            // Not in training: the statistics would move twice.
+            // Not in training, where the statistics would be updated twice.
             let normed = match &model.batch_norm {
                 Some(norm) if !train => norm.forward(&pooled, false)?,
                 Some(_) => return Ok(outputs(logits, [(vectors_name, vectors), ("bi_interaction", pooled)])),
@@ -327,13 +327,13 @@ fn nfm_over(
     })
 }
 
-/// With [`Pooling::Max`] what the notebook's `max` should have computed.
+/// With [`Pooling::Max`], the corrected form of the notebook's `max`.
 pub fn afm(case: Case, pooling: Pooling) -> Result<Port> {
     let (schema, names) = single_fields(case)?;
     let config = case.part("config")?;
     no_dropout(config, "dropout")?;
     if activation(config.text("activation")?)? != Activation::Relu {
-        return Err("the attention's activation can be relu alone".into());
+        return Err("the attention's activation must be relu".into());
     }
     let attention = pooling == Pooling::Attention;
     let config = afm::Config {
