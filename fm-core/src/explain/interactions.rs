@@ -2,10 +2,11 @@
 
 use hashbrown::HashMap;
 use serde::Serialize;
-use tch::{Device, Kind, Tensor};
+use tch::Device;
 
 use super::{Parts, pairs, parts, sum};
 use crate::error::{Error, Result};
+use crate::features::Slices;
 use crate::model::Model;
 use crate::rows::Rows;
 use crate::schema::{Schema, Task};
@@ -37,14 +38,13 @@ impl Default for InteractionOptions {
 /// `attention` and `shares` are of all pairs.
 ///
 /// ```
-/// # use fm_core::{Encoder, Field, FieldKind, Label, Padded, Schema, Side, Task, TensorRows};
-/// # use fm_core::tch::{Device, Tensor, nn::VarStore};
+/// # use fm_core::{Field, FieldKind, Label, Records, Schema, Side, Task};
+/// # use fm_core::tch::{Device, nn::VarStore};
 /// # let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
 /// # let item = Field::new("item", FieldKind::Categorical, Side::Item, vec!["a".into(), "b".into()]);
 /// # let schema = Schema::new(Label::fit("rating", Task::Regression, [5.0, 1.0]), vec![user, item])?;
 /// # let shown = [[Some("ann"), Some("a")], [Some("bob"), Some("a")], [Some("ann"), Some("a")]];
-/// # let Padded { ids, values, .. } = Encoder::new(&schema).features(&shown)?.padded()?;
-/// # let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&[5f32, 1.0, 5.0]))?;
+/// # let rows = Records::from_texts(&schema, &shown, &[5.0, 1.0, 5.0])?;
 /// use fm_core::explain::{InteractionOptions, InteractionReport};
 ///
 /// let store = VarStore::new(Device::Cpu);
@@ -123,13 +123,15 @@ impl InteractionReport {
 
 /// Whether each id of the table is in at least `min_rows` of the rows: a pair of values cannot be in more rows than either.
 fn frequent(schema: &Schema, rows: &dyn Rows, numbers: &[usize], min_rows: usize) -> Result<Vec<bool>> {
-    let counts = Tensor::zeros([schema.num_ids()], (Kind::Int64, Device::Cpu));
+    let mut counts = vec![0usize; schema.num_ids() as usize];
     for numbers in numbers.chunks(512) {
-        let features = rows.batch(numbers, Device::Cpu)?.features.padded()?;
-        let ids = features.ids.masked_select(&features.values.ne(0.0));
-        let _ = counts.shallow_clone().f_index_add_(0, &ids, &ids.ones_like())?;
+        let features = rows.batch(numbers, Device::Cpu)?.features.ragged(&schema.layout())?;
+        let Slices { ids, values, .. } = features.slices()?;
+        for (slot, &id) in ids.iter().enumerate() {
+            counts[id as usize] += usize::from(values.is_none_or(|values| values[slot] != 0.0));
+        }
     }
-    Ok(Vec::<bool>::try_from(counts.ge(min_rows.max(1) as i64))?)
+    Ok(counts.into_iter().map(|count| count >= min_rows.max(1)).collect())
 }
 
 /// What is summed up row by row.
@@ -248,6 +250,8 @@ fn shares(rows: &[Vec<f64>]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
+    use tch::{Kind, Tensor};
+
     use super::*;
     use crate::encoder::Encoder;
     use crate::explain::Explanation;
