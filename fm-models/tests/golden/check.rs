@@ -8,7 +8,8 @@ use fm_models::layers::{BatchNormMode, FfmForm, Pooling};
 use tch::{Kind, Tensor, no_grad};
 
 use super::case::{Case, Result};
-use super::ports::{Outputs, Port, Weight, afm, ffm, nfm, port};
+use super::port::{Outputs, Port, Weight};
+use super::ports::{afm, ffm, nfm, port};
 
 /// Tolerances, relative to the largest number of a tensor, or to 1.
 mod tolerance {
