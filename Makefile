@@ -30,7 +30,7 @@ libtorch:
 python: ## install PyTorch, ONNX Runtime and CMake into .python, for the tests of exported files
 	@sh scripts/python.sh
 
-build: libtorch ## build target/release/fm
+build: libtorch ## build the program: target/release/fm
 	$(CARGO) build --release --workspace
 
 demo: setup ## train, evaluate and export DeepFM on MovieLens-100K (in runs/demo), and recommend films

@@ -1,4 +1,4 @@
-//! The same ranking for everyone.
+//! Popularity: the same ranking for all users.
 
 use crate::ranking::Interactions;
 

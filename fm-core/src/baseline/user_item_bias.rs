@@ -1,8 +1,8 @@
-//! How a user and an item differ from the mean.
+//! Deviations of users and items from the mean.
 
 use crate::schema::{Label, Task};
 
-/// μ + b_u + b_i: the mean label and the regularised deviations of the user and of the item.
+/// μ + b_u + b_i: the mean label plus the regularised deviations of the user and the item.
 ///
 /// Source: Koren, Factor in the neighbors: scalable and accurate collaborative filtering, TKDD 2010, section 2.1,
 /// <https://doi.org/10.1145/1644873.1644874>; fitted by alternating least squares with Surprise's constants.
@@ -13,18 +13,18 @@ pub struct UserItemBias {
     items: Vec<f64>,
 }
 
-/// Pulls a user's deviation to 0, as so many more ratings at the mean would.
+/// Regularisation of a user's deviation: the equivalent number of ratings at the mean.
 const SHRINK_USER: f64 = 15.0;
-/// Pulls an item's deviation to 0.
+/// Regularisation of an item's deviation.
 const SHRINK_ITEM: f64 = 10.0;
 const ROUNDS: usize = 10;
 
 impl UserItemBias {
-    /// Fits rows of (user id, item id, label), each `[N]`, that count as `weights` `[N]` says; without them, alike. Negative
-    /// ids, and ids not seen here, have no deviation.
+    /// Fits the deviations to rows of user id, item id and label, each `[N]`, with optional `weights` `[N]`. Negative ids and
+    /// ids that do not occur here have no deviation.
     ///
     /// # Panics
-    /// If the slices are not equally long.
+    /// If the lengths of the slices differ.
     ///
     /// ```
     /// use fm_core::baseline::UserItemBias;
@@ -57,7 +57,7 @@ impl UserItemBias {
         fitted
     }
 
-    /// The prediction as a logit of the task, which [`crate::metric::metrics`] takes.
+    /// The prediction as a logit of the task, for [`crate::metric::metrics`].
     pub fn logit(&self, label: &Label, user: i32, item: i32) -> f32 {
         let prediction = self.mean + at(&self.users, user) + at(&self.items, item);
         match label.task {
@@ -74,7 +74,7 @@ fn at(deviations: &[f64], id: i32) -> f64 {
     usize::try_from(id).ok().and_then(|id| deviations.get(id)).copied().unwrap_or(0.0)
 }
 
-/// Σ weight · residual / (shrink + Σ weight), for each id.
+/// Σ weight · residual / (shrink + Σ weight) for each id.
 fn deviations(
     ids: &[i32],
     size: usize,
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_generous_user_and_a_good_film_add_up_and_strangers_get_the_mean() {
+    fn deviations_add_up_and_unknown_ids_get_the_mean() {
         let label = Label { column: "r".into(), task: Task::Regression, min: 1.0, max: 5.0, mean: 3.0 };
         let (mut users, mut items, mut ratings) = (vec![], vec![], vec![]);
         for user in 0..50 {
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_weight_two_is_two_rows_and_one_of_weight_zero_is_none() {
+    fn a_row_of_weight_two_counts_twice_and_one_of_weight_zero_is_ignored() {
         let label = Label { column: "r".into(), task: Task::Regression, min: 1.0, max: 5.0, mean: 3.0 };
         let weighted = UserItemBias::fit(&[0, 1, 2], &[0, 1, 0], &[5.0, 2.0, 1.0], Some(&[2.0, 1.0, 0.0]));
         let repeated = UserItemBias::fit(&[0, 0, 1], &[0, 0, 1], &[5.0, 5.0, 2.0], None);

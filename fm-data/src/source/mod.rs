@@ -12,7 +12,7 @@ use self::interface::Source;
 use crate::config::DataConfig;
 use crate::error::{Error, Result};
 
-pub use interface::{DeclaredTable, Division, Reader};
+pub(crate) use interface::{DeclaredTable, Division, Reader};
 
 /// All sources. The first that applies to the settings reads the rows.
 const SOURCES: [Source; 3] = [tables::SOURCE, table::SOURCE, movielens::SOURCE];
