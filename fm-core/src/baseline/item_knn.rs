@@ -1,13 +1,13 @@
-//! Items that the same users chose.
+//! Item-based nearest neighbours.
 
 use crate::ranking::{Interactions, ItemSets};
 
-/// s(u, i) = Σ_{j ∈ N(i), u chose j} c_ij / (√(c_i c_j) + h): the cosine of the columns of the binary user × item matrix, with
-/// shrinkage h, summed over the k items N(i) that are most alike. c_i users chose the item i, and c_ij both.
+/// s(u, i) = Σ_{j ∈ N(i), u chose j} c_ij / (√(c_i c_j) + h): the cosine similarity of columns of the binary user × item matrix, with
+/// shrinkage h, summed over the k nearest neighbours N(i) of item i. c_i users chose item i, and c_ij users chose both.
 ///
 /// Source: Sarwar, Karypis, Konstan and Riedl, Item-based collaborative filtering recommendation algorithms, WWW 2001,
-/// <https://doi.org/10.1145/371920.372071>; with shrinkage, and tuned as they show that a baseline must be: Ferrari Dacrema,
-/// Cremonesi and Jannach, Are we really making much progress?, RecSys 2019, <https://arxiv.org/abs/1907.06902>.
+/// <https://doi.org/10.1145/371920.372071>. With shrinkage, and the case for tuning baselines: Ferrari Dacrema, Cremonesi and
+/// Jannach, Are we really making much progress?, RecSys 2019, <https://arxiv.org/abs/1907.06902>.
 ///
 /// ```
 /// use fm_core::baseline::ItemKnn;
@@ -21,7 +21,7 @@ use crate::ranking::{Interactions, ItemSets};
 /// ```
 #[derive(Clone, Debug)]
 pub struct ItemKnn {
-    /// For each item j the items i that have it among their neighbours.
+    /// For each item j, the items i that have j among their neighbours.
     neighbours: Vec<Vec<Neighbour>>,
 }
 
@@ -29,14 +29,13 @@ pub struct ItemKnn {
 struct Neighbour {
     item: u32,
     similarity: f32,
-    /// How many neighbours of the item are nearer to it.
+    /// Number of the item's neighbours that are nearer.
     rank: u32,
 }
 
 impl ItemKnn {
-    /// The `k` nearest neighbours of each item of the catalogue, by the positive rows of `train` and with the shrinkage
-    /// `shrink`. Of equally near ones, the first in the catalogue count. Takes time in proportion to the sum over users of
-    /// their squared number of items.
+    /// Finds the `k` nearest neighbours of each item of the catalogue, from the positive rows of `train` and with the shrinkage
+    /// `shrink`. Ties go to the first in the catalogue. The time is proportional to Σ_u n_u², where user u has n_u items.
     pub fn fit(train: &Interactions, k: usize, shrink: f32) -> ItemKnn {
         let num_items = train.num_items();
         let of_users = ItemSets::new(train.positive_pairs());

@@ -1,4 +1,4 @@
-//! What a model must beat: predictions and rankings that need no gradient.
+//! Baselines: predictions and rankings without a trained model.
 
 mod item_knn;
 mod popularity;

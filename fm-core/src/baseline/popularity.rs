@@ -1,4 +1,4 @@
-//! The same ranking for everyone.
+//! Ranking by popularity, the same for all users.
 
 use crate::ranking::Interactions;
 

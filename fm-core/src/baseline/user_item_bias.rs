@@ -1,6 +1,6 @@
-//! How a user and an item differ from the mean.
+//! Biases of users and items.
 
-use crate::schema::{Label, Task};
+use crate::schema::Label;
 
 /// μ + b_u + b_i: the mean label and the regularised deviations of the user and of the item.
 ///
@@ -13,18 +13,18 @@ pub struct UserItemBias {
     items: Vec<f64>,
 }
 
-/// Pulls a user's deviation to 0, as so many more ratings at the mean would.
+/// Regularises a user's deviation like this many additional ratings equal to the mean.
 const SHRINK_USER: f64 = 15.0;
-/// Pulls an item's deviation to 0.
+/// The same for an item.
 const SHRINK_ITEM: f64 = 10.0;
 const ROUNDS: usize = 10;
 
 impl UserItemBias {
-    /// Fits rows of (user id, item id, label), each `[N]`, that count as `weights` `[N]` says; without them, alike. Negative
-    /// ids, and ids not seen here, have no deviation.
+    /// Fits rows of user ids, item ids and labels, each `[N]`, with optional `weights` `[N]`. Negative and unseen ids have the
+    /// deviation 0.
     ///
     /// # Panics
-    /// If the slices are not equally long.
+    /// If the lengths differ.
     ///
     /// ```
     /// use fm_core::baseline::UserItemBias;
@@ -57,12 +57,12 @@ impl UserItemBias {
         fitted
     }
 
-    /// The prediction as a logit of the task, which [`crate::metric::metrics`] takes.
+    /// The prediction as a logit of the task, for [`crate::metric::metrics`].
     pub fn logit(&self, label: &Label, user: i32, item: i32) -> f32 {
         let prediction = self.mean + at(&self.users, user) + at(&self.items, item);
-        match label.task {
-            Task::Regression | Task::Ranking { .. } => prediction as f32,
-            Task::Binary { .. } => {
+        match label.range() {
+            Some(_) => prediction as f32,
+            None => {
                 let p = prediction.clamp(0.01, 0.99);
                 (p / (1.0 - p)).ln() as f32
             }
@@ -95,6 +95,7 @@ fn deviations(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::Task;
 
     #[test]
     fn a_generous_user_and_a_good_film_add_up_and_strangers_get_the_mean() {

@@ -8,12 +8,12 @@ use super::{Parts, pairs, parts, sum};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::rows::Rows;
-use crate::schema::{Schema, Task};
+use crate::schema::Schema;
 
 /// The pair terms that are computed at once: few enough for caches, as models have k numbers or more for each.
 const BATCH_TERMS: usize = 1 << 18;
 
-/// How [`Interactions`] are looked for.
+/// How [`InteractionSummary`] are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InteractionOptions {
     /// At most so many rows are looked at, evenly spaced over all.
@@ -45,12 +45,12 @@ impl Default for InteractionOptions {
 /// # let shown = [[Some("ann"), Some("a")], [Some("bob"), Some("a")], [Some("ann"), Some("a")]];
 /// # let Padded { ids, values, .. } = Encoder::new(&schema).features(&shown)?.padded()?;
 /// # let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&[5f32, 1.0, 5.0]))?;
-/// use fm_core::explain::{InteractionOptions, Interactions};
+/// use fm_core::explain::{InteractionOptions, InteractionSummary};
 ///
 /// let store = VarStore::new(Device::Cpu);
 /// let model = fm_models::find("fm")?.build(&Default::default(), &store.root(), &schema)?;
 /// let options = InteractionOptions { min_rows: 2, ..InteractionOptions::default() };
-/// let found = Interactions::over(model.as_ref(), &schema, &rows, Device::Cpu, &options)?;
+/// let found = InteractionSummary::over(model.as_ref(), &schema, &rows, Device::Cpu, &options)?;
 /// let found = found.expect("FM has pair terms");
 /// assert_eq!((found.values.len(), found.values[0].rows), (1, 2)); // ann and a are in two rows
 /// assert_eq!(found.values[0].values, [Some("ann".into()), Some("a".into())]);
@@ -58,7 +58,7 @@ impl Default for InteractionOptions {
 /// # Ok::<(), fm_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Interactions {
+pub struct InteractionSummary {
     /// The rows that were looked at.
     pub rows: usize,
     /// `[F, F]`, symmetric: by how much the pairs of two fields move a logit, the mean over the rows of |Σ_{s∈f, t∈g} pairs_{s,t}|.
@@ -88,7 +88,7 @@ pub struct ValuePair {
     pub rows: usize,
 }
 
-impl Interactions {
+impl InteractionSummary {
     /// Sums up the pair terms over some of `rows`, on the device that the model lies on; nothing for a model without pair terms.
     ///
     /// # Errors
@@ -99,7 +99,7 @@ impl Interactions {
         rows: &dyn Rows,
         device: Device,
         options: &InteractionOptions,
-    ) -> Result<Option<Interactions>> {
+    ) -> Result<Option<InteractionSummary>> {
         let n = rows.len().min(options.max_rows);
         if n == 0 {
             return Err(Error::Rows("there are no rows to look for interactions in".into()));
@@ -152,7 +152,7 @@ struct Sums {
 impl Sums {
     fn new(schema: &Schema, is_frequent: Vec<bool>) -> Sums {
         let num_fields = schema.num_fields();
-        let mut counts = vec![!matches!(schema.label().task, Task::Ranking { .. }); schema.num_slots()];
+        let mut counts = vec![!schema.label().task.is_ranking(); schema.num_slots()];
         schema.item_slots().for_each(|slot| counts[slot] = true);
         Sums {
             num_fields,
@@ -195,7 +195,7 @@ impl Sums {
         self.parts.1.push(of_row.chain(lumps().map(|(_, lump)| f64::from(*lump))).collect());
     }
 
-    fn finish(self, schema: &Schema, rows: usize, options: &InteractionOptions) -> Interactions {
+    fn finish(self, schema: &Schema, rows: usize, options: &InteractionOptions) -> InteractionSummary {
         let n = self.num_fields;
         let mut fields = vec![vec![0.0; n]; n];
         for (first, second) in (0..n).flat_map(|first| (first..n).map(move |second| (first, second))) {
@@ -227,7 +227,7 @@ impl Sums {
         let values = values.into_iter().take(options.top).map(pair).collect();
         let shares = shares(&self.parts.1);
         let shares = self.parts.0.into_iter().map(str::to_owned).zip(shares).collect();
-        Interactions { rows, fields, attention, values, shares }
+        InteractionSummary { rows, fields, attention, values, shares }
     }
 }
 
@@ -253,7 +253,7 @@ mod tests {
     use crate::explain::Explanation;
     use crate::features::{Features, Padded};
     use crate::rows::TensorRows;
-    use crate::schema::{Field, FieldKind, Label, Side, Weighting};
+    use crate::schema::{Field, FieldKind, Label, Side, Task, Weighting};
 
     /// Pairs of slots have the product of their ids and values as their term, and a slot by itself has its id.
     struct Products {
@@ -300,7 +300,7 @@ mod tests {
         Schema::new(label, fields).unwrap()
     }
 
-    fn interactions(rows: &[[Option<&str>; 3]], options: &InteractionOptions) -> Interactions {
+    fn interactions(rows: &[[Option<&str>; 3]], options: &InteractionOptions) -> InteractionSummary {
         over(&schema(Task::Regression, Side::Item), rows, options, true).unwrap()
     }
 
@@ -309,12 +309,12 @@ mod tests {
         rows: &[[Option<&str>; 3]],
         options: &InteractionOptions,
         has_pairs: bool,
-    ) -> Option<Interactions> {
+    ) -> Option<InteractionSummary> {
         let Padded { ids, values } = Encoder::new(schema).features(rows).unwrap().padded().unwrap();
         let labels = Tensor::zeros([rows.len() as i64], (Kind::Float, Device::Cpu));
         let rows = TensorRows::new(schema, ids, values, labels).unwrap();
         let model = Products { bias: Tensor::zeros([1], (Kind::Float, Device::Cpu)), has_pairs };
-        Interactions::over(&model, schema, &rows, Device::Cpu, options).unwrap()
+        InteractionSummary::over(&model, schema, &rows, Device::Cpu, options).unwrap()
     }
 
     const ROWS: [[Option<&str>; 3]; 3] =

@@ -194,7 +194,7 @@ fn warn_unmeasured(reason: &dyn Display) {
 fn rounding(bundle: &Bundle, run: &Run, trained: &Predictor<BuiltModel>, source: &RawData) -> Result<Option<Rounding>> {
     let test = source.encode(&trained.schema, &source.parts.test)?;
     let label = trained.schema.label();
-    let is_ranking = matches!(label.task, Task::Ranking { .. });
+    let is_ranking = label.task.is_ranking();
     let ranking = is_ranking.then(|| source.ranking(&trained.schema)).transpose()?;
     let has_changed = run.digest("test") != Some(test.digest().as_str())
         || ranking.as_ref().is_some_and(|ranking| run.digest("catalogue") != Some(ranking.digest().as_str()));

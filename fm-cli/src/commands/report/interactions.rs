@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use fm_core::explain::{InteractionOptions, Interactions, ValuePair};
+use fm_core::explain::{InteractionOptions, InteractionSummary, ValuePair};
 use fm_core::summary::grouped;
 use fm_core::{FieldKind, Schema, Task};
 use maud::{Markup, html};
@@ -32,7 +32,7 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
                 "Before the sigmoid, if there is one, a score is a sum of terms, by the model's formula. Here are the terms of two \
                  values, in training rows: how far two fields move a score, as the mean over the rows of the magnitude of all their \
                  terms, and the values that move it farthest."
-                @if runs.iter().any(|run| matches!(run.task(), Task::Ranking { .. })) {
+                @if runs.iter().any(|run| run.task().is_ranking()) {
                     " Of a ranking, pairs without a field of the item's are left out: all items that are ranked for a row share \
                      their terms, which put none before another."
                 }
@@ -59,7 +59,7 @@ fn interactions(run: &Run) -> Result<Result<Markup, String>> {
     let dataset = rows.source.encode(schema, &sample)?;
     let options = InteractionOptions { max_rows: count, min_rows: LEAST, top: PAIRS };
     let (model, device) = (run.predictor.model.model.as_ref(), run.predictor.device);
-    let Some(found) = Interactions::over(model, schema, &dataset, device, &options)? else {
+    let Some(found) = InteractionSummary::over(model, schema, &dataset, device, &options)? else {
         return Ok(Err(format!("{} has no terms of pairs: what values do together is not told apart", run.title())));
     };
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
