@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use fm_core::rows::ROWS_FORMAT;
-use fm_core::{Records, Rows, Schema, Task};
+use fm_core::{Records, Rows, Schema};
 use md5::{Digest, Md5};
 use serde::Serialize;
 

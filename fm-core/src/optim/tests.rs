@@ -281,7 +281,7 @@ fn lookups_add_to_the_dense_gradient_of_a_table_that_has_one() {
     (&parameter * 2.0).sum(Kind::Float).backward();
     optimizer.row_gradients().of(&parameter).lock().unwrap().add(3).copy_from_slice(&[1.0, 0.0, -1.0]);
     optimizer.step(1).unwrap();
-    let mut expected = before - 2.0;
+    let expected = before - 2.0;
     let _ = expected.get(3).g_sub_(&Tensor::from_slice(&[1f32, 0.0, -1.0]));
     assert!(close(&parameter.detach(), &expected));
     assert!(optimizer.row_gradients().get(&parameter).is_none(), "a step uses row gradients up");

@@ -13,7 +13,7 @@ use fm_args::commands::{Dtype, Export, ExportFormat, Quantization};
 use fm_args::flags::Part;
 use fm_core::metric::metrics_of_rows;
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Precision};
-use fm_core::{Encoder, Error, Features, Rows, Schema, Task, predict};
+use fm_core::{Encoder, Error, Features, Rows, Schema, predict};
 use fm_data::catalogue::Items;
 use fm_data::{MissingColumns, RawData, encode};
 use fm_models::run::{BuiltModel, Run};

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use anyhow::Result;
 use fm_core::explain::{InteractionOptions, InteractionSummary, ValuePair};
 use fm_core::summary::grouped;
-use fm_core::{FieldKind, Schema, Task};
+use fm_core::{FieldKind, Schema};
 use maud::{Markup, html};
 
 use super::absent;
