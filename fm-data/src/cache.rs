@@ -188,7 +188,7 @@ impl Drop for Temporary {
 mod tests {
     use std::cell::Cell;
 
-    use fm_core::Side;
+    use fm_core::{Side, Task};
     use polars::prelude::*;
 
     use super::*;
