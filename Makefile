@@ -16,7 +16,7 @@ ifneq ($(FM_PYTHON),)
 export FM_PYTHON
 endif
 
-.PHONY: help setup libtorch python build demo test check golden gpu-tests pages bench audit doc clean
+.PHONY: help setup libtorch python build demo test check schema golden gpu-tests pages bench audit doc clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,7 +30,7 @@ libtorch:
 python: ## install PyTorch, ONNX Runtime and CMake into .python, for the tests of exported files
 	@sh scripts/python.sh
 
-build: libtorch ## build target/release/fm
+build: libtorch ## build the program: target/release/fm
 	$(CARGO) build --release --workspace
 
 demo: setup ## train, evaluate and export DeepFM on MovieLens-100K (in runs/demo), and recommend films
@@ -58,6 +58,9 @@ check: libtorch ## check format, lints and docs, and with cargo-deny the licence
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --release --workspace --no-deps
 	@if $(CARGO) deny --version >/dev/null 2>&1; then set -x; $(CARGO) deny check bans licenses sources; \
 	else echo 'cargo-deny is not installed: skipped the licences and sources of dependencies'; fi
+
+schema: libtorch ## write fm-args/settings.schema.json, from which the command line takes its help, from the settings' types
+	FM_UPDATE_SCHEMA=1 $(CARGO) test --release --workspace --bin fm-engine the_command_line_documents
 
 golden: libtorch ## compare layers and models with the original Keras code (FM_GOLDEN_DIR: other golden files)
 	$(CARGO) test --release --workspace --test golden -- --nocapture every_case

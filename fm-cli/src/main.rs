@@ -5,6 +5,7 @@
 mod baselines;
 mod commands;
 mod console;
+mod evaluation;
 mod hints;
 mod interruption;
 mod logging;

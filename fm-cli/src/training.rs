@@ -14,13 +14,14 @@ use fm_core::objective::{Objective, Pointwise};
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::summary::{Summary, grouped};
 use fm_core::train::{Ending, EpochRecord, Observer, Progress, TakenValues, TrainFiles, Trainer, checkpoint};
-use fm_core::{Error, Records, Rows, Schema, evaluate};
+use fm_core::{Error, Records, Rows, Schema};
 use fm_data::{Prepared, TaskName};
 use fm_models::run::{NewRun, Run};
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use crate::baselines::{Baselines, label_baselines};
+use crate::evaluation::metrics;
 use crate::interruption::{Interrupted, raise_at_ctrl_c};
 use crate::progress::{EpochProgress, during};
 use crate::ranking::{self, Ranking};
@@ -136,10 +137,7 @@ pub fn train_watched(
     if run.files().best().exists() {
         checkpoint::load(&run.files().best(), &built.store)?;
     }
-    let measure = |part: Part, rows: &dyn Rows| match &ranking {
-        Some(ranking) => ranking.evaluate(part, rows, built.model.as_ref()),
-        None => Ok(evaluate(built.model.as_ref(), schema.label(), rows, device)?),
-    };
+    let measure = |part, rows: &dyn Rows| metrics(&built, (part, rows), ranking.as_ref(), schema.label(), device);
     let results = Results {
         model: settings.model.name.clone(),
         task: settings.data.task,

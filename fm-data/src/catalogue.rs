@@ -327,7 +327,7 @@ mod tests {
         let error = catalogue.pair("ann", "a").unwrap_err();
         assert!(matches!(error, Error::NoRole { user: true, .. }), "{error}");
         assert!(
-            error.to_string().starts_with("explaining by user and item needs to know the user and the item"),
+            error.to_string().starts_with("explaining by user and item needs to know who the user and the item are"),
             "{error}"
         );
         assert!(matches!(catalogue.unseen("ann").unwrap_err(), Error::NoRole { user: true, .. }));

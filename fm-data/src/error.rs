@@ -103,7 +103,7 @@ pub enum Error {
     #[error("{0}")]
     Spec(String),
     /// The declaration does not say which fields are the user and the item.
-    #[error("{purpose} needs to know {}: the table declares no such field", if *user { "the user and the item" } else { "the item" })]
+    #[error("{purpose} needs to know {}", if *user { "who the user and the item are, but the table does not declare both" } else { "what the item is, but the table does not declare it" })]
     NoRole {
         /// What needs to know them: "a ranking".
         purpose: &'static str,
@@ -114,7 +114,7 @@ pub enum Error {
     #[error("a regression predicts the label itself and has no threshold")]
     UnusedThreshold,
     /// A binary task without a threshold, whose labels are not 0 and 1.
-    #[error("column `{label}` holds values other than 0 and 1, so a binary task needs the least positive label")]
+    #[error("column `{label}` holds more than 0 and 1, so a binary task needs the least positive label")]
     MissingThreshold {
         /// The column of the label.
         label: String,

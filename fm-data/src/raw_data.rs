@@ -125,3 +125,75 @@ fn task(config: &DataConfig, table: &DeclaredTable) -> Result<Task> {
         _ => Ok(task),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A release of one user, who rates movies 1 to 4 at times 1 to 4 with 5, 3, 4 and 5 stars.
+    fn release() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("ratings.dat", "7::1::5::1\n7::2::3::2\n7::3::4::3\n7::4::5::4\n");
+        write(
+            "movies.dat",
+            "1::A (1990)::War\n2::B (1991)::War\n3::C (1992)::Drama\n4::D (1993)::Drama\n9::E (1994)::War\n",
+        );
+        folder
+    }
+
+    fn open(change: impl FnOnce(DataConfig) -> DataConfig) -> Result<RawData> {
+        let folder = release();
+        let data = Some(folder.path().display().to_string());
+        let config = DataConfig { data, split: "time:0.25:0.25".into(), ..DataConfig::default() };
+        RawData::open(&change(config), folder.path())
+    }
+
+    fn cells(frame: &DataFrame, name: &str) -> Vec<String> {
+        strings(frame, name).unwrap().iter().map(|cell| cell.unwrap_or("-").to_owned()).collect()
+    }
+
+    #[test]
+    fn the_history_of_a_rating_has_earlier_training_rows_and_that_of_a_new_row_all_of_them() {
+        let data = open(|config| config).unwrap();
+        assert_eq!(
+            (&data.parts.train[..], &data.parts.valid[..], &data.parts.test[..]),
+            (&[0, 1][..], &[2][..], &[3][..])
+        );
+        assert_eq!(cells(&data.frame, "history"), ["-", "1", "1", "1"]);
+        let data = open(|config| DataConfig { split: "time:0:0.25".into(), ..config }).unwrap();
+        assert_eq!(cells(&data.frame, "history"), ["-", "1", "1", "3|1"]);
+        let unseen = data.catalogue().unwrap().unseen("7").unwrap();
+        assert_eq!(unseen.items.titles, ["E (1994)"]);
+        assert_eq!(
+            (cells(&unseen.items.frame, "history"), cells(&unseen.items.frame, "genres")),
+            (vec!["3|1".to_owned()], vec!["War".to_owned()])
+        );
+    }
+
+    #[test]
+    fn fields_that_follow_from_user_and_item_need_neither_as_a_field() {
+        let data = open(|config| DataConfig { fields: Some(vec!["history".into()]), ..config }).unwrap();
+        assert_eq!(cells(&data.frame, "history"), ["-", "1", "1", "1"]);
+        assert!(matches!(data.catalogue().unwrap_err(), Error::NoRole { user: false, .. }));
+    }
+
+    #[test]
+    fn movies_that_a_user_liked_have_4_stars_or_more_unless_a_threshold_is_given() {
+        let threshold = |threshold| {
+            let data = open(|config| DataConfig { task: TaskName::Binary, threshold, ..config }).unwrap();
+            data.fit().unwrap().label().task
+        };
+        assert_eq!(threshold(None), Task::Binary { threshold: 4.0 });
+        assert_eq!(threshold(Some(5.0)), Task::Binary { threshold: 5.0 });
+        assert!(matches!(open(|config| DataConfig { threshold: Some(4.0), ..config }), Err(Error::UnusedThreshold)));
+        let infinite = open(|config| DataConfig { task: TaskName::Binary, threshold: Some(f32::INFINITY), ..config });
+        assert!(infinite.unwrap_err().to_string().contains("must be a finite number"));
+    }
+
+    #[test]
+    fn a_ranking_has_no_lists_that_reveal_the_movies_to_be_found() {
+        let error = open(|config| DataConfig { task: TaskName::Ranking, implicit: 5, ..config }).unwrap_err();
+        assert!(error.to_string().contains("leave out `implicit`"), "{error}");
+    }
+}

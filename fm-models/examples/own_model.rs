@@ -17,7 +17,7 @@ use fm_core::{
     Encoder, Features, Field, FieldKind, Label, Model, ModelConfig, Padded, Result, Schema, Side, Task, TensorRows,
     evaluate, predict,
 };
-use fm_models::layers::{Embedding, EmbeddingConfig, FieldPooling, Linear, PairwiseProduct, bias};
+use fm_models::layers::{Embedding, EmbeddingConfig, Linear, PairwiseProduct, bias};
 use serde::{Deserialize, Serialize};
 
 /// Σ_p r_p Σ_d e_{p,d}: each pair of fields has a weight.
@@ -51,7 +51,6 @@ struct FwFm {
     bias: Tensor,
     linear: Linear,
     embedding: Embedding,
-    pooling: FieldPooling,
     pairs: PairwiseProduct,
     weights: PairWeights,
 }
@@ -63,7 +62,6 @@ impl ModelConfig for Config {
             bias: bias(path),
             linear: Linear::new(path / "linear", schema)?,
             embedding: Embedding::new(path / "embedding", schema, &self.embedding)?,
-            pooling: FieldPooling::new(schema),
             pairs: PairwiseProduct::new(fields)?,
             weights: PairWeights::new(path / "pairs", fields * (fields - 1) / 2),
         }))
@@ -72,7 +70,7 @@ impl ModelConfig for Config {
 
 impl Model for FwFm {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let embeddings = self.pooling.forward(&self.embedding.forward(features, train)?)?; // [B, F, k]
+        let embeddings = self.embedding.forward(features, train)?; // [B, F, k]
         let second_order = self.weights.forward(&self.pairs.forward(&embeddings)?)?; // [B]
         Ok(self.linear.forward(features, train)? + second_order + &self.bias)
     }

@@ -2,7 +2,7 @@
 //! no text of libtorch's comes through. Nothing at all scores as nothing.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../src/layers/oracle.rs"]
+#[path = "../src/oracle.rs"]
 mod oracle;
 mod variants;
 
@@ -50,8 +50,6 @@ fn layers(store: &VarStore) -> Vec<Layer> {
     let cin = Cin::new(&root / "cin", 4, &CinConfig::default()).unwrap();
     let ffm = FfmInteraction::new(&schema, 2);
     let summed_ffm = SummedFfmInteraction { fields: 4, k: 2 };
-    let fields = FieldPooling::new(&schema);
-    let (user, item) = SidePooling::user_and_item(&schema).unwrap();
     let products = PairwiseProduct::new(4).unwrap();
     let none = [false; 3];
     vec![
@@ -60,11 +58,8 @@ fn layers(store: &VarStore) -> Vec<Layer> {
         ("BiInteraction", [2, 6, 2], none, Box::new(|x| BiInteraction.forward(x))),
         ("FmInteraction", [2, 6, 2], none, Box::new(|x| FmInteraction.forward(x))),
         ("Cin", [2, 4, 2], [false, true, false], Box::new(move |x| cin.forward(x))),
-        ("FfmInteraction", [2, 6, 8], [false, true, true], Box::new(move |x| ffm.forward(x))),
-        ("SummedFfmInteraction", [2, 6, 8], [false, false, true], Box::new(move |x| summed_ffm.forward(x))),
-        ("FieldPooling", [2, 6, 2], [false, true, false], Box::new(move |x| fields.forward(x))),
-        ("SidePooling", [2, 6, 2], [false, true, false], Box::new(move |x| user.forward(x))),
-        ("SidePooling", [2, 6, 2], [false, true, false], Box::new(move |x| item.forward(x))),
+        ("FfmInteraction", [2, 4, 8], [false, true, true], Box::new(move |x| ffm.forward(x, None))),
+        ("SummedFfmInteraction", [2, 8, 0], [false, true, false], Box::new(move |x| summed_ffm.forward(x))),
         ("PairwiseProduct", [2, 4, 2], [false, true, false], Box::new(move |x| products.forward(x))),
         ("DenseFm", [2, 5, 0], [false, true, false], Box::new(move |x| dense_fm.forward(x))),
         ("DenseFm", [2, 5, 0], [false, true, false], Box::new(move |x| linear_terms.linear_terms(x))),
@@ -156,7 +151,7 @@ fn batch_norm_refuses_to_train_on_fewer_than_two_rows() {
         for rows in [0, 1] {
             let input = zeros(&[rows, 3], Kind::Float);
             let found = format!(
-                "BatchNorm: expected at least 2 rows in a training batch (set a greater batch size), found {rows}"
+                "BatchNorm: expected at least 2 rows in a training batch (use a larger batch size), found {rows}"
             );
             assert_says(norm.forward(&input, true), &[&found]);
             assert_says(dnn.forward(&input, true), &[&found]);
@@ -267,9 +262,7 @@ fn an_empty_batch_scores_as_nothing() {
                 match train && variant.trains_on_statistics() {
                     true => assert_says(
                         logits,
-                        &[
-                            "BatchNorm: expected at least 2 rows in a training batch (set a greater batch size), found 0",
-                        ],
+                        &["BatchNorm: expected at least 2 rows in a training batch (use a larger batch size), found 0"],
                     ),
                     false => assert_eq!(logits.unwrap().size(), [0], "{variant}"),
                 }
@@ -293,10 +286,10 @@ fn sizes_that_layers_cannot_have_are_refused() {
             let ffm = Ffm::new(&path(), &schema, &embedding, form);
             assert_says(ffm, &[&says("Ffm", "embedding_dim")]);
         }
-        let ffm = FfmInteraction::new(&schema, size).forward(&zeros(&[2, 4, 6], Kind::Float));
+        let ffm = FfmInteraction::new(&schema, size).forward(&zeros(&[2, 2, 6], Kind::Float), None);
         assert_says(ffm, &[&says("FfmInteraction", "k")]);
         for (fields, k, name) in [(size, 1, "fields"), (1, size, "k")] {
-            let ffm = SummedFfmInteraction { fields, k }.forward(&zeros(&[2, 4, 6], Kind::Float));
+            let ffm = SummedFfmInteraction { fields, k }.forward(&zeros(&[2, 6], Kind::Float));
             assert_says(ffm, &[&says("SummedFfmInteraction", name)]);
         }
         let attention = AttentionPooling::new(&path(), 2, size, false);
@@ -352,7 +345,7 @@ fn a_cin_that_cannot_be_split_or_has_no_layer_is_refused() {
         Cin::new(store.root(), 3, &CinConfig { cin_size: cin_size.into(), cin_split: true, ..CinConfig::default() })
     };
     assert_says(cin(&[]), &["Cin: cin_size is empty"]);
-    assert_says(cin(&[4, 3, 2]), &["Cin: cin_size holds 3: an odd number of maps cannot be split"]);
+    assert_says(cin(&[4, 3, 2]), &["Cin: cin_size contains 3: an odd number of maps cannot be split"]);
     assert_eq!(cin(&[4, 2, 3]).unwrap().output(), 2 + 1 + 3);
 }
 

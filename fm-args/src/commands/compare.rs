@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::completion;
-use crate::flags::{DataFlags, DeviceFlags, Folders, Form, Given, ModelOptions, SelectionFlags, Set, model_name};
+use crate::flags::{DeviceFlags, Form, Given, ModelOptions, Rows, Set, model_name};
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -58,13 +58,7 @@ pub struct Compare {
     pub form: Form,
     /// The data.
     #[command(flatten)]
-    pub data: Given<DataFlags>,
-    /// How it is read and split.
-    #[command(flatten)]
-    pub selection: Given<SelectionFlags>,
-    /// Where data sets are.
-    #[command(flatten)]
-    pub folders: Folders,
+    pub rows: Rows,
     /// Settings of all trainings.
     #[command(flatten)]
     pub set: Set,

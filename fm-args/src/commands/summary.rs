@@ -1,6 +1,6 @@
 //! `fm summary`
 
-use crate::flags::{DataFlags, Folders, Form, Given, ModelOptions, SelectionFlags, model_name};
+use crate::flags::{Form, ModelOptions, Rows, model_name};
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -13,13 +13,7 @@ pub struct Summary {
     pub model: String,
     /// The data.
     #[command(flatten)]
-    pub data: Given<DataFlags>,
-    /// How it is read and split.
-    #[command(flatten)]
-    pub selection: Given<SelectionFlags>,
-    /// Where data sets are.
-    #[command(flatten)]
-    pub folders: Folders,
+    pub rows: Rows,
     /// The model's options.
     #[command(flatten)]
     pub options: ModelOptions,

@@ -3,10 +3,7 @@
 use std::path::PathBuf;
 
 use crate::completion;
-use crate::flags::{
-    DataFlags, DeviceFlags, Folders, Given, InitFlags, Keys, ModelFlags, ModelOptions, SelectionFlags, Set,
-    TrainingFlags, all,
-};
+use crate::flags::{DeviceFlags, Given, InitFlags, Keys, ModelFlags, ModelOptions, Rows, Set, TrainingFlags, all};
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -19,13 +16,7 @@ use crate::flags::{
 pub struct Train {
     /// The data.
     #[command(flatten)]
-    data: Given<DataFlags>,
-    /// How it is read and split.
-    #[command(flatten)]
-    selection: Given<SelectionFlags>,
-    /// Where data sets are.
-    #[command(flatten)]
-    pub folders: Folders,
+    pub rows: Rows,
     /// The model.
     #[command(flatten)]
     model: Given<ModelFlags>,
@@ -81,8 +72,8 @@ fn decided_by_the_run() -> Vec<&'static str> {
 impl Train {
     /// The settings that the flags set; later ones override earlier ones.
     pub fn keys(&self) -> Keys {
-        let Train { data, selection, model, options, training, init_from, device, set, .. } = self;
-        let flags = [data.keys(), selection.keys(), model.keys(), options.keys(), training.keys(), init_from.keys()];
+        let Train { rows, model, options, training, init_from, device, set, .. } = self;
+        let flags = [rows.keys(), model.keys(), options.keys(), training.keys(), init_from.keys()];
         flags.into_iter().chain([device.keys(), set.keys()]).flatten().collect()
     }
 }

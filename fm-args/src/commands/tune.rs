@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::flags::{
-    DataFlags, DeviceFlags, Folders, Form, Given, ModelFlags, ModelOptions, SelectionFlags, Set, at_least_one,
-};
+use crate::flags::{DeviceFlags, Form, Given, ModelFlags, ModelOptions, Rows, Set, at_least_one};
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -23,13 +21,7 @@ pub struct Tune {
     pub space: PathBuf,
     /// The data.
     #[command(flatten)]
-    pub data: Given<DataFlags>,
-    /// How it is read and split.
-    #[command(flatten)]
-    pub selection: Given<SelectionFlags>,
-    /// Where data sets are.
-    #[command(flatten)]
-    pub folders: Folders,
+    pub rows: Rows,
     /// The model.
     #[command(flatten)]
     pub model: Given<ModelFlags>,

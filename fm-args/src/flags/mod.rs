@@ -73,6 +73,30 @@ impl Set {
     }
 }
 
+/// The data, and how it is read and split.
+#[derive(Debug, clap::Args)]
+pub struct Rows {
+    #[command(flatten)]
+    data: Given<DataFlags>,
+    #[command(flatten)]
+    selection: Given<SelectionFlags>,
+    /// Where data sets are.
+    #[command(flatten)]
+    pub folders: Folders,
+}
+
+impl Rows {
+    /// The settings that they set.
+    pub fn keys(&self) -> Keys {
+        [self.data.keys(), self.selection.keys()].concat()
+    }
+
+    /// The value of `--seed`, if it is given.
+    pub fn seed(&self) -> Option<i64> {
+        self.selection.value("seed").and_then(toml::Value::as_integer)
+    }
+}
+
 /// Where data sets are.
 #[derive(Debug, clap::Args)]
 pub struct Folders {

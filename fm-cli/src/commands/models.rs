@@ -89,7 +89,7 @@ mod tests {
     fn models_are_counted_on_the_fields_that_movielens_has() {
         let args = Args::try_parse_from(["fm", "train", "--data", "ml-100k"]).unwrap();
         let Command::Train(train) = args.command else { panic!("no training") };
-        let data_dir = data_dir(&train.folders).unwrap();
+        let data_dir = data_dir(&train.rows.folders).unwrap();
         if locate(&data_dir, "ml-100k").is_err() {
             return eprintln!("skipped: MovieLens-100K is not in {}", data_dir.display());
         }

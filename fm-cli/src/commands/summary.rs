@@ -12,9 +12,9 @@ use crate::settings::{Settings, cache_dir, data_dir};
 
 pub fn run(args: &commands::Summary) -> Result<()> {
     let name = ("model.name".to_owned(), Value::String(args.model.clone()));
-    let keys = [vec![name], args.options.keys(), args.data.keys(), args.selection.keys()];
+    let keys = [vec![name], args.options.keys(), args.rows.keys()];
     let Settings { model, data, .. } = Settings::from_keys(keys.concat())?;
-    let (data_dir, cache_dir) = (data_dir(&args.folders)?, cache_dir(&args.folders)?);
+    let (data_dir, cache_dir) = (data_dir(&args.rows.folders)?, cache_dir(&args.rows.folders)?);
     let prepared = during("reading data", || data.prepare(&data_dir, &cache_dir))?;
     let store = VarStore::new(Device::Cpu);
     let built = model.entry()?.build(&model.options, &store.root(), &prepared.schema)?;

@@ -37,7 +37,7 @@ pub fn run(args: &commands::Train) -> Result<()> {
             (settings, Start::New { path: args.run.clone(), force: args.force })
         }
     };
-    let mut machine = Machine::new(&args.folders)?;
+    let mut machine = Machine::new(&args.rows.folders)?;
     machine.tensorboard = args.tensorboard;
     let (run, results) = train(&settings, start, &machine)?;
     print_results(&results, &run, &settings.monitored()?.name)

@@ -140,7 +140,7 @@ fn runs_are_drawn_over_each_other_and_stand_beside_each_other() {
             }
         }
         assert_eq!(charts(page, "interactions"), 4); // AFM's attention, too
-        assert_holds(&section(page, "interactions"), &["Attention that pairs of fields get"]);
+        assert_holds(&section(page, "interactions"), &["Attention of pairs of fields"]);
         assert_holds(&section(page, "settings"), &["Settings that differ Setting fm ffm afm model.name fm ffm afm"]);
     });
 }
@@ -190,7 +190,7 @@ fn a_ranking_has_its_metrics_and_curves_by_the_length_of_the_lists() {
         let of_valid = ["NDCG@10 of the validation", "HR@5 of", "HR@10 of", "HR@20 of", "NDCG@5 of", "NDCG@20 of"];
         assert_in_order(&section(page, "curves"), &of_valid);
         assert!(!has_section(page, "classification") && !has_section(page, "regression"));
-        assert_holds(&section(page, "interactions"), &["pairs without a field of the item's are left out"]);
+        assert_holds(&section(page, "interactions"), &["pairs without a field of the item are left out"]);
         assert_holds(&section(page, "examples"), &["Recommended by fm"]);
     });
 }
@@ -259,7 +259,7 @@ fn a_metric_of_all_users_together_is_not_taken_of_some() {
     scene.ok("train --data ml --model lr --task ranking --epochs 1 --set train.monitor=coverage@5 --run run");
     report(&scene, "run", |page| {
         assert_eq!(charts(page, "failures"), 0);
-        assert_holds(&section(page, "failures"), &["run: coverage@5 is of the lists of all users together"]);
+        assert_holds(&section(page, "failures"), &["run: coverage@5 is measured on the lists of all users together"]);
     });
 }
 
@@ -311,7 +311,7 @@ fn what_a_run_does_not_have_is_said_in_a_sentence() {
     let scene = Scene::new();
     scene.ok("train --train books.csv --schema schema.toml --model lr --epochs 1 --run alone");
     report(&scene, "alone", |page| {
-        assert_holds(&section(page, "summary"), &["There are no test rows to measure it on"]);
+        assert_holds(&section(page, "summary"), &["There are no test rows"]);
         assert_holds(&section(page, "curves"), &["there are no validation rows"]);
         for id in ["regression", "failures"] {
             assert_holds(&section(page, id), &["alone: there are no test rows."]);
@@ -348,7 +348,7 @@ fn a_run_that_was_interrupted_shows_what_it_has() {
     }
     report(&scene, "run", |page| {
         assert_holds(&section(page, "summary"), &["interrupted before its first epoch was done"]);
-        assert_holds(&section(page, "curves"), &["no epoch has been finished"]);
+        assert_holds(&section(page, "curves"), &["no epoch is finished"]);
     });
 }
 

@@ -2,12 +2,12 @@
 
 use crate::ranking::{Interactions, ItemSets};
 
-/// s(u, i) = Σ_{j ∈ N(i), u chose j} c_ij / (√(c_i c_j) + h): the cosine similarity of columns of the binary user × item matrix, with
-/// shrinkage h, summed over the k nearest neighbours N(i) of item i. c_i users chose item i, and c_ij users chose both.
+/// s(u, i) = Σ_{j ∈ N(i), u chose j} c_ij / (√(c_i c_j) + h): the cosine similarity of columns of the binary user × item matrix,
+/// with shrinkage h, summed over the k nearest neighbours N(i). c_i users chose item i, and c_ij users chose i and j.
 ///
 /// Source: Sarwar, Karypis, Konstan and Riedl, Item-based collaborative filtering recommendation algorithms, WWW 2001,
-/// <https://doi.org/10.1145/371920.372071>. With shrinkage, and the case for tuning baselines: Ferrari Dacrema, Cremonesi and
-/// Jannach, Are we really making much progress?, RecSys 2019, <https://arxiv.org/abs/1907.06902>.
+/// <https://doi.org/10.1145/371920.372071>; for shrinkage and the need to tune baselines, see Ferrari Dacrema,
+/// Cremonesi and Jannach, Are we really making much progress?, RecSys 2019, <https://arxiv.org/abs/1907.06902>.
 ///
 /// ```
 /// use fm_core::baseline::ItemKnn;
@@ -21,7 +21,7 @@ use crate::ranking::{Interactions, ItemSets};
 /// ```
 #[derive(Clone, Debug)]
 pub struct ItemKnn {
-    /// For each item j, the items i that have j among their neighbours.
+    /// For each item j, the items i with j among their neighbours.
     neighbours: Vec<Vec<Neighbour>>,
 }
 
@@ -29,19 +29,20 @@ pub struct ItemKnn {
 struct Neighbour {
     item: u32,
     similarity: f32,
-    /// Number of the item's neighbours that are nearer.
+    /// The number of nearer neighbours of the item.
     rank: u32,
 }
 
 impl ItemKnn {
-    /// Finds the `k` nearest neighbours of each item of the catalogue, from the positive rows of `train` and with the shrinkage
-    /// `shrink`. Ties go to the first in the catalogue. The time is proportional to Σ_u n_u², where user u has n_u items.
+    /// Finds the `k` nearest neighbours of each item of the catalogue from the positive rows of `train`, with the shrinkage
+    /// `shrink`. Ties are broken by the order of the catalogue. The time is proportional to the sum of the users' squared
+    /// numbers of items.
     pub fn fit(train: &Interactions, k: usize, shrink: f32) -> ItemKnn {
         let num_items = train.num_items();
         let of_users = ItemSets::new(train.positive_pairs());
         let of_items = ItemSets::new(train.positive_pairs().map(|(user, item)| (item, user)));
         let mut neighbours = vec![vec![]; num_items];
-        // How many users chose each item beside the one at hand, and which items there are.
+        // The number of users who chose each item and the current one, and the items with at least one.
         let (mut common, mut found) = (vec![0u32; num_items], vec![]);
         for item in 0..num_items as u32 {
             for &user in of_items.of(item) {
@@ -66,7 +67,7 @@ impl ItemKnn {
         ItemKnn { neighbours }
     }
 
-    /// The same with only the `k` nearest of the neighbours: as quick as fitting is slow.
+    /// The same with only the `k` nearest neighbours, without fitting again.
     pub fn nearest(&self, k: usize) -> ItemKnn {
         let within = |neighbours: &Vec<Neighbour>| {
             neighbours.iter().copied().filter(|neighbour| (neighbour.rank as usize) < k).collect()
@@ -74,7 +75,7 @@ impl ItemKnn {
         ItemKnn { neighbours: self.neighbours.iter().map(within).collect() }
     }
 
-    /// The score of each item `[I]` for a user who chose `items`; those outside the catalogue count for nothing.
+    /// The score of each item `[I]` for a user who chose `items`. Items outside of the catalogue are ignored.
     pub fn scores(&self, items: &[u32]) -> Vec<f32> {
         let mut scores = vec![0.0; self.neighbours.len()];
         for neighbours in items.iter().filter_map(|&item| self.neighbours.get(item as usize)) {
@@ -94,7 +95,7 @@ mod tests {
 
     const ITEMS: usize = 6;
 
-    /// The formula over a dense matrix, in plain loops.
+    /// The formula on a dense matrix, in plain loops.
     fn naive(rows: &[(u32, u32)], k: usize, shrink: f64, chosen: &[u32]) -> Vec<f64> {
         let has = |user: u32, item: usize| rows.contains(&(user, item as u32));
         let both = |i: usize, j: usize| (0..5).filter(|&user| has(user, i) && has(user, j)).count() as f64;

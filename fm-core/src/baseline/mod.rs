@@ -1,4 +1,4 @@
-//! Baselines: predictions and rankings without a trained model.
+//! Baselines: predictions and rankings that every model must beat.
 
 mod item_knn;
 mod popularity;

@@ -1,4 +1,4 @@
-//! Ranking by popularity, the same for all users.
+//! Popularity: the same ranking for all users.
 
 use crate::ranking::Interactions;
 

@@ -1,8 +1,8 @@
-//! Biases of users and items.
+//! Deviations of users and items from the mean.
 
 use crate::schema::Label;
 
-/// μ + b_u + b_i: the mean label and the regularised deviations of the user and of the item.
+/// μ + b_u + b_i: the mean label plus the regularised deviations of the user and the item.
 ///
 /// Source: Koren, Factor in the neighbors: scalable and accurate collaborative filtering, TKDD 2010, section 2.1,
 /// <https://doi.org/10.1145/1644873.1644874>; fitted by alternating least squares with Surprise's constants.
@@ -13,18 +13,18 @@ pub struct UserItemBias {
     items: Vec<f64>,
 }
 
-/// Regularises a user's deviation like this many additional ratings equal to the mean.
+/// Regularisation of a user's deviation: the equivalent number of ratings at the mean.
 const SHRINK_USER: f64 = 15.0;
-/// The same for an item.
+/// Regularisation of an item's deviation.
 const SHRINK_ITEM: f64 = 10.0;
 const ROUNDS: usize = 10;
 
 impl UserItemBias {
-    /// Fits rows of user ids, item ids and labels, each `[N]`, with optional `weights` `[N]`. Negative and unseen ids have the
-    /// deviation 0.
+    /// Fits the deviations to rows of user id, item id and label, each `[N]`, with optional `weights` `[N]`. Negative ids and
+    /// ids that do not occur here have no deviation.
     ///
     /// # Panics
-    /// If the lengths differ.
+    /// If the lengths of the slices differ.
     ///
     /// ```
     /// use fm_core::baseline::UserItemBias;
@@ -74,7 +74,7 @@ fn at(deviations: &[f64], id: i32) -> f64 {
     usize::try_from(id).ok().and_then(|id| deviations.get(id)).copied().unwrap_or(0.0)
 }
 
-/// Σ weight · residual / (shrink + Σ weight), for each id.
+/// Σ weight · residual / (shrink + Σ weight) for each id.
 fn deviations(
     ids: &[i32],
     size: usize,
@@ -98,7 +98,7 @@ mod tests {
     use crate::schema::Task;
 
     #[test]
-    fn a_generous_user_and_a_good_film_add_up_and_strangers_get_the_mean() {
+    fn deviations_add_up_and_unknown_ids_get_the_mean() {
         let label = Label { column: "r".into(), task: Task::Regression, min: 1.0, max: 5.0, mean: 3.0 };
         let (mut users, mut items, mut ratings) = (vec![], vec![], vec![]);
         for user in 0..50 {
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_weight_two_is_two_rows_and_one_of_weight_zero_is_none() {
+    fn a_row_of_weight_two_counts_twice_and_one_of_weight_zero_is_ignored() {
         let label = Label { column: "r".into(), task: Task::Regression, min: 1.0, max: 5.0, mean: 3.0 };
         let weighted = UserItemBias::fit(&[0, 1, 2], &[0, 1, 0], &[5.0, 2.0, 1.0], Some(&[2.0, 1.0, 0.0]));
         let repeated = UserItemBias::fit(&[0, 0, 1], &[0, 0, 1], &[5.0, 5.0, 2.0], None);

@@ -1,4 +1,4 @@
-//! What the methods of an exported module need to know of the schema and the catalogue.
+//! Attributes of an exported module: the parts of the schema and the catalogue that its methods use.
 
 use tch::{Kind, Tensor};
 
@@ -7,7 +7,7 @@ use crate::bridge::{Attribute, TracedModule};
 use crate::error::Result;
 use crate::schema::{Field, FieldKind, Schema, Weighting};
 
-/// ASCII's white space, as numbers may have it around them.
+/// ASCII whitespace, which is allowed around numbers.
 const SPACES: &str = " \t\n\r\x0c";
 
 /// Sets the attributes that `methods.py` reads, a list entry for each field.

@@ -1,9 +1,9 @@
-# The methods of an exported module beside `forward`: TorchScript source, which libtorch compiles when a model is exported.
-# Raw texts become ids and values exactly as in `fm_core::Encoder`. What depends on the schema stands in attributes, a list
-# entry for each field; `attributes.rs` sets them. A missing value is an empty text. Strings are indexed by byte.
+# The methods of an exported module, except `forward`: TorchScript source that libtorch compiles at export. Text becomes ids
+# and values exactly as in `fm_core::Encoder`. Values that depend on the schema are module attributes with one list entry per
+# field, set in `attributes.rs`. Empty text is a missing value. Strings are indexed by byte.
 
 
-# Which methods there are, and what they mean.
+# The version of this file format.
 def _format(self) -> int:
     return 1
 
@@ -39,7 +39,7 @@ def encode(self, rows: List[Dict[str, str]]) -> Tuple[Tensor, Tensor]:
     return self.encode_columns(columns)
 
 
-# Each value is a list: of one text, or of several in a multi-valued field.
+# Each value is a list: of one text, or of any number in a multi-valued field.
 def encode_lists(self, rows: List[Dict[str, List[str]]]) -> Tuple[Tensor, Tensor]:
     none: List[str] = []
     columns: Dict[str, List[str]] = {}
@@ -58,7 +58,7 @@ def encode_lists(self, rows: List[Dict[str, List[str]]]) -> Tuple[Tensor, Tensor
 
 
 def encode_columns(self, columns: Dict[str, List[str]]) -> Tuple[Tensor, Tensor]:
-    # Columns that are no fields count, too: without them, rows that lack every field would be no rows.
+    # Count columns that are not fields, too: a row can lack every field.
     rows = 0
     for at, name in enumerate(columns.keys()):
         length = len(columns[name])
@@ -81,8 +81,8 @@ def encode_columns(self, columns: Dict[str, List[str]]) -> Tuple[Tensor, Tensor]
     return torch.cat(ids, 1), torch.cat(values, 1)
 
 
-# The k items of the catalogue with the highest scores for a user, and their scores, without those in `exclude`. Equal
-# scores keep the catalogue's order. Ranked by logit: predictions stop at the best label, where several would be equal.
+# The k items of the catalogue with the highest scores for a user, and their scores, without those in `exclude`. Ties keep
+# the catalogue's order. Items are ranked by logit, because several predictions can be clamped to the highest label.
 def recommend(
     self, user: Dict[str, str], k: int, exclude: Optional[List[str]] = None
 ) -> Tuple[List[str], Tensor]:
@@ -119,7 +119,7 @@ def _recommend(self, names: List[str], texts: List[str], k: int, exclude: List[s
     return self.recommend(user, k, exclude)
 
 
-# Scores are for reading: no gradient goes through texts, and NumPy takes no tensor that has one. `predict` keeps it.
+# Without gradients, so that NumPy accepts the result. `predict` keeps them.
 def _score(self, ids: Tensor, values: Tensor) -> Tensor:
     device = self._item_slots.device
     return self.predict(ids.to(device), values.to(device)).detach()
@@ -136,7 +136,7 @@ def _encode_categorical(self, field: int, column: List[str]) -> Tuple[Tensor, Te
     return ids, self._floats([1.0] * len(column)).view(-1, 1)
 
 
-# Values of one id share a slot; what finds no free slot is dropped and does not count for n.
+# Values with the same id share a slot. Values without a free slot are dropped and do not count for n.
 def _encode_multi_valued(self, field: int, column: List[str]) -> Tuple[Tensor, Tensor]:
     width, separator = self._widths[field], self._separators[field]
     ids = [self._unknown_ids[field]] * (len(column) * width)
@@ -174,7 +174,7 @@ def _encode_numeric(self, field: int, column: List[str]) -> Tuple[Tensor, Tensor
     return self._unknown_ids[field] + is_there.long(), x.where(is_there, torch.ones_like(x))
 
 
-# Types go by number: compiled without Python, this source knows no `torch.int64`.
+# Types are numbers, because `torch.int64` is not available when compiling without Python.
 def _integers(self, numbers: List[int]) -> Tensor:
     return torch.tensor(numbers, dtype=4)
 
@@ -192,8 +192,8 @@ def _id(self, field: int, text: str) -> int:
     return self._indexes[field].get(text, unknown)
 
 
-# The number in a text, or NaN. A grammar of our own, for `float` raises an error on what is no number, and depends on the
-# machine's locale where a text has a point.
+# The number in a text, or NaN. It has its own parser, because `float` raises an error for other text and depends on the
+# locale.
 def _number(self, text: str) -> float:
     codes = self._bytes(text.strip(self._spaces))
     at = 0
@@ -234,7 +234,7 @@ def _number(self, text: str) -> float:
             at += 1
         exponent += sign * power
     number = float("nan")
-    # Between what a float32 holds and what it takes for zero; `float` refuses what is beyond a float64.
+    # Only magnitudes near the range of float32, because `float` raises an error beyond float64.
     magnitude = len(digits) + exponent
     if is_number and (len(digits) == 0 or magnitude < -60):
         number = 0.0

@@ -1,23 +1,23 @@
-//! TorchScript archives that serve a model: raw values in, scores out, with nothing but libtorch.
+//! TorchScript archives of a model: raw values in, scores out, with libtorch only.
 //!
-//! The graph of `forward` is traced once from the model's own `logits`, with the parameters under their names. Methods from
-//! TorchScript source (`methods.py`) do the rest: look values up, score rows, recommend.
+//! The graph of `forward` is traced from the model's own `logits`, and parameters keep their names. Methods in TorchScript
+//! source (`methods.py`) encode values, score rows and recommend items.
 //!
-//! | method | takes → returns |
+//! | method | input → output |
 //! |---|---|
 //! | `forward(ids, values)` | `[B, S]` int64 and float32 → logits `[B]` |
 //! | `predict(ids, values)` | the same → probabilities, or labels within the range of the training rows, `[B]` |
-//! | `encode(rows: List[Dict[str, str]])` | texts by the name of their field → ids and values `[B, S]`, on the CPU |
+//! | `encode(rows: List[Dict[str, str]])` | text by field name → ids and values `[B, S]`, on the CPU |
 //! | `encode_lists(rows: List[Dict[str, List[str]]])` | the same with lists, for multi-valued fields |
-//! | `encode_columns(columns: Dict[str, List[str]])` | the same, a list for each field |
-//! | `score`, `score_lists`, `score_columns` | what `encode`... takes → predictions `[B]` |
-//! | `recommend(user: Dict[str, str], k: int, exclude: Optional[List[str]])` | → ids of k items of the catalogue and their predictions |
+//! | `encode_columns(columns: Dict[str, List[str]])` | the same, with a list per field |
+//! | `score`, `score_lists`, `score_columns` | the same as `encode`... → predictions `[B]` |
+//! | `recommend(user: Dict[str, str], k: int, exclude: Optional[List[str]])` | → ids of the best k items of the catalogue, and their predictions |
 //! | `schema()` | → the schema as JSON |
 //!
-//! A missing value and an empty text are the same; both fall on the field's out-of-vocabulary row, as do unknown values.
+//! Empty text is a missing value. Missing and unknown values use the field's out-of-vocabulary row.
 //!
-//! For servers that call `forward` alone, [`Bundle::served_columns`] and [`Bundle::served_ids`] wrap such a module into one
-//! whose `forward` gives predictions.
+//! For servers that only call `forward`, [`Bundle::served_columns`] and [`Bundle::served_ids`] wrap such a module into one
+//! whose `forward` returns predictions.
 //!
 //! ```
 //! # use fm_core::{Encoder, Field, FieldKind, Label, Schema, Side, Task, tch::{Device, nn::VarStore}};
@@ -36,7 +36,7 @@
 //! let options = BundleOptions { catalogue: Some(&catalogue), ..Default::default() };
 //! Bundle::new(model.as_ref(), &store, &schema, &options)?.save(&file, &[("note.txt", "not trained")])?;
 //!
-//! // Elsewhere: the file alone.
+//! // In another program, from the file alone.
 //! let scorer = Scorer::load(&file, Device::Cpu)?;
 //! let scores = scorer.score([[("user", "ann"), ("item", "b")], [("user", "carl"), ("item", "")]])?;
 //! assert!(scores.iter().all(|score| (1.0..=5.0).contains(score)));
@@ -62,8 +62,8 @@ pub use served::Served;
 pub(crate) use trace::trace_forward;
 use trace::unknown_rows;
 
-/// What `_format` of the methods returns: the newest that this library scores with.
+/// The newest file format that this library supports, as returned by the method `_format`.
 const FORMAT: i64 = 1;
 
-/// The name of the schema among the archive's extra files.
+/// The name of the schema in the archive's extra files.
 const SCHEMA_FILE: &str = "schema.json";

@@ -1,4 +1,4 @@
-//! The types that exported tables are stored in.
+//! Number types of exported tables.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,45 +7,45 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// What an exported file stores its tables in: the parameters that `aten::embedding` looks rows up in. Rows are
-/// converted to float32 after the lookup, and so all arithmetic is float32's.
+/// The number type of the tables of an exported file, which are the parameters that `aten::embedding` looks up. Rows are
+/// converted to float32 after the lookup, so all arithmetic is in float32.
 ///
-/// With k numbers a row, x̂ for what x comes back as:
+/// With k numbers per row, and x stored as x̂:
 ///
-/// | | bytes a row | \|x̂ - x\| is at most | range |
+/// | | bytes per row | maximum of \|x̂ - x\| | range |
 /// |---|---|---|---|
 /// | `f32` | 4k | 0 | float32's |
-/// | `f16` | 2k | 2⁻¹¹ \|x\| (0.05 %), or 2⁻²⁵ where \|x\| < 2⁻¹⁴ | ±65504 |
+/// | `f16` | 2k | 2⁻¹¹ \|x\| (0.05 %), or 2⁻²⁵ if \|x\| < 2⁻¹⁴ | ±65504 |
 /// | `bf16` | 2k | 2⁻⁸ \|x\| (0.4 %) | float32's |
 /// | `int8` | k + 4 | the row's largest \|x\| / 254 | float32's |
 ///
-/// Below 2⁻¹²⁶, the smallest normal float32, `bf16` and `int8` keep fewer digits. Zeros stay zeros: a value which added
-/// nothing still adds nothing. A number out of the range, an infinity or a NaN is an error.
+/// Below 2⁻¹²⁶, the smallest normal float32, `bf16` and `int8` have fewer digits. Zeros remain zeros, so that unused rows
+/// still contribute nothing. A number out of range, infinite or NaN is an error.
 ///
-/// What stays float32:
+/// These remain float32:
 ///
 /// - all other parameters
-/// - a table that the model uses otherwise, too, or looks rows up in a view of
-/// - for `int8`, a table with k = 1, such as the weights of the first order: with the scale, a row would take five
-///   bytes for four
+/// - a table that the model also uses without a lookup, or looks up through a view
+/// - with `int8`, a table with k = 1, such as the weights of the first order: with its scale, a row would take five bytes
+///   instead of four
 ///
 /// Fine-tuning in PyTorch:
 ///
-/// - `f16` and `bf16` tables are parameters under their names, and gradients reach them; yet an update smaller than the
-///   rounding is lost, and Adam's ε of 1e-8 is zero in float16. `module.float()` before makes float32 tables of them,
-///   which the same graph takes.
-/// - `int8` tables are buffers, `<name>` and its scales `<name>_scale` `[n, 1]`: they stay as they are; all else learns
+/// - `f16` and `bf16` tables are parameters with their names and have gradients. Updates smaller than the rounding are
+///   lost, and Adam's ε of 1e-8 is zero in float16. Call `module.float()` first to convert them to float32, which the same
+///   graph accepts.
+/// - `int8` tables are buffers, `<name>` with the scales `<name>_scale` `[n, 1]`. They are fixed; all other parameters learn
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// As trained.
     #[default]
     F32,
-    /// IEEE 754's binary16: the more digits.
+    /// IEEE 754 binary16, with more digits than `bf16`.
     F16,
-    /// The upper half of a float32: the wider range.
+    /// The upper half of a float32, with a wider range than `f16`.
     Bf16,
-    /// Whole numbers from -127 to 127, times a float32 scale for each row.
+    /// Integers from -127 to 127, times a float32 scale per row.
     Int8,
 }
 

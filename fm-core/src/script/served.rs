@@ -1,4 +1,4 @@
-//! Archives for servers that call `forward` alone.
+//! Archives for servers that only call `forward`.
 
 use std::io::Write;
 
@@ -6,8 +6,8 @@ use super::Bundle;
 use crate::atomic_file::WriteError;
 use crate::error::Result;
 
-/// Words that no argument can have for a name: Python's and TorchScript's keywords, and what an archive's code uses. Its writer
-/// would rename the argument, and the server would look for an input of the new name.
+/// Words that cannot be names of arguments: keywords of Python and TorchScript, and names that an archive's code uses.
+/// libtorch would rename such an argument when saving, and the server would expect an input with the new name.
 #[rustfmt::skip]
 const RESERVED: [&str; 54] = [
     "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif", "else",
@@ -18,8 +18,8 @@ const RESERVED: [&str; 54] = [
     "unchecked_cast", "uninitialized",
 ];
 
-/// An archive for a server that can call nothing but `forward`, such as NVIDIA Triton: there it gives predictions `[B]`. The
-/// module of the [`Bundle`] is its submodule `model`.
+/// An archive for a server that only calls `forward`, such as NVIDIA Triton. Its `forward` returns predictions `[B]`, and its
+/// submodule `model` is the module of the [`Bundle`].
 #[derive(Debug)]
 pub struct Served {
     archive: Bundle,
@@ -37,16 +37,16 @@ impl Bundle {
         self.served("fm.Ids", source, vec!["ids".into(), "values".into()])
     }
 
-    /// An archive whose `forward` takes the texts of each field, a `List[str]` of the same length for each in the schema's
-    /// order, → predictions. Its arguments bear the names of the fields, or `INPUT__0`, `INPUT__1`, ... if any of these can
-    /// be no argument's.
+    /// An archive with `forward(field, ...)` → predictions. Each argument is a `List[str]` of the same length, in the order of
+    /// the schema's fields. The arguments have the names of the fields, or `INPUT__0`, `INPUT__1`, ... if one of them is not a
+    /// valid name.
     ///
     /// # Errors
     /// [`Error::Torch`](crate::Error::Torch) if libtorch fails.
     pub fn served_columns(&self) -> Result<Served> {
         let inputs = arguments(&self.fields);
         let parameters: String = inputs.iter().map(|input| format!(", {input}: List[str]")).collect();
-        // No name of a field stands in the source, but those that have passed for arguments.
+        // Names of fields only occur in the source if they are valid names of arguments.
         let columns = inputs.iter().enumerate().map(|(field, input)| format!("self.model._names[{field}]: {input}"));
         let columns = columns.collect::<Vec<_>>().join(", ");
         let source =
@@ -67,24 +67,24 @@ impl Served {
         &self.inputs
     }
 
-    /// As [`Bundle::size`].
+    /// The same as [`Bundle::size`].
     ///
     /// # Errors
-    /// As there.
+    /// The same as for [`Bundle::size`].
     pub fn size(&self, files: &[(&str, &str)]) -> Result<u64> {
         self.archive.size(files)
     }
 
-    /// As [`Bundle::write`].
+    /// The same as [`Bundle::write`].
     ///
     /// # Errors
-    /// As there.
+    /// The same as for [`Bundle::write`].
     pub fn write(&self, file: &mut dyn Write, files: &[(&str, &str)]) -> std::result::Result<(), WriteError> {
         self.archive.write(file, files)
     }
 }
 
-/// Names of arguments for fields: all their own or none.
+/// Names of arguments for fields: either all are names of fields, or none.
 fn arguments(fields: &[String]) -> Vec<String> {
     let is_identifier = |name: &String| {
         name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit())

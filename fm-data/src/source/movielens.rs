@@ -49,8 +49,8 @@ impl Reader for Folder {
     fn read(&self, config: &DataConfig) -> Result<DeclaredTable> {
         if config.implicit > 0 && config.task == TaskName::Ranking {
             return Err(Error::Spec(
-                "`implicit` cannot be used in a ranking: the films that a user rated include those to be found; `history` \
-                 has earlier ones only"
+                "the films that a user rated give away those that a ranking looks for: leave out `implicit`, or use `history`, \
+                 which has earlier films only"
                     .into(),
             ));
         }

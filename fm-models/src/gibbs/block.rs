@@ -1,4 +1,4 @@
-//! Fields whose ids are drawn one after another, while those of all other fields stay as they are.
+//! Fields whose ids are drawn one after another, while the ids of all other fields are fixed.
 
 use super::columns::Columns;
 use super::gram::{Gram, TILE};
@@ -6,7 +6,7 @@ use super::lanes::{self, LANES};
 use super::moments::Moments;
 use super::table::{Table, width};
 
-/// What a sweep makes of a row's label: a number t that the score is compared with, and the precision s² of its noise.
+/// A row's label in a sweep: the target t of the score, and the precision s² of its noise.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Target {
     /// t.
@@ -15,7 +15,7 @@ pub struct Target {
     pub scale: f32,
 }
 
-/// Fields, and what their ids come to in each part of the rows.
+/// Fields, and the sums over their ids in each part of the rows.
 #[derive(Debug)]
 pub struct Block {
     k: usize,
@@ -23,16 +23,16 @@ pub struct Block {
     of_rows: Vec<u32>,
     /// The parts that hold each id.
     pub columns: Columns,
-    /// What the ids come to in each part.
+    /// The sums over the ids in each part.
     pub table: Table,
-    /// What the rows of each part come to; none where each row is a part of its own.
+    /// The sums over the rows of each part. `None` if each row is its own part.
     sums: Option<PartSums>,
 }
 
-/// Which rows each part has, and M = Σ s² m mᵀ over them, as [`Moments::sum_parts`] needs it.
+/// The rows of each part, and M = Σ s² m mᵀ over them for [`Moments::sum_parts`].
 #[derive(Debug)]
 struct PartSums {
-    /// Where the rows of each part begin, and the end.
+    /// The offset of the rows of each part, and the end.
     starts: Vec<usize>,
     /// The rows by part.
     rows: Vec<u32>,
@@ -41,7 +41,7 @@ struct PartSums {
     sums: Vec<f32>,
 }
 
-/// The blocks but for one.
+/// All blocks except one.
 pub struct Others<'a>(pub Vec<&'a Block>);
 
 impl Others<'_> {
@@ -56,30 +56,30 @@ impl Others<'_> {
     }
 }
 
-/// How the numbers of an id change.
+/// A change of the parameters of an id.
 #[derive(Debug)]
 pub struct Change {
     k: usize,
     /// The old vector, padded.
     old: Vec<f32>,
-    /// What is added to it, padded.
+    /// The change of the vector, padded.
     step: Vec<f32>,
-    /// What is added to the weight.
+    /// The change of the weight.
     weight: f32,
-    /// What is added to ½ ‖v‖².
+    /// The change of ½ ‖v‖².
     half_square: f32,
-    /// M times the step.
+    /// M times the change of the vector.
     product: Vec<f32>,
 }
 
 impl Change {
-    /// Room for vectors of length k.
+    /// Buffers for vectors of length k.
     pub fn new(k: usize) -> Change {
         let zeros = || vec![0.0; width(k)];
         Change { k, old: zeros(), step: zeros(), weight: 0.0, half_square: 0.0, product: zeros() }
     }
 
-    /// From a vector and a weight `[k + 1]` to others.
+    /// The change from one vector and weight `[k + 1]` to another.
     pub fn set(&mut self, old: &[f32], new: &[f32]) {
         let k = self.k;
         self.old[..k].copy_from_slice(&old[..k]);
@@ -93,7 +93,7 @@ impl Change {
 }
 
 impl Block {
-    /// Parts of which each has several rows. `of_rows` gives the part of each row, of which there are `len`.
+    /// `len` parts with several rows each. `of_rows` is the part of each row.
     pub fn of_parts(of_rows: Vec<u32>, len: usize, columns: Columns, k: usize) -> Block {
         let mut starts = vec![0; len + 1];
         of_rows.iter().for_each(|&part| starts[part as usize + 1] += 1);
@@ -107,13 +107,13 @@ impl Block {
         Block { k, of_rows, columns, table, sums: Some(sums) }
     }
 
-    /// Rows of which each is a part of its own.
+    /// A part per row.
     pub fn of_rows(n: usize, columns: Columns, k: usize) -> Block {
         Block { k, of_rows: (0..n as u32).collect(), columns, table: Table::new(n, k), sums: None }
     }
 
-    /// Prepares for draws of its ids. Where rows are parts, e and s take the place of l in their records, and the other blocks are
-    /// added to q, until [`Block::end`].
+    /// Prepares for drawing its ids. If rows are parts, their records contain e and s in place of l, and q includes the other
+    /// blocks, until [`Block::end`].
     pub fn begin(&mut self, bias: f32, others: &Others<'_>, targets: &[Target]) {
         let Block { k, table, sums, .. } = self;
         let k = *k;
@@ -126,7 +126,7 @@ impl Block {
                     q[..k].copy_from_slice(&record[..k]);
                     let own = bias + record[k];
                     for rows in rows[starts[part]..starts[part + 1]].chunks(TILE) {
-                        // What lies far apart is fetched first, so that the processor waits for many fetches at once.
+                        // Prefetch distant records, so that the memory latencies overlap.
                         gram.vectors(rows.len()).zip(rows).for_each(|(m, &row)| others.sum(row as usize, m));
                         of_tile.clear();
                         of_tile.extend(rows.iter().map(|&row| targets[row as usize]));
@@ -156,7 +156,7 @@ impl Block {
         }
     }
 
-    /// Sums over the rows of an id, whose vector and weight are `numbers`.
+    /// Sums over the rows of an id with the vector and weight `numbers`.
     pub fn sum(&self, id: usize, numbers: &[f32], moments: &mut Moments) {
         match &self.sums {
             Some(PartSums { sums, .. }) => {
@@ -169,7 +169,7 @@ impl Block {
         }
     }
 
-    /// Follows the change of an id.
+    /// Applies a change of an id.
     pub fn follow(&mut self, id: usize, change: &mut Change) {
         let Block { k, columns, table, sums, .. } = self;
         for (row, x) in columns.entries(id) {
@@ -184,7 +184,7 @@ impl Block {
         }
     }
 
-    /// Ends the draws of its ids.
+    /// Restores the records after drawing its ids.
     pub fn end(&mut self, bias: f32, others: &Others<'_>, targets: &[Target]) {
         if self.sums.is_some() {
             return;
@@ -200,7 +200,7 @@ impl Block {
     }
 }
 
-/// Follows a change of an id that is x times in a row with the record [q_1, ..., q_k, e, s].
+/// Applies a change of an id with value x to a row's record [q_1, ..., q_k, e, s].
 fn follow_row(k: usize, record: &mut [f32], x: f32, change: &Change) {
     let mut slopes = [0f32; LANES];
     let lanes = record.as_chunks_mut::<LANES>().0.iter_mut();
@@ -214,7 +214,7 @@ fn follow_row(k: usize, record: &mut [f32], x: f32, change: &Change) {
     record[k] -= x * (slopes.iter().sum::<f32>() + change.weight);
 }
 
-/// Follows a change of an id that is x times in a part with the record [q_1, ..., q_k, l] and the sums M.
+/// Applies a change of an id with value x to a part's record [q_1, ..., q_k, l] and its sums M.
 fn follow_part(k: usize, record: &mut [f32], m: &mut [f32], x: f32, change: &mut Change) {
     let (width, Change { old, step, weight, half_square, product, .. }) = (record.len(), change);
     // The score of a row changes by x (⟨p, step⟩ + slope).
@@ -243,12 +243,12 @@ mod tests {
     use super::super::Parameters;
     use super::super::tests::score;
     use super::*;
-    use crate::layers::oracle::{Draw, Row, Vector};
+    use crate::oracle::{Draw, Row, Vector};
 
     const ROWS: usize = 150;
     const IDS: usize = 15;
 
-    /// What two blocks hold: ids of which a part or row has one alone, and ids of which it has two.
+    /// The ids of two blocks: a part or row has one id of the first, and two of the second.
     const OF_PARTS: [std::ops::Range<usize>; 2] = [0..4, 4..8];
     const OF_ROWS: [std::ops::Range<usize>; 2] = [8..11, 11..15];
 
@@ -268,8 +268,8 @@ mod tests {
         Columns::new(IDS, each).unwrap()
     }
 
-    /// For the rows that hold an id, Σ s² h hᵀ and, in the last row, Σ s² h e: h are the slopes of the score in the vector and
-    /// the weight of the id.
+    /// Σ s² h hᵀ over the rows of an id and, in the last row, Σ s² h e. h is the gradient of the score in the vector and the
+    /// weight of the id.
     fn sums(id: usize, parameters: &Parameters, k: usize, rows: &[Row], targets: &[Target]) -> Vec<Vector> {
         let mut sums = vec![vec![0.0; k + 1]; k + 2];
         for (row, target) in rows.iter().zip(targets) {
@@ -297,7 +297,7 @@ mod tests {
             [(1, true, true), (6, true, true), (7, true, true), (9, true, true), (3, true, false), (3, false, true)]
         {
             let mut draw = Draw(k as u64);
-            // One part has more rows than are summed at once.
+            // One part has more rows than a tile.
             let of_rows: Vec<u32> = (0..ROWS).map(|row| if row < 80 { 0 } else { 1 + draw.below(4) as u32 }).collect();
             let parts: Vec<Row> = (0..5).map(|_| entries(OF_PARTS, &mut draw)).collect();
             let singles: Vec<Row> = (0..ROWS).map(|_| entries(OF_ROWS, &mut draw)).collect();
@@ -337,10 +337,10 @@ mod tests {
                     for (i, products) in expected[..=k].iter().enumerate() {
                         for (j, &expected) in products[..=i].iter().enumerate() {
                             let found = moments.product(i, j);
-                            assert!(close(found, expected), "id {id}: {i}, {j}: {found}, not {expected}");
+                            assert!(close(found, expected), "id {id}: {i}, {j}: found {found}, expected {expected}");
                         }
                         let (found, expected) = (moments.score(i), expected[k + 1][i]);
-                        assert!(close(found, expected), "id {id}: {i}: {found}, not {expected}");
+                        assert!(close(found, expected), "id {id}: {i}: found {found}, expected {expected}");
                     }
                     let new: Vec<f32> = (0..=k).map(|_| draw.number() as f32).collect();
                     change.set(moments.id(), &new);
@@ -356,7 +356,7 @@ mod tests {
                 for record in 0..len {
                     let (found, expected) = (block.table.record(record), expected.record(record));
                     let close = |(a, b): (&f32, &f32)| (a - b).abs() < 2e-5;
-                    assert!(found[..=k].iter().zip(expected).all(close), "{found:?}, not {expected:?}");
+                    assert!(found[..=k].iter().zip(expected).all(close), "found {found:?}, expected {expected:?}");
                 }
             }
         }

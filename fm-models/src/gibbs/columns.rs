@@ -1,21 +1,20 @@
-//! What holds an id, and with which value.
+//! The rows of each id, and its values there.
 
-/// For each id, the rows (or parts of rows) that hold it and the values x that it has there: a sparse matrix in compressed column
-/// form.
+/// For each id, the rows (or parts) that contain it and its values x there: a sparse matrix in compressed column format.
 #[derive(Debug, Default)]
 pub struct Columns {
-    /// Where the entries of each id begin, and the end.
+    /// The offset of the entries of each id, and the end.
     starts: Vec<usize>,
     rows: Vec<u32>,
     values: Vec<f32>,
 }
 
 impl Columns {
-    /// The columns of `num_ids` ids. `rows` calls what it is given with the row, the id and the value of each entry, in the order
-    /// of the rows, and does so twice.
+    /// The columns of `num_ids` ids. `rows` calls its argument with the row, the id and the value of each entry, in the order of
+    /// rows. It is called twice.
     ///
     /// # Errors
-    /// What `rows` returns.
+    /// Errors of `rows`.
     pub fn new<E>(
         num_ids: usize,
         mut rows: impl FnMut(&mut dyn FnMut(u32, u32, f32)) -> Result<(), E>,
@@ -46,7 +45,7 @@ impl Columns {
         self.starts[id + 1] - self.starts[id]
     }
 
-    /// The rows that hold an id, ascending, and its value x in each.
+    /// The rows that contain an id, in ascending order, with its value x in each.
     pub fn entries(&self, id: usize) -> impl ExactSizeIterator<Item = (usize, f32)> + '_ {
         let range = self.starts[id]..self.starts[id + 1];
         self.rows[range.clone()].iter().map(|&row| row as usize).zip(self.values[range].iter().copied())

@@ -6,27 +6,27 @@ use rand_distr::{Distribution, StandardNormal};
 use super::hyperprior::Normal;
 use super::moments::Moments;
 
-/// N(P⁻¹ b, P⁻¹) over d numbers, with its precision P and its shift b, where it is not yet factored.
+/// N(P⁻¹ b, P⁻¹) in d dimensions, with the precision P and the shift b.
 #[derive(Debug)]
 pub struct Conditional {
-    /// The lower triangle of P `[d, d]`; then its Cholesky factor L.
+    /// The lower triangle of P `[d, d]`, later its Cholesky factor L.
     factor: Vec<f64>,
-    /// b; then L⁻¹ b.
+    /// b, later L⁻¹ b.
     shift: Vec<f64>,
     draw: Vec<f64>,
 }
 
 impl Conditional {
-    /// Room for the distribution of d numbers.
+    /// Buffers for a distribution in d dimensions.
     pub fn new(d: usize) -> Conditional {
         Conditional { factor: vec![0.0; d * d], shift: vec![0.0; d], draw: vec![0.0; d] }
     }
 
-    /// The posterior of θ with the prior N(μ_i, 1/λ_i) on each of its numbers, given the sums over the rows of an id
-    /// that was θ₀ until now: P = Λ + Σ s² h hᵀ, b = Λ μ + Σ s² h (e + hᵀ θ₀).
+    /// The posterior of θ with the prior N(μ_i, 1/λ_i) for each dimension, given the sums over the rows of an id with the
+    /// current value θ₀: P = Λ + Σ s² h hᵀ, b = Λ μ + Σ s² h (e + hᵀ θ₀).
     ///
-    /// Where rows are known so exactly that the rounding of their sums outweighs the prior, P may have lost its positive
-    /// definiteness. Then θ₀ counts as one more observation, of a small part of the rows' precision.
+    /// If the rows are so precise that rounding errors of their sums exceed the prior, P can lose its positive definiteness.
+    /// Then θ₀ counts as one more observation, with a small fraction of the rows' precision.
     pub fn set(&mut self, priors: &[Normal], moments: &Moments) {
         for part in [0.0, 1e-6, 1e-4, 1e-2] {
             self.add_up(priors, moments, part);
@@ -36,7 +36,7 @@ impl Conditional {
         }
     }
 
-    /// Computes P and b, with the part of the rows' precision that θ₀ is observed with.
+    /// Computes P and b. `part` is the fraction of the rows' precision with which θ₀ is observed.
     fn add_up(&mut self, priors: &[Normal], moments: &Moments, part: f64) {
         let (d, old) = (priors.len(), moments.id());
         for (i, prior) in priors.iter().enumerate() {
@@ -52,7 +52,7 @@ impl Conditional {
         }
     }
 
-    /// Brings P to L and b to L⁻¹ b. False if P is not what it should be.
+    /// Replaces P by L and b by L⁻¹ b. Returns false if P is not positive definite.
     fn factor(&mut self, priors: &[Normal]) -> bool {
         let (d, mut is_definite) = (priors.len(), true);
         for (i, prior) in priors.iter().enumerate() {
@@ -60,7 +60,7 @@ impl Conditional {
                 let (row, other) = (&self.factor[i * d..i * d + j], &self.factor[j * d..j * d + j]);
                 let rest = self.factor[i * d + j] - row.iter().zip(other).map(|(a, b)| a * b).sum::<f64>();
                 self.factor[i * d + j] = if i == j {
-                    // Given the numbers before it, a number is known at least as well as by its prior: rounding alone says less.
+                    // Given the dimensions before it, a dimension has at least the precision of its prior, up to rounding.
                     is_definite &= rest > prior.precision / 2.0;
                     rest.max(prior.precision).sqrt()
                 } else {
@@ -73,13 +73,13 @@ impl Conditional {
         is_definite
     }
 
-    /// Its mean, L⁻ᵀ L⁻¹ b.
+    /// The mean, L⁻ᵀ L⁻¹ b.
     pub fn mean(&mut self) -> &[f64] {
         self.draw.copy_from_slice(&self.shift);
         self.back()
     }
 
-    /// A draw from it, L⁻ᵀ (L⁻¹ b + z) with z from N(0, I).
+    /// A draw, L⁻ᵀ (L⁻¹ b + z) with z from N(0, I).
     pub fn draw<R: Rng + ?Sized>(&mut self, rng: &mut R) -> &[f64] {
         for (draw, mean) in self.draw.iter_mut().zip(&self.shift) {
             let z: f64 = StandardNormal.sample(rng);
@@ -109,9 +109,9 @@ mod tests {
     use super::super::table::Table;
     use super::super::tests::solve;
     use super::*;
-    use crate::layers::oracle::{Draw, Matrix, Vector};
+    use crate::oracle::{Draw, Matrix, Vector};
 
-    /// Rows with an id of value x, whose records are [q_1, ..., q_k, e, s].
+    /// Rows with an id of value x, and the records [q_1, ..., q_k, e, s].
     struct Rows {
         id: Vector,
         records: Matrix,
@@ -134,7 +134,7 @@ mod tests {
             moments
         }
 
-        /// P = Λ + Σ s² h hᵀ and b = Λ μ + Σ s² h y, where y is what the score without the id leaves of the label.
+        /// P = Λ + Σ s² h hᵀ and b = Λ μ + Σ s² h y, where y is the label minus the score without the id.
         fn precision_and_shift(&self, priors: &[Normal]) -> (Matrix, Vector) {
             let d = self.id.len();
             let mut b: Vector = priors.iter().map(|prior| prior.precision * prior.mean).collect();
@@ -167,7 +167,7 @@ mod tests {
             conditional.set(&priors, &rows.moments());
             let (p, b) = rows.precision_and_shift(&priors);
             for (found, expected) in conditional.mean().iter().zip(solve(&p, &b)) {
-                assert!((found - expected).abs() < 1e-5, "{n} rows, k {k}: {found}, not {expected}");
+                assert!((found - expected).abs() < 1e-5, "{n} rows, k {k}: found {found}, expected {expected}");
             }
         }
     }
@@ -186,20 +186,23 @@ mod tests {
         let mean_of = |f: &dyn Fn(&Vector) -> f64| draws.iter().map(f).sum::<f64>() / f64::from(count);
         for i in 0..=k {
             let (found, error) = (mean_of(&|draw| draw[i]), (covariance[i][i] / f64::from(count)).sqrt());
-            assert!((found - mean[i]).abs() < 5.0 * error, "the mean is {found} ± {error}, not {}", mean[i]);
+            assert!((found - mean[i]).abs() < 5.0 * error, "the mean is {found} ± {error}, expected {}", mean[i]);
             for j in 0..=i {
                 let found = mean_of(&|draw| (draw[i] - mean[i]) * (draw[j] - mean[j]));
                 let expected = covariance[i][j];
                 let square = covariance[i][i] * covariance[j][j] + expected * expected;
                 let error = (square / f64::from(count)).sqrt();
-                assert!((found - expected).abs() < 5.0 * error, "{i}, {j}: {found} ± {error}, not {expected}");
+                assert!(
+                    (found - expected).abs() < 5.0 * error,
+                    "{i}, {j}: found {found} ± {error}, expected {expected}"
+                );
             }
         }
     }
 
-    /// The sums of float32 are then not positive definite any more.
+    /// The float32 sums are then no longer positive definite.
     #[test]
-    fn rows_that_know_one_direction_all_but_exactly_leave_the_others_where_they_are() {
+    fn a_nearly_exact_direction_does_not_change_the_others() {
         let (k, n) = (3, 65);
         let mut rows = Rows::draw(n, k, &mut Draw(1));
         rows.id.fill(0.0);

@@ -1,10 +1,10 @@
-//! The sum of g gᵀ over many small vectors g, where most of a sweep's time goes.
+//! The sum of g gᵀ over many small vectors g, which takes most of the time of a sweep.
 
 use super::lanes::LANES;
 
-/// The rows of a block of sums that stay in registers.
+/// The number of rows of sums that are kept in registers.
 const ROWS: usize = 4;
-/// The vectors that are summed in float32 before they are added up in float64.
+/// The number of vectors that are summed in float32 before the sum is added in float64.
 pub const TILE: usize = 64;
 
 /// Σ g gᵀ.
@@ -17,22 +17,22 @@ pub struct Gram {
 }
 
 impl Gram {
-    /// Room for vectors of a length that is a multiple of [`LANES`].
+    /// Buffers for vectors whose length is a multiple of [`LANES`].
     pub fn new(width: usize) -> Gram {
         Gram { width, tile: vec![0.0; TILE * width], sums: vec![0.0; width * width] }
     }
 
-    /// Room for the next vectors, at most [`TILE`], all of which are to be written.
+    /// The buffer for the next vectors, at most [`TILE`]. All of them must be written.
     pub fn vectors(&mut self, n: usize) -> impl Iterator<Item = &mut [f32]> {
         self.tile.chunks_exact_mut(self.width).take(n)
     }
 
-    /// The sums `[width, width]` since the last call, in the lower triangle; what stands above it has no meaning.
+    /// The sums `[width, width]` since the last call. Only the lower triangle is valid.
     pub fn finish(&mut self) -> impl Iterator<Item = f64> + '_ {
         self.sums.iter_mut().map(std::mem::take)
     }
 
-    /// Adds the first n of the vectors that were written.
+    /// Adds the first n vectors of the buffer.
     pub fn add(&mut self, n: usize) {
         let Gram { width, tile, sums } = self;
         let width = *width;
@@ -59,7 +59,7 @@ impl Gram {
 mod tests {
     use super::super::lanes::LANES;
     use super::*;
-    use crate::layers::oracle::Draw;
+    use crate::oracle::Draw;
 
     #[test]
     fn it_equals_the_double_loop_for_any_number_of_vectors() {

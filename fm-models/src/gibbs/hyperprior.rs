@@ -1,4 +1,4 @@
-//! The priors of parameters, which are drawn, too.
+//! Priors of the parameters, whose own parameters are drawn, too.
 
 use rand::Rng;
 use rand_distr::{Distribution, Gamma, StandardNormal};
@@ -14,18 +14,18 @@ pub struct Normal {
     pub precision: f64,
 }
 
-/// The constants of the priors of μ, λ and α: λ ~ Γ(α₀/2, β₀/2), μ ~ N(0, 1/(γ₀ λ)) and α ~ Γ(α₀/2, β₀/2), where Γ(a, b) has
-/// the mean a/b.
+/// The constants of the priors of μ, λ and α: λ ~ Γ(α₀/2, β₀/2), μ ~ N(0, 1/(γ₀ λ)) and α ~ Γ(α₀/2, β₀/2). Γ(a, b) has the
+/// mean a/b.
 ///
 /// Source: the hyperpriors of Freudenthaler, Schmidt-Thieme and Rendle, Bayesian factorization machines, NIPS workshop 2011;
-/// libFM's and myFM's constants are 1, too.
+/// libFM and myFM also use 1.
 #[derive(Clone, Copy, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Hyperprior {
-    /// α₀, how many observations the prior of a precision counts for.
+    /// α₀, the number of observations that the prior of a precision is worth.
     pub alpha_0: f64,
-    /// β₀, the sum of their squares.
+    /// β₀, the sum of squares of these observations.
     pub beta_0: f64,
-    /// γ₀, how many observations the prior mean 0 of a μ counts for.
+    /// γ₀, the number of observations that the prior mean 0 of μ is worth.
     pub gamma_0: f64,
 }
 
@@ -36,14 +36,14 @@ impl Default for Hyperprior {
 }
 
 impl Hyperprior {
-    /// Draws a precision, given `n` draws from N(0, 1/precision) the sum of whose squares is `squares`.
+    /// Draws a precision, given `n` draws from N(0, 1/precision) with the sum of squares `squares`.
     pub fn precision<R: Rng + ?Sized>(&self, n: f64, squares: f64, rng: &mut R) -> f64 {
         let (shape, rate) = ((self.alpha_0 + n) / 2.0, (self.beta_0 + squares) / 2.0);
-        // Both are above 0: the constants are.
+        // Both are positive, because the constants are.
         Gamma::new(shape, 1.0 / rate).map_or(shape / rate, |gamma| gamma.sample(rng))
     }
 
-    /// The posterior of μ and λ, given the parameters that were drawn from N(μ, 1/λ).
+    /// The posterior of μ and λ, given parameters drawn from N(μ, 1/λ).
     pub fn posterior(&self, parameters: impl Iterator<Item = f32> + Clone) -> NormalGamma {
         let (n, sum) = parameters.clone().fold((0.0, 0.0), |(n, sum), x| (n + 1.0, sum + f64::from(x)));
         let mean = sum / f64::max(n, 1.0);
@@ -58,7 +58,7 @@ impl Hyperprior {
 pub struct NormalGamma {
     hyperprior: Hyperprior,
     n: f64,
-    /// The expected μ, and so that of a parameter about which the rows say nothing.
+    /// The expected μ, which is also the expected value of a parameter without rows.
     pub mean: f64,
     squares: f64,
 }
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_seen_leaves_the_prior() {
+    fn without_observations_the_posterior_is_the_prior() {
         let posterior = HYPERPRIOR.posterior([].into_iter());
         assert_eq!(posterior.mean, 0.0);
         let mut rng = Pcg64::seed_from_u64(3);

@@ -1,7 +1,7 @@
-//! Sums over a few numbers, eight at a time: the compiler may not reorder a sum of floats by itself. Lengths are multiples of
-//! [`LANES`].
+//! Vectorised operations on short slices, whose lengths are multiples of [`LANES`]. The compiler does not reorder sums of
+//! floats by itself.
 
-/// The numbers that are worked on at once.
+/// The number of elements per step.
 pub const LANES: usize = 8;
 
 /// to ← from

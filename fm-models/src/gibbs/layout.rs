@@ -228,7 +228,7 @@ mod tests {
 
     use super::super::tests::{GENRES, ITEM, NUMBER, TAGS, USER, World};
     use super::*;
-    use crate::layers::oracle::{Draw, Row, Vector};
+    use crate::oracle::{Draw, Row, Vector};
 
     fn blocks(layout: &Layout) -> Vec<(Vec<usize>, usize)> {
         layout.blocks.iter().map(|block| (block.fields.clone(), block.len)).collect()

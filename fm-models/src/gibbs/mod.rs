@@ -1,9 +1,9 @@
 //! Gibbs sampling of a factorization machine's parameters.
 //!
-//! The score of a row is linear in the weight w_i and the vector v_i of any one id i, and so their conditional distribution given
-//! all else is Gaussian. A sweep draws it once for each id; libFM and myFM draw one number at a time instead, which takes k passes
-//! over the rows of an id and mixes more slowly. The noise of the labels and the priors' parameters are drawn, too, from
-//! conditionals that have a closed form: there is no learning rate and no penalty to choose.
+//! The score of a row is linear in the weight w_i and the vector v_i of any single id i, so their conditional distribution is
+//! Gaussian. A sweep draws from it once per id. libFM and myFM draw one number at a time, which takes k passes over the rows of
+//! an id and mixes more slowly. The noise of the labels and the parameters of the priors are drawn from conditionals in closed
+//! form, so there is neither a learning rate nor a penalty to choose.
 
 mod block;
 mod columns;
@@ -33,7 +33,7 @@ use layout::Parts;
 use moments::Moments;
 use polya_gamma::PolyaGamma;
 
-/// How many numbers of columns and rows are worked on between two signs of life.
+/// The number of elements to process between two progress reports.
 const PART: usize = 1 << 19;
 
 /// The parameters of a factorization machine.
@@ -41,11 +41,11 @@ const PART: usize = 1 << 19;
 pub struct Parameters {
     /// w₀.
     pub bias: f32,
-    /// `[n, k + 1]`: for each id its vector, and then its weight.
+    /// `[n, k + 1]`: the vector and then the weight of each id.
     pub ids: Vec<f32>,
 }
 
-/// How labels come from scores.
+/// The distribution of labels, given scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Likelihood {
     /// y ~ N(ŷ, 1/α).
@@ -54,12 +54,12 @@ pub enum Likelihood {
     Logistic,
 }
 
-/// The ids of a field, whose parameters share a prior.
+/// The ids of a field. Their parameters share a prior.
 #[derive(Clone, Debug)]
 pub struct Group {
     /// The ids.
     pub ids: Range<usize>,
-    /// Whether no row holds two of them.
+    /// Whether a row contains at most one of them.
     pub is_exclusive: bool,
 }
 
@@ -74,7 +74,7 @@ pub struct Chain {
     hyperprior: Hyperprior,
     labels: Vec<f32>,
     weights: Vec<f32>,
-    /// The blocks with their fields, in the order in which they are drawn.
+    /// The blocks with their fields, in the order of drawing.
     blocks: Vec<Block>,
     groups: Vec<Vec<Group>>,
     targets: Vec<Target>,
@@ -86,7 +86,7 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// A chain over vectors of length k. `groups` are the fields; the last to be drawn is the exclusive one of most ids.
+    /// A chain over vectors of length k. `groups` are the fields. The exclusive field with the most ids is drawn last.
     pub fn new(layout: Layout, likelihood: Likelihood, hyperprior: Hyperprior, groups: &[Group], k: usize) -> Chain {
         let Layout { labels, weights, blocks: parts, others } = layout;
         let rank = |field: &usize| (groups[*field].is_exclusive, groups[*field].ids.len());
@@ -118,20 +118,20 @@ impl Chain {
         }
     }
 
-    /// How many parts a block may have: the sums over its parts then take twice the memory of the rows' records.
+    /// The maximum number of parts of a block. Its sums then take twice the memory of the rows' records.
     pub fn max_parts(num_rows: usize, k: usize) -> usize {
         2 * num_rows / table::width(k)
     }
 
-    /// Draws the noise of the labels, the priors and then every parameter, given all else.
+    /// Draws the noise of the labels, the priors and then every parameter, each given all others.
     ///
-    /// Returns the mean loss before the sweep, and `parameters` as they are then but for the ids of the last field, if it is
-    /// exclusive: these have their conditional means. Given all else, such ids are independent of each other, and so the score by
-    /// these parameters is the conditional mean of the score by those that are drawn: averaged over sweeps it comes to the same,
-    /// with less noise (Gelfand and Smith, Sampling-based approaches to calculating marginal densities, JASA 1990).
+    /// Returns the mean loss before the sweep, and the drawn `parameters`, except for the ids of the last field: if it is
+    /// exclusive, they have their conditional means. Such ids are conditionally independent of each other, so the score with
+    /// these means is the conditional mean of the score with draws. Its average over sweeps has the same expectation and less
+    /// variance (Gelfand and Smith, Sampling-based approaches to calculating marginal densities, JASA 1990).
     ///
-    /// `progress` hears what part of the sweep is done, and the loss when it is known, and may break the sweep. A loss that is not
-    /// finite ends it, too.
+    /// `progress` receives the completed fraction of the sweep and, once known, the loss. It can stop the sweep. A loss that is
+    /// not finite also stops it.
     pub fn sweep<R: Rng>(
         &mut self,
         parameters: &mut Parameters,
@@ -153,7 +153,7 @@ impl Chain {
         ControlFlow::Continue((clock.loss, expected))
     }
 
-    /// Computes what the ids come to in each part.
+    /// Computes the sums over ids in each part.
     fn add_up(&mut self, parameters: &Parameters, clock: &mut Clock<'_>) -> ControlFlow<()> {
         for (block, groups) in self.blocks.iter_mut().zip(&self.groups) {
             block.table.clear();
@@ -166,7 +166,7 @@ impl Chain {
         ControlFlow::Continue(())
     }
 
-    /// Draws the noise of each row, and then the bias. Returns the mean loss.
+    /// Draws the noise of each row, then the bias. Returns the mean loss.
     fn draw_noise<R: Rng>(&mut self, bias: &mut f32, rng: &mut R, clock: &mut Clock<'_>) -> ControlFlow<(), f64> {
         let all = Others(self.blocks.iter().collect());
         let k = self.width - 1;
@@ -213,7 +213,7 @@ impl Chain {
         ControlFlow::Continue(loss / count)
     }
 
-    /// Draws the ids of a block, field by field; `expected` takes the conditional means of exclusive ones.
+    /// Draws the ids of a block, field by field. `expected` receives the conditional means of exclusive ids.
     fn draw_block<R: Rng>(
         &mut self,
         place: usize,
@@ -254,7 +254,7 @@ impl Chain {
                 block.follow(id, change);
                 clock.tick(block.columns.len(id))?;
             }
-            // The rows say nothing of the other ids: they are what the prior is expected to be, given the ids just drawn.
+            // The other ids have no rows. Their expected value is that of the prior, given the ids just drawn.
             let means: Vec<f32> =
                 posteriors(&block.columns, &parameters.ids).iter().map(|posterior| posterior.mean as f32).collect();
             for id in ids.clone().filter(|&id| block.columns.len(id) == 0) {
@@ -272,7 +272,7 @@ fn round(numbers: &[f64], to: &mut [f32]) {
     to.iter_mut().zip(numbers).for_each(|(to, number)| *to = *number as f32);
 }
 
-/// Gives signs of life.
+/// Reports progress.
 struct Clock<'a> {
     done: usize,
     due: usize,

@@ -1,16 +1,16 @@
-//! The sums over the rows of one id that its conditional distribution needs.
+//! The sums over the rows of one id for its conditional distribution.
 
 use super::gram::{Gram, TILE};
 use super::table::{Table, width};
 
-/// Σ_r s_r² g gᵀ over the rows of an id, with g = [h_1, ..., h_k, e, x]: the score of a row is linear in the id's parameters, with
-/// the slope h_f = x (q_f - x v_f) in v_f and x in w; e is what the label is above the score, and s² the precision of its noise.
+/// Σ_r s_r² g gᵀ over the rows of an id, with g = [h_1, ..., h_k, e, x]. The score of a row is linear in the id's parameters, with
+/// the slope h_f = x (q_f - x v_f) in v_f and x in w. e is the label minus the score, and s² is the precision of its noise.
 #[derive(Debug)]
 pub struct Moments {
     k: usize,
     width: usize,
     gram: Gram,
-    /// `[width, width]`, of which the lower triangle counts.
+    /// `[width, width]`. Only the lower triangle is valid.
     sums: Vec<f64>,
     /// The id's vector and weight, padded.
     id: Vec<f32>,
@@ -19,7 +19,7 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Room for vectors of length k.
+    /// Buffers for vectors of length k.
     pub fn new(k: usize) -> Moments {
         let width = width(k);
         let (sums, id, rest) = (vec![0.0; width * width], vec![0.0; width], vec![0.0; k]);
@@ -31,7 +31,7 @@ impl Moments {
         &self.id
     }
 
-    /// Σ s² h_i h_j, for j ≤ i ≤ k; the slope of index k is that in w.
+    /// Σ s² h_i h_j, for j ≤ i ≤ k. Index k is the slope in w.
     pub fn product(&self, i: usize, j: usize) -> f64 {
         let place = |i: usize| if i == self.k { self.k + 1 } else { i };
         self.sums[place(i) * self.width + place(j)]
@@ -43,7 +43,7 @@ impl Moments {
         if i == k { self.sums[(k + 1) * self.width + k] } else { self.sums[k * self.width + i] }
     }
 
-    /// Sums over rows whose records are [q_1, ..., q_k, e, s].
+    /// Sums over rows with the records [q_1, ..., q_k, e, s].
     pub fn sum_rows(&mut self, id: &[f32], records: &Table, entries: impl Iterator<Item = (usize, f32)>) {
         let k = self.k;
         self.id[..=k].copy_from_slice(id);
@@ -66,9 +66,9 @@ impl Moments {
 
     /// Sums over the rows of parts.
     ///
-    /// `parts` gives, for each entry, the record of the part, which begins with its q, and M = Σ_r s² m mᵀ over its rows, with m =
-    /// [p_1, ..., p_k, e, 1] and p the sum of q over the rows' other parts. With c = q - x v, g is then [x (p + c), e, x], and its
-    /// sum follows from M.
+    /// `parts` gives, for each entry, the record of the part, which starts with its q, and M = Σ_r s² m mᵀ over its rows, where m =
+    /// [p_1, ..., p_k, e, 1] and p is the sum of q over the rows' other parts. With c = q - x v, g equals [x (p + c), e, x], and
+    /// its sum follows from M.
     pub fn sum_parts<'a>(&mut self, id: &[f32], parts: impl Iterator<Item = (&'a [f32], &'a [f32], f32)>) {
         let (k, width) = (self.k, self.width);
         self.id[..=k].copy_from_slice(id);

@@ -1,10 +1,10 @@
-//! What ids add to the scores of the rows, or of the parts of rows, that hold them.
+//! Contributions of ids to the scores of rows, or of parts of rows.
 
 use super::columns::Columns;
 use super::lanes::LANES;
 
-/// For each row or part the record [q_1, ..., q_k, l, 0, ...] of what its ids come to: q_f = Σ_i v_{i,f} x_i and l = Σ_i (w_i x_i -
-/// ½ ‖v_i x_i‖²). The score of a row is w₀ + l + ½ ‖q‖², where its record is the sum of its parts'.
+/// The record [q_1, ..., q_k, l, 0, ...] of each row or part: q_f = Σ_i v_{i,f} x_i and l = Σ_i (w_i x_i - ½ ‖v_i x_i‖²) over its
+/// ids. The record of a row is the sum of those of its parts, and its score is w₀ + l + ½ ‖q‖².
 #[derive(Debug)]
 pub struct Table {
     k: usize,
@@ -19,7 +19,7 @@ impl Table {
         Table { k, width, numbers: vec![0.0; n * width] }
     }
 
-    /// Forgets all.
+    /// Resets all records to zero.
     pub fn clear(&mut self) {
         self.numbers.fill(0.0);
     }
@@ -34,7 +34,7 @@ impl Table {
         &mut self.numbers[row * self.width..(row + 1) * self.width]
     }
 
-    /// Adds an id, whose vector and weight are `id` `[k + 1]`.
+    /// Adds an id with the vector and weight `id` `[k + 1]`.
     pub fn add(&mut self, columns: &Columns, id: usize, numbers: &[f32]) {
         let (vector, weight) = (&numbers[..self.k], numbers[self.k]);
         let half_square = vector.iter().map(|v| v * v).sum::<f32>() / 2.0;

@@ -1,4 +1,4 @@
-//! What stands behind a dense layer.
+//! Activation functions.
 
 use fm_core::Result;
 use schemars::JsonSchema;
@@ -7,10 +7,10 @@ use tch::Tensor;
 
 use super::check_kind;
 
-/// An activation function, by Keras's names.
+/// An activation function, with Keras's names.
 ///
 /// # Shapes
-/// any → the same
+/// any → the same shape
 ///
 /// ```
 /// use fm_core::tch::Tensor;
@@ -35,7 +35,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Applies it to each element.
+    /// Applies the function to each element.
     ///
     /// # Errors
     /// [`fm_core::Error::Shape`] for an input that is not float32.
@@ -54,8 +54,8 @@ impl Activation {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::oracle::*;
     use super::*;
+    use crate::oracle::*;
 
     proptest! {
         #[test]

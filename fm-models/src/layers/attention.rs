@@ -12,7 +12,7 @@ use super::{Dense, check_input};
 /// `[B, P, k]` → `[B, k]`
 ///
 /// Source: Xiao et al., Attentional factorization machines, IJCAI 2017, section 3, <https://arxiv.org/abs/1708.04617>.
-/// Keras: `AFM.attention`, whose last layer has a bias that the softmax does not see; `score_bias` adds it for parity.
+/// Keras: `AFM.attention`, whose last layer has a bias that cancels in the softmax; `score_bias` adds it for parity.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};
@@ -51,7 +51,7 @@ impl AttentionPooling {
         self.hidden.weight()
     }
 
-    /// a `[B, P, 1]`, the weight of each pair; the weights of a row sum up to 1.
+    /// a `[B, P, 1]`, the weights of the pairs. The weights of a row sum to 1.
     ///
     /// # Errors
     /// [`fm_core::Error::Shape`] for an input that is not `[B, P, k]`.
@@ -64,7 +64,7 @@ impl AttentionPooling {
     /// The weighted sum `[B, k]`.
     ///
     /// # Errors
-    /// As [`AttentionPooling::weights`].
+    /// The same as [`AttentionPooling::weights`].
     pub fn forward(&self, pairs: &Tensor) -> Result<Tensor> {
         Ok((pairs * self.weights(pairs)?).sum_dim_intlist(1, false, Kind::Float))
     }
@@ -76,8 +76,8 @@ mod tests {
     use tch::Device;
     use tch::nn::VarStore;
 
-    use super::super::oracle::*;
     use super::*;
+    use crate::oracle::*;
 
     proptest! {
         #[test]
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn scores_too_great_for_an_exponential_still_give_weights() {
+    fn large_scores_do_not_overflow() {
         let store = VarStore::new(Device::Cpu);
         let layer = AttentionPooling::new(&store.root(), 1, 1, false).unwrap();
         tch::no_grad(|| store.trainable_variables().iter().for_each(|tensor| drop(tensor.shallow_clone().fill_(1.0))));

@@ -10,38 +10,37 @@ use super::{check_device, check_input, check_size};
 
 /// ε, added to the variance: Keras's default.
 const EPSILON: f64 = 1e-3;
-/// What a batch leaves of the moving statistics: Keras's default.
+/// The momentum of the moving statistics: Keras's default.
 pub(super) const MOMENTUM: f64 = 0.99;
 
-/// By which statistics a [`BatchNorm`] normalises.
+/// The statistics that a [`BatchNorm`] normalises with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BatchNormMode {
-    /// The batch's in training, the moving ones afterwards.
+    /// Those of the batch in training, the moving ones in prediction.
     #[default]
     Standard,
-    /// The batch's always, also when predicting: Keras's notebook with `bn_use=True`. A row's score depends on the others in
-    /// its batch: for parity alone. There, each prediction also moves the moving statistics, which nothing reads; here only
-    /// training does.
+    /// Always those of the batch, as in the Keras notebook with `bn_use=True`. The score of a row then depends on the other rows
+    /// of its batch. Only for parity with the notebook, where predictions also update the unused moving statistics.
     AlwaysBatch,
-    /// The moving ones always, which never move: Keras's notebook with `bn_use=False`, which so does not switch the layer
-    /// off. For parity alone.
+    /// Always the moving ones, which are never updated, as in the Keras notebook with `bn_use=False`. Only for parity with the
+    /// notebook, where this setting does not remove the layer.
     Frozen,
-    /// There is no batch normalisation.
+    /// No batch normalisation.
     Off,
 }
 
-/// y = γ (x - μ) / √(σ² + ε) + β, for each column by itself.
+/// y = γ (x - μ) / √(σ² + ε) + β, separately for each column.
 ///
-/// In training μ and σ² are the batch's mean and (biased) variance, and the moving ones follow:
-/// m ← β m + (1 - β) μ with the momentum β, 0.99 by default. Otherwise they are the moving ones.
+/// In training, μ and σ² are the mean and the biased variance of the batch, and update the moving statistics:
+/// m ← β m + (1 - β) μ with the momentum β, 0.99 by default. In prediction, they are the moving statistics.
 ///
 /// # Shapes
 /// `[B, n]` → `[B, n]`
 ///
 /// Source: Ioffe and Szegedy, Batch normalization, ICML 2015, <https://arxiv.org/abs/1502.03167>. Keras:
-/// `BatchNormalization` with its defaults ε = 0.001 and momentum 0.99, which keeps the biased variance where libtorch's own
-/// keeps the unbiased one.
+/// `BatchNormalization` with its defaults ε = 0.001 and momentum 0.99. Its moving variance is biased, whereas libtorch's is
+/// unbiased.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};
@@ -66,8 +65,8 @@ pub struct BatchNorm {
 }
 
 impl BatchNorm {
-    /// `gamma` and `beta` `[n]`, and the statistics `moving_mean` and `moving_variance` `[n]`, which no gradient changes;
-    /// nothing if the mode is [`BatchNormMode::Off`].
+    /// Creates the parameters `gamma` and `beta` `[n]`, and the statistics `moving_mean` and `moving_variance` `[n]`, which are
+    /// not trainable. `None` if the mode is [`BatchNormMode::Off`].
     ///
     /// # Errors
     /// [`Error::Setting`] for an n out of range.
@@ -84,11 +83,11 @@ impl BatchNorm {
         }))
     }
 
-    /// The same with another β, at least 0 and below 1: with few steps an epoch, the default leaves the moving statistics
-    /// near their first values for long.
+    /// The same layer with another momentum, at least 0 and below 1. With few steps per epoch, the default keeps the moving
+    /// statistics close to their initial values for a long time.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a β out of range.
+    /// [`Error::Setting`] for a momentum out of range.
     pub fn with_momentum(self, momentum: f64) -> Result<BatchNorm> {
         if !(0.0..1.0).contains(&momentum) {
             let reason = format!("BatchNorm: the momentum is {momentum}: it must be at least 0 and below 1");
@@ -97,10 +96,10 @@ impl BatchNorm {
         Ok(BatchNorm { momentum, ..self })
     }
 
-    /// The normalised columns `[B, n]`. With `train`, the moving statistics follow the batch.
+    /// The normalised columns `[B, n]`. With `train`, the moving statistics are updated.
     ///
     /// # Errors
-    /// [`Error::Shape`] for an input that is not `[B, n]`; in training also for a batch of fewer than 2 rows, which has no
+    /// [`Error::Shape`] for an input that is not `[B, n]`, and in training for a batch of fewer than 2 rows, which has no
     /// variance.
     pub fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
         check_input("BatchNorm", input, &[self.n])?;
@@ -114,7 +113,7 @@ impl BatchNorm {
             let found = format!("{} (shape {:?})", input.size()[0], input.size());
             return Err(Error::shape(
                 "BatchNorm",
-                "at least 2 rows in a training batch (set a greater batch size)",
+                "at least 2 rows in a training batch (use a larger batch size)",
                 found,
             ));
         }
@@ -143,8 +142,8 @@ mod tests {
     use tch::Device;
     use tch::nn::VarStore;
 
-    use super::super::oracle::*;
     use super::*;
+    use crate::oracle::*;
 
     const MODES: [BatchNormMode; 3] = [BatchNormMode::Standard, BatchNormMode::AlwaysBatch, BatchNormMode::Frozen];
 
@@ -192,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn it_starts_as_the_identity_but_for_epsilon_and_statistics_are_no_parameters() {
+    fn it_starts_as_the_identity_up_to_epsilon_and_its_statistics_are_not_trainable() {
         let store = VarStore::new(Device::Cpu);
         let layer = BatchNorm::new(store.root(), 2, BatchNormMode::Standard).unwrap().unwrap();
         let found = layer.forward(&tensor(&[3.0, -4.0], &[1, 2]), false).unwrap();
@@ -201,9 +200,9 @@ mod tests {
         assert!(BatchNorm::new(store.root(), 2, BatchNormMode::Off).unwrap().is_none());
     }
 
-    /// Of what is normalised by its own statistics, neither the sum nor the sum of squares can be changed.
+    /// If a batch is normalised by its own statistics, neither its sum nor its sum of squares can change.
     #[test]
-    fn the_gradient_goes_through_the_batchs_statistics() {
+    fn the_gradient_flows_through_the_statistics_of_the_batch() {
         let store = VarStore::new(Device::Cpu);
         let layer = BatchNorm::new(store.root(), 2, BatchNormMode::Standard).unwrap().unwrap();
         let x = tensor(&Draw(1).vector(10), &[5, 2]).set_requires_grad(true);

@@ -13,10 +13,10 @@ use super::{Activation, check_device, check_input, check_size, glorot};
 pub struct CinConfig {
     /// H_1, H_2, ...: the number of feature maps of each layer.
     pub cin_size: Vec<i64>,
-    /// Whether half of a layer's maps go to the output and the other half to the next layer, as in the authors' program,
-    /// instead of all maps to both.
+    /// Whether half of a layer's maps feed the output and the other half the next layer, as in the authors' code. Otherwise all
+    /// maps feed both.
     pub cin_split: bool,
-    /// What stands behind each layer. The paper finds none to be best.
+    /// The activation of each layer. The paper finds that none works best.
     pub cin_activation: Activation,
 }
 
@@ -26,18 +26,18 @@ impl Default for CinConfig {
     }
 }
 
-/// X^{l+1}_h = Σ_{i,j} W^l_{h,i,j} (X⁰_i ⊙ X^l_j), and p^l_h = Σ_d X^l_{h,d}: layer l holds interactions of degree l + 1,
-/// vector by vector.
+/// X^{l+1}_h = Σ_{i,j} W^l_{h,i,j} (X⁰_i ⊙ X^l_j), and p^l_h = Σ_d X^l_{h,d}: layer l has vector-wise interactions of
+/// degree l + 1.
 ///
-/// With direct connections every map of every layer is summed into the output and feeds the next layer. With split ones the
-/// first half of a layer's maps feeds the next layer and the second half the output; the last layer goes to the output whole.
+/// With direct connections, all maps of a layer feed the output and the next layer. With split connections, the first half
+/// feeds the next layer and the second half the output; all maps of the last layer feed the output.
 ///
 /// # Shapes
-/// `[B, F, k]` → `[B, H_1 + H_2 + ...]` (with split connections half of each H but the last)
+/// `[B, F, k]` → `[B, H_1 + H_2 + ...]`; with split connections, half of each H except the last
 ///
 /// Source: Lian et al., xDeepFM, KDD 2018, equations 6 and 7, <https://arxiv.org/abs/1803.05170>. Keras: `CIN` (third
-/// notebook), which has direct connections and whose filter is `[1, F·H_l, H_{l+1}]`; here `weight_l` is `[H_{l+1}, F·H_l]`,
-/// X⁰'s index the slow one in both.
+/// notebook), with direct connections and filters of shape `[1, F·H_l, H_{l+1}]`. Here `weight_l` is `[H_{l+1}, F·H_l]`. The
+/// index of X⁰ varies slowest in both.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};
@@ -60,15 +60,15 @@ pub struct Cin {
 }
 
 impl Cin {
-    /// Parameters `weight_0`, `weight_1`, ... under `path`, from Glorot's uniform values.
+    /// Creates `weight_0`, `weight_1`, ... under `path`, with Glorot uniform initialisation.
     ///
     /// # Errors
-    /// [`Error::Setting`] for no layer, a size out of range, or an odd one where it is to be split;
-    /// [`Error::Torch`] for more than memory holds.
+    /// [`Error::Setting`] without layers, for a size out of range, or for an odd size that must be split; [`Error::Torch`] if
+    /// memory is insufficient.
     pub fn new(path: Path<'_>, fields: i64, config: &CinConfig) -> Result<Cin> {
         let &CinConfig { ref cin_size, cin_split: split, cin_activation: activation } = config;
         if cin_size.is_empty() {
-            return Err(Error::Setting("Cin: cin_size is empty: it must hold at least one layer".into()));
+            return Err(Error::Setting("Cin: cin_size is empty: it must have at least one layer".into()));
         }
         check_size("Cin", "the number of fields", fields)?;
         let (mut maps, mut output, mut weights) = (fields, 0, Vec::new());
@@ -76,7 +76,7 @@ impl Cin {
             check_size("Cin", "an element of cin_size", size)?;
             let halved = split && l + 1 < cin_size.len();
             if halved && size % 2 == 1 {
-                let reason = format!("Cin: cin_size holds {size}: an odd number of maps cannot be split");
+                let reason = format!("Cin: cin_size contains {size}: an odd number of maps cannot be split");
                 return Err(Error::Setting(reason));
             }
             let inputs = fields * maps;
@@ -113,7 +113,7 @@ impl Cin {
     /// The sums of the maps `[B, out]`.
     ///
     /// # Errors
-    /// As [`Cin::layers`].
+    /// The same as [`Cin::layers`].
     pub fn forward(&self, embeddings: &Tensor) -> Result<Tensor> {
         let layers = self.layers(embeddings)?;
         let pooled = layers.iter().enumerate().map(|(l, maps)| {
@@ -132,8 +132,8 @@ mod tests {
     use tch::Device;
     use tch::nn::VarStore;
 
-    use super::super::oracle::*;
     use super::*;
+    use crate::oracle::*;
 
     proptest! {
         #[test]
@@ -142,7 +142,7 @@ mod tests {
         ) {
             let mut draw = Draw(seed);
             let store = VarStore::new(Device::Cpu);
-            // Sizes that can be split, but for the last.
+            // Sizes that can be split, except the last.
             let mut cin_size: Vec<i64> = halves.iter().map(|half| 2 * half).collect();
             *cin_size.last_mut().unwrap() -= 1;
             let cin_activation = if relu { Activation::Relu } else { Activation::Linear };
@@ -167,9 +167,9 @@ mod tests {
         }
     }
 
-    /// By hand: one field with the vector (2, 3), and weights that are all 1.
+    /// Computed by hand: one field with the vector (2, 3), and all weights are 1.
     #[test]
-    fn each_layer_multiplies_by_the_fields_once_more() {
+    fn each_layer_multiplies_by_the_fields_again() {
         let store = VarStore::new(Device::Cpu);
         let config = CinConfig { cin_size: vec![2, 2, 1], ..CinConfig::default() };
         let layer = Cin::new(store.root(), 1, &config).unwrap();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_start_at_glorots_uniform_values() {
+    fn weights_have_glorot_uniform_initial_values() {
         let store = VarStore::new(Device::Cpu);
         let config = CinConfig { cin_size: vec![40, 30], ..CinConfig::default() };
         let layer = Cin::new(store.root(), 5, &config).unwrap();

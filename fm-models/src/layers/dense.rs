@@ -11,8 +11,8 @@ use super::{check_device, check_size, glorot, is_float};
 /// # Shapes
 /// `[..., in]` → `[..., out]`
 ///
-/// Keras: `Dense` without an activation, whose kernel is `[in, out]`; here `weight` is `[out, in]`, as in libtorch. Weights
-/// start at Glorot's uniform values, biases at 0, as there.
+/// Keras: `Dense` without an activation. Its kernel is `[in, out]`; here `weight` is `[out, in]`, as in libtorch. As in Keras,
+/// weights have Glorot uniform initial values, and biases start at 0.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};
@@ -33,10 +33,10 @@ pub struct Dense {
 }
 
 impl Dense {
-    /// Parameters `weight` and, if asked for, `bias` under `path`.
+    /// Creates `weight` and, optionally, `bias` under `path`.
     ///
     /// # Errors
-    /// [`Error::Setting`] for sizes out of range, [`Error::Torch`] for more than memory holds.
+    /// [`Error::Setting`] for sizes out of range, [`Error::Torch`] if memory is insufficient.
     pub fn new(path: Path<'_>, input: i64, output: i64, bias: bool) -> Result<Dense> {
         check_size("Dense", "the number of outputs", output)?;
         if input < 1 {
@@ -52,7 +52,7 @@ impl Dense {
         &self.weight
     }
 
-    /// b `[out]`, if it has one.
+    /// b `[out]`, if there is a bias.
     pub fn bias(&self) -> Option<&Tensor> {
         self.bias.as_ref()
     }
@@ -77,8 +77,8 @@ mod tests {
     use tch::Device;
     use tch::nn::VarStore;
 
-    use super::super::oracle::*;
     use super::*;
+    use crate::oracle::*;
 
     proptest! {
         #[test]
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_start_at_glorots_uniform_values_and_biases_at_zero() {
+    fn weights_have_glorot_uniform_initial_values_and_biases_start_at_zero() {
         let store = VarStore::new(Device::Cpu);
         let layer = Dense::new(store.root(), 30, 70, true).unwrap();
         let bound = (6.0f64 / 100.0).sqrt();

@@ -6,16 +6,16 @@ use tch::{Kind, Tensor};
 
 use super::{check_device, check_input, check_size, glorot};
 
-/// y_u = b_u + Σ_i w_{i,u} x_i + ½ Σ_f [(Σ_i v_{i,f} x_i)² - Σ_i v_{i,f}² x_i²]: an FM of `units` outputs which share their
-/// pairs.
+/// y_u = b_u + Σ_i w_{i,u} x_i + ½ Σ_f [(Σ_i v_{i,f} x_i)² - Σ_i v_{i,f}² x_i²]: an FM with `units` outputs that share
+/// their pairs.
 ///
 /// # Shapes
-/// `[B, n]` numbers, best standardised → `[B, units]`
+/// `[B, n]` numbers, ideally standardised → `[B, units]`
 ///
 /// Source: Rendle, Factorization machines, ICDM 2010, lemma 3.1,
 /// <https://www.csie.ntu.edu.tw/~b97053/paper/Rendle2010FM.pdf>. Keras: `FM(units, k)` of the notebook on rating regression.
-/// With `units = 1` it is the paper's FM. More units add nothing: with a `Dense` of one output behind it, as there, the model
-/// is a single FM written with redundant parameters.
+/// With `units = 1` it is the paper's FM. More units add nothing: followed by a `Dense` with one output, as in the notebook,
+/// the model is a single FM with redundant parameters.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};
@@ -35,11 +35,11 @@ pub struct DenseFm {
 }
 
 impl DenseFm {
-    /// `bias` `[units]`, `weight` `[units, n]` and `latent` `[k, n]`. Weights start at Glorot's uniform values, biases at
-    /// zero; there, biases are drawn at random, too.
+    /// Creates `bias` `[units]`, `weight` `[units, n]` and `latent` `[k, n]`. Weights have Glorot uniform initial values, and
+    /// biases start at 0. In the notebook, biases are random.
     ///
     /// # Errors
-    /// [`Error::Setting`] for sizes out of range, [`Error::Torch`] for more than memory holds.
+    /// [`Error::Setting`] for sizes out of range, [`Error::Torch`] if memory is insufficient.
     pub fn new(path: Path<'_>, n: i64, units: i64, k: i64) -> Result<DenseFm> {
         check_size("DenseFm", "units", units)?;
         check_size("DenseFm", "k", k)?;
@@ -71,7 +71,7 @@ impl DenseFm {
     /// The second order `[B, 1]`.
     ///
     /// # Errors
-    /// As [`DenseFm::linear_terms`].
+    /// The same as [`DenseFm::linear_terms`].
     pub fn pair_interactions(&self, input: &Tensor) -> Result<Tensor> {
         self.check(input)?;
         let no_bias = None::<&Tensor>;
@@ -80,10 +80,10 @@ impl DenseFm {
         Ok((squared_sums - summed_squares).sum_dim_intlist(1, true, Kind::Float) * 0.5)
     }
 
-    /// Both orders `[B, units]`.
+    /// The sum of both orders `[B, units]`.
     ///
     /// # Errors
-    /// As [`DenseFm::linear_terms`].
+    /// The same as [`DenseFm::linear_terms`].
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         Ok(self.linear_terms(input)? + self.pair_interactions(input)?)
     }
@@ -95,8 +95,8 @@ mod tests {
     use tch::Device;
     use tch::nn::VarStore;
 
-    use super::super::oracle::*;
     use super::*;
+    use crate::oracle::*;
 
     proptest! {
         #[test]
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_start_at_glorots_uniform_values_and_biases_at_zero() {
+    fn weights_have_glorot_uniform_initial_values_and_biases_start_at_zero() {
         let store = VarStore::new(Device::Cpu);
         let DenseFm { bias, weight, latent, .. } = DenseFm::new(store.root(), 60, 40, 30).unwrap();
         for (tensor, outputs) in [(weight, 40.0), (latent, 30.0)] {

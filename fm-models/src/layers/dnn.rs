@@ -1,4 +1,4 @@
-//! The deep part.
+//! Hidden layers of deep models.
 
 use fm_core::Result;
 use schemars::JsonSchema;
@@ -14,13 +14,13 @@ use super::{Activation, BatchNorm, BatchNormMode, Dense, Dropout, check_input};
 pub struct DnnConfig {
     /// The width of each hidden layer.
     pub hidden_units: Vec<i64>,
-    /// What stands behind each hidden layer.
+    /// The activation of each hidden layer.
     pub activation: Activation,
     /// The probability that a hidden unit is dropped in training.
     pub dropout: f64,
     /// How each hidden layer is normalised before its activation.
     pub hidden_batch_norm: BatchNormMode,
-    /// What a batch leaves of the batch norm's moving statistics; less than Keras's 0.99 where an epoch has few steps.
+    /// The momentum of batch norm's moving statistics. Use less than Keras's 0.99 if an epoch has few steps.
     pub hidden_batch_norm_momentum: f64,
 }
 
@@ -36,14 +36,14 @@ impl Default for DnnConfig {
     }
 }
 
-/// h_{l+1} = dropout(relu(batch_norm(W_l h_l + b_l))): hidden layers, one behind the other.
+/// h_{l+1} = dropout(relu(batch_norm(W_l h_l + b_l))): a sequence of hidden layers.
 ///
 /// # Shapes
-/// `[B, in]` → `[B, last hidden units]`; without a hidden layer, the input itself
+/// `[B, in]` → `[B, last hidden units]`; the input itself if there are no hidden layers
 ///
 /// Source: Guo et al., DeepFM, IJCAI 2017, equation 4, <https://arxiv.org/abs/1703.04247>. Keras: `DNN` and `DNN_v2`, which
-/// are the same; they drop out once, after the last hidden layer, here after each, as the paper has it, and they know no
-/// batch norm.
+/// are the same. They apply dropout only after the last hidden layer and have no batch norm. Here, as in the paper, dropout
+/// follows each hidden layer.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};
@@ -64,7 +64,7 @@ pub struct Dnn {
 }
 
 impl Dnn {
-    /// Layers `linear_0`, `linear_1`, ... and, if asked for, `batch_norm_0`, ... under `path`.
+    /// Creates the layers `linear_0`, `linear_1`, ... and, optionally, `batch_norm_0`, ... under `path`.
     ///
     /// # Errors
     /// [`fm_core::Error::Setting`] for options out of range.
@@ -91,7 +91,7 @@ impl Dnn {
     /// All hidden layers `[B, units]`.
     ///
     /// # Errors
-    /// [`fm_core::Error::Shape`] for an input that is not `[B, in]`, and for a single row where it is normalised in training.
+    /// [`fm_core::Error::Shape`] for an input that is not `[B, in]`, and in training with batch norm for a single row.
     pub fn layers(&self, input: &Tensor, train: bool) -> Result<Vec<Tensor>> {
         check_input("Dnn", input, &[self.input])?;
         let mut layers: Vec<Tensor> = Vec::new();
@@ -108,7 +108,7 @@ impl Dnn {
     /// The last hidden layer `[B, out]`.
     ///
     /// # Errors
-    /// As [`Dnn::layers`].
+    /// The same as [`Dnn::layers`].
     pub fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
         Ok(self.layers(input, train)?.pop().unwrap_or_else(|| input.shallow_clone()))
     }
@@ -121,8 +121,8 @@ mod tests {
     use tch::Device;
     use tch::nn::VarStore;
 
-    use super::super::oracle::*;
     use super::*;
+    use crate::oracle::*;
 
     const ACTIVATIONS: [Activation; 4] = [Activation::Linear, Activation::Relu, Activation::Tanh, Activation::Sigmoid];
     const MODES: [BatchNormMode; 4] =
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn every_hidden_layer_is_dropped_out_in_training_and_none_afterwards() {
+    fn dropout_is_applied_to_every_hidden_layer_in_training_only() {
         let store = VarStore::new(Device::Cpu);
         let config = DnnConfig { hidden_units: vec![1, 40], activation: Activation::Linear, ..DnnConfig::default() };
         let layer = Dnn::new(store.root(), 1, &config).unwrap();
@@ -175,7 +175,7 @@ mod tests {
         let one = tensor(&[1.0], &[1, 1]);
         assert_eq!(numbers(&layer.forward(&one, false).unwrap()), [1.0; 40]);
         let runs: Matrix = (0..100).map(|_| numbers(&layer.forward(&one, true).unwrap())).collect();
-        // Without its only unit, the first layer leaves nothing; with it, doubled, the second layer doubles what it keeps.
+        // If the first layer's only unit is dropped, the output is 0. Otherwise it is doubled, and the second layer doubles it.
         let (without, with): (Matrix, Matrix) = runs.into_iter().partition(|run| run.iter().all(|x| *x == 0.0));
         assert!(without.len() > 10 && with.len() > 10, "the first layer was dropped {} times", without.len());
         assert!(with.iter().all(|run| run.contains(&0.0) && run.iter().all(|x| [0.0, 4.0].contains(x))), "{with:?}");

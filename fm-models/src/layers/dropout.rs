@@ -5,11 +5,11 @@ use tch::Tensor;
 
 use super::check_kind;
 
-/// In training, each element is zero with a probability, and otherwise scaled up so that its expectation stays; else the
-/// input itself.
+/// In training, sets each element to zero with probability `rate` and scales the others so that the expectation is
+/// unchanged. In prediction, returns the input.
 ///
 /// # Shapes
-/// any → the same
+/// any → the same shape
 ///
 /// Source: Srivastava et al., Dropout, JMLR 2014, <https://jmlr.org/papers/v15/srivastava14a.html>. Keras: `Dropout`.
 ///
@@ -30,7 +30,7 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// Drops with the probability `rate`. `owner` and `option` say in an error whose rate it is.
+    /// Dropout with the probability `rate`. Errors name `owner` and `option`.
     ///
     /// # Errors
     /// [`Error::Setting`] for a rate that is not in [0, 1).
@@ -41,7 +41,7 @@ impl Dropout {
         Err(Error::Setting(format!("{owner}: {option} is {rate}: it must be at least 0 and less than 1")))
     }
 
-    /// The input with elements dropped, if `train`.
+    /// The input, with dropout if `train`.
     ///
     /// # Errors
     /// [`Error::Shape`] for an input that is not float32.
@@ -55,8 +55,8 @@ impl Dropout {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::oracle::*;
     use super::*;
+    use crate::oracle::*;
 
     proptest! {
         #[test]

@@ -201,7 +201,7 @@ fn fm(case: Case) -> Result<Port> {
         weights: vec![same("w0", "bias"), same("w", "linear.weight"), same("V", "embedding.weight")],
         inputs: vec![],
         forward: Box::new(move |train| {
-            let vectors = fm.embedding.forward(&features, train)?;
+            let vectors = fm.embedding.slots(&features, train)?;
             let first_order = fm.linear.forward(&features, train)? + &fm.bias;
             let second_order = FmInteraction.forward(&vectors)?;
             let named = [("first_order", first_order), ("second_inputs", vectors), ("second_order", second_order)];
@@ -233,22 +233,17 @@ fn fm_over_embeddings(case: Case) -> Result<Port> {
 /// With [`FfmForm::FieldAware`] the textbook's formula on the same weights.
 pub fn ffm(case: Case, form: FfmForm) -> Result<Port> {
     let (schema, _) = single_fields(case)?;
-    let (fields, k) = (schema.num_fields() as i64, case.part("config")?.integer("k")?);
     let store = VarStore::new(case.device);
-    let ffm = said(Ffm::new(&store.root(), &schema, &embedding(k), form))?;
+    let ffm = said(Ffm::new(&store.root(), &schema, &embedding(case.part("config")?.integer("k")?), form))?;
     let features = ids(case, &schema)?;
     Ok(Port {
         store,
         weights: vec![same("w0", "bias"), same("w", "linear.weight"), same("v", "embedding.weight")],
         inputs: vec![],
         forward: Box::new(move |train| {
-            let vectors = ffm.embedding.forward(&features, train)?;
             let first_order = ffm.linear.forward(&features, train)? + &ffm.bias;
-            let second_order = match form {
-                FfmForm::FieldAware => FfmInteraction::new(&schema, k).forward(&vectors)?,
-                FfmForm::Summed => SummedFfmInteraction { fields, k }.forward(&vectors)?,
-            };
-            let summed = vectors.sum_dim_intlist(1, false, Kind::Float);
+            let second_order = ffm.second_order(&features, train)?;
+            let (summed, _) = ffm.embedding.sum_and_squares(&features, train)?;
             let named = [("first_order", first_order), ("second_order", second_order), ("latent_vector", summed)];
             Ok(outputs(ffm.logits(&features, train)?, named))
         }),
@@ -310,7 +305,7 @@ fn nfm_over(
         inputs: vec![],
         forward: Box::new(move |train| {
             let logits = model.logits(&features, train)?;
-            let vectors = model.embedding.forward(&features, train)?;
+            let vectors = model.embedding.slots(&features, train)?;
             let pooled = BiInteraction.forward(&vectors)?;
             // Not in training: the statistics would move twice.
             let normed = match &model.batch_norm {
@@ -318,7 +313,8 @@ fn nfm_over(
                 Some(_) => return Ok(outputs(logits, [(vectors_name, vectors), ("bi_interaction", pooled)])),
                 None => pooled.shallow_clone(),
             };
-            let (hidden, hidden_layers) = (model.dnn.forward(&normed, false)?, model.dnn.layers(&normed, false)?);
+            let dnn = &model.tower.dnn;
+            let (hidden, hidden_layers) = (dnn.forward(&normed, false)?, dnn.layers(&normed, false)?);
             let named = [(vectors_name, vectors), ("bi_interaction", pooled), ("dnn_out", hidden), ("bn_out", normed)];
             let mut outputs = outputs(logits, named);
             name_layers(&mut outputs, "dnn_h", hidden_layers);
@@ -360,7 +356,7 @@ pub fn afm(case: Case, pooling: Pooling) -> Result<Port> {
         inputs: vec![],
         forward: Box::new(move |train| {
             let embed = model.embedding.forward(&features, train)?;
-            let pairs = model.pairs.forward(&model.field_pooling.forward(&embed)?)?;
+            let pairs = model.pairs.forward(&embed)?;
             let pooled = model.pooling.forward(&pairs)?;
             let mut outputs = outputs(model.logits(&features, train)?, [("embed", embed), ("pooled", pooled)]);
             if let PairPooling::Attention(attention) = &model.pooling {
@@ -394,18 +390,18 @@ fn deepfm(case: Case) -> Result<Port> {
         weights,
         inputs: vec![],
         forward: Box::new(move |train| {
-            let embeddings = model.pooling.forward(&model.embedding.forward(&features, train)?)?;
+            let embeddings = model.embedding.forward(&features, train)?;
             let flat = embeddings.flatten(1, -1);
-            let hidden = model.dnn.forward(&flat, train)?;
+            let hidden = model.tower.dnn.forward(&flat, train)?;
             let named = [
                 ("first_order", model.fm.linear.forward(&features, train)?),
                 ("second_order", FmInteraction.forward(&embeddings)?),
                 ("wide_outputs", model.fm.forward(&features, &embeddings, train)?),
-                ("deep_outputs", model.output.forward(&hidden)? + &model.bias),
+                ("deep_outputs", model.tower.output.forward(&hidden)? + &model.bias),
                 ("embed_flat", flat.shallow_clone()),
             ];
             let mut outputs = outputs(model.logits(&features, train)?, named);
-            name_layers(&mut outputs, "dnn_h", model.dnn.layers(&flat, train)?);
+            name_layers(&mut outputs, "dnn_h", model.tower.dnn.layers(&flat, train)?);
             Ok(outputs)
         }),
     })
@@ -469,16 +465,17 @@ fn xdeepfm(case: Case) -> Result<Port> {
         weights,
         inputs: vec![],
         forward: Box::new(move |train| {
-            let embed = model.pooling.forward(&model.embedding.forward(&features, train)?)?;
+            let embed = model.embedding.forward(&features, train)?;
             let flat = embed.flatten(1, -1);
-            let (hidden, hidden_layers) = (model.dnn.forward(&flat, train)?, model.dnn.layers(&flat, train)?);
+            let dnn = &model.tower.dnn;
+            let (hidden, hidden_layers) = (dnn.forward(&flat, train)?, dnn.layers(&flat, train)?);
             let pooled = model.cin.forward(&embed)?;
             let layers = model.cin.layers(&embed)?;
             let named = [
                 ("linear_out", model.linear.forward(&features, train)?),
                 ("cin_out", model.cin_output.forward(&pooled)?),
                 ("cin_pooled", pooled),
-                ("dnn_out", model.output.forward(&hidden)?),
+                ("dnn_out", model.tower.output.forward(&hidden)?),
                 ("embed", embed),
             ];
             let mut outputs = outputs(model.logits(&features, train)?, named);
@@ -541,7 +538,7 @@ fn sequence_fm(case: Case) -> Result<Port> {
         weights,
         inputs: vec![],
         forward: Box::new(move |train| {
-            let vectors = fm.embedding.forward(&features, train)?;
+            let vectors = fm.embedding.slots(&features, train)?;
             let named = [
                 ("wide_out", fm.linear.forward(&features, train)?),
                 ("order_2nd", FmInteraction.forward(&vectors)?),

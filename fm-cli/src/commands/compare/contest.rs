@@ -43,7 +43,7 @@ impl Contestant {
             for model in &models {
                 let mut draft = draft.clone();
                 let model_key = model.map(|model| ("model.name".to_owned(), Value::String(model.to_owned())));
-                let data = [args.data.keys(), args.selection.keys(), args.device.keys()];
+                let data = [args.rows.keys(), args.device.keys()];
                 let keys = data.into_iter().flatten().chain(model_key).chain(args.options.keys());
                 draft.apply(keys.chain(args.set.keys()).collect())?;
                 let name = match (&base, model) {
@@ -86,7 +86,7 @@ impl Variation {
     /// Each fold with each seed; seed 1 if neither is asked for.
     pub fn all(args: &Compare) -> Vec<Variation> {
         let seeds: Vec<Option<i64>> = match (&args.seeds[..], args.folds) {
-            ([], None) => vec![Some(args.selection.value("seed").and_then(Value::as_integer).unwrap_or(1))],
+            ([], None) => vec![Some(args.rows.seed().unwrap_or(1))],
             ([], Some(_)) => vec![None],
             (seeds, _) => seeds.iter().copied().map(Some).collect(),
         };

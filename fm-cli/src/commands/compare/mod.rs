@@ -42,7 +42,7 @@ pub fn run(args: &Compare) -> Result<()> {
         Some(name) => Metric::of(first.data.task.of_any_threshold(), name)?,
         None => first.monitored()?,
     };
-    let machine = Machine::new(&args.folders)?;
+    let machine = Machine::new(&args.rows.folders)?;
     let mut results = Vec::with_capacity(plan.len());
     for (number, (folder, settings)) in plan.iter().enumerate() {
         let which = format!("training {} of {}: {}", number + 1, plan.len(), folder.display());

@@ -93,8 +93,8 @@ impl Display for ModelCard<'_> {
                     .unwrap_or_default();
                 writeln!(
                     f,
-                    "Ranks items for a user, after rows{chosen}: the higher the score, the earlier the item. A score has no unit, \
-                     and scores of different users do not compare."
+                    "Ranks items for a user, trained on rows{chosen}: a higher score ranks an item higher. Scores have no unit, and \
+                     those of different users are not comparable."
                 )?;
             }
         }
@@ -127,7 +127,7 @@ impl ModelCard<'_> {
             writeln!(f, "- rows: {} to train, {} to validate, {} to test", rows("train"), rows("valid"), rows("test"))?;
         }
         let licence =
-            self.data_licence.or_else(|| terms_of_use(data)).unwrap_or("not stated: ask whoever the data came from");
+            self.data_licence.or_else(|| terms_of_use(data)).unwrap_or("not stated: ask the provider of the data");
         writeln!(f, "- licence of the data: {licence}\n")?;
         writeln!(f, "| field | of | kind |\n|---|---|---|")?;
         for field in self.schema.fields() {
@@ -144,7 +144,7 @@ impl ModelCard<'_> {
     fn metrics(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n## Metrics\n")?;
         let Some(results) = self.results else {
-            return writeln!(f, "Training was not finished: there are none.");
+            return writeln!(f, "None: training is not finished.");
         };
         let names = in_order(results.test.keys().chain(results.valid.keys()));
         let header: String = names.iter().map(|name| format!(" {name} |")).collect();
@@ -162,34 +162,35 @@ impl ModelCard<'_> {
         for (name, metrics) in &results.baselines {
             line(f, &format!("{name}, test"), metrics)?;
         }
-        writeln!(f, "\nOf epoch {} of {}, the best on the validation rows.", results.best_epoch, results.epochs)
+        writeln!(
+            f,
+            "\nThese are the metrics of epoch {} of {}, the best on the validation rows.",
+            results.best_epoch, results.epochs
+        )
     }
 
     fn limits(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n## Limits\n")?;
-        writeln!(f, "- It knows what the training rows held, and no later change of users, items or taste.")?;
+        writeln!(f, "- It reflects the training rows, and no later change of users, items or taste.")?;
         writeln!(
             f,
-            "- A value that is unknown, missing or malformed falls on its field's out-of-vocabulary row: the prediction then \
-             rests on the other fields."
+            "- An unknown, missing or malformed value maps to the out-of-vocabulary row of its field: the prediction then rests on \
+             the other fields."
         )?;
         if let (Task::Ranking { .. }, Some(item)) = (self.schema.label().task, self.schema.item()) {
-            writeln!(
-                f,
-                "- An item that no training row names has no `{item}` of its own: it is ranked by its other fields."
-            )?;
+            writeln!(f, "- An item without training rows has no `{item}` of its own: its other fields rank it.")?;
         }
         if self.schema.fields().iter().any(|field| field.hash_buckets.is_some()) {
-            writeln!(f, "- Values of a hashed field may share a bucket, and so a vector.")?;
+            writeln!(f, "- Values of a hashed field may share a bucket, and thus a vector.")?;
         }
         if matches!(self.schema.label().task, Task::Binary { .. }) {
             writeln!(
                 f,
-                "- Probabilities are those of rows like the training rows, with their share of positives: {:.4}.",
+                "- Probabilities hold for data with the share of positives of the training rows: {:.4}.",
                 self.schema.label().mean
             )?;
         }
-        writeln!(f, "- Nobody has looked for unfair treatment of groups of users.")
+        writeln!(f, "- Fairness between groups of users was not evaluated.")
     }
 
     fn file(&self, f: &mut Formatter<'_>) -> fmt::Result {

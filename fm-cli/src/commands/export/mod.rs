@@ -11,9 +11,8 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use fm_args::commands::{Dtype, Export, ExportFormat, Quantization};
 use fm_args::flags::Part;
-use fm_core::metric::metrics_of_rows;
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Precision};
-use fm_core::{Encoder, Error, Features, Rows, Schema, predict};
+use fm_core::{Encoder, Error, Features, Rows, Schema};
 use fm_data::catalogue::Items;
 use fm_data::{MissingColumns, RawData, encode};
 use fm_models::run::{BuiltModel, Run};
@@ -21,6 +20,7 @@ use tch::{Device, Kind, Tensor};
 
 use self::card::{Latency, ModelCard, Rounding};
 use super::print;
+use crate::evaluation::Evaluation;
 use crate::predictor::Predictor;
 use crate::training::Results;
 
@@ -192,25 +192,14 @@ fn warn_unmeasured(reason: &dyn Display) {
 
 /// The test metrics of the run's model and of the one in the file, if the test rows are those of the run.
 fn rounding(bundle: &Bundle, run: &Run, trained: &Predictor<BuiltModel>, source: &RawData) -> Result<Option<Rounding>> {
-    let test = source.encode(&trained.schema, &source.parts.test)?;
-    let label = trained.schema.label();
-    let is_ranking = label.task.is_ranking();
-    let ranking = is_ranking.then(|| source.ranking(&trained.schema)).transpose()?;
-    let has_changed = run.digest("test") != Some(test.digest().as_str())
-        || ranking.as_ref().is_some_and(|ranking| run.digest("catalogue") != Some(ranking.digest().as_str()));
-    if has_changed {
+    let test = Evaluation::new(trained, source, Part::Test)?;
+    if test.has_changed(run) {
         warn_unmeasured(&"the data has changed since training");
         return Ok(None);
     }
-    if let Some(ranking) = &ranking {
-        let ranking = trained.ranking(ranking)?;
-        let before = ranking.evaluate(Part::Test, &test, &trained.model)?;
-        let after = ranking.evaluate(Part::Test, &test, bundle)?;
-        return Ok(Some(Rounding { before, after }));
-    }
-    let before = metrics_of_rows(label, &trained.logits(&test)?, &test);
-    let logits = predict(bundle, &test, Device::Cpu)?;
-    Ok(Some(Rounding { before, after: metrics_of_rows(label, &logits, &test) }))
+    let label = trained.schema.label();
+    let before = test.metrics(&trained.model, label, Device::Cpu)?;
+    Ok(Some(Rounding { before, after: test.metrics(bundle, label, Device::Cpu)? }))
 }
 
 /// The median time that the model takes for encoded rows.

@@ -144,5 +144,5 @@ fn histogram(runs: &[(&Run, &TestRows)]) -> Result<Markup> {
     let (x, y) = (unit("predicted probability"), Axis::new(0.0..1.08 * highest, ""));
     let title = "Distribution of the predicted probabilities";
     let svg = Chart { size: SIZE, x, y, marks }.svg(&format!("{title}: {}.", words.join(", ")))?;
-    Ok(figure(title, &legend, &svg, "In per cent of the test rows."))
+    Ok(figure(title, &legend, &svg, "Percentage of the test rows."))
 }

@@ -27,12 +27,12 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
     }
     let is_unvalidated = |run: &Run| run.epochs.last().is_some_and(|last| last.valid.is_empty());
     Ok(html! {
-        @if !charts.is_empty() { p.note { "The large dot is the best epoch: the one that is kept." } }
+        @if !charts.is_empty() { p.note { "The large dot marks the best epoch, whose parameters are kept." } }
         (figures(&charts))
         (absent(runs, |run| match run.epochs.is_empty() {
-            true => Some("no epoch has been finished, so that there is no curve".into()),
+            true => Some("no epoch is finished, so there is no curve".into()),
             false => is_unvalidated(run).then(|| {
-                "there are no validation rows, so that the training loss is the only curve and the last epoch counts as the best".into()
+                "there are no validation rows: the training loss is the only curve, and the last epoch counts as the best".into()
             }),
         }))
     })

@@ -46,7 +46,7 @@ fn map(run: &Run) -> Result<Result<Markup, String>> {
         Err(error) => return Ok(Err(format!("the data cannot be read ({error})"))),
     };
     let Some(field) = schema.item().and_then(|item| schema.field_index(item)) else {
-        return Ok(Err("which field is the item is not declared: it could be named as item in schema.toml".into()));
+        return Ok(Err("no field is declared as the item: name one as `item` in schema.toml".into()));
     };
     let Some(table) = run.predictor.model.store.variables().remove(TABLE) else {
         return Ok(Err(format!("{} has no table that gives each item one vector", run.title())));
@@ -56,7 +56,7 @@ fn map(run: &Run) -> Result<Result<Markup, String>> {
     let ids: Vec<i64> = items.iter().map(|item| item.id).collect();
     let vectors = table.to_device(Device::Cpu).f_index_select(0, &Tensor::from_slice(&ids))?;
     let Some(components) = principal_components(&vectors)? else {
-        return Ok(Err("too few items have vectors of their own for a map".into()));
+        return Ok(Err("too few items have their own vectors for a map".into()));
     };
     let (paints, kinds) = paints(&items);
     let [first, second] = components.explained.map(|part| format!("{:.0}%", 100.0 * part));

@@ -19,7 +19,7 @@ pub fn body(runs: &[Run], groups: &[Group<'_>]) -> Result<Markup> {
         let body = match (&source.spec.user, &source.spec.item) {
             (Some(user), Some(item)) => users(group, user, item)?,
             _ => html! {
-                p { "Recommending needs to know who the user and the item are: both can be declared in schema.toml." }
+                p { "Recommendations need a user and an item: declare both in schema.toml." }
             },
         };
         parts.push(html! { (heading(group, groups)) (body) });
@@ -63,8 +63,8 @@ fn users(group: &Group<'_>, user: &str, item: &str) -> Result<Markup> {
     Ok(html! {
         p {
             "For three users: the training rows with their highest " code { (source.spec.label) }
-            ", the latest first among equal ones, and the items with the best predictions among those that they have no row with. \
-             Beside each stands its " code { (source.spec.label) } ", or the prediction."
+            ", the latest first among equals, and the items with the best predictions among those that they have no row with, \
+             each with its " code { (source.spec.label) } " or its prediction."
         }
         @for part in &parts { (part) }
     })
@@ -99,7 +99,7 @@ fn lists(group: &Group<'_>, catalogues: &[Catalogue<'_>], user: &str, rated: &[(
             @for (title, items) in &lists {
                 div {
                     h4 { (title) }
-                    @if items.is_empty() { p.note { "Nothing: there is no other item." } }
+                    @if items.is_empty() { p.note { "None: there are no other items." } }
                     ol { @for (name, number) in items { li { span { (number) } bdi { (name) } } } }
                 }
             }

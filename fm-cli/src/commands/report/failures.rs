@@ -39,22 +39,22 @@ pub fn body(runs: &[Run], groups: &[Group<'_>]) -> Result<Markup> {
             (figures(&charts))
             @for table in &tables { (table) }
             @for what in without {
-                p { "Which field is the " (what) " is not declared: it could be named as " code { (what) } " in schema.toml." }
+                p { "No field is declared as the " (what) ": name one as " code { (what) } " in schema.toml." }
             }
         });
     }
     Ok(html! {
         @if has_rows {
             p {
-                "Test rows by how many training rows their user and their item have, in buckets of about equally many test rows; \
-                 those with none stand apart."
+                "Test rows by the number of training rows of their user and of their item, in buckets of about equal size; those \
+                 without training rows are a bucket of their own."
             }
         }
         @if has_rankings {
             p {
-                "Users who have something to find in the test rows, by how many training rows they have, and by how many the items \
-                 have that they look for (the mean, if they look for several), in buckets of about equally many users; those \
-                 with none stand apart."
+                "Users with relevant items in the test rows, by the number of their training rows, and by that of their relevant \
+                 items (the mean over several items), in buckets of about equal size; those without training rows are a bucket of \
+                 their own."
             }
         }
         @for part in &parts { (part) }
@@ -67,12 +67,15 @@ fn unmeasured(run: &Run) -> Option<String> {
     let Some(rows) = run.test_rows() else { return no_test_rows(run) };
     let (metric, all) = (run.monitored(), Vec::from_iter(rows.units()));
     if all.is_empty() {
-        return Some("nobody has anything to find in the test rows".into());
+        return Some("no user has relevant items in the test rows".into());
     }
     let metrics = rows.metrics(run.predictor.schema.label(), &all);
     (!metrics.contains_key(metric)).then(|| match &rows.ranks {
-        Some(_) => format!("{} is of the lists of all users together, and no mean over users", metric_name(metric)),
-        None => format!("{} is no metric of single rows", metric_name(metric)),
+        Some(_) => format!(
+            "{} is measured on the lists of all users together, and is not a mean over users",
+            metric_name(metric)
+        ),
+        None => format!("{} is not a metric of single rows", metric_name(metric)),
     })
 }
 

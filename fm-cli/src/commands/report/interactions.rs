@@ -29,12 +29,11 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
     Ok(html! {
         @if found.iter().any(|(_, found)| found.is_ok()) {
             p {
-                "Before the sigmoid, if there is one, a score is a sum of terms, by the model's formula. Here are the terms of two \
-                 values, in training rows: how far two fields move a score, as the mean over the rows of the magnitude of all their \
-                 terms, and the values that move it farthest."
+                "By the model's formula, a logit is a sum of terms. Shown are the terms of pairs of values in training rows: how much \
+                 two fields contribute (the mean magnitude of their terms over the rows), and the pairs of values that contribute most."
                 @if runs.iter().any(|run| run.task().is_ranking()) {
-                    " Of a ranking, pairs without a field of the item's are left out: all items that are ranked for a row share \
-                     their terms, which put none before another."
+                    " For a ranking, pairs without a field of the item are left out: all candidates of a row share their terms, which do \
+                     not affect the order."
                 }
             }
         }
@@ -60,12 +59,12 @@ fn interactions(run: &Run) -> Result<Result<Markup, String>> {
     let options = InteractionOptions { max_rows: count, min_rows: LEAST, top: PAIRS };
     let (model, device) = (run.predictor.model.model.as_ref(), run.predictor.device);
     let Some(found) = InteractionSummary::over(model, schema, &dataset, device, &options)? else {
-        return Ok(Err(format!("{} has no terms of pairs: what values do together is not told apart", run.title())));
+        return Ok(Err(format!("{} has no terms of pairs", run.title())));
     };
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
     let mut shown = vec![heat_map("Pairs of fields", &found.fields, &names, run.paint)?];
     if let Some(attention) = &found.attention {
-        shown.push(heat_map("Attention that pairs of fields get", attention, &names, run.paint)?);
+        shown.push(heat_map("Attention of pairs of fields", attention, &names, run.paint)?);
     }
     shown.push(pairs(&found.values, rows, schema)?);
     let shares: Vec<String> =
@@ -126,7 +125,7 @@ fn heat_map(title: &str, matrix: &[Vec<f64>], names: &[&str], paint: Paint) -> R
 /// The strongest pairs of values.
 fn pairs(found: &[ValuePair], rows: &TestRows, schema: &Schema) -> Result<Markup> {
     if found.is_empty() {
-        return Ok(html! { p { "No two values are in enough rows together to be listed." } });
+        return Ok(html! { p { "No pair of values is in enough rows to be listed." } });
     }
     let titles: HashMap<String, String> = match &rows.source.spec.item {
         Some(_) => {

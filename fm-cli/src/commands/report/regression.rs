@@ -88,7 +88,7 @@ fn by_label(scored: &[Predictions<'_>]) -> Result<Markup> {
     let column = &scored[0].run.predictor.schema.label().column;
     let chart =
         Chart { size: SIZE, x: Axis::named(names, &format!("true {column}")), y: Axis::over(values, ""), marks };
-    let title = format!("Predictions by the true {column}");
+    let title = format!("Predictions by true {column}");
     let svg = chart.svg(&format!("{title}: {}.", words.join("; ")))?;
     let note = "Line: 5% to 95% of the predictions; box: 25% to 75%, with the median.";
     Ok(figure(&title, &legend, &svg, note))
@@ -135,7 +135,7 @@ fn distributions(scored: &[Predictions<'_>]) -> Result<Markup> {
     let column = &scored[0].run.predictor.schema.label().column;
     let highest = heights.into_iter().fold(0.0, f64::max);
     let (x, y) = (Axis::new(edge(0)..edge(BARS + 1), column), Axis::new(0.0..1.08 * highest, ""));
-    let title = format!("Distribution of true and of predicted {column}");
+    let title = format!("Distribution of true and predicted {column}");
     let spread = |values: &[f64]| {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -146,5 +146,5 @@ fn distributions(scored: &[Predictions<'_>]) -> Result<Markup> {
         scored.iter().map(|run| format!("of {}'s predictions within {}", run.run.name, spread(&run.predictions))),
     );
     let svg = Chart { size: SIZE, x, y, marks }.svg(&format!("{title}: {}.", words.join(", ")))?;
-    Ok(figure(&title, &legend, &svg, "In per cent of the test rows."))
+    Ok(figure(&title, &legend, &svg, "Percentage of the test rows."))
 }

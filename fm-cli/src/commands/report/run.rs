@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use anyhow::{Result, bail};
 use fm_args::commands::Report;
+use fm_args::flags::Part;
 use fm_core::metric::{MetricSet, Metrics, Scored, metrics};
 use fm_core::train::EpochRecord;
 use fm_core::{Label, Rows, Task};
@@ -14,9 +15,10 @@ use fm_data::{DataConfig, RawData};
 use fm_models::run::BuiltModel;
 
 use super::chart::{Paint, SERIES};
+use crate::evaluation::Evaluation;
 use crate::predictor::Predictor;
 use crate::progress::during;
-use crate::ranking::TestRanks;
+use crate::ranking::{Ranking, TestRanks};
 use crate::training::Results;
 
 /// A run, and what its model says of the test rows.
@@ -153,22 +155,19 @@ pub fn open(args: &Report) -> Result<Vec<Run>> {
 }
 
 fn score(run: &fm_models::Run, predictor: &Predictor<BuiltModel>, source: Rc<RawData>) -> Result<TestRows> {
-    let test = source.encode(&predictor.schema, &source.parts.test)?;
-    let has_changed = run.digest("test") != Some(test.digest().as_str());
+    let evaluation = Evaluation::new(predictor, &source, Part::Test)?;
+    let has_changed = evaluation.has_changed(run);
     if has_changed {
         tracing::warn!(
             "{}: the data has changed since training: its test rows may include training rows",
             run.folder().display()
         );
     }
-    let logits = predictor.logits(&test)?;
-    let ranks = match predictor.schema.label().task {
-        Task::Ranking { .. } => {
-            let ranking = predictor.ranking(&source.ranking(&predictor.schema)?)?;
-            Some(during("ranking all items", || ranking.test_ranks(&test, &predictor.model))?)
-        }
-        Task::Regression | Task::Binary { .. } => None,
-    };
+    let logits = predictor.logits(&evaluation.rows)?;
+    let test = &evaluation.rows;
+    let test_ranks =
+        |ranking: &Ranking| during("ranking all items", || ranking.test_ranks(test, &predictor.model));
+    let ranks = evaluation.ranking().map(test_ranks).transpose()?;
     let (targets, weights, groups) = (test.labels(), test.weights(), test.groups());
     Ok(TestRows { source, targets, logits, has_changed, ranks, weights, groups })
 }

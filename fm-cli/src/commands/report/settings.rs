@@ -27,7 +27,7 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
     }
     Ok(html! {
         p { "Written by fm " (env!("CARGO_PKG_VERSION")) " with libtorch " (compiled_libtorch().0) "." }
-        h3 { "To train the same again" }
+        h3 { "How to train it again" }
         @for run in runs {
             @if runs.len() > 1 { p.note { (run.name) } }
             pre { code { "fm train --config " (shell_word(&settings_of(run))) } }
@@ -87,7 +87,7 @@ fn values(runs: &[Run]) -> Result<Markup> {
     let names = runs.iter().map(|run| run.name.clone()).collect();
     let differing: Vec<Vec<Cell>> = different.iter().map(|name| row(name, &settings)).collect();
     let shared: Vec<Vec<Cell>> = same.iter().map(|name| row(name, &settings[..1])).collect();
-    let title = if runs.len() > 1 { "Settings that all runs share" } else { "Settings" };
+    let title = if runs.len() > 1 { "Settings shared by all runs" } else { "Settings" };
     Ok(html! {
         @if !differing.is_empty() { (table("Settings that differ", &head(names), &differing)) }
         (table(title, &head(vec!["Value".into()]), &shared))
@@ -125,10 +125,10 @@ fn rows(runs: &[Run]) -> Result<Markup> {
     Ok(html! {
         @if !changed.is_empty() {
             p {
-                strong { "The data has changed since these runs, and the report shows it as it is now: " (changed.join(", ")) "." }
+                strong { "The data has changed since these runs; the report shows the current data: " (changed.join(", ")) "." }
             }
         }
-        (table("Rows, with the digest of their ids and labels", &["Part", "Rows", "MD5", "Runs"].map(str::to_owned), &rows))
+        (table("Rows, with a digest of their ids and labels", &["Part", "Rows", "MD5", "Runs"].map(str::to_owned), &rows))
     })
 }
 

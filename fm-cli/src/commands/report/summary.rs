@@ -54,15 +54,15 @@ fn sentence(run: &Run) -> String {
     let start = format!("{} ({}) {learns}", run.name, run.title());
     let Some(results) = &run.results else {
         let epochs = match run.epochs.len() {
-            0 => "before its first epoch was done".to_owned(),
+            0 => "in its first epoch".to_owned(),
             1 => "after 1 epoch".to_owned(),
             epochs => format!("after {epochs} epochs"),
         };
-        return format!("{start}. Its training was interrupted {epochs}, and has no results yet.");
+        return format!("{start}. Its training was interrupted {epochs}; there are no results yet.");
     };
     let metric = run.monitored();
     let Some(&value) = results.test.get(metric) else {
-        return format!("{start}. There are no test rows to measure it on.");
+        return format!("{start}. There are no test rows.");
     };
     let rows = grouped(results.rows.get("test").map_or(0, |&rows| rows as i64));
     let of =
@@ -95,7 +95,8 @@ fn comparison(runs: &[Run]) -> Option<String> {
     let [(first, _), _, ..] = measured[..] else { return None };
     if !measured.iter().all(|(run, _)| run.task() == first.task() && same_baselines(run, first)) {
         return Some(
-            "The runs have different tasks or test rows: compare each with its baselines, not with the others.".into(),
+            "The runs have different tasks or test rows: compare each with its own baselines, not with the others."
+                .into(),
         );
     }
     let (value, best) = best(first, measured.iter().map(|(run, value)| (*value, *run)))?;
@@ -127,7 +128,7 @@ fn results(runs: &[Run]) -> Markup {
         @for results in &by_task {
             @let test: Vec<(&Run, &Metrics)> = results.iter().map(|(run, results)| (*run, &results.test)).collect();
             @let valid: Vec<(&Run, &Metrics)> = results.iter().map(|(run, results)| (*run, &results.valid)).collect();
-            (metrics(&title(results, "Test rows, with baselines that any model must beat"), &test, Some(&baselines(results))))
+            (metrics(&title(results, "Test rows, with baselines"), &test, Some(&baselines(results))))
             (metrics(&title(results, "Validation rows, which choose the best epoch"), &valid, None))
         }
     }

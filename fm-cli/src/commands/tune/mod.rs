@@ -25,7 +25,7 @@ use crate::training::{Machine, Start, train_watched};
 
 pub fn run(args: &Tune) -> Result<()> {
     let Space { mut fixed, dimensions } = Space::open(&args.space)?;
-    let data = [args.data.keys(), args.selection.keys(), args.device.keys()];
+    let data = [args.rows.keys(), args.device.keys()];
     let keys = data.into_iter().chain([args.model.keys(), args.options.keys(), args.set.keys()]);
     fixed.apply(keys.flatten().collect())?;
     let settings = |values: &[Value]| -> Result<Settings> {
@@ -51,9 +51,9 @@ pub fn run(args: &Tune) -> Result<()> {
         metric: metric.name.clone(),
         sampler: args.sampler,
         halving: args.halving.map(|first| (first, args.ratio)),
-        seed: args.selection.value("seed").and_then(Value::as_integer).map_or(1, |seed| seed as u64),
+        seed: args.rows.seed().map_or(1, |seed| seed as u64),
     };
-    let machine = Machine::new(&args.folders)?;
+    let machine = Machine::new(&args.rows.folders)?;
     let mut study = Study::open(&args.study, question)?;
     while study.trials.len() < args.trials {
         let positions = study.propose(metric)?;
