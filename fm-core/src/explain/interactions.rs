@@ -2,10 +2,11 @@
 
 use hashbrown::HashMap;
 use serde::Serialize;
-use tch::{Device, Kind, Tensor};
+use tch::Device;
 
 use super::{Parts, pairs, parts, sum};
 use crate::error::{Error, Result};
+use crate::features::Slices;
 use crate::model::Model;
 use crate::rows::Rows;
 use crate::schema::Schema;
@@ -13,7 +14,7 @@ use crate::schema::Schema;
 /// The pair terms that are computed at once: few enough for caches, as models have k numbers or more for each.
 const BATCH_TERMS: usize = 1 << 18;
 
-/// How [`InteractionSummary`] are looked for.
+/// The options of an [`InteractionReport`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InteractionOptions {
     /// At most so many rows are looked at, evenly spaced over all.
@@ -37,20 +38,19 @@ impl Default for InteractionOptions {
 /// `attention` and `shares` are of all pairs.
 ///
 /// ```
-/// # use fm_core::{Encoder, Field, FieldKind, Label, Padded, Schema, Side, Task, TensorRows};
-/// # use fm_core::tch::{Device, Tensor, nn::VarStore};
+/// # use fm_core::{Field, FieldKind, Label, Records, Schema, Side, Task};
+/// # use fm_core::tch::{Device, nn::VarStore};
 /// # let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
 /// # let item = Field::new("item", FieldKind::Categorical, Side::Item, vec!["a".into(), "b".into()]);
 /// # let schema = Schema::new(Label::fit("rating", Task::Regression, [5.0, 1.0]), vec![user, item])?;
 /// # let shown = [[Some("ann"), Some("a")], [Some("bob"), Some("a")], [Some("ann"), Some("a")]];
-/// # let Padded { ids, values, .. } = Encoder::new(&schema).features(&shown)?.padded()?;
-/// # let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&[5f32, 1.0, 5.0]))?;
-/// use fm_core::explain::{InteractionOptions, InteractionSummary};
+/// # let rows = Records::from_texts(&schema, &shown, &[5.0, 1.0, 5.0])?;
+/// use fm_core::explain::{InteractionOptions, InteractionReport};
 ///
 /// let store = VarStore::new(Device::Cpu);
 /// let model = fm_models::find("fm")?.build(&Default::default(), &store.root(), &schema)?;
 /// let options = InteractionOptions { min_rows: 2, ..InteractionOptions::default() };
-/// let found = InteractionSummary::over(model.as_ref(), &schema, &rows, Device::Cpu, &options)?;
+/// let found = InteractionReport::over(model.as_ref(), &schema, &rows, Device::Cpu, &options)?;
 /// let found = found.expect("FM has pair terms");
 /// assert_eq!((found.values.len(), found.values[0].rows), (1, 2)); // ann and a are in two rows
 /// assert_eq!(found.values[0].values, [Some("ann".into()), Some("a".into())]);
@@ -58,7 +58,7 @@ impl Default for InteractionOptions {
 /// # Ok::<(), fm_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct InteractionSummary {
+pub struct InteractionReport {
     /// The rows that were looked at.
     pub rows: usize,
     /// `[F, F]`, symmetric: by how much the pairs of two fields move a logit, the mean over the rows of |Σ_{s∈f, t∈g} pairs_{s,t}|.
@@ -88,7 +88,7 @@ pub struct ValuePair {
     pub rows: usize,
 }
 
-impl InteractionSummary {
+impl InteractionReport {
     /// Sums up the pair terms over some of `rows`, on the device that the model lies on; nothing for a model without pair terms.
     ///
     /// # Errors
@@ -99,7 +99,7 @@ impl InteractionSummary {
         rows: &dyn Rows,
         device: Device,
         options: &InteractionOptions,
-    ) -> Result<Option<InteractionSummary>> {
+    ) -> Result<Option<InteractionReport>> {
         let n = rows.len().min(options.max_rows);
         if n == 0 {
             return Err(Error::Rows("there are no rows to look for interactions in".into()));
@@ -123,13 +123,15 @@ impl InteractionSummary {
 
 /// Whether each id of the table is in at least `min_rows` of the rows: a pair of values cannot be in more rows than either.
 fn frequent(schema: &Schema, rows: &dyn Rows, numbers: &[usize], min_rows: usize) -> Result<Vec<bool>> {
-    let counts = Tensor::zeros([schema.num_ids()], (Kind::Int64, Device::Cpu));
+    let mut counts = vec![0usize; schema.num_ids() as usize];
     for numbers in numbers.chunks(512) {
-        let features = rows.batch(numbers, Device::Cpu)?.features.padded()?;
-        let ids = features.ids.masked_select(&features.values.ne(0.0));
-        let _ = counts.shallow_clone().f_index_add_(0, &ids, &ids.ones_like())?;
+        let features = rows.batch(numbers, Device::Cpu)?.features.ragged(&schema.layout())?;
+        let Slices { ids, values, .. } = features.slices()?;
+        for (slot, &id) in ids.iter().enumerate() {
+            counts[id as usize] += usize::from(values.is_none_or(|values| values[slot] != 0.0));
+        }
     }
-    Ok(Vec::<bool>::try_from(counts.ge(min_rows.max(1) as i64))?)
+    Ok(counts.into_iter().map(|count| count >= min_rows.max(1)).collect())
 }
 
 /// What is summed up row by row.
@@ -195,7 +197,7 @@ impl Sums {
         self.parts.1.push(of_row.chain(lumps().map(|(_, lump)| f64::from(*lump))).collect());
     }
 
-    fn finish(self, schema: &Schema, rows: usize, options: &InteractionOptions) -> InteractionSummary {
+    fn finish(self, schema: &Schema, rows: usize, options: &InteractionOptions) -> InteractionReport {
         let n = self.num_fields;
         let mut fields = vec![vec![0.0; n]; n];
         for (first, second) in (0..n).flat_map(|first| (first..n).map(move |second| (first, second))) {
@@ -227,7 +229,7 @@ impl Sums {
         let values = values.into_iter().take(options.top).map(pair).collect();
         let shares = shares(&self.parts.1);
         let shares = self.parts.0.into_iter().map(str::to_owned).zip(shares).collect();
-        InteractionSummary { rows, fields, attention, values, shares }
+        InteractionReport { rows, fields, attention, values, shares }
     }
 }
 
@@ -248,6 +250,8 @@ fn shares(rows: &[Vec<f64>]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
+    use tch::{Kind, Tensor};
+
     use super::*;
     use crate::encoder::Encoder;
     use crate::explain::Explanation;
@@ -300,7 +304,7 @@ mod tests {
         Schema::new(label, fields).unwrap()
     }
 
-    fn interactions(rows: &[[Option<&str>; 3]], options: &InteractionOptions) -> InteractionSummary {
+    fn interactions(rows: &[[Option<&str>; 3]], options: &InteractionOptions) -> InteractionReport {
         over(&schema(Task::Regression, Side::Item), rows, options, true).unwrap()
     }
 
@@ -309,12 +313,12 @@ mod tests {
         rows: &[[Option<&str>; 3]],
         options: &InteractionOptions,
         has_pairs: bool,
-    ) -> Option<InteractionSummary> {
+    ) -> Option<InteractionReport> {
         let Padded { ids, values } = Encoder::new(schema).features(rows).unwrap().padded().unwrap();
         let labels = Tensor::zeros([rows.len() as i64], (Kind::Float, Device::Cpu));
         let rows = TensorRows::new(schema, ids, values, labels).unwrap();
         let model = Products { bias: Tensor::zeros([1], (Kind::Float, Device::Cpu)), has_pairs };
-        InteractionSummary::over(&model, schema, &rows, Device::Cpu, options).unwrap()
+        InteractionReport::over(&model, schema, &rows, Device::Cpu, options).unwrap()
     }
 
     const ROWS: [[Option<&str>; 3]; 3] =

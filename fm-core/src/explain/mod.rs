@@ -2,7 +2,7 @@
 //!
 //! [`Model::explain`] splits the logits of a batch into parts that add up to them, by the model's own formula; [`parts`] gives
 //! them row by row. Some models have a part that no formula splits, such as a deep network: it stays one lump. [`shapley`] says
-//! of any model what each field of a row adds, by scoring the row without it; [`InteractionSummary`] sums up over many rows which
+//! of any model what each field of a row adds, by scoring the row without it; [`InteractionReport`] sums up over many rows which
 //! fields and which values interact most.
 //!
 //! ```
@@ -36,7 +36,7 @@ use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::model::Model;
 
-pub use interactions::{InteractionOptions, InteractionSummary, ValuePair};
+pub use interactions::{InteractionOptions, InteractionReport, ValuePair};
 pub use shapley::{Shapley, shapley};
 
 /// The logits of a batch, split into parts:

@@ -8,7 +8,8 @@ use fm_models::layers::{BatchNormMode, FfmForm, Pooling};
 use tch::{Kind, Tensor, no_grad};
 
 use super::case::{Case, Result};
-use super::ports::{Outputs, Port, Weight, afm, ffm, nfm, port};
+use super::port::{Outputs, Port, Weight};
+use super::ports::{afm, ffm, nfm, port};
 
 /// How far a number may be from Keras's, as a part of the greatest number of its tensor, or of 1.
 mod tolerance {

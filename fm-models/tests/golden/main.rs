@@ -9,6 +9,7 @@
 mod case;
 mod check;
 mod counts;
+mod port;
 mod ports;
 
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use fm_core::explain::{InteractionOptions, InteractionSummary, ValuePair};
+use fm_core::explain::{InteractionOptions, InteractionReport, ValuePair};
 use fm_core::summary::grouped;
 use fm_core::{FieldKind, Schema};
 use maud::{Markup, html};
@@ -58,7 +58,7 @@ fn interactions(run: &Run) -> Result<Result<Markup, String>> {
     let dataset = rows.source.encode(schema, &sample)?;
     let options = InteractionOptions { max_rows: count, min_rows: LEAST, top: PAIRS };
     let (model, device) = (run.predictor.model.model.as_ref(), run.predictor.device);
-    let Some(found) = InteractionSummary::over(model, schema, &dataset, device, &options)? else {
+    let Some(found) = InteractionReport::over(model, schema, &dataset, device, &options)? else {
         return Ok(Err(format!("{} has no terms of pairs", run.title())));
     };
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
