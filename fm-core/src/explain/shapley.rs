@@ -31,7 +31,7 @@ const BATCH: usize = 512;
 /// individual predictions with feature contributions, KAIS 2014, <https://doi.org/10.1007/s10115-013-0679-x>. With more than
 /// 12 fields that are not missing, they are estimated as there, from 100 random orders, each of which is also taken backwards
 /// (antithetic sampling: Mitchell et al., Sampling permutations for Shapley value estimation, JMLR 2022,
-/// <https://jmlr.org/papers/v23/21-0439.html>). InteractionSummary of two fields are exact then, too: what is estimated are those of
+/// <https://jmlr.org/papers/v23/21-0439.html>). Interactions of two fields are exact then, too: what is estimated are those of
 /// three fields and more.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Shapley {
