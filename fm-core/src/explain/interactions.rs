@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::features::Slices;
 use crate::model::Model;
 use crate::rows::Rows;
-use crate::schema::{Schema, Task};
+use crate::schema::Schema;
 
 /// The number of pair terms per batch. Small enough for caches, since models need at least k numbers per term.
 const BATCH_TERMS: usize = 1 << 18;
@@ -154,7 +154,7 @@ struct Sums {
 impl Sums {
     fn new(schema: &Schema, is_frequent: Vec<bool>) -> Sums {
         let num_fields = schema.num_fields();
-        let mut counts = vec![!matches!(schema.label().task, Task::Ranking { .. }); schema.num_slots()];
+        let mut counts = vec![!schema.label().task.is_ranking(); schema.num_slots()];
         schema.item_slots().for_each(|slot| counts[slot] = true);
         Sums {
             num_fields,
@@ -257,7 +257,7 @@ mod tests {
     use crate::explain::Explanation;
     use crate::features::{Features, Padded};
     use crate::rows::TensorRows;
-    use crate::schema::{Field, FieldKind, Label, Side, Weighting};
+    use crate::schema::{Field, FieldKind, Label, Side, Task, Weighting};
 
     /// The term of a pair of slots is the product of their ids and values, and the term of a slot is its id.
     struct Products {
