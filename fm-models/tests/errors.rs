@@ -260,9 +260,7 @@ fn an_empty_batch_scores_as_nothing() {
                 match train && variant.trains_on_statistics() {
                     true => assert_says(
                         logits,
-                        &[
-                            "BatchNorm: expected at least 2 rows in a training batch (use a larger batch size), found 0",
-                        ],
+                        &["BatchNorm: expected at least 2 rows in a training batch (use a larger batch size), found 0"],
                     ),
                     false => assert_eq!(logits.unwrap().size(), [0], "{variant}"),
                 }

@@ -165,8 +165,7 @@ fn score(run: &fm_models::Run, predictor: &Predictor<BuiltModel>, source: Rc<Raw
     }
     let logits = predictor.logits(&evaluation.rows)?;
     let test = &evaluation.rows;
-    let test_ranks =
-        |ranking: &Ranking| during("ranking all items", || ranking.test_ranks(test, &predictor.model));
+    let test_ranks = |ranking: &Ranking| during("ranking all items", || ranking.test_ranks(test, &predictor.model));
     let ranks = evaluation.ranking().map(test_ranks).transpose()?;
     let (targets, weights, groups) = (test.labels(), test.weights(), test.groups());
     Ok(TestRows { source, targets, logits, has_changed, ranks, weights, groups })
