@@ -15,7 +15,7 @@ use crate::error::Result;
 ///
 /// # Errors
 /// [`Error::Torch`](crate::Error::Torch) if an output already belongs to a graph. A backward pass that reaches the function fails
-/// with [`Error::Torch`](crate::Error::Torch) if `backward` panics or returns an error or another number of gradients, if the
+/// with [`Error::Torch`](crate::Error::Torch) if `backward` panics or returns an error or gradients of another number or shape, if the
 /// graph was freed by an earlier backward pass, or if it asks for second derivatives.
 ///
 /// ```
@@ -182,7 +182,10 @@ mod tests {
         assert!(error_of(|| Err(Error::Setting("on purpose".into()))).contains("on purpose"));
         assert!(error_of(|| panic!("on purpose")).contains("a backward pass panicked"));
         assert!(error_of(|| Ok(vec![])).contains("expected gradients of 1 inputs, found 0"));
-        assert!(error_of(|| Ok(vec![Some(Tensor::zeros([2], (Kind::Double, Device::Cpu)))])).contains("shape"));
+        assert!(
+            error_of(|| Ok(vec![Some(Tensor::zeros([2], (Kind::Double, Device::Cpu)))]))
+                .contains("expected a gradient of shape [1], found [2]")
+        );
     }
 
     #[test]

@@ -64,6 +64,7 @@ pub mod atomic_file;
 pub mod autograd;
 pub mod baseline;
 mod bridge;
+mod candidates;
 pub mod device;
 pub mod elements;
 pub mod encoder;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use fm_core::rows::ROWS_FORMAT;
-use fm_core::{Records, Rows, Schema, Task};
+use fm_core::{Records, Rows, Schema};
 use md5::{Digest, Md5};
 use serde::Serialize;
 
@@ -67,7 +67,7 @@ impl Prepared {
         let schema = Schema::load(folder.join("schema.json"))?;
         let rows = |part: &str| Records::open(folder.join(part).with_extension("rows"), &schema);
         let (train, valid, test) = (rows("train")?, rows("valid")?, rows("test")?);
-        let is_ranking = matches!(schema.label().task, Task::Ranking { .. });
+        let is_ranking = schema.label().task.is_ranking();
         let ranking = is_ranking.then(|| RankingData::open(folder, &schema)).transpose()?;
         if ranking.as_ref().is_some_and(|ranking| !ranking.is_of([train.len(), valid.len(), test.len()])) {
             return Err(fm_core::Error::format("cache entry", folder, "its pairs are not those of its rows"));
@@ -188,7 +188,7 @@ impl Drop for Temporary {
 mod tests {
     use std::cell::Cell;
 
-    use fm_core::Side;
+    use fm_core::{Side, Task};
     use polars::prelude::*;
 
     use super::*;

@@ -45,7 +45,7 @@ pub fn encode<S: Borrow<Schema> + Sync>(
     check_numbers(table.height(), rows.unwrap_or_default())?;
     let columns = Columns::new(table, encoder, missing)?;
     let row = |at: usize| rows.map_or(at, |rows| rows[at] as usize);
-    columns.encode(rows.map_or(table.height(), <[u32]>::len), row, |_| (0.0, None))
+    columns.encode(rows.map_or(table.height(), <[u32]>::len), false, row, |_| (0.0, None))
 }
 
 /// Encodes the rows with these numbers, in this order, with their labels and weights.
@@ -61,7 +61,7 @@ pub fn encode_labelled(table: &DataFrame, schema: &Schema, labels: Labels<'_>, r
     let encoder = Encoder::new(schema);
     let target = |row: usize| (schema.label().target(labels[row]), weights.map(|weights| weights[row]));
     let columns = Columns::new(table, &encoder, MissingColumns::Error)?;
-    columns.encode(rows.len(), |at| rows[at] as usize, |at| target(rows[at] as usize))
+    columns.encode(rows.len(), weights.is_some(), |at| rows[at] as usize, |at| target(rows[at] as usize))
 }
 
 /// Fails unless there is a label for each row of the table, and all rows are the table's.
@@ -102,16 +102,16 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
         Ok(Columns { encoder, of_fields })
     }
 
-    /// Encodes `n` rows on all cores. Of the row at each place, `row` gives the number in the table, `target` the training
-    /// target and the weight.
+    /// Encodes `n` rows on all cores. For the row at each place, `row` returns the number in the table, `target` the training
+    /// target and, if rows have weights, the weight.
     fn encode(
         &self,
         n: usize,
+        has_weights: bool,
         row: impl Fn(usize) -> usize + Sync,
         target: impl Fn(usize) -> (f32, Option<f32>) + Sync,
     ) -> Result<Records> {
         let schema = self.encoder.schema();
-        let has_weights = n > 0 && target(0).1.is_some();
         let builder = || if has_weights { RecordsBuilder::weighted(schema) } else { RecordsBuilder::new(schema) };
         let encode = |places: std::ops::Range<usize>| -> fm_core::Result<Records> {
             let mut builder = builder();

@@ -14,10 +14,9 @@ use fm_core::tch::nn::{Init, Path, VarStore};
 use fm_core::tch::{Device, Kind, Tensor, no_grad};
 use fm_core::train::{EpochRecord, TrainConfig, Trainer, checkpoint};
 use fm_core::{
-    Encoder, Features, Field, FieldKind, Label, Model, ModelConfig, Padded, Result, Schema, Side, Task, TensorRows,
-    evaluate, predict,
+    Encoder, Features, Field, Label, Model, ModelConfig, Records, Result, Schema, Side, Task, evaluate, predict,
 };
-use fm_models::layers::{Embedding, EmbeddingConfig, FieldPooling, Linear, PairwiseProduct, bias};
+use fm_models::layers::{Embedding, EmbeddingConfig, Linear, PairwiseProduct, bias};
 use serde::{Deserialize, Serialize};
 
 /// Σ_p r_p Σ_d e_{p,d}: each pair of fields has a weight.
@@ -51,7 +50,6 @@ struct FwFm {
     bias: Tensor,
     linear: Linear,
     embedding: Embedding,
-    pooling: FieldPooling,
     pairs: PairwiseProduct,
     weights: PairWeights,
 }
@@ -63,7 +61,6 @@ impl ModelConfig for Config {
             bias: bias(path),
             linear: Linear::new(path / "linear", schema)?,
             embedding: Embedding::new(path / "embedding", schema, &self.embedding)?,
-            pooling: FieldPooling::new(schema),
             pairs: PairwiseProduct::new(fields)?,
             weights: PairWeights::new(path / "pairs", fields * (fields - 1) / 2),
         }))
@@ -72,7 +69,7 @@ impl ModelConfig for Config {
 
 impl Model for FwFm {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let embeddings = self.pooling.forward(&self.embedding.forward(features, train)?)?; // [B, F, k]
+        let embeddings = self.embedding.forward(features, train)?; // [B, F, k]
         let second_order = self.weights.forward(&self.pairs.forward(&embeddings)?)?; // [B]
         Ok(self.linear.forward(features, train)? + second_order + &self.bias)
     }
@@ -91,25 +88,22 @@ impl Model for FwFm {
     }
 }
 
-/// Rows of text with their labels: a reader likes the books of the same kind, whatever the day.
-fn rows(schema: &Schema, is_in: fn(usize) -> bool) -> Result<TensorRows> {
-    let text: Vec<String> = (0..40).map(|number| number.to_string()).collect();
+/// Rows with their labels: a reader likes the books of the same kind, on any day.
+fn rows(schema: &Schema, is_in: fn(usize) -> bool) -> Result<Records> {
     let pairs = (0..30).flat_map(|reader| (0..40).map(move |book| (reader, book)));
-    let (mut raw, mut liked) = (vec![], vec![]);
-    for (reader, book) in pairs.filter(|(reader, book)| is_in((reader * 7 + book * 3) % 5)) {
-        raw.push([&text[reader], &text[book], &text[(reader + book) % 7]].map(|value| Some(value.as_str())));
-        liked.push(f32::from(reader % 3 == book % 3));
-    }
-    let Padded { ids, values, .. } = Encoder::new(schema).features(&raw)?.padded()?;
-    TensorRows::new(schema, ids, values, Tensor::from_slice(&liked))
+    let pairs = pairs.filter(|(reader, book)| is_in((reader * 7 + book * 3) % 5));
+    let row = |(reader, book)| ([reader, book, (reader + book) % 7], f32::from(reader % 3 == book % 3));
+    let (rows, liked): (Vec<[usize; 3]>, Vec<f32>) = pairs.map(row).unzip();
+    Records::from_indices(schema, &rows, &liked)
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let field = |name, side, n: usize| {
-        Field::new(name, FieldKind::Categorical, side, (0..n).map(|number| number.to_string()).collect())
-    };
     let label = Label::fit("liked", Task::Binary { threshold: 1.0 }, [1.0, 0.0, 0.0]);
-    let fields = vec![field("reader", Side::User, 30), field("book", Side::Item, 40), field("day", Side::Context, 7)];
+    let fields = vec![
+        Field::categorical("reader", Side::User, 30),
+        Field::categorical("book", Side::Item, 40),
+        Field::categorical("day", Side::Context, 7),
+    ];
     let schema = Schema::new(label, fields)?;
     let (train, valid) = (rows(&schema, |fifth| fifth > 0)?, rows(&schema, |fifth| fifth == 0)?);
 

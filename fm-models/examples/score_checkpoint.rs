@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 
-use fm_core::tch::{Device, Tensor, no_grad};
+use fm_core::tch::{Device, no_grad};
 use fm_core::train::{TrainConfig, Trainer};
-use fm_core::{Encoder, Field, FieldKind, Label, Padded, Schema, Side, Task, TensorRows};
+use fm_core::{Encoder, Field, FieldKind, Label, Records, Schema, Side, Task};
 use fm_models::run::{NewRun, Run};
 
 /// The predictions of a run's model for two rows: the most frequent value of every field, and only unknown values.
@@ -32,9 +32,8 @@ fn train(folder: &Path) -> Result<Run, Box<dyn Error>> {
     let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
     let item = Field::new("item", FieldKind::Categorical, Side::Item, vec!["tea".into(), "gin".into()]);
     let schema = Schema::new(Label::fit("liked", Task::Binary { threshold: 1.0 }, liked), vec![user, item])?;
-    let raw = [["ann", "tea"], ["ann", "gin"], ["bob", "tea"], ["bob", "gin"]].map(|row| row.map(Some));
-    let Padded { ids, values, .. } = Encoder::new(&schema).features(&raw)?.padded()?;
-    let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&liked))?;
+    let texts = [["ann", "tea"], ["ann", "gin"], ["bob", "tea"], ["bob", "gin"]].map(|row| row.map(Some));
+    let rows = Records::from_texts(&schema, &texts, &liked)?;
 
     // Those of `fm train` hold more than the model.
     let settings = "[model]\nname = \"fm\"\n\n[model.options]\nembedding_dim = 4\n";

@@ -44,8 +44,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 pub mod gibbs;
+mod kernels;
 pub mod layers;
 pub mod models;
+#[cfg(test)]
+mod oracle;
 pub mod run;
 
 pub use models::{MODELS, find};

@@ -65,14 +65,21 @@ fn logits_have_one_number_a_row_also_for_no_row() {
     }
 }
 
+/// The rows padded, and the same rows ragged.
+fn both_forms(schema: &Schema, n: usize) -> [Features; 2] {
+    let padded = features(schema, n);
+    let ragged = padded.ragged(&schema.layout()).unwrap().into();
+    [padded, ragged]
+}
+
 #[test]
 fn a_gradient_reaches_every_parameter_and_is_row_sparse_in_tables() {
     let _turn = alone();
     let schema = schema(Task::Regression);
-    for variant in variants() {
+    for (variant, form) in variants().flat_map(|variant| [(variant.clone(), 0), (variant, 1)]) {
         let (store, model) = variant.build(&schema, 1, device());
         disturb(&store);
-        model.logits(&features(&schema, 64), true).unwrap().square().mean(Kind::Float).backward();
+        model.logits(&both_forms(&schema, 64)[form], true).unwrap().square().mean(Kind::Float).backward();
         let normed = variant.options.contains_key("hidden_batch_norm");
         for (name, tensor) in store.variables().into_iter().filter(|(_, tensor)| tensor.requires_grad()) {
             let gradient = tensor.grad();

@@ -1,12 +1,12 @@
 //! The parts of a logit against plain loops over f64, on the parameters that bear the names.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../src/layers/oracle.rs"]
+#[path = "../src/oracle.rs"]
 mod oracle;
 mod rows;
 mod variants;
 
-use fm_core::explain::{InteractionOptions, Interactions, Parts, pairs as numbered, parts, shapley};
+use fm_core::explain::{InteractionOptions, InteractionReport, Parts, pairs as numbered, parts, shapley};
 use fm_core::model::Options;
 use fm_core::{FieldKind, Padded, Schema, Side, Task, TensorRows};
 use oracle::*;
@@ -236,7 +236,7 @@ fn interactions_are_found_of_the_models_with_pair_terms_alone_and_afm_shows_its_
         let (store, model) = variant.build(&schema, 1, Device::Cpu);
         rows::disturb(&store);
         let options = InteractionOptions { min_rows: 2, ..Default::default() };
-        let found = Interactions::over(model.as_ref(), &schema, &set, Device::Cpu, &options).unwrap();
+        let found = InteractionReport::over(model.as_ref(), &schema, &set, Device::Cpu, &options).unwrap();
         let of_row = &parts(model.as_ref(), &rows::features(&schema, 1)).unwrap()[0];
         assert_eq!(found.is_some(), of_row.pairs.is_some(), "{variant}");
         let Some(found) = found else { continue };

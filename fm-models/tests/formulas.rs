@@ -2,7 +2,7 @@
 //! bear the names. In training also with dropout, whose masks are drawn anew from the same seed, in the formula's order.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../src/layers/oracle.rs"]
+#[path = "../src/oracle.rs"]
 mod oracle;
 mod variants;
 
@@ -273,9 +273,11 @@ fn assert_equals_its_formula(variant: &Variant, seed: u64, train: bool) {
     tch::manual_seed(seed as i64);
     // First, because training moves the statistics of batch norm.
     let expected = formula(variant.entry.name)(&scene);
-    tch::manual_seed(seed as i64);
-    let found = model.logits(&features(&scene.schema, &scene.rows), train).unwrap();
-    assert_close(&found, &expected, &format!("the score by {variant} with seed {seed}, train {train},"));
+    for features in both_forms(&scene.schema, &scene.rows) {
+        tch::manual_seed(seed as i64);
+        let found = model.logits(&features, train).unwrap();
+        assert_close(&found, &expected, &format!("the score by {variant} with seed {seed}, train {train},"));
+    }
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn a_table_of_none_of_the_fields_is_refused_even_where_some_may_be_missing() {
     let scene = trained();
     scene.write("foreign.csv", "reader;book;tags;price\nr01;b01;kind1;5\n");
     let line = "predict run --input foreign.csv --output new.csv --allow-missing";
-    scene.fails_with(line, &["a column for none of the fields reader, book, tags, price"]);
+    scene.fails_with(line, &["no column for any of the fields reader, book, tags, price"]);
 }
 
 #[test]

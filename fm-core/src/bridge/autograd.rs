@@ -27,18 +27,27 @@ pub(crate) type Backward = dyn Fn(&[Option<Tensor>]) -> Result<Vec<Option<Tensor
 
 /// What a node of the graph owns.
 struct Context {
+    /// The shape of each input.
+    inputs: Vec<Vec<i64>>,
     n_outputs: usize,
     backward: Box<Backward>,
 }
 
 impl Context {
-    fn run(&self, gradients: &[Option<Tensor>], n_inputs: usize) -> Result<Vec<Option<Tensor>>> {
+    fn run(&self, gradients: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
         let found = catch_unwind(AssertUnwindSafe(|| (self.backward)(gradients)))
             .map_err(|_| Error::Torch("a backward pass panicked".into()))??;
-        match found.len() {
-            n if n == n_inputs => Ok(found),
-            n => Err(Error::shape("autograd", format!("gradients of {n_inputs} inputs"), n.to_string())),
+        if found.len() != self.inputs.len() {
+            let expected = format!("gradients of {} inputs", self.inputs.len());
+            return Err(Error::shape("autograd", expected, found.len().to_string()));
         }
+        for (gradient, shape) in found.iter().zip(&self.inputs) {
+            // libtorch itself would add up a gradient of a shape that the input's expands to.
+            if let Some(size) = gradient.as_ref().map(Tensor::size).filter(|size| size != shape) {
+                return Err(Error::shape("autograd", format!("a gradient of shape {shape:?}"), format!("{size:?}")));
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -61,12 +70,13 @@ pub(crate) fn attach(inputs: &[&Tensor], outputs: &[Tensor], backward: Box<Backw
             (!gradient.is_null()).then(|| unsafe { Tensor::clone_from_ptr(gradient.cast_mut().cast()) })
         });
         let given: Vec<Option<Tensor>> = given.collect();
-        match context.run(&given, n_results) {
+        debug_assert_eq!(n_results, context.inputs.len());
+        match context.run(&given) {
             Ok(found) => {
                 for (input, gradient) in found.into_iter().enumerate().filter_map(|(i, found)| Some((i, found?))) {
                     // The node owns the tensor from here on.
                     let gradient = std::mem::ManuallyDrop::new(gradient);
-                    // SAFETY: `results` has `n_results` elements, as many as `run` has let pass.
+                    // SAFETY: `results` has `n_results` elements, an element for each input, and `run` returns as many gradients.
                     unsafe { *results.add(input) = gradient.as_ptr().cast_mut().cast() };
                 }
                 std::ptr::null_mut()
@@ -85,9 +95,10 @@ pub(crate) fn attach(inputs: &[&Tensor], outputs: &[Tensor], backward: Box<Backw
         let _ = catch_unwind(AssertUnwindSafe(|| drop(context)));
     }
     let pointers = |tensor: &Tensor| tensor.as_ptr().cast::<c_void>();
+    let shapes = inputs.iter().map(|tensor| tensor.size()).collect();
     let inputs: Vec<*const c_void> = inputs.iter().map(|tensor| pointers(tensor)).collect();
     let of_outputs: Vec<*const c_void> = outputs.iter().map(pointers).collect();
-    let context = Box::into_raw(Box::new(Context { n_outputs: outputs.len(), backward }));
+    let context = Box::into_raw(Box::new(Context { inputs: shapes, n_outputs: outputs.len(), backward }));
     // SAFETY: a tch tensor's pointer is an `at::Tensor*`; the arrays are as long as is said and outlive the call; C++ takes the
     // context over.
     check(unsafe {

@@ -1,26 +1,27 @@
-//! Which fields and which values interact most, over many rows.
+//! The fields and values that interact most, over many rows.
 
 use hashbrown::HashMap;
 use serde::Serialize;
-use tch::{Device, Kind, Tensor};
+use tch::Device;
 
 use super::{Parts, pairs, parts, sum};
 use crate::error::{Error, Result};
+use crate::features::Slices;
 use crate::model::Model;
 use crate::rows::Rows;
-use crate::schema::{Schema, Task};
+use crate::schema::Schema;
 
-/// The pair terms that are computed at once: few enough for caches, as models have k numbers or more for each.
+/// The number of pair terms per batch. Small enough for caches, since models need at least k numbers per term.
 const BATCH_TERMS: usize = 1 << 18;
 
-/// How [`Interactions`] are looked for.
+/// The options of an [`InteractionReport`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InteractionOptions {
-    /// At most so many rows are looked at, evenly spaced over all.
+    /// Maximum number of rows to use, evenly spaced.
     pub max_rows: usize,
-    /// A pair of values counts if it is in at least so many of them.
+    /// Minimum number of these rows with a pair of values.
     pub min_rows: usize,
-    /// How many pairs of values are kept.
+    /// Maximum number of pairs of values.
     pub top: usize,
 }
 
@@ -30,79 +31,78 @@ impl Default for InteractionOptions {
     }
 }
 
-/// How strongly fields and values interact, by the pair terms of a model.
+/// The strength of interactions between fields and values, from the pair terms of a model.
 ///
-/// Of a ranking, pairs of which neither slot is an item's ([`Schema::item_slots`]) are left out of `fields` and `values`: all items
-/// that are ranked for a row share their terms, but for the weight that an attention gives them, so that they move no ranking.
-/// `attention` and `shares` are of all pairs.
+/// For a ranking, `fields` and `values` omit pairs without an item slot ([`Schema::item_slots`]): their terms are the same for
+/// all candidates of a row, except for attention weights, and do not change the order. `attention` and `shares` include all
+/// pairs.
 ///
 /// ```
-/// # use fm_core::{Encoder, Field, FieldKind, Label, Padded, Schema, Side, Task, TensorRows};
-/// # use fm_core::tch::{Device, Tensor, nn::VarStore};
+/// # use fm_core::{Field, FieldKind, Label, Records, Schema, Side, Task};
+/// # use fm_core::tch::{Device, nn::VarStore};
 /// # let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
 /// # let item = Field::new("item", FieldKind::Categorical, Side::Item, vec!["a".into(), "b".into()]);
 /// # let schema = Schema::new(Label::fit("rating", Task::Regression, [5.0, 1.0]), vec![user, item])?;
 /// # let shown = [[Some("ann"), Some("a")], [Some("bob"), Some("a")], [Some("ann"), Some("a")]];
-/// # let Padded { ids, values, .. } = Encoder::new(&schema).features(&shown)?.padded()?;
-/// # let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&[5f32, 1.0, 5.0]))?;
-/// use fm_core::explain::{InteractionOptions, Interactions};
+/// # let rows = Records::from_texts(&schema, &shown, &[5.0, 1.0, 5.0])?;
+/// use fm_core::explain::{InteractionOptions, InteractionReport};
 ///
 /// let store = VarStore::new(Device::Cpu);
 /// let model = fm_models::find("fm")?.build(&Default::default(), &store.root(), &schema)?;
 /// let options = InteractionOptions { min_rows: 2, ..InteractionOptions::default() };
-/// let found = Interactions::over(model.as_ref(), &schema, &rows, Device::Cpu, &options)?;
+/// let found = InteractionReport::over(model.as_ref(), &schema, &rows, Device::Cpu, &options)?;
 /// let found = found.expect("FM has pair terms");
-/// assert_eq!((found.values.len(), found.values[0].rows), (1, 2)); // ann and a are in two rows
+/// assert_eq!((found.values.len(), found.values[0].rows), (1, 2)); // ann and a occur in two rows
 /// assert_eq!(found.values[0].values, [Some("ann".into()), Some("a".into())]);
 /// assert!(found.fields[0][1] > 0.0); // the mean of |⟨v_user, v_item⟩|
 /// # Ok::<(), fm_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Interactions {
-    /// The rows that were looked at.
+pub struct InteractionReport {
+    /// The number of rows used.
     pub rows: usize,
-    /// `[F, F]`, symmetric: by how much the pairs of two fields move a logit, the mean over the rows of |Σ_{s∈f, t∈g} pairs_{s,t}|.
-    /// On the diagonal are the pairs within a multi-valued field.
+    /// `[F, F]`, symmetric: the mean over rows of |Σ_{s∈f, t∈g} pairs_{s,t}|. The diagonal has the pairs within multi-valued
+    /// fields.
     pub fields: Vec<Vec<f64>>,
-    /// `[F, F]`, symmetric: the mean weight that an attention network gives two fields, if the model has one.
+    /// `[F, F]`, symmetric: the mean attention weight of two fields, if the model has attention.
     pub attention: Option<Vec<Vec<f64>>>,
-    /// The pairs of values whose mean terms are the largest by magnitude, the largest first.
+    /// The pairs of values with the largest mean terms by magnitude, in descending order.
     pub values: Vec<ValuePair>,
-    /// What share of the logit's variance over the rows each part makes: Cov(part, logit) / Var(logit), for `first order`,
-    /// `pairs` and each lump. They add up to 1; one that works against the others is negative. Empty if all logits are equal.
+    /// The share of each part in the variance of the logit over rows: Cov(part, logit) / Var(logit) for `first order`, `pairs` and
+    /// each lump. Shares sum to 1. A part that counteracts the others has a negative share. Empty if all logits are equal.
     pub shares: Vec<(String, f64)>,
 }
 
-/// Two values that meet in a row.
+/// Two values that occur in the same row.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ValuePair {
-    /// Their fields' names.
+    /// The names of their fields.
     pub fields: [String; 2],
-    /// Their rows of the global table.
+    /// Their ids.
     pub ids: [i64; 2],
-    /// Their texts: none of what is outside the vocabulary, of a hashed value, and of a number.
+    /// Their text. `None` for values outside the vocabulary, hashed values and numbers.
     pub values: [Option<String>; 2],
-    /// The mean of their term over the rows that hold both.
+    /// The mean of their term over the rows with both.
     pub mean: f64,
-    /// The rows that hold both.
+    /// The number of rows with both.
     pub rows: usize,
 }
 
-impl Interactions {
-    /// Sums up the pair terms over some of `rows`, on the device that the model lies on; nothing for a model without pair terms.
+impl InteractionReport {
+    /// Finds interactions in `rows`, on the device of the model. `None` for a model without pair terms.
     ///
     /// # Errors
-    /// [`Error::Rows`] for no rows; what batches and model return.
+    /// [`Error::Rows`] without rows, and errors of batches and the model.
     pub fn over(
         model: &dyn Model,
         schema: &Schema,
         rows: &dyn Rows,
         device: Device,
         options: &InteractionOptions,
-    ) -> Result<Option<Interactions>> {
+    ) -> Result<Option<InteractionReport>> {
         let n = rows.len().min(options.max_rows);
         if n == 0 {
-            return Err(Error::Rows("there are no rows to look for interactions in".into()));
+            return Err(Error::Rows("interactions need at least one row".into()));
         }
         let numbers: Vec<usize> = (0..n).map(|row| (row as u128 * rows.len() as u128 / n as u128) as usize).collect();
         let mut sums = Sums::new(schema, frequent(schema, rows, &numbers, options.min_rows)?);
@@ -121,38 +121,40 @@ impl Interactions {
     }
 }
 
-/// Whether each id of the table is in at least `min_rows` of the rows: a pair of values cannot be in more rows than either.
+/// Whether each id occurs in at least `min_rows` rows. A pair of values cannot occur in more rows than either value.
 fn frequent(schema: &Schema, rows: &dyn Rows, numbers: &[usize], min_rows: usize) -> Result<Vec<bool>> {
-    let counts = Tensor::zeros([schema.num_ids()], (Kind::Int64, Device::Cpu));
+    let mut counts = vec![0usize; schema.num_ids() as usize];
     for numbers in numbers.chunks(512) {
-        let features = rows.batch(numbers, Device::Cpu)?.features.padded()?;
-        let ids = features.ids.masked_select(&features.values.ne(0.0));
-        let _ = counts.shallow_clone().f_index_add_(0, &ids, &ids.ones_like())?;
+        let features = rows.batch(numbers, Device::Cpu)?.features.ragged(&schema.layout())?;
+        let Slices { ids, values, .. } = features.slices()?;
+        for (slot, &id) in ids.iter().enumerate() {
+            counts[id as usize] += usize::from(values.is_none_or(|values| values[slot] != 0.0));
+        }
     }
-    Ok(Vec::<bool>::try_from(counts.ge(min_rows.max(1) as i64))?)
+    Ok(counts.into_iter().map(|count| count >= min_rows.max(1)).collect())
 }
 
-/// What is summed up row by row.
+/// Sums over rows.
 struct Sums {
     num_fields: usize,
     field_of_slots: Vec<usize>,
-    /// `[S]`: whether pairs of the slot with any other count, and not only those with slots that have this.
+    /// `[S]`: whether pairs of the slot with all other slots count, and not only those with such slots.
     counts: Vec<bool>,
     is_frequent: Vec<bool>,
-    /// `[F, F]`, with the field of the first slot first.
+    /// `[F, F]`, indexed by the field of the first slot and that of the second.
     fields: Vec<f64>,
     /// `[F(F-1)/2]`
     attention: Option<Vec<f64>>,
-    /// The sum and the number of the terms of two ids, the smaller one first.
+    /// The sum and the number of terms of two ids, the smaller id first.
     values: HashMap<(u32, u32), (f64, u32)>,
-    /// The names of the parts, and the parts' sums in each row.
+    /// The names of the parts, and their sums in each row.
     parts: (Vec<&'static str>, Vec<Vec<f64>>),
 }
 
 impl Sums {
     fn new(schema: &Schema, is_frequent: Vec<bool>) -> Sums {
         let num_fields = schema.num_fields();
-        let mut counts = vec![!matches!(schema.label().task, Task::Ranking { .. }); schema.num_slots()];
+        let mut counts = vec![!schema.label().task.is_ranking(); schema.num_slots()];
         schema.item_slots().for_each(|slot| counts[slot] = true);
         Sums {
             num_fields,
@@ -195,7 +197,7 @@ impl Sums {
         self.parts.1.push(of_row.chain(lumps().map(|(_, lump)| f64::from(*lump))).collect());
     }
 
-    fn finish(self, schema: &Schema, rows: usize, options: &InteractionOptions) -> Interactions {
+    fn finish(self, schema: &Schema, rows: usize, options: &InteractionOptions) -> InteractionReport {
         let n = self.num_fields;
         let mut fields = vec![vec![0.0; n]; n];
         for (first, second) in (0..n).flat_map(|first| (first..n).map(move |second| (first, second))) {
@@ -227,11 +229,11 @@ impl Sums {
         let values = values.into_iter().take(options.top).map(pair).collect();
         let shares = shares(&self.parts.1);
         let shares = self.parts.0.into_iter().map(str::to_owned).zip(shares).collect();
-        Interactions { rows, fields, attention, values, shares }
+        InteractionReport { rows, fields, attention, values, shares }
     }
 }
 
-/// Cov(part, total) / Var(total) of each part; `rows` are the parts of each row. Nothing if the totals are all equal.
+/// Cov(part, total) / Var(total) of each part, where `rows` are the parts of each row. Empty if all totals are equal.
 fn shares(rows: &[Vec<f64>]) -> Vec<f64> {
     let n = rows.len() as f64;
     let totals: Vec<f64> = rows.iter().map(|parts| parts.iter().sum()).collect();
@@ -248,14 +250,16 @@ fn shares(rows: &[Vec<f64>]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
+    use tch::{Kind, Tensor};
+
     use super::*;
     use crate::encoder::Encoder;
     use crate::explain::Explanation;
     use crate::features::{Features, Padded};
     use crate::rows::TensorRows;
-    use crate::schema::{Field, FieldKind, Label, Side, Weighting};
+    use crate::schema::{Field, FieldKind, Label, Side, Task, Weighting};
 
-    /// Pairs of slots have the product of their ids and values as their term, and a slot by itself has its id.
+    /// The term of a pair of slots is the product of their ids and values, and the term of a slot is its id.
     struct Products {
         bias: Tensor,
         has_pairs: bool,
@@ -300,7 +304,7 @@ mod tests {
         Schema::new(label, fields).unwrap()
     }
 
-    fn interactions(rows: &[[Option<&str>; 3]], options: &InteractionOptions) -> Interactions {
+    fn interactions(rows: &[[Option<&str>; 3]], options: &InteractionOptions) -> InteractionReport {
         over(&schema(Task::Regression, Side::Item), rows, options, true).unwrap()
     }
 
@@ -309,12 +313,12 @@ mod tests {
         rows: &[[Option<&str>; 3]],
         options: &InteractionOptions,
         has_pairs: bool,
-    ) -> Option<Interactions> {
+    ) -> Option<InteractionReport> {
         let Padded { ids, values } = Encoder::new(schema).features(rows).unwrap().padded().unwrap();
         let labels = Tensor::zeros([rows.len() as i64], (Kind::Float, Device::Cpu));
         let rows = TensorRows::new(schema, ids, values, labels).unwrap();
         let model = Products { bias: Tensor::zeros([1], (Kind::Float, Device::Cpu)), has_pairs };
-        Interactions::over(&model, schema, &rows, Device::Cpu, options).unwrap()
+        InteractionReport::over(&model, schema, &rows, Device::Cpu, options).unwrap()
     }
 
     const ROWS: [[Option<&str>; 3]; 3] =

@@ -17,38 +17,27 @@
 //! ```
 //! use fm_core::objective::Ranking;
 //! use fm_core::ranking::{Interactions, ItemSlots, Queries, RankingConfig, evaluate_model};
-//! use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};
+//! use fm_core::tch::{Device, nn::VarStore};
 //! use fm_core::train::{TrainConfig, Trainer};
-//! use fm_core::{Features, Field, FieldKind::Categorical, Label, Padded, Schema, Side, Task, TensorRows};
+//! use fm_core::{Field, Label, Records, Rows, Schema, Side, Task};
 //!
 //! // Twenty users choose among eight items: even users even items, odd users odd ones. Of a user's four items, all but one train.
-//! let name = |number: u32| number.to_string();
-//! let user = Field::new("user", Categorical, Side::User, (0..20).map(name).collect());
-//! let item = Field::new("item", Categorical, Side::Item, (0..8).map(name).collect());
-//! let label = Label::fit("chosen", Task::Ranking { threshold: None }, [1.0]);
-//! let schema = Schema::new(label, vec![user, item])?;
-//! let chosen = |user: u32| (0..4).map(move |at| (user, user % 2 + 2 * at));
-//! let is_last = |&(user, item): &(u32, u32)| user / 2 % 4 == item / 2;
+//! let fields = vec![Field::categorical("user", Side::User, 20), Field::categorical("item", Side::Item, 8)];
+//! let schema = Schema::new(Label::fit("chosen", Task::Ranking { threshold: None }, [1.0]), fields)?;
+//! let chosen = |user: usize| (0..4).map(move |at| [user, user % 2 + 2 * at]);
+//! let is_last = |&[user, item]: &[usize; 2]| user / 2 % 4 == item / 2;
 //! let (valid, train): (Vec<_>, Vec<_>) = (0..20).flat_map(chosen).partition(is_last);
 //!
-//! // As features: the first id of each field stands for what is unknown.
-//! let features = |pairs: &[(u32, u32)]| {
-//!     let ids: Vec<i64> = pairs.iter().flat_map(|&(user, item)| [1 + i64::from(user), 22 + i64::from(item)]).collect();
-//!     let ids = Tensor::from_slice(&ids).view([-1, 2]);
-//!     let ones = Tensor::ones(ids.size(), (Kind::Float, Device::Cpu));
-//!     Features::new(&schema, ids, ones)
-//! };
-//! let rows = |pairs: &[(u32, u32)]| {
-//!     let Padded { ids, values, .. } = features(pairs)?.padded()?;
-//!     TensorRows::new(&schema, ids, values, Tensor::ones([pairs.len() as i64], (Kind::Float, Device::Cpu)))
-//! };
-//! let interactions = |pairs: &[(u32, u32)]| {
-//!     let (users, items) = pairs.iter().copied().unzip();
+//! let rows = |pairs: &[[usize; 2]]| Records::from_indices(&schema, pairs, &vec![1.0; pairs.len()]);
+//! let interactions = |pairs: &[[usize; 2]]| {
+//!     let (users, items) = pairs.iter().map(|&[user, item]| (user as u32, item as u32)).unzip();
 //!     Interactions::new(8, users, items, &vec![1.0; pairs.len()])
 //! };
 //!
-//! // What each item fills into a row: the users of these rows do not matter.
-//! let items = || ItemSlots::new(&schema, &features(&(0..8).map(|item| (0, item)).collect::<Vec<_>>())?);
+//! // The slots of each item; the users of these rows do not matter.
+//! let all_items: [[usize; 2]; 8] = std::array::from_fn(|item| [0, item]);
+//! let all_items = rows(&all_items)?.batch(&[0, 1, 2, 3, 4, 5, 6, 7], Device::Cpu)?.features;
+//! let items = || ItemSlots::new(&schema, &all_items);
 //! let queries = Queries::new(&interactions(&valid)?, &[&interactions(&train)?]);
 //! let objective = Ranking::new(&RankingConfig::default(), items()?, interactions(&train)?, queries.clone())?;
 //! fm_core::seed::seed_torch(1, fm_core::seed::Stream::Parameters);
@@ -67,13 +56,12 @@
 mod config;
 mod evaluation;
 mod interactions;
-mod items;
 mod loss;
 mod negatives;
 
+pub use crate::candidates::{Candidates, ItemSlots};
 pub use config::{RankingConfig, RankingLoss, SamplerKind};
 pub use evaluation::{Queries, Query, evaluate, evaluate_model, metrics_of_users, ranks_of_relevant, score_items};
 pub use interactions::{Interactions, ItemSets, NONE};
-pub use items::{Candidates, ItemSlots};
 pub use loss::{bpr, sampled_softmax};
 pub use negatives::NegativeSampler;

@@ -3,7 +3,8 @@
 //! | type | holds |
 //! |---|---|
 //! | [`Rows`] | what training, evaluation and prediction ask of a set of rows |
-//! | [`Records`] | rows without padding, in memory or in a memory-mapped file |
+//! | [`Records`], [`Row`] | rows without padding, in memory or in a memory-mapped file |
+//! | [`RecordsBuilder`], [`Slots`], [`Value`] | records under construction |
 //! | [`TensorRows`] | rows in tensors, on any device |
 //! | [`Order`] | the order of the rows in an epoch |
 //! | [`Batch`] | some rows as tensors, with their labels and weights |

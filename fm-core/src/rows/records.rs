@@ -167,7 +167,7 @@ impl Records {
     /// A row.
     ///
     /// # Panics
-    /// If `row` is not below [`Rows::len`].
+    /// If `row` is not below [`Rows::len`](super::Rows::len).
     pub fn row(&self, row: usize) -> Row<'_> {
         assert!(row < self.len, "row {row} of {}", self.len);
         Row { layout: &self.layout, record: self.record(self.starts().span(row)) }
@@ -188,7 +188,7 @@ impl Records {
         self.rows().map(move |row| row.field(field).ids().next().expect("a record has one slot of the field"))
     }
 
-    /// The same rows with weights `[N]`; see [`Rows::weights`].
+    /// The same rows with weights `[N]`, in memory; see [`Rows::weights`](super::Rows::weights).
     ///
     /// # Errors
     /// [`Error::Shape`] if the number of weights is not N, or one is negative or not finite.
@@ -208,8 +208,8 @@ impl Records {
         builder.finish().with_groups(self.given_groups().map(<[i64]>::to_vec))
     }
 
-    /// The same rows with groups `[N]`, such as their users; see [`Rows::groups`]. Without given groups, the ids of the field
-    /// that identifies the user are the groups.
+    /// The same rows with groups `[N]`, such as their users, in memory; see [`Rows::groups`](super::Rows::groups). Without
+    /// given groups, the groups are the ids of the field that identifies the user.
     ///
     /// # Errors
     /// [`Error::Shape`] if the number of groups is not N.

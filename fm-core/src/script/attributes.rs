@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 use super::Catalogue;
 use crate::bridge::{Attribute, TracedModule};
 use crate::error::Result;
-use crate::schema::{Field, FieldKind, Schema, Task, Weighting};
+use crate::schema::{Field, FieldKind, Schema, Weighting};
 
 /// ASCII whitespace, which is allowed around numbers.
 const SPACES: &str = " \t\n\r\x0c";
@@ -30,13 +30,7 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
     let separators: Vec<String> = fields.iter().map(separator).collect();
     let first_ids = schema.unknown_ids().iter().map(|unknown| unknown + 1);
     let indexes = first_ids.zip(fields.iter().map(|field| field.vocabulary.as_slice())).collect();
-    let label = schema.label();
-    let label_range = match label.task {
-        Task::Regression => vec![f64::from(label.min), f64::from(label.max)],
-        Task::Binary { .. } => vec![],
-        // Scores are unbounded.
-        Task::Ranking { .. } => vec![f64::NEG_INFINITY, f64::INFINITY],
-    };
+    let label_range = schema.label().range().into_iter().flatten().map(f64::from).collect();
     let schema_json = schema.to_json();
 
     module.set("_schema", &Text(&schema_json))?;

@@ -297,7 +297,7 @@ fn the_catalogue_is_ranked_for_a_user_without_what_is_excluded() {
 
     bundle(&schema, None).save(&file, &[]).unwrap();
     let error = Scorer::load(&file, Device::Cpu).unwrap().recommend(user, 1, &[]).unwrap_err().to_string();
-    assert!(error.contains("it holds no catalogue of items") && error.lines().count() == 1, "{error}");
+    assert!(error.contains("holds no catalogue of items") && error.lines().count() == 1, "{error}");
 }
 
 #[test]
@@ -474,10 +474,7 @@ fn a_file_for_servers_is_not_taken_for_one_of_logits() {
     for served in [bundle.served_ids().unwrap(), bundle.served_columns().unwrap()] {
         served.write(&mut file.reopen().unwrap(), &[]).ok().unwrap();
         let error = Scorer::load(file.path(), Device::Cpu).unwrap_err().to_string();
-        assert!(
-            error.contains("it is of an earlier version, or for a server such as Triton; write it anew"),
-            "{error}"
-        );
+        assert!(error.contains("it is of an earlier version, or for a server such as Triton"), "{error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
 }

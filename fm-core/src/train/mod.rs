@@ -50,11 +50,10 @@ pub enum Ending {
 /// A model in training.
 ///
 /// ```
-/// # use fm_core::{Encoder, Field, FieldKind, Label, Padded, Schema, Side, Task, TensorRows, tch::Tensor};
+/// # use fm_core::{Field, FieldKind, Label, Records, Schema, Side, Task};
 /// # let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
 /// # let schema = Schema::new(Label::fit("rating", Task::Regression, [5.0, 1.0]), vec![user])?;
-/// # let Padded { ids, values, .. } = Encoder::new(&schema).features(&[[Some("ann")], [Some("bob")]])?.padded()?;
-/// # let rows = TensorRows::new(&schema, ids, values, Tensor::from_slice(&[5f32, 1.0]))?;
+/// # let rows = Records::from_texts(&schema, &[[Some("ann")], [Some("bob")]], &[5.0, 1.0])?;
 /// use std::ops::ControlFlow;
 ///
 /// use fm_core::evaluate;

@@ -243,7 +243,7 @@ mod tests {
     use super::super::Parameters;
     use super::super::tests::score;
     use super::*;
-    use crate::layers::oracle::{Draw, Row, Vector};
+    use crate::oracle::{Draw, Row, Vector};
 
     const ROWS: usize = 150;
     const IDS: usize = 15;

@@ -109,7 +109,7 @@ mod tests {
     use super::super::table::Table;
     use super::super::tests::solve;
     use super::*;
-    use crate::layers::oracle::{Draw, Matrix, Vector};
+    use crate::oracle::{Draw, Matrix, Vector};
 
     /// Rows with an id of value x, and the records [q_1, ..., q_k, e, s].
     struct Rows {

@@ -59,7 +59,7 @@ impl Gram {
 mod tests {
     use super::super::lanes::LANES;
     use super::*;
-    use crate::layers::oracle::Draw;
+    use crate::oracle::Draw;
 
     #[test]
     fn it_equals_the_double_loop_for_any_number_of_vectors() {

@@ -1,9 +1,9 @@
-//! Which fields repeat together over the training rows.
+//! Finds the fields that repeat together in the training rows.
 //!
-//! A user's age, occupation and zip code are the same in all rows of the user. Fields that belong together form a block; each
-//! combination of their values that there is, a part, is worked on once instead of in each of its rows. The idea is that of
-//! relational data in libFM (Rendle, Scaling factorization machines to relational data, VLDB 2013), where a person says what the
-//! blocks are; here they are found.
+//! A user's age, occupation and zip code are the same in all rows of the user. Fields that belong together form a block. Each
+//! combination of their values that occurs, a part, is processed once instead of once per row. libFM does the same with
+//! relational data (Rendle, Scaling factorization machines to relational data, VLDB 2013), where the user declares the blocks;
+//! here they are detected.
 
 use fm_core::features::Slices;
 use fm_core::{Error, Result, Rows, Schema};
@@ -12,7 +12,7 @@ use tch::Device;
 
 use super::columns::Columns;
 
-/// The rows that are fetched at once.
+/// The number of rows that are fetched at once.
 const CHUNK: usize = 8192;
 
 /// The training rows.
@@ -20,28 +20,28 @@ const CHUNK: usize = 8192;
 pub struct Layout {
     /// The label of each row.
     pub labels: Vec<f32>,
-    /// How much each row counts.
+    /// The weight of each row.
     pub weights: Vec<f32>,
     /// The fields whose values repeat, in blocks.
     pub blocks: Vec<Parts>,
-    /// The other fields, and the rows that hold each of their ids.
+    /// The other fields, and the rows that have each of their ids.
     pub others: Option<(Vec<usize>, Columns)>,
 }
 
-/// The parts of rows that a block of fields makes up.
+/// The parts of a block of fields.
 #[derive(Debug)]
 pub struct Parts {
     /// The fields.
     pub fields: Vec<usize>,
     /// The part of each row.
     pub of_rows: Vec<u32>,
-    /// The parts that hold each id.
+    /// The parts that have each id.
     pub columns: Columns,
     /// The number of parts.
     pub len: usize,
 }
 
-/// The distinct values of a field: for each of them its ids with their values x, and for each row which of them it has.
+/// The distinct values of a field, each as ids with their x, and the number of each row's value.
 #[derive(Default)]
 struct Distinct {
     values: Vec<Box<[(u32, u32)]>>,
@@ -49,8 +49,8 @@ struct Distinct {
     of_rows: Vec<u32>,
 }
 
-/// Fields with the distinct combinations of their values: for each of them which value each field has, and for each row which
-/// combination.
+/// Fields with the distinct combinations of their values: the value of each field in each combination, and the number of each
+/// row's combination.
 struct Joined {
     fields: Vec<usize>,
     combinations: Vec<Vec<u32>>,
@@ -58,11 +58,11 @@ struct Joined {
 }
 
 impl Layout {
-    /// Reads rows. A block may have `max_parts` parts.
+    /// Reads rows. A block has at most `max_parts` parts.
     ///
     /// # Errors
-    /// [`Error::Shape`] for a row that holds an id in two slots: its score would not be linear in the id's parameters. What the
-    /// rows return.
+    /// [`Error::Shape`] if a row has an id in two slots, as its score would not be linear in the id's parameters; those of the
+    /// rows.
     pub fn new(rows: &dyn Rows, schema: &Schema, max_parts: usize) -> Result<Layout> {
         let mut fields: Vec<Option<Distinct>> = (0..schema.num_fields()).map(|_| Some(Distinct::default())).collect();
         let in_order: Vec<usize> = (0..rows.len()).collect();
@@ -85,7 +85,7 @@ impl Layout {
         for_each_row(rows, schema, &in_order, &mut read)?;
 
         let mut joined = join(&fields, rows.len(), max_parts);
-        // Rows of the block with the most parts lie together, so that what is read of them does, too.
+        // Rows of one part of the largest block are adjacent, and so is what is read for them.
         let mut order = in_order;
         if let Some(largest) = joined.iter().max_by_key(|block| block.combinations.len()) {
             order.sort_by_key(|&row| largest.of_rows[row]);
@@ -149,7 +149,7 @@ fn for_each_row(
 }
 
 impl Distinct {
-    /// Takes the value of the next row. False if there are more than `limit` now.
+    /// Adds the value of the next row. False if there are now more than `limit` values.
     fn push(&mut self, value: &[(u32, u32)], limit: usize) -> bool {
         let number = match self.numbers.get(value) {
             Some(&number) => number,
@@ -165,14 +165,14 @@ impl Distinct {
     }
 }
 
-/// Joins fields into blocks: a field joins one to which it adds few parts, as those do that are the same for all rows of a part.
+/// Joins fields into blocks. A field joins a block to which it adds few parts, such as one that is constant within each part.
 fn join(fields: &[Option<Distinct>], num_rows: usize, max_parts: usize) -> Vec<Joined> {
     let mut repeated: Vec<(usize, &Distinct)> =
         fields.iter().enumerate().filter_map(|(field, distinct)| Some((field, distinct.as_ref()?))).collect();
     repeated.sort_by_key(|(_, distinct)| std::cmp::Reverse(distinct.values.len()));
     let mut blocks: Vec<Joined> = Vec::new();
     for (field, distinct) in repeated {
-        // A pass over all rows takes as long as some more parts.
+        // A pass over all rows costs as much as some more parts.
         let few = num_rows / 32;
         let limit = |block: &Joined| max_parts.min(block.combinations.len() + few);
         let joined = blocks.iter_mut().any(|block| block.join(field, distinct, limit(block)));
@@ -185,7 +185,7 @@ fn join(fields: &[Option<Distinct>], num_rows: usize, max_parts: usize) -> Vec<J
 }
 
 impl Joined {
-    /// Takes a field in, if there are not more than `limit` combinations then.
+    /// Adds a field, unless there would be more than `limit` combinations.
     fn join(&mut self, field: usize, distinct: &Distinct, limit: usize) -> bool {
         let mut numbers: HashMap<(u32, u32), u32> = HashMap::new();
         let mut of_rows = Vec::with_capacity(self.of_rows.len());
@@ -228,7 +228,7 @@ mod tests {
 
     use super::super::tests::{GENRES, ITEM, NUMBER, TAGS, USER, World};
     use super::*;
-    use crate::layers::oracle::{Draw, Row, Vector};
+    use crate::oracle::{Draw, Row, Vector};
 
     fn blocks(layout: &Layout) -> Vec<(Vec<usize>, usize)> {
         layout.blocks.iter().map(|block| (block.fields.clone(), block.len)).collect()

@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
 use super::*;
-use crate::layers::oracle::{Draw, Matrix, Row, Vector, dot, features, fm, tensor};
+use crate::oracle::{Draw, Matrix, Row, Vector, dot, features, fm, tensor};
 
 /// Rows of users, with the user's tags, of items, and of genres and a number that are others in each row.
 pub struct World {

@@ -54,8 +54,8 @@ impl Activation {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::oracle::*;
     use super::*;
+    use crate::oracle::*;
 
     proptest! {
         #[test]

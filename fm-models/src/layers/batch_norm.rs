@@ -142,8 +142,8 @@ mod tests {
     use tch::Device;
     use tch::nn::VarStore;
 
-    use super::super::oracle::*;
     use super::*;
+    use crate::oracle::*;
 
     const MODES: [BatchNormMode; 3] = [BatchNormMode::Standard, BatchNormMode::AlwaysBatch, BatchNormMode::Frozen];
 

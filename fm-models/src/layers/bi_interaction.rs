@@ -34,7 +34,12 @@ impl BiInteraction {
     pub fn forward(&self, embeddings: &Tensor) -> Result<Tensor> {
         check_input("BiInteraction", embeddings, &[-1, -1])?;
         let sum = embeddings.sum_dim_intlist(1, false, Kind::Float);
-        Ok((sum.square() - embeddings.square().sum_dim_intlist(1, false, Kind::Float)) * 0.5)
+        Ok(BiInteraction.of_sums(&sum, &embeddings.square().sum_dim_intlist(1, false, Kind::Float)))
+    }
+
+    /// The pooled pairs `[B, k]` of vectors of which Σ_i e_i `[B, k]` and Σ_i e_i² `[B, k]` are known.
+    pub fn of_sums(&self, sum: &Tensor, squares: &Tensor) -> Tensor {
+        (sum.square() - squares) * 0.5
     }
 }
 
@@ -42,8 +47,8 @@ impl BiInteraction {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::oracle::*;
     use super::*;
+    use crate::oracle::*;
 
     proptest! {
         #[test]

@@ -77,8 +77,8 @@ mod tests {
     use tch::Device;
     use tch::nn::VarStore;
 
-    use super::super::oracle::*;
     use super::*;
+    use crate::oracle::*;
 
     proptest! {
         #[test]

@@ -55,8 +55,8 @@ impl Dropout {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::oracle::*;
     use super::*;
+    use crate::oracle::*;
 
     proptest! {
         #[test]

@@ -1,12 +1,14 @@
 //! The table of latent vectors.
 
+use fm_core::features::Layout;
 use fm_core::{Error, Features, Result, Schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::nn::{Init, Path};
 use tch::{Tensor, no_grad};
 
-use super::{check_features, check_size, look_up};
+use super::{check_features, check_size};
+use crate::kernels::lookup::{self, Grouping, Sums};
 
 /// The options of an [`Embedding`].
 #[derive(Clone, Copy, Debug, JsonSchema, Serialize, Deserialize)]
@@ -23,37 +25,44 @@ impl Default for EmbeddingConfig {
     }
 }
 
-/// e_s = x_s v_{id_s}: the latent vector of each slot's id, scaled by the slot's value.
+/// e_f = Σ_{s ∈ f} x_s v_{id_s}: for each field the sum of the latent vectors of its slots, each scaled by the slot's value.
 ///
 /// All fields share one table `V` `[n, k]`; each owns a range of its rows. The first row of a field stands for the values
-/// outside its vocabulary and starts at zero: until something has trained it, an unknown value adds nothing.
+/// outside its vocabulary and starts at zero: until training has seen one, an unknown value adds nothing. A field without a value
+/// has the zero vector.
 ///
 /// # Shapes
-/// `[B, S]` ids and values → `[B, S, k]`
+/// B rows of F fields → `[B, F, k]`
 ///
 /// Source: the latent vectors of Rendle, Factorization machines, ICDM 2010,
 /// <https://www.csie.ntu.edu.tw/~b97053/paper/Rendle2010FM.pdf>. Keras: `V` of `FM_Layer` and the `Embedding` of each field
-/// in the deep models, there N(0, 0.05²) for all rows.
+/// in the deep models, there N(0, 0.05²) for all rows; and `DenseFeatures` with the combiner that the field's weighting names.
 ///
 /// ```
-/// # use fm_core::{Encoder, Field, FieldKind::Categorical, Label, Schema, Side, Task};
-/// # let field = |name, side| Field::new(name, Categorical, side, vec!["a".into(), "b".into()]);
-/// # let fields = vec![field("user", Side::User), field("item", Side::Item), field("hour", Side::Context)];
+/// # use fm_core::{Encoder, Field, FieldKind, Label, Schema, Side, Task, Weighting};
+/// # let genres = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Mean };
+/// # let fields = vec![
+/// #     Field::new("user", FieldKind::Categorical, Side::User, vec!["a".into()]),
+/// #     Field::new("genres", genres, Side::Item, vec!["Drama".into(), "War".into()]),
+/// # ];
 /// # let schema = Schema::new(Label::fit("y", Task::Regression, [0.0, 1.0]), fields)?;
-/// # let features = Encoder::new(&schema).features(&[[Some("a"), Some("b"), None]; 8])?;
+/// # let features = Encoder::new(&schema).features(&[[Some("a"), Some("Drama|War")]; 8])?;
 /// use fm_core::tch::{Device, nn::VarStore};
 /// use fm_models::layers::{Embedding, EmbeddingConfig};
 ///
 /// let store = VarStore::new(Device::Cpu);
 /// let embedding = Embedding::new(store.root(), &schema, &EmbeddingConfig::default())?;
-/// // features: ids and values [8, 3]
-/// assert_eq!(embedding.forward(&features, false)?.size(), [8, 3, 16]);
+/// // features: 8 rows of 2 fields, of which genres has 3 slots
+/// assert_eq!(embedding.forward(&features, false)?.size(), [8, 2, 16]);
+/// assert_eq!(embedding.slots(&features, false)?.size(), [8, 4, 16]);
 /// # Ok::<(), fm_core::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Embedding {
     pub(crate) table: Tensor,
-    slots: i64,
+    pub(crate) layout: Layout,
+    by_field: Grouping,
+    of_all: Grouping,
 }
 
 impl Embedding {
@@ -62,34 +71,83 @@ impl Embedding {
     /// # Errors
     /// [`Error::Setting`] for a length or a deviation out of range, [`Error::Torch`] for more than memory holds.
     pub fn new(path: Path<'_>, schema: &Schema, config: &EmbeddingConfig) -> Result<Embedding> {
+        Embedding::of_fields(path, schema, |_| true, config)
+    }
+
+    /// As [`Embedding::new`], of some fields of the schema, for which alone the table has rows.
+    ///
+    /// # Errors
+    /// As [`Embedding::new`].
+    pub fn of_fields(
+        path: Path<'_>,
+        schema: &Schema,
+        is_embedded: impl Fn(usize) -> bool,
+        config: &EmbeddingConfig,
+    ) -> Result<Embedding> {
         let &EmbeddingConfig { embedding_dim, init_std } = config;
         check_size("Embedding", "embedding_dim", embedding_dim)?;
         if !init_std.is_finite() || init_std < 0.0 {
             let reason = format!("Embedding: init_std is {init_std}: it must be a number of at least 0");
             return Err(Error::Setting(reason));
         }
+        let fields: Vec<usize> = (0..schema.num_fields()).filter(|&field| is_embedded(field)).collect();
+        let (mut unknown, mut rows) = (vec![], 0);
+        for &field in &fields {
+            unknown.push(rows);
+            rows += schema.ids(field).end - schema.ids(field).start;
+        }
         let init = Init::Randn { mean: 0.0, stdev: init_std };
-        let table = path.f_var("weight", &[schema.num_ids(), embedding_dim], init)?;
+        let table = path.f_var("weight", &[rows, embedding_dim], init)?;
         no_grad(|| {
-            let unknown = Tensor::from_slice(schema.unknown_ids()).to_device(table.device());
+            let unknown = Tensor::from_slice(&unknown).to_device(table.device());
             let _ = table.shallow_clone().index_fill_(0, &unknown, 0.0);
         });
-        Ok(Embedding { table, slots: schema.num_slots() as i64 })
+        let of_all = Grouping::new(schema, |field| is_embedded(field).then_some(0));
+        Ok(Embedding {
+            table,
+            layout: schema.layout(),
+            by_field: Grouping::new(schema, |field| fields.binary_search(&field).ok()),
+            of_all: of_all.with_squares(embedding_dim as usize, |_| Some(0)),
+        })
     }
 
-    /// [S, k], the shape of a row's vectors.
+    /// [F, k], the shape of a row's vectors.
     pub fn output(&self) -> [i64; 2] {
-        [self.slots, self.table.size()[1]]
+        [self.by_field.groups() as i64, self.table.size()[1]]
     }
 
-    /// The scaled vectors `[B, S, k]`. With `train`, the table's gradient is row-sparse.
+    /// The vectors of the fields `[B, F, k]`. With `train`, the table's gradient is row-sparse.
     ///
     /// # Errors
-    /// [`Error::Shape`] for another number of slots, another kind or device, or an id outside the table.
+    /// [`Error::Shape`] for features of another schema, another kind or device, or an id outside the table.
     pub fn forward(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let rows = features.padded()?;
-        check_features("Embedding", &rows, self.slots, self.table.device())?;
-        Ok(look_up("Embedding", &self.table, &rows.ids, train)? * rows.values.unsqueeze(-1))
+        Ok(self.sums(features, &self.by_field, train)?.sums)
+    }
+
+    /// Σ_s e_s and Σ_s e_s² over all slots, both `[B, k]`, with e_s = x_s v_{id_s}: what a sum over all pairs of slots needs. With
+    /// `train`, the table's gradient is row-sparse.
+    ///
+    /// # Errors
+    /// As [`Embedding::forward`].
+    pub fn sum_and_squares(&self, features: &Features, train: bool) -> Result<(Tensor, Tensor)> {
+        let Sums { sums, squares } = self.sums(features, &self.of_all, train)?;
+        Ok((sums.squeeze_dim(1), squares.expect("the grouping asks for squares")))
+    }
+
+    /// The scaled vectors of all slots of padded rows, e_s = x_s v_{id_s} `[B, S, k]`, for explanations. With `train`, the table's
+    /// gradient is row-sparse.
+    ///
+    /// # Errors
+    /// As [`Embedding::forward`].
+    pub fn slots(&self, features: &Features, train: bool) -> Result<Tensor> {
+        check_features("Embedding", features, &self.layout, self.table.device())?;
+        lookup::slots("Embedding", &self.table, &features.padded()?, &self.by_field, train)
+    }
+
+    /// The sums of a grouping of the same fields.
+    pub(crate) fn sums(&self, features: &Features, grouping: &Grouping, train: bool) -> Result<Sums> {
+        check_features("Embedding", features, &self.layout, self.table.device())?;
+        lookup::sums("Embedding", &self.table, features, grouping, train)
     }
 }
 
@@ -100,12 +158,12 @@ mod tests {
     use tch::nn::VarStore;
     use tch::{Device, Kind};
 
-    use super::super::oracle::*;
     use super::*;
+    use crate::oracle::*;
 
     proptest! {
         #[test]
-        fn it_equals_the_vector_of_each_id_times_its_value(
+        fn it_equals_the_vector_of_each_id_times_its_value_summed_by_field_or_over_all(
             slots in vec(0usize..4, 1..6), k in 1usize..5, seed: u64,
         ) {
             let (schema, mut draw) = (schema(&slots), Draw(seed));
@@ -115,12 +173,21 @@ mod tests {
             let p = Parameters::draw(&store, &mut draw);
             let rows = draw.rows(&schema, 3);
             let table = p.matrix("e.weight");
-            let expected: Vec<Matrix> = rows.iter().map(|row| slot_vectors(&table, row)).collect();
-            prop_assert_eq!(layer.output(), [schema.num_slots() as i64, k as i64]);
-            for train in [false, true] {
-                let found = layer.forward(&features(&schema, &rows), train).unwrap();
+            let slots: Vec<Matrix> = rows.iter().map(|row| slot_vectors(&table, row)).collect();
+            let fields: Vec<Matrix> = slots.iter().map(|slots| field_vectors(&schema, slots)).collect();
+            let sum_of_all: Matrix = slots.iter().map(|slots| sum(slots, k)).collect();
+            let square = |slots: &Matrix| slots.iter().map(|e| product(e, e)).collect::<Matrix>();
+            let squares: Matrix = slots.iter().map(|slots| sum(&square(slots), k)).collect();
+            let padded = features(&schema, &rows);
+            assert_close(&layer.slots(&padded, false).unwrap(), &slots.concat().concat(), "the slots");
+            prop_assert_eq!(layer.output(), [schema.num_fields() as i64, k as i64]);
+            for (features, train) in both_forms(&schema, &rows).iter().flat_map(|f| [(f, false), (f, true)]) {
+                let found = layer.forward(features, train).unwrap();
                 prop_assert_eq!(&found.size()[1..], layer.output());
-                assert_close(&found, &expected.concat().concat(), "the vectors");
+                assert_close(&found, &fields.concat().concat(), "the fields");
+                let (found, found_squares) = layer.sum_and_squares(features, train).unwrap();
+                assert_close(&found, &sum_of_all.concat(), "the sum");
+                assert_close(&found_squares, &squares.concat(), "the squares");
             }
         }
     }

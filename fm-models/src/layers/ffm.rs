@@ -1,12 +1,14 @@
 //! The field-aware factorization machine.
 
+use fm_core::features::Layout;
 use fm_core::{Features, Result, Schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
-use super::{Embedding, EmbeddingConfig, FieldPooling, FmInteraction, Linear, bias, check_input};
+use super::{Embedding, EmbeddingConfig, FmInteraction, Linear, bias, check_input};
+use crate::kernels::lookup::{Grouping, Sums};
 
 /// Σ_{i<j} ⟨e_{i,f_j}, e_{j,f_i}⟩, where e_{i,g} is the vector that slot i has for partners of field g.
 ///
@@ -15,79 +17,83 @@ use super::{Embedding, EmbeddingConfig, FieldPooling, FmInteraction, Linear, bia
 /// multi-valued field, and linear in the number of slots.
 ///
 /// # Shapes
-/// `[B, S, F·k]`, the F vectors of a slot one after another → `[B]`
+/// P as `[B, F, F·k]`, the F vectors of a field one after another → `[B]`
 ///
 /// Source: Juan, Zhuang, Chin and Lin, Field-aware factorization machines for CTR prediction, RecSys 2016, equation 4,
 /// <https://doi.org/10.1145/2959100.2959134>. The first notebook words it for sequences: FM inside a field, other vectors
 /// across fields. Keras's `FFM_Layer` computes something else: [`SummedFfmInteraction`].
 ///
 /// ```
-/// # use fm_core::{Encoder, Field, FieldKind::Categorical, Label, Schema, Side, Task};
+/// # use fm_core::{Field, FieldKind::Categorical, Label, Schema, Side, Task};
 /// # let field = |name, side| Field::new(name, Categorical, side, vec!["a".into(), "b".into()]);
 /// # let fields = vec![field("user", Side::User), field("item", Side::Item), field("hour", Side::Context)];
 /// # let schema = Schema::new(Label::fit("y", Task::Regression, [0.0, 1.0]), fields)?;
-/// # let features = Encoder::new(&schema).features(&[[Some("a"), Some("b"), None]; 8])?;
 /// use fm_core::tch::{Device, Kind, Tensor};
 /// use fm_models::layers::FfmInteraction;
 ///
-/// let interaction = FfmInteraction::new(&schema, 4); // of 3 fields
-/// let vectors = Tensor::ones([8, 3, 3 * 4], (Kind::Float, Device::Cpu)); // [B, S, F·k]
-/// let scores = interaction.forward(&vectors)?;
+/// let interaction = FfmInteraction::new(&schema, 4); // of 3 fields of one slot each
+/// let sums = Tensor::ones([8, 3, 3 * 4], (Kind::Float, Device::Cpu)); // [B, F, F·k]
+/// let scores = interaction.forward(&sums, None)?;
 /// assert_eq!(scores.size(), [8]);
 /// assert_eq!(scores.double_value(&[0]), 12.0); // 3 pairs of vectors of 4 ones
 /// # Ok::<(), fm_core::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct FfmInteraction {
-    pooling: FieldPooling,
-    /// (field, first slot, slots) of each field of several slots.
-    several: Vec<(i64, i64, i64)>,
-    fields: i64,
+    layout: Layout,
+    /// The fields of several slots.
+    several: Vec<i64>,
     k: i64,
 }
 
 impl FfmInteraction {
     /// Reads off the schema which slot is of which field; `k` is the length of a vector.
     pub fn new(schema: &Schema, k: i64) -> FfmInteraction {
-        let several = (0..schema.num_fields()).filter(|&field| schema.slots(field).len() > 1).map(|field| {
-            let slots = schema.slots(field);
-            (field as i64, slots.start as i64, slots.len() as i64)
-        });
-        let several = several.collect();
-        FfmInteraction { pooling: FieldPooling::new(schema), several, fields: schema.num_fields() as i64, k }
+        let layout = schema.layout();
+        let several = (0..layout.num_fields()).filter(|&field| layout.slots(field).len() > 1);
+        FfmInteraction { several: several.map(|field| field as i64).collect(), layout, k }
     }
 
-    /// The sum over pairs `[B]`.
+    /// The sum over pairs `[B]`. `own_squares` is Σ e_{i,f}² `[B, k]` over the slots i of the fields f of several slots; the pairs
+    /// within these fields are left out without it.
     ///
     /// # Errors
-    /// [`fm_core::Error::Shape`] for an input that is not `[B, S, F·k]`.
-    pub fn forward(&self, vectors: &Tensor) -> Result<Tensor> {
-        let &FfmInteraction { fields, k, .. } = self;
+    /// [`fm_core::Error::Shape`] for sums that are not `[B, F, F·k]`.
+    pub fn forward(&self, sums: &Tensor, own_squares: Option<&Tensor>) -> Result<Tensor> {
+        let (fields, k) = (self.layout.num_fields() as i64, self.k);
         super::check_size("FfmInteraction", "k", k)?;
-        check_input("FfmInteraction", vectors, &[self.pooling.slots(), fields * k])?;
-        let pooled = self.pooling.forward(vectors)?.reshape([-1, fields, fields, k]);
+        check_input("FfmInteraction", sums, &[fields, fields * k])?;
+        let pooled = sums.reshape([-1, fields, fields, k]);
         let products = (&pooled * pooled.transpose(1, 2)).sum_dim_intlist(-1, false, Kind::Float); // [B, F, F]
         let of_one_field = products.diagonal(0, 1, 2); // ‖P_{f,f}‖², [B, F]
         let across = (products.sum_dim_intlist(&[1i64, 2][..], false, Kind::Float)
             - of_one_field.sum_dim_intlist(1, false, Kind::Float))
             * 0.5;
-        Ok(self.several.iter().fold(across, |sum, &(field, first, slots)| {
-            let own = vectors.narrow(1, first, slots).narrow(2, field * k, k);
-            let squares = own.square().sum_dim_intlist(&[1i64, 2][..], false, Kind::Float);
-            sum + (of_one_field.select(1, field) - squares) * 0.5
-        }))
+        let Some(squares) = own_squares else { return Ok(across) };
+        let within = self.several.iter().map(|&field| of_one_field.select(1, field)).reduce(|sum, more| sum + more);
+        let squares = squares.sum_dim_intlist(1, false, Kind::Float);
+        Ok(across + within.map_or_else(|| -&squares, |within| within - &squares) * 0.5)
     }
 
-    /// ⟨e_{i,f_j}, e_{j,f_i}⟩ of each pair of slots, above the diagonal of `[B, S, S]`; all else is 0.
+    /// What [`FfmInteraction::forward`] is computed from: sums by field, and the squares.
+    fn grouping(&self, schema: &Schema) -> Grouping {
+        let k = self.k as usize;
+        let own = |field: usize| self.several.contains(&(field as i64)).then_some(field * k);
+        Grouping::by_field(schema).with_squares(k, own)
+    }
+
+    /// ⟨e_{i,f_j}, e_{j,f_i}⟩ of each pair of slots out of their vectors `[B, S, F·k]`, above the diagonal of `[B, S, S]`; all else
+    /// is 0.
     ///
     /// # Errors
-    /// As [`FfmInteraction::forward`].
+    /// [`fm_core::Error::Shape`] for vectors that are not `[B, S, F·k]`.
     pub fn terms(&self, vectors: &Tensor) -> Result<Tensor> {
-        let &FfmInteraction { fields, k, .. } = self;
-        check_input("FfmInteraction", vectors, &[self.pooling.slots(), fields * k])?;
-        let field_of_slots = Tensor::from_slice(&self.pooling.field_of_slots()).to_device(vectors.device());
+        let (fields, slots) = (self.layout.num_fields() as i64, self.layout.num_slots() as i64);
+        check_input("FfmInteraction", vectors, &[slots, fields * self.k])?;
+        let field_of_slots: Vec<i64> = self.layout.field_of_slots().into_iter().map(|field| field as i64).collect();
+        let field_of_slots = Tensor::from_slice(&field_of_slots).to_device(vectors.device());
         // e_{i,f_j}, `[B, S, S, k]`
-        let for_partners = vectors.reshape([-1, self.pooling.slots(), fields, k]).index_select(2, &field_of_slots);
+        let for_partners = vectors.reshape([-1, slots, fields, self.k]).index_select(2, &field_of_slots);
         let products = &for_partners * for_partners.transpose(1, 2);
         Ok(products.sum_dim_intlist(-1, false, Kind::Float).triu(1))
     }
@@ -99,15 +105,15 @@ impl FfmInteraction {
 /// itself, whatever their fields. That is not the paper's formula: [`FfmInteraction`] is.
 ///
 /// # Shapes
-/// `[B, S, F·k]` → `[B]`
+/// Σ_i e_i as `[B, F·k]` → `[B]`
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor};
 /// use fm_models::layers::SummedFfmInteraction;
 ///
 /// let interaction = SummedFfmInteraction { fields: 3, k: 4 };
-/// let vectors = Tensor::ones([8, 3, 3 * 4], (Kind::Float, Device::Cpu)); // [B, S, F·k]
-/// assert_eq!(interaction.forward(&vectors)?.size(), [8]);
+/// let summed = Tensor::ones([8, 3 * 4], (Kind::Float, Device::Cpu)); // [B, F·k]
+/// assert_eq!(interaction.forward(&summed)?.size(), [8]);
 /// # Ok::<(), fm_core::Error>(())
 /// ```
 #[derive(Debug)]
@@ -122,12 +128,11 @@ impl SummedFfmInteraction {
     /// The sum over pairs of field slots `[B]`.
     ///
     /// # Errors
-    /// [`fm_core::Error::Shape`] for an input that is not `[B, S, F·k]`.
-    pub fn forward(&self, vectors: &Tensor) -> Result<Tensor> {
+    /// [`fm_core::Error::Shape`] for an input that is not `[B, F·k]`.
+    pub fn forward(&self, summed: &Tensor) -> Result<Tensor> {
         super::check_size("SummedFfmInteraction", "fields", self.fields)?;
         super::check_size("SummedFfmInteraction", "k", self.k)?;
-        check_input("SummedFfmInteraction", vectors, &[-1, self.fields * self.k])?;
-        let summed = vectors.sum_dim_intlist(1, false, Kind::Float);
+        check_input("SummedFfmInteraction", summed, &[self.fields * self.k])?;
         FmInteraction.forward(&summed.reshape([-1, self.fields, self.k]))
     }
 
@@ -135,7 +140,7 @@ impl SummedFfmInteraction {
     /// slot has with itself, Σ_{f<g} ⟨e_{i,f}, e_{i,g}⟩; all else is 0.
     ///
     /// # Errors
-    /// As [`SummedFfmInteraction::forward`].
+    /// [`fm_core::Error::Shape`] for vectors that are not `[B, S, F·k]`.
     pub fn terms(&self, vectors: &Tensor) -> Result<Tensor> {
         check_input("SummedFfmInteraction", vectors, &[-1, self.fields * self.k])?;
         let of_fields = vectors.reshape([-1, vectors.size()[1], self.fields, self.k]);
@@ -179,7 +184,7 @@ pub enum FfmForm {
 /// let config = EmbeddingConfig { embedding_dim: 4, ..EmbeddingConfig::default() };
 /// let ffm = Ffm::new(&store.root(), &schema, &config, FfmForm::FieldAware)?;
 /// assert_eq!(ffm.forward(&features, false)?.size(), [8]); // features: ids and values [8, 3]
-/// assert_eq!(ffm.embedding.output(), [3, 3 * 4]);
+/// assert_eq!(ffm.embedding.output(), [3, 3 * 4]); // [F, F·k]
 /// # Ok::<(), fm_core::Error>(())
 /// ```
 #[derive(Debug)]
@@ -191,6 +196,7 @@ pub struct Ffm {
     /// v, as `[n, F·k]`.
     pub embedding: Embedding,
     interaction: Interaction,
+    grouping: Grouping,
 }
 
 #[derive(Debug)]
@@ -209,14 +215,20 @@ impl Ffm {
         super::check_size("Ffm", "embedding_dim", k)?;
         super::check_size("Ffm", "embedding_dim times the number of fields", fields * k)?;
         let wide = EmbeddingConfig { embedding_dim: fields * k, ..*config };
+        let (interaction, grouping) = match form {
+            FfmForm::FieldAware => {
+                let pairs = FfmInteraction::new(schema, k);
+                let grouping = pairs.grouping(schema);
+                (Interaction::FieldAware(pairs), grouping)
+            }
+            FfmForm::Summed => (Interaction::Summed(SummedFfmInteraction { fields, k }), Grouping::of_all(schema)),
+        };
         Ok(Ffm {
             bias: bias(path),
             linear: Linear::new(path / "linear", schema)?,
             embedding: Embedding::new(path / "embedding", schema, &wide)?,
-            interaction: match form {
-                FfmForm::FieldAware => Interaction::FieldAware(FfmInteraction::new(schema, k)),
-                FfmForm::Summed => Interaction::Summed(SummedFfmInteraction { fields, k }),
-            },
+            interaction,
+            grouping,
         })
     }
 
@@ -234,12 +246,19 @@ impl Ffm {
     /// [`fm_core::Error::Shape`] as [`Linear::forward`].
     pub fn forward(&self, features: &Features, train: bool) -> Result<Tensor> {
         let first_order = self.linear.forward(features, train)? + &self.bias;
-        let vectors = self.embedding.forward(features, train)?;
-        Ok(first_order
-            + match &self.interaction {
-                Interaction::FieldAware(pairs) => pairs.forward(&vectors)?,
-                Interaction::Summed(pairs) => pairs.forward(&vectors)?,
-            })
+        Ok(first_order + self.second_order(features, train)?)
+    }
+
+    /// The sum over pairs `[B]`. With `train`, the table's gradient is row-sparse.
+    ///
+    /// # Errors
+    /// As [`Ffm::forward`].
+    pub fn second_order(&self, features: &Features, train: bool) -> Result<Tensor> {
+        let Sums { sums, squares } = self.embedding.sums(features, &self.grouping, train)?;
+        match &self.interaction {
+            Interaction::FieldAware(pairs) => pairs.forward(&sums, squares.as_ref()),
+            Interaction::Summed(pairs) => pairs.forward(&sums.squeeze_dim(1)),
+        }
     }
 
     /// What each pair of slots adds, above the diagonal of `[B, S, S]`, and each slot with itself, on it.
@@ -247,7 +266,7 @@ impl Ffm {
     /// # Errors
     /// As [`Ffm::forward`].
     pub fn pair_terms(&self, features: &Features) -> Result<Tensor> {
-        let vectors = self.embedding.forward(features, false)?;
+        let vectors = self.embedding.slots(features, false)?;
         match &self.interaction {
             Interaction::FieldAware(pairs) => pairs.terms(&vectors),
             Interaction::Summed(pairs) => pairs.terms(&vectors),
@@ -262,8 +281,8 @@ mod tests {
     use tch::Device;
     use tch::nn::VarStore;
 
-    use super::super::oracle::*;
     use super::*;
+    use crate::oracle::*;
 
     proptest! {
         #[test]
@@ -273,13 +292,23 @@ mod tests {
             let schema = schema(&slots);
             let (fields, width) = (slots.len(), slots.len() * k);
             let vectors = Draw(seed).cube(3, schema.num_slots(), width);
-            let input = tensor(&vectors.concat().concat(), &[3, schema.num_slots() as i64, width as i64]);
+            let sums: Vec<Matrix> = vectors.iter().map(|slots| field_vectors(&schema, slots)).collect();
+            let sums = tensor(&sums.concat().concat(), &[3, fields as i64, width as i64]);
+            let own = |(slot, field): (usize, usize), slots: &Matrix| slots[slot][field * k..][..k].to_vec();
+            let is_several = |&(_, field): &(usize, usize)| schema.slots(field).len() > 1;
+            let places: Vec<(usize, usize)> = schema.field_of_slots().into_iter().enumerate().filter(is_several).collect();
+            let squares = |slots: &Matrix| {
+                sum(&places.iter().map(|&at| product(&own(at, slots), &own(at, slots))).collect::<Matrix>(), k)
+            };
+            let squares: Matrix = vectors.iter().map(squares).collect();
+            let squares = tensor(&squares.concat(), &[3, k as i64]);
             let field_aware: Vector = vectors.iter().map(|slots| ffm(&schema, slots)).collect();
-            let found = FfmInteraction::new(&schema, k as i64).forward(&input).unwrap();
+            let found = FfmInteraction::new(&schema, k as i64).forward(&sums, Some(&squares)).unwrap();
             assert_close(&found, &field_aware, "the sum over pairs of slots");
-            let summed: Vector = vectors.iter().map(|slots| summed_ffm(fields, slots)).collect();
+            let expected: Vector = vectors.iter().map(|slots| summed_ffm(fields, slots)).collect();
             let layer = SummedFfmInteraction { fields: fields as i64, k: k as i64 };
-            assert_close(&layer.forward(&input).unwrap(), &summed, "the sum over pairs of field slots");
+            let summed = sums.sum_dim_intlist(1, false, Kind::Float);
+            assert_close(&layer.forward(&summed).unwrap(), &expected, "the sum over pairs of field slots");
         }
 
         #[test]
@@ -301,8 +330,8 @@ mod tests {
                 p.vector("bias")[0] + first_order(&weights, row) + pairs
             };
             let expected: Vector = rows.iter().map(score).collect();
-            for train in [false, true] {
-                assert_close(&layer.forward(&features(&schema, &rows), train).unwrap(), &expected, "the score");
+            for (features, train) in both_forms(&schema, &rows).iter().flat_map(|f| [(f, false), (f, true)]) {
+                assert_close(&layer.forward(features, train).unwrap(), &expected, "the score");
             }
         }
     }

@@ -38,6 +38,11 @@ impl FmInteraction {
         Ok(BiInteraction.forward(embeddings)?.sum_dim_intlist(1, false, Kind::Float))
     }
 
+    /// The sum over pairs `[B]` of vectors of which Σ_i e_i `[B, k]` and Σ_i e_i² `[B, k]` are known.
+    pub fn of_sums(&self, sum: &Tensor, squares: &Tensor) -> Tensor {
+        BiInteraction.of_sums(sum, squares).sum_dim_intlist(1, false, Kind::Float)
+    }
+
     /// ⟨e_i, e_j⟩ of each pair `[B, S(S-1)/2]`, in the order of [`PairwiseProduct`](super::PairwiseProduct).
     ///
     /// # Errors
@@ -103,7 +108,8 @@ impl Fm {
     /// [`fm_core::Error::Shape`] as [`Linear::forward`].
     pub fn forward(&self, features: &Features, train: bool) -> Result<Tensor> {
         let first_order = self.linear.forward(features, train)? + &self.bias;
-        Ok(first_order + FmInteraction.forward(&self.embedding.forward(features, train)?)?)
+        let (sum, squares) = self.embedding.sum_and_squares(features, train)?;
+        Ok(first_order + FmInteraction.of_sums(&sum, &squares))
     }
 }
 
@@ -168,8 +174,8 @@ mod tests {
     use tch::Device;
     use tch::nn::VarStore;
 
-    use super::super::oracle::*;
     use super::*;
+    use crate::oracle::*;
 
     proptest! {
         #[test]
@@ -195,8 +201,8 @@ mod tests {
             let (weights, table) = (p.matrix("linear.weight"), p.matrix("embedding.weight"));
             let score = |row| p.vector("bias")[0] + first_order(&weights, row) + fm(&slot_vectors(&table, row));
             let expected: Vector = rows.iter().map(score).collect();
-            for train in [false, true] {
-                assert_close(&layer.forward(&features(&schema, &rows), train).unwrap(), &expected, "the score");
+            for (features, train) in both_forms(&schema, &rows).iter().flat_map(|f| [(f, false), (f, true)]) {
+                assert_close(&layer.forward(features, train).unwrap(), &expected, "the score");
             }
         }
 

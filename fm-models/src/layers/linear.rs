@@ -1,10 +1,12 @@
 //! The first-order part, and the global bias.
 
+use fm_core::features::Layout;
 use fm_core::{Features, Result, Schema};
+use tch::Tensor;
 use tch::nn::{Init, Path};
-use tch::{Kind, Tensor};
 
-use super::{check_features, look_up};
+use super::check_features;
+use crate::kernels::lookup::{self, Grouping};
 
 /// w₀ `[1]`, the global bias, which starts at zero.
 pub fn bias(path: &Path<'_>) -> Tensor {
@@ -37,7 +39,8 @@ pub fn bias(path: &Path<'_>) -> Tensor {
 #[derive(Debug)]
 pub struct Linear {
     pub(crate) weight: Tensor,
-    slots: i64,
+    layout: Layout,
+    all: Grouping,
 }
 
 impl Linear {
@@ -47,7 +50,7 @@ impl Linear {
     /// [`fm_core::Error::Torch`] for a table that does not fit into memory.
     pub fn new(path: Path<'_>, schema: &Schema) -> Result<Linear> {
         let weight = path.f_var("weight", &[schema.num_ids(), 1], Init::Const(0.0))?;
-        Ok(Linear { weight, slots: schema.num_slots() as i64 })
+        Ok(Linear { weight, layout: schema.layout(), all: Grouping::of_all(schema) })
     }
 
     /// w_{id_s} x_s of each slot, `[B, S]`. With `train`, the weights' gradient is row-sparse.
@@ -55,9 +58,8 @@ impl Linear {
     /// # Errors
     /// [`fm_core::Error::Shape`] for another number of slots, another kind or device, or an id outside the table.
     pub fn terms(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let rows = features.padded()?;
-        check_features("Linear", &rows, self.slots, self.weight.device())?;
-        Ok(look_up("Linear", &self.weight, &rows.ids, train)?.squeeze_dim(-1) * rows.values)
+        check_features("Linear", features, &self.layout, self.weight.device())?;
+        Ok(lookup::slots("Linear", &self.weight, &features.padded()?, &self.all, train)?.squeeze_dim(-1))
     }
 
     /// The first-order part `[B]`. With `train`, the weights' gradient is row-sparse.
@@ -65,7 +67,9 @@ impl Linear {
     /// # Errors
     /// As [`Linear::terms`].
     pub fn forward(&self, features: &Features, train: bool) -> Result<Tensor> {
-        Ok(self.terms(features, train)?.sum_dim_intlist(1, false, Kind::Float))
+        check_features("Linear", features, &self.layout, self.weight.device())?;
+        let sums = lookup::sums("Linear", &self.weight, features, &self.all, train)?.sums;
+        Ok(sums.squeeze_dim(-1).squeeze_dim(-1))
     }
 }
 
@@ -76,8 +80,8 @@ mod tests {
     use tch::Device;
     use tch::nn::VarStore;
 
-    use super::super::oracle::*;
     use super::*;
+    use crate::oracle::*;
 
     proptest! {
         #[test]
@@ -89,8 +93,8 @@ mod tests {
             let rows = draw.rows(&schema, 3);
             let weights = p.matrix("linear.weight");
             let expected: Vector = rows.iter().map(|row| first_order(&weights, row)).collect();
-            for train in [false, true] {
-                let found = layer.forward(&features(&schema, &rows), train).unwrap();
+            for (features, train) in both_forms(&schema, &rows).iter().flat_map(|f| [(f, false), (f, true)]) {
+                let found = layer.forward(features, train).unwrap();
                 assert_close(&found, &expected, "the first order");
             }
             let terms: Matrix = rows.iter().map(|row| row.iter().map(|&(id, x)| weights[id][0] * x).collect()).collect();

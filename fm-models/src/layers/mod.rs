@@ -17,13 +17,11 @@ mod dnn;
 mod dropout;
 mod embedding;
 mod ffm;
-mod field_pooling;
 mod fm;
 mod linear;
-#[cfg(test)]
-pub(crate) mod oracle;
 mod pair_pooling;
 mod pairs;
+mod tower;
 
 pub use activation::Activation;
 pub use attention::AttentionPooling;
@@ -36,15 +34,16 @@ pub use dnn::{Dnn, DnnConfig};
 pub use dropout::Dropout;
 pub use embedding::{Embedding, EmbeddingConfig};
 pub use ffm::{Ffm, FfmForm, FfmInteraction, SummedFfmInteraction};
-pub use field_pooling::{FieldPooling, SidePooling};
 pub use fm::{Fm, FmInteraction, FmOverEmbeddings};
 pub use linear::{Linear, bias};
 pub use pair_pooling::{PairPooling, Pooling};
 pub use pairs::PairwiseProduct;
-pub(crate) use pairs::above_diagonal;
+pub(crate) use pairs::{above_diagonal, is_across, pair_of_fields};
+pub use tower::Tower;
 
 use fm_core::device::is_mixed_precision;
-use fm_core::{Error, Padded, Result};
+use fm_core::features::Layout;
+use fm_core::{Error, Features, Padded, Result};
 use tch::{Device, Kind, Tensor, nn};
 
 /// Checks a layer's input against `[B, sizes...]`; a size of -1 may be any.
@@ -85,9 +84,24 @@ fn check_device(layer: &'static str, input: &Tensor, parameter: &Tensor) -> Resu
     }
 }
 
-/// Checks a batch against the number of slots and the device of a layer's parameters.
-pub(crate) fn check_features(layer: &'static str, features: &Padded, slots: i64, device: Device) -> Result<()> {
-    let Padded { ids, values, .. } = features;
+/// Checks that a batch has the fields of a layer and lies where its parameters do.
+pub(crate) fn check_features(layer: &'static str, features: &Features, layout: &Layout, device: Device) -> Result<()> {
+    match features {
+        Features::Padded(rows) => check_padded(layer, rows, layout.num_slots() as i64, device),
+        Features::Ragged(rows) if rows.layout() == layout && rows.device() == device => Ok(()),
+        Features::Ragged(rows) => {
+            let of =
+                |layout: &Layout| format!("rows of {} fields in {} slots", layout.num_fields(), layout.num_slots());
+            let expected = format!("{} on {device:?}", of(layout));
+            let other =
+                if of(rows.layout()) == of(layout) && rows.layout() != layout { " of another schema" } else { "" };
+            Err(Error::shape(layer, expected, format!("{}{other} on {:?}", of(rows.layout()), rows.device())))
+        }
+    }
+}
+
+fn check_padded(layer: &'static str, rows: &Padded, slots: i64, device: Device) -> Result<()> {
+    let Padded { ids, values, .. } = rows;
     let shape = ids.size();
     if shape.len() != 2 || shape[1] != slots || ids.kind() != Kind::Int64 || ids.device() != device {
         let found = format!("{:?} of shape {shape:?} on {:?}", ids.kind(), ids.device());
@@ -98,19 +112,6 @@ pub(crate) fn check_features(layer: &'static str, features: &Padded, slots: i64,
         return Err(Error::shape(layer, format!("values: Float of shape {shape:?} on {device:?}"), found));
     }
     Ok(())
-}
-
-/// The rows of a table `[rows, width]` that `ids` name, `[B, S, width]`. With `train`, their gradient is row-sparse.
-fn look_up(layer: &'static str, table: &Tensor, ids: &Tensor, train: bool) -> Result<Tensor> {
-    Tensor::f_embedding(table, ids, -1, false, train).map_err(|error| {
-        // Looked for only now: finding it costs a pass over the ids.
-        let rows = table.size()[0];
-        let outside = ids.masked_select(&ids.lt(0).logical_or(&ids.ge(rows)));
-        match outside.numel() {
-            0 => error.into(),
-            _ => Error::shape(layer, format!("ids of 0 to {}", rows - 1), outside.int64_value(&[0]).to_string()),
-        }
-    })
 }
 
 /// Checks a size that a layer is configured with.
@@ -136,8 +137,8 @@ macro_rules! modules {
         }
     )* };
 }
-modules!(BiInteraction, Cin, Dense, DenseFm, FfmInteraction, FieldPooling, FmInteraction, PairwiseProduct);
-modules!(AttentionPooling, PairPooling, SummedFfmInteraction, SidePooling);
+modules!(AttentionPooling, BiInteraction, Cin, Dense, DenseFm, FmInteraction, PairPooling, PairwiseProduct);
+modules!(SummedFfmInteraction);
 
 macro_rules! training_modules {
     ($($layer:ty),*) => { $(
@@ -155,6 +156,7 @@ mod tests {
     use tch::nn::{ModuleT, VarStore};
 
     use super::*;
+    use crate::oracle;
 
     #[test]
     fn layers_stand_in_a_sequential_which_tells_them_whether_it_trains() {

@@ -83,8 +83,8 @@ mod tests {
     use tch::Device;
     use tch::nn::VarStore;
 
-    use super::super::oracle::*;
     use super::*;
+    use crate::oracle::*;
 
     #[test]
     fn mean_maximum_and_sum_run_over_the_pairs_of_a_row() {

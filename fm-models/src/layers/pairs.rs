@@ -1,7 +1,8 @@
 //! Every pair as a vector.
 
+use fm_core::features::Layout;
 use fm_core::{Error, Result};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::check_input;
 
@@ -59,12 +60,31 @@ pub(crate) fn above_diagonal(matrices: &Tensor) -> Tensor {
     matrices.flatten(-2, -1).index_select(-1, &(at.get(0) * n + at.get(1)))
 }
 
+/// `[S(S-1)/2]` on `device`: 1 for each pair of slots of two fields, 0 for one within a field, whose product is gone where
+/// the slots of a field are summed before fields are paired.
+pub(crate) fn is_across(layout: &Layout, device: Device) -> Tensor {
+    let fields: Vec<i64> = layout.field_of_slots().into_iter().map(|field| field as i64).collect();
+    let fields = Tensor::from_slice(&fields).to_device(device);
+    above_diagonal(&fields.unsqueeze(0).ne_tensor(&fields.unsqueeze(1))).to_kind(Kind::Float)
+}
+
+/// `[S(S-1)/2]` on `device`: for each pair of slots the number of the pair of their fields in the order of
+/// [`PairwiseProduct`], and 0 for one within a field.
+pub(crate) fn pair_of_fields(layout: &Layout, device: Device) -> Tensor {
+    let (fields, of_slots) = (layout.num_fields(), layout.field_of_slots());
+    let pairs = of_slots.iter().enumerate().flat_map(|(slot, &f)| {
+        let number = move |&g: &usize| if f == g { 0 } else { f * (2 * fields - f - 1) / 2 + g - f - 1 };
+        of_slots[slot + 1..].iter().map(move |g| number(g) as i64)
+    });
+    Tensor::from_slice(&pairs.collect::<Vec<i64>>()).to_device(device)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::oracle::*;
     use super::*;
+    use crate::oracle::*;
 
     proptest! {
         #[test]

@@ -9,8 +9,8 @@ use tch::nn::Path;
 use tch::{Kind, Tensor};
 
 use crate::layers::{
-    AttentionPooling, Dense, Dropout, Embedding, EmbeddingConfig, FieldPooling, Linear, PairPooling, PairwiseProduct,
-    Pooling, bias,
+    AttentionPooling, Dense, Dropout, Embedding, EmbeddingConfig, Linear, PairPooling, PairwiseProduct, Pooling, bias,
+    is_across, pair_of_fields,
 };
 
 /// The registered model.
@@ -76,10 +76,8 @@ pub struct Afm {
     pub bias: Tensor,
     /// w.
     pub linear: Option<Linear>,
-    /// The vectors of the slots.
-    pub embedding: Embedding,
     /// e, the vectors of the fields.
-    pub field_pooling: FieldPooling,
+    pub embedding: Embedding,
     /// The products.
     pub pairs: PairwiseProduct,
     /// How the products become one vector: with a, or without.
@@ -110,7 +108,6 @@ impl Afm {
             bias: bias(path),
             linear: config.linear.then(|| Linear::new(path / "linear", schema)).transpose()?,
             embedding: Embedding::new(path / "embedding", schema, &config.embedding)?,
-            field_pooling: FieldPooling::new(schema),
             pairs: PairwiseProduct::new(fields)?,
             pooling: match config.pooling {
                 Pooling::Attention => PairPooling::Attention(attention()?),
@@ -136,8 +133,8 @@ impl ModelConfig for Config {
 
 impl Model for Afm {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let embeddings = self.field_pooling.forward(&self.embedding.forward(features, train)?)?;
-        let pairs = self.dropout.forward(self.pairs.forward(&embeddings)?, train)?;
+        let pairs = self.pairs.forward(&self.embedding.forward(features, train)?)?;
+        let pairs = self.dropout.forward(pairs, train)?;
         let second_order = self.output.forward(&self.pooling.forward(&pairs)?)?.squeeze_dim(-1) + &self.bias;
         match &self.linear {
             Some(linear) => Ok(second_order + linear.forward(features, train)?),
@@ -160,11 +157,11 @@ impl Model for Afm {
 
     /// The pairs of the slots of two fields f and g: a_{f,g} ⟨p, e_s ⊙ e_t⟩.
     fn explain(&self, features: &Features) -> Result<Explanation> {
-        let slots = self.embedding.forward(features, false)?;
-        let weights = self.pooling.weights(&self.pairs.forward(&self.field_pooling.forward(&slots)?)?)?;
-        let of_slots = weights.index_select(1, &self.field_pooling.pair_of_fields(slots.device()));
+        let (slots, layout) = (self.embedding.slots(features, false)?, &self.embedding.layout);
+        let weights = self.pooling.weights(&self.pairs.forward(&self.embedding.forward(features, false)?)?)?;
+        let of_slots = weights.index_select(1, &pair_of_fields(layout, slots.device()));
         let products = PairwiseProduct::new(slots.size()[1])?.forward(&slots)? * of_slots;
-        let terms = self.output.forward(&products)?.squeeze_dim(-1) * self.field_pooling.is_across(slots.device());
+        let terms = self.output.forward(&products)?.squeeze_dim(-1) * is_across(layout, slots.device());
         let has_attention = matches!(self.pooling, PairPooling::Attention(_));
         Ok(Explanation {
             first_order: self.linear.as_ref().map(|linear| linear.terms(features, false)).transpose()?,
@@ -175,11 +172,10 @@ impl Model for Afm {
     }
 
     fn layers(&self) -> Vec<Layer> {
-        let ([slots, k], fields) = (self.embedding.output(), self.field_pooling.fields());
+        let [fields, k] = self.embedding.output();
         let mut layers = vec![Layer::new("bias", "Bias", &[])];
         layers.extend(self.linear.iter().map(|_| Layer::new("linear", "Linear", &[])));
-        layers.push(Layer::new("embedding", "Embedding", &[slots, k]));
-        layers.push(Layer::new("", "FieldPooling", &[fields, k]));
+        layers.push(Layer::new("embedding", "Embedding", &[fields, k]));
         layers.push(Layer::new("", "PairwiseProduct", &[fields * (fields - 1) / 2, k]));
         layers.push(match self.pooling {
             PairPooling::Attention(_) => Layer::new("attention", "AttentionPooling", &[k]),

@@ -281,7 +281,7 @@ mod tests {
 
     use super::*;
     use crate::gibbs::tests::{World, score};
-    use crate::layers::oracle::{Draw, Vector, features, numbers};
+    use crate::oracle::{Draw, Vector, features, numbers};
 
     const REGRESSION: Task = Task::Regression;
     const BINARY: Task = Task::Binary { threshold: 0.5 };

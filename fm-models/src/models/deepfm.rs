@@ -9,9 +9,7 @@ use tch::Tensor;
 use tch::nn::Path;
 
 use super::deepfm_dense::DenseFeaturesDeepFm;
-use crate::layers::{
-    Dense, Dnn, DnnConfig, Embedding, EmbeddingConfig, FieldPooling, FmInteraction, FmOverEmbeddings, bias,
-};
+use crate::layers::{DnnConfig, Embedding, EmbeddingConfig, FmInteraction, FmOverEmbeddings, Tower, bias, is_across};
 
 /// The registered model.
 pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
@@ -67,14 +65,10 @@ pub struct DeepFm {
     pub bias: Tensor,
     /// The wide part.
     pub fm: FmOverEmbeddings,
-    /// The vectors of the slots.
-    pub embedding: Embedding,
     /// e, the vectors of the fields.
-    pub pooling: FieldPooling,
-    /// The hidden layers.
-    pub dnn: Dnn,
-    /// h.
-    pub output: Dense,
+    pub embedding: Embedding,
+    /// The hidden layers and h.
+    pub tower: Tower,
 }
 
 impl DeepFm {
@@ -83,22 +77,10 @@ impl DeepFm {
     /// # Errors
     /// [`fm_core::Error::Setting`] for options out of range.
     pub fn new(path: &Path<'_>, schema: &Schema, config: &Config) -> Result<DeepFm> {
-        let fields = schema.num_fields() as i64;
         let embedding = Embedding::new(path / "embedding", schema, &config.embedding)?;
-        let dnn = Dnn::new(path / "dnn", fields * config.embedding.embedding_dim, &config.dnn)?;
-        Ok(DeepFm {
-            bias: bias(path),
-            fm: FmOverEmbeddings::new(path, schema)?,
-            embedding,
-            pooling: FieldPooling::new(schema),
-            output: Dense::new(path / "output", dnn.output(), 1, false)?,
-            dnn,
-        })
-    }
-
-    /// ⟨h, DNN([e_1; ...; e_F])⟩ `[B]`
-    fn deep(&self, embeddings: &Tensor, train: bool) -> Result<Tensor> {
-        Ok(self.output.forward(&self.dnn.forward(&embeddings.flatten(1, -1), train)?)?.squeeze_dim(-1))
+        let [fields, k] = embedding.output();
+        let tower = Tower::new(path, fields * k, &config.dnn, false)?;
+        Ok(DeepFm { bias: bias(path), fm: FmOverEmbeddings::new(path, schema)?, embedding, tower })
     }
 }
 
@@ -113,8 +95,9 @@ impl ModelConfig for Config {
 
 impl Model for DeepFm {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let embeddings = self.pooling.forward(&self.embedding.forward(features, train)?)?;
-        Ok(self.fm.forward(features, &embeddings, train)? + self.deep(&embeddings, train)? + &self.bias)
+        let embeddings = self.embedding.forward(features, train)?;
+        let deep = self.tower.forward(&embeddings.flatten(1, -1), train)?;
+        Ok(self.fm.forward(features, &embeddings, train)? + deep + &self.bias)
     }
 
     fn bias(&self) -> &Tensor {
@@ -123,25 +106,24 @@ impl Model for DeepFm {
 
     /// The pairs of the slots of two fields: ⟨e_f, e_g⟩ is their sum.
     fn explain(&self, features: &Features) -> Result<Explanation> {
-        let slots = self.embedding.forward(features, false)?;
+        let slots = self.embedding.slots(features, false)?;
+        let fields = self.embedding.forward(features, false)?;
         Ok(Explanation {
             first_order: Some(self.fm.linear.terms(features, false)?),
-            pairs: Some(FmInteraction.terms(&slots)? * self.pooling.is_across(slots.device())),
-            lumps: vec![("deep part", self.deep(&self.pooling.forward(&slots)?, false)?)],
+            pairs: Some(FmInteraction.terms(&slots)? * is_across(&self.embedding.layout, slots.device())),
+            lumps: vec![("deep part", self.tower.forward(&fields.flatten(1, -1), false)?)],
             ..Explanation::new(&self.bias)
         })
     }
 
     fn layers(&self) -> Vec<Layer> {
-        let [slots, k] = self.embedding.output();
-        vec![
+        let mut layers = vec![
             Layer::new("bias", "Bias", &[]),
             Layer::new("linear", "Linear", &[]),
-            Layer::new("embedding", "Embedding", &[slots, k]),
-            Layer::new("", "FieldPooling", &[self.pooling.fields(), k]),
+            Layer::new("embedding", "Embedding", &self.embedding.output()),
             Layer::new("", "FmInteraction", &[]),
-            Layer::new("dnn", "Dnn", &[self.dnn.output()]),
-            Layer::new("output", "Dense", &[1]),
-        ]
+        ];
+        layers.extend(self.tower.layers());
+        layers
     }
 }

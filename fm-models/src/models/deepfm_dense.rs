@@ -2,12 +2,12 @@
 
 use fm_core::explain::Explanation;
 use fm_core::model::Layer;
-use fm_core::{Error, Features, Field, FieldKind, Model, Padded, Result, Schema};
+use fm_core::{Error, Features, FieldKind, Model, Padded, Result, Schema};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
 use super::deepfm::Config;
-use crate::layers::{Dense, Dnn, Embedding, FieldPooling, FmInteraction, check_features};
+use crate::layers::{Dense, Dnn, Embedding, FmInteraction, is_across};
 
 /// ŷ = ⟨a, [Σ_{f,d} e_{f,d} + b; Σ_{f<g} ⟨e_f, e_g⟩; DNN([e_1; ...; e_F; x_1; ...; x_N])]⟩ + c, with e the vectors of the
 /// fields that are not numeric, and x the numbers of those that are. A missing number is 0, the mean.
@@ -22,18 +22,12 @@ use crate::layers::{Dense, Dnn, Embedding, FieldPooling, FmInteraction, check_fe
 pub struct DenseFeaturesDeepFm {
     /// b `[1]`.
     pub first_order_bias: Tensor,
-    /// The vectors of the slots that are not numeric.
+    /// e, the vectors of the fields that are not numeric.
     pub embedding: Embedding,
-    /// e.
-    pub pooling: FieldPooling,
     /// The hidden layers.
     pub dnn: Dnn,
     /// a and c.
     pub output: Dense,
-    /// Which slots are of which field, those that are numeric among them.
-    all_slots: FieldPooling,
-    /// Runs of slots that are not numeric: (first slot, slots, numeric ids before them).
-    sparse: Vec<(i64, i64, i64)>,
     /// (slot, id of a number) of each numeric field.
     numeric: Vec<(i64, i64)>,
 }
@@ -44,51 +38,25 @@ impl DenseFeaturesDeepFm {
     /// # Errors
     /// [`Error::Setting`] for options out of range, or a schema whose fields are all numeric.
     pub fn new(path: &Path<'_>, schema: &Schema, config: &Config) -> Result<DenseFeaturesDeepFm> {
-        let is_numeric = |field: &Field| matches!(field.kind, FieldKind::Numeric { .. });
-        let (mut sparse, mut numeric, mut numeric_ids) = (Vec::new(), Vec::new(), 0);
-        for (position, field) in schema.fields().iter().enumerate() {
-            let (slots, ids) = (schema.slots(position), schema.ids(position));
-            if is_numeric(field) {
-                numeric.push((slots.start as i64, ids.start + 1));
-                numeric_ids += ids.end - ids.start;
-            } else {
-                sparse.push((slots.start as i64, slots.len() as i64, numeric_ids));
-            }
-        }
-        if sparse.is_empty() {
+        let is_numeric = |field: usize| matches!(schema.fields()[field].kind, FieldKind::Numeric { .. });
+        let (numeric, others): (Vec<usize>, Vec<usize>) =
+            (0..schema.num_fields()).partition(|&field| is_numeric(field));
+        if others.is_empty() {
             return Err(Error::Setting("the form dense-features needs a field that is not numeric".into()));
         }
-        let fields = schema.fields().iter().filter(|field| !is_numeric(field)).cloned().collect();
-        let embedded = Schema::new(schema.label().clone(), fields)?;
-        let fields = embedded.num_fields() as i64;
-        let embedding = Embedding::new(path / "embedding", &embedded, &config.embedding)?;
-        let inputs = fields * config.embedding.embedding_dim + numeric.len() as i64;
-        let dnn = Dnn::new(path / "dnn", inputs, &config.dnn)?;
+        let embedding =
+            Embedding::of_fields(path / "embedding", schema, |field| !is_numeric(field), &config.embedding)?;
+        let [fields, k] = embedding.output();
+        let dnn = Dnn::new(path / "dnn", fields * k + numeric.len() as i64, &config.dnn)?;
         let output = Dense::new(path / "output", 2 + dnn.output(), 1, true)?;
+        let number = |field: usize| (schema.slots(field).start as i64, schema.ids(field).start + 1);
         Ok(DenseFeaturesDeepFm {
             first_order_bias: path.var("first_order_bias", &[1], tch::nn::Init::Const(0.0)),
             embedding,
-            pooling: FieldPooling::new(&embedded),
             dnn,
             output,
-            all_slots: FieldPooling::new(schema),
-            sparse,
-            numeric,
+            numeric: numeric.into_iter().map(number).collect(),
         })
-    }
-
-    /// The vectors `[B, S', k]` of the slots that are not numeric.
-    fn slots(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let rows = features.padded()?;
-        let Padded { ids, values, .. } = &rows;
-        check_features("DenseFeaturesDeepFm", &rows, self.all_slots.slots(), self.first_order_bias.device())?;
-        let parts = self
-            .sparse
-            .iter()
-            .map(|&(slot, length, shift)| (ids.narrow(1, slot, length) - shift, values.narrow(1, slot, length)));
-        let (ids_of_runs, values_of_runs): (Vec<_>, Vec<_>) = parts.unzip();
-        let sparse = Features::unchecked(Tensor::cat(&ids_of_runs, 1), Tensor::cat(&values_of_runs, 1));
-        self.embedding.forward(&sparse, train)
     }
 
     /// The numbers x `[B, N]`.
@@ -107,7 +75,7 @@ impl DenseFeaturesDeepFm {
     /// # Errors
     /// [`Error::Shape`] for features of another schema.
     pub fn inputs(&self, features: &Features, train: bool) -> Result<(Tensor, Tensor)> {
-        Ok((self.pooling.forward(&self.slots(features, train)?)?, self.numbers(features)?))
+        Ok((self.embedding.forward(features, train)?, self.numbers(features)?))
     }
 }
 
@@ -128,16 +96,17 @@ impl Model for DenseFeaturesDeepFm {
 
     /// The bias is a_1 b + c; what the slots add, their pairs and the network are weighted by the parts of a.
     fn explain(&self, features: &Features) -> Result<Explanation> {
-        let slots = self.slots(features, false)?;
-        let flat = self.pooling.forward(&slots)?.flatten(1, -1);
-        let deep = self.dnn.forward(&Tensor::cat(&[flat, self.numbers(features)?], 1), false)?;
+        let (embeddings, numbers) = self.inputs(features, false)?;
+        let deep = self.dnn.forward(&Tensor::cat(&[embeddings.flatten(1, -1), numbers], 1), false)?;
         // Numeric slots have no vector.
-        let [all, k] = [self.all_slots.slots(), slots.size()[2]];
-        let at: Vec<i64> = self.sparse.iter().flat_map(|&(slot, length, _)| slot..slot + length).collect();
+        let (slots, layout) = (self.embedding.slots(features, false)?, &self.embedding.layout);
+        let (all, k) = (layout.num_slots() as i64, slots.size()[2]);
+        let is_numeric = |slot: &i64| self.numeric.iter().any(|(numeric, _)| numeric == slot);
+        let at: Vec<i64> = (0..all).filter(|slot| !is_numeric(slot)).collect();
         let zeros = Tensor::zeros([features.len() as i64, all, k], (Kind::Float, slots.device()));
         let slots = zeros.index_copy(1, &Tensor::from_slice(&at).to_device(slots.device()), &slots);
         let a = self.output.weight().squeeze_dim(0);
-        let pairs = FmInteraction.terms(&slots)? * self.all_slots.is_across(slots.device());
+        let pairs = FmInteraction.terms(&slots)? * is_across(layout, slots.device());
         Ok(Explanation {
             first_order: Some(slots.sum_dim_intlist(2, false, Kind::Float) * a.get(0)),
             pairs: Some(pairs * a.get(1)),
@@ -147,10 +116,8 @@ impl Model for DenseFeaturesDeepFm {
     }
 
     fn layers(&self) -> Vec<Layer> {
-        let [slots, k] = self.embedding.output();
         vec![
-            Layer::new("embedding", "Embedding", &[slots, k]),
-            Layer::new("", "FieldPooling", &[self.pooling.fields(), k]),
+            Layer::new("embedding", "Embedding", &self.embedding.output()),
             Layer::new("first_order_bias", "Bias", &[1]),
             Layer::new("", "FmInteraction", &[1]),
             Layer::new("dnn", "Dnn", &[self.dnn.output()]),

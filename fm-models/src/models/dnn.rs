@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::Path;
 
-use crate::layers::{Dense, Dnn, DnnConfig, Embedding, EmbeddingConfig, FieldPooling, bias};
+use crate::layers::{DnnConfig, Embedding, EmbeddingConfig, Tower, bias};
 
 /// The registered model.
 pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
@@ -44,14 +44,10 @@ pub struct Config {
 pub struct DnnOnly {
     /// w₀ `[1]`.
     pub bias: Tensor,
-    /// The vectors of the slots.
-    pub embedding: Embedding,
     /// e, the vectors of the fields.
-    pub pooling: FieldPooling,
-    /// The hidden layers.
-    pub dnn: Dnn,
-    /// h.
-    pub output: Dense,
+    pub embedding: Embedding,
+    /// The hidden layers and h.
+    pub tower: Tower,
 }
 
 impl DnnOnly {
@@ -60,22 +56,15 @@ impl DnnOnly {
     /// # Errors
     /// [`fm_core::Error::Setting`] for options out of range.
     pub fn new(path: &Path<'_>, schema: &Schema, config: &Config) -> Result<DnnOnly> {
-        let fields = schema.num_fields() as i64;
         let embedding = Embedding::new(path / "embedding", schema, &config.embedding)?;
-        let dnn = Dnn::new(path / "dnn", fields * config.embedding.embedding_dim, &config.dnn)?;
-        Ok(DnnOnly {
-            bias: bias(path),
-            embedding,
-            pooling: FieldPooling::new(schema),
-            output: Dense::new(path / "output", dnn.output(), 1, false)?,
-            dnn,
-        })
+        let [fields, k] = embedding.output();
+        let tower = Tower::new(path, fields * k, &config.dnn, false)?;
+        Ok(DnnOnly { bias: bias(path), embedding, tower })
     }
 
     /// ⟨h, DNN([e_1; ...; e_F])⟩ `[B]`
     fn deep(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let embeddings = self.pooling.forward(&self.embedding.forward(features, train)?)?;
-        Ok(self.output.forward(&self.dnn.forward(&embeddings.flatten(1, -1), train)?)?.squeeze_dim(-1))
+        self.tower.forward(&self.embedding.forward(features, train)?.flatten(1, -1), train)
     }
 }
 
@@ -99,13 +88,9 @@ impl Model for DnnOnly {
     }
 
     fn layers(&self) -> Vec<Layer> {
-        let [slots, k] = self.embedding.output();
-        vec![
-            Layer::new("bias", "Bias", &[]),
-            Layer::new("embedding", "Embedding", &[slots, k]),
-            Layer::new("", "FieldPooling", &[self.pooling.fields(), k]),
-            Layer::new("dnn", "Dnn", &[self.dnn.output()]),
-            Layer::new("output", "Dense", &[1]),
-        ]
+        let mut layers =
+            vec![Layer::new("bias", "Bias", &[]), Layer::new("embedding", "Embedding", &self.embedding.output())];
+        layers.extend(self.tower.layers());
+        layers
     }
 }

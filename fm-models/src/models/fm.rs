@@ -42,11 +42,11 @@ impl Model for Fm {
     fn candidate_logits(&self, candidates: &Candidates<'_>, train: bool) -> Result<Tensor> {
         let [rows, items] = candidates.size();
         let (shared, (own, places)) = (candidates.shared()?, candidates.items()?);
-        let (of_rows, of_items) = (self.embedding.forward(&shared, train)?, self.embedding.forward(&own, train)?);
-        let shared = self.linear.forward(&shared, train)? + FmInteraction.forward(&of_rows)? + &self.bias;
-        let own = self.linear.forward(&own, train)? + FmInteraction.forward(&of_items)?;
-        let sum = |vectors: &Tensor| vectors.sum_dim_intlist(1, false, Kind::Float);
-        let products = sum(&of_items).index_select(0, &places).view([rows, items, -1]) * sum(&of_rows).unsqueeze(1);
+        let (of_rows, row_squares) = self.embedding.sum_and_squares(&shared, train)?;
+        let (of_items, item_squares) = self.embedding.sum_and_squares(&own, train)?;
+        let shared = self.linear.forward(&shared, train)? + FmInteraction.of_sums(&of_rows, &row_squares) + &self.bias;
+        let own = self.linear.forward(&own, train)? + FmInteraction.of_sums(&of_items, &item_squares);
+        let products = of_items.index_select(0, &places).view([rows, items, -1]) * of_rows.unsqueeze(1);
         let between = products.sum_dim_intlist(-1, false, Kind::Float);
         Ok(shared.unsqueeze(1) + own.index_select(0, &places).view([rows, items]) + between)
     }
@@ -58,7 +58,7 @@ impl Model for Fm {
     fn explain(&self, features: &Features) -> Result<Explanation> {
         Ok(Explanation {
             first_order: Some(self.linear.terms(features, false)?),
-            pairs: Some(FmInteraction.terms(&self.embedding.forward(features, false)?)?),
+            pairs: Some(FmInteraction.terms(&self.embedding.slots(features, false)?)?),
             ..Explanation::new(&self.bias)
         })
     }

@@ -2,15 +2,14 @@
 
 use fm_core::explain::Explanation;
 use fm_core::model::Layer;
-use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
+use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema, Side};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::nn::Path;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use crate::layers::{
-    Dense, Dnn, DnnConfig, Embedding, EmbeddingConfig, PairwiseProduct, SidePooling, above_diagonal, bias,
-};
+use crate::kernels::lookup::Grouping;
+use crate::layers::{Dense, Dnn, DnnConfig, Embedding, EmbeddingConfig, PairwiseProduct, above_diagonal, bias};
 
 /// The registered model.
 pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
@@ -65,8 +64,9 @@ pub struct Ncf {
     pub mlp: Option<(Embedding, Dnn)>,
     /// h.
     pub output: Dense,
-    user: SidePooling,
-    item: SidePooling,
+    by_side: Grouping,
+    /// `[S]`: 1 for each slot on the item's side, 0 for the others.
+    is_item: Vec<f32>,
 }
 
 impl Ncf {
@@ -75,7 +75,9 @@ impl Ncf {
     /// # Errors
     /// [`fm_core::Error::Setting`] for options out of range, or a schema that has no field on the item's side or none beside.
     pub fn new(path: &Path<'_>, schema: &Schema, config: &Config) -> Result<Ncf> {
-        let (user, item) = SidePooling::user_and_item(schema)?;
+        let by_side = Grouping::by_side(schema)?;
+        let side = |field: usize| f32::from(schema.fields()[field].side == Side::Item);
+        let is_item = schema.field_of_slots().into_iter().map(side).collect();
         let k = config.embedding.embedding_dim;
         let (mut gmf_embedding, mut mlp, mut width) = (None, None, 0);
         if config.form != Form::Mlp {
@@ -89,24 +91,23 @@ impl Ncf {
             mlp = Some((embedding, dnn));
         }
         let output = Dense::new(path / "output", width, 1, false)?;
-        Ok(Ncf { bias: bias(path), gmf_embedding, mlp, output, user, item })
+        Ok(Ncf { bias: bias(path), gmf_embedding, mlp, output, by_side, is_item })
     }
 
-    /// The user's and the item's vectors, each `[B, k]`.
-    fn sides(&self, embedding: &Embedding, features: &Features, train: bool) -> Result<(Tensor, Tensor)> {
-        let embeddings = embedding.forward(features, train)?;
-        Ok((self.user.forward(&embeddings)?, self.item.forward(&embeddings)?))
+    /// The user's and the item's vectors `[B, 2, k]`.
+    fn sides(&self, embedding: &Embedding, features: &Features, train: bool) -> Result<Tensor> {
+        Ok(embedding.sums(features, &self.by_side, train)?.sums)
     }
 
     /// DNN([p'_u; q'_i]) `[B, out]`
     fn hidden(&self, embedding: &Embedding, dnn: &Dnn, features: &Features, train: bool) -> Result<Tensor> {
-        let (user, item) = self.sides(embedding, features, train)?;
-        dnn.forward(&Tensor::cat(&[user, item], 1), train)
+        dnn.forward(&self.sides(embedding, features, train)?.flatten(1, -1), train)
     }
 
     /// `[S(S-1)/2]`: 1 for each pair of a slot on the user's side and one on the item's, 0 for all others.
     fn is_user_and_item(&self, device: Device) -> Tensor {
-        let (user, item) = (self.user.slots(device), self.item.slots(device));
+        let item = Tensor::from_slice(&self.is_item).to_device(device);
+        let user = item.eq(0.0).to_kind(Kind::Float);
         above_diagonal(&(user.outer(&item) + item.outer(&user)))
     }
 }
@@ -121,8 +122,8 @@ impl Model for Ncf {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
         let mut parts = Vec::new();
         if let Some(embedding) = &self.gmf_embedding {
-            let (user, item) = self.sides(embedding, features, train)?;
-            parts.push(user * item);
+            let sides = self.sides(embedding, features, train)?;
+            parts.push(sides.select(1, 0) * sides.select(1, 1));
         }
         if let Some((embedding, dnn)) = &self.mlp {
             parts.push(self.hidden(embedding, dnn, features, train)?);
@@ -139,8 +140,8 @@ impl Model for Ncf {
         let mut explanation = Explanation::new(&self.bias);
         let (mut h, device) = (self.output.weight().squeeze_dim(0), self.bias.device());
         if let Some(embedding) = &self.gmf_embedding {
-            let [slots, k] = embedding.output();
-            let products = PairwiseProduct::new(slots)?.forward(&embedding.forward(features, false)?)?;
+            let (slots, [_, k]) = (embedding.slots(features, false)?, embedding.output());
+            let products = PairwiseProduct::new(slots.size()[1])?.forward(&slots)?;
             explanation.pairs = Some(products.matmul(&h.narrow(0, 0, k)) * self.is_user_and_item(device));
             h = h.narrow(0, k, h.size()[0] - k);
         }

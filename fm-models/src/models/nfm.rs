@@ -9,7 +9,7 @@ use tch::Tensor;
 use tch::nn::Path;
 
 use crate::layers::{
-    BatchNorm, BatchNormMode, BiInteraction, Dense, Dnn, DnnConfig, Dropout, Embedding, EmbeddingConfig, Linear, bias,
+    BatchNorm, BatchNormMode, BiInteraction, DnnConfig, Dropout, Embedding, EmbeddingConfig, Linear, Tower, bias,
 };
 
 /// The registered model.
@@ -72,10 +72,8 @@ pub struct Nfm {
     pub embedding: Embedding,
     /// Of the pooled vector.
     pub batch_norm: Option<BatchNorm>,
-    /// The hidden layers.
-    pub dnn: Dnn,
-    /// h.
-    pub output: Dense,
+    /// The hidden layers and h.
+    pub tower: Tower,
     pooling_dropout: Dropout,
 }
 
@@ -87,26 +85,25 @@ impl Nfm {
     pub fn new(path: &Path<'_>, schema: &Schema, config: &Config) -> Result<Nfm> {
         let k = config.embedding.embedding_dim;
         let embedding = Embedding::new(path / "embedding", schema, &config.embedding)?;
-        let dnn = Dnn::new(path / "dnn", k, &config.dnn)?;
         Ok(Nfm {
             bias: bias(path),
             linear: config.linear.then(|| Linear::new(path / "linear", schema)).transpose()?,
             embedding,
             batch_norm: BatchNorm::new(path / "batch_norm", k, config.batch_norm)?,
-            output: Dense::new(path / "output", dnn.output(), 1, false)?,
-            dnn,
+            tower: Tower::new(path, k, &config.dnn, false)?,
             pooling_dropout: Dropout::new("Nfm", "pooling_dropout", config.pooling_dropout)?,
         })
     }
 
     /// ⟨h, DNN(...)⟩ `[B]`
     fn deep(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let mut pooled = BiInteraction.forward(&self.embedding.forward(features, train)?)?;
+        let (sum, squares) = self.embedding.sum_and_squares(features, train)?;
+        let mut pooled = BiInteraction.of_sums(&sum, &squares);
         if let Some(norm) = &self.batch_norm {
             pooled = norm.forward(&pooled, train)?;
         }
         let pooled = self.pooling_dropout.forward(pooled, train)?;
-        Ok(self.output.forward(&self.dnn.forward(&pooled, train)?)?.squeeze_dim(-1))
+        self.tower.forward(&pooled, train)
     }
 }
 
@@ -138,14 +135,13 @@ impl Model for Nfm {
     }
 
     fn layers(&self) -> Vec<Layer> {
-        let [slots, k] = self.embedding.output();
+        let [fields, k] = self.embedding.output();
         let mut layers = vec![Layer::new("bias", "Bias", &[])];
         layers.extend(self.linear.iter().map(|_| Layer::new("linear", "Linear", &[])));
-        layers.push(Layer::new("embedding", "Embedding", &[slots, k]));
+        layers.push(Layer::new("embedding", "Embedding", &[fields, k]));
         layers.push(Layer::new("", "BiInteraction", &[k]));
         layers.extend(self.batch_norm.iter().map(|_| Layer::new("batch_norm", "BatchNorm", &[k])));
-        layers.push(Layer::new("dnn", "Dnn", &[self.dnn.output()]));
-        layers.push(Layer::new("output", "Dense", &[1]));
+        layers.extend(self.tower.layers());
         layers
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::Path;
 
-use crate::layers::{Cin, CinConfig, Dense, Dnn, DnnConfig, Embedding, EmbeddingConfig, FieldPooling, Linear, bias};
+use crate::layers::{Cin, CinConfig, Dense, DnnConfig, Embedding, EmbeddingConfig, Linear, Tower, bias};
 
 /// The registered model.
 pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
@@ -52,18 +52,14 @@ pub struct XDeepFm {
     pub bias: Tensor,
     /// w.
     pub linear: Linear,
-    /// The vectors of the slots.
-    pub embedding: Embedding,
     /// e, the vectors of the fields.
-    pub pooling: FieldPooling,
+    pub embedding: Embedding,
     /// The explicit interactions.
     pub cin: Cin,
     /// c.
     pub cin_output: Dense,
-    /// The hidden layers.
-    pub dnn: Dnn,
-    /// h.
-    pub output: Dense,
+    /// The hidden layers and h.
+    pub tower: Tower,
 }
 
 impl XDeepFm {
@@ -72,28 +68,24 @@ impl XDeepFm {
     /// # Errors
     /// [`fm_core::Error::Setting`] for options out of range.
     pub fn new(path: &Path<'_>, schema: &Schema, config: &Config) -> Result<XDeepFm> {
-        let fields = schema.num_fields() as i64;
         let embedding = Embedding::new(path / "embedding", schema, &config.embedding)?;
+        let [fields, k] = embedding.output();
         let cin = Cin::new(path / "cin", fields, &config.cin)?;
-        let dnn = Dnn::new(path / "dnn", fields * config.embedding.embedding_dim, &config.dnn)?;
         Ok(XDeepFm {
             bias: bias(path),
             linear: Linear::new(path / "linear", schema)?,
             embedding,
-            pooling: FieldPooling::new(schema),
             cin_output: Dense::new(path / "cin_output", cin.output(), 1, config.part_biases)?,
             cin,
-            output: Dense::new(path / "output", dnn.output(), 1, config.part_biases)?,
-            dnn,
+            tower: Tower::new(path, fields * k, &config.dnn, config.part_biases)?,
         })
     }
 
     /// ⟨c, CIN(...)⟩ and ⟨h, DNN(...)⟩, with their biases if they have some, each `[B]`.
     fn interactions(&self, features: &Features, train: bool) -> Result<(Tensor, Tensor)> {
-        let embeddings = self.pooling.forward(&self.embedding.forward(features, train)?)?;
-        let explicit = self.cin_output.forward(&self.cin.forward(&embeddings)?)?;
-        let implicit = self.output.forward(&self.dnn.forward(&embeddings.flatten(1, -1), train)?)?;
-        Ok((explicit.squeeze_dim(-1), implicit.squeeze_dim(-1)))
+        let embeddings = self.embedding.forward(features, train)?;
+        let explicit = self.cin_output.forward(&self.cin.forward(&embeddings)?)?.squeeze_dim(-1);
+        Ok((explicit, self.tower.forward(&embeddings.flatten(1, -1), train)?))
     }
 }
 
@@ -123,16 +115,14 @@ impl Model for XDeepFm {
     }
 
     fn layers(&self) -> Vec<Layer> {
-        let [slots, k] = self.embedding.output();
-        vec![
+        let mut layers = vec![
             Layer::new("bias", "Bias", &[]),
             Layer::new("linear", "Linear", &[]),
-            Layer::new("embedding", "Embedding", &[slots, k]),
-            Layer::new("", "FieldPooling", &[self.pooling.fields(), k]),
+            Layer::new("embedding", "Embedding", &self.embedding.output()),
             Layer::new("cin", "Cin", &[self.cin.output()]),
             Layer::new("cin_output", "Dense", &[1]),
-            Layer::new("dnn", "Dnn", &[self.dnn.output()]),
-            Layer::new("output", "Dense", &[1]),
-        ]
+        ];
+        layers.extend(self.tower.layers());
+        layers
     }
 }

@@ -1,5 +1,5 @@
-//! For each Keras class of the notebooks: our layers or model in the same form and of the same sizes, with the places of
-//! Keras's weights among our parameters.
+//! For each Keras class of the notebooks, our layers or model in the same form and sizes, and the mapping of Keras's weights to
+//! our parameters.
 
 use std::collections::BTreeMap;
 
@@ -12,90 +12,9 @@ use tch::nn::VarStore;
 use tch::{Kind, Tensor};
 
 use super::case::{Case, Result};
+use super::port::{Layout, Outputs, Port, Weight, batch_norm, dense, hidden, same, tables};
 
-/// What a port computes.
-pub struct Outputs {
-    /// The original's local variables by their names.
-    pub named: BTreeMap<String, Tensor>,
-    /// What the loss reads: log-odds, or the raw score, `[B]`.
-    pub score: Tensor,
-}
-
-/// Our counterpart of a Keras class.
-pub struct Port {
-    pub store: VarStore,
-    pub weights: Vec<Weight>,
-    /// Inputs that the file has gradients of.
-    pub inputs: Vec<(&'static str, Tensor)>,
-    pub forward: Box<dyn Fn(bool) -> fm_core::Result<Outputs>>,
-}
-
-/// A Keras weight as (a part of) one of our parameters.
-pub struct Weight {
-    pub keras: String,
-    pub ours: String,
-    layout: Layout,
-}
-
-/// How Keras's array lies in our parameter.
-enum Layout {
-    Same,
-    /// `[in, out]` in Keras, `[out, in]` here.
-    Transposed,
-    /// `[1, in, out]` in Keras, `[out, in]` here.
-    Filter,
-    /// Rows of our table from this one on.
-    Rows(i64),
-}
-
-impl Weight {
-    fn new(keras: impl Into<String>, ours: impl Into<String>, layout: Layout) -> Weight {
-        Weight { keras: keras.into(), ours: ours.into(), layout }
-    }
-
-    /// The part of our parameter, or of its gradient, in Keras's layout and `shape`; writing to it writes to the parameter.
-    pub fn view(&self, parameter: &Tensor, shape: &[i64]) -> Result<Tensor> {
-        let view = match self.layout {
-            Layout::Same => parameter.shallow_clone(),
-            Layout::Transposed => parameter.transpose(0, 1),
-            Layout::Filter => parameter.transpose(0, 1).unsqueeze(0),
-            Layout::Rows(first) => parameter.f_narrow(0, first, shape[0]).map_err(|error| error.to_string())?,
-        };
-        view.f_view(shape).map_err(|_| format!("{}: {:?} cannot hold {shape:?}", self.keras, view.size()))
-    }
-}
-
-fn same(keras: &str, ours: &str) -> Weight {
-    Weight::new(keras, ours, Layout::Same)
-}
-
-/// The kernel and, if `bias` names ours, the bias of a Keras `Dense`.
-fn dense(keras: &str, ours: &str, bias: Option<&str>) -> Vec<Weight> {
-    let kernel = Weight::new(format!("{keras}.kernel"), format!("{ours}.weight"), Layout::Transposed);
-    let bias = bias.map(|bias| Weight::new(format!("{keras}.bias"), bias, Layout::Same));
-    std::iter::once(kernel).chain(bias).collect()
-}
-
-/// The hidden layers `dnn_0`, `dnn_1`, ...
-fn hidden(units: &[i64]) -> impl Iterator<Item = Weight> {
-    (0..units.len()).flat_map(|l| {
-        let ours = format!("dnn.linear_{l}");
-        dense(&format!("dnn_{l}"), &ours, Some(&format!("{ours}.bias")))
-    })
-}
-
-/// Tables of single fields, which lie one after another in ours.
-fn tables(names: &[String], schema: &Schema, ours: &str) -> Vec<Weight> {
-    let table = |(field, name): (usize, &String)| Weight::new(name, ours, Layout::Rows(schema.ids(field).start));
-    names.iter().enumerate().map(table).collect()
-}
-
-fn batch_norm() -> Vec<Weight> {
-    let part = |part: &str| same(&format!("bn.{part}"), &format!("batch_norm.{part}"));
-    ["gamma", "beta", "moving_mean", "moving_variance"].map(part).into()
-}
-
-/// Fields of (name, rows of the table, slots), the first row of each being a value like any other here, and numeric ones.
+/// Fields of (name, rows of the table, slots) and numeric fields. The first row of each is an ordinary value here.
 pub fn schema(fields: &[(String, i64, i64)], numeric: &[&str]) -> Result<Schema> {
     let sparse = fields.iter().map(|(name, cardinality, slots)| {
         let vocabulary = (1..*cardinality).map(|value| value.to_string()).collect();
@@ -117,8 +36,8 @@ fn single_fields(case: Case) -> Result<(Schema, Vec<String>)> {
     Ok((schema(&fields, &[])?, names))
 }
 
-/// Ids within their fields `[B, slots]`, one tensor a field, -1 for padding, to slots. With `mean`, a field's values share
-/// the weight 1.
+/// Slots from ids within their fields: one tensor `[B, slots]` per field, with -1 for padding. With `mean`, the values of a
+/// field share the weight 1.
 fn features(schema: &Schema, fields: &[Tensor], mean: bool) -> Result<Features> {
     let slots = fields.iter().enumerate().map(|(field, ids)| {
         let there = ids.ge(0).to_kind(Kind::Float);
@@ -139,14 +58,14 @@ fn embedding(embedding_dim: i64) -> EmbeddingConfig {
 }
 
 fn activation(name: &str) -> Result<Activation> {
-    serde_json::from_value(json!(name)).map_err(|_| format!("the activation `{name}` is not known"))
+    serde_json::from_value(json!(name)).map_err(|_| format!("unknown activation `{name}`"))
 }
 
 fn dnn(hidden_units: &[i64], activation: Activation) -> DnnConfig {
     DnnConfig { hidden_units: hidden_units.into(), activation, dropout: 0.0, ..DnnConfig::default() }
 }
 
-/// Dropout is random: a case that has any holds nothing to compare with.
+/// A case with dropout is random and cannot be compared.
 fn no_dropout(config: Case, name: &str) -> Result<()> {
     match config.number(name)? {
         0.0 => Ok(()),
@@ -187,7 +106,7 @@ pub fn port(case: Case) -> Result<Port> {
         "notebook cells (SequenceFeatures NFM)" => sequence_nfm(case),
         "DeepFM (DenseFeatures)" => deepfm_dense(case),
         "FM(units,k) + Dense(1)" => dense_fm(case),
-        class => Err(format!("the class `{class}` is not known")),
+        class => Err(format!("unknown class `{class}`")),
     }
 }
 
@@ -201,7 +120,7 @@ fn fm(case: Case) -> Result<Port> {
         weights: vec![same("w0", "bias"), same("w", "linear.weight"), same("V", "embedding.weight")],
         inputs: vec![],
         forward: Box::new(move |train| {
-            let vectors = fm.embedding.forward(&features, train)?;
+            let vectors = fm.embedding.slots(&features, train)?;
             let first_order = fm.linear.forward(&features, train)? + &fm.bias;
             let second_order = FmInteraction.forward(&vectors)?;
             let named = [("first_order", first_order), ("second_inputs", vectors), ("second_order", second_order)];
@@ -230,32 +149,27 @@ fn fm_over_embeddings(case: Case) -> Result<Port> {
     })
 }
 
-/// With [`FfmForm::FieldAware`] the textbook's formula on the same weights.
+/// With [`FfmForm::FieldAware`], the textbook formula with the same weights.
 pub fn ffm(case: Case, form: FfmForm) -> Result<Port> {
     let (schema, _) = single_fields(case)?;
-    let (fields, k) = (schema.num_fields() as i64, case.part("config")?.integer("k")?);
     let store = VarStore::new(case.device);
-    let ffm = said(Ffm::new(&store.root(), &schema, &embedding(k), form))?;
+    let ffm = said(Ffm::new(&store.root(), &schema, &embedding(case.part("config")?.integer("k")?), form))?;
     let features = ids(case, &schema)?;
     Ok(Port {
         store,
         weights: vec![same("w0", "bias"), same("w", "linear.weight"), same("v", "embedding.weight")],
         inputs: vec![],
         forward: Box::new(move |train| {
-            let vectors = ffm.embedding.forward(&features, train)?;
             let first_order = ffm.linear.forward(&features, train)? + &ffm.bias;
-            let second_order = match form {
-                FfmForm::FieldAware => FfmInteraction::new(&schema, k).forward(&vectors)?,
-                FfmForm::Summed => SummedFfmInteraction { fields, k }.forward(&vectors)?,
-            };
-            let summed = vectors.sum_dim_intlist(1, false, Kind::Float);
+            let second_order = ffm.second_order(&features, train)?;
+            let (summed, _) = ffm.embedding.sum_and_squares(&features, train)?;
             let named = [("first_order", first_order), ("second_order", second_order), ("latent_vector", summed)];
             Ok(outputs(ffm.logits(&features, train)?, named))
         }),
     })
 }
 
-/// With [`BatchNormMode::Standard`] or [`BatchNormMode::Off`] what the notebook should have computed.
+/// With [`BatchNormMode::Standard`] or [`BatchNormMode::Off`], the corrected form of the notebook.
 pub fn nfm(case: Case, batch_norm: BatchNormMode) -> Result<Port> {
     let (schema, names) = single_fields(case)?;
     let config = case.part("config")?;
@@ -310,15 +224,16 @@ fn nfm_over(
         inputs: vec![],
         forward: Box::new(move |train| {
             let logits = model.logits(&features, train)?;
-            let vectors = model.embedding.forward(&features, train)?;
+            let vectors = model.embedding.slots(&features, train)?;
             let pooled = BiInteraction.forward(&vectors)?;
-            // Not in training: the statistics would move twice.
+            // Not in training, where the statistics would be updated twice.
             let normed = match &model.batch_norm {
                 Some(norm) if !train => norm.forward(&pooled, false)?,
                 Some(_) => return Ok(outputs(logits, [(vectors_name, vectors), ("bi_interaction", pooled)])),
                 None => pooled.shallow_clone(),
             };
-            let (hidden, hidden_layers) = (model.dnn.forward(&normed, false)?, model.dnn.layers(&normed, false)?);
+            let dnn = &model.tower.dnn;
+            let (hidden, hidden_layers) = (dnn.forward(&normed, false)?, dnn.layers(&normed, false)?);
             let named = [(vectors_name, vectors), ("bi_interaction", pooled), ("dnn_out", hidden), ("bn_out", normed)];
             let mut outputs = outputs(logits, named);
             name_layers(&mut outputs, "dnn_h", hidden_layers);
@@ -327,13 +242,13 @@ fn nfm_over(
     })
 }
 
-/// With [`Pooling::Max`] what the notebook's `max` should have computed.
+/// With [`Pooling::Max`], the corrected form of the notebook's `max`.
 pub fn afm(case: Case, pooling: Pooling) -> Result<Port> {
     let (schema, names) = single_fields(case)?;
     let config = case.part("config")?;
     no_dropout(config, "dropout")?;
     if activation(config.text("activation")?)? != Activation::Relu {
-        return Err("the attention's activation can be relu alone".into());
+        return Err("the attention's activation must be relu".into());
     }
     let attention = pooling == Pooling::Attention;
     let config = afm::Config {
@@ -360,7 +275,7 @@ pub fn afm(case: Case, pooling: Pooling) -> Result<Port> {
         inputs: vec![],
         forward: Box::new(move |train| {
             let embed = model.embedding.forward(&features, train)?;
-            let pairs = model.pairs.forward(&model.field_pooling.forward(&embed)?)?;
+            let pairs = model.pairs.forward(&embed)?;
             let pooled = model.pooling.forward(&pairs)?;
             let mut outputs = outputs(model.logits(&features, train)?, [("embed", embed), ("pooled", pooled)]);
             if let PairPooling::Attention(attention) = &model.pooling {
@@ -394,18 +309,18 @@ fn deepfm(case: Case) -> Result<Port> {
         weights,
         inputs: vec![],
         forward: Box::new(move |train| {
-            let embeddings = model.pooling.forward(&model.embedding.forward(&features, train)?)?;
+            let embeddings = model.embedding.forward(&features, train)?;
             let flat = embeddings.flatten(1, -1);
-            let hidden = model.dnn.forward(&flat, train)?;
+            let hidden = model.tower.dnn.forward(&flat, train)?;
             let named = [
                 ("first_order", model.fm.linear.forward(&features, train)?),
                 ("second_order", FmInteraction.forward(&embeddings)?),
                 ("wide_outputs", model.fm.forward(&features, &embeddings, train)?),
-                ("deep_outputs", model.output.forward(&hidden)? + &model.bias),
+                ("deep_outputs", model.tower.output.forward(&hidden)? + &model.bias),
                 ("embed_flat", flat.shallow_clone()),
             ];
             let mut outputs = outputs(model.logits(&features, train)?, named);
-            name_layers(&mut outputs, "dnn_h", model.dnn.layers(&flat, train)?);
+            name_layers(&mut outputs, "dnn_h", model.tower.dnn.layers(&flat, train)?);
             Ok(outputs)
         }),
     })
@@ -469,16 +384,17 @@ fn xdeepfm(case: Case) -> Result<Port> {
         weights,
         inputs: vec![],
         forward: Box::new(move |train| {
-            let embed = model.pooling.forward(&model.embedding.forward(&features, train)?)?;
+            let embed = model.embedding.forward(&features, train)?;
             let flat = embed.flatten(1, -1);
-            let (hidden, hidden_layers) = (model.dnn.forward(&flat, train)?, model.dnn.layers(&flat, train)?);
+            let dnn = &model.tower.dnn;
+            let (hidden, hidden_layers) = (dnn.forward(&flat, train)?, dnn.layers(&flat, train)?);
             let pooled = model.cin.forward(&embed)?;
             let layers = model.cin.layers(&embed)?;
             let named = [
                 ("linear_out", model.linear.forward(&features, train)?),
                 ("cin_out", model.cin_output.forward(&pooled)?),
                 ("cin_pooled", pooled),
-                ("dnn_out", model.output.forward(&hidden)?),
+                ("dnn_out", model.tower.output.forward(&hidden)?),
                 ("embed", embed),
             ];
             let mut outputs = outputs(model.logits(&features, train)?, named);
@@ -541,7 +457,7 @@ fn sequence_fm(case: Case) -> Result<Port> {
         weights,
         inputs: vec![],
         forward: Box::new(move |train| {
-            let vectors = fm.embedding.forward(&features, train)?;
+            let vectors = fm.embedding.slots(&features, train)?;
             let named = [
                 ("wide_out", fm.linear.forward(&features, train)?),
                 ("order_2nd", FmInteraction.forward(&vectors)?),

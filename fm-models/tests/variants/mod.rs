@@ -32,6 +32,7 @@ const VARIANTS: &[(&str, &str)] = &[
 ];
 
 /// A model with its options.
+#[derive(Clone)]
 pub struct Variant {
     pub entry: &'static ModelEntry,
     pub options: Options,

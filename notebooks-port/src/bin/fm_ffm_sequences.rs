@@ -144,7 +144,7 @@ fn deep_part(schema: &Schema, features: &Features, store: &VarStore, w0: &Tensor
     set_vectors(&table, schema, SEQ, &DEEP_SEQ)?;
     set_vectors(&table, schema, TARGET, &DEEP_TARGET)?;
 
-    let feature_emb = sequence_feature_layer.forward(features, false)?; // [3, 4, 8]
+    let feature_emb = sequence_feature_layer.slots(features, false)?; // [3, 4, 8]
     show(&[("feature_emb", &feature_emb)]);
     ensure!(feature_emb.size() == [3, 4, 8]);
 
@@ -225,7 +225,7 @@ fn ffm(schema: &Schema, features: &Features) -> Result<()> {
     let config = EmbeddingConfig { embedding_dim: 8, init_std: 1.0 };
     let ffm = Ffm::new(&store.root(), schema, &config, FfmForm::FieldAware)?;
     draw_weights(&store);
-    let vectors = ffm.embedding.forward(features, false)?.view([3, 4, 2, 8]);
+    let vectors = ffm.embedding.slots(features, false)?.view([3, 4, 2, 8]);
     show(&[("vectors of the first row", &vectors.get(0))]);
 
     let field_of = schema.field_of_slots(); // [0, 0, 0, 1]

@@ -122,7 +122,7 @@ fn embeddings(model: &Nfm, features: &Features) -> Result<Tensor> {
         others are random: normal with standard deviation $1/\sqrt{8}$, truncated at two standard deviations.
         "#,
     );
-    let x = model.embedding.forward(features, false)?;
+    let x = model.embedding.slots(features, false)?;
     show(&[("x", &x)]);
     ensure!(x.size() == [3, 5, 8]);
     let seq_2 = |row| x.get(row).get(2);
@@ -173,8 +173,8 @@ fn computation(model: &Nfm, features: &Features, net: Tensor) -> Result<()> {
     );
     let bn = model.batch_norm.as_ref().context("the model has batch norm")?;
     let normalised = bn.forward(&net, false)?;
-    let hidden = model.dnn.forward(&normalised, false)?;
-    let output = (model.output.forward(&hidden)? + &model.bias).sigmoid();
+    let hidden = model.tower.dnn.forward(&normalised, false)?;
+    let output = (model.tower.output.forward(&hidden)? + &model.bias).sigmoid();
     show(&[("bn(net)", &normalised), ("dnn(bn(net))", &hidden), ("output", &output)]);
     ensure_equal("batch norm", &normalised, &(net / 1.001f64.sqrt()))?;
     let logits = model.logits(features, false)?;
@@ -207,7 +207,7 @@ fn the_papers_form(schema: &Schema, features: &Features) -> Result<()> {
     show(&[("linear part", &linear), ("logits", &logits), ("probabilities", &logits.sigmoid())]);
 
     let bn = model.batch_norm.as_ref().context("the model has batch norm")?;
-    let pooled = BiInteraction.forward(&model.embedding.forward(features, false)?)?;
+    let pooled = BiInteraction.forward(&model.embedding.slots(features, false)?)?;
     let trained = bn.forward(&pooled, true)?;
     let beta = parameter(&store, "batch_norm.beta")?;
     ensure_equal("the mean of a training batch", &trained.mean_dim(0i64, false, Kind::Float), &beta)

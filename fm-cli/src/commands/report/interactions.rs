@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use fm_core::explain::{InteractionOptions, Interactions, ValuePair};
+use fm_core::explain::{InteractionOptions, InteractionReport, ValuePair};
 use fm_core::summary::grouped;
-use fm_core::{FieldKind, Schema, Task};
+use fm_core::{FieldKind, Schema};
 use maud::{Markup, html};
 
 use super::absent;
@@ -31,7 +31,7 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
             p {
                 "By the model's formula, a logit is a sum of terms. Shown are the terms of pairs of values in training rows: how much \
                  two fields contribute (the mean magnitude of their terms over the rows), and the pairs of values that contribute most."
-                @if runs.iter().any(|run| matches!(run.task(), Task::Ranking { .. })) {
+                @if runs.iter().any(|run| run.task().is_ranking()) {
                     " For a ranking, pairs without a field of the item are left out: all candidates of a row share their terms, which do \
                      not affect the order."
                 }
@@ -58,7 +58,7 @@ fn interactions(run: &Run) -> Result<Result<Markup, String>> {
     let dataset = rows.source.encode(schema, &sample)?;
     let options = InteractionOptions { max_rows: count, min_rows: LEAST, top: PAIRS };
     let (model, device) = (run.predictor.model.model.as_ref(), run.predictor.device);
-    let Some(found) = Interactions::over(model, schema, &dataset, device, &options)? else {
+    let Some(found) = InteractionReport::over(model, schema, &dataset, device, &options)? else {
         return Ok(Err(format!("{} has no terms of pairs", run.title())));
     };
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();

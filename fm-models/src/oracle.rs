@@ -76,6 +76,13 @@ pub fn features(schema: &Schema, rows: &[Row]) -> Features {
     Features::new(schema, Tensor::from_slice(&ids).view(shape), tensor(&values, &shape)).unwrap()
 }
 
+/// The rows padded, and the same rows ragged.
+pub fn both_forms(schema: &Schema, rows: &[Row]) -> [Features; 2] {
+    let padded = features(schema, rows);
+    let ragged = padded.ragged(&schema.layout()).unwrap().into();
+    [padded, ragged]
+}
+
 pub fn tensor(numbers: &[f64], shape: &[i64]) -> Tensor {
     Tensor::from_slice(numbers).to_kind(Kind::Float).view(shape)
 }
