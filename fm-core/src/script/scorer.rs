@@ -173,7 +173,7 @@ fn read_text(path: &Path, name: &str) -> Result<String> {
         Error::Torch(text) => unusable(path, text.split(". ").next().unwrap_or_default().to_owned()),
         other => other,
     })?;
-    String::from_utf8(bytes).map_err(|_| unusable(path, format!("its {name} is no UTF-8")))
+    String::from_utf8(bytes).map_err(|_| unusable(path, format!("its {name} is not UTF-8")))
 }
 
 impl Score for Scorer {
