@@ -17,13 +17,13 @@ use super::page::legend;
 use super::placement::place;
 use super::run::{Activity, Run};
 
-/// The parameter that holds a vector for each value.
+/// The parameter with a vector per value.
 const TABLE: &str = "embedding.weight";
 /// How many items are shown.
 const ITEMS: usize = 150;
 /// How many kinds of items have a colour of their own.
 const KINDS: usize = SERIES - 1;
-/// The longest title that stands beside a point, in characters.
+/// Maximum length of a title next to a point, in characters.
 const LONGEST: usize = 26;
 
 pub fn body(runs: &[Run]) -> Result<Markup> {
@@ -38,7 +38,7 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
     Ok(html! { @for map in &maps { (map) } })
 }
 
-/// The map of a run, or why there is none.
+/// The map of a run, or the reason why it is missing.
 fn map(run: &Run) -> Result<Result<Markup, String>> {
     let (rows, schema) = (&run.rows, &run.predictor.schema);
     let rows = match rows {
@@ -71,7 +71,7 @@ fn map(run: &Run) -> Result<Result<Markup, String>> {
             div.wide { (draw(760)?) }
             div.narrow { (draw(360)?) }
             p.note {
-                "The " (items.len()) " items with the most training rows. The axes hold " (first) " and " (second)
+                "The " (items.len()) " items with the most training rows. The axes explain " (first) " and " (second)
                 " of the variance of their vectors of length " (vectors.size()[1])
                 " (principal components), in one scale: near items are alike to the model."
                 @if kind.is_some_and(|kind| kind.kind != FieldKind::Categorical) {
@@ -123,7 +123,7 @@ fn popular(source: &RawData, schema: &Schema, field: usize, kind: Option<&Field>
     Ok(rows.into_iter().map(|row| Item { title: items.titles[row].clone(), id: id(row), kinds: values(row) }).collect())
 }
 
-/// The colour of each item, and what the colours mean.
+/// The colour of each item, and the legend.
 fn paints(items: &[Item]) -> (Vec<Paint>, Vec<(Paint, String)>) {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for kind in items.iter().flat_map(|item| &item.kinds) {
@@ -165,7 +165,7 @@ fn chart(items: &[Item], components: &Components, paints: &[Paint], width: u32) 
     Chart { x, y, ..chart }
 }
 
-/// A title that has room beside a point: cut between words if there are some.
+/// A title that fits next to a point, shortened between words if possible.
 fn shortened(title: &str) -> String {
     let Some((end, next)) = title.char_indices().nth(LONGEST) else { return title.to_owned() };
     let cut = if next == ' ' { end } else { title[..end].rfind(' ').unwrap_or(end) };

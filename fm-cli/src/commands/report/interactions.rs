@@ -13,10 +13,10 @@ use super::chart::{Align, Axis, Chart, Mark, Paint, width};
 use super::page::{Cell, figure, figures, table};
 use super::run::{Run, TestRows};
 
-/// How many terms of pairs are looked at: as many training rows as have them, but at least so many rows.
+/// The number of pair terms to compute, which limits the number of training rows, and the minimum number of rows.
 const TERMS: usize = 20_000_000;
 const ROWS: usize = 2000;
-/// A pair of values is listed if it is in at least so many of them.
+/// Minimum number of these rows with a pair of values that is listed.
 const LEAST: usize = 20;
 /// How many pairs of values are listed.
 const PAIRS: usize = 12;
@@ -156,7 +156,7 @@ fn pairs(found: &[ValuePair], rows: &TestRows, schema: &Schema) -> Result<Markup
     Ok(table("Pairs of values with the strongest terms", &head, &found.iter().map(row).collect::<Vec<_>>()))
 }
 
-/// What stands for an id that has no text.
+/// The text for an id without text.
 fn unnamed(schema: &Schema, name: &str, id: i64) -> String {
     let Some(position) = schema.field_index(name) else { return String::new() };
     let field = &schema.fields()[position];
