@@ -61,8 +61,8 @@ fn schema(task: Task) -> Schema {
         field(FieldKind::Sequence(List::new("|", 4, Weighting::Mean).keep(Keep::Last)), "sequence"),
         field(FieldKind::Sequence(List::new(", ", 2, Weighting::Given)), "first"),
         hashed("visits", FieldKind::Sequence(List::new("|", 3, Weighting::Sqrt).keep(Keep::Last))),
-        Field { vocabulary: vec![], ..field(several("|", 3, Weighting::Mean), "other sums") }.sharing("sum"),
-        Field { vocabulary: vec![], ..field(FieldKind::Categorical, "other city") }.sharing("city"),
+        Field { vocabulary: vec![], ..field(several("|", 3, Weighting::Mean), "other_sums") }.sharing("sum"),
+        Field { vocabulary: vec![], ..field(FieldKind::Categorical, "other_city") }.sharing("city"),
     ];
     let schema = Schema::new(Label::fit("label", task, [-0.5, 1.0]), fields).unwrap();
     schema.with_roles(Some("user".into()), Some("item".into())).unwrap()
@@ -467,8 +467,8 @@ fn a_server_gets_predictions_from_texts_and_from_ids() {
                 "sequence",
                 "first",
                 "visits",
-                "other sums",
-                "other city"
+                "other_sums",
+                "other_city"
             ]
         );
         assert_eq!(ids.inputs(), ["ids", "values"]);
