@@ -20,6 +20,7 @@ fn of_core(error: &CoreError) -> Option<String> {
         }
         CoreError::NotResumable { .. } => "start again with `--force`".into(),
         CoreError::Device(_) => "use `--device cpu`, or see `fm doctor`".into(),
+        CoreError::Format { what: "exported model", .. } => "`fm export` writes one".into(),
         CoreError::NoCatalogue { .. } => "`fm export --with-catalogue` adds one".into(),
         _ => return None,
     })

@@ -55,8 +55,9 @@ pub struct DataConfig {
     pub task: TaskName,
     /// The least positive label of a binary task or a ranking. By default, all rows of a ranking are positive.
     pub threshold: Option<f32>,
-    /// The split of the rows: random, random:0.1:0.1 (the shares of validation and test rows), leave-last-out, time,
-    /// time:0.1:0.1, fold:u1, or kfold:5:0 (block 0 of 5 tests; a tenth of the rest validates, or none with kfold:5:0:0).
+    /// The split into training, validation and test rows: random, leave-last-out, time, fold:NAME or kfold:K:INDEX. Shares of
+    /// validation and test rows may follow, as in random:0.1:0.1 and time:0.1:0.1. With kfold:5:0, block 0 of 5 tests and a tenth
+    /// of the rest validates, or none with kfold:5:0:0.
     pub split: String,
     /// The seed of the split.
     pub seed: u64,

@@ -13,7 +13,7 @@ use fm_core::rows::Value;
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::train::{EpochRecord, TrainConfig, Trainer};
 use fm_core::{
-    Batch, Field, FieldKind, Label, Padded, Records, Rows, Schema, Side, Task, TensorRows, Weighting, evaluate,
+    Batch, Field, FieldKind, Label, List, Padded, Records, Rows, Schema, Side, Task, TensorRows, Weighting, evaluate,
 };
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
@@ -120,7 +120,7 @@ fn rate_on_histories(name: &str, padded: bool) -> f64 {
 fn histories() -> (Schema, Records) {
     const USERS: usize = 943;
     const FILMS: usize = 1682;
-    let several = |max_len, weighting| FieldKind::MultiValued { separator: "|".into(), max_len, weighting };
+    let several = |max_len, weighting| FieldKind::MultiValued(List::new("|", max_len, weighting));
     let names = |n: usize| (0..n).map(|value| value.to_string()).collect::<Vec<String>>();
     let field = |name: &str, side, n: usize| Field::new(name, FieldKind::Categorical, side, names(n));
     let fields = vec![

@@ -47,7 +47,7 @@ pub const SELECTION: &[Flag] = &[
     flag("task", &["data.task"], "TASK", "Data"),
     flag("threshold", &["data.threshold"], "X", "Data"),
     flag("split", &["data.split"], "SPLIT", "Data"),
-    flag("seed", &["train.seed", "data.seed"], "N", "Training"),
+    flag("seed", &["train.seed", "data.seed"], "N", "Data"),
     flag("history", &["data.history"], "N", "Data"),
     flag("implicit", &["data.implicit"], "N", "Data"),
     flag("min-count", &["data.min_count"], "N", "Data"),

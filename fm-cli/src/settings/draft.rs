@@ -171,6 +171,7 @@ fn check_table(table: &mut Table, schema: &Json, path: &str) -> Result<(), Fault
             let names: Vec<&str> = known.keys().map(String::as_str).collect();
             let hint = match nearest(name, names.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
+                None if path == "model.options" => format!("the options are {}", names.join(", ")),
                 None => format!("the settings are {}", names.join(", ")),
             };
             let reason = match path {

@@ -221,7 +221,7 @@ mod tests {
     fn an_option_that_the_model_lacks_is_an_error_that_names_those_it_has() {
         let error = settings("--data ml-100k --model fm --dropout 0.1").unwrap_err().to_string();
         assert!(error.contains("dropout") && error.contains("embedding_dim"), "{error}");
-        let error = settings("--data ml-100k --model depfm").unwrap_err().to_string();
+        let error = settings("--data ml-100k --set model.name=depfm").unwrap_err().to_string();
         assert!(error.contains("did you mean `deepfm`?"), "{error}");
         let error = settings("--data ml-100k --set train.optimiser=sgd").unwrap_err().to_string();
         assert!(error.contains("did you mean `optimizer`?"), "{error}");

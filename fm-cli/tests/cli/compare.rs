@@ -104,7 +104,7 @@ fn folds_and_files_of_settings_are_compared_too() {
 fn what_cannot_be_compared_is_said_before_anything_is_trained() {
     let scene = Scene::new();
     scene.fails_with("compare --data ml", &["nothing to compare", "--models", "--configs"]);
-    scene.fails_with("compare --data ml --models lr,lr", &["`lr` is there twice"]);
+    scene.fails_with("compare --data ml --models lr,lr", &["`lr` is given twice"]);
     scene.fails_with("compare --data ml --models lr,depfm", &["did you mean `deepfm`?"]);
     scene.fails_with("compare --data ml --models lr --metric rsme", &["did you mean `rmse`?"]);
     scene.fails_with("compare --data ml --models lr --configs none.toml", &["cannot read none.toml"]);
@@ -139,7 +139,7 @@ fn ctrl_c_says_that_the_same_command_goes_on() {
 #[test]
 fn rankings_are_compared_and_tuned_by_the_metric_at_its_cutoff() {
     let scene = Scene::new();
-    let compare = "compare --data ml --task ranking --models lr,fm --set train.epochs=1 -o board";
+    let compare = "compare --data ml --task ranking --models lr,fm --set train.epochs=1 -o board --verbose";
     // One length of lists is printed, and all are kept.
     let columns = |line: &str| -> Vec<String> {
         let printed = scene.ok(line);
