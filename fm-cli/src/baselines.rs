@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fm_core::baseline::UserItemBias;
 use fm_core::metric::{Metrics, metrics_of_rows};
-use fm_core::{FieldKind, Records, Rows};
+use fm_core::{Records, Rows};
 use fm_data::Prepared;
 
 /// Metrics of the baselines by name.
@@ -21,7 +21,7 @@ pub fn label_baselines(data: &Prepared) -> Baselines {
         baselines.insert(name.to_owned(), metrics_of_rows(label, logits, &data.test));
     };
     measure("mean", &vec![label.prior_logit(); data.test.len()]);
-    let is_one_value = |&field: &usize| !matches!(data.schema.fields()[field].kind, FieldKind::MultiValued { .. });
+    let is_one_value = |&field: &usize| data.schema.fields()[field].kind.list().is_none();
     let field = |role: Option<&str>| data.schema.field_index(role?).filter(is_one_value);
     if let (Some(user), Some(item)) = (field(data.schema.user()), field(data.schema.item())) {
         let unknown = data.schema.unknown_ids();

@@ -1,11 +1,11 @@
-//! Ctrl-C, which ends a command where it leaves nothing half done.
+//! Ctrl-C, which ends a command in a consistent state.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 
-/// Ctrl-C ended a command; the text says what it has left.
+/// Ctrl-C ended a command. The text describes the remaining state.
 #[derive(Debug)]
 pub struct Interrupted(pub String);
 
@@ -17,7 +17,7 @@ impl std::fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// What to say of an interruption to who called for many trainings, and not for the one that was interrupted.
+/// The message about an interruption for a command with several trainings.
 pub fn resumable(error: anyhow::Error, which: &str) -> anyhow::Error {
     if error.is::<Interrupted>() {
         Interrupted(format!("interrupted in {which}: the same command resumes")).into()
@@ -33,7 +33,7 @@ pub fn stop_at_ctrl_c() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// Lets Ctrl-C raise a flag; where it is raised already, Ctrl-C ends the program at once.
+/// Makes Ctrl-C raise a flag. If the flag is already raised, Ctrl-C ends the program at once.
 pub fn raise_at_ctrl_c(stop: Arc<AtomicBool>) -> Result<()> {
     Ok(ctrlc::set_handler(move || {
         if stop.swap(true, Ordering::Relaxed) {

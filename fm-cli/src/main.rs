@@ -73,7 +73,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-/// `fm ... | head` is no error.
+/// `fm ... | head` is not an error.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let is_closed = |io: &std::io::Error| io.kind() == std::io::ErrorKind::BrokenPipe;
     error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(is_closed)

@@ -1,4 +1,4 @@
-//! Measuring rankings: of a model, of an exported file, and of what any model must beat.
+//! Measures rankings of models, exported files and baselines.
 
 use anyhow::Result;
 use fm_args::flags::Part;
@@ -16,11 +16,11 @@ use tch::Device;
 use crate::baselines::Baselines;
 use crate::settings::Settings;
 
-/// The neighbourhoods, ascending, and shrinkages out of which the item-kNN takes those that rank the validation rows best.
+/// Neighbourhood sizes, ascending, and shrinkages of the item-kNN, which the validation rows choose from.
 const NEIGHBOURS: [usize; 4] = [20, 50, 100, 200];
 const SHRINKAGES: [f32; 4] = [0.0, 10.0, 50.0, 100.0];
 
-/// The items that are ranked, and who had to do with them.
+/// The ranked items and their interactions.
 pub struct Ranking {
     items: ItemSlots,
     config: RankingConfig,
@@ -37,7 +37,7 @@ impl Ranking {
         Ok(Ranking { items, config: settings.train.ranking.clone(), seed: settings.train.seed, train, valid, test })
     }
 
-    /// What the users of a part should find. Before the training rows, they have seen nothing.
+    /// The relevant items of the users of a part. Before the training rows, users have seen nothing.
     fn queries(&self, part: Part) -> Queries {
         match part {
             Part::Train => Queries::new(&self.train, &[]),
@@ -51,7 +51,7 @@ impl Ranking {
         self.queries(Part::Valid).sample(self.config.valid_users, self.seed)
     }
 
-    /// What is trained on, and how epochs are judged.
+    /// The training objective, and the validation of epochs.
     pub fn objective(&self) -> Result<objective::Ranking> {
         let items = self.items.shallow_clone();
         Ok(objective::Ranking::new(&self.config, items, self.train.clone(), self.choosing_queries())?)
@@ -62,7 +62,7 @@ impl Ranking {
         Ok(evaluate_model(&self.queries(part), &self.config.cutoffs, model, rows, &self.items)?)
     }
 
-    /// The ranks of what users look for in the test rows, by a model and by popularity.
+    /// The ranks of the relevant items of the test rows, by a model and by popularity.
     pub fn test_ranks(&self, rows: &dyn Rows, model: &dyn Score) -> Result<TestRanks> {
         let queries = self.queries(Part::Test);
         let (users, items) = (counts(self.train.users()), counts(self.train.items()));
@@ -120,14 +120,14 @@ impl Ranking {
     }
 }
 
-/// Where what users look for in the test rows comes among all items, and what training has seen of both. Each list has a place for
-/// each user who has something to find.
+/// The ranks of the relevant items of the test rows, and the numbers of training rows of users and items. Each list has one
+/// entry per user with a relevant item.
 pub struct TestRanks {
     /// The training rows of the user.
     pub user_rows: Vec<f64>,
-    /// The training rows of what is looked for: the mean over the items, if there are several.
+    /// The training rows of the relevant item, or the mean over several items.
     pub item_rows: Vec<f64>,
-    /// The ranks of what is looked for, by the model.
+    /// The ranks of the relevant items by the model.
     pub model: Vec<Vec<u32>>,
     /// The same by popularity.
     pub popularity: Vec<Vec<u32>>,
@@ -135,14 +135,14 @@ pub struct TestRanks {
 }
 
 impl TestRanks {
-    /// The metrics that are means over users, for some of them, of the ranks for all.
+    /// The metrics over some of the users.
     pub fn metrics(&self, ranks: &[Vec<u32>], users: &[usize]) -> Metrics {
         let ranks: Vec<Vec<u32>> = users.iter().map(|&user| ranks[user].clone()).collect();
         metrics_of_users(&ranks, &self.cutoffs)
     }
 }
 
-/// How often each number is there, but for [`NONE`].
+/// The number of occurrences of each number, except [`NONE`].
 fn counts(numbers: &[u32]) -> Vec<usize> {
     let mut counts = vec![];
     for number in numbers.iter().filter(|&&number| number != NONE).map(|&number| number as usize) {
@@ -152,7 +152,7 @@ fn counts(numbers: &[u32]) -> Vec<usize> {
     counts
 }
 
-/// Warns of fields by which the item that is looked for can be told from the others.
+/// Warns about fields that give away the relevant item.
 pub fn warn_of_leaks(data: &RankingData, schema: &Schema, train: &Records) {
     for field in data.fields_that_tell_the_item(schema, train) {
         tracing::warn!(

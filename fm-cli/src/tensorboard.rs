@@ -23,7 +23,7 @@ const PREFIX: &str = "events.out.tfevents.";
 /// `SessionLog.SessionStatus.START`: TensorBoard discards what earlier files hold of this step and later ones.
 const START: i32 = 1;
 
-/// An event file that is open for writing.
+/// An event file open for writing.
 pub struct EventFile {
     path: PathBuf,
     file: File,
@@ -36,7 +36,7 @@ impl EventFile {
         entries.any(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX))
     }
 
-    /// Starts a file in a folder. Of other files there, what they hold from `first_epoch` on counts no more.
+    /// Starts a file in a folder. It replaces epochs from `first_epoch` on in the other files there.
     pub fn create(folder: &Path, first_epoch: usize) -> Result<EventFile> {
         // TensorBoard reads the files of a folder in the order of their names.
         let path = folder.join(format!("{PREFIX}{:020.9}", now()));
@@ -63,7 +63,7 @@ impl EventFile {
     }
 }
 
-/// An event as it stands in a file.
+/// An event as a record of a file.
 fn record(event: &Event) -> Vec<u8> {
     let event = event.encode_to_vec();
     let length = (event.len() as u64).to_le_bytes();
@@ -75,7 +75,7 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// Rotated and moved, so that a checksum of bytes that hold checksums is none of them.
+/// Rotated and shifted, so that checksums of data with checksums are useful.
 fn masked_crc(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }

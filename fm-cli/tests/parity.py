@@ -7,6 +7,7 @@ import csv
 import json
 import math
 import sys
+from itertools import accumulate
 
 import torch
 
@@ -50,6 +51,15 @@ def ids_of(field, first_id):
     return lambda text: known.get(text, first_id)
 
 
+def given(piece):
+    """The value and the number in a piece of a list."""
+    value, colon, text = piece.rpartition(":")
+    if not colon:
+        return piece, 1.0
+    x = number(text)
+    return ("", 1.0) if x is None else (value, x)
+
+
 def encode(field, first_id, text):
     """The ids and values of the slots of one field."""
     id_of = ids_of(field, first_id)
@@ -60,21 +70,32 @@ def encode(field, first_id, text):
         if value is None:
             return [first_id], [1.0]
         return [first_id + 1], [(value - field["mean"]) / field["std"]]
-    assert field["kind"] == "multi-valued", field["kind"]
-    numbers = {}  # how many values each id has, in the order of the slots
-    for value in filter(None, text.split(field["separator"])):
-        if id_of(value) in numbers or len(numbers) < field["max_len"]:
-            numbers[id_of(value)] = numbers.get(id_of(value), 0) + 1
-    n, padding = sum(numbers.values()), field["max_len"] - len(numbers)
-    weight = {"sum": 1.0, "mean": 1.0 / max(n, 1), "sqrt": 1.0 / math.sqrt(max(n, 1))}[field["weighting"]]
+    pieces = [piece for piece in text.split(field["separator"]) if piece]
+    pairs = [given(piece) if field["weighting"] == "given" else (piece, 1) for piece in pieces]
+    pairs = [(id_of(value), x) for value, x in pairs]
+    numbers, n = {}, 0  # the sum of the numbers of each slot, in the order of the slots; how many values have a slot
+    if field["kind"] == "sequence":
+        kept = pairs[-field["max_len"] :] if field["keep"] == "last" else pairs[: field["max_len"]]
+        ids, numbers, n = [id for id, _ in kept], dict(enumerate(x for _, x in kept)), len(kept)
+    else:
+        assert field["kind"] == "multi-valued", field["kind"]
+        for id, x in pairs if field["keep"] == "first" else reversed(pairs):
+            if id in numbers or len(numbers) < field["max_len"]:
+                numbers[id] = numbers.get(id, 0) + x
+                n += 1
+        ids = list(numbers)
+    padding = field["max_len"] - len(numbers)
+    weights = {"sum": 1.0, "mean": 1.0 / max(n, 1), "sqrt": 1.0 / math.sqrt(max(n, 1)), "given": 1.0}
+    weight = weights[field["weighting"]]
     values = [number * weight for number in numbers.values()]
-    return list(numbers) + [first_id] * padding, values + [0.0] * padding
+    return ids + [first_id] * padding, values + [0.0] * padding
 
 
 def rows_of(schema):
-    """The rows of the embedding table that each field owns."""
+    """The rows of the embedding table that each field owns: none if it shares those of another."""
     values = lambda field: field.get("hash_buckets", len(field.get("vocabulary", [])))
-    return [2 if field["kind"] == "numeric" else 1 + values(field) for field in schema["fields"]]
+    own = lambda field: 2 if field["kind"] == "numeric" else 1 + values(field)
+    return [0 if "shares" in field else own(field) for field in schema["fields"]]
 
 
 def predictions(label, logits):
@@ -95,14 +116,17 @@ def main(model_path, scored_path):
 
     with open(scored_path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
+    owners = {field["name"]: field for field in schema["fields"]}
+    first_ids = dict(zip(owners, accumulate(rows_of(schema), initial=0)))
     ids, values = [], []
     for row in rows:
-        row_ids, row_values, first_id = [], [], 0
-        for field, cardinality in zip(schema["fields"], rows_of(schema)):
-            field_ids, field_values = encode(field, first_id, row[field["name"]])
+        row_ids, row_values = [], []
+        for field in schema["fields"]:
+            owner = field.get("shares", field["name"])
+            values = {key: owners[owner][key] for key in ("vocabulary", "hash_buckets") if key in owners[owner]}
+            field_ids, field_values = encode(field | values, first_ids[owner], row[field["name"]])
             row_ids += field_ids
             row_values += field_values
-            first_id += cardinality
         ids.append(row_ids)
         values.append(row_values)
     ids, values = torch.tensor(ids, dtype=torch.int64), torch.tensor(values, dtype=torch.float32)

@@ -1,4 +1,4 @@
-// Mixed precision in bfloat16, for which tch has no function: its `autocast` computes in float16.
+// Mixed precision in bfloat16. tch's `autocast` only supports float16.
 
 #include "bridge.h"
 
@@ -23,7 +23,7 @@ char *fm_enter_autocast(bool cuda) {
   });
 }
 
-// Forgets the parameters that were converted, too: they will have changed by the next time.
+// Also clears the cache of converted parameters, which will have changed by the next call.
 char *fm_leave_autocast(bool cuda) {
   return protect([&] {
     if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();

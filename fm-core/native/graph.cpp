@@ -1,4 +1,4 @@
-// The graph of a traced module as text that Rust reads.
+// The graph of a traced module as text for Rust.
 
 #include "bridge.h"
 
@@ -44,14 +44,14 @@ std::string list(const Items &items, Write &&write) {
   return "[" + out + "]";
 }
 
-// JSON knows no infinity: numbers with a fraction are written as strings, with all their digits.
+// Floats are strings with all digits, because JSON has no infinity.
 std::string number(double value) {
   char text[32];
   snprintf(text, sizeof text, "\"%.17g\"", value);
   return text;
 }
 
-// `{"Float": "0.5"}` and the like; a tensor is its place among those handed to `receive_tensor`.
+// For example `{"Float": "0.5"}`. A tensor is its index among those passed to `receive_tensor`.
 std::string constant(const c10::IValue &value, std::vector<at::Tensor> &tensors) {
   if (value.isNone()) return "\"None\"";
   if (value.isBool()) return value.toBool() ? "{\"Bool\":true}" : "{\"Bool\":false}";
@@ -68,7 +68,7 @@ std::string constant(const c10::IValue &value, std::vector<at::Tensor> &tensors)
   return "{\"Other\":" + quoted(value.tagKind()) + "}";
 }
 
-// `{"name": ..., "kind": libtorch's number of it, "sizes": [...]}`; the last two for tensors as they were traced.
+// `{"name": ..., "kind": libtorch's number, "sizes": [...]}`. Only traced tensors have a kind and sizes.
 std::string described(const Value *value) {
   auto out = "{\"name\":" + quoted(value->debugName());
   if (auto type = value->type()->cast<c10::TensorType>()) {
@@ -105,9 +105,9 @@ std::string operation(const Node *node, const std::string &parameter, std::vecto
 
 extern "C" {
 
-// Hands `{"inputs": [...], "operations": [...], "outputs": [...]}` of the module's `forward` to
-// `receive_text(context, bytes, length)`; before that, the tensors among the constants to `receive_tensor`. No operation
-// is folded into a constant: libtorch would fold away those that make tensors, whose numbers no trace sees.
+// Passes `{"inputs": [...], "operations": [...], "outputs": [...]}` of the module's `forward` to
+// `receive_text(context, bytes, length)`, after passing constant tensors to `receive_tensor`. Constants are not folded:
+// libtorch would fold operations that create tensors, whose elements a trace does not record.
 char *fm_module_graph(void *module, void (*receive_text)(void *, const char *, size_t),
                       void (*receive_tensor)(void *, void *), void *context) {
   return protect([&] {

@@ -1,5 +1,5 @@
-// Tables of a traced module in fewer bytes: what `aten::embedding` looks rows up in is stored in a smaller type, and
-// the rows are converted to float32 after the lookup. Before it, each batch would convert the whole table.
+// Stores the tables of a traced module in fewer bytes: the weights of `aten::embedding` have a smaller type, and rows are
+// converted to float32 after the lookup. Converting before it would convert the whole table for each batch.
 
 #include "bridge.h"
 
@@ -26,7 +26,7 @@ using Path = std::vector<std::string>;
 
 std::string dotted(const Path &path) { return c10::Join(".", path); }
 
-// The path from `self` to `value`; none if it is anything else than an attribute.
+// The path from `self` to `value`. None if it is not an attribute.
 std::optional<Path> path_of(Value *value, Value *self) {
   if (value == self) return Path();
   if (value->node()->kind() != c10::prim::GetAttr) return std::nullopt;
@@ -57,7 +57,7 @@ std::map<Path, Uses> uses_of_tensors(std::shared_ptr<Graph> &graph) {
   return tensors;
 }
 
-// Int8 takes the four bytes of a scale, too: a table of one column would grow, and stays.
+// Int8 also needs four bytes for a scale, so a table with one column would grow and is kept.
 bool shrinks(const at::Tensor &table, at::ScalarType kind) {
   if (table.scalar_type() != at::kFloat || table.dim() != 2 || table.numel() == 0) return false;
   auto k = table.size(1);
@@ -67,7 +67,7 @@ bool shrinks(const at::Tensor &table, at::ScalarType kind) {
 void check_range(const Path &path, const at::Tensor &table, at::ScalarType kind) {
   auto [least, greatest] = table.aminmax();
   for (auto &number : {least, greatest}) {
-    // Rounding keeps the order: where these two stay finite, all do.
+    // Rounding is monotonic: if these two are finite, all are.
     auto stored = kind == at::kChar ? number.div(127).mul(127) : number.to(kind);
     if (stored.isfinite().item<bool>()) continue;
     std::ostringstream text;
@@ -76,25 +76,25 @@ void check_range(const Path &path, const at::Tensor &table, at::ScalarType kind)
   }
 }
 
-// Replaces `table` by rows of int8 and a scale for each. With an offset, too, the error of trained rows of 16 numbers
-// would be a fifth smaller, for a fifth more bytes; and zeros would not stay zeros.
+// Replaces `table` by rows of int8 with a scale each. An additional offset would reduce the error of trained rows of 16
+// numbers by a fifth, but take a fifth more bytes, and would not preserve zeros.
 void quantize(Module owner, const std::string &name, const at::Tensor &table) {
-  // The smallest normal float: no scale is zero, where the row is, nor one with few digits.
+  // At least the smallest normal float, so that no scale is zero or denormal.
   auto scales = at::linalg_vector_norm(table, INFINITY, at::IntArrayRef{1}, /*keepdim=*/true)
                     .div_(127)
                     .clamp_min_(std::numeric_limits<float>::min());
   auto rows = table.div(scales).round_().to(at::kChar);
-  // A parameter must be able to have a gradient. The class is this module's alone, and so may change with it.
+  // A parameter must support gradients. No other module shares this class, so it can be changed.
   owner._ivalue()->unsafeRemoveAttr(name);
   owner.type()->unsafeRemoveAttribute(name);
   owner.register_buffer(name, rows);
   owner.register_buffer(name + "_scale", scales);
 }
 
-// Converts what `lookup` finds to float32, times the scales that `scales` names.
+// Converts the result of `lookup` to float32, and multiplies it by the scales named `scales`.
 void convert_rows(Graph &graph, Node *lookup, const std::optional<std::string> &scales) {
   torch::jit::WithInsertPoint position(lookup->next());
-  // The tracer noted float32.
+  // The trace contains float32.
   lookup->output()->setType(c10::TensorType::get());
   auto rows = graph.insert(aten::to, {lookup->output(), at::kFloat, false, false});
   if (scales) {
@@ -110,7 +110,7 @@ void convert_rows(Graph &graph, Node *lookup, const std::optional<std::string> &
 
 extern "C" {
 
-// Stores the tables of a traced module as `kind`, a `c10::ScalarType`. Run before the module is.
+// Stores the tables of a traced module as `kind`, a `c10::ScalarType`. Call it before running the module.
 char *fm_store_tables(void *traced, int kind_number) {
   return protect([&] {
     at::NoGradGuard no_grad;

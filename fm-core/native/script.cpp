@@ -16,7 +16,7 @@ namespace {
 using torch::jit::Module;
 using torch::jit::Stack;
 
-// The tree of modules that names such as `dnn.linear_0.weight` describe. TorchScript attributes cannot hold a dot.
+// The tree of modules for names such as `dnn.linear_0.weight`. TorchScript attributes cannot contain a dot.
 struct Tree {
   std::vector<std::pair<std::string, at::Tensor>> parameters;
   std::vector<std::pair<std::string, Tree>> children;
@@ -35,14 +35,14 @@ struct Tree {
     children.back().second.insert(name.substr(dot + 1), tensor);
   }
 
-  // `count` numbers the classes: names such as `a.b` and `a_b` would have one in common.
+  // `count` numbers the classes, because names such as `a.b` and `a_b` would otherwise collide.
   Module build(const std::string &class_name, const std::shared_ptr<torch::jit::CompilationUnit> &unit,
                int &count) const {
     auto type = c10::ClassType::create(class_name, unit, /*is_module=*/true);
     unit->register_type(type);
     Module module(unit, type);
     for (auto &[name, tensor] : parameters) {
-      // Buffers are the tensors that no gradient reaches, such as batch norm's moving statistics.
+      // Tensors without gradients are buffers, such as batch norm's moving statistics.
       module.register_parameter(name, tensor, /*is_buffer=*/!tensor.requires_grad());
     }
     for (auto &[name, child] : children) {
@@ -54,7 +54,7 @@ struct Tree {
   }
 };
 
-// A text of Rust's: bytes of UTF-8, which may hold zeros.
+// A Rust string: UTF-8 bytes that can contain zeros.
 struct Text {
   const char *bytes;
   size_t length;
@@ -74,8 +74,8 @@ void fm_free_error(char *text) { free(text); }
 
 void fm_clear_gradient(void *tensor) { static_cast<at::Tensor *>(tensor)->mutable_grad().reset(); }
 
-// Calls `function(context, inputs, output)` under the tracer and makes what it did the `forward` of a new module.
-// `function` returns false on failure; then no module is made, and the tracer is closed.
+// Traces `function(context, inputs, output)` into the `forward` of a new module. `function` returns false on failure; then
+// no module is created. The tracer is closed in any case.
 char *fm_trace(const char *class_name, int n_parameters, const char **names, void **tensors, int n_inputs,
                const char **input_names, void **inputs, bool (*function)(void *, void **, void **), void *context,
                void **module_out) {
@@ -117,11 +117,11 @@ char *fm_module_define(void *module, const char *source) {
   return protect([&] { static_cast<Module *>(module)->define(source); });
 }
 
-// Makes a module that holds `inner` as its submodule `model`, with methods from TorchScript source.
+// Creates a module with the submodule `model = inner` and methods from TorchScript source.
 char *fm_module_wrap(void *inner, const char *class_name, const char *source, void **module_out) {
   return protect([&] {
     auto unit = static_cast<Module *>(inner)->_ivalue()->compilation_unit();
-    // Mangled, for a module may be wrapped more than once.
+    // Mangled, because a module can be wrapped more than once.
     Module module(c10::QualifiedName(std::string("__torch__.") + class_name), unit, /*shouldMangle=*/true);
     module.register_module("model", *static_cast<Module *>(inner));
     module.define(source);
@@ -155,7 +155,7 @@ char *fm_module_set_texts(void *module, const char *name, size_t n, const Text *
   });
 }
 
-// Sets a list of dictionaries. Dictionary d maps the next `lengths[d]` texts to `first_numbers[d]`, that plus one, ...
+// Sets a list of dictionaries. Dictionary d maps the next `lengths[d]` texts to consecutive numbers from `first_numbers[d]`.
 char *fm_module_set_indexes(void *module, const char *name, size_t n, const int64_t *first_numbers,
                             const size_t *lengths, const Text *texts) {
   return protect([&] {
@@ -184,8 +184,8 @@ char *fm_module_forward(void *module, int n_inputs, const void *const *inputs, v
 
 void fm_module_free(void *module) { delete static_cast<Module *>(module); }
 
-// Hands the archive to `write(context, bytes, length)`, piece by piece. `write` keeps its failures to itself: one that
-// libtorch hears of makes it throw out of a destructor, which ends the program.
+// Passes the archive to `write(context, bytes, length)` in pieces. `write` must not report failures: libtorch would throw
+// from a destructor, which terminates the program.
 char *fm_module_save(void *module, int n_files, const char **names, const char **contents, const size_t *lengths,
                      void (*write)(void *, const char *, size_t), void *context) {
   return protect([&] {
@@ -199,13 +199,13 @@ char *fm_module_save(void *module, int n_files, const char **names, const char *
   });
 }
 
-// Hands the archive's extra file `name` to `receive(context, bytes, length)`; nothing else is loaded or executed.
+// Passes the extra file `name` to `receive(context, bytes, length)`. Nothing else is loaded or executed.
 char *fm_archive_read(const char *path, const char *name, void (*receive)(void *, const char *, size_t),
                       void *context) {
   return protect([&] {
     caffe2::serialize::PyTorchStreamReader reader{std::string(path)};
     auto record = std::string("extra/") + name;
-    if (!reader.hasRecord(record)) throw std::runtime_error("the archive holds no file " + std::string(name));
+    if (!reader.hasRecord(record)) throw std::runtime_error("the archive has no file " + std::string(name));
     auto [data, size] = reader.getRecord(record);
     receive(context, static_cast<const char *>(data.get()), size);
   });

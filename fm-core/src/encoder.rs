@@ -10,7 +10,7 @@ use crate::farmhash::bucket;
 use crate::features::Features;
 use crate::rows::layout::RecordLayout;
 use crate::rows::{Gathered, Slots};
-use crate::schema::{Field, FieldKind, Schema};
+use crate::schema::{Field, FieldKind, List, Schema, Weighting};
 
 /// Looks up values in a schema's vocabularies, or hashes them.
 ///
@@ -33,7 +33,7 @@ pub struct Encoder<S: Borrow<Schema>> {
     schema: S,
     layout: RecordLayout,
     hasher: DefaultHashBuilder,
-    /// Per field: positions in its vocabulary, by the hash of the value.
+    /// Per field that has a vocabulary of its own: positions in it, by the hash of the value.
     indexes: Vec<HashTable<u32>>,
 }
 
@@ -42,7 +42,7 @@ impl<S: Borrow<Schema>> Encoder<S> {
     pub fn new(schema: S) -> Encoder<S> {
         let hasher = DefaultHashBuilder::default();
         let index = |field: &Field| {
-            let vocabulary = &field.vocabulary;
+            let vocabulary = &field.vocabulary; // Empty if the field shares another's.
             let hash = |&position: &u32| hasher.hash_one(vocabulary[position as usize].as_str());
             let mut index = HashTable::with_capacity(vocabulary.len());
             for position in 0..vocabulary.len() as u32 {
@@ -60,18 +60,32 @@ impl<S: Borrow<Schema>> Encoder<S> {
     }
 
     /// The id of a value of one field: its own, its bucket's, or the field's first.
-    fn id(&self, field: usize, value: &str) -> u32 {
-        let unknown = self.schema().ids(field).start as u32;
-        let Field { vocabulary, hash_buckets, .. } = &self.schema().fields()[field];
+    ///
+    /// # Panics
+    /// If `field` is not a field of the schema.
+    pub fn id(&self, field: usize, value: &str) -> i64 {
+        let schema = self.schema();
+        i64::from(self.number(field, value)) - schema.record_ids(field).start + schema.ids(field).start
+    }
+
+    /// The same, as records number ids.
+    fn number(&self, field: usize, value: &str) -> u32 {
+        let (unknown, owner) = (self.unknown(field), self.schema().owner(field));
+        let Field { vocabulary, hash_buckets, .. } = &self.schema().fields()[owner];
         match hash_buckets {
             _ if value.is_empty() => unknown,
             Some(buckets) => unknown + 1 + bucket(value, *buckets),
             None => {
                 let is_value = |&position: &u32| vocabulary[position as usize] == value;
-                let position = self.indexes[field].find(self.hasher.hash_one(value), is_value);
+                let position = self.indexes[owner].find(self.hasher.hash_one(value), is_value);
                 position.map_or(unknown, |&position| unknown + 1 + position)
             }
         }
+    }
+
+    /// The out-of-vocabulary id of a field, as records number ids.
+    fn unknown(&self, field: usize) -> u32 {
+        self.layout.fields[field].unknown
     }
 
     /// Encodes rows as padded features on the CPU: a text for each field of the schema, in its order, `None` if it is missing.
@@ -102,49 +116,70 @@ impl<S: Borrow<Schema>> Encoder<S> {
     /// numeric field get the field's out-of-vocabulary id with x = 1. In a hashed field, only missing values do: any other
     /// text gets the id of its bucket, whether or not training has seen it.
     ///
-    /// In a multi-valued field, values with the same id share a slot, whose x is their number times the weighting's value. So
-    /// a factorization machine sees a feature that occurs twice as x = 2, and it does not interact with itself. This applies
-    /// to a value that the text repeats, to several unknown values and to several values of one bucket. Slots are filled in
-    /// the order of the text; values beyond `max_len` slots are dropped and do not count in n. A missing list has no slots.
+    /// In a multi-valued field, values with the same id share a slot, whose x is their number times the weighting's value, or the
+    /// sum of the numbers that the text gives. So a factorization machine sees a feature that occurs twice as x = 2, and it does
+    /// not interact with itself. This applies to a value that the text repeats, to several unknown values and to several values
+    /// of one bucket. Slots are filled in the order of the text, or from its end if the field keeps the last values; values
+    /// beyond `max_len` slots are dropped and do not count in n. A missing list has no slots.
+    ///
+    /// In a sequence, each value has a slot, in the order of the text, unless there are more than `max_len`: then the first or the
+    /// last ones have slots.
+    ///
+    /// Numbers that the text gives are summed in float64 and rounded to float32, to its greatest number if the sum exceeds it.
     ///
     /// # Panics
     /// If `field` is not a field of the schema.
     pub fn encode(&self, field: usize, raw: Option<&str>, slots: &mut Slots) {
-        let unknown = self.schema().ids(field).start as u32;
+        let unknown = self.unknown(field);
         match &self.schema().fields()[field].kind {
-            FieldKind::Categorical => slots.push(raw.map_or(unknown, |value| self.id(field, value))),
-            FieldKind::MultiValued { separator, weighting, max_len } => {
-                let ids = pieces(raw, separator).map(|value| self.id(field, value));
-                slots.push_several(ids, *max_len, *weighting);
+            FieldKind::Categorical => slots.push(raw.map_or(unknown, |value| self.number(field, value))),
+            FieldKind::MultiValued(list) => {
+                let values = list.ordered(pieces(raw, list)).map(|(value, x)| (self.number(field, value), x));
+                slots.push_distinct(values, list);
+            }
+            FieldKind::Sequence(list) => {
+                let values = list.kept(pieces(raw, list)).map(|(value, x)| (self.number(field, value), x));
+                slots.push_sequence(values, list);
             }
             FieldKind::Numeric { mean, std } => slots.push_number(unknown, number(raw), *mean, *std),
         }
     }
 }
 
-/// The values in the text of a multi-valued field.
-pub fn pieces<'a>(raw: Option<&'a str>, separator: &'a str) -> impl Iterator<Item = &'a str> {
-    raw.unwrap_or("").split(separator).filter(|piece| !piece.is_empty())
+/// The values in the text of a list, each with the number that it adds to its slot before the weighting: 1, or the number given.
+/// The value of a piece whose number is malformed is empty, as a missing value is.
+pub fn pieces<'a>(raw: Option<&'a str>, list: &'a List) -> impl Iterator<Item = (&'a str, f64)> + Clone {
+    let pieces = raw.unwrap_or("").split(list.separator.as_str()).filter(|piece| !piece.is_empty());
+    pieces.map(|piece| match piece.rsplit_once(':') {
+        Some((value, given)) if list.weighting == Weighting::Given => {
+            wide_number(given).map_or(("", 1.0), |x| (value, x))
+        }
+        _ => (piece, 1.0),
+    })
 }
 
 /// The finite number in a text, with or without ASCII spaces around it. It is parsed as a float64 and rounded to float32, as in
 /// an exported file.
 pub fn number(raw: Option<&str>) -> Option<f32> {
-    let wide = raw.and_then(|text| text.trim_ascii().parse::<f64>().ok());
-    wide.map(|x| x as f32).filter(|x| x.is_finite())
+    wide_number(raw?).map(|x| x as f32)
+}
+
+/// The number in a text before it is rounded to float32, in which it is finite.
+fn wide_number(text: &str) -> Option<f64> {
+    text.trim_ascii().parse().ok().filter(|&x: &f64| (x as f32).is_finite())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{Label, Side, Task, Weighting};
+    use crate::schema::{Keep, Label, Side, Task};
 
     fn schema() -> Schema {
         let field = |name: &str, kind, values: &[&str]| {
             Field::new(name, kind, Side::Context, values.iter().map(|&v| v.into()).collect())
         };
         let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.5 };
-        let genres = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Mean };
+        let genres = FieldKind::MultiValued(List::new("|", 3, Weighting::Mean));
         let fields = vec![
             field("user", FieldKind::Categorical, &["7", "é"]),
             field("genres", genres, &["Drama", "War"]),
@@ -165,7 +200,6 @@ mod tests {
         Encoder::new(schema).encode(field, raw, &mut slots);
         let rows = crate::Records::from_texts(schema, &[texts], &[0.0]).unwrap();
         let encoded = rows.row(0).field(field);
-        assert!(encoded.ids().eq(slots.ids()));
         (encoded.ids().collect(), encoded.values().collect(), slots.given.len())
     }
 
@@ -209,15 +243,81 @@ mod tests {
         assert_eq!(encode(1, Some("War|Drama|War|War")), (vec![5, 4], vec![0.75, 0.25]));
         // Several unknown values are one.
         assert_eq!(encode(1, Some("Opera|War|Polka|Jazz")), (vec![3, 5], vec![0.75, 0.25]));
-        let weighted = |weighting| {
-            let genres = FieldKind::MultiValued { separator: "|".into(), max_len: 2, weighting };
-            let genres = Field { kind: genres, ..schema().fields()[1].clone() };
-            let schema = Schema::new(schema().label().clone(), vec![genres]).unwrap();
-            encode_with(&schema, 0, Some("War|Drama|War|War")).1
-        };
+        let weighted = |weighting| encode_with(&list(List::new("|", 2, weighting)), 0, Some("War|Drama|War|War")).1;
         assert_eq!(weighted(Weighting::Sum), [3.0, 1.0]);
         assert_eq!(weighted(Weighting::Mean), [0.75, 0.25]);
         assert_eq!(weighted(Weighting::Sqrt), [1.5, 0.5]);
+    }
+
+    /// A field of its own: 0 unknown, 1 Drama, 2 War.
+    fn list(list: List) -> Schema {
+        let field = Field { kind: FieldKind::MultiValued(list), ..schema().fields()[1].clone() };
+        Schema::new(schema().label().clone(), vec![field]).unwrap()
+    }
+
+    #[test]
+    fn a_text_may_give_a_number_with_each_value() {
+        let schema = list(List::new("|", 2, Weighting::Given));
+        let encode = |text| encode_counted(&schema, 0, Some(text));
+        assert_eq!(encode("War:0.5|Drama:2"), (vec![2, 1], vec![0.5, 2.0], 2));
+        // A number that is 1 takes no room.
+        assert_eq!(encode("War|Drama:-3e-1"), (vec![2, 1], vec![1.0, -0.3], 1));
+        assert_eq!(encode("War:2|Drama|War|War:0.5"), (vec![2, 1], vec![3.5, 1.0], 1));
+        assert_eq!(encode("War:1|Opera:0.25|Drama:7|Polka:0.5"), (vec![2, 0], vec![1.0, 0.75], 1));
+        // What stands before the last colon is the value.
+        assert_eq!(encode("War:1:3|War:0"), (vec![0, 2], vec![3.0, 0.0], 2));
+        for malformed in ["War:", "War:x", "War:inf", "War:1e39", "War:nan"] {
+            assert_eq!(encode(malformed), (vec![0], vec![1.0], 0), "{malformed}");
+        }
+        let (_, values, _) = encode("War:3e38|War:3e38|Drama:-3e38|Drama:-3e38");
+        assert_eq!(values, [f32::MAX, f32::MIN]);
+        // Elsewhere, a colon is a part of the value.
+        assert_eq!(encode_with(&list(List::new("|", 2, Weighting::Sum)), 0, Some("War:2")), (vec![0], vec![1.0]));
+    }
+
+    #[test]
+    fn a_field_that_shares_a_table_looks_its_values_up_there() {
+        let fields = schema().fields().to_vec();
+        let sharing = Field { vocabulary: vec![], ..fields[1].clone() }.sharing("user");
+        let shared = |user: Field| Schema::new(schema().label().clone(), vec![sharing.clone(), user]).unwrap();
+        let known = shared(fields[0].clone());
+        assert_eq!(encode_with(&known, 0, Some("é|Drama|7")), (vec![2, 0, 1], vec![1.0 / 3.0; 3]));
+        assert_eq!((encode_with(&known, 1, Some("é")).0, encode_with(&known, 1, None).0), (vec![2], vec![0]));
+        let encoder = Encoder::new(&known);
+        assert_eq!((encoder.id(0, "é"), encoder.id(1, "é"), encoder.id(0, "Drama")), (2, 2, 0));
+        let features = encoder.features(&[[Some("é"), Some("7")]]).unwrap().padded().unwrap();
+        assert_eq!(Vec::<Vec<i64>>::try_from(features.ids).unwrap(), [[2, 0, 0, 1]]);
+        // The buckets are TensorFlow's: 1100 -> 0, 1102 -> 9.
+        let hashed = shared(Field { vocabulary: vec![], hash_buckets: Some(10), ..fields[0].clone() });
+        assert_eq!(encode_with(&hashed, 0, Some("1102|1100")).0, [10, 1]);
+        assert_eq!(encode_with(&hashed, 1, Some("1102")).0, [10]);
+    }
+
+    #[test]
+    fn a_sequence_has_a_slot_for_each_value_in_the_order_of_the_text() {
+        let sequence = |keep, weighting| {
+            let mut field = list(List::new("|", 3, weighting).keep(keep)).fields()[0].clone();
+            field.kind = FieldKind::Sequence(field.kind.list().unwrap().clone());
+            Schema::new(schema().label().clone(), vec![field]).unwrap()
+        };
+        let (last, first) = (sequence(Keep::Last, Weighting::Mean), sequence(Keep::First, Weighting::Sum));
+        assert_eq!(encode_counted(&last, 0, Some("War|Drama|War")), (vec![2, 1, 2], vec![1.0 / 3.0; 3], 0));
+        assert_eq!(encode_counted(&last, 0, Some("|Drama||War")), (vec![1, 2], vec![0.5; 2], 0));
+        let long = Some("War|Opera|Polka|Opera|Drama");
+        assert_eq!(encode_with(&last, 0, long).0, [0, 0, 1]);
+        assert_eq!(encode_counted(&first, 0, long), (vec![2, 0, 0], vec![1.0; 3], 0));
+        let given = sequence(Keep::Last, Weighting::Given);
+        assert_eq!(encode_counted(&given, 0, Some("War:9|War:2|War|War:x")), (vec![2, 2, 0], vec![2.0, 1.0, 1.0], 1));
+        assert_eq!(encode_with(&given, 0, None), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_multi_valued_field_may_keep_its_last_values() {
+        let schema = list(List::new("|", 2, Weighting::Mean).keep(Keep::Last));
+        let encode = |raw| encode_with(&schema, 0, Some(raw));
+        assert_eq!(encode("Opera|War|Drama"), (vec![1, 2], vec![0.5, 0.5]));
+        assert_eq!(encode("Opera|War|Drama|War|Drama"), (vec![1, 2], vec![0.5, 0.5]));
+        assert_eq!(encode("Drama|War|War|War|Opera"), (vec![0, 2], vec![0.25, 0.75]));
     }
 
     #[test]
@@ -230,11 +330,8 @@ mod tests {
 
     #[test]
     fn a_value_without_a_free_slot_is_dropped_and_not_counted() {
-        let genres = FieldKind::MultiValued { separator: "|".into(), max_len: 2, weighting: Weighting::Mean };
-        let genres = Field { kind: genres, ..schema().fields()[1].clone() };
-        let schema = Schema::new(schema().label().clone(), vec![genres]).unwrap();
+        let schema = list(List::new("|", 2, Weighting::Mean));
         let encode = |raw| encode_with(&schema, 0, Some(raw));
-        // 0 unknown, 1 Drama, 2 War.
         assert_eq!(encode("War|Drama|Opera|Polka"), (vec![2, 1], vec![0.5, 0.5]));
         assert_eq!(encode("War|Opera|Drama|War|Drama|Polka"), (vec![2, 0], vec![0.5, 0.5]));
     }

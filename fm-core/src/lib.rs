@@ -64,6 +64,7 @@ pub mod atomic_file;
 pub mod autograd;
 pub mod baseline;
 mod bridge;
+mod candidates;
 pub mod device;
 pub mod elements;
 pub mod encoder;
@@ -95,7 +96,7 @@ pub use features::{Features, Padded, Ragged};
 pub use model::{Model, ModelConfig, ModelEntry};
 pub use predict::{Score, evaluate, predict};
 pub use rows::{Batch, Records, Rows, TensorRows};
-pub use schema::{Field, FieldKind, Label, Schema, Side, Task, Weighting};
+pub use schema::{Field, FieldKind, Keep, Label, List, Schema, Side, Task, Weighting};
 /// What options derive to show their documentation, of the version that [`ModelEntry::new`] takes.
 pub use schemars;
 /// The bindings to libtorch, of the version that this library's tensors are of.

@@ -6,12 +6,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tch::{Tensor, nn};
 
+use crate::candidates::Candidates;
 use crate::error::{Error, Result};
 use crate::explain::Explanation;
 use crate::features::Features;
 use crate::posterior::PosteriorSampler;
 use crate::predict::Score;
-use crate::ranking::Candidates;
 use crate::schema::Schema;
 
 /// A model that can be trained: features in, logits out. It knows no file, no loss and no optimiser. To score with it, or with

@@ -2,10 +2,10 @@
 
 use tch::{Device, Kind, Tensor, no_grad};
 
+use crate::candidates::Candidates;
 use crate::error::Result;
 use crate::features::Features;
 use crate::metric::{Metrics, metrics_of_rows};
-use crate::ranking::Candidates;
 use crate::rows::Rows;
 use crate::schema::Label;
 

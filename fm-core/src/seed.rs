@@ -1,33 +1,33 @@
-//! Randomness that depends on the seed alone.
+//! Random numbers that depend only on the seed.
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64;
 
-/// What a stream of random numbers is for. Streams of different purposes never meet.
+/// The purpose of a stream of random numbers. Streams of different purposes are independent.
 #[derive(Clone, Copy, Debug)]
 pub enum Stream {
-    /// The first values of the parameters.
+    /// Initial parameters.
     Parameters,
-    /// The order of the rows in an epoch, from 1.
+    /// The order of the rows in an epoch, counted from 1.
     Epoch(usize),
     /// Dropout in a step, counted from 1 over all epochs.
     Step(u64),
-    /// The negatives of a batch, by a number that grows over all epochs.
+    /// The negatives of a batch, counted over all epochs.
     Negatives(u64),
     /// The users whose rankings choose the best epoch.
     Users,
-    /// The settings of a trial of a search, from 1.
+    /// The settings of a trial of a search, counted from 1.
     Trial(usize),
-    /// The draws of an epoch's sweeps, from 1.
+    /// The sweeps of a posterior sampler in an epoch, counted from 1.
     Sweeps(usize),
-    /// The order of the blocks of rows in an epoch, from 1.
+    /// The order of the blocks of rows in an epoch, counted from 1.
     Blocks(usize),
     /// The orders of the rows within a block.
     Block(usize),
 }
 
-/// A seed for one purpose, derived from the run's.
+/// A seed for one purpose, derived from that of the run.
 pub fn derive(seed: u64, stream: Stream) -> u64 {
     let (kind, number) = match stream {
         Stream::Parameters => (1, 0),

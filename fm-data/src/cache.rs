@@ -1,27 +1,27 @@
-//! Encoded data kept between runs: the same files, declaration, split and seed are encoded once.
+//! A cache of encoded data: runs with the same files, declaration, split and seed encode them once.
 //!
-//! An entry is a folder `CACHE/KEY/` of `schema.json`, `train.rows`, `valid.rows` and `test.rows`; that of a ranking has
-//! `items.rows`, `pairs.json`, `train.pairs`, `valid.pairs` and `test.pairs`, too. It is built beside its place and renamed into
-//! it, so that what stands there is whole, however many processes build it at once.
+//! An entry is a folder `CACHE/KEY/` with `schema.json`, `train.rows`, `valid.rows` and `test.rows`; for a ranking also
+//! `items.rows`, `pairs.json`, `train.pairs`, `valid.pairs` and `test.pairs`. It is built beside its place and then renamed, so
+//! that an entry is always complete, however many processes build it at once.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use fm_core::rows::ROWS_FORMAT;
-use fm_core::{Records, Rows, Schema, Task};
+use fm_core::{Records, Rows, Schema};
 use md5::{Digest, Md5};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::ranking::RankingData;
 
-/// Everything that decides what the encoded data are.
+/// Everything that the encoded data depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct CacheKey<'a, S> {
-    /// The files that are read. Their places, lengths and times of change count.
+    /// The input files. Their paths, lengths and modification times count.
     pub inputs: &'a [PathBuf],
-    /// What is made of them: fields, split, seed, task.
+    /// The settings of the data: fields, split, seed, task.
     pub settings: &'a S,
 }
 
@@ -29,7 +29,7 @@ impl<S: Serialize> CacheKey<'_, S> {
     /// The name of the entry: 32 hexadecimal digits.
     ///
     /// # Errors
-    /// [`Error::Io`] if an input is not there.
+    /// [`Error::Io`] if an input cannot be read.
     pub fn digest(&self) -> Result<String> {
         let version = (ROWS_FORMAT, fm_core::schema::SCHEMA_FORMAT, env!("CARGO_PKG_VERSION"));
         let inputs = self.inputs.iter().map(|path| identity(path)).collect::<Result<Vec<_>>>()?;
@@ -39,7 +39,7 @@ impl<S: Serialize> CacheKey<'_, S> {
     }
 }
 
-/// The place, length and time of change of a file: what tells that it is still the same.
+/// The path, length and modification time of a file: if they are the same, the file counts as unchanged.
 fn identity(path: &Path) -> Result<(PathBuf, u64, u128)> {
     let whole = std::fs::canonicalize(path).map_err(Error::io("read", path))?;
     let metadata = std::fs::metadata(&whole).map_err(Error::io("read", path))?;
@@ -50,13 +50,13 @@ fn identity(path: &Path) -> Result<(PathBuf, u64, u128)> {
 /// Encoded data, ready to train on.
 #[derive(Debug)]
 pub struct Prepared {
-    /// What the ids mean.
+    /// The fields and vocabularies.
     pub schema: Schema,
-    /// The rows that are learnt from.
+    /// The training rows.
     pub train: Records,
-    /// The rows that the best epoch is chosen by.
+    /// The validation rows, which choose the best epoch.
     pub valid: Records,
-    /// The rows that are looked at once, at the end.
+    /// The test rows, which measure the final model.
     pub test: Records,
     /// What a ranking needs beside the rows; `None` for other tasks.
     pub ranking: Option<RankingData>,
@@ -67,7 +67,7 @@ impl Prepared {
         let schema = Schema::load(folder.join("schema.json"))?;
         let rows = |part: &str| Records::open(folder.join(part).with_extension("rows"), &schema);
         let (train, valid, test) = (rows("train")?, rows("valid")?, rows("test")?);
-        let is_ranking = matches!(schema.label().task, Task::Ranking { .. });
+        let is_ranking = schema.label().task.is_ranking();
         let ranking = is_ranking.then(|| RankingData::open(folder, &schema)).transpose()?;
         if ranking.as_ref().is_some_and(|ranking| !ranking.is_of([train.len(), valid.len(), test.len()])) {
             return Err(fm_core::Error::format("cache entry", folder, "its pairs are not those of its rows"));
@@ -84,10 +84,10 @@ impl Prepared {
     }
 }
 
-/// Opens the cache's entry for `key`, or builds it where it is missing or damaged.
+/// Opens the cache entry for `key`, or builds it if it is missing or damaged.
 ///
 /// # Errors
-/// What `build` returns. A cache that cannot be written is a warning.
+/// The error of `build`. A cache that cannot be written is a warning only.
 pub fn prepare(
     key: &CacheKey<'_, impl Serialize>,
     cache: impl AsRef<Path>,
@@ -110,32 +110,32 @@ pub fn prepare(
     }
 }
 
-/// Writes an entry, and opens it in the place of what was built.
+/// Writes an entry, and opens it instead of the data in memory.
 fn store(built: &Prepared, cache: &Path, entry: &Path) -> Result<Prepared> {
     std::fs::create_dir_all(cache).map_err(Error::io("create", cache))?;
     let beside = Temporary::new(entry)?;
     built.save(&beside.0)?;
-    // Opened before it moves: whatever another process does to the entry, what is mapped stays.
+    // Opened before it moves: mapped files stay, whatever another process does to the entry.
     let prepared = Prepared::open(&beside.0)?;
     if std::fs::rename(&beside.0, entry).is_err() {
-        // An entry is there: a damaged one, or a good one that another process has just built. Either gives way.
+        // An entry exists: a damaged one, or one that another process has just built. Replace either.
         let old = Temporary::new(entry)?;
         let _ = std::fs::rename(entry, old.0.join("old"));
-        // If a third process was quicker, its entry serves as well as ours.
+        // If a third process was faster, its entry is as good as this one.
         let _ = std::fs::rename(&beside.0, entry);
     }
     prune(cache);
     Ok(prepared)
 }
 
-/// What entries may take beside the newest.
+/// The maximum total size of the entries other than the newest, in bytes.
 const KEPT_BYTES: u64 = 5_000_000_000;
 
-/// An entry that was not finished in this time was left by a process that died.
+/// An entry that is unfinished after this time was left by a process that died.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Removes what died in the making, and the entries that were built first, as far as they exceed [`KEPT_BYTES`]. What another process has mapped stays
-/// readable to it.
+/// Removes abandoned entries, and the oldest entries beyond [`KEPT_BYTES`]. Files that another process has mapped stay readable
+/// for it.
 fn prune(cache: &Path) {
     let is_entry = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -156,13 +156,13 @@ fn prune(cache: &Path) {
     for entry in entries.iter().skip(1) {
         kept += files(entry).filter_map(|file| Some(std::fs::metadata(file).ok()?.len())).sum::<u64>();
         if kept > KEPT_BYTES {
-            // Best effort: it only takes room.
+            // Best effort: the entry only takes space.
             let _ = std::fs::remove_dir_all(entry);
         }
     }
 }
 
-/// A folder of this call's own, removed at its end.
+/// A temporary folder of one call, removed when dropped.
 struct Temporary(PathBuf);
 
 impl Temporary {
@@ -170,7 +170,7 @@ impl Temporary {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = beside.with_extension(format!("{}.{number}.partial", std::process::id()));
-        // One of this name is left from a process that died.
+        // A folder of this name was left by a process that died.
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir(&folder).map_err(Error::io("create", &folder))?;
         Ok(Temporary(folder))
@@ -179,7 +179,7 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // Best effort; once renamed, there is nothing left.
+        // Best effort; after a rename, there is nothing to remove.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
@@ -188,7 +188,7 @@ impl Drop for Temporary {
 mod tests {
     use std::cell::Cell;
 
-    use fm_core::Side;
+    use fm_core::{Side, Task};
     use polars::prelude::*;
 
     use super::*;
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_not_built_again() {
+    fn an_entry_is_built_once() {
         let setup = Setup::new();
         for _ in 0..2 {
             let prepared = setup.prepare();
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_that_cannot_be_written_does_not_stop_anyone() {
+    fn a_cache_that_cannot_be_written_is_not_an_error() {
         let setup = Setup::new();
         std::fs::write(setup.cache(), b"a file stands in its place").unwrap();
         assert_eq!(ids(&setup.prepare().train), [1]);

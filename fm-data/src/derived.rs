@@ -3,7 +3,7 @@
 use polars::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::fit::{MAX_LEN, longest};
+use crate::fit::{MAX_LEN, most_distinct};
 use crate::history::{Likes, companions, liked_history};
 use crate::source::DeclaredTable;
 use crate::spec::{FieldOrigin, FieldSpecKind};
@@ -19,13 +19,13 @@ pub(crate) fn add(table: &mut DeclaredTable, user: Option<&str>, item: Option<&s
     for field in spec.fields.iter_mut().filter(|field| field.origin != FieldOrigin::Column) {
         let invalid =
             |needed: &str| Error::Spec(format!("field `{}` follows from other rows and needs {needed}", field.name));
-        let FieldSpecKind::MultiValued { separator, max_len, .. } = &mut field.kind else {
+        let (FieldSpecKind::MultiValued(list) | FieldSpecKind::Sequence(list)) = &mut field.kind else {
             return Err(invalid("to be multi-valued"));
         };
         let timestamps = timestamps.as_deref().ok_or_else(|| invalid("their times"))?;
         let (user, item) = user.zip(item).ok_or_else(|| invalid("their user and item"))?;
         let (users, items) = (strings(frame, user)?, strings(frame, item)?);
-        let limit = max_len.unwrap_or(MAX_LEN);
+        let limit = list.max_len.unwrap_or(MAX_LEN);
         let lists = match field.origin {
             FieldOrigin::Column => continue,
             FieldOrigin::LikedBefore { least } => {
@@ -36,7 +36,7 @@ pub(crate) fn add(table: &mut DeclaredTable, user: Option<&str>, item: Option<&s
             FieldOrigin::UsersOfItem => companions(&codes(&items).0, &users, timestamps, train, limit),
         };
         let lists = lists.with_name(field.name.as_str().into());
-        *max_len = Some(longest(&lists, separator, train, limit));
+        list.max_len = Some(most_distinct(&lists, &list.with_slots(limit), train));
         if let (FieldOrigin::UsersOfItem, Some(list)) = (field.origin, list_of_items.as_mut()) {
             let own = of_items(&strings(list, item)?, &items, &lists);
             list.with_column(own.with_name(field.name.as_str().into()).into_column())?;
@@ -59,11 +59,11 @@ mod tests {
 
     use super::*;
     use crate::source::Division;
-    use crate::spec::{FieldSpec, TableSpec};
+    use crate::spec::{FieldSpec, ListSpec, TableSpec};
 
     /// Users u and v rate items a, b and c at times 1 to 4.
     fn table(origin: FieldOrigin, max_len: Option<usize>) -> DeclaredTable {
-        let kind = FieldSpecKind::MultiValued { separator: "|".into(), max_len, weighting: Weighting::Mean };
+        let kind = FieldSpecKind::MultiValued(ListSpec::new("|", max_len, Weighting::Mean));
         let field = FieldSpec { origin, ..FieldSpec::new("list", kind, Side::Context) };
         DeclaredTable {
             frame: df!("user" => ["u", "v", "u", "u"], "item" => ["a", "a", "b", "c"]).unwrap(),
@@ -100,7 +100,7 @@ mod tests {
             add(&mut table, Some("user"), Some("item"), &[0, 1, 2, 3]).unwrap();
             let expected = lists.map(|list| Some(list.to_owned()).filter(|list| list != "-"));
             assert_eq!(texts(&table.frame), expected, "{origin:?}");
-            let FieldSpecKind::MultiValued { max_len, .. } = table.spec.fields[0].kind else { panic!("a list") };
+            let max_len = table.spec.fields[0].kind.list().unwrap().max_len;
             assert_eq!(max_len, Some(slots), "{origin:?}");
         }
     }

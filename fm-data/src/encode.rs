@@ -149,7 +149,7 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use fm_core::{FieldKind, Label, Rows, Side, Task, Weighting};
+    use fm_core::{FieldKind, Label, List, Rows, Side, Task, Weighting};
 
     use super::*;
 
@@ -168,7 +168,7 @@ pub(crate) mod tests {
         let field = |name: &str, kind, values: &[&str]| {
             Field::new(name, kind, Side::Context, values.iter().map(|&v| v.into()).collect())
         };
-        let tags = FieldKind::MultiValued { separator: "|".into(), max_len: 2, weighting: Weighting::Mean };
+        let tags = FieldKind::MultiValued(List::new("|", 2, Weighting::Mean));
         let fields = vec![
             field("a", FieldKind::Categorical, &["x", "y"]),
             field("tags", tags, &["p", "q"]),

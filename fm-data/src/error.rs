@@ -37,13 +37,13 @@ pub enum Error {
         reason: String,
     },
     /// The settings name no rows.
-    #[error("no data is named: neither a MovieLens release nor a table")]
+    #[error("no data is named")]
     NoData,
     /// The settings name validation or test rows, but no training rows.
     #[error("there is no training table beside the validation or test table")]
     NoTrainingTable,
     /// The settings name rows in two ways.
-    #[error("the rows come from one data set to split, or from a table for each part: not both")]
+    #[error("the rows come from one data set to split, or from a table for each part, not both")]
     AmbiguousData,
     /// A table without a declaration of its fields.
     #[error("{table} needs a declaration of its fields")]

@@ -1,7 +1,7 @@
 //! Vocabularies and statistics of the training rows.
 
 use fm_core::encoder::{number, pieces};
-use fm_core::{Field, FieldKind, Label, Schema, Task};
+use fm_core::{Field, FieldKind, Label, List, Schema, Task};
 use polars::prelude::*;
 
 use crate::encode::check_rows;
@@ -13,7 +13,7 @@ use crate::table::{strings, weights};
 pub(crate) const MAX_LEN: usize = 100;
 
 /// Fits a schema to the training rows: a vocabulary for each field that is not hashed, means and standard deviations of the
-/// finite numbers. Vocabularies are sorted by falling count and then by value, so that the order of the rows does not matter.
+/// finite numbers. The values of fields that share a table count together. Vocabularies are sorted by falling count and then by value, so that the order of the rows does not matter.
 ///
 /// `labels` are those of all rows of the table, before the task's threshold. Weights affect the mean label only: a
 /// vocabulary counts rows, whatever their weight.
@@ -28,8 +28,25 @@ pub fn fit(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], t
     if train.is_empty() {
         return Err(Error::Spec("there are no training rows to fit a schema to".into()));
     }
-    let field = |spec: &FieldSpec| fit_field(&strings(table, &spec.name)?, spec, train);
-    let fields = spec.fields.iter().map(field).collect::<Result<_>>()?;
+    let columns = spec.fields.iter().map(|field| strings(table, &field.name)).collect::<Result<Vec<_>>>()?;
+    let kinds = columns.iter().zip(&spec.fields).map(|(column, field)| fit_kind(column, field, train));
+    let kinds = kinds.collect::<Result<Vec<FieldKind>>>()?;
+    let values = |field: &FieldSpec| {
+        if field.hash_buckets.is_some() || field.shares.is_some() {
+            return vec![];
+        }
+        let uses = |other: &FieldSpec| other.name == field.name || other.shares.as_ref() == Some(&field.name);
+        let mut all = PlHashMap::<&str, u32>::new();
+        for ((column, kind), _) in columns.iter().zip(&kinds).zip(&spec.fields).filter(|(_, other)| uses(other)) {
+            counts(column, kind, train).into_iter().for_each(|(value, count)| *all.entry(value).or_default() += count);
+        }
+        vocabulary(all, field.min_count)
+    };
+    let field = |(field, kind): (&FieldSpec, &FieldKind)| {
+        let FieldSpec { shares, hash_buckets, .. } = field.clone();
+        Field { shares, hash_buckets, ..Field::new(&field.name, kind.clone(), field.side, values(field)) }
+    };
+    let fields = spec.fields.iter().zip(&kinds).map(field).collect();
     let weights = spec.weight.as_ref().map(|name| weights(table, name, "the table")).transpose()?;
     let weight = |row: u32| weights.as_ref().map_or(1.0, |weights| weights[row as usize]);
     if let Some(name) = spec.weight.as_ref().filter(|_| train.iter().all(|&row| weight(row) == 0.0)) {
@@ -41,23 +58,22 @@ pub fn fit(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], t
     Ok(Schema::new(label, fields)?.with_roles(spec.user.clone(), spec.item.clone())?)
 }
 
-fn fit_field(column: &StringChunked, spec: &FieldSpec, train: &[u32]) -> Result<Field> {
-    let kind = match &spec.kind {
+fn fit_kind(column: &StringChunked, spec: &FieldSpec, train: &[u32]) -> Result<FieldKind> {
+    Ok(match &spec.kind {
         FieldSpecKind::Categorical => FieldKind::Categorical,
-        FieldSpecKind::MultiValued { separator, max_len, weighting } => {
-            let max_len = max_len.unwrap_or_else(|| longest(column, separator, train, MAX_LEN));
-            FieldKind::MultiValued { separator: separator.clone(), max_len, weighting: *weighting }
+        FieldSpecKind::MultiValued(list) => {
+            let max_len = list.max_len.unwrap_or_else(|| most_distinct(column, &list.with_slots(MAX_LEN), train));
+            FieldKind::MultiValued(list.with_slots(max_len))
+        }
+        FieldSpecKind::Sequence(list) => {
+            let max_len = list.max_len.unwrap_or_else(|| longest(column, &list.with_slots(MAX_LEN), train));
+            FieldKind::Sequence(list.with_slots(max_len))
         }
         FieldSpecKind::Numeric => {
             let (mean, std) = statistics(column, train).ok_or_else(|| not_numeric(column, spec, train))?;
             FieldKind::Numeric { mean, std }
         }
-    };
-    let vocabulary = match spec.hash_buckets {
-        Some(_) => vec![],
-        None => vocabulary(counts(column, &kind, train), spec.min_count),
-    };
-    Ok(Field { hash_buckets: spec.hash_buckets, ..Field::new(&spec.name, kind, spec.side, vocabulary) })
+    })
 }
 
 fn not_numeric(column: &StringChunked, spec: &FieldSpec, train: &[u32]) -> Error {
@@ -68,25 +84,31 @@ fn not_numeric(column: &StringChunked, spec: &FieldSpec, train: &[u32]) -> Error
     Error::Spec(format!("field `{}` is declared numeric, but has no number in the training rows: {found}", spec.name))
 }
 
-/// The number of distinct values in the longest list of `rows`: from 1 to `limit`.
-pub(crate) fn longest(column: &StringChunked, separator: &str, rows: &[u32], limit: usize) -> usize {
+/// The number of distinct values in the longest list of `rows`: from 1 to `list.max_len`.
+pub(crate) fn most_distinct(column: &StringChunked, list: &List, rows: &[u32]) -> usize {
     let (mut longest, mut distinct) = (1, PlHashSet::new());
     for cell in rows.iter().map(|&row| column.get(row as usize)) {
-        if longest >= limit {
+        if longest >= list.max_len {
             break;
         }
         // Only a text with more values can have more distinct values.
-        if pieces(cell, separator).nth(longest).is_some() {
+        if pieces(cell, list).nth(longest).is_some() {
             distinct.clear();
-            distinct.extend(pieces(cell, separator));
-            longest = longest.max(distinct.len().min(limit));
+            distinct.extend(pieces(cell, list).map(|(value, _)| value));
+            longest = longest.max(distinct.len().min(list.max_len));
         }
     }
     longest
 }
 
-/// The number of occurrences of each value in `rows`, including repetitions within a row. In a multi-valued field, only the
-/// first `max_len` distinct values of a row count: later ones get a slot only if unknown values, or values of one bucket,
+/// The number of values in the longest list of `rows`: from 1 to `list.max_len`.
+fn longest(column: &StringChunked, list: &List, rows: &[u32]) -> usize {
+    let lengths = rows.iter().map(|&row| pieces(column.get(row as usize), list).take(list.max_len).count());
+    lengths.max().unwrap_or(1).max(1)
+}
+
+/// The number of occurrences of each value in `rows`, including repetitions within a row. Only values that may have a slot count.
+/// In a multi-valued field, these are the first or last `max_len` distinct values of a row: later ones get a slot only if unknown values, or values of one bucket,
 /// share theirs. Empty for a numeric field.
 pub(crate) fn counts<'a>(column: &'a StringChunked, kind: &'a FieldKind, rows: &[u32]) -> Vec<(&'a str, u32)> {
     // Each value's count, and the position of the last row in which it had a slot.
@@ -99,12 +121,12 @@ pub(crate) fn counts<'a>(column: &'a StringChunked, kind: &'a FieldKind, rows: &
                     counts.entry(value).or_insert((0, position)).0 += 1;
                 }
             }
-            FieldKind::MultiValued { separator, max_len, .. } => {
+            FieldKind::MultiValued(list) => {
                 let mut used = 0;
-                for piece in pieces(cell, separator) {
+                for (piece, _) in list.ordered(pieces(cell, list)) {
                     match counts.get_mut(piece) {
                         Some((count, last)) if *last == position => *count += 1,
-                        _ if used == *max_len => {}
+                        _ if used == list.max_len => {}
                         Some((count, last)) => {
                             (*count, *last) = (*count + 1, position);
                             used += 1;
@@ -116,13 +138,20 @@ pub(crate) fn counts<'a>(column: &'a StringChunked, kind: &'a FieldKind, rows: &
                     }
                 }
             }
+            FieldKind::Sequence(list) => {
+                for (value, _) in list.kept(pieces(cell, list)) {
+                    counts.entry(value).or_insert((0, position)).0 += 1;
+                }
+            }
             FieldKind::Numeric { .. } => {}
         }
     }
+    // A piece without a value has a slot.
+    counts.remove("");
     counts.into_iter().map(|(value, (count, _))| (value, count)).collect()
 }
 
-fn vocabulary(counts: Vec<(&str, u32)>, min_count: u32) -> Vec<String> {
+fn vocabulary(counts: PlHashMap<&str, u32>, min_count: u32) -> Vec<String> {
     let mut known: Vec<(&str, u32)> = counts.into_iter().filter(|(_, count)| *count >= min_count).collect();
     known.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
     known.into_iter().map(|(value, _)| value.to_owned()).collect()
@@ -142,11 +171,12 @@ fn statistics(column: &StringChunked, rows: &[u32]) -> Option<(f32, f32)> {
 
 #[cfg(test)]
 mod tests {
-    use fm_core::{Side, Weighting};
+    use fm_core::{Keep, Side, Weighting};
     use proptest::prelude::*;
 
     use super::*;
     use crate::encode::tests::encoded;
+    use crate::spec::ListSpec;
 
     const TASK: Task = Task::Binary { threshold: 4.0 };
 
@@ -163,7 +193,7 @@ mod tests {
     }
 
     fn tags(max_len: Option<usize>) -> FieldSpec {
-        let kind = FieldSpecKind::MultiValued { separator: "|".into(), max_len, weighting: Weighting::Mean };
+        let kind = FieldSpecKind::MultiValued(ListSpec::new("|", max_len, Weighting::Mean));
         FieldSpec::new("tags", kind, Side::Item)
     }
 
@@ -219,6 +249,53 @@ mod tests {
         let (ids, values) = encoded(&table, &schema);
         assert_eq!(ids, [2, 3, 3, 1, 0]);
         assert_eq!(values, [0.75, 0.25, 2.0 / 6.0, 4.0 / 6.0, 1.0]);
+    }
+
+    #[test]
+    fn numbers_given_with_values_are_no_part_of_them() {
+        let table = df!("tags" => ["a:0.5|b", "a:2|a:-1|:3|c:x|d:1"]).unwrap();
+        let kind = FieldSpecKind::MultiValued(ListSpec::new("|", None, Weighting::Given));
+        let schema = fitted(&table, vec![FieldSpec::new("tags", kind, Side::Item)], &[0, 1]).unwrap();
+        // What has no value has a slot, too.
+        assert_eq!(
+            (only(&schema).vocabulary.as_slice(), schema.num_slots()),
+            (&["a", "b", "d"].map(String::from)[..], 3)
+        );
+        let (ids, values) = encoded(&table, &schema);
+        assert_eq!((ids, values), (vec![1, 2, 1, 0, 3], vec![0.5, 1.0, 1.0, 4.0, 1.0]));
+    }
+
+    #[test]
+    fn fields_that_share_a_table_learn_their_values_together() {
+        let table = df!("film" => ["x", "y", "new"], "seen" => ["y|y|z", "", "other"]).unwrap();
+        let seen = FieldSpecKind::Sequence(ListSpec::new("|", None, Weighting::Sum));
+        let seen = FieldSpec { shares: Some("film".into()), ..FieldSpec::new("seen", seen, Side::User) };
+        let schema = |min_count| {
+            let film = FieldSpec { min_count, ..categorical("film") };
+            fitted(&table, vec![seen.clone(), film], &[0, 1]).unwrap()
+        };
+        let all = schema(1);
+        assert_eq!((all.fields()[1].vocabulary.as_slice(), all.num_ids()), (&["y", "x", "z"].map(String::from)[..], 4));
+        assert!(all.fields()[0].vocabulary.is_empty());
+        assert_eq!(encoded(&table, &all).0, [1, 1, 3, 2, 1, 0, 0]);
+        assert_eq!(schema(2).vocabulary(0), ["y"]);
+    }
+
+    #[test]
+    fn a_sequence_has_as_many_slots_as_the_longest_and_learns_the_values_that_it_keeps() {
+        let table = df!("seen" => ["a|a|b|a", "c|b"]).unwrap();
+        let schema = |max_len, keep| {
+            let list = ListSpec { keep, ..ListSpec::new("|", max_len, Weighting::Sum) };
+            fitted(&table, vec![FieldSpec::new("seen", FieldSpecKind::Sequence(list), Side::User)], &[0, 1]).unwrap()
+        };
+        let whole = schema(None, Keep::Last);
+        assert_eq!(
+            (whole.num_slots(), only(&whole).vocabulary.as_slice()),
+            (4, &["a", "b", "c"].map(String::from)[..])
+        );
+        assert_eq!(encoded(&table, &whole).0, [1, 1, 2, 1, 3, 2]);
+        assert_eq!(only(&schema(Some(1), Keep::Last)).vocabulary, ["a", "b"]);
+        assert_eq!(only(&schema(Some(1), Keep::First)).vocabulary, ["a", "c"]);
     }
 
     #[test]

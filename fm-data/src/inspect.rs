@@ -50,7 +50,7 @@ pub struct RowCounts {
 pub struct FieldInspection {
     /// The column's name.
     pub name: String,
-    /// `categorical`, `multi-valued` or `numeric`.
+    /// `categorical`, `multi-valued`, `sequence` or `numeric`.
     pub kind: &'static str,
     /// What it describes.
     pub side: Side,
@@ -121,28 +121,30 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
     let field = &schema.fields()[position];
     let column = strings(table, &field.name)?;
     let counts = counts(&column, &field.kind, &parts.train);
-    let known: HashSet<&str> = match field.hash_buckets {
+    let hash_buckets = schema.hash_buckets(position);
+    let known: HashSet<&str> = match hash_buckets {
         Some(_) => counts.iter().map(|&(value, _)| value).collect(),
-        None => field.vocabulary.iter().map(String::as_str).collect(),
+        None => schema.vocabulary(position).iter().map(String::as_str).collect(),
     };
     let has_value = |cell: Option<&str>| match &field.kind {
         FieldKind::Categorical => cell.is_some_and(|value| !value.is_empty()),
-        FieldKind::MultiValued { separator, .. } => pieces(cell, separator).next().is_some(),
+        FieldKind::MultiValued(list) | FieldKind::Sequence(list) => pieces(cell, list).next().is_some(),
         FieldKind::Numeric { .. } => number(cell).is_some(),
     };
     let is_known = |cell: Option<&str>| match &field.kind {
         FieldKind::Categorical => cell.is_some_and(|value| known.contains(value)),
-        FieldKind::MultiValued { separator, max_len, .. } => {
+        FieldKind::MultiValued(list) => {
             // Values that share an id share a slot: those of one bucket, or all outside the vocabulary.
-            let id = |piece| match field.hash_buckets {
+            let id = |piece: &str| match hash_buckets {
+                Some(_) if piece.is_empty() => (None, None),
                 Some(buckets) => (Some(bucket(piece, buckets)), None),
                 None => (None, known.get(piece)),
             };
             let mut taken = Vec::new();
-            pieces(cell, separator).any(|piece| {
+            list.ordered(pieces(cell, list)).any(|(piece, _)| {
                 let id = id(piece);
                 if !taken.contains(&id) {
-                    if taken.len() == *max_len {
+                    if taken.len() == list.max_len {
                         return false;
                     }
                     taken.push(id);
@@ -150,6 +152,7 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
                 known.contains(piece)
             })
         }
+        FieldKind::Sequence(list) => list.kept(pieces(cell, list)).any(|(value, _)| known.contains(value)),
         FieldKind::Numeric { .. } => number(cell).is_some(),
     };
     let share = |rows: &[u32], holds: &dyn Fn(Option<&str>) -> bool| {
@@ -163,15 +166,16 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
         name: field.name.clone(),
         kind: match field.kind {
             FieldKind::Categorical => "categorical",
-            FieldKind::MultiValued { .. } => "multi-valued",
+            FieldKind::MultiValued(_) => "multi-valued",
+            FieldKind::Sequence(_) => "sequence",
             FieldKind::Numeric { .. } => "numeric",
         },
         side: field.side,
         slots: field.num_slots(),
-        cardinality: field.cardinality(),
+        cardinality: schema.ids(position).end - schema.ids(position).start,
         distinct,
-        below_min_count: counts.len().saturating_sub(known.len()),
-        colliding: field.hash_buckets.map(|buckets| colliding(counts.iter().map(|&(value, _)| value), buckets)),
+        below_min_count: counts.iter().filter(|(value, _)| !known.contains(value)).count(),
+        colliding: hash_buckets.map(|buckets| colliding(counts.iter().map(|&(value, _)| value), buckets)),
         coverage: coverage.unwrap_or(0.0),
         known_valid,
         known_test,
@@ -292,7 +296,7 @@ mod tests {
     use fm_core::{Task, Weighting};
 
     use super::*;
-    use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
+    use crate::spec::{FieldSpec, FieldSpecKind, ListSpec, TableSpec};
 
     fn inspected() -> Inspection {
         let table = df!(
@@ -303,7 +307,7 @@ mod tests {
             "device" => ["x", "p", "y", "q", "y"],
         )
         .unwrap();
-        let tags = FieldSpecKind::MultiValued { separator: "|".into(), max_len: None, weighting: Weighting::Sqrt };
+        let tags = FieldSpecKind::MultiValued(ListSpec::new("|", None, Weighting::Sqrt));
         let fields = vec![
             FieldSpec { min_count: 2, ..FieldSpec::new("user", FieldSpecKind::Categorical, Side::User) },
             FieldSpec::new("item", FieldSpecKind::Categorical, Side::Item),
@@ -342,8 +346,7 @@ mod tests {
         let train = df!("tags" => ["p", "q"]).unwrap();
         let known = |cell: &str, max_len, hash_buckets| {
             let table = train.vstack(&df!("tags" => [cell]).unwrap()).unwrap();
-            let separator = "|".into();
-            let kind = FieldSpecKind::MultiValued { separator, max_len: Some(max_len), weighting: Weighting::Mean };
+            let kind = FieldSpecKind::MultiValued(ListSpec::new("|", Some(max_len), Weighting::Mean));
             let fields = vec![FieldSpec { hash_buckets, ..FieldSpec::new("tags", kind, Side::Item) }];
             let spec = TableSpec {
                 label: "y".into(),

@@ -20,6 +20,14 @@
 //! weighting = "mean"
 //!
 //! [[field]]
+//! name = "visited"
+//! kind = "sequence"
+//! side = "user"
+//! shares = "item"
+//! max_len = 50
+//! keep = "last"
+//!
+//! [[field]]
 //! name = "device"
 //! kind = "categorical"
 //! hash_buckets = 1000
@@ -31,7 +39,7 @@
 
 use std::path::Path;
 
-use fm_core::{Side, Weighting};
+use fm_core::{Keep, List, Side, Weighting};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, suggestion};
@@ -45,18 +53,48 @@ pub const SEPARATOR: &str = "|";
 pub enum FieldSpecKind {
     /// One value, from a vocabulary or hashed.
     Categorical,
-    /// Several values in one text, from a vocabulary or hashed.
-    MultiValued {
-        /// The text between two values.
-        separator: String,
-        /// The number of slots. `None` for the number of distinct values in the longest list of the training rows, at most
-        /// 100.
-        max_len: Option<usize>,
-        /// The value `x` that each of the row's `n` values adds to its slot.
-        weighting: Weighting,
-    },
+    /// Several values in one text, from a vocabulary or hashed: a slot for each distinct value.
+    MultiValued(ListSpec),
+    /// Several values in one text, from a vocabulary or hashed: a slot for each value, in the order of the text.
+    Sequence(ListSpec),
     /// A number, standardised with the training rows' mean and standard deviation.
     Numeric,
+}
+
+impl FieldSpecKind {
+    /// How the field holds several values; `None` if it holds one.
+    pub fn list(&self) -> Option<&ListSpec> {
+        match self {
+            FieldSpecKind::MultiValued(list) | FieldSpecKind::Sequence(list) => Some(list),
+            FieldSpecKind::Categorical | FieldSpecKind::Numeric => None,
+        }
+    }
+}
+
+/// Several values in one text, before their number is known.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ListSpec {
+    /// The text between two values.
+    pub separator: String,
+    /// The number of slots. `None` for those that the longest list of the training rows needs, at most 100.
+    pub max_len: Option<usize>,
+    /// Which values have a slot if there are more than slots. A `schema.toml` keeps the last of a sequence and the first of a
+    /// multi-valued field, unless it says otherwise.
+    pub keep: Keep,
+    /// The value `x` that each of the row's `n` values adds to its slot.
+    pub weighting: Weighting,
+}
+
+impl ListSpec {
+    /// A list of values with this text between them, this number of slots and this weighting. It keeps the first values.
+    pub fn new(separator: impl Into<String>, max_len: Option<usize>, weighting: Weighting) -> ListSpec {
+        ListSpec { separator: separator.into(), max_len, keep: Keep::First, weighting }
+    }
+
+    /// The list with this maximum number of slots.
+    pub(crate) fn with_slots(&self, max_len: usize) -> List {
+        List::new(&self.separator, max_len, self.weighting).keep(self.keep)
+    }
 }
 
 /// Where the texts of a field come from. Lists that follow from other rows follow from training rows only, so that no
@@ -90,6 +128,9 @@ pub struct FieldSpec {
     pub side: Side,
     /// The minimum number of occurrences in the training rows for a value to enter the vocabulary.
     pub min_count: u32,
+    /// The field whose table this field uses, too. It has no vocabulary or hash buckets of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shares: Option<String>,
     /// The number of buckets that values are hashed into; `None` for a vocabulary.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash_buckets: Option<u32>,
@@ -101,7 +142,8 @@ pub struct FieldSpec {
 impl FieldSpec {
     /// A column with a vocabulary and the default `min_count` of 1.
     pub fn new(name: impl Into<String>, kind: FieldSpecKind, side: Side) -> FieldSpec {
-        FieldSpec { name: name.into(), kind, side, min_count: 1, hash_buckets: None, origin: FieldOrigin::Column }
+        let (min_count, shares, hash_buckets, origin) = (1, None, None, FieldOrigin::Column);
+        FieldSpec { name: name.into(), kind, side, min_count, shares, hash_buckets, origin }
     }
 }
 
@@ -152,8 +194,8 @@ impl TableSpec {
     ///
     /// # Errors
     /// [`Error::Spec`] for no field, an empty or repeated name, a label that is also a field or the weight, a user or an item
-    /// that is not a field, an empty separator, a `max_len` or `hash_buckets` of 0, or hash buckets on a numeric field or
-    /// beside a `min_count`.
+    /// that is not a field, an empty separator, a `max_len` or `hash_buckets` of 0, hash buckets on a numeric field or
+    /// beside a `min_count`, or a shared table that is not another field's own.
     pub fn check(&self) -> Result<()> {
         self.problem().map_or(Ok(()), |(_, reason)| Err(Error::Spec(reason)))
     }
@@ -183,7 +225,9 @@ impl TableSpec {
     pub fn fields_of_items(&self) -> Vec<&str> {
         let holds_items = |field: &&FieldSpec| match field.origin {
             FieldOrigin::LikedBefore { .. } | FieldOrigin::ItemsOfUser => true,
-            FieldOrigin::Column | FieldOrigin::UsersOfItem => Some(&field.name) == self.item.as_ref(),
+            FieldOrigin::Column | FieldOrigin::UsersOfItem => {
+                self.item.is_some() && [Some(&field.name), field.shares.as_ref()].contains(&self.item.as_ref())
+            }
         };
         self.fields.iter().filter(holds_items).map(|field| field.name.as_str()).collect()
     }
@@ -216,14 +260,14 @@ impl TableSpec {
                 )
             } else if field.hash_buckets.is_some() && field.min_count > 1 {
                 format!("field `{name}` has hash_buckets and a min_count: rare values get a bucket, too; leave one out")
+            } else if let Some(reason) = self.sharing_problem(field) {
+                format!("field `{name}` {reason}")
             } else {
-                match &field.kind {
-                    FieldSpecKind::MultiValued { separator, .. } if separator.is_empty() => {
+                match field.kind.list() {
+                    Some(list) if list.separator.is_empty() => {
                         format!("field `{name}` needs a separator, for example \"|\"")
                     }
-                    FieldSpecKind::MultiValued { max_len: Some(0), .. } => {
-                        format!("field `{name}` needs a max_len of at least 1")
-                    }
+                    Some(list) if list.max_len == Some(0) => format!("field `{name}` needs a max_len of at least 1"),
                     _ => continue,
                 }
             };
@@ -236,6 +280,23 @@ impl TableSpec {
             }
         }
         None
+    }
+
+    /// What is wrong with the table that a field shares.
+    fn sharing_problem(&self, field: &FieldSpec) -> Option<String> {
+        let owner = field.shares.as_ref()?;
+        let reason = match self.fields.iter().find(|other| other.name == *owner) {
+            None => format!("which is not a field; {}", suggestion(owner, &self.names())),
+            Some(other) if other.name == field.name => "itself: name another field".into(),
+            Some(FieldSpec { shares: Some(other), .. }) => format!("which shares that of `{other}`: name `{other}`"),
+            Some(other) if [&field.kind, &other.kind].contains(&&FieldSpecKind::Numeric) => {
+                "but numeric fields have no values to share".into()
+            }
+            Some(_) if field.hash_buckets.is_some() => "which decides on the hashing: leave hash_buckets out".into(),
+            Some(_) if field.min_count > 1 => "which decides on the vocabulary: leave min_count out".into(),
+            Some(_) => return None,
+        };
+        Some(format!("shares the table of `{owner}`, {reason}"))
     }
 
     fn parse(text: &str) -> std::result::Result<TableSpec, Problem> {
@@ -290,9 +351,11 @@ struct FieldEntry {
     side: Side,
     #[serde(default = "one")]
     min_count: u32,
+    shares: Option<String>,
     hash_buckets: Option<u32>,
     separator: Option<String>,
     max_len: Option<usize>,
+    keep: Option<Keep>,
     weighting: Option<Weighting>,
 }
 
@@ -301,6 +364,7 @@ struct FieldEntry {
 enum Kind {
     Categorical,
     MultiValued,
+    Sequence,
     Numeric,
 }
 
@@ -310,26 +374,35 @@ fn one() -> u32 {
 
 impl FieldEntry {
     fn into_spec(self) -> std::result::Result<FieldSpec, Problem> {
-        let FieldEntry { name, kind, side, min_count, hash_buckets, separator, max_len, weighting } = self;
+        let FieldEntry { name, kind, side, min_count, shares, hash_buckets, separator, max_len, keep, weighting } =
+            self;
         let at = Some(name.span().start);
         let name = name.into_inner();
-        let stray =
-            [("separator", separator.is_some()), ("max_len", max_len.is_some()), ("weighting", weighting.is_some())];
+        let stray = [
+            ("separator", separator.is_some()),
+            ("max_len", max_len.is_some()),
+            ("keep", keep.is_some()),
+            ("weighting", weighting.is_some()),
+        ];
+        let list = |default| ListSpec {
+            separator: separator.unwrap_or_else(|| SEPARATOR.into()),
+            max_len,
+            keep: keep.unwrap_or(default),
+            weighting: weighting.unwrap_or_default(),
+        };
         let kind = match kind {
-            Kind::MultiValued => FieldSpecKind::MultiValued {
-                separator: separator.unwrap_or_else(|| SEPARATOR.into()),
-                max_len,
-                weighting: weighting.unwrap_or_default(),
-            },
+            Kind::MultiValued => FieldSpecKind::MultiValued(list(Keep::First)),
+            Kind::Sequence => FieldSpecKind::Sequence(list(Keep::Last)),
             kind => {
                 if let Some((key, _)) = stray.iter().find(|(_, given)| *given) {
-                    let reason = format!("field `{name}` has a {key}, which only multi-valued fields have");
+                    let reason =
+                        format!("field `{name}` has a {key}, which only multi-valued fields and sequences have");
                     return Err(Problem { at, reason });
                 }
                 if matches!(kind, Kind::Numeric) { FieldSpecKind::Numeric } else { FieldSpecKind::Categorical }
             }
         };
-        Ok(FieldSpec { min_count, hash_buckets, ..FieldSpec::new(name, kind, side) })
+        Ok(FieldSpec { min_count, shares, hash_buckets, ..FieldSpec::new(name, kind, side) })
     }
 }
 
@@ -385,6 +458,9 @@ mod tests {
             max_len = 20
             weighting = "mean"
             [[field]]
+            name = "visited"
+            kind = "sequence"
+            [[field]]
             name = "device"
             kind = "categorical"
             hash_buckets = 1000
@@ -394,7 +470,9 @@ mod tests {
             side = "item"
             "#,
         );
-        let tags = FieldSpecKind::MultiValued { separator: "|".into(), max_len: Some(20), weighting: Weighting::Mean };
+        let tags = FieldSpecKind::MultiValued(ListSpec::new("|", Some(20), Weighting::Mean));
+        let visited = ListSpec { keep: Keep::Last, ..ListSpec::new("|", None, Weighting::Sqrt) };
+        let visited = FieldSpecKind::Sequence(visited);
         let expected = TableSpec {
             label: "rating".into(),
             weight: Some("worth".into()),
@@ -405,6 +483,7 @@ mod tests {
             fields: vec![
                 FieldSpec { min_count: 2, ..FieldSpec::new("who", FieldSpecKind::Categorical, Side::User) },
                 FieldSpec::new("tags", tags, Side::Context),
+                FieldSpec::new("visited", visited, Side::Context),
                 FieldSpec {
                     hash_buckets: Some(1000),
                     ..FieldSpec::new("device", FieldSpecKind::Categorical, Side::Context)
@@ -436,7 +515,7 @@ mod tests {
         let label = refused(&format!("{HEAD}{}", field("y", "")));
         assert!(label.starts_with(", line 3: `y` is the label"), "{label}");
         let stray = refused(&format!("{HEAD}{}", field("a", "max_len = 3\n")));
-        assert_eq!(stray, ", line 3: field `a` has a max_len, which only multi-valued fields have");
+        assert_eq!(stray, ", line 3: field `a` has a max_len, which only multi-valued fields and sequences have");
         let role = refused(&format!("user = \"usr\"\n{HEAD}{}", field("user", "")));
         assert_eq!(role, ": user = \"usr\" is not a field; did you mean `user`? there are: user");
         let empty = refused(&format!("{HEAD}{}", field("a", "hash_buckets = 0\n")));
@@ -451,6 +530,26 @@ mod tests {
         let weight = refused(&format!("weight = \"y\"\n{HEAD}{}", field("a", "")));
         assert_eq!(weight, ": `y` is the label and cannot be the weight, too");
         assert!(refused(HEAD).starts_with(": no field is declared"));
+        let shared = |shares: &str, more: &str| {
+            let fields = [field("seen", &format!("shares = \"{shares}\"\n")), field("film", more)].concat();
+            refused(&format!("{HEAD}{fields}"))
+        };
+        let line = ", line 3: field `seen` shares the table of";
+        assert_eq!(
+            shared("fim", ""),
+            format!("{line} `fim`, which is not a field; did you mean `film`? there are: seen, film")
+        );
+        assert_eq!(shared("seen", ""), format!("{line} `seen`, itself: name another field"));
+        assert_eq!(
+            shared("film", "shares = \"seen\"\n"),
+            format!("{line} `film`, which shares that of `seen`: name `seen`")
+        );
+        let hashed = "hash_buckets = 9\nshares = \"film\"\n";
+        let hashed = refused(&format!("{HEAD}{}{}", field("seen", hashed), field("film", "hash_buckets = 9\n")));
+        assert_eq!(hashed, format!("{line} `film`, which decides on the hashing: leave hash_buckets out"));
+        let numeric = field("seen", "shares = \"film\"\n").replace("categorical", "numeric");
+        let numeric = refused(&format!("{HEAD}{numeric}{}", field("film", "")));
+        assert_eq!(numeric, format!("{line} `film`, but numeric fields have no values to share"));
         assert!(refused("label = 3").starts_with(", line 1: "));
     }
 

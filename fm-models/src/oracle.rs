@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use fm_core::{Features, Field, FieldKind, Label, Schema, Side, Task, Weighting};
+use fm_core::{Features, Field, FieldKind, Label, List, Schema, Side, Task, Weighting};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -60,7 +60,7 @@ pub fn schema(slots: &[usize]) -> Schema {
         let kind = match slots {
             0 => FieldKind::Numeric { mean: 0.0, std: 1.0 },
             1 => FieldKind::Categorical,
-            max_len => FieldKind::MultiValued { separator: "|".into(), max_len, weighting: Weighting::Sum },
+            max_len => FieldKind::MultiValued(List::new("|", max_len, Weighting::Sum)),
         };
         let side = [Side::User, Side::Item, Side::Context][position % 3];
         let values = if slots == 0 { vec![] } else { vec!["a".into(), "b".into(), "c".into()] };

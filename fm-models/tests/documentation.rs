@@ -1,8 +1,8 @@
-//! What CONTRIBUTING.md shows of the code is there.
+//! Code in CONTRIBUTING.md exists.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[test]
-fn adding_a_model_is_told_with_the_code_that_there_is() {
+fn contributing_shows_the_code_of_a_model() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/");
     let read = |path: &str| std::fs::read_to_string(format!("{folder}{path}")).unwrap();
     let code = read("src/models/wide_deep.rs") + &read("src/models/mod.rs");
@@ -10,6 +10,6 @@ fn adding_a_model_is_told_with_the_code_that_there_is() {
     let blocks: Vec<&str> = told.split("```rust\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert_eq!(blocks.len(), 4);
     for block in blocks {
-        assert!(code.contains(block), "CONTRIBUTING.md shows what is not in the code:\n{block}");
+        assert!(code.contains(block), "CONTRIBUTING.md shows code that does not exist:\n{block}");
     }
 }

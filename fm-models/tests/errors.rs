@@ -19,7 +19,14 @@ use variants::{alone, variants};
 fn assert_says<T>(result: Result<T>, parts: &[&str]) {
     let Err(error) = result else { panic!("this must be refused: {parts:?}") };
     let line = error.to_string();
-    let is_ours = matches!(error, Error::Shape { .. } | Error::Setting(_));
+    let is_ours = matches!(
+        error,
+        Error::Shape { .. }
+            | Error::Setting(_)
+            | Error::OutOfRange { .. }
+            | Error::Unsupported(_)
+            | Error::Model { .. }
+    );
     assert!(is_ours && !line.contains('\n') && line.len() < 250, "{line}");
     assert!(parts.iter().all(|part| line.contains(part)), "{line:?} does not say {parts:?}");
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use fm_args::commands::Models;
 use fm_core::model::Options;
 use fm_core::summary::{Summary, grouped};
-use fm_core::{Field, FieldKind, Label, ModelEntry, Schema, Side, Task, Weighting};
+use fm_core::{Field, FieldKind, Label, List, ModelEntry, Schema, Side, Task, Weighting};
 use serde_json::json;
 use tch::Device;
 use tch::nn::VarStore;
@@ -67,7 +67,7 @@ fn ml_100k() -> Result<Schema> {
     let fields = ML_100K.map(|(name, side, slots, values)| {
         let kind = match slots {
             1 => FieldKind::Categorical,
-            max_len => FieldKind::MultiValued { separator: "|".into(), max_len, weighting: Weighting::Sqrt },
+            max_len => FieldKind::MultiValued(List::new("|", max_len, Weighting::Sqrt)),
         };
         Field::new(name, kind, side, (0..values).map(|value| value.to_string()).collect())
     });

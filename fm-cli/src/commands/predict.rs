@@ -148,7 +148,7 @@ fn write_tables(mut writer: TableWriter, tables: Receiver<DataFrame>) -> Result<
     Ok(writer)
 }
 
-/// What a thread returned; its panic goes on in this one.
+/// The result of a thread. Its panic continues in this thread.
 fn joined<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }

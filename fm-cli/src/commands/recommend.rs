@@ -83,13 +83,13 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
         bail!("{} is a run: --about needs an exported file with a catalogue", args.model.display());
     };
     let schema = scorer.schema();
-    let Some(user) = schema.user().and_then(|user| schema.field_index(user)) else {
+    let Some(position) = schema.user().and_then(|user| schema.field_index(user)) else {
         bail!(
             "{} does not know which field is the user: declare it as `user` in schema.toml and train again",
             args.model.display()
         );
     };
-    let user = &schema.fields()[user];
+    let user = &schema.fields()[position];
     let mut known = vec![(user.name.as_str(), args.user.as_str())];
     for (name, value) in &args.about {
         let Some(field) = schema.fields().iter().find(|field| field.name == *name) else {
@@ -107,7 +107,7 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
             None => known.push((name, value)),
         }
     }
-    let known_user = user.hash_buckets.is_none().then(|| user.vocabulary.contains(&args.user));
+    let known_user = schema.hash_buckets(position).is_none().then(|| schema.vocabulary(position).contains(&args.user));
     if known_user == Some(false) {
         warn_unknown(schema, &args.user, "in the file");
     }
@@ -124,8 +124,8 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
 }
 
 fn warn_unknown(schema: &Schema, user: &str, place: &str) {
-    let field = schema.user().and_then(|user| schema.field_index(user)).map(|user| &schema.fields()[user]);
-    let whom = match field.and_then(|field| field.hash_buckets) {
+    let field = schema.user().and_then(|user| schema.field_index(user));
+    let whom = match field.and_then(|field| schema.hash_buckets(field)) {
         Some(_) => "users of the same hash bucket",
         None => "an unknown user",
     };

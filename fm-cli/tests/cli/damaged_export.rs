@@ -74,7 +74,7 @@ fn a_torchscript_file_of_another_origin_is_refused() {
     let mut double = |inputs: &[Tensor]| vec![&inputs[0] * 2.0];
     let module = CModule::create_by_tracing("Double", "forward", &[ones], &mut double).unwrap();
     module.save(scene.path("double.pt")).unwrap();
-    is_refused(&scene, "double.pt", &scene.bytes("double.pt"), &["holds no file schema.json"]);
+    is_refused(&scene, "double.pt", &scene.bytes("double.pt"), &["has no file schema.json"]);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_file_whose_schema_is_not_its_own_is_refused() {
 
     let newer = |schema: String| Some(schema.replacen("\"format\":1,", "\"format\":999,\"holidays\":[],", 1));
     is_refused(&scene, "newer.pt", &with_schema(&whole, newer), &["its format 999 is newer than 1"]);
-    is_refused(&scene, "none.pt", &with_schema(&whole, |_| None), &["holds no file schema.json"]);
+    is_refused(&scene, "none.pt", &with_schema(&whole, |_| None), &["has no file schema.json"]);
     let half = |schema: String| Some(schema[..schema.len() / 2].to_owned());
     is_refused(&scene, "half.pt", &with_schema(&whole, half), &["EOF"]);
     // More readers than the model knows, fewer, and others.

@@ -3,9 +3,10 @@
 use crate::data::Numbers;
 
 /// The fields of [`SCHEMA`], in its order.
-pub const FIELDS: [&str; 8] = ["reader", "book", "tags", "moods", "words", "city", "price", "age"];
+pub const FIELDS: [&str; 10] =
+    ["reader", "book", "tags", "moods", "words", "city", "price", "age", "genres", "visited"];
 
-/// The declaration: categorical, multi-valued with each weighting, hashed of both kinds, numeric.
+/// The declaration: categorical, multi-valued with each weighting, hashed of both kinds, numeric, a sequence that shares a table.
 pub const SCHEMA: &str = r#"
 label = "stars"
 user = "reader"
@@ -60,6 +61,20 @@ side = "item"
 name = "age"
 kind = "numeric"
 side = "user"
+
+[[field]]
+name = "genres"
+kind = "multi-valued"
+side = "item"
+max_len = 3
+weighting = "given"
+
+[[field]]
+name = "visited"
+kind = "sequence"
+side = "user"
+shares = "book"
+max_len = 4
 "#;
 
 const MOODS: [&str; 4] = ["ruhig", "wild", "schräg", "ernst"];
@@ -74,13 +89,16 @@ pub fn table() -> String {
         let words = format!("word{} and{} word{}", n % 17, n % 5, n % 3);
         let (city, age) = (CITIES[reader % 4], 20 + reader);
         let stars = 1 + (reader * book + n) % 5;
-        format!("r{reader:02},b{book:02},{tags},{moods},{words},{city},{}.{},{age},{stars}\n", book % 9, book % 10)
+        let genres = format!("genre{}:0.{}|genre{}|genre{}:-1", book % 3, book % 7, book % 4, book % 5);
+        let visited = format!("b{:02}|b{:02}|b{:02}", n % 30, n % 7, n % 7);
+        let price = format!("{}.{}", book % 9, book % 10);
+        format!("r{reader:02},b{book:02},{tags},{moods},{words},{city},{price},{age},{genres},{visited},{stars}\n")
     };
     FIELDS.join(",") + ",stars\n" + &(0..300).map(row).collect::<String>()
 }
 
 /// What a cell of each field may hold: seen, unseen, empty, malformed, too much, nothing but separators.
-const TEXTS: [&[&str]; 8] = [
+const TEXTS: [&[&str]; FIELDS.len()] = [
     &["r01", "r07", "r19", "r99", "", "R01", " r01", "rö", "日本"],
     &["b02", "b11", "b29", "b99", "", "b2"],
     &["kind1|shelf2", "kind0|kind0|kind0", "new", "", "|", "||kind1||new|kind1|new|", "kind0|kind1|kind2|kind3|shelf1"],
@@ -89,10 +107,20 @@ const TEXTS: [&[&str]; 8] = [
     &["Köln", "Łódź", "東京", "Rome", "", "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch auf Ynys Môn"],
     &["7.5", "0.3", " 4.25 ", "", "cheap", "1e999", "-.5e1", "nan", "0x10", "1_0", "3.", "\u{a0}5"],
     &["31", "+2.7e1", "", "inf", "old", "39.000000001", "1e-400", "-0", "٣"],
+    &[
+        "genre1:2|genre0",
+        "genre1:.5|genre1:-.25|genre1",
+        "genre2:x|:3|new:0.5",
+        "",
+        "||",
+        "genre0:0",
+        "a:1|b:2|genre4:3|genre0:4",
+    ],
+    &["b01|b02|b01", "b03", "", "b99|b98|b97", "|", "b01|b02|b03|b04|b05|b05|b04", "b05|b06|b07|b01|b99|b99"],
 ];
 
 /// Unlabelled rows, in the order of [`FIELDS`]. An empty text is a missing one.
-pub fn rows(n: usize) -> Vec<[&'static str; 8]> {
+pub fn rows(n: usize) -> Vec<[&'static str; FIELDS.len()]> {
     let mut numbers = Numbers(2);
     (0..n).map(|_| TEXTS.map(|texts| texts[numbers.below(texts.len())])).collect()
 }

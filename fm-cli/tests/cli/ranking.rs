@@ -165,7 +165,7 @@ fn what_a_ranking_needs_and_does_not_find_is_said() {
         let words = ["a ranking needs to know", "schema.toml"];
         scene.fails_with(&format!("train --data loans.csv --schema {schema}.toml --task ranking"), &words);
     }
-    scene.fails_with(&format!("{TRAIN} --threshold 2"), &["no training row is positive", "nothing to rank"]);
+    scene.fails_with(&format!("{TRAIN} --threshold 2"), &["nothing to rank", "every training row is negative"]);
     scene.fails_with(&format!("{TRAIN} --threshold nan"), &["threshold is NaN"]);
 }
 

@@ -1,6 +1,6 @@
 //! Deviations of users and items from the mean.
 
-use crate::schema::{Label, Task};
+use crate::schema::Label;
 
 /// μ + b_u + b_i: the mean label plus the regularised deviations of the user and the item.
 ///
@@ -60,9 +60,9 @@ impl UserItemBias {
     /// The prediction as a logit of the task, for [`crate::metric::metrics`].
     pub fn logit(&self, label: &Label, user: i32, item: i32) -> f32 {
         let prediction = self.mean + at(&self.users, user) + at(&self.items, item);
-        match label.task {
-            Task::Regression | Task::Ranking { .. } => prediction as f32,
-            Task::Binary { .. } => {
+        match label.range() {
+            Some(_) => prediction as f32,
+            None => {
                 let p = prediction.clamp(0.01, 0.99);
                 (p / (1.0 - p)).ln() as f32
             }
@@ -95,6 +95,7 @@ fn deviations(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::Task;
 
     #[test]
     fn deviations_add_up_and_unknown_ids_get_the_mean() {

@@ -13,27 +13,27 @@ unsafe extern "C" {
     fn fm_leave_autocast(cuda: bool) -> *mut c_char;
 }
 
-/// Whether operations on this kind of device compute in bfloat16 where they lose little by it.
+/// Whether mixed precision is active on this kind of device.
 pub(crate) fn is_mixed(device: Device) -> bool {
-    // SAFETY: it reads a number of this thread.
+    // SAFETY: reads a thread-local number.
     unsafe { fm_is_autocast(device.is_cuda()) }
 }
 
-/// Runs `compute` with operations that compute in bfloat16 where they lose little by it. Not to be nested.
+/// Runs `compute` in mixed precision. Do not nest calls.
 ///
 /// # Errors
-/// [`Error::Torch`](crate::Error::Torch); what `compute` returns.
+/// [`Error::Torch`](crate::Error::Torch), and errors of `compute`.
 pub(crate) fn mixed<T>(device: Device, compute: impl FnOnce() -> Result<T>) -> Result<T> {
-    /// Left when it is dropped, so that a panic does not stay in it.
+    /// Ends mixed precision on drop, also after a panic.
     struct Entered(bool);
     impl Drop for Entered {
         fn drop(&mut self) {
-            // SAFETY: it was entered on this thread. There is nobody to tell of an error.
+            // SAFETY: it was entered on this thread. Errors cannot be reported from here.
             let _ = check(unsafe { fm_leave_autocast(self.0) });
         }
     }
     let cuda = device.is_cuda();
-    // SAFETY: it sets numbers of this thread.
+    // SAFETY: sets thread-local numbers.
     check(unsafe { fm_enter_autocast(cuda) })?;
     let _entered = Entered(cuda);
     compute()

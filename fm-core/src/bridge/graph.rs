@@ -1,4 +1,4 @@
-//! The graph of a traced module, looked into.
+//! Reads the graph of a traced module.
 
 use std::ffi::{c_char, c_void};
 
@@ -24,22 +24,23 @@ struct Received {
 }
 
 impl TracedModule {
-    /// The operations of `forward` in JSON, and the tensors that stand in them as constants: `native/graph.cpp` says how.
+    /// The operations of `forward` as JSON, and their constant tensors. `native/graph.cpp` documents the format.
     pub(crate) fn graph(&self) -> Result<(String, Vec<Tensor>)> {
         unsafe extern "C" fn receive_text(context: *mut c_void, bytes: *const c_char, length: usize) {
-            // SAFETY: the context is the `Received` below; C++ passes as many bytes as it says, and never none.
+            // SAFETY: the context is the `Received` below. C++ passes `length` bytes, and at least one.
             unsafe {
                 (*context.cast::<Received>()).text.extend_from_slice(std::slice::from_raw_parts(bytes.cast(), length))
             }
         }
         unsafe extern "C" fn receive_tensor(context: *mut c_void, tensor: *mut c_void) {
-            // SAFETY: as above; the clone shares the tensor's storage and keeps it alive.
+            // SAFETY: as above. The clone shares the tensor's storage and keeps it alive.
             unsafe { (*context.cast::<Received>()).tensors.push(Tensor::clone_from_ptr(tensor.cast())) }
         }
         let mut received = Received::default();
-        // SAFETY: the module is alive; both functions get `received` back during the call alone.
+        // SAFETY: the module is alive, and both functions receive `received` only during the call.
         check(unsafe { fm_module_graph(self.0, receive_text, receive_tensor, (&raw mut received).cast()) })?;
-        let text = String::from_utf8(received.text).map_err(|_| Error::Torch("a graph's text is no UTF-8".into()))?;
+        let text =
+            String::from_utf8(received.text).map_err(|_| Error::Torch("the text of a graph is not UTF-8".into()))?;
         Ok((text, received.tensors))
     }
 }

@@ -1,4 +1,4 @@
-//! The border to C++: every `unsafe` of the tensor side stands here, behind functions that are safe to call.
+//! The interface to C++: all `unsafe` code for tensors, behind safe functions.
 #![allow(unsafe_code, reason = "tch has no safe access to a tensor's elements, nor to the tracer")]
 
 mod autocast;
@@ -22,12 +22,12 @@ unsafe extern "C" {
     fn fm_free_error(text: *mut c_char);
 }
 
-/// Takes over an error text of `native/`.
+/// Converts an error message of `native/` and frees it.
 fn check(error: *mut c_char) -> Result<()> {
     if error.is_null() {
         return Ok(());
     }
-    // SAFETY: a non-null return is a C string of `strdup`, ours to free.
+    // SAFETY: a non-null result is a C string from `strdup`, which we own.
     let text = unsafe {
         let text = CStr::from_ptr(error).to_string_lossy().into_owned();
         fm_free_error(error);
@@ -37,21 +37,21 @@ fn check(error: *mut c_char) -> Result<()> {
 }
 
 fn c_string(text: &str) -> Result<CString> {
-    CString::new(text).map_err(|_| Error::Torch(format!("`{text}` holds a zero byte")))
+    CString::new(text).map_err(|_| Error::Torch(format!("`{text}` contains a zero byte")))
 }
 
 fn c_path(path: &Path) -> Result<CString> {
-    c_string(path.to_str().ok_or_else(|| Error::Torch(format!("{} is no UTF-8", path.display())))?)
+    c_string(path.to_str().ok_or_else(|| Error::Torch(format!("{} is not UTF-8", path.display())))?)
 }
 
 fn pointers(strings: &[CString]) -> Vec<*const c_char> {
     strings.iter().map(|string| string.as_ptr()).collect()
 }
 
-/// Loads libtorch's CUDA part if it is installed: the linker leaves it out of an executable that names none of its
-/// symbols, and so the same executable runs on machines without CUDA.
+/// Loads libtorch's CUDA library if it is installed. The linker omits it from an executable that uses none of its symbols,
+/// so that the same executable runs on machines without CUDA.
 pub(crate) fn load_cuda_library() {
-    // SAFETY: loading runs the library's initialisers, which libtorch means to be run this way; a failure returns null.
+    // SAFETY: loading runs the library's initialisers, as libtorch intends. A failure returns null.
     unsafe {
         libc::dlopen(c"libtorch_cuda.so".as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL);
     }

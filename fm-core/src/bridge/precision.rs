@@ -1,4 +1,4 @@
-//! Tables of a traced module in fewer bytes.
+//! Stores the tables of a traced module in fewer bytes.
 
 use std::ffi::{c_char, c_int, c_void};
 
@@ -12,19 +12,19 @@ unsafe extern "C" {
 }
 
 impl TracedModule {
-    /// Stores the module's tables in `precision`, and has `forward` convert the rows that it looks up.
+    /// Stores the module's tables in `precision`. `forward` then converts the rows that it looks up.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a table with a number out of the precision's range; the module is of no use then.
+    /// [`Error::Setting`] if a number of a table is out of the precision's range. Do not use the module then.
     pub(crate) fn store_tables(&mut self, precision: Precision) -> Result<()> {
-        // The numbers of `c10::ScalarType`, which tch keeps to itself.
+        // The numbers of `c10::ScalarType`, which tch does not expose.
         let kind = match precision {
             Precision::F32 => return Ok(()),
             Precision::F16 => 5,
             Precision::Bf16 => 15,
             Precision::Int8 => 1,
         };
-        // SAFETY: the module is alive and borrowed by nobody else.
+        // SAFETY: the module is alive and not borrowed elsewhere.
         check(unsafe { fm_store_tables(self.0, kind) }).map_err(|error| match error {
             Error::Torch(text) => {
                 Error::Unsupported(format!("tables cannot be stored as {precision}: {text}: choose another precision"))

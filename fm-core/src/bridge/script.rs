@@ -1,4 +1,4 @@
-//! TorchScript modules: traced, saved, looked into.
+//! TorchScript modules: tracing, saving and reading.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::io::Write;
@@ -75,12 +75,12 @@ pub(crate) struct TracedModule(pub(super) *mut c_void);
 
 impl Drop for TracedModule {
     fn drop(&mut self) {
-        // SAFETY: the pointer came from `fm_trace` and is freed here alone.
+        // SAFETY: the pointer comes from `fm_trace` and is freed only here.
         unsafe { fm_module_free(self.0) }
     }
 }
 
-/// What `forward` does while it is traced.
+/// The traced function and its error.
 type Traced<'a> = dyn FnMut(&[Tensor]) -> Result<Tensor> + 'a;
 
 struct TraceContext<'a> {
@@ -89,8 +89,8 @@ struct TraceContext<'a> {
     error: Option<Error>,
 }
 
-/// Runs `function` on `inputs` under the tracer; its operations become the `forward` of a module that holds
-/// `parameters` under their dotted names. The tracer is closed however `function` ends.
+/// Traces `function` on `inputs` into the `forward` of a module with `parameters` under their dotted names. The tracer is
+/// closed however `function` ends.
 pub(crate) fn trace<'a>(
     class_name: &str,
     parameters: &[(String, Tensor)],
@@ -98,7 +98,7 @@ pub(crate) fn trace<'a>(
     function: &'a mut Traced<'a>,
 ) -> Result<TracedModule> {
     unsafe extern "C" fn call(context: *mut c_void, inputs: *mut *mut c_void, output: *mut *mut c_void) -> bool {
-        // SAFETY: `fm_trace` passes on the context that it was given below, and as many tensors as inputs.
+        // SAFETY: `fm_trace` passes the context below, and as many tensors as inputs.
         let (context, tensors) = unsafe {
             let context = &mut *context.cast::<TraceContext<'_>>();
             let inputs = std::slice::from_raw_parts(inputs, context.n_inputs);
@@ -107,14 +107,14 @@ pub(crate) fn trace<'a>(
         // A panic must not unwind through C++.
         match catch_unwind(AssertUnwindSafe(|| (context.function)(&tensors))) {
             Ok(Ok(tensor)) => {
-                // The C++ side owns the tensor from here on.
+                // C++ now owns the tensor.
                 let tensor = std::mem::ManuallyDrop::new(tensor);
                 // SAFETY: `output` points to a variable of `fm_trace`.
                 unsafe { *output = tensor.as_ptr().cast_mut().cast() };
                 return true;
             }
             Ok(Err(error)) => context.error = Some(error),
-            Err(_) => context.error = Some(Error::Torch("the model panicked while it was traced".into())),
+            Err(_) => context.error = Some(Error::Torch("the model panicked during tracing".into())),
         }
         false
     }
@@ -126,8 +126,8 @@ pub(crate) fn trace<'a>(
     let input_tensors: Vec<*const c_void> = inputs.iter().map(|(_, tensor)| tensor.as_ptr().cast()).collect();
     let mut context = TraceContext { function, n_inputs: inputs.len(), error: None };
     let mut module = std::ptr::null_mut();
-    // SAFETY: all arrays are as long as their counts say and outlive the call; a tch tensor's pointer is an
-    // `at::Tensor*`; `call` receives `context` back.
+    // SAFETY: all arrays have the given lengths and outlive the call. A tch tensor's pointer is an `at::Tensor*`. `call`
+    // receives `context`.
     let error = unsafe {
         fm_trace(
             class_name.as_ptr(),
@@ -149,7 +149,7 @@ pub(crate) fn trace<'a>(
     result.map(|()| TracedModule(module))
 }
 
-/// A text as `native/script.cpp` takes it.
+/// A string in the form of `native/script.cpp`.
 #[repr(C)]
 struct Text<'a> {
     bytes: *const c_char,
@@ -163,7 +163,7 @@ impl<'a> From<&'a str> for Text<'a> {
     }
 }
 
-/// What a module holds beside its parameters.
+/// An attribute of a module that is not a parameter.
 pub(crate) enum Attribute<'a> {
     /// A tensor that moves with the module.
     Buffer(Tensor),
@@ -171,7 +171,7 @@ pub(crate) enum Attribute<'a> {
     Floats(Vec<f64>),
     Text(&'a str),
     Texts(Vec<&'a str>),
-    /// A dictionary for each list of texts: from a text to its position, plus the number beside the list.
+    /// A dictionary per list of texts, from a text to its position plus the given number.
     Indexes(Vec<(i64, &'a [String])>),
 }
 
@@ -179,15 +179,15 @@ impl TracedModule {
     /// Adds methods from TorchScript source.
     pub(crate) fn define(&mut self, source: &str) -> Result<()> {
         let source = c_string(source)?;
-        // SAFETY: the module is alive, the string ends with a zero.
+        // SAFETY: the module is alive, and the string is zero-terminated.
         check(unsafe { fm_module_define(self.0, source.as_ptr()) })
     }
 
-    /// A module that holds this one as its submodule `model`, with methods from TorchScript source.
+    /// A module with this one as its submodule `model`, and with methods from TorchScript source.
     pub(crate) fn wrap(&self, class_name: &str, source: &str) -> Result<TracedModule> {
         let (class_name, source) = (c_string(class_name)?, c_string(source)?);
         let mut module = std::ptr::null_mut();
-        // SAFETY: the module is alive, the strings end with a zero.
+        // SAFETY: the module is alive, and the strings are zero-terminated.
         check(unsafe { fm_module_wrap(self.0, class_name.as_ptr(), source.as_ptr(), &raw mut module) })?;
         Ok(TracedModule(module))
     }
@@ -196,7 +196,7 @@ impl TracedModule {
     pub(crate) fn set(&mut self, name: &str, attribute: &Attribute<'_>) -> Result<()> {
         let (name, module) = (c_string(name)?, self.0);
         let name = name.as_ptr();
-        // SAFETY, of all: the module is alive, the name ends with a zero, arrays are as long as is said, and C++ copies them.
+        // SAFETY, for all arms: the module is alive, the name is zero-terminated, arrays have the given lengths, and C++ copies them.
         check(match attribute {
             Attribute::Buffer(tensor) => unsafe { fm_module_set_buffer(module, name, tensor.as_ptr().cast()) },
             Attribute::Integers(numbers) => unsafe {
@@ -233,9 +233,9 @@ impl TracedModule {
     pub(crate) fn forward(&self, inputs: &[&Tensor]) -> Result<Tensor> {
         let inputs: Vec<*const c_void> = inputs.iter().map(|input| input.as_ptr().cast()).collect();
         let mut output = std::ptr::null_mut();
-        // SAFETY: the module and the tensors are alive, and there are as many as is said.
+        // SAFETY: the module and the tensors are alive, and the array has the given length.
         check(unsafe { fm_module_forward(self.0, inputs.len() as c_int, inputs.as_ptr(), &raw mut output) })?;
-        // SAFETY: on success the output is a new `at::Tensor*`, which is ours from here on.
+        // SAFETY: on success, the output is a new `at::Tensor*`, which we own.
         Ok(unsafe { Tensor::from_ptr(output.cast()) })
     }
 
@@ -246,7 +246,7 @@ impl TracedModule {
             result: std::io::Result<()>,
         }
         unsafe extern "C" fn write(context: *mut c_void, bytes: *const c_char, length: usize) {
-            // SAFETY: the context is the output below; C++ passes as many bytes as it says.
+            // SAFETY: the context is the output below, and C++ passes `length` bytes.
             let (output, bytes) =
                 unsafe { (&mut *context.cast::<Output<'_>>(), std::slice::from_raw_parts(bytes.cast::<u8>(), length)) };
             if output.result.is_ok() {
@@ -257,8 +257,8 @@ impl TracedModule {
         let contents: Vec<*const c_char> = files.iter().map(|(_, text)| text.as_ptr().cast()).collect();
         let lengths: Vec<usize> = files.iter().map(|(_, text)| text.len()).collect();
         let mut output = Output { file, result: Ok(()) };
-        // SAFETY: the module is alive, the arrays are as long as the count says, and `write` gets `output` back during
-        // the call alone.
+        // SAFETY: the module is alive, the arrays have the given lengths, and `write` receives `output` only during the
+        // call.
         check(unsafe {
             fm_module_save(
                 self.0,
@@ -278,15 +278,15 @@ impl TracedModule {
 pub(crate) fn read_extra_file(path: &Path, name: &str) -> Result<Vec<u8>> {
     unsafe extern "C" fn receive(context: *mut c_void, bytes: *const c_char, length: usize) {
         if length == 0 {
-            // An empty file may come as a null pointer, which no slice may have.
+            // An empty file can be a null pointer, which is invalid for a slice.
             return;
         }
-        // SAFETY: the context is the vector below; C++ passes as many bytes as it says.
+        // SAFETY: the context is the vector below, and C++ passes `length` bytes.
         unsafe { (*context.cast::<Vec<u8>>()).extend_from_slice(std::slice::from_raw_parts(bytes.cast(), length)) }
     }
     let (path, name) = (c_path(path)?, c_string(name)?);
     let mut bytes: Vec<u8> = Vec::new();
-    // SAFETY: `receive` gets `bytes` back during the call alone.
+    // SAFETY: `receive` receives `bytes` only during the call.
     check(unsafe { fm_archive_read(path.as_ptr(), name.as_ptr(), receive, (&raw mut bytes).cast()) })?;
     Ok(bytes)
 }

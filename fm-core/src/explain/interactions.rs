@@ -1,4 +1,4 @@
-//! Which fields and which values interact most, over many rows.
+//! The fields and values that interact most, over many rows.
 
 use hashbrown::HashMap;
 use serde::Serialize;
@@ -9,19 +9,19 @@ use crate::error::{Error, Result};
 use crate::features::Slices;
 use crate::model::Model;
 use crate::rows::Rows;
-use crate::schema::{Schema, Task};
+use crate::schema::Schema;
 
-/// The pair terms that are computed at once: few enough for caches, as models have k numbers or more for each.
+/// The number of pair terms per batch. Small enough for caches, since models need at least k numbers per term.
 const BATCH_TERMS: usize = 1 << 18;
 
 /// The options of an [`InteractionReport`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InteractionOptions {
-    /// At most so many rows are looked at, evenly spaced over all.
+    /// Maximum number of rows to use, evenly spaced.
     pub max_rows: usize,
-    /// A pair of values counts if it is in at least so many of them.
+    /// Minimum number of these rows with a pair of values.
     pub min_rows: usize,
-    /// How many pairs of values are kept.
+    /// Maximum number of pairs of values.
     pub top: usize,
 }
 
@@ -31,11 +31,11 @@ impl Default for InteractionOptions {
     }
 }
 
-/// How strongly fields and values interact, by the pair terms of a model.
+/// The strength of interactions between fields and values, from the pair terms of a model.
 ///
-/// Of a ranking, pairs of which neither slot is an item's ([`Schema::item_slots`]) are left out of `fields` and `values`: all items
-/// that are ranked for a row share their terms, but for the weight that an attention gives them, so that they move no ranking.
-/// `attention` and `shares` are of all pairs.
+/// For a ranking, `fields` and `values` omit pairs without an item slot ([`Schema::item_slots`]): their terms are the same for
+/// all candidates of a row, except for attention weights, and do not change the order. `attention` and `shares` include all
+/// pairs.
 ///
 /// ```
 /// # use fm_core::{Field, FieldKind, Label, Records, Schema, Side, Task};
@@ -52,47 +52,47 @@ impl Default for InteractionOptions {
 /// let options = InteractionOptions { min_rows: 2, ..InteractionOptions::default() };
 /// let found = InteractionReport::over(model.as_ref(), &schema, &rows, Device::Cpu, &options)?;
 /// let found = found.expect("FM has pair terms");
-/// assert_eq!((found.values.len(), found.values[0].rows), (1, 2)); // ann and a are in two rows
+/// assert_eq!((found.values.len(), found.values[0].rows), (1, 2)); // ann and a occur in two rows
 /// assert_eq!(found.values[0].values, [Some("ann".into()), Some("a".into())]);
 /// assert!(found.fields[0][1] > 0.0); // the mean of |⟨v_user, v_item⟩|
 /// # Ok::<(), fm_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct InteractionReport {
-    /// The rows that were looked at.
+    /// The number of rows used.
     pub rows: usize,
-    /// `[F, F]`, symmetric: by how much the pairs of two fields move a logit, the mean over the rows of |Σ_{s∈f, t∈g} pairs_{s,t}|.
-    /// On the diagonal are the pairs within a multi-valued field.
+    /// `[F, F]`, symmetric: the mean over rows of |Σ_{s∈f, t∈g} pairs_{s,t}|. The diagonal has the pairs within multi-valued
+    /// fields.
     pub fields: Vec<Vec<f64>>,
-    /// `[F, F]`, symmetric: the mean weight that an attention network gives two fields, if the model has one.
+    /// `[F, F]`, symmetric: the mean attention weight of two fields, if the model has attention.
     pub attention: Option<Vec<Vec<f64>>>,
-    /// The pairs of values whose mean terms are the largest by magnitude, the largest first.
+    /// The pairs of values with the largest mean terms by magnitude, in descending order.
     pub values: Vec<ValuePair>,
-    /// What share of the logit's variance over the rows each part makes: Cov(part, logit) / Var(logit), for `first order`,
-    /// `pairs` and each lump. They add up to 1; one that works against the others is negative. Empty if all logits are equal.
+    /// The share of each part in the variance of the logit over rows: Cov(part, logit) / Var(logit) for `first order`, `pairs` and
+    /// each lump. Shares sum to 1. A part that counteracts the others has a negative share. Empty if all logits are equal.
     pub shares: Vec<(String, f64)>,
 }
 
-/// Two values that meet in a row.
+/// Two values that occur in the same row.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ValuePair {
-    /// Their fields' names.
+    /// The names of their fields.
     pub fields: [String; 2],
-    /// Their rows of the global table.
+    /// Their ids.
     pub ids: [i64; 2],
-    /// Their texts: none of what is outside the vocabulary, of a hashed value, and of a number.
+    /// Their text. `None` for values outside the vocabulary, hashed values and numbers.
     pub values: [Option<String>; 2],
-    /// The mean of their term over the rows that hold both.
+    /// The mean of their term over the rows with both.
     pub mean: f64,
-    /// The rows that hold both.
+    /// The number of rows with both.
     pub rows: usize,
 }
 
 impl InteractionReport {
-    /// Sums up the pair terms over some of `rows`, on the device that the model lies on; nothing for a model without pair terms.
+    /// Finds interactions in `rows`, on the device of the model. `None` for a model without pair terms.
     ///
     /// # Errors
-    /// [`Error::Rows`] for no rows; what batches and model return.
+    /// [`Error::Rows`] without rows, and errors of batches and the model.
     pub fn over(
         model: &dyn Model,
         schema: &Schema,
@@ -102,7 +102,7 @@ impl InteractionReport {
     ) -> Result<Option<InteractionReport>> {
         let n = rows.len().min(options.max_rows);
         if n == 0 {
-            return Err(Error::Rows("there are no rows to look for interactions in".into()));
+            return Err(Error::Rows("interactions need at least one row".into()));
         }
         let numbers: Vec<usize> = (0..n).map(|row| (row as u128 * rows.len() as u128 / n as u128) as usize).collect();
         let mut sums = Sums::new(schema, frequent(schema, rows, &numbers, options.min_rows)?);
@@ -121,7 +121,7 @@ impl InteractionReport {
     }
 }
 
-/// Whether each id of the table is in at least `min_rows` of the rows: a pair of values cannot be in more rows than either.
+/// Whether each id occurs in at least `min_rows` rows. A pair of values cannot occur in more rows than either value.
 fn frequent(schema: &Schema, rows: &dyn Rows, numbers: &[usize], min_rows: usize) -> Result<Vec<bool>> {
     let mut counts = vec![0usize; schema.num_ids() as usize];
     for numbers in numbers.chunks(512) {
@@ -134,28 +134,31 @@ fn frequent(schema: &Schema, rows: &dyn Rows, numbers: &[usize], min_rows: usize
     Ok(counts.into_iter().map(|count| count >= min_rows.max(1)).collect())
 }
 
-/// What is summed up row by row.
+/// Sums over rows.
 struct Sums {
     num_fields: usize,
     field_of_slots: Vec<usize>,
-    /// `[S]`: whether pairs of the slot with any other count, and not only those with slots that have this.
+    /// `[S]`: whether pairs of the slot with all other slots count, and not only those with such slots.
     counts: Vec<bool>,
     is_frequent: Vec<bool>,
-    /// `[F, F]`, with the field of the first slot first.
+    /// `[F, F]`, indexed by the field of the first slot and that of the second.
     fields: Vec<f64>,
     /// `[F(F-1)/2]`
     attention: Option<Vec<f64>>,
-    /// The sum and the number of the terms of two ids, the smaller one first.
+    /// `[S]`: how much greater the ids of a slot are in records, where they name their field, than in the table.
+    shifts: Vec<i64>,
+    /// The sum and the number of terms of two ids as records number them, the smaller id first.
     values: HashMap<(u32, u32), (f64, u32)>,
-    /// The names of the parts, and the parts' sums in each row.
+    /// The names of the parts, and their sums in each row.
     parts: (Vec<&'static str>, Vec<Vec<f64>>),
 }
 
 impl Sums {
     fn new(schema: &Schema, is_frequent: Vec<bool>) -> Sums {
         let num_fields = schema.num_fields();
-        let mut counts = vec![!matches!(schema.label().task, Task::Ranking { .. }); schema.num_slots()];
+        let mut counts = vec![!schema.label().task.is_ranking(); schema.num_slots()];
         schema.item_slots().for_each(|slot| counts[slot] = true);
+        let shift = |field: usize| schema.record_ids(field).start - schema.ids(field).start;
         Sums {
             num_fields,
             field_of_slots: schema.field_of_slots(),
@@ -163,6 +166,7 @@ impl Sums {
             is_frequent,
             fields: vec![0.0; num_fields * num_fields],
             attention: None,
+            shifts: schema.field_of_slots().into_iter().map(shift).collect(),
             values: HashMap::new(),
             parts: (vec![], vec![]),
         }
@@ -181,6 +185,7 @@ impl Sums {
                 of_row[field * self.num_fields + self.field_of_slots[second]] += term;
                 let other = ids[second];
                 if self.is_frequent[id as usize] && self.is_frequent[other as usize] {
+                    let (id, other) = (id + self.shifts[first], other + self.shifts[second]);
                     let (sum, rows) = self.values.entry((id.min(other) as u32, id.max(other) as u32)).or_default();
                     (*sum, *rows) = (*sum + term, *rows + 1);
                 }
@@ -215,16 +220,19 @@ impl Sums {
             self.values.into_iter().filter(|(_, (_, rows))| *rows as usize >= options.min_rows).collect();
         let mean = |(sum, rows): (f64, u32)| sum / f64::from(rows);
         values.sort_unstable_by(|a, b| mean(b.1).abs().total_cmp(&mean(a.1).abs()).then(a.0.cmp(&b.0)));
+        let first_ids: Vec<i64> = (0..n).map(|field| schema.record_ids(field).start).collect();
         let pair = |((a, b), sum): ((u32, u32), (f64, u32))| {
-            let ids = [i64::from(a), i64::from(b)];
-            // The first ids of the fields grow.
-            let field = |id: i64| schema.unknown_ids().partition_point(|&first| first <= id) - 1;
-            let value = |id: i64| {
-                let position = (id - schema.unknown_ids()[field(id)]).checked_sub(1)?;
-                schema.fields()[field(id)].vocabulary.get(usize::try_from(position).ok()?).cloned()
+            // Of each id its field, and its place among the ids of the field.
+            let places = [i64::from(a), i64::from(b)].map(|id| {
+                let field = first_ids.partition_point(|&first| first <= id) - 1;
+                (field, id - first_ids[field])
+            });
+            let value = |(field, place): (usize, i64)| {
+                schema.vocabulary(field).get(usize::try_from(place.checked_sub(1)?).ok()?).cloned()
             };
-            let fields = ids.map(|id| schema.fields()[field(id)].name.clone());
-            ValuePair { fields, ids, values: ids.map(value), mean: mean(sum), rows: sum.1 as usize }
+            let fields = places.map(|(field, _)| schema.fields()[field].name.clone());
+            let ids = places.map(|(field, place)| schema.ids(field).start + place);
+            ValuePair { fields, ids, values: places.map(value), mean: mean(sum), rows: sum.1 as usize }
         };
         let values = values.into_iter().take(options.top).map(pair).collect();
         let shares = shares(&self.parts.1);
@@ -233,7 +241,7 @@ impl Sums {
     }
 }
 
-/// Cov(part, total) / Var(total) of each part; `rows` are the parts of each row. Nothing if the totals are all equal.
+/// Cov(part, total) / Var(total) of each part, where `rows` are the parts of each row. Empty if all totals are equal.
 fn shares(rows: &[Vec<f64>]) -> Vec<f64> {
     let n = rows.len() as f64;
     let totals: Vec<f64> = rows.iter().map(|parts| parts.iter().sum()).collect();
@@ -257,9 +265,9 @@ mod tests {
     use crate::explain::Explanation;
     use crate::features::{Features, Padded};
     use crate::rows::TensorRows;
-    use crate::schema::{Field, FieldKind, Label, Side, Weighting};
+    use crate::schema::{Field, FieldKind, Label, List, Side, Task, Weighting};
 
-    /// Pairs of slots have the product of their ids and values as their term, and a slot by itself has its id.
+    /// The term of a pair of slots is the product of their ids and values, and the term of a slot is its id.
     struct Products {
         bias: Tensor,
         has_pairs: bool,
@@ -291,7 +299,7 @@ mod tests {
 
     /// Ids: user 0 to 2, tags 3 to 5, shop 6 to 7.
     fn schema(task: Task, shop: Side) -> Schema {
-        let tags = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Sum };
+        let tags = FieldKind::MultiValued(List::new("|", 3, Weighting::Sum));
         let field = |name: &str, kind, side, values: &[&str]| {
             Field::new(name, kind, side, values.iter().map(|&value| value.into()).collect())
         };

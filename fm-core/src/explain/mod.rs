@@ -1,9 +1,9 @@
-//! What a score is made of.
+//! Explanations of scores.
 //!
-//! [`Model::explain`] splits the logits of a batch into parts that add up to them, by the model's own formula; [`parts`] gives
-//! them row by row. Some models have a part that no formula splits, such as a deep network: it stays one lump. [`shapley`] says
-//! of any model what each field of a row adds, by scoring the row without it; [`InteractionReport`] sums up over many rows which
-//! fields and which values interact most.
+//! [`Model::explain`] splits the logits of a batch into the terms of the model's formula; [`parts`] returns them row by row. A
+//! part that the formula does not split, such as a deep network, is a single lump. [`shapley`] computes the contribution of each
+//! field for any model, by scoring the row without it. [`InteractionReport`] finds the fields and values that interact most over
+//! many rows.
 //!
 //! ```
 //! # use fm_core::{Encoder, Features, Field, FieldKind, Label, Schema, Side, Task, tch::{Device, nn::VarStore}};
@@ -19,7 +19,7 @@
 //!
 //! let parts = &parts(model.as_ref(), &row)?[0];
 //! let (first_order, pairs) = (parts.first_order.as_ref().unwrap(), parts.pairs.as_ref().unwrap());
-//! assert_eq!((first_order.len(), pairs.len()), (2, 1)); // of the two slots, and of their pair
+//! assert_eq!((first_order.len(), pairs.len()), (2, 1)); // for the two slots, and for their pair
 //! assert!(parts.is_exact() && (parts.total() - logit).abs() < 1e-6);
 //!
 //! let by_field = shapley(&schema, &row, |features| model.logits(features, false))?;
@@ -42,37 +42,37 @@ pub use shapley::{Shapley, shapley};
 /// The logits of a batch, split into parts:
 /// logit = bias + Σ_s first_order_s + Σ_{s<t} pairs_{s,t} + Σ lumps.
 ///
-/// Terms are of slots. Where a model sums the vectors of a field before it pairs fields, the inner products split all the same:
-/// ⟨Σ_s e_s, Σ_t e_t⟩ = Σ_{s,t} ⟨e_s, e_t⟩. Padding adds nothing anywhere.
+/// Terms belong to slots. If a model pairs sums of vectors over fields, their inner products split into pairs of slots:
+/// ⟨Σ_s e_s, Σ_t e_t⟩ = Σ_{s,t} ⟨e_s, e_t⟩. Terms of padding are 0.
 #[derive(Debug)]
 pub struct Explanation {
-    /// `[1]`: what is the same for all rows.
+    /// `[1]`: the global bias.
     pub bias: Tensor,
-    /// `[B, S]`: what each slot adds by itself, if the model has such terms.
+    /// `[B, S]`: the first-order term of each slot, if the model has such terms.
     pub first_order: Option<Tensor>,
-    /// `[B, S(S-1)/2]`: what each pair of slots adds, in the order of [`pairs`], if the model has such terms.
+    /// `[B, S(S-1)/2]`: the term of each pair of slots, in the order of [`pairs`], if the model has such terms.
     pub pairs: Option<Tensor>,
-    /// `[B, F(F-1)/2]`: the weight that an attention network gives each pair of fields, in the order of [`pairs`]; it is within
-    /// the pairs' terms already. It depends on all pairs of the row.
+    /// `[B, F(F-1)/2]`: the attention weight of each pair of fields, in the order of [`pairs`]. The terms of pairs already include
+    /// it. It depends on all pairs of the row.
     pub attention: Option<Tensor>,
-    /// `[B]` each, with a name: what interactions add that the formula does not split.
+    /// Named parts `[B]` that the formula does not split.
     pub lumps: Vec<(&'static str, Tensor)>,
 }
 
 impl Explanation {
-    /// The bias alone, for a model to add its other parts to.
+    /// Only the bias. The model adds its other parts.
     pub fn new(bias: &Tensor) -> Explanation {
         let bias = bias.shallow_clone();
         Explanation { bias, first_order: None, pairs: None, attention: None, lumps: vec![] }
     }
 
-    /// One lump `[B]` and no bias: nothing is split.
+    /// A single lump `[B]`, without a bias.
     pub fn lump(name: &'static str, logits: Tensor) -> Explanation {
         let bias = Tensor::zeros([1], (Kind::Float, logits.device()));
         Explanation { lumps: vec![(name, logits)], ..Explanation::new(&bias) }
     }
 
-    /// The parts of each row; `features` are those that are explained, of so many slots a row.
+    /// The parts of each row of `features`.
     fn rows(&self, features: &Features, slots: usize) -> Result<Vec<Parts>> {
         let numbers = |tensor: &Tensor, width: Option<usize>| numbers(tensor, features.len(), width);
         let bias = Vec::<f32>::try_from(self.bias.to_device(Device::Cpu))?;
@@ -97,7 +97,7 @@ impl Explanation {
     }
 }
 
-/// A part's numbers, row by row.
+/// The elements of a part, row by row.
 fn numbers(tensor: &Tensor, rows: usize, width: Option<usize>) -> Result<Vec<Vec<f32>>> {
     let width = match (width, tensor.size().get(1)) {
         (Some(width), _) => width,
@@ -117,37 +117,37 @@ fn numbers(tensor: &Tensor, rows: usize, width: Option<usize>) -> Result<Vec<Vec
 /// The parts of one row's logit: [`Explanation`] as numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parts {
-    /// What is the same for all rows.
+    /// The global bias.
     pub bias: f32,
-    /// `[S]`: what each slot adds by itself.
+    /// `[S]`: the first-order term of each slot.
     pub first_order: Option<Vec<f32>>,
-    /// `[S(S-1)/2]`: what each pair of slots adds, in the order of [`pairs`].
+    /// `[S(S-1)/2]`: the term of each pair of slots, in the order of [`pairs`].
     pub pairs: Option<Vec<f32>>,
-    /// `[F(F-1)/2]`: the attention's weight of each pair of fields.
+    /// `[F(F-1)/2]`: the attention weight of each pair of fields.
     pub attention: Option<Vec<f32>>,
-    /// What is not split, by name.
+    /// Parts that are not split, by name.
     pub lumps: Vec<(&'static str, f32)>,
 }
 
 impl Parts {
-    /// The sum of all parts: the logit, up to rounding.
+    /// The sum of all parts, which is the logit up to rounding.
     pub fn total(&self) -> f64 {
         let lumps = self.lumps.iter().map(|(_, lump)| f64::from(*lump)).sum::<f64>();
         f64::from(self.bias) + sum(&self.first_order) + sum(&self.pairs) + lumps
     }
 
-    /// Whether every interaction is told apart: there is no lump.
+    /// Whether there are no lumps.
     pub fn is_exact(&self) -> bool {
         self.lumps.is_empty()
     }
 }
 
-/// The sum of a part's terms; 0 of one that is not there.
+/// The sum of a part's terms, or 0 if there is no such part.
 fn sum(terms: &Option<Vec<f32>>) -> f64 {
     terms.iter().flatten().map(|&term| f64::from(term)).sum()
 }
 
-/// The pairs of `n` slots or fields, in the order in which their terms stand: (0,1), (0,2), ..., (1,2), ...
+/// The pairs of `n` slots or fields, in the order of their terms: (0,1), (0,2), ..., (1,2), ...
 pub fn pairs(n: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..n).flat_map(move |first| (first + 1..n).map(move |second| (first, second)))
 }
@@ -155,7 +155,7 @@ pub fn pairs(n: usize) -> impl Iterator<Item = (usize, usize)> {
 /// The parts of each row's logit.
 ///
 /// # Errors
-/// What the model returns; [`Error::Shape`] for parts of other shapes than [`Explanation`] says.
+/// Errors of the model; [`Error::Shape`] for parts whose shapes differ from [`Explanation`].
 pub fn parts(model: &dyn Model, features: &Features) -> Result<Vec<Parts>> {
     let features = features.padded()?;
     let slots = features.ids.size()[1] as usize;

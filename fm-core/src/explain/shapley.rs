@@ -1,4 +1,4 @@
-//! What each field adds to a row's logit, for any model.
+//! The contribution of each field to a row's logit, for any model.
 
 use serde::Serialize;
 use tch::{Device, Kind, Tensor, no_grad};
@@ -8,49 +8,49 @@ use crate::features::{Features, Padded};
 use crate::schema::{FieldKind, Schema};
 use crate::seed::permutation;
 
-/// Of up to so many fields, every combination is scored: 2¹² rows.
+/// Maximum number of fields for which all combinations are scored: 2¹² rows.
 const EXACT_FIELDS: usize = 12;
-/// Of more fields, so many random orders are scored, each forwards and backwards.
+/// The number of random orders for more fields. Each is scored forwards and backwards.
 const ORDERS: usize = 100;
-/// The seed of the orders: the same row has the same values each time.
+/// The seed of the orders, so that results are reproducible.
 const SEED: u64 = 0;
-/// The rows that are scored at once.
+/// The number of rows per batch.
 const BATCH: usize = 512;
 
 /// The Shapley values of a row's fields.
 ///
-/// v(C) is the logit of the row in which the fields of C have their values and all others are missing: on their
-/// out-of-vocabulary id, a multi-valued field without any value. φ_f is what field f adds to v when it becomes known, on
-/// average over all orders in which the fields could become known:
+/// v(C) is the logit of the row in which the fields of C have their values and all others are missing: they have their
+/// out-of-vocabulary id or, if multi-valued, no value. φ_f is the change of v when field f becomes known, averaged over all
+/// orders of fields:
 /// φ_f = Σ_{C ∌ f} |C|! (F - |C| - 1)! / F! · (v(C ∪ f) - v(C)).
 ///
-/// The values add up to v(all) - v(none). A field that changes nothing has 0, and fields that do the same have the same. Of an
-/// interaction, each of the fields that take part has an equal share.
+/// The values sum to v(all) - v(none). A field without effect has 0, and fields with the same effect have the same value. The
+/// fields of an interaction share it equally.
 ///
 /// Source: Shapley, A value for n-person games, 1953; for models Štrumbelj and Kononenko, Explaining prediction models and
 /// individual predictions with feature contributions, KAIS 2014, <https://doi.org/10.1007/s10115-013-0679-x>. With more than
-/// 12 fields that are not missing, they are estimated as there, from 100 random orders, each of which is also taken backwards
+/// 12 known fields, they are estimated as in that paper, from 100 random orders, each also in reverse
 /// (antithetic sampling: Mitchell et al., Sampling permutations for Shapley value estimation, JMLR 2022,
-/// <https://jmlr.org/papers/v23/21-0439.html>). Interactions of two fields are exact then, too: what is estimated are those of
-/// three fields and more.
+/// <https://jmlr.org/papers/v23/21-0439.html>). Interactions of two fields are still exact; only those of three or
+/// more fields are estimates.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Shapley {
-    /// v(none), the logit of a row whose values are all missing.
+    /// v(none), the logit if all values are missing.
     pub baseline: f64,
-    /// v(all), the row's logit.
+    /// v(all), the logit of the row.
     pub logit: f64,
     /// `[F]`: φ of each field.
     pub values: Vec<f64>,
-    /// `[F]`: the standard error of each φ, if they are estimated from random orders.
+    /// `[F]`: the standard error of each φ, if estimated.
     pub standard_errors: Option<Vec<f64>>,
-    /// The rows that were scored.
+    /// The number of scored rows.
     pub rows: usize,
 }
 
-/// The [`Shapley`] values of a row, whose features are on the device that `logits` takes them from.
+/// The [`Shapley`] values of a row. Its features must be on the device that `logits` expects.
 ///
 /// # Errors
-/// [`Error::Shape`] for more or fewer rows than one, or another number of slots; what `logits` returns.
+/// [`Error::Shape`] unless there is exactly one row with the schema's number of slots, and errors of `logits`.
 pub fn shapley(schema: &Schema, row: &Features, logits: impl Fn(&Features) -> Result<Tensor>) -> Result<Shapley> {
     let expected = [1, schema.num_slots() as i64];
     let row = &row.padded()?;
@@ -76,7 +76,7 @@ pub fn shapley(schema: &Schema, row: &Features, logits: impl Fn(&Features) -> Re
     Ok(Shapley { baseline, logit, values: by_field(of_players), standard_errors: errors.map(by_field), rows })
 }
 
-/// A game whose players are the fields that are not missing.
+/// A game whose players are the known fields.
 struct Game<'a, L> {
     row: &'a Padded,
     missing: Padded,
@@ -98,7 +98,7 @@ impl<L: Fn(&Features) -> Result<Tensor>> Game<'_, L> {
         Ok(Game { row, missing, field_of_slots, num_fields: schema.num_fields(), players, logits })
     }
 
-    /// v of each coalition, which says of each player whether it takes part.
+    /// v of each coalition, which marks the players that take part.
     fn values(&self, coalitions: &[Vec<bool>]) -> Result<Vec<f64>> {
         let mut values = Vec::with_capacity(coalitions.len());
         for coalitions in coalitions.chunks(BATCH) {
@@ -116,7 +116,7 @@ impl<L: Fn(&Features) -> Result<Tensor>> Game<'_, L> {
         Ok(values)
     }
 
-    /// φ of each player, over all coalitions.
+    /// φ of each player, from all coalitions.
     fn exact(&self) -> Result<Vec<f64>> {
         let n = self.players.len();
         let coalitions: Vec<Vec<bool>> =
@@ -136,7 +136,7 @@ impl<L: Fn(&Features) -> Result<Tensor>> Game<'_, L> {
         Ok((0..n).map(of_player).collect())
     }
 
-    /// φ of each player and its standard error, from random orders; `none` and `all` are v of nobody and of all.
+    /// φ of each player and its standard error, from random orders. `none` and `all` are v of no player and of all players.
     fn sampled(&self, none: f64, all: f64) -> Result<(Vec<f64>, Vec<f64>)> {
         let n = self.players.len();
         let (mut sums, mut squares) = (vec![0.0; n], vec![0.0; n]);
@@ -170,12 +170,12 @@ impl<L: Fn(&Features) -> Result<Tensor>> Game<'_, L> {
     }
 }
 
-/// A row of missing values on the device of `like`, as the [`Encoder`](crate::Encoder) makes it.
+/// A row of missing values on the device of `like`, as encoded by the [`Encoder`](crate::Encoder).
 fn missing_row(schema: &Schema, like: &Padded) -> Padded {
     let slots = schema.field_of_slots();
     let ids: Vec<i64> = slots.iter().map(|&field| schema.ids(field).start).collect();
     let value = |&field: &usize| match schema.fields()[field].kind {
-        FieldKind::MultiValued { .. } => 0.0,
+        FieldKind::MultiValued(_) | FieldKind::Sequence(_) => 0.0,
         FieldKind::Categorical | FieldKind::Numeric { .. } => 1.0,
     };
     let values: Vec<f32> = slots.iter().map(value).collect();
@@ -189,9 +189,9 @@ mod tests {
 
     use super::*;
     use crate::encoder::Encoder;
-    use crate::schema::{Field, Label, Side, Task, Weighting};
+    use crate::schema::{Field, Label, List, Side, Task, Weighting};
 
-    /// Fields of one value each.
+    /// Fields with one value each.
     fn schema(fields: usize) -> Schema {
         let field =
             |name: usize| Field::new(name.to_string(), FieldKind::Categorical, Side::Context, vec!["known".into()]);
@@ -199,7 +199,7 @@ mod tests {
         Schema::new(label, (0..fields).map(field).collect()).unwrap()
     }
 
-    /// The Shapley values of a game whose players are as many fields; `v` is told which of them take part.
+    /// The Shapley values of a game with one player per field. `v` receives the players that take part.
     fn play(players: usize, v: impl Fn(&[bool]) -> f64) -> Shapley {
         let schema = schema(players);
         let row = Encoder::new(&schema).features(&[vec![Some("known"); players]]).unwrap();
@@ -217,10 +217,10 @@ mod tests {
 
     fn assert_close(found: &[f64], expected: &[f64]) {
         let close = found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9);
-        assert!(close, "{found:?}, not {expected:?}");
+        assert!(close, "found {found:?}, expected {expected:?}");
     }
 
-    /// v is any function of the coalition: a table of numbers.
+    /// v is an arbitrary function of the coalition: a table of numbers.
     fn table(players: usize) -> impl Strategy<Value = Vec<f64>> {
         prop::collection::vec(-1.0..1.0f64, 1 << players)
     }
@@ -240,7 +240,7 @@ mod tests {
         assert!(found.standard_errors.is_none());
     }
 
-    /// Of three gloves, one left and two right, a pair is worth 1: the textbook's game.
+    /// The textbook game of three gloves, one left and two right, where a pair is worth 1.
     #[test]
     fn the_only_left_glove_is_worth_four_times_a_right_one() {
         let found = play(3, |is_in| f64::from(u8::from(is_in[0] && (is_in[1] || is_in[2]))));
@@ -284,7 +284,7 @@ mod tests {
         }
     }
 
-    /// 14 fields are more than are scored in all combinations.
+    /// With 14 fields, not all combinations are scored.
     #[test]
     fn of_many_fields_pairs_are_exact_and_triples_are_estimated_within_their_error() {
         let term = |is_in: &[bool], players: &[usize]| f64::from(u8::from(players.iter().all(|&player| is_in[player])));
@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_in_the_row_takes_no_part_and_the_baseline_is_the_encoders_missing_row() {
-        let tags = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Sum };
+        let tags = FieldKind::MultiValued(List::new("|", 3, Weighting::Sum));
         let field = |name: &str, kind, values: &[&str]| {
             Field::new(name, kind, Side::Context, values.iter().map(|&value| value.into()).collect())
         };

@@ -8,8 +8,8 @@ use crate::schema::Schema;
 /// The fields of a row: the slots of each in a padded row, and the id that its padding holds. Cheap to clone.
 ///
 /// ```
-/// # use fm_core::{Field, FieldKind, Label, Schema, Side, Task, Weighting};
-/// # let genres = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Mean };
+/// # use fm_core::{Field, FieldKind, Label, List, Schema, Side, Task, Weighting};
+/// # let genres = FieldKind::MultiValued(List::new("|", 3, Weighting::Mean));
 /// # let fields = vec![
 /// #     Field::new("user", FieldKind::Categorical, Side::User, vec!["a".into()]),
 /// #     Field::new("genres", genres, Side::Item, vec!["Drama".into(), "War".into()]),

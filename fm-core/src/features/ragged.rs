@@ -41,8 +41,8 @@ impl Ragged {
     /// that are not finite; [`Error::IdOutOfRange`] for an id that its field does not have.
     ///
     /// ```
-    /// # use fm_core::{Field, FieldKind, Label, Schema, Side, Task, Weighting};
-    /// # let genres = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Sum };
+    /// # use fm_core::{Field, FieldKind, Label, List, Schema, Side, Task, Weighting};
+    /// # let genres = FieldKind::MultiValued(List::new("|", 3, Weighting::Sum));
     /// # let fields = vec![
     /// #     Field::new("user", FieldKind::Categorical, Side::User, vec!["a".into()]),
     /// #     Field::new("genres", genres, Side::Item, vec!["Drama".into(), "War".into()]),

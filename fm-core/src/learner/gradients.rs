@@ -9,6 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::divergence::{extreme_value, largest_parameter};
 use super::{Epoch, Learner, Progress, Trained};
+use crate::candidates::Candidates;
 use crate::device::in_mixed_precision;
 use crate::error::{Error, Result};
 use crate::features::Features;
@@ -16,7 +17,6 @@ use crate::model::Model;
 use crate::objective::TrainingBatch;
 use crate::optim::{Optimizer, Position, Schedule};
 use crate::predict::Score;
-use crate::ranking::Candidates;
 use crate::rows::{Batch, Order};
 use crate::seed::{Stream, seed_torch};
 

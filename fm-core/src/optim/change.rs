@@ -1,4 +1,4 @@
-//! Stage 3 of a step: gradients with their penalty, ready for the update rule.
+//! Stage 3 of a step: gradients with their penalty, and the update.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use super::L2Scope;
 use super::gradient::Gradient;
 use super::parameter::Parameter;
 use super::row_gradient::{RowGradient, lock};
-use super::rule::Penalty;
+use super::rule::{Penalty, Rule, Source, Step};
 use crate::bridge::floats;
 use crate::error::Result;
 
@@ -63,6 +63,51 @@ impl Change {
                 }
             },
         })
+    }
+
+    /// Applies the rule to a parameter, with this gradient times `scale`.
+    pub(super) fn apply(
+        self,
+        parameter: &mut Parameter,
+        rule: &dyn Rule,
+        step: Step,
+        scale: Option<f64>,
+    ) -> Result<()> {
+        match self {
+            Change::Rows { gradient, others, penalty } => {
+                let mut gradient = lock(&gradient);
+                if let Some(scale) = scale {
+                    gradient.sums_mut().iter_mut().for_each(|g| *g *= scale as f32);
+                }
+                let penalty = Penalty { scale: scale.map_or(1.0, |scale| scale as f32), ..penalty };
+                let width = gradient.width();
+                let looked_up = Source::Gradients { rows: gradient.rows(), gradients: gradient.sums() };
+                parameter.update_rows(rule, step, width, looked_up)?;
+                parameter.update_rows(rule, step, width, Source::Penalty { runs: &others, penalty })
+            }
+            Change::RowTensors { rows, sums } => {
+                let sums = scaled(sums, scale);
+                let Parameter { tensor, states, .. } = parameter;
+                let mut weights = tensor.index_select(0, &rows);
+                let mut of_rows: Vec<Tensor> = states.iter().map(|state| state.index_select(0, &rows)).collect();
+                rule.update_tensor(step, &mut weights, &sums, &mut of_rows);
+                let _ = tensor.index_copy_(0, &rows, &weights);
+                for (state, of_rows) in states.iter_mut().zip(&of_rows) {
+                    let _ = state.index_copy_(0, &rows, of_rows);
+                }
+                Ok(())
+            }
+            Change::Dense(gradient) => {
+                let gradient = scaled(gradient, scale);
+                if parameter.is_fused {
+                    let one_row = Source::Gradients { rows: &[0], gradients: floats(&gradient)? };
+                    parameter.update_rows(rule, step, parameter.tensor.numel(), one_row)
+                } else {
+                    rule.update_tensor(step, &mut parameter.tensor, &gradient, &mut parameter.states);
+                    Ok(())
+                }
+            }
+        }
     }
 
     /// Σ g², on the CPU.
@@ -119,6 +164,13 @@ fn clamped(gradient: Tensor, limit: Option<f64>) -> Result<Tensor> {
     match limit {
         Some(limit) => Ok(gradient.f_clamp(-limit, limit)?),
         None => Ok(gradient),
+    }
+}
+
+fn scaled(gradient: Tensor, scale: Option<f64>) -> Tensor {
+    match scale {
+        Some(scale) => gradient * scale,
+        None => gradient,
     }
 }
 

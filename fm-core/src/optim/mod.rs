@@ -169,7 +169,7 @@ impl Optimizer {
         self.step += 1;
         let step = Step { lr: self.lr, number: self.step };
         for (parameter, change) in changes {
-            parameter.update(self.rule.as_ref(), step, change, scale)?;
+            change.apply(parameter, self.rule.as_ref(), step, scale)?;
         }
         self.row_gradients.clear();
         Ok(())

@@ -226,3 +226,82 @@ fn a_gradient_that_is_no_number_is_named_and_moves_nothing() {
     assert_eq!(error, "the gradient of `b` is not finite, nor that of 1 other parameter");
     assert!(parameters.iter().all(|parameter| parameter.double_value(&[0]) == 1.0) && optimizer.steps() == 0);
 }
+
+/// The gradients of `backward` by its formula, added as a kernel adds them.
+fn add_rows(optimizer: &Optimizer, table: &Tensor, ids: &[i64]) {
+    let gradient = optimizer.row_gradients().of(table);
+    let (weights, width) = (Vec::<f32>::try_from(table.detach().flatten(0, -1)).unwrap(), 3);
+    for &id in &ids[..ids.len() - 1] {
+        let weights = &weights[id as usize * width..][..width];
+        let mut gradient = gradient.lock().unwrap();
+        let sums = gradient.add(id as u32);
+        sums.iter_mut().zip(weights).for_each(|(sum, w)| *sum += w.cos() / ids.len() as f32);
+    }
+}
+
+#[test]
+fn gradients_that_were_never_in_autograd_make_the_same_step() {
+    let ids = [4i64, 1, 4, 4, 0];
+    for config in RULES {
+        for scope in [L2Scope::Touched, L2Scope::Table] {
+            for is_fused in [true, false] {
+                let trained = |l2: f64, gradients: &dyn Fn(&Optimizer, &Tensor)| {
+                    let store = VarStore::new(Device::Cpu);
+                    let parameter = table(&store);
+                    let optimizer = Optimizer::new(config, 0.05, l2, &store).unwrap().with_l2_scope(scope);
+                    let optimizer = optimizer.with_clipping(Some(0.4), None).unwrap();
+                    let mut optimizer = if is_fused { optimizer } else { in_tensor_operations(optimizer) };
+                    for _ in 0..3 {
+                        optimizer.zero_grad();
+                        gradients(&optimizer, &parameter);
+                        optimizer.step(5).unwrap();
+                    }
+                    parameter.detach()
+                };
+                let expected = trained(0.3, &|_, table| backward(table, &ids, true));
+                let added = trained(0.3, &|optimizer, table| add_rows(optimizer, table, &ids));
+                assert!(close(&added, &expected), "{config:?} {scope:?} {is_fused}");
+                // Autograd counts lookups that it adds up as one, so that the penalty would differ.
+                let both = trained(0.0, &|optimizer, table| {
+                    backward(table, &ids, true);
+                    add_rows(optimizer, table, &ids);
+                });
+                let twice = trained(0.0, &|_, table| (0..2).for_each(|_| backward(table, &ids, true)));
+                assert!(close(&both, &twice), "{config:?} {scope:?} {is_fused}");
+            }
+        }
+    }
+}
+
+#[test]
+fn lookups_add_to_the_dense_gradient_of_a_table_that_has_one() {
+    let store = VarStore::new(Device::Cpu);
+    let parameter = table(&store);
+    let before = parameter.detach().copy();
+    let mut optimizer = Optimizer::new(RULES[0], 1.0, 0.0, &store).unwrap();
+    (&parameter * 2.0).sum(Kind::Float).backward();
+    optimizer.row_gradients().of(&parameter).lock().unwrap().add(3).copy_from_slice(&[1.0, 0.0, -1.0]);
+    optimizer.step(1).unwrap();
+    let expected = before - 2.0;
+    let _ = expected.get(3).g_sub_(&Tensor::from_slice(&[1f32, 0.0, -1.0]));
+    assert!(close(&parameter.detach(), &expected));
+    assert!(optimizer.row_gradients().get(&parameter).is_none(), "a step uses row gradients up");
+}
+
+#[test]
+fn a_batch_whose_lookups_all_have_a_gradient_of_zero_moves_nothing_but_what_the_penalty_does() {
+    for is_fused in [true, false] {
+        let store = VarStore::new(Device::Cpu);
+        let parameter = table(&store);
+        let optimizer = Optimizer::new(RULES[0], 0.1, 0.5, &store).unwrap();
+        let mut optimizer = if is_fused { optimizer } else { in_tensor_operations(optimizer) };
+        backward(&parameter, &[2], true);
+        optimizer.step(1).unwrap();
+        assert!(parameter.equal(&table(&VarStore::new(Device::Cpu))));
+        let mut optimizer = optimizer.with_l2_scope(L2Scope::Table);
+        optimizer.zero_grad();
+        backward(&parameter, &[2], true);
+        optimizer.step(1).unwrap();
+        assert!(close(&parameter, &(table(&VarStore::new(Device::Cpu)) * (1.0 - 0.1 * 0.5))));
+    }
+}

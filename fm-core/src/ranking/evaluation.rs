@@ -6,7 +6,7 @@ use rand::seq::SliceRandom;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::interactions::{Interactions, ItemSets, NONE};
-use super::items::ItemSlots;
+use crate::candidates::ItemSlots;
 use crate::error::Result;
 use crate::metric::Metrics;
 use crate::metric::ranking::{coverage, hit_rate, mrr, ndcg, ranks, recall, top};

@@ -1,12 +1,12 @@
-//! Who had to do with what.
+//! Which users interacted with which items.
 
 use crate::error::{Error, Result};
 
-/// In the place of a user or an item: the row names none.
+/// Stands for a missing user or item of a row.
 pub const NONE: u32 = u32::MAX;
 
-/// The user and the item of each of N rows, and whether they are positive. Users are numbered from 0, items by their place in
-/// the catalogue; [`NONE`] stands for a row without one.
+/// The user and the item of each of N rows, and whether the row is positive. Users are numbered from 0, items by their positions in
+/// the catalogue; [`NONE`] stands for a missing one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interactions {
     num_items: usize,
@@ -16,7 +16,7 @@ pub struct Interactions {
 }
 
 impl Interactions {
-    /// Takes users, items out of a catalogue of `num_items`, and targets `[N]`: 1 for a positive row, 0 for another
+    /// Takes users, items of a catalogue of `num_items`, and targets `[N]`: 1 for a positive row, 0 for a negative one
     /// ([`Label::target`](crate::Label::target)).
     ///
     /// # Errors
@@ -33,7 +33,7 @@ impl Interactions {
         Ok(Interactions { num_items, users, items, is_positive })
     }
 
-    /// I, the number of items of the catalogue.
+    /// I, the number of items in the catalogue.
     pub fn num_items(&self) -> usize {
         self.num_items
     }
@@ -43,7 +43,7 @@ impl Interactions {
         self.users.len()
     }
 
-    /// Whether there is no row.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.users.is_empty()
     }
@@ -58,25 +58,25 @@ impl Interactions {
         &self.items
     }
 
-    /// The pairs of all rows that name both.
+    /// The user and the item of each row that has both.
     pub fn pairs(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
         let pairs = self.users.iter().copied().zip(self.items.iter().copied());
         pairs.filter(|&(user, item)| user != NONE && item != NONE)
     }
 
-    /// The numbers of the positive rows that name an item.
+    /// The numbers of the positive rows that have an item.
     pub fn positives(&self) -> impl Iterator<Item = usize> + '_ {
         let is_positive = |&row: &usize| self.is_positive[row] && self.items[row] != NONE;
         (0..self.len()).filter(is_positive)
     }
 
-    /// The pairs of the positive rows that name both.
+    /// The user and the item of each positive row that has both.
     pub fn positive_pairs(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
         let pair = |row: usize| (self.users[row], self.items[row]);
         self.positives().map(pair).filter(|&(user, _)| user != NONE)
     }
 
-    /// `[I]`: how many of the positive rows name each item.
+    /// `[I]`: the number of positive rows of each item.
     pub fn counts(&self) -> Vec<u32> {
         let mut counts = vec![0; self.num_items];
         for row in self.positives() {
@@ -89,14 +89,14 @@ impl Interactions {
 /// A set of items for each user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ItemSets {
-    /// The first of each user's `items`, and the end.
+    /// The position of each user's first item, and the end.
     starts: Vec<usize>,
     /// Ascending for each user.
     items: Vec<u32>,
 }
 
 impl ItemSets {
-    /// Gathers pairs of a user and an item; one that is there twice counts once.
+    /// Collects pairs of a user and an item, without duplicates.
     ///
     /// ```
     /// use fm_core::ranking::ItemSets;
@@ -120,7 +120,7 @@ impl ItemSets {
         ItemSets { starts, items: pairs.into_iter().map(|(_, item)| item).collect() }
     }
 
-    /// The number of users: those up to the last that has an item.
+    /// Number of users, up to the last one with an item.
     pub fn num_users(&self) -> usize {
         self.starts.len().saturating_sub(1)
     }
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_without_a_user_or_an_item_and_negative_ones_are_told_apart() {
+    fn rows_without_a_user_or_an_item_and_negative_rows_are_left_out() {
         let rows = Interactions::new(5, vec![0, NONE, 1, 1], vec![4, 4, NONE, 2], &[1.0, 1.0, 1.0, 0.0]).unwrap();
         assert_eq!(rows.positives().collect::<Vec<_>>(), [0, 1]);
         assert_eq!(rows.positive_pairs().collect::<Vec<_>>(), [(0, 4)]);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn of_nobody_there_is_no_set() {
+    fn an_unknown_user_has_no_items() {
         let none = ItemSets::new([]);
         assert_eq!((none.num_users(), none.of(0), none.of(NONE)), (0, &[][..], &[][..]));
     }

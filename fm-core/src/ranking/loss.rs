@@ -1,19 +1,19 @@
-//! Losses that compare an item with others, for each row of a batch.
+//! Losses that compare the item of each row with negatives.
 
 use tch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
 
-/// -ln σ(s⁺ - s⁻), the mean over a row's negatives: the surer the positive item stands before them, the less.
+/// Bayesian personalized ranking: the mean of -ln σ(s⁺ - s⁻) over a row's negatives.
 ///
 /// # Shapes
-/// `scores` `[B, 1 + n]`, of each row the positive first → `[B]`
+/// `scores` `[B, 1 + n]`, the positive item first in each row → `[B]`
 ///
 /// Source: Rendle, Freudenthaler, Gantner and Schmidt-Thieme, BPR: Bayesian personalized ranking from implicit feedback, UAI
-/// 2009, section 4.1, <https://arxiv.org/abs/1205.2618>. Its regularisation is the optimiser's.
+/// 2009, section 4.1, <https://arxiv.org/abs/1205.2618>. The optimiser adds the regularisation.
 ///
 /// # Errors
-/// [`Error::Shape`] for another shape, or no negative.
+/// [`Error::Shape`] for another shape, or no negatives.
 ///
 /// ```
 /// use fm_core::ranking::bpr;
@@ -30,19 +30,19 @@ pub fn bpr(scores: &Tensor) -> Result<Tensor> {
     Ok(-difference.log_sigmoid().mean_dim(1, false, Kind::Float))
 }
 
-/// -ln(e^{s̃⁺} / Σ_i e^{s̃_i}) with s̃_i = s_i - ln Q(i), the sum over the positive item and the negatives, which are drawn with
-/// the probabilities Q: an estimate of the softmax over all items. A factor of Q changes nothing; nor does a uniform Q.
+/// Sampled softmax: -ln(e^{s̃⁺} / Σ_i e^{s̃_i}) with s̃_i = s_i - ln Q(i). The sum runs over the positive item and the negatives, which
+/// are drawn with the probabilities Q. This estimates the softmax over all items. A constant factor of Q cancels out.
 ///
 /// # Shapes
-/// `scores` `[B, 1 + n]`, of each row the positive first, and `log_q` of the same items → `[B]`
+/// `scores` `[B, 1 + n]`, the positive item first in each row, and `log_q` of the same items → `[B]`
 ///
 /// Source: Bengio and Senécal, Adaptive importance sampling to accelerate training of a neural probabilistic language model,
-/// IEEE Transactions on Neural Networks 2008, <https://doi.org/10.1109/TNN.2007.912312>; in this form, which corrects the
-/// positive, too: Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations, RecSys 2019,
+/// IEEE Transactions on Neural Networks 2008, <https://doi.org/10.1109/TNN.2007.912312>; in this form, which also corrects
+/// the positive item: Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations, RecSys 2019,
 /// section 3, <https://doi.org/10.1145/3298689.3346996>.
 ///
 /// # Errors
-/// [`Error::Shape`] for other shapes, or no negative.
+/// [`Error::Shape`] for other shapes, or no negatives.
 ///
 /// ```
 /// use fm_core::ranking::sampled_softmax;

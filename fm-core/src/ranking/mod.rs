@@ -56,13 +56,12 @@
 mod config;
 mod evaluation;
 mod interactions;
-mod items;
 mod loss;
 mod negatives;
 
+pub use crate::candidates::{Candidates, ItemSlots};
 pub use config::{RankingConfig, RankingLoss, SamplerKind};
 pub use evaluation::{Queries, Query, evaluate, evaluate_model, metrics_of_users, ranks_of_relevant, score_items};
 pub use interactions::{Interactions, ItemSets, NONE};
-pub use items::{Candidates, ItemSlots};
 pub use loss::{bpr, sampled_softmax};
 pub use negatives::NegativeSampler;

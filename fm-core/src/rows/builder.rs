@@ -13,9 +13,9 @@ use crate::schema::Schema;
 ///
 /// ```
 /// use fm_core::rows::{RecordsBuilder, Slots};
-/// use fm_core::{Encoder, Field, FieldKind, Label, Rows, Schema, Side, Task, Weighting};
+/// use fm_core::{Encoder, Field, FieldKind, Label, List, Rows, Schema, Side, Task, Weighting};
 ///
-/// let genres = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Mean };
+/// let genres = FieldKind::MultiValued(List::new("|", 3, Weighting::Mean));
 /// let genres = Field::new("genres", genres, Side::Item, vec!["Drama".into(), "War".into()]);
 /// let schema = Schema::new(Label::fit("rating", Task::Regression, [4.0, 2.0]), vec![genres])?;
 /// let encoder = Encoder::new(&schema);

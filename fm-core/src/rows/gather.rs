@@ -36,6 +36,7 @@ impl Gathered {
     #[inline]
     pub fn push(&mut self, layout: &RecordLayout, ids: &[u32], given: &[u32]) {
         match given {
+            _ if !layout.ids_are_rows => {}
             [] => self.ids.extend(ids.iter().map(|&word| word as i32)),
             _ => self.ids.extend(ids.iter().map(|&word| (word & !GIVEN) as i32)),
         }
@@ -46,6 +47,9 @@ impl Gathered {
             (words, left) = left.split_at(field.count(left));
             end += words.len() as i32;
             self.offsets.push(end);
+            if !layout.ids_are_rows {
+                self.ids.extend(words.iter().map(|&word| field.row(word)));
+            }
             if !self.with_values {
                 continue;
             }
@@ -131,7 +135,8 @@ impl Rows for Records {
             return Some(groups.to_vec());
         }
         let user = self.layout.user?;
-        let unknown = self.layout.fields[user].unknown as i32;
+        let field = &self.layout.fields[user];
+        let unknown = field.row(field.unknown);
         Some(self.ids_of(user).map(|id| if id == unknown { -1 } else { i64::from(id) }).collect())
     }
 }

@@ -9,7 +9,7 @@ pub(crate) const GIVEN: u32 = 1 << 31;
 
 /// The fields of a schema, as records are read and written by.
 ///
-/// Ids are numbered per field: those of a field are contiguous, and greater than those of the fields before it. The field
+/// Ids are [`record_ids`](Schema::record_ids), numbered per field: those of a field are contiguous, and greater than those of the fields before it. The field
 /// of a slot therefore follows from its id.
 #[derive(Debug, PartialEq)]
 pub(crate) struct RecordLayout {
@@ -20,6 +20,8 @@ pub(crate) struct RecordLayout {
     pub user: Option<usize>,
     /// Whether every value that a record does not give is 1.
     pub implies_ones: bool,
+    /// Whether every id is a row of the table: no field shares the table of another.
+    pub ids_are_rows: bool,
 }
 
 /// A field, as records are read and written by.
@@ -30,6 +32,8 @@ pub(crate) struct FieldLayout {
     pub unknown: u32,
     /// The end of the field's ids.
     pub end: u32,
+    /// How much greater its ids are than its rows of the table.
+    pub shift: i32,
     pub kind: SlotKind,
 }
 
@@ -47,24 +51,28 @@ pub(crate) enum SlotKind {
 impl RecordLayout {
     pub fn new(schema: &Schema) -> RecordLayout {
         let field = |(position, field): (usize, &Field)| {
-            let ids = schema.ids(position);
-            let kind = match field.kind {
+            let (ids, rows) = (schema.record_ids(position), schema.ids(position));
+            let kind = match &field.kind {
                 FieldKind::Categorical => SlotKind::One,
                 FieldKind::Numeric { .. } => SlotKind::Number,
-                FieldKind::MultiValued { max_len, weighting, .. } => SlotKind::Several { max_len, weighting },
+                FieldKind::MultiValued(list) | FieldKind::Sequence(list) => {
+                    SlotKind::Several { max_len: list.max_len, weighting: list.weighting }
+                }
             };
             // A schema has fewer than 2³¹ ids.
-            FieldLayout { name: field.name.clone(), unknown: ids.start as u32, end: ids.end as u32, kind }
+            let shift = (ids.start - rows.start) as i32;
+            FieldLayout { name: field.name.clone(), unknown: ids.start as u32, end: ids.end as u32, shift, kind }
         };
         let fields: Vec<FieldLayout> = schema.fields().iter().enumerate().map(field).collect();
         let user = schema.user().and_then(|user| schema.field_index(user));
         let user = user.filter(|&user| fields[user].kind == SlotKind::One);
         let is_one = |kind| match kind {
             SlotKind::One | SlotKind::Number => true,
-            SlotKind::Several { weighting, .. } => weighting == Weighting::Sum,
+            SlotKind::Several { weighting, .. } => matches!(weighting, Weighting::Sum | Weighting::Given),
         };
         let implies_ones = fields.iter().all(|field| is_one(field.kind));
-        RecordLayout { fields, features: schema.layout(), user, implies_ones }
+        let ids_are_rows = fields.iter().all(|field| field.shift == 0);
+        RecordLayout { fields, features: schema.layout(), user, implies_ones, ids_are_rows }
     }
 
     /// Checks the slots of a row: their ids, and the bits of the values given to those with the bit [`GIVEN`].
@@ -118,6 +126,12 @@ impl RecordLayout {
 impl FieldLayout {
     fn contains(&self, word: u32) -> bool {
         (self.unknown..self.end).contains(&(word & !GIVEN))
+    }
+
+    /// The row of the table of a slot of this field.
+    #[inline]
+    pub fn row(&self, word: u32) -> i32 {
+        (word & !GIVEN) as i32 - self.shift
     }
 
     /// The number of slots of this field at the start of the words of a valid row.

@@ -239,6 +239,7 @@ impl Records {
                 SlotKind::Several { weighting, .. } => 1 + weighting as u32,
             };
             hash.update(&field.end.to_le_bytes());
+            hash.update(&field.shift.to_le_bytes());
             hash.update(&implied.to_le_bytes());
         }
         let groups = self.given_groups().unwrap_or_default();

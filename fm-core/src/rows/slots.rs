@@ -2,7 +2,7 @@
 
 use super::layout::{FieldLayout, GIVEN, RecordLayout};
 use crate::error::{Error, Result};
-use crate::schema::Weighting;
+use crate::schema::{List, Weighting};
 
 /// The active slots of a row under construction, field by field: ids, and the values that the schema does not imply.
 ///
@@ -32,11 +32,6 @@ impl Slots {
         self.words.is_empty()
     }
 
-    /// The ids of the slots.
-    pub fn ids(&self) -> impl ExactSizeIterator<Item = i32> + '_ {
-        self.words.iter().map(|word| (word & !GIVEN) as i32)
-    }
-
     /// Appends a slot whose value is what the schema implies.
     pub(crate) fn push(&mut self, id: u32) {
         self.words.push(id);
@@ -48,32 +43,56 @@ impl Slots {
         self.given.push(value.to_bits());
     }
 
-    /// Appends the slots of a multi-valued field: one for each of the first `max_len` distinct ids. x is the number of times
-    /// that the id occurs, times the weighting's value of the number of ids; ids without a slot do not count.
-    pub(crate) fn push_several(&mut self, ids: impl IntoIterator<Item = u32>, max_len: usize, weighting: Weighting) {
+    /// Appends the slots of a multi-valued field: one for each of the first `max_len` distinct ids of `values`. x is the sum of the numbers of
+    /// the id, times the weighting's value of the number of values; values without a slot do not count.
+    pub(crate) fn push_distinct(&mut self, values: impl IntoIterator<Item = (u32, f64)>, list: &List) {
         let first = self.words.len();
-        // How often each id occurs, once one occurs again.
-        let mut counts: Vec<f32> = vec![];
+        // The sum of each id's numbers, once one is not 1; those beyond its end are 1.
+        let mut sums: Vec<f64> = vec![];
         let mut n = 0;
-        for id in ids {
+        for (id, x) in values {
             let own = &self.words[first..];
             let used = own.len();
             // Repetitions are rare, and `contains` compares several ids at once.
             if own.contains(&id) {
-                counts.resize(used, 1.0);
-                counts[own.iter().take_while(|&&other| other != id).count()] += 1.0;
-            } else if used < max_len {
+                sums.resize(used, 1.0);
+                sums[own.iter().take_while(|&&other| other != id).count()] += x;
+            } else if used < list.max_len {
+                if x != 1.0 {
+                    sums.resize(used, 1.0);
+                    sums.push(x);
+                }
                 self.words.push(id);
             } else {
                 continue;
             }
             n += 1;
         }
-        if !counts.is_empty() {
-            let weight = weighting.value(n);
-            counts.resize(self.words.len() - first, 1.0);
-            self.words[first..].iter_mut().for_each(|word| *word |= GIVEN);
-            self.given.extend(counts.into_iter().map(|count| (count * weight).to_bits()));
+        if !sums.is_empty() {
+            sums.resize(self.words.len() - first, 1.0);
+            self.give(first, &sums, list.weighting, n);
+        }
+    }
+
+    /// Appends the slots of a sequence: one for each value. x is the number of the value, times the weighting's value of their
+    /// number.
+    pub(crate) fn push_sequence(&mut self, values: impl IntoIterator<Item = (u32, f64)>, list: &List) {
+        let first = self.words.len();
+        let (ids, numbers): (Vec<u32>, Vec<f64>) = values.into_iter().unzip();
+        self.words.extend(ids);
+        self.give(first, &numbers, list.weighting, numbers.len());
+    }
+
+    /// Gives values to the slots from `first` on: `sums` times the weighting's value of `n`, where the schema does not imply it.
+    fn give(&mut self, first: usize, sums: &[f64], weighting: Weighting, n: usize) {
+        let words = &mut self.words[first..];
+        let (weight, implied) = (weighting.value(n), weighting.value(words.len()));
+        for (word, &sum) in words.iter_mut().zip(sums) {
+            let value = (sum as f32).clamp(f32::MIN, f32::MAX) * weight;
+            if value != implied {
+                *word |= GIVEN;
+                self.given.push(value.to_bits());
+            }
         }
     }
 
@@ -97,9 +116,9 @@ pub struct FieldSlots<'a> {
 }
 
 impl<'a> FieldSlots<'a> {
-    /// The ids of the slots.
+    /// The ids of the slots: rows of the table.
     pub fn ids(self) -> impl ExactSizeIterator<Item = i32> + 'a {
-        self.words.iter().map(|word| (word & !GIVEN) as i32)
+        self.words.iter().map(|&word| self.field.row(word))
     }
 
     /// The values of the slots.

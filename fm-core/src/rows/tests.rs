@@ -4,7 +4,7 @@ use tch::{Device, Tensor};
 use super::*;
 use crate::encoder::Encoder;
 use crate::error::Error;
-use crate::schema::{Field, FieldKind, Label, Schema, Side, Task, Weighting};
+use crate::schema::{Field, FieldKind, Label, List, Schema, Side, Task, Weighting};
 
 /// Ids: price 0 to 1, user 2 to 4, tags 5 to 7, age 8 to 9.
 fn schema() -> Schema {
@@ -12,7 +12,7 @@ fn schema() -> Schema {
         Field::new(name, kind, Side::Context, values.iter().map(|&v| v.into()).collect())
     };
     let number = || FieldKind::Numeric { mean: 0.0, std: 1.0 };
-    let tags = FieldKind::MultiValued { separator: "|".into(), max_len: 2, weighting: Weighting::Mean };
+    let tags = FieldKind::MultiValued(List::new("|", 2, Weighting::Mean));
     let fields = vec![
         field("price", number(), &[]),
         field("user", FieldKind::Categorical, &["a", "b"]),
@@ -289,7 +289,7 @@ fn a_digest_reveals_every_change() {
     }
     // The values that records leave out follow from the schema.
     let mut fields = schema().fields().to_vec();
-    fields[2].kind = FieldKind::MultiValued { separator: "|".into(), max_len: 2, weighting: Weighting::Sqrt };
+    fields[2].kind = FieldKind::MultiValued(List::new("|", 2, Weighting::Sqrt));
     let other = Schema::new(schema().label().clone(), fields).unwrap();
     assert_ne!(Records::from_texts(&other, &TEXTS[..2], &labels[..2]).unwrap().digest(), others[0]);
 }

@@ -4,7 +4,7 @@ use super::layout::{FieldLayout, RecordLayout};
 use super::{Records, RecordsBuilder, Slots};
 use crate::encoder::Encoder;
 use crate::error::{Error, Result};
-use crate::schema::{FieldKind, Schema};
+use crate::schema::{FieldKind, List, Schema, Weighting};
 
 /// The value of a field in a row, for [`Records::from_values`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,8 +13,10 @@ pub enum Value<'a> {
     Missing,
     /// The value at this place in the vocabulary of the field, or the bucket of a hashed field.
     Index(usize),
-    /// The same for each value of a multi-valued field.
+    /// The same for each value of a list.
     Indices(&'a [usize]),
+    /// The same with a number for each value, in a list whose weighting is [`Given`](crate::Weighting::Given).
+    Given(&'a [(usize, f32)]),
     /// A number, before it is standardised.
     Number(f32),
 }
@@ -28,6 +30,12 @@ impl From<usize> for Value<'_> {
 impl<'a> From<&'a [usize]> for Value<'a> {
     fn from(indices: &'a [usize]) -> Self {
         Value::Indices(indices)
+    }
+}
+
+impl<'a> From<&'a [(usize, f32)]> for Value<'a> {
+    fn from(given: &'a [(usize, f32)]) -> Self {
+        Value::Given(given)
     }
 }
 
@@ -73,9 +81,9 @@ impl Records {
     /// values or buckets of its field or is of another kind, a label is not finite, or the number of labels is not N.
     ///
     /// ```
-    /// use fm_core::{Field, FieldKind, Label, Records, Schema, Side, Task, Weighting, rows::Value};
+    /// use fm_core::{Field, FieldKind, Label, List, Records, Schema, Side, Task, Weighting, rows::Value};
     ///
-    /// let tags = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Mean };
+    /// let tags = FieldKind::MultiValued(List::new("|", 3, Weighting::Mean));
     /// let tags = Field::new("tags", tags, Side::Item, vec!["new".into(), "sale".into()]);
     /// let price = Field::new("price", FieldKind::Numeric { mean: 10.0, std: 2.0 }, Side::Item, vec![]);
     /// let schema = Schema::new(Label::fit("bought", Task::Binary { threshold: 1.0 }, [1.0, 0.0]), vec![tags, price])?;
@@ -159,31 +167,37 @@ fn append(field: &FieldLayout, kind: &FieldKind, value: Value<'_>, slots: &mut S
     match (kind, value) {
         (FieldKind::Categorical, Value::Missing) => slots.push(field.unknown),
         (FieldKind::Categorical, Value::Index(index)) => slots.push(id(index)?),
-        (FieldKind::MultiValued { .. }, Value::Missing) => {}
-        (FieldKind::MultiValued { max_len, weighting, .. }, Value::Index(_) | Value::Indices(_)) => {
-            let index;
-            let indices = match value {
-                Value::Indices(indices) => indices,
-                Value::Index(one) => {
-                    index = [one];
-                    &index
-                }
-                Value::Missing | Value::Number(_) => &[],
-            };
-            let ids = indices.iter().map(|&index| id(index)).collect::<Result<Vec<u32>, _>>()?;
-            slots.push_several(ids, *max_len, *weighting);
+        (FieldKind::Categorical, _) => return Err(("one value".into(), format!("{value:?}"))),
+        (FieldKind::MultiValued(list), _) => {
+            slots.push_distinct(list.ordered(listed(list, value, id)?.into_iter()), list);
         }
+        (FieldKind::Sequence(list), _) => slots.push_sequence(list.kept(listed(list, value, id)?.into_iter()), list),
         (FieldKind::Numeric { .. }, Value::Missing) => slots.push(field.unknown),
         (FieldKind::Numeric { mean, std }, Value::Number(number)) => {
             slots.push_number(field.unknown, Some(number), *mean, *std);
         }
-        (FieldKind::Categorical, Value::Number(_) | Value::Indices(_)) => {
-            return Err(("one value".into(), format!("{value:?}")));
-        }
-        (FieldKind::MultiValued { .. }, Value::Number(_)) => return Err(("values".into(), format!("{value:?}"))),
-        (FieldKind::Numeric { .. }, Value::Index(_) | Value::Indices(_)) => {
-            return Err(("a number".into(), format!("{value:?}")));
-        }
+        (FieldKind::Numeric { .. }, _) => return Err(("a number".into(), format!("{value:?}"))),
     }
     Ok(())
+}
+
+/// The ids of a list, each with its number; or what was expected and found.
+fn listed(
+    list: &List,
+    value: Value<'_>,
+    id: impl Fn(usize) -> Result<u32, (String, String)>,
+) -> Result<Vec<(u32, f64)>, (String, String)> {
+    match value {
+        Value::Missing => Ok(vec![]),
+        Value::Index(index) => Ok(vec![(id(index)?, 1.0)]),
+        Value::Indices(indices) => indices.iter().map(|&index| Ok((id(index)?, 1.0))).collect(),
+        Value::Given(given) if list.weighting == Weighting::Given => {
+            let finite = |x: f32| match x.is_finite() {
+                true => Ok(f64::from(x)),
+                false => Err(("finite numbers".into(), x.to_string())),
+            };
+            given.iter().map(|&(index, x)| Ok((id(index)?, finite(x)?))).collect()
+        }
+        Value::Given(_) | Value::Number(_) => Err(("values".into(), format!("{value:?}"))),
+    }
 }

@@ -8,15 +8,11 @@ use serde::{Deserialize, Serialize};
 pub enum FieldKind {
     /// One value, looked up in a vocabulary or hashed.
     Categorical,
-    /// Several values in one text, looked up in a vocabulary or hashed.
-    MultiValued {
-        /// The text between two values; empty pieces are skipped.
-        separator: String,
-        /// The maximum number of slots, one for each distinct value. Later values are dropped.
-        max_len: usize,
-        /// The value `x` that each of the row's `n` values adds to its slot.
-        weighting: Weighting,
-    },
+    /// Several values in one text, looked up in a vocabulary or hashed: a slot for each distinct value.
+    MultiValued(List),
+    /// Several values in one text, looked up in a vocabulary or hashed: a slot for each value, in the order of the text. A value
+    /// that occurs twice has two slots.
+    Sequence(List),
     /// A number, standardised as `(x - mean) / std`.
     Numeric {
         /// The mean over the training rows.
@@ -26,8 +22,73 @@ pub enum FieldKind {
     },
 }
 
-/// The value `x` that each of the `n` values of a multi-valued field adds to its slot. A value that occurs twice in a row
-/// has one slot with twice this value, and counts twice in `n`.
+impl FieldKind {
+    /// How the field holds several values; `None` if it holds one.
+    pub fn list(&self) -> Option<&List> {
+        match self {
+            FieldKind::MultiValued(list) | FieldKind::Sequence(list) => Some(list),
+            FieldKind::Categorical | FieldKind::Numeric { .. } => None,
+        }
+    }
+}
+
+/// Several values in one text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct List {
+    /// The text between two values; empty pieces are skipped.
+    pub separator: String,
+    /// The maximum number of slots. Values without a slot are dropped.
+    pub max_len: usize,
+    /// Which values have a slot if there are more than slots.
+    pub keep: Keep,
+    /// The value `x` that each of the row's `n` values adds to its slot.
+    pub weighting: Weighting,
+}
+
+impl List {
+    /// A list of values with this text between them, this maximum number of slots and this weighting. It keeps the first values.
+    pub fn new(separator: impl Into<String>, max_len: usize, weighting: Weighting) -> List {
+        List { separator: separator.into(), max_len, keep: Keep::First, weighting }
+    }
+
+    /// The same list, keeping these values.
+    pub fn keep(self, keep: Keep) -> List {
+        List { keep, ..self }
+    }
+
+    /// The values of a multi-valued field in the order in which they take slots: that of the text, or from its end if the last
+    /// values are kept.
+    pub fn ordered<T>(&self, values: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
+        let (forwards, backwards) = match self.keep {
+            Keep::First => (Some(values), None),
+            Keep::Last => (None, Some(values.collect::<Vec<T>>().into_iter().rev())),
+        };
+        forwards.into_iter().flatten().chain(backwards.into_iter().flatten())
+    }
+
+    /// The values of a sequence that have slots, in the order of the text.
+    pub fn kept<T>(&self, values: impl Iterator<Item = T> + Clone) -> impl Iterator<Item = T> {
+        let dropped = match self.keep {
+            Keep::First => 0,
+            Keep::Last => values.clone().count().saturating_sub(self.max_len),
+        };
+        values.skip(dropped).take(self.max_len)
+    }
+}
+
+/// Which values of a list have a slot if there are more than slots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// The first values of the text.
+    #[default]
+    First,
+    /// The last values of the text: the newest ones, where new values are appended.
+    Last,
+}
+
+/// The value `x` that each of the `n` values of a list adds to its slot; values without a slot do not count. In a multi-valued
+/// field, a value that occurs twice in a row has one slot with twice this value, and counts twice in `n`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Weighting {
@@ -38,13 +99,16 @@ pub enum Weighting {
     /// x = 1/√n, as in SVD++: a longer list says more, but less than proportionally.
     #[default]
     Sqrt,
+    /// x is the number after the last `:` of a piece, as in `action:0.5|drama:2`, and 1 in a piece without a `:`. A piece whose
+    /// number is malformed or not finite as a float32 is an unknown value with x = 1.
+    Given,
 }
 
 impl Weighting {
-    /// The value that each of `n` values adds to its slot.
+    /// The value that each of `n` values adds to its slot, if the text gives none.
     pub fn value(self, n: usize) -> f32 {
         match self {
-            Weighting::Sum => 1.0,
+            Weighting::Sum | Weighting::Given => 1.0,
             Weighting::Mean => 1.0 / n.max(1) as f32,
             Weighting::Sqrt => 1.0 / (n.max(1) as f32).sqrt(),
         }
@@ -76,7 +140,11 @@ pub struct Field {
     /// The entity that it describes.
     #[serde(default)]
     pub side: Side,
-    /// The known values: value `i` has the id `first_id + 1 + i`. Empty for a numeric or a hashed field.
+    /// The field whose rows of the table this field uses, too. It has no vocabulary or hash buckets of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shares: Option<String>,
+    /// The known values: value `i` has the id `first_id + 1 + i`. Empty for a numeric or a hashed field, and for one that shares
+    /// the table of another.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vocabulary: Vec<String>,
     /// The number of buckets, for a field that hashes its values instead of looking them up: a value whose
@@ -89,7 +157,7 @@ pub struct Field {
 impl Field {
     /// A field with a vocabulary, which is empty for a numeric field.
     pub fn new(name: impl Into<String>, kind: FieldKind, side: Side, vocabulary: Vec<String>) -> Field {
-        Field { name: name.into(), kind, side, vocabulary, hash_buckets: None }
+        Field { name: name.into(), kind, side, shares: None, vocabulary, hash_buckets: None }
     }
 
     /// A categorical field whose values are the numbers below `n`: its vocabulary is `"0"`, `"1"`, and so on.
@@ -105,17 +173,33 @@ impl Field {
 
     /// The maximum number of slots that the field fills in a row.
     pub fn num_slots(&self) -> usize {
-        match self.kind {
-            FieldKind::MultiValued { max_len, .. } => max_len,
-            FieldKind::Categorical | FieldKind::Numeric { .. } => 1,
-        }
+        self.kind.list().map_or(1, |list| list.max_len)
     }
 
-    /// The number of ids of the field, including its out-of-vocabulary id.
-    pub fn cardinality(&self) -> i64 {
+    /// The same field, using the rows of the table of the field `owner`, too.
+    ///
+    /// ```
+    /// use fm_core::{Field, FieldKind, Label, List, Schema, Side, Task, Weighting};
+    ///
+    /// let seen = FieldKind::MultiValued(List::new("|", 20, Weighting::Sqrt));
+    /// let fields = vec![
+    ///     Field::new("seen", seen, Side::User, vec![]).sharing("film"),
+    ///     Field::categorical("film", Side::Item, 100),
+    /// ];
+    /// let schema = Schema::new(Label::fit("liked", Task::Binary { threshold: 1.0 }, [0.0, 1.0]), fields)?;
+    /// assert_eq!((schema.num_ids(), schema.ids(0), schema.ids(1)), (101, 0..101, 0..101));
+    /// assert_eq!((schema.record_ids(0), schema.record_ids(1)), (0..101, 101..202));
+    /// # Ok::<(), fm_core::Error>(())
+    /// ```
+    pub fn sharing(self, owner: impl Into<String>) -> Field {
+        Field { shares: Some(owner.into()), ..self }
+    }
+
+    /// The number of rows that the table has for this field, including its out-of-vocabulary row, if it does not share another's.
+    pub(crate) fn num_rows(&self) -> i64 {
         match self.kind {
             FieldKind::Numeric { .. } => 2,
-            FieldKind::Categorical | FieldKind::MultiValued { .. } => {
+            FieldKind::Categorical | FieldKind::MultiValued(_) | FieldKind::Sequence(_) => {
                 1 + self.hash_buckets.map_or(self.vocabulary.len() as i64, i64::from)
             }
         }

@@ -22,6 +22,31 @@ pub enum Task {
     },
 }
 
+impl Task {
+    /// The name in settings and files: "regression", "binary" or "ranking".
+    pub fn name(self) -> &'static str {
+        match self {
+            Task::Regression => "regression",
+            Task::Binary { .. } => "binary",
+            Task::Ranking { .. } => "ranking",
+        }
+    }
+
+    /// The minimum label of positive rows; none for a regression, and for a ranking whose rows are all positive.
+    pub fn threshold(self) -> Option<f32> {
+        match self {
+            Task::Regression => None,
+            Task::Binary { threshold } => Some(threshold),
+            Task::Ranking { threshold } => threshold,
+        }
+    }
+
+    /// Whether items are ranked for users, and single rows are not predicted.
+    pub fn is_ranking(self) -> bool {
+        matches!(self, Task::Ranking { .. })
+    }
+}
+
 /// The label's column, its meaning, and its range over the training rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Label {
@@ -79,10 +104,19 @@ impl Label {
     /// The prediction of a logit: a probability, a label clamped to the range of the training rows, or, for a ranking, the
     /// logit itself, a score without a unit.
     pub fn prediction(&self, logit: f32) -> f32 {
+        match self.range() {
+            Some([min, max]) => logit.clamp(min, max),
+            None => 1.0 / (1.0 + (-logit).exp()),
+        }
+    }
+
+    /// The range that logits are clamped to in predictions; none for a binary task, whose predictions are probabilities. The range
+    /// of a ranking is infinite.
+    pub fn range(&self) -> Option<[f32; 2]> {
         match self.task {
-            Task::Regression => logit.clamp(self.min, self.max),
-            Task::Binary { .. } => 1.0 / (1.0 + (-logit).exp()),
-            Task::Ranking { .. } => logit,
+            Task::Regression => Some([self.min, self.max]),
+            Task::Binary { .. } => None,
+            Task::Ranking { .. } => Some([f32::NEG_INFINITY, f32::INFINITY]),
         }
     }
 

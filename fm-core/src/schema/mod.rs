@@ -7,21 +7,33 @@
 //! | kind | slots | ids | value |
 //! |---|---|---|---|
 //! | categorical | 1 | 1 + vocabulary, or 1 + hash buckets | 1 |
-//! | multi-valued | 0 to `max_len` | 1 + vocabulary, or 1 + hash buckets | the number of occurrences in the row times 1, 1/n or 1/√n |
+//! | multi-valued | 0 to `max_len` | 1 + vocabulary, or 1 + hash buckets | the number of occurrences in the row times 1, 1/n or 1/√n, or the sum of the numbers that the text gives |
+//! | sequence | 0 to `max_len` | 1 + vocabulary, or 1 + hash buckets | 1, 1/n or 1/√n, or the number that the text gives |
 //! | numeric | 1 | 2 | the standardised number; 1 if it is missing |
 //!
-//! In a multi-valued field, each distinct value of a row takes one slot; n counts the values including repetitions.
+//! In a multi-valued field, each distinct value of a row takes one slot; n counts the values including repetitions. In a
+//! sequence, each value takes a slot, in the order of the text.
 //!
 //! The first id of each field is its out-of-vocabulary id: unknown, missing and malformed values get it. In a hashed field,
 //! only missing values get it: every text has a bucket, which other texts may share.
 //!
+//! A field may share the table of another, its owner: it looks its values up in the owner's vocabulary or buckets, and its ids
+//! are those of the owner. Two fields then hold the same id, so there are two numberings:
+//!
+//! | numbering | of a field | used by |
+//! |---|---|---|
+//! | rows of the table | [`Schema::ids`]: the owner's, for a field that shares | models, features, exported files |
+//! | ids in records | [`Schema::record_ids`]: a range of its own for each field | [`Records`](crate::Records), where the field of a slot follows from its id |
+//!
+//! They agree where no field shares a table.
+//!
 //! Rows are stored without padding ([`Records`](crate::Records)). Where slots have fixed places, as in an exported file, slot
-//! `s` of `S` belongs to a fixed field, and unused slots of multi-valued fields have x = 0.
+//! `s` of `S` belongs to a fixed field, and unused slots of multi-valued fields and sequences have x = 0.
 //!
 //! ```
-//! use fm_core::{Field, FieldKind, Label, Schema, Side, Task, Weighting};
+//! use fm_core::{Field, FieldKind, Label, List, Schema, Side, Task, Weighting};
 //!
-//! let genres = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Mean };
+//! let genres = FieldKind::MultiValued(List::new("|", 3, Weighting::Mean));
 //! let fields = vec![
 //!     Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]),
 //!     Field::new("genres", genres, Side::Item, vec!["Drama".into(), "War".into()]),
@@ -38,6 +50,7 @@ mod field;
 mod label;
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -46,7 +59,7 @@ use crate::atomic_file::write_atomically;
 use crate::error::{Error, Result};
 use crate::features::Layout;
 
-pub use field::{Field, FieldKind, Side, Weighting};
+pub use field::{Field, FieldKind, Keep, List, Side, Weighting};
 pub use label::{Label, Task};
 
 /// The version of `schema.json` that this library writes, and the newest that it reads.
@@ -60,8 +73,15 @@ pub struct Schema {
     fields: Vec<Field>,
     user: Option<String>,
     item: Option<String>,
-    /// The first id of each field, and the end.
-    first_ids: Vec<i64>,
+    /// The rows of the table of each field, and the first of each.
+    ids: Vec<Range<i64>>,
+    unknown_ids: Vec<i64>,
+    /// n
+    num_ids: i64,
+    /// The first id of each field in records, and the end.
+    first_record_ids: Vec<i64>,
+    /// The field whose table each field uses: itself, unless it shares another's.
+    owners: Vec<usize>,
     /// The first slot of each field, and the end.
     first_slots: Vec<usize>,
 }
@@ -104,7 +124,8 @@ impl Schema {
     /// # Errors
     /// [`Error::Schema`] if there is no field, a name is empty or repeated, a vocabulary repeats a value, a separator is
     /// empty, `max_len` or the number of hash buckets is 0, a field has both hash buckets and a vocabulary, a numeric field has
-    /// either, statistics are not finite, or there are more than 2³¹ - 1 ids.
+    /// either, statistics are not finite, a field shares the table of a field that does not exist, is numeric or shares another's, or
+    /// has values of its own beside it, or there are more than 2³¹ - 1 ids.
     pub fn new(label: Label, fields: Vec<Field>) -> Result<Schema> {
         let invalid = |reason: String| Err(Error::Schema(reason));
         if fields.is_empty() {
@@ -114,8 +135,8 @@ impl Schema {
             return invalid(format!("label `{}` ranges from {} to {}", label.column, label.min, label.max));
         }
         let mut names = HashSet::new();
-        let (mut first_ids, mut first_slots) = (vec![0], vec![0]);
-        let (mut ids, mut slots) = (0i64, 0usize);
+        let (mut ids, mut first_slots, mut slots) = (vec![], vec![0], 0usize);
+        let mut num_ids = 0i64;
         for field in &fields {
             let name = &field.name;
             if name.is_empty() || !names.insert(name) {
@@ -133,8 +154,8 @@ impl Schema {
             }
             match &field.kind {
                 FieldKind::Categorical => {}
-                FieldKind::MultiValued { separator, max_len, .. } => {
-                    if separator.is_empty() || *max_len == 0 {
+                FieldKind::MultiValued(list) | FieldKind::Sequence(list) => {
+                    if list.separator.is_empty() || list.max_len == 0 {
                         return invalid(format!("field `{name}` needs a separator and a max_len of at least 1"));
                     }
                 }
@@ -151,17 +172,39 @@ impl Schema {
                 .checked_add(field.num_slots())
                 .filter(|slots| *slots <= 1 << 20)
                 .ok_or_else(|| Error::Schema(format!("field `{name}` brings the row to over a million slots")))?;
-            ids += field.cardinality();
-            if ids > i64::from(i32::MAX) {
-                return invalid(format!(
-                    "field `{name}` brings the table to {ids} ids, but it can have 2147483647: give it fewer hash \
-                     buckets or a shorter vocabulary"
-                ));
-            }
-            first_ids.push(ids);
+            let rows = if field.shares.is_none() { field.num_rows() } else { 0 };
+            ids.push(num_ids..num_ids + rows);
+            num_ids += rows;
             first_slots.push(slots);
         }
-        Ok(Schema { label, fields, user: None, item: None, first_ids, first_slots })
+        let owners = (0..fields.len()).map(|field| owner(&fields, field)).collect::<Result<Vec<usize>>>()?;
+        let ids: Vec<Range<i64>> = owners.iter().map(|&owner| ids[owner].clone()).collect();
+        let mut first_record_ids = vec![0];
+        let mut record_ids = 0;
+        for (field, ids) in fields.iter().zip(&ids) {
+            record_ids += ids.end - ids.start;
+            if record_ids > i64::from(i32::MAX) {
+                return invalid(format!(
+                    "field `{}` brings the table to {record_ids} ids, but it can have 2147483647: give it fewer hash buckets \
+                     or a shorter vocabulary",
+                    field.name
+                ));
+            }
+            first_record_ids.push(record_ids);
+        }
+        let unknown_ids = ids.iter().map(|ids| ids.start).collect();
+        Ok(Schema {
+            label,
+            fields,
+            user: None,
+            item: None,
+            ids,
+            unknown_ids,
+            num_ids,
+            first_record_ids,
+            owners,
+            first_slots,
+        })
     }
 
     /// Names the fields that identify the user and the item.
@@ -215,22 +258,54 @@ impl Schema {
 
     /// n, the number of rows of the global table.
     pub fn num_ids(&self) -> i64 {
-        *self.first_ids.last().unwrap_or(&0)
+        self.num_ids
     }
 
-    /// The ids of a field, its out-of-vocabulary id first.
+    /// The ids of a field, its out-of-vocabulary id first: its rows of the table, or the owner's if it shares another field's.
     ///
     /// # Panics
     /// If `field` is not below [`Schema::num_fields`].
-    pub fn ids(&self, field: usize) -> std::ops::Range<i64> {
-        self.first_ids[field]..self.first_ids[field + 1]
+    pub fn ids(&self, field: usize) -> Range<i64> {
+        self.ids[field].clone()
+    }
+
+    /// The ids of a field in [`Records`](crate::Records), its out-of-vocabulary id first. Each field has its own.
+    ///
+    /// # Panics
+    /// If `field` is not below [`Schema::num_fields`].
+    pub fn record_ids(&self, field: usize) -> Range<i64> {
+        self.first_record_ids[field]..self.first_record_ids[field + 1]
+    }
+
+    /// The position of the field whose table a field uses: its own, unless it shares another's.
+    ///
+    /// # Panics
+    /// If `field` is not below [`Schema::num_fields`].
+    pub fn owner(&self, field: usize) -> usize {
+        self.owners[field]
+    }
+
+    /// The values that a field knows: its vocabulary, or the owner's. Empty for a numeric or a hashed field.
+    ///
+    /// # Panics
+    /// If `field` is not below [`Schema::num_fields`].
+    pub fn vocabulary(&self, field: usize) -> &[String] {
+        &self.fields[self.owners[field]].vocabulary
+    }
+
+    /// The number of buckets of a hashed field, or of its owner.
+    ///
+    /// # Panics
+    /// If `field` is not below [`Schema::num_fields`].
+    pub fn hash_buckets(&self, field: usize) -> Option<u32> {
+        self.fields[self.owners[field]].hash_buckets
     }
 
     /// The slots of a field in a padded row.
     ///
     /// # Panics
     /// If `field` is not below [`Schema::num_fields`].
-    pub fn slots(&self, field: usize) -> std::ops::Range<usize> {
+    pub fn slots(&self, field: usize) -> Range<usize> {
         self.first_slots[field]..self.first_slots[field + 1]
     }
 
@@ -246,7 +321,7 @@ impl Schema {
 
     /// `[F]`: the out-of-vocabulary id of each field.
     pub fn unknown_ids(&self) -> &[i64] {
-        &self.first_ids[..self.fields.len()]
+        &self.unknown_ids
     }
 
     /// The slots of a padded row that describe the item: those of item fields and of the field that identifies the item.
@@ -294,6 +369,28 @@ impl Schema {
     }
 }
 
+/// The position of the field whose table a field uses.
+fn owner(fields: &[Field], position: usize) -> Result<usize> {
+    let Field { name, shares, vocabulary, hash_buckets, kind, .. } = &fields[position];
+    let Some(shares) = shares else { return Ok(position) };
+    let invalid =
+        |reason: String| Err(Error::Schema(format!("field `{name}` shares the table of `{shares}`, {reason}")));
+    let is_numeric = |kind: &FieldKind| matches!(kind, FieldKind::Numeric { .. });
+    match fields.iter().position(|field| field.name == *shares) {
+        None => invalid("which is not a field".into()),
+        Some(owner) if owner == position => invalid("itself".into()),
+        Some(owner) => match &fields[owner] {
+            Field { shares: Some(other), .. } => invalid(format!("which shares that of `{other}`: name `{other}`")),
+            Field { kind: other, .. } if is_numeric(kind) || is_numeric(other) => {
+                invalid("but numbers have no table".into())
+            }
+            _ if hash_buckets.is_some() => invalid("and so cannot have hash buckets of its own".into()),
+            _ if !vocabulary.is_empty() => invalid("and so cannot have a vocabulary of its own".into()),
+            _ => Ok(owner),
+        },
+    }
+}
+
 fn too_new(format: u32) -> Error {
     Error::Schema(format!("its format {format} is newer than {SCHEMA_FORMAT}, the newest that this version reads"))
 }
@@ -318,7 +415,7 @@ mod tests {
     #[test]
     fn ids_and_slots_are_laid_out_in_order() {
         let genres = Field {
-            kind: FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Mean },
+            kind: FieldKind::MultiValued(List::new("|", 3, Weighting::Mean)),
             ..categorical("genres", &["Drama", "War"])
         };
         let age = Field { kind: FieldKind::Numeric { mean: 30.0, std: 10.0 }, ..categorical("age", &[]) };
@@ -362,11 +459,36 @@ mod tests {
         assert!(refused(vec![both]).contains("field `h` has both a vocabulary and hash buckets"));
         let numeric = Field { kind: FieldKind::Numeric { mean: 0.0, std: 1.0 }, ..hashed("n", 10) };
         assert!(refused(vec![numeric]).contains("field `n` is numeric and has a vocabulary or hash buckets"));
-        let wide = Field {
-            kind: FieldKind::MultiValued { separator: ",".into(), max_len: usize::MAX, weighting: Weighting::Sum },
-            ..categorical("w", &[])
-        };
+        let wide =
+            Field { kind: FieldKind::MultiValued(List::new(",", usize::MAX, Weighting::Sum)), ..categorical("w", &[]) };
         assert!(refused(vec![categorical("a", &[]), wide]).contains("a million slots"));
+    }
+
+    #[test]
+    fn a_field_may_share_the_table_of_another() {
+        let seen = || categorical("seen", &[]).sharing("film");
+        let fields =
+            vec![categorical("user", &["a"]), seen(), categorical("film", &["x", "y"]), categorical("hour", &["1"])];
+        let schema = Schema::new(label(), fields).unwrap();
+        assert_eq!([0, 1, 2, 3].map(|field| schema.ids(field)), [0..2, 2..5, 2..5, 5..7]);
+        assert_eq!([0, 1, 2, 3].map(|field| schema.record_ids(field)), [0..2, 2..5, 5..8, 8..10]);
+        assert_eq!((schema.num_ids(), schema.unknown_ids(), schema.owner(1)), (7, &[0, 2, 2, 5][..], 2));
+        assert_eq!(schema.vocabulary(1), ["x", "y"]);
+        assert_eq!(Schema::from_json(&schema.to_json()).unwrap(), schema);
+
+        let refused = |fields| Schema::new(label(), fields).unwrap_err().to_string();
+        assert!(refused(vec![seen()]).ends_with("field `seen` shares the table of `film`, which is not a field"));
+        assert!(refused(vec![seen().sharing("seen")]).ends_with("shares the table of `seen`, itself"));
+        let chain = vec![seen(), categorical("film", &[]).sharing("hour"), categorical("hour", &[])];
+        assert!(refused(chain).ends_with("shares the table of `film`, which shares that of `hour`: name `hour`"));
+        let number = Field { kind: FieldKind::Numeric { mean: 0.0, std: 1.0 }, ..categorical("film", &[]) };
+        assert!(refused(vec![seen(), number]).ends_with("shares the table of `film`, but numbers have no table"));
+        let film = || categorical("film", &["x"]);
+        let own = vec![categorical("seen", &["x"]).sharing("film"), film()];
+        assert!(refused(own).ends_with("and so cannot have a vocabulary of its own"));
+        assert!(
+            refused(vec![hashed("seen", 9).sharing("film"), film()]).ends_with("cannot have hash buckets of its own")
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 use super::Catalogue;
 use crate::bridge::{Attribute, TracedModule};
 use crate::error::Result;
-use crate::schema::{Field, FieldKind, Schema, Task, Weighting};
+use crate::schema::{Field, FieldKind, Keep, Schema, Weighting};
 
 /// ASCII whitespace, which is allowed around numbers.
 const SPACES: &str = " \t\n\r\x0c";
@@ -19,24 +19,14 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
     let statistics = |of: fn(f32, f32) -> f32| {
         let of_field = |field: &Field| match field.kind {
             FieldKind::Numeric { mean, std } => f64::from(of(mean, std)),
-            FieldKind::Categorical | FieldKind::MultiValued { .. } => f64::NAN,
+            FieldKind::Categorical | FieldKind::MultiValued(_) | FieldKind::Sequence(_) => f64::NAN,
         };
         Floats(fields.iter().map(of_field).collect())
     };
-    let separator = |field: &'_ Field| match &field.kind {
-        FieldKind::MultiValued { separator, .. } => separator.clone(),
-        FieldKind::Categorical | FieldKind::Numeric { .. } => String::new(),
-    };
-    let separators: Vec<String> = fields.iter().map(separator).collect();
+    let separators = fields.iter().map(|field| field.kind.list().map_or("", |list| list.separator.as_str())).collect();
     let first_ids = schema.unknown_ids().iter().map(|unknown| unknown + 1);
     let indexes = first_ids.zip(fields.iter().map(|field| field.vocabulary.as_slice())).collect();
-    let label = schema.label();
-    let label_range = match label.task {
-        Task::Regression => vec![f64::from(label.min), f64::from(label.max)],
-        Task::Binary { .. } => vec![],
-        // Scores are unbounded.
-        Task::Ranking { .. } => vec![f64::NEG_INFINITY, f64::INFINITY],
-    };
+    let label_range = schema.label().range().into_iter().flatten().map(f64::from).collect();
     let schema_json = schema.to_json();
 
     module.set("_schema", &Text(&schema_json))?;
@@ -45,10 +35,15 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
     module.set("_kinds", &integers(kind))?;
     module.set("_widths", &integers(|field| field.num_slots() as i64))?;
     module.set("_unknown_ids", &Integers(schema.unknown_ids().to_vec()))?;
+    module.set("_owners", &Integers((0..fields.len()).map(|field| schema.owner(field) as i64).collect()))?;
     module.set("_hash_buckets", &integers(|field| field.hash_buckets.map_or(0, i64::from)))?;
     module.set("_indexes", &Indexes(indexes))?;
-    module.set("_separators", &Texts(separators.iter().map(String::as_str).collect()))?;
+    module.set("_separators", &Texts(separators))?;
     module.set("_weightings", &integers(weighting))?;
+    module.set(
+        "_keeps_last",
+        &integers(|field| field.kind.list().map_or(0, |list| i64::from(list.keep == Keep::Last))),
+    )?;
     module.set("_means", &statistics(|mean, _| mean))?;
     module.set("_stds", &statistics(|_, std| std))?;
     module.set("_label_range", &Floats(label_range))?;
@@ -65,17 +60,17 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
 fn kind(field: &Field) -> i64 {
     match field.kind {
         FieldKind::Categorical => 0,
-        FieldKind::MultiValued { .. } => 1,
+        FieldKind::MultiValued(_) => 1,
         FieldKind::Numeric { .. } => 2,
+        FieldKind::Sequence(_) => 3,
     }
 }
 
 fn weighting(field: &Field) -> i64 {
-    match field.kind {
-        FieldKind::MultiValued { weighting: Weighting::Mean, .. } => 1,
-        FieldKind::MultiValued { weighting: Weighting::Sqrt, .. } => 2,
-        FieldKind::MultiValued { weighting: Weighting::Sum, .. }
-        | FieldKind::Categorical
-        | FieldKind::Numeric { .. } => 0,
+    match field.kind.list().map(|list| list.weighting) {
+        None | Some(Weighting::Sum) => 0,
+        Some(Weighting::Mean) => 1,
+        Some(Weighting::Sqrt) => 2,
+        Some(Weighting::Given) => 3,
     }
 }

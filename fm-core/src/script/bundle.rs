@@ -1,4 +1,4 @@
-//! Writing an archive.
+//! Writes archives.
 
 use std::fs::File;
 use std::io::Write;
@@ -18,28 +18,28 @@ use crate::model::Model;
 use crate::predict::Score;
 use crate::schema::Schema;
 
-/// The rows of a traced batch. A batch of one could be mistaken for something to broadcast.
+/// The number of rows of the traced batch. A single row could be broadcast by mistake.
 const TRACED_ROWS: i64 = 2;
 
 /// The items that a file can recommend.
 #[derive(Debug)]
 pub struct Catalogue {
-    /// `[N]`: what `recommend` returns of each.
+    /// `[N]`: the ids that `recommend` returns.
     pub items: Vec<String>,
-    /// `[N, S]`: a row of each, of which the item's own slots are used.
+    /// `[N, S]`: a row per item, of which only the item slots are used.
     pub features: Features,
 }
 
-/// What an archive holds beside the model.
+/// Options of an archive.
 #[derive(Debug, Default)]
 pub struct BundleOptions<'a> {
-    /// The items for `recommend`; without them, it says that there are none.
+    /// The items for `recommend`, which fails without them.
     pub catalogue: Option<&'a Catalogue>,
-    /// What the tables are stored in.
+    /// The number type of the tables.
     pub precision: Precision,
 }
 
-/// A model that is ready to be written as an archive.
+/// A traced model that can be written as an archive.
 #[derive(Debug)]
 pub struct Bundle {
     pub(super) module: TracedModule,
@@ -49,16 +49,16 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Traces the model, with dropout off and batch norm on its moving statistics, and gives the module its methods.
+    /// Traces the model in prediction mode, and adds the methods.
     ///
     /// The model must be on the CPU.
     ///
     /// # Errors
-    /// What the model returns; [`Error::Shape`] for a catalogue of other rows than items, [`Error::Setting`] for
-    /// a table that the precision cannot hold; [`Error::Torch`] for a model whose graph does not compute what it does.
+    /// Errors of the model; [`Error::Shape`] for a catalogue without exactly one row per item; [`Error::Setting`] for a table out of
+    /// range of the precision; [`Error::Torch`] if the graph does not compute the same as the model.
     pub fn new(model: &dyn Model, store: &VarStore, schema: &Schema, options: &BundleOptions<'_>) -> Result<Bundle> {
         check_graph(model, store, schema)?;
-        // Traced anew: tables can be stored otherwise only as long as the module has not run.
+        // Trace again, because the type of tables can only change before the module has run.
         let mut module = trace_forward(model, store, schema, TRACED_ROWS)?;
         module.store_tables(options.precision)?;
 
@@ -74,7 +74,7 @@ impl Bundle {
         Ok(Bundle { module, schema_json: schema.to_json(), fields })
     }
 
-    /// The logits `[B]` that the archive will give.
+    /// The logits `[B]` of the archive.
     ///
     /// # Errors
     /// [`Error::Torch`] if libtorch fails.
@@ -83,7 +83,7 @@ impl Bundle {
         self.module.forward(&[&ids, &values])
     }
 
-    /// The bytes that [`Bundle::save`] would write.
+    /// The size of the archive in bytes.
     ///
     /// # Errors
     /// [`Error::Torch`] if libtorch fails.
@@ -106,19 +106,18 @@ impl Bundle {
         }
     }
 
-    /// Writes the archive, whole or not at all. `schema.json` and `files` (name, text) can be read from it with
-    /// `_extra_files`.
+    /// Writes the archive atomically. `schema.json` and `files` (name, text) are its extra files, readable with `_extra_files`.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Torch`] if the file cannot be written; then there is no file, or the old one.
+    /// [`Error::Io`] or [`Error::Torch`] if the file cannot be written. An existing file is then kept.
     pub fn save(&self, path: impl AsRef<Path>, files: &[(&str, &str)]) -> Result<()> {
         replace_atomically(path, |temporary| self.write(&mut File::create(temporary)?, files))
     }
 
-    /// As [`Bundle::save`], into an open file.
+    /// Like [`Bundle::save`], into an open file.
     ///
     /// # Errors
-    /// What writing to `file` gives, or [`Error::Torch`]; there may be half an archive then.
+    /// Errors of writing to `file`, or [`Error::Torch`]. A partial archive can remain.
     pub fn write(&self, file: &mut dyn Write, files: &[(&str, &str)]) -> std::result::Result<(), WriteError> {
         self.module.save(file, &[&[(SCHEMA_FILE, self.schema_json.as_str())], files].concat())
     }
@@ -130,11 +129,11 @@ impl Score for Bundle {
     }
 }
 
-/// Checks that the graph computes what the model does. The tracer sees operations of tensors: it notes neither numbers that
-/// `logits` reads out of a tensor nor, with tch, those that it makes one of.
+/// Checks that the graph computes the same as the model. The tracer records operations on tensors. It misses numbers that
+/// `logits` reads from tensors and, with tch, tensors that it creates from numbers.
 fn check_graph(model: &dyn Model, store: &VarStore, schema: &Schema) -> Result<()> {
     let module = trace_forward(model, store, schema, TRACED_ROWS)?;
-    // The last value of each field, the unknown one, and padding.
+    // The last value of each field, an unknown value, and padding.
     let last: Vec<i64> = schema.field_of_slots().into_iter().map(|field| schema.ids(field).end - 1).collect();
     let unknown = unknown_rows(schema, TRACED_ROWS);
     let ids = Tensor::cat(&[Tensor::from_slice(&last).unsqueeze(0), unknown.ids], 0);

@@ -39,7 +39,7 @@ def encode(self, rows: List[Dict[str, str]]) -> Tuple[Tensor, Tensor]:
     return self.encode_columns(columns)
 
 
-# Each value is a list: of one text, or of any number in a multi-valued field.
+# Each value is a list: of one text, or of any number in a multi-valued field or a sequence.
 def encode_lists(self, rows: List[Dict[str, List[str]]]) -> Tuple[Tensor, Tensor]:
     none: List[str] = []
     columns: Dict[str, List[str]] = {}
@@ -47,7 +47,7 @@ def encode_lists(self, rows: List[Dict[str, List[str]]]) -> Tuple[Tensor, Tensor
         column: List[str] = []
         for row in rows:
             texts = row.get(name, none)
-            if self._kinds[field] == 1:
+            if len(self._separators[field]) > 0:
                 column.append(self._separators[field].join(texts))
             elif len(texts) == 1:
                 column.append(texts[0])
@@ -74,6 +74,8 @@ def encode_columns(self, columns: Dict[str, List[str]]) -> Tuple[Tensor, Tensor]
             field_ids, field_values = self._encode_categorical(field, column)
         elif self._kinds[field] == 1:
             field_ids, field_values = self._encode_multi_valued(field, column)
+        elif self._kinds[field] == 3:
+            field_ids, field_values = self._encode_sequence(field, column)
         else:
             field_ids, field_values = self._encode_numeric(field, column)
         ids.append(field_ids)
@@ -138,33 +140,84 @@ def _encode_categorical(self, field: int, column: List[str]) -> Tuple[Tensor, Te
 
 # Values with the same id share a slot. Values without a free slot are dropped and do not count for n.
 def _encode_multi_valued(self, field: int, column: List[str]) -> Tuple[Tensor, Tensor]:
-    width, separator = self._widths[field], self._separators[field]
+    width = self._widths[field]
     ids = [self._unknown_ids[field]] * (len(column) * width)
-    counts = [0.0] * (len(column) * width)
+    sums = [0.0] * (len(column) * width)
     totals: List[float] = []
     for row, text in enumerate(column):
         slots: Dict[int, int] = {}
         n = 0
-        for piece in text.split(separator):
-            if len(piece) > 0:
-                id = self._id(field, piece)
-                if id in slots:
-                    counts[slots[id]] += 1.0
-                    n += 1
-                elif len(slots) < width:
-                    slot = row * width + len(slots)
-                    slots[id] = slot
-                    ids[slot] = id
-                    counts[slot] = 1.0
-                    n += 1
+        pieces = self._pieces(field, text)
+        if self._keeps_last[field] == 1:
+            pieces.reverse()
+        for piece in pieces:
+            value, number = self._piece(field, piece)
+            id = self._id(field, value)
+            if id in slots:
+                sums[slots[id]] += number
+                n += 1
+            elif len(slots) < width:
+                slot = row * width + len(slots)
+                slots[id] = slot
+                ids[slot] = id
+                sums[slot] = number
+                n += 1
         totals.append(float(max(n, 1)))
-    x = self._floats(counts).view(-1, width)
+    return self._integers(ids).view(-1, width), self._weighted(field, sums, totals)
+
+
+# Each value has a slot, in the order of the text.
+def _encode_sequence(self, field: int, column: List[str]) -> Tuple[Tensor, Tensor]:
+    width = self._widths[field]
+    ids = [self._unknown_ids[field]] * (len(column) * width)
+    numbers = [0.0] * (len(column) * width)
+    totals: List[float] = []
+    for row, text in enumerate(column):
+        pieces = self._pieces(field, text)
+        first = 0
+        if self._keeps_last[field] == 1:
+            first = max(0, len(pieces) - width)
+        kept = pieces[first : first + width]
+        for at, piece in enumerate(kept):
+            value, number = self._piece(field, piece)
+            ids[row * width + at] = self._id(field, value)
+            numbers[row * width + at] = number
+        totals.append(float(max(len(kept), 1)))
+    return self._integers(ids).view(-1, width), self._weighted(field, numbers, totals)
+
+
+def _pieces(self, field: int, text: str) -> List[str]:
+    pieces: List[str] = []
+    for piece in text.split(self._separators[field]):
+        if len(piece) > 0:
+            pieces.append(piece)
+    return pieces
+
+
+# The value in a piece of a list, and the number that it adds to its slot before the weighting. Without a number that a float32
+# holds after its last `:`, the value of a piece that should give one is missing.
+def _piece(self, field: int, piece: str) -> Tuple[str, float]:
+    value, colon, given = piece.rpartition(":")
+    if self._weightings[field] != 3 or len(colon) == 0:
+        return piece, 1.0
+    number = self._number(given)
+    # The least number that a float32 rounds to infinity.
+    if abs(number) < 3.4028235677973366e38:
+        return value, number
+    return "", 1.0
+
+
+# The values of the slots of lists, from the sums of the numbers of each slot, and n of each row.
+def _weighted(self, field: int, sums: List[float], totals: List[float]) -> Tensor:
+    x = self._floats(sums).view(-1, self._widths[field])
     n_of_row = self._floats(totals).view(-1, 1)
     if self._weightings[field] == 1:
         x = x * (1.0 / n_of_row)
     elif self._weightings[field] == 2:
         x = x * (1.0 / n_of_row.sqrt())
-    return self._integers(ids).view(-1, width), x
+    elif self._weightings[field] == 3:
+        x = x.clamp(-3.4028234663852886e38, 3.4028234663852886e38)
+    return x
 
 
 def _encode_numeric(self, field: int, column: List[str]) -> Tuple[Tensor, Tensor]:
@@ -187,9 +240,10 @@ def _id(self, field: int, text: str) -> int:
     unknown = self._unknown_ids[field]
     if len(text) == 0:
         return unknown
-    if self._hash_buckets[field] > 0:
-        return unknown + 1 + self._bucket(text, self._hash_buckets[field])
-    return self._indexes[field].get(text, unknown)
+    owner = self._owners[field]
+    if self._hash_buckets[owner] > 0:
+        return unknown + 1 + self._bucket(text, self._hash_buckets[owner])
+    return self._indexes[owner].get(text, unknown)
 
 
 # The number in a text, or NaN. It has its own parser, because `float` raises an error for other text and depends on the
@@ -234,9 +288,9 @@ def _number(self, text: str) -> float:
             at += 1
         exponent += sign * power
     number = float("nan")
-    # Only magnitudes near the range of float32, because `float` raises an error beyond float64.
+    # Only magnitudes near the range of float32 or, in a sum, of float64, beyond which `float` raises an error.
     magnitude = len(digits) + exponent
-    if is_number and (len(digits) == 0 or magnitude < -60):
+    if is_number and (len(digits) == 0 or magnitude < -300):
         number = 0.0
     elif is_number and magnitude < 60:
         number = float("".join(digits) + "e" + str(exponent))

@@ -1,4 +1,4 @@
-//! Reading an archive.
+//! Reads archives.
 
 use std::fs::File;
 use std::io::Read;
@@ -37,8 +37,8 @@ impl Scorer {
     /// Loads an archive onto a device.
     ///
     /// # Errors
-    /// [`Error::Io`] if there is no such file; [`Error::Format`] if it is no archive of a [`Bundle`](super::Bundle),
-    /// one of a newer version, or its schema is not its model's.
+    /// [`Error::Io`] if there is no such file; [`Error::Format`] if it is not an archive of a [`Bundle`](super::Bundle),
+    /// has a newer format, or its schema does not match its model.
     pub fn load(path: impl AsRef<Path>, device: Device) -> Result<Scorer> {
         let path = path.as_ref();
         let text = read_text(path, SCHEMA_FILE)?;
@@ -56,7 +56,7 @@ impl Scorer {
             }
             _ => return Err(unusable(path, "it is of an earlier version, or for a server such as Triton".into())),
         }
-        // A schema of other vocabularies could have rows of the same shape, and would give them wrong scores.
+        // A schema with other vocabularies could have rows of the same shape, and would give wrong scores.
         let own = module.method_is::<IValue>("schema", &[]);
         if !matches!(&own, Ok(IValue::String(own)) if *own == text || Schema::from_json(own).is_ok_and(|own| own == schema))
         {
@@ -70,7 +70,7 @@ impl Scorer {
         }
     }
 
-    /// The schema of the rows that it scores.
+    /// The schema of rows.
     pub fn schema(&self) -> &Schema {
         self.encoder.schema()
     }
@@ -80,8 +80,8 @@ impl Scorer {
         &self.encoder
     }
 
-    /// The prediction of each row: a probability, or a label within the range of the training rows. A row is the texts of its
-    /// fields by name; names that the schema does not have are passed over, and fields that are left out are missing.
+    /// The prediction of each row: a probability, or a label within the range of the training rows. A row is the text of its
+    /// fields by name. Unknown names are ignored, and omitted fields are missing.
     ///
     /// # Errors
     /// [`Error::Torch`] if libtorch fails.
@@ -111,8 +111,8 @@ impl Scorer {
         Ok(logits.into_iter().map(|logit| self.schema().label().prediction(logit)).collect())
     }
 
-    /// The `k` items of the file's catalogue with the highest predictions for a user, and these: without the items in `exclude`,
-    /// such as those that the user knows. Of the user, it takes the texts of fields by name.
+    /// The `k` items of the file's catalogue with the highest predictions for a user, with their predictions. `exclude` are items to
+    /// omit, such as those that the user knows. The user is the text of user and context fields by name.
     ///
     /// # Errors
     /// [`Error::NoCatalogue`]; [`Error::Torch`] if libtorch fails.
@@ -155,25 +155,25 @@ impl Scorer {
     /// The text of one of the archive's extra files.
     ///
     /// # Errors
-    /// [`Error::Format`] if there is none of this name.
+    /// [`Error::Format`] if there is no such file.
     pub fn extra_file(&self, name: &str) -> Result<String> {
         read_text(&self.path, name)
     }
 }
 
 fn read_text(path: &Path, name: &str) -> Result<String> {
-    // libtorch's own messages for a missing file and for one of another kind are no help.
+    // libtorch's own messages for a missing file and for another kind of file are not helpful.
     let mut begin = vec![];
     File::open(path).and_then(|file| file.take(4).read_to_end(&mut begin)).map_err(Error::io("read", path))?;
     if begin != b"PK\x03\x04" {
         return Err(unusable(path, "it is no TorchScript archive".into()));
     }
     let bytes = bridge::read_extra_file(path, name).map_err(|error| match error {
-        // Its first sentence; the others guess at what happened to the file.
+        // Only its first sentence. The others guess what happened to the file.
         Error::Torch(text) => unusable(path, text.split(". ").next().unwrap_or_default().to_owned()),
         other => other,
     })?;
-    String::from_utf8(bytes).map_err(|_| unusable(path, format!("its {name} is no UTF-8")))
+    String::from_utf8(bytes).map_err(|_| unusable(path, format!("its {name} is not UTF-8")))
 }
 
 impl Score for Scorer {

@@ -1,4 +1,4 @@
-//! The graph of a model's `logits`, which every exported file is made of.
+//! Traces the graph of a model's `logits` for exported files.
 
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor, no_grad};
@@ -10,10 +10,10 @@ use crate::model::Model;
 use crate::schema::Schema;
 
 /// Traces `logits(ids, values)` without dropout, on rows of out-of-vocabulary ids, into the `forward` of a module whose
-/// parameters bear the names that they have in `store`.
+/// parameters have the same names as in `store`.
 ///
 /// # Errors
-/// What the model returns; [`Error::Torch`](crate::Error::Torch) if it panics.
+/// Errors of the model; [`Error::Torch`](crate::Error::Torch) if it panics.
 pub(crate) fn trace_forward(model: &dyn Model, store: &VarStore, schema: &Schema, rows: i64) -> Result<TracedModule> {
     let mut parameters: Vec<(String, Tensor)> = store.variables().into_iter().collect();
     parameters.sort_by(|a, b| a.0.cmp(&b.0));
@@ -26,7 +26,7 @@ pub(crate) fn trace_forward(model: &dyn Model, store: &VarStore, schema: &Schema
     })
 }
 
-/// Rows of out-of-vocabulary ids, on the CPU.
+/// Rows of out-of-vocabulary ids on the CPU.
 pub(super) fn unknown_rows(schema: &Schema, rows: i64) -> Padded {
     let unknown: Vec<i64> = schema.field_of_slots().into_iter().map(|field| schema.ids(field).start).collect();
     let ids = Tensor::from_slice(&unknown).repeat([rows, 1]);

@@ -58,13 +58,13 @@ where
     }
 }
 
-/// What a closure that observes epochs returns.
+/// The result of a closure that observes epochs.
 pub trait Verdict {
-    /// Whether training goes on.
+    /// Whether training continues.
     fn flow(self) -> ControlFlow<()>;
 }
 
-/// Training always goes on.
+/// Training always continues.
 impl Verdict for () {
     fn flow(self) -> ControlFlow<()> {
         ControlFlow::Continue(())

@@ -1,4 +1,4 @@
-//! Resuming after any end: which checkpoints are kept, and which one training resumes from.
+//! Resuming after any interruption: which checkpoints are kept, and which one training resumes from.
 
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;

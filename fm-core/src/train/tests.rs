@@ -3,10 +3,12 @@ use tch::{Device, Kind, Tensor};
 
 use super::*;
 use crate::features::{Features, Padded};
+use crate::metric::MetricSet;
 use crate::model::Layer;
+use crate::objective::TrainingBatch;
 use crate::optim::OptimizerConfig;
-use crate::predict::evaluate;
-use crate::rows::TensorRows;
+use crate::predict::{Score, evaluate};
+use crate::rows::{Order, TensorRows};
 use crate::schema::{Field, FieldKind, Schema, Side, Task};
 
 /// ŷ = w₀ + Σ w_id: enough to learn from.
@@ -382,6 +384,62 @@ fn an_observer_of_epochs_can_stop_training() {
     };
     assert_eq!(trainer.fit(&data, &data, &mut stop_at_two).unwrap(), Ending::Interrupted);
     assert_eq!((trainer.state.epoch, trainer.state.step), (2, 0));
+}
+
+#[test]
+fn an_objective_of_ones_own_trains_without_a_change_elsewhere() {
+    /// The absolute error, of the rows with an even number.
+    struct Absolute;
+    impl Objective for Absolute {
+        fn metrics(&self) -> &'static MetricSet {
+            &MetricSet::REGRESSION
+        }
+
+        fn prior_logit(&self) -> f32 {
+            0.0
+        }
+
+        fn check(&self, _: &dyn Rows) -> Result<()> {
+            Ok(())
+        }
+
+        fn order(&self, seed: u64, epoch: usize, train: &dyn Rows) -> Order {
+            Order::new(seed, epoch, train.len() / 2)
+        }
+
+        fn rows_at(&self, positions: std::ops::Range<usize>, order: &mut Order) -> Vec<usize> {
+            order.get(positions).into_iter().map(|at| 2 * at).collect()
+        }
+
+        fn loss(&self, model: &dyn Score, batch: TrainingBatch<'_>) -> Result<Tensor> {
+            assert!(batch.rows.iter().all(|row| row % 2 == 0));
+            let logits = model.score_rows(&batch.batch.features)?;
+            Ok((logits - &batch.batch.labels).abs().mean(Kind::Float))
+        }
+
+        fn can_validate(&self, _: &dyn Rows) -> bool {
+            false
+        }
+
+        fn constant_metrics(&self, _: &dyn Rows) -> Result<Metrics> {
+            Ok(Metrics::new())
+        }
+
+        fn validate(&self, _: &dyn Score, _: &dyn Rows, _: Device) -> Result<Metrics> {
+            Ok(Metrics::new())
+        }
+    }
+    let data = rows(|id| (id % 3) as f32);
+    let store = VarStore::new(Device::Cpu);
+    let model = model(&store);
+    let config = TrainConfig { optimizer: OptimizerConfig::Sgd { momentum: 0.0 }, ..config(20, 0) };
+    let mut trainer = Trainer::with_objective(&model, &store, Box::new(Absolute), config).unwrap();
+    trainer.fit(&data, &data, &mut ()).unwrap();
+    let losses: Vec<f64> = trainer.state.epochs.iter().map(|epoch| epoch.train_loss).collect();
+    assert!(losses[19] < losses[0], "{losses:?}");
+    // Row i has id i + 1: only odd ids were looked up.
+    let weights = weights(&model);
+    assert!((2..weights.len()).step_by(2).all(|id| weights[id] == 0.0) && weights.iter().any(|&w| w != 0.0));
 }
 
 #[test]

@@ -160,15 +160,16 @@ impl CommonRows {
     fn new(here: &Schema, there: &Schema) -> CommonRows {
         let (to, of, values) = (vec![], vec![], vec![]);
         let mut rows = CommonRows { here: here.num_ids(), there: there.num_ids(), to, of, values };
-        for (position, field) in here.fields().iter().enumerate() {
+        // A table that several fields share is taken over once.
+        let owns = |&(position, _): &(usize, &Field)| here.owner(position) == position;
+        for (position, field) in here.fields().iter().enumerate().filter(owns) {
             let (first, first_there) = (here.ids(position).start, there.ids(position).start);
             let before = rows.to.len();
-            rows.extend(
-                matched(field, &there.fields()[position]).map(|(id, id_there)| (first + id, first_there + id_there)),
-            );
+            let field_there = &there.fields()[there.owner(position)];
+            rows.extend(matched(field, field_there).map(|(id, id_there)| (first + id, first_there + id_there)));
             // The out-of-vocabulary row is not a value.
             let taken = (rows.to.len() - before).saturating_sub(1);
-            let all = field.cardinality() as usize - 1;
+            let all = field.num_rows() as usize - 1;
             rows.values.push(TakenValues { field: field.name.clone(), taken, all });
         }
         rows
@@ -187,7 +188,7 @@ fn matched<'a>(here: &'a Field, there: &'a Field) -> Box<dyn Iterator<Item = (i6
         return Box::new(std::iter::empty());
     }
     if is_numeric(here) || here.hash_buckets.is_some() {
-        return Box::new((0..here.cardinality()).map(|id| (id, id)));
+        return Box::new((0..here.num_rows()).map(|id| (id, id)));
     }
     let places: HashMap<&str, i64> = there.vocabulary.iter().map(String::as_str).zip(1..).collect();
     let known = here.vocabulary.iter().zip(1..).filter_map(move |(value, id)| Some((id, *places.get(value.as_str())?)));
@@ -253,6 +254,18 @@ mod tests {
             .map(|id| [4.0, 1.0, 2.0].into_iter().zip([1, 8, 40]).find(|(_, at)| *at == id).map_or(0.0, |(w, _)| w))
             .collect();
         assert_eq!(weights, expected);
+    }
+
+    #[test]
+    fn a_table_that_fields_share_is_taken_over_once() {
+        let shared = |values: Vec<Field>| {
+            let mut fields = vec![field("seen", &[]).sharing("id")];
+            fields.extend(values);
+            schema(fields)
+        };
+        let (taken, weights) = started(&shared(forty("x")), &shared(vec![field("id", &["7", "x"])]), &run(3, 1));
+        assert_eq!(taken.unwrap().values, [TakenValues { field: "id".into(), taken: 2, all: 40 }]);
+        assert_eq!((weights[0], weights[8], weights[40], weights.iter().sum::<f32>()), (0.0, 1.0, 2.0, 3.0));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Metrics against scikit-learn and against loops over their definitions, on awkward rows: expected.py has computed what
-//! expected.json holds.
+//! Compares metrics with scikit-learn and with loops over their definitions, on edge cases. expected.py computed
+//! expected.json.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ struct Expected {
     ranking: Vec<Users>,
 }
 
-/// Some rows and what they come to.
+/// Rows and their expected metrics.
 #[derive(Deserialize)]
 struct Rows {
     name: String,
@@ -24,13 +24,13 @@ struct Rows {
     labels: Vec<f32>,
     weights: Option<Vec<f32>>,
     groups: Option<Vec<i64>>,
-    /// Null where a metric is not defined.
+    /// Null if a metric is undefined.
     expected: BTreeMap<String, Option<f64>>,
-    /// Threshold, rate of false positives, rate of true positives. The first threshold is infinite.
+    /// Threshold, false positive rate, true positive rate. The first threshold is infinite.
     roc: Option<Vec<(Option<f32>, f64, f64)>>,
     /// Threshold, precision, recall.
     precision_recall: Option<Vec<(f32, f64, f64)>>,
-    /// Mean prediction, share of positives, weight; of 10 bins.
+    /// Mean prediction, share of positives and weight of each of 10 bins.
     #[serde(default)]
     calibration: Vec<(f64, f64, f64)>,
 }
@@ -42,7 +42,7 @@ impl Rows {
     }
 
     fn assert_has_metrics(&self, task: Task) {
-        // A range that no prediction leaves.
+        // A range that includes all predictions.
         let label = Label { column: "y".into(), task, min: f32::MIN, max: f32::MAX, mean: 0.0 };
         let found = metrics(&label, &self.scored());
         let defined = self.expected.iter().filter_map(|(name, value)| Some((name, (*value)?)));
@@ -69,7 +69,7 @@ struct User {
     top: Vec<u32>,
 }
 
-/// What users come to, cut off after k places.
+/// The expected metrics of users at k.
 #[derive(Deserialize)]
 struct At {
     k: usize,
@@ -86,7 +86,7 @@ fn expected() -> Expected {
 
 #[track_caller]
 fn assert_near(found: f64, expected: f64, what: &str) {
-    assert!((found - expected).abs() <= 1e-12 * expected.abs().max(1.0), "{what} is {found} instead of {expected}");
+    assert!((found - expected).abs() <= 1e-12 * expected.abs().max(1.0), "{what}: found {found}, expected {expected}");
 }
 
 #[track_caller]
@@ -145,7 +145,7 @@ fn calibration_curves_are_those_of_scikit_learn() {
 }
 
 #[test]
-fn ranks_are_those_of_the_order_that_is_worst_for_the_relevant_items() {
+fn ranks_are_those_of_the_worst_order_for_the_relevant_items() {
     for Users { name, users, .. } in expected().ranking {
         for User { scores, relevant, excluded, ranks: expected, top: first } in users {
             assert_eq!(ranks(&scores, &relevant, &excluded), expected, "{name}");

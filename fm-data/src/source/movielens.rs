@@ -9,7 +9,7 @@ use super::interface::{DeclaredTable, Division, Reader, Source};
 use crate::config::{DataConfig, TaskName};
 use crate::error::{Error, Result};
 use crate::movielens;
-use crate::spec::{FieldOrigin, FieldSpec, FieldSpecKind, SEPARATOR, TableSpec};
+use crate::spec::{FieldOrigin, FieldSpec, FieldSpecKind, ListSpec, SEPARATOR, TableSpec};
 use crate::split::Split;
 use crate::table::{integers, numbers};
 
@@ -88,7 +88,7 @@ impl Reader for Folder {
 fn spec(frame: &DataFrame, history: usize, config: &DataConfig) -> TableSpec {
     let one = |name: &str, side| FieldSpec::new(name, FieldSpecKind::Categorical, side);
     let several = |name: &str, side, max_len| {
-        let kind = FieldSpecKind::MultiValued { separator: SEPARATOR.into(), max_len, weighting: Weighting::Sqrt };
+        let kind = FieldSpecKind::MultiValued(ListSpec::new(SEPARATOR, max_len, Weighting::Sqrt));
         FieldSpec::new(name, kind, side)
     };
     let derived = |name: &str, side, len, origin| FieldSpec { origin, ..several(name, side, Some(len)) };

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use fm_core::{Field, FieldKind, Label, Padded, Schema, Side, Task, TensorRows, Weighting};
+use fm_core::{Field, FieldKind, Label, List, Padded, Schema, Side, Task, TensorRows, Weighting};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
@@ -25,7 +25,7 @@ pub const NUMBER: usize = 4;
 impl World {
     /// `n` rows, of so many users and items.
     pub fn new(task: Task, [users, items]: [usize; 2], n: usize, draw: &mut Draw) -> World {
-        let of_two = || FieldKind::MultiValued { separator: "|".into(), max_len: 2, weighting: Weighting::Sum };
+        let of_two = || FieldKind::MultiValued(List::new("|", 2, Weighting::Sum));
         let fields = [
             ("user", FieldKind::Categorical, Side::User, users),
             ("tags", of_two(), Side::User, 3),

@@ -54,6 +54,16 @@ struct Run {
     treatment: Treatment,
 }
 
+/// `[F]`: how much greater the ids of each field are than its rows, in a table that has rows only for the fields of which
+/// `is_in` is true. Fields that share a table have the same rows.
+pub(crate) fn shifts(schema: &Schema, is_in: impl Fn(usize) -> bool) -> Vec<i64> {
+    let fields = || 0..schema.num_fields();
+    let is_used = |owner: usize| fields().any(|field| is_in(field) && schema.owner(field) == owner);
+    let left_out: Vec<usize> = fields().filter(|&field| schema.owner(field) == field && !is_used(field)).collect();
+    let before = |first: i64| left_out.iter().map(|&field| schema.ids(field)).filter(move |ids| ids.start < first);
+    fields().map(|field| before(schema.ids(field).start).map(|ids| ids.end - ids.start).sum()).collect()
+}
+
 impl Grouping {
     /// Each field is a group: G = F.
     pub fn by_field(schema: &Schema) -> Grouping {
@@ -82,17 +92,12 @@ impl Grouping {
 
     /// The group of each field, counted from 0; a field without a group does not take part, and the table has no rows for it.
     pub fn new(schema: &Schema, group: impl Fn(usize) -> Option<usize>) -> Grouping {
-        let (mut fields, mut shift) = (vec![], 0);
-        for position in 0..schema.num_fields() {
-            match group(position) {
-                Some(group) => fields.push(GroupedField {
-                    position,
-                    slots: schema.slots(position),
-                    treatment: Treatment { group, squared_from: None, shift },
-                }),
-                None => shift += schema.ids(position).end - schema.ids(position).start,
-            }
-        }
+        let shifts = shifts(schema, |field| group(field).is_some());
+        let grouped = |position: usize| {
+            let treatment = Treatment { group: group(position)?, squared_from: None, shift: shifts[position] };
+            Some(GroupedField { position, slots: schema.slots(position), treatment })
+        };
+        let fields: Vec<GroupedField> = (0..schema.num_fields()).filter_map(grouped).collect();
         let groups = fields.iter().map(|field| field.treatment.group + 1).max().unwrap_or_default();
         Grouping { fields, groups, squared: 0, runs: vec![] }.with_runs()
     }

@@ -8,7 +8,7 @@ use tch::nn::{Init, Path};
 use tch::{Tensor, no_grad};
 
 use super::{check_features, check_size};
-use crate::kernels::lookup::{self, Grouping, Sums};
+use crate::kernels::lookup::{self, Grouping, Sums, shifts};
 
 /// The options of an [`Embedding`].
 #[derive(Clone, Copy, Debug, JsonSchema, Serialize, Deserialize)]
@@ -39,8 +39,8 @@ impl Default for EmbeddingConfig {
 /// in the deep models, there N(0, 0.05²) for all rows; and `DenseFeatures` with the combiner that the field's weighting names.
 ///
 /// ```
-/// # use fm_core::{Encoder, Field, FieldKind, Label, Schema, Side, Task, Weighting};
-/// # let genres = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Mean };
+/// # use fm_core::{Encoder, Field, FieldKind, Label, List, Schema, Side, Task, Weighting};
+/// # let genres = FieldKind::MultiValued(List::new("|", 3, Weighting::Mean));
 /// # let fields = vec![
 /// #     Field::new("user", FieldKind::Categorical, Side::User, vec!["a".into()]),
 /// #     Field::new("genres", genres, Side::Item, vec!["Drama".into(), "War".into()]),
@@ -91,11 +91,9 @@ impl Embedding {
             return Err(Error::Setting(reason));
         }
         let fields: Vec<usize> = (0..schema.num_fields()).filter(|&field| is_embedded(field)).collect();
-        let (mut unknown, mut rows) = (vec![], 0);
-        for &field in &fields {
-            unknown.push(rows);
-            rows += schema.ids(field).end - schema.ids(field).start;
-        }
+        let shifts = shifts(schema, &is_embedded);
+        let unknown: Vec<i64> = fields.iter().map(|&field| schema.ids(field).start - shifts[field]).collect();
+        let rows = fields.iter().map(|&field| schema.ids(field).end - shifts[field]).max().unwrap_or(0);
         let init = Init::Randn { mean: 0.0, stdev: init_std };
         let table = path.f_var("weight", &[rows, embedding_dim], init)?;
         no_grad(|| {

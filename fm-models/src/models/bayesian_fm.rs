@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use fm_core::explain::Explanation;
 use fm_core::model::Layer;
 use fm_core::posterior::{PosteriorSampler, PosteriorSweeps};
-use fm_core::{Error, Features, FieldKind, Model, ModelConfig, ModelEntry, Result, Rows, Schema, Task};
+use fm_core::{Error, Features, Field, FieldKind, Model, ModelConfig, ModelEntry, Result, Rows, Schema, Task};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 use schemars::JsonSchema;
@@ -153,9 +153,20 @@ impl PosteriorSampler for BayesianFm {
     }
 
     fn begin<'a>(&'a self, rows: &dyn Rows) -> Result<Box<dyn PosteriorSweeps + 'a>> {
+        let is_sequence = |field: &&Field| matches!(field.kind, FieldKind::Sequence(_));
+        if let Some(Field { name, .. }) = self.schema.fields().iter().find(is_sequence) {
+            let reason = format!("BayesianFm: field `{name}` is a sequence: declare it multi-valued");
+            return Err(Error::Unsupported(reason));
+        }
+        if let Some(Field { name, shares: Some(owner), .. }) =
+            self.schema.fields().iter().find(|field| field.shares.is_some())
+        {
+            let reason = format!("BayesianFm: field `{name}` shares the table of `{owner}`: give it one of its own");
+            return Err(Error::Unsupported(reason));
+        }
         let group = |field: usize| Group {
             ids: self.schema.ids(field).start as usize..self.schema.ids(field).end as usize,
-            is_exclusive: !matches!(self.schema.fields()[field].kind, FieldKind::MultiValued { .. }),
+            is_exclusive: self.schema.fields()[field].kind.list().is_none(),
         };
         let groups: Vec<Group> = (0..self.schema.num_fields()).map(group).collect();
         let k = self.config.embedding_dim as usize;
@@ -362,7 +373,7 @@ mod tests {
     /// deviation of the labels.
     #[test]
     fn it_scores_as_the_draw_in_the_unit_of_the_labels() {
-        let kind = FieldKind::MultiValued { separator: "|".into(), max_len: 2, weighting: fm_core::Weighting::Sum };
+        let kind = FieldKind::MultiValued(fm_core::List::new("|", 2, fm_core::Weighting::Sum));
         let field = fm_core::Field::new("tags", kind, fm_core::Side::Item, vec!["a".into(), "b".into()]);
         let schema = Schema::new(fm_core::Label::fit("y", REGRESSION, [0.0]), vec![field]).unwrap();
         let world = World { schema, rows: [0.5, 1.0, -2.0].map(|x| vec![(1, 1.0), (2, x)]).into() };

@@ -32,8 +32,8 @@ pub struct Config {
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// Source: Cheng et al., DLRS 2016, equation 3, <https://arxiv.org/abs/1606.07792>. Its wide part also takes products
-/// of columns that someone chose by hand: make such a column in the data.
+/// Source: Cheng et al., DLRS 2016, equation 3, <https://arxiv.org/abs/1606.07792>. Its wide part also has products
+/// of columns chosen by hand: add such a column to the data.
 #[derive(Debug)]
 pub struct WideDeep {
     /// w.

@@ -1,18 +1,18 @@
-//! A file of golden numbers: what the original Keras code computed from given inputs and weights.
+//! Golden files: outputs of the original Keras code for given inputs and weights.
 
 use std::path::Path;
 
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
-/// The result of reading or checking, with a line that says what is wrong.
+/// A result with an error message of one line.
 pub type Result<T> = std::result::Result<T, String>;
 
-/// A case, or a part of it.
+/// A case or a part of it.
 #[derive(Clone, Copy)]
 pub struct Case<'a> {
     json: &'a Value,
-    /// Where tensors go.
+    /// The device of tensors.
     pub device: Device,
 }
 
@@ -21,23 +21,23 @@ impl<'a> Case<'a> {
         Case { json, device }
     }
 
-    /// A part that has to be there.
+    /// A required part.
     pub fn part(&self, name: &str) -> Result<Case<'a>> {
-        self.find(name).ok_or_else(|| format!("there is no `{name}`"))
+        self.find(name).ok_or_else(|| format!("`{name}` is missing"))
     }
 
-    /// A part that may be there.
+    /// An optional part.
     pub fn find(&self, name: &str) -> Option<Case<'a>> {
         self.json.get(name).filter(|json| !json.is_null()).map(|json| Case { json, ..*self })
     }
 
-    /// The parts of an object by their names; none of anything else.
+    /// The parts of an object by name. Empty for other values.
     pub fn parts(&self) -> impl Iterator<Item = (&'a str, Case<'a>)> + use<'a> {
         let device = self.device;
         self.json.as_object().into_iter().flatten().map(move |(name, json)| (name.as_str(), Case { json, device }))
     }
 
-    /// The elements of a list; none of anything else.
+    /// The elements of a list. Empty for other values.
     pub fn elements(&self) -> impl Iterator<Item = Case<'a>> + use<'a> {
         let device = self.device;
         self.json.as_array().into_iter().flatten().map(move |json| Case { json, device })
@@ -48,7 +48,7 @@ impl<'a> Case<'a> {
     }
 
     pub fn as_text(&self) -> Result<&'a str> {
-        self.json.as_str().ok_or_else(|| format!("{} is no text", self.json))
+        self.json.as_str().ok_or_else(|| format!("{} is not a string", self.json))
     }
 
     pub fn number(&self, name: &str) -> Result<f64> {
@@ -56,7 +56,7 @@ impl<'a> Case<'a> {
     }
 
     pub fn as_number(&self) -> Result<f64> {
-        self.json.as_f64().ok_or_else(|| format!("{} is no number", self.json))
+        self.json.as_f64().ok_or_else(|| format!("{} is not a number", self.json))
     }
 
     pub fn integer(&self, name: &str) -> Result<i64> {
@@ -64,7 +64,7 @@ impl<'a> Case<'a> {
     }
 
     pub fn as_integer(&self) -> Result<i64> {
-        self.json.as_i64().ok_or_else(|| format!("{} is no integer", self.json))
+        self.json.as_i64().ok_or_else(|| format!("{} is not an integer", self.json))
     }
 
     pub fn flag(&self, name: &str) -> Result<bool> {
@@ -83,7 +83,7 @@ impl<'a> Case<'a> {
         self.json.get("data").is_some()
     }
 
-    /// Whether it is a tensor or has one in it.
+    /// Whether it is or contains a tensor.
     pub fn holds_tensor(&self) -> bool {
         self.is_tensor() || self.parts().any(|(_, part)| part.holds_tensor())
     }
@@ -93,7 +93,7 @@ impl<'a> Case<'a> {
         let (shape, data) = (self.integers("shape")?, self.part("data")?);
         let data: Vec<f64> = data.elements().map(|number| number.as_number()).collect::<Result<_>>()?;
         if shape.iter().product::<i64>() != data.len() as i64 {
-            return Err(format!("{} numbers are no tensor of shape {shape:?}", data.len()));
+            return Err(format!("{} numbers do not fit the shape {shape:?}", data.len()));
         }
         let kind = if self.text("dtype")?.starts_with('i') { Kind::Int64 } else { Kind::Float };
         Ok(Tensor::from_slice(&data).to_kind(kind).view(&shape[..]).to_device(self.device))
@@ -105,11 +105,11 @@ impl<'a> Case<'a> {
             return Ok(Tensor::from(number as f32).to_device(self.device));
         }
         let elements: Vec<Tensor> = self.elements().map(|element| element.nested()).collect::<Result<_>>()?;
-        if elements.is_empty() { Err(format!("{} is no list", self.json)) } else { Ok(Tensor::stack(&elements, 0)) }
+        if elements.is_empty() { Err(format!("{} is not a list", self.json)) } else { Ok(Tensor::stack(&elements, 0)) }
     }
 }
 
-/// Reads a file of JSON.
+/// Reads a JSON file.
 pub fn read(path: &Path) -> Result<Value> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     serde_json::from_str(&text).map_err(|error| error.to_string())

@@ -1,4 +1,4 @@
-//! Holds a port to everything that its case's file says.
+//! Compares a port with everything in the file of its case.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::case::{Case, Result};
 use super::port::{Outputs, Port, Weight};
 use super::ports::{afm, ffm, nfm, port};
 
-/// How far a number may be from Keras's, as a part of the greatest number of its tensor, or of 1.
+/// Tolerances, relative to the largest number of a tensor, or to 1.
 mod tolerance {
     pub const FORWARD: f64 = 1e-5;
     pub const LOSS: f64 = 2e-6;
@@ -22,7 +22,7 @@ mod tolerance {
     pub const WEIGHTS_AFTER_ADAM: f64 = 2e-4;
 }
 
-/// Local variables of the originals that stand inside one of our layers: what comes out of the layer is compared.
+/// Local variables of the originals that are internal to one of our layers. Only the output of the layer is compared.
 const INSIDE_LAYERS: [&str; 8] = [
     "offset_ids",
     "square_sum",
@@ -34,7 +34,7 @@ const INSIDE_LAYERS: [&str; 8] = [
     "bn_out", // in training; otherwise it is compared
 ];
 
-/// The keys under which a case holds tensors.
+/// The keys of a case with tensors.
 const KEYS_OF_TENSORS: [&str; 11] = [
     "inputs",
     "targets",
@@ -49,11 +49,11 @@ const KEYS_OF_TENSORS: [&str; 11] = [
     "bn_after_one_corrected_training_forward",
 ];
 
-/// What was compared, and what differs.
+/// The number of comparisons and the failures.
 #[derive(Default)]
 pub struct Report {
     pub compared: usize,
-    /// The greatest difference as a part of what is allowed.
+    /// The largest difference relative to its tolerance.
     pub worst: f64,
     pub failures: Vec<String>,
 }
@@ -80,11 +80,11 @@ impl Report {
     }
 
     fn judge(&mut self, what: &str, difference: f64, allowed: f64) {
-        // In this form for NaN, which is not less than anything.
+        // In this form, NaN fails.
         if difference <= allowed {
             self.worst = self.worst.max(difference / allowed);
         } else {
-            self.failures.push(format!("{what}: differs by {difference:.3e}, allowed is {allowed:.1e}"));
+            self.failures.push(format!("{what}: differs by {difference:.3e}, the tolerance is {allowed:.1e}"));
         }
     }
 
@@ -111,13 +111,13 @@ impl<'a> Checked<'a> {
         Ok(checked)
     }
 
-    /// The place of a Keras weight in the port.
+    /// The counterpart of a Keras weight in the port.
     fn place(&self, keras: &str) -> Result<&Weight> {
         let place = self.port.weights.iter().find(|weight| weight.keras == keras);
-        place.ok_or_else(|| format!("the port has no place for the weight `{keras}`"))
+        place.ok_or_else(|| format!("the port has no weight `{keras}`"))
     }
 
-    /// What the port holds of a Keras weight, in its `shape`.
+    /// The port's values of a Keras weight, in its `shape`.
     fn weight(&self, keras: &str, shape: &[i64]) -> Result<Tensor> {
         let place = self.place(keras)?;
         place.view(&self.parameter(&place.ours)?, shape)
@@ -128,7 +128,7 @@ impl<'a> Checked<'a> {
         variables.get(name).map(Tensor::shallow_clone).ok_or_else(|| format!("the port has no parameter `{name}`"))
     }
 
-    /// Writes Keras's weights into our parameters.
+    /// Copies Keras's weights into our parameters.
     fn reset(&self) -> Result<()> {
         let weights = self.case.part("weights")?;
         for weight in &self.port.weights {
@@ -140,7 +140,7 @@ impl<'a> Checked<'a> {
         Ok(())
     }
 
-    /// Whether the port has a place for a weight of the file.
+    /// Whether the port has a weight of the file.
     fn has(&self, keras: &str) -> bool {
         self.place(keras).is_ok()
     }
@@ -190,7 +190,7 @@ impl<'a> Checked<'a> {
         let Some(expected) = self.case.part("forward")?.find(block) else { return Ok(()) };
         self.reset()?;
         let outputs = no_grad(|| self.forward(train))?;
-        // A second pass through the layers behind batch norm would move its statistics twice in training.
+        // A second pass through the layers after batch norm would update its statistics twice in training.
         let behind_batch_norm = |name: &str| train && self.has("bn.gamma") && name.starts_with("dnn_");
         for (name, tensor) in expected.parts() {
             let what = format!("forward.{block}.{name}");
@@ -232,13 +232,13 @@ impl<'a> Checked<'a> {
                 Some(weight) => weight.view(&gradient, &expected.size())?,
                 None => gradient,
             };
-            // The softmax does not see this bias: its gradient is nothing but rounding.
+            // This bias cancels in the softmax: its gradient is only rounding noise.
             let tolerance = if name == "attention_dense.bias" { 1e-6 } else { tolerance::GRADIENT };
             report.compare(&what, &found, &expected, tolerance);
         }
         for (name, _) in self.case.part("weights")?.parts() {
             if self.is_trainable(name)? && self.has(name) && gradients.find(name).is_none() {
-                report.failures.push(format!("{what}.{name}: there is no gradient to compare with"));
+                report.failures.push(format!("{what}.{name}: the file has no gradient"));
             }
         }
         Ok(())
@@ -292,8 +292,8 @@ impl<'a> Checked<'a> {
         Ok(())
     }
 
-    /// Whether a weight's gradient is nothing but rounding, which an adaptive rule blows up: what the file lists, and the
-    /// bias that the softmax does not see.
+    /// Whether a weight's gradient is only rounding noise, which adaptive rules amplify: the weights that the file lists, and
+    /// the bias that cancels in the softmax.
     fn is_noise(&self, label: &str, weight: &str) -> bool {
         let noise = self.case.find("numpy_check").and_then(|check| check.find("train_noise"));
         let listed = noise.and_then(|noise| noise.find("weights")?.find(label)?.find(weight)).is_some();
@@ -303,7 +303,7 @@ impl<'a> Checked<'a> {
 
 /// The rule and learning rate of a label such as `Adam lr=0.01 +reg`, with Keras's constants.
 fn optimizer(label: &str) -> Result<(OptimizerConfig, f64)> {
-    let unknown = || format!("the training label `{label}` is not known");
+    let unknown = || format!("unknown training label `{label}`");
     let mut words = label.split(' ');
     let config = match words.next() {
         Some("SGD") => OptimizerConfig::Sgd { momentum: 0.0 },
@@ -319,15 +319,15 @@ fn optimizer(label: &str) -> Result<(OptimizerConfig, f64)> {
     }
 }
 
-/// Checks all that a case of a layer or a model says.
+/// Checks everything in a case of a layer or a model.
 pub fn check_case(case: Case, report: &mut Report) -> Result<()> {
     let checked = Checked::new(case, port(case)?)?;
     for (name, _) in case.parts().filter(|(name, part)| part.holds_tensor() && !KEYS_OF_TENSORS.contains(name)) {
-        report.failures.push(format!("the key `{name}` is not known"));
+        report.failures.push(format!("unknown key `{name}`"));
     }
     for (name, _) in case.part("weights")?.parts() {
         match checked.place(name) {
-            Err(_) => report.failures.push(format!("weights.{name}: the port has no place for it")),
+            Err(_) => report.failures.push(format!("weights.{name}: the port has no such weight")),
             Ok(weight) => {
                 let trainable = checked.parameter(&weight.ours)?.requires_grad();
                 report.count(
@@ -349,7 +349,7 @@ pub fn check_case(case: Case, report: &mut Report) -> Result<()> {
             "training" => checked.check_forward(report, block, true)?,
             "inference" => checked.check_forward(report, block, false)?,
             "inference_corrected" | "training_corrected" | "without_bn" => {}
-            _ => return Err(format!("forward.{block} is not known")),
+            _ => return Err(format!("unknown block forward.{block}")),
         }
     }
     check_statistics(&checked, report, "bn_after_one_training_forward")?;
@@ -368,7 +368,7 @@ pub fn check_case(case: Case, report: &mut Report) -> Result<()> {
     let train = case.part("train")?;
     for rule in ["SGD", "Adam", "RMSprop"] {
         if !train.part("runs")?.parts().any(|(label, _)| label.starts_with(rule)) {
-            report.failures.push(format!("train.runs: there is no run of {rule}"));
+            report.failures.push(format!("train.runs: the run of {rule} is missing"));
         }
     }
     for (label, _) in train.part("final_weights")?.parts() {
@@ -393,8 +393,8 @@ fn check_statistics(checked: &Checked, report: &mut Report, block: &str) -> Resu
     Ok(())
 }
 
-/// Predicting moves no statistics. The original's does where `bn_moving_stats_changed_by_inference_call` says so, which is
-/// one of its defects.
+/// Prediction does not update statistics. In the original it does if `bn_moving_stats_changed_by_inference_call` is set, which
+/// is one of its defects.
 fn check_inference_leaves_statistics(checked: &Checked, report: &mut Report) -> Result<()> {
     checked.reset()?;
     no_grad(|| checked.forward(false))?;
@@ -408,7 +408,7 @@ fn check_inference_leaves_statistics(checked: &Checked, report: &mut Report) -> 
     Ok(())
 }
 
-/// Where the original departs from its paper: the paper's form on the same weights.
+/// If the original differs from its paper, checks the paper's form with the same weights.
 fn check_corrected(case: Case, report: &mut Report) -> Result<()> {
     if let Some(textbook) = case.find("ffm_textbook") {
         let checked = Checked::new(case, ffm(case, FfmForm::FieldAware)?)?;
@@ -437,7 +437,7 @@ fn check_reference(checked: &Checked, report: &mut Report, block: Case, what: &s
         let found = match name {
             "output" => checked.output(&outputs),
             "probability" => outputs.score.sigmoid(),
-            _ => outputs.named.get(name).ok_or_else(|| format!("{what}.{name} is not known"))?.shallow_clone(),
+            _ => outputs.named.get(name).ok_or_else(|| format!("{what}.{name} is unknown"))?.shallow_clone(),
         };
         report.compare(&format!("{what}.{name}"), &found, &tensor.tensor()?, tolerance::FORWARD);
     }
@@ -448,7 +448,7 @@ fn check_reference(checked: &Checked, report: &mut Report, block: Case, what: &s
     checked.check_gradients(report, "bce", block.part("grads")?, &format!("{what}.grads"))
 }
 
-/// The numbers that the originals' authors printed: what follows from those before it.
+/// Numbers printed by the authors of the originals: checks those that follow from others.
 pub fn check_printed(case: Case, report: &mut Report) -> Result<()> {
     use fm_models::layers::{BiInteraction, FmInteraction};
     let mut compare = |name: &str, found: Tensor, expected: &Tensor| report.compare(name, &found, expected, 1e-6);

@@ -10,9 +10,9 @@ use super::case::{Case, Result};
 use super::check::Report;
 use super::ports;
 
-/// The value behind `name` in Python code: a number, a text or a list of numbers.
+/// The value after `name` in Python code: a number, a string or a list of numbers.
 fn argument(code: &str, name: &str) -> Result<Value> {
-    let missing = || format!("there is no readable `{name}` in {code:?}");
+    let missing = || format!("`{name}` is missing or unreadable in {code:?}");
     let rest = code.split_once(name).ok_or_else(missing)?.1.trim_start_matches(['=', ':', '\'', ' ']);
     let end = match rest.chars().next() {
         Some('[') => rest.find(']').ok_or_else(missing)? + 1,
@@ -21,7 +21,7 @@ fn argument(code: &str, name: &str) -> Result<Value> {
     serde_json::from_str(&rest[..end].replace('\'', "\"")).map_err(|_| missing())
 }
 
-/// Compares the counts of each model, built from the arguments that its Python code names.
+/// Compares the counts of each model, built with the arguments in its Python code.
 pub fn check(case: Case, report: &mut Report) -> Result<()> {
     for (model, counts) in case.part("models")?.parts() {
         let code = counts.text("code")?;
@@ -59,9 +59,9 @@ fn options(model: &str, code: &str) -> Result<(&'static str, Options)> {
             let options = json!({ "embedding_dim": dim, "part_biases": true, "hidden_units": hidden_units, "cin_size": cin_size });
             ("xdeepfm", options)
         }
-        _ => return Err(format!("the model `{model}` is not known")),
+        _ => return Err(format!("unknown model `{model}`")),
     };
-    options.as_object().cloned().map(|options| (name, options)).ok_or_else(|| "the options are no table".into())
+    options.as_object().cloned().map(|options| (name, options)).ok_or_else(|| "the options are not a table".into())
 }
 
 /// The features that the code lists: `{'feat': 'user_id', 'feat_num': 100, 'embed_dim': 8}`.

@@ -1,8 +1,8 @@
-//! The numbers of the original Keras code, case by case: `make golden`.
+//! Compares layers and models with the original Keras code: `make golden`.
 //!
-//! `data/` holds inputs, weights, outputs, gradients and training trajectories that the notebooks' own classes computed on
-//! Keras 2.15 and TensorFlow 2.15.1; `data/README.md` says how to read them. `FM_GOLDEN_DIR` names another folder of files of the
-//! same form, of whatever sizes; `FM_TEST_DEVICE` a device.
+//! `data/` has inputs, weights, outputs, gradients and training trajectories of the notebooks' own classes, computed with
+//! Keras 2.15 and TensorFlow 2.15.1. `data/README.md` describes the format. `FM_GOLDEN_DIR` names another folder of such files,
+//! and `FM_TEST_DEVICE` a device.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "the test shows what it compared")]
 
@@ -20,7 +20,7 @@ use check::Report;
 #[path = "../device/mod.rs"]
 mod device;
 
-/// Checks one file of a folder whose files hold the cases `all`.
+/// Checks one file of a folder with the cases `all`.
 fn check_file(path: &Path, all: &[String], report: &mut Report) -> Result<()> {
     let json = case::read(path)?;
     let case = Case::new(&json, device::under_test());
@@ -29,11 +29,11 @@ fn check_file(path: &Path, all: &[String], report: &mut Report) -> Result<()> {
         Some("notebook_printed") => check::check_printed(case, report),
         Some(_) => check::check_case(case, report),
         None => {
-            // A list of the cases in the other files.
+            // The list of cases in the other files.
             for listed in case.part("cases")?.elements() {
                 let name = listed.text("case")?;
                 if !all.iter().any(|case| case == name) {
-                    report.failures.push(format!("no file holds the case {name}"));
+                    report.failures.push(format!("no file has the case {name}"));
                 }
                 report.compared += 1;
             }
@@ -42,14 +42,14 @@ fn check_file(path: &Path, all: &[String], report: &mut Report) -> Result<()> {
     }
 }
 
-/// Checks every `*.json` of a folder; the failures of each file.
+/// Checks every `*.json` of a folder, and returns the failures of each file.
 fn check_folder(folder: &Path) -> Result<Vec<(String, Vec<String>)>> {
     let entries = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     files.sort();
     if files.is_empty() {
-        return Err(format!("{} holds no *.json", folder.display()));
+        return Err(format!("{} contains no *.json", folder.display()));
     }
     let case_of = |path: &PathBuf| Some(case::read(path).ok()?.get("case")?.as_str()?.to_owned());
     let all: Vec<String> = files.iter().filter_map(case_of).collect();
@@ -61,11 +61,11 @@ fn check_folder(folder: &Path) -> Result<Vec<(String, Vec<String>)>> {
             report.failures.push(reason);
         }
         if report.compared == 0 && report.failures.is_empty() {
-            report.failures.push("nothing in it was compared".into());
+            report.failures.push("nothing was compared".into());
         }
         let verdict = if report.failures.is_empty() { "ok" } else { "FAILED" };
         let Report { compared, worst, failures } = report;
-        println!("{name:<28}{verdict:<8}{compared:>4} compared, at most {:>5.1} % of what may differ", worst * 100.0);
+        println!("{name:<28}{verdict:<8}{compared:>4} compared, at most {:>5.1} % of the tolerance", worst * 100.0);
         if !failures.is_empty() {
             failed.push((name, failures));
         }
@@ -78,7 +78,7 @@ fn every_case_agrees_with_keras() {
     tch::set_num_threads(1);
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = match std::env::var_os("FM_GOLDEN_DIR") {
-        // From the root of the workspace, where `make` runs; cargo runs this in the package's folder.
+        // Relative to the root of the workspace, where `make` runs. Cargo runs this test in the folder of the package.
         Some(folder) => package.join("..").join(folder),
         None => package.join("tests/golden/data"),
     };
@@ -89,7 +89,7 @@ fn every_case_agrees_with_keras() {
 }
 
 #[test]
-fn what_is_not_known_fails() {
+fn unknown_and_missing_keys_fail() {
     let known = include_str!("data/fm_layer.json");
     let fails = |text: &str| {
         let folder = tempfile::tempdir().unwrap();
@@ -97,10 +97,12 @@ fn what_is_not_known_fails() {
         check_folder(folder.path()).unwrap().pop().map(|(_, failures)| failures.join("; ")).unwrap_or_default()
     };
     assert_eq!(fails(known), "");
-    assert!(fails(&known.replace("\"FM_Layer\"", "\"FM_Layer_v3\"")).contains("`FM_Layer_v3` is not known"));
+    assert!(fails(&known.replace("\"FM_Layer\"", "\"FM_Layer_v3\"")).contains("unknown class `FM_Layer_v3`"));
     assert!(fails(&known.replace("\"second_order\"", "\"third_order\"")).contains("third_order"));
-    assert!(fails(&known.replace("\"Adam lr=0.01\"", "\"Lion lr=0.01\"")).contains("`Lion lr=0.01` is not known"));
-    assert!(fails(&known.replace("\"V\"", "\"U\"")).contains("no `V`"));
+    assert!(
+        fails(&known.replace("\"Adam lr=0.01\"", "\"Lion lr=0.01\"")).contains("unknown training label `Lion lr=0.01`")
+    );
+    assert!(fails(&known.replace("\"V\"", "\"U\"")).contains("`V` is missing"));
     assert!(fails(&known.replacen("\"grads_mse\"", "\"grads_mae\"", 1)).contains("`grads_mse`"));
     assert!(fails(&known.replacen("\"runs\"", "\"walks\"", 1)).contains("`runs`"));
     assert!(fails(&known.replacen("\"mse\":", "\"mae\":", 2)).contains("`mse`"));

@@ -8,11 +8,11 @@ use tch::nn::VarStore;
 
 use super::case::Result;
 
-/// What a port computes.
+/// The outputs of a port.
 pub struct Outputs {
-    /// The original's local variables by their names.
+    /// The local variables of the original, by name.
     pub named: BTreeMap<String, Tensor>,
-    /// What the loss reads: log-odds, or the raw score, `[B]`.
+    /// The input of the loss: log-odds or the raw score, `[B]`.
     pub score: Tensor,
 }
 
@@ -20,26 +20,26 @@ pub struct Outputs {
 pub struct Port {
     pub store: VarStore,
     pub weights: Vec<Weight>,
-    /// Inputs that the file has gradients of.
+    /// Inputs with gradients in the file.
     pub inputs: Vec<(&'static str, Tensor)>,
     pub forward: Box<dyn Fn(bool) -> fm_core::Result<Outputs>>,
 }
 
-/// A Keras weight as (a part of) one of our parameters.
+/// A Keras weight as one of our parameters, or a part of it.
 pub struct Weight {
     pub keras: String,
     pub ours: String,
     layout: Layout,
 }
 
-/// How Keras's array lies in our parameter.
+/// The layout of Keras's array in our parameter.
 pub enum Layout {
     Same,
     /// `[in, out]` in Keras, `[out, in]` here.
     Transposed,
     /// `[1, in, out]` in Keras, `[out, in]` here.
     Filter,
-    /// Rows of our table from this one on.
+    /// The rows of our table from this one.
     Rows(i64),
 }
 
@@ -48,7 +48,7 @@ impl Weight {
         Weight { keras: keras.into(), ours: ours.into(), layout }
     }
 
-    /// The part of our parameter, or of its gradient, in Keras's layout and `shape`; writing to it writes to the parameter.
+    /// A view of our parameter, or of its gradient, in Keras's layout and `shape`.
     pub fn view(&self, parameter: &Tensor, shape: &[i64]) -> Result<Tensor> {
         let view = match self.layout {
             Layout::Same => parameter.shallow_clone(),
@@ -64,7 +64,7 @@ pub fn same(keras: &str, ours: &str) -> Weight {
     Weight::new(keras, ours, Layout::Same)
 }
 
-/// The kernel and, if `bias` names ours, the bias of a Keras `Dense`.
+/// The kernel and, if `bias` is given, the bias of a Keras `Dense`.
 pub fn dense(keras: &str, ours: &str, bias: Option<&str>) -> Vec<Weight> {
     let kernel = Weight::new(format!("{keras}.kernel"), format!("{ours}.weight"), Layout::Transposed);
     let bias = bias.map(|bias| Weight::new(format!("{keras}.bias"), bias, Layout::Same));
@@ -79,7 +79,7 @@ pub fn hidden(units: &[i64]) -> impl Iterator<Item = Weight> {
     })
 }
 
-/// Tables of single fields, which lie one after another in ours.
+/// Tables of single fields, which are consecutive in ours.
 pub fn tables(names: &[String], schema: &Schema, ours: &str) -> Vec<Weight> {
     let table = |(field, name): (usize, &String)| Weight::new(name, ours, Layout::Rows(schema.ids(field).start));
     names.iter().enumerate().map(table).collect()

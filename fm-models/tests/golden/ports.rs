@@ -1,10 +1,10 @@
-//! For each Keras class of the notebooks: our layers or model in the same form and of the same sizes, with the places of
-//! Keras's weights among our parameters.
+//! For each Keras class of the notebooks, our layers or model in the same form and sizes, and the mapping of Keras's weights to
+//! our parameters.
 
 use std::collections::BTreeMap;
 
 use fm_core::farmhash::bucket;
-use fm_core::{Features, Field, FieldKind, Label, Model, Schema, Side, Task, Weighting};
+use fm_core::{Features, Field, FieldKind, Label, List, Model, Schema, Side, Task, Weighting};
 use fm_models::layers::*;
 use fm_models::models::{afm, deepfm, deepfm_dense, nfm, xdeepfm};
 use serde_json::json;
@@ -14,12 +14,12 @@ use tch::{Kind, Tensor};
 use super::case::{Case, Result};
 use super::port::{Layout, Outputs, Port, Weight, batch_norm, dense, hidden, same, tables};
 
-/// Fields of (name, rows of the table, slots), the first row of each being a value like any other here, and numeric ones.
+/// Fields of (name, rows of the table, slots) and numeric fields. The first row of each is an ordinary value here.
 pub fn schema(fields: &[(String, i64, i64)], numeric: &[&str]) -> Result<Schema> {
     let sparse = fields.iter().map(|(name, cardinality, slots)| {
         let vocabulary = (1..*cardinality).map(|value| value.to_string()).collect();
         let several =
-            FieldKind::MultiValued { separator: "|".into(), max_len: *slots as usize, weighting: Weighting::Sum };
+            FieldKind::MultiValued(List::new("|", *slots as usize, Weighting::Sum));
         let kind = if *slots == 1 { FieldKind::Categorical } else { several };
         Field::new(name, kind, Side::Context, vocabulary)
     });
@@ -36,8 +36,8 @@ fn single_fields(case: Case) -> Result<(Schema, Vec<String>)> {
     Ok((schema(&fields, &[])?, names))
 }
 
-/// Ids within their fields `[B, slots]`, one tensor a field, -1 for padding, to slots. With `mean`, a field's values share
-/// the weight 1.
+/// Slots from ids within their fields: one tensor `[B, slots]` per field, with -1 for padding. With `mean`, the values of a
+/// field share the weight 1.
 fn features(schema: &Schema, fields: &[Tensor], mean: bool) -> Result<Features> {
     let slots = fields.iter().enumerate().map(|(field, ids)| {
         let there = ids.ge(0).to_kind(Kind::Float);
@@ -58,14 +58,14 @@ fn embedding(embedding_dim: i64) -> EmbeddingConfig {
 }
 
 fn activation(name: &str) -> Result<Activation> {
-    serde_json::from_value(json!(name)).map_err(|_| format!("the activation `{name}` is not known"))
+    serde_json::from_value(json!(name)).map_err(|_| format!("unknown activation `{name}`"))
 }
 
 fn dnn(hidden_units: &[i64], activation: Activation) -> DnnConfig {
     DnnConfig { hidden_units: hidden_units.into(), activation, dropout: 0.0, ..DnnConfig::default() }
 }
 
-/// Dropout is random: a case that has any holds nothing to compare with.
+/// A case with dropout is random and cannot be compared.
 fn no_dropout(config: Case, name: &str) -> Result<()> {
     match config.number(name)? {
         0.0 => Ok(()),
@@ -106,7 +106,7 @@ pub fn port(case: Case) -> Result<Port> {
         "notebook cells (SequenceFeatures NFM)" => sequence_nfm(case),
         "DeepFM (DenseFeatures)" => deepfm_dense(case),
         "FM(units,k) + Dense(1)" => dense_fm(case),
-        class => Err(format!("the class `{class}` is not known")),
+        class => Err(format!("unknown class `{class}`")),
     }
 }
 
@@ -149,7 +149,7 @@ fn fm_over_embeddings(case: Case) -> Result<Port> {
     })
 }
 
-/// With [`FfmForm::FieldAware`] the textbook's formula on the same weights.
+/// With [`FfmForm::FieldAware`], the textbook formula with the same weights.
 pub fn ffm(case: Case, form: FfmForm) -> Result<Port> {
     let (schema, _) = single_fields(case)?;
     let store = VarStore::new(case.device);
@@ -169,7 +169,7 @@ pub fn ffm(case: Case, form: FfmForm) -> Result<Port> {
     })
 }
 
-/// With [`BatchNormMode::Standard`] or [`BatchNormMode::Off`] what the notebook should have computed.
+/// With [`BatchNormMode::Standard`] or [`BatchNormMode::Off`], the corrected form of the notebook.
 pub fn nfm(case: Case, batch_norm: BatchNormMode) -> Result<Port> {
     let (schema, names) = single_fields(case)?;
     let config = case.part("config")?;
@@ -226,7 +226,7 @@ fn nfm_over(
             let logits = model.logits(&features, train)?;
             let vectors = model.embedding.slots(&features, train)?;
             let pooled = BiInteraction.forward(&vectors)?;
-            // Not in training: the statistics would move twice.
+            // Not in training, where the statistics would be updated twice.
             let normed = match &model.batch_norm {
                 Some(norm) if !train => norm.forward(&pooled, false)?,
                 Some(_) => return Ok(outputs(logits, [(vectors_name, vectors), ("bi_interaction", pooled)])),
@@ -242,13 +242,13 @@ fn nfm_over(
     })
 }
 
-/// With [`Pooling::Max`] what the notebook's `max` should have computed.
+/// With [`Pooling::Max`], the corrected form of the notebook's `max`.
 pub fn afm(case: Case, pooling: Pooling) -> Result<Port> {
     let (schema, names) = single_fields(case)?;
     let config = case.part("config")?;
     no_dropout(config, "dropout")?;
     if activation(config.text("activation")?)? != Activation::Relu {
-        return Err("the attention's activation can be relu alone".into());
+        return Err("the attention's activation must be relu".into());
     }
     let attention = pooling == Pooling::Attention;
     let config = afm::Config {

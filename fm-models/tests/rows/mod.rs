@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fm_core::{Encoder, Features, Field, FieldKind, Label, Schema, Side, Task, Weighting};
+use fm_core::{Encoder, Features, Field, FieldKind, Label, List, Schema, Side, Task, Weighting};
 use tch::nn::VarStore;
 use tch::{Tensor, no_grad};
 
@@ -11,7 +11,7 @@ pub fn schema(task: Task) -> Schema {
     let field = |name: &str, kind, side, n: usize| {
         Field::new(name, kind, side, (0..n).map(|value| value.to_string()).collect())
     };
-    let tags = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Sqrt };
+    let tags = FieldKind::MultiValued(List::new("|", 3, Weighting::Sqrt));
     let fields = vec![
         field("user", FieldKind::Categorical, Side::User, 12),
         field("item", FieldKind::Categorical, Side::Item, 9),

@@ -4,7 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a notebook shows its results")]
 
 use anyhow::{Result, ensure};
-use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, Padded, Schema, Side, Task, Weighting};
+use fm_core::{Encoder, Features, Field, FieldKind, Label, List, Model, Padded, Schema, Side, Task, Weighting};
 use fm_models::layers::{Embedding, EmbeddingConfig, Ffm, FfmForm, Fm, FmInteraction, bias};
 use notebooks_port::{
     begin, dot, draw_weights, embedding_column, ensure_equal, markdown, pairs, parameter, rows_of, seed, set_parameter,
@@ -64,7 +64,7 @@ fn preparation() -> Result<(Schema, Features)> {
         let field = Field::new(name, kind, Side::Context, Vec::new());
         Field { hash_buckets: Some(10), ..field }
     };
-    let sequence = FieldKind::MultiValued { separator: "|".into(), max_len: 3, weighting: Weighting::Sum };
+    let sequence = FieldKind::MultiValued(List::new("|", 3, Weighting::Sum));
     let label = Label::fit("y", Task::Regression, [0.0, 1.0]);
     let schema = Schema::new(label, vec![hashed("seq", sequence), hashed("target", FieldKind::Categorical)])?;
 

@@ -4,7 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a notebook shows its results")]
 
 use anyhow::{Context, Result, ensure};
-use fm_core::{Encoder, Features, Field, FieldKind, Label, Model, Padded, Schema, Side, Task, Weighting};
+use fm_core::{Encoder, Features, Field, FieldKind, Label, List, Model, Padded, Schema, Side, Task, Weighting};
 use fm_models::layers::{BatchNormMode, BiInteraction, DnnConfig, EmbeddingConfig, FmInteraction};
 use fm_models::models::nfm::{Config, Nfm};
 use notebooks_port::{
@@ -63,7 +63,7 @@ fn preparation() -> Result<(Schema, Features)> {
         let field = Field::new(name, kind, Side::Context, Vec::new());
         Field { hash_buckets: Some(10), ..field }
     };
-    let sequence = || FieldKind::MultiValued { separator: "|".into(), max_len: 2, weighting: Weighting::Sum };
+    let sequence = || FieldKind::MultiValued(List::new("|", 2, Weighting::Sum));
     let label = Label::fit("y", Task::Binary { threshold: 1.0 }, [0.0, 1.0]);
     let fields =
         vec![hashed("seq_1", sequence()), hashed("seq_2", sequence()), hashed("target", FieldKind::Categorical)];

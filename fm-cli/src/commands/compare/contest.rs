@@ -1,4 +1,4 @@
-//! Who is compared with whom, and on which seeds or folds.
+//! The contestants of a comparison, and their seeds or folds.
 
 use std::path::Path;
 
@@ -20,12 +20,12 @@ pub struct Contestant {
 pub struct Variation {
     pub name: String,
     seed: Option<i64>,
-    /// The number of blocks, and which of them tests.
+    /// The number of blocks, and the index of the test block.
     fold: Option<(u32, u32)>,
 }
 
 impl Contestant {
-    /// The files of settings and the models that the command line names: each model with each file.
+    /// All contestants of the command line: each model with each settings file.
     pub fn all(args: &Compare) -> Result<Vec<Contestant>> {
         let mut bases: Vec<(Option<String>, Draft)> = Vec::new();
         for name in &args.configs {
@@ -75,7 +75,7 @@ impl Contestant {
     }
 }
 
-/// The name of a folder: that of a file without its ending, or a ready-made file's with its folders.
+/// The name of a folder: that of a file without its extension, or the path of a built-in file.
 fn plain_name(config: &str) -> String {
     let path = Path::new(config);
     let name = if path.is_file() { path.file_stem().unwrap_or_default().to_string_lossy() } else { config.into() };

@@ -2,11 +2,11 @@
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-/// The two-sided p-value that the means of paired results are equal: of Student's t-test with the variance that Nadeau and
-/// Bengio correct for training sets that overlap, as those of folds and of random splits do. `test_share` is n_test / n_train.
+/// The two-sided p-value of equal means of paired results: Student's t-test with Nadeau and Bengio's correction of the
+/// variance for overlapping training sets, as in folds and random splits. `test_share` is n_test / n_train.
 ///
-/// t = d̄ / √((1/n + n_test/n_train) s²), with n - 1 degrees of freedom, for the differences d of n pairs. None for fewer than
-/// two pairs, or where all differences are equal.
+/// t = d̄ / √((1/n + n_test/n_train) s²), with n - 1 degrees of freedom, for the differences d of n pairs. `None` for fewer than
+/// two pairs, or if all differences are equal.
 ///
 /// Source: Nadeau and Bengio, Inference for the generalization error, Machine Learning 52, 2003, section 4,
 /// <https://doi.org/10.1023/A:1024068626366>.

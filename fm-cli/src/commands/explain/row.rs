@@ -5,7 +5,6 @@ use std::fmt;
 
 use anyhow::Result;
 use fm_core::encoder::pieces;
-use fm_core::rows::Slots;
 use fm_core::tch::Device;
 use fm_core::{Encoder, Features, FieldKind, Padded, Schema};
 use serde::Serialize;
@@ -65,29 +64,31 @@ impl Row {
         let numbers = Vec::<f32>::try_from(features.values.flatten(0, -1))?;
         let mut values = vec![];
         for (position, (field, text)) in schema.fields().iter().zip(&row).enumerate() {
-            // The distinct texts of each id.
-            let mut of_ids: HashMap<i64, Vec<&str>> = HashMap::new();
-            match &field.kind {
-                FieldKind::MultiValued { separator, .. } => {
-                    let mut slots = Slots::default();
-                    for piece in pieces(*text, separator) {
-                        slots.clear();
-                        encoder.encode(position, Some(piece), &mut slots);
-                        for id in slots.ids() {
-                            let of_id = of_ids.entry(i64::from(id)).or_default();
-                            if !of_id.contains(&piece) {
-                                of_id.push(piece);
-                            }
+            let own = schema.slots(position);
+            // The texts of each slot: in a multi-valued field, values of one id share a slot.
+            let texts: Vec<Vec<&str>> = match &field.kind {
+                FieldKind::Categorical | FieldKind::Numeric { .. } => vec![text.iter().copied().collect()],
+                FieldKind::MultiValued(list) => {
+                    let mut distinct: Vec<&str> = vec![];
+                    for (value, _) in pieces(*text, list) {
+                        if !distinct.contains(&value) {
+                            distinct.push(value);
                         }
                     }
+                    let of_slot = |slot: usize| {
+                        let is_here = |value: &&str| !value.is_empty() && encoder.id(position, value) == ids[slot];
+                        distinct.iter().copied().filter(is_here).collect()
+                    };
+                    own.clone().map(of_slot).collect()
                 }
-                FieldKind::Categorical | FieldKind::Numeric { .. } => {
-                    of_ids.insert(ids[schema.slots(position).start], text.iter().copied().collect());
+                FieldKind::Sequence(list) => {
+                    let values = list.kept(pieces(*text, list)).map(|(value, _)| value);
+                    values.map(|value| Some(value).filter(|value| !value.is_empty()).into_iter().collect()).collect()
                 }
-            }
-            let is_padding = |slot: usize| numbers[slot] == 0.0 && matches!(field.kind, FieldKind::MultiValued { .. });
-            for slot in schema.slots(position).filter(|&slot| !is_padding(slot)) {
-                let texts = of_ids.get(&ids[slot]).map(Vec::as_slice).unwrap_or_default();
+            };
+            let is_padding = |slot: usize| numbers[slot] == 0.0 && field.kind.list().is_some();
+            for (at, slot) in own.enumerate().filter(|&(_, slot)| !is_padding(slot)) {
+                let texts = texts.get(at).map(Vec::as_slice).unwrap_or_default();
                 let title = if let [id] = texts { titles.get(&field.name, id).map(str::to_owned) } else { None };
                 let value = (!texts.is_empty()).then(|| texts.join(", "));
                 let known = ids[slot] != schema.ids(position).start;

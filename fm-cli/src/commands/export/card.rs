@@ -6,7 +6,7 @@ use fm_core::device::compiled_libtorch;
 use fm_core::metric::Metrics;
 use fm_core::script::Precision;
 use fm_core::summary::grouped;
-use fm_core::{Field, FieldKind, Schema, Side, Task};
+use fm_core::{Field, FieldKind, Keep, List, Schema, Side, Task, Weighting};
 use fm_data::source::terms_of_use;
 
 use crate::metric::in_order;
@@ -223,18 +223,22 @@ impl ModelCard<'_> {
 }
 
 fn kind(field: &Field) -> String {
-    let values = match field.hash_buckets {
-        Some(buckets) => format!("hashed into {} buckets", grouped(i64::from(buckets))),
-        None => format!("{} values", grouped(field.vocabulary.len() as i64)),
+    let values = match (&field.shares, field.hash_buckets) {
+        (Some(owner), _) => format!("the values of `{owner}`"),
+        (None, Some(buckets)) => format!("hashed into {} buckets", grouped(i64::from(buckets))),
+        (None, None) => format!("{} values", grouped(field.vocabulary.len() as i64)),
     };
     match &field.kind {
         FieldKind::Categorical => format!("categorical, {values}"),
-        FieldKind::MultiValued { separator, max_len, .. } => {
-            format!(
-                "multi-valued, {values}, at most {max_len} in a row, separated by `{}`",
-                separator.replace('|', "\\|")
-            )
-        }
+        FieldKind::MultiValued(list) => format!("multi-valued, {values}, {}", several(list)),
+        FieldKind::Sequence(list) => format!("sequence, {values}, {}", several(list)),
         FieldKind::Numeric { mean, std } => format!("numeric, mean {mean}, standard deviation {std}"),
     }
+}
+
+fn several(list: &List) -> String {
+    let separator = list.separator.replace('|', "\\|");
+    let numbers = if list.weighting == Weighting::Given { ", with numbers as in `value:0.5`" } else { "" };
+    let kept = if list.keep == Keep::Last { "the last " } else { "at most " };
+    format!("{kept}{} in a row, separated by `{separator}`{numbers}", list.max_len)
 }

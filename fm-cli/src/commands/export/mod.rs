@@ -55,7 +55,7 @@ fn precision(args: &Export) -> Precision {
     }
 }
 
-/// Refuses what would be something else than its name says, or replace a part of the run.
+/// Returns an error if the output's extension does not match the format, or if it would replace a file of the run.
 fn check_output(args: &Export, run: &Run) -> Result<()> {
     let output = args.output.display();
     if args.format == ExportFormat::Torchscript && args.output.extension().is_some_and(|extension| extension == "onnx")

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 
-/// An axis: what it covers, and where it has which labels.
+/// An axis: its range, and the positions and texts of its labels.
 #[derive(Clone, Debug)]
 pub struct Axis {
     pub range: Range<f64>,
@@ -13,7 +13,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// Over all of `values`, with some room beside them, and round numbers for labels.
+    /// An axis over all `values` with a margin, and with round numbers as labels.
     pub fn over(values: impl IntoIterator<Item = f64>, title: &str) -> Axis {
         let finite = values.into_iter().filter(|value| value.is_finite());
         let (low, high) = finite.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));

@@ -19,7 +19,7 @@ pub fn buckets(values: impl IntoIterator<Item = f64>, count: usize) -> Vec<(f64,
     found
 }
 
-/// The number of the bucket that holds a value.
+/// The index of the bucket of a value.
 pub fn bucket_of(buckets: &[(f64, f64)], value: f64) -> Option<usize> {
     buckets.iter().position(|(low, high)| (*low..=*high).contains(&value))
 }

@@ -39,7 +39,7 @@ impl Paint {
         }
     }
 
-    /// A colour that stands for this one until the drawing is done.
+    /// A placeholder for this colour until the drawing is done.
     fn stand_in(self) -> RGBColor {
         match self {
             Paint::Back => RGBColor(1, 2, 0),
@@ -58,7 +58,7 @@ pub enum Mark {
     Line(Vec<(f64, f64)>, Paint),
     /// Filled circles of a radius in pixels.
     Dots(Vec<(f64, f64)>, Paint, f64),
-    /// A filled circle with what a pointer over it shows.
+    /// A filled circle with a tooltip.
     Named((f64, f64), Paint, f64, String),
     /// A filled rectangle between two corners, with its opacity.
     Block([(f64, f64); 2], Paint, f64),
@@ -83,17 +83,17 @@ pub struct Chart {
     pub marks: Vec<Mark>,
 }
 
-/// The size of most charts: their text is legible on a telephone, and three stand side by side on a desktop.
+/// The size of most charts: text is legible on a phone, and three fit side by side on a desktop.
 pub const SIZE: (u32, u32) = (360, 240);
 /// The height of text in pixels.
 pub const TEXT: f64 = 11.0;
-/// The room that is left free above and to the right of what the axes span.
+/// The margin above and to the right of the area of the axes.
 const ABOVE: f64 = 8.0;
 const RIGHT: f64 = 12.0;
-/// plotters counts whole pixels: it is given so many for each, and the browser scales them down.
+/// Pixels of plotters per pixel of the chart. plotters counts whole pixels, and the browser scales the drawing down.
 const FINE: f64 = 10.0;
 
-/// The width of a text in pixels, on the safe side: there is no font to measure it with.
+/// An upper bound of the width of a text in pixels, without a font to measure it.
 pub fn width(text: &str) -> f64 {
     let em = |c: char| match c {
         'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '!' | '|' | '\'' | '(' | ')' | '[' | ']' | ' ' | 'f' | 't'
@@ -107,7 +107,7 @@ pub fn width(text: &str) -> f64 {
 }
 
 impl Chart {
-    /// The chart as an `svg` element; `description` says in words what is to be seen.
+    /// The chart as an `svg` element. `description` describes it in words.
     pub fn svg(&self, description: &str) -> Result<Markup> {
         let mut drawing = String::new();
         self.draw(&mut drawing).map_err(|error| anyhow!("cannot draw a chart: {error}"))?;
@@ -129,7 +129,7 @@ impl Chart {
         })
     }
 
-    /// The width and the height in pixels of what the axes span.
+    /// The width and the height of the area of the axes in pixels.
     pub fn inner(&self) -> (f64, f64) {
         let (left, below) = self.beside();
         (f64::from(self.size.0) - left - RIGHT, f64::from(self.size.1) - ABOVE - below)

@@ -12,7 +12,7 @@ use super::page::{figure, figures};
 use super::run::{Run, TestRows};
 use super::thinning::thin;
 
-/// The intervals of probability that are compared with what came: those of the ECE.
+/// The number of probability intervals of the calibration curve, as for the ECE.
 const BINS: usize = 15;
 
 pub fn body(runs: &[Run]) -> Result<Markup> {

@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 pub struct Components {
     /// For each vector its coordinates along the first two principal components.
     pub points: Vec<(f64, f64)>,
-    /// The parts of the vectors' variance that the two hold.
+    /// The shares of the vectors' variance that they explain.
     pub explained: [f64; 2],
 }
 

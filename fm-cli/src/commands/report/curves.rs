@@ -11,7 +11,7 @@ use super::run::Run;
 use super::summary::metric_title;
 use crate::metric::in_order;
 
-/// Up to so many epochs have a dot each.
+/// Maximum number of epochs that are drawn as dots.
 const DOTS: usize = 40;
 
 pub fn body(runs: &[Run]) -> Result<Markup> {

@@ -17,13 +17,13 @@ use super::page::legend;
 use super::placement::place;
 use super::run::{Activity, Run};
 
-/// The parameter that holds a vector for each value.
+/// The parameter with a vector per value.
 const TABLE: &str = "embedding.weight";
 /// How many items are shown.
 const ITEMS: usize = 150;
 /// How many kinds of items have a colour of their own.
 const KINDS: usize = SERIES - 1;
-/// The longest title that stands beside a point, in characters.
+/// Maximum length of a title next to a point, in characters.
 const LONGEST: usize = 26;
 
 pub fn body(runs: &[Run]) -> Result<Markup> {
@@ -38,7 +38,7 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
     Ok(html! { @for map in &maps { (map) } })
 }
 
-/// The map of a run, or why there is none.
+/// The map of a run, or the reason why it is missing.
 fn map(run: &Run) -> Result<Result<Markup, String>> {
     let (rows, schema) = (&run.rows, &run.predictor.schema);
     let rows = match rows {
@@ -71,7 +71,7 @@ fn map(run: &Run) -> Result<Result<Markup, String>> {
             div.wide { (draw(760)?) }
             div.narrow { (draw(360)?) }
             p.note {
-                "The " (items.len()) " items with the most training rows. The axes hold " (first) " and " (second)
+                "The " (items.len()) " items with the most training rows. The axes explain " (first) " and " (second)
                 " of the variance of their vectors of length " (vectors.size()[1])
                 " (principal components), in one scale: near items are alike to the model."
                 @if kind.is_some_and(|kind| kind.kind != FieldKind::Categorical) {
@@ -93,8 +93,9 @@ struct Item {
 /// The field of the items that colours them: of several values rather than of one, and of few rather than of many.
 fn kind_field(schema: &Schema, item: usize) -> Option<&Field> {
     let fields = schema.fields().iter().enumerate().filter(|(at, field)| *at != item && field.side == Side::Item);
-    let fields = fields.map(|(_, field)| field).filter(|field| !matches!(field.kind, FieldKind::Numeric { .. }));
-    fields.min_by_key(|field| (field.kind == FieldKind::Categorical, field.cardinality()))
+    let fields = fields.filter(|(_, field)| !matches!(field.kind, FieldKind::Numeric { .. }));
+    let fewest = fields.min_by_key(|&(at, field)| (field.kind == FieldKind::Categorical, schema.ids(at).count()));
+    fewest.map(|(_, field)| field)
 }
 
 /// The items with the most training rows that have vectors of their own.
@@ -111,17 +112,18 @@ fn popular(source: &RawData, schema: &Schema, field: usize, kind: Option<&Field>
         (0..items.ids.len()).filter(|&row| id(row) != schema.ids(field).start && count(row) > 0).collect();
     rows.sort_by_key(|&row| Reverse(count(row)));
     rows.truncate(ITEMS);
+    let named = |value: &&str| !value.is_empty();
     let values = |row: usize| -> Vec<String> {
         let cell = kinds.as_ref().and_then(|kinds| kinds.get(row));
-        match kind.map(|kind| &kind.kind) {
-            Some(FieldKind::MultiValued { separator, .. }) => pieces(cell, separator).map(str::to_owned).collect(),
-            _ => cell.into_iter().filter(|cell| !cell.is_empty()).map(str::to_owned).collect(),
+        match kind.and_then(|kind| kind.kind.list()) {
+            Some(list) => pieces(cell, list).map(|(value, _)| value).filter(named).map(str::to_owned).collect(),
+            None => cell.into_iter().filter(named).map(str::to_owned).collect(),
         }
     };
     Ok(rows.into_iter().map(|row| Item { title: items.titles[row].clone(), id: id(row), kinds: values(row) }).collect())
 }
 
-/// The colour of each item, and what the colours mean.
+/// The colour of each item, and the legend.
 fn paints(items: &[Item]) -> (Vec<Paint>, Vec<(Paint, String)>) {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for kind in items.iter().flat_map(|item| &item.kinds) {
@@ -163,7 +165,7 @@ fn chart(items: &[Item], components: &Components, paints: &[Paint], width: u32) 
     Chart { x, y, ..chart }
 }
 
-/// A title that has room beside a point: cut between words if there are some.
+/// A title that fits next to a point, shortened between words if possible.
 fn shortened(title: &str) -> String {
     let Some((end, next)) = title.char_indices().nth(LONGEST) else { return title.to_owned() };
     let cut = if next == ' ' { end } else { title[..end].rfind(' ').unwrap_or(end) };

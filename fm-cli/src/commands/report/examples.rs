@@ -1,4 +1,4 @@
-//! What the models recommend to a few users, beside what these users rated highest.
+//! Recommendations for a few users, next to the items that they rated highest.
 
 use anyhow::Result;
 use fm_core::summary::grouped;

@@ -94,7 +94,7 @@ fn seen(rows: &TestRows) -> Result<[Option<Vec<f64>>; 2]> {
     Ok([of(&source.spec.user)?, of(&source.spec.item)?])
 }
 
-/// The test rows of a group of runs, or of a ranking the users, by what training has seen of them.
+/// The test rows of a group of runs, or the users of a ranking, by their number of training rows.
 struct Slices<'a> {
     metric: &'a str,
     /// What the training rows are of.
@@ -106,7 +106,7 @@ struct Slices<'a> {
     sizes: Vec<usize>,
     /// For each run the metrics of each bucket.
     runs: Vec<(&'a Run, Vec<Metrics>)>,
-    /// The metrics of what any model must beat, and its name.
+    /// The metrics of the baseline, and its name.
     baseline: (Vec<Metrics>, &'static str),
 }
 
@@ -144,7 +144,7 @@ impl<'a> Slices<'a> {
         }
     }
 
-    /// By what the buckets are told apart.
+    /// The quantity that defines the buckets.
     fn training_rows(&self) -> String {
         format!("training rows of the {}", self.what)
     }
@@ -175,7 +175,7 @@ impl<'a> Slices<'a> {
         let svg = chart.svg(&format!("{title}: {}.", words.join("; ")))?;
         let smallest = self.sizes.iter().zip(&self.names).min_by_key(|(size, _)| **size);
         let note = smallest.map_or(String::new(), |(size, name)| {
-            format!("The smallest bucket, {name}, holds {} {}.", grouped(*size as i64), self.units)
+            format!("The smallest bucket, {name}, has {} {}.", grouped(*size as i64), self.units)
         });
         Ok(figure(&title, &legend, &svg, &note))
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use anyhow::Result;
 use fm_core::explain::{InteractionOptions, InteractionReport, ValuePair};
 use fm_core::summary::grouped;
-use fm_core::{FieldKind, Schema, Task};
+use fm_core::{FieldKind, Schema};
 use maud::{Markup, html};
 
 use super::absent;
@@ -13,10 +13,10 @@ use super::chart::{Align, Axis, Chart, Mark, Paint, width};
 use super::page::{Cell, figure, figures, table};
 use super::run::{Run, TestRows};
 
-/// How many terms of pairs are looked at: as many training rows as have them, but at least so many rows.
+/// The number of pair terms to compute, which limits the number of training rows, and the minimum number of rows.
 const TERMS: usize = 20_000_000;
 const ROWS: usize = 2000;
-/// A pair of values is listed if it is in at least so many of them.
+/// Minimum number of these rows with a pair of values that is listed.
 const LEAST: usize = 20;
 /// How many pairs of values are listed.
 const PAIRS: usize = 12;
@@ -31,7 +31,7 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
             p {
                 "By the model's formula, a logit is a sum of terms. Shown are the terms of pairs of values in training rows: how much \
                  two fields contribute (the mean magnitude of their terms over the rows), and the pairs of values that contribute most."
-                @if runs.iter().any(|run| matches!(run.task(), Task::Ranking { .. })) {
+                @if runs.iter().any(|run| run.task().is_ranking()) {
                     " For a ranking, pairs without a field of the item are left out: all candidates of a row share their terms, which do \
                      not affect the order."
                 }
@@ -156,14 +156,14 @@ fn pairs(found: &[ValuePair], rows: &TestRows, schema: &Schema) -> Result<Markup
     Ok(table("Pairs of values with the strongest terms", &head, &found.iter().map(row).collect::<Vec<_>>()))
 }
 
-/// What stands for an id that has no text.
+/// The text for an id without text.
 fn unnamed(schema: &Schema, name: &str, id: i64) -> String {
     let Some(position) = schema.field_index(name) else { return String::new() };
     let field = &schema.fields()[position];
     match (&field.kind, id - schema.ids(position).start) {
         (FieldKind::Numeric { .. }, 1..) => "a number".into(),
         (_, bucket @ 1..) => format!("bucket {}", bucket - 1),
-        (_, _) if field.vocabulary.is_empty() => "missing".into(),
+        (_, _) if schema.vocabulary(position).is_empty() => "missing".into(),
         (_, _) => "unknown".into(),
     }
 }

@@ -43,12 +43,12 @@ pub fn page(title: &str, sections: &[Section]) -> String {
     page.into_string().chars().map(|c| if is_text(c) { c } else { '\u{fffd}' }).collect()
 }
 
-/// Charts beside each other, as many as there is room for.
+/// Charts side by side, as many as fit.
 pub fn figures(figures: &[Markup]) -> Markup {
     html! { @if !figures.is_empty() { div.figures { @for figure in figures { (figure) } } } }
 }
 
-/// A chart under its title, with what its colours mean.
+/// A chart with its title and legend.
 pub fn figure(title: &str, legend: &[(Paint, String)], chart: &Markup, note: &str) -> Markup {
     html! {
         figure {
@@ -84,7 +84,7 @@ pub enum Cell {
 }
 
 impl Cell {
-    /// A metric, or a dash where there is none.
+    /// A metric, or a dash if it is missing.
     pub fn metric(value: Option<f64>) -> Cell {
         Cell::Number(value.map_or("–".into(), decimals))
     }

@@ -13,7 +13,7 @@ use super::no_test_rows;
 use super::page::{figure, figures};
 use super::run::{Run, TestRows};
 
-/// Up to so many distinct labels have a place each.
+/// Maximum number of distinct labels that are shown separately.
 const LABELS: usize = 10;
 /// The bars between the least and the greatest label.
 const BARS: usize = 16;
@@ -45,7 +45,7 @@ impl<'a> Predictions<'a> {
     }
 }
 
-/// Quantiles of the predictions for each label, or for buckets of labels where there are many.
+/// Quantiles of the predictions for each label, or for buckets if there are many labels.
 fn by_label(scored: &[Predictions<'_>]) -> Result<Markup> {
     let labels: Vec<f64> = scored.iter().flat_map(|run| &run.labels).copied().collect();
     let bounds = label_bounds(&labels);
@@ -94,7 +94,7 @@ fn by_label(scored: &[Predictions<'_>]) -> Result<Markup> {
     Ok(figure(&title, &legend, &svg, note))
 }
 
-/// Every label by itself where there are few, else buckets of about equally many rows.
+/// Single labels if there are few, otherwise buckets with about the same number of rows.
 fn label_bounds(labels: &[f64]) -> Vec<(f64, f64)> {
     let distinct: BTreeSet<u64> = labels.iter().map(|label| label.to_bits()).collect();
     if distinct.len() > LABELS {

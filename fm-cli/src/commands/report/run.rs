@@ -21,7 +21,7 @@ use crate::progress::during;
 use crate::ranking::{Ranking, TestRanks};
 use crate::training::Results;
 
-/// A run, and what its model says of the test rows.
+/// A run, and its model's predictions for the test rows.
 pub struct Run {
     /// What it is called in the report, unlike all others.
     pub name: String,
@@ -44,7 +44,7 @@ pub struct TestRows {
     pub logits: Vec<f32>,
     /// Whether the test rows are others than when the run was trained.
     pub has_changed: bool,
-    /// Where a ranking puts what users look for.
+    /// The ranks of the relevant items of a ranking.
     pub ranks: Option<TestRanks>,
     weights: Option<Vec<f32>>,
     groups: Option<Vec<i64>>,
@@ -70,7 +70,7 @@ impl TestRows {
         }
     }
 
-    /// The same of what any model must beat: the mean label, or of a ranking popularity.
+    /// The same for the baseline: the mean label, or popularity for a ranking.
     pub fn baseline(&self, label: &Label, units: &[usize]) -> Metrics {
         match &self.ranks {
             Some(ranks) => ranks.metrics(&ranks.popularity, units),
@@ -193,7 +193,7 @@ fn folders(path: &Path) -> Vec<String> {
     path.components().filter_map(named).collect()
 }
 
-/// Runs with the same task on the same rows: what differs between them is the model.
+/// Runs with the same task on the same rows, which differ in their models only.
 pub struct Group<'a> {
     pub runs: Vec<(&'a Run, &'a TestRows)>,
 }
@@ -235,7 +235,7 @@ pub fn groups(runs: &[Run]) -> Vec<Group<'_>> {
 
 /// How many training rows each value of a column has.
 pub struct Activity {
-    /// The number of each row's value among `values`; [`NO_CODE`] where there is none.
+    /// The index of each row's value in `values`, or [`NO_CODE`] if it is missing.
     pub codes: Vec<u32>,
     pub values: Vec<String>,
     /// The training rows of each value.

@@ -82,7 +82,7 @@ fn sentence(run: &Run) -> String {
     format!("{start}. {} on {rows} test rows: {value:.4}{against}.", metric_title(metric))
 }
 
-/// The best value of the metric that chooses a run's best epoch, with what it is of.
+/// The best value of the metric that chooses a run's best epoch, with its source.
 fn best<T>(run: &Run, values: impl Iterator<Item = (f64, T)>) -> Option<(f64, T)> {
     let entry = MetricSet::of(run.task()).find(run.monitored()).ok()?;
     values.reduce(|best, next| if entry.is_better(next.0, best.0) { next } else { best })
@@ -144,7 +144,7 @@ fn metrics(title: &str, runs: &[(&Run, &Metrics)], baselines: Option<&[(String, 
     head.extend(runs.iter().map(|(run, _)| run.name.clone()));
     if let Some(baselines) = baselines {
         head.extend(baselines.iter().map(|(name, _)| name.clone()));
-        head.push("What it says".into());
+        head.push("Meaning".into());
     }
     let row = |name: &&String| {
         let entry = runs.iter().find_map(|(run, _)| MetricSet::of(run.task()).find(name).ok());
@@ -201,7 +201,7 @@ fn task_name(task: Task) -> String {
     }
 }
 
-/// What was trained, and what that took.
+/// The models, and the cost of training.
 fn training(runs: &[Run]) -> Markup {
     let head = [
         "Run",

@@ -5,8 +5,8 @@ const GRID: f64 = 1.0 / 2000.0;
 /// How far the thinned curve may be from the curve: half a pixel of a chart.
 const TOLERANCE: f64 = 1.0 / 700.0;
 
-/// A curve within the unit square with those of its points alone that it takes to draw it, by the algorithm of Douglas and
-/// Peucker: a stretch becomes a line if no point of it is farther than the tolerance from that line.
+/// A simplified curve within the unit square, by the Douglas-Peucker algorithm: a section becomes a line if none of its points
+/// are farther from the line than the tolerance.
 ///
 /// Source: Douglas and Peucker, Algorithms for the reduction of the number of points required to represent a digitized line or
 /// its caricature, 1973, <https://doi.org/10.3138/FM57-6770-U75U-7727>.

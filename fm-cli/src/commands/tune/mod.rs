@@ -85,7 +85,7 @@ pub fn run(args: &Tune) -> Result<()> {
     Ok(())
 }
 
-/// Trains one trial, or goes on with it where the program was stopped.
+/// Trains a trial, or resumes it if it was interrupted.
 fn attempt(
     study: &Study,
     machine: &Machine,

@@ -50,7 +50,7 @@ pub struct Space {
 }
 
 impl Space {
-    /// Reads a file. Its ranges come out; what stays is a file of settings.
+    /// Reads a file, and separates its ranges from the fixed settings.
     pub fn open(path: &Path) -> Result<Space> {
         let mut dimensions = Vec::new();
         let name = path.to_string_lossy();
@@ -151,7 +151,7 @@ impl Dimension {
         }
     }
 
-    /// Values that stand for all of the range: where one of them is refused, the range is.
+    /// Representative values of the range. If one of them is invalid, the range is.
     pub fn samples(&self) -> Vec<Value> {
         match &self.range {
             Range::Choices { choices } => choices.clone(),

@@ -28,7 +28,7 @@ pub struct Question {
     pub space: Vec<Dimension>,
     pub metric: String,
     pub sampler: Sampler,
-    /// The first epoch in which a trial may be stopped for being behind, and of how many trials one goes on.
+    /// The first epoch in which an unpromising trial can be stopped, and the ratio of trials to those that continue.
     pub halving: Option<(usize, usize)>,
     pub seed: u64,
 }
@@ -58,7 +58,7 @@ pub enum Ending {
     Finished,
     /// For being behind the others.
     Stopped,
-    /// With a loss that is no number.
+    /// The loss became NaN or infinite.
     Diverged,
 }
 
@@ -70,7 +70,7 @@ pub struct Study {
 }
 
 impl Study {
-    /// Begins a study, or goes on with one of the same question.
+    /// Starts a study, or continues one with the same question.
     pub fn open(folder: &Path, question: Question) -> Result<Study> {
         let study = Study { folder: folder.to_owned(), question, trials: vec![] };
         let path = study.folder.join("study.json");

@@ -217,5 +217,5 @@ fn a_precision_is_read_as_it_is_written() {
     }
     assert_eq!(Precision::default(), F32);
     let error = "int4".parse::<Precision>().unwrap_err().to_string();
-    assert_eq!(error, "unknown precision `int4`; known: f32, f16, bf16, int8");
+    assert_eq!(error, "unknown precision `int4`; did you mean `int8`? known: f32, f16, bf16, int8");
 }

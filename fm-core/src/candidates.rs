@@ -175,11 +175,11 @@ impl Candidates<'_> {
 mod tests {
     use super::*;
     use crate::encoder::Encoder;
-    use crate::schema::{Field, FieldKind, Label, Side, Task, Weighting};
+    use crate::schema::{Field, FieldKind, Label, List, Side, Task, Weighting};
 
     fn schema() -> Schema {
         let words = |words: &[&str]| words.iter().map(|&word| word.into()).collect();
-        let genres = FieldKind::MultiValued { separator: "|".into(), max_len: 2, weighting: Weighting::Mean };
+        let genres = FieldKind::MultiValued(List::new("|", 2, Weighting::Mean));
         let fields = vec![
             Field::new("film", FieldKind::Categorical, Side::Item, words(&["f", "g"])),
             Field::new("age", FieldKind::Numeric { mean: 0.0, std: 1.0 }, Side::User, vec![]),
