@@ -59,7 +59,7 @@ check: libtorch ## check format, lints and docs, and with cargo-deny the licence
 	@if $(CARGO) deny --version >/dev/null 2>&1; then set -x; $(CARGO) deny check bans licenses sources; \
 	else echo 'cargo-deny is not installed: skipped the licences and sources of dependencies'; fi
 
-schema: libtorch ## regenerate fm-args/settings.schema.json from the types of the settings
+schema: libtorch ## regenerate fm-cli/args/settings.schema.json from the types of the settings
 	FM_UPDATE_SCHEMA=1 $(CARGO) test --release --workspace --bin fm-engine the_command_line_documents
 
 golden: libtorch ## compare layers and models with the original Keras code (FM_GOLDEN_DIR: other golden files)

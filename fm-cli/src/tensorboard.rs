@@ -4,6 +4,8 @@
 //! the event, and its masked CRC-32C (u32), all little-endian. Source: TensorFlow's `event.proto`, `summary.proto` and
 //! `record_writer.cc`, <https://github.com/tensorflow/tensorflow>.
 
+mod messages;
+
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,46 +15,12 @@ use fm_core::train::EpochRecord;
 use fm_core::{Error, Result};
 use prost::Message;
 
-/// The prefix of event file names, which TensorBoard recognises.
+use messages::{Event, SessionLog, Summary, Value};
+
+/// The prefix by which TensorBoard recognizes event files.
 const PREFIX: &str = "events.out.tfevents.";
 
-/// Those messages' fields that are written here.
-#[derive(Clone, PartialEq, Message)]
-struct Event {
-    /// In seconds since 1970.
-    #[prost(double, tag = "1")]
-    wall_time: f64,
-    #[prost(int64, tag = "2")]
-    step: i64,
-    #[prost(string, optional, tag = "3")]
-    file_version: Option<String>,
-    #[prost(message, optional, tag = "5")]
-    summary: Option<Summary>,
-    #[prost(message, optional, tag = "7")]
-    session_log: Option<SessionLog>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Summary {
-    #[prost(message, repeated, tag = "1")]
-    value: Vec<Value>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Value {
-    #[prost(string, tag = "1")]
-    tag: String,
-    #[prost(float, optional, tag = "2")]
-    simple_value: Option<f32>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct SessionLog {
-    #[prost(int32, tag = "1")]
-    status: i32,
-}
-
-/// `SessionLog.SessionStatus.START`: TensorBoard drops this step and later ones of earlier files.
+/// `SessionLog.SessionStatus.START`: TensorBoard discards what earlier files hold of this step and later ones.
 const START: i32 = 1;
 
 /// An event file open for writing.

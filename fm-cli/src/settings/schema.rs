@@ -39,7 +39,7 @@ pub fn with_model(entry: Option<&ModelEntry>) -> Json {
 }
 
 /// The schema for all models: the options of each, the models' names, and examples of values. A test writes it to
-/// `fm-args/settings.schema.json`, from which the command line takes it.
+/// `fm-cli/args/settings.schema.json`, from which the command line takes it.
 #[cfg(test)]
 fn of_all_models() -> Json {
     let mut schema = with_model(None);
@@ -82,14 +82,14 @@ mod tests {
 
     #[test]
     fn the_command_line_documents_the_settings_as_they_are() {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fm-args/settings.schema.json");
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("args/settings.schema.json");
         let schema = of_all_models();
         if std::env::var_os("FM_UPDATE_SCHEMA").is_some() {
             let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
             std::fs::write(&file, text).unwrap();
         }
         let found: Json = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
-        assert!(found == schema, "fm-args/settings.schema.json is out of date: `make schema` writes it anew");
+        assert!(found == schema, "fm-cli/args/settings.schema.json is out of date: `make schema` writes it anew");
     }
 
     #[test]

@@ -82,7 +82,7 @@ fn a_table_with_a_fault_is_named_with_its_line() {
 fn a_label_that_is_not_binary_needs_a_threshold_in_a_table() {
     let scene = Scene::new();
     let train = "train --data books.csv --schema schema.toml --task binary --model lr --epochs 1 --run run";
-    scene.fails_with(train, &["`stars` holds values other than 0 and 1", "--threshold"]);
+    scene.fails_with(train, &["`stars` holds more than 0 and 1", "--threshold"]);
     scene.ok(&format!("{train} --threshold 4"));
 }
 

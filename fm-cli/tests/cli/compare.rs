@@ -105,7 +105,7 @@ fn what_cannot_be_compared_is_said_before_anything_is_trained() {
     let scene = Scene::new();
     scene.fails_with("compare --data ml", &["nothing to compare", "--models", "--configs"]);
     scene.fails_with("compare --data ml --models lr,lr", &["`lr` is given twice"]);
-    scene.fails_with("compare --data ml --models lr,depfm", &["did you mean `deepfm`?"]);
+    scene.fails_with("compare --data ml --models lr,depfm", &["a similar value exists: 'deepfm'"]);
     scene.fails_with("compare --data ml --models lr --metric rsme", &["did you mean `rmse`?"]);
     scene.fails_with("compare --data ml --models lr --configs none.toml", &["cannot read none.toml"]);
     scene.ok("compare --data ml --models lr --set train.epochs=1 -o board");

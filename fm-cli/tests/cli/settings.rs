@@ -42,7 +42,8 @@ fn a_file_of_settings_finds_its_tables_beside_it() {
 fn the_files_that_the_program_brings_are_listed_and_printed() {
     let scene = Scene::new();
     let list = scene.ok("settings");
-    for line in list.lines() {
+    // A long purpose takes several lines.
+    for line in list.lines().filter(|line| !line.starts_with(' ')) {
         let name = line.split_whitespace().next().unwrap();
         let text = scene.ok(&format!("settings {name}"));
         scene.write("copy.toml", &text);

@@ -1,45 +1,14 @@
 //! `fm train --tensorboard`.
 
+#[path = "../../src/tensorboard/messages.rs"]
+mod messages;
+
 use std::collections::BTreeMap;
 
 use prost::Message;
 
 use crate::scene::Scene;
-
-/// The fields of TensorFlow's messages that matter here.
-#[derive(Clone, PartialEq, Message)]
-struct Event {
-    #[prost(double, tag = "1")]
-    wall_time: f64,
-    #[prost(int64, tag = "2")]
-    step: i64,
-    #[prost(string, optional, tag = "3")]
-    file_version: Option<String>,
-    #[prost(message, optional, tag = "5")]
-    summary: Option<Summary>,
-    #[prost(message, optional, tag = "7")]
-    session_log: Option<SessionLog>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Summary {
-    #[prost(message, repeated, tag = "1")]
-    value: Vec<Value>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Value {
-    #[prost(string, tag = "1")]
-    tag: String,
-    #[prost(float, tag = "2")]
-    simple_value: f32,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct SessionLog {
-    #[prost(int32, tag = "1")]
-    status: i32,
-}
+use messages::{Event, Value};
 
 /// The event files of a run, in the order of their names.
 fn files(scene: &Scene, run: &str) -> Vec<Vec<Event>> {
@@ -70,7 +39,7 @@ fn curves(files: &[Vec<Event>]) -> BTreeMap<String, Vec<(i64, f32)>> {
                 curves.values_mut().for_each(|curve| curve.retain(|(step, _)| *step < event.step));
             }
             for Value { tag, simple_value } in event.summary.iter().flat_map(|summary| &summary.value) {
-                curves.entry(tag.clone()).or_default().push((event.step, *simple_value));
+                curves.entry(tag.clone()).or_default().push((event.step, simple_value.unwrap()));
             }
         }
     }
