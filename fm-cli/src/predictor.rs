@@ -21,7 +21,7 @@ use crate::settings::{Settings, data_dir};
 /// The model of a run, or an exported one.
 pub enum AnyModel {
     Trained(BuiltModel),
-    Exported(Scorer),
+    Exported(Box<Scorer>),
 }
 
 impl Score for AnyModel {
@@ -60,7 +60,7 @@ impl Predictor {
         let settings = Settings::parse(&scorer.extra_file("settings.toml")?)
             .map_err(|error| Error::format("exported model", path, format!("its settings.toml: {error}")))?;
         let schema = scorer.schema().clone();
-        Ok(Predictor { settings, schema, model: AnyModel::Exported(scorer), device })
+        Ok(Predictor { settings, schema, model: AnyModel::Exported(Box::new(scorer)), device })
     }
 
     /// The exported file, if it is one.

@@ -79,7 +79,7 @@ pub enum Start {
     /// In a new folder, created once all settings have proved valid; `force` replaces an earlier run.
     New { path: Option<PathBuf>, force: bool },
     /// Where an earlier run stopped.
-    Resume(Run),
+    Resume(Box<Run>),
 }
 
 /// Trains, measures the best epoch on all rows, and writes the results.
@@ -224,7 +224,7 @@ fn open_run(settings: &Settings, start: Start, data: &Prepared, trainer: &mut Tr
                 true => tracing::info!("the run is finished: these are its results"),
                 false => tracing::info!("resuming after epoch {}, step {}", trainer.state.epoch, trainer.state.step),
             }
-            Ok(run)
+            Ok(*run)
         }
         Start::New { path, force } => {
             if let Some(earlier) = &settings.init_from {

@@ -33,7 +33,8 @@ def columns(rows):
 
 def greatest(found, expected):
     assert found.shape == expected.shape and torch.isfinite(found).all(), (found.shape, expected.shape)
-    difference = (found.double() - expected).abs().max().item() if len(found) else 0.0
+    # Within 1e-6 of the score, or of 1.
+    difference = ((found.double() - expected).abs() / expected.abs().clamp_min(1)).max().item() if len(found) else 0.0
     assert difference <= 1e-6, difference
     return difference
 

@@ -137,7 +137,8 @@ def main(model_path, scored_path):
         with torch.no_grad():
             logits = torch.cat([model(i, x) for i, x in zip(ids.split(batch), values.split(batch))])
         assert logits.shape == (len(rows),), logits.shape
-        differences = (predictions(schema["label"], logits).double() - expected).abs()
+        # Within 1e-6 of the prediction, or of 1.
+        differences = (predictions(schema["label"], logits).double() - expected).abs() / expected.abs().clamp_min(1)
         worst = max(worst, differences.max().item())
     print(f"{model_path}: {len(rows)} rows, greatest difference {worst:.1e}")
     if not worst <= 1e-6:

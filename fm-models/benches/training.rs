@@ -137,11 +137,11 @@ fn histories() -> (Schema, Records) {
     let schema = Schema::new(Label::fit("stars", Task::Regression, [1.0, 5.0]), fields).unwrap();
     let mut draws = (0u64..).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33);
     let mut below = |n: usize| draws.next().unwrap() as usize % n;
-    let (mut lists, mut others, mut labels): (Vec<[Vec<usize>; 2]>, Vec<[usize; 7]>, Vec<f32>) = Default::default();
+    let (mut lists, mut others, mut labels) = (vec![], vec![], vec![]);
     for _ in 0..20_000 {
         let (seen, genres) = (below(85), 1 + below(3));
         let seen: Vec<usize> = (0..seen).map(|_| below(FILMS)).collect();
-        lists.push([seen, (0..genres).map(|_| below(18)).collect()]);
+        lists.push([seen, (0..genres).map(|_| below(18)).collect::<Vec<usize>>()]);
         others.push([below(USERS), below(7), below(21), below(24), below(7), below(FILMS), below(70)]);
         labels.push(1.0 + below(5) as f32);
     }

@@ -21,7 +21,7 @@ pub fn run(args: &commands::Train) -> Result<()> {
             if let Some(device) = args.device.value("device").and_then(Value::as_str) {
                 settings.device = device.parse()?;
             }
-            (settings, Start::Resume(run))
+            (settings, Start::Resume(Box::new(run)))
         }
         None => {
             let settings = Settings::from_args(args)?;

@@ -46,10 +46,13 @@ fn the_declaration_in_the_guide_declares_a_table() {
     let scene = Scene::new();
     let declaration = blocks(&page("docs/guide.md"), "toml").into_iter().find(|text| text.contains("[[field]]"));
     scene.write("clicks.toml", declaration.unwrap());
-    scene.write("clicks.csv", "click,user,ad,interests,price\n1,ann,shoes,run|run|ski,9.5\n0,ann,hats,,cheap\n");
+    scene.write(
+        "clicks.csv",
+        "click,user,ad,interests,visited,price\n1,ann,shoes,run|run|ski,hats,9.5\n0,ann,hats,,,cheap\n",
+    );
     let fields = &scene.ok_json("data inspect clicks.csv --schema clicks.toml --json")["fields"];
     let names: Vec<&str> = fields.as_array().unwrap().iter().map(|field| field["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["user", "ad", "interests", "price"]);
+    assert_eq!(names, ["user", "ad", "interests", "visited", "price"]);
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl Ragged {
         let slots = ids.len();
         let ascends = offsets.windows(2).all(|pair| pair[0] <= pair[1]);
         let spans = offsets.first() == Some(&0) && offsets.last().is_some_and(|&last| last as usize == slots);
-        if !ascends || !spans || (offsets.len() - 1) % fields.max(1) != 0 {
+        if !ascends || !spans || !(offsets.len() - 1).is_multiple_of(fields.max(1)) {
             let expected = format!("B·{fields} + 1 offsets that ascend from 0 to {slots}");
             return Err(Error::shape("features", expected, format!("{} offsets", offsets.len())));
         }

@@ -93,13 +93,12 @@ impl<'a> Gradients<'a> {
     fn backward(&self, epoch: Epoch<'_>, batch: TrainingBatch<'_>, share: f64) -> Result<Tensor> {
         let training = InTraining { model: self.model, precision: self.config.precision, device: self.store.device() };
         let loss = epoch.objective.loss(&training, batch)?;
-        let mut total = match self.model.penalty() {
+        let total = match self.model.penalty() {
             Some(penalty) => loss.f_add(&penalty)?,
             None => loss.shallow_clone(),
         };
-        if share != 1.0 {
-            total = total * share;
-        }
+        // Not in place: the total may be the loss itself.
+        let total = if share == 1.0 { total } else { &total * share };
         total.f_backward()?;
         Ok(loss.detach())
     }
@@ -242,6 +241,6 @@ mod tests {
         assert_eq!((sizes(4), sizes(8), sizes(5), sizes(9)), (vec![4, 5], vec![9], vec![5, 4], vec![9]));
         assert_eq!((sizes(1), sizes(20)), (vec![1; 9], vec![9]));
         assert!(batches(9, 4).into_iter().flatten().eq(0..9));
-        assert_eq!(batches(1, 4), [0..1]);
+        assert_eq!(batches(1, 4), vec![0..1]);
     }
 }

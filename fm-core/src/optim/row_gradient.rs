@@ -193,7 +193,7 @@ mod tests {
             gradient.add(row)[0] += g;
         }
         assert_eq!((gradient.rows(), gradient.counts(), gradient.sums()), (&[4, 0][..], &[2, 1][..], &[4.0, 2.0][..]));
-        assert_eq!(gradient.other_rows(), [1..4]);
+        assert_eq!(gradient.other_rows(), vec![1..4]);
     }
 
     #[test]
@@ -202,7 +202,7 @@ mod tests {
         gradient.add(3).fill(7.0);
         gradient.clear();
         assert!(gradient.rows().is_empty());
-        assert_eq!(gradient.other_rows(), [0..5]);
+        assert_eq!(gradient.other_rows(), vec![0..5]);
         assert_eq!(gradient.add(3), [0.0, 0.0]);
         assert_eq!(gradient.counts(), [1]);
     }

@@ -110,9 +110,8 @@ impl RecordLayout {
             }
             left = &left[count..];
         }
-        match (left.is_empty(), self.fields.last()) {
-            (false, Some(last)) => return out_of_range(last, words.len() - left.len()),
-            _ => {}
+        if let Some(last) = self.fields.last().filter(|_| !left.is_empty()) {
+            return out_of_range(last, words.len() - left.len());
         }
         for value in given.iter().map(|&bits| f32::from_bits(bits)) {
             if !value.is_finite() {

@@ -67,7 +67,7 @@ pub(crate) fn shifts(schema: &Schema, is_in: impl Fn(usize) -> bool) -> Vec<i64>
 impl Grouping {
     /// Each field is a group: G = F.
     pub fn by_field(schema: &Schema) -> Grouping {
-        Grouping::new(schema, |field| Some(field))
+        Grouping::new(schema, Some)
     }
 
     /// All fields are one group: G = 1.

@@ -18,8 +18,7 @@ use super::port::{Layout, Outputs, Port, Weight, batch_norm, dense, hidden, same
 pub fn schema(fields: &[(String, i64, i64)], numeric: &[&str]) -> Result<Schema> {
     let sparse = fields.iter().map(|(name, cardinality, slots)| {
         let vocabulary = (1..*cardinality).map(|value| value.to_string()).collect();
-        let several =
-            FieldKind::MultiValued(List::new("|", *slots as usize, Weighting::Sum));
+        let several = FieldKind::MultiValued(List::new("|", *slots as usize, Weighting::Sum));
         let kind = if *slots == 1 { FieldKind::Categorical } else { several };
         Field::new(name, kind, Side::Context, vocabulary)
     });

@@ -35,9 +35,9 @@ pub fn features(schema: &Schema, n: usize) -> Features {
         [
             Some((row % 13).to_string()),
             Some((row * 5 % 10).to_string()),
-            (row % 4 > 0).then(|| ["0", "1|4", "2|9|3", "4|4|0"][row % 4].to_owned()),
-            (row % 5 > 0).then(|| (20 + row % 30).to_string()),
-            (row % 6 > 0).then(|| format!("shop {}", row % 11)),
+            (!row.is_multiple_of(4)).then(|| ["0", "1|4", "2|9|3", "4|4|0"][row % 4].to_owned()),
+            (!row.is_multiple_of(5)).then(|| (20 + row % 30).to_string()),
+            (!row.is_multiple_of(6)).then(|| format!("shop {}", row % 11)),
         ]
     };
     let texts: Vec<[Option<String>; 5]> = (0..n).map(texts).collect();

@@ -109,7 +109,7 @@ fn wide_part(schema: &Schema, features: &Features, store: &VarStore) -> Result<(
     set_vectors(&table, schema, SEQ, &WIDE_SEQ)?;
     set_vectors(&table, schema, TARGET, &WIDE_TARGET)?;
 
-    let wide_emb = wide_input_layer.forward(features, false)?; // [3, 4, 1]
+    let wide_emb = wide_input_layer.slots(features, false)?; // [3, 4, 1]
     let wide_out = wide_emb.sum_dim_intlist(1, false, Kind::Float); // [3, 1]
     show(&[
         ("w0", &w0),

@@ -85,7 +85,7 @@ fn finished(folder: &Path, settings: &Settings, machine: &Machine) -> Result<Res
     let run = Run::open(folder)?;
     match run.summary()? {
         Some(results) => Ok(results),
-        None => Ok(train(settings, Start::Resume(run), machine)?.1),
+        None => Ok(train(settings, Start::Resume(Box::new(run)), machine)?.1),
     }
 }
 

@@ -49,7 +49,7 @@ impl Page<'_> {
         }
         sum(f, f64::from(logit))?;
         match exact {
-            true => writeln!(f, "Exact: the formula has no other terms.")?,
+            true => writeln!(f, "Exact: the formula has no further terms.")?,
             false => {
                 let names: Vec<String> = lumps.iter().map(|lump| format!("\"{}\"", lump.of)).collect();
                 writeln!(f, "Not exact: the formula does not attribute {} to single values.", names.join(" and "))?;

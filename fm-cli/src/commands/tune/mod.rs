@@ -99,7 +99,7 @@ fn attempt(
     let (start, mut curve) = match Run::open(&folder) {
         Ok(run) if Settings::of_run(&run)? == settings => {
             let curve = best_so_far(metric, &run.files().epochs()?);
-            (Start::Resume(run), curve)
+            (Start::Resume(Box::new(run)), curve)
         }
         _ => (Start::New { path: Some(folder.clone()), force: folder.exists() }, vec![]),
     };
