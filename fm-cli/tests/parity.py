@@ -123,8 +123,8 @@ def main(model_path, scored_path):
         row_ids, row_values = [], []
         for field in schema["fields"]:
             owner = field.get("shares", field["name"])
-            values = {key: owners[owner][key] for key in ("vocabulary", "hash_buckets") if key in owners[owner]}
-            field_ids, field_values = encode(field | values, first_ids[owner], row[field["name"]])
+            known = {key: owners[owner][key] for key in ("vocabulary", "hash_buckets") if key in owners[owner]}
+            field_ids, field_values = encode(field | known, first_ids[owner], row[field["name"]])
             row_ids += field_ids
             row_values += field_values
         ids.append(row_ids)

@@ -110,7 +110,7 @@ fn a_regression_has_its_predictions_by_label_and_a_table_of_its_own_has_them_too
     report(&scene, "run", |page| {
         assert_eq!(charts(page, "regression"), 2);
         assert!(!has_section(page, "classification"));
-        assert_holds(&section(page, "regression"), &["Predictions by the true stars"]);
+        assert_holds(&section(page, "regression"), &["Predictions by true stars"]);
         assert_holds(&section(page, "settings"), &["fm train --config", "kind = \"multi-valued\""]);
         assert_holds(&section(page, "embeddings"), &["Items by tags", "or é"]);
     });
@@ -339,7 +339,7 @@ fn a_run_that_was_interrupted_shows_what_it_has() {
     // As a crash in the middle of a write leaves it.
     scene.write("run/metrics.jsonl", scene.text("run/metrics.jsonl") + "{\"epoch\":");
     report(&scene, "run", |page| {
-        assert_holds(&section(page, "summary"), &["interrupted after 1 epoch, and has no results"]);
+        assert_holds(&section(page, "summary"), &["interrupted after 1 epoch; there are no results yet"]);
         assert_eq!(charts(page, "curves"), 4);
         assert_eq!(charts(page, "failures"), 2);
     });
@@ -347,7 +347,7 @@ fn a_run_that_was_interrupted_shows_what_it_has() {
         std::fs::remove_file(scene.path("run").join(file)).unwrap();
     }
     report(&scene, "run", |page| {
-        assert_holds(&section(page, "summary"), &["interrupted before its first epoch was done"]);
+        assert_holds(&section(page, "summary"), &["interrupted in its first epoch"]);
         assert_holds(&section(page, "curves"), &["no epoch is finished"]);
     });
 }

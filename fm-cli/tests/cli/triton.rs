@@ -68,7 +68,7 @@ fn a_repository_is_refused_with_what_does_not_fit_it() {
     let scene = trained();
     let export = "export run --format triton -o";
     scene.fails_with(&format!("{export} models --with-catalogue"), &["recommend", "--with-catalogue"]);
-    scene.fails_with(&format!("{export} books.csv"), &["books.csv is no folder"]);
+    scene.fails_with(&format!("{export} books.csv"), &["books.csv is not a folder"]);
     scene.fails_with(&format!("{export} books.csv/models"), &["cannot create books.csv/models"]);
     scene.fails_with("export run -o model.pt --name mine", &["--name", "--format triton"]);
     for name in ["a/b", "..", ".hidden", "é"] {
@@ -98,7 +98,7 @@ fn a_model_of_someone_else_stays_as_it_is() {
     scene.ok("export run --format triton -o e");
     assert_eq!(files(&scene, "e"), layout("fm"));
     // A model of texts in the place of one of ids.
-    scene.fails_with("export run --format triton -o e --name fm_ids", &["e/fm_ids is there", "in this form"]);
+    scene.fails_with("export run --format triton -o e --name fm_ids", &["e/fm_ids exists", "in this form"]);
 }
 
 #[test]

@@ -70,10 +70,20 @@ fn all_metrics_are_printed_and_an_epochs_line_has_those_that_matter() {
     let summary = scene.summary("run");
     let test = summary["test"].as_object().unwrap();
     assert_eq!(test.keys().collect::<Vec<_>>(), names);
+    // The metric that is monitored comes first. All are printed with -v; without it, those that fit 80 columns.
+    let text = |name: &str| format!("{:.4}", test[name].as_f64().unwrap());
+    let row = |printed: &str| -> Vec<String> {
+        let row = printed.lines().find(|line| line.starts_with("fm, test")).unwrap_or_else(|| panic!("{printed}"));
+        row.split_whitespace().skip(2).map(str::to_owned).collect()
+    };
     let printed = String::from_utf8(output.stdout).unwrap();
-    let row = printed.lines().find(|line| line.starts_with("fm, test")).unwrap();
-    let values = test.values().map(|value| format!("{:.4}", value.as_f64().unwrap()));
-    assert!(row.split_whitespace().skip(2).eq(values), "{printed}");
+    assert!(printed.lines().all(|line| line.chars().count() <= 80), "{printed}");
+    assert_eq!(row(&printed)[..2], ["logloss", "auc"].map(text));
+    let (mut found, mut expected) = (row(&scene.ok("train --resume run -v")), names.map(text));
+    assert_eq!(found[0], text("logloss"));
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
     let log = String::from_utf8(output.stderr).unwrap();
     let epoch = log.lines().find(|line| line.contains("epoch   1")).unwrap();
     assert_holds(epoch, &["  auc 0.", "  logloss 0."]);
