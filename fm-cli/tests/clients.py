@@ -24,7 +24,9 @@ def read(path):
 def lists(schema, row):
     """A row with a list for each field."""
     separators = {field["name"]: field.get("separator") for field in schema["fields"]}
-    return {name: text.split(separators[name]) if separators[name] else [text] for name, text in row.items()}
+    # A column that is not a field has no separator either.
+    parts = lambda name, text: text.split(separators[name]) if separators.get(name) else [text]
+    return {name: parts(name, text) for name, text in row.items()}
 
 
 def columns(rows):

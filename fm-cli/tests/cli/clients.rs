@@ -192,7 +192,7 @@ fn cpp_fails_in_one_line(scene: &Scene, program: &Path, model: &str) {
     for (arguments, words) in [
         (&[model][..], "usage: score"),
         (&[model, "none.csv"], "cannot read none.csv"),
-        (&[model, "torn.csv"], "torn.csv: a row has not as many cells"),
+        (&[model, "torn.csv"], "torn.csv: a row and the header differ in length"),
         (&["none.pt", "narrow.csv"], "none.pt"),
         (&["cut.pt", "narrow.csv"], "failed reading zip archive"),
     ] {

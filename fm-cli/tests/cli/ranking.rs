@@ -99,7 +99,7 @@ fn a_planted_taste_is_ranked_far_above_what_is_popular_and_every_command_takes_t
 
     let evaluated = scene.ok("evaluate run");
     let names: Vec<&str> = evaluated.split_whitespace().filter(|word| word.starts_with("ndcg@")).collect();
-    assert_eq!(names, ["ndcg@5", "ndcg@10", "ndcg@20"]);
+    assert_eq!(names, ["ndcg@10", "ndcg@5", "ndcg@20"], "the monitored metric comes first");
 
     // A score is a logit, in the run and in the exported file.
     scene.ok("evaluate run --output test.csv");

@@ -52,7 +52,7 @@ impl Page<'_> {
             true => writeln!(f, "Exact: the formula has no further terms.")?,
             false => {
                 let names: Vec<String> = lumps.iter().map(|lump| format!("\"{}\"", lump.of)).collect();
-                writeln!(f, "Not exact: the formula does not attribute {} to single values.", names.join(" and "))?;
+                writeln!(f, "Not exact: the formula does not split {} by value.", names.join(" and "))?;
             }
         }
         if let Some(terms) = pairs_of_fields.as_ref().filter(|terms| !terms.is_empty()) {
