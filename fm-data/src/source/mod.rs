@@ -1,5 +1,5 @@
 //! Where rows come from: a MovieLens release, a table, or a table for each part. A new source is one file, and one line in
-//! [`SOURCES`].
+//! `SOURCES`.
 
 mod interface;
 mod movielens;

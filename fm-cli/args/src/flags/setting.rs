@@ -167,19 +167,19 @@ macro_rules! groups {
 }
 
 groups! {
-    /// [`DATA`].
+    /// `DATA`.
     DataFlags = DATA;
-    /// [`SELECTION`].
+    /// `SELECTION`.
     SelectionFlags = SELECTION;
-    /// [`MODEL`].
+    /// `MODEL`.
     ModelFlags = MODEL;
-    /// [`MODEL_OPTIONS`].
+    /// `MODEL_OPTIONS`.
     ModelOptionFlags = MODEL_OPTIONS;
-    /// [`TRAINING`].
+    /// `TRAINING`.
     TrainingFlags = TRAINING;
-    /// [`DEVICE`].
+    /// `DEVICE`.
     DeviceFlags = DEVICE;
-    /// [`INIT_FROM`].
+    /// `INIT_FROM`.
     InitFlags = INIT_FROM;
 }
 
