@@ -3,7 +3,6 @@
 //! [`Ragged`] rows hold the active slots only: training, validation and bulk scoring use them. [`Padded`] rows have every slot of
 //! the schema: tracing, exported files and explanations use them. Layers accept both.
 
-mod layout;
 mod padded;
 mod ragged;
 
@@ -11,9 +10,8 @@ use tch::{Device, Tensor};
 
 use crate::error::Result;
 use crate::optim::RowGradients;
-use crate::schema::Schema;
+use crate::schema::{Layout, Schema};
 
-pub use layout::Layout;
 pub use padded::Padded;
 pub use ragged::{Ragged, Slices};
 

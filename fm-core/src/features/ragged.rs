@@ -2,10 +2,11 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Layout, Padded};
+use super::Padded;
 use crate::bridge::{floats, int32s};
 use crate::error::{Error, Result};
 use crate::optim::RowGradients;
+use crate::schema::Layout;
 use crate::schema::Schema;
 
 /// The active slots of `B` rows, row by row, and in a row field by field.

@@ -1,7 +1,7 @@
 //! What a schema says of records: which field a slot belongs to, and the value of a slot where the record gives none.
 
 use crate::error::{Error, Result};
-use crate::features::Layout;
+use crate::schema::Layout;
 use crate::schema::{Field, FieldKind, Schema, Weighting};
 
 /// The bit of an id in a record that says that the record gives the slot's value.

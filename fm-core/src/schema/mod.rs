@@ -48,6 +48,7 @@
 
 mod field;
 mod label;
+mod layout;
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -57,10 +58,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::atomic_file::write_atomically;
 use crate::error::{Error, Result};
-use crate::features::Layout;
 
 pub use field::{Field, FieldKind, Keep, List, Side, Weighting};
 pub use label::{Label, Task};
+pub use layout::Layout;
 
 /// The version of `schema.json` that this library writes, and the newest that it reads.
 pub const SCHEMA_FORMAT: u32 = 1;

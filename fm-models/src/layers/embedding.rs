@@ -1,6 +1,6 @@
 //! The table of latent vectors.
 
-use fm_core::features::Layout;
+use fm_core::schema::Layout;
 use fm_core::{Error, Features, Result, Schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

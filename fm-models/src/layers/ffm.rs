@@ -1,6 +1,6 @@
 //! The field-aware factorization machine.
 
-use fm_core::features::Layout;
+use fm_core::schema::Layout;
 use fm_core::{Features, Result, Schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! The first-order part, and the global bias.
 
-use fm_core::features::Layout;
+use fm_core::schema::Layout;
 use fm_core::{Features, Result, Schema};
 use tch::Tensor;
 use tch::nn::{Init, Path};

@@ -42,7 +42,7 @@ pub(crate) use pairs::{above_diagonal, is_across, pair_of_fields};
 pub use tower::Tower;
 
 use fm_core::device::is_mixed_precision;
-use fm_core::features::Layout;
+use fm_core::schema::Layout;
 use fm_core::{Error, Features, Padded, Result};
 use tch::{Device, Kind, Tensor, nn};
 

@@ -1,6 +1,6 @@
 //! Every pair as a vector.
 
-use fm_core::features::Layout;
+use fm_core::schema::Layout;
 use fm_core::{Error, Result};
 use tch::{Device, Kind, Tensor};
 

@@ -70,7 +70,7 @@ impl Layout {
     }
 
     /// `[F]`: the id of a field's padding.
-    pub(super) fn padding_ids(&self) -> &[i64] {
+    pub(crate) fn padding_ids(&self) -> &[i64] {
         &self.0.padding_ids
     }
 }
