@@ -339,7 +339,7 @@ fn digest(text: &str) -> String {
     format!("{:016x}", xxh3_64(text.as_bytes()))
 }
 
-/// Whether a folder holds nothing but the beginning of a run: the program was killed while it created one.
+/// Whether a folder contains only the start of a run, because the program was killed while creating it.
 fn is_begun(folder: &Path) -> bool {
     let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
     let is_ours = |name: std::ffi::OsString| {

@@ -72,7 +72,7 @@ fn trained(config: TrainConfig, train: &TensorRows, valid: &TensorRows) -> (Vec<
     (trainer.state.epochs, weights(&model))
 }
 
-/// Stops training after so many steps.
+/// Stops training after this number of steps.
 struct StopAfter(usize);
 
 impl Observer for StopAfter {

@@ -16,7 +16,7 @@ fn settings() -> TrainConfig {
     TrainConfig { checkpoint_steps: 2, ..config(5, 0) }
 }
 
-/// Writes a run's folder as programs do. Ends after so many of these events.
+/// Writes a run folder as the program does, and stops training after this number of events.
 struct Recorder<'a> {
     run: &'a TrainFiles,
     events: usize,
