@@ -164,7 +164,7 @@ fn an_onnx_file_holds_what_onnx_can() {
     let bytes = scene.bytes("model.onnx");
     let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(["schema.json", "ids", "values", "logits", "batch", "embedding.weight"].into_iter().all(holds));
-    scene.fails_with("export run -o new.onnx", &["new.onnx would hold TorchScript", "--format onnx"]);
+    scene.fails_with("export run -o new.onnx", &["new.onnx would contain TorchScript", "--format onnx"]);
     scene.fails_with("export run -o -", &["standard output"]);
     scene.fails_with("export run -o run/schema.json", &["run/schema.json is a file of the run"]);
     for option in ["--with-catalogue", "--dtype f16", "--quantize int8"] {

@@ -91,7 +91,7 @@ fn a_model_of_someone_else_stays_as_it_is() {
         let path = scene.path(repository).join(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
-        let words = ["exists and is not a model that `fm export` wrote in this form", "--name"];
+        let words = ["exists and is not a model of this kind written by `fm export`", "--name"];
         scene.fails_with(&format!("export run --format triton -o {repository}"), &words);
     }
     std::fs::create_dir_all(scene.path("e/fm")).unwrap();

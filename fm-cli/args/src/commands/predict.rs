@@ -39,7 +39,7 @@ pub struct Predict {
     /// Write only the column `score`
     #[arg(long, help_heading = "Output")]
     pub only_scores: bool,
-    /// Where it computes.
+    /// The device to compute on.
     #[command(flatten)]
     pub device: Device,
 }
