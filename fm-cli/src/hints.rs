@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn the_flag_that_helps_follows_an_error_of_fm_data_even_with_a_context() {
         let error = || anyhow::Error::from(Error::NoTrainingTable);
-        let expected = "there is no training table beside the validation or test table: give it as `--train`";
+        let expected = "there is a validation or test table, but no training table: give it as `--train`";
         assert_eq!(with_hint(&error()), expected);
         let error: anyhow::Error = Err::<(), _>(error()).context("cannot train").unwrap_err();
         assert_eq!(with_hint(&error), "cannot train: give it as `--train`");

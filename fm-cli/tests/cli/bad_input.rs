@@ -59,7 +59,7 @@ fn a_table_with_a_fault_is_named_with_its_line() {
         (4, b"r01,b02,caf\xe9,kind1,5.5,1000,3\n".into(), &["books.csv, line 4", "not UTF-8"]),
         (usize::MAX, b"r01,b02,x".into(), &["books.csv, line 3001", "3 cells", "7"]),
         (usize::MAX, b"r01,\"b02,x".into(), &["books.csv, line 3001", "quote"]),
-        (1, b"reader,book,name,tags,cost,when,stars\n".into(), &["no column `price`", "there are: reader, book"]),
+        (1, b"reader,book,name,tags,cost,when,stars\n".into(), &["no column `price`", "available: reader, book"]),
     ];
     for (line, text, words) in faults {
         let scene = Scene::new();
@@ -71,7 +71,7 @@ fn a_table_with_a_fault_is_named_with_its_line() {
     scene.write("books.csv", "");
     scene.fails_with(train, &["books.csv", "empty"]);
     scene.write("books.csv", crate::data::HEADER);
-    scene.fails_with(train, &["none is left to train on"]);
+    scene.fails_with(train, &["none is left for training"]);
     scene.fails_with("train --data books.csv --run run", &["--schema"]);
     scene.fails_with("train --data books.csv --schema none.toml --run run", &["cannot read", "none.toml"]);
     scene.write("schema.toml", "label = \"stars\"\n[[field]]\nname = \"book\"\nkind = \"categorial\"\n");
@@ -82,7 +82,7 @@ fn a_table_with_a_fault_is_named_with_its_line() {
 fn a_label_that_is_not_binary_needs_a_threshold_in_a_table() {
     let scene = Scene::new();
     let train = "train --data books.csv --schema schema.toml --task binary --model lr --epochs 1 --run run";
-    scene.fails_with(train, &["`stars` holds more than 0 and 1", "--threshold"]);
+    scene.fails_with(train, &["`stars` has values other than 0 and 1", "--threshold"]);
     scene.ok(&format!("{train} --threshold 4"));
 }
 
@@ -245,7 +245,7 @@ fn rows_to_score_need_the_columns_of_the_fields_and_room_for_the_score() {
     let scene = trained();
     scene.without_column("books.csv", "price", "rows.csv");
     let predict = "predict run --input rows.csv --output scored.csv";
-    scene.fails_with(predict, &["no column `price`", "there are: reader, book"]);
+    scene.fails_with(predict, &["no column `price`", "available: reader, book"]);
     scene.ok(&format!("{predict} --allow-missing"));
     assert_eq!(scene.scores("scored.csv").len(), crate::data::RATINGS);
 

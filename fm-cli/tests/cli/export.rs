@@ -152,7 +152,7 @@ fn a_file_with_a_catalogue_recommends_without_the_data() {
     std::fs::remove_file(scene.path("books.csv")).unwrap();
     let output = scene.run("recommend model.pt --user r07 --top 3");
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 3);
-    assert_holds(&String::from_utf8_lossy(&output.stderr), &["books.csv", "recommending all items", "--about"]);
+    assert_holds(&String::from_utf8_lossy(&output.stderr), &["books.csv", "recommending from all items", "--about"]);
     scene.fails_with("recommend bare.pt --user r07", &["books.csv"]);
     scene.fails_with("export run -o new.pt --with-catalogue", &["books.csv"]);
 }

@@ -74,7 +74,7 @@ fn a_repository_is_refused_with_what_does_not_fit_it() {
     for name in ["a/b", "..", ".hidden", "é"] {
         let output = scene.fm(&format!("{export} models --name {name}")).output().unwrap();
         assert!(!output.status.success());
-        assert_holds(&String::from_utf8(output.stderr).unwrap(), &["--name", "begin with a letter or a digit"]);
+        assert_holds(&String::from_utf8(output.stderr).unwrap(), &["--name", "start with a letter or a digit"]);
     }
     assert!(!scene.path("models").exists());
 }

@@ -1,4 +1,4 @@
-//! MovieLens: every release of GroupLens, downloaded, verified and read.
+//! MovieLens: downloads, verifies and reads every release of GroupLens.
 
 mod csv;
 mod entities;
@@ -37,9 +37,9 @@ pub struct MovieLens {
 }
 
 impl MovieLens {
-    /// The ratings in their order, with the columns of their movie and their user (null where unknown), and with `hour`
-    /// ("0" to "23") and `weekday` ("0" is Monday) of the timestamp in UTC. Equal timestamps give no `hour` and no
-    /// `weekday`.
+    /// The ratings in order, with the columns of their movie and their user (null if unknown), and with `hour` ("0" to
+    /// "23") and `weekday` ("0" is Monday) of the timestamp in UTC. If all timestamps are equal, there is no `hour` and
+    /// no `weekday`.
     ///
     /// # Errors
     /// [`Error::Table`](crate::Error::Table) if a column is missing, which never happens after [`read`].
@@ -48,7 +48,7 @@ impl MovieLens {
     }
 }
 
-/// Reads the release in `folder`, or in the archive's folder inside it. The files say which form it has:
+/// Reads the release in `folder`, or in the archive's folder inside it. The files determine the form:
 ///
 /// | releases | files |
 /// |---|---|
