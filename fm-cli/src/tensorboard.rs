@@ -1,7 +1,9 @@
 //! Event files for TensorBoard: a curve for the training loss, for each validation metric and for the learning rate, by
-//! epoch. A file is a sequence of TFRecords, each an `Event` of protobuf: its length (u64), the masked CRC-32C of the
-//! length's bytes (u32), the event, and its masked CRC-32C (u32), all little-endian. Source: TensorFlow's
-//! `event.proto`, `summary.proto` and `record_writer.cc`, <https://github.com/tensorflow/tensorflow>.
+//! epoch.
+//!
+//! A file is a sequence of TFRecords, each an `Event` of protobuf: its length (u64), the masked CRC-32C of the length's
+//! bytes (u32), the event, and its masked CRC-32C (u32), all little-endian. Source: TensorFlow's `event.proto`,
+//! `summary.proto` and `record_writer.cc`, <https://github.com/tensorflow/tensorflow>.
 
 mod messages;
 

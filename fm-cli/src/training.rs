@@ -82,8 +82,9 @@ pub enum Start {
     Resume(Box<Run>),
 }
 
-/// Trains, measures the best epoch on all rows, and writes the results. Returns the error [`Interrupted`] if the
-/// machine's flag is raised before the end.
+/// Trains, measures the best epoch on all rows, and writes the results.
+///
+/// Returns the error [`Interrupted`] if the machine's flag is raised before the end.
 pub fn train(settings: &Settings, start: Start, machine: &Machine) -> Result<(Run, Results)> {
     train_watched(settings, start, machine, &mut |_| {})
 }

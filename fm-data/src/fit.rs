@@ -14,9 +14,10 @@ pub(crate) const MAX_LEN: usize = 100;
 
 /// Fits a schema to the training rows: a vocabulary for each field that is not hashed, and the mean and standard
 /// deviation of the finite numbers of each numeric field. Fields that share a table have one vocabulary. Vocabularies
-/// are sorted by descending count and then by value, so the order of the rows does not matter. `labels` has the labels
-/// of all rows of the table, before the task's threshold. Weights affect only the mean label: a vocabulary counts rows,
-/// whatever their weight.
+/// are sorted by descending count and then by value, so the order of the rows does not matter.
+///
+/// `labels` has the labels of all rows of the table, before the task's threshold. Weights affect only the mean label: a
+/// vocabulary counts rows, whatever their weight.
 ///
 /// # Errors
 /// [`Error::MissingColumn`]; [`Error::Spec`] for a numeric field without a number in the training rows, labels or

@@ -1,5 +1,7 @@
-//! Lists derived from other rows of a table: the items that a user liked before, and who rated what. [`SEPARATOR`]
-//! joins the lists. An item whose id contains the separator splits into pieces that no vocabulary contains.
+//! Lists derived from other rows of a table: the items that a user liked before, and who rated what.
+//!
+//! [`SEPARATOR`] joins the lists. An item whose id contains the separator splits into pieces that no vocabulary
+//! contains.
 
 use polars::prelude::*;
 
@@ -24,8 +26,10 @@ pub(crate) struct Likes<'a> {
 }
 
 /// For each row of the table, the latest `max_len` items that its user liked strictly before the time of the row,
-/// newest first; null if there are none. Takes O(rows · log rows). Only training rows are used, so no label of a
-/// validation or test row leaks. A row with the same time is not "before", so no row sees itself.
+/// newest first; null if there are none. Takes O(rows · log rows).
+///
+/// Only training rows are used, so no label of a validation or test row leaks. A row with the same time is not
+/// "before", so no row sees itself.
 ///
 /// # Panics
 /// If the slices differ in length, or a training row is outside the table.

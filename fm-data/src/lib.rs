@@ -7,6 +7,7 @@
 //! ```
 //!
 //! [`DataConfig::prepare`] does all of it. [`RawData`] has the rows as text, and its [`Catalogue`] the users and items.
+//!
 //! A small table whose first two rows are training rows:
 //!
 //! ```

@@ -14,8 +14,10 @@ use crate::error::{Error, Result};
 use crate::raw_data::RawData;
 use crate::table::{codes, strings};
 
-/// All items as encoded rows, and the user and item of every row of each part. The text of a user or an item identifies
-/// it, not the id of its field: several rare values, or several values of one hash bucket, share an id.
+/// All items as encoded rows, and the user and item of every row of each part.
+///
+/// The text of a user or an item identifies it, not the id of its field: several rare values, or several values of one
+/// hash bucket, share an id.
 #[derive(Debug)]
 pub struct RankingData {
     /// One row per item. Fields that do not describe items are missing.

@@ -419,7 +419,7 @@ fn schemas_that_a_model_cannot_take_are_refused() {
     // The first field of a schema here is the user's, the second the item's.
     assert_says(
         build("afm", json!({}), &[3]),
-        &["model afm: it pairs fields, and the schema has 1: it needs at least 2"],
+        &["model afm: it pairs fields, so it needs at least 2: the schema has 1"],
     );
     for form in ["gmf", "mlp", "neumf"] {
         assert_says(

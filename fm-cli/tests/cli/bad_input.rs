@@ -216,9 +216,9 @@ fn a_schema_or_settings_that_do_not_fit_the_checkpoint_are_refused() {
     let schema = scene.text("run/schema.json");
     scene.write("run/schema.json", schema.replacen("\"b01\",", "", 1));
     for command in ["evaluate run", "export run -o new.pt", "predict run --input books.csv --output scored.csv"] {
-        scene.fails_with(command, &["run is not a usable run", "schema.json is not the one that it was created with"]);
+        scene.fails_with(command, &["run is not a usable run", "schema.json has changed since the run was created"]);
     }
-    scene.fails_with("train --resume run --quiet", &["schema.json is not the one that it was created with"]);
+    scene.fails_with("train --resume run --quiet", &["schema.json has changed since the run was created"]);
     scene.write("run/schema.json", schema.replacen("\"b01\"", "\"b02\"", 1));
     scene.fails_with("evaluate run", &["schema.json is not a usable schema", "`b02` twice"]);
     scene.write("run/schema.json", &schema[..schema.len() / 2]);

@@ -36,8 +36,10 @@ impl Format for Parquet {
     }
 }
 
-/// The chunks of a Parquet file. Only the pages with a chunk's rows are unpacked: a row group of any size takes no more
-/// memory than a chunk and the dictionaries of its columns.
+/// The chunks of a Parquet file.
+///
+/// Only the pages with a chunk's rows are unpacked: a row group of any size takes no more memory than a chunk and the
+/// dictionaries of its columns.
 struct ParquetChunks {
     file: File,
     path: PathBuf,

@@ -19,6 +19,7 @@ const RATINGS: usize = 100_000;
 const FOLD: usize = RATINGS / 5;
 
 /// The rows of `data.ratings` in the training part and in the test part of an official fold of ml-100k, both ascending.
+///
 /// `<name>.base` and `<name>.test` in the folder define the parts. Without these files, `u1` to `u5` are derived as in
 /// GroupLens' script `mku.sh`: the test sets are consecutive blocks of 20,000 lines of `u.data`.
 ///

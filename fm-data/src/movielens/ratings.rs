@@ -18,8 +18,10 @@ pub(super) fn read_delimited(path: &Path, separator: &[u8]) -> Result<DataFrame>
     scan(path, separator, bytes.len() / 20, lines(&bytes))
 }
 
-/// Reads `ratings.csv`. Polars reads it on all cores, but its errors do not name the line, and it accepts missing
-/// values. [`scan`] therefore reads files with errors or invalid values again, and its result counts.
+/// Reads `ratings.csv`.
+///
+/// Polars reads it on all cores, but its errors do not name the line, and it accepts missing values. [`scan`] therefore
+/// reads files with errors or invalid values again, and its result counts.
 pub(super) fn read_csv(path: &Path) -> Result<DataFrame> {
     check_csv_header(path, &CSV_HEADER)?;
     if let Some(ratings) = read_csv_with_polars(path).ok().filter(|ratings| is_valid(ratings).unwrap_or(false)) {

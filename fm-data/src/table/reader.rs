@@ -10,8 +10,9 @@ use crate::format::csv::CsvChunks;
 use crate::format::{self, ChunkSize, ReadChunks};
 
 /// Reads the rows of a table in order, one chunk at a time. Every column is text, as in
-/// [`read_table`](super::read_table). This iterator ends after the first error. A table without rows is one chunk
-/// without rows.
+/// [`read_table`](super::read_table).
+///
+/// This iterator ends after the first error. A table without rows is one chunk without rows.
 ///
 /// ```
 /// use fm_data::table::{ChunkSize, TableReader};

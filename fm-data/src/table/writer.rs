@@ -8,8 +8,10 @@ use polars::prelude::DataFrame;
 use crate::error::{Error, Result};
 use crate::format::{self, WriteChunks};
 
-/// Writes a table one chunk at a time, to standard output or to a file. A file is written atomically. All chunks have
-/// the same columns. A writer that is dropped before it is [finished](TableWriter::finish) leaves no file.
+/// Writes a table one chunk at a time, to standard output or to a file. A file is written atomically.
+///
+/// All chunks have the same columns. A writer that is dropped before it is [finished](TableWriter::finish) leaves no
+/// file.
 pub struct TableWriter {
     /// The file, for errors.
     path: PathBuf,

@@ -60,7 +60,8 @@ impl Conditional {
                 let (row, other) = (&self.factor[i * d..i * d + j], &self.factor[j * d..j * d + j]);
                 let rest = self.factor[i * d + j] - row.iter().zip(other).map(|(a, b)| a * b).sum::<f64>();
                 self.factor[i * d + j] = if i == j {
-                    // Given the dimensions before it, a dimension has at least the precision of its prior, up to rounding.
+                    // Given the previous dimensions, a dimension has at least the precision of its prior, up to
+                    // rounding.
                     is_definite &= rest > prior.precision / 2.0;
                     rest.max(prior.precision).sqrt()
                 } else {
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn its_mean_is_that_of_ridge_regression() {
+    fn the_mean_is_that_of_ridge_regression() {
         for (n, k) in [(0, 2), (1, 1), (3, 6), (200, 1), (200, 9)] {
             let mut draw = Draw(n as u64);
             let (rows, priors) = (Rows::draw(n, k, &mut draw), priors(k + 1, &mut draw));
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_have_its_mean_and_its_covariance() {
+    fn draws_have_the_mean_and_the_covariance() {
         let (k, n, mut draw) = (2, 6, Draw(1));
         let (rows, priors) = (Rows::draw(n, k, &mut draw), priors(k + 1, &mut draw));
         let (p, b) = rows.precision_and_shift(&priors);
@@ -200,7 +201,7 @@ mod tests {
         }
     }
 
-    /// The float32 sums are then no longer positive definite.
+    /// With such a direction, the float32 sums are not positive definite.
     #[test]
     fn a_nearly_exact_direction_does_not_change_the_others() {
         let (k, n) = (3, 65);

@@ -1,4 +1,4 @@
-//! Priors of the parameters, whose own parameters are drawn, too.
+//! Priors of the parameters. Their own parameters are drawn, too.
 
 use rand::Rng;
 use rand_distr::{Distribution, Gamma, StandardNormal};
@@ -21,11 +21,11 @@ pub struct Normal {
 /// libFM and myFM also use 1.
 #[derive(Clone, Copy, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Hyperprior {
-    /// α₀, the number of observations that the prior of a precision is worth.
+    /// α₀: the weight of the prior of a precision, in observations.
     pub alpha_0: f64,
-    /// β₀, the sum of squares of these observations.
+    /// β₀: the sum of squares of these observations.
     pub beta_0: f64,
-    /// γ₀, the number of observations that the prior mean 0 of μ is worth.
+    /// γ₀: the weight of the prior mean 0 of μ, in observations.
     pub gamma_0: f64,
 }
 

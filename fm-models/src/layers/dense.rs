@@ -82,7 +82,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_equals_its_formula_whatever_stands_before_its_columns(
+        fn it_equals_its_formula_for_any_leading_dimensions(
             (n, inputs, outputs) in (1usize..5, 1usize..6, 1usize..6), bias: bool, seed: u64,
         ) {
             let mut draw = Draw(seed);

@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 use super::{check_device, check_input, check_size, glorot};
 
 /// y_u = b_u + Σ_i w_{i,u} x_i + ½ Σ_f [(Σ_i v_{i,f} x_i)² - Σ_i v_{i,f}² x_i²]: an FM with `units` outputs that share
-/// their pairs.
+/// the second order.
 ///
 /// # Shapes
 /// `[B, n]` numbers, ideally standardised → `[B, units]`

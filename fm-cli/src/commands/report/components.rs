@@ -12,8 +12,9 @@ pub struct Components {
 }
 
 /// The first two principal components of vectors `[N, k]`, from the singular value decomposition of the centred
-/// vectors. `None` for fewer than three vectors, or if all vectors are equal. The sign of a component is arbitrary:
-/// here, the coordinate farthest from 0 is positive.
+/// vectors. `None` for fewer than three vectors, or if all vectors are equal.
+///
+/// The sign of a component is arbitrary: here, the coordinate farthest from 0 is positive.
 pub fn principal_components(vectors: &Tensor) -> Result<Option<Components>> {
     let size = vectors.size();
     if size[0] < 3 || size[1] < 2 {
