@@ -120,8 +120,8 @@ impl Ranking {
     }
 }
 
-/// The ranks of the relevant items of the test rows, and the numbers of training rows of users and items. Each list has one
-/// entry per user with a relevant item.
+/// The ranks of the relevant items of the test rows, and the numbers of training rows of users and items. Each list has
+/// one entry per user with a relevant item.
 pub struct TestRanks {
     /// The training rows of the user.
     pub user_rows: Vec<f64>,

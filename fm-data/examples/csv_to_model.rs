@@ -47,7 +47,8 @@ fn table() -> String {
     std::iter::once("number,reader,book,topics,stars\n".to_owned()).chain(rows).collect()
 }
 
-/// Trains and exports in `folder`; returns the scores of a book of the reader's topic, and of an unknown book of another.
+/// Trains and exports in `folder`; returns the scores of a book of the reader's topic, and of an unknown book of
+/// another.
 fn run(folder: &Path) -> Result<Vec<f32>, Box<dyn Error>> {
     let (rows, declaration) = (folder.join("ratings.csv"), folder.join("schema.toml"));
     std::fs::write(&rows, table())?;

@@ -9,7 +9,8 @@ use crate::raw_data::RawData;
 use crate::source::reader;
 
 impl DataConfig {
-    /// Reads the rows and encodes them, or opens the encoded rows in the cache. `data_dir` is the folder of downloaded data.
+    /// Reads the rows and encodes them, or opens the encoded rows in the cache. `data_dir` is the folder of downloaded
+    /// data.
     ///
     /// # Errors
     /// Like [`RawData::open`] and [`RawData::fit`].

@@ -192,9 +192,9 @@ impl TableSpec {
     /// Checks that the declaration does not contradict itself.
     ///
     /// # Errors
-    /// [`Error::Spec`] for no field, an empty or repeated name, a label that is also a field or the weight, a user or an item
-    /// that is not a field, an empty separator, a `max_len` or `hash_buckets` of 0, hash buckets on a numeric field or
-    /// beside a `min_count`, or a shared table that is not another field's own.
+    /// [`Error::Spec`] for no field, an empty or repeated name, a label that is also a field or the weight, a user or
+    /// an item that is not a field, an empty separator, a `max_len` or `hash_buckets` of 0, hash buckets on a numeric
+    /// field or beside a `min_count`, or a shared table that is not another field's own.
     pub fn check(&self) -> Result<()> {
         self.problem().map_or(Ok(()), |(_, reason)| Err(Error::Spec(reason)))
     }

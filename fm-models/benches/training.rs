@@ -1,7 +1,7 @@
 //! How fast each model trains on the CPU, and what it learns meanwhile: `make bench`.
 //!
-//! The rows are drawn from a planted factorization machine, so that the best possible loss is known. Then, for rows with a
-//! history of which half is padding on average, how fast a model trains on the same rows padded and ragged.
+//! The rows are drawn from a planted factorization machine, so that the best possible loss is known. Then, for rows
+//! with a history of which half is padding on average, how fast a model trains on the same rows padded and ragged.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 

@@ -1,5 +1,5 @@
-//! Scores rows with the best checkpoint of a run: `cargo run --release -p fm-models --example score_checkpoint -- RUN`, where RUN is the
-//! folder of a run of `fm train`. Without an argument, the program trains a small run of its own.
+//! Scores rows with the best checkpoint of a run: `cargo run --release -p fm-models --example score_checkpoint -- RUN`,
+//! where RUN is the folder of a run of `fm train`. Without an argument, the program trains a small run of its own.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::collections::BTreeMap;

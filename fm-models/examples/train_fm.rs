@@ -1,7 +1,7 @@
 //! Trains a factorization machine on ids in memory: `cargo run --release -p fm-models --example train_fm`.
 //!
-//! Readers and books are of three kinds, and a reader likes the books of the same kind. The validation pairs are never trained
-//! on: to predict them, the model has to learn the kinds.
+//! Readers and books are of three kinds, and a reader likes the books of the same kind. The validation pairs are never
+//! trained on: to predict them, the model has to learn the kinds.
 #![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use fm_core::seed::{Stream, seed_torch};

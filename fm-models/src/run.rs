@@ -172,7 +172,8 @@ impl Run {
     /// nothing behind if it fails.
     ///
     /// # Errors
-    /// [`Error::RunExists`] if the folder is not empty; [`Error::Setting`] for settings that are not TOML; [`Error::Io`]; those of `start`.
+    /// [`Error::RunExists`] if the folder is not empty; [`Error::Setting`] for settings that are not TOML;
+    /// [`Error::Io`]; those of `start`.
     pub fn create(
         folder: impl Into<PathBuf>,
         new: &NewRun<'_>,

@@ -46,7 +46,8 @@ pub fn run(args: &commands::Train) -> Result<()> {
 /// The widths of the first column and of the others.
 const COLUMNS: (usize, usize) = (26, 12);
 
-/// A table of the results beside the baselines. It fits the terminal: the main metric comes first, and `--verbose` prints all.
+/// A table of the results beside the baselines. It fits the terminal: the main metric comes first, and `--verbose`
+/// prints all.
 fn print_results(results: &Results, run: &Run, main: &str) -> Result<()> {
     let mut names = in_order(results.test.keys().chain(results.valid.keys()));
     names.retain(|name| is_of_length(name, "10"));

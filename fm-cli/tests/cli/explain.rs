@@ -269,7 +269,7 @@ fn what_cannot_be_explained_is_said_in_a_line() {
         ("explain run --row book=b01 --row book=b02", &["`book` is given twice", "`b01`", "`b02`"]),
         ("explain run --user r01 --item b01 --top 0", &["at least 1"]),
         ("explain none --user r01 --item b01", &["cannot read none"]),
-        ("explain books.csv --user r01 --item b01", &["books.csv", "no TorchScript archive"]),
+        ("explain books.csv --user r01 --item b01", &["books.csv", "not a TorchScript archive"]),
     ] {
         scene.fails_with(line, words);
     }

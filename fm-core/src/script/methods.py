@@ -88,7 +88,7 @@ def encode_columns(self, columns: Dict[str, List[str]]) -> Tuple[Tensor, Tensor]
 def recommend(
     self, user: Dict[str, str], k: int, exclude: Optional[List[str]] = None
 ) -> Tuple[List[str], Tensor]:
-    assert len(self._items) > 0, "this file holds no catalogue: export it anew with one"
+    assert len(self._items) > 0, "this file has no catalogue: export it again with one"
     device = self._item_slots.device
     positions = torch.arange(len(self._items), device=device)
     if exclude is not None and len(exclude) > 0:

@@ -24,9 +24,9 @@ const FOLD: usize = RATINGS / 5;
 /// GroupLens' script `mku.sh`: the test sets are consecutive blocks of 20,000 lines of `u.data`.
 ///
 /// # Errors
-/// [`Error::Unknown`] for an unknown name; [`Error::MissingFold`] if both files are missing and the fold cannot be derived;
-/// [`Error::Data`] if `data` is not ml-100k, one file is missing, or the files and the ratings differ in their pairs of user
-/// and movie.
+/// [`Error::Unknown`] for an unknown name; [`Error::MissingFold`] if both files are missing and the fold cannot be
+/// derived; [`Error::Data`] if `data` is not ml-100k, one file is missing, or the files and the ratings differ in their
+/// pairs of user and movie.
 pub fn official_fold(folder: &Path, data: &MovieLens, name: &str) -> Result<(Vec<u32>, Vec<u32>)> {
     let Some(number) = FOLDS.iter().position(|fold| *fold == name) else {
         let known = FOLDS.map(str::to_owned).to_vec();

@@ -29,7 +29,8 @@ pub struct MovieLens {
     /// `user_id` and `movie_id` (text), `rating` (32-bit float), `timestamp` (64-bit integer, in seconds since 1970,
     /// UTC), in the order of the file.
     pub ratings: DataFrame,
-    /// `movie_id`, `title`, `year` (from the end of the title) and `genres` (joined with `|`), all text; null where missing.
+    /// `movie_id`, `title`, `year` (from the end of the title) and `genres` (joined with `|`), all text; null where
+    /// missing.
     pub movies: DataFrame,
     /// `user_id`, `gender`, `age`, `occupation` and `zip` (the first three characters), all text; null where missing.
     /// `None` if the release has no attributes of users.

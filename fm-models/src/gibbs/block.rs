@@ -268,8 +268,8 @@ mod tests {
         Columns::new(IDS, each).unwrap()
     }
 
-    /// Σ s² h hᵀ over the rows of an id and, in the last row, Σ s² h e. h is the gradient of the score in the vector and the
-    /// weight of the id.
+    /// Σ s² h hᵀ over the rows of an id and, in the last row, Σ s² h e. h is the gradient of the score in the vector
+    /// and the weight of the id.
     fn sums(id: usize, parameters: &Parameters, k: usize, rows: &[Row], targets: &[Target]) -> Vec<Vector> {
         let mut sums = vec![vec![0.0; k + 1]; k + 2];
         for (row, target) in rows.iter().zip(targets) {

@@ -22,11 +22,11 @@ impl Conditional {
         Conditional { factor: vec![0.0; d * d], shift: vec![0.0; d], draw: vec![0.0; d] }
     }
 
-    /// The posterior of θ with the prior N(μ_i, 1/λ_i) for each dimension, given the sums over the rows of an id with the
-    /// current value θ₀: P = Λ + Σ s² h hᵀ, b = Λ μ + Σ s² h (e + hᵀ θ₀).
+    /// The posterior of θ with the prior N(μ_i, 1/λ_i) for each dimension, given the sums over the rows of an id with
+    /// the current value θ₀: P = Λ + Σ s² h hᵀ, b = Λ μ + Σ s² h (e + hᵀ θ₀).
     ///
-    /// If the rows are so precise that rounding errors of their sums exceed the prior, P can lose its positive definiteness.
-    /// Then θ₀ counts as one more observation, with a small fraction of the rows' precision.
+    /// If the rows are so precise that rounding errors of their sums exceed the prior, P can lose its positive
+    /// definiteness. Then θ₀ counts as one more observation, with a small fraction of the rows' precision.
     pub fn set(&mut self, priors: &[Normal], moments: &Moments) {
         for part in [0.0, 1e-6, 1e-4, 1e-2] {
             self.add_up(priors, moments, part);

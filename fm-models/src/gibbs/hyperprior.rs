@@ -14,11 +14,11 @@ pub struct Normal {
     pub precision: f64,
 }
 
-/// The constants of the priors of μ, λ and α: λ ~ Γ(α₀/2, β₀/2), μ ~ N(0, 1/(γ₀ λ)) and α ~ Γ(α₀/2, β₀/2). Γ(a, b) has the
-/// mean a/b.
+/// The constants of the priors of μ, λ and α: λ ~ Γ(α₀/2, β₀/2), μ ~ N(0, 1/(γ₀ λ)) and α ~ Γ(α₀/2, β₀/2). Γ(a, b) has
+/// the mean a/b.
 ///
-/// Source: the hyperpriors of Freudenthaler, Schmidt-Thieme and Rendle, Bayesian factorization machines, NIPS workshop 2011;
-/// libFM and myFM also use 1.
+/// Source: the hyperpriors of Freudenthaler, Schmidt-Thieme and Rendle, Bayesian factorization machines, NIPS workshop
+/// 2011; libFM and myFM also use 1.
 #[derive(Clone, Copy, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Hyperprior {
     /// α₀: the weight of the prior of a precision, in observations.
@@ -53,7 +53,8 @@ impl Hyperprior {
     }
 }
 
-/// The joint distribution of μ and λ given n parameters: λ ~ Γ((α₀ + n)/2, (β₀ + squares)/2) and μ ~ N(mean, 1/((n + γ₀) λ)).
+/// The joint distribution of μ and λ given n parameters: λ ~ Γ((α₀ + n)/2, (β₀ + squares)/2) and μ ~ N(mean, 1/((n +
+/// γ₀) λ)).
 #[derive(Clone, Copy, Debug)]
 pub struct NormalGamma {
     hyperprior: Hyperprior,

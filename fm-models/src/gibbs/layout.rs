@@ -1,9 +1,9 @@
 //! Finds the fields that repeat together in the training rows.
 //!
-//! A user's age, occupation and zip code are the same in all rows of the user. Fields that belong together form a block. Each
-//! combination of their values that occurs, a part, is processed once instead of once per row. libFM does the same with
-//! relational data (Rendle, Scaling factorization machines to relational data, VLDB 2013), where the user declares the blocks;
-//! here they are detected.
+//! A user's age, occupation and zip code are the same in all rows of the user. Fields that belong together form a
+//! block. Each combination of their values that occurs, a part, is processed once instead of once per row. libFM does
+//! the same with relational data (Rendle, Scaling factorization machines to relational data, VLDB 2013), where the user
+//! declares the blocks; here they are detected.
 
 use fm_core::features::Slices;
 use fm_core::{Error, Result, Rows, Schema};

@@ -1,9 +1,9 @@
 //! Gibbs sampling of a factorization machine's parameters.
 //!
-//! The score of a row is linear in the weight w_i and the vector v_i of any single id i, so their conditional distribution is
-//! Gaussian. A sweep draws from it once per id. libFM and myFM draw one number at a time, which takes k passes over the rows of
-//! an id and mixes more slowly. The noise of the labels and the parameters of the priors are drawn from conditionals in closed
-//! form, so there is neither a learning rate nor a penalty to choose.
+//! The score of a row is linear in the weight w_i and the vector v_i of any single id i, so their conditional
+//! distribution is Gaussian. A sweep draws from it once per id. libFM and myFM draw one number at a time, which takes k
+//! passes over the rows of an id and mixes more slowly. The noise of the labels and the parameters of the priors are
+//! drawn from conditionals in closed form, so there is neither a learning rate nor a penalty to choose.
 
 mod block;
 mod columns;
@@ -125,10 +125,11 @@ impl Chain {
 
     /// Draws the noise of the labels, the priors and then every parameter, each given all others.
     ///
-    /// Returns the mean loss before the sweep, and the drawn `parameters`, except for the ids of the last field: if it is
-    /// exclusive, they have their conditional means. Such ids are conditionally independent of each other, so the score with
-    /// these means is the conditional mean of the score with draws. Its average over sweeps has the same expectation and less
-    /// variance (Gelfand and Smith, Sampling-based approaches to calculating marginal densities, JASA 1990).
+    /// Returns the mean loss before the sweep, and the drawn `parameters`, except for the ids of the last field: if it
+    /// is exclusive, they have their conditional means. Such ids are conditionally independent of each other, so the
+    /// score with these means is the conditional mean of the score with draws. Its average over sweeps has the same
+    /// expectation and less variance (Gelfand and Smith, Sampling-based approaches to calculating marginal densities,
+    /// JASA 1990).
     ///
     /// `progress` receives the completed fraction of the sweep and the loss, once it is known. It can stop the sweep. A
     /// loss that is not finite also stops it.

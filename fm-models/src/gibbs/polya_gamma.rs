@@ -8,7 +8,8 @@ use rand_distr::{Distribution, Exp1, StandardNormal};
 /// The point where the proposal changes from a truncated inverse Gaussian to an exponential distribution.
 const T: f64 = 0.64;
 
-/// PG(1, z): the distribution of (1/2π²) Σ_{n≥1} g_n / ((n - ½)² + z²/4π²) with g_n drawn from Exp(1). Its mean is tanh(z/2) / 2z.
+/// PG(1, z): the distribution of (1/2π²) Σ_{n≥1} g_n / ((n - ½)² + z²/4π²) with g_n drawn from Exp(1). Its mean is
+/// tanh(z/2) / 2z.
 ///
 /// Given ω from PG(1, ψ), the logistic likelihood σ(ψ)^y (1 - σ(ψ))^(1-y) is Gaussian in ψ, proportional to
 /// exp(-ω (ψ - (y - ½)/ω)² / 2).

@@ -40,8 +40,8 @@ pub enum BatchNormMode {
 /// `[B, n]` → `[B, n]`
 ///
 /// Source: Ioffe and Szegedy, Batch normalization, ICML 2015, <https://arxiv.org/abs/1502.03167>. Keras:
-/// `BatchNormalization` with its defaults ε = 0.001 and momentum 0.99. Its moving variance is biased, whereas libtorch's is
-/// unbiased.
+/// `BatchNormalization` with its defaults ε = 0.001 and momentum 0.99. Its moving variance is biased, whereas
+/// libtorch's is unbiased.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};
@@ -66,8 +66,8 @@ pub struct BatchNorm {
 }
 
 impl BatchNorm {
-    /// Creates the parameters `gamma` and `beta` `[n]`, and the statistics `moving_mean` and `moving_variance` `[n]`, which are
-    /// not trainable. `None` if the mode is [`BatchNormMode::Off`].
+    /// Creates the parameters `gamma` and `beta` `[n]`, and the statistics `moving_mean` and `moving_variance` `[n]`,
+    /// which are not trainable. `None` if the mode is [`BatchNormMode::Off`].
     ///
     /// # Errors
     /// [`Error::Setting`] for an n out of range.
@@ -84,8 +84,8 @@ impl BatchNorm {
         }))
     }
 
-    /// The same layer with another momentum, at least 0 and below 1. With few steps per epoch, the default keeps the moving
-    /// statistics close to their initial values for a long time.
+    /// The same layer with another momentum, at least 0 and below 1. With few steps per epoch, the default keeps the
+    /// moving statistics close to their initial values for a long time.
     ///
     /// # Errors
     /// [`Error::Setting`] for a momentum out of range.
@@ -100,8 +100,8 @@ impl BatchNorm {
     /// The normalised columns `[B, n]`. With `train`, the moving statistics are updated.
     ///
     /// # Errors
-    /// [`Error::Shape`] for an input that is not `[B, n]`, and in training for a batch of fewer than 2 rows, which has no
-    /// variance.
+    /// [`Error::Shape`] for an input that is not `[B, n]`, and in training for a batch of fewer than 2 rows, which has
+    /// no variance.
     pub fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
         check_input("BatchNorm", input, &[self.n])?;
         check_device("BatchNorm", input, &self.gamma)?;

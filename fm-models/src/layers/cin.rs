@@ -29,15 +29,15 @@ impl Default for CinConfig {
 /// X^{l+1}_h = Σ_{i,j} W^l_{h,i,j} (X⁰_i ⊙ X^l_j), and p^l_h = Σ_d X^l_{h,d}: layer l has vector-wise interactions of
 /// degree l + 1.
 ///
-/// With direct connections, all maps of a layer feed the output and the next layer. With split connections, the first half
-/// feeds the next layer and the second half the output; all maps of the last layer feed the output.
+/// With direct connections, all maps of a layer feed the output and the next layer. With split connections, the first
+/// half feeds the next layer and the second half the output; all maps of the last layer feed the output.
 ///
 /// # Shapes
 /// `[B, F, k]` → `[B, H_1 + H_2 + ...]`; with split connections, half of each H except the last
 ///
 /// Source: Lian et al., xDeepFM, KDD 2018, equations 6 and 7, <https://arxiv.org/abs/1803.05170>. Keras: `CIN` (third
-/// notebook), with direct connections and filters of shape `[1, F·H_l, H_{l+1}]`. Here `weight_l` is `[H_{l+1}, F·H_l]`. The
-/// index of X⁰ varies slowest in both.
+/// notebook), with direct connections and filters of shape `[1, F·H_l, H_{l+1}]`. Here `weight_l` is
+/// `[H_{l+1}, F·H_l]`. The index of X⁰ varies slowest in both.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};

@@ -11,8 +11,8 @@ use super::{check_device, check_size, glorot, is_float};
 /// # Shapes
 /// `[..., in]` → `[..., out]`
 ///
-/// Keras: `Dense` without an activation. Its kernel is `[in, out]`; here `weight` is `[out, in]`, as in libtorch. As in Keras,
-/// weights have Glorot uniform initial values, and biases start at 0.
+/// Keras: `Dense` without an activation. Its kernel is `[in, out]`; here `weight` is `[out, in]`, as in libtorch. As in
+/// Keras, weights have Glorot uniform initial values, and biases start at 0.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};

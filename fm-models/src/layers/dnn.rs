@@ -175,7 +175,8 @@ mod tests {
         let one = tensor(&[1.0], &[1, 1]);
         assert_eq!(numbers(&layer.forward(&one, false).unwrap()), [1.0; 40]);
         let runs: Matrix = (0..100).map(|_| numbers(&layer.forward(&one, true).unwrap())).collect();
-        // If the first layer's only unit is dropped, the output is 0. Otherwise it is doubled, and the second layer doubles it.
+        // If the first layer's only unit is dropped, the output is 0. Otherwise it is doubled, and the second layer
+        // doubles it.
         let (without, with): (Matrix, Matrix) = runs.into_iter().partition(|run| run.iter().all(|x| *x == 0.0));
         assert!(without.len() > 10 && with.len() > 10, "the first layer was dropped {} times", without.len());
         assert!(with.iter().all(|run| run.contains(&0.0) && run.iter().all(|x| [0.0, 4.0].contains(x))), "{with:?}");

@@ -133,8 +133,8 @@ impl Embedding {
         Ok((sums.squeeze_dim(1), squares.expect("the grouping asks for squares")))
     }
 
-    /// The scaled vectors of all slots of padded rows, e_s = x_s v_{id_s} `[B, S, k]`, for explanations. With `train`, the table's
-    /// gradient is row-sparse.
+    /// The scaled vectors of all slots of padded rows, e_s = x_s v_{id_s} `[B, S, k]`, for explanations. With `train`,
+    /// the table's gradient is row-sparse.
     ///
     /// # Errors
     /// Those of [`Embedding::forward`].

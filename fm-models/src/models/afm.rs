@@ -67,8 +67,8 @@ impl Default for Config {
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// Source: Xiao et al., IJCAI 2017, section 3, <https://arxiv.org/abs/1708.04617>. Keras: `AFM` (third notebook),
-/// which has no linear part (`linear = false`), never applies the dropout that it declares (`dropout = 0`), penalises the
+/// Source: Xiao et al., IJCAI 2017, section 3, <https://arxiv.org/abs/1708.04617>. Keras: `AFM` (third notebook), which
+/// has no linear part (`linear = false`), never applies the dropout that it declares (`dropout = 0`), penalises the
 /// latent vectors instead of W, and whose mode `max` is a sum.
 #[derive(Debug)]
 pub struct Afm {

@@ -62,8 +62,8 @@ impl Default for Config {
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// Source: Freudenthaler, Schmidt-Thieme and Rendle, Bayesian factorization machines, NIPS workshop 2011; Rendle, Factorization
-/// machines with libFM, ACM TIST 2012, section 3.3, <https://doi.org/10.1145/2168752.2168771>.
+/// Source: Freudenthaler, Schmidt-Thieme and Rendle, Bayesian factorization machines, NIPS workshop 2011; Rendle,
+/// Factorization machines with libFM, ACM TIST 2012, section 3.3, <https://doi.org/10.1145/2168752.2168771>.
 #[derive(Debug)]
 pub struct BayesianFm {
     /// The mean of the draws.

@@ -39,8 +39,8 @@ pub struct Config {
     pub part_biases: bool,
 }
 
-/// ŷ = w₀ + Σ_s w_{id_s} x_s + ⟨c, CIN([e_1; ...; e_F])⟩ + ⟨h, DNN([e_1; ...; e_F])⟩, with e_f the sum of the scaled vectors
-/// of field f.
+/// ŷ = w₀ + Σ_s w_{id_s} x_s + ⟨c, CIN([e_1; ...; e_F])⟩ + ⟨h, DNN([e_1; ...; e_F])⟩, with e_f the sum of the scaled
+/// vectors of field f.
 ///
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`

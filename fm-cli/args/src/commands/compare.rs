@@ -17,7 +17,8 @@ pub struct Compare {
     pub models: Vec<String>,
     /// Settings files to compare, or built-in ones (see `fm settings`)
     ///
-    /// Settings files to compare, or built-in ones (see `fm settings`). With --models, each model is trained with each file.
+    /// Settings files to compare, or built-in ones (see `fm settings`). With --models, each model is trained with each
+    /// file.
     #[arg(long, value_name = "FILE|NAME,...", value_delimiter = ',', help_heading = "Model", add = completion::configs())]
     pub configs: Vec<String>,
     /// Options of all models.

@@ -38,7 +38,8 @@ pub struct Export {
     pub quantize: Option<Quantization>,
     /// Licence of the data, for the model card
     ///
-    /// Licence of the data, for the model card. By default GroupLens' terms for MovieLens, and "not stated" for other data.
+    /// Licence of the data, for the model card. By default GroupLens' terms for MovieLens, and "not stated" for other
+    /// data.
     #[arg(long, value_name = "TEXT", value_parser = line_of_text, help_heading = "Output")]
     pub data_licence: Option<String>,
     /// The location of data that has moved.

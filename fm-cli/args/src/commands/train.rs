@@ -46,7 +46,8 @@ pub struct Train {
     pub force: bool,
     /// Also write event files for TensorBoard into the run's folder
     ///
-    /// Also write event files for TensorBoard into the run's folder; `tensorboard --logdir runs` shows them, even during training.
+    /// Also write event files for TensorBoard into the run's folder; `tensorboard --logdir runs` shows them, even
+    /// during training.
     #[arg(long, help_heading = "Output")]
     pub tensorboard: bool,
     /// Settings file, or a built-in one (see `fm settings`); flags override it

@@ -5,11 +5,11 @@ const GRID: f64 = 1.0 / 2000.0;
 /// Maximum distance between the curve and its simplified form: half a pixel of a chart.
 const TOLERANCE: f64 = 1.0 / 700.0;
 
-/// A simplified curve within the unit square, by the Douglas-Peucker algorithm: a section becomes a line if none of its points
-/// are farther from the line than the tolerance.
+/// A simplified curve within the unit square, by the Douglas-Peucker algorithm: a section becomes a line if none of its
+/// points are farther from the line than the tolerance.
 ///
-/// Source: Douglas and Peucker, Algorithms for the reduction of the number of points required to represent a digitized line or
-/// its caricature, 1973, <https://doi.org/10.3138/FM57-6770-U75U-7727>.
+/// Source: Douglas and Peucker, Algorithms for the reduction of the number of points required to represent a digitized
+/// line or its caricature, 1973, <https://doi.org/10.3138/FM57-6770-U75U-7727>.
 pub fn thin(points: impl IntoIterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
     let mut points: Vec<(f64, f64)> = points.into_iter().collect();
     let last = points.last().copied();
