@@ -148,7 +148,7 @@ fn behind_links(path: &Path) -> Result<PathBuf> {
     let refused = |reason| Error::io("write", path)(std::io::Error::other(reason));
     match std::fs::metadata(path) {
         Ok(found) if found.is_file() => std::fs::canonicalize(path).map_err(Error::io("write", path)),
-        Ok(found) if found.is_dir() => Err(refused("it is a directory")),
+        Ok(found) if found.is_dir() => Err(refused("it is a folder")),
         Ok(_) => Err(refused("it is a device or a pipe, not a file")),
         // The file does not exist or is not accessible; creating it shows which. For a dangling link, create its
         // target.
@@ -225,7 +225,7 @@ mod tests {
     fn only_regular_files_are_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let error = write_atomically(folder.path(), |file| file.write_all(b"x")).unwrap_err().to_string();
-        assert!(error.ends_with("it is a directory"), "{error}");
+        assert!(error.ends_with("it is a folder"), "{error}");
         let socket = folder.path().join("socket");
         #[cfg(unix)]
         {
@@ -253,7 +253,7 @@ mod tests {
             assert_eq!(std::fs::read_to_string(&path).unwrap(), if is_committed { content } else { "old" });
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         }
-        assert!(AtomicFile::create(folder.path()).unwrap_err().to_string().ends_with("it is a directory"));
+        assert!(AtomicFile::create(folder.path()).unwrap_err().to_string().ends_with("it is a folder"));
     }
 
     #[test]

@@ -96,11 +96,11 @@ impl Default for DataConfig {
 }
 
 impl DataConfig {
-    /// The same settings with absolute paths, which are valid in any working directory.
+    /// The same settings with absolute paths, which are valid in any working folder.
     pub fn absolute(self) -> DataConfig {
         let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
         let data = self.data.map(|data| {
-            // The name of a release stays a name, even if the working directory has a folder of that name.
+            // The name of a release stays a name, even if the working folder has a folder of that name.
             let is_path = data.parse::<Release>().is_err() && Path::new(&data).exists();
             if is_path { absolute(PathBuf::from(&data)).to_string_lossy().into_owned() } else { data }
         });

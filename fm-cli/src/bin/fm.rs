@@ -15,8 +15,8 @@ fn main() -> ExitCode {
         Err(error) => error,
     };
     fm_args::print_error(&format!(
-        "cannot start {}: {error}; `fm` needs its engine in the same folder: `cargo build --release -p fm-cli` builds both, and \
-         `cargo install --path fm-cli` installs both",
+        "cannot start {}: {error}; `fm` needs its engine in the same folder: `cargo build --release -p fm-cli` builds both, \
+         and `cargo install --path fm-cli` installs both",
         engine.display()
     ));
     ExitCode::FAILURE

@@ -61,8 +61,8 @@ impl PairPooling {
         }
     }
 
-    /// The weights of the pairs' vectors whose weighted sum is the pooled vector: `[B, P, 1]`, or for a maximum `[B, P,
-    /// k]`, with 1 for the largest component and 0 for the others.
+    /// The weights of the pairs' vectors whose weighted sum is the pooled vector: `[B, P, 1]`, or for a maximum
+    /// `[B, P, k]`, with 1 for the largest component and 0 for the others.
     ///
     /// # Errors
     /// Those of [`PairPooling::forward`].

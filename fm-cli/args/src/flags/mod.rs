@@ -100,7 +100,7 @@ impl Rows {
 /// Where data sets are.
 #[derive(Debug, clap::Args)]
 pub struct Folders {
-    /// Folder of data sets [default: fm in the user's data directory]
+    /// Folder of data sets [default: fm in the user's data folder]
     #[arg(long, value_name = "DIR", env = "FM_DATA_DIR", hide_env_values = true, help_heading = "Data")]
     pub data_dir: Option<PathBuf>,
 }

@@ -128,7 +128,7 @@ fn rows(runs: &[Run]) -> Result<Markup> {
                 strong { "The data has changed since these runs; the report shows the current data: " (changed.join(", ")) "." }
             }
         }
-        (table("Rows, with a digest of their ids and labels", &["Part", "Rows", "MD5", "Runs"].map(str::to_owned), &rows))
+        (table("Rows, with a digest of their ids and labels", &["Part", "Rows", "Digest", "Runs"].map(str::to_owned), &rows))
     })
 }
 

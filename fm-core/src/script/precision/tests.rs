@@ -63,7 +63,7 @@ fn a_number_out_of_range_is_an_error_that_names_the_table() {
     };
     assert_eq!(
         error(-70000.0, F16),
-        "tables cannot be stored as f16: `a.b.weight` holds -70000, which is out of its range: choose \
+        "tables cannot be stored as f16: `a.b.weight` contains -70000, which is out of its range: choose \
          another precision"
     );
     for (number, precision) in [(f32::NAN, Int8), (f32::INFINITY, Bf16), (f32::MAX, Bf16), (f32::MAX, Int8)] {
