@@ -126,8 +126,8 @@ impl Schema {
     /// [`Error::Schema`] if there is no field, a name is empty or repeated, a vocabulary repeats a value, a separator
     /// is empty, `max_len` or the number of hash buckets is 0, a field has both hash buckets and a vocabulary, a
     /// numeric field has either, statistics are not finite, a field shares the table of a field that does not exist, is
-    /// numeric or itself shares a table, a field that shares a table has values of its own, or there are more than 2³¹
-    /// - 1 ids.
+    /// numeric or itself shares a table, a field that shares a table has values of its own, a row has more than 2²⁰
+    /// slots, or there are more than 2147483647 ids.
     pub fn new(label: Label, fields: Vec<Field>) -> Result<Schema> {
         let invalid = |reason: String| Err(Error::Schema(reason));
         if fields.is_empty() {
