@@ -93,7 +93,7 @@ fn finished(folder: &Path, settings: &Settings, machine: &Machine) -> Result<Res
     }
 }
 
-/// The size of the file that `fm export` would write, without its model card.
+/// The size of the file that `fm export` would write, without metrics and a model card.
 fn bundle_bytes(run: &Run) -> Result<u64> {
     let trained = run.load(Device::Cpu)?;
     let bundle = Bundle::new(trained.model.as_ref(), &trained.store, run.schema(), &BundleOptions::default())?;
