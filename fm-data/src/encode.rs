@@ -209,7 +209,7 @@ pub(crate) mod tests {
         let encode = |table: &DataFrame, missing| encode(table, &Encoder::new(&schema), None, missing);
         let without = table().drop("a").unwrap();
         let error = encode(&without, MissingColumns::Error).unwrap_err().to_string();
-        assert_eq!(error, "there is no column `a`; there are: tags, n");
+        assert_eq!(error, "there is no column `a`; available: tags, n");
         let (ids, _) = slots(&encode(&without, MissingColumns::Unknown).unwrap());
         assert_eq!(ids, [0, 4, 5, 7, 0, 7, 0, 5, 6]);
         let foreign = df!("b" => ["x"]).unwrap();

@@ -170,7 +170,7 @@ mod tests {
         assert!(message(&folder, &data, "u2").contains("100000 ratings of ml-100k, but there are 1 ratings"));
         assert_eq!(
             message(&folder, &data, "u6"),
-            "there is no fold of ml-100k `u6`; there are: u1, u2, u3, u4, u5, ua, ub"
+            "there is no fold of ml-100k `u6`; available: u1, u2, u3, u4, u5, ua, ub"
         );
     }
 }

@@ -67,7 +67,7 @@ fn a_number_out_of_range_is_an_error_that_names_the_table() {
          another precision"
     );
     for (number, precision) in [(f32::NAN, Int8), (f32::INFINITY, Bf16), (f32::MAX, Bf16), (f32::MAX, Int8)] {
-        assert!(error(number, precision).contains("`a.b.weight` holds"));
+        assert!(error(number, precision).contains("`a.b.weight` contains"));
     }
 }
 
