@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn a_run_that_exists_can_be_resumed_or_replaced() {
         let error = with_hint(&CoreError::RunExists { path: "runs/fm-1".into() }.into());
-        assert!(error.starts_with("runs/fm-1 exists already: choose another `--run`"), "{error}");
+        assert!(error.starts_with("runs/fm-1 already exists: choose another `--run`"), "{error}");
     }
 
     #[test]
