@@ -37,7 +37,7 @@ fn a_movielens_file_with_a_fault_is_named_with_its_line() {
     }
     let scene = Scene::new();
     for (file, missing) in
-        [("u.user", "u.user is missing"), ("u.item", "u.item is missing"), ("u.data", "no MovieLens")]
+        [("u.user", "u.user is missing"), ("u.item", "u.item is missing"), ("u.data", "not contain a MovieLens release")]
     {
         let whole = scene.bytes(&format!("ml/{file}"));
         scene.write(&format!("ml/{file}"), "");
@@ -111,7 +111,7 @@ fn names_that_do_not_exist_are_answered_with_those_that_do() {
     scene.fails_with("train", &["--data", "--train"]);
     scene.fails_with("trian --data ml", &["trian", "train"]);
     scene.fails_with("train --data ml-100k", &["fm data download ml-100k"]);
-    scene.fails_with("train --data ml --train books.csv --schema schema.toml", &["not both"]);
+    scene.fails_with("train --data ml --train books.csv --schema schema.toml", &["both given"]);
     scene.fails_with("train --test books.csv --schema schema.toml", &["no training table"]);
     scene.fails_with("data download netflix", &["netflix", "ml-latest-small"]);
 }
@@ -155,13 +155,13 @@ fn a_run_replaces_only_an_earlier_run_and_only_when_it_can_start() {
     let scene = Scene::new();
     let train = "train --data ml --model lr --epochs 1 --quiet";
     scene.ok(&format!("{train} --run run"));
-    scene.fails_with(&format!("{train} --run run"), &["run exists", "--resume", "--force"]);
+    scene.fails_with(&format!("{train} --run run"), &["run already exists", "--resume", "--force"]);
     for fault in ["--lr nan", "--fields movie", "--embedding-dim 0 --model fm", "--split time:2:2"] {
         scene.fails(&format!("train --data ml --run run --force {fault}"));
     }
     scene.fails_with(&format!("{train} --run ml --force"), &["ml is not a run", "--force"]);
     scene.fails_with(&format!("{train} --run books.csv --force"), &["books.csv is not a run"]);
-    scene.fails_with(&format!("{train} --run books.csv"), &["books.csv exists"]);
+    scene.fails_with(&format!("{train} --run books.csv"), &["books.csv already exists"]);
     scene.ok(&format!("{train} --run run --force"));
     std::fs::create_dir(scene.path("empty")).unwrap();
     scene.ok(&format!("{train} --run empty"));

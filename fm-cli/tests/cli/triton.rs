@@ -98,7 +98,7 @@ fn a_model_of_someone_else_stays_as_it_is() {
     scene.ok("export run --format triton -o e");
     assert_eq!(files(&scene, "e"), layout("fm"));
     // A model of texts in the place of one of ids.
-    scene.fails_with("export run --format triton -o e --name fm_ids", &["e/fm_ids exists", "in this form"]);
+    scene.fails_with("export run --format triton -o e --name fm_ids", &["e/fm_ids exists", "of this kind"]);
 }
 
 #[test]
