@@ -43,16 +43,19 @@
 //! let shown = [["ann", "shoes"], ["bob", "shoes"], ["ann", "hats"], ["bob", "hats"]].map(|row| row.map(Some));
 //! let rows = Records::from_texts(&schema, &shown, &clicks)?;
 //!
-//! // Training. The same rows validate here. let store = VarStore::new(Device::Cpu); let weight =
-//! store.root().var("weight", &[schema.num_ids(), 1], Init::Const(0.0)); let model = Lr { bias:
-//! store.root().var("bias", &[1], Init::Const(0.0)), weight }; let config = TrainConfig { epochs: 100, lr: 0.1,
-//! ..TrainConfig::default() }; let mut trainer = Trainer::new(&model, &store, schema.label(), config)?; let mut report
-//! = |epoch: &EpochRecord| println!("epoch {}: {:?}", epoch.epoch, epoch.valid); trainer.fit(&rows, &rows, &mut
-//! report)?;
+//! // Training. The same rows validate here.
+//! let store = VarStore::new(Device::Cpu);
+//! let weight = store.root().var("weight", &[schema.num_ids(), 1], Init::Const(0.0));
+//! let model = Lr { bias: store.root().var("bias", &[1], Init::Const(0.0)), weight };
+//! let config = TrainConfig { epochs: 100, lr: 0.1, ..TrainConfig::default() };
+//! let mut trainer = Trainer::new(&model, &store, schema.label(), config)?;
+//! let mut report = |epoch: &EpochRecord| println!("epoch {}: {:?}", epoch.epoch, epoch.valid);
+//! trainer.fit(&rows, &rows, &mut report)?;
 //!
-//! // Predictions are probabilities, because the task is binary. let logits = predict(&model, &rows, Device::Cpu)?; let
-//! clicked: Vec<f32> = logits.iter().map(|&logit| schema.label().prediction(logit)).collect(); assert!(clicked[0] > 0.9
-//! && clicked[1] < 0.1);
+//! // Predictions are probabilities, because the task is binary.
+//! let logits = predict(&model, &rows, Device::Cpu)?;
+//! let clicked: Vec<f32> = logits.iter().map(|&logit| schema.label().prediction(logit)).collect();
+//! assert!(clicked[0] > 0.9 && clicked[1] < 0.1);
 //! # Ok::<(), fm_core::Error>(())
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]

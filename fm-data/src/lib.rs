@@ -2,8 +2,8 @@
 //! rows into a memory-mapped file.
 //!
 //! ```text
-//! DataConfig -> source (rows and their declaration) -> Split::parts -> derived fields -> fit(training rows) -> encode
-//! -> Prepared (encoded rows, in the cache)
+//! DataConfig -> source (rows and their declaration) -> Split::parts -> derived fields
+//!            -> fit(training rows) -> encode -> Prepared (encoded rows, in the cache)
 //! ```
 //!
 //! [`DataConfig::prepare`] does all of it. [`RawData`] has the rows as text, and its [`Catalogue`] the users and items.
@@ -32,9 +32,11 @@
 //! let schema = fit(&table, &spec, &clicked, &[0, 1], Task::Binary { threshold: 1.0 })?;
 //! assert_eq!(schema.fields()[0].vocabulary, ["ann", "bob"]);
 //!
-//! let labels = Labels { labels: &clicked, weights: None }; let rows = encode_labelled(&table, &schema, labels, &[0, 1,
-//! 2])?; // user: 0 is unknown, like carl; price: 3 is missing, like text that is not a number.
-//! assert!(rows.ids_of(0).eq([1, 2, 0]) && rows.ids_of(1).eq([4, 4, 3])); assert_eq!(rows.labels(), clicked);
+//! let labels = Labels { labels: &clicked, weights: None };
+//! let rows = encode_labelled(&table, &schema, labels, &[0, 1, 2])?;
+//! // user: 0 is unknown, like carl; price: 3 is missing, like text that is not a number.
+//! assert!(rows.ids_of(0).eq([1, 2, 0]) && rows.ids_of(1).eq([4, 4, 3]));
+//! assert_eq!(rows.labels(), clicked);
 //! # Ok::<(), fm_data::Error>(())
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]

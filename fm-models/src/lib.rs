@@ -9,22 +9,27 @@
 //! use fm_models::layers::EmbeddingConfig;
 //! use fm_models::models::fm;
 //!
-//! // Schema: the fields of a row, and the label. let stars = [5.0, 1.0, 1.0, 5.0]; let label = Label::fit("stars",
-//! Task::Regression, stars); let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(),
-//! "bob".into()]); let film = Field::new("film", FieldKind::Categorical, Side::Item, vec!["Alien".into(),
-//! "Amélie".into()]); let schema = Schema::new(label, vec![user, film])?;
+//! // Schema: the fields of a row, and the label.
+//! let stars = [5.0, 1.0, 1.0, 5.0];
+//! let label = Label::fit("stars", Task::Regression, stars);
+//! let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
+//! let film = Field::new("film", FieldKind::Categorical, Side::Item, vec!["Alien".into(), "Amélie".into()]);
+//! let schema = Schema::new(label, vec![user, film])?;
 //!
-//! // Rows: the pair of user and film decides a rating, neither of them alone. let texts = [["ann", "Alien"], ["ann",
-//! "Amélie"], ["bob", "Alien"], ["bob", "Amélie"]].map(|row| row.map(Some)); let rows = Records::from_texts(&schema,
-//! &texts, &stars)?;
+//! // Rows: the pair of user and film decides a rating, neither of them alone.
+//! let texts = [["ann", "Alien"], ["ann", "Amélie"], ["bob", "Alien"], ["bob", "Amélie"]].map(|row| row.map(Some));
+//! let rows = Records::from_texts(&schema, &texts, &stars)?;
 //!
-//! // Model: any module of `fm_models::models`. let store = VarStore::new(Device::Cpu); let embedding = EmbeddingConfig
-//! { embedding_dim: 8, init_std: 0.1 }; let model = fm::Config { embedding }.build(&store.root(), &schema)?;
+//! // Model: any module of `fm_models::models`.
+//! let store = VarStore::new(Device::Cpu);
+//! let embedding = EmbeddingConfig { embedding_dim: 8, init_std: 0.1 };
+//! let model = fm::Config { embedding }.build(&store.root(), &schema)?;
 //!
-//! // Training. The same rows validate here. let config = TrainConfig { epochs: 200, lr: 0.05, patience: 0,
-//! ..TrainConfig::default() }; let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config)?; let mut
-//! report = |epoch: &EpochRecord| println!("epoch {}: {:?}", epoch.epoch, epoch.valid); trainer.fit(&rows, &rows, &mut
-//! report)?;
+//! // Training. The same rows validate here.
+//! let config = TrainConfig { epochs: 200, lr: 0.05, patience: 0, ..TrainConfig::default() };
+//! let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config)?;
+//! let mut report = |epoch: &EpochRecord| println!("epoch {}: {:?}", epoch.epoch, epoch.valid);
+//! trainer.fit(&rows, &rows, &mut report)?;
 //!
 //! // Predictions.
 //! let logits = predict(model.as_ref(), &rows, Device::Cpu)?;

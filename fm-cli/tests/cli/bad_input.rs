@@ -36,9 +36,11 @@ fn a_movielens_file_with_a_fault_is_named_with_its_line() {
         scene.fails_with("train --data ml --run run", words);
     }
     let scene = Scene::new();
-    for (file, missing) in
-        [("u.user", "u.user is missing"), ("u.item", "u.item is missing"), ("u.data", "not contain a MovieLens release")]
-    {
+    for (file, missing) in [
+        ("u.user", "u.user is missing"),
+        ("u.item", "u.item is missing"),
+        ("u.data", "not contain a MovieLens release"),
+    ] {
         let whole = scene.bytes(&format!("ml/{file}"));
         scene.write(&format!("ml/{file}"), "");
         scene.fails_with("train --data ml --run run", &[file, "empty"]);

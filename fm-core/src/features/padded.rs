@@ -36,10 +36,11 @@ impl Padded {
     /// let item = Field::new("item", FieldKind::Categorical, Side::Item, vec!["a".into(), "b".into()]);
     /// let schema = Schema::new(Label::fit("rating", Task::Regression, [1.0, 5.0]), vec![user, item])?;
     ///
-    /// let row = |user: i64, item: i64| Tensor::from_slice(&[user, item]).view([1, 2]); let values = ||
-    /// Tensor::ones([1, 2], (Kind::Float, Device::Cpu)); assert_eq!(Padded::new(&schema, row(1, 4), values())?.len(),
-    /// 1); let error = Padded::new(&schema, row(1, 5), values()).unwrap_err(); assert_eq!(error.to_string(), "slot 1 of
-    /// row 0 has id 5, but field `item` has the ids 2 to 4");
+    /// let row = |user: i64, item: i64| Tensor::from_slice(&[user, item]).view([1, 2]);
+    /// let values = || Tensor::ones([1, 2], (Kind::Float, Device::Cpu));
+    /// assert_eq!(Padded::new(&schema, row(1, 4), values())?.len(), 1);
+    /// let error = Padded::new(&schema, row(1, 5), values()).unwrap_err();
+    /// assert_eq!(error.to_string(), "slot 1 of row 0 has id 5, but field `item` has the ids 2 to 4");
     /// # Ok::<(), fm_core::Error>(())
     /// ```
     pub fn new(schema: &Schema, ids: Tensor, values: Tensor) -> Result<Padded> {

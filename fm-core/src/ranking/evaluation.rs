@@ -124,10 +124,11 @@ const USUAL_CUTOFF: usize = 10;
 /// ```
 /// use fm_core::ranking::{Interactions, Queries, evaluate};
 ///
-/// let train = Interactions::new(3, vec![0, 1], vec![2, 2], &[1.0, 1.0])?; let test = Interactions::new(3, vec![0, 1],
-/// vec![0, 1], &[1.0, 1.0])?; // Item 2 has the highest score, but both users have seen it. Then comes item 1, which is
-/// not relevant for user 0. let metrics = evaluate(&Queries::new(&test, &[&train]), &[1], |_| Ok(vec![0.1, 0.2,
-/// 0.9]))?; assert_eq!((metrics["hr@1"], metrics["hr@10"], metrics["mrr"]), (0.5, 1.0, 0.75));
+/// let train = Interactions::new(3, vec![0, 1], vec![2, 2], &[1.0, 1.0])?;
+/// let test = Interactions::new(3, vec![0, 1], vec![0, 1], &[1.0, 1.0])?;
+/// // Item 2 has the highest score, but both users have seen it. Item 1 follows, but is not relevant for user 0.
+/// let metrics = evaluate(&Queries::new(&test, &[&train]), &[1], |_| Ok(vec![0.1, 0.2, 0.9]))?;
+/// assert_eq!((metrics["hr@1"], metrics["hr@10"], metrics["mrr"]), (0.5, 1.0, 0.75));
 /// # Ok::<(), fm_core::Error>(())
 /// ```
 pub fn evaluate(

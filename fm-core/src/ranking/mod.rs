@@ -21,11 +21,13 @@
 //! use fm_core::train::{TrainConfig, Trainer};
 //! use fm_core::{Field, Label, Records, Rows, Schema, Side, Task};
 //!
-//! // Twenty users choose among eight items: even users choose even items, odd users odd ones. All but one of a user's
-//! four items train. let fields = vec![Field::categorical("user", Side::User, 20), Field::categorical("item",
-//! Side::Item, 8)]; let schema = Schema::new(Label::fit("chosen", Task::Ranking { threshold: None }, [1.0]), fields)?;
-//! let chosen = |user: usize| (0..4).map(move |at| [user, user % 2 + 2 * at]); let is_last = |&[user, item]: &[usize;
-//! 2]| user / 2 % 4 == item / 2; let (valid, train): (Vec<_>, Vec<_>) = (0..20).flat_map(chosen).partition(is_last);
+//! // Twenty users choose among eight items: even users choose even items, odd users odd ones.
+//! // All but one of a user's four items train.
+//! let fields = vec![Field::categorical("user", Side::User, 20), Field::categorical("item", Side::Item, 8)];
+//! let schema = Schema::new(Label::fit("chosen", Task::Ranking { threshold: None }, [1.0]), fields)?;
+//! let chosen = |user: usize| (0..4).map(move |at| [user, user % 2 + 2 * at]);
+//! let is_last = |&[user, item]: &[usize; 2]| user / 2 % 4 == item / 2;
+//! let (valid, train): (Vec<_>, Vec<_>) = (0..20).flat_map(chosen).partition(is_last);
 //!
 //! let rows = |pairs: &[[usize; 2]]| Records::from_indices(&schema, pairs, &vec![1.0; pairs.len()]);
 //! let interactions = |pairs: &[[usize; 2]]| {

@@ -52,10 +52,11 @@ impl Default for EmbeddingConfig {
 /// use fm_core::tch::{Device, nn::VarStore};
 /// use fm_models::layers::{Embedding, EmbeddingConfig};
 ///
-/// let store = VarStore::new(Device::Cpu); let embedding = Embedding::new(store.root(), &schema,
-/// &EmbeddingConfig::default())?; // features: 8 rows of 2 fields; genres has 3 slots
-/// assert_eq!(embedding.forward(&features, false)?.size(), [8, 2, 16]); assert_eq!(embedding.slots(&features,
-/// false)?.size(), [8, 4, 16]);
+/// let store = VarStore::new(Device::Cpu);
+/// let embedding = Embedding::new(store.root(), &schema, &EmbeddingConfig::default())?;
+/// // features: 8 rows of 2 fields; genres has 3 slots
+/// assert_eq!(embedding.forward(&features, false)?.size(), [8, 2, 16]);
+/// assert_eq!(embedding.slots(&features, false)?.size(), [8, 4, 16]);
 /// # Ok::<(), fm_core::Error>(())
 /// ```
 #[derive(Debug)]

@@ -28,11 +28,14 @@ use crate::kernels::lookup::{Grouping, Sums};
 /// # let field = |name, side| Field::new(name, Categorical, side, vec!["a".into(), "b".into()]);
 /// # let fields = vec![field("user", Side::User), field("item", Side::Item), field("hour", Side::Context)];
 /// # let schema = Schema::new(Label::fit("y", Task::Regression, [0.0, 1.0]), fields)?;
-/// use fm_core::tch::{Device, Kind, Tensor}; use fm_models::layers::FfmInteraction;
+/// use fm_core::tch::{Device, Kind, Tensor};
+/// use fm_models::layers::FfmInteraction;
 ///
-/// let interaction = FfmInteraction::new(&schema, 4); // 3 fields of one slot each let sums = Tensor::ones([8, 3, 3 *
-/// 4], (Kind::Float, Device::Cpu)); // [B, F, F·k] let scores = interaction.forward(&sums, None)?;
-/// assert_eq!(scores.size(), [8]); assert_eq!(scores.double_value(&[0]), 12.0); // 3 pairs of vectors of 4 ones
+/// let interaction = FfmInteraction::new(&schema, 4); // 3 fields of one slot each
+/// let sums = Tensor::ones([8, 3, 3 * 4], (Kind::Float, Device::Cpu)); // [B, F, F·k]
+/// let scores = interaction.forward(&sums, None)?;
+/// assert_eq!(scores.size(), [8]);
+/// assert_eq!(scores.double_value(&[0]), 12.0); // 3 pairs of vectors of 4 ones
 /// # Ok::<(), fm_core::Error>(())
 /// ```
 #[derive(Debug)]
