@@ -33,15 +33,16 @@ fn main() -> ExitCode {
     logging::start(general.log_format, general.quiet, general.verbose);
     set_threads(general.threads);
     logging::report_panics(general.verbose > 0);
-    match run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+    let code = match run(&args) {
+        Ok(()) => 0,
+        Err(error) if is_closed_pipe(&error) => 0,
         Err(error) => {
             logging::report(&error, general.verbose > 0);
             // Shells use 130 for a program that Ctrl-C ended.
-            if error.is::<Interrupted>() { ExitCode::from(130) } else { ExitCode::FAILURE }
+            if error.is::<Interrupted>() { 130 } else { 1 }
         }
-    }
+    };
+    fm_core::device::end_process(code)
 }
 
 /// One thread by default: the operations are small, and idle OpenMP threads spin, which slows down other processes.
