@@ -274,7 +274,7 @@ fn an_output_that_cannot_be_written_is_an_error() {
     let predict = "predict run --input books.csv --output";
     scene.fails_with(&format!("{predict} folder.csv"), &["folder.csv", "is a folder"]);
     scene.fails_with("evaluate run --output folder.csv", &["folder.csv", "is a folder"]);
-    scene.fails_with("export run -o folder", &["cannot write folder", "is a folder"]);
+    scene.fails_with("export run -o folder", &["folder is a folder", "name the file"]);
     scene.fails_with(&format!("{predict} scores.txt"), &["scores.txt", ".csv, .tsv or .parquet"]);
     scene.fails_with(&format!("{predict} no/such/folder.csv"), &["cannot write no/such/folder.csv"]);
     scene.fails_with("export run -o no/such/folder.pt", &["cannot write no/such/folder.pt"]);

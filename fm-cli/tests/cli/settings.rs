@@ -11,7 +11,7 @@ const FLAGS: &str =
 fn a_printed_configuration_trains_like_the_flags_that_it_shows() {
     let scene = Scene::new();
     let printed = scene.ok(&format!("train {FLAGS} --print-config"));
-    assert_holds(&printed, &["# k, the length of the latent vectors.\nembedding_dim = 4\n", "name = \"adagrad\""]);
+    assert_holds(&printed, &["# k: length of the latent vectors.\nembedding_dim = 4\n", "name = \"adagrad\""]);
     assert!(!scene.path("runs").exists(), "nothing is trained");
     scene.write("printed.toml", printed);
     scene.ok("train --config printed.toml --run file");
