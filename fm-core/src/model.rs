@@ -17,7 +17,7 @@ use crate::schema::Schema;
 /// A model that can be trained: features in, logits out. It knows no file, no loss and no optimiser. To score with it, or with
 /// anything else that gives logits, see [`Score`].
 pub trait Model: Score {
-    /// The logits `[B]` of a batch: log-odds for a binary task, the label itself for a regression. No sigmoid is applied.
+    /// The logits `[B]` of a batch: log-odds for a binary task, the label in units of [`Label::scale`](crate::Label::scale) for a regression. No sigmoid is applied.
     ///
     /// With `train`, dropout is on, batch norm uses the batch's statistics, and tables give row-sparse gradients. Sizes of the
     /// batch must not be read as numbers, and tensors must not be made from numbers: the exported graph would contain constants

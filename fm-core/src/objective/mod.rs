@@ -42,6 +42,12 @@ pub trait Objective {
     /// The bias at which training starts: the constant logit with the least loss.
     fn prior_logit(&self) -> f32;
 
+    /// What the losses are multiplied by in reports: the square of the label's scale for a squared error, so that the loss of a
+    /// regression is in the unit of its labels.
+    fn loss_unit(&self) -> f64 {
+        1.0
+    }
+
     /// Whether labels are 0 or 1, so that label smoothing and a weight of positive rows make sense.
     fn is_binary(&self) -> bool {
         false

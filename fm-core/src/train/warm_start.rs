@@ -47,7 +47,7 @@ impl Trainer<'_> {
     ///
     /// # Errors
     /// [`Error::WarmStart`] for fields that are not the run's in the same order, since layers tell fields by their positions; for
-    /// a table whose rows have another length; and for a model with a [`posterior_sampler`](Model::posterior_sampler), whose
+    /// logits in another unit than the run's: [`Schema::with_label_scale`] takes that over; for a table whose rows have another length; and for a model with a [`posterior_sampler`](Model::posterior_sampler), whose
     /// first sweep draws every parameter anew. As [`checkpoint::load`](super::checkpoint::load) for a damaged file. Then nothing
     /// is changed.
     pub fn start_from(&mut self, schema: &Schema, checkpoint: &Path, from: &Schema) -> Result<WarmStart> {
@@ -64,6 +64,12 @@ impl Trainer<'_> {
                 checkpoint.display(),
                 there.join(", "),
                 here.join(", ")
+            )));
+        }
+        let [scale, scale_there] = [schema, from].map(|schema| schema.label().scale);
+        if scale != scale_there {
+            return Err(Error::WarmStart(format!(
+                "its logits are in units of {scale_there}, those of the new schema in units of {scale}: take over the scale of its label"
             )));
         }
         let parameters = Checkpoint::open(checkpoint)?.parameters()?;

@@ -111,7 +111,7 @@ fn schema<const N: usize>(task: Task, fields: [(&str, FieldKind, Side, usize); N
     let field = |(name, kind, side, values): (&str, FieldKind, Side, usize)| {
         Field::new(name, kind, side, (0..values).map(|value| value.to_string()).collect())
     };
-    Schema::new(Label::fit("label", task, [0.0, 1.0]), fields.map(field).into()).unwrap()
+    Schema::new(Label { scale: 1.0, ..Label::fit("label", task, [0.0, 1.0]) }, fields.map(field).into()).unwrap()
 }
 
 /// w₀ + Σ_s w_{id_s} x_s + Σ_{s<t} ⟨v_{id_s}, v_{id_t}⟩ x_s x_t, with vectors of length k.

@@ -171,6 +171,9 @@ impl PosteriorSampler for BayesianFm {
         let groups: Vec<Group> = (0..self.schema.num_fields()).map(group).collect();
         let k = self.config.embedding_dim as usize;
         let mut layout = Layout::new(rows, &self.schema, Chain::max_parts(rows.len(), k))?;
+        // Scores are in the unit of the model's logits.
+        let unit = self.schema.label().scale;
+        layout.labels.iter_mut().for_each(|label| *label /= unit);
         let (likelihood, scale) = match self.schema.label().task {
             Task::Regression => (Likelihood::Gaussian, Scale::of(&layout.labels, &layout.weights)),
             Task::Binary { .. } => (Likelihood::Logistic, Scale { center: 0.0, spread: 1.0 }),
@@ -188,7 +191,7 @@ impl PosteriorSampler for BayesianFm {
     }
 }
 
-/// The units of the chain: a label y is `center` + `spread` times what the chain's scores stand for, so that priors fit labels of
+/// The units of the chain: a label y, in the unit of logits, is `center` + `spread` times what the chain's scores stand for, so that priors fit labels of
 /// any unit.
 #[derive(Clone, Copy, Debug)]
 struct Scale {
@@ -370,15 +373,16 @@ mod tests {
     }
 
     /// Where two ids of the field may meet in a row, the draws themselves are kept. The unit of the chain is the standard
-    /// deviation of the labels.
+    /// deviation of the labels, that of the scores is the scale of the label.
     #[test]
     fn it_scores_as_the_draw_in_the_unit_of_the_labels() {
         let kind = FieldKind::MultiValued(fm_core::List::new("|", 2, fm_core::Weighting::Sum));
         let field = fm_core::Field::new("tags", kind, fm_core::Side::Item, vec!["a".into(), "b".into()]);
-        let schema = Schema::new(fm_core::Label::fit("y", REGRESSION, [0.0]), vec![field]).unwrap();
+        let unit = 1024.0;
+        let schema = Schema::new(fm_core::Label::fit("y", REGRESSION, [0.0, 2.0 * unit as f32]), vec![field]).unwrap();
         let world = World { schema, rows: [0.5, 1.0, -2.0].map(|x| vec![(1, 1.0), (2, x)]).into() };
         let (_store, model) = build(&Config { embedding_dim: 3, ..Config::default() }, &world.schema);
-        let rows = world.tensor_rows(&[100.0, 101.0, 105.0], Some(&[3.0, 0.0, 1.0]));
+        let rows = world.tensor_rows(&[100.0, 101.0, 105.0].map(|label| unit * label), Some(&[3.0, 0.0, 1.0]));
         let mut sweeps = model.posterior_sampler().unwrap().begin(&rows).unwrap();
         advance(&mut *sweeps, 1);
         let parameters = values(&state(&*model));
