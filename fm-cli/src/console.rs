@@ -90,7 +90,8 @@ mod tests {
     fn a_number_shows_its_digits_however_small_or_great_it_is() {
         let shown = [0.87654, -0.00017, 0.0, -3.2e-7, 123_456.0, -2.5e9].map(|value| decimal(value, 4));
         assert_eq!(shown, ["0.8765", "-0.0002", "0.0000", "-3.200e-7", "123456.0000", "-2.500e9"]);
-        let label = |unit: f32| Label::fit("y", fm_core::Task::Regression, [1.0, 2.0, 4.0, 5.0].map(|stars| unit * stars));
+        let label =
+            |unit: f32| Label::fit("y", fm_core::Task::Regression, [1.0, 2.0, 4.0, 5.0].map(|stars| unit * stars));
         assert_eq!([1.0, 1e-6, 1e6].map(|unit| decimals_of(&label(unit), 4)), [4, 10, 0]);
     }
 

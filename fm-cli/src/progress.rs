@@ -63,7 +63,8 @@ impl EpochProgress {
 
     pub fn epoch(&mut self, record: &EpochRecord, timing: &EpochTiming) {
         let names = console::fitting(record.valid.keys().collect(), &self.monitored, 0, 1);
-        let metrics: String = names.iter().map(|name| format!("  {name} {}", decimal(record.valid[*name], 4))).collect();
+        let metrics: String =
+            names.iter().map(|name| format!("  {name} {}", decimal(record.valid[*name], 4))).collect();
         let mark = if record.best { " *" } else { "" };
         let line = format!(
             "epoch {:>3}  loss {}{metrics}  {:.0} rows/s{mark}",

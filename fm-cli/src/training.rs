@@ -23,6 +23,7 @@ use tch::Device;
 use crate::baselines::{Baselines, label_baselines};
 use crate::evaluation::metrics;
 use crate::interruption::{Interrupted, raise_at_ctrl_c};
+use crate::labels::warn_of_labels;
 use crate::progress::{EpochProgress, during};
 use crate::ranking::{self, Ranking};
 use crate::settings::{Settings, cache_dir, data_dir};
@@ -179,6 +180,7 @@ impl Before {
 }
 
 fn warn(data: &Prepared, trainer: &Trainer<'_>) {
+    warn_of_labels(data.schema.label(), &data.train.labels());
     if !trainer.objective().can_validate(&data.valid) && trainer.learner().can_overfit() {
         tracing::warn!("no validation rows: training does not stop early, and the last epoch counts as the best");
     }

@@ -48,7 +48,9 @@ fn a_regression_learns_the_same_in_every_unit() {
     let losses = |run| scene.metrics(run).iter().map(|epoch| epoch["train_loss"].as_f64().unwrap()).collect::<Vec<_>>();
     let in_unit: Vec<f64> = losses("one").iter().map(|loss| loss * unit * unit).collect();
     assert_eq!(losses("power"), in_unit);
-    for (run, unit, offset) in [("million", 1e6, 0.0), ("millionth", 1e-6, 0.0), ("far", 1.0, 1e5), ("negative", -3e3, -7e3)] {
+    for (run, unit, offset) in
+        [("million", 1e6, 0.0), ("millionth", 1e-6, 0.0), ("far", 1.0, 1e5), ("negative", -3e3, -7e3)]
+    {
         let found = train(&scene, run, &table(unit, offset), FM);
         assert!((r2(&found) - r2(&one)).abs() < 0.02, "{run}: {} and {}", r2(&found), r2(&one));
         let bias = |results: &Value| results["baselines"]["user and item bias"]["r2"].as_f64().unwrap();
@@ -68,10 +70,12 @@ fn predictions_explanations_and_tables_are_in_the_unit_of_the_label() {
     let scene = Scene::new();
     for (run, unit) in [("million", 1e6), ("millionth", 1e-6)] {
         let results = train(&scene, run, &table(unit, 0.0), FM);
-        let labels: Vec<f64> = scene.column(&format!("{run}.csv"), "price").iter().map(|cell| cell.parse().unwrap()).collect();
+        let labels: Vec<f64> =
+            scene.column(&format!("{run}.csv"), "price").iter().map(|cell| cell.parse().unwrap()).collect();
         scene.ok(&format!("predict {run} --input {run}.csv --output scored.csv"));
         let scores = scene.scores("scored.csv");
-        let error = (scores.iter().zip(&labels).map(|(score, label)| (score - label).powi(2)).sum::<f64>() / 1200.0).sqrt();
+        let error =
+            (scores.iter().zip(&labels).map(|(score, label)| (score - label).powi(2)).sum::<f64>() / 1200.0).sqrt();
         assert!(error < 0.3 * unit, "{error}");
         scene.ok(&format!("export {run} --output {run}.pt"));
         scene.ok(&format!("predict {run}.pt --input {run}.csv --output exported.csv"));
@@ -86,7 +90,9 @@ fn predictions_explanations_and_tables_are_in_the_unit_of_the_label() {
             let prediction = number(&found["prediction"]);
             assert!((total - prediction).abs() < 1e-4 && (2.0..6.0).contains(&prediction), "{found}");
             let Some(bias) = found["parts"]["bias"].as_f64() else { continue };
-            let of = |kind: &str| found["parts"][kind].as_array().unwrap().iter().map(|term| number(&term["term"])).sum::<f64>();
+            let of = |kind: &str| {
+                found["parts"][kind].as_array().unwrap().iter().map(|term| number(&term["term"])).sum::<f64>()
+            };
             assert!((bias / unit + of("first_order") + of("pairs") - prediction).abs() < 1e-4, "{found}");
         }
         let text = scene.ok(&format!("explain {run} --row user=u3 --row item=i2"));

@@ -164,8 +164,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.csv");
         let of = |cells: &[&str]| {
-            std::fs::write(&path, format!("x,y\n{}", cells.iter().map(|cell| format!("a,{cell}\n")).collect::<String>()))
-                .unwrap();
+            std::fs::write(
+                &path,
+                format!("x,y\n{}", cells.iter().map(|cell| format!("a,{cell}\n")).collect::<String>()),
+            )
+            .unwrap();
             labels(&read_table(&path).unwrap(), "y", &path).map_err(|error| error.to_string())
         };
         assert_eq!(of(&["True", "false", " TRUE ", "F"]), Ok(vec![1.0, 0.0, 1.0, 0.0]));
@@ -173,9 +176,15 @@ mod tests {
         assert_eq!(of(&["4.5", "-1"]), Ok(vec![4.5, -1.0]));
         assert!(of(&["4.5", "no"]).unwrap_err().ends_with("line 3: `no` in column `y` is not a number"));
         let error = of(&["true", "maybe"]).unwrap_err();
-        assert!(error.ends_with("line 3: `maybe` in column `y` is not a number, `true`, `false`, `yes` or `no`"), "{error}");
+        assert!(
+            error.ends_with("line 3: `maybe` in column `y` is not a number, `true`, `false`, `yes` or `no`"),
+            "{error}"
+        );
         let error = of(&["true", ""]).unwrap_err();
-        assert!(error.ends_with("line 3: an empty cell in column `y` is not a number, `true`, `false`, `yes` or `no`"), "{error}");
+        assert!(
+            error.ends_with("line 3: an empty cell in column `y` is not a number, `true`, `false`, `yes` or `no`"),
+            "{error}"
+        );
     }
 
     #[test]

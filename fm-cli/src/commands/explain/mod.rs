@@ -100,11 +100,7 @@ pub fn run(args: &Explain) -> Result<()> {
         parts: parts.map(|parts| Formula::new(parts.times(label.scale), &row, &predictor)),
         shapley: ByField::new(by_field, &row, &predictor),
     };
-    if args.form.json {
-        print_json(&explanation)
-    } else {
-        print(text::Page::new(&explanation, label, args.top))
-    }
+    if args.form.json { print_json(&explanation) } else { print(text::Page::new(&explanation, label, args.top)) }
 }
 
 /// The row of a user and an item, as the data has it or would have it.

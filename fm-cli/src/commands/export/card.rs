@@ -151,8 +151,9 @@ impl ModelCard<'_> {
         let header: String = names.iter().map(|name| format!(" {name} |")).collect();
         writeln!(f, "| |{header}\n|---|{}", "---:|".repeat(names.len()))?;
         let line = |f: &mut Formatter<'_>, what: &str, metrics: &Metrics| {
-            let cells =
-                names.iter().map(|name| metrics.get(*name).map_or(" - |".into(), |value| format!(" {} |", decimal(*value, 4))));
+            let cells = names
+                .iter()
+                .map(|name| metrics.get(*name).map_or(" - |".into(), |value| format!(" {} |", decimal(*value, 4))));
             writeln!(f, "| {what} |{}", cells.collect::<String>())
         };
         line(f, "validation", &results.valid)?;

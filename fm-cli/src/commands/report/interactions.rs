@@ -120,7 +120,9 @@ fn heat_map(title: &str, matrix: &[Vec<f64>], names: &[&str], paint: Paint) -> R
     let words: Vec<String> = strongest
         .iter()
         .take(3)
-        .map(|(row, column, value)| format!("{} × {} {}", names[shown[*column]], names[shown[*row]], decimal(*value, 3)))
+        .map(|(row, column, value)| {
+            format!("{} × {} {}", names[shown[*column]], names[shown[*row]], decimal(*value, 3))
+        })
         .collect();
     let note = if words.is_empty() { "All are zero.".into() } else { format!("Strongest: {}.", words.join(", ")) };
     let chart = Chart { size, x: axis(0.0..count + room + 0.2), y: axis(0.0..count), marks };

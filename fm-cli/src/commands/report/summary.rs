@@ -100,7 +100,12 @@ fn comparison(runs: &[Run]) -> Option<String> {
         );
     }
     let (value, best) = best(first, measured.iter().map(|(run, value)| (*value, *run)))?;
-    Some(format!("{} has the best {} on the test rows: {}.", best.name, metric_name(first.monitored()), decimals(value)))
+    Some(format!(
+        "{} has the best {} on the test rows: {}.",
+        best.name,
+        metric_name(first.monitored()),
+        decimals(value)
+    ))
 }
 
 /// Whether a baseline comes to the same metrics. That of the mean label, and that of popularity, depend on the rows alone: where one

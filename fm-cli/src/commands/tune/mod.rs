@@ -161,7 +161,9 @@ fn describe(study: &Study, trial: &Trial, trials: usize) -> String {
         .iter()
         .zip(&trial.values)
         .map(|(dimension, value)| format!("  {} = {value}", dimension.key));
-    let result = trial.result.map_or("diverged".to_owned(), |result| format!("{} {}", study.question.metric, decimal(result, 4)));
+    let result = trial
+        .result
+        .map_or("diverged".to_owned(), |result| format!("{} {}", study.question.metric, decimal(result, 4)));
     let how = match trial.ending {
         Ending::Stopped => format!(" (stopped in epoch {})", trial.curve.len()),
         Ending::Finished | Ending::Diverged => String::new(),
