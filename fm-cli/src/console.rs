@@ -17,10 +17,16 @@ pub fn width() -> usize {
     }
 }
 
-/// A number with some decimals, or in scientific notation if these would not show it.
+/// A number with some decimals, fewer if it has many digits before them, or in scientific notation if they would not show it.
 pub fn decimal(value: f64, decimals: usize) -> String {
-    let is_shown = (10f64.powi(-(decimals as i32))..1e7).contains(&value.abs());
-    if is_shown || value == 0.0 || !value.is_finite() { format!("{value:.decimals$}") } else { format!("{value:.3e}") }
+    let least = 10f64.powi(-(decimals as i32));
+    match value.abs() {
+        0.0 => format!("{value:.decimals$}"),
+        // Not more than eight digits.
+        size if (least..1e7).contains(&size) => format!("{value:.*}", decimals.min(7 - size.log10().max(0.0) as usize)),
+        size if size.is_finite() => format!("{value:.3e}"),
+        _ => value.to_string(),
+    }
 }
 
 /// How many decimals show numbers in the unit of a label, where `decimals` show those of ratings.
@@ -89,7 +95,7 @@ mod tests {
     #[test]
     fn a_number_shows_its_digits_however_small_or_great_it_is() {
         let shown = [0.87654, -0.00017, 0.0, -3.2e-7, 123_456.0, -2.5e9].map(|value| decimal(value, 4));
-        assert_eq!(shown, ["0.8765", "-0.0002", "0.0000", "-3.200e-7", "123456.0000", "-2.500e9"]);
+        assert_eq!(shown, ["0.8765", "-0.0002", "0.0000", "-3.200e-7", "123456.00", "-2.500e9"]);
         let label =
             |unit: f32| Label::fit("y", fm_core::Task::Regression, [1.0, 2.0, 4.0, 5.0].map(|stars| unit * stars));
         assert_eq!([1.0, 1e-6, 1e6].map(|unit| decimals_of(&label(unit), 4)), [4, 10, 0]);
