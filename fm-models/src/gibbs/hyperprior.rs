@@ -1,4 +1,4 @@
-//! Priors of the parameters, whose own parameters are drawn, too.
+//! Priors of the parameters. Their own parameters are drawn, too.
 
 use rand::Rng;
 use rand_distr::{Distribution, Gamma, StandardNormal};
@@ -14,23 +14,24 @@ pub struct Normal {
     pub precision: f64,
 }
 
-/// The constants of the priors of μ, λ and α: λ ~ Γ(α₀/2, β/2), μ ~ N(0, 1/(γ₀ λ)) and α ~ Γ(α₀/2, β₀/2). Γ(a, b) has the mean
-/// a/b. Of weights, β is β₀. Of vectors, β is a field's own, and drawn, too: β ~ Γ(α₀/2, α₀/(2 β₀)), whose mean is β₀.
+/// The constants of the priors of μ, λ and α: λ ~ Γ(α₀/2, β/2), μ ~ N(0, 1/(γ₀ λ)) and α ~ Γ(α₀/2, β₀/2). Γ(a, b) has
+/// the mean a/b. β is β₀ for weights. For vectors, each field has its own β ~ Γ(α₀/2, α₀/(2 β₀)), whose mean is β₀.
 ///
-/// With a constant β, the k variances of a field with n ids stay above about β/n each, however weak its interactions are, and
-/// their sum grows with k: vectors of small fields then fit noise, from which scores get worse with every sweep. A drawn β
-/// follows the variances, so that the vectors of a field can shrink together.
+/// With a constant β, each of the k variances of a field with n ids stays above about β/n, however weak its
+/// interactions are, and their sum grows with k. The vectors of small fields then fit noise, and scores get worse with
+/// every sweep. A drawn β follows the variances, so the vectors of a field can shrink together.
 ///
-/// Source: the hyperpriors of Freudenthaler, Schmidt-Thieme and Rendle, Bayesian factorization machines, NIPS workshop 2011;
-/// libFM and myFM also use 1, and a constant β. On constants that keep variances from 0: Gelman, Prior distributions for
-/// variance parameters in hierarchical models, Bayesian Analysis 2006, <https://doi.org/10.1214/06-BA117A>.
+/// Source: the hyperpriors of Freudenthaler, Schmidt-Thieme and Rendle, Bayesian factorization machines, NIPS workshop
+/// 2011; libFM and myFM also use 1, with a constant β. On constants that keep variances above 0: Gelman, Prior
+/// distributions for variance parameters in hierarchical models, Bayesian Analysis 2006,
+/// <https://doi.org/10.1214/06-BA117A>.
 #[derive(Clone, Copy, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Hyperprior {
-    /// α₀, the number of observations that the prior of a precision is worth.
+    /// α₀: the weight of the prior of a precision, in observations.
     pub alpha_0: f64,
-    /// β₀, the sum of squares of these observations; for vectors, its mean.
+    /// β₀: the sum of squares of these observations; for vectors, its mean.
     pub beta_0: f64,
-    /// γ₀, the number of observations that the prior mean 0 of μ is worth.
+    /// γ₀: the weight of the prior mean 0 of μ, in observations.
     pub gamma_0: f64,
 }
 
@@ -74,7 +75,8 @@ impl Hyperprior {
     }
 }
 
-/// The joint distribution of μ and λ given n parameters: λ ~ Γ((α₀ + n)/2, (β₀ + squares)/2) and μ ~ N(mean, 1/((n + γ₀) λ)).
+/// The joint distribution of μ and λ given n parameters: λ ~ Γ((α₀ + n)/2, (β₀ + squares)/2) and μ ~ N(mean, 1/((n +
+/// γ₀) λ)).
 #[derive(Clone, Copy, Debug)]
 pub struct NormalGamma {
     hyperprior: Hyperprior,

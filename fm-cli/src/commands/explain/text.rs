@@ -8,7 +8,7 @@ use super::row::Value;
 use super::{ByField, Explanation, Formula, Pair, Term};
 use crate::console::{decimals_of, width};
 
-/// An explanation for people: columns of terms, each of which adds up to the logit.
+/// An explanation as text: columns of terms that each add up to the logit.
 pub struct Page<'a> {
     explanation: &'a Explanation,
     label: &'a Label,
@@ -16,7 +16,7 @@ pub struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// At most `top` terms of a kind are shown; the others are summed up.
+    /// Shows at most `top` terms of each kind, and the sum of the others.
     pub fn new<'a>(explanation: &'a Explanation, label: &'a Label, top: usize) -> Page<'a> {
         Page { explanation, label, top }
     }
@@ -138,7 +138,7 @@ impl fmt::Display for Page<'_> {
         };
         match parts {
             Some(parts) => self.formula(f, parts, *logit, &unit)?,
-            None => writeln!(f, "\nAn exported file holds no formula: `fm explain` of its run shows the terms.")?,
+            None => writeln!(f, "\nAn exported file does not contain the formula: `fm explain RUN` shows the terms.")?,
         }
         self.by_field(f, shapley, *logit, &unit)
     }
@@ -150,7 +150,7 @@ fn heading(Pair { user, item, title, known_user, known_item, .. }: &Pair) -> Str
     format!("user {user}{}, item {title}[{item}]{}", unknown(known_user), unknown(known_item))
 }
 
-/// Each has half of the line, or what the other leaves.
+/// Each value gets half of the line, or what the other one leaves.
 fn pair_of_values([a, b]: &[Value; 2]) -> String {
     let (a, b) = (a.to_string(), b.to_string());
     let room = width() - 13 - " × ".chars().count();
@@ -172,7 +172,7 @@ fn values(values: &[Value]) -> String {
     }
 }
 
-/// The text in one line, or as much of it as there is room for.
+/// The text in one line, cut to at most `room` characters.
 fn cut(text: &str, room: usize) -> String {
     let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     match text.chars().count() {
