@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal;
 
+use fm_core::Label;
+
 /// The width if the output is a file or a pipe.
 const DEFAULT_WIDTH: usize = 80;
 /// Lines wider than this are hard to read.
@@ -13,6 +15,24 @@ pub fn width() -> usize {
         Some((terminal_size::Width(columns), _)) => usize::from(columns).min(MAX_WIDTH),
         None => DEFAULT_WIDTH,
     }
+}
+
+/// A number with some decimals, fewer if it has many digits before them, or in scientific notation if they would not show it.
+pub fn decimal(value: f64, decimals: usize) -> String {
+    let least = 10f64.powi(-(decimals as i32));
+    match value.abs() {
+        0.0 => format!("{value:.decimals$}"),
+        // Not more than eight digits.
+        size if (least..1e7).contains(&size) => format!("{value:.*}", decimals.min(7 - size.log10().max(0.0) as usize)),
+        size if size.is_finite() => format!("{value:.3e}"),
+        _ => value.to_string(),
+    }
+}
+
+/// How many decimals show numbers in the unit of a label, where `decimals` show those of ratings.
+pub fn decimals_of(label: &Label, decimals: usize) -> usize {
+    let shift = label.scale.log10().round();
+    (decimals as f32 - shift).clamp(0.0, 40.0) as usize
 }
 
 /// Whether standard error takes colours: <https://no-color.org>.
@@ -71,6 +91,15 @@ mod tests {
         let names = ["accuracy", "auc", "logloss", "precision"].map(str::to_owned);
         assert_eq!(fitting(names.iter().collect(), "logloss", 36, 12), ["logloss", "accuracy", "auc"]);
         assert_eq!(fitting(names.iter().collect(), "auc", 5, 12), ["auc"]);
+    }
+
+    #[test]
+    fn a_number_shows_its_digits_however_small_or_great_it_is() {
+        let shown = [0.87654, -0.00017, 0.0, -3.2e-7, 123_456.0, -2.5e9].map(|value| decimal(value, 4));
+        assert_eq!(shown, ["0.8765", "-0.0002", "0.0000", "-3.200e-7", "123456.00", "-2.500e9"]);
+        let label =
+            |unit: f32| Label::fit("y", fm_core::Task::Regression, [1.0, 2.0, 4.0, 5.0].map(|stars| unit * stars));
+        assert_eq!([1.0, 1e-6, 1e6].map(|unit| decimals_of(&label(unit), 4)), [4, 10, 0]);
     }
 
     #[test]

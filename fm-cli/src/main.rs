@@ -8,6 +8,7 @@ mod console;
 mod evaluation;
 mod hints;
 mod interruption;
+mod labels;
 mod logging;
 mod metric;
 mod predictor;

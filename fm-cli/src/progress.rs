@@ -7,6 +7,7 @@ use fm_core::train::{EpochRecord, EpochTiming, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use crate::console::decimal;
 use crate::{console, logging};
 
 /// Whether a bar would be visible.
@@ -53,7 +54,7 @@ impl EpochProgress {
             self.bar.set_prefix(format!("epoch {epoch}"));
         }
         let speed = (step * self.batch_size) as f64 / self.began.elapsed().as_secs_f64().max(1e-3);
-        self.bar.set_message(format!("loss {loss:.4}  {speed:.0} rows/s"));
+        self.bar.set_message(format!("loss {}  {speed:.0} rows/s", decimal(loss, 4)));
         self.bar.set_position(step as u64);
         if self.is_watched && self.bar.is_hidden() {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -62,11 +63,14 @@ impl EpochProgress {
 
     pub fn epoch(&mut self, record: &EpochRecord, timing: &EpochTiming) {
         let names = console::fitting(record.valid.keys().collect(), &self.monitored, 0, 1);
-        let metrics: String = names.iter().map(|name| format!("  {name} {:.4}", record.valid[*name])).collect();
+        let metrics: String =
+            names.iter().map(|name| format!("  {name} {}", decimal(record.valid[*name], 4))).collect();
         let mark = if record.best { " *" } else { "" };
         let line = format!(
-            "epoch {:>3}  loss {:.4}{metrics}  {:.0} rows/s{mark}",
-            record.epoch, record.train_loss, timing.rows_per_second
+            "epoch {:>3}  loss {}{metrics}  {:.0} rows/s{mark}",
+            record.epoch,
+            decimal(record.train_loss, 4),
+            timing.rows_per_second
         );
         if self.bar.is_hidden() {
             let EpochTiming { rows_per_second, seconds, .. } = *timing;

@@ -23,6 +23,7 @@ use tch::Device;
 use crate::baselines::{Baselines, label_baselines};
 use crate::evaluation::metrics;
 use crate::interruption::{Interrupted, raise_at_ctrl_c};
+use crate::labels::warn_of_labels;
 use crate::progress::{EpochProgress, during};
 use crate::ranking::{self, Ranking};
 use crate::settings::{Settings, cache_dir, data_dir};
@@ -97,7 +98,10 @@ pub fn train_watched(
     watch: &mut dyn FnMut(&EpochRecord),
 ) -> Result<(Run, Results)> {
     let device = settings.device.resolve()?;
-    let data = during("reading data", || settings.data.prepare(&machine.data_dir, &machine.cache_dir))?;
+    let mut data = during("reading data", || settings.data.prepare(&machine.data_dir, &machine.cache_dir))?;
+    if let Some(scale) = label_scale(settings, &start)? {
+        data.schema = data.schema.with_label_scale(scale)?;
+    }
     let schema = &data.schema.clone();
     seed_torch(settings.train.seed, Stream::Parameters);
     let built = settings.model.build(schema, device)?;
@@ -176,6 +180,7 @@ impl Before {
 }
 
 fn warn(data: &Prepared, trainer: &Trainer<'_>) {
+    warn_of_labels(data.schema.label(), &data.train.labels());
     if !trainer.objective().can_validate(&data.valid) && trainer.learner().can_overfit() {
         tracing::warn!("no validation rows: training does not stop early, and the last epoch counts as the best");
     }
@@ -209,6 +214,16 @@ fn fit(
             bail!("{error}; once that is fixed, resume with `{resume}`")
         }
         ending => Ok(ending.map(drop)?),
+    }
+}
+
+/// The unit of a regression's logits that the parameters of an earlier run have, if training starts with some.
+fn label_scale(settings: &Settings, start: &Start) -> Result<Option<f32>> {
+    let of = |run: &Run| run.schema().label().scale;
+    match (start, &settings.init_from) {
+        (Start::Resume(run), _) => Ok(Some(of(run))),
+        (Start::New { .. }, Some(earlier)) => Ok(Some(of(&Run::open(earlier)?))),
+        (Start::New { .. }, None) => Ok(None),
     }
 }
 

@@ -101,14 +101,14 @@ def rows_of(schema):
 def predictions(label, logits):
     if label["task"] == "binary":
         return torch.sigmoid(logits)
-    return logits.clamp(label["min"], label["max"])
+    return (logits * label.get("scale", 1.0)).clamp(label["min"], label["max"])
 
 
 def main(model_path, scored_path):
     files = {"schema.json": "", "settings.toml": ""}
     model = torch.jit.load(model_path, _extra_files=files)
     schema = json.loads(files["schema.json"])
-    assert schema["format"] == 1
+    assert schema["format"] == 2
     assert b"[model]" in files["settings.toml"]
     parameters = dict(model.named_parameters())
     assert "linear.weight" in parameters and "embedding.weight" in parameters, sorted(parameters)

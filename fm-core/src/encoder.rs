@@ -181,7 +181,7 @@ mod tests {
         let field = |name: &str, kind, values: &[&str]| {
             Field::new(name, kind, Side::Context, values.iter().map(|&v| v.into()).collect())
         };
-        let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.5 };
+        let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.5, scale: 1.0 };
         let genres = FieldKind::MultiValued(List::new("|", 3, Weighting::Mean));
         let fields = vec![
             field("user", FieldKind::Categorical, &["7", "é"]),

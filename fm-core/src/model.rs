@@ -17,8 +17,8 @@ use crate::schema::Schema;
 /// A trainable model: features in, logits out. It does not depend on files, losses or optimisers. To score with a
 /// model, or with anything else that returns logits, see [`Score`].
 pub trait Model: Score {
-    /// The logits `[B]` of a batch: log-odds for a binary task, the label itself for a regression. No sigmoid is
-    /// applied.
+    /// The logits `[B]` of a batch: log-odds for a binary task, the label in units of
+    /// [`Label::scale`](crate::Label::scale) for a regression. No sigmoid is applied.
     ///
     /// With `train`, dropout is on, batch norm uses the statistics of the batch, and tables have row-sparse gradients.
     /// Do not read sizes of the batch as numbers, and do not create tensors from numbers: the exported graph would

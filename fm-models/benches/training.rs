@@ -31,7 +31,8 @@ fn schema() -> Schema {
         let side = if number < FIELDS / 2 { Side::User } else { Side::Item };
         Field::new(format!("field_{number}"), FieldKind::Categorical, side, vocabulary)
     };
-    let label = Label { column: "y".into(), task: Task::Binary { threshold: 1.0 }, min: 0.0, max: 1.0, mean: 0.5 };
+    let label =
+        Label { column: "y".into(), task: Task::Binary { threshold: 1.0 }, min: 0.0, max: 1.0, mean: 0.5, scale: 1.0 };
     Schema::new(label, (0..FIELDS).map(field).collect()).unwrap()
 }
 

@@ -68,7 +68,7 @@ pub fn schema(slots: &[usize]) -> Schema {
         let values = if slots == 0 { vec![] } else { vec!["a".into(), "b".into(), "c".into()] };
         Field::new(position.to_string(), kind, side, values)
     };
-    let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.0 };
+    let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.0, scale: 1.0 };
     Schema::new(label, slots.iter().enumerate().map(field).collect()).unwrap()
 }
 

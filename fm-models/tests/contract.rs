@@ -536,7 +536,8 @@ fn models_with_pairs_learn_a_planted_interaction_on_unseen_pairs() {
     let _turn = alone();
     let vocabulary = |n: usize| (0..n).map(|value| value.to_string()).collect();
     let field = |name: &str, side, n| Field::new(name, FieldKind::Categorical, side, vocabulary(n));
-    let label = Label { column: "y".into(), task: Task::Binary { threshold: 1.0 }, min: 0.0, max: 1.0, mean: 0.5 };
+    let label =
+        Label { column: "y".into(), task: Task::Binary { threshold: 1.0 }, min: 0.0, max: 1.0, mean: 0.5, scale: 1.0 };
     let n = 20i64;
     let schema = Schema::new(label, vec![field("u", Side::User, 20), field("i", Side::Item, 20)]).unwrap();
     let part = |is_in: fn(i64) -> bool| {

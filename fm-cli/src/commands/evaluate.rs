@@ -47,6 +47,7 @@ pub fn run(args: &Evaluate) -> Result<()> {
     let main = predictor.settings.monitored()?.name;
     let mut names = in_order(metrics.keys());
     names.sort_by_key(|name| **name != main);
-    let metrics: Vec<String> = names.iter().map(|name| format!("{name} {:.4}", metrics[*name])).collect();
+    let metrics: Vec<String> =
+        names.iter().map(|name| format!("{name} {}", console::decimal(metrics[*name], 4))).collect();
     print(console::wrapped(&format!("{rows} {}", metrics.join(", ")), console::width(), 0, 2))
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::export::TITLES;
 use super::{print, print_json};
+use crate::console::decimals_of;
 use crate::predictor::Predictor;
 
 /// The output of `--json`.
@@ -55,8 +56,9 @@ pub fn run(args: &Recommend) -> Result<()> {
     if args.form.json {
         return print_json(&found);
     }
+    let digits = decimals_of(predictor.schema.label(), 3);
     for Item { rank, item, title, score } in found.items {
-        print(format!("{rank:>3}. {score:.3}  {title}  [{item}]"))?;
+        print(format!("{rank:>3}. {score:.digits$}  {title}  [{item}]"))?;
     }
     Ok(())
 }

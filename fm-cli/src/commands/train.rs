@@ -64,7 +64,7 @@ fn print_results(results: &Results, run: &Run, main: &str) -> Result<()> {
     }
     row("", below)?;
     let line = |name: &str, metrics: &Metrics| {
-        let cell = |name: &&String| metrics.get(*name).map_or("-".to_owned(), |value| format!("{value:.4}"));
+        let cell = |name: &&String| metrics.get(*name).map_or("-".to_owned(), |value| console::decimal(*value, 4));
         row(name, names.iter().map(cell).collect())
     };
     line(&format!("{}, validation", results.model), &results.valid)?;

@@ -16,6 +16,7 @@ mod export;
 mod hashed;
 mod interruption;
 mod killed;
+mod labels;
 mod other_commands;
 mod parity;
 mod ranking;

@@ -33,7 +33,7 @@ impl UserItemBias {
     /// let label = Label::fit("rating", Task::Regression, [5.0, 4.0, 2.0, 1.0]);
     /// let fitted = UserItemBias::fit(&[0, 0, 1, 1], &[0, 1, 0, 1], &[5.0, 4.0, 2.0, 1.0], None);
     /// assert!(fitted.logit(&label, 0, 0) > fitted.logit(&label, 1, 1));
-    /// assert_eq!(fitted.logit(&label, 9, 9), 3.0);
+    /// assert_eq!(label.prediction(fitted.logit(&label, 9, 9)), 3.0);
     /// ```
     pub fn fit(users: &[i32], items: &[i32], labels: &[f32], weights: Option<&[f32]>) -> UserItemBias {
         assert!(users.len() == labels.len() && items.len() == labels.len(), "a user and an item for each label");
@@ -61,7 +61,7 @@ impl UserItemBias {
     pub fn logit(&self, label: &Label, user: i32, item: i32) -> f32 {
         let prediction = self.mean + at(&self.users, user) + at(&self.items, item);
         match label.range() {
-            Some(_) => prediction as f32,
+            Some(_) => (prediction / f64::from(label.scale)) as f32,
             None => {
                 let p = prediction.clamp(0.01, 0.99);
                 (p / (1.0 - p)).ln() as f32
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn deviations_add_up_and_unknown_ids_get_the_mean() {
-        let label = Label { column: "r".into(), task: Task::Regression, min: 1.0, max: 5.0, mean: 3.0 };
+        let label = Label { column: "r".into(), task: Task::Regression, min: 1.0, max: 5.0, mean: 3.0, scale: 1.0 };
         let (mut users, mut items, mut ratings) = (vec![], vec![], vec![]);
         for user in 0..50 {
             for item in 0..50 {
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_row_of_weight_two_counts_twice_and_one_of_weight_zero_is_ignored() {
-        let label = Label { column: "r".into(), task: Task::Regression, min: 1.0, max: 5.0, mean: 3.0 };
+        let label = Label { column: "r".into(), task: Task::Regression, min: 1.0, max: 5.0, mean: 3.0, scale: 1.0 };
         let weighted = UserItemBias::fit(&[0, 1, 2], &[0, 1, 0], &[5.0, 2.0, 1.0], Some(&[2.0, 1.0, 0.0]));
         let repeated = UserItemBias::fit(&[0, 0, 1], &[0, 0, 1], &[5.0, 5.0, 2.0], None);
         for (user, item) in [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)] {

@@ -304,7 +304,7 @@ mod tests {
         let field = |name: &str, kind, side, values: &[&str]| {
             Field::new(name, kind, side, values.iter().map(|&value| value.into()).collect())
         };
-        let label = Label { column: "y".into(), task, min: 0.0, max: 1.0, mean: 0.5 };
+        let label = Label { column: "y".into(), task, min: 0.0, max: 1.0, mean: 0.5, scale: 1.0 };
         let fields = vec![
             field("user", FieldKind::Categorical, Side::Context, &["ann", "bob"]),
             field("tags", tags, Side::Context, &["a", "b"]),

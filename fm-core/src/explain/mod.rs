@@ -130,6 +130,14 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// The same parts in another unit, in which all terms are `unit` times what they were: [`Label::scale`](crate::Label::scale) gives
+    /// the terms of a regression in the unit of its label. Attention weights have no unit.
+    pub fn times(mut self, unit: f32) -> Parts {
+        let terms = self.first_order.iter_mut().chain(&mut self.pairs).flatten();
+        terms.chain(self.lumps.iter_mut().map(|(_, lump)| lump)).chain([&mut self.bias]).for_each(|term| *term *= unit);
+        self
+    }
+
     /// The sum of all parts, which is the logit up to rounding.
     pub fn total(&self) -> f64 {
         let lumps = self.lumps.iter().map(|(_, lump)| f64::from(*lump)).sum::<f64>();
@@ -194,6 +202,7 @@ mod tests {
         };
         assert_eq!(rows[1], second);
         assert!((second.total() - 37.0).abs() < 1e-6 && !second.is_exact());
+        assert!((second.times(2.0).total() - 74.0).abs() < 1e-6);
     }
 
     #[test]

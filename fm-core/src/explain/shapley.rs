@@ -46,6 +46,17 @@ pub struct Shapley {
     pub rows: usize,
 }
 
+impl Shapley {
+    /// The same in another unit, in which all values are `unit` times what they were: [`Label::scale`](crate::Label::scale) gives
+    /// those of a regression in the unit of its label.
+    pub fn times(mut self, unit: f64) -> Shapley {
+        let errors = self.standard_errors.iter_mut().flatten();
+        let values = self.values.iter_mut().chain(errors).chain([&mut self.baseline, &mut self.logit]);
+        values.for_each(|value| *value *= unit);
+        self
+    }
+}
+
 /// The [`Shapley`] values of a row. Its features must be on the device that `logits` expects.
 ///
 /// # Errors
@@ -195,7 +206,7 @@ mod tests {
     fn schema(fields: usize) -> Schema {
         let field =
             |name: usize| Field::new(name.to_string(), FieldKind::Categorical, Side::Context, vec!["known".into()]);
-        let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.5 };
+        let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.5, scale: 1.0 };
         Schema::new(label, (0..fields).map(field).collect()).unwrap()
     }
 

@@ -135,7 +135,7 @@ mod tests {
             let vocabulary = values.iter().map(|&v| v.into()).collect();
             Field::new(name, FieldKind::Categorical, Side::Context, vocabulary)
         };
-        let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.5 };
+        let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.5, scale: 1.0 };
         Schema::new(label, vec![field("user", &["a"]), field("item", &["x", "y"])]).unwrap()
     }
 

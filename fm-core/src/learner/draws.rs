@@ -44,9 +44,10 @@ impl Learner for Draws<'_> {
             none => none.insert(self.sampler.begin(epoch.train)?),
         };
         let seed = derive(self.seed, Stream::Sweeps(epoch.number));
+        let unit = epoch.objective.loss_unit();
         let mut report = |part: f64, loss: f64| -> ControlFlow<()> {
             let done = ((part * STEPS as f64) as usize).min(STEPS - 1);
-            progress(done, Some(loss).filter(|loss| !loss.is_nan()))
+            progress(done, Some(loss * unit).filter(|loss| !loss.is_nan()))
         };
         let Some(loss) = sweeps.advance(epoch.number, seed, &mut report)? else { return Ok(None) };
         if !loss.is_finite() {
@@ -54,7 +55,7 @@ impl Learner for Draws<'_> {
             return Err(Error::Diverged { what, value: loss, epoch: epoch.number, step: 1, cause });
         }
         self.epochs += 1;
-        Ok(Some(Trained { steps: STEPS, rows: epoch.train.len(), loss_sum: loss, weight_sum: 1.0 }))
+        Ok(Some(Trained { steps: STEPS, rows: epoch.train.len(), loss_sum: loss * unit, weight_sum: 1.0 }))
     }
 
     fn steps(&self) -> u64 {

@@ -153,7 +153,7 @@ impl Learner for Gradients<'_> {
             if !loss.is_finite() {
                 return Err(self.diverged(epoch, done, "the loss".into(), loss, &batches));
             }
-            loss_sum += loss * weight;
+            loss_sum += loss * weight * epoch.objective.loss_unit();
         }
         if let Err(Error::Gradient { parameter, .. }) = &updated {
             let what = format!("the gradient of `{parameter}`");

@@ -56,7 +56,7 @@ pub type Metrics = BTreeMap<String, f64>;
 /// use fm_core::metric::{Scored, metrics};
 /// use fm_core::{Label, Task};
 ///
-/// let stars = Label::fit("rating", Task::Regression, [1.0, 5.0]);
+/// let stars = Label::fit("rating", Task::Regression, [2.0, 3.0, 4.0, 5.0]);
 /// assert_eq!(metrics(&stars, &Scored::new(&[4.0, 9.0], &[3.0, 5.0]))["mae"], 0.5); // 9 counts as 5
 /// ```
 pub fn metrics(label: &Label, scored: &Scored<'_>) -> Metrics {

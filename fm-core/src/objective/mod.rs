@@ -42,6 +42,12 @@ pub trait Objective {
     /// The initial bias of training: the constant logit with the lowest loss.
     fn prior_logit(&self) -> f32;
 
+    /// The factor of losses in reports: the square of the label's scale for a squared error, so that the loss of a
+    /// regression is in the unit of its labels.
+    fn loss_unit(&self) -> f64 {
+        1.0
+    }
+
     /// Whether labels are 0 or 1, so that label smoothing and a weight of positive rows can be used.
     fn is_binary(&self) -> bool {
         false

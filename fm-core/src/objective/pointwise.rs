@@ -10,7 +10,7 @@ use crate::predict::{Score, evaluate};
 use crate::rows::{Order, Rows};
 use crate::schema::Label;
 
-/// The squared error of a regression, or the logistic loss of a binary task.
+/// The squared error of a regression, in units of its label's scale, or the logistic loss of a binary task.
 #[derive(Clone, Debug)]
 pub struct Pointwise {
     label: Label,
@@ -37,6 +37,13 @@ impl Objective for Pointwise {
         self.loss.prior_logit(&self.label)
     }
 
+    fn loss_unit(&self) -> f64 {
+        match self.loss {
+            Loss::Squared => f64::from(self.label.scale).powi(2),
+            Loss::Logistic { .. } => 1.0,
+        }
+    }
+
     fn is_binary(&self) -> bool {
         matches!(self.loss, Loss::Logistic { .. })
     }
@@ -50,7 +57,10 @@ impl Objective for Pointwise {
     }
 
     fn loss(&self, model: &dyn Score, TrainingBatch { batch, .. }: TrainingBatch<'_>) -> Result<Tensor> {
-        self.loss.mean(&model.score_rows(&batch.features)?, &batch.labels, batch.weights.as_ref())
+        let logits = model.score_rows(&batch.features)?;
+        // Not where it is 1, so that the targets of a binary task need no other tensor.
+        let scaled = (self.label.scale != 1.0).then(|| &batch.labels / f64::from(self.label.scale));
+        self.loss.mean(&logits, scaled.as_ref().unwrap_or(&batch.labels), batch.weights.as_ref())
     }
 
     fn can_validate(&self, valid: &dyn Rows) -> bool {

@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_batch_has_its_rows_in_the_given_order() {
-        let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.5 };
+        let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.5, scale: 1.0 };
         let fields = vec![Field::categorical("user", Side::User, 1), Field::categorical("item", Side::Item, 2)];
         let schema = Schema::new(label, fields).unwrap();
         let ids = Tensor::from_slice(&[0i64, 2, 1, 3, 1, 4]).view([3, 2]);

@@ -19,7 +19,7 @@ fn schema() -> Schema {
         field("tags", tags, &["x", "y"]),
         field("age", number(), &[]),
     ];
-    let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.5 };
+    let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.5, scale: 1.0 };
     Schema::new(label, fields).unwrap()
 }
 

@@ -64,7 +64,7 @@ pub use label::{Label, Task};
 pub use layout::Layout;
 
 /// The version of `schema.json` that this library writes, and the newest that it reads.
-pub const SCHEMA_FORMAT: u32 = 1;
+pub const SCHEMA_FORMAT: u32 = 2;
 
 /// The fields of a row, in the order of their slots, and the label. Always valid: only [`Schema::new`] creates one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -133,9 +133,7 @@ impl Schema {
         if fields.is_empty() {
             return invalid("it has no field".into());
         }
-        if ![label.min, label.max, label.mean].iter().all(|x| x.is_finite()) || label.min > label.max {
-            return invalid(format!("label `{}` ranges from {} to {}", label.column, label.min, label.max));
-        }
+        label.check()?;
         let mut names = HashSet::new();
         let (mut ids, mut first_slots, mut slots) = (vec![], vec![0], 0usize);
         let mut num_ids = 0i64;
@@ -220,6 +218,19 @@ impl Schema {
             }
         }
         (self.user, self.item) = (user, item);
+        Ok(self)
+    }
+
+    /// The same schema, where a regression's logits have another unit: that of the run that a warm start begins with
+    /// ([`Label::scale`]). Labels of other tasks have no scale, and keep 1.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] for a scale that is not a positive number.
+    pub fn with_label_scale(mut self, scale: f32) -> Result<Schema> {
+        if self.label.task == Task::Regression {
+            self.label.scale = scale;
+        }
+        self.label.check()?;
         Ok(self)
     }
 
@@ -415,7 +426,7 @@ mod tests {
     }
 
     fn label() -> Label {
-        Label { column: "rating".into(), task: Task::Regression, min: 1.0, max: 5.0, mean: 3.5 }
+        Label { column: "rating".into(), task: Task::Regression, min: 1.0, max: 5.0, mean: 3.5, scale: 1.0 }
     }
 
     #[test]
@@ -504,7 +515,7 @@ mod tests {
     fn a_schema_of_a_newer_version_is_an_error() {
         let schema = Schema::new(label(), vec![categorical("a", &["x"])]).unwrap();
         for later in ["\"format\":2", "\"format\":2,\"time\":\"when\""] {
-            let later = schema.to_json().replace("\"format\":1", later);
+            let later = schema.to_json().replace("\"format\":2", later);
             assert!(Schema::from_json(&later).unwrap_err().to_string().contains("newer than 1"), "{later}");
         }
     }

@@ -47,6 +47,7 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
     module.set("_means", &statistics(|mean, _| mean))?;
     module.set("_stds", &statistics(|_, std| std))?;
     module.set("_label_range", &Floats(label_range))?;
+    module.set("_label_scale", &Floats(vec![f64::from(schema.label().scale)]))?;
 
     let slots: Vec<i64> = schema.item_slots().map(|slot| slot as i64).collect();
     let slots = Tensor::from_slice(&slots);

@@ -129,7 +129,7 @@ def _score(self, ids: Tensor, values: Tensor) -> Tensor:
 
 def _prediction(self, logits: Tensor) -> Tensor:
     if len(self._label_range) == 2:
-        return logits.clamp(self._label_range[0], self._label_range[1])
+        return (logits * self._label_scale[0]).clamp(self._label_range[0], self._label_range[1])
     return torch.sigmoid(logits)
 
 

@@ -64,7 +64,10 @@ fn schema(task: Task) -> Schema {
         Field { vocabulary: vec![], ..field(several("|", 3, Weighting::Mean), "other_sums") }.sharing("sum"),
         Field { vocabulary: vec![], ..field(FieldKind::Categorical, "other_city") }.sharing("city"),
     ];
-    let schema = Schema::new(Label::fit("label", task, [-0.5, 1.0]), fields).unwrap();
+    // Of a regression, logits are in units of 1/2.
+    let label = Label::fit("label", task, [-0.5, 1.0]);
+    let scale = if task == Task::Regression { 0.5 } else { 1.0 };
+    let schema = Schema::new(Label { scale, ..label }, fields).unwrap();
     schema.with_roles(Some("user".into()), Some("item".into())).unwrap()
 }
 

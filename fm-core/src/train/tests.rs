@@ -36,7 +36,7 @@ impl Model for Weights {
 const N: i64 = 40;
 
 pub(super) fn label() -> Label {
-    Label { column: "y".into(), task: Task::Regression, min: -9.0, max: 9.0, mean: 0.5 }
+    Label { column: "y".into(), task: Task::Regression, min: -9.0, max: 9.0, mean: 0.5, scale: 1.0 }
 }
 
 pub(super) fn model(store: &VarStore) -> Weights {

@@ -48,9 +48,10 @@ impl Trainer<'_> {
     ///
     /// # Errors
     /// [`Error::WarmStart`] for fields other than the run's or in another order, since layers identify fields by
-    /// position; for a table whose rows have another length; and for a model with a
-    /// [`posterior_sampler`](Model::posterior_sampler), whose first sweep draws every parameter anew. Those of
-    /// [`checkpoint::load`](super::checkpoint::load) for a damaged file. Nothing is changed then.
+    /// position; for logits in another unit than the run's, which [`Schema::with_label_scale`] takes over; for a table
+    /// whose rows have another length; and for a model with a [`posterior_sampler`](Model::posterior_sampler), whose
+    /// first sweep draws every parameter anew. Those of [`checkpoint::load`](super::checkpoint::load) for a damaged
+    /// file. Nothing is changed then.
     pub fn start_from(&mut self, schema: &Schema, checkpoint: &Path, from: &Schema) -> Result<WarmStart> {
         if self.model.posterior_sampler().is_some() {
             return Err(Error::WarmStart(
@@ -65,6 +66,12 @@ impl Trainer<'_> {
                 checkpoint.display(),
                 there.join(", "),
                 here.join(", ")
+            )));
+        }
+        let [scale, scale_there] = [schema, from].map(|schema| schema.label().scale);
+        if scale != scale_there {
+            return Err(Error::WarmStart(format!(
+                "its logits are in units of {scale_there}, those of the new schema in units of {scale}: take over the scale of its label"
             )));
         }
         let parameters = Checkpoint::open(checkpoint)?.parameters()?;

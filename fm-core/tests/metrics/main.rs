@@ -43,7 +43,7 @@ impl Rows {
 
     fn assert_has_metrics(&self, task: Task) {
         // A range that includes all predictions.
-        let label = Label { column: "y".into(), task, min: f32::MIN, max: f32::MAX, mean: 0.0 };
+        let label = Label { column: "y".into(), task, min: f32::MIN, max: f32::MAX, mean: 0.0, scale: 1.0 };
         let found = metrics(&label, &self.scored());
         let defined = self.expected.iter().filter_map(|(name, value)| Some((name, (*value)?)));
         assert!(found.keys().eq(defined.clone().map(|(name, _)| name)), "{}: {found:?}", self.name);

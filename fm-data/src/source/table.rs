@@ -9,7 +9,7 @@ use crate::config::DataConfig;
 use crate::error::{Error, Result};
 use crate::format;
 use crate::spec::TableSpec;
-use crate::table::{integers, numbers, read_table, weights};
+use crate::table::{integers, labels, read_table, weights};
 
 pub(super) const SOURCE: Source = Source { applies, open, terms: None };
 
@@ -42,7 +42,7 @@ impl Reader for Table {
 /// A table whose columns have the roles declared in `spec`. `path` is its file, for errors.
 pub(super) fn declared(path: &Path, frame: DataFrame, spec: TableSpec) -> Result<DeclaredTable> {
     Ok(DeclaredTable {
-        labels: numbers(&frame, &spec.label, path)?,
+        labels: labels(&frame, &spec.label, path)?,
         weights: spec.weight.as_ref().map(|name| weights(&frame, name, path)).transpose()?,
         timestamps: spec.timestamp.as_ref().map(|name| integers(&frame, name, path)).transpose()?,
         division: Division::Undivided,

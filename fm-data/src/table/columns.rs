@@ -28,6 +28,23 @@ pub fn numbers(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result<
     parsed(table, name, path.as_ref(), "a number", |text| number(Some(text)))
 }
 
+/// A column of labels: finite numbers, or the truth values `true` and `false`, `yes` and `no`, or the first letters of these, in
+/// any case, as 1 and 0. Errors name `path`, the file of the table.
+///
+/// # Errors
+/// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is neither a number nor, beside
+/// numbers other than 0 and 1, a truth value.
+pub fn labels(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result<Vec<f32>> {
+    let path = path.as_ref();
+    let labels = parsed(table, name, path, "a number, `true`, `false`, `yes` or `no`", |text| {
+        number(Some(text)).or_else(|| truth(text).map(f32::from))
+    })?;
+    if labels.iter().any(|label| ![0.0, 1.0].contains(label)) {
+        return numbers(table, name, path);
+    }
+    Ok(labels)
+}
+
 /// A column of whole numbers, such as timestamps. Errors name `path`, the file of the table.
 ///
 /// # Errors
@@ -84,6 +101,15 @@ pub fn codes<'a>(column: &'a StringChunked) -> (Vec<u32>, Vec<&'a str>) {
     (column.iter().map(code).collect(), values)
 }
 
+/// Whether a word says yes.
+fn truth(text: &str) -> Option<bool> {
+    let is_one_of = |words: [&str; 4]| words.iter().any(|word| text.trim_ascii().eq_ignore_ascii_case(word));
+    if is_one_of(["true", "yes", "t", "y"]) {
+        return Some(true);
+    }
+    is_one_of(["false", "no", "f", "n"]).then_some(false)
+}
+
 fn column<'a>(table: &'a DataFrame, name: &str) -> Result<&'a Column> {
     table.column(name).map_err(|_| Error::MissingColumn {
         name: name.to_owned(),
@@ -133,6 +159,34 @@ mod tests {
         let empty = numbers(&table.slice(2, 1), "b", "t.parquet").unwrap_err().to_string();
         assert_eq!(empty, "t.parquet: row 1: an empty cell in column `b` is not a number");
         assert!(integers(&table, "B", &path).unwrap_err().to_string().contains("did you mean `b`?"));
+    }
+
+    #[test]
+    fn labels_may_be_truth_values_but_not_beside_other_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        let of = |cells: &[&str]| {
+            std::fs::write(
+                &path,
+                format!("x,y\n{}", cells.iter().map(|cell| format!("a,{cell}\n")).collect::<String>()),
+            )
+            .unwrap();
+            labels(&read_table(&path).unwrap(), "y", &path).map_err(|error| error.to_string())
+        };
+        assert_eq!(of(&["True", "false", " TRUE ", "F"]), Ok(vec![1.0, 0.0, 1.0, 0.0]));
+        assert_eq!(of(&["yes", "No", "y", "N", "1", "0.0"]), Ok(vec![1.0, 0.0, 1.0, 0.0, 1.0, 0.0]));
+        assert_eq!(of(&["4.5", "-1"]), Ok(vec![4.5, -1.0]));
+        assert!(of(&["4.5", "no"]).unwrap_err().ends_with("line 3: `no` in column `y` is not a number"));
+        let error = of(&["true", "maybe"]).unwrap_err();
+        assert!(
+            error.ends_with("line 3: `maybe` in column `y` is not a number, `true`, `false`, `yes` or `no`"),
+            "{error}"
+        );
+        let error = of(&["true", ""]).unwrap_err();
+        assert!(
+            error.ends_with("line 3: an empty cell in column `y` is not a number, `true`, `false`, `yes` or `no`"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -74,6 +74,8 @@ pub struct BayesianFm {
     /// [`Scale`].
     bias: Tensor,
     ids: Tensor,
+    /// β of the vectors of each field `[F]` ([`Hyperprior`]).
+    betas: Tensor,
     /// w₀ and w of the kept draws `[S, n + 1]`, to compute the mean again when a draw is dropped.
     kept: Tensor,
 }
@@ -92,7 +94,8 @@ impl ModelConfig for Config {
         let ids = Tensor::f_zeros([n, k + 1], options)?;
         let _ = no_grad(|| ids.narrow(1, 0, k).f_normal_(0.0, init_std))?;
         let (bias, kept) = (Tensor::f_zeros([1], options)?, Tensor::f_zeros([samples, n + 1], options)?);
-        Ok(Box::new(BayesianFm { fm, config: *self, schema: schema.clone(), bias, ids, kept }))
+        let betas = Tensor::f_full([schema.num_fields() as i64], self.hyperprior.beta_0, options)?;
+        Ok(Box::new(BayesianFm { fm, config: *self, schema: schema.clone(), bias, ids, betas, kept }))
     }
 }
 
@@ -149,7 +152,7 @@ impl Model for BayesianFm {
 
 impl PosteriorSampler for BayesianFm {
     fn state(&self) -> Vec<(String, Tensor)> {
-        [("bias", &self.bias), ("ids", &self.ids), ("kept", &self.kept)]
+        [("bias", &self.bias), ("ids", &self.ids), ("betas", &self.betas), ("kept", &self.kept)]
             .map(|(name, tensor)| (format!("draw/{name}"), tensor.shallow_clone()))
             .into()
     }
@@ -173,6 +176,9 @@ impl PosteriorSampler for BayesianFm {
         let groups: Vec<Group> = (0..self.schema.num_fields()).map(group).collect();
         let k = self.config.embedding_dim as usize;
         let mut layout = Layout::new(rows, &self.schema, Chain::max_parts(rows.len(), k))?;
+        // Scores are in the unit of the model's logits.
+        let unit = self.schema.label().scale;
+        layout.labels.iter_mut().for_each(|label| *label /= unit);
         let (likelihood, scale) = match self.schema.label().task {
             Task::Regression => (Likelihood::Gaussian, Scale::of(&layout.labels, &layout.weights)),
             Task::Binary { .. } => (Likelihood::Logistic, Scale { center: 0.0, spread: 1.0 }),
@@ -190,8 +196,8 @@ impl PosteriorSampler for BayesianFm {
     }
 }
 
-/// The units of the chain: a label is `center` + `spread` × a label of the chain, so the priors suit labels of any
-/// unit.
+/// The units of the chain: a label, in units of the model's logits, is `center` + `spread` × a label of the chain, so the
+/// priors suit labels of any unit.
 #[derive(Clone, Copy, Debug)]
 struct Scale {
     center: f32,
@@ -231,9 +237,10 @@ impl PosteriorSweeps for Sampling<'_> {
         seed: u64,
         progress: &mut dyn FnMut(f64, f64) -> ControlFlow<()>,
     ) -> Result<Option<f64>> {
-        let BayesianFm { bias, ids, config, .. } = self.model;
+        let BayesianFm { bias, ids, betas, config, .. } = self.model;
         let read = |tensor: &Tensor| Vec::<f32>::try_from(tensor.to_device(Device::Cpu).flatten(0, -1));
         let mut parameters = Parameters { bias: read(bias)?[0], ids: read(ids)? };
+        self.chain.betas = read(betas)?;
         let mut rng = Pcg64::seed_from_u64(seed);
         let (mut loss, mut expected) = (f64::NAN, None);
         for sweep in 0..config.thin {
@@ -247,6 +254,7 @@ impl PosteriorSweeps for Sampling<'_> {
         no_grad(|| {
             write(bias, &[parameters.bias])?;
             write(ids, &parameters.ids)?;
+            write(betas, &self.chain.betas)?;
             expected.iter().try_for_each(|draw| self.keep(epoch, draw))
         })?;
         Ok(Some(self.scale.loss(loss)))
@@ -351,7 +359,7 @@ mod tests {
             let of_one = Config { embedding_dim: 2, samples: 1, thin: 2, burn_in: 0, ..Config::default() };
             let (_one, one) = build(&of_one, &world.schema);
             let (_mean, mean) = build(&Config { samples, burn_in, ..of_one }, &world.schema);
-            copy(&state(&*one)[..2], &state(&*mean)[..2]);
+            copy(&state(&*one)[..3], &state(&*mean)[..3]);
             let (mut of_draws, mut of_means) = (
                 one.posterior_sampler().unwrap().begin(&rows).unwrap(),
                 mean.posterior_sampler().unwrap().begin(&rows).unwrap(),
@@ -372,15 +380,16 @@ mod tests {
     }
 
     /// If a row can contain two ids of the field, the draws themselves are kept. The unit of the chain is the standard
-    /// deviation of the labels.
+    /// deviation of the labels, that of the scores is the scale of the label.
     #[test]
     fn its_score_is_that_of_the_draw_in_the_unit_of_the_labels() {
         let kind = FieldKind::MultiValued(fm_core::List::new("|", 2, fm_core::Weighting::Sum));
         let field = fm_core::Field::new("tags", kind, fm_core::Side::Item, vec!["a".into(), "b".into()]);
-        let schema = Schema::new(fm_core::Label::fit("y", REGRESSION, [0.0]), vec![field]).unwrap();
+        let unit = 1024.0;
+        let schema = Schema::new(fm_core::Label::fit("y", REGRESSION, [0.0, 2.0 * unit as f32]), vec![field]).unwrap();
         let world = World { schema, rows: [0.5, 1.0, -2.0].map(|x| vec![(1, 1.0), (2, x)]).into() };
         let (_store, model) = build(&Config { embedding_dim: 3, ..Config::default() }, &world.schema);
-        let rows = world.tensor_rows(&[100.0, 101.0, 105.0], Some(&[3.0, 0.0, 1.0]));
+        let rows = world.tensor_rows(&[100.0, 101.0, 105.0].map(|label| unit * label), Some(&[3.0, 0.0, 1.0]));
         let mut sweeps = model.posterior_sampler().unwrap().begin(&rows).unwrap();
         advance(&mut *sweeps, 1);
         let parameters = values(&state(&*model));

@@ -20,9 +20,9 @@ pub fn schema(task: Task) -> Schema {
         Field { hash_buckets: Some(6), ..field("shop", FieldKind::Categorical, Side::Context, 0) },
     ];
     let label = match task {
-        Task::Regression => Label { column: "rating".into(), task, min: 1.0, max: 5.0, mean: 3.5 },
+        Task::Regression => Label { column: "rating".into(), task, min: 1.0, max: 5.0, mean: 3.5, scale: 1.0 },
         Task::Binary { .. } | Task::Ranking { .. } => {
-            Label { column: "click".into(), task, min: 0.0, max: 1.0, mean: 0.5 }
+            Label { column: "click".into(), task, min: 0.0, max: 1.0, mean: 0.5, scale: 1.0 }
         }
     };
     Schema::new(label, fields).unwrap()

@@ -160,6 +160,8 @@ impl<'a> Data<'a> {
             Field::new(name, kind, Side::Context, Vec::new())
         };
         let label = Label::fit("rating", Task::Regression, self.train.iter().map(|&row| self.y[row as usize]));
+        // As in the notebook, outputs are ratings as they are.
+        let label = Label { scale: 1.0, ..label };
         Ok(Schema::new(label, COLUMNS.into_iter().zip(&self.scale).map(field).collect())?)
     }
 

@@ -7,6 +7,7 @@ use fm_core::summary::grouped;
 use serde::Serialize;
 
 use super::significance::p_value;
+use crate::console::decimal;
 use crate::metric::{Metric, in_order, is_of_length};
 use crate::training::Results;
 
@@ -36,8 +37,8 @@ impl Spread {
 
     fn show(&self, digits: usize) -> String {
         match self.std {
-            Some(std) => format!("{:.digits$} ± {std:.digits$}", self.mean),
-            None => format!("{:.digits$}", self.mean),
+            Some(std) => format!("{} ± {}", decimal(self.mean, digits), decimal(std, digits)),
+            None => decimal(self.mean, digits),
         }
     }
 }

@@ -83,24 +83,24 @@ pub fn run(args: &Explain) -> Result<()> {
         _ => (None, from_arguments(&args.row, &predictor)?),
     };
     let features = row.features(predictor.device);
+    // Of a regression, all terms are in the unit of the label.
+    let label = predictor.schema.label();
     let by_field = shapley(&predictor.schema, &features, |features| predictor.model.score_rows(features))?;
     let parts = match &predictor.model {
         AnyModel::Trained(trained) => parts(trained.model.as_ref(), &features)?.pop(),
         AnyModel::Exported(_) => None,
     };
+    let prediction = label.prediction(by_field.logit as f32);
+    let by_field = by_field.times(f64::from(label.scale));
     let logit = by_field.logit as f32;
     let explanation = Explanation {
         pair,
-        prediction: predictor.schema.label().prediction(logit),
+        prediction,
         logit,
-        parts: parts.map(|parts| Formula::new(parts, &row, &predictor)),
+        parts: parts.map(|parts| Formula::new(parts.times(label.scale), &row, &predictor)),
         shapley: ByField::new(by_field, &row, &predictor),
     };
-    if args.form.json {
-        print_json(&explanation)
-    } else {
-        print(text::Page::new(&explanation, predictor.schema.label(), args.top))
-    }
+    if args.form.json { print_json(&explanation) } else { print(text::Page::new(&explanation, label, args.top)) }
 }
 
 /// The row of a user and an item: from the data, or built from their attributes.

@@ -6,7 +6,7 @@ use fm_core::{Label, Task};
 
 use super::row::Value;
 use super::{ByField, Explanation, Formula, Pair, Term};
-use crate::console::width;
+use crate::console::{decimals_of, width};
 
 /// An explanation as text: columns of terms that each add up to the logit.
 pub struct Page<'a> {
@@ -23,12 +23,12 @@ impl Page<'_> {
     fn formula(&self, f: &mut fmt::Formatter<'_>, parts: &Formula, logit: f32, unit: &str) -> fmt::Result {
         let Formula { exact, bias, first_order, pairs, pairs_of_fields, lumps } = parts;
         writeln!(f, "\nTerms of the logit by the model's formula, in {unit}")?;
-        line(f, f64::from(*bias), "bias")?;
+        self.line(f, f64::from(*bias), "bias")?;
         if let Some(terms) = first_order {
             writeln!(f, "  values")?;
             let shown = &terms[..terms.len().min(self.top)];
-            shown.iter().try_for_each(|term| line(f, term.term, &term.of.to_string()))?;
-            others(f, &terms[shown.len()..], ["value", "values"])?;
+            shown.iter().try_for_each(|term| self.line(f, term.term, &term.of.to_string()))?;
+            self.others(f, &terms[shown.len()..], ["value", "values"])?;
         }
         if let Some(terms) = pairs {
             let (up, rest): (Vec<_>, Vec<_>) = terms.iter().partition(|term| term.term > 0.0);
@@ -38,16 +38,16 @@ impl Page<'_> {
                 if !shown.is_empty() {
                     writeln!(f, "  {heading}")?;
                 }
-                shown.iter().try_for_each(|term| line(f, term.term, &pair_of_values(&term.of)))?;
+                shown.iter().try_for_each(|term| self.line(f, term.term, &pair_of_values(&term.of)))?;
                 others_of_pairs.extend(others);
             }
-            others(f, others_of_pairs, ["pair", "pairs"])?;
+            self.others(f, others_of_pairs, ["pair", "pairs"])?;
         }
         if !lumps.is_empty() {
             writeln!(f, "  interactions without terms of single pairs")?;
-            lumps.iter().try_for_each(|lump| line(f, lump.term, lump.of))?;
+            lumps.iter().try_for_each(|lump| self.line(f, lump.term, lump.of))?;
         }
-        sum(f, f64::from(logit))?;
+        self.sum(f, f64::from(logit))?;
         match exact {
             true => writeln!(f, "Exact: the formula has no further terms.")?,
             false => {
@@ -58,8 +58,8 @@ impl Page<'_> {
         if let Some(terms) = pairs_of_fields.as_ref().filter(|terms| !terms.is_empty()) {
             writeln!(f, "\nThe same pairs, summed by field")?;
             let shown = &terms[..terms.len().min(self.top)];
-            shown.iter().try_for_each(|Term { of: [a, b], term }| line(f, *term, &format!("{a} × {b}")))?;
-            others(f, &terms[shown.len()..], ["pair of fields", "pairs of fields"])?;
+            shown.iter().try_for_each(|Term { of: [a, b], term }| self.line(f, *term, &format!("{a} × {b}")))?;
+            self.others(f, &terms[shown.len()..], ["pair of fields", "pairs of fields"])?;
         }
         Ok(())
     }
@@ -67,15 +67,43 @@ impl Page<'_> {
     fn by_field(&self, f: &mut fmt::Formatter<'_>, found: &ByField, logit: f32, unit: &str) -> fmt::Result {
         let ByField { baseline, fields, standard_error, rows } = found;
         writeln!(f, "\nShapley value of each field, compared with missing values, in {unit}")?;
-        line(f, *baseline, "a row with no values")?;
+        self.line(f, *baseline, "a row with no values")?;
         let shown = &fields[..fields.len().min(self.top)];
-        shown.iter().try_for_each(|term| line(f, term.term, &values(&term.of)))?;
-        others(f, &fields[shown.len()..], ["field", "fields"])?;
-        sum(f, f64::from(logit))?;
+        shown.iter().try_for_each(|term| self.line(f, term.term, &values(&term.of)))?;
+        self.others(f, &fields[shown.len()..], ["field", "fields"])?;
+        self.sum(f, f64::from(logit))?;
         match standard_error {
             None => write!(f, "Exact: {rows} rows scored, one for each subset of the fields."),
-            Some(error) => write!(f, "Estimated with standard errors of at most {error:.4}: {rows} rows scored."),
+            Some(error) => {
+                let decimals = decimals_of(self.label, 4);
+                write!(f, "Estimated with standard errors of at most {error:.decimals$}: {rows} rows scored.")
+            }
         }
+    }
+
+    fn line(&self, f: &mut fmt::Formatter<'_>, term: f64, name: &str) -> fmt::Result {
+        let decimals = decimals_of(self.label, 4);
+        let term = format!("{term:>+11.decimals$}");
+        writeln!(f, "{term}  {}", cut(name, width().saturating_sub(term.chars().count() + 2)))
+    }
+
+    /// What is not shown, in one line.
+    fn others<'b, T: 'b>(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        terms: impl IntoIterator<Item = &'b Term<T>>,
+        [one, several]: [&str; 2],
+    ) -> fmt::Result {
+        let (number, sum) = terms.into_iter().fold((0, 0.0), |(number, sum), term| (number + 1, sum + term.term));
+        match number {
+            0 => Ok(()),
+            _ => self.line(f, sum, &format!("{number} other {}", if number == 1 { one } else { several })),
+        }
+    }
+
+    fn sum(&self, f: &mut fmt::Formatter<'_>, logit: f64) -> fmt::Result {
+        writeln!(f, "  ─────────")?;
+        self.line(f, logit, "logit")
     }
 }
 
@@ -91,7 +119,8 @@ impl fmt::Display for Page<'_> {
                 let Label { min, max, .. } = self.label;
                 let end =
                     if prediction == logit { String::new() } else { format!(", the end of its range {min} to {max}") };
-                writeln!(f, "predicted {column} {prediction:.4}{end}")?;
+                let decimals = decimals_of(self.label, 4);
+                writeln!(f, "predicted {column} {prediction:.decimals$}{end}")?;
             }
             Task::Binary { threshold } => {
                 writeln!(f, "predicted probability {prediction:.4} that {column} is at least {threshold}")?;
@@ -119,27 +148,6 @@ fn heading(Pair { user, item, title, known_user, known_item, .. }: &Pair) -> Str
     let unknown = |known: &bool| if *known { "" } else { " (not in the data)" };
     let title = title.as_ref().map(|title| format!("{title} ")).unwrap_or_default();
     format!("user {user}{}, item {title}[{item}]{}", unknown(known_user), unknown(known_item))
-}
-
-fn line(f: &mut fmt::Formatter<'_>, term: f64, name: &str) -> fmt::Result {
-    writeln!(f, "{term:>+11.4}  {}", cut(name, width() - 13))
-}
-
-/// The terms that are not shown, in one line.
-fn others<'a, T: 'a>(
-    f: &mut fmt::Formatter<'_>,
-    terms: impl IntoIterator<Item = &'a Term<T>>,
-    [one, several]: [&str; 2],
-) -> fmt::Result {
-    let (number, sum) = terms.into_iter().fold((0, 0.0), |(number, sum), term| (number + 1, sum + term.term));
-    match number {
-        0 => Ok(()),
-        _ => line(f, sum, &format!("{number} other {}", if number == 1 { one } else { several })),
-    }
-}
-
-fn sum(f: &mut fmt::Formatter<'_>, logit: f64) -> fmt::Result {
-    writeln!(f, "  ─────────\n{logit:>+11.4}  logit")
 }
 
 /// Each value gets half of the line, or what the other one leaves.

@@ -9,6 +9,7 @@ use fm_core::summary::grouped;
 use fm_core::{Field, FieldKind, Keep, List, Schema, Side, Task, Weighting};
 use fm_data::source::terms_of_use;
 
+use crate::console::decimal;
 use crate::metric::in_order;
 use crate::settings::Settings;
 use crate::training::Results;
@@ -150,8 +151,9 @@ impl ModelCard<'_> {
         let header: String = names.iter().map(|name| format!(" {name} |")).collect();
         writeln!(f, "| |{header}\n|---|{}", "---:|".repeat(names.len()))?;
         let line = |f: &mut Formatter<'_>, what: &str, metrics: &Metrics| {
-            let cells =
-                names.iter().map(|name| metrics.get(*name).map_or(" - |".into(), |value| format!(" {value:.4} |")));
+            let cells = names
+                .iter()
+                .map(|name| metrics.get(*name).map_or(" - |".into(), |value| format!(" {} |", decimal(*value, 4))));
             writeln!(f, "| {what} |{}", cells.collect::<String>())
         };
         line(f, "validation", &results.valid)?;

@@ -9,6 +9,7 @@ use maud::{Markup, html};
 
 use super::run::{Activity, Group, Run};
 use super::{absent, heading};
+use crate::console::decimals_of;
 
 const TOP: usize = 10;
 
@@ -91,7 +92,8 @@ fn lists(group: &Group<'_>, catalogues: &[Catalogue<'_>], user: &str, rated: &[(
     for ((run, _), catalogue) in group.runs.iter().zip(catalogues) {
         let unseen = catalogue.unseen(user)?.items;
         let best = run.predictor.best(&unseen, TOP, &[])?;
-        let item = |(row, score): (usize, f32)| (unseen.titles[row].clone(), format!("{score:.3}"));
+        let digits = decimals_of(run.predictor.schema.label(), 3);
+        let item = |(row, score): (usize, f32)| (unseen.titles[row].clone(), format!("{score:.digits$}"));
         lists.push((format!("Recommended by {}", run.name), best.into_iter().map(item).collect()));
     }
     Ok(html! {

@@ -12,6 +12,7 @@ use super::absent;
 use super::chart::{Align, Axis, Chart, Mark, Paint, width};
 use super::page::{Cell, figure, figures, table};
 use super::run::{Run, TestRows};
+use crate::console::decimal;
 
 /// The number of pair terms to compute, which limits the number of training rows; and the minimum number of rows.
 const TERMS: usize = 20_000_000;
@@ -59,9 +60,13 @@ fn interactions(run: &Run) -> Result<Result<Markup, String>> {
     let dataset = rows.source.encode(schema, &sample)?;
     let options = InteractionOptions { max_rows: count, min_rows: LEAST, top: PAIRS };
     let (model, device) = (run.predictor.model.model.as_ref(), run.predictor.device);
-    let Some(found) = InteractionReport::over(model, schema, &dataset, device, &options)? else {
+    let Some(mut found) = InteractionReport::over(model, schema, &dataset, device, &options)? else {
         return Ok(Err(format!("{} has no terms of pairs", run.title())));
     };
+    // A regression's terms are shown in the unit of its label.
+    let unit = f64::from(schema.label().scale);
+    found.fields.iter_mut().flatten().for_each(|strength| *strength *= unit);
+    found.values.iter_mut().for_each(|pair| pair.mean *= unit);
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
     let mut shown = vec![heat_map("Pairs of fields", &found.fields, &names, run.paint)?];
     if let Some(attention) = &found.attention {
@@ -116,7 +121,9 @@ fn heat_map(title: &str, matrix: &[Vec<f64>], names: &[&str], paint: Paint) -> R
     let words: Vec<String> = strongest
         .iter()
         .take(3)
-        .map(|(row, column, value)| format!("{} × {} {value:.3}", names[shown[*column]], names[shown[*row]]))
+        .map(|(row, column, value)| {
+            format!("{} × {} {}", names[shown[*column]], names[shown[*row]], decimal(*value, 3))
+        })
         .collect();
     let note = if words.is_empty() { "All are zero.".into() } else { format!("Strongest: {}.", words.join(", ")) };
     let chart = Chart { size, x: axis(0.0..count + room + 0.2), y: axis(0.0..count), marks };

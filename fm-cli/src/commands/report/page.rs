@@ -3,6 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::chart::Paint;
+use crate::console::decimal;
 
 /// A part of the page under a heading.
 pub struct Section {
@@ -92,7 +93,7 @@ impl Cell {
 
 /// A number with four decimals.
 pub fn decimals(value: f64) -> String {
-    format!("{value:.4}").replace('-', "−")
+    decimal(value, 4).replace('-', "−")
 }
 
 /// A table whose first column names the rows. It scrolls if it is wider than the page.

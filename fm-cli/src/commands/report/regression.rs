@@ -7,7 +7,7 @@ use fm_core::Task;
 use maud::{Markup, html};
 
 use super::absent;
-use super::buckets::{bucket_of, buckets, quantile, range};
+use super::buckets::{bucket_of, buckets, quantile, range, short};
 use super::chart::{Axis, Chart, Mark, Paint, SIZE};
 use super::no_test_rows;
 use super::page::{figure, figures};
@@ -79,7 +79,7 @@ fn by_label(scored: &[Predictions<'_>]) -> Result<Markup> {
             marks.push(Mark::Block([(left, *lower), (right, *upper)], run.paint, 0.4));
             marks.push(Mark::Line(vec![(left, *median), (right, *median)], run.paint));
             values.extend([*low, *high]);
-            told.push(format!("{median:.2} for {name}"));
+            told.push(format!("{} for {name}", short(*median)));
         }
         legend.push((run.paint, run.name.clone()));
         words.push(format!("{}'s median predictions are {}", run.name, told.join(", ")));
@@ -139,7 +139,7 @@ fn distributions(scored: &[Predictions<'_>]) -> Result<Markup> {
     let spread = |values: &[f64]| {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
-        [0.05, 0.95].map(|q| quantile(&sorted, q).map_or("–".into(), |value| format!("{value:.2}"))).join(" to ")
+        [0.05, 0.95].map(|q| quantile(&sorted, q).map_or("–".into(), short)).join(" to ")
     };
     let mut words = vec![format!("90% of the true labels are within {}", spread(&labels))];
     words.extend(

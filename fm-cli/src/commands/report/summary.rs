@@ -75,11 +75,11 @@ fn sentence(run: &Run) -> String {
                 ..0.0 => format!("{:.1}% less than", -change),
                 _ => format!("{change:.1}% more than"),
             };
-            format!(", {amount} the best baseline ({name}, {baseline:.4})")
+            format!(", {amount} the best baseline ({name}, {})", decimals(baseline))
         }
         _ => String::new(),
     };
-    format!("{start}. {} on {rows} test rows: {value:.4}{against}.", metric_title(metric))
+    format!("{start}. {} on {rows} test rows: {}{against}.", metric_title(metric), decimals(value))
 }
 
 /// The best value of the metric that chooses a run's best epoch, and its source.
@@ -100,7 +100,12 @@ fn comparison(runs: &[Run]) -> Option<String> {
         );
     }
     let (value, best) = best(first, measured.iter().map(|(run, value)| (*value, *run)))?;
-    Some(format!("{} has the best {} on the test rows: {value:.4}.", best.name, metric_name(first.monitored())))
+    Some(format!(
+        "{} has the best {} on the test rows: {}.",
+        best.name,
+        metric_name(first.monitored()),
+        decimals(value)
+    ))
 }
 
 /// Whether a baseline has the same metrics for both runs. The mean label and popularity depend only on the rows, so

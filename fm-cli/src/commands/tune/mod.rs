@@ -18,6 +18,7 @@ use toml::Value;
 use self::space::Space;
 use self::study::{Ending, Question, Study, Trial};
 use super::{print, print_json};
+use crate::console::decimal;
 use crate::interruption::{Interrupted, resumable};
 use crate::metric::Metric;
 use crate::settings::Settings;
@@ -73,9 +74,9 @@ pub fn run(args: &Tune) -> Result<()> {
         return print_json(&json!({ "metric": metric.name, "best": best, "trials": study.trials }));
     }
     print(format!(
-        "{} {:.4} in trial {} of {}",
+        "{} {} in trial {} of {}",
         metric.name,
-        best.result.unwrap_or(f64::NAN),
+        decimal(best.result.unwrap_or(f64::NAN), 4),
         best.number,
         study.trials.len()
     ))?;
@@ -160,7 +161,9 @@ fn describe(study: &Study, trial: &Trial, trials: usize) -> String {
         .iter()
         .zip(&trial.values)
         .map(|(dimension, value)| format!("  {} = {value}", dimension.key));
-    let result = trial.result.map_or("diverged".to_owned(), |result| format!("{} {result:.4}", study.question.metric));
+    let result = trial
+        .result
+        .map_or("diverged".to_owned(), |result| format!("{} {}", study.question.metric, decimal(result, 4)));
     let how = match trial.ending {
         Ending::Stopped => format!(" (stopped in epoch {})", trial.curve.len()),
         Ending::Finished | Ending::Diverged => String::new(),

@@ -1,0 +1,86 @@
+//! Warnings about the labels of the training rows.
+
+use fm_core::summary::grouped;
+use fm_core::{Label, Task};
+
+/// Warns of labels from which the task learns nothing, or something else than their users want.
+pub fn warn_of_labels(label: &Label, labels: &[f32]) {
+    if let Some(warning) = warning(label, labels) {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// What to say about the targets of the training rows, if anything.
+fn warning(label: &Label, labels: &[f32]) -> Option<String> {
+    let Label { column, min, max, scale, .. } = label;
+    let rows = grouped(labels.len() as i64);
+    match label.task {
+        Task::Regression if min == max => Some(format!(
+            "all {rows} training rows have the label {min} in column `{column}`, as float32: there is nothing to learn; \
+             if the column has other values, subtract a constant from it"
+        )),
+        Task::Regression if (*min, *max) == (0.0, 1.0) && labels.iter().all(|label| [0.0, 1.0].contains(label)) => {
+            Some(format!(
+                "the labels of all {rows} training rows are 0 or 1, which a regression predicts as numbers: \
+                 `--task binary` predicts the probability of 1"
+            ))
+        }
+        Task::Regression => {
+            let step = min.abs().max(max.abs()) * f32::EPSILON;
+            (step > scale / 8.0).then(|| {
+                format!(
+                    "the labels in column `{column}` range from {min} to {max}, where float32 has steps of {step}, and \
+                     vary by about {scale}: subtract a constant from them"
+                )
+            })
+        }
+        Task::Binary { threshold } if min == max => {
+            let (which, side) = if *min > 0.5 { ("positive", "at least") } else { ("negative", "below") };
+            Some(format!(
+                "all {rows} training rows are {which}, as `{column}` is {side} {threshold} in each: there is nothing to tell \
+                 apart; check the threshold and the split, or add rows of the other class"
+            ))
+        }
+        Task::Binary { .. } | Task::Ranking { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warned(task: Task, labels: &[f32]) -> Option<String> {
+        let label = Label::fit("y", task, labels.iter().copied());
+        let targets: Vec<f32> = labels.iter().map(|&raw| label.target(raw)).collect();
+        warning(&label, &targets)
+    }
+
+    #[test]
+    fn labels_that_teach_something_are_no_reason_to_warn() {
+        for labels in
+            [&[1.0, 5.0, 3.0][..], &[0.0, 1.0, 2.0], &[0.0, 0.5, 1.0], &[1e6, 1e6 + 1.0, 1e6 - 1.0], &[1e-9, 2e-9]]
+        {
+            assert_eq!(warned(Task::Regression, labels), None, "{labels:?}");
+        }
+        assert_eq!(warned(Task::Binary { threshold: 4.0 }, &[1.0, 5.0]), None);
+        assert_eq!(warned(Task::Ranking { threshold: None }, &[1.0, 1.0]), None);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_the_remedy() {
+        let said = |task, labels: &[f32], words: [&str; 2]| {
+            let warning = warned(task, labels).unwrap_or_default();
+            assert!(words.iter().all(|word| warning.contains(word)) && warning.lines().count() == 1, "{warning}");
+        };
+        let binary = Task::Binary { threshold: 4.0 };
+        said(Task::Regression, &[0.0, 1.0, 1.0], ["all 3 training rows are 0 or 1", "`--task binary`"]);
+        said(Task::Regression, &[2.0, 2.0], ["all 2 training rows have the label 2", "nothing to learn"]);
+        said(
+            Task::Regression,
+            &[1.7e12, 1.700_001e12, 1.700_000_2e12],
+            ["float32 has steps of", "subtract a constant"],
+        );
+        said(binary, &[4.0, 5.0], ["all 2 training rows are positive, as `y` is at least 4", "nothing to tell apart"]);
+        said(binary, &[1.0, 3.5], ["all 2 training rows are negative, as `y` is below 4", "threshold"]);
+    }
+}
