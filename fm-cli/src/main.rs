@@ -16,6 +16,7 @@ mod ranking;
 mod settings;
 mod tensorboard;
 mod training;
+mod values;
 
 use std::process::ExitCode;
 

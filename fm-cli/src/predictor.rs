@@ -1,6 +1,5 @@
 //! A trained model to score with: a run's best checkpoint, or an exported file.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
@@ -106,24 +105,15 @@ impl<M: Score> Predictor<M> {
         let encoded = encode(&items.frame, &Encoder::new(&self.schema), None, MissingColumns::Error)?;
         // Ranked by logit: predictions are clamped to the best label, where several would be equal.
         let logits = self.logits(&encoded)?;
-        let mut order: Vec<usize> = (0..logits.len()).filter(|&row| !exclude.contains(&items.ids[row])).collect();
+        let item = self.schema.item().and_then(|item| self.schema.field_index(item));
+        let reading = item.map(|item| self.schema.reading(item)).unwrap_or_default();
+        let excluded: Vec<&str> = exclude.iter().filter_map(|item| reading.value(item)).collect();
+        let mut order: Vec<usize> =
+            (0..logits.len()).filter(|&row| !excluded.contains(&items.ids[row].as_str())).collect();
         // Equal scores keep the catalogue's order.
         order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
         let label = self.schema.label();
         Ok(order.into_iter().take(top).map(|row| (row, label.prediction(logits[row]))).collect())
-    }
-
-    /// The number of rows whose user or item was not in the training rows, by field, if there are any. In a hashed field, only
-    /// missing values count.
-    pub fn unknown(&self, rows: &Records) -> BTreeMap<String, usize> {
-        let schema = &self.schema;
-        let count = |role: Option<&str>| {
-            let (name, field) = (role?, schema.field_index(role?)?);
-            let unknown = schema.ids(field).start;
-            let count = rows.rows().filter(|row| row.field(field).ids().all(|id| i64::from(id) == unknown)).count();
-            (count > 0).then(|| (name.to_owned(), count))
-        };
-        [schema.user(), schema.item()].into_iter().filter_map(count).collect()
     }
 
     /// The logit of each row.

@@ -5,6 +5,7 @@
 //! weight = "worth"
 //! user = "user"
 //! item = "item"
+//! null_values = ["NULL", "-999"]
 //!
 //! [[field]]
 //! name = "user"
@@ -25,12 +26,13 @@
 //! side = "user"
 //! shares = "item"
 //! max_len = 50
-//! keep = "last"
+//! keep = "first"
 //!
 //! [[field]]
 //! name = "device"
 //! kind = "categorical"
 //! hash_buckets = 1000
+//! exact = true
 //!
 //! [[field]]
 //! name = "price"
@@ -39,6 +41,7 @@
 
 use std::path::Path;
 
+use fm_core::encoder::Reading;
 use fm_core::{Keep, List, Side, Weighting};
 use serde::{Deserialize, Serialize};
 
@@ -78,8 +81,7 @@ pub struct ListSpec {
     pub separator: String,
     /// The number of slots. `None` for those that the longest list of the training rows needs, at most 100.
     pub max_len: Option<usize>,
-    /// Which values have a slot if there are more than slots. A `schema.toml` keeps the last of a sequence and the first of a
-    /// multi-valued field, unless it says otherwise.
+    /// Which values have a slot if there are more than slots. A `schema.toml` keeps the last, unless it says otherwise.
     pub keep: Keep,
     /// The value `x` that each of the row's `n` values adds to its slot.
     pub weighting: Weighting,
@@ -131,6 +133,9 @@ pub struct FieldSpec {
     /// The field whose table this field uses, too. It has no vocabulary or hash buckets of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shares: Option<String>,
+    /// Whether values are compared byte by byte, instead of in their [`canonical`](fm_core::encoder::canonical) form.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub exact: bool,
     /// The number of buckets that values are hashed into; `None` for a vocabulary.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash_buckets: Option<u32>,
@@ -142,8 +147,8 @@ pub struct FieldSpec {
 impl FieldSpec {
     /// A column with a vocabulary and the default `min_count` of 1.
     pub fn new(name: impl Into<String>, kind: FieldSpecKind, side: Side) -> FieldSpec {
-        let (min_count, shares, hash_buckets, origin) = (1, None, None, FieldOrigin::Column);
-        FieldSpec { name: name.into(), kind, side, min_count, shares, hash_buckets, origin }
+        let (min_count, shares, exact, hash_buckets, origin) = (1, None, false, None, FieldOrigin::Column);
+        FieldSpec { name: name.into(), kind, side, min_count, shares, exact, hash_buckets, origin }
     }
 }
 
@@ -163,6 +168,9 @@ pub struct TableSpec {
     pub item: Option<String>,
     /// The column of the items' names for people.
     pub title: Option<String>,
+    /// Texts that are missing values in every field, such as `NULL`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub null_values: Vec<String>,
     /// The fields, in the order of their slots.
     #[serde(rename = "field")]
     pub fields: Vec<FieldSpec>,
@@ -177,6 +185,12 @@ impl TryFrom<SpecFile> for TableSpec {
 }
 
 impl TableSpec {
+    /// A table with these fields, without roles or further columns.
+    pub fn new(label: impl Into<String>, fields: Vec<FieldSpec>) -> TableSpec {
+        let (weight, timestamp, user, item, title, null_values) = (None, None, None, None, None, vec![]);
+        TableSpec { label: label.into(), weight, timestamp, user, item, title, null_values, fields }
+    }
+
     /// Reads a `schema.toml`.
     ///
     /// # Errors
@@ -221,6 +235,13 @@ impl TableSpec {
         Ok(selected)
     }
 
+    /// How the texts of a field become values: as those of the field whose table it shares.
+    pub fn reading(&self, field: &str) -> Reading<'_> {
+        let find = |name: &str| self.fields.iter().find(|field| field.name == name);
+        let owner = find(field).and_then(|field| find(field.shares.as_deref()?)).or_else(|| find(field));
+        Reading::new(owner.is_some_and(|field| field.exact), &self.null_values)
+    }
+
     /// The fields whose values are ids of items: the item itself, and lists of items.
     pub fn fields_of_items(&self) -> Vec<&str> {
         let holds_items = |field: &&FieldSpec| match field.origin {
@@ -258,6 +279,8 @@ impl TableSpec {
                 format!(
                     "field `{name}` is numeric and cannot have hash_buckets: declare it categorical, or leave them out"
                 )
+            } else if field.exact && field.kind == FieldSpecKind::Numeric {
+                format!("field `{name}` is numeric and cannot be exact: declare it categorical, or leave exact out")
             } else if field.hash_buckets.is_some() && field.min_count > 1 {
                 format!("field `{name}` has hash_buckets and a min_count: rare values get a bucket, too; leave one out")
             } else if let Some(reason) = self.sharing_problem(field) {
@@ -293,6 +316,7 @@ impl TableSpec {
                 "but numeric fields have no values to share".into()
             }
             Some(_) if field.hash_buckets.is_some() => "which decides on the hashing: leave hash_buckets out".into(),
+            Some(_) if field.exact => "which decides how values compare: leave exact out".into(),
             Some(_) if field.min_count > 1 => "which decides on the vocabulary: leave min_count out".into(),
             Some(_) => return None,
         };
@@ -324,6 +348,8 @@ struct SpecFile {
     user: Option<String>,
     item: Option<String>,
     title: Option<String>,
+    #[serde(default)]
+    null_values: Vec<String>,
     #[serde(default, rename = "field")]
     fields: Vec<FieldEntry>,
 }
@@ -332,8 +358,8 @@ impl SpecFile {
     fn into_spec(self) -> std::result::Result<TableSpec, Problem> {
         let starts: Vec<usize> = self.fields.iter().map(|field| field.name.span().start).collect();
         let fields = self.fields.into_iter().map(FieldEntry::into_spec).collect::<std::result::Result<_, _>>()?;
-        let SpecFile { label, weight, timestamp, user, item, title, .. } = self;
-        let spec = TableSpec { label, weight, timestamp, user, item, title, fields };
+        let SpecFile { label, weight, timestamp, user, item, title, null_values, .. } = self;
+        let spec = TableSpec { label, weight, timestamp, user, item, title, null_values, fields };
         match spec.problem() {
             None => Ok(spec),
             Some((position, reason)) => Err(Problem { at: position.map(|position| starts[position]), reason }),
@@ -353,6 +379,8 @@ struct FieldEntry {
     min_count: u32,
     shares: Option<String>,
     hash_buckets: Option<u32>,
+    #[serde(default)]
+    exact: bool,
     separator: Option<String>,
     max_len: Option<usize>,
     keep: Option<Keep>,
@@ -374,8 +402,19 @@ fn one() -> u32 {
 
 impl FieldEntry {
     fn into_spec(self) -> std::result::Result<FieldSpec, Problem> {
-        let FieldEntry { name, kind, side, min_count, shares, hash_buckets, separator, max_len, keep, weighting } =
-            self;
+        let FieldEntry {
+            name,
+            kind,
+            side,
+            min_count,
+            shares,
+            hash_buckets,
+            exact,
+            separator,
+            max_len,
+            keep,
+            weighting,
+        } = self;
         let at = Some(name.span().start);
         let name = name.into_inner();
         let stray = [
@@ -384,15 +423,15 @@ impl FieldEntry {
             ("keep", keep.is_some()),
             ("weighting", weighting.is_some()),
         ];
-        let list = |default| ListSpec {
+        let list = || ListSpec {
             separator: separator.unwrap_or_else(|| SEPARATOR.into()),
             max_len,
-            keep: keep.unwrap_or(default),
+            keep: keep.unwrap_or(Keep::Last),
             weighting: weighting.unwrap_or_default(),
         };
         let kind = match kind {
-            Kind::MultiValued => FieldSpecKind::MultiValued(list(Keep::First)),
-            Kind::Sequence => FieldSpecKind::Sequence(list(Keep::Last)),
+            Kind::MultiValued => FieldSpecKind::MultiValued(list()),
+            Kind::Sequence => FieldSpecKind::Sequence(list()),
             kind => {
                 if let Some((key, _)) = stray.iter().find(|(_, given)| *given) {
                     let reason =
@@ -402,7 +441,7 @@ impl FieldEntry {
                 if matches!(kind, Kind::Numeric) { FieldSpecKind::Numeric } else { FieldSpecKind::Categorical }
             }
         };
-        Ok(FieldSpec { min_count, shares, hash_buckets, ..FieldSpec::new(name, kind, side) })
+        Ok(FieldSpec { min_count, shares, hash_buckets, exact, ..FieldSpec::new(name, kind, side) })
     }
 }
 
@@ -447,6 +486,7 @@ mod tests {
             weight = "worth"
             timestamp = "when"
             user = "who"
+            null_values = ["NA"]
             [[field]]
             name = "who"
             kind = "categorical"
@@ -464,15 +504,16 @@ mod tests {
             name = "device"
             kind = "categorical"
             hash_buckets = 1000
+            exact = true
             [[field]]
             name = "price"
             kind = "numeric"
             side = "item"
             "#,
         );
-        let tags = FieldSpecKind::MultiValued(ListSpec::new("|", Some(20), Weighting::Mean));
-        let visited = ListSpec { keep: Keep::Last, ..ListSpec::new("|", None, Weighting::Sqrt) };
-        let visited = FieldSpecKind::Sequence(visited);
+        let newest = |list| ListSpec { keep: Keep::Last, ..list };
+        let tags = FieldSpecKind::MultiValued(newest(ListSpec::new("|", Some(20), Weighting::Mean)));
+        let visited = FieldSpecKind::Sequence(newest(ListSpec::new("|", None, Weighting::Sqrt)));
         let expected = TableSpec {
             label: "rating".into(),
             weight: Some("worth".into()),
@@ -480,12 +521,14 @@ mod tests {
             user: Some("who".into()),
             item: None,
             title: None,
+            null_values: vec!["NA".into()],
             fields: vec![
                 FieldSpec { min_count: 2, ..FieldSpec::new("who", FieldSpecKind::Categorical, Side::User) },
                 FieldSpec::new("tags", tags, Side::Context),
                 FieldSpec::new("visited", visited, Side::Context),
                 FieldSpec {
                     hash_buckets: Some(1000),
+                    exact: true,
                     ..FieldSpec::new("device", FieldSpecKind::Categorical, Side::Context)
                 },
                 FieldSpec::new("price", FieldSpecKind::Numeric, Side::Item),
@@ -527,6 +570,9 @@ mod tests {
         let numeric = field("a", "hash_buckets = 9\n").replace("categorical", "numeric");
         let numeric = refused(&format!("{HEAD}{numeric}"));
         assert!(numeric.starts_with(", line 3: field `a` is numeric and cannot have hash_buckets"), "{numeric}");
+        let numeric = field("a", "exact = true\n").replace("categorical", "numeric");
+        let numeric = refused(&format!("{HEAD}{numeric}"));
+        assert!(numeric.starts_with(", line 3: field `a` is numeric and cannot be exact"), "{numeric}");
         let weight = refused(&format!("weight = \"y\"\n{HEAD}{}", field("a", "")));
         assert_eq!(weight, ": `y` is the label and cannot be the weight, too");
         assert!(refused(HEAD).starts_with(": no field is declared"));
@@ -550,7 +596,20 @@ mod tests {
         let numeric = field("seen", "shares = \"film\"\n").replace("categorical", "numeric");
         let numeric = refused(&format!("{HEAD}{numeric}{}", field("film", "")));
         assert_eq!(numeric, format!("{line} `film`, but numeric fields have no values to share"));
+        let exact =
+            refused(&format!("{HEAD}{}{}", field("seen", "exact = true\nshares = \"film\"\n"), field("film", "")));
+        assert_eq!(exact, format!("{line} `film`, which decides how values compare: leave exact out"));
         assert!(refused("label = 3").starts_with(", line 1: "));
+    }
+
+    #[test]
+    fn a_field_reads_its_texts_as_the_owner_of_its_table_does() {
+        let fields =
+            [field("seen", "shares = \"film\"\n"), field("film", "exact = true\n"), field("hour", "")].concat();
+        let spec = loaded(&format!("null_values = [\"-\"]\n{HEAD}{fields}")).unwrap();
+        let value = |name, text| spec.reading(name).value(text).map(str::to_owned);
+        assert_eq!(["seen", "film", "hour"].map(|name| value(name, "4.0").unwrap()), ["4.0", "4.0", "4"]);
+        assert_eq!(["seen", "hour", "no field"].map(|name| value(name, " - ")), [None, None, None]);
     }
 
     #[test]
