@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use fm_core::Rows;
+
 use crate::cache::{CacheKey, Prepared, prepare};
 use crate::config::{DataConfig, TaskName};
 use crate::error::Result;

@@ -25,11 +25,8 @@ pub fn strings(table: &DataFrame, name: &str) -> Result<StringChunked> {
 /// As [`strings`].
 pub fn values(table: &DataFrame, name: &str, reading: Reading<'_>) -> Result<StringChunked> {
     let texts = strings(table, name)?;
-    let is_value = |text: &str| reading.value(text) == Some(text);
-    match texts.iter().flatten().all(is_value) {
-        true => Ok(texts),
-        false => Ok(texts.iter().map(|cell| reading.value(cell?)).collect()),
-    }
+    let are_values = texts.iter().flatten().all(|text| reading.value(text) == Some(text));
+    Ok(if are_values { texts } else { texts.iter().map(|cell| reading.value(cell?)).collect() })
 }
 
 /// A column of finite numbers. Errors name `path`, the file of the table.
