@@ -17,6 +17,7 @@ mod ranking;
 mod settings;
 mod tensorboard;
 mod training;
+mod values;
 
 use std::process::ExitCode;
 

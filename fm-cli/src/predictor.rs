@@ -1,6 +1,5 @@
 //! A trained model for scoring: the best checkpoint of a run, or an exported file.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
@@ -107,24 +106,15 @@ impl<M: Score> Predictor<M> {
         let encoded = encode(&items.frame, &Encoder::new(&self.schema), None, MissingColumns::Error)?;
         // Rank by logit: predictions are clamped to the range of labels, so several could be equal.
         let logits = self.logits(&encoded)?;
-        let mut order: Vec<usize> = (0..logits.len()).filter(|&row| !exclude.contains(&items.ids[row])).collect();
+        let item = self.schema.item().and_then(|item| self.schema.field_index(item));
+        let reading = item.map(|item| self.schema.reading(item)).unwrap_or_default();
+        let excluded: Vec<&str> = exclude.iter().filter_map(|item| reading.value(item)).collect();
+        let mut order: Vec<usize> =
+            (0..logits.len()).filter(|&row| !excluded.contains(&items.ids[row].as_str())).collect();
         // Equal scores keep the catalogue's order.
         order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
         let label = self.schema.label();
         Ok(order.into_iter().take(top).map(|row| (row, label.prediction(logits[row]))).collect())
-    }
-
-    /// By field, the number of rows whose user or item was not in the training rows, if there are any. In a hashed
-    /// field, only missing values count.
-    pub fn unknown(&self, rows: &Records) -> BTreeMap<String, usize> {
-        let schema = &self.schema;
-        let count = |role: Option<&str>| {
-            let (name, field) = (role?, schema.field_index(role?)?);
-            let unknown = schema.ids(field).start;
-            let count = rows.rows().filter(|row| row.field(field).ids().all(|id| i64::from(id) == unknown)).count();
-            (count > 0).then(|| (name.to_owned(), count))
-        };
-        [schema.user(), schema.item()].into_iter().filter_map(count).collect()
     }
 
     /// The logit of each row.

@@ -28,6 +28,7 @@ use crate::progress::{EpochProgress, during};
 use crate::ranking::{self, Ranking};
 use crate::settings::{Settings, cache_dir, data_dir};
 use crate::tensorboard::EventFile;
+use crate::values::{Unknown, warn_of_training_rows};
 
 /// The content of `summary.json`.
 #[derive(Serialize, Deserialize)]
@@ -183,6 +184,10 @@ fn warn(data: &Prepared, trainer: &Trainer<'_>) {
     warn_of_labels(data.schema.label(), &data.train.labels());
     if !trainer.objective().can_validate(&data.valid) && trainer.learner().can_overfit() {
         tracing::warn!("no validation rows: training does not stop early, and the last epoch counts as the best");
+    }
+    warn_of_training_rows(&data.schema, &data.train);
+    for (part, rows) in [("validation", &data.valid), ("test", &data.test)] {
+        Unknown::of(&data.schema, rows).warn(part, &[]);
     }
     if let Some(ranking) = &data.ranking {
         ranking::warn_of_leaks(ranking, &data.schema, &data.train);

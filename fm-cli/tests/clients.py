@@ -4,6 +4,8 @@ For each MODEL it reads, in the current folder: MODEL.pt; rows-1000.csv and MODE
 narrow.csv and MODEL-narrow.csv, without some columns; MODEL.json, the program's list for a user; and the run in MODEL.
 """
 
+import concurrent.futures
+import contextlib
 import csv
 import io
 import json
@@ -106,7 +108,7 @@ def check_training(model, rows):
     before = model.score(rows)
     assert not before.requires_grad and before.numpy().shape == (len(rows),)
     ids, values = model.encode(rows)
-    assert model(ids, values).requires_grad and model.predict(ids, values).requires_grad
+    assert model(ids, values).requires_grad and not model.predict(ids, values).requires_grad
     model.train()
     assert torch.equal(model.score(rows), before), "dropout or batch norm is on"
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -116,6 +118,59 @@ def check_training(model, rows):
     optimizer.step()
     after = model.score(rows)
     assert (after - before).abs().max() > 1e-3 and after.mean() < before.mean()
+
+
+def check_modes(run, rows, expected):
+    """A file works in any mode, in any order of modes and in threads, and leaves the mode as it was."""
+    rows, expected = rows[:7], expected[:7]
+    modes = (contextlib.nullcontext, torch.no_grad, torch.inference_mode, torch.enable_grad)
+    for first in modes:
+        model = torch.jit.load(f"{run}.pt")
+        ways = [*ways_to_score(model, json.loads(model.schema())), lambda rows: model.to("cpu").score(rows)]
+        for mode in (first, *modes):
+            # libtorch optimises a graph in the first calls.
+            for _ in range(3):
+                with mode():
+                    is_enabled = torch.is_grad_enabled()
+                    for way in ways:
+                        greatest(way(rows), expected)
+                    assert len(model.recommend(USER, 3)[0]) == 3 and model.check(rows)
+                    assert torch.is_grad_enabled() == is_enabled
+    frozen = torch.jit.freeze(model.eval(), preserved_attrs=["score", "predict", "encode"])
+    for mode in modes:
+        with mode():
+            greatest(frozen.score(rows), expected)
+            greatest(frozen.predict(*frozen.encode(rows)), expected)
+    model = torch.jit.load(f"{run}.pt")
+
+    def score(mode):
+        for _ in range(5):
+            with mode():
+                greatest(model.score(rows), expected)
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(score, modes * 2))
+    try:
+        model.predict(*(part + 10**6 for part in model.encode(rows)))
+        raise AssertionError("ids outside the tables")
+    except RuntimeError:
+        assert torch.is_grad_enabled()
+
+
+def check_faults(model, rows):
+    """The file says what it cannot use, and on which side the mistake is."""
+    row = {"reader": "nobody", "Book": "b02", "tags": "kind1|new||newer", "price": "cheap", "age": "", "genres": "genre1:x"}
+    counts, foreign = model.check([row, {"reader": " r01 ", "book": "b02", "price": "1.5"}])
+    assert foreign == {"Book": 1}, foreign
+    assert counts["reader"] == {"unknown": 1, "missing": 0, "malformed": 0}, counts
+    assert counts["book"] == {"unknown": 0, "missing": 1, "malformed": 0}, counts
+    assert counts["tags"] == {"unknown": 2, "missing": 1, "malformed": 0}, counts
+    assert counts["price"] == {"unknown": 0, "missing": 0, "malformed": 1}, counts
+    assert counts["age"] == {"unknown": 0, "missing": 2, "malformed": 0}, counts
+    assert counts["genres"] == {"unknown": 0, "missing": 1, "malformed": 1}, counts
+    counts, foreign = model.check(rows)
+    # A model that has no sequences leaves that column out.
+    assert foreign.keys() <= {"visited"} and all(counts[name]["missing"] < len(rows) for name in counts)
 
 
 def main(run):
@@ -145,6 +200,8 @@ def main(run):
     again = torch.jit.load(copy).to("cpu")
     assert json.loads(again.schema()) == schema
     worst = max(worst, check_scores([again.score], rows, expected, BATCHES), check_recommendations(again, run))
+    check_modes(run, rows, expected)
+    check_faults(model, rows)
     check_training(again, rows)
     print(f"{run}: greatest difference of PyTorch {worst:.1e}")
 

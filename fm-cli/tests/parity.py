@@ -6,6 +6,7 @@ Written from the description of the format alone: it shares no code with the pro
 import csv
 import json
 import math
+import re
 import sys
 from itertools import accumulate
 
@@ -51,26 +52,36 @@ def ids_of(field, first_id):
     return lambda text: known.get(text, first_id)
 
 
+def canonical(text):
+    """The form in which values are compared."""
+    text = text.strip(" \t\n\r\f")
+    if text.lower() in ("true", "false"):
+        return text.lower()
+    integral = re.fullmatch(r"(-?[1-9][0-9]*|0)\.0+", text, re.ASCII)
+    return integral[1] if integral else text
+
+
 def given(piece):
     """The value and the number in a piece of a list."""
     value, colon, text = piece.rpartition(":")
     if not colon:
         return piece, 1.0
     x = number(text)
-    return ("", 1.0) if x is None else (value, x)
+    return ("", 1.0) if x is None else (canonical(value), x)
 
 
 def encode(field, first_id, text):
     """The ids and values of the slots of one field."""
     id_of = ids_of(field, first_id)
     if field["kind"] == "categorical":
-        return [id_of(text)], [1.0]
+        return [id_of(canonical(text))], [1.0]
     if field["kind"] == "numeric":
         value = number(text)
         if value is None:
             return [first_id], [1.0]
         return [first_id + 1], [(value - field["mean"]) / field["std"]]
-    pieces = [piece for piece in text.split(field["separator"]) if piece]
+    assert not text.strip().startswith("["), "none of these tables has lists in brackets"
+    pieces = [canonical(piece) for piece in text.split(field["separator"]) if canonical(piece)]
     pairs = [given(piece) if field["weighting"] == "given" else (piece, 1) for piece in pieces]
     pairs = [(id_of(value), x) for value, x in pairs]
     numbers, n = {}, 0  # the sum of the numbers of each slot, in the order of the slots; how many values have a slot
@@ -108,7 +119,7 @@ def main(model_path, scored_path):
     files = {"schema.json": "", "settings.toml": ""}
     model = torch.jit.load(model_path, _extra_files=files)
     schema = json.loads(files["schema.json"])
-    assert schema["format"] == 2
+    assert schema["format"] == 2 and "null_values" not in schema
     assert b"[model]" in files["settings.toml"]
     parameters = dict(model.named_parameters())
     assert "linear.weight" in parameters and "embedding.weight" in parameters, sorted(parameters)

@@ -4,6 +4,7 @@
 #include "bridge.h"
 
 #include <caffe2/serialize/inline_container.h>
+#include <torch/csrc/jit/frontend/resolver.h>
 #include <torch/csrc/jit/frontend/tracer.h>
 #include <torch/csrc/jit/serialization/export.h>
 #include <torch/script.h>
@@ -62,6 +63,42 @@ struct Text {
   std::string string() const { return {bytes, length}; }
 };
 
+// A context manager without gradients. Python's `torch.no_grad` cannot be named when compiling without Python. Every use has an
+// object of its own, because threads share a module, and libtorch also leaves it when an error passes through.
+const char *const NO_GRAD = R"(
+def __init__(self) -> None:
+    self.before = torch.is_grad_enabled()
+
+def __enter__(self) -> None:
+    self.before = torch.is_grad_enabled()
+    torch.set_grad_enabled(False)
+
+def __exit__(self, type: Any, value: Any, traceback: Any) -> None:
+    torch.set_grad_enabled(self.before)
+)";
+
+// Resolves `torch` and `NoGrad` in the source of methods.
+struct MethodResolver : torch::jit::NativeResolver {
+  c10::ClassTypePtr no_grad;
+
+  explicit MethodResolver(const std::shared_ptr<torch::jit::CompilationUnit> &unit) {
+    c10::QualifiedName name("__torch__.fm.NoGrad");
+    no_grad = unit->get_class(name);
+    if (no_grad) return;
+    no_grad = c10::ClassType::create(name, unit);
+    no_grad->addAttribute("before", c10::BoolType::get());
+    unit->register_type(no_grad);
+    torch::jit::SimpleSelf self(no_grad);
+    unit->define(name, NO_GRAD, torch::jit::nativeResolver(), &self);
+  }
+
+  std::shared_ptr<torch::jit::SugaredValue> resolveValue(const std::string &name, torch::jit::GraphFunction &method,
+                                                         const torch::jit::SourceRange &place) override {
+    if (name == "NoGrad") return std::make_shared<torch::jit::ClassValue>(no_grad);
+    return NativeResolver::resolveValue(name, method, place);
+  }
+};
+
 void set(void *module, const char *name, const c10::TypePtr &type, const c10::IValue &value) {
   static_cast<Module *>(module)->register_attribute(name, type, value);
 }
@@ -112,9 +149,12 @@ char *fm_trace(const char *class_name, int n_parameters, const char **names, voi
   });
 }
 
-// Adds methods from TorchScript source.
+// Adds methods from TorchScript source, in which `with NoGrad():` leaves gradients out.
 char *fm_module_define(void *module, const char *source) {
-  return protect([&] { static_cast<Module *>(module)->define(source); });
+  return protect([&] {
+    auto target = static_cast<Module *>(module);
+    target->define(source, std::make_shared<MethodResolver>(target->_ivalue()->compilation_unit()));
+  });
 }
 
 // Creates a module with the submodule `model = inner` and methods from TorchScript source.

@@ -1,5 +1,8 @@
 //! Converts text to slots. Only this module knows how text becomes ids and values.
 
+mod list_text;
+mod reading;
+
 use std::borrow::Borrow;
 use std::hash::BuildHasher;
 
@@ -10,7 +13,9 @@ use crate::farmhash::bucket;
 use crate::features::Features;
 use crate::rows::layout::RecordLayout;
 use crate::rows::{Gathered, Slots};
-use crate::schema::{Field, FieldKind, List, Schema, Weighting};
+use crate::schema::{Field, FieldKind, Schema};
+
+pub use reading::{Reading, canonical};
 
 /// Looks up values in the vocabularies of a schema, or hashes them.
 ///
@@ -59,7 +64,7 @@ impl<S: Borrow<Schema>> Encoder<S> {
         self.schema.borrow()
     }
 
-    /// The id of a value of a field: its own id, that of its bucket, or the first id of the field.
+    /// The id of the value in a text of a field: its own id, that of its bucket, or the first id of the field.
     ///
     /// # Panics
     /// If `field` is not a field of the schema.
@@ -72,8 +77,8 @@ impl<S: Borrow<Schema>> Encoder<S> {
     fn number(&self, field: usize, value: &str) -> u32 {
         let (unknown, owner) = (self.unknown(field), self.schema().owner(field));
         let Field { vocabulary, hash_buckets, .. } = &self.schema().fields()[owner];
+        let Some(value) = self.schema().reading(field).value(value) else { return unknown };
         match hash_buckets {
-            _ if value.is_empty() => unknown,
             Some(buckets) => unknown + 1 + bucket(value, *buckets),
             None => {
                 let is_value = |&position: &u32| vocabulary[position as usize] == value;
@@ -113,9 +118,10 @@ impl<S: Borrow<Schema>> Encoder<S> {
 
     /// Appends the slots of one field of a row. Call it for the fields in the order of the schema.
     ///
-    /// A missing value (`None` or an empty text), a value outside the vocabulary, and a text that is not a finite
-    /// number in a numeric field get the field's out-of-vocabulary id with x = 1. In a hashed field, only missing
-    /// values do: any other text gets the id of its bucket, even if it did not occur in training.
+    /// A missing value (`None`, an empty text, or a null value of the schema), a value outside the vocabulary, and a text
+    /// that is not a finite number in a numeric field get the field's out-of-vocabulary id with x = 1. In a hashed
+    /// field, only missing values do: any other text gets the id of its bucket, even if it did not occur in training.
+    /// Values are compared in their [`canonical`] form, unless the field is exact; see [`Reading`].
     ///
     /// In a multi-valued field, values with the same id share a slot. Its x is their count times the value of the
     /// weighting, or the sum of the numbers given in the text. So for a factorization machine, a feature that occurs
@@ -134,31 +140,21 @@ impl<S: Borrow<Schema>> Encoder<S> {
     /// If `field` is not a field of the schema.
     pub fn encode(&self, field: usize, raw: Option<&str>, slots: &mut Slots) {
         let unknown = self.unknown(field);
+        let reading = self.schema().reading(field);
+        let raw = raw.filter(|text| !reading.is_null(text));
         match &self.schema().fields()[field].kind {
             FieldKind::Categorical => slots.push(raw.map_or(unknown, |value| self.number(field, value))),
             FieldKind::MultiValued(list) => {
-                let values = list.ordered(pieces(raw, list)).map(|(value, x)| (self.number(field, value), x));
+                let values = list.ordered(reading.pieces(raw, list)).map(|(value, x)| (self.number(field, &value), x));
                 slots.push_distinct(values, list);
             }
             FieldKind::Sequence(list) => {
-                let values = list.kept(pieces(raw, list)).map(|(value, x)| (self.number(field, value), x));
+                let values = list.kept(reading.pieces(raw, list)).map(|(value, x)| (self.number(field, &value), x));
                 slots.push_sequence(values, list);
             }
             FieldKind::Numeric { mean, std } => slots.push_number(unknown, number(raw), *mean, *std),
         }
     }
-}
-
-/// The values in the text of a list, each with the number that it adds to its slot before the weighting: 1, or the
-/// given number. A piece with a malformed number has an empty value, like a missing value.
-pub fn pieces<'a>(raw: Option<&'a str>, list: &'a List) -> impl Iterator<Item = (&'a str, f64)> + Clone {
-    let pieces = raw.unwrap_or("").split(list.separator.as_str()).filter(|piece| !piece.is_empty());
-    pieces.map(|piece| match piece.rsplit_once(':') {
-        Some((value, given)) if list.weighting == Weighting::Given => {
-            wide_number(given).map_or(("", 1.0), |x| (value, x))
-        }
-        _ => (piece, 1.0),
-    })
 }
 
 /// The finite number in a text, optionally surrounded by ASCII spaces. It is parsed as float64 and rounded to float32,
@@ -175,7 +171,7 @@ fn wide_number(text: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{Keep, Label, Side, Task};
+    use crate::schema::{Keep, Label, List, Side, Task, Weighting};
 
     fn schema() -> Schema {
         let field = |name: &str, kind, values: &[&str]| {

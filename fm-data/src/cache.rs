@@ -210,15 +210,7 @@ mod tests {
             let input = folder.path().join("t.csv");
             std::fs::write(&input, "a,y\nx,1\n").unwrap();
             let fields = vec![FieldSpec::new("a", FieldSpecKind::Categorical, Side::User)];
-            let spec = TableSpec {
-                label: "y".into(),
-                weight: None,
-                timestamp: None,
-                user: None,
-                item: None,
-                title: None,
-                fields,
-            };
+            let spec = TableSpec::new("y", fields);
             Setup { folder, inputs: vec![input], spec, builds: Cell::new(0) }
         }
 

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::history::{Likes, latest_history};
 use crate::raw_data::RawData;
 use crate::spec::{FieldOrigin, FieldSpec};
-use crate::table::{codes, strings, take_rows};
+use crate::table::{codes, strings, take_rows, values};
 
 /// All items of a data set, and the values that its rows give for a user and an item.
 #[derive(Debug)]
@@ -81,7 +81,8 @@ impl<'a> Catalogue<'a> {
         let owned = |name: &str| -> Result<Vec<String>> {
             Ok(strings(&frame, name)?.iter().map(|value| value.unwrap_or_default().to_owned()).collect())
         };
-        let ids = owned(item)?;
+        let ids = values(&frame, item, data.reading(item))?;
+        let ids: Vec<String> = ids.iter().map(|id| id.unwrap_or_default().to_owned()).collect();
         let mut titles = data.spec.title.as_ref().map_or_else(|| Ok(ids.clone()), |title| owned(title))?;
         for (title, id) in titles.iter_mut().zip(&ids).filter(|(title, _)| title.trim().is_empty()) {
             title.clone_from(id);
@@ -107,9 +108,10 @@ impl<'a> Catalogue<'a> {
     /// # Errors
     /// [`Error::NoRole`] if no selected field is the user.
     pub fn unseen(&self, user: &str) -> Result<Unseen> {
+        let user = self.user(user);
         let rows = self.rows_of(user, "recommending")?;
         let latest = self.data.latest(rows.iter().copied());
-        let items = strings(&self.data.frame, self.item)?;
+        let items = self.data.values(self.item)?;
         let seen: PlHashSet<&str> = rows.iter().filter_map(|&row| items.get(row)).collect();
         let keep: Vec<u32> = (0..self.items.ids.len() as u32)
             .filter(|&row| !seen.contains(self.items.ids[row as usize].as_str()))
@@ -139,9 +141,10 @@ impl<'a> Catalogue<'a> {
     /// [`Error::NoRole`] if no selected field is the user.
     pub fn pair(&self, user: &str, item: &str) -> Result<Pair> {
         let RawData { frame: table, spec, labels, .. } = self.data;
+        let (user, item) = (self.user(user), self.data.reading(self.item).value(item).unwrap_or_default());
         let rows = self.rows_of(user, "explaining by user and item")?;
         let latest = self.data.latest(rows.iter().copied());
-        let items = strings(table, self.item)?;
+        let items = self.data.values(self.item)?;
         let both = self.data.latest(rows.into_iter().filter(|&row| items.get(row) == Some(item)));
         let known = self.items.ids.iter().position(|id| id == item);
         let columns = spec.fields.iter().map(|field| {
@@ -161,10 +164,16 @@ impl<'a> Catalogue<'a> {
         Ok(Pair { frame, known_user: latest.is_some(), known_item: known.is_some(), rated })
     }
 
+    /// The value in the text of a user.
+    fn user<'t>(&self, text: &'t str) -> &'t str {
+        let reading = self.data.spec.user.as_ref().map(|user| self.data.reading(user)).unwrap_or_default();
+        reading.value(text).unwrap_or_default()
+    }
+
     /// The rows of a user.
     fn rows_of(&self, user: &str, purpose: &'static str) -> Result<Vec<usize>> {
         let column = self.data.spec.user.as_ref().ok_or(Error::NoRole { purpose, user: true })?;
-        let users = strings(&self.data.frame, column)?;
+        let users = self.data.values(column)?;
         Ok((0..users.len()).filter(|&row| users.get(row) == Some(user)).collect())
     }
 
@@ -189,9 +198,9 @@ impl<'a> Catalogue<'a> {
 
     /// The items that a user has liked so far.
     fn history(&self, user: &str, liked: f32) -> Result<Option<String>> {
-        let RawData { frame, labels, timestamps, parts, spec, .. } = self.data;
+        let RawData { labels, timestamps, parts, spec, .. } = self.data;
         let (Some(column), Some(timestamps)) = (&spec.user, timestamps) else { return Ok(None) };
-        let (users, items) = (strings(frame, column)?, strings(frame, self.item)?);
+        let (users, items) = (self.data.values(column)?, self.data.values(self.item)?);
         let (codes, names) = codes(&users);
         let likes = Likes { users: &codes, items: &items, labels, timestamps, train: &parts.train, liked };
         let code = names.iter().position(|name| *name == user);
@@ -208,10 +217,10 @@ impl<'a> Catalogue<'a> {
 /// The last row of each item, with the columns of the fields of items.
 fn last_rows(data: &RawData, item: &str) -> Result<DataFrame> {
     let RawData { frame, spec, .. } = data;
-    let items = strings(frame, item)?;
+    let items = data.values(item)?;
     let mut last: PlHashMap<&str, u32> = PlHashMap::new();
     for (item, row) in items.iter().zip(0..) {
-        if let Some(item) = item.filter(|item| !item.is_empty()) {
+        if let Some(item) = item {
             last.insert(item, row);
         }
     }
@@ -239,19 +248,17 @@ mod tests {
         let path = folder.path().join("table.csv");
         std::fs::write(&path, TABLE).unwrap();
         let field = |name, side| FieldSpec::new(name, FieldSpecKind::Categorical, side);
+        let fields = vec![
+            field("user", Side::User),
+            field("item", Side::Item),
+            field("mood", Side::Context),
+            field("price", Side::Item),
+        ];
         let mut schema = TableSpec {
-            label: "label".into(),
             user: Some("user".into()),
             item: Some("item".into()),
-            title: None,
             timestamp: Some("when".into()),
-            weight: None,
-            fields: vec![
-                field("user", Side::User),
-                field("item", Side::Item),
-                field("mood", Side::Context),
-                field("price", Side::Item),
-            ],
+            ..TableSpec::new("label", fields)
         };
         spec(&mut schema);
         let config = DataConfig {

@@ -7,7 +7,7 @@ use crate::fit::{MAX_LEN, most_distinct};
 use crate::history::{Likes, companions, liked_history};
 use crate::source::DeclaredTable;
 use crate::spec::{FieldOrigin, FieldSpecKind};
-use crate::table::{codes, strings};
+use crate::table::{codes, values};
 
 /// Adds a column of lists for each declared field that is derived from other rows. The field gets as many slots as the
 /// longest list of the training rows needs. `user` and `item` are the columns that identify users and items.
@@ -16,6 +16,8 @@ use crate::table::{codes, strings};
 /// [`Error::Spec`] for a table without times, users or items, or a field that is not multi-valued.
 pub(crate) fn add(table: &mut DeclaredTable, user: Option<&str>, item: Option<&str>, train: &[u32]) -> Result<()> {
     let DeclaredTable { frame, spec, labels, timestamps, items: list_of_items, .. } = table;
+    let declared = spec.clone();
+    let reading = |name: &str| declared.reading(name);
     for field in spec.fields.iter_mut().filter(|field| field.origin != FieldOrigin::Column) {
         let invalid =
             |needed: &str| Error::Spec(format!("field `{}` is derived from other rows and needs {needed}", field.name));
@@ -24,7 +26,7 @@ pub(crate) fn add(table: &mut DeclaredTable, user: Option<&str>, item: Option<&s
         };
         let timestamps = timestamps.as_deref().ok_or_else(|| invalid("their times"))?;
         let (user, item) = user.zip(item).ok_or_else(|| invalid("their user and item"))?;
-        let (users, items) = (strings(frame, user)?, strings(frame, item)?);
+        let (users, items) = (values(frame, user, reading(user))?, values(frame, item, reading(item))?);
         let limit = list.max_len.unwrap_or(MAX_LEN);
         let lists = match field.origin {
             FieldOrigin::Column => continue,
@@ -36,10 +38,10 @@ pub(crate) fn add(table: &mut DeclaredTable, user: Option<&str>, item: Option<&s
             FieldOrigin::UsersOfItem => companions(&codes(&items).0, &users, timestamps, train, limit),
         };
         let lists = lists.with_name(field.name.as_str().into());
-        list.max_len = Some(most_distinct(&lists, &list.with_slots(limit), train));
+        list.max_len = Some(most_distinct(&lists, &list.with_slots(limit), reading(&field.name), train));
         if let (FieldOrigin::UsersOfItem, Some(list)) = (field.origin, list_of_items.as_mut()) {
-            let own = of_items(&strings(list, item)?, &items, &lists);
-            list.with_column(own.with_name(field.name.as_str().into()).into_column())?;
+            let of_items = of_items(&values(list, item, reading(item))?, &items, &lists);
+            list.with_column(of_items.with_name(field.name.as_str().into()).into_column())?;
         }
         frame.with_column(lists.into_column())?;
     }
@@ -60,6 +62,7 @@ mod tests {
     use super::*;
     use crate::source::Division;
     use crate::spec::{FieldSpec, ListSpec, TableSpec};
+    use crate::table::strings;
 
     /// Users u and v rate items a, b and c at times 1 to 4.
     fn table(origin: FieldOrigin, max_len: Option<usize>) -> DeclaredTable {
@@ -67,15 +70,7 @@ mod tests {
         let field = FieldSpec { origin, ..FieldSpec::new("list", kind, Side::Context) };
         DeclaredTable {
             frame: df!("user" => ["u", "v", "u", "u"], "item" => ["a", "a", "b", "c"]).unwrap(),
-            spec: TableSpec {
-                label: "stars".into(),
-                weight: None,
-                timestamp: None,
-                user: None,
-                item: None,
-                title: None,
-                fields: vec![field],
-            },
+            spec: TableSpec::new("stars", vec![field]),
             labels: vec![5.0, 1.0, 5.0, 1.0],
             timestamps: Some(vec![1, 2, 3, 4]),
             weights: None,

@@ -1,6 +1,8 @@
 //! Vocabularies and statistics of the training rows.
 
-use fm_core::encoder::{number, pieces};
+use std::borrow::Cow;
+
+use fm_core::encoder::{Reading, number};
 use fm_core::{Field, FieldKind, Label, List, Schema, Task};
 use polars::prelude::*;
 
@@ -29,25 +31,32 @@ pub fn fit(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], t
     if train.is_empty() {
         return Err(Error::Spec("there are no training rows to fit a schema to".into()));
     }
-    let columns = spec.fields.iter().map(|field| strings(table, &field.name)).collect::<Result<Vec<_>>>()?;
-    let kinds = columns.iter().zip(&spec.fields).map(|(column, field)| fit_kind(column, field, train));
+    let columns = spec.fields.iter().map(|field| present(table, &field.name, spec)).collect::<Result<Vec<_>>>()?;
+    let kinds = columns
+        .iter()
+        .zip(&spec.fields)
+        .map(|(column, field)| fit_kind(column, field, spec.reading(&field.name), train));
     let kinds = kinds.collect::<Result<Vec<FieldKind>>>()?;
     let values = |field: &FieldSpec| {
         if field.hash_buckets.is_some() || field.shares.is_some() {
             return vec![];
         }
         let uses = |other: &FieldSpec| other.name == field.name || other.shares.as_ref() == Some(&field.name);
-        let mut all = PlHashMap::<&str, u32>::new();
+        let reading = spec.reading(&field.name);
+        let mut all = PlHashMap::<Cow<str>, u32>::new();
         for ((column, kind), _) in columns.iter().zip(&kinds).zip(&spec.fields).filter(|(_, other)| uses(other)) {
-            counts(column, kind, train).into_iter().for_each(|(value, count)| *all.entry(value).or_default() += count);
+            let counts = counts(column, kind, reading, train);
+            counts.into_iter().for_each(|(value, count)| *all.entry(value).or_default() += count);
         }
         vocabulary(all, field.min_count)
     };
-    let field = |(field, kind): (&FieldSpec, &FieldKind)| {
-        let FieldSpec { shares, hash_buckets, .. } = field.clone();
-        Field { shares, hash_buckets, ..Field::new(&field.name, kind.clone(), field.side, values(field)) }
+    let field = |((field, kind), column): ((&FieldSpec, &FieldKind), &StringChunked)| {
+        let FieldSpec { shares, exact, hash_buckets, .. } = field.clone();
+        let cut_share = cut_share(column, kind, spec.reading(&field.name), train);
+        let fitted = Field::new(&field.name, kind.clone(), field.side, values(field));
+        Field { shares, exact, hash_buckets, cut_share, ..fitted }
     };
-    let fields = spec.fields.iter().zip(&kinds).map(field).collect();
+    let fields = spec.fields.iter().zip(&kinds).zip(&columns).map(field).collect();
     let weights = spec.weight.as_ref().map(|name| weights(table, name, "the table")).transpose()?;
     let weight = |row: u32| weights.as_ref().map_or(1.0, |weights| weights[row as usize]);
     if let Some(name) = spec.weight.as_ref().filter(|_| train.iter().all(|&row| weight(row) == 0.0)) {
@@ -56,18 +65,31 @@ pub fn fit(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], t
         )));
     }
     let label = Label::fit_weighted(&spec.label, task, train.iter().map(|&row| (labels[row as usize], weight(row))));
-    Ok(Schema::new(label, fields)?.with_roles(spec.user.clone(), spec.item.clone())?)
+    Ok(Schema::new(label, fields)?
+        .with_null_values(&spec.null_values)?
+        .with_roles(spec.user.clone(), spec.item.clone())?)
 }
 
-fn fit_kind(column: &StringChunked, spec: &FieldSpec, train: &[u32]) -> Result<FieldKind> {
+/// A column as text, in which null values are null.
+fn present(table: &DataFrame, name: &str, spec: &TableSpec) -> Result<StringChunked> {
+    let column = strings(table, name)?;
+    if spec.null_values.is_empty() {
+        return Ok(column);
+    }
+    let reading = spec.reading(name);
+    Ok(column.iter().map(|cell| cell.filter(|text| !reading.is_null(text))).collect())
+}
+
+fn fit_kind(column: &StringChunked, spec: &FieldSpec, reading: Reading<'_>, train: &[u32]) -> Result<FieldKind> {
     Ok(match &spec.kind {
         FieldSpecKind::Categorical => FieldKind::Categorical,
         FieldSpecKind::MultiValued(list) => {
-            let max_len = list.max_len.unwrap_or_else(|| most_distinct(column, &list.with_slots(MAX_LEN), train));
+            let max_len =
+                list.max_len.unwrap_or_else(|| most_distinct(column, &list.with_slots(MAX_LEN), reading, train));
             FieldKind::MultiValued(list.with_slots(max_len))
         }
         FieldSpecKind::Sequence(list) => {
-            let max_len = list.max_len.unwrap_or_else(|| longest(column, &list.with_slots(MAX_LEN), train));
+            let max_len = list.max_len.unwrap_or_else(|| longest(column, &list.with_slots(MAX_LEN), reading, train));
             FieldKind::Sequence(list.with_slots(max_len))
         }
         FieldSpecKind::Numeric => {
@@ -86,46 +108,63 @@ fn not_numeric(column: &StringChunked, spec: &FieldSpec, train: &[u32]) -> Error
 }
 
 /// The number of distinct values in the longest list of `rows`: from 1 to `list.max_len`.
-pub(crate) fn most_distinct(column: &StringChunked, list: &List, rows: &[u32]) -> usize {
+pub(crate) fn most_distinct(column: &StringChunked, list: &List, reading: Reading<'_>, rows: &[u32]) -> usize {
     let (mut longest, mut distinct) = (1, PlHashSet::new());
     for cell in rows.iter().map(|&row| column.get(row as usize)) {
         if longest >= list.max_len {
             break;
         }
         // Only a text with more values can have more distinct values.
-        if pieces(cell, list).nth(longest).is_some() {
+        if reading.pieces(cell, list).nth(longest).is_some() {
             distinct.clear();
-            distinct.extend(pieces(cell, list).map(|(value, _)| value));
+            distinct.extend(reading.pieces(cell, list).map(|(value, _)| value));
             longest = longest.max(distinct.len().min(list.max_len));
         }
     }
     longest
 }
 
+/// The share of `rows` whose lists have more values than the field has slots; of a multi-valued field, more distinct ones.
+fn cut_share(column: &StringChunked, kind: &FieldKind, reading: Reading<'_>, rows: &[u32]) -> f32 {
+    let Some(list) = kind.list() else { return 0.0 };
+    let is_cut = |&&row: &&u32| {
+        let pieces = || reading.pieces(column.get(row as usize), list).map(|(value, _)| value);
+        pieces().nth(list.max_len).is_some()
+            && (matches!(kind, FieldKind::Sequence(_)) || pieces().collect::<PlHashSet<_>>().len() > list.max_len)
+    };
+    rows.iter().filter(is_cut).count() as f32 / rows.len() as f32
+}
+
 /// The number of values in the longest list of `rows`: from 1 to `list.max_len`.
-fn longest(column: &StringChunked, list: &List, rows: &[u32]) -> usize {
-    let lengths = rows.iter().map(|&row| pieces(column.get(row as usize), list).take(list.max_len).count());
+fn longest(column: &StringChunked, list: &List, reading: Reading<'_>, rows: &[u32]) -> usize {
+    let length = |&row: &u32| reading.pieces(column.get(row as usize), list).take(list.max_len).count();
+    let lengths = rows.iter().map(length);
     lengths.max().unwrap_or(1).max(1)
 }
 
 /// The number of occurrences of each value in `rows`, including repetitions within a row. Only values with a guaranteed
 /// slot count. In a multi-valued field, these are the first or last `max_len` distinct values of a row: further values
 /// get a slot only if unknown values, or values of one bucket, share a slot. Empty for a numeric field.
-pub(crate) fn counts<'a>(column: &'a StringChunked, kind: &'a FieldKind, rows: &[u32]) -> Vec<(&'a str, u32)> {
+pub(crate) fn counts<'a>(
+    column: &'a StringChunked,
+    kind: &'a FieldKind,
+    reading: Reading<'_>,
+    rows: &[u32],
+) -> Vec<(Cow<'a, str>, u32)> {
     // The count of each value, and the position of the last row in which it had a slot.
-    let mut counts = PlHashMap::<&str, (u32, usize)>::new();
+    let mut counts = PlHashMap::<Cow<'a, str>, (u32, usize)>::new();
     for (position, &row) in rows.iter().enumerate() {
         let cell = column.get(row as usize);
         match kind {
             FieldKind::Categorical => {
-                if let Some(value) = cell.filter(|value| !value.is_empty()) {
-                    counts.entry(value).or_insert((0, position)).0 += 1;
+                if let Some(value) = cell.and_then(|text| reading.value(text)) {
+                    counts.entry(Cow::Borrowed(value)).or_insert((0, position)).0 += 1;
                 }
             }
             FieldKind::MultiValued(list) => {
                 let mut used = 0;
-                for (piece, _) in list.ordered(pieces(cell, list)) {
-                    match counts.get_mut(piece) {
+                for (piece, _) in list.ordered(reading.pieces(cell, list)) {
+                    match counts.get_mut(&*piece) {
                         Some((count, last)) if *last == position => *count += 1,
                         _ if used == list.max_len => {}
                         Some((count, last)) => {
@@ -140,7 +179,7 @@ pub(crate) fn counts<'a>(column: &'a StringChunked, kind: &'a FieldKind, rows: &
                 }
             }
             FieldKind::Sequence(list) => {
-                for (value, _) in list.kept(pieces(cell, list)) {
+                for (value, _) in list.kept(reading.pieces(cell, list)) {
                     counts.entry(value).or_insert((0, position)).0 += 1;
                 }
             }
@@ -152,10 +191,10 @@ pub(crate) fn counts<'a>(column: &'a StringChunked, kind: &'a FieldKind, rows: &
     counts.into_iter().map(|(value, (count, _))| (value, count)).collect()
 }
 
-fn vocabulary(counts: PlHashMap<&str, u32>, min_count: u32) -> Vec<String> {
-    let mut known: Vec<(&str, u32)> = counts.into_iter().filter(|(_, count)| *count >= min_count).collect();
-    known.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-    known.into_iter().map(|(value, _)| value.to_owned()).collect()
+fn vocabulary(counts: PlHashMap<Cow<'_, str>, u32>, min_count: u32) -> Vec<String> {
+    let mut known: Vec<(Cow<'_, str>, u32)> = counts.into_iter().filter(|(_, count)| *count >= min_count).collect();
+    known.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    known.into_iter().map(|(value, _)| value.into_owned()).collect()
 }
 
 /// The mean and the standard deviation of the finite numbers. The latter is 1 if all are equal.
@@ -182,7 +221,7 @@ mod tests {
     const TASK: Task = Task::Binary { threshold: 4.0 };
 
     fn spec(fields: Vec<FieldSpec>) -> TableSpec {
-        TableSpec { label: "y".into(), weight: None, timestamp: None, user: None, item: None, title: None, fields }
+        TableSpec::new("y", fields)
     }
 
     fn categorical(name: &str) -> FieldSpec {
@@ -297,6 +336,45 @@ mod tests {
         assert_eq!(encoded(&table, &whole).0, [1, 1, 2, 1, 3, 2]);
         assert_eq!(only(&schema(Some(1), Keep::Last)).vocabulary, ["a", "b"]);
         assert_eq!(only(&schema(Some(1), Keep::First)).vocabulary, ["a", "c"]);
+    }
+
+    #[test]
+    fn lists_that_are_cut_are_counted() {
+        let table = df!("tags" => ["a|a|b|a", "b|c|c|d", "d", "a|b|c"]).unwrap();
+        let share = |max_len, sequence: bool| {
+            let list = ListSpec::new("|", max_len, Weighting::Sum);
+            let kind = if sequence { FieldSpecKind::Sequence(list) } else { FieldSpecKind::MultiValued(list) };
+            let fields = vec![FieldSpec::new("tags", kind, Side::Item)];
+            only(&fitted(&table, fields, &[0, 1, 2, 3]).unwrap()).cut_share
+        };
+        assert_eq!(
+            (share(None, false), share(Some(2), false), share(Some(2), true), share(Some(4), true)),
+            (0.0, 0.5, 0.75, 0.0)
+        );
+    }
+
+    #[test]
+    fn forms_of_one_value_are_one_value_and_null_values_none() {
+        let table = df!(
+            "a" => [Some("4.0"), Some(" 4"), Some("4"), Some("NA"), Some(" "), Some("True")],
+            "tags" => [Some("x | y"), Some("['x', 'y|z']"), Some("NA"), Some("x|NA"), None, Some("[\"x\"]")],
+            "n" => ["1", "3", "-999.0", "2", "", "2"],
+        )
+        .unwrap();
+        let null_values = vec!["NA".into(), "-999".into()];
+        let fields = vec![categorical("a"), tags(None), numeric("n")];
+        let fit_with = |spec: &TableSpec| fit(&table, spec, &[0.0; 6], &[0, 1, 2, 3, 4, 5], TASK).unwrap();
+        let schema = fit_with(&TableSpec { null_values, ..spec(fields.clone()) });
+        assert_eq!(
+            (&schema.fields()[0].vocabulary[..], schema.null_values()),
+            (&["4", "true"].map(String::from)[..], &["NA", "-999"].map(String::from)[..])
+        );
+        assert_eq!(schema.fields()[1].vocabulary, ["x", "y", "y|z"]);
+        assert!(matches!(schema.fields()[2].kind, FieldKind::Numeric { mean, .. } if mean == 2.0));
+        let exact = |field: FieldSpec| FieldSpec { exact: true, ..field };
+        let schema = fit_with(&spec(vec![exact(categorical("a")), exact(tags(None)), numeric("n")]));
+        assert_eq!(schema.fields()[0].vocabulary, [" ", " 4", "4", "4.0", "NA", "True"]);
+        assert_eq!(schema.fields()[1].vocabulary.len(), 7, "x, NA, and what surrounds the separators");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use fm_core::encoder::{number, pieces};
+use fm_core::encoder::{Reading, number};
 use fm_core::farmhash::bucket;
 use fm_core::{FieldKind, Schema, Side};
 use polars::prelude::*;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::error::Result;
 use crate::fit::counts;
 use crate::split::Parts;
-use crate::table::{NO_CODE, codes, strings};
+use crate::table::{NO_CODE, codes, strings, values};
 
 /// Maximum number of distinct labels in a histogram. Quantiles summarise more.
 const MAX_HISTOGRAM: usize = 20;
@@ -105,7 +105,12 @@ pub fn inspect(table: &DataFrame, schema: &Schema, labels: &[f32], parts: &Parts
     let fields =
         (0..schema.num_fields()).map(|field| inspect_field(table, schema, field, parts)).collect::<Result<_>>()?;
     let matrix = match (schema.user(), schema.item()) {
-        (Some(user), Some(item)) => Some(matrix(&strings(table, user)?, &strings(table, item)?)),
+        (Some(user), Some(item)) => {
+            let column = |name| {
+                values(table, name, schema.field_index(name).map_or(Reading::default(), |at| schema.reading(at)))
+            };
+            Some(matrix(&column(user)?, &column(item)?))
+        }
         _ => None,
     };
     Ok(Inspection {
@@ -120,20 +125,22 @@ pub fn inspect(table: &DataFrame, schema: &Schema, labels: &[f32], parts: &Parts
 
 fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Parts) -> Result<FieldInspection> {
     let field = &schema.fields()[position];
+    let reading = schema.reading(position);
     let column = strings(table, &field.name)?;
-    let counts = counts(&column, &field.kind, &parts.train);
+    let counts = counts(&column, &field.kind, reading, &parts.train);
     let hash_buckets = schema.hash_buckets(position);
     let known: HashSet<&str> = match hash_buckets {
-        Some(_) => counts.iter().map(|&(value, _)| value).collect(),
+        Some(_) => counts.iter().map(|(value, _)| &**value).collect(),
         None => schema.vocabulary(position).iter().map(String::as_str).collect(),
     };
+    let number = |cell: Option<&str>| number(cell.filter(|text| !reading.is_null(text)));
     let has_value = |cell: Option<&str>| match &field.kind {
-        FieldKind::Categorical => cell.is_some_and(|value| !value.is_empty()),
-        FieldKind::MultiValued(list) | FieldKind::Sequence(list) => pieces(cell, list).next().is_some(),
+        FieldKind::Categorical => cell.is_some_and(|text| reading.value(text).is_some()),
+        FieldKind::MultiValued(list) | FieldKind::Sequence(list) => reading.pieces(cell, list).next().is_some(),
         FieldKind::Numeric { .. } => number(cell).is_some(),
     };
     let is_known = |cell: Option<&str>| match &field.kind {
-        FieldKind::Categorical => cell.is_some_and(|value| known.contains(value)),
+        FieldKind::Categorical => cell.and_then(|text| reading.value(text)).is_some_and(|value| known.contains(value)),
         FieldKind::MultiValued(list) => {
             // Values that share an id share a slot: those of one bucket, or all outside the vocabulary.
             let id = |piece: &str| match hash_buckets {
@@ -142,18 +149,18 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
                 None => (None, known.get(piece)),
             };
             let mut taken = Vec::new();
-            list.ordered(pieces(cell, list)).any(|(piece, _)| {
-                let id = id(piece);
+            list.ordered(reading.pieces(cell, list)).any(|(piece, _)| {
+                let id = id(&piece);
                 if !taken.contains(&id) {
                     if taken.len() == list.max_len {
                         return false;
                     }
                     taken.push(id);
                 }
-                known.contains(piece)
+                known.contains(&*piece)
             })
         }
-        FieldKind::Sequence(list) => list.kept(pieces(cell, list)).any(|(value, _)| known.contains(value)),
+        FieldKind::Sequence(list) => list.kept(reading.pieces(cell, list)).any(|(value, _)| known.contains(&*value)),
         FieldKind::Numeric { .. } => number(cell).is_some(),
     };
     let share = |rows: &[u32], holds: &dyn Fn(Option<&str>) -> bool| {
@@ -175,8 +182,8 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
         slots: field.num_slots(),
         cardinality: schema.ids(position).end - schema.ids(position).start,
         distinct,
-        below_min_count: counts.iter().filter(|(value, _)| !known.contains(value)).count(),
-        colliding: hash_buckets.map(|buckets| colliding(counts.iter().map(|&(value, _)| value), buckets)),
+        below_min_count: counts.iter().filter(|(value, _)| !known.contains(&**value)).count(),
+        colliding: hash_buckets.map(|buckets| colliding(counts.iter().map(|(value, _)| &**value), buckets)),
         coverage: coverage.unwrap_or(0.0),
         known_valid,
         known_test,
@@ -317,7 +324,7 @@ mod tests {
             FieldSpec { hash_buckets: Some(4), ..FieldSpec::new("device", FieldSpecKind::Categorical, Side::Context) },
         ];
         let (user, item) = (Some("user".into()), Some("item".into()));
-        let spec = TableSpec { label: "y".into(), weight: None, timestamp: None, user, item, title: None, fields };
+        let spec = TableSpec { user, item, ..TableSpec::new("y", fields) };
         let labels = [1.0, 5.0, 5.0, 2.5, 1.0];
         let parts = Parts { train: vec![0, 1, 2], valid: vec![3, 4], test: vec![] };
         let schema = crate::fit::fit(&table, &spec, &labels, &parts.train, Task::Regression).unwrap();
@@ -349,15 +356,7 @@ mod tests {
             let table = train.vstack(&df!("tags" => [cell]).unwrap()).unwrap();
             let kind = FieldSpecKind::MultiValued(ListSpec::new("|", Some(max_len), Weighting::Mean));
             let fields = vec![FieldSpec { hash_buckets, ..FieldSpec::new("tags", kind, Side::Item) }];
-            let spec = TableSpec {
-                label: "y".into(),
-                weight: None,
-                timestamp: None,
-                user: None,
-                item: None,
-                title: None,
-                fields,
-            };
+            let spec = TableSpec::new("y", fields);
             let parts = Parts { train: vec![0, 1], valid: vec![2], test: vec![] };
             let schema = crate::fit::fit(&table, &spec, &[1.0; 3], &parts.train, Task::Regression).unwrap();
             inspect(&table, &schema, &[1.0; 3], &parts).unwrap().fields[0].known_valid == Some(1.0)

@@ -20,15 +20,7 @@
 //! let clicked = [1.0, 0.0, 1.0];
 //! let user = FieldSpec::new("user", Categorical, Side::User);
 //! let price = FieldSpec::new("price", Numeric, Side::Context);
-//! let spec = TableSpec {
-//!     label: "clicked".into(),
-//!     weight: None,
-//!     user: Some("user".into()),
-//!     item: None,
-//!     title: None,
-//!     timestamp: None,
-//!     fields: vec![user, price],
-//! };
+//! let spec = TableSpec { user: Some("user".into()), ..TableSpec::new("clicked", vec![user, price]) };
 //! let schema = fit(&table, &spec, &clicked, &[0, 1], Task::Binary { threshold: 1.0 })?;
 //! assert_eq!(schema.fields()[0].vocabulary, ["ann", "bob"]);
 //!

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use fm_core::Rows;
+
 use crate::cache::{CacheKey, Prepared, prepare};
 use crate::config::{DataConfig, TaskName};
 use crate::error::Result;
@@ -19,9 +21,14 @@ impl DataConfig {
         prepare(&CacheKey { inputs: &files, settings: self }, cache_dir, || {
             let data = RawData::open(self, data_dir)?;
             let schema = data.fit()?;
+            // What the rows hold does not depend on the shares.
+            let train = data.encode(&schema, &data.parts.train)?;
+            let share = |unknown: usize| unknown as f32 / train.len().max(1) as f32;
+            let shares: Vec<f32> = train.unknown_counts().into_iter().map(share).collect();
+            let schema = schema.with_unknown_shares(&shares)?;
             let ranking = (self.task == TaskName::Ranking).then(|| data.ranking(&schema)).transpose()?;
             let part = |rows: &[u32]| data.encode(&schema, rows);
-            let (train, valid, test) = (part(&data.parts.train)?, part(&data.parts.valid)?, part(&data.parts.test)?);
+            let (valid, test) = (part(&data.parts.valid)?, part(&data.parts.test)?);
             Ok(Prepared { train, valid, test, ranking, schema: schema.clone() })
         })
     }

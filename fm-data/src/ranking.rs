@@ -12,7 +12,7 @@ use crate::catalogue::Catalogue;
 use crate::encode::{Labels, MissingColumns, encode, encode_labelled};
 use crate::error::{Error, Result};
 use crate::raw_data::RawData;
-use crate::table::{codes, strings};
+use crate::table::codes;
 
 /// All items as encoded rows, and the user and item of every row of each part.
 ///
@@ -47,14 +47,17 @@ impl RawData {
             )));
         }
         let catalogue = Catalogue::of(self, item)?.into_items();
-        let users = strings(rows, user)?;
+        let users = self.values(user)?;
         let users: Vec<String> = codes(&users).1.into_iter().map(str::to_owned).collect();
         // Fields of the user and the context are not the item's.
         let items = encode(&catalogue.frame, &Encoder::new(schema), None, MissingColumns::Unknown)?;
-        let field =
-            |name: &str, side, values: &[String]| Field::new(name, FieldKind::Categorical, side, values.to_vec());
+        let field = |name: &str, side, values: &[String]| {
+            let exact = self.reading(name).is_exact();
+            Field { exact, ..Field::new(name, FieldKind::Categorical, side, values.to_vec()) }
+        };
         let fields = vec![field(user, Side::User, &users), field(item, Side::Item, &catalogue.ids)];
-        let pairs_schema = Schema::new(Label::fit("positive", Task::Regression, [0.0, 1.0]), fields)?;
+        let label = Label::fit("positive", Task::Regression, [0.0, 1.0]);
+        let pairs_schema = Schema::new(label, fields)?.with_null_values(&self.spec.null_values)?;
         let targets: Vec<f32> = labels.iter().map(|&label| schema.label().target(label)).collect();
         let labels = Labels { labels: &targets, weights: None };
         let pairs = |part: &[u32]| encode_labelled(rows, &pairs_schema, labels, part);

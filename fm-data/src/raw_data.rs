@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use fm_core::encoder::Reading;
 use fm_core::{Records, Schema, Task};
-use polars::prelude::DataFrame;
+use polars::prelude::{DataFrame, StringChunked};
 
 use crate::config::{DataConfig, TaskName};
 use crate::derived;
@@ -14,7 +15,7 @@ use crate::inspect::{Inspection, inspect};
 use crate::source::{DeclaredTable, Division, reader};
 use crate::spec::TableSpec;
 use crate::split::{Parts, Split, SplitColumns};
-use crate::table::{codes, strings};
+use crate::table::{codes, values};
 
 /// The rows of a run in memory, before encoding.
 #[derive(Debug)]
@@ -42,6 +43,15 @@ pub struct RawData {
 pub(crate) struct Roles {
     pub user: Option<String>,
     pub item: Option<String>,
+    /// Which of them compare their values byte by byte.
+    exact: Vec<String>,
+}
+
+impl Roles {
+    fn of(spec: &TableSpec) -> Roles {
+        let exact = [&spec.user, &spec.item].into_iter().flatten().filter(|name| spec.reading(name).is_exact());
+        Roles { user: spec.user.clone(), item: spec.item.clone(), exact: exact.cloned().collect() }
+    }
 }
 
 impl RawData {
@@ -51,7 +61,7 @@ impl RawData {
     /// Invalid files, or settings that contradict themselves or the files.
     pub fn open(config: &DataConfig, data_dir: &Path) -> Result<RawData> {
         let mut table = reader(config, data_dir)?.read(config)?;
-        let roles = Roles { user: table.spec.user.clone(), item: table.spec.item.clone() };
+        let roles = Roles::of(&table.spec);
         let parts = divide(&mut table, &roles, config)?;
         if let Some(fields) = &config.fields {
             table.spec = table.spec.select(fields)?;
@@ -87,6 +97,22 @@ impl RawData {
         inspect(&self.frame, &self.fit()?, &self.labels, &self.parts)
     }
 
+    /// The values of a column in the form in which they are compared, such as those of the user; missing ones are null.
+    ///
+    /// # Errors
+    /// [`Error::MissingColumn`] if there is no such column.
+    pub fn values(&self, name: &str) -> Result<StringChunked> {
+        values(&self.frame, name, self.reading(name))
+    }
+
+    /// How the texts of a field, the user or the item become values.
+    pub fn reading(&self, name: &str) -> Reading<'_> {
+        match self.roles.exact.iter().any(|exact| exact == name) {
+            true => Reading::new(true, &self.spec.null_values),
+            false => self.spec.reading(name),
+        }
+    }
+
     /// The latest of some rows; the last one if several have the same time.
     pub(crate) fn latest(&self, rows: impl Iterator<Item = usize>) -> Option<usize> {
         rows.max_by_key(|&row| (self.timestamps.as_ref().map_or(0, |times| times[row]), row))
@@ -100,7 +126,7 @@ fn divide(table: &mut DeclaredTable, roles: &Roles, config: &DataConfig) -> Resu
         Division::Fold { train, test } => Some((train.as_slice(), test.as_slice())),
         Division::Undivided => None,
     };
-    let user = roles.user.as_ref().map(|user| strings(&table.frame, user)).transpose()?;
+    let user = roles.user.as_ref().map(|user| values(&table.frame, user, table.spec.reading(user))).transpose()?;
     let users = user.as_ref().map(|column| codes(column).0);
     let columns = SplitColumns { users: users.as_deref(), timestamps: table.timestamps.as_deref(), fold };
     config.split.parse::<Split>()?.parts(table.frame.height(), &columns, config.seed)
@@ -148,6 +174,8 @@ mod tests {
         let config = DataConfig { data, split: "time:0.25:0.25".into(), ..DataConfig::default() };
         RawData::open(&change(config), folder.path())
     }
+
+    use crate::table::strings;
 
     fn cells(frame: &DataFrame, name: &str) -> Vec<String> {
         strings(frame, name).unwrap().iter().map(|cell| cell.unwrap_or("-").to_owned()).collect()

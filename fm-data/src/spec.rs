@@ -5,6 +5,7 @@
 //! weight = "worth"
 //! user = "user"
 //! item = "item"
+//! null_values = ["NULL", "-999"]
 //!
 //! [[field]]
 //! name = "user"
@@ -25,12 +26,13 @@
 //! side = "user"
 //! shares = "item"
 //! max_len = 50
-//! keep = "last"
+//! keep = "first"
 //!
 //! [[field]]
 //! name = "device"
 //! kind = "categorical"
 //! hash_buckets = 1000
+//! exact = true
 //!
 //! [[field]]
 //! name = "price"
@@ -39,6 +41,7 @@
 
 use std::path::Path;
 
+use fm_core::encoder::Reading;
 use fm_core::{Keep, List, Side, Weighting};
 use serde::{Deserialize, Serialize};
 
@@ -78,8 +81,7 @@ pub struct ListSpec {
     pub separator: String,
     /// The number of slots. `None` for the length of the longest list of the training rows, at most 100.
     pub max_len: Option<usize>,
-    /// Which values have a slot if there are more values than slots. By default, a `schema.toml` keeps the last values
-    /// of a sequence and the first values of a multi-valued field.
+    /// Which values have a slot if there are more values than slots. By default, a `schema.toml` keeps the last values.
     pub keep: Keep,
     /// The value `x` that each of the row's `n` values adds to its slot.
     pub weighting: Weighting,
@@ -130,6 +132,9 @@ pub struct FieldSpec {
     /// The field whose table this field also uses. This field then has no vocabulary or hash buckets of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shares: Option<String>,
+    /// Whether values are compared byte by byte, instead of in their [`canonical`](fm_core::encoder::canonical) form.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub exact: bool,
     /// The number of hash buckets; `None` for a vocabulary.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash_buckets: Option<u32>,
@@ -141,8 +146,8 @@ pub struct FieldSpec {
 impl FieldSpec {
     /// A column with a vocabulary and the default `min_count` of 1.
     pub fn new(name: impl Into<String>, kind: FieldSpecKind, side: Side) -> FieldSpec {
-        let (min_count, shares, hash_buckets, origin) = (1, None, None, FieldOrigin::Column);
-        FieldSpec { name: name.into(), kind, side, min_count, shares, hash_buckets, origin }
+        let (min_count, shares, exact, hash_buckets, origin) = (1, None, false, None, FieldOrigin::Column);
+        FieldSpec { name: name.into(), kind, side, min_count, shares, exact, hash_buckets, origin }
     }
 }
 
@@ -162,6 +167,9 @@ pub struct TableSpec {
     pub item: Option<String>,
     /// The column with the titles of the items.
     pub title: Option<String>,
+    /// Texts that are missing values in every field, such as `NULL`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub null_values: Vec<String>,
     /// The fields, in the order of their slots.
     #[serde(rename = "field")]
     pub fields: Vec<FieldSpec>,
@@ -176,6 +184,12 @@ impl TryFrom<SpecFile> for TableSpec {
 }
 
 impl TableSpec {
+    /// A table with these fields, without roles or further columns.
+    pub fn new(label: impl Into<String>, fields: Vec<FieldSpec>) -> TableSpec {
+        let (weight, timestamp, user, item, title, null_values) = (None, None, None, None, None, vec![]);
+        TableSpec { label: label.into(), weight, timestamp, user, item, title, null_values, fields }
+    }
+
     /// Reads a `schema.toml`.
     ///
     /// # Errors
@@ -220,6 +234,13 @@ impl TableSpec {
         Ok(selected)
     }
 
+    /// How the texts of a field become values: as those of the field whose table it shares.
+    pub fn reading(&self, field: &str) -> Reading<'_> {
+        let find = |name: &str| self.fields.iter().find(|field| field.name == name);
+        let owner = find(field).and_then(|field| find(field.shares.as_deref()?)).or_else(|| find(field));
+        Reading::new(owner.is_some_and(|field| field.exact), &self.null_values)
+    }
+
     /// The fields whose values are ids of items: the item itself, and lists of items.
     pub fn fields_of_items(&self) -> Vec<&str> {
         let holds_items = |field: &&FieldSpec| match field.origin {
@@ -258,6 +279,8 @@ impl TableSpec {
                     "field `{name}` is numeric and cannot have hash_buckets: declare it categorical, or leave out \
                      hash_buckets"
                 )
+            } else if field.exact && field.kind == FieldSpecKind::Numeric {
+                format!("field `{name}` is numeric and cannot be exact: declare it categorical, or leave exact out")
             } else if field.hash_buckets.is_some() && field.min_count > 1 {
                 format!("field `{name}` has hash_buckets and a min_count: rare values get a bucket, too; leave one out")
             } else if let Some(reason) = self.sharing_problem(field) {
@@ -293,6 +316,7 @@ impl TableSpec {
                 "but numeric fields have no values to share".into()
             }
             Some(_) if field.hash_buckets.is_some() => "which decides on the hashing: leave hash_buckets out".into(),
+            Some(_) if field.exact => "which decides how values compare: leave exact out".into(),
             Some(_) if field.min_count > 1 => "which decides on the vocabulary: leave min_count out".into(),
             Some(_) => return None,
         };
@@ -324,6 +348,8 @@ struct SpecFile {
     user: Option<String>,
     item: Option<String>,
     title: Option<String>,
+    #[serde(default)]
+    null_values: Vec<String>,
     #[serde(default, rename = "field")]
     fields: Vec<FieldEntry>,
 }
@@ -332,8 +358,8 @@ impl SpecFile {
     fn into_spec(self) -> std::result::Result<TableSpec, Problem> {
         let starts: Vec<usize> = self.fields.iter().map(|field| field.name.span().start).collect();
         let fields = self.fields.into_iter().map(FieldEntry::into_spec).collect::<std::result::Result<_, _>>()?;
-        let SpecFile { label, weight, timestamp, user, item, title, .. } = self;
-        let spec = TableSpec { label, weight, timestamp, user, item, title, fields };
+        let SpecFile { label, weight, timestamp, user, item, title, null_values, .. } = self;
+        let spec = TableSpec { label, weight, timestamp, user, item, title, null_values, fields };
         match spec.problem() {
             None => Ok(spec),
             Some((position, reason)) => Err(Problem { at: position.map(|position| starts[position]), reason }),
@@ -353,6 +379,8 @@ struct FieldEntry {
     min_count: u32,
     shares: Option<String>,
     hash_buckets: Option<u32>,
+    #[serde(default)]
+    exact: bool,
     separator: Option<String>,
     max_len: Option<usize>,
     keep: Option<Keep>,
@@ -374,8 +402,19 @@ fn one() -> u32 {
 
 impl FieldEntry {
     fn into_spec(self) -> std::result::Result<FieldSpec, Problem> {
-        let FieldEntry { name, kind, side, min_count, shares, hash_buckets, separator, max_len, keep, weighting } =
-            self;
+        let FieldEntry {
+            name,
+            kind,
+            side,
+            min_count,
+            shares,
+            hash_buckets,
+            exact,
+            separator,
+            max_len,
+            keep,
+            weighting,
+        } = self;
         let at = Some(name.span().start);
         let name = name.into_inner();
         let stray = [
@@ -384,15 +423,15 @@ impl FieldEntry {
             ("keep", keep.is_some()),
             ("weighting", weighting.is_some()),
         ];
-        let list = |default| ListSpec {
+        let list = || ListSpec {
             separator: separator.unwrap_or_else(|| SEPARATOR.into()),
             max_len,
-            keep: keep.unwrap_or(default),
+            keep: keep.unwrap_or(Keep::Last),
             weighting: weighting.unwrap_or_default(),
         };
         let kind = match kind {
-            Kind::MultiValued => FieldSpecKind::MultiValued(list(Keep::First)),
-            Kind::Sequence => FieldSpecKind::Sequence(list(Keep::Last)),
+            Kind::MultiValued => FieldSpecKind::MultiValued(list()),
+            Kind::Sequence => FieldSpecKind::Sequence(list()),
             kind => {
                 if let Some((key, _)) = stray.iter().find(|(_, given)| *given) {
                     let reason =
@@ -402,7 +441,7 @@ impl FieldEntry {
                 if matches!(kind, Kind::Numeric) { FieldSpecKind::Numeric } else { FieldSpecKind::Categorical }
             }
         };
-        Ok(FieldSpec { min_count, shares, hash_buckets, ..FieldSpec::new(name, kind, side) })
+        Ok(FieldSpec { min_count, shares, hash_buckets, exact, ..FieldSpec::new(name, kind, side) })
     }
 }
 
@@ -418,151 +457,4 @@ fn with_suggestion(message: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HEAD: &str = "label = \"y\"\n";
-
-    fn loaded(text: &str) -> Result<TableSpec> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("schema.toml");
-        std::fs::write(&path, text).unwrap();
-        TableSpec::load(path)
-    }
-
-    fn refused(text: &str) -> String {
-        let error = loaded(text).unwrap_err().to_string();
-        error.split_once("schema.toml").unwrap().1.into()
-    }
-
-    fn field(name: &str, more: &str) -> String {
-        format!("[[field]]\nname = \"{name}\"\nkind = \"categorical\"\n{more}")
-    }
-
-    #[test]
-    fn a_complete_declaration_is_read() {
-        let spec = loaded(
-            r#"
-            label = "rating"
-            weight = "worth"
-            timestamp = "when"
-            user = "who"
-            [[field]]
-            name = "who"
-            kind = "categorical"
-            side = "user"
-            min_count = 2
-            [[field]]
-            name = "tags"
-            kind = "multi-valued"
-            max_len = 20
-            weighting = "mean"
-            [[field]]
-            name = "visited"
-            kind = "sequence"
-            [[field]]
-            name = "device"
-            kind = "categorical"
-            hash_buckets = 1000
-            [[field]]
-            name = "price"
-            kind = "numeric"
-            side = "item"
-            "#,
-        );
-        let tags = FieldSpecKind::MultiValued(ListSpec::new("|", Some(20), Weighting::Mean));
-        let visited = ListSpec { keep: Keep::Last, ..ListSpec::new("|", None, Weighting::Sqrt) };
-        let visited = FieldSpecKind::Sequence(visited);
-        let expected = TableSpec {
-            label: "rating".into(),
-            weight: Some("worth".into()),
-            timestamp: Some("when".into()),
-            user: Some("who".into()),
-            item: None,
-            title: None,
-            fields: vec![
-                FieldSpec { min_count: 2, ..FieldSpec::new("who", FieldSpecKind::Categorical, Side::User) },
-                FieldSpec::new("tags", tags, Side::Context),
-                FieldSpec::new("visited", visited, Side::Context),
-                FieldSpec {
-                    hash_buckets: Some(1000),
-                    ..FieldSpec::new("device", FieldSpecKind::Categorical, Side::Context)
-                },
-                FieldSpec::new("price", FieldSpecKind::Numeric, Side::Item),
-            ],
-        };
-        assert_eq!(spec.unwrap(), expected);
-    }
-
-    #[test]
-    fn an_unknown_key_is_an_error_with_its_line_and_the_closest_key() {
-        let error = refused(&format!("{HEAD}{}", field("a", "min_cuont = 3\n")));
-        assert!(error.starts_with(", line 5: unknown field `min_cuont`"), "{error}");
-        assert!(error.ends_with("did you mean `min_count`?"), "{error}");
-    }
-
-    #[test]
-    fn an_unknown_kind_is_an_error_with_the_closest_kind() {
-        let error = refused(&format!("{HEAD}[[field]]\nname = \"a\"\nkind = \"categorial\"\n"));
-        assert!(error.starts_with(", line 4: unknown variant `categorial`"), "{error}");
-        assert!(error.ends_with("did you mean `categorical`?"), "{error}");
-    }
-
-    #[test]
-    fn contradictions_are_errors_with_their_line() {
-        let twice = format!("{HEAD}{}{}", field("a", ""), field("a", ""));
-        assert_eq!(refused(&twice), ", line 6: field `a` is declared twice");
-        let label = refused(&format!("{HEAD}{}", field("y", "")));
-        assert!(label.starts_with(", line 3: `y` is the label"), "{label}");
-        let stray = refused(&format!("{HEAD}{}", field("a", "max_len = 3\n")));
-        assert_eq!(stray, ", line 3: field `a` has a max_len, which only multi-valued fields and sequences have");
-        let role = refused(&format!("user = \"usr\"\n{HEAD}{}", field("user", "")));
-        assert_eq!(role, ": user = \"usr\" is not a field; did you mean `user`? available: user");
-        let empty = refused(&format!("{HEAD}{}", field("a", "hash_buckets = 0\n")));
-        assert_eq!(empty, ", line 3: field `a` needs hash_buckets of at least 1");
-        let negative = refused(&format!("{HEAD}{}", field("a", "hash_buckets = -1\n")));
-        assert!(negative.starts_with(", line 5: invalid value: integer `-1`"), "{negative}");
-        let rare = refused(&format!("{HEAD}{}", field("a", "hash_buckets = 9\nmin_count = 2\n")));
-        assert!(rare.starts_with(", line 3: field `a` has hash_buckets and a min_count"), "{rare}");
-        let numeric = field("a", "hash_buckets = 9\n").replace("categorical", "numeric");
-        let numeric = refused(&format!("{HEAD}{numeric}"));
-        assert!(numeric.starts_with(", line 3: field `a` is numeric and cannot have hash_buckets"), "{numeric}");
-        let weight = refused(&format!("weight = \"y\"\n{HEAD}{}", field("a", "")));
-        assert_eq!(weight, ": `y` is the label and cannot be the weight, too");
-        assert!(refused(HEAD).starts_with(": no field is declared"));
-        let shared = |shares: &str, more: &str| {
-            let fields = [field("seen", &format!("shares = \"{shares}\"\n")), field("film", more)].concat();
-            refused(&format!("{HEAD}{fields}"))
-        };
-        let line = ", line 3: field `seen` shares the table of";
-        assert_eq!(
-            shared("fim", ""),
-            format!("{line} `fim`, which is not a field; did you mean `film`? available: seen, film")
-        );
-        assert_eq!(shared("seen", ""), format!("{line} `seen`, itself: name another field"));
-        assert_eq!(
-            shared("film", "shares = \"seen\"\n"),
-            format!("{line} `film`, which shares that of `seen`: name `seen`")
-        );
-        let hashed = "hash_buckets = 9\nshares = \"film\"\n";
-        let hashed = refused(&format!("{HEAD}{}{}", field("seen", hashed), field("film", "hash_buckets = 9\n")));
-        assert_eq!(hashed, format!("{line} `film`, which decides on the hashing: leave hash_buckets out"));
-        let numeric = field("seen", "shares = \"film\"\n").replace("categorical", "numeric");
-        let numeric = refused(&format!("{HEAD}{numeric}{}", field("film", "")));
-        assert_eq!(numeric, format!("{line} `film`, but numeric fields have no values to share"));
-        assert!(refused("label = 3").starts_with(", line 1: "));
-    }
-
-    #[test]
-    fn selected_fields_keep_the_given_order_and_the_remaining_roles() {
-        let text = format!("user = \"u\"\nitem = \"i\"\n{HEAD}{}{}{}", field("u", ""), field("i", ""), field("c", ""));
-        let spec = loaded(&text).unwrap();
-        let selected = spec.select(&["c".into(), "u".into()]).unwrap();
-        assert_eq!(selected.names(), ["c", "u"]);
-        assert_eq!((selected.user.as_deref(), selected.item.as_deref()), (Some("u"), None));
-        let error = spec.select(&["cc".into()]).unwrap_err().to_string();
-        assert_eq!(error, "there is no field `cc`; did you mean `c`? available: u, i, c");
-        assert!(spec.select(&["c".into(), "c".into()]).is_err());
-        assert!(spec.select(&[]).is_err());
-    }
-}
+mod tests;

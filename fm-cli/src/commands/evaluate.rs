@@ -13,6 +13,7 @@ use crate::console;
 use crate::evaluation::{Evaluation, rows_of};
 use crate::metric::in_order;
 use crate::predictor::Predictor;
+use crate::values::Unknown;
 
 pub fn run(args: &Evaluate) -> Result<()> {
     if let Some(output) = &args.output {
@@ -28,7 +29,10 @@ pub fn run(args: &Evaluate) -> Result<()> {
     }
     let label = predictor.schema.label();
     let metrics = evaluation.metrics(&predictor.model, label, predictor.device)?;
-    let unknown = predictor.unknown(&evaluation.rows);
+    let mut unknown = Unknown::of(&predictor.schema, &evaluation.rows);
+    let numbers = rows_of(&source, args.part);
+    unknown.find_examples(&evaluation.rows, &source.frame, |row| numbers[row] as usize);
+    unknown.warn(name, &[]);
     if let Some(output) = &args.output {
         check_no_score(&source.frame, &"the data")?;
         let mut table = take_rows(&source.frame, rows_of(&source, args.part))?;
@@ -40,9 +44,10 @@ pub fn run(args: &Evaluate) -> Result<()> {
     }
     if args.form.json {
         let rows = evaluation.rows.len();
-        return print_json(&json!({ "part": name, "rows": rows, "unknown": unknown, "metrics": metrics }));
+        return print_json(&json!({ "part": name, "rows": rows, "unknown": unknown.by_field(), "metrics": metrics }));
     }
-    let unknown: String = unknown.iter().map(|(field, rows)| format!(", {field} unknown in {rows}")).collect();
+    let unknown: String =
+        unknown.by_role().iter().map(|(field, rows)| format!(", {field} unknown in {rows}")).collect();
     let rows = format!("{name} ({} rows{unknown}):", evaluation.rows.len());
     let main = predictor.settings.monitored()?.name;
     let mut names = in_order(metrics.keys());

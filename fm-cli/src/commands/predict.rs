@@ -1,6 +1,5 @@
 //! `fm predict`
 
-use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -10,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use fm_args::commands::Predict;
+use fm_core::error::nearest;
 use fm_core::{Encoder, Records, Schema};
 use fm_data::table::{check_output, take_columns};
 use fm_data::{ChunkSize, MissingColumns, TableReader, TableWriter, encode};
@@ -18,6 +18,7 @@ use polars::prelude::*;
 use crate::interruption::{Interrupted, stop_at_ctrl_c};
 use crate::predictor::Predictor;
 use crate::progress::RowProgress;
+use crate::values::Unknown;
 
 /// The name of the added column.
 const SCORE: &str = "score";
@@ -26,6 +27,8 @@ const SCORE: &str = "score";
 struct Chunk {
     /// The columns to write.
     kept: DataFrame,
+    /// All columns.
+    table: DataFrame,
     encoded: Records,
     /// How far the input has been read.
     bytes_read: u64,
@@ -46,7 +49,8 @@ pub fn run(args: &Predict) -> Result<()> {
     let stop = stop_at_ctrl_c()?;
     let writer = if is_stdout { TableWriter::stdout() } else { TableWriter::create(&args.output)? };
     let mut progress = RowProgress::new(reader.bytes());
-    let mut unknown = BTreeMap::new();
+    let mut unknown = Unknown::new(&predictor.schema);
+    let mut missing = vec![];
 
     // Three chunks are in progress: one is read and encoded, one is scored, one is written.
     let (read, chunks) = sync_channel(0);
@@ -60,16 +64,18 @@ pub fn run(args: &Predict) -> Result<()> {
             let left = if is_stdout { "the table is incomplete" } else { "no file was written" };
             break Err(Interrupted(format!("interrupted after {} rows: {left}", progress.rows())).into());
         }
-        let Chunk { mut kept, encoded, bytes_read } = match chunks.recv_timeout(Duration::from_millis(100)) {
+        let Chunk { mut kept, table, encoded, bytes_read } = match chunks.recv_timeout(Duration::from_millis(100)) {
             Ok(chunk) => chunk,
             // Input may arrive slowly. Meanwhile, react to Ctrl-C and to a failed writer.
             Err(RecvTimeoutError::Timeout) if writing.is_finished() => break Ok(()),
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => break joined(reading),
         };
-        for (field, rows) in predictor.unknown(&encoded) {
-            *unknown.entry(field).or_insert(0) += rows;
+        if progress.rows() == 0 {
+            missing = missing_fields(&predictor.schema, &table);
         }
+        unknown.add(&encoded);
+        unknown.find_examples(&encoded, &table, |row| row);
         if let Err(error) = predictor.scores(&encoded).and_then(|scores| append_scores(&mut kept, &scores)) {
             break Err(error);
         }
@@ -92,7 +98,8 @@ pub fn run(args: &Predict) -> Result<()> {
     }
 
     let done = progress.finish();
-    for (field, rows) in unknown {
+    unknown.warn("", &missing);
+    for (field, rows) in unknown.by_role().into_iter().filter(|(field, _)| !missing.iter().any(|name| name == field)) {
         tracing::warn!("the {field} is unknown in {rows} of {} rows", progress.rows());
     }
     let output = if is_stdout { "standard output".into() } else { args.output.display().to_string() };
@@ -121,6 +128,21 @@ fn is_standard(path: &Path) -> bool {
     path == Path::new("-")
 }
 
+/// The fields that the input has no column for. Warns of them, since all their values count as missing.
+fn missing_fields(schema: &Schema, table: &DataFrame) -> Vec<String> {
+    let names: Vec<String> = schema.fields().iter().map(|field| field.name.clone()).collect();
+    let missing: Vec<String> = names.iter().filter(|name| table.column(name).is_err()).cloned().collect();
+    if !missing.is_empty() {
+        let others = table.get_column_names().into_iter().map(|name| name.as_str());
+        let others: Vec<&str> = others.filter(|name| !names.iter().any(|field| field == name)).collect();
+        let near = |field: &String| Some(format!("`{}` for `{field}`", nearest(field, others.iter().copied())?));
+        let near: Vec<String> = missing.iter().filter_map(near).collect();
+        let hint = if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(", ")) };
+        tracing::warn!("the input has no column {}: all its values count as missing{hint}", missing.join(", "));
+    }
+    missing
+}
+
 /// Sends the encoded input until it ends or the receiver is gone.
 fn read_chunks(
     columns: &Columns,
@@ -133,7 +155,7 @@ fn read_chunks(
         let kept = columns.kept.as_ref().map_or_else(|| Ok(table.clone()), |names| take_columns(&table, names))?;
         check_no_score(&kept, &columns.origin)?;
         let encoded = encode(&table, encoder, None, columns.missing)?;
-        if to.send(Chunk { kept, encoded, bytes_read: reader.bytes_read() }).is_err() {
+        if to.send(Chunk { kept, table, encoded, bytes_read: reader.bytes_read() }).is_err() {
             break;
         }
     }

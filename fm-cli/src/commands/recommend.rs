@@ -1,6 +1,6 @@
 //! `fm recommend`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use anyhow::{Result, bail};
 use fm_args::commands::Recommend;
@@ -30,6 +30,8 @@ struct Item {
     item: String,
     title: String,
     score: f32,
+    /// Whether training has seen the item; hashed items are not known to be either.
+    known_item: Option<bool>,
 }
 
 pub fn run(args: &Recommend) -> Result<()> {
@@ -57,8 +59,9 @@ pub fn run(args: &Recommend) -> Result<()> {
         return print_json(&found);
     }
     let digits = decimals_of(predictor.schema.label(), 3);
-    for Item { rank, item, title, score } in found.items {
-        print(format!("{rank:>3}. {score:.digits$}  {title}  [{item}]"))?;
+    for Item { rank, item, title, score, known_item } in found.items {
+        let mark = if known_item == Some(false) { "  not in the training rows" } else { "" };
+        print(format!("{rank:>3}. {score:.digits$}  {title}  [{item}]{mark}"))?;
     }
     Ok(())
 }
@@ -70,11 +73,13 @@ fn from_data<'a>(args: &'a Recommend, predictor: &Predictor, source: &RawData) -
         warn_unknown(&predictor.schema, &args.user, "in the data");
     }
     let best = predictor.best(&items, args.top, &args.exclude)?;
+    let known = KnownItems::of(&predictor.schema);
     let item = |(rank, (row, score)): (usize, (usize, f32))| Item {
         rank: rank + 1,
         item: items.ids[row].clone(),
         title: items.titles[row].clone(),
         score,
+        known_item: known.contains(&items.ids[row]),
     };
     let best = best.into_iter().enumerate().map(item).collect();
     Ok(Recommendations { user: &args.user, known_user: Some(known_user), items: best })
@@ -107,20 +112,41 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
             None => known.push((name, value)),
         }
     }
-    let known_user = schema.hash_buckets(position).is_none().then(|| schema.vocabulary(position).contains(&args.user));
+    let id = schema.reading(position).value(&args.user);
+    let is_known = |id: &str| schema.vocabulary(position).iter().any(|known| known == id);
+    let known_user = schema.hash_buckets(position).is_none().then(|| id.is_some_and(is_known));
     if known_user == Some(false) {
         warn_unknown(schema, &args.user, "in the file");
     }
     let exclude: Vec<&str> = args.exclude.iter().map(String::as_str).collect();
     let found = scorer.recommend(known, args.top, &exclude)?;
+    let known = KnownItems::of(schema);
     // A file written by another program may have no titles.
     let titles: BTreeMap<String, String> =
         scorer.extra_file(TITLES).ok().and_then(|titles| serde_json::from_str(&titles).ok()).unwrap_or_default();
     let item = |(rank, (item, score)): (usize, (String, f32))| {
         let title = titles.get(&item).unwrap_or(&item).clone();
-        Item { rank: rank + 1, title, item, score }
+        Item { rank: rank + 1, title, known_item: known.contains(&item), item, score }
     };
     Ok(Recommendations { user: &args.user, known_user, items: found.into_iter().enumerate().map(item).collect() })
+}
+
+/// The items of the training rows.
+struct KnownItems<'a> {
+    /// None if the schema has no item, or hashes it.
+    ids: Option<HashSet<&'a str>>,
+}
+
+impl KnownItems<'_> {
+    fn of(schema: &Schema) -> KnownItems<'_> {
+        let field = schema.item().and_then(|item| schema.field_index(item));
+        let field = field.filter(|&field| schema.hash_buckets(field).is_none());
+        KnownItems { ids: field.map(|field| schema.vocabulary(field).iter().map(String::as_str).collect()) }
+    }
+
+    fn contains(&self, item: &str) -> Option<bool> {
+        self.ids.as_ref().map(|ids| ids.contains(item))
+    }
 }
 
 fn warn_unknown(schema: &Schema, user: &str, place: &str) {

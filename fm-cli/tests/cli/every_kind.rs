@@ -115,8 +115,19 @@ pub fn trained() -> (Scene, Vec<&'static str>) {
 /// Texts of cells of each field: seen, unseen, empty, malformed, with too many values, and only separators.
 const TEXTS: [&[&str]; FIELDS.len()] = [
     &["r01", "r07", "r19", "r99", "", "R01", " r01", "rö", "日本"],
-    &["b02", "b11", "b29", "b99", "", "b2"],
-    &["kind1|shelf2", "kind0|kind0|kind0", "new", "", "|", "||kind1||new|kind1|new|", "kind0|kind1|kind2|kind3|shelf1"],
+    &["b02", "b11", "b29", "b99", "", "b2", "b02 "],
+    &[
+        "kind1|shelf2",
+        "kind0|kind0|kind0",
+        "new",
+        "",
+        "|",
+        "||kind1||new|kind1|new|",
+        "['kind1' 'shelf2']",
+        "[kind1]",
+        "kind1 | shelf2 ",
+        "kind0|kind1|kind2|kind3|shelf1",
+    ],
     &["ruhigéwild", "wildéwildéwildéernst", "schräg", "ernstéwildéruhig", "", "éé", "fröhlich"],
     &["word1 and2 word1", "never seen never", "", "   ", "日本 語 日本 語 日本", "a b c d e f g h"],
     &["Köln", "Łódź", "東京", "Rome", "", "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch auf Ynys Môn"],

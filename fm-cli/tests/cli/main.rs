@@ -30,4 +30,5 @@ mod tensorboard;
 mod triton;
 mod tune;
 mod unseen;
+mod values;
 mod whole_way;

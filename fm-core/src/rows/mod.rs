@@ -19,6 +19,7 @@ mod slots;
 mod tensor_rows;
 #[cfg(test)]
 mod tests;
+mod unknown;
 mod values;
 
 use tch::{Device, Kind, Tensor};

@@ -35,7 +35,7 @@ impl FieldKind {
 /// Several values in one text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct List {
-    /// The text between two values; empty pieces are skipped.
+    /// The text between two values, unless they are in brackets; empty pieces are skipped.
     pub separator: String,
     /// The maximum number of slots. Values without a slot are dropped.
     pub max_len: usize,
@@ -115,6 +115,14 @@ impl Weighting {
     }
 }
 
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+fn is_zero(share: &f32) -> bool {
+    *share == 0.0
+}
+
 /// The entity that a field describes. A recommendation takes user and context fields from the user, and item fields
 /// from each candidate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,13 +151,23 @@ pub struct Field {
     /// The field whose rows of the table this field also uses. Then it has no vocabulary or hash buckets of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shares: Option<String>,
-    /// The known values: value `i` has the id `first_id + 1 + i`. Empty for a numeric or hashed field, and for a field
-    /// that shares another's table.
+    /// Whether values are compared byte by byte, instead of in their [`canonical`](crate::encoder::canonical) form. A field that
+    /// shares the table of another follows the other.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub exact: bool,
+    /// The share of the training rows that have no known value in this field.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unknown_share: f32,
+    /// The share of the training rows whose list had more values than slots.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cut_share: f32,
+    /// The known values in their canonical form: value `i` has the id `first_id + 1 + i`. Empty for a numeric or
+    /// hashed field, and for a field that shares another's table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vocabulary: Vec<String>,
     /// The number of buckets, for a field that hashes its values instead of looking them up: a value whose
-    /// [`bucket`](crate::farmhash::bucket) is `i` has the id `first_id + 1 + i`. `None` for a numeric field. The text
-    /// is hashed as it is, whereas TensorFlow hashes an integer's decimal digits: here, `007` is not `7`.
+    /// [`bucket`](crate::farmhash::bucket) is `i` has the id `first_id + 1 + i`. `None` for a numeric field. The
+    /// text of the value is hashed, whereas TensorFlow hashes an integer's decimal digits: here, `007` is not `7`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash_buckets: Option<u32>,
 }
@@ -157,7 +175,8 @@ pub struct Field {
 impl Field {
     /// A field with a vocabulary, which is empty for a numeric field.
     pub fn new(name: impl Into<String>, kind: FieldKind, side: Side, vocabulary: Vec<String>) -> Field {
-        Field { name: name.into(), kind, side, shares: None, vocabulary, hash_buckets: None }
+        let (shares, hash_buckets, exact, unknown_share, cut_share) = (None, None, false, 0.0, 0.0);
+        Field { name: name.into(), kind, side, shares, exact, unknown_share, cut_share, vocabulary, hash_buckets }
     }
 
     /// A categorical field whose values are the numbers below `n`: its vocabulary is `"0"`, `"1"`, and so on.

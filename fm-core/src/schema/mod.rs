@@ -17,6 +17,8 @@
 //! The first id of each field is its out-of-vocabulary id, which unknown, missing and malformed values get. In a hashed
 //! field, only missing values get it: every text has a bucket, which it may share with other texts.
 //!
+//! Values are compared in their [canonical form](crate::encoder::canonical), in which `4.0` is `4`, unless the field is exact.
+//!
 //! A field can share the table of another, its owner: it looks its values up in the owner's vocabulary or buckets, and
 //! has the owner's ids. Two fields then have the same ids, so there are two numberings:
 //!
@@ -49,6 +51,7 @@
 mod field;
 mod label;
 mod layout;
+mod values;
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -57,6 +60,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic_file::write_atomically;
+use crate::encoder::Reading;
 use crate::error::{Error, Result};
 
 pub use field::{Field, FieldKind, Keep, List, Side, Weighting};
@@ -74,6 +78,8 @@ pub struct Schema {
     fields: Vec<Field>,
     user: Option<String>,
     item: Option<String>,
+    /// Texts that are missing values in every field, in their canonical form.
+    null_values: Vec<String>,
     /// The rows of the table of each field, and the first of each.
     ids: Vec<Range<i64>>,
     unknown_ids: Vec<i64>,
@@ -97,24 +103,31 @@ struct SchemaFile {
     user: Option<String>,
     #[serde(default)]
     item: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    null_values: Vec<String>,
     fields: Vec<Field>,
 }
 
 impl From<Schema> for SchemaFile {
     fn from(schema: Schema) -> SchemaFile {
-        let Schema { label, fields, user, item, .. } = schema;
-        SchemaFile { format: SCHEMA_FORMAT, label, user, item, fields }
+        let Schema { label, fields, user, item, null_values, .. } = schema;
+        SchemaFile { format: SCHEMA_FORMAT, label, user, item, null_values, fields }
     }
 }
 
 impl TryFrom<SchemaFile> for Schema {
     type Error = Error;
 
-    fn try_from(file: SchemaFile) -> Result<Schema> {
+    fn try_from(mut file: SchemaFile) -> Result<Schema> {
         if file.format > SCHEMA_FORMAT {
             return Err(too_new(file.format));
         }
-        let schema = Schema::new(file.label, file.fields)?;
+        if file.format < 2 {
+            // Before format 2, all fields compared bytes.
+            let has_values = |field: &&mut Field| !matches!(field.kind, FieldKind::Numeric { .. });
+            file.fields.iter_mut().filter(has_values).for_each(|field| field.exact = true);
+        }
+        let schema = Schema::new(file.label, file.fields)?.with_null_values(&file.null_values)?;
         schema.with_roles(file.user, file.item)
     }
 }
@@ -125,7 +138,8 @@ impl Schema {
     /// # Errors
     /// [`Error::Schema`] if there is no field, a name is empty or repeated, a vocabulary repeats a value, a separator
     /// is empty, `max_len` or the number of hash buckets is 0, a field has both hash buckets and a vocabulary, a
-    /// numeric field has either, statistics are not finite, a field shares the table of a field that does not exist, is
+    /// numeric field has either, statistics are not finite, a vocabulary contains a missing value or one that is not
+    /// canonical in a field that is not exact, a share is not from 0 to 1, a field shares the table of a field that does not exist, is
     /// numeric or itself shares a table, a field that shares a table has values of its own, a row has more than 2²⁰
     /// slots, or there are more than 2147483647 ids.
     pub fn new(label: Label, fields: Vec<Field>) -> Result<Schema> {
@@ -145,6 +159,17 @@ impl Schema {
             let mut values = HashSet::with_capacity(field.vocabulary.len());
             if let Some(twice) = field.vocabulary.iter().find(|value| !values.insert(value.as_str())) {
                 return invalid(format!("field `{name}` lists the value `{twice}` twice"));
+            }
+            let reading = Reading::new(field.exact, &[]);
+            if let Some(value) = field.vocabulary.iter().find(|value| reading.value(value) != Some(value.as_str())) {
+                return invalid(match reading.value(value) {
+                    None => format!("field `{name}` lists the value `{value}`, which is a missing value"),
+                    Some(same) => format!("field `{name}` lists the value `{value}`, which is read as `{same}`"),
+                });
+            }
+            if !(0.0..=1.0).contains(&field.unknown_share) {
+                let share = field.unknown_share;
+                return invalid(format!("field `{name}` has a share of {share} unknown values: it is from 0 to 1"));
             }
             if field.hash_buckets == Some(0) {
                 return invalid(format!("field `{name}` needs at least 1 hash bucket"));
@@ -198,6 +223,7 @@ impl Schema {
             fields,
             user: None,
             item: None,
+            null_values: vec![],
             ids,
             unknown_ids,
             num_ids,
@@ -471,6 +497,10 @@ mod tests {
         assert!(refused(vec![categorical("a", &["x", "x"])]).contains("`x` twice"));
         let numeric = Field { kind: FieldKind::Numeric { mean: 0.0, std: 0.0 }, ..categorical("n", &[]) };
         assert!(refused(vec![numeric]).contains("standard deviation 0"));
+        assert!(refused(vec![categorical("a", &["4.0"])]).contains("`a` lists the value `4.0`, which is read as `4`"));
+        assert!(
+            refused(vec![categorical("a", &[" "])]).contains("field `a` lists the value ` `, which is a missing value")
+        );
         assert!(refused(vec![hashed("h", 0)]).contains("field `h` needs at least 1 hash bucket"));
         let both = Field { hash_buckets: Some(10), ..categorical("h", &["x"]) };
         assert!(refused(vec![both]).contains("field `h` has both a vocabulary and hash buckets"));
@@ -514,9 +544,9 @@ mod tests {
     #[test]
     fn a_schema_of_a_newer_version_is_an_error() {
         let schema = Schema::new(label(), vec![categorical("a", &["x"])]).unwrap();
-        for later in ["\"format\":2", "\"format\":2,\"time\":\"when\""] {
+        for later in ["\"format\":3", "\"format\":3,\"time\":\"when\""] {
             let later = schema.to_json().replace("\"format\":2", later);
-            assert!(Schema::from_json(&later).unwrap_err().to_string().contains("newer than 1"), "{later}");
+            assert!(Schema::from_json(&later).unwrap_err().to_string().contains("newer than 2"), "{later}");
         }
     }
 

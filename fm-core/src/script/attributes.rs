@@ -10,6 +10,9 @@ use crate::schema::{Field, FieldKind, Keep, Schema, Weighting};
 /// ASCII whitespace, which may surround numbers.
 const SPACES: &str = " \t\n\r\x0c";
 
+/// The letters after a backslash in the string of a list, and the characters that they stand for.
+const ESCAPES: &str = "\"'\\/bfnrt\"'\\/\u{8}\u{c}\n\r\t";
+
 /// Sets the attributes that `methods.py` reads: lists with an entry for each field.
 pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalogue: &Catalogue) -> Result<()> {
     use Attribute::{Buffer, Floats, Indexes, Integers, Text, Texts};
@@ -31,12 +34,18 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
 
     module.set("_schema", &Text(&schema_json))?;
     module.set("_spaces", &Text(SPACES))?;
+    module.set("_escapes", &Text(ESCAPES))?;
     module.set("_names", &Texts(fields.iter().map(|field| field.name.as_str()).collect()))?;
     module.set("_kinds", &integers(kind))?;
     module.set("_widths", &integers(|field| field.num_slots() as i64))?;
     module.set("_unknown_ids", &Integers(schema.unknown_ids().to_vec()))?;
     module.set("_owners", &Integers((0..fields.len()).map(|field| schema.owner(field) as i64).collect()))?;
     module.set("_hash_buckets", &integers(|field| field.hash_buckets.map_or(0, i64::from)))?;
+    module.set(
+        "_exact",
+        &Integers((0..fields.len()).map(|field| i64::from(fields[schema.owner(field)].exact)).collect()),
+    )?;
+    module.set("_null_values", &Texts(schema.null_values().iter().map(String::as_str).collect()))?;
     module.set("_indexes", &Indexes(indexes))?;
     module.set("_separators", &Texts(separators))?;
     module.set("_weightings", &integers(weighting))?;
@@ -49,6 +58,9 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
     module.set("_label_range", &Floats(label_range))?;
     module.set("_label_scale", &Floats(vec![f64::from(schema.label().scale)]))?;
 
+    // Only a schema with an item has a catalogue.
+    let item = schema.item().and_then(|item| schema.field_index(item)).unwrap_or(0);
+    module.set("_item_field", &Integers(vec![item as i64]))?;
     let slots: Vec<i64> = schema.item_slots().map(|slot| slot as i64).collect();
     let slots = Tensor::from_slice(&slots);
     module.set("_items", &Texts(catalogue.items.iter().map(String::as_str).collect()))?;

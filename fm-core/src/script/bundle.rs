@@ -70,7 +70,7 @@ impl Bundle {
             return Err(Error::shape("catalogue", expected, catalogue.features.len().to_string()));
         }
         set_attributes(&mut module, schema, catalogue)?;
-        module.define(include_str!("methods.py"))?;
+        module.define(concat!(include_str!("methods.py"), "\n", include_str!("hashing.py")))?;
         let fields = schema.fields().iter().map(|field| field.name.clone()).collect();
         Ok(Bundle { module, schema_json: schema.to_json(), fields })
     }

@@ -1,11 +1,13 @@
 # The methods of an exported module, except `forward`: TorchScript source that libtorch compiles at export. Text becomes ids
 # and values exactly as in `fm_core::Encoder`. Values that depend on the schema are module attributes with one list entry per
 # field, set in `attributes.rs`. Empty text is a missing value. Strings are indexed by byte.
+#
+# All methods but `forward` run without gradients: a graph that was optimised for gradients fails in inference mode.
 
 
 # The version of this file format.
 def _format(self) -> int:
-    return 1
+    return 2
 
 
 def schema(self) -> str:
@@ -14,7 +16,8 @@ def schema(self) -> str:
 
 # Probabilities, or labels within the range of the training rows.
 def predict(self, ids: Tensor, values: Tensor) -> Tensor:
-    return self._prediction(self.forward(ids, values))
+    with NoGrad():
+        return self._prediction(self.forward(ids, values))
 
 
 def score(self, rows: List[Dict[str, str]]) -> Tensor:
@@ -42,19 +45,18 @@ def encode(self, rows: List[Dict[str, str]]) -> Tuple[Tensor, Tensor]:
 # Each value is a list: of one text, or of any number of texts in a multi-valued field or a sequence.
 def encode_lists(self, rows: List[Dict[str, List[str]]]) -> Tuple[Tensor, Tensor]:
     none: List[str] = []
-    columns: Dict[str, List[str]] = {}
+    ids: List[Tensor] = []
+    values: List[Tensor] = []
     for field, name in enumerate(self._names):
-        column: List[str] = []
-        for row in rows:
-            texts = row.get(name, none)
-            if len(self._separators[field]) > 0:
-                column.append(self._separators[field].join(texts))
-            elif len(texts) == 1:
-                column.append(texts[0])
-            else:
-                column.append("")
-        columns[name] = column
-    return self.encode_columns(columns)
+        texts = [row.get(name, none) for row in rows]
+        if len(self._separators[field]) > 0:
+            lists = [self._pieces_of(field, of_row) for of_row in texts]
+            field_ids, field_values = self._encode_list(field, lists)
+        else:
+            field_ids, field_values = self._encode_text(field, [self._only(of_row) for of_row in texts])
+        ids.append(field_ids)
+        values.append(field_values)
+    return torch.cat(ids, 1), torch.cat(values, 1)
 
 
 def encode_columns(self, columns: Dict[str, List[str]]) -> Tuple[Tensor, Tensor]:
@@ -70,17 +72,53 @@ def encode_columns(self, columns: Dict[str, List[str]]) -> Tuple[Tensor, Tensor]
         column = [""] * rows
         if name in columns:
             column = columns[name]
-        if self._kinds[field] == 0:
-            field_ids, field_values = self._encode_categorical(field, column)
-        elif self._kinds[field] == 1:
-            field_ids, field_values = self._encode_multi_valued(field, column)
-        elif self._kinds[field] == 3:
-            field_ids, field_values = self._encode_sequence(field, column)
+        if len(self._separators[field]) > 0:
+            field_ids, field_values = self._encode_list(field, [self._pieces(field, text) for text in column])
         else:
-            field_ids, field_values = self._encode_numeric(field, column)
+            field_ids, field_values = self._encode_text(field, column)
         ids.append(field_ids)
         values.append(field_values)
     return torch.cat(ids, 1), torch.cat(values, 1)
+
+
+# What the model cannot use: for each field the number of values that are unknown, missing or malformed, and for each name that
+# is not a field the number of rows that have it. In a list, each value counts, and a list without values is one missing value.
+def check(self, rows: List[Dict[str, str]]) -> Tuple[Dict[str, Dict[str, int]], Dict[str, int]]:
+    fields: Dict[str, Dict[str, int]] = {}
+    for field, name in enumerate(self._names):
+        unknown, missing, malformed = 0, 0, 0
+        for row in rows:
+            of_row = self._faults(field, row.get(name, ""))
+            unknown += of_row[0]
+            missing += of_row[1]
+            malformed += of_row[2]
+        fields[name] = {"unknown": unknown, "missing": missing, "malformed": malformed}
+    foreign: Dict[str, int] = {}
+    for row in rows:
+        for name in row.keys():
+            if name not in fields:
+                foreign[name] = foreign.get(name, 0) + 1
+    return fields, foreign
+
+
+# How many values of a text are unknown, missing and malformed.
+def _faults(self, field: int, text: str) -> Tuple[int, int, int]:
+    unknown, malformed = 0, 0
+    if len(self._separators[field]) > 0:
+        pieces = self._pieces(field, text)
+        for piece in pieces:
+            value, _ = self._piece(field, piece)
+            if len(self._value(field, value)) == 0:
+                malformed += 1
+            elif self._id(field, value) == self._unknown_ids[field]:
+                unknown += 1
+        return unknown, int(len(pieces) == 0), malformed
+    if len(self._value(field, text)) == 0:
+        return 0, 1, 0
+    if self._kinds[field] == 2:
+        number = self._number(text)
+        return 0, 0, int(not (number < 1.0 or number > 0.0))
+    return int(self._id(field, text) == self._unknown_ids[field]), 0, 0
 
 
 # The k items of the catalogue with the highest scores for a user, and their scores, without those in `exclude`. Ties keep
@@ -94,7 +132,7 @@ def recommend(
     if exclude is not None and len(exclude) > 0:
         excluded: Dict[str, bool] = {}
         for item in exclude:
-            excluded[item] = True
+            excluded[self._value(self._item_field[0], item)] = True
         kept: List[int] = []
         for position, item in enumerate(self._items):
             if item not in excluded:
@@ -106,7 +144,8 @@ def recommend(
     for rows in positions.split(4096):
         ids = user_ids.repeat(len(rows), 1).index_copy(1, self._item_slots, self._item_ids[rows].long())
         values = user_values.repeat(len(rows), 1).index_copy(1, self._item_slots, self._item_values[rows])
-        parts.append(self.forward(ids, values).detach())
+        with NoGrad():
+            parts.append(self.forward(ids, values))
     logits, order = torch.sort(torch.cat(parts), stable=True, dim=0, descending=True)
     top = max(0, min(k, len(positions)))
     chosen: List[int] = positions[order[:top]].tolist()
@@ -121,10 +160,9 @@ def _recommend(self, names: List[str], texts: List[str], k: int, exclude: List[s
     return self.recommend(user, k, exclude)
 
 
-# Without gradients, so that NumPy accepts the result. `predict` keeps them.
 def _score(self, ids: Tensor, values: Tensor) -> Tensor:
     device = self._item_slots.device
-    return self.predict(ids.to(device), values.to(device)).detach()
+    return self.predict(ids.to(device), values.to(device))
 
 
 def _prediction(self, logits: Tensor) -> Tensor:
@@ -133,21 +171,36 @@ def _prediction(self, logits: Tensor) -> Tensor:
     return torch.sigmoid(logits)
 
 
+# A field whose texts have one value each.
+def _encode_text(self, field: int, column: List[str]) -> Tuple[Tensor, Tensor]:
+    if self._kinds[field] == 0:
+        return self._encode_categorical(field, column)
+    if len(self._null_values) > 0:
+        column = [self._present(text) for text in column]
+    return self._encode_numeric(field, column)
+
+
+# A field whose texts are lists, given the pieces of each.
+def _encode_list(self, field: int, lists: List[List[str]]) -> Tuple[Tensor, Tensor]:
+    if self._kinds[field] == 1:
+        return self._encode_multi_valued(field, lists)
+    return self._encode_sequence(field, lists)
+
+
 def _encode_categorical(self, field: int, column: List[str]) -> Tuple[Tensor, Tensor]:
     ids = self._integers([self._id(field, text) for text in column]).view(-1, 1)
     return ids, self._floats([1.0] * len(column)).view(-1, 1)
 
 
 # Values with the same id share a slot. Values without a free slot are dropped and do not count for n.
-def _encode_multi_valued(self, field: int, column: List[str]) -> Tuple[Tensor, Tensor]:
+def _encode_multi_valued(self, field: int, lists: List[List[str]]) -> Tuple[Tensor, Tensor]:
     width = self._widths[field]
-    ids = [self._unknown_ids[field]] * (len(column) * width)
-    sums = [0.0] * (len(column) * width)
+    ids = [self._unknown_ids[field]] * (len(lists) * width)
+    sums = [0.0] * (len(lists) * width)
     totals: List[float] = []
-    for row, text in enumerate(column):
+    for row, pieces in enumerate(lists):
         slots: Dict[int, int] = {}
         n = 0
-        pieces = self._pieces(field, text)
         if self._keeps_last[field] == 1:
             pieces.reverse()
         for piece in pieces:
@@ -167,13 +220,12 @@ def _encode_multi_valued(self, field: int, column: List[str]) -> Tuple[Tensor, T
 
 
 # Each value has a slot, in the order of the text.
-def _encode_sequence(self, field: int, column: List[str]) -> Tuple[Tensor, Tensor]:
+def _encode_sequence(self, field: int, lists: List[List[str]]) -> Tuple[Tensor, Tensor]:
     width = self._widths[field]
-    ids = [self._unknown_ids[field]] * (len(column) * width)
-    numbers = [0.0] * (len(column) * width)
+    ids = [self._unknown_ids[field]] * (len(lists) * width)
+    numbers = [0.0] * (len(lists) * width)
     totals: List[float] = []
-    for row, text in enumerate(column):
-        pieces = self._pieces(field, text)
+    for row, pieces in enumerate(lists):
         first = 0
         if self._keeps_last[field] == 1:
             first = max(0, len(pieces) - width)
@@ -186,10 +238,26 @@ def _encode_sequence(self, field: int, column: List[str]) -> Tuple[Tensor, Tenso
     return self._integers(ids).view(-1, width), self._weighted(field, numbers, totals)
 
 
+# The pieces of several texts, one after another.
+def _pieces_of(self, field: int, texts: List[str]) -> List[str]:
+    pieces: List[str] = []
+    for text in texts:
+        pieces.extend(self._pieces(field, text))
+    return pieces
+
+
+# The pieces of a list that are not missing values: those of a JSON or Python list, or else those between separators.
 def _pieces(self, field: int, text: str) -> List[str]:
     pieces: List[str] = []
-    for piece in text.split(self._separators[field]):
-        if len(piece) > 0:
+    if self._is_null(text):
+        return pieces
+    all, is_list = pieces, False
+    if self._exact[field] == 0 and text.find("[") >= 0:
+        all, is_list = self._bracketed(text)
+    if not is_list:
+        all = text.split(self._separators[field])
+    for piece in all:
+        if len(self._value(field, piece)) > 0:
             pieces.append(piece)
     return pieces
 
@@ -238,12 +306,145 @@ def _floats(self, numbers: List[float]) -> Tensor:
 
 def _id(self, field: int, text: str) -> int:
     unknown = self._unknown_ids[field]
-    if len(text) == 0:
-        return unknown
     owner = self._owners[field]
-    if self._hash_buckets[owner] > 0:
-        return unknown + 1 + self._bucket(text, self._hash_buckets[owner])
-    return self._indexes[owner].get(text, unknown)
+    # Vocabularies hold canonical values only.
+    id = self._indexes[owner].get(text, unknown)
+    if id != unknown or len(text) == 0:
+        return id
+    value = self._value(field, text)
+    if len(value) > 0 and self._hash_buckets[owner] > 0:
+        return unknown + 1 + self._bucket(value, self._hash_buckets[owner])
+    return self._indexes[owner].get(value, unknown)
+
+
+# The value in a text as in `fm_core::encoder::Reading`; empty if it is missing.
+def _value(self, field: int, text: str) -> str:
+    value = self._canonical(text)
+    if value in self._null_values:
+        return ""
+    return text if self._exact[field] == 1 else value
+
+
+def _is_null(self, text: str) -> bool:
+    return len(self._null_values) > 0 and self._canonical(text) in self._null_values
+
+
+# A text that is not one of the null values, or nothing.
+def _present(self, text: str) -> str:
+    return "" if self._is_null(text) else text
+
+
+# The text in a list of one.
+def _only(self, texts: List[str]) -> str:
+    return texts[0] if len(texts) == 1 else ""
+
+
+def _canonical(self, text: str) -> str:
+    text = text.strip(self._spaces)
+    if len(text) == 4 or len(text) == 5:
+        lower = text.lower()
+        if lower == "true" or lower == "false":
+            return lower
+    if text[max(0, len(text) - 1) :] == "0":
+        integer, _, zeros = text.partition(".")
+        digits = integer[1:] if integer[:1] == "-" else integer
+        is_integral = len(zeros) > 0 and len(zeros.strip("0")) == 0
+        if is_integral and len(digits) > 0 and len(digits.strip("0123456789")) == 0:
+            if digits[0] != "0" or integer == "0":
+                return integer
+    return text
+
+
+# The values of a JSON or Python list and whether the text is one, as in `encoder/list_text.rs`.
+def _bracketed(self, text: str) -> Tuple[List[str], bool]:
+    values: List[str] = []
+    text = text.strip(self._spaces)
+    if len(text) < 2 or text[0] != "[" or text[len(text) - 1] != "]":
+        return values, False
+    text = text[1 : len(text) - 1].strip(self._spaces)
+    while len(text) > 0:
+        if text[0] == "'" or text[0] == '"':
+            value, end = self._quoted(text)
+            if end < 0:
+                return values, False
+            values.append(value)
+            text = text[end:].lstrip(self._spaces)
+            if text[:1] == ",":
+                text = text[1:].lstrip(self._spaces)
+            elif len(text) > 0 and text[0] != "'" and text[0] != '"':
+                return values, False
+        else:
+            value, _, text = text.partition(",")
+            value = value.rstrip(self._spaces)
+            marks = value.find("[") + value.find("]") + value.find("'") + value.find('"')
+            if len(value) == 0 or marks > -4:
+                return values, False
+            if value != "None" and value != "null" and value != "nan" and value != "NaN":
+                values.append(value)
+            text = text.lstrip(self._spaces)
+    return values, True
+
+
+# The string at the start of a text, and where it ends; -1 if it is malformed.
+def _quoted(self, text: str) -> Tuple[str, int]:
+    value, at, end = "", 1, text.find(text[0], 1)
+    while end >= 0:
+        slash = text.find("\\", at)
+        if slash < 0 or slash > end:
+            return value + text[at:end], end + 1
+        value += text[at:slash]
+        kind = text[slash + 1]
+        at = slash + 2
+        if kind == "x" or kind == "u" or kind == "U":
+            character, at = self._code_point(text, at, 2 if kind == "x" else 4 if kind == "u" else 8)
+        else:
+            # Letters, then the characters that they stand for.
+            letter = self._escapes.find(kind)
+            character = self._escapes[9 + letter] if letter >= 0 and letter < 9 else ""
+        if len(character) == 0:
+            return value, -1
+        value += character
+        end = text.find(text[0], at)
+    return value, -1
+
+
+# The character with a hexadecimal number of this many digits in UTF-8, empty if it is malformed, and where the number ends.
+def _code_point(self, text: str, at: int, digits: int) -> Tuple[str, int]:
+    code = self._hexadecimal(text, at, digits)
+    at += digits
+    if digits == 4 and code >= 55296 and code < 56320:
+        low = self._hexadecimal(text, at + 2, 4) - 56320
+        if text[at : at + 2] != "\\u" or low < 0 or low >= 1024:
+            return "", at
+        code = 65536 + (code - 55296) * 1024 + low
+        at += 6
+    if code < 0 or code > 1114111 or (code >= 55296 and code < 57344):
+        return "", at
+    if code < 128:
+        return chr(code), at
+    # Characters are written byte by byte.
+    last = chr(128 + code % 64)
+    if code < 2048:
+        return chr(192 + code // 64) + last, at
+    last = chr(128 + code // 64 % 64) + last
+    if code < 65536:
+        return chr(224 + code // 4096) + last, at
+    return chr(240 + code // 262144) + chr(128 + code // 4096 % 64) + last, at
+
+
+# The number in hexadecimal digits, or -1.
+def _hexadecimal(self, text: str, at: int, digits: int) -> int:
+    number = 0
+    if at + digits > len(text):
+        return -1
+    for code in self._bytes(text[at : at + digits]):
+        if code >= 48 and code <= 57:
+            number = number * 16 + code - 48
+        elif (code >= 65 and code <= 70) or (code >= 97 and code <= 102):
+            number = number * 16 + code % 32 + 9
+        else:
+            return -1
+    return number
 
 
 # The number in a text, or NaN. It has its own parser, because `float` raises an error for other text and depends on the
@@ -299,113 +500,3 @@ def _number(self, text: str) -> float:
 
 def _bytes(self, text: str) -> List[int]:
     return [ord(byte) for byte in list(text)]
-
-
-# FarmHash's 64-bit fingerprint, as in `farmhash.rs`, modulo the number of buckets. Integers are signed and wrap around.
-def _bucket(self, text: str, buckets: int) -> int:
-    bytes = self._bytes(text)
-    if len(bytes) <= 16:
-        hash = self._hash_up_to_16(bytes)
-    elif len(bytes) <= 32:
-        hash = self._hash_up_to_32(bytes)
-    elif len(bytes) <= 64:
-        hash = self._hash_up_to_64(bytes)
-    else:
-        hash = self._hash_over_64(bytes)
-    upper = (hash >> 1) & 9223372036854775807
-    return (upper % buckets * 2 + (hash & 1)) % buckets
-
-
-def _hash_up_to_16(self, bytes: List[int]) -> int:
-    k0, k2 = -4348849565147123417, -7286425919675154353
-    n = len(bytes)
-    factor = k2 + 2 * n
-    if n >= 8:
-        a, b = self._word(bytes, 0) + k2, self._word(bytes, n - 8)
-        return self._mix(self._rotate(b, 37) * factor + a, (self._rotate(a, 25) + b) * factor, factor)
-    if n >= 4:
-        return self._mix(n + (self._half_word(bytes, 0) << 3), self._half_word(bytes, n - 4), factor)
-    y, z = bytes[0] + (bytes[n // 2] << 8), n + (bytes[n - 1] << 2)
-    return self._shift_mix(y * k2 ^ z * k0) * k2
-
-
-def _hash_up_to_32(self, bytes: List[int]) -> int:
-    k1, k2 = -5435081209227447693, -7286425919675154353
-    n = len(bytes)
-    factor = k2 + 2 * n
-    a, b = self._word(bytes, 0) * k1, self._word(bytes, 8)
-    c, d = self._word(bytes, n - 8) * factor, self._word(bytes, n - 16) * k2
-    u = self._rotate(a + b, 43) + self._rotate(c, 30) + d
-    return self._mix(u, a + self._rotate(b + k2, 18) + c, factor)
-
-
-def _hash_up_to_64(self, bytes: List[int]) -> int:
-    k2 = -7286425919675154353
-    n = len(bytes)
-    factor = k2 + 2 * n
-    a, b = self._word(bytes, 0) * k2, self._word(bytes, 8)
-    c, d = self._word(bytes, n - 8) * factor, self._word(bytes, n - 16) * k2
-    y = self._rotate(a + b, 43) + self._rotate(c, 30) + d
-    z = self._mix(y, a + self._rotate(b + k2, 18) + c, factor)
-    e, f = self._word(bytes, 16) * factor, self._word(bytes, 24)
-    g, h = (y + self._word(bytes, n - 32)) * factor, (z + self._word(bytes, n - 24)) * factor
-    u = self._rotate(e + f, 43) + self._rotate(g, 30) + h
-    return self._mix(u, e + self._rotate(f + a, 18) + g, factor)
-
-
-def _hash_over_64(self, bytes: List[int]) -> int:
-    k0, k1, k2 = -4348849565147123417, -5435081209227447693, -7286425919675154353
-    n = len(bytes)
-    y = 81 * k1 + 113
-    x = 81 * k2 + self._word(bytes, 0)
-    z = self._shift_mix(y * k2 + 113) * k2
-    v0, v1, w0, w1 = 0, 0, 0, 0
-    # The last block is the last 64 bytes, which can overlap with the block before. It has its own weights.
-    blocks = (n - 1) // 64
-    factor, weight = k1, 1
-    for block in range(blocks + 1):
-        at = block * 64
-        if block == blocks:
-            at = n - 64
-            factor, weight = k1 + ((z & 255) << 1), 9
-            w0 += (n - 1) % 64
-            v0 += w0
-            w0 += v0
-        x = self._rotate(x + y + v0 + self._word(bytes, at + 8), 37) * factor
-        y = self._rotate(y + v1 + self._word(bytes, at + 48), 42) * factor
-        x = x ^ w1 * weight
-        y += v0 * weight + self._word(bytes, at + 40)
-        z = self._rotate(z + w0, 33) * factor
-        v0, v1 = self._weak_hash(bytes, at, v1 * factor, x + w0)
-        w0, w1 = self._weak_hash(bytes, at + 32, z + w1, y + self._word(bytes, at + 16))
-        x, z = z, x
-    u = self._mix(v0, w0, factor) + self._shift_mix(y) * k0 + z
-    return self._mix(u, self._mix(v1, w1, factor) + x, factor)
-
-
-def _weak_hash(self, bytes: List[int], at: int, a: int, b: int) -> Tuple[int, int]:
-    start = a + self._word(bytes, at)
-    sum = start + self._word(bytes, at + 8) + self._word(bytes, at + 16)
-    last = self._word(bytes, at + 24)
-    return sum + last, self._rotate(b + start + last, 21) + self._rotate(sum, 44) + start
-
-
-def _mix(self, u: int, v: int, factor: int) -> int:
-    a = self._shift_mix((u ^ v) * factor)
-    return self._shift_mix((v ^ a) * factor) * factor
-
-
-def _shift_mix(self, word: int) -> int:
-    return word ^ ((word >> 47) & 131071)
-
-
-def _rotate(self, word: int, bits: int) -> int:
-    return ((word >> bits) & ((1 << (64 - bits)) - 1)) | (word << (64 - bits))
-
-
-def _word(self, bytes: List[int], at: int) -> int:
-    return self._half_word(bytes, at) | (self._half_word(bytes, at + 4) << 32)
-
-
-def _half_word(self, bytes: List[int], at: int) -> int:
-    return bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24)

@@ -12,9 +12,10 @@
 //! | `encode_columns(columns: Dict[str, List[str]])` | the same, with a list per field |
 //! | `score`, `score_lists`, `score_columns` | the same as `encode`... → predictions `[B]` |
 //! | `recommend(user: Dict[str, str], k: int, exclude: Optional[List[str]])` | → ids of the best k items of the catalogue, and their predictions |
+//! | `check(rows: List[Dict[str, str]])` | → for each field the number of values that are unknown, missing and malformed, and the names that are no fields |
 //! | `schema()` | → the schema as JSON |
 //!
-//! Empty text is a missing value. Missing and unknown values use the field's out-of-vocabulary row.
+//! All methods but `forward` run without gradients. Empty text is a missing value. Missing and unknown values use the field's out-of-vocabulary row.
 //!
 //! For servers that only call `forward`, [`Bundle::served_columns`] and [`Bundle::served_ids`] wrap such a module into
 //! one whose `forward` returns predictions.
@@ -63,7 +64,7 @@ pub(crate) use trace::trace_forward;
 use trace::unknown_rows;
 
 /// The newest file format that this library supports, as returned by the method `_format`.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 /// The name of the schema in the archive's extra files.
 const SCHEMA_FILE: &str = "schema.json";

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod modes;
+
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use tch::nn::VarStore;
@@ -47,7 +49,7 @@ fn schema(task: Task) -> Schema {
     let field = |kind, name: &str| Field::new(name, kind, Side::Context, values(&["a", "b", "é", "日"]));
     let hashed = |name, kind| Field { hash_buckets: Some(97), ..Field::new(name, kind, Side::User, vec![]) };
     let fields = vec![
-        Field::new("user", FieldKind::Categorical, Side::User, values(&["7", "é", "a b", "007", "日本"])),
+        Field::new("user", FieldKind::Categorical, Side::User, values(&["7", "é", "a b", "007", "日本", "true"])),
         Field::new("sum", several("|", 3, Weighting::Sum), Side::User, values(&["a", "b", "é"])),
         Field::new("mean", several("é", 2, Weighting::Mean), Side::Context, values(&["a", "b", "c"])),
         Field::new("sqrt", several(", ", 4, Weighting::Sqrt), Side::Item, values(&["a", "b", "日"])),
@@ -68,6 +70,7 @@ fn schema(task: Task) -> Schema {
     let label = Label::fit("label", task, [-0.5, 1.0]);
     let scale = if task == Task::Regression { 0.5 } else { 1.0 };
     let schema = Schema::new(Label { scale, ..label }, fields).unwrap();
+    let schema = schema.with_null_values(&values(&["NULL", "-999"])).unwrap();
     schema.with_roles(Some("user".into()), Some("item".into())).unwrap()
 }
 
@@ -109,7 +112,8 @@ def forward(self, names: List[str], cells: List[str]) -> List[Tensor]:
     scores = self.model.score(rows)
     assert torch.equal(scores, self.model.score_lists(lists)) and torch.equal(scores, self.model.score_columns(columns))
     predictions = self.model.predict(ids, values)
-    assert predictions.requires_grad and not scores.requires_grad
+    assert not predictions.requires_grad and not scores.requires_grad
+    assert self.model.forward(ids, values).requires_grad and torch.is_grad_enabled()
     # Rows that lack every field are rows.
     assert self.model.score_columns({'no field': cells}).size(0) == len(cells)
     none: Dict[str, List[str]] = {}
@@ -134,11 +138,20 @@ fn encoded(schema: &Schema, rows: &[Vec<String>]) -> Padded {
 
 /// Texts with a meaning for at least one field.
 fn cell() -> impl Strategy<Value = String> {
-    let words =
-        prop::sample::select(vec!["7", "é", "a b", "007", "日本", "a", "b", "c", "日", "x", "y", "new", "", " "]);
+    let words = prop::sample::select(vec![
+        "7", "é", "a b", "007", "日本", "a", "b", "c", "日", "x", "y", "new", "", " ", "7.0", " 7.00\t", "-0.0",
+        "TRUE", "False", "NULL", " -999.0", "4.0.0", "a\u{a0}",
+    ]);
     let separators = prop::sample::select(vec!["|", "é", ", ", " ", "||"]);
     let list = prop::collection::vec((words.clone(), separators), 0..8)
         .prop_map(|pieces| pieces.into_iter().map(|(word, separator)| format!("{word}{separator}")).collect());
+    // Lists in brackets, and texts that look like them.
+    let json = prop::collection::vec("[ab7é\"\\\\\n\u{1}😀]{0,3}", 0..5)
+        .prop_map(|values| format!("{values:?}").replace("\\'", "'"));
+    let ascii = prop::collection::vec("[ab7é\"\\\\\n\u{1}😀]{0,3}", 0..5).prop_map(|values| {
+        let escaped = |value: &String| value.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect::<String>();
+        format!("[{}]", values.iter().map(|value| format!("\"{}\"", escaped(value))).collect::<Vec<_>>().join(" , "))
+    });
     let numbers = prop_oneof![
         prop::sample::select(vec![
             "", "0", "-0", "1", ":2", "x", " 1 ", "inf", "nan", "3.4e38", "1e39", "1e-70", "-1e-310"
@@ -147,11 +160,16 @@ fn cell() -> impl Strategy<Value = String> {
         any::<f32>().prop_map(|x| x.to_string()),
         any::<f64>().prop_map(|x| format!("{x:e}")),
     ];
-    let given = prop::collection::vec((words, numbers), 0..8)
+    let given = prop::collection::vec((words.clone(), numbers), 0..8)
         .prop_map(|pieces| pieces.into_iter().map(|(word, number)| format!("{word}:{number}|")).collect());
     prop_oneof![
         list,
         given,
+        json,
+        ascii,
+        words.prop_map(str::to_owned),
+        r#" ?\[[ab7 ,'"\\nxuU0dé\[\]]{0,12}\] ?"#,
+        r#"\[('[ab]{0,2}'[ ,]{0,2}|"\\(x|u|U)[0-9a-fD]{2,8}"|None|[ab 7.0]{1,4},){0,4}\]"#,
         "[ \t]?[+-]?[0-9]{0,25}[.]?[0-9]{0,25}([eE][+-]?[0-9]{1,3})?\n?",
         any::<f32>().prop_map(|x| x.to_string()),
         any::<f64>().prop_map(|x| format!("{x:e}")),
@@ -163,12 +181,20 @@ fn cell() -> impl Strategy<Value = String> {
 #[test]
 fn exported_methods_encode_like_the_encoder() {
     let schema = schema(Task::Regression);
-    let module = with_cells(&schema);
+    encode_alike(&schema);
+    let exact = |field: &Field| Field { exact: !matches!(field.kind, FieldKind::Numeric { .. }), ..field.clone() };
+    let fields = schema.fields().iter().map(exact).collect();
+    encode_alike(&Schema::new(schema.label().clone(), fields).unwrap().with_null_values(schema.null_values()).unwrap());
+}
+
+/// Checks that the exported methods and the encoder give the same ids and values for any texts.
+fn encode_alike(schema: &Schema) {
+    let module = with_cells(schema);
     let rows = prop::collection::vec(prop::collection::vec(cell(), schema.num_fields()), 0..100);
     let mut runner = TestRunner::new(ProptestConfig::with_cases(32));
     let outcome = runner.run(&rows, |rows| {
-        let [ids, values, ..] = run(&module, &schema, &rows);
-        let expected = encoded(&schema, &rows);
+        let [ids, values, ..] = run(&module, schema, &rows);
+        let expected = encoded(schema, &rows);
         prop_assert_eq!(ids.size(), expected.ids.size());
         for (row, texts) in rows.iter().enumerate() {
             let of_row = |tensor: &Tensor| Vec::<f64>::try_from(tensor.get(row as i64).to_kind(Kind::Double)).unwrap();

@@ -112,13 +112,12 @@ fn spec(frame: &DataFrame, history: usize, config: &DataConfig) -> TableSpec {
         fields.push(derived("rated", Side::User, config.implicit, FieldOrigin::ItemsOfUser));
         fields.push(derived("raters", Side::Item, config.implicit, FieldOrigin::UsersOfItem));
     }
+    let fields = fields.into_iter().map(|field| FieldSpec { min_count: config.min_count, ..field }).collect();
     TableSpec {
-        label: "rating".into(),
-        weight: None,
         timestamp: Some("timestamp".into()),
         user: Some("user_id".into()),
         item: Some("movie_id".into()),
         title: Some("title".into()),
-        fields: fields.into_iter().map(|field| FieldSpec { min_count: config.min_count, ..field }).collect(),
+        ..TableSpec::new("rating", fields)
     }
 }

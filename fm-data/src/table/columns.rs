@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fm_core::encoder::number;
+use fm_core::encoder::{Reading, number};
 use polars::prelude::*;
 
 use crate::error::{Error, Result, first_line};
@@ -17,6 +17,16 @@ pub const NO_CODE: u32 = u32::MAX;
 /// [`Error::MissingColumn`], or [`Error::Spec`] for a column of another type, such as lists.
 pub fn strings(table: &DataFrame, name: &str) -> Result<StringChunked> {
     text_of(column(table, name)?).map_err(Error::Spec)
+}
+
+/// The values of a column in the form in which they are compared; missing ones are null.
+///
+/// # Errors
+/// As [`strings`].
+pub fn values(table: &DataFrame, name: &str, reading: Reading<'_>) -> Result<StringChunked> {
+    let texts = strings(table, name)?;
+    let are_values = texts.iter().flatten().all(|text| reading.value(text) == Some(text));
+    Ok(if are_values { texts } else { texts.iter().map(|cell| reading.value(cell?)).collect() })
 }
 
 /// A column of finite numbers. Errors name `path`, the file of the table.
@@ -196,6 +206,17 @@ mod tests {
         std::fs::write(&path, "y\n1\ninf\n").unwrap();
         let error = numbers(&read_table(&path).unwrap(), "y", &path).unwrap_err().to_string();
         assert!(error.contains("line 3: `inf`"), "{error}");
+    }
+
+    #[test]
+    fn values_are_canonical_and_missing_ones_null() {
+        let table = df!("a" => [Some(" 4.0"), Some("4"), Some(" "), None, Some("NA"), Some("True")]).unwrap();
+        let nulls = ["NA".to_owned()];
+        let column = values(&table, "a", Reading::new(false, &nulls)).unwrap();
+        assert_eq!(column.iter().collect::<Vec<_>>(), [Some("4"), Some("4"), None, None, None, Some("true")]);
+        assert_eq!(codes(&column), (vec![0, 0, NO_CODE, NO_CODE, NO_CODE, 1], vec!["4", "true"]));
+        let exact = values(&table, "a", Reading::new(true, &nulls)).unwrap();
+        assert_eq!(exact.iter().collect::<Vec<_>>(), [Some(" 4.0"), Some("4"), Some(" "), None, None, Some("True")]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::error::{Error, Result, first_line};
 use crate::format;
 
 pub use crate::format::ChunkSize;
-pub use columns::{NO_CODE, codes, integers, labels, numbers, strings, take_columns, take_rows, weights};
+pub use columns::{NO_CODE, codes, integers, labels, numbers, strings, take_columns, take_rows, values, weights};
 pub use reader::TableReader;
 pub use writer::TableWriter;
 

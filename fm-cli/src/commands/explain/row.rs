@@ -1,10 +1,10 @@
 //! A row to explain, with a label for each value.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
 use anyhow::Result;
-use fm_core::encoder::pieces;
 use fm_core::tch::Device;
 use fm_core::{Encoder, Features, FieldKind, Padded, Schema};
 use serde::Serialize;
@@ -64,27 +64,33 @@ impl Row {
         let ids = Vec::<i64>::try_from(features.ids.flatten(0, -1))?;
         let numbers = Vec::<f32>::try_from(features.values.flatten(0, -1))?;
         let mut values = vec![];
+        // A value of no text is missing.
+        let known = |value: Cow<'_, str>| Some(value.into_owned()).filter(|value| !value.is_empty());
         for (position, (field, text)) in schema.fields().iter().zip(&row).enumerate() {
             let own = schema.slots(position);
             // The texts of each slot: in a multi-valued field, values with the same id share a slot.
-            let texts: Vec<Vec<&str>> = match &field.kind {
-                FieldKind::Categorical | FieldKind::Numeric { .. } => vec![text.iter().copied().collect()],
+            let reading = schema.reading(position);
+            let texts: Vec<Vec<String>> = match &field.kind {
+                FieldKind::Categorical => {
+                    vec![text.and_then(|text| reading.value(text)).map(str::to_owned).into_iter().collect()]
+                }
+                FieldKind::Numeric { .. } => vec![text.iter().copied().map(str::to_owned).collect()],
                 FieldKind::MultiValued(list) => {
-                    let mut distinct: Vec<&str> = vec![];
-                    for (value, _) in pieces(*text, list) {
+                    let mut distinct: Vec<String> = vec![];
+                    for value in reading.pieces(*text, list).filter_map(|(value, _)| known(value)) {
                         if !distinct.contains(&value) {
                             distinct.push(value);
                         }
                     }
                     let of_slot = |slot: usize| {
-                        let is_here = |value: &&str| !value.is_empty() && encoder.id(position, value) == ids[slot];
-                        distinct.iter().copied().filter(is_here).collect()
+                        let is_here = |value: &&String| encoder.id(position, value) == ids[slot];
+                        distinct.iter().filter(is_here).cloned().collect()
                     };
                     own.clone().map(of_slot).collect()
                 }
                 FieldKind::Sequence(list) => {
-                    let values = list.kept(pieces(*text, list)).map(|(value, _)| value);
-                    values.map(|value| Some(value).filter(|value| !value.is_empty()).into_iter().collect()).collect()
+                    let values = list.kept(reading.pieces(*text, list));
+                    values.map(|(value, _)| known(value).into_iter().collect()).collect()
                 }
             };
             let is_padding = |slot: usize| numbers[slot] == 0.0 && field.kind.list().is_some();

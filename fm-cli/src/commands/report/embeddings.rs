@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use anyhow::Result;
-use fm_core::encoder::pieces;
 use fm_core::{Encoder, Field, FieldKind, Schema, Side};
 use fm_data::table::strings;
 use fm_data::{MissingColumns, RawData, encode};
@@ -113,12 +112,16 @@ fn popular(source: &RawData, schema: &Schema, field: usize, kind: Option<&Field>
         (0..items.ids.len()).filter(|&row| id(row) != schema.ids(field).start && count(row) > 0).collect();
     rows.sort_by_key(|&row| Reverse(count(row)));
     rows.truncate(ITEMS);
-    let named = |value: &&str| !value.is_empty();
+    let reading = kind.map(|kind| source.reading(&kind.name)).unwrap_or_default();
     let values = |row: usize| -> Vec<String> {
         let cell = kinds.as_ref().and_then(|kinds| kinds.get(row));
         match kind.and_then(|kind| kind.kind.list()) {
-            Some(list) => pieces(cell, list).map(|(value, _)| value).filter(named).map(str::to_owned).collect(),
-            None => cell.into_iter().filter(named).map(str::to_owned).collect(),
+            Some(list) => reading
+                .pieces(cell, list)
+                .map(|(value, _)| value.into_owned())
+                .filter(|value| !value.is_empty())
+                .collect(),
+            None => cell.and_then(|text| reading.value(text)).map(str::to_owned).into_iter().collect(),
         }
     };
     Ok(rows.into_iter().map(|row| Item { title: items.titles[row].clone(), id: id(row), kinds: values(row) }).collect())

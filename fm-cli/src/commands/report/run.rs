@@ -10,7 +10,7 @@ use fm_args::flags::Part;
 use fm_core::metric::{MetricSet, Metrics, Scored, metrics};
 use fm_core::train::EpochRecord;
 use fm_core::{Label, Rows, Task};
-use fm_data::table::{NO_CODE, codes, strings};
+use fm_data::table::{NO_CODE, codes};
 use fm_data::{DataConfig, RawData};
 use fm_models::run::BuiltModel;
 
@@ -245,7 +245,7 @@ pub struct Activity {
 
 impl Activity {
     pub fn of(source: &RawData, column: &str) -> Result<Activity> {
-        let column = strings(&source.frame, column)?;
+        let column = source.values(column)?;
         let (codes, values) = codes(&column);
         let values: Vec<String> = values.into_iter().map(str::to_owned).collect();
         let mut counts = vec![0; values.len()];

@@ -1,0 +1,164 @@
+use super::*;
+
+const HEAD: &str = "label = \"y\"\n";
+
+fn loaded(text: &str) -> Result<TableSpec> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("schema.toml");
+    std::fs::write(&path, text).unwrap();
+    TableSpec::load(path)
+}
+
+fn refused(text: &str) -> String {
+    let error = loaded(text).unwrap_err().to_string();
+    error.split_once("schema.toml").unwrap().1.into()
+}
+
+fn field(name: &str, more: &str) -> String {
+    format!("[[field]]\nname = \"{name}\"\nkind = \"categorical\"\n{more}")
+}
+
+#[test]
+fn a_complete_declaration_is_read() {
+    let spec = loaded(
+        r#"
+        label = "rating"
+        weight = "worth"
+        timestamp = "when"
+        user = "who"
+        null_values = ["NA"]
+        [[field]]
+        name = "who"
+        kind = "categorical"
+        side = "user"
+        min_count = 2
+        [[field]]
+        name = "tags"
+        kind = "multi-valued"
+        max_len = 20
+        weighting = "mean"
+        [[field]]
+        name = "visited"
+        kind = "sequence"
+        [[field]]
+        name = "device"
+        kind = "categorical"
+        hash_buckets = 1000
+        exact = true
+        [[field]]
+        name = "price"
+        kind = "numeric"
+        side = "item"
+        "#,
+    );
+    let newest = |list| ListSpec { keep: Keep::Last, ..list };
+    let tags = FieldSpecKind::MultiValued(newest(ListSpec::new("|", Some(20), Weighting::Mean)));
+    let visited = FieldSpecKind::Sequence(newest(ListSpec::new("|", None, Weighting::Sqrt)));
+    let expected = TableSpec {
+        label: "rating".into(),
+        weight: Some("worth".into()),
+        timestamp: Some("when".into()),
+        user: Some("who".into()),
+        item: None,
+        title: None,
+        null_values: vec!["NA".into()],
+        fields: vec![
+            FieldSpec { min_count: 2, ..FieldSpec::new("who", FieldSpecKind::Categorical, Side::User) },
+            FieldSpec::new("tags", tags, Side::Context),
+            FieldSpec::new("visited", visited, Side::Context),
+            FieldSpec {
+                hash_buckets: Some(1000),
+                exact: true,
+                ..FieldSpec::new("device", FieldSpecKind::Categorical, Side::Context)
+            },
+            FieldSpec::new("price", FieldSpecKind::Numeric, Side::Item),
+        ],
+    };
+    assert_eq!(spec.unwrap(), expected);
+}
+
+#[test]
+fn an_unknown_key_is_an_error_with_its_line_and_the_closest_key() {
+    let error = refused(&format!("{HEAD}{}", field("a", "min_cuont = 3\n")));
+    assert!(error.starts_with(", line 5: unknown field `min_cuont`"), "{error}");
+    assert!(error.ends_with("did you mean `min_count`?"), "{error}");
+}
+
+#[test]
+fn an_unknown_kind_is_an_error_with_the_closest_kind() {
+    let error = refused(&format!("{HEAD}[[field]]\nname = \"a\"\nkind = \"categorial\"\n"));
+    assert!(error.starts_with(", line 4: unknown variant `categorial`"), "{error}");
+    assert!(error.ends_with("did you mean `categorical`?"), "{error}");
+}
+
+#[test]
+fn contradictions_are_errors_with_their_line() {
+    let twice = format!("{HEAD}{}{}", field("a", ""), field("a", ""));
+    assert_eq!(refused(&twice), ", line 6: field `a` is declared twice");
+    let label = refused(&format!("{HEAD}{}", field("y", "")));
+    assert!(label.starts_with(", line 3: `y` is the label"), "{label}");
+    let stray = refused(&format!("{HEAD}{}", field("a", "max_len = 3\n")));
+    assert_eq!(stray, ", line 3: field `a` has a max_len, which only multi-valued fields and sequences have");
+    let role = refused(&format!("user = \"usr\"\n{HEAD}{}", field("user", "")));
+    assert_eq!(role, ": user = \"usr\" is not a field; did you mean `user`? available: user");
+    let empty = refused(&format!("{HEAD}{}", field("a", "hash_buckets = 0\n")));
+    assert_eq!(empty, ", line 3: field `a` needs hash_buckets of at least 1");
+    let negative = refused(&format!("{HEAD}{}", field("a", "hash_buckets = -1\n")));
+    assert!(negative.starts_with(", line 5: invalid value: integer `-1`"), "{negative}");
+    let rare = refused(&format!("{HEAD}{}", field("a", "hash_buckets = 9\nmin_count = 2\n")));
+    assert!(rare.starts_with(", line 3: field `a` has hash_buckets and a min_count"), "{rare}");
+    let numeric = field("a", "hash_buckets = 9\n").replace("categorical", "numeric");
+    let numeric = refused(&format!("{HEAD}{numeric}"));
+    assert!(numeric.starts_with(", line 3: field `a` is numeric and cannot have hash_buckets"), "{numeric}");
+    let numeric = field("a", "exact = true\n").replace("categorical", "numeric");
+    let numeric = refused(&format!("{HEAD}{numeric}"));
+    assert!(numeric.starts_with(", line 3: field `a` is numeric and cannot be exact"), "{numeric}");
+    let weight = refused(&format!("weight = \"y\"\n{HEAD}{}", field("a", "")));
+    assert_eq!(weight, ": `y` is the label and cannot be the weight, too");
+    assert!(refused(HEAD).starts_with(": no field is declared"));
+    let shared = |shares: &str, more: &str| {
+        let fields = [field("seen", &format!("shares = \"{shares}\"\n")), field("film", more)].concat();
+        refused(&format!("{HEAD}{fields}"))
+    };
+    let line = ", line 3: field `seen` shares the table of";
+    assert_eq!(
+        shared("fim", ""),
+        format!("{line} `fim`, which is not a field; did you mean `film`? available: seen, film")
+    );
+    assert_eq!(shared("seen", ""), format!("{line} `seen`, itself: name another field"));
+    assert_eq!(
+        shared("film", "shares = \"seen\"\n"),
+        format!("{line} `film`, which shares that of `seen`: name `seen`")
+    );
+    let hashed = "hash_buckets = 9\nshares = \"film\"\n";
+    let hashed = refused(&format!("{HEAD}{}{}", field("seen", hashed), field("film", "hash_buckets = 9\n")));
+    assert_eq!(hashed, format!("{line} `film`, which decides on the hashing: leave hash_buckets out"));
+    let numeric = field("seen", "shares = \"film\"\n").replace("categorical", "numeric");
+    let numeric = refused(&format!("{HEAD}{numeric}{}", field("film", "")));
+    assert_eq!(numeric, format!("{line} `film`, but numeric fields have no values to share"));
+    let exact = refused(&format!("{HEAD}{}{}", field("seen", "exact = true\nshares = \"film\"\n"), field("film", "")));
+    assert_eq!(exact, format!("{line} `film`, which decides how values compare: leave exact out"));
+    assert!(refused("label = 3").starts_with(", line 1: "));
+}
+
+#[test]
+fn a_field_reads_its_texts_as_the_owner_of_its_table_does() {
+    let fields = [field("seen", "shares = \"film\"\n"), field("film", "exact = true\n"), field("hour", "")].concat();
+    let spec = loaded(&format!("null_values = [\"-\"]\n{HEAD}{fields}")).unwrap();
+    let value = |name, text| spec.reading(name).value(text).map(str::to_owned);
+    assert_eq!(["seen", "film", "hour"].map(|name| value(name, "4.0").unwrap()), ["4.0", "4.0", "4"]);
+    assert_eq!(["seen", "hour", "no field"].map(|name| value(name, " - ")), [None, None, None]);
+}
+
+#[test]
+fn selected_fields_keep_the_given_order_and_the_remaining_roles() {
+    let text = format!("user = \"u\"\nitem = \"i\"\n{HEAD}{}{}{}", field("u", ""), field("i", ""), field("c", ""));
+    let spec = loaded(&text).unwrap();
+    let selected = spec.select(&["c".into(), "u".into()]).unwrap();
+    assert_eq!(selected.names(), ["c", "u"]);
+    assert_eq!((selected.user.as_deref(), selected.item.as_deref()), (Some("u"), None));
+    let error = spec.select(&["cc".into()]).unwrap_err().to_string();
+    assert_eq!(error, "there is no field `cc`; did you mean `c`? available: u, i, c");
+    assert!(spec.select(&["c".into(), "c".into()]).is_err());
+    assert!(spec.select(&[]).is_err());
+}
