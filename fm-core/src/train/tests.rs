@@ -587,5 +587,5 @@ fn a_checkpoint_of_another_version_is_refused_by_its_number() {
     bytes[digits..digits + 16].copy_from_slice(hash.as_bytes());
     std::fs::write(&file, &bytes).unwrap();
     let error = checkpoint::load(&file, &store).unwrap_err().to_string();
-    assert!(error.ends_with("its format is 9, and this version reads 3"), "{error}");
+    assert!(error.ends_with("its format is 9, and this version reads 4"), "{error}");
 }
