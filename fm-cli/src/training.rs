@@ -197,7 +197,7 @@ fn fit(
 ) -> Result<()> {
     let events = event_file(run.files(), trainer, machine.tensorboard)?;
     let progress = EpochProgress::new(settings.monitored()?.name, settings.train.batch_size);
-    let mut observer = Recorder { run, watch, events, progress, stop: &machine.stop };
+    let mut observer = Recorder { run: &mut *run, watch, events, progress, stop: &machine.stop };
     let ending = trainer.fit(train, valid, &mut observer);
     observer.progress.finish();
     let resume = format!("fm train --resume {}", shell_word(&run.folder().to_string_lossy()));

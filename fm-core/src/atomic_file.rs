@@ -198,8 +198,9 @@ fn remove_abandoned(path: &Path) {
         let name = entry.file_name();
         let middle = name.as_encoded_bytes().strip_prefix(beginning.as_encoded_bytes());
         let digits = middle.and_then(|middle| middle.strip_suffix(b".partial"));
-        let is_temporary = digits
-            .is_some_and(|digits| digits.len() == RANDOM_DIGITS && digits.iter().all(|digit| digit.is_ascii_hexdigit()));
+        let is_temporary = digits.is_some_and(|digits| {
+            digits.len() == RANDOM_DIGITS && digits.iter().all(|digit| digit.is_ascii_hexdigit())
+        });
         // Of the entry itself, if it is a link.
         let age = entry.metadata().and_then(|file| file.modified()).map(|at| at.elapsed().unwrap_or_default());
         if is_temporary && age.is_ok_and(|age| age > Duration::from_secs(24 * 60 * 60)) {
@@ -295,8 +296,7 @@ mod tests {
         let mut left: Vec<_> =
             std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
-        let expected =
-            [".file.1123456789abcdef.partial", ".file.7.partial", ".files.0123456789abcdef.partial", "file"];
+        let expected = [".file.1123456789abcdef.partial", ".file.7.partial", ".files.0123456789abcdef.partial", "file"];
         assert_eq!(left, expected);
     }
 

@@ -26,13 +26,7 @@ pub fn run(args: &Verify) -> Result<()> {
     tell(args, "TorchScript", origin.as_ref(), &schema, Some((records, bytes)))
 }
 
-fn tell(
-    args: &Verify,
-    kind: &str,
-    origin: Option<&Origin>,
-    schema: &Schema,
-    size: Option<(usize, u64)>,
-) -> Result<()> {
+fn tell(args: &Verify, kind: &str, origin: Option<&Origin>, schema: &Schema, size: Option<(usize, u64)>) -> Result<()> {
     let fields: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
     if args.form.json {
         let (records, bytes) = size.unzip();

@@ -66,8 +66,7 @@ fn told(run: &Path) -> fm_core::Result<Told> {
     Ok((bits(Vec::<f32>::try_from(logits)?), run.summary()?, format!("{:?}", run.files().epochs()?)))
 }
 
-const TRAIN: &str =
-    "train --data books.csv --schema schema.toml --task binary --threshold 4 --model fm --epochs 3 --patience 0 --lr 0.3 -q";
+const TRAIN: &str = "train --data books.csv --schema schema.toml --task binary --threshold 4 --model fm --epochs 3 --patience 0 --lr 0.3 -q";
 
 /// The files that a trained run is read from.
 fn files(run: &Path) -> Vec<PathBuf> {
@@ -91,7 +90,9 @@ fn a_file_of_a_run_that_is_damaged_or_exchanged_is_refused_or_changes_nothing() 
         let mut copies = mutants(&whole, 48, &mut numbers);
         copies.push(vec![]);
         copies.push(std::fs::read(other.join(file.strip_prefix(&run).unwrap())).unwrap_or_default());
-        copies.extend(all.iter().filter(|path| path.extension() == file.extension()).map(|path| std::fs::read(path).unwrap()));
+        copies.extend(
+            all.iter().filter(|path| path.extension() == file.extension()).map(|path| std::fs::read(path).unwrap()),
+        );
         for (number, mutant) in copies.iter().enumerate().filter(|(_, mutant)| **mutant != whole) {
             std::fs::write(file, mutant).unwrap();
             match told(&run) {
@@ -127,7 +128,8 @@ fn config(scene: &Scene, run: &str) -> DataConfig {
 #[test]
 fn a_file_of_the_cache_that_is_damaged_or_exchanged_is_built_again_or_changes_nothing() {
     let scene = Scene::new();
-    scene.write("books.csv", crate::data::table().lines().take(400).map(|line| format!("{line}\n")).collect::<String>());
+    scene
+        .write("books.csv", crate::data::table().lines().take(400).map(|line| format!("{line}\n")).collect::<String>());
     let ranking = "train --data books.csv --schema schema.toml --task ranking --threshold 4 --model fm --epochs 1 -q --run ranked";
     scene.ok(&format!("{TRAIN} --epochs 1 --run run"));
     scene.ok(ranking);
@@ -145,7 +147,8 @@ fn a_file_of_the_cache_that_is_damaged_or_exchanged_is_built_again_or_changes_no
         let mut files: Vec<PathBuf> = std::fs::read_dir(entry).unwrap().map(|file| file.unwrap().path()).collect();
         files.sort();
         assert_eq!(files.len(), if run == "run" { 5 } else { 10 }, "{files:?}");
-        let wholes: BTreeMap<&PathBuf, Vec<u8>> = files.iter().map(|path| (path, std::fs::read(path).unwrap())).collect();
+        let wholes: BTreeMap<&PathBuf, Vec<u8>> =
+            files.iter().map(|path| (path, std::fs::read(path).unwrap())).collect();
         let mut numbers = Numbers(7);
         for file in &files {
             let mut copies = mutants(&wholes[file], 12, &mut numbers);

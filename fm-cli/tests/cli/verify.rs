@@ -34,7 +34,8 @@ fn a_file_and_a_run_tell_where_they_come_from_and_that_they_are_whole() {
     let mut origins = vec![];
     for file in ["model.pt", "repository/deepfm/1/model.pt", "repository/deepfm_ids/1/model.pt", "run"] {
         let text = scene.ok(&format!("verify {file}"));
-        let words = ["deepfm", "run, created 20", "libtorch 2.11.0", "fm 0.", "stars", "reader, book, tags", "It is whole."];
+        let words =
+            ["deepfm", "run, created 20", "libtorch 2.11.0", "fm 0.", "stars", "reader, book, tags", "It is whole."];
         assert_holds(&text, &words);
         assert_holds(&text, &[created, train, schema].map(|value| value.as_str().unwrap()));
         let told = scene.ok_json(&format!("verify {file} --json"));
@@ -60,11 +61,17 @@ fn a_file_and_a_run_tell_where_they_come_from_and_that_they_are_whole() {
 #[test]
 fn settings_that_were_edited_by_hand_are_told() {
     let scene = trained();
-    assert!(scene.run("evaluate run").stderr.is_empty() || !String::from_utf8_lossy(&scene.run("evaluate run").stderr).contains("WARN"));
+    assert!(
+        scene.run("evaluate run").stderr.is_empty()
+            || !String::from_utf8_lossy(&scene.run("evaluate run").stderr).contains("WARN")
+    );
     let settings = scene.text("run/settings.toml");
     scene.write("run/settings.toml", settings.replace("epochs = 2", "epochs = 3"));
     let output = scene.run("evaluate run");
-    assert_holds(&String::from_utf8_lossy(&output.stderr), &["WARN", "settings.toml has been edited since the run was created"]);
+    assert_holds(
+        &String::from_utf8_lossy(&output.stderr),
+        &["WARN", "settings.toml has been edited since the run was created"],
+    );
     scene.ok("train --resume run -q");
     assert_eq!(scene.metrics("run").len(), 3);
 }

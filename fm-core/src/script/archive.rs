@@ -94,7 +94,7 @@ impl Archive {
             .map_err(|error| Fault::Format(format!("its {RECORDS_FILE}: {error}")))?;
         if let Some(name) = listed.first_difference(&self.records()) {
             return fault(match name.as_str() {
-                "extra/schema.json" => "its schema.json is not its model's".into(),
+                "extra/schema.json" => "its schema.json is not its model's".to_owned(),
                 _ => format!("its record {name} is not the one that was written"),
             });
         }
@@ -109,7 +109,9 @@ impl Archive {
         for name in names {
             let kind = kinds.get(&name).copied().filter(|_| name.starts_with("data/"));
             let mut is_finite = true;
-            self.pass(&name, &mut buffer, |bytes| is_finite &= kind.is_none_or(|kind: pickle::Kind| kind.is_finite(bytes)))?;
+            self.pass(&name, &mut buffer, |bytes| {
+                is_finite &= kind.is_none_or(|kind: pickle::Kind| kind.is_finite(bytes))
+            })?;
             if !is_finite {
                 return fault(format!("its record {name} holds numbers that are infinite or NaN"));
             }
@@ -118,7 +120,12 @@ impl Archive {
     }
 
     /// Compares the sizes of tensors with their records.
-    fn check_sizes(&self, pickle: &str, storages: Storages, kinds: &mut BTreeMap<String, pickle::Kind>) -> Result<(), Fault> {
+    fn check_sizes(
+        &self,
+        pickle: &str,
+        storages: Storages,
+        kinds: &mut BTreeMap<String, pickle::Kind>,
+    ) -> Result<(), Fault> {
         for (key, storage) in storages {
             let name = format!("{pickle}/{key}");
             let expected = storage.bytes();
@@ -283,7 +290,10 @@ impl Directory {
             let numbers = (number::<8>(long, 32), number::<8>(long, 40), number::<8>(long, 48));
             let (Some(entries), Some(size), Some(start)) = numbers else { return fault("it is cut short") };
             let fits = |short: u64, long: u64, most: u64| short == long.min(most);
-            if !fits(found.entries, entries, 0xffff) || !fits(found.size, size, 0xffff_ffff) || !fits(found.start, start, 0xffff_ffff) {
+            if !fits(found.entries, entries, 0xffff)
+                || !fits(found.size, size, 0xffff_ffff)
+                || !fits(found.start, start, 0xffff_ffff)
+            {
                 return fault("its directory is damaged");
             }
             (found, stop) = (Directory { start, size, entries }, place);
@@ -307,10 +317,13 @@ impl Directory {
         if listed.len() as u64 != self.entries {
             return fault("its directory is damaged");
         }
-        let folder = listed.first().and_then(|first| first.name.split_once('/')).map(|(folder, _)| format!("{folder}/"));
+        let folder =
+            listed.first().and_then(|first| first.name.split_once('/')).map(|(folder, _)| format!("{folder}/"));
         let Some(folder) = folder else { return fault("it is an empty archive") };
         for entry in &mut listed {
-            let Some(name) = entry.name.strip_prefix(&folder) else { return fault("its records are in several folders") };
+            let Some(name) = entry.name.strip_prefix(&folder) else {
+                return fault("its records are in several folders");
+            };
             entry.name = name.to_owned();
         }
         Ok(listed)
@@ -326,7 +339,8 @@ fn read_central(bytes: &[u8]) -> Option<(Listed, &[u8])> {
         return None;
     }
     let crc = number::<4>(header, 16)? as u32;
-    let (mut packed, mut size, mut place) = (number::<4>(header, 20)?, number::<4>(header, 24)?, number::<4>(header, 42)?);
+    let (mut packed, mut size, mut place) =
+        (number::<4>(header, 20)?, number::<4>(header, 24)?, number::<4>(header, 42)?);
     let (name, extra, comment) = (field(28)? as usize, field(30)? as usize, field(32)? as usize);
     let rest = bytes.get(CENTRAL..)?;
     let text = std::str::from_utf8(rest.get(..name)?).ok()?.to_owned();
@@ -362,12 +376,15 @@ fn read_entries(file: &mut File) -> Result<BTreeMap<String, Entry>, Fault> {
     let directory = Directory::find(&end, length)?;
     file.seek(SeekFrom::Start(directory.start))?;
     let mut bytes = vec![];
-    file.take(directory.size).read_to_end(&mut bytes)?;
+    file.by_ref().take(directory.size).read_to_end(&mut bytes)?;
     let mut listed = directory.read(&bytes)?;
     listed.sort_by_key(|entry| entry.header);
     let (mut entries, mut free) = (BTreeMap::new(), 0);
     for entry in listed {
         let damaged = || Fault::Format(format!("its record {} is damaged", entry.name));
+        if entry.header < free || entry.header >= directory.start {
+            return Err(damaged());
+        }
         let mut header = [0; LOCAL];
         file.seek(SeekFrom::Start(entry.header))?;
         file.read_exact(&mut header)?;
@@ -379,7 +396,7 @@ fn read_entries(file: &mut File) -> Result<BTreeMap<String, Entry>, Fault> {
         let is_stored = header.starts_with(b"PK\x03\x04") && number::<2>(&header, 8) == Some(0);
         let start = entry.header + (LOCAL as u64 + name + extra);
         let stop = start.checked_add(entry.size).filter(|stop| *stop <= directory.start).ok_or_else(damaged)?;
-        if !is_named || !is_stored || entry.header < free {
+        if !is_named || !is_stored {
             return Err(damaged());
         }
         free = stop;

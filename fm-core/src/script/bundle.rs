@@ -110,13 +110,14 @@ impl Bundle {
     /// # Errors
     /// Errors of writing to `file`, or [`Error::Torch`]. A partial archive can remain.
     pub fn write(&self, file: &mut dyn Write, files: &[(&str, &str)]) -> std::result::Result<(), WriteError> {
-        let files = [&[(SCHEMA_FILE, self.schema_json.as_str())], files].concat();
+        let files = [&[(SCHEMA_FILE, self.schema_json.as_str())][..], files].concat();
         // Checksums are known at the end only, so that the list of them takes a second pass.
         let mut counted = Counted::default();
         self.module.save(&mut counted, &files)?;
         let records = Records::of_end(&counted.end, counted.length);
         let records = records.ok_or_else(|| Error::Torch("libtorch wrote an archive of an unknown form".into()))?;
-        self.module.save(file, &[&files[..], &[(RECORDS_FILE, &records.to_json())]].concat())
+        let records = records.to_json();
+        self.module.save(file, &[&files[..], &[(RECORDS_FILE, records.as_str())]].concat())
     }
 }
 

@@ -268,13 +268,15 @@ impl Reader<'_> {
     fn storage(&mut self, id: &Value) -> Result<Storage, String> {
         let unknown = || "refers to a storage in an unknown way".to_owned();
         let Value::Tuple(id) = id else { return Err(unknown()) };
-        let [Value::Text(what), Value::Name(class), Value::Text(key), Value::Text(_), Value::Integer(len)] = &id[..] else {
+        let [Value::Text(what), Value::Name(class), Value::Text(key), Value::Text(_), Value::Integer(len)] = &id[..]
+        else {
             return Err(unknown());
         };
         let kind = Kind::of(class).ok_or_else(|| format!("refers to a {class}"))?;
         let len = u64::try_from(*len).map_err(|_| unknown())?;
         let storage = Storage { kind, len };
-        if &**what != "storage" || self.storages.insert(key.to_string(), storage).is_some_and(|other| other != storage) {
+        if &**what != "storage" || self.storages.insert(key.to_string(), storage).is_some_and(|other| other != storage)
+        {
             return Err(unknown());
         }
         Ok(storage)
@@ -327,7 +329,8 @@ mod tests {
     /// A tensor as PyTorch writes it.
     fn tensor(class: &str, len: u8, offset: u8, size: u8, stride: u8) -> Vec<u8> {
         let text = |text: &str| [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
-        let storage = [&b"("[..], &text("storage"), format!("ctorch\n{class}\n").as_bytes(), &text("7"), &text("cpu")].concat();
+        let storage =
+            [&b"("[..], &text("storage"), format!("ctorch\n{class}\n").as_bytes(), &text("7"), &text("cpu")].concat();
         [
             &b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n("[..],
             &storage,

@@ -107,13 +107,7 @@ impl TrainFiles {
     /// # Errors
     /// As [`Trainer::save`].
     pub fn save_best(&self, trainer: &Trainer<'_>) -> Result<()> {
-        trainer.diverged_if_not_finite(checkpoint::write(
-            &self.best(),
-            trainer.store,
-            None,
-            &trainer.state,
-            self.run(),
-        ))
+        trainer.diverged_if_not_finite(checkpoint::write(&self.best(), trainer.store, None, &trainer.state, self.run()))
     }
 
     /// Loads the parameters of the [checkpoint to score with](TrainFiles::checkpoint).

@@ -118,8 +118,7 @@ fn is_partial(name: &str) -> bool {
 
 /// Whether a program writes a file of this name into the folder of a run.
 fn is_own(name: &str) -> bool {
-    const OWN: [&str; 8] =
-        [SETTINGS, SCHEMA, ROWS, SUMMARY, "metrics.jsonl", "timings.jsonl", FolderLock::FILE, MARK];
+    const OWN: [&str; 8] = [SETTINGS, SCHEMA, ROWS, SUMMARY, "metrics.jsonl", "timings.jsonl", FolderLock::FILE, MARK];
     OWN.contains(&name) || is_partial(name) || name.starts_with("events.out.tfevents.")
 }
 
