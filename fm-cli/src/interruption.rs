@@ -1,11 +1,10 @@
 //! Ctrl-C and the signals of shutdowns, batch systems and closed terminals, which end a command in a consistent state.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::flag;
+use fm_core::hangup::{ignore_hangup, is_hangup_ignored};
 
 /// The exit code of a command that a signal ended: shells use it for Ctrl-C.
 pub const EXIT_CODE: u8 = 130;
@@ -40,22 +39,15 @@ pub fn stop_at_ctrl_c() -> Result<Arc<AtomicBool>> {
 
 /// Makes Ctrl-C, SIGTERM and SIGHUP raise a flag. If the flag is already raised, they end the program at once.
 pub fn raise_at_ctrl_c(stop: Arc<AtomicBool>) -> Result<()> {
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        // `nohup` asks to outlive the terminal.
-        if signal == SIGHUP && is_ignored(signal) {
-            continue;
+    let outlives_the_terminal = is_hangup_ignored();
+    ctrlc::set_handler(move || {
+        if stop.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(EXIT_CODE));
         }
-        // In this order: the first signal finds the flag down, and raises it.
-        flag::register_conditional_shutdown(signal, i32::from(EXIT_CODE), Arc::clone(&stop))?;
-        flag::register(signal, Arc::clone(&stop))?;
+    })?;
+    // `nohup` asked for that.
+    if outlives_the_terminal {
+        ignore_hangup();
     }
     Ok(())
-}
-
-/// Whether this process was started to ignore a signal, where the system tells.
-fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }

@@ -134,7 +134,7 @@ impl Scorer {
                 false => error,
             }
         })?;
-        let foreign = || unusable(&self.path, "its `recommend` gives no items and scores".into());
+        let foreign = || unusable(&self.path, "its `recommend` gives no items and scores");
         let IValue::Tuple(answer) = answer else { return Err(foreign()) };
         let Ok([IValue::GenericList(items), IValue::Tensor(scores)]) = <[IValue; 2]>::try_from(answer) else {
             return Err(foreign());
