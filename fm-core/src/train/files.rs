@@ -188,7 +188,7 @@ impl TrainFiles {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
             Err(error) => return Err(Error::io("read", self.metrics())(error)),
         };
-        let mut epochs = vec![];
+        let mut epochs: Vec<EpochRecord> = vec![];
         for (number, line) in (1..).zip(text.split_inclusive('\n')) {
             match serde_json::from_str(line) {
                 Ok(epoch) => epochs.push(epoch),
