@@ -1,4 +1,4 @@
-//! What any model must beat, measured beside it.
+//! Baselines that any model must beat.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use fm_data::Prepared;
 /// Metrics of the baselines by name.
 pub type Baselines = BTreeMap<String, Metrics>;
 
-/// Test metrics of the mean label and, where user and item are known, of their biases.
+/// Test metrics of the mean label and, if user and item are declared, of their biases.
 pub fn label_baselines(data: &Prepared) -> Baselines {
     let label = data.schema.label();
     let mut baselines = Baselines::new();
@@ -25,7 +25,7 @@ pub fn label_baselines(data: &Prepared) -> Baselines {
     let field = |role: Option<&str>| data.schema.field_index(role?).filter(is_one_value);
     if let (Some(user), Some(item)) = (field(data.schema.user()), field(data.schema.item())) {
         let unknown = data.schema.unknown_ids();
-        // Values outside the vocabulary share an id, but no taste.
+        // Values outside the vocabulary share an id, but not a bias.
         let known = |id: i32| if unknown.contains(&i64::from(id)) { -1 } else { id };
         let ids = |rows: &Records, field| rows.ids_of(field).map(known).collect::<Vec<i32>>();
         let (users, items) = (ids(&data.train, user), ids(&data.train, item));

@@ -1,4 +1,4 @@
-//! Training as the program does it: opens a run, fits its model, and measures it beside baselines.
+//! The training of the program: opens a run, fits its model, and measures it beside baselines.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ use crate::ranking::{self, Ranking};
 use crate::settings::{Settings, cache_dir, data_dir};
 use crate::tensorboard::EventFile;
 
-/// `summary.json`.
+/// The content of `summary.json`.
 #[derive(Serialize, Deserialize)]
 pub struct Results {
     pub model: String,
@@ -49,7 +49,7 @@ pub struct Results {
     pub device: String,
 }
 
-/// What training needs of this machine.
+/// The parts of training that depend on this machine.
 pub struct Machine {
     data_dir: PathBuf,
     cache_dir: PathBuf,
@@ -61,7 +61,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Finds the folders of data sets and of encoded ones.
+    /// Finds the folders of data sets and of encoded data sets.
     pub fn new(folders: &Folders) -> Result<Machine> {
         let stop = Arc::new(AtomicBool::new(false));
         let (data_dir, cache_dir) = (data_dir(folders)?, cache_dir(folders)?);
@@ -85,12 +85,12 @@ pub enum Start {
 
 /// Trains, measures the best epoch on all rows, and writes the results.
 ///
-/// [`Interrupted`] if the machine's flag is raised before the end.
+/// Returns the error [`Interrupted`] if the machine's flag is raised before the end.
 pub fn train(settings: &Settings, start: Start, machine: &Machine) -> Result<(Run, Results)> {
     train_watched(settings, start, machine, &mut |_| {})
 }
 
-/// As [`train`], for an observer of each epoch.
+/// Like [`train`], with an observer of each epoch.
 pub fn train_watched(
     settings: &Settings,
     start: Start,
@@ -158,7 +158,7 @@ pub fn train_watched(
     Ok((run, results))
 }
 
-/// What is known before training: the baselines, and the number of rows of each part.
+/// Results that do not need training: the baselines, and the number of rows of each part.
 struct Before {
     valid: Baselines,
     test: Baselines,
@@ -186,7 +186,7 @@ fn warn(data: &Prepared, trainer: &Trainer<'_>) {
     }
 }
 
-/// Trains to the end, and writes down every epoch.
+/// Trains to the end, and records every epoch.
 fn fit(
     run: &mut Run,
     trainer: &mut Trainer<'_>,
@@ -215,7 +215,7 @@ fn fit(
     }
 }
 
-/// The folder of a run that starts or resumes, with the trainer in its state.
+/// Creates or opens the folder of a run, and sets the trainer to its state.
 fn open_run(settings: &Settings, start: Start, data: &Prepared, trainer: &mut Trainer<'_>) -> Result<Run> {
     match start {
         Start::Resume(mut run) => {
@@ -247,7 +247,7 @@ fn open_run(settings: &Settings, start: Start, data: &Prepared, trainer: &mut Tr
     }
 }
 
-/// Starts from the parameters of an earlier run, and reports which ones.
+/// Starts from the parameters of an earlier run, and reports which ones it takes.
 fn take_over(trainer: &mut Trainer<'_>, schema: &Schema, earlier: &Run) -> Result<()> {
     earlier.files().check()?;
     let taken = trainer.start_from(schema, &earlier.files().checkpoint(), earlier.schema())?;
@@ -272,14 +272,14 @@ fn digests(data: &Prepared) -> BTreeMap<String, String> {
     parts.chain(data.ranking.iter().map(|ranking| ("catalogue".to_owned(), ranking.digest()))).collect()
 }
 
-/// A text as a word of a shell's command line.
+/// A text as one word of a shell command, quoted if necessary.
 pub fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+=:@%,".contains(c);
     let quoted = || format!("'{}'", text.replace('\'', r"'\''"));
     if !text.is_empty() && text.chars().all(is_plain) { text.to_owned() } else { quoted() }
 }
 
-/// All rows as tensors on the GPU if they fit; else batches are gathered from the file.
+/// All rows as tensors on the GPU if they fit; otherwise the file, which batches are gathered from.
 fn on_device(rows: Records, device: Device) -> Box<dyn Rows> {
     if device == Device::Cpu {
         return Box::new(rows);
@@ -337,7 +337,8 @@ impl Observer for Recorder<'_> {
     }
 }
 
-/// An event file for TensorBoard, if requested, or if a resumed run has one already. Earlier epochs are written first.
+/// An event file for TensorBoard, if requested or if a resumed run already has one. A run's first file starts with the
+/// earlier epochs.
 fn event_file(files: &TrainFiles, trainer: &Trainer<'_>, is_asked_for: bool) -> Result<Option<EventFile>> {
     let has_some = EventFile::is_in(files.folder());
     if (!is_asked_for && !has_some) || (has_some && trainer.is_done()) {
@@ -350,7 +351,7 @@ fn event_file(files: &TrainFiles, trainer: &Trainer<'_>, is_asked_for: bool) -> 
     Ok(Some(events))
 }
 
-/// runs/MODEL-1, or the first free number.
+/// `runs/MODEL-1`, or the first free number.
 fn default_run(model: &str) -> PathBuf {
     let numbered = |number: usize| Path::new("runs").join(format!("{model}-{number}"));
     (1..).map(numbered).find(|path| !path.exists()).unwrap_or_else(|| numbered(0))

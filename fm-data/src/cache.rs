@@ -1,4 +1,4 @@
-//! A cache of encoded data: runs with the same files, declaration, split and seed encode them once.
+//! A cache of encoded data: runs with the same files, declaration, split and seed encode their data once.
 //!
 //! An entry is a folder `CACHE/KEY/` with `schema.json`, `train.rows`, `valid.rows` and `test.rows`; for a ranking also
 //! `items.rows`, `pairs.json`, `train.pairs`, `valid.pairs` and `test.pairs`; and `entry.json`, which has the key and a digest of
@@ -20,7 +20,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::error::{Error, Result};
 use crate::ranking::RankingData;
 
-/// Everything that the encoded data depend on.
+/// Everything that the encoded data depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct CacheKey<'a, S> {
     /// The input files. Their paths, lengths and times count, and which file is there (device and inode).
@@ -38,7 +38,7 @@ impl<S: Serialize> CacheKey<'_, S> {
         let version = (ROWS_FORMAT, fm_core::schema::SCHEMA_FORMAT, env!("CARGO_PKG_VERSION"));
         let inputs = self.inputs.iter().map(|path| identity(path)).collect::<Result<Vec<_>>>()?;
         let json = serde_json::to_vec(&(version, inputs, self.settings))
-            .map_err(|error| Error::Spec(format!("the settings of the data cannot be written as JSON: {error}")))?;
+            .map_err(|error| Error::Spec(format!("the data settings cannot be written as JSON: {error}")))?;
         Ok(Md5::digest(json).iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
@@ -95,7 +95,7 @@ pub struct Prepared {
     pub valid: Records,
     /// The test rows, which measure the final model.
     pub test: Records,
-    /// What a ranking needs beside the rows; `None` for other tasks.
+    /// The additional data of a ranking; `None` for other tasks.
     pub ranking: Option<RankingData>,
 }
 
@@ -129,7 +129,7 @@ impl Prepared {
         let is_ranking = schema.label().task.is_ranking();
         let ranking = is_ranking.then(|| RankingData::open(folder, &schema)).transpose()?;
         if ranking.as_ref().is_some_and(|ranking| !ranking.is_of([train.len(), valid.len(), test.len()])) {
-            return Err(fm_core::Error::format("cache entry", folder, "its pairs are not those of its rows"));
+            return Err(fm_core::Error::format("cache entry", folder, "its pairs do not match its rows"));
         }
         Ok(Prepared { schema, train, valid, test, ranking })
     }
@@ -148,7 +148,7 @@ impl Prepared {
 /// Opens the cache entry for `key`, or builds it if it is missing or damaged.
 ///
 /// # Errors
-/// The error of `build`. A cache that cannot be written is a warning only.
+/// Returns the error of `build`. If the cache cannot be written, it only warns.
 pub fn prepare(
     key: &CacheKey<'_, impl Serialize>,
     cache: impl AsRef<Path>,
@@ -159,7 +159,7 @@ pub fn prepare(
     let entry = cache.join(&digest);
     match Prepared::open(&entry, &digest) {
         Ok(prepared) => return Ok(prepared),
-        Err(error) if entry.exists() => tracing::warn!("the cache entry is damaged and is built again: {error}"),
+        Err(error) if entry.exists() => tracing::warn!("the cache entry is damaged and will be rebuilt: {error}"),
         Err(_) => {}
     }
     let built = build()?;
@@ -170,7 +170,7 @@ pub fn prepare(
     match store(&built, cache, &digest) {
         Ok(prepared) => Ok(prepared),
         Err(error) => {
-            tracing::warn!("the encoded rows are not kept for the next run: {error}");
+            tracing::warn!("the encoded rows cannot be cached for the next run: {error}");
             Ok(built)
         }
     }
@@ -188,21 +188,21 @@ fn store(built: &Prepared, cache: &Path, key: &str) -> Result<Prepared> {
         // An entry exists: a damaged one, or one that another process has just built. Replace either.
         let old = Temporary::new(entry)?;
         let _ = std::fs::rename(entry, old.0.join("old"));
-        // If a third process was faster, its entry is as good as this one.
+        // If a third process was faster, its entry is equivalent to this one.
         let _ = std::fs::rename(&beside.0, entry);
     }
     prune(cache);
     Ok(prepared)
 }
 
-/// The maximum total size of the entries other than the newest, in bytes.
+/// Maximum total size of all entries except the newest, in bytes.
 const KEPT_BYTES: u64 = 5_000_000_000;
 
-/// An entry that is unfinished after this time was left by a process that died.
+/// An unfinished entry older than this belongs to a process that died.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Removes abandoned entries, and the oldest entries beyond [`KEPT_BYTES`]. Files that another process has mapped stay readable
-/// for it.
+/// Removes abandoned entries, and the oldest entries beyond [`KEPT_BYTES`]. Files that another process has mapped stay
+/// readable to it.
 fn prune(cache: &Path) {
     let is_entry = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_entry_is_built_again_and_nothing_is_left_over() {
+    fn a_damaged_entry_is_rebuilt_without_leftovers() {
         let setup = Setup::new();
         setup.prepare();
         let damages = ["cut", "removed", "schema", "label", "exchanged", "entry", "key"];
@@ -369,18 +369,18 @@ mod tests {
     #[test]
     fn a_cache_that_cannot_be_written_is_not_an_error() {
         let setup = Setup::new();
-        std::fs::write(setup.cache(), b"a file stands in its place").unwrap();
+        std::fs::write(setup.cache(), b"a file is in its place").unwrap();
         assert_eq!(ids(&setup.prepare().train), [1]);
     }
 
     #[test]
-    fn old_entries_make_room_but_the_newest_and_foreign_folders_stay() {
+    fn old_entries_are_removed_but_not_the_newest_or_foreign_folders() {
         let setup = Setup::new();
         setup.prepare();
         let big = setup.cache().join("0".repeat(32));
         for folder in [&big, &setup.cache().join("mine")] {
             std::fs::create_dir(folder).unwrap();
-            // Sparse: it takes no room on the disk.
+            // A sparse file takes no space on the disk.
             std::fs::File::create(folder.join("train.rows")).unwrap().set_len(KEPT_BYTES + 1).unwrap();
         }
         let (dead, busy) = (setup.cache().join("a.1.0.partial"), setup.cache().join("b.2.0.partial"));
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_decides_the_data_is_in_the_key() {
+    fn the_key_contains_everything_that_decides_the_data() {
         let setup = Setup::new();
         let key = setup.key();
         let same = key.digest().unwrap();
@@ -461,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn many_at_once_all_get_whole_data() {
+    fn concurrent_calls_all_get_complete_data() {
         let setup = Setup::new();
         let (cache, spec, key) = (setup.cache(), &setup.spec, setup.key());
         std::thread::scope(|scope| {

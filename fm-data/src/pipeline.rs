@@ -9,10 +9,11 @@ use crate::raw_data::RawData;
 use crate::source::reader;
 
 impl DataConfig {
-    /// Reads the rows and encodes them, or opens the encoded rows in the cache. `data_dir` is the folder of downloaded data.
+    /// Reads the rows and encodes them, or opens the encoded rows in the cache. `data_dir` is the folder of downloaded
+    /// data.
     ///
     /// # Errors
-    /// As [`RawData::open`] and [`RawData::fit`].
+    /// Like [`RawData::open`] and [`RawData::fit`].
     pub fn prepare(&self, data_dir: &Path, cache_dir: &Path) -> Result<Prepared> {
         let files = reader(self, data_dir)?.files()?;
         prepare(&CacheKey { inputs: &files, settings: self }, cache_dir, || {

@@ -1,4 +1,4 @@
-//! Where numbers grew too large when training diverged.
+//! Finds numbers that grew too large when training diverged.
 
 use tch::nn::VarStore;
 use tch::{Kind, Tensor};
@@ -8,7 +8,7 @@ use crate::rows::Batch;
 /// Standardised numbers, counts and weights of rows are far smaller.
 const EXTREME_VALUE: f64 = 1e3;
 
-/// The field and the value of the slot with the most extreme value of a batch, if it is extreme.
+/// The most extreme value of a batch with its field, if it is extreme.
 pub(super) fn extreme_value(batch: &Batch, fields: &[String]) -> Option<(String, f64)> {
     let values = batch.features.padded().ok()?.values;
     let sizes = values.abs();
@@ -26,8 +26,8 @@ pub(super) fn extreme_value(batch: &Batch, fields: &[String]) -> Option<(String,
     Some((field, values.double_value(&[row, slot])))
 }
 
-/// The parameter with the number of greatest magnitude, and that magnitude. NaN is greater than any number; equal ones are ordered
-/// by name.
+/// The parameter with the number of largest magnitude, and that magnitude. NaN is larger than any number. The first
+/// name wins a tie.
 pub(super) fn largest_parameter(store: &VarStore) -> (String, f64) {
     let size = |tensor: &Tensor| match tensor.numel() {
         0 => 0.0,

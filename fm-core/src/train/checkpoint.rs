@@ -77,7 +77,7 @@ struct Manifest {
     train: TrainState,
 }
 
-/// Writes the parameters. Training resumes from what [`Trainer::save`](super::Trainer::save) writes.
+/// Writes the parameters. To be able to resume training, use [`Trainer::save`](super::Trainer::save).
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::Shape`] for a parameter that is not a float32 tensor; [`Error::NotFinite`]. Then the old file stays.
@@ -157,7 +157,7 @@ pub fn load(path: &Path, store: &VarStore) -> Result<TrainState> {
     Checkpoint::open(path)?.load(store, None)
 }
 
-/// A checkpoint file that is intact.
+/// An intact checkpoint file.
 pub(super) struct Checkpoint {
     path: PathBuf,
     file: MappedFile,
@@ -167,19 +167,19 @@ impl Checkpoint {
     /// Opens a file and checks its hash.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Format`] for a file that is damaged.
+    /// [`Error::Io`]; [`Error::Format`] for a damaged file.
     pub(super) fn open(path: &Path) -> Result<Checkpoint> {
-        // Reading reports a disk error; a mapped file would end the program.
+        // Reads the file first: a disk error is then an error, whereas in a mapped file it would end the program.
         let whole = File::open(path).and_then(|mut file| is_whole(&mut file)).map_err(Error::io("read", path))?;
-        let damaged = |what: &str| Error::format("checkpoint", path, format!("it is damaged or cut short ({what})"));
+        let damaged = |what: &str| Error::format("checkpoint", path, format!("it is damaged or truncated ({what})"));
         match whole {
             Some(true) => Ok(Checkpoint { path: path.to_owned(), file: MappedFile::open(path)? }),
             Some(false) => Err(damaged("its hash does not match its content")),
-            None => Err(damaged("it holds no hash")),
+            None => Err(damaged("it has no hash")),
         }
     }
 
-    /// How far training had come.
+    /// The progress of training.
     ///
     /// # Errors
     /// [`Error::Format`] for a file of another version.
@@ -215,7 +215,7 @@ impl Checkpoint {
         match serde_json::from_str(manifest) {
             Ok(Format { format: FORMAT }) => {}
             Ok(Format { format }) => {
-                return Err(self.unusable(format!("its format is {format}, and this version reads {FORMAT}")));
+                return Err(self.unusable(format!("its format is {format}, but this version reads only {FORMAT}")));
             }
             Err(error) => return Err(self.unusable(error.to_string())),
         }
@@ -225,7 +225,7 @@ impl Checkpoint {
     /// Copies its tensors to the parameters, and to the learner's state if one is given.
     ///
     /// # Errors
-    /// As [`load`].
+    /// Those of [`load`].
     pub(super) fn load(&self, store: &VarStore, learner: Option<&mut (dyn Learner + '_)>) -> Result<TrainState> {
         let manifest = self.manifest()?;
         let file = SafeTensors::deserialize(self.file.bytes()).map_err(|error| self.unusable(format!("{error:?}")))?;
@@ -237,7 +237,7 @@ impl Checkpoint {
         let names: BTreeSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
         let is_wanted = |name: &str| names.contains(name) || (learner.is_none() && name.starts_with("learner/"));
         if let Some(surplus) = file.names().into_iter().find(|name| !is_wanted(name)) {
-            return Err(self.unusable(format!("it holds `{surplus}`, which the model does not have")));
+            return Err(self.unusable(format!("it contains `{surplus}`, which the model does not have")));
         }
         let mut found = Vec::with_capacity(wanted.len());
         for (name, tensor) in wanted {
@@ -248,7 +248,7 @@ impl Checkpoint {
             }
             if shape != tensor.size() {
                 return Err(self.unusable(format!(
-                    "`{name}` has the shape {shape:?}, but schema and settings make it {:?}",
+                    "`{name}` has the shape {shape:?}, but by schema and settings it must be {:?}",
                     tensor.size()
                 )));
             }
@@ -256,7 +256,7 @@ impl Checkpoint {
             found.push((tensor, view));
         }
         if learner.is_some() && manifest.steps.is_none() {
-            return Err(self.unusable("it holds parameters only, and training cannot resume from them"));
+            return Err(self.unusable("it contains only parameters, so training cannot resume from it"));
         }
         for (mut tensor, view) in found {
             let source = Tensor::try_from(view)?;
@@ -297,7 +297,8 @@ impl Checkpoint {
     }
 }
 
-/// The number of steps done when a checkpoint was written, from its header alone; none if training cannot resume from it.
+/// The number of steps done when a checkpoint was written, read from its header; `None` if training cannot resume from
+/// it.
 pub(super) fn steps(path: &Path) -> Option<u64> {
     glance(path)?.steps
 }
@@ -329,7 +330,7 @@ fn read_manifest(path: &Path) -> Option<(Manifest, BTreeMap<String, String>)> {
     Some((manifest, metadata))
 }
 
-/// The header of a file; none if the file is truncated.
+/// The header of a file; `None` if the file is truncated.
 fn header(file: &mut impl Read) -> std::io::Result<Option<Vec<u8>>> {
     let mut length = [0; 8];
     let mut header = vec![];
@@ -337,7 +338,7 @@ fn header(file: &mut impl Read) -> std::io::Result<Option<Vec<u8>>> {
         return Ok(None);
     }
     let length = u64::from_le_bytes(length);
-    // Reads no more than the file holds, whatever length a damaged header claims.
+    // Reads at most the whole file, whatever length a damaged header claims.
     let read = file.take(length.min(MAX_HEADER)).read_to_end(&mut header)?;
     Ok((read as u64 == length).then_some(header))
 }
@@ -348,7 +349,7 @@ fn place_of_digits(header: &[u8]) -> Option<usize> {
     (place + HASH_DIGITS <= header.len()).then_some(place)
 }
 
-/// Whether the hash of a file matches its content; none if it has no hash.
+/// Whether the hash of a file matches its content; `None` if it has no hash.
 fn is_whole(file: &mut impl Read) -> std::io::Result<Option<bool>> {
     let Some(mut header) = header(file)? else { return Ok(None) };
     let Some(place) = place_of_digits(&header) else { return Ok(None) };

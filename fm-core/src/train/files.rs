@@ -1,4 +1,4 @@
-//! The files that training writes into the folder of a run: metrics, timings and checkpoints.
+//! The files that training writes into a run's folder: metrics, timings and checkpoints.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 ///
 /// | file | content |
 /// |---|---|
-/// | `metrics.jsonl` | one object per epoch, the same for equal runs |
-/// | `timings.jsonl` | one object per epoch: how long it took |
+/// | `metrics.jsonl` | one object per epoch: its results, the same for equal runs |
+/// | `timings.jsonl` | one object per epoch: the time that it took |
 /// | `checkpoints/best.safetensors` | the parameters of the best epoch |
 /// | `checkpoints/last.safetensors` | the last state, from which training resumes |
 /// | `checkpoints/step-N.safetensors` | earlier states, after N steps |
@@ -31,7 +31,7 @@ impl TrainFiles {
     /// The name of the folder of checkpoints.
     pub const CHECKPOINTS: &str = "checkpoints";
 
-    /// The files in this folder, which need not exist.
+    /// The files in this folder, which does not need to exist.
     pub fn new(folder: impl Into<PathBuf>) -> TrainFiles {
         TrainFiles { folder: folder.into(), run: None }
     }
@@ -50,7 +50,7 @@ impl TrainFiles {
     /// Creates the folder, which must be empty if it exists.
     ///
     /// # Errors
-    /// [`Error::RunExists`] if it holds something, [`Error::Io`].
+    /// [`Error::RunExists`] if it is not empty; [`Error::Io`].
     pub fn create(folder: impl Into<PathBuf>) -> Result<TrainFiles> {
         let files = TrainFiles::new(folder);
         let folder = &files.folder;
@@ -72,7 +72,7 @@ impl TrainFiles {
         &self.folder
     }
 
-    /// One object per epoch.
+    /// The results of each epoch.
     pub fn metrics(&self) -> PathBuf {
         self.folder.join("metrics.jsonl")
     }

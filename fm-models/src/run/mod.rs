@@ -1,4 +1,4 @@
-//! The folder of a run. This is the only module that knows which files belong to one, and how they belong together.
+//! The folder of a run. Only this module knows the files of a run and how they belong together.
 
 mod identity;
 mod replacement;
@@ -40,10 +40,10 @@ impl Default for ModelSettings {
 }
 
 impl ModelSettings {
-    /// The model with all its options: those given, and the defaults of the others.
+    /// The model with all its options: the given ones, and the defaults of the others.
     ///
     /// # Errors
-    /// An unknown model, or an option that it does not have.
+    /// An unknown model, or an unknown option.
     pub fn resolved(&self) -> Result<ModelSettings> {
         Ok(ModelSettings { name: self.name.clone(), options: self.entry()?.resolve(&self.options)? })
     }
@@ -59,7 +59,7 @@ impl ModelSettings {
     /// Builds the model with initial parameters.
     ///
     /// # Errors
-    /// An unknown model, options out of range, or a schema that the model cannot take.
+    /// An unknown model, options out of range, or a schema that the model does not support.
     pub fn build(&self, schema: &Schema, device: Device) -> Result<BuiltModel> {
         let store = VarStore::new(device);
         let model = self.entry()?.build(&self.options, &store.root(), schema)?;
@@ -97,7 +97,7 @@ pub struct NewRun<'a> {
 }
 
 impl NewRun<'_> {
-    /// The model that the settings name.
+    /// The model in the settings.
     ///
     /// # Errors
     /// [`Error::Setting`] for settings that are not TOML.
@@ -106,7 +106,7 @@ impl NewRun<'_> {
     }
 }
 
-/// The folder of a run: settings, schema, digests of its rows, results, and what training writes.
+/// The folder of a run: settings, schema, digests of its rows, results, and the files of training.
 ///
 /// | file | content |
 /// |---|---|
@@ -151,8 +151,8 @@ impl Run {
     /// Opens the folder of a run, and checks that its files belong together.
     ///
     /// # Errors
-    /// [`Error::Format`] for a folder that is not a run, or whose files are not of one run; [`Error::NotResumable`] if the program that
-    /// created it was killed before the run was complete; [`Error::Io`].
+    /// [`Error::Format`] for a folder that is not a run, or whose files do not belong together; [`Error::NotResumable`]
+    /// if the program that created it was killed before the run was complete; [`Error::Io`].
     pub fn open(folder: impl AsRef<Path>) -> Result<Run> {
         let folder = folder.as_ref();
         for name in [SETTINGS, SCHEMA] {
@@ -182,10 +182,12 @@ impl Run {
         Ok(Run { files, settings, model, schema, identity, lock: None, replaced: None })
     }
 
-    /// Creates a run. `start` writes the first checkpoint, so that training can resume after any end. Leaves nothing behind if it fails.
+    /// Creates a run. `start` writes the first checkpoint, so that training can resume after any interruption. Leaves
+    /// nothing behind if it fails.
     ///
     /// # Errors
-    /// [`Error::RunExists`] if the folder is not empty; [`Error::Setting`] for settings that are not TOML; [`Error::Io`]; those of `start`.
+    /// [`Error::RunExists`] if the folder is not empty; [`Error::Setting`] for settings that are not TOML;
+    /// [`Error::Io`]; those of `start`.
     pub fn create(
         folder: impl Into<PathBuf>,
         new: &NewRun<'_>,
@@ -279,7 +281,8 @@ impl Run {
         if is_free(folder) { Ok(()) } else { Err(Error::RunExists { path: folder.to_owned() }) }
     }
 
-    /// Whether a folder may be replaced by a new run: it is empty, a run, or the beginning of one. Nothing else may be removed.
+    /// Whether a new run may replace a folder: if it is empty, a run, or an incomplete run. Nothing else may be
+    /// removed.
     pub fn is_replaceable(folder: &Path) -> bool {
         is_free(folder) || is_run(folder) || is_begun(folder)
     }
@@ -350,16 +353,16 @@ impl Run {
         }
     }
 
-    /// Whether the data is what it was at the time of training.
+    /// Whether the data is the same as at the time of training.
     pub fn is_of(&self, schema: &Schema, digests: &BTreeMap<String, String>) -> bool {
         let digests = digests.iter().map(|(part, digest)| (part.as_str(), digest.as_str()));
         self.schema == *schema && self.digests().eq(digests)
     }
 
-    /// The model with the parameters of its best epoch, or the last ones before the end of the first epoch.
+    /// The model with the parameters of its best epoch, or the last parameters if no epoch is finished.
     ///
     /// # Errors
-    /// What building returns; [`Error::Format`] for a checkpoint that is damaged or of another model.
+    /// Errors of building the model; [`Error::Format`] for a checkpoint that is damaged or of another model.
     pub fn load(&self, device: Device) -> Result<BuiltModel> {
         let built = self.model.build(&self.schema, device)?;
         self.files.load(&built.store)?;
@@ -436,7 +439,7 @@ impl Run {
     }
 }
 
-/// What every settings file says of the model; the other settings belong to the program.
+/// The `[model]` of a settings file; the other settings belong to the program.
 fn model_of(settings: &str) -> Result<ModelSettings, String> {
     #[derive(Deserialize)]
     struct Settings {
