@@ -49,7 +49,7 @@ fn a_file_and_a_run_tell_where_they_come_from_and_that_they_are_whole() {
     damaged[middle..middle + 40].fill(0x55);
     scene.write("damaged.pt", damaged);
     scene.fails_with("verify damaged.pt", &["damaged.pt is not a usable exported model: its record"]);
-    scene.fails_with("verify books.csv", &["it is no TorchScript archive"]);
+    scene.fails_with("verify books.csv", &["it is not a TorchScript archive"]);
     scene.fails_with("verify none.pt", &["cannot read none.pt"]);
     let mut last = scene.bytes("run/checkpoints/last.safetensors");
     let middle = last.len() / 2;

@@ -94,7 +94,7 @@ impl Archive {
             .map_err(|error| Fault::Format(format!("its {RECORDS_FILE}: {error}")))?;
         if let Some(name) = listed.first_difference(&self.records()) {
             return fault(match name.as_str() {
-                "extra/schema.json" => "its schema.json is not its model's".to_owned(),
+                "extra/schema.json" => "its schema.json does not belong to its model".to_owned(),
                 _ => format!("its record {name} is not the one that was written"),
             });
         }
@@ -273,7 +273,7 @@ impl Directory {
     fn find(end: &[u8], length: u64) -> Result<Directory, Fault> {
         let Some((before, last)) = end.split_last_chunk::<END>() else { return fault("it is cut short") };
         if !last.starts_with(b"PK\x05\x06") || last[20..] != [0, 0] {
-            return fault("it is no whole archive: its end is missing");
+            return fault("it is not a whole archive: its end is missing");
         }
         let short = (number::<2>(last, 10), number::<4>(last, 12), number::<4>(last, 16));
         let (Some(entries), Some(size), Some(start)) = short else { return fault("it is cut short") };
@@ -368,7 +368,7 @@ fn read_entries(file: &mut File) -> Result<BTreeMap<String, Entry>, Fault> {
     let length = file.seek(SeekFrom::End(0))?;
     file.seek(SeekFrom::Start(0))?;
     if file.read_exact(&mut begin).is_err() || begin != *b"PK\x03\x04" {
-        return fault("it is no TorchScript archive");
+        return fault("it is not a TorchScript archive");
     }
     let mut end = vec![0; length.min((END + LOCATOR + END_64) as u64) as usize];
     file.seek(SeekFrom::End(-(end.len() as i64)))?;

@@ -56,13 +56,13 @@ impl Scorer {
                     format!("its format {format} is newer than {FORMAT}, the newest that this version reads"),
                 ));
             }
-            _ => return Err(unusable(path, "it is of an earlier version, or for a server such as Triton")),
+            _ => return Err(unusable(path, "an earlier version wrote it, or it is for a server such as Triton")),
         }
         // A schema with other vocabularies could have rows of the same shape, and would give wrong scores.
         let own = module.method_is::<IValue>("schema", &[]);
         if !matches!(&own, Ok(IValue::String(own)) if *own == text || Schema::from_json(own).is_ok_and(|own| own == schema))
         {
-            return Err(unusable(path, "its schema.json is not its model's"));
+            return Err(unusable(path, "its schema.json does not belong to its model"));
         }
         let scorer = Scorer { path: path.to_owned(), module, encoder: Encoder::new(schema), device };
         match scorer.logits(&unknown_rows(scorer.schema(), 1).into()) {
@@ -136,7 +136,7 @@ impl Scorer {
                 false => error,
             }
         })?;
-        let foreign = || unusable(&self.path, "its `recommend` gives no items and scores");
+        let foreign = || unusable(&self.path, "its `recommend` does not return items and scores");
         let IValue::Tuple(answer) = answer else { return Err(foreign()) };
         let Ok([IValue::GenericList(items), IValue::Tensor(scores)]) = <[IValue; 2]>::try_from(answer) else {
             return Err(foreign());

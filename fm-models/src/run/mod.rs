@@ -176,7 +176,7 @@ impl Run {
         let identity = Identity::load(&folder.join(ROWS))?;
         let schema = Schema::load(folder.join(SCHEMA))?;
         if !identity.has_schema(&read(SCHEMA)?) {
-            return Err(Error::format("run", folder, format!("its {SCHEMA} is not the one that it was created with")));
+            return Err(Error::format("run", folder, format!("its {SCHEMA} has changed since the run was created")));
         }
         let files = TrainFiles::new(folder).of_run(identity.digest());
         Ok(Run { files, settings, model, schema, identity, lock: None, replaced: None })
@@ -202,7 +202,7 @@ impl Run {
             let schema_text = std::fs::read_to_string(path(SCHEMA)).map_err(Error::io("read", path(SCHEMA)))?;
             let identity = Identity::new(new.digests, &schema_text, new.settings, &model);
             identity.save(&path(ROWS))?;
-            // Without settings, it is not a run yet.
+            // Without settings, the folder is not a run yet.
             write_atomically(path(SETTINGS), |file| file.write_all(new.settings.as_bytes()))?;
             let files = files.clone().of_run(identity.digest());
             start(&files)?;
@@ -378,7 +378,7 @@ impl Run {
     pub fn check_settings(&self) -> Result<()> {
         let path = self.settings_path();
         if !self.identity.has_model(&self.model) {
-            let reason = "its [model] is not the one that the run was created with";
+            let reason = "its [model] has changed since the run was created";
             return Err(Error::format("settings file", path, reason));
         }
         if !self.identity.has_settings(&self.settings) {

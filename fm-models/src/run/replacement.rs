@@ -24,7 +24,7 @@ impl SetAside {
     /// Makes a folder free for a new run. `None` if nothing worth keeping was there.
     pub fn make_room(folder: &Path) -> Result<Option<SetAside>> {
         if !Run::is_replaceable(folder) {
-            return Err(Error::format("run", folder, "it holds other files"));
+            return Err(Error::format("run", folder, "it contains other files"));
         }
         if is_free(folder) {
             return Ok(SetAside::left_behind(folder));

@@ -66,7 +66,7 @@ fn files_of_two_runs_do_not_make_one() {
     assert!(Run::open(&one).unwrap().load(Device::Cpu).is_ok());
     std::fs::copy(other.join(SCHEMA), one.join(SCHEMA)).unwrap();
     let error = Run::open(&one).unwrap_err().to_string();
-    assert!(error.contains("schema.json is not the one that it was created with"), "{error}");
+    assert!(error.contains("schema.json has changed since the run was created"), "{error}");
 }
 
 #[test]

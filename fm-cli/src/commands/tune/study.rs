@@ -79,7 +79,7 @@ impl Study {
         let foreign = |entry: std::fs::DirEntry| entry.file_name() != FolderLock::FILE;
         if !path.exists() {
             if folder.read_dir().is_ok_and(|entries| entries.flatten().any(foreign)) {
-                bail!("{} holds other files: choose another --study", folder.display());
+                bail!("{} contains other files: choose another --study", folder.display());
             }
             std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         }
