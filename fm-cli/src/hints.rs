@@ -19,6 +19,7 @@ fn of_core(error: &CoreError) -> Option<String> {
         CoreError::RunExists { .. } => {
             "choose another `--run`, resume it with `--resume`, or replace it with `--force`".into()
         }
+        CoreError::InUse { .. } => "wait until it ends, or stop it".into(),
         CoreError::NotResumable { .. } => "start again with `--force`".into(),
         CoreError::Device(_) => "use `--device cpu`, or see `fm doctor`".into(),
         CoreError::Format { what: "exported model", .. } => "`fm export` writes one".into(),

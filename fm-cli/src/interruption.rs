@@ -1,11 +1,15 @@
-//! Ctrl-C ends a command in a consistent state.
+//! Ctrl-C and the signals of shutdowns, batch systems and closed terminals, which end a command in a consistent state.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
+use fm_core::hangup::{ignore_hangup, is_hangup_ignored};
 
-/// Ctrl-C ended a command. The text describes the remaining state.
+/// The exit code of a command that a signal ended: shells use it for Ctrl-C.
+pub const EXIT_CODE: u8 = 130;
+
+/// A signal ended a command. The text describes the remaining state.
 #[derive(Debug)]
 pub struct Interrupted(pub String);
 
@@ -26,18 +30,24 @@ pub fn resumable(error: anyhow::Error, which: &str) -> anyhow::Error {
     }
 }
 
-/// Returns a flag that Ctrl-C raises. A second Ctrl-C ends the program at once.
+/// A flag that Ctrl-C, SIGTERM and SIGHUP raise. A second one ends the program at once.
 pub fn stop_at_ctrl_c() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     raise_at_ctrl_c(Arc::clone(&stop))?;
     Ok(stop)
 }
 
-/// Makes Ctrl-C raise a flag. If the flag is already raised, Ctrl-C ends the program at once.
+/// Makes Ctrl-C, SIGTERM and SIGHUP raise a flag. If the flag is already raised, they end the program at once.
 pub fn raise_at_ctrl_c(stop: Arc<AtomicBool>) -> Result<()> {
-    Ok(ctrlc::set_handler(move || {
+    let outlives_the_terminal = is_hangup_ignored();
+    ctrlc::set_handler(move || {
         if stop.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
+            std::process::exit(i32::from(EXIT_CODE));
         }
-    })?)
+    })?;
+    // `nohup` asked for that.
+    if outlives_the_terminal {
+        ignore_hangup();
+    }
+    Ok(())
 }

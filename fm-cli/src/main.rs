@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use fm_args::{Args, Command};
 
-use interruption::Interrupted;
+use interruption::{EXIT_CODE, Interrupted};
 
 fn main() -> ExitCode {
     fm_args::completion::answer();
@@ -40,8 +40,7 @@ fn main() -> ExitCode {
         Err(error) if is_closed_pipe(&error) => 0,
         Err(error) => {
             logging::report(&error, general.verbose > 0);
-            // Shells use 130 for a program that Ctrl-C ended.
-            if error.is::<Interrupted>() { 130 } else { 1 }
+            if error.is::<Interrupted>() { EXIT_CODE } else { 1 }
         }
     };
     fm_core::device::end_process(code)
@@ -71,6 +70,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Command::Explain(command) => commands::explain::run(command),
         Command::Report(command) => commands::report::run(command),
         Command::Export(command) => commands::export::run(command),
+        Command::Verify(command) => commands::verify::run(command),
         Command::Doctor(command) => commands::doctor::run(command),
         Command::Completions(command) => commands::print_completions(&command.shell),
     }

@@ -13,7 +13,7 @@ use fm_core::metric::Metrics;
 use fm_core::objective::{Objective, Pointwise};
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::summary::{Summary, grouped};
-use fm_core::train::{Ending, EpochRecord, Observer, Progress, TakenValues, TrainFiles, Trainer, checkpoint};
+use fm_core::train::{Ending, EpochRecord, Observer, Progress, TakenValues, TrainFiles, Trainer};
 use fm_core::{Error, Records, Rows, Schema};
 use fm_data::{Prepared, TaskName};
 use fm_models::run::{NewRun, Run};
@@ -55,7 +55,7 @@ pub struct Results {
 pub struct Machine {
     data_dir: PathBuf,
     cache_dir: PathBuf,
-    /// Stops training at the next step, ready to resume. Ctrl-C or an observer raises it.
+    /// Stops training at the next step, ready to resume: raised by Ctrl-C, SIGTERM and SIGHUP, or by an observer.
     pub stop: Arc<AtomicBool>,
     is_listening: Cell<bool>,
     /// Whether to write event files for TensorBoard.
@@ -70,7 +70,7 @@ impl Machine {
         Ok(Machine { data_dir, cache_dir, stop, is_listening: Cell::new(false), tensorboard: false })
     }
 
-    /// Handles Ctrl-C from now on. Before that, Ctrl-C ends the program at once, since there is nothing to lose.
+    /// Handles Ctrl-C and its like from now on. Before, it ends the program at once, which has nothing to lose.
     fn listen(&self) -> Result<()> {
         if self.is_listening.replace(true) { Ok(()) } else { raise_at_ctrl_c(Arc::clone(&self.stop)) }
     }
@@ -78,7 +78,8 @@ impl Machine {
 
 /// Where training starts.
 pub enum Start {
-    /// In a new folder, created after all settings proved valid; `force` replaces an earlier run.
+    /// In a new folder, created once all settings have proved valid; `force` replaces an earlier run, which is kept until the new one
+    /// has a checkpoint.
     New { path: Option<PathBuf>, force: bool },
     /// Where an earlier run stopped.
     Resume(Box<Run>),
@@ -125,22 +126,23 @@ pub fn train_watched(
 
     machine.listen()?;
     let is_new = matches!(start, Start::New { .. });
-    let run = open_run(settings, start, &data, &mut trainer)?;
+    let mut run = open_run(settings, start, &data, &mut trainer)?;
     warn(&data, &trainer);
     let before = Before::measure(&data, ranking.as_ref())?;
     let Prepared { train, valid, test, .. } = data;
     let (train, valid) = (on_device(train, device), on_device(valid, device));
-    if let Err(error) = fit(&run, &mut trainer, [train.as_ref(), valid.as_ref()], settings, machine, watch) {
-        // A run without progress cannot be resumed.
+    if let Err(error) = fit(&mut run, &mut trainer, [train.as_ref(), valid.as_ref()], settings, machine, watch) {
+        // Without progress, there is nothing to resume.
         if is_new && !run.files().has_progress() {
-            Run::remove(run.folder())?;
+            run.abandon()?;
         }
         return Err(error);
     }
+    run.settle();
 
     let state = trainer.state.clone();
     if run.files().best().exists() {
-        checkpoint::load(&run.files().best(), &built.store)?;
+        run.files().load(&built.store)?;
     }
     let measure = |part, rows: &dyn Rows| metrics(&built, (part, rows), ranking.as_ref(), schema.label(), device);
     let results = Results {
@@ -196,7 +198,7 @@ fn warn(data: &Prepared, trainer: &Trainer<'_>) {
 
 /// Trains to the end, and records every epoch.
 fn fit(
-    run: &Run,
+    run: &mut Run,
     trainer: &mut Trainer<'_>,
     [train, valid]: [&dyn Rows; 2],
     settings: &Settings,
@@ -205,13 +207,14 @@ fn fit(
 ) -> Result<()> {
     let events = event_file(run.files(), trainer, machine.tensorboard)?;
     let progress = EpochProgress::new(settings.monitored()?.name, settings.train.batch_size);
-    let mut observer = Recorder { files: run.files(), watch, events, progress, stop: &machine.stop };
+    let mut observer = Recorder { run: &mut *run, watch, events, progress, stop: &machine.stop };
     let ending = trainer.fit(train, valid, &mut observer);
     observer.progress.finish();
     let resume = format!("fm train --resume {}", shell_word(&run.folder().to_string_lossy()));
     match ending {
         Ok(Ending::Interrupted) => {
             run.files().save_last(trainer)?;
+            run.settle();
             let (epoch, step) = (trainer.state.epoch + 1, trainer.state.step);
             Err(Interrupted(format!("interrupted in epoch {epoch}, step {step}: resume with `{resume}`")).into())
         }
@@ -235,11 +238,13 @@ fn label_scale(settings: &Settings, start: &Start) -> Result<Option<f32>> {
 /// Creates or opens the folder of a run, and sets the trainer to its state.
 fn open_run(settings: &Settings, start: Start, data: &Prepared, trainer: &mut Trainer<'_>) -> Result<Run> {
     match start {
-        Start::Resume(run) => {
+        Start::Resume(mut run) => {
             if !run.is_of(&data.schema, &digests(data)) {
                 bail!("the data has changed since {} was trained: it cannot be resumed", run.folder().display());
             }
+            run.lock()?;
             run.files().resume(trainer)?;
+            run.check_settings()?;
             match trainer.is_done() {
                 true => tracing::info!("the run is finished: these are its results"),
                 false => tracing::info!("resuming after epoch {}, step {}", trainer.state.epoch, trainer.state.step),
@@ -251,18 +256,20 @@ fn open_run(settings: &Settings, start: Start, data: &Prepared, trainer: &mut Tr
                 take_over(trainer, &data.schema, &Run::open(earlier)?)?;
             }
             let path = path.unwrap_or_else(|| default_run(&settings.model.name));
-            if force {
-                check_replaceable(&path)?;
-                Run::remove(&path)?;
-            }
             let new = NewRun { settings: &settings.to_toml()?, schema: &data.schema, digests: &digests(data) };
-            Ok(Run::create(path, &new, |files| files.save_last(trainer))?)
+            let start = |files: &TrainFiles| files.save_last(trainer);
+            if !force {
+                return Ok(Run::create(path, &new, start)?);
+            }
+            check_replaceable(&path)?;
+            Ok(Run::replace(path, &new, start)?)
         }
     }
 }
 
 /// Starts from the parameters of an earlier run, and reports which ones it takes.
 fn take_over(trainer: &mut Trainer<'_>, schema: &Schema, earlier: &Run) -> Result<()> {
+    earlier.files().check()?;
     let taken = trainer.start_from(schema, &earlier.files().checkpoint(), earlier.schema())?;
     let count = |TakenValues { field, taken, all }: &TakenValues| {
         format!("{} of {} values of {field}", grouped(*taken as i64), grouped(*all as i64))
@@ -308,7 +315,7 @@ fn on_device(rows: Records, device: Device) -> Box<dyn Rows> {
 
 /// Records the training: checkpoints, metrics, progress.
 struct Recorder<'a> {
-    files: &'a TrainFiles,
+    run: &'a mut Run,
     watch: &'a mut dyn FnMut(&EpochRecord),
     events: Option<EventFile>,
     progress: EpochProgress,
@@ -328,19 +335,22 @@ impl Observer for Recorder<'_> {
     }
 
     fn checkpoint(&mut self, trainer: &Trainer<'_>) -> fm_core::Result<()> {
-        self.files.save_last(trainer)
+        self.run.files().save_last(trainer)?;
+        self.run.settle();
+        Ok(())
     }
 
     fn epoch(&mut self, record: &EpochRecord, trainer: &Trainer<'_>) -> fm_core::Result<ControlFlow<()>> {
         if record.best {
-            checkpoint::save(&self.files.best(), trainer.store, &trainer.state)?;
+            self.run.files().save_best(trainer)?;
         }
-        // Write the last checkpoint last: if the run is killed before, resuming drops the line and repeats this epoch.
-        self.files.append(record, &trainer.timing())?;
+        // The last checkpoint comes last: a run killed before repeats this epoch, and resuming drops the line.
+        self.run.files().append(record, &trainer.timing())?;
         if let Some(events) = &mut self.events {
             events.epoch(record)?;
         }
-        self.files.save_last(trainer)?;
+        self.run.files().save_last(trainer)?;
+        self.run.settle();
         self.progress.epoch(record, &trainer.timing());
         (self.watch)(record);
         Ok(self.flow())

@@ -3,7 +3,6 @@
 
 #include "bridge.h"
 
-#include <caffe2/serialize/inline_container.h>
 #include <torch/csrc/jit/frontend/resolver.h>
 #include <torch/csrc/jit/frontend/tracer.h>
 #include <torch/csrc/jit/serialization/export.h>
@@ -236,18 +235,6 @@ char *fm_module_save(void *module, int n_files, const char **names, const char *
       return length;
     };
     torch::jit::ExportModule(*static_cast<Module *>(module), writer, files);
-  });
-}
-
-// Passes the extra file `name` to `receive(context, bytes, length)`. Nothing else is loaded or executed.
-char *fm_archive_read(const char *path, const char *name, void (*receive)(void *, const char *, size_t),
-                      void *context) {
-  return protect([&] {
-    caffe2::serialize::PyTorchStreamReader reader{std::string(path)};
-    auto record = std::string("extra/") + name;
-    if (!reader.hasRecord(record)) throw std::runtime_error("the archive has no file " + std::string(name));
-    auto [data, size] = reader.getRecord(record);
-    receive(context, static_cast<const char *>(data.get()), size);
   });
 }
 

@@ -1,8 +1,9 @@
 //! Files that are replaced atomically.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,22 +19,22 @@ pub fn write_atomically<P: AsRef<Path>>(
     write: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
 ) -> Result<()> {
     replace_atomically(path, |temporary| {
-        let mut file = BufWriter::new(File::create(temporary)?);
+        let mut file = BufWriter::new(temporary.try_clone()?);
         write(&mut file)?;
         file.flush()
     })
 }
 
-/// Like [`write_atomically`], for a writer that takes the path of the temporary file.
+/// Like [`write_atomically`], for a writer that buffers by itself.
 ///
 /// # Errors
 /// Errors of `write`, or [`Error::Io`]; the temporary file is removed.
 pub fn replace_atomically<P: AsRef<Path>, E: Into<WriteError>>(
     path: P,
-    write: impl FnOnce(&Path) -> std::result::Result<(), E>,
+    write: impl FnOnce(&mut File) -> std::result::Result<(), E>,
 ) -> Result<()> {
-    let neighbour = Neighbour::of(path.as_ref())?;
-    let written = write(&neighbour.path).map_err(Into::into).and_then(|()| Ok(neighbour.take_place()?));
+    let mut neighbour = Neighbour::of(path.as_ref())?;
+    let written = write(&mut neighbour.file).map_err(Into::into).and_then(|()| Ok(neighbour.take_place()?));
     written.map_err(|error| match error {
         WriteError::Io(source) => Error::Io { action: "write", path: path.as_ref().to_owned(), source },
         WriteError::Other(error) => error,
@@ -60,7 +61,6 @@ pub fn replace_atomically<P: AsRef<Path>, E: Into<WriteError>>(
 pub struct AtomicFile {
     /// The path as given, for errors.
     path: PathBuf,
-    file: File,
     neighbour: Neighbour,
 }
 
@@ -71,14 +71,12 @@ impl AtomicFile {
     /// [`Error::Io`].
     pub fn create(path: impl AsRef<Path>) -> Result<AtomicFile> {
         let path = path.as_ref();
-        let neighbour = Neighbour::of(path)?;
-        let file = File::create(&neighbour.path).map_err(Error::io("write", path))?;
-        Ok(AtomicFile { path: path.to_owned(), file, neighbour })
+        Ok(AtomicFile { path: path.to_owned(), neighbour: Neighbour::of(path)? })
     }
 
     /// The temporary file, open for writing.
     pub fn file(&self) -> &File {
-        &self.file
+        &self.neighbour.file
     }
 
     /// Syncs the file and renames it to the path.
@@ -91,9 +89,13 @@ impl AtomicFile {
 }
 
 /// A temporary file next to its target, removed on drop.
+///
+/// Its name cannot be guessed and it must not exist before, so that nobody can prepare a link there through which another file
+/// would be overwritten.
 #[derive(Debug)]
 struct Neighbour {
     path: PathBuf,
+    file: File,
     target: PathBuf,
 }
 
@@ -101,15 +103,22 @@ impl Neighbour {
     fn of(path: &Path) -> Result<Neighbour> {
         let target = behind_links(path)?;
         remove_abandoned(&target);
-        Ok(Neighbour { path: temporary_beside(&target), target })
+        loop {
+            let temporary = temporary_beside(&target);
+            match OpenOptions::new().read(true).write(true).create_new(true).open(&temporary) {
+                Ok(file) => return Ok(Neighbour { path: temporary, file, target }),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(Error::io("write", path)(error)),
+            }
+        }
     }
 
     fn take_place(self) -> std::io::Result<()> {
         // The new file has the permissions of the old one.
         if let Ok(old) = std::fs::metadata(&self.target) {
-            std::fs::set_permissions(&self.path, old.permissions())?;
+            self.file.set_permissions(old.permissions())?;
         }
-        File::open(&self.path)?.sync_all()?;
+        self.file.sync_all()?;
         std::fs::rename(&self.path, &self.target)?;
         // The rename itself must reach the disk.
         File::open(folder_of(&self.target))?.sync_all()
@@ -162,8 +171,17 @@ fn folder_of(path: &Path) -> &Path {
 
 fn temporary_beside(path: &Path) -> PathBuf {
     let mut name = beginning_of_temporaries(path);
-    name.push(format!("{}.partial", std::process::id()));
+    name.push(format!("{}.partial", random_digits()));
     path.with_file_name(name)
+}
+
+/// The number of digits of [`random_digits`].
+const RANDOM_DIGITS: usize = 16;
+
+/// 16 hexadecimal digits for the name of a temporary file or folder, which nobody can guess.
+pub fn random_digits() -> String {
+    // The standard library seeds its hash maps from the operating system.
+    format!("{:0RANDOM_DIGITS$x}", RandomState::new().build_hasher().finish())
 }
 
 fn beginning_of_temporaries(path: &Path) -> OsString {
@@ -180,8 +198,11 @@ fn remove_abandoned(path: &Path) {
     for entry in std::fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let middle = name.as_encoded_bytes().strip_prefix(beginning.as_encoded_bytes());
-        let number = middle.and_then(|middle| middle.strip_suffix(b".partial"));
-        let is_temporary = number.is_some_and(|number| number.iter().all(u8::is_ascii_digit));
+        let digits = middle.and_then(|middle| middle.strip_suffix(b".partial"));
+        let is_temporary = digits.is_some_and(|digits| {
+            digits.len() == RANDOM_DIGITS && digits.iter().all(|digit| digit.is_ascii_hexdigit())
+        });
+        // Of the entry itself, if it is a link.
         let age = entry.metadata().and_then(|file| file.modified()).map(|at| at.elapsed().unwrap_or_default());
         if is_temporary && age.is_ok_and(|age| age > Duration::from_secs(24 * 60 * 60)) {
             let _ = std::fs::remove_file(entry.path());
@@ -264,16 +285,43 @@ mod tests {
             file.set_modified(std::time::SystemTime::now() - Duration::from_secs(age)).unwrap();
         };
         let day = 25 * 60 * 60;
-        for (name, age) in
-            [(".file.7.partial", day), (".file.8.partial", 60), (".file.x.partial", day), (".files.7.partial", day)]
-        {
+        for (name, age) in [
+            (".file.0123456789abcdef.partial", day),
+            (".file.1123456789abcdef.partial", 60),
+            (".file.7.partial", day),
+            (".files.0123456789abcdef.partial", day),
+        ] {
             write(name, age);
         }
         write_atomically(folder.path().join("file"), |file| file.write_all(b"new")).unwrap();
         let mut left: Vec<_> =
             std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
-        assert_eq!(left, [".file.8.partial", ".file.x.partial", ".files.7.partial", "file"]);
+        let expected = [".file.1123456789abcdef.partial", ".file.7.partial", ".files.0123456789abcdef.partial", "file"];
+        assert_eq!(left, expected);
+    }
+
+    #[test]
+    fn temporary_names_differ_and_do_not_tell_the_process() {
+        let (a, b) = (temporary_beside(Path::new("file")), temporary_beside(Path::new("file")));
+        assert_ne!(a, b);
+        assert!(!a.to_string_lossy().contains(&format!(".{}.", std::process::id())));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_prepared_in_the_place_of_the_temporary_file_is_never_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let (victim, path) = (folder.path().join("victim"), folder.path().join("file"));
+        std::fs::write(&victim, b"precious").unwrap();
+        let file = AtomicFile::create(&path).unwrap();
+        // Whoever sees the name replaces the file by a link: what was opened is not the link's target.
+        std::fs::remove_file(&file.neighbour.path).unwrap();
+        std::os::unix::fs::symlink(&victim, &file.neighbour.path).unwrap();
+        file.file().write_all(b"scores").unwrap();
+        drop(file);
+        assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
+        assert!(!path.exists());
     }
 
     #[test]

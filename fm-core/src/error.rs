@@ -145,6 +145,20 @@ pub enum Error {
         /// The number of other gradients that are infinite or NaN.
         others: usize,
     },
+    /// A parameter is infinite or NaN.
+    #[error("`{parameter}` holds numbers that are infinite or NaN")]
+    NotFinite {
+        /// The parameter.
+        parameter: String,
+    },
+    /// Another process works in a folder.
+    #[error("{path} is in use by {holder}")]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// The process and its machine.
+        holder: String,
+    },
     /// Training diverged.
     #[error("{what} became {value} at step {step} of epoch {epoch}: {cause}")]
     Diverged {

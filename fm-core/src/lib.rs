@@ -72,6 +72,8 @@ pub mod error;
 pub mod explain;
 pub mod farmhash;
 pub mod features;
+pub mod folder_lock;
+pub mod hangup;
 pub mod learner;
 pub mod loss;
 pub mod mapped_file;

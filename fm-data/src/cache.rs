@@ -1,17 +1,21 @@
 //! A cache of encoded data: runs with the same files, declaration, split and seed encode their data once.
 //!
 //! An entry is a folder `CACHE/KEY/` with `schema.json`, `train.rows`, `valid.rows` and `test.rows`; for a ranking also
-//! `items.rows`, `pairs.json`, `train.pairs`, `valid.pairs` and `test.pairs`. It is built next to its final place and
-//! then renamed, so an entry is always complete, even if several processes build it at once.
+//! `items.rows`, `pairs.json`, `train.pairs`, `valid.pairs` and `test.pairs`; and `entry.json`, which has the key and a digest of
+//! the content of each of them. It is built beside its place and then renamed, so that an entry is always complete, however many
+//! processes build it at once.
 
+use std::collections::BTreeMap;
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
+use fm_core::atomic_file::{random_digits, write_atomically};
 use fm_core::rows::ROWS_FORMAT;
 use fm_core::{Records, Rows, Schema};
 use md5::{Digest, Md5};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::error::{Error, Result};
 use crate::ranking::RankingData;
@@ -19,7 +23,7 @@ use crate::ranking::RankingData;
 /// Everything that the encoded data depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct CacheKey<'a, S> {
-    /// The input files, identified by their paths, lengths and modification times.
+    /// The input files. Their paths, lengths and times count, and which file is there (device and inode).
     pub inputs: &'a [PathBuf],
     /// The settings of the data: fields, split, seed, task.
     pub settings: &'a S,
@@ -39,13 +43,46 @@ impl<S: Serialize> CacheKey<'_, S> {
     }
 }
 
-/// The path, length and modification time of a file: if they are the same, the file counts as unchanged.
-fn identity(path: &Path) -> Result<(PathBuf, u64, u128)> {
+/// What tells a file: if it is the same, the file counts as unchanged.
+#[derive(Debug, Serialize)]
+struct FileIdentity {
+    path: PathBuf,
+    len: u64,
+    /// Programs such as `cp -p`, `tar` and `touch` set it to an earlier time.
+    modified: u128,
+    /// Device, inode and the time of the last change of the file or of what is said of it, in seconds and nanoseconds. The
+    /// system sets that time, and no program can.
+    place: Option<(u64, u64, i64, i64)>,
+}
+
+fn identity(path: &Path) -> Result<FileIdentity> {
     let whole = std::fs::canonicalize(path).map_err(Error::io("read", path))?;
     let metadata = std::fs::metadata(&whole).map_err(Error::io("read", path))?;
-    let changed = metadata.modified().map_err(Error::io("read", path))?;
-    Ok((whole, metadata.len(), changed.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()))
+    let modified = metadata.modified().map_err(Error::io("read", path))?;
+    let modified = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    Ok(FileIdentity { path: whole, len: metadata.len(), modified, place: place(&metadata) })
 }
+
+#[cfg(unix)]
+fn place(metadata: &Metadata) -> Option<(u64, u64, i64, i64)> {
+    use std::os::unix::fs::MetadataExt;
+    Some((metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
+}
+
+#[cfg(not(unix))]
+fn place(_: &Metadata) -> Option<(u64, u64, i64, i64)> {
+    None
+}
+
+/// `entry.json`.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct EntryFile {
+    key: String,
+    /// Digests of schema, rows and pairs, by name.
+    digests: BTreeMap<String, String>,
+}
+
+const ENTRY: &str = "entry.json";
 
 /// Encoded data, ready to train on.
 #[derive(Debug)]
@@ -63,7 +100,29 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    fn open(folder: &Path) -> fm_core::Result<Prepared> {
+    /// Opens an entry of the cache, and checks that it is the one of `key` and holds what was written.
+    fn open(folder: &Path, key: &str) -> fm_core::Result<Prepared> {
+        let path = folder.join(ENTRY);
+        let text = std::fs::read_to_string(&path).map_err(fm_core::Error::io("read", &path))?;
+        let entry: EntryFile = serde_json::from_str(&text)
+            .map_err(|error| fm_core::Error::format("cache entry", &path, error.to_string()))?;
+        let prepared = Prepared::read(folder)?;
+        if entry != prepared.entry(key) {
+            return Err(fm_core::Error::format("cache entry", folder, "its content is not what was written"));
+        }
+        Ok(prepared)
+    }
+
+    fn entry(&self, key: &str) -> EntryFile {
+        let schema = ("schema", format!("{:032x}", xxh3_128(self.schema.to_json().as_bytes())));
+        let rows = [("train", &self.train), ("valid", &self.valid), ("test", &self.test)];
+        let rows = rows.map(|(part, rows)| (part, rows.digest()));
+        let ranking = self.ranking.iter().map(|ranking| ("ranking", ranking.digest()));
+        let digests = rows.into_iter().chain([schema]).chain(ranking).map(|(name, digest)| (name.to_owned(), digest));
+        EntryFile { key: key.to_owned(), digests: digests.collect() }
+    }
+
+    fn read(folder: &Path) -> fm_core::Result<Prepared> {
         let schema = Schema::load(folder.join("schema.json"))?;
         let rows = |part: &str| Records::open(folder.join(part).with_extension("rows"), &schema);
         let (train, valid, test) = (rows("train")?, rows("valid")?, rows("test")?);
@@ -75,7 +134,9 @@ impl Prepared {
         Ok(Prepared { schema, train, valid, test, ranking })
     }
 
-    fn save(&self, folder: &Path) -> fm_core::Result<()> {
+    fn save(&self, folder: &Path, key: &str) -> fm_core::Result<()> {
+        let entry = self.entry(key);
+        write_atomically(folder.join(ENTRY), |file| Ok(serde_json::to_writer_pretty(file, &entry)?))?;
         self.schema.save(folder.join("schema.json"))?;
         for (part, rows) in [("train", &self.train), ("valid", &self.valid), ("test", &self.test)] {
             rows.save(folder.join(part).with_extension("rows"), &self.schema)?;
@@ -94,14 +155,19 @@ pub fn prepare(
     build: impl FnOnce() -> Result<Prepared>,
 ) -> Result<Prepared> {
     let cache = cache.as_ref();
-    let entry = cache.join(key.digest()?);
-    match Prepared::open(&entry) {
+    let digest = key.digest()?;
+    let entry = cache.join(&digest);
+    match Prepared::open(&entry, &digest) {
         Ok(prepared) => return Ok(prepared),
         Err(error) if entry.exists() => tracing::warn!("the cache entry is damaged and will be rebuilt: {error}"),
         Err(_) => {}
     }
     let built = build()?;
-    match store(&built, cache, &entry) {
+    if key.digest()? != digest {
+        tracing::warn!("the data was written to while it was read: run the command again once that has ended");
+        return Ok(built);
+    }
+    match store(&built, cache, &digest) {
         Ok(prepared) => Ok(prepared),
         Err(error) => {
             tracing::warn!("the encoded rows cannot be cached for the next run: {error}");
@@ -110,13 +176,14 @@ pub fn prepare(
     }
 }
 
-/// Writes an entry and opens it, to replace the data in memory.
-fn store(built: &Prepared, cache: &Path, entry: &Path) -> Result<Prepared> {
+/// Writes an entry, and opens it instead of the data in memory.
+fn store(built: &Prepared, cache: &Path, key: &str) -> Result<Prepared> {
     std::fs::create_dir_all(cache).map_err(Error::io("create", cache))?;
+    let entry = &cache.join(key);
     let beside = Temporary::new(entry)?;
-    built.save(&beside.0)?;
-    // Open it before the rename: mapped files stay valid, whatever another process does to the entry.
-    let prepared = Prepared::open(&beside.0)?;
+    built.save(&beside.0, key)?;
+    // Opened before it moves: mapped files stay, whatever another process does to the entry.
+    let prepared = Prepared::open(&beside.0, key)?;
     if std::fs::rename(&beside.0, entry).is_err() {
         // An entry exists: a damaged one, or one that another process has just built. Replace either.
         let old = Temporary::new(entry)?;
@@ -167,11 +234,7 @@ struct Temporary(PathBuf);
 
 impl Temporary {
     fn new(beside: &Path) -> Result<Temporary> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder = beside.with_extension(format!("{}.{number}.partial", std::process::id()));
-        // A folder with this name belongs to a process that died.
-        let _ = std::fs::remove_dir_all(&folder);
+        let folder = beside.with_extension(format!("{}.partial", random_digits()));
         std::fs::create_dir(&folder).map_err(Error::io("create", &folder))?;
         Ok(Temporary(folder))
     }
@@ -263,18 +326,36 @@ mod tests {
     fn a_damaged_entry_is_rebuilt_without_leftovers() {
         let setup = Setup::new();
         setup.prepare();
-        for (build, damage) in [(2, "cut"), (3, "removed"), (4, "schema")] {
+        let damages = ["cut", "removed", "schema", "label", "exchanged", "entry", "key"];
+        for (build, damage) in (2..).zip(damages) {
             let entry = &setup.entries()[0];
+            let bytes = |name: &str| std::fs::read(entry.join(name)).unwrap();
             match damage {
+                // The first record, after a header of 64 bytes and the number of its slots.
+                "label" => {
+                    let mut rows = bytes("train.rows");
+                    assert_eq!(rows[68..72], 1f32.to_le_bytes());
+                    rows[68..72].copy_from_slice(&5f32.to_le_bytes());
+                    std::fs::write(entry.join("train.rows"), rows).unwrap();
+                }
+                "exchanged" => std::fs::write(entry.join("valid.rows"), bytes("test.rows")).unwrap(),
+                "entry" => std::fs::write(entry.join(ENTRY), b"{}").unwrap(),
+                // The entry of other data.
+                "key" => {
+                    let text = String::from_utf8(bytes(ENTRY)).unwrap();
+                    let key = entry.file_name().unwrap().to_str().unwrap();
+                    std::fs::write(entry.join(ENTRY), text.replace(key, &"0".repeat(32))).unwrap();
+                }
                 "cut" => std::fs::write(entry.join("valid.rows"), b"FMROWS").unwrap(),
                 "removed" => std::fs::remove_file(entry.join("train.rows")).unwrap(),
                 _ => std::fs::write(entry.join("schema.json"), b"{}").unwrap(),
             }
-            assert_eq!(setup.prepare().train.len(), 1);
-            assert_eq!((setup.builds.get(), setup.entries().len()), (build, 1));
+            let prepared = setup.prepare();
+            assert_eq!((prepared.train.labels(), prepared.valid.labels()), (vec![1.0], vec![2.0]), "{damage}");
+            assert_eq!((setup.builds.get(), setup.entries().len()), (build, 1), "{damage}");
         }
         setup.prepare();
-        assert_eq!(setup.builds.get(), 4);
+        assert_eq!(setup.builds.get(), 1 + damages.len() as u32);
     }
 
     #[test]
@@ -336,6 +417,39 @@ mod tests {
         }
         std::fs::write(&setup.inputs[0], "a,y\nx,1\ny,2\n").unwrap();
         assert_ne!(setup.key().digest().unwrap(), same);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_has_changed_at_equal_length_and_time_has_another_key() {
+        let setup = Setup::new();
+        let input = &setup.inputs[0];
+        let time = std::fs::metadata(input).unwrap().modified().unwrap();
+        let set_time = || std::fs::File::options().write(true).open(input).unwrap().set_modified(time).unwrap();
+        let before = setup.key().digest().unwrap();
+        // Another file takes its place, as `mv` and `rsync -t` do it.
+        let other = input.with_extension("new");
+        std::fs::write(&other, "a,y\nx,9\n").unwrap();
+        std::fs::rename(&other, input).unwrap();
+        set_time();
+        let renamed = setup.key().digest().unwrap();
+        assert_ne!(renamed, before);
+        // Its content is overwritten; clocks of file systems tick some hundred times a second.
+        std::thread::sleep(Duration::from_millis(20));
+        std::fs::write(input, "a,y\nx,8\n").unwrap();
+        set_time();
+        assert_ne!(setup.key().digest().unwrap(), renamed);
+    }
+
+    #[test]
+    fn data_that_changes_while_it_is_read_is_not_kept() {
+        let setup = Setup::new();
+        let prepared = prepare(&setup.key(), setup.cache(), || {
+            std::fs::write(&setup.inputs[0], "a,y\nx,1\ny,2\n").unwrap();
+            setup.build()
+        });
+        assert_eq!(prepared.unwrap().train.len(), 1);
+        assert!(!setup.cache().exists());
     }
 
     #[test]

@@ -113,6 +113,8 @@ pub enum Command {
     Report(Report),
     /// Export a trained model to TorchScript, ONNX or NVIDIA Triton
     Export(Export),
+    /// Check that a file or a run is whole, and say where it comes from
+    Verify(Verify),
     /// Show versions, devices and folders, and report problems
     Doctor(Doctor),
     /// Print a completion script for a shell

@@ -14,6 +14,7 @@ pub mod settings;
 pub mod summary;
 pub mod train;
 pub mod tune;
+pub mod verify;
 
 use std::io::Write;
 

@@ -9,14 +9,13 @@ mod precision;
 mod script;
 
 use std::ffi::{CStr, CString, c_char};
-use std::path::Path;
 
 use crate::error::{Error, Result, first_line};
 
 pub(crate) use autocast::{is_mixed, mixed};
 pub(crate) use autograd::attach;
 pub(crate) use elements::{clear_gradient, floats, floats_mut, int32s, integers};
-pub(crate) use script::{Attribute, TracedModule, read_extra_file, trace};
+pub(crate) use script::{Attribute, TracedModule, trace};
 
 unsafe extern "C" {
     fn fm_free_error(text: *mut c_char);
@@ -38,10 +37,6 @@ fn check(error: *mut c_char) -> Result<()> {
 
 fn c_string(text: &str) -> Result<CString> {
     CString::new(text).map_err(|_| Error::Torch(format!("`{text}` contains a zero byte")))
-}
-
-fn c_path(path: &Path) -> Result<CString> {
-    c_string(path.to_str().ok_or_else(|| Error::Torch(format!("{} is not UTF-8", path.display())))?)
 }
 
 fn pointers(strings: &[CString]) -> Vec<*const c_char> {

@@ -1,14 +1,13 @@
-//! TorchScript modules: tracing, saving and reading.
+//! TorchScript modules: tracing and saving.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::io::Write;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 
 use tch::Tensor;
 
-use super::{c_path, c_string, check, pointers};
+use super::{c_string, check, pointers};
 use crate::atomic_file::WriteError;
 use crate::error::{Error, Result};
 
@@ -59,12 +58,6 @@ unsafe extern "C" {
         contents: *const *const c_char,
         lengths: *const usize,
         write: unsafe extern "C" fn(*mut c_void, *const c_char, usize),
-        context: *mut c_void,
-    ) -> *mut c_char;
-    fn fm_archive_read(
-        path: *const c_char,
-        name: *const c_char,
-        receive: unsafe extern "C" fn(*mut c_void, *const c_char, usize),
         context: *mut c_void,
     ) -> *mut c_char;
 }
@@ -272,21 +265,4 @@ impl TracedModule {
         })?;
         Ok(output.result?)
     }
-}
-
-/// Reads an extra file of a TorchScript archive, without loading or running the rest.
-pub(crate) fn read_extra_file(path: &Path, name: &str) -> Result<Vec<u8>> {
-    unsafe extern "C" fn receive(context: *mut c_void, bytes: *const c_char, length: usize) {
-        if length == 0 {
-            // An empty file can be a null pointer, which is invalid for a slice.
-            return;
-        }
-        // SAFETY: the context is the vector below, and C++ passes `length` bytes.
-        unsafe { (*context.cast::<Vec<u8>>()).extend_from_slice(std::slice::from_raw_parts(bytes.cast(), length)) }
-    }
-    let (path, name) = (c_path(path)?, c_string(name)?);
-    let mut bytes: Vec<u8> = Vec::new();
-    // SAFETY: `receive` receives `bytes` only during the call.
-    check(unsafe { fm_archive_read(path.as_ptr(), name.as_ptr(), receive, (&raw mut bytes).cast()) })?;
-    Ok(bytes)
 }

@@ -1,12 +1,12 @@
 //! Writing archives.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
 use tch::nn::VarStore;
 use tch::{Tensor, no_grad};
 
+use super::archive::{RECORDS_FILE, Records};
 use super::attributes::set_attributes;
 use super::{Precision, SCHEMA_FILE, trace_forward, unknown_rows};
 use crate::atomic_file::{WriteError, replace_atomically};
@@ -89,31 +89,21 @@ impl Bundle {
     /// # Errors
     /// [`Error::Torch`] if libtorch fails.
     pub fn size(&self, files: &[(&str, &str)]) -> Result<u64> {
-        struct Counter(u64);
-        impl Write for Counter {
-            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-                self.0 += bytes.len() as u64;
-                Ok(bytes.len())
-            }
-            fn flush(&mut self) -> std::io::Result<()> {
-                Ok(())
-            }
-        }
-        let mut counter = Counter(0);
-        match self.write(&mut counter, files) {
-            Ok(()) => Ok(counter.0),
+        let mut counted = Counted::default();
+        match self.write(&mut counted, files) {
+            Ok(()) => Ok(counted.length),
             Err(WriteError::Other(error)) => Err(error),
             Err(WriteError::Io(error)) => Err(Error::Torch(error.to_string())),
         }
     }
 
-    /// Writes the archive atomically. `schema.json` and `files` (name, text) are its extra files, readable with
-    /// `_extra_files`.
+    /// Writes the archive atomically. `schema.json`, `records.json` and `files` (name, text) are its extra files, readable with
+    /// `_extra_files`. Equal bundles with equal files give equal bytes.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Torch`] if the file cannot be written. An existing file then remains.
     pub fn save(&self, path: impl AsRef<Path>, files: &[(&str, &str)]) -> Result<()> {
-        replace_atomically(path, |temporary| self.write(&mut File::create(temporary)?, files))
+        replace_atomically(path, |temporary| self.write(temporary, files))
     }
 
     /// Like [`Bundle::save`], into an open file.
@@ -121,7 +111,39 @@ impl Bundle {
     /// # Errors
     /// Errors of writing to `file`, or [`Error::Torch`]. A partial archive can remain.
     pub fn write(&self, file: &mut dyn Write, files: &[(&str, &str)]) -> std::result::Result<(), WriteError> {
-        self.module.save(file, &[&[(SCHEMA_FILE, self.schema_json.as_str())], files].concat())
+        let files = [&[(SCHEMA_FILE, self.schema_json.as_str())][..], files].concat();
+        // Checksums are known at the end only, so that the list of them takes a second pass.
+        let mut counted = Counted::default();
+        self.module.save(&mut counted, &files)?;
+        let records = Records::of_end(&counted.end, counted.length);
+        let records = records.ok_or_else(|| Error::Torch("libtorch wrote an archive of an unknown form".into()))?;
+        let records = records.to_json();
+        self.module.save(file, &[&files[..], &[(RECORDS_FILE, records.as_str())]].concat())
+    }
+}
+
+/// Maximum number of bytes at the end of an archive that hold its directory: some ten thousand records.
+const DIRECTORY: usize = 1 << 21;
+
+/// Counts what is written, and keeps its end.
+#[derive(Default)]
+struct Counted {
+    length: u64,
+    end: Vec<u8>,
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.length += bytes.len() as u64;
+        self.end.extend_from_slice(&bytes[bytes.len().saturating_sub(DIRECTORY)..]);
+        if self.end.len() > 2 * DIRECTORY {
+            self.end.drain(..self.end.len() - DIRECTORY);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

@@ -46,8 +46,11 @@
 //! # Ok::<(), fm_core::Error>(())
 //! ```
 
+mod archive;
 mod attributes;
 mod bundle;
+mod origin;
+mod pickle;
 mod precision;
 mod scorer;
 mod served;
@@ -56,6 +59,7 @@ mod tests;
 mod trace;
 
 pub use bundle::{Bundle, BundleOptions, Catalogue};
+pub use origin::{Origin, Verified, verify};
 pub use precision::Precision;
 pub use scorer::Scorer;
 pub use served::Served;

@@ -1,13 +1,11 @@
 //! Reading archives.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use tch::{CModule, Device, IValue, Tensor, no_grad};
 
+use super::archive::{Archive, unusable};
 use super::{FORMAT, SCHEMA_FILE, unknown_rows};
-use crate::bridge;
 use crate::encoder::Encoder;
 use crate::error::{Error, Result};
 use crate::features::{Features, Padded};
@@ -35,15 +33,18 @@ const _: () = {
 };
 
 impl Scorer {
-    /// Loads an archive onto a device.
+    /// Loads an archive onto a device. It is [checked](super::verify) first, since libtorch trusts what a file states; but its code
+    /// is a program that runs when rows are scored: load only files from people whom you would let run a program.
     ///
     /// # Errors
-    /// [`Error::Io`] if there is no such file; [`Error::Format`] if it is not an archive of a
-    /// [`Bundle`](super::Bundle), has a newer format, or its schema does not match its model.
+    /// [`Error::Io`] if there is no such file; [`Error::Format`] if it is not an archive of a [`Bundle`](super::Bundle),
+    /// is damaged, has a newer format, or its schema does not match its model.
     pub fn load(path: impl AsRef<Path>, device: Device) -> Result<Scorer> {
         let path = path.as_ref();
-        let text = read_text(path, SCHEMA_FILE)?;
+        let mut archive = Archive::open(path)?;
+        let text = archive.extra_file(SCHEMA_FILE)?;
         let schema = Schema::from_json(&text).map_err(|error| unusable(path, error.to_string()))?;
+        archive.check()?;
         let mut module =
             CModule::load_on_device(path, device).map_err(|error| unusable(path, Error::from(error).to_string()))?;
         module.f_set_eval()?;
@@ -55,15 +56,13 @@ impl Scorer {
                     format!("its format {format} is newer than {FORMAT}, the newest that this version reads"),
                 ));
             }
-            _ => {
-                return Err(unusable(path, "an earlier version wrote it, or it is for a server such as Triton".into()));
-            }
+            _ => return Err(unusable(path, "an earlier version wrote it, or it is for a server such as Triton")),
         }
         // A schema with other vocabularies could have rows of the same shape, and would give wrong scores.
         let own = module.method_is::<IValue>("schema", &[]);
         if !matches!(&own, Ok(IValue::String(own)) if *own == text || Schema::from_json(own).is_ok_and(|own| own == schema))
         {
-            return Err(unusable(path, "its schema.json does not belong to its model".into()));
+            return Err(unusable(path, "its schema.json does not belong to its model"));
         }
         let scorer = Scorer { path: path.to_owned(), module, encoder: Encoder::new(schema), device };
         match scorer.logits(&unknown_rows(scorer.schema(), 1).into()) {
@@ -137,7 +136,7 @@ impl Scorer {
                 false => error,
             }
         })?;
-        let foreign = || unusable(&self.path, "its `recommend` does not return items and scores".into());
+        let foreign = || unusable(&self.path, "its `recommend` does not return items and scores");
         let IValue::Tuple(answer) = answer else { return Err(foreign()) };
         let Ok([IValue::GenericList(items), IValue::Tensor(scores)]) = <[IValue; 2]>::try_from(answer) else {
             return Err(foreign());
@@ -161,31 +160,12 @@ impl Scorer {
     /// # Errors
     /// [`Error::Format`] if there is no such file.
     pub fn extra_file(&self, name: &str) -> Result<String> {
-        read_text(&self.path, name)
+        Archive::open(&self.path)?.extra_file(name)
     }
-}
-
-fn read_text(path: &Path, name: &str) -> Result<String> {
-    // libtorch's own messages for a missing file and for another kind of file are not helpful.
-    let mut begin = vec![];
-    File::open(path).and_then(|file| file.take(4).read_to_end(&mut begin)).map_err(Error::io("read", path))?;
-    if begin != b"PK\x03\x04" {
-        return Err(unusable(path, "it is not a TorchScript archive".into()));
-    }
-    let bytes = bridge::read_extra_file(path, name).map_err(|error| match error {
-        // Only the first sentence. The others guess what happened to the file.
-        Error::Torch(text) => unusable(path, text.split(". ").next().unwrap_or_default().to_owned()),
-        other => other,
-    })?;
-    String::from_utf8(bytes).map_err(|_| unusable(path, format!("its {name} is not UTF-8")))
 }
 
 impl Score for Scorer {
     fn score_rows(&self, features: &Features) -> Result<Tensor> {
         self.logits(features)
     }
-}
-
-fn unusable(path: &Path, reason: String) -> Error {
-    Error::format("exported model", path, reason)
 }

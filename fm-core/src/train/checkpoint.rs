@@ -1,9 +1,9 @@
 //! Checkpoints: the parameters, and what is needed to resume training, in one safetensors file.
 //!
-//! Parameters are stored as `model/<name>`, the learner's state as `learner/<name>`, and the rest as JSON in the file's
-//! metadata, under `fm`: epoch, step, length of the tensors. The metadata also holds `xxh3`, the 64-bit XXH3 of all
-//! bytes of the file, with zeros in place of its own 16 digits, so that truncation and changed bits are detected. A
-//! file is written completely or not at all, and is loaded only if all of its tensors match the model's.
+//! Parameters are stored as `model/<name>`, the learner's state as `learner/<name>`, and the rest as JSON in the file's metadata,
+//! under `fm`: epoch, step, length of the tensors, and the run that the file belongs to. The metadata also holds `xxh3`, the 64-bit XXH3 of all bytes of the file, with
+//! zeros in place of its own 16 digits, so that truncation and changed bits are detected. A file is written completely or not at
+//! all, and loaded only if it fits completely.
 //!
 //! ```
 //! # use fm_core::{Field, FieldKind, Label, Schema, Side, Task, tch::{Device, Kind, Tensor, nn::VarStore}};
@@ -43,18 +43,21 @@ use tch::{Device, Kind, Tensor, no_grad};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::TrainState;
-use crate::atomic_file::write_atomically;
+use crate::atomic_file::{WriteError, replace_atomically};
 use crate::bridge::floats;
 use crate::error::{Error, Result};
 use crate::learner::Learner;
 use crate::mapped_file::MappedFile;
 
 /// The version of the format.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// Precedes the digits of the hash. Within any other text of the header, its quotes would be escaped.
 const HASH: &[u8] = b"\"xxh3\":\"";
 const HASH_DIGITS: usize = 16;
+
+/// Precedes the names of the parameters.
+const PARAMETERS: &str = "model/";
 
 /// Number of bytes written and read at once.
 const BUFFER: usize = 1 << 16;
@@ -69,19 +72,27 @@ struct Manifest {
     bytes: u64,
     /// Number of steps done, if the file holds the learner's state.
     steps: Option<u64>,
+    /// What the run is recognised by, if the file belongs to one; see [`TrainFiles::of_run`](super::TrainFiles::of_run).
+    run: Option<String>,
     train: TrainState,
 }
 
 /// Writes the parameters. To be able to resume training, use [`Trainer::save`](super::Trainer::save).
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Shape`] for a parameter that is not a float32 tensor. An existing file then remains.
+/// [`Error::Io`]; [`Error::Shape`] for a parameter that is not a float32 tensor; [`Error::NotFinite`]. Then the old file stays.
 pub fn save(path: &Path, store: &VarStore, state: &TrainState) -> Result<()> {
-    write(path, store, None, state)
+    write(path, store, None, state, None)
 }
 
-/// Like [`save`], with the state of the learner if it is given.
-pub(super) fn write(path: &Path, store: &VarStore, learner: Option<&dyn Learner>, state: &TrainState) -> Result<()> {
+/// Like [`save`], with the state of the learner and the run if they are given.
+pub(super) fn write(
+    path: &Path,
+    store: &VarStore,
+    learner: Option<&dyn Learner>,
+    state: &TrainState,
+    run: Option<&str>,
+) -> Result<()> {
     let named = |prefix: &str, (name, tensor): (String, Tensor)| (format!("{prefix}/{name}"), tensor.detach());
     let parameters = store.variables().into_iter().map(|entry| named("model", entry));
     let states = learner.map(Learner::state).unwrap_or_default();
@@ -95,7 +106,8 @@ pub(super) fn write(path: &Path, store: &VarStore, learner: Option<&dyn Learner>
         header.insert(name.clone(), json!({ "dtype": "F32", "shape": tensor.size(), "data_offsets": [bytes, end] }));
         bytes = end;
     }
-    let manifest = Manifest { format: FORMAT, bytes, steps: learner.map(Learner::steps), train: state.clone() };
+    let (steps, run) = (learner.map(Learner::steps), run.map(str::to_owned));
+    let manifest = Manifest { format: FORMAT, bytes, steps, run, train: state.clone() };
     let manifest = serde_json::to_string(&manifest).map_err(Error::json("the state of training"))?;
     header.insert("__metadata__".into(), json!({ "fm": manifest, "xxh3": "0".repeat(HASH_DIGITS) }));
     let mut header = serde_json::to_vec(&header).map_err(Error::json("the header of a checkpoint"))?;
@@ -107,30 +119,40 @@ pub(super) fn write(path: &Path, store: &VarStore, learner: Option<&dyn Learner>
     if let Some((name, tensor)) = tensors.iter().find(|(_, tensor)| tensor.kind() != Kind::Float) {
         return Err(Error::shape("checkpoint", format!("`{name}` of kind Float"), format!("{:?}", tensor.kind())));
     }
-    write_atomically(path, |file| {
-        let mut file = Hashing { file, hash: Xxh3::new() };
+    replace_atomically(path, |file| {
+        let mut file = Hashing { file: BufWriter::new(file), hash: Xxh3::new() };
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
         let mut buffer = vec![0; BUFFER];
-        for tensor in tensors.values() {
-            // Moves one at a time to the CPU.
+        for (name, tensor) in &tensors {
+            // One at a time leaves the device.
             let tensor = tensor.to_device(Device::Cpu).contiguous();
-            for numbers in floats(&tensor).map_err(std::io::Error::other)?.chunks(BUFFER / 4) {
+            let is_parameter = name.starts_with(PARAMETERS);
+            for numbers in floats(&tensor)?.chunks(BUFFER / 4) {
+                // What cannot be loaded must not replace what can.
+                if is_parameter && !numbers.iter().all(|x| x.is_finite()) {
+                    return Err(WriteError::Other(not_finite(name)));
+                }
                 buffer.chunks_exact_mut(4).zip(numbers).for_each(|(bytes, x)| bytes.copy_from_slice(&x.to_le_bytes()));
                 file.write_all(&buffer[..4 * numbers.len()])?;
             }
         }
-        let Hashing { file, hash } = file;
+        let Hashing { mut file, hash } = file;
         file.seek(SeekFrom::Start(digits as u64))?;
-        file.write_all(format!("{:016x}", hash.digest()).as_bytes())
+        file.write_all(format!("{:016x}", hash.digest()).as_bytes())?;
+        Ok(file.flush()?)
     })
 }
 
-/// Reads a checkpoint into parameters with the same names and shapes.
+fn not_finite(name: &str) -> Error {
+    Error::NotFinite { parameter: name.strip_prefix(PARAMETERS).unwrap_or(name).to_owned() }
+}
+
+/// Reads a checkpoint into parameters of the same names and shapes.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Format`] for a damaged file, or one whose tensors are not exactly the expected ones. Nothing
-/// is changed then.
+/// [`Error::Io`]; [`Error::Format`] for a file that is damaged, whose tensors are not exactly the expected ones, or whose
+/// parameters are not all finite. Then nothing is changed.
 pub fn load(path: &Path, store: &VarStore) -> Result<TrainState> {
     Checkpoint::open(path)?.load(store, None)
 }
@@ -165,6 +187,18 @@ impl Checkpoint {
         Ok(self.manifest()?.train)
     }
 
+    /// Checks that the file belongs to a run, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for a file of another run, or of another version.
+    pub(super) fn check_run(&self, run: Option<&str>) -> Result<()> {
+        let found = self.manifest()?.run;
+        if run.is_some_and(|run| found.as_deref() != Some(run)) {
+            return Err(self.unusable("it belongs to another run"));
+        }
+        Ok(())
+    }
+
     fn unusable(&self, reason: impl Into<String>) -> Error {
         Error::format("checkpoint", &self.path, reason)
     }
@@ -196,7 +230,7 @@ impl Checkpoint {
         let manifest = self.manifest()?;
         let file = SafeTensors::deserialize(self.file.bytes()).map_err(|error| self.unusable(format!("{error:?}")))?;
         let mut wanted: Vec<(String, Tensor)> =
-            store.variables().into_iter().map(|(name, tensor)| (format!("model/{name}"), tensor)).collect();
+            store.variables().into_iter().map(|(name, tensor)| (format!("{PARAMETERS}{name}"), tensor)).collect();
         if let Some(learner) = &learner {
             wanted.extend(learner.state().into_iter().map(|(name, tensor)| (format!("learner/{name}"), tensor)));
         }
@@ -218,6 +252,7 @@ impl Checkpoint {
                     tensor.size()
                 )));
             }
+            self.check_finite(&name, view.data())?;
             found.push((tensor, view));
         }
         if learner.is_some() && manifest.steps.is_none() {
@@ -233,29 +268,66 @@ impl Checkpoint {
         Ok(manifest.train)
     }
 
+    fn check_finite(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        // Little-endian, as the whole file is.
+        let is_finite = |bytes: &[u8]| bytes.try_into().is_ok_and(|bytes| f32::from_le_bytes(bytes).is_finite());
+        match name.strip_prefix(PARAMETERS) {
+            Some(parameter) if !bytes.chunks_exact(4).all(is_finite) => {
+                Err(self.unusable(format!("`{parameter}` holds numbers that are infinite or NaN")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The parameters by name.
     ///
     /// # Errors
-    /// [`Error::Format`] for a file of another version.
+    /// [`Error::Format`] for a file of another version, or with parameters that are not finite.
     pub(super) fn parameters(&self) -> Result<BTreeMap<String, Tensor>> {
         self.manifest()?;
         let file = SafeTensors::deserialize(self.file.bytes()).map_err(|error| self.unusable(format!("{error:?}")))?;
-        let parameters = file.tensors().into_iter();
-        let named = |(name, view): (String, _)| Some((name.strip_prefix("model/")?.to_owned(), view));
-        parameters.filter_map(named).map(|(name, view)| Ok((name, Tensor::try_from(view)?))).collect()
+        let mut parameters = BTreeMap::new();
+        for (name, view) in file.tensors() {
+            self.check_finite(&name, view.data())?;
+            if let Some(parameter) = name.strip_prefix(PARAMETERS) {
+                parameters.insert(parameter.to_owned(), Tensor::try_from(view)?);
+            }
+        }
+        Ok(parameters)
     }
 }
 
 /// The number of steps done when a checkpoint was written, read from its header; `None` if training cannot resume from
 /// it.
 pub(super) fn steps(path: &Path) -> Option<u64> {
+    glance(path)?.steps
+}
+
+/// How far training had come when a checkpoint was written, from its header alone.
+pub(super) fn progress(path: &Path) -> Option<TrainState> {
+    Some(glance(path)?.train)
+}
+
+/// The epoch and the hash of a checkpoint, from its header alone.
+pub(super) fn stamp(path: &Path) -> Option<(usize, String)> {
+    let (manifest, mut metadata) = read_manifest(path)?;
+    Some((manifest.train.epoch, metadata.remove("xxh3")?))
+}
+
+/// The manifest of a checkpoint, from its header alone; none if there is no usable one.
+fn glance(path: &Path) -> Option<Manifest> {
+    Some(read_manifest(path)?.0)
+}
+
+fn read_manifest(path: &Path) -> Option<(Manifest, BTreeMap<String, String>)> {
     let header = header(&mut File::open(path).ok()?).ok()??;
     #[derive(Deserialize)]
     struct Header {
         __metadata__: BTreeMap<String, String>,
     }
     let Header { __metadata__: metadata } = serde_json::from_slice(&header).ok()?;
-    serde_json::from_str::<Manifest>(metadata.get("fm")?).ok()?.steps
+    let manifest = serde_json::from_str(metadata.get("fm")?).ok()?;
+    Some((manifest, metadata))
 }
 
 /// The header of a file; `None` if the file is truncated.
@@ -299,7 +371,7 @@ fn is_whole(file: &mut impl Read) -> std::io::Result<Option<bool>> {
 
 /// Hashes a file while it is written.
 struct Hashing<'a> {
-    file: &'a mut BufWriter<File>,
+    file: BufWriter<&'a mut File>,
     hash: Xxh3,
 }
 

@@ -318,9 +318,29 @@ impl<'a> Trainer<'a> {
     /// Writes a checkpoint from which training can resume.
     ///
     /// # Errors
-    /// Those of [`checkpoint::save`].
+    /// As [`checkpoint::save`]; [`Error::Diverged`] for a parameter that is infinite or NaN.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        checkpoint::write(path.as_ref(), self.store, Some(self.learner.as_ref()), &self.state)
+        self.save_for(path.as_ref(), None)
+    }
+
+    /// [`Trainer::save`] for a run.
+    fn save_for(&self, path: &Path, run: Option<&str>) -> Result<()> {
+        let learner = Some(self.learner.as_ref());
+        self.diverged_if_not_finite(checkpoint::write(path, self.store, learner, &self.state, run))
+    }
+
+    /// Parameters become infinite or NaN by divergence only.
+    fn diverged_if_not_finite(&self, written: Result<()>) -> Result<()> {
+        written.map_err(|error| match error {
+            Error::NotFinite { parameter } => Error::Diverged {
+                what: format!("a number in `{parameter}`"),
+                value: f64::NAN,
+                epoch: (self.state.epoch + usize::from(self.state.step > 0)).max(1),
+                step: self.state.step,
+                cause: self.learner.diagnosis(),
+            },
+            other => other,
+        })
     }
 
     /// Restores parameters, learner and progress from a checkpoint of [`Trainer::save`]. [`Trainer::fit`] then

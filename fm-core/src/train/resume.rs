@@ -25,7 +25,7 @@ impl TrainFiles {
                 .or_else(|_| std::fs::rename(&last, &earlier))
                 .map_err(Error::io("move", &last))?;
         }
-        trainer.save(&last)?;
+        trainer.save_for(&last, self.run())?;
         remove(self.all_earlier().iter().skip(keep - 1));
         Ok(())
     }
@@ -54,6 +54,7 @@ impl TrainFiles {
                     continue;
                 }
             };
+            checkpoint.check_run(self.run())?;
             let state = checkpoint.state()?;
             let best = self.best_of(&state);
             if best == Best::Lost {
@@ -68,7 +69,7 @@ impl TrainFiles {
             trainer.load_checkpoint(&checkpoint)?;
             if best == Best::IsTheState {
                 tracing::warn!("restoring {} from {}", self.best().display(), path.display());
-                checkpoint::save(&self.best(), trainer.store, &trainer.state)?;
+                self.save_best(trainer)?;
             }
             if !skipped.is_empty() || path != self.last() {
                 tracing::warn!("resuming from {}", path.display());
@@ -88,7 +89,10 @@ impl TrainFiles {
     /// Where to find the parameters of a state's best epoch.
     fn best_of(&self, state: &TrainState) -> Best {
         let Some((best, _)) = state.best else { return Best::IsThere };
-        let found = Checkpoint::open(&self.best()).and_then(|checkpoint| checkpoint.state());
+        let found = Checkpoint::open(&self.best()).and_then(|checkpoint| {
+            checkpoint.check_run(self.run())?;
+            checkpoint.state()
+        });
         match found {
             // Further training writes the checkpoint of a later epoch again.
             Ok(found) if found.epoch == best || found.epoch > state.epoch => Best::IsThere,
@@ -102,7 +106,7 @@ impl TrainFiles {
     }
 
     /// The checkpoints before the last one, newest first.
-    fn all_earlier(&self) -> Vec<PathBuf> {
+    pub(super) fn all_earlier(&self) -> Vec<PathBuf> {
         let folder = self.folder().join("checkpoints");
         let steps = |entry: std::fs::DirEntry| -> Option<u64> {
             entry.file_name().to_str()?.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse().ok()

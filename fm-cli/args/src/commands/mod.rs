@@ -15,6 +15,7 @@ mod settings;
 mod summary;
 mod train;
 mod tune;
+mod verify;
 
 pub use compare::Compare;
 pub use completions::Completions;
@@ -31,3 +32,4 @@ pub use settings::Settings;
 pub use summary::Summary;
 pub use train::Train;
 pub use tune::{Sampler, Tune};
+pub use verify::Verify;

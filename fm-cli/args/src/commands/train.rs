@@ -42,6 +42,8 @@ pub struct Train {
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub run: Option<PathBuf>,
     /// Replace an earlier run in this folder
+    ///
+    /// Replace an earlier run in this folder. It is kept beside the folder until the new one has its first checkpoint.
     #[arg(long, help_heading = "Output")]
     pub force: bool,
     /// Also write event files for TensorBoard into the run's folder

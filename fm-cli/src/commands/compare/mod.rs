@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use fm_args::commands::Compare;
 use fm_core::atomic_file::write_atomically;
-use fm_core::script::{Bundle, BundleOptions};
+use fm_core::script::{Bundle, BundleOptions, Origin};
 use fm_models::Run;
 use tch::Device;
 
@@ -71,7 +71,7 @@ pub fn run(args: &Compare) -> Result<()> {
 
 /// Checks that a folder is free, or contains a run with exactly these settings.
 fn check_fits(folder: &Path, settings: &Settings) -> Result<()> {
-    if Run::check_free(folder).is_ok() {
+    if Run::is_unbegun(folder) {
         return Ok(());
     }
     if Settings::of_run(&Run::open(folder)?)? != *settings {
@@ -82,8 +82,9 @@ fn check_fits(folder: &Path, settings: &Settings) -> Result<()> {
 
 /// The results of a run. Resumes or starts its training if it is not finished.
 fn finished(folder: &Path, settings: &Settings, machine: &Machine) -> Result<Results> {
-    if Run::check_free(folder).is_ok() {
-        let start = Start::New { path: Some(folder.to_owned()), force: false };
+    if Run::is_unbegun(folder) {
+        // What a program that was killed at the start has left is replaced.
+        let start = Start::New { path: Some(folder.to_owned()), force: true };
         return Ok(train(settings, start, machine)?.1);
     }
     let run = Run::open(folder)?;
@@ -97,5 +98,6 @@ fn finished(folder: &Path, settings: &Settings, machine: &Machine) -> Result<Res
 fn bundle_bytes(run: &Run) -> Result<u64> {
     let trained = run.load(Device::Cpu)?;
     let bundle = Bundle::new(trained.model.as_ref(), &trained.store, run.schema(), &BundleOptions::default())?;
-    Ok(bundle.size(&[("settings.toml", run.settings())])?)
+    let origin = serde_json::to_string(&run.origin())?;
+    Ok(bundle.size(&[("settings.toml", run.settings()), (Origin::FILE, &origin)])?)
 }

@@ -28,7 +28,6 @@ pub struct ModelCard<'a> {
     pub rounding: Option<&'a Rounding>,
     /// The size of the file without this card.
     pub bytes: u64,
-    pub latency: &'a [Latency],
 }
 
 /// Test metrics before and after the tables were rounded.
@@ -205,11 +204,6 @@ impl ModelCard<'_> {
             writeln!(f, "- parameters: {}", grouped(results.parameters))?;
         }
         writeln!(f, "- size, without this card: {}", size(self.bytes))?;
-        let threads = match tch::get_num_threads() {
-            1 => "1 thread".to_owned(),
-            n => format!("{n} threads"),
-        };
-        writeln!(f, "- time of `forward`, on {threads} of the CPU that exported it: {}", latencies(self.latency))?;
         writeln!(f, "- tables: {}", self.precision)?;
         match self.rounding {
             Some(rounding) => {

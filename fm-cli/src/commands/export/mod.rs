@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use fm_args::commands::{Dtype, Export, ExportFormat, Quantization};
 use fm_args::flags::Part;
-use fm_core::script::{Bundle, BundleOptions, Catalogue, Precision};
+use fm_core::script::{Bundle, BundleOptions, Catalogue, Origin, Precision};
 use fm_core::{Encoder, Error, Features, Rows, Schema};
 use fm_data::catalogue::Items;
 use fm_data::{MissingColumns, RawData, encode};
@@ -139,7 +139,10 @@ impl Measured {
     ) -> Result<Vec<(&'static str, String)>> {
         // A run that was interrupted has no summary yet.
         let results: Option<Results> = run.summary()?;
-        let mut files = vec![("settings.toml", trained.settings.to_toml()?)];
+        let mut files = vec![
+            ("settings.toml", trained.settings.to_toml()?),
+            (Origin::FILE, serde_json::to_string_pretty(&run.origin())?),
+        ];
         if let Some(results) = &results {
             files.push(("metrics.json", serde_json::to_string_pretty(results)?));
         }
@@ -155,7 +158,6 @@ impl Measured {
             precision: self.precision,
             rounding: self.rounding.as_ref(),
             bytes: size(&borrowed(&files))?,
-            latency: &self.latency,
         };
         files.push(("model_card.md", card.to_string()));
         Ok(files)

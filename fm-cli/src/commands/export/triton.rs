@@ -106,7 +106,7 @@ fn create_folder(folder: &Path, created: &mut Vec<PathBuf>) -> fm_core::Result<(
 fn replace_together(outputs: &[Output<'_>]) -> fm_core::Result<()> {
     let Some(((path, write), others)) = outputs.split_first() else { return Ok(()) };
     replace_atomically(path, |temporary| {
-        write(&mut File::create(temporary)?)?;
+        write(temporary)?;
         replace_together(others).map_err(WriteError::from)
     })
 }

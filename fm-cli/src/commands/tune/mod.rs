@@ -98,7 +98,7 @@ fn attempt(
     let number = study.trials.len() + 1;
     let folder = study.run(number);
     let (start, mut curve) = match Run::open(&folder) {
-        Ok(run) if Settings::of_run(&run)? == settings => {
+        Ok(run) if run.files().has_checkpoint() && Settings::of_run(&run)? == settings => {
             let curve = best_so_far(metric, &run.files().epochs()?);
             (Start::Resume(Box::new(run)), curve)
         }

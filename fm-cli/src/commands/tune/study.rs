@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use fm_args::commands::Sampler;
 use fm_core::Error;
 use fm_core::atomic_file::write_atomically;
+use fm_core::folder_lock::FolderLock;
 use fm_core::seed::{Stream, derive};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
@@ -67,18 +68,24 @@ pub struct Study {
     folder: PathBuf,
     pub question: Question,
     pub trials: Vec<Trial>,
+    /// One process at a time adds trials.
+    _lock: FolderLock,
 }
 
 impl Study {
     /// Starts a study, or continues one with the same question.
     pub fn open(folder: &Path, question: Question) -> Result<Study> {
-        let study = Study { folder: folder.to_owned(), question, trials: vec![] };
-        let path = study.folder.join("study.json");
+        let path = folder.join("study.json");
+        let foreign = |entry: std::fs::DirEntry| entry.file_name() != FolderLock::FILE;
         if !path.exists() {
-            if study.folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
-                bail!("{} contains other files: choose another --study", study.folder.display());
+            if folder.read_dir().is_ok_and(|entries| entries.flatten().any(foreign)) {
+                bail!("{} contains other files: choose another --study", folder.display());
             }
-            std::fs::create_dir_all(&study.folder).map_err(Error::io("create", &study.folder))?;
+            std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        }
+        let lock = FolderLock::acquire(folder)?;
+        let study = Study { folder: folder.to_owned(), question, trials: vec![], _lock: lock };
+        if !path.exists() {
             let json = serde_json::to_string_pretty(&study.question)?;
             write_atomically(&path, |file| file.write_all(json.as_bytes()))?;
             return Ok(study);

@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 
 use tch::{CModule, Device, Kind, Tensor, no_grad};
@@ -20,7 +19,7 @@ fn restored(table: &Tensor, precision: Precision) -> Result<Tensor> {
     let mut look_up = |inputs: &[Tensor]| Ok(Tensor::f_embedding(table, &inputs[0], -1, false, false)?);
     let mut module = no_grad(|| trace("fm.Lookup", &parameters, &[("ids", &two)], &mut look_up))?;
     module.store_tables(precision)?;
-    replace_atomically(&file, |temporary| module.save(&mut File::create(temporary)?, &[]))?;
+    replace_atomically(&file, |temporary| module.save(temporary, &[]))?;
     Ok(CModule::load(&file)?.forward_ts(&[Tensor::arange(table.size()[0], (Kind::Int64, Device::Cpu))])?)
 }
 
@@ -110,7 +109,7 @@ fn export(file: &Path, parameters: &BTreeMap<String, Tensor>, precision: Precisi
     let inputs = [("ids", &ids), ("values", &values)];
     let mut module = no_grad(|| trace("fm.Machine", &named, &inputs, &mut forward)).unwrap();
     module.store_tables(precision).unwrap();
-    replace_atomically(file, |temporary| module.save(&mut File::create(temporary)?, &[])).unwrap();
+    replace_atomically(file, |temporary| module.save(temporary, &[])).unwrap();
 }
 
 /// The number type of a stored table of the machine.

@@ -1,19 +1,27 @@
 //! The folder of a run. Only this module knows the files of a run and how they belong together.
 
+mod identity;
+mod replacement;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use fm_core::atomic_file::write_atomically;
+use fm_core::device::compiled_libtorch;
+use fm_core::folder_lock::{FolderLock, is_read_only};
 use fm_core::model::Options;
 use fm_core::ranking::Candidates;
+use fm_core::script::Origin;
 use fm_core::tch::nn::VarStore;
 use fm_core::tch::{Device, Tensor};
-use fm_core::train::{TrainFiles, checkpoint, is_free};
+use fm_core::train::{TrainFiles, is_free};
 use fm_core::{Error, Features, Model, ModelEntry, Result, Schema, Score};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
+
+use self::identity::Identity;
+use self::replacement::{SetAside, is_begun, is_run, remove_own_files};
 
 /// A registered model and its options: the `[model]` of a run's settings.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
@@ -104,9 +112,15 @@ impl NewRun<'_> {
 /// |---|---|
 /// | `settings.toml` | the resolved settings |
 /// | `schema.json` | fields and vocabularies |
-/// | `rows.json` | a digest of the rows of each part, and one of the schema |
+/// | `rows.json` | digests of the rows of each part and of the other files here, and the date of creation |
 /// | `summary.json` | the results, after the end of training |
+/// | `lock` | who trains it, while it is trained |
 /// | the others | see [`TrainFiles`] |
+///
+/// The files of two runs do not make one: checkpoints carry a digest of `rows.json`, which has those of the other files.
+///
+/// A run that is created is locked, so that no other process trains it, until it is dropped; [`Run::lock`] locks one that is
+/// opened.
 ///
 /// ```no_run
 /// use fm_core::tch::Device;
@@ -123,16 +137,16 @@ pub struct Run {
     settings: String,
     model: ModelSettings,
     schema: Schema,
-    digests: BTreeMap<String, String>,
+    identity: Identity,
+    lock: Option<FolderLock>,
+    /// The run that this one replaces, until this one has a checkpoint.
+    replaced: Option<SetAside>,
 }
 
 const SETTINGS: &str = "settings.toml";
 const SCHEMA: &str = "schema.json";
 const ROWS: &str = "rows.json";
 const SUMMARY: &str = "summary.json";
-/// The digest of the schema among those of the rows.
-const OF_SCHEMA: &str = "schema";
-
 impl Run {
     /// Opens the folder of a run, and checks that its files belong together.
     ///
@@ -159,13 +173,13 @@ impl Run {
         let settings = read(SETTINGS)?;
         let model =
             model_of(&settings).map_err(|reason| Error::format("settings file", folder.join(SETTINGS), reason))?;
+        let identity = Identity::load(&folder.join(ROWS))?;
         let schema = Schema::load(folder.join(SCHEMA))?;
-        let digests: BTreeMap<String, String> = serde_json::from_str(&read(ROWS)?)
-            .map_err(|error| Error::format("list of digests", folder.join(ROWS), error.to_string()))?;
-        if digests.get(OF_SCHEMA) != Some(&digest(&read(SCHEMA)?)) {
+        if !identity.has_schema(&read(SCHEMA)?) {
             return Err(Error::format("run", folder, format!("its {SCHEMA} has changed since the run was created")));
         }
-        Ok(Run { files: TrainFiles::new(folder), settings, model, schema, digests })
+        let files = TrainFiles::new(folder).of_run(identity.digest());
+        Ok(Run { files, settings, model, schema, identity, lock: None, replaced: None })
     }
 
     /// Creates a run. `start` writes the first checkpoint, so that training can resume after any interruption. Leaves
@@ -182,17 +196,18 @@ impl Run {
         let files = TrainFiles::create(folder)?;
         let path = |name: &str| files.folder().join(name);
         let fill = || -> Result<Run> {
+            let lock = Some(FolderLock::acquire(files.folder())?);
             let model = new.model()?;
             new.schema.save(path(SCHEMA))?;
-            let text = std::fs::read_to_string(path(SCHEMA)).map_err(Error::io("read", path(SCHEMA)))?;
-            let mut digests = new.digests.clone();
-            digests.insert(OF_SCHEMA.into(), digest(&text));
-            write_atomically(path(ROWS), |file| Ok(serde_json::to_writer_pretty(file, &digests)?))?;
+            let schema_text = std::fs::read_to_string(path(SCHEMA)).map_err(Error::io("read", path(SCHEMA)))?;
+            let identity = Identity::new(new.digests, &schema_text, new.settings, &model);
+            identity.save(&path(ROWS))?;
             // Without settings, the folder is not a run yet.
             write_atomically(path(SETTINGS), |file| file.write_all(new.settings.as_bytes()))?;
+            let files = files.clone().of_run(identity.digest());
             start(&files)?;
             let (settings, schema) = (new.settings.to_owned(), new.schema.clone());
-            Ok(Run { files: files.clone(), settings, model, schema, digests })
+            Ok(Run { files, settings, model, schema, identity, lock, replaced: None })
         };
         fill().inspect_err(|_| {
             // Best effort: the error above is the one to report.
@@ -200,7 +215,65 @@ impl Run {
         })
     }
 
-    /// Checks that a new run can use this folder.
+    /// [Creates](Run::create) a run in place of an earlier one, which is set aside beside the folder until the new one has a
+    /// checkpoint: [`Run::settle`] removes it then, and [`Run::abandon`] or an error here puts it back. Files that are not the
+    /// run's are kept.
+    ///
+    /// # Errors
+    /// As [`Run::create`]; [`Error::Format`] for a folder that is not [replaceable](Run::is_replaceable); [`Error::InUse`] for a run
+    /// that is being trained.
+    pub fn replace(
+        folder: impl Into<PathBuf>,
+        new: &NewRun<'_>,
+        start: impl FnOnce(&TrainFiles) -> Result<()>,
+    ) -> Result<Run> {
+        let folder = folder.into();
+        let replaced = SetAside::make_room(&folder)?;
+        match Run::create(&folder, new, start) {
+            Ok(run) => Ok(Run { replaced, ..run }),
+            Err(error) => {
+                replaced.into_iter().for_each(SetAside::put_back);
+                Err(error)
+            }
+        }
+    }
+
+    /// Locks the run, so that no other process trains it. A run that cannot be written to needs no lock and gets none.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] if another process has locked it; [`Error::Io`].
+    pub fn lock(&mut self) -> Result<()> {
+        if self.lock.is_none() {
+            self.lock = match FolderLock::acquire(self.folder()) {
+                Err(error) if is_read_only(&error) => None,
+                acquired => Some(acquired?),
+            };
+            self.replaced = SetAside::left_behind(self.folder());
+        }
+        Ok(())
+    }
+
+    /// Removes the run that this one replaces, once this one has a checkpoint with progress. To be called after each checkpoint.
+    pub fn settle(&mut self) {
+        if self.replaced.is_some() && self.files.has_progress() {
+            self.replaced.take().into_iter().for_each(SetAside::remove);
+        }
+    }
+
+    /// Removes this run, and puts back the one that it replaces.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn abandon(mut self) -> Result<()> {
+        let (folder, replaced) = (self.folder().to_owned(), self.replaced.take());
+        remove_own_files(&folder)?;
+        // The lock ends after its folder.
+        drop(self);
+        replaced.into_iter().for_each(SetAside::put_back);
+        Ok(())
+    }
+
+    /// Checks that a new run can have this folder.
     ///
     /// # Errors
     /// [`Error::RunExists`] if it is not empty.
@@ -211,22 +284,15 @@ impl Run {
     /// Whether a new run may replace a folder: if it is empty, a run, or an incomplete run. Nothing else may be
     /// removed.
     pub fn is_replaceable(folder: &Path) -> bool {
-        let is_run = [SETTINGS, SCHEMA].iter().all(|name| folder.join(name).is_file());
-        is_free(folder) || is_run || is_begun(folder)
+        is_free(folder) || is_run(folder) || is_begun(folder)
     }
 
-    /// Removes a run.
-    ///
-    /// # Errors
-    /// [`Error::Format`] for a folder that is not [replaceable](Run::is_replaceable); [`Error::Io`].
-    pub fn remove(folder: &Path) -> Result<()> {
-        if !Run::is_replaceable(folder) {
-            return Err(Error::format("run", folder, "it contains other files"));
-        }
-        match std::fs::remove_dir_all(folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", folder)(error)),
-            _ => Ok(()),
-        }
+    /// Whether a folder holds nothing but a run that was never trained, because the program was killed before its first checkpoint.
+    pub fn is_unbegun(folder: &Path) -> bool {
+        is_free(folder)
+            || (Run::is_replaceable(folder)
+                && !TrainFiles::new(folder).has_checkpoint()
+                && replacement::foreign_files(folder).is_empty())
     }
 
     /// The folder.
@@ -261,15 +327,30 @@ impl Run {
 
     /// The digests of the rows of each part, and of the catalogue, at the time of training.
     pub fn digests(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.digests
-            .iter()
-            .map(|(part, digest)| (part.as_str(), digest.as_str()))
-            .filter(|(part, _)| *part != OF_SCHEMA)
+        self.identity.rows.iter().map(|(part, digest)| (part.as_str(), digest.as_str()))
     }
 
     /// The digest of the rows of a part, or of the catalogue, at the time of training.
     pub fn digest(&self, part: &str) -> Option<&str> {
-        self.digests.get(part).map(String::as_str)
+        self.identity.rows.get(part).map(String::as_str)
+    }
+
+    /// What an exported file tells of the run.
+    pub fn origin(&self) -> Origin {
+        let name = self.folder().canonicalize().ok();
+        let name = name.as_deref().unwrap_or(self.folder()).file_name().unwrap_or_default();
+        let (epoch, checkpoint) = self.files.stamp().unwrap_or_default();
+        Origin {
+            model: self.model.name.clone(),
+            run: name.to_string_lossy().into_owned(),
+            created: self.identity.created.clone(),
+            epoch,
+            checkpoint,
+            schema: self.identity.schema().to_owned(),
+            rows: self.identity.rows.clone(),
+            fm: env!("CARGO_PKG_VERSION").into(),
+            libtorch: compiled_libtorch().0.into(),
+        }
     }
 
     /// Whether the data is the same as at the time of training.
@@ -284,20 +365,42 @@ impl Run {
     /// Errors of building the model; [`Error::Format`] for a checkpoint that is damaged or of another model.
     pub fn load(&self, device: Device) -> Result<BuiltModel> {
         let built = self.model.build(&self.schema, device)?;
-        checkpoint::load(&self.files.checkpoint(), &built.store)?;
+        self.files.load(&built.store)?;
+        self.check_settings()?;
         Ok(built)
+    }
+
+    /// Checks that the settings are those that the run was created with. Checkpoints tell models apart by the shapes of their
+    /// parameters, and some options change none. Other settings than the model's may be edited, with a warning.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for another model.
+    pub fn check_settings(&self) -> Result<()> {
+        let path = self.settings_path();
+        if !self.identity.has_model(&self.model) {
+            let reason = "its [model] has changed since the run was created";
+            return Err(Error::format("settings file", path, reason));
+        }
+        if !self.identity.has_settings(&self.settings) {
+            tracing::warn!("{} has been edited since the run was created", path.display());
+        }
+        Ok(())
     }
 
     /// The results; `None` before the end of training.
     ///
     /// # Errors
-    /// [`Error::Io`], or [`Error::Format`] for results that are not `R`.
+    /// [`Error::Io`], or [`Error::Format`] for results that are not `R` or have been changed.
     pub fn summary<R: for<'a> Deserialize<'a>>(&self) -> Result<Option<R>> {
         let path = self.folder().join(SUMMARY);
         match std::fs::read_to_string(&path) {
             Ok(text) => {
-                let unusable = |error: serde_json::Error| Error::format("file of results", &path, error.to_string());
-                serde_json::from_str(&text).map(Some).map_err(unusable)
+                let unusable = |reason: String| Error::format("file of results", &path, reason);
+                let results = serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?;
+                if !Identity::load(&self.folder().join(ROWS))?.has_summary(&text) {
+                    return Err(unusable("it has been changed since it was written".into()));
+                }
+                Ok(Some(results))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("read", path)(error)),
@@ -307,12 +410,20 @@ impl Run {
     /// Writes the results.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`]; [`Error::Json`].
     pub fn save_summary(&self, results: &impl Serialize) -> Result<()> {
-        write_atomically(self.folder().join(SUMMARY), |file| {
-            serde_json::to_writer_pretty(&mut *file, results)?;
-            file.write_all(b"\n")
-        })
+        let path = self.folder().join(SUMMARY);
+        let text = serde_json::to_string_pretty(results).map_err(Error::json("results"))? + "\n";
+        let identity = self.identity.clone().with_summary(&text);
+        // A finished run stays as it is.
+        if std::fs::read_to_string(&path).is_ok_and(|found| found == text)
+            && Identity::load(&self.folder().join(ROWS))?.has_summary(&text)
+        {
+            return Ok(());
+        }
+        // The digest comes first: without results, it says nothing.
+        identity.save(&self.folder().join(ROWS))?;
+        write_atomically(path, |file| file.write_all(text.as_bytes()))
     }
 
     /// The files with fixed names, whether they exist or not.
@@ -338,87 +449,5 @@ fn model_of(settings: &str) -> Result<ModelSettings, String> {
     toml::from_str::<Settings>(settings).map(|settings| settings.model).map_err(|error| error.message().to_owned())
 }
 
-fn digest(text: &str) -> String {
-    format!("{:016x}", xxh3_64(text.as_bytes()))
-}
-
-/// Whether a folder contains an incomplete run, because the program was killed while creating it.
-fn is_begun(folder: &Path) -> bool {
-    let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    let is_ours = |name: std::ffi::OsString| {
-        let name = name.to_string_lossy();
-        [TrainFiles::CHECKPOINTS, SCHEMA, ROWS].contains(&&*name) || name.ends_with(".partial")
-    };
-    folder.join(TrainFiles::CHECKPOINTS).is_dir() && names.into_iter().all(is_ours)
-}
-
 #[cfg(test)]
-mod tests {
-    use fm_core::{Field, FieldKind, Label, Side, Task};
-
-    use super::*;
-
-    fn schema(users: usize) -> Schema {
-        let names = (0..users).map(|user| user.to_string()).collect();
-        let user = Field::new("user", FieldKind::Categorical, Side::User, names);
-        Schema::new(Label::fit("stars", Task::Regression, [1.0, 5.0]), vec![user]).unwrap()
-    }
-
-    fn create(folder: &Path, schema: &Schema) -> Result<Run> {
-        let digests = BTreeMap::from([("train".to_owned(), "abc".to_owned())]);
-        let settings = "device = \"cpu\"\n[model]\nname = \"lr\"\n";
-        Run::create(folder, &NewRun { settings, schema, digests: &digests }, |files| {
-            let built = ModelSettings { name: "lr".into(), ..ModelSettings::default() }.build(schema, Device::Cpu)?;
-            checkpoint::save(&files.last(), &built.store, &Default::default())
-        })
-    }
-
-    #[test]
-    fn a_run_opens_with_the_content_that_it_was_created_with() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run");
-        create(&path, &schema(3)).unwrap();
-        let run = Run::open(&path).unwrap();
-        assert_eq!((run.model().name.as_str(), run.schema(), run.digest("train")), ("lr", &schema(3), Some("abc")));
-        assert!(run.load(Device::Cpu).is_ok());
-        assert_eq!(run.summary::<serde_json::Value>().unwrap(), None);
-        assert!(run.holds(&path.join("schema.json")) && !run.holds(&path.join("model.pt")));
-        assert!(matches!(create(&path, &schema(3)), Err(Error::RunExists { .. })));
-    }
-
-    #[test]
-    fn files_of_different_runs_are_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let (one, other) = (folder.path().join("one"), folder.path().join("other"));
-        create(&one, &schema(3)).unwrap();
-        create(&other, &schema(4)).unwrap();
-        let name = "checkpoints/last.safetensors";
-        std::fs::copy(other.join(name), one.join(name)).unwrap();
-        assert!(matches!(Run::open(&one).unwrap().load(Device::Cpu), Err(Error::Format { .. })));
-        std::fs::copy(other.join(SCHEMA), one.join(SCHEMA)).unwrap();
-        let error = Run::open(&one).unwrap_err().to_string();
-        assert!(error.contains("schema.json has changed since the run was created"), "{error}");
-    }
-
-    #[test]
-    fn a_run_that_cannot_start_leaves_nothing_behind() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run");
-        let new = NewRun { settings: "", schema: &schema(1), digests: &BTreeMap::new() };
-        let failed = Run::create(&path, &new, |_| Err(Error::Torch("no disk".into())));
-        assert!(failed.is_err() && !path.exists());
-    }
-
-    #[test]
-    fn only_a_run_is_replaced() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run");
-        assert!(Run::is_replaceable(&path));
-        std::fs::create_dir_all(path.join("checkpoints")).unwrap();
-        assert!(matches!(Run::open(&path), Err(Error::NotResumable { .. })));
-        assert!(Run::is_replaceable(&path));
-        std::fs::write(path.join("thesis.txt"), "years of work").unwrap();
-        assert!(!Run::is_replaceable(&path) && Run::remove(&path).is_err());
-        assert!(matches!(Run::open(&path), Err(Error::Format { .. })));
-    }
-}
+mod tests;
