@@ -8,6 +8,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use crate::error::{Error, Result};
 use crate::farmhash::bucket;
 use crate::features::Features;
+use crate::number::number;
 use crate::rows::layout::RecordLayout;
 use crate::rows::{Gathered, Slots};
 use crate::schema::{Field, FieldKind, List, Schema, Weighting};
@@ -125,7 +126,8 @@ impl<S: Borrow<Schema>> Encoder<S> {
     /// In a sequence, each value has a slot, in the order of the text, unless there are more than `max_len`: then the first or the
     /// last ones have slots.
     ///
-    /// Numbers that the text gives are summed in float64 and rounded to float32, to its greatest number if the sum exceeds it.
+    /// Numbers are standardised, and those that a list gives are summed, in float64; both are clamped and then rounded to float32
+    /// ([`number`](crate::number)).
     ///
     /// # Panics
     /// If `field` is not a field of the schema.
@@ -141,7 +143,7 @@ impl<S: Borrow<Schema>> Encoder<S> {
                 let values = list.kept(pieces(raw, list)).map(|(value, x)| (self.number(field, value), x));
                 slots.push_sequence(values, list);
             }
-            FieldKind::Numeric { mean, std } => slots.push_number(unknown, number(raw), *mean, *std),
+            FieldKind::Numeric { mean, std } => slots.push_number(unknown, raw.and_then(number), *mean, *std),
         }
     }
 }
@@ -152,21 +154,10 @@ pub fn pieces<'a>(raw: Option<&'a str>, list: &'a List) -> impl Iterator<Item = 
     let pieces = raw.unwrap_or("").split(list.separator.as_str()).filter(|piece| !piece.is_empty());
     pieces.map(|piece| match piece.rsplit_once(':') {
         Some((value, given)) if list.weighting == Weighting::Given => {
-            wide_number(given).map_or(("", 1.0), |x| (value, x))
+            number(given).map_or(("", 1.0), |x| (value, x))
         }
         _ => (piece, 1.0),
     })
-}
-
-/// The finite number in a text, with or without ASCII spaces around it. It is parsed as a float64 and rounded to float32, as in
-/// an exported file.
-pub fn number(raw: Option<&str>) -> Option<f32> {
-    wide_number(raw?).map(|x| x as f32)
-}
-
-/// The number in a text before it is rounded to float32, in which it is finite.
-fn wide_number(text: &str) -> Option<f64> {
-    text.trim_ascii().parse().ok().filter(|&x: &f64| (x as f32).is_finite())
 }
 
 #[cfg(test)]
@@ -266,11 +257,13 @@ mod tests {
         assert_eq!(encode("War:1|Opera:0.25|Drama:7|Polka:0.5"), (vec![2, 0], vec![1.0, 0.75], 1));
         // What stands before the last colon is the value.
         assert_eq!(encode("War:1:3|War:0"), (vec![0, 2], vec![3.0, 0.0], 2));
-        for malformed in ["War:", "War:x", "War:inf", "War:1e39", "War:nan"] {
+        for malformed in ["War:", "War:x", "War:inf", "War:1e400", "War:nan"] {
             assert_eq!(encode(malformed), (vec![0], vec![1.0], 0), "{malformed}");
         }
-        let (_, values, _) = encode("War:3e38|War:3e38|Drama:-3e38|Drama:-3e38");
-        assert_eq!(values, [f32::MAX, f32::MIN]);
+        // x is clamped, and not the numbers that are summed.
+        let (_, values, _) = encode("War:3e38|War:1e308|War:1e308|Drama:-1000001");
+        assert_eq!(values, [1e6, -1e6]);
+        assert_eq!(encode("War:1e300|War:-1e300|War:5").1, [5.0]);
         // Elsewhere, a colon is a part of the value.
         assert_eq!(encode_with(&list(List::new("|", 2, Weighting::Sum)), 0, Some("War:2")), (vec![0], vec![1.0]));
     }
@@ -341,9 +334,25 @@ mod tests {
         for number in ["45", " 45 ", "\t+4.5e1\n", "0450.e-1"] {
             assert_eq!(encode(2, Some(number)), (vec![7], vec![1.5]));
         }
-        for malformed in [None, Some(""), Some("n/a"), Some("inf"), Some("NaN"), Some("1e39"), Some("1e"), Some(".")] {
+        for malformed in [None, Some(""), Some("n/a"), Some("inf"), Some("NaN"), Some("1e400"), Some("1e"), Some(".")] {
             assert_eq!(encode(2, malformed), (vec![6], vec![1.0]));
         }
+    }
+
+    #[test]
+    fn numbers_are_clamped_to_a_hundred_deviations() {
+        for (number, x) in [("1030", 100.0), ("1030.1", 100.0), ("1e39", 100.0), ("-1e308", -100.0), ("-969", -99.9)] {
+            assert_eq!(encode(2, Some(number)), (vec![7], vec![x]), "{number}");
+        }
+    }
+
+    #[test]
+    fn the_mean_is_subtracted_before_rounding_to_float32() {
+        // Float32 has no number between 1700000000000 and 1700000131072.
+        let time = Field::new("time", FieldKind::Numeric { mean: 1.7e12, std: 1000.0 }, Side::Context, vec![]);
+        let schema = Schema::new(schema().label().clone(), vec![time]).unwrap();
+        let x = |number| encode_with(&schema, 0, Some(number)).1[0];
+        assert_eq!(["1700000000000", "1700000000250", "1699999940000"].map(x), [0.0, 0.25, -60.0]);
     }
 
     #[test]

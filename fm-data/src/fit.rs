@@ -1,19 +1,29 @@
 //! Vocabularies and statistics of the training rows.
 
-use fm_core::encoder::{number, pieces};
+use fm_core::encoder::pieces;
 use fm_core::{Field, FieldKind, Label, List, Schema, Task};
 use polars::prelude::*;
 
 use crate::encode::check_rows;
 use crate::error::{Error, Result};
 use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
+use crate::statistics::Statistics;
 use crate::table::{strings, weights};
 
 /// The maximum number of slots of a multi-valued field that declares no `max_len`.
 pub(crate) const MAX_LEN: usize = 100;
 
+/// A schema, and what is odd about the rows that it was fitted to.
+#[derive(Clone, Debug)]
+pub struct Fitted {
+    /// The fields and vocabularies.
+    pub schema: Schema,
+    /// Warnings of one line: what was seen, in how many rows, what was done, and what to do.
+    pub warnings: Vec<String>,
+}
+
 /// Fits a schema to the training rows: a vocabulary for each field that is not hashed, means and standard deviations of the
-/// finite numbers. The values of fields that share a table count together. Vocabularies are sorted by falling count and then by value, so that the order of the rows does not matter.
+/// numbers, without extreme ones. The values of fields that share a table count together. Vocabularies are sorted by falling count and then by value, so that the order of the rows does not matter.
 ///
 /// `labels` are those of all rows of the table, before the task's threshold. Weights affect the mean label only: a
 /// vocabulary counts rows, whatever their weight.
@@ -23,13 +33,28 @@ pub(crate) const MAX_LEN: usize = 100;
 /// training rows that do not match the table, or training rows that all have weight 0; [`Error::Data`] for an invalid
 /// weight; [`Error::Core`] for a schema that contradicts itself.
 pub fn fit(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], task: Task) -> Result<Schema> {
+    Ok(fit_and_warn(table, spec, labels, train, task)?.schema)
+}
+
+/// As [`fit`], with warnings.
+///
+/// # Errors
+/// As [`fit`].
+pub fn fit_and_warn(
+    table: &DataFrame,
+    spec: &TableSpec,
+    labels: &[f32],
+    train: &[u32],
+    task: Task,
+) -> Result<Fitted> {
     spec.check()?;
     check_rows(table, labels, train)?;
     if train.is_empty() {
         return Err(Error::Spec("there are no training rows to fit a schema to".into()));
     }
     let columns = spec.fields.iter().map(|field| strings(table, &field.name)).collect::<Result<Vec<_>>>()?;
-    let kinds = columns.iter().zip(&spec.fields).map(|(column, field)| fit_kind(column, field, train));
+    let mut warnings = vec![];
+    let kinds = columns.iter().zip(&spec.fields).map(|(column, field)| fit_kind(column, field, train, &mut warnings));
     let kinds = kinds.collect::<Result<Vec<FieldKind>>>()?;
     let values = |field: &FieldSpec| {
         if field.hash_buckets.is_some() || field.shares.is_some() {
@@ -55,10 +80,16 @@ pub fn fit(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], t
         )));
     }
     let label = Label::fit_weighted(&spec.label, task, train.iter().map(|&row| (labels[row as usize], weight(row))));
-    Ok(Schema::new(label, fields)?.with_roles(spec.user.clone(), spec.item.clone())?)
+    let schema = Schema::new(label, fields)?.with_roles(spec.user.clone(), spec.item.clone())?;
+    Ok(Fitted { schema, warnings })
 }
 
-fn fit_kind(column: &StringChunked, spec: &FieldSpec, train: &[u32]) -> Result<FieldKind> {
+fn fit_kind(
+    column: &StringChunked,
+    spec: &FieldSpec,
+    train: &[u32],
+    warnings: &mut Vec<String>,
+) -> Result<FieldKind> {
     Ok(match &spec.kind {
         FieldSpecKind::Categorical => FieldKind::Categorical,
         FieldSpecKind::MultiValued(list) => {
@@ -70,8 +101,9 @@ fn fit_kind(column: &StringChunked, spec: &FieldSpec, train: &[u32]) -> Result<F
             FieldKind::Sequence(list.with_slots(max_len))
         }
         FieldSpecKind::Numeric => {
-            let (mean, std) = statistics(column, train).ok_or_else(|| not_numeric(column, spec, train))?;
-            FieldKind::Numeric { mean, std }
+            let statistics = Statistics::new(column, train).ok_or_else(|| not_numeric(column, spec, train))?;
+            warnings.extend(statistics.warnings(&spec.name));
+            FieldKind::Numeric { mean: statistics.mean, std: statistics.std }
         }
     })
 }
@@ -155,18 +187,6 @@ fn vocabulary(counts: PlHashMap<&str, u32>, min_count: u32) -> Vec<String> {
     let mut known: Vec<(&str, u32)> = counts.into_iter().filter(|(_, count)| *count >= min_count).collect();
     known.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
     known.into_iter().map(|(value, _)| value.to_owned()).collect()
-}
-
-/// Mean and standard deviation of the finite numbers; 1 for the latter if all are equal.
-fn statistics(column: &StringChunked, rows: &[u32]) -> Option<(f32, f32)> {
-    let numbers = || rows.iter().filter_map(|&row| number(column.get(row as usize))).map(f64::from);
-    let first = numbers().next()?;
-    let n = numbers().count() as f64;
-    let mean = numbers().sum::<f64>() / n;
-    let std = (numbers().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt() as f32;
-    // Rounding gives equal numbers a tiny deviation, which must not divide them.
-    let constant = std == 0.0 || numbers().all(|x| x == first);
-    Some((mean as f32, if constant { 1.0 } else { std }))
 }
 
 #[cfg(test)]

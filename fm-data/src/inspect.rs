@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use fm_core::encoder::{number, pieces};
+use fm_core::encoder::pieces;
 use fm_core::farmhash::bucket;
+use fm_core::number::number;
 use fm_core::{FieldKind, Schema, Side};
 use polars::prelude::*;
 use serde::Serialize;
@@ -129,7 +130,7 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
     let has_value = |cell: Option<&str>| match &field.kind {
         FieldKind::Categorical => cell.is_some_and(|value| !value.is_empty()),
         FieldKind::MultiValued(list) | FieldKind::Sequence(list) => pieces(cell, list).next().is_some(),
-        FieldKind::Numeric { .. } => number(cell).is_some(),
+        FieldKind::Numeric { .. } => cell.and_then(number).is_some(),
     };
     let is_known = |cell: Option<&str>| match &field.kind {
         FieldKind::Categorical => cell.is_some_and(|value| known.contains(value)),
@@ -153,7 +154,7 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
             })
         }
         FieldKind::Sequence(list) => list.kept(pieces(cell, list)).any(|(value, _)| known.contains(value)),
-        FieldKind::Numeric { .. } => number(cell).is_some(),
+        FieldKind::Numeric { .. } => cell.and_then(number).is_some(),
     };
     let share = |rows: &[u32], holds: &dyn Fn(Option<&str>) -> bool| {
         let held = rows.iter().filter(|&&row| holds(column.get(row as usize))).count();

@@ -54,7 +54,7 @@ fn schema(task: Task) -> Schema {
         hashed("city", FieldKind::Categorical),
         hashed("words", several(" ", 3, Weighting::Sqrt)),
         Field::new("age", FieldKind::Numeric { mean: 31.7, std: 9.3 }, Side::User, vec![]),
-        Field::new("price", FieldKind::Numeric { mean: 1e-3, std: 1e-38 }, Side::Item, vec![]),
+        Field::new("price", FieldKind::Numeric { mean: 1.7e12, std: 3000.7 }, Side::Item, vec![]),
         Field::new("item", FieldKind::Categorical, Side::Item, values(&["x", "y", "z"])),
         Field::new("given", several("|", 3, Weighting::Given), Side::User, values(&["a", "b:b", "é"])),
         field(FieldKind::MultiValued(List::new(" ", 2, Weighting::Given).keep(Keep::Last)), "last"),
@@ -138,7 +138,7 @@ fn cell() -> impl Strategy<Value = String> {
         .prop_map(|pieces| pieces.into_iter().map(|(word, separator)| format!("{word}{separator}")).collect());
     let numbers = prop_oneof![
         prop::sample::select(vec![
-            "", "0", "-0", "1", ":2", "x", " 1 ", "inf", "nan", "3.4e38", "1e39", "1e-70", "-1e-310"
+            "", "0", "-0", "1", ":2", "x", " 1 ", "inf", "nan", "3.4e38", "1e39", "1e-70", "-1e-310", "1e308"
         ])
         .prop_map(str::to_owned),
         any::<f32>().prop_map(|x| x.to_string()),
@@ -150,6 +150,7 @@ fn cell() -> impl Strategy<Value = String> {
         list,
         given,
         "[ \t]?[+-]?[0-9]{0,25}[.]?[0-9]{0,25}([eE][+-]?[0-9]{1,3})?\n?",
+        "1[67][0-9]{11}",
         any::<f32>().prop_map(|x| x.to_string()),
         any::<f64>().prop_map(|x| format!("{x:e}")),
         "[^\0]{0,20}",
@@ -194,7 +195,9 @@ fn exported_methods_hash_as_farmhash_at_every_length() {
 
 #[test]
 fn exported_methods_read_the_numbers_that_the_encoder_reads() {
-    let schema = schema(Task::Regression);
+    let field = |(name, mean, std)| Field::new(name, FieldKind::Numeric { mean, std }, Side::Context, vec![]);
+    let fields = [("age", 31.7, 9.3), ("tiny", 1e-3, 1e-38), ("time", 1.7e12, 3000.7), ("huge", -1e10, 1e307)];
+    let schema = Schema::new(Label::fit("label", Task::Regression, [0.0, 1.0]), fields.map(field).into()).unwrap();
     let numbers = [
         "45",
         " 45 ",
@@ -224,6 +227,20 @@ fn exported_methods_read_the_numbers_that_the_encoder_reads() {
         "1e-46",
         "1e-400",
         "1e400",
+        "1e308",
+        "1.7976931348623157e308",
+        "-1.7976931348623158e308",
+        "1.7976931348623159e308",
+        "0.00000017976931348623157e315",
+        "-1e309",
+        "1e-300",
+        "9.999999999999999e-301",
+        "1e-301",
+        "-3e-308",
+        "961.69",
+        "961.71",
+        "1700000000001",
+        "-1700000000001.5",
         "1e99999999999999999999",
         "1e-99999999999999999999",
         "0e999",
@@ -239,11 +256,7 @@ fn exported_methods_read_the_numbers_that_the_encoder_reads() {
         "5\u{b}",
         "1,5",
     ];
-    let row = |number: &&str| {
-        let mut row = vec![String::new(); schema.num_fields()];
-        (row[6], row[7]) = (number.to_string(), number.to_string());
-        row
-    };
+    let row = |number: &&str| vec![number.to_string(); schema.num_fields()];
     let rows: Vec<Vec<String>> = numbers.iter().map(row).collect();
     let [ids, values, ..] = run(&with_cells(&schema), &schema, &rows);
     let expected = encoded(&schema, &rows);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fm_core::encoder::number;
+use fm_core::number::number;
 use polars::prelude::*;
 
 use crate::error::{Error, Result, first_line};
@@ -24,7 +24,7 @@ pub fn strings(table: &DataFrame, name: &str) -> Result<StringChunked> {
 /// # Errors
 /// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is not a finite number.
 pub fn numbers(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result<Vec<f32>> {
-    parsed(table, name, path.as_ref(), "a number", |text| number(Some(text)))
+    parsed(table, name, path.as_ref(), "a number", narrow)
 }
 
 /// A column of whole numbers, such as timestamps. Errors name `path`, the file of the table.
@@ -41,8 +41,13 @@ pub fn integers(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result
 /// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is not a weight.
 pub fn weights(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result<Vec<f32>> {
     parsed(table, name, path.as_ref(), "a weight: a number of at least 0", |text| {
-        number(Some(text)).filter(|&weight| weight >= 0.0)
+        narrow(text).filter(|&weight| weight >= 0.0)
     })
+}
+
+/// The number in a text, if float32 holds it.
+fn narrow(text: &str) -> Option<f32> {
+    number(text).map(|number| number as f32).filter(|number| number.is_finite())
 }
 
 /// The rows with these numbers, in this order.
