@@ -14,6 +14,7 @@ use fm_data::{MissingColumns, RankingData, RawData, encode};
 use fm_models::run::{BuiltModel, Run};
 use tch::{Device, Tensor};
 
+use crate::extremes::Extremes;
 use crate::progress::during;
 use crate::ranking::Ranking;
 use crate::settings::{Settings, data_dir};
@@ -94,19 +95,19 @@ impl<M: Score> Predictor<M> {
         Ranking::new(data, &self.schema, &self.settings, self.device)
     }
 
-    /// The prediction of each encoded row, in their order: a probability, a label within its range, or the score of a ranking.
-    pub fn scores(&self, rows: &Records) -> Result<Vec<f32>> {
-        let label = self.schema.label();
-        Ok(self.logits(rows)?.into_iter().map(|logit| label.prediction(logit)).collect())
-    }
-
     /// The `top` items with the best predictions, best first, without those that `exclude` names: the row of each and its
-    /// prediction.
+    /// prediction. Items without a finite score are left out, with a warning.
     pub fn best(&self, items: &Items, top: usize, exclude: &[String]) -> Result<Vec<(usize, f32)>> {
         let encoded = encode(&items.frame, &Encoder::new(&self.schema), None, MissingColumns::Error)?;
         // Ranked by logit: predictions are clamped to the best label, where several would be equal.
         let logits = self.logits(&encoded)?;
-        let mut order: Vec<usize> = (0..logits.len()).filter(|&row| !exclude.contains(&items.ids[row])).collect();
+        let mut extremes = Extremes::default();
+        extremes.add_rows(&encoded);
+        extremes.add_logits(&logits);
+        extremes.warn_of_clamped(&self.schema, encoded.len(), "items");
+        extremes.warn_of_scores(", and their items are left out");
+        let is_candidate = |&row: &usize| logits[row].is_finite() && !exclude.contains(&items.ids[row]);
+        let mut order: Vec<usize> = (0..logits.len()).filter(is_candidate).collect();
         // Equal scores keep the catalogue's order.
         order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
         let label = self.schema.label();

@@ -153,9 +153,7 @@ impl<S: Borrow<Schema>> Encoder<S> {
 pub fn pieces<'a>(raw: Option<&'a str>, list: &'a List) -> impl Iterator<Item = (&'a str, f64)> + Clone {
     let pieces = raw.unwrap_or("").split(list.separator.as_str()).filter(|piece| !piece.is_empty());
     pieces.map(|piece| match piece.rsplit_once(':') {
-        Some((value, given)) if list.weighting == Weighting::Given => {
-            number(given).map_or(("", 1.0), |x| (value, x))
-        }
+        Some((value, given)) if list.weighting == Weighting::Given => number(given).map_or(("", 1.0), |x| (value, x)),
         _ => (piece, 1.0),
     })
 }

@@ -89,7 +89,8 @@ impl Prepared {
             rows.save(folder.join(part).with_extension("rows"), &self.schema)?;
         }
         let path = folder.join(WARNINGS);
-        let text = serde_json::to_string(&self.warnings).map_err(fm_core::Error::json("the warnings of a cache entry"))?;
+        let text =
+            serde_json::to_string(&self.warnings).map_err(fm_core::Error::json("the warnings of a cache entry"))?;
         std::fs::write(&path, text).map_err(fm_core::Error::io("write", &path))?;
         self.ranking.as_ref().map_or(Ok(()), |ranking| ranking.save(folder, &self.schema))
     }
@@ -264,7 +265,14 @@ mod tests {
         let labels = [1.0, 2.0, 3.0];
         let schema = crate::fit::fit(&table, spec, &labels, &[0], TASK)?;
         let part = |row| encode_labelled(&table, &schema, Labels { labels: &labels, weights: None }, &[row]);
-        Ok(Prepared { train: part(0)?, valid: part(1)?, test: part(2)?, schema: schema.clone(), ranking: None, warnings: vec!["odd".into()] })
+        Ok(Prepared {
+            train: part(0)?,
+            valid: part(1)?,
+            test: part(2)?,
+            schema: schema.clone(),
+            ranking: None,
+            warnings: vec!["odd".into()],
+        })
     }
 
     #[test]

@@ -40,13 +40,7 @@ pub fn fit(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], t
 ///
 /// # Errors
 /// As [`fit`].
-pub fn fit_and_warn(
-    table: &DataFrame,
-    spec: &TableSpec,
-    labels: &[f32],
-    train: &[u32],
-    task: Task,
-) -> Result<Fitted> {
+pub fn fit_and_warn(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], task: Task) -> Result<Fitted> {
     spec.check()?;
     check_rows(table, labels, train)?;
     if train.is_empty() {
@@ -84,12 +78,7 @@ pub fn fit_and_warn(
     Ok(Fitted { schema, warnings })
 }
 
-fn fit_kind(
-    column: &StringChunked,
-    spec: &FieldSpec,
-    train: &[u32],
-    warnings: &mut Vec<String>,
-) -> Result<FieldKind> {
+fn fit_kind(column: &StringChunked, spec: &FieldSpec, train: &[u32], warnings: &mut Vec<String>) -> Result<FieldKind> {
     Ok(match &spec.kind {
         FieldSpecKind::Categorical => FieldKind::Categorical,
         FieldSpecKind::MultiValued(list) => {

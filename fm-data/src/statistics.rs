@@ -221,7 +221,8 @@ mod tests {
             let cells = prices().map(|price| price.to_string()).chain([code.to_owned(), code.to_owned()]);
             let (.., warnings) = of(cells);
             let [warning] = &warnings[..] else { panic!("{warnings:?}") };
-            let start = format!("field `price`: 2 of 202 numbers in the training rows are {code}, far from all others (1%");
+            let start =
+                format!("field `price`: 2 of 202 numbers in the training rows are {code}, far from all others (1%");
             assert!(warning.starts_with(&start), "{warning}");
         }
         // Zero often is a number, a few numbers may be a scale, and a long tail is no code.

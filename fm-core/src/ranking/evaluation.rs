@@ -113,7 +113,7 @@ const USUAL_CUTOFF: usize = 10;
 /// whole catalogue. Empty without queries.
 ///
 /// `scores` returns the scores `[I]` of all items for a query. Candidates are ranked by them; ties count against the relevant
-/// items ([`metric::ranking`](crate::metric::ranking)).
+/// items ([`metric::ranking`](crate::metric::ranking)). If a score is NaN, all metrics are.
 ///
 /// # Errors
 /// The errors of `scores`.
@@ -138,8 +138,10 @@ pub fn evaluate(
 ) -> Result<Metrics> {
     let lengths = lengths(cutoffs);
     let longest = lengths.last().copied().unwrap_or_default();
+    let mut has_nan = false;
     let look = |query: Query, is_seen: &[bool]| {
         let scores = scores(query)?;
+        has_nan |= scores.iter().any(|score| score.is_nan());
         Ok((ranks(&scores, queries.relevant(query.user), is_seen), top(&scores, longest, is_seen)))
     };
     let (ranks, mut lists): (Vec<_>, Vec<_>) = queries.each(look)?.into_iter().unzip();
@@ -148,6 +150,9 @@ pub fn evaluate(
     for &k in lengths.iter().rev() {
         lists.iter_mut().for_each(|list| list.truncate(k));
         metrics.extend(coverage(&lists, queries.num_items).map(|value| (format!("coverage@{k}"), value)));
+    }
+    if has_nan {
+        metrics.values_mut().for_each(|value| *value = f64::NAN);
     }
     Ok(metrics)
 }

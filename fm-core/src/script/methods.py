@@ -83,8 +83,9 @@ def encode_columns(self, columns: Dict[str, List[str]]) -> Tuple[Tensor, Tensor]
     return torch.cat(ids, 1), torch.cat(values, 1)
 
 
-# The k items of the catalogue with the highest scores for a user, and their scores, without those in `exclude`. Ties keep
-# the catalogue's order. Items are ranked by logit, because several predictions can be clamped to the highest label.
+# The k items of the catalogue with the highest scores for a user, and their scores, without those in `exclude` and those whose
+# score is not finite. Ties keep the catalogue's order. Items are ranked by logit, because several predictions can be clamped to
+# the highest label.
 def recommend(
     self, user: Dict[str, str], k: int, exclude: Optional[List[str]] = None
 ) -> Tuple[List[str], Tensor]:
@@ -107,7 +108,11 @@ def recommend(
         ids = user_ids.repeat(len(rows), 1).index_copy(1, self._item_slots, self._item_ids[rows].long())
         values = user_values.repeat(len(rows), 1).index_copy(1, self._item_slots, self._item_values[rows])
         parts.append(self.forward(ids, values).detach())
-    logits, order = torch.sort(torch.cat(parts), stable=True, dim=0, descending=True)
+    # NaN would come first.
+    logits = torch.cat(parts)
+    is_finite = torch.isfinite(logits)
+    positions = positions[is_finite]
+    logits, order = torch.sort(logits[is_finite], stable=True, dim=0, descending=True)
     top = max(0, min(k, len(positions)))
     chosen: List[int] = positions[order[:top]].tolist()
     return [self._items[position] for position in chosen], self._prediction(logits[:top])
