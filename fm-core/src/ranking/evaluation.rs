@@ -283,6 +283,20 @@ mod tests {
         queries
     }
 
+    #[test]
+    fn a_score_that_is_nan_makes_every_metric_nan() {
+        let queries = Queries::new(&interactions(&[(0, 1, true), (1, 2, true)]), &[]);
+        let measured = |score: f32| {
+            let scores = |query: Query| {
+                Ok((0..ITEMS).map(|item| if query.user == 1 && item == 5 { score } else { 0.5 }).collect())
+            };
+            evaluate(&queries, &[1], scores).unwrap()
+        };
+        assert!(measured(f32::INFINITY).values().all(|value| value.is_finite()));
+        let found = measured(f32::NAN);
+        assert!(found.len() > 4 && found.values().all(|value| value.is_nan()), "{found:?}");
+    }
+
     proptest! {
         #[test]
         fn a_ranking_is_measured_as_a_full_sort_of_the_candidates_is(

@@ -351,6 +351,38 @@ fn the_catalogue_is_ranked_for_a_user_without_what_is_excluded() {
 }
 
 #[test]
+fn items_whose_score_is_not_finite_are_not_recommended() {
+    let schema = schema(Task::Ranking { threshold: None });
+    let store = VarStore::new(Device::Cpu);
+    let model = Linear::new(&store, &schema);
+    // The sum of these two is infinite.
+    for (field, value) in [("user", 1), ("item", 2)] {
+        let id = schema.ids(schema.field_index(field).unwrap()).start + value;
+        let _ = tch::no_grad(|| model.weight.get(id).fill_(3e38));
+    }
+    let rows: Vec<Vec<Option<&str>>> = ["x", "y", "z"]
+        .map(|item| {
+            let mut row = vec![None; schema.num_fields()];
+            row[8] = Some(item);
+            row
+        })
+        .into();
+    let features = Encoder::new(&schema).features(&rows).unwrap();
+    let catalogue = Catalogue { items: ["x", "y", "z"].map(String::from).into(), features };
+    let options = BundleOptions { catalogue: Some(&catalogue), ..Default::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.pt");
+    Bundle::new(&model, &store, &schema, &options).unwrap().save(&file, &[]).unwrap();
+    let scorer = Scorer::load(&file, Device::Cpu).unwrap();
+    let items = |user| -> Vec<String> {
+        scorer.recommend([("user", user)], 9, &[]).unwrap().into_iter().map(|(item, _)| item).collect()
+    };
+    assert_eq!(items("7").len(), 2, "{:?}", items("7"));
+    assert!(!items("7").contains(&"y".to_owned()));
+    assert_eq!((items("é").len(), items("é")[0].as_str()), (3, "y"));
+}
+
+#[test]
 fn a_model_whose_graph_computes_something_else_is_refused() {
     struct Forgetful(Linear);
     impl Model for Forgetful {
