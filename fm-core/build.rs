@@ -35,13 +35,9 @@ fn main() {
         .warnings(false)
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
-        .files([
-            "native/autocast.cpp",
-            "native/autograd.cpp",
-            "native/graph.cpp",
-            "native/precision.cpp",
-            "native/script.cpp",
-        ])
+        // The bridge only passes calls on.
+        .opt_level(1)
+        .file("native/bridge.cpp")
         .compile("fm_core_native");
 }
 

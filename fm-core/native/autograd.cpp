@@ -16,7 +16,6 @@
 
 namespace {
 
-using torch::autograd::Node;
 using torch::autograd::variable_list;
 
 // Computes the gradients of the inputs from those of the outputs, of which null ones are zero. Each result is null, for
@@ -24,7 +23,7 @@ using torch::autograd::variable_list;
 using Call = char *(*)(void *context, const at::Tensor *const *gradients, size_t n_results, at::Tensor **results);
 using Drop = void (*)(void *context);
 
-class RustFunction : public Node {
+class RustFunction : public torch::autograd::Node {
  public:
   RustFunction(void *context, Call call, Drop drop) : context_(context), call_(call), drop_(drop) {}
 

@@ -9,7 +9,9 @@ use std::path::Path;
 
 use fm_core::atomic_file::AtomicFile;
 use fm_core::mapped_file::MappedFile;
-use polars::prelude::{CsvWriter, DataFrame, SerWriter};
+use polars::prelude::DataFrame;
+use polars_io::SerWriter;
+use polars_io::prelude::CsvWriter;
 
 use self::records::{Records, without_byte_order_mark};
 use super::interface::{ChunkSize, Format, ReadChunks, WriteChunks};

@@ -3,10 +3,13 @@
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fm_core::atomic_file::AtomicFile;
-use polars::io::parquet::write::BatchedWriter;
 use polars::prelude::*;
+use polars_io::SerReader;
+use polars_io::parquet::write::BatchedWriter;
+use polars_io::prelude::{FileMetadata, ParallelStrategy, ParquetReader, ParquetWriter};
 
 use super::interface::{ChunkSize, Format, ReadChunks, WriteChunks};
 use super::text::text_of;
@@ -45,7 +48,7 @@ struct ParquetChunks {
     path: PathBuf,
     /// The length of the file.
     bytes: u64,
-    metadata: FileMetadataRef,
+    metadata: Arc<FileMetadata>,
     rows_of_chunk: usize,
     rows_read: usize,
     is_first: bool,

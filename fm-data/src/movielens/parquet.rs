@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use polars::prelude::*;
+use polars_io::prelude::*;
 
 use super::MovieLens;
 use super::entities::{Movies, Place, Users};

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use polars::prelude::*;
+use polars_io::prelude::*;
 
 use super::text::{fields, id_reason, lines, parse_id, read_bytes, shown};
 use crate::error::{Error, Result};

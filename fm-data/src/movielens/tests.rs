@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use polars::prelude::*;
+use polars_io::prelude::*;
 
 use super::*;
 

@@ -81,6 +81,7 @@ mod tests {
     use std::fs::File;
 
     use polars::prelude::*;
+    use polars_io::prelude::*;
 
     use super::*;
     use crate::table::{TableWriter, read_table, write_table};

@@ -79,11 +79,7 @@ fn table(release: &movielens::MovieLens) -> Result<(DataFrame, Vec<f32>)> {
         alphabetical rank) and region (the first digit of the zip code). The rating is $y$.
         "#,
     );
-    let movielens::MovieLens { ratings, movies, users } = release;
-    let users = users.as_ref().context("ml-100k has users")?;
-    let left = || JoinArgs { maintain_order: MaintainOrderJoin::Left, ..JoinArgs::new(JoinType::Left) };
-    let data = ratings.drop("timestamp")?.join(movies, ["movie_id"], ["movie_id"], left(), None)?;
-    let data = data.join(users, ["user_id"], ["user_id"], left(), None)?;
+    let data = release.frame()?;
 
     let occupations: BTreeSet<&str> = data.column("occupation")?.str()?.iter().flatten().collect();
     let occupations: Vec<&str> = occupations.into_iter().collect();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use polars::prelude::*;
+use polars_io::prelude::*;
 
 use super::super::interface::{ChunkSize, ReadChunks};
 use super::records::{Fault, Records, cells, is_open_quote, without_closing_line_ends};

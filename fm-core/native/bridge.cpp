@@ -1,0 +1,7 @@
+// All parts in one translation unit: libtorch's headers take longer to compile than everything that includes them.
+
+#include "autocast.cpp"
+#include "autograd.cpp"
+#include "graph.cpp"
+#include "precision.cpp"
+#include "script.cpp"
