@@ -1,5 +1,5 @@
-//! Checks that libtorch is the version that tch binds, compiles `native/` against it, and
-//! tells dependent crates where it lies (`DEP_FM_CORE_NATIVE_LIBTORCH_LIB`).
+//! Checks that libtorch is the version that tch binds, compiles `native/` against it, and tells dependent crates where
+//! it is (`DEP_FM_CORE_NATIVE_LIBTORCH_LIB`).
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ const LIBTORCH_VERSION: &str = "2.11.0";
 fn main() {
     println!("cargo:rerun-if-changed=native");
     println!("cargo:rerun-if-changed=build.rs");
-    // `torch-sys` passes on the folder that it links to.
+    // `torch-sys` exports the folder that it links to.
     let lib = PathBuf::from(
         std::env::var("DEP_TCH_LIBTORCH_LIB")
             .unwrap_or_else(|_| fail("torch-sys did not say where libtorch is; run `make setup`, or set LIBTORCH")),
@@ -21,7 +21,7 @@ fn main() {
     let found = version(&include);
     if found != LIBTORCH_VERSION {
         fail(&format!(
-            "libtorch {LIBTORCH_VERSION} is needed, {} holds {found}; unset LIBTORCH and run `make setup`",
+            "libtorch {LIBTORCH_VERSION} is needed, but {} has {found}; unset LIBTORCH and run `make setup`",
             include.display()
         ));
     }

@@ -5,7 +5,7 @@
 #
 #   sh scripts/python.sh [FOLDER]
 #
-# FOLDER  the directory of the environment [default: .python in the checkout]; run the tests with
+# FOLDER  the folder of the environment [default: .python in the checkout]; run the tests with
 #         FM_PYTHON=FOLDER/bin/python
 #
 # Environment:
@@ -51,7 +51,7 @@ parse_arguments() {
         esac
         shift
     done
-    # Resolve links, because the directory is renamed.
+    # Resolve links, because the folder is renamed.
     if [ -d "$folder" ]; then
         folder=$(CDPATH='' cd -P -- "$folder" && pwd) || die "cannot enter $folder"
     fi
@@ -84,7 +84,7 @@ install() {
         die "$folder exists but was not created by this script; move it away, then run: $again"
     fi
     check_python
-    # The environment is built in this directory, which is renamed when it is complete.
+    # The environment is built in this folder, which is renamed when it is complete.
     partial=$folder.partial.$$
     environment=$partial/environment
     remove_interrupted_installs
@@ -176,7 +176,7 @@ PYTHON
     done
 }
 
-# Not `mv`: if another run was faster, it would move this directory into the other one.
+# Not `mv`: if another run was faster, it would move this folder into the other one.
 put_in_place() {
     if is_current "$folder"; then return; fi
     printf '%s\n' "$pins" >"$environment/pins.txt"

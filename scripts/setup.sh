@@ -10,7 +10,7 @@
 # Environment:
 #   LIBTORCH     use this libtorch instead of downloading one (an absolute path)
 #   FM_LIBTORCH  the build to download, `cpu` or `cuda` [default: `cuda` if there is an NVIDIA driver]
-#   FM_DATA_DIR  the directory of data sets [default: the user's data directory]
+#   FM_DATA_DIR  the folder of data sets [default: the user's data folder]
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -109,9 +109,9 @@ at_least() {
 
 check_own_libtorch() {
     case $LIBTORCH in
-    '') die "LIBTORCH is empty; unset it, or set it to the directory with libtorch's lib and include" ;;
+    '') die "LIBTORCH is empty; unset it, or set it to the folder with libtorch's lib and include" ;;
     /*) ;;
-    *) die "LIBTORCH is '$LIBTORCH'; set it to an absolute path, since build scripts run in other directories" ;;
+    *) die "LIBTORCH is '$LIBTORCH'; set it to an absolute path, since build scripts run in other folders" ;;
     esac
     check_version "$LIBTORCH" "set LIBTORCH to libtorch $libtorch_version, or run: unset LIBTORCH && make setup"
     libtorch=$LIBTORCH
@@ -177,7 +177,7 @@ install_libtorch() {
     esac
 
     elsewhere="to install it elsewhere, run sh scripts/setup.sh FOLDER and set LIBTORCH=FOLDER/torch"
-    # The installation is built in this directory, which is renamed when it is complete.
+    # The installation is built in this folder, which is renamed when it is complete.
     partial=$folder.partial.$$
     remove_interrupted_installs
     mkdir -p "$partial" 2>/dev/null || die "cannot write to $(dirname "$folder"); $elsewhere"
@@ -273,7 +273,7 @@ keep_libraries() {
     fi
 }
 
-# Not `mv`: if another run was faster, it would move this directory into the other one.
+# Not `mv`: if another run was faster, it would move this folder into the other one.
 put_in_place() {
     python3 -c 'import os, sys; os.rename(sys.argv[1], sys.argv[2])' "$partial/libtorch" "$folder" 2>/dev/null ||
         [ -d "$folder/torch" ] || die "cannot rename $partial/libtorch to $folder"
@@ -301,7 +301,7 @@ setup_data() {
     fi
 }
 
-# The same directory as in the program.
+# The same folder as in the program.
 data_directory() {
     if [ -n "${FM_DATA_DIR-}" ]; then
         echo "$FM_DATA_DIR"

@@ -1,4 +1,4 @@
-//! What any model must beat, measured beside it.
+//! Baselines that any model must beat.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub fn baselines_from_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     Ok(baselines.into_iter().map(|(name, Measured(metrics))| (name, metrics)).collect())
 }
 
-/// Test metrics of the mean label and, where user and item are known, of their biases.
+/// Test metrics of the mean label and, if user and item are declared, of their biases.
 pub fn label_baselines(data: &Prepared) -> Baselines {
     let label = data.schema.label();
     let mut baselines = Baselines::new();
@@ -35,7 +35,7 @@ pub fn label_baselines(data: &Prepared) -> Baselines {
     let field = |role: Option<&str>| data.schema.field_index(role?).filter(is_one_value);
     if let (Some(user), Some(item)) = (field(data.schema.user()), field(data.schema.item())) {
         let unknown = data.schema.unknown_ids();
-        // Values outside the vocabulary share an id, but no taste.
+        // Values outside the vocabulary share an id, but not a bias.
         let known = |id: i32| if unknown.contains(&i64::from(id)) { -1 } else { id };
         let ids = |rows: &Records, field| rows.ids_of(field).map(known).collect::<Vec<i32>>();
         let (users, items) = (ids(&data.train, user), ids(&data.train, item));

@@ -1,8 +1,8 @@
-//! The terminal: its width, and what fits on a line.
+//! The terminal: its width and its lines.
 
 use std::io::IsTerminal;
 
-/// The width where output goes to a file or a pipe.
+/// The width if the output is a file or a pipe.
 const DEFAULT_WIDTH: usize = 80;
 /// Lines wider than this are hard to read.
 const MAX_WIDTH: usize = 100;
@@ -25,7 +25,8 @@ pub fn is_verbose() -> bool {
     tracing::enabled!(tracing::Level::DEBUG)
 }
 
-/// Names of metrics, the main one first: all with `--verbose`, otherwise as many as fit into columns of a width.
+/// Names of metrics, the main one first: all with `--verbose`, otherwise as many as fit into `room` characters with
+/// columns of `column` characters.
 pub fn fitting<'a>(mut names: Vec<&'a String>, main: &str, room: usize, column: usize) -> Vec<&'a String> {
     names.sort_by_key(|name| name.as_str() != main);
     if !is_verbose() {
@@ -34,14 +35,14 @@ pub fn fitting<'a>(mut names: Vec<&'a String>, main: &str, room: usize, column: 
     names
 }
 
-/// Prints which commands to try next, one per line.
+/// Suggests the next commands, one per line.
 pub fn suggest(commands: &[String]) {
     for (number, command) in commands.iter().enumerate() {
         tracing::info!("{} {command}", if number == 0 { "next:" } else { "     " });
     }
 }
 
-/// A text in lines of at most `width` characters, the first of which begins at column `start` and the others at `indent`.
+/// A text in lines of at most `width` characters. The first line starts at column `start`, the others at `indent`.
 pub fn wrapped(text: &str, width: usize, start: usize, indent: usize) -> String {
     let (mut lines, mut length) = (String::new(), start);
     for word in text.split_whitespace() {
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_main_metric_comes_first_and_the_others_as_far_as_there_is_room() {
+    fn the_main_metric_comes_first_and_others_follow_if_they_fit() {
         let names = ["accuracy", "auc", "logloss", "precision"].map(str::to_owned);
         assert_eq!(fitting(names.iter().collect(), "logloss", 36, 12), ["logloss", "accuracy", "auc"]);
         assert_eq!(fitting(names.iter().collect(), "auc", 5, 12), ["auc"]);

@@ -1,4 +1,4 @@
-//! Measuring a model on a part of the data: over its rows, or for a ranking over its users.
+//! Measures a model on a part of the data: over its rows or, for a ranking, over its users.
 
 use anyhow::Result;
 use fm_args::flags::Part;
@@ -48,12 +48,13 @@ pub fn rows_of(source: &RawData, part: Part) -> &[u32] {
     }
 }
 
-/// A part of the data, encoded with the schema of a run: what the run does not know is unknown, even if the data has grown since.
+/// A part of the data, encoded with the schema of a run. Values that are not in the schema are unknown, even if the
+/// data has grown since.
 pub struct Evaluation {
     part: Part,
     pub rows: Records,
     ranking: Option<Ranking>,
-    /// The digest of the items and of the rows of users, for a ranking.
+    /// For a ranking, the digest of the items and of the users' rows.
     catalogue: Option<String>,
 }
 
@@ -77,7 +78,7 @@ impl Evaluation {
             || self.catalogue.as_ref().is_some_and(|digest| run.digest("catalogue") != Some(digest.as_str()))
     }
 
-    /// What ranks the items, for a ranking.
+    /// The ranking, if that is the task.
     pub fn ranking(&self) -> Option<&Ranking> {
         self.ranking.as_ref()
     }

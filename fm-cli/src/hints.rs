@@ -1,9 +1,10 @@
-//! Hints: which flag or command helps with an error of a library. The libraries state facts and know no flags.
+//! Hints: the flag or command that helps with an error of a library. Errors of the libraries state facts and mention no
+//! flags.
 
 use fm_core::Error as CoreError;
 use fm_data::Error;
 
-/// The text of an error, with a hint where there is one.
+/// The text of an error, followed by a hint if there is one.
 pub fn with_hint(error: &anyhow::Error) -> String {
     let hint = error.chain().find_map(|cause| {
         let of_data = cause.downcast_ref::<Error>().and_then(of_data);
@@ -58,22 +59,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_of_fm_data_is_followed_by_the_flag_that_helps_also_behind_a_context() {
+    fn the_flag_that_helps_follows_an_error_of_fm_data_even_with_a_context() {
         let error = || anyhow::Error::from(Error::NoTrainingTable);
-        let expected = "there is no training table beside the validation or test table: give it as `--train`";
+        let expected = "there is a validation or test table, but no training table: give it as `--train`";
         assert_eq!(with_hint(&error()), expected);
         let error: anyhow::Error = Err::<(), _>(error()).context("cannot train").unwrap_err();
         assert_eq!(with_hint(&error), "cannot train: give it as `--train`");
     }
 
     #[test]
-    fn a_folder_that_is_taken_can_be_resumed_or_replaced() {
+    fn a_run_that_exists_can_be_resumed_or_replaced() {
         let error = with_hint(&CoreError::RunExists { path: "runs/fm-1".into() }.into());
-        assert!(error.starts_with("runs/fm-1 exists already: choose another `--run`"), "{error}");
+        assert!(error.starts_with("runs/fm-1 already exists: choose another `--run`"), "{error}");
     }
 
     #[test]
-    fn an_error_without_a_hint_is_left_as_it_is() {
+    fn an_error_without_a_hint_is_unchanged() {
         assert_eq!(with_hint(&Error::Spec("odd".into()).into()), "odd");
         assert_eq!(with_hint(&anyhow::anyhow!("odd")), "odd");
     }

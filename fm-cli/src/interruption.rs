@@ -1,4 +1,4 @@
-//! Ctrl-C, which ends a command in a consistent state.
+//! Ctrl-C ends a command in a consistent state.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +26,7 @@ pub fn resumable(error: anyhow::Error, which: &str) -> anyhow::Error {
     }
 }
 
-/// A flag that Ctrl-C raises. A second Ctrl-C ends the program at once.
+/// Returns a flag that Ctrl-C raises. A second Ctrl-C ends the program at once.
 pub fn stop_at_ctrl_c() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     raise_at_ctrl_c(Arc::clone(&stop))?;

@@ -1,4 +1,4 @@
-//! Messages on standard error: lines for people, or one JSON object per line for programs.
+//! Messages on standard error: lines of text, or one JSON object per line.
 
 use std::io::Write;
 use std::sync::OnceLock;
@@ -14,7 +14,7 @@ use crate::hints::with_hint;
 
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
-/// Sets up the log. It is called once, before the first message.
+/// Sets up the log. Call it once, before the first message.
 pub fn start(format: LogFormat, quiet: bool, verbose: u8) {
     let level = match (quiet, verbose) {
         (true, _) => LevelFilter::ERROR,
@@ -35,7 +35,7 @@ pub fn is_json() -> bool {
     FORMAT.get() == Some(&LogFormat::Json)
 }
 
-/// Logs an event: for people as a line, for programs as the line with the fields of `what`.
+/// Logs an event: as a line of text, or as a JSON object with the fields of `what`.
 pub fn event(line: &str, what: &impl Serialize) {
     if !is_json() || !tracing::enabled!(tracing::Level::INFO) {
         return tracing::info!("{line}");
@@ -53,7 +53,7 @@ pub fn event(line: &str, what: &impl Serialize) {
     let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
     let event = Event { timestamp, level: "INFO", message: line, what };
     if let Ok(json) = serde_json::to_string(&event) {
-        // If standard error is closed, nobody can be told.
+        // If standard error is closed, there is nobody to tell.
         let _ = writeln!(std::io::stderr(), "{json}");
     }
 }

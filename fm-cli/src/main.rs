@@ -1,4 +1,4 @@
-//! The engine of `fm`: parses the command line as `fm` does, and does what it asks for.
+//! The engine of `fm`: parses the command line like `fm` and runs the command.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// One thread by default: the operations are small, and idle threads of OpenMP spin, which takes the processor from others.
+/// One thread by default: the operations are small, and idle OpenMP threads spin, which slows down other processes.
 fn set_threads(asked: Option<usize>) {
     match asked {
         Some(threads) => tch::set_num_threads(threads.min(1024) as i32),

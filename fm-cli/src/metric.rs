@@ -1,10 +1,10 @@
-//! A metric as results hold it.
+//! Metrics in results.
 
 use anyhow::Result;
 use fm_core::Task;
 use fm_core::metric::{Direction, MetricEntry, MetricSet, Metrics};
 
-/// A metric by its full name, such as `ndcg@10`, whose entry is that of `ndcg@k`.
+/// A metric with its full name, such as `ndcg@10`, and its entry, such as that of `ndcg@k`.
 #[derive(Clone, Debug)]
 pub struct Metric {
     pub name: String,
@@ -17,7 +17,7 @@ impl Metric {
         Ok(Metric { name: name.to_owned(), entry: MetricSet::of(task).find(name)? })
     }
 
-    /// Its value among others.
+    /// The value of this metric.
     pub fn among(&self, metrics: &Metrics) -> Option<f64> {
         metrics.get(&self.name).copied()
     }
@@ -27,7 +27,7 @@ impl Metric {
         self.entry.is_better(value, than)
     }
 
-    /// A value of which less is better; infinite for NaN.
+    /// The value, negated if higher is better; infinite for NaN.
     pub fn cost(&self, value: f64) -> f64 {
         match self.entry.direction {
             _ if value.is_nan() => f64::INFINITY,
@@ -37,8 +37,7 @@ impl Metric {
     }
 }
 
-/// Names of metrics, each once, by the alphabet and then by the length of the lists that they are measured on: `ndcg@5` before
-/// `ndcg@10`.
+/// The distinct names of metrics in alphabetical order, and by cutoff: `ndcg@5` before `ndcg@10`.
 pub fn in_order<'a>(names: impl IntoIterator<Item = &'a String>) -> Vec<&'a String> {
     let mut names: Vec<&String> = names.into_iter().collect();
     names.sort_by_key(|name| match name.split_once('@') {
@@ -49,7 +48,7 @@ pub fn in_order<'a>(names: impl IntoIterator<Item = &'a String>) -> Vec<&'a Stri
     names
 }
 
-/// Whether a metric is measured on lists of this length, or on no list: of lists of several lengths, a line has room for one.
+/// Whether a metric has this cutoff or none. A line has room for only one cutoff.
 pub fn is_of_length(name: &str, length: &str) -> bool {
     name.split_once('@').is_none_or(|(_, of)| of == length)
 }
@@ -68,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_stand_by_the_alphabet_and_lists_by_their_length() {
+    fn metrics_are_sorted_by_name_and_then_by_cutoff() {
         let names = ["ndcg@10", "mrr", "hr@100", "ndcg@5", "hr@20", "ndcg@20", "mrr", "hr@5"].map(str::to_owned);
         assert_eq!(in_order(&names), ["hr@5", "hr@20", "hr@100", "mrr", "ndcg@5", "ndcg@10", "ndcg@20"]);
         let rows = ["logloss", "auc", "average_precision"].map(str::to_owned);
@@ -76,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_one_length_are_shown_beside_what_has_none() {
+    fn metrics_without_a_cutoff_are_shown_with_those_of_one_cutoff() {
         let is_shown = ["ndcg@5", "ndcg@10", "hr@100", "mrr"].map(|name| is_of_length(name, "10"));
         assert_eq!(is_shown, [false, true, false, true]);
     }

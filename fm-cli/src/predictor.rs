@@ -1,4 +1,4 @@
-//! A trained model to score with: a run's best checkpoint, or an exported file.
+//! A trained model for scoring: the best checkpoint of a run, or an exported file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::progress::during;
 use crate::ranking::Ranking;
 use crate::settings::{Settings, data_dir};
 
-/// The model of a run, or an exported one.
+/// The model of a run, or an exported model.
 pub enum AnyModel {
     Trained(BuiltModel),
     Exported(Box<Scorer>),
@@ -41,7 +41,7 @@ impl Score for AnyModel {
     }
 }
 
-/// A model, its schema and the settings that it was trained with.
+/// A model with its schema and the settings of its training.
 pub struct Predictor<M = AnyModel> {
     pub settings: Settings,
     pub schema: Schema,
@@ -74,7 +74,7 @@ impl Predictor {
 }
 
 impl Predictor<BuiltModel> {
-    /// Opens the best checkpoint of a run, or the last one before the end of the first epoch.
+    /// Opens the best checkpoint of a run, or the last one if no epoch is finished.
     pub fn of_run(run: &Run, device: &str) -> Result<Predictor<BuiltModel>> {
         let device = device.parse::<DeviceChoice>()?.resolve()?;
         let settings = Settings::of_run(run)?;
@@ -83,23 +83,23 @@ impl Predictor<BuiltModel> {
 }
 
 impl<M: Score> Predictor<M> {
-    /// The rows that it was trained and measured on, from where they were then, or from `moved`.
+    /// The rows of its training and evaluation, from the original location or from `moved`.
     pub fn source(&self, moved: Option<String>, folders: &Folders) -> Result<RawData> {
         let config = self.settings.data.clone().moved(moved);
         let data_dir = data_dir(folders)?;
         Ok(during("reading data", || RawData::open(&config, &data_dir))?)
     }
 
-    /// What measures a ranking of all items.
+    /// The ranking of all items, which measures models.
     pub fn ranking(&self, data: &RankingData) -> Result<Ranking> {
         Ranking::new(data, &self.schema, &self.settings, self.device)
     }
 
-    /// The `top` items with the best predictions, best first, without those that `exclude` names: the row of each and its
-    /// prediction. Items without a finite score are left out, with a warning.
+    /// The `top` items with the best predictions, best first, without those in `exclude`: the row and the prediction of
+    /// each. Items without a finite score are left out, with a warning.
     pub fn best(&self, items: &Items, top: usize, exclude: &[String]) -> Result<Vec<(usize, f32)>> {
         let encoded = encode(&items.frame, &Encoder::new(&self.schema), None, MissingColumns::Error)?;
-        // Ranked by logit: predictions are clamped to the best label, where several would be equal.
+        // Rank by logit: predictions are clamped to the range of labels, so several could be equal.
         let logits = self.logits(&encoded)?;
         let mut extremes = Extremes::default();
         extremes.add_rows(&encoded);
@@ -114,8 +114,8 @@ impl<M: Score> Predictor<M> {
         Ok(order.into_iter().take(top).map(|row| (row, label.prediction(logits[row]))).collect())
     }
 
-    /// The number of rows whose user or item was not in the training rows, by field, if there are any. In a hashed field, only
-    /// missing values count.
+    /// By field, the number of rows whose user or item was not in the training rows, if there are any. In a hashed
+    /// field, only missing values count.
     pub fn unknown(&self, rows: &Records) -> BTreeMap<String, usize> {
         let schema = &self.schema;
         let count = |role: Option<&str>| {

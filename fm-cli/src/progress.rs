@@ -1,4 +1,4 @@
-//! Progress on a terminal, log lines elsewhere.
+//! Progress bars on a terminal, log lines elsewhere.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{console, logging};
 
-/// Whether a bar would be seen.
+/// Whether a bar would be visible.
 fn is_watched(quiet: bool) -> bool {
     !quiet && std::io::stderr().is_terminal() && !logging::is_json()
 }
@@ -23,7 +23,7 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
 }
 
-/// A bar for an epoch, and a line when it is done.
+/// A bar for each epoch, and a line at its end.
 pub struct EpochProgress {
     bar: ProgressBar,
     is_watched: bool,
@@ -35,9 +35,9 @@ pub struct EpochProgress {
 }
 
 impl EpochProgress {
-    /// Shows the monitored metric; all of them with `--verbose`.
+    /// Shows the monitored metric, or all metrics with `--verbose`.
     pub fn new(monitored: String, batch_size: usize) -> EpochProgress {
-        // It is shown from the first step on.
+        // The first step shows it.
         let bar = ProgressBar::hidden();
         bar.set_style(style("{prefix:>9} {bar:16.cyan/dim} {pos}/{len}  {msg}  {eta} left"));
         let is_watched = is_watched(is_quiet());
@@ -90,7 +90,7 @@ struct Epoch<'a> {
     seconds: f64,
 }
 
-/// A bar for the rows of a table, by the bytes of its file if it has a length.
+/// A bar for the rows of a table, by bytes if the length of the file is known.
 pub struct RowProgress {
     bar: ProgressBar,
     rows: usize,

@@ -1,4 +1,4 @@
-//! Measures rankings of models, exported files and baselines.
+//! Measures the rankings of models, exported files and baselines.
 
 use anyhow::Result;
 use fm_args::flags::Part;
@@ -16,7 +16,7 @@ use tch::Device;
 use crate::baselines::Baselines;
 use crate::settings::Settings;
 
-/// Neighbourhood sizes, ascending, and shrinkages of the item-kNN, which the validation rows choose from.
+/// Neighbourhood sizes (ascending) and shrinkages of the item-kNN. The validation rows choose one of each.
 const NEIGHBOURS: [usize; 4] = [20, 50, 100, 200];
 const SHRINKAGES: [f32; 4] = [0.0, 10.0, 50.0, 100.0];
 
@@ -37,7 +37,7 @@ impl Ranking {
         Ok(Ranking { items, config: settings.train.ranking.clone(), seed: settings.train.seed, train, valid, test })
     }
 
-    /// The relevant items of the users of a part. Before the training rows, users have seen nothing.
+    /// The relevant items of a part's users. In the training rows, no items count as already seen.
     fn queries(&self, part: Part) -> Queries {
         match part {
             Part::Train => Queries::new(&self.train, &[]),
@@ -51,7 +51,7 @@ impl Ranking {
         self.queries(Part::Valid).sample(self.config.valid_users, self.seed)
     }
 
-    /// The training objective, and the validation of epochs.
+    /// The training objective, which also validates epochs.
     pub fn objective(&self) -> Result<objective::Ranking> {
         let items = self.items.shallow_clone();
         Ok(objective::Ranking::new(&self.config, items, self.train.clone(), self.choosing_queries())?)
@@ -81,7 +81,7 @@ impl Ranking {
         })
     }
 
-    /// The metrics of popularity and of an item-kNN over all users of the validation and of the test rows.
+    /// The metrics of popularity and of an item-kNN over all users, on the validation and on the test rows.
     pub fn baselines(&self) -> Result<[Baselines; 2]> {
         let measure = |queries: &Queries, scores: &dyn Fn(Query) -> Vec<f32>| {
             evaluate(queries, &self.config.cutoffs, |query| Ok(scores(query)))
@@ -98,7 +98,7 @@ impl Ranking {
         Ok([of_part(Part::Valid)?, of_part(Part::Test)?])
     }
 
-    /// The item-kNN that ranks the validation rows best; without any, the first.
+    /// The item-kNN that ranks the validation rows best; the first one if there are no validation rows.
     fn best_knn(&self, chosen: &ItemSets) -> Result<ItemKnn> {
         let monitored = MetricSet::RANKING.monitored;
         let queries = self.choosing_queries();
@@ -120,8 +120,8 @@ impl Ranking {
     }
 }
 
-/// The ranks of the relevant items of the test rows, and the numbers of training rows of users and items. Each list has one
-/// entry per user with a relevant item.
+/// The ranks of the relevant items of the test rows, and the numbers of training rows of users and items. Each list has
+/// one entry per user with a relevant item.
 pub struct TestRanks {
     /// The training rows of the user.
     pub user_rows: Vec<f64>,
@@ -129,7 +129,7 @@ pub struct TestRanks {
     pub item_rows: Vec<f64>,
     /// The ranks of the relevant items by the model.
     pub model: Vec<Vec<u32>>,
-    /// The same by popularity.
+    /// The ranks by popularity.
     pub popularity: Vec<Vec<u32>>,
     cutoffs: Vec<usize>,
 }
@@ -156,8 +156,8 @@ fn counts(numbers: &[u32]) -> Vec<usize> {
 pub fn warn_of_leaks(data: &RankingData, schema: &Schema, train: &Records) {
     for field in data.fields_that_tell_the_item(schema, train) {
         tracing::warn!(
-            "all rows of an item have the same `{field}`, which is not declared as the item's: if it is, add side = \"item\" in \
-             schema.toml, or it gives away what is to be found"
+            "all rows of an item have the same `{field}`, which is not declared as a field of the item: if it is one, \
+             add side = \"item\" in schema.toml; otherwise it gives away the item to be ranked"
         );
     }
 }

@@ -1,8 +1,9 @@
-//! Event files for TensorBoard: a curve for the training loss, for each validation metric and for the learning rate, by epoch.
+//! Event files for TensorBoard: a curve for the training loss, for each validation metric and for the learning rate, by
+//! epoch.
 //!
-//! A file is a row of TFRecords, each an `Event` of protobuf: its length (u64), the masked CRC-32C of the length's bytes (u32),
-//! the event, and its masked CRC-32C (u32), all little-endian. Source: TensorFlow's `event.proto`, `summary.proto` and
-//! `record_writer.cc`, <https://github.com/tensorflow/tensorflow>.
+//! A file is a sequence of TFRecords, each an `Event` of protobuf: its length (u64), the masked CRC-32C of the length's
+//! bytes (u32), the event, and its masked CRC-32C (u32), all little-endian. Source: TensorFlow's `event.proto`,
+//! `summary.proto` and `record_writer.cc`, <https://github.com/tensorflow/tensorflow>.
 
 mod messages;
 
@@ -20,7 +21,7 @@ use messages::{Event, SessionLog, Summary, Value};
 /// The prefix by which TensorBoard recognizes event files.
 const PREFIX: &str = "events.out.tfevents.";
 
-/// `SessionLog.SessionStatus.START`: TensorBoard discards what earlier files hold of this step and later ones.
+/// `SessionLog.SessionStatus.START`: TensorBoard discards this step and later ones from earlier files.
 const START: i32 = 1;
 
 /// An event file open for writing.
@@ -30,13 +31,13 @@ pub struct EventFile {
 }
 
 impl EventFile {
-    /// Whether a folder has an event file.
+    /// Whether a folder contains an event file.
     pub fn is_in(folder: &Path) -> bool {
         let mut entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         entries.any(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX))
     }
 
-    /// Starts a file in a folder. It replaces epochs from `first_epoch` on in the other files there.
+    /// Starts a file in a folder. It replaces the epochs from `first_epoch` on in the folder's other files.
     pub fn create(folder: &Path, first_epoch: usize) -> Result<EventFile> {
         // TensorBoard reads the files of a folder in the order of their names.
         let path = folder.join(format!("{PREFIX}{:020.9}", now()));
@@ -75,7 +76,7 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// Rotated and shifted, so that checksums of data with checksums are useful.
+/// A CRC-32C, rotated and shifted as in TFRecords, where checksums may cover data that contains checksums.
 fn masked_crc(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_file_is_read_later() {
+    fn later_files_sort_after_earlier_ones() {
         let folder = tempfile::tempdir().unwrap();
         assert!(!EventFile::is_in(folder.path()));
         let files: Vec<PathBuf> = (1..5).map(|epoch| EventFile::create(folder.path(), epoch).unwrap().path).collect();

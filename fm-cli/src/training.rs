@@ -1,4 +1,4 @@
-//! Training as the program does it: opens a run, fits its model, and measures it beside baselines.
+//! The training of the program: opens a run, fits its model, and measures it beside baselines.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ use crate::ranking::{self, Ranking};
 use crate::settings::{Settings, cache_dir, data_dir};
 use crate::tensorboard::EventFile;
 
-/// `summary.json`.
+/// The content of `summary.json`.
 #[derive(Serialize, Deserialize)]
 pub struct Results {
     pub model: String,
@@ -53,11 +53,11 @@ pub struct Results {
     pub device: String,
 }
 
-/// What training needs of this machine.
+/// The parts of training that depend on this machine.
 pub struct Machine {
     data_dir: PathBuf,
     cache_dir: PathBuf,
-    /// Stops training at the next step, ready to resume: raised by Ctrl-C, or by an observer.
+    /// Stops training at the next step, ready to resume. Ctrl-C or an observer raises it.
     pub stop: Arc<AtomicBool>,
     is_listening: Cell<bool>,
     /// Whether to write event files for TensorBoard.
@@ -65,14 +65,14 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Finds the folders of data sets and of encoded ones.
+    /// Finds the folders of data sets and of encoded data sets.
     pub fn new(folders: &Folders) -> Result<Machine> {
         let stop = Arc::new(AtomicBool::new(false));
         let (data_dir, cache_dir) = (data_dir(folders)?, cache_dir(folders)?);
         Ok(Machine { data_dir, cache_dir, stop, is_listening: Cell::new(false), tensorboard: false })
     }
 
-    /// Handles Ctrl-C from now on. Before, it ends the program at once, which has nothing to lose.
+    /// Handles Ctrl-C from now on. Before that, Ctrl-C ends the program at once, since there is nothing to lose.
     fn listen(&self) -> Result<()> {
         if self.is_listening.replace(true) { Ok(()) } else { raise_at_ctrl_c(Arc::clone(&self.stop)) }
     }
@@ -80,7 +80,7 @@ impl Machine {
 
 /// Where training starts.
 pub enum Start {
-    /// In a new folder, created once all settings have proved valid; `force` replaces an earlier run.
+    /// In a new folder, created after all settings proved valid; `force` replaces an earlier run.
     New { path: Option<PathBuf>, force: bool },
     /// Where an earlier run stopped.
     Resume(Box<Run>),
@@ -88,12 +88,12 @@ pub enum Start {
 
 /// Trains, measures the best epoch on all rows, and writes the results.
 ///
-/// [`Interrupted`] if the machine's flag is raised before the end.
+/// Returns the error [`Interrupted`] if the machine's flag is raised before the end.
 pub fn train(settings: &Settings, start: Start, machine: &Machine) -> Result<(Run, Results)> {
     train_watched(settings, start, machine, &mut |_| {})
 }
 
-/// As [`train`], for an observer of each epoch.
+/// Like [`train`], with an observer of each epoch.
 pub fn train_watched(
     settings: &Settings,
     start: Start,
@@ -130,7 +130,7 @@ pub fn train_watched(
     let Prepared { train, valid, test, .. } = data;
     let (train, valid) = (on_device(train, device), on_device(valid, device));
     if let Err(error) = fit(&run, &mut trainer, [train.as_ref(), valid.as_ref()], settings, machine, watch) {
-        // Without progress, there is nothing to resume.
+        // A run without progress cannot be resumed.
         if is_new && !run.files().has_progress() {
             Run::remove(run.folder())?;
         }
@@ -163,7 +163,7 @@ pub fn train_watched(
     Ok((run, results))
 }
 
-/// What is known before training: the baselines, and the number of rows of each part.
+/// Results that do not need training: the baselines, and the number of rows of each part.
 struct Before {
     valid: Baselines,
     test: Baselines,
@@ -194,7 +194,7 @@ fn warn(data: &Prepared, trainer: &Trainer<'_>) {
     }
 }
 
-/// Trains to the end, and writes down every epoch.
+/// Trains to the end, and records every epoch.
 fn fit(
     run: &Run,
     trainer: &mut Trainer<'_>,
@@ -222,7 +222,7 @@ fn fit(
     }
 }
 
-/// The folder of a run that starts or resumes, with the trainer in its state.
+/// Creates or opens the folder of a run, and sets the trainer to its state.
 fn open_run(settings: &Settings, start: Start, data: &Prepared, trainer: &mut Trainer<'_>) -> Result<Run> {
     match start {
         Start::Resume(run) => {
@@ -251,7 +251,7 @@ fn open_run(settings: &Settings, start: Start, data: &Prepared, trainer: &mut Tr
     }
 }
 
-/// Starts from the parameters of an earlier run, and reports which ones.
+/// Starts from the parameters of an earlier run, and reports which ones it takes.
 fn take_over(trainer: &mut Trainer<'_>, schema: &Schema, earlier: &Run) -> Result<()> {
     let taken = trainer.start_from(schema, &earlier.files().checkpoint(), earlier.schema())?;
     let count = |TakenValues { field, taken, all }: &TakenValues| {
@@ -275,14 +275,14 @@ fn digests(data: &Prepared) -> BTreeMap<String, String> {
     parts.chain(data.ranking.iter().map(|ranking| ("catalogue".to_owned(), ranking.digest()))).collect()
 }
 
-/// A text as a word of a shell's command line.
+/// A text as one word of a shell command, quoted if necessary.
 pub fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+=:@%,".contains(c);
     let quoted = || format!("'{}'", text.replace('\'', r"'\''"));
     if !text.is_empty() && text.chars().all(is_plain) { text.to_owned() } else { quoted() }
 }
 
-/// All rows as tensors on the GPU if they fit; else batches are gathered from the file.
+/// All rows as tensors on the GPU if they fit; otherwise the file, which batches are gathered from.
 fn on_device(rows: Records, device: Device) -> Box<dyn Rows> {
     if device == Device::Cpu {
         return Box::new(rows);
@@ -325,7 +325,7 @@ impl Observer for Recorder<'_> {
         if record.best {
             checkpoint::save(&self.files.best(), trainer.store, &trainer.state)?;
         }
-        // The last checkpoint comes last: a run killed before repeats this epoch, and resuming drops the line.
+        // Write the last checkpoint last: if the run is killed before, resuming drops the line and repeats this epoch.
         self.files.append(record, &trainer.timing())?;
         if let Some(events) = &mut self.events {
             events.epoch(record)?;
@@ -337,7 +337,8 @@ impl Observer for Recorder<'_> {
     }
 }
 
-/// An event file for TensorBoard, if requested, or if a resumed run has one already. Earlier epochs are written first.
+/// An event file for TensorBoard, if requested or if a resumed run already has one. A run's first file starts with the
+/// earlier epochs.
 fn event_file(files: &TrainFiles, trainer: &Trainer<'_>, is_asked_for: bool) -> Result<Option<EventFile>> {
     let has_some = EventFile::is_in(files.folder());
     if (!is_asked_for && !has_some) || (has_some && trainer.is_done()) {
@@ -350,7 +351,7 @@ fn event_file(files: &TrainFiles, trainer: &Trainer<'_>, is_asked_for: bool) -> 
     Ok(Some(events))
 }
 
-/// runs/MODEL-1, or the first free number.
+/// `runs/MODEL-1`, or the first free number.
 fn default_run(model: &str) -> PathBuf {
     let numbered = |number: usize| Path::new("runs").join(format!("{model}-{number}"));
     (1..).map(numbered).find(|path| !path.exists()).unwrap_or_else(|| numbered(0))

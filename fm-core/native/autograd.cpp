@@ -1,4 +1,4 @@
-// A node of autograd's graph whose backward pass is a function of Rust.
+// A node of autograd's graph whose backward pass is a Rust function.
 
 #include "bridge.h"
 
@@ -18,8 +18,8 @@ namespace {
 
 using torch::autograd::variable_list;
 
-// Computes the gradients of the inputs from those of the outputs, of which null ones are zero. Each result is null, for
-// zero, or a new `at::Tensor *`. Returns null on success, else an error text of `malloc`.
+// Computes the gradients of the inputs from those of the outputs. A null gradient is zero. Each result is null, for
+// zero, or a new `at::Tensor *`. Returns null on success, otherwise an error text from `malloc`.
 using Call = char *(*)(void *context, const at::Tensor *const *gradients, size_t n_results, at::Tensor **results);
 using Drop = void (*)(void *context);
 
@@ -71,8 +71,8 @@ class RustFunction : public torch::autograd::Node {
 
 extern "C" {
 
-// Makes `outputs` the results of a function of `inputs` whose backward pass is `call`. Takes over `context`, whatever
-// it returns: `drop` is called exactly once, at once if no gradient can reach an input.
+// Makes `outputs` the results of a function of `inputs` whose backward pass is `call`. Always takes ownership of
+// `context`: `drop` is called exactly once, immediately if no gradient can reach an input.
 char *fm_autograd_attach(const at::Tensor *const *inputs, size_t n_inputs, const at::Tensor *const *outputs,
                          size_t n_outputs, void *context, Call call, Drop drop) {
   return protect([&] {

@@ -26,7 +26,7 @@ using Path = std::vector<std::string>;
 
 std::string dotted(const Path &path) { return c10::Join(".", path); }
 
-// The path from `self` to `value`. None if it is not an attribute.
+// The path from `self` to `value`. Empty if it is not an attribute.
 std::optional<Path> path_of(Value *value, Value *self) {
   if (value == self) return Path();
   if (value->node()->kind() != c10::prim::GetAttr) return std::nullopt;
@@ -71,7 +71,7 @@ void check_range(const Path &path, const at::Tensor &table, at::ScalarType kind)
     auto stored = kind == at::kChar ? number.div(127).mul(127) : number.to(kind);
     if (stored.isfinite().item<bool>()) continue;
     std::ostringstream text;
-    text << "`" << dotted(path) << "` holds " << number.item<float>() << ", which is out of its range";
+    text << "`" << dotted(path) << "` contains " << number.item<float>() << ", which is out of its range";
     throw std::runtime_error(text.str());
   }
 }

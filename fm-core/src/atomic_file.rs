@@ -1,4 +1,4 @@
-//! Files that are replaced as a whole or not at all.
+//! Files that are replaced atomically.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -143,14 +143,15 @@ impl From<Error> for WriteError {
     }
 }
 
-/// The file behind `path`. A link is kept. Devices and pipes must not be replaced.
+/// The file behind `path`. A link stays. Devices and pipes must not be replaced.
 fn behind_links(path: &Path) -> Result<PathBuf> {
     let refused = |reason| Error::io("write", path)(std::io::Error::other(reason));
     match std::fs::metadata(path) {
         Ok(found) if found.is_file() => std::fs::canonicalize(path).map_err(Error::io("write", path)),
-        Ok(found) if found.is_dir() => Err(refused("it is a directory")),
+        Ok(found) if found.is_dir() => Err(refused("it is a folder")),
         Ok(_) => Err(refused("it is a device or a pipe, not a file")),
-        // The file does not exist or is not accessible; creating it will tell. The target of a dangling link is created.
+        // The file does not exist or is not accessible; creating it shows which. For a dangling link, create its
+        // target.
         Err(_) => Ok(std::fs::read_link(path).map_or_else(|_| path.to_owned(), |link| folder_of(path).join(link))),
     }
 }
@@ -172,8 +173,8 @@ fn beginning_of_temporaries(path: &Path) -> OsString {
     name
 }
 
-/// Removes temporary files of killed programs, a day after their last write: another program may be running in a container
-/// whose processes are not visible here. Best effort: such files only waste space.
+/// Removes temporary files of killed programs, a day after their last write: another program may be running in a
+/// container whose processes are not visible here. Best effort: such files only waste space.
 fn remove_abandoned(path: &Path) {
     let beginning = beginning_of_temporaries(path);
     for entry in std::fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
@@ -194,7 +195,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_is_kept_and_the_file_behind_it_is_replaced() {
+    fn a_link_stays_and_its_target_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));
         std::fs::write(&file, b"old").unwrap();
@@ -224,7 +225,7 @@ mod tests {
     fn only_regular_files_are_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let error = write_atomically(folder.path(), |file| file.write_all(b"x")).unwrap_err().to_string();
-        assert!(error.ends_with("it is a directory"), "{error}");
+        assert!(error.ends_with("it is a folder"), "{error}");
         let socket = folder.path().join("socket");
         #[cfg(unix)]
         {
@@ -252,7 +253,7 @@ mod tests {
             assert_eq!(std::fs::read_to_string(&path).unwrap(), if is_committed { content } else { "old" });
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         }
-        assert!(AtomicFile::create(folder.path()).unwrap_err().to_string().ends_with("it is a directory"));
+        assert!(AtomicFile::create(folder.path()).unwrap_err().to_string().ends_with("it is a folder"));
     }
 
     #[test]

@@ -1,22 +1,23 @@
-//! Functions with a backward pass of one's own, beside those of libtorch.
+//! Functions with a custom backward pass.
 
 use tch::{Tensor, no_grad};
 
 use crate::bridge;
 use crate::error::Result;
 
-/// Makes `outputs` the results of a function of `inputs` whose gradients `backward` computes: forward and backward pass of a
-/// kernel stand side by side.
+/// Makes `outputs` the results of a function of `inputs` whose gradients `backward` computes. With it, the forward and
+/// the backward pass of a kernel can be next to each other.
 ///
-/// `outputs` are new tensors that the caller computed from the inputs without gradients. `backward` takes the gradient of each
-/// output and returns the gradient of each input, both `None` where the gradient is zero. A gradient may be sparse. `backward`
-/// runs without gradient mode, possibly on another thread, once a backward pass; it is dropped when the graph is. It is
-/// dropped at once, and the outputs are returned as they are, if no input requires a gradient or gradient mode is off.
+/// `outputs` are new tensors that the caller computed from the inputs without gradients. `backward` takes the gradient
+/// of each output and returns the gradient of each input, both `None` where the gradient is zero. A gradient may be
+/// sparse. `backward` runs without gradient mode, possibly on another thread, once per backward pass. It is dropped
+/// with the graph. If no input requires a gradient or gradient mode is off, it is dropped immediately, and the outputs
+/// are returned unchanged.
 ///
 /// # Errors
-/// [`Error::Torch`](crate::Error::Torch) if an output already belongs to a graph. A backward pass that reaches the function fails
-/// with [`Error::Torch`](crate::Error::Torch) if `backward` panics or returns an error or gradients of another number or shape, if the
-/// graph was freed by an earlier backward pass, or if it asks for second derivatives.
+/// [`Error::Torch`](crate::Error::Torch) if an output already belongs to a graph. A backward pass that reaches the
+/// function fails with [`Error::Torch`](crate::Error::Torch) if `backward` panics or returns an error or gradients of
+/// another number or shape, if the graph was freed by an earlier backward pass, or if it asks for second derivatives.
 ///
 /// ```
 /// use fm_core::autograd::custom;
@@ -110,13 +111,13 @@ mod tests {
     }
 
     #[test]
-    fn an_input_without_gradient_gets_none_and_the_others_get_theirs() {
+    fn an_input_without_gradient_gets_none_and_the_others_get_one() {
         let (x, y) = (leaf(&[2.0]), Tensor::from_slice(&[5.0]));
         total(product_and_sum(&x, &y).unwrap()).backward();
         assert!(x.grad().defined() && !y.grad().defined());
     }
 
-    /// A function whose closure is counted.
+    /// A function that counts its live closures.
     fn counted(x: &Tensor, alive: &Arc<AtomicUsize>) -> Tensor {
         struct Alive(Arc<AtomicUsize>);
         impl Drop for Alive {
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_closure_is_dropped_once_with_the_graph_or_at_once_without_gradients() {
+    fn the_closure_is_dropped_with_the_graph_or_immediately_without_gradients() {
         let (x, alive) = (leaf(&[1.0]), Arc::new(AtomicUsize::new(0)));
         let count = || alive.load(Ordering::SeqCst);
         let output = no_grad(|| counted(&x, &alive));

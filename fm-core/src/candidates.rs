@@ -1,4 +1,4 @@
-//! The items of a catalogue as slots, and rows in which they take the place of the row's own.
+//! The items of a catalogue as slots, and rows in which they replace the row's own item.
 
 use tch::{Device, Kind, Tensor};
 
@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::features::{Features, Ragged};
 use crate::schema::Schema;
 
-/// What each of the I items of a catalogue fills into the slots that are an item's: [`Schema::item_slots`]. An item is known
-/// by its place in the catalogue, from 0.
+/// The slots of each of the I items of a catalogue: see [`Schema::item_slots`]. The index of an item in the catalogue,
+/// from 0, identifies it.
 ///
 /// ```
 /// use fm_core::ranking::ItemSlots;
@@ -29,22 +29,22 @@ use crate::schema::Schema;
 pub struct ItemSlots {
     /// `[F]` bool: the fields of an item.
     is_item: Tensor,
-    /// The items as rows whose other fields are empty.
+    /// The items as rows without any other field.
     items: Ragged,
 }
 
 impl ItemSlots {
-    /// Takes the items' slots out of rows that stand for the items; what their other slots hold does not matter.
+    /// Takes the slots of the items from rows that represent them. All other slots are ignored.
     ///
     /// # Errors
-    /// [`Error::Schema`] if no field is an item's; [`Error::Shape`] for no item, or rows of another schema.
+    /// [`Error::Schema`] if no field describes items; [`Error::Shape`] for no item, or rows of another schema.
     pub fn new(schema: &Schema, items: &Features) -> Result<ItemSlots> {
         let (layout, mut is_item) = (schema.layout(), vec![false; schema.num_fields()]);
         let field_of_slots = layout.field_of_slots();
         schema.item_slots().for_each(|slot| is_item[field_of_slots[slot]] = true);
         if !is_item.contains(&true) {
             return Err(Error::Schema(
-                "no field is an item's, so that all items would have the same score: declare one with `side = \"item\"`"
+                "no field describes items, so all items would have the same score: declare one with `side = \"item\"`"
                     .into(),
             ));
         }
@@ -64,7 +64,7 @@ impl ItemSlots {
         self.items.len()
     }
 
-    /// Whether there are no items, which [`ItemSlots::new`] rules out.
+    /// Whether there are no items. [`ItemSlots::new`] excludes this.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -84,11 +84,11 @@ impl ItemSlots {
         ItemSlots { is_item: self.is_item.to_device(device), items: self.items.to_device(device) }
     }
 
-    /// Each of B rows with c items `[B, c]` int64 in the place of its own.
+    /// Each of B rows with c items instead of its own, given as `[B, c]` int64.
     ///
     /// # Errors
-    /// [`Error::Shape`] for items of other rows, for rows of another schema or, on the
-    /// CPU, for an item outside the catalogue.
+    /// [`Error::Shape`] for items of another number of rows, for rows of another schema or, on the CPU, for an item
+    /// outside the catalogue.
     pub fn candidates<'a>(&'a self, rows: &Features, items: &Tensor) -> Result<Candidates<'a>> {
         let size = match items.size()[..] {
             [of_rows, c] if of_rows == rows.len() as i64 => [of_rows, c],
@@ -103,7 +103,7 @@ impl ItemSlots {
         }
         let places = items.flatten(0, -1);
         let outside = places.lt(0).logical_or(&places.ge(self.len() as i64));
-        // Asking a CUDA device would wait for all that it has to do.
+        // On a CUDA device, the check would wait for all pending work.
         if places.device() == Device::Cpu && bool::try_from(outside.any())? {
             let found = i64::try_from(places.masked_select(&outside).get(0))?.to_string();
             return Err(Error::shape("candidates", format!("items below {}", self.len()), found));
@@ -112,7 +112,7 @@ impl ItemSlots {
     }
 }
 
-/// B rows, each with c items in the place of its own: what [`ItemSlots::candidates`] returns.
+/// B rows, each with c items instead of its own: the result of [`ItemSlots::candidates`].
 #[derive(Debug)]
 pub struct Candidates<'a> {
     rows: Ragged,
@@ -123,7 +123,7 @@ pub struct Candidates<'a> {
 }
 
 impl Candidates<'_> {
-    /// [B, c].
+    /// `[B, c]`.
     pub fn size(&self) -> [i64; 2] {
         self.size
     }
@@ -131,34 +131,35 @@ impl Candidates<'_> {
     /// All candidates as B · c rows, those of the first row first.
     ///
     /// # Errors
-    /// [`Error::Torch`] if memory does not suffice.
+    /// [`Error::Torch`] if memory is insufficient.
     pub fn features(&self) -> Result<Features> {
         let ItemSlots { is_item, items } = self.catalogue;
         let repeated = |of_rows: Tensor| of_rows.f_repeat_interleave_self_int(self.size[1], 0, None);
         let ((starts, lengths), (item_starts, item_lengths)) = (self.rows.fields(), items.fields());
-        // The items' slots follow those of the rows.
+        // The slots of the items follow those of the rows.
         let item_starts = item_starts.f_index_select(0, &self.places)? + self.rows.num_active() as i64;
         let starts = item_starts.f_where_self(is_item, &repeated(starts)?)?;
         let lengths = item_lengths.f_index_select(0, &self.places)?.f_where_self(is_item, &repeated(lengths)?)?;
         Ok(self.rows.followed_by(items)?.gather(&starts, &lengths)?.into())
     }
 
-    /// What the candidates of a row share: the B rows, without their own items.
+    /// The part that the candidates of a row share: the B rows without their own items.
     ///
     /// # Errors
-    /// [`Error::Torch`] if memory does not suffice.
+    /// [`Error::Torch`] if memory is insufficient.
     pub fn shared(&self) -> Result<Features> {
         Ok(self.rows.keep_fields(&self.catalogue.is_item.logical_not())?.into())
     }
 
-    /// What the candidates do not share: D items as rows without any other field, and for each of the B · c candidates the row
-    /// of its item `[B · c]` int64. The rows are the whole catalogue if that is shorter than the candidates.
+    /// The part that the candidates do not share: D items as rows without any other field, and the row of each
+    /// candidate's item, `[B · c]` int64. The rows are the whole catalogue if that is smaller than the number of
+    /// candidates.
     ///
     /// # Errors
-    /// [`Error::Torch`] if memory does not suffice.
+    /// [`Error::Torch`] if memory is insufficient.
     pub fn items(&self) -> Result<(Features, Tensor)> {
         let items = &self.catalogue.items;
-        // Their gradients go where those of the rows go.
+        // Collect their gradients with those of the rows.
         let collecting = |mut items: Ragged| {
             self.rows.row_gradients().into_iter().for_each(|gradients| items.collect_into(gradients.clone()));
             Features::from(items)
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_catalogue_of_nothing_or_without_a_field_of_its_own_is_refused() {
+    fn an_empty_catalogue_or_one_without_fields_is_an_error() {
         let schema = schema();
         let none = Encoder::new(&schema).features(&[[None; 4]; 0]).unwrap();
         assert!(

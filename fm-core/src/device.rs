@@ -104,8 +104,8 @@ pub fn loaded_libtorch() -> Option<PathBuf> {
     Some(PathBuf::from(library).parent()?.to_owned())
 }
 
-/// Runs `compute` in mixed precision: matrix products and convolutions use bfloat16, operations that would lose accuracy
-/// use float32. Parameters and their gradients remain float32. Do not nest calls.
+/// Runs `compute` in mixed precision: matrix products and convolutions use bfloat16, operations that would lose
+/// accuracy use float32. Parameters and their gradients remain float32. Do not nest calls.
 ///
 /// # Errors
 /// [`Error::Torch`], and errors of `compute`.

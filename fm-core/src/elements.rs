@@ -5,8 +5,8 @@ use tch::{Device, Kind, Tensor};
 use crate::bridge;
 use crate::error::Result;
 
-/// The elements of a contiguous float32 tensor on the CPU. As with any operation on a tensor, nothing may write into its storage
-/// meanwhile: libtorch shares storage between tensors, which the borrow does not see.
+/// The elements of a contiguous float32 tensor on the CPU. Nothing may write into its storage while the slice is in
+/// use: libtorch shares storage between tensors, which the borrow checker does not see.
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) for any other tensor.
@@ -17,7 +17,7 @@ pub fn floats(tensor: &Tensor) -> Result<&[f32]> {
 /// A new float32 tensor of this shape on the CPU, whose elements are zero until `fill` sets them.
 ///
 /// # Errors
-/// [`Error::Torch`](crate::Error::Torch) if memory does not suffice; what `fill` returns.
+/// [`Error::Torch`](crate::Error::Torch) if memory is insufficient; errors of `fill`.
 ///
 /// ```
 /// let tensor = fm_core::elements::filled(&[2, 2], |numbers| {

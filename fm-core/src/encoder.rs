@@ -1,4 +1,4 @@
-//! Text to slots: the only place that knows how a text becomes ids and values.
+//! Converts text to slots. Only this module knows how text becomes ids and values.
 
 use std::borrow::Borrow;
 use std::hash::BuildHasher;
@@ -13,7 +13,7 @@ use crate::rows::layout::RecordLayout;
 use crate::rows::{Gathered, Slots};
 use crate::schema::{Field, FieldKind, List, Schema, Weighting};
 
-/// Looks up values in a schema's vocabularies, or hashes them.
+/// Looks up values in the vocabularies of a schema, or hashes them.
 ///
 /// ```
 /// use fm_core::{Encoder, Field, FieldKind, Label, Schema, Side, Task};
@@ -34,7 +34,7 @@ pub struct Encoder<S: Borrow<Schema>> {
     schema: S,
     layout: RecordLayout,
     hasher: DefaultHashBuilder,
-    /// Per field that has a vocabulary of its own: positions in it, by the hash of the value.
+    /// For each field with its own vocabulary, the positions in it by the hash of the value.
     indexes: Vec<HashTable<u32>>,
 }
 
@@ -43,7 +43,7 @@ impl<S: Borrow<Schema>> Encoder<S> {
     pub fn new(schema: S) -> Encoder<S> {
         let hasher = DefaultHashBuilder::default();
         let index = |field: &Field| {
-            let vocabulary = &field.vocabulary; // Empty if the field shares another's.
+            let vocabulary = &field.vocabulary; // Empty if the field shares another one's.
             let hash = |&position: &u32| hasher.hash_one(vocabulary[position as usize].as_str());
             let mut index = HashTable::with_capacity(vocabulary.len());
             for position in 0..vocabulary.len() as u32 {
@@ -55,12 +55,12 @@ impl<S: Borrow<Schema>> Encoder<S> {
         Encoder { layout: RecordLayout::new(schema.borrow()), schema, hasher, indexes }
     }
 
-    /// The schema whose vocabularies are used.
+    /// The schema.
     pub fn schema(&self) -> &Schema {
         self.schema.borrow()
     }
 
-    /// The id of a value of one field: its own, its bucket's, or the field's first.
+    /// The id of a value of a field: its own id, that of its bucket, or the first id of the field.
     ///
     /// # Panics
     /// If `field` is not a field of the schema.
@@ -69,7 +69,7 @@ impl<S: Borrow<Schema>> Encoder<S> {
         i64::from(self.number(field, value)) - schema.record_ids(field).start + schema.ids(field).start
     }
 
-    /// The same, as records number ids.
+    /// The same in the numbering of records.
     fn number(&self, field: usize, value: &str) -> u32 {
         let (unknown, owner) = (self.unknown(field), self.schema().owner(field));
         let Field { vocabulary, hash_buckets, .. } = &self.schema().fields()[owner];
@@ -84,15 +84,16 @@ impl<S: Borrow<Schema>> Encoder<S> {
         }
     }
 
-    /// The out-of-vocabulary id of a field, as records number ids.
+    /// The out-of-vocabulary id of a field in the numbering of records.
     fn unknown(&self, field: usize) -> u32 {
         self.layout.fields[field].unknown
     }
 
-    /// Encodes rows as padded features on the CPU: a text for each field of the schema, in its order, `None` if it is missing.
+    /// Encodes rows as padded features on the CPU. A row has one text per field of the schema, in its order, or `None`
+    /// for a missing value.
     ///
     /// # Errors
-    /// [`Error::Shape`] if a row has another number of texts than the schema has fields.
+    /// [`Error::Shape`] if the number of texts in a row is not the number of fields.
     pub fn features<'t>(&self, rows: &[impl AsRef<[Option<&'t str>]>]) -> Result<Features> {
         let layout = &self.layout;
         let fields = layout.fields.len();
@@ -111,23 +112,24 @@ impl<S: Borrow<Schema>> Encoder<S> {
         Ok(Features::Padded(gathered.features(layout).padded()?))
     }
 
-    /// Appends the slots of one field of a row: those of a row in the order of the schema's fields.
+    /// Appends the slots of one field of a row. Call it for the fields in the order of the schema.
     ///
-    /// A missing value (`None` or an empty text), a value outside the vocabulary, and a text that is not a finite number in a
-    /// numeric field get the field's out-of-vocabulary id with x = 1. In a hashed field, only missing values do: any other
-    /// text gets the id of its bucket, whether or not training has seen it.
+    /// A missing value (`None` or an empty text), a value outside the vocabulary, and a text that is not a finite
+    /// number in a numeric field get the field's out-of-vocabulary id with x = 1. In a hashed field, only missing
+    /// values do: any other text gets the id of its bucket, even if it did not occur in training.
     ///
-    /// In a multi-valued field, values with the same id share a slot, whose x is their number times the weighting's value, or the
-    /// sum of the numbers that the text gives. So a factorization machine sees a feature that occurs twice as x = 2, and it does
-    /// not interact with itself. This applies to a value that the text repeats, to several unknown values and to several values
-    /// of one bucket. Slots are filled in the order of the text, or from its end if the field keeps the last values; values
-    /// beyond `max_len` slots are dropped and do not count in n. A missing list has no slots.
+    /// In a multi-valued field, values with the same id share a slot. Its x is their count times the value of the
+    /// weighting, or the sum of the numbers given in the text. So for a factorization machine, a feature that occurs
+    /// twice has x = 2 and does not interact with itself. This applies to repeated values, to several unknown values
+    /// and to several values of one bucket. Slots are filled in the order of the text, or from its end if the field
+    /// keeps the last values; values beyond `max_len` slots are dropped and do not count in n. A missing list has no
+    /// slots.
     ///
-    /// In a sequence, each value has a slot, in the order of the text, unless there are more than `max_len`: then the first or the
-    /// last ones have slots.
+    /// In a sequence, each value has a slot, in the order of the text. If there are more than `max_len` values, only
+    /// the first or the last ones have slots.
     ///
-    /// Numbers are standardised, and those that a list gives are summed, in float64; both are clamped and then rounded to float32
-    /// ([`number`](crate::number)).
+    /// Numbers are standardised, and those given in a list are summed, in float64. Both are clamped and then rounded to
+    /// float32 ([`number`](crate::number)).
     ///
     /// # Panics
     /// If `field` is not a field of the schema.
@@ -148,8 +150,8 @@ impl<S: Borrow<Schema>> Encoder<S> {
     }
 }
 
-/// The values in the text of a list, each with the number that it adds to its slot before the weighting: 1, or the number given.
-/// The value of a piece whose number is malformed is empty, as a missing value is.
+/// The values in the text of a list, each with the number that it adds to its slot before the weighting: 1, or the
+/// given number. A piece with a malformed number has an empty value, like a missing value.
 pub fn pieces<'a>(raw: Option<&'a str>, list: &'a List) -> impl Iterator<Item = (&'a str, f64)> + Clone {
     let pieces = raw.unwrap_or("").split(list.separator.as_str()).filter(|piece| !piece.is_empty());
     pieces.map(|piece| match piece.rsplit_once(':') {
@@ -181,7 +183,7 @@ mod tests {
         encode_with(&schema(), field, raw)
     }
 
-    /// The ids and values of the field's slots, and how many of the values are given.
+    /// The ids and values of the slots of a field, and the number of given values.
     fn encode_counted(schema: &Schema, field: usize, raw: Option<&str>) -> (Vec<i32>, Vec<f32>, usize) {
         let mut texts = vec![None; schema.num_fields()];
         texts[field] = raw;
@@ -227,10 +229,10 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_value_has_one_slot_and_its_number_for_x() {
+    fn a_repeated_value_has_one_slot_with_its_count_as_x() {
         assert_eq!(encode(1, Some("War|War|War|Drama")), (vec![5, 4], vec![0.75, 0.25]));
         assert_eq!(encode(1, Some("War|Drama|War|War")), (vec![5, 4], vec![0.75, 0.25]));
-        // Several unknown values are one.
+        // Several unknown values share a slot.
         assert_eq!(encode(1, Some("Opera|War|Polka|Jazz")), (vec![3, 5], vec![0.75, 0.25]));
         let weighted = |weighting| encode_with(&list(List::new("|", 2, weighting)), 0, Some("War|Drama|War|War")).1;
         assert_eq!(weighted(Weighting::Sum), [3.0, 1.0]);
@@ -238,7 +240,7 @@ mod tests {
         assert_eq!(weighted(Weighting::Sqrt), [1.5, 0.5]);
     }
 
-    /// A field of its own: 0 unknown, 1 Drama, 2 War.
+    /// A schema of one field: 0 unknown, 1 Drama, 2 War.
     fn list(list: List) -> Schema {
         let field = Field { kind: FieldKind::MultiValued(list), ..schema().fields()[1].clone() };
         Schema::new(schema().label().clone(), vec![field]).unwrap()
@@ -249,11 +251,11 @@ mod tests {
         let schema = list(List::new("|", 2, Weighting::Given));
         let encode = |text| encode_counted(&schema, 0, Some(text));
         assert_eq!(encode("War:0.5|Drama:2"), (vec![2, 1], vec![0.5, 2.0], 2));
-        // A number that is 1 takes no room.
+        // A number of 1 is not stored.
         assert_eq!(encode("War|Drama:-3e-1"), (vec![2, 1], vec![1.0, -0.3], 1));
         assert_eq!(encode("War:2|Drama|War|War:0.5"), (vec![2, 1], vec![3.5, 1.0], 1));
         assert_eq!(encode("War:1|Opera:0.25|Drama:7|Polka:0.5"), (vec![2, 0], vec![1.0, 0.75], 1));
-        // What stands before the last colon is the value.
+        // The text before the last colon is the value.
         assert_eq!(encode("War:1:3|War:0"), (vec![0, 2], vec![3.0, 0.0], 2));
         for malformed in ["War:", "War:x", "War:inf", "War:1e400", "War:nan"] {
             assert_eq!(encode(malformed), (vec![0], vec![1.0], 0), "{malformed}");
@@ -262,12 +264,12 @@ mod tests {
         let (_, values, _) = encode("War:3e38|War:1e308|War:1e308|Drama:-1000001");
         assert_eq!(values, [1e6, -1e6]);
         assert_eq!(encode("War:1e300|War:-1e300|War:5").1, [5.0]);
-        // Elsewhere, a colon is a part of the value.
+        // With another weighting, a colon is part of the value.
         assert_eq!(encode_with(&list(List::new("|", 2, Weighting::Sum)), 0, Some("War:2")), (vec![0], vec![1.0]));
     }
 
     #[test]
-    fn a_field_that_shares_a_table_looks_its_values_up_there() {
+    fn a_field_that_shares_a_table_uses_its_vocabulary() {
         let fields = schema().fields().to_vec();
         let sharing = Field { vocabulary: vec![], ..fields[1].clone() }.sharing("user");
         let shared = |user: Field| Schema::new(schema().label().clone(), vec![sharing.clone(), user]).unwrap();
@@ -312,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_given_where_the_schema_does_not_imply_them() {
+    fn values_are_stored_unless_the_schema_implies_them() {
         let given = |field, raw| encode_counted(&schema(), field, raw).2;
         assert_eq!((given(0, Some("é")), given(0, None)), (0, 0));
         assert_eq!((given(1, Some("War|Drama")), given(1, Some("War|War|Drama")), given(1, None)), (0, 2, 0));
@@ -354,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn hashed_values_have_their_buckets_and_missing_ones_the_first_id() {
+    fn hashed_values_have_the_ids_of_their_buckets_and_missing_ones_the_first_id() {
         let hashed = |field: &Field| Field { vocabulary: vec![], hash_buckets: Some(10), ..field.clone() };
         let schema =
             Schema::new(schema().label().clone(), schema().fields()[..2].iter().map(hashed).collect()).unwrap();
@@ -362,7 +364,7 @@ mod tests {
         // user: 0 missing, 1 to 10. The buckets are TensorFlow's: 1100 -> 0, 1102 -> 9, 1103 -> 8.
         assert_eq!(encode(0, Some("1100")), (vec![1], vec![1.0]));
         assert_eq!(encode(0, Some("1102")), (vec![10], vec![1.0]));
-        // Of the bytes in UTF-8, as FarmHash's C++ code has it.
+        // The hash of the UTF-8 bytes, from FarmHash's C++ code.
         assert_eq!(encode(0, Some("é")), (vec![6], vec![1.0]));
         for missing in [None, Some("")] {
             assert_eq!(encode(0, missing), (vec![0], vec![1.0]));

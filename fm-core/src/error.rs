@@ -32,7 +32,7 @@ pub enum Error {
     /// A value cannot be written as JSON.
     #[error("cannot write {what} as JSON: {source}")]
     Json {
-        /// What was to be written.
+        /// The value.
         what: &'static str,
         /// The error of the serialiser.
         source: serde_json::Error,
@@ -42,13 +42,13 @@ pub enum Error {
     Shape {
         /// The layer, loss or metric.
         operation: &'static str,
-        /// The shape or content that it takes.
+        /// The expected shape or content.
         expected: String,
-        /// What it was given.
+        /// The found shape or content.
         found: String,
     },
-    /// An id lies outside the rows of its table.
-    #[error("slot {slot} of row {row} holds id {id}, but field `{field}` has the ids {first} to {last}")]
+    /// An id is outside the range of its field.
+    #[error("slot {slot} of row {row} has id {id}, but field `{field}` has the ids {first} to {last}")]
     IdOutOfRange {
         /// The row within the batch.
         row: usize,
@@ -76,19 +76,19 @@ pub enum Error {
         /// The range: "at least 1".
         range: String,
     },
-    /// A name is not one of those that are known.
+    /// An unknown name.
     #[error("unknown {what} `{name}`{} known: {}", did_you_mean(.near.as_deref()), .known.join(", "))]
     Unknown {
         /// What was looked up: "model", "metric for regression".
         what: String,
-        /// The name that was given.
+        /// The given name.
         name: String,
         /// The closest known name, if one is close.
         near: Option<String>,
         /// All known names.
         known: Vec<String>,
     },
-    /// A setting does not fit the task, the model, the device, or another setting.
+    /// A setting is not supported by the task, the model, the device, or another setting.
     #[error("{0}")]
     Unsupported(String),
     /// An option of a model has an invalid value.
@@ -112,7 +112,7 @@ pub enum Error {
         metric: String,
     },
     /// A new run cannot be created, because its folder is not empty.
-    #[error("{path} exists already")]
+    #[error("{path} already exists")]
     RunExists {
         /// The folder.
         path: PathBuf,
@@ -122,14 +122,14 @@ pub enum Error {
     NotResumable {
         /// The run's folder.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// Training cannot start from the parameters of another run.
     #[error("cannot warm-start: {0}")]
     WarmStart(String),
     /// An exported file has no catalogue to recommend items from.
-    #[error("{path} holds no catalogue of items")]
+    #[error("{path} has no catalogue of items")]
     NoCatalogue {
         /// The file.
         path: PathBuf,
@@ -140,9 +140,9 @@ pub enum Error {
     /// A gradient is infinite or NaN.
     #[error("the gradient of `{parameter}` is not finite{}", and_others(*.others))]
     Gradient {
-        /// The first parameter by name whose gradient is infinite or NaN.
+        /// The name of the first parameter whose gradient is infinite or NaN.
         parameter: String,
-        /// How many other gradients are, too.
+        /// The number of other gradients that are infinite or NaN.
         others: usize,
     },
     /// Training diverged.
@@ -214,7 +214,8 @@ fn and_others(others: usize) -> String {
     }
 }
 
-/// The message of a C++ exception, without its stack trace: the first line, or the last error of TorchScript's interpreter.
+/// The message of a C++ exception, without its stack trace: the first line, or the last error of TorchScript's
+/// interpreter.
 pub(crate) fn first_line(text: &str) -> String {
     if let Some(error) = text.lines().find_map(|line| line.strip_prefix("RuntimeError: ")) {
         return error.strip_prefix("AssertionError: ").unwrap_or(error).trim().to_owned();
@@ -228,7 +229,7 @@ impl From<tch::TchError> for Error {
     }
 }
 
-/// The element of `known` that is closest to `given`, if one is close: for "did you mean".
+/// The element of `known` that is closest to `given`, if one is close, for "did you mean".
 pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_typo_finds_the_near_name_and_nonsense_finds_none() {
+    fn a_typo_finds_the_closest_name_and_nonsense_finds_none() {
         let models = ["lr", "fm", "deepfm", "xdeepfm"];
         assert_eq!(nearest("depfm", models), Some("deepfm"));
         assert_eq!(nearest("DeepFM", models), Some("deepfm"));

@@ -1,7 +1,7 @@
-//! What models, data and programs share: the schema of a row, batches, losses, metrics, optimisers, the training loop,
-//! checkpoints and the exported file.
+//! The core that models, data and programs share: the schema of a row, batches, losses, metrics, optimisers, the
+//! training loop, checkpoints and the exported file.
 //!
-//! A whole program, with a model of its own; the crate `fm_models` has the models of the literature:
+//! A complete program with its own model; the crate `fm_models` has the models of the literature:
 //!
 //! ```
 //! use fm_core::model::Layer;
@@ -43,7 +43,7 @@
 //! let shown = [["ann", "shoes"], ["bob", "shoes"], ["ann", "hats"], ["bob", "hats"]].map(|row| row.map(Some));
 //! let rows = Records::from_texts(&schema, &shown, &clicks)?;
 //!
-//! // Training. These rows serve as validation rows, too.
+//! // Training. The same rows validate here.
 //! let store = VarStore::new(Device::Cpu);
 //! let weight = store.root().var("weight", &[schema.num_ids(), 1], Init::Const(0.0));
 //! let model = Lr { bias: store.root().var("bias", &[1], Init::Const(0.0)), weight };
@@ -52,7 +52,7 @@
 //! let mut report = |epoch: &EpochRecord| println!("epoch {}: {:?}", epoch.epoch, epoch.valid);
 //! trainer.fit(&rows, &rows, &mut report)?;
 //!
-//! // Predictions: probabilities, as the task is binary.
+//! // Predictions are probabilities, because the task is binary.
 //! let logits = predict(&model, &rows, Device::Cpu)?;
 //! let clicked: Vec<f32> = logits.iter().map(|&logit| schema.label().prediction(logit)).collect();
 //! assert!(clicked[0] > 0.9 && clicked[1] < 0.1);
@@ -98,7 +98,8 @@ pub use model::{Model, ModelConfig, ModelEntry};
 pub use predict::{Score, evaluate, predict};
 pub use rows::{Batch, Records, Rows, TensorRows};
 pub use schema::{Field, FieldKind, Keep, Label, List, Schema, Side, Task, Weighting};
-/// What options derive to show their documentation, of the version that [`ModelEntry::new`] takes.
+/// The crate whose `JsonSchema` options derive to document themselves, in the version that [`ModelEntry::new`]
+/// requires.
 pub use schemars;
-/// The bindings to libtorch, of the version that this library's tensors are of.
+/// The bindings to libtorch, in the version of this library's tensors.
 pub use tch;

@@ -1,11 +1,11 @@
-//! Losses of single rows, as means over a batch.
+//! Losses of single rows, averaged over a batch.
 
 use tch::{Kind, Reduction, Tensor};
 
 use crate::error::{Error, Result};
 use crate::schema::{Label, Task};
 
-/// The loss of a row by itself.
+/// The loss of a single row.
 ///
 /// - squared error: (ŷ - y)²
 /// - logistic loss: -p y' ln σ(ŷ) - (1 - y') ln(1 - σ(ŷ)), in natural logarithms, computed from the logit without overflow;
@@ -35,14 +35,14 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// The logistic loss without label smoothing, in which all rows count alike.
+    /// The logistic loss without label smoothing and with equal weights.
     pub const LOGISTIC: Loss = Loss::Logistic { label_smoothing: 0.0, positive_weight: 1.0 };
 
     /// The loss of a task.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] for label smoothing outside [0, 1) or a weight that is not a positive number;
-    /// [`Error::Unsupported`] for either in a regression, and for a ranking, whose losses compare items:
+    /// [`Error::Unsupported`] for either in a regression, and for a ranking, whose losses compare items: see
     /// [`objective::Ranking`](crate::objective::Ranking).
     pub fn new(task: Task, label_smoothing: f64, positive_weight: f64) -> Result<Loss> {
         check_binary(matches!(task, Task::Binary { .. }), label_smoothing, positive_weight)?;
@@ -56,11 +56,11 @@ impl Loss {
         }
     }
 
-    /// The mean over `logits` `[B]` and `labels` `[B]`, a scalar; with `weights` `[B]`, Σ w ℓ / Σ w, which is 0 if all weights
-    /// are 0.
+    /// The mean over `logits` `[B]` and `labels` `[B]`, a scalar; with `weights` `[B]`, Σ w ℓ / Σ w, which is 0 if all
+    /// weights are 0.
     ///
     /// # Errors
-    /// [`Error::Shape`] for labels or weights of another shape than the logits, or no rows.
+    /// [`Error::Shape`] if labels or weights do not have the shape of the logits, or for no rows.
     pub fn mean(&self, logits: &Tensor, labels: &Tensor, weights: Option<&Tensor>) -> Result<Tensor> {
         let (found, expected) = (labels.size(), logits.size());
         if expected.len() != 1 || found != expected || expected[0] == 0 {
@@ -95,8 +95,8 @@ impl Loss {
         }
     }
 
-    /// The constant logit with the least loss over the training rows that `label` summarises: [`Label::prior_logit`] of the
-    /// smoothed mean, plus ln p.
+    /// The constant logit with the lowest loss over the training rows that `label` summarises: [`Label::prior_logit`]
+    /// of the smoothed mean, plus ln p.
     pub fn prior_logit(&self, label: &Label) -> f32 {
         match *self {
             Loss::Squared => label.prior_logit(),
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn losses_equal_their_formulas_also_far_out() {
+    fn losses_equal_their_formulas_even_for_extreme_logits() {
         let squared = value(Loss::Squared, &[0.5, -90.0], &[1.0, 1.0], None);
         assert!((squared - (0.25 + 8281.0) / 2.0).abs() < 1e-3);
         let plain = value(Loss::LOGISTIC, &[0.5, -90.0], &[1.0, 1.0], None);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn smoothing_moves_labels_towards_a_half_and_positives_count_so_many_times() {
+    fn smoothing_moves_labels_towards_one_half_and_positives_have_their_weight() {
         let loss = Loss::Logistic { label_smoothing: 0.2, positive_weight: 3.0 };
         let found = value(loss, &[0.5, -2.0], &[1.0, 0.0], None);
         let expected = (logistic(0.5, 0.9, 3.0) + logistic(-2.0, 0.1, 3.0)) / 2.0;
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_all_weigh_nothing_have_no_loss_and_no_gradient() {
+    fn rows_of_weight_zero_have_no_loss_and_no_gradient() {
         let logits = Tensor::from_slice(&[0.5f32, -2.0]).set_requires_grad(true);
         let zero = Tensor::zeros([2], (Kind::Float, Device::Cpu));
         let loss = Loss::LOGISTIC.mean(&logits, &zero, Some(&zero)).unwrap();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_of_no_row_or_of_other_rows_is_an_error() {
+    fn a_loss_without_rows_or_of_other_shapes_is_an_error() {
         let of = |n: i64| Tensor::zeros([n], (Kind::Float, Device::Cpu));
         let fails = |logits, labels, weights: Option<i64>| {
             let weights = weights.map(of);

@@ -1,5 +1,5 @@
-//! Read-only memory-mapped files: rows of a data set larger than memory are paged in on use.
-#![allow(unsafe_code, reason = "mapping a file and reading its bytes as numbers need it; the reasons stand beside")]
+//! Read-only memory-mapped files: the rows of a data set larger than memory are paged in on use.
+#![allow(unsafe_code, reason = "required to map a file and to read its bytes as numbers; each use states its reason")]
 
 use std::fs::File;
 use std::ops::Range;
@@ -14,8 +14,8 @@ const _: () = assert!(cfg!(target_endian = "little"), "mapped files are read on 
 
 /// A read-only mapped file.
 ///
-/// Map only files that are replaced as a whole (see [`crate::atomic_file`]). If another process truncates a mapped file,
-/// reading the missing part kills this process.
+/// Map only files that are replaced as a whole (see [`crate::atomic_file`]). If another process truncates a mapped
+/// file, reading the missing part kills this process.
 #[derive(Debug)]
 pub struct MappedFile {
     /// `None` for an empty file, which cannot be mapped.
@@ -44,16 +44,16 @@ impl MappedFile {
         self.map.as_deref().unwrap_or_default()
     }
 
-    /// The bytes of `range` as numbers. `None` if the range exceeds the file, is misaligned, or is not a whole number of
-    /// elements.
+    /// The bytes of `range` as numbers. `None` if the range exceeds the file, is misaligned, or is not a whole number
+    /// of elements.
     pub fn numbers<T: Number>(&self, range: Range<usize>) -> Option<&[T]> {
-        // SAFETY: `Number` is implemented only for types of which every bit pattern is a value.
+        // SAFETY: `Number` is implemented only for types for which every bit pattern is a valid value.
         let (before, numbers, after) = unsafe { self.bytes().get(range)?.align_to::<T>() };
         (before.is_empty() && after.is_empty()).then_some(numbers)
     }
 }
 
-/// A number type of a file: every bit pattern is a value.
+/// A number type in files: every bit pattern is a valid value.
 pub trait Number: sealed::Sealed {}
 impl Number for u32 {}
 impl Number for u64 {}
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_read_within_bounds_and_aligned_only() {
+    fn only_aligned_numbers_within_bounds_are_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("numbers");
         std::fs::write(&path, [1u8, 0, 0, 0, 255, 255, 255, 255, 7]).unwrap();

@@ -14,48 +14,51 @@ use crate::posterior::PosteriorSampler;
 use crate::predict::Score;
 use crate::schema::Schema;
 
-/// A model that can be trained: features in, logits out. It knows no file, no loss and no optimiser. To score with it, or with
-/// anything else that gives logits, see [`Score`].
+/// A trainable model: features in, logits out. It does not depend on files, losses or optimisers. To score with a
+/// model, or with anything else that returns logits, see [`Score`].
 pub trait Model: Score {
-    /// The logits `[B]` of a batch: log-odds for a binary task, the label itself for a regression. No sigmoid is applied.
+    /// The logits `[B]` of a batch: log-odds for a binary task, the label itself for a regression. No sigmoid is
+    /// applied.
     ///
-    /// With `train`, dropout is on, batch norm uses the batch's statistics, and tables give row-sparse gradients. Sizes of the
-    /// batch must not be read as numbers, and tensors must not be made from numbers: the exported graph would contain constants
-    /// in place of the former and zeros in place of the latter.
+    /// With `train`, dropout is on, batch norm uses the statistics of the batch, and tables have row-sparse gradients.
+    /// Do not read sizes of the batch as numbers, and do not create tensors from numbers: the exported graph would
+    /// contain constants instead of the former and zeros instead of the latter.
     ///
     /// # Errors
-    /// [`Error::Shape`] for features that do not fit the model: another number of slots, an id outside its table, a
-    /// single row where batch norm trains.
+    /// [`Error::Shape`] for features that do not match the model: another number of slots, an id outside its table, or
+    /// a single row for batch norm in training.
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor>;
 
-    /// The logits `[B, c]` of B rows with c candidate items each: those of [`Model::logits`] for each of the B · c rows. A model
-    /// overrides this if its formula can process what the candidates of a row share once instead of c times.
+    /// The logits `[B, c]` of B rows with c candidate items each: those of [`Model::logits`] for each of the B · c
+    /// rows. A model overrides this if its formula can process what the candidates of a row share once instead of c
+    /// times.
     ///
     /// # Errors
-    /// As [`Model::logits`].
+    /// Those of [`Model::logits`].
     fn candidate_logits(&self, candidates: &Candidates<'_>, train: bool) -> Result<Tensor> {
         Ok(self.logits(&candidates.features()?, train)?.f_view(candidates.size())?)
     }
 
-    /// The global bias w₀ `[1]`. Training starts with [`Objective::prior_logit`](crate::objective::Objective::prior_logit).
+    /// The global bias w₀ `[1]`. Training starts with
+    /// [`Objective::prior_logit`](crate::objective::Objective::prior_logit).
     fn bias(&self) -> &Tensor;
 
-    /// The logits of a batch as sums of terms of the model's formula. They add up to [`Model::logits`] without `train`. By default,
-    /// the whole logit is one term.
+    /// Splits the logits of a batch into terms of the model's formula, which add up to [`Model::logits`] without
+    /// `train`. By default, the whole logit is one term.
     ///
     /// # Errors
-    /// As [`Model::logits`].
+    /// Those of [`Model::logits`].
     fn explain(&self, features: &Features) -> Result<Explanation> {
         Ok(Explanation::lump("model", self.logits(features, false)?))
     }
 
-    /// A penalty that training adds to the mean loss, a scalar that depends only on parameters. By default, there is none. The
-    /// penalty on table rows is the optimiser's: [`TrainConfig::l2`](crate::train::TrainConfig::l2).
+    /// A penalty that training adds to the mean loss, a scalar that depends only on parameters. By default, there is
+    /// none. The optimiser adds the penalty on table rows: [`TrainConfig::l2`](crate::train::TrainConfig::l2).
     fn penalty(&self) -> Option<Tensor> {
         None
     }
 
-    /// The sampler that trains the model in place of gradient descent, if it has one.
+    /// The sampler that trains the model instead of gradient descent, if it has one.
     fn posterior_sampler(&self) -> Option<&dyn PosteriorSampler> {
         None
     }
@@ -95,10 +98,10 @@ impl Layer {
     }
 }
 
-/// A model's options by name, as a settings file gives them.
+/// The options of a model by name, as in a settings file.
 pub type Options = Map<String, Value>;
 
-/// The options of one model, with their defaults, and how it is built from them.
+/// The options of a model with their defaults, which build the model.
 pub trait ModelConfig: Default + Serialize + DeserializeOwned {
     /// Factor on the default L2 penalty on table rows: 0 for a model with a penalty of its own ([`Model::penalty`]).
     const L2_FACTOR: f64 = 1.0;
@@ -106,8 +109,8 @@ pub trait ModelConfig: Default + Serialize + DeserializeOwned {
     /// Creates the parameters under `path`, for rows of `schema`.
     ///
     /// # Errors
-    /// [`Error::Setting`] for an invalid option; [`Error::Setting`] or [`Error::Shape`] for a schema that does not suit the model,
-    /// such as a single field where it crosses fields.
+    /// [`Error::Setting`] for an invalid option; [`Error::Setting`] or [`Error::Shape`] for a schema that the model
+    /// does not support, such as a single field for a model that pairs fields.
     fn build(&self, path: &nn::Path<'_>, schema: &Schema) -> Result<Box<dyn Model>>;
 }
 
@@ -134,9 +137,9 @@ pub struct ModelEntry {
     pub year: u16,
     /// Authors, title, venue.
     pub paper: &'static str,
-    /// Where the paper is.
+    /// The link to the paper.
     pub url: &'static str,
-    /// What the model captures, in a few words.
+    /// The interactions that the model captures, in a few words.
     pub captures: &'static str,
     /// [`ModelConfig::L2_FACTOR`].
     pub l2_factor: f64,
@@ -146,9 +149,9 @@ pub struct ModelEntry {
 }
 
 impl ModelEntry {
-    /// The entry of the model that `C` configures.
+    /// The entry of the model with the options `C`.
     ///
-    /// `C` derives `JsonSchema`, by which a program can show the options with their documentation.
+    /// `C` derives `JsonSchema`, so that a program can show the options with their documentation.
     pub const fn new<C: ModelConfig + JsonSchema>(
         name: &'static str,
         title: &'static str,
@@ -169,25 +172,25 @@ impl ModelEntry {
         }
     }
 
-    /// The options as a JSON schema, in which each bears the documentation of its field.
+    /// The options as a JSON schema, each with the documentation of its field.
     pub fn describe(&self) -> schemars::Schema {
         (self.describe)()
     }
 
-    /// Builds the model; options that are not given have their defaults. Parameters are drawn from libtorch's
-    /// generator: [`seed_torch`](crate::seed::seed_torch) before makes them the same each time.
+    /// Builds the model. Options that are not given have their defaults. Parameters are drawn from libtorch's
+    /// generator: call [`seed_torch`](crate::seed::seed_torch) first for the same ones each time.
     ///
     /// # Errors
-    /// [`Error::Model`] for an unknown option, an invalid value, or a schema that does not suit the model; [`Error::Shape`] for a
-    /// schema whose rows do not fit.
+    /// [`Error::Model`] for an unknown option, an invalid value, or a schema that the model does not support;
+    /// [`Error::Shape`] for a schema with rows of an unsupported shape.
     pub fn build(&self, options: &Options, path: &nn::Path<'_>, schema: &Schema) -> Result<Box<dyn Model>> {
         (self.build)(options, path, schema).map_err(|error| self.named(error))
     }
 
-    /// All options with their values: those given, and the defaults of the others.
+    /// All options with their values: the given ones, and the defaults of the others.
     ///
     /// # Errors
-    /// As [`ModelEntry::build`].
+    /// Those of [`ModelEntry::build`].
     pub fn resolve(&self, options: &Options) -> Result<Options> {
         (self.resolve)(options).map_err(|error| self.named(error))
     }
@@ -202,7 +205,7 @@ impl ModelEntry {
     }
 }
 
-/// The JSON schema of a part of the settings, with all that it refers to in its place.
+/// The JSON schema of a part of the settings, with all references inlined.
 pub fn describe<T: JsonSchema>() -> schemars::Schema {
     SchemaSettings::default()
         .with(|settings| settings.inline_subschemas = true)
@@ -227,7 +230,7 @@ fn parse<C: ModelConfig>(options: &Options) -> Result<C> {
         }
     }
     serde_json::from_value(Value::Object(all)).map_err(|error| {
-        // The error does not say which option it is about: the first that is wrong by itself.
+        // The error does not name the option: find the first one that is invalid by itself.
         let is_wrong = |(name, value): &(&String, &Value)| {
             let mut alone = options_of(&C::default()).unwrap_or_default();
             alone.insert((*name).clone(), (*value).clone());

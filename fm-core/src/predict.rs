@@ -1,4 +1,4 @@
-//! Scores and metrics of whatever gives logits: models, exported files, constants.
+//! Scores and metrics of models, exported files and other sources of logits.
 
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -9,34 +9,35 @@ use crate::metric::{Metrics, metrics_of_rows};
 use crate::rows::Rows;
 use crate::schema::Label;
 
-/// Gives logits of rows. Every [`Model`](crate::Model) does, without dropout and with the moving statistics of batch norm; so do
-/// a [`Bundle`](crate::script::Bundle) and a [`Scorer`](crate::script::Scorer).
+/// Computes logits of rows. Every [`Model`](crate::Model) implements it, without dropout and with the moving statistics
+/// of batch norm; so do [`Bundle`](crate::script::Bundle) and [`Scorer`](crate::script::Scorer).
 pub trait Score {
     /// The logits `[B]` of a batch; [`Label::prediction`] turns each into a probability or a label.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape) for features that do not fit.
+    /// [`Error::Shape`](crate::Error::Shape) for features that do not match the model.
     fn score_rows(&self, features: &Features) -> Result<Tensor>;
 
     /// The logits `[B, c]` of B rows with c candidate items each.
     ///
     /// # Errors
-    /// As [`Score::score_rows`].
+    /// Those of [`Score::score_rows`].
     fn score_candidates(&self, candidates: &Candidates<'_>) -> Result<Tensor> {
         Ok(self.score_rows(&candidates.features()?)?.f_view(candidates.size())?)
     }
 }
 
-/// Number of rows scored at once where no gradient is needed. On the CPU it is small, so that the tensors of a batch stay in its
-/// caches and in memory that the allocator keeps: larger ones are mapped anew for each batch, which takes longer than the model.
+/// Number of rows to score at once without gradients. On the CPU it is small, so that the tensors of a batch stay in
+/// its caches and in memory that the allocator reuses: larger tensors are mapped again for each batch, which takes
+/// longer than the model.
 pub(crate) fn evaluation_batch(device: Device) -> usize {
     if device.is_cuda() { 8192 } else { 512 }
 }
 
-/// The logits `[N]` of all rows, in their order. `device` is the model's.
+/// The logits `[N]` of all rows, in order. `device` is the device of the model.
 ///
 /// # Errors
-/// The errors of `rows` and `model`.
+/// Errors of `rows` and `model`.
 pub fn predict(model: &dyn Score, rows: &dyn Rows, device: Device) -> Result<Vec<f32>> {
     let mut all = Vec::with_capacity(rows.len());
     let size = evaluation_batch(device);
@@ -52,7 +53,7 @@ pub fn predict(model: &dyn Score, rows: &dyn Rows, device: Device) -> Result<Vec
 /// The metrics of a model over all rows, with their weights and groups; empty if there are no rows.
 ///
 /// # Errors
-/// As [`predict`].
+/// Those of [`predict`].
 pub fn evaluate(model: &dyn Score, label: &Label, rows: &dyn Rows, device: Device) -> Result<Metrics> {
     Ok(metrics_of_rows(label, &predict(model, rows, device)?, rows))
 }

@@ -15,7 +15,7 @@ pub enum Stream {
     Step(u64),
     /// The negatives of a batch, counted over all epochs.
     Negatives(u64),
-    /// The users whose rankings choose the best epoch.
+    /// The sample of users whose rankings choose the best epoch.
     Users,
     /// The settings of a trial of a search, counted from 1.
     Trial(usize),
@@ -27,7 +27,7 @@ pub enum Stream {
     Block(usize),
 }
 
-/// A seed for one purpose, derived from that of the run.
+/// A seed for one purpose, derived from the run's seed.
 pub fn derive(seed: u64, stream: Stream) -> u64 {
     let (kind, number) = match stream {
         Stream::Parameters => (1, 0),
@@ -70,8 +70,8 @@ pub fn permutation(seed: u64, epoch: usize, n: usize) -> Vec<u32> {
     rows
 }
 
-/// Seeds libtorch's generators for one purpose. There is one for the whole process: to reproduce a run, train one model at
-/// a time.
+/// Seeds libtorch's generators for one purpose. The whole process shares them: to reproduce a run, train one model at a
+/// time.
 pub fn seed_torch(seed: u64, stream: Stream) {
     tch::manual_seed(derive(seed, stream) as i64);
 }
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_depends_on_seed_and_epoch_alone() {
+    fn an_order_depends_only_on_seed_and_epoch() {
         let order = permutation(7, 1, 100);
         assert_eq!(order, permutation(7, 1, 100));
         assert_ne!(order, permutation(7, 2, 100));

@@ -47,13 +47,15 @@ fn table() -> String {
     std::iter::once("number,reader,book,topics,stars\n".to_owned()).chain(rows).collect()
 }
 
-/// Trains and exports in `folder`; returns the scores of a book of the reader's topic, and of an unknown book of another.
+/// Trains and exports in `folder`; returns the scores of a book of the reader's topic, and of an unknown book of
+/// another.
 fn run(folder: &Path) -> Result<Vec<f32>, Box<dyn Error>> {
     let (rows, declaration) = (folder.join("ratings.csv"), folder.join("schema.toml"));
     std::fs::write(&rows, table())?;
     std::fs::write(&declaration, SCHEMA)?;
 
-    // Read, split, fit the vocabularies to the training rows, encode. The next run finds the encoded rows in the cache.
+    // Read, split, fit the vocabularies to the training rows, and encode. The next run finds the encoded rows in the
+    // cache.
     let data = DataConfig {
         data: Some(rows.to_string_lossy().into_owned()),
         schema: Some(TableSpec::load(&declaration)?),
@@ -72,7 +74,7 @@ fn run(folder: &Path) -> Result<Vec<f32>, Box<dyn Error>> {
     trainer.fit(&train, &valid, &mut ())?;
     println!("test: {:?}", evaluate(model.as_ref(), schema.label(), &test, Device::Cpu)?);
 
-    // The file holds parameters, vocabularies and schema: it scores texts, here or in PyTorch.
+    // The file contains parameters, vocabularies and schema: it scores texts, here or in PyTorch.
     let file = folder.join("model.pt");
     Bundle::new(model.as_ref(), &store, &schema, &BundleOptions::default())?.save(&file, &[])?;
     let own = [("reader", "reader 4"), ("book", "book 7"), ("topics", "love")];

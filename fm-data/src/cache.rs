@@ -1,8 +1,8 @@
-//! A cache of encoded data: runs with the same files, declaration, split and seed encode them once.
+//! A cache of encoded data: runs with the same files, declaration, split and seed encode their data once.
 //!
-//! An entry is a folder `CACHE/KEY/` with `schema.json`, `train.rows`, `valid.rows`, `test.rows` and `warnings.json`; for a ranking also
-//! `items.rows`, `pairs.json`, `train.pairs`, `valid.pairs` and `test.pairs`. It is built beside its place and then renamed, so
-//! that an entry is always complete, however many processes build it at once.
+//! An entry is a folder `CACHE/KEY/` with `schema.json`, `train.rows`, `valid.rows`, `test.rows` and `warnings.json`; for a
+//! ranking also `items.rows`, `pairs.json`, `train.pairs`, `valid.pairs` and `test.pairs`. It is built next to its final
+//! place and then renamed, so an entry is always complete, even if several processes build it at once.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,10 +19,10 @@ use crate::ranking::RankingData;
 /// The file with the warnings, which every training on the rows repeats.
 const WARNINGS: &str = "warnings.json";
 
-/// Everything that the encoded data depend on.
+/// Everything that the encoded data depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct CacheKey<'a, S> {
-    /// The input files. Their paths, lengths and modification times count.
+    /// The input files, identified by their paths, lengths and modification times.
     pub inputs: &'a [PathBuf],
     /// The settings of the data: fields, split, seed, task.
     pub settings: &'a S,
@@ -37,7 +37,7 @@ impl<S: Serialize> CacheKey<'_, S> {
         let version = (ROWS_FORMAT, fm_core::schema::SCHEMA_FORMAT, env!("CARGO_PKG_VERSION"));
         let inputs = self.inputs.iter().map(|path| identity(path)).collect::<Result<Vec<_>>>()?;
         let json = serde_json::to_vec(&(version, inputs, self.settings))
-            .map_err(|error| Error::Spec(format!("the settings of the data cannot be written as JSON: {error}")))?;
+            .map_err(|error| Error::Spec(format!("the data settings cannot be written as JSON: {error}")))?;
         Ok(Md5::digest(json).iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
@@ -61,7 +61,7 @@ pub struct Prepared {
     pub valid: Records,
     /// The test rows, which measure the final model.
     pub test: Records,
-    /// What a ranking needs beside the rows; `None` for other tasks.
+    /// The additional data of a ranking; `None` for other tasks.
     pub ranking: Option<RankingData>,
     /// What is odd about the training rows ([`Fitted`](crate::fit::Fitted)).
     pub warnings: Vec<String>,
@@ -75,7 +75,7 @@ impl Prepared {
         let is_ranking = schema.label().task.is_ranking();
         let ranking = is_ranking.then(|| RankingData::open(folder, &schema)).transpose()?;
         if ranking.as_ref().is_some_and(|ranking| !ranking.is_of([train.len(), valid.len(), test.len()])) {
-            return Err(fm_core::Error::format("cache entry", folder, "its pairs are not those of its rows"));
+            return Err(fm_core::Error::format("cache entry", folder, "its pairs do not match its rows"));
         }
         let path = folder.join(WARNINGS);
         let text = std::fs::read_to_string(&path).map_err(fm_core::Error::io("read", &path))?;
@@ -99,7 +99,7 @@ impl Prepared {
 /// Opens the cache entry for `key`, or builds it if it is missing or damaged.
 ///
 /// # Errors
-/// The error of `build`. A cache that cannot be written is a warning only.
+/// Returns the error of `build`. If the cache cannot be written, it only warns.
 pub fn prepare(
     key: &CacheKey<'_, impl Serialize>,
     cache: impl AsRef<Path>,
@@ -109,45 +109,45 @@ pub fn prepare(
     let entry = cache.join(key.digest()?);
     match Prepared::open(&entry) {
         Ok(prepared) => return Ok(prepared),
-        Err(error) if entry.exists() => tracing::warn!("the cache entry is damaged and is built again: {error}"),
+        Err(error) if entry.exists() => tracing::warn!("the cache entry is damaged and will be rebuilt: {error}"),
         Err(_) => {}
     }
     let built = build()?;
     match store(&built, cache, &entry) {
         Ok(prepared) => Ok(prepared),
         Err(error) => {
-            tracing::warn!("the encoded rows are not kept for the next run: {error}");
+            tracing::warn!("the encoded rows cannot be cached for the next run: {error}");
             Ok(built)
         }
     }
 }
 
-/// Writes an entry, and opens it instead of the data in memory.
+/// Writes an entry and opens it, to replace the data in memory.
 fn store(built: &Prepared, cache: &Path, entry: &Path) -> Result<Prepared> {
     std::fs::create_dir_all(cache).map_err(Error::io("create", cache))?;
     let beside = Temporary::new(entry)?;
     built.save(&beside.0)?;
-    // Opened before it moves: mapped files stay, whatever another process does to the entry.
+    // Open it before the rename: mapped files stay valid, whatever another process does to the entry.
     let prepared = Prepared::open(&beside.0)?;
     if std::fs::rename(&beside.0, entry).is_err() {
         // An entry exists: a damaged one, or one that another process has just built. Replace either.
         let old = Temporary::new(entry)?;
         let _ = std::fs::rename(entry, old.0.join("old"));
-        // If a third process was faster, its entry is as good as this one.
+        // If a third process was faster, its entry is equivalent to this one.
         let _ = std::fs::rename(&beside.0, entry);
     }
     prune(cache);
     Ok(prepared)
 }
 
-/// The maximum total size of the entries other than the newest, in bytes.
+/// Maximum total size of all entries except the newest, in bytes.
 const KEPT_BYTES: u64 = 5_000_000_000;
 
-/// An entry that is unfinished after this time was left by a process that died.
+/// An unfinished entry older than this belongs to a process that died.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Removes abandoned entries, and the oldest entries beyond [`KEPT_BYTES`]. Files that another process has mapped stay readable
-/// for it.
+/// Removes abandoned entries, and the oldest entries beyond [`KEPT_BYTES`]. Files that another process has mapped stay
+/// readable to it.
 fn prune(cache: &Path) {
     let is_entry = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -182,7 +182,7 @@ impl Temporary {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = beside.with_extension(format!("{}.{number}.partial", std::process::id()));
-        // A folder of this name was left by a process that died.
+        // A folder with this name belongs to a process that died.
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir(&folder).map_err(Error::io("create", &folder))?;
         Ok(Temporary(folder))
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_entry_is_built_again_and_nothing_is_left_over() {
+    fn a_damaged_entry_is_rebuilt_without_leftovers() {
         let setup = Setup::new();
         setup.prepare();
         for (build, damage) in [(2, "cut"), (3, "removed"), (4, "schema")] {
@@ -308,18 +308,18 @@ mod tests {
     #[test]
     fn a_cache_that_cannot_be_written_is_not_an_error() {
         let setup = Setup::new();
-        std::fs::write(setup.cache(), b"a file stands in its place").unwrap();
+        std::fs::write(setup.cache(), b"a file is in its place").unwrap();
         assert_eq!(ids(&setup.prepare().train), [1]);
     }
 
     #[test]
-    fn old_entries_make_room_but_the_newest_and_foreign_folders_stay() {
+    fn old_entries_are_removed_but_not_the_newest_or_foreign_folders() {
         let setup = Setup::new();
         setup.prepare();
         let big = setup.cache().join("0".repeat(32));
         for folder in [&big, &setup.cache().join("mine")] {
             std::fs::create_dir(folder).unwrap();
-            // Sparse: it takes no room on the disk.
+            // A sparse file takes no space on the disk.
             std::fs::File::create(folder.join("train.rows")).unwrap().set_len(KEPT_BYTES + 1).unwrap();
         }
         let (dead, busy) = (setup.cache().join("a.1.0.partial"), setup.cache().join("b.2.0.partial"));
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_decides_the_data_is_in_the_key() {
+    fn the_key_contains_everything_that_decides_the_data() {
         let setup = Setup::new();
         let key = setup.key();
         let same = key.digest().unwrap();
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn many_at_once_all_get_whole_data() {
+    fn concurrent_calls_all_get_complete_data() {
         let setup = Setup::new();
         let (cache, spec, key) = (setup.cache(), &setup.spec, setup.key());
         std::thread::scope(|scope| {

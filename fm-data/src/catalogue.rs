@@ -1,4 +1,4 @@
-//! The users and items of a data set by their ids: what recommending, explaining and exporting need to know about them.
+//! The users and items of a data set by their ids, for recommendations, explanations and exports.
 
 use fm_core::Side;
 use polars::prelude::*;
@@ -9,7 +9,7 @@ use crate::raw_data::RawData;
 use crate::spec::{FieldOrigin, FieldSpec};
 use crate::table::{codes, strings, take_rows};
 
-/// All items of a data set, and what its rows say about a user and an item.
+/// All items of a data set, and the values that its rows give for a user and an item.
 #[derive(Debug)]
 pub struct Catalogue<'a> {
     data: &'a RawData,
@@ -18,36 +18,36 @@ pub struct Catalogue<'a> {
     items: Items,
 }
 
-/// Some items, a row for each.
+/// Some items, one row each.
 #[derive(Clone, Debug)]
 pub struct Items {
-    /// A column for each of the items' own fields; in [`Unseen`], a column for each field.
+    /// One column per field of the items; in [`Unseen`], one column per field.
     pub frame: DataFrame,
-    /// The items' ids.
+    /// The ids of the items.
     pub ids: Vec<String>,
-    /// The items' names for people; the id where there is no name.
+    /// The titles of the items; the id if an item has no title.
     pub titles: Vec<String>,
 }
 
-/// The items that a user has no row with, as rows to score.
+/// The items without a row of the user, as rows to score.
 #[derive(Debug)]
 pub struct Unseen {
-    /// The items, with a column for each field.
+    /// The items, with one column per field.
     pub items: Items,
-    /// Whether the user has any row.
+    /// Whether the data contains the user.
     pub known_user: bool,
 }
 
 /// A user and an item as a row to score.
 #[derive(Debug)]
 pub struct Pair {
-    /// The row: a column for each field.
+    /// The row, with one column per field.
     pub frame: DataFrame,
-    /// Whether the user has any row.
+    /// Whether the data contains the user.
     pub known_user: bool,
     /// Whether the item is in the catalogue.
     pub known_item: bool,
-    /// The label of the row, if the data has it.
+    /// The label of the row, if the data contains the row.
     pub rated: Option<Rated>,
 }
 
@@ -89,20 +89,20 @@ impl<'a> Catalogue<'a> {
         Ok(Catalogue { data, item, items: Items { frame, ids, titles } })
     }
 
-    /// All items in the order of the data: those of the source's own list, or else those of the rows, each with the
+    /// All items in the order of the data: from the source's own list or, without one, from the rows, each with the
     /// attributes of its last row.
     pub fn items(&self) -> &Items {
         &self.items
     }
 
-    /// As [`Catalogue::items`].
+    /// Like [`Catalogue::items`].
     pub fn into_items(self) -> Items {
         self.items
     }
 
-    /// Rows to score for a user: one for each item that the user has no row with, with the attributes and the context of
-    /// the user's latest row, and with the history of now. For an unknown user, the values that are not the items' own
-    /// are missing, and so get the out-of-vocabulary ids.
+    /// Rows to score for a user: one for each item without a row of the user, with the attributes and the context of
+    /// the user's latest row, and with the current history. For an unknown user, all values other than the item's are
+    /// missing, so they get the out-of-vocabulary ids.
     ///
     /// # Errors
     /// [`Error::NoRole`] if no selected field is the user.
@@ -132,8 +132,8 @@ impl<'a> Catalogue<'a> {
         Ok(Unseen { items, known_user: latest.is_some() })
     }
 
-    /// The row of a user and an item. If the data has it, it is the latest such row, with its context and its history.
-    /// Otherwise it is made as [`Catalogue::unseen`] makes it; the attributes of an unknown item are missing, too.
+    /// The row of a user and an item. If the data has such rows, this is the latest one, with its context and its
+    /// history. Otherwise the row is built as in [`Catalogue::unseen`]; the attributes of an unknown item are missing.
     ///
     /// # Errors
     /// [`Error::NoRole`] if no selected field is the user.
@@ -168,12 +168,12 @@ impl<'a> Catalogue<'a> {
         Ok((0..users.len()).filter(|&row| users.get(row) == Some(user)).collect())
     }
 
-    /// Whether the items themselves have the field's values.
+    /// Whether the field describes items.
     fn is_of_item(&self, field: &FieldSpec) -> bool {
         field.side == Side::Item || field.name == self.item
     }
 
-    /// The value of a field that is not the items' own in a new row of a user whose latest row is `latest`.
+    /// The value of a field that does not describe items, in a new row of a user whose latest row is `latest`.
     fn of_user(&self, field: &FieldSpec, user: &str, latest: Option<usize>) -> Result<Option<String>> {
         if self.data.spec.user.as_ref() == Some(&field.name) {
             return Ok(Some(user.to_owned()));
@@ -187,7 +187,7 @@ impl<'a> Catalogue<'a> {
         }
     }
 
-    /// The items that a user has liked up to now.
+    /// The items that a user has liked so far.
     fn history(&self, user: &str, liked: f32) -> Result<Option<String>> {
         let RawData { frame, labels, timestamps, parts, spec, .. } = self.data;
         let (Some(column), Some(timestamps)) = (&spec.user, timestamps) else { return Ok(None) };
@@ -205,7 +205,7 @@ impl<'a> Catalogue<'a> {
     }
 }
 
-/// The last row of each item, with the columns of the item's own fields.
+/// The last row of each item, with the columns of the fields of items.
 fn last_rows(data: &RawData, item: &str) -> Result<DataFrame> {
     let RawData { frame, spec, .. } = data;
     let items = strings(frame, item)?;
@@ -268,7 +268,7 @@ mod tests {
         names.iter().map(|name| strings(&pair.frame, name).unwrap().get(0).map(str::to_owned)).collect()
     }
 
-    /// Texts, of which `-` is none.
+    /// Converts texts; `-` stands for a missing value.
     fn row<const N: usize>(texts: [&str; N]) -> Vec<Option<String>> {
         texts.iter().map(|text| Some((*text).to_owned()).filter(|text| text != "-")).collect()
     }

@@ -1,4 +1,4 @@
-//! The settings that decide what the encoded rows are.
+//! The settings that determine the encoded rows.
 
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,7 @@ impl TaskName {
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
-    /// A MovieLens release by name, a folder that holds one, or a table (`.csv`, `.tsv`, `.parquet`).
+    /// The name of a MovieLens release, a folder with one, or a table (`.csv`, `.tsv`, `.parquet`).
     pub data: Option<String>,
     /// A table of training rows, instead of `data` and a split.
     pub train: Option<PathBuf>,
@@ -46,27 +46,29 @@ pub struct DataConfig {
     pub valid: Option<PathBuf>,
     /// A table of test rows.
     pub test: Option<PathBuf>,
-    /// The declaration of a table's fields: the path of a `schema.toml`, or its content.
+    /// Declaration of a table's fields: the path of a `schema.toml`, or its content.
     #[schemars(with = "Option<serde_json::Value>")]
     pub schema: Option<TableSpec>,
-    /// The fields to use, in this order. By default all.
+    /// Fields to use, in this order. By default all fields.
     pub fields: Option<Vec<String>>,
-    /// The task: what the model predicts.
+    /// Task: what the model predicts.
     pub task: TaskName,
-    /// The least positive label of a binary task or a ranking. By default, all rows of a ranking are positive.
+    /// Smallest positive label of a binary task or a ranking. By default, all rows of a ranking are positive.
     pub threshold: Option<f32>,
-    /// The split into training, validation and test rows: random, leave-last-out, time, fold:NAME or kfold:K:INDEX. Shares of
-    /// validation and test rows may follow, as in random:0.1:0.1 and time:0.1:0.1. With kfold:5:0, block 0 of 5 tests and a tenth
-    /// of the rest validates, or none with kfold:5:0:0.
+    /// Split into training, validation and test rows: random, leave-last-out, time, fold:NAME or kfold:K:INDEX. random
+    /// and time take the shares of validation and test rows, as in random:0.1:0.1. With kfold:5:0, fold 0 of 5 tests
+    /// and a tenth of the other rows validates; with kfold:5:0:0, none does.
     pub split: String,
-    /// The seed of the split.
+    /// Seed of the split.
     pub seed: u64,
-    /// MovieLens: maximum number of films in a rating's `history`, the films that its user last liked before it; 0 for no such
-    /// field. By default 100, or 20 in releases of more than 2 million ratings, where each film takes gigabytes.
+    /// MovieLens: maximum number of films in a rating's `history`, the films that its user last liked before it; 0 for
+    /// no such field. By default 100, or 20 for releases of more than 2 million ratings, where longer histories take
+    /// gigabytes.
     pub history: Option<usize>,
-    /// MovieLens: maximum number of films in `rated`, the films that a rating's user rated, and of users in `raters`, the users
-    /// who rated its film; 0 for no such fields. Both come from training rows of any time and any rating, which helps where
-    /// training rows may be later than test rows (a random split). A ranking cannot use them: they reveal the films to be found.
+    /// MovieLens: maximum number of films in `rated`, the films that a rating's user rated, and of users in `raters`,
+    /// the users who rated its film; 0 for no such fields. Both come from all training rows, whatever their time and
+    /// rating, which helps if training rows may be later than test rows (a random split). A ranking cannot use them:
+    /// they reveal the films to rank.
     pub implicit: usize,
     /// MovieLens: minimum number of occurrences in the training rows for a value to enter the vocabulary.
     pub min_count: u32,
@@ -94,11 +96,11 @@ impl Default for DataConfig {
 }
 
 impl DataConfig {
-    /// The same settings with absolute paths, which hold in any working directory.
+    /// The same settings with absolute paths, which are valid in any working folder.
     pub fn absolute(self) -> DataConfig {
         let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
         let data = self.data.map(|data| {
-            // The name of a release stays a name, even if the working directory has a folder of that name.
+            // The name of a release stays a name, even if the working folder has a folder of that name.
             let is_path = data.parse::<Release>().is_err() && Path::new(&data).exists();
             if is_path { absolute(PathBuf::from(&data)).to_string_lossy().into_owned() } else { data }
         });
@@ -111,7 +113,8 @@ impl DataConfig {
         }
     }
 
-    /// The same settings with the rows of `data`, the new place of a data set that has moved. `None` changes nothing.
+    /// The same settings with the rows of `data`, the new location of a data set that has moved. `None` changes
+    /// nothing.
     pub fn moved(self, data: Option<String>) -> DataConfig {
         match data {
             Some(_) => DataConfig { data, train: None, valid: None, test: None, ..self },

@@ -1,4 +1,4 @@
-//! Adds the fields that follow from other rows of the table, once it is known which rows train.
+//! Adds the fields that are derived from other rows of the table, after the split decides which rows train.
 
 use polars::prelude::*;
 
@@ -9,8 +9,8 @@ use crate::source::DeclaredTable;
 use crate::spec::{FieldOrigin, FieldSpecKind};
 use crate::table::{codes, strings};
 
-/// Adds a column of lists for each declared field that follows from other rows. The field gets as many slots as the
-/// longest list of the training rows fills. `user` and `item` are the columns that identify them.
+/// Adds a column of lists for each declared field that is derived from other rows. The field gets as many slots as the
+/// longest list of the training rows needs. `user` and `item` are the columns that identify users and items.
 ///
 /// # Errors
 /// [`Error::Spec`] for a table without times, users or items, or a field that is not multi-valued.
@@ -18,7 +18,7 @@ pub(crate) fn add(table: &mut DeclaredTable, user: Option<&str>, item: Option<&s
     let DeclaredTable { frame, spec, labels, timestamps, items: list_of_items, .. } = table;
     for field in spec.fields.iter_mut().filter(|field| field.origin != FieldOrigin::Column) {
         let invalid =
-            |needed: &str| Error::Spec(format!("field `{}` follows from other rows and needs {needed}", field.name));
+            |needed: &str| Error::Spec(format!("field `{}` is derived from other rows and needs {needed}", field.name));
         let (FieldSpecKind::MultiValued(list) | FieldSpecKind::Sequence(list)) = &mut field.kind else {
             return Err(invalid("to be multi-valued"));
         };

@@ -1,4 +1,4 @@
-//! Downloads over HTTPS that resume where they broke off, and are verified by their MD5 sum.
+//! Downloads over HTTPS that resume after an interruption and are verified by their MD5 sum.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,7 +11,7 @@ use ureq::{Agent, Body};
 
 use crate::error::{Error, Result};
 
-/// A server that sends nothing for this long counts as gone. The whole download may take any time.
+/// A server that sends nothing for this long counts as unreachable. The whole download has no time limit.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -20,7 +20,7 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Progress {
     /// The bytes on the disk, including those of an earlier attempt.
     pub done: u64,
-    /// The bytes of the whole file, if the server says so.
+    /// The size of the whole file in bytes, if the server reports it.
     pub total: Option<u64>,
 }
 
@@ -32,12 +32,13 @@ pub struct Remote<'a> {
 }
 
 impl Remote<'_> {
-    /// Downloads the file to `file`, by way of `<file>.partial`, which a later call resumes if this one breaks off.
-    /// Does nothing if `file` exists and has the MD5 sum `md5`, in hexadecimal.
+    /// Downloads the file to `<file>.partial`, and renames it to `file` at the end. A later call resumes a partial
+    /// file. Does nothing if `file` exists and has the MD5 sum `md5`, in hexadecimal.
     ///
     /// # Errors
-    /// [`Error::Download`] if the server cannot be reached, refuses, breaks off, or sends a file with another MD5 sum
-    /// (which is deleted); [`Error::Io`] if the file cannot be written, [`Error::Data`] if the disk is full.
+    /// [`Error::Download`] if the server cannot be reached, returns an error status, closes the connection early, or
+    /// sends a file with another MD5 sum (which is deleted); [`Error::Io`] if the file cannot be written,
+    /// [`Error::Data`] if the disk is full.
     pub fn download(&self, file: &Path, md5: &str, progress: &mut dyn FnMut(Progress)) -> Result<()> {
         if file.is_file() && Partial::open(file)?.md5().eq_ignore_ascii_case(md5) {
             return Ok(());
@@ -46,7 +47,7 @@ impl Remote<'_> {
         let mut partial = Partial::open(&path)?;
         let response = self.request_rest(&mut partial);
         if response.is_err() && partial.done == 0 {
-            // Best effort: there is nothing to keep.
+            // Best effort: the file is empty.
             let _ = std::fs::remove_file(&path);
         }
         if let Some(response) = response? {
@@ -57,8 +58,8 @@ impl Remote<'_> {
         if !found.eq_ignore_ascii_case(md5) {
             std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
             return self.fail(format!(
-                "its MD5 sum is {found} instead of {md5}, so it was damaged on the way or changed on the server; it has \
-                 been deleted"
+                "its MD5 sum is {found} instead of {md5}: it was damaged during the download, or has changed on the \
+                 server; it has been deleted"
             ));
         }
         std::fs::rename(&path, file).map_err(Error::io("write", file))
@@ -67,7 +68,7 @@ impl Remote<'_> {
     /// The text of a small file.
     ///
     /// # Errors
-    /// As [`Remote::download`].
+    /// Like [`Remote::download`].
     pub fn text(&self) -> Result<String> {
         let mut response = self.get(0)?;
         if response.status() != StatusCode::OK {
@@ -135,7 +136,7 @@ impl Remote<'_> {
         }
     }
 
-    /// The response to a request for the file from byte `start`, whatever its status.
+    /// Requests the file from byte `start`, and returns the response with any status.
     fn get(&self, start: u64) -> Result<Response<Body>> {
         let agent: Agent = Agent::config_builder()
             .http_status_as_error(false)
@@ -165,7 +166,7 @@ impl Remote<'_> {
     }
 }
 
-/// The beginning of a file, and the state of its MD5 sum.
+/// The downloaded part of a file, and the state of its MD5 sum.
 struct Partial {
     path: PathBuf,
     file: File,
@@ -227,7 +228,7 @@ fn partial_path(file: &Path) -> PathBuf {
     file.with_file_name(name)
 }
 
-/// The error of a failed write to `path`. A full device is an error of its own.
+/// The error of a failed write to `path`, with its own message for a full device.
 pub(crate) fn no_space_or_io(source: io::Error, path: &Path) -> Error {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -247,7 +248,7 @@ pub(crate) mod tests {
     const CONTENT: &[u8] = b"0123456789abcdefghij";
     const CONTENT_MD5: &str = "644be06dfc54061fd1e67f5ebbabcd58";
 
-    /// A server on this machine that gives each of its answers once, in turn, and ends.
+    /// A local server that gives each of its answers once, in order, and stops.
     pub(crate) struct Server {
         pub(crate) base_url: String,
         thread: JoinHandle<Vec<String>>,
@@ -279,7 +280,7 @@ pub(crate) mod tests {
         lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join("\n").to_lowercase()
     }
 
-    /// An answer with its status line, headers and body; `length` is what its header claims.
+    /// An answer with its status line, headers and body. The header claims the length `length`.
     pub(crate) fn answer(status: &str, headers: &str, length: usize, body: &[u8]) -> Vec<u8> {
         let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n");
         [head.as_bytes(), body].concat()
@@ -325,7 +326,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_file_that_is_there_and_right_is_not_downloaded_again() {
+    fn a_valid_file_is_not_downloaded_again() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file.zip");
         std::fs::write(&file, CONTENT).unwrap();
@@ -344,14 +345,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_server_without_ranges_starts_anew() {
+    fn a_server_without_ranges_restarts_the_download() {
         let outcome = download(Some(&CONTENT[..8]), vec![whole()]);
         outcome.result.unwrap();
         assert_eq!(outcome.content.as_deref(), Some(CONTENT));
     }
 
     #[test]
-    fn a_range_that_does_not_fit_starts_anew() {
+    fn a_wrong_range_restarts_the_download() {
         let elsewhere = answer("206 Partial Content", "Content-Range: bytes 5-19/20\r\n", 15, &CONTENT[5..]);
         let outcome = download(Some(&CONTENT[..8]), vec![elsewhere, whole()]);
         outcome.result.unwrap();
@@ -365,7 +366,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_partial_file_that_is_complete_is_taken() {
+    fn a_complete_partial_file_is_used() {
         let complete = answer("416 Range Not Satisfiable", "Content-Range: bytes */20\r\n", 0, b"");
         let outcome = download(Some(CONTENT), vec![complete]);
         outcome.result.unwrap();
@@ -373,7 +374,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_wrong_sum_deletes_what_came() {
+    fn a_wrong_sum_deletes_the_download() {
         let outcome = download(None, vec![answer("200 OK", "", 5, b"wrong")]);
         let message = outcome.result.unwrap_err().to_string();
         assert!(message.contains("2bda2998d9b0ee197da142a0447f6725 instead of 644b"), "{message}");
@@ -389,7 +390,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_server_that_is_not_there_is_one_line() {
+    fn an_unreachable_server_is_an_error_of_one_line() {
         let folder = tempfile::tempdir().unwrap();
         let nowhere = Remote { url: "http://127.0.0.1:1/file.zip" };
         let error = nowhere.download(&folder.path().join("file.zip"), CONTENT_MD5, &mut |_| {}).unwrap_err();
@@ -400,7 +401,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_cut_connection_keeps_what_came_for_the_next_attempt() {
+    fn a_lost_connection_keeps_the_partial_file_for_the_next_attempt() {
         let outcome = download(None, vec![answer("200 OK", "", CONTENT.len(), &CONTENT[..7])]);
         let message = outcome.result.unwrap_err().to_string();
         assert!(message.contains("broke after 7 of 20 bytes"), "{message}");
@@ -415,7 +416,7 @@ pub(crate) mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_full_disk_is_one_line_and_keeps_the_partial_file() {
+    fn a_full_disk_is_an_error_of_one_line_and_keeps_the_partial_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file.zip");
         std::os::unix::fs::symlink("/dev/full", partial_path(&file)).unwrap();

@@ -1,4 +1,4 @@
-//! Rows of a table to records.
+//! Encodes rows of a table as records.
 
 use std::borrow::Borrow;
 use std::num::NonZero;
@@ -10,7 +10,7 @@ use polars::prelude::*;
 use crate::error::{Error, Result};
 use crate::table::strings;
 
-/// The rows that a thread encodes at once.
+/// Number of rows that a thread encodes at once.
 const CHUNK: usize = 1 << 14;
 
 /// What to do if the table lacks the column of a field.
@@ -27,12 +27,12 @@ pub enum MissingColumns {
 pub struct Labels<'a> {
     /// The label of each row, before the threshold of the task.
     pub labels: &'a [f32],
-    /// The weight of each row, finite and at least 0; `None` if all rows count alike.
+    /// The weight of each row, finite and at least 0; `None` if all rows have the same weight.
     pub weights: Option<&'a [f32]>,
 }
 
-/// Encodes rows of a table to be scored: all rows, or the rows with these numbers, in this order. Their labels are 0. One
-/// encoder serves all chunks of a large table.
+/// Encodes rows of a table for scoring: all rows, or the rows with these numbers, in this order. Their labels are 0.
+/// One encoder can encode all chunks of a large table.
 ///
 /// # Errors
 /// [`Error::MissingColumn`], depending on `missing`; [`Error::Spec`] if a row number is outside the table.
@@ -51,7 +51,7 @@ pub fn encode<S: Borrow<Schema> + Sync>(
 /// Encodes the rows with these numbers, in this order, with their labels and weights.
 ///
 /// # Errors
-/// [`Error::MissingColumn`]; [`Error::Spec`] if the number of labels or weights is not that of the table's rows, or a row number
+/// [`Error::MissingColumn`]; [`Error::Spec`] if the table does not have one row per label and weight, or a row number
 /// is outside the table; [`Error::Core`] if a label or a weight is invalid.
 pub fn encode_labelled(table: &DataFrame, schema: &Schema, labels: Labels<'_>, rows: &[u32]) -> Result<Records> {
     let Labels { labels, weights } = labels;
@@ -64,7 +64,7 @@ pub fn encode_labelled(table: &DataFrame, schema: &Schema, labels: Labels<'_>, r
     columns.encode(rows.len(), weights.is_some(), |at| rows[at] as usize, |at| target(rows[at] as usize))
 }
 
-/// Fails unless there is a label for each row of the table, and all rows are the table's.
+/// Returns an error unless each row of the table has a label, and all row numbers are inside the table.
 pub(crate) fn check_rows(table: &DataFrame, labels: &[f32], rows: &[u32]) -> Result<()> {
     let height = table.height();
     if labels.len() != height {
@@ -102,8 +102,8 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
         Ok(Columns { encoder, of_fields })
     }
 
-    /// Encodes `n` rows on all cores. For the row at each place, `row` returns the number in the table, `target` the training
-    /// target and, if rows have weights, the weight.
+    /// Encodes `n` rows on all cores. For each position, `row` returns the row's number in the table, and `target` the
+    /// training target and, if rows have weights, the weight.
     fn encode(
         &self,
         n: usize,
@@ -128,7 +128,7 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
             }
             Ok(builder.finish())
         };
-        // A few chunks at a time, so that memory holds little more than the result.
+        // A few chunks at a time, so that memory contains little more than the result.
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
         let mut all = builder();
         let starts: Vec<usize> = (0..n).step_by(CHUNK).collect();
@@ -182,7 +182,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn rows_are_encoded_in_the_order_asked_for() {
+    fn rows_are_encoded_in_the_given_order() {
         let (table, schema) = (table(), schema());
         let encode = |rows: Option<&[u32]>| encode(&table, &Encoder::new(&schema), rows, MissingColumns::Error);
         let (ids, values) = slots(&encode(Some(&[2, 0])).unwrap());
@@ -194,7 +194,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn labels_are_those_after_the_threshold_and_weights_those_of_the_rows() {
+    fn labels_are_thresholded_and_weights_are_those_of_the_rows() {
         let labels = |labels, weights| encode_labelled(&table(), &schema(), Labels { labels, weights }, &[2, 1]);
         let rows = labels(&[0.0, 3.0, 4.0], Some(&[0.5, 1.0, 2.0])).unwrap();
         assert_eq!((rows.labels(), rows.weights()), (vec![1.0, 0.0], Some(vec![2.0, 1.0])));
@@ -209,7 +209,7 @@ pub(crate) mod tests {
         let encode = |table: &DataFrame, missing| encode(table, &Encoder::new(&schema), None, missing);
         let without = table().drop("a").unwrap();
         let error = encode(&without, MissingColumns::Error).unwrap_err().to_string();
-        assert_eq!(error, "there is no column `a`; there are: tags, n");
+        assert_eq!(error, "there is no column `a`; available: tags, n");
         let (ids, _) = slots(&encode(&without, MissingColumns::Unknown).unwrap());
         assert_eq!(ids, [0, 4, 5, 7, 0, 7, 0, 5, 6]);
         let foreign = df!("b" => ["x"]).unwrap();
@@ -218,7 +218,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn many_rows_are_encoded_in_chunks_as_few_are() {
+    fn chunks_of_many_rows_are_encoded_like_few_rows() {
         let n = 3 * CHUNK + 5;
         let text = |row: usize| ["x", "y", "?"][row % 3];
         let table =

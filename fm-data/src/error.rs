@@ -1,4 +1,4 @@
-//! Errors about data: one line each, with what is wrong, where, and what was expected.
+//! Errors about data. Each is one line with what is wrong, where, and what was expected.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ use polars::prelude::PolarsError;
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of the library. `Display` is a single line; it states facts, and leaves advice on the use of a program to
-/// the program.
+/// An error of the library. `Display` is a single line that states facts; advice on how to use a program is up to the
+/// program.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -36,14 +36,14 @@ pub enum Error {
         /// What was found and what was expected.
         reason: String,
     },
-    /// The settings name no rows.
-    #[error("no data is named")]
+    /// The settings name no data.
+    #[error("no data is given")]
     NoData,
     /// The settings name validation or test rows, but no training rows.
-    #[error("there is no training table beside the validation or test table")]
+    #[error("there is a validation or test table, but no training table")]
     NoTrainingTable,
     /// The settings name rows in two ways.
-    #[error("the rows come from one data set to split, or from a table for each part, not both")]
+    #[error("one data set to split and tables for its parts are both given")]
     AmbiguousData,
     /// A table without a declaration of its fields.
     #[error("{table} needs a declaration of its fields")]
@@ -54,7 +54,7 @@ pub enum Error {
     /// The name of a data set is neither a release nor a folder.
     #[error("there is no folder {name} and no MovieLens release of that name; {}", suggestion(name, known))]
     UnknownData {
-        /// The name asked for.
+        /// The given name.
         name: String,
         /// The names of the releases.
         known: Vec<String>,
@@ -67,7 +67,7 @@ pub enum Error {
         /// The folder for data.
         folder: PathBuf,
     },
-    /// An official fold whose files are missing, and which follows from nothing else.
+    /// The files of an official fold are missing, and it cannot be derived.
     #[error("{folder}: {fold}.base and {fold}.test are missing, and only u1 to u5 can be derived without their files")]
     MissingFold {
         /// The name of the fold.
@@ -76,17 +76,17 @@ pub enum Error {
         folder: PathBuf,
     },
     /// The platform has no folder for data.
-    #[error("the platform has no folder for data, and {variable} names none")]
+    #[error("the platform has no folder for data, and {variable} is not set")]
     NoDataFolder {
-        /// The environment variable that can name it.
+        /// The environment variable that can set it.
         variable: &'static str,
     },
-    /// A name that is not among the known ones.
+    /// An unknown name.
     #[error("there is no {what} `{name}`; {}", suggestion(name, known))]
     Unknown {
-        /// What is named: "field", "MovieLens release".
+        /// The kind of name: "field", "MovieLens release".
         what: &'static str,
-        /// The name asked for.
+        /// The given name.
         name: String,
         /// The known names.
         known: Vec<String>,
@@ -94,18 +94,18 @@ pub enum Error {
     /// A table lacks a column.
     #[error("there is no column `{name}`; {}", suggestion(name, there))]
     MissingColumn {
-        /// The column asked for.
+        /// The missing column.
         name: String,
         /// The columns of the table.
         there: Vec<String>,
     },
-    /// The declaration of a table contradicts itself, or the table.
+    /// The declaration of a table contradicts itself or the table.
     #[error("{0}")]
     Spec(String),
     /// The declaration does not say which fields are the user and the item.
     #[error("{purpose} needs to know {}", if *user { "who the user and the item are, but the table does not declare both" } else { "what the item is, but the table does not declare it" })]
     NoRole {
-        /// What needs to know them: "a ranking".
+        /// The purpose that needs to know them, such as "a ranking".
         purpose: &'static str,
         /// Whether it needs to know the user, too.
         user: bool,
@@ -114,17 +114,17 @@ pub enum Error {
     #[error("a regression predicts the label itself and has no threshold")]
     UnusedThreshold,
     /// A binary task without a threshold, whose labels are not 0 and 1.
-    #[error("column `{label}` holds more than 0 and 1, so a binary task needs the least positive label")]
+    #[error("column `{label}` has values other than 0 and 1, so a binary task needs the smallest positive label")]
     MissingThreshold {
         /// The column of the label.
         label: String,
     },
-    /// The rows cannot be split as asked.
+    /// The rows cannot be split in this way.
     #[error("cannot split the rows by `{split}`: {reason}")]
     Split {
         /// The split in its text form.
         split: String,
-        /// What prevents it, and which split is possible.
+        /// The reason, and a split that is possible.
         reason: String,
     },
     /// A file could not be downloaded.
@@ -167,13 +167,13 @@ impl From<PolarsError> for Error {
     }
 }
 
-/// The first line of an error of Polars: further lines advise on Polars' own options.
+/// The first line of a Polars error. Further lines give advice on options of Polars.
 pub(crate) fn first_line(error: &PolarsError) -> String {
     let text = error.to_string();
     text.lines().next().unwrap_or("unknown error").to_owned()
 }
 
-/// The operating system's error behind one of Polars, if there is one: its kind tells a closed pipe.
+/// The operating system's error behind a Polars error, if there is one. Its kind reveals a closed pipe.
 pub(crate) fn io_error(error: PolarsError) -> io::Error {
     match error {
         PolarsError::IO { error, .. } => io::Error::new(error.kind(), error),
@@ -181,14 +181,14 @@ pub(crate) fn io_error(error: PolarsError) -> io::Error {
     }
 }
 
-/// "did you mean `item`? there are: user, item": the closest name, if one is close, and all names.
+/// "did you mean `item`? available: user, item": the closest name, if one is close, and all names.
 pub(crate) fn suggestion<S: AsRef<str>>(given: &str, known: &[S]) -> String {
     const SHOWN: usize = 30;
     let names = || known.iter().map(AsRef::as_ref);
     let near = fm_core::error::nearest(given, names()).map(|near| format!("did you mean `{near}`? "));
     let list: Vec<&str> = names().take(SHOWN).collect();
     let more = if known.len() > SHOWN { format!(" and {} more", known.len() - SHOWN) } else { String::new() };
-    format!("{}there are: {}{more}", near.unwrap_or_default(), list.join(", "))
+    format!("{}available: {}{more}", near.unwrap_or_default(), list.join(", "))
 }
 
 #[cfg(test)]
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn a_missing_column_names_the_closest_one_and_all_others() {
         let error = Error::MissingColumn { name: "itme".into(), there: vec!["user".into(), "item".into()] };
-        let expected = "there is no column `itme`; did you mean `item`? there are: user, item";
+        let expected = "there is no column `itme`; did you mean `item`? available: user, item";
         assert_eq!(error.to_string(), expected);
     }
 }

@@ -10,7 +10,7 @@ use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
 use crate::statistics::Statistics;
 use crate::table::{strings, weights};
 
-/// The maximum number of slots of a multi-valued field that declares no `max_len`.
+/// Maximum number of slots of a field that declares no `max_len`.
 pub(crate) const MAX_LEN: usize = 100;
 
 /// A schema, and what is odd about the rows that it was fitted to.
@@ -22,10 +22,11 @@ pub struct Fitted {
     pub warnings: Vec<String>,
 }
 
-/// Fits a schema to the training rows: a vocabulary for each field that is not hashed, means and standard deviations of the
-/// numbers, without extreme ones. The values of fields that share a table count together. Vocabularies are sorted by falling count and then by value, so that the order of the rows does not matter.
+/// Fits a schema to the training rows: a vocabulary for each field that is not hashed, and the mean and standard
+/// deviation of the numbers of each numeric field, without extreme ones. Fields that share a table have one vocabulary. Vocabularies
+/// are sorted by descending count and then by value, so the order of the rows does not matter.
 ///
-/// `labels` are those of all rows of the table, before the task's threshold. Weights affect the mean label only: a
+/// `labels` has the labels of all rows of the table, before the task's threshold. Weights affect only the mean label: a
 /// vocabulary counts rows, whatever their weight.
 ///
 /// # Errors
@@ -128,11 +129,11 @@ fn longest(column: &StringChunked, list: &List, rows: &[u32]) -> usize {
     lengths.max().unwrap_or(1).max(1)
 }
 
-/// The number of occurrences of each value in `rows`, including repetitions within a row. Only values that may have a slot count.
-/// In a multi-valued field, these are the first or last `max_len` distinct values of a row: later ones get a slot only if unknown values, or values of one bucket,
-/// share theirs. Empty for a numeric field.
+/// The number of occurrences of each value in `rows`, including repetitions within a row. Only values with a guaranteed
+/// slot count. In a multi-valued field, these are the first or last `max_len` distinct values of a row: further values
+/// get a slot only if unknown values, or values of one bucket, share a slot. Empty for a numeric field.
 pub(crate) fn counts<'a>(column: &'a StringChunked, kind: &'a FieldKind, rows: &[u32]) -> Vec<(&'a str, u32)> {
-    // Each value's count, and the position of the last row in which it had a slot.
+    // The count of each value, and the position of the last row in which it had a slot.
     let mut counts = PlHashMap::<&str, (u32, usize)>::new();
     for (position, &row) in rows.iter().enumerate() {
         let cell = column.get(row as usize);
@@ -167,7 +168,7 @@ pub(crate) fn counts<'a>(column: &'a StringChunked, kind: &'a FieldKind, rows: &
             FieldKind::Numeric { .. } => {}
         }
     }
-    // A piece without a value has a slot.
+    // An empty piece also takes a slot.
     counts.remove("");
     counts.into_iter().map(|(value, (count, _))| (value, count)).collect()
 }
@@ -237,13 +238,13 @@ mod tests {
     }
 
     #[test]
-    fn a_list_has_as_many_slots_as_the_longest_in_training_or_as_declared() {
+    fn a_list_has_the_declared_number_of_slots_or_that_of_the_longest_training_list() {
         let long = (0..150).map(|value| value.to_string()).collect::<Vec<_>>().join("|");
         let table = df!("tags" => ["a|b", "a", "a|b|c|d", long.as_str()]).unwrap();
         let slots = |max_len, train: &[u32]| fitted(&table, vec![tags(max_len)], train).unwrap().num_slots();
         assert_eq!((slots(None, &[0, 1]), slots(None, &[0, 3]), slots(Some(3), &[0, 3])), (2, 100, 3));
         let schema = fitted(&table, vec![tags(Some(3))], &[2]).unwrap();
-        assert_eq!(only(&schema).vocabulary, ["a", "b", "c"], "what never reaches a slot is not learnt");
+        assert_eq!(only(&schema).vocabulary, ["a", "b", "c"], "values that never get a slot are not in the vocabulary");
     }
 
     #[test]
@@ -251,7 +252,7 @@ mod tests {
         let table = df!("tags" => ["a|a|b|a", "b|c|c|c|c|d|b", "d"]).unwrap();
         let schema = |max_len, train: &[u32]| fitted(&table, vec![tags(max_len)], train).unwrap();
         assert_eq!((schema(None, &[0]).num_slots(), schema(None, &[0, 1, 2]).num_slots()), (2, 3));
-        // c 4, a 3, b 3 times; d has a slot in the last row alone.
+        // c occurs 4 times, a and b 3 times; d has a slot only in the last row.
         assert_eq!(only(&schema(Some(2), &[0, 1, 2])).vocabulary, ["c", "a", "b", "d"]);
         assert_eq!(only(&schema(Some(2), &[0, 1])).vocabulary, ["c", "a", "b"]);
         let schema = schema(Some(2), &[0, 1]);
@@ -261,11 +262,11 @@ mod tests {
     }
 
     #[test]
-    fn numbers_given_with_values_are_no_part_of_them() {
+    fn numbers_given_with_values_are_not_part_of_the_values() {
         let table = df!("tags" => ["a:0.5|b", "a:2|a:-1|:3|c:x|d:1"]).unwrap();
         let kind = FieldSpecKind::MultiValued(ListSpec::new("|", None, Weighting::Given));
         let schema = fitted(&table, vec![FieldSpec::new("tags", kind, Side::Item)], &[0, 1]).unwrap();
-        // What has no value has a slot, too.
+        // An empty value has a slot, too.
         assert_eq!(
             (only(&schema).vocabulary.as_slice(), schema.num_slots()),
             (&["a", "b", "d"].map(String::from)[..], 3)
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_share_a_table_learn_their_values_together() {
+    fn fields_that_share_a_table_have_one_vocabulary() {
         let table = df!("film" => ["x", "y", "new"], "seen" => ["y|y|z", "", "other"]).unwrap();
         let seen = FieldSpecKind::Sequence(ListSpec::new("|", None, Weighting::Sum));
         let seen = FieldSpec { shares: Some("film".into()), ..FieldSpec::new("seen", seen, Side::User) };
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sequence_has_as_many_slots_as_the_longest_and_learns_the_values_that_it_keeps() {
+    fn a_sequence_has_the_slots_of_the_longest_and_the_vocabulary_of_its_kept_values() {
         let table = df!("seen" => ["a|a|b|a", "c|b"]).unwrap();
         let schema = |max_len, keep| {
             let list = ListSpec { keep, ..ListSpec::new("|", max_len, Weighting::Sum) };
@@ -308,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hashed_field_learns_no_vocabulary_but_its_longest_list() {
+    fn a_hashed_field_has_no_vocabulary_but_the_slots_of_its_longest_list() {
         let table = df!("a" => ["x", "y", "new"], "tags" => ["p|q", "p", "q|new|p"]).unwrap();
         let hashed = |field| FieldSpec { hash_buckets: Some(4), ..field };
         let schema = fitted(&table, vec![hashed(categorical("a")), hashed(tags(None))], &[0, 1]).unwrap();
@@ -335,14 +336,14 @@ mod tests {
     }
 
     #[test]
-    fn a_numeric_field_without_numbers_is_refused() {
+    fn a_numeric_field_without_numbers_is_an_error() {
         let table = df!("n" => ["red", "2"]).unwrap();
         let error = fitted(&table, vec![numeric("n")], &[0]).unwrap_err().to_string();
         assert!(error.contains("field `n`") && error.contains("the first value is `red`"), "{error}");
     }
 
     #[test]
-    fn the_label_is_summed_up_after_the_threshold_over_training_rows() {
+    fn the_label_is_summarised_over_training_rows_after_the_threshold() {
         let table = df!("a" => ["x", "y", "z", "w", "v"]).unwrap();
         let labels = [5.0, 4.0, 3.0, 1.0, -9.0];
         let label =

@@ -1,13 +1,14 @@
-//! Lists made from the other rows of a table: what a user liked before, who rated what.
+//! Lists derived from other rows of a table: the items that a user liked before, and who rated what.
 //!
-//! Lists are joined by [`SEPARATOR`]. An item whose id contains it falls into pieces, which no vocabulary knows.
+//! [`SEPARATOR`] joins the lists. An item whose id contains the separator splits into pieces that no vocabulary
+//! contains.
 
 use polars::prelude::*;
 
 use crate::spec::SEPARATOR;
 use crate::timelines::Timelines;
 
-/// The rows that histories are made from. The slices are as long as the table.
+/// The rows that histories are derived from. The slices have the length of the table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Likes<'a> {
     /// The code of each row's user ([`codes`](crate::table::codes)). A row without a user has no history.
@@ -18,24 +19,24 @@ pub(crate) struct Likes<'a> {
     pub labels: &'a [f32],
     /// The time of each row.
     pub timestamps: &'a [i64],
-    /// The training rows: only their items and labels are read.
+    /// The training rows. Only their items and labels are used.
     pub train: &'a [u32],
-    /// Labels of at least this are likes.
+    /// Minimum label of a like.
     pub liked: f32,
 }
 
-/// For each row of the table, the latest `max_len` items that its user liked strictly before the row's time, newest
-/// first; null if there are none. Takes O(rows · log rows).
+/// For each row of the table, the latest `max_len` items that its user liked strictly before the time of the row,
+/// newest first; null if there are none. Takes O(rows · log rows).
 ///
-/// Only training rows are read, so the label of a validation or test row leaks nowhere. A row of the same moment is not
+/// Only training rows are used, so no label of a validation or test row leaks. A row with the same time is not
 /// "before", so no row sees itself.
 ///
 /// # Panics
-/// If the slices are not of one length, or a training row lies outside.
+/// If the slices differ in length, or a training row is outside the table.
 pub(crate) fn liked_history(likes: &Likes, max_len: usize) -> StringChunked {
     let Likes { users, items, timestamps, .. } = *likes;
     let is_like = likes.mask();
-    // For each row, its user's earlier likes: a range of `liked`, which grows user by user and in time.
+    // The earlier likes of each row's user, as a range of `liked`, which grows by user and by time.
     let mut liked: Vec<u32> = Vec::new();
     let mut before = vec![(0u32, 0u32); users.len()];
     for rows in Timelines::new(users, timestamps).users() {
@@ -58,10 +59,10 @@ pub(crate) fn liked_history(likes: &Likes, max_len: usize) -> StringChunked {
 }
 
 /// All items that the user with this code liked in training rows, newest first; `None` if there are none. This is the
-/// history of a row that is added now.
+/// history of a new row.
 ///
 /// # Panics
-/// As [`liked_history`].
+/// Like [`liked_history`].
 pub(crate) fn latest_history(likes: &Likes, user: u32) -> Option<String> {
     let is_like = likes.mask();
     let is_liked = |row: &u32| likes.users[*row as usize] == user && is_like[*row as usize];
@@ -72,13 +73,14 @@ pub(crate) fn latest_history(likes: &Likes, user: u32) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }
 
-/// For each row of the table, the latest `max_len` values of `others` in the training rows with the same key, newest first;
-/// null if there are none. With users as keys and items as others, these are the items that the row's user rated, including
-/// the row's own if it trains: the implicit feedback of SVD++ (Koren, Factorization meets the neighborhood, KDD 2008,
-/// <https://doi.org/10.1145/1401890.1401944>). Labels are not read.
+/// For each row of the table, the latest `max_len` values of `others` in the training rows with the same key, newest
+/// first; null if there are none. With users as keys and items as others, these are the items that the row's user
+/// rated, including the row's own item if it is a training row: the implicit feedback of SVD++ (Koren, Factorization
+/// meets the neighborhood, KDD 2008,
+/// <https://doi.org/10.1145/1401890.1401944>). Labels are not used.
 ///
 /// # Panics
-/// If the slices are not of one length, or a training row lies outside.
+/// If the slices differ in length, or a training row is outside the table.
 pub(crate) fn companions(
     keys: &[u32],
     others: &StringChunked,
@@ -86,7 +88,7 @@ pub(crate) fn companions(
     train: &[u32],
     max_len: usize,
 ) -> StringChunked {
-    assert!([others.len(), timestamps.len()].iter().all(|len| *len == keys.len()), "columns of one length");
+    assert!([others.len(), timestamps.len()].iter().all(|len| *len == keys.len()), "columns must have the same length");
     let mut is_train = vec![false; keys.len()];
     train.iter().for_each(|&row| is_train[row as usize] = true);
     let timelines = Timelines::new(keys, timestamps);
@@ -111,7 +113,7 @@ impl Likes<'_> {
         let Likes { users, items, labels, timestamps, .. } = self;
         assert!(
             [items.len(), labels.len(), timestamps.len()].iter().all(|len| *len == users.len()),
-            "users, items, labels and timestamps are of one length"
+            "users, items, labels and timestamps must have the same length"
         );
         let mut mask = vec![false; users.len()];
         for &row in self.train {
@@ -122,7 +124,7 @@ impl Likes<'_> {
     }
 }
 
-/// Joins the items of `rows`, the last first.
+/// Joins the items of `rows`, the last one first.
 fn join(text: &mut String, items: &StringChunked, rows: &[u32]) {
     text.clear();
     for item in rows.iter().rev().filter_map(|&row| items.get(row as usize)) {
@@ -149,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_history_is_newest_first_and_no_longer_than_asked_for() {
+    fn a_history_is_newest_first_and_has_a_maximum_length() {
         let items = items(&["c", "a", "d", "b"]);
         let likes = Likes {
             users: &[0; 4],
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_one_moment_do_not_see_each_other() {
+    fn rows_with_the_same_time_do_not_see_each_other() {
         let items = items(&["a", "b", "c"]);
         let likes = Likes {
             users: &[0; 3],
@@ -200,7 +202,7 @@ mod tests {
         let users = [0, 1, 0, 0, NO_CODE, 0];
         let items = items(&["a", "b", "c", "d", "e", "f"]);
         let rated = companions(&users, &items, &[3, 1, 2, 9, 4, 5], &[0, 2, 4, 5], 2);
-        // Row 3 is no training row. Nobody's row and user 1, who has no training row, have none.
+        // Row 3 is not a training row. The row without a user and user 1, who has no training row, have no list.
         assert_eq!(texts(&rated), [Some("f|a"), None, Some("f|a"), Some("f|a"), None, Some("f|a")]);
     }
 

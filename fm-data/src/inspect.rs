@@ -15,17 +15,17 @@ use crate::fit::counts;
 use crate::split::Parts;
 use crate::table::{NO_CODE, codes, strings};
 
-/// The maximum number of distinct labels of a histogram. More are summarised by quantiles.
+/// Maximum number of distinct labels in a histogram. Quantiles summarise more.
 const MAX_HISTOGRAM: usize = 20;
 
 /// A summary of a table, its schema and its parts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Inspection {
-    /// The rows of each part.
+    /// The number of rows of each part.
     pub rows: RowCounts,
-    /// S, the slots of a row.
+    /// S, the number of slots of a row.
     pub slots: usize,
-    /// n, the rows of the global table.
+    /// n, the number of rows of the embedding table.
     pub ids: i64,
     /// The fields, in the order of their slots.
     pub fields: Vec<FieldInspection>,
@@ -61,16 +61,17 @@ pub struct FieldInspection {
     pub cardinality: i64,
     /// The number of distinct values in the training rows; `None` for a numeric field.
     pub distinct: Option<usize>,
-    /// The number of them that are too rare for the vocabulary.
+    /// The number of distinct values that are too rare for the vocabulary.
     pub below_min_count: usize,
-    /// The number of them that share their hash bucket with another; `None` for a field that is not hashed.
+    /// The number of distinct values that share their hash bucket with another value; `None` for a field that is not
+    /// hashed.
     pub colliding: Option<usize>,
-    /// The share of training rows that have a value.
+    /// The share of training rows with a value.
     pub coverage: f64,
-    /// The share of validation rows that have a known value: one of the vocabulary or, in a hashed field, of the
+    /// The share of validation rows with a known value, which is in the vocabulary or, in a hashed field, in the
     /// training rows. `None` if there are no validation rows.
     pub known_valid: Option<f64>,
-    /// The share of test rows that have a known value; `None` if there are no test rows.
+    /// The share of test rows with a known value; `None` if there are no test rows.
     pub known_test: Option<f64>,
 }
 
@@ -93,11 +94,11 @@ pub struct Matrix {
 pub enum Labels {
     /// Each label and its number of rows.
     Histogram(Vec<(f32, usize)>),
-    /// Shares from 0 to 1, each with the label that this share of the rows does not exceed.
+    /// Quantiles: shares of the rows from 0 to 1, each with the largest label of this share.
     Quantiles(Vec<(f64, f32)>),
 }
 
-/// Summarises a table. `labels` are those of all its rows, before the threshold.
+/// Summarises a table. `labels` has the labels of all rows, before the threshold.
 ///
 /// # Errors
 /// [`crate::Error::MissingColumn`] if the table lacks a field or role.
@@ -183,7 +184,7 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
     })
 }
 
-/// The number of distinct values that share their bucket with another.
+/// The number of distinct values that share their bucket with another value.
 fn colliding<'a>(values: impl Iterator<Item = &'a str>, buckets: u32) -> usize {
     let mut counts = PlHashMap::<u32, usize>::new();
     values.for_each(|value| *counts.entry(bucket(value, buckets)).or_insert(0) += 1);
@@ -362,7 +363,7 @@ mod tests {
             let schema = crate::fit::fit(&table, &spec, &[1.0; 3], &parts.train, Task::Regression).unwrap();
             inspect(&table, &schema, &[1.0; 3], &parts).unwrap().fields[0].known_valid == Some(1.0)
         };
-        assert!(known("new|newer|newest|p", 2, None), "what is unknown shares a slot");
+        assert!(known("new|newer|newest|p", 2, None), "unknown values share a slot");
         assert!(!known("new|newer|newest|p", 1, None));
         // The buckets of FarmHash's C++ code: x 2, y 1, new 3, p 1.
         assert!(known("x|new|x|y|p", 3, Some(4)));
@@ -370,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn it_reads_as_aligned_text() {
+    fn it_is_printed_as_aligned_text() {
         let expected = "\
 rows    3 train, 2 valid, 0 test
 size    6 slots a row, 15 ids

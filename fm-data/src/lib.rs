@@ -1,14 +1,14 @@
-//! Tables to training data: read, split, fit vocabularies to the training rows, encode, keep the result in a
-//! memory-mapped file.
+//! From tables to training data: reads and splits the rows, fits vocabularies to the training rows, and encodes all
+//! rows into a memory-mapped file.
 //!
 //! ```text
-//! DataConfig -> source (rows and their declaration) -> Split::parts -> fields that follow from other rows
+//! DataConfig -> source (rows and their declaration) -> Split::parts -> derived fields
 //!            -> fit(training rows) -> encode -> Prepared (encoded rows, in the cache)
 //! ```
 //!
 //! [`DataConfig::prepare`] does all of it. [`RawData`] has the rows as text, and its [`Catalogue`] the users and items.
 //!
-//! A small table, of which the first two rows train:
+//! A small table whose first two rows are training rows:
 //!
 //! ```
 //! use fm_core::{Rows, Side, Task};
@@ -34,7 +34,7 @@
 //!
 //! let labels = Labels { labels: &clicked, weights: None };
 //! let rows = encode_labelled(&table, &schema, labels, &[0, 1, 2])?;
-//! // user: 0 is unknown, as carl is; price: 3 is not a number.
+//! // user: 0 is unknown, like carl; price: 3 is missing, like text that is not a number.
 //! assert!(rows.ids_of(0).eq([1, 2, 0]) && rows.ids_of(1).eq([4, 4, 3]));
 //! assert_eq!(rows.labels(), clicked);
 //! # Ok::<(), fm_data::Error>(())

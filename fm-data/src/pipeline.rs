@@ -14,7 +14,7 @@ impl DataConfig {
     /// training rows. `data_dir` is the folder of downloaded data.
     ///
     /// # Errors
-    /// As [`RawData::open`] and [`RawData::fit`].
+    /// Like [`RawData::open`] and [`RawData::fit`].
     pub fn prepare(&self, data_dir: &Path, cache_dir: &Path) -> Result<Prepared> {
         let files = reader(self, data_dir)?.files()?;
         let prepared = prepare(&CacheKey { inputs: &files, settings: self }, cache_dir, || {

@@ -1,4 +1,4 @@
-//! What a ranking needs beside the encoded rows: all items, and the user and item of each row.
+//! The additional data of a ranking: all items, and the user and item of each row.
 
 use std::path::Path;
 
@@ -16,11 +16,11 @@ use crate::table::{codes, strings};
 
 /// All items as encoded rows, and the user and item of every row of each part.
 ///
-/// Users and items are identified by their texts, not by the ids of their fields: several rare values, or several values of
-/// one hash bucket, share an id.
+/// The text of a user or an item identifies it, not the id of its field: several rare values, or several values of one
+/// hash bucket, share an id.
 #[derive(Debug)]
 pub struct RankingData {
-    /// A row for each item. Fields that are not the item's own are missing.
+    /// One row per item. Fields that do not describe items are missing.
     pub items: Records,
     /// The schema of `pairs`: a user and an item, with all users and items as vocabularies.
     pairs_schema: Schema,
@@ -43,13 +43,13 @@ impl RawData {
         };
         if user == item {
             return Err(Error::Spec(format!(
-                "`{user}` is declared as both the user and the item: a ranking needs two"
+                "`{user}` is declared as both the user and the item: a ranking needs two fields"
             )));
         }
         let catalogue = Catalogue::of(self, item)?.into_items();
         let users = strings(rows, user)?;
         let users: Vec<String> = codes(&users).1.into_iter().map(str::to_owned).collect();
-        // Fields of user and context are not the item's.
+        // Fields of the user and the context are not the item's.
         let items = encode(&catalogue.frame, &Encoder::new(schema), None, MissingColumns::Unknown)?;
         let field =
             |name: &str, side, values: &[String]| Field::new(name, FieldKind::Categorical, side, values.to_vec());
@@ -93,10 +93,10 @@ impl RankingData {
         Md5::digest(digests.concat()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The slots that each item fills in a row, on the CPU.
+    /// The slots of each item in a row, on the CPU.
     ///
     /// # Errors
-    /// As [`ItemSlots::new`].
+    /// Like [`ItemSlots::new`].
     pub fn item_slots(&self, schema: &Schema) -> fm_core::Result<ItemSlots> {
         let all: Vec<usize> = (0..self.items.len()).collect();
         ItemSlots::new(schema, &self.items.batch(&all, Device::Cpu)?.features)
@@ -105,7 +105,7 @@ impl RankingData {
     /// The user and item of each training, validation and test row.
     ///
     /// # Errors
-    /// As [`Interactions::new`].
+    /// Like [`Interactions::new`].
     pub fn interactions(&self) -> fm_core::Result<[Interactions; 3]> {
         let of = |pairs: &Records| {
             let numbers = |field: usize| {
@@ -119,10 +119,10 @@ impl RankingData {
         Ok([of(train)?, of(valid)?, of(test)?])
     }
 
-    /// The fields that are not declared as the item's own, but have the same value in all rows of an item, and other values in
-    /// other rows: their value in a query reveals the item to be found.
+    /// The fields that are not declared as fields of the item, but have the same value in all rows of an item and other
+    /// values in other rows. In a query, their value reveals the item to be ranked.
     pub fn fields_that_tell_the_item(&self, schema: &Schema, train: &Records) -> Vec<String> {
-        /// The minimum number of rows that agree with an earlier row of their item: fewer may agree by chance.
+        /// Minimum number of rows that agree with an earlier row of their item. Fewer may agree by chance.
         const ENOUGH: usize = 20;
         let unknown = self.pairs_schema.ids(1).start as i32;
         let items: Vec<i32> = self.pairs[0].ids_of(1).collect();
@@ -186,7 +186,7 @@ name = "weekday"
 kind = "categorical"
 "#;
 
-    /// Prepares a table: the second time, out of the cache.
+    /// Prepares a table. The second call reads the cache.
     fn prepare(schema: &str, rows: &str, times: usize) -> Result<Prepared> {
         let folder = tempfile::tempdir().unwrap();
         let table = folder.path().join("rows.csv");
@@ -209,7 +209,7 @@ kind = "categorical"
         prepared
     }
 
-    /// Three rows of ann, all at one time; one of bob; one of nobody; one of nothing.
+    /// Three rows of ann with the same time, one of bob, one without a user, and one without a user and an item.
     const ROWS: &str = "ann,x,war,1,mo,7,5\nbob,y,fun,2,mo,7,3\nann,y,fun,3,tu,7,2\n,x,war,5,we,8,5\nann,z,fun,,mo,7,4\n\
                         bob,,fun,9,tu,9,5\n";
 
@@ -219,14 +219,14 @@ kind = "categorical"
             let Prepared { schema, train, valid, test, ranking, .. } = prepare(SCHEMA, ROWS, times).unwrap();
             let ranking = ranking.unwrap();
             assert_eq!((train.len(), valid.len(), test.len()), (4, 1, 1));
-            // In the order of their last rows: y, x, z. Of equal times, the last row tests.
+            // In the order of their last rows: y, x, z. The last of several rows with the same time is the test row.
             let [train, valid, test] = ranking.interactions().unwrap();
             assert_eq!((train.users(), train.items()), (&[0, 1, NONE, 1][..], &[1, 0, 1, NONE][..]));
             assert_eq!(train.positives().collect::<Vec<_>>(), [0, 1, 2]);
             assert_eq!((valid.users(), valid.items(), valid.positives().count()), (&[0][..], &[0][..], 0));
             assert_eq!((test.users(), test.items(), test.positives().count()), (&[0][..], &[2][..], 1));
             assert_eq!((ranking.items.len(), train.num_items()), (3, 3));
-            // An item's own fields are those of its last row; the others say nothing.
+            // The fields of an item come from its last row; all others are missing.
             let price = schema.slots(3).start;
             let items = ranking.items.batch(&[0, 1, 2], Device::Cpu).unwrap().features.padded().unwrap();
             let mean = (1.0 + 2.0 + 5.0 + 9.0) / 4.0;
@@ -241,16 +241,16 @@ kind = "categorical"
     fn a_table_without_a_user_or_an_item_or_with_one_column_for_both_is_an_error() {
         let error = prepare(&SCHEMA.replace("item = \"item\"", ""), ROWS, 1).unwrap_err();
         assert!(matches!(error, Error::NoRole { user: true, .. }), "{error}");
-        // Without a user, the split cannot leave a user's last row out either.
+        // Without a user, the split cannot leave out a user's last row either.
         let error = prepare(&SCHEMA.replace("user = \"user\"", ""), ROWS, 1).unwrap_err();
         assert!(matches!(error, Error::Split { .. }), "{error}");
         let error = prepare(&SCHEMA.replace("item = \"item\"", "item = \"user\""), ROWS, 1).unwrap_err().to_string();
-        assert_eq!(error, "`user` is declared as both the user and the item: a ranking needs two");
+        assert_eq!(error, "`user` is declared as both the user and the item: a ranking needs two fields");
     }
 
     #[test]
-    fn a_field_of_the_context_that_follows_from_the_item_is_found() {
-        // Ten items in turn, the genre of each always the same, its price and the weekday not.
+    fn a_field_of_the_context_that_reveals_the_item_is_found() {
+        // Ten items in turn. The genre of an item is always the same; its price and the weekday vary.
         let row = |n: usize| format!("u{},i{},g{},{n},d{},{n},5\n", n / 10, n % 10, n % 10 % 3, n % 7);
         let rows: String = (0..100).map(row).collect();
         let found = |schema: &str| {

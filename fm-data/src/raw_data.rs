@@ -1,4 +1,4 @@
-//! The rows of a run as text: read, declared and split, but not encoded.
+//! The rows of a run as text, split but not encoded.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ use crate::table::{codes, strings};
 /// The rows of a run in memory, before encoding.
 #[derive(Debug)]
 pub struct RawData {
-    /// All rows: a column of text for each field and role.
+    /// All rows, with a column of text for each field and role.
     pub frame: DataFrame,
     /// The fields and roles that the settings select.
     pub spec: TableSpec,
@@ -65,7 +65,7 @@ impl RawData {
     /// Fits vocabularies and statistics to the training rows.
     ///
     /// # Errors
-    /// As [`fit`].
+    /// Like [`fit`].
     pub fn fit(&self) -> Result<Schema> {
         Ok(self.fit_and_warn()?.schema)
     }
@@ -81,7 +81,7 @@ impl RawData {
     /// Encodes some rows with their labels and weights.
     ///
     /// # Errors
-    /// As [`encode_labelled`].
+    /// Like [`encode_labelled`].
     pub fn encode(&self, schema: &Schema, rows: &[u32]) -> Result<Records> {
         let labels = Labels { labels: &self.labels, weights: self.weights.as_deref() };
         encode_labelled(&self.frame, schema, labels, rows)
@@ -90,20 +90,20 @@ impl RawData {
     /// Fields, cardinalities, coverage, sparsity and labels. Warns about odd values of the training rows.
     ///
     /// # Errors
-    /// As [`RawData::fit`].
+    /// Like [`fit`](crate::fit::fit).
     pub fn inspect(&self) -> Result<Inspection> {
         let Fitted { schema, warnings } = self.fit_and_warn()?;
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         inspect(&self.frame, &schema, &self.labels, &self.parts)
     }
 
-    /// The latest of some rows; of several at the same time, the last.
+    /// The latest of some rows; the last one if several have the same time.
     pub(crate) fn latest(&self, rows: impl Iterator<Item = usize>) -> Option<usize> {
         rows.max_by_key(|&row| (self.timestamps.as_ref().map_or(0, |times| times[row]), row))
     }
 }
 
-/// The parts that the source gives, or those of the settings' split.
+/// The parts given by the source, or those of the split in the settings.
 fn divide(table: &mut DeclaredTable, roles: &Roles, config: &DataConfig) -> Result<Parts> {
     let fold = match &mut table.division {
         Division::Parts(parts) => return Ok(std::mem::take(parts)),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_follow_from_user_and_item_need_neither_as_a_field() {
+    fn fields_derived_from_user_and_item_need_neither_as_a_field() {
         let data = open(|config| DataConfig { fields: Some(vec!["history".into()]), ..config }).unwrap();
         assert_eq!(cells(&data.frame, "history"), ["-", "1", "1", "1"]);
         assert!(matches!(data.catalogue().unwrap_err(), Error::NoRole { user: false, .. }));
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ranking_has_no_lists_that_reveal_the_movies_to_be_found() {
+    fn a_ranking_has_no_lists_that_reveal_the_movies_to_rank() {
         let error = open(|config| DataConfig { task: TaskName::Ranking, implicit: 5, ..config }).unwrap_err();
         assert!(error.to_string().contains("leave out `implicit`"), "{error}");
     }

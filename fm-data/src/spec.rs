@@ -1,4 +1,4 @@
-//! The declaration of a table, before anything is fitted: its label, its fields, its user and its item.
+//! The declaration of a table: its label, its fields, its user and its item.
 //!
 //! ```toml
 //! label = "label"
@@ -47,22 +47,22 @@ use crate::error::{Error, Result, suggestion};
 /// The separator of the values of a multi-valued field, unless the field declares another.
 pub const SEPARATOR: &str = "|";
 
-/// How the text of a column becomes slots, before anything is known about its values.
+/// How the text of a column becomes slots, before fitting.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum FieldSpecKind {
     /// One value, from a vocabulary or hashed.
     Categorical,
-    /// Several values in one text, from a vocabulary or hashed: a slot for each distinct value.
+    /// Several values in one text, from a vocabulary or hashed, with one slot per distinct value.
     MultiValued(ListSpec),
-    /// Several values in one text, from a vocabulary or hashed: a slot for each value, in the order of the text.
+    /// Several values in one text, from a vocabulary or hashed, with one slot per value, in the order of the text.
     Sequence(ListSpec),
     /// A number, standardised with the training rows' mean and standard deviation.
     Numeric,
 }
 
 impl FieldSpecKind {
-    /// How the field holds several values; `None` if it holds one.
+    /// The declaration of the list, for a field with several values; `None` for a field with one value.
     pub fn list(&self) -> Option<&ListSpec> {
         match self {
             FieldSpecKind::MultiValued(list) | FieldSpecKind::Sequence(list) => Some(list),
@@ -71,22 +71,22 @@ impl FieldSpecKind {
     }
 }
 
-/// Several values in one text, before their number is known.
+/// Several values in one text, before fitting.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ListSpec {
     /// The text between two values.
     pub separator: String,
-    /// The number of slots. `None` for those that the longest list of the training rows needs, at most 100.
+    /// The number of slots. `None` for the length of the longest list of the training rows, at most 100.
     pub max_len: Option<usize>,
-    /// Which values have a slot if there are more than slots. A `schema.toml` keeps the last of a sequence and the first of a
-    /// multi-valued field, unless it says otherwise.
+    /// Which values have a slot if there are more values than slots. By default, a `schema.toml` keeps the last values
+    /// of a sequence and the first values of a multi-valued field.
     pub keep: Keep,
     /// The value `x` that each of the row's `n` values adds to its slot.
     pub weighting: Weighting,
 }
 
 impl ListSpec {
-    /// A list of values with this text between them, this number of slots and this weighting. It keeps the first values.
+    /// A list with this separator, number of slots and weighting. It keeps the first values.
     pub fn new(separator: impl Into<String>, max_len: Option<usize>, weighting: Weighting) -> ListSpec {
         ListSpec { separator: separator.into(), max_len, keep: Keep::First, weighting }
     }
@@ -97,17 +97,16 @@ impl ListSpec {
     }
 }
 
-/// Where the texts of a field come from. Lists that follow from other rows follow from training rows only, so that no
-/// label of a validation or test row leaks.
+/// The origin of a field's text. Derived lists use only training rows, so no label of a validation or test row leaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum FieldOrigin {
     /// The column of the field's name.
     #[default]
     Column,
-    /// The items that the row's user liked before the row, newest first. It depends on time: a row that is added now has
-    /// the history of now.
+    /// The items that the row's user liked before the row, newest first. It depends on time: a new row has the current
+    /// history.
     LikedBefore {
-        /// The least label of a liked item.
+        /// Minimum label of a liked item.
         least: f32,
     },
     /// The items of all rows of the row's user, newest first.
@@ -126,15 +125,15 @@ pub struct FieldSpec {
     pub kind: FieldSpecKind,
     /// What it describes.
     pub side: Side,
-    /// The minimum number of occurrences in the training rows for a value to enter the vocabulary.
+    /// Minimum number of occurrences in the training rows for a value to enter the vocabulary.
     pub min_count: u32,
-    /// The field whose table this field uses, too. It has no vocabulary or hash buckets of its own.
+    /// The field whose table this field also uses. This field then has no vocabulary or hash buckets of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shares: Option<String>,
-    /// The number of buckets that values are hashed into; `None` for a vocabulary.
+    /// The number of hash buckets; `None` for a vocabulary.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash_buckets: Option<u32>,
-    /// Where its texts come from. A `schema.toml` declares columns only.
+    /// The origin of its text. A `schema.toml` declares only columns.
     #[serde(skip)]
     pub origin: FieldOrigin,
 }
@@ -153,15 +152,15 @@ impl FieldSpec {
 pub struct TableSpec {
     /// The column of the label.
     pub label: String,
-    /// The column of the rows' weights in the loss and in metrics: numbers of at least 0.
+    /// The column with the weights of the rows in the loss and in metrics: numbers of at least 0.
     pub weight: Option<String>,
-    /// The column of the rows' times, as whole numbers.
+    /// The column with the times of the rows, as whole numbers.
     pub timestamp: Option<String>,
     /// The field that identifies the user.
     pub user: Option<String>,
     /// The field that identifies the item.
     pub item: Option<String>,
-    /// The column of the items' names for people.
+    /// The column with the titles of the items.
     pub title: Option<String>,
     /// The fields, in the order of their slots.
     #[serde(rename = "field")]
@@ -180,7 +179,7 @@ impl TableSpec {
     /// Reads a `schema.toml`.
     ///
     /// # Errors
-    /// [`Error::Io`], or [`Error::Data`] with the line of the fault: invalid TOML, an unknown key or value, or a
+    /// [`Error::Io`], or [`Error::Data`] with the line of invalid TOML, of an unknown key or value, or of a
     /// contradiction ([`TableSpec::check`]).
     pub fn load(path: impl AsRef<Path>) -> Result<TableSpec> {
         let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
@@ -193,14 +192,14 @@ impl TableSpec {
     /// Checks that the declaration does not contradict itself.
     ///
     /// # Errors
-    /// [`Error::Spec`] for no field, an empty or repeated name, a label that is also a field or the weight, a user or an item
-    /// that is not a field, an empty separator, a `max_len` or `hash_buckets` of 0, hash buckets on a numeric field or
-    /// beside a `min_count`, or a shared table that is not another field's own.
+    /// [`Error::Spec`] for no field, an empty or repeated name, a label that is also a field or the weight, a user or
+    /// an item that is not a field, an empty separator, a `max_len` or `hash_buckets` of 0, hash buckets on a numeric
+    /// field or beside a `min_count`, or a shared table that is not another field's own.
     pub fn check(&self) -> Result<()> {
         self.problem().map_or(Ok(()), |(_, reason)| Err(Error::Spec(reason)))
     }
 
-    /// The same table with only these fields, in this order. A role whose field is left out is left out, too.
+    /// The same table with only these fields, in this order. A role whose field is not selected is removed, too.
     ///
     /// # Errors
     /// [`Error::Unknown`] for an unknown name, [`Error::Spec`] for a repeated name or no name.
@@ -256,7 +255,8 @@ impl TableSpec {
                 format!("field `{name}` needs hash_buckets of at least 1")
             } else if field.hash_buckets.is_some() && field.kind == FieldSpecKind::Numeric {
                 format!(
-                    "field `{name}` is numeric and cannot have hash_buckets: declare it categorical, or leave them out"
+                    "field `{name}` is numeric and cannot have hash_buckets: declare it categorical, or leave out \
+                     hash_buckets"
                 )
             } else if field.hash_buckets.is_some() && field.min_count > 1 {
                 format!("field `{name}` has hash_buckets and a min_count: rare values get a bucket, too; leave one out")
@@ -282,7 +282,7 @@ impl TableSpec {
         None
     }
 
-    /// What is wrong with the table that a field shares.
+    /// The contradiction in the table that a field shares, if there is one.
     fn sharing_problem(&self, field: &FieldSpec) -> Option<String> {
         let owner = field.shares.as_ref()?;
         let reason = match self.fields.iter().find(|other| other.name == *owner) {
@@ -308,7 +308,7 @@ impl TableSpec {
     }
 }
 
-/// A fault of a `schema.toml`, and its position in bytes.
+/// An error in a `schema.toml`, and its position in bytes.
 struct Problem {
     at: Option<usize>,
     reason: String,
@@ -341,7 +341,7 @@ impl SpecFile {
     }
 }
 
-/// A `[[field]]`. Flat, so that the error for an unknown key has its line.
+/// A `[[field]]`. It has no nested types, so that the error for an unknown key has its line.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FieldEntry {
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_declaration_is_read() {
+    fn a_complete_declaration_is_read() {
         let spec = loaded(
             r#"
             label = "rating"
@@ -495,21 +495,21 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_shown_with_its_line_and_the_near_one() {
+    fn an_unknown_key_is_an_error_with_its_line_and_the_closest_key() {
         let error = refused(&format!("{HEAD}{}", field("a", "min_cuont = 3\n")));
         assert!(error.starts_with(", line 5: unknown field `min_cuont`"), "{error}");
         assert!(error.ends_with("did you mean `min_count`?"), "{error}");
     }
 
     #[test]
-    fn an_unknown_kind_is_shown_with_the_near_one() {
+    fn an_unknown_kind_is_an_error_with_the_closest_kind() {
         let error = refused(&format!("{HEAD}[[field]]\nname = \"a\"\nkind = \"categorial\"\n"));
         assert!(error.starts_with(", line 4: unknown variant `categorial`"), "{error}");
         assert!(error.ends_with("did you mean `categorical`?"), "{error}");
     }
 
     #[test]
-    fn contradictions_are_shown_with_their_line() {
+    fn contradictions_are_errors_with_their_line() {
         let twice = format!("{HEAD}{}{}", field("a", ""), field("a", ""));
         assert_eq!(refused(&twice), ", line 6: field `a` is declared twice");
         let label = refused(&format!("{HEAD}{}", field("y", "")));
@@ -517,7 +517,7 @@ mod tests {
         let stray = refused(&format!("{HEAD}{}", field("a", "max_len = 3\n")));
         assert_eq!(stray, ", line 3: field `a` has a max_len, which only multi-valued fields and sequences have");
         let role = refused(&format!("user = \"usr\"\n{HEAD}{}", field("user", "")));
-        assert_eq!(role, ": user = \"usr\" is not a field; did you mean `user`? there are: user");
+        assert_eq!(role, ": user = \"usr\" is not a field; did you mean `user`? available: user");
         let empty = refused(&format!("{HEAD}{}", field("a", "hash_buckets = 0\n")));
         assert_eq!(empty, ", line 3: field `a` needs hash_buckets of at least 1");
         let negative = refused(&format!("{HEAD}{}", field("a", "hash_buckets = -1\n")));
@@ -537,7 +537,7 @@ mod tests {
         let line = ", line 3: field `seen` shares the table of";
         assert_eq!(
             shared("fim", ""),
-            format!("{line} `fim`, which is not a field; did you mean `film`? there are: seen, film")
+            format!("{line} `fim`, which is not a field; did you mean `film`? available: seen, film")
         );
         assert_eq!(shared("seen", ""), format!("{line} `seen`, itself: name another field"));
         assert_eq!(
@@ -554,14 +554,14 @@ mod tests {
     }
 
     #[test]
-    fn selecting_keeps_the_order_asked_for_and_the_roles_that_remain() {
+    fn selected_fields_keep_the_given_order_and_the_remaining_roles() {
         let text = format!("user = \"u\"\nitem = \"i\"\n{HEAD}{}{}{}", field("u", ""), field("i", ""), field("c", ""));
         let spec = loaded(&text).unwrap();
         let selected = spec.select(&["c".into(), "u".into()]).unwrap();
         assert_eq!(selected.names(), ["c", "u"]);
         assert_eq!((selected.user.as_deref(), selected.item.as_deref()), (Some("u"), None));
         let error = spec.select(&["cc".into()]).unwrap_err().to_string();
-        assert_eq!(error, "there is no field `cc`; did you mean `c`? there are: u, i, c");
+        assert_eq!(error, "there is no field `cc`; did you mean `c`? available: u, i, c");
         assert!(spec.select(&["c".into(), "c".into()]).is_err());
         assert!(spec.select(&[]).is_err());
     }

@@ -1,7 +1,7 @@
-//! Splitting rows into a training, a validation and a test part.
+//! Splits rows into a training, a validation and a test part.
 //!
-//! Random splits use a Fisher-Yates shuffle driven by a `Pcg64` with the run's seed: the same seed gives the same parts on
-//! every machine.
+//! Random splits use a Fisher-Yates shuffle with a `Pcg64` generator and the seed of the run: the same seed gives the
+//! same parts on every machine.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,7 +16,7 @@ use crate::timelines::Timelines;
 const FORMS: &str = "random, random:VALID:TEST (shares, such as random:0.1:0.1), leave-last-out, time, \
                      time:VALID:TEST, fold:NAME (such as fold:u1), kfold:K:INDEX (such as kfold:5:0), kfold:K:INDEX:VALID";
 
-/// The default share of the validation rows, and of the test rows.
+/// The default share of validation rows and of test rows.
 const SHARE: f64 = 0.1;
 
 /// A way to split the rows. Its text form is `random`, `random:0.1:0.1`, `leave-last-out`, `time`, `time:0.1:0.1`,
@@ -42,13 +42,14 @@ pub enum Split {
     },
     /// An official fold of the data. A random tenth of its training rows validates.
     Fold(String),
-    /// Block `index` of `k` blocks of a random permutation tests. A random share of the rest validates, by default a tenth.
+    /// Fold `index` of `k` folds of a random permutation tests. A random share of the other rows validates, by default
+    /// a tenth.
     KFold {
-        /// The number of blocks.
+        /// The number of folds.
         k: u32,
-        /// The block that tests, from 0.
+        /// The test fold, from 0.
         index: u32,
-        /// The share of the other rows that validate.
+        /// The share of the other rows that validates.
         valid: f64,
     },
 }
@@ -83,7 +84,7 @@ impl FromStr for Split {
             |reason: &str| Error::Split { split: text.into(), reason: format!("{reason}; the forms are {FORMS}") };
         let shares = |valid: &str, test: &str| match (valid.parse::<f64>(), test.parse::<f64>()) {
             (Ok(valid), Ok(test)) if valid >= 0.0 && test >= 0.0 && valid + test < 1.0 => Ok((valid, test)),
-            _ => Err(invalid("the shares are two numbers from 0 whose sum is less than 1")),
+            _ => Err(invalid("the shares must be two numbers of at least 0 whose sum is less than 1")),
         };
         match text.split(':').collect::<Vec<_>>()[..] {
             ["random"] => Ok(Split::Random { valid: SHARE, test: SHARE }),
@@ -96,15 +97,15 @@ impl FromStr for Split {
                 let valid = valid.first().map_or(Ok(SHARE), |valid| shares(valid, "0").map(|(valid, _)| valid))?;
                 match (k.parse::<u32>(), index.parse::<u32>()) {
                     (Ok(k), Ok(index)) if k >= 2 && index < k => Ok(Split::KFold { k, index, valid }),
-                    _ => Err(invalid("K is at least 2, and INDEX from 0 to K - 1")),
+                    _ => Err(invalid("K must be at least 2, and INDEX from 0 to K - 1")),
                 }
             }
-            _ => Err(invalid("there is no such split")),
+            _ => Err(invalid("unknown split")),
         }
     }
 }
 
-/// The columns that a split may need.
+/// The columns that a split can need.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SplitColumns<'a> {
     /// The code of each row's user ([`codes`](crate::table::codes)).
@@ -115,10 +116,10 @@ pub struct SplitColumns<'a> {
     pub fold: Option<(&'a [u32], &'a [u32])>,
 }
 
-/// The row numbers of each part: ascending, each row in exactly one part.
+/// The row numbers of each part, ascending. Each row is in exactly one part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parts {
-    /// The rows to fit to. Never empty.
+    /// The training rows. Never empty.
     pub train: Vec<u32>,
     /// The rows that choose the best epoch.
     pub valid: Vec<u32>,
@@ -127,8 +128,8 @@ pub struct Parts {
 }
 
 impl Split {
-    /// The split whose test rows are block `index` of `k`. Its share of validation rows is that of this split if they are
-    /// random, and a tenth otherwise.
+    /// The split that tests on fold `index` of `k`. Its share of validation rows is that of this split if its
+    /// validation rows are random, and a tenth otherwise.
     pub fn fold(&self, k: u32, index: u32) -> Split {
         let valid = if let Split::Random { valid, .. } | Split::KFold { valid, .. } = *self { valid } else { SHARE };
         Split::KFold { k, index, valid }
@@ -137,8 +138,8 @@ impl Split {
     /// Splits `rows` rows.
     ///
     /// # Errors
-    /// [`Error::Split`] if a column that the split needs is missing, if all timestamps are equal, if a fold does not divide
-    /// these rows, or if no row is left to train on.
+    /// [`Error::Split`] if a column that the split needs is missing, if all timestamps are equal, if a fold does not
+    /// divide these rows, or if no rows are left for training.
     pub fn parts(&self, rows: usize, columns: &SplitColumns, seed: u64) -> Result<Parts> {
         let refused = |reason: &str| Error::Split { split: self.to_string(), reason: reason.into() };
         let rows = u32::try_from(rows).map_err(|_| refused("there are more than 4294967295 rows"))?;
@@ -180,7 +181,7 @@ impl Split {
             }
         };
         if parts.train.is_empty() {
-            return Err(refused(&format!("of {rows} rows, none is left to train on")));
+            return Err(refused(&format!("of {rows} rows, none is left for training")));
         }
         for part in [&mut parts.train, &mut parts.valid, &mut parts.test] {
             part.sort_unstable();
@@ -194,7 +195,7 @@ fn permutation(mut rows: Vec<u32>, seed: u64) -> Vec<u32> {
     rows
 }
 
-/// The first rows test, the next validate, the others train.
+/// The first rows test, the next rows validate, the others train.
 fn cut(mut rows: Vec<u32>, valid: f64, test: f64) -> Parts {
     let share = |share: f64| (rows.len() as f64 * share).round() as usize;
     let (valid, test) = (share(valid), share(test));
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_split_is_written_as_it_is_read() {
+    fn a_split_is_printed_as_it_is_parsed() {
         for text in [
             "random",
             "random:0.2:0",
@@ -289,14 +290,14 @@ mod tests {
     }
 
     #[test]
-    fn another_seed_gives_other_parts() {
+    fn different_seeds_give_different_parts() {
         let parts = |seed| Split::default().parts(100, &SplitColumns::default(), seed).unwrap();
         assert_eq!(parts(1), parts(1));
         assert_ne!(parts(1), parts(2));
     }
 
     #[test]
-    fn the_blocks_of_a_k_fold_test_every_row_once() {
+    fn the_folds_of_a_k_fold_split_test_every_row_once() {
         let mut tested: Vec<u32> = (0..7)
             .flat_map(|index| Split::default().fold(7, index).parts(100, &SplitColumns::default(), 3).unwrap().test)
             .collect();
@@ -305,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_of_a_k_fold_has_the_share_of_validation_rows_of_its_split() {
+    fn a_fold_has_the_share_of_validation_rows_of_its_split() {
         let sizes = |text: &str| {
             let parts = split(text).fold(5, 2).parts(100, &SplitColumns::default(), 3).unwrap();
             (parts.train.len(), parts.valid.len(), parts.test.len())
@@ -322,7 +323,7 @@ mod tests {
         let timestamps = [5, 9, 1, 5, 2, 1, 7];
         let columns = SplitColumns { users: Some(&users), timestamps: Some(&timestamps), fold: None };
         let parts = Split::LeaveLastOut.parts(7, &columns, 0).unwrap();
-        // User 0 by time: rows 5, 0, 3, 1. User 1 has too few, row 6 has none.
+        // User 0 by time: rows 5, 0, 3, 1. User 1 has too few rows; row 6 has no user.
         assert_eq!(parts, Parts { train: vec![0, 2, 4, 5, 6], valid: vec![3], test: vec![1] });
     }
 
@@ -350,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_names_the_column_that_a_split_lacks() {
+    fn the_error_names_the_missing_column_of_a_split() {
         let refused = |text: &str, columns| split(text).parts(3, &columns, 0).unwrap_err().to_string();
         let equal = SplitColumns { users: Some(&[0, 0, 0]), timestamps: Some(&[7, 7, 7]), fold: None };
         assert!(refused("time", SplitColumns::default()).contains("declares no `timestamp` column"));

@@ -1,18 +1,18 @@
-//! The rows of each user in the order of time.
+//! The rows of each user in order of time.
 
 use crate::table::NO_CODE;
 
 /// The rows of each user in the order of (timestamp, row number).
 pub(crate) struct Timelines {
     rows: Vec<u32>,
-    /// The first row of each user within `rows`, then the first without a user, then the end.
+    /// The start of each user within `rows`, then the start of the rows without a user, then the end.
     starts: Vec<usize>,
 }
 
 impl Timelines {
     pub(crate) fn new(users: &[u32], timestamps: &[i64]) -> Timelines {
         let num_users = users.iter().filter(|&&user| user != NO_CODE).max().map_or(0, |&last| last as usize + 1);
-        // Rows without a user belong to one more user, the last.
+        // Rows without a user belong to an additional last user.
         let slot = |row: usize| (users[row] as usize).min(num_users);
         let mut starts = vec![0; num_users + 2];
         for row in 0..users.len() {

@@ -16,12 +16,12 @@ use crate::error::{Error, Result};
 const S_IFMT: u32 = 0o170_000;
 const S_IFLNK: u32 = 0o120_000;
 
-/// Unpacks `archive` into the new folder `folder`, by way of a hidden folder beside it that is renamed at the end: `folder`
-/// appears whole or not at all. It may exist before if it is empty.
+/// Unpacks `archive` into the new folder `folder`. It unpacks into a hidden folder next to it and renames that at the
+/// end, so `folder` is complete or absent. It may exist before if it is empty.
 ///
 /// # Errors
-/// [`Error::Archive`] if the archive is damaged, holds a symbolic link or an entry that would land outside the folder,
-/// or unpacks to more than `max_size` bytes; [`Error::Io`] if a file cannot be written.
+/// [`Error::Archive`] if the archive is damaged, contains a symbolic link or an entry outside the folder, or unpacks to
+/// more than `max_size` bytes; [`Error::Io`] if a file cannot be written.
 pub fn unpack(archive: &Path, folder: &Path, max_size: u64) -> Result<()> {
     let temporary = temporary_beside(folder);
     let result = remove_if_there(&temporary).and_then(|()| {
@@ -47,7 +47,7 @@ fn write_entries(path: &Path, target: &Path, max_size: u64) -> Result<()> {
         let name = entry.name().to_owned();
         let destination = match entry.enclosed_name() {
             Some(inside) => target.join(inside),
-            None => return Err(invalid(format!("its entry `{name}` would land outside the folder"))),
+            None => return Err(invalid(format!("its entry `{name}` is outside the folder"))),
         };
         if entry.unix_mode().is_some_and(|mode| mode & S_IFMT == S_IFLNK) {
             return Err(invalid(format!("its entry `{name}` is a symbolic link")));
@@ -60,7 +60,7 @@ fn write_entries(path: &Path, target: &Path, max_size: u64) -> Result<()> {
             std::fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
         }
         let too_large =
-            || invalid(format!("it holds more than {max_size} bytes (at `{name}`), more than a release can have"));
+            || invalid(format!("it contains more than {max_size} bytes (at `{name}`), the maximum size of a release"));
         if entry.size() > room {
             return Err(too_large());
         }
@@ -75,7 +75,7 @@ fn write_entries(path: &Path, target: &Path, max_size: u64) -> Result<()> {
 }
 
 enum EntryError {
-    /// The entry exceeds the room left, whatever size it declares.
+    /// The entry exceeds the remaining size, whatever size it declares.
     TooLarge,
     Read(io::Error),
     Write(Error),
@@ -102,7 +102,7 @@ fn write_entry(entry: &mut ZipFile<'_>, destination: &Path, room: u64) -> Result
     }
 }
 
-/// A name that depends on the folder alone, so that the remains of a killed process are found and removed.
+/// A name that depends only on the folder, so that a later call finds and removes the files of a killed process.
 fn temporary_beside(folder: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(folder.file_name().unwrap_or_default());
@@ -151,7 +151,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn files_land_in_their_folders() {
+    fn files_are_unpacked_into_their_folders() {
         let bytes = archive(&[("ml-1m/README", b"read me"), ("ml-1m/deep/er/x", b""), ("top", b"t")]);
         let (result, parent, folder) = unpacked(&bytes, 8);
         result.unwrap();
@@ -161,7 +161,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_a_killed_process_left_is_replaced() {
+    fn the_files_of_a_killed_process_are_replaced() {
         let parent = tempfile::tempdir().unwrap();
         let (path, folder) = (parent.path().join("archive.zip"), parent.path().join("ml-1m"));
         std::fs::write(&path, archive(&[("a", b"new")])).unwrap();
@@ -173,15 +173,15 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_entry_outside_the_folder_is_refused_by_name() {
+    fn an_entry_outside_the_folder_is_an_error_with_its_name() {
         for name in ["../evil", "ok/../../evil", "/tmp/evil"] {
             let message = refused(&archive(&[("fine", b"x"), (name, b"x")]), 100);
-            assert!(message.ends_with(&format!("its entry `{name}` would land outside the folder")), "{message}");
+            assert!(message.ends_with(&format!("its entry `{name}` is outside the folder")), "{message}");
         }
     }
 
     #[test]
-    fn a_symbolic_link_is_refused() {
+    fn a_symbolic_link_is_an_error() {
         let mut writer = ZipWriter::new(io::Cursor::new(Vec::new()));
         writer.add_symlink("link", "/etc/passwd", FileOptions::default()).unwrap();
         let message = refused(&writer.finish().unwrap().into_inner(), 100);
@@ -189,7 +189,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn more_than_the_limit_is_refused_whatever_the_sizes_declare() {
+    fn more_than_the_limit_is_an_error_whatever_the_declared_sizes() {
         let honest = archive(&[("a", &[0; 60]), ("b", &[0; 41])]);
         assert!(refused(&honest, 100).contains("more than 100 bytes (at `b`)"));
         assert!(unpacked(&honest, 101).0.is_ok());
@@ -202,7 +202,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_truncated_or_damaged_archive_is_refused() {
+    fn a_truncated_or_damaged_archive_is_an_error() {
         let bytes = archive(&[("a", b"some text to store in the archive")]);
         assert!(refused(&bytes[..bytes.len() / 2], 100).contains("damaged"));
         assert!(refused(b"", 100).contains("not a zip archive"));
@@ -213,7 +213,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_name_given_twice_is_refused() {
+    fn a_repeated_name_is_an_error() {
         // The writer rejects repeated names, so one of two names of the same length is overwritten.
         let mut bytes = archive(&[("aa", b"1"), ("bb", b"2")]);
         for at in 0..bytes.len() - 1 {

@@ -1,7 +1,7 @@
-//! How fast each model trains on the CPU, and what it learns meanwhile: `make bench`.
+//! The training speed of each model on the CPU, and the loss that it reaches: `make bench`.
 //!
-//! The rows are drawn from a planted factorization machine, so that the best possible loss is known. Then, for rows with a
-//! history of which half is padding on average, how fast a model trains on the same rows padded and ragged.
+//! The rows are drawn from a planted factorization machine, so that the best possible loss is known. A second part
+//! compares training speeds on the same rows padded and ragged. In these rows, half of a history is padding on average.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
@@ -25,7 +25,7 @@ const VALUES: i64 = 100;
 const EPOCHS: usize = 5;
 
 fn schema() -> Schema {
-    // Half of the fields are on either side, as models of users and items need it.
+    // Half of the fields describe users and half items, as some models need.
     let field = |number: i64| {
         let vocabulary = (0..VALUES).map(|value| value.to_string()).collect();
         let side = if number < FIELDS / 2 { Side::User } else { Side::Item };
@@ -54,7 +54,7 @@ fn planted(schema: &Schema, rows: i64, table: &Tensor) -> (TensorRows, Vec<f32>)
 
 fn main() {
     tch::set_num_threads(std::env::var("OMP_NUM_THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(1));
-    // `-- histories` measures these alone.
+    // `-- histories` measures only these.
     if !std::env::args().any(|argument| argument == "histories") {
         all_models();
     }
@@ -95,7 +95,7 @@ fn on_histories() {
     }
 }
 
-/// The rows a second of training on [`histories`]: the best of three epochs.
+/// The training speed on [`histories`] in rows per second: the best of three epochs.
 fn rate_on_histories(name: &str, padded: bool) -> f64 {
     let (schema, rows) = histories();
     seed_torch(1, Stream::Parameters);

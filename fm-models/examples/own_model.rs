@@ -1,8 +1,8 @@
-//! A model of one's own, trained, saved and exported as those of the registry are:
+//! A custom model, trained, saved and exported like those of the registry:
 //! `cargo run --release -p fm-models --example own_model`.
 //!
-//! It is the field-weighted factorization machine of Pan et al., WWW 2018, <https://arxiv.org/abs/1806.03514>: a layer
-//! written here, and layers of `fm_models`.
+//! It is the field-weighted factorization machine of Pan et al., WWW 2018, <https://arxiv.org/abs/1806.03514>: a new
+//! layer, and layers of `fm_models`.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::error::Error;
@@ -107,7 +107,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let schema = Schema::new(label, fields)?;
     let (train, valid) = (rows(&schema, |fifth| fifth > 0)?, rows(&schema, |fifth| fifth == 0)?);
 
-    // Train it as any other model.
+    // Train it like any other model.
     seed_torch(1, Stream::Parameters);
     let store = VarStore::new(Device::Cpu);
     let model = Config::default().build(&store.root(), &schema)?;
@@ -118,7 +118,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert!(evaluate(model.as_ref(), schema.label(), &valid, Device::Cpu)?["auc"] > 0.95);
     let logits = predict(model.as_ref(), &valid, Device::Cpu)?;
 
-    // Save it, and load it into a model that is built anew.
+    // Save it, and load it into a newly built model.
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("fwfm.safetensors");
     trainer.save(&file)?;
@@ -127,7 +127,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     checkpoint::load(&file, &loaded)?;
     assert_eq!(predict(same.as_ref(), &valid, Device::Cpu)?, logits);
 
-    // Export it. The file scores without this program, here or in PyTorch, and holds the schema to encode rows by.
+    // Export it. The file contains the schema, so it encodes and scores rows without this program, here or in PyTorch.
     let file = folder.path().join("fwfm.pt");
     Bundle::new(model.as_ref(), &store, &schema, &BundleOptions::default())?.save(&file, &[])?;
     let scorer = Scorer::load(&file, Device::Cpu)?;

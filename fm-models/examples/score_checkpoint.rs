@@ -1,5 +1,5 @@
-//! Scores rows with the best checkpoint of a run: `cargo run --release -p fm-models --example score_checkpoint -- RUN`, where RUN is the
-//! folder of a run of `fm train`. Without an argument, the program trains a small run of its own.
+//! Scores rows with the best checkpoint of a run: `cargo run --release -p fm-models --example score_checkpoint -- RUN`,
+//! where RUN is the folder of a run of `fm train`. Without an argument, the program trains a small run of its own.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ fn score(run: &Run) -> Result<Vec<f32>, Box<dyn Error>> {
     Ok(predictions)
 }
 
-/// Trains a run in which the first user likes the first item, and nobody likes anything else.
+/// Trains a run on rows in which only the first user likes the first item, and nobody likes anything else.
 fn train(folder: &Path) -> Result<Run, Box<dyn Error>> {
     let liked = [1.0, 0.0, 0.0, 0.0];
     let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
@@ -35,7 +35,7 @@ fn train(folder: &Path) -> Result<Run, Box<dyn Error>> {
     let texts = [["ann", "tea"], ["ann", "gin"], ["bob", "tea"], ["bob", "gin"]].map(|row| row.map(Some));
     let rows = Records::from_texts(&schema, &texts, &liked)?;
 
-    // Those of `fm train` hold more than the model.
+    // The settings of `fm train` contain more than the model.
     let settings = "[model]\nname = \"fm\"\n\n[model.options]\nembedding_dim = 4\n";
     let new = NewRun { settings, schema: &schema, digests: &BTreeMap::new() };
     let built = new.model()?.build(&schema, Device::Cpu)?;

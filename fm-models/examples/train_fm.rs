@@ -1,7 +1,7 @@
 //! Trains a factorization machine on ids in memory: `cargo run --release -p fm-models --example train_fm`.
 //!
-//! Readers and books are of three kinds, and a reader likes the books of the same kind. The validation pairs are never trained
-//! on: to predict them, the model has to learn the kinds.
+//! Readers and books are of three kinds, and a reader likes the books of the same kind. Training does not see the
+//! validation pairs: to predict them, the model has to learn the kinds.
 #![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use fm_core::seed::{Stream, seed_torch};
@@ -11,7 +11,7 @@ use fm_core::{Field, Label, ModelConfig, Records, Result, Schema, Side, Task, ev
 use fm_models::models::fm;
 
 fn main() -> Result<()> {
-    // Pairs of a reader and a book, of which a fifth validate.
+    // Pairs of a reader and a book. A fifth of them are for validation.
     let pairs = (0..30).flat_map(|reader| (0..40).map(move |book| [reader, book]));
     let (train, valid): (Vec<_>, Vec<_>) = pairs.partition(|[reader, book]| (reader * 7 + book * 3) % 5 > 0);
     let liked = |pairs: &[[usize; 2]]| pairs.iter().map(|[reader, book]| f32::from(reader % 3 == book % 3)).collect();

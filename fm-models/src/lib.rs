@@ -1,6 +1,6 @@
 //! The factorization-machine family on libtorch: layers, models, and the registry that names them.
 //!
-//! A whole program, from rows of text to predictions:
+//! A complete program, from rows of text to predictions:
 //!
 //! ```
 //! use fm_core::tch::{Device, nn::VarStore};
@@ -16,7 +16,7 @@
 //! let film = Field::new("film", FieldKind::Categorical, Side::Item, vec!["Alien".into(), "Amélie".into()]);
 //! let schema = Schema::new(label, vec![user, film])?;
 //!
-//! // Rows: neither the user nor the film alone decides a rating, but the pair does.
+//! // Rows: the pair of user and film decides a rating, neither of them alone.
 //! let texts = [["ann", "Alien"], ["ann", "Amélie"], ["bob", "Alien"], ["bob", "Amélie"]].map(|row| row.map(Some));
 //! let rows = Records::from_texts(&schema, &texts, &stars)?;
 //!
@@ -25,7 +25,7 @@
 //! let embedding = EmbeddingConfig { embedding_dim: 8, init_std: 0.1 };
 //! let model = fm::Config { embedding }.build(&store.root(), &schema)?;
 //!
-//! // Training. The same rows validate.
+//! // Training. The same rows validate here.
 //! let config = TrainConfig { epochs: 200, lr: 0.05, patience: 0, ..TrainConfig::default() };
 //! let mut trainer = Trainer::new(model.as_ref(), &store, schema.label(), config)?;
 //! let mut report = |epoch: &EpochRecord| println!("epoch {}: {:?}", epoch.epoch, epoch.valid);
@@ -39,8 +39,7 @@
 //! # Ok::<(), fm_core::Error>(())
 //! ```
 //!
-//! The folder `examples` has this with rows that are never trained on, a model of one's own, and the scoring of a
-//! checkpoint.
+//! The folder `examples` has the same with held-out rows, a custom model, and the scoring of a checkpoint.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 pub mod gibbs;
@@ -54,7 +53,7 @@ pub mod run;
 pub use models::{MODELS, find};
 pub use run::Run;
 
-// Rust code on the pages is compiled and run like the examples in the documentation.
+// The Rust code on these pages is compiled and run like the examples in the documentation.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 #[doc = include_str!("../../docs/guide.md")]

@@ -1,6 +1,6 @@
-//! The formulas as plain loops over f64, and random rows and parameters to compare them with the layers on. The models' tests
-//! in `tests/formulas.rs` read this file, too.
-#![allow(dead_code, reason = "each test takes what it needs")]
+//! The formulas as plain loops over f64, and random rows and parameters to compare them with the layers. The tests of
+//! the models in `tests/formulas.rs` also include this file.
+#![allow(dead_code, reason = "each test uses only a part")]
 #![allow(clippy::needless_range_loop, reason = "the indices are those of the formulas")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -15,7 +15,7 @@ pub type Matrix = Vec<Vector>;
 /// The id and the value of each slot.
 pub type Row = Vec<(usize, f64)>;
 
-/// Random numbers that need no turn at libtorch's generator: SplitMix64.
+/// Random numbers that do not use libtorch's global generator: SplitMix64.
 pub struct Draw(pub u64);
 
 impl Draw {
@@ -26,7 +26,7 @@ impl Draw {
         ((x ^ (x >> 31)) % n as u64) as usize
     }
 
-    /// In [-1, 1), with so few digits that a float32 holds it exactly.
+    /// A number in [-1, 1) that is exact in float32.
     pub fn number(&mut self) -> f64 {
         self.below(1 << 20) as f64 / f64::from(1 << 19) - 1.0
     }
@@ -43,7 +43,8 @@ impl Draw {
         (0..depth).map(|_| self.matrix(rows, columns)).collect()
     }
 
-    /// Rows whose ids, known or not, are of their fields, with any number as value; a third of the slots is padding.
+    /// Rows with random ids of their fields, including unknown ones, and random values. A third of the slots is
+    /// padding.
     pub fn rows(&mut self, schema: &Schema, n: usize) -> Vec<Row> {
         let mut slot = |field: usize| {
             let ids = schema.ids(field);
@@ -54,7 +55,8 @@ impl Draw {
     }
 }
 
-/// Fields of so many slots; one of 0 slots is numeric. The second, the fifth, ... are on the item's side.
+/// A schema with these numbers of slots per field; 0 stands for a numeric field. The second, the fifth, ... field is on
+/// the item's side.
 pub fn schema(slots: &[usize]) -> Schema {
     let field = |(position, &slots): (usize, &usize)| {
         let kind = match slots {
@@ -161,7 +163,7 @@ pub fn field_vectors(schema: &Schema, slots: &Matrix) -> Matrix {
     (0..schema.num_fields()).map(|field| sum(&slots[schema.slots(field)], slots[0].len())).collect()
 }
 
-/// The sums of the slots' vectors of the user's fields and the context's, and of the item's.
+/// The sum of the slots' vectors of the fields of user and context, and that of the fields of the item.
 pub fn side_vectors(schema: &Schema, slots: &Matrix) -> [Vector; 2] {
     [false, true].map(|item| {
         let fields = (0..schema.num_fields()).filter(|&field| (schema.fields()[field].side == Side::Item) == item);
@@ -204,7 +206,7 @@ pub fn summed_ffm(fields: usize, slots: &Matrix) -> f64 {
     fm(&summed.chunks(summed.len() / fields).map(<[f64]>::to_vec).collect())
 }
 
-/// W x + b, or W x where the formula has no b.
+/// W x + b, or W x if the formula has no b.
 pub fn dense(p: &Parameters, path: &str, x: &[f64], has_bias: bool) -> Vector {
     let bias = format!("{path}.bias");
     assert_eq!(p.has(&bias), has_bias, "`{bias}` in the parameters, and in the formula");
@@ -224,7 +226,7 @@ pub fn activation(name: &str) -> fn(f64) -> f64 {
     }
 }
 
-/// softmax_p(⟨h, relu(W e_p + b)⟩), with a bias added to all scores or without.
+/// softmax_p(⟨h, relu(W e_p + b)⟩), with or without a bias added to all scores.
 pub fn attention(p: &Parameters, path: &str, pairs: &Matrix, score_bias: bool) -> Vector {
     let score = |pair: &Vector| {
         let hidden = dense(p, &format!("{path}.hidden"), pair, true).into_iter().map(activation("relu"));
@@ -255,7 +257,7 @@ pub fn batch_norm(p: &Parameters, path: &str, x: &Matrix, of_batch: bool) -> Mat
     x.iter().map(normed).collect()
 }
 
-/// The maps of each layer: X^{l+1}_h = Σ_{i,j} W^l_{h,i,j} (X⁰_i ⊙ X^l_j), behind an activation.
+/// The maps of each layer: X^{l+1}_h = Σ_{i,j} W^l_{h,i,j} (X⁰_i ⊙ X^l_j), followed by an activation.
 pub fn cin_layers(p: &Parameters, path: &str, x0: &Matrix, split: bool, activation: fn(f64) -> f64) -> Vec<Matrix> {
     let mut layers = vec![];
     let mut last = x0.clone();
@@ -278,7 +280,7 @@ pub fn cin_layers(p: &Parameters, path: &str, x0: &Matrix, split: bool, activati
     layers
 }
 
-/// Σ_d of each map: of all, or with `split` of the second half of each layer but the last.
+/// Σ_d of each map: of all maps or, with `split`, of the second half of each layer except the last.
 pub fn cin(p: &Parameters, path: &str, x0: &Matrix, split: bool, activation: fn(f64) -> f64) -> Vector {
     let layers = cin_layers(p, path, x0, split, activation);
     let last = layers.len() - 1;

@@ -1,4 +1,4 @@
-//! The folder of a run. This is the only module that knows which files belong to one, and how they belong together.
+//! The folder of a run. Only this module knows the files of a run and how they belong together.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -32,10 +32,10 @@ impl Default for ModelSettings {
 }
 
 impl ModelSettings {
-    /// The model with all its options: those given, and the defaults of the others.
+    /// The model with all its options: the given ones, and the defaults of the others.
     ///
     /// # Errors
-    /// An unknown model, or an option that it does not have.
+    /// An unknown model, or an unknown option.
     pub fn resolved(&self) -> Result<ModelSettings> {
         Ok(ModelSettings { name: self.name.clone(), options: self.entry()?.resolve(&self.options)? })
     }
@@ -51,7 +51,7 @@ impl ModelSettings {
     /// Builds the model with initial parameters.
     ///
     /// # Errors
-    /// An unknown model, options out of range, or a schema that the model cannot take.
+    /// An unknown model, options out of range, or a schema that the model does not support.
     pub fn build(&self, schema: &Schema, device: Device) -> Result<BuiltModel> {
         let store = VarStore::new(device);
         let model = self.entry()?.build(&self.options, &store.root(), schema)?;
@@ -89,7 +89,7 @@ pub struct NewRun<'a> {
 }
 
 impl NewRun<'_> {
-    /// The model that the settings name.
+    /// The model in the settings.
     ///
     /// # Errors
     /// [`Error::Setting`] for settings that are not TOML.
@@ -98,7 +98,7 @@ impl NewRun<'_> {
     }
 }
 
-/// The folder of a run: settings, schema, digests of its rows, results, and what training writes.
+/// The folder of a run: settings, schema, digests of its rows, results, and the files of training.
 ///
 /// | file | content |
 /// |---|---|
@@ -137,8 +137,8 @@ impl Run {
     /// Opens the folder of a run, and checks that its files belong together.
     ///
     /// # Errors
-    /// [`Error::Format`] for a folder that is not a run, or whose files are not of one run; [`Error::NotResumable`] if the program that
-    /// created it was killed before the run was complete; [`Error::Io`].
+    /// [`Error::Format`] for a folder that is not a run, or whose files do not belong together; [`Error::NotResumable`]
+    /// if the program that created it was killed before the run was complete; [`Error::Io`].
     pub fn open(folder: impl AsRef<Path>) -> Result<Run> {
         let folder = folder.as_ref();
         for name in [SETTINGS, SCHEMA] {
@@ -163,15 +163,17 @@ impl Run {
         let digests: BTreeMap<String, String> = serde_json::from_str(&read(ROWS)?)
             .map_err(|error| Error::format("list of digests", folder.join(ROWS), error.to_string()))?;
         if digests.get(OF_SCHEMA) != Some(&digest(&read(SCHEMA)?)) {
-            return Err(Error::format("run", folder, format!("its {SCHEMA} is not the one that it was created with")));
+            return Err(Error::format("run", folder, format!("its {SCHEMA} has changed since the run was created")));
         }
         Ok(Run { files: TrainFiles::new(folder), settings, model, schema, digests })
     }
 
-    /// Creates a run. `start` writes the first checkpoint, so that training can resume after any end. Leaves nothing behind if it fails.
+    /// Creates a run. `start` writes the first checkpoint, so that training can resume after any interruption. Leaves
+    /// nothing behind if it fails.
     ///
     /// # Errors
-    /// [`Error::RunExists`] if the folder is not empty; [`Error::Setting`] for settings that are not TOML; [`Error::Io`]; those of `start`.
+    /// [`Error::RunExists`] if the folder is not empty; [`Error::Setting`] for settings that are not TOML;
+    /// [`Error::Io`]; those of `start`.
     pub fn create(
         folder: impl Into<PathBuf>,
         new: &NewRun<'_>,
@@ -186,7 +188,7 @@ impl Run {
             let mut digests = new.digests.clone();
             digests.insert(OF_SCHEMA.into(), digest(&text));
             write_atomically(path(ROWS), |file| Ok(serde_json::to_writer_pretty(file, &digests)?))?;
-            // Without settings, it is not a run yet.
+            // Without settings, the folder is not a run yet.
             write_atomically(path(SETTINGS), |file| file.write_all(new.settings.as_bytes()))?;
             start(&files)?;
             let (settings, schema) = (new.settings.to_owned(), new.schema.clone());
@@ -198,7 +200,7 @@ impl Run {
         })
     }
 
-    /// Checks that a new run can have this folder.
+    /// Checks that a new run can use this folder.
     ///
     /// # Errors
     /// [`Error::RunExists`] if it is not empty.
@@ -206,7 +208,8 @@ impl Run {
         if is_free(folder) { Ok(()) } else { Err(Error::RunExists { path: folder.to_owned() }) }
     }
 
-    /// Whether a folder may be replaced by a new run: it is empty, a run, or the beginning of one. Nothing else may be removed.
+    /// Whether a new run may replace a folder: if it is empty, a run, or an incomplete run. Nothing else may be
+    /// removed.
     pub fn is_replaceable(folder: &Path) -> bool {
         let is_run = [SETTINGS, SCHEMA].iter().all(|name| folder.join(name).is_file());
         is_free(folder) || is_run || is_begun(folder)
@@ -218,7 +221,7 @@ impl Run {
     /// [`Error::Format`] for a folder that is not [replaceable](Run::is_replaceable); [`Error::Io`].
     pub fn remove(folder: &Path) -> Result<()> {
         if !Run::is_replaceable(folder) {
-            return Err(Error::format("run", folder, "it holds other files"));
+            return Err(Error::format("run", folder, "it contains other files"));
         }
         match std::fs::remove_dir_all(folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", folder)(error)),
@@ -269,16 +272,16 @@ impl Run {
         self.digests.get(part).map(String::as_str)
     }
 
-    /// Whether the data is what it was at the time of training.
+    /// Whether the data is the same as at the time of training.
     pub fn is_of(&self, schema: &Schema, digests: &BTreeMap<String, String>) -> bool {
         let digests = digests.iter().map(|(part, digest)| (part.as_str(), digest.as_str()));
         self.schema == *schema && self.digests().eq(digests)
     }
 
-    /// The model with the parameters of its best epoch, or the last ones before the end of the first epoch.
+    /// The model with the parameters of its best epoch, or the last parameters if no epoch is finished.
     ///
     /// # Errors
-    /// What building returns; [`Error::Format`] for a checkpoint that is damaged or of another model.
+    /// Errors of building the model; [`Error::Format`] for a checkpoint that is damaged or of another model.
     pub fn load(&self, device: Device) -> Result<BuiltModel> {
         let built = self.model.build(&self.schema, device)?;
         checkpoint::load(&self.files.checkpoint(), &built.store)?;
@@ -325,7 +328,7 @@ impl Run {
     }
 }
 
-/// What every settings file says of the model; the other settings belong to the program.
+/// The `[model]` of a settings file; the other settings belong to the program.
 fn model_of(settings: &str) -> Result<ModelSettings, String> {
     #[derive(Deserialize)]
     struct Settings {
@@ -339,7 +342,7 @@ fn digest(text: &str) -> String {
     format!("{:016x}", xxh3_64(text.as_bytes()))
 }
 
-/// Whether a folder contains only the start of a run, because the program was killed while creating it.
+/// Whether a folder contains an incomplete run, because the program was killed while creating it.
 fn is_begun(folder: &Path) -> bool {
     let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
     let is_ours = |name: std::ffi::OsString| {
@@ -371,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_opens_with_what_it_was_created_with() {
+    fn a_run_opens_with_the_content_that_it_was_created_with() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run");
         create(&path, &schema(3)).unwrap();
@@ -384,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_two_runs_do_not_make_one() {
+    fn files_of_different_runs_are_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let (one, other) = (folder.path().join("one"), folder.path().join("other"));
         create(&one, &schema(3)).unwrap();
@@ -394,7 +397,7 @@ mod tests {
         assert!(matches!(Run::open(&one).unwrap().load(Device::Cpu), Err(Error::Format { .. })));
         std::fs::copy(other.join(SCHEMA), one.join(SCHEMA)).unwrap();
         let error = Run::open(&one).unwrap_err().to_string();
-        assert!(error.contains("schema.json is not the one that it was created with"), "{error}");
+        assert!(error.contains("schema.json has changed since the run was created"), "{error}");
     }
 
     #[test]

@@ -419,7 +419,7 @@ fn schemas_that_a_model_cannot_take_are_refused() {
     // The first field of a schema here is the user's, the second the item's.
     assert_says(
         build("afm", json!({}), &[3]),
-        &["model afm: it pairs fields, and the schema has 1: it needs at least 2"],
+        &["model afm: it pairs fields, so it needs at least 2: the schema has 1"],
     );
     for form in ["gmf", "mlp", "neumf"] {
         assert_says(
@@ -428,7 +428,7 @@ fn schemas_that_a_model_cannot_take_are_refused() {
         );
     }
     let numeric = build("deepfm", json!({ "form": "dense-features" }), &[0, 0]);
-    assert_says(numeric, &["model deepfm: the form dense-features needs a field that is not numeric"]);
+    assert_says(numeric, &["model deepfm: the form dense-features requires a field that is not numeric"]);
     for model in fm_models::MODELS {
         let takes_one_field = !["afm", "ncf"].contains(&model.name);
         assert_eq!(build(model.name, json!({}), &[0]).is_ok(), takes_one_field, "{}", model.name);

@@ -95,6 +95,6 @@ fn a_sampler_refuses_sequences_and_shared_tables_in_one_line() {
     let sequence = error(false, true).unwrap_err();
     assert!(sequence.ends_with("field `seen` is a sequence: declare it multi-valued"), "{sequence}");
     let shared = error(true, false).unwrap_err();
-    assert!(shared.ends_with("field `seen` shares the table of `film`: give it one of its own"), "{shared}");
+    assert!(shared.ends_with("field `seen` shares the table of `film`: leave out `shares`"), "{shared}");
     assert_eq!(error(false, false), Ok(()));
 }

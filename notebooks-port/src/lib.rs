@@ -107,7 +107,7 @@ pub fn parameter(store: &VarStore, name: &str) -> Result<Tensor> {
 /// Overwrites the parameter with this name.
 ///
 /// # Errors
-/// As [`parameter`].
+/// Those of [`parameter`].
 pub fn set_parameter(store: &VarStore, name: &str, values: &Tensor) -> Result<()> {
     parameter(store, name)?.copy_(&values.detach());
     Ok(())
@@ -152,7 +152,7 @@ pub fn rows_of(schema: &Schema, field: usize, values: &[&str]) -> Result<Vec<i64
 /// Overwrites the vectors for values of a hashed field in a [`parameter`] `[n, k]`.
 ///
 /// # Errors
-/// As [`rows_of`].
+/// Those of [`rows_of`].
 pub fn set_vectors<const K: usize>(
     table: &Tensor,
     schema: &Schema,

@@ -94,7 +94,7 @@ fn pieces(line: &str) -> Vec<Piece> {
 }
 
 #[test]
-fn numbers_may_differ_by_rounding_and_nothing_else_may() {
+fn pages_are_equal_only_up_to_rounding() {
     assert!(is_same("loss: [-0.3000  1.2345]", "loss: [-0.3001 1.2346]"));
     assert!(is_same("[ 0.0000]", "[-0.0001]"));
     assert!(is_same("275 rows, mean 1987.75", "275 rows, mean 1987.76"));

@@ -1,4 +1,4 @@
-//! Completion: what a shell suggests for a value.
+//! Shell completion: the values that a shell suggests.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use clap_complete::env::Shells;
 use crate::documentation::Setting;
 use crate::ready_made::{READY_MADE, purpose};
 
-/// How deep below `runs` a run is looked for: `fm compare` nests them by model and by seed.
+/// Maximum depth of a run below `runs`: `fm compare` nests runs by model and seed.
 const DEPTH: usize = 3;
-/// Maximum number of runs that are suggested.
+/// Maximum number of runs to suggest.
 const MAX_RUNS: usize = 200;
 
 /// Answers the shell and ends the program, if this process was started by a completion script.
@@ -25,7 +25,7 @@ pub fn shells() -> Vec<&'static str> {
     Shells::builtins().names().collect()
 }
 
-/// The completion script of a shell. It calls `fm` for each completion, which thus knows the runs that there are.
+/// The completion script of a shell. It calls `fm` for each completion, so suggestions include the current runs.
 ///
 /// # Errors
 /// For an unknown shell.
@@ -37,7 +37,7 @@ pub fn script(shell: &str) -> std::io::Result<Vec<u8>> {
     Ok(script)
 }
 
-/// What a setting may be.
+/// Values of a setting.
 pub fn setting(key: &'static str) -> ArgValueCompleter {
     ArgValueCompleter::new(move |current: &OsStr| matching(current, Setting::of(key).suggestions()))
 }
@@ -86,7 +86,7 @@ fn ready_made() -> Vec<(&'static str, String)> {
     READY_MADE.iter().map(|(name, text)| (*name, purpose(text).to_owned())).collect()
 }
 
-/// Those that begin with the text so far.
+/// The candidates that start with the text typed so far.
 fn matching<N: Into<String>>(current: &OsStr, all: Vec<(N, String)>) -> Vec<CompletionCandidate> {
     let Some(current) = current.to_str() else { return vec![] };
     let all = all.into_iter().map(|(name, help)| (name.into(), help));

@@ -1,10 +1,11 @@
-//! What the settings say of themselves: their documentation, type and default, as `settings.schema.json` holds them.
+//! Documentation, types and defaults of the settings, read from `settings.schema.json`.
 
 use std::sync::LazyLock;
 
 use serde_json::Value;
 
-/// The JSON schema of a `settings.toml`, derived from the types of the settings by a test of fm-cli that also keeps it up to date.
+/// The JSON schema of a `settings.toml`. A test of fm-cli derives it from the types of the settings and fails if the
+/// file is out of date.
 const TEXT: &str = include_str!("../settings.schema.json");
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(TEXT).unwrap_or_default());
@@ -14,7 +15,7 @@ static SCHEMA: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(TEXT).unw
 pub enum Kind {
     /// Any text.
     Text,
-    /// A whole number of at least this, if there is a minimum.
+    /// A whole number, with an optional minimum.
     Integer(Option<i64>),
     /// Any number.
     Number,
@@ -24,28 +25,28 @@ pub enum Kind {
     List(Box<Kind>),
 }
 
-/// What is known of a setting.
+/// The documentation of a setting.
 #[derive(Clone, Copy)]
 pub struct Setting(&'static Value);
 
 impl Setting {
-    /// The setting of a dotted key; nothing is known of an unknown one.
+    /// The setting of a dotted key; empty for an unknown key.
     pub fn of(key: &str) -> Setting {
         let property = |at: &'static Value, name: &str| &at["properties"][name];
         Setting(key.split('.').fold(&*SCHEMA, property))
     }
 
-    /// The first paragraph of its documentation, with its default.
+    /// The first paragraph of the documentation, with the default.
     pub fn long_help(self) -> String {
         self.with_default(&paragraph(self.0))
     }
 
-    /// The first sentence of its documentation without a full stop, with its default.
+    /// The first sentence of the documentation without its full stop, with the default.
     pub fn help(self) -> String {
         self.with_default(first_sentence(&paragraph(self.0)))
     }
 
-    /// As [`Setting::help`], without the default.
+    /// Like [`Setting::help`], without the default.
     pub fn sentence(self) -> String {
         first_sentence(&paragraph(self.0)).to_owned()
     }
@@ -70,7 +71,7 @@ impl Setting {
         kind(self.0)
     }
 
-    /// Values worth suggesting, each with its documentation: those it may have, or examples.
+    /// Values to suggest, each with its documentation: all possible values, or examples.
     pub fn suggestions(self) -> Vec<(&'static str, String)> {
         match self.kind() {
             Kind::Choice(choices) => choices,
@@ -105,13 +106,13 @@ fn kind(schema: &'static Value) -> Kind {
     }
 }
 
-/// The name of an alternative, a value or a table with a `name`, and its documentation.
+/// The name and the documentation of an alternative, which is a value or a table with a `name`.
 fn choice(alternative: &'static Value) -> Option<(&'static str, String)> {
     let name = alternative["const"].as_str().or_else(|| alternative["properties"]["name"]["const"].as_str())?;
     Some((name, first_sentence(&paragraph(alternative)).to_owned()))
 }
 
-/// The first paragraph of a description in one line, without the marks of links.
+/// The first paragraph of a description in one line, without link markup.
 fn paragraph(schema: &Value) -> String {
     let text = schema["description"].as_str().unwrap_or_default();
     let paragraph = text.split("\n\n").next().unwrap_or_default();
@@ -129,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_say_what_they_are_and_what_they_are_by_default() {
+    fn settings_have_a_type_and_a_default() {
         assert_eq!(Setting::of("train.epochs").kind(), Kind::Integer(Some(1)));
         assert!(Setting::of("train.epochs").help().ends_with("[default: 50]"));
         assert_eq!(Setting::of("train.lr").kind(), Kind::Number);

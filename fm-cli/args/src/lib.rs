@@ -1,8 +1,8 @@
 //! The command line of `fm`: arguments, help, errors and completion.
 //!
-//! This crate knows neither libtorch nor the data: `fm` parses with it in milliseconds, and starts the engine only for a command
-//! that is well formed. What flags say of the settings comes from `settings.schema.json`, which is derived from the settings'
-//! own types.
+//! This crate depends neither on libtorch nor on the data crates: `fm` parses with it in milliseconds, and starts the
+//! engine only if the command line is valid. The help of flags for settings comes from `settings.schema.json`, which is
+//! generated from the types of the settings.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
@@ -56,8 +56,8 @@ pub struct Args {
 pub struct General {
     /// Number of CPU threads [default: OMP_NUM_THREADS, or 1]
     ///
-    /// Number of threads that libtorch uses on the CPU. By default the value of OMP_NUM_THREADS, or 1: more threads help only with
-    /// wide networks and large batches.
+    /// Number of threads that libtorch uses on the CPU. By default the value of OMP_NUM_THREADS, or 1: more threads
+    /// help only with wide networks and large batches.
     #[arg(long, global = true, value_name = "N", value_parser = flags::at_least_one)]
     pub threads: Option<usize>,
     /// Print errors only
@@ -122,12 +122,12 @@ pub enum Command {
 /// Parses the command line of this process.
 ///
 /// # Errors
-/// The exit code, after the help, the version or a one-line error has been printed.
+/// The exit code, after printing the help, the version or a one-line error.
 pub fn parse() -> Result<Args, ExitCode> {
     Args::try_parse().map_err(|error| {
         let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
         if !error.use_stderr() || is_help {
-            // Nothing is left to say where standard output is closed.
+            // If standard output is closed, there is nobody to tell.
             let _ = error.print();
             return if is_help { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
@@ -142,13 +142,13 @@ pub fn command() -> clap::Command {
     Args::command()
 }
 
-/// Prints an error as every error is printed.
-#[allow(clippy::print_stderr, reason = "this is where the program's errors go")]
+/// Prints an error in the program's format.
+#[allow(clippy::print_stderr, reason = "all errors of the program are printed here")]
 pub fn print_error(text: &str) {
     eprintln!("error: {text}");
 }
 
-/// The text of an error in one line, without the usage that clap appends to its own.
+/// The text of an error in one line, without the usage that clap appends.
 pub fn one_line(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let lines = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));

@@ -1,11 +1,11 @@
-//! The settings files that the program brings along: the best known ones for data sets and models that it knows.
+//! Built-in settings files: the best known settings for well-known data sets and models.
 
-/// The files of these names in the folder `settings` of this crate.
+/// Includes the files of these names from the folder `settings` of this crate.
 macro_rules! ready_made {
     ($($name:literal),* $(,)?) => { &[$(($name, include_str!(concat!("../settings/", $name, ".toml")))),*] };
 }
 
-/// Each by its name, with its text.
+/// The name and the text of each file.
 pub const READY_MADE: &[(&str, &str)] = ready_made![
     "ml-100k/bayesian_fm",
     "ml-100k/fm",
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_file_of_the_folder_is_listed_and_says_what_it_is_for() {
+    fn every_file_in_the_folder_is_listed_and_states_its_purpose() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("settings");
         let mut names = Vec::new();
         for data in std::fs::read_dir(&folder).unwrap() {

@@ -1,5 +1,5 @@
-//! The program `fm`: answers `--help`, `--version`, completion and mistakes in the command line itself, within milliseconds, and
-//! replaces itself with the engine beside it, which needs libtorch, for everything else.
+//! The program `fm`. It answers `--help`, `--version`, completion and errors in the command line within milliseconds.
+//! For everything else it replaces itself with the engine in the same folder, which needs libtorch.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -15,20 +15,21 @@ fn main() -> ExitCode {
         Err(error) => error,
     };
     fm_args::print_error(&format!(
-        "cannot start {}: {error}; `fm` needs its engine in the same folder: `cargo build --release -p fm-cli` builds both, and \
-         `cargo install --path fm-cli` installs both",
+        "cannot start {}: {error}; `fm` needs its engine in the same folder: `cargo build --release -p fm-cli` builds both, \
+         and `cargo install --path fm-cli` installs both",
         engine.display()
     ));
     ExitCode::FAILURE
 }
 
-/// `fm-engine` in the folder of this executable, also where this one was called by a symbolic link.
+/// `fm-engine` in the folder of this executable, even if a symbolic link started it.
 fn engine() -> PathBuf {
     let program = std::env::current_exe().and_then(|path| path.canonicalize()).unwrap_or_default();
     program.parent().unwrap_or(Path::new("")).join(format!("fm-engine{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// Runs the engine with the same arguments, in the same process where the system can: signals and exit codes are its own.
+/// Runs the engine with the same arguments. On Unix it replaces this process, so signals and exit codes are the
+/// engine's.
 #[cfg(unix)]
 fn start(engine: &Path) -> std::io::Result<ExitCode> {
     use std::os::unix::process::CommandExt;

@@ -22,7 +22,8 @@ pub fn run(args: &Doctor) -> Result<()> {
     line("libtorch", format!("{version}, from {folder}"))?;
     if let Some(loaded) = loaded.filter(|loaded| canonical(loaded) != canonical(&PathBuf::from(built_for))) {
         advice.push(format!(
-            "libtorch comes from {}, but the program was built with {built_for}: unset LD_LIBRARY_PATH, or build again",
+            "the program loaded libtorch from {}, but was built with {built_for}: unset LD_LIBRARY_PATH, or build \
+            again",
             loaded.display()
         ));
     }

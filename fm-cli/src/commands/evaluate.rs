@@ -25,7 +25,7 @@ pub fn run(args: &Evaluate) -> Result<()> {
     let name = args.part.name();
     let evaluation = Evaluation::new(&predictor, &source, args.part)?;
     if evaluation.has_changed(&run) {
-        tracing::warn!("the data has changed since training: these {name} rows may include training rows");
+        tracing::warn!("the data has changed since training: the {name} rows may include training rows");
     }
     let label = predictor.schema.label();
     let metrics = evaluation.metrics(&predictor.model, label, predictor.device)?;

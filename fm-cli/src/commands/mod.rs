@@ -19,7 +19,7 @@ use std::io::Write;
 
 use anyhow::Result;
 
-/// Prints data: a line on standard output.
+/// Prints a line of data on standard output.
 pub fn print(text: impl std::fmt::Display) -> Result<()> {
     writeln!(std::io::stdout(), "{text}").map_err(|error| {
         let line = format!("cannot write to standard output: {error}");

@@ -46,8 +46,9 @@ fn parameters(entry: &ModelEntry, schema: &Schema) -> Result<i64> {
     Ok(Summary::new(entry.name, model.as_ref(), &store).total())
 }
 
-/// (name, side, slots, values) of each field that `fm train --data ml-100k` makes, with the values of all 100,000 ratings. A
-/// run knows those of its training rows alone: with the default split about 30 films fewer, and as many of the history.
+/// (name, side, slots, values) of each field of `fm train --data ml-100k`, with the values of all 100,000 ratings. A
+/// run has only the values of its training rows: with the default split about 30 films fewer, and 30 fewer in the
+/// history.
 const ML_100K: [(&str, Side, usize, usize); 11] = [
     ("user_id", Side::User, 1, 943),
     ("movie_id", Side::Item, 1, 1682),
@@ -62,7 +63,7 @@ const ML_100K: [(&str, Side, usize, usize); 11] = [
     ("history", Side::User, 100, 1440),
 ];
 
-/// A schema of [`ML_100K`]'s shape, so that models can be counted where the data is not.
+/// A schema with the fields of [`ML_100K`], to count parameters without the data.
 fn ml_100k() -> Result<Schema> {
     let fields = ML_100K.map(|(name, side, slots, values)| {
         let kind = match slots {
@@ -85,7 +86,7 @@ mod tests {
     use crate::settings::{Settings, data_dir};
 
     #[test]
-    #[allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+    #[allow(clippy::print_stderr, reason = "a skipped test reports that it was skipped")]
     fn models_are_counted_on_the_fields_that_movielens_has() {
         let args = Args::try_parse_from(["fm", "train", "--data", "ml-100k"]).unwrap();
         let Command::Train(train) = args.command else { panic!("no training") };
@@ -101,7 +102,7 @@ mod tests {
         for (field, expected) in schema.fields().iter().zip(expected.fields()) {
             assert_eq!((&field.name, &field.kind, field.side), (&expected.name, &expected.kind, expected.side));
             let (found, most) = (field.vocabulary.len(), expected.vocabulary.len());
-            // A history is made of what was liked in training rows, whichever rows are fitted.
+            // The history contains only films that training rows like, whichever rows the schema is fitted to.
             let fits = if field.name == "history" { (most - 60..=most).contains(&found) } else { found == most };
             assert!(fits, "{} has {found} values, not {most}", field.name);
         }

@@ -20,12 +20,12 @@ use crate::interruption::{Interrupted, stop_at_ctrl_c};
 use crate::predictor::Predictor;
 use crate::progress::RowProgress;
 
-/// The column that is added.
+/// The name of the added column.
 const SCORE: &str = "score";
 
 /// Some rows of the input.
 struct Chunk {
-    /// The columns that are written.
+    /// The columns to write.
     kept: DataFrame,
     encoded: Records,
     /// How far the input has been read.
@@ -51,7 +51,7 @@ pub fn run(args: &Predict) -> Result<()> {
     let mut extremes = Extremes::default();
     let label = predictor.schema.label();
 
-    // Three chunks are under way: one is read and encoded, one is scored, one is written.
+    // Three chunks are in progress: one is read and encoded, one is scored, one is written.
     let (read, chunks) = sync_channel(0);
     let (scored, tables) = sync_channel(0);
     let encoder = Encoder::new(predictor.schema.clone());
@@ -60,12 +60,12 @@ pub fn run(args: &Predict) -> Result<()> {
     let writing = spawn(move || write_tables(writer, tables));
     let scoring = loop {
         if stop.load(Ordering::Relaxed) {
-            let left = if is_stdout { "the table is not whole" } else { "no file was written" };
+            let left = if is_stdout { "the table is incomplete" } else { "no file was written" };
             break Err(Interrupted(format!("interrupted after {} rows: {left}", progress.rows())).into());
         }
         let Chunk { mut kept, encoded, bytes_read } = match chunks.recv_timeout(Duration::from_millis(100)) {
             Ok(chunk) => chunk,
-            // Whoever sends the input may take their time, while Ctrl-C and a writer that has failed must be heard.
+            // Input may arrive slowly. Meanwhile, react to Ctrl-C and to a failed writer.
             Err(RecvTimeoutError::Timeout) if writing.is_finished() => break Ok(()),
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => break joined(reading),
@@ -87,11 +87,11 @@ pub fn run(args: &Predict) -> Result<()> {
             break Ok(());
         }
     };
-    // The writer comes to its end, and removes what it has written if it is not told to keep it. The reader is not waited for:
-    // it may wait for input that never comes.
+    // The writer ends, and removes its file unless it is told to keep it. Do not join the reader: it may be waiting for
+    // input that never comes.
     drop(scored);
     match scoring {
-        // The writer may wait, too, for someone to read.
+        // The writer may block, too, if nobody reads standard output.
         Err(error) if is_stdout => return Err(error),
         scoring => {
             let written = joined(writing);
@@ -111,12 +111,12 @@ pub fn run(args: &Predict) -> Result<()> {
     Ok(())
 }
 
-/// Which columns are taken from the input, and which of them are written.
+/// The columns to read from the input, and those to write.
 struct Columns {
-    /// All if `None`.
+    /// `None` keeps all.
     kept: Option<Vec<String>>,
     missing: MissingColumns,
-    /// The input, in errors.
+    /// The name of the input, for errors.
     origin: String,
 }
 
@@ -132,7 +132,7 @@ fn is_standard(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// Hands the encoded input on, until its end or until nobody takes it any more.
+/// Sends the encoded input until it ends or the receiver is gone.
 fn read_chunks(
     columns: &Columns,
     mut reader: TableReader,
@@ -151,7 +151,7 @@ fn read_chunks(
     Ok(())
 }
 
-/// Writes all that comes. The writer is given back, since the file must not be put in its place if reading fails.
+/// Writes all received tables, and returns the writer: the file must not replace an earlier one if reading fails.
 fn write_tables(mut writer: TableWriter, tables: Receiver<DataFrame>) -> Result<TableWriter> {
     for mut table in tables {
         writer.write(&mut table)?;
@@ -164,7 +164,7 @@ fn joined<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// Checks that the rows have no column that scores would overwrite.
+/// Checks that the rows do not already have a column of scores.
 pub fn check_no_score(table: &DataFrame, origin: &dyn std::fmt::Display) -> Result<()> {
     if table.column(SCORE).is_ok() {
         bail!("{origin} already has a column `{SCORE}`: rename it");

@@ -14,11 +14,12 @@ use super::{print, print_json};
 use crate::extremes::warn_of_clamped;
 use crate::predictor::Predictor;
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Recommendations<'a> {
     user: &'a str,
-    /// Whether the user is in the data, or without it in the file's vocabulary; hashed users are in none.
+    /// Whether the data contains the user or, without data, the vocabulary of the file. `None` for a hashed user
+    /// without data.
     known_user: Option<bool>,
     items: Vec<Item>,
 }
@@ -36,13 +37,13 @@ pub fn run(args: &Recommend) -> Result<()> {
     let found = if args.about.is_empty() {
         match predictor.source(args.moved.data.clone(), &args.folders) {
             Ok(source) => from_data(args, &predictor, &source)?,
-            // The file may have come here without its data.
+            // An exported file may be on a machine without the data.
             Err(error) if args.moved.data.is_some() => return Err(error),
             Err(error) => match from_catalogue(args, &predictor) {
                 Ok(found) => {
                     tracing::warn!(
-                        "the data cannot be read ({error}): recommending all items of the file, from the user's id alone; \
-                         --about adds values of the user, --exclude leaves items out"
+                        "the data cannot be read ({error}): recommending from all items of the file, by the user's id \
+                         alone; --about adds values of the user, --exclude leaves items out"
                     );
                     found
                 }
@@ -61,7 +62,7 @@ pub fn run(args: &Recommend) -> Result<()> {
     Ok(())
 }
 
-/// Of the items that the user has no row with, for what the data knows of the user.
+/// Recommends items without a row of the user, using the user's values in the data.
 fn from_data<'a>(args: &'a Recommend, predictor: &Predictor, source: &RawData) -> Result<Recommendations<'a>> {
     let Unseen { items, known_user } = source.catalogue()?.unseen(&args.user)?;
     if !known_user {
@@ -78,17 +79,14 @@ fn from_data<'a>(args: &'a Recommend, predictor: &Predictor, source: &RawData) -
     Ok(Recommendations { user: &args.user, known_user: Some(known_user), items: best })
 }
 
-/// Of the items in an exported file, for what the command line says of the user.
+/// Recommends items of an exported file, using the user's values on the command line.
 fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Recommendations<'a>> {
     let Some(scorer) = predictor.bundle() else {
-        bail!("{} is a run: --about needs an exported file with a catalogue", args.model.display());
+        bail!("{} is a run: --about requires an exported file with a catalogue", args.model.display());
     };
     let schema = scorer.schema();
     let Some(position) = schema.user().and_then(|user| schema.field_index(user)) else {
-        bail!(
-            "{} does not know which field is the user: declare it as `user` in schema.toml and train again",
-            args.model.display()
-        );
+        bail!("{} has no user field: declare one as `user` in schema.toml and train again", args.model.display());
     };
     let user = &schema.fields()[position];
     let mut known = vec![(user.name.as_str(), args.user.as_str())];
@@ -98,7 +96,7 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
             bail!("--about: unknown field `{name}`; the fields are {}", names.join(", "));
         };
         if field.side == Side::Item || schema.item() == Some(name.as_str()) {
-            bail!("--about: `{name}` is a field of the item, which the file has");
+            bail!("--about: `{name}` is a field of the item, and the file already contains the items");
         }
         match known.iter().find(|(given, _)| *given == name.as_str()) {
             Some((_, given)) if *given != value => {
@@ -120,7 +118,7 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
     warn_of_clamped(schema, &Records::from_texts(schema, &[texts], &[0.0])?, 1, "user");
     let exclude: Vec<&str> = args.exclude.iter().map(String::as_str).collect();
     let found = scorer.recommend(known, args.top, &exclude)?;
-    // A file that another program has written may have none.
+    // A file written by another program may have no titles.
     let titles: BTreeMap<String, String> =
         scorer.extra_file(TITLES).ok().and_then(|titles| serde_json::from_str(&titles).ok()).unwrap_or_default();
     let item = |(rank, (item, score)): (usize, (String, f32))| {
@@ -136,5 +134,5 @@ fn warn_unknown(schema: &Schema, user: &str, place: &str) {
         Some(_) => "users of the same hash bucket",
         None => "an unknown user",
     };
-    tracing::warn!("user {user} is not {place}: these items are those for {whom}");
+    tracing::warn!("user {user} is not {place}: the items are for {whom}");
 }

@@ -28,7 +28,7 @@ pub fn run(args: &commands::Train) -> Result<()> {
             if args.print_config {
                 return print(settings.documented()?.trim_end());
             }
-            // Checked before the data is read.
+            // Check this before reading the data.
             match &args.run {
                 Some(path) if args.force => check_replaceable(path)?,
                 Some(path) => Run::check_free(path)?,
@@ -43,10 +43,11 @@ pub fn run(args: &commands::Train) -> Result<()> {
     print_results(&results, &run, &settings.monitored()?.name)
 }
 
-/// The width of the first column, and of the others.
+/// The widths of the first column and of the others.
 const COLUMNS: (usize, usize) = (26, 12);
 
-/// A table of the results beside the baselines. It fits the terminal: the main metric comes first, and `--verbose` prints all.
+/// A table of the results beside the baselines. It fits the terminal: the main metric comes first, and `--verbose`
+/// prints all.
 fn print_results(results: &Results, run: &Run, main: &str) -> Result<()> {
     let mut names = in_order(results.test.keys().chain(results.valid.keys()));
     names.retain(|name| is_of_length(name, "10"));

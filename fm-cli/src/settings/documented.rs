@@ -17,7 +17,7 @@ impl Settings {
         let schema = schema::with_model(self.model.entry().ok());
         let (values, plain) = (Table::try_from(self)?, self.to_toml()?);
         let mut text = String::new();
-        // One section of the plain text after the other: its header, then its keys.
+        // Section by section: the header, then the keys.
         let mut section = Section::new(String::new(), &schema, &values);
         for line in plain.lines().filter(|line| !line.is_empty()) {
             if let Some(path) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
@@ -42,7 +42,7 @@ struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// The table at a dotted path; without a schema where any keys are allowed.
+    /// The table at a dotted path. It has no schema if any keys are allowed.
     fn new(path: String, schema: &'a Json, values: &'a Table) -> Section<'a> {
         let mut section = Section { schema: Some(schema), values: Some(values) };
         for name in path.split('.').filter(|name| !name.is_empty()) {
@@ -57,7 +57,8 @@ impl<'a> Section<'a> {
         properties(self.schema?, self.values?)
     }
 
-    /// The purpose of the table. For one with a name, such as an optimiser, also that of the alternatives.
+    /// Writes the purpose of the table. If the table has a name, like an optimiser, also writes those of the
+    /// alternatives.
     fn write_purpose(&self, text: &mut String) -> Result<()> {
         let Some(schema) = self.schema else { return Ok(()) };
         write_comment(text, description(schema))?;
@@ -72,7 +73,7 @@ impl<'a> Section<'a> {
     }
 
     fn write_key(&self, text: &mut String, key: &str) -> Result<()> {
-        // A name is documented with its table.
+        // The documentation of a name is that of its table.
         let is_name = key == "name" && self.schema.is_some_and(is_named);
         let Some(schema) = self.keys().and_then(|keys| keys.get(key)).filter(|_| !is_name) else { return Ok(()) };
         write_comment(text, description(schema))?;
@@ -82,7 +83,7 @@ impl<'a> Section<'a> {
         Ok(())
     }
 
-    /// The keys that have no value.
+    /// Writes the keys without a value.
     fn write_unset(&self, text: &mut String) -> Result<()> {
         let (Some(keys), Some(values)) = (self.keys(), self.values) else { return Ok(()) };
         for key in keys.keys().filter(|key| !values.contains_key(*key)) {
@@ -108,10 +109,10 @@ fn description(schema: &Json) -> &str {
     schema.get("description").and_then(Json::as_str).unwrap_or_default()
 }
 
-/// Lines of a comment, at most [`WIDTH`] wide, of the first paragraph.
+/// Writes the first paragraph as a comment with lines of at most [`WIDTH`] characters.
 fn write_comment(text: &mut String, comment: &str) -> Result<()> {
     let paragraph = comment.split("\n\n").next().unwrap_or_default();
-    // Links of the documentation are plain text here.
+    // Links become plain text.
     let plain = paragraph.replace("[`", "`").replace("`]", "`");
     let mut line = String::from("#");
     for word in plain.split_whitespace() {

@@ -1,4 +1,4 @@
-//! Settings before they are resolved: those of a file, overridden by those of the command line.
+//! Unresolved settings: those of a file, overridden by those of the command line.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use toml::{Table, Value};
 
 use super::{Settings, default_l2, schema};
 
-/// Some of the settings, by their keys.
+/// Some of the settings, by key.
 #[derive(Clone, Debug, Default)]
 pub struct Draft(Table);
 
@@ -25,7 +25,7 @@ impl Draft {
         Draft::open_after(name, |_| Ok(()))
     }
 
-    /// As [`Draft::open`], for a file that holds more than settings, which `take` removes from it.
+    /// Like [`Draft::open`], for a file with additional content, which `take` removes.
     pub fn open_after(name: &str, take: impl FnOnce(&mut Table) -> Result<()>) -> Result<Draft> {
         let path = Path::new(name);
         let text = match (path.is_file(), ready_made::find(name)) {
@@ -50,12 +50,12 @@ impl Draft {
         Ok(Draft(table))
     }
 
-    /// The text of a file that says the same.
+    /// The text of an equivalent file.
     pub fn to_toml(&self) -> Result<String> {
         Ok(toml::to_string(&self.0)?)
     }
 
-    /// Overrides settings by those of a command line. The declaration of a table's fields is given by its path, and read.
+    /// Overrides settings by those of a command line. A path in `data.schema` is read.
     pub fn apply(&mut self, keys: Keys) -> Result<()> {
         for (key, value) in keys {
             match (key.as_str(), &value) {
@@ -71,7 +71,7 @@ impl Draft {
         let (mut table, mut rest) = (&mut self.0, key);
         while let Some((head, tail)) = rest.split_once('.') {
             let below = table.entry(head).or_insert_with(|| Value::Table(Table::new()));
-            // `train.optimizer = "sgd"`, and then `train.optimizer.momentum`.
+            // For `train.optimizer = "sgd"` followed by `train.optimizer.momentum`.
             if let Value::String(name) = below {
                 *below = Value::Table(named(std::mem::take(name)));
             }
@@ -79,7 +79,7 @@ impl Draft {
             (table, rest) = (below, tail);
         }
         match (table.get_mut(rest), &value) {
-            // Another name makes a new table of options, the same one keeps those that the file gives.
+            // The same name keeps the options of the file; another name starts a new table.
             (Some(Value::Table(old)), Value::String(name)) if old.get("name").and_then(Value::as_str) == Some(name) => {
             }
             _ => drop(table.insert(rest.into(), value)),
@@ -103,12 +103,12 @@ impl Draft {
     }
 }
 
-/// The table that a name stands for, such as that of an optimiser.
+/// The table for a name, such as an optimiser's.
 fn named(name: String) -> Table {
     Table::from_iter([("name".to_owned(), Value::String(name))])
 }
 
-/// What is wrong with settings, and at which dotted key.
+/// An error in settings, and its dotted key.
 struct Fault {
     key: String,
     reason: String,
@@ -146,16 +146,16 @@ fn take_from_folder(table: &mut Table, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The declaration of a `schema.toml`, as a value of the key `data.schema`.
+/// Reads a `schema.toml` as a value of the key `data.schema`.
 fn declaration(path: &Path) -> Result<Value> {
     Ok(Value::try_from(TableSpec::load(path)?)?)
 }
 
-/// Checks that every key is known, and turns a name into a table where a table with a name is expected.
+/// Checks that every key is known, and replaces a name by a table where a table with a name is expected.
 fn check(table: &mut Table) -> Result<(), Fault> {
     let name = table.get("model").and_then(|model| model.get("name")).and_then(Value::as_str);
     let name = name.map_or_else(|| ModelSettings::default().name, str::to_owned);
-    // An unknown model is reported where it is looked up.
+    // The look-up of the model reports an unknown one.
     let schema = schema::with_model(fm_models::find(&name).ok());
     check_table(table, &schema, "").map_err(|fault| match fault.key.strip_prefix("model.options.") {
         Some(option) => Fault { reason: format!("model {name}: unknown option `{option}`: {}", fault.reason), ..fault },
@@ -199,7 +199,7 @@ fn check_table(table: &mut Table, schema: &Json, path: &str) -> Result<(), Fault
     Ok(())
 }
 
-/// The alternatives of a schema; itself if there are none.
+/// The alternatives of a schema, or the schema itself if there are none.
 pub fn alternatives(schema: &Json) -> Vec<&Json> {
     match schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Json::as_array) {
         Some(alternatives) => {
@@ -209,17 +209,17 @@ pub fn alternatives(schema: &Json) -> Vec<&Json> {
     }
 }
 
-/// The name of an alternative that has one: an optimiser's, a schedule's.
+/// The name of an alternative, such as an optimiser or a schedule.
 pub fn name_of(alternative: &Json) -> Option<&str> {
     alternative.pointer("/properties/name/const").and_then(Json::as_str)
 }
 
-/// Whether what a schema describes is one of several that have names.
+/// Whether a schema describes named alternatives.
 pub fn is_named(schema: &Json) -> bool {
     alternatives(schema).into_iter().any(|alternative| name_of(alternative).is_some())
 }
 
-/// The keys that a table may have: those of the alternative that it names. `None` if any are allowed.
+/// The keys that are allowed in a table: those of the alternative that it names. `None` if any key is allowed.
 pub fn properties<'a>(schema: &'a Json, table: &Table) -> Option<&'a Map<String, Json>> {
     let name = table.get("name").and_then(Value::as_str);
     let alternatives = alternatives(schema);
@@ -227,10 +227,10 @@ pub fn properties<'a>(schema: &'a Json, table: &Table) -> Option<&'a Map<String,
     alternatives.iter().find(fits)?.get("properties")?.as_object()
 }
 
-/// The settings of a table whose keys are checked.
+/// The settings of a table with checked keys.
 fn parse(table: &Table) -> Result<Settings, Fault> {
     let unreadable = |error: &dyn std::fmt::Display| Fault { key: String::new(), reason: error.to_string() };
-    // Through a text: a declaration of fields knows where in a text it stands.
+    // Go through text: the declaration of fields records its position in a text.
     let text = toml::to_string(table).map_err(|error| unreadable(&error))?;
     let document = toml::Deserializer::parse(&text).map_err(|error| unreadable(&error.message()))?;
     serde_path_to_error::deserialize(document).map_err(|error| {
@@ -240,7 +240,7 @@ fn parse(table: &Table) -> Result<Settings, Fault> {
     })
 }
 
-/// The line of a dotted key in a text of TOML, from 1; that of the table around it, if it has none.
+/// The line of a dotted key in TOML text, from 1; if the key is not there, the line of the table around it.
 fn line_of(text: &str, key: &str) -> Option<usize> {
     let document = toml::de::DeTable::parse(text).ok()?;
     let (mut table, mut at) = (document.get_ref(), None);

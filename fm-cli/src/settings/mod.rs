@@ -1,4 +1,4 @@
-//! The settings of a run: the content of `settings.toml`, and how it results from a file and the command line.
+//! The settings of a run: the content of `settings.toml`, from a file and the command line.
 
 mod documented;
 mod draft;
@@ -28,7 +28,7 @@ pub use draft::{Draft, unknown};
 pub struct Settings {
     /// Device to compute on: auto, cpu, cuda or cuda:1.
     pub device: DeviceChoice,
-    /// Start from the parameters of an earlier run. Values that it does not know start from scratch.
+    /// Start from the parameters of an earlier run. Values that are not in its vocabulary start from scratch.
     pub init_from: Option<PathBuf>,
     /// The rows, fields, label and split.
     pub data: DataConfig,
@@ -38,7 +38,7 @@ pub struct Settings {
     pub train: TrainConfig,
 }
 
-/// The default of `train.l2`: a squared error has another scale than a logistic loss.
+/// The default of `train.l2`. It depends on the scale of the task's loss.
 fn default_l2(task: TaskName) -> f64 {
     match task {
         TaskName::Regression => 0.05,
@@ -70,7 +70,7 @@ impl Settings {
 
     /// Reads the text of a `settings.toml`.
     pub fn parse(text: &str) -> Result<Settings> {
-        // Its `Display` would also show the text, over several lines.
+        // `Display` would also show the text, over several lines.
         toml::from_str(text).map_err(|error| anyhow!("{}", error.message()))
     }
 
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_read_back_what_they_write() {
+    fn settings_survive_a_round_trip() {
         let folder = tempfile::tempdir().unwrap();
         let schema = folder.path().join("schema.toml");
         let declaration = "label = \"y\"\nuser = \"a\"\n[[field]]\nname = \"a\"\nkind = \"categorical\"\nmin_count = 2\n\
@@ -124,7 +124,7 @@ mod tests {
         ] {
             let settings = settings(&line.replace("SCHEMA", &schema.display().to_string())).unwrap();
             assert_eq!(Settings::parse(&settings.to_toml().unwrap()).unwrap(), settings, "{line}");
-            // With its documentation, it is a file of settings that says the same.
+            // With documentation, it is an equivalent settings file.
             let file = folder.path().join("documented.toml");
             std::fs::write(&file, settings.documented().unwrap()).unwrap();
             assert_eq!(Draft::open(file.to_str().unwrap()).unwrap().resolve().unwrap(), settings, "{line}");
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_come_on_top_of_the_file_and_of_its_defaults() {
+    fn flags_override_the_file_and_its_defaults() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("own.toml");
         let text = "[data]\ndata = \"ml-100k\"\ntask = \"binary\"\n[model]\nname = \"fm\"\noptions.embedding_dim = 8\n\
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_in_a_file_is_named_with_its_line_and_the_near_name() {
+    fn an_error_in_a_file_names_its_line_and_the_closest_name() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("own.toml");
         let fails = |text: &str| {
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn an_option_that_the_model_lacks_is_an_error_that_names_those_it_has() {
+    fn an_unknown_option_is_an_error_that_lists_the_options_of_the_model() {
         let error = settings("--data ml-100k --model fm --dropout 0.1").unwrap_err().to_string();
         assert!(error.contains("dropout") && error.contains("embedding_dim"), "{error}");
         let error = settings("--data ml-100k --set model.name=depfm").unwrap_err().to_string();

@@ -1,5 +1,5 @@
-//! The JSON schema of the settings, derived from their types: what a file is checked against, and what documents a setting for
-//! `--print-config` and for the command line.
+//! The JSON schema of the settings, derived from their types. It checks files, and documents settings for
+//! `--print-config` and the command line.
 
 use fm_core::ModelEntry;
 use fm_core::model::describe;
@@ -12,14 +12,14 @@ use serde_json::{Map, json};
 
 use super::{Settings, default_l2};
 
-/// Where the model's options are described.
+/// The path of the model's options.
 const OPTIONS: &str = "/properties/model/properties/options";
 
 /// Ways to split, for completion.
 #[cfg(test)]
 const SPLITS: [&str; 6] = ["random", "random:0.1:0.1", "leave-last-out", "time", "fold:u1", "kfold:5:0"];
 
-/// The schema of settings with this model; any options are allowed for an unknown one.
+/// The schema of settings with this model; an unknown model allows any options.
 pub fn with_model(entry: Option<&ModelEntry>) -> Json {
     let mut schema = describe::<Settings>().to_value();
     if let (Some(entry), Some(options)) = (entry, schema.pointer_mut(OPTIONS)) {
@@ -49,7 +49,7 @@ fn of_all_models() -> Json {
         for (name, option) in described["properties"].as_object().into_iter().flatten() {
             match options.get_mut(name) {
                 None => drop(options.insert(name.clone(), option.clone())),
-                // Where models differ in their defaults, there is none for all.
+                // An option has no default if models differ in it.
                 Some(Json::Object(known)) if known.get("default") != option.get("default") => {
                     drop(known.remove("default"));
                 }
@@ -89,11 +89,11 @@ mod tests {
             std::fs::write(&file, text).unwrap();
         }
         let found: Json = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
-        assert!(found == schema, "fm-cli/args/settings.schema.json is out of date: `make schema` writes it anew");
+        assert!(found == schema, "fm-cli/args/settings.schema.json is out of date: `make schema` regenerates it");
     }
 
     #[test]
-    fn every_suggested_split_is_one() {
+    fn every_suggested_split_is_valid() {
         for split in SPLITS {
             split.parse::<Split>().unwrap();
         }

@@ -2,7 +2,7 @@
 
 use prost::Message;
 
-/// A point of curves, or a mark.
+/// A point of the curves, or the start of a session.
 #[derive(Clone, PartialEq, Message)]
 pub struct Event {
     /// In seconds since 1970.

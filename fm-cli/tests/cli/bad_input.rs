@@ -36,9 +36,11 @@ fn a_movielens_file_with_a_fault_is_named_with_its_line() {
         scene.fails_with("train --data ml --run run", words);
     }
     let scene = Scene::new();
-    for (file, missing) in
-        [("u.user", "u.user is missing"), ("u.item", "u.item is missing"), ("u.data", "no MovieLens")]
-    {
+    for (file, missing) in [
+        ("u.user", "u.user is missing"),
+        ("u.item", "u.item is missing"),
+        ("u.data", "not contain a MovieLens release"),
+    ] {
         let whole = scene.bytes(&format!("ml/{file}"));
         scene.write(&format!("ml/{file}"), "");
         scene.fails_with("train --data ml --run run", &[file, "empty"]);
@@ -59,7 +61,7 @@ fn a_table_with_a_fault_is_named_with_its_line() {
         (4, b"r01,b02,caf\xe9,kind1,5.5,1000,3\n".into(), &["books.csv, line 4", "not UTF-8"]),
         (usize::MAX, b"r01,b02,x".into(), &["books.csv, line 3001", "3 cells", "7"]),
         (usize::MAX, b"r01,\"b02,x".into(), &["books.csv, line 3001", "quote"]),
-        (1, b"reader,book,name,tags,cost,when,stars\n".into(), &["no column `price`", "there are: reader, book"]),
+        (1, b"reader,book,name,tags,cost,when,stars\n".into(), &["no column `price`", "available: reader, book"]),
     ];
     for (line, text, words) in faults {
         let scene = Scene::new();
@@ -71,7 +73,7 @@ fn a_table_with_a_fault_is_named_with_its_line() {
     scene.write("books.csv", "");
     scene.fails_with(train, &["books.csv", "empty"]);
     scene.write("books.csv", crate::data::HEADER);
-    scene.fails_with(train, &["none is left to train on"]);
+    scene.fails_with(train, &["none is left for training"]);
     scene.fails_with("train --data books.csv --run run", &["--schema"]);
     scene.fails_with("train --data books.csv --schema none.toml --run run", &["cannot read", "none.toml"]);
     scene.write("schema.toml", "label = \"stars\"\n[[field]]\nname = \"book\"\nkind = \"categorial\"\n");
@@ -82,7 +84,7 @@ fn a_table_with_a_fault_is_named_with_its_line() {
 fn a_label_that_is_not_binary_needs_a_threshold_in_a_table() {
     let scene = Scene::new();
     let train = "train --data books.csv --schema schema.toml --task binary --model lr --epochs 1 --run run";
-    scene.fails_with(train, &["`stars` holds more than 0 and 1", "--threshold"]);
+    scene.fails_with(train, &["`stars` has values other than 0 and 1", "--threshold"]);
     scene.ok(&format!("{train} --threshold 4"));
 }
 
@@ -111,7 +113,7 @@ fn names_that_do_not_exist_are_answered_with_those_that_do() {
     scene.fails_with("train", &["--data", "--train"]);
     scene.fails_with("trian --data ml", &["trian", "train"]);
     scene.fails_with("train --data ml-100k", &["fm data download ml-100k"]);
-    scene.fails_with("train --data ml --train books.csv --schema schema.toml", &["not both"]);
+    scene.fails_with("train --data ml --train books.csv --schema schema.toml", &["both given"]);
     scene.fails_with("train --test books.csv --schema schema.toml", &["no training table"]);
     scene.fails_with("data download netflix", &["netflix", "ml-latest-small"]);
 }
@@ -155,13 +157,13 @@ fn a_run_replaces_only_an_earlier_run_and_only_when_it_can_start() {
     let scene = Scene::new();
     let train = "train --data ml --model lr --epochs 1 --quiet";
     scene.ok(&format!("{train} --run run"));
-    scene.fails_with(&format!("{train} --run run"), &["run exists", "--resume", "--force"]);
+    scene.fails_with(&format!("{train} --run run"), &["run already exists", "--resume", "--force"]);
     for fault in ["--lr nan", "--fields movie", "--embedding-dim 0 --model fm", "--split time:2:2"] {
         scene.fails(&format!("train --data ml --run run --force {fault}"));
     }
     scene.fails_with(&format!("{train} --run ml --force"), &["ml is not a run", "--force"]);
     scene.fails_with(&format!("{train} --run books.csv --force"), &["books.csv is not a run"]);
-    scene.fails_with(&format!("{train} --run books.csv"), &["books.csv exists"]);
+    scene.fails_with(&format!("{train} --run books.csv"), &["books.csv already exists"]);
     scene.ok(&format!("{train} --run run --force"));
     std::fs::create_dir(scene.path("empty")).unwrap();
     scene.ok(&format!("{train} --run empty"));
@@ -216,9 +218,9 @@ fn a_schema_or_settings_that_do_not_fit_the_checkpoint_are_refused() {
     let schema = scene.text("run/schema.json");
     scene.write("run/schema.json", schema.replacen("\"b01\",", "", 1));
     for command in ["evaluate run", "export run -o new.pt", "predict run --input books.csv --output scored.csv"] {
-        scene.fails_with(command, &["run is not a usable run", "schema.json is not the one that it was created with"]);
+        scene.fails_with(command, &["run is not a usable run", "schema.json has changed since the run was created"]);
     }
-    scene.fails_with("train --resume run --quiet", &["schema.json is not the one that it was created with"]);
+    scene.fails_with("train --resume run --quiet", &["schema.json has changed since the run was created"]);
     scene.write("run/schema.json", schema.replacen("\"b01\"", "\"b02\"", 1));
     scene.fails_with("evaluate run", &["schema.json is not a usable schema", "`b02` twice"]);
     scene.write("run/schema.json", &schema[..schema.len() / 2]);
@@ -245,7 +247,7 @@ fn rows_to_score_need_the_columns_of_the_fields_and_room_for_the_score() {
     let scene = trained();
     scene.without_column("books.csv", "price", "rows.csv");
     let predict = "predict run --input rows.csv --output scored.csv";
-    scene.fails_with(predict, &["no column `price`", "there are: reader, book"]);
+    scene.fails_with(predict, &["no column `price`", "available: reader, book"]);
     scene.ok(&format!("{predict} --allow-missing"));
     assert_eq!(scene.scores("scored.csv").len(), crate::data::RATINGS);
 

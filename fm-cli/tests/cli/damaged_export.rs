@@ -57,8 +57,13 @@ fn a_file_that_is_cut_is_refused_wherever_it_ends() {
 #[test]
 fn a_file_of_another_kind_is_refused() {
     let scene = exported();
-    is_refused(&scene, "text.pt", &scene.bytes("books.csv"), &["no TorchScript archive"]);
-    is_refused(&scene, "checkpoint.pt", &scene.bytes("run/checkpoints/best.safetensors"), &["no TorchScript archive"]);
+    is_refused(&scene, "text.pt", &scene.bytes("books.csv"), &["not a TorchScript archive"]);
+    is_refused(
+        &scene,
+        "checkpoint.pt",
+        &scene.bytes("run/checkpoints/best.safetensors"),
+        &["not a TorchScript archive"],
+    );
     let mut zip = ZipWriter::new(Cursor::new(vec![]));
     is_refused(&scene, "empty-zip.pt", &zip.finish().unwrap().into_inner(), &[]);
     let mut zip = ZipWriter::new(Cursor::new(vec![]));
@@ -97,6 +102,11 @@ fn a_file_whose_schema_is_not_its_own_is_refused() {
             assert_ne!(edited, schema);
             Some(edited)
         };
-        is_refused(&scene, "edited.pt", &with_schema(&whole, edited), &["its schema.json is not its model's"]);
+        is_refused(
+            &scene,
+            "edited.pt",
+            &with_schema(&whole, edited),
+            &["its schema.json does not belong to its model"],
+        );
     }
 }

@@ -209,7 +209,7 @@ fn a_row_of_the_command_line_needs_no_data_and_scores_as_predict_does() {
     };
     assert_same_scores(&values(&of_file), &values(&explained));
     let page = scene.ok(&format!("explain model.pt {row}"));
-    assert_holds(&page, &["holds no formula", "Shapley", "book=Book 2, or é [b02]", "16 rows scored", "logit"]);
+    assert_holds(&page, &["contain the formula", "Shapley", "book=Book 2, or é [b02]", "16 rows scored", "logit"]);
 
     // The mean price alone: x is 0, where it is 1 for a missing one, and all other fields are missing.
     let mean = scene.json("run/schema.json")["fields"][3]["mean"].clone();
@@ -269,7 +269,7 @@ fn what_cannot_be_explained_is_said_in_a_line() {
         ("explain run --row book=b01 --row book=b02", &["`book` is given twice", "`b01`", "`b02`"]),
         ("explain run --user r01 --item b01 --top 0", &["at least 1"]),
         ("explain none --user r01 --item b01", &["cannot read none"]),
-        ("explain books.csv --user r01 --item b01", &["books.csv", "no TorchScript archive"]),
+        ("explain books.csv --user r01 --item b01", &["books.csv", "not a TorchScript archive"]),
     ] {
         scene.fails_with(line, words);
     }

@@ -152,7 +152,7 @@ fn a_file_with_a_catalogue_recommends_without_the_data() {
     std::fs::remove_file(scene.path("books.csv")).unwrap();
     let output = scene.run("recommend model.pt --user r07 --top 3");
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 3);
-    assert_holds(&String::from_utf8_lossy(&output.stderr), &["books.csv", "recommending all items", "--about"]);
+    assert_holds(&String::from_utf8_lossy(&output.stderr), &["books.csv", "recommending from all items", "--about"]);
     scene.fails_with("recommend bare.pt --user r07", &["books.csv"]);
     scene.fails_with("export run -o new.pt --with-catalogue", &["books.csv"]);
 }
@@ -164,7 +164,7 @@ fn an_onnx_file_holds_what_onnx_can() {
     let bytes = scene.bytes("model.onnx");
     let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(["schema.json", "ids", "values", "logits", "batch", "embedding.weight"].into_iter().all(holds));
-    scene.fails_with("export run -o new.onnx", &["new.onnx would hold TorchScript", "--format onnx"]);
+    scene.fails_with("export run -o new.onnx", &["new.onnx would contain TorchScript", "--format onnx"]);
     scene.fails_with("export run -o -", &["standard output"]);
     scene.fails_with("export run -o run/schema.json", &["run/schema.json is a file of the run"]);
     for option in ["--with-catalogue", "--dtype f16", "--quantize int8"] {

@@ -229,7 +229,7 @@ fn a_damaged_last_checkpoint_gives_way_to_the_one_before() {
     let log = String::from_utf8(output.stderr).unwrap();
     let words = [
         "WARN",
-        "last.safetensors is not a usable checkpoint: it is damaged or cut short",
+        "last.safetensors is not a usable checkpoint: it is damaged or truncated",
         "resuming from run/checkpoints/step-",
     ];
     assert_holds(&log, &words);

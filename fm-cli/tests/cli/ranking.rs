@@ -134,7 +134,7 @@ fn a_planted_taste_is_ranked_far_above_what_is_popular_and_every_command_takes_t
     let told = scene.ok("export run -o small.pt --quantize int8");
     assert_holds(&told, &["test ndcg@10", "test coverage@10"]);
     scene.ok("export run -o models --format triton");
-    assert_holds(&scene.text("models/fm/config.pbtxt"), &["the score by which the items of one user are ranked"]);
+    assert_holds(&scene.text("models/fm/config.pbtxt"), &["the score that ranks the items of one user"]);
     scene.ok("summary fm --data loans.csv --schema loans.toml --task ranking --split leave-last-out");
 }
 

@@ -190,7 +190,7 @@ fn a_ranking_has_its_metrics_and_curves_by_the_length_of_the_lists() {
         let of_valid = ["NDCG@10 of the validation", "HR@5 of", "HR@10 of", "HR@20 of", "NDCG@5 of", "NDCG@20 of"];
         assert_in_order(&section(page, "curves"), &of_valid);
         assert!(!has_section(page, "classification") && !has_section(page, "regression"));
-        assert_holds(&section(page, "interactions"), &["pairs without a field of the item are left out"]);
+        assert_holds(&section(page, "interactions"), &["leaves out pairs without a field of the item"]);
         assert_holds(&section(page, "examples"), &["Recommended by fm"]);
     });
 }
@@ -259,7 +259,7 @@ fn a_metric_of_all_users_together_is_not_taken_of_some() {
     scene.ok("train --data ml --model lr --task ranking --epochs 1 --set train.monitor=coverage@5 --run run");
     report(&scene, "run", |page| {
         assert_eq!(charts(page, "failures"), 0);
-        assert_holds(&section(page, "failures"), &["run: coverage@5 is measured on the lists of all users together"]);
+        assert_holds(&section(page, "failures"), &["run: coverage@5 is measured over the lists of all users together"]);
     });
 }
 

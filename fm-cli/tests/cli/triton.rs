@@ -74,7 +74,7 @@ fn a_repository_is_refused_with_what_does_not_fit_it() {
     for name in ["a/b", "..", ".hidden", "é"] {
         let output = scene.fm(&format!("{export} models --name {name}")).output().unwrap();
         assert!(!output.status.success());
-        assert_holds(&String::from_utf8(output.stderr).unwrap(), &["--name", "begin with a letter or a digit"]);
+        assert_holds(&String::from_utf8(output.stderr).unwrap(), &["--name", "start with a letter or a digit"]);
     }
     assert!(!scene.path("models").exists());
 }
@@ -91,14 +91,14 @@ fn a_model_of_someone_else_stays_as_it_is() {
         let path = scene.path(repository).join(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
-        let words = ["exists and is not a model that `fm export` wrote in this form", "--name"];
+        let words = ["exists and is not a model of this kind written by `fm export`", "--name"];
         scene.fails_with(&format!("export run --format triton -o {repository}"), &words);
     }
     std::fs::create_dir_all(scene.path("e/fm")).unwrap();
     scene.ok("export run --format triton -o e");
     assert_eq!(files(&scene, "e"), layout("fm"));
     // A model of texts in the place of one of ids.
-    scene.fails_with("export run --format triton -o e --name fm_ids", &["e/fm_ids exists", "in this form"]);
+    scene.fails_with("export run --format triton -o e --name fm_ids", &["e/fm_ids exists", "of this kind"]);
 }
 
 #[test]

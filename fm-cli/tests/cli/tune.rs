@@ -115,7 +115,7 @@ fn what_is_wrong_with_a_space_is_said_before_the_first_trial() {
     fails("[train]\nlr = 0.1\n", &["space.toml has no range to search", "scale = \"log\""]);
     fails("[train]\nlr = { min = 1.0, max = 0.5 }\n", &["`train.lr`", "min must be less than max"]);
     fails("[train]\nlr = { min = 0.0, max = 0.5, scale = \"log\" }\n", &["`train.lr`", "greater than 0"]);
-    fails("[train]\nlr = { min = 0.1 }\n", &["`train.lr` is searched by"]);
+    fails("[train]\nlr = { min = 0.1 }\n", &["`train.lr` must be {"]);
     fails("[train]\nlr = { choices = [] }\n", &["`train.lr`", "`choices` is empty"]);
     fails("[train]\nlearning_rate = { min = 0.1, max = 0.5 }\n", &["learning_rate"]);
     fails("[model]\nname = { choices = [\"fm\", \"depfm\"] }\n", &["`model.name`", "did you mean `deepfm`?"]);
@@ -123,5 +123,5 @@ fn what_is_wrong_with_a_space_is_said_before_the_first_trial() {
     scene.fails_with("tune none.toml", &["cannot read none.toml"]);
     scene.ok("tune space.toml --trials 1 --study study");
     scene.fails_with("tune space.toml --trials 1 --seed 2 --study study", &["another seed", "--study"]);
-    scene.fails_with("tune space.toml --trials 1 --study ml", &["ml holds other files"]);
+    scene.fails_with("tune space.toml --trials 1 --study ml", &["ml contains other files"]);
 }

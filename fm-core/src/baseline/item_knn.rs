@@ -2,8 +2,9 @@
 
 use crate::ranking::{Interactions, ItemSets};
 
-/// s(u, i) = Σ_{j ∈ N(i), u chose j} c_ij / (√(c_i c_j) + h): the cosine similarity of columns of the binary user × item matrix,
-/// with shrinkage h, summed over the k nearest neighbours N(i). c_i users chose item i, and c_ij users chose i and j.
+/// s(u, i) = Σ_{j ∈ N(i), u chose j} c_ij / (√(c_i c_j) + h): the cosine similarity of columns of the binary user ×
+/// item matrix, with shrinkage h, summed over the k nearest neighbours N(i). c_i users chose item i, and c_ij users
+/// chose i and j.
 ///
 /// Source: Sarwar, Karypis, Konstan and Riedl, Item-based collaborative filtering recommendation algorithms, WWW 2001,
 /// <https://doi.org/10.1145/371920.372071>; for shrinkage and the need to tune baselines, see Ferrari Dacrema,
@@ -34,9 +35,9 @@ struct Neighbour {
 }
 
 impl ItemKnn {
-    /// Finds the `k` nearest neighbours of each item of the catalogue from the positive rows of `train`, with the shrinkage
-    /// `shrink`. Ties are broken by the order of the catalogue. The time is proportional to the sum of the users' squared
-    /// numbers of items.
+    /// Finds the `k` nearest neighbours of each item of the catalogue from the positive rows of `train`, with the
+    /// shrinkage `shrink`. Ties are broken by the order of the catalogue. The time is proportional to the sum of the
+    /// users' squared numbers of items.
     pub fn fit(train: &Interactions, k: usize, shrink: f32) -> ItemKnn {
         let num_items = train.num_items();
         let of_users = ItemSets::new(train.positive_pairs());
@@ -75,7 +76,7 @@ impl ItemKnn {
         ItemKnn { neighbours: self.neighbours.iter().map(within).collect() }
     }
 
-    /// The score of each item `[I]` for a user who chose `items`. Items outside of the catalogue are ignored.
+    /// The score of each item `[I]` for a user who chose `items`. Items outside the catalogue are ignored.
     pub fn scores(&self, items: &[u32]) -> Vec<f32> {
         let mut scores = vec![0.0; self.neighbours.len()];
         for neighbours in items.iter().filter_map(|&item| self.neighbours.get(item as usize)) {

@@ -4,8 +4,8 @@ use crate::ranking::Interactions;
 
 /// The score of each item `[I]`: its number of positive training rows.
 ///
-/// Source: Cremonesi, Koren and Turrin, Performance of recommender algorithms on top-N recommendation tasks, RecSys 2010, section
-/// 3.1, <https://doi.org/10.1145/1864708.1864721>.
+/// Source: Cremonesi, Koren and Turrin, Performance of recommender algorithms on top-N recommendation tasks, RecSys
+/// 2010, section 3.1, <https://doi.org/10.1145/1864708.1864721>.
 ///
 /// ```
 /// use fm_core::baseline::popularity;

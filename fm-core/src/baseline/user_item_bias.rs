@@ -20,8 +20,8 @@ const SHRINK_ITEM: f64 = 10.0;
 const ROUNDS: usize = 10;
 
 impl UserItemBias {
-    /// Fits the deviations to rows of user id, item id and label, each `[N]`, with optional `weights` `[N]`. Negative ids and
-    /// ids that do not occur here have no deviation.
+    /// Fits the deviations to rows of user id, item id and label, each `[N]`, with optional `weights` `[N]`. Negative
+    /// ids and ids that do not occur here have no deviation.
     ///
     /// # Panics
     /// If the lengths of the slices differ.

@@ -24,11 +24,11 @@ pub(crate) fn is_mixed(device: Device) -> bool {
 /// # Errors
 /// [`Error::Torch`](crate::Error::Torch), and errors of `compute`.
 pub(crate) fn mixed<T>(device: Device, compute: impl FnOnce() -> Result<T>) -> Result<T> {
-    /// Ends mixed precision on drop, also after a panic.
+    /// Ends mixed precision on drop, even after a panic.
     struct Entered(bool);
     impl Drop for Entered {
         fn drop(&mut self) {
-            // SAFETY: it was entered on this thread. Errors cannot be reported from here.
+            // SAFETY: mixed precision was entered on this thread. Errors cannot be reported from here.
             let _ = check(unsafe { fm_leave_autocast(self.0) });
         }
     }

@@ -1,4 +1,4 @@
-//! Functions of one's own in autograd's graph.
+//! Custom functions in the graph of autograd.
 
 use std::ffi::{CString, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,7 +25,7 @@ unsafe extern "C" {
 /// The gradients of the inputs, given those of the outputs; `None` is zero.
 pub(crate) type Backward = dyn Fn(&[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> + Send;
 
-/// What a node of the graph owns.
+/// The data of a node of the graph.
 struct Context {
     /// The shape of each input.
     inputs: Vec<Vec<i64>>,
@@ -42,7 +42,7 @@ impl Context {
             return Err(Error::shape("autograd", expected, found.len().to_string()));
         }
         for (gradient, shape) in found.iter().zip(&self.inputs) {
-            // libtorch itself would add up a gradient of a shape that the input's expands to.
+            // libtorch would silently sum a gradient whose shape the input's shape expands to.
             if let Some(size) = gradient.as_ref().map(Tensor::size).filter(|size| size != shape) {
                 return Err(Error::shape("autograd", format!("a gradient of shape {shape:?}"), format!("{size:?}")));
             }
@@ -51,7 +51,7 @@ impl Context {
     }
 }
 
-/// Makes `outputs`, computed without gradients, the results of a function of `inputs` in autograd's graph.
+/// Makes `outputs`, computed without gradients, the results of a function of `inputs` in the graph of autograd.
 pub(crate) fn attach(inputs: &[&Tensor], outputs: &[Tensor], backward: Box<Backward>) -> Result<()> {
     unsafe extern "C" fn call(
         context: *mut c_void,
@@ -59,14 +59,14 @@ pub(crate) fn attach(inputs: &[&Tensor], outputs: &[Tensor], backward: Box<Backw
         n_results: usize,
         results: *mut *mut c_void,
     ) -> *mut c_char {
-        // SAFETY: the node passes on its context, which it has not dropped yet, with a gradient for each output, null or an
-        // `at::Tensor*` that outlives the call.
+        // SAFETY: the node passes its context, which it has not dropped yet, and one gradient per output, which is null
+        // or an `at::Tensor*` that outlives the call.
         let (context, gradients) = unsafe {
             let context = &*context.cast::<Context>();
             (context, std::slice::from_raw_parts(gradients, context.n_outputs))
         };
         let given = gradients.iter().map(|&gradient| {
-            // SAFETY: as above; the clone is another handle.
+            // SAFETY: see above; the clone is another handle.
             (!gradient.is_null()).then(|| unsafe { Tensor::clone_from_ptr(gradient.cast_mut().cast()) })
         });
         let given: Vec<Option<Tensor>> = given.collect();
@@ -74,23 +74,23 @@ pub(crate) fn attach(inputs: &[&Tensor], outputs: &[Tensor], backward: Box<Backw
         match context.run(&given) {
             Ok(found) => {
                 for (input, gradient) in found.into_iter().enumerate().filter_map(|(i, found)| Some((i, found?))) {
-                    // The node owns the tensor from here on.
+                    // The node now owns the tensor.
                     let gradient = std::mem::ManuallyDrop::new(gradient);
-                    // SAFETY: `results` has `n_results` elements, an element for each input, and `run` returns as many gradients.
+                    // SAFETY: `results` has `n_results` elements, one per input, and `run` returns as many gradients.
                     unsafe { *results.add(input) = gradient.as_ptr().cast_mut().cast() };
                 }
                 std::ptr::null_mut()
             }
             Err(error) => {
                 let text = CString::new(error.to_string().replace('\0', "")).unwrap_or_default();
-                // SAFETY: the text ends with a zero. The node frees the copy.
+                // SAFETY: the text is zero-terminated. The node frees the copy.
                 unsafe { libc::strdup(text.as_ptr()) }
             }
         }
     }
     unsafe extern "C" fn drop_context(context: *mut c_void) {
-        // SAFETY: it came from `Box::into_raw` below, and the node calls this once. A panic in a destructor must not unwind
-        // through C++.
+        // SAFETY: the pointer comes from `Box::into_raw` below, and the node calls this once. A panic in a destructor
+        // must not unwind through C++.
         let context = unsafe { Box::from_raw(context.cast::<Context>()) };
         let _ = catch_unwind(AssertUnwindSafe(|| drop(context)));
     }
@@ -99,8 +99,8 @@ pub(crate) fn attach(inputs: &[&Tensor], outputs: &[Tensor], backward: Box<Backw
     let inputs: Vec<*const c_void> = inputs.iter().map(|tensor| pointers(tensor)).collect();
     let of_outputs: Vec<*const c_void> = outputs.iter().map(pointers).collect();
     let context = Box::into_raw(Box::new(Context { inputs: shapes, n_outputs: outputs.len(), backward }));
-    // SAFETY: a tch tensor's pointer is an `at::Tensor*`; the arrays are as long as is said and outlive the call; C++ takes the
-    // context over.
+    // SAFETY: a tch tensor's pointer is an `at::Tensor*`; the arrays have the given lengths and outlive the call; C++
+    // takes ownership of the context.
     check(unsafe {
         fm_autograd_attach(
             inputs.as_ptr(),

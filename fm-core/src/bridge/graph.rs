@@ -33,7 +33,7 @@ impl TracedModule {
             }
         }
         unsafe extern "C" fn receive_tensor(context: *mut c_void, tensor: *mut c_void) {
-            // SAFETY: as above. The clone shares the tensor's storage and keeps it alive.
+            // SAFETY: see above. The clone shares the tensor's storage and keeps it alive.
             unsafe { (*context.cast::<Received>()).tensors.push(Tensor::clone_from_ptr(tensor.cast())) }
         }
         let mut received = Received::default();

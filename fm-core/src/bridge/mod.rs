@@ -1,5 +1,5 @@
 //! The interface to C++: all `unsafe` code for tensors, behind safe functions.
-#![allow(unsafe_code, reason = "tch has no safe access to a tensor's elements, nor to the tracer")]
+#![allow(unsafe_code, reason = "tch has no safe access to the elements of a tensor or to the tracer")]
 
 mod autocast;
 mod autograd;
@@ -27,7 +27,7 @@ fn check(error: *mut c_char) -> Result<()> {
     if error.is_null() {
         return Ok(());
     }
-    // SAFETY: a non-null result is a C string from `strdup`, which we own.
+    // SAFETY: a non-null result is a C string from `strdup`, which this function owns.
     let text = unsafe {
         let text = CStr::from_ptr(error).to_string_lossy().into_owned();
         fm_free_error(error);
@@ -48,8 +48,8 @@ fn pointers(strings: &[CString]) -> Vec<*const c_char> {
     strings.iter().map(|string| string.as_ptr()).collect()
 }
 
-/// Loads libtorch's CUDA library if it is installed. The linker omits it from an executable that uses none of its symbols,
-/// so that the same executable runs on machines without CUDA.
+/// Loads libtorch's CUDA library if it is installed. The linker omits it from an executable that uses none of its
+/// symbols, so that the same executable runs on machines without CUDA.
 pub(crate) fn load_cuda_library() {
     // SAFETY: loading runs the library's initialisers, as libtorch intends. A failure returns null.
     unsafe {

@@ -15,7 +15,8 @@ impl TracedModule {
     /// Stores the module's tables in `precision`. `forward` then converts the rows that it looks up.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a number of a table is out of the precision's range. Do not use the module then.
+    /// [`Error::Unsupported`] if a number of a table is outside the range of the precision. Do not use the module after
+    /// an error.
     pub(crate) fn store_tables(&mut self, precision: Precision) -> Result<()> {
         // The numbers of `c10::ScalarType`, which tch does not expose.
         let kind = match precision {

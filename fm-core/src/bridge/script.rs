@@ -89,8 +89,8 @@ struct TraceContext<'a> {
     error: Option<Error>,
 }
 
-/// Traces `function` on `inputs` into the `forward` of a module with `parameters` under their dotted names. The tracer is
-/// closed however `function` ends.
+/// Traces `function` on `inputs` into the `forward` of a module with `parameters` under their dotted names. The tracer
+/// is closed even if `function` fails or panics.
 pub(crate) fn trace<'a>(
     class_name: &str,
     parameters: &[(String, Tensor)],
@@ -235,7 +235,7 @@ impl TracedModule {
         let mut output = std::ptr::null_mut();
         // SAFETY: the module and the tensors are alive, and the array has the given length.
         check(unsafe { fm_module_forward(self.0, inputs.len() as c_int, inputs.as_ptr(), &raw mut output) })?;
-        // SAFETY: on success, the output is a new `at::Tensor*`, which we own.
+        // SAFETY: on success, the output is a new `at::Tensor*`, which this function owns.
         Ok(unsafe { Tensor::from_ptr(output.cast()) })
     }
 

@@ -33,9 +33,9 @@ impl Default for InteractionOptions {
 
 /// The strength of interactions between fields and values, from the pair terms of a model.
 ///
-/// For a ranking, `fields` and `values` omit pairs without an item slot ([`Schema::item_slots`]): their terms are the same for
-/// all candidates of a row, except for attention weights, and do not change the order. `attention` and `shares` include all
-/// pairs.
+/// For a ranking, `fields` and `values` omit pairs without an item slot ([`Schema::item_slots`]): their terms are the
+/// same for all candidates of a row, except for attention weights, and do not change the order. `attention` and
+/// `shares` include all pairs.
 ///
 /// ```
 /// # use fm_core::{Field, FieldKind, Label, Records, Schema, Side, Task};
@@ -61,15 +61,16 @@ impl Default for InteractionOptions {
 pub struct InteractionReport {
     /// The number of rows used.
     pub rows: usize,
-    /// `[F, F]`, symmetric: the mean over rows of |Σ_{s∈f, t∈g} pairs_{s,t}|. The diagonal has the pairs within multi-valued
-    /// fields.
+    /// `[F, F]`, symmetric: the mean over rows of |Σ_{s∈f, t∈g} pairs_{s,t}|. The diagonal has the pairs within
+    /// multi-valued fields.
     pub fields: Vec<Vec<f64>>,
     /// `[F, F]`, symmetric: the mean attention weight of two fields, if the model has attention.
     pub attention: Option<Vec<Vec<f64>>>,
     /// The pairs of values with the largest mean terms by magnitude, in descending order.
     pub values: Vec<ValuePair>,
-    /// The share of each part in the variance of the logit over rows: Cov(part, logit) / Var(logit) for `first order`, `pairs` and
-    /// each lump. Shares sum to 1. A part that counteracts the others has a negative share. Empty if all logits are equal.
+    /// The share of each part in the variance of the logit over rows: Cov(part, logit) / Var(logit) for `first order`,
+    /// `pairs` and each lump. Shares sum to 1. A part that counteracts the others has a negative share. Empty if all
+    /// logits are equal.
     pub shares: Vec<(String, f64)>,
 }
 
@@ -138,16 +139,16 @@ fn frequent(schema: &Schema, rows: &dyn Rows, numbers: &[usize], min_rows: usize
 struct Sums {
     num_fields: usize,
     field_of_slots: Vec<usize>,
-    /// `[S]`: whether pairs of the slot with all other slots count, and not only those with such slots.
+    /// `[S]`: whether all pairs of the slot count. A pair counts if this holds for one of its slots.
     counts: Vec<bool>,
     is_frequent: Vec<bool>,
     /// `[F, F]`, indexed by the field of the first slot and that of the second.
     fields: Vec<f64>,
     /// `[F(F-1)/2]`
     attention: Option<Vec<f64>>,
-    /// `[S]`: how much greater the ids of a slot are in records, where they name their field, than in the table.
+    /// `[S]`: the difference between the ids of a slot in records, which are unique per field, and in the table.
     shifts: Vec<i64>,
-    /// The sum and the number of terms of two ids as records number them, the smaller id first.
+    /// The sum and the number of terms of two ids in the numbering of records, the smaller id first.
     values: HashMap<(u32, u32), (f64, u32)>,
     /// The names of the parts, and their sums in each row.
     parts: (Vec<&'static str>, Vec<Vec<f64>>),
@@ -177,7 +178,7 @@ impl Sums {
         let filled: Vec<usize> = (0..slots).filter(|&slot| values[slot] != 0.0).collect();
         let mut of_row = vec![0.0; self.fields.len()];
         for (i, &first) in filled.iter().enumerate() {
-            // The terms of a slot with those behind it stand one after another.
+            // The terms of a slot with all later slots are contiguous.
             let terms = &terms[first * (2 * slots - first - 1) / 2..];
             let (field, id) = (self.field_of_slots[first], ids[first]);
             for &second in filled[i + 1..].iter().filter(|&&second| self.counts[first] || self.counts[second]) {
@@ -222,7 +223,7 @@ impl Sums {
         values.sort_unstable_by(|a, b| mean(b.1).abs().total_cmp(&mean(a.1).abs()).then(a.0.cmp(&b.0)));
         let first_ids: Vec<i64> = (0..n).map(|field| schema.record_ids(field).start).collect();
         let pair = |((a, b), sum): ((u32, u32), (f64, u32))| {
-            // Of each id its field, and its place among the ids of the field.
+            // The field of each id, and its position among the ids of the field.
             let places = [i64::from(a), i64::from(b)].map(|id| {
                 let field = first_ids.partition_point(|&first| first <= id) - 1;
                 (field, id - first_ids[field])
@@ -333,17 +334,18 @@ mod tests {
         [[Some("ann"), Some("a|b"), Some("x")], [Some("bob"), Some("b"), Some("x")], [Some("ann"), None, Some("y")]];
 
     #[test]
-    fn terms_are_summed_by_fields_row_by_row_before_their_magnitude_is_taken() {
+    fn terms_are_summed_by_fields_per_row_before_their_magnitude() {
         let found = interactions(&ROWS, &InteractionOptions { min_rows: 1, ..Default::default() });
         assert_eq!(found.rows, 3);
-        // user × tags: 1·4 + 1·5, 2·5, 0. user × shop: 1·7, 2·7, 1·6. tags × tags: 4·5, 0, 0. tags × shop: 4·7 + 5·7, 5·7, 0.
+        // user × tags: 1·4 + 1·5, 2·5, 0. user × shop: 1·7, 2·7, 1·6. tags × tags: 4·5, 0, 0. tags × shop: 4·7 + 5·7,
+        // 5·7, 0.
         let [ut, us, tt, ts] = [19.0 / 3.0, 27.0 / 3.0, 20.0 / 3.0, 98.0 / 3.0];
         assert_eq!(found.fields, [[0.0, ut, us], [ut, tt, ts], [us, ts, 0.0]]);
         assert_eq!(found.attention.unwrap(), [[0.0, 0.5, 0.25], [0.5, 0.0, 0.25], [0.25, 0.25, 0.0]]);
     }
 
     #[test]
-    fn the_strongest_values_come_first_and_rare_ones_not_at_all() {
+    fn the_strongest_values_come_first_and_rare_ones_are_left_out() {
         let found = interactions(&ROWS, &InteractionOptions { min_rows: 2, ..Default::default() });
         let expected = ValuePair {
             fields: ["tags".into(), "shop".into()],
@@ -368,20 +370,20 @@ mod tests {
             (Task::Ranking { threshold: None }, InteractionOptions { min_rows: 1, ..Default::default() });
         let (all, found) =
             (interactions(&ROWS, &options), over(&schema(ranking, Side::Item), &ROWS, &options, true).unwrap());
-        // user × tags and tags × tags are gone.
+        // user × tags and tags × tags are left out.
         let [us, ts] = [27.0 / 3.0, 98.0 / 3.0];
         assert_eq!(found.fields, [[0.0, 0.0, us], [0.0, 0.0, ts], [us, ts, 0.0]]);
         let of_items = all.values.iter().filter(|pair| pair.fields[1] == "shop").cloned().collect::<Vec<_>>();
         assert!(of_items.len() < all.values.len());
         assert_eq!(found.values, of_items);
         assert_eq!((found.attention, found.shares), (all.attention, all.shares));
-        // The field that identifies the item is its own, whatever its side.
+        // The field that identifies the item belongs to it, whatever its side.
         let schema = schema(ranking, Side::Context).with_roles(None, Some("shop".into())).unwrap();
         assert_eq!(over(&schema, &ROWS, &options, true).unwrap().fields, found.fields);
     }
 
     #[test]
-    fn an_order_of_values_makes_no_other_pair() {
+    fn the_order_of_values_does_not_make_a_different_pair() {
         let rows = [[None, Some("a|b"), None], [None, Some("b|a"), None]];
         let found = interactions(&rows, &InteractionOptions { min_rows: 2, ..Default::default() });
         assert!(found.values.iter().any(|pair| (pair.ids, pair.mean, pair.rows) == ([4, 5], 20.0, 2)), "{found:?}");
@@ -406,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_without_pair_terms_has_none_and_rows_beyond_the_limit_are_left_out_evenly() {
+    fn a_model_without_pair_terms_has_none_and_rows_are_sampled_evenly() {
         assert!(over(&schema(Task::Regression, Side::Item), &ROWS, &InteractionOptions::default(), false).is_none());
         let rows = [ROWS[0], ROWS[0], ROWS[1], ROWS[1]];
         let options = InteractionOptions { max_rows: 2, min_rows: 1, ..Default::default() };

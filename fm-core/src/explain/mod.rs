@@ -1,9 +1,9 @@
 //! Explanations of scores.
 //!
-//! [`Model::explain`] splits the logits of a batch into the terms of the model's formula; [`parts`] returns them row by row. A
-//! part that the formula does not split, such as a deep network, is a single lump. [`shapley`] computes the contribution of each
-//! field for any model, by scoring the row without it. [`InteractionReport`] finds the fields and values that interact most over
-//! many rows.
+//! [`Model::explain`] splits the logits of a batch into the terms of the model's formula; [`parts`] returns them row by
+//! row. A part that the formula does not split, such as a deep network, is a single lump. [`shapley`] computes the
+//! contribution of each field for any model, by scoring the row without it. [`InteractionReport`] finds the fields and
+//! values that interact most over many rows.
 //!
 //! ```
 //! # use fm_core::{Encoder, Features, Field, FieldKind, Label, Schema, Side, Task, tch::{Device, nn::VarStore}};
@@ -52,8 +52,8 @@ pub struct Explanation {
     pub first_order: Option<Tensor>,
     /// `[B, S(S-1)/2]`: the term of each pair of slots, in the order of [`pairs`], if the model has such terms.
     pub pairs: Option<Tensor>,
-    /// `[B, F(F-1)/2]`: the attention weight of each pair of fields, in the order of [`pairs`]. The terms of pairs already include
-    /// it. It depends on all pairs of the row.
+    /// `[B, F(F-1)/2]`: the attention weight of each pair of fields, in the order of [`pairs`]. The terms of pairs
+    /// already include it. It depends on all pairs of the row.
     pub attention: Option<Tensor>,
     /// Named parts `[B]` that the formula does not split.
     pub lumps: Vec<(&'static str, Tensor)>,
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn each_row_has_its_own_terms_and_the_bias_of_all() {
+    fn each_row_has_its_own_terms_and_the_common_bias() {
         let explanation = Explanation {
             first_order: Some(tensor(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3])),
             pairs: Some(tensor(&[0.1, 0.2, 0.3, 0.4, 0.5, 0.6], &[2, 3])),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn terms_of_another_shape_are_refused() {
+    fn terms_of_another_shape_are_an_error() {
         let explanation = |pairs: &[f32], shape: &[i64]| Explanation {
             pairs: Some(tensor(pairs, shape)),
             ..Explanation::new(&tensor(&[0.0], &[1]))
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_one_slot_has_no_pair_and_no_row_has_no_parts() {
+    fn a_row_of_one_slot_has_no_pair_and_an_empty_batch_has_no_parts() {
         let none = |rows| Explanation {
             pairs: Some(Tensor::zeros([rows, 0], (Kind::Float, Device::Cpu))),
             ..Explanation::new(&tensor(&[2.0], &[1]))

@@ -20,16 +20,15 @@ const BATCH: usize = 512;
 /// The Shapley values of a row's fields.
 ///
 /// v(C) is the logit of the row in which the fields of C have their values and all others are missing: they have their
-/// out-of-vocabulary id or, if multi-valued, no value. φ_f is the change of v when field f becomes known, averaged over all
-/// orders of fields:
-/// φ_f = Σ_{C ∌ f} |C|! (F - |C| - 1)! / F! · (v(C ∪ f) - v(C)).
+/// out-of-vocabulary id or, if multi-valued, no value. φ_f is the change of v when field f becomes known, averaged over
+/// all orders of fields: φ_f = Σ_{C ∌ f} |C|! (F - |C| - 1)! / F! · (v(C ∪ f) - v(C)).
 ///
-/// The values sum to v(all) - v(none). A field without effect has 0, and fields with the same effect have the same value. The
-/// fields of an interaction share it equally.
+/// The values sum to v(all) - v(none). A field without effect has 0, and fields with the same effect have the same
+/// value. The fields of an interaction share it equally.
 ///
-/// Source: Shapley, A value for n-person games, 1953; for models Štrumbelj and Kononenko, Explaining prediction models and
-/// individual predictions with feature contributions, KAIS 2014, <https://doi.org/10.1007/s10115-013-0679-x>. With more than
-/// 12 known fields, they are estimated as in that paper, from 100 random orders, each also in reverse
+/// Source: Shapley, A value for n-person games, 1953; for models Štrumbelj and Kononenko, Explaining prediction models
+/// and individual predictions with feature contributions, KAIS 2014, <https://doi.org/10.1007/s10115-013-0679-x>. With
+/// more than 12 known fields, they are estimated as in that paper, from 100 random orders, each also in reverse
 /// (antithetic sampling: Mitchell et al., Sampling permutations for Shapley value estimation, JMLR 2022,
 /// <https://jmlr.org/papers/v23/21-0439.html>). Interactions of two fields are still exact; only those of three or
 /// more fields are estimates.
@@ -136,7 +135,8 @@ impl<L: Fn(&Features) -> Result<Tensor>> Game<'_, L> {
         Ok((0..n).map(of_player).collect())
     }
 
-    /// φ of each player and its standard error, from random orders. `none` and `all` are v of no player and of all players.
+    /// φ of each player and its standard error, from random orders. `none` and `all` are v of no player and of all
+    /// players.
     fn sampled(&self, none: f64, all: f64) -> Result<(Vec<f64>, Vec<f64>)> {
         let n = self.players.len();
         let (mut sums, mut squares) = (vec![0.0; n], vec![0.0; n]);
@@ -251,7 +251,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
-        fn they_are_the_mean_over_all_orders(v in table(4)) {
+        fn shapley_values_are_the_mean_over_all_orders(v in table(4)) {
             let found = play(4, |is_in| v[members(is_in)]);
             let mut expected = vec![0.0; 4];
             let orders: Vec<[usize; 4]> = (0..256)
@@ -270,7 +270,7 @@ mod tests {
         }
 
         #[test]
-        fn they_add_up_to_what_all_fields_change(v in table(6)) {
+        fn shapley_values_add_up_to_the_change_by_all_fields(v in table(6)) {
             let found = play(6, |is_in| v[members(is_in)]);
             assert_close(&[found.baseline + found.values.iter().sum::<f64>()], &[found.logit]);
             assert_close(&[found.baseline, found.logit], &[v[0], v[63]]);
@@ -278,7 +278,7 @@ mod tests {
 
         #[test]
         fn a_field_that_changes_nothing_has_zero_and_equal_fields_have_equal_values(v in table(4)) {
-            // Player 4 changes nothing; 5 and 6 are told apart by nobody.
+            // Player 4 changes nothing; 5 and 6 are interchangeable.
             let found = play(7, |is_in| v[members(&is_in[..4])] * (1.0 + f64::from(u8::from(is_in[5] ^ is_in[6]))));
             assert_close(&[found.values[4], found.values[5]], &[0.0, found.values[6]]);
         }
@@ -286,7 +286,7 @@ mod tests {
 
     /// With 14 fields, not all combinations are scored.
     #[test]
-    fn of_many_fields_pairs_are_exact_and_triples_are_estimated_within_their_error() {
+    fn with_many_fields_pairs_are_exact_and_triples_are_estimated_within_their_error() {
         let term = |is_in: &[bool], players: &[usize]| f64::from(u8::from(players.iter().all(|&player| is_in[player])));
         let pairs = play(14, |is_in| 3.0 * term(is_in, &[0]) + 4.0 * term(is_in, &[0, 13]) - term(is_in, &[5, 6]));
         let expected = [5.0, 0.0, 0.0, 0.0, 0.0, -0.5, -0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0];
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_in_the_row_takes_no_part_and_the_baseline_is_the_encoders_missing_row() {
+    fn missing_fields_do_not_take_part_and_the_baseline_is_a_row_of_missing_values() {
         let tags = FieldKind::MultiValued(List::new("|", 3, Weighting::Sum));
         let field = |name: &str, kind, values: &[&str]| {
             Field::new(name, kind, Side::Context, values.iter().map(|&value| value.into()).collect())
@@ -326,13 +326,13 @@ mod tests {
         let sum = |features: &Features| Ok(features.padded()?.values.sum_dim_intlist(1, false, Kind::Float));
         let found = shapley(&schema, &row.into(), sum);
         let found = found.unwrap();
-        // The tags have two values of 1; the age is known and 0, where a missing one is 1.
+        // The tags have two values of 1; the age is known and 0, while a missing age is 1.
         assert_eq!((found.values.clone(), found.rows), (vec![0.0, 2.0, -1.0, 0.0], 4));
         assert_eq!((found.baseline, found.logit), (3.0, 4.0));
     }
 
     #[test]
-    fn more_rows_than_one_are_refused() {
+    fn more_than_one_row_is_an_error() {
         let schema = schema(2);
         let rows = Encoder::new(&schema).features(&[[None, None], [None, None]]).unwrap();
         let error = shapley(&schema, &rows, |_| Ok(Tensor::zeros([2], (Kind::Float, Device::Cpu)))).unwrap_err();

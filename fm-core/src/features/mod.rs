@@ -1,7 +1,7 @@
-//! The rows of a batch as a model sees them.
+//! The rows of a batch as input of a model.
 //!
-//! [`Ragged`] rows hold the active slots only: training, validation and bulk scoring use them. [`Padded`] rows have every slot of
-//! the schema: tracing, exported files and explanations use them. Layers accept both.
+//! [`Ragged`] rows have only the active slots. Training, validation and bulk scoring use them. [`Padded`] rows have
+//! every slot of the schema. Tracing, exported files and explanations use them. Layers accept both.
 
 mod padded;
 mod ragged;
@@ -25,15 +25,15 @@ pub enum Features {
 }
 
 impl Features {
-    /// Padded rows, checked as [`Padded::new`] says.
+    /// Padded rows, checked as in [`Padded::new`].
     ///
     /// # Errors
-    /// As [`Padded::new`].
+    /// Those of [`Padded::new`].
     pub fn new(schema: &Schema, ids: Tensor, values: Tensor) -> Result<Features> {
         Ok(Features::Padded(Padded::new(schema, ids, values)?))
     }
 
-    /// Padded rows that are known to fit the schema: see [`Padded::unchecked`].
+    /// Padded rows that are known to match the schema: see [`Padded::unchecked`].
     pub fn unchecked(ids: Tensor, values: Tensor) -> Features {
         Features::Padded(Padded::unchecked(ids, values))
     }
@@ -51,8 +51,8 @@ impl Features {
         self.len() == 0
     }
 
-    /// Makes lookups of ragged rows add the gradients of their tables to `gradients`, see [`Ragged::collect_into`]; the gradients of
-    /// padded rows remain autograd's.
+    /// Makes lookups of ragged rows add the gradients of their tables to `gradients`: see [`Ragged::collect_into`].
+    /// Autograd still collects the gradients of padded rows.
     pub fn collect_into(&mut self, gradients: RowGradients) {
         if let Features::Ragged(rows) = self {
             rows.collect_into(gradients);
@@ -78,7 +78,7 @@ impl Features {
     /// The same rows with every slot of the schema; padded rows share their tensors.
     ///
     /// # Errors
-    /// [`Error::Torch`](crate::Error::Torch) if memory does not suffice.
+    /// [`Error::Torch`](crate::Error::Torch) if memory is insufficient.
     pub fn padded(&self) -> Result<Padded> {
         match self {
             Features::Padded(rows) => Ok(rows.shallow_clone()),
@@ -89,7 +89,7 @@ impl Features {
     /// The same rows without padding; ragged rows share their tensors.
     ///
     /// # Errors
-    /// As [`Ragged::from_padded`].
+    /// Those of [`Ragged::from_padded`].
     pub fn ragged(&self, layout: &Layout) -> Result<Ragged> {
         match self {
             Features::Padded(rows) => Ragged::from_padded(layout, rows),

@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 use crate::error::{Error, Result};
 use crate::schema::Schema;
 
-/// Every slot of `B` rows. Slots that a row does not fill are padding, with the value 0.
+/// Every slot of `B` rows. Slots without a value are padding, with the value 0.
 ///
 /// # Shapes
 /// `ids` `[B, S]` int64 and `values` `[B, S]` float32, on one device.
@@ -24,8 +24,8 @@ impl Padded {
     /// Checks tensors from outside against the schema.
     ///
     /// # Errors
-    /// [`Error::Shape`] if shapes, kinds or devices do not fit the schema and each other, or if values are not finite;
-    /// [`Error::IdOutOfRange`] for an id that its field does not have.
+    /// [`Error::Shape`] if shapes, kinds or devices do not match the schema and each other, or if values are not
+    /// finite; [`Error::IdOutOfRange`] for an id that its field does not have.
     ///
     /// ```
     /// use fm_core::features::Padded;
@@ -40,7 +40,7 @@ impl Padded {
     /// let values = || Tensor::ones([1, 2], (Kind::Float, Device::Cpu));
     /// assert_eq!(Padded::new(&schema, row(1, 4), values())?.len(), 1);
     /// let error = Padded::new(&schema, row(1, 5), values()).unwrap_err();
-    /// assert_eq!(error.to_string(), "slot 1 of row 0 holds id 5, but field `item` has the ids 2 to 4");
+    /// assert_eq!(error.to_string(), "slot 1 of row 0 has id 5, but field `item` has the ids 2 to 4");
     /// # Ok::<(), fm_core::Error>(())
     /// ```
     pub fn new(schema: &Schema, ids: Tensor, values: Tensor) -> Result<Padded> {
@@ -63,10 +63,10 @@ impl Padded {
         Ok(rows)
     }
 
-    /// Takes tensors that are known to fit the schema, such as parts of other features.
+    /// Takes tensors that are known to match the schema, such as parts of other features.
     ///
-    /// Layers still report another number of slots and, on the CPU, an id outside their table. They do not notice an id of
-    /// another field, and on a CUDA device an id outside the table makes the device unusable for the process.
+    /// Layers still report a wrong number of slots and, on the CPU, an id outside their table. They do not detect an id
+    /// of another field. On a CUDA device, an id outside the table makes the device unusable for the process.
     pub fn unchecked(ids: Tensor, values: Tensor) -> Padded {
         Padded { ids, values }
     }
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn an_id_of_another_field_is_named() {
         let error = Padded::new(&schema(), ids(&[1, 2, 2, 3]), Tensor::ones([2, 2], (Kind::Float, Device::Cpu)));
-        let expected = "slot 0 of row 1 holds id 2, but field `user` has the ids 0 to 1";
+        let expected = "slot 0 of row 1 has id 2, but field `user` has the ids 0 to 1";
         assert_eq!(error.unwrap_err().to_string(), expected);
     }
 

@@ -9,10 +9,11 @@ use crate::optim::RowGradients;
 use crate::schema::Layout;
 use crate::schema::Schema;
 
-/// The active slots of `B` rows, row by row, and in a row field by field.
+/// The active slots of `B` rows, row by row, and field by field within a row.
 ///
 /// # Shapes
-/// With A active slots and F fields: `ids` `[A]` int32, `values` `[A]` float32, `offsets` `[B·F + 1]` int32, on one device.
+/// With A active slots and F fields: `ids` `[A]` int32, `values` `[A]` float32, `offsets` `[B·F + 1]` int32, on one
+/// device.
 #[derive(Debug)]
 pub struct Ragged {
     layout: Layout,
@@ -34,12 +35,12 @@ pub struct Slices<'a> {
 }
 
 impl Ragged {
-    /// Checks slices from outside against the schema, and copies them to the CPU's memory: `ids` `[A]`, `values` `[A]` or `None`
-    /// if all are 1, and `offsets` `[B·F + 1]`, the first slot of each field of each row and, last, A.
+    /// Checks slices from outside against the schema, and copies them to CPU memory: `ids` `[A]`, `values` `[A]` or
+    /// `None` if all are 1, and `offsets` `[B·F + 1]`, the first slot of each field of each row and, at the end, A.
     ///
     /// # Errors
-    /// [`Error::Shape`] for offsets that do not ascend from 0 to A, a field with more slots than the schema gives it, or values
-    /// that are not finite; [`Error::IdOutOfRange`] for an id that its field does not have.
+    /// [`Error::Shape`] for offsets that do not ascend from 0 to A, a field with more slots than in the schema, or
+    /// values that are not finite; [`Error::IdOutOfRange`] for an id that its field does not have.
     ///
     /// ```
     /// # use fm_core::{Field, FieldKind, Label, List, Schema, Side, Task, Weighting};
@@ -100,18 +101,19 @@ impl Ragged {
         Ok(Ragged::unchecked(&layout, ids, values, offsets))
     }
 
-    /// As [`Ragged::new`], of slices that are known to fit the layout, such as those of encoded rows.
+    /// Like [`Ragged::new`], for slices that are known to match the layout, such as those of encoded rows.
     ///
-    /// Lookups report offsets that do not ascend and ids outside their table. They do not notice an id of another field.
+    /// Lookups report offsets that do not ascend and ids outside their table. They do not detect an id of another
+    /// field.
     pub fn unchecked(layout: &Layout, ids: &[i32], values: Option<&[f32]>, offsets: &[i32]) -> Ragged {
         let (ids, offsets) = (Tensor::from_slice(ids), Tensor::from_slice(offsets));
         Ragged { layout: layout.clone(), ids, values: values.map(Tensor::from_slice), offsets, row_gradients: None }
     }
 
-    /// The active slots of padded rows: those whose value is not 0.
+    /// The active slots of padded rows: those with a value other than 0.
     ///
     /// # Errors
-    /// [`Error::Shape`] for another number of slots than the layout's; [`Error::Torch`] if libtorch fails.
+    /// [`Error::Shape`] if the number of slots is not that of the layout; [`Error::Torch`] if libtorch fails.
     pub fn from_padded(layout: &Layout, rows: &Padded) -> Result<Ragged> {
         let slots = layout.num_slots() as i64;
         let found = rows.ids.size();
@@ -171,12 +173,12 @@ impl Ragged {
         &self.offsets
     }
 
-    /// From now on, lookups in training add the gradients of their tables to `gradients` and not to autograd.
+    /// From now on, lookups in training add the gradients of their tables to `gradients` instead of autograd.
     pub fn collect_into(&mut self, gradients: RowGradients) {
         self.row_gradients = Some(gradients);
     }
 
-    /// Where lookups in training add the gradients of their tables, if not to autograd.
+    /// The collector that lookups in training add the gradients of their tables to, if it is not autograd.
     pub fn row_gradients(&self) -> Option<&RowGradients> {
         self.row_gradients.as_ref()
     }
@@ -186,7 +188,7 @@ impl Ragged {
         self.ids.device()
     }
 
-    /// The tensors' elements.
+    /// The elements of the tensors.
     ///
     /// # Errors
     /// [`Error::Shape`] if they are not on the CPU.
@@ -217,7 +219,7 @@ impl Ragged {
         }
     }
 
-    /// `[A]` int64: for each slot the number b·F + f of its row b and field f.
+    /// `[A]` int64: the number b·F + f of each slot, with its row b and field f.
     ///
     /// # Errors
     /// [`Error::Torch`] if libtorch fails.
@@ -229,7 +231,7 @@ impl Ragged {
     /// The same rows with every slot of the layout.
     ///
     /// # Errors
-    /// [`Error::Torch`] if memory does not suffice.
+    /// [`Error::Torch`] if memory is insufficient.
     pub fn padded(&self) -> Result<Padded> {
         let (device, slots) = (self.device(), self.layout.num_slots() as i64);
         let fields = self.layout.num_fields().max(1) as i64;
@@ -237,7 +239,7 @@ impl Ragged {
         let by_field = |numbers: Vec<i64>| Tensor::from_slice(&numbers).to_device(device);
         let first_slots = (0..self.layout.num_fields()).map(|field| self.layout.slots(field).start as i64);
         let field = segments.f_remainder(fields)?;
-        // Row b holds its slots from b·S on.
+        // The slots of row b start at b·S.
         let within = Tensor::arange(self.num_active() as i64, (Kind::Int64, device))
             - self.offsets.f_index_select(0, &segments)?.to_kind(Kind::Int64);
         let place = segments.f_div_scalar_mode(fields, "floor")? * slots
@@ -257,7 +259,7 @@ impl Ragged {
     /// # Errors
     /// [`Error::Torch`] for a number that is not below B.
     pub fn select(&self, rows: &Tensor) -> Result<Ragged> {
-        // Not by `fields`, which reads the offsets of all rows: they may be a whole data set.
+        // `fields` would read the offsets of all rows, which may be a whole data set.
         let fields = self.layout.num_fields() as i64;
         let places = rows.unsqueeze(-1) * fields + Tensor::arange(fields, (Kind::Int64, self.device()));
         let offsets = |places: &Tensor| -> Result<Tensor> {
@@ -269,7 +271,7 @@ impl Ragged {
         self.gather(&starts, &lengths)
     }
 
-    /// The same rows without the slots of some fields: those of which `is_kept` `[F]` bool is false.
+    /// The same rows without the slots of the fields for which `is_kept` `[F]` bool is false.
     ///
     /// # Errors
     /// [`Error::Torch`] if libtorch fails.
@@ -287,7 +289,8 @@ impl Ragged {
         (starts.view([-1, fields]), lengths.view([-1, fields]))
     }
 
-    /// Rows made of runs of this batch's slots: for each field of each row its first slot and its length, both `[n, F]` int64.
+    /// Rows made of runs of this batch's slots. `starts` and `lengths`, both `[n, F]` int64, are the first slot and the
+    /// number of slots of each field of each row.
     pub(crate) fn gather(&self, starts: &Tensor, lengths: &Tensor) -> Result<Ragged> {
         let offsets = offsets_of(lengths);
         let active = i64::try_from(offsets.get(-1))?;
@@ -305,7 +308,7 @@ impl Ragged {
         })
     }
 
-    /// The slots of this batch and then those of another of the same layout, as one row of slots to [`Ragged::gather`] from.
+    /// The slots of this batch followed by those of another batch with the same layout, for [`Ragged::gather`].
     pub(crate) fn followed_by(&self, other: &Ragged) -> Result<Ragged> {
         let ones = |rows: &Ragged| Tensor::ones([rows.num_active() as i64], (Kind::Float, rows.device()));
         let values_of = |rows: &Ragged| rows.values.as_ref().map_or_else(|| ones(rows), Tensor::shallow_clone);
@@ -324,7 +327,7 @@ impl Ragged {
     }
 }
 
-/// `[n + 1]` int32: where runs of these lengths begin, and where the last one ends.
+/// `[n + 1]` int32: the starts of runs of these lengths, and the end of the last run.
 fn offsets_of(lengths: &Tensor) -> Tensor {
     let ends = lengths.reshape([-1]).cumsum(0, Kind::Int64);
     Tensor::cat(&[Tensor::zeros([1], (Kind::Int64, lengths.device())), ends], 0).to_kind(Kind::Int)

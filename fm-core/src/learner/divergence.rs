@@ -1,4 +1,4 @@
-//! Where numbers grew too large when training diverged.
+//! Finds numbers that grew too large when training diverged.
 
 use tch::nn::VarStore;
 use tch::{Kind, Tensor};
@@ -12,11 +12,11 @@ const EXTREME_VALUE: f64 = 50.0;
 pub(crate) fn extreme_cause(batch: &Batch, fields: &[String]) -> Option<String> {
     let (field, x) = extreme_value(batch, fields)?;
     Some(format!(
-        "{field} holds {x:.3e} after standardising: look for extreme values there, or lower the learning rate"
+        "{field} contains {x:.3e} after standardising: look for extreme values there, or lower the learning rate"
     ))
 }
 
-/// The field and the value of the slot with the most extreme value of a batch, if it is extreme.
+/// The most extreme value of a batch with its field, if it is extreme.
 fn extreme_value(batch: &Batch, fields: &[String]) -> Option<(String, f64)> {
     let values = batch.features.padded().ok()?.values;
     let sizes = values.abs();
@@ -34,8 +34,8 @@ fn extreme_value(batch: &Batch, fields: &[String]) -> Option<(String, f64)> {
     Some((field, values.double_value(&[row, slot])))
 }
 
-/// The parameter with the number of greatest magnitude, and that magnitude. NaN is greater than any number; equal ones are ordered
-/// by name.
+/// The parameter with the number of largest magnitude, and that magnitude. NaN is larger than any number. The first
+/// name wins a tie.
 pub(super) fn largest_parameter(store: &VarStore) -> (String, f64) {
     let size = |tensor: &Tensor| match tensor.numel() {
         0 => 0.0,

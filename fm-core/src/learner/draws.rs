@@ -10,7 +10,7 @@ use crate::posterior::{PosteriorSampler, PosteriorSweeps};
 use crate::rows::Rows;
 use crate::seed::{Stream, derive};
 
-/// The sweeps of an epoch are reported as this many steps, which are done or undone together.
+/// Number of steps that the sweeps of an epoch are reported as. They are completed together or not at all.
 const STEPS: usize = 100;
 
 /// Runs the sweeps of a [`PosteriorSampler`].
@@ -73,12 +73,12 @@ impl Learner for Draws<'_> {
         0.0
     }
 
-    /// The mean over draws does not overfit: an epoch that makes it worse does so by chance.
+    /// The mean over draws does not overfit: if an epoch makes it worse, that is by chance.
     fn can_overfit(&self) -> bool {
         false
     }
 
     fn diagnosis(&self) -> String {
-        "look for extreme values in the fields and among the labels".into()
+        "look for extreme values in the fields and the labels".into()
     }
 }

@@ -31,7 +31,7 @@ pub enum TrainPrecision {
     Bf16,
 }
 
-/// The settings of gradient steps; see [`TrainConfig`](crate::train::TrainConfig) for each of them.
+/// The settings of gradient steps; [`TrainConfig`](crate::train::TrainConfig) documents each of them.
 #[derive(Clone, Copy, Debug)]
 pub struct StepConfig {
     /// The source of all randomness.
@@ -46,13 +46,13 @@ pub struct StepConfig {
     pub lr: f64,
     /// Number of steps over which the learning rate rises to `lr`.
     pub warmup_steps: u64,
-    /// How the learning rate changes.
+    /// The schedule of the learning rate.
     pub schedule: Schedule,
-    /// What layers compute in.
+    /// The precision of the layers.
     pub precision: TrainPrecision,
 }
 
-/// Follows the gradients of the objective.
+/// Trains by gradient descent on the objective.
 pub struct Gradients<'a> {
     model: &'a dyn Model,
     store: &'a VarStore,
@@ -64,7 +64,7 @@ pub struct Gradients<'a> {
 }
 
 impl<'a> Gradients<'a> {
-    /// A learner of the parameters in `store`, which are those of `model` and of `optimizer`.
+    /// A learner for the parameters in `store`, which are those of `model` and of `optimizer`.
     ///
     /// # Errors
     /// [`Error::Unsupported`] for bf16 on the CPU.
@@ -80,7 +80,7 @@ impl<'a> Gradients<'a> {
         Ok(Gradients { model, store, optimizer, config, order: Order::new(config.seed, 1, 0), batches: vec![] })
     }
 
-    /// The learning rate of a step: the same wherever training was resumed.
+    /// The learning rate of a step. It does not depend on where training resumed.
     fn rate(&self, epoch: Epoch<'_>, done: usize, steps: usize) -> f64 {
         let StepConfig { lr, epochs, schedule, warmup_steps, .. } = self.config;
         let part = done as f64 / steps as f64;
@@ -89,7 +89,7 @@ impl<'a> Gradients<'a> {
         if number < warmup_steps { rate * number as f64 / warmup_steps as f64 } else { rate }
     }
 
-    /// The mean loss of a batch, with its gradients added to the parameters' in the proportion `share`.
+    /// The mean loss of a batch. Adds its gradients, times `share`, to those of the parameters.
     fn backward(&self, epoch: Epoch<'_>, batch: TrainingBatch<'_>, share: f64) -> Result<Tensor> {
         let training = InTraining { model: self.model, precision: self.config.precision, device: self.store.device() };
         let loss = epoch.objective.loss(&training, batch)?;
@@ -131,7 +131,7 @@ impl Learner for Gradients<'_> {
         let batches = rows.iter().map(batch).collect::<Result<Vec<Batch>>>()?;
         let weights: Vec<f64> = batches.iter().map(Batch::weight).collect();
         let weight_sum: f64 = weights.iter().sum();
-        // Dropout draws from libtorch's generator: seeded by the step, it does not depend on where training was resumed.
+        // Dropout draws from libtorch's generator. Seeded by the step, it does not depend on where training resumed.
         seed_torch(seed, Stream::Step(self.optimizer.steps() + 1));
         self.optimizer.zero_grad();
         let mut losses = Vec::with_capacity(batches.len());
@@ -187,7 +187,7 @@ impl Learner for Gradients<'_> {
     }
 }
 
-/// A model that scores as in training: with dropout, the statistics of the batch, and row-sparse gradients.
+/// Scores as in training: with dropout, the statistics of the batch, and row-sparse gradients.
 struct InTraining<'a> {
     model: &'a dyn Model,
     precision: TrainPrecision,
@@ -213,7 +213,8 @@ impl Score for InTraining<'_> {
     }
 }
 
-/// The positions of each batch. A single row left over joins the batch before: batch norm cannot train on one row.
+/// The positions of each batch. A single remaining row joins the previous batch, because batch norm cannot train on one
+/// row.
 fn batches(rows: usize, size: usize) -> Vec<Range<usize>> {
     let mut batches: Vec<Range<usize>> = (0..rows).step_by(size).map(|first| first..rows.min(first + size)).collect();
     if size > 1
@@ -232,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_single_row_left_over_joins_the_batch_before() {
+    fn a_single_remaining_row_joins_the_previous_batch() {
         let sizes = |size| batches(9, size).iter().map(Range::len).collect::<Vec<_>>();
         assert_eq!((sizes(4), sizes(8), sizes(5), sizes(9)), (vec![4, 5], vec![9], vec![5, 4], vec![9]));
         assert_eq!((sizes(1), sizes(20)), (vec![1; 9], vec![9]));

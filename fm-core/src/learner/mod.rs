@@ -2,10 +2,10 @@
 //!
 //! | learner | an epoch |
 //! |---|---|
-//! | [`Gradients`] | a gradient step for each few batches |
+//! | [`Gradients`] | a gradient step for every few batches |
 //! | [`Draws`] | sweeps of a [`PosteriorSampler`](crate::posterior::PosteriorSampler) over all rows |
 //!
-//! Checkpoints, metrics, early stopping and interruption know no learner in particular.
+//! Checkpoints, metrics, early stopping and interruption do not depend on the learner.
 
 mod divergence;
 mod draws;
@@ -23,19 +23,19 @@ pub(crate) use divergence::extreme_cause;
 pub use draws::Draws;
 pub use gradients::{Gradients, StepConfig, TrainPrecision};
 
-/// An epoch, as a learner sees it.
+/// An epoch, from the view of a learner.
 #[derive(Clone, Copy)]
 pub struct Epoch<'a> {
     /// Its number, counted from 1.
     pub number: usize,
-    /// How often the monitored metric has stopped improving before: see
+    /// The number of previous plateaus of the monitored metric: see
     /// [`Schedule::Plateau`](crate::optim::Schedule::Plateau).
     pub plateaus: u32,
-    /// What the model is trained for.
+    /// The objective of training.
     pub objective: &'a dyn Objective,
     /// The training rows.
     pub train: &'a dyn Rows,
-    /// The name of the field of each slot, for messages; empty if unknown.
+    /// The field name of each slot, for messages; empty if unknown.
     pub fields: &'a [String],
 }
 
@@ -52,8 +52,8 @@ pub struct Trained {
     pub weight_sum: f64,
 }
 
-/// Is told how far long steps have come, and says whether to go on: takes the number of steps done in the epoch and the mean loss,
-/// if it is known.
+/// Receives the progress of long steps and decides whether to continue. Its arguments are the number of steps done in
+/// the epoch and the mean loss, if known.
 pub type Progress<'a> = dyn FnMut(usize, Option<f64>) -> ControlFlow<()> + 'a;
 
 /// Changes the parameters of a model, epoch by epoch.
@@ -61,29 +61,30 @@ pub trait Learner {
     /// Prepares for training rows.
     ///
     /// # Errors
-    /// Those of rows that the learner cannot train on.
+    /// Errors about rows that the learner cannot train on.
     fn begin(&mut self, _train: &dyn Rows) -> Result<()> {
         Ok(())
     }
 
-    /// Prepares for an epoch, and returns the number of its steps. An epoch is prepared again when training resumes within it.
+    /// Prepares for an epoch, and returns the number of its steps. Training calls it again when it resumes within an
+    /// epoch.
     ///
     /// # Errors
-    /// The errors of the objective.
+    /// Errors of the objective.
     fn begin_epoch(&mut self, epoch: Epoch<'_>) -> Result<usize>;
 
-    /// Does at least one step, given the number of steps done in the epoch. `None` if `progress` breaks; then nothing has
-    /// changed.
+    /// Does at least one step, given the number of steps done in the epoch. Returns `None` if `progress` breaks; then
+    /// nothing has changed.
     ///
     /// # Errors
-    /// [`Error::Diverged`](crate::Error::Diverged) if the loss or a gradient becomes infinite or NaN; the errors of rows, model and
-    /// objective.
+    /// [`Error::Diverged`](crate::Error::Diverged) if the loss or a gradient becomes infinite or NaN; errors of the
+    /// rows, the model and the objective.
     fn step(&mut self, epoch: Epoch<'_>, done: usize, progress: &mut Progress<'_>) -> Result<Option<Trained>>;
 
     /// Number of steps done over all epochs.
     fn steps(&self) -> u64;
 
-    /// Tensors beside the parameters that are needed to resume, by name.
+    /// Tensors that are needed to resume, besides the parameters, by name.
     fn state(&self) -> Vec<(String, Tensor)>;
 
     /// Sets the number of steps done, after the tensors of [`Learner::state`] were overwritten in place.

@@ -4,8 +4,8 @@ use super::Scored;
 use super::by_score::ByScore;
 
 /// The probability that a positive row scores above a negative one, where ties count half. This is the Mann-Whitney
-/// statistic over all pairs; the weight of a pair is the product of its rows' weights. Scores can have any scale; labels are
-/// 0 or 1. `None` if a class is missing.
+/// statistic over all pairs; the weight of a pair is the product of its rows' weights. Scores can have any scale;
+/// labels are 0 or 1. `None` if a class is missing.
 ///
 /// Source: Fawcett, An introduction to ROC analysis, 2006, <https://doi.org/10.1016/j.patrec.2005.10.010>.
 ///

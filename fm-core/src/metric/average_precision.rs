@@ -3,10 +3,10 @@
 use super::Scored;
 use super::by_score::ByScore;
 
-/// Σ_t (R_t - R_{t-1}) P_t over the distinct scores t in descending order. P_t and R_t are precision and recall when all
-/// rows with a score of at least t are predicted positive. Unlike [`auc`](super::auc()), it depends on the share of
-/// positives, which is the value of a random model. Scores can have any scale; labels are 0 or 1. `None` without a positive
-/// row.
+/// Σ_t (R_t - R_{t-1}) P_t over the distinct scores t in descending order. P_t and R_t are precision and recall when
+/// all rows with a score of at least t are predicted positive. Unlike [`auc`](super::auc()), it depends on the share of
+/// positives, which is the value of a random model. Scores can have any scale; labels are 0 or 1. `None` without a
+/// positive row.
 ///
 /// Source: Davis and Goadrich, The relationship between precision-recall and ROC curves, 2006,
 /// <https://doi.org/10.1145/1143844.1143874>: linear interpolation between points would be too optimistic.

@@ -16,9 +16,9 @@ pub struct CalibrationBin {
     pub weight: f64,
 }
 
-/// The reliability diagram of logits and labels 0 or 1: the mean prediction and the share of positives in `bins` intervals
-/// ((m-1)/M, m/M] of the probability, in ascending order. A probability of 0 belongs to the first interval; intervals
-/// without a row are omitted. For a calibrated model, both values are equal in each bin.
+/// The reliability diagram of logits and labels 0 or 1: the mean prediction and the share of positives in `bins`
+/// intervals ((m-1)/M, m/M] of the probability, in ascending order. A probability of 0 belongs to the first interval;
+/// intervals without a row are omitted. For a calibrated model, both values are equal in each bin.
 ///
 /// Source: Niculescu-Mizil and Caruana, Predicting good probabilities with supervised learning, 2005,
 /// <https://doi.org/10.1145/1102351.1102430>.
@@ -54,9 +54,9 @@ pub fn calibration_curve(scored: &Scored<'_>, bins: usize) -> Vec<CalibrationBin
 }
 
 /// Expected calibration error: Σ_m w_m |p_m - y_m| / Σ_m w_m over 15 bins of equal width of the predicted probability,
-/// with the mean prediction p_m, the share of positives y_m and the weight w_m of [`calibration_curve`]. Scores are logits;
-/// labels are 0 or 1. `None` for an empty set. A model that always predicts the share of positives has 0: the metric does
-/// not measure how well a model separates the classes.
+/// with the mean prediction p_m, the share of positives y_m and the weight w_m of [`calibration_curve`]. Scores are
+/// logits; labels are 0 or 1. `None` for an empty set. A model that always predicts the share of positives has 0: the
+/// metric does not measure how well a model separates the classes.
 ///
 /// Source: Naeini, Cooper and Hauskrecht, Obtaining well calibrated probabilities using Bayesian binning, AAAI 2015,
 /// <https://doi.org/10.1609/aaai.v29i1.9602>; the bins are those of Guo et al., On calibration of modern neural networks,

@@ -1,4 +1,4 @@
-//! The names of the metrics, their directions, and which task has which.
+//! The names and directions of the metrics of each task.
 
 use self::Direction::{Maximize, Minimize};
 use crate::error::{Error, Result};
@@ -40,7 +40,7 @@ impl MetricEntry {
 
 const REGRESSION: [MetricEntry; 3] = [
     MetricEntry::new("mae", Minimize, "mean absolute error"),
-    MetricEntry::new("r2", Maximize, "share of the labels' variance that predictions explain"),
+    MetricEntry::new("r2", Maximize, "share of the labels' variance that the predictions explain"),
     MetricEntry::new("rmse", Minimize, "root mean squared error"),
 ];
 
@@ -69,12 +69,12 @@ const RANKING: [MetricEntry; 5] = [
     MetricEntry::new("recall@k", Maximize, "share of a user's relevant items in the first k"),
 ];
 
-/// The metrics that suit an objective.
+/// The metrics of a task.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MetricSet {
-    /// What they measure: "regression".
+    /// The task: "regression".
     task: &'static str,
-    /// The metric that is monitored by default.
+    /// The default monitored metric.
     pub monitored: &'static str,
     /// All metrics, by name.
     pub entries: &'static [MetricEntry],
@@ -97,7 +97,7 @@ impl MetricSet {
         }
     }
 
-    /// The metric of this name; `ndcg@k` is found with a number in the place of k.
+    /// The metric of this name. The name of `ndcg@k` has a number instead of k.
     ///
     /// # Errors
     /// [`Error::Unknown`].
@@ -131,7 +131,7 @@ mod tests {
     const SETS: [MetricSet; 3] = [MetricSet::REGRESSION, MetricSet::BINARY, MetricSet::RANKING];
 
     #[test]
-    fn an_equal_value_is_no_better_and_neither_is_a_nan() {
+    fn neither_an_equal_value_nor_nan_is_better() {
         for entry in SETS.iter().flat_map(|set| set.entries) {
             assert!(!entry.is_better(0.5, 0.5) && !entry.is_better(f64::NAN, 0.5), "{}", entry.name);
             assert_ne!(entry.is_better(0.5, 0.6), entry.is_better(0.6, 0.5), "{}", entry.name);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_metric_that_is_monitored_is_known() {
+    fn the_monitored_metric_is_known() {
         let directions = SETS.map(|set| set.find(set.monitored).unwrap().direction);
         assert_eq!(directions, [Minimize, Minimize, Maximize]);
     }
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_metric_of_the_first_k_is_asked_for_with_a_number() {
+    fn the_name_of_a_metric_at_k_has_a_number() {
         for name in ["ndcg@10", "hr@5", "recall@1000", "mrr"] {
             assert_eq!(MetricSet::RANKING.find(name).unwrap().direction, Maximize, "{name}");
         }

@@ -8,8 +8,8 @@ use super::by_score::ByScore;
 
 /// Σ_g w_g AUC_g / Σ_g w_g over the groups g with rows of both classes. It measures the order within each user's rows,
 /// whereas [`auc`](super::auc()) also compares rows of different users. w_g is the weight of the group's rows, or their
-/// number if they have no weights. Rows without a group are ignored. `None` if no group has both classes or the rows have no
-/// groups.
+/// number if they have no weights. Rows without a group are ignored. `None` if no group has both classes or the rows
+/// have no groups.
 ///
 /// Source: Zhu et al., Optimized cost per click in Taobao display advertising, KDD 2017,
 /// <https://arxiv.org/abs/1703.02091>, with impressions as weights.

@@ -2,8 +2,8 @@
 
 use super::Scored;
 
-/// -Σ w (y ln σ(z) + (1 - y) ln(1 - σ(z))) / Σ w for logits z, labels y and weights w, with natural logarithms and without
-/// clipping. `None` for an empty set.
+/// -Σ w (y ln σ(z) + (1 - y) ln(1 - σ(z))) / Σ w for logits z, labels y and weights w, with natural logarithms and
+/// without clipping. `None` for an empty set.
 ///
 /// ```
 /// use fm_core::metric::{Scored, logloss};

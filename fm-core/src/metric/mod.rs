@@ -1,8 +1,8 @@
-//! Metrics over a whole set of rows, never means over batches.
+//! Metrics over a whole set of rows, never averages over batches.
 //!
-//! A [`Scored`] is what they are taken from. A row of weight w counts as if it stood there w times, one of weight 0 not at
-//! all. A metric that is undefined on a set, such as the AUC of one class, is none; one of scores that are NaN is NaN. All
-//! sums are of float64.
+//! A [`Scored`] is the input of the metrics. A row of weight w counts like w equal rows; a row of weight 0 is ignored.
+//! A metric that is undefined on a set, such as the AUC of a single class, is `None`. If a score is NaN, the metric is
+//! NaN. All sums are in float64.
 
 mod auc;
 mod average_precision;
@@ -42,16 +42,17 @@ use self::by_score::ByScore;
 use crate::rows::Rows;
 use crate::schema::{Label, Task};
 
-/// Metrics by name. One that is undefined on a set is absent.
+/// Metrics by name. Metrics that are undefined on a set are absent.
 pub type Metrics = BTreeMap<String, f64>;
 
 /// The metrics of a task ([`MetricSet`]), from logits.
 ///
-/// - regression: [`mae`], [`r2`] and [`rmse`] of what [`Label::prediction`] gives, which stays in the range of the training
+/// - regression: [`mae`], [`r2`] and [`rmse`] of [`Label::prediction`], which is within the range of the training
 ///   labels
-/// - binary: [`auc`], [`average_precision`], [`ece`], [`logloss`], [`normalized_entropy`] and, of rows with groups,
+/// - binary: [`auc`], [`average_precision`], [`ece`], [`logloss`], [`normalized_entropy`] and, for rows with groups,
 ///   [`gauc`]; labels are 0 or 1
-/// - ranking: none, as they are of users and all items, and not of rows: [`ranking::evaluate`](crate::ranking::evaluate)
+/// - ranking: none, because its metrics are measured over users and all items:
+///   [`ranking::evaluate`](crate::ranking::evaluate)
 ///
 /// ```
 /// use fm_core::metric::{Scored, metrics};
@@ -85,10 +86,11 @@ pub fn metrics(label: &Label, scored: &Scored<'_>) -> Metrics {
     named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
-/// The [`metrics`] of logits `[N]` that some model gives to `rows`, by the rows' labels, weights and groups.
+/// The [`metrics`] of a model's logits `[N]` for `rows`, with the labels, weights and groups of the rows.
 ///
 /// # Panics
-/// If there are not as many logits, labels, weights and groups as rows, or weights are not what [`Rows::weights`] asks for.
+/// If the numbers of logits, labels, weights and groups are not that of the rows, or if weights are invalid: see
+/// [`Rows::weights`].
 pub fn metrics_of_rows(label: &Label, logits: &[f32], rows: &dyn Rows) -> Metrics {
     let (labels, weights, groups) = (rows.labels(), rows.weights(), rows.groups());
     let scored = Scored::new(logits, &labels).with_weights(weights.as_deref()).with_groups(groups.as_deref());
@@ -104,7 +106,7 @@ mod tests {
     use crate::rows::Batch;
 
     #[test]
-    fn all_metrics_of_a_task_are_there_where_they_are_defined() {
+    fn all_metrics_of_a_task_are_present_if_defined() {
         for task in [Task::Regression, Task::Binary { threshold: 1.0 }] {
             let label = Label::fit("y", task, [0.0, 1.0]);
             let names = |groups: Option<&[i64]>| -> Vec<String> {
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_measured_by_their_weights_and_within_their_groups() {
+    fn rows_are_measured_with_their_weights_and_within_their_groups() {
         struct Measured;
         impl Rows for Measured {
             fn len(&self) -> usize {
@@ -145,12 +147,12 @@ mod tests {
         }
         let label = Label::fit("y", Task::Binary { threshold: 1.0 }, [0.0, 1.0]);
         let found = metrics_of_rows(&label, &[2.0, 1.0, 0.0, 0.5, 9.0], &Measured);
-        // Of the pairs that weigh 8 together, the first row wins 4. Group 1 weighs 2, group 2 weighs 4.
+        // The total weight of pairs is 8, and the first row wins 4. Group 1 has the weight 2, group 2 the weight 4.
         assert_eq!((found["auc"], found["gauc"]), (4.0 / 8.0, 2.0 / 6.0));
     }
 
     #[test]
-    fn those_of_a_task_are_those_of_each_function() {
+    fn the_metrics_of_a_task_are_those_of_each_function() {
         let label = Label::fit("y", Task::Binary { threshold: 1.0 }, [0.0, 1.0]);
         let (logits, labels) = ([0.3, -0.2, 1.5, 0.3, -4.0], [1.0, 0.0, 1.0, 0.0, 1.0]);
         let scored = Scored::new(&logits, &labels).with_groups(Some(&[1, 1, 1, 2, 2]));

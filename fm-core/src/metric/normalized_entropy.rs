@@ -2,9 +2,9 @@
 
 use super::{Scored, logloss};
 
-/// logloss / H(p) for logits and labels 0 or 1. H(p) = -p ln p - (1 - p) ln(1 - p) is the logloss of always predicting p,
-/// the share of positives in the same rows. This constant prediction has the value 1 for any p, and lower is better. `None`
-/// if a class is missing.
+/// logloss / H(p) for logits and labels 0 or 1. H(p) = -p ln p - (1 - p) ln(1 - p) is the logloss of always predicting
+/// p, the share of positives in the same rows. This constant prediction has the value 1 for any p, and lower is better.
+/// `None` if a class is missing.
 ///
 /// Source: He et al., Practical lessons from predicting clicks on ads at Facebook, ADKDD 2014, section 2,
 /// <https://doi.org/10.1145/2648584.2648589>.

@@ -15,9 +15,9 @@ pub struct PrecisionRecallPoint {
 }
 
 /// The curve with one point per distinct score, in descending order of scores, so that recall rises to 1. Without a
-/// predicted positive, precision is undefined, so there is no such point; some programs draw it at (0, 1). Join points by
-/// steps, not by lines: the area below is the [`average_precision`](super::average_precision()). Scores can have any scale;
-/// labels are 0 or 1. `None` without a positive row.
+/// predicted positive, precision is undefined, so there is no such point; some programs draw it at (0, 1). Join points
+/// by steps, not by lines: the area below is the [`average_precision`](super::average_precision()). Scores can have any
+/// scale; labels are 0 or 1. `None` without a positive row.
 ///
 /// Source: Davis and Goadrich, The relationship between precision-recall and ROC curves, 2006,
 /// <https://doi.org/10.1145/1143844.1143874>.

@@ -2,9 +2,9 @@
 
 use super::Scored;
 
-/// 1 - Σ w (p - y)² / Σ w (y - ȳ)² for predictions p, labels y with mean ȳ, and weights w: the share of the labels' variance
-/// that the predictions explain. Always predicting ȳ has the value 0; worse predictions are negative. `None` if all labels
-/// are equal.
+/// 1 - Σ w (p - y)² / Σ w (y - ȳ)² for predictions p, labels y with mean ȳ, and weights w: the share of the labels'
+/// variance that the predictions explain. Always predicting ȳ has the value 0; worse predictions are negative. `None`
+/// if all labels are equal.
 ///
 /// Source: Wright, Correlation and causation, Journal of Agricultural Research 20, 1921.
 ///

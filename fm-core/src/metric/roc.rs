@@ -14,9 +14,9 @@ pub struct RocPoint {
     pub true_positive_rate: f64,
 }
 
-/// The curve from (0, 0) to (1, 1), with one point per distinct score, in descending order of scores. The area under the
-/// lines between points is the [`auc`](super::auc()). Scores can have any scale; labels are 0 or 1. `None` if a class is
-/// missing.
+/// The curve from (0, 0) to (1, 1), with one point per distinct score, in descending order of scores. The area under
+/// the lines between points is the [`auc`](super::auc()). Scores can have any scale; labels are 0 or 1. `None` if a
+/// class is missing.
 ///
 /// Source: Fawcett, An introduction to ROC analysis, 2006, <https://doi.org/10.1016/j.patrec.2005.10.010>.
 ///

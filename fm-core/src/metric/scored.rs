@@ -32,8 +32,8 @@ impl<'a> Scored<'a> {
         Scored { scores, labels, weights: None, groups: None }
     }
 
-    /// Sets a weight per row: a row of weight w counts like w rows, and a row of weight 0 is ignored. `None` gives all rows
-    /// the same weight.
+    /// Sets a weight per row: a row of weight w counts like w rows, and a row of weight 0 is ignored. `None` gives all
+    /// rows the same weight.
     ///
     /// # Panics
     /// If the numbers of weights and rows differ, or a weight is negative, infinite or NaN.

@@ -1,5 +1,5 @@
-//! Objectives: what a model is trained for. An objective decides in which order rows are visited, what the loss of a batch is,
-//! and how validation measures a model. Training itself does not know which one it follows.
+//! Objectives of training. An objective decides the order of the rows, the loss of a batch, and how validation measures
+//! a model. Training itself does not depend on the objective.
 //!
 //! | objective | trains on | measures |
 //! |---|---|---|
@@ -30,19 +30,19 @@ pub struct TrainingBatch<'a> {
     pub rows: &'a [usize],
     /// The seed of the run.
     pub seed: u64,
-    /// The number of the batch, which grows over all epochs: with the seed, it determines all that is drawn for the batch.
+    /// The number of the batch, counted over all epochs. With the seed, it determines all random draws for the batch.
     pub number: u64,
 }
 
-/// What a model is trained for.
+/// An objective of training.
 pub trait Objective {
-    /// The metrics of validation, and the one that is monitored by default.
+    /// The metrics of validation, and the one to monitor by default.
     fn metrics(&self) -> &'static MetricSet;
 
-    /// The bias at which training starts: the constant logit with the least loss.
+    /// The initial bias of training: the constant logit with the lowest loss.
     fn prior_logit(&self) -> f32;
 
-    /// Whether labels are 0 or 1, so that label smoothing and a weight of positive rows make sense.
+    /// Whether labels are 0 or 1, so that label smoothing and a weight of positive rows can be used.
     fn is_binary(&self) -> bool {
         false
     }
@@ -50,7 +50,7 @@ pub trait Objective {
     /// Checks the training rows before the first epoch.
     ///
     /// # Errors
-    /// Those of rows that cannot be trained on.
+    /// Errors about rows that cannot be trained on.
     fn check(&self, train: &dyn Rows) -> Result<()>;
 
     /// The order of an epoch, counted from 1.
@@ -61,7 +61,7 @@ pub trait Objective {
         order.get(positions)
     }
 
-    /// How many rows the model scores for each row of a batch.
+    /// Number of rows that the model scores per row of a batch.
     fn scored_per_row(&self) -> usize {
         1
     }
@@ -69,21 +69,21 @@ pub trait Objective {
     /// The mean loss of a batch, a scalar with gradients. `model` scores as in training.
     ///
     /// # Errors
-    /// The errors of `model`.
+    /// Errors of `model`.
     fn loss(&self, model: &dyn Score, batch: TrainingBatch<'_>) -> Result<Tensor>;
 
-    /// Whether there is anything to measure in the validation rows.
+    /// Whether the validation rows can be measured.
     fn can_validate(&self, valid: &dyn Rows) -> bool;
 
-    /// The metrics of a model that gives the same score to everything. Which metrics are defined does not depend on the scores.
+    /// The metrics of a model with constant scores. Which metrics are defined does not depend on the scores.
     ///
     /// # Errors
-    /// The errors of `valid`.
+    /// Errors of `valid`.
     fn constant_metrics(&self, valid: &dyn Rows) -> Result<Metrics>;
 
-    /// The metrics of a model over the validation rows. `device` is the model's.
+    /// The metrics of a model over the validation rows. `device` is the device of the model.
     ///
     /// # Errors
-    /// The errors of `model` and `valid`.
+    /// Errors of `model` and `valid`.
     fn validate(&self, model: &dyn Score, valid: &dyn Rows, device: Device) -> Result<Metrics>;
 }

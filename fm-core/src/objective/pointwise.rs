@@ -1,4 +1,4 @@
-//! Training on each row by itself.
+//! Training on single rows.
 
 use tch::{Device, Tensor};
 
@@ -18,11 +18,11 @@ pub struct Pointwise {
 }
 
 impl Pointwise {
-    /// The objective of the label's task. Label smoothing and the weight of positive rows are those of [`Loss`]; 0 and 1 change
-    /// nothing.
+    /// The objective for the label's task. Label smoothing and the weight of positive rows are those of [`Loss`]; 0 and
+    /// 1 turn them off.
     ///
     /// # Errors
-    /// As [`Loss::new`].
+    /// Those of [`Loss::new`].
     pub fn new(label: &Label, label_smoothing: f64, positive_weight: f64) -> Result<Pointwise> {
         Ok(Pointwise { label: label.clone(), loss: Loss::new(label.task, label_smoothing, positive_weight)? })
     }

@@ -1,4 +1,4 @@
-//! Training by comparison of items.
+//! Training by comparing items.
 
 use std::ops::Range;
 
@@ -16,8 +16,8 @@ use crate::ranking::{
 use crate::rows::{Order, Rows};
 use crate::seed::{Stream, generator};
 
-/// Each positive row is compared with items drawn at random; the best epoch is the one that ranks the items of the validation
-/// rows best, among all items of the catalogue.
+/// Training compares each positive row with items drawn at random. Validation ranks the whole catalogue for the users
+/// of the validation rows.
 #[derive(Debug)]
 pub struct Ranking {
     config: RankingConfig,
@@ -29,12 +29,12 @@ pub struct Ranking {
 }
 
 impl Ranking {
-    /// Takes the items, on the device that the model trains on, the interactions of the training rows, and the queries of the
-    /// validation rows.
+    /// An objective from the items (on the device of the model), the interactions of the training rows, and the queries
+    /// of the validation rows.
     ///
     /// # Errors
-    /// As [`RankingConfig::check`]; [`Error::Rows`] if no row can be trained on; [`Error::Shape`] for items that are not those of
-    /// `train`.
+    /// Those of [`RankingConfig::check`]; [`Error::Rows`] if no row can be trained on; [`Error::Shape`] if `items` and
+    /// `train` have different numbers of items.
     pub fn new(config: &RankingConfig, items: ItemSlots, train: Interactions, valid: Queries) -> Result<Ranking> {
         config.check()?;
         if items.len() != train.num_items() {
@@ -46,14 +46,15 @@ impl Ranking {
         let can_train = |&row: &usize| sampler.has_negative(users[row], of_rows[row]);
         let rows: Vec<usize> = train.positives().filter(can_train).collect();
         if rows.is_empty() {
-            let reason = "there is nothing to rank: every training row is negative, names no item, or belongs to a user who has \
-                          every item";
+            let reason = "there is nothing to rank: every training row is negative, has no item, or belongs to a user \
+            who has every item";
             return Err(Error::Rows(reason.into()));
         }
         Ok(Ranking { config: config.clone(), items, train, sampler, rows, valid })
     }
 
-    /// The numbers of the rows that are trained on: positive ones that name an item, without those of users who have every item.
+    /// The numbers of the rows used for training: positive rows with an item, except those of users who have every
+    /// item.
     pub fn rows(&self) -> &[usize] {
         &self.rows
     }
@@ -64,7 +65,7 @@ impl Objective for Ranking {
         &MetricSet::RANKING
     }
 
-    /// A constant changes no ranking.
+    /// A constant does not change a ranking.
     fn prior_logit(&self) -> f32 {
         0.0
     }
@@ -149,7 +150,7 @@ mod tests {
     const USERS: usize = 3;
     const ITEMS: usize = 4;
 
-    /// s = w_u · w_i: a score of both.
+    /// s = w_u · w_i, which depends on both.
     struct Product {
         weight: Tensor,
         bias: Tensor,
@@ -211,8 +212,8 @@ mod tests {
     }
 
     #[test]
-    fn the_loss_is_that_of_each_row_against_the_only_items_its_user_does_not_have() {
-        // User 0 lacks item 3, user 1 lacks item 0: what is drawn is known.
+    fn the_loss_compares_each_row_with_the_only_item_that_its_user_lacks() {
+        // User 0 lacks item 3, user 1 lacks item 0, so the negatives are known.
         let train = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (1, 3)];
         let store = VarStore::new(Device::Cpu);
         let model = model(&store);
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn the_epoch_of_the_highest_ndcg_is_the_best() {
+    fn the_epoch_with_the_highest_ndcg_is_the_best() {
         let (train, valid) = ([(0, 0), (0, 1), (1, 1), (1, 3), (2, 2)], [(0, 2), (1, 2), (2, 3)]);
         let objective = objective(&RankingConfig::default(), &train, &valid).unwrap();
         let store = VarStore::new(Device::Cpu);
@@ -300,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn validation_ranks_what_the_model_scores() {
+    fn validation_ranks_by_the_scores_of_the_model() {
         // The higher an item's number, the higher its score; user 0 has seen item 3.
         let valid = [(0, 2), (1, 2)];
         let objective = objective(&RankingConfig::default(), &[(0, 3)], &valid).unwrap();

@@ -41,8 +41,8 @@ pub(super) struct Value {
     pub sizes: Option<Vec<Size>>,
 }
 
-/// A size in the traces of two and of three rows. If both are the same, it does not depend on the batch. Two sizes that are
-/// equal in both traces are assumed to be equal for any batch.
+/// A size in the traces of two and of three rows. If both are the same, it does not depend on the batch. Two sizes that
+/// are equal in both traces are assumed to be equal for any batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "i64")]
 pub(super) struct Size {

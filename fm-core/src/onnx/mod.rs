@@ -48,14 +48,14 @@ const SCHEMA: &str = "schema.json";
 const MAX_BYTES: usize = i32::MAX as usize;
 
 /// Writes an ONNX file with operator set 18. Its inputs are `ids [batch, S]` int64 and `values [batch, S]` float32, its
-/// output is `logits [batch]` float32. The batch can have any size, including 0, and dropout is off. Parameters keep their
-/// names in `store`; unused ones are omitted. The schema's JSON is the entry `schema.json` of `metadata_props`.
+/// output is `logits [batch]` float32. The batch can have any size, including 0, and dropout is off. Parameters keep
+/// their names in `store`; unused ones are omitted. The schema's JSON is the entry `schema.json` of `metadata_props`.
 ///
-/// The model must be on the CPU. For a negative id, runtimes count from the end of the table, where libtorch fails.
+/// The model must be on the CPU. For a negative id, runtimes count from the end of the table, while libtorch fails.
 ///
 /// # Errors
-/// Errors of the model; [`Error::Onnx`] if the formula uses an unsupported operator or the number of rows, or if the file
-/// would exceed 2 GiB; [`Error::Io`] if the file cannot be written. On error, an existing file is kept.
+/// Errors of the model; [`Error::Onnx`] if the formula uses an unsupported operator or the number of rows, or if the
+/// file would exceed 2 GiB; [`Error::Io`] if the file cannot be written. On error, an existing file stays unchanged.
 pub fn export(path: impl AsRef<Path>, model: &dyn Model, store: &VarStore, schema: &Schema) -> Result<()> {
     let graph = Graph::of(|rows| trace_forward(model, store, schema, rows))?;
     let parameters = store.variables().into_iter().collect();

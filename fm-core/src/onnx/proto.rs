@@ -1,7 +1,7 @@
 //! The messages of `onnx.proto` that an exported model needs, with the field numbers of the specification:
 //! <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>. Unused fields are omitted.
 //!
-//! The specification uses proto2: numbers that can be zero are optional here, and lists of numbers are not packed.
+//! The specification uses proto2, so numbers that can be zero are optional here, and lists of numbers are not packed.
 
 use prost::Message;
 

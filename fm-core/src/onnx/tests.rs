@@ -1,4 +1,4 @@
-//! The content of files, and errors. The tests of `fm_models` compare scores with onnxruntime.
+//! Tests of the content of files and of errors. The tests of `fm_models` compare scores with onnxruntime.
 
 use prost::Message;
 use tch::nn::{Init, VarStore};
@@ -90,7 +90,7 @@ fn a_file_declares_its_inputs_its_output_its_parameters_and_its_schema() {
     );
     let dim = graph.input[0].r#type.as_ref().unwrap().tensor_type.as_ref().unwrap().shape.as_ref().unwrap().dim.clone();
     assert_eq!((dim[0].dim_param.as_deref(), dim[0].dim_value, dim[1].dim_value), (Some("batch"), None, Some(2)));
-    // Only what the formula uses.
+    // Only parameters that the formula uses.
     let names: Vec<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     assert_eq!(names, ["bias", "layer.table", "int64[1]", "int64[2]"]);
     let table = &graph.initializer[1];

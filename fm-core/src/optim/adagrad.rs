@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use super::rule::{RowUpdate, Rule, Step};
 
-/// w ← w - η g / √(a + ε) with a ← a + g². Like Keras, a starts at 0.1 and ε stands inside the root.
+/// w ← w - η g / √(a + ε) with a ← a + g². As in Keras, a starts at 0.1 and ε is inside the root.
 pub(super) struct Adagrad {
     pub epsilon: f64,
 }

@@ -7,8 +7,8 @@ use super::rule::{RowUpdate, Rule, Step};
 
 /// w ← w - η √(1 - β₂ᵗ)/(1 - β₁ᵗ) m / (√v + ε), with m ← β₁ m + (1 - β₁) g and v ← β₂ v + (1 - β₂) g².
 ///
-/// As in Keras, ε is not bias-corrected, unlike libtorch's. The decay w ← w - η λ w comes first. On row-sparse gradients
-/// only the touched rows and their states move ("lazy" Adam).
+/// As in Keras and unlike libtorch, ε is not bias-corrected. The decay w ← w - η λ w comes first. With row-sparse
+/// gradients, only the touched rows and their states change ("lazy" Adam).
 pub(super) struct Adam {
     pub beta_1: f64,
     pub beta_2: f64,

@@ -1,4 +1,4 @@
-//! Stage 3 of a step: gradients with their penalty, and the update.
+//! Stage 3 of a step: adds the penalty to gradients, and updates parameters.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -15,11 +15,12 @@ use crate::error::Result;
 
 /// A gradient with the penalty added and each number clipped.
 pub(super) enum Change {
-    /// Of every number of a parameter, in its shape.
+    /// The gradient of every number of a parameter, in its shape.
     Dense(Tensor),
-    /// Of the rows of a table that were looked up, on the CPU; and of the runs of all other rows, which the penalty alone moves.
+    /// The gradient of the rows of a table that were looked up, on the CPU, and the runs of all other rows, which only
+    /// the penalty changes.
     Rows { gradient: Arc<Mutex<RowGradient>>, others: Vec<Range<u32>>, penalty: Penalty },
-    /// Of distinct rows `[R]` of a table: `[R, ...]`.
+    /// The gradient `[R, ...]` of distinct rows `[R]` of a table.
     RowTensors { rows: Tensor, sums: Tensor },
 }
 
@@ -174,7 +175,7 @@ fn scaled(gradient: Tensor, scale: Option<f64>) -> Tensor {
     }
 }
 
-/// Σ f(x)² in float64, in eight sums at once.
+/// Σ f(x)² in float64, with eight parallel sums.
 fn sum_of_squares(numbers: &[f32], f: impl Fn(f32) -> f32) -> f64 {
     let square = |x: f32| f64::from(f(x)).powi(2);
     let chunks = numbers.chunks_exact(8);

@@ -28,8 +28,8 @@ impl Clipping {
         self.value
     }
 
-    /// The norm of all gradients. On the CPU it costs little compared with the step; elsewhere it is computed only if gradients
-    /// are clipped by it.
+    /// The norm of all gradients. On the CPU it costs little compared with the step. On other devices it is computed
+    /// only for clipping.
     ///
     /// # Errors
     /// [`Error::Gradient`] if it is not finite.
@@ -38,7 +38,7 @@ impl Clipping {
             let square = |(parameter, change): &(&mut Parameter, Change)| change.sum_of_squares(&parameter.tensor);
             changes.iter().map(square).collect::<Result<_>>()?
         } else if self.norm.is_some() {
-            // One synchronisation with the device, not one for each parameter.
+            // Synchronise with the device once, not once per parameter.
             let square =
                 |(parameter, change): &(&mut Parameter, Change)| change.sum_of_squares_on_device(&parameter.tensor);
             let squares = changes.iter().map(square).collect::<Result<Vec<Tensor>>>()?;
@@ -54,7 +54,7 @@ impl Clipping {
         Ok(Some(squares.iter().sum::<f64>().sqrt()))
     }
 
-    /// The factor that gradients of this norm are scaled by; none if they are within the bound.
+    /// The factor to scale gradients of this norm by; `None` if they are within the bound.
     pub(super) fn scale(&self, norm: Option<f64>) -> Option<f64> {
         let scale = self.norm? / (norm? + 1e-6);
         (scale < 1.0).then_some(scale)

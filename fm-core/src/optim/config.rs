@@ -7,7 +7,8 @@ use super::rule::Rule;
 use super::{adagrad, adam, rmsprop, sgd};
 use crate::error::{Error, Result};
 
-/// An update rule with its constants, for a weight w with the gradient g; η is the learning rate and t the step, counted from
+/// An update rule with its constants, for a weight w with the gradient g; η is the learning rate and t the step,
+/// counted from
 /// 1. The defaults are those of Keras. With row-sparse gradients, only the rows that a batch looks up and their states change.
 ///
 /// ```
@@ -24,24 +25,24 @@ use crate::error::{Error, Result};
 pub enum OptimizerConfig {
     /// Stochastic gradient descent: w ← w + v with v ← μ v - η g.
     Sgd {
-        /// μ, the fraction of the previous change that is kept.
+        /// μ: the fraction of the previous change to keep.
         #[serde(default)]
         momentum: f64,
     },
     /// AdaGrad: w ← w - η g / √(a + ε) with a ← a + g², which starts at 0.1. Duchi, Hazan and Singer, JMLR 2011,
     /// <https://jmlr.org/papers/v12/duchi11a.html>.
     Adagrad {
-        /// ε, inside the root.
+        /// ε: inside the root.
         #[serde(default = "epsilon")]
         epsilon: f64,
     },
     /// RMSprop: w ← w - η g / √(a + ε) with a ← ρ a + (1 - ρ) g². Tieleman and Hinton, lecture 6.5 of "Neural Networks
     /// for Machine Learning", 2012.
     RmsProp {
-        /// ρ, the decay of the mean square.
+        /// ρ: the decay of the mean square.
         #[serde(default = "beta_1")]
         rho: f64,
-        /// ε, inside the root.
+        /// ε: inside the root.
         #[serde(default = "epsilon")]
         epsilon: f64,
         /// Whether ε is added outside the root, as in Keras up to 2.10 and in libtorch.
@@ -51,29 +52,29 @@ pub enum OptimizerConfig {
     /// Adam: w ← w - η √(1 - β₂ᵗ)/(1 - β₁ᵗ) m / (√v + ε) with m ← β₁ m + (1 - β₁) g and v ← β₂ v + (1 - β₂) g². Kingma
     /// and Ba, ICLR 2015, <https://arxiv.org/abs/1412.6980>.
     Adam {
-        /// β₁, the decay of the mean.
+        /// β₁: the decay of the mean.
         #[serde(default = "beta_1")]
         beta_1: f64,
-        /// β₂, the decay of the mean square.
+        /// β₂: the decay of the mean square.
         #[serde(default = "beta_2")]
         beta_2: f64,
-        /// ε, outside the root.
+        /// ε: outside the root.
         #[serde(default = "epsilon")]
         epsilon: f64,
     },
     /// Adam with decoupled weight decay, w ← w - η λ w before each step. Loshchilov and Hutter, ICLR 2019,
     /// <https://arxiv.org/abs/1711.05101>.
     AdamW {
-        /// β₁, the decay of the mean.
+        /// β₁: the decay of the mean.
         #[serde(default = "beta_1")]
         beta_1: f64,
-        /// β₂, the decay of the mean square.
+        /// β₂: the decay of the mean square.
         #[serde(default = "beta_2")]
         beta_2: f64,
-        /// ε, outside the root.
+        /// ε: outside the root.
         #[serde(default = "epsilon")]
         epsilon: f64,
-        /// λ.
+        /// λ: the weight decay.
         #[serde(default = "weight_decay")]
         weight_decay: f64,
     },
@@ -127,17 +128,18 @@ impl OptimizerConfig {
     }
 }
 
-/// Which rows of a table the L2 penalty falls on, and which rows a step moves. A table is a parameter whose gradient is
-/// row-sparse because it is looked up: latent vectors, first-order weights. A step that does not look a table up leaves it
+/// Which rows of a table the L2 penalty applies to, and which rows a step changes. A table is a parameter with a
+/// row-sparse gradient from lookups: latent vectors, first-order weights. A step without a lookup in a table leaves it
 /// unchanged, like any parameter without a gradient.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum L2Scope {
-    /// The rows that a batch looks up, once per lookup: λ/2 ‖row‖² for each, averaged over the batch like the loss, as in
-    /// libffm. All other rows stay unchanged.
+    /// The rows that a batch looks up, once per lookup: λ/2 ‖row‖² for each, averaged over the batch like the loss, as
+    /// in libffm. All other rows stay unchanged.
     #[default]
     Touched,
-    /// The whole table in each step: λ/2 ‖W‖² is added to the mean loss, as by FuxiCTR's `embedding_regularizer`. Every row
-    /// moves in every step, as with dense gradients, so a step takes time proportional to the size of the table.
+    /// The whole table in each step: λ/2 ‖W‖² is added to the mean loss, as with FuxiCTR's `embedding_regularizer`.
+    /// Every row changes in every step, as with dense gradients, so a step takes time proportional to the size of the
+    /// table.
     Table,
 }

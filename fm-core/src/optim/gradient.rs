@@ -1,4 +1,4 @@
-//! Stage 1 of a step: the gradient of a parameter, wherever it comes from.
+//! Stage 1 of a step: gathers the gradient of a parameter from all sources.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,13 +16,13 @@ pub(super) enum Gradient {
     Dense(Tensor),
     /// Sums over the distinct rows of a table, on the CPU.
     Rows(Arc<Mutex<RowGradient>>),
-    /// The same as tensors on any device: distinct rows `[R]` int64, how often each was looked up `[R]` int64, and the summed
-    /// gradients `[R, ...]` float32.
+    /// The same as tensors on any device: distinct rows `[R]` int64, the number of lookups of each `[R]` int64, and the
+    /// summed gradients `[R, ...]` float32.
     RowTensors { rows: Tensor, counts: Tensor, sums: Tensor },
 }
 
 impl Gradient {
-    /// The gradient that autograd and kernels have left; none for a parameter that the loss does not depend on.
+    /// The gradient from autograd and kernels; `None` for a parameter that the loss does not depend on.
     pub(super) fn gather(parameter: &Parameter, row_gradients: &RowGradients) -> Result<Option<Gradient>> {
         let table = &parameter.tensor;
         let gradient = table.grad();

@@ -2,12 +2,13 @@
 //!
 //! A step has three stages:
 //!
-//! 1. **Gather** the gradient of each parameter: dense, or for a table `(rows, counts, sums)` over the distinct rows that were
-//!    looked up. Row gradients come from autograd's sparse gradients or from kernels that add them to
+//! 1. **Gather** the gradient of each parameter: dense or, for a table, `(rows, counts, sums)` over the distinct rows
+//!    that were looked up. Row gradients come from autograd's sparse gradients or from kernels that add them to
 //!    [`Optimizer::row_gradients`].
-//! 2. **Exchange** them with other processes. Training has one process so far: gathered gradients are what would be sent.
-//! 3. **Penalise, clip and update**: one fused rule updates the rows of a table and their state, and leaves all other rows
-//!    alone.
+//! 2. **Exchange** them with other processes. Training has only one process so far; others would receive the gathered
+//!    gradients.
+//! 3. **Penalise, clip and update**: one fused rule updates the rows of a table and their state. All other rows stay
+//!    unchanged.
 //!
 //! A lookup whose gradient is exactly 0, such as padding, does not count as a lookup.
 
@@ -67,8 +68,8 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// An optimiser of all trainable parameters, ordered by name. `lr` is η, the learning rate; `l2` is λ of the penalty on
-    /// tables, which has the form of [`L2Scope::Touched`].
+    /// An optimiser for all trainable parameters, ordered by name. `lr` is η, the learning rate; `l2` is λ of the
+    /// penalty on tables, with the scope [`L2Scope::Touched`].
     ///
     /// # Errors
     /// [`Error::OutOfRange`] for a negative or infinite `lr` or `l2`.
@@ -101,9 +102,9 @@ impl Optimizer {
         Optimizer { l2_scope, ..self }
     }
 
-    /// Clips gradients, including the penalty's. First, each number g is clamped to -`value` ≤ g ≤ `value`. Then all gradients
-    /// are scaled by min(1, `norm` / (‖g‖ + 10⁻⁶)), where ‖g‖ is the norm of all gradients after the sum over equal rows. This is
-    /// what PyTorch's `clip_grad_value_` and `clip_grad_norm_` do.
+    /// Clips gradients, including that of the penalty. First, each number g is clamped to -`value` ≤ g ≤ `value`. Then
+    /// all gradients are scaled by min(1, `norm` / (‖g‖ + 10⁻⁶)), where ‖g‖ is the norm of all gradients after the sum
+    /// over equal rows. PyTorch's `clip_grad_value_` and `clip_grad_norm_` do the same.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] for a bound that is not a positive number.
@@ -116,19 +117,19 @@ impl Optimizer {
         self.step
     }
 
-    /// Where lookups add their gradients if they bypass autograd. [`Optimizer::step`] uses them up.
+    /// The collector for gradients of lookups that bypass autograd. [`Optimizer::step`] uses and clears it.
     pub fn row_gradients(&self) -> &RowGradients {
         &self.row_gradients
     }
 
-    /// Forgets all gradients.
+    /// Clears all gradients.
     pub fn zero_grad(&mut self) {
         self.parameters.iter_mut().for_each(Parameter::clear_gradient);
         self.row_gradients.clear();
     }
 
-    /// Norm of all gradients of the last step, including the penalty's, after each number was clipped and before all were
-    /// scaled. On a CUDA device it is known only if gradients are clipped by norm.
+    /// Norm of all gradients of the last step, including that of the penalty, after clipping by value and before
+    /// scaling. On a CUDA device, it is known only if gradients are clipped by norm.
     pub fn gradient_norm(&self) -> Option<f64> {
         self.gradient_norm
     }
@@ -136,8 +137,8 @@ impl Optimizer {
     /// Updates every parameter that has a gradient. `batch` is the number of rows that the loss is a mean over.
     ///
     /// # Errors
-    /// [`Error::Gradient`] for a gradient that is not finite, where [`Optimizer::gradient_norm`] is known; nothing is updated
-    /// then. [`Error::Shape`] for a parameter that is not a contiguous float32 tensor.
+    /// [`Error::Gradient`] for a gradient that is not finite, if [`Optimizer::gradient_norm`] is known; then nothing is
+    /// updated. [`Error::Shape`] for a parameter that is not a contiguous float32 tensor.
     pub fn step(&mut self, batch: usize) -> Result<()> {
         no_grad(|| {
             let gradients = self.gather()?;

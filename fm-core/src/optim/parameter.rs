@@ -1,4 +1,4 @@
-//! A parameter with the optimiser's state of it, and its update.
+//! A parameter with its optimiser state, and its update.
 
 use tch::{Device, Tensor};
 
@@ -6,13 +6,13 @@ use super::rule::{RowUpdate, Rule, Source, Step};
 use crate::bridge::{clear_gradient, floats_mut};
 use crate::error::Result;
 
-/// A parameter, and what the rule remembers of it.
+/// A parameter with the states that the rule keeps for it.
 pub(super) struct Parameter {
     pub name: String,
     pub tensor: Tensor,
-    /// Of the parameter's shape, in the order of [`Rule::states`].
+    /// Tensors of the parameter's shape, in the order of [`Rule::states`].
     pub states: Vec<Tensor>,
-    /// Whether loops over slices update it, as on the CPU, and not tensor operations.
+    /// Whether loops over slices update it, as on the CPU, instead of tensor operations.
     pub is_fused: bool,
 }
 

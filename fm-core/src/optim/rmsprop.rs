@@ -4,8 +4,8 @@ use tch::Tensor;
 
 use super::rule::{RowUpdate, Rule, Step};
 
-/// w ← w - η g / √(a + ε) with a ← ρ a + (1 - ρ) g². Like Keras since 2.11, ε stands inside the root; in `legacy` form, as
-/// in Keras until 2.10 and in libtorch, it stands outside: √a + ε.
+/// w ← w - η g / √(a + ε) with a ← ρ a + (1 - ρ) g². As in Keras since 2.11, ε is inside the root. In the `legacy`
+/// form, as in Keras up to 2.10 and in libtorch, it is outside: √a + ε.
 pub(super) struct RmsProp {
     pub rho: f64,
     pub epsilon: f64,

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tch::Tensor;
 
-/// The gradient of a table `[rows, width]`: the distinct rows that were looked up, how often each was, and the sum of its
-/// gradients. All other rows have the gradient 0. Clearing it keeps its memory.
+/// The gradient of a table `[rows, width]`: the distinct rows that were looked up, the number of lookups of each, and
+/// the sum of their gradients. All other rows have the gradient 0. Clearing it keeps its memory.
 ///
 /// ```
 /// use fm_core::optim::RowGradient;
@@ -39,8 +39,8 @@ impl RowGradient {
         RowGradient { width, positions: vec![0; table_rows], rows: vec![], counts: vec![], sums: vec![] }
     }
 
-    /// Counts one lookup of `row` and returns the row's sum `[width]`, to which the caller adds the lookup's gradient. Lookups
-    /// whose gradient is exactly 0 should be left out: a row that is not added does not move.
+    /// Counts one lookup of `row` and returns the row's sum `[width]`, to which the caller adds the lookup's gradient.
+    /// Leave out lookups whose gradient is exactly 0: a row that is not added stays unchanged.
     ///
     /// # Panics
     /// If the table has no such row.
@@ -63,7 +63,7 @@ impl RowGradient {
         &self.rows
     }
 
-    /// How often each of [`rows`](RowGradient::rows) was looked up `[R]`.
+    /// The number of lookups of each of [`rows`](RowGradient::rows) `[R]`.
     pub fn counts(&self) -> &[u32] {
         &self.counts
     }
@@ -105,12 +105,12 @@ impl RowGradient {
         self.positions.len()
     }
 
-    /// Numbers in a row of the table.
+    /// Number of elements in a row of the table.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Forgets all lookups.
+    /// Clears all lookups.
     pub fn clear(&mut self) {
         for &row in &self.rows {
             self.positions[row as usize] = 0;
@@ -121,23 +121,23 @@ impl RowGradient {
     }
 }
 
-/// The row gradients of a step, by table. Clones share them: a batch in training carries a clone, to which lookups add their
-/// gradients instead of passing them to autograd, and the optimiser reads them from its own.
+/// The row gradients of a step, by table. Clones share them: a batch in training has a clone that lookups add their
+/// gradients to instead of passing them to autograd, and the optimiser reads them from its own clone.
 ///
-/// Tables are identified by the address of their data, so all handles of a tensor mean the same table.
+/// The address of its data identifies a table, so all handles of a tensor are the same table.
 #[derive(Clone, Debug, Default)]
 pub struct RowGradients(Arc<Mutex<HashMap<usize, Entry>>>);
 
 #[derive(Debug)]
 struct Entry {
     gradient: Arc<Mutex<RowGradient>>,
-    /// Whether the step under way has looked the table up.
+    /// Whether the current step has looked up the table.
     is_used: bool,
 }
 
 impl RowGradients {
-    /// The gradient of `table` `[rows, ...]`, to which lookups of this step are added. The table then counts as looked up in
-    /// this step, even if no row is added.
+    /// The gradient of `table` `[rows, ...]`, for adding the lookups of this step. The table then counts as looked up
+    /// in this step, even if no row is added.
     ///
     /// # Panics
     /// If the table is a scalar, or has 2^32 rows or more.
@@ -148,7 +148,7 @@ impl RowGradients {
         let mut tables = lock(&self.0);
         let entry = tables.entry(key(table)).or_insert_with(|| Entry { gradient: new(), is_used: true });
         entry.is_used = true;
-        // The memory of a dropped tensor may belong to another by now.
+        // The memory of a dropped tensor may now belong to another one.
         let is_same = |gradient: &RowGradient| (gradient.table_rows(), gradient.width()) == (rows, width);
         if !is_same(&lock(&entry.gradient)) {
             entry.gradient = new();
@@ -156,13 +156,13 @@ impl RowGradients {
         Arc::clone(&entry.gradient)
     }
 
-    /// The gradient of `table` if this step has looked it up.
+    /// The gradient of `table`, if this step has looked it up.
     pub fn get(&self, table: &Tensor) -> Option<Arc<Mutex<RowGradient>>> {
         let tables = lock(&self.0);
         tables.get(&key(table)).filter(|entry| entry.is_used).map(|entry| Arc::clone(&entry.gradient))
     }
 
-    /// Forgets the lookups of all tables.
+    /// Clears the lookups of all tables.
     pub fn clear(&self) {
         for entry in lock(&self.0).values_mut().filter(|entry| entry.is_used) {
             entry.is_used = false;
@@ -175,7 +175,7 @@ fn key(table: &Tensor) -> usize {
     table.data_ptr() as usize
 }
 
-/// Ignores poisoning: after a panic, `clear` removes what was summed so far.
+/// Ignores poisoning: after a panic, `clear` removes the partial sums.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn clones_share_the_gradients_of_a_table_by_whatever_handle() {
+    fn clones_share_the_gradients_of_a_table_for_any_handle() {
         let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
         let (gradients, table, other) = (RowGradients::default(), zeros(&[4, 2, 3]), zeros(&[4, 6]));
         let shared = gradients.clone();

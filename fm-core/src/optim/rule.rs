@@ -21,11 +21,11 @@ pub(super) struct RowUpdate<'a> {
     pub states: Vec<&'a mut [f32]>,
 }
 
-/// Which rows are updated, and where their gradients come from.
+/// The rows to update, and the source of their gradients.
 pub(super) enum Source<'a> {
     /// Row `rows[i]` has the gradient `gradients[i * width..]`.
     Gradients { rows: &'a [u32], gradients: &'a [f32] },
-    /// Runs of rows whose gradient is that of the penalty alone.
+    /// Runs of rows whose gradient is only that of the penalty.
     Penalty { runs: &'a [Range<u32>], penalty: Penalty },
 }
 
@@ -76,8 +76,8 @@ impl RowUpdate<'_> {
     }
 }
 
-/// An update rule. It is written twice: fused over slices for the CPU, and in tensor operations for other devices. A test
-/// ensures that both agree.
+/// An update rule. It is written twice: fused over slices for the CPU, and in tensor operations for other devices. A
+/// test ensures that both agree.
 pub(super) trait Rule {
     /// The names and initial values of the states of each element.
     fn states(&self) -> &'static [(&'static str, f32)];

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// How the learning rate changes during training. Any schedule can be combined with warm-up
+/// How the learning rate changes during training. Every schedule can be combined with warm-up
 /// ([`TrainConfig::warmup_steps`](crate::train::TrainConfig::warmup_steps)).
 ///
 /// ```
@@ -33,20 +33,20 @@ pub enum Schedule {
         #[serde(default = "a_tenth")]
         gamma: f64,
     },
-    /// The learning rate falls along half a cosine and reaches min_lr after the last epoch. Loshchilov and Hutter, SGDR, ICLR
-    /// 2017, without restarts, <https://arxiv.org/abs/1608.03983>.
+    /// The learning rate falls along half a cosine and reaches min_lr after the last epoch. Loshchilov and Hutter,
+    /// SGDR, ICLR 2017, without restarts, <https://arxiv.org/abs/1608.03983>.
     Cosine {
         /// The final learning rate, at most the initial one [default: 0].
         #[serde(default)]
         min_lr: f64,
     },
-    /// The learning rate is multiplied by factor when the monitored metric has not improved for more than `patience` epochs, as
-    /// by PyTorch's `ReduceLROnPlateau`. By default, that is after each epoch without an improvement.
+    /// The learning rate is multiplied by factor when the monitored metric has not improved for more than `patience`
+    /// epochs, as by PyTorch's `ReduceLROnPlateau`. By default, that is after each epoch without an improvement.
     Plateau {
         /// The factor, above 0 and below 1 [default: 0.1].
         #[serde(default = "a_tenth")]
         factor: f64,
-        /// Number of epochs without an improvement that are tolerated [default: 0].
+        /// Number of epochs without an improvement to tolerate [default: 0].
         #[serde(default)]
         patience: usize,
         /// The minimum learning rate [default: 0.000001].
@@ -83,7 +83,7 @@ impl std::str::FromStr for Schedule {
     }
 }
 
-/// The progress of training, as far as schedules depend on it.
+/// The progress of training that schedules depend on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Position {
     /// Number of complete epochs.
@@ -92,7 +92,7 @@ pub(crate) struct Position {
     pub part: f64,
     /// Number of epochs in total.
     pub epochs: usize,
-    /// How often the monitored metric has stopped improving.
+    /// The number of plateaus of the monitored metric so far.
     pub plateaus: u32,
 }
 

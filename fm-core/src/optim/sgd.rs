@@ -1,10 +1,10 @@
-//! Stochastic gradient descent, with momentum if asked for.
+//! Stochastic gradient descent, optionally with momentum.
 
 use tch::Tensor;
 
 use super::rule::{RowUpdate, Rule, Step};
 
-/// w ← w + v with v ← μ v - η g, as Keras has it.
+/// w ← w + v with v ← μ v - η g, as in Keras.
 pub(super) struct Sgd {
     pub momentum: f64,
 }

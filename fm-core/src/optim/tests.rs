@@ -12,7 +12,7 @@ const RULES: [OptimizerConfig; 7] = [
     OptimizerConfig::RmsProp { rho: 0.9, epsilon: 1e-2, legacy: true },
 ];
 
-/// Not drawn at random: libtorch's generator is shared with the tests that run meanwhile.
+/// A table with fixed values, because concurrent tests share libtorch's generator.
 fn table(store: &VarStore) -> Tensor {
     let mut table = store.root().var("table", &[6, 3], Init::Const(0.0));
     let values = (Tensor::arange(18, (Kind::Float, Device::Cpu)) * 1.7).sin().view([6, 3]);
@@ -20,7 +20,7 @@ fn table(store: &VarStore) -> Tensor {
     table
 }
 
-/// A loss whose gradient touches the rows of `ids`, and is zero in the last lookup.
+/// Computes a loss whose gradient touches the rows of `ids`, and is zero for the last lookup.
 fn backward(table: &Tensor, ids: &[i64], sparse: bool) {
     let rows = Tensor::embedding(table, &Tensor::from_slice(ids), -1, false, sparse);
     let mut factors = vec![1f32; ids.len()];
@@ -34,7 +34,7 @@ fn close(a: &Tensor, b: &Tensor) -> bool {
     a.allclose(b, 1e-5, 1e-6, false)
 }
 
-/// As on a device that is not the CPU.
+/// Updates as on a device other than the CPU.
 fn in_tensor_operations(mut optimizer: Optimizer) -> Optimizer {
     optimizer.parameters.iter_mut().for_each(|parameter| parameter.is_fused = false);
     optimizer
@@ -79,7 +79,7 @@ fn a_rule_over_slices_equals_the_rule_in_tensor_operations() {
 }
 
 #[test]
-fn only_touched_rows_move() {
+fn only_touched_rows_change() {
     for config in RULES {
         let store = VarStore::new(Device::Cpu);
         let parameter = table(&store);
@@ -110,7 +110,7 @@ fn a_sparse_first_step_equals_the_dense_one() {
 }
 
 #[test]
-fn l2_shrinks_touched_rows_by_how_often_they_were_touched() {
+fn l2_shrinks_touched_rows_in_proportion_to_their_lookups() {
     let store = VarStore::new(Device::Cpu);
     let parameter = store.root().var("table", &[3, 1], Init::Const(1.0));
     let mut optimizer = Optimizer::new(OptimizerConfig::Sgd { momentum: 0.0 }, 0.1, 0.5, &store).unwrap();
@@ -134,7 +134,7 @@ fn adam_takes_keras_first_step() {
 }
 
 #[test]
-fn settings_read_back_and_names_have_kerass_defaults() {
+fn settings_survive_a_round_trip_and_names_have_the_defaults_of_keras() {
     for config in RULES {
         let text = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<OptimizerConfig>(&text).unwrap(), config);
@@ -146,7 +146,7 @@ fn settings_read_back_and_names_have_kerass_defaults() {
 }
 
 #[test]
-fn the_penalty_on_tables_is_that_of_dense_autograd_with_it_in_the_loss() {
+fn the_penalty_on_whole_tables_equals_one_in_the_loss_with_dense_gradients() {
     for config in RULES {
         for norm in [None, Some(0.3)] {
             let lambda = 0.2;
@@ -157,7 +157,7 @@ fn the_penalty_on_tables_is_that_of_dense_autograd_with_it_in_the_loss() {
             let dense = VarStore::new(Device::Cpu);
             let expected = table(&dense);
             let mut reference = Optimizer::new(config, 0.05, 0.0, &dense).unwrap().with_clipping(norm, None).unwrap();
-            // Row 3 is never looked up, row 0 with a gradient of zero alone.
+            // Row 3 is never looked up, and row 0 only with a gradient of zero.
             for ids in [[4i64, 1, 4, 4, 0], [5, 5, 2, 1, 0], [2, 2, 2, 2, 0], [1, 4, 5, 2, 0]] {
                 optimizer.zero_grad();
                 reference.zero_grad();
@@ -176,7 +176,7 @@ fn the_penalty_on_tables_is_that_of_dense_autograd_with_it_in_the_loss() {
 }
 
 #[test]
-fn a_step_that_looks_nothing_up_in_a_table_moves_nothing_of_it() {
+fn a_step_without_a_lookup_in_a_table_leaves_it_unchanged() {
     let store = VarStore::new(Device::Cpu);
     let parameter = table(&store);
     let mut optimizer =
@@ -186,8 +186,8 @@ fn a_step_that_looks_nothing_up_in_a_table_moves_nothing_of_it() {
 }
 
 #[test]
-fn gradients_are_clipped_by_value_and_then_all_together_by_their_norm() {
-    // The gradients: rows 0 and 2 of the table, of which row 0 is looked up twice, and a dense parameter.
+fn gradients_are_clipped_by_value_and_then_by_their_common_norm() {
+    // Gradients of rows 0 and 2 of the table, with two lookups of row 0, and of a dense parameter.
     let store = VarStore::new(Device::Cpu);
     let table = store.root().var("table", &[3, 2], Init::Const(1.0));
     let dense = store.root().var("dense", &[1], Init::Const(1.0));
@@ -217,7 +217,7 @@ fn gradients_are_clipped_by_value_and_then_all_together_by_their_norm() {
 }
 
 #[test]
-fn a_gradient_that_is_no_number_is_named_and_moves_nothing() {
+fn a_gradient_that_is_not_finite_is_an_error_and_changes_nothing() {
     let store = VarStore::new(Device::Cpu);
     let parameters = ["a", "b", "c"].map(|name| store.root().var(name, &[1], Init::Const(1.0)));
     let mut optimizer = Optimizer::new(OptimizerConfig::default(), 0.1, 0.0, &store).unwrap();
@@ -227,7 +227,7 @@ fn a_gradient_that_is_no_number_is_named_and_moves_nothing() {
     assert!(parameters.iter().all(|parameter| parameter.double_value(&[0]) == 1.0) && optimizer.steps() == 0);
 }
 
-/// The gradients of `backward` by its formula, added as a kernel adds them.
+/// Adds the gradients of `backward` from its formula, like a kernel.
 fn add_rows(optimizer: &Optimizer, table: &Tensor, ids: &[i64]) {
     let gradient = optimizer.row_gradients().of(table);
     let (weights, width) = (Vec::<f32>::try_from(table.detach().flatten(0, -1)).unwrap(), 3);
@@ -240,7 +240,7 @@ fn add_rows(optimizer: &Optimizer, table: &Tensor, ids: &[i64]) {
 }
 
 #[test]
-fn gradients_that_were_never_in_autograd_make_the_same_step() {
+fn gradients_that_bypass_autograd_make_the_same_step() {
     let ids = [4i64, 1, 4, 4, 0];
     for config in RULES {
         for scope in [L2Scope::Touched, L2Scope::Table] {
@@ -261,7 +261,7 @@ fn gradients_that_were_never_in_autograd_make_the_same_step() {
                 let expected = trained(0.3, &|_, table| backward(table, &ids, true));
                 let added = trained(0.3, &|optimizer, table| add_rows(optimizer, table, &ids));
                 assert!(close(&added, &expected), "{config:?} {scope:?} {is_fused}");
-                // Autograd counts lookups that it adds up as one, so that the penalty would differ.
+                // Autograd counts summed lookups as one, so the penalty would differ.
                 let both = trained(0.0, &|optimizer, table| {
                     backward(table, &ids, true);
                     add_rows(optimizer, table, &ids);
@@ -274,7 +274,7 @@ fn gradients_that_were_never_in_autograd_make_the_same_step() {
 }
 
 #[test]
-fn lookups_add_to_the_dense_gradient_of_a_table_that_has_one() {
+fn lookups_are_added_to_the_dense_gradient_of_a_table() {
     let store = VarStore::new(Device::Cpu);
     let parameter = table(&store);
     let before = parameter.detach().copy();
@@ -285,11 +285,11 @@ fn lookups_add_to_the_dense_gradient_of_a_table_that_has_one() {
     let expected = before - 2.0;
     let _ = expected.get(3).g_sub_(&Tensor::from_slice(&[1f32, 0.0, -1.0]));
     assert!(close(&parameter.detach(), &expected));
-    assert!(optimizer.row_gradients().get(&parameter).is_none(), "a step uses row gradients up");
+    assert!(optimizer.row_gradients().get(&parameter).is_none(), "a step clears row gradients");
 }
 
 #[test]
-fn a_batch_whose_lookups_all_have_a_gradient_of_zero_moves_nothing_but_what_the_penalty_does() {
+fn a_batch_of_lookups_with_zero_gradients_changes_only_what_the_penalty_changes() {
     for is_fused in [true, false] {
         let store = VarStore::new(Device::Cpu);
         let parameter = table(&store);

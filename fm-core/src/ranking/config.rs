@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 pub enum RankingLoss {
     /// The mean of -ln σ(s⁺ - s⁻) over the negatives: [`bpr`](super::bpr).
     Bpr,
-    /// The softmax over the positive item and its negatives, corrected for the probability with which each item is drawn:
+    /// The softmax over the positive item and its negatives, corrected for the probability of drawing each item:
     /// [`sampled_softmax`](super::sampled_softmax).
     #[default]
     SampledSoftmax,
@@ -26,7 +26,7 @@ pub enum SamplerKind {
     Uniform,
     /// Proportional to a power of the number of an item's positive training rows, which counts as at least 1.
     Popularity,
-    /// Uniform over the other rows of the batch, and so proportional to the number of positive training rows.
+    /// Uniform over the other rows of the batch, so proportional to the number of an item's positive training rows.
     InBatch,
 }
 
@@ -36,17 +36,18 @@ pub enum SamplerKind {
 pub struct RankingConfig {
     /// Loss: bpr compares a positive row with one negative at a time, sampled-softmax with all its negatives at once.
     pub loss: RankingLoss,
-    /// Number of negatives for each positive row. More give better results and take longer.
+    /// Number of negatives per positive row. More negatives give better results and take longer.
     pub negatives: usize,
-    /// Distribution of negatives: uniform (over all items), popularity (items with more rows are drawn more often) or in-batch
-    /// (the items of the other rows of the batch). A user's own items are never drawn.
+    /// Distribution of negatives: uniform (over all items), popularity (items with more rows are drawn more often) or
+    /// in-batch (the items of the other rows of the batch). A user's own items are never drawn.
     pub sampler: SamplerKind,
-    /// Exponent of the popularity sampler: an item with c positive training rows has a probability proportional to c to this
-    /// power.
+    /// Exponent of the popularity sampler: an item with c positive training rows has a probability proportional to c to
+    /// this power.
     pub popularity_exponent: f64,
-    /// Cutoffs k at which hr@k, ndcg@k, recall@k and coverage@k are measured; 10 is always included.
+    /// Cutoffs k of hr@k, ndcg@k, recall@k and coverage@k; 10 is always included.
     pub cutoffs: Vec<usize>,
-    /// Number of users, drawn at random once, whose rankings choose the best epoch; 0 takes all. Final results cover all users.
+    /// Number of users, drawn at random once, whose rankings choose the best epoch; 0 for all users. Final results are
+    /// always for all users.
     pub valid_users: usize,
 }
 
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_are_named_as_the_literature_names_them_and_may_be_left_out() {
+    fn settings_have_the_names_of_the_literature_and_are_optional() {
         let config: RankingConfig =
             serde_json::from_str(r#"{"loss": "bpr", "sampler": "in-batch", "negatives": 7}"#).unwrap();
         assert_eq!(config.loss, RankingLoss::Bpr);

@@ -19,15 +19,15 @@ use crate::seed::{Stream, generator};
 pub struct Query {
     /// The user.
     pub user: u32,
-    /// The row that holds the user and the context: all its slots except the item's.
+    /// The row with the user and the context: all its slots except the item's.
     pub row: usize,
 }
 
 /// The relevant items and the candidates of each user in a part of the rows.
 ///
-/// Relevant are the items of the user's positive rows in the part. The first of these rows gives the user and the context. All
-/// items of the catalogue are candidates, except those of the user's rows in the `seen` parts, whatever their labels. Users who
-/// have seen every relevant item are left out, and so are rows without a user.
+/// The items of the user's positive rows in the part are relevant. The first of these rows gives the user and the
+/// context. All items of the catalogue are candidates, except those of the user's rows in the `seen` parts, whatever
+/// their labels. Users who have seen every relevant item are left out, and so are rows without a user.
 #[derive(Clone, Debug)]
 pub struct Queries {
     num_items: usize,
@@ -37,8 +37,8 @@ pub struct Queries {
 }
 
 impl Queries {
-    /// The queries of `part`. Its users have seen the items of other parts: the training rows for validation, training and
-    /// validation rows for testing.
+    /// The queries of `part`. Its users have seen the items of other parts: the training rows for validation, training
+    /// and validation rows for testing.
     ///
     /// # Panics
     /// If the parts have different catalogues.
@@ -54,7 +54,7 @@ impl Queries {
     /// # Ok::<(), fm_core::Error>(())
     /// ```
     pub fn new(part: &Interactions, seen: &[&Interactions]) -> Queries {
-        assert!(seen.iter().all(|rows| rows.num_items() == part.num_items()), "all parts are of one catalogue");
+        assert!(seen.iter().all(|rows| rows.num_items() == part.num_items()), "all parts must have the same catalogue");
         let seen = ItemSets::new(seen.iter().flat_map(|rows| rows.pairs()));
         let relevant = ItemSets::new(part.positive_pairs().filter(|&(user, item)| !seen.contains(user, item)));
         let mut has_row = vec![false; relevant.num_users()];
@@ -93,7 +93,7 @@ impl Queries {
         self.seen.of(user)
     }
 
-    /// The result of `look` for each query, given which items `[I]` are not candidates.
+    /// Calls `look` for each query with the items `[I]` that are not candidates, and returns the results.
     fn each<T>(&self, mut look: impl FnMut(Query, &[bool]) -> Result<T>) -> Result<Vec<T>> {
         let mut is_seen = vec![false; self.num_items];
         let look = |&query: &Query| {
@@ -109,14 +109,14 @@ impl Queries {
 /// The cutoff that is always measured.
 const USUAL_CUTOFF: usize = 10;
 
-/// The metrics of rankings: `coverage@k`, `hr@k`, `ndcg@k` and `recall@k` for each k of `cutoffs` and for 10, and `mrr` over the
-/// whole catalogue. Empty without queries.
+/// The metrics of rankings: `coverage@k`, `hr@k`, `ndcg@k` and `recall@k` for each k of `cutoffs` and for 10, and `mrr`
+/// over the whole catalogue. Empty without queries.
 ///
-/// `scores` returns the scores `[I]` of all items for a query. Candidates are ranked by them; ties count against the relevant
-/// items ([`metric::ranking`](crate::metric::ranking)). If a score is NaN, all metrics are.
+/// `scores` returns the scores `[I]` of all items for a query. Candidates are ranked by them; ties count against the
+/// relevant items ([`metric::ranking`](crate::metric::ranking)). If a score is NaN, all metrics are.
 ///
 /// # Errors
-/// The errors of `scores`.
+/// Errors of `scores`.
 ///
 /// # Panics
 /// If the number of scores is not the number of items, or a cutoff is 0.
@@ -126,7 +126,7 @@ const USUAL_CUTOFF: usize = 10;
 ///
 /// let train = Interactions::new(3, vec![0, 1], vec![2, 2], &[1.0, 1.0])?;
 /// let test = Interactions::new(3, vec![0, 1], vec![0, 1], &[1.0, 1.0])?;
-/// // By its score item 2 comes first, but both users have seen it. Then comes item 1, which user 0 does not look for.
+/// // Item 2 has the highest score, but both users have seen it. Item 1 follows, but is not relevant for user 0.
 /// let metrics = evaluate(&Queries::new(&test, &[&train]), &[1], |_| Ok(vec![0.1, 0.2, 0.9]))?;
 /// assert_eq!((metrics["hr@1"], metrics["hr@10"], metrics["mrr"]), (0.5, 1.0, 0.75));
 /// # Ok::<(), fm_core::Error>(())
@@ -146,7 +146,7 @@ pub fn evaluate(
     };
     let (ranks, mut lists): (Vec<_>, Vec<_>) = queries.each(look)?.into_iter().unzip();
     let mut metrics = metrics_of_users(&ranks, cutoffs);
-    // The longest first: each list is cut to the next.
+    // Start with the longest: each list is cut to the next length.
     for &k in lengths.iter().rev() {
         lists.iter_mut().for_each(|list| list.truncate(k));
         metrics.extend(coverage(&lists, queries.num_items).map(|value| (format!("coverage@{k}"), value)));
@@ -157,11 +157,11 @@ pub fn evaluate(
     Ok(metrics)
 }
 
-/// The [`ranks`] of the relevant items of each query, by the scores that [`evaluate`] takes: the input of
-/// [`metrics_of_users`]. Its size does not depend on the catalogue.
+/// The [`ranks`] of the relevant items of each query, by scores as in [`evaluate`], for [`metrics_of_users`]. Their
+/// size does not depend on the catalogue.
 ///
 /// # Errors
-/// The errors of `scores`.
+/// Errors of `scores`.
 ///
 /// # Panics
 /// If the number of scores is not the number of items.
@@ -172,8 +172,8 @@ pub fn ranks_of_relevant(
     queries.each(|query, is_seen| Ok(ranks(&scores(query)?, queries.relevant(query.user), is_seen)))
 }
 
-/// The metrics of [`evaluate`] that are means over users (all except coverage), for any subset of the queries: `ranks` are the
-/// results of [`ranks_of_relevant`] for them. Empty without queries.
+/// The metrics of [`evaluate`] that are means over users (all except coverage), for any subset of the queries: `ranks`
+/// are the results of [`ranks_of_relevant`] for them. Empty without queries.
 ///
 /// # Panics
 /// If a cutoff is 0.
@@ -208,7 +208,7 @@ fn lengths(cutoffs: &[usize]) -> BTreeSet<usize> {
 /// Like [`evaluate`], with the scores of a model for the user and the context of each query's row.
 ///
 /// # Errors
-/// The errors of `model` and `rows`.
+/// Errors of `model` and `rows`.
 pub fn evaluate_model(
     queries: &Queries,
     cutoffs: &[usize],
@@ -222,11 +222,11 @@ pub fn evaluate_model(
 /// The scores `[I]` of all items for the user and the context of a query's row.
 ///
 /// # Errors
-/// The errors of `model` and `rows`.
+/// Errors of `model` and `rows`.
 pub fn score_items(query: Query, model: &dyn Score, rows: &dyn Rows, items: &ItemSlots) -> Result<Vec<f32>> {
     let device = items.device();
     let row = rows.batch(&[query.row], device)?.features;
-    // Chunks of equal size: a small last one would take nearly as long as a full one.
+    // Use chunks of equal size: a small last chunk would take nearly as long as a full one.
     let chunks = items.len().div_ceil(evaluation_batch(device));
     let size = items.len().div_ceil(chunks);
     let mut scores = Vec::with_capacity(items.len());
@@ -248,7 +248,7 @@ mod tests {
 
     const ITEMS: usize = 7;
 
-    /// A user and an item of each row, some of which lack one, and whether it is positive.
+    /// The user and the item of each row, which may be missing, and whether the row is positive.
     type Row = (u32, u32, bool);
 
     fn rows() -> impl Strategy<Value = Vec<Row>> {
@@ -263,7 +263,7 @@ mod tests {
         Interactions::new(ITEMS, of(|row| row.0), of(|row| row.1), &targets).unwrap()
     }
 
-    /// Per user with something to find: the first row of it, what is found, and the candidates, by their definitions.
+    /// For each user with relevant items: the first row, the relevant items and the candidates, from their definitions.
     fn naive_queries(seen: &[Row], part: &[Row]) -> Vec<(Query, Vec<u32>, Vec<u32>)> {
         let mut queries: Vec<(Query, Vec<u32>, Vec<u32>)> = vec![];
         for (row, &(user, item, is_positive)) in (0..).zip(part) {
@@ -299,7 +299,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_ranking_is_measured_as_a_full_sort_of_the_candidates_is(
+        fn metrics_equal_those_of_a_full_sort_of_the_candidates(
             (train, valid, test) in (rows(), rows(), rows()),
             // Few scores, so that many are equal.
             scores in prop::collection::vec(prop::collection::vec(0u8..5, ITEMS), 4),
@@ -322,7 +322,7 @@ mod tests {
                     list.truncate(k);
                     list
                 });
-                // Of equal scores, what is looked for comes last.
+                // Among equal scores, relevant items come last.
                 candidates.sort_by_key(|&item| (std::cmp::Reverse(score(item)), relevant.contains(&item)));
                 let places: Vec<usize> = (0..candidates.len()).filter(|&at| relevant.contains(&candidates[at])).collect();
                 let within = places.iter().filter(|&&place| place < k);
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_is_of_the_seed_and_in_order() {
+    fn a_sample_depends_on_the_seed_and_is_in_order() {
         let rows: Vec<Row> = (0..50).map(|user| (user, user % 7, true)).collect();
         let queries = Queries::new(&interactions(&rows), &[]);
         let sample = |limit, seed| queries.clone().sample(limit, seed).queries;

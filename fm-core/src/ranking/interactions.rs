@@ -1,12 +1,12 @@
-//! Which users interacted with which items.
+//! Interactions of users and items.
 
 use crate::error::{Error, Result};
 
 /// Stands for a missing user or item of a row.
 pub const NONE: u32 = u32::MAX;
 
-/// The user and the item of each of N rows, and whether the row is positive. Users are numbered from 0, items by their positions in
-/// the catalogue; [`NONE`] stands for a missing one.
+/// The user and the item of each of N rows, and whether the row is positive. Users are numbered from 0, items by their
+/// positions in the catalogue; [`NONE`] stands for a missing user or item.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interactions {
     num_items: usize,
@@ -91,7 +91,7 @@ impl Interactions {
 pub struct ItemSets {
     /// The position of each user's first item, and the end.
     starts: Vec<usize>,
-    /// Ascending for each user.
+    /// The items of all users, ascending for each user.
     items: Vec<u32>,
 }
 

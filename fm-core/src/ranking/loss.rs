@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 /// # Shapes
 /// `scores` `[B, 1 + n]`, the positive item first in each row → `[B]`
 ///
-/// Source: Rendle, Freudenthaler, Gantner and Schmidt-Thieme, BPR: Bayesian personalized ranking from implicit feedback, UAI
-/// 2009, section 4.1, <https://arxiv.org/abs/1205.2618>. The optimiser adds the regularisation.
+/// Source: Rendle, Freudenthaler, Gantner and Schmidt-Thieme, BPR: Bayesian personalized ranking from implicit
+/// feedback, UAI 2009, section 4.1, <https://arxiv.org/abs/1205.2618>. The optimiser adds the regularisation.
 ///
 /// # Errors
 /// [`Error::Shape`] for another shape, or no negatives.
@@ -30,16 +30,17 @@ pub fn bpr(scores: &Tensor) -> Result<Tensor> {
     Ok(-difference.log_sigmoid().mean_dim(1, false, Kind::Float))
 }
 
-/// Sampled softmax: -ln(e^{s̃⁺} / Σ_i e^{s̃_i}) with s̃_i = s_i - ln Q(i). The sum runs over the positive item and the negatives, which
-/// are drawn with the probabilities Q. This estimates the softmax over all items. A constant factor of Q cancels out.
+/// Sampled softmax: -ln(e^{s̃⁺} / Σ_i e^{s̃_i}) with s̃_i = s_i - ln Q(i). The sum runs over the positive item and the
+/// negatives, which are drawn with the probabilities Q. This estimates the softmax over all items. A constant factor of
+/// Q cancels out.
 ///
 /// # Shapes
 /// `scores` `[B, 1 + n]`, the positive item first in each row, and `log_q` of the same items → `[B]`
 ///
-/// Source: Bengio and Senécal, Adaptive importance sampling to accelerate training of a neural probabilistic language model,
-/// IEEE Transactions on Neural Networks 2008, <https://doi.org/10.1109/TNN.2007.912312>; in this form, which also corrects
-/// the positive item: Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations, RecSys 2019,
-/// section 3, <https://doi.org/10.1145/3298689.3346996>.
+/// Source: Bengio and Senécal, Adaptive importance sampling to accelerate training of a neural probabilistic language
+/// model, IEEE Transactions on Neural Networks 2008, <https://doi.org/10.1109/TNN.2007.912312>; in this form, which
+/// also corrects the positive item: Yi et al., Sampling-bias-corrected neural modeling for large corpus item
+/// recommendations, RecSys 2019, section 3, <https://doi.org/10.1145/3298689.3346996>.
 ///
 /// # Errors
 /// [`Error::Shape`] for other shapes, or no negatives.
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn losses_are_finite_far_out() {
+    fn losses_are_finite_for_extreme_scores() {
         let scores = tensor(&[vec![-200.0, 200.0], vec![200.0, -200.0]]);
         for losses in [bpr(&scores).unwrap(), sampled_softmax(&scores, &scores.zeros_like()).unwrap()] {
             assert_eq!(Vec::<f32>::try_from(losses).unwrap(), [400.0, 0.0]);
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn scores_without_a_negative_or_of_other_items_are_refused() {
+    fn scores_without_a_negative_or_of_other_items_are_errors() {
         let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
         assert!(bpr(&zeros(&[2, 1])).unwrap_err().to_string().contains("n ≥ 1, found [2, 1]"));
         assert!(bpr(&zeros(&[4])).is_err() && bpr(&zeros(&[0, 3])).is_err());

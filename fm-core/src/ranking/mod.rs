@@ -1,6 +1,6 @@
-//! Ranking the items of a catalogue for each user. A model is trained on positive rows alone: each is compared with items that
-//! the user is not known to have chosen ([`objective::Ranking`](crate::objective::Ranking)). It is evaluated by the ranks, among
-//! all items, of those that users chose later.
+//! Ranks the items of a catalogue for each user. Training uses only positive rows, and compares each with items that
+//! the user is not known to have chosen ([`objective::Ranking`](crate::objective::Ranking)). Evaluation uses the ranks,
+//! among all items, of the items that users chose later.
 //!
 //! | item | purpose |
 //! |---|---|
@@ -21,7 +21,8 @@
 //! use fm_core::train::{TrainConfig, Trainer};
 //! use fm_core::{Field, Label, Records, Rows, Schema, Side, Task};
 //!
-//! // Twenty users choose among eight items: even users even items, odd users odd ones. Of a user's four items, all but one train.
+//! // Twenty users choose among eight items: even users choose even items, odd users odd ones.
+//! // All but one of a user's four items train.
 //! let fields = vec![Field::categorical("user", Side::User, 20), Field::categorical("item", Side::Item, 8)];
 //! let schema = Schema::new(Label::fit("chosen", Task::Ranking { threshold: None }, [1.0]), fields)?;
 //! let chosen = |user: usize| (0..4).map(move |at| [user, user % 2 + 2 * at]);

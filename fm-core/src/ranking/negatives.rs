@@ -6,7 +6,8 @@ use rand_pcg::Pcg64;
 use super::config::{RankingConfig, SamplerKind};
 use super::interactions::{Interactions, ItemSets};
 
-/// Number of draws that may hit known positives before all allowed items are enumerated, which is slow but always ends.
+/// Maximum number of draws that are known positives. After that, all allowed items are enumerated, which is slow but
+/// always ends.
 const TRIES: usize = 20;
 
 /// Draws negatives for positive rows: never the row's item or another known positive of its user.
@@ -22,7 +23,7 @@ pub struct NegativeSampler {
 }
 
 impl NegativeSampler {
-    /// A sampler of the items of the catalogue, given the positive rows of `train`.
+    /// A sampler for the items of the catalogue, given the positive rows of `train`.
     pub fn new(config: &RankingConfig, train: &Interactions) -> NegativeSampler {
         let exponent = match config.sampler {
             SamplerKind::Uniform => 0.0,
@@ -54,9 +55,9 @@ impl NegativeSampler {
         known + own < self.weights.len()
     }
 
-    /// `n` negatives for each row of a batch `[B · n]`, drawn independently. If the batch holds no negative for a row, they are
-    /// drawn from the catalogue in the same proportions. A row without any negative ([`NegativeSampler::has_negative`]) gets its
-    /// own item.
+    /// `n` negatives for each row of a batch `[B · n]`, drawn independently. If the batch has no negative for a row,
+    /// they are drawn from the catalogue in the same proportions. A row without any negative
+    /// ([`NegativeSampler::has_negative`]) gets its own item.
     pub fn draw(&self, users: &[u32], items: &[u32], n: usize, generator: &mut Pcg64) -> Vec<u32> {
         let mut drawn = Vec::with_capacity(items.len() * n);
         for (&user, &item) in users.iter().zip(items) {
@@ -78,7 +79,7 @@ impl NegativeSampler {
         let total = self.cumulative.last().copied().unwrap_or_default();
         let at = generator.random::<f64>() * total;
         let item = self.cumulative.partition_point(|&sum| sum <= at);
-        // Rounding may take the product up to the total.
+        // Rounding may increase the product to the total.
         item.min(self.weights.len() - 1) as u32
     }
 
@@ -95,7 +96,7 @@ impl NegativeSampler {
     }
 }
 
-/// One of the allowed items of a batch, each row alike.
+/// One of the allowed items of a batch, uniformly over its rows.
 fn from_batch(items: &[u32], is_allowed: impl Fn(&u32) -> bool, generator: &mut Pcg64) -> Option<u32> {
     let any = |generator: &mut Pcg64| items[generator.random_range(0..items.len() as u32) as usize];
     let found = (0..TRIES).map(|_| any(generator)).find(&is_allowed);
@@ -170,7 +171,8 @@ mod tests {
         let train = interactions(6, &rows.map(|(item, rows)| vec![(7, item); rows]).concat());
         let uniform = [0.0, 1.0, 1.0, 1.0, 1.0, 1.0];
         let popularity = [0.0, 1.0, 1.0, 8f64.sqrt(), 8.0, 27.0]; // 1, 1, 4, 16 and 81 to the power of 3/4
-        // A batch of the items 1 to 5, once, twice, ..., and one of the item alone, which takes those of the catalogue.
+        // A batch of the items 1 to 5, once, twice, ..., and a batch of only the item, which falls back to the
+        // catalogue.
         let batch = [0, 1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 5];
         let cases = [
             (SamplerKind::Uniform, &batch[..1], uniform),
@@ -187,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn negatives_depend_on_seed_and_step_alone() {
+    fn negatives_depend_only_on_seed_and_step() {
         let train = interactions(1000, &[(0, 0), (1, 1), (2, 2)]);
         let sampler = NegativeSampler::new(&config(SamplerKind::Uniform), &train);
         let draw =
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_who_knows_all_but_one_item_is_always_given_that_one() {
+    fn a_user_who_has_all_but_one_item_always_gets_that_one() {
         let pairs: Vec<(u32, u32)> = (0..5000).filter(|&item| item != 4321).map(|item| (0, item)).collect();
         let train = interactions(5000, &pairs);
         for kind in KINDS {

@@ -1,4 +1,4 @@
-//! Making records, row by row.
+//! Builds records, row by row.
 
 use std::sync::Arc;
 
@@ -68,8 +68,8 @@ impl RecordsBuilder {
     /// Appends a row: its slots, its training target, and its weight if the rows have weights.
     ///
     /// # Errors
-    /// [`Error::IdOutOfRange`]; [`Error::Shape`] if a field has another number of slots than the schema allows, a number is not
-    /// finite, a weight is negative, or the weight is missing or unexpected.
+    /// [`Error::IdOutOfRange`]; [`Error::Shape`] if a field has a number of slots that the schema does not allow, a
+    /// number is not finite, a weight is negative, or the weight is missing or unexpected.
     pub fn push(&mut self, slots: &Slots, label: f32, weight: Option<f32>) -> Result<()> {
         let row = self.len();
         if weight.is_some() != self.has_weights {
@@ -87,7 +87,7 @@ impl RecordsBuilder {
         Ok(())
     }
 
-    /// Notes that the next row starts at the end of the words.
+    /// Records that the next row starts at the end of the words.
     fn start_row(&mut self) {
         let Parts { words, row_starts, block_starts, .. } = &mut self.parts;
         if row_starts.len().is_multiple_of(BLOCK) {

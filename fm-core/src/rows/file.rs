@@ -1,5 +1,5 @@
-//! The file of encoded rows: where its sections lie, and how they are written. [`Records::save`](super::Records::save)
-//! describes it.
+//! The file of encoded rows: the positions of its sections, and how they are written.
+//! [`Records::save`](super::Records::save) documents the format.
 
 use std::io::Write;
 use std::marker::PhantomData;
@@ -16,12 +16,12 @@ use crate::schema::Schema;
 
 const MAGIC: [u8; 8] = *b"FMROWS\0\0";
 
-/// The version of the file that this library writes, and the only one that it reads.
+/// The version of the format. The library reads only this version.
 pub const ROWS_FORMAT: u32 = 4;
 
 const ALIGNMENT: usize = 64;
 
-/// Where the parts of a file lie.
+/// The positions of the parts of a file.
 #[derive(Debug)]
 pub(super) struct Sections {
     pub rows: usize,
@@ -42,14 +42,15 @@ pub(super) struct Section<T> {
 }
 
 impl<T: Number> Section<T> {
-    /// The first multiple of the alignment from `after` on, and `len` numbers from there; `None` beyond the address space.
+    /// A section of `len` numbers, which starts at the first multiple of the alignment that is at least `after`; `None`
+    /// beyond the address space.
     fn new(after: usize, len: usize) -> Option<Section<T>> {
         let start = after.checked_next_multiple_of(ALIGNMENT)?;
         let end = start.checked_add(len.checked_mul(size_of::<T>())?)?;
         Some(Section { bytes: start..end, numbers: PhantomData })
     }
 
-    /// The numbers of a file that holds the section.
+    /// The numbers of the section in a file.
     pub fn of<'a>(&self, file: &'a MappedFile) -> &'a [T] {
         file.numbers(self.bytes.clone()).unwrap_or_default()
     }
@@ -77,7 +78,7 @@ impl Sections {
             return Err("its header is missing".into());
         }
         if version != ROWS_FORMAT {
-            return Err(format!("its format is {version}, and this version reads {ROWS_FORMAT}"));
+            return Err(format!("its format is {version}, but this version reads only {ROWS_FORMAT}"));
         }
         if u64_at(32) != hash(schema) {
             return Err("it was encoded with another schema".into());
@@ -140,7 +141,7 @@ fn hash(schema: &Schema) -> u64 {
     xxh3_64(schema.to_json().as_bytes())
 }
 
-/// Hands out the bytes of numbers, some thousands of numbers at a time.
+/// Calls `take` with the bytes of numbers, some thousands of numbers at a time.
 pub(super) fn for_bytes<T: Copy, const SIZE: usize>(
     numbers: &[T],
     to_bytes: impl Fn(T) -> [u8; SIZE],

@@ -1,4 +1,4 @@
-//! Batches out of records.
+//! Gathers batches from records.
 
 use tch::{Device, Tensor};
 
@@ -8,15 +8,15 @@ use super::{Batch, Records, Rows, check_numbers};
 use crate::error::{Error, Result};
 use crate::features::{Features, Ragged};
 
-/// The words of a cache line.
+/// Number of words in a cache line.
 const LINE: usize = 16;
 
-/// The active slots of some rows, as [`Ragged`] features hold them.
+/// The active slots of some rows, in the form of [`Ragged`] features.
 #[derive(Debug)]
 pub(crate) struct Gathered {
     /// `[A]`
     ids: Vec<i32>,
-    /// `[A]`; empty without `with_values`, as all are 1.
+    /// `[A]`; empty without `with_values`, when all are 1.
     values: Vec<f32>,
     /// `[B · F + 1]`: the first slot of each field of each row, and the end.
     offsets: Vec<i32>,
@@ -24,7 +24,7 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
-    /// Room for some rows with some slots altogether.
+    /// Reserves space for a number of rows with a total number of slots.
     pub fn with_capacity(layout: &RecordLayout, rows: usize, slots: usize, with_values: bool) -> Gathered {
         let mut offsets = Vec::with_capacity(rows * layout.fields.len() + 1);
         offsets.push(0);
@@ -87,8 +87,8 @@ impl Rows for Records {
         check_numbers(rows, self.len)?;
         let (layout, words, starts) = (&self.layout, self.words(), self.starts());
         let fixed = if self.has_weights { 3 } else { 2 };
-        // Reads a word of each cache line of the records. These reads do not wait for each other, so that the records are in
-        // the cache when the second pass reads them one after another.
+        // Reads a word of each cache line of the records. These reads do not wait for each other, so that the records
+        // are in the cache when the second pass reads them one after another.
         let (mut slots, mut given, mut touched) = (0, 0, 0);
         let mut spans = Vec::with_capacity(rows.len());
         for &row in rows {
@@ -128,8 +128,8 @@ impl Rows for Records {
         self.has_weights.then(|| self.rows().map(|row| row.weight().unwrap_or(1.0)).collect())
     }
 
-    /// The given groups; otherwise the ids of the rows' users, if the schema names a user field of one value. Users who share a
-    /// hash bucket are one group. Unknown users share an id but are different users: their rows have no group.
+    /// The given groups; otherwise the ids of the rows' users, if the schema names a user field of one value. Users who
+    /// share a hash bucket are one group. Unknown users share an id but are different users: their rows have no group.
     fn groups(&self) -> Option<Vec<i64>> {
         if let Some(groups) = self.given_groups() {
             return Some(groups.to_vec());

@@ -1,4 +1,4 @@
-//! What a schema says of records: which field a slot belongs to, and the value of a slot where the record gives none.
+//! What a schema says about records: which field a slot belongs to, and the value of a slot if the record gives none.
 
 use crate::error::{Error, Result};
 use crate::schema::Layout;
@@ -7,14 +7,14 @@ use crate::schema::{Field, FieldKind, Schema, Weighting};
 /// The bit of an id in a record that says that the record gives the slot's value.
 pub(crate) const GIVEN: u32 = 1 << 31;
 
-/// The fields of a schema, as records are read and written by.
+/// The fields of a schema, as needed to read and write records.
 ///
-/// Ids are [`record_ids`](Schema::record_ids), numbered per field: those of a field are contiguous, and greater than those of the fields before it. The field
-/// of a slot therefore follows from its id.
+/// Ids are [`record_ids`](Schema::record_ids), numbered per field: those of a field are contiguous, and greater than
+/// those of the fields before it. The field of a slot therefore follows from its id.
 #[derive(Debug, PartialEq)]
 pub(crate) struct RecordLayout {
     pub fields: Vec<FieldLayout>,
-    /// The fields, as batches are read by.
+    /// The fields, as needed to read batches.
     pub features: Layout,
     /// The field of one value that identifies the user.
     pub user: Option<usize>,
@@ -24,7 +24,7 @@ pub(crate) struct RecordLayout {
     pub ids_are_rows: bool,
 }
 
-/// A field, as records are read and written by.
+/// A field, as needed to read and write records.
 #[derive(Debug, PartialEq)]
 pub(crate) struct FieldLayout {
     pub name: String,
@@ -32,19 +32,19 @@ pub(crate) struct FieldLayout {
     pub unknown: u32,
     /// The end of the field's ids.
     pub end: u32,
-    /// How much greater its ids are than its rows of the table.
+    /// The difference between its ids and its rows of the table.
     pub shift: i32,
     pub kind: SlotKind,
 }
 
-/// How many slots a field has in a row, and their values where a record gives none.
+/// How many slots a field has in a row, and their values if a record gives none.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum SlotKind {
     /// One slot, x = 1.
     One,
     /// One slot; x = 1 for the out-of-vocabulary id, otherwise given.
     Number,
-    /// Up to `max_len` slots, x by the weighting of as many values.
+    /// Up to `max_len` slots; x follows from the weighting and their number.
     Several { max_len: usize, weighting: Weighting },
 }
 
@@ -142,7 +142,7 @@ impl FieldLayout {
         }
     }
 
-    /// The value of each slot that a row gives none of, where the row has `n` slots of this field.
+    /// The value of each slot for which a row gives none, if the row has `n` slots of this field.
     #[inline]
     pub fn implied(&self, n: usize) -> f32 {
         match self.kind {

@@ -1,13 +1,13 @@
-//! Sets of rows, and the batches that are taken from them.
+//! Sets of rows, and batches of them.
 //!
-//! | type | holds |
+//! | type | content |
 //! |---|---|
-//! | [`Rows`] | what training, evaluation and prediction ask of a set of rows |
+//! | [`Rows`] | what training, evaluation and prediction need from a set of rows |
 //! | [`Records`], [`Row`] | rows without padding, in memory or in a memory-mapped file |
 //! | [`RecordsBuilder`], [`Slots`], [`Value`] | records under construction |
 //! | [`TensorRows`] | rows in tensors, on any device |
 //! | [`Order`] | the order of the rows in an epoch |
-//! | [`Batch`] | some rows as tensors, with their labels and weights |
+//! | [`Batch`] | rows as tensors, with their labels and weights |
 
 mod builder;
 mod clamped;
@@ -43,7 +43,7 @@ pub struct Batch {
     pub features: Features,
     /// `[B]` float32: the training targets ([`Label::target`](crate::Label::target)).
     pub labels: Tensor,
-    /// `[B]` float32: the weight of each row, finite and at least 0; `None` if all rows count alike.
+    /// `[B]` float32: the weight of each row, finite and at least 0; `None` if all rows count equally.
     pub weights: Option<Tensor>,
 }
 
@@ -57,7 +57,7 @@ impl Batch {
     }
 }
 
-/// A set of rows that batches are taken from.
+/// A set of rows to take batches from.
 pub trait Rows {
     /// N, the number of rows.
     fn len(&self) -> usize;
@@ -67,7 +67,7 @@ pub trait Rows {
         self.len() == 0
     }
 
-    /// The rows of these numbers, in this order, on `device`.
+    /// The rows with these numbers, in this order, on `device`.
     ///
     /// # Errors
     /// [`Error::Shape`] if a number is not below [`Rows::len`].
@@ -76,13 +76,13 @@ pub trait Rows {
     /// `[N]`: the training targets of all rows, in their order.
     fn labels(&self) -> Vec<f32>;
 
-    /// `[N]`: the weight of each row, finite and at least 0; `None` if all rows count alike.
+    /// `[N]`: the weight of each row, finite and at least 0; `None` if all rows count equally.
     fn weights(&self) -> Option<Vec<f32>> {
         None
     }
 
-    /// `[N]`: the group of each row, such as its user, for metrics within groups. A negative number means no group. `None`
-    /// if the rows have no groups.
+    /// `[N]`: the group of each row, such as its user, for metrics within groups. A negative number means no group.
+    /// `None` if the rows have no groups.
     fn groups(&self) -> Option<Vec<i64>> {
         None
     }

@@ -11,8 +11,8 @@ const BLOCK: usize = 1 << 31;
 
 /// A random order of `n` rows, the same for the same seed and epoch.
 ///
-/// The rows are split into blocks of at most 2³¹ consecutive rows. The blocks are shuffled, and the rows within each block;
-/// only one block's order is in memory at a time.
+/// The rows are split into blocks of at most 2³¹ consecutive rows. The blocks are shuffled, and so are the rows in each
+/// block. Only one block's order is in memory at a time.
 ///
 /// ```
 /// use fm_core::rows::Order;
@@ -31,7 +31,7 @@ pub struct Order {
     block: usize,
     /// The blocks in their order, each with the position of its first row in the order.
     blocks: Vec<(usize, usize)>,
-    /// The place in `blocks` of the block whose order is in memory, and this order.
+    /// The position in `blocks` of the block whose order is in memory, and this order.
     current: (usize, Vec<u32>),
 }
 
@@ -64,10 +64,10 @@ impl Order {
         self.rows == 0
     }
 
-    /// The rows at these positions of the order. Fast for positions that ascend from call to call.
+    /// The rows at these positions of the order. This is fast if positions ascend from call to call.
     ///
     /// # Panics
-    /// If the range ends beyond [`Order::len`].
+    /// If the end of the range is greater than [`Order::len`].
     pub fn get(&mut self, positions: Range<usize>) -> Vec<usize> {
         assert!(positions.end <= self.rows, "positions {positions:?} of an order of {} rows", self.rows);
         let mut rows = Vec::with_capacity(positions.len());
@@ -87,7 +87,7 @@ impl Order {
 
     /// The order of a block's rows, counted from the block's first row.
     fn rows_of(&self, number: usize) -> Vec<u32> {
-        // The first block's order is that of a set of one block.
+        // The first block has the order that a set of one block has.
         let seed = if number == 0 { self.seed } else { derive(self.seed, Stream::Block(number)) };
         permutation(seed, self.epoch, self.block.min(self.rows - number * self.block))
     }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_are_shuffled_and_the_rows_within_them() {
+    fn blocks_and_the_rows_in_them_are_shuffled() {
         let mut order = Order::with_block(1, 1, 1000, 100);
         let rows = order.get(0..1000);
         let blocks: Vec<usize> = rows.chunks(100).map(|rows| rows[0] / 100).collect();
@@ -120,14 +120,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_row_comes_once_wherever_the_order_is_cut(
+        fn every_row_occurs_once_wherever_the_order_is_cut(
             n in 0usize..60, block in 1usize..20, seed: u64, epoch in 1usize..4, size in 1usize..25,
         ) {
             let all = Order::with_block(seed, epoch, n, block).get(0..n);
             let mut order = Order::with_block(seed, epoch, n, block);
             let parts: Vec<usize> = (0..n).step_by(size).flat_map(|at| order.get(at..n.min(at + size))).collect();
             prop_assert_eq!(&parts, &all);
-            // Training that is resumed starts anywhere.
+            // Resumed training can start anywhere.
             prop_assert_eq!(order.get(n / 2..n), &all[n / 2..]);
             let mut sorted = all;
             sorted.sort_unstable();

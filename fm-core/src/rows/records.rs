@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::mapped_file::MappedFile;
 use crate::schema::Schema;
 
-/// The number of rows whose records are addressed from one start.
+/// The number of rows whose starts are relative to the start of the same block.
 pub(super) const BLOCK: usize = 1024;
 
 /// Encoded rows without padding, in memory or in a memory-mapped file.
@@ -28,9 +28,10 @@ pub(super) const BLOCK: usize = 1024;
 /// | A | the ids of the slots, u32, field by field; the highest bit is set if the value of the slot follows |
 /// | up to A | the values of these slots, f32, in their order |
 ///
-/// The value of any other slot follows from the schema: 1 in a categorical field and for a missing number, and 1, 1/n or 1/√n
-/// in a multi-valued field with n slots. So a row takes 4 bytes for each active slot, 4 for each value that the schema does not
-/// imply, and 12 more, of which 4 are its place among the others ([`Records::save`] describes the file).
+/// The value of any other slot follows from the schema: 1 in a categorical field and for a missing number, and 1, 1/n
+/// or 1/√n in a multi-valued field or a sequence with n slots. A row takes 4 bytes for each active slot, 4 for each
+/// value that the schema does not imply, and 12 more, of which 4 are the start of its record ([`Records::save`]
+/// describes the file).
 ///
 /// ```
 /// use fm_core::{Field, Label, Records, Rows, Schema, Side, Task};
@@ -58,7 +59,7 @@ enum Storage {
     Mapped { file: MappedFile, sections: Sections },
 }
 
-/// What a set of records consists of.
+/// The parts of a set of records.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
     /// All records.
@@ -100,8 +101,8 @@ impl Records {
     /// Opens a file that [`Records::save`] wrote with the same schema. Reads it once to check every record.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Format`] if the file is truncated, has another format, version or schema, or holds ids, values
-    /// or numbers that are invalid.
+    /// [`Error::Io`]; [`Error::Format`] if the file is truncated, has another format, version or schema, or contains
+    /// invalid ids, values or numbers.
     pub fn open(path: impl AsRef<Path>, schema: &Schema) -> Result<Records> {
         let layout = Arc::new(RecordLayout::new(schema));
         let file = MappedFile::open(&path)?;
@@ -115,7 +116,7 @@ impl Records {
 
     /// Writes the rows to a file atomically.
     ///
-    /// The file holds little-endian numbers. Each section starts at a multiple of 64 bytes, with zero bytes before it.
+    /// All numbers are little-endian. Each section starts at a multiple of 64 bytes, after zero bytes.
     ///
     /// | bytes | content |
     /// |---|---|
@@ -178,10 +179,10 @@ impl Records {
         (0..self.len).map(|row| self.row(row))
     }
 
-    /// `[N]`: the id that each row holds in a field of one value.
+    /// `[N]`: the id of each row in a field with one value per row.
     ///
     /// # Panics
-    /// If `field` is not a field of the schema, or multi-valued.
+    /// If `field` is not a field of the schema, or is multi-valued or a sequence.
     pub fn ids_of(&self, field: usize) -> impl ExactSizeIterator<Item = i32> + '_ {
         let FieldLayout { name, kind, .. } = &self.layout.fields[field];
         assert!(!matches!(kind, SlotKind::Several { .. }), "field `{name}` may have several ids in a row");
@@ -208,8 +209,8 @@ impl Records {
         builder.finish().with_groups(self.given_groups().map(<[i64]>::to_vec))
     }
 
-    /// The same rows with groups `[N]`, such as their users, in memory; see [`Rows::groups`](super::Rows::groups). Without
-    /// given groups, the groups are the ids of the field that identifies the user.
+    /// The same rows with groups `[N]`, such as their users, in memory; see [`Rows::groups`](super::Rows::groups).
+    /// Without given groups, the groups are the ids of the field that identifies the user.
     ///
     /// # Errors
     /// [`Error::Shape`] if the number of groups is not N.
@@ -228,8 +229,8 @@ impl Records {
         Ok(Records { storage: Storage::Memory(parts), ..self })
     }
 
-    /// A digest of the ids, values, targets, weights and groups of all rows in their order: 32 hexadecimal digits that reveal
-    /// changed rows.
+    /// A digest of the ids, values, targets, weights and groups of all rows in their order: 32 hexadecimal digits that
+    /// reveal changed rows.
     pub fn digest(&self) -> String {
         let mut hash = Xxh3::new();
         for field in &self.layout.fields {

@@ -10,7 +10,7 @@ use crate::schema::{List, Weighting};
 /// An [`Encoder`](crate::Encoder) appends the slots of a field.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Slots {
-    /// The id of each slot; with the bit [`GIVEN`], its value is the next of `given`.
+    /// The id of each slot; with the bit [`GIVEN`], its value is the next one in `given`.
     pub(crate) words: Vec<u32>,
     /// The bits of the values given.
     pub(crate) given: Vec<u32>,
@@ -33,7 +33,7 @@ impl Slots {
         self.words.is_empty()
     }
 
-    /// Appends a slot whose value is what the schema implies.
+    /// Appends a slot with the value that the schema implies.
     pub(crate) fn push(&mut self, id: u32) {
         self.words.push(id);
     }
@@ -44,11 +44,12 @@ impl Slots {
         self.given.push(value.to_bits());
     }
 
-    /// Appends the slots of a multi-valued field: one for each of the first `max_len` distinct ids of `values`. x is the sum of the numbers of
-    /// the id, times the weighting's value of the number of values; values without a slot do not count.
+    /// Appends the slots of a multi-valued field: one for each of the first `max_len` distinct ids of `values`. x is
+    /// the sum of the id's numbers, times the weighting's value for the number of values. Values without a slot do not
+    /// count.
     pub(crate) fn push_distinct(&mut self, values: impl IntoIterator<Item = (u32, f64)>, list: &List) {
         let first = self.words.len();
-        // The sum of each id's numbers, once one is not 1; those beyond its end are 1.
+        // The sum of each id's numbers, empty until one is not 1; sums beyond its end are 1.
         let mut sums: Vec<f64> = vec![];
         let mut n = 0;
         for (id, x) in values {
@@ -75,8 +76,8 @@ impl Slots {
         }
     }
 
-    /// Appends the slots of a sequence: one for each value. x is the number of the value, times the weighting's value of their
-    /// number.
+    /// Appends the slots of a sequence: one for each value. x is the value's number, times the weighting's value for
+    /// the number of values.
     pub(crate) fn push_sequence(&mut self, values: impl IntoIterator<Item = (u32, f64)>, list: &List) {
         let first = self.words.len();
         let (ids, numbers): (Vec<u32>, Vec<f64>) = values.into_iter().unzip();
@@ -84,7 +85,8 @@ impl Slots {
         self.give(first, &numbers, list.weighting, numbers.len());
     }
 
-    /// Gives values to the slots from `first` on: `sums` times the weighting's value of `n`, where the schema does not imply it.
+    /// Gives the slots from `first` on their values: `sums` times the weighting's value for `n`, unless the schema
+    /// implies it.
     fn give(&mut self, first: usize, sums: &[f64], weighting: Weighting, n: usize) {
         let words = &mut self.words[first..];
         let (weight, implied) = (weighting.value(n), weighting.value(words.len()));
@@ -181,7 +183,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// How many of the slots have a value given.
+/// How many of the slots have a given value.
 #[inline]
 pub(super) fn count_given(words: &[u32]) -> usize {
     words.iter().map(|word| (word >> 31) as usize).sum()
@@ -192,7 +194,7 @@ pub(super) fn count_given(words: &[u32]) -> usize {
 pub(super) struct Record<'a> {
     pub label: f32,
     pub weight: Option<f32>,
-    /// The id of each slot; with the bit [`GIVEN`], its value is the next of `given`.
+    /// The id of each slot; with the bit [`GIVEN`], its value is the next one in `given`.
     pub ids: &'a [u32],
     /// The bits of the values given.
     pub given: &'a [u32],
@@ -209,7 +211,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// `None` if the words do not hold the number of slots that they start with.
+    /// `None` if there are fewer words than the number of slots that they start with.
     #[inline]
     pub fn read(words: &'a [u32], has_weight: bool) -> Option<Record<'a>> {
         let (&[slots, label], rest) = words.split_first_chunk()?;

@@ -93,7 +93,7 @@ impl Records {
     /// All rows as tensors on `device`, without padding.
     ///
     /// # Errors
-    /// [`Error::Shape`] for 2³¹ or more active slots; [`Error::Torch`] if the memory of the device does not suffice.
+    /// [`Error::Shape`] for 2³¹ or more active slots; [`Error::Torch`] if the device has too little memory.
     pub fn to_tensor_rows(&self, device: Device) -> Result<TensorRows> {
         let all: Vec<usize> = (0..self.len()).collect();
         let Batch { features, labels, weights } = self.batch(&all, device)?;
@@ -138,7 +138,7 @@ mod tests {
     use crate::schema::{Field, Label, Side, Task};
 
     #[test]
-    fn rows_are_taken_in_the_order_asked_for() {
+    fn a_batch_has_its_rows_in_the_given_order() {
         let label = Label { column: "y".into(), task: Task::Regression, min: 0.0, max: 1.0, mean: 0.5 };
         let fields = vec![Field::categorical("user", Side::User, 1), Field::categorical("item", Side::Item, 2)];
         let schema = Schema::new(label, fields).unwrap();

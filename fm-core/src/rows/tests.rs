@@ -56,7 +56,7 @@ fn slots(batch: &Batch) -> (Vec<i32>, Option<Vec<f32>>, Vec<i32>) {
 }
 
 #[test]
-fn a_batch_has_the_active_slots_of_the_rows_asked_for() {
+fn a_batch_has_the_active_slots_of_its_rows() {
     for rows in [records(), opened(&records())] {
         let batch = rows.batch(&[1, 0, 2], Device::Cpu).unwrap();
         let (ids, values, offsets) = slots(&batch);
@@ -73,7 +73,7 @@ fn a_batch_has_the_active_slots_of_the_rows_asked_for() {
 }
 
 #[test]
-fn a_batch_whose_values_are_all_one_has_none() {
+fn a_batch_whose_values_are_all_one_has_no_values() {
     let fields = vec![Field::categorical("user", Side::User, 2), Field::categorical("item", Side::Item, 3)];
     let schema = Schema::new(schema().label().clone(), fields).unwrap();
     let rows = Records::from_indices(&schema, &[[0, 2], [1, 0]], &[1.0, 0.0]).unwrap();
@@ -82,7 +82,7 @@ fn a_batch_whose_values_are_all_one_has_none() {
 }
 
 #[test]
-fn rows_can_be_looked_at() {
+fn rows_can_be_read() {
     let rows = records();
     assert_eq!(rows.rows().map(Row::label).collect::<Vec<_>>(), [0.25, 0.75, 0.5]);
     assert_eq!(rows.ids_of(1).collect::<Vec<_>>(), [3, 4, 2]);
@@ -90,7 +90,7 @@ fn rows_can_be_looked_at() {
     assert_eq!(rows.row(2).field(3).values().collect::<Vec<_>>(), [7.0]);
     assert_eq!(rows.row(1).field(2).ids().len(), 0);
     assert!(rows.row(0).field(2).is_equal(rows.row(0).field(2)));
-    assert!(!rows.row(0).field(3).is_equal(rows.row(2).field(3)), "the ids are equal, the values are not");
+    assert!(!rows.row(0).field(3).is_equal(rows.row(2).field(3)), "the ids are equal, but the values are not");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn weights_and_groups_reach_files_batches_and_tensors() {
 }
 
 #[test]
-fn rows_are_grouped_by_their_users_and_those_of_unknown_users_are_of_no_group() {
+fn rows_are_grouped_by_user_and_rows_of_unknown_users_have_no_group() {
     let with_user = |user: &str| schema().with_roles(Some(user.into()), None).unwrap();
     let rows = |schema: &Schema| Records::from_texts(schema, &TEXTS, &[0.0; 3]).unwrap();
     assert_eq!(rows(&with_user("user")).groups(), Some(vec![3, 4, -1]));
@@ -137,7 +137,7 @@ fn tensor_rows_are_the_same_rows() {
 }
 
 #[test]
-fn slots_that_do_not_fit_the_schema_are_refused() {
+fn slots_that_do_not_match_the_schema_are_an_error() {
     let push = |slots: &[(u32, Option<f32>)], label: f32| {
         let mut row = Slots::default();
         for &(id, value) in slots {
@@ -150,9 +150,9 @@ fn slots_that_do_not_fit_the_schema_are_refused() {
     assert_eq!(push(&[(1, one), (3, None), (6, None), (8, None)], 0.0), Ok(()));
     assert_eq!(push(&[(1, one), (3, Some(2.0)), (8, None)], 0.0), Ok(()), "any value may be given");
     let refused = |slots: &[(u32, Option<f32>)]| push(slots, 0.0).unwrap_err();
-    let expected = "slot 1 of row 0 holds id 5, but field `user` has the ids 2 to 4";
+    let expected = "slot 1 of row 0 has id 5, but field `user` has the ids 2 to 4";
     assert_eq!(refused(&[(1, one), (5, None), (6, None), (8, None)]), expected);
-    let expected = "slot 3 of row 0 holds id 10, but field `age` has the ids 8 to 9";
+    let expected = "slot 3 of row 0 has id 10, but field `age` has the ids 8 to 9";
     assert_eq!(refused(&[(1, one), (3, None), (6, None), (10, None)]), expected);
     assert!(refused(&[(1, one), (3, None)]).contains("one slot of field `age`, found 0 in row 0"));
     assert!(refused(&[(1, one), (3, None), (4, None), (8, None)]).contains("one slot of field `user`, found 2"));
@@ -166,7 +166,7 @@ fn slots_that_do_not_fit_the_schema_are_refused() {
 }
 
 #[test]
-fn values_in_memory_are_encoded_as_their_texts() {
+fn values_in_memory_are_encoded_like_their_texts() {
     let values = [
         [Value::Number(0.5), Value::Index(0), Value::Indices(&[1, 0]), Value::Number(-2.0)],
         [Value::Missing, Value::Index(1), Value::Missing, Value::Missing],
@@ -188,7 +188,7 @@ fn values_in_memory_are_encoded_as_their_texts() {
 }
 
 #[test]
-fn a_foreign_cut_or_grown_file_is_refused_in_one_line() {
+fn a_foreign_truncated_or_extended_file_is_an_error_of_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = saved(&records(), &folder);
     let good = std::fs::read(&path).unwrap();
@@ -207,30 +207,30 @@ fn a_foreign_cut_or_grown_file_is_refused_in_one_line() {
     let len = good.len();
     assert_eq!(refused(&good[..len - 1]), format!("it has {} bytes instead of {len}", len - 1));
     assert_eq!(refused(&[&good[..], b"x"].concat()), format!("it has {} bytes instead of {len}", len + 1));
-    assert_eq!(refused(&with(8, &[9])), "its format is 9, and this version reads 4");
+    assert_eq!(refused(&with(8, &[9])), "its format is 9, but this version reads only 4");
     assert_eq!(refused(&with(12, &[4])), "its header has unknown flags");
     assert!(refused(&with(16, &[255; 8])).starts_with("its header declares 18446744073709551615 rows"));
     assert!(refused(&with(24, &[255; 8])).ends_with("rows in 18446744073709551615 words"));
     assert_eq!(refused(&with(32, &[0; 8])), "it was encoded with another schema");
     // The first record: 5 slots, the target, the ids from byte 72 on.
     assert_eq!(refused(&with(64, &[255; 4])), "row 0 has no whole record");
-    assert_eq!(refused(&with(76, &[7])), "slot 1 of row 0 holds id 7, but field `user` has the ids 2 to 4");
+    assert_eq!(refused(&with(76, &[7])), "slot 1 of row 0 has id 7, but field `user` has the ids 2 to 4");
     assert!(refused(&with(68, &f32::NAN.to_le_bytes())).ends_with("expected finite targets, found NaN in row 0"));
 }
 
 #[test]
-fn a_file_takes_4_bytes_a_slot_and_a_value_that_is_not_implied_and_at_most_16_a_row() {
+fn a_file_takes_4_bytes_per_slot_and_per_given_value_and_at_most_16_per_row() {
     let n = 5000;
     let texts: Vec<_> = (0..n).map(|row| TEXTS[row % 3]).collect();
     let rows = Records::from_texts(&schema(), &texts, &vec![0.0; n]).unwrap();
     let slots = (0..n).map(|row| [5, 3, 5][row % 3]).sum::<usize>();
-    // Two numbers; none, since no number is there and no tag is repeated; two numbers and two tags, one of which is repeated.
+    // Given values: two numbers; none, since no number is given and no tag is repeated; two numbers and a repeated tag.
     let values = (0..n).map(|row| [2, 0, 4][row % 3]).sum::<usize>();
     let size = |rows: &Records| {
         let folder = tempfile::tempdir().unwrap();
         std::fs::metadata(saved(rows, &folder)).unwrap().len() as usize
     };
-    // Beside the rows: the header, and padding between sections.
+    // In addition to the rows: the header, and padding between sections.
     let fixed = 64 + 3 * 64;
     let content = 4 * slots + 4 * values;
     assert!(size(&rows) <= fixed + content + 12 * n + n.div_ceil(1024) * 8, "{} for {content}", size(&rows));
@@ -241,7 +241,7 @@ fn a_file_takes_4_bytes_a_slot_and_a_value_that_is_not_implied_and_at_most_16_a_
 }
 
 #[test]
-fn rows_of_many_blocks_are_found_however_they_were_put_together() {
+fn rows_of_many_blocks_are_found_however_they_were_built() {
     let n = 3000;
     let texts: Vec<_> = (0..n).map(|row| TEXTS[row % 3]).collect();
     let labels: Vec<f32> = (0..n).map(|row| row as f32).collect();
@@ -296,7 +296,7 @@ fn a_digest_reveals_every_change() {
 
 proptest! {
     #[test]
-    fn records_are_the_padded_features_without_their_padding(
+    fn records_are_padded_features_without_the_padding(
         texts in prop::collection::vec(
             ("(|-?[0-9]{1,3}|x)", "[abc]?", "([xyz]\\|?){0,5}", "[0-9]?"), 1..20,
         ),
@@ -316,7 +316,7 @@ proptest! {
     }
 
     #[test]
-    fn no_change_of_a_file_is_read_out_of_bounds(
+    fn no_change_to_a_file_is_read_out_of_bounds(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         cut: prop::sample::Index,
         extra: bool,

@@ -1,4 +1,4 @@
-//! Records out of values in memory.
+//! Records from values in memory.
 
 use super::layout::{FieldLayout, RecordLayout};
 use super::{Records, RecordsBuilder, Slots};
@@ -11,7 +11,7 @@ use crate::schema::{FieldKind, List, Schema, Weighting};
 pub enum Value<'a> {
     /// A missing or unknown value.
     Missing,
-    /// The value at this place in the vocabulary of the field, or the bucket of a hashed field.
+    /// The position of the value in the vocabulary of the field, or the bucket of a hashed field.
     Index(usize),
     /// The same for each value of a list.
     Indices(&'a [usize]),
@@ -52,8 +52,8 @@ impl From<f32> for Value<'_> {
 }
 
 impl Records {
-    /// Rows of categorical fields, each given by the place of its value in the vocabulary of the field. `labels` `[N]` are those
-    /// of the rows, before the threshold of the task.
+    /// Rows of categorical fields, each given by the position of its value in the vocabulary of the field. `labels`
+    /// `[N]` are the labels of the rows, before the threshold of the task.
     ///
     /// # Errors
     /// Those of [`Records::from_values`].
@@ -79,12 +79,14 @@ impl Records {
         Records::from_values(schema, &rows, labels)
     }
 
-    /// Rows of any fields: a value for each field of the schema, in its order. `labels` `[N]` are those of the rows, before the
-    /// threshold of the task. Add weights or groups with [`Records::with_weights`] and [`Records::with_groups`].
+    /// Rows of any fields: a value for each field of the schema, in its order. `labels` `[N]` are the labels of the
+    /// rows, before the threshold of the task. Add weights or groups with [`Records::with_weights`] and
+    /// [`Records::with_groups`].
     ///
     /// # Errors
-    /// [`Error::Shape`] if a row has another number of values than the schema has fields, a value is not below the number of
-    /// values or buckets of its field or is of another kind, a label is not finite, or the number of labels is not N.
+    /// [`Error::Shape`] if a row has another number of values than the schema has fields, a value is not below the
+    /// number of values or buckets of its field or is of another kind, a label is not finite, or the number of labels
+    /// is not N.
     ///
     /// ```
     /// use fm_core::{Field, FieldKind, Label, List, Records, Schema, Side, Task, Weighting, rows::Value};
@@ -109,12 +111,12 @@ impl Records {
         })
     }
 
-    /// Rows of texts: one for each field of the schema, in its order, `None` if it is missing. `labels` `[N]` are those of the
-    /// rows, before the threshold of the task.
+    /// Rows of texts: one for each field of the schema, in its order, or `None` if it is missing. `labels` `[N]` are
+    /// the labels of the rows, before the threshold of the task.
     ///
     /// # Errors
-    /// [`Error::Shape`] if a row has another number of texts than the schema has fields, a label is not finite, or the number of
-    /// labels is not N.
+    /// [`Error::Shape`] if a row has another number of texts than the schema has fields, a label is not finite, or the
+    /// number of labels is not N.
     ///
     /// ```
     /// use fm_core::{Field, FieldKind, Label, Records, Schema, Side, Task};
@@ -134,7 +136,8 @@ impl Records {
     }
 }
 
-/// Builds rows whose values `append` turns into slots; it returns what it expected and found of a value that it cannot take.
+/// Builds rows whose values `append` turns into slots. For a value that it cannot take, it returns what it expected and
+/// found.
 fn build<V>(
     schema: &Schema,
     rows: &[impl AsRef<[V]>],
@@ -163,7 +166,7 @@ fn build<V>(
     Ok(builder.finish())
 }
 
-/// Appends the slots of a value; returns what it expected and found otherwise.
+/// Appends the slots of a value. For one that it cannot take, it returns what it expected and found.
 fn append(field: &FieldLayout, kind: &FieldKind, value: Value<'_>, slots: &mut Slots) -> Result<(), (String, String)> {
     let known = (field.end - field.unknown - 1) as usize;
     let id = |index: usize| match index {

@@ -10,8 +10,8 @@ pub enum FieldKind {
     Categorical,
     /// Several values in one text, looked up in a vocabulary or hashed: a slot for each distinct value.
     MultiValued(List),
-    /// Several values in one text, looked up in a vocabulary or hashed: a slot for each value, in the order of the text. A value
-    /// that occurs twice has two slots.
+    /// Several values in one text, looked up in a vocabulary or hashed: a slot for each value, in the order of the
+    /// text. A value that occurs twice has two slots.
     Sequence(List),
     /// A number, standardised as `(x - mean) / std` and clamped to [`MAX_DEVIATIONS`](crate::number::MAX_DEVIATIONS).
     Numeric {
@@ -23,7 +23,7 @@ pub enum FieldKind {
 }
 
 impl FieldKind {
-    /// How the field holds several values; `None` if it holds one.
+    /// The list of a field with several values; `None` if it has one.
     pub fn list(&self) -> Option<&List> {
         match self {
             FieldKind::MultiValued(list) | FieldKind::Sequence(list) => Some(list),
@@ -39,25 +39,25 @@ pub struct List {
     pub separator: String,
     /// The maximum number of slots. Values without a slot are dropped.
     pub max_len: usize,
-    /// Which values have a slot if there are more than slots.
+    /// Which values have a slot if there are more values than slots.
     pub keep: Keep,
     /// The value `x` that each of the row's `n` values adds to its slot.
     pub weighting: Weighting,
 }
 
 impl List {
-    /// A list of values with this text between them, this maximum number of slots and this weighting. It keeps the first values.
+    /// A list with this separator, this maximum number of slots and this weighting. It keeps the first values.
     pub fn new(separator: impl Into<String>, max_len: usize, weighting: Weighting) -> List {
         List { separator: separator.into(), max_len, keep: Keep::First, weighting }
     }
 
-    /// The same list, keeping these values.
+    /// The same list, which keeps these values.
     pub fn keep(self, keep: Keep) -> List {
         List { keep, ..self }
     }
 
-    /// The values of a multi-valued field in the order in which they take slots: that of the text, or from its end if the last
-    /// values are kept.
+    /// The values of a multi-valued field in the order in which they take slots: from the start of the text, or from
+    /// its end if the last values are kept.
     pub fn ordered<T>(&self, values: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
         let (forwards, backwards) = match self.keep {
             Keep::First => (Some(values), None),
@@ -76,19 +76,19 @@ impl List {
     }
 }
 
-/// Which values of a list have a slot if there are more than slots.
+/// Which values of a list have a slot if there are more values than slots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Keep {
     /// The first values of the text.
     #[default]
     First,
-    /// The last values of the text: the newest ones, where new values are appended.
+    /// The last values of the text: the newest ones, if new values are appended.
     Last,
 }
 
-/// The value `x` that each of the `n` values of a list adds to its slot; values without a slot do not count. In a multi-valued
-/// field, a value that occurs twice in a row has one slot with twice this value, and counts twice in `n`.
+/// The value `x` that each of the `n` values of a list adds to its slot; values without a slot do not count. In a
+/// multi-valued field, a value that occurs twice in a row has one slot with twice this value, and counts twice in `n`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Weighting {
@@ -99,8 +99,9 @@ pub enum Weighting {
     /// x = 1/√n, as in SVD++: a longer list says more, but less than proportionally.
     #[default]
     Sqrt,
-    /// x is the number after the last `:` of a piece, as in `action:0.5|drama:2`, and 1 in a piece without a `:`. It is clamped
-    /// to [`MAX_GIVEN`](crate::number::MAX_GIVEN). A piece whose number is malformed or not finite is an unknown value with x = 1.
+    /// x is the number after the last `:` of a piece, as in `action:0.5|drama:2`, and 1 in a piece without a `:`. It is
+    /// clamped to [`MAX_GIVEN`](crate::number::MAX_GIVEN). A piece whose number is malformed or not finite is an unknown
+    /// value with x = 1.
     Given,
 }
 
@@ -115,8 +116,8 @@ impl Weighting {
     }
 }
 
-/// The entity that a field describes. A recommendation takes the values of user and context fields from the user, and
-/// those of item fields from each candidate.
+/// The entity that a field describes. A recommendation takes user and context fields from the user, and item fields
+/// from each candidate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Side {
@@ -140,16 +141,16 @@ pub struct Field {
     /// The entity that it describes.
     #[serde(default)]
     pub side: Side,
-    /// The field whose rows of the table this field uses, too. It has no vocabulary or hash buckets of its own.
+    /// The field whose rows of the table this field also uses. Then it has no vocabulary or hash buckets of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shares: Option<String>,
-    /// The known values: value `i` has the id `first_id + 1 + i`. Empty for a numeric or a hashed field, and for one that shares
-    /// the table of another.
+    /// The known values: value `i` has the id `first_id + 1 + i`. Empty for a numeric or hashed field, and for a field
+    /// that shares another's table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vocabulary: Vec<String>,
     /// The number of buckets, for a field that hashes its values instead of looking them up: a value whose
-    /// [`bucket`](crate::farmhash::bucket) is `i` has the id `first_id + 1 + i`. `None` for a numeric field.
-    /// The text is hashed as it is, where TensorFlow hashes an integer's decimal digits: `007` is not `7`.
+    /// [`bucket`](crate::farmhash::bucket) is `i` has the id `first_id + 1 + i`. `None` for a numeric field. The text
+    /// is hashed as it is, whereas TensorFlow hashes an integer's decimal digits: here, `007` is not `7`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash_buckets: Option<u32>,
 }
@@ -176,7 +177,7 @@ impl Field {
         self.kind.list().map_or(1, |list| list.max_len)
     }
 
-    /// The same field, using the rows of the table of the field `owner`, too.
+    /// The same field, which also uses the rows of the table that belong to the field `owner`.
     ///
     /// ```
     /// use fm_core::{Field, FieldKind, Label, List, Schema, Side, Task, Weighting};
@@ -195,7 +196,8 @@ impl Field {
         Field { shares: Some(owner.into()), ..self }
     }
 
-    /// The number of rows that the table has for this field, including its out-of-vocabulary row, if it does not share another's.
+    /// The number of rows that the table has for this field, including its out-of-vocabulary row, unless it shares
+    /// another's.
     pub(crate) fn num_rows(&self) -> i64 {
         match self.kind {
             FieldKind::Numeric { .. } => 2,

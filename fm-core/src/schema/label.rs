@@ -15,8 +15,8 @@ pub enum Task {
     },
     /// The order of a user's items; trained by comparing a row's item with other items ([`ranking`](crate::ranking)).
     Ranking {
-        /// Rows whose label is at least this are positive; only positive rows are trained on and searched for. Without a
-        /// threshold, all rows are positive.
+        /// Rows whose label is at least this are positive; only positive rows are used for training and count as hits.
+        /// Without a threshold, all rows are positive.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         threshold: Option<f32>,
     },
@@ -32,7 +32,7 @@ impl Task {
         }
     }
 
-    /// The minimum label of positive rows; none for a regression, and for a ranking whose rows are all positive.
+    /// The minimum label of positive rows; `None` for a regression, and for a ranking whose rows are all positive.
     pub fn threshold(self) -> Option<f32> {
         match self {
             Task::Regression => None,
@@ -41,7 +41,7 @@ impl Task {
         }
     }
 
-    /// Whether items are ranked for users, and single rows are not predicted.
+    /// Whether the task ranks items for users instead of predicting single rows.
     pub fn is_ranking(self) -> bool {
         matches!(self, Task::Ranking { .. })
     }
@@ -64,7 +64,7 @@ pub struct Label {
 }
 
 impl Label {
-    /// The label of a column whose training rows hold `raw`, labels before the task's threshold.
+    /// The label of a column whose training rows have the labels `raw`, before the task's threshold.
     ///
     /// ```
     /// use fm_core::{Label, Task};
@@ -78,7 +78,8 @@ impl Label {
         Label::fit_weighted(column, task, raw.into_iter().map(|raw| (raw, 1.0)))
     }
 
-    /// Like [`Label::fit`], for weighted rows: pairs of a label and a weight of at least 0. A row of weight 0 is ignored.
+    /// Like [`Label::fit`], for weighted rows: pairs of a label and a weight of at least 0. A row of weight 0 is
+    /// ignored.
     pub fn fit_weighted(column: impl Into<String>, task: Task, rows: impl IntoIterator<Item = (f32, f32)>) -> Label {
         let mut label = Label { column: column.into(), task, min: f32::INFINITY, max: f32::NEG_INFINITY, mean: 0.0 };
         let (mut sum, mut total) = (0.0, 0.0);
@@ -87,12 +88,13 @@ impl Label {
             (label.min, label.max) = (label.min.min(target), label.max.max(target));
             (sum, total) = (sum + weight * f64::from(target), total + weight);
         }
-        // Without rows, none of these numbers is finite, and `Schema::new` rejects them.
+        // Without rows, none of these numbers is finite, and `Schema::new` returns an error.
         label.mean = (sum / total) as f32;
         label
     }
 
-    /// The training target: the raw label, or 0 or 1 by the threshold; 1 for every row of a ranking without a threshold.
+    /// The training target: the raw label, or 1 if it reaches the threshold and 0 otherwise; 1 for every row of a
+    /// ranking without a threshold.
     pub fn target(&self, raw: f32) -> f32 {
         match self.task {
             Task::Regression => raw,
@@ -101,8 +103,8 @@ impl Label {
         }
     }
 
-    /// The prediction of a logit: a probability, a label clamped to the range of the training rows, or, for a ranking, the
-    /// logit itself, a score without a unit.
+    /// The prediction of a logit: a probability, a label clamped to the range of the training rows, or, for a ranking,
+    /// the logit itself, a score without a unit.
     pub fn prediction(&self, logit: f32) -> f32 {
         match self.range() {
             Some([min, max]) => logit.clamp(min, max),
@@ -110,8 +112,8 @@ impl Label {
         }
     }
 
-    /// The range that logits are clamped to in predictions; none for a binary task, whose predictions are probabilities. The range
-    /// of a ranking is infinite.
+    /// The range that predictions clamp logits to; `None` for a binary task, whose predictions are probabilities. The
+    /// range of a ranking is infinite.
     pub fn range(&self) -> Option<[f32; 2]> {
         match self.task {
             Task::Regression => Some([self.min, self.max]),
@@ -120,7 +122,7 @@ impl Label {
         }
     }
 
-    /// The logit of a model that knows only the mean label; 0 for a ranking, whose order no constant changes.
+    /// The logit of a model that knows only the mean label; 0 for a ranking, because a constant changes no order.
     pub fn prior_logit(&self) -> f32 {
         match self.task {
             Task::Regression => self.mean,
@@ -143,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_weight_two_is_two_labels_and_one_of_weight_zero_is_none() {
+    fn a_row_of_weight_two_counts_twice_and_a_row_of_weight_zero_does_not_count() {
         let weighted = Label::fit_weighted("y", Task::Regression, [(5.0, 2.0), (1.0, 0.0), (2.0, 1.0)]);
         assert_eq!(weighted, Label::fit("y", Task::Regression, [5.0, 5.0, 2.0]));
     }
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ranking_takes_all_rows_for_positive_or_those_of_the_threshold_and_predicts_its_logit() {
+    fn in_a_ranking_all_rows_or_those_at_the_threshold_are_positive_and_the_prediction_is_the_logit() {
         let ranking = |threshold| Label::fit("rating", Task::Ranking { threshold }, [1.0, 5.0]);
         let (implicit, liked) = (ranking(None), ranking(Some(4.0)));
         assert_eq!((implicit.min, implicit.mean, liked.min, liked.mean), (1.0, 1.0, 0.0, 0.5));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::schema::Schema;
 
-/// The fields of a row: the slots of each in a padded row, and the id that its padding holds. Cheap to clone.
+/// The fields of a row: the slots of each in a padded row, and the id of its padding. Cheap to clone.
 ///
 /// ```
 /// # use fm_core::{Field, FieldKind, Label, List, Schema, Side, Task, Weighting};

@@ -1,8 +1,8 @@
 //! The schema, the contract between data, model and exported file: the fields of a row, how each becomes slots, and the
 //! meaning of the label.
 //!
-//! A row has up to `S` *slots*. Each slot belongs to a field and holds an id, a row of one global embedding table, and a
-//! value `x`:
+//! A row has up to `S` *slots*. Each slot belongs to a field and has an id, which is a row of one global embedding
+//! table, and a value `x`:
 //!
 //! | kind | slots | ids | value |
 //! |---|---|---|---|
@@ -11,24 +11,24 @@
 //! | sequence | 0 to `max_len` | 1 + vocabulary, or 1 + hash buckets | 1, 1/n or 1/√n, or the number that the text gives |
 //! | numeric | 1 | 2 | the standardised number; 1 if it is missing |
 //!
-//! In a multi-valued field, each distinct value of a row takes one slot; n counts the values including repetitions. In a
-//! sequence, each value takes a slot, in the order of the text.
+//! In a multi-valued field, each distinct value of a row takes one slot; n counts the values including repetitions. In
+//! a sequence, each value takes a slot, in the order of the text.
 //!
-//! The first id of each field is its out-of-vocabulary id: unknown, missing and malformed values get it. In a hashed field,
-//! only missing values get it: every text has a bucket, which other texts may share.
+//! The first id of each field is its out-of-vocabulary id, which unknown, missing and malformed values get. In a hashed
+//! field, only missing values get it: every text has a bucket, which it may share with other texts.
 //!
-//! A field may share the table of another, its owner: it looks its values up in the owner's vocabulary or buckets, and its ids
-//! are those of the owner. Two fields then hold the same id, so there are two numberings:
+//! A field can share the table of another, its owner: it looks its values up in the owner's vocabulary or buckets, and
+//! has the owner's ids. Two fields then have the same ids, so there are two numberings:
 //!
 //! | numbering | of a field | used by |
 //! |---|---|---|
 //! | rows of the table | [`Schema::ids`]: the owner's, for a field that shares | models, features, exported files |
 //! | ids in records | [`Schema::record_ids`]: a range of its own for each field | [`Records`](crate::Records), where the field of a slot follows from its id |
 //!
-//! They agree where no field shares a table.
+//! They are equal if no field shares a table.
 //!
-//! Rows are stored without padding ([`Records`](crate::Records)). Where slots have fixed places, as in an exported file, slot
-//! `s` of `S` belongs to a fixed field, and unused slots of multi-valued fields and sequences have x = 0.
+//! Rows are stored without padding ([`Records`](crate::Records)). Where slots have fixed positions, as in an exported
+//! file, slot `s` of `S` belongs to a fixed field, and unused slots of multi-valued fields and sequences have x = 0.
 //!
 //! ```
 //! use fm_core::{Field, FieldKind, Label, List, Schema, Side, Task, Weighting};
@@ -66,7 +66,7 @@ pub use layout::Layout;
 /// The version of `schema.json` that this library writes, and the newest that it reads.
 pub const SCHEMA_FORMAT: u32 = 1;
 
-/// The fields of a row, in the order of their slots, and the label. Always valid: only [`Schema::new`] makes one.
+/// The fields of a row, in the order of their slots, and the label. Always valid: only [`Schema::new`] creates one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "SchemaFile", into = "SchemaFile")]
 pub struct Schema {
@@ -87,7 +87,7 @@ pub struct Schema {
     first_slots: Vec<usize>,
 }
 
-/// `schema.json` as it is written.
+/// The content of `schema.json`.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SchemaFile {
@@ -123,10 +123,11 @@ impl Schema {
     /// Checks the fields and assigns their ids and slots.
     ///
     /// # Errors
-    /// [`Error::Schema`] if there is no field, a name is empty or repeated, a vocabulary repeats a value, a separator is
-    /// empty, `max_len` or the number of hash buckets is 0, a field has both hash buckets and a vocabulary, a numeric field has
-    /// either, statistics are not finite, a field shares the table of a field that does not exist, is numeric or shares another's, or
-    /// has values of its own beside it, or there are more than 2³¹ - 1 ids.
+    /// [`Error::Schema`] if there is no field, a name is empty or repeated, a vocabulary repeats a value, a separator
+    /// is empty, `max_len` or the number of hash buckets is 0, a field has both hash buckets and a vocabulary, a
+    /// numeric field has either, statistics are not finite, a field shares the table of a field that does not exist, is
+    /// numeric or itself shares a table, a field that shares a table has values of its own, a row has more than 2²⁰
+    /// slots, or there are more than 2147483647 ids.
     pub fn new(label: Label, fields: Vec<Field>) -> Result<Schema> {
         let invalid = |reason: String| Err(Error::Schema(reason));
         if fields.is_empty() {
@@ -186,8 +187,8 @@ impl Schema {
             record_ids += ids.end - ids.start;
             if record_ids > i64::from(i32::MAX) {
                 return invalid(format!(
-                    "field `{}` brings the table to {record_ids} ids, but it can have 2147483647: give it fewer hash buckets \
-                     or a shorter vocabulary",
+                    "field `{}` brings the table to {record_ids} ids, but it can have at most 2147483647: give it \
+                     fewer hash buckets or a shorter vocabulary",
                     field.name
                 ));
             }
@@ -232,7 +233,7 @@ impl Schema {
         &self.fields
     }
 
-    /// The position of the field of this name.
+    /// The position of the field with this name.
     pub fn field_index(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|field| field.name == name)
     }
@@ -262,7 +263,8 @@ impl Schema {
         self.num_ids
     }
 
-    /// The ids of a field, its out-of-vocabulary id first: its rows of the table, or the owner's if it shares another field's.
+    /// The ids of a field, its out-of-vocabulary id first: its rows of the table, or the owner's if it shares another
+    /// field's.
     ///
     /// # Panics
     /// If `field` is not below [`Schema::num_fields`].
@@ -325,7 +327,8 @@ impl Schema {
         &self.unknown_ids
     }
 
-    /// The slots of a padded row that describe the item: those of item fields and of the field that identifies the item.
+    /// The slots of a padded row that describe the item: those of item fields and of the field that identifies the
+    /// item.
     pub fn item_slots(&self) -> impl Iterator<Item = usize> {
         let is_of_item = |field: &Field| field.side == Side::Item || self.item() == Some(&field.name);
         self.fields.iter().enumerate().filter(move |(_, field)| is_of_item(field)).flat_map(|(at, _)| self.slots(at))
@@ -350,7 +353,7 @@ impl Schema {
 
     /// The schema as JSON text.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("a schema holds only what JSON can hold")
+        serde_json::to_string(self).expect("JSON can represent every schema")
     }
 
     /// Reads and checks a schema in JSON.
@@ -363,7 +366,7 @@ impl Schema {
             format: u32,
         }
         serde_json::from_str(text).map_err(|error| match serde_json::from_str(text) {
-            // Report the newer format rather than the first key that it brings.
+            // Report the newer format rather than the first unknown key.
             Ok(Version { format }) if format > SCHEMA_FORMAT => serde::de::Error::custom(too_new(format)),
             _ => error,
         })
@@ -381,12 +384,14 @@ fn owner(fields: &[Field], position: usize) -> Result<usize> {
         None => invalid("which is not a field".into()),
         Some(owner) if owner == position => invalid("itself".into()),
         Some(owner) => match &fields[owner] {
-            Field { shares: Some(other), .. } => invalid(format!("which shares that of `{other}`: name `{other}`")),
+            Field { shares: Some(other), .. } => {
+                invalid(format!("which itself shares that of `{other}`: name `{other}` instead"))
+            }
             Field { kind: other, .. } if is_numeric(kind) || is_numeric(other) => {
                 invalid("but numbers have no table".into())
             }
-            _ if hash_buckets.is_some() => invalid("and so cannot have hash buckets of its own".into()),
-            _ if !vocabulary.is_empty() => invalid("and so cannot have a vocabulary of its own".into()),
+            _ if hash_buckets.is_some() => invalid("so it cannot have hash buckets of its own".into()),
+            _ if !vocabulary.is_empty() => invalid("so it cannot have a vocabulary of its own".into()),
             _ => Ok(owner),
         },
     }
@@ -430,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hashed_field_owns_a_row_for_each_bucket_and_one_for_what_is_missing() {
+    fn a_hashed_field_has_a_row_for_each_bucket_and_one_for_missing_values() {
         let schema = Schema::new(label(), vec![hashed("device", 10), categorical("user", &["a"])]).unwrap();
         assert_eq!((schema.ids(0), schema.ids(1), schema.num_ids()), (0..11, 11..13, 13));
         assert!(schema.to_json().contains(r#""side":"context","hash_buckets":10}"#), "{}", schema.to_json());
@@ -448,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_is_refused() {
+    fn a_contradictory_schema_is_an_error() {
         let refused = |fields: Vec<Field>| Schema::new(label(), fields).unwrap_err().to_string();
         assert!(refused(vec![]).contains("no field"));
         assert!(refused(vec![categorical("a", &[]), categorical("a", &[])]).contains("`a` is empty or repeated"));
@@ -466,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_may_share_the_table_of_another() {
+    fn a_field_can_share_the_table_of_another() {
         let seen = || categorical("seen", &[]).sharing("film");
         let fields =
             vec![categorical("user", &["a"]), seen(), categorical("film", &["x", "y"]), categorical("hour", &["1"])];
@@ -481,19 +486,22 @@ mod tests {
         assert!(refused(vec![seen()]).ends_with("field `seen` shares the table of `film`, which is not a field"));
         assert!(refused(vec![seen().sharing("seen")]).ends_with("shares the table of `seen`, itself"));
         let chain = vec![seen(), categorical("film", &[]).sharing("hour"), categorical("hour", &[])];
-        assert!(refused(chain).ends_with("shares the table of `film`, which shares that of `hour`: name `hour`"));
+        assert!(
+            refused(chain)
+                .ends_with("shares the table of `film`, which itself shares that of `hour`: name `hour` instead")
+        );
         let number = Field { kind: FieldKind::Numeric { mean: 0.0, std: 1.0 }, ..categorical("film", &[]) };
         assert!(refused(vec![seen(), number]).ends_with("shares the table of `film`, but numbers have no table"));
         let film = || categorical("film", &["x"]);
         let own = vec![categorical("seen", &["x"]).sharing("film"), film()];
-        assert!(refused(own).ends_with("and so cannot have a vocabulary of its own"));
+        assert!(refused(own).ends_with("so it cannot have a vocabulary of its own"));
         assert!(
             refused(vec![hashed("seen", 9).sharing("film"), film()]).ends_with("cannot have hash buckets of its own")
         );
     }
 
     #[test]
-    fn a_schema_of_a_later_version_is_refused() {
+    fn a_schema_of_a_newer_version_is_an_error() {
         let schema = Schema::new(label(), vec![categorical("a", &["x"])]).unwrap();
         for later in ["\"format\":2", "\"format\":2,\"time\":\"when\""] {
             let later = schema.to_json().replace("\"format\":1", later);
@@ -502,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn an_items_slots_are_those_of_its_side_and_of_its_identity() {
+    fn item_slots_are_those_of_item_fields_and_of_the_items_id() {
         let field = |name: &str, side| Field { side, ..categorical(name, &["x"]) };
         let fields = vec![field("film", Side::Context), field("user", Side::User), field("genre", Side::Item)];
         let schema = Schema::new(label(), fields).unwrap();

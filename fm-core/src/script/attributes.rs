@@ -1,4 +1,4 @@
-//! Attributes of an exported module: the parts of the schema and the catalogue that its methods use.
+//! The attributes of an exported module: the parts of the schema and the catalogue that its methods use.
 
 use tch::{Kind, Tensor};
 
@@ -7,10 +7,10 @@ use crate::bridge::{Attribute, TracedModule};
 use crate::error::Result;
 use crate::schema::{Field, FieldKind, Keep, Schema, Weighting};
 
-/// ASCII whitespace, which is allowed around numbers.
+/// ASCII whitespace, which may surround numbers.
 const SPACES: &str = " \t\n\r\x0c";
 
-/// Sets the attributes that `methods.py` reads, a list entry for each field.
+/// Sets the attributes that `methods.py` reads: lists with an entry for each field.
 pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalogue: &Catalogue) -> Result<()> {
     use Attribute::{Buffer, Floats, Indexes, Integers, Text, Texts};
 

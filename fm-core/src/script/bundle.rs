@@ -1,4 +1,4 @@
-//! Writes archives.
+//! Writing archives.
 
 use std::fs::File;
 use std::io::Write;
@@ -26,14 +26,14 @@ const TRACED_ROWS: i64 = 2;
 pub struct Catalogue {
     /// `[N]`: the ids that `recommend` returns.
     pub items: Vec<String>,
-    /// `[N, S]`: a row per item, of which only the item slots are used.
+    /// `[N, S]`: a row for each item. Only its item slots are used.
     pub features: Features,
 }
 
 /// Options of an archive.
 #[derive(Debug, Default)]
 pub struct BundleOptions<'a> {
-    /// The items for `recommend`, which fails without them.
+    /// The items for `recommend`, which fails without a catalogue.
     pub catalogue: Option<&'a Catalogue>,
     /// The number type of the tables.
     pub precision: Precision,
@@ -54,8 +54,9 @@ impl Bundle {
     /// The model must be on the CPU.
     ///
     /// # Errors
-    /// Errors of the model; [`Error::Shape`] for a catalogue without exactly one row per item; [`Error::Setting`] for a table out of
-    /// range of the precision; [`Error::Torch`] if the graph does not compute the same as the model.
+    /// Errors of the model; [`Error::Shape`] for a catalogue without exactly one row per item; [`Error::Unsupported`]
+    /// for a table with a number out of the precision's range; [`Error::Torch`] if the graph does not compute the same
+    /// as the model.
     pub fn new(model: &dyn Model, store: &VarStore, schema: &Schema, options: &BundleOptions<'_>) -> Result<Bundle> {
         check_graph(model, store, schema)?;
         // Trace again, because the type of tables can only change before the module has run.
@@ -106,10 +107,11 @@ impl Bundle {
         }
     }
 
-    /// Writes the archive atomically. `schema.json` and `files` (name, text) are its extra files, readable with `_extra_files`.
+    /// Writes the archive atomically. `schema.json` and `files` (name, text) are its extra files, readable with
+    /// `_extra_files`.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Torch`] if the file cannot be written. An existing file is then kept.
+    /// [`Error::Io`] or [`Error::Torch`] if the file cannot be written. An existing file then remains.
     pub fn save(&self, path: impl AsRef<Path>, files: &[(&str, &str)]) -> Result<()> {
         replace_atomically(path, |temporary| self.write(&mut File::create(temporary)?, files))
     }
@@ -129,8 +131,8 @@ impl Score for Bundle {
     }
 }
 
-/// Checks that the graph computes the same as the model. The tracer records operations on tensors. It misses numbers that
-/// `logits` reads from tensors and, with tch, tensors that it creates from numbers.
+/// Checks that the graph computes the same as the model. The tracer records operations on tensors. It misses numbers
+/// that `logits` reads from tensors and, with tch, tensors that it creates from numbers.
 fn check_graph(model: &dyn Model, store: &VarStore, schema: &Schema) -> Result<()> {
     let module = trace_forward(model, store, schema, TRACED_ROWS)?;
     // The last value of each field, an unknown value, and padding.
@@ -147,8 +149,8 @@ fn check_graph(model: &dyn Model, store: &VarStore, schema: &Schema) -> Result<(
         return Ok(());
     }
     Err(Error::Torch(
-        "the exported graph does not compute what the model does: in `logits`, read no number out of a tensor, and make no \
-         tensor of numbers; make it where the model is built"
+        "the exported graph does not compute the same as the model: in `logits`, read no number from a tensor and \
+         create no tensor from numbers; create it where the model is built"
             .into(),
     ))
 }

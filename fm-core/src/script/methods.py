@@ -39,7 +39,7 @@ def encode(self, rows: List[Dict[str, str]]) -> Tuple[Tensor, Tensor]:
     return self.encode_columns(columns)
 
 
-# Each value is a list: of one text, or of any number in a multi-valued field or a sequence.
+# Each value is a list: of one text, or of any number of texts in a multi-valued field or a sequence.
 def encode_lists(self, rows: List[Dict[str, List[str]]]) -> Tuple[Tensor, Tensor]:
     none: List[str] = []
     columns: Dict[str, List[str]] = {}
@@ -89,7 +89,7 @@ def encode_columns(self, columns: Dict[str, List[str]]) -> Tuple[Tensor, Tensor]
 def recommend(
     self, user: Dict[str, str], k: int, exclude: Optional[List[str]] = None
 ) -> Tuple[List[str], Tensor]:
-    assert len(self._items) > 0, "this file holds no catalogue: export it anew with one"
+    assert len(self._items) > 0, "this file has no catalogue: export it again with one"
     device = self._item_slots.device
     positions = torch.arange(len(self._items), device=device)
     if exclude is not None and len(exclude) > 0:
@@ -199,15 +199,15 @@ def _pieces(self, field: int, text: str) -> List[str]:
     return pieces
 
 
-# The value in a piece of a list, and the number that it adds to its slot before the weighting. Without a number after its last
-# `:`, the value of a piece that should give one is missing.
+# The value in a piece of a list, and the number that it adds to its slot before the weighting. If the weighting is
+# Given and the text after the last `:` is not a number, the value is missing.
 def _piece(self, field: int, piece: str) -> Tuple[str, float]:
     value, colon, given = piece.rpartition(":")
     if self._weightings[field] != 3 or len(colon) == 0:
         return piece, 1.0
     number = self._number(given)
-    # NaN does not equal itself.
-    if number == number:
+    # False for NaN. TorchScript takes `number == number` for true.
+    if abs(number) <= 1.7976931348623157e308:
         return value, number
     return "", 1.0
 
@@ -383,7 +383,7 @@ def _hash_over_64(self, bytes: List[int]) -> int:
     x = 81 * k2 + self._word(bytes, 0)
     z = self._shift_mix(y * k2 + 113) * k2
     v0, v1, w0, w1 = 0, 0, 0, 0
-    # The last block holds the last 64 bytes, some of which may be of the one before, and has weights of its own.
+    # The last block is the last 64 bytes, which can overlap with the block before. It has its own weights.
     blocks = (n - 1) // 64
     factor, weight = k1, 1
     for block in range(blocks + 1):

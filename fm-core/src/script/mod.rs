@@ -1,14 +1,14 @@
-//! TorchScript archives of a model: raw values in, scores out, with libtorch only.
+//! TorchScript archives of a model: from raw values to scores, with libtorch only.
 //!
-//! The graph of `forward` is traced from the model's own `logits`, and parameters keep their names. Methods in TorchScript
-//! source (`methods.py`) encode values, score rows and recommend items.
+//! The graph of `forward` is traced from the model's own `logits`, and parameters keep their names. Methods in
+//! TorchScript source (`methods.py`) encode values, score rows and recommend items.
 //!
 //! | method | input → output |
 //! |---|---|
 //! | `forward(ids, values)` | `[B, S]` int64 and float32 → logits `[B]` |
 //! | `predict(ids, values)` | the same → probabilities, or labels within the range of the training rows, `[B]` |
 //! | `encode(rows: List[Dict[str, str]])` | text by field name → ids and values `[B, S]`, on the CPU |
-//! | `encode_lists(rows: List[Dict[str, List[str]]])` | the same with lists, for multi-valued fields |
+//! | `encode_lists(rows: List[Dict[str, List[str]]])` | the same with lists, for multi-valued fields and sequences |
 //! | `encode_columns(columns: Dict[str, List[str]])` | the same, with a list per field |
 //! | `score`, `score_lists`, `score_columns` | the same as `encode`... → predictions `[B]` |
 //! | `recommend(user: Dict[str, str], k: int, exclude: Optional[List[str]])` | → ids of the best k items of the catalogue, and their predictions |
@@ -16,8 +16,8 @@
 //!
 //! Empty text is a missing value. Missing and unknown values use the field's out-of-vocabulary row.
 //!
-//! For servers that only call `forward`, [`Bundle::served_columns`] and [`Bundle::served_ids`] wrap such a module into one
-//! whose `forward` returns predictions.
+//! For servers that only call `forward`, [`Bundle::served_columns`] and [`Bundle::served_ids`] wrap such a module into
+//! one whose `forward` returns predictions.
 //!
 //! ```
 //! # use fm_core::{Encoder, Field, FieldKind, Label, Schema, Side, Task, tch::{Device, nn::VarStore}};

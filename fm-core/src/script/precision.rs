@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// The number type of the tables of an exported file, which are the parameters that `aten::embedding` looks up. Rows are
-/// converted to float32 after the lookup, so all arithmetic is in float32.
+/// The number type of the tables of an exported file, which are the parameters that `aten::embedding` looks up. Rows
+/// are converted to float32 after the lookup, so all arithmetic is in float32.
 ///
 /// With k numbers per row, and x stored as x̂:
 ///
@@ -19,8 +19,8 @@ use crate::error::{Error, Result};
 /// | `bf16` | 2k | 2⁻⁸ \|x\| (0.4 %) | float32's |
 /// | `int8` | k + 4 | the row's largest \|x\| / 254 | float32's |
 ///
-/// Below 2⁻¹²⁶, the smallest normal float32, `bf16` and `int8` have fewer digits. Zeros remain zeros, so that unused rows
-/// still contribute nothing. A number out of range, infinite or NaN is an error.
+/// Below 2⁻¹²⁶, the smallest normal float32, `bf16` and `int8` have fewer digits. Zeros remain zeros, so that unused
+/// rows still contribute nothing. A number out of range, infinite or NaN is an error.
 ///
 /// These remain float32:
 ///
@@ -34,7 +34,8 @@ use crate::error::{Error, Result};
 /// - `f16` and `bf16` tables are parameters with their names and have gradients. Updates smaller than the rounding are
 ///   lost, and Adam's ε of 1e-8 is zero in float16. Call `module.float()` first to convert them to float32, which the same
 ///   graph accepts.
-/// - `int8` tables are buffers, `<name>` with the scales `<name>_scale` `[n, 1]`. They are fixed; all other parameters learn
+/// - `int8` tables are buffers, `<name>` with the scales `<name>_scale` `[n, 1]`. They are fixed; all other parameters
+///   are trainable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {

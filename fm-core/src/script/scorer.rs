@@ -1,4 +1,4 @@
-//! Reads archives.
+//! Reading archives.
 
 use std::fs::File;
 use std::io::Read;
@@ -14,12 +14,13 @@ use crate::features::{Features, Padded};
 use crate::predict::Score;
 use crate::schema::Schema;
 
-/// An exported model: it scores texts or encoded rows, and needs no code of the model.
+/// An exported model. It scores texts or encoded rows, and needs none of the model's code.
 ///
 /// # Threads
-/// A scorer is `Send` and `Sync`: threads share one by reference or in an [`Arc`](std::sync::Arc), and score at the same time.
-/// Scoring changes neither parameters nor buffers, and libtorch guards the graphs that it optimises in the first calls. Each call
-/// also uses libtorch's own threads; a server that scores in many threads sets [`tch::set_num_threads`] to 1.
+/// A scorer is `Send` and `Sync`: threads can share one by reference or in an [`Arc`](std::sync::Arc), and score at the
+/// same time. Scoring changes neither parameters nor buffers, and libtorch guards the graphs that it optimises in the
+/// first calls. Each call also uses libtorch's own threads; a server that scores in many threads sets
+/// [`tch::set_num_threads`] to 1.
 #[derive(Debug)]
 pub struct Scorer {
     path: PathBuf,
@@ -37,8 +38,8 @@ impl Scorer {
     /// Loads an archive onto a device.
     ///
     /// # Errors
-    /// [`Error::Io`] if there is no such file; [`Error::Format`] if it is not an archive of a [`Bundle`](super::Bundle),
-    /// has a newer format, or its schema does not match its model.
+    /// [`Error::Io`] if there is no such file; [`Error::Format`] if it is not an archive of a
+    /// [`Bundle`](super::Bundle), has a newer format, or its schema does not match its model.
     pub fn load(path: impl AsRef<Path>, device: Device) -> Result<Scorer> {
         let path = path.as_ref();
         let text = read_text(path, SCHEMA_FILE)?;
@@ -51,21 +52,23 @@ impl Scorer {
             Ok(IValue::Int(format)) => {
                 return Err(unusable(
                     path,
-                    format!("its format {format} is newer than {FORMAT}, which this version reads"),
+                    format!("its format {format} is newer than {FORMAT}, the newest that this version reads"),
                 ));
             }
-            _ => return Err(unusable(path, "it is of an earlier version, or for a server such as Triton".into())),
+            _ => {
+                return Err(unusable(path, "an earlier version wrote it, or it is for a server such as Triton".into()));
+            }
         }
         // A schema with other vocabularies could have rows of the same shape, and would give wrong scores.
         let own = module.method_is::<IValue>("schema", &[]);
         if !matches!(&own, Ok(IValue::String(own)) if *own == text || Schema::from_json(own).is_ok_and(|own| own == schema))
         {
-            return Err(unusable(path, "its schema.json is not its model's".into()));
+            return Err(unusable(path, "its schema.json does not belong to its model".into()));
         }
         let scorer = Scorer { path: path.to_owned(), module, encoder: Encoder::new(schema), device };
         match scorer.logits(&unknown_rows(scorer.schema(), 1).into()) {
             Ok(logits) if logits.size() == [1] => Ok(scorer),
-            Ok(logits) => Err(unusable(path, format!("it gives logits of shape {:?} for one row", logits.size()))),
+            Ok(logits) => Err(unusable(path, format!("its logits have the shape {:?} for one row", logits.size()))),
             Err(error) => Err(unusable(path, format!("it fails on a row: {error}"))),
         }
     }
@@ -80,8 +83,8 @@ impl Scorer {
         &self.encoder
     }
 
-    /// The prediction of each row: a probability, or a label within the range of the training rows. A row is the text of its
-    /// fields by name. Unknown names are ignored, and omitted fields are missing.
+    /// The prediction of each row: a probability, or a label within the range of the training rows. A row is the text
+    /// of its fields by name. Unknown names are ignored, and omitted fields are missing.
     ///
     /// # Errors
     /// [`Error::Torch`] if libtorch fails.
@@ -111,11 +114,12 @@ impl Scorer {
         Ok(logits.into_iter().map(|logit| self.schema().label().prediction(logit)).collect())
     }
 
-    /// The `k` items of the file's catalogue with the highest predictions for a user, with their predictions. `exclude` are items to
-    /// omit, such as those that the user knows. The user is the text of user and context fields by name.
+    /// The `k` items of the file's catalogue with the highest predictions for a user, each with its prediction.
+    /// `exclude` lists items to omit, such as those that the user knows. The user is the text of user and context
+    /// fields by name.
     ///
     /// # Errors
-    /// [`Error::NoCatalogue`]; [`Error::Torch`] if libtorch fails.
+    /// [`Error::NoCatalogue`] if the file has no catalogue; [`Error::Torch`] if libtorch fails.
     pub fn recommend<'t>(
         &self,
         user: impl IntoIterator<Item = (&'t str, &'t str)>,
@@ -128,12 +132,12 @@ impl Scorer {
         let arguments = [strings(&names), strings(&texts), k, strings(exclude)];
         let answer = no_grad(|| self.module.method_is("_recommend", &arguments)).map_err(|error| {
             let error = Error::from(error);
-            match error.to_string().contains("holds no catalogue") {
+            match error.to_string().contains("has no catalogue") {
                 true => Error::NoCatalogue { path: self.path.clone() },
                 false => error,
             }
         })?;
-        let foreign = || unusable(&self.path, "its `recommend` gives no items and scores".into());
+        let foreign = || unusable(&self.path, "its `recommend` does not return items and scores".into());
         let IValue::Tuple(answer) = answer else { return Err(foreign()) };
         let Ok([IValue::GenericList(items), IValue::Tensor(scores)]) = <[IValue; 2]>::try_from(answer) else {
             return Err(foreign());
@@ -143,7 +147,7 @@ impl Scorer {
     }
 
     /// The logits `[B]` of a batch, float32 on the CPU; [`Label::prediction`](crate::Label::prediction) of the schema's
-    /// label makes a probability or a label of each.
+    /// label turns each into a probability or a label.
     ///
     /// # Errors
     /// [`Error::Torch`] if libtorch fails.
@@ -166,10 +170,10 @@ fn read_text(path: &Path, name: &str) -> Result<String> {
     let mut begin = vec![];
     File::open(path).and_then(|file| file.take(4).read_to_end(&mut begin)).map_err(Error::io("read", path))?;
     if begin != b"PK\x03\x04" {
-        return Err(unusable(path, "it is no TorchScript archive".into()));
+        return Err(unusable(path, "it is not a TorchScript archive".into()));
     }
     let bytes = bridge::read_extra_file(path, name).map_err(|error| match error {
-        // Only its first sentence. The others guess what happened to the file.
+        // Only the first sentence. The others guess what happened to the file.
         Error::Torch(text) => unusable(path, text.split(". ").next().unwrap_or_default().to_owned()),
         other => other,
     })?;

@@ -18,8 +18,8 @@ const RESERVED: [&str; 54] = [
     "unchecked_cast", "uninitialized",
 ];
 
-/// An archive for a server that only calls `forward`, such as NVIDIA Triton. Its `forward` returns predictions `[B]`, and its
-/// submodule `model` is the module of the [`Bundle`].
+/// An archive for a server that only calls `forward`, such as NVIDIA Triton. Its `forward` returns predictions `[B]`,
+/// and its submodule `model` is the module of the [`Bundle`].
 #[derive(Debug)]
 pub struct Served {
     archive: Bundle,
@@ -37,16 +37,16 @@ impl Bundle {
         self.served("fm.Ids", source, vec!["ids".into(), "values".into()])
     }
 
-    /// An archive with `forward(field, ...)` → predictions. Each argument is a `List[str]` of the same length, in the order of
-    /// the schema's fields. The arguments have the names of the fields, or `INPUT__0`, `INPUT__1`, ... if one of them is not a
-    /// valid name.
+    /// An archive with `forward(field, ...)` → predictions. Each argument is a `List[str]` of the same length, in the
+    /// order of the schema's fields. The arguments have the names of the fields, or `INPUT__0`, `INPUT__1`, ... if one
+    /// of them is not a valid name.
     ///
     /// # Errors
     /// [`Error::Torch`](crate::Error::Torch) if libtorch fails.
     pub fn served_columns(&self) -> Result<Served> {
         let inputs = arguments(&self.fields);
         let parameters: String = inputs.iter().map(|input| format!(", {input}: List[str]")).collect();
-        // Names of fields only occur in the source if they are valid names of arguments.
+        // Names of fields occur in the source only if they are valid names of arguments.
         let columns = inputs.iter().enumerate().map(|(field, input)| format!("self.model._names[{field}]: {input}"));
         let columns = columns.collect::<Vec<_>>().join(", ");
         let source =
@@ -70,7 +70,7 @@ impl Served {
     /// The same as [`Bundle::size`].
     ///
     /// # Errors
-    /// The same as for [`Bundle::size`].
+    /// Those of [`Bundle::size`].
     pub fn size(&self, files: &[(&str, &str)]) -> Result<u64> {
         self.archive.size(files)
     }
@@ -78,7 +78,7 @@ impl Served {
     /// The same as [`Bundle::write`].
     ///
     /// # Errors
-    /// The same as for [`Bundle::write`].
+    /// Those of [`Bundle::write`].
     pub fn write(&self, file: &mut dyn Write, files: &[(&str, &str)]) -> std::result::Result<(), WriteError> {
         self.archive.write(file, files)
     }

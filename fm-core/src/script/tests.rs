@@ -81,7 +81,7 @@ fn loaded(module: &crate::bridge::TracedModule) -> CModule {
     CModule::load(file.path()).unwrap()
 }
 
-/// The exported module with a `forward` that takes cells, row by row, as tch can pass no dictionary.
+/// The exported module with a `forward` that takes cells, row by row, because tch cannot pass a dictionary.
 fn with_cells(schema: &Schema) -> CModule {
     let source = "
 def forward(self, names: List[str], cells: List[str]) -> List[Tensor]:
@@ -116,7 +116,7 @@ def forward(self, names: List[str], cells: List[str]) -> List[Tensor]:
     loaded(&bundle(schema, None).module.wrap("fm.Cells", source).unwrap())
 }
 
-/// What [`with_cells`] gives for rows: ids, values, logits, predictions, scores.
+/// The output of [`with_cells`] for rows: ids, values, logits, predictions, scores.
 fn run(module: &CModule, schema: &Schema, rows: &[Vec<String>]) -> [Tensor; 5] {
     let names = schema.fields().iter().map(|field| field.name.clone()).collect();
     let arguments = [IValue::StringList(names), IValue::StringList(rows.concat())];
@@ -129,7 +129,7 @@ fn encoded(schema: &Schema, rows: &[Vec<String>]) -> Padded {
     Encoder::new(schema).features(&rows).unwrap().padded().unwrap()
 }
 
-/// Texts that mean something to one field or another.
+/// Texts with a meaning for at least one field.
 fn cell() -> impl Strategy<Value = String> {
     let words =
         prop::sample::select(vec!["7", "é", "a b", "007", "日本", "a", "b", "c", "日", "x", "y", "new", "", " "]);
@@ -159,7 +159,7 @@ fn cell() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn exported_methods_encode_as_the_encoder_does() {
+fn exported_methods_encode_like_the_encoder() {
     let schema = schema(Task::Regression);
     let module = with_cells(&schema);
     let rows = prop::collection::vec(prop::collection::vec(cell(), schema.num_fields()), 0..100);
@@ -180,7 +180,7 @@ fn exported_methods_encode_as_the_encoder_does() {
 }
 
 #[test]
-fn exported_methods_hash_as_farmhash_at_every_length() {
+fn exported_methods_hash_like_farmhash_at_every_length() {
     let schema = schema(Task::Regression);
     let row = |length: usize| {
         let text: String = (0..length).map(|at| char::from(b'a' + (at * at % 26) as u8)).collect();
@@ -194,7 +194,7 @@ fn exported_methods_hash_as_farmhash_at_every_length() {
 }
 
 #[test]
-fn exported_methods_read_the_numbers_that_the_encoder_reads() {
+fn exported_methods_parse_the_same_numbers_as_the_encoder() {
     let field = |(name, mean, std)| Field::new(name, FieldKind::Numeric { mean, std }, Side::Context, vec![]);
     let fields = [("age", 31.7, 9.3), ("tiny", 1e-3, 1e-38), ("time", 1.7e12, 3000.7), ("huge", -1e10, 1e307)];
     let schema = Schema::new(Label::fit("label", Task::Regression, [0.0, 1.0]), fields.map(field).into()).unwrap();
@@ -249,7 +249,8 @@ fn exported_methods_read_the_numbers_that_the_encoder_reads() {
         "0.000000000000000000000000000000000000000000000000000000001e60",
         "16777217",
         "1.00000017881393432617187499",
-        // The middle between two numbers of float32, but for its last digit: cut, it would be rounded the other way.
+        // The middle between two float32 numbers, except for its last digit: without it, rounding would go the other
+        // way.
         "1.0000000596046448864129274625156540423631668090820312501",
         "\u{a0}5",
         "٣",
@@ -289,11 +290,11 @@ fn predictions_are_probabilities_labels_within_the_range_of_training_or_scores()
 }
 
 #[test]
-fn the_catalogue_is_ranked_for_a_user_without_what_is_excluded() {
+fn the_catalogue_is_ranked_for_a_user_without_excluded_items() {
     let schema = schema(Task::Regression);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("model.pt");
-    // The item's own fields; those of the user are taken from the user. The last two differ in nothing that is known.
+    // The item's own fields; the user gives the others. The last two differ only in unknown values.
     let items = [("x", "a"), ("y", "b, a"), ("z", "日"), ("new", "b"), ("newer", "b")];
     let rows: Vec<Vec<Option<&str>>> = items
         .map(|(item, sqrt)| {
@@ -347,7 +348,7 @@ fn the_catalogue_is_ranked_for_a_user_without_what_is_excluded() {
 
     bundle(&schema, None).save(&file, &[]).unwrap();
     let error = Scorer::load(&file, Device::Cpu).unwrap().recommend(user, 1, &[]).unwrap_err().to_string();
-    assert!(error.contains("holds no catalogue of items") && error.lines().count() == 1, "{error}");
+    assert!(error.contains("has no catalogue of items") && error.lines().count() == 1, "{error}");
 }
 
 #[test]
@@ -383,11 +384,11 @@ fn items_whose_score_is_not_finite_are_not_recommended() {
 }
 
 #[test]
-fn a_model_whose_graph_computes_something_else_is_refused() {
+fn a_model_whose_graph_computes_something_else_is_an_error() {
     struct Forgetful(Linear);
     impl Model for Forgetful {
         fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-            // tch fills this tensor behind the tracer's back: the graph has zeros in its place.
+            // The tracer does not see tch fill this tensor: the graph has zeros in its place.
             Ok(self.0.logits(features, train)? + Tensor::from_slice(&[7f32]))
         }
 
@@ -399,15 +400,15 @@ fn a_model_whose_graph_computes_something_else_is_refused() {
     let store = VarStore::new(Device::Cpu);
     let model = Forgetful(Linear::new(&store, &schema));
     let error = Bundle::new(&model, &store, &schema, &BundleOptions::default()).unwrap_err().to_string();
-    assert!(error.contains("does not compute what the model does") && error.lines().count() == 1, "{error}");
+    assert!(error.contains("does not compute the same as the model") && error.lines().count() == 1, "{error}");
 }
 
 #[test]
-fn items_of_equal_scores_keep_the_catalogues_order_whatever_its_length() {
+fn items_with_equal_scores_keep_the_catalogues_order_whatever_its_length() {
     let schema = schema(Task::Binary { threshold: 1.0 });
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("model.pt");
-    // More than are scored at once; 13 kinds of items, of which some are equal.
+    // More items than are scored at once; 13 kinds of items, some of them equal.
     let kinds = ["x", "y", "z", "new"].iter().cycle().zip(["a", "b", "", "a, b, 日"].iter().cycle().skip(1));
     let rows: Vec<Vec<Option<&str>>> = kinds
         .take(9000)
@@ -436,7 +437,7 @@ fn items_of_equal_scores_keep_the_catalogues_order_whatever_its_length() {
 }
 
 #[test]
-fn modules_of_like_names_do_not_meet() {
+fn modules_with_similar_names_do_not_collide() {
     struct Named(Vec<Tensor>);
     impl Model for Named {
         fn logits(&self, features: &Features, _train: bool) -> Result<Tensor> {
@@ -482,7 +483,7 @@ fn served(served: &Served) -> CModule {
     CModule::load(file.path()).unwrap()
 }
 
-/// What a server's `forward` gives for rows of texts.
+/// The output of a server's `forward` for rows of texts.
 fn served_texts(module: &CModule, rows: &[Vec<String>]) -> Tensor {
     let column = |field: usize| IValue::StringList(rows.iter().map(|row| row[field].clone()).collect());
     let columns: Vec<IValue> = (0..rows[0].len()).map(column).collect();
@@ -490,7 +491,7 @@ fn served_texts(module: &CModule, rows: &[Vec<String>]) -> Tensor {
 }
 
 #[test]
-fn a_server_gets_predictions_from_texts_and_from_ids() {
+fn a_server_predicts_from_texts_and_from_ids() {
     for task in TASKS {
         let schema = schema(task);
         let bundle = bundle(&schema, None);
@@ -518,7 +519,7 @@ fn a_server_gets_predictions_from_texts_and_from_ids() {
         );
         assert_eq!(ids.inputs(), ["ids", "values"]);
         let (columns, ids) = (served(&columns), served(&ids));
-        // A bundle is wrapped as often as one likes.
+        // A bundle can be wrapped any number of times.
         assert_eq!(bundle.served_ids().unwrap().inputs(), ["ids", "values"]);
         let rows = ["7", "é", "", "new", "?", "日本", "a b"].map(|user| {
             [
@@ -543,7 +544,7 @@ fn a_server_gets_predictions_from_texts_and_from_ids() {
 }
 
 #[test]
-fn no_name_of_a_field_gets_into_the_source_of_a_server() {
+fn names_of_fields_cannot_inject_code_into_the_source_of_a_server() {
     let injection = "x: int) -> int:\n    return 1\ndef other(self, y";
     let plain =
         ["user_id", "_0", "print", "str", "List", "Tensor", "model", "forward", "ids", "columns", "a__1", "Item2"];
@@ -575,20 +576,20 @@ fn no_name_of_a_field_gets_into_the_source_of_a_server() {
 }
 
 #[test]
-fn a_file_for_servers_is_not_taken_for_one_of_logits() {
+fn a_file_for_servers_is_not_mistaken_for_one_that_returns_logits() {
     let schema = schema(Task::Binary { threshold: 1.0 });
     let bundle = bundle(&schema, None);
     let file = tempfile::NamedTempFile::new().unwrap();
     for served in [bundle.served_ids().unwrap(), bundle.served_columns().unwrap()] {
         served.write(&mut file.reopen().unwrap(), &[]).ok().unwrap();
         let error = Scorer::load(file.path(), Device::Cpu).unwrap_err().to_string();
-        assert!(error.contains("it is of an earlier version, or for a server such as Triton"), "{error}");
+        assert!(error.contains("an earlier version wrote it, or it is for a server such as Triton"), "{error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
 }
 
 #[test]
-fn threads_share_a_scorer() {
+fn threads_can_share_a_scorer() {
     let schema = schema(Task::Regression);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("model.pt");

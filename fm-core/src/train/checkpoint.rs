@@ -1,9 +1,9 @@
 //! Checkpoints: the parameters, and what is needed to resume training, in one safetensors file.
 //!
-//! Parameters are stored as `model/<name>`, the learner's state as `learner/<name>`, and the rest as JSON in the file's metadata,
-//! under `fm`: epoch, step, length of the tensors. The metadata also holds `xxh3`, the 64-bit XXH3 of all bytes of the file, with
-//! zeros in place of its own 16 digits, so that truncation and changed bits are detected. A file is written completely or not at
-//! all, and loaded only if it fits completely.
+//! Parameters are stored as `model/<name>`, the learner's state as `learner/<name>`, and the rest as JSON in the file's
+//! metadata, under `fm`: epoch, step, length of the tensors. The metadata also holds `xxh3`, the 64-bit XXH3 of all
+//! bytes of the file, with zeros in place of its own 16 digits, so that truncation and changed bits are detected. A
+//! file is written completely or not at all, and is loaded only if all of its tensors match the model's.
 //!
 //! ```
 //! # use fm_core::{Field, FieldKind, Label, Schema, Side, Task, tch::{Device, Kind, Tensor, nn::VarStore}};
@@ -72,10 +72,10 @@ struct Manifest {
     train: TrainState,
 }
 
-/// Writes the parameters. Training resumes from what [`Trainer::save`](super::Trainer::save) writes.
+/// Writes the parameters. To be able to resume training, use [`Trainer::save`](super::Trainer::save).
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Shape`] for a parameter that is not a float32 tensor. Then the old file stays.
+/// [`Error::Io`]; [`Error::Shape`] for a parameter that is not a float32 tensor. An existing file then remains.
 pub fn save(path: &Path, store: &VarStore, state: &TrainState) -> Result<()> {
     write(path, store, None, state)
 }
@@ -113,7 +113,7 @@ pub(super) fn write(path: &Path, store: &VarStore, learner: Option<&dyn Learner>
         file.write_all(&header)?;
         let mut buffer = vec![0; BUFFER];
         for tensor in tensors.values() {
-            // One at a time leaves the device.
+            // Moves one at a time to the CPU.
             let tensor = tensor.to_device(Device::Cpu).contiguous();
             for numbers in floats(&tensor).map_err(std::io::Error::other)?.chunks(BUFFER / 4) {
                 buffer.chunks_exact_mut(4).zip(numbers).for_each(|(bytes, x)| bytes.copy_from_slice(&x.to_le_bytes()));
@@ -126,16 +126,16 @@ pub(super) fn write(path: &Path, store: &VarStore, learner: Option<&dyn Learner>
     })
 }
 
-/// Reads a checkpoint into parameters of the same names and shapes.
+/// Reads a checkpoint into parameters with the same names and shapes.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Format`] for a file that is damaged, or whose tensors are not exactly the expected ones. Then nothing
-/// is changed.
+/// [`Error::Io`]; [`Error::Format`] for a damaged file, or one whose tensors are not exactly the expected ones. Nothing
+/// is changed then.
 pub fn load(path: &Path, store: &VarStore) -> Result<TrainState> {
     Checkpoint::open(path)?.load(store, None)
 }
 
-/// A checkpoint file that is intact.
+/// An intact checkpoint file.
 pub(super) struct Checkpoint {
     path: PathBuf,
     file: MappedFile,
@@ -145,19 +145,19 @@ impl Checkpoint {
     /// Opens a file and checks its hash.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Format`] for a file that is damaged.
+    /// [`Error::Io`]; [`Error::Format`] for a damaged file.
     pub(super) fn open(path: &Path) -> Result<Checkpoint> {
-        // Reading reports a disk error; a mapped file would end the program.
+        // Reads the file first: a disk error is then an error, whereas in a mapped file it would end the program.
         let whole = File::open(path).and_then(|mut file| is_whole(&mut file)).map_err(Error::io("read", path))?;
-        let damaged = |what: &str| Error::format("checkpoint", path, format!("it is damaged or cut short ({what})"));
+        let damaged = |what: &str| Error::format("checkpoint", path, format!("it is damaged or truncated ({what})"));
         match whole {
             Some(true) => Ok(Checkpoint { path: path.to_owned(), file: MappedFile::open(path)? }),
             Some(false) => Err(damaged("its hash does not match its content")),
-            None => Err(damaged("it holds no hash")),
+            None => Err(damaged("it has no hash")),
         }
     }
 
-    /// How far training had come.
+    /// The progress of training.
     ///
     /// # Errors
     /// [`Error::Format`] for a file of another version.
@@ -181,7 +181,7 @@ impl Checkpoint {
         match serde_json::from_str(manifest) {
             Ok(Format { format: FORMAT }) => {}
             Ok(Format { format }) => {
-                return Err(self.unusable(format!("its format is {format}, and this version reads {FORMAT}")));
+                return Err(self.unusable(format!("its format is {format}, but this version reads only {FORMAT}")));
             }
             Err(error) => return Err(self.unusable(error.to_string())),
         }
@@ -191,7 +191,7 @@ impl Checkpoint {
     /// Copies its tensors to the parameters, and to the learner's state if one is given.
     ///
     /// # Errors
-    /// As [`load`].
+    /// Those of [`load`].
     pub(super) fn load(&self, store: &VarStore, learner: Option<&mut (dyn Learner + '_)>) -> Result<TrainState> {
         let manifest = self.manifest()?;
         let file = SafeTensors::deserialize(self.file.bytes()).map_err(|error| self.unusable(format!("{error:?}")))?;
@@ -203,7 +203,7 @@ impl Checkpoint {
         let names: BTreeSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
         let is_wanted = |name: &str| names.contains(name) || (learner.is_none() && name.starts_with("learner/"));
         if let Some(surplus) = file.names().into_iter().find(|name| !is_wanted(name)) {
-            return Err(self.unusable(format!("it holds `{surplus}`, which the model does not have")));
+            return Err(self.unusable(format!("it contains `{surplus}`, which the model does not have")));
         }
         let mut found = Vec::with_capacity(wanted.len());
         for (name, tensor) in wanted {
@@ -214,14 +214,14 @@ impl Checkpoint {
             }
             if shape != tensor.size() {
                 return Err(self.unusable(format!(
-                    "`{name}` has the shape {shape:?}, but schema and settings make it {:?}",
+                    "`{name}` has the shape {shape:?}, but by schema and settings it must be {:?}",
                     tensor.size()
                 )));
             }
             found.push((tensor, view));
         }
         if learner.is_some() && manifest.steps.is_none() {
-            return Err(self.unusable("it holds parameters only, and training cannot resume from them"));
+            return Err(self.unusable("it contains only parameters, so training cannot resume from it"));
         }
         for (mut tensor, view) in found {
             let source = Tensor::try_from(view)?;
@@ -246,7 +246,8 @@ impl Checkpoint {
     }
 }
 
-/// The number of steps done when a checkpoint was written, from its header alone; none if training cannot resume from it.
+/// The number of steps done when a checkpoint was written, read from its header; `None` if training cannot resume from
+/// it.
 pub(super) fn steps(path: &Path) -> Option<u64> {
     let header = header(&mut File::open(path).ok()?).ok()??;
     #[derive(Deserialize)]
@@ -257,7 +258,7 @@ pub(super) fn steps(path: &Path) -> Option<u64> {
     serde_json::from_str::<Manifest>(metadata.get("fm")?).ok()?.steps
 }
 
-/// The header of a file; none if the file is truncated.
+/// The header of a file; `None` if the file is truncated.
 fn header(file: &mut impl Read) -> std::io::Result<Option<Vec<u8>>> {
     let mut length = [0; 8];
     let mut header = vec![];
@@ -265,7 +266,7 @@ fn header(file: &mut impl Read) -> std::io::Result<Option<Vec<u8>>> {
         return Ok(None);
     }
     let length = u64::from_le_bytes(length);
-    // Reads no more than the file holds, whatever length a damaged header claims.
+    // Reads at most the whole file, whatever length a damaged header claims.
     let read = file.take(length.min(MAX_HEADER)).read_to_end(&mut header)?;
     Ok((read as u64 == length).then_some(header))
 }
@@ -276,7 +277,7 @@ fn place_of_digits(header: &[u8]) -> Option<usize> {
     (place + HASH_DIGITS <= header.len()).then_some(place)
 }
 
-/// Whether the hash of a file matches its content; none if it has no hash.
+/// Whether the hash of a file matches its content; `None` if it has no hash.
 fn is_whole(file: &mut impl Read) -> std::io::Result<Option<bool>> {
     let Some(mut header) = header(file)? else { return Ok(None) };
     let Some(place) = place_of_digits(&header) else { return Ok(None) };

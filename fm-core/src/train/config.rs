@@ -19,39 +19,42 @@ pub struct TrainConfig {
     /// Number of rows in a batch.
     #[schemars(range(min = 1))]
     pub batch_size: usize,
-    /// Number of batches in a step. Their gradients are averaged, so that 2 batches of 256 rows make the step of one batch of 512 rows
-    /// in the memory of 256, up to rounding; only batch norm sees batches of 256.
+    /// Number of batches in a step. Their gradients are averaged: up to rounding, 2 batches of 256 rows make the same
+    /// step as one batch of 512 rows, in the memory of 256. Only batch norm sees batches of 256.
     #[schemars(range(min = 1))]
     pub accumulate: usize,
     /// Learning rate at the start of the schedule.
     pub lr: f64,
-    /// Number of steps over which the learning rate rises linearly from 0 to the schedule's.
+    /// Number of steps in which the learning rate rises linearly from 0.
     pub warmup_steps: u64,
     /// L2 penalty λ on the tables of weights and vectors.
     pub l2: f64,
-    /// The rows of a table that the penalty falls on: touched or table.
+    /// Rows of a table that the L2 penalty applies to: touched or table.
     pub l2_scope: L2Scope,
-    /// Maximum norm of all gradients of a step together; larger ones are scaled down. Without it, they are not.
+    /// Maximum norm of all gradients of a step together. Larger gradients are scaled down. By default, there is no
+    /// maximum.
     pub clip_norm: Option<f64>,
-    /// Maximum magnitude of each number of a gradient, applied before `clip_norm`. Without it, there is no maximum.
+    /// Maximum magnitude of each number of a gradient, applied before `clip_norm`. By default, there is no maximum.
     pub clip_value: Option<f64>,
     /// Label smoothing ε of a binary task: the labels 0 and 1 become ε/2 and 1 - ε/2.
     pub label_smoothing: f64,
-    /// Weight of positive rows in the loss of a binary task. With any other than 1, predictions are no longer probabilities.
+    /// Weight of positive rows in the loss of a binary task. With a weight other than 1, predictions are no longer
+    /// probabilities.
     pub positive_weight: f64,
-    /// Validation metric that chooses the best epoch. It also drives early stopping and the plateau schedule. By default logloss for a
-    /// binary task, rmse for a regression and ndcg@10 for a ranking.
+    /// Validation metric that chooses the best epoch. It also drives early stopping and the plateau schedule. By
+    /// default logloss for a binary task, rmse for a regression and ndcg@10 for a ranking.
     pub monitor: Option<String>,
     /// Stop after this many epochs without a better validation result; 0 never stops early.
     pub patience: usize,
-    /// Minimum improvement of the monitored metric that counts as better.
+    /// Minimum improvement of the monitored metric for an epoch to be better.
     pub min_delta: f64,
-    /// Precision of the layers: f32, or bf16 on a CUDA device. Parameters, gradients, losses and validation are always f32.
+    /// Precision of the layers: f32, or bf16 on a CUDA device. Parameters, gradients, losses and validation are always
+    /// f32.
     pub precision: TrainPrecision,
-    /// Also write a checkpoint after every N steps of an epoch. With 0, one is written within an epoch when the last one is ten minutes
-    /// old.
+    /// Also write a checkpoint after every N steps of an epoch. With 0, one is written during an epoch when the last
+    /// one is ten minutes old.
     pub checkpoint_steps: usize,
-    /// Number of newest checkpoints to keep, besides that of the best epoch.
+    /// Number of newest checkpoints to keep, in addition to the best epoch's.
     #[schemars(range(min = 1))]
     pub keep: usize,
     /// Seed of the split, the initial weights, the order of the rows and dropout.
@@ -115,7 +118,7 @@ impl TrainConfig {
         self.schedule.check(self.lr)
     }
 
-    /// Checks that nothing is asked for that a posterior sampler cannot do. It ignores settings of steps.
+    /// Checks that the settings ask for nothing that a posterior sampler cannot do. It ignores the settings of steps.
     pub(super) fn check_for_draws(&self) -> Result<()> {
         if self.label_smoothing != 0.0 || self.positive_weight != 1.0 {
             return Err(Error::Unsupported(

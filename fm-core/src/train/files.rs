@@ -1,4 +1,4 @@
-//! The files that training writes into the folder of a run: metrics, timings and checkpoints.
+//! The files that training writes into a run's folder: metrics, timings and checkpoints.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 ///
 /// | file | content |
 /// |---|---|
-/// | `metrics.jsonl` | one object per epoch, the same for equal runs |
-/// | `timings.jsonl` | one object per epoch: how long it took |
+/// | `metrics.jsonl` | one object per epoch: its results, the same for equal runs |
+/// | `timings.jsonl` | one object per epoch: the time that it took |
 /// | `checkpoints/best.safetensors` | the parameters of the best epoch |
 /// | `checkpoints/last.safetensors` | the last state, from which training resumes |
 /// | `checkpoints/step-N.safetensors` | earlier states, after N steps |
@@ -25,7 +25,7 @@ impl TrainFiles {
     /// The name of the folder of checkpoints.
     pub const CHECKPOINTS: &str = "checkpoints";
 
-    /// The files in this folder, which need not exist.
+    /// The files in this folder, which does not need to exist.
     pub fn new(folder: impl Into<PathBuf>) -> TrainFiles {
         TrainFiles(folder.into())
     }
@@ -33,7 +33,7 @@ impl TrainFiles {
     /// Creates the folder, which must be empty if it exists.
     ///
     /// # Errors
-    /// [`Error::RunExists`] if it holds something, [`Error::Io`].
+    /// [`Error::RunExists`] if it is not empty; [`Error::Io`].
     pub fn create(folder: impl Into<PathBuf>) -> Result<TrainFiles> {
         let files = TrainFiles(folder.into());
         let exists = || Error::RunExists { path: files.0.clone() };
@@ -54,7 +54,7 @@ impl TrainFiles {
         &self.0
     }
 
-    /// One object per epoch.
+    /// The results of each epoch.
     pub fn metrics(&self) -> PathBuf {
         self.0.join("metrics.jsonl")
     }
@@ -79,7 +79,7 @@ impl TrainFiles {
         if self.best().exists() { self.best() } else { self.last() }
     }
 
-    /// Whether a checkpoint holds more than the initial state: otherwise there is nothing to resume.
+    /// Whether a checkpoint contains more than the initial state. Otherwise there is nothing to resume.
     pub fn has_progress(&self) -> bool {
         self.best().exists() || checkpoint::steps(&self.last()).is_some_and(|steps| steps > 0)
     }
@@ -99,7 +99,7 @@ impl TrainFiles {
     /// The epochs in `metrics.jsonl`; none before the end of the first one. A truncated last line is ignored.
     ///
     /// # Errors
-    /// [`Error::Io`], or [`Error::Format`] for any other line that is not an epoch.
+    /// [`Error::Io`]; [`Error::Format`] for any other line that is not an epoch.
     pub fn epochs(&self) -> Result<Vec<EpochRecord>> {
         let text = match std::fs::read_to_string(self.metrics()) {
             Ok(text) => text,

@@ -1,4 +1,4 @@
-//! The training loop: programs, notebooks, tests and benchmarks all call it.
+//! The training loop, which programs, notebooks, tests and benchmarks all call.
 
 pub mod checkpoint;
 mod config;
@@ -34,7 +34,7 @@ pub use observer::{Observer, Progress, Verdict};
 pub use state::{EpochRecord, EpochTiming, TrainState};
 pub use warm_start::{TakenValues, WarmStart};
 
-/// The maximum age of the last checkpoint within an epoch, unless a number of steps is set.
+/// The maximum age of the last checkpoint during an epoch, unless `checkpoint_steps` is set.
 const CHECKPOINT_AGE: Duration = Duration::from_secs(10 * 60);
 
 /// Why training ended.
@@ -82,7 +82,7 @@ pub struct Trainer<'a> {
     pub model: &'a dyn Model,
     /// Its parameters.
     pub store: &'a VarStore,
-    /// How far training has come.
+    /// The progress of training.
     pub state: TrainState,
     config: TrainConfig,
     objective: Box<dyn Objective + 'a>,
@@ -95,22 +95,23 @@ pub struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    /// Prepares training on each row by itself: a regression or a binary task. `store` holds the parameters of `model`, on the
-    /// device that it trains on; `label` is the schema's.
+    /// Prepares training on single rows: a regression or a binary task. `store` contains the parameters of `model`, on
+    /// the device to train on; `label` is the schema's.
     ///
     /// # Errors
-    /// As [`Trainer::with_objective`]; [`Error::Unsupported`] for a ranking, whose objective has to be given.
+    /// Those of [`Trainer::with_objective`]; [`Error::Unsupported`] for a ranking, which needs
+    /// [`Trainer::with_objective`].
     pub fn new(model: &'a dyn Model, store: &'a VarStore, label: &Label, config: TrainConfig) -> Result<Trainer<'a>> {
         let objective = Pointwise::new(label, config.label_smoothing, config.positive_weight)?;
         Trainer::with_objective(model, store, Box::new(objective), config)
     }
 
-    /// Prepares training for an objective. The bias is set to [`Objective::prior_logit`], so that training starts at the best
-    /// constant.
+    /// Prepares training for an objective. The bias is set to [`Objective::prior_logit`], so that training starts at
+    /// the best constant.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] and [`Error::Unsupported`] for invalid settings, [`Error::Unknown`] for a metric to monitor that the
-    /// objective does not have.
+    /// [`Error::OutOfRange`] and [`Error::Unsupported`] for invalid settings; [`Error::Unknown`] for a monitored metric
+    /// that the objective does not have.
     pub fn with_objective(
         model: &'a dyn Model,
         store: &'a VarStore,
@@ -147,7 +148,7 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Names the fields in messages about values that make training diverge.
+    /// Lets messages about values that make training diverge name the fields of `schema`.
     pub fn with_fields_of(self, schema: &Schema) -> Trainer<'a> {
         let name = |field: usize| schema.fields()[field].name.clone();
         Trainer { fields: schema.field_of_slots().into_iter().map(name).collect(), ..self }
@@ -158,17 +159,17 @@ impl<'a> Trainer<'a> {
         &self.config
     }
 
-    /// What the model is trained for.
+    /// The objective of training.
     pub fn objective(&self) -> &dyn Objective {
         self.objective.as_ref()
     }
 
-    /// What trains the model.
+    /// The learner, which trains the model.
     pub fn learner(&self) -> &dyn Learner {
         self.learner.as_ref()
     }
 
-    /// How long the last epoch took.
+    /// The time that the last epoch took.
     pub fn timing(&self) -> EpochTiming {
         self.timing
     }
@@ -178,13 +179,13 @@ impl<'a> Trainer<'a> {
         &self.monitored
     }
 
-    /// Trains until all epochs are done, the monitored metric stops improving, or the observer stops it. Without validation
-    /// rows, every epoch counts as the best so far.
+    /// Trains until all epochs are done, the monitored metric stops improving, or the observer stops it. Without
+    /// validation rows, every epoch counts as the best so far.
     ///
     /// # Errors
-    /// [`Error::Rows`] for no training rows, or rows that all have weight 0; [`Error::UndefinedMetric`] if the validation rows do
-    /// not define the monitored metric; [`Error::Diverged`] if the loss, a gradient or a validation metric becomes infinite or
-    /// NaN; the errors of rows, model and observer.
+    /// [`Error::Rows`] if there are no training rows, or all have weight 0; [`Error::UndefinedMetric`] if the monitored
+    /// metric is not defined on the validation rows; [`Error::Diverged`] if the loss, a gradient or a validation metric
+    /// becomes infinite or NaN; errors of rows, model and observer.
     pub fn fit(&mut self, train: &dyn Rows, valid: &dyn Rows, observer: &mut dyn Observer) -> Result<Ending> {
         self.check_rows(train, valid)?;
         self.learner.begin(train)?;
@@ -238,7 +239,7 @@ impl<'a> Trainer<'a> {
         Ok(Ending::Finished)
     }
 
-    /// Lets the learner go on. `None` if the observer has stopped it, with nothing changed.
+    /// Does the learner's next step. `None` if the observer stopped it; then nothing has changed.
     fn step(&mut self, train: &dyn Rows, steps: usize, observer: &mut dyn Observer) -> Result<Option<Trained>> {
         let epoch = epoch(&self.state, self.objective.as_ref(), train, &self.fields);
         let mut report = |step, loss| observer.step(&Progress { epoch: epoch.number, step, steps, loss });
@@ -255,7 +256,7 @@ impl<'a> Trainer<'a> {
         Progress { epoch: self.state.epoch + 1, step: self.state.step, steps, loss: Some(self.mean_loss()) }
     }
 
-    /// Finds what would make an epoch useless before it is spent.
+    /// Finds errors in the rows before time is spent on an epoch.
     fn check_rows(&self, train: &dyn Rows, valid: &dyn Rows) -> Result<()> {
         if train.is_empty() {
             return Err(Error::Rows("there are no training rows".into()));
@@ -331,16 +332,16 @@ impl<'a> Trainer<'a> {
     /// Writes a checkpoint from which training can resume.
     ///
     /// # Errors
-    /// As [`checkpoint::save`].
+    /// Those of [`checkpoint::save`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         checkpoint::write(path.as_ref(), self.store, Some(self.learner.as_ref()), &self.state)
     }
 
-    /// Restores parameters, learner and progress from a checkpoint of [`Trainer::save`]. [`Trainer::fit`] then continues where it
-    /// was written, and ends at the same bits as training that was never interrupted.
+    /// Restores parameters, learner and progress from a checkpoint of [`Trainer::save`]. [`Trainer::fit`] then
+    /// continues from there, and its result equals, bit for bit, that of uninterrupted training.
     ///
     /// # Errors
-    /// As [`checkpoint::load`].
+    /// Those of [`checkpoint::load`].
     pub fn load(&mut self, path: impl AsRef<Path>) -> Result<()> {
         self.load_checkpoint(&Checkpoint::open(path.as_ref())?)
     }

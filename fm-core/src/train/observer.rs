@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::{EpochRecord, Trainer};
 use crate::error::Result;
 
-/// How far an epoch has come.
+/// The progress of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
     /// The epoch, counted from 1.
@@ -18,16 +18,18 @@ pub struct Progress {
     pub loss: Option<f64>,
 }
 
-/// Observes training, and may stop it. All methods do nothing by default.
+/// Observes training, and can stop it. By default, all methods do nothing.
 ///
-/// A closure that takes an [`EpochRecord`] is an observer of epochs. It returns nothing, or a [`ControlFlow`] to stop training.
+/// A closure that takes an [`EpochRecord`] is an observer of epochs. It returns nothing, or a [`ControlFlow`] to stop
+/// training.
 pub trait Observer {
-    /// Is called after each step, and during long steps. `Break` stops training at the next moment from which it can resume.
+    /// Called after each step, and during long steps. `Break` stops training at the next point from which it can
+    /// resume.
     fn step(&mut self, _progress: &Progress) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 
-    /// Is called within an epoch when a checkpoint is due.
+    /// Called during an epoch when a checkpoint is due.
     ///
     /// # Errors
     /// Any error ends training.
@@ -35,7 +37,7 @@ pub trait Observer {
         Ok(())
     }
 
-    /// Is called after each epoch. `Break` stops training.
+    /// Called after each epoch. `Break` stops training.
     ///
     /// # Errors
     /// Any error ends training.

@@ -1,4 +1,4 @@
-//! Resuming after any interruption: which checkpoints are kept, and which one training resumes from.
+//! Resuming after an interruption: which checkpoints are kept, and from which one training resumes.
 
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -10,8 +10,8 @@ use crate::atomic_file::write_atomically;
 use crate::error::{Error, Result};
 
 impl TrainFiles {
-    /// Writes `checkpoints/last.safetensors`. The previous one becomes `step-N.safetensors`; once the new one is safe, all but the
-    /// newest [`TrainConfig::keep`](super::TrainConfig::keep) are removed.
+    /// Writes `checkpoints/last.safetensors`. The previous one becomes `step-N.safetensors`; once the new one is safe,
+    /// all but the newest [`TrainConfig::keep`](super::TrainConfig::keep) are removed.
     ///
     /// # Errors
     /// Those of [`Trainer::save`]; existing checkpoints are kept.
@@ -30,11 +30,11 @@ impl TrainFiles {
         Ok(())
     }
 
-    /// Loads the newest valid checkpoint, and restores `metrics.jsonl`, `timings.jsonl` and the best checkpoint to its state:
-    /// [`Trainer::fit`] then ends at the same bits as a run that was never interrupted.
+    /// Loads the newest valid checkpoint, and restores `metrics.jsonl`, `timings.jsonl` and the best checkpoint to its
+    /// state: the result of [`Trainer::fit`] then equals, bit for bit, that of an uninterrupted run.
     ///
-    /// A damaged, truncated or missing checkpoint is skipped with a warning, and so is one whose best epoch is lost: it is neither in
-    /// `best.safetensors`, nor in the checkpoint itself, nor reached by training on.
+    /// A damaged, truncated or missing checkpoint is skipped with a warning. So is one whose best epoch is lost: it is
+    /// neither in `best.safetensors` nor in the checkpoint itself, and further training does not reach it.
     ///
     /// # Errors
     /// [`Error::NotResumable`] if there is no usable checkpoint; [`Error::Io`].
@@ -58,7 +58,7 @@ impl TrainFiles {
             let best = self.best_of(&state);
             if best == Best::Lost {
                 tracing::warn!(
-                    "{} does not hold the best epoch: skipping {}, to train that epoch again",
+                    "{} does not contain the best epoch: skipping {} to train that epoch again",
                     self.best().display(),
                     path.display()
                 );
@@ -85,12 +85,12 @@ impl TrainFiles {
         Err(Error::NotResumable { path: self.folder().to_owned(), reason: reason.into() })
     }
 
-    /// Where the parameters of a state's best epoch are.
+    /// Where to find the parameters of a state's best epoch.
     fn best_of(&self, state: &TrainState) -> Best {
         let Some((best, _)) = state.best else { return Best::IsThere };
         let found = Checkpoint::open(&self.best()).and_then(|checkpoint| checkpoint.state());
         match found {
-            // That of a later epoch is written again by training on.
+            // Further training writes the checkpoint of a later epoch again.
             Ok(found) if found.epoch == best || found.epoch > state.epoch => Best::IsThere,
             _ if state.epoch == best && state.step == 0 => Best::IsTheState,
             _ => Best::Lost,
@@ -124,14 +124,15 @@ impl TrainFiles {
         }
     }
 
-    /// Restores `metrics.jsonl` and `timings.jsonl` to the epochs that a resumed run keeps. Returns the seconds that they took.
+    /// Restores `metrics.jsonl` and `timings.jsonl` to the epochs that a resumed run keeps. Returns the time of these
+    /// epochs in seconds.
     fn restore(&self, epochs: &[EpochRecord]) -> Result<f64> {
         let text = std::fs::read_to_string(self.timings()).unwrap_or_default();
         // The last line may be truncated.
         let timings = text.lines().filter_map(|line| serde_json::from_str::<EpochTiming>(line).ok());
         let kept: Vec<EpochTiming> = timings.filter(|timing| timing.epoch <= epochs.len()).collect();
         for (path, lines) in [(self.metrics(), lines(epochs)?), (self.timings(), lines(&kept)?)] {
-            // A finished run stays as it is.
+            // A finished run is left unchanged.
             if std::fs::read_to_string(&path).ok().as_ref() != Some(&lines) {
                 write_atomically(path, |file| file.write_all(lines.as_bytes()))?;
             }
@@ -142,11 +143,11 @@ impl TrainFiles {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Best {
-    /// In `best.safetensors`, or training on writes it there; or there is none yet.
+    /// In `best.safetensors`, or further training writes them there, or there is no best epoch yet.
     IsThere,
     /// In the state itself.
     IsTheState,
-    /// Lost: training on from the state does not reach it.
+    /// Lost: further training from the state does not reach that epoch.
     Lost,
 }
 
@@ -156,7 +157,7 @@ fn is_permission(error: &Error) -> bool {
 
 fn remove<'a>(paths: impl Iterator<Item = &'a PathBuf>) {
     for path in paths {
-        // Best effort: it only takes space.
+        // Best effort: a remaining file only takes space.
         let _ = std::fs::remove_file(path);
     }
 }

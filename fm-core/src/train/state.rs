@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::{Metrics, metrics_from_json, number_from_json};
 
-/// How far training has come. With the parameters and the learner's state, it is all that resuming needs.
+/// The progress of training. Together with the parameters and the learner's state, it is all that is needed to resume.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainState {
@@ -20,11 +20,12 @@ pub struct TrainState {
     pub best: Option<(usize, f64)>,
     /// Number of epochs since the last improvement, or since the plateau schedule last lowered the learning rate.
     pub waited: usize,
-    /// How often the plateau schedule has lowered the learning rate.
+    /// Number of times that the plateau schedule has lowered the learning rate.
     pub plateaus: u32,
     /// The results of each epoch, from which `metrics.jsonl` is written.
     pub epochs: Vec<EpochRecord>,
-    /// Seconds spent. They are stored in `timings.jsonl` and not in checkpoints, so that equal runs have equal checkpoints.
+    /// Seconds spent. They are stored in `timings.jsonl` and not in checkpoints, so that equal runs have equal
+    /// checkpoints.
     #[serde(skip)]
     pub seconds: f64,
 }
@@ -34,7 +35,7 @@ pub struct TrainState {
 pub struct EpochRecord {
     /// The epoch, counted from 1.
     pub epoch: usize,
-    /// Mean loss over the training rows, each before its step, without penalties.
+    /// Mean loss over the training rows, each computed before its step, without penalties.
     #[serde(deserialize_with = "number_from_json")]
     pub train_loss: f64,
     /// Metrics over the validation rows.
@@ -46,13 +47,13 @@ pub struct EpochRecord {
     pub learning_rate: f64,
 }
 
-/// How long an epoch took: a line of `timings.jsonl`.
+/// The time that an epoch took: a line of `timings.jsonl`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochTiming {
     /// The epoch, counted from 1.
     pub epoch: usize,
     /// Training rows per second of training.
     pub rows_per_second: f64,
-    /// Seconds since training began, without work that an interruption undid.
+    /// Seconds since training began, without work that an interruption lost.
     pub seconds: f64,
 }

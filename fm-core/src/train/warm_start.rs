@@ -1,4 +1,4 @@
-//! Warm starts: training that begins with the parameters of another run, whose vocabularies may be smaller.
+//! Warm starts: training that begins with the parameters of another run, whose vocabularies can be smaller.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -14,11 +14,11 @@ use crate::features::Features;
 use crate::model::Model;
 use crate::schema::{Field, FieldKind, Schema};
 
-/// What a warm start took from the other run.
+/// The parameters that a warm start took from another run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WarmStart {
-    /// For each field, how many of its values the other run knew. The values of a hashed field are its buckets, that of a numeric
-    /// field is its number.
+    /// For each field that does not share another's table, how many of its values the other run knew. The values of a
+    /// hashed field are its buckets; a numeric field has one value, its number.
     pub values: Vec<TakenValues>,
     /// The parameters that keep their initial values, each with the reason.
     pub fresh: Vec<(String, String)>,
@@ -36,31 +36,32 @@ pub struct TakenValues {
 }
 
 impl Trainer<'_> {
-    /// Loads the parameters of a checkpoint of a run with the schema `from` into a model for rows of `schema`.
+    /// Loads parameters from a checkpoint of a run with the schema `from` into a model for rows of `schema`.
     ///
-    /// - Tables are loaded row by row: the row of a field's value, or of its unknown values, goes to where `schema` has it. The
-    ///   rows of new values stay unchanged.
-    /// - All other parameters are loaded if the run has them under the same name and in the same shape. The rest stay unchanged
-    ///   and are named in the result.
+    /// - Tables are loaded row by row: the row of a field's value, or of its unknown values, is copied to its position
+    ///   in `schema`. The rows of new values are unchanged.
+    /// - All other parameters are loaded if the run has a parameter of the same name and shape. The rest are unchanged,
+    ///   and the result lists them.
     ///
-    /// The optimiser starts anew. The vector of a numeric field is loaded even if its mean and standard deviation have changed.
+    /// The optimiser starts afresh. The vector of a numeric field is loaded even if its mean and standard deviation
+    /// have changed.
     ///
     /// # Errors
-    /// [`Error::WarmStart`] for fields that are not the run's in the same order, since layers tell fields by their positions; for
-    /// a table whose rows have another length; and for a model with a [`posterior_sampler`](Model::posterior_sampler), whose
-    /// first sweep draws every parameter anew. As [`checkpoint::load`](super::checkpoint::load) for a damaged file. Then nothing
-    /// is changed.
+    /// [`Error::WarmStart`] for fields other than the run's or in another order, since layers identify fields by
+    /// position; for a table whose rows have another length; and for a model with a
+    /// [`posterior_sampler`](Model::posterior_sampler), whose first sweep draws every parameter anew. Those of
+    /// [`checkpoint::load`](super::checkpoint::load) for a damaged file. Nothing is changed then.
     pub fn start_from(&mut self, schema: &Schema, checkpoint: &Path, from: &Schema) -> Result<WarmStart> {
         if self.model.posterior_sampler().is_some() {
             return Err(Error::WarmStart(
-                "a model that is sampled from its posterior draws all parameters anew".into(),
+                "a model that is sampled from its posterior draws all of its parameters anew".into(),
             ));
         }
         let names = |schema: &Schema| schema.fields().iter().map(|field| field.name.clone()).collect::<Vec<_>>();
         let (here, there) = (names(schema), names(from));
         if here != there {
             return Err(Error::WarmStart(format!(
-                "the fields must be those of {}, in the same order: it has {}, here are {}",
+                "the fields must be those of {}, in the same order: it has {}, but the new run has {}",
                 checkpoint.display(),
                 there.join(", "),
                 here.join(", ")
@@ -89,16 +90,17 @@ impl Trainer<'_> {
             match rows.filter(|_| tables.contains(&name)) {
                 Some(_) if size[1..] != found[1..] => {
                     return Err(Error::WarmStart(format!(
-                        "the rows of `{name}` have the shape {:?}, those in {} {:?}: build the model with the same options",
+                        "the rows of `{name}` have the shape {:?}, but those in {} {:?}: build the model with the same \
+                         options",
                         &size[1..],
                         checkpoint.display(),
                         &found[1..]
                     )));
                 }
                 Some(rows) => copies.push((variable, source, Some(rows))),
-                None if tables.contains(&name) => taken.fresh.push((name, "its rows are not those of the ids".into())),
+                None if tables.contains(&name) => taken.fresh.push((name, "its rows do not correspond to ids".into())),
                 None if size == found => copies.push((variable, source, None)),
-                None => taken.fresh.push((name, format!("its shape is {size:?}, and that of the run's {found:?}"))),
+                None => taken.fresh.push((name, format!("its shape is {size:?}, but {found:?} in the run"))),
             }
         }
         no_grad(|| {
@@ -134,7 +136,7 @@ fn tables(model: &dyn Model, store: &VarStore, schema: &Schema) -> Result<BTreeS
     Ok(tables)
 }
 
-/// The schema without its numeric fields; none if no field is left.
+/// The schema without its numeric fields; `None` if no field remains.
 fn embedded(schema: &Schema) -> Option<Schema> {
     let fields = schema.fields().iter().filter(|field| !is_numeric(field)).cloned().collect();
     Schema::new(schema.label().clone(), fields).ok()
@@ -144,7 +146,7 @@ fn is_numeric(field: &Field) -> bool {
     matches!(field.kind, FieldKind::Numeric { .. })
 }
 
-/// The rows that are common to tables over the ids of two schemas with the same fields.
+/// The common rows of tables over the ids of two schemas with the same fields.
 struct CommonRows {
     /// Number of ids of the new schema.
     here: i64,
@@ -160,7 +162,7 @@ impl CommonRows {
     fn new(here: &Schema, there: &Schema) -> CommonRows {
         let (to, of, values) = (vec![], vec![], vec![]);
         let mut rows = CommonRows { here: here.num_ids(), there: there.num_ids(), to, of, values };
-        // A table that several fields share is taken over once.
+        // A table that several fields share is copied once.
         let owns = |&(position, _): &(usize, &Field)| here.owner(position) == position;
         for (position, field) in here.fields().iter().enumerate().filter(owns) {
             let (first, first_there) = (here.ids(position).start, there.ids(position).start);
@@ -182,7 +184,8 @@ impl CommonRows {
     }
 }
 
-/// The new and the old position, among its ids, of each value that a field has in both schemas; first, that of unknown values.
+/// The new and the old position, among its ids, of each value that a field has in both schemas; unknown values come
+/// first.
 fn matched<'a>(here: &'a Field, there: &'a Field) -> Box<dyn Iterator<Item = (i64, i64)> + 'a> {
     if is_numeric(here) != is_numeric(there) || here.hash_buckets != there.hash_buckets {
         return Box::new(std::iter::empty());
@@ -214,7 +217,7 @@ mod tests {
         Schema::new(label(), fields).unwrap()
     }
 
-    /// A table of a row for each of the 41 ids that the tests' model has, and a bias.
+    /// A field with the 41 ids that the tests' model has rows for.
     fn forty(first: &str) -> Vec<Field> {
         let values: Vec<String> = (0..39).map(|value| value.to_string()).chain([first.to_owned()]).collect();
         vec![Field::new("id", FieldKind::Categorical, Side::User, values)]
@@ -231,7 +234,7 @@ mod tests {
         (taken, super::super::tests::weights(&model))
     }
 
-    /// The parameters of a run, of which row `i` of the table holds `i`.
+    /// The parameters of a run. Row `i` of the table contains `i`.
     fn run(rows: i64, width: i64) -> VarStore {
         let store = VarStore::new(Device::Cpu);
         let mut weight = store.root().var("weight", &[rows, width], Init::Const(0.0));
@@ -243,13 +246,13 @@ mod tests {
     }
 
     #[test]
-    fn rows_go_where_their_values_are_now() {
+    fn rows_are_copied_to_the_new_positions_of_their_values() {
         let (taken, weights) =
             started(&schema(forty("x")), &schema(vec![field("id", &["7", "x", "gone", "0"])]), &run(5, 1));
         let taken = taken.unwrap();
         assert_eq!(taken.values, [TakenValues { field: "id".into(), taken: 3, all: 40 }]);
         assert!(taken.fresh.is_empty());
-        // Of "0", "7" and "x"; all others stay at 0, as does what is unknown.
+        // Those of "0", "7" and "x"; all others remain 0, and so does the row of unknown values.
         let expected: Vec<f32> = (0..41)
             .map(|id| [4.0, 1.0, 2.0].into_iter().zip([1, 8, 40]).find(|(_, at)| *at == id).map_or(0.0, |(w, _)| w))
             .collect();
@@ -257,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_fields_share_is_taken_over_once() {
+    fn a_table_that_fields_share_is_copied_once() {
         let shared = |values: Vec<Field>| {
             let mut fields = vec![field("seen", &[]).sharing("id")];
             fields.extend(values);
@@ -269,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_another_kind_or_other_buckets_starts_fresh() {
+    fn a_field_of_another_kind_or_with_other_buckets_keeps_its_initial_values() {
         let hashed = |buckets| Field { hash_buckets: Some(buckets), ..field("id", &[]) };
         let (taken, weights) = started(&schema(vec![hashed(40)]), &schema(vec![hashed(4)]), &run(5, 1));
         assert_eq!(taken.unwrap().values[0], TakenValues { field: "id".into(), taken: 0, all: 40 });
@@ -280,15 +283,15 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_or_named_and_changes_nothing() {
+    fn parameters_that_do_not_match_are_an_error_or_listed_and_change_nothing() {
         let here = schema(forty("x"));
         let (taken, weights) = started(&here, &schema(vec![field("other", &["x"])]), &run(2, 1));
         let error = taken.unwrap_err().to_string();
-        assert!(error.contains("in the same order: it has other, here are id"), "{error}");
+        assert!(error.contains("in the same order: it has other, but the new run has id"), "{error}");
         let (taken, unchanged) = started(&here, &schema(vec![field("id", &["x"])]), &run(2, 3));
         let error = taken.unwrap_err().to_string();
         assert!(
-            error.contains("the rows of `weight` have the shape [1], those in") && error.contains("[3]"),
+            error.contains("the rows of `weight` have the shape [1], but those in") && error.contains("[3]"),
             "{error}"
         );
         assert_eq!((weights, unchanged), (vec![0.0; 41], vec![0.0; 41]));
@@ -297,7 +300,7 @@ mod tests {
         let _weight = store.root().var("weight", &[2, 1], Init::Const(1.0));
         let _bias = store.root().var("bias", &[2], Init::Const(1.0));
         let (taken, _) = started(&here, &schema(vec![field("id", &["x"])]), &store);
-        assert_eq!(taken.unwrap().fresh, [("bias".into(), "its shape is [1], and that of the run's [2]".into())]);
+        assert_eq!(taken.unwrap().fresh, [("bias".into(), "its shape is [1], but [2] in the run".into())]);
         let store = VarStore::new(Device::Cpu);
         let _weight = store.root().var("weight", &[2, 1], Init::Const(1.0));
         let (taken, _) = started(&here, &schema(vec![field("id", &["x"])]), &store);

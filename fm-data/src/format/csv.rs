@@ -1,4 +1,4 @@
-//! Comma-separated and tab-separated values with quotes, as RFC 4180 has them.
+//! Comma-separated and tab-separated values with quotes (RFC 4180).
 
 mod chunks;
 mod records;
@@ -25,7 +25,7 @@ pub const CSV: Separated = Separated { extension: "csv", separator: b',' };
 /// Values separated by tabs.
 pub const TSV: Separated = Separated { extension: "tsv", separator: b'\t' };
 
-/// A header line, then a record a row, with a separator between cells.
+/// A header line, then one record per row, with a separator between cells.
 pub struct Separated {
     extension: &'static str,
     separator: u8,

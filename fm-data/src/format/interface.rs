@@ -1,4 +1,4 @@
-//! What a file format provides: a reader and a writer of chunks, and the place of a row in its file.
+//! The interface of a file format: a reader and a writer of chunks, and the line of a row in its file.
 
 use std::io;
 use std::path::Path;
@@ -8,12 +8,13 @@ use polars::prelude::DataFrame;
 
 use crate::error::Result;
 
-/// How much of a table is held at once: whichever limit is reached first.
+/// The size of a chunk. Whichever limit is reached first applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkSize {
-    /// The maximum number of rows of a chunk, at least 1.
+    /// Maximum number of rows of a chunk, at least 1.
     pub rows: usize,
-    /// The bytes after which a chunk ends: of its text, or of its columns in a Parquet file. The last record may exceed them.
+    /// Number of bytes after which a chunk ends: of its text or, in a Parquet file, of its columns. The last record may
+    /// exceed it.
     pub bytes: usize,
 }
 
@@ -23,9 +24,9 @@ impl Default for ChunkSize {
     }
 }
 
-/// A type of file that holds a table.
+/// A file type for tables.
 pub trait Format: Sync {
-    /// The ending of its files' names, in lower case and without the dot.
+    /// The extension of its files, in lower case and without the dot.
     fn extension(&self) -> &'static str;
 
     /// Opens a file.
@@ -41,19 +42,20 @@ pub trait Format: Sync {
     fn line_of_row(&self, path: &Path, row: usize) -> Option<usize>;
 }
 
-/// Reads the rows of a table in their order.
+/// Reads the rows of a table in order.
 pub trait ReadChunks: Send {
-    /// The next rows, every column as text; `None` after the last. A table without rows is one chunk without rows.
+    /// The next rows, with every column as text; `None` after the last rows. A table without rows is one chunk without
+    /// rows.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io); [`Error::Data`](crate::Error::Data) with the line of the first invalid row.
     fn next_chunk(&mut self) -> Result<Option<DataFrame>>;
 
-    /// The bytes read so far. A format that stores column after column counts the share of the rows read.
+    /// The bytes read so far. A format that stores columns one after the other counts the share of rows read.
     fn bytes_read(&self) -> u64;
 }
 
-/// Writes the rows of a table in their order. All chunks have the columns of the first.
+/// Writes the rows of a table in order. All chunks have the same columns.
 pub trait WriteChunks: Send {
     /// Writes some rows.
     ///
@@ -61,7 +63,7 @@ pub trait WriteChunks: Send {
     /// The operating system's error.
     fn write(&mut self, table: &mut DataFrame) -> io::Result<()>;
 
-    /// Ends the table, and returns the file to put in its place; `None` for a stream.
+    /// Ends the table, and returns the file to commit; `None` for a stream.
     ///
     /// # Errors
     /// The operating system's error.

@@ -14,16 +14,16 @@ pub use interface::{ChunkSize, Format, ReadChunks, WriteChunks};
 /// All formats.
 pub const FORMATS: [&dyn Format; 3] = [&csv::CSV, &csv::TSV, &parquet::Parquet];
 
-/// The format that the ending of a file's name stands for.
+/// The format of a file, by its extension.
 ///
 /// # Errors
-/// [`Error::Data`] for another ending.
+/// [`Error::Data`] for any other extension.
 pub fn of(path: &Path) -> Result<&'static dyn Format> {
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
     FORMATS.into_iter().find(|format| extension == format.extension()).ok_or_else(|| {
         let mut endings: Vec<String> = FORMATS.iter().map(|format| format!(".{}", format.extension())).collect();
         let last = endings.pop().unwrap_or_default();
-        Error::data(path, None, format!("the name of a table ends in {} or {last}", endings.join(", ")))
+        Error::data(path, None, format!("the extension of a table must be {} or {last}", endings.join(", ")))
     })
 }
 
@@ -43,7 +43,7 @@ mod tests {
     fn an_unknown_extension_is_an_error_that_lists_all() {
         for name in ["t.xlsx", "csv", ""] {
             let error = of(Path::new(name)).map(Format::extension).unwrap_err().to_string();
-            assert!(error.ends_with("the name of a table ends in .csv, .tsv or .parquet"), "{error}");
+            assert!(error.ends_with("the extension of a table must be .csv, .tsv or .parquet"), "{error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Parquet, some rows at a time.
+//! Parquet, read and written in chunks.
 
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -15,7 +15,7 @@ use super::interface::{ChunkSize, Format, ReadChunks, WriteChunks};
 use super::text::text_of;
 use crate::error::{Error, Result, first_line, io_error};
 
-/// The maximum number of rows of a row group that is written.
+/// Maximum number of rows in a written row group.
 const ROW_GROUP: usize = 1 << 18;
 
 /// Apache Parquet.
@@ -41,8 +41,8 @@ impl Format for Parquet {
 
 /// The chunks of a Parquet file.
 ///
-/// Only the pages that hold a chunk's rows are unpacked: a row group of any size takes no more memory than a chunk and
-/// the dictionaries of its columns.
+/// Only the pages with a chunk's rows are unpacked: a row group of any size takes no more memory than a chunk and the
+/// dictionaries of its columns.
 struct ParquetChunks {
     file: File,
     path: PathBuf,
@@ -55,7 +55,7 @@ struct ParquetChunks {
 }
 
 impl ParquetChunks {
-    /// Reads the file's description.
+    /// Reads the metadata of the file.
     fn open(path: &Path, size: ChunkSize) -> Result<ParquetChunks> {
         let file = File::open(path).map_err(Error::io("read", path))?;
         let length = file.metadata().map_err(Error::io("read", path))?.len();
@@ -65,7 +65,7 @@ impl ParquetChunks {
         let schema = reader.schema().map_err(|error| invalid(path, &error))?;
         if let Some(column) = schema.iter_values().find(|column| is_left_out(&column.dtype)) {
             let reason = format!(
-                "column `{}` holds decimals, maps or structs, which cannot be read: leave it out, or keep it as text or as \
+                "column `{}` has decimals, maps or structs, which cannot be read: remove it, or store it as text or as \
                  64-bit numbers",
                 column.name
             );
@@ -80,7 +80,7 @@ impl ParquetChunks {
 
     fn read(&self, rows: usize) -> Result<DataFrame> {
         let invalid = |error: PolarsError| invalid(&self.path, &error);
-        // Each reader maps the file anew, which frees the pages read before.
+        // Each reader maps the file again, which frees the pages read before.
         let file = self.file.try_clone().map_err(Error::io("read", &self.path))?;
         let mut reader = ParquetReader::new(file)
             .with_slice(Some((self.rows_read, rows)))
@@ -120,7 +120,7 @@ type RowGroupWriter = Box<BatchedWriter<BufWriter<File>>>;
 
 struct ParquetWriting {
     file: AtomicFile,
-    /// Made with the first chunk, which says what the columns are.
+    /// Created with the first chunk, which has the names and types of the columns.
     writer: Option<RowGroupWriter>,
 }
 
@@ -129,7 +129,7 @@ impl ParquetWriting {
         let writer = match &mut self.writer {
             Some(writer) => writer,
             None => {
-                // Buffered, since the head of a page is written byte by byte; the writer flushes at its end.
+                // Buffered, because the header of a page is written byte by byte. The writer flushes at the end.
                 let file = BufWriter::new(self.file.file().try_clone()?);
                 self.writer.insert(Box::new(ParquetWriter::new(file).batched(table.schema())?))
             }
@@ -155,7 +155,7 @@ impl WriteChunks for ParquetWriting {
     }
 }
 
-/// Whether Polars, as it is built here, would panic over a column of this type.
+/// Whether Polars, with the features used here, would panic on a column of this type.
 fn is_left_out(kind: &ArrowDataType) -> bool {
     use ArrowDataType::{Decimal, Decimal32, Decimal64, Decimal256, FixedSizeList, LargeList, List, Map, Struct};
     match kind {
@@ -166,9 +166,9 @@ fn is_left_out(kind: &ArrowDataType) -> bool {
 }
 
 fn invalid(path: &Path, error: &PolarsError) -> Error {
-    // A type that this build of Polars leaves out.
+    // The message for a type that this build of Polars does not support.
     let what = first_line(error);
     let left_out = what.starts_with("cannot create series from");
-    let advice = if left_out { ": keep the column as text, or as 32- or 64-bit numbers" } else { "" };
+    let advice = if left_out { ": store the column as text, or as 32- or 64-bit numbers" } else { "" };
     Error::data(path, None, format!("not a readable Parquet file: {what}{advice}"))
 }

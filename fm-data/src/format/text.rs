@@ -4,10 +4,10 @@ use polars::prelude::*;
 
 use crate::error::first_line;
 
-/// A column as text, in one chunk. Whole numbers become their digits, also in a float column; NaN becomes null.
+/// A column as text, in one chunk. Whole numbers become their digits, even in a float column; NaN becomes null.
 ///
 /// # Errors
-/// Why the column cannot be text: it holds lists or the like.
+/// The reason why the column cannot be text, for example a column of lists.
 pub fn text_of(column: &Column) -> Result<StringChunked, String> {
     let name = column.name();
     let refused = |why: String| format!("column `{name}` {why}");
@@ -28,7 +28,9 @@ pub fn text_of(column: &Column) -> Result<StringChunked, String> {
             text.str().map_err(polars)?.clone()
         }
         kind => {
-            return Err(refused(format!("holds {kind}: a cell must be text or a number; join lists with a separator")));
+            return Err(refused(format!(
+                "has type {kind}: a cell must be text or a number; join lists with a separator"
+            )));
         }
     };
     Ok(text.rechunk().into_owned())

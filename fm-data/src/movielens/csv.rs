@@ -1,6 +1,6 @@
 //! CSV text with quotes (RFC 4180), read record by record so that errors can name the line.
 
-/// The records of a CSV text and the line, from 1, on which each begins. Blank lines are skipped.
+/// The records of CSV text, each with the line of its start, from 1. Skips blank lines.
 pub(super) struct Records<'a> {
     rest: &'a str,
     line: usize,
@@ -20,7 +20,7 @@ impl<'a> Records<'a> {
                 let end = self.rest.find('"')?;
                 field.push_str(&self.rest[..end]);
                 self.rest = &self.rest[end + 1..];
-                // Two quotes stand for one.
+                // Two quotes are one quote.
                 match self.rest.strip_prefix('"') {
                     Some(rest) => self.rest = rest,
                     None => break,
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_line_ends_and_blank_lines_are_understood() {
+    fn quotes_line_ends_and_blank_lines_are_parsed() {
         let text = "a,b\r\n\n\"x, \"\"y\"\"\",\"1\n2\"\n,\nlast,é";
         let third = record(3, &["x, \"y\"", "1\n2"]);
         let expected = [record(1, &["a", "b"]), third, record(5, &["", ""]), record(6, &["last", "é"])];
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_that_is_not_closed_or_closed_too_early_is_an_error_where_the_record_begins() {
+    fn an_unclosed_or_misplaced_quote_is_an_error_with_the_line_of_its_record() {
         assert_eq!(records("a\nb,\"c\nd\n"), [record(1, &["a"]), (2, None)]);
         assert_eq!(records("\"a\"b,c\n"), [(1, None)]);
     }

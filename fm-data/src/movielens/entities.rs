@@ -13,7 +13,7 @@ pub(super) const MOVIE_COLUMNS: [&str; 4] = ["movie_id", "title", "year", "genre
 /// The columns of [`super::MovieLens::users`].
 pub(super) const USER_COLUMNS: [&str; 5] = ["user_id", "gender", "age", "occupation", "zip"];
 
-/// The place of a row in its file, for error messages.
+/// The position of a row in its file, for error messages.
 #[derive(Clone, Copy)]
 pub(super) enum Place {
     /// A line of a text file, from 1.
@@ -39,7 +39,7 @@ impl<'a> Movies<'a> {
         Entities::new(path, "movie", MOVIE_COLUMNS)
     }
 
-    /// Adds a movie. Without genres, `genres` is empty.
+    /// Adds a movie. `genres` is empty if it has none.
     pub(super) fn add(&mut self, place: Place, id: &str, title: &str, genres: &str) -> Result<()> {
         self.push(place, id, [present(title), year(title), present(genres)])
     }
@@ -50,7 +50,7 @@ impl<'a> Users<'a> {
         Entities::new(path, "user", USER_COLUMNS)
     }
 
-    /// Adds a user. Only the first three characters of the zip code are kept, the region: whole codes are nearly all
+    /// Adds a user. Keeps only the first three characters of the zip code, the region: nearly all full codes are
     /// different.
     pub(super) fn add(
         &mut self,
@@ -104,7 +104,7 @@ impl<'a, const N: usize> Entities<'a, N> {
     pub(super) fn finish(self) -> Result<DataFrame> {
         let height = self.places.len();
         if height == 0 {
-            let reason = format!("the file holds no {}: download the release again", self.what);
+            let reason = format!("the file has no {}: download the release again", self.what);
             return Err(Error::data(self.path, None, reason));
         }
         let columns = self.columns.into_iter().map(|column| column.finish().into_column()).collect();

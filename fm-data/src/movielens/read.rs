@@ -1,4 +1,4 @@
-//! Movies and users of each form.
+//! Reads the movies and users of each form.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -34,7 +34,7 @@ const GENRES: [&str; 19] = [
     "Western",
 ];
 
-/// The text for "none" in the genres of `movies.dat` and `movies.csv`.
+/// The text for a movie without genres in `movies.dat` and `movies.csv`.
 const NO_GENRES: &str = "(no genres listed)";
 
 /// The header of `movies.csv`.
@@ -129,7 +129,7 @@ fn users(path: &Path, separator: &str, order: impl Fn([&str; 5]) -> [&str; 5]) -
     users.finish()
 }
 
-/// `movies.dat`: id, title, genres. A title may hold `::`.
+/// `movies.dat`: id, title, genres. A title may contain `::`.
 pub(super) fn movies_dat(folder: &Path) -> Result<DataFrame> {
     let path = folder.join("movies.dat");
     let bytes = read_bytes(&path)?;

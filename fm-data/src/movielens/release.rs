@@ -23,12 +23,12 @@ pub enum Release {
     Ml25m,
     /// 32,000,204 ratings (2024).
     Ml32m,
-    /// About 100,000 recent ratings. It changes from time to time, so results on it cannot be compared.
+    /// About 100,000 recent ratings. It changes from time to time, so results on it are not comparable.
     LatestSmall,
 }
 
 impl Release {
-    /// All releases, the oldest first.
+    /// All releases, oldest first.
     pub const ALL: [Release; 7] = [
         Release::Ml100k,
         Release::Ml1m,
@@ -57,8 +57,8 @@ impl Release {
         format!("{}.zip", self.name())
     }
 
-    /// The archive's MD5 sum, as GroupLens publishes it. `None` for the release that changes: the file `<archive>.md5` has
-    /// its sum.
+    /// The archive's MD5 sum, as published by GroupLens. `None` for the release that changes, whose sum is in the file
+    /// `<archive>.md5`.
     pub fn md5(self) -> Option<&'static str> {
         match self {
             Release::Ml100k => Some("0e33842e24a9c977be4e0107933c0723"),
@@ -71,7 +71,7 @@ impl Release {
         }
     }
 
-    /// The one folder at the top of the archive.
+    /// The top-level folder of the archive.
     pub(super) fn archive_folder(self) -> &'static str {
         match self {
             Release::Ml10m => "ml-10M100K",
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn the_error_for_an_unknown_name_has_the_closest_name_and_all_names() {
         let message = |name: &str| name.parse::<Release>().unwrap_err().to_string();
-        let all = "there are: ml-100k, ml-1m, ml-10m, ml-20m, ml-25m, ml-32m, ml-latest-small";
+        let all = "available: ml-100k, ml-1m, ml-10m, ml-20m, ml-25m, ml-32m, ml-latest-small";
         assert_eq!(message("ML-1M"), format!("there is no MovieLens release `ML-1M`; did you mean `ml-1m`? {all}"));
         assert_eq!(message("netflix"), format!("there is no MovieLens release `netflix`; {all}"));
     }

@@ -196,7 +196,7 @@ fn a_missing_column_or_content_of_movies_csv_is_an_error() {
     let refused = |movies: &[u8]| refused(&[("ratings.csv", RATINGS_CSV), ("movies.csv", movies)]);
     assert!(refused(b"movieId,title\n1,A\n").starts_with("movies.csv, line 1: the column `genres` is missing"));
     assert!(refused(b"").starts_with("movies.csv, line 1: the file is empty"));
-    assert!(refused(b"movieId,title,genres\n").starts_with("movies.csv: the file holds no movie"));
+    assert!(refused(b"movieId,title,genres\n").starts_with("movies.csv: the file has no movie"));
 }
 
 #[test]

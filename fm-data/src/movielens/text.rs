@@ -14,8 +14,8 @@ pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The text of a file without a declared encoding. The early releases are ISO-8859-1. Valid UTF-8 counts as UTF-8, since
-/// accented ISO-8859-1 text is practically never valid UTF-8.
+/// The text of a file without a declared encoding. The early releases are ISO-8859-1. Valid UTF-8 counts as UTF-8,
+/// since accented ISO-8859-1 text is practically never valid UTF-8.
 pub(super) fn decode(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text.trim_start_matches('\u{feff}')),
@@ -39,7 +39,7 @@ pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     (1..).zip(lines).filter(|(_, line)| !line.is_empty())
 }
 
-/// As [`lines`], for text.
+/// Like [`lines`], for text.
 pub(super) fn text_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
     (1..).zip(lines).filter(|(_, line)| !line.is_empty())

@@ -1,4 +1,4 @@
-//! What a source provides: a reader, and what the reader returns.
+//! The interface of a source: its reader, and the table that the reader returns.
 
 use std::path::{Path, PathBuf};
 
@@ -11,34 +11,34 @@ use crate::split::Parts;
 
 /// A kind of source.
 pub(super) struct Source {
-    /// Whether the settings name rows of this kind. Only consulted where no source before it in the list applies.
+    /// Whether the settings name rows of this kind. Only called if no earlier source in the list applies.
     pub applies: fn(&DataConfig) -> bool,
     /// Finds the rows, given the folder of downloaded data.
     pub open: fn(&DataConfig, &Path) -> Result<Box<dyn Reader>>,
-    /// The terms of use, where they are known.
+    /// The terms of use, if known.
     pub terms: Option<&'static str>,
 }
 
 /// Reads the rows of one source.
 pub trait Reader {
-    /// All files that decide what the rows are: if one changes, the rows may change.
+    /// All files that the rows depend on.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) if a folder cannot be listed.
     fn files(&self) -> Result<Vec<PathBuf>>;
 
-    /// Reads all rows, and declares what they are.
+    /// Reads all rows and declares their fields.
     ///
     /// # Errors
-    /// An invalid file, or settings that this source cannot fulfil.
+    /// An invalid file, or settings that this source does not support.
     fn read(&self, config: &DataConfig) -> Result<DeclaredTable>;
 }
 
-/// All rows of a source, and everything that the rest of the crate needs to know about them.
+/// All rows of a source, with everything that the rest of the crate needs to know about them.
 #[derive(Debug)]
 pub struct DeclaredTable {
-    /// A column of text for each declared field and role. Fields that [follow from other
-    /// rows](crate::spec::FieldOrigin) have no column yet.
+    /// A column of text for each declared field and role. Fields [derived from other rows](crate::spec::FieldOrigin)
+    /// have no column yet.
     pub frame: DataFrame,
     /// The fields and roles.
     pub spec: TableSpec,
@@ -48,25 +48,25 @@ pub struct DeclaredTable {
     pub timestamps: Option<Vec<i64>>,
     /// `[N]`: the weight of each row, if rows have weights.
     pub weights: Option<Vec<f32>>,
-    /// Which rows train, validate and test, as far as the source decides it.
+    /// Which rows train, validate and test, if the source decides it.
     pub division: Division,
-    /// The list of all items, with a column for each of their own fields. `None` if the rows are all that is known: the last
-    /// row of each item then describes it.
+    /// The list of all items, with one column per field of the items. If `None`, the last row of each item describes
+    /// it.
     pub items: Option<DataFrame>,
-    /// The least label that is positive in a binary task, unless the settings name a threshold.
+    /// The smallest positive label of a binary task, unless the settings give a threshold.
     pub least_positive: Option<f32>,
 }
 
 /// How a source divides its rows.
 #[derive(Debug)]
 pub enum Division {
-    /// Not at all: the settings' split does.
+    /// Not at all: the split in the settings divides them.
     Undivided,
-    /// By the official fold that the settings name.
+    /// By the official fold named in the settings.
     Fold {
-        /// The rows that train and validate, ascending.
+        /// The training and validation rows, ascending.
         train: Vec<u32>,
-        /// The rows that test, ascending.
+        /// The test rows, ascending.
         test: Vec<u32>,
     },
     /// Into all three parts.

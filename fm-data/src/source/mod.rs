@@ -1,5 +1,5 @@
-//! Where rows come from: a MovieLens release, a table, or a table for each part. A new source is one file, and one line in
-//! `SOURCES`.
+//! The sources of rows: a MovieLens release, a table, or a table for each part. A new source is one file, and one line
+//! in `SOURCES`.
 
 mod interface;
 mod movielens;
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 
 pub(crate) use interface::{DeclaredTable, Division, Reader};
 
-/// All sources. The first that applies to the settings reads the rows.
+/// All sources. The first one that applies to the settings reads the rows.
 const SOURCES: [Source; 3] = [tables::SOURCE, table::SOURCE, movielens::SOURCE];
 
 fn source(config: &DataConfig) -> Option<Source> {
@@ -24,12 +24,12 @@ fn source(config: &DataConfig) -> Option<Source> {
 /// Finds the rows that the settings name. `data_dir` is the folder of downloaded data.
 ///
 /// # Errors
-/// [`Error::NoData`]; what the source finds wrong with the settings.
+/// [`Error::NoData`], or the errors of the source about the settings.
 pub(crate) fn reader(config: &DataConfig, data_dir: &Path) -> Result<Box<dyn Reader>> {
     (source(config).ok_or(Error::NoData)?.open)(config, data_dir)
 }
 
-/// The terms under which the data may be used, with the citation that they ask for. `None` if they are not known.
+/// The terms of use of the data, with the citation that they ask for. `None` if unknown.
 pub fn terms_of_use(config: &DataConfig) -> Option<&'static str> {
     source(config)?.terms
 }
@@ -66,7 +66,7 @@ mod tests {
         assert!(
             message(&named(&place("rows.csv")), folder.path()).ends_with("rows.csv needs a declaration of its fields")
         );
-        assert!(message(&named(&place("folder.csv")), folder.path()).contains("holds no MovieLens release"));
+        assert!(message(&named(&place("folder.csv")), folder.path()).contains("does not contain a MovieLens release"));
         assert!(message(&named("ml-1m"), folder.path()).starts_with("ml-1m is not in "));
         assert!(message(&named("ml-1x"), folder.path()).contains("did you mean `ml-1m`?"));
     }

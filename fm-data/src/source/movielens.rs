@@ -13,10 +13,10 @@ use crate::spec::{FieldOrigin, FieldSpec, FieldSpecKind, ListSpec, SEPARATOR, Ta
 use crate::split::Split;
 use crate::table::{integers, numbers};
 
-/// The least rating of a film that a user likes.
+/// Minimum rating of a film that a user likes.
 const LIKED: f32 = 4.0;
 
-/// The default length of histories, and the number of ratings above which it is less, since each film takes gigabytes there.
+/// The default length of histories, and the number of ratings above which a shorter one saves gigabytes.
 const HISTORY: usize = 100;
 const LONG_HISTORY_RATINGS: usize = 2_000_000;
 const SHORT_HISTORY: usize = 20;
@@ -49,8 +49,8 @@ impl Reader for Folder {
     fn read(&self, config: &DataConfig) -> Result<DeclaredTable> {
         if config.implicit > 0 && config.task == TaskName::Ranking {
             return Err(Error::Spec(
-                "the films that a user rated give away those that a ranking looks for: leave out `implicit`, or use `history`, \
-                 which has earlier films only"
+                "the films that a user rated give away the films to rank: leave out `implicit`, or use `history`, \
+                 which contains only earlier films"
                     .into(),
             ));
         }
@@ -84,7 +84,7 @@ impl Reader for Folder {
     }
 }
 
-/// The fields of a release. Of those that a release may lack, the ones that are columns of `frame`.
+/// The fields of a release. Fields that only some releases have are included if they are columns of `frame`.
 fn spec(frame: &DataFrame, history: usize, config: &DataConfig) -> TableSpec {
     let one = |name: &str, side| FieldSpec::new(name, FieldSpecKind::Categorical, side);
     let several = |name: &str, side, max_len| {

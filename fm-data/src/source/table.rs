@@ -1,4 +1,4 @@
-//! One table, which is split.
+//! One table to split.
 
 use std::path::{Path, PathBuf};
 
@@ -39,7 +39,7 @@ impl Reader for Table {
     }
 }
 
-/// A table whose columns have the roles that `spec` declares. `path` is its file, for errors.
+/// A table whose columns have the roles declared in `spec`. `path` is its file, for errors.
 pub(super) fn declared(path: &Path, frame: DataFrame, spec: TableSpec) -> Result<DeclaredTable> {
     Ok(DeclaredTable {
         labels: numbers(&frame, &spec.label, path)?,

@@ -55,7 +55,7 @@ impl Reader for Tables {
     }
 }
 
-/// Reads the columns that the declaration names: others may differ from file to file.
+/// Reads the declared columns. Other columns may differ between files.
 fn read_part(path: &Path, spec: &TableSpec) -> Result<DeclaredTable> {
     let table = read_table(path)?;
     let roles = [Some(&spec.label), spec.weight.as_ref(), spec.timestamp.as_ref(), spec.title.as_ref()];

@@ -1,4 +1,4 @@
-//! The columns of a table: as text, as numbers, as codes.
+//! Columns of a table as text, as numbers and as codes.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ pub const NO_CODE: u32 = u32::MAX;
 /// A column as text, in one chunk.
 ///
 /// # Errors
-/// [`Error::MissingColumn`], or [`Error::Spec`] for a column of lists or the like.
+/// [`Error::MissingColumn`], or [`Error::Spec`] for a column of another type, such as lists.
 pub fn strings(table: &DataFrame, name: &str) -> Result<StringChunked> {
     text_of(column(table, name)?).map_err(Error::Spec)
 }
@@ -22,7 +22,8 @@ pub fn strings(table: &DataFrame, name: &str) -> Result<StringChunked> {
 /// A column of finite numbers. Errors name `path`, the file of the table.
 ///
 /// # Errors
-/// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is not a finite number.
+/// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is not a finite
+/// number.
 pub fn numbers(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result<Vec<f32>> {
     parsed(table, name, path.as_ref(), "a number", narrow)
 }
@@ -30,7 +31,8 @@ pub fn numbers(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result<
 /// A column of whole numbers, such as timestamps. Errors name `path`, the file of the table.
 ///
 /// # Errors
-/// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is not a whole number.
+/// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is not a whole
+/// number.
 pub fn integers(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result<Vec<i64>> {
     parsed(table, name, path.as_ref(), "a whole number", |text| text.trim().parse().ok())
 }
@@ -66,13 +68,13 @@ pub fn take_rows(table: &DataFrame, rows: &[u32]) -> Result<DataFrame> {
 pub fn take_columns(table: &DataFrame, names: &[String]) -> Result<DataFrame> {
     let columns: Vec<Column> = names.iter().map(|name| column(table, name).cloned()).collect::<Result<_>>()?;
     if let Some((_, twice)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
-        return Err(Error::Spec(format!("the column `{twice}` is named twice")));
+        return Err(Error::Spec(format!("the column `{twice}` is given twice")));
     }
     DataFrame::new(table.height(), columns).map_err(|error| Error::Spec(first_line(&error)))
 }
 
-/// The values of a column as codes 0, 1, … in the order of their first appearance, and the value of each code.
-/// A missing or empty value has the code [`NO_CODE`].
+/// The values of a column as codes 0, 1, … in the order of first appearance, and the value of each code. A missing or
+/// empty value has the code [`NO_CODE`].
 pub fn codes<'a>(column: &'a StringChunked) -> (Vec<u32>, Vec<&'a str>) {
     let mut known = PlHashMap::<&str, u32>::new();
     let mut values = Vec::new();
@@ -112,7 +114,7 @@ fn parsed<T>(
     parsed.collect()
 }
 
-/// Where a row is in its file: its line, or its number in words where the format has no lines.
+/// The position of a row in its file: its line or, in a format without lines, its number as text.
 fn place_of(path: &Path, row: usize) -> (Option<usize>, String) {
     match format::of(path).ok().and_then(|format| format.line_of_row(path, row)) {
         Some(line) => (Some(line), String::new()),
@@ -126,7 +128,7 @@ mod tests {
     use crate::table::read_table;
 
     #[test]
-    fn a_cell_that_is_no_number_is_shown_with_its_line_and_text() {
+    fn a_cell_that_is_not_a_number_is_an_error_with_its_line_and_text() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.csv");
         std::fs::write(&path, "a,b\n\"x\ny\",1\nz,abc\nw,\n").unwrap();
@@ -148,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_follow_the_first_appearance_and_missing_ones_have_none() {
+    fn codes_follow_the_first_appearance_and_missing_values_have_none() {
         let column = StringChunked::from_iter([Some("b"), None, Some("a"), Some("b"), Some("")]);
         assert_eq!(codes(&column), (vec![0, NO_CODE, 1, 0, NO_CODE], vec!["b", "a"]));
     }

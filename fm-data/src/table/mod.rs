@@ -1,4 +1,4 @@
-//! Tables as text: an id such as "042" stays what it is, and the reader of a column decides what is a number.
+//! Tables as text: an id such as "042" stays unchanged, and the reader of a column decides whether it has numbers.
 
 mod columns;
 mod reader;
@@ -16,11 +16,11 @@ pub use columns::{NO_CODE, codes, integers, numbers, strings, take_columns, take
 pub use reader::TableReader;
 pub use writer::TableWriter;
 
-/// Reads a table, every column as text: `.csv`, `.tsv` (tabs) or `.parquet`.
+/// Reads a table with every column as text: `.csv`, `.tsv` (tabs) or `.parquet`.
 ///
 /// A CSV file is UTF-8, has a header line, and quotes cells as RFC 4180 does. An empty cell is null. In Parquet, whole
-/// numbers become their digits (also those of a float column: 5.0 is "5", since pandas stores ids that way where some
-/// are missing), and NaN becomes null.
+/// numbers become their digits (even in a float column: 5.0 is "5", since pandas stores ids as floats if some are
+/// missing), and NaN becomes null.
 ///
 /// # Errors
 /// [`Error::Io`], or [`Error::Data`] with the line: an empty file, a line with more or fewer cells than the header,
@@ -36,17 +36,17 @@ pub fn read_table(path: impl AsRef<Path>) -> Result<DataFrame> {
     Ok(table)
 }
 
-/// Writes a table, whole or not at all, in the format of the extension: `.csv`, `.tsv` or `.parquet`.
+/// Writes a table atomically, in the format of the extension: `.csv`, `.tsv` or `.parquet`.
 ///
 /// # Errors
-/// As [`TableWriter`]'s.
+/// Those of [`TableWriter`].
 pub fn write_table(path: impl AsRef<Path>, table: &mut DataFrame) -> Result<()> {
     let mut writer = TableWriter::create(path)?;
     writer.write(table)?;
     writer.finish()
 }
 
-/// Checks, before any work is done, that `path` names a table that [`write_table`] can write.
+/// Checks that [`write_table`] can write to `path`. Call it before any work is done.
 ///
 /// # Errors
 /// [`Error::Data`] for a folder, or an unknown extension.
@@ -86,14 +86,14 @@ mod tests {
     }
 
     #[test]
-    fn ids_stay_the_text_they_are() {
+    fn ids_remain_unchanged_text() {
         let table = read("t.csv", b"id,n\n042,1.0\n42,1\n,x\n").unwrap();
         assert_eq!(column_of(&table, "id"), texts(&["042", "42", ""]));
         assert_eq!(column_of(&table, "n"), texts(&["1.0", "1", "x"]));
     }
 
     #[test]
-    fn quotes_line_ends_and_byte_order_marks_are_understood() {
+    fn quotes_line_ends_and_byte_order_marks_are_parsed() {
         let table = read("t.csv", b"\xEF\xBB\xBF\"a\",b\r\n\"x,\"\"y\"\"\nz\",1\r\n\"\",\r\n\r\n").unwrap();
         assert_eq!(table.get_column_names(), ["a", "b"]);
         assert_eq!(column_of(&table, "b"), texts(&["1", ""]));
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn other_files_are_errors() {
-        assert!(read("t.xlsx", b"").unwrap_err().to_string().ends_with("ends in .csv, .tsv or .parquet"));
+        assert!(read("t.xlsx", b"").unwrap_err().to_string().ends_with("must be .csv, .tsv or .parquet"));
         assert!(read("t.parquet", b"PAR1 or not").unwrap_err().to_string().contains("not a readable Parquet file"));
         assert!(read_table("none.csv").unwrap_err().to_string().starts_with("cannot read none.csv: "));
     }

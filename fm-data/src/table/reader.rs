@@ -1,4 +1,4 @@
-//! Reading tables of any size, one chunk at a time.
+//! Reads tables of any size, one chunk at a time.
 
 use std::io::Read;
 use std::path::Path;
@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 use crate::format::csv::CsvChunks;
 use crate::format::{self, ChunkSize, ReadChunks};
 
-/// Reads the rows of a table in their order, one chunk at a time. Every column is text, as in
+/// Reads the rows of a table in order, one chunk at a time. Every column is text, as in
 /// [`read_table`](super::read_table).
 ///
-/// An iterator that ends after the first error. A table without rows is one chunk without rows.
+/// This iterator ends after the first error. A table without rows is one chunk without rows.
 ///
 /// ```
 /// use fm_data::table::{ChunkSize, TableReader};
@@ -34,7 +34,7 @@ impl TableReader {
     /// Opens a `.csv`, `.tsv` or `.parquet` file.
     ///
     /// # Errors
-    /// [`Error::Io`], or [`Error::Data`] for a file without a header, or of another format than its name says.
+    /// [`Error::Io`], or [`Error::Data`] for a file without a header, or whose format does not match its extension.
     pub fn open(path: impl AsRef<Path>, size: ChunkSize) -> Result<TableReader> {
         let path = path.as_ref();
         let chunks = format::of(path)?.read(path, size)?;
@@ -43,10 +43,10 @@ impl TableReader {
         Ok(TableReader { chunks, bytes: metadata.is_file().then_some(metadata.len()), has_failed: false })
     }
 
-    /// Reads CSV from any source, which errors call `name`.
+    /// Reads CSV from any source. Errors call it `name`.
     ///
     /// # Errors
-    /// As [`TableReader::open`].
+    /// Like [`TableReader::open`].
     pub fn from_csv(source: impl Read + Send + 'static, name: &str, size: ChunkSize) -> Result<TableReader> {
         let chunks = Box::new(CsvChunks::new(Box::new(source), name.into(), b',', size)?);
         Ok(TableReader { chunks, bytes: None, has_failed: false })
@@ -57,7 +57,8 @@ impl TableReader {
         self.bytes
     }
 
-    /// The bytes read so far. A Parquet file, which stores column after column, counts the share of its rows.
+    /// The bytes read so far. For a Parquet file, which stores columns one after the other, this follows from the share
+    /// of rows read.
     pub fn bytes_read(&self) -> u64 {
         self.chunks.bytes_read()
     }
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_in_chunks_is_what_is_written_at_once() {
+    fn a_table_written_in_chunks_equals_one_written_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let id: Vec<String> = (0..100).map(|row| format!("{row:03}")).collect();
         let text: Vec<Option<&str>> = [Some("a\n\"b\""), None, Some(""), Some("é,")].repeat(25);
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_finished_is_not_there() {
+    fn an_unfinished_file_does_not_exist() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["t.csv", "t.parquet"] {
             let mut writer = TableWriter::create(folder.path().join(name)).unwrap();

@@ -1,4 +1,4 @@
-//! Writing tables of any size, one chunk at a time.
+//! Writes tables of any size, one chunk at a time.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,10 @@ use polars::prelude::DataFrame;
 use crate::error::{Error, Result};
 use crate::format::{self, WriteChunks};
 
-/// Writes a table one chunk at a time, to standard output or to a file, which appears whole or not at all.
+/// Writes a table one chunk at a time, to standard output or to a file. A file is written atomically.
 ///
-/// All chunks have the columns of the first. A writer that is dropped before it is [finished](TableWriter::finish)
-/// leaves no file.
+/// All chunks have the same columns. A writer that is dropped before it is [finished](TableWriter::finish) leaves no
+/// file.
 pub struct TableWriter {
     /// The file, for errors.
     path: PathBuf,
@@ -42,10 +42,10 @@ impl TableWriter {
         self.chunks.write(table).map_err(Error::io("write", &self.path))
     }
 
-    /// Puts the file in its place.
+    /// Commits the file.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`fm_core::Error::Io`]; an old file of this name stays as it was.
+    /// [`Error::Io`] or [`fm_core::Error::Io`]; an existing file of this name then stays unchanged.
     pub fn finish(self) -> Result<()> {
         match self.chunks.finish().map_err(Error::io("write", &self.path))? {
             Some(file) => Ok(file.commit()?),

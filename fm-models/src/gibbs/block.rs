@@ -1,4 +1,4 @@
-//! Fields whose ids are drawn one after another, while the ids of all other fields are fixed.
+//! Blocks of fields. The ids of a block are drawn one after another, while the ids of all other blocks are fixed.
 
 use super::columns::Columns;
 use super::gram::{Gram, TILE};
@@ -6,7 +6,7 @@ use super::lanes::{self, LANES};
 use super::moments::Moments;
 use super::table::{Table, width};
 
-/// A row's label in a sweep: the target t of the score, and the precision s² of its noise.
+/// The label of a row in a sweep: the target t of the score, and the precision s² of its noise.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Target {
     /// t.
@@ -21,7 +21,7 @@ pub struct Block {
     k: usize,
     /// The part of each row.
     of_rows: Vec<u32>,
-    /// The parts that hold each id.
+    /// The parts that contain each id.
     pub columns: Columns,
     /// The sums over the ids in each part.
     pub table: Table,
@@ -107,13 +107,13 @@ impl Block {
         Block { k, of_rows, columns, table, sums: Some(sums) }
     }
 
-    /// A part per row.
+    /// One part per row.
     pub fn of_rows(n: usize, columns: Columns, k: usize) -> Block {
         Block { k, of_rows: (0..n as u32).collect(), columns, table: Table::new(n, k), sums: None }
     }
 
-    /// Prepares for drawing its ids. If rows are parts, their records contain e and s in place of l, and q includes the other
-    /// blocks, until [`Block::end`].
+    /// Prepares for drawing the ids of the block. If rows are parts, their records contain e and s in place of l, and q
+    /// includes the other blocks, until [`Block::end`].
     pub fn begin(&mut self, bias: f32, others: &Others<'_>, targets: &[Target]) {
         let Block { k, table, sums, .. } = self;
         let k = *k;
@@ -268,8 +268,8 @@ mod tests {
         Columns::new(IDS, each).unwrap()
     }
 
-    /// Σ s² h hᵀ over the rows of an id and, in the last row, Σ s² h e. h is the gradient of the score in the vector and the
-    /// weight of the id.
+    /// Σ s² h hᵀ over the rows of an id and, in the last row, Σ s² h e. h is the gradient of the score in the vector
+    /// and the weight of the id.
     fn sums(id: usize, parameters: &Parameters, k: usize, rows: &[Row], targets: &[Target]) -> Vec<Vector> {
         let mut sums = vec![vec![0.0; k + 1]; k + 2];
         for (row, target) in rows.iter().zip(targets) {

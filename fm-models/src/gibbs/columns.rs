@@ -1,6 +1,7 @@
 //! The rows of each id, and its values there.
 
-/// For each id, the rows (or parts) that contain it and its values x there: a sparse matrix in compressed column format.
+/// For each id, the rows (or parts) that contain it and its values x there: a sparse matrix in compressed column
+/// format.
 #[derive(Debug, Default)]
 pub struct Columns {
     /// The offset of the entries of each id, and the end.
@@ -10,8 +11,8 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// The columns of `num_ids` ids. `rows` calls its argument with the row, the id and the value of each entry, in the order of
-    /// rows. It is called twice.
+    /// The columns of `num_ids` ids. `rows` calls its argument with the row, the id and the value of each entry, in the
+    /// order of rows. It is called twice.
     ///
     /// # Errors
     /// Errors of `rows`.

@@ -22,11 +22,11 @@ impl Conditional {
         Conditional { factor: vec![0.0; d * d], shift: vec![0.0; d], draw: vec![0.0; d] }
     }
 
-    /// The posterior of θ with the prior N(μ_i, 1/λ_i) for each dimension, given the sums over the rows of an id with the
-    /// current value θ₀: P = Λ + Σ s² h hᵀ, b = Λ μ + Σ s² h (e + hᵀ θ₀).
+    /// The posterior of θ with the prior N(μ_i, 1/λ_i) for each dimension, given the sums over the rows of an id with
+    /// the current value θ₀: P = Λ + Σ s² h hᵀ, b = Λ μ + Σ s² h (e + hᵀ θ₀).
     ///
-    /// If the rows are so precise that rounding errors of their sums exceed the prior, P can lose its positive definiteness.
-    /// Then θ₀ counts as one more observation, with a small fraction of the rows' precision.
+    /// If the rows are so precise that rounding errors of their sums exceed the prior, P can lose its positive
+    /// definiteness. Then θ₀ counts as one more observation, with a small fraction of the rows' precision.
     pub fn set(&mut self, priors: &[Normal], moments: &Moments) {
         for part in [0.0, 1e-6, 1e-4, 1e-2] {
             self.add_up(priors, moments, part);
@@ -60,7 +60,8 @@ impl Conditional {
                 let (row, other) = (&self.factor[i * d..i * d + j], &self.factor[j * d..j * d + j]);
                 let rest = self.factor[i * d + j] - row.iter().zip(other).map(|(a, b)| a * b).sum::<f64>();
                 self.factor[i * d + j] = if i == j {
-                    // Given the dimensions before it, a dimension has at least the precision of its prior, up to rounding.
+                    // Given the previous dimensions, a dimension has at least the precision of its prior, up to
+                    // rounding.
                     is_definite &= rest > prior.precision / 2.0;
                     rest.max(prior.precision).sqrt()
                 } else {
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn its_mean_is_that_of_ridge_regression() {
+    fn the_mean_is_that_of_ridge_regression() {
         for (n, k) in [(0, 2), (1, 1), (3, 6), (200, 1), (200, 9)] {
             let mut draw = Draw(n as u64);
             let (rows, priors) = (Rows::draw(n, k, &mut draw), priors(k + 1, &mut draw));
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_have_its_mean_and_its_covariance() {
+    fn draws_have_the_mean_and_the_covariance() {
         let (k, n, mut draw) = (2, 6, Draw(1));
         let (rows, priors) = (Rows::draw(n, k, &mut draw), priors(k + 1, &mut draw));
         let (p, b) = rows.precision_and_shift(&priors);
@@ -200,7 +201,7 @@ mod tests {
         }
     }
 
-    /// The float32 sums are then no longer positive definite.
+    /// With such a direction, the float32 sums are not positive definite.
     #[test]
     fn a_nearly_exact_direction_does_not_change_the_others() {
         let (k, n) = (3, 65);

@@ -2,9 +2,9 @@
 
 use super::lanes::LANES;
 
-/// The number of rows of sums that are kept in registers.
+/// Number of rows of sums to keep in registers.
 const ROWS: usize = 4;
-/// The number of vectors that are summed in float32 before the sum is added in float64.
+/// Number of vectors to sum in float32 before adding the sum in float64.
 pub const TILE: usize = 64;
 
 /// Σ g gᵀ.

@@ -1,4 +1,4 @@
-//! Priors of the parameters, whose own parameters are drawn, too.
+//! Priors of the parameters. Their own parameters are drawn, too.
 
 use rand::Rng;
 use rand_distr::{Distribution, Gamma, StandardNormal};
@@ -14,18 +14,18 @@ pub struct Normal {
     pub precision: f64,
 }
 
-/// The constants of the priors of μ, λ and α: λ ~ Γ(α₀/2, β₀/2), μ ~ N(0, 1/(γ₀ λ)) and α ~ Γ(α₀/2, β₀/2). Γ(a, b) has the
-/// mean a/b.
+/// The constants of the priors of μ, λ and α: λ ~ Γ(α₀/2, β₀/2), μ ~ N(0, 1/(γ₀ λ)) and α ~ Γ(α₀/2, β₀/2). Γ(a, b) has
+/// the mean a/b.
 ///
-/// Source: the hyperpriors of Freudenthaler, Schmidt-Thieme and Rendle, Bayesian factorization machines, NIPS workshop 2011;
-/// libFM and myFM also use 1.
+/// Source: the hyperpriors of Freudenthaler, Schmidt-Thieme and Rendle, Bayesian factorization machines, NIPS workshop
+/// 2011; libFM and myFM also use 1.
 #[derive(Clone, Copy, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Hyperprior {
-    /// α₀, the number of observations that the prior of a precision is worth.
+    /// α₀: the weight of the prior of a precision, in observations.
     pub alpha_0: f64,
-    /// β₀, the sum of squares of these observations.
+    /// β₀: the sum of squares of these observations.
     pub beta_0: f64,
-    /// γ₀, the number of observations that the prior mean 0 of μ is worth.
+    /// γ₀: the weight of the prior mean 0 of μ, in observations.
     pub gamma_0: f64,
 }
 
@@ -53,7 +53,8 @@ impl Hyperprior {
     }
 }
 
-/// The joint distribution of μ and λ given n parameters: λ ~ Γ((α₀ + n)/2, (β₀ + squares)/2) and μ ~ N(mean, 1/((n + γ₀) λ)).
+/// The joint distribution of μ and λ given n parameters: λ ~ Γ((α₀ + n)/2, (β₀ + squares)/2) and μ ~ N(mean, 1/((n +
+/// γ₀) λ)).
 #[derive(Clone, Copy, Debug)]
 pub struct NormalGamma {
     hyperprior: Hyperprior,

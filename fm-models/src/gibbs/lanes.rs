@@ -1,5 +1,5 @@
-//! Vectorised operations on short slices, whose lengths are multiples of [`LANES`]. The compiler does not reorder sums of
-//! floats by itself.
+//! Vectorised operations on short slices, whose lengths are multiples of [`LANES`]. The compiler does not reorder sums
+//! of floats by itself.
 
 /// The number of elements per step.
 pub const LANES: usize = 8;

@@ -1,9 +1,9 @@
 //! Finds the fields that repeat together in the training rows.
 //!
-//! A user's age, occupation and zip code are the same in all rows of the user. Fields that belong together form a block. Each
-//! combination of their values that occurs, a part, is processed once instead of once per row. libFM does the same with
-//! relational data (Rendle, Scaling factorization machines to relational data, VLDB 2013), where the user declares the blocks;
-//! here they are detected.
+//! A user's age, occupation and zip code are the same in all rows of the user. Fields that belong together form a
+//! block. Each combination of their values that occurs, a part, is processed once instead of once per row. libFM does
+//! the same with relational data (Rendle, Scaling factorization machines to relational data, VLDB 2013), where the user
+//! declares the blocks; here they are detected.
 
 use fm_core::features::Slices;
 use fm_core::{Error, Result, Rows, Schema};
@@ -12,7 +12,7 @@ use tch::Device;
 
 use super::columns::Columns;
 
-/// The number of rows that are fetched at once.
+/// Number of rows to fetch at once.
 const CHUNK: usize = 8192;
 
 /// The training rows.
@@ -41,7 +41,7 @@ pub struct Parts {
     pub len: usize,
 }
 
-/// The distinct values of a field, each as ids with their x, and the number of each row's value.
+/// The distinct values of a field, each as ids with their x, and the index of each row's value.
 #[derive(Default)]
 struct Distinct {
     values: Vec<Box<[(u32, u32)]>>,
@@ -49,8 +49,8 @@ struct Distinct {
     of_rows: Vec<u32>,
 }
 
-/// Fields with the distinct combinations of their values: the value of each field in each combination, and the number of each
-/// row's combination.
+/// Fields with the distinct combinations of their values: the value of each field in each combination, and the index of
+/// each row's combination.
 struct Joined {
     fields: Vec<usize>,
     combinations: Vec<Vec<u32>>,
@@ -61,8 +61,8 @@ impl Layout {
     /// Reads rows. A block has at most `max_parts` parts.
     ///
     /// # Errors
-    /// [`Error::Shape`] if a row has an id in two slots, as its score would not be linear in the id's parameters; those of the
-    /// rows.
+    /// [`Error::Shape`] if a row has an id in two slots, because its score would not be linear in the id's parameters;
+    /// errors of the rows.
     pub fn new(rows: &dyn Rows, schema: &Schema, max_parts: usize) -> Result<Layout> {
         let mut fields: Vec<Option<Distinct>> = (0..schema.num_fields()).map(|_| Some(Distinct::default())).collect();
         let in_order: Vec<usize> = (0..rows.len()).collect();
@@ -74,7 +74,7 @@ impl Layout {
                 slots.sort_unstable();
                 if let Some(pair) = slots.windows(2).find(|pair| pair[0].0 == pair[1].0) {
                     let found = format!("id {} twice in row {row}", pair[0].0);
-                    return Err(Error::shape("BayesianFm's rows", "each id in one slot, as the Encoder has it", found));
+                    return Err(Error::shape("BayesianFm's rows", "each id in one slot, as from the Encoder", found));
                 }
                 if distinct.as_mut().is_some_and(|distinct| !distinct.push(&slots, max_parts)) {
                     *distinct = None;
@@ -85,7 +85,7 @@ impl Layout {
         for_each_row(rows, schema, &in_order, &mut read)?;
 
         let mut joined = join(&fields, rows.len(), max_parts);
-        // Rows of one part of the largest block are adjacent, and so is what is read for them.
+        // Rows of the same part of the largest block are adjacent, and so is the memory that is read for them.
         let mut order = in_order;
         if let Some(largest) = joined.iter().max_by_key(|block| block.combinations.len()) {
             order.sort_by_key(|&row| largest.of_rows[row]);
@@ -117,7 +117,7 @@ impl Layout {
 /// The active slots of a row.
 struct RowSlots<'a> {
     batch: Slices<'a>,
-    /// The place of the row's first field among the offsets of the batch.
+    /// The index of the row's first field among the offsets of the batch.
     first: usize,
 }
 
@@ -131,7 +131,7 @@ impl RowSlots<'_> {
     }
 }
 
-/// Hands out the slots of each row, in an order.
+/// Calls `take` with the slots of each row, in the given order.
 fn for_each_row(
     rows: &dyn Rows,
     schema: &Schema,
@@ -149,7 +149,7 @@ fn for_each_row(
 }
 
 impl Distinct {
-    /// Adds the value of the next row. False if there are now more than `limit` values.
+    /// Adds the value of the next row. Returns false if there are now more than `limit` values.
     fn push(&mut self, value: &[(u32, u32)], limit: usize) -> bool {
         let number = match self.numbers.get(value) {
             Some(&number) => number,
@@ -165,14 +165,15 @@ impl Distinct {
     }
 }
 
-/// Joins fields into blocks. A field joins a block to which it adds few parts, such as one that is constant within each part.
+/// Joins fields into blocks. A field joins a block if it adds only few parts to it, for example if it is constant
+/// within each part.
 fn join(fields: &[Option<Distinct>], num_rows: usize, max_parts: usize) -> Vec<Joined> {
     let mut repeated: Vec<(usize, &Distinct)> =
         fields.iter().enumerate().filter_map(|(field, distinct)| Some((field, distinct.as_ref()?))).collect();
     repeated.sort_by_key(|(_, distinct)| std::cmp::Reverse(distinct.values.len()));
     let mut blocks: Vec<Joined> = Vec::new();
     for (field, distinct) in repeated {
-        // A pass over all rows costs as much as some more parts.
+        // A pass over all rows costs as much as this many more parts.
         let few = num_rows / 32;
         let limit = |block: &Joined| max_parts.min(block.combinations.len() + few);
         let joined = blocks.iter_mut().any(|block| block.join(field, distinct, limit(block)));
@@ -250,12 +251,12 @@ mod tests {
         assert_eq!(of(20), (vec![(vec![USER, TAGS], 12), (vec![ITEM], 5)], vec![GENRES, NUMBER]));
         assert_eq!(of(11), (vec![(vec![ITEM], 5)], vec![USER, TAGS, GENRES, NUMBER]));
         assert_eq!(of(0), (vec![], vec![USER, TAGS, ITEM, GENRES, NUMBER]));
-        // Each row is a part of its own, and all other fields join.
+        // Each row is its own part, and all other fields join.
         assert_eq!(of(120), (vec![(vec![GENRES, NUMBER, USER, TAGS, ITEM], 120)], vec![]));
     }
 
     #[test]
-    fn parts_and_other_ids_make_up_the_rows_with_their_labels_and_weights() {
+    fn parts_and_other_ids_together_are_the_rows_with_their_labels_and_weights() {
         let world = World::new(Task::Regression, [12, 5], 120, &mut Draw(2));
         for max_parts in [0, 11, 20, 120] {
             let layout = layout(&world, max_parts);
@@ -286,14 +287,14 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_the_same_part_of_the_largest_block_lie_together() {
+    fn rows_of_the_same_part_of_the_largest_block_are_adjacent() {
         let layout = layout(&World::new(Task::Regression, [12, 5], 120, &mut Draw(3)), 20);
         assert!(layout.blocks[0].of_rows.is_sorted());
         assert!(!layout.blocks[1].of_rows.is_sorted());
     }
 
     #[test]
-    fn an_id_in_two_slots_of_a_row_is_refused_but_as_padding() {
+    fn an_id_in_two_slots_of_a_row_is_an_error_except_as_padding() {
         let mut world = World::new(Task::Regression, [12, 5], 120, &mut Draw(4));
         let (first, second) = (world.schema.slots(GENRES).start, world.schema.slots(GENRES).start + 1);
         let id = world.rows[70][first].0;
@@ -301,12 +302,12 @@ mod tests {
         layout(&world, 20);
         world.rows[70][second].1 = 0.5;
         let error = Layout::new(&world.tensor_rows(&[0.0; 120], None), &world.schema, 20).unwrap_err().to_string();
-        let expected = format!("each id in one slot, as the Encoder has it, found id {id} twice in row 70");
+        let expected = format!("each id in one slot, as from the Encoder, found id {id} twice in row 70");
         assert!(error.contains("BayesianFm's rows") && error.contains(&expected), "{error}");
     }
 
     #[test]
-    fn no_rows_are_no_error() {
+    fn no_rows_are_not_an_error() {
         let mut world = World::new(Task::Regression, [2, 2], 8, &mut Draw(5));
         world.rows.clear();
         let layout = layout(&world, 4);

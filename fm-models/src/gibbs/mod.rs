@@ -1,9 +1,9 @@
 //! Gibbs sampling of a factorization machine's parameters.
 //!
-//! The score of a row is linear in the weight w_i and the vector v_i of any single id i, so their conditional distribution is
-//! Gaussian. A sweep draws from it once per id. libFM and myFM draw one number at a time, which takes k passes over the rows of
-//! an id and mixes more slowly. The noise of the labels and the parameters of the priors are drawn from conditionals in closed
-//! form, so there is neither a learning rate nor a penalty to choose.
+//! The score of a row is linear in the weight w_i and the vector v_i of any single id i, so their conditional
+//! distribution is Gaussian. A sweep draws from it once per id. libFM and myFM draw one number at a time, which takes k
+//! passes over the rows of an id and mixes more slowly. The noise of the labels and the parameters of the priors are
+//! drawn from conditionals in closed form, so there is neither a learning rate nor a penalty to choose.
 
 mod block;
 mod columns;
@@ -33,7 +33,7 @@ use layout::Parts;
 use moments::Moments;
 use polya_gamma::PolyaGamma;
 
-/// The number of elements to process between two progress reports.
+/// Number of elements to process between two progress reports.
 const PART: usize = 1 << 19;
 
 /// The parameters of a factorization machine.
@@ -65,9 +65,9 @@ pub struct Group {
 
 /// A Markov chain over the parameters of a factorization machine, whose stationary distribution is their posterior.
 ///
-/// The model is y_r ~ N(ŷ_r, 1/α) or y_r ~ Bernoulli(σ(ŷ_r)), w_i ~ N(μ_g, 1/λ_g) and v_{i,f} ~ N(μ_{g,f}, 1/λ_{g,f}) for the ids i
-/// of field g, w₀ ~ N(0, 1/γ₀), and the rest as in [`Hyperprior`]. A row of weight c counts for c rows, if labels are Gaussian;
-/// otherwise weights have to be 1.
+/// The model is y_r ~ N(ŷ_r, 1/α) or y_r ~ Bernoulli(σ(ŷ_r)), w_i ~ N(μ_g, 1/λ_g) and v_{i,f} ~ N(μ_{g,f}, 1/λ_{g,f})
+/// for the ids i of field g, w₀ ~ N(0, 1/γ₀), and the rest as in [`Hyperprior`]. With Gaussian labels, a row of weight
+/// c counts as c rows; otherwise all weights must be 1.
 #[derive(Debug)]
 pub struct Chain {
     likelihood: Likelihood,
@@ -118,20 +118,21 @@ impl Chain {
         }
     }
 
-    /// The maximum number of parts of a block. Its sums then take twice the memory of the rows' records.
+    /// The maximum number of parts of a block. With it, the sums of a block take twice the memory of the rows' records.
     pub fn max_parts(num_rows: usize, k: usize) -> usize {
         2 * num_rows / table::width(k)
     }
 
     /// Draws the noise of the labels, the priors and then every parameter, each given all others.
     ///
-    /// Returns the mean loss before the sweep, and the drawn `parameters`, except for the ids of the last field: if it is
-    /// exclusive, they have their conditional means. Such ids are conditionally independent of each other, so the score with
-    /// these means is the conditional mean of the score with draws. Its average over sweeps has the same expectation and less
-    /// variance (Gelfand and Smith, Sampling-based approaches to calculating marginal densities, JASA 1990).
+    /// Returns the mean loss before the sweep, and the drawn `parameters`, except for the ids of the last field: if it
+    /// is exclusive, they have their conditional means. Such ids are conditionally independent of each other, so the
+    /// score with these means is the conditional mean of the score with draws. Its average over sweeps has the same
+    /// expectation and less variance (Gelfand and Smith, Sampling-based approaches to calculating marginal densities,
+    /// JASA 1990).
     ///
-    /// `progress` receives the completed fraction of the sweep and, once known, the loss. It can stop the sweep. A loss that is
-    /// not finite also stops it.
+    /// `progress` receives the completed fraction of the sweep and the loss, once it is known. It can stop the sweep. A
+    /// loss that is not finite also stops it.
     pub fn sweep<R: Rng>(
         &mut self,
         parameters: &mut Parameters,
@@ -254,7 +255,7 @@ impl Chain {
                 block.follow(id, change);
                 clock.tick(block.columns.len(id))?;
             }
-            // The other ids have no rows. Their expected value is that of the prior, given the ids just drawn.
+            // All other ids have no rows. Their expected value is that of the prior, given the ids just drawn.
             let means: Vec<f32> =
                 posteriors(&block.columns, &parameters.ids).iter().map(|posterior| posterior.mean as f32).collect();
             for id in ids.clone().filter(|&id| block.columns.len(id) == 0) {

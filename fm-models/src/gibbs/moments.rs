@@ -3,8 +3,9 @@
 use super::gram::{Gram, TILE};
 use super::table::{Table, width};
 
-/// Σ_r s_r² g gᵀ over the rows of an id, with g = [h_1, ..., h_k, e, x]. The score of a row is linear in the id's parameters, with
-/// the slope h_f = x (q_f - x v_f) in v_f and x in w. e is the label minus the score, and s² is the precision of its noise.
+/// Σ_r s_r² g gᵀ over the rows of an id, with g = [h_1, ..., h_k, e, x]. The score of a row is linear in the id's
+/// parameters, with the slope h_f = x (q_f - x v_f) in v_f and x in w. e is the label minus the score, and s² is the
+/// precision of its noise.
 #[derive(Debug)]
 pub struct Moments {
     k: usize,
@@ -66,9 +67,9 @@ impl Moments {
 
     /// Sums over the rows of parts.
     ///
-    /// `parts` gives, for each entry, the record of the part, which starts with its q, and M = Σ_r s² m mᵀ over its rows, where m =
-    /// [p_1, ..., p_k, e, 1] and p is the sum of q over the rows' other parts. With c = q - x v, g equals [x (p + c), e, x], and
-    /// its sum follows from M.
+    /// `parts` gives, for each entry, the record of the part, which starts with its q, and M = Σ_r s² m mᵀ over its
+    /// rows, where m = [p_1, ..., p_k, e, 1] and p is the sum of q over the rows' other parts. With c = q - x v, g
+    /// equals [x (p + c), e, x], and its sum follows from M.
     pub fn sum_parts<'a>(&mut self, id: &[f32], parts: impl Iterator<Item = (&'a [f32], &'a [f32], f32)>) {
         let (k, width) = (self.k, self.width);
         self.id[..=k].copy_from_slice(id);

@@ -8,14 +8,15 @@ use rand_distr::{Distribution, Exp1, StandardNormal};
 /// The point where the proposal changes from a truncated inverse Gaussian to an exponential distribution.
 const T: f64 = 0.64;
 
-/// PG(1, z): the distribution of (1/2π²) Σ_{n≥1} g_n / ((n - ½)² + z²/4π²) with g_n drawn from Exp(1). Its mean is tanh(z/2) / 2z.
+/// PG(1, z): the distribution of (1/2π²) Σ_{n≥1} g_n / ((n - ½)² + z²/4π²) with g_n drawn from Exp(1). Its mean is
+/// tanh(z/2) / 2z.
 ///
 /// Given ω from PG(1, ψ), the logistic likelihood σ(ψ)^y (1 - σ(ψ))^(1-y) is Gaussian in ψ, proportional to
 /// exp(-ω (ψ - (y - ½)/ω)² / 2).
 ///
-/// Source: Polson, Scott and Windle, Bayesian inference for logistic models using Pólya-Gamma latent variables, JASA 2013,
-/// section 4 and algorithm 1 of its supplement, <https://arxiv.org/abs/1205.0310>: the method of Devroye for Jacobi
-/// distributions, divided by 4.
+/// Source: Polson, Scott and Windle, Bayesian inference for logistic models using Pólya-Gamma latent variables, JASA
+/// 2013, section 4 and algorithm 1 of its supplement, <https://arxiv.org/abs/1205.0310>: Devroye's method for Jacobi
+/// distributions, with draws divided by 4.
 #[derive(Clone, Copy, Debug)]
 pub struct PolyaGamma {
     /// z/2, not negative.
@@ -114,8 +115,8 @@ mod tests {
 
     use super::*;
 
-    /// Polson, Scott and Windle 2013: the Laplace transform is cosh(z/2) / cosh(√((z²/2 + t)/2)), from which mean and variance
-    /// follow.
+    /// Polson, Scott and Windle 2013: the Laplace transform is cosh(z/2) / cosh(√((z²/2 + t)/2)). Mean and variance
+    /// follow from it.
     #[test]
     fn draws_have_the_mean_variance_and_laplace_transform_of_the_distribution() {
         let mut rng = Pcg64::seed_from_u64(1);

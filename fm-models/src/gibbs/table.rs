@@ -3,8 +3,8 @@
 use super::columns::Columns;
 use super::lanes::LANES;
 
-/// The record [q_1, ..., q_k, l, 0, ...] of each row or part: q_f = Σ_i v_{i,f} x_i and l = Σ_i (w_i x_i - ½ ‖v_i x_i‖²) over its
-/// ids. The record of a row is the sum of those of its parts, and its score is w₀ + l + ½ ‖q‖².
+/// The record [q_1, ..., q_k, l, 0, ...] of each row or part: q_f = Σ_i v_{i,f} x_i and l = Σ_i (w_i x_i - ½ ‖v_i
+/// x_i‖²) over its ids. The record of a row is the sum of those of its parts, and its score is w₀ + l + ½ ‖q‖².
 #[derive(Debug)]
 pub struct Table {
     k: usize,

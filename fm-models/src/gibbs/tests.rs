@@ -1,4 +1,4 @@
-//! The chain as a whole, and what its parts are tested with: rows, the formula of the score, and a solver.
+//! Tests of the whole chain, and helpers for the tests of its parts: rows, the formula of the score, and a solver.
 
 use std::ops::ControlFlow;
 
@@ -9,7 +9,7 @@ use rand_pcg::Pcg64;
 use super::*;
 use crate::oracle::{Draw, Matrix, Row, Vector, dot, features, fm, tensor};
 
-/// Rows of users, with the user's tags, of items, and of genres and a number that are others in each row.
+/// Rows with a user, the user's tags, an item, and genres and a number that vary between rows.
 pub struct World {
     pub schema: Schema,
     pub rows: Vec<Row>,
@@ -23,7 +23,7 @@ pub const GENRES: usize = 3;
 pub const NUMBER: usize = 4;
 
 impl World {
-    /// `n` rows, of so many users and items.
+    /// `n` rows with these numbers of users and items.
     pub fn new(task: Task, [users, items]: [usize; 2], n: usize, draw: &mut Draw) -> World {
         let of_two = || FieldKind::MultiValued(List::new("|", 2, Weighting::Sum));
         let fields = [
@@ -39,7 +39,7 @@ impl World {
             let id = |field: usize, value: usize| schema.ids(field).start as usize + 1 + value;
             let (user, item, number) = (at % users, at / users % items, schema.ids(NUMBER).start as usize);
             let tag = |slot: usize| (id(TAGS, (user + slot) % 3), tags[user][slot]);
-            // Some rows have one genre alone.
+            // Some rows have only one genre.
             let second = if at % 4 == 3 { 0.0 } else { draw.number() };
             let genres = [(id(GENRES, at % 3), draw.number()), (id(GENRES, (at + 1) % 3), second)];
             vec![
@@ -56,7 +56,7 @@ impl World {
         World { schema, rows }
     }
 
-    /// Rows of users and items alone: all pairs, user by user.
+    /// Rows with only a user and an item: all pairs, user by user.
     pub fn of_pairs(task: Task, [users, items]: [usize; 2]) -> World {
         let fields =
             [("user", FieldKind::Categorical, Side::User, users), ("item", FieldKind::Categorical, Side::Item, items)];
@@ -70,7 +70,7 @@ impl World {
         TensorRows::new(&self.schema, ids, values, all(labels)).unwrap().with_weights(weights.map(all)).unwrap()
     }
 
-    /// A chain over vectors of length k whose blocks have so many parts at most, and the rows in its order.
+    /// A chain over vectors of length k with a maximum number of parts per block, and the rows in its order.
     fn chain(
         &self,
         likelihood: Likelihood,
@@ -97,7 +97,7 @@ impl World {
         Parameters { bias: number(0), ids: (0..self.schema.num_ids() as usize * (k + 1)).map(number).collect() }
     }
 
-    /// The ids of a field that rows have.
+    /// The ids of a field that occur in the rows.
     fn seen(&self, field: usize) -> impl Iterator<Item = usize> + Clone {
         let has = |id: usize| self.rows.iter().flatten().any(|&(other, x)| other == id && x != 0.0);
         let ids: Vec<usize> = (self.schema.ids(field).start as usize..self.schema.ids(field).end as usize)
@@ -123,7 +123,7 @@ pub fn score(parameters: &Parameters, k: usize, row: &Row) -> f64 {
     f64::from(parameters.bias) + first_order + fm(&terms.iter().map(|term| term[..k].to_vec()).collect())
 }
 
-/// a⁻¹ b, by elimination, of a symmetric and positive definite matrix.
+/// a⁻¹ b by elimination, for a symmetric and positive definite matrix a.
 pub fn solve(a: &Matrix, b: &[f64]) -> Vector {
     let mut rows: Matrix = a.iter().zip(b).map(|(row, &b)| row.iter().copied().chain([b]).collect()).collect();
     let d = rows.len();
@@ -159,7 +159,7 @@ fn the_loss_is_that_of_the_parameters_before_the_sweep() {
             Likelihood::Logistic => vec![1.0; 60],
         };
         let (mut chain, _) = world.chain(likelihood, Hyperprior::default(), [&labels, &weights], 8, k);
-        assert_eq!(chain.blocks.len(), 3, "users with tags, items, and what does not repeat");
+        assert_eq!(chain.blocks.len(), 3, "users with tags, items, and fields that do not repeat");
         let (mut parameters, mut rng) = (world.parameters(k, 1.0, &mut draw), Pcg64::seed_from_u64(1));
         for _ in 0..3 {
             let losses = world.rows.iter().zip(&labels).zip(&weights).map(|((row, label), weight)| {
@@ -177,10 +177,11 @@ fn the_loss_is_that_of_the_parameters_before_the_sweep() {
     }
 }
 
-/// Geweke, Getting it right: joint distribution tests of posterior simulators, JASA 2004. Where labels are drawn anew by the
-/// parameters after each sweep, the sweeps and the labels are a chain over both together, whose parameters keep their prior.
+/// Geweke, Getting it right: joint distribution tests of posterior simulators, JASA 2004. If the labels are drawn again
+/// from the parameters after each sweep, sweeps and labels are a chain over both, and the parameters keep their prior
+/// distribution.
 #[test]
-fn where_labels_follow_the_parameters_these_keep_their_prior() {
+fn if_labels_are_drawn_from_the_parameters_these_keep_their_prior() {
     const SWEEPS: usize = 20_000;
     const BATCHES: usize = 40;
     let (k, n) = (2, 8);
@@ -189,16 +190,16 @@ fn where_labels_follow_the_parameters_these_keep_their_prior() {
         let mut draw = Draw(5);
         let world = World::new(Task::Regression, [3, 2], n, &mut draw);
         let weights: Vector = match likelihood {
-            // Their mean is 1: they count for as many rows as there are.
+            // Their mean is 1, so the rows count as many as there are.
             Likelihood::Gaussian => (0..n).map(|row| if row % 2 == 0 { 0.5 } else { 1.5 }).collect(),
             Likelihood::Logistic => vec![1.0; n],
         };
         let (mut chain, rows) = world.chain(likelihood, hyperprior, [&vec![0.0; n], &weights], 4, k);
-        assert_eq!(chain.blocks.len(), 3, "users with tags, items, and what does not repeat");
+        assert_eq!(chain.blocks.len(), 3, "users with tags, items, and fields that do not repeat");
         let (mut parameters, mut rng) = (world.parameters(k, 1.0, &mut draw), Pcg64::seed_from_u64(1));
         let mut alpha = 1.0;
 
-        // What the prior says of each number that is followed: E[1/λ] = β₀ / (α₀ - 2).
+        // The expected value of each monitored number under the prior: E[1/λ] = β₀ / (α₀ - 2).
         let variance = hyperprior.beta_0 / (hyperprior.alpha_0 - 2.0);
         let mut expected = vec![("w₀".to_owned(), 0.0), ("w₀²".into(), 1.0 / hyperprior.gamma_0)];
         if likelihood == Likelihood::Gaussian {
@@ -260,13 +261,13 @@ fn where_labels_follow_the_parameters_these_keep_their_prior() {
     }
 }
 
-/// With precisions that are known, all other numbers of rows of one field are Gaussian together: w₀, μ and the weights.
+/// If the precisions are known, w₀, μ and the weights of rows with one field are jointly Gaussian.
 #[test]
 fn the_means_of_draws_and_of_their_conditional_means_are_those_of_ridge_regression() {
     let (precision, gamma_0, sweeps) = (2.0, 0.5, 20_000);
     let hyperprior = Hyperprior { alpha_0: 1e9, beta_0: 1e9 / precision, gamma_0 };
     let schema = schema(Task::Regression, [("item", FieldKind::Categorical, Side::Item, 4)]);
-    // The last value is in no row.
+    // No row has the last value.
     let world = World { schema, rows: [1, 1, 1, 1, 2, 2, 3].map(|id| vec![(id, 1.0)]).into() };
     let (labels, weights) = ([1.0, 2.0, 1.5, 1.2, -1.0, -2.0, 4.0], [1.0, 1.0, 2.0, 0.5, 1.0, 3.0, 1.0]);
 
@@ -306,7 +307,7 @@ fn the_means_of_draws_and_of_their_conditional_means_are_those_of_ridge_regressi
                 "{at}: their means have the mean {}, not {score}",
                 expected[0]
             );
-            assert!(at == 0 || expected[1] < drawn[1], "{at}: the conditional means are no less noisy");
+            assert!(at == 0 || expected[1] < drawn[1], "{at}: the conditional means are not less noisy");
         }
     }
 }
@@ -330,9 +331,9 @@ fn only_the_ids_of_the_last_exclusive_field_have_their_conditional_means() {
     }
 }
 
-/// Theirs is N(Σ θ / (n + γ₀), ...) over the n ids of the field that rows have.
+/// The prior of its field is N(Σ θ / (n + γ₀), ...), with the sum over the n ids of the field that occur in rows.
 #[test]
-fn an_id_without_rows_is_what_its_field_is_expected_to_be() {
+fn an_id_without_rows_has_the_expected_value_of_its_field() {
     let (k, gamma_0) = (2, 0.5);
     let mut draw = Draw(2);
     let world = World::new(Task::Regression, [6, 5], 60, &mut draw);
@@ -354,7 +355,7 @@ fn an_id_without_rows_is_what_its_field_is_expected_to_be() {
 }
 
 #[test]
-fn a_row_of_weight_two_is_the_row_twice() {
+fn a_row_of_weight_two_equals_the_row_twice() {
     let k = 2;
     let mut draw = Draw(3);
     let World { schema, rows } = World::new(Task::Regression, [3, 2], 20, &mut draw);
@@ -379,7 +380,7 @@ fn a_row_of_weight_two_is_the_row_twice() {
 }
 
 #[test]
-fn the_mean_score_of_pairs_never_seen_is_about_the_planted_one() {
+fn the_mean_score_of_unseen_pairs_is_close_to_the_planted_score() {
     let k = 2;
     for (likelihood, copies, limit) in [(Likelihood::Gaussian, 1, 0.1), (Likelihood::Logistic, 8, 0.45)] {
         let (mut draw, mut rng) = (Draw(1), Pcg64::seed_from_u64(1));
@@ -415,7 +416,7 @@ fn the_mean_score_of_pairs_never_seen_is_about_the_planted_one() {
 }
 
 #[test]
-fn parameters_that_are_not_finite_are_left_alone_and_their_loss_is_not_a_number() {
+fn parameters_that_are_not_finite_stay_unchanged_and_have_a_loss_of_nan() {
     let world = World::of_pairs(Task::Regression, [2, 2]);
     let (mut chain, _) =
         world.chain(Likelihood::Gaussian, Hyperprior::default(), [&[1.0, 2.0, 3.0, 4.0], &[1.0; 4]], 0, 1);

@@ -1,7 +1,7 @@
-//! Sums of scaled rows of a table over the slots of a row: what every layer over ids is computed from.
+//! Sums of scaled table rows over the slots of a row, the basis of every layer over ids.
 //!
-//! Padded rows are summed by plain operations, which can be traced; ragged rows on the CPU by loops of this file, and elsewhere
-//! by operations on the active slots. All three give the same sums and gradients.
+//! Plain operations, which can be traced, sum padded rows. Loops in this file sum ragged rows on the CPU, and
+//! operations on the active slots do so on other devices. All three give the same sums and gradients.
 
 use std::ops::Range;
 use std::sync::PoisonError;
@@ -15,19 +15,19 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 /// Which slots of a row are summed into one vector, and which of their numbers are squared.
 ///
-/// A row of a batch has G sums e_g = Σ_{s ∈ g} x_s v_{id_s}, each over a group of fields, and, if they are asked for, the
-/// squares q = Σ_s (x_s v_{id_s})² over all slots, element by element.
+/// A row of a batch has G sums e_g = Σ_{s ∈ g} x_s v_{id_s}, each over a group of fields, and optionally the squares q
+/// = Σ_s (x_s v_{id_s})² over all slots, element by element.
 #[derive(Clone, Debug)]
 pub(crate) struct Grouping {
     fields: Vec<GroupedField>,
     groups: usize,
-    /// The numbers of a row that are squared; 0 if no squares are asked for.
+    /// The number of squares per row; 0 without squares.
     squared: usize,
-    /// What the loops go through: neighbouring fields that are treated alike.
+    /// Runs of neighbouring fields with the same treatment, for the loops.
     runs: Vec<Run>,
 }
 
-/// A field that takes part.
+/// A field of a group.
 #[derive(Clone, Debug)]
 struct GroupedField {
     /// Its position in the schema.
@@ -37,14 +37,14 @@ struct GroupedField {
     treatment: Treatment,
 }
 
-/// What happens to the slots of a field.
+/// The treatment of the slots of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Treatment {
-    /// The group that they are summed into.
+    /// The group that sums them.
     group: usize,
-    /// The first of the numbers that are squared, if they are.
+    /// The index of the first number to square, if any.
     squared_from: Option<usize>,
-    /// The table's row of an id is id - shift.
+    /// The row of an id in the table is id - shift.
     shift: i64,
 }
 
@@ -54,7 +54,7 @@ struct Run {
     treatment: Treatment,
 }
 
-/// `[F]`: how much greater the ids of each field are than its rows, in a table that has rows only for the fields of which
+/// `[F]`: the difference between the ids of each field and its rows, in a table with rows only for the fields for which
 /// `is_in` is true. Fields that share a table have the same rows.
 pub(crate) fn shifts(schema: &Schema, is_in: impl Fn(usize) -> bool) -> Vec<i64> {
     let fields = || 0..schema.num_fields();
@@ -75,10 +75,10 @@ impl Grouping {
         Grouping::new(schema, |_| Some(0))
     }
 
-    /// Group 0 has the fields on the user's side, those of the context among them, and group 1 those on the item's.
+    /// Group 0 has the fields of the user and of the context, group 1 those of the item.
     ///
     /// # Errors
-    /// [`Error::Setting`] if no field of the schema is on one of the sides.
+    /// [`Error::Setting`] if one of the sides has no field.
     pub fn by_side(schema: &Schema) -> Result<Grouping> {
         let is_item = |field: usize| schema.fields()[field].side == Side::Item;
         for (item, side) in [(false, "user"), (true, "item")] {
@@ -90,7 +90,8 @@ impl Grouping {
         Ok(Grouping::new(schema, |field| Some(usize::from(is_item(field)))))
     }
 
-    /// The group of each field, counted from 0; a field without a group does not take part, and the table has no rows for it.
+    /// `group` gives the group of each field, from 0. A field without a group is left out, and the table has no rows
+    /// for it.
     pub fn new(schema: &Schema, group: impl Fn(usize) -> Option<usize>) -> Grouping {
         let shifts = shifts(schema, |field| group(field).is_some());
         let grouped = |position: usize| {
@@ -102,7 +103,8 @@ impl Grouping {
         Grouping { fields, groups, squared: 0, runs: vec![] }.with_runs()
     }
 
-    /// The same groups, with the squares of `width` numbers of the slots of each field, the first of which `from` gives.
+    /// The same groups with squares. `width` numbers of each field's slots are squared, starting at the index given by
+    /// `from`.
     pub fn with_squares(mut self, width: usize, from: impl Fn(usize) -> Option<usize>) -> Grouping {
         self.fields.iter_mut().for_each(|field| field.treatment.squared_from = from(field.position));
         let is_squared = |field: &GroupedField| field.treatment.squared_from.is_some();
@@ -142,19 +144,21 @@ impl Grouping {
     }
 }
 
-/// What a lookup gives.
+/// The result of a lookup.
 #[derive(Debug)]
 pub(crate) struct Sums {
     /// `[B, G, w]`
     pub sums: Tensor,
-    /// `[B, q]`, if the [`Grouping`] asks for squares.
+    /// `[B, q]`, if the [`Grouping`] has squares.
     pub squares: Option<Tensor>,
 }
 
-/// Sums the rows of `table` `[n, w]` that the slots name, in groups. With `train`, the table's gradient is row-sparse.
+/// Sums the rows of `table` `[n, w]` for the ids of the slots, by group. With `train`, the gradient of the table is
+/// row-sparse.
 ///
 /// # Errors
-/// [`Error::Shape`] for an id outside the table, or offsets that do not ascend. The form of `features` has been checked.
+/// [`Error::Shape`] for an id outside the table, or offsets that do not ascend. The caller checks the form of
+/// `features`.
 pub(crate) fn sums(
     layer: &'static str,
     table: &Tensor,
@@ -172,7 +176,8 @@ pub(crate) fn sums(
     }
 }
 
-/// The scaled rows of the slots of the fields that take part, `[B, S, w]`. With `train`, the table's gradient is row-sparse.
+/// The scaled rows of the slots of all grouped fields, `[B, S, w]`. With `train`, the gradient of the table is
+/// row-sparse.
 ///
 /// # Errors
 /// [`Error::Shape`] for an id outside the table.
@@ -195,7 +200,7 @@ pub(crate) fn slots(
     };
     let (ids, values) = (parts(&rows.ids, true), parts(&rows.values, false));
     let vectors = Tensor::f_embedding(table, &ids, -1, false, train).map_err(|error| {
-        // Looked for only now: finding it costs a pass over the ids.
+        // Look for the id only now, because this takes a pass over the ids.
         let rows = table.size()[0];
         let outside = ids.masked_select(&ids.lt(0).logical_or(&ids.ge(rows)));
         match outside.numel() {
@@ -210,9 +215,9 @@ fn outside_of(layer: &'static str, rows: i64, id: i64) -> Error {
     Error::shape(layer, format!("ids of 0 to {}", rows - 1), id.to_string())
 }
 
-/// Sums the vectors `[B, S, w]` of the slots that take part, by operations that can be traced.
+/// Sums the vectors `[B, S, w]` of the grouped slots, by operations that can be traced.
 fn sums_of_padded(vectors: &Tensor, grouping: &Grouping) -> Sums {
-    // Where each field's slots begin among those that take part.
+    // The first slot of each field among the grouped slots.
     let mut firsts = vec![0];
     grouping.fields.iter().for_each(|field| firsts.push(firsts[firsts.len() - 1] + field.slots.len() as i64));
     let run = |fields: Range<usize>| vectors.narrow(1, firsts[fields.start], firsts[fields.end] - firsts[fields.start]);
@@ -228,7 +233,7 @@ fn sums_of_padded(vectors: &Tensor, grouping: &Grouping) -> Sums {
     while group < grouping.groups {
         let fields = &members[group];
         let (first, last) = (fields[0], fields[fields.len() - 1]);
-        // Neighbouring groups of one slot are taken together.
+        // Take neighbouring groups of one slot together.
         let single = (0..).take_while(|&next| is_slot(group + next, first + next)).count();
         if single > 0 {
             pieces.push(run(first..first + single));
@@ -265,7 +270,7 @@ fn sums_of_padded(vectors: &Tensor, grouping: &Grouping) -> Sums {
     Sums { sums, squares }
 }
 
-/// As [`sums`], by operations on the active slots.
+/// Like [`sums`], by operations on the active slots.
 fn sums_of_active(table: &Tensor, rows: &Ragged, grouping: &Grouping, train: bool) -> Result<Sums> {
     let (device, fields) = (rows.device(), rows.layout().num_fields());
     let takes_part = grouping.fields.len() == fields;
@@ -310,7 +315,7 @@ fn sums_of_active(table: &Tensor, rows: &Ragged, grouping: &Grouping, train: boo
     Ok(Sums { sums, squares: Some(squares) })
 }
 
-/// As [`sums`], by loops over the active slots.
+/// Like [`sums`], by loops over the active slots.
 fn sums_by_loops(layer: &'static str, table: &Tensor, rows: &Ragged, grouping: &Grouping, train: bool) -> Result<Sums> {
     let (b, groups, width) = (rows.len(), grouping.groups, table.size()[1] as usize);
     let (mut squares, mut outside) = (None, None);
@@ -356,9 +361,9 @@ fn sums_by_loops(layer: &'static str, table: &Tensor, rows: &Ragged, grouping: &
     Ok(Sums { sums: outputs.remove(0), squares })
 }
 
-/// Where gradients of rows go.
+/// Collects gradients of rows.
 trait Sink {
-    /// Where to add a gradient of a row of the table.
+    /// The slice to add a gradient of a table row to.
     fn row(&mut self, row: usize) -> &mut [f32];
 }
 
@@ -368,7 +373,7 @@ impl Sink for RowGradient {
     }
 }
 
-/// A gradient for each lookup.
+/// One gradient per lookup.
 struct Entries {
     width: usize,
     ids: Vec<i64>,
@@ -400,7 +405,7 @@ impl Entries {
     }
 }
 
-/// The slices that the loops go over.
+/// The slices for the loops.
 struct Batch<'a> {
     rows: Slices<'a>,
     num_fields: usize,
@@ -429,7 +434,7 @@ impl<'a> Batch<'a> {
         Ok(Batch { rows: rows.slices()?, num_fields: rows.layout().num_fields(), grouping, table, width })
     }
 
-    /// The slots of a run of fields of a row. `None` if the offsets are none.
+    /// The slots of a run of fields of a row. `None` for invalid offsets.
     fn span(&self, row: usize, fields: &Range<usize>) -> Option<Span<'a>> {
         let Slices { ids, values, offsets } = self.rows;
         let offset = |field: usize| usize::try_from(offsets[row * self.num_fields + field]).ok();
@@ -441,8 +446,8 @@ impl<'a> Batch<'a> {
         Some(Span { first, ids: ids.get(first..end)?, values })
     }
 
-    /// Adds up the rows of the table: sums `[B, G, w]` and squares `[B, q]`, both zero before. The first slot whose id is outside
-    /// the table ends it, and is returned.
+    /// Adds up the rows of the table to `sums` `[B, G, w]` and `squares` `[B, q]`, which are zero before. Stops at the
+    /// first slot with an id outside the table and returns it.
     fn add_up(&self, sums: &mut [f32], squares: &mut [f32]) -> Option<usize> {
         let Grouping { groups, squared, runs, .. } = self.grouping;
         for (row, sums) in sums.chunks_exact_mut(groups * self.width).enumerate() {
@@ -469,7 +474,7 @@ impl<'a> Batch<'a> {
         None
     }
 
-    /// Adds up L numbers of each slot's row, those from `from` on, in registers.
+    /// Adds up L numbers of each slot's row, starting at `from`, in registers.
     #[inline]
     fn add_block<const L: usize>(
         &self,
@@ -514,8 +519,8 @@ impl<'a> Batch<'a> {
         self.table.get(start..start + L)?.try_into().ok()
     }
 
-    /// Hands the gradients of the table's rows to `sink`, out of those of the sums `[B, G, w]` and the squares `[B, q]`. A row of
-    /// the batch whose gradients are all zero touches nothing.
+    /// Computes the gradients of the table rows from those of the sums `[B, G, w]` and the squares `[B, q]`, and adds
+    /// them to `sink`. A row of the batch whose gradients are all zero adds nothing.
     fn spread(&self, of_sums: Option<&[f32]>, of_squares: Option<&[f32]>, sink: &mut impl Sink) {
         let Grouping { groups, squared, runs, .. } = self.grouping;
         let is_zero = |numbers: &[f32]| numbers.iter().all(|&number| number == 0.0);

@@ -1,4 +1,4 @@
-//! Loops that replace operations of libtorch where these are slow, each with its forward and backward pass in one file and a test
-//! that holds it to the plain operations.
+//! Loops that replace slow operations of libtorch. Each has its forward and backward pass in one file, and a test that
+//! compares it with the plain operations.
 
 pub(crate) mod lookup;

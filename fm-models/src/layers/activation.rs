@@ -10,7 +10,7 @@ use super::check_kind;
 /// An activation function, with Keras's names.
 ///
 /// # Shapes
-/// any → the same shape
+/// any shape → the same shape
 ///
 /// ```
 /// use fm_core::tch::Tensor;

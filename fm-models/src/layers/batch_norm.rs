@@ -17,14 +17,15 @@ pub(super) const MOMENTUM: f64 = 0.99;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BatchNormMode {
-    /// Those of the batch in training, the moving ones in prediction.
+    /// Those of the batch in training, moving statistics in prediction.
     #[default]
     Standard,
-    /// Always those of the batch, as in the Keras notebook with `bn_use=True`. The score of a row then depends on the other rows
-    /// of its batch. Only for parity with the notebook, where predictions also update the unused moving statistics.
+    /// Always those of the batch, as in the Keras notebook with `bn_use=True`. The score of a row then depends on the
+    /// other rows of its batch. Only for parity with the notebook, where predictions also update the unused moving
+    /// statistics.
     AlwaysBatch,
-    /// Always the moving ones, which are never updated, as in the Keras notebook with `bn_use=False`. Only for parity with the
-    /// notebook, where this setting does not remove the layer.
+    /// Always the moving statistics, which are never updated, as in the Keras notebook with `bn_use=False`. Only for
+    /// parity with the notebook, where this setting does not remove the layer.
     Frozen,
     /// No batch normalisation.
     Off,
@@ -32,15 +33,15 @@ pub enum BatchNormMode {
 
 /// y = γ (x - μ) / √(σ² + ε) + β, separately for each column.
 ///
-/// In training, μ and σ² are the mean and the biased variance of the batch, and update the moving statistics:
-/// m ← β m + (1 - β) μ with the momentum β, 0.99 by default. In prediction, they are the moving statistics.
+/// In training, μ and σ² are the mean and the biased variance of the batch, and they update the moving statistics: m ←
+/// β m + (1 - β) μ with the momentum β, 0.99 by default. In prediction, they are the moving statistics.
 ///
 /// # Shapes
 /// `[B, n]` → `[B, n]`
 ///
 /// Source: Ioffe and Szegedy, Batch normalization, ICML 2015, <https://arxiv.org/abs/1502.03167>. Keras:
-/// `BatchNormalization` with its defaults ε = 0.001 and momentum 0.99. Its moving variance is biased, whereas libtorch's is
-/// unbiased.
+/// `BatchNormalization` with its defaults ε = 0.001 and momentum 0.99. Its moving variance is biased, whereas
+/// libtorch's is unbiased.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};
@@ -65,8 +66,8 @@ pub struct BatchNorm {
 }
 
 impl BatchNorm {
-    /// Creates the parameters `gamma` and `beta` `[n]`, and the statistics `moving_mean` and `moving_variance` `[n]`, which are
-    /// not trainable. `None` if the mode is [`BatchNormMode::Off`].
+    /// Creates the parameters `gamma` and `beta` `[n]`, and the statistics `moving_mean` and `moving_variance` `[n]`,
+    /// which are not trainable. `None` if the mode is [`BatchNormMode::Off`].
     ///
     /// # Errors
     /// [`Error::Setting`] for an n out of range.
@@ -83,8 +84,8 @@ impl BatchNorm {
         }))
     }
 
-    /// The same layer with another momentum, at least 0 and below 1. With few steps per epoch, the default keeps the moving
-    /// statistics close to their initial values for a long time.
+    /// The same layer with another momentum, at least 0 and below 1. With few steps per epoch, the default keeps the
+    /// moving statistics close to their initial values for a long time.
     ///
     /// # Errors
     /// [`Error::Setting`] for a momentum out of range.
@@ -99,8 +100,8 @@ impl BatchNorm {
     /// The normalised columns `[B, n]`. With `train`, the moving statistics are updated.
     ///
     /// # Errors
-    /// [`Error::Shape`] for an input that is not `[B, n]`, and in training for a batch of fewer than 2 rows, which has no
-    /// variance.
+    /// [`Error::Shape`] for an input that is not `[B, n]`, and in training for a batch of fewer than 2 rows, which has
+    /// no variance.
     pub fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
         check_input("BatchNorm", input, &[self.n])?;
         check_device("BatchNorm", input, &self.gamma)?;
@@ -149,7 +150,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_normalises_by_the_statistics_of_its_mode(
+        fn it_normalises_with_the_statistics_of_its_mode(
             (rows, n) in (2usize..6, 1usize..4), mode in 0usize..3, train: bool, seed: u64,
         ) {
             let mut draw = Draw(seed);
@@ -164,7 +165,7 @@ mod tests {
         }
 
         #[test]
-        fn the_moving_statistics_follow_the_batches_of_training_alone(
+        fn only_training_batches_update_the_moving_statistics(
             n in 1usize..4, mode in 0usize..3, keras: bool, batches in vec((2usize..6, any::<bool>()), 1..6), seed: u64,
         ) {
             let mut draw = Draw(seed);

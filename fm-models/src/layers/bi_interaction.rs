@@ -1,4 +1,4 @@
-//! The pooling of all pairs into one vector.
+//! Pools all pairs into one vector.
 
 use fm_core::Result;
 use tch::{Kind, Tensor};
@@ -37,7 +37,7 @@ impl BiInteraction {
         Ok(BiInteraction.of_sums(&sum, &embeddings.square().sum_dim_intlist(1, false, Kind::Float)))
     }
 
-    /// The pooled pairs `[B, k]` of vectors of which Σ_i e_i `[B, k]` and Σ_i e_i² `[B, k]` are known.
+    /// The pooled pairs `[B, k]`, from Σ_i e_i `[B, k]` and Σ_i e_i² `[B, k]`.
     pub fn of_sums(&self, sum: &Tensor, squares: &Tensor) -> Tensor {
         (sum.square() - squares) * 0.5
     }

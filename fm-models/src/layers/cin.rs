@@ -11,12 +11,12 @@ use super::{Activation, check_device, check_input, check_size, glorot};
 /// The options of a [`Cin`].
 #[derive(Clone, Debug, JsonSchema, Serialize, Deserialize)]
 pub struct CinConfig {
-    /// H_1, H_2, ...: the number of feature maps of each layer.
+    /// H_1, H_2, ...: number of feature maps in each layer.
     pub cin_size: Vec<i64>,
-    /// Whether half of a layer's maps feed the output and the other half the next layer, as in the authors' code. Otherwise all
-    /// maps feed both.
+    /// Whether one half of a layer's maps feeds the output and the other half feeds the next layer, as in the authors'
+    /// code. Otherwise all maps feed both.
     pub cin_split: bool,
-    /// The activation of each layer. The paper finds that none works best.
+    /// Activation of each layer. In the paper, none works best.
     pub cin_activation: Activation,
 }
 
@@ -29,15 +29,15 @@ impl Default for CinConfig {
 /// X^{l+1}_h = Σ_{i,j} W^l_{h,i,j} (X⁰_i ⊙ X^l_j), and p^l_h = Σ_d X^l_{h,d}: layer l has vector-wise interactions of
 /// degree l + 1.
 ///
-/// With direct connections, all maps of a layer feed the output and the next layer. With split connections, the first half
-/// feeds the next layer and the second half the output; all maps of the last layer feed the output.
+/// With direct connections, all maps of a layer feed the output and the next layer. With split connections, the first
+/// half feeds the next layer and the second half the output; all maps of the last layer feed the output.
 ///
 /// # Shapes
 /// `[B, F, k]` → `[B, H_1 + H_2 + ...]`; with split connections, half of each H except the last
 ///
 /// Source: Lian et al., xDeepFM, KDD 2018, equations 6 and 7, <https://arxiv.org/abs/1803.05170>. Keras: `CIN` (third
-/// notebook), with direct connections and filters of shape `[1, F·H_l, H_{l+1}]`. Here `weight_l` is `[H_{l+1}, F·H_l]`. The
-/// index of X⁰ varies slowest in both.
+/// notebook), with direct connections and filters of shape `[1, F·H_l, H_{l+1}]`. Here `weight_l` is
+/// `[H_{l+1}, F·H_l]`. The index of X⁰ varies slowest in both.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};
@@ -63,7 +63,7 @@ impl Cin {
     /// Creates `weight_0`, `weight_1`, ... under `path`, with Glorot uniform initialisation.
     ///
     /// # Errors
-    /// [`Error::Setting`] without layers, for a size out of range, or for an odd size that must be split; [`Error::Torch`] if
+    /// [`Error::Setting`] without layers, for a size out of range, or for an odd size to split; [`Error::Torch`] if
     /// memory is insufficient.
     pub fn new(path: Path<'_>, fields: i64, config: &CinConfig) -> Result<Cin> {
         let &CinConfig { ref cin_size, cin_split: split, cin_activation: activation } = config;
@@ -167,7 +167,7 @@ mod tests {
         }
     }
 
-    /// Computed by hand: one field with the vector (2, 3), and all weights are 1.
+    /// Computed by hand, for one field with the vector (2, 3) and all weights 1.
     #[test]
     fn each_layer_multiplies_by_the_fields_again() {
         let store = VarStore::new(Device::Cpu);

@@ -11,8 +11,8 @@ use super::{check_device, check_size, glorot, is_float};
 /// # Shapes
 /// `[..., in]` → `[..., out]`
 ///
-/// Keras: `Dense` without an activation. Its kernel is `[in, out]`; here `weight` is `[out, in]`, as in libtorch. As in Keras,
-/// weights have Glorot uniform initial values, and biases start at 0.
+/// Keras: `Dense` without an activation. Its kernel is `[in, out]`; here `weight` is `[out, in]`, as in libtorch. As in
+/// Keras, weights have Glorot uniform initial values, and biases start at 0.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};
@@ -82,7 +82,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_equals_its_formula_whatever_stands_before_its_columns(
+        fn it_equals_its_formula_for_any_leading_dimensions(
             (n, inputs, outputs) in (1usize..5, 1usize..6, 1usize..6), bias: bool, seed: u64,
         ) {
             let mut draw = Draw(seed);

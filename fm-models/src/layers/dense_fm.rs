@@ -7,15 +7,15 @@ use tch::{Kind, Tensor};
 use super::{check_device, check_input, check_size, glorot};
 
 /// y_u = b_u + Σ_i w_{i,u} x_i + ½ Σ_f [(Σ_i v_{i,f} x_i)² - Σ_i v_{i,f}² x_i²]: an FM with `units` outputs that share
-/// their pairs.
+/// the second order.
 ///
 /// # Shapes
 /// `[B, n]` numbers, ideally standardised → `[B, units]`
 ///
 /// Source: Rendle, Factorization machines, ICDM 2010, lemma 3.1,
 /// <https://www.csie.ntu.edu.tw/~b97053/paper/Rendle2010FM.pdf>. Keras: `FM(units, k)` of the notebook on rating regression.
-/// With `units = 1` it is the paper's FM. More units add nothing: followed by a `Dense` with one output, as in the notebook,
-/// the model is a single FM with redundant parameters.
+/// With `units = 1` it is the paper's FM. More units add nothing: followed by a `Dense` with one output, as in the
+/// notebook, the model is a single FM with redundant parameters.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};
@@ -35,8 +35,8 @@ pub struct DenseFm {
 }
 
 impl DenseFm {
-    /// Creates `bias` `[units]`, `weight` `[units, n]` and `latent` `[k, n]`. Weights have Glorot uniform initial values, and
-    /// biases start at 0. In the notebook, biases are random.
+    /// Creates `bias` `[units]`, `weight` `[units, n]` and `latent` `[k, n]`. Weights have Glorot uniform initial
+    /// values, and biases start at 0. In the notebook, biases are random.
     ///
     /// # Errors
     /// [`Error::Setting`] for sizes out of range, [`Error::Torch`] if memory is insufficient.

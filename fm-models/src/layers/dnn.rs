@@ -12,15 +12,15 @@ use super::{Activation, BatchNorm, BatchNormMode, Dense, Dropout, check_input};
 /// The options of a [`Dnn`].
 #[derive(Clone, Debug, JsonSchema, Serialize, Deserialize)]
 pub struct DnnConfig {
-    /// The width of each hidden layer.
+    /// Width of each hidden layer.
     pub hidden_units: Vec<i64>,
-    /// The activation of each hidden layer.
+    /// Activation of each hidden layer.
     pub activation: Activation,
-    /// The probability that a hidden unit is dropped in training.
+    /// Probability that a hidden unit is dropped in training.
     pub dropout: f64,
-    /// How each hidden layer is normalised before its activation.
+    /// Batch normalisation of each hidden layer before its activation.
     pub hidden_batch_norm: BatchNormMode,
-    /// The momentum of batch norm's moving statistics. Use less than Keras's 0.99 if an epoch has few steps.
+    /// Momentum of the moving statistics of batch norm. Use less than Keras's 0.99 if an epoch has few steps.
     pub hidden_batch_norm_momentum: f64,
 }
 
@@ -41,9 +41,9 @@ impl Default for DnnConfig {
 /// # Shapes
 /// `[B, in]` → `[B, last hidden units]`; the input itself if there are no hidden layers
 ///
-/// Source: Guo et al., DeepFM, IJCAI 2017, equation 4, <https://arxiv.org/abs/1703.04247>. Keras: `DNN` and `DNN_v2`, which
-/// are the same. They apply dropout only after the last hidden layer and have no batch norm. Here, as in the paper, dropout
-/// follows each hidden layer.
+/// Source: Guo et al., DeepFM, IJCAI 2017, equation 4, <https://arxiv.org/abs/1703.04247>. Keras: `DNN` and `DNN_v2`,
+/// which are the same. They apply dropout only after the last hidden layer and have no batch norm. Here, as in the
+/// paper, dropout follows each hidden layer.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};
@@ -130,7 +130,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_equals_layer_after_layer_of_dense_batch_norm_and_activation(
+        fn it_equals_a_sequence_of_dense_layers_batch_norms_and_activations(
             (rows, input) in (2usize..5, 1usize..5),
             hidden_units in vec(1i64..5, 0..4),
             (act, mode, train) in (0usize..4, 0usize..4, any::<bool>()),
@@ -175,7 +175,8 @@ mod tests {
         let one = tensor(&[1.0], &[1, 1]);
         assert_eq!(numbers(&layer.forward(&one, false).unwrap()), [1.0; 40]);
         let runs: Matrix = (0..100).map(|_| numbers(&layer.forward(&one, true).unwrap())).collect();
-        // If the first layer's only unit is dropped, the output is 0. Otherwise it is doubled, and the second layer doubles it.
+        // If the first layer's only unit is dropped, the output is 0. Otherwise it is doubled, and the second layer
+        // doubles it.
         let (without, with): (Matrix, Matrix) = runs.into_iter().partition(|run| run.iter().all(|x| *x == 0.0));
         assert!(without.len() > 10 && with.len() > 10, "the first layer was dropped {} times", without.len());
         assert!(with.iter().all(|run| run.contains(&0.0) && run.iter().all(|x| [0.0, 4.0].contains(x))), "{with:?}");

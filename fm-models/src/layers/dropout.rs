@@ -9,7 +9,7 @@ use super::check_kind;
 /// unchanged. In prediction, returns the input.
 ///
 /// # Shapes
-/// any → the same shape
+/// any shape → the same shape
 ///
 /// Source: Srivastava et al., Dropout, JMLR 2014, <https://jmlr.org/papers/v15/srivastava14a.html>. Keras: `Dropout`.
 ///
@@ -68,7 +68,7 @@ mod tests {
         }
 
         #[test]
-        fn in_training_each_element_is_dropped_or_scaled_and_the_mean_stays(rate in 0.05f64..0.8, seed: u64) {
+        fn in_training_each_element_is_dropped_or_scaled_and_the_mean_is_unchanged(rate in 0.05f64..0.8, seed: u64) {
             let x: Vector = Draw(seed).vector(20_000).into_iter().map(|x| x + 2.0).collect();
             let dropped = Dropout::new("Dnn", "dropout", rate).unwrap().forward(tensor(&x, &[100, 200]), true).unwrap();
             let dropped = numbers(&dropped);

@@ -13,9 +13,9 @@ use crate::kernels::lookup::{self, Grouping, Sums, shifts};
 /// The options of an [`Embedding`].
 #[derive(Clone, Copy, Debug, JsonSchema, Serialize, Deserialize)]
 pub struct EmbeddingConfig {
-    /// k, the length of the latent vectors.
+    /// k: length of the latent vectors.
     pub embedding_dim: i64,
-    /// The standard deviation of their first values.
+    /// Standard deviation of the initial latent vectors.
     pub init_std: f64,
 }
 
@@ -25,18 +25,20 @@ impl Default for EmbeddingConfig {
     }
 }
 
-/// e_f = Σ_{s ∈ f} x_s v_{id_s}: for each field the sum of the latent vectors of its slots, each scaled by the slot's value.
+/// e_f = Σ_{s ∈ f} x_s v_{id_s}: for each field, the sum of the latent vectors of its slots, each scaled by the value
+/// of the slot.
 ///
-/// All fields share one table `V` `[n, k]`; each owns a range of its rows. The first row of a field stands for the values
-/// outside its vocabulary and starts at zero: until training has seen one, an unknown value adds nothing. A field without a value
-/// has the zero vector.
+/// All fields are in one table `V` `[n, k]`; each has a range of its rows. The first row of a field is for values
+/// outside its vocabulary and starts at zero, so an unknown value adds nothing until it is trained. A field without a
+/// value has the zero vector.
 ///
 /// # Shapes
 /// B rows of F fields → `[B, F, k]`
 ///
 /// Source: the latent vectors of Rendle, Factorization machines, ICDM 2010,
-/// <https://www.csie.ntu.edu.tw/~b97053/paper/Rendle2010FM.pdf>. Keras: `V` of `FM_Layer` and the `Embedding` of each field
-/// in the deep models, there N(0, 0.05²) for all rows; and `DenseFeatures` with the combiner that the field's weighting names.
+/// <https://www.csie.ntu.edu.tw/~b97053/paper/Rendle2010FM.pdf>. Keras: `V` of `FM_Layer` and the `Embedding` of each
+/// field in the deep models, with initial values from N(0, 0.05²) for all rows; and `DenseFeatures` with the combiner
+/// that corresponds to the field's weighting.
 ///
 /// ```
 /// # use fm_core::{Encoder, Field, FieldKind, Label, List, Schema, Side, Task, Weighting};
@@ -52,7 +54,7 @@ impl Default for EmbeddingConfig {
 ///
 /// let store = VarStore::new(Device::Cpu);
 /// let embedding = Embedding::new(store.root(), &schema, &EmbeddingConfig::default())?;
-/// // features: 8 rows of 2 fields, of which genres has 3 slots
+/// // features: 8 rows of 2 fields; genres has 3 slots
 /// assert_eq!(embedding.forward(&features, false)?.size(), [8, 2, 16]);
 /// assert_eq!(embedding.slots(&features, false)?.size(), [8, 4, 16]);
 /// # Ok::<(), fm_core::Error>(())
@@ -66,18 +68,18 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// A table with first values from N(0, `init_std`²).
+    /// A table with initial values from N(0, `init_std`²).
     ///
     /// # Errors
-    /// [`Error::Setting`] for a length or a deviation out of range, [`Error::Torch`] for more than memory holds.
+    /// [`Error::Setting`] for a length or a deviation out of range, [`Error::Torch`] if memory is insufficient.
     pub fn new(path: Path<'_>, schema: &Schema, config: &EmbeddingConfig) -> Result<Embedding> {
         Embedding::of_fields(path, schema, |_| true, config)
     }
 
-    /// As [`Embedding::new`], of some fields of the schema, for which alone the table has rows.
+    /// Like [`Embedding::new`], for some fields of the schema. The table has rows only for these.
     ///
     /// # Errors
-    /// As [`Embedding::new`].
+    /// Those of [`Embedding::new`].
     pub fn of_fields(
         path: Path<'_>,
         schema: &Schema,
@@ -109,7 +111,7 @@ impl Embedding {
         })
     }
 
-    /// [F, k], the shape of a row's vectors.
+    /// `[F, k]`, the shape of a row's vectors.
     pub fn output(&self) -> [i64; 2] {
         [self.by_field.groups() as i64, self.table.size()[1]]
     }
@@ -122,27 +124,27 @@ impl Embedding {
         Ok(self.sums(features, &self.by_field, train)?.sums)
     }
 
-    /// Σ_s e_s and Σ_s e_s² over all slots, both `[B, k]`, with e_s = x_s v_{id_s}: what a sum over all pairs of slots needs. With
-    /// `train`, the table's gradient is row-sparse.
+    /// Σ_s e_s and Σ_s e_s² over all slots, both `[B, k]`, with e_s = x_s v_{id_s}. A sum over all pairs of slots
+    /// follows from them. With `train`, the table's gradient is row-sparse.
     ///
     /// # Errors
-    /// As [`Embedding::forward`].
+    /// Those of [`Embedding::forward`].
     pub fn sum_and_squares(&self, features: &Features, train: bool) -> Result<(Tensor, Tensor)> {
         let Sums { sums, squares } = self.sums(features, &self.of_all, train)?;
         Ok((sums.squeeze_dim(1), squares.expect("the grouping asks for squares")))
     }
 
-    /// The scaled vectors of all slots of padded rows, e_s = x_s v_{id_s} `[B, S, k]`, for explanations. With `train`, the table's
-    /// gradient is row-sparse.
+    /// The scaled vectors of all slots of padded rows, e_s = x_s v_{id_s} `[B, S, k]`, for explanations. With `train`,
+    /// the table's gradient is row-sparse.
     ///
     /// # Errors
-    /// As [`Embedding::forward`].
+    /// Those of [`Embedding::forward`].
     pub fn slots(&self, features: &Features, train: bool) -> Result<Tensor> {
         check_features("Embedding", features, &self.layout, self.table.device())?;
         lookup::slots("Embedding", &self.table, &features.padded()?, &self.by_field, train)
     }
 
-    /// The sums of a grouping of the same fields.
+    /// The sums for a grouping of the same fields.
     pub(crate) fn sums(&self, features: &Features, grouping: &Grouping, train: bool) -> Result<Sums> {
         check_features("Embedding", features, &self.layout, self.table.device())?;
         lookup::sums("Embedding", &self.table, features, grouping, train)
@@ -161,7 +163,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_equals_the_vector_of_each_id_times_its_value_summed_by_field_or_over_all(
+        fn it_equals_the_sums_of_vectors_times_values_by_field_and_over_all(
             slots in vec(0usize..4, 1..6), k in 1usize..5, seed: u64,
         ) {
             let (schema, mut draw) = (schema(&slots), Draw(seed));
@@ -191,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_rows_start_at_zero_and_all_others_are_drawn_with_the_deviation_asked_for() {
+    fn unknown_rows_start_at_zero_and_all_others_have_the_given_deviation() {
         let schema = schema(&[1, 0, 3]); // rows 0, 4 and 6 are those of unknown values
         let store = VarStore::new(Device::Cpu);
         let config = EmbeddingConfig { embedding_dim: 20_000, init_std: 0.3 };

@@ -10,7 +10,7 @@ use tch::{Kind, Tensor};
 use super::{Embedding, EmbeddingConfig, FmInteraction, Linear, bias, check_input};
 use crate::kernels::lookup::{Grouping, Sums};
 
-/// Σ_{i<j} ⟨e_{i,f_j}, e_{j,f_i}⟩, where e_{i,g} is the vector that slot i has for partners of field g.
+/// Σ_{i<j} ⟨e_{i,f_j}, e_{j,f_i}⟩, where e_{i,g} is the vector of slot i for partners of field g.
 ///
 /// With P_{f,g} = Σ_{i∈f} e_{i,g}, the slots of field f summed, this is
 /// Σ_{f<g} ⟨P_{f,g}, P_{g,f}⟩ + ½ Σ_f [‖P_{f,f}‖² - Σ_{i∈f} ‖e_{i,f}‖²]: field-aware across fields, a plain FM inside a
@@ -20,8 +20,8 @@ use crate::kernels::lookup::{Grouping, Sums};
 /// P as `[B, F, F·k]`, the F vectors of a field one after another → `[B]`
 ///
 /// Source: Juan, Zhuang, Chin and Lin, Field-aware factorization machines for CTR prediction, RecSys 2016, equation 4,
-/// <https://doi.org/10.1145/2959100.2959134>. The first notebook words it for sequences: FM inside a field, other vectors
-/// across fields. Keras's `FFM_Layer` computes something else: [`SummedFfmInteraction`].
+/// <https://doi.org/10.1145/2959100.2959134>. The first notebook describes it for sequences: FM within a field,
+/// separate vectors across fields. Keras's `FFM_Layer` computes a different sum: [`SummedFfmInteraction`].
 ///
 /// ```
 /// # use fm_core::{Field, FieldKind::Categorical, Label, Schema, Side, Task};
@@ -31,7 +31,7 @@ use crate::kernels::lookup::{Grouping, Sums};
 /// use fm_core::tch::{Device, Kind, Tensor};
 /// use fm_models::layers::FfmInteraction;
 ///
-/// let interaction = FfmInteraction::new(&schema, 4); // of 3 fields of one slot each
+/// let interaction = FfmInteraction::new(&schema, 4); // 3 fields of one slot each
 /// let sums = Tensor::ones([8, 3, 3 * 4], (Kind::Float, Device::Cpu)); // [B, F, F·k]
 /// let scores = interaction.forward(&sums, None)?;
 /// assert_eq!(scores.size(), [8]);
@@ -41,21 +41,21 @@ use crate::kernels::lookup::{Grouping, Sums};
 #[derive(Debug)]
 pub struct FfmInteraction {
     layout: Layout,
-    /// The fields of several slots.
+    /// The fields with several slots.
     several: Vec<i64>,
     k: i64,
 }
 
 impl FfmInteraction {
-    /// Reads off the schema which slot is of which field; `k` is the length of a vector.
+    /// The interaction for the fields and slots of a schema; `k` is the length of a vector.
     pub fn new(schema: &Schema, k: i64) -> FfmInteraction {
         let layout = schema.layout();
         let several = (0..layout.num_fields()).filter(|&field| layout.slots(field).len() > 1);
         FfmInteraction { several: several.map(|field| field as i64).collect(), layout, k }
     }
 
-    /// The sum over pairs `[B]`. `own_squares` is Σ e_{i,f}² `[B, k]` over the slots i of the fields f of several slots; the pairs
-    /// within these fields are left out without it.
+    /// The sum over pairs `[B]`. `own_squares` is Σ e_{i,f}² `[B, k]` over the slots i of the fields f with several
+    /// slots. Without it, pairs within these fields are left out.
     ///
     /// # Errors
     /// [`fm_core::Error::Shape`] for sums that are not `[B, F, F·k]`.
@@ -75,15 +75,15 @@ impl FfmInteraction {
         Ok(across + within.map_or_else(|| -&squares, |within| within - &squares) * 0.5)
     }
 
-    /// What [`FfmInteraction::forward`] is computed from: sums by field, and the squares.
+    /// The inputs of [`FfmInteraction::forward`]: sums by field, and the squares.
     fn grouping(&self, schema: &Schema) -> Grouping {
         let k = self.k as usize;
         let own = |field: usize| self.several.contains(&(field as i64)).then_some(field * k);
         Grouping::by_field(schema).with_squares(k, own)
     }
 
-    /// ⟨e_{i,f_j}, e_{j,f_i}⟩ of each pair of slots out of their vectors `[B, S, F·k]`, above the diagonal of `[B, S, S]`; all else
-    /// is 0.
+    /// ⟨e_{i,f_j}, e_{j,f_i}⟩ of each pair of slots, from their vectors `[B, S, F·k]`. The terms are above the diagonal
+    /// of `[B, S, S]`; the rest is 0.
     ///
     /// # Errors
     /// [`fm_core::Error::Shape`] for vectors that are not `[B, S, F·k]`.
@@ -99,10 +99,10 @@ impl FfmInteraction {
     }
 }
 
-/// Σ_{f<g} ⟨Σ_i e_{i,f}, Σ_i e_{i,g}⟩: the form of Keras's `FFM_Layer` (third notebook), for parity with it.
+/// Σ_{f<g} ⟨Σ_i e_{i,f}, Σ_i e_{i,g}⟩: the form of Keras's `FFM_Layer` (third notebook), for parity.
 ///
-/// The vectors are summed over all slots before the field slots are crossed, so that every value meets every other and
-/// itself, whatever their fields. That is not the paper's formula: [`FfmInteraction`] is.
+/// The vectors are summed over all slots before the products, so every value interacts with every other value and with
+/// itself, whatever their fields. This is not the paper's formula, which is [`FfmInteraction`].
 ///
 /// # Shapes
 /// Σ_i e_i as `[B, F·k]` → `[B]`
@@ -136,8 +136,8 @@ impl SummedFfmInteraction {
         FmInteraction.forward(&summed.reshape([-1, self.fields, self.k]))
     }
 
-    /// Σ_{f<g} (⟨e_{i,f}, e_{j,g}⟩ + ⟨e_{j,f}, e_{i,g}⟩) of each pair of slots, above the diagonal of `[B, S, S]`; on it what a
-    /// slot has with itself, Σ_{f<g} ⟨e_{i,f}, e_{i,g}⟩; all else is 0.
+    /// Σ_{f<g} (⟨e_{i,f}, e_{j,g}⟩ + ⟨e_{j,f}, e_{i,g}⟩) of each pair of slots, above the diagonal of `[B, S, S]`. On
+    /// the diagonal are the terms of each slot with itself, Σ_{f<g} ⟨e_{i,f}, e_{i,g}⟩; the rest is 0.
     ///
     /// # Errors
     /// [`fm_core::Error::Shape`] for vectors that are not `[B, S, F·k]`.
@@ -155,21 +155,21 @@ impl SummedFfmInteraction {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FfmForm {
-    /// The paper's: [`FfmInteraction`].
+    /// The form of the paper: [`FfmInteraction`].
     #[default]
     FieldAware,
-    /// The Keras notebook's: [`SummedFfmInteraction`].
+    /// The form of the Keras notebook: [`SummedFfmInteraction`].
     Summed,
 }
 
-/// ŷ = w₀ + Σ_s w_{id_s} x_s + Σ_{s<t} ⟨v_{id_s, f_t}, v_{id_t, f_s}⟩ x_s x_t: every id has a vector for each field that it
-/// may meet.
+/// ŷ = w₀ + Σ_s w_{id_s} x_s + Σ_{s<t} ⟨v_{id_s, f_t}, v_{id_t, f_s}⟩ x_s x_t: every id has one vector per field of its
+/// partners.
 ///
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// Source: as [`FfmInteraction`]; like the notebook and unlike the paper it has the linear part, as xLearn does.
-/// Keras: `FFM_Layer`, with [`FfmForm::Summed`].
+/// Source: see [`FfmInteraction`]. Like the notebook and xLearn, and unlike the paper, it has a linear part. Keras:
+/// `FFM_Layer`, with [`FfmForm::Summed`].
 ///
 /// ```
 /// # use fm_core::{Encoder, Field, FieldKind::Categorical, Label, Schema, Side, Task};
@@ -209,7 +209,7 @@ impl Ffm {
     /// Parameters `bias`, `linear` and `embedding` under `path`.
     ///
     /// # Errors
-    /// [`fm_core::Error::Setting`] as [`Embedding::new`].
+    /// [`fm_core::Error::Setting`], as in [`Embedding::new`].
     pub fn new(path: &Path<'_>, schema: &Schema, config: &EmbeddingConfig, form: FfmForm) -> Result<Ffm> {
         let (fields, k) = (schema.num_fields() as i64, config.embedding_dim);
         super::check_size("Ffm", "embedding_dim", k)?;
@@ -243,7 +243,7 @@ impl Ffm {
     /// The score `[B]`. With `train`, the tables' gradients are row-sparse.
     ///
     /// # Errors
-    /// [`fm_core::Error::Shape`] as [`Linear::forward`].
+    /// [`fm_core::Error::Shape`], as in [`Linear::forward`].
     pub fn forward(&self, features: &Features, train: bool) -> Result<Tensor> {
         let first_order = self.linear.forward(features, train)? + &self.bias;
         Ok(first_order + self.second_order(features, train)?)
@@ -252,7 +252,7 @@ impl Ffm {
     /// The sum over pairs `[B]`. With `train`, the table's gradient is row-sparse.
     ///
     /// # Errors
-    /// As [`Ffm::forward`].
+    /// Those of [`Ffm::forward`].
     pub fn second_order(&self, features: &Features, train: bool) -> Result<Tensor> {
         let Sums { sums, squares } = self.embedding.sums(features, &self.grouping, train)?;
         match &self.interaction {
@@ -261,10 +261,11 @@ impl Ffm {
         }
     }
 
-    /// What each pair of slots adds, above the diagonal of `[B, S, S]`, and each slot with itself, on it.
+    /// The term of each pair of slots, above the diagonal of `[B, S, S]`, and of each slot with itself, on the
+    /// diagonal.
     ///
     /// # Errors
-    /// As [`Ffm::forward`].
+    /// Those of [`Ffm::forward`].
     pub fn pair_terms(&self, features: &Features) -> Result<Tensor> {
         let vectors = self.embedding.slots(features, false)?;
         match &self.interaction {

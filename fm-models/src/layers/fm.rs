@@ -38,7 +38,7 @@ impl FmInteraction {
         Ok(BiInteraction.forward(embeddings)?.sum_dim_intlist(1, false, Kind::Float))
     }
 
-    /// The sum over pairs `[B]` of vectors of which Σ_i e_i `[B, k]` and Σ_i e_i² `[B, k]` are known.
+    /// The sum over pairs `[B]`, from Σ_i e_i `[B, k]` and Σ_i e_i² `[B, k]`.
     pub fn of_sums(&self, sum: &Tensor, squares: &Tensor) -> Tensor {
         BiInteraction.of_sums(sum, squares).sum_dim_intlist(1, false, Kind::Float)
     }
@@ -46,7 +46,7 @@ impl FmInteraction {
     /// ⟨e_i, e_j⟩ of each pair `[B, S(S-1)/2]`, in the order of [`PairwiseProduct`](super::PairwiseProduct).
     ///
     /// # Errors
-    /// As [`FmInteraction::forward`].
+    /// Those of [`FmInteraction::forward`].
     pub fn terms(&self, embeddings: &Tensor) -> Result<Tensor> {
         check_input("FmInteraction", embeddings, &[-1, -1])?;
         Ok(above_diagonal(&embeddings.matmul(&embeddings.transpose(1, 2))))
@@ -55,15 +55,16 @@ impl FmInteraction {
 
 /// ŷ = w₀ + Σ_s w_{id_s} x_s + Σ_{s<t} ⟨v_{id_s}, v_{id_t}⟩ x_s x_t
 ///
-/// As in libFM, the pairs run over slots: two values of one multi-valued field interact, too. Slots of equal ids would as
-/// well; the [`Encoder`](fm_core::Encoder) gives equal values one slot, whose x is their number times their weight.
+/// As in libFM, the pairs run over slots: two values of a multi-valued field interact, too. Two slots with equal ids
+/// would also interact, but the [`Encoder`](fm_core::Encoder) gives equal values one slot, whose x is their count times
+/// their weight.
 ///
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
 /// Source: Rendle, Factorization machines, ICDM 2010, equation 1,
-/// <https://www.csie.ntu.edu.tw/~b97053/paper/Rendle2010FM.pdf>. Keras: `FM_Layer` (third notebook), where an id beyond its
-/// field reads the next field's rows; here it is refused.
+/// <https://www.csie.ntu.edu.tw/~b97053/paper/Rendle2010FM.pdf>. Keras: `FM_Layer` (third notebook), where an id
+/// outside its field reads the rows of the next field; here it is an error.
 ///
 /// ```
 /// # use fm_core::{Encoder, Field, FieldKind::Categorical, Label, Schema, Side, Task};
@@ -93,7 +94,7 @@ impl Fm {
     /// Parameters `bias`, `linear` and `embedding` under `path`.
     ///
     /// # Errors
-    /// [`fm_core::Error::Setting`] as [`Embedding::new`].
+    /// [`fm_core::Error::Setting`], as in [`Embedding::new`].
     pub fn new(path: &Path<'_>, schema: &Schema, config: &EmbeddingConfig) -> Result<Fm> {
         Ok(Fm {
             bias: bias(path),
@@ -105,7 +106,7 @@ impl Fm {
     /// The score `[B]`. With `train`, the tables' gradients are row-sparse.
     ///
     /// # Errors
-    /// [`fm_core::Error::Shape`] as [`Linear::forward`].
+    /// [`fm_core::Error::Shape`], as in [`Linear::forward`].
     pub fn forward(&self, features: &Features, train: bool) -> Result<Tensor> {
         let first_order = self.linear.forward(features, train)? + &self.bias;
         let (sum, squares) = self.embedding.sum_and_squares(features, train)?;
@@ -113,8 +114,8 @@ impl Fm {
     }
 }
 
-/// ŷ = Σ_s w_{id_s} x_s + Σ_{i<j} ⟨e_i, e_j⟩, with the first order over ids and the second over embeddings that are given:
-/// those that a deep part shares.
+/// ŷ = Σ_s w_{id_s} x_s + Σ_{i<j} ⟨e_i, e_j⟩, with the first order over ids and the second over given embeddings, which
+/// a deep part can share.
 ///
 /// # Shapes
 /// `[B, S]` ids and values, and embeddings `[B, F, k]` → `[B]`
@@ -148,7 +149,7 @@ impl FmOverEmbeddings {
     /// A weight for every id of the schema, under `linear`.
     ///
     /// # Errors
-    /// As [`Linear::new`].
+    /// Those of [`Linear::new`].
     pub fn new(path: &Path<'_>, schema: &Schema) -> Result<FmOverEmbeddings> {
         Ok(FmOverEmbeddings { linear: Linear::new(path / "linear", schema)? })
     }
@@ -156,7 +157,8 @@ impl FmOverEmbeddings {
     /// The score `[B]`. With `train`, the weights' gradient is row-sparse.
     ///
     /// # Errors
-    /// [`Error::Shape`] as [`Linear::forward`] and [`FmInteraction::forward`], and for embeddings of other rows.
+    /// [`Error::Shape`], as in [`Linear::forward`] and [`FmInteraction::forward`], and for embeddings of another number
+    /// of rows.
     pub fn forward(&self, features: &Features, embeddings: &Tensor, train: bool) -> Result<Tensor> {
         let (first_order, pairs) = (self.linear.forward(features, train)?, FmInteraction.forward(embeddings)?);
         if first_order.size() != pairs.size() {
@@ -207,7 +209,7 @@ mod tests {
         }
 
         #[test]
-        fn fm_over_embeddings_takes_the_pairs_of_those_it_is_given(
+        fn fm_over_embeddings_uses_the_pairs_of_the_given_embeddings(
             slots in vec(0usize..4, 1..6), (n, k) in (1usize..5, 1usize..5), seed: u64,
         ) {
             let (schema, mut draw) = (schema(&slots), Draw(seed));

@@ -20,7 +20,7 @@ pub fn bias(path: &Path<'_>) -> Tensor {
 ///
 /// Source: the first order of Rendle, Factorization machines, ICDM 2010, equation 1,
 /// <https://www.csie.ntu.edu.tw/~b97053/paper/Rendle2010FM.pdf>. Keras: `Linear` of xDeepFM (third notebook), and `w`
-/// of `FM_Layer`. All weights start at zero here; there at Glorot's uniform values and N(0, 0.05²).
+/// of `FM_Layer`. All weights start at zero; in the notebook they start with Glorot uniform values and N(0, 0.05²).
 ///
 /// ```
 /// # use fm_core::{Encoder, Field, FieldKind::Categorical, Label, Schema, Side, Task};
@@ -65,7 +65,7 @@ impl Linear {
     /// The first-order part `[B]`. With `train`, the weights' gradient is row-sparse.
     ///
     /// # Errors
-    /// As [`Linear::terms`].
+    /// Those of [`Linear::terms`].
     pub fn forward(&self, features: &Features, train: bool) -> Result<Tensor> {
         check_features("Linear", features, &self.layout, self.weight.device())?;
         let sums = lookup::sums("Linear", &self.weight, features, &self.all, train)?.sums;

@@ -1,10 +1,10 @@
-//! The layers that models are made of, one file each.
+//! The layers of models, one file each.
 //!
-//! Every `forward` checks its input and returns [`fm_core::Error::Shape`] with the layer's name, the shape that it takes and
-//! the one that it was given. The layers of one tensor are [`nn::Module`]s, too, to stand in an [`nn::Sequential`]: that
-//! trait knows no error, and panics where `forward` returns one.
+//! Every `forward` checks its input and returns [`fm_core::Error::Shape`] with the name of the layer, the expected
+//! shape and the found shape. Layers with a single tensor input are also [`nn::Module`]s, for [`nn::Sequential`]. That
+//! trait has no errors, so there they panic instead.
 //!
-//! B is the number of rows, S of slots, F of fields, k the length of a latent vector.
+//! B is the number of rows, S the number of slots, F the number of fields, and k the length of a latent vector.
 
 mod activation;
 mod attention;
@@ -46,7 +46,7 @@ use fm_core::schema::Layout;
 use fm_core::{Error, Features, Padded, Result};
 use tch::{Device, Kind, Tensor, nn};
 
-/// Checks a layer's input against `[B, sizes...]`; a size of -1 may be any.
+/// Checks a layer's input against `[B, sizes...]`; -1 allows any size.
 pub(crate) fn check_input(layer: &'static str, input: &Tensor, sizes: &[i64]) -> Result<()> {
     let found = input.size();
     let fits = found.len() == sizes.len() + 1
@@ -59,7 +59,7 @@ pub(crate) fn check_input(layer: &'static str, input: &Tensor, sizes: &[i64]) ->
     Err(Error::shape(layer, expected, format!("{:?} of shape {found:?}", input.kind())))
 }
 
-/// Checks that a layer of any shape is given float32.
+/// Checks that the input of a layer for any shape is float32.
 fn check_kind(layer: &'static str, input: &Tensor) -> Result<()> {
     match is_float(input) {
         true => Ok(()),
@@ -67,7 +67,7 @@ fn check_kind(layer: &'static str, input: &Tensor) -> Result<()> {
     }
 }
 
-/// Whether a tensor is of float32, or of bfloat16 where mixed precision makes layers give it.
+/// Whether a tensor is float32, or bfloat16 as the output of layers in mixed precision.
 fn is_float(input: &Tensor) -> bool {
     match input.kind() {
         Kind::Float => true,
@@ -76,7 +76,7 @@ fn is_float(input: &Tensor) -> bool {
     }
 }
 
-/// Checks that an input lies where the layer's parameters do.
+/// Checks that an input is on the device of the layer's parameters.
 fn check_device(layer: &'static str, input: &Tensor, parameter: &Tensor) -> Result<()> {
     match (input.device(), parameter.device()) {
         (found, device) if found == device => Ok(()),
@@ -84,7 +84,7 @@ fn check_device(layer: &'static str, input: &Tensor, parameter: &Tensor) -> Resu
     }
 }
 
-/// Checks that a batch has the fields of a layer and lies where its parameters do.
+/// Checks that a batch has the fields of a layer and is on the device of its parameters.
 pub(crate) fn check_features(layer: &'static str, features: &Features, layout: &Layout, device: Device) -> Result<()> {
     match features {
         Features::Padded(rows) => check_padded(layer, rows, layout.num_slots() as i64, device),
@@ -114,7 +114,7 @@ fn check_padded(layer: &'static str, rows: &Padded, slots: i64, device: Device) 
     Ok(())
 }
 
-/// Checks a size that a layer is configured with.
+/// Checks a size in a layer's configuration.
 pub(crate) fn check_size(layer: &str, name: &str, size: i64) -> Result<()> {
     if (1..=65536).contains(&size) {
         return Ok(());
@@ -122,7 +122,7 @@ pub(crate) fn check_size(layer: &str, name: &str, size: i64) -> Result<()> {
     Err(Error::Setting(format!("{layer}: {name} is {size}: it must be 1 to 65536")))
 }
 
-/// Glorot's uniform first values.
+/// Glorot uniform initialisation.
 fn glorot(inputs: i64, outputs: i64) -> nn::Init {
     let bound = (6.0 / (inputs as f64 + outputs as f64)).sqrt();
     nn::Init::Uniform { lo: -bound, up: bound }
@@ -159,7 +159,7 @@ mod tests {
     use crate::oracle;
 
     #[test]
-    fn layers_stand_in_a_sequential_which_tells_them_whether_it_trains() {
+    fn layers_work_in_a_sequential_which_tells_them_whether_it_trains() {
         let store = VarStore::new(Device::Cpu);
         let norm = BatchNorm::new(store.root(), 1, BatchNormMode::Standard).unwrap().unwrap();
         let layers = nn::seq_t().add(PairwiseProduct::new(2).unwrap()).add_fn(|pairs| pairs.flatten(1, -1)).add(norm);

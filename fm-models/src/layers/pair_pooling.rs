@@ -1,4 +1,4 @@
-//! The vectors of all pairs, pooled into one.
+//! Pools the vectors of all pairs into one.
 
 use fm_core::{Error, Result};
 use schemars::JsonSchema;
@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 
 use super::{AttentionPooling, check_input};
 
-/// How the pairs' vectors become one.
+/// How the vectors of the pairs are pooled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pooling {
@@ -16,21 +16,21 @@ pub enum Pooling {
     Attention,
     /// The mean.
     Mean,
-    /// The greatest of each component.
+    /// The maximum of each component.
     Max,
     /// The sum.
     Sum,
 }
 
-/// One vector of the vectors of all pairs: their sum weighted by attention, their mean, their greatest components, or
-/// their sum.
+/// One vector from the vectors of all pairs: their attention-weighted sum, their mean, the maximum of each component,
+/// or their sum.
 ///
 /// # Shapes
 /// `[B, P, k]` → `[B, k]`
 ///
 /// Source: Xiao et al., Attentional factorization machines, IJCAI 2017, section 3, <https://arxiv.org/abs/1708.04617>.
-/// Keras: the modes `att`, `avg` and `max` of `AFM` (third notebook). There `max` is a sum, which makes an FM of the model:
-/// that is [`PairPooling::Sum`] here, and [`PairPooling::Max`] is a maximum.
+/// Keras: the modes `att`, `avg` and `max` of `AFM` (third notebook). There, `max` is a sum, which makes the model an
+/// FM. Here, that is [`PairPooling::Sum`], and [`PairPooling::Max`] is a maximum.
 #[derive(Debug)]
 pub enum PairPooling {
     /// Σ_p a_p e_p
@@ -61,17 +61,17 @@ impl PairPooling {
         }
     }
 
-    /// The weights by which the pooled vector is the sum of the pairs' vectors: `[B, P, 1]`, or `[B, P, k]` of 1 where a
-    /// component is the greatest and 0 elsewhere.
+    /// The weights of the pairs' vectors whose weighted sum is the pooled vector: `[B, P, 1]`, or for a maximum
+    /// `[B, P, k]`, with 1 for the largest component and 0 for the others.
     ///
     /// # Errors
-    /// As [`PairPooling::forward`].
+    /// Those of [`PairPooling::forward`].
     pub fn weights(&self, pairs: &Tensor) -> Result<Tensor> {
         check_input("PairPooling", pairs, &[-1, -1])?;
         Ok(match self {
             PairPooling::Attention(attention) => attention.weights(pairs)?,
             PairPooling::Mean => pairs.narrow(2, 0, 1).full_like(1.0 / pairs.size()[1] as f64),
-            // Of several that are the greatest, the first.
+            // The first one, if several are the largest.
             PairPooling::Max => pairs.zeros_like().scatter_value(1, &pairs.argmax(1, true), 1.0),
             PairPooling::Sum => pairs.narrow(2, 0, 1).ones_like(),
         })

@@ -1,4 +1,4 @@
-//! Every pair as a vector.
+//! Products of all pairs, one vector each.
 
 use fm_core::schema::Layout;
 use fm_core::{Error, Result};
@@ -31,7 +31,7 @@ impl PairwiseProduct {
     /// The pairs of `fields` vectors.
     ///
     /// # Errors
-    /// [`Error::Shape`] for fewer than 2: there would be no pair.
+    /// [`Error::Shape`] for fewer than 2 fields, which have no pair.
     pub fn new(fields: i64) -> Result<PairwiseProduct> {
         if fields < 2 {
             return Err(Error::shape("PairwiseProduct", "at least 2 fields", fields.to_string()));
@@ -45,7 +45,8 @@ impl PairwiseProduct {
     /// [`Error::Shape`] for an input that is not `[B, F, k]`.
     pub fn forward(&self, embeddings: &Tensor) -> Result<Tensor> {
         check_input("PairwiseProduct", embeddings, &[self.fields, -1])?;
-        // Each vector with all that follow it. An index of pairs would stay on its device when the exported graph moves.
+        // Multiply each vector by all that follow. A tensor of pair indices would stay on its device if the exported
+        // graph moves.
         let products = (0..self.fields - 1)
             .map(|i| embeddings.narrow(1, i, 1) * embeddings.narrow(1, i + 1, self.fields - i - 1))
             .collect::<Vec<_>>();
@@ -53,23 +54,23 @@ impl PairwiseProduct {
     }
 }
 
-/// What stands above the diagonal of matrices `[..., n, n]`, as `[..., n(n-1)/2]` in the order of [`PairwiseProduct`].
+/// The elements above the diagonal of matrices `[..., n, n]`, as `[..., n(n-1)/2]` in the order of [`PairwiseProduct`].
 pub(crate) fn above_diagonal(matrices: &Tensor) -> Tensor {
     let n = matrices.size().last().copied().unwrap_or_default();
     let at = Tensor::triu_indices(n, n, 1, (Kind::Int64, matrices.device()));
     matrices.flatten(-2, -1).index_select(-1, &(at.get(0) * n + at.get(1)))
 }
 
-/// `[S(S-1)/2]` on `device`: 1 for each pair of slots of two fields, 0 for one within a field, whose product is gone where
-/// the slots of a field are summed before fields are paired.
+/// `[S(S-1)/2]` on `device`: 1 for a pair of slots of different fields, 0 for a pair within a field. The latter has no
+/// term in models that sum the slots of a field before they pair fields.
 pub(crate) fn is_across(layout: &Layout, device: Device) -> Tensor {
     let fields: Vec<i64> = layout.field_of_slots().into_iter().map(|field| field as i64).collect();
     let fields = Tensor::from_slice(&fields).to_device(device);
     above_diagonal(&fields.unsqueeze(0).ne_tensor(&fields.unsqueeze(1))).to_kind(Kind::Float)
 }
 
-/// `[S(S-1)/2]` on `device`: for each pair of slots the number of the pair of their fields in the order of
-/// [`PairwiseProduct`], and 0 for one within a field.
+/// `[S(S-1)/2]` on `device`: for each pair of slots, the index of their pair of fields in the order of
+/// [`PairwiseProduct`], or 0 for a pair within a field.
 pub(crate) fn pair_of_fields(layout: &Layout, device: Device) -> Tensor {
     let (fields, of_slots) = (layout.num_fields(), layout.field_of_slots());
     let pairs = of_slots.iter().enumerate().flat_map(|(slot, &f)| {
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_above_the_diagonal_comes_row_by_row() {
+    fn elements_above_the_diagonal_are_in_row_order() {
         let matrices = tensor(&(1..=18).map(f64::from).collect::<Vector>(), &[2, 3, 3]);
         assert_close(&above_diagonal(&matrices), &[2.0, 3.0, 6.0, 11.0, 12.0, 15.0], "the upper triangles");
         assert_eq!(above_diagonal(&matrices.narrow(1, 0, 1).narrow(2, 0, 1)).size(), [2, 0]);

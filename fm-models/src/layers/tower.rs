@@ -1,4 +1,4 @@
-//! The deep part with its output.
+//! A deep part with its output.
 
 use fm_core::Result;
 use fm_core::model::Layer;
@@ -7,7 +7,7 @@ use tch::nn::Path;
 
 use super::{Dense, Dnn, DnnConfig};
 
-/// ⟨h, DNN(x)⟩: hidden layers, and one number out of the last.
+/// ⟨h, DNN(x)⟩: hidden layers with a single output.
 ///
 /// # Shapes
 /// `[B, in]` → `[B]`
@@ -25,24 +25,24 @@ use super::{Dense, Dnn, DnnConfig};
 pub struct Tower {
     /// The hidden layers.
     pub dnn: Dnn,
-    /// h, and its bias if it has one.
+    /// h, and optionally a bias.
     pub output: Dense,
 }
 
 impl Tower {
-    /// The hidden layers under `dnn`, and `output`, with a bias or without.
+    /// Creates the hidden layers under `dnn`, and `output` with or without a bias.
     ///
     /// # Errors
-    /// As [`Dnn::new`].
+    /// Those of [`Dnn::new`].
     pub fn new(path: &Path<'_>, input: i64, config: &DnnConfig, has_bias: bool) -> Result<Tower> {
         let dnn = Dnn::new(path / "dnn", input, config)?;
         Ok(Tower { output: Dense::new(path / "output", dnn.output(), 1, has_bias)?, dnn })
     }
 
-    /// The number `[B]`.
+    /// The output `[B]`.
     ///
     /// # Errors
-    /// As [`Dnn::forward`].
+    /// Those of [`Dnn::forward`].
     pub fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
         Ok(self.output.forward(&self.dnn.forward(input, train)?)?.squeeze_dim(-1))
     }

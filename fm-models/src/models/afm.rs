@@ -31,15 +31,15 @@ pub struct Config {
     /// The latent vectors.
     #[serde(flatten)]
     pub embedding: EmbeddingConfig,
-    /// How the pairs' vectors become one.
+    /// How the vectors of the pairs are pooled.
     pub pooling: Pooling,
-    /// t, the width of the attention network.
+    /// t: width of the attention network.
     pub attention_dim: i64,
-    /// λ of the penalty λ ‖W‖² on the attention's matrix.
+    /// λ of the penalty λ ‖W‖² on the matrix of the attention network.
     pub attention_l2: f64,
-    /// Whether the attention's last layer has a bias. The softmax does not see it: for parity alone.
+    /// Whether the last layer of the attention network has a bias. It cancels in the softmax: only for parity.
     pub attention_bias: bool,
-    /// The probability that an element of a pair's vector is dropped in training.
+    /// Probability that an element of a pair's vector is dropped in training.
     pub dropout: f64,
     /// Whether there is a linear part.
     pub linear: bool,
@@ -61,14 +61,14 @@ impl Default for Config {
 
 /// ŷ = w₀ + Σ_s w_{id_s} x_s + ⟨p, Σ_{f<g} a_{f,g} (e_f ⊙ e_g)⟩, with e_f the sum of the scaled vectors of field f.
 ///
-/// As in the paper, dropout is on the pairs' vectors, and the L2 penalty on the attention's matrix W and not on the latent
-/// vectors.
+/// As in the paper, dropout applies to the pairs' vectors, and the L2 penalty to the attention's matrix W, not to the
+/// latent vectors.
 ///
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// Source: Xiao et al., IJCAI 2017, section 3, <https://arxiv.org/abs/1708.04617>. Keras: `AFM` (third notebook),
-/// which has no linear part (`linear = false`), never applies the dropout that it declares (`dropout = 0`), penalises the
+/// Source: Xiao et al., IJCAI 2017, section 3, <https://arxiv.org/abs/1708.04617>. Keras: `AFM` (third notebook), which
+/// has no linear part (`linear = false`), never applies the dropout that it declares (`dropout = 0`), penalises the
 /// latent vectors instead of W, and whose mode `max` is a sum.
 #[derive(Debug)]
 pub struct Afm {
@@ -80,7 +80,7 @@ pub struct Afm {
     pub embedding: Embedding,
     /// The products.
     pub pairs: PairwiseProduct,
-    /// How the products become one vector: with a, or without.
+    /// The pooling of the products, with or without the weights a.
     pub pooling: PairPooling,
     /// p.
     pub output: Dense,
@@ -89,14 +89,14 @@ pub struct Afm {
 }
 
 impl Afm {
-    /// Makes the parameters under `path`.
+    /// Creates the parameters under `path`.
     ///
     /// # Errors
-    /// [`Error::Setting`] for options out of range, or fewer than two fields: there would be no pair.
+    /// [`Error::Setting`] for options out of range, or for fewer than two fields, which have no pair.
     pub fn new(path: &Path<'_>, schema: &Schema, config: &Config) -> Result<Afm> {
         let (k, fields) = (config.embedding.embedding_dim, schema.num_fields() as i64);
         if fields < 2 {
-            return Err(Error::Setting(format!("it pairs fields, and the schema has {fields}: it needs at least 2")));
+            return Err(Error::Setting(format!("it pairs fields, so it needs at least 2: the schema has {fields}")));
         }
         let attention_l2 = config.attention_l2;
         if !attention_l2.is_finite() || attention_l2 < 0.0 {
@@ -155,7 +155,7 @@ impl Model for Afm {
         &self.bias
     }
 
-    /// The pairs of the slots of two fields f and g: a_{f,g} ⟨p, e_s ⊙ e_t⟩.
+    /// The term of a pair of slots s and t of fields f and g is a_{f,g} ⟨p, e_s ⊙ e_t⟩.
     fn explain(&self, features: &Features) -> Result<Explanation> {
         let (slots, layout) = (self.embedding.slots(features, false)?, &self.embedding.layout);
         let weights = self.pooling.weights(&self.pairs.forward(&self.embedding.forward(features, false)?)?)?;

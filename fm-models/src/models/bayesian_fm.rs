@@ -31,15 +31,15 @@ pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
 /// The options.
 #[derive(Clone, Copy, Debug, JsonSchema, Serialize, Deserialize)]
 pub struct Config {
-    /// k, the length of the latent vectors of a draw. Sweeps are quickest where k + 2 is a multiple of 8.
+    /// k: length of the latent vectors of a draw. Sweeps are fastest if k + 2 is a multiple of 8.
     pub embedding_dim: i64,
-    /// S, how many of the last draws are kept: the exported vectors have the length k S.
+    /// S: number of latest draws to keep. The exported vectors have the length k S.
     pub samples: i64,
-    /// The sweeps of an epoch, of which the last is kept.
+    /// Number of sweeps per epoch. The last one is kept as a draw.
     pub thin: usize,
-    /// The epochs before the first draw that is kept for good. Until then, the last draw alone scores.
+    /// Number of epochs before the first draw that is averaged. Until then, only the last draw scores.
     pub burn_in: usize,
-    /// The standard deviation of the first vectors.
+    /// Standard deviation of the initial latent vectors.
     pub init_std: f64,
     /// The constants of the priors.
     #[serde(flatten)]
@@ -53,37 +53,39 @@ impl Default for Config {
     }
 }
 
-/// ŷ = 1/S Σ_t [w₀ᵗ + Σ_s wᵗ_{id_s} x_s + Σ_{s<t'} ⟨vᵗ_{id_s}, vᵗ_{id_t'}⟩ x_s x_t'], the mean score of S draws from the posterior.
+/// ŷ = 1/S Σ_t [w₀ᵗ + Σ_s wᵗ_{id_s} x_s + Σ_{s<t'} ⟨vᵗ_{id_s}, vᵗ_{id_t'}⟩ x_s x_t'], the mean score of S draws from
+/// the posterior.
 ///
-/// It is one factorization machine itself: w₀ and w are the means of the draws', and the vector of an id is [v¹; ...; v^S] / √S,
-/// of the length k S.
+/// This mean is itself one factorization machine: w₀ and w are the means over the draws, and the vector of an id is
+/// [v¹; ...; v^S] / √S, of length k S.
 ///
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// Source: Freudenthaler, Schmidt-Thieme and Rendle, Bayesian factorization machines, NIPS workshop 2011; Rendle, Factorization
-/// machines with libFM, ACM TIST 2012, section 3.3, <https://doi.org/10.1145/2168752.2168771>.
+/// Source: Freudenthaler, Schmidt-Thieme and Rendle, Bayesian factorization machines, NIPS workshop 2011; Rendle,
+/// Factorization machines with libFM, ACM TIST 2012, section 3.3, <https://doi.org/10.1145/2168752.2168771>.
 #[derive(Debug)]
 pub struct BayesianFm {
     /// The mean of the draws.
     pub fm: Fm,
     config: Config,
     schema: Schema,
-    /// w₀ of the current draw `[1]`, and for each id its vector and then its weight `[n, k + 1]`, in the units of [`Scale`].
+    /// w₀ of the current draw `[1]`, and the vector followed by the weight of each id `[n, k + 1]`, in the units of
+    /// [`Scale`].
     bias: Tensor,
     ids: Tensor,
-    /// w₀ and w of the draws that are kept `[S, n + 1]`: with those of a draw that is dropped, their mean would be lost.
+    /// w₀ and w of the kept draws `[S, n + 1]`, to compute the mean again when a draw is dropped.
     kept: Tensor,
 }
 
 impl ModelConfig for Config {
-    /// The chain chooses the scale of the parameters.
+    /// The chain decides the scale of the parameters.
     const L2_FACTOR: f64 = 0.0;
 
     fn build(&self, path: &Path<'_>, schema: &Schema) -> Result<Box<dyn Model>> {
         self.check()?;
         let Config { embedding_dim: k, samples, init_std, .. } = *self;
-        // A draw fills a part of the vectors; until then, there is none.
+        // Each draw fills a part of the vectors, which start at zero.
         let wide = EmbeddingConfig { embedding_dim: k * samples, init_std: 0.0 };
         let fm = Fm::new(path, schema, &wide)?;
         let (n, options) = (schema.num_ids(), (Kind::Float, path.device()));
@@ -120,7 +122,7 @@ impl Config {
     }
 }
 
-/// The longest vectors of a draw: a sweep takes time in proportion to their square.
+/// Maximum length of the vectors of a draw. A sweep takes time proportional to its square.
 const MAX_DIM: i64 = 512;
 
 impl Model for BayesianFm {
@@ -161,7 +163,7 @@ impl PosteriorSampler for BayesianFm {
         if let Some(Field { name, shares: Some(owner), .. }) =
             self.schema.fields().iter().find(|field| field.shares.is_some())
         {
-            let reason = format!("BayesianFm: field `{name}` shares the table of `{owner}`: give it one of its own");
+            let reason = format!("BayesianFm: field `{name}` shares the table of `{owner}`: leave out `shares`");
             return Err(Error::Unsupported(reason));
         }
         let group = |field: usize| Group {
@@ -175,7 +177,7 @@ impl PosteriorSampler for BayesianFm {
             Task::Regression => (Likelihood::Gaussian, Scale::of(&layout.labels, &layout.weights)),
             Task::Binary { .. } => (Likelihood::Logistic, Scale { center: 0.0, spread: 1.0 }),
             Task::Ranking { .. } => {
-                let reason = "BayesianFm samples ratings and binary labels, but no ranking: take fm";
+                let reason = "BayesianFm supports ratings and binary labels, but not rankings: use fm";
                 return Err(Error::Unsupported(reason.into()));
             }
         };
@@ -188,8 +190,8 @@ impl PosteriorSampler for BayesianFm {
     }
 }
 
-/// The units of the chain: a label y is `center` + `spread` times what the chain's scores stand for, so that priors fit labels of
-/// any unit.
+/// The units of the chain: a label is `center` + `spread` × a label of the chain, so the priors suit labels of any
+/// unit.
 #[derive(Clone, Copy, Debug)]
 struct Scale {
     center: f32,
@@ -197,7 +199,7 @@ struct Scale {
 }
 
 impl Scale {
-    /// The mean and the standard deviation of labels, each with its weight.
+    /// The weighted mean and standard deviation of labels.
     fn of(labels: &[f32], weights: &[f32]) -> Scale {
         let total: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
         let mean_of = |part: &dyn Fn(f64) -> f64| {
@@ -209,13 +211,13 @@ impl Scale {
         Scale { center: center as f32, spread: if spread > 0.0 { spread } else { 1.0 } }
     }
 
-    /// A mean squared error in the labels' unit; a logistic loss as it is.
+    /// Converts a mean squared error to the unit of the labels; does not change a logistic loss.
     fn loss(&self, loss: f64) -> f64 {
         loss * f64::from(self.spread).powi(2)
     }
 }
 
-/// Sweeps over rows, and the mean of what they draw.
+/// Sweeps over rows, which update the mean of the draws.
 struct Sampling<'a> {
     model: &'a BayesianFm,
     chain: Chain,
@@ -252,18 +254,18 @@ impl PosteriorSweeps for Sampling<'_> {
 }
 
 impl Sampling<'_> {
-    /// Takes the draw of an epoch into the mean, in the place of the oldest if S are kept.
+    /// Adds the draw of an epoch to the mean. It replaces the oldest draw if there are already S.
     fn keep(&self, epoch: usize, draw: &Parameters) -> Result<()> {
         let BayesianFm { fm, config, kept, .. } = self.model;
         let Config { embedding_dim: k, samples, burn_in, .. } = *config;
-        // During the burn-in, each draw takes the place of the one before.
+        // During the burn-in, each draw replaces the previous one.
         let before = epoch.saturating_sub(burn_in).saturating_sub(1) as i64;
         let (column, count) = (before % samples, (before + 1).min(samples));
         let Scale { center, spread } = self.scale;
 
         let table = &fm.embedding.table;
         if 0 < before && before < samples {
-            // The mean is now one of more draws.
+            // The mean is now over more draws.
             let _ = table.shallow_clone().f_mul_scalar_((before as f64 / count as f64).sqrt())?;
         }
         let draws = Tensor::from_slice(&draw.ids).view([-1, k + 1]).to_device(table.device());
@@ -340,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn it_scores_as_the_mean_of_the_last_draws() {
+    fn its_score_is_the_mean_of_the_last_draws() {
         let (samples, burn_in) = (3, 2);
         for task in [REGRESSION, BINARY] {
             let mut draw = Draw(1);
@@ -369,10 +371,10 @@ mod tests {
         }
     }
 
-    /// Where two ids of the field may meet in a row, the draws themselves are kept. The unit of the chain is the standard
+    /// If a row can contain two ids of the field, the draws themselves are kept. The unit of the chain is the standard
     /// deviation of the labels.
     #[test]
-    fn it_scores_as_the_draw_in_the_unit_of_the_labels() {
+    fn its_score_is_that_of_the_draw_in_the_unit_of_the_labels() {
         let kind = FieldKind::MultiValued(fm_core::List::new("|", 2, fm_core::Weighting::Sum));
         let field = fm_core::Field::new("tags", kind, fm_core::Side::Item, vec!["a".into(), "b".into()]);
         let schema = Schema::new(fm_core::Label::fit("y", REGRESSION, [0.0]), vec![field]).unwrap();
@@ -392,7 +394,7 @@ mod tests {
         }
         let losses = [100.0, 105.0].iter().zip([expected[0], expected[2]]).zip([0.75, 0.25]);
         let loss: f64 = losses.map(|((label, score), share)| share * (label - score) * (label - score)).sum();
-        // The loss before the last sweep of an epoch of one.
+        // The loss before the only sweep of an epoch.
         let (_store, again) = build(&Config { embedding_dim: 3, thin: 1, ..Config::default() }, &world.schema);
         copy(&state(&*model), &state(&*again));
         let found = advance(&mut *again.posterior_sampler().unwrap().begin(&rows).unwrap(), 2);
@@ -400,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_that_goes_on_in_a_fresh_model_ends_as_one_that_never_stopped() {
+    fn a_chain_that_resumes_in_a_new_model_ends_like_one_that_never_stopped() {
         for task in [REGRESSION, BINARY] {
             let mut draw = Draw(2);
             let world = World::new(task, [6, 5], 60, &mut draw);
@@ -421,9 +423,9 @@ mod tests {
         }
     }
 
-    /// The progress of many rows is told several times in a sweep.
+    /// With many rows, a sweep reports progress several times.
     #[test]
-    fn breaking_an_epoch_changes_nothing() {
+    fn interrupting_an_epoch_changes_nothing() {
         let n = 120_000;
         let mut draw = Draw(3);
         let world = World::new(REGRESSION, [400, 300], n, &mut draw);
@@ -454,7 +456,7 @@ mod tests {
         assert_ne!(after, before);
         assert!(parts.is_sorted_by(|a, b| a.0 < b.0) && parts[parts.len() - 1].0 <= 1.0, "{parts:?}");
         assert_eq!(parts[parts.len() - 1].1, loss);
-        // What is left of a sweep that was broken is nowhere.
+        // An interrupted sweep leaves no trace.
         let (fresh_store, fresh) = build(&config, &world.schema);
         copy(&unchanged, &all(&fresh_store, &*fresh));
         assert_eq!(advance(&mut *fresh.posterior_sampler().unwrap().begin(&rows).unwrap(), 1), loss);
@@ -462,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_that_are_all_the_same_are_learnt_and_one_row_is_enough() {
+    fn equal_labels_are_learnt_and_one_row_is_enough() {
         for (task, label) in [(REGRESSION, 4.2), (BINARY, 1.0)] {
             for (n, k, weight) in [(1, 1, 1.0), (1, 22, 1.0), (40, 1, 1.0), (40, 22, 1.0), (40, 22, 1e6)] {
                 let world = World::new(task, [3, 2], n, &mut Draw(4));
@@ -483,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weight_counts_for_as_many_rows_in_the_unit_of_the_labels() {
+    fn a_weight_counts_as_that_many_rows_in_the_unit_of_the_labels() {
         let once = Scale::of(&[1.0, 4.0, 9.0], &[2.0, 1.0, 0.0]);
         let twice = Scale::of(&[1.0, 1.0, 4.0], &[1.0; 3]);
         assert_eq!((once.center, once.spread), (twice.center, twice.spread));
@@ -491,7 +493,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_of_a_binary_task_and_rankings_are_refused() {
+    fn weights_of_a_binary_task_and_rankings_are_errors() {
         let world = World::of_pairs(BINARY, [2, 1]);
         let of = |task: Task, weights: &[f64]| {
             let label = fm_core::Label { task, ..world.schema.label().clone() };
@@ -502,6 +504,6 @@ mod tests {
         };
         assert_eq!(of(BINARY, &[1.0, 1.0]), None);
         assert!(of(BINARY, &[1.0, 2.0]).unwrap().contains("cannot have weights"));
-        assert!(of(Task::Ranking { threshold: None }, &[1.0, 1.0]).unwrap().contains("no ranking: take fm"));
+        assert!(of(Task::Ranking { threshold: None }, &[1.0, 1.0]).unwrap().contains("not rankings: use fm"));
     }
 }

@@ -23,14 +23,14 @@ pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
     "all pairs as inner products, and interactions of any order in a deep network",
 );
 
-/// Which DeepFM is built.
+/// Which DeepFM to build.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Form {
-    /// The paper's: [`DeepFm`].
+    /// The form of the paper: [`DeepFm`].
     #[default]
     Paper,
-    /// The Keras article's on dense features: [`DenseFeaturesDeepFm`].
+    /// The form of the Keras article on dense features: [`DenseFeaturesDeepFm`].
     DenseFeatures,
 }
 
@@ -43,21 +43,21 @@ pub struct Config {
     /// The deep part.
     #[serde(flatten)]
     pub dnn: DnnConfig,
-    /// Which DeepFM is built.
+    /// Which DeepFM to build.
     pub form: Form,
 }
 
-/// ŷ = w₀ + Σ_s w_{id_s} x_s + Σ_{f<g} ⟨e_f, e_g⟩ + ⟨h, DNN([e_1; ...; e_F])⟩, with e_f the sum of the scaled vectors of
-/// field f.
+/// ŷ = w₀ + Σ_s w_{id_s} x_s + Σ_{f<g} ⟨e_f, e_g⟩ + ⟨h, DNN([e_1; ...; e_F])⟩, with e_f the sum of the scaled vectors
+/// of field f.
 ///
-/// The pairs run over fields: two values of one multi-valued field do not interact here. A numeric field is embedded like
-/// any other, its vector scaled by its number.
+/// The pairs run over fields: two values of a multi-valued field do not interact. A numeric field is embedded like any
+/// other; its number scales its vector.
 ///
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// Source: Guo et al., IJCAI 2017, equations 1 to 4, <https://arxiv.org/abs/1703.04247>; they have no w₀. Keras:
-/// `DeepFM` of the third notebook, where the deep part's last bias is the w₀; the fourth notebook's is
+/// Source: Guo et al., IJCAI 2017, equations 1 to 4, <https://arxiv.org/abs/1703.04247>; the paper has no w₀. Keras:
+/// `DeepFM` of the third notebook, where the last bias of the deep part is w₀. The form of the fourth notebook is
 /// [`DenseFeaturesDeepFm`].
 #[derive(Debug)]
 pub struct DeepFm {
@@ -72,7 +72,7 @@ pub struct DeepFm {
 }
 
 impl DeepFm {
-    /// Makes the parameters under `path`.
+    /// Creates the parameters under `path`.
     ///
     /// # Errors
     /// [`fm_core::Error::Setting`] for options out of range.
@@ -104,7 +104,7 @@ impl Model for DeepFm {
         &self.bias
     }
 
-    /// The pairs of the slots of two fields: ⟨e_f, e_g⟩ is their sum.
+    /// The terms are those of pairs of slots of two fields; their sum is ⟨e_f, e_g⟩.
     fn explain(&self, features: &Features) -> Result<Explanation> {
         let slots = self.embedding.slots(features, false)?;
         let fields = self.embedding.forward(features, false)?;

@@ -1,4 +1,4 @@
-//! DeepFM as the Keras article on dense features has it.
+//! DeepFM in the form of the Keras article on dense features.
 
 use fm_core::explain::Explanation;
 use fm_core::model::Layer;
@@ -9,15 +9,15 @@ use tch::{Kind, Tensor};
 use super::deepfm::Config;
 use crate::layers::{Dense, Dnn, Embedding, FmInteraction, is_across};
 
-/// ŷ = ⟨a, [Σ_{f,d} e_{f,d} + b; Σ_{f<g} ⟨e_f, e_g⟩; DNN([e_1; ...; e_F; x_1; ...; x_N])]⟩ + c, with e the vectors of the
-/// fields that are not numeric, and x the numbers of those that are. A missing number is 0, the mean.
+/// ŷ = ⟨a, [Σ_{f,d} e_{f,d} + b; Σ_{f<g} ⟨e_f, e_g⟩; DNN([e_1; ...; e_F; x_1; ...; x_N])]⟩ + c, with the vectors e of
+/// the fields that are not numeric, and the numbers x of the numeric fields. A missing number is 0, the mean.
 ///
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// The form of Keras's `DeepFM` in the fourth notebook, for parity with it. It departs from the paper, whose form is
-/// [`super::deepfm::DeepFm`]: its first order has no weights w, numbers take no part in the pairs, and the three parts are
-/// weighted by a last dense layer instead of summed up.
+/// This is the form of Keras's `DeepFM` in the fourth notebook, for parity. It differs from the paper's form,
+/// [`super::deepfm::DeepFm`]: the first order has no weights w, the pairs do not include numbers, and a last dense
+/// layer weights the three parts.
 #[derive(Debug)]
 pub struct DenseFeaturesDeepFm {
     /// b `[1]`.
@@ -28,12 +28,12 @@ pub struct DenseFeaturesDeepFm {
     pub dnn: Dnn,
     /// a and c.
     pub output: Dense,
-    /// (slot, id of a number) of each numeric field.
+    /// The slot of each numeric field, and its id for a number.
     numeric: Vec<(i64, i64)>,
 }
 
 impl DenseFeaturesDeepFm {
-    /// Makes the parameters under `path`.
+    /// Creates the parameters under `path`.
     ///
     /// # Errors
     /// [`Error::Setting`] for options out of range, or a schema whose fields are all numeric.
@@ -42,7 +42,7 @@ impl DenseFeaturesDeepFm {
         let (numeric, others): (Vec<usize>, Vec<usize>) =
             (0..schema.num_fields()).partition(|&field| is_numeric(field));
         if others.is_empty() {
-            return Err(Error::Setting("the form dense-features needs a field that is not numeric".into()));
+            return Err(Error::Setting("the form dense-features requires a field that is not numeric".into()));
         }
         let embedding =
             Embedding::of_fields(path / "embedding", schema, |field| !is_numeric(field), &config.embedding)?;
@@ -91,10 +91,10 @@ impl Model for DenseFeaturesDeepFm {
 
     /// c.
     fn bias(&self) -> &Tensor {
-        self.output.bias().expect("it was made with one")
+        self.output.bias().expect("the output has a bias")
     }
 
-    /// The bias is a_1 b + c; what the slots add, their pairs and the network are weighted by the parts of a.
+    /// The bias is a_1 b + c. The parts of a weight the terms of the slots, their pairs and the network.
     fn explain(&self, features: &Features) -> Result<Explanation> {
         let (embeddings, numbers) = self.inputs(features, false)?;
         let deep = self.dnn.forward(&Tensor::cat(&[embeddings.flatten(1, -1), numbers], 1), false)?;

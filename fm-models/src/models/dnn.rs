@@ -1,4 +1,4 @@
-//! A deep network by itself: the baseline that the papers compare with.
+//! A deep network alone, the baseline of the papers.
 
 use fm_core::explain::Explanation;
 use fm_core::model::Layer;
@@ -39,7 +39,7 @@ pub struct Config {
 /// `[B, S]` ids and values → `[B]`
 ///
 /// Source: the ranking network of Covington et al., RecSys 2016, section 4, <https://doi.org/10.1145/2959100.2959190>,
-/// without the features of their product.
+/// without the features specific to YouTube.
 #[derive(Debug)]
 pub struct DnnOnly {
     /// w₀ `[1]`.
@@ -51,7 +51,7 @@ pub struct DnnOnly {
 }
 
 impl DnnOnly {
-    /// Makes the parameters under `path`.
+    /// Creates the parameters under `path`.
     ///
     /// # Errors
     /// [`fm_core::Error::Setting`] for options out of range.

@@ -25,10 +25,10 @@ pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
 /// The options. Keras: `FFM` (third notebook), with [`FfmForm::Summed`].
 #[derive(Debug, JsonSchema, Serialize, Deserialize)]
 pub struct Config {
-    /// The latent vectors; k is the length of each of a value's F vectors.
+    /// The latent vectors; k is the length of each of the F vectors of a value.
     #[serde(flatten)]
     pub embedding: EmbeddingConfig,
-    /// Which pairs are summed.
+    /// Which pairs to sum.
     pub form: FfmForm,
 }
 
@@ -57,7 +57,7 @@ impl Model for Ffm {
     fn explain(&self, features: &Features) -> Result<Explanation> {
         let terms = self.pair_terms(features)?;
         Ok(Explanation {
-            // In the summed form, a value meets itself, too.
+            // In the summed form, a value also interacts with itself.
             first_order: Some(self.linear.terms(features, false)? + terms.diagonal(0, 1, 2)),
             pairs: Some(above_diagonal(&terms)),
             ..Explanation::new(&self.bias)

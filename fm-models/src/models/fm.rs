@@ -38,7 +38,8 @@ impl Model for Fm {
         self.forward(features, train)
     }
 
-    /// With the slots of a row in two halves, ŷ is the score of each half and ⟨Σ_s e_s, Σ_t e_t⟩ over s in one and t in the other.
+    /// If the slots of a row are divided into two parts, ŷ is the sum of the scores of both parts and ⟨Σ_s e_s, Σ_t
+    /// e_t⟩ with s in one part and t in the other.
     fn candidate_logits(&self, candidates: &Candidates<'_>, train: bool) -> Result<Tensor> {
         let [rows, items] = candidates.size();
         let (shared, (own, places)) = (candidates.shared()?, candidates.items()?);

@@ -31,7 +31,8 @@ pub struct Config {}
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// Source: Richardson et al., WWW 2007, <https://doi.org/10.1145/1242572.1242643>; their sigmoid is the loss's here.
+/// Source: Richardson et al., WWW 2007, <https://doi.org/10.1145/1242572.1242643>; here, the sigmoid is part of the
+/// loss.
 #[derive(Debug)]
 pub struct Lr {
     /// w₀ `[1]`.

@@ -1,8 +1,8 @@
 //! The models, one file each, and the registry that names them.
 //!
-//! The command line and the tests read [`MODELS`]: a new model is one file and one line here. Each model's options default
-//! to the form of its paper; where a Keras notebook departs from it, an option gives the notebook's form, and the model's doc
-//! says which.
+//! The command line and the tests read [`MODELS`], so a new model is one file and one line here. The options of a model
+//! default to the form of its paper. If a Keras notebook differs from it, an option selects the notebook's form; the
+//! documentation of the model names it.
 
 pub mod afm;
 pub mod bayesian_fm;
@@ -46,7 +46,7 @@ pub const MODELS: &[ModelEntry] = &[
 /// The model of this name.
 ///
 /// # Errors
-/// [`fm_core::Error::Setting`] that suggests the near name and lists all.
+/// [`fm_core::Error::Setting`] with the closest name and all names.
 ///
 /// ```
 /// assert_eq!(fm_models::find("deepfm")?.title, "DeepFM");

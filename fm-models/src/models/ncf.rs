@@ -19,15 +19,15 @@ pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
     "a user and an item, as a weighted product and in a deep network",
 );
 
-/// The parts that are built.
+/// Which parts to build.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Form {
-    /// The product alone: generalised matrix factorization.
+    /// Only the product: generalised matrix factorization.
     Gmf,
-    /// The deep network alone.
+    /// Only the deep network.
     Mlp,
-    /// Both, each with vectors of its own.
+    /// Both, with separate vectors.
     #[default]
     NeuMf,
 }
@@ -41,19 +41,21 @@ pub struct Config {
     /// The hidden layers of the deep network.
     #[serde(flatten)]
     pub dnn: DnnConfig,
-    /// The parts that are built.
+    /// Which parts to build.
     pub form: Form,
 }
 
 /// ŷ = w₀ + ⟨h, [p_u ⊙ q_i; DNN([p'_u; q'_i])]⟩
 ///
-/// p_u is the sum of the scaled vectors of all fields on the user's side or of the context, q_i of those on the item's side;
-/// p' and q' likewise from a table of their own. With ids as the only fields this is the paper's model.
+/// p_u is the sum of the scaled vectors of all fields of the user and of the context, q_i that of all fields of the
+/// item. p' and q' are the same from a separate table. If the user's and the item's id are the only fields, this is the
+/// paper's model.
 ///
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// Source: He et al., WWW 2017, equations 9 to 12, <https://arxiv.org/abs/1708.05031>; their sigmoid is the loss's here.
+/// Source: He et al., WWW 2017, equations 9 to 12, <https://arxiv.org/abs/1708.05031>; here, the sigmoid is part of the
+/// loss.
 #[derive(Debug)]
 pub struct Ncf {
     /// w₀ `[1]`.
@@ -65,15 +67,16 @@ pub struct Ncf {
     /// h.
     pub output: Dense,
     by_side: Grouping,
-    /// `[S]`: 1 for each slot on the item's side, 0 for the others.
+    /// `[S]`: 1 for each slot of the item, 0 for the others.
     is_item: Vec<f32>,
 }
 
 impl Ncf {
-    /// Makes the parameters under `path`.
+    /// Creates the parameters under `path`.
     ///
     /// # Errors
-    /// [`fm_core::Error::Setting`] for options out of range, or a schema that has no field on the item's side or none beside.
+    /// [`fm_core::Error::Setting`] for options out of range, or a schema without a field on the item's side, or without
+    /// any other field.
     pub fn new(path: &Path<'_>, schema: &Schema, config: &Config) -> Result<Ncf> {
         let by_side = Grouping::by_side(schema)?;
         let side = |field: usize| f32::from(schema.fields()[field].side == Side::Item);

@@ -33,9 +33,9 @@ pub struct Config {
     /// The deep part.
     #[serde(flatten)]
     pub dnn: DnnConfig,
-    /// The probability that an element of the pooled vector is dropped in training.
+    /// Probability that an element of the pooled vector is dropped in training.
     pub pooling_dropout: f64,
-    /// How the pooled vector is normalised.
+    /// Batch normalisation of the pooled vector.
     pub batch_norm: BatchNormMode,
     /// Whether there is a linear part.
     pub linear: bool,
@@ -58,9 +58,9 @@ impl Default for Config {
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// Source: He and Chua, SIGIR 2017, section 3.1, <https://arxiv.org/abs/1708.05027>. Keras: `NFM` (third notebook)
-/// and the second notebook, which have no linear part (`linear = false`), drop out after the last hidden layer alone,
-/// and whose `training` argument of batch norm is the option `bn_use`: [`BatchNormMode::AlwaysBatch`] and
+/// Source: He and Chua, SIGIR 2017, section 3.1, <https://arxiv.org/abs/1708.05027>. Keras: `NFM` (third notebook) and
+/// the second notebook, which have no linear part (`linear = false`), apply dropout only after the last hidden layer,
+/// and pass their option `bn_use` as the `training` argument of batch norm: [`BatchNormMode::AlwaysBatch`] and
 /// [`BatchNormMode::Frozen`].
 #[derive(Debug)]
 pub struct Nfm {
@@ -70,7 +70,7 @@ pub struct Nfm {
     pub linear: Option<Linear>,
     /// e.
     pub embedding: Embedding,
-    /// Of the pooled vector.
+    /// The batch norm of the pooled vector.
     pub batch_norm: Option<BatchNorm>,
     /// The hidden layers and h.
     pub tower: Tower,
@@ -78,7 +78,7 @@ pub struct Nfm {
 }
 
 impl Nfm {
-    /// Makes the parameters under `path`.
+    /// Creates the parameters under `path`.
     ///
     /// # Errors
     /// [`fm_core::Error::Setting`] for options out of range.

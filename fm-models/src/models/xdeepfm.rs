@@ -34,18 +34,19 @@ pub struct Config {
     /// The compressed interaction network.
     #[serde(flatten)]
     pub cin: CinConfig,
-    /// Whether CIN's and the deep part's outputs have biases of their own. They say what w₀ says: for parity alone.
+    /// Whether the outputs of the CIN and of the deep part have their own biases. These are redundant with w₀: only for
+    /// parity.
     pub part_biases: bool,
 }
 
-/// ŷ = w₀ + Σ_s w_{id_s} x_s + ⟨c, CIN([e_1; ...; e_F])⟩ + ⟨h, DNN([e_1; ...; e_F])⟩, with e_f the sum of the scaled vectors
-/// of field f.
+/// ŷ = w₀ + Σ_s w_{id_s} x_s + ⟨c, CIN([e_1; ...; e_F])⟩ + ⟨h, DNN([e_1; ...; e_F])⟩, with e_f the sum of the scaled
+/// vectors of field f.
 ///
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// Source: Lian et al., KDD 2018, section 3.3, <https://arxiv.org/abs/1803.05170>. Keras: `xDeepFM` (third notebook), with
-/// `part_biases = true`; there the summary leaves w₀ out of its count.
+/// Source: Lian et al., KDD 2018, section 3.3, <https://arxiv.org/abs/1803.05170>. Keras: `xDeepFM` (third notebook),
+/// with `part_biases = true`. The summary in the notebook does not count w₀.
 #[derive(Debug)]
 pub struct XDeepFm {
     /// w₀ `[1]`.
@@ -63,7 +64,7 @@ pub struct XDeepFm {
 }
 
 impl XDeepFm {
-    /// Makes the parameters under `path`.
+    /// Creates the parameters under `path`.
     ///
     /// # Errors
     /// [`fm_core::Error::Setting`] for options out of range.
@@ -81,7 +82,7 @@ impl XDeepFm {
         })
     }
 
-    /// ⟨c, CIN(...)⟩ and ⟨h, DNN(...)⟩, with their biases if they have some, each `[B]`.
+    /// ⟨c, CIN(...)⟩ and ⟨h, DNN(...)⟩, each `[B]`, with their biases if they have any.
     fn interactions(&self, features: &Features, train: bool) -> Result<(Tensor, Tensor)> {
         let embeddings = self.embedding.forward(features, train)?;
         let explicit = self.cin_output.forward(&self.cin.forward(&embeddings)?)?.squeeze_dim(-1);

@@ -235,10 +235,10 @@ fn ffm(schema: &Schema, features: &Features) -> Result<()> {
     let inside: Tensor = pairs(4).filter(is_inside).map(pair).sum();
     let across: Tensor = pairs(4).filter(|pair| !is_inside(pair)).map(pair).sum();
 
-    // 1. Inside a field: an FM of the vectors that `seq` has for itself.
+    // 1. Within a field: an FM of the vectors of `seq` for itself.
     let own = vectors.narrow(1, 0, 3).select(2, SEQ as i64);
     ensure_equal("inside seq", &FmInteraction.forward(&own)?, &inside)?;
-    // 2. Across fields: the sum of what seq has for target meets what target has for seq.
+    // 2. Across fields: the sum of the vectors of seq for target, times the vector of target for seq.
     let for_target = vectors.narrow(1, 0, 3).select(2, TARGET as i64).sum_dim_intlist(1, false, Kind::Float);
     ensure_equal("across fields", &dot(&for_target, &vector(3, SEQ)), &across)?;
 

@@ -1,7 +1,7 @@
 //! The notebook on rating regression with a factorization machine, cell by cell.
 //!
-//! Run it with `cargo run --release -p notebooks-port --bin fm_regression`. It reads MovieLens 100K from where
-//! `fm data download ml-100k` puts it.
+//! Run it with `cargo run --release -p notebooks-port --bin fm_regression`. It reads MovieLens 100K from the
+//! folder of `fm data download ml-100k`.
 #![allow(clippy::print_stdout, reason = "a notebook shows its results")]
 
 use std::collections::BTreeSet;
@@ -86,7 +86,7 @@ fn table(release: &movielens::MovieLens) -> Result<(DataFrame, Vec<f32>)> {
     let number = |name: &str, text: &str| match name {
         "gender" => Some(f64::from(text == "F")),
         "occupation" => occupations.binary_search(&text).ok().map(|place| place as f64),
-        "zip" => text.get(..1)?.parse().ok(), // Canadian ones are letters
+        "zip" => text.get(..1)?.parse().ok(), // Canadian codes start with a letter
         _ => text.parse().ok(),
     };
     let numbers = |name: &str| -> PolarsResult<Column> {

@@ -17,15 +17,17 @@ pub struct Compare {
     pub models: Vec<String>,
     /// Settings files to compare, or built-in ones (see `fm settings`)
     ///
-    /// Settings files to compare, or built-in ones (see `fm settings`). With --models, each model is trained with each file.
+    /// Settings files to compare, or built-in ones (see `fm settings`). With --models, each model is trained with each
+    /// file.
     #[arg(long, value_name = "FILE|NAME,...", value_delimiter = ',', help_heading = "Model", add = completion::configs())]
     pub configs: Vec<String>,
     /// Options of all models.
     #[command(flatten)]
     pub options: ModelOptions,
-    /// Train each with each of these seeds [default: 1]
+    /// Train each model once per seed [default: 1]
     ///
-    /// Train each with each of these seeds of the split, the initial weights, the order of the rows and dropout [default: 1]
+    /// Train each model once per seed. The seed decides the split, the initial weights, the order of the rows and
+    /// dropout [default: 1]
     #[arg(
         long,
         value_name = "N,...",
@@ -35,10 +37,10 @@ pub struct Compare {
         help_heading = "Training"
     )]
     pub seeds: Vec<i64>,
-    /// Train each K times, and test it on another random fold each time
+    /// Train each model K times, each time with another random fold as test rows
     ///
-    /// Train each K times, and test it on another random fold of the rows each time. The share of the other rows that validates is
-    /// that of the settings' split.
+    /// Train each model K times, each time with another random fold as test rows. The split in the settings decides
+    /// which share of the other rows validates.
     #[arg(
         long,
         value_name = "K",
@@ -59,10 +61,10 @@ pub struct Compare {
     /// The data.
     #[command(flatten)]
     pub rows: Rows,
-    /// Settings of all trainings.
+    /// Settings for all models.
     #[command(flatten)]
     pub set: Set,
-    /// Where they compute.
+    /// The device to train on.
     #[command(flatten)]
     pub device: Given<DeviceFlags>,
 }

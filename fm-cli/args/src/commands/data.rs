@@ -34,10 +34,10 @@ pub struct Download {
                         fm data inspect ml-100k\n  \
                         fm data inspect books.csv --schema schema.toml --json")]
 pub struct Inspect {
-    /// A MovieLens release, a folder that holds one, or a table
+    /// A MovieLens release, a folder with one, or a table
     #[arg(value_name = "NAME|DIR|FILE", add = completion::data())]
     pub data: Option<String>,
-    /// How it is read and split.
+    /// How to read and split it.
     #[command(flatten)]
     pub selection: Given<SelectionFlags>,
     /// Where data sets are.

@@ -27,7 +27,7 @@ pub struct Evaluate {
     /// The form of the output.
     #[command(flatten)]
     pub form: Form,
-    /// Where it computes.
+    /// The device to compute on.
     #[command(flatten)]
     pub device: Device,
 }

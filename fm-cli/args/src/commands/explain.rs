@@ -46,7 +46,7 @@ pub struct Explain {
         help_heading = "Data"
     )]
     pub row: Vec<(String, String)>,
-    /// Where the data is now.
+    /// The location of data that has moved.
     #[command(flatten)]
     pub moved: Moved,
     /// Where data sets are.
@@ -58,7 +58,7 @@ pub struct Explain {
     /// The form of the output.
     #[command(flatten)]
     pub form: Form,
-    /// Where it computes.
+    /// The device to compute on.
     #[command(flatten)]
     pub device: Device,
 }

@@ -27,7 +27,7 @@ pub struct Export {
     /// For triton: the model's name in the repository [default: the name of the model]
     #[arg(long, value_parser = folder_name, help_heading = "Output")]
     pub name: Option<String>,
-    /// Include all items, so that the file recommends without the data
+    /// Include all items, so that the file can recommend without the data
     #[arg(long, help_heading = "Output")]
     pub with_catalogue: bool,
     /// Type of the stored tables; computation stays in f32
@@ -38,10 +38,11 @@ pub struct Export {
     pub quantize: Option<Quantization>,
     /// Licence of the data, for the model card
     ///
-    /// Licence of the data, for the model card. By default GroupLens' terms for MovieLens, and "not stated" for other data.
+    /// Licence of the data, for the model card. By default GroupLens' terms for MovieLens, and "not stated" for other
+    /// data.
     #[arg(long, value_name = "TEXT", value_parser = line_of_text, help_heading = "Output")]
     pub data_licence: Option<String>,
-    /// Where the data is now.
+    /// The location of data that has moved.
     #[command(flatten)]
     pub moved: Moved,
     /// Where data sets are.
@@ -78,11 +79,11 @@ pub enum Quantization {
     Int8,
 }
 
-/// A name that is one folder on any system, and needs no escape in a URL.
+/// A name that is a valid folder on any system and needs no escaping in a URL.
 fn folder_name(text: &str) -> Result<String, String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if !text.starts_with(|c: char| c.is_ascii_alphanumeric()) || !text.chars().all(is_plain) {
-        return Err("it must begin with a letter or a digit, and consist of letters, digits, `_`, `-` and `.`".into());
+        return Err("it must start with a letter or a digit and contain only letters, digits, `_`, `-` and `.`".into());
     }
     Ok(text.to_owned())
 }

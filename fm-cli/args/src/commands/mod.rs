@@ -1,4 +1,4 @@
-//! The subcommands: a file each, with its arguments and examples.
+//! The subcommands, one file each, with arguments and examples.
 
 mod compare;
 mod completions;

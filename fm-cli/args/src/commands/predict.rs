@@ -23,8 +23,8 @@ pub struct Predict {
     pub allow_missing: bool,
     /// The table to write: all rows with a column `score`; - writes CSV to standard output
     ///
-    /// The table to write (.csv, .tsv, .parquet): all rows as text, in their order, with a column `score`; - writes CSV to standard
-    /// output.
+    /// The table to write (.csv, .tsv, .parquet): all rows as text, in their order, with a column `score`; - writes CSV
+    /// to standard output.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub output: PathBuf,
     /// Columns to write before the score, in this order [default: all]
@@ -39,7 +39,7 @@ pub struct Predict {
     /// Write only the column `score`
     #[arg(long, help_heading = "Output")]
     pub only_scores: bool,
-    /// Where it computes.
+    /// The device to compute on.
     #[command(flatten)]
     pub device: Device,
 }

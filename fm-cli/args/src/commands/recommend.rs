@@ -20,13 +20,14 @@ pub struct Recommend {
     pub user: String,
     /// A value of the user or the context, to recommend without the data; repeatable
     ///
-    /// A value of the user or the context; repeatable. The items are then those in the exported file, and no data is read.
+    /// A value of the user or the context; repeatable. With this flag, the items come from the exported file, and no
+    /// data is read.
     #[arg(long, value_name = "FIELD=VALUE", value_parser = pair, conflicts_with = "data", help_heading = "Data")]
     pub about: Vec<(String, String)>,
-    /// Items to leave out, besides those that the user already has in the data
+    /// Items to leave out, in addition to those that the user already has in the data
     #[arg(long, value_name = "ID,...", value_delimiter = ',', help_heading = "Data")]
     pub exclude: Vec<String>,
-    /// Where the data is now.
+    /// The location of data that has moved.
     #[command(flatten)]
     pub moved: Moved,
     /// Where data sets are.
@@ -38,7 +39,7 @@ pub struct Recommend {
     /// The form of the output.
     #[command(flatten)]
     pub form: Form,
-    /// Where it computes.
+    /// The device to compute on.
     #[command(flatten)]
     pub device: Device,
 }

@@ -14,7 +14,7 @@ pub struct Report {
     /// The folders of one or several runs, which the report compares
     #[arg(value_name = "RUN", required = true, add = completion::runs())]
     pub runs: Vec<PathBuf>,
-    /// Where the data of all runs is now.
+    /// The location of the data of all runs, if it has moved.
     #[command(flatten)]
     pub moved: Moved,
     /// Where data sets are.
@@ -23,7 +23,7 @@ pub struct Report {
     /// The HTML file to write
     #[arg(short, long, value_name = "FILE", default_value = "report.html", help_heading = "Output")]
     pub output: PathBuf,
-    /// Where it computes.
+    /// The device to compute on.
     #[command(flatten)]
     pub device: Device,
 }

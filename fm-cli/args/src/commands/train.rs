@@ -23,7 +23,7 @@ pub struct Train {
     /// Its options.
     #[command(flatten)]
     options: ModelOptions,
-    /// How it is trained.
+    /// How to train it.
     #[command(flatten)]
     training: Given<TrainingFlags>,
     /// Where training starts.
@@ -46,7 +46,8 @@ pub struct Train {
     pub force: bool,
     /// Also write event files for TensorBoard into the run's folder
     ///
-    /// Also write event files for TensorBoard into the run's folder; `tensorboard --logdir runs` shows them, even during training.
+    /// Also write event files for TensorBoard into the run's folder; `tensorboard --logdir runs` shows them, even
+    /// during training.
     #[arg(long, help_heading = "Output")]
     pub tensorboard: bool,
     /// Settings file, or a built-in one (see `fm settings`); flags override it
@@ -58,19 +59,19 @@ pub struct Train {
     /// Print all settings with their documentation as a file for --config, and exit
     #[arg(long, help_heading = "General")]
     pub print_config: bool,
-    /// Where it computes.
+    /// The device to train on.
     #[command(flatten)]
     pub device: Given<DeviceFlags>,
 }
 
-/// The flags that a resumed run has decided already: all but those that concern this machine.
+/// The flags that `--resume` excludes, because the run's settings decide them: all but those of this machine.
 fn decided_by_the_run() -> Vec<&'static str> {
     let settings = all().map(|flag| flag.name).filter(|name| *name != "device");
     settings.chain(["others", "config", "set", "print_config", "run", "force"]).collect()
 }
 
 impl Train {
-    /// The settings that the flags set; later ones override earlier ones.
+    /// The settings given by flags; later ones override earlier ones.
     pub fn keys(&self) -> Keys {
         let Train { rows, model, options, training, init_from, device, set, .. } = self;
         let flags = [rows.keys(), model.keys(), options.keys(), training.keys(), init_from.keys()];

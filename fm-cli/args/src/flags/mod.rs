@@ -30,7 +30,7 @@ pub fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// A value as TOML writes it; any other text is a string.
+/// A TOML value; text that is not valid TOML becomes a string.
 pub fn value(text: &str) -> toml::Value {
     let parsed = toml::from_str::<toml::Table>(&format!("value = {text}")).ok();
     match parsed.and_then(|mut table| (table.len() == 1).then(|| table.remove("value")).flatten()) {
@@ -42,7 +42,7 @@ pub fn value(text: &str) -> toml::Value {
 /// The options of a model.
 #[derive(Debug, clap::Args)]
 pub struct ModelOptions {
-    /// Those that have flags of their own.
+    /// The options with flags of their own.
     #[command(flatten)]
     given: Given<ModelOptionFlags>,
     /// Another option of the model (see `fm models`); repeatable
@@ -51,7 +51,7 @@ pub struct ModelOptions {
 }
 
 impl ModelOptions {
-    /// The settings that they set.
+    /// The settings given by these flags.
     pub fn keys(&self) -> Keys {
         let others = self.others.iter().map(|(name, text)| (format!("model.options.{name}"), value(text)));
         self.given.keys().into_iter().chain(others).collect()
@@ -67,13 +67,13 @@ pub struct Set {
 }
 
 impl Set {
-    /// The settings that they set.
+    /// The settings given by these flags.
     pub fn keys(&self) -> Keys {
         self.set.iter().map(|(key, text)| (key.clone(), value(text))).collect()
     }
 }
 
-/// The data, and how it is read and split.
+/// The data, and how to read and split it.
 #[derive(Debug, clap::Args)]
 pub struct Rows {
     #[command(flatten)]
@@ -86,12 +86,12 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// The settings that they set.
+    /// The settings given by these flags.
     pub fn keys(&self) -> Keys {
         [self.data.keys(), self.selection.keys()].concat()
     }
 
-    /// The value of `--seed`, if it is given.
+    /// The value of `--seed`, if given.
     pub fn seed(&self) -> Option<i64> {
         self.selection.value("seed").and_then(toml::Value::as_integer)
     }
@@ -100,7 +100,7 @@ impl Rows {
 /// Where data sets are.
 #[derive(Debug, clap::Args)]
 pub struct Folders {
-    /// Folder of data sets [default: fm in the user's data directory]
+    /// Folder of data sets [default: fm in the user's data folder]
     #[arg(long, value_name = "DIR", env = "FM_DATA_DIR", hide_env_values = true, help_heading = "Data")]
     pub data_dir: Option<PathBuf>,
 }
@@ -113,7 +113,7 @@ pub struct Moved {
     pub data: Option<String>,
 }
 
-/// Where a trained model computes.
+/// The device of a trained model.
 #[derive(Debug, clap::Args)]
 pub struct Device {
     #[arg(

@@ -1,5 +1,5 @@
-//! The flags that set settings. This list is the only place that ties a flag to its setting: the text, the default and the type
-//! of a flag are those of the setting.
+//! Flags for settings. This list is the only place that connects a flag to a setting: the flag has the setting's
+//! documentation, default and type.
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -14,12 +14,12 @@ use crate::documentation::{Kind, Setting};
 /// Values of settings by their dotted keys.
 pub type Keys = Vec<(String, Value)>;
 
-/// A flag that sets one setting, or several to the same value.
+/// A flag that sets one setting, or several settings to the same value.
 #[derive(Debug)]
 pub struct Flag {
     /// Its name, without dashes.
     pub name: &'static str,
-    /// The settings that it sets, by their dotted keys; its text is that of the first one.
+    /// The dotted keys of its settings. The first one documents the flag.
     pub keys: &'static [&'static str],
     value_name: &'static str,
     heading: &'static str,
@@ -34,10 +34,10 @@ const fn flag(
     Flag { name, keys, value_name, heading }
 }
 
-/// Where rows come from.
+/// The source of the rows.
 pub const DATA: &[Flag] = &[flag("data", &["data.data"], "NAME|DIR|FILE", "Data")];
 
-/// How rows are read and split.
+/// How to read and split rows.
 pub const SELECTION: &[Flag] = &[
     flag("train", &["data.train"], "FILE", "Data"),
     flag("valid", &["data.valid"], "FILE", "Data"),
@@ -53,17 +53,17 @@ pub const SELECTION: &[Flag] = &[
     flag("min-count", &["data.min_count"], "N", "Data"),
 ];
 
-/// Which model.
+/// The model.
 pub const MODEL: &[Flag] = &[flag("model", &["model.name"], "MODEL", "Model")];
 
-/// The options that many models have.
+/// Options that many models have.
 pub const MODEL_OPTIONS: &[Flag] = &[
     flag("embedding-dim", &["model.options.embedding_dim"], "K", "Model"),
     flag("hidden-units", &["model.options.hidden_units"], "N,...", "Model"),
     flag("dropout", &["model.options.dropout"], "P", "Model"),
 ];
 
-/// How it is trained.
+/// How to train it.
 pub const TRAINING: &[Flag] = &[
     flag("epochs", &["train.epochs"], "N", "Training"),
     flag("batch-size", &["train.batch_size"], "N", "Training"),
@@ -73,13 +73,13 @@ pub const TRAINING: &[Flag] = &[
     flag("optimizer", &["train.optimizer"], "NAME", "Training"),
 ];
 
-/// Where training computes.
+/// The device.
 pub const DEVICE: &[Flag] = &[flag("device", &["device"], "DEVICE", "General")];
 
 /// Where training starts.
 pub const INIT_FROM: &[Flag] = &[flag("init-from", &["init_from"], "RUN", "Training")];
 
-/// All flags that set settings.
+/// All flags for settings.
 pub fn all() -> impl Iterator<Item = &'static Flag> {
     [DATA, SELECTION, MODEL, MODEL_OPTIONS, TRAINING, DEVICE, INIT_FROM].into_iter().flatten()
 }
@@ -104,7 +104,7 @@ impl Flag {
         }
     }
 
-    /// The value that a command line gives, if it gives one.
+    /// The value on the command line, if given.
     fn value(&self, matches: &ArgMatches) -> Option<Value> {
         let mut values = matches.get_many::<Value>(self.name)?.cloned();
         match Setting::of(self.keys[0]).kind() {
@@ -148,7 +148,7 @@ fn number(text: &str) -> Result<Value, String> {
     text.parse().map(Value::Float).map_err(|_| "it must be a number".into())
 }
 
-/// Some of the flags that set settings.
+/// A group of flags for settings.
 pub trait Group: Debug {
     /// The flags.
     const FLAGS: &'static [Flag];
@@ -183,7 +183,7 @@ groups! {
     InitFlags = INIT_FROM;
 }
 
-/// What a command line gives of a group of flags.
+/// The flags of a group that the command line gives.
 #[derive(Debug)]
 pub struct Given<G: Group> {
     values: Vec<(&'static Flag, Value)>,
@@ -191,7 +191,7 @@ pub struct Given<G: Group> {
 }
 
 impl<G: Group> Given<G> {
-    /// The settings that they set.
+    /// The settings given by these flags.
     pub fn keys(&self) -> Keys {
         let keys = |(flag, value): &(&'static Flag, Value)| {
             flag.keys.iter().map(|key| ((*key).to_owned(), value.clone())).collect::<Keys>()
@@ -199,7 +199,7 @@ impl<G: Group> Given<G> {
         self.values.iter().flat_map(keys).collect()
     }
 
-    /// The value of a flag, if it is given.
+    /// The value of a flag, if given.
     pub fn value(&self, name: &str) -> Option<&Value> {
         self.values.iter().find(|(flag, _)| flag.name == name).map(|(_, value)| value)
     }

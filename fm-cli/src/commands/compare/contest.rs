@@ -9,7 +9,7 @@ use toml::Value;
 
 use crate::settings::{Draft, Settings};
 
-/// Settings by their name, before a seed or a fold is set.
+/// Named settings, before a seed or a fold is set.
 pub struct Contestant {
     pub name: String,
     draft: Draft,
@@ -20,7 +20,7 @@ pub struct Contestant {
 pub struct Variation {
     pub name: String,
     seed: Option<i64>,
-    /// The number of blocks, and the index of the test block.
+    /// The number of folds, and the index of the test fold.
     fold: Option<(u32, u32)>,
 }
 
@@ -53,7 +53,7 @@ impl Contestant {
                     (None, None) => bail!("nothing to compare: name models with --models, or files with --configs"),
                 };
                 if contestants.iter().any(|other: &Contestant| other.name == name) {
-                    bail!("`{name}` is given twice: the results of one would replace the other's");
+                    bail!("`{name}` is given twice: each contestant needs a name of its own");
                 }
                 contestants.push(Contestant { name, draft });
             }
@@ -61,7 +61,7 @@ impl Contestant {
         Ok(contestants)
     }
 
-    /// The settings of one training.
+    /// The settings of one run.
     pub fn settings(&self, variation: &Variation) -> Result<Settings> {
         let mut draft = self.draft.clone();
         if let Some(seed) = variation.seed {
@@ -75,7 +75,7 @@ impl Contestant {
     }
 }
 
-/// The name of a folder: that of a file without its extension, or the path of a built-in file.
+/// The name of a contestant's folder: the file name without its extension, or the name of a built-in file.
 fn plain_name(config: &str) -> String {
     let path = Path::new(config);
     let name = if path.is_file() { path.file_stem().unwrap_or_default().to_string_lossy() } else { config.into() };
@@ -83,7 +83,7 @@ fn plain_name(config: &str) -> String {
 }
 
 impl Variation {
-    /// Each fold with each seed; seed 1 if neither is asked for.
+    /// Each fold with each seed; seed 1 if neither is given.
     pub fn all(args: &Compare) -> Vec<Variation> {
         let seeds: Vec<Option<i64>> = match (&args.seeds[..], args.folds) {
             ([], None) => vec![Some(args.rows.seed().unwrap_or(1))],

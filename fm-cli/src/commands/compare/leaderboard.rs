@@ -1,4 +1,4 @@
-//! The table of a comparison: a line for each contestant, best first.
+//! The table of a comparison: one line per contestant, best first.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -17,7 +17,7 @@ pub struct Entrant {
     pub bundle_bytes: u64,
 }
 
-/// Mean and standard deviation over trainings.
+/// Mean and standard deviation over runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Spread {
     pub mean: f64,
@@ -55,7 +55,7 @@ pub struct Line {
     pub rows_per_second: Spread,
     /// The size of the exported file, in bytes.
     pub bundle_bytes: u64,
-    /// p-value of the hypothesis that the next line is as good by `metric`: see [`p_value`].
+    /// p-value of the hypothesis that the next line has the same mean `metric`: see [`p_value`].
     pub p_value: Option<f64>,
 }
 
@@ -87,9 +87,10 @@ impl Leaderboard {
         Leaderboard { metric: metric.name.clone(), variations, lines }
     }
 
-    /// A Markdown table with aligned columns. Of metrics on lists of several lengths, it has those of the length of `metric`, or 10.
+    /// A Markdown table with aligned columns. Of metrics at several cutoffs k, it shows only those at the cutoff of
+    /// `metric`, or at 10.
     ///
-    /// With a width, columns that do not fit are left out, starting with the other metrics.
+    /// If a width is given, the table leaves out columns that do not fit, starting with the other metrics.
     pub fn markdown(&self, width: Option<usize>) -> String {
         let mut metrics = in_order(self.lines.iter().flat_map(|line| line.test.keys()));
         let length = self.metric.split_once('@').map_or("10", |(_, length)| length);
@@ -134,7 +135,7 @@ impl Leaderboard {
 
 /// A column of the table.
 struct Column {
-    /// The lower, the more important.
+    /// A lower rank is more important.
     rank: usize,
     /// The header, and a cell for each line.
     cells: Vec<String>,

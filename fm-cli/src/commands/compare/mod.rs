@@ -25,7 +25,7 @@ use crate::training::{Machine, Results, Start, train};
 
 pub fn run(args: &Compare) -> Result<()> {
     let (contestants, variations) = (Contestant::all(args)?, Variation::all(args));
-    // All are checked before the first one trains, so that a mistake in the last one is not found after hours.
+    // Check all settings before the first training: an error in the last one should not appear after hours.
     let mut plan = Vec::new();
     for contestant in &contestants {
         for variation in &variations {
@@ -36,7 +36,11 @@ pub fn run(args: &Compare) -> Result<()> {
     plan.iter().try_for_each(|(folder, settings)| check_fits(folder, settings))?;
     let first = &plan[0].1;
     if let Some((folder, other)) = plan.iter().find(|(_, settings)| settings.data.task != first.data.task) {
-        bail!("{} has another task ({:?}) than the first: their metrics differ", folder.display(), other.data.task);
+        bail!(
+            "{} has the task {:?}, unlike the first run: their metrics cannot be compared",
+            folder.display(),
+            other.data.task
+        );
     }
     let metric = match &args.metric {
         Some(name) => Metric::of(first.data.task.of_any_threshold(), name)?,
@@ -65,7 +69,7 @@ pub fn run(args: &Compare) -> Result<()> {
     if args.form.json { print_json(&board) } else { print(board.markdown((!is_verbose()).then(width)).trim_end()) }
 }
 
-/// Checks that a folder is free, or holds a run of exactly these settings.
+/// Checks that a folder is free, or contains a run with exactly these settings.
 fn check_fits(folder: &Path, settings: &Settings) -> Result<()> {
     if Run::check_free(folder).is_ok() {
         return Ok(());
@@ -76,7 +80,7 @@ fn check_fits(folder: &Path, settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-/// The results of a training: those of a finished run, or after it is resumed or started.
+/// The results of a run. Resumes or starts its training if it is not finished.
 fn finished(folder: &Path, settings: &Settings, machine: &Machine) -> Result<Results> {
     if Run::check_free(folder).is_ok() {
         let start = Start::New { path: Some(folder.to_owned()), force: false };
@@ -89,7 +93,7 @@ fn finished(folder: &Path, settings: &Settings, machine: &Machine) -> Result<Res
     }
 }
 
-/// The size of the file that `fm export` would write, without its model card.
+/// The size of the file that `fm export` would write, without metrics and a model card.
 fn bundle_bytes(run: &Run) -> Result<u64> {
     let trained = run.load(Device::Cpu)?;
     let bundle = Bundle::new(trained.model.as_ref(), &trained.store, run.schema(), &BundleOptions::default())?;

@@ -1,12 +1,12 @@
-//! Whether a difference between two models is more than chance.
+//! Significance of the difference between two models.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// The two-sided p-value of equal means of paired results: Student's t-test with Nadeau and Bengio's correction of the
 /// variance for overlapping training sets, as in folds and random splits. `test_share` is n_test / n_train.
 ///
-/// t = d̄ / √((1/n + n_test/n_train) s²), with n - 1 degrees of freedom, for the differences d of n pairs. `None` for fewer than
-/// two pairs, or if all differences are equal.
+/// t = d̄ / √((1/n + n_test/n_train) s²), with n - 1 degrees of freedom, for the differences d of n pairs. Returns
+/// `None` for fewer than two pairs, or if all differences are equal.
 ///
 /// Source: Nadeau and Bengio, Inference for the generalization error, Machine Learning 52, 2003, section 4,
 /// <https://doi.org/10.1023/A:1024068626366>.

@@ -19,19 +19,19 @@ use crate::extremes::Extremes;
 use crate::hints::with_hint;
 use crate::predictor::{AnyModel, Predictor};
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Explanation {
     #[serde(flatten)]
     pair: Option<Pair>,
     prediction: f32,
     logit: f32,
-    /// None of an exported file, which holds no formula.
+    /// `None` for an exported file, which does not contain the formula.
     parts: Option<Formula>,
     shapley: ByField,
 }
 
-/// A user and an item, as the data knows them.
+/// A user and an item, with what the data says about them.
 #[derive(Serialize)]
 struct Pair {
     user: String,
@@ -41,7 +41,7 @@ struct Pair {
     known_item: bool,
     /// The label in the data, if the user has rated the item.
     label: Option<f32>,
-    /// The part of the data that the row is in.
+    /// The part of the data that contains the row.
     part: Option<&'static str>,
 }
 
@@ -62,9 +62,9 @@ struct Formula {
 struct ByField {
     baseline: f64,
     fields: Vec<Term<Vec<Value>>>,
-    /// The greatest of the values; none if they are exact.
+    /// The largest standard error; `None` if the values are exact.
     standard_error: Option<f64>,
-    /// The rows that were scored.
+    /// The number of rows scored.
     rows: usize,
 }
 
@@ -107,7 +107,7 @@ pub fn run(args: &Explain) -> Result<()> {
     }
 }
 
-/// The row of a user and an item, as the data has it or would have it.
+/// The row of a user and an item: from the data, or built from their attributes.
 fn from_data(args: &Explain, predictor: &Predictor, user: &str, item: &str) -> Result<(Pair, Row)> {
     let source = predictor
         .source(args.moved.data.clone(), &args.folders)
@@ -135,7 +135,7 @@ fn titles(source: &RawData, catalogue: Catalogue<'_>) -> Titles {
     Titles { fields, titles: items.ids.into_iter().zip(items.titles).collect() }
 }
 
-/// The row that the command line gives.
+/// The row given on the command line.
 fn from_arguments(given: &[(String, String)], predictor: &Predictor) -> Result<Row> {
     let schema = &predictor.schema;
     let mut texts = vec![None; schema.num_fields()];
@@ -148,7 +148,7 @@ fn from_arguments(given: &[(String, String)], predictor: &Predictor) -> Result<R
             bail!("--row: `{name}` is given twice, as `{before}` and `{value}`");
         }
     }
-    // A file that was exported with a catalogue knows its titles.
+    // A file exported with a catalogue contains the titles.
     let file = predictor.bundle().and_then(|scorer| scorer.extra_file(TITLES).ok());
     let titles = file.and_then(|titles| serde_json::from_str(&titles).ok()).unwrap_or_default();
     let fields = schema.item().into_iter().map(str::to_owned).collect();
@@ -202,7 +202,7 @@ impl ByField {
     }
 }
 
-/// Terms in the order of their magnitude, equal ones in the order of the row.
+/// Terms sorted by magnitude, largest first; equal terms stay in the order of the row.
 fn sorted<T>(terms: impl Iterator<Item = Term<T>>) -> Vec<Term<T>> {
     let mut terms: Vec<Term<T>> = terms.collect();
     terms.sort_by(|a, b| b.term.abs().total_cmp(&a.term.abs()));

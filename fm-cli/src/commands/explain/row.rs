@@ -1,4 +1,4 @@
-//! A row to explain, with a name for each value.
+//! A row to explain, with a label for each value.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,29 +11,30 @@ use serde::Serialize;
 
 use crate::extremes::warn_of_clamped;
 
-/// The names that people know items by.
+/// The titles of items.
 pub struct Titles {
-    /// The fields whose values are items' ids.
+    /// The fields whose values are item ids.
     pub fields: Vec<String>,
     pub titles: HashMap<String, String>,
 }
 
 impl Titles {
-    /// The title of an item in one of those fields, if it has one beside its id.
+    /// The title of an item in one of those fields, if it has one that differs from its id.
     pub fn get(&self, field: &str, id: &str) -> Option<&str> {
         let is_item = self.fields.iter().any(|name| name == field);
         self.titles.get(id).map(String::as_str).filter(|title| is_item && *title != id)
     }
 }
 
-/// What a slot holds.
+/// The content of a slot.
 #[derive(Clone, Debug, Serialize)]
 pub struct Value {
     pub field: String,
-    /// The text; several of one multi-valued field that share a slot, with a comma between them; none if it is missing.
+    /// The text, or `None` for a missing value. Several values of a multi-valued field that share a slot are joined by
+    /// commas.
     pub value: Option<String>,
     pub title: Option<String>,
-    /// Whether training has seen it, or may have: that is not known of a hashed value.
+    /// Whether the value occurred in training. Always true for a hashed value, of which this is not known.
     pub known: bool,
 }
 
@@ -52,12 +53,12 @@ impl fmt::Display for Value {
 /// A row to explain.
 pub struct Row {
     features: Padded,
-    /// The slots that are no padding, and what they hold.
+    /// The slots that are not padding, and their content.
     pub values: Vec<(usize, Value)>,
 }
 
 impl Row {
-    /// Encodes the texts of the schema's fields.
+    /// Encodes one text per field of the schema.
     pub fn new(schema: &Schema, texts: &[Option<String>], titles: &Titles) -> Result<Row> {
         let encoder = Encoder::new(schema);
         let row: Vec<Option<&str>> = texts.iter().map(|text| text.as_deref().filter(|text| !text.is_empty())).collect();
@@ -68,7 +69,7 @@ impl Row {
         let mut values = vec![];
         for (position, (field, text)) in schema.fields().iter().zip(&row).enumerate() {
             let own = schema.slots(position);
-            // The texts of each slot: in a multi-valued field, values of one id share a slot.
+            // The texts of each slot: in a multi-valued field, values with the same id share a slot.
             let texts: Vec<Vec<&str>> = match &field.kind {
                 FieldKind::Categorical | FieldKind::Numeric { .. } => vec![text.iter().copied().collect()],
                 FieldKind::MultiValued(list) => {

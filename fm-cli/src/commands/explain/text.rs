@@ -8,7 +8,7 @@ use super::row::Value;
 use super::{ByField, Explanation, Formula, Pair, Term};
 use crate::console::width;
 
-/// An explanation for people: columns of terms, each of which adds up to the logit.
+/// An explanation as text: columns of terms that each add up to the logit.
 pub struct Page<'a> {
     explanation: &'a Explanation,
     label: &'a Label,
@@ -16,7 +16,7 @@ pub struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// At most `top` terms of a kind are shown; the others are summed up.
+    /// Shows at most `top` terms of each kind, and the sum of the others.
     pub fn new<'a>(explanation: &'a Explanation, label: &'a Label, top: usize) -> Page<'a> {
         Page { explanation, label, top }
     }
@@ -109,7 +109,7 @@ impl fmt::Display for Page<'_> {
         };
         match parts {
             Some(parts) => self.formula(f, parts, *logit, &unit)?,
-            None => writeln!(f, "\nAn exported file holds no formula: `fm explain` of its run shows the terms.")?,
+            None => writeln!(f, "\nAn exported file does not contain the formula: `fm explain RUN` shows the terms.")?,
         }
         self.by_field(f, shapley, *logit, &unit)
     }
@@ -125,7 +125,7 @@ fn line(f: &mut fmt::Formatter<'_>, term: f64, name: &str) -> fmt::Result {
     writeln!(f, "{term:>+11.4}  {}", cut(name, width() - 13))
 }
 
-/// What is not shown, in one line.
+/// The terms that are not shown, in one line.
 fn others<'a, T: 'a>(
     f: &mut fmt::Formatter<'_>,
     terms: impl IntoIterator<Item = &'a Term<T>>,
@@ -142,7 +142,7 @@ fn sum(f: &mut fmt::Formatter<'_>, logit: f64) -> fmt::Result {
     writeln!(f, "  ─────────\n{logit:>+11.4}  logit")
 }
 
-/// Each has half of the line, or what the other leaves.
+/// Each value gets half of the line, or what the other one leaves.
 fn pair_of_values([a, b]: &[Value; 2]) -> String {
     let (a, b) = (a.to_string(), b.to_string());
     let room = width() - 13 - " × ".chars().count();
@@ -164,7 +164,7 @@ fn values(values: &[Value]) -> String {
     }
 }
 
-/// The text in one line, or as much of it as there is room for.
+/// The text in one line, cut to at most `room` characters.
 fn cut(text: &str, room: usize) -> String {
     let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     match text.chars().count() {

@@ -1,4 +1,4 @@
-//! The model card: what a file holds, for people who have nothing but the file.
+//! The model card, for people who have only the exported file.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -23,7 +23,7 @@ pub struct ModelCard<'a> {
     pub items: Option<usize>,
     pub data_licence: Option<&'a str>,
     pub precision: Precision,
-    /// What the precision costs.
+    /// The cost of the precision.
     pub rounding: Option<&'a Rounding>,
     /// The size of the file without this card.
     pub bytes: u64,
@@ -37,7 +37,7 @@ pub struct Rounding {
 }
 
 impl Display for Rounding {
-    /// A line for each metric.
+    /// One line per metric.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for (name, before) in &self.before {
             if let Some(after) = self.after.get(name) {
@@ -48,13 +48,13 @@ impl Display for Rounding {
     }
 }
 
-/// How long the model takes for some rows at once.
+/// The time that the model takes for a batch.
 pub struct Latency {
     pub rows: usize,
     pub seconds: f64,
 }
 
-/// Bytes for people.
+/// A number of bytes as text.
 pub fn size(bytes: u64) -> String {
     match bytes {
         0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
@@ -62,7 +62,7 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-/// Latencies in a line.
+/// Latencies in one line.
 pub fn latencies(latencies: &[Latency]) -> String {
     let one = |Latency { rows, seconds }: &Latency| {
         format!("{:.2} ms for {rows} {}", seconds * 1e3, if *rows == 1 { "row" } else { "rows" })
@@ -114,7 +114,7 @@ impl ModelCard<'_> {
         writeln!(f, "\n## Data\n")?;
         let file = |path: &std::path::PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
         match (&data.data, &data.train) {
-            // A path says something of the machine that trained, and nothing of the data.
+            // The rest of the path describes the training machine, not the data.
             (Some(data), _) => writeln!(f, "- from: {}", file(&data.into()).unwrap_or_default())?,
             (None, train) => writeln!(f, "- from: {}", train.as_ref().and_then(file).unwrap_or_default())?,
         }
@@ -171,22 +171,26 @@ impl ModelCard<'_> {
 
     fn limits(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n## Limits\n")?;
-        writeln!(f, "- It reflects the training rows, and no later change of users, items or taste.")?;
+        writeln!(f, "- It reflects the training rows, not later changes of users, items or preferences.")?;
         writeln!(
             f,
-            "- An unknown, missing or malformed value maps to the out-of-vocabulary row of its field: the prediction then rests on \
-             the other fields."
+            "- An unknown, missing or malformed value maps to the out-of-vocabulary row of its field: the prediction \
+             then depends on the other fields."
         )?;
         if let (Task::Ranking { .. }, Some(item)) = (self.schema.label().task, self.schema.item()) {
-            writeln!(f, "- An item without training rows has no `{item}` of its own: its other fields rank it.")?;
+            writeln!(
+                f,
+                "- An item without training rows has no embedding for its `{item}`: only its other fields rank it."
+            )?;
         }
         if self.schema.fields().iter().any(|field| field.hash_buckets.is_some()) {
-            writeln!(f, "- Values of a hashed field may share a bucket, and thus a vector.")?;
+            writeln!(f, "- Values of a hashed field may share a bucket, and thus an embedding.")?;
         }
         if matches!(self.schema.label().task, Task::Binary { .. }) {
             writeln!(
                 f,
-                "- Probabilities hold for data with the share of positives of the training rows: {:.4}.",
+                "- Probabilities are calibrated only for data with the same share of positives as the training rows: \
+                 {:.4}.",
                 self.schema.label().mean
             )?;
         }
@@ -247,5 +251,5 @@ fn several(list: &List) -> String {
     let separator = list.separator.replace('|', "\\|");
     let numbers = if list.weighting == Weighting::Given { ", with numbers as in `value:0.5`" } else { "" };
     let kept = if list.keep == Keep::Last { "the last " } else { "at most " };
-    format!("{kept}{} in a row, separated by `{separator}`{numbers}", list.max_len)
+    format!("{kept}{} per row, separated by `{separator}`{numbers}", list.max_len)
 }

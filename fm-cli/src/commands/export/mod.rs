@@ -33,7 +33,7 @@ pub fn run(args: &Export) -> Result<()> {
         bail!("{} is a folder: name the file to write, such as model.pt", args.output.display());
     }
     if args.name.is_some() && !is_triton {
-        bail!("--name names a model in a Triton repository: it needs --format triton");
+        bail!("--name is the name of a model in a Triton repository: it requires --format triton");
     }
     let run = Run::open(&args.run)?;
     check_output(args, &run)?;
@@ -55,12 +55,13 @@ fn precision(args: &Export) -> Precision {
     }
 }
 
-/// Returns an error if the output's extension does not match the format, or if it would replace a file of the run.
+/// Returns an error if the extension of the output does not match the format, or if the output would replace a file of
+/// the run.
 fn check_output(args: &Export, run: &Run) -> Result<()> {
     let output = args.output.display();
     if args.format == ExportFormat::Torchscript && args.output.extension().is_some_and(|extension| extension == "onnx")
     {
-        bail!("{output} would hold TorchScript: add --format onnx, or name it model.pt");
+        bail!("{output} would contain TorchScript: add --format onnx, or name the file model.pt");
     }
     if args.output.as_os_str() == "-" {
         bail!("an exported file cannot go to standard output: name a file, such as model.pt");
@@ -74,8 +75,8 @@ fn check_output(args: &Export, run: &Run) -> Result<()> {
 fn onnx(args: &Export, trained: &Predictor<BuiltModel>) -> Result<()> {
     if args.with_catalogue || precision(args) != Precision::F32 || args.data_licence.is_some() {
         bail!(
-            "ONNX files hold float32 tables, and no catalogue or model card: leave out --with-catalogue, --dtype, \
-             --quantize and --data-licence"
+            "ONNX files have float32 tables, and neither a catalogue nor a model card: leave out --with-catalogue, \
+             --dtype, --quantize and --data-licence"
         );
     }
     fm_core::onnx::export(&args.output, trained.model.model.as_ref(), &trained.model.store, &trained.schema)?;
@@ -91,7 +92,7 @@ fn torchscript(args: &Export, run: &Run, trained: &Predictor<BuiltModel>) -> Res
     export.report(std::slice::from_ref(&args.output))
 }
 
-/// A bundle, and what there is to say about it.
+/// A bundle with its measurements.
 struct Measured {
     bundle: Bundle,
     /// The titles of the catalogue's items, by id.
@@ -128,7 +129,7 @@ impl Measured {
         Ok(Measured { bundle, titles, precision, rounding, latency })
     }
 
-    /// What an archive holds beside the model, by name. `size` tells the archive's size with some of it.
+    /// The extra files of an archive, by name. `size` returns the size of the archive with the given files.
     fn extra_files(
         &self,
         args: &Export,
@@ -160,7 +161,7 @@ impl Measured {
         Ok(files)
     }
 
-    /// Says what was written and what it costs.
+    /// Reports the written files, their sizes and the cost of rounding.
     fn report(&self, archives: &[PathBuf]) -> Result<()> {
         if let Some(rounding) = &self.rounding {
             print(rounding.to_string().trim_end())?;
@@ -169,7 +170,7 @@ impl Measured {
             let bytes = std::fs::metadata(archive).map_err(Error::io("read", archive))?.len();
             tracing::info!("wrote {}, {}", archive.display(), card::size(bytes));
         }
-        tracing::info!("forward takes {}; encoding of raw values comes on top", card::latencies(&self.latency));
+        tracing::info!("forward takes {}, plus the time to encode raw values", card::latencies(&self.latency));
         Ok(())
     }
 }
@@ -179,7 +180,7 @@ fn borrowed<'a>(files: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> 
 }
 
 fn catalogue(items: &Items, schema: &Schema) -> Result<Catalogue> {
-    // Fields of user and context are not the item's.
+    // Fields of the user and the context are not the item's.
     let encoded = encode(&items.frame, &Encoder::new(schema), None, MissingColumns::Unknown)?;
     let rows: Vec<usize> = (0..items.ids.len()).collect();
     let features = encoded.batch(&rows, Device::Cpu)?.features;
@@ -190,7 +191,7 @@ fn warn_unmeasured(reason: &dyn Display) {
     tracing::warn!("the cost of rounding was not measured: {reason}");
 }
 
-/// The test metrics of the run's model and of the one in the file, if the test rows are those of the run.
+/// Test metrics of the run's model and of the exported one; `None` if the test rows have changed since training.
 fn rounding(bundle: &Bundle, run: &Run, trained: &Predictor<BuiltModel>, source: &RawData) -> Result<Option<Rounding>> {
     let test = Evaluation::new(trained, source, Part::Test)?;
     if test.has_changed(run) {
@@ -221,11 +222,11 @@ fn latency(bundle: &Bundle, schema: &Schema) -> Result<[Latency; 2]> {
     Ok([measure(1, 50)?, measure(1000, 10)?])
 }
 
-/// Rows whose ids go through all of each field, with every slot filled.
+/// Rows that cycle through all ids of each field, with every slot filled.
 fn various_rows(schema: &Schema, rows: i64) -> Features {
     let slots = schema.field_of_slots().into_iter().enumerate().map(|(slot, field)| {
         let ids = schema.ids(field);
-        // Neighbours in a batch are no neighbours in the table.
+        // Neighbours in a batch are not neighbours in the table.
         let steps = Tensor::arange(rows, (Kind::Int64, Device::Cpu)) * 7919 + slot as i64;
         steps.remainder(ids.end - ids.start) + ids.start
     });

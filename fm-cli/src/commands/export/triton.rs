@@ -16,7 +16,7 @@ use self::config::{Config, Takes};
 use super::{Measured, borrowed};
 use crate::predictor::Predictor;
 
-/// The forms that are written, each as a model.
+/// The inputs of the models that are written.
 const FORMS: [Takes; 2] = [Takes::Columns, Takes::Ids];
 
 pub fn run(args: &Export, run: &Run, trained: &Predictor<BuiltModel>) -> Result<()> {
@@ -45,14 +45,14 @@ pub fn run(args: &Export, run: &Run, trained: &Predictor<BuiltModel>) -> Result<
         configs.push((folder.join("config.pbtxt"), Box::new(move |file| Ok(file.write_all(config.as_bytes())?))));
         archives.push((folder.join("1/model.pt"), Box::new(move |file| model.write(file, &borrowed(&files)))));
     }
-    // The last are in place first: where a server finds a configuration, it finds the archive.
+    // The last outputs are renamed first, so a server that finds a configuration also finds the archive.
     let outputs: Vec<Output<'_>> = configs.into_iter().chain(archives).collect();
     write_all(&outputs)?;
 
     export.report(&folders.map(|folder| folder.join("1/model.pt")))
 }
 
-/// Refuses a folder that is neither empty nor of an earlier export of the same form.
+/// Returns an error for a folder that is neither empty nor from an earlier export with the same inputs.
 fn check_is_ours(folder: &Path, takes: Takes) -> Result<()> {
     let foreign = match std::fs::read_dir(folder) {
         Ok(mut entries) => entries.next().is_some() && !begins_with(&folder.join("config.pbtxt"), takes.mark()),
@@ -60,7 +60,8 @@ fn check_is_ours(folder: &Path, takes: Takes) -> Result<()> {
     };
     if foreign {
         bail!(
-            "{} exists and is not a model that `fm export` wrote in this form: choose another --name, or another repository",
+            "{} exists and is not a model of this kind written by `fm export`: choose another --name or another \
+             repository",
             folder.display()
         );
     }
@@ -73,10 +74,10 @@ fn begins_with(config: &Path, mark: &str) -> bool {
     begin.is_ok() && line.starts_with(mark.as_bytes())
 }
 
-/// A file, and what writes it.
+/// A file and the function that writes it.
 type Output<'a> = (PathBuf, Box<dyn Fn(&mut File) -> Result<(), WriteError> + 'a>);
 
-/// Writes the files and the folders that they need, or leaves everything as it was.
+/// Writes the files and creates their folders, or leaves everything unchanged if that fails.
 fn write_all(outputs: &[Output<'_>]) -> fm_core::Result<()> {
     let mut created = vec![];
     let folders = outputs.iter().filter_map(|(path, _)| path.parent());
@@ -89,7 +90,7 @@ fn write_all(outputs: &[Output<'_>]) -> fm_core::Result<()> {
     })
 }
 
-/// Creates a folder and those above it, and notes which were not there.
+/// Creates a folder and its missing parents, and adds them to `created`.
 fn create_folder(folder: &Path, created: &mut Vec<PathBuf>) -> fm_core::Result<()> {
     let missing: Vec<&Path> =
         folder.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
@@ -100,8 +101,8 @@ fn create_folder(folder: &Path, created: &mut Vec<PathBuf>) -> fm_core::Result<(
     Ok(())
 }
 
-/// Replaces all files after all have been written, the last first. What ends the program between two of these renames leaves
-/// new archives beside old configurations.
+/// Writes all files, then replaces the old ones, the last first. A program that is killed between two renames leaves
+/// new archives with old configurations.
 fn replace_together(outputs: &[Output<'_>]) -> fm_core::Result<()> {
     let Some(((path, write), others)) = outputs.split_first() else { return Ok(()) };
     replace_atomically(path, |temporary| {

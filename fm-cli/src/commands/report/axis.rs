@@ -1,10 +1,10 @@
-//! The axes of charts: what they cover, and where they have which labels.
+//! The axes of charts: their ranges and labels.
 
 use std::ops::Range;
 
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 
-/// An axis: its range, and the positions and texts of its labels.
+/// An axis: its range, and the positions and text of its labels.
 #[derive(Clone, Debug)]
 pub struct Axis {
     pub range: Range<f64>,
@@ -13,7 +13,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// An axis over all `values` with a margin, and with round numbers as labels.
+    /// An axis over all `values` with a margin, labelled with round numbers.
     pub fn over(values: impl IntoIterator<Item = f64>, title: &str) -> Axis {
         let finite = values.into_iter().filter(|value| value.is_finite());
         let (low, high) = finite.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
@@ -22,29 +22,30 @@ impl Axis {
         Axis::new(low - room..high + room, title)
     }
 
-    /// Over `range`, with round numbers for labels.
+    /// An axis over `range`, labelled with round numbers.
     pub fn new(range: Range<f64>, title: &str) -> Axis {
         Axis { ticks: ticks(&range, 6, 0.0), range, title: title.into() }
     }
 
-    /// Over whole numbers from 1 to `last`.
+    /// An axis over whole numbers from 1 to `last`.
     pub fn counting(last: usize, title: &str) -> Axis {
         let range = 0.5..last.max(1) as f64 + 0.5;
         Axis { ticks: ticks(&range, 8, 1.0), range, title: title.into() }
     }
 
-    /// A place for each of the names, at 0, 1, 2 and so on.
+    /// An axis with one position per name: 0, 1, 2 and so on.
     pub fn named(names: impl IntoIterator<Item = String>, title: &str) -> Axis {
         let ticks: Vec<(f64, String)> = names.into_iter().enumerate().map(|(at, name)| (at as f64, name)).collect();
         Axis { range: -0.5..ticks.len() as f64 - 0.5, ticks, title: title.into() }
     }
 
-    /// Without labels: only distances mean something.
+    /// An axis without labels, for points of which only the distances have a meaning.
     pub fn bare(values: impl IntoIterator<Item = f64>) -> Axis {
         Axis { ticks: vec![], ..Axis::over(values, "") }
     }
 
-    /// The same with so few labels, each the n-th, that those of this width do not touch where the axis is so long, both in pixels.
+    /// The same axis with only every n-th label, so that labels of this width do not touch on an axis of this length.
+    /// Both are in pixels.
     pub fn with_room_for(&self, width: f64, length: f64) -> Axis {
         let [first, second, ..] = &self.ticks[..] else { return self.clone() };
         let apart = (second.0 - first.0) / (self.range.end - self.range.start) * length;
@@ -52,7 +53,7 @@ impl Axis {
         Axis { ticks: self.ticks.iter().step_by(step).cloned().collect(), ..self.clone() }
     }
 
-    /// Gives the axis this length, with its middle where it was.
+    /// Sets the length of the axis and keeps its centre.
     pub fn widen(&mut self, length: f64) {
         let middle = (self.range.start + self.range.end) / 2.0;
         self.range = middle - length / 2.0..middle + length / 2.0;
@@ -69,7 +70,7 @@ impl Ranged for Axis {
     }
 
     fn key_points<H: KeyPointHint>(&self, hint: H) -> Vec<f64> {
-        // The finer ones between them are left out.
+        // Leave out the minor points.
         if hint.weight().allow_light_points() { vec![] } else { self.ticks.iter().map(|tick| tick.0).collect() }
     }
 
@@ -84,7 +85,7 @@ impl ValueFormatter<f64> for Axis {
     }
 }
 
-/// At most some `count` round numbers within a range, `least` apart or more, as numbers and as text.
+/// About `count` round numbers within a range, at least `least` apart, as numbers and as text.
 fn ticks(range: &Range<f64>, count: usize, least: f64) -> Vec<(f64, String)> {
     let wanted = (range.end - range.start) / count as f64;
     let power = 10f64.powf(wanted.log10().floor());
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_round_numbers_with_as_many_decimals_as_tell_them_apart() {
+    fn labels_are_round_numbers_with_just_enough_decimals() {
         assert_eq!(labels(&Axis::new(0.0..1.0, "")), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(labels(&Axis::new(-3.0..12.0, "")), ["0", "5", "10"]);
         assert_eq!(labels(&Axis::new(-0.02..0.031, "")), ["−0.02", "−0.01", "0.00", "0.01", "0.02", "0.03"]);
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn epochs_are_whole_numbers_however_few() {
+    fn epochs_are_whole_numbers_even_if_there_are_few() {
         assert_eq!(labels(&Axis::counting(1, "")), ["1"]);
         assert_eq!(labels(&Axis::counting(3, "")), ["1", "2", "3"]);
         assert_eq!(labels(&Axis::counting(40, "")), ["5", "10", "15", "20", "25", "30", "35", "40"]);
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn any_values_make_an_axis_with_some_room() {
+    fn any_values_give_an_axis_with_a_margin() {
         for values in
             [vec![], vec![0.0], vec![7.0, 7.0], vec![f64::NAN, 1.0], vec![1e-300, 2e-300], vec![-1e300, 1e300]]
         {

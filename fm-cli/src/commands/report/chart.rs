@@ -1,4 +1,4 @@
-//! Charts as SVG, in the colours of the page's style sheet: they follow the page into the dark and onto paper.
+//! Charts as SVG. Their colours come from the page's style sheet, so they adapt to dark mode and to print.
 
 use anyhow::{Result, anyhow};
 use maud::{Markup, PreEscaped, html};
@@ -7,21 +7,21 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 pub use super::axis::Axis;
 
-/// The most series that a chart can tell apart.
+/// Maximum number of distinguishable series in a chart.
 pub const SERIES: usize = 8;
 
-/// A colour that the style sheet has for the light and for the dark.
+/// A colour of the style sheet, with a light and a dark version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paint {
-    /// What all is drawn on.
+    /// The background.
     Back,
-    /// What is read.
+    /// Text.
     Text,
-    /// What others are compared with; lines are dashed.
+    /// References to compare with; their lines are dashed.
     Muted,
     /// Axes and grid.
     Grid,
-    /// The run, or the kind, of this number.
+    /// The run or the kind with this number.
     Series(usize),
 }
 
@@ -51,7 +51,7 @@ impl Paint {
     }
 }
 
-/// Something drawn in the coordinates of the axes. Points that are not finite are left out.
+/// A shape in the coordinates of the axes. Points that are not finite are not drawn.
 #[derive(Clone, Debug)]
 pub enum Mark {
     /// Points joined by a line.
@@ -62,11 +62,11 @@ pub enum Mark {
     Named((f64, f64), Paint, f64, String),
     /// A filled rectangle between two corners, with its opacity.
     Block([(f64, f64); 2], Paint, f64),
-    /// A text to the right or to the left of a point, or centred on it.
+    /// Text to the right or to the left of a point, or centred on it.
     Text((f64, f64), Align, String),
 }
 
-/// Which end of a text is at a point, or its middle.
+/// The part of a text that is at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
     Left,
@@ -74,7 +74,7 @@ pub enum Align {
     Right,
 }
 
-/// A chart of this many CSS pixels, if nothing scales it.
+/// A chart. Its size is in CSS pixels, before scaling.
 #[derive(Clone, Debug)]
 pub struct Chart {
     pub size: (u32, u32),
@@ -93,7 +93,7 @@ const RIGHT: f64 = 12.0;
 /// Pixels of plotters per pixel of the chart. plotters counts whole pixels, and the browser scales the drawing down.
 const FINE: f64 = 10.0;
 
-/// An upper bound of the width of a text in pixels, without a font to measure it.
+/// An upper bound for the width of a text in pixels, without measuring a font.
 pub fn width(text: &str) -> f64 {
     let em = |c: char| match c {
         'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '!' | '|' | '\'' | '(' | ')' | '[' | ']' | ' ' | 'f' | 't'
@@ -118,7 +118,7 @@ impl Chart {
             let RGBColor(r, g, b) = paint.stand_in();
             drawing = drawing.replace(&format!("\"#{r:02X}{g:02X}{b:02X}\""), &format!("\"{}\"", paint.css()));
         }
-        // plotters has no titles: named circles are drawn last of all circles, in their order.
+        // plotters has no titles. Named circles are the last circles of the drawing, in order.
         let names: Vec<&String> = self.marks.iter().filter_map(|mark| mark.name()).collect();
         let drawing = name_circles(&drawing, &names);
         let drawing = drawing.trim_end().strip_suffix("</svg>").unwrap_or(&drawing);
@@ -135,7 +135,7 @@ impl Chart {
         (f64::from(self.size.0) - left - RIGHT, f64::from(self.size.1) - ABOVE - below)
     }
 
-    /// The room that labels take on the left and below.
+    /// The space for labels on the left and below.
     fn beside(&self) -> (f64, f64) {
         let widest = self.y.ticks.iter().map(|(_, label)| width(label)).reduce(f64::max);
         let (labels, title) = (!self.x.ticks.is_empty(), !self.x.title.is_empty());
@@ -160,7 +160,7 @@ impl Chart {
             .build_cartesian_2d(x.clone(), self.y.clone())?;
         let text = |paint: Paint| ("inherit", TEXT * FINE * 1.24).into_font().color(&paint.stand_in());
         let grid = Paint::Grid.stand_in().stroke_width(fine(0.8));
-        // Where no place has a number, there is no axis to draw.
+        // Without labels, there is no axis to draw.
         if !(self.x.ticks.is_empty() && self.y.ticks.is_empty()) {
             chart
                 .configure_mesh()
@@ -224,7 +224,7 @@ impl Mark {
     }
 }
 
-/// Gives the last circles of a drawing their titles.
+/// Adds titles to the last circles of a drawing.
 fn name_circles(drawing: &str, names: &[&String]) -> String {
     let circles = drawing.matches("<circle").count();
     let mut pieces = drawing.split("<circle");
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_are_the_style_sheets_alone() {
+    fn all_colours_come_from_the_style_sheet() {
         let drawn = svg(vec![
             Mark::Line(vec![(1.0, 0.5), (2.0, 0.6)], Paint::Series(1)),
             Mark::Dots(vec![(1.0, 0.5)], Paint::Muted, 2.0),
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn points_that_are_no_numbers_are_left_out() {
+    fn points_that_are_not_finite_are_left_out() {
         let odd = [(1.0, f64::NAN), (f64::INFINITY, 0.5), (2.0, 0.5)];
         let named = |point| Mark::Named(point, Paint::Text, 3.0, "name".into());
         let drawn = svg(vec![Mark::Dots(odd.to_vec(), Paint::Text, 2.0), named(odd[0]), named(odd[2])]);

@@ -1,4 +1,4 @@
-//! How well probabilities tell the classes apart, and how far they keep what they promise.
+//! How well probabilities separate the classes, and how well they are calibrated.
 
 use anyhow::Result;
 use fm_core::Task;
@@ -34,26 +34,26 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
     })
 }
 
-/// A share, as axes from 0 to 1 have it.
+/// An axis from 0 to 1.
 fn unit(title: &str) -> Axis {
     Axis::new(0.0..1.0, title)
 }
 
-/// A curve over the unit square, with the number that sums it up; both are missing where they are not defined.
+/// A curve over the unit square and the number that summarises it; each is `None` where it is undefined.
 struct Curve<'a> {
     run: &'a Run,
     points: Option<Vec<(f64, f64)>>,
     number: Option<f64>,
 }
 
-/// What is drawn of curves over the unit square.
+/// A chart of curves over the unit square.
 struct Square<'a> {
     title: &'a str,
     x: &'a str,
     y: &'a str,
     /// The name of the curves' number.
     number: &'a str,
-    /// What a curve is compared with: its name, and a line.
+    /// A reference line and its name.
     guide: (&'a str, Vec<(f64, f64)>),
 }
 
@@ -64,7 +64,7 @@ impl Square<'_> {
         let (mut legend, mut words) = (vec![], vec![]);
         for Curve { run, points, number: value } in curves {
             let (Some(points), Some(value)) = (points, value) else {
-                legend.push((run.paint, format!("{}: none, as one class is missing", run.name)));
+                legend.push((run.paint, format!("{}: undefined, because one class is missing", run.name)));
                 continue;
             };
             legend.push((run.paint, format!("{}: {number} {value:.4}", run.name)));
@@ -97,13 +97,13 @@ fn precision_recall(runs: &[(&Run, &TestRows)]) -> Result<Markup> {
     let curves = runs.iter().map(|(run, rows)| {
         let scored = rows.scored();
         let points = precision_recall_curve(&scored).map(|curve| {
-            // Each precision holds from the recall before to its own.
+            // A precision applies from the previous recall to its own.
             let from = std::iter::once(0.0).chain(curve.iter().map(|at| at.recall));
             thin(curve.iter().zip(from).flat_map(|(at, from)| [(from, at.precision), (at.recall, at.precision)]))
         });
         Curve { run, points, number: average_precision(&scored) }
     });
-    // By chance, precision is the share of positives; of runs on different rows, the first one's is shown.
+    // A random order has the share of positives as precision. If runs have different rows, the line is the first one's.
     let targets = &runs[0].1.targets;
     let share = targets.iter().map(|&target| f64::from(target)).sum::<f64>() / targets.len() as f64;
     let guide = ("by chance", vec![(0.0, share), (1.0, share)]);
@@ -121,7 +121,7 @@ fn calibration(runs: &[(&Run, &TestRows)]) -> Result<Markup> {
     Square { title: "Calibration", x, y, number: "ECE", guide }.figure(curves)
 }
 
-/// How many rows are predicted which probability.
+/// The distribution of predicted probabilities.
 fn histogram(runs: &[(&Run, &TestRows)]) -> Result<Markup> {
     let edge = |bin: usize| bin as f64 / BINS as f64;
     let (mut marks, mut legend, mut words, mut highest) = (vec![], vec![], vec![], 0f64);
@@ -130,7 +130,7 @@ fn histogram(runs: &[(&Run, &TestRows)]) -> Result<Markup> {
         let total: f64 = bins.iter().map(|bin| bin.weight).sum();
         let mut shares = [0.0; BINS];
         for bin in &bins {
-            // A bin's mean lies within it, on its upper border at most.
+            // The mean of a bin is inside it or on its upper edge.
             let place = ((bin.prediction * BINS as f64).ceil() as usize).clamp(1, BINS) - 1;
             shares[place] += 100.0 * bin.weight / total;
         }

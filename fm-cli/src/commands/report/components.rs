@@ -1,20 +1,20 @@
-//! Principal components: the directions in which vectors differ most.
+//! Principal components: the directions in which vectors vary most.
 
 use anyhow::Result;
 use tch::{Kind, Tensor};
 
 /// Points in two dimensions.
 pub struct Components {
-    /// For each vector its coordinates along the first two principal components.
+    /// The coordinates of each vector along the first two principal components.
     pub points: Vec<(f64, f64)>,
-    /// The shares of the vectors' variance that they explain.
+    /// The share of the variance that each component explains.
     pub explained: [f64; 2],
 }
 
-/// The first two principal components of vectors `[N, k]`, by the singular values of what is left of them without their mean; none
-/// of fewer than three vectors, or of vectors that do not differ.
+/// The first two principal components of vectors `[N, k]`, from the singular value decomposition of the centred
+/// vectors. `None` for fewer than three vectors, or if all vectors are equal.
 ///
-/// A component's sign is free: here, the coordinate farthest from 0 is positive.
+/// The sign of a component is arbitrary: here, the coordinate farthest from 0 is positive.
 pub fn principal_components(vectors: &Tensor) -> Result<Option<Components>> {
     let size = vectors.size();
     if size[0] < 3 || size[1] < 2 {
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn points_of_a_plane_keep_their_distances() {
-        // A plane within three dimensions, turned out of the axes and moved away from 0.
+        // A plane in three dimensions, rotated and moved away from 0.
         let flat = [(3.0, 0.0), (-3.0, 0.5), (1.0, -1.0), (-1.0, 0.5)];
         let (a, b) = ([0.6, 0.8, 0.0], [0.0, 0.0, 1.0]);
         let rows: Vec<f64> =
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn numpy_finds_the_same_parts_of_the_variance() {
+    fn the_shares_of_the_variance_are_those_of_numpy() {
         // numpy: s = svd(x - x.mean(0), compute_uv=False); s**2 / (s**2).sum()
         let rows = [2.0, 0.0, 1.0, 0.0, 1.0, 3.0, 1.0, 5.0, 2.0, 4.0, 1.0, 1.0, 0.5, 2.5, 2.0];
         let found = principal_components(&Tensor::from_slice(&rows).view([5, 3])).unwrap().unwrap();
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn vectors_that_do_not_differ_have_none() {
+    fn equal_vectors_have_no_components() {
         assert!(principal_components(&Tensor::ones([5, 4], (Kind::Float, tch::Device::Cpu))).unwrap().is_none());
         assert!(principal_components(&Tensor::from_slice(&[1.0, 2.0]).view([1, 2])).unwrap().is_none());
     }

@@ -11,12 +11,12 @@ use super::run::Run;
 use super::summary::metric_title;
 use crate::metric::in_order;
 
-/// Maximum number of epochs that are drawn as dots.
+/// Maximum number of epochs to draw as dots.
 const DOTS: usize = 40;
 
 pub fn body(runs: &[Run]) -> Result<Markup> {
     let metrics = in_order(runs.iter().flat_map(|run| &run.epochs).flat_map(|epoch| epoch.valid.keys()));
-    // What chooses the best epoch comes first.
+    // The metric that chooses the best epoch comes first.
     let is_monitored = |metric: &&String| runs.iter().any(|run| run.monitored() == metric.as_str());
     let (monitored, others): (Vec<&String>, Vec<&String>) = metrics.into_iter().partition(is_monitored);
     let mut charts = vec![];
@@ -38,7 +38,7 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
     })
 }
 
-/// One number by epoch, a line for each run that has it; nothing if none has.
+/// A number by epoch, with one line per run that has it; `None` if no run has it.
 fn chart(runs: &[Run], title: &str, value: impl Fn(&EpochRecord) -> Option<f64>) -> Result<Option<Markup>> {
     let (mut marks, mut legend, mut words) = (vec![], vec![], vec![]);
     let (mut values, mut last) = (vec![], 1);

@@ -1,4 +1,4 @@
-//! A map of the items: the vectors of the most popular ones, in the two dimensions in which they differ most.
+//! A map of the items: the vectors of the most popular items, in the two dimensions in which they vary most.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -19,9 +19,9 @@ use super::run::{Activity, Run};
 
 /// The parameter with a vector per value.
 const TABLE: &str = "embedding.weight";
-/// How many items are shown.
+/// Number of items to show.
 const ITEMS: usize = 150;
-/// How many kinds of items have a colour of their own.
+/// Maximum number of kinds of items with their own colour.
 const KINDS: usize = SERIES - 1;
 /// Maximum length of a title next to a point, in characters.
 const LONGEST: usize = 26;
@@ -73,9 +73,9 @@ fn map(run: &Run) -> Result<Result<Markup, String>> {
             p.note {
                 "The " (items.len()) " items with the most training rows. The axes explain " (first) " and " (second)
                 " of the variance of their vectors of length " (vectors.size()[1])
-                " (principal components), in one scale: near items are alike to the model."
+                " (principal components) and have the same scale: items close together are similar to the model."
                 @if kind.is_some_and(|kind| kind.kind != FieldKind::Categorical) {
-                    " Of an item's several values, the colour is that of the rarest one that has a colour."
+                    " An item with several values has the colour of its rarest value that has a colour."
                 }
             }
         }
@@ -86,11 +86,12 @@ fn map(run: &Run) -> Result<Result<Markup, String>> {
 struct Item {
     title: String,
     id: i64,
-    /// Its values of the field that colours the map.
+    /// The item's values of the field that colours the map.
     kinds: Vec<String>,
 }
 
-/// The field of the items that colours them: of several values rather than of one, and of few rather than of many.
+/// The field that colours the items: if possible a field with several values per item, and of these the one with the
+/// fewest distinct values.
 fn kind_field(schema: &Schema, item: usize) -> Option<&Field> {
     let fields = schema.fields().iter().enumerate().filter(|(at, field)| *at != item && field.side == Side::Item);
     let fields = fields.filter(|(_, field)| !matches!(field.kind, FieldKind::Numeric { .. }));
@@ -98,7 +99,7 @@ fn kind_field(schema: &Schema, item: usize) -> Option<&Field> {
     fewest.map(|(_, field)| field)
 }
 
-/// The items with the most training rows that have vectors of their own.
+/// The items with the most training rows, among those with their own vectors.
 fn popular(source: &RawData, schema: &Schema, field: usize, kind: Option<&Field>) -> Result<Vec<Item>> {
     let items = source.catalogue()?.into_items();
     let encoded = encode(&items.frame, &Encoder::new(schema), None, MissingColumns::Unknown)?;
@@ -145,7 +146,7 @@ fn paints(items: &[Item]) -> (Vec<Paint>, Vec<(Paint, String)>) {
 fn chart(items: &[Item], components: &Components, paints: &[Paint], width: u32) -> Chart {
     let points = &components.points;
     let (mut x, mut y) = (Axis::bare(points.iter().map(|at| at.0)), Axis::bare(points.iter().map(|at| at.1)));
-    // One scale for both axes: as high as the points ask for, within what can be seen at once.
+    // Both axes have the same scale. The height follows from the points, within limits.
     let shape = (y.range.end - y.range.start) / (x.range.end - x.range.start);
     let size = (width, (f64::from(width) * shape.clamp(0.5, 1.0)) as u32);
     let mut chart = Chart { size, x: x.clone(), y: y.clone(), marks: vec![] };
@@ -165,7 +166,7 @@ fn chart(items: &[Item], components: &Components, paints: &[Paint], width: u32) 
     Chart { x, y, ..chart }
 }
 
-/// A title that fits next to a point, shortened between words if possible.
+/// A title short enough to fit next to a point, cut between words if possible.
 fn shortened(title: &str) -> String {
     let Some((end, next)) = title.char_indices().nth(LONGEST) else { return title.to_owned() };
     let cut = if next == ' ' { end } else { title[..end].rfind(' ').unwrap_or(end) };

@@ -42,7 +42,7 @@ fn users(group: &Group<'_>, user: &str, item: &str) -> Result<Markup> {
         (order.len().saturating_sub(1), "the least active"),
     ];
     for (place, what) in places {
-        // Of a few users, one may be all of these.
+        // With few users, one user may be in several places.
         if let Some(&code) = order.get(place).filter(|code| chosen.iter().all(|(other, _)| other != *code)) {
             chosen.push((code, what));
         }
@@ -62,9 +62,9 @@ fn users(group: &Group<'_>, user: &str, item: &str) -> Result<Markup> {
     }
     Ok(html! {
         p {
-            "For three users: the training rows with their highest " code { (source.spec.label) }
-            ", the latest first among equals, and the items with the best predictions among those that they have no row with, \
-             each with its " code { (source.spec.label) } " or its prediction."
+            "For three users: the training rows with the highest " code { (source.spec.label) }
+            ", the latest first among equals, and, of the items without a row of the user, those with the best \
+             predictions. Each has its " code { (source.spec.label) } " or its prediction."
         }
         @for part in &parts { (part) }
     })
@@ -84,7 +84,7 @@ fn rated(source: &RawData, item: &str, mut rows: Vec<u32>) -> Result<Vec<(String
     Ok(rows.into_iter().take(TOP).map(|row| (name(row), label(row))).collect())
 }
 
-/// What the user rated highest, and the best items by each run.
+/// The user's highest-rated items, and the best items by each run.
 fn lists(group: &Group<'_>, catalogues: &[Catalogue<'_>], user: &str, rated: &[(String, f32)]) -> Result<Markup> {
     let rated = rated.iter().map(|(title, label)| (title.clone(), label.to_string())).collect();
     let mut lists: Vec<(String, Vec<(String, String)>)> = vec![("Rated highest".into(), rated)];

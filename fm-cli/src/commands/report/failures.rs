@@ -1,5 +1,5 @@
-//! Where the models fail: their metric on test rows of users and items of which training has seen little or much; of a ranking,
-//! over users who look for such items.
+//! Where the models fail: their metric on test rows by the number of training rows of the user and of the item. For a
+//! ranking, over users by these numbers.
 
 use anyhow::Result;
 use fm_core::Task;
@@ -46,15 +46,15 @@ pub fn body(runs: &[Run], groups: &[Group<'_>]) -> Result<Markup> {
     Ok(html! {
         @if has_rows {
             p {
-                "Test rows by the number of training rows of their user and of their item, in buckets of about equal size; those \
-                 without training rows are a bucket of their own."
+                "Test rows by the number of training rows of their user and of their item, in buckets of about equal \
+                 size. Those without training rows have a bucket of their own."
             }
         }
         @if has_rankings {
             p {
-                "Users with relevant items in the test rows, by the number of their training rows, and by that of their relevant \
-                 items (the mean over several items), in buckets of about equal size; those without training rows are a bucket of \
-                 their own."
+                "Users with relevant items in the test rows, by the number of their training rows, and by that of \
+                 their relevant items (the mean over several items), in buckets of about equal size. Those without \
+                 training rows have a bucket of their own."
             }
         }
         @for part in &parts { (part) }
@@ -62,7 +62,7 @@ pub fn body(runs: &[Run], groups: &[Group<'_>]) -> Result<Markup> {
     })
 }
 
-/// Why a run's metric cannot be taken of some of the test rows, or of the users of a ranking, if it cannot.
+/// Why the metric of a run cannot be measured on subsets of the test rows (or users, for a ranking); `None` if it can.
 fn unmeasured(run: &Run) -> Option<String> {
     let Some(rows) = run.test_rows() else { return no_test_rows(run) };
     let (metric, all) = (run.monitored(), Vec::from_iter(rows.units()));
@@ -72,15 +72,15 @@ fn unmeasured(run: &Run) -> Option<String> {
     let metrics = rows.metrics(run.predictor.schema.label(), &all);
     (!metrics.contains_key(metric)).then(|| match &rows.ranks {
         Some(_) => format!(
-            "{} is measured on the lists of all users together, and is not a mean over users",
+            "{} is measured over the lists of all users together, and is not a mean over users",
             metric_name(metric)
         ),
         None => format!("{} is not a metric of single rows", metric_name(metric)),
     })
 }
 
-/// The training rows of the user and of the item of each test row, if these are known; of a ranking, of each user and of what the
-/// user looks for.
+/// The numbers of training rows of each test row's user and item, if declared. For a ranking, those of each user and of
+/// the user's relevant items.
 fn seen(rows: &TestRows) -> Result<[Option<Vec<f64>>; 2]> {
     if let Some(TestRanks { user_rows, item_rows, .. }) = &rows.ranks {
         return Ok([Some(user_rows.clone()), Some(item_rows.clone())]);
@@ -94,26 +94,26 @@ fn seen(rows: &TestRows) -> Result<[Option<Vec<f64>>; 2]> {
     Ok([of(&source.spec.user)?, of(&source.spec.item)?])
 }
 
-/// The test rows of a group of runs, or the users of a ranking, by their number of training rows.
+/// The test rows of a group of runs (or the users, for a ranking) by their number of training rows.
 struct Slices<'a> {
     metric: &'a str,
-    /// What the training rows are of.
+    /// `user` or `item`: whose training rows are counted.
     what: &'static str,
-    /// What is in the buckets.
+    /// The content of the buckets.
     units: &'static str,
     names: Vec<String>,
-    /// How many are in each bucket.
+    /// The size of each bucket.
     sizes: Vec<usize>,
-    /// For each run the metrics of each bucket.
+    /// The metrics of each bucket, by run.
     runs: Vec<(&'a Run, Vec<Metrics>)>,
     /// The metrics of the baseline, and its name.
     baseline: (Vec<Metrics>, &'static str),
 }
 
 impl<'a> Slices<'a> {
-    /// By the metric of one of the runs; `seen` are the training rows of each test row or user.
+    /// Slices by the metric of `measured`. `seen` has the number of training rows of each test row or user.
     fn new(group: &Group<'a>, measured: (&'a Run, &TestRows), what: &'static str, seen: &[f64]) -> Slices<'a> {
-        // What is cold is a bucket by itself.
+        // Units without training rows have a bucket of their own.
         let mut bounds = buckets(seen.iter().copied().filter(|&count| count > 0.0), BUCKETS);
         if seen.contains(&0.0) {
             bounds.insert(0, (0.0, 0.0));
@@ -181,7 +181,7 @@ impl<'a> Slices<'a> {
     }
 
     fn table(&self) -> Markup {
-        // Of a binary task how well rows are told apart, too.
+        // For a binary task, also the AUC.
         let is_binary = self.runs.iter().any(|(run, _)| matches!(run.task(), Task::Binary { .. }));
         let shown: Vec<&str> = [self.metric].into_iter().chain(is_binary.then_some("auc")).collect();
         let mut head = vec![capitalized(&self.training_rows()), capitalized(self.units)];

@@ -1,4 +1,4 @@
-//! Which fields, and which values, move the models' scores together.
+//! The fields and the values whose interactions contribute most to the scores.
 
 use std::collections::HashMap;
 
@@ -13,14 +13,14 @@ use super::chart::{Align, Axis, Chart, Mark, Paint, width};
 use super::page::{Cell, figure, figures, table};
 use super::run::{Run, TestRows};
 
-/// The number of pair terms to compute, which limits the number of training rows, and the minimum number of rows.
+/// The number of pair terms to compute, which limits the number of training rows; and the minimum number of rows.
 const TERMS: usize = 20_000_000;
 const ROWS: usize = 2000;
-/// Minimum number of these rows with a pair of values that is listed.
+/// Minimum number of rows with a pair of values for the pair to be listed.
 const LEAST: usize = 20;
-/// How many pairs of values are listed.
+/// Number of pairs of values to list.
 const PAIRS: usize = 12;
-/// The most fields that a heat map has room for.
+/// Maximum number of fields in a heat map.
 const FIELDS: usize = 24;
 
 pub fn body(runs: &[Run]) -> Result<Markup> {
@@ -29,11 +29,12 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
     Ok(html! {
         @if found.iter().any(|(_, found)| found.is_ok()) {
             p {
-                "By the model's formula, a logit is a sum of terms. Shown are the terms of pairs of values in training rows: how much \
-                 two fields contribute (the mean magnitude of their terms over the rows), and the pairs of values that contribute most."
+                "By the model's formula, a logit is a sum of terms. This section shows the terms of pairs of values in \
+                 training rows: how much two fields contribute (the mean magnitude of their terms over the rows), \
+                 and the pairs of values that contribute most."
                 @if runs.iter().any(|run| run.task().is_ranking()) {
-                    " For a ranking, pairs without a field of the item are left out: all candidates of a row share their terms, which do \
-                     not affect the order."
+                    " For a ranking, it leaves out pairs without a field of the item: all candidates of a row share \
+                     these terms, which do not affect the order."
                 }
             }
         }
@@ -44,7 +45,7 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
     })
 }
 
-/// What a run's model makes of pairs, or why nothing can be said of them.
+/// The interactions of a run's model, or the reason why they are missing.
 fn interactions(run: &Run) -> Result<Result<Markup, String>> {
     let rows = match &run.rows {
         Ok(rows) => rows,
@@ -78,9 +79,9 @@ fn interactions(run: &Run) -> Result<Result<Markup, String>> {
     }))
 }
 
-/// The lower half of a symmetric matrix, with each field's name where its row meets its column.
+/// The lower half of a symmetric matrix, with the names of the fields along the diagonal.
 fn heat_map(title: &str, matrix: &[Vec<f64>], names: &[&str], paint: Paint) -> Result<Markup> {
-    // Where there are too many fields, those with the strongest pairs.
+    // If there are too many fields, show those with the strongest pairs.
     let mut shown: Vec<usize> = (0..names.len()).collect();
     let strength = |field: usize| matrix[field].iter().sum::<f64>();
     shown.sort_by(|&a, &b| strength(b).total_cmp(&strength(a)));
@@ -97,7 +98,7 @@ fn heat_map(title: &str, matrix: &[Vec<f64>], names: &[&str], paint: Paint) -> R
     let size = (360, (shown.len() as u32 * 20).clamp(60, 400));
     let longest = shown.iter().map(|&field| width(names[field])).fold(0.0, f64::max);
     let count = shown.len() as f64;
-    // The names stand to the right of the diagonal.
+    // The names are to the right of the diagonal.
     let room = count * longest / (f64::from(size.0) - longest - 20.0).max(1.0);
     let axis = |range| Axis { range, ticks: vec![], title: String::new() };
     let mut marks = vec![];
@@ -125,7 +126,7 @@ fn heat_map(title: &str, matrix: &[Vec<f64>], names: &[&str], paint: Paint) -> R
 /// The strongest pairs of values.
 fn pairs(found: &[ValuePair], rows: &TestRows, schema: &Schema) -> Result<Markup> {
     if found.is_empty() {
-        return Ok(html! { p { "No pair of values is in enough rows to be listed." } });
+        return Ok(html! { p { "No pair of values occurs in enough rows to be listed." } });
     }
     let titles: HashMap<String, String> = match &rows.source.spec.item {
         Some(_) => {
@@ -156,7 +157,7 @@ fn pairs(found: &[ValuePair], rows: &TestRows, schema: &Schema) -> Result<Markup
     Ok(table("Pairs of values with the strongest terms", &head, &found.iter().map(row).collect::<Vec<_>>()))
 }
 
-/// The text for an id without text.
+/// A description of an id that has no text.
 fn unnamed(schema: &Schema, name: &str, id: i64) -> String {
     let Some(position) = schema.field_index(name) else { return String::new() };
     let field = &schema.fields()[position];

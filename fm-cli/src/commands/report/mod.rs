@@ -69,12 +69,12 @@ fn sections(runs: &[Run]) -> Result<Vec<Section>> {
     Ok(sections)
 }
 
-/// A sentence for each run that a section says nothing of.
+/// One sentence per run that is missing from a section.
 fn absent(runs: &[Run], reason: impl Fn(&Run) -> Option<String>) -> Markup {
     html! { @for run in runs { @if let Some(reason) = reason(run) { p { (run.name) ": " (reason) "." } } } }
 }
 
-/// Why nothing can be said of a run's test rows, if nothing can.
+/// Why a run has no scored test rows; `None` if it has some.
 fn no_test_rows(run: &Run) -> Option<String> {
     match &run.rows {
         Err(error) => Some(format!("the data cannot be read ({error})")),
@@ -83,7 +83,7 @@ fn no_test_rows(run: &Run) -> Option<String> {
     }
 }
 
-/// What a group of runs is called, where there are several groups.
+/// The heading of a group of runs, if there are several groups.
 fn heading(group: &Group<'_>, groups: &[Group<'_>]) -> Markup {
     let names: Vec<&str> = group.runs.iter().map(|(run, _)| run.name.as_str()).collect();
     html! { @if groups.len() > 1 { h3 { (names.join(", ")) } } }

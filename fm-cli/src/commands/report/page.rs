@@ -1,4 +1,4 @@
-//! The page: its frame, its sections, and what they are made of.
+//! The page: its frame, its sections and their elements.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -6,7 +6,7 @@ use super::chart::Paint;
 
 /// A part of the page under a heading.
 pub struct Section {
-    /// What links to it.
+    /// The anchor of links.
     pub id: &'static str,
     pub title: &'static str,
     pub body: Markup,
@@ -38,7 +38,7 @@ pub fn page(title: &str, sections: &[Section]) -> String {
             }
         }
     };
-    // Control characters, which titles may hold, have no place in a document.
+    // Titles may contain control characters, which are not allowed in a document.
     let is_text = |c: char| !c.is_control() || c == '\n';
     page.into_string().chars().map(|c| if is_text(c) { c } else { '\u{fffd}' }).collect()
 }
@@ -60,7 +60,7 @@ pub fn figure(title: &str, legend: &[(Paint, String)], chart: &Markup, note: &st
     }
 }
 
-/// What colours mean.
+/// The legend: the meaning of each colour.
 pub fn legend(legend: &[(Paint, String)]) -> Markup {
     html! {
         @if !legend.is_empty() {
@@ -79,7 +79,7 @@ pub enum Cell {
     Number(String),
     /// The best number of its row.
     Best(String),
-    /// Sentences, which need room.
+    /// Sentences, which need more space.
     Words(String),
 }
 
@@ -95,7 +95,7 @@ pub fn decimals(value: f64) -> String {
     format!("{value:.4}").replace('-', "−")
 }
 
-/// A table whose first column names the rows. It scrolls by itself where it is wider than the page.
+/// A table whose first column names the rows. It scrolls if it is wider than the page.
 pub fn table(caption: &str, head: &[String], rows: &[Vec<Cell>]) -> Markup {
     let is_number =
         |column: usize| rows.iter().any(|row| !matches!(row.get(column), None | Some(Cell::Text(_) | Cell::Words(_))));

@@ -1,11 +1,11 @@
-//! Labels beside points, as many as fit without covering each other.
+//! Places labels next to points, as many as fit without overlap.
 
 use super::chart::{Align, TEXT, width};
 
 /// A rectangle: left, top, right and bottom in pixels.
 type Box = [f64; 4];
 
-/// A label: the point that it is of, where its text is anchored, and how.
+/// A label: the index of its point, and the position and alignment of its text.
 #[derive(Debug, PartialEq)]
 pub struct Label {
     pub point: usize,
@@ -16,8 +16,9 @@ pub struct Label {
 /// The distance of a label from the centre of its point.
 const GAP: f64 = 6.0;
 
-/// Places labels of the points, in pixels, within an area of this size: the first points first, each to its right, left, top or
-/// bottom, wherever neither a label nor a point is in the way; or not at all.
+/// Places the labels of points within an area of this size, in pixels. The first points come first. A label is to the
+/// right, to the left, above or below its point, wherever it covers neither a label nor another point; otherwise it is
+/// left out.
 pub fn place(points: &[(f64, f64)], texts: &[String], size: (f64, f64)) -> Vec<Label> {
     let mut placed: Vec<(Label, Box)> = vec![];
     for (point, (&(x, y), text)) in points.iter().zip(texts).enumerate() {
@@ -44,7 +45,7 @@ fn overlap(a: Box, b: Box) -> bool {
     a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3]
 }
 
-/// What a point covers.
+/// The area that a point covers.
 fn around((x, y): (f64, f64)) -> Box {
     [x - 3.0, y - 3.0, x + 3.0, y + 3.0]
 }
@@ -65,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn of_points_in_one_place_the_first_is_labelled() {
+    fn only_the_first_of_points_in_the_same_place_is_labelled() {
         let points = [(50.0, 50.0), (51.0, 50.0), (50.0, 51.0)];
         let labelled: Vec<usize> =
             place(&points, &texts(3), (200.0, 100.0)).into_iter().map(|label| label.point).collect();

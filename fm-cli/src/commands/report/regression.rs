@@ -1,4 +1,4 @@
-//! How far predicted labels are from the true ones.
+//! Predicted labels compared with the true ones.
 
 use std::collections::BTreeSet;
 
@@ -13,9 +13,9 @@ use super::no_test_rows;
 use super::page::{figure, figures};
 use super::run::{Run, TestRows};
 
-/// Maximum number of distinct labels that are shown separately.
+/// Maximum number of distinct labels to show separately.
 const LABELS: usize = 10;
-/// The bars between the least and the greatest label.
+/// Number of bars between the smallest and the largest label.
 const BARS: usize = 16;
 
 pub fn body(runs: &[Run]) -> Result<Markup> {
@@ -53,7 +53,7 @@ fn by_label(scored: &[Predictions<'_>]) -> Result<Markup> {
     let width = 0.8 / scored.len() as f64;
     let (mut marks, mut legend, mut words, mut values) = (vec![], vec![], vec![], vec![]);
     for (place, bucket) in bounds.iter().enumerate() {
-        // Where the predictions would be if all were right.
+        // The position of perfect predictions.
         let middle = (bucket.0 + bucket.1) / 2.0;
         let place = place as f64;
         marks.push(Mark::Line(vec![(place - 0.47, middle), (place + 0.47, middle)], Paint::Muted));
@@ -82,7 +82,7 @@ fn by_label(scored: &[Predictions<'_>]) -> Result<Markup> {
             told.push(format!("{median:.2} for {name}"));
         }
         legend.push((run.paint, run.name.clone()));
-        words.push(format!("{} predicts in the median {}", run.name, told.join(", ")));
+        words.push(format!("{}'s median predictions are {}", run.name, told.join(", ")));
     }
     legend.push((Paint::Muted, "the label itself".into()));
     let column = &scored[0].run.predictor.schema.label().column;
@@ -105,13 +105,13 @@ fn label_bounds(labels: &[f64]) -> Vec<(f64, f64)> {
     distinct.into_iter().map(|label| (label, label)).collect()
 }
 
-/// How often labels and predictions fall where.
+/// The distributions of labels and predictions.
 fn distributions(scored: &[Predictions<'_>]) -> Result<Markup> {
     let labels: Vec<f64> = scored.iter().flat_map(|run| &run.labels).copied().collect();
     let all = || scored.iter().flat_map(|run| &run.predictions).copied().chain(labels.iter().copied());
     let (low, high) = (all().fold(f64::MAX, f64::min), all().fold(f64::MIN, f64::max));
     let step = if high > low { (high - low) / BARS as f64 } else { 1.0 };
-    // The least and the greatest label stand in the middle of the first and the last bar.
+    // The smallest and the largest label are in the middle of the first and the last bar.
     let edge = |bar: usize| low + (bar as f64 - 0.5) * step;
     let shares = |values: &[f64]| -> Vec<f64> {
         let mut shares = vec![0.0; BARS + 1];
@@ -141,7 +141,7 @@ fn distributions(scored: &[Predictions<'_>]) -> Result<Markup> {
         sorted.sort_by(f64::total_cmp);
         [0.05, 0.95].map(|q| quantile(&sorted, q).map_or("–".into(), |value| format!("{value:.2}"))).join(" to ")
     };
-    let mut words = vec![format!("90% of the true ones lie within {}", spread(&labels))];
+    let mut words = vec![format!("90% of the true labels are within {}", spread(&labels))];
     words.extend(
         scored.iter().map(|run| format!("of {}'s predictions within {}", run.run.name, spread(&run.predictions))),
     );

@@ -21,9 +21,9 @@ use crate::progress::during;
 use crate::ranking::{Ranking, TestRanks};
 use crate::training::Results;
 
-/// A run, and its model's predictions for the test rows.
+/// A run with its model's predictions for the test rows.
 pub struct Run {
-    /// What it is called in the report, unlike all others.
+    /// Its unique name in the report.
     pub name: String,
     pub paint: Paint,
     pub files: fm_models::Run,
@@ -35,14 +35,14 @@ pub struct Run {
     pub rows: Result<TestRows, String>,
 }
 
-/// The rows that a run was measured on, within the data that it was trained on.
+/// The test rows of a run, with the data that contains them.
 pub struct TestRows {
     pub source: Rc<RawData>,
     /// The target of each test row.
     pub targets: Vec<f32>,
-    /// Of each test row.
+    /// The logit of each test row.
     pub logits: Vec<f32>,
-    /// Whether the test rows are others than when the run was trained.
+    /// Whether the test rows have changed since the run was trained.
     pub has_changed: bool,
     /// The ranks of the relevant items of a ranking.
     pub ranks: Option<TestRanks>,
@@ -57,12 +57,13 @@ impl TestRows {
         scored.with_weights(self.weights.as_deref()).with_groups(self.groups.as_deref())
     }
 
-    /// What can be measured by itself: each test row, or of a ranking each user who has something to find in them.
+    /// The units that can be measured separately: the test rows or, for a ranking, the users with relevant items in
+    /// them.
     pub fn units(&self) -> Range<usize> {
         0..self.ranks.as_ref().map_or(self.logits.len(), |ranks| ranks.model.len())
     }
 
-    /// The model's metrics of some of the [`units`](TestRows::units).
+    /// The model's metrics on some of the [`units`](TestRows::units).
     pub fn metrics(&self, label: &Label, units: &[usize]) -> Metrics {
         match &self.ranks {
             Some(ranks) => ranks.metrics(&ranks.model, units),
@@ -78,7 +79,7 @@ impl TestRows {
         }
     }
 
-    /// The metrics of some of the test rows, of these logits for all of them.
+    /// The metrics on some of the test rows, given the logits of all of them.
     fn metrics_of(&self, label: &Label, logits: &[f32], rows: &[usize]) -> Metrics {
         fn pick<T: Copy>(all: &[T], rows: &[usize]) -> Vec<T> {
             rows.iter().map(|&row| all[row]).collect()
@@ -122,7 +123,7 @@ impl Run {
 /// Opens the runs and scores their test rows.
 pub fn open(args: &Report) -> Result<Vec<Run>> {
     if args.runs.len() > SERIES {
-        bail!("a report shows at most {SERIES} runs, one per colour: {} were given", args.runs.len());
+        bail!("a report shows at most {SERIES} runs, one per colour; {} were given", args.runs.len());
     }
     let mut sources: Vec<(DataConfig, Rc<RawData>)> = vec![];
     let mut runs: Vec<Run> = vec![];
@@ -144,7 +145,7 @@ pub fn open(args: &Report) -> Result<Vec<Run>> {
             Err(error) if args.moved.data.is_some() => return Err(error),
             Err(error) => {
                 tracing::warn!(
-                    "{name}: its rows are missing from the report: {error}; --data names where they are now"
+                    "{name}: its rows are missing from the report: {error}; --data gives their new location"
                 );
                 Err(error.to_string())
             }
@@ -159,7 +160,7 @@ fn score(run: &fm_models::Run, predictor: &Predictor<BuiltModel>, source: Rc<Raw
     let has_changed = evaluation.has_changed(run);
     if has_changed {
         tracing::warn!(
-            "{}: the data has changed since training: its test rows may include training rows",
+            "{}: the data has changed since training: the test rows may include training rows",
             run.folder().display()
         );
     }
@@ -171,7 +172,7 @@ fn score(run: &fm_models::Run, predictor: &Predictor<BuiltModel>, source: Rc<Raw
     Ok(TestRows { source, targets, logits, has_changed, ranks, weights, groups })
 }
 
-/// The last folders of the paths, as many as it takes to tell the runs apart.
+/// The last components of each path, as many as it takes to make the names unique.
 fn names(args: &Report) -> Result<Vec<String>> {
     let paths: Vec<Vec<String>> = args.runs.iter().map(|path| folders(path)).collect();
     let longest = paths.iter().map(Vec::len).max().unwrap_or(0);
@@ -193,7 +194,7 @@ fn folders(path: &Path) -> Vec<String> {
     path.components().filter_map(named).collect()
 }
 
-/// Runs with the same task on the same rows, which differ in their models only.
+/// Runs with the same task on the same rows. Only their models differ.
 pub struct Group<'a> {
     pub runs: Vec<(&'a Run, &'a TestRows)>,
 }
@@ -205,7 +206,7 @@ impl Group<'_> {
     }
 }
 
-/// All runs whose rows can be read, in groups.
+/// All runs with readable rows, in groups.
 pub fn groups(runs: &[Run]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = vec![];
     for run in runs {
@@ -213,7 +214,7 @@ pub fn groups(runs: &[Run]) -> Vec<Group<'_>> {
         let is_same = |group: &Group<'_>| {
             let (other, others) = group.runs[0];
             let (a, b) = (&rows.source, &others.source);
-            // The labels of a ranking may all be equal: it is of the same rows if as much is known of what is looked for.
+            // The labels of a ranking may all be equal, so also compare the training rows of users and relevant items.
             let are_known_alike = match (&rows.ranks, &others.ranks) {
                 (Some(a), Some(b)) => a.user_rows == b.user_rows && a.item_rows == b.item_rows,
                 (a, b) => a.is_none() && b.is_none(),
@@ -233,12 +234,12 @@ pub fn groups(runs: &[Run]) -> Vec<Group<'_>> {
     groups
 }
 
-/// How many training rows each value of a column has.
+/// The number of training rows of each value of a column.
 pub struct Activity {
     /// The index of each row's value in `values`, or [`NO_CODE`] if it is missing.
     pub codes: Vec<u32>,
     pub values: Vec<String>,
-    /// The training rows of each value.
+    /// The number of training rows of each value.
     pub counts: Vec<usize>,
 }
 
@@ -254,7 +255,7 @@ impl Activity {
         Ok(Activity { codes, values, counts })
     }
 
-    /// The training rows that have the value of this row.
+    /// The number of training rows with the same value as this row.
     pub fn of_row(&self, row: u32) -> usize {
         self.counts.get(self.codes[row as usize] as usize).copied().unwrap_or(0)
     }

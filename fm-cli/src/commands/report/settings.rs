@@ -1,4 +1,4 @@
-//! Settings, versions, rows and files, and how to train the same again.
+//! Settings, versions, rows and files, and how to train the same model again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -42,7 +42,7 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
     })
 }
 
-/// The settings as texts by name, without the declaration of a table.
+/// The settings as text by dotted key, without the declaration of a table.
 fn flat(settings: &Settings) -> Result<BTreeMap<String, String>> {
     fn visit(name: String, value: &Value, found: &mut BTreeMap<String, String>) {
         match value {
@@ -63,7 +63,7 @@ fn flat(settings: &Settings) -> Result<BTreeMap<String, String>> {
     Ok(found)
 }
 
-/// A value as the command line has it.
+/// A value as on the command line.
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -72,7 +72,7 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// All settings: first those that differ, with the value of each run.
+/// All settings. Those that differ come first, with the value of each run.
 fn values(runs: &[Run]) -> Result<Markup> {
     let settings = runs.iter().map(|run| flat(&run.predictor.settings)).collect::<Result<Vec<_>>>()?;
     let names: BTreeSet<&String> = settings.iter().flat_map(BTreeMap::keys).collect();
@@ -94,7 +94,7 @@ fn values(runs: &[Run]) -> Result<Markup> {
     })
 }
 
-/// Rows that some runs share.
+/// A part of the rows, shared by some runs.
 struct Part<'a> {
     name: String,
     digest: String,
@@ -102,7 +102,7 @@ struct Part<'a> {
     runs: Vec<&'a str>,
 }
 
-/// The rows of each part with the digest that reveals changed data, once for all runs with the same.
+/// The rows of each part, with the digest that reveals changed data. Runs with the same digest share a line.
 fn rows(runs: &[Run]) -> Result<Markup> {
     let mut found: Vec<Part<'_>> = vec![];
     for run in runs {
@@ -128,7 +128,7 @@ fn rows(runs: &[Run]) -> Result<Markup> {
                 strong { "The data has changed since these runs; the report shows the current data: " (changed.join(", ")) "." }
             }
         }
-        (table("Rows, with a digest of their ids and labels", &["Part", "Rows", "MD5", "Runs"].map(str::to_owned), &rows))
+        (table("Rows, with a digest of their ids and labels", &["Part", "Rows", "Digest", "Runs"].map(str::to_owned), &rows))
     })
 }
 

@@ -1,4 +1,4 @@
-//! What came out: metrics beside what any model must beat, in a sentence and in a table.
+//! Results beside those of the baselines, in sentences and in tables.
 
 use fm_core::Task;
 use fm_core::metric::{Direction, MetricSet, Metrics};
@@ -20,7 +20,7 @@ pub fn body(runs: &[Run]) -> Markup {
     }
 }
 
-/// The name of a metric for people.
+/// The usual name of a metric.
 pub fn metric_name(metric: &str) -> String {
     let (name, cutoff) = metric.split_at(metric.find('@').unwrap_or(metric.len()));
     match name {
@@ -31,12 +31,12 @@ pub fn metric_name(metric: &str) -> String {
     }
 }
 
-/// The same at the beginning of a line.
+/// The same with a capital letter.
 pub fn metric_title(metric: &str) -> String {
     capitalized(&metric_name(metric))
 }
 
-/// A text with a great first letter.
+/// A text with a capital first letter.
 pub fn capitalized(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
@@ -82,20 +82,20 @@ fn sentence(run: &Run) -> String {
     format!("{start}. {} on {rows} test rows: {value:.4}{against}.", metric_title(metric))
 }
 
-/// The best value of the metric that chooses a run's best epoch, with its source.
+/// The best value of the metric that chooses a run's best epoch, and its source.
 fn best<T>(run: &Run, values: impl Iterator<Item = (f64, T)>) -> Option<(f64, T)> {
     let entry = MetricSet::of(run.task()).find(run.monitored()).ok()?;
     values.reduce(|best, next| if entry.is_better(next.0, best.0) { next } else { best })
 }
 
-/// Which of several runs is the best, if they have been measured on the same rows.
+/// The best of several runs, if all were measured on the same rows.
 fn comparison(runs: &[Run]) -> Option<String> {
     let measured: Vec<(&Run, f64)> =
         runs.iter().filter_map(|run| Some((run, *run.results.as_ref()?.test.get(run.monitored())?))).collect();
     let [(first, _), _, ..] = measured[..] else { return None };
     if !measured.iter().all(|(run, _)| run.task() == first.task() && same_baselines(run, first)) {
         return Some(
-            "The runs have different tasks or test rows: compare each with its own baselines, not with the others."
+            "The runs have different tasks or test rows: compare each one with its own baselines, not with other runs."
                 .into(),
         );
     }
@@ -103,14 +103,14 @@ fn comparison(runs: &[Run]) -> Option<String> {
     Some(format!("{} has the best {} on the test rows: {value:.4}.", best.name, metric_name(first.monitored())))
 }
 
-/// Whether a baseline comes to the same metrics. That of the mean label, and that of popularity, depend on the rows alone: where one
-/// does, they are the same.
+/// Whether a baseline has the same metrics for both runs. The mean label and popularity depend only on the rows, so
+/// equal metrics mean equal rows.
 fn same_baselines(a: &Run, b: &Run) -> bool {
     let (Some(a), Some(b)) = (&a.results, &b.results) else { return false };
     a.baselines.iter().any(|(name, metrics)| b.baselines.get(name) == Some(metrics))
 }
 
-/// Metrics of the runs and of their baselines, task by task.
+/// Metrics of the runs and of their baselines, by task.
 fn results(runs: &[Run]) -> Markup {
     let mut by_task: Vec<Vec<(&Run, &Results)>> = vec![];
     for run in runs {
@@ -161,8 +161,8 @@ fn metrics(title: &str, runs: &[(&Run, &Metrics)], baselines: Option<&[(String, 
         let Some(baselines) = baselines else { return cells };
         cells.extend(baselines.iter().map(|(_, metrics)| Cell::metric(metrics.get(*name).copied())));
         let words = entry.map(|entry| match entry.direction {
-            Direction::Minimize => format!("{}; less is better", entry.description),
-            Direction::Maximize => format!("{}; more is better", entry.description),
+            Direction::Minimize => format!("{}; lower is better", entry.description),
+            Direction::Maximize => format!("{}; higher is better", entry.description),
         });
         cells.push(Cell::Words(words.unwrap_or_default()));
         cells
@@ -174,7 +174,7 @@ fn baseline_name(name: &str) -> String {
     if name == "mean" { "mean label".into() } else { name.into() }
 }
 
-/// Each baseline once, with the runs that it is of where it is not of all.
+/// Each distinct baseline once, with the names of its runs unless it is the same for all.
 fn baselines(results: &[(&Run, &Results)]) -> Vec<(String, Metrics)> {
     let mut found: Vec<(&String, &Metrics, Vec<&str>)> = vec![];
     for (run, results) in results {

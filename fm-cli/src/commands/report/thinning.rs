@@ -1,15 +1,15 @@
-//! Long curves with fewer points that look the same.
+//! Reduces the points of long curves without a visible difference.
 
-/// Points are taken for equal if they are nearer than this, where the curve spans 1.
+/// Points closer than this count as equal, for a curve within the unit square.
 const GRID: f64 = 1.0 / 2000.0;
-/// How far the thinned curve may be from the curve: half a pixel of a chart.
+/// Maximum distance between the curve and its simplified form: half a pixel of a chart.
 const TOLERANCE: f64 = 1.0 / 700.0;
 
-/// A simplified curve within the unit square, by the Douglas-Peucker algorithm: a section becomes a line if none of its points
-/// are farther from the line than the tolerance.
+/// A simplified curve within the unit square, by the Douglas-Peucker algorithm: a section becomes a line if none of its
+/// points are farther from the line than the tolerance.
 ///
-/// Source: Douglas and Peucker, Algorithms for the reduction of the number of points required to represent a digitized line or
-/// its caricature, 1973, <https://doi.org/10.3138/FM57-6770-U75U-7727>.
+/// Source: Douglas and Peucker, Algorithms for the reduction of the number of points required to represent a digitized
+/// line or its caricature, 1973, <https://doi.org/10.3138/FM57-6770-U75U-7727>.
 pub fn thin(points: impl IntoIterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
     let mut points: Vec<(f64, f64)> = points.into_iter().collect();
     let last = points.last().copied();
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_needs_its_ends_alone_and_a_corner_stays() {
+    fn a_line_keeps_only_its_ends_and_corners_are_kept() {
         let line: Vec<(f64, f64)> = (0..=1000).map(|n| (f64::from(n) / 1000.0, f64::from(n) / 2000.0)).collect();
         assert_eq!(thin(line), [(0.0, 0.0), (1.0, 0.5)]);
         assert_eq!(
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_curve_of_a_hundred_thousand_points_keeps_its_course_in_three_hundred() {
+    fn three_hundred_points_follow_a_curve_of_a_hundred_thousand() {
         // A curve like a good classifier's, with the steps of single rows.
         let course = |x: f64| x.powf(0.2);
         let points: Vec<(f64, f64)> =

@@ -34,7 +34,7 @@ pub fn run(args: &Tune) -> Result<()> {
         draft.apply(keys.zip(values.iter().cloned()).collect())?;
         draft.resolve()
     };
-    // A value that is refused is refused now, and not in the middle of the night.
+    // Report invalid values now, not in the middle of the search.
     let first: Vec<Value> = dimensions.iter().map(|dimension| dimension.samples()[0].clone()).collect();
     for (at, dimension) in dimensions.iter().enumerate() {
         for sample in dimension.samples() {
@@ -64,7 +64,7 @@ pub fn run(args: &Tune) -> Result<()> {
         study.add(trial)?;
         keep_best(&study, metric)?;
     }
-    let Some(best) = study.best(metric) else { bail!("every trial diverged: lower the learning rates") };
+    let Some(best) = study.best(metric) else { bail!("every trial diverged: search lower learning rates") };
     let text = settings(&best.values)?.to_toml()?;
     let file = args.study.join("best.toml");
     write_atomically(&file, |file| file.write_all(text.as_bytes()))?;
@@ -107,7 +107,7 @@ fn attempt(
     let began = std::time::Instant::now();
     let mut watch = |record: &EpochRecord| {
         let Some(value) = metric.among(&record.valid) else { return };
-        // An epoch is there already if the program was killed before it was kept.
+        // The curve already has this epoch if the program was killed before the epoch's checkpoint.
         curve.truncate(record.epoch - 1);
         curve.push(better(metric, curve.last().copied(), value));
         if study.is_behind(metric, &curve) {
@@ -141,7 +141,7 @@ fn better(metric: &Metric, best: Option<f64>, value: f64) -> f64 {
     best.filter(|&best| metric.is_better(best, value)).unwrap_or(value)
 }
 
-/// Removes the runs of all trials but the best: a large model's would fill the disk.
+/// Removes the runs of all trials except the best one: large models would fill the disk.
 fn keep_best(study: &Study, metric: &Metric) -> Result<()> {
     let best = study.best(metric).map(|trial| trial.number);
     for trial in study.trials.iter().filter(|trial| Some(trial.number) != best) {

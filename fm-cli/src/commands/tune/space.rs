@@ -1,4 +1,4 @@
-//! A file of settings in which some values are ranges or choices: the space that is searched.
+//! The search space: a settings file in which some values are ranges or choices.
 
 use std::path::Path;
 
@@ -9,16 +9,16 @@ use toml::{Table, Value};
 
 use crate::settings::Draft;
 
-/// What one setting is searched in.
+/// The values of one setting to search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, untagged)]
 pub enum Range {
     /// One of these values.
     Choices {
-        /// Numbers, texts, lists.
+        /// Numbers, text or lists.
         choices: Vec<Value>,
     },
-    /// A number between two bounds, both of which it may be.
+    /// A number between two bounds, inclusive.
     Between {
         min: Value,
         max: Value,
@@ -27,7 +27,7 @@ pub enum Range {
     },
 }
 
-/// Along which scale numbers are equally likely.
+/// The scale on which numbers are uniformly distributed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scale {
@@ -36,29 +36,29 @@ pub enum Scale {
     Log,
 }
 
-/// A setting that is searched: its dotted key and its range.
+/// A setting to search: its dotted key and its range.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Dimension {
     pub key: String,
     pub range: Range,
 }
 
-/// The settings that are fixed, and the ranges of the others, in the order of their keys.
+/// The fixed settings, and the ranges of the others in the order of their keys.
 pub struct Space {
     pub fixed: Draft,
     pub dimensions: Vec<Dimension>,
 }
 
 impl Space {
-    /// Reads a file, and separates its ranges from the fixed settings.
+    /// Reads a file and separates the ranges from the fixed settings.
     pub fn open(path: &Path) -> Result<Space> {
         let mut dimensions = Vec::new();
         let name = path.to_string_lossy();
         let fixed = Draft::open_after(&name, |table| take_ranges(table, "", &mut dimensions))?;
         if dimensions.is_empty() {
             bail!(
-                "{name} has no range to search: write, say, lr = {{ min = 0.001, max = 0.1, scale = \"log\" }} in [train], or \
-                 embedding_dim = {{ choices = [8, 16] }} in [model.options]"
+                "{name} has no range to search: write, for example, lr = {{ min = 0.001, max = 0.1, scale = \"log\" }} \
+                 in [train], or embedding_dim = {{ choices = [8, 16] }} in [model.options]"
             );
         }
         for dimension in &dimensions {
@@ -74,8 +74,8 @@ fn take_ranges(table: &mut Table, path: &str, dimensions: &mut Vec<Dimension>) -
         let key = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         match value {
             Value::Table(range) if ["min", "max", "choices", "scale"].iter().any(|part| range.contains_key(*part)) => {
-                let form = "{ min, max }, with scale = \"log\" or without, or by { choices }";
-                let range = range.try_into().map_err(|_| anyhow!("`{key}` is searched by {form}"))?;
+                let form = "{ min, max }, optionally with scale = \"log\", or { choices }";
+                let range = range.try_into().map_err(|_| anyhow!("`{key}` must be {form}"))?;
                 dimensions.push(Dimension { key, range });
             }
             Value::Table(mut below) => {
@@ -106,13 +106,13 @@ impl Dimension {
         }
     }
 
-    /// The interval in which positions lie: logarithms on that scale, and for choices from 0 to their number.
+    /// The interval of positions: logarithms on a log scale; for choices, from 0 to their number.
     pub fn interval(&self) -> (f64, f64) {
         match &self.range {
             Range::Choices { choices } => (0.0, choices.len() as f64),
             Range::Between { min, max, scale } => {
                 let (min, max) = (number(min).unwrap_or(0.0), number(max).unwrap_or(1.0));
-                // A whole number is worth as much at the ends of its range as between them.
+                // The first and the last whole number are as likely as the others.
                 let (min, max) = if self.is_whole() { (min - 0.5, max + 0.5) } else { (min, max) };
                 match scale {
                     Scale::Linear => (min, max),
@@ -122,7 +122,7 @@ impl Dimension {
         }
     }
 
-    /// Whether positions have no order.
+    /// Whether the values have no order.
     pub fn is_choice(&self) -> bool {
         matches!(self.range, Range::Choices { .. })
     }
@@ -131,13 +131,13 @@ impl Dimension {
         matches!(&self.range, Range::Between { min: Value::Integer(_), max: Value::Integer(_), .. })
     }
 
-    /// A position, all equally likely.
+    /// A position drawn uniformly.
     pub fn draw(&self, random: &mut impl Rng) -> f64 {
         let (low, high) = self.interval();
         random.random_range(low..high)
     }
 
-    /// The setting's value at a position.
+    /// The value of the setting at a position.
     pub fn value(&self, position: f64) -> Value {
         match &self.range {
             Range::Choices { choices } => choices[(position.max(0.0) as usize).min(choices.len() - 1)].clone(),

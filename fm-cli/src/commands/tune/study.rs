@@ -1,4 +1,4 @@
-//! A study: what has been tried so far, and what to try next.
+//! A study: the trials so far, and the choice of the next one.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -17,18 +17,18 @@ use toml::Value;
 use super::space::Dimension;
 use crate::metric::Metric;
 
-/// The trials that are drawn at random before the estimators know anything.
+/// Number of random trials before the estimators choose.
 const RANDOM_TRIALS: usize = 10;
 
-/// What a study is of: another study's trials would mean nothing to it.
+/// The question of a study. Trials of a study with another question cannot be used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Question {
-    /// The settings that are not searched, as a file of settings.
+    /// The fixed settings, as a settings file.
     pub settings: String,
     pub space: Vec<Dimension>,
     pub metric: String,
     pub sampler: Sampler,
-    /// The first epoch in which an unpromising trial can be stopped, and the ratio of trials to those that continue.
+    /// The first epoch after which an unpromising trial can be stopped, and the ratio of trials to those that continue.
     pub halving: Option<(usize, usize)>,
     pub seed: u64,
 }
@@ -36,13 +36,13 @@ pub struct Question {
 /// A trial that has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
-    /// From 1.
+    /// Counted from 1.
     pub number: usize,
-    /// The place of each value in its range.
+    /// The position of each value in its range.
     pub positions: Vec<f64>,
     /// The values of the settings, in the order of the space.
     pub values: Vec<Value>,
-    /// The best validation result; none of a training that diverged.
+    /// The best validation result; `None` for a trial that diverged.
     pub result: Option<f64>,
     /// The best validation result up to each epoch.
     pub curve: Vec<f64>,
@@ -54,9 +54,9 @@ pub struct Trial {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ending {
-    /// By its own settings.
+    /// Training ended by its own settings.
     Finished,
-    /// For being behind the others.
+    /// Successive halving stopped it.
     Stopped,
     /// The loss became NaN or infinite.
     Diverged,
@@ -76,7 +76,7 @@ impl Study {
         let path = study.folder.join("study.json");
         if !path.exists() {
             if study.folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
-                bail!("{} holds other files: choose another --study", study.folder.display());
+                bail!("{} contains other files: choose another --study", study.folder.display());
             }
             std::fs::create_dir_all(&study.folder).map_err(Error::io("create", &study.folder))?;
             let json = serde_json::to_string_pretty(&study.question)?;
@@ -109,18 +109,18 @@ impl Study {
         for (number, line) in text.lines().enumerate() {
             match serde_json::from_str::<Trial>(line) {
                 Ok(trial) if trial.positions.len() == self.question.space.len() => trials.push(trial),
-                // The program was killed while it wrote: the trial is done again.
+                // The program was killed while writing this line: the trial runs again.
                 _ if number + 1 == text.lines().count() && !text.ends_with('\n') => {
                     let kept = &text[..text.len() - line.len()];
                     write_atomically(self.file(), |file| file.write_all(kept.as_bytes()))?;
                 }
-                _ => bail!("{}, line {}: it is not a trial of this study", self.file().display(), number + 1),
+                _ => bail!("{}, line {}: not a trial of this study", self.file().display(), number + 1),
             }
         }
         Ok(trials)
     }
 
-    /// Keeps a trial.
+    /// Appends a trial.
     pub fn add(&mut self, trial: Trial) -> Result<()> {
         let mut line = serde_json::to_string(&trial)?;
         line.push('\n');
@@ -139,7 +139,7 @@ impl Study {
         self.folder.join(format!("trial-{number}"))
     }
 
-    /// The positions of the next trial: the same ones whenever it is asked with the same trials behind it.
+    /// The positions of the next trial. They follow from the seed and the previous trials.
     pub fn propose(&self, metric: &Metric) -> Result<Vec<f64>> {
         let number = self.trials.len() + 1;
         let mut random = Pcg64::seed_from_u64(derive(self.question.seed, Stream::Trial(number)));
@@ -152,7 +152,7 @@ impl Study {
             let estimator = if dimension.is_choice() { tpe::histogram_estimator() } else { tpe::parzen_estimator() };
             let mut optimizer = tpe::TpeOptimizer::new(estimator, tpe::range(low, high)?);
             for trial in &self.trials {
-                // What diverged is worse than all that did not.
+                // A diverged trial is worse than all others.
                 let cost = trial.result.map_or(f64::INFINITY, |result| metric.cost(result));
                 optimizer.tell(trial.positions[at], cost)?;
             }
@@ -168,11 +168,11 @@ impl Study {
         self.trials.iter().filter(with_result).min_by(|a, b| key(a).total_cmp(&key(b)))
     }
 
-    /// Whether a trial with this curve is to be stopped: at epochs m, m r, m r², ... of halving by (m, r), unless it is
-    /// among the best of every r trials that have come so far.
+    /// Whether to stop a trial with this curve. Halving (m, r) stops at epochs m, m r, m r², ... unless the trial is
+    /// among the best 1/r of all trials so far.
     ///
     /// Source: Li et al., A system for massively parallel hyperparameter tuning, MLSys 2020,
-    /// <https://arxiv.org/abs/1810.05934>, algorithm 2, for one worker and without promotions afterwards.
+    /// <https://arxiv.org/abs/1810.05934>, algorithm 2, for one worker and without later promotions.
     pub fn is_behind(&self, metric: &Metric, curve: &[f64]) -> bool {
         let (Some((first, ratio)), Some(&now)) = (self.question.halving, curve.last()) else { return false };
         let epoch = curve.len();

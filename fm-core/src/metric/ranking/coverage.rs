@@ -1,10 +1,11 @@
 //! Coverage of the catalogue.
 
-/// Coverage@k: the share of the catalogue's `items` that are in any user's list. `lists` are the first k items of each user,
-/// from [`top`](super::top()); items outside of the catalogue are ignored. `None` for an empty catalogue or without lists.
+/// Coverage@k: the share of the catalogue's `items` that are in any user's list. `lists` are the first k items of each
+/// user, from [`top`](super::top()); items outside the catalogue are ignored. `None` for an empty catalogue or without
+/// lists.
 ///
-/// Source: Ge, Delgado-Battenfeld and Jannach, Beyond accuracy: evaluating recommender systems by coverage and serendipity,
-/// RecSys 2010, <https://doi.org/10.1145/1864708.1864761>.
+/// Source: Ge, Delgado-Battenfeld and Jannach, Beyond accuracy: evaluating recommender systems by coverage and
+/// serendipity, RecSys 2010, <https://doi.org/10.1145/1864708.1864761>.
 ///
 /// ```
 /// use fm_core::metric::ranking::coverage;

@@ -2,8 +2,8 @@
 
 use super::{hits, mean};
 
-/// HR@k: the share of users with a relevant item in the first k. `users` are the [`ranks`](super::ranks()) of each user's
-/// relevant items. `None` if no user has a relevant item.
+/// HR@k: the share of users with a relevant item in the first k. `users` are the [`ranks`](super::ranks()) of each
+/// user's relevant items. `None` if no user has a relevant item.
 ///
 /// Source: Deshpande and Karypis, Item-based top-N recommendation algorithms, TOIS 2004,
 /// <https://doi.org/10.1145/963770.963776>.

@@ -1,13 +1,14 @@
 //! Metrics of rankings over a full catalogue.
 //!
-//! [`ranks`] computes the ranks of a user's relevant items from the scores of all items. Each metric is then a mean over
-//! users and considers the first k ranks. Users without a relevant item are ignored. All items are candidates: metrics on a
-//! sample of items can order models differently, see Krichene and Rendle, On sampled metrics for item recommendation, KDD
-//! 2020, <https://doi.org/10.1145/3394486.3403226>.
+//! [`ranks`] computes the ranks of a user's relevant items from the scores of all items. Each metric is then a mean
+//! over users and considers the first k ranks. Users without a relevant item are ignored. All items are candidates:
+//! metrics on a sample of items can order models differently, see Krichene and Rendle, On sampled metrics for item
+//! recommendation, KDD 2020, <https://doi.org/10.1145/3394486.3403226>.
 //!
-//! **Ties** count against the model: a relevant item ranks after all other items with the same score. A model that gives
-//! all items the same score therefore has the worst result, and does not depend on the order of items. McSherry and Najork, Computing information retrieval performance measures efficiently in the presence of
-//! tied scores, ECIR 2008, <https://doi.org/10.1007/978-3-540-78646-7_38>, average over all orders instead.
+//! **Ties** count against the model: a relevant item ranks after all other items with the same score. A model that
+//! gives all items the same score therefore has the worst result, and the order of items does not matter. McSherry and
+//! Najork, Computing information retrieval performance measures efficiently in the presence of tied scores, ECIR 2008,
+//! <https://doi.org/10.1007/978-3-540-78646-7_38>, average over all orders instead.
 //!
 //! ```
 //! use fm_core::metric::ranking::{hit_rate, mrr, ndcg, ranks, recall};

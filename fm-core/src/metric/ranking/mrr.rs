@@ -2,8 +2,8 @@
 
 use super::mean;
 
-/// MRR@k: 1/(1 + r) for the rank r of the first relevant item, or 0 if it is not in the first k, averaged over users. `users`
-/// are the [`ranks`](super::ranks()) of each user's relevant items. `None` if no user has a relevant item.
+/// MRR@k: 1/(1 + r) for the rank r of the first relevant item, or 0 if it is not in the first k, averaged over users.
+/// `users` are the [`ranks`](super::ranks()) of each user's relevant items. `None` if no user has a relevant item.
 ///
 /// Source: Voorhees, The TREC-8 question answering track report, TREC 1999,
 /// <https://trec.nist.gov/pubs/trec8/papers/qa_report.pdf>.

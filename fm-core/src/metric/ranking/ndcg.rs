@@ -2,9 +2,9 @@
 
 use super::mean;
 
-/// NDCG@k = DCG / IDCG, averaged over users. DCG = Σ 1/log₂(r + 2) over the ranks r < k of a user's n relevant items, and
-/// IDCG is the same sum over the first min(k, n) ranks, so that the best order has 1. Relevance is binary. `users` are the
-/// [`ranks`](super::ranks()) of each user's relevant items. `None` if no user has a relevant item.
+/// NDCG@k = DCG / IDCG, averaged over users. DCG = Σ 1/log₂(r + 2) over the ranks r < k of a user's n relevant items,
+/// and IDCG is the same sum over the first min(k, n) ranks, so that the best order has 1. Relevance is binary. `users`
+/// are the [`ranks`](super::ranks()) of each user's relevant items. `None` if no user has a relevant item.
 ///
 /// Source: Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR techniques, TOIS 2002,
 /// <https://doi.org/10.1145/582415.582418>, with the now usual discount, which starts at the first rank.

@@ -2,13 +2,13 @@
 
 use super::super::by_score::{key, number};
 
-/// The ranks of a user's `relevant` items among all items that are not `excluded`, by descending score. Ranks start at 0 and
-/// are returned in ascending order. `scores` `[items]` are the model's scores. `excluded` `[items]` marks items that are not
-/// candidates, such as those that the user has seen. Relevant items that are excluded have no rank, and duplicates count
-/// once.
+/// The ranks of a user's `relevant` items among all items that are not `excluded`, by descending score. Ranks start at
+/// 0 and are returned in ascending order. `scores` `[items]` are the model's scores. `excluded` `[items]` marks items
+/// that are not candidates, such as those that the user has seen. Relevant items that are excluded have no rank, and
+/// duplicates count once.
 ///
-/// A relevant item ranks after all other items with the same score. NaN also counts against the model: a relevant item with
-/// a NaN score ranks last, any other item first.
+/// A relevant item ranks after all other items with the same score. NaN also counts against the model: a relevant item
+/// with a NaN score ranks last, any other item first.
 ///
 /// Only the relevant items are sorted; each candidate is compared with them.
 ///
@@ -32,7 +32,7 @@ pub fn ranks(scores: &[f32], relevant: &[u32], excluded: &[bool]) -> Vec<u32> {
     places.sort_unstable_by(|a, b| b.total_cmp(a));
     let Some(&least) = places.last() else { return vec![] };
 
-    // The first relevant item that a candidate does not rank behind.
+    // The position of the first relevant item that a candidate does not rank behind.
     let first_beaten = |score: f32| places.partition_point(|&place| place > score);
     let mut candidates = vec![0u32; places.len()];
     for (&score, &is_excluded) in scores.iter().zip(excluded) {
@@ -53,8 +53,8 @@ pub fn ranks(scores: &[f32], relevant: &[u32], excluded: &[bool]) -> Vec<u32> {
     candidates.into_iter().enumerate().map(place).collect()
 }
 
-/// The k items with the highest scores that are not `excluded`, in descending order. Ties are in the order of items, and NaN
-/// comes last. Used for [`coverage`](super::coverage()).
+/// The k items with the highest scores that are not `excluded`, in descending order. Ties are in the order of items,
+/// and NaN comes last. Used for [`coverage`](super::coverage()).
 ///
 /// # Panics
 /// If the lengths of `excluded` and `scores` differ.
@@ -118,7 +118,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn they_are_those_of_a_full_sort(
+        fn ranks_are_those_of_a_full_sort(
             items in prop::collection::vec((0u8..6, any::<bool>(), any::<bool>()), 0..40),
             k in 0usize..50,
         ) {

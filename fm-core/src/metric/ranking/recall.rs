@@ -2,9 +2,9 @@
 
 use super::{hits, mean};
 
-/// Recall@k: the share of a user's relevant items in the first k, averaged over users. It is below 1 for a user with more
-/// than k relevant items. `users` are the [`ranks`](super::ranks()) of each user's relevant items. `None` if no user has a
-/// relevant item.
+/// Recall@k: the share of a user's relevant items in the first k, averaged over users. It is below 1 for a user with
+/// more than k relevant items. `users` are the [`ranks`](super::ranks()) of each user's relevant items. `None` if no
+/// user has a relevant item.
 ///
 /// # Panics
 /// If `k` is 0.

@@ -117,7 +117,7 @@ fn clamp(call: &mut Call<'_>) -> Result<String> {
     Ok(call.node("Clip", inputs, vec![]))
 }
 
-/// Both sides are compared in their promoted type.
+/// Compares both sides in their promoted type.
 fn compare(call: &mut Call<'_>, op_type: &str) -> Result<String> {
     let left = call.tensor("self")?;
     let element = match call.get("other") {

@@ -36,7 +36,7 @@ fn linear(call: &mut Call<'_>) -> Result<String> {
         return Ok(call.node("Gemm", &inputs, vec![AttributeProto::int("transB", 1)]));
     }
     if weight.rank() != 2 {
-        return Err(call.refuse("`weight` is no matrix"));
+        return Err(call.refuse("`weight` is not a matrix"));
     }
     // Runtimes transpose a stored weight once, when they load the file.
     let transposed = call.node("Transpose", &[&weight.name], vec![AttributeProto::ints("perm", &[1, 0])]);

@@ -11,7 +11,7 @@ use crate::error::Result;
 
 const ALL: [Precision; 4] = [F32, F16, Bf16, Int8];
 
-/// What the rows of `table` come back as from a file.
+/// The rows of `table` as read back from a file.
 fn restored(table: &Tensor, precision: Precision) -> Result<Tensor> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("lookup.pt");
@@ -24,7 +24,7 @@ fn restored(table: &Tensor, precision: Precision) -> Result<Tensor> {
     Ok(CModule::load(&file)?.forward_ts(&[Tensor::arange(table.size()[0], (Kind::Int64, Device::Cpu))])?)
 }
 
-/// Rows of all sizes, one of zeros among them.
+/// Rows of all magnitudes, one of them of zeros.
 fn table_up_to(largest: f32) -> Tensor {
     tch::manual_seed(3);
     let rows = Tensor::randn([200, 16], (Kind::Float, Device::Cpu)).clamp(-4.0, 4.0);
@@ -34,7 +34,7 @@ fn table_up_to(largest: f32) -> Tensor {
 }
 
 #[test]
-fn numbers_come_back_within_the_documented_bound() {
+fn stored_numbers_are_within_the_documented_bound() {
     for (precision, largest) in [(F32, 3e38), (F16, 65504.0), (Bf16, 3e38), (Int8, 3e38)] {
         let table = table_up_to(largest);
         let found: Vec<f64> = Vec::try_from(restored(&table, precision).unwrap().view(-1)).unwrap();
@@ -48,8 +48,8 @@ fn numbers_come_back_within_the_documented_bound() {
                     Bf16 => (x.abs() / 256.0).max(2f64.powi(-134)),
                     Int8 => (row / 254.0 * 1.00002).max(2f64.powi(-127)),
                 };
-                assert!((found - x).abs() <= bound, "{precision}: {x:e} came back as {found:e}");
-                assert!(*x != 0.0 || *found == 0.0, "{precision}: zero came back as {found:e}");
+                assert!((found - x).abs() <= bound, "{precision}: {x:e} was read as {found:e}");
+                assert!(*x != 0.0 || *found == 0.0, "{precision}: zero was read as {found:e}");
             }
         }
     }
@@ -63,11 +63,11 @@ fn a_number_out_of_range_is_an_error_that_names_the_table() {
     };
     assert_eq!(
         error(-70000.0, F16),
-        "tables cannot be stored as f16: `a.b.weight` holds -70000, which is out of its range: choose \
+        "tables cannot be stored as f16: `a.b.weight` contains -70000, which is out of its range: choose \
          another precision"
     );
     for (number, precision) in [(f32::NAN, Int8), (f32::INFINITY, Bf16), (f32::MAX, Bf16), (f32::MAX, Int8)] {
-        assert!(error(number, precision).contains("`a.b.weight` holds"));
+        assert!(error(number, precision).contains("`a.b.weight` contains"));
     }
 }
 
@@ -83,7 +83,7 @@ fn parameters() -> BTreeMap<String, Tensor> {
     tables.into_iter().chain([bias]).map(|(name, tensor)| (name.to_owned(), tensor.set_requires_grad(true))).collect()
 }
 
-/// A formula that looks one table up twice, reshapes the rows of another, and uses the `tied` one as a whole, too.
+/// A formula that looks one table up twice, reshapes the rows of another, and also uses the `tied` one as a whole.
 fn score(parameters: &BTreeMap<String, Tensor>, ids: &Tensor, values: &Tensor) -> Result<Tensor> {
     let rows = |name: &str, ids: &Tensor| Tensor::f_embedding(&parameters[name], ids, -1, false, false);
     let vectors = rows("deep.fm.embedding.weight", ids)? * values.unsqueeze(-1);
@@ -113,7 +113,7 @@ fn export(file: &Path, parameters: &BTreeMap<String, Tensor>, precision: Precisi
     replace_atomically(file, |temporary| module.save(&mut File::create(temporary)?, &[])).unwrap();
 }
 
-/// The type that a table of the machine is stored in.
+/// The number type of a stored table of the machine.
 fn stored_as(name: &str, precision: Precision) -> Precision {
     match (name, precision) {
         ("bias" | "tied.weight", _) | ("linear.weight", Int8) => F32,
@@ -121,7 +121,7 @@ fn stored_as(name: &str, precision: Precision) -> Precision {
     }
 }
 
-/// By hand, what a file gives back of a tensor.
+/// A tensor as a file stores it, computed by hand.
 fn rounded(tensor: &Tensor, precision: Precision) -> Tensor {
     let through = |kind| tensor.detach().to_kind(kind).to_kind(Kind::Float);
     match precision {
@@ -140,7 +140,7 @@ fn rounded(tensor: &Tensor, precision: Precision) -> Tensor {
 }
 
 #[test]
-fn the_file_scores_as_the_formula_over_rounded_tables_also_when_saved_again() {
+fn the_file_computes_the_formula_over_rounded_tables_and_so_does_a_saved_copy() {
     let folder = tempfile::tempdir().unwrap();
     let (file, again) = (folder.path().join("model.pt"), folder.path().join("again.pt"));
     let parameters = parameters();
@@ -164,7 +164,7 @@ fn the_file_scores_as_the_formula_over_rounded_tables_also_when_saved_again() {
 }
 
 #[test]
-fn gradients_reach_what_stays_a_parameter_and_the_models_own_tables_stay_as_they_are() {
+fn remaining_parameters_get_gradients_and_the_models_own_tables_are_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("model.pt");
     let parameters = parameters();
@@ -193,7 +193,7 @@ fn gradients_reach_what_stays_a_parameter_and_the_models_own_tables_stay_as_they
 }
 
 #[test]
-fn the_file_shrinks_as_documented() {
+fn the_file_has_the_documented_size() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("model.pt");
     let parameters = parameters();
@@ -210,7 +210,7 @@ fn the_file_shrinks_as_documented() {
 }
 
 #[test]
-fn a_precision_is_read_as_it_is_written() {
+fn a_precision_is_parsed_as_it_is_displayed() {
     for precision in ALL {
         assert_eq!(precision.to_string().parse::<Precision>().unwrap(), precision);
         assert_eq!(serde_json::to_value(precision).unwrap(), precision.to_string());

@@ -1,4 +1,4 @@
-//! Every state that a killed or interrupted program, a full disk or a damaged one can leave a run's folder in.
+//! Every state in which a killed or interrupted program or a full or damaged disk can leave a run's folder.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -11,12 +11,12 @@ use super::super::tests::{config, label, model, rows};
 use super::super::{Observer, TrainConfig};
 use super::*;
 
-/// Five steps an epoch, a checkpoint after each second one, and a best epoch that is not the last.
+/// Five steps per epoch, a checkpoint after every second step, and a best epoch that is not the last.
 fn settings() -> TrainConfig {
     TrainConfig { checkpoint_steps: 2, ..config(5, 0) }
 }
 
-/// Writes a run folder as the program does, and stops training after this number of events.
+/// Writes a run's folder like the program, and stops training after this number of events.
 struct Recorder<'a> {
     run: &'a TrainFiles,
     events: usize,
@@ -51,7 +51,7 @@ impl Observer for Recorder<'_> {
     }
 }
 
-/// Trains in a folder until it is done or `events` have passed, from where the folder stands.
+/// Trains from the state in a folder until training is done or `events` events have occurred.
 fn train(run: &TrainFiles, config: &TrainConfig, events: usize, after_each: &mut dyn FnMut(&Path)) -> Result<()> {
     let store = VarStore::new(Device::Cpu);
     let model = model(&store);
@@ -60,7 +60,7 @@ fn train(run: &TrainFiles, config: &TrainConfig, events: usize, after_each: &mut
         None => run.save_last(&trainer)?,
         Some(_) => run.resume(&mut trainer)?,
     }
-    // What is learnt goes beyond what is validated, which a middle epoch comes nearest to.
+    // The training labels are beyond the validation labels, which a middle epoch comes nearest to.
     let (learnt, validated) = (rows(|id| (id % 3) as f32), rows(|id| 1.0 + 0.2 * (id % 3 - 1) as f32));
     trainer.fit(&learnt, &validated, &mut Recorder { run, events, after_each })?;
     Ok(())
@@ -82,7 +82,7 @@ fn outcome(run: &TrainFiles) -> BTreeMap<String, Vec<u8>> {
     outcome.into_iter().map(|(name, bytes)| (name.rsplit('/').next().unwrap_or_default().to_owned(), bytes)).collect()
 }
 
-/// What an uninterrupted run comes to.
+/// The outcome of an uninterrupted run.
 fn expected(folder: &tempfile::TempDir, config: &TrainConfig) -> BTreeMap<String, Vec<u8>> {
     let run = new_run(folder, "whole");
     train(&run, config, usize::MAX, &mut |_| {}).unwrap();
@@ -100,7 +100,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Calls `check` with a copy of a run's folder as it is after each step of writing that a kill can follow.
+/// Calls `check` with a copy of a run's folder after each write that a kill can follow.
 fn for_each_moment(config: &TrainConfig, check: &mut dyn FnMut(&TrainFiles)) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let (run, moment) = (new_run(&folder, "run"), new_run(&folder, "moment"));
@@ -113,7 +113,7 @@ fn for_each_moment(config: &TrainConfig, check: &mut dyn FnMut(&TrainFiles)) -> 
 }
 
 #[test]
-fn a_run_killed_between_any_two_files_ends_as_if_it_had_not_been() {
+fn a_run_killed_between_any_two_files_ends_like_an_uninterrupted_one() {
     let folder = tempfile::tempdir().unwrap();
     let expected = expected(&folder, &settings());
     let mut moments = 0;
@@ -122,15 +122,15 @@ fn a_run_killed_between_any_two_files_ends_as_if_it_had_not_been() {
         assert!(outcome(run) == expected, "after {moments} moments");
         moments += 1;
     });
-    // Two checkpoints within an epoch, and three moments at its end.
+    // Two checkpoints during an epoch, and three writes at its end.
     assert_eq!(moments, 5 * 5);
 }
 
 #[test]
-fn a_run_killed_again_and_again_ends_as_if_it_had_not_been() {
+fn a_run_killed_again_and_again_ends_like_an_uninterrupted_one() {
     let folder = tempfile::tempdir().unwrap();
     let expected = expected(&folder, &settings());
-    // With fewer, no epoch is ever finished.
+    // With fewer events, no epoch ever ends.
     for events in 2..=4 {
         let run = new_run(&folder, &events.to_string());
         while train(&run, &settings(), events, &mut |_| {}).is_err() {}
@@ -139,7 +139,7 @@ fn a_run_killed_again_and_again_ends_as_if_it_had_not_been() {
 }
 
 #[test]
-fn how_many_checkpoints_are_written_and_kept_does_not_change_the_run() {
+fn the_number_of_checkpoints_does_not_change_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let files = |outcome: BTreeMap<String, Vec<u8>>| {
         outcome.into_iter().filter(|(name, _)| name != "checkpoints").collect::<BTreeMap<_, _>>()
@@ -157,7 +157,7 @@ fn how_many_checkpoints_are_written_and_kept_does_not_change_the_run() {
 }
 
 #[test]
-fn what_is_half_written_at_a_kill_is_removed_and_changes_nothing() {
+fn partial_files_of_a_killed_program_are_removed_and_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let expected = expected(&folder, &settings());
     for_each_moment(&TrainConfig { keep: 2, ..settings() }, &mut |run| {
@@ -165,7 +165,7 @@ fn what_is_half_written_at_a_kill_is_removed_and_changes_nothing() {
         for name in [".last.safetensors.77.partial", ".best.safetensors.77.partial"] {
             std::fs::write(run.last().with_file_name(name), &whole[..whole.len() / 2]).unwrap();
         }
-        // The kernel may have written a part of the lines.
+        // The kernel may have written only a part of the lines.
         for file in [run.metrics(), run.timings()] {
             let text = std::fs::read_to_string(&file).unwrap_or_default();
             std::fs::write(file, format!("{text}{{\"epoch\":")).unwrap();
@@ -175,7 +175,7 @@ fn what_is_half_written_at_a_kill_is_removed_and_changes_nothing() {
     });
 }
 
-/// Damage to a file: cut, emptied, gone, or with a byte changed at any place.
+/// Damages a file: truncates, empties or removes it, or changes a byte anywhere.
 fn damage(file: &Path, kind: usize) {
     let whole = std::fs::read(file).unwrap();
     let changed = |at: usize| {
@@ -193,7 +193,7 @@ fn damage(file: &Path, kind: usize) {
 }
 
 #[test]
-fn a_last_checkpoint_that_is_damaged_or_gone_gives_way_to_the_one_before() {
+fn a_damaged_or_missing_last_checkpoint_is_replaced_by_the_one_before() {
     let folder = tempfile::tempdir().unwrap();
     let expected = expected(&folder, &settings());
     let mut kind = 0;
@@ -209,7 +209,7 @@ fn a_last_checkpoint_that_is_damaged_or_gone_gives_way_to_the_one_before() {
 }
 
 #[test]
-fn a_best_checkpoint_that_is_damaged_or_gone_is_found_again_or_the_run_says_that_it_cannot_be() {
+fn a_damaged_or_missing_best_checkpoint_is_restored_or_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let expected = expected(&folder, &settings());
     let (mut found, mut lost) = (0, 0);
@@ -233,7 +233,7 @@ fn a_best_checkpoint_that_is_damaged_or_gone_is_found_again_or_the_run_says_that
 }
 
 #[test]
-fn a_run_without_any_whole_checkpoint_says_what_to_do() {
+fn a_run_without_an_intact_checkpoint_is_an_error_with_advice() {
     let folder = tempfile::tempdir().unwrap();
     let run = new_run(&folder, "run");
     let store = VarStore::new(Device::Cpu);
@@ -245,11 +245,11 @@ fn a_run_without_any_whole_checkpoint_says_what_to_do() {
     damage(&run.last(), 1);
     let error = run.resume(&mut trainer).unwrap_err().to_string();
     assert!(error.contains("none of its checkpoints is usable"), "{error}");
-    assert!(run.last().exists(), "what cannot be used is not removed either");
+    assert!(run.last().exists(), "an unusable checkpoint is not removed");
 }
 
 #[test]
-fn a_checkpoint_of_another_model_is_no_damage_and_stays() {
+fn a_checkpoint_of_another_model_is_not_damaged_and_remains() {
     let folder = tempfile::tempdir().unwrap();
     let run = new_run(&folder, "run");
     let store = VarStore::new(Device::Cpu);
@@ -261,6 +261,6 @@ fn a_checkpoint_of_another_model_is_no_damage_and_stays() {
     let model = model(&store);
     let mut trainer = Trainer::new(&model, &store, &label(), settings()).unwrap();
     let error = run.resume(&mut trainer).unwrap_err().to_string();
-    assert!(error.contains("it holds `model/other`, which the model does not have"), "{error}");
+    assert!(error.contains("it contains `model/other`, which the model does not have"), "{error}");
     assert!(run.last().exists());
 }

@@ -11,10 +11,10 @@ use super::super::interface::{ChunkSize, ReadChunks};
 use super::records::{Fault, Records, cells, is_open_quote, without_closing_line_ends};
 use crate::error::{Error, Result, first_line};
 
-/// The bytes read at once, unless a record is longer.
+/// Number of bytes to read at once, unless a record is longer.
 const BLOCK: usize = 1 << 20;
 
-/// The maximum length of a record: an open quote must not load a large file into memory.
+/// Maximum length of a record, so that an open quote does not load a large file into memory.
 const LONGEST_RECORD: usize = 256 << 20;
 
 /// The chunks of a CSV file.
@@ -29,11 +29,11 @@ pub struct CsvChunks {
     schema: SchemaRef,
     /// The header line, and the bytes read after the last returned record.
     buffer: Vec<u8>,
-    /// The bytes of the buffer that are the header line.
+    /// The length of the header line in the buffer.
     header: usize,
-    /// The line of the file that follows the header in the buffer.
+    /// The line number of the first bytes after the header in the buffer.
     line: usize,
-    /// The bytes of the buffer that are known to be UTF-8.
+    /// The number of bytes of the buffer that are known to be UTF-8.
     checked: usize,
     bytes_read: u64,
     at_end: bool,
@@ -52,7 +52,7 @@ impl CsvChunks {
     /// Reads the header. Errors name `path`.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Data`] for a source without a header, or with a name twice in it.
+    /// [`Error::Io`]; [`Error::Data`] for a source without a header, or with a repeated name in the header.
     pub fn new(source: Box<dyn Read + Send>, path: PathBuf, separator: u8, size: ChunkSize) -> Result<CsvChunks> {
         CsvChunks::in_blocks(source, path, separator, size, BLOCK)
     }
@@ -84,7 +84,7 @@ impl CsvChunks {
     }
 
     fn read_header(&mut self) -> Result<()> {
-        // The mark must be seen whole.
+        // Read at least the whole byte-order mark.
         self.fill(self.block.max(3))?;
         if self.buffer.starts_with(b"\xEF\xBB\xBF") {
             self.buffer.drain(..3);
@@ -106,7 +106,7 @@ impl CsvChunks {
         Ok(())
     }
 
-    /// Finds the records after the header that make a chunk, and reads as many bytes as they need. Each has `width` cells.
+    /// Finds the records of the next chunk, and reads as many bytes as they need. Each record must have `width` cells.
     fn whole_records(&mut self, size: ChunkSize, width: Option<usize>) -> Result<Whole> {
         let mut whole = Whole { len: 0, records: 0, line: self.line };
         loop {
@@ -119,14 +119,14 @@ impl CsvChunks {
                 let reason = format!("a record of more than {} MiB: is a quote left open?", LONGEST_RECORD >> 20);
                 return Err(self.error((Some(whole.line), reason)));
             }
-            // The buffer doubles for a long record, which is searched from its start again.
+            // The buffer doubles for a long record. The search then starts again at its beginning.
             self.fill(begun.max(self.block))?;
         }
     }
 
-    /// Adds the records that the buffer holds whole.
+    /// Adds the complete records of the buffer.
     fn find_records(&self, whole: &mut Whole, size: ChunkSize, width: Option<usize>) -> Result<(), Fault> {
-        // Line ends at the end of the file are not records; whether these are is known when more has been read.
+        // Line ends at the end of the file are not records. Whether this is the end is known after the next read.
         let bytes = without_closing_line_ends(&self.buffer[self.header + whole.len..]);
         let mut records = Records::new(bytes, self.separator, whole.line);
         let start = whole.len;
@@ -204,7 +204,7 @@ impl ReadChunks for CsvChunks {
     }
 }
 
-/// Parses records that were checked, with their header.
+/// Parses the header and checked records.
 fn parse(bytes: &[u8], schema: &SchemaRef, separator: u8) -> PolarsResult<DataFrame> {
     CsvReadOptions::default()
         .with_has_header(true)
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_end_with_a_record_and_not_within_a_quoted_cell() {
+    fn chunks_end_after_a_record_and_not_inside_a_quoted_cell() {
         let text = "a,b\r\n\"x\n\"\"1,\",1\r\n,é\r\n\"\",\"\n\n\"\r\n4,4\r\n\r\n\n".as_bytes();
         let whole = read(text, WHOLE, BLOCK).unwrap().0;
         let cell = |text: &str| Some(text.to_owned());
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_that_a_block_cuts_are_whole_again() {
+    fn characters_that_a_block_cuts_are_read_correctly() {
         let text = "ä,b\n日本,é\n𝄞,x\n";
         let whole = read(text.as_bytes(), WHOLE, BLOCK).unwrap().0;
         for block in 1..10 {

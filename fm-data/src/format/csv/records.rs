@@ -1,9 +1,9 @@
 //! The records of a CSV file, found before parsing: Polars fills short lines with nulls, and its errors name no lines.
 
-/// A fault of a file: the line, where it is known, and the reason.
+/// An error in a file: the line, if known, and the reason.
 pub type Fault = (Option<usize>, String);
 
-/// The records of a CSV file, one after the other.
+/// Iterates over the records of a CSV file.
 pub struct Records<'a> {
     rest: &'a [u8],
     separator: u8,
@@ -12,7 +12,7 @@ pub struct Records<'a> {
 
 /// A record in its file.
 pub struct Record<'a> {
-    /// The line that it starts on, from 1.
+    /// The line of its start, from 1.
     pub line: usize,
     /// The number of its cells.
     pub cells: usize,
@@ -34,7 +34,7 @@ impl<'a> Records<'a> {
         self.rest
     }
 
-    /// The line that the next record starts on.
+    /// The line of the start of the next record.
     pub fn line(&self) -> usize {
         self.line
     }
@@ -123,7 +123,7 @@ pub fn cells(record: &[u8], separator: u8) -> Vec<String> {
     cells
 }
 
-/// The bytes without the line ends at their end.
+/// The bytes without trailing line ends.
 pub fn without_closing_line_ends(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().rposition(|byte| !b"\r\n".contains(byte)).map_or(0, |last| last + 1);
     &bytes[..end]

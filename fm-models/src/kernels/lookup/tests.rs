@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::oracle::{Draw, Matrix, Row, Vector, assert_close, both_forms, features, numbers, schema, tensor};
 
-/// The groupings of the layers, those that the schema does not admit left out; k is the width of an FFM's vector.
+/// The groupings of the layers that are possible with the schema; k is the length of an FFM's vectors.
 fn groupings(schema: &Schema, k: usize) -> Vec<Grouping> {
     let width = schema.num_fields() * k;
     let is_several = |field: usize| schema.slots(field).len() > 1;
@@ -15,7 +15,7 @@ fn groupings(schema: &Schema, k: usize) -> Vec<Grouping> {
         Grouping::of_all(schema).with_squares(width, |_| Some(0)),
         Grouping::by_field(schema).with_squares(k, |field| Some(field * k)),
         Grouping::by_field(schema).with_squares(k, |field| is_several(field).then_some(field * k)),
-        // Without the first field, in which ids are shifted; the others are in groups that alternate.
+        // Without the first field, so that ids are shifted; the others are in alternating groups.
         Grouping::new(schema, |field| (field > 0).then_some(field % 2)),
     ];
     all.extend(Grouping::by_side(schema));
@@ -24,14 +24,14 @@ fn groupings(schema: &Schema, k: usize) -> Vec<Grouping> {
     all
 }
 
-/// The place of a slot's row in the table, and how it is treated; nothing for a slot of a field that does not take part.
+/// The row of a slot in the table, and its treatment; `None` for a slot of a field without a group.
 fn place(schema: &Schema, grouping: &Grouping, slot: usize, id: usize) -> Option<(usize, Treatment)> {
     let field = schema.field_of_slots()[slot];
     let treatment = grouping.fields.iter().find(|other| other.position == field)?.treatment;
     Some((id - treatment.shift as usize, treatment))
 }
 
-/// Sums `[B, G, w]`, squares `[B, q]` and the gradient of the table `[n, w]`, as loops over the definition.
+/// Sums `[B, G, w]`, squares `[B, q]` and the gradient of the table `[n, w]`, by loops from the definition.
 fn by_definition(
     schema: &Schema,
     grouping: &Grouping,
@@ -66,7 +66,7 @@ proptest! {
         #![proptest_config(ProptestConfig::with_cases(16))]
 
         #[test]
-        fn padded_rows_loops_and_operations_on_active_slots_give_the_sums_and_gradients_of_the_definition(
+        fn all_three_implementations_give_the_sums_and_gradients_of_the_definition(
             slots in vec(0usize..4, 1..6), k in 1usize..8, seed: u64,
         ) {
             let (schema, mut draw) = (schema(&slots), Draw(seed));
@@ -122,7 +122,7 @@ prop_assert_eq!(found.squares.is_some(), grouping.squared > 0);
     }
 
 #[test]
-fn a_row_whose_gradients_are_all_zero_touches_nothing() {
+fn a_row_whose_gradients_are_all_zero_adds_nothing() {
     let schema = schema(&[1, 2]);
     let rows = vec![vec![(1, 1.0), (5, 1.0), (6, 1.0)], vec![(2, 1.0), (5, 1.0), (7, 1.0)]];
     let table = Tensor::ones([8, 2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
@@ -155,7 +155,7 @@ fn ids_outside_the_table_and_offsets_that_do_not_ascend_are_errors() {
 }
 
 #[test]
-fn no_row_and_a_row_without_slots_have_sums_of_zero() {
+fn an_empty_batch_and_a_row_without_slots_have_sums_of_zero() {
     let schema = schema(&[2, 3]);
     let table = Tensor::ones([8, 2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
     for offsets in [&[0][..], &[0, 0, 0]] {

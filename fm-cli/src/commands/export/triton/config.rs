@@ -1,15 +1,15 @@
-//! `config.pbtxt`: what Triton must know of a model, in protobuf's text format.
+//! `config.pbtxt`: the configuration of a Triton model, in protobuf's text format.
 //!
-//! Triton's PyTorch backend calls `forward`, whose arguments the inputs are named after. It hands texts over as a `List[str]`
-//! if their shape has one dimension, that of the batch. An input or output of Triton's has at least one more, of size 1,
-//! which `reshape` takes away.
+//! Triton's PyTorch backend calls `forward`; inputs have the names of its arguments. The backend passes text as a
+//! `List[str]` if its shape has only the batch dimension. Inputs and outputs of Triton have at least one more
+//! dimension, of size 1, which `reshape` removes.
 
 use std::fmt::{self, Display, Formatter};
 
 use fm_core::device::compiled_libtorch;
 use fm_core::{Schema, Task};
 
-/// What a model takes.
+/// The inputs of a model.
 #[derive(Clone, Copy)]
 pub enum Takes {
     /// The texts of each field.
@@ -19,7 +19,7 @@ pub enum Takes {
 }
 
 impl Takes {
-    /// How a configuration of ours begins.
+    /// The first words of a configuration written by this program.
     pub fn mark(self) -> &'static str {
         match self {
             Takes::Columns => "# Written by fm export, takes texts",
@@ -82,33 +82,34 @@ impl Config<'_> {
                 writeln!(f, "# OUTPUT__0 is the probability that {column} is at least {threshold}.")?;
             }
             Task::Ranking { .. } => {
-                writeln!(f, "# OUTPUT__0 is the score by which the items of one user are ranked, without a unit.")?;
+                writeln!(f, "# OUTPUT__0 is the score that ranks the items of one user. It has no unit.")?;
             }
         }
         let inputs = match self.takes {
             Takes::Columns => {
-                "# An input is the texts of a field, [batch, 1]. An empty text is a missing value; the texts of a multi-valued\n\
-                 # field are joined by its separator, as in a table."
+                "# An input is the text of a field, [batch, 1]. Empty text is a missing value. The separator of a\n\
+                 # multi-valued field joins its values, as in a table."
             }
             Takes::Ids => {
-                "# The inputs are encoded rows, as `model.encode_columns` of the archive makes them of texts."
+                "# The inputs are encoded rows, such as `model.encode_columns` of the archive returns for text."
             }
         };
         writeln!(f, "{inputs}")?;
-        // `count` of a warm-up and batches of texts came in mid-2022.
+        // Warm-ups with `count` and batches of text require a release of mid-2022.
         writeln!(
             f,
-            "# Triton must be of version 22.08 or later, with a PyTorch that reads what libtorch {} writes.",
+            "# Requires Triton 22.08 or later, with a PyTorch that reads files of libtorch {}.",
             compiled_libtorch().0
         )?;
         writeln!(
             f,
-            "# Without an instance_group, Triton takes each GPU, or the CPU if there is none. To keep the model on the CPU:"
+            "# Without an instance_group, Triton uses every GPU, or the CPU if there is no GPU. To keep the model on \
+             the CPU:"
         )?;
         writeln!(f, "# instance_group {{ kind: KIND_CPU count: 1 }}\n")
     }
 
-    /// Of an input, for one row.
+    /// The type and shape of an input for one row.
     fn kind_and_shape(&self, input: usize) -> (&'static str, String) {
         match (self.takes, input) {
             (Takes::Columns, _) => ("TYPE_STRING", "dims: [ 1 ]".into()),
@@ -117,10 +118,10 @@ impl Config<'_> {
         }
     }
 
-    /// The first calls of a TorchScript archive are slow: libtorch watches one, compiles in the next, and may do so for other
-    /// sizes. Zero is an id that every model has; of texts, Triton makes empty ones.
+    /// The first calls of a TorchScript archive are slow: libtorch profiles one call and compiles in the next, possibly
+    /// again for other sizes. Zero is a valid id for every model; for text, Triton sends empty strings.
     fn warm_up(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "# The first calls optimise the graph; Triton makes them before it says that the model is ready.")?;
+        writeln!(f, "# The first calls optimise the graph. Triton makes them before it reports the model as ready.")?;
         for rows in [1, 2, 64] {
             writeln!(f, "model_warmup {{\n  name: \"{rows}\"\n  batch_size: {rows}\n  count: 3")?;
             for (at, input) in self.inputs.iter().enumerate() {
@@ -134,7 +135,7 @@ impl Config<'_> {
     }
 }
 
-/// A string of the text format, which is on one line whatever it holds.
+/// A string of the text format; always one line.
 fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
