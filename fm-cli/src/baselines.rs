@@ -3,12 +3,22 @@
 use std::collections::BTreeMap;
 
 use fm_core::baseline::UserItemBias;
-use fm_core::metric::{Metrics, metrics_of_rows};
+use fm_core::metric::{Metrics, metrics_from_json, metrics_of_rows};
 use fm_core::{Records, Rows};
 use fm_data::Prepared;
+use serde::{Deserialize, Deserializer};
 
 /// Metrics of the baselines by name.
 pub type Baselines = BTreeMap<String, Metrics>;
+
+/// Reads the metrics of baselines, where `null` is NaN.
+pub fn baselines_from_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Baselines, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(transparent)]
+    struct Measured(#[serde(deserialize_with = "metrics_from_json")] Metrics);
+    let baselines = BTreeMap::<String, Measured>::deserialize(deserializer)?;
+    Ok(baselines.into_iter().map(|(name, Measured(metrics))| (name, metrics)).collect())
+}
 
 /// Test metrics of the mean label and, if user and item are declared, of their biases.
 pub fn label_baselines(data: &Prepared) -> Baselines {

@@ -6,6 +6,7 @@ mod baselines;
 mod commands;
 mod console;
 mod evaluation;
+mod extremes;
 mod hints;
 mod interruption;
 mod labels;

@@ -27,9 +27,10 @@ impl Metric {
         self.entry.is_better(value, than)
     }
 
-    /// The value, negated if higher is better.
+    /// The value, negated if higher is better; infinite for NaN.
     pub fn cost(&self, value: f64) -> f64 {
         match self.entry.direction {
+            _ if value.is_nan() => f64::INFINITY,
             Direction::Minimize => value,
             Direction::Maximize => -value,
         }
@@ -55,6 +56,15 @@ pub fn is_of_length(name: &str, length: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_a_number_is_worst() {
+        for (task, name) in [(Task::Regression, "rmse"), (Task::Binary { threshold: 1.0 }, "auc")] {
+            let metric = Metric::of(task, name).unwrap();
+            assert!([0.1, 9.0, -9.0].iter().all(|&value| metric.cost(value) < metric.cost(f64::NAN)), "{name}");
+            assert!(metric.cost(-f64::NAN) == f64::INFINITY);
+        }
+    }
 
     #[test]
     fn metrics_are_sorted_by_name_and_then_by_cutoff() {

@@ -7,12 +7,13 @@ use fm_args::flags::Folders;
 use fm_core::device::DeviceChoice;
 use fm_core::ranking::Candidates;
 use fm_core::script::Scorer;
-use fm_core::{Encoder, Error, Features, Records, Rows, Schema, Score, predict};
+use fm_core::{Encoder, Error, Features, Rows, Schema, Score, predict};
 use fm_data::catalogue::Items;
 use fm_data::{MissingColumns, RankingData, RawData, encode};
 use fm_models::run::{BuiltModel, Run};
 use tch::{Device, Tensor};
 
+use crate::extremes::Extremes;
 use crate::progress::during;
 use crate::ranking::Ranking;
 use crate::settings::{Settings, data_dir};
@@ -93,15 +94,8 @@ impl<M: Score> Predictor<M> {
         Ranking::new(data, &self.schema, &self.settings, self.device)
     }
 
-    /// The prediction of each encoded row, in order: a probability, a label within its range, or the score of a
-    /// ranking.
-    pub fn scores(&self, rows: &Records) -> Result<Vec<f32>> {
-        let label = self.schema.label();
-        Ok(self.logits(rows)?.into_iter().map(|logit| label.prediction(logit)).collect())
-    }
-
     /// The `top` items with the best predictions, best first, without those in `exclude`: the row and the prediction of
-    /// each.
+    /// each. Items without a finite score are left out, with a warning.
     pub fn best(&self, items: &Items, top: usize, exclude: &[String]) -> Result<Vec<(usize, f32)>> {
         let encoded = encode(&items.frame, &Encoder::new(&self.schema), None, MissingColumns::Error)?;
         // Rank by logit: predictions are clamped to the range of labels, so several could be equal.
@@ -109,8 +103,13 @@ impl<M: Score> Predictor<M> {
         let item = self.schema.item().and_then(|item| self.schema.field_index(item));
         let reading = item.map(|item| self.schema.reading(item)).unwrap_or_default();
         let excluded: Vec<&str> = exclude.iter().filter_map(|item| reading.value(item)).collect();
-        let mut order: Vec<usize> =
-            (0..logits.len()).filter(|&row| !excluded.contains(&items.ids[row].as_str())).collect();
+        let mut extremes = Extremes::default();
+        extremes.add_rows(&encoded);
+        extremes.add_logits(&logits);
+        extremes.warn_of_clamped(&self.schema, encoded.len(), "items");
+        extremes.warn_of_scores(", and their items are left out");
+        let is_candidate = |&row: &usize| logits[row].is_finite() && !excluded.contains(&items.ids[row].as_str());
+        let mut order: Vec<usize> = (0..logits.len()).filter(is_candidate).collect();
         // Equal scores keep the catalogue's order.
         order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
         let label = self.schema.label();

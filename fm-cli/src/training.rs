@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
 use fm_args::flags::{Folders, Part};
-use fm_core::metric::Metrics;
+use fm_core::metric::{Metrics, metrics_from_json};
 use fm_core::objective::{Objective, Pointwise};
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::summary::{Summary, grouped};
@@ -20,8 +20,9 @@ use fm_models::run::{NewRun, Run};
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
-use crate::baselines::{Baselines, label_baselines};
-use crate::evaluation::metrics;
+use crate::baselines::{Baselines, baselines_from_json, label_baselines};
+use crate::evaluation::{metrics, warn_if_not_finite};
+use crate::extremes::warn_of_clamped;
 use crate::interruption::{Interrupted, raise_at_ctrl_c};
 use crate::labels::warn_of_labels;
 use crate::progress::{EpochProgress, during};
@@ -37,12 +38,15 @@ pub struct Results {
     pub task: TaskName,
     pub best_epoch: usize,
     pub epochs: usize,
+    #[serde(deserialize_with = "metrics_from_json")]
     pub valid: Metrics,
+    #[serde(deserialize_with = "metrics_from_json")]
     pub test: Metrics,
     /// The test metrics of the baselines.
+    #[serde(deserialize_with = "baselines_from_json")]
     pub baselines: Baselines,
     /// The validation metrics of the baselines, for a ranking.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "baselines_from_json")]
     pub valid_baselines: Baselines,
     pub parameters: i64,
     pub seconds: f64,
@@ -159,6 +163,9 @@ pub fn train_watched(
         rows: before.rows,
         device: format!("{device:?}"),
     };
+    for (part, metrics) in [(Part::Valid, &results.valid), (Part::Test, &results.test)] {
+        warn_if_not_finite(part, metrics);
+    }
     run.save_summary(&results)?;
     Ok((run, results))
 }
@@ -190,6 +197,7 @@ fn warn(data: &Prepared, trainer: &Trainer<'_>) {
     warn_of_training_rows(&data.schema, &data.train);
     for (part, rows) in [("validation", &data.valid), ("test", &data.test)] {
         Unknown::of(&data.schema, rows).warn(part, &[]);
+        warn_of_clamped(&data.schema, rows, rows.len(), &format!("{part} rows"));
     }
     if let Some(ranking) = &data.ranking {
         ranking::warn_of_leaks(ranking, &data.schema, &data.train);

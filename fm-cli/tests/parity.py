@@ -70,6 +70,10 @@ def given(piece):
     return ("", 1.0) if x is None else (canonical(value), x)
 
 
+def clamped(x, limit):
+    return max(-limit, min(x, limit))
+
+
 def encode(field, first_id, text):
     """The ids and values of the slots of one field."""
     id_of = ids_of(field, first_id)
@@ -79,7 +83,7 @@ def encode(field, first_id, text):
         value = number(text)
         if value is None:
             return [first_id], [1.0]
-        return [first_id + 1], [(value - field["mean"]) / field["std"]]
+        return [first_id + 1], [clamped((value - field["mean"]) / field["std"], 100.0)]
     assert not text.strip().startswith("["), "none of these tables has lists in brackets"
     pieces = [canonical(piece) for piece in text.split(field["separator"]) if canonical(piece)]
     pairs = [given(piece) if field["weighting"] == "given" else (piece, 1) for piece in pieces]
@@ -99,6 +103,8 @@ def encode(field, first_id, text):
     weights = {"sum": 1.0, "mean": 1.0 / max(n, 1), "sqrt": 1.0 / math.sqrt(max(n, 1)), "given": 1.0}
     weight = weights[field["weighting"]]
     values = [number * weight for number in numbers.values()]
+    if field["weighting"] == "given":
+        values = [clamped(value, 1e6) for value in values]
     return ids + [first_id] * padding, values + [0.0] * padding
 
 

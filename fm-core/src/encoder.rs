@@ -11,6 +11,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use crate::error::{Error, Result};
 use crate::farmhash::bucket;
 use crate::features::Features;
+use crate::number::number;
 use crate::rows::layout::RecordLayout;
 use crate::rows::{Gathered, Slots};
 use crate::schema::{Field, FieldKind, Schema};
@@ -133,8 +134,8 @@ impl<S: Borrow<Schema>> Encoder<S> {
     /// In a sequence, each value has a slot, in the order of the text. If there are more than `max_len` values, only
     /// the first or the last ones have slots.
     ///
-    /// Numbers given in the text are summed in float64 and rounded to float32. A sum outside the range of float32
-    /// becomes its largest number.
+    /// Numbers are standardised, and those given in a list are summed, in float64. Both are clamped and then rounded to
+    /// float32 ([`number`](crate::number)).
     ///
     /// # Panics
     /// If `field` is not a field of the schema.
@@ -152,20 +153,9 @@ impl<S: Borrow<Schema>> Encoder<S> {
                 let values = list.kept(reading.pieces(raw, list)).map(|(value, x)| (self.number(field, &value), x));
                 slots.push_sequence(values, list);
             }
-            FieldKind::Numeric { mean, std } => slots.push_number(unknown, number(raw), *mean, *std),
+            FieldKind::Numeric { mean, std } => slots.push_number(unknown, raw.and_then(number), *mean, *std),
         }
     }
-}
-
-/// The finite number in a text, optionally surrounded by ASCII spaces. It is parsed as float64 and rounded to float32,
-/// as in an exported file.
-pub fn number(raw: Option<&str>) -> Option<f32> {
-    wide_number(raw?).map(|x| x as f32)
-}
-
-/// The number in a text before it is rounded to float32, where it must be finite.
-fn wide_number(text: &str) -> Option<f64> {
-    text.trim_ascii().parse().ok().filter(|&x: &f64| (x as f32).is_finite())
 }
 
 #[cfg(test)]
@@ -265,11 +255,13 @@ mod tests {
         assert_eq!(encode("War:1|Opera:0.25|Drama:7|Polka:0.5"), (vec![2, 0], vec![1.0, 0.75], 1));
         // The text before the last colon is the value.
         assert_eq!(encode("War:1:3|War:0"), (vec![0, 2], vec![3.0, 0.0], 2));
-        for malformed in ["War:", "War:x", "War:inf", "War:1e39", "War:nan"] {
+        for malformed in ["War:", "War:x", "War:inf", "War:1e400", "War:nan"] {
             assert_eq!(encode(malformed), (vec![0], vec![1.0], 0), "{malformed}");
         }
-        let (_, values, _) = encode("War:3e38|War:3e38|Drama:-3e38|Drama:-3e38");
-        assert_eq!(values, [f32::MAX, f32::MIN]);
+        // x is clamped, and not the numbers that are summed.
+        let (_, values, _) = encode("War:3e38|War:1e308|War:1e308|Drama:-1000001");
+        assert_eq!(values, [1e6, -1e6]);
+        assert_eq!(encode("War:1e300|War:-1e300|War:5").1, [5.0]);
         // With another weighting, a colon is part of the value.
         assert_eq!(encode_with(&list(List::new("|", 2, Weighting::Sum)), 0, Some("War:2")), (vec![0], vec![1.0]));
     }
@@ -340,9 +332,25 @@ mod tests {
         for number in ["45", " 45 ", "\t+4.5e1\n", "0450.e-1"] {
             assert_eq!(encode(2, Some(number)), (vec![7], vec![1.5]));
         }
-        for malformed in [None, Some(""), Some("n/a"), Some("inf"), Some("NaN"), Some("1e39"), Some("1e"), Some(".")] {
+        for malformed in [None, Some(""), Some("n/a"), Some("inf"), Some("NaN"), Some("1e400"), Some("1e"), Some(".")] {
             assert_eq!(encode(2, malformed), (vec![6], vec![1.0]));
         }
+    }
+
+    #[test]
+    fn numbers_are_clamped_to_a_hundred_deviations() {
+        for (number, x) in [("1030", 100.0), ("1030.1", 100.0), ("1e39", 100.0), ("-1e308", -100.0), ("-969", -99.9)] {
+            assert_eq!(encode(2, Some(number)), (vec![7], vec![x]), "{number}");
+        }
+    }
+
+    #[test]
+    fn the_mean_is_subtracted_before_rounding_to_float32() {
+        // Float32 has no number between 1700000000000 and 1700000131072.
+        let time = Field::new("time", FieldKind::Numeric { mean: 1.7e12, std: 1000.0 }, Side::Context, vec![]);
+        let schema = Schema::new(schema().label().clone(), vec![time]).unwrap();
+        let x = |number| encode_with(&schema, 0, Some(number)).1[0];
+        assert_eq!(["1700000000000", "1700000000250", "1699999940000"].map(x), [0.0, 0.25, -60.0]);
     }
 
     #[test]

@@ -79,6 +79,7 @@ pub mod loss;
 pub mod mapped_file;
 pub mod metric;
 pub mod model;
+pub mod number;
 pub mod objective;
 pub mod onnx;
 pub mod optim;

@@ -130,8 +130,10 @@ pub(crate) fn check_binary(is_binary: bool, label_smoothing: f64, positive_weigh
 
 /// Σ w ℓ / Σ w of losses `[B]` and weights `[B]`; 0 if all weights are 0.
 pub(crate) fn weighted_mean(losses: &Tensor, weights: &Tensor) -> Tensor {
-    let sum = weights.sum(Kind::Float).clamp_min(f64::from(f32::MIN_POSITIVE));
-    (losses * weights).sum(Kind::Float) / sum
+    // In float64, in which neither very large nor very small weights change a mean.
+    let weights = weights.to_kind(Kind::Double);
+    let sum = weights.sum(Kind::Double).clamp_min(f64::MIN_POSITIVE);
+    ((losses.to_kind(Kind::Double) * weights).sum(Kind::Double) / sum).to_kind(Kind::Float)
 }
 
 #[cfg(test)]
@@ -172,7 +174,10 @@ mod tests {
             let twice = value(loss, &[0.5, 0.5, -2.0], &[1.0, 1.0, 0.0], None);
             let found = value(loss, &logits, &labels, Some(&[2.0, 1.0, 0.0]));
             assert!((found - twice).abs() < 1e-6, "{found} and {twice}");
-            assert!((value(loss, &logits, &labels, Some(&[0.5, 0.25, 0.0])) - found).abs() < 1e-6);
+            for scale in [0.25, 1e37, 1e-38] {
+                let weights = [2.0 * scale, scale, 0.0];
+                assert!((value(loss, &logits, &labels, Some(&weights)) - found).abs() < 1e-6, "{scale}");
+            }
         }
     }
 

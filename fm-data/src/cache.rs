@@ -1,9 +1,9 @@
 //! A cache of encoded data: runs with the same files, declaration, split and seed encode their data once.
 //!
-//! An entry is a folder `CACHE/KEY/` with `schema.json`, `train.rows`, `valid.rows` and `test.rows`; for a ranking also
-//! `items.rows`, `pairs.json`, `train.pairs`, `valid.pairs` and `test.pairs`; and `entry.json`, which has the key and a digest of
-//! the content of each of them. It is built beside its place and then renamed, so that an entry is always complete, however many
-//! processes build it at once.
+//! An entry is a folder `CACHE/KEY/` with `schema.json`, `train.rows`, `valid.rows`, `test.rows` and `warnings.json`; for a
+//! ranking also `items.rows`, `pairs.json`, `train.pairs`, `valid.pairs` and `test.pairs`; and `entry.json`, which has the
+//! key and a digest of the content of each of them. It is built next to its final place and then renamed, so an entry is
+//! always complete, even if several processes build it at once.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -19,6 +19,9 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::error::{Error, Result};
 use crate::ranking::RankingData;
+
+/// The file with the warnings, which every training on the rows repeats.
+const WARNINGS: &str = "warnings.json";
 
 /// Everything that the encoded data depends on.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +100,8 @@ pub struct Prepared {
     pub test: Records,
     /// The additional data of a ranking; `None` for other tasks.
     pub ranking: Option<RankingData>,
+    /// What is odd about the training rows ([`Fitted`](crate::fit::Fitted)).
+    pub warnings: Vec<String>,
 }
 
 impl Prepared {
@@ -131,7 +136,10 @@ impl Prepared {
         if ranking.as_ref().is_some_and(|ranking| !ranking.is_of([train.len(), valid.len(), test.len()])) {
             return Err(fm_core::Error::format("cache entry", folder, "its pairs do not match its rows"));
         }
-        Ok(Prepared { schema, train, valid, test, ranking })
+        let path = folder.join(WARNINGS);
+        let text = std::fs::read_to_string(&path).map_err(fm_core::Error::io("read", &path))?;
+        let warnings = serde_json::from_str(&text).map_err(fm_core::Error::json("the warnings of a cache entry"))?;
+        Ok(Prepared { schema, train, valid, test, ranking, warnings })
     }
 
     fn save(&self, folder: &Path, key: &str) -> fm_core::Result<()> {
@@ -141,6 +149,10 @@ impl Prepared {
         for (part, rows) in [("train", &self.train), ("valid", &self.valid), ("test", &self.test)] {
             rows.save(folder.join(part).with_extension("rows"), &self.schema)?;
         }
+        let path = folder.join(WARNINGS);
+        let text =
+            serde_json::to_string(&self.warnings).map_err(fm_core::Error::json("the warnings of a cache entry"))?;
+        std::fs::write(&path, text).map_err(fm_core::Error::io("write", &path))?;
         self.ranking.as_ref().map_or(Ok(()), |ranking| ranking.save(folder, &self.schema))
     }
 }
@@ -308,7 +320,14 @@ mod tests {
         let labels = [1.0, 2.0, 3.0];
         let schema = crate::fit::fit(&table, spec, &labels, &[0], TASK)?;
         let part = |row| encode_labelled(&table, &schema, Labels { labels: &labels, weights: None }, &[row]);
-        Ok(Prepared { train: part(0)?, valid: part(1)?, test: part(2)?, schema: schema.clone(), ranking: None })
+        Ok(Prepared {
+            train: part(0)?,
+            valid: part(1)?,
+            test: part(2)?,
+            schema: schema.clone(),
+            ranking: None,
+            warnings: vec!["odd".into()],
+        })
     }
 
     #[test]
@@ -318,6 +337,7 @@ mod tests {
             let prepared = setup.prepare();
             assert_eq!(prepared.schema.fields()[0].vocabulary, ["x"]);
             assert_eq!((ids(&prepared.train), prepared.test.labels()), (vec![1], vec![3.0]));
+            assert_eq!(prepared.warnings, ["odd"]);
         }
         assert_eq!(setup.builds.get(), 1);
     }

@@ -2,20 +2,30 @@
 
 use std::borrow::Cow;
 
-use fm_core::encoder::{Reading, number};
+use fm_core::encoder::Reading;
 use fm_core::{Field, FieldKind, Label, List, Schema, Task};
 use polars::prelude::*;
 
 use crate::encode::check_rows;
 use crate::error::{Error, Result};
 use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
+use crate::statistics::Statistics;
 use crate::table::{strings, weights};
 
 /// Maximum number of slots of a field that declares no `max_len`.
 pub(crate) const MAX_LEN: usize = 100;
 
+/// A schema, and what is odd about the rows that it was fitted to.
+#[derive(Clone, Debug)]
+pub struct Fitted {
+    /// The fields and vocabularies.
+    pub schema: Schema,
+    /// Warnings of one line: what was seen, in how many rows, what was done, and what to do.
+    pub warnings: Vec<String>,
+}
+
 /// Fits a schema to the training rows: a vocabulary for each field that is not hashed, and the mean and standard
-/// deviation of the finite numbers of each numeric field. Fields that share a table have one vocabulary. Vocabularies
+/// deviation of the numbers of each numeric field, without extreme ones. Fields that share a table have one vocabulary. Vocabularies
 /// are sorted by descending count and then by value, so the order of the rows does not matter.
 ///
 /// `labels` has the labels of all rows of the table, before the task's threshold. Weights affect only the mean label: a
@@ -26,16 +36,25 @@ pub(crate) const MAX_LEN: usize = 100;
 /// training rows that do not match the table, or training rows that all have weight 0; [`Error::Data`] for an invalid
 /// weight; [`Error::Core`] for a schema that contradicts itself.
 pub fn fit(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], task: Task) -> Result<Schema> {
+    Ok(fit_and_warn(table, spec, labels, train, task)?.schema)
+}
+
+/// As [`fit`], with warnings.
+///
+/// # Errors
+/// As [`fit`].
+pub fn fit_and_warn(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], task: Task) -> Result<Fitted> {
     spec.check()?;
     check_rows(table, labels, train)?;
     if train.is_empty() {
         return Err(Error::Spec("there are no training rows to fit a schema to".into()));
     }
     let columns = spec.fields.iter().map(|field| present(table, &field.name, spec)).collect::<Result<Vec<_>>>()?;
+    let mut warnings = vec![];
     let kinds = columns
         .iter()
         .zip(&spec.fields)
-        .map(|(column, field)| fit_kind(column, field, spec.reading(&field.name), train));
+        .map(|(column, field)| fit_kind(column, field, spec.reading(&field.name), train, &mut warnings));
     let kinds = kinds.collect::<Result<Vec<FieldKind>>>()?;
     let values = |field: &FieldSpec| {
         if field.hash_buckets.is_some() || field.shares.is_some() {
@@ -65,9 +84,10 @@ pub fn fit(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], t
         )));
     }
     let label = Label::fit_weighted(&spec.label, task, train.iter().map(|&row| (labels[row as usize], weight(row))));
-    Ok(Schema::new(label, fields)?
+    let schema = Schema::new(label, fields)?
         .with_null_values(&spec.null_values)?
-        .with_roles(spec.user.clone(), spec.item.clone())?)
+        .with_roles(spec.user.clone(), spec.item.clone())?;
+    Ok(Fitted { schema, warnings })
 }
 
 /// A column as text, in which null values are null.
@@ -80,7 +100,13 @@ fn present(table: &DataFrame, name: &str, spec: &TableSpec) -> Result<StringChun
     Ok(column.iter().map(|cell| cell.filter(|text| !reading.is_null(text))).collect())
 }
 
-fn fit_kind(column: &StringChunked, spec: &FieldSpec, reading: Reading<'_>, train: &[u32]) -> Result<FieldKind> {
+fn fit_kind(
+    column: &StringChunked,
+    spec: &FieldSpec,
+    reading: Reading<'_>,
+    train: &[u32],
+    warnings: &mut Vec<String>,
+) -> Result<FieldKind> {
     Ok(match &spec.kind {
         FieldSpecKind::Categorical => FieldKind::Categorical,
         FieldSpecKind::MultiValued(list) => {
@@ -93,8 +119,9 @@ fn fit_kind(column: &StringChunked, spec: &FieldSpec, reading: Reading<'_>, trai
             FieldKind::Sequence(list.with_slots(max_len))
         }
         FieldSpecKind::Numeric => {
-            let (mean, std) = statistics(column, train).ok_or_else(|| not_numeric(column, spec, train))?;
-            FieldKind::Numeric { mean, std }
+            let statistics = Statistics::new(column, train).ok_or_else(|| not_numeric(column, spec, train))?;
+            warnings.extend(statistics.warnings(&spec.name));
+            FieldKind::Numeric { mean: statistics.mean, std: statistics.std }
         }
     })
 }
@@ -195,18 +222,6 @@ fn vocabulary(counts: PlHashMap<Cow<'_, str>, u32>, min_count: u32) -> Vec<Strin
     let mut known: Vec<(Cow<'_, str>, u32)> = counts.into_iter().filter(|(_, count)| *count >= min_count).collect();
     known.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     known.into_iter().map(|(value, _)| value.into_owned()).collect()
-}
-
-/// The mean and the standard deviation of the finite numbers. The latter is 1 if all are equal.
-fn statistics(column: &StringChunked, rows: &[u32]) -> Option<(f32, f32)> {
-    let numbers = || rows.iter().filter_map(|&row| number(column.get(row as usize))).map(f64::from);
-    let first = numbers().next()?;
-    let n = numbers().count() as f64;
-    let mean = numbers().sum::<f64>() / n;
-    let std = (numbers().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt() as f32;
-    // Rounding can give equal numbers a tiny deviation, which must not be a divisor.
-    let constant = std == 0.0 || numbers().all(|x| x == first);
-    Some((mean as f32, if constant { 1.0 } else { std }))
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use fm_core::encoder::{Reading, number};
+use fm_core::encoder::Reading;
 use fm_core::farmhash::bucket;
+use fm_core::number::number;
 use fm_core::{FieldKind, Schema, Side};
 use polars::prelude::*;
 use serde::Serialize;
@@ -133,7 +134,7 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
         Some(_) => counts.iter().map(|(value, _)| &**value).collect(),
         None => schema.vocabulary(position).iter().map(String::as_str).collect(),
     };
-    let number = |cell: Option<&str>| number(cell.filter(|text| !reading.is_null(text)));
+    let number = |cell: Option<&str>| cell.filter(|text| !reading.is_null(text)).and_then(number);
     let has_value = |cell: Option<&str>| match &field.kind {
         FieldKind::Categorical => cell.is_some_and(|text| reading.value(text).is_some()),
         FieldKind::MultiValued(list) | FieldKind::Sequence(list) => reading.pieces(cell, list).next().is_some(),

@@ -51,6 +51,7 @@ pub mod raw_data;
 pub mod source;
 pub mod spec;
 pub mod split;
+mod statistics;
 pub mod table;
 mod timelines;
 pub mod unpack;

@@ -7,20 +7,21 @@ use fm_core::Rows;
 use crate::cache::{CacheKey, Prepared, prepare};
 use crate::config::{DataConfig, TaskName};
 use crate::error::Result;
+use crate::fit::Fitted;
 use crate::raw_data::RawData;
 use crate::source::reader;
 
 impl DataConfig {
-    /// Reads the rows and encodes them, or opens the encoded rows in the cache. `data_dir` is the folder of downloaded
-    /// data.
+    /// Reads the rows and encodes them, or opens the encoded rows in the cache. Either way, it warns about odd values of the
+    /// training rows. `data_dir` is the folder of downloaded data.
     ///
     /// # Errors
     /// Like [`RawData::open`] and [`RawData::fit`].
     pub fn prepare(&self, data_dir: &Path, cache_dir: &Path) -> Result<Prepared> {
         let files = reader(self, data_dir)?.files()?;
-        prepare(&CacheKey { inputs: &files, settings: self }, cache_dir, || {
+        let prepared = prepare(&CacheKey { inputs: &files, settings: self }, cache_dir, || {
             let data = RawData::open(self, data_dir)?;
-            let schema = data.fit()?;
+            let Fitted { schema, warnings } = data.fit_and_warn()?;
             // What the rows hold does not depend on the shares.
             let train = data.encode(&schema, &data.parts.train)?;
             let share = |unknown: usize| unknown as f32 / train.len().max(1) as f32;
@@ -29,7 +30,9 @@ impl DataConfig {
             let ranking = (self.task == TaskName::Ranking).then(|| data.ranking(&schema)).transpose()?;
             let part = |rows: &[u32]| data.encode(&schema, rows);
             let (valid, test) = (part(&data.parts.valid)?, part(&data.parts.test)?);
-            Ok(Prepared { train, valid, test, ranking, schema: schema.clone() })
-        })
+            Ok(Prepared { train, valid, test, ranking, schema: schema.clone(), warnings })
+        })?;
+        prepared.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        Ok(prepared)
     }
 }

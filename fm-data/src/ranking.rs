@@ -219,7 +219,7 @@ kind = "categorical"
     #[test]
     fn users_and_items_are_identified_by_their_texts_not_by_the_ids_of_their_fields() {
         for times in [1, 2] {
-            let Prepared { schema, train, valid, test, ranking } = prepare(SCHEMA, ROWS, times).unwrap();
+            let Prepared { schema, train, valid, test, ranking, .. } = prepare(SCHEMA, ROWS, times).unwrap();
             let ranking = ranking.unwrap();
             assert_eq!((train.len(), valid.len(), test.len()), (4, 1, 1));
             // In the order of their last rows: y, x, z. The last of several rows with the same time is the test row.

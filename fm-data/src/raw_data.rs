@@ -10,7 +10,7 @@ use crate::config::{DataConfig, TaskName};
 use crate::derived;
 use crate::encode::{Labels, encode_labelled};
 use crate::error::{Error, Result};
-use crate::fit::fit;
+use crate::fit::{Fitted, fit_and_warn};
 use crate::inspect::{Inspection, inspect};
 use crate::source::{DeclaredTable, Division, reader};
 use crate::spec::TableSpec;
@@ -77,7 +77,15 @@ impl RawData {
     /// # Errors
     /// Like [`fit`].
     pub fn fit(&self) -> Result<Schema> {
-        fit(&self.frame, &self.spec, &self.labels, &self.parts.train, self.task)
+        Ok(self.fit_and_warn()?.schema)
+    }
+
+    /// As [`RawData::fit`], with warnings.
+    ///
+    /// # Errors
+    /// As [`fit_and_warn`].
+    pub fn fit_and_warn(&self) -> Result<Fitted> {
+        fit_and_warn(&self.frame, &self.spec, &self.labels, &self.parts.train, self.task)
     }
 
     /// Encodes some rows with their labels and weights.
@@ -89,12 +97,14 @@ impl RawData {
         encode_labelled(&self.frame, schema, labels, rows)
     }
 
-    /// Fields, cardinalities, coverage, sparsity and labels.
+    /// Fields, cardinalities, coverage, sparsity and labels. Warns about odd values of the training rows.
     ///
     /// # Errors
-    /// Like [`fit`].
+    /// Like [`fit`](crate::fit::fit).
     pub fn inspect(&self) -> Result<Inspection> {
-        inspect(&self.frame, &self.fit()?, &self.labels, &self.parts)
+        let Fitted { schema, warnings } = self.fit_and_warn()?;
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        inspect(&self.frame, &schema, &self.labels, &self.parts)
     }
 
     /// The values of a column in the form in which they are compared, such as those of the user; missing ones are null.

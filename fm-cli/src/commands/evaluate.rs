@@ -10,7 +10,8 @@ use serde_json::json;
 use super::predict::{append_scores, check_no_score};
 use super::{print, print_json};
 use crate::console;
-use crate::evaluation::{Evaluation, rows_of};
+use crate::evaluation::{Evaluation, rows_of, warn_if_not_finite};
+use crate::extremes::warn_of_clamped;
 use crate::metric::in_order;
 use crate::predictor::Predictor;
 use crate::values::Unknown;
@@ -33,6 +34,8 @@ pub fn run(args: &Evaluate) -> Result<()> {
     let numbers = rows_of(&source, args.part);
     unknown.find_examples(&evaluation.rows, &source.frame, |row| numbers[row] as usize);
     unknown.warn(name, &[]);
+    warn_of_clamped(&predictor.schema, &evaluation.rows, evaluation.rows.len(), &format!("{name} rows"));
+    warn_if_not_finite(args.part, &metrics);
     if let Some(output) = &args.output {
         check_no_score(&source.frame, &"the data")?;
         let mut table = take_rows(&source.frame, rows_of(&source, args.part))?;

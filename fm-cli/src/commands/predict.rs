@@ -15,6 +15,7 @@ use fm_data::table::{check_output, take_columns};
 use fm_data::{ChunkSize, MissingColumns, TableReader, TableWriter, encode};
 use polars::prelude::*;
 
+use crate::extremes::Extremes;
 use crate::interruption::{Interrupted, stop_at_ctrl_c};
 use crate::predictor::Predictor;
 use crate::progress::RowProgress;
@@ -51,6 +52,8 @@ pub fn run(args: &Predict) -> Result<()> {
     let mut progress = RowProgress::new(reader.bytes());
     let mut unknown = Unknown::new(&predictor.schema);
     let mut missing = vec![];
+    let mut extremes = Extremes::default();
+    let label = predictor.schema.label();
 
     // Three chunks are in progress: one is read and encoded, one is scored, one is written.
     let (read, chunks) = sync_channel(0);
@@ -76,7 +79,13 @@ pub fn run(args: &Predict) -> Result<()> {
         }
         unknown.add(&encoded);
         unknown.find_examples(&encoded, &table, |row| row);
-        if let Err(error) = predictor.scores(&encoded).and_then(|scores| append_scores(&mut kept, &scores)) {
+        extremes.add_rows(&encoded);
+        let appended = predictor.logits(&encoded).and_then(|logits| {
+            extremes.add_logits(&logits);
+            let scores: Vec<f32> = logits.into_iter().map(|logit| label.prediction(logit)).collect();
+            append_scores(&mut kept, &scores)
+        });
+        if let Err(error) = appended {
             break Err(error);
         }
         progress.add(kept.height(), bytes_read);
@@ -102,6 +111,8 @@ pub fn run(args: &Predict) -> Result<()> {
     for (field, rows) in unknown.by_role().into_iter().filter(|(field, _)| !missing.iter().any(|name| name == field)) {
         tracing::warn!("the {field} is unknown in {rows} of {} rows", progress.rows());
     }
+    extremes.warn_of_clamped(&predictor.schema, progress.rows(), "rows");
+    extremes.warn_of_scores("");
     let output = if is_stdout { "standard output".into() } else { args.output.display().to_string() };
     tracing::info!("scored {done} to {output}");
     Ok(())

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use anyhow::{Result, bail};
 use fm_args::commands::Recommend;
-use fm_core::{Schema, Side};
+use fm_core::{Records, Schema, Side};
 use fm_data::RawData;
 use fm_data::catalogue::Unseen;
 use serde::Serialize;
@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::export::TITLES;
 use super::{print, print_json};
 use crate::console::decimals_of;
+use crate::extremes::warn_of_clamped;
 use crate::predictor::Predictor;
 
 /// The output of `--json`.
@@ -118,6 +119,12 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
     if known_user == Some(false) {
         warn_unknown(schema, &args.user, "in the file");
     }
+    let mut texts = vec![None; schema.num_fields()];
+    known
+        .iter()
+        .filter_map(|&(name, text)| Some((schema.field_index(name)?, text)))
+        .for_each(|(at, text)| texts[at] = Some(text));
+    warn_of_clamped(schema, &Records::from_texts(schema, &[texts], &[0.0])?, 1, "user");
     let exclude: Vec<&str> = args.exclude.iter().map(String::as_str).collect();
     let found = scorer.recommend(known, args.top, &exclude)?;
     let known = KnownItems::of(schema);

@@ -13,6 +13,7 @@ mod documentation;
 mod every_kind;
 mod explain;
 mod export;
+mod extremes;
 mod hashed;
 mod interruption;
 mod killed;

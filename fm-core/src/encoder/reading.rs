@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::list_text::bracketed;
-use super::wide_number;
+use crate::number::number;
 use crate::schema::{List, Weighting};
 
 /// The canonical form of a value: without ASCII spaces around it, an integral decimal as its integer (`4.0` is `4`), and `true`
@@ -107,9 +107,7 @@ impl<'s> Reading<'s> {
     fn piece(self, piece: &str, is_given: bool) -> Option<(&str, f64)> {
         let whole = self.value(piece)?;
         Some(match piece.rsplit_once(':').filter(|_| is_given) {
-            Some((value, given)) => {
-                wide_number(given).map_or(("", 1.0), |x| (self.value(value).unwrap_or_default(), x))
-            }
+            Some((value, given)) => number(given).map_or(("", 1.0), |x| (self.value(value).unwrap_or_default(), x)),
             None => (whole, 1.0),
         })
     }

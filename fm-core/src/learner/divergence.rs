@@ -6,10 +6,18 @@ use tch::{Kind, Tensor};
 use crate::rows::Batch;
 
 /// Standardised numbers, counts and weights of rows are far smaller.
-const EXTREME_VALUE: f64 = 1e3;
+const EXTREME_VALUE: f64 = 50.0;
+
+/// The likely cause of a divergence and what to do, if a batch holds an extreme value.
+pub(crate) fn extreme_cause(batch: &Batch, fields: &[String]) -> Option<String> {
+    let (field, x) = extreme_value(batch, fields)?;
+    Some(format!(
+        "{field} contains {x:.3e} after standardising: look for extreme values there, or lower the learning rate"
+    ))
+}
 
 /// The most extreme value of a batch with its field, if it is extreme.
-pub(super) fn extreme_value(batch: &Batch, fields: &[String]) -> Option<(String, f64)> {
+fn extreme_value(batch: &Batch, fields: &[String]) -> Option<(String, f64)> {
     let values = batch.features.padded().ok()?.values;
     let sizes = values.abs();
     let size = sizes.max().double_value(&[]);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-use super::divergence::{extreme_value, largest_parameter};
+use super::divergence::{extreme_cause, largest_parameter};
 use super::{Epoch, Learner, Progress, Trained};
 use crate::candidates::Candidates;
 use crate::device::in_mixed_precision;
@@ -104,13 +104,8 @@ impl<'a> Gradients<'a> {
     }
 
     fn diverged(&self, epoch: Epoch<'_>, done: usize, what: String, value: f64, batches: &[Batch]) -> Error {
-        let cause = match batches.iter().find_map(|batch| extreme_value(batch, epoch.fields)) {
-            Some((field, x)) => format!(
-                "{field} contains {x:.3e} after standardising: look for extreme values there, or lower the learning \
-                 rate"
-            ),
-            None => self.diagnosis(),
-        };
+        let cause = batches.iter().find_map(|batch| extreme_cause(batch, epoch.fields));
+        let cause = cause.unwrap_or_else(|| self.diagnosis());
         Error::Diverged { what, value, epoch: epoch.number, step: done + 1, cause }
     }
 }

@@ -19,6 +19,7 @@ use crate::error::Result;
 use crate::objective::Objective;
 use crate::rows::Rows;
 
+pub(crate) use divergence::extreme_cause;
 pub use draws::Draws;
 pub use gradients::{Gradients, StepConfig, TrainPrecision};
 

@@ -113,7 +113,7 @@ const USUAL_CUTOFF: usize = 10;
 /// over the whole catalogue. Empty without queries.
 ///
 /// `scores` returns the scores `[I]` of all items for a query. Candidates are ranked by them; ties count against the
-/// relevant items ([`metric::ranking`](crate::metric::ranking)).
+/// relevant items ([`metric::ranking`](crate::metric::ranking)). If a score is NaN, all metrics are.
 ///
 /// # Errors
 /// Errors of `scores`.
@@ -138,8 +138,10 @@ pub fn evaluate(
 ) -> Result<Metrics> {
     let lengths = lengths(cutoffs);
     let longest = lengths.last().copied().unwrap_or_default();
+    let mut has_nan = false;
     let look = |query: Query, is_seen: &[bool]| {
         let scores = scores(query)?;
+        has_nan |= scores.iter().any(|score| score.is_nan());
         Ok((ranks(&scores, queries.relevant(query.user), is_seen), top(&scores, longest, is_seen)))
     };
     let (ranks, mut lists): (Vec<_>, Vec<_>) = queries.each(look)?.into_iter().unzip();
@@ -148,6 +150,9 @@ pub fn evaluate(
     for &k in lengths.iter().rev() {
         lists.iter_mut().for_each(|list| list.truncate(k));
         metrics.extend(coverage(&lists, queries.num_items).map(|value| (format!("coverage@{k}"), value)));
+    }
+    if has_nan {
+        metrics.values_mut().for_each(|value| *value = f64::NAN);
     }
     Ok(metrics)
 }
@@ -276,6 +281,20 @@ mod tests {
             }
         }
         queries
+    }
+
+    #[test]
+    fn a_score_that_is_nan_makes_every_metric_nan() {
+        let queries = Queries::new(&interactions(&[(0, 1, true), (1, 2, true)]), &[]);
+        let measured = |score: f32| {
+            let scores = |query: Query| {
+                Ok((0..ITEMS).map(|item| if query.user == 1 && item == 5 { score } else { 0.5 }).collect())
+            };
+            evaluate(&queries, &[1], scores).unwrap()
+        };
+        assert!(measured(f32::INFINITY).values().all(|value| value.is_finite()));
+        let found = measured(f32::NAN);
+        assert!(found.len() > 4 && found.values().all(|value| value.is_nan()), "{found:?}");
     }
 
     proptest! {

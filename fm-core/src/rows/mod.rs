@@ -10,6 +10,7 @@
 //! | [`Batch`] | rows as tensors, with their labels and weights |
 
 mod builder;
+mod clamped;
 mod file;
 mod gather;
 pub(crate) mod layout;

@@ -2,6 +2,7 @@
 
 use super::layout::{FieldLayout, GIVEN, RecordLayout};
 use crate::error::{Error, Result};
+use crate::number::{given, standardised};
 use crate::schema::{List, Weighting};
 
 /// The active slots of a row under construction, field by field: ids, and the values that the schema does not imply.
@@ -90,7 +91,7 @@ impl Slots {
         let words = &mut self.words[first..];
         let (weight, implied) = (weighting.value(n), weighting.value(words.len()));
         for (word, &sum) in words.iter_mut().zip(sums) {
-            let value = (sum as f32).clamp(f32::MIN, f32::MAX) * weight;
+            let value = given(sum) * weight;
             if value != implied {
                 *word |= GIVEN;
                 self.given.push(value.to_bits());
@@ -99,10 +100,9 @@ impl Slots {
     }
 
     /// Appends the slot of a numeric field: the number standardised, or the out-of-vocabulary id.
-    pub(crate) fn push_number(&mut self, unknown: u32, number: Option<f32>, mean: f32, std: f32) {
-        let standardised = number.map(|x| (x - mean) / std);
-        match standardised.filter(|x| x.is_finite()) {
-            Some(x) => self.push_value(unknown + 1, x),
+    pub(crate) fn push_number(&mut self, unknown: u32, number: Option<f64>, mean: f64, std: f64) {
+        match number.filter(|number| number.is_finite()) {
+            Some(number) => self.push_value(unknown + 1, standardised(number, mean, std)),
             None => self.push(unknown),
         }
     }

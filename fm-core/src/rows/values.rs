@@ -17,8 +17,8 @@ pub enum Value<'a> {
     Indices(&'a [usize]),
     /// The same with a number for each value, in a list whose weighting is [`Given`](crate::Weighting::Given).
     Given(&'a [(usize, f32)]),
-    /// A number, before it is standardised.
-    Number(f32),
+    /// A number, before it is standardised. One that is not finite is missing.
+    Number(f64),
 }
 
 impl From<usize> for Value<'_> {
@@ -39,9 +39,15 @@ impl<'a> From<&'a [(usize, f32)]> for Value<'a> {
     }
 }
 
+impl From<f64> for Value<'_> {
+    fn from(number: f64) -> Self {
+        Value::Number(number)
+    }
+}
+
 impl From<f32> for Value<'_> {
     fn from(number: f32) -> Self {
-        Value::Number(number)
+        Value::Number(number.into())
     }
 }
 

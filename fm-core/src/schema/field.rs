@@ -13,12 +13,12 @@ pub enum FieldKind {
     /// Several values in one text, looked up in a vocabulary or hashed: a slot for each value, in the order of the
     /// text. A value that occurs twice has two slots.
     Sequence(List),
-    /// A number, standardised as `(x - mean) / std`.
+    /// A number, standardised as `(x - mean) / std` and clamped to [`MAX_DEVIATIONS`](crate::number::MAX_DEVIATIONS).
     Numeric {
-        /// The mean over the training rows.
-        mean: f32,
-        /// The standard deviation over the training rows, greater than 0.
-        std: f32,
+        /// The mean over the training rows, without extreme numbers.
+        mean: f64,
+        /// The standard deviation over the training rows, without extreme numbers; greater than 0.
+        std: f64,
     },
 }
 
@@ -99,8 +99,9 @@ pub enum Weighting {
     /// x = 1/√n, as in SVD++: a longer list says more, but less than proportionally.
     #[default]
     Sqrt,
-    /// x is the number after the last `:` of a piece, as in `action:0.5|drama:2`, and 1 in a piece without a `:`. A
-    /// piece whose number is malformed or not finite as a float32 is an unknown value with x = 1.
+    /// x is the number after the last `:` of a piece, as in `action:0.5|drama:2`, and 1 in a piece without a `:`. It is
+    /// clamped to [`MAX_GIVEN`](crate::number::MAX_GIVEN). A piece whose number is malformed or not finite is an unknown
+    /// value with x = 1.
     Given,
 }
 

@@ -19,9 +19,9 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
 
     let fields = schema.fields();
     let integers = |of: fn(&Field) -> i64| Integers(fields.iter().map(of).collect());
-    let statistics = |of: fn(f32, f32) -> f32| {
+    let statistics = |of: fn(f64, f64) -> f64| {
         let of_field = |field: &Field| match field.kind {
-            FieldKind::Numeric { mean, std } => f64::from(of(mean, std)),
+            FieldKind::Numeric { mean, std } => of(mean, std),
             FieldKind::Categorical | FieldKind::MultiValued(_) | FieldKind::Sequence(_) => f64::NAN,
         };
         Floats(fields.iter().map(of_field).collect())

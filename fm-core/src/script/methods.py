@@ -121,8 +121,9 @@ def _faults(self, field: int, text: str) -> Tuple[int, int, int]:
     return int(self._id(field, text) == self._unknown_ids[field]), 0, 0
 
 
-# The k items of the catalogue with the highest scores for a user, and their scores, without those in `exclude`. Ties keep
-# the catalogue's order. Items are ranked by logit, because several predictions can be clamped to the highest label.
+# The k items of the catalogue with the highest scores for a user, and their scores, without those in `exclude` and those whose
+# score is not finite. Ties keep the catalogue's order. Items are ranked by logit, because several predictions can be clamped to
+# the highest label.
 def recommend(
     self, user: Dict[str, str], k: int, exclude: Optional[List[str]] = None
 ) -> Tuple[List[str], Tensor]:
@@ -146,7 +147,11 @@ def recommend(
         values = user_values.repeat(len(rows), 1).index_copy(1, self._item_slots, self._item_values[rows])
         with NoGrad():
             parts.append(self.forward(ids, values))
-    logits, order = torch.sort(torch.cat(parts), stable=True, dim=0, descending=True)
+    # NaN would come first.
+    logits = torch.cat(parts)
+    is_finite = torch.isfinite(logits)
+    positions = positions[is_finite]
+    logits, order = torch.sort(logits[is_finite], stable=True, dim=0, descending=True)
     top = max(0, min(k, len(positions)))
     chosen: List[int] = positions[order[:top]].tolist()
     return [self._items[position] for position in chosen], self._prediction(logits[:top])
@@ -263,36 +268,47 @@ def _pieces(self, field: int, text: str) -> List[str]:
 
 
 # The value in a piece of a list, and the number that it adds to its slot before the weighting. If the weighting is
-# Given and the text after the last `:` is not a number within float32's range, the value is missing.
+# Given and the text after the last `:` is not a number, the value is missing.
 def _piece(self, field: int, piece: str) -> Tuple[str, float]:
     value, colon, given = piece.rpartition(":")
     if self._weightings[field] != 3 or len(colon) == 0:
         return piece, 1.0
     number = self._number(given)
-    # The least number that a float32 rounds to infinity.
-    if abs(number) < 3.4028235677973366e38:
+    # False for NaN. TorchScript takes `number == number` for true.
+    if abs(number) <= 1.7976931348623157e308:
         return value, number
     return "", 1.0
 
 
 # The values of the slots of lists, from the sums of the numbers of each slot, and n of each row.
 def _weighted(self, field: int, sums: List[float], totals: List[float]) -> Tensor:
+    if self._weightings[field] == 3:
+        # `MAX_GIVEN` of `number.rs`.
+        sums = [max(-1000000.0, min(sum, 1000000.0)) for sum in sums]
     x = self._floats(sums).view(-1, self._widths[field])
     n_of_row = self._floats(totals).view(-1, 1)
     if self._weightings[field] == 1:
         x = x * (1.0 / n_of_row)
     elif self._weightings[field] == 2:
         x = x * (1.0 / n_of_row.sqrt())
-    elif self._weightings[field] == 3:
-        x = x.clamp(-3.4028234663852886e38, 3.4028234663852886e38)
     return x
 
 
 def _encode_numeric(self, field: int, column: List[str]) -> Tuple[Tensor, Tensor]:
-    raw = self._floats([self._number(text) for text in column]).view(-1, 1)
-    x = (raw - self._means[field]) / self._stds[field]
+    numbers = [self._standardised(field, self._number(text)) for text in column]
+    x = self._floats(numbers).view(-1, 1)
     is_there = torch.isfinite(x)
     return self._unknown_ids[field] + is_there.long(), x.where(is_there, torch.ones_like(x))
+
+
+# In float64, unlike tensors; clamped to `MAX_DEVIATIONS` of `number.rs`. NaN stays NaN.
+def _standardised(self, field: int, number: float) -> float:
+    x = (number - self._means[field]) / self._stds[field]
+    if x > 100.0:
+        x = 100.0
+    elif x < -100.0:
+        x = -100.0
+    return x
 
 
 # Types are numbers, because `torch.int64` is not available when compiling without Python.
@@ -489,12 +505,19 @@ def _number(self, text: str) -> float:
             at += 1
         exponent += sign * power
     number = float("nan")
-    # Only magnitudes near the range of float32 or, in a sum, of float64, beyond which `float` raises an error.
+    # `float` raises an error for numbers that are too small or too great for a normal float64.
     magnitude = len(digits) + exponent
     if is_number and (len(digits) == 0 or magnitude < -300):
         number = 0.0
-    elif is_number and magnitude < 60:
+    elif is_number and magnitude < 309:
         number = float("".join(digits) + "e" + str(exponent))
+    elif is_number and magnitude == 309:
+        number = float("".join(digits) + "e" + str(exponent - 1)) * 10.0
+    # Infinity, and what `number.rs` takes for 0.
+    if number > 1.7976931348623157e308:
+        number = float("nan")
+    elif number < 1e-300:
+        number = 0.0
     return -number if is_negative else number
 
 

@@ -56,7 +56,7 @@ fn schema(task: Task) -> Schema {
         hashed("city", FieldKind::Categorical),
         hashed("words", several(" ", 3, Weighting::Sqrt)),
         Field::new("age", FieldKind::Numeric { mean: 31.7, std: 9.3 }, Side::User, vec![]),
-        Field::new("price", FieldKind::Numeric { mean: 1e-3, std: 1e-38 }, Side::Item, vec![]),
+        Field::new("price", FieldKind::Numeric { mean: 1.7e12, std: 3000.7 }, Side::Item, vec![]),
         Field::new("item", FieldKind::Categorical, Side::Item, values(&["x", "y", "z"])),
         Field::new("given", several("|", 3, Weighting::Given), Side::User, values(&["a", "b:b", "é"])),
         field(FieldKind::MultiValued(List::new(" ", 2, Weighting::Given).keep(Keep::Last)), "last"),
@@ -154,7 +154,7 @@ fn cell() -> impl Strategy<Value = String> {
     });
     let numbers = prop_oneof![
         prop::sample::select(vec![
-            "", "0", "-0", "1", ":2", "x", " 1 ", "inf", "nan", "3.4e38", "1e39", "1e-70", "-1e-310"
+            "", "0", "-0", "1", ":2", "x", " 1 ", "inf", "nan", "3.4e38", "1e39", "1e-70", "-1e-310", "1e308"
         ])
         .prop_map(str::to_owned),
         any::<f32>().prop_map(|x| x.to_string()),
@@ -171,6 +171,7 @@ fn cell() -> impl Strategy<Value = String> {
         r#" ?\[[ab7 ,'"\\nxuU0dé\[\]]{0,12}\] ?"#,
         r#"\[('[ab]{0,2}'[ ,]{0,2}|"\\(x|u|U)[0-9a-fD]{2,8}"|None|[ab 7.0]{1,4},){0,4}\]"#,
         "[ \t]?[+-]?[0-9]{0,25}[.]?[0-9]{0,25}([eE][+-]?[0-9]{1,3})?\n?",
+        "1[67][0-9]{11}",
         any::<f32>().prop_map(|x| x.to_string()),
         any::<f64>().prop_map(|x| format!("{x:e}")),
         "[^\0]{0,20}",
@@ -223,7 +224,9 @@ fn exported_methods_hash_like_farmhash_at_every_length() {
 
 #[test]
 fn exported_methods_parse_the_same_numbers_as_the_encoder() {
-    let schema = schema(Task::Regression);
+    let field = |(name, mean, std)| Field::new(name, FieldKind::Numeric { mean, std }, Side::Context, vec![]);
+    let fields = [("age", 31.7, 9.3), ("tiny", 1e-3, 1e-38), ("time", 1.7e12, 3000.7), ("huge", -1e10, 1e307)];
+    let schema = Schema::new(Label::fit("label", Task::Regression, [0.0, 1.0]), fields.map(field).into()).unwrap();
     let numbers = [
         "45",
         " 45 ",
@@ -253,6 +256,20 @@ fn exported_methods_parse_the_same_numbers_as_the_encoder() {
         "1e-46",
         "1e-400",
         "1e400",
+        "1e308",
+        "1.7976931348623157e308",
+        "-1.7976931348623158e308",
+        "1.7976931348623159e308",
+        "0.00000017976931348623157e315",
+        "-1e309",
+        "1e-300",
+        "9.999999999999999e-301",
+        "1e-301",
+        "-3e-308",
+        "961.69",
+        "961.71",
+        "1700000000001",
+        "-1700000000001.5",
         "1e99999999999999999999",
         "1e-99999999999999999999",
         "0e999",
@@ -269,11 +286,7 @@ fn exported_methods_parse_the_same_numbers_as_the_encoder() {
         "5\u{b}",
         "1,5",
     ];
-    let row = |number: &&str| {
-        let mut row = vec![String::new(); schema.num_fields()];
-        (row[6], row[7]) = (number.to_string(), number.to_string());
-        row
-    };
+    let row = |number: &&str| vec![number.to_string(); schema.num_fields()];
     let rows: Vec<Vec<String>> = numbers.iter().map(row).collect();
     let [ids, values, ..] = run(&with_cells(&schema), &schema, &rows);
     let expected = encoded(&schema, &rows);
@@ -365,6 +378,38 @@ fn the_catalogue_is_ranked_for_a_user_without_excluded_items() {
     bundle(&schema, None).save(&file, &[]).unwrap();
     let error = Scorer::load(&file, Device::Cpu).unwrap().recommend(user, 1, &[]).unwrap_err().to_string();
     assert!(error.contains("has no catalogue of items") && error.lines().count() == 1, "{error}");
+}
+
+#[test]
+fn items_whose_score_is_not_finite_are_not_recommended() {
+    let schema = schema(Task::Ranking { threshold: None });
+    let store = VarStore::new(Device::Cpu);
+    let model = Linear::new(&store, &schema);
+    // The sum of these two is infinite.
+    for (field, value) in [("user", 1), ("item", 2)] {
+        let id = schema.ids(schema.field_index(field).unwrap()).start + value;
+        let _ = tch::no_grad(|| model.weight.get(id).fill_(3e38));
+    }
+    let rows: Vec<Vec<Option<&str>>> = ["x", "y", "z"]
+        .map(|item| {
+            let mut row = vec![None; schema.num_fields()];
+            row[8] = Some(item);
+            row
+        })
+        .into();
+    let features = Encoder::new(&schema).features(&rows).unwrap();
+    let catalogue = Catalogue { items: ["x", "y", "z"].map(String::from).into(), features };
+    let options = BundleOptions { catalogue: Some(&catalogue), ..Default::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.pt");
+    Bundle::new(&model, &store, &schema, &options).unwrap().save(&file, &[]).unwrap();
+    let scorer = Scorer::load(&file, Device::Cpu).unwrap();
+    let items = |user| -> Vec<String> {
+        scorer.recommend([("user", user)], 9, &[]).unwrap().into_iter().map(|(item, _)| item).collect()
+    };
+    assert_eq!(items("7").len(), 2, "{:?}", items("7"));
+    assert!(!items("7").contains(&"y".to_owned()));
+    assert_eq!((items("é").len(), items("é")[0].as_str()), (3, "y"));
 }
 
 #[test]

@@ -16,11 +16,12 @@ use tch::nn::VarStore;
 use tch::no_grad;
 
 use crate::error::{Error, Result};
-use crate::learner::{Draws, Epoch, Gradients, Learner, Trained};
+use crate::learner::{Draws, Epoch, Gradients, Learner, Trained, extreme_cause};
 use crate::metric::{Direction, MetricEntry, Metrics};
 use crate::model::Model;
 use crate::objective::{Objective, Pointwise};
 use crate::optim::Optimizer;
+use crate::predict::evaluation_batch;
 use crate::rows::Rows;
 use crate::schema::{Label, Schema};
 use checkpoint::Checkpoint;
@@ -276,11 +277,24 @@ impl<'a> Trainer<'a> {
         let metrics = self.objective.validate(self.model, valid, self.store.device())?;
         match metrics.iter().find(|(_, value)| !value.is_finite()) {
             Some((name, &value)) => {
-                let (what, cause) = (format!("{name} over the validation rows"), self.learner.diagnosis());
+                let what = format!("{name} over the validation rows");
+                let cause = self.extreme_cause(valid)?.unwrap_or_else(|| self.learner.diagnosis());
                 Err(Error::Diverged { what, value, epoch: self.state.epoch + 1, step: self.state.step, cause })
             }
             None => Ok(metrics),
         }
+    }
+
+    /// The cause of a divergence, if some rows hold extreme values.
+    fn extreme_cause(&self, rows: &dyn Rows) -> Result<Option<String>> {
+        let device = self.store.device();
+        for first in (0..rows.len()).step_by(evaluation_batch(device)) {
+            let numbers: Vec<usize> = (first..rows.len().min(first + evaluation_batch(device))).collect();
+            if let Some(cause) = extreme_cause(&rows.batch(&numbers, device)?, &self.fields) {
+                return Ok(Some(cause));
+            }
+        }
+        Ok(None)
     }
 
     /// The mean loss over the rows seen in the current epoch.

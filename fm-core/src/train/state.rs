@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::metric::Metrics;
+use crate::metric::{Metrics, metrics_from_json, number_from_json};
 
 /// The progress of training. Together with the parameters and the learner's state, it is all that is needed to resume.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -36,8 +36,10 @@ pub struct EpochRecord {
     /// The epoch, counted from 1.
     pub epoch: usize,
     /// Mean loss over the training rows, each computed before its step, without penalties.
+    #[serde(deserialize_with = "number_from_json")]
     pub train_loss: f64,
     /// Metrics over the validation rows.
+    #[serde(deserialize_with = "metrics_from_json")]
     pub valid: Metrics,
     /// Whether this is the best epoch so far.
     pub best: bool,

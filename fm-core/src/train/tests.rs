@@ -373,6 +373,25 @@ fn the_error_for_an_extreme_number_names_its_field() {
 }
 
 #[test]
+fn an_extreme_number_in_a_validation_row_is_named_with_the_field() {
+    let field = |name: &str| Field::new(name, FieldKind::Numeric { mean: 0.0, std: 1.0 }, Side::Context, vec![]);
+    let schema = Schema::new(label(), vec![field("age"), field("price")]).unwrap();
+    let rows = |price: f32| {
+        let values = Tensor::from_slice(&[1f32, 0.5, -price / 2.0, price]).view([2, 2]);
+        let ids = Tensor::from_slice(&[1i64, 3, 1, 3]).view([2, 2]);
+        TensorRows::new(&schema, ids, values, Tensor::from_slice(&[1f32, 2.0])).unwrap()
+    };
+    let store = VarStore::new(Device::Cpu);
+    let model = model(&store);
+    // The sum of -∞ and ∞ is NaN.
+    let _ = no_grad(|| model.weight.shallow_clone().fill_(10.0));
+    let trainer = Trainer::new(&model, &store, &label(), config(1, 0)).unwrap();
+    let error = trainer.with_fields_of(&schema).fit(&rows(1.0), &rows(3e38), &mut ()).unwrap_err().to_string();
+    assert!(error.contains(" over the validation rows became "), "{error}");
+    assert!(error.contains(": field `price` contains 3.000e38 after standardising: "), "{error}");
+}
+
+#[test]
 fn an_observer_of_epochs_can_stop_training() {
     let data = rows(|id| (id % 3) as f32);
     let store = VarStore::new(Device::Cpu);

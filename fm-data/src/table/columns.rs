@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use fm_core::encoder::{Reading, number};
+use fm_core::encoder::Reading;
+use fm_core::number::number;
 use polars::prelude::*;
 
 use crate::error::{Error, Result, first_line};
@@ -35,7 +36,7 @@ pub fn values(table: &DataFrame, name: &str, reading: Reading<'_>) -> Result<Str
 /// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is not a finite
 /// number.
 pub fn numbers(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result<Vec<f32>> {
-    parsed(table, name, path.as_ref(), "a number", |text| number(Some(text)))
+    parsed(table, name, path.as_ref(), "a number", narrow)
 }
 
 /// A column of labels: finite numbers, or the truth values `true` and `false`, `yes` and `no`, or the first letters of these, in
@@ -47,7 +48,7 @@ pub fn numbers(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result<
 pub fn labels(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result<Vec<f32>> {
     let path = path.as_ref();
     let labels = parsed(table, name, path, "a number, `true`, `false`, `yes` or `no`", |text| {
-        number(Some(text)).or_else(|| truth(text).map(f32::from))
+        narrow(text).or_else(|| truth(text).map(f32::from))
     })?;
     if labels.iter().any(|label| ![0.0, 1.0].contains(label)) {
         return numbers(table, name, path);
@@ -70,8 +71,13 @@ pub fn integers(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result
 /// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is not a weight.
 pub fn weights(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result<Vec<f32>> {
     parsed(table, name, path.as_ref(), "a weight: a number of at least 0", |text| {
-        number(Some(text)).filter(|&weight| weight >= 0.0)
+        narrow(text).filter(|&weight| weight >= 0.0)
     })
+}
+
+/// The number in a text, if float32 holds it.
+fn narrow(text: &str) -> Option<f32> {
+    number(text).map(|number| number as f32).filter(|number| number.is_finite())
 }
 
 /// The rows with these numbers, in this order.

@@ -156,7 +156,7 @@ impl<'a> Data<'a> {
     /// Five numbers, and the rating.
     fn schema(&self) -> Result<Schema> {
         let field = |(name, &(mean, std)): (&str, &(f64, f64))| {
-            let kind = FieldKind::Numeric { mean: mean as f32, std: std as f32 };
+            let kind = FieldKind::Numeric { mean, std };
             Field::new(name, kind, Side::Context, Vec::new())
         };
         let label = Label::fit("rating", Task::Regression, self.train.iter().map(|&row| self.y[row as usize]));

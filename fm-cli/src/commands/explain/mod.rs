@@ -15,6 +15,7 @@ use serde::Serialize;
 use self::row::{Row, Titles, Value};
 use super::export::TITLES;
 use super::{print, print_json};
+use crate::extremes::Extremes;
 use crate::hints::with_hint;
 use crate::predictor::{AnyModel, Predictor};
 
@@ -93,6 +94,9 @@ pub fn run(args: &Explain) -> Result<()> {
     let prediction = label.prediction(by_field.logit as f32);
     let by_field = by_field.times(f64::from(label.scale));
     let logit = by_field.logit as f32;
+    let mut extremes = Extremes::default();
+    extremes.add_logits(&[logit]);
+    extremes.warn_of_scores("");
     let explanation = Explanation {
         pair,
         prediction,

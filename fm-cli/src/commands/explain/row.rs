@@ -6,8 +6,10 @@ use std::fmt;
 
 use anyhow::Result;
 use fm_core::tch::Device;
-use fm_core::{Encoder, Features, FieldKind, Padded, Schema};
+use fm_core::{Encoder, Features, FieldKind, Padded, Records, Schema};
 use serde::Serialize;
+
+use crate::extremes::warn_of_clamped;
 
 /// The titles of items.
 pub struct Titles {
@@ -61,6 +63,7 @@ impl Row {
         let encoder = Encoder::new(schema);
         let row: Vec<Option<&str>> = texts.iter().map(|text| text.as_deref().filter(|text| !text.is_empty())).collect();
         let features = encoder.features(&[&row])?.padded()?;
+        warn_of_clamped(schema, &Records::from_texts(schema, &[&row], &[0.0])?, 1, "row");
         let ids = Vec::<i64>::try_from(features.ids.flatten(0, -1))?;
         let numbers = Vec::<f32>::try_from(features.values.flatten(0, -1))?;
         let mut values = vec![];

@@ -232,8 +232,15 @@ fn kind(field: &Field) -> String {
         FieldKind::Categorical => format!("categorical, {values}"),
         FieldKind::MultiValued(list) => format!("multi-valued, {values}, {}", several(list)),
         FieldKind::Sequence(list) => format!("sequence, {values}, {}", several(list)),
-        FieldKind::Numeric { mean, std } => format!("numeric, mean {mean}, standard deviation {std}"),
+        FieldKind::Numeric { mean, std } => {
+            format!("numeric, mean {}, standard deviation {}", rounded(*mean), rounded(*std))
+        }
     }
+}
+
+/// A number with six significant digits.
+fn rounded(x: f64) -> f64 {
+    format!("{x:.5e}").parse().unwrap_or(x)
 }
 
 fn several(list: &List) -> String {

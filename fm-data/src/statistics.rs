@@ -1,0 +1,268 @@
+//! Mean and standard deviation of a numeric field, which extreme numbers do not decide, and what is odd about its cells.
+
+use std::fmt;
+
+use fm_core::number::{MAX_DEVIATIONS, number, standardised};
+use polars::prelude::*;
+
+/// Numbers farther from the quartiles than this many interquartile ranges do not count.
+const MAX_RANGES: f64 = 100.0;
+
+/// A repeated number farther from all others than this many times their range looks like a code for missing values.
+const CODE_RANGES: f64 = 3.0;
+
+/// The quantiles that warnings show, and those that statistics use.
+const SHARES: [f64; 5] = [0.01, 0.25, 0.5, 0.75, 0.99];
+
+/// The statistics of some cells.
+pub(crate) struct Statistics<'a> {
+    /// The mean of the numbers that count.
+    pub mean: f64,
+    /// Their standard deviation; 1 if they are equal.
+    pub std: f64,
+    /// The numbers.
+    numbers: Vec<f64>,
+    /// The numbers at `SHARES` of their order.
+    quantiles: [f64; SHARES.len()],
+    /// Number of numbers that do not count or are clamped, and the first one.
+    extreme: (usize, Option<f64>),
+    /// Number of texts that are not numbers, and the first one.
+    malformed: (usize, Option<&'a str>),
+    /// A number that looks like a code for missing values, and how often it occurs.
+    code: Option<(f64, usize)>,
+}
+
+impl<'a> Statistics<'a> {
+    /// Those of the cells in `rows`. None without a finite number.
+    pub fn new(column: &'a StringChunked, rows: &[u32]) -> Option<Statistics<'a>> {
+        let (mut numbers, mut malformed) = (vec![], (0, None));
+        for text in rows.iter().filter_map(|&row| column.get(row as usize)).filter(|text| !text.trim().is_empty()) {
+            match number(text) {
+                Some(number) => numbers.push(number),
+                None => malformed = (malformed.0 + 1, malformed.1.or(Some(text))),
+            }
+        }
+        let quantiles = quantiles(&mut numbers.clone(), &SHARES)?;
+        let [_, first, median, third, _] = quantiles;
+        let reach = MAX_RANGES * typical_range(&quantiles, &numbers);
+        let counts = |x: f64| (first - reach..=third + reach).contains(&x);
+        let (mean, std) = moments(numbers.iter().copied().filter(|&x| counts(x)), median);
+        let is_extreme = |x: f64| !counts(x) || f64::from(standardised(x, mean, std).abs()) >= MAX_DEVIATIONS;
+        let mut extremes = numbers.iter().copied().filter(|&x| is_extreme(x));
+        let extreme = (extremes.clone().count(), extremes.next());
+        let code = code(&numbers, counts);
+        Some(Statistics { mean, std, numbers, quantiles, extreme, malformed, code })
+    }
+
+    /// What is odd about the training rows' cells in the field of this name: a line each, with what to do.
+    pub fn warnings(&self, field: &str) -> Vec<String> {
+        let n = self.numbers.len();
+        let [low, _, median, _, high] = self.quantiles.map(Number);
+        let range = format!("1% are below {low}, half below {median}, 1% above {high}");
+        let mut warnings = vec![];
+        if let (count, Some(example)) = self.malformed {
+            warnings.push(format!(
+                "field `{field}`: {count} of {} values in the training rows are not numbers and count as missing, such as `{}`: \
+                 write numbers as in 1234.5, or list what means missing in null_values",
+                n + count,
+                shortened(example)
+            ));
+        }
+        if let (count, Some(example)) = self.extreme {
+            warnings.push(format!(
+                "field `{field}`: {count} of {n} numbers in the training rows are extreme, such as {} ({range}); they are left out \
+                 of the mean and clamped to {MAX_DEVIATIONS} standard deviations: correct them, list them in null_values if they \
+                 mean missing, or take the field's logarithm",
+                Number(example)
+            ));
+        }
+        if let Some((code, count)) = self.code.filter(|(code, _)| self.extreme.1 != Some(*code)) {
+            warnings.push(format!(
+                "field `{field}`: {count} of {n} numbers in the training rows are {}, far from all others ({range}): if that means \
+                 missing, list it in null_values",
+                Number(code)
+            ));
+        }
+        warnings
+    }
+}
+
+/// The numbers at these shares of their order, which ascend. None without a number.
+fn quantiles<const N: usize>(numbers: &mut [f64], shares: &[f64; N]) -> Option<[f64; N]> {
+    let last = numbers.len().checked_sub(1)?;
+    Some(shares.map(|share| {
+        let at = (last as f64 * share).round() as usize;
+        *numbers.select_nth_unstable_by(at, f64::total_cmp).1
+    }))
+}
+
+/// The interquartile range. If it is 0, the range without the lowest and the highest 1 %; if that is 0, too, the interquartile
+/// range of the numbers that differ from the median. Infinite if all of these are 0.
+fn typical_range([low, first, median, third, high]: &[f64; SHARES.len()], numbers: &[f64]) -> f64 {
+    let of_others = || {
+        let mut others: Vec<f64> = numbers.iter().copied().filter(|number| number != median).collect();
+        quantiles(&mut others, &[0.25, 0.75]).map_or(0.0, |[first, third]| third - first)
+    };
+    let is_positive = |range: &f64| *range > 0.0;
+    let range = Some(third - first).filter(is_positive).or_else(|| Some(high - low).filter(is_positive));
+    range.or_else(|| Some(of_others()).filter(is_positive)).unwrap_or(f64::INFINITY)
+}
+
+/// Mean and standard deviation; 1 for the latter if all numbers are equal. `centre` is a number among them.
+fn moments(numbers: impl Iterator<Item = f64> + Clone, centre: f64) -> (f64, f64) {
+    // A power of two near the greatest number: squares neither overflow nor vanish, and nothing is rounded. Differences from
+    // the centre keep digits that a sum of large numbers loses.
+    let largest = numbers.clone().map(f64::abs).fold(f64::MIN_POSITIVE, f64::max);
+    let scale = f64::from_bits(largest.to_bits() >> 52 << 52);
+    let differences = numbers.map(|x| x / scale - centre / scale);
+    let n = differences.clone().count() as f64;
+    let mean = differences.clone().sum::<f64>() / n;
+    let std = (differences.clone().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt() * scale;
+    let std = std.min(f64::MAX);
+    // Rounding gives equal numbers a tiny deviation, which must not divide them.
+    let is_constant = std == 0.0 || differences.clone().all(|x| x == 0.0);
+    ((mean + centre / scale) * scale, if is_constant { 1.0 } else { std })
+}
+
+/// The lowest or the highest number, if it occurs repeatedly, is not 0, and is far from all others that count.
+fn code(numbers: &[f64], counts: impl Fn(f64) -> bool) -> Option<(f64, usize)> {
+    let lowest = numbers.iter().copied().fold(f64::INFINITY, f64::min);
+    let highest = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    [lowest, highest].into_iter().find_map(|code| {
+        let count = numbers.iter().filter(|&&x| x == code).count();
+        let mut others: Vec<f64> = numbers.iter().copied().filter(|&x| x != code && counts(x)).collect();
+        // A few different numbers may be a scale, such as 0, 1 and 10.
+        let mut distinct = others.iter().take(1000).map(|x| x.to_bits()).collect::<Vec<_>>();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let [lowest, low, high, highest] = quantiles(&mut others, &[0.0, 0.01, 0.99, 1.0])?;
+        let range = if high > low { high - low } else { highest - lowest };
+        let nearest = others.iter().map(|x| (x - code).abs()).fold(f64::INFINITY, f64::min);
+        let is_code = code != 0.0 && count > 1 && distinct.len() >= 5 && nearest >= CODE_RANGES * range;
+        is_code.then_some((code, count))
+    })
+}
+
+/// A number without an end of `.0`, and with an exponent if it is very large or small.
+struct Number(f64);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{:?}", self.0);
+        f.write_str(text.strip_suffix(".0").unwrap_or(&text))
+    }
+}
+
+/// A text in a line of a warning.
+fn shortened(text: &str) -> String {
+    const WIDTH: usize = 40;
+    let mut short: String = text.trim().escape_debug().take(WIDTH).collect();
+    if text.trim().escape_debug().nth(WIDTH).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn column(cells: impl IntoIterator<Item = impl ToString>) -> StringChunked {
+        StringChunked::from_iter(cells.into_iter().map(|cell| Some(cell.to_string())))
+    }
+
+    /// Mean, standard deviation and warnings of some cells.
+    fn of(cells: impl IntoIterator<Item = impl ToString>) -> (f64, f64, Vec<String>) {
+        let column = column(cells);
+        let rows: Vec<u32> = (0..column.len() as u32).collect();
+        let found = Statistics::new(&column, &rows).unwrap();
+        (found.mean, found.std, found.warnings("price"))
+    }
+
+    /// 0.0, 0.1, … 9.9, twice.
+    fn prices() -> impl Iterator<Item = f64> {
+        (0..200).map(|row| f64::from(row % 100) / 10.0)
+    }
+
+    #[test]
+    fn one_extreme_number_changes_neither_mean_nor_deviation() {
+        let (mean, std, none) = of(prices());
+        assert!((mean - 4.95).abs() < 1e-12 && (std - 2.886607004772212).abs() < 1e-12, "{mean} {std}");
+        assert_eq!(none, [""; 0]);
+        for extreme in ["9.9e18", "-1e30", "1.7976931348623157e308", "100000"] {
+            let cells = prices().map(|price| price.to_string()).chain([extreme.to_owned()]);
+            let (found, found_std, warnings) = of(cells);
+            assert!((found - mean).abs() < 1e-12 && (found_std - std).abs() < 1e-12, "{found} {found_std}");
+            let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+            let start = "field `price`: 1 of 201 numbers in the training rows are extreme, such as ";
+            assert!(warning.starts_with(start), "{warning}");
+        }
+        let [warning] = &of(prices().chain([9.9e18])).2[..] else { panic!("one warning") };
+        assert!(warning.contains("such as 9.9e18 (1% are below 0.1, half below 5, 1% above 9.9);"), "{warning}");
+    }
+
+    #[test]
+    fn numbers_that_are_mostly_one_constant_still_show_the_extreme() {
+        // 60 % zeros: the range without 1 % at each end. 99.5 % zeros: the range of the others.
+        for zeros in [400, 40_000] {
+            let cells = || prices().map(|price| price + 1.0).chain((0..zeros).map(|_| 0.0));
+            let (clean, with_one) = (of(cells()), of(cells().chain([1e30])));
+            assert_eq!((clean.0, clean.1), (with_one.0, with_one.1));
+            assert_eq!((clean.2.len(), with_one.2.len()), (0, 1), "{:?}", clean.2);
+        }
+        // Nothing tells which of two numbers is the extreme one.
+        assert_eq!(of([0.0, 0.0, 0.0, 1.0]), (0.25, 0.1875f64.sqrt(), vec![]));
+    }
+
+    #[test]
+    fn a_repeated_number_far_from_all_others_looks_like_a_code() {
+        for code in ["-999", "999"] {
+            let cells = prices().map(|price| (price * 10.0).to_string()).chain([code.to_owned(), code.to_owned()]);
+            let (.., warnings) = of(cells);
+            let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+            let start =
+                format!("field `price`: 2 of 202 numbers in the training rows are {code}, far from all others (1%");
+            assert!(warning.starts_with(&start), "{warning}");
+        }
+        // Zero often is a number, a few numbers may be a scale, and a long tail is no code.
+        assert_eq!(of(prices().map(|price| price * 10.0 + 1000.0).chain([0.0; 9])).2, [""; 0]);
+        assert_eq!(of([0, 1, 2, 10].repeat(30)).2, [""; 0]);
+        assert_eq!(of((0..200).map(|n| (f64::from(n) / 30.0).exp()).chain([800.0; 2])).2, [""; 0]);
+    }
+
+    #[test]
+    fn texts_that_are_not_numbers_are_counted() {
+        let cells = prices().map(|price| price.to_string()).chain(["$3", "—", " ", "", "1,234.00"].map(str::to_owned));
+        let (_, _, warnings) = of(cells);
+        let start =
+            "field `price`: 3 of 203 values in the training rows are not numbers and count as missing, such as `$3`: ";
+        assert!(warnings.len() == 1 && warnings[0].starts_with(start), "{warnings:?}");
+    }
+
+    #[test]
+    fn numbers_of_any_size_have_moments() {
+        for scale in [1e-290, 1.0, 1e300] {
+            let (mean, std, _) = of([1.0, 2.0, 3.0, 4.0].map(|x| format!("{:e}", x * scale)));
+            assert!((mean / scale - 2.5).abs() < 1e-12 && (std / scale - 1.25f64.sqrt()).abs() < 1e-12, "{mean} {std}");
+        }
+        let (mean, std, _) = of(["1.7e308", "-1.7e308", "1.7e308", "-1.7e308"]);
+        assert!(mean == 0.0 && std == 1.7e308, "{mean} {std}");
+        // Milliseconds of a minute.
+        let (mean, std, _) = of((0..60_000).map(|ms| 1_700_000_000_000u64 + ms));
+        assert!((mean - 1_700_000_029_999.5).abs() < 1e-3 && (std - 17_320.508).abs() < 1e-2, "{mean} {std}");
+    }
+
+    proptest! {
+        #[test]
+        fn every_column_has_finite_statistics(cells in prop::collection::vec(any::<f64>(), 1..50)) {
+            let column = column(cells.iter().map(|x| format!("{x:e}")));
+            let rows: Vec<u32> = (0..column.len() as u32).collect();
+            match Statistics::new(&column, &rows) {
+                None => prop_assert!(cells.iter().all(|x| !x.is_finite())),
+                Some(Statistics { mean, std, .. }) => prop_assert!(mean.is_finite() && std.is_finite() && std > 0.0),
+            }
+        }
+    }
+}
