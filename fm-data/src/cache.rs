@@ -53,8 +53,8 @@ struct FileIdentity {
     len: u64,
     /// Programs such as `cp -p`, `tar` and `touch` set it to an earlier time.
     modified: u128,
-    /// Device, inode and the time of the last change of the file or of what is said of it, in seconds and nanoseconds. The
-    /// system sets that time, and no program can.
+    /// Device, inode and the time of the last change of the file or of what is said of it, in seconds and nanoseconds.
+    /// The system sets that time, and no program can.
     place: Option<(u64, u64, i64, i64)>,
 }
 
