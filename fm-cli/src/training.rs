@@ -76,8 +76,8 @@ impl Machine {
 
 /// Where training starts.
 pub enum Start {
-    /// In a new folder, created once all settings have proved valid; `force` replaces an earlier run, which is kept until the new one
-    /// has a checkpoint.
+    /// In a new folder, created once all settings have proved valid; `force` replaces an earlier run, which is kept
+    /// until the new one has a checkpoint.
     New { path: Option<PathBuf>, force: bool },
     /// Where an earlier run stopped.
     Resume(Box<Run>),

@@ -90,8 +90,8 @@ impl AtomicFile {
 
 /// A temporary file next to its target, removed on drop.
 ///
-/// Its name cannot be guessed and it must not exist before, so that nobody can prepare a link there through which another file
-/// would be overwritten.
+/// Its name cannot be guessed and it must not exist before, so that nobody can prepare a link there through which
+/// another file would be overwritten.
 #[derive(Debug)]
 struct Neighbour {
     path: PathBuf,

@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 
 /// A folder that this process alone writes to, until the lock is dropped.
 ///
-/// The lock is one of the operating system (`flock`), on the file `lock` in the folder, which tells who holds it. It ends with
-/// its process, whatever ends that. It binds only programs that ask for it: reading needs none.
+/// The lock is one of the operating system (`flock`), on the file `lock` in the folder, which tells who holds it. It
+/// ends with its process, whatever ends that. It binds only programs that ask for it: reading needs none.
 ///
 /// ```
 /// use fm_core::folder_lock::FolderLock;

@@ -1,9 +1,9 @@
 //! A cache of encoded data: runs with the same files, declaration, split and seed encode their data once.
 //!
 //! An entry is a folder `CACHE/KEY/` with `schema.json`, `train.rows`, `valid.rows` and `test.rows`; for a ranking also
-//! `items.rows`, `pairs.json`, `train.pairs`, `valid.pairs` and `test.pairs`; and `entry.json`, which has the key and a digest of
-//! the content of each of them. It is built beside its place and then renamed, so that an entry is always complete, however many
-//! processes build it at once.
+//! `items.rows`, `pairs.json`, `train.pairs`, `valid.pairs` and `test.pairs`; and `entry.json`, which has the key and a
+//! digest of the content of each of them. It is built beside its place and then renamed, so that an entry is always
+//! complete, however many processes build it at once.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -50,8 +50,8 @@ struct FileIdentity {
     len: u64,
     /// Programs such as `cp -p`, `tar` and `touch` set it to an earlier time.
     modified: u128,
-    /// Device, inode and the time of the last change of the file or of what is said of it, in seconds and nanoseconds. The
-    /// system sets that time, and no program can.
+    /// Device, inode and the time of the last change of the file or of what is said of it, in seconds and nanoseconds.
+    /// The system sets that time, and no program can.
     place: Option<(u64, u64, i64, i64)>,
 }
 

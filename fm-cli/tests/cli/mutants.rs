@@ -131,7 +131,7 @@ fn a_file_of_the_cache_that_is_damaged_or_exchanged_is_built_again_or_changes_no
     scene
         .write("books.csv", crate::data::table().lines().take(400).map(|line| format!("{line}\n")).collect::<String>());
     let ranking = "train --data books.csv --schema schema.toml --task ranking --threshold 4 --model fm --epochs 1 -q --run ranked";
-    scene.ok(&format!("{TRAIN} --epochs 1 --run run"));
+    scene.ok(&format!("{TRAIN} --run run"));
     scene.ok(ranking);
     for run in ["run", "ranked"] {
         let cache = scene.path(&format!("cache-{run}"));

@@ -1,8 +1,9 @@
-//! Checks archives before libtorch sees them: libtorch compares no checksums, and trusts the sizes that an archive states.
+//! Checks archives before libtorch sees them: libtorch compares no checksums, and trusts the sizes that an archive
+//! states.
 //!
-//! An archive is a zip file of uncompressed records below one folder. Beside libtorch's records, it has the extra file
-//! `records.json`: the size and the CRC-32 of every other record. Names and layout are those of PyTorch's
-//! `caffe2/serialize/inline_container.cc`.
+//! An archive is a zip file of records below one folder; tensors are not compressed, and code is. Beside libtorch's
+//! records, it has the extra file `records.json`: the size and the CRC-32 of every other record. Names and layout are
+//! those of PyTorch's `caffe2/serialize/inline_container.cc`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,6 +11,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crc32fast::Hasher;
+use flate2::read::DeflateDecoder;
 use serde::{Deserialize, Serialize};
 
 use super::pickle::{self, Storages};
@@ -47,8 +49,12 @@ pub(super) struct Archive {
 struct Entry {
     /// Where its bytes start.
     start: u64,
+    /// Number of bytes in the file.
+    packed: u64,
+    /// Number of bytes of the record.
     size: u64,
     crc: u32,
+    is_deflated: bool,
 }
 
 impl Archive {
@@ -80,8 +86,8 @@ impl Archive {
         (self.entries.len(), self.entries.values().map(|entry| entry.size).sum())
     }
 
-    /// Checks every record: its CRC-32, that it is the one that was written, that it has the bytes of its tensors, and that the
-    /// parameters are finite.
+    /// Checks every record: its CRC-32, that it is the one that was written, that it has the bytes of its tensors, and
+    /// that the parameters are finite.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Format`] for anything else.
@@ -171,20 +177,26 @@ impl Archive {
 
     /// Hands out the bytes of a record in pieces of a multiple of 8 bytes, and checks its CRC-32.
     fn pass(&mut self, name: &str, buffer: &mut [u8], mut take: impl FnMut(&[u8])) -> Result<(), Fault> {
-        let Some(&Entry { start, size, crc }) = self.entries.get(name) else {
+        let Some(&Entry { start, packed, size, crc, is_deflated }) = self.entries.get(name) else {
             return fault(format!("the archive has no record {name}"));
         };
+        let damaged = || Fault::Format(format!("its record {name} is damaged"));
         self.file.seek(SeekFrom::Start(start))?;
+        let bytes = self.file.by_ref().take(packed);
+        let mut reader: Box<dyn Read> =
+            if is_deflated { Box::new(DeflateDecoder::new(bytes)) } else { Box::new(bytes) };
         let (mut left, mut hasher) = (size, Hasher::new());
         while left > 0 {
             let piece = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
             let bytes = &mut buffer[..piece];
-            self.file.read_exact(bytes)?;
+            reader.read_exact(bytes).map_err(|error| if is_deflated { damaged() } else { error.into() })?;
             hasher.update(bytes);
             take(bytes);
             left -= piece as u64;
         }
-        if hasher.finalize() == crc { Ok(()) } else { fault(format!("its record {name} is damaged")) }
+        // Compressed bytes may hold more than the record.
+        let is_at_end = !is_deflated || reader.read(&mut [0]).is_ok_and(|read| read == 0);
+        if is_at_end && hasher.finalize() == crc { Ok(()) } else { Err(damaged()) }
     }
 }
 
@@ -250,8 +262,10 @@ struct Directory {
 struct Listed {
     name: String,
     header: u64,
+    packed: u64,
     size: u64,
     crc: u32,
+    is_deflated: bool,
 }
 
 /// The lengths of the records that end a zip file.
@@ -330,12 +344,16 @@ impl Directory {
     }
 }
 
-/// Reads an entry of the directory. `None` for one that is damaged or compressed.
+/// The methods of compression that libtorch uses.
+const STORED: u64 = 0;
+const DEFLATED: u64 = 8;
+
+/// Reads an entry of the directory. `None` for one that is damaged, encrypted, or compressed in another way.
 fn read_central(bytes: &[u8]) -> Option<(Listed, &[u8])> {
     let header = bytes.get(..CENTRAL)?;
     let field = |at| number::<2>(header, at);
     let (flags, method) = (field(8)?, field(10)?);
-    if !header.starts_with(b"PK\x01\x02") || flags & 1 != 0 || method != 0 {
+    if !header.starts_with(b"PK\x01\x02") || flags & 1 != 0 || ![STORED, DEFLATED].contains(&method) {
         return None;
     }
     let crc = number::<4>(header, 16)? as u32;
@@ -358,8 +376,9 @@ fn read_central(bytes: &[u8]) -> Option<(Listed, &[u8])> {
         }
         fields = fields.get(4 + length as usize..)?;
     }
-    let entry = Listed { name: text, header: place, size, crc };
-    (packed == size).then_some((entry, rest.get(name + extra + comment..)?))
+    let is_deflated = method == DEFLATED;
+    let entry = Listed { name: text, header: place, packed, size, crc, is_deflated };
+    (is_deflated || packed == size).then_some((entry, rest.get(name + extra + comment..)?))
 }
 
 /// The records of a zip file: they follow each other without overlap, and headers and directory agree on their names.
@@ -393,14 +412,16 @@ fn read_entries(file: &mut File) -> Result<BTreeMap<String, Entry>, Fault> {
         let mut found = vec![0; name as usize];
         file.read_exact(&mut found)?;
         let is_named = found.strip_suffix(entry.name.as_bytes()).is_some_and(|folder| folder.ends_with(b"/"));
-        let is_stored = header.starts_with(b"PK\x03\x04") && number::<2>(&header, 8) == Some(0);
+        let method = if entry.is_deflated { DEFLATED } else { STORED };
+        let agrees = header.starts_with(b"PK\x03\x04") && number::<2>(&header, 8) == Some(method);
         let start = entry.header + (LOCAL as u64 + name + extra);
-        let stop = start.checked_add(entry.size).filter(|stop| *stop <= directory.start).ok_or_else(damaged)?;
-        if !is_named || !is_stored {
+        let stop = start.checked_add(entry.packed).filter(|stop| *stop <= directory.start).ok_or_else(damaged)?;
+        if !is_named || !agrees {
             return Err(damaged());
         }
         free = stop;
-        let record = Entry { start, size: entry.size, crc: entry.crc };
+        let Listed { packed, size, crc, is_deflated, .. } = entry;
+        let record = Entry { start, packed, size, crc, is_deflated };
         if entries.insert(entry.name.clone(), record).is_some() {
             return fault(format!("its record {} is there twice", entry.name));
         }

@@ -97,8 +97,8 @@ impl Bundle {
         }
     }
 
-    /// Writes the archive atomically. `schema.json`, `records.json` and `files` (name, text) are its extra files, readable with
-    /// `_extra_files`. Equal bundles with equal files give equal bytes.
+    /// Writes the archive atomically. `schema.json`, `records.json` and `files` (name, text) are its extra files,
+    /// readable with `_extra_files`. Equal bundles with equal files give equal bytes.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Torch`] if the file cannot be written. An existing file then remains.

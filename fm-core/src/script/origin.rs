@@ -51,8 +51,8 @@ pub struct Verified {
     pub bytes: u64,
 }
 
-/// Checks an archive without running it: its records are those that were written, with the right checksums; they have the
-/// bytes of their tensors; and parameters are finite.
+/// Checks an archive without running it: its records are those that were written, with the right checksums; they have
+/// the bytes of their tensors; and parameters are finite.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io); [`Error::Format`](crate::Error::Format) with what is wrong.

@@ -1,5 +1,5 @@
-//! What an archive's pickles say of its tensors: the size of each storage, and that tensors lie within theirs. Nothing is built or
-//! called: objects other than tensors are passed over.
+//! What an archive's pickles say of its tensors: the size of each storage, and that tensors lie within theirs. Nothing
+//! is built or called: objects other than tensors are passed over.
 //!
 //! Opcodes are those that PyTorch writes (`torch/csrc/jit/serialization/pickler.cpp`).
 

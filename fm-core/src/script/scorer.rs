@@ -33,12 +33,13 @@ const _: () = {
 };
 
 impl Scorer {
-    /// Loads an archive onto a device. It is [checked](super::verify) first, since libtorch trusts what a file states; but its code
-    /// is a program that runs when rows are scored: load only files from people whom you would let run a program.
+    /// Loads an archive onto a device. It is [checked](super::verify) first, since libtorch trusts what a file states;
+    /// but its code is a program that runs when rows are scored: load only files from people whom you would let run a
+    /// program.
     ///
     /// # Errors
-    /// [`Error::Io`] if there is no such file; [`Error::Format`] if it is not an archive of a [`Bundle`](super::Bundle),
-    /// is damaged, has a newer format, or its schema does not match its model.
+    /// [`Error::Io`] if there is no such file; [`Error::Format`] if it is not an archive of a
+    /// [`Bundle`](super::Bundle), is damaged, has a newer format, or its schema does not match its model.
     pub fn load(path: impl AsRef<Path>, device: Device) -> Result<Scorer> {
         let path = path.as_ref();
         let mut archive = Archive::open(path)?;

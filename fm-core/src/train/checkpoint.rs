@@ -1,9 +1,9 @@
 //! Checkpoints: the parameters, and what is needed to resume training, in one safetensors file.
 //!
-//! Parameters are stored as `model/<name>`, the learner's state as `learner/<name>`, and the rest as JSON in the file's metadata,
-//! under `fm`: epoch, step, length of the tensors, and the run that the file belongs to. The metadata also holds `xxh3`, the 64-bit XXH3 of all bytes of the file, with
-//! zeros in place of its own 16 digits, so that truncation and changed bits are detected. A file is written completely or not at
-//! all, and loaded only if it fits completely.
+//! Parameters are stored as `model/<name>`, the learner's state as `learner/<name>`, and the rest as JSON in the file's
+//! metadata, under `fm`: epoch, step, length of the tensors, and the run that the file belongs to. The metadata also
+//! holds `xxh3`, the 64-bit XXH3 of all bytes of the file, with zeros in place of its own 16 digits, so that truncation
+//! and changed bits are detected. A file is written completely or not at all, and loaded only if it fits completely.
 //!
 //! ```
 //! # use fm_core::{Field, FieldKind, Label, Schema, Side, Task, tch::{Device, Kind, Tensor, nn::VarStore}};
@@ -72,7 +72,8 @@ struct Manifest {
     bytes: u64,
     /// Number of steps done, if the file holds the learner's state.
     steps: Option<u64>,
-    /// What the run is recognised by, if the file belongs to one; see [`TrainFiles::of_run`](super::TrainFiles::of_run).
+    /// What the run is recognised by, if the file belongs to one; see
+    /// [`TrainFiles::of_run`](super::TrainFiles::of_run).
     run: Option<String>,
     train: TrainState,
 }
@@ -80,7 +81,8 @@ struct Manifest {
 /// Writes the parameters. To be able to resume training, use [`Trainer::save`](super::Trainer::save).
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Shape`] for a parameter that is not a float32 tensor; [`Error::NotFinite`]. Then the old file stays.
+/// [`Error::Io`]; [`Error::Shape`] for a parameter that is not a float32 tensor; [`Error::NotFinite`]. Then the old
+/// file stays.
 pub fn save(path: &Path, store: &VarStore, state: &TrainState) -> Result<()> {
     write(path, store, None, state, None)
 }
@@ -151,8 +153,8 @@ fn not_finite(name: &str) -> Error {
 /// Reads a checkpoint into parameters of the same names and shapes.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Format`] for a file that is damaged, whose tensors are not exactly the expected ones, or whose
-/// parameters are not all finite. Then nothing is changed.
+/// [`Error::Io`]; [`Error::Format`] for a file that is damaged, whose tensors are not exactly the expected ones, or
+/// whose parameters are not all finite. Then nothing is changed.
 pub fn load(path: &Path, store: &VarStore) -> Result<TrainState> {
     Checkpoint::open(path)?.load(store, None)
 }

@@ -36,7 +36,8 @@ impl TrainFiles {
         TrainFiles { folder: folder.into(), run: None }
     }
 
-    /// The same files, of a run that is recognised by this text: checkpoints carry it, and those of other runs are errors.
+    /// The same files, of a run that is recognised by this text: checkpoints carry it, and those of other runs are
+    /// errors.
     #[must_use]
     pub fn of_run(self, run: impl Into<String>) -> TrainFiles {
         TrainFiles { run: Some(run.into()), ..self }
@@ -180,8 +181,8 @@ impl TrainFiles {
     /// The epochs in `metrics.jsonl`; none before the end of the first one. A truncated last line is ignored.
     ///
     /// # Errors
-    /// [`Error::Io`], or [`Error::Format`] for any other line that is not an epoch, and for epochs that are not those of the last
-    /// checkpoint.
+    /// [`Error::Io`], or [`Error::Format`] for any other line that is not an epoch, and for epochs that are not those
+    /// of the last checkpoint.
     pub fn epochs(&self) -> Result<Vec<EpochRecord>> {
         let text = match std::fs::read_to_string(self.metrics()) {
             Ok(text) => text,
@@ -199,13 +200,13 @@ impl TrainFiles {
                 }
             }
         }
-        // An epoch is written down before its checkpoint, so that either may be missing.
-        if let Some(TrainState { epochs: known, .. }) = checkpoint::progress(&self.last())
-            && let Some((epoch, _)) = epochs.iter().zip(&known).find(|(epoch, known)| epoch != known)
-        {
+        // Lines may be ahead of the checkpoint, and a computer that stopped may have lost some.
+        let known = checkpoint::progress(&self.last()).map(|state| state.epochs).unwrap_or_default();
+        if let Some((epoch, _)) = epochs.iter().zip(&known).find(|(epoch, known)| epoch != known) {
             let reason = format!("epoch {} is not that of the last checkpoint", epoch.epoch);
             return Err(Error::format("list of epochs", self.metrics(), reason));
         }
+        epochs.extend(known.into_iter().skip(epochs.len()));
         Ok(epochs)
     }
 

@@ -117,10 +117,11 @@ impl NewRun<'_> {
 /// | `lock` | who trains it, while it is trained |
 /// | the others | see [`TrainFiles`] |
 ///
-/// The files of two runs do not make one: checkpoints carry a digest of `rows.json`, which has those of the other files.
+/// The files of two runs do not make one: checkpoints carry a digest of `rows.json`, which has those of the other
+/// files.
 ///
-/// A run that is created is locked, so that no other process trains it, until it is dropped; [`Run::lock`] locks one that is
-/// opened.
+/// A run that is created is locked, so that no other process trains it, until it is dropped; [`Run::lock`] locks one
+/// that is opened.
 ///
 /// ```no_run
 /// use fm_core::tch::Device;
@@ -215,13 +216,13 @@ impl Run {
         })
     }
 
-    /// [Creates](Run::create) a run in place of an earlier one, which is set aside beside the folder until the new one has a
-    /// checkpoint: [`Run::settle`] removes it then, and [`Run::abandon`] or an error here puts it back. Files that are not the
-    /// run's are kept.
+    /// [Creates](Run::create) a run in place of an earlier one, which is set aside beside the folder until the new one
+    /// has a checkpoint: [`Run::settle`] removes it then, and [`Run::abandon`] or an error here puts it back. Files
+    /// that are not the run's are kept.
     ///
     /// # Errors
-    /// As [`Run::create`]; [`Error::Format`] for a folder that is not [replaceable](Run::is_replaceable); [`Error::InUse`] for a run
-    /// that is being trained.
+    /// As [`Run::create`]; [`Error::Format`] for a folder that is not [replaceable](Run::is_replaceable);
+    /// [`Error::InUse`] for a run that is being trained.
     pub fn replace(
         folder: impl Into<PathBuf>,
         new: &NewRun<'_>,
@@ -253,7 +254,8 @@ impl Run {
         Ok(())
     }
 
-    /// Removes the run that this one replaces, once this one has a checkpoint with progress. To be called after each checkpoint.
+    /// Removes the run that this one replaces, once this one has a checkpoint with progress. To be called after each
+    /// checkpoint.
     pub fn settle(&mut self) {
         if self.replaced.is_some() && self.files.has_progress() {
             self.replaced.take().into_iter().for_each(SetAside::remove);
@@ -287,7 +289,8 @@ impl Run {
         is_free(folder) || is_run(folder) || is_begun(folder)
     }
 
-    /// Whether a folder holds nothing but a run that was never trained, because the program was killed before its first checkpoint.
+    /// Whether a folder holds nothing but a run that was never trained, because the program was killed before its first
+    /// checkpoint.
     pub fn is_unbegun(folder: &Path) -> bool {
         is_free(folder)
             || (Run::is_replaceable(folder)
@@ -370,8 +373,8 @@ impl Run {
         Ok(built)
     }
 
-    /// Checks that the settings are those that the run was created with. Checkpoints tell models apart by the shapes of their
-    /// parameters, and some options change none. Other settings than the model's may be edited, with a warning.
+    /// Checks that the settings are those that the run was created with. Checkpoints tell models apart by the shapes of
+    /// their parameters, and some options change none. Other settings than the model's may be edited, with a warning.
     ///
     /// # Errors
     /// [`Error::Format`] for another model.
