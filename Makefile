@@ -48,6 +48,8 @@ demo: setup ## train, evaluate and export DeepFM on MovieLens-100K (in runs/demo
 	$(FM) recommend $(RUN) --user 42 --top 10
 
 # Executables of doc tests have no rpath. All others must find libtorch by themselves.
+# One thread per test: where cores are busy, threads of OpenMP that wait for each other take most of the time.
+test: export OMP_NUM_THREADS ?= 1
 test: libtorch ## run all tests
 	$(CARGO) test --release --workspace --lib --bins --tests --examples
 	$(LOADER_PATH)="$(TORCH)/lib$${$(LOADER_PATH):+:$$$(LOADER_PATH)}" $(CARGO) test --release --workspace --doc

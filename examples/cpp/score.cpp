@@ -1,7 +1,8 @@
-// Scores the rows of a CSV file with an exported model: score MODEL.pt ROWS.csv
+// Scores the rows of CSV files with an exported model: score MODEL.pt ROWS.csv ...
 // Prints one score per line. Cells are separated by commas; quoted cells are an error.
 
-#include <torch/script.h>
+// To load a module and to call it. <torch/script.h> has everything, and takes twice as long to compile.
+#include <torch/csrc/jit/serialization/import.h>
 
 #include <fstream>
 #include <iostream>
@@ -36,12 +37,14 @@ c10::List<Row> read(const std::string &path) {
 }
 
 int main(int argc, char **argv) try {
-  if (argc != 3) throw std::runtime_error("usage: score MODEL.pt ROWS.csv");
+  if (argc < 3) throw std::runtime_error("usage: score MODEL.pt ROWS.csv ...");
   c10::InferenceMode no_gradients;
   auto model = torch::jit::load(argv[1], c10::kCPU);
-  auto scores = model.run_method("score", read(argv[2])).toTensor();
   std::cout.precision(9);  // enough to distinguish any two float32
-  for (int64_t row = 0; row < scores.size(0); ++row) std::cout << scores[row].item<float>() << '\n';
+  for (int file = 2; file < argc; ++file) {
+    auto scores = model.run_method("score", read(argv[file])).toTensor();
+    for (int64_t row = 0; row < scores.size(0); ++row) std::cout << scores[row].item<float>() << '\n';
+  }
 } catch (const c10::Error &error) {
   // Only the first line: the others show where libtorch raised it.
   std::string text = error.what_without_backtrace();

@@ -33,14 +33,15 @@ fn main() -> ExitCode {
     logging::start(general.log_format, general.quiet, general.verbose);
     set_threads(general.threads);
     logging::report_panics(general.verbose > 0);
-    match run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+    let code = match run(&args) {
+        Ok(()) => 0,
+        Err(error) if is_closed_pipe(&error) => 0,
         Err(error) => {
             logging::report(&error, general.verbose > 0);
-            if error.is::<Interrupted>() { ExitCode::from(EXIT_CODE) } else { ExitCode::FAILURE }
+            if error.is::<Interrupted>() { EXIT_CODE } else { 1 }
         }
-    }
+    };
+    fm_core::device::end_process(code)
 }
 
 /// One thread by default: the operations are small, and idle OpenMP threads spin, which slows down other processes.

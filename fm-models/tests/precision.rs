@@ -35,8 +35,9 @@ fn files_with_smaller_tables_score_as_the_model_with_rounded_tables() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("model.pt");
     let schema = schema(Task::Regression);
-    for variant in variants() {
-        for precision in [Precision::F32, Precision::F16, Precision::Bf16, Precision::Int8] {
+    // Tables as they are have a test of their own. The 16-bit types differ only in the rounding: each variant has one.
+    for (variant, of_16_bits) in variants().zip([Precision::F16, Precision::Bf16].into_iter().cycle()) {
+        for precision in [of_16_bits, Precision::Int8] {
             let (store, model) = variant.build(&schema, 1, Device::Cpu);
             disturb(&store);
             let options = BundleOptions { precision, ..Default::default() };

@@ -1,15 +1,12 @@
-//! What is wrong is said in one line, and nothing half-written is left: `Scene::fails` asserts both.
+//! Bad input gives an error of one line and leaves no half-written file: `Scene::fails` asserts both.
 
-use crate::scene::{Scene, assert_holds};
+use crate::scene::{LR_ON_ML, Scene, assert_holds};
 
 fn trained() -> Scene {
-    let scene = Scene::new();
-    scene.ok("train --data books.csv --schema schema.toml --model deepfm --epochs 1 --run run");
-    scene.ok("export run -o model.pt");
-    scene
+    Scene::after(&["train --data books.csv --schema schema.toml --model deepfm --epochs 1 --run run"])
 }
 
-/// Replaces a line of a file, from 1; the last one if there are not as many.
+/// Replaces a line of a file, counted from 1, or the last line of a shorter file.
 fn replace_line(scene: &Scene, file: &str, line: usize, text: &[u8]) {
     let bytes = scene.bytes(file);
     let mut lines: Vec<&[u8]> = bytes.split_inclusive(|&byte| byte == b'\n').collect();
@@ -19,7 +16,7 @@ fn replace_line(scene: &Scene, file: &str, line: usize, text: &[u8]) {
 }
 
 #[test]
-fn a_movielens_file_with_a_fault_is_named_with_its_line() {
+fn an_error_in_a_movielens_file_names_file_and_line() {
     let faults: [(&str, usize, &[u8], &[&str]); 8] = [
         ("u.data", usize::MAX, b"60\t12\t3", &["u.data, line 3000", "4 fields", "cut off"]),
         ("u.data", 17, b"1\t2\tgood\t880000000\n", &["u.data, line 17", "`good` is not a number"]),
@@ -30,12 +27,14 @@ fn a_movielens_file_with_a_fault_is_named_with_its_line() {
         ("u.item", 3, b"2|Twice|||x|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0\n", &["u.item, line 3", "occurs twice"]),
         ("u.user", 9, b"9|33|F\n", &["u.user, line 9", "5 fields"]),
     ];
-    for (file, line, text, words) in faults {
-        let scene = Scene::new();
-        replace_line(&scene, &format!("ml/{file}"), line, text);
-        scene.fails_with("train --data ml --run run", words);
-    }
     let scene = Scene::new();
+    for (file, line, text, words) in faults {
+        let file = format!("ml/{file}");
+        let whole = scene.bytes(&file);
+        replace_line(&scene, &file, line, text);
+        scene.refuses("ml", None, words);
+        scene.write(&file, whole);
+    }
     for (file, missing) in [
         ("u.user", "u.user is missing"),
         ("u.item", "u.item is missing"),
@@ -43,15 +42,18 @@ fn a_movielens_file_with_a_fault_is_named_with_its_line() {
     ] {
         let whole = scene.bytes(&format!("ml/{file}"));
         scene.write(&format!("ml/{file}"), "");
-        scene.fails_with("train --data ml --run run", &[file, "empty"]);
+        scene.refuses("ml", None, &[file, "empty"]);
         std::fs::remove_file(scene.path("ml").join(file)).unwrap();
-        scene.fails_with("train --data ml --run run", &[missing]);
+        scene.refuses("ml", None, &[missing]);
         scene.write(&format!("ml/{file}"), whole);
     }
+    let (file, line, text, words) = faults[0];
+    replace_line(&scene, &format!("ml/{file}"), line, text);
+    scene.fails_with("train --data ml --run run", words);
 }
 
 #[test]
-fn a_table_with_a_fault_is_named_with_its_line() {
+fn an_error_in_a_table_names_file_and_line() {
     let row = "r01,b02,x,kind1,5.5,1000,";
     let faults: [(usize, Vec<u8>, &[&str]); 8] = [
         (4, format!("{row}good\n").into(), &["books.csv, line 4", "`good`", "`stars`", "not a number"]),
@@ -63,15 +65,16 @@ fn a_table_with_a_fault_is_named_with_its_line() {
         (usize::MAX, b"r01,\"b02,x".into(), &["books.csv, line 3001", "quote"]),
         (1, b"reader,book,name,tags,cost,when,stars\n".into(), &["no column `price`", "available: reader, book"]),
     ];
-    for (line, text, words) in faults {
-        let scene = Scene::new();
-        replace_line(&scene, "books.csv", line, &text);
-        scene.fails_with("train --data books.csv --schema schema.toml --run run", words);
-    }
     let scene = Scene::new();
     let train = "train --data books.csv --schema schema.toml --run run";
+    let whole = scene.bytes("books.csv");
+    for (line, text, words) in faults {
+        replace_line(&scene, "books.csv", line, &text);
+        scene.refuses("books.csv", Some("schema.toml"), words);
+        scene.write("books.csv", &whole);
+    }
     scene.write("books.csv", "");
-    scene.fails_with(train, &["books.csv", "empty"]);
+    scene.refuses("books.csv", Some("schema.toml"), &["books.csv", "empty"]);
     scene.write("books.csv", crate::data::HEADER);
     scene.fails_with(train, &["none is left for training"]);
     scene.fails_with("train --data books.csv --run run", &["--schema"]);
@@ -81,7 +84,7 @@ fn a_table_with_a_fault_is_named_with_its_line() {
 }
 
 #[test]
-fn a_label_that_is_not_binary_needs_a_threshold_in_a_table() {
+fn a_binary_task_on_ratings_in_a_table_needs_a_threshold() {
     let scene = Scene::new();
     let train = "train --data books.csv --schema schema.toml --task binary --model lr --epochs 1 --run run";
     scene.fails_with(train, &["`stars` has values other than 0 and 1", "--threshold"]);
@@ -89,7 +92,7 @@ fn a_label_that_is_not_binary_needs_a_threshold_in_a_table() {
 }
 
 #[test]
-fn names_that_do_not_exist_are_answered_with_those_that_do() {
+fn an_unknown_name_is_an_error_that_names_the_known_ones() {
     let scene = Scene::new();
     let cases: [(&str, &[&str]); 14] = [
         ("train --data ml --model depfm", &["depfm", "'deepfm'"]),
@@ -119,7 +122,7 @@ fn names_that_do_not_exist_are_answered_with_those_that_do() {
 }
 
 #[test]
-fn numbers_out_of_range_are_refused_before_training() {
+fn a_number_out_of_range_is_an_error_before_training() {
     let scene = Scene::new();
     let cases = [
         ("--epochs 0", "at least 1"),
@@ -153,12 +156,12 @@ fn a_loss_that_explodes_in_the_first_epoch_leaves_no_run() {
 }
 
 #[test]
-fn a_run_replaces_only_an_earlier_run_and_only_when_it_can_start() {
-    let scene = Scene::new();
+fn force_replaces_only_a_run_and_only_if_the_new_one_can_start() {
+    let scene = Scene::after(&[LR_ON_ML]);
     let train = "train --data ml --model lr --epochs 1 --quiet";
-    scene.ok(&format!("{train} --run run"));
     scene.fails_with(&format!("{train} --run run"), &["run already exists", "--resume", "--force"]);
-    for fault in ["--lr nan", "--fields movie", "--embedding-dim 0 --model fm", "--split time:2:2"] {
+    // A setting of training, of the data, and of the model.
+    for fault in ["--lr nan", "--fields movie", "--embedding-dim 0 --model fm"] {
         scene.fails(&format!("train --data ml --run run --force {fault}"));
     }
     scene.fails_with(&format!("{train} --run ml --force"), &["ml is not a run", "--force"]);
@@ -174,36 +177,36 @@ fn a_run_replaces_only_an_earlier_run_and_only_when_it_can_start() {
 }
 
 #[test]
-fn what_is_not_a_run_is_not_opened() {
+fn a_path_that_is_not_a_run_is_an_error() {
     let scene = Scene::new();
-    for what in ["ml", "none", "books.csv"] {
-        for command in ["train --resume", "evaluate", "export -o model.pt"] {
-            scene.fails_with(&format!("{command} {what}"), &[&format!("{what} is not a usable run")]);
-        }
+    for (command, what) in
+        [("train --resume", "ml"), ("evaluate", "ml"), ("export -o model.pt", "none"), ("evaluate", "books.csv")]
+    {
+        scene.fails_with(&format!("{command} {what}"), &[&format!("{what} is not a usable run")]);
     }
     scene.fails_with("predict ml --input books.csv --output scored.csv", &["ml is not a usable run"]);
     scene.fails_with("predict none --input books.csv --output scored.csv", &["cannot read none"]);
 }
 
 #[test]
-fn a_damaged_checkpoint_is_refused() {
+fn a_damaged_checkpoint_is_an_error() {
     let scene = trained();
     let whole = scene.bytes("run/checkpoints/best.safetensors");
     let last = scene.bytes("run/checkpoints/last.safetensors");
     let mut mad_header = whole.clone();
     mad_header[..8].copy_from_slice(&u64::MAX.to_le_bytes());
-    for damaged in
-        [&whole[..whole.len() - 1], &whole[..100], &[], b"no checkpoint", &mad_header, &whole[..whole.len() / 2]]
-    {
+    let commands = [
+        "evaluate run",
+        "export run -o new.pt",
+        "predict run --input books.csv --output new.csv",
+        "recommend run --user r01",
+    ];
+    let damaged = [&whole[..whole.len() - 1], &whole[..100], &[], b"no checkpoint", &mad_header];
+    for (damaged, command) in damaged.into_iter().zip(commands.into_iter().cycle()) {
         scene.write("run/checkpoints/best.safetensors", damaged);
-        scene.fails_with("evaluate run", &["best.safetensors is not a usable checkpoint"]);
-    }
-    for command in
-        ["export run -o new.pt", "predict run --input books.csv --output new.csv", "recommend run --user r01"]
-    {
         scene.fails_with(command, &["best.safetensors is not a usable checkpoint"]);
     }
-    // The only epoch was the best: the last checkpoint holds it, too.
+    // The only epoch was the best, so the last checkpoint has the same parameters.
     scene.ok("train --resume run --quiet");
     assert!(scene.bytes("run/checkpoints/best.safetensors") == whole);
     std::fs::remove_file(scene.path("run/checkpoints/step-0.safetensors")).unwrap();
@@ -213,13 +216,12 @@ fn a_damaged_checkpoint_is_refused() {
 }
 
 #[test]
-fn a_schema_or_settings_that_do_not_fit_the_checkpoint_are_refused() {
+fn a_schema_or_settings_that_do_not_fit_the_checkpoint_are_an_error() {
     let scene = trained();
     let schema = scene.text("run/schema.json");
     scene.write("run/schema.json", schema.replacen("\"b01\",", "", 1));
-    for command in ["evaluate run", "export run -o new.pt", "predict run --input books.csv --output scored.csv"] {
-        scene.fails_with(command, &["run is not a usable run", "schema.json has changed since the run was created"]);
-    }
+    let words = &["run is not a usable run", "schema.json has changed since the run was created"];
+    scene.fails_with("evaluate run", words);
     scene.fails_with("train --resume run --quiet", &["schema.json has changed since the run was created"]);
     scene.write("run/schema.json", schema.replacen("\"b01\"", "\"b02\"", 1));
     scene.fails_with("evaluate run", &["schema.json is not a usable schema", "`b02` twice"]);
@@ -243,7 +245,7 @@ fn a_schema_or_settings_that_do_not_fit_the_checkpoint_are_refused() {
 }
 
 #[test]
-fn rows_to_score_need_the_columns_of_the_fields_and_room_for_the_score() {
+fn rows_to_score_need_a_column_for_each_field_and_none_named_score() {
     let scene = trained();
     scene.without_column("books.csv", "price", "rows.csv");
     let predict = "predict run --input rows.csv --output scored.csv";
@@ -258,23 +260,21 @@ fn rows_to_score_need_the_columns_of_the_fields_and_room_for_the_score() {
     scene.fails_with("predict run --input torn.csv --output new.csv", &["torn.csv, line 3", "2 cells"]);
     scene.write("torn.parquet", "PAR1");
     scene.fails_with("predict run --input torn.parquet --output new.csv", &["torn.parquet", "Parquet"]);
-    // The label is not needed, and no row is no error.
+    // The label is optional, and a table may have no rows.
     scene.write("none.csv", "reader,book,tags,price\n");
     scene.ok("predict run --input none.csv --output new.csv");
     assert_eq!(scene.text("new.csv"), "reader,book,tags,price,score\n");
 }
 
 #[test]
-fn an_output_that_cannot_be_written_is_refused() {
+fn an_output_that_cannot_be_written_is_an_error() {
     let scene = trained();
     std::fs::create_dir(scene.path("folder")).unwrap();
     std::fs::create_dir(scene.path("folder.csv")).unwrap();
     let predict = "predict run --input books.csv --output";
-    for folder in ["folder", "folder.csv"] {
-        scene.fails_with(&format!("{predict} {folder}"), &[folder, "is a folder"]);
-        scene.fails_with(&format!("evaluate run --output {folder}"), &[folder, "is a folder"]);
-        scene.fails_with(&format!("export run -o {folder}"), &[folder, "is a folder"]);
-    }
+    scene.fails_with(&format!("{predict} folder.csv"), &["folder.csv", "is a folder"]);
+    scene.fails_with("evaluate run --output folder.csv", &["folder.csv", "is a folder"]);
+    scene.fails_with("export run -o folder", &["folder is a folder", "name the file"]);
     scene.fails_with(&format!("{predict} scores.txt"), &["scores.txt", ".csv, .tsv or .parquet"]);
     scene.fails_with(&format!("{predict} no/such/folder.csv"), &["cannot write no/such/folder.csv"]);
     scene.fails_with("export run -o no/such/folder.pt", &["cannot write no/such/folder.pt"]);
@@ -283,7 +283,7 @@ fn an_output_that_cannot_be_written_is_refused() {
 
 #[cfg(unix)]
 #[test]
-fn a_device_or_a_pipe_is_not_replaced_by_a_file() {
+fn a_pipe_is_not_replaced_by_a_file() {
     let scene = trained();
     for name in ["pipe.pt", "pipe.csv"] {
         assert!(scene.command("mkfifo").arg(name).status().unwrap().success());
@@ -292,7 +292,7 @@ fn a_device_or_a_pipe_is_not_replaced_by_a_file() {
     scene.fails_with("predict run --input books.csv --output pipe.csv", &["cannot write pipe.csv", "not a file"]);
 }
 
-/// `fm` where no file may grow beyond `kib` KiB, as on a full disk: a write that would fails.
+/// Runs `fm` with a limit of `kib` KiB per file: writes beyond it fail, as on a full disk.
 #[cfg(unix)]
 pub fn fails_when_full(scene: &Scene, kib: usize, line: &str) -> String {
     let mut command = scene.command("sh");
@@ -304,8 +304,9 @@ pub fn fails_when_full(scene: &Scene, kib: usize, line: &str) -> String {
 
 #[cfg(unix)]
 #[test]
-fn a_full_disk_leaves_nothing_half_written() {
+fn a_full_disk_leaves_no_half_written_file() {
     let scene = trained();
+    scene.ok("export run -o model.pt");
     for (kib, line, words) in [
         (8, "predict run --input books.csv --output scored.csv", ["cannot write scored.csv", "File too large"]),
         (8, "predict run --input books.csv --output scored.tsv", ["cannot write scored.tsv", "File too large"]),
@@ -317,19 +318,22 @@ fn a_full_disk_leaves_nothing_half_written() {
     ] {
         assert_holds(&fails_when_full(&scene, kib, line), &words);
     }
-    // With the encoded data in the cache, the checkpoint is what does not fit.
+    // The encoded data are in the cache, so the checkpoint is the first file that does not fit.
     scene.ok("train --data ml --model fm --embedding-dim 64 --epochs 1 --run new --quiet");
     std::fs::remove_dir_all(scene.path("new")).unwrap();
     let train = "train --data ml --model fm --embedding-dim 64 --epochs 1 --run new --quiet";
     assert_holds(&fails_when_full(&scene, 64, train), &["last.safetensors", "File too large"]);
-    // An older file stays as it was, which `fails_when_full` asserts.
+    // `fails_when_full` asserts that the older file is unchanged.
     assert_holds(&fails_when_full(&scene, 8, "export run -o model.pt"), &["cannot write model.pt"]);
 }
 
 #[test]
-fn a_recommendation_needs_a_user_and_an_item() {
+fn recommend_and_explain_need_declared_users_and_items() {
     let scene = Scene::new();
     scene.write("schema.toml", crate::data::SCHEMA.replace("user = \"reader\"", ""));
     scene.ok("train --data books.csv --schema schema.toml --model lr --epochs 1 --run run");
-    scene.fails_with("recommend run --user r01", &["declare `user` and `item`"]);
+    for command in ["recommend run --user r01", "explain run --user r01 --item b01"] {
+        scene.fails_with(command, &["declare `user` and `item`"]);
+    }
+    scene.ok("explain run --row reader=r01");
 }

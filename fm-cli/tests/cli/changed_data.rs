@@ -1,10 +1,8 @@
 //! Data and declarations that change, or move, after training.
 
-use crate::scene::{Scene, assert_holds};
+use crate::scene::{FM_ON_BOOKS, Scene, assert_holds};
 
-const TRAIN: &str = "train --data books.csv --schema schema.toml --model fm --epochs 2 --run run";
-
-/// The table with its rows in another order.
+/// The table with its rows in reverse order.
 fn reordered(scene: &Scene) -> String {
     let text = scene.text("books.csv");
     let (header, rows) = text.split_once('\n').unwrap();
@@ -14,9 +12,8 @@ fn reordered(scene: &Scene) -> String {
 }
 
 #[test]
-fn evaluate_warns_that_rows_trained_on_may_be_among_the_tested() {
-    let scene = Scene::new();
-    scene.ok(TRAIN);
+fn evaluate_warns_that_training_rows_may_be_among_the_test_rows() {
+    let scene = Scene::after(&[FM_ON_BOOKS]);
     assert!(!String::from_utf8(scene.run("evaluate run").stderr).unwrap().contains("WARN"));
     scene.write("books.csv", reordered(&scene));
     let output = scene.run("evaluate run");
@@ -25,16 +22,14 @@ fn evaluate_warns_that_rows_trained_on_may_be_among_the_tested() {
 
 #[test]
 fn a_run_is_not_resumed_on_other_rows() {
-    let scene = Scene::new();
-    scene.ok(TRAIN);
+    let scene = Scene::after(&[FM_ON_BOOKS]);
     scene.write("books.csv", reordered(&scene));
     scene.fails_with("train -q --resume run", &["the data has changed since", "was trained"]);
 }
 
 #[test]
-fn a_run_needs_its_declaration_no_more() {
-    let scene = Scene::new();
-    scene.ok(TRAIN);
+fn a_run_keeps_its_declaration() {
+    let scene = Scene::after(&[FM_ON_BOOKS]);
     let before = scene.ok("evaluate run");
     std::fs::remove_file(scene.path("schema.toml")).unwrap();
     assert_eq!(scene.ok("evaluate run"), before);
@@ -43,12 +38,12 @@ fn a_run_needs_its_declaration_no_more() {
 }
 
 #[test]
-fn recommendations_differ_by_item_also_where_no_side_is_declared() {
+fn recommendations_differ_by_item_even_if_no_side_is_declared() {
     let scene = Scene::new();
     let declared: String =
         scene.text("schema.toml").lines().filter(|l| !l.starts_with("side")).map(|l| format!("{l}\n")).collect();
     scene.write("schema.toml", declared);
-    scene.ok(TRAIN);
+    scene.ok(FM_ON_BOOKS);
     let recommended = scene.ok_json("recommend run --user r01 --top 5 --json");
     let scores: Vec<f64> =
         recommended["items"].as_array().unwrap().iter().map(|i| i["score"].as_f64().unwrap()).collect();
@@ -56,7 +51,7 @@ fn recommendations_differ_by_item_also_where_no_side_is_declared() {
 }
 
 #[test]
-fn a_table_may_have_columns_that_the_others_lack() {
+fn a_table_can_have_columns_that_the_others_lack() {
     let scene = Scene::new();
     let more: String = scene.text("books.csv").lines().map(|line| format!("{line},x\n")).collect();
     scene.write("more.csv", more.replacen(",x\n", ",unused\n", 1));
@@ -64,7 +59,7 @@ fn a_table_may_have_columns_that_the_others_lack() {
 }
 
 #[test]
-fn a_validation_metric_that_is_no_number_is_divergence() {
+fn a_validation_metric_that_is_not_a_number_means_divergence() {
     let scene = Scene::new();
     let line =
         "train --data ml --model lr --optimizer sgd --lr 1e39 --batch-size 200000 --epochs 1 --history 0 --run run -q";

@@ -1,4 +1,4 @@
-//! The exported file of every model scores in every client as the program does: Rust, Python, C++.
+//! Exported files give the same scores in Rust, Python and C++ as in the program, for every model.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,23 +15,28 @@ use crate::scene::{Scene, assert_holds, python};
 #[allow(dead_code, reason = "a program's `main` runs where there is a command line")]
 mod rust_example;
 
-/// How many rows are scored at once.
+/// Batch sizes.
 const BATCHES: [usize; 5] = [0, 1, 2, 7, 1000];
 /// Columns that `narrow.csv` does not have.
 const LEFT_OUT: [&str; 3] = ["book", "moods", "price"];
-/// A user in the words of a client.
+/// An unknown user, as clients describe one.
 const USER: [(&str, &str); 4] = [("reader", "nobody"), ("city", ""), ("moods", ""), ("book", "b02")];
 
 #[test]
-fn every_client_scores_every_model_as_the_program_does() {
-    let scene = scene();
+fn every_client_gives_the_scores_of_the_program_for_every_model() {
+    let (scene, models) = every_kind::trained();
+    write_rows(&scene);
     let python = python();
-    let models: Vec<&str> = fm_models::MODELS.iter().map(|entry| entry.name).collect();
     std::thread::scope(|scope| {
         let program = scope.spawn(|| python.as_deref().and_then(|python| build_cpp(&scene, python)));
-        for (number, model) in models.iter().enumerate() {
-            train_and_export(&scene, model, number % 2 == 1);
+        for model in &models {
+            export(&scene, model);
             rust_agrees(&scene, model);
+        }
+        // The program scores with an exported file, too.
+        for model in &models[..2] {
+            scene.ok(&format!("predict {model}.pt --input rows-1000.csv --output of-file.csv"));
+            difference(model, &scene.scores("of-file.csv"), &scene.scores(&format!("{model}.csv")));
         }
         let program = program.join().unwrap();
         scope.spawn(|| python.as_deref().inspect(|python| python_agrees(&scene, python, &models)));
@@ -41,11 +46,8 @@ fn every_client_scores_every_model_as_the_program_does() {
     });
 }
 
-/// The table, and the rows to score: as many as a batch each, and all of them with some columns left out.
-fn scene() -> Scene {
-    let scene = Scene::new();
-    scene.write("every.toml", every_kind::SCHEMA);
-    scene.write("every.csv", every_kind::table());
+/// Writes the rows to score: as many as a batch each, and all of them with some columns left out.
+fn write_rows(scene: &Scene) {
     let rows = every_kind::rows(1000);
     let header = FIELDS.join(",") + "\n";
     for batch in BATCHES {
@@ -54,20 +56,11 @@ fn scene() -> Scene {
     }
     scene.write("narrow.csv", scene.bytes("rows-1000.csv"));
     LEFT_OUT.iter().for_each(|name| scene.without_column("narrow.csv", name, "narrow.csv"));
-    scene
 }
 
 /// Writes `MODEL.pt`, and what the program says of the run: `MODEL.csv`, `MODEL-narrow.csv` and `MODEL.json`, the list for a
 /// stranger.
-fn train_and_export(scene: &Scene, model: &str, is_binary: bool) {
-    let task = if is_binary { "binary --threshold 3" } else { "regression" };
-    // Its sampler knows no sequences and no shared tables.
-    let fields = match model {
-        "bayesian_fm" => format!(" --fields {}", FIELDS[..FIELDS.len() - 1].join(",")),
-        _ => String::new(),
-    };
-    let train = "train --data every.csv --schema every.toml --epochs 1 --batch-size 32 --lr 0.02 --quiet";
-    scene.ok(&format!("{train}{fields} --model {model} --task {task} --run {model}"));
+fn export(scene: &Scene, model: &str) {
     scene.ok(&format!("export {model} -o {model}.pt --with-catalogue"));
     scene.ok(&format!("predict {model} --input rows-1000.csv --output {model}.csv"));
     scene.ok(&format!("predict {model} --input narrow.csv --output {model}-narrow.csv --allow-missing"));
@@ -78,28 +71,25 @@ fn train_and_export(scene: &Scene, model: &str, is_binary: bool) {
     assert!(high - low > 0.05, "{model}: all rows score the same, {low} to {high}");
 }
 
-/// The greatest difference between what a client gives and what the program does, row by row. It must be within 1e-6 of the score,
-/// or of 1: the program adds up the active slots of a row one by one, an exported file all slots at once.
+/// The greatest difference between the scores of a client and of the program. It must be within 1e-6 of the score,
+/// or of 1: the program sums over the active slots of a row, an exported file over all slots.
 #[track_caller]
 fn difference(client: &str, found: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len(), "{client}");
     let relative = |(found, expected): (&f64, &f64)| (found - expected).abs() / expected.abs().max(1.0);
     let differences: Vec<f64> = found.iter().zip(expected).map(relative).collect();
-    // So asked, NaN is too much.
+    // NaN matches no range.
     let wrong = differences.iter().position(|difference| !matches!(difference, 0.0..=1e-6));
     assert_eq!(wrong.map(|row| (row, found[row], expected[row])), None, "{client}: row, found, expected");
     differences.into_iter().fold(0.0, f64::max)
 }
 
 fn rust_agrees(scene: &Scene, model: &str) {
-    scene.ok(&format!("predict {model}.pt --input rows-1000.csv --output of-file.csv"));
     let expected = scene.scores(&format!("{model}.csv"));
-    let of_file = difference(model, &scene.scores("of-file.csv"), &expected);
-
     let file = scene.path(&format!("{model}.pt"));
     let scorer = Scorer::load(&file, Device::Cpu).unwrap();
     let rows = every_kind::rows(1000);
-    // Half of the empty texts are left out.
+    // An empty text equals a missing one: half of them are omitted.
     let cells = |row: &[&'static str; FIELDS.len()]| {
         FIELDS.into_iter().zip(*row).enumerate().filter(|(at, (_, text))| at % 2 == 0 || !text.is_empty())
     };
@@ -121,7 +111,7 @@ fn rust_agrees(scene: &Scene, model: &str) {
         assert_eq!(item, expected_item, "{model}");
         worst = worst.max(difference(model, &[f64::from(*score)], &[*expected_score]));
     }
-    println!("{model}: greatest difference of fm predict {of_file:.1e}, of Scorer {worst:.1e}");
+    println!("{model}: greatest difference of Scorer {worst:.1e}");
 }
 
 fn item(item: &Value) -> (&str, f64) {
@@ -149,7 +139,7 @@ fn python_agrees(scene: &Scene, python: &Path, models: &[&str]) {
     );
 }
 
-/// Builds the C++ client with the CMake and Ninja that lie beside the Python.
+/// Builds the C++ client with the CMake and Ninja in the folder of the Python.
 fn build_cpp(scene: &Scene, python: &Path) -> Option<PathBuf> {
     let tools = python.parent()?;
     let (cmake, ninja) = (tools.join("cmake"), tools.join("ninja"));
@@ -169,18 +159,13 @@ fn build_cpp(scene: &Scene, python: &Path) -> Option<PathBuf> {
 
 fn cpp_agrees(scene: &Scene, program: &Path, models: &[&str]) {
     for model in models {
-        let scores = |rows: &str| -> Vec<f64> {
-            let printed = ok(scene.command(program).arg(format!("{model}.pt")).arg(rows));
-            printed.lines().map(|line| line.parse().unwrap()).collect()
-        };
-        let expected = scene.scores(&format!("{model}.csv"));
-        let mut worst = 0f64;
-        for batch in BATCHES {
-            let found = scores(&format!("rows-{batch}.csv"));
-            worst = worst.max(difference(model, &found, &expected[..batch]));
-        }
-        let narrow = scene.scores(&format!("{model}-narrow.csv"));
-        worst = worst.max(difference(model, &scores("narrow.csv"), &narrow));
+        let files = BATCHES.map(|batch| format!("rows-{batch}.csv"));
+        let printed = ok(scene.command(program).arg(format!("{model}.pt")).args(files).arg("narrow.csv"));
+        let found: Vec<f64> = printed.lines().map(|line| line.parse().unwrap()).collect();
+        let whole = scene.scores(&format!("{model}.csv"));
+        let mut expected: Vec<f64> = BATCHES.iter().flat_map(|&batch| whole[..batch].to_vec()).collect();
+        expected.extend(scene.scores(&format!("{model}-narrow.csv")));
+        let worst = difference(model, &found, &expected);
         println!("{model}: greatest difference of C++ {worst:.1e}");
     }
     cpp_fails_in_one_line(scene, program, &format!("{}.pt", models[0]));

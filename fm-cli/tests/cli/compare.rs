@@ -13,7 +13,7 @@ fn numbers(values: &Value) -> Vec<f64> {
     values.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
 }
 
-/// The leaderboard without what measures time.
+/// The leaderboard without times.
 fn board(scene: &Scene, folder: &str) -> Value {
     let mut board = scene.json(&format!("{folder}/leaderboard.json"));
     for line in board["lines"].as_array_mut().unwrap() {
@@ -25,7 +25,7 @@ fn board(scene: &Scene, folder: &str) -> Value {
 }
 
 #[test]
-fn a_leaderboard_has_the_means_of_its_runs_the_best_first() {
+fn a_leaderboard_has_the_means_of_its_runs_with_the_best_first() {
     let scene = Scene::new();
     let table = scene.ok(&format!("{COMPARE} -o board"));
     assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
@@ -52,7 +52,7 @@ fn a_leaderboard_has_the_means_of_its_runs_the_best_first() {
     assert!((0.0..=1.0).contains(&lines[0]["p_value"].as_f64().unwrap()) && lines[1]["p_value"].is_null());
     let whole = scene.ok(&format!("{COMPARE} -o board --verbose"));
     assert_eq!(whole.trim_end(), scene.text("board/leaderboard.md").trim_end());
-    // A run of it is a run as any other, and its size is that of the exported file.
+    // Its runs are ordinary runs, and the stated size is that of the exported file.
     scene.ok("evaluate board/fm/seed-2");
     scene.ok("export board/fm/seed-1 -o model.pt");
     let (exported, stated) =
@@ -61,7 +61,7 @@ fn a_leaderboard_has_the_means_of_its_runs_the_best_first() {
 }
 
 #[test]
-fn a_comparison_that_was_killed_goes_on_and_trains_nothing_twice() {
+fn a_killed_comparison_resumes_and_trains_nothing_twice() {
     let scene = Scene::new();
     let mut child =
         scene.fm(&format!("{COMPARE} -o board")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -81,7 +81,7 @@ fn a_comparison_that_was_killed_goes_on_and_trains_nothing_twice() {
 }
 
 #[test]
-fn folds_and_files_of_settings_are_compared_too() {
+fn settings_files_are_compared_on_folds() {
     let scene = Scene::new();
     scene.write("small.toml", "[model]\nname = \"fm\"\noptions.embedding_dim = 2\n[train]\nepochs = 1\n");
     scene.write(
@@ -101,7 +101,7 @@ fn folds_and_files_of_settings_are_compared_too() {
 }
 
 #[test]
-fn what_cannot_be_compared_is_said_before_anything_is_trained() {
+fn an_invalid_comparison_is_an_error_before_training() {
     let scene = Scene::new();
     scene.fails_with("compare --data ml", &["nothing to compare", "--models", "--configs"]);
     scene.fails_with("compare --data ml --models lr,lr", &["`lr` is given twice"]);
@@ -117,7 +117,7 @@ fn what_cannot_be_compared_is_said_before_anything_is_trained() {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_says_that_the_same_command_goes_on() {
+fn ctrl_c_says_that_the_same_command_resumes() {
     let scene = Scene::new();
     let line = "compare --data ml --models fm --seeds 1,2 --set train.epochs=200 --set train.patience=0 -o board -q";
     let child = scene.fm(line).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -140,7 +140,7 @@ fn ctrl_c_says_that_the_same_command_goes_on() {
 fn rankings_are_compared_and_tuned_by_the_metric_at_its_cutoff() {
     let scene = Scene::new();
     let compare = "compare --data ml --task ranking --models lr,fm --set train.epochs=1 -o board --verbose";
-    // One length of lists is printed, and all are kept.
+    // The table has metrics of one cutoff, the file those of all.
     let columns = |line: &str| -> Vec<String> {
         let printed = scene.ok(line);
         printed.lines().next().unwrap().split('|').map(|name| name.trim().to_owned()).collect()

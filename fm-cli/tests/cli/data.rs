@@ -32,7 +32,7 @@ fn is_liked(user: usize, film: usize) -> bool {
     user % 4 == film % 4
 }
 
-/// Distinct pairs in a random order: 4 or 5 stars for what is liked, 1 to 3 for what is not.
+/// Distinct pairs in a random order: 4 or 5 stars for liked films, 1 to 3 for others.
 fn ratings() -> Vec<Rating> {
     let mut numbers = Numbers(1);
     let mut pairs: Vec<(usize, usize)> =
@@ -80,13 +80,14 @@ pub fn write_movielens(folder: &Path) {
     write("u.user", (1..=USERS).map(user).collect::<String>().as_bytes());
 }
 
-/// The declaration of [`table`]: categorical, multi-valued and numeric fields.
-pub const SCHEMA: &str = r#"
-label = "stars"
-timestamp = "when"
+/// The declaration of a table with readers and books, from its other roles, and from what follows the field of the books.
+macro_rules! declaration {
+    ($roles:literal, $rest:literal) => {
+        concat!(
+            $roles,
+            r#"
 user = "reader"
 item = "book"
-title = "name"
 
 [[field]]
 name = "reader"
@@ -97,7 +98,20 @@ side = "user"
 name = "book"
 kind = "categorical"
 side = "item"
+"#,
+            $rest
+        )
+    };
+}
+pub(crate) use declaration;
 
+/// The declaration of [`table`]: categorical, multi-valued and numeric fields.
+pub const SCHEMA: &str = declaration!(
+    r#"
+label = "stars"
+timestamp = "when"
+title = "name""#,
+    r#"
 [[field]]
 name = "tags"
 kind = "multi-valued"
@@ -109,12 +123,13 @@ weighting = "mean"
 name = "price"
 kind = "numeric"
 side = "item"
-"#;
+"#
+);
 
 pub const HEADER: &str = "reader,book,name,tags,price,when,stars\n";
 
 /// The header and rows of a table with the same taste: readers `r01`, books `b01`, two tags and a price each, which is
-/// now and then missing.
+/// sometimes missing.
 pub fn table() -> String {
     rows().into_iter().fold(HEADER.to_owned(), |table, row| table + &row)
 }

@@ -1,9 +1,9 @@
-//! Where the program computes.
+//! The device that the program computes on.
 
 use crate::scene::Scene;
 
 #[test]
-fn a_gpu_that_is_not_there_is_an_error() {
+fn a_missing_gpu_is_an_error() {
     let scene = Scene::new();
     if !scene.ok("doctor").contains("CUDA         none") {
         eprintln!("skipped: this machine has a CUDA device");
@@ -16,7 +16,7 @@ fn a_gpu_that_is_not_there_is_an_error() {
 }
 
 #[test]
-fn a_device_that_does_not_exist_is_answered_with_those_that_do() {
+fn an_unknown_device_is_an_error_that_names_the_known_ones() {
     let scene = Scene::new();
     scene.fails_with("train --data ml --device gpu --run run", &["gpu", "auto, cpu, cuda, cuda:1"]);
 }

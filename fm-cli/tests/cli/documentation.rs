@@ -29,11 +29,11 @@ fn commands(page: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_command_on_a_page_is_understood() {
+fn every_command_on_a_page_parses() {
     let scene = Scene::new();
     let commands: Vec<String> = PAGES.iter().flat_map(|name| commands(&page(name))).collect();
     assert!(commands.len() > 30, "{commands:?}");
-    // Arguments before `--help` are parsed, and nothing is run.
+    // With `--help`, the other arguments are parsed, but the command does not run.
     for command in commands {
         assert_holds(&scene.ok(&format!("{command} --help")), &["Usage:"]);
     }
@@ -42,7 +42,7 @@ fn every_command_on_a_page_is_understood() {
 }
 
 #[test]
-fn the_declaration_in_the_guide_declares_a_table() {
+fn the_declaration_in_the_guide_works() {
     let scene = Scene::new();
     let declaration = blocks(&page("docs/guide.md"), "toml").into_iter().find(|text| text.contains("[[field]]"));
     scene.write("clicks.toml", declaration.unwrap());
@@ -56,7 +56,7 @@ fn the_declaration_in_the_guide_declares_a_table() {
 }
 
 #[test]
-fn the_space_in_the_guide_is_searched() {
+fn the_search_space_in_the_guide_works() {
     let scene = Scene::new();
     let space = blocks(&page("docs/guide.md"), "toml").into_iter().find(|text| text.contains("choices"));
     scene.write("space.toml", space.unwrap());

@@ -1,27 +1,17 @@
-//! A table with a field of every kind, and rows that hold anything.
+//! A table with a field of every kind, rows that hold anything, and a run of every model.
 
-use crate::data::Numbers;
+use crate::data::{Numbers, declaration};
+use crate::scene::Scene;
 
 /// The fields of [`SCHEMA`], in its order.
 pub const FIELDS: [&str; 10] =
     ["reader", "book", "tags", "moods", "words", "city", "price", "age", "genres", "visited"];
 
 /// The declaration: categorical, multi-valued with each weighting, hashed of both kinds, numeric, a sequence that shares a table.
-pub const SCHEMA: &str = r#"
-label = "stars"
-user = "reader"
-item = "book"
-
-[[field]]
-name = "reader"
-kind = "categorical"
-side = "user"
-
-[[field]]
-name = "book"
-kind = "categorical"
-side = "item"
-min_count = 2
+pub const SCHEMA: &str = declaration!(
+    r#"
+label = "stars""#,
+    r#"min_count = 2
 
 [[field]]
 name = "tags"
@@ -75,7 +65,8 @@ kind = "sequence"
 side = "user"
 shares = "book"
 max_len = 4
-"#;
+"#
+);
 
 const MOODS: [&str; 4] = ["ruhig", "wild", "schräg", "ernst"];
 const CITIES: [&str; 4] = ["Köln", "Łódź", "東京", "Rome"];
@@ -97,7 +88,31 @@ pub fn table() -> String {
     FIELDS.join(",") + ",stars\n" + &(0..300).map(row).collect::<String>()
 }
 
-/// What a cell of each field may hold: seen, unseen, empty, malformed, too much, nothing but separators.
+/// A scene with a run of each model on [`table`], in a folder of the model's name, and the models. The second, the fourth and so on
+/// predict whether a book gets at least 3 stars, the others predict the stars.
+pub fn trained() -> (Scene, Vec<&'static str>) {
+    let models: Vec<&str> = fm_models::MODELS.iter().map(|entry| entry.name).collect();
+    // Its sampler knows no sequences and no shared tables.
+    let (bayesian, others): (Vec<&str>, Vec<&str>) = models.iter().partition(|model| **model == "bayesian_fm");
+    let (binary, stars): (Vec<&str>, Vec<&str>) =
+        others.iter().partition(|other| models.iter().position(|model| model == *other).unwrap() % 2 == 1);
+    // One process trains several models.
+    let compare = "compare --data every.csv --schema every.toml --set train.epochs=1 --set train.batch_size=32 --set train.lr=0.02";
+    let fields = FIELDS[..FIELDS.len() - 1].join(",");
+    let scene = Scene::after(&[
+        &format!("{compare} --task binary --threshold 3 --models {} -o binary", binary.join(",")),
+        &format!("{compare} --models {} -o stars", stars.join(",")),
+        &format!("{compare} --models {} --fields {fields} -o bayesian", bayesian.join(",")),
+    ]);
+    for (folder, models) in [("binary", binary), ("stars", stars), ("bayesian", bayesian)] {
+        for model in models {
+            std::fs::rename(scene.path(&format!("{folder}/{model}/seed-1")), scene.path(model)).unwrap();
+        }
+    }
+    (scene, models)
+}
+
+/// Texts of cells of each field: seen, unseen, empty, malformed, with too many values, and only separators.
 const TEXTS: [&[&str]; FIELDS.len()] = [
     &["r01", "r07", "r19", "r99", "", "R01", " r01", "rö", "日本"],
     &["b02", "b11", "b29", "b99", "", "b2"],

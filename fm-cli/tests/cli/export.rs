@@ -1,18 +1,16 @@
-//! What `fm export` writes beside the model, and what a file does without its run and its data.
+//! What exported files contain, and their use without the run and the data.
 
 use fm_core::script::Scorer;
 use serde_json::{Value, json};
 use tch::Device;
 
-use crate::scene::{Scene, assert_holds, assert_same_scores};
+use crate::scene::{FM_ON_ML, Scene, assert_holds, assert_same_scores};
 
-/// A table's run in `run`.
+/// A scene with a run on the table.
 fn trained() -> Scene {
-    let scene = Scene::new();
-    scene.ok(
-        "train --data books.csv --schema schema.toml --model deepfm --task binary --threshold 4 --epochs 3 --run run",
-    );
-    scene
+    let train =
+        "train --data books.csv --schema schema.toml --model deepfm --task binary --threshold 4 --epochs 2 --run run";
+    Scene::after(&[train])
 }
 
 fn extra_file(scene: &Scene, bundle: &str, name: &str) -> String {
@@ -20,7 +18,7 @@ fn extra_file(scene: &Scene, bundle: &str, name: &str) -> String {
 }
 
 #[test]
-fn a_file_holds_its_schema_settings_metrics_and_card() {
+fn an_exported_file_contains_its_schema_settings_metrics_and_card() {
     let scene = trained();
     let output = scene.run("export run -o model.pt --with-catalogue");
     assert_holds(
@@ -40,7 +38,7 @@ fn a_file_holds_its_schema_settings_metrics_and_card() {
     let fields = ["| `reader` | user | categorical, 60 values |", "separated by `\\|`", "numeric, mean", "not stated"];
     assert_holds(&card, &fields);
     assert_holds(&card, &["tables: f32", "catalogue: 79 items", "written by fm", "libtorch 2.11.0"]);
-    // Nothing of the machine that wrote it.
+    // It has no path of this machine.
     assert!(!card.contains(&*scene.path("").to_string_lossy()), "{card}");
 
     scene.ok("export run -o model.pt --data-licence CC-BY-4.0");
@@ -51,9 +49,8 @@ fn a_file_holds_its_schema_settings_metrics_and_card() {
 }
 
 #[test]
-fn the_card_of_movielens_says_what_grouplens_allows() {
-    let scene = Scene::new();
-    scene.ok("train --data ml --model fm --epochs 1 --run run");
+fn the_card_of_movielens_states_the_terms_of_grouplens() {
+    let scene = Scene::after(&[FM_ON_ML]);
     scene.ok("export run -o model.pt");
     let card = extra_file(&scene, "model.pt", "model_card.md");
     assert_holds(
@@ -63,7 +60,7 @@ fn the_card_of_movielens_says_what_grouplens_allows() {
 }
 
 #[test]
-fn rounded_tables_cost_what_the_command_and_the_card_say() {
+fn the_command_and_the_card_state_the_cost_of_rounded_tables() {
     let scene = trained();
     scene.ok("export run -o f32.pt");
     scene.ok("predict f32.pt --input books.csv --output f32.csv");
@@ -88,7 +85,7 @@ fn rounded_tables_cost_what_the_command_and_the_card_say() {
         assert!(greatest > 0.0 && greatest < bound, "{name}: {greatest}");
     }
     scene.fails_with("export run -o new.pt --dtype f16 --quantize int8", &["--dtype", "cannot be used with"]);
-    // What it costs is measured on the run's own rows, or not at all.
+    // The cost is measured only on the data that the run was trained on.
     let is_unmeasured = |reason: &str| {
         let output = scene.run("export run -o new.pt --quantize int8");
         assert!(output.stdout.is_empty());
@@ -112,7 +109,7 @@ fn a_file_with_a_catalogue_recommends_without_the_data() {
     let items = about["items"].as_array().unwrap();
     assert_eq!((items.len(), &about["known_user"]), (79, &json!(true)));
 
-    // Each score is that of the row made of this user and this book.
+    // Each score equals that of a row with this user and this book.
     let rows = scene.text("books.csv");
     let book = |item: &Value| {
         let id = item["item"].as_str().unwrap();
@@ -158,7 +155,7 @@ fn a_file_with_a_catalogue_recommends_without_the_data() {
 }
 
 #[test]
-fn an_onnx_file_holds_what_onnx_can() {
+fn an_onnx_file_contains_what_onnx_supports() {
     let scene = trained();
     scene.ok("export run --format onnx -o model.onnx");
     let bytes = scene.bytes("model.onnx");

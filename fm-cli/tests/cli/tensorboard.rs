@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use prost::Message;
 
-use crate::scene::Scene;
+use crate::scene::{LR_ON_ML, Scene};
 use messages::{Event, Value};
 
 /// The event files of a run, in the order of their names.
@@ -28,7 +28,7 @@ fn files(scene: &Scene, run: &str) -> Vec<Vec<Event>> {
     paths.iter().map(read).collect()
 }
 
-/// The curves as TensorBoard draws them: a file that starts at a step takes the place of what came before.
+/// The curves as TensorBoard draws them: a file that starts at a step replaces earlier points from that step on.
 fn curves(files: &[Vec<Event>]) -> BTreeMap<String, Vec<(i64, f32)>> {
     let mut curves: BTreeMap<String, Vec<(i64, f32)>> = BTreeMap::new();
     for events in files {
@@ -46,7 +46,7 @@ fn curves(files: &[Vec<Event>]) -> BTreeMap<String, Vec<(i64, f32)>> {
     curves
 }
 
-/// The curves that the run's metrics make.
+/// The curves according to the metrics of the run.
 fn expected(scene: &Scene, run: &str) -> BTreeMap<String, Vec<(i64, f32)>> {
     let mut curves: BTreeMap<String, Vec<(i64, f32)>> = BTreeMap::new();
     for epoch in scene.metrics(run) {
@@ -64,7 +64,7 @@ fn expected(scene: &Scene, run: &str) -> BTreeMap<String, Vec<(i64, f32)>> {
 }
 
 #[test]
-fn the_curves_are_those_of_the_metrics() {
+fn event_files_hold_the_metrics_of_each_epoch() {
     let scene = Scene::new();
     scene.ok("train --data ml --model lr --epochs 3 --task binary --run run --tensorboard");
     let files = files(&scene, "run");
@@ -74,9 +74,8 @@ fn the_curves_are_those_of_the_metrics() {
 }
 
 #[test]
-fn nothing_is_written_where_nobody_asks_and_a_finished_run_is_written_once() {
-    let scene = Scene::new();
-    scene.ok("train --data ml --model lr --epochs 2 --run run");
+fn event_files_need_the_flag_and_a_finished_run_is_written_once() {
+    let scene = Scene::after(&[LR_ON_ML]);
     assert!(files(&scene, "run").is_empty());
     for _ in 0..2 {
         scene.ok("train --resume run --tensorboard");
@@ -87,10 +86,10 @@ fn nothing_is_written_where_nobody_asks_and_a_finished_run_is_written_once() {
 }
 
 #[test]
-fn a_run_that_goes_on_repeats_no_epoch() {
+fn a_resumed_run_repeats_no_epoch() {
     let scene = Scene::new();
     scene.ok("train --data ml --model lr --epochs 4 --patience 0 --run run --tensorboard");
-    // As it is when the program is killed after the second epoch's events, before its checkpoint.
+    // As if the program had been killed between the events of the second epoch and its checkpoint.
     scene.ok("train --data ml --model lr --epochs 1 --patience 0 --run early");
     let two: String = scene.text("run/metrics.jsonl").lines().take(2).map(|line| format!("{line}\n")).collect();
     scene.write("run/metrics.jsonl", two);

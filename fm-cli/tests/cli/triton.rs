@@ -2,17 +2,13 @@
 
 use std::path::Path;
 
-use crate::scene::{Scene, assert_holds};
-
-const TRAIN: &str = "train --data books.csv --schema schema.toml --model fm --epochs 1";
+use crate::scene::{FM_ON_BOOKS, SERVED, Scene, assert_holds, python};
 
 fn trained() -> Scene {
-    let scene = Scene::new();
-    scene.ok(&format!("{TRAIN} --run run"));
-    scene
+    Scene::after(&[FM_ON_BOOKS])
 }
 
-/// The files below a folder of the scene, in order.
+/// The files in a folder of the scene and below, sorted.
 fn files(scene: &Scene, folder: &str) -> Vec<String> {
     fn visit(root: &Path, folder: &Path, files: &mut Vec<String>) {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -35,7 +31,7 @@ fn layout(name: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_repository_holds_a_model_of_texts_and_one_of_ids() {
+fn a_repository_contains_a_model_of_texts_and_one_of_ids() {
     let scene = trained();
     scene.ok("export run --format triton -o models/mine");
     assert_eq!(files(&scene, "models/mine"), layout("fm"));
@@ -53,10 +49,10 @@ fn a_repository_holds_a_model_of_texts_and_one_of_ids() {
     let config = scene.text("models/mine/fm_ids/config.pbtxt");
     assert_holds(&config, &["name: \"fm_ids\"\n", "name: \"ids\"\n  data_type: TYPE_INT64\n  dims: [ 5 ]\n}"]);
 
-    // A second export replaces the first; another name goes beside it, and beside models of others.
+    // A second export replaces the first. Another name adds models, and other files are kept.
     scene.write("models/mine/README", "");
     let model = scene.bytes("models/mine/fm/1/model.pt");
-    scene.ok(&format!("{} --run run2", TRAIN.replace("fm --epochs 1", "fm --epochs 2")));
+    scene.ok("train --data books.csv --schema schema.toml --model fm --epochs 1 --run run2");
     scene.ok("export run2 --format triton -o models/mine");
     assert!(scene.bytes("models/mine/fm/1/model.pt") != model);
     scene.ok("export run --format triton -o models/mine --name other-2.0");
@@ -64,7 +60,7 @@ fn a_repository_holds_a_model_of_texts_and_one_of_ids() {
 }
 
 #[test]
-fn a_repository_is_refused_with_what_does_not_fit_it() {
+fn options_that_do_not_fit_a_repository_are_an_error() {
     let scene = trained();
     let export = "export run --format triton -o";
     scene.fails_with(&format!("{export} models --with-catalogue"), &["recommend", "--with-catalogue"]);
@@ -80,7 +76,7 @@ fn a_repository_is_refused_with_what_does_not_fit_it() {
 }
 
 #[test]
-fn a_model_of_someone_else_stays_as_it_is() {
+fn models_of_other_origin_are_not_replaced() {
     let scene = trained();
     for (repository, file, content) in [
         ("a", "fm/config.pbtxt", "name: \"fm\"\n"),
@@ -97,12 +93,12 @@ fn a_model_of_someone_else_stays_as_it_is() {
     std::fs::create_dir_all(scene.path("e/fm")).unwrap();
     scene.ok("export run --format triton -o e");
     assert_eq!(files(&scene, "e"), layout("fm"));
-    // A model of texts in the place of one of ids.
+    // A model of texts cannot replace one of ids.
     scene.fails_with("export run --format triton -o e --name fm_ids", &["e/fm_ids exists", "of this kind"]);
 }
 
 #[test]
-fn a_file_for_triton_is_refused_where_one_of_logits_is_meant() {
+fn a_model_for_triton_is_not_an_exported_file() {
     let scene = trained();
     scene.ok("export run --format triton -o models");
     for model in ["models/fm/1/model.pt", "models/fm_ids/1/model.pt"] {
@@ -115,7 +111,7 @@ fn a_file_for_triton_is_refused_where_one_of_logits_is_meant() {
 
 #[cfg(unix)]
 #[test]
-fn a_full_disk_leaves_no_half_of_a_repository() {
+fn a_full_disk_leaves_no_partial_repository() {
     let scene = trained();
     let export = "export run --format triton -o models";
     // The configurations fit in 8 KiB, the archives do not.
@@ -128,37 +124,29 @@ fn a_full_disk_leaves_no_half_of_a_repository() {
     crate::bad_input::fails_when_full(&scene, 8, export);
 }
 
-/// `FM_PYTHON` names a Python that has torch and Triton's protobuf. The Python program reads config.pbtxt, calls `forward` as
-/// Triton's backend does, and compares what it gives with the column `score`.
+/// The Python has Triton's protobuf. Its program reads config.pbtxt, calls `forward` as Triton's backend does, and compares the
+/// results with the column `score`.
 #[test]
-fn a_repository_serves_what_the_program_predicts() {
-    let Some(python) = std::env::var_os("FM_PYTHON").filter(|python| !python.is_empty()) else {
-        eprintln!("skipped: FM_PYTHON does not name a Python that has torch and tritonclient");
-        return;
-    };
-    let scene = Scene::new();
-    scene.write("hashed.toml", crate::hashed::schema(&[("reader", 50), ("tags", 1000)]));
-    // The first is renamed where archives are written, the second can be no argument's name.
+fn a_repository_serves_the_predictions_of_the_program() {
+    let Some(python) = python() else { return };
+    let scene = Scene::after(&SERVED);
+    // TorchScript renames the first when it writes an archive, and the second is not a valid name of an argument.
     for (name, new) in [("reserved", "nan"), ("hostile", "x: int) -> \\\"é #")] {
         let column = new.replace('\\', "").replace('"', "\"\"");
         scene.write(&format!("{name}.csv"), crate::data::table().replacen("price", &format!("\"{column}\""), 1));
         scene.write(&format!("{name}.toml"), crate::data::SCHEMA.replace("\"price\"", &format!("\"{new}\"")));
     }
-    let runs = [
-        ("stars", "--data ml --model deepfm"),
-        ("liked", "--data ml --model fm --task binary"),
-        ("table", "--data books.csv --schema schema.toml --model deepfm"),
-        ("hashed", "--data books.csv --schema hashed.toml --model nfm"),
-        ("reserved", "--data reserved.csv --schema reserved.toml --model fm"),
-        ("hostile", "--data hostile.csv --schema hostile.toml --model fm"),
-    ];
-    for (run, train) in runs {
-        scene.ok(&format!("train {train} --epochs 2 --run {run}"));
+    let own = ["reserved", "hostile"];
+    for run in own {
+        scene.ok(&format!("train --data {run}.csv --schema {run}.toml --model fm --epochs 2 --run {run}"));
+    }
+    let runs = [&["stars", "liked", "table", "hashed"], &own[..]].concat();
+    for run in &runs {
         scene.ok(&format!("export {run} --format triton -o models --name {run}"));
         scene.ok(&format!("evaluate {run} --output {run}.csv"));
     }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/triton_repository.py");
-    let pairs = runs.iter().flat_map(|(run, _)| [format!("models/{run}"), format!("{run}.csv")]);
+    let pairs = runs.iter().flat_map(|run| [format!("models/{run}"), format!("{run}.csv")]);
     let output = scene.command(&python).arg(script).args(pairs).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let compared = String::from_utf8_lossy(&output.stdout);

@@ -1,4 +1,4 @@
-//! The search for settings.
+//! `fm tune`: the search for settings.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::scene::{Scene, assert_holds};
 const SPACE: &str = "[data]\ndata = \"ml\"\n[model]\nname = \"fm\"\noptions.embedding_dim = { choices = [2, 4] }\n\
                      [train]\nepochs = 2\nlr = { min = 0.0001, max = 0.1, scale = \"log\" }\nbatch_size = { min = 32, max = 256 }\n";
 
-/// The trials of a study without what measures time.
+/// The trials of a study without times.
 fn trials(scene: &Scene, study: &str) -> Vec<Value> {
     let timeless = |line: &str| {
         let mut trial: Value = serde_json::from_str(line).unwrap();
@@ -25,7 +25,7 @@ fn result(trial: &Value) -> f64 {
 }
 
 #[test]
-fn the_best_trial_can_be_trained_again_and_has_the_result_that_it_had() {
+fn training_with_the_best_settings_repeats_the_best_result() {
     let scene = Scene::new();
     scene.write("space.toml", SPACE);
     let found = scene.ok("tune space.toml --trials 12 --study study");
@@ -50,7 +50,7 @@ fn the_best_trial_can_be_trained_again_and_has_the_result_that_it_had() {
 }
 
 #[test]
-fn a_study_that_was_killed_goes_on_as_if_nothing_had_happened() {
+fn a_killed_study_resumes_as_if_uninterrupted() {
     let scene = Scene::new();
     scene.write("space.toml", SPACE);
     let line = "tune space.toml --trials 13";
@@ -63,7 +63,7 @@ fn a_study_that_was_killed_goes_on_as_if_nothing_had_happened() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    // As a crash in the middle of a write leaves it.
+    // What a crash during a write leaves behind.
     let text = scene.text("study/trials.jsonl");
     scene.write("study/trials.jsonl", text + "{\"number\":");
     scene.ok(&format!("{line} --study study"));
@@ -72,7 +72,7 @@ fn a_study_that_was_killed_goes_on_as_if_nothing_had_happened() {
 }
 
 #[test]
-fn trials_that_are_behind_are_stopped() {
+fn unpromising_trials_are_stopped() {
     let scene = Scene::new();
     let space = SPACE.replace("epochs = 2", "epochs = 4\npatience = 0").replace("min = 0.0001", "min = 0.0000001");
     scene.write("space.toml", space);
@@ -95,7 +95,7 @@ fn trials_that_are_behind_are_stopped() {
 }
 
 #[test]
-fn a_trial_that_diverges_is_the_worst_and_the_search_goes_on() {
+fn a_diverging_trial_is_the_worst_and_the_search_continues() {
     let scene = Scene::new();
     scene.write("space.toml", "[model]\nname = \"fm\"\n[train]\nepochs = 1\nlr = { choices = [0.01, 1e30] }\n");
     scene.ok("tune space.toml --data ml --trials 6 --study study");
@@ -106,7 +106,7 @@ fn a_trial_that_diverges_is_the_worst_and_the_search_goes_on() {
 }
 
 #[test]
-fn what_is_wrong_with_a_space_is_said_before_the_first_trial() {
+fn an_invalid_search_space_is_an_error_before_the_first_trial() {
     let scene = Scene::new();
     let fails = |space: &str, words: &[&str]| {
         scene.write("space.toml", space);

@@ -1,4 +1,4 @@
-//! Users and items that training has not seen.
+//! Users and items that are not in the training data.
 
 use serde_json::json;
 
@@ -7,18 +7,20 @@ use crate::scene::{Scene, assert_holds, assert_same_scores};
 
 /// Trains on the rows of readers 1 to 50, and tests on all others and a new book.
 fn trained() -> Scene {
-    let scene = Scene::new();
+    Scene::shared("unseen", train)
+}
+
+fn train(scene: &Scene) {
     let (train, mut test): (Vec<String>, Vec<String>) = rows().into_iter().partition(|row| row.as_str() < "r51");
     assert!(test.iter().all(|row| row.starts_with("r5") || row.starts_with("r6")));
     test.push("r01,new,\"A new book\",kind1|shelf1,9.5,9999,4\n".into());
     scene.write("train.csv", HEADER.to_owned() + &train.concat());
     scene.write("test.csv", HEADER.to_owned() + &test.concat());
     scene.ok("train --train train.csv --test test.csv --schema schema.toml --model fm --epochs 2 --run run");
-    scene
 }
 
 #[test]
-fn predict_scores_them_and_says_how_many_rows_they_are() {
+fn predict_scores_unknown_users_and_items_and_counts_their_rows() {
     let scene = trained();
     scene.write("rows.csv", format!("{HEADER}r01,b02,x,kind2,7.2,1,3\nr99,b02,x,kind2,7.2,1,3\nr01,b999,x,,,1,3\n"));
     let output = scene.run("predict run --input rows.csv --output scored.csv");
@@ -29,14 +31,14 @@ fn predict_scores_them_and_says_how_many_rows_they_are() {
     let scores = scene.scores("scored.csv");
     assert!(scores.iter().all(|score| (1.0..=5.0).contains(score)), "{scores:?}");
 
-    // Any unknown user is the same unknown user, and so is a missing one.
+    // All unknown users and a missing one score alike.
     scene.write("others.csv", format!("{HEADER}r98,b02,x,kind2,7.2,1,3\n,b02,x,kind2,7.2,1,3\n"));
     scene.ok("predict run --input others.csv --output others-scored.csv");
     assert_same_scores(&scene.scores("others-scored.csv"), &[scores[1], scores[1]]);
 }
 
 #[test]
-fn predict_says_nothing_of_them_where_there_are_none() {
+fn predict_warns_of_no_unknown_values_if_there_are_none() {
     let scene = trained();
     scene.write("rows.csv", format!("{HEADER}r01,b02,x,kind2,7.2,1,3\n"));
     let output = scene.run("predict run --input rows.csv --output scored.csv");
@@ -44,7 +46,7 @@ fn predict_says_nothing_of_them_where_there_are_none() {
 }
 
 #[test]
-fn evaluate_counts_them() {
+fn evaluate_counts_rows_of_unknown_users_and_items() {
     let scene = trained();
     let rows = scene.column("test.csv", "reader").len();
     let evaluated = scene.ok_json("evaluate run --json");
@@ -56,7 +58,7 @@ fn evaluate_counts_them() {
 }
 
 #[test]
-fn recommend_warns_and_lists_what_suits_anyone() {
+fn recommend_warns_about_an_unknown_user_and_lists_what_suits_anyone() {
     let scene = trained();
     let output = scene.run("recommend run --user nobody --json");
     assert_holds(&String::from_utf8(output.stderr).unwrap(), &["WARN", "user nobody is not in the data"]);

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::data::{ACCENTED, FILMS, UNRATED, rows};
-use crate::scene::{Scene, assert_holds, assert_same_scores};
+use crate::scene::{FM_ON_BOOKS, FM_ON_ML, Scene, assert_holds, assert_same_scores};
 
-/// Trains, and follows the run through every command that takes one.
+/// Trains, and passes the run to every command that takes one.
 fn follow(train: &str, score_range: std::ops::RangeInclusive<f64>) {
     let scene = Scene::new();
     let printed = scene.ok(&format!("train {train} --epochs 3 --run run"));
@@ -31,10 +31,9 @@ fn follow(train: &str, score_range: std::ops::RangeInclusive<f64>) {
     let evaluated = scene.ok_json("evaluate run --json --output test.csv");
     assert_eq!((&evaluated["part"], &evaluated["metrics"]), (&json!("test"), &summary["test"]));
     assert_eq!(evaluated["rows"], summary["rows"]["test"]);
-    for part in ["train", "valid"] {
-        assert_eq!(scene.ok_json(&format!("evaluate run --part {part} --json"))["rows"], summary["rows"][part]);
-    }
-    assert_eq!(scene.ok_json("evaluate run --part valid --json")["metrics"], summary["valid"]);
+    let of_valid = scene.ok_json("evaluate run --part valid --json");
+    assert_eq!((&of_valid["metrics"], &of_valid["rows"]), (&summary["valid"], &summary["rows"]["valid"]));
+    assert_eq!(scene.ok_json("evaluate run --part train --json")["rows"], summary["rows"]["train"]);
 
     scene.ok("export run --output model.pt");
     scene.without_column("test.csv", "score", "rows.csv");
@@ -47,7 +46,7 @@ fn follow(train: &str, score_range: std::ops::RangeInclusive<f64>) {
     assert!(scores.iter().any(|score| (score - scores[0]).abs() > 0.01), "all rows score the same");
     assert_same_scores(&scene.scores("a.csv"), &scores);
     assert_same_scores(&scene.scores("b.csv"), &scores);
-    // What was there stays as it was, in the order it had.
+    // The columns of the input are unchanged, in the same order.
     scene.without_column("a.csv", "score", "rows again.csv");
     assert_eq!(scene.text("rows again.csv"), scene.text("rows.csv"));
 }
@@ -58,19 +57,19 @@ fn deepfm_predicts_stars() {
 }
 
 #[test]
-fn deepfm_predicts_what_is_liked() {
+fn deepfm_predicts_likes() {
     follow("--data ml --model deepfm --task binary", 0.0..=1.0);
 }
 
 #[test]
-fn all_metrics_are_printed_and_an_epochs_line_has_those_that_matter() {
+fn verbose_prints_all_metrics_and_the_line_of_an_epoch_only_the_main_ones() {
     let scene = Scene::new();
     let output = scene.run("train --data ml --model fm --task binary --epochs 1 --run run");
     let names = ["auc", "average_precision", "ece", "gauc", "logloss", "normalized_entropy"];
     let summary = scene.summary("run");
     let test = summary["test"].as_object().unwrap();
     assert_eq!(test.keys().collect::<Vec<_>>(), names);
-    // The metric that is monitored comes first. All are printed with -v; without it, those that fit 80 columns.
+    // The monitored metric comes first. Metrics beyond 80 columns need -v.
     let text = |name: &str| format!("{:.4}", test[name].as_f64().unwrap());
     let row = |printed: &str| -> Vec<String> {
         let row = printed.lines().find(|line| line.starts_with("fm, test")).unwrap_or_else(|| panic!("{printed}"));
@@ -96,7 +95,7 @@ fn fm_learns_from_a_table() {
 }
 
 #[test]
-fn a_planted_taste_is_learnt() {
+fn fm_learns_a_planted_taste() {
     let scene = Scene::new();
     scene.ok("train --data ml --model fm --epochs 30 --lr 0.02 --run run");
     let summary = scene.summary("run");
@@ -105,7 +104,7 @@ fn a_planted_taste_is_learnt() {
 }
 
 #[test]
-fn tables_of_training_validation_and_test_rows_are_used_as_they_are() {
+fn separate_tables_are_the_training_validation_and_test_rows() {
     let scene = Scene::new();
     let (header, rows) = (crate::data::HEADER, rows());
     for (name, rows) in [("train.csv", &rows[..2000]), ("valid.csv", &rows[2000..2400]), ("test.csv", &rows[2400..])] {
@@ -123,9 +122,8 @@ fn tables_of_training_validation_and_test_rows_are_used_as_they_are() {
 }
 
 #[test]
-fn recommendations_bear_titles_and_leave_out_what_the_user_has_rated() {
-    let scene = Scene::new();
-    scene.ok("train --data ml --epochs 3 --run run");
+fn recommendations_have_titles_and_leave_out_what_the_user_has_rated() {
+    let scene = Scene::after(&[FM_ON_ML]);
     scene.ok("export run -o model.pt");
     let ratings = scene.text("ml/u.data");
     let rated: Vec<&str> = ratings.lines().filter_map(|line| line.strip_prefix("7\t")?.split('\t').next()).collect();
@@ -156,8 +154,7 @@ fn recommendations_bear_titles_and_leave_out_what_the_user_has_rated() {
 
 #[test]
 fn a_table_recommends_its_titles() {
-    let scene = Scene::new();
-    scene.ok("train --data books.csv --schema schema.toml --model fm --epochs 2 --run run");
+    let scene = Scene::after(&[FM_ON_BOOKS]);
     let items = scene.ok_json("recommend run --user r07 --top 2 --json")["items"].clone();
     assert_eq!(items.as_array().unwrap().len(), 2);
     assert_holds(items[0]["title"].as_str().unwrap(), &["Book ", ", or é"]);
@@ -167,9 +164,8 @@ fn a_table_recommends_its_titles() {
 }
 
 #[test]
-fn a_run_is_opened_from_any_folder_and_where_its_data_has_moved() {
-    let scene = Scene::new();
-    scene.ok("train --data ml --model fm --epochs 1 --run run");
+fn a_run_opens_from_any_folder_and_after_its_data_has_moved() {
+    let scene = Scene::after(&[FM_ON_ML]);
     scene.ok("export run -o model.pt");
     let elsewhere = scene.path("some where élse");
     std::fs::create_dir(&elsewhere).unwrap();
