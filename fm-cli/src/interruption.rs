@@ -7,7 +7,7 @@ use anyhow::Result;
 use fm_core::hangup::{ignore_hangup, is_hangup_ignored};
 
 /// The exit code of a command that a signal ended: shells use it for Ctrl-C.
-pub const EXIT_CODE: i32 = 130;
+pub const EXIT_CODE: u8 = 130;
 
 /// A signal ended a command. The text describes the remaining state.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub fn raise_at_ctrl_c(stop: Arc<AtomicBool>) -> Result<()> {
     let outlives_the_terminal = is_hangup_ignored();
     ctrlc::set_handler(move || {
         if stop.swap(true, Ordering::Relaxed) {
-            std::process::exit(EXIT_CODE);
+            std::process::exit(i32::from(EXIT_CODE));
         }
     })?;
     // `nohup` asked for that.
