@@ -146,7 +146,7 @@ fn a_file_of_the_cache_that_is_damaged_or_exchanged_is_built_again_or_changes_no
         let entry = &entries()[0];
         let mut files: Vec<PathBuf> = std::fs::read_dir(entry).unwrap().map(|file| file.unwrap().path()).collect();
         files.sort();
-        assert_eq!(files.len(), if run == "run" { 5 } else { 10 }, "{files:?}");
+        assert_eq!(files.len(), if run == "run" { 6 } else { 11 }, "{files:?}");
         let wholes: BTreeMap<&PathBuf, Vec<u8>> =
             files.iter().map(|path| (path, std::fs::read(path).unwrap())).collect();
         let mut numbers = Numbers(7);

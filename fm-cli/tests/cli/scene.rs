@@ -149,6 +149,13 @@ impl Scene {
         output
     }
 
+    /// Runs `fm`, which must succeed, and returns its warnings.
+    pub fn warnings(&self, line: &str) -> Vec<String> {
+        let errors = String::from_utf8(self.run(line).stderr).unwrap();
+        let warnings = errors.lines().filter(|line| line.contains("WARN") && !line.ends_with(EDITED));
+        warnings.map(str::to_owned).collect()
+    }
+
     /// Runs `fm`, which must succeed, and returns its standard output.
     pub fn ok(&self, line: &str) -> String {
         String::from_utf8(self.run(line).stdout).unwrap()

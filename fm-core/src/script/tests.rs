@@ -584,7 +584,7 @@ fn names_of_fields_cannot_inject_code_into_the_source_of_a_server() {
     let scored = |names: &[&str]| {
         let field =
             |name: &&str| Field::new(*name, FieldKind::Categorical, Side::Context, vec!["a".into(), "b".into()]);
-        let label = Label::fit("label", Task::Regression, [-100.0, 100.0]);
+        let label = Label { scale: 1.0, ..Label::fit("label", Task::Regression, [-100.0, 100.0]) };
         let schema = Schema::new(label, names.iter().map(field).collect()).unwrap();
         let bundle = bundle(&schema, None);
         let columns = bundle.served_columns().unwrap();

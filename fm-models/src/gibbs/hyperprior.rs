@@ -14,22 +14,16 @@ pub struct Normal {
     pub precision: f64,
 }
 
-/// The constants of the priors of μ, λ and α: λ ~ Γ(α₀/2, β/2), μ ~ N(0, 1/(γ₀ λ)) and α ~ Γ(α₀/2, β₀/2). Γ(a, b) has
-/// the mean a/b. β is β₀ for weights. For vectors, each field has its own β ~ Γ(α₀/2, α₀/(2 β₀)), whose mean is β₀.
-///
-/// With a constant β, each of the k variances of a field with n ids stays above about β/n, however weak its
-/// interactions are, and their sum grows with k. The vectors of small fields then fit noise, and scores get worse with
-/// every sweep. A drawn β follows the variances, so the vectors of a field can shrink together.
+/// The constants of the priors of μ, λ and α: λ ~ Γ(α₀/2, β₀/2), μ ~ N(0, 1/(γ₀ λ)) and α ~ Γ(α₀/2, β₀/2). Γ(a, b) has
+/// the mean a/b.
 ///
 /// Source: the hyperpriors of Freudenthaler, Schmidt-Thieme and Rendle, Bayesian factorization machines, NIPS workshop
-/// 2011; libFM and myFM also use 1, with a constant β. On constants that keep variances above 0: Gelman, Prior
-/// distributions for variance parameters in hierarchical models, Bayesian Analysis 2006,
-/// <https://doi.org/10.1214/06-BA117A>.
+/// 2011; libFM and myFM also use 1.
 #[derive(Clone, Copy, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Hyperprior {
     /// α₀: the weight of the prior of a precision, in observations.
     pub alpha_0: f64,
-    /// β₀: the sum of squares of these observations; for vectors, its mean.
+    /// β₀: the sum of squares of these observations.
     pub beta_0: f64,
     /// γ₀: the weight of the prior mean 0 of μ, in observations.
     pub gamma_0: f64,
@@ -41,23 +35,7 @@ impl Default for Hyperprior {
     }
 }
 
-/// The least β that is drawn, relative to β₀: what is below is 0 for vectors in float32.
-const LEAST: f64 = 1e-12;
-
 impl Hyperprior {
-    /// The same with the β of a field's vectors.
-    pub fn with_beta(self, beta: f32) -> Hyperprior {
-        Hyperprior { beta_0: f64::from(beta), ..self }
-    }
-
-    /// Draws the β of a field's vectors, given their precisions λ.
-    pub fn beta<R: Rng + ?Sized>(&self, precisions: impl Iterator<Item = f64>, rng: &mut R) -> f32 {
-        let (k, sum) = precisions.fold((0.0, 0.0), |(k, sum), precision| (k + 1.0, sum + precision));
-        let (shape, rate) = (self.alpha_0 * (1.0 + k) / 2.0, (self.alpha_0 / self.beta_0 + sum) / 2.0);
-        let beta = Gamma::new(shape, 1.0 / rate).map_or(shape / rate, |gamma| gamma.sample(rng));
-        beta.max(LEAST * self.beta_0) as f32
-    }
-
     /// Draws a precision, given `n` draws from N(0, 1/precision) with the sum of squares `squares`.
     pub fn precision<R: Rng + ?Sized>(&self, n: f64, squares: f64, rng: &mut R) -> f64 {
         let (shape, rate) = ((self.alpha_0 + n) / 2.0, (self.beta_0 + squares) / 2.0);
@@ -116,21 +94,6 @@ mod tests {
         assert!((mean(&draws) - shape / rate).abs() < 0.03);
         let squares: Vec<f64> = draws.iter().map(|draw| (draw - shape / rate).powi(2)).collect();
         assert!((mean(&squares) / (shape / rate / rate) - 1.0).abs() < 0.05);
-    }
-
-    /// Given β, the precisions are from Γ(α₀/2, β/2): β has the prior of one more of them, with α₀/β₀ in place of λ.
-    #[test]
-    fn a_beta_has_the_mean_of_its_gamma_distribution_and_without_precisions_that_of_its_prior() {
-        let mut rng = Pcg64::seed_from_u64(4);
-        let mut mean_of = |precisions: &[f64]| {
-            let draws = (0..20_000).map(|_| f64::from(HYPERPRIOR.beta(precisions.iter().copied(), &mut rng)));
-            mean(&draws.collect::<Vec<_>>())
-        };
-        let expected = (3.0 * 4.0 / 2.0) / ((3.0 / 2.0 + 6.0) / 2.0);
-        assert!((mean_of(&[1.0, 2.0, 3.0]) / expected - 1.0).abs() < 0.02);
-        assert!((mean_of(&[]) / HYPERPRIOR.beta_0 - 1.0).abs() < 0.03);
-        let (least, none) = (mean_of(&[1e30; 5]), mean_of(&[f64::INFINITY]));
-        assert!(least > 0.0 && none > 0.0, "{least} {none}");
     }
 
     /// With θ = 1, 2, 6: μ has the mean 9/3.5 and, by λ's marginal, the variance E[1/λ] / 3.5 with E[1/λ] = b/(a - 1).

@@ -76,9 +76,7 @@ pub struct Chain {
     weights: Vec<f32>,
     /// The blocks with their fields, in the order of drawing.
     blocks: Vec<Block>,
-    groups: Vec<Vec<(usize, Group)>>,
-    /// `[F]`: β of the vectors of each field. With the parameters, they are the state of the chain.
-    pub betas: Vec<f32>,
+    groups: Vec<Vec<Group>>,
     targets: Vec<Target>,
     /// k + 1.
     width: usize,
@@ -103,8 +101,7 @@ impl Chain {
             .collect();
         blocks.iter_mut().for_each(|(fields, _)| fields.sort_by_key(rank));
         blocks.sort_by_key(|(fields, _)| fields.last().map(rank));
-        let of = |fields: &Vec<usize>| fields.iter().map(|&field| (field, groups[field].clone())).collect();
-        let betas = vec![hyperprior.beta_0 as f32; groups.len()];
+        let of = |fields: &Vec<usize>| fields.iter().map(|&field| groups[field].clone()).collect();
         let groups = blocks.iter().map(|(fields, _)| of(fields)).collect();
         Chain {
             likelihood,
@@ -114,7 +111,6 @@ impl Chain {
             weights,
             blocks: blocks.into_iter().map(|(_, block)| block).collect(),
             groups,
-            betas,
             width: k + 1,
             moments: Moments::new(k),
             conditional: Conditional::new(k + 1),
@@ -162,7 +158,7 @@ impl Chain {
     fn add_up(&mut self, parameters: &Parameters, clock: &mut Clock<'_>) -> ControlFlow<()> {
         for (block, groups) in self.blocks.iter_mut().zip(&self.groups) {
             block.table.clear();
-            for id in groups.iter().flat_map(|(_, group)| group.ids.clone()) {
+            for id in groups.iter().flat_map(|group| group.ids.clone()) {
                 let numbers = &parameters.ids[id * self.width..(id + 1) * self.width];
                 block.table.add(&block.columns, id, numbers);
                 clock.tick(block.columns.len(id))?;
@@ -227,24 +223,21 @@ impl Chain {
         rng: &mut R,
         clock: &mut Clock<'_>,
     ) -> ControlFlow<()> {
-        let Chain { hyperprior, blocks, groups, betas, targets, moments, conditional, change, .. } = self;
+        let Chain { hyperprior, blocks, groups, targets, moments, conditional, change, .. } = self;
         let width = self.width;
         let (before, rest) = blocks.split_at_mut(place);
         let Some((block, after)) = rest.split_first_mut() else { return ControlFlow::Continue(()) };
         let others = Others(before.iter().chain(&*after).collect());
         block.begin(parameters.bias, &others, targets);
         clock.tick(targets.len())?;
-        for (field, Group { ids, is_exclusive }) in &groups[place] {
+        for Group { ids, is_exclusive } in &groups[place] {
             expected.ids.copy_from_slice(&parameters.ids);
-            let of_vectors = hyperprior.with_beta(betas[*field]);
             let posteriors = |columns: &Columns, numbers: &[f32]| -> Vec<NormalGamma> {
                 let seen = ids.clone().filter(|&id| columns.len(id) > 0);
-                let hyperprior = |i: usize| if i + 1 < width { &of_vectors } else { &*hyperprior };
-                (0..width).map(|i| hyperprior(i).posterior(seen.clone().map(|id| numbers[id * width + i]))).collect()
+                (0..width).map(|i| hyperprior.posterior(seen.clone().map(|id| numbers[id * width + i]))).collect()
             };
             let priors: Vec<Normal> =
                 posteriors(&block.columns, &parameters.ids).iter().map(|posterior| posterior.draw(rng)).collect();
-            betas[*field] = hyperprior.beta(priors[..width - 1].iter().map(|prior| prior.precision), rng);
             for id in ids.clone() {
                 if block.columns.len(id) == 0 {
                     continue;

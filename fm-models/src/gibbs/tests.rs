@@ -206,7 +206,6 @@ fn if_labels_are_drawn_from_the_parameters_these_keep_their_prior() {
             expected.push(("α".into(), hyperprior.alpha_0 / hyperprior.beta_0));
         }
         for field in [USER, TAGS, ITEM, GENRES, NUMBER] {
-            expected.push((format!("β of field {field}"), hyperprior.beta_0));
             for of in ["v", "w"] {
                 expected.push((format!("{of} of field {field}"), 0.0));
                 expected.push((format!("{of}² of field {field}"), variance * (1.0 + 1.0 / hyperprior.gamma_0)));
@@ -235,8 +234,7 @@ fn if_labels_are_drawn_from_the_parameters_these_keep_their_prior() {
                 alpha = f64::from(chain.targets[0].scale).powi(2) / f64::from(chain.weights[0]);
                 found.push(alpha);
             }
-            for (ids, beta) in seen.iter().zip(&chain.betas) {
-                found.push(f64::from(*beta));
+            for ids in &seen {
                 for place in [0, k] {
                     let number = |id: &usize| f64::from(parameters.ids[id * (k + 1) + place]);
                     let count = ids.len() as f64;
@@ -415,54 +413,6 @@ fn the_mean_score_of_unseen_pairs_is_close_to_the_planted_score() {
         let (found, of_mean) = (distance(scores), distance(vec![mean; planted.len()]));
         assert!(found < limit * of_mean, "{likelihood:?}: {found}, and {of_mean} by the mean alone");
     }
-}
-
-/// Labels follow the weights alone, and four of six fields have few values. Maximum likelihood of d weights loses about d/2n against
-/// the true probabilities of new rows. With a constant β, vectors of length 22 lose more, and more with each sweep.
-#[test]
-fn vectors_that_have_nothing_to_learn_do_not_learn_chance() {
-    let (k, n, unseen, sweeps) = (22, 4000, 1000, 120);
-    let names = ["user", "item", "hour", "place", "device", "kind"];
-    let sizes = [150, 60, 24, 5, 3, 8];
-    let mut draw = Draw(8);
-    let fields: [_; 6] = std::array::from_fn(|at| (names[at], FieldKind::Categorical, Side::Context, sizes[at]));
-    let schema = schema(Task::Binary { threshold: 1.0 }, fields);
-    let weights = draw.vector(schema.num_ids() as usize);
-    let mut row = |_| -> Row {
-        (0..6).map(|field| (schema.ids(field).start as usize + 1 + draw.below(sizes[field]), 1.0)).collect()
-    };
-    let (train, test): (Vec<Row>, Vec<Row>) = ((0..n).map(&mut row).collect(), (0..unseen).map(&mut row).collect());
-    let truth = |row: &Row| sigmoid(row.iter().map(|&(id, _)| weights[id]).sum());
-    let mut rng = Pcg64::seed_from_u64(1);
-    let labels: Vector = train.iter().map(|row| f64::from(rng.random::<f64>() < truth(row))).collect();
-    let world = World { schema, rows: train };
-    let mut lost = |is_constant: bool| {
-        let counts = vec![1.0; n];
-        let (mut chain, _) = world.chain(Likelihood::Logistic, Hyperprior::default(), [&labels, &counts], 0, k);
-        let mut parameters = world.parameters(k, 0.1, &mut Draw(9));
-        let mut scores = vec![0.0; unseen];
-        for at in 0..sweeps {
-            if is_constant {
-                chain.betas.fill(1.0);
-            }
-            let (_, expected) = sweep(&mut chain, &mut parameters, &mut rng);
-            if at >= sweeps / 2 {
-                let share = 2.0 / f64::from(sweeps);
-                scores.iter_mut().zip(&test).for_each(|(sum, row)| *sum += share * score(&expected, k, row));
-            }
-        }
-        let divergence = |(row, score): (&Row, &f64)| {
-            let (p, q) = (truth(row), sigmoid(*score));
-            p * (p / q).ln() + (1.0 - p) * ((1.0 - p) / (1.0 - q)).ln()
-        };
-        test.iter().zip(&scores).map(divergence).sum::<f64>() / unseen as f64
-    };
-    let limit = sizes.iter().sum::<usize>() as f64 / (2 * n) as f64;
-    let (constant, drawn) = (lost(true), lost(false));
-    assert!(
-        drawn < limit && limit < constant,
-        "lost are {drawn}, with a constant β {constant}, of weights alone {limit}"
-    );
 }
 
 #[test]

@@ -74,8 +74,6 @@ pub struct BayesianFm {
     /// [`Scale`].
     bias: Tensor,
     ids: Tensor,
-    /// β of the vectors of each field `[F]` ([`Hyperprior`]).
-    betas: Tensor,
     /// w₀ and w of the kept draws `[S, n + 1]`, to compute the mean again when a draw is dropped.
     kept: Tensor,
 }
@@ -94,8 +92,7 @@ impl ModelConfig for Config {
         let ids = Tensor::f_zeros([n, k + 1], options)?;
         let _ = no_grad(|| ids.narrow(1, 0, k).f_normal_(0.0, init_std))?;
         let (bias, kept) = (Tensor::f_zeros([1], options)?, Tensor::f_zeros([samples, n + 1], options)?);
-        let betas = Tensor::f_full([schema.num_fields() as i64], self.hyperprior.beta_0, options)?;
-        Ok(Box::new(BayesianFm { fm, config: *self, schema: schema.clone(), bias, ids, betas, kept }))
+        Ok(Box::new(BayesianFm { fm, config: *self, schema: schema.clone(), bias, ids, kept }))
     }
 }
 
@@ -152,7 +149,7 @@ impl Model for BayesianFm {
 
 impl PosteriorSampler for BayesianFm {
     fn state(&self) -> Vec<(String, Tensor)> {
-        [("bias", &self.bias), ("ids", &self.ids), ("betas", &self.betas), ("kept", &self.kept)]
+        [("bias", &self.bias), ("ids", &self.ids), ("kept", &self.kept)]
             .map(|(name, tensor)| (format!("draw/{name}"), tensor.shallow_clone()))
             .into()
     }
@@ -237,10 +234,9 @@ impl PosteriorSweeps for Sampling<'_> {
         seed: u64,
         progress: &mut dyn FnMut(f64, f64) -> ControlFlow<()>,
     ) -> Result<Option<f64>> {
-        let BayesianFm { bias, ids, betas, config, .. } = self.model;
+        let BayesianFm { bias, ids, config, .. } = self.model;
         let read = |tensor: &Tensor| Vec::<f32>::try_from(tensor.to_device(Device::Cpu).flatten(0, -1));
         let mut parameters = Parameters { bias: read(bias)?[0], ids: read(ids)? };
-        self.chain.betas = read(betas)?;
         let mut rng = Pcg64::seed_from_u64(seed);
         let (mut loss, mut expected) = (f64::NAN, None);
         for sweep in 0..config.thin {
@@ -254,7 +250,6 @@ impl PosteriorSweeps for Sampling<'_> {
         no_grad(|| {
             write(bias, &[parameters.bias])?;
             write(ids, &parameters.ids)?;
-            write(betas, &self.chain.betas)?;
             expected.iter().try_for_each(|draw| self.keep(epoch, draw))
         })?;
         Ok(Some(self.scale.loss(loss)))
@@ -359,7 +354,7 @@ mod tests {
             let of_one = Config { embedding_dim: 2, samples: 1, thin: 2, burn_in: 0, ..Config::default() };
             let (_one, one) = build(&of_one, &world.schema);
             let (_mean, mean) = build(&Config { samples, burn_in, ..of_one }, &world.schema);
-            copy(&state(&*one)[..3], &state(&*mean)[..3]);
+            copy(&state(&*one)[..2], &state(&*mean)[..2]);
             let (mut of_draws, mut of_means) = (
                 one.posterior_sampler().unwrap().begin(&rows).unwrap(),
                 mean.posterior_sampler().unwrap().begin(&rows).unwrap(),

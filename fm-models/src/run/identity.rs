@@ -59,9 +59,10 @@ impl Identity {
         self.summary == Some(hash(text))
     }
 
-    /// The digest that checkpoints carry: it is equal for equal runs.
+    /// The digest that checkpoints carry: of the model, the schema and the rows. It is equal for equal runs, wherever their data
+    /// is, so it leaves out the other settings.
     pub fn digest(&self) -> String {
-        hash_of(&(&self.files, &self.rows))
+        hash_of(&(&self.files.model, &self.files.schema, &self.rows))
     }
 
     /// The digest of the schema.
