@@ -37,7 +37,7 @@ pub const SERVED: [&str; 4] = [
 static SHARED: Mutex<BTreeMap<String, Arc<OnceLock<Scene>>>> = Mutex::new(BTreeMap::new());
 
 /// The end of the warning about the settings of a copied run.
-const EDITED: &str = "settings.toml has been edited since the run was created";
+pub const EDITED: &str = "settings.toml has been edited since the run was created";
 
 impl Scene {
     pub fn new() -> Scene {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::Stdio;
 
-use crate::scene::{FM_ON_BOOKS, Scene, assert_holds, assert_same_scores};
+use crate::scene::{EDITED, FM_ON_BOOKS, Scene, assert_holds, assert_same_scores};
 
 /// More than two chunks.
 const ROWS: usize = 70_000;
@@ -132,7 +132,7 @@ fn unknown_readers_of_all_chunks_are_counted_once() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_holds(&stderr, &[&format!("the reader is unknown in {} of {ROWS} rows", ROWS / 2)]);
     assert_holds(&stderr, &[&format!("scored {ROWS} rows in "), "rows/s) to scored.csv"]);
-    assert_eq!(stderr.lines().count(), 2, "{stderr}");
+    assert_eq!(stderr.lines().filter(|line| !line.ends_with(EDITED)).count(), 2, "{stderr}");
 }
 
 #[test]
