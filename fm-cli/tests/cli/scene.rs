@@ -199,7 +199,7 @@ impl Scene {
     /// What `fm train` does first: reads and encodes a data set, by the declaration in `schema` if it is a table. To start `fm` takes
     /// longer.
     pub fn prepare(&self, data: &str, schema: Option<&str>) -> fm_data::Result<Prepared> {
-        let schema = schema.map(|schema| TableSpec::load(&self.path(schema))).transpose()?;
+        let schema = schema.map(|schema| TableSpec::load(self.path(schema))).transpose()?;
         let data = Some(self.path(data).to_str().unwrap().to_owned());
         let config = DataConfig { data, schema, ..DataConfig::default() };
         config.prepare(&self.path("data"), &self.path("data/cache"))

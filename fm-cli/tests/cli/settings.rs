@@ -43,9 +43,10 @@ fn built_in_settings_files_are_listed_and_printed() {
     let scene = Scene::new();
     let list = scene.ok("settings");
     // Long descriptions continue on indented lines.
-    let names = list.lines().filter(|line| !line.starts_with(' ')).map(|line| line.split_whitespace().next().unwrap());
+    let mut names =
+        list.lines().filter(|line| !line.starts_with(' ')).map(|line| line.split_whitespace().next().unwrap());
     // A test of the settings reads all of them.
-    let name = names.last().unwrap();
+    let name = names.next_back().unwrap();
     scene.write("copy.toml", scene.ok(&format!("settings {name}")));
     let with = |config: &str| scene.ok(&format!("train --config {config} --print-config"));
     assert_eq!(with(name), with("copy.toml"));
