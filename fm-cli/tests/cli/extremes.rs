@@ -173,7 +173,8 @@ fn codes_for_missing_values_and_text_are_shown_with_the_remedy() {
 fn recommendations_and_explanations_have_finite_scores() {
     let scene = scene(&table(&[(ROWS - 1, "1e30")]));
     scene.ok(&format!("{TRAIN} --run run"));
-    let listed = scene.run("recommend run --user 3 --json");
+    // The item of the last row is the only one that user 12 has not seen.
+    let listed = scene.run("recommend run --user 12 --json");
     assert_holds(&String::from_utf8(listed.stderr).unwrap(), &["field `price`", "1 of "]);
     let list: Value = serde_json::from_slice(&listed.stdout).unwrap();
     let items = list["items"].as_array().unwrap();
