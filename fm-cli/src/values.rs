@@ -74,6 +74,11 @@ impl<'a> Unknown<'a> {
         share >= SHARE && share >= f64::from(self.schema.fields()[field].unknown_share) + DIFFERENCE
     }
 
+    /// Whether [`Unknown::warn`] warns of a field.
+    pub fn reports(&self, name: &str) -> bool {
+        self.schema.field_index(name).is_some_and(|field| self.differs(field))
+    }
+
     /// Warns of the fields whose share of unknown values is far above that of the training rows. `part` names the rows, such as
     /// `validation`. Fields named in `but` have been reported otherwise.
     pub fn warn(&self, part: &str, but: &[String]) {

@@ -108,7 +108,8 @@ pub fn run(args: &Predict) -> Result<()> {
 
     let done = progress.finish();
     unknown.warn("", &missing);
-    for (field, rows) in unknown.by_role().into_iter().filter(|(field, _)| !missing.iter().any(|name| name == field)) {
+    let is_new = |field: &str| !missing.iter().any(|name| name == field) && !unknown.reports(field);
+    for (field, rows) in unknown.by_role().into_iter().filter(|(field, _)| is_new(field)) {
         tracing::warn!("the {field} is unknown in {rows} of {} rows", progress.rows());
     }
     extremes.warn_of_clamped(&predictor.schema, progress.rows(), "rows");

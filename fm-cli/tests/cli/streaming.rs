@@ -130,7 +130,7 @@ fn unknown_readers_of_all_chunks_are_counted_once() {
     );
     let output = scene.run("predict run --input rows.csv --output scored.csv");
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_holds(&stderr, &[&format!("the reader is unknown in {} of {ROWS} rows", ROWS / 2)]);
+    assert_holds(&stderr, &[&format!("`reader` has no value that training knows in {} of {ROWS} rows", ROWS / 2)]);
     assert_holds(&stderr, &[&format!("scored {ROWS} rows in "), "rows/s) to scored.csv"]);
     assert_eq!(stderr.lines().filter(|line| !line.ends_with(EDITED)).count(), 2, "{stderr}");
 }

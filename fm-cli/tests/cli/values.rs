@@ -23,7 +23,7 @@ fn clicks(form: impl Fn(usize) -> String) -> String {
 fn tagged(list: impl Fn(&[&str]) -> String) -> String {
     let row = |n: usize| {
         let tags = [["hot", "cold"][n % 2], ["a", "b", "c"][n % 3], ["d", "e"][n / 2 % 2]];
-        format!("\"{}\",{}\n", list(&tags[..1 + n % 3]).replace('"', "\"\""), u8::from(n % 2 == 0))
+        format!("\"{}\",{}\n", list(&tags[..1 + n % 3]).replace('"', "\"\""), u8::from(n.is_multiple_of(2)))
     };
     "tags,click\n".to_owned() + &(0..240).map(row).collect::<String>()
 }

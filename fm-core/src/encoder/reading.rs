@@ -68,7 +68,7 @@ impl<'s> Reading<'s> {
     }
 
     /// The value in a text; `None` if it is missing: empty, or one of the null values. In an exact field, spaces are a value.
-    pub fn value<'t>(self, text: &'t str) -> Option<&'t str> {
+    pub fn value(self, text: &str) -> Option<&str> {
         let value = if self.is_exact { text } else { canonical(text) };
         (!value.is_empty() && !self.is_null(text)).then_some(value)
     }
