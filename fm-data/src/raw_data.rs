@@ -75,7 +75,7 @@ impl RawData {
     /// Fits vocabularies and statistics to the training rows.
     ///
     /// # Errors
-    /// Like [`fit`].
+    /// Like [`fit`](crate::fit::fit).
     pub fn fit(&self) -> Result<Schema> {
         Ok(self.fit_and_warn()?.schema)
     }
