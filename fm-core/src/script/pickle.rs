@@ -27,7 +27,7 @@ impl Storage {
 /// The type of a storage's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Integers of so many bytes.
+    /// Integers of this many bytes.
     Integer(u64),
     Half,
     BFloat16,
@@ -171,58 +171,62 @@ impl Reader<'_> {
 
     /// Does one operation; `false` at the end.
     fn step(&mut self) -> Result<bool, String> {
-        let value = match self.take(1)?[0] {
+        match self.take(1)?[0] {
             b'.' => return Ok(false),
             // The version.
             0x80 => {
                 self.take(1)?;
-                return Ok(true);
             }
-            b'(' => {
-                self.marks.push(self.stack.len());
-                return Ok(true);
-            }
+            b'(' => self.marks.push(self.stack.len()),
             b'q' => {
                 let at = self.number::<1>()?;
-                return self.keep(at).map(|()| true);
+                self.keep(at)?;
             }
             b'r' => {
                 let at = self.number::<4>()?;
-                return self.keep(at).map(|()| true);
+                self.keep(at)?;
             }
             b'h' => {
                 let at = self.number::<1>()?;
-                return self.recall(at).map(|()| true);
+                self.recall(at)?;
             }
             b'j' => {
                 let at = self.number::<4>()?;
-                return self.recall(at).map(|()| true);
+                self.recall(at)?;
             }
             b'X' => {
                 let length = self.number::<4>()?;
-                return self.text(length).map(|()| true);
+                self.text(length)?;
             }
             0x8d => {
                 let length = self.number::<8>()?;
-                return self.text(length).map(|()| true);
+                self.text(length)?;
             }
-            0x85 => return self.tuple(1).map(|()| true),
-            0x86 => return self.tuple(2).map(|()| true),
-            0x87 => return self.tuple(3).map(|()| true),
+            0x85 => self.tuple(1)?,
+            0x86 => self.tuple(2)?,
+            0x87 => self.tuple(3)?,
             // Elements of a list or a dictionary, and the state of an object.
             b'e' | b'u' => {
                 self.pop_to_mark()?;
-                return Ok(true);
             }
             b'a' | b'b' => {
                 self.pop()?;
-                return Ok(true);
             }
             b's' => {
                 self.pop()?;
                 self.pop()?;
-                return Ok(true);
             }
+            operation => {
+                let value = self.value(operation)?;
+                self.stack.push(value);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Does an operation that puts a value on the stack, and returns the value.
+    fn value(&mut self, operation: u8) -> Result<Value, String> {
+        Ok(match operation {
             b't' => Value::Tuple(self.pop_to_mark()?.into()),
             b')' => Value::Tuple([].into()),
             b']' | b'}' | b'N' | 0x88 | 0x89 => Value::Other,
@@ -259,9 +263,7 @@ impl Reader<'_> {
                 Value::Other
             }
             other => return Err(format!("has the unknown operation {other:#04x}")),
-        };
-        self.stack.push(value);
-        Ok(true)
+        })
     }
 
     /// A reference to a storage: `("storage", class, key, device, length)`.
