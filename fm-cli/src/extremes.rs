@@ -1,13 +1,15 @@
 //! Warnings about numbers that were clamped, and about scores that are not finite.
 
 use fm_core::number::{MAX_DEVIATIONS, MAX_GIVEN};
-use fm_core::{Records, Schema};
+use fm_core::{Records, Rows, Schema};
 
 /// The numbers of a set of rows, or of several chunks of them.
 #[derive(Default)]
 pub struct Extremes {
     /// The number of rows with a clamped number, for each field that has some.
     clamped: Vec<(String, usize)>,
+    /// The number of rows.
+    rows: usize,
     /// The number of scores that are not finite.
     not_finite: usize,
     /// The number of scores.
@@ -17,6 +19,7 @@ pub struct Extremes {
 impl Extremes {
     /// Counts clamped numbers.
     pub fn add_rows(&mut self, rows: &Records) {
+        self.rows += rows.len();
         for (field, count) in rows.clamped() {
             match self.clamped.iter_mut().find(|(name, _)| name == field) {
                 Some((_, sum)) => *sum += count,
@@ -31,8 +34,9 @@ impl Extremes {
         self.not_finite += logits.iter().filter(|logit| !logit.is_finite()).count();
     }
 
-    /// Warns about clamped numbers in `n` rows, which are, for example, `validation rows`.
-    pub fn warn_of_clamped(&self, schema: &Schema, n: usize, rows: &str) {
+    /// Warns about clamped numbers. `rows` says which rows these are, such as `validation rows`.
+    pub fn warn_of_clamped(&self, schema: &Schema, rows: &str) {
+        let n = self.rows;
         for (field, count) in &self.clamped {
             let position = schema.field_index(field);
             let is_list = position.is_some_and(|field| schema.fields()[field].kind.list().is_some());
@@ -58,8 +62,8 @@ impl Extremes {
 }
 
 /// Warns about clamped numbers of some rows.
-pub fn warn_of_clamped(schema: &Schema, rows: &Records, n: usize, what: &str) {
+pub fn warn_of_clamped(schema: &Schema, rows: &Records, what: &str) {
     let mut extremes = Extremes::default();
     extremes.add_rows(rows);
-    extremes.warn_of_clamped(schema, n, what);
+    extremes.warn_of_clamped(schema, what);
 }

@@ -106,7 +106,7 @@ impl<M: Score> Predictor<M> {
         let mut extremes = Extremes::default();
         extremes.add_rows(&encoded);
         extremes.add_logits(&logits);
-        extremes.warn_of_clamped(&self.schema, encoded.len(), "items");
+        extremes.warn_of_clamped(&self.schema, "items");
         extremes.warn_of_scores(", and their items are left out");
         let is_candidate = |&row: &usize| logits[row].is_finite() && !excluded.contains(&items.ids[row].as_str());
         let mut order: Vec<usize> = (0..logits.len()).filter(is_candidate).collect();

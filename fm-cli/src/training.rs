@@ -197,7 +197,7 @@ fn warn(data: &Prepared, trainer: &Trainer<'_>) {
     warn_of_training_rows(&data.schema, &data.train);
     for (part, rows) in [("validation", &data.valid), ("test", &data.test)] {
         Unknown::of(&data.schema, rows).warn(part, &[]);
-        warn_of_clamped(&data.schema, rows, rows.len(), &format!("{part} rows"));
+        warn_of_clamped(&data.schema, rows, &format!("{part} rows"));
     }
     if let Some(ranking) = &data.ranking {
         ranking::warn_of_leaks(ranking, &data.schema, &data.train);

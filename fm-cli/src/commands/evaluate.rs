@@ -34,7 +34,7 @@ pub fn run(args: &Evaluate) -> Result<()> {
     let numbers = rows_of(&source, args.part);
     unknown.find_examples(&evaluation.rows, &source.frame, |row| numbers[row] as usize);
     unknown.warn(name, &[]);
-    warn_of_clamped(&predictor.schema, &evaluation.rows, evaluation.rows.len(), &format!("{name} rows"));
+    warn_of_clamped(&predictor.schema, &evaluation.rows, &format!("{name} rows"));
     warn_if_not_finite(args.part, &metrics);
     if let Some(output) = &args.output {
         check_no_score(&source.frame, &"the data")?;

@@ -112,7 +112,7 @@ pub fn run(args: &Predict) -> Result<()> {
     for (field, rows) in unknown.by_role().into_iter().filter(|(field, _)| is_new(field)) {
         tracing::warn!("the {field} is unknown in {rows} of {} rows", progress.rows());
     }
-    extremes.warn_of_clamped(&predictor.schema, progress.rows(), "rows");
+    extremes.warn_of_clamped(&predictor.schema, "rows");
     extremes.warn_of_scores("");
     let output = if is_stdout { "standard output".into() } else { args.output.display().to_string() };
     tracing::info!("scored {done} to {output}");

@@ -124,7 +124,7 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
         .iter()
         .filter_map(|&(name, text)| Some((schema.field_index(name)?, text)))
         .for_each(|(at, text)| texts[at] = Some(text));
-    warn_of_clamped(schema, &Records::from_texts(schema, &[texts], &[0.0])?, 1, "user");
+    warn_of_clamped(schema, &Records::from_texts(schema, &[texts], &[0.0])?, "user");
     let exclude: Vec<&str> = args.exclude.iter().map(String::as_str).collect();
     let found = scorer.recommend(known, args.top, &exclude)?;
     let known = KnownItems::of(schema);

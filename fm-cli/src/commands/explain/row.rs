@@ -63,7 +63,7 @@ impl Row {
         let encoder = Encoder::new(schema);
         let row: Vec<Option<&str>> = texts.iter().map(|text| text.as_deref().filter(|text| !text.is_empty())).collect();
         let features = encoder.features(&[&row])?.padded()?;
-        warn_of_clamped(schema, &Records::from_texts(schema, &[&row], &[0.0])?, 1, "row");
+        warn_of_clamped(schema, &Records::from_texts(schema, &[&row], &[0.0])?, "row");
         let ids = Vec::<i64>::try_from(features.ids.flatten(0, -1))?;
         let numbers = Vec::<f32>::try_from(features.values.flatten(0, -1))?;
         let mut values = vec![];
