@@ -14,7 +14,7 @@ fn reordered(scene: &Scene) -> String {
 #[test]
 fn evaluate_warns_that_training_rows_may_be_among_the_test_rows() {
     let scene = Scene::after(&[FM_ON_BOOKS]);
-    assert_eq!(scene.warnings("evaluate run"), [""; 0]);
+    assert_eq!(scene.warnings_of_copy("evaluate run"), [""; 0]);
     scene.write("books.csv", reordered(&scene));
     let output = scene.run("evaluate run");
     assert_holds(&String::from_utf8(output.stderr).unwrap(), &["WARN", "the data has changed since training"]);

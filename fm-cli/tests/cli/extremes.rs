@@ -71,21 +71,11 @@ fn scene(table: &str) -> Scene {
     scene
 }
 
-/// Trains, and returns the lines of standard error that warn.
-fn warnings(scene: &Scene, line: &str) -> Vec<String> {
-    let stderr = String::from_utf8(scene.run(line).stderr).unwrap();
-    stderr.lines().filter(|line| line.contains("WARN")).map(str::to_owned).collect()
-}
-
-fn test_auc(scene: &Scene, run: &str) -> f64 {
-    scene.summary(run)["test"]["auc"].as_f64().unwrap()
-}
-
 #[test]
 fn usual_numbers_give_no_warning() {
     let scene = scene(&table(&[]));
-    assert_eq!(warnings(&scene, &format!("{TRAIN} --run run")), [""; 0]);
-    assert!(test_auc(&scene, "run") > 0.99);
+    assert_eq!(scene.warnings(&format!("{TRAIN} --run run")), [""; 0]);
+    assert!(scene.test_auc("run") > 0.99);
 }
 
 #[test]
@@ -93,10 +83,10 @@ fn an_extreme_number_in_any_part_spoils_no_metric_and_is_counted() {
     for (at, price, part) in [(ROWS - 1, "1e30", "test"), (ROWS - 30, "-1e30", "validation"), (9, "9.9e18", "training")]
     {
         let scene = scene(&table(&[(at, price)]));
-        let warned = warnings(&scene, &format!("{TRAIN} --run run"));
+        let warned = scene.warnings(&format!("{TRAIN} --run run"));
         let [warning] = &warned[..] else { panic!("{part}: {warned:?}") };
         assert_holds(warning, &["field `price`", "1 of ", part]);
-        assert!(test_auc(&scene, "run") > 0.9, "{part}: {}", test_auc(&scene, "run"));
+        assert!(scene.test_auc("run") > 0.9, "{part}: {}", scene.test_auc("run"));
         let summary = scene.text("run/summary.json");
         assert!(!summary.contains("null") && !scene.text("run/metrics.jsonl").contains("null"), "{summary}");
         scene.ok("report run --output run.html");
@@ -104,7 +94,7 @@ fn an_extreme_number_in_any_part_spoils_no_metric_and_is_counted() {
         scene.ok(COMPARE);
         scene.ok(COMPARE);
         // The rows come from the cache, and the warning with them.
-        assert_eq!(warnings(&scene, &format!("{TRAIN} --run again")), warned);
+        assert_eq!(scene.warnings(&format!("{TRAIN} --run again")), warned);
         assert_eq!(scene.summary("again"), scene.summary("run"));
     }
 }
@@ -121,7 +111,7 @@ fn every_model_scores_any_number_alike_in_a_run_and_in_an_exported_file() {
             .replace("--model fm", &format!("--model {model} --run {model}"))
             .replace("--epochs 30", "--epochs 2")
             .replace("--embedding-dim 4 ", if model == "lr" { "" } else { "--embedding-dim 4 " }));
-        let warned = warnings(&scene, &format!("predict {model} --input wild.csv --output {model}.csv"));
+        let warned = scene.warnings(&format!("predict {model} --input wild.csv --output {model}.csv"));
         let [price, tags] = &warned[..] else { panic!("{model}: {warned:?}") };
         assert_holds(price, &["field `price`", "4 of 8 rows", "100 standard deviations"]);
         assert_holds(tags, &["field `tags`", "4 of 8 rows", "1000000"]);
@@ -147,8 +137,8 @@ fn milliseconds_since_1970_keep_their_order() {
     scene.write("clicks.csv", rows);
     scene.write("clicks.toml", "label = \"click\"\n[[field]]\nname = \"ms\"\nkind = \"numeric\"\n");
     let train = TRAIN.replace("--split time", "--split random");
-    assert_eq!(warnings(&scene, &format!("{train} --run run")), [""; 0]);
-    assert!(test_auc(&scene, "run") > 0.99);
+    assert_eq!(scene.warnings(&format!("{train} --run run")), [""; 0]);
+    assert!(scene.test_auc("run") > 0.99);
     let schema = scene.json("run/schema.json");
     let mean = schema["fields"][0]["mean"].as_f64().unwrap();
     assert!((mean - 1_700_000_030_000.0).abs() < 5000.0, "{mean}");
@@ -157,16 +147,16 @@ fn milliseconds_since_1970_keep_their_order() {
 #[test]
 fn codes_for_missing_values_and_text_are_shown_with_the_remedy() {
     let coded: Vec<(usize, &str)> = (0..9).map(|n| (n * 20, "-999")).collect();
-    let warned = warnings(&scene(&table(&coded)), &format!("{TRAIN} --run run"));
+    let warned = scene(&table(&coded)).warnings(&format!("{TRAIN} --run run"));
     let [warning] = &warned[..] else { panic!("{warned:?}") };
     assert_holds(warning, &["field `price`", "9 of 192 numbers", "are -999", "null_values"]);
 
     let text: Vec<(usize, &str)> = ["—", "$30.96", "10%"].into_iter().enumerate().collect();
     let scene = scene(&table(&text));
-    let warned = warnings(&scene, &format!("{TRAIN} --run run"));
+    let warned = scene.warnings(&format!("{TRAIN} --run run"));
     let [warning] = &warned[..] else { panic!("{warned:?}") };
     assert_holds(warning, &["field `price`", "3 of 192 values", "are not numbers", "such as `—`", "null_values"]);
-    assert_eq!(warnings(&scene, "data inspect clicks.csv --schema clicks.toml --task binary --split time"), warned);
+    assert_eq!(scene.warnings("data inspect clicks.csv --schema clicks.toml --task binary --split time"), warned);
 }
 
 #[test]

@@ -116,6 +116,11 @@ impl Scene {
         self.text(&format!("{run}/metrics.jsonl")).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// The AUC of a run over its test rows.
+    pub fn test_auc(&self, run: &str) -> f64 {
+        self.summary(run)["test"]["auc"].as_f64().unwrap()
+    }
+
     /// `summary.json` of a run without its time.
     pub fn summary(&self, run: &str) -> Value {
         let mut summary = self.json(&format!("{run}/summary.json"));
@@ -149,11 +154,17 @@ impl Scene {
         output
     }
 
-    /// Runs `fm`, which must succeed, and returns its warnings.
+    /// Runs `fm`, which must succeed, and returns the lines of standard error that warn.
     pub fn warnings(&self, line: &str) -> Vec<String> {
-        let errors = String::from_utf8(self.run(line).stderr).unwrap();
-        let warnings = errors.lines().filter(|line| line.contains("WARN") && !line.ends_with(EDITED));
-        warnings.map(str::to_owned).collect()
+        let stderr = String::from_utf8(self.run(line).stderr).unwrap();
+        stderr.lines().filter(|line| line.contains("WARN")).map(str::to_owned).collect()
+    }
+
+    /// Like [`Scene::warnings`], without the one about the settings of a copied run.
+    pub fn warnings_of_copy(&self, line: &str) -> Vec<String> {
+        let mut warnings = self.warnings(line);
+        warnings.retain(|warning| !warning.ends_with(EDITED));
+        warnings
     }
 
     /// Runs `fm`, which must succeed, and returns its standard output.

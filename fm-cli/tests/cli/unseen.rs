@@ -41,7 +41,7 @@ fn predict_scores_unknown_users_and_items_and_counts_their_rows() {
 fn predict_warns_of_no_unknown_values_if_there_are_none() {
     let scene = trained();
     scene.write("rows.csv", format!("{HEADER}r01,b02,x,kind2,7.2,1,3\n"));
-    assert_eq!(scene.warnings("predict run --input rows.csv --output scored.csv"), [""; 0]);
+    assert_eq!(scene.warnings_of_copy("predict run --input rows.csv --output scored.csv"), [""; 0]);
 }
 
 #[test]
