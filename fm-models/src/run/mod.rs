@@ -117,8 +117,8 @@ impl NewRun<'_> {
 /// | `lock` | who trains it, while it is trained |
 /// | the others | see [`TrainFiles`] |
 ///
-/// The files of two runs do not make one: checkpoints carry a digest of `rows.json`, which has those of the other
-/// files.
+/// Files of different runs cannot be mixed: checkpoints carry a digest of the model, the schema and the rows, which
+/// `rows.json` has, and `rows.json` has digests of the other files.
 ///
 /// A run that is created is locked, so that no other process trains it, until it is dropped; [`Run::lock`] locks one
 /// that is opened.
@@ -289,8 +289,8 @@ impl Run {
         is_free(folder) || is_run(folder) || is_begun(folder)
     }
 
-    /// Whether a folder holds nothing but a run that was never trained, because the program was killed before its first
-    /// checkpoint.
+    /// Whether a folder is empty, or has only a run that was never trained because the program was killed before the
+    /// first checkpoint.
     pub fn is_unbegun(folder: &Path) -> bool {
         is_free(folder)
             || (Run::is_replaceable(folder)
