@@ -62,7 +62,7 @@ check: libtorch ## check format, lints and docs, and with cargo-deny the licence
 	else echo 'cargo-deny is not installed: skipped the licences and sources of dependencies'; fi
 
 schema: libtorch ## regenerate fm-cli/args/settings.schema.json from the types of the settings
-	FM_UPDATE_SCHEMA=1 $(CARGO) test --release --workspace --bin fm-engine the_command_line_documents
+	FM_UPDATE_SCHEMA=1 $(CARGO) test --release --workspace --lib the_command_line_documents
 
 golden: libtorch ## compare layers and models with the original Keras code (FM_GOLDEN_DIR: other golden files)
 	$(CARGO) test --release --workspace --test golden -- --nocapture every_case

@@ -30,6 +30,7 @@ mod settings;
 mod splits;
 mod streaming;
 mod tensorboard;
+mod terminal;
 mod triton;
 mod tune;
 mod unseen;

@@ -4,11 +4,12 @@ mod chunks;
 mod records;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use fm_core::atomic_file::AtomicFile;
 use fm_core::mapped_file::MappedFile;
+use fm_core::terminal::page;
 use polars::prelude::DataFrame;
 use polars_io::SerWriter;
 use polars_io::prelude::CsvWriter;
@@ -76,6 +77,11 @@ impl WriteChunks for CsvWriting {
         let header = std::mem::take(&mut self.is_first);
         match &self.output {
             Output::File(file) => write(file.file(), self.separator, header, table),
+            Output::Stdout if io::stdout().is_terminal() => {
+                let mut text = vec![];
+                write(&mut text, self.separator, header, table)?;
+                io::stdout().write_all(page(&String::from_utf8_lossy(&text)).as_bytes())
+            }
             Output::Stdout => write(io::stdout(), self.separator, header, table),
         }
     }

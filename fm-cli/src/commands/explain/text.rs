@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use fm_core::terminal::line;
 use fm_core::{Label, Task};
 
 use super::row::Value;
@@ -174,9 +175,9 @@ fn values(values: &[Value]) -> String {
 
 /// The text in one line, cut to at most `room` characters.
 fn cut(text: &str, room: usize) -> String {
-    let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    match text.chars().count() {
-        length if length <= room => line.collect(),
-        _ => line.take(room.saturating_sub(1)).chain(['…']).collect(),
+    let line = line(text);
+    match line.chars().count() {
+        length if length <= room => line.into_owned(),
+        _ => line.chars().take(room.saturating_sub(1)).chain(['…']).collect(),
     }
 }
