@@ -36,6 +36,10 @@ pub fn main() -> ExitCode {
     };
     let general = &args.general;
     logging::start(general.log_format, general.quiet, general.verbose);
+    if let Err(error) = check_surroundings() {
+        logging::report(&error, general.verbose > 0);
+        return ExitCode::FAILURE;
+    }
     set_threads(general.threads);
     logging::report_panics(general.verbose > 0);
     let code = match run(&args) {
@@ -49,10 +53,33 @@ pub fn main() -> ExitCode {
     fm_core::device::end_process(code)
 }
 
+/// Checks what no command can do without: `fm` of the same version, if it started this program, and a working directory,
+/// without which libtorch ends the program.
+fn check_surroundings() -> anyhow::Result<()> {
+    if let Some(version) = std::env::var_os(fm_args::VERSION_VARIABLE).filter(|version| *version != fm_args::VERSION) {
+        anyhow::bail!(
+            "`fm` has version {}, but its engine has {}: install both together",
+            version.display(),
+            fm_args::VERSION
+        );
+    }
+    std::env::current_dir()
+        .map_err(|error| anyhow::anyhow!("the working directory cannot be found ({error}): change to another one"))?;
+    Ok(())
+}
+
 /// One thread by default: the operations are small, and idle OpenMP threads spin, which slows down other processes.
 fn set_threads(asked: Option<usize>) {
     match asked {
-        Some(threads) => tch::set_num_threads(threads.min(1024) as i32),
+        Some(threads) => {
+            let processors = std::thread::available_parallelism().map_or(threads, usize::from);
+            if threads > processors {
+                tracing::warn!(
+                    "`--threads {threads}` is more than this machine's {processors} processors: {processors} threads are used"
+                );
+            }
+            tch::set_num_threads(i32::try_from(threads.min(processors)).unwrap_or(i32::MAX));
+        }
         None if std::env::var_os("OMP_NUM_THREADS").is_none() => tch::set_num_threads(1),
         None => {}
     }

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::OnceLock;
 
 use fm_args::{LogFormat, one_line};
+use fm_core::error::is_about_memory;
 use fm_core::terminal::{json, line, page, shortened};
 use serde::Serialize;
 use tracing::field::Field;
@@ -128,8 +129,7 @@ pub fn report_panics(verbose: bool) {
             return with_trace(panic);
         }
         let text = panic.payload_as_str().unwrap_or("unknown");
-        let is_memory = ["out of memory", "not enough memory", "can't allocate"].iter().any(|sign| text.contains(sign));
-        let what = if is_memory { "out of memory: use a smaller model or batch" } else { "internal error" };
+        let what = if is_about_memory(text) { "out of memory: use a smaller model or batch" } else { "internal error" };
         let detail: String = one_line(text).chars().take(200).collect();
         print_error(&format!("{what} ({detail}); `-v` shows where"));
     }));

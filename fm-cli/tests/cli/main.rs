@@ -29,6 +29,7 @@ mod scene;
 mod settings;
 mod splits;
 mod streaming;
+mod surroundings;
 mod tensorboard;
 mod terminal;
 mod triton;

@@ -81,7 +81,8 @@ pub trait Learner {
     /// rows, the model and the objective.
     fn step(&mut self, epoch: Epoch<'_>, done: usize, progress: &mut Progress<'_>) -> Result<Option<Trained>>;
 
-    /// Number of steps done over all epochs.
+    /// Number of steps done over all epochs; of epochs, for a learner that does an epoch in one go. Checkpoints are
+    /// named after it.
     fn steps(&self) -> u64;
 
     /// Tensors that are needed to resume, besides the parameters, by name.

@@ -72,7 +72,7 @@ impl Optimizer {
     /// penalty on tables, with the scope [`L2Scope::Touched`].
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for a negative or infinite `lr` or `l2`.
+    /// [`Error::OutOfRange`] for a negative or infinite `lr` or `l2`; [`Error::Memory`].
     pub fn new(config: OptimizerConfig, lr: f64, l2: f64, store: &VarStore) -> Result<Optimizer> {
         for (name, value) in [("the learning rate", lr), ("l2", l2)] {
             if !value.is_finite() || value < 0.0 {
@@ -82,7 +82,7 @@ impl Optimizer {
         let rule = config.rule();
         let trainable = store.variables().into_iter().filter(|(_, tensor)| tensor.requires_grad());
         let mut parameters: Vec<Parameter> =
-            trainable.map(|(name, tensor)| Parameter::new(name, tensor, rule.as_ref())).collect();
+            trainable.map(|(name, tensor)| Parameter::new(name, tensor, rule.as_ref())).collect::<Result<_>>()?;
         parameters.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Optimizer {
             rule,

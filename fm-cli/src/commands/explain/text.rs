@@ -7,7 +7,7 @@ use fm_core::{Label, Task};
 
 use super::row::Value;
 use super::{ByField, Explanation, Formula, Pair, Term};
-use crate::console::{decimals_of, width};
+use crate::console::{decimals_of, signed, width};
 
 /// An explanation as text: columns of terms that each add up to the logit.
 pub struct Page<'a> {
@@ -84,7 +84,7 @@ impl Page<'_> {
 
     fn line(&self, f: &mut fmt::Formatter<'_>, term: f64, name: &str) -> fmt::Result {
         let decimals = decimals_of(self.label, 4);
-        let term = format!("{term:>+11.decimals$}");
+        let term = format!("{:>11}", signed(term, decimals));
         writeln!(f, "{term}  {}", cut(name, width().saturating_sub(term.chars().count() + 2)))
     }
 
