@@ -1,7 +1,7 @@
 //! Readers of single cells: numbers, labels, values and lists.
 
-use fm_core::encoder::{Reading, canonical};
 use fm_core::number::{MAX_DEVIATIONS, number as parse, standardised};
+use fm_core::schema::{Reading, canonical};
 use fm_core::{List, Weighting};
 use fm_data::{Split, table};
 use polars::prelude::df;
