@@ -1,20 +1,25 @@
-//! Read-only memory-mapped files: the rows of a data set larger than memory are paged in on use.
+//! Read-only files in memory: small ones are read, and large ones mapped, so that the rows of a data set larger than memory
+//! are paged in on use.
 #![allow(unsafe_code, reason = "required to map a file and to read its bytes as numbers; each use states its reason")]
 
 use std::fs::File;
+use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapMut};
 
 use crate::error::{Error, Result};
 
 // Files contain little-endian numbers, which are read without conversion.
 const _: () = assert!(cfg!(target_endian = "little"), "mapped files are read on little-endian machines only");
 
-/// A read-only mapped file.
+/// Files up to this size are read instead of mapped: in large pages, rows in random order are found faster.
+const READ: u64 = 1 << 30;
+
+/// A read-only file in memory.
 ///
-/// Map only files that are replaced as a whole (see [`crate::atomic_file`]). If another process truncates a mapped
+/// Open only files that are replaced as a whole (see [`crate::atomic_file`]). If another process truncates a mapped
 /// file, reading the missing part kills this process.
 #[derive(Debug)]
 pub struct MappedFile {
@@ -23,15 +28,22 @@ pub struct MappedFile {
 }
 
 impl MappedFile {
-    /// Maps a file.
+    /// Reads or maps a file.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn open(path: impl AsRef<Path>) -> Result<MappedFile> {
-        let file = File::open(&path).map_err(Error::io("read", &path))?;
+        let mut file = File::open(&path).map_err(Error::io("read", &path))?;
         let len = file.metadata().map_err(Error::io("read", &path))?.len();
         if len == 0 {
             return Ok(MappedFile { map: None });
+        }
+        if len <= READ {
+            let mut map = MmapMut::map_anon(len as usize).map_err(Error::io("read", &path))?;
+            #[cfg(target_os = "linux")]
+            let _ = map.advise(memmap2::Advice::HugePage);
+            let read = file.read_exact(&mut map).and_then(|()| map.make_read_only());
+            return Ok(MappedFile { map: Some(read.map_err(Error::io("read", &path))?) });
         }
         // SAFETY: the map is read-only and private, and is only borrowed as shared slices. That no other process changes
         // the file is the contract stated above, which no system API can enforce.

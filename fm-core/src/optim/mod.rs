@@ -40,6 +40,17 @@ pub use row_gradient::{RowGradient, RowGradients};
 pub(crate) use schedule::Position;
 pub use schedule::Schedule;
 
+/// Checks the learning rate and λ.
+///
+/// # Errors
+/// [`Error::OutOfRange`] unless both are numbers of at least 0.
+pub(crate) fn check_rates(lr: f64, l2: f64) -> Result<()> {
+    match [("the learning rate", lr), ("l2", l2)].into_iter().find(|(_, value)| !value.is_finite() || *value < 0.0) {
+        Some((name, value)) => Err(Error::out_of_range(name, value, "a number of at least 0")),
+        None => Ok(()),
+    }
+}
+
 /// Updates the trainable parameters of a [`VarStore`].
 ///
 /// ```
@@ -74,11 +85,7 @@ impl Optimizer {
     /// # Errors
     /// [`Error::OutOfRange`] for a negative or infinite `lr` or `l2`.
     pub fn new(config: OptimizerConfig, lr: f64, l2: f64, store: &VarStore) -> Result<Optimizer> {
-        for (name, value) in [("the learning rate", lr), ("l2", l2)] {
-            if !value.is_finite() || value < 0.0 {
-                return Err(Error::out_of_range(name, value, "a number of at least 0"));
-            }
-        }
+        check_rates(lr, l2)?;
         let rule = config.rule();
         let trainable = store.variables().into_iter().filter(|(_, tensor)| tensor.requires_grad());
         let mut parameters: Vec<Parameter> =
@@ -179,7 +186,7 @@ impl Optimizer {
     /// The state by name, for a checkpoint: `<parameter>/<state>`.
     pub fn state(&self) -> Vec<(String, Tensor)> {
         let named = |parameter: &Parameter| {
-            let names = self.rule.states().iter().map(|(state, _)| format!("{}/{state}", parameter.name));
+            let names = self.rule.states().into_iter().map(|(state, _)| format!("{}/{state}", parameter.name));
             names.zip(parameter.states.iter().map(Tensor::shallow_clone)).collect::<Vec<_>>()
         };
         self.parameters.iter().flat_map(named).collect()
