@@ -1,5 +1,8 @@
 //! Read-only memory-mapped files: the rows of a data set larger than memory are paged in on use.
-#![allow(unsafe_code, reason = "required to map a file and to read its bytes as numbers; each use states its reason")]
+#![allow(
+    unsafe_code,
+    reason = "required to map a file, to read its bytes as numbers and to hear that it is cut; each use states its reason"
+)]
 
 use std::fs::File;
 use std::ops::Range;
@@ -15,7 +18,7 @@ const _: () = assert!(cfg!(target_endian = "little"), "mapped files are read on 
 /// A read-only mapped file.
 ///
 /// Map only files that are replaced as a whole (see [`crate::atomic_file`]). If another process truncates a mapped
-/// file, reading the missing part kills this process.
+/// file, reading the missing part kills this process; [`report_lost_parts`] says why.
 #[derive(Debug)]
 pub struct MappedFile {
     /// `None` for an empty file, which cannot be mapped.
@@ -29,13 +32,21 @@ impl MappedFile {
     /// [`Error::Io`].
     pub fn open(path: impl AsRef<Path>) -> Result<MappedFile> {
         let file = File::open(&path).map_err(Error::io("read", &path))?;
+        MappedFile::of(&file, path)
+    }
+
+    /// Maps an open file. Errors name `path`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn of(file: &File, path: impl AsRef<Path>) -> Result<MappedFile> {
         let len = file.metadata().map_err(Error::io("read", &path))?.len();
         if len == 0 {
             return Ok(MappedFile { map: None });
         }
         // SAFETY: the map is read-only and private, and is only borrowed as shared slices. That no other process changes
         // the file is the contract stated above, which no system API can enforce.
-        let map = unsafe { Mmap::map(&file) }.map_err(Error::io("map", &path))?;
+        let map = unsafe { Mmap::map(file) }.map_err(Error::io("map", &path))?;
         Ok(MappedFile { map: Some(map) })
     }
 
@@ -50,6 +61,38 @@ impl MappedFile {
         // SAFETY: `Number` is implemented only for types for which every bit pattern is a valid value.
         let (before, numbers, after) = unsafe { self.bytes().get(range)?.align_to::<T>() };
         (before.is_empty() && after.is_empty()).then_some(numbers)
+    }
+}
+
+impl AsRef<[u8]> for MappedFile {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+
+/// What a process says before it ends because a mapped file has lost a part.
+const LOST_PART: &str = "error: a file that was being read became shorter or its disk failed: check the input files and the \
+                         cache, and run the command again\n";
+
+/// Ends the process with one line and the exit code 1, instead of a crash, when a mapped file loses a part that is read.
+/// Call it once at the start of a program. It has an effect on Linux only.
+pub fn report_lost_parts() {
+    #[cfg(target_os = "linux")]
+    {
+        extern "C" fn end(_: libc::c_int) {
+            // SAFETY: a signal may interrupt anything, and both calls are allowed then. The text is static.
+            unsafe {
+                libc::write(2, LOST_PART.as_ptr().cast(), LOST_PART.len());
+                libc::_exit(1);
+            }
+        }
+        // SAFETY: all zeros are a `sigaction` without flags and with an empty mask, and `end` has the type of a handler.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = end as *const () as libc::sighandler_t;
+            action.sa_flags = libc::SA_ONSTACK;
+            libc::sigaction(libc::SIGBUS, &raw const action, std::ptr::null_mut());
+        }
     }
 }
 

@@ -59,7 +59,7 @@ fn an_error_in_a_table_names_file_and_line() {
         (4, format!("{row}good\n").into(), &["books.csv, line 4", "`good`", "`stars`", "not a number"]),
         (4, format!("{row}\n").into(), &["books.csv, line 4", "empty cell", "`stars`"]),
         (4, format!("{row}inf\n").into(), &["books.csv, line 4", "`inf`"]),
-        (4, b"r01,b02,x,kind1,5.5,noon,3\n".into(), &["books.csv, line 4", "`noon`", "whole number"]),
+        (4, b"r01,b02,x,kind1,5.5,noon,3\n".into(), &["books.csv, line 4", "`noon`", "a date or a time"]),
         (4, b"r01,b02,caf\xe9,kind1,5.5,1000,3\n".into(), &["books.csv, line 4", "not UTF-8"]),
         (usize::MAX, b"r01,b02,x".into(), &["books.csv, line 3001", "3 cells", "7"]),
         (usize::MAX, b"r01,\"b02,x".into(), &["books.csv, line 3001", "quote"]),

@@ -27,6 +27,8 @@ fn a_complete_declaration_is_read() {
         timestamp = "when"
         user = "who"
         null_values = ["NA"]
+        separator = ";"
+        decimal = ","
         [[field]]
         name = "who"
         kind = "categorical"
@@ -62,6 +64,8 @@ fn a_complete_declaration_is_read() {
         item: None,
         title: None,
         null_values: vec!["NA".into()],
+        separator: Some(';'),
+        decimal: DecimalMark::Comma,
         fields: vec![
             FieldSpec { min_count: 2, ..FieldSpec::new("who", FieldSpecKind::Categorical, Side::User) },
             FieldSpec::new("tags", tags, Side::Context),
