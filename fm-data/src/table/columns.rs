@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use fm_core::encoder::Reading;
 use fm_core::number::number;
+use fm_core::schema::Reading;
 use polars::prelude::*;
 
 use super::origin::Origin;
