@@ -87,10 +87,8 @@ impl ParquetChunks {
                     columns.push(ColumnToRead { name: name.into(), field, form: Form { is_uuid, ..form }, list });
                 }
                 (None, Some(_)) => {
-                    let kind = field.map_or_else(String::new, |field| format!(" of type {:?}", field.dtype));
-                    let kind: String = kind.chars().take(60).collect();
                     let reason = format!(
-                        "column `{name}`{kind} holds maps, structs or nested lists: store it as text, as numbers or as a \
+                        "column `{name}` holds maps, structs or nested lists: store it as text, as numbers or as a \
                          plain list"
                     );
                     return Err(refused(reason));
