@@ -50,6 +50,7 @@ pub fn run(args: &Predict) -> Result<()> {
     } else {
         TableReader::open_with(&args.input, &options)?
     };
+    let names = reader.names().to_vec();
     let missing = missing_fields(&predictor.schema, &reader, columns.missing)?;
     let stop = stop_at_ctrl_c()?;
     let writer = if is_stdout { TableWriter::stdout() } else { TableWriter::create(&args.output)? };
@@ -76,6 +77,9 @@ pub fn run(args: &Predict) -> Result<()> {
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => break joined(reading),
         };
+        if progress.rows() == 0 && args.keep.is_none() && !args.only_scores {
+            warn_of_left_out(&names, &kept);
+        }
         unknown.add(&encoded);
         unknown.find_examples(&encoded, &table, |row| row);
         extremes.add_rows(&encoded);
@@ -176,6 +180,19 @@ fn missing_fields(schema: &Schema, reader: &TableReader, allowed: MissingColumns
     let hint = if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(", ")) };
     tracing::warn!("the input has no column {}: all its values count as missing{hint}", missing.join(", "));
     Ok(missing)
+}
+
+/// Warns of columns of the input that have no text form, so that the output lacks them.
+fn warn_of_left_out(names: &[String], kept: &DataFrame) {
+    let there: HashSet<&str> = kept.get_column_names().into_iter().map(|name| name.as_str()).collect();
+    let left_out: Vec<&str> = names.iter().map(String::as_str).filter(|name| !there.contains(name)).collect();
+    if !left_out.is_empty() {
+        tracing::warn!(
+            "the output lacks the columns {}, which hold maps, structs or nested lists, or share a name: store them as text to \
+             keep them",
+            left_out.join(", ")
+        );
+    }
 }
 
 /// Sends the encoded input until it ends or the receiver is gone.

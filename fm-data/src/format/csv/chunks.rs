@@ -143,14 +143,14 @@ impl CsvChunks {
                 Ok(Some(_)) => records.position() < self.end - self.start,
                 Err(fault) => !is_open_quote(fault),
             };
+            let begun = self.buffer.len() - self.start;
+            self.check_length(if is_whole { records.position() } else { begun })?;
             if is_whole || self.at_end {
                 let (start, len, line) = (self.start, records.position(), records.line());
                 let read = read.map_err(|fault| self.error(fault))?;
                 (self.start, self.line) = ((start + len).min(self.end), line);
                 return Ok(read.map(|line| (start, line)));
             }
-            let begun = self.buffer.len() - self.start;
-            self.check_length(begun)?;
             self.fill(begun.max(self.block))?;
         }
     }

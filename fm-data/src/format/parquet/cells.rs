@@ -1,5 +1,6 @@
 //! Values of any type as text.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use arrow::array::*;
@@ -16,6 +17,8 @@ pub(super) struct Form {
     pub is_list: bool,
     /// Whether the bytes of a value are an identifier, as in `123e4567-e89b-12d3-a456-426614174000`.
     pub is_uuid: bool,
+    /// Whether bytes that are not UTF-8 are an error. If not, characters take their place.
+    pub is_strict: bool,
 }
 
 /// An error about a value: its row, if known, and the reason.
@@ -34,7 +37,7 @@ pub(super) fn texts(array: &dyn Array, form: &Form, list: Option<&ListText>) -> 
     }
     let write = match form.is_list {
         true => list_writing(array, form, list),
-        false => writing(array, form.is_uuid),
+        false => writing(array, form),
     };
     let write = write.ok_or_else(|| (None, format!("has the unknown type {:?}", array.dtype())))?;
     let (mut texts, mut text) = (MutablePlString::with_capacity(array.len()), String::new());
@@ -49,7 +52,7 @@ pub(super) fn texts(array: &dyn Array, form: &Form, list: Option<&ListText>) -> 
 }
 
 /// The writing of single values; `None` for another type.
-fn writing(array: &dyn Array, is_uuid: bool) -> Option<Writing<'_>> {
+fn writing<'a>(array: &'a dyn Array, form: &'a Form) -> Option<Writing<'a>> {
     use ArrowDataType as A;
     Some(match array.dtype() {
         A::Null => Box::new(|_, _| Ok(false)),
@@ -123,13 +126,14 @@ fn writing(array: &dyn Array, is_uuid: bool) -> Option<Writing<'_>> {
         }
         A::BinaryView => {
             let values = array.as_any().downcast_ref::<BinaryViewArray>()?;
-            Box::new(|row, text| utf8(text, values.value(row)))
+            Box::new(|row, text| utf8(text, values.value(row), form))
         }
         A::FixedSizeBinary(_) => {
             let values = array.as_any().downcast_ref::<FixedSizeBinaryArray>()?;
-            Box::new(
-                move |row, text| if is_uuid { uuid(text, values.value(row)) } else { utf8(text, values.value(row)) },
-            )
+            match form.is_uuid {
+                true => Box::new(|row, text| uuid(text, values.value(row))),
+                false => Box::new(|row, text| utf8(text, values.value(row), form)),
+            }
         }
         A::Utf8View => {
             let values = array.as_any().downcast_ref::<Utf8ViewArray>()?;
@@ -151,7 +155,7 @@ fn list_writing<'a>(array: &'a dyn Array, form: &'a Form, list: Option<&'a ListT
         let lists = any.downcast_ref::<FixedSizeListArray>()?;
         (lists.values(), Box::new(|row| (row * lists.size(), (row + 1) * lists.size())))
     };
-    let write = writing(items.as_ref(), form.is_uuid)?;
+    let write = writing(items.as_ref(), form)?;
     Some(Box::new(move |row, text| {
         let (start, end) = bounds(row);
         let mut values = Vec::with_capacity(end - start);
@@ -212,8 +216,11 @@ fn float(text: &mut String, value: impl Into<f64> + Copy + std::fmt::Display) ->
     if value.into().is_nan() { Ok(false) } else { written(text, value) }
 }
 
-/// The float32 with the shortest digits of a half float: 0.1, not 0.099975586.
+/// The float32 with the shortest digits of a half float: 0.1, not 0.099975586. A whole number stays what it is.
 fn half<T: Copy + PartialEq + From<f32>>(value: T, wide: f32) -> f32 {
+    if wide.fract() == 0.0 {
+        return wide;
+    }
     let shortened = (0..6).filter_map(|digits| format!("{wide:.digits$e}").parse::<f32>().ok());
     shortened.into_iter().find(|&short| T::from(short) == value).unwrap_or(wide)
 }
@@ -248,9 +255,11 @@ fn per_second(unit: TimeUnit) -> i64 {
     }
 }
 
-fn utf8(text: &mut String, bytes: &[u8]) -> Result<bool, String> {
-    text.push_str(std::str::from_utf8(bytes).map_err(|_| "holds bytes that are not UTF-8: store it as text")?);
-    Ok(true)
+fn utf8(text: &mut String, bytes: &[u8], form: &Form) -> Result<bool, String> {
+    match String::from_utf8_lossy(bytes) {
+        Cow::Owned(_) if form.is_strict => Err("holds bytes that are not UTF-8: store it as text".into()),
+        bytes => written(text, bytes),
+    }
 }
 
 fn uuid(text: &mut String, bytes: &[u8]) -> Result<bool, String> {

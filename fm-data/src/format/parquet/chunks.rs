@@ -1,5 +1,6 @@
 //! The chunks of a Parquet file.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Cursor;
 use std::ops::Range;
@@ -67,13 +68,14 @@ impl ParquetChunks {
         })?;
         let names: Vec<String> = metadata.schema().fields().iter().map(|field| field.name().to_owned()).collect();
         let refused = |reason: String| Error::data(&path, None, reason);
-        let (mut columns, mut left_out) = (Vec::new(), Vec::new());
+        let uuids = uuids(&metadata);
+        let mut columns = Vec::new();
         for Chosen { name, needed, position } in options.columns.choose(&names).map_err(refused)? {
             let field = types.get(names[position].as_str());
-            let is_uuid = is_uuid(&metadata, &names[position]);
+            let is_uuid = uuids.contains(names[position].as_str());
             match (field.and_then(|field| Some((readable(field)?, field))), needed) {
-                // Columns of one name cannot be told apart, and neither is needed.
-                (_, None) if name != names[position] => left_out.push(name),
+                // Columns of one name cannot be told apart, and none of them is needed.
+                (_, None) if name != names[position] => {}
                 (Some((form, field)), needed) => {
                     let list = needed.and_then(|needed| needed.list.clone());
                     if needed.is_some() && list.is_none() && form.is_list {
@@ -84,7 +86,16 @@ impl ParquetChunks {
                         return Err(refused(reason));
                     }
                     let field = Field::new(field.name.clone(), form.kind.clone(), true);
-                    columns.push(ColumnToRead { name: name.into(), field, form: Form { is_uuid, ..form }, list });
+                    columns.push(ColumnToRead {
+                        name: name.into(),
+                        field,
+                        form: Form {
+                            is_uuid,
+                            is_strict: needed.is_some() || options.columns.needed.is_empty(),
+                            ..form
+                        },
+                        list,
+                    });
                 }
                 (None, Some(_)) => {
                     let reason = format!(
@@ -93,12 +104,8 @@ impl ParquetChunks {
                     );
                     return Err(refused(reason));
                 }
-                (None, None) => left_out.push(name),
+                (None, None) => {}
             }
-        }
-        if !left_out.is_empty() {
-            let names = left_out.join("`, `");
-            tracing::warn!("{}: the columns `{names}` have no text form and are left out", path.display());
         }
         let rows = metadata.row_groups.iter().try_fold(0_usize, |sum, group| sum.checked_add(group.num_rows()));
         let rows = rows.ok_or_else(|| refused("not a readable Parquet file: too many rows".into()))?;
@@ -164,7 +171,10 @@ impl ColumnToRead {
             }
             start = end;
         }
-        Ok(Ok(StringChunked::from_chunk_iter(self.name.clone(), all).rechunk().into_owned()))
+        Ok(Ok(match all.is_empty() {
+            true => StringChunked::full_null(self.name.clone(), 0),
+            false => StringChunked::from_chunk_iter(self.name.clone(), all).rechunk().into_owned(),
+        }))
     }
 
     /// The values of some rows of a row group.
@@ -242,11 +252,12 @@ fn types(metadata: &FileMetadata) -> ArrowSchema {
     })
 }
 
-/// Whether the values of a column are identifiers of 16 bytes.
-fn is_uuid(metadata: &FileMetadata, name: &str) -> bool {
-    let mut columns = metadata.schema().columns().iter();
-    let column = columns.find(|column| column.path_in_schema.first().is_some_and(|first| first.as_str() == name));
-    column.is_some_and(|column| column.descriptor.primitive_type.logical_type == Some(PrimitiveLogicalType::Uuid))
+/// The columns whose values are identifiers of 16 bytes.
+fn uuids(metadata: &FileMetadata) -> HashSet<&str> {
+    let columns = metadata.schema().columns().iter();
+    let uuids =
+        columns.filter(|column| column.descriptor.primitive_type.logical_type == Some(PrimitiveLogicalType::Uuid));
+    uuids.filter_map(|column| column.path_in_schema.first()).map(|name| name.as_str()).collect()
 }
 
 /// The form in which the values of a column are read; `None` if they have no text form.
@@ -259,7 +270,7 @@ fn readable(field: &Field) -> Option<Form> {
         FixedSizeList(item, size) => (FixedSizeList(inner(item)?, *size), true),
         kind => one(kind)?,
     };
-    Some(Form { kind, is_list, is_uuid: false })
+    Some(Form { kind, is_list, is_uuid: false, is_strict: true })
 }
 
 /// The type in which single values are read.
