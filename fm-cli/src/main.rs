@@ -23,6 +23,8 @@ mod values;
 use std::process::ExitCode;
 
 use fm_args::{Args, Command};
+use fm_core::mapped_file::report_lost_parts;
+use fm_data::encode::set_num_threads;
 
 use interruption::{EXIT_CODE, Interrupted};
 
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
     logging::start(general.log_format, general.quiet, general.verbose);
     set_threads(general.threads);
     logging::report_panics(general.verbose > 0);
+    report_lost_parts();
     let code = match run(&args) {
         Ok(()) => 0,
         Err(error) if is_closed_pipe(&error) => 0,
@@ -47,10 +50,15 @@ fn main() -> ExitCode {
     fm_core::device::end_process(code)
 }
 
-/// One thread by default: the operations are small, and idle OpenMP threads spin, which slows down other processes.
+/// One thread of libtorch by default: the operations are small, and idle OpenMP threads spin, which slows down other
+/// processes. Rows are encoded on all cores by default.
 fn set_threads(asked: Option<usize>) {
     match asked {
-        Some(threads) => tch::set_num_threads(threads.min(1024) as i32),
+        Some(threads) => {
+            let threads = threads.min(1024);
+            tch::set_num_threads(threads as i32);
+            set_num_threads(threads);
+        }
         None if std::env::var_os("OMP_NUM_THREADS").is_none() => tch::set_num_threads(1),
         None => {}
     }

@@ -20,7 +20,7 @@ impl DataConfig {
     pub fn prepare(&self, data_dir: &Path, cache_dir: &Path) -> Result<Prepared> {
         let files = reader(self, data_dir)?.files()?;
         let prepared = prepare(&CacheKey { inputs: &files, settings: self }, cache_dir, || {
-            let data = RawData::open(self, data_dir)?;
+            let data = RawData::open_declared(self, data_dir)?;
             let Fitted { schema, warnings } = data.fit_and_warn()?;
             // What the rows hold does not depend on the shares.
             let train = data.encode(&schema, &data.parts.train)?;

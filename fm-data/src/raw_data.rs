@@ -55,12 +55,25 @@ impl Roles {
 }
 
 impl RawData {
-    /// Reads and splits the rows. `data_dir` is the folder of downloaded data.
+    /// Reads and splits the rows, with all columns of a table that have a text form. `data_dir` is the folder of downloaded
+    /// data.
     ///
     /// # Errors
     /// Invalid files, or settings that contradict themselves or the files.
     pub fn open(config: &DataConfig, data_dir: &Path) -> Result<RawData> {
-        let mut table = reader(config, data_dir)?.read(config)?;
+        RawData::read(config, data_dir, true)
+    }
+
+    /// As [`RawData::open`], with the declared columns only.
+    ///
+    /// # Errors
+    /// As [`RawData::open`].
+    pub fn open_declared(config: &DataConfig, data_dir: &Path) -> Result<RawData> {
+        RawData::read(config, data_dir, false)
+    }
+
+    fn read(config: &DataConfig, data_dir: &Path, others: bool) -> Result<RawData> {
+        let mut table = reader(config, data_dir)?.read(config, others)?;
         let roles = Roles::of(&table.spec);
         let parts = divide(&mut table, &roles, config)?;
         if let Some(fields) = &config.fields {

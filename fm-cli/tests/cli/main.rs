@@ -29,6 +29,7 @@ mod scene;
 mod settings;
 mod splits;
 mod streaming;
+mod tables;
 mod tensorboard;
 mod triton;
 mod tune;
