@@ -16,7 +16,7 @@ ifneq ($(FM_PYTHON),)
 export FM_PYTHON
 endif
 
-.PHONY: help setup libtorch python build demo test check schema golden gpu-tests pages bench audit doc clean
+.PHONY: help setup libtorch python build demo test check fuzz schema golden gpu-tests pages bench audit doc clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -58,11 +58,28 @@ check: libtorch ## check format, lints and docs, and with cargo-deny the licence
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --release --workspace --no-deps
-	@if $(CARGO) deny --version >/dev/null 2>&1; then set -x; $(CARGO) deny check bans licenses sources; \
+	@if $(CARGO) deny --version >/dev/null 2>&1; then set -x; $(CARGO) deny --offline check bans licenses sources; \
 	else echo 'cargo-deny is not installed: skipped the licences and sources of dependencies'; fi
 
+# Seconds for each target, and the targets.
+SECONDS ?= 600
+TARGETS ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+# The inputs are small, and so is what reading one needs. Temporary files are in memory where they can be.
+FUZZ = -max_len=4096 -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=512 -use_value_profile=1
+
+fuzz: libtorch ## search inputs that a reader of outside data does not withstand (requires nightly and cargo-fuzz)
+	FM_FUZZ_SEEDS=$(CURDIR)/fuzz/seeds $(CARGO) test --release --workspace --test replay every_target_accepts
+	cp Cargo.lock fuzz/Cargo.lock
+	@set -e; if [ -d /dev/shm ]; then export TMPDIR=/dev/shm; fi; export $(LOADER_PATH)="$(TORCH)/lib"; cd fuzz; \
+	for target in $(TARGETS); do \
+	    echo "$$target"; mkdir -p corpus/$$target; \
+	    $(CARGO) +nightly fuzz run --fuzz-dir . -s none $$target corpus/$$target seeds/$$target -- \
+	        $(FUZZ) -max_total_time=$(SECONDS) -print_final_stats=1; \
+	    $(CARGO) +nightly fuzz cmin --fuzz-dir . -s none $$target corpus/$$target -- $(FUZZ); \
+	done
+
 schema: libtorch ## regenerate fm-cli/args/settings.schema.json from the types of the settings
-	FM_UPDATE_SCHEMA=1 $(CARGO) test --release --workspace --bin fm-engine the_command_line_documents
+	FM_UPDATE_SCHEMA=1 $(CARGO) test --release --workspace --lib the_command_line_documents
 
 golden: libtorch ## compare layers and models with the original Keras code (FM_GOLDEN_DIR: other golden files)
 	$(CARGO) test --release --workspace --test golden -- --nocapture every_case

@@ -21,12 +21,26 @@ pub fn width() -> usize {
 pub fn decimal(value: f64, decimals: usize) -> String {
     let least = 10f64.powi(-(decimals as i32));
     match value.abs() {
-        0.0 => format!("{value:.decimals$}"),
+        zero @ 0.0 => format!("{zero:.decimals$}"),
         // Not more than eight digits.
         size if (least..1e7).contains(&size) => format!("{value:.*}", decimals.min(7 - size.log10().max(0.0) as usize)),
         size if size.is_finite() => format!("{value:.3e}"),
         _ => value.to_string(),
     }
+}
+
+/// A number with some decimals and its sign. One that rounds to 0 is not negative.
+pub fn signed(value: f64, decimals: usize) -> String {
+    let text = format!("{value:+.decimals$}");
+    match text.strip_prefix('-') {
+        Some(digits) if digits.bytes().all(|digit| b"0.".contains(&digit)) => format!("+{digits}"),
+        _ => text,
+    }
+}
+
+/// A share in whole percent, which is not -0 %.
+pub fn percent(share: f64) -> String {
+    signed(100.0 * share, 0).trim_start_matches('+').to_owned() + "%"
 }
 
 /// How many decimals show numbers in the unit of a label, where `decimals` show those of ratings.
@@ -100,6 +114,13 @@ mod tests {
         let label =
             |unit: f32| Label::fit("y", fm_core::Task::Regression, [1.0, 2.0, 4.0, 5.0].map(|stars| unit * stars));
         assert_eq!([1.0, 1e-6, 1e6].map(|unit| decimals_of(&label(unit), 4)), [4, 10, 0]);
+    }
+
+    #[test]
+    fn zero_is_not_negative() {
+        assert_eq!([-0.00004, -0.00006, 0.5].map(|value| signed(value, 4)), ["+0.0000", "-0.0001", "+0.5000"]);
+        assert_eq!([-0.004, -0.0, -0.006, 1.0].map(percent), ["0%", "0%", "-1%", "100%"]);
+        assert_eq!(decimal(-0.0, 2), "0.00");
     }
 
     #[test]

@@ -49,8 +49,8 @@ pub fn in_order<'a>(names: impl IntoIterator<Item = &'a String>) -> Vec<&'a Stri
 }
 
 /// Whether a metric has this cutoff or none. A line has room for only one cutoff.
-pub fn is_of_length(name: &str, length: &str) -> bool {
-    name.split_once('@').is_none_or(|(_, of)| of == length)
+pub fn has_cutoff(name: &str, cutoff: &str) -> bool {
+    name.split_once('@').is_none_or(|(_, k)| k == cutoff)
 }
 
 #[cfg(test)]
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn metrics_without_a_cutoff_are_shown_with_those_of_one_cutoff() {
-        let is_shown = ["ndcg@5", "ndcg@10", "hr@100", "mrr"].map(|name| is_of_length(name, "10"));
+        let is_shown = ["ndcg@5", "ndcg@10", "hr@100", "mrr"].map(|name| has_cutoff(name, "10"));
         assert_eq!(is_shown, [false, true, false, true]);
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use fm_args::flags::Folders;
 use fm_core::device::DeviceChoice;
 use fm_core::ranking::Candidates;
-use fm_core::script::Scorer;
+use fm_core::script::{SETTINGS_FILE, Scorer};
 use fm_core::{Encoder, Error, Features, Rows, Schema, Score, predict};
 use fm_data::catalogue::Items;
 use fm_data::{MissingColumns, RankingData, RawData, encode};
@@ -57,7 +57,7 @@ impl Predictor {
         }
         let device = device.parse::<DeviceChoice>()?.resolve()?;
         let scorer = Scorer::load(path, device)?;
-        let settings = Settings::parse(&scorer.extra_file("settings.toml")?)
+        let settings = Settings::parse(&scorer.extra_file(SETTINGS_FILE)?)
             .map_err(|error| Error::format("exported model", path, format!("its settings.toml: {error}")))?;
         let schema = scorer.schema().clone();
         Ok(Predictor { settings, schema, model: AnyModel::Exported(Box::new(scorer)), device })

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use fm_core::terminal::shortened;
 use fm_core::{Field, FieldKind, Records, Rows, Schema};
 use fm_data::table::strings;
 use polars::prelude::DataFrame;
@@ -90,7 +91,7 @@ impl<'a> Unknown<'a> {
             let (count, rows, trained) = (self.counts[field], self.rows, 100.0 * unknown_share);
             let part = if part.is_empty() { String::new() } else { format!("{part} ") };
             let found = self.examples[field].as_ref();
-            let found = found.map_or_else(String::new, |text| format!(", for example `{}`", shortened(text)));
+            let found = found.map_or_else(String::new, |text| format!(", for example `{}`", shortened(text, 40)));
             if let FieldKind::Numeric { .. } = kind {
                 tracing::warn!(
                     "`{name}` holds no number in {count} of {rows} {part}rows{found}, but only in {trained:.1}% of the training \
@@ -99,7 +100,7 @@ impl<'a> Unknown<'a> {
                 continue;
             }
             let known = self.schema.vocabulary(field).first();
-            let known = known.map_or_else(String::new, |value| format!(", which had `{}`", shortened(value)));
+            let known = known.map_or_else(String::new, |value| format!(", which had `{}`", shortened(value, 40)));
             tracing::warn!(
                 "`{name}` has no value that training knows in {count} of {rows} {part}rows{found} (in {trained:.1}% of the \
                  training rows{known}): these rows are scored without it; write its values as in the training rows, or train on \
@@ -188,14 +189,4 @@ fn other_separator(schema: &Schema, field: usize, train: &Records) -> Option<(ch
     let likely = [',', ';', '|', '\t', ' ', '/'].into_iter().filter(|separator| !list.separator.contains(*separator));
     let likely = likely.map(|separator| (separator, share(separator))).find(|(_, share)| *share >= 50.0)?;
     train.rows().all(|row| row.field(field).ids().len() <= 1).then_some(likely)
-}
-
-/// A value that fits into a line.
-fn shortened(text: &str) -> String {
-    const LENGTH: usize = 40;
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    match text.char_indices().nth(LENGTH) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
 }

@@ -176,6 +176,9 @@ pub enum Error {
     /// A formula cannot be written as ONNX.
     #[error("cannot export to ONNX: {0}")]
     Onnx(String),
+    /// There is not enough memory.
+    #[error("there is not enough memory for {0}")]
+    Memory(String),
     /// libtorch rejected an operation.
     #[error("libtorch: {0}")]
     Torch(String),
@@ -186,6 +189,14 @@ impl Error {
     pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.as_ref().to_owned();
         move |source| Error::Io { action, path, source }
+    }
+
+    /// An [`Error::Memory`] for a failed allocation; use as `.map_err(Error::memory(|| "the table".into()))`.
+    pub fn memory(what: impl FnOnce() -> String) -> impl FnOnce(tch::TchError) -> Error {
+        move |error| match is_about_memory(&error.to_string()) {
+            true => Error::Memory(what()),
+            false => error.into(),
+        }
     }
 
     /// An [`Error::Format`] of `path`.
@@ -235,6 +246,11 @@ pub(crate) fn first_line(text: &str) -> String {
         return error.strip_prefix("AssertionError: ").unwrap_or(error).trim().to_owned();
     }
     text.lines().find(|line| !line.trim().is_empty()).unwrap_or("unknown error").trim().to_owned()
+}
+
+/// Whether a message of libtorch is about a failed allocation.
+pub fn is_about_memory(text: &str) -> bool {
+    ["out of memory", "not enough memory", "can't allocate", "alloc_cpu"].iter().any(|sign| text.contains(sign))
 }
 
 impl From<tch::TchError> for Error {

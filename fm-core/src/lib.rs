@@ -93,6 +93,7 @@ pub mod schema;
 pub mod script;
 pub mod seed;
 pub mod summary;
+pub mod terminal;
 pub mod train;
 
 pub use encoder::Encoder;

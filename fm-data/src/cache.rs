@@ -81,7 +81,7 @@ fn place(_: &Metadata) -> Option<(u64, u64, i64, i64)> {
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct EntryFile {
     key: String,
-    /// Digests of schema, rows and pairs, by name.
+    /// Digests of schema, rows, pairs and warnings, by name.
     digests: BTreeMap<String, String>,
 }
 
@@ -123,12 +123,14 @@ impl Prepared {
         let rows = [("train", &self.train), ("valid", &self.valid), ("test", &self.test)];
         let rows = rows.map(|(part, rows)| (part, rows.digest()));
         let ranking = self.ranking.iter().map(|ranking| ("ranking", ranking.digest()));
-        let digests = rows.into_iter().chain([schema]).chain(ranking).map(|(name, digest)| (name.to_owned(), digest));
+        let warnings = ("warnings", format!("{:032x}", xxh3_128(self.warnings.join("\n").as_bytes())));
+        let digests =
+            rows.into_iter().chain([schema, warnings]).chain(ranking).map(|(name, digest)| (name.to_owned(), digest));
         EntryFile { key: key.to_owned(), digests: digests.collect() }
     }
 
     fn read(folder: &Path) -> fm_core::Result<Prepared> {
-        let schema = Schema::load(folder.join("schema.json"))?;
+        let schema = Schema::load(folder.join(Schema::FILE))?;
         let rows = |part: &str| Records::open(folder.join(part).with_extension("rows"), &schema);
         let (train, valid, test) = (rows("train")?, rows("valid")?, rows("test")?);
         let is_ranking = schema.label().task.is_ranking();
@@ -145,7 +147,7 @@ impl Prepared {
     fn save(&self, folder: &Path, key: &str) -> fm_core::Result<()> {
         let entry = self.entry(key);
         write_atomically(folder.join(ENTRY), |file| Ok(serde_json::to_writer_pretty(file, &entry)?))?;
-        self.schema.save(folder.join("schema.json"))?;
+        self.schema.save(folder.join(Schema::FILE))?;
         for (part, rows) in [("train", &self.train), ("valid", &self.valid), ("test", &self.test)] {
             rows.save(folder.join(part).with_extension("rows"), &self.schema)?;
         }
@@ -346,7 +348,7 @@ mod tests {
     fn a_damaged_entry_is_rebuilt_without_leftovers() {
         let setup = Setup::new();
         setup.prepare();
-        let damages = ["cut", "removed", "schema", "label", "exchanged", "entry", "key"];
+        let damages = ["cut", "removed", "schema", "label", "exchanged", "entry", "key", "warnings"];
         for (build, damage) in (2..).zip(damages) {
             let entry = &setup.entries()[0];
             let bytes = |name: &str| std::fs::read(entry.join(name)).unwrap();
@@ -366,12 +368,14 @@ mod tests {
                     let key = entry.file_name().unwrap().to_str().unwrap();
                     std::fs::write(entry.join(ENTRY), text.replace(key, &"0".repeat(32))).unwrap();
                 }
+                "warnings" => std::fs::write(entry.join(WARNINGS), b"[]").unwrap(),
                 "cut" => std::fs::write(entry.join("valid.rows"), b"FMROWS").unwrap(),
                 "removed" => std::fs::remove_file(entry.join("train.rows")).unwrap(),
-                _ => std::fs::write(entry.join("schema.json"), b"{}").unwrap(),
+                _ => std::fs::write(entry.join(fm_core::Schema::FILE), b"{}").unwrap(),
             }
             let prepared = setup.prepare();
             assert_eq!((prepared.train.labels(), prepared.valid.labels()), (vec![1.0], vec![2.0]), "{damage}");
+            assert_eq!(prepared.warnings, ["odd"], "{damage}");
             assert_eq!((setup.builds.get(), setup.entries().len()), (build, 1), "{damage}");
         }
         setup.prepare();

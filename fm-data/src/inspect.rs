@@ -6,6 +6,7 @@ use std::fmt;
 use fm_core::farmhash::bucket;
 use fm_core::number::number;
 use fm_core::schema::Reading;
+use fm_core::terminal::line;
 use fm_core::{FieldKind, Schema, Side};
 use polars::prelude::*;
 use serde::Serialize;
@@ -249,7 +250,7 @@ impl fmt::Display for Inspection {
         let count = |count: Option<usize>| count.map_or("-".into(), |count| count.to_string());
         lines.extend(self.fields.iter().map(|field| {
             [
-                field.name.clone(),
+                line(&field.name).into_owned(),
                 field.kind.into(),
                 format!("{:?}", field.side).to_lowercase(),
                 field.slots.to_string(),

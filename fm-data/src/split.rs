@@ -139,7 +139,7 @@ impl Split {
     ///
     /// # Errors
     /// [`Error::Split`] if a column that the split needs is missing, if all timestamps are equal, if a fold does not
-    /// divide these rows, or if no rows are left for training.
+    /// divide these rows, if there are more folds than rows, or if no rows are left for training.
     pub fn parts(&self, rows: usize, columns: &SplitColumns, seed: u64) -> Result<Parts> {
         let refused = |reason: &str| Error::Split { split: self.to_string(), reason: reason.into() };
         let rows = u32::try_from(rows).map_err(|_| refused("there are more than 4294967295 rows"))?;
@@ -163,6 +163,9 @@ impl Split {
                     .users
                     .ok_or_else(|| refused("the table declares no `user` column; declare it, or use `random`"))?;
                 leave_last_out(users, timestamps()?)
+            }
+            Split::KFold { k, .. } if *k > rows => {
+                return Err(refused(&format!("there are only {rows} rows, so K can be at most {rows}")));
             }
             Split::KFold { k, index, valid } => {
                 let bound = |block: u32| (u64::from(rows) * u64::from(block) / u64::from(*k)) as usize;
@@ -303,6 +306,14 @@ mod tests {
             .collect();
         tested.sort_unstable();
         assert_eq!(tested, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn there_are_not_more_folds_than_rows() {
+        let of = |k| split(&format!("kfold:{k}:0")).parts(600, &SplitColumns::default(), 1);
+        assert_eq!(of(600).unwrap().test.len(), 1);
+        let error = of(1_000_000).unwrap_err().to_string();
+        assert!(error.ends_with("`kfold:1000000:0`: there are only 600 rows, so K can be at most 600"), "{error}");
     }
 
     #[test]

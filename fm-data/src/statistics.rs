@@ -3,6 +3,7 @@
 use std::fmt;
 
 use fm_core::number::{MAX_DEVIATIONS, number, standardised};
+use fm_core::terminal::shortened;
 use polars::prelude::*;
 
 /// Numbers farther from the quartiles than this many interquartile ranges do not count.
@@ -65,7 +66,7 @@ impl<'a> Statistics<'a> {
                 "field `{field}`: {count} of {} values in the training rows are not numbers and count as missing, such as `{}`: \
                  write numbers as in 1234.5, or list what means missing in null_values",
                 n + count,
-                shortened(example)
+                shortened(example, 40)
             ));
         }
         if let (count, Some(example)) = self.extreme {
@@ -151,16 +152,6 @@ impl fmt::Display for Number {
         let text = format!("{:?}", self.0);
         f.write_str(text.strip_suffix(".0").unwrap_or(&text))
     }
-}
-
-/// A text in a line of a warning.
-fn shortened(text: &str) -> String {
-    const WIDTH: usize = 40;
-    let mut short: String = text.trim().escape_debug().take(WIDTH).collect();
-    if text.trim().escape_debug().nth(WIDTH).is_some() {
-        short.push('…');
-    }
-    short
 }
 
 #[cfg(test)]

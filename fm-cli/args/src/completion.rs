@@ -102,6 +102,7 @@ fn find_runs(folder: &Path, depth: usize, runs: &mut Vec<PathBuf>) {
         if runs.len() >= MAX_RUNS {
             return;
         }
+        // As in fm-models, which this crate does not depend on.
         if path.join("settings.toml").is_file() {
             runs.push(path);
         } else if depth > 1 && path.is_dir() {

@@ -14,6 +14,7 @@ pub mod ready_made;
 
 pub use clap;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -129,15 +130,27 @@ pub fn parse() -> Result<Args, ExitCode> {
     Args::try_parse().map_err(|error| {
         let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
         if !error.use_stderr() || is_help {
-            // If standard output is closed, there is nobody to tell.
-            let _ = error.print();
-            return if is_help { ExitCode::from(2) } else { ExitCode::SUCCESS };
+            return match error.print().and_then(|()| std::io::stdout().flush()) {
+                // If standard output is closed, there is nobody to tell.
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                    print_error(&format!("cannot write to standard output: {error}"));
+                    ExitCode::FAILURE
+                }
+                _ if is_help => ExitCode::from(2),
+                _ => ExitCode::SUCCESS,
+            };
         }
         let text = one_line(&error.render().to_string());
         print_error(text.strip_prefix("error: ").unwrap_or(&text));
         ExitCode::from(2)
     })
 }
+
+/// The environment variable in which `fm` tells its engine its version.
+pub const VERSION_VARIABLE: &str = "FM_VERSION_OF_PROGRAM";
+
+/// The version of both.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The command line, for completion and tests.
 pub fn command() -> clap::Command {

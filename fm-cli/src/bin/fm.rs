@@ -9,23 +9,31 @@ fn main() -> ExitCode {
     if let Err(code) = fm_args::parse() {
         return code;
     }
-    let engine = engine();
-    let error = match start(&engine) {
-        Ok(code) => return code,
-        Err(error) => error,
+    let failure = match engine() {
+        Ok(engine) => match start(&engine) {
+            Ok(code) => return code,
+            Err(error) => format!("cannot start {}: {error}", engine.display()),
+        },
+        Err(error) => format!("cannot find the folder of this program: {error}"),
     };
     fm_args::print_error(&format!(
-        "cannot start {}: {error}; `fm` needs its engine in the same folder: `cargo build --release -p fm-cli` builds both, \
-         and `cargo install --path fm-cli` installs both",
-        engine.display()
+        "{failure}; `fm` needs its engine in the same folder: `cargo build --release -p fm-cli` builds both, and `cargo install \
+         --path fm-cli` installs both"
     ));
     ExitCode::FAILURE
 }
 
 /// `fm-engine` in the folder of this executable, even if a symbolic link started it.
-fn engine() -> PathBuf {
-    let program = std::env::current_exe().and_then(|path| path.canonicalize()).unwrap_or_default();
-    program.parent().unwrap_or(Path::new("")).join(format!("fm-engine{}", std::env::consts::EXE_SUFFIX))
+fn engine() -> std::io::Result<PathBuf> {
+    let program = std::env::current_exe()?.canonicalize()?;
+    Ok(program.with_file_name(format!("fm-engine{}", std::env::consts::EXE_SUFFIX)))
+}
+
+/// The engine with the same arguments, and the version of this program, which the engine compares with its own.
+fn command(engine: &Path) -> Command {
+    let mut command = Command::new(engine);
+    command.args(std::env::args_os().skip(1)).env(fm_args::VERSION_VARIABLE, fm_args::VERSION);
+    command
 }
 
 /// Runs the engine with the same arguments. On Unix it replaces this process, so signals and exit codes are the
@@ -33,11 +41,11 @@ fn engine() -> PathBuf {
 #[cfg(unix)]
 fn start(engine: &Path) -> std::io::Result<ExitCode> {
     use std::os::unix::process::CommandExt;
-    Err(Command::new(engine).args(std::env::args_os().skip(1)).exec())
+    Err(command(engine).exec())
 }
 
 #[cfg(not(unix))]
 fn start(engine: &Path) -> std::io::Result<ExitCode> {
-    let status = Command::new(engine).args(std::env::args_os().skip(1)).status()?;
+    let status = command(engine).status()?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }

@@ -13,8 +13,17 @@ use crate::settings::data_dir;
 pub fn run(args: &Doctor) -> Result<()> {
     let mut advice: Vec<String> = Vec::new();
     let line = |name: &str, value: String| print(format!("{name:<12} {value}"));
-    line("fm", format!("{}, tch 0.24.0", env!("CARGO_PKG_VERSION")))?;
-    line("program", std::env::current_exe().map_or("unknown".into(), |path| path.display().to_string()))?;
+    line("fm", env!("CARGO_PKG_VERSION").into())?;
+    let engine = std::env::current_exe();
+    line("engine", engine.as_ref().map_or("unknown".into(), |path| path.display().to_string()))?;
+    let program = engine.ok().map(|engine| engine.with_file_name(format!("fm{}", std::env::consts::EXE_SUFFIX)));
+    match program.filter(|program| program.is_file()) {
+        Some(program) => line("program", program.display().to_string())?,
+        None => {
+            line("program", "none beside the engine".into())?;
+            advice.push("the engine has no `fm` beside it: install both with `cargo install --path fm-cli`".into());
+        }
+    }
 
     let (version, built_for) = compiled_libtorch();
     let loaded = loaded_libtorch();

@@ -19,9 +19,14 @@ pub mod verify;
 use std::io::Write;
 
 use anyhow::Result;
+use fm_core::terminal::{json, page};
 
-/// Prints a line of data on standard output.
+/// Prints lines of text on standard output, as a terminal may show them.
 pub fn print(text: impl std::fmt::Display) -> Result<()> {
+    write_line(&page(&text.to_string()))
+}
+
+fn write_line(text: &str) -> Result<()> {
     writeln!(std::io::stdout(), "{text}").map_err(|error| {
         let line = format!("cannot write to standard output: {error}");
         anyhow::Error::new(error).context(line)
@@ -30,10 +35,10 @@ pub fn print(text: impl std::fmt::Display) -> Result<()> {
 
 /// Prints data as JSON.
 pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    print(serde_json::to_string_pretty(value)?)
+    write_line(&json(&serde_json::to_string_pretty(value)?))
 }
 
 /// `fm completions`
 pub fn print_completions(shell: &str) -> Result<()> {
-    print(String::from_utf8_lossy(&fm_args::completion::script(shell)?).trim_end())
+    write_line(String::from_utf8_lossy(&fm_args::completion::script(shell)?).trim_end())
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use anyhow::{Result, bail};
 use fm_args::commands::Recommend;
+use fm_core::terminal::line;
 use fm_core::{Records, Schema, Side};
 use fm_data::RawData;
 use fm_data::catalogue::Unseen;
@@ -62,7 +63,7 @@ pub fn run(args: &Recommend) -> Result<()> {
     let digits = decimals_of(predictor.schema.label(), 3);
     for Item { rank, item, title, score, known_item } in found.items {
         let mark = if known_item == Some(false) { "  not in the training rows" } else { "" };
-        print(format!("{rank:>3}. {score:.digits$}  {title}  [{item}]{mark}"))?;
+        print(line(&format!("{rank:>3}. {score:.digits$}  {title}  [{item}]{mark}")))?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use toml::Value;
 
 use super::print;
 use crate::console;
-use crate::metric::{in_order, is_of_length};
+use crate::metric::{has_cutoff, in_order};
 use crate::settings::Settings;
 use crate::training::{Machine, Results, Start, check_replaceable, shell_word, train};
 
@@ -50,9 +50,12 @@ const COLUMNS: (usize, usize) = (26, 12);
 /// prints all.
 fn print_results(results: &Results, run: &Run, main: &str) -> Result<()> {
     let mut names = in_order(results.test.keys().chain(results.valid.keys()));
-    names.retain(|name| is_of_length(name, "10"));
+    names.retain(|name| has_cutoff(name, "10"));
     let (first, column) = COLUMNS;
     let names = console::fitting(names, main, console::width() - first, column);
+    if names.is_empty() {
+        tracing::warn!("there are no validation or test rows: nothing is measured");
+    }
     let row = |name: &str, cells: Vec<String>| {
         print(format!("{name:<first$}{}", cells.iter().map(|cell| format!("{cell:>column$}")).collect::<String>()))
     };

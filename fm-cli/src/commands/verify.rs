@@ -5,6 +5,7 @@ use fm_args::commands::Verify;
 use fm_core::Schema;
 use fm_core::script::{Origin, Verified, verify};
 use fm_core::summary::grouped;
+use fm_core::terminal;
 use fm_models::Run;
 use serde_json::json;
 use tch::Device;
@@ -35,7 +36,7 @@ fn tell(args: &Verify, kind: &str, origin: Option<&Origin>, schema: &Schema, siz
             "fields": fields, "records": records, "bytes": bytes,
         }));
     }
-    let line = |name: &str, value: &str| print(format!("{name:<12} {value}"));
+    let line = |name: &str, value: &str| print(terminal::line(&format!("{name:<12} {value}")));
     line("file", &args.file.display().to_string())?;
     line("kind", kind)?;
     match origin {

@@ -95,7 +95,8 @@ pub trait Learner {
         Ok(())
     }
 
-    /// Number of steps done over all epochs.
+    /// Number of steps done over all epochs; of epochs, for a learner that does an epoch in one go. Checkpoints are
+    /// named after it.
     fn steps(&self) -> u64;
 
     /// Tensors that are needed to resume, besides the parameters, by name.

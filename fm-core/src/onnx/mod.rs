@@ -43,7 +43,7 @@ const OPSET: i64 = 18;
 /// The file format version of that operator set.
 const IR_VERSION: i64 = 8;
 /// The key of the schema in the file's metadata.
-const SCHEMA: &str = "schema.json";
+const SCHEMA: &str = Schema::FILE;
 /// Maximum size of a protobuf message.
 const MAX_BYTES: usize = i32::MAX as usize;
 

@@ -83,13 +83,13 @@ impl Optimizer {
     /// penalty on tables, with the scope [`L2Scope::Touched`].
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for a negative or infinite `lr` or `l2`.
+    /// [`Error::OutOfRange`] for a negative or infinite `lr` or `l2`; [`Error::Memory`].
     pub fn new(config: OptimizerConfig, lr: f64, l2: f64, store: &VarStore) -> Result<Optimizer> {
         check_rates(lr, l2)?;
         let rule = config.rule();
         let trainable = store.variables().into_iter().filter(|(_, tensor)| tensor.requires_grad());
         let mut parameters: Vec<Parameter> =
-            trainable.map(|(name, tensor)| Parameter::new(name, tensor, rule.as_ref())).collect();
+            trainable.map(|(name, tensor)| Parameter::new(name, tensor, rule.as_ref())).collect::<Result<_>>()?;
         parameters.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Optimizer {
             rule,

@@ -4,7 +4,8 @@ use tch::{Device, Tensor};
 
 use super::rule::{RowUpdate, Rule, Source, Step};
 use crate::bridge::{clear_gradient, floats_mut};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::summary::grouped;
 
 /// A parameter with the states that the rule keeps for it.
 pub(super) struct Parameter {
@@ -17,11 +18,16 @@ pub(super) struct Parameter {
 }
 
 impl Parameter {
-    pub(super) fn new(name: String, tensor: Tensor, rule: &dyn Rule) -> Parameter {
-        let state = |&(_, first): &(&str, f32)| tensor.full_like(f64::from(first)).set_requires_grad(false);
-        let states = rule.states().iter().map(state).collect();
+    pub(super) fn new(name: String, tensor: Tensor, rule: &dyn Rule) -> Result<Parameter> {
+        let state = |&(state, first): &(&str, f32)| {
+            let tensor = tensor.f_full_like(f64::from(first)).map_err(Error::memory(|| {
+                format!("the optimiser's `{state}` of `{name}`, which has {} numbers", grouped(tensor.numel() as i64))
+            }));
+            Ok(tensor?.set_requires_grad(false))
+        };
+        let states = rule.states().iter().map(state).collect::<Result<_>>()?;
         let is_fused = tensor.device() == Device::Cpu;
-        Parameter { name, tensor, states, is_fused }
+        Ok(Parameter { name, tensor, states, is_fused })
     }
 
     pub(super) fn clear_gradient(&mut self) {

@@ -136,8 +136,8 @@ pub fn evaluate(
     cutoffs: &[usize],
     mut scores: impl FnMut(Query) -> Result<Vec<f32>>,
 ) -> Result<Metrics> {
-    let lengths = lengths(cutoffs);
-    let longest = lengths.last().copied().unwrap_or_default();
+    let measured = measured(cutoffs);
+    let longest = measured.last().copied().unwrap_or_default();
     let mut has_nan = false;
     let look = |query: Query, is_seen: &[bool]| {
         let scores = scores(query)?;
@@ -146,8 +146,8 @@ pub fn evaluate(
     };
     let (ranks, mut lists): (Vec<_>, Vec<_>) = queries.each(look)?.into_iter().unzip();
     let mut metrics = metrics_of_users(&ranks, cutoffs);
-    // Start with the longest: each list is cut to the next length.
-    for &k in lengths.iter().rev() {
+    // Start with the longest list: each is cut to the next cutoff.
+    for &k in measured.iter().rev() {
         lists.iter_mut().for_each(|list| list.truncate(k));
         metrics.extend(coverage(&lists, queries.num_items).map(|value| (format!("coverage@{k}"), value)));
     }
@@ -190,7 +190,7 @@ pub fn ranks_of_relevant(
 /// ```
 pub fn metrics_of_users(ranks: &[Vec<u32>], cutoffs: &[usize]) -> Metrics {
     let mut metrics = vec![("mrr".to_owned(), mrr(ranks, usize::MAX))];
-    for k in lengths(cutoffs) {
+    for k in measured(cutoffs) {
         metrics.extend([
             (format!("hr@{k}"), hit_rate(ranks, k)),
             (format!("ndcg@{k}"), ndcg(ranks, k)),
@@ -201,7 +201,7 @@ pub fn metrics_of_users(ranks: &[Vec<u32>], cutoffs: &[usize]) -> Metrics {
 }
 
 /// The cutoffs that are measured, ascending.
-fn lengths(cutoffs: &[usize]) -> BTreeSet<usize> {
+fn measured(cutoffs: &[usize]) -> BTreeSet<usize> {
     cutoffs.iter().copied().chain([USUAL_CUTOFF]).collect()
 }
 

@@ -3,8 +3,6 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::schema::Schema;
-
 /// The fields of a row: the slots of each in a padded row, and the id of its padding. Cheap to clone.
 ///
 /// ```
@@ -39,11 +37,9 @@ impl PartialEq for Layout {
 impl Eq for Layout {}
 
 impl Layout {
-    /// The layout of the schema's rows.
-    pub(crate) fn new(schema: &Schema) -> Layout {
-        let first_slots = (0..schema.num_fields()).map(|field| schema.slots(field).start);
-        let first_slots = first_slots.chain([schema.num_slots()]).collect();
-        Layout(Arc::new(Fields { first_slots, padding_ids: schema.unknown_ids().to_vec() }))
+    /// The layout of rows with these slots `[F + 1]`, the end among them, and ids of paddings `[F]`.
+    pub(super) fn new(first_slots: Vec<usize>, padding_ids: Vec<i64>) -> Layout {
+        Layout(Arc::new(Fields { first_slots, padding_ids }))
     }
 
     /// The number of fields F.

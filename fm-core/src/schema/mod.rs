@@ -82,17 +82,16 @@ pub struct Schema {
     item: Option<String>,
     /// Texts that are missing values in every field, in their canonical form.
     null_values: Vec<String>,
-    /// The rows of the table of each field, and the first of each.
+    /// The rows of the table of each field.
     ids: Vec<Range<i64>>,
-    unknown_ids: Vec<i64>,
+    /// The slots of each field, and the first of its rows.
+    layout: Layout,
     /// n
     num_ids: i64,
     /// The first id of each field in records, and the end.
     first_record_ids: Vec<i64>,
     /// The field whose table each field uses: itself, unless it shares another's.
     owners: Vec<usize>,
-    /// The first slot of each field, and the end.
-    first_slots: Vec<usize>,
 }
 
 /// The content of `schema.json`.
@@ -135,6 +134,9 @@ impl TryFrom<SchemaFile> for Schema {
 }
 
 impl Schema {
+    /// The name of its file, wherever one is written.
+    pub const FILE: &str = "schema.json";
+
     /// Checks the fields and assigns their ids and slots.
     ///
     /// # Errors
@@ -227,11 +229,10 @@ impl Schema {
             item: None,
             null_values: vec![],
             ids,
-            unknown_ids,
+            layout: Layout::new(first_slots, unknown_ids),
             num_ids,
             first_record_ids,
             owners,
-            first_slots,
         })
     }
 
@@ -294,7 +295,7 @@ impl Schema {
 
     /// S, the maximum number of slots of a row.
     pub fn num_slots(&self) -> usize {
-        *self.first_slots.last().unwrap_or(&0)
+        self.layout.num_slots()
     }
 
     /// n, the number of rows of the global table.
@@ -348,12 +349,12 @@ impl Schema {
     /// # Panics
     /// If `field` is not below [`Schema::num_fields`].
     pub fn slots(&self, field: usize) -> Range<usize> {
-        self.first_slots[field]..self.first_slots[field + 1]
+        self.layout.slots(field)
     }
 
     /// Which slots of a padded row belong to which field.
     pub fn layout(&self) -> Layout {
-        Layout::new(self)
+        self.layout.clone()
     }
 
     /// `[S]`: the field of each slot of a padded row.
@@ -363,7 +364,7 @@ impl Schema {
 
     /// `[F]`: the out-of-vocabulary id of each field.
     pub fn unknown_ids(&self) -> &[i64] {
-        &self.unknown_ids
+        self.layout.padding_ids()
     }
 
     /// The slots of a padded row that describe the item: those of item fields and of the field that identifies the

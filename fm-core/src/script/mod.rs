@@ -67,8 +67,13 @@ pub use served::Served;
 pub(crate) use trace::trace_forward;
 use trace::unknown_rows;
 
+use crate::schema::Schema;
+
 /// The newest file format that this library supports, as returned by the method `_format`.
 const FORMAT: i64 = 2;
 
 /// The name of the schema in the archive's extra files.
-const SCHEMA_FILE: &str = "schema.json";
+const SCHEMA_FILE: &str = Schema::FILE;
+
+/// The name of a run's settings in the archive's extra files.
+pub const SETTINGS_FILE: &str = "settings.toml";

@@ -37,7 +37,7 @@ use crate::error::{Error, Result};
 /// - `int8` tables are buffers, `<name>` with the scales `<name>_scale` `[n, 1]`. They are fixed; all other parameters
 ///   are trainable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String", into = "String")]
 pub enum Precision {
     /// As trained.
     #[default]
@@ -50,14 +50,28 @@ pub enum Precision {
     Int8,
 }
 
+/// All precisions, by name.
+const NAMES: [(Precision, &str); 4] =
+    [(Precision::F32, "f32"), (Precision::F16, "f16"), (Precision::Bf16, "bf16"), (Precision::Int8, "int8")];
+
 impl fmt::Display for Precision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Precision::F32 => "f32",
-            Precision::F16 => "f16",
-            Precision::Bf16 => "bf16",
-            Precision::Int8 => "int8",
-        })
+        let name = NAMES.iter().find(|(precision, _)| precision == self).map_or("", |(_, name)| name);
+        f.write_str(name)
+    }
+}
+
+impl From<Precision> for String {
+    fn from(precision: Precision) -> String {
+        precision.to_string()
+    }
+}
+
+impl TryFrom<String> for Precision {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Precision> {
+        text.parse()
     }
 }
 
@@ -65,10 +79,8 @@ impl FromStr for Precision {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Precision> {
-        [Precision::F32, Precision::F16, Precision::Bf16, Precision::Int8]
-            .into_iter()
-            .find(|precision| precision.to_string() == text)
-            .ok_or_else(|| Error::unknown("precision", text, ["f32", "f16", "bf16", "int8"]))
+        let found = NAMES.iter().find(|(_, name)| *name == text).map(|(precision, _)| *precision);
+        found.ok_or_else(|| Error::unknown("precision", text, NAMES.map(|(_, name)| name)))
     }
 }
 

@@ -12,6 +12,9 @@ use crate::features::{Features, Padded};
 use crate::predict::Score;
 use crate::schema::Schema;
 
+/// Part of the error of `methods.py` for a file without a catalogue.
+pub(super) const NO_CATALOGUE: &str = "has no catalogue";
+
 /// An exported model. It scores texts or encoded rows, and needs none of the model's code.
 ///
 /// # Threads
@@ -132,7 +135,7 @@ impl Scorer {
         let arguments = [strings(&names), strings(&texts), k, strings(exclude)];
         let answer = no_grad(|| self.module.method_is("_recommend", &arguments)).map_err(|error| {
             let error = Error::from(error);
-            match error.to_string().contains("has no catalogue") {
+            match error.to_string().contains(NO_CATALOGUE) {
                 true => Error::NoCatalogue { path: self.path.clone() },
                 false => error,
             }

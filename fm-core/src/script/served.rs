@@ -23,7 +23,7 @@ const RESERVED: [&str; 54] = [
 #[derive(Debug)]
 pub struct Served {
     archive: Bundle,
-    inputs: Vec<String>,
+    arguments: Vec<String>,
 }
 
 impl Bundle {
@@ -44,27 +44,27 @@ impl Bundle {
     /// # Errors
     /// [`Error::Torch`](crate::Error::Torch) if libtorch fails.
     pub fn served_columns(&self) -> Result<Served> {
-        let inputs = arguments(&self.fields);
-        let parameters: String = inputs.iter().map(|input| format!(", {input}: List[str]")).collect();
+        let arguments = arguments(&self.fields);
+        let parameters: String = arguments.iter().map(|argument| format!(", {argument}: List[str]")).collect();
         // Names of fields occur in the source only if they are valid names of arguments.
-        let columns = inputs.iter().enumerate().map(|(field, input)| format!("self.model._names[{field}]: {input}"));
+        let columns = arguments.iter().enumerate().map(|(at, argument)| format!("self.model._names[{at}]: {argument}"));
         let columns = columns.collect::<Vec<_>>().join(", ");
         let source =
             format!("def forward(self{parameters}) -> Tensor:\n    return self.model.score_columns({{{columns}}})\n");
-        self.served("fm.Columns", &source, inputs)
+        self.served("fm.Columns", &source, arguments)
     }
 
-    fn served(&self, class_name: &str, source: &str, inputs: Vec<String>) -> Result<Served> {
+    fn served(&self, class_name: &str, source: &str, arguments: Vec<String>) -> Result<Served> {
         let module = self.module.wrap(class_name, source)?;
         let archive = Bundle { module, schema_json: self.schema_json.clone(), fields: self.fields.clone() };
-        Ok(Served { archive, inputs })
+        Ok(Served { archive, arguments })
     }
 }
 
 impl Served {
     /// The names of the arguments of `forward`.
-    pub fn inputs(&self) -> &[String] {
-        &self.inputs
+    pub fn arguments(&self) -> &[String] {
+        &self.arguments
     }
 
     /// The same as [`Bundle::size`].

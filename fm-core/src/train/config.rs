@@ -157,3 +157,26 @@ impl TrainConfig {
         StepConfig { seed, epochs, batch_size, accumulate, lr, warmup_steps, schedule, precision }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metric::MetricSet;
+    use crate::model::describe;
+    use crate::schema::Task;
+
+    #[test]
+    fn the_documentation_names_the_default_metrics() {
+        let schema = describe::<TrainConfig>().to_value();
+        let text = schema["properties"]["monitor"]["description"].as_str().unwrap();
+        let tasks = [
+            (Task::Binary { threshold: 1.0 }, "a binary task"),
+            (Task::Regression, "a regression"),
+            (Task::Ranking { threshold: None }, "a ranking"),
+        ];
+        for (task, words) in tasks {
+            let expected = format!("{} for {words}", MetricSet::of(task).monitored);
+            assert!(text.replace('\n', " ").contains(&expected), "no `{expected}` in: {text}");
+        }
+    }
+}

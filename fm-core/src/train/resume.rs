@@ -107,7 +107,7 @@ impl TrainFiles {
 
     /// The checkpoints before the last one, newest first.
     pub(super) fn all_earlier(&self) -> Vec<PathBuf> {
-        let folder = self.folder().join("checkpoints");
+        let folder = self.folder().join(TrainFiles::CHECKPOINTS);
         let steps = |entry: std::fs::DirEntry| -> Option<u64> {
             entry.file_name().to_str()?.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse().ok()
         };
@@ -118,7 +118,7 @@ impl TrainFiles {
 
     /// Removes the partial files of a program that was killed while writing.
     fn remove_unfinished(&self) {
-        for folder in [self.folder().to_owned(), self.folder().join("checkpoints")] {
+        for folder in [self.folder().to_owned(), self.folder().join(TrainFiles::CHECKPOINTS)] {
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
                 let name = entry.file_name().to_string_lossy().into_owned();
                 if name.starts_with('.') && name.ends_with(".partial") {

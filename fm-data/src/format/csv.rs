@@ -4,8 +4,9 @@ mod chunks;
 mod header;
 pub(crate) mod records;
 
-use std::io;
+use std::io::{self, Write};
 
+use fm_core::terminal::page;
 use polars::prelude::DataFrame;
 use polars_io::SerWriter;
 use polars_io::prelude::CsvWriter;
@@ -60,8 +61,16 @@ struct CsvWriting {
 impl WriteChunks for CsvWriting {
     fn write(&mut self, table: &mut DataFrame) -> io::Result<()> {
         let header = std::mem::take(&mut self.is_first);
-        let writer = CsvWriter::new(&mut self.output).with_separator(self.separator).include_header(header);
-        { writer }.finish(table).map_err(io_error)
+        let mut write = |to: &mut dyn Write| {
+            let writer = CsvWriter::new(to).with_separator(self.separator).include_header(header);
+            { writer }.finish(table).map_err(io_error)
+        };
+        if !self.output.is_terminal() {
+            return write(&mut self.output);
+        }
+        let mut text = vec![];
+        write(&mut text)?;
+        self.output.write_all(page(&String::from_utf8_lossy(&text)).as_bytes())
     }
 
     fn finish(self: Box<Self>) -> io::Result<Output> {

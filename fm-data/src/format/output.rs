@@ -1,7 +1,7 @@
 //! Where a table is written to: a file, compressed or not, or standard output.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -59,6 +59,11 @@ impl Output {
     /// The bare file, for a format that is not text; `None` for another output.
     pub(super) fn plain_file(&self) -> Option<&File> {
         if let Sink::Plain(file) = &self.sink { Some(file) } else { None }
+    }
+
+    /// Whether a person may see it at once.
+    pub(super) fn is_terminal(&self) -> bool {
+        matches!(self.sink, Sink::Stdout) && io::stdout().is_terminal()
     }
 
     /// Ends the compression, and returns the file to commit; `None` for standard output.

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use fm_core::terminal::shortened;
+
 use crate::error::{Error, Result};
 
 /// Reads a file, which must not be empty.
@@ -61,14 +63,9 @@ pub(super) fn fields<'a, const N: usize>(line: &'a [u8], separator: &[u8]) -> Op
     Some(fields)
 }
 
-/// Text for an error message: cut to 40 characters, without control characters.
+/// Text for an error message: in one line, cut to 40 characters.
 pub(super) fn shown(field: impl AsRef<[u8]>) -> String {
-    let text = String::from_utf8_lossy(field.as_ref());
-    let mut shown: String = text.chars().take(40).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if text.chars().nth(40).is_some() {
-        shown.push('…');
-    }
-    format!("`{shown}`")
+    format!("`{}`", shortened(&String::from_utf8_lossy(field.as_ref()), 40))
 }
 
 /// An id: a whole number of up to 64 bits, kept as text.
@@ -118,7 +115,7 @@ mod tests {
 
     #[test]
     fn text_in_errors_is_short_and_on_one_line() {
-        assert_eq!(shown("a\nb"), "`a\u{fffd}b`");
+        assert_eq!(shown("a\nb\u{7}"), "`a b\u{fffd}`");
         assert_eq!(shown([b'x'; 100]), format!("`{}…`", "x".repeat(40)));
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tch::nn::{Init, Path};
 use tch::{Tensor, no_grad};
 
-use super::{check_features, check_size};
+use super::{check_features, check_size, table_of};
 use crate::kernels::lookup::{self, Grouping, Sums, shifts};
 
 /// The options of an [`Embedding`].
@@ -71,7 +71,7 @@ impl Embedding {
     /// A table with initial values from N(0, `init_std`²).
     ///
     /// # Errors
-    /// [`Error::Setting`] for a length or a deviation out of range, [`Error::Torch`] if memory is insufficient.
+    /// [`Error::Setting`] for a length or a deviation out of range, [`Error::Memory`].
     pub fn new(path: Path<'_>, schema: &Schema, config: &EmbeddingConfig) -> Result<Embedding> {
         Embedding::of_fields(path, schema, |_| true, config)
     }
@@ -97,7 +97,9 @@ impl Embedding {
         let unknown: Vec<i64> = fields.iter().map(|&field| schema.ids(field).start - shifts[field]).collect();
         let rows = fields.iter().map(|&field| schema.ids(field).end - shifts[field]).max().unwrap_or(0);
         let init = Init::Randn { mean: 0.0, stdev: init_std };
-        let table = path.f_var("weight", &[rows, embedding_dim], init)?;
+        let table = path
+            .f_var("weight", &[rows, embedding_dim], init)
+            .map_err(Error::memory(|| table_of("Embedding", schema, fields.iter().copied(), embedding_dim)))?;
         no_grad(|| {
             let unknown = Tensor::from_slice(&unknown).to_device(table.device());
             let _ = table.shallow_clone().index_fill_(0, &unknown, 0.0);

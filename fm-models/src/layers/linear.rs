@@ -1,11 +1,11 @@
 //! The first-order part, and the global bias.
 
 use fm_core::schema::Layout;
-use fm_core::{Features, Result, Schema};
+use fm_core::{Error, Features, Result, Schema};
 use tch::Tensor;
 use tch::nn::{Init, Path};
 
-use super::check_features;
+use super::{check_features, table_of};
 use crate::kernels::lookup::{self, Grouping};
 
 /// w₀ `[1]`, the global bias, which starts at zero.
@@ -47,9 +47,11 @@ impl Linear {
     /// A weight for every id of the schema.
     ///
     /// # Errors
-    /// [`fm_core::Error::Torch`] for a table that does not fit into memory.
+    /// [`fm_core::Error::Memory`] for a table that does not fit into memory.
     pub fn new(path: Path<'_>, schema: &Schema) -> Result<Linear> {
-        let weight = path.f_var("weight", &[schema.num_ids(), 1], Init::Const(0.0))?;
+        let weight = path
+            .f_var("weight", &[schema.num_ids(), 1], Init::Const(0.0))
+            .map_err(Error::memory(|| table_of("Linear", schema, 0..schema.num_fields(), 1)))?;
         Ok(Linear { weight, layout: schema.layout(), all: Grouping::of_all(schema) })
     }
 

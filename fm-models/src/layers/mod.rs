@@ -43,8 +43,24 @@ pub use tower::Tower;
 
 use fm_core::device::is_mixed_precision;
 use fm_core::schema::Layout;
-use fm_core::{Error, Features, Padded, Result};
+use fm_core::summary::grouped;
+use fm_core::{Error, Features, Padded, Result, Schema};
 use tch::{Device, Kind, Tensor, nn};
+
+/// What does not fit into memory: a layer's table with `length` numbers for each id of these fields.
+fn table_of(layer: &str, schema: &Schema, fields: impl Iterator<Item = usize> + Clone, length: i64) -> String {
+    let rows = |field: usize| {
+        let ids = schema.ids(field);
+        if schema.owner(field) == field { ids.end - ids.start } else { 0 }
+    };
+    let all: i64 = fields.clone().map(rows).sum();
+    let largest = fields.max_by_key(|&field| rows(field));
+    let of_field =
+        largest.map(|field| format!(", {} of them for field `{}`", grouped(rows(field)), schema.fields()[field].name));
+    let gigabytes = 4.0 * all as f64 * length as f64 / 1e9;
+    let of_field = of_field.unwrap_or_default();
+    format!("the table of {layer}, {gigabytes:.1} GB: {length} numbers in each of {} rows{of_field}", grouped(all))
+}
 
 /// Checks a layer's input against `[B, sizes...]`; -1 allows any size.
 pub(crate) fn check_input(layer: &'static str, input: &Tensor, sizes: &[i64]) -> Result<()> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use chrono::DateTime;
 use fm_core::atomic_file::write_atomically;
 use fm_core::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -92,17 +93,10 @@ fn hash_of(value: &impl Serialize) -> String {
     hash(&serde_json::to_string(value).expect("settings and digests hold only what JSON can hold"))
 }
 
-/// Seconds since 1970 as a date in UTC: days are counted from the first of March, so that leap days end a year.
+/// Seconds since 1970 as a date in UTC, as in RFC 3339.
 fn date(seconds: u64) -> String {
-    let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = era * 400 + year + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3_600, second / 60 % 60, second % 60)
+    let date = i64::try_from(seconds).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    format!("{:?}", date.unwrap_or_default())
 }
 
 #[cfg(test)]

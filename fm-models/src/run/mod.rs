@@ -145,7 +145,7 @@ pub struct Run {
 }
 
 const SETTINGS: &str = "settings.toml";
-const SCHEMA: &str = "schema.json";
+const SCHEMA: &str = Schema::FILE;
 const ROWS: &str = "rows.json";
 const SUMMARY: &str = "summary.json";
 impl Run {
@@ -175,8 +175,10 @@ impl Run {
         let model =
             model_of(&settings).map_err(|reason| Error::format("settings file", folder.join(SETTINGS), reason))?;
         let identity = Identity::load(&folder.join(ROWS))?;
-        let schema = Schema::load(folder.join(SCHEMA))?;
-        if !identity.has_schema(&read(SCHEMA)?) {
+        let text = read(SCHEMA)?;
+        let schema = Schema::from_json(&text)
+            .map_err(|error| Error::format("schema", folder.join(SCHEMA), error.to_string()))?;
+        if !identity.has_schema(&text) {
             return Err(Error::format("run", folder, format!("its {SCHEMA} has changed since the run was created")));
         }
         let files = TrainFiles::new(folder).of_run(identity.digest());
@@ -203,10 +205,10 @@ impl Run {
             let schema_text = std::fs::read_to_string(path(SCHEMA)).map_err(Error::io("read", path(SCHEMA)))?;
             let identity = Identity::new(new.digests, &schema_text, new.settings, &model);
             identity.save(&path(ROWS))?;
-            // Without settings, the folder is not a run yet.
-            write_atomically(path(SETTINGS), |file| file.write_all(new.settings.as_bytes()))?;
             let files = files.clone().of_run(identity.digest());
             start(&files)?;
+            // Without settings, the folder is not a run yet.
+            write_atomically(path(SETTINGS), |file| file.write_all(new.settings.as_bytes()))?;
             let (settings, schema) = (new.settings.to_owned(), new.schema.clone());
             Ok(Run { files, settings, model, schema, identity, lock, replaced: None })
         };
@@ -289,12 +291,13 @@ impl Run {
         is_free(folder) || is_run(folder) || is_begun(folder)
     }
 
-    /// Whether a folder is empty, or has only a run that was never trained because the program was killed before the
-    /// first checkpoint.
+    /// Whether a folder is empty, or has only a run that was never trained because the program was killed before it had
+    /// created the run.
     pub fn is_unbegun(folder: &Path) -> bool {
+        let files = TrainFiles::new(folder);
         is_free(folder)
             || (Run::is_replaceable(folder)
-                && !TrainFiles::new(folder).has_checkpoint()
+                && (!files.has_checkpoint() || (is_begun(folder) && !files.has_progress()))
                 && replacement::foreign_files(folder).is_empty())
     }
 

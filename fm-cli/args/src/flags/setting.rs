@@ -210,6 +210,7 @@ impl<G: Group> clap::Args for Given<G> {
         G::FLAGS.iter().fold(command, |command, flag| command.arg(flag.arg()))
     }
 
+    // clap requires it, and calls it only to update arguments that are already parsed.
     fn augment_args_for_update(command: Command) -> Command {
         Self::augment_args(command)
     }
@@ -221,6 +222,7 @@ impl<G: Group> clap::FromArgMatches for Given<G> {
         Ok(Given { values, group: PhantomData })
     }
 
+    // As above.
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())

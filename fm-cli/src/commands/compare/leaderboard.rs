@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::significance::p_value;
 use crate::console::decimal;
-use crate::metric::{Metric, in_order, is_of_length};
+use crate::metric::{Metric, has_cutoff, in_order};
 use crate::training::Results;
 
 /// The results of one contestant on every seed or fold.
@@ -95,7 +95,7 @@ impl Leaderboard {
     pub fn markdown(&self, width: Option<usize>) -> String {
         let mut metrics = in_order(self.lines.iter().flat_map(|line| line.test.keys()));
         let length = self.metric.split_once('@').map_or("10", |(_, length)| length);
-        metrics.retain(|name| is_of_length(name, length));
+        metrics.retain(|name| has_cutoff(name, length));
         metrics.sort_by_key(|name| **name != self.metric);
         let column = |name: &str, rank: usize, cell: &dyn Fn(&Line) -> String| {
             let cells = std::iter::once(name.to_owned()).chain(self.lines.iter().map(cell)).collect();

@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use fm_args::commands::Compare;
 use fm_core::atomic_file::write_atomically;
-use fm_core::script::{Bundle, BundleOptions, Origin};
+use fm_core::script::{Bundle, BundleOptions, Origin, SETTINGS_FILE};
 use fm_models::Run;
 use tch::Device;
 
@@ -99,5 +99,5 @@ fn bundle_bytes(run: &Run) -> Result<u64> {
     let trained = run.load(Device::Cpu)?;
     let bundle = Bundle::new(trained.model.as_ref(), &trained.store, run.schema(), &BundleOptions::default())?;
     let origin = serde_json::to_string(&run.origin())?;
-    Ok(bundle.size(&[("settings.toml", run.settings()), (Origin::FILE, &origin)])?)
+    Ok(bundle.size(&[(SETTINGS_FILE, run.settings()), (Origin::FILE, &origin)])?)
 }

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use fm_core::terminal::line;
 use fm_core::{Label, Task};
 
 use super::row::Value;
 use super::{ByField, Explanation, Formula, Pair, Term};
-use crate::console::{decimals_of, width};
+use crate::console::{decimals_of, signed, width};
 
 /// An explanation as text: columns of terms that each add up to the logit.
 pub struct Page<'a> {
@@ -83,7 +84,7 @@ impl Page<'_> {
 
     fn line(&self, f: &mut fmt::Formatter<'_>, term: f64, name: &str) -> fmt::Result {
         let decimals = decimals_of(self.label, 4);
-        let term = format!("{term:>+11.decimals$}");
+        let term = format!("{:>11}", signed(term, decimals));
         writeln!(f, "{term}  {}", cut(name, width().saturating_sub(term.chars().count() + 2)))
     }
 
@@ -174,9 +175,9 @@ fn values(values: &[Value]) -> String {
 
 /// The text in one line, cut to at most `room` characters.
 fn cut(text: &str, room: usize) -> String {
-    let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    match text.chars().count() {
-        length if length <= room => line.collect(),
-        _ => line.take(room.saturating_sub(1)).chain(['…']).collect(),
+    let line = line(text);
+    match line.chars().count() {
+        length if length <= room => line.into_owned(),
+        _ => line.chars().take(room.saturating_sub(1)).chain(['…']).collect(),
     }
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use fm_args::commands::{Dtype, Export, ExportFormat, Quantization};
 use fm_args::flags::Part;
-use fm_core::script::{Bundle, BundleOptions, Catalogue, Origin, Precision};
+use fm_core::script::{Bundle, BundleOptions, Catalogue, Origin, Precision, SETTINGS_FILE};
 use fm_core::{Encoder, Error, Features, Rows, Schema};
 use fm_data::catalogue::Items;
 use fm_data::{MissingColumns, RawData, encode};
@@ -140,7 +140,7 @@ impl Measured {
         // A run that was interrupted has no summary yet.
         let results: Option<Results> = run.summary()?;
         let mut files = vec![
-            ("settings.toml", trained.settings.to_toml()?),
+            (SETTINGS_FILE, trained.settings.to_toml()?),
             (Origin::FILE, serde_json::to_string_pretty(&run.origin())?),
         ];
         if let Some(results) = &results {

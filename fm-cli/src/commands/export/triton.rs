@@ -40,7 +40,7 @@ pub fn run(args: &Export, run: &Run, trained: &Predictor<BuiltModel>) -> Result<
     let (mut configs, mut archives): (Vec<Output<'_>>, Vec<Output<'_>>) = (vec![], vec![]);
     for (at, takes) in FORMS.into_iter().enumerate() {
         let (folder, model) = (&folders[at], &models[at]);
-        let config = Config { name: &names[at], inputs: model.inputs(), schema, takes }.to_string();
+        let config = Config { name: &names[at], inputs: model.arguments(), schema, takes }.to_string();
         let files = export.extra_files(args, run, trained, |files| model.size(files))?;
         configs.push((folder.join("config.pbtxt"), Box::new(move |file| Ok(file.write_all(config.as_bytes())?))));
         archives.push((folder.join("1/model.pt"), Box::new(move |file| model.write(file, &borrowed(&files)))));

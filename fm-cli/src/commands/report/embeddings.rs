@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use anyhow::Result;
+use fm_core::terminal::shortened;
 use fm_core::{Encoder, Field, FieldKind, Schema, Side};
 use fm_data::table::strings;
 use fm_data::{MissingColumns, RawData, encode};
@@ -160,20 +161,13 @@ fn chart(items: &[Item], components: &Components, paints: &[Paint], width: u32) 
     let pixel = |(a, b): (f64, f64)| ((a - x.range.start) / unit, (y.range.end - b) / unit);
     let back = |(a, b): (f64, f64)| (x.range.start + a * unit, y.range.end - b * unit);
     let pixels: Vec<(f64, f64)> = points.iter().copied().map(pixel).collect();
-    let texts: Vec<String> = items.iter().map(|item| shortened(&item.title)).collect();
+    let texts: Vec<String> = items.iter().map(|item| shortened(&item.title, LONGEST)).collect();
     let dots = points.iter().zip(paints).zip(items);
     chart.marks.extend(dots.map(|((&at, &paint), item)| Mark::Named(at, paint, 3.2, item.title.clone())));
     for label in place(&pixels, &texts, (width, height)) {
         chart.marks.push(Mark::Text(back(label.at), label.align, texts[label.point].clone()));
     }
     Chart { x, y, ..chart }
-}
-
-/// A title short enough to fit next to a point, cut between words if possible.
-fn shortened(title: &str) -> String {
-    let Some((end, next)) = title.char_indices().nth(LONGEST) else { return title.to_owned() };
-    let cut = if next == ' ' { end } else { title[..end].rfind(' ').unwrap_or(end) };
-    format!("{}…", title[..cut].trim_end_matches([' ', ',', ':', '(', '.']))
 }
 
 #[cfg(test)]
@@ -192,12 +186,5 @@ mod tests {
         assert_eq!(paints, [0, 1, 1, 0].map(Paint::Series).into_iter().chain([Paint::Muted]).collect::<Vec<_>>());
         assert_eq!(legend[..2], [(Paint::Series(0), "drama".into()), (Paint::Series(1), "war".into())]);
         assert_eq!(legend[2], (Paint::Muted, "others".into()));
-    }
-
-    #[test]
-    fn a_long_title_is_cut_between_words_or_else_between_characters() {
-        assert_eq!(shortened("George of the Jungle (1997)"), "George of the Jungle…");
-        assert_eq!(shortened("Les Misérables (1995)"), "Les Misérables (1995)");
-        assert_eq!(shortened(&"é🎬".repeat(20)), format!("{}…", "é🎬".repeat(13)));
     }
 }

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use anyhow::Result;
 use fm_core::explain::{InteractionOptions, InteractionReport, ValuePair};
 use fm_core::summary::grouped;
-use fm_core::{FieldKind, Schema};
+use fm_core::{FieldKind, Schema, Task};
 use maud::{Markup, html};
 
 use super::absent;
 use super::chart::{Align, Axis, Chart, Mark, Paint, width};
 use super::page::{Cell, figure, figures, table};
 use super::run::{Run, TestRows};
-use crate::console::decimal;
+use crate::console::{decimal, percent};
 
 /// The number of pair terms to compute, which limits the number of training rows; and the minimum number of rows.
 const TERMS: usize = 20_000_000;
@@ -27,6 +27,20 @@ const FIELDS: usize = 24;
 pub fn body(runs: &[Run]) -> Result<Markup> {
     let found = runs.iter().map(|run| Ok((run, interactions(run)?))).collect::<Result<Vec<_>>>()?;
     let reason = |run: &Run| found.iter().find(|(other, _)| other.name == run.name)?.1.as_ref().err().cloned();
+    // Runs that predict the same have terms in the same unit: their maps have one scale, so that colours compare.
+    let body = |run: &Run, body: &Found| {
+        let full = found.iter().filter(|(other, _)| unit(other) == unit(run)).fold([0.0f64; 2], |full, (_, found)| {
+            let report = found.as_ref().ok().map(|found| &found.report);
+            let attention = report.and_then(|report| report.attention.as_deref());
+            [
+                full[0].max(report.map_or(0.0, |report| highest(&report.fields))),
+                full[1].max(attention.map_or(0.0, highest)),
+            ]
+        });
+        section(run, body, full)
+    };
+    let bodies = found.iter().map(|(run, found)| found.as_ref().ok().map(|found| body(run, found)).transpose());
+    let bodies = bodies.collect::<Result<Vec<_>>>()?;
     Ok(html! {
         @if found.iter().any(|(_, found)| found.is_ok()) {
             p {
@@ -37,17 +51,34 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
                     " For a ranking, it leaves out pairs without a field of the item: all candidates of a row share \
                      these terms, which do not affect the order."
                 }
+                @if runs.len() > 1 { " The maps of runs that predict the same have one scale of colours." }
             }
         }
-        @for (run, found) in &found {
-            @if let Ok(found) = found { @if runs.len() > 1 { h3 { (run.name) } } (found) }
+        @for (run, body) in runs.iter().zip(&bodies) {
+            @if let Some(body) = body { @if runs.len() > 1 { h3 { (run.name) } } (body) }
         }
         (absent(runs, reason))
     })
 }
 
+/// The interactions of a run's model, and what is listed.
+struct Found {
+    report: InteractionReport,
+    pairs: Markup,
+}
+
+/// What the terms of a run's model are measured in.
+fn unit(run: &Run) -> (Task, &str) {
+    (run.task(), &run.predictor.schema.label().column)
+}
+
+/// The largest number of a matrix.
+fn highest(matrix: &[Vec<f64>]) -> f64 {
+    matrix.iter().flatten().copied().fold(0.0, f64::max)
+}
+
 /// The interactions of a run's model, or the reason why they are missing.
-fn interactions(run: &Run) -> Result<Result<Markup, String>> {
+fn interactions(run: &Run) -> Result<Result<Found, String>> {
     let rows = match &run.rows {
         Ok(rows) => rows,
         Err(error) => return Ok(Err(format!("the data cannot be read ({error})"))),
@@ -67,25 +98,30 @@ fn interactions(run: &Run) -> Result<Result<Markup, String>> {
     let unit = f64::from(schema.label().scale);
     found.fields.iter_mut().flatten().for_each(|strength| *strength *= unit);
     found.values.iter_mut().for_each(|pair| pair.mean *= unit);
-    let names: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
-    let mut shown = vec![heat_map("Pairs of fields", &found.fields, &names, run.paint)?];
-    if let Some(attention) = &found.attention {
-        shown.push(heat_map("Attention of pairs of fields", attention, &names, run.paint)?);
+    let pairs = pairs(&found.values, rows, schema)?;
+    Ok(Ok(Found { report: found, pairs }))
+}
+
+/// The section of a run. The maps of the fields and of the attention are scaled to these numbers.
+fn section(run: &Run, Found { report, pairs }: &Found, [fields, attention]: [f64; 2]) -> Result<Markup> {
+    let names: Vec<&str> = run.predictor.schema.fields().iter().map(|field| field.name.as_str()).collect();
+    let mut shown = vec![heat_map("Pairs of fields", &report.fields, fields, &names, run.paint)?];
+    if let Some(matrix) = &report.attention {
+        shown.push(heat_map("Attention of pairs of fields", matrix, attention, &names, run.paint)?);
     }
-    shown.push(pairs(&found.values, rows, schema)?);
-    let shares: Vec<String> =
-        found.shares.iter().map(|(name, share)| format!("{name} {:.0}%", 100.0 * share)).collect();
-    Ok(Ok(html! {
+    shown.push(pairs.clone());
+    let shares: Vec<String> = report.shares.iter().map(|(name, share)| format!("{name} {}", percent(*share))).collect();
+    Ok(html! {
         p.note {
-            (grouped(found.rows as i64)) " training rows."
+            (grouped(report.rows as i64)) " training rows."
             @if !shares.is_empty() { " Shares of the scores' variance: " (shares.join(", ").replace('-', "−")) "." }
         }
         (figures(&shown))
-    }))
+    })
 }
 
-/// The lower half of a symmetric matrix, with the names of the fields along the diagonal.
-fn heat_map(title: &str, matrix: &[Vec<f64>], names: &[&str], paint: Paint) -> Result<Markup> {
+/// The lower half of a symmetric matrix, with the names of the fields along the diagonal. `full` has the full colour.
+fn heat_map(title: &str, matrix: &[Vec<f64>], full: f64, names: &[&str], paint: Paint) -> Result<Markup> {
     // If there are too many fields, show those with the strongest pairs.
     let mut shown: Vec<usize> = (0..names.len()).collect();
     let strength = |field: usize| matrix[field].iter().sum::<f64>();
@@ -99,7 +135,6 @@ fn heat_map(title: &str, matrix: &[Vec<f64>], names: &[&str], paint: Paint) -> R
     let mut strongest: Vec<&(usize, usize, f64)> = cells.iter().collect();
     strongest.retain(|cell| cell.2 > 0.0);
     strongest.sort_by(|a, b| b.2.total_cmp(&a.2));
-    let highest = strongest.first().map_or(0.0, |cell| cell.2);
     let size = (360, (shown.len() as u32 * 20).clamp(60, 400));
     let longest = shown.iter().map(|&field| width(names[field])).fold(0.0, f64::max);
     let count = shown.len() as f64;
@@ -111,8 +146,8 @@ fn heat_map(title: &str, matrix: &[Vec<f64>], names: &[&str], paint: Paint) -> R
         let (left, top) = (column as f64, count - row as f64);
         let corners = [(left + 0.03, top - 0.04), (left + 0.97, top - 0.96)];
         marks.push(Mark::Block(corners, Paint::Grid, 0.35));
-        if highest > 0.0 {
-            marks.push(Mark::Block(corners, paint, value / highest));
+        if full > 0.0 {
+            marks.push(Mark::Block(corners, paint, value / full));
         }
     }
     for (row, &field) in shown.iter().enumerate() {
@@ -173,5 +208,23 @@ fn unnamed(schema: &Schema, name: &str, id: i64) -> String {
         (_, bucket @ 1..) => format!("bucket {}", bucket - 1),
         (_, _) if schema.vocabulary(position).is_empty() => "missing".into(),
         (_, _) => "unknown".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_with_one_scale_have_colours_that_compare() {
+        let svg = |strength: f64| {
+            let matrix = [vec![0.0, strength], vec![strength, 0.0]];
+            heat_map("Pairs", &matrix, 4.0, &["user", "item"], Paint::Series(0)).unwrap().into_string()
+        };
+        let colour = |svg: &str, opacity: &str| {
+            svg.contains(&format!("opacity=\"{opacity}\" fill=\"{}\"", Paint::Series(0).css()))
+        };
+        let [full, half] = [4.0, 2.0].map(svg);
+        assert!(colour(&half, "0.5") && !colour(&full, "0.5"), "{half}");
     }
 }

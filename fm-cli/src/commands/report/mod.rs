@@ -18,12 +18,14 @@ mod settings;
 mod summary;
 mod thinning;
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
 
 use anyhow::{Result, bail};
 use fm_args::commands::Report;
-use fm_core::Task;
 use fm_core::atomic_file::write_atomically;
+use fm_core::{Error, Task};
 use maud::{Markup, html};
 
 use self::page::Section;
@@ -34,6 +36,10 @@ pub fn run(args: &Report) -> Result<()> {
     if args.output.is_dir() {
         bail!("{output} is a folder: name the file to write, such as report.html");
     }
+    let is_there = args.output.exists();
+    if is_there && !is_report(&args.output)? {
+        bail!("{output} exists and is not a report: choose another `--output`, or remove it");
+    }
     let runs = run::open(args)?;
     if runs.iter().any(|run| run.files.holds(&args.output)) {
         bail!("{output} is a file of a run: name another one, such as report.html");
@@ -41,8 +47,17 @@ pub fn run(args: &Report) -> Result<()> {
     let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
     let page = page::page(&format!("Report on {}", names.join(", ")), &sections(&runs)?);
     write_atomically(&args.output, |file| file.write_all(page.as_bytes()))?;
-    tracing::info!("wrote {output}, {:.0} kB", page.len() as f64 / 1e3);
+    let earlier = if is_there { ", in place of an earlier report" } else { "" };
+    tracing::info!("wrote {output}, {:.0} kB{earlier}", page.len() as f64 / 1e3);
     Ok(())
+}
+
+/// Whether a file is empty or an earlier report. Nothing else is overwritten.
+fn is_report(path: &Path) -> Result<bool> {
+    let mut start = vec![];
+    let read = File::open(path).and_then(|file| file.take(4096).read_to_end(&mut start));
+    read.map_err(Error::io("read", path))?;
+    Ok(start.is_empty() || String::from_utf8_lossy(&start).contains(page::MARK))
 }
 
 fn sections(runs: &[Run]) -> Result<Vec<Section>> {

@@ -5,6 +5,9 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::chart::Paint;
 use crate::console::decimal;
 
+/// By this, a report is recognised.
+pub const MARK: &str = r#"<meta name="generator" content="fm report"/>"#;
+
 /// A part of the page under a heading.
 pub struct Section {
     /// The anchor of links.
@@ -21,6 +24,7 @@ pub fn page(title: &str, sections: &[Section]) -> String {
             head {
                 (PreEscaped(r#"<meta charset="utf-8"/><meta name="viewport" content="width=device-width, initial-scale=1"/>"#))
                 (PreEscaped(r#"<meta name="color-scheme" content="light dark"/>"#))
+                (PreEscaped(MARK))
                 title { (title) }
                 style { (PreEscaped(include_str!("page.css"))) }
             }

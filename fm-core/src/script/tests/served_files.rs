@@ -23,7 +23,7 @@ fn a_server_predicts_from_texts_and_from_ids() {
         let bundle = bundle(&schema, None);
         let (columns, ids) = (bundle.served_columns().unwrap(), bundle.served_ids().unwrap());
         assert_eq!(
-            columns.inputs(),
+            columns.arguments(),
             [
                 "user",
                 "sum",
@@ -43,10 +43,10 @@ fn a_server_predicts_from_texts_and_from_ids() {
                 "other_city"
             ]
         );
-        assert_eq!(ids.inputs(), ["ids", "values"]);
+        assert_eq!(ids.arguments(), ["ids", "values"]);
         let (columns, ids) = (served(&columns), served(&ids));
         // A bundle can be wrapped any number of times.
-        assert_eq!(bundle.served_ids().unwrap().inputs(), ["ids", "values"]);
+        assert_eq!(bundle.served_ids().unwrap().arguments(), ["ids", "values"]);
         let rows = ["7", "é", "", "new", "?", "日本", "a b"].map(|user| {
             [
                 user, "a|b|é|a", "aéb", "日, b", "x", "p q", "900", "", "y", "a:2|é", "a:2 b", "a|a|b", "", "p|q",
@@ -91,7 +91,7 @@ fn names_of_fields_cannot_inject_code_into_the_source_of_a_server() {
             .collect();
         let expected = bundle.logits(&encoded(&schema, &rows).into()).unwrap();
         assert!(served_texts(&served(&columns), &rows).allclose(&expected, 0.0, 1e-5, false), "{names:?}");
-        columns.inputs().to_vec()
+        columns.arguments().to_vec()
     };
     assert_eq!(scored(&plain), plain);
     for name in hostile {

@@ -1,0 +1,127 @@
+//! The engine of `fm`: parses the command line like `fm` and runs the command. It is a library so that fuzz targets can
+//! call its readers.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
+mod baselines;
+mod commands;
+mod console;
+mod evaluation;
+mod extremes;
+mod hints;
+mod interruption;
+mod labels;
+mod logging;
+mod metric;
+mod predictor;
+mod progress;
+mod ranking;
+mod settings;
+mod tensorboard;
+mod training;
+mod values;
+
+use std::process::ExitCode;
+
+use fm_args::{Args, Command};
+use fm_core::mapped_file::report_lost_parts;
+use fm_data::encode::set_num_threads;
+
+use interruption::{EXIT_CODE, Interrupted};
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    fm_args::completion::answer();
+    let args = match fm_args::parse() {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
+    let general = &args.general;
+    logging::start(general.log_format, general.quiet, general.verbose);
+    if let Err(error) = check_surroundings() {
+        logging::report(&error, general.verbose > 0);
+        return ExitCode::FAILURE;
+    }
+    set_threads(general.threads);
+    logging::report_panics(general.verbose > 0);
+    report_lost_parts();
+    let code = match run(&args) {
+        Ok(()) => 0,
+        Err(error) if is_closed_pipe(&error) => 0,
+        Err(error) => {
+            logging::report(&error, general.verbose > 0);
+            if error.is::<Interrupted>() { EXIT_CODE } else { 1 }
+        }
+    };
+    fm_core::device::end_process(code)
+}
+
+/// Checks what no command can do without: `fm` of the same version, if it started this program, and a working directory,
+/// without which libtorch ends the program.
+fn check_surroundings() -> anyhow::Result<()> {
+    if let Some(version) = std::env::var_os(fm_args::VERSION_VARIABLE).filter(|version| *version != fm_args::VERSION) {
+        anyhow::bail!(
+            "`fm` has version {}, but its engine has {}: install both together",
+            version.display(),
+            fm_args::VERSION
+        );
+    }
+    std::env::current_dir()
+        .map_err(|error| anyhow::anyhow!("the working directory cannot be found ({error}): change to another one"))?;
+    Ok(())
+}
+
+/// One thread of libtorch by default: the operations are small, and idle OpenMP threads spin, which slows down other
+/// processes. Rows are encoded on all cores by default.
+fn set_threads(asked: Option<usize>) {
+    match asked {
+        Some(threads) => {
+            let processors = std::thread::available_parallelism().map_or(threads, usize::from);
+            if threads > processors {
+                tracing::warn!(
+                    "`--threads {threads}` is more than this machine's {processors} processors: {processors} threads are used"
+                );
+            }
+            let threads = threads.min(processors);
+            tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
+            set_num_threads(threads);
+        }
+        None if std::env::var_os("OMP_NUM_THREADS").is_none() => tch::set_num_threads(1),
+        None => {}
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    match &args.command {
+        Command::Data(command) => commands::data::run(command),
+        Command::Models(command) => commands::models::run(command),
+        Command::Settings(command) => commands::settings::run(command),
+        Command::Summary(command) => commands::summary::run(command),
+        Command::Train(command) => commands::train::run(command),
+        Command::Compare(command) => commands::compare::run(command),
+        Command::Tune(command) => commands::tune::run(command),
+        Command::Evaluate(command) => commands::evaluate::run(command),
+        Command::Predict(command) => commands::predict::run(command),
+        Command::Recommend(command) => commands::recommend::run(command),
+        Command::Explain(command) => commands::explain::run(command),
+        Command::Report(command) => commands::report::run(command),
+        Command::Export(command) => commands::export::run(command),
+        Command::Verify(command) => commands::verify::run(command),
+        Command::Doctor(command) => commands::doctor::run(command),
+        Command::Completions(command) => commands::print_completions(&command.shell),
+    }
+}
+
+/// Reads a settings file as `fm train --config` does, and returns the text of a file with all settings.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn resolved_settings(file: &str) -> anyhow::Result<String> {
+    settings::Draft::open(file)?.resolve()?.to_toml()
+}
+
+/// `fm ... | head` is not an error.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let is_closed = |io: &std::io::Error| io.kind() == std::io::ErrorKind::BrokenPipe;
+    error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(is_closed)
+}

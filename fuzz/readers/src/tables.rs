@@ -1,0 +1,122 @@
+//! Readers of tables: CSV, Parquet, and the files of MovieLens releases.
+
+use std::io::Cursor;
+
+use fm_data::movielens::{official_fold, read};
+use fm_data::{ChunkSize, TableReader, TableWriter};
+use polars::prelude::{DataFrame, df};
+
+use crate::file;
+
+/// The rows of a table, or the error, without its path.
+type Cells = Result<Vec<Vec<Option<String>>>, String>;
+
+fn cells(reader: fm_data::Result<TableReader>) -> Cells {
+    let mut rows = vec![];
+    for chunk in reader.map_err(|error| error.to_string())? {
+        let chunk: DataFrame = chunk.map_err(|error| error.to_string())?;
+        let columns: Vec<_> = chunk.columns().iter().map(|column| column.str().unwrap()).collect();
+        if rows.is_empty() {
+            rows.push(columns.iter().map(|column| Some(column.name().to_string())).collect());
+        }
+        let row = |at: usize| columns.iter().map(|column| column.get(at).map(str::to_owned)).collect();
+        rows.extend((0..chunk.height()).map(row));
+    }
+    Ok(rows)
+}
+
+/// Of the rows, the number is in the last byte of a fuzzed file.
+fn sizes(bytes: &[u8]) -> [ChunkSize; 2] {
+    let rows = 1 + usize::from(bytes.last().copied().unwrap_or(0) % 4);
+    [ChunkSize::default(), ChunkSize { rows, ..ChunkSize::default() }]
+}
+
+/// CSV, read at once and in small chunks.
+pub fn csv(bytes: &[u8]) -> bool {
+    let source = || Cursor::new(bytes.to_vec());
+    let [whole, small] = sizes(bytes).map(|size| cells(TableReader::from_csv(source(), "t.csv", size)));
+    assert_eq!(whole, small);
+    whole.is_ok()
+}
+
+pub fn csv_files() -> Vec<Vec<u8>> {
+    let texts = ["a,b\n1,2\n", "\u{feff}a,b\r\n\"x, \"\"y\"\"\n\",é\r\n,\"\"\r\n", "a\n\n1\n2\n3\n4\n"];
+    texts.iter().filter(|text| csv(text.as_bytes())).map(|text| text.as_bytes().to_vec()).collect()
+}
+
+/// Parquet, read at once and in small chunks.
+pub fn parquet(bytes: &[u8]) -> bool {
+    let path = file("t.parquet", bytes);
+    let [whole, small] = sizes(bytes).map(|size| cells(TableReader::open(&path, size)));
+    assert_eq!(whole.as_ref().ok(), small.as_ref().ok());
+    whole.is_ok()
+}
+
+pub fn parquet_files() -> Vec<Vec<u8>> {
+    let written = |mut table: DataFrame| {
+        let path = file("seed.parquet", b"");
+        let mut writer = TableWriter::create(&path).unwrap();
+        writer.write(&mut table).unwrap();
+        writer.finish().unwrap();
+        std::fs::read(path).unwrap()
+    };
+    let mixed = df!("a" => [Some("x"), None, Some("é")], "n" => [1i64, -2, 3], "f" => [0.5f32, f32::NAN, 1.0], "b" => [true, false, true]);
+    vec![written(mixed.unwrap()), written(df!("a" => Vec::<String>::new()).unwrap())]
+}
+
+/// The names of the files of each form of a release.
+const RELEASES: [&[&str]; 3] = [
+    &["u.data", "u.item", "u.user", "u.genre", "u1.base", "u1.test"],
+    &["ratings.dat", "movies.dat", "users.dat"],
+    &["ratings.csv", "movies.csv"],
+];
+
+/// What separates files in an input.
+const NEXT_FILE: &[u8] = b"\0\n";
+
+/// The files of a MovieLens release. The first byte chooses the form.
+pub fn movielens(bytes: &[u8]) -> bool {
+    let Some((&form, mut rest)) = bytes.split_first() else { return false };
+    let names = RELEASES[usize::from(form) % RELEASES.len()];
+    let folder = tempfile::tempdir().unwrap();
+    for name in names {
+        let end = rest.windows(NEXT_FILE.len()).position(|mark| mark == NEXT_FILE);
+        let content = &rest[..end.unwrap_or(rest.len())];
+        std::fs::write(folder.path().join(name), content).unwrap();
+        let Some(end) = end else { break };
+        rest = &rest[end + NEXT_FILE.len()..];
+    }
+    let Ok(release) = read(folder.path()) else { return false };
+    let frame = release.frame().unwrap();
+    assert_eq!(frame.height(), release.ratings.height());
+    if let Ok((train, test)) = official_fold(folder.path(), &release, "u1") {
+        assert_eq!(train.len() + test.len(), frame.height());
+    }
+    true
+}
+
+pub fn movielens_releases() -> Vec<Vec<u8>> {
+    let of_form = |form: u8, files: &[&str]| [&[form][..], files.join("\0\n").as_bytes()].concat();
+    let items = "1|Toy Story (1995)|01-Jan-1995||http://x|0|1\n2|Héat|||x|1|0\n";
+    vec![
+        of_form(
+            0,
+            &[
+                "1\t2\t4\t881250949\n3\t1\t2\t881250950\n",
+                items,
+                "1|24|M|writer|85711\n3|53|F|other|94043\n",
+                "unknown|0\nAction|1\n",
+                "1\t2\t4\t881250949\n",
+                "3\t1\t2\t881250950\n",
+            ],
+        ),
+        of_form(1, &["1::2::4.5::978300760\n", "2::A::B (1990)::Action|War\n", "1::F::1::10::48067\n"]),
+        of_form(
+            2,
+            &[
+                "userId,movieId,rating,timestamp\n1,2,4.0,964982703\n",
+                "movieId,title,genres\n2,\"A, The (1990)\",(no genres listed)\n",
+            ],
+        ),
+    ]
+}
