@@ -16,6 +16,7 @@ mod predictor;
 mod progress;
 mod ranking;
 mod settings;
+mod suspicions;
 mod tensorboard;
 mod training;
 mod values;

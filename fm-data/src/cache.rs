@@ -20,7 +20,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::error::{Error, Result};
 use crate::ranking::RankingData;
 
-/// The file with the warnings, which every training on the rows repeats.
+/// The file with the warnings and notes, which every training on the rows repeats.
 const WARNINGS: &str = "warnings.json";
 
 /// Everything that the encoded data depends on.
@@ -102,6 +102,8 @@ pub struct Prepared {
     pub ranking: Option<RankingData>,
     /// What is odd about the training rows ([`Fitted`](crate::fit::Fitted)).
     pub warnings: Vec<String>,
+    /// What was decided about the rows because the settings do not ([`RawData::notes`](crate::RawData::notes)).
+    pub notes: Vec<String>,
 }
 
 impl Prepared {
@@ -138,8 +140,9 @@ impl Prepared {
         }
         let path = folder.join(WARNINGS);
         let text = std::fs::read_to_string(&path).map_err(fm_core::Error::io("read", &path))?;
-        let warnings = serde_json::from_str(&text).map_err(fm_core::Error::json("the warnings of a cache entry"))?;
-        Ok(Prepared { schema, train, valid, test, ranking, warnings })
+        let (warnings, notes) =
+            serde_json::from_str(&text).map_err(fm_core::Error::json("the warnings of a cache entry"))?;
+        Ok(Prepared { schema, train, valid, test, ranking, warnings, notes })
     }
 
     fn save(&self, folder: &Path, key: &str) -> fm_core::Result<()> {
@@ -150,8 +153,8 @@ impl Prepared {
             rows.save(folder.join(part).with_extension("rows"), &self.schema)?;
         }
         let path = folder.join(WARNINGS);
-        let text =
-            serde_json::to_string(&self.warnings).map_err(fm_core::Error::json("the warnings of a cache entry"))?;
+        let text = serde_json::to_string(&(&self.warnings, &self.notes))
+            .map_err(fm_core::Error::json("the warnings of a cache entry"))?;
         std::fs::write(&path, text).map_err(fm_core::Error::io("write", &path))?;
         self.ranking.as_ref().map_or(Ok(()), |ranking| ranking.save(folder, &self.schema))
     }
@@ -327,6 +330,7 @@ mod tests {
             schema: schema.clone(),
             ranking: None,
             warnings: vec!["odd".into()],
+            notes: vec!["decided".into()],
         })
     }
 

@@ -76,6 +76,11 @@ pub fn run(args: &Predict) -> Result<()> {
         };
         if progress.rows() == 0 {
             missing = missing_fields(&predictor.schema, &table);
+            if table.column(SCORE).is_ok() && predictor.schema.field_index(SCORE).is_none() {
+                tracing::info!(
+                    "the column `{SCORE}` of the input is left out: that of the output has the scores of this model"
+                );
+            }
         }
         unknown.add(&encoded);
         unknown.find_examples(&encoded, &table, |row| row);
@@ -164,8 +169,11 @@ fn read_chunks(
 ) -> Result<()> {
     while let Some(table) = reader.next() {
         let table = table?;
-        let kept = columns.kept.as_ref().map_or_else(|| Ok(table.clone()), |names| take_columns(&table, names))?;
-        check_no_score(&kept, &columns.origin)?;
+        let kept = match &columns.kept {
+            Some(names) => take_columns(&table, names)?,
+            None => table.clone(),
+        };
+        let kept = without_score(&kept, encoder.schema(), &columns.origin)?;
         let encoded = encode(&table, encoder, None, columns.missing)?;
         if to.send(Chunk { kept, table, encoded, bytes_read: reader.bytes_read() }).is_err() {
             break;
@@ -187,12 +195,18 @@ fn joined<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// Checks that the rows do not already have a column of scores.
-pub fn check_no_score(table: &DataFrame, origin: &dyn std::fmt::Display) -> Result<()> {
-    if table.column(SCORE).is_ok() {
-        bail!("{origin} already has a column `{SCORE}`: rename it");
+/// A table without its column of earlier scores, such as a table that `fm predict` or `fm evaluate` wrote. `origin` names
+/// the table, for errors.
+pub fn without_score(table: &DataFrame, schema: &Schema, origin: &str) -> Result<DataFrame> {
+    if table.column(SCORE).is_err() {
+        return Ok(table.clone());
     }
-    Ok(())
+    if schema.field_index(SCORE).is_some() || schema.label().column == SCORE {
+        bail!(
+            "{origin} has a column `{SCORE}`, which the model was trained with: leave it out of the output with `--keep`"
+        );
+    }
+    Ok(table.drop(SCORE)?)
 }
 
 /// Adds the column `score`.

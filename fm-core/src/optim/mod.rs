@@ -72,12 +72,13 @@ impl Optimizer {
     /// penalty on tables, with the scope [`L2Scope::Touched`].
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for a negative or infinite `lr` or `l2`.
+    /// [`Error::OutOfRange`] for an `lr` that is not above 0, a negative `l2`, or one of them that is not finite.
     pub fn new(config: OptimizerConfig, lr: f64, l2: f64, store: &VarStore) -> Result<Optimizer> {
-        for (name, value) in [("the learning rate", lr), ("l2", l2)] {
-            if !value.is_finite() || value < 0.0 {
-                return Err(Error::out_of_range(name, value, "a number of at least 0"));
-            }
+        if !lr.is_finite() || lr <= 0.0 {
+            return Err(Error::out_of_range("the learning rate", lr, "a number above 0"));
+        }
+        if !l2.is_finite() || l2 < 0.0 {
+            return Err(Error::out_of_range("l2", l2, "a number of at least 0"));
         }
         let rule = config.rule();
         let trainable = store.variables().into_iter().filter(|(_, tensor)| tensor.requires_grad());

@@ -17,7 +17,7 @@ use super::export::TITLES;
 use super::{print, print_json};
 use crate::extremes::Extremes;
 use crate::hints::with_hint;
-use crate::predictor::{AnyModel, Predictor};
+use crate::predictor::{AnyModel, Predictor, moved};
 
 /// The output of `--json`.
 #[derive(Serialize)]
@@ -110,7 +110,7 @@ pub fn run(args: &Explain) -> Result<()> {
 /// The row of a user and an item: from the data, or built from their attributes.
 fn from_data(args: &Explain, predictor: &Predictor, user: &str, item: &str) -> Result<(Pair, Row)> {
     let source = predictor
-        .source(args.moved.data.clone(), &args.folders)
+        .source(&moved(args.moved.data.as_ref(), &args.moved.tables), &args.folders)
         .map_err(|error| anyhow!("{}; --row FIELD=VALUE explains a row without the data", with_hint(&error)))?;
     let catalogue = source.catalogue()?;
     let found = catalogue.pair(user, item)?;

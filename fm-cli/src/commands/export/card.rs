@@ -84,9 +84,15 @@ impl Display for ModelCard<'_> {
                     label.column, label.min, label.max
                 )?;
             }
-            Task::Binary { threshold } => {
-                writeln!(f, "Predicts the probability that `{}` is at least {threshold}.", label.column)?;
-            }
+            Task::Binary { threshold } => match shift(settings) {
+                None => writeln!(f, "Predicts the probability that `{}` is at least {threshold}.", label.column)?,
+                Some(_) => writeln!(
+                    f,
+                    "Predicts a score from 0 to 1 for rows whose `{}` is at least {threshold}: a higher score means that this is \
+                     more likely, but the score is not the probability (see Limits).",
+                    label.column
+                )?,
+            },
             Task::Ranking { threshold } => {
                 let chosen = threshold
                     .map(|threshold| format!(" whose `{}` is at least {threshold}", label.column))
@@ -188,12 +194,16 @@ impl ModelCard<'_> {
             writeln!(f, "- Values of a hashed field may share a bucket, and thus an embedding.")?;
         }
         if matches!(self.schema.label().task, Task::Binary { .. }) {
-            writeln!(
-                f,
-                "- Probabilities are calibrated only for data with the same share of positives as the training rows: \
-                 {:.4}.",
-                self.schema.label().mean
-            )?;
+            match shift(self.settings) {
+                Some(shift) => writeln!(f, "- {shift}")?,
+                None => writeln!(
+                    f,
+                    "- Probabilities are calibrated only for data with the same share of positives as the training rows{}: \
+                     {:.4}.",
+                    if is_weighted(self.settings) { ", each counted with its weight" } else { "" },
+                    self.schema.label().mean
+                )?,
+            }
         }
         writeln!(f, "- Fairness between groups of users was not evaluated.")
     }
@@ -220,6 +230,28 @@ impl ModelCard<'_> {
         }
         writeln!(f, "- written by fm {} with libtorch {}", env!("CARGO_PKG_VERSION"), compiled_libtorch().0)
     }
+}
+
+/// Why the scores of a binary task are not probabilities, if settings of the training shift them.
+fn shift(settings: &Settings) -> Option<String> {
+    let (weight, smoothing) = (settings.train.positive_weight, settings.train.label_smoothing);
+    if weight != 1.0 {
+        let smoothed = if smoothing == 0.0 { "" } else { ", apart from the smoothing of labels" };
+        return Some(format!(
+            "Scores are not probabilities: positive rows counted {weight} times in training, which multiplies the odds by \
+             {weight}. The probability of a score `s` is about `s / (s + {weight} * (1 - s))`{smoothed}."
+        ));
+    }
+    (smoothing != 0.0).then(|| {
+        format!(
+            "Scores are not probabilities: training smoothed the labels by {smoothing}, which moves scores towards one half."
+        )
+    })
+}
+
+/// Whether a column gives the weights of the rows.
+fn is_weighted(settings: &Settings) -> bool {
+    settings.data.schema.as_ref().is_some_and(|schema| schema.weight.is_some())
 }
 
 fn kind(field: &Field) -> String {
