@@ -13,6 +13,7 @@ mod labels;
 mod logging;
 mod metric;
 mod predictor;
+mod probabilities;
 mod progress;
 mod ranking;
 mod settings;

@@ -1,7 +1,7 @@
 //! Warnings about rows and results that are hardly meant: a field that gives the label away, the same rows in two parts,
 //! a random split of rows with times, and a model that is worse than a baseline.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use fm_core::metric::Metrics;
@@ -22,8 +22,9 @@ const CHANCE: f64 = 1e-6;
 /// What is odd about the rows of a run.
 pub fn of_rows(data: &Prepared, settings: &Settings) -> Vec<String> {
     let leaks = (0..data.schema.num_fields()).filter_map(|field| leak(&data.schema, &data.train, field));
+    let known = KnownRows::of(&data.train);
     let repeated = [("validation", &data.valid), ("test", &data.test)].into_iter().filter_map(|(part, rows)| {
-        let count = repeated(&data.train, rows)?;
+        let count = known.among(rows)?;
         Some(format!(
             "{count} of {} {part} rows are also training rows, with the same label: their metrics say little about new \
              rows; leave the repeated rows out of one of them",
@@ -138,27 +139,43 @@ fn is_line(train: &Records, field: usize) -> bool {
     slope != 0.0 && points().all(is_near) && points().nth(ENOUGH).is_some()
 }
 
-/// The number of rows that are also training rows, if there are more of them than chance explains: rows of a few values
-/// are often equal.
-pub fn repeated(train: &Records, rows: &Records) -> Option<usize> {
-    let mut known = train.fingerprints();
-    known.sort_unstable();
-    let own = rows.fingerprints();
-    let count = own.iter().filter(|row| known.binary_search(row).is_ok()).count();
-    let repeats = |same: &[u64]| if same.len() > 1 { same.len() } else { 0 };
-    let within = known.chunk_by(|a, b| a == b).map(repeats).sum::<usize>() as f64 / known.len().max(1) as f64;
-    let expected = if is_copied(&known, &own) { 0.0 } else { within * own.len() as f64 };
-    let limit = expected + 3.0 * expected.sqrt() + (0.01 * own.len() as f64).max(1.0);
-    (count as f64 > limit).then_some(count)
+/// The training rows, to find them among other rows.
+pub struct KnownRows {
+    /// The fingerprints of all rows, sorted.
+    fingerprints: Vec<u64>,
+    /// The share of the rows that are equal to others.
+    repeating: f64,
 }
 
-/// Whether every row occurs several times: twice, or any multiple of some number.
-fn is_copied(known: &[u64], own: &[u64]) -> bool {
-    let mut all = [known, own].concat();
-    all.sort_unstable();
-    let distinct: HashSet<u64> = all.iter().copied().collect();
-    let divisor = all.chunk_by(|a, b| a == b).map(<[u64]>::len).fold(0, greatest_common_divisor);
-    divisor > 1 && distinct.len() >= ENOUGH
+impl KnownRows {
+    pub fn of(train: &Records) -> KnownRows {
+        let mut fingerprints = train.fingerprints();
+        fingerprints.sort_unstable();
+        let repeats = |same: &[u64]| if same.len() > 1 { same.len() } else { 0 };
+        let repeating = fingerprints.chunk_by(|a, b| a == b).map(repeats).sum::<usize>();
+        KnownRows { repeating: repeating as f64 / fingerprints.len().max(1) as f64, fingerprints }
+    }
+
+    /// The number of rows that are also training rows, if there are more of them than chance explains: rows of a few
+    /// values are often equal, within the training rows as well.
+    pub fn among(&self, rows: &Records) -> Option<usize> {
+        let own = rows.fingerprints();
+        let count = own.iter().filter(|row| self.fingerprints.binary_search(row).is_ok()).count();
+        let expected = if self.is_copied(&own) { 0.0 } else { self.repeating * own.len() as f64 };
+        let limit = expected + 3.0 * expected.sqrt() + (0.01 * own.len() as f64).max(1.0);
+        (count as f64 > limit).then_some(count)
+    }
+
+    /// Whether every row occurs several times: twice, or any multiple of some number.
+    fn is_copied(&self, own: &[u64]) -> bool {
+        if self.repeating == 0.0 {
+            return false;
+        }
+        let mut all = [&self.fingerprints, own].concat();
+        all.sort_unstable();
+        let counts = || all.chunk_by(|a, b| a == b).map(<[u64]>::len);
+        counts().fold(0, greatest_common_divisor) > 1 && counts().nth(ENOUGH).is_some()
+    }
 }
 
 fn greatest_common_divisor(a: usize, b: usize) -> usize {
@@ -178,7 +195,7 @@ pub fn of_results(results: &Results, settings: &Settings) -> Option<String> {
     let baselines = results.baselines.iter().filter_map(of);
     let (name, best) = baselines.reduce(|a, b| if metric.is_better(b.1, a.1) { b } else { a })?;
     let rows = results.rows.get("test").copied().unwrap_or(0);
-    let noise = 0.2 / (rows.max(1) as f64).sqrt();
+    let noise = 0.5 / (rows.max(1) as f64).sqrt();
     (metric.is_better(best, value) && (best - value).abs() > noise * best.abs()).then(|| {
         let Metric { name: metric, .. } = &metric;
         format!(
@@ -266,6 +283,7 @@ mod tests {
             records(BINARY, &rows).1
         };
         let train = set((0..300).map(|n| row(n, n % 2)).collect());
+        let repeated = |train: &Records, rows: &Records| KnownRows::of(train).among(rows);
         let test = |from: usize, same: usize| {
             set((from..from + 100).map(|n| row(if n < from + same { n - from } else { n }, n % 2)).collect())
         };

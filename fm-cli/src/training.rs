@@ -194,7 +194,6 @@ pub fn train_watched(
     for (part, metrics) in [(Part::Valid, &results.valid), (Part::Test, &results.test)] {
         warn_if_not_finite(&format!("{} rows", part.name()), metrics);
     }
-    machine.warn_once(suspicions::of_results(&results, settings));
     run.save_summary(&results)?;
     Ok((run, results))
 }

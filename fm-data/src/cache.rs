@@ -38,7 +38,7 @@ impl<S: Serialize> CacheKey<'_, S> {
     /// # Errors
     /// [`Error::Io`] if an input cannot be read.
     pub fn digest(&self) -> Result<String> {
-        let version = (ROWS_FORMAT, fm_core::schema::SCHEMA_FORMAT, env!("CARGO_PKG_VERSION"));
+        let version = (ENTRY_FORMAT, ROWS_FORMAT, fm_core::schema::SCHEMA_FORMAT, env!("CARGO_PKG_VERSION"));
         let inputs = self.inputs.iter().map(|path| identity(path)).collect::<Result<Vec<_>>>()?;
         let json = serde_json::to_vec(&(version, inputs, self.settings))
             .map_err(|error| Error::Spec(format!("the data settings cannot be written as JSON: {error}")))?;
@@ -86,6 +86,9 @@ struct EntryFile {
 }
 
 const ENTRY: &str = "entry.json";
+
+/// The version of the files of an entry that are not rows or schemas.
+const ENTRY_FORMAT: u32 = 2;
 
 /// Encoded data, ready to train on.
 #[derive(Debug)]

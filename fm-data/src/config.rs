@@ -55,7 +55,8 @@ pub struct DataConfig {
     pub fields: Option<Vec<String>>,
     /// Task: what the model predicts.
     pub task: TaskName,
-    /// Smallest positive label of a binary task or a ranking. By default, all rows of a ranking are positive.
+    /// Smallest positive label of a binary task or a ranking. By default, all rows of a ranking are positive, unless the
+    /// labels of a table are 0 and 1: then those with 1 are.
     pub threshold: Option<f32>,
     /// Split into training, validation and test rows: random, leave-last-out, time, fold:NAME or kfold:K:INDEX. random
     /// and time take the shares of validation and test rows, as in random:0.1:0.1. With kfold:5:0, fold 0 of 5 tests

@@ -21,7 +21,7 @@ use crate::extremes::warn_of_clamped;
 use crate::labels::warn_of_other_labels;
 use crate::metric::in_order;
 use crate::predictor::{Predictor, moved};
-use crate::suspicions::repeated;
+use crate::suspicions::KnownRows;
 use crate::training::Results;
 use crate::values::Unknown;
 
@@ -169,7 +169,7 @@ fn warn_of_known_rows(
         Some(rows.len())
     } else if let Ok(source) = predictor.source(&Moved::default(), &args.folders) {
         let train = source.encode(&predictor.schema, &source.parts.train)?;
-        if run.digest("train") == Some(train.digest().as_str()) { repeated(&train, rows) } else { None }
+        if run.digest("train") == Some(train.digest().as_str()) { KnownRows::of(&train).among(rows) } else { None }
     } else {
         None
     };

@@ -89,6 +89,11 @@ fn from_data<'a>(args: &'a Recommend, predictor: &Predictor, source: &RawData) -
     let Unseen { items, known_user } = source.catalogue()?.unseen(&args.user)?;
     if !known_user {
         warn_unknown(&predictor.schema, &args.user, "in the data");
+    } else if !is_of_training(&predictor.schema, predictor.schema.user(), &args.user) {
+        tracing::warn!(
+            "training does not know user {}, who is in the data: the items are for an unknown user with the same other values",
+            args.user
+        );
     }
     let best = predictor.best(&items, args.top, &args.exclude)?;
     let known = KnownItems::of(&predictor.schema);
@@ -171,6 +176,16 @@ impl KnownItems<'_> {
     fn contains(&self, item: &str) -> Option<bool> {
         self.ids.as_ref().map(|ids| ids.contains(item))
     }
+}
+
+/// Whether the vocabulary of a role's field has a value. Hashed values, and those of a role that is no field, count as
+/// known.
+pub fn is_of_training(schema: &Schema, role: Option<&str>, value: &str) -> bool {
+    let field = role.and_then(|role| schema.field_index(role)).filter(|&field| schema.hash_buckets(field).is_none());
+    field.is_none_or(|field| {
+        let value = schema.reading(field).value(value);
+        value.is_some_and(|value| schema.vocabulary(field).iter().any(|known| known == value))
+    })
 }
 
 fn warn_unknown(schema: &Schema, user: &str, place: &str) {

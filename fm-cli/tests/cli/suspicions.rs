@@ -129,10 +129,11 @@ fn a_model_that_is_worse_than_a_baseline_says_so() {
         .map(|(row, line)| format!("{},{}\n", line.rsplit_once(',').unwrap().0, row * row * 7 % 11 % 2))
         .collect();
     scene.write("random.csv", table(&random));
-    let overfit =
-        "--task binary --model fm --embedding-dim 32 --lr 0.1 --l2 0 --patience 0 --epochs 30 --set train.monitor=auc";
-    let said = scene.warnings(&format!("train --data random.csv --schema schema.toml {overfit} --run run"));
-    assert_one(&said, &["fm is worse than the baseline", "auc 0.", "`--l2`"]);
+    let overfit = "--task binary --model fm --embedding-dim 32 --lr 0.1 --l2 0 --split random:0:0.3 --epochs 30 --run random";
+    let said = scene.warnings(&format!("train --data random.csv --schema schema.toml {overfit}"));
+    assert_eq!(said.len(), 2, "{said:#?}");
+    assert_holds(&said[0], &["no validation rows"]);
+    assert_holds(&said[1], &["fm is worse than the baseline", "on the 180 test rows: logloss", "`--l2`"]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use fm_data::source::terms_of_use;
 
 use crate::console::decimal;
 use crate::metric::in_order;
+use crate::probabilities::shift;
 use crate::settings::Settings;
 use crate::training::Results;
 
@@ -84,7 +85,7 @@ impl Display for ModelCard<'_> {
                     label.column, label.min, label.max
                 )?;
             }
-            Task::Binary { threshold } => match shift(settings) {
+            Task::Binary { threshold } => match shift(&settings.train) {
                 None => writeln!(f, "Predicts the probability that `{}` is at least {threshold}.", label.column)?,
                 Some(_) => writeln!(
                     f,
@@ -194,7 +195,7 @@ impl ModelCard<'_> {
             writeln!(f, "- Values of a hashed field may share a bucket, and thus an embedding.")?;
         }
         if matches!(self.schema.label().task, Task::Binary { .. }) {
-            match shift(self.settings) {
+            match shift(&self.settings.train) {
                 Some(shift) => writeln!(f, "- {shift}")?,
                 None => writeln!(
                     f,
@@ -230,23 +231,6 @@ impl ModelCard<'_> {
         }
         writeln!(f, "- written by fm {} with libtorch {}", env!("CARGO_PKG_VERSION"), compiled_libtorch().0)
     }
-}
-
-/// Why the scores of a binary task are not probabilities, if settings of the training shift them.
-fn shift(settings: &Settings) -> Option<String> {
-    let (weight, smoothing) = (settings.train.positive_weight, settings.train.label_smoothing);
-    if weight != 1.0 {
-        let smoothed = if smoothing == 0.0 { "" } else { ", apart from the smoothing of labels" };
-        return Some(format!(
-            "Scores are not probabilities: positive rows counted {weight} times in training, which multiplies the odds by \
-             {weight}. The probability of a score `s` is about `s / (s + {weight} * (1 - s))`{smoothed}."
-        ));
-    }
-    (smoothing != 0.0).then(|| {
-        format!(
-            "Scores are not probabilities: training smoothed the labels by {smoothing}, which moves scores towards one half."
-        )
-    })
 }
 
 /// Whether a column gives the weights of the rows.
