@@ -1,8 +1,5 @@
 //! Converts text to slots. Only this module knows how text becomes ids and values.
 
-mod list_text;
-mod reading;
-
 use std::borrow::Borrow;
 use std::hash::BuildHasher;
 
@@ -15,8 +12,6 @@ use crate::number::number;
 use crate::rows::layout::RecordLayout;
 use crate::rows::{Gathered, Slots};
 use crate::schema::{Field, FieldKind, Schema};
-
-pub use reading::{Reading, canonical};
 
 /// Looks up values in the vocabularies of a schema, or hashes them.
 ///
@@ -122,7 +117,8 @@ impl<S: Borrow<Schema>> Encoder<S> {
     /// A missing value (`None`, an empty text, or a null value of the schema), a value outside the vocabulary, and a text
     /// that is not a finite number in a numeric field get the field's out-of-vocabulary id with x = 1. In a hashed
     /// field, only missing values do: any other text gets the id of its bucket, even if it did not occur in training.
-    /// Values are compared in their [`canonical`] form, unless the field is exact; see [`Reading`].
+    /// Values are compared in their [`canonical`](crate::schema::canonical) form, unless the field is exact; see
+    /// [`Reading`](crate::schema::Reading).
     ///
     /// In a multi-valued field, values with the same id share a slot. Its x is their count times the value of the
     /// weighting, or the sum of the numbers given in the text. So for a factorization machine, a feature that occurs

@@ -48,9 +48,19 @@ pub(crate) fn generator(seed: u64, stream: Stream) -> Pcg64 {
     Pcg64::seed_from_u64(derive(seed, stream))
 }
 
-/// The finaliser of SplitMix64 (Steele, Lea and Flood, 2014): nearby inputs give unrelated outputs.
+/// The `n`-th number, counted from 0, of the generator SplitMix64 (Steele, Lea and Flood, 2014) with this seed: 64 random
+/// bits. A loop over `n` draws a number in about a nanosecond.
+#[inline]
+pub fn split_mix(seed: u64, n: u64) -> u64 {
+    mix(seed.wrapping_add(n.wrapping_mul(INCREMENT)))
+}
+
+const INCREMENT: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// A step of SplitMix64: nearby inputs give unrelated outputs.
+#[inline]
 fn mix(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let x = x.wrapping_add(INCREMENT);
     let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)
@@ -79,6 +89,13 @@ pub fn seed_torch(seed: u64, stream: Stream) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn split_mix_has_the_numbers_of_its_reference_implementation() {
+        // The first outputs of splitmix64.c with the state 1234567.
+        let numbers = [0, 1, 2].map(|n| split_mix(1_234_567, n));
+        assert_eq!(numbers, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
+    }
 
     #[test]
     fn an_order_depends_only_on_seed_and_epoch() {

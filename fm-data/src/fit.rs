@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use fm_core::encoder::Reading;
+use fm_core::schema::Reading;
 use fm_core::{Field, FieldKind, Label, List, Schema, Task};
 use polars::prelude::*;
 

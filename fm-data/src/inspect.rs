@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use fm_core::encoder::Reading;
 use fm_core::farmhash::bucket;
 use fm_core::number::number;
+use fm_core::schema::Reading;
 use fm_core::{FieldKind, Schema, Side};
 use polars::prelude::*;
 use serde::Serialize;

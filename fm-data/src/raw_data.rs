@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fm_core::encoder::Reading;
+use fm_core::schema::Reading;
 use fm_core::{Field, FieldKind, List, Records, Schema, Task};
 use polars::prelude::{DataFrame, PlHashMap, StringChunked};
 

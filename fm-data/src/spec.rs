@@ -41,7 +41,7 @@
 
 use std::path::Path;
 
-use fm_core::encoder::Reading;
+use fm_core::schema::Reading;
 use fm_core::{Keep, List, Side, Weighting};
 use serde::{Deserialize, Serialize};
 
@@ -132,7 +132,7 @@ pub struct FieldSpec {
     /// The field whose table this field also uses. This field then has no vocabulary or hash buckets of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shares: Option<String>,
-    /// Whether values are compared byte by byte, instead of in their [`canonical`](fm_core::encoder::canonical) form.
+    /// Whether values are compared byte by byte, instead of in their [`canonical`](fm_core::schema::canonical) form.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub exact: bool,
     /// The number of hash buckets; `None` for a vocabulary.

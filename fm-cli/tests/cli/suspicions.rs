@@ -129,7 +129,8 @@ fn a_model_that_is_worse_than_a_baseline_says_so() {
         .map(|(row, line)| format!("{},{}\n", line.rsplit_once(',').unwrap().0, row * row * 7 % 11 % 2))
         .collect();
     scene.write("random.csv", table(&random));
-    let overfit = "--task binary --model fm --embedding-dim 32 --lr 0.1 --l2 0 --split random:0:0.3 --epochs 30 --run random";
+    let overfit =
+        "--task binary --model fm --embedding-dim 32 --lr 0.1 --l2 0 --split random:0:0.3 --epochs 30 --run random";
     let said = scene.warnings(&format!("train --data random.csv --schema schema.toml {overfit}"));
     assert_eq!(said.len(), 2, "{said:#?}");
     assert_holds(&said[0], &["no validation rows"]);

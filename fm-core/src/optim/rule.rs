@@ -47,31 +47,44 @@ impl Penalty {
 
 impl RowUpdate<'_> {
     /// Calls `update(w, g, [s...])` for each element of each row.
-    pub fn for_each<const N: usize>(self, mut update: impl FnMut(&mut f32, f32, [&mut f32; N])) {
+    pub fn for_each<const N: usize>(self, mut update: impl FnMut(&mut f32, f32, &mut [f32; N])) {
         let RowUpdate { source, width, parameter, states } = self;
         let mut states: [&mut [f32]; N] = states.try_into().unwrap_or_else(|_| unreachable!("a rule's own states"));
         match source {
             Source::Gradients { rows, gradients } => {
                 for (&row, gradient) in rows.iter().zip(gradients.chunks_exact(width)) {
                     let at = row as usize * width..(row as usize + 1) * width;
-                    let parameter = &mut parameter[at.clone()];
-                    let mut states = states.each_mut().map(|state| &mut state[at.clone()]);
-                    for i in 0..width {
-                        update(&mut parameter[i], gradient[i], states.each_mut().map(|state| &mut state[i]));
-                    }
+                    update_range(parameter, &mut states, at, |i, _| gradient[i], &mut update);
                 }
             }
             Source::Penalty { runs, penalty } => {
                 for run in runs {
                     let at = run.start as usize * width..run.end as usize * width;
-                    let parameter = &mut parameter[at.clone()];
-                    let mut states = states.each_mut().map(|state| &mut state[at.clone()]);
-                    for i in 0..parameter.len() {
-                        let gradient = penalty.gradient(parameter[i]);
-                        update(&mut parameter[i], gradient, states.each_mut().map(|state| &mut state[i]));
-                    }
+                    update_range(parameter, &mut states, at, |_, weight| penalty.gradient(weight), &mut update);
                 }
             }
+        }
+    }
+}
+
+/// Updates the elements in `at`. `gradient(i, w)` gives the gradient of the i-th of them, which is w.
+// Loops over N and no closures over arrays: the compiler does not inline those, which takes longer than the update.
+#[inline]
+fn update_range<const N: usize>(
+    parameter: &mut [f32],
+    states: &mut [&mut [f32]; N],
+    at: Range<usize>,
+    gradient: impl Fn(usize, f32) -> f32,
+    update: &mut impl FnMut(&mut f32, f32, &mut [f32; N]),
+) {
+    for (i, weight) in parameter[at.clone()].iter_mut().enumerate() {
+        let mut state = [0.0; N];
+        for n in 0..N {
+            state[n] = states[n][at.start + i];
+        }
+        update(weight, gradient(i, *weight), &mut state);
+        for n in 0..N {
+            states[n][at.start + i] = state[n];
         }
     }
 }

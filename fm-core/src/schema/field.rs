@@ -152,7 +152,7 @@ pub struct Field {
     /// The field whose rows of the table this field also uses. Then it has no vocabulary or hash buckets of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shares: Option<String>,
-    /// Whether values are compared byte by byte, instead of in their [`canonical`](crate::encoder::canonical) form. A field that
+    /// Whether values are compared byte by byte, instead of in their [`canonical`](crate::schema::canonical) form. A field that
     /// shares the table of another follows the other.
     #[serde(default, skip_serializing_if = "is_false")]
     pub exact: bool,

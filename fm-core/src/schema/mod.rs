@@ -17,7 +17,7 @@
 //! The first id of each field is its out-of-vocabulary id, which unknown, missing and malformed values get. In a hashed
 //! field, only missing values get it: every text has a bucket, which it may share with other texts.
 //!
-//! Values are compared in their [canonical form](crate::encoder::canonical), in which `4.0` is `4`, unless the field is exact.
+//! Values are compared in their [canonical form](crate::schema::canonical), in which `4.0` is `4`, unless the field is exact.
 //!
 //! A field can share the table of another, its owner: it looks its values up in the owner's vocabulary or buckets, and
 //! has the owner's ids. Two fields then have the same ids, so there are two numberings:
@@ -51,6 +51,8 @@
 mod field;
 mod label;
 mod layout;
+mod list_text;
+mod reading;
 mod values;
 
 use std::collections::HashSet;
@@ -60,12 +62,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic_file::write_atomically;
-use crate::encoder::Reading;
 use crate::error::{Error, Result};
 
 pub use field::{Field, FieldKind, Keep, List, Side, Weighting};
 pub use label::{Label, Task};
 pub use layout::Layout;
+pub use reading::{Reading, canonical};
 
 /// The version of `schema.json` that this library writes, and the newest that it reads.
 pub const SCHEMA_FORMAT: u32 = 2;

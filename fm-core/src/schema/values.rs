@@ -1,7 +1,6 @@
 //! How a schema reads the texts of its fields, and what it knows of unknown values.
 
-use super::{Field, Schema};
-use crate::encoder::{Reading, canonical};
+use super::{Field, Reading, Schema, canonical};
 use crate::error::{Error, Result};
 
 impl Schema {

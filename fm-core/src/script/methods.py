@@ -371,7 +371,7 @@ def _canonical(self, text: str) -> str:
     return text
 
 
-# The values of a JSON or Python list and whether the text is one, as in `encoder/list_text.rs`.
+# The values of a JSON or Python list and whether the text is one, as in `schema/list_text.rs`.
 def _bracketed(self, text: str) -> Tuple[List[str], bool]:
     values: List[str] = []
     text = text.strip(self._spaces)

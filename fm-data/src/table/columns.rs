@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use fm_core::encoder::Reading;
 use fm_core::number::number;
+use fm_core::schema::Reading;
 use polars::prelude::*;
 
 use crate::error::{Error, Result, first_line};

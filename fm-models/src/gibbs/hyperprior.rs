@@ -17,8 +17,13 @@ pub struct Normal {
 /// The constants of the priors of μ, λ and α: λ ~ Γ(α₀/2, β₀/2), μ ~ N(0, 1/(γ₀ λ)) and α ~ Γ(α₀/2, β₀/2). Γ(a, b) has
 /// the mean a/b.
 ///
+/// In a field of n ids, β₀ keeps each variance 1/λ above about β₀/(α₀ + n). The interactions of fields with few values
+/// therefore fit chance if β₀ is large, and the more so the longer the vectors are.
+///
 /// Source: the hyperpriors of Freudenthaler, Schmidt-Thieme and Rendle, Bayesian factorization machines, NIPS workshop
-/// 2011; libFM and myFM also use 1.
+/// 2011. libFM and myFM have β₀ = 1, but by default one prior for the ids of all fields together, so n is large. On such
+/// constants: Gelman, Prior distributions for variance parameters in hierarchical models, Bayesian Analysis 2006,
+/// <https://doi.org/10.1214/06-BA117A>.
 #[derive(Clone, Copy, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Hyperprior {
     /// α₀: the weight of the prior of a precision, in observations.
@@ -31,7 +36,7 @@ pub struct Hyperprior {
 
 impl Default for Hyperprior {
     fn default() -> Hyperprior {
-        Hyperprior { alpha_0: 1.0, beta_0: 1.0, gamma_0: 1.0 }
+        Hyperprior { alpha_0: 1.0, beta_0: 0.05, gamma_0: 1.0 }
     }
 }
 

@@ -415,6 +415,49 @@ fn the_mean_score_of_unseen_pairs_is_close_to_the_planted_score() {
     }
 }
 
+/// Labels follow the weights alone, and four of six fields have few values. Maximum likelihood of d weights loses about
+/// d/2n against the true probabilities of new rows. With β₀ = 1, vectors of length 22 lose more, and more with each
+/// sweep.
+#[test]
+fn vectors_that_have_nothing_to_learn_do_not_learn_chance() {
+    let (k, n, unseen, sweeps) = (22, 4000, 1000, 120);
+    let names = ["user", "item", "hour", "place", "device", "kind"];
+    let sizes = [150, 60, 24, 5, 3, 8];
+    let mut draw = Draw(8);
+    let fields: [_; 6] = std::array::from_fn(|at| (names[at], FieldKind::Categorical, Side::Context, sizes[at]));
+    let schema = schema(Task::Binary { threshold: 1.0 }, fields);
+    let weights = draw.vector(schema.num_ids() as usize);
+    let mut row = |_| -> Row {
+        (0..6).map(|field| (schema.ids(field).start as usize + 1 + draw.below(sizes[field]), 1.0)).collect()
+    };
+    let (train, test): (Vec<Row>, Vec<Row>) = ((0..n).map(&mut row).collect(), (0..unseen).map(&mut row).collect());
+    let truth = |row: &Row| sigmoid(row.iter().map(|&(id, _)| weights[id]).sum());
+    let mut rng = Pcg64::seed_from_u64(1);
+    let labels: Vector = train.iter().map(|row| f64::from(rng.random::<f64>() < truth(row))).collect();
+    let world = World { schema, rows: train };
+    let mut lost = |hyperprior: Hyperprior| {
+        let counts = vec![1.0; n];
+        let (mut chain, _) = world.chain(Likelihood::Logistic, hyperprior, [&labels, &counts], 0, k);
+        let mut parameters = world.parameters(k, 0.1, &mut Draw(9));
+        let mut scores = vec![0.0; unseen];
+        for at in 0..sweeps {
+            let (_, expected) = sweep(&mut chain, &mut parameters, &mut rng);
+            if at >= sweeps / 2 {
+                let share = 2.0 / f64::from(sweeps);
+                scores.iter_mut().zip(&test).for_each(|(sum, row)| *sum += share * score(&expected, k, row));
+            }
+        }
+        let divergence = |(row, score): (&Row, &f64)| {
+            let (p, q) = (truth(row), sigmoid(*score));
+            p * (p / q).ln() + (1.0 - p) * ((1.0 - p) / (1.0 - q)).ln()
+        };
+        test.iter().zip(&scores).map(divergence).sum::<f64>() / unseen as f64
+    };
+    let limit = sizes.iter().sum::<usize>() as f64 / (2 * n) as f64;
+    let (large, default) = (lost(Hyperprior { beta_0: 1.0, ..Hyperprior::default() }), lost(Hyperprior::default()));
+    assert!(default < limit && limit < large, "lost {default}, with a large β₀ {large}, by weights alone {limit}");
+}
+
 #[test]
 fn parameters_that_are_not_finite_stay_unchanged_and_have_a_loss_of_nan() {
     let world = World::of_pairs(Task::Regression, [2, 2]);

@@ -1,7 +1,9 @@
 //! Dropout.
 
+use fm_core::elements::filled;
+use fm_core::seed::split_mix;
 use fm_core::{Error, Result};
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 use super::check_kind;
 
@@ -47,8 +49,35 @@ impl Dropout {
     /// [`Error::Shape`] for an input that is not float32.
     pub fn forward(&self, input: Tensor, train: bool) -> Result<Tensor> {
         check_kind("Dropout", &input)?;
-        Ok(if train && self.rate > 0.0 { input.dropout(self.rate, true) } else { input })
+        if !train || self.rate == 0.0 {
+            return Ok(input);
+        }
+        match input.device() {
+            // libtorch's own draws take several times as long.
+            Device::Cpu => Ok(&input * mask(&input.size(), 1.0 - self.rate)?),
+            _ => Ok(input.dropout(self.rate, true)),
+        }
     }
+}
+
+/// A dropout mask on the CPU: each element is 1 / `keep` with probability `keep`, and 0 otherwise. libtorch's generator
+/// only draws the seed of the mask.
+fn mask(shape: &[i64], keep: f64) -> Result<Tensor> {
+    let seed = Tensor::f_randint(i64::MAX, [1], (Kind::Int64, Device::Cpu))?.int64_value(&[0]) as u64;
+    // A number of 32 bits is below the bound with probability `keep`, to 2⁻³³.
+    let bound = (keep * 2f64.powi(32)).round() as u64;
+    let scale = (1.0 / keep) as f32;
+    // A product instead of a choice, because no processor predicts a random branch.
+    let element = |bits: u64| scale * f32::from(u8::from(bits < bound));
+    filled(shape, |mask| {
+        for (n, pair) in mask.chunks_mut(2).enumerate() {
+            let bits = split_mix(seed, n as u64);
+            for (to, bits) in pair.iter_mut().zip([bits >> 32, bits & 0xffff_ffff]) {
+                *to = element(bits);
+            }
+        }
+        Ok(())
+    })
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::list_text::bracketed;
+use super::{List, Weighting};
 use crate::number::number;
-use crate::schema::{List, Weighting};
 
 /// The canonical form of a value: without ASCII spaces around it, an integral decimal as its integer (`4.0` is `4`), and `true`
 /// and `false` in lower case. Tables write one value in several of these forms: a column of integers becomes one of floats where
@@ -13,7 +13,7 @@ use crate::schema::{List, Weighting};
 /// A number with leading zeros, a sign `+` or an exponent is text, and so is `-0.0`.
 ///
 /// ```
-/// use fm_core::encoder::canonical;
+/// use fm_core::schema::canonical;
 ///
 /// assert_eq!([" a ", "4.00", "-7.0", "True"].map(canonical), ["a", "4", "-7", "true"]);
 /// assert_eq!(["042", "4.50", "007.0", "4e0", ".0"].map(canonical), ["042", "4.50", "007.0", "4e0", ".0"]);
