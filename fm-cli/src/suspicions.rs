@@ -22,7 +22,7 @@ const CHANCE: f64 = 1e-6;
 /// What is odd about the rows of a run.
 pub fn of_rows(data: &Prepared, settings: &Settings) -> Vec<String> {
     let leaks = (0..data.schema.num_fields()).filter_map(|field| leak(&data.schema, &data.train, field));
-    let known = KnownRows::of(&data.train);
+    let known = KnownRows::of(&data.train, &[&data.valid, &data.test]);
     let repeated = [("validation", &data.valid), ("test", &data.test)].into_iter().filter_map(|(part, rows)| {
         let count = known.among(rows)?;
         Some(format!(
@@ -87,8 +87,9 @@ fn value(train: &Records, at: usize, row: Row<'_>, field: usize) -> Option<u64> 
     Some(hash.finish())
 }
 
-/// If rows with the same value of a field always have the same label, and do so too often for chance: the number of rows
-/// whose value an earlier row has.
+/// If a field of hardly more values than there are labels always has the same label for the same value, and does so too
+/// often for chance: the number of rows whose value an earlier row has. A field of many values, such as the price, may
+/// well decide what users want.
 fn determined(train: &Records, field: usize) -> Option<usize> {
     let mut labels = HashMap::<u64, f32>::new();
     let mut agreeing = 0;
@@ -100,14 +101,14 @@ fn determined(train: &Records, field: usize) -> Option<usize> {
             None => drop(labels.insert(value, row.label())),
         }
     }
-    (agreeing >= ENOUGH && chance(train).powi(agreeing as i32) < CHANCE).then_some(agreeing)
-}
-
-/// The probability that two rows have the same label.
-fn chance(train: &Records) -> f64 {
+    if agreeing < ENOUGH {
+        return None;
+    }
     let mut counts = HashMap::<u32, usize>::new();
     train.rows().for_each(|row| *counts.entry(row.label().to_bits()).or_default() += 1);
-    counts.values().map(|&count| (count as f64 / train.len() as f64).powi(2)).sum()
+    // The probability that two rows have the same label.
+    let chance: f64 = counts.values().map(|&count| (count as f64 / train.len() as f64).powi(2)).sum();
+    (labels.len() <= 2 * counts.len() && chance.powi(agreeing as i32) < CHANCE).then_some(agreeing)
 }
 
 /// Whether a field is filled in exactly the positive rows (true) or exactly the negative ones (false).
@@ -143,38 +144,37 @@ fn is_line(train: &Records, field: usize) -> bool {
 pub struct KnownRows {
     /// The fingerprints of all rows, sorted.
     fingerprints: Vec<u64>,
-    /// The share of the rows that are equal to others.
-    repeating: f64,
+    /// The share of other rows that are equal to training rows by chance: that of the training rows which are equal to
+    /// others.
+    chance: f64,
 }
 
 impl KnownRows {
-    pub fn of(train: &Records) -> KnownRows {
+    /// `others` are all other rows. If every row occurs several times, it is no chance.
+    pub fn of(train: &Records, others: &[&Records]) -> KnownRows {
         let mut fingerprints = train.fingerprints();
         fingerprints.sort_unstable();
         let repeats = |same: &[u64]| if same.len() > 1 { same.len() } else { 0 };
         let repeating = fingerprints.chunk_by(|a, b| a == b).map(repeats).sum::<usize>();
-        KnownRows { repeating: repeating as f64 / fingerprints.len().max(1) as f64, fingerprints }
+        let is_copied = repeating > 0 && {
+            let others = others.iter().flat_map(|rows| rows.fingerprints());
+            let mut all: Vec<u64> = fingerprints.iter().copied().chain(others).collect();
+            all.sort_unstable();
+            let counts = || all.chunk_by(|a, b| a == b).map(<[u64]>::len);
+            counts().fold(0, greatest_common_divisor) > 1 && counts().nth(ENOUGH).is_some()
+        };
+        let chance = if is_copied { 0.0 } else { repeating as f64 / fingerprints.len().max(1) as f64 };
+        KnownRows { fingerprints, chance }
     }
 
     /// The number of rows that are also training rows, if there are more of them than chance explains: rows of a few
-    /// values are often equal, within the training rows as well.
+    /// values are often equal.
     pub fn among(&self, rows: &Records) -> Option<usize> {
         let own = rows.fingerprints();
         let count = own.iter().filter(|row| self.fingerprints.binary_search(row).is_ok()).count();
-        let expected = if self.is_copied(&own) { 0.0 } else { self.repeating * own.len() as f64 };
+        let expected = self.chance * own.len() as f64;
         let limit = expected + 3.0 * expected.sqrt() + (0.01 * own.len() as f64).max(1.0);
         (count as f64 > limit).then_some(count)
-    }
-
-    /// Whether every row occurs several times: twice, or any multiple of some number.
-    fn is_copied(&self, own: &[u64]) -> bool {
-        if self.repeating == 0.0 {
-            return false;
-        }
-        let mut all = [&self.fingerprints, own].concat();
-        all.sort_unstable();
-        let counts = || all.chunk_by(|a, b| a == b).map(<[u64]>::len);
-        counts().fold(0, greatest_common_divisor) > 1 && counts().nth(ENOUGH).is_some()
     }
 }
 
@@ -265,10 +265,11 @@ mod tests {
     #[test]
     fn a_field_that_helps_to_predict_the_label_is_no_leak() {
         let label = |n: usize| f32::from(n * 7 % 5 < 2);
-        let mostly = |n: usize| word(if n.is_multiple_of(20) { 5 } else { label(n) as usize });
+        let mostly = |n: usize| word(label(n) as usize ^ usize::from(n.is_multiple_of(20)));
         let number = |n: usize| Some(format!("{}", n % 9));
         assert_eq!(leaks(BINARY, (0..200).map(|n| (mostly(n), number(n), label(n)))), [""; 0]);
-        // Values of one row tell nothing, and few rows agree by chance.
+        // Many values may decide, values of one row tell nothing, and few rows agree by chance.
+        assert_eq!(leaks(BINARY, (0..200).map(|n| (word(n % 15), None, f32::from(n % 15 < 6)))), [""; 0]);
         assert_eq!(leaks(BINARY, (0..100).map(|n| (word(n), Some(format!("{n}")), label(n)))), [""; 0]);
         let rare = |n: usize| f32::from(n == 0);
         assert_eq!(leaks(BINARY, (0..200).map(|n| (word(n / 2), None, rare(n)))), [""; 0]);
@@ -283,7 +284,7 @@ mod tests {
             records(BINARY, &rows).1
         };
         let train = set((0..300).map(|n| row(n, n % 2)).collect());
-        let repeated = |train: &Records, rows: &Records| KnownRows::of(train).among(rows);
+        let repeated = |train: &Records, rows: &Records| KnownRows::of(train, &[rows]).among(rows);
         let test = |from: usize, same: usize| {
             set((from..from + 100).map(|n| row(if n < from + same { n - from } else { n }, n % 2)).collect())
         };

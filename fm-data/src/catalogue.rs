@@ -219,17 +219,20 @@ fn last_rows(data: &RawData, item: &str) -> Result<DataFrame> {
     let RawData { frame, spec, timestamps, .. } = data;
     let items = data.values(item)?;
     let time = |row: u32| timestamps.as_ref().map_or(0, |times| times[row as usize]);
-    let mut last: PlHashMap<&str, u32> = PlHashMap::new();
+    // The last row of the table, which decides the order of the items, and the latest one, which describes them.
+    let mut ends: PlHashMap<&str, (u32, u32)> = PlHashMap::new();
     for (item, row) in items.iter().zip(0..) {
         if let Some(item) = item {
-            let latest = last.entry(item).or_insert(row);
+            let (last, latest) = ends.entry(item).or_insert((row, row));
+            *last = row;
             if time(row) >= time(*latest) {
                 *latest = row;
             }
         }
     }
-    let mut rows: Vec<u32> = last.into_values().collect();
-    rows.sort_unstable();
+    let mut ends: Vec<(u32, u32)> = ends.into_values().collect();
+    ends.sort_unstable();
+    let rows: Vec<u32> = ends.into_iter().map(|(_, latest)| latest).collect();
     let own = spec.fields.iter().filter(|field| field.side == Side::Item).map(|field| field.name.as_str());
     let names: PlHashSet<&str> = own.chain([item]).chain(spec.title.as_deref()).collect();
     take_rows(&frame.select(names)?, &rows)

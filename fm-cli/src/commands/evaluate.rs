@@ -169,7 +169,11 @@ fn warn_of_known_rows(
         Some(rows.len())
     } else if let Ok(source) = predictor.source(&Moved::default(), &args.folders) {
         let train = source.encode(&predictor.schema, &source.parts.train)?;
-        if run.digest("train") == Some(train.digest().as_str()) { KnownRows::of(&train).among(rows) } else { None }
+        if run.digest("train") == Some(train.digest().as_str()) {
+            KnownRows::of(&train, &[rows]).among(rows)
+        } else {
+            None
+        }
     } else {
         None
     };

@@ -169,7 +169,8 @@ fn rankings_are_compared_and_tuned_by_the_metric_at_its_cutoff() {
 #[test]
 fn results_on_other_rows_are_not_compared() {
     let scene = Scene::new();
-    let compare = "compare --data ml --models lr --set train.epochs=1 -o board -q";
+    let compare =
+        &format!("compare --data {} --models lr --set train.epochs=1 -o board -q", scene.path("ml").display());
     scene.ok(compare);
     let board = scene.json("board/leaderboard.json");
     // Once more, with the results that there are.
