@@ -59,7 +59,7 @@ pub mod unpack;
 
 pub use cache::{CacheKey, Prepared};
 pub use catalogue::Catalogue;
-pub use config::{DataConfig, TaskName};
+pub use config::{DataConfig, Moved, TaskName};
 pub use encode::{Labels, MissingColumns, encode, encode_labelled};
 pub use error::{Error, Result};
 pub use fit::fit;

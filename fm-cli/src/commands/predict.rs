@@ -77,8 +77,15 @@ pub fn run(args: &Predict) -> Result<()> {
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => break joined(reading),
         };
-        if progress.rows() == 0 && args.keep.is_none() && !args.only_scores {
-            warn_of_left_out(&names, &kept);
+        if progress.rows() == 0 {
+            if names.iter().any(|name| name == SCORE) && predictor.schema.field_index(SCORE).is_none() {
+                tracing::info!(
+                    "the column `{SCORE}` of the input is left out: that of the output has the scores of this model"
+                );
+            }
+            if args.keep.is_none() && !args.only_scores {
+                warn_of_left_out(&names, &kept);
+            }
         }
         unknown.add(&encoded);
         unknown.find_examples(&encoded, &table, |row| row);
@@ -185,7 +192,8 @@ fn missing_fields(schema: &Schema, reader: &TableReader, allowed: MissingColumns
 /// Warns of columns of the input that have no text form, so that the output lacks them.
 fn warn_of_left_out(names: &[String], kept: &DataFrame) {
     let there: HashSet<&str> = kept.get_column_names().into_iter().map(|name| name.as_str()).collect();
-    let left_out: Vec<&str> = names.iter().map(String::as_str).filter(|name| !there.contains(name)).collect();
+    let left_out: Vec<&str> =
+        names.iter().map(String::as_str).filter(|name| !there.contains(name) && *name != SCORE).collect();
     if !left_out.is_empty() {
         tracing::warn!(
             "the output lacks the columns {}, which hold maps, structs or nested lists, or share a name: store them as text to \
@@ -205,7 +213,7 @@ fn read_chunks(
     while let Some(table) = reader.next() {
         let table = table?;
         let kept = columns.kept.as_ref().map_or_else(|| Ok(table.clone()), |names| take_columns(&table, names))?;
-        check_no_score(&kept, &columns.origin)?;
+        let kept = without_score(&kept, encoder.schema(), &columns.origin)?;
         let table = columns.decimal.with_points(&table, columns.numeric.iter().map(String::as_str))?;
         let encoded = encode(&table, encoder, None, columns.missing)?;
         if to.send(Chunk { kept, table, encoded, bytes_read: reader.bytes_read() }).is_err() {
@@ -228,12 +236,18 @@ fn joined<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// Checks that the rows do not already have a column of scores.
-pub fn check_no_score(table: &DataFrame, origin: &dyn std::fmt::Display) -> Result<()> {
-    if table.column(SCORE).is_ok() {
-        bail!("{origin} already has a column `{SCORE}`: rename it");
+/// A table without its column of earlier scores, such as a table that `fm predict` or `fm evaluate` wrote. `origin` names
+/// the table, for errors.
+pub fn without_score(table: &DataFrame, schema: &Schema, origin: &str) -> Result<DataFrame> {
+    if table.column(SCORE).is_err() {
+        return Ok(table.clone());
     }
-    Ok(())
+    if schema.field_index(SCORE).is_some() || schema.label().column == SCORE {
+        bail!(
+            "{origin} has a column `{SCORE}`, which the model was trained with: leave it out of the output with `--keep`"
+        );
+    }
+    Ok(table.drop(SCORE)?)
 }
 
 /// Adds the column `score`.

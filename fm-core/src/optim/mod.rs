@@ -43,12 +43,15 @@ pub use schedule::Schedule;
 /// Checks the learning rate and λ.
 ///
 /// # Errors
-/// [`Error::OutOfRange`] unless both are numbers of at least 0.
+/// [`Error::OutOfRange`] for an `lr` that is not above 0, a negative `l2`, or one of them that is not finite.
 pub(crate) fn check_rates(lr: f64, l2: f64) -> Result<()> {
-    match [("the learning rate", lr), ("l2", l2)].into_iter().find(|(_, value)| !value.is_finite() || *value < 0.0) {
-        Some((name, value)) => Err(Error::out_of_range(name, value, "a number of at least 0")),
-        None => Ok(()),
+    if !lr.is_finite() || lr <= 0.0 {
+        return Err(Error::out_of_range("the learning rate", lr, "a number above 0"));
     }
+    if !l2.is_finite() || l2 < 0.0 {
+        return Err(Error::out_of_range("l2", l2, "a number of at least 0"));
+    }
+    Ok(())
 }
 
 /// Updates the trainable parameters of a [`VarStore`].
@@ -83,7 +86,8 @@ impl Optimizer {
     /// penalty on tables, with the scope [`L2Scope::Touched`].
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for a negative or infinite `lr` or `l2`; [`Error::Memory`].
+    /// [`Error::OutOfRange`] for an `lr` that is not above 0, a negative `l2`, or one of them that is not finite;
+    /// [`Error::Memory`].
     pub fn new(config: OptimizerConfig, lr: f64, l2: f64, store: &VarStore) -> Result<Optimizer> {
         check_rates(lr, l2)?;
         let rule = config.rule();

@@ -13,6 +13,7 @@
 mod builder;
 mod clamped;
 mod file;
+mod fingerprint;
 mod gather;
 pub(crate) mod layout;
 mod order;

@@ -51,8 +51,8 @@ pub struct DeclaredTable {
     pub weights: Option<Vec<f32>>,
     /// Which rows train, validate and test, if the source decides it.
     pub division: Division,
-    /// The list of all items, with one column per field of the items. If `None`, the last row of each item describes
-    /// it.
+    /// The list of all items, with one column per field of the items. If `None`, the latest row of each item
+    /// describes it.
     pub items: Option<DataFrame>,
     /// The smallest positive label of a binary task, unless the settings give a threshold.
     pub least_positive: Option<f32>,
