@@ -25,16 +25,15 @@ pub fn metrics(
     }
 }
 
-/// Warns about metrics of a part that are not finite.
-pub fn warn_if_not_finite(part: Part, metrics: &Metrics) {
+/// Warns about metrics that are not finite. `what` names the rows, such as `test rows`.
+pub fn warn_if_not_finite(what: &str, metrics: &Metrics) {
     let odd: Vec<&str> =
         metrics.iter().filter(|(_, value)| !value.is_finite()).map(|(name, _)| name.as_str()).collect();
     if !odd.is_empty() {
         tracing::warn!(
-            "{} of the {} rows are not finite numbers: some scores are not, because the model's parameters are too large; train \
+            "{} of the {what} are not finite numbers: some scores are not, because the model's parameters are too large; train \
              it again with a lower learning rate",
-            odd.join(", "),
-            part.name()
+            odd.join(", ")
         );
     }
 }

@@ -38,6 +38,12 @@ fn of_data(error: &Error) -> Option<String> {
         }
         Error::NoTrainingTable => "give it as `--train`".into(),
         Error::AmbiguousData => "give `--data`, or `--train` with `--valid` and `--test`".into(),
+        Error::InTables => {
+            "give the new locations as `--train`, `--valid` and `--test`; `fm evaluate --data` without `--part` \
+                            measures all rows of any table"
+                .into()
+        }
+        Error::InOneDataSet => "give its new location as `--data`".into(),
         Error::NoSchema { .. } => "write a schema.toml and give it as `--schema`".into(),
         Error::MissingRelease { release, .. } => format!("get it with `fm data download {release}`"),
         Error::MissingFold { .. } => {

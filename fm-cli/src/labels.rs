@@ -10,6 +10,43 @@ pub fn warn_of_labels(label: &Label, labels: &[f32]) {
     }
 }
 
+/// Warns of labels of other rows that a model cannot predict, or that leave metrics undefined. `what` names the rows,
+/// such as `test rows`.
+pub fn warn_of_other_labels(label: &Label, labels: &[f32], what: &str) {
+    if let Some(warning) = other_warning(label, labels, what) {
+        tracing::warn!("{warning}");
+    }
+}
+
+fn other_warning(label: &Label, labels: &[f32], what: &str) -> Option<String> {
+    /// The share of labels out of range that is not worth a warning.
+    const SHARE: f64 = 0.1;
+    let Label { column, min, max, .. } = label;
+    let rows = grouped(labels.len() as i64);
+    match label.task {
+        Task::Binary { threshold }
+            if min < max && labels.len() > 1 && labels.iter().all(|label| *label == labels[0]) =>
+        {
+            let (which, side) = if labels[0] > 0.5 { ("positive", "at least") } else { ("negative", "below") };
+            Some(format!(
+                "all {rows} {what} are {which}, as `{column}` is {side} {threshold} in each: metrics that compare classes, such \
+                 as AUC, are missing; choose rows of both"
+            ))
+        }
+        Task::Regression => {
+            let outside = labels.iter().filter(|label| !(min..=max).contains(label)).count();
+            (outside as f64 > SHARE * labels.len() as f64).then(|| {
+                format!(
+                    "`{column}` is not from {min} to {max}, as in the training rows, in {} of {rows} {what}: predictions stay in \
+                     that range; check that the labels have the same unit",
+                    grouped(outside as i64)
+                )
+            })
+        }
+        Task::Binary { .. } | Task::Ranking { .. } => None,
+    }
+}
+
 /// What to say about the targets of the training rows, if anything.
 fn warning(label: &Label, labels: &[f32]) -> Option<String> {
     let Label { column, min, max, scale, .. } = label;
@@ -64,6 +101,20 @@ mod tests {
         }
         assert_eq!(warned(Task::Binary { threshold: 4.0 }, &[1.0, 5.0]), None);
         assert_eq!(warned(Task::Ranking { threshold: None }, &[1.0, 1.0]), None);
+    }
+
+    #[test]
+    fn rows_of_one_class_and_labels_of_another_unit_are_reported() {
+        let binary = Label::fit("y", Task::Binary { threshold: 4.0 }, [1.0, 5.0]);
+        assert_eq!(other_warning(&binary, &[1.0, 0.0], "test rows"), None);
+        assert_eq!(other_warning(&binary, &[], "test rows"), None);
+        let found = other_warning(&binary, &[1.0, 1.0], "test rows").unwrap();
+        assert!(found.starts_with("all 2 test rows are positive, as `y` is at least 4 in each"), "{found}");
+        let shares = Label::fit("y", Task::Regression, [0.0, 0.4, 1.0]);
+        assert_eq!(other_warning(&shares, &[0.3; 20], "test rows"), None);
+        assert_eq!(other_warning(&shares, &[&[1.1][..], &[0.3; 20]].concat(), "test rows"), None);
+        let found = other_warning(&shares, &[30.0, 0.0, 70.0], "rows of new.csv").unwrap();
+        assert!(found.contains("in 2 of 3 rows of new.csv: predictions stay in that range"), "{found}");
     }
 
     #[test]

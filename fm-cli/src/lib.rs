@@ -14,9 +14,11 @@ mod labels;
 mod logging;
 mod metric;
 mod predictor;
+mod probabilities;
 mod progress;
 mod ranking;
 mod settings;
+mod suspicions;
 mod tensorboard;
 mod training;
 mod values;
@@ -24,6 +26,8 @@ mod values;
 use std::process::ExitCode;
 
 use fm_args::{Args, Command};
+use fm_core::mapped_file::report_lost_parts;
+use fm_data::encode::set_num_threads;
 
 use interruption::{EXIT_CODE, Interrupted};
 
@@ -42,6 +46,7 @@ pub fn main() -> ExitCode {
     }
     set_threads(general.threads);
     logging::report_panics(general.verbose > 0);
+    report_lost_parts();
     let code = match run(&args) {
         Ok(()) => 0,
         Err(error) if is_closed_pipe(&error) => 0,
@@ -65,7 +70,8 @@ fn check_version() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One thread by default: the operations are small, and idle OpenMP threads spin, which slows down other processes.
+/// One thread of libtorch by default: the operations are small, and idle OpenMP threads spin, which slows down other
+/// processes. Rows are encoded on all cores by default.
 fn set_threads(asked: Option<usize>) {
     match asked {
         Some(threads) => {
@@ -75,7 +81,9 @@ fn set_threads(asked: Option<usize>) {
                     "`--threads {threads}` is more than this machine's {processors} processors: {processors} threads are used"
                 );
             }
-            tch::set_num_threads(i32::try_from(threads.min(processors)).unwrap_or(i32::MAX));
+            let threads = threads.min(processors);
+            tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
+            set_num_threads(threads);
         }
         None if std::env::var_os("OMP_NUM_THREADS").is_none() => tch::set_num_threads(1),
         None => {}

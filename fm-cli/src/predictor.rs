@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use anyhow::Result;
-use fm_args::flags::Folders;
+use fm_args::flags::{Folders, MovedTables};
 use fm_core::device::DeviceChoice;
 use fm_core::ranking::Candidates;
 use fm_core::script::{SETTINGS_FILE, Scorer};
 use fm_core::{Encoder, Error, Features, Rows, Schema, Score, predict};
 use fm_data::catalogue::Items;
-use fm_data::{MissingColumns, RankingData, RawData, encode};
+use fm_data::{MissingColumns, Moved, RankingData, RawData, encode};
 use fm_models::run::{BuiltModel, Run};
 use tch::{Device, Tensor};
 
@@ -17,6 +17,12 @@ use crate::extremes::Extremes;
 use crate::progress::during;
 use crate::ranking::Ranking;
 use crate::settings::{Settings, data_dir};
+
+/// The new locations of a run's data that the flags give.
+pub fn moved(data: Option<&String>, tables: &MovedTables) -> Moved {
+    let MovedTables { train, valid, test } = tables;
+    Moved { data: data.cloned(), train: train.clone(), valid: valid.clone(), test: test.clone() }
+}
 
 /// The model of a run, or an exported model.
 pub enum AnyModel {
@@ -82,11 +88,17 @@ impl Predictor<BuiltModel> {
 }
 
 impl<M: Score> Predictor<M> {
-    /// The rows of its training and evaluation, from the original location or from `moved`.
-    pub fn source(&self, moved: Option<String>, folders: &Folders) -> Result<RawData> {
-        let config = self.settings.data.clone().moved(moved);
+    /// The rows of its training and evaluation, from the original location or from a new one.
+    pub fn source(&self, moved: &Moved, folders: &Folders) -> Result<RawData> {
+        let config = self.settings.data.clone().moved(moved.clone())?;
         let data_dir = data_dir(folders)?;
         Ok(during("reading data", || RawData::open(&config, &data_dir))?)
+    }
+
+    /// New rows with labels, all of which are test rows.
+    pub fn new_rows(&self, data: &str, folders: &Folders) -> Result<RawData> {
+        let data_dir = data_dir(folders)?;
+        Ok(during("reading data", || RawData::open_new(&self.settings.data, &self.schema, data, &data_dir))?)
     }
 
     /// The ranking of all items, which measures models.

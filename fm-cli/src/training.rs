@@ -1,7 +1,7 @@
 //! The training of the program: opens a run, fits its model, and measures it beside baselines.
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,10 +24,11 @@ use crate::baselines::{Baselines, baselines_from_json, label_baselines};
 use crate::evaluation::{metrics, warn_if_not_finite};
 use crate::extremes::warn_of_clamped;
 use crate::interruption::{Interrupted, raise_at_ctrl_c};
-use crate::labels::warn_of_labels;
+use crate::labels::{warn_of_labels, warn_of_other_labels};
 use crate::progress::{EpochProgress, during};
 use crate::ranking::{self, Ranking};
 use crate::settings::{Settings, cache_dir, data_dir};
+use crate::suspicions;
 use crate::tensorboard::EventFile;
 use crate::values::{Unknown, warn_of_training_rows};
 
@@ -59,9 +60,11 @@ pub struct Results {
 pub struct Machine {
     data_dir: PathBuf,
     cache_dir: PathBuf,
-    /// Stops training at the next step, ready to resume: raised by Ctrl-C, SIGTERM and SIGHUP, or by an observer.
-    pub stop: Arc<AtomicBool>,
+    /// Stops training at the next step, ready to resume: raised by Ctrl-C, SIGTERM and SIGHUP.
+    stop: Arc<AtomicBool>,
     is_listening: Cell<bool>,
+    /// Warnings that several trainings on the same rows would repeat.
+    warned: RefCell<HashSet<String>>,
     /// Whether to write event files for TensorBoard.
     pub tensorboard: bool,
 }
@@ -71,7 +74,28 @@ impl Machine {
     pub fn new(folders: &Folders) -> Result<Machine> {
         let stop = Arc::new(AtomicBool::new(false));
         let (data_dir, cache_dir) = (data_dir(folders)?, cache_dir(folders)?);
-        Ok(Machine { data_dir, cache_dir, stop, is_listening: Cell::new(false), tensorboard: false })
+        let (is_listening, warned) = (Cell::new(false), RefCell::default());
+        Ok(Machine { data_dir, cache_dir, stop, is_listening, warned, tensorboard: false })
+    }
+
+    /// Reads and encodes the rows of a run, or opens the encoded rows.
+    pub fn prepare(&self, settings: &Settings) -> Result<Prepared> {
+        Ok(during("reading data", || settings.data.prepare(&self.data_dir, &self.cache_dir))?)
+    }
+
+    /// Whether the user or the system has asked the program to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Warns, unless an earlier training has done so in the same words.
+    fn warn_once(&self, warnings: impl IntoIterator<Item = String>) {
+        for warning in warnings {
+            if !self.warned.borrow().contains(&warning) {
+                tracing::warn!("{warning}");
+                self.warned.borrow_mut().insert(warning);
+            }
+        }
     }
 
     /// Handles Ctrl-C and its like from now on. Before, it ends the program at once, which has nothing to lose.
@@ -93,18 +117,21 @@ pub enum Start {
 ///
 /// Returns the error [`Interrupted`] if the machine's flag is raised before the end.
 pub fn train(settings: &Settings, start: Start, machine: &Machine) -> Result<(Run, Results)> {
-    train_watched(settings, start, machine, &mut |_| {})
+    train_watched(settings, start, machine, &mut |_| ControlFlow::Continue(()))
 }
 
-/// Like [`train`], with an observer of each epoch.
+/// An observer of each epoch, which can stop training.
+pub type Watch<'a> = dyn FnMut(&EpochRecord) -> ControlFlow<()> + 'a;
+
+/// Like [`train`], with an observer of each epoch. If it stops training, the error is [`Interrupted`], too.
 pub fn train_watched(
     settings: &Settings,
     start: Start,
     machine: &Machine,
-    watch: &mut dyn FnMut(&EpochRecord),
+    watch: &mut Watch<'_>,
 ) -> Result<(Run, Results)> {
     let device = settings.device.resolve()?;
-    let mut data = during("reading data", || settings.data.prepare(&machine.data_dir, &machine.cache_dir))?;
+    let mut data = machine.prepare(settings)?;
     if let Some(scale) = label_scale(settings, &start)? {
         data.schema = data.schema.with_label_scale(scale)?;
     }
@@ -132,6 +159,7 @@ pub fn train_watched(
     let is_new = matches!(start, Start::New { .. });
     let mut run = open_run(settings, start, &data, &mut trainer)?;
     warn(&data, &trainer);
+    machine.warn_once(suspicions::of_rows(&data, settings));
     let before = Before::measure(&data, ranking.as_ref())?;
     let Prepared { train, valid, test, .. } = data;
     let (train, valid) = (on_device(train, device), on_device(valid, device));
@@ -164,7 +192,7 @@ pub fn train_watched(
         device: format!("{device:?}"),
     };
     for (part, metrics) in [(Part::Valid, &results.valid), (Part::Test, &results.test)] {
-        warn_if_not_finite(part, metrics);
+        warn_if_not_finite(&format!("{} rows", part.name()), metrics);
     }
     run.save_summary(&results)?;
     Ok((run, results))
@@ -198,6 +226,7 @@ fn warn(data: &Prepared, trainer: &Trainer<'_>) {
     for (part, rows) in [("validation", &data.valid), ("test", &data.test)] {
         Unknown::of(&data.schema, rows).warn(part, &[]);
         warn_of_clamped(&data.schema, rows, &format!("{part} rows"));
+        warn_of_other_labels(data.schema.label(), &rows.labels(), &format!("{part} rows"));
     }
     if let Some(ranking) = &data.ranking {
         ranking::warn_of_leaks(ranking, &data.schema, &data.train);
@@ -211,7 +240,7 @@ fn fit(
     [train, valid]: [&dyn Rows; 2],
     settings: &Settings,
     machine: &Machine,
-    watch: &mut dyn FnMut(&EpochRecord),
+    watch: &mut Watch<'_>,
 ) -> Result<()> {
     let events = event_file(run.files(), trainer, machine.tensorboard)?;
     let progress = EpochProgress::new(settings.monitored()?.name, settings.train.batch_size);
@@ -294,7 +323,7 @@ fn take_over(trainer: &mut Trainer<'_>, schema: &Schema, earlier: &Run) -> Resul
 }
 
 /// Digests that reveal changed rows, by part.
-fn digests(data: &Prepared) -> BTreeMap<String, String> {
+pub fn digests(data: &Prepared) -> BTreeMap<String, String> {
     let parts = [(Part::Train, &data.train), (Part::Valid, &data.valid), (Part::Test, &data.test)];
     let parts = parts.into_iter().map(|(part, rows)| (part.name().to_owned(), rows.digest()));
     parts.chain(data.ranking.iter().map(|ranking| ("catalogue".to_owned(), ranking.digest()))).collect()
@@ -324,7 +353,7 @@ fn on_device(rows: Records, device: Device) -> Box<dyn Rows> {
 /// Records the training: checkpoints, metrics, progress.
 struct Recorder<'a> {
     run: &'a mut Run,
-    watch: &'a mut dyn FnMut(&EpochRecord),
+    watch: &'a mut Watch<'a>,
     events: Option<EventFile>,
     progress: EpochProgress,
     stop: &'a AtomicBool,
@@ -360,8 +389,7 @@ impl Observer for Recorder<'_> {
         self.run.files().save_last(trainer)?;
         self.run.settle();
         self.progress.epoch(record, &trainer.timing());
-        (self.watch)(record);
-        Ok(self.flow())
+        Ok(if (self.watch)(record).is_break() { ControlFlow::Break(()) } else { self.flow() })
     }
 }
 

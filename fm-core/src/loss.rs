@@ -109,6 +109,62 @@ impl Loss {
     }
 }
 
+/// The loss of one row as a function of its logit, for kernels that need no graph.
+///
+/// ```
+/// use fm_core::loss::{Loss, RowLoss};
+///
+/// let loss = RowLoss::new(Loss::Squared, 1.0);
+/// assert_eq!(loss.at(3.0, 1.0), (4.0, 4.0)); // (3 - 1)² and 2 (3 - 1)
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct RowLoss {
+    loss: Loss,
+    /// What a label is divided by.
+    scale: f32,
+}
+
+impl RowLoss {
+    /// The loss of labels in units of `scale`.
+    pub fn new(loss: Loss, scale: f32) -> RowLoss {
+        RowLoss { loss, scale }
+    }
+
+    /// The loss and its derivative in the logit.
+    #[inline]
+    pub fn at(self, logit: f32, label: f32) -> (f32, f32) {
+        match self.loss {
+            Loss::Squared => {
+                let error = logit - label / self.scale;
+                (error * error, 2.0 * error)
+            }
+            Loss::Logistic { label_smoothing, positive_weight } => {
+                let (smoothing, positive) = (label_smoothing as f32, positive_weight as f32);
+                let y = label * (1.0 - smoothing) + smoothing / 2.0;
+                // e^-|ŷ| does not overflow. From it follow σ(|ŷ|) and ln(1 + e^-|ŷ|).
+                let power = (-logit.abs()).exp();
+                let (of_abs, rest) = (1.0 / (1.0 + power), ln_1p(power));
+                let sigmoid = if logit < 0.0 { 1.0 - of_abs } else { of_abs };
+                let (if_positive, if_negative) = (rest + (-logit).max(0.0), rest + logit.max(0.0));
+                let loss = positive * y * if_positive + (1.0 - y) * if_negative;
+                (loss, (1.0 - y) * sigmoid - positive * y * (1.0 - sigmoid))
+            }
+        }
+    }
+}
+
+/// ln(1 + x) for 0 ≤ x ≤ 1, to rounding: 2 artanh(x / (2 + x)) by its series. libm's takes several times as long.
+#[inline]
+fn ln_1p(x: f32) -> f32 {
+    let s = x / (2.0 + x);
+    let square = s * s;
+    let mut sum = 0.0;
+    for odd in [13.0, 11.0, 9.0, 7.0, 5.0, 3.0, 1.0] {
+        sum = sum * square + 1.0 / odd;
+    }
+    2.0 * s * sum
+}
+
 /// Checks label smoothing and the weight of positive rows, which only binary tasks can have.
 ///
 /// # Errors
@@ -157,6 +213,25 @@ mod tests {
         assert!((squared - (0.25 + 8281.0) / 2.0).abs() < 1e-3);
         let plain = value(Loss::LOGISTIC, &[0.5, -90.0], &[1.0, 1.0], None);
         assert!((plain - ((1.0 + (-0.5f64).exp()).ln() + 90.0) / 2.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn the_loss_of_a_row_and_its_slope_are_those_of_a_batch_of_one_row() {
+        let logistic = |label_smoothing, positive_weight| Loss::Logistic { label_smoothing, positive_weight };
+        for loss in [Loss::Squared, logistic(0.0, 1.0), logistic(0.2, 3.0)] {
+            for (logit, label) in [(0.0, 1.0), (0.5, 0.0), (-2.0, 1.0), (7.0, 1.0), (90.0, 0.0), (-90.0, 0.0f32)] {
+                let logits = Tensor::from_slice(&[logit]).set_requires_grad(true);
+                let mean = loss.mean(&logits, &Tensor::from_slice(&[label / 2.0]), None).unwrap();
+                mean.backward();
+                let expected = (mean.double_value(&[]), logits.grad().double_value(&[0]));
+                let scale = if loss == Loss::Squared { 2.0 } else { 1.0 };
+                let label = if loss == Loss::Squared { label } else { label / 2.0 };
+                let (value, slope) = RowLoss::new(loss, scale).at(logit, label);
+                let close =
+                    |found: f32, expected: f64| (f64::from(found) - expected).abs() < 1e-6 + 3e-7 * expected.abs();
+                assert!(close(value, expected.0) && close(slope, expected.1), "{loss:?} at {logit}: {value} {slope}");
+            }
+        }
     }
 
     #[test]

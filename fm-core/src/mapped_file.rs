@@ -1,21 +1,29 @@
-//! Read-only memory-mapped files: the rows of a data set larger than memory are paged in on use.
-#![allow(unsafe_code, reason = "required to map a file and to read its bytes as numbers; each use states its reason")]
+//! Read-only files in memory: small ones are read, and large ones mapped, so that the rows of a data set larger than memory
+//! are paged in on use.
+#![allow(
+    unsafe_code,
+    reason = "required to map a file, to read its bytes as numbers and to hear that it is cut; each use states its reason"
+)]
 
 use std::fs::File;
+use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapMut};
 
 use crate::error::{Error, Result};
 
 // Files contain little-endian numbers, which are read without conversion.
 const _: () = assert!(cfg!(target_endian = "little"), "mapped files are read on little-endian machines only");
 
-/// A read-only mapped file.
+/// Files up to this size are read instead of mapped: in large pages, rows in random order are found faster.
+const READ: u64 = 1 << 30;
+
+/// A read-only file in memory.
 ///
 /// Map only files that are replaced as a whole (see [`crate::atomic_file`]). If another process truncates a mapped
-/// file, reading the missing part kills this process.
+/// file, reading the missing part kills this process; [`report_lost_parts`] says why.
 #[derive(Debug)]
 pub struct MappedFile {
     /// `None` for an empty file, which cannot be mapped.
@@ -23,19 +31,35 @@ pub struct MappedFile {
 }
 
 impl MappedFile {
-    /// Maps a file.
+    /// Reads or maps a file.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn open(path: impl AsRef<Path>) -> Result<MappedFile> {
-        let file = File::open(&path).map_err(Error::io("read", &path))?;
+        let mut file = File::open(&path).map_err(Error::io("read", &path))?;
+        let len = file.metadata().map_err(Error::io("read", &path))?.len();
+        if len == 0 || len > READ {
+            return MappedFile::of(&file, path);
+        }
+        let mut map = MmapMut::map_anon(len as usize).map_err(Error::io("read", &path))?;
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(memmap2::Advice::HugePage);
+        let read = file.read_exact(&mut map).and_then(|()| map.make_read_only());
+        Ok(MappedFile { map: Some(read.map_err(Error::io("read", &path))?) })
+    }
+
+    /// Maps an open file. Errors name `path`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn of(file: &File, path: impl AsRef<Path>) -> Result<MappedFile> {
         let len = file.metadata().map_err(Error::io("read", &path))?.len();
         if len == 0 {
             return Ok(MappedFile { map: None });
         }
         // SAFETY: the map is read-only and private, and is only borrowed as shared slices. That no other process changes
         // the file is the contract stated above, which no system API can enforce.
-        let map = unsafe { Mmap::map(&file) }.map_err(Error::io("map", &path))?;
+        let map = unsafe { Mmap::map(file) }.map_err(Error::io("map", &path))?;
         Ok(MappedFile { map: Some(map) })
     }
 
@@ -50,6 +74,38 @@ impl MappedFile {
         // SAFETY: `Number` is implemented only for types for which every bit pattern is a valid value.
         let (before, numbers, after) = unsafe { self.bytes().get(range)?.align_to::<T>() };
         (before.is_empty() && after.is_empty()).then_some(numbers)
+    }
+}
+
+impl AsRef<[u8]> for MappedFile {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+
+/// What a process says before it ends because a mapped file has lost a part.
+const LOST_PART: &str = "error: a file that was being read became shorter or its disk failed: check the input files and the \
+                         cache, and run the command again\n";
+
+/// Ends the process with one line and the exit code 1, instead of a crash, when a mapped file loses a part that is read.
+/// Call it once at the start of a program. It has an effect on Linux only.
+pub fn report_lost_parts() {
+    #[cfg(target_os = "linux")]
+    {
+        extern "C" fn end(_: libc::c_int) {
+            // SAFETY: a signal may interrupt anything, and both calls are allowed then. The text is static.
+            unsafe {
+                libc::write(2, LOST_PART.as_ptr().cast(), LOST_PART.len());
+                libc::_exit(1);
+            }
+        }
+        // SAFETY: all zeros are a `sigaction` without flags and with an empty mask, and `end` has the type of a handler.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = end as *const () as libc::sighandler_t;
+            action.sa_flags = libc::SA_ONSTACK;
+            libc::sigaction(libc::SIGBUS, &raw const action, std::ptr::null_mut());
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::candidates::Candidates;
 use crate::error::{Error, Result};
 use crate::explain::Explanation;
 use crate::features::Features;
+use crate::online::OnlineModel;
 use crate::posterior::PosteriorSampler;
 use crate::predict::Score;
 use crate::schema::Schema;
@@ -60,6 +61,11 @@ pub trait Model: Score {
 
     /// The sampler that trains the model instead of gradient descent, if it has one.
     fn posterior_sampler(&self) -> Option<&dyn PosteriorSampler> {
+        None
+    }
+
+    /// The kernel for online updates, if the model has one.
+    fn online(&self) -> Option<&dyn OnlineModel> {
         None
     }
 

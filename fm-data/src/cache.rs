@@ -20,7 +20,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::error::{Error, Result};
 use crate::ranking::RankingData;
 
-/// The file with the warnings, which every training on the rows repeats.
+/// The file with the warnings and notes, which every training on the rows repeats.
 const WARNINGS: &str = "warnings.json";
 
 /// Everything that the encoded data depends on.
@@ -38,7 +38,7 @@ impl<S: Serialize> CacheKey<'_, S> {
     /// # Errors
     /// [`Error::Io`] if an input cannot be read.
     pub fn digest(&self) -> Result<String> {
-        let version = (ROWS_FORMAT, fm_core::schema::SCHEMA_FORMAT, env!("CARGO_PKG_VERSION"));
+        let version = (ENTRY_FORMAT, ROWS_FORMAT, fm_core::schema::SCHEMA_FORMAT, env!("CARGO_PKG_VERSION"));
         let inputs = self.inputs.iter().map(|path| identity(path)).collect::<Result<Vec<_>>>()?;
         let json = serde_json::to_vec(&(version, inputs, self.settings))
             .map_err(|error| Error::Spec(format!("the data settings cannot be written as JSON: {error}")))?;
@@ -87,6 +87,9 @@ struct EntryFile {
 
 const ENTRY: &str = "entry.json";
 
+/// The version of the files of an entry that are not rows or schemas.
+const ENTRY_FORMAT: u32 = 2;
+
 /// Encoded data, ready to train on.
 #[derive(Debug)]
 pub struct Prepared {
@@ -102,6 +105,8 @@ pub struct Prepared {
     pub ranking: Option<RankingData>,
     /// What is odd about the training rows ([`Fitted`](crate::fit::Fitted)).
     pub warnings: Vec<String>,
+    /// What was decided about the rows because the settings do not ([`RawData::notes`](crate::RawData::notes)).
+    pub notes: Vec<String>,
 }
 
 impl Prepared {
@@ -140,8 +145,9 @@ impl Prepared {
         }
         let path = folder.join(WARNINGS);
         let text = std::fs::read_to_string(&path).map_err(fm_core::Error::io("read", &path))?;
-        let warnings = serde_json::from_str(&text).map_err(fm_core::Error::json("the warnings of a cache entry"))?;
-        Ok(Prepared { schema, train, valid, test, ranking, warnings })
+        let (warnings, notes) =
+            serde_json::from_str(&text).map_err(fm_core::Error::json("the warnings of a cache entry"))?;
+        Ok(Prepared { schema, train, valid, test, ranking, warnings, notes })
     }
 
     fn save(&self, folder: &Path, key: &str) -> fm_core::Result<()> {
@@ -152,8 +158,8 @@ impl Prepared {
             rows.save(folder.join(part).with_extension("rows"), &self.schema)?;
         }
         let path = folder.join(WARNINGS);
-        let text =
-            serde_json::to_string(&self.warnings).map_err(fm_core::Error::json("the warnings of a cache entry"))?;
+        let text = serde_json::to_string(&(&self.warnings, &self.notes))
+            .map_err(fm_core::Error::json("the warnings of a cache entry"))?;
         std::fs::write(&path, text).map_err(fm_core::Error::io("write", &path))?;
         self.ranking.as_ref().map_or(Ok(()), |ranking| ranking.save(folder, &self.schema))
     }
@@ -329,6 +335,7 @@ mod tests {
             schema: schema.clone(),
             ranking: None,
             warnings: vec!["odd".into()],
+            notes: vec!["decided".into()],
         })
     }
 

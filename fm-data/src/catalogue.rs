@@ -91,7 +91,7 @@ impl<'a> Catalogue<'a> {
     }
 
     /// All items in the order of the data: from the source's own list or, without one, from the rows, each with the
-    /// attributes of its last row.
+    /// attributes of its latest row.
     pub fn items(&self) -> &Items {
         &self.items
     }
@@ -214,18 +214,25 @@ impl<'a> Catalogue<'a> {
     }
 }
 
-/// The last row of each item, with the columns of the fields of items.
+/// The latest row of each item, with the columns of the fields of items.
 fn last_rows(data: &RawData, item: &str) -> Result<DataFrame> {
-    let RawData { frame, spec, .. } = data;
+    let RawData { frame, spec, timestamps, .. } = data;
     let items = data.values(item)?;
-    let mut last: PlHashMap<&str, u32> = PlHashMap::new();
+    let time = |row: u32| timestamps.as_ref().map_or(0, |times| times[row as usize]);
+    // The last row of the table, which decides the order of the items, and the latest one, which describes them.
+    let mut ends: PlHashMap<&str, (u32, u32)> = PlHashMap::new();
     for (item, row) in items.iter().zip(0..) {
         if let Some(item) = item {
-            last.insert(item, row);
+            let (last, latest) = ends.entry(item).or_insert((row, row));
+            *last = row;
+            if time(row) >= time(*latest) {
+                *latest = row;
+            }
         }
     }
-    let mut rows: Vec<u32> = last.into_values().collect();
-    rows.sort_unstable();
+    let mut ends: Vec<(u32, u32)> = ends.into_values().collect();
+    ends.sort_unstable();
+    let rows: Vec<u32> = ends.into_iter().map(|(_, latest)| latest).collect();
     let own = spec.fields.iter().filter(|field| field.side == Side::Item).map(|field| field.name.as_str());
     let names: PlHashSet<&str> = own.chain([item]).chain(spec.title.as_deref()).collect();
     take_rows(&frame.select(names)?, &rows)
@@ -296,8 +303,8 @@ mod tests {
         let data = data(|_| {});
         let catalogue = data.catalogue().unwrap();
         let pair = catalogue.pair("bob", "a").unwrap();
-        // The last row of an item describes it.
-        assert_eq!((texts(&pair), pair.rated), (row(["bob", "a", "calm", "3"]), None));
+        // The latest row of an item describes it, wherever it is in the table.
+        assert_eq!((texts(&pair), pair.rated), (row(["bob", "a", "calm", "1"]), None));
         assert!(pair.known_user && pair.known_item);
         let stranger = catalogue.pair("carl", "b").unwrap();
         assert_eq!(texts(&stranger), row(["carl", "b", "-", "4"]));
@@ -320,7 +327,7 @@ mod tests {
         );
         let unseen = catalogue.unseen("bob").unwrap();
         let names = ["user", "item", "mood", "price"];
-        assert_eq!(names.map(|name| cells(&unseen, name)).to_vec(), row(["bob", "a", "calm", "3"]));
+        assert_eq!(names.map(|name| cells(&unseen, name)).to_vec(), row(["bob", "a", "calm", "1"]));
         assert!(catalogue.unseen("ann").unwrap().items.ids.is_empty());
         let stranger = catalogue.unseen("carl").unwrap();
         assert_eq!((stranger.items.ids.len(), stranger.known_user, cells(&stranger, "mood")), (2, false, None));

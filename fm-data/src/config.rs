@@ -6,6 +6,7 @@ use fm_core::Task;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
 use crate::movielens::Release;
 use crate::spec::TableSpec;
 use crate::split::Split;
@@ -38,11 +39,13 @@ impl TaskName {
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
-    /// The name of a MovieLens release, a folder with one, or a table (`.csv`, `.tsv`, `.parquet`).
+    /// The name of a MovieLens release, a folder with one, or a table: a file (`.csv`, `.tsv`, `.txt`, `.parquet`, also
+    /// `.csv.gz` and `.csv.zst`) or a folder of such files.
     pub data: Option<String>,
     /// A table of training rows, instead of `data` and a split.
     pub train: Option<PathBuf>,
-    /// A table of validation rows.
+    /// A table of validation rows. Without one, a part of the training rows validates: by default the latest tenth if
+    /// rows have times, otherwise a random tenth; `split` can set another share, as in time:0.2:0 or random:0:0.
     pub valid: Option<PathBuf>,
     /// A table of test rows.
     pub test: Option<PathBuf>,
@@ -53,7 +56,8 @@ pub struct DataConfig {
     pub fields: Option<Vec<String>>,
     /// Task: what the model predicts.
     pub task: TaskName,
-    /// Smallest positive label of a binary task or a ranking. By default, all rows of a ranking are positive.
+    /// Smallest positive label of a binary task or a ranking. By default, all rows of a ranking are positive, unless the
+    /// labels of a table are 0 and 1: then those with 1 are.
     pub threshold: Option<f32>,
     /// Split into training, validation and test rows: random, leave-last-out, time, fold:NAME or kfold:K:INDEX. random
     /// and time take the shares of validation and test rows, as in random:0.1:0.1. With kfold:5:0, fold 0 of 5 tests
@@ -113,12 +117,65 @@ impl DataConfig {
         }
     }
 
-    /// The same settings with the rows of `data`, the new location of a data set that has moved. `None` changes
-    /// nothing.
-    pub fn moved(self, data: Option<String>) -> DataConfig {
-        match data {
-            Some(_) => DataConfig { data, train: None, valid: None, test: None, ..self },
-            None => self,
+    /// The same settings with the new locations of data that has moved.
+    ///
+    /// # Errors
+    /// [`Error::InTables`] or [`Error::InOneDataSet`] for locations of another kind than the settings have;
+    /// [`Error::Spec`] for the location of a part that has no table.
+    pub fn moved(mut self, to: Moved) -> Result<DataConfig> {
+        let is_in_tables = [&self.train, &self.valid, &self.test].iter().any(|table| table.is_some());
+        if to.data.is_some() && is_in_tables {
+            return Err(Error::InTables);
         }
+        self.data = to.data.or(self.data);
+        let tables = [("training", to.train, &mut self.train), ("validation", to.valid, &mut self.valid)];
+        for (part, new, old) in tables.into_iter().chain([("test", to.test, &mut self.test)]) {
+            match (new, &old) {
+                (None, _) => {}
+                (Some(_), _) if !is_in_tables => return Err(Error::InOneDataSet),
+                (Some(_), None) => {
+                    return Err(Error::Spec(format!("the run has no {part} table that could have moved")));
+                }
+                (new, Some(_)) => *old = new,
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// The new locations of the data of a run; `None` where it has not moved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// The new location of [`DataConfig::data`].
+    pub data: Option<String>,
+    /// The new location of [`DataConfig::train`].
+    pub train: Option<PathBuf>,
+    /// The new location of [`DataConfig::valid`].
+    pub valid: Option<PathBuf>,
+    /// The new location of [`DataConfig::test`].
+    pub test: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moved_data_takes_the_place_of_data_of_its_kind_only() {
+        let one = DataConfig { data: Some("a.csv".into()), ..DataConfig::default() };
+        let tables = DataConfig { train: Some("a.csv".into()), test: Some("c.csv".into()), ..DataConfig::default() };
+        let data = Moved { data: Some("new.csv".into()), ..Moved::default() };
+        let test = Moved { test: Some("new.csv".into()), ..Moved::default() };
+        let valid = Moved { valid: Some("new.csv".into()), ..Moved::default() };
+        for config in [&one, &tables] {
+            assert_eq!(config.clone().moved(Moved::default()).unwrap(), *config);
+        }
+        assert_eq!(one.clone().moved(data.clone()).unwrap().data, Some("new.csv".into()));
+        assert!(matches!(one.moved(test.clone()).unwrap_err(), Error::InOneDataSet));
+        // One table split at random must not stand for three.
+        assert!(matches!(tables.clone().moved(data).unwrap_err(), Error::InTables));
+        assert_eq!(tables.clone().moved(test).unwrap(), DataConfig { test: Some("new.csv".into()), ..tables.clone() });
+        let error = tables.moved(valid).unwrap_err().to_string();
+        assert_eq!(error, "the run has no validation table that could have moved");
     }
 }

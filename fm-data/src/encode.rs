@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fm_core::rows::{RecordsBuilder, Slots};
 use fm_core::{Encoder, Field, Records, Schema};
@@ -12,6 +13,14 @@ use crate::table::strings;
 
 /// Number of rows that a thread encodes at once.
 const CHUNK: usize = 1 << 14;
+
+/// The number of threads that encode; 0 for as many as there are cores.
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+/// Sets the number of threads that encode rows in this process. By default, all cores do.
+pub fn set_num_threads(threads: usize) {
+    THREADS.store(threads, Ordering::Relaxed);
+}
 
 /// What to do if the table lacks the column of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +111,7 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
         Ok(Columns { encoder, of_fields })
     }
 
-    /// Encodes `n` rows on all cores. For each position, `row` returns the row's number in the table, and `target` the
+    /// Encodes `n` rows on [as many threads as are allowed](set_num_threads). For each position, `row` returns the row's number in the table, and `target` the
     /// training target and, if rows have weights, the weight.
     fn encode(
         &self,
@@ -129,7 +138,8 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
             Ok(builder.finish())
         };
         // A few chunks at a time, so that memory contains little more than the result.
-        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = Some(THREADS.load(Ordering::Relaxed)).filter(|&threads| threads > 0).unwrap_or_else(cores);
         let mut all = builder();
         let starts: Vec<usize> = (0..n).step_by(CHUNK).collect();
         for starts in starts.chunks(threads) {

@@ -45,6 +45,12 @@ pub enum Error {
     /// The settings name rows in two ways.
     #[error("one data set to split and tables for its parts are both given")]
     AmbiguousData,
+    /// A new location of one data set, for rows in tables of their own.
+    #[error("these rows are in a table for each part, which one data set cannot stand for")]
+    InTables,
+    /// A new location of a table for a part, for rows in one data set.
+    #[error("these rows are in one data set, not in a table for each part")]
+    InOneDataSet,
     /// A table without a declaration of its fields.
     #[error("{table} needs a declaration of its fields")]
     NoSchema {

@@ -10,7 +10,7 @@ use crate::encode::check_rows;
 use crate::error::{Error, Result};
 use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
 use crate::statistics::Statistics;
-use crate::table::{strings, weights};
+use crate::table::{Origin, strings, weights};
 
 /// Maximum number of slots of a field that declares no `max_len`.
 pub(crate) const MAX_LEN: usize = 100;
@@ -76,7 +76,7 @@ pub fn fit_and_warn(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: 
         Field { shares, exact, hash_buckets, cut_share, ..fitted }
     };
     let fields = spec.fields.iter().zip(&kinds).zip(&columns).map(field).collect();
-    let weights = spec.weight.as_ref().map(|name| weights(table, name, "the table")).transpose()?;
+    let weights = spec.weight.as_ref().map(|name| weights(table, name, &Origin::file("the table"))).transpose()?;
     let weight = |row: u32| weights.as_ref().map_or(1.0, |weights| weights[row as usize]);
     if let Some(name) = spec.weight.as_ref().filter(|_| train.iter().all(|&row| weight(row) == 0.0)) {
         return Err(Error::Spec(format!(

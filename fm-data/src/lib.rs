@@ -34,6 +34,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 pub mod cache;
+mod calendar;
 pub mod catalogue;
 pub mod config;
 mod derived;
@@ -58,7 +59,7 @@ pub mod unpack;
 
 pub use cache::{CacheKey, Prepared};
 pub use catalogue::Catalogue;
-pub use config::{DataConfig, TaskName};
+pub use config::{DataConfig, Moved, TaskName};
 pub use encode::{Labels, MissingColumns, encode, encode_labelled};
 pub use error::{Error, Result};
 pub use fit::fit;
@@ -67,4 +68,4 @@ pub use ranking::RankingData;
 pub use raw_data::RawData;
 pub use spec::{FieldSpec, FieldSpecKind, TableSpec};
 pub use split::{Parts, Split, SplitColumns};
-pub use table::{ChunkSize, TableReader, TableWriter, read_table, write_table};
+pub use table::{ChunkSize, ReadOptions, TableReader, TableWriter, read_table, write_table};

@@ -13,14 +13,14 @@ use crate::source::reader;
 
 impl DataConfig {
     /// Reads the rows and encodes them, or opens the encoded rows in the cache. Either way, it warns about odd values of the
-    /// training rows. `data_dir` is the folder of downloaded data.
+    /// training rows, and says what was decided about the rows. `data_dir` is the folder of downloaded data.
     ///
     /// # Errors
     /// Like [`RawData::open`] and [`RawData::fit`].
     pub fn prepare(&self, data_dir: &Path, cache_dir: &Path) -> Result<Prepared> {
         let files = reader(self, data_dir)?.files()?;
         let prepared = prepare(&CacheKey { inputs: &files, settings: self }, cache_dir, || {
-            let data = RawData::open(self, data_dir)?;
+            let data = RawData::open_declared(self, data_dir)?;
             let Fitted { schema, warnings } = data.fit_and_warn()?;
             // What the rows hold does not depend on the shares.
             let train = data.encode(&schema, &data.parts.train)?;
@@ -30,8 +30,9 @@ impl DataConfig {
             let ranking = (self.task == TaskName::Ranking).then(|| data.ranking(&schema)).transpose()?;
             let part = |rows: &[u32]| data.encode(&schema, rows);
             let (valid, test) = (part(&data.parts.valid)?, part(&data.parts.test)?);
-            Ok(Prepared { train, valid, test, ranking, schema: schema.clone(), warnings })
+            Ok(Prepared { train, valid, test, ranking, schema: schema.clone(), warnings, notes: data.notes.clone() })
         })?;
+        prepared.notes.iter().for_each(|note| tracing::info!("{note}"));
         prepared.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(prepared)
     }

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use fm_core::schema::Reading;
-use fm_core::{Records, Schema, Task};
-use polars::prelude::{DataFrame, StringChunked};
+use fm_core::{Field, FieldKind, List, Records, Schema, Task};
+use polars::prelude::{DataFrame, PlHashMap, StringChunked};
 
 use crate::config::{DataConfig, TaskName};
 use crate::derived;
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::fit::{Fitted, fit_and_warn};
 use crate::inspect::{Inspection, inspect};
 use crate::source::{DeclaredTable, Division, reader};
-use crate::spec::TableSpec;
+use crate::spec::{FieldSpec, FieldSpecKind, ListSpec, TableSpec};
 use crate::split::{Parts, Split, SplitColumns};
 use crate::table::{codes, values};
 
@@ -32,6 +32,10 @@ pub struct RawData {
     pub timestamps: Option<Vec<i64>>,
     /// `[N]`: the weight of each row, if rows have weights.
     pub weights: Option<Vec<f32>>,
+    /// What was decided about the rows because the settings do not.
+    pub notes: Vec<String>,
+    /// What is odd about the labels.
+    warnings: Vec<String>,
     /// The list of all items, if the source has one.
     pub(crate) items: Option<DataFrame>,
     task: Task,
@@ -55,21 +59,68 @@ impl Roles {
 }
 
 impl RawData {
-    /// Reads and splits the rows. `data_dir` is the folder of downloaded data.
+    /// Reads and splits the rows, with all columns of a table that have a text form. `data_dir` is the folder of downloaded
+    /// data.
     ///
     /// # Errors
     /// Invalid files, or settings that contradict themselves or the files.
     pub fn open(config: &DataConfig, data_dir: &Path) -> Result<RawData> {
-        let mut table = reader(config, data_dir)?.read(config)?;
+        RawData::read(config, data_dir, true)
+    }
+
+    /// As [`RawData::open`], with the declared columns only.
+    ///
+    /// # Errors
+    /// As [`RawData::open`].
+    pub fn open_declared(config: &DataConfig, data_dir: &Path) -> Result<RawData> {
+        RawData::read(config, data_dir, false)
+    }
+
+    fn read(config: &DataConfig, data_dir: &Path, others: bool) -> Result<RawData> {
+        let mut table = reader(config, data_dir)?.read(config, others)?;
         let roles = Roles::of(&table.spec);
-        let parts = divide(&mut table, &roles, config)?;
+        let (mut notes, mut warnings) = (vec![], vec![]);
+        let parts = divide(&mut table, &roles, config, &mut notes)?;
         if let Some(fields) = &config.fields {
             table.spec = table.spec.select(fields)?;
         }
         derived::add(&mut table, roles.user.as_deref(), roles.item.as_deref(), &parts.train)?;
-        let task = task(config, &table)?;
+        let task = task(config, &table, &mut notes, &mut warnings)?;
         let DeclaredTable { frame, spec, labels, timestamps, weights, items, .. } = table;
-        Ok(RawData { frame, spec, parts, labels, timestamps, weights, items, task, roles })
+        Ok(RawData { frame, spec, parts, labels, timestamps, weights, notes, warnings, items, task, roles })
+    }
+
+    /// Reads new rows for a trained model: all rows of the data set `data` are test rows, and none trains. `config` and
+    /// `schema` are those of the model; the rows need its label and its fields.
+    ///
+    /// # Errors
+    /// As [`RawData::open`].
+    pub fn open_new(config: &DataConfig, schema: &Schema, data: &str, data_dir: &Path) -> Result<RawData> {
+        let spec = match &config.schema {
+            // The order of new rows does not matter.
+            Some(spec) => TableSpec { timestamp: None, ..spec.clone() },
+            None => declaration(schema),
+        };
+        let config = DataConfig {
+            data: Some(data.to_owned()),
+            train: None,
+            valid: None,
+            test: None,
+            schema: Some(spec),
+            split: Split::default().to_string(),
+            ..config.clone()
+        };
+        let mut table = reader(&config, data_dir)?.read(&config, true)?;
+        let roles = Roles::of(&table.spec);
+        if let Some(fields) = &config.fields {
+            table.spec = table.spec.select(fields)?;
+        }
+        let all: Vec<u32> = (0..table.labels.len() as u32).collect();
+        derived::add(&mut table, roles.user.as_deref(), roles.item.as_deref(), &all)?;
+        let parts = Parts { test: all, ..Parts::default() };
+        let DeclaredTable { frame, spec, labels, timestamps, weights, items, .. } = table;
+        let (notes, warnings, task) = (vec![], vec![], schema.label().task);
+        Ok(RawData { frame, spec, parts, labels, timestamps, weights, notes, warnings, items, task, roles })
     }
 
     /// Fits vocabularies and statistics to the training rows.
@@ -85,16 +136,35 @@ impl RawData {
     /// # Errors
     /// As [`fit_and_warn`].
     pub fn fit_and_warn(&self) -> Result<Fitted> {
-        fit_and_warn(&self.frame, &self.spec, &self.labels, &self.parts.train, self.task)
+        let fitted = fit_and_warn(&self.frame, &self.spec, &self.labels, &self.parts.train, self.task)?;
+        let warnings = self.warnings.iter().cloned().chain(fitted.warnings).collect();
+        Ok(Fitted { warnings, ..fitted })
     }
 
-    /// Encodes some rows with their labels and weights.
+    /// Encodes some rows with their labels and weights. Of a binary task, the groups of the rows are their users, for
+    /// metrics within users.
     ///
     /// # Errors
     /// Like [`encode_labelled`].
     pub fn encode(&self, schema: &Schema, rows: &[u32]) -> Result<Records> {
         let labels = Labels { labels: &self.labels, weights: self.weights.as_deref() };
-        encode_labelled(&self.frame, schema, labels, rows)
+        let records = encode_labelled(&self.frame, schema, labels, rows)?;
+        match (schema.label().task, &self.roles.user) {
+            (Task::Binary { .. }, Some(user)) => Ok(records.with_groups(Some(self.numbers_of_users(user, rows)?))?),
+            _ => Ok(records),
+        }
+    }
+
+    /// A number for the user of each row, and -1 for none. The text of a user is what tells users apart: values of one
+    /// hash bucket, rare values, and values that training has not seen share an id.
+    fn numbers_of_users(&self, user: &str, rows: &[u32]) -> Result<Vec<i64>> {
+        let users = self.values(user)?;
+        let mut numbers = PlHashMap::<&str, i64>::default();
+        let mut number = |user| {
+            let next = numbers.len() as i64;
+            *numbers.entry(user).or_insert(next)
+        };
+        Ok(rows.iter().map(|&row| users.get(row as usize).map_or(-1, &mut number)).collect())
     }
 
     /// Fields, cardinalities, coverage, sparsity and labels. Warns about odd values of the training rows.
@@ -130,27 +200,74 @@ impl RawData {
 }
 
 /// The parts given by the source, or those of the split in the settings.
-fn divide(table: &mut DeclaredTable, roles: &Roles, config: &DataConfig) -> Result<Parts> {
-    let fold = match &mut table.division {
-        Division::Parts(parts) => return Ok(std::mem::take(parts)),
+fn divide(table: &mut DeclaredTable, roles: &Roles, config: &DataConfig, notes: &mut Vec<String>) -> Result<Parts> {
+    let split: Split = config.split.parse()?;
+    let given = match &mut table.division {
+        Division::Parts(parts) if config.valid.is_some() => return Ok(std::mem::take(parts)),
+        Division::Parts(parts) => Some(std::mem::take(parts)),
+        Division::Fold { .. } | Division::Undivided => None,
+    };
+    let fold = match &table.division {
         Division::Fold { train, test } => Some((train.as_slice(), test.as_slice())),
-        Division::Undivided => None,
+        Division::Parts(_) | Division::Undivided => None,
     };
     let user = roles.user.as_ref().map(|user| values(&table.frame, user, table.spec.reading(user))).transpose()?;
     let users = user.as_ref().map(|column| codes(column).0);
     let columns = SplitColumns { users: users.as_deref(), timestamps: table.timestamps.as_deref(), fold };
-    config.split.parse::<Split>()?.parts(table.frame.height(), &columns, config.seed)
+    let Some(Parts { train, test, .. }) = given else {
+        return split.parts(table.frame.height(), &columns, config.seed);
+    };
+    let (n, (train, valid, how)) = (train.len(), split.hold_out(train, &columns, config.seed)?);
+    if !valid.is_empty() {
+        let split = split.to_string();
+        notes.push(format!(
+            "there is no validation table: {} of the {n} training rows validate, {how}; the split, which is `{split}`, \
+             decides their share",
+            valid.len()
+        ));
+    }
+    Ok(Parts { train, valid, test })
 }
 
-fn task(config: &DataConfig, table: &DeclaredTable) -> Result<Task> {
+/// What the settings and the labels say about the task.
+fn task(
+    config: &DataConfig,
+    table: &DeclaredTable,
+    notes: &mut Vec<String>,
+    warnings: &mut Vec<String>,
+) -> Result<Task> {
+    let is_binary = || table.labels.iter().all(|label| [0.0, 1.0].contains(label));
+    let column = &table.spec.label;
     let task = match (config.task, config.threshold) {
         (TaskName::Regression, Some(_)) => return Err(Error::UnusedThreshold),
         (TaskName::Regression, None) => Task::Regression,
         (TaskName::Binary, given) => {
-            let is_binary = table.labels.iter().all(|label| [0.0, 1.0].contains(label));
-            let default = table.least_positive.or(is_binary.then_some(1.0));
-            let missing = || Error::MissingThreshold { label: table.spec.label.clone() };
+            let default = table.least_positive.or(is_binary().then_some(1.0));
+            let missing = || Error::MissingThreshold { label: column.clone() };
             Task::Binary { threshold: given.or(default).ok_or_else(missing)? }
+        }
+        (TaskName::Ranking, None) if table.least_positive.is_none() => {
+            let labels = || table.labels.iter().copied();
+            let (min, max) = (labels().fold(f32::INFINITY, f32::min), labels().fold(f32::NEG_INFINITY, f32::max));
+            if min < max && is_binary() {
+                let positives = labels().filter(|&label| label == 1.0).count();
+                notes.push(format!(
+                    "the {positives} of {} rows with the label 1 in column `{column}` are what users want, and those with \
+                     0 are not; with a threshold of 0, all rows are",
+                    table.labels.len()
+                ));
+                Task::Ranking { threshold: Some(1.0) }
+            } else {
+                if min < max {
+                    warnings.push(format!(
+                        "the labels in column `{column}` range from {min} to {max}, but a ranking without a `threshold` takes \
+                         all {} rows as what users want: set it to the smallest label of a row that a user likes, or to \
+                         {min} if all rows count",
+                        table.labels.len()
+                    ));
+                }
+                Task::Ranking { threshold: None }
+            }
         }
         (TaskName::Ranking, threshold) => Task::Ranking { threshold },
     };
@@ -159,6 +276,33 @@ fn task(config: &DataConfig, table: &DeclaredTable) -> Result<Task> {
             Err(Error::Spec(format!("the threshold is {threshold}: it must be a finite number")))
         }
         _ => Ok(task),
+    }
+}
+
+/// The declaration of a table with the label and the fields of a schema.
+fn declaration(schema: &Schema) -> TableSpec {
+    let kind = |kind: &FieldKind| {
+        let list = |list: &List| ListSpec {
+            keep: list.keep,
+            ..ListSpec::new(&list.separator, Some(list.max_len), list.weighting)
+        };
+        match kind {
+            FieldKind::Categorical => FieldSpecKind::Categorical,
+            FieldKind::MultiValued(values) => FieldSpecKind::MultiValued(list(values)),
+            FieldKind::Sequence(values) => FieldSpecKind::Sequence(list(values)),
+            FieldKind::Numeric { .. } => FieldSpecKind::Numeric,
+        }
+    };
+    let field = |field: &Field| FieldSpec {
+        exact: field.exact,
+        shares: field.shares.clone(),
+        ..FieldSpec::new(&field.name, kind(&field.kind), field.side)
+    };
+    let role = |role: Option<&str>| role.map(str::to_owned);
+    TableSpec {
+        user: role(schema.user()),
+        item: role(schema.item()),
+        ..TableSpec::new(&schema.label().column, schema.fields().iter().map(field).collect())
     }
 }
 

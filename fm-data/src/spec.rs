@@ -6,6 +6,8 @@
 //! user = "user"
 //! item = "item"
 //! null_values = ["NULL", "-999"]
+//! separator = ";"
+//! decimal = ","
 //!
 //! [[field]]
 //! name = "user"
@@ -39,6 +41,7 @@
 //! kind = "numeric"
 //! ```
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use fm_core::schema::Reading;
@@ -46,6 +49,7 @@ use fm_core::{Keep, List, Side, Weighting};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, suggestion};
+use crate::table::{DecimalMark, ListText, Needed, ReadOptions, Selection};
 
 /// The separator of the values of a multi-valued field, unless the field declares another.
 pub const SEPARATOR: &str = "|";
@@ -159,7 +163,7 @@ pub struct TableSpec {
     pub label: String,
     /// The column with the weights of the rows in the loss and in metrics: numbers of at least 0.
     pub weight: Option<String>,
-    /// The column with the times of the rows, as whole numbers.
+    /// The column with the times of the rows: numbers, or dates and times in ISO 8601.
     pub timestamp: Option<String>,
     /// The field that identifies the user.
     pub user: Option<String>,
@@ -170,6 +174,12 @@ pub struct TableSpec {
     /// Texts that are missing values in every field, such as `NULL`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub null_values: Vec<String>,
+    /// The ASCII character between the cells of text files. By default, the header shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub separator: Option<char>,
+    /// The character before the fraction of a number, in numeric fields, labels and weights.
+    #[serde(default, skip_serializing_if = "DecimalMark::is_point")]
+    pub decimal: DecimalMark,
     /// The fields, in the order of their slots.
     #[serde(rename = "field")]
     pub fields: Vec<FieldSpec>,
@@ -187,7 +197,8 @@ impl TableSpec {
     /// A table with these fields, without roles or further columns.
     pub fn new(label: impl Into<String>, fields: Vec<FieldSpec>) -> TableSpec {
         let (weight, timestamp, user, item, title, null_values) = (None, None, None, None, None, vec![]);
-        TableSpec { label: label.into(), weight, timestamp, user, item, title, null_values, fields }
+        let (label, separator, decimal) = (label.into(), None, DecimalMark::Point);
+        TableSpec { label, weight, timestamp, user, item, title, null_values, separator, decimal, fields }
     }
 
     /// Reads a `schema.toml`.
@@ -252,6 +263,32 @@ impl TableSpec {
         self.fields.iter().filter(holds_items).map(|field| field.name.as_str()).collect()
     }
 
+    /// How tables with these columns are read: the columns of the fields and of the label, the weight, the timestamp and
+    /// the title.
+    pub fn read_options(&self) -> ReadOptions {
+        let columns = self.fields.iter().filter(|field| field.origin == FieldOrigin::Column);
+        let of_field = |field: &FieldSpec| Needed {
+            name: field.name.clone(),
+            list: field.kind.list().map(|list| ListText {
+                separator: list.separator.clone(),
+                is_exact: self.reading(&field.name).is_exact(),
+            }),
+        };
+        let roles = [Some(&self.label), self.weight.as_ref(), self.timestamp.as_ref(), self.title.as_ref()];
+        let needed = columns.map(of_field).chain(roles.into_iter().flatten().map(Needed::one)).collect();
+        ReadOptions {
+            separator: self.separator,
+            columns: Selection { needed, others: false },
+            ..ReadOptions::default()
+        }
+    }
+
+    /// The columns of numbers whose fraction follows [`TableSpec::decimal`].
+    pub fn columns_of_numbers(&self) -> impl Iterator<Item = &str> {
+        let numeric = self.fields.iter().filter(|field| field.kind == FieldSpecKind::Numeric);
+        numeric.map(|field| &field.name).chain([&self.label]).chain(&self.weight).map(String::as_str)
+    }
+
     fn names(&self) -> Vec<&str> {
         self.fields.iter().map(|field| field.name.as_str()).collect()
     }
@@ -264,11 +301,18 @@ impl TableSpec {
         if self.weight.as_ref() == Some(&self.label) {
             return Some((None, format!("`{}` is the label and cannot be the weight, too", self.label)));
         }
+        if let Some(separator) = self.separator.filter(|char| !char.is_ascii() || "\"\r\n".contains(*char)) {
+            return Some((
+                None,
+                format!("the separator {separator:?} is not one ASCII character between cells, such as ;"),
+            ));
+        }
+        let mut names = HashSet::new();
         for (position, field) in self.fields.iter().enumerate() {
             let name = &field.name;
             let reason = if name.is_empty() {
                 "a field has an empty name".into()
-            } else if self.fields[..position].iter().any(|earlier| earlier.name == *name) {
+            } else if !names.insert(name) {
                 format!("field `{name}` is declared twice")
             } else if *name == self.label {
                 format!("`{name}` is the label and cannot be a field, too: the model would read the answer")
@@ -350,6 +394,9 @@ struct SpecFile {
     title: Option<String>,
     #[serde(default)]
     null_values: Vec<String>,
+    separator: Option<char>,
+    #[serde(default)]
+    decimal: DecimalMark,
     #[serde(default, rename = "field")]
     fields: Vec<FieldEntry>,
 }
@@ -358,8 +405,8 @@ impl SpecFile {
     fn into_spec(self) -> std::result::Result<TableSpec, Problem> {
         let starts: Vec<usize> = self.fields.iter().map(|field| field.name.span().start).collect();
         let fields = self.fields.into_iter().map(FieldEntry::into_spec).collect::<std::result::Result<_, _>>()?;
-        let SpecFile { label, weight, timestamp, user, item, title, null_values, .. } = self;
-        let spec = TableSpec { label, weight, timestamp, user, item, title, null_values, fields };
+        let SpecFile { label, weight, timestamp, user, item, title, null_values, separator, decimal, .. } = self;
+        let spec = TableSpec { label, weight, timestamp, user, item, title, null_values, separator, decimal, fields };
         match spec.problem() {
             None => Ok(spec),
             Some((position, reason)) => Err(Problem { at: position.map(|position| starts[position]), reason }),

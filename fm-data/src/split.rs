@@ -135,6 +135,49 @@ impl Split {
         Split::KFold { k, index, valid }
     }
 
+    /// Takes validation rows out of training rows, for data whose other parts are given: the training rows that are
+    /// left, the validation rows, and which these are. Test shares do not count. The default split takes the latest
+    /// rows if rows have times.
+    ///
+    /// # Errors
+    /// [`Error::Split`] as for [`Split::parts`], and for folds.
+    pub(crate) fn hold_out(
+        &self,
+        train: Vec<u32>,
+        columns: &SplitColumns,
+        seed: u64,
+    ) -> Result<(Vec<u32>, Vec<u32>, &'static str)> {
+        fn pick<T: Copy>(all: Option<&[T]>, rows: &[u32]) -> Option<Vec<T>> {
+            all.map(|all| rows.iter().map(|&row| all[row as usize]).collect())
+        }
+        let (users, timestamps) = (pick(columns.users, &train), pick(columns.timestamps, &train));
+        let has_times = timestamps.as_ref().is_some_and(|times| times.iter().any(|time| *time != times[0]));
+        let (split, how) = match *self {
+            Split::Random { valid, .. } if *self == Split::default() && has_times => {
+                (Split::Time { valid, test: 0.0 }, "the latest ones")
+            }
+            Split::Random { valid, .. } => (Split::Random { valid, test: 0.0 }, "drawn at random"),
+            Split::Time { valid, .. } => (Split::Time { valid, test: 0.0 }, "the latest ones"),
+            Split::LeaveLastOut => (Split::LeaveLastOut, "the last one of each user"),
+            Split::Fold(_) | Split::KFold { .. } => {
+                let reason = "there is a table for each part, which a fold would have to mix; use `random` or `time`";
+                return Err(Error::Split { split: self.to_string(), reason: reason.into() });
+            }
+        };
+        let columns = SplitColumns { users: users.as_deref(), timestamps: timestamps.as_deref(), fold: None };
+        let Parts { train: mut kept, mut valid, test } = split.parts(train.len(), &columns, seed)?;
+        if split == Split::LeaveLastOut {
+            kept.append(&mut valid);
+            valid = test;
+        }
+        let original = |rows: Vec<u32>| {
+            let mut rows: Vec<u32> = rows.into_iter().map(|row| train[row as usize]).collect();
+            rows.sort_unstable();
+            rows
+        };
+        Ok((original(kept), original(valid), how))
+    }
+
     /// Splits `rows` rows.
     ///
     /// # Errors
@@ -247,6 +290,36 @@ mod tests {
 
     fn split(text: &str) -> Split {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn validation_rows_are_the_latest_training_rows_or_random_ones_in_the_share_of_the_split() {
+        let train: Vec<u32> = (10..30).collect();
+        let times: Vec<i64> = (0..40).map(|row| 100 - row).collect();
+        let users: Vec<u32> = (0..40).map(|row| row % 4).collect();
+        let columns = SplitColumns { users: Some(&users), timestamps: Some(&times), fold: None };
+        let timeless = SplitColumns { timestamps: None, ..columns };
+        let held_out = |text: &str, columns: &SplitColumns| {
+            let (kept, valid, how) = split(text).hold_out(train.clone(), columns, 7).unwrap();
+            let mut all = [kept, valid.clone()].concat();
+            all.sort_unstable();
+            assert_eq!(all, train);
+            (valid, how)
+        };
+        // Earlier rows of the table are later in time.
+        assert_eq!(held_out("random", &columns), (vec![10, 11], "the latest ones"));
+        assert_eq!(held_out("time:0.2:0.7", &columns).0, [10, 11, 12, 13]);
+        assert_eq!(held_out("leave-last-out", &columns), (vec![10, 11, 12, 13], "the last one of each user"));
+        let equal = SplitColumns { timestamps: Some(&[5; 40]), ..columns };
+        for columns in [timeless, equal] {
+            let (valid, how) = held_out("random", &columns);
+            assert_eq!((valid.len(), how), (2, "drawn at random"));
+        }
+        assert_eq!(held_out("random:0.25:0", &columns).0.len(), 5);
+        assert_eq!(held_out("random:0:0", &columns).0, [0; 0]);
+        let error = |text: &str| split(text).hold_out(train.clone(), &timeless, 7).unwrap_err().to_string();
+        assert!(error("kfold:5:0").contains("a table for each part"));
+        assert!(error("time").contains("declares no `timestamp`"));
     }
 
     #[test]

@@ -57,8 +57,8 @@ pub struct Args {
 pub struct General {
     /// Number of CPU threads [default: OMP_NUM_THREADS, or 1]
     ///
-    /// Number of threads that libtorch uses on the CPU. By default the value of OMP_NUM_THREADS, or 1: more threads
-    /// help only with wide networks and large batches.
+    /// Number of CPU threads of libtorch and of encoding. By default, libtorch uses the value of OMP_NUM_THREADS, or 1:
+    /// more threads help only with wide networks and large batches. Rows are encoded on all cores by default.
     #[arg(long, global = true, value_name = "N", value_parser = flags::at_least_one)]
     pub threads: Option<usize>,
     /// Print errors only

@@ -1,5 +1,6 @@
 //! `fm predict`
 
+use std::collections::HashSet;
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -10,9 +11,9 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use fm_args::commands::Predict;
 use fm_core::error::nearest;
-use fm_core::{Encoder, Records, Schema};
-use fm_data::table::{check_output, take_columns};
-use fm_data::{ChunkSize, MissingColumns, TableReader, TableWriter, encode};
+use fm_core::{Encoder, FieldKind, Records, Schema};
+use fm_data::table::{DecimalMark, Needed, ReadOptions, check_output, needed_columns, take_columns};
+use fm_data::{MissingColumns, TableReader, TableSpec, TableWriter, encode};
 use polars::prelude::*;
 
 use crate::extremes::Extremes;
@@ -41,17 +42,20 @@ pub fn run(args: &Predict) -> Result<()> {
         check_output(&args.output)?;
     }
     let predictor = Predictor::open(&args.model, &args.device.device)?;
-    let size = ChunkSize::default();
+    let declared = predictor.settings.data.schema.as_ref();
+    let columns = Columns::of(args, &predictor.schema, declared);
+    let options = columns.read_options(&predictor.schema, declared);
     let reader = if is_standard(&args.input) {
-        TableReader::from_csv(std::io::stdin(), "standard input", size)?
+        TableReader::from_csv_with(std::io::stdin(), "standard input", &options)?
     } else {
-        TableReader::open(&args.input, size)?
+        TableReader::open_with(&args.input, &options)?
     };
+    let names = reader.names().to_vec();
+    let missing = missing_fields(&predictor.schema, &reader, columns.missing)?;
     let stop = stop_at_ctrl_c()?;
     let writer = if is_stdout { TableWriter::stdout() } else { TableWriter::create(&args.output)? };
     let mut progress = RowProgress::new(reader.bytes());
     let mut unknown = Unknown::new(&predictor.schema);
-    let mut missing = vec![];
     let mut extremes = Extremes::default();
     let label = predictor.schema.label();
 
@@ -59,7 +63,6 @@ pub fn run(args: &Predict) -> Result<()> {
     let (read, chunks) = sync_channel(0);
     let (scored, tables) = sync_channel(0);
     let encoder = Encoder::new(predictor.schema.clone());
-    let columns = Columns::of(args);
     let reading = spawn(move || read_chunks(&columns, reader, &encoder, &read));
     let writing = spawn(move || write_tables(writer, tables));
     let scoring = loop {
@@ -75,7 +78,14 @@ pub fn run(args: &Predict) -> Result<()> {
             Err(RecvTimeoutError::Disconnected) => break joined(reading),
         };
         if progress.rows() == 0 {
-            missing = missing_fields(&predictor.schema, &table);
+            if names.iter().any(|name| name == SCORE) && predictor.schema.field_index(SCORE).is_none() {
+                tracing::info!(
+                    "the column `{SCORE}` of the input is left out: that of the output has the scores of this model"
+                );
+            }
+            if args.keep.is_none() && !args.only_scores {
+                warn_of_left_out(&names, &kept);
+            }
         }
         unknown.add(&encoded);
         unknown.find_examples(&encoded, &table, |row| row);
@@ -124,15 +134,31 @@ struct Columns {
     /// `None` keeps all.
     kept: Option<Vec<String>>,
     missing: MissingColumns,
+    /// The columns with numbers, and the character before their fractions.
+    numeric: Vec<String>,
+    decimal: DecimalMark,
     /// The name of the input, for errors.
     origin: String,
 }
 
 impl Columns {
-    fn of(args: &Predict) -> Columns {
+    fn of(args: &Predict, schema: &Schema, declared: Option<&TableSpec>) -> Columns {
         let missing = if args.allow_missing { MissingColumns::Unknown } else { MissingColumns::Error };
         let kept = if args.only_scores { Some(vec![]) } else { args.keep.clone() };
-        Columns { kept, missing, origin: args.input.display().to_string() }
+        let numeric = schema.fields().iter().filter(|field| matches!(field.kind, FieldKind::Numeric { .. }));
+        let numeric = numeric.map(|field| field.name.clone()).collect();
+        let decimal = declared.map(|spec| spec.decimal).unwrap_or_default();
+        Columns { kept, missing, numeric, decimal, origin: args.input.display().to_string() }
+    }
+
+    /// The fields and the columns to write are needed. Without a list of the latter, all others are read as far as that
+    /// is possible.
+    fn read_options(&self, schema: &Schema, declared: Option<&TableSpec>) -> ReadOptions {
+        let mut options = ReadOptions { separator: declared.and_then(|spec| spec.separator), ..ReadOptions::default() };
+        options.columns.needed = needed_columns(schema);
+        options.columns.needed.extend(self.kept.iter().flatten().map(Needed::one));
+        options.columns.others = self.kept.is_none();
+        options
     }
 }
 
@@ -141,18 +167,40 @@ fn is_standard(path: &Path) -> bool {
 }
 
 /// The fields that the input has no column for. Warns of them, since all their values count as missing.
-fn missing_fields(schema: &Schema, table: &DataFrame) -> Vec<String> {
-    let names: Vec<String> = schema.fields().iter().map(|field| field.name.clone()).collect();
-    let missing: Vec<String> = names.iter().filter(|name| table.column(name).is_err()).cloned().collect();
-    if !missing.is_empty() {
-        let others = table.get_column_names().into_iter().map(|name| name.as_str());
-        let others: Vec<&str> = others.filter(|name| !names.iter().any(|field| field == name)).collect();
-        let near = |field: &String| Some(format!("`{}` for `{field}`", nearest(field, others.iter().copied())?));
-        let near: Vec<String> = missing.iter().filter_map(near).collect();
-        let hint = if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(", ")) };
-        tracing::warn!("the input has no column {}: all its values count as missing{hint}", missing.join(", "));
+fn missing_fields(schema: &Schema, reader: &TableReader, allowed: MissingColumns) -> Result<Vec<String>> {
+    let there: HashSet<&str> = reader.names().iter().map(String::as_str).collect();
+    let fields: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
+    let missing: Vec<String> =
+        fields.iter().filter(|name| !there.contains(*name)).map(|&name| name.to_owned()).collect();
+    match missing.first() {
+        None => return Ok(missing),
+        Some(name) if allowed == MissingColumns::Error => {
+            return Err(fm_data::Error::MissingColumn { name: name.clone(), there: reader.names().to_vec() }.into());
+        }
+        // An error of the encoder.
+        Some(_) if missing.len() == fields.len() => return Ok(missing),
+        Some(_) => {}
     }
-    missing
+    let others: Vec<&str> = reader.names().iter().map(String::as_str).filter(|name| !fields.contains(name)).collect();
+    let near = |field: &String| Some(format!("`{}` for `{field}`", nearest(field, others.iter().copied())?));
+    let near: Vec<String> = missing.iter().filter_map(near).collect();
+    let hint = if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(", ")) };
+    tracing::warn!("the input has no column {}: all its values count as missing{hint}", missing.join(", "));
+    Ok(missing)
+}
+
+/// Warns of columns of the input that have no text form, so that the output lacks them.
+fn warn_of_left_out(names: &[String], kept: &DataFrame) {
+    let there: HashSet<&str> = kept.get_column_names().into_iter().map(|name| name.as_str()).collect();
+    let left_out: Vec<&str> =
+        names.iter().map(String::as_str).filter(|name| !there.contains(name) && *name != SCORE).collect();
+    if !left_out.is_empty() {
+        tracing::warn!(
+            "the output lacks the columns {}, which hold maps, structs or nested lists, or share a name: store them as text to \
+             keep them",
+            left_out.join(", ")
+        );
+    }
 }
 
 /// Sends the encoded input until it ends or the receiver is gone.
@@ -165,7 +213,8 @@ fn read_chunks(
     while let Some(table) = reader.next() {
         let table = table?;
         let kept = columns.kept.as_ref().map_or_else(|| Ok(table.clone()), |names| take_columns(&table, names))?;
-        check_no_score(&kept, &columns.origin)?;
+        let kept = without_score(&kept, encoder.schema(), &columns.origin)?;
+        let table = columns.decimal.with_points(&table, columns.numeric.iter().map(String::as_str))?;
         let encoded = encode(&table, encoder, None, columns.missing)?;
         if to.send(Chunk { kept, table, encoded, bytes_read: reader.bytes_read() }).is_err() {
             break;
@@ -187,12 +236,18 @@ fn joined<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// Checks that the rows do not already have a column of scores.
-pub fn check_no_score(table: &DataFrame, origin: &dyn std::fmt::Display) -> Result<()> {
-    if table.column(SCORE).is_ok() {
-        bail!("{origin} already has a column `{SCORE}`: rename it");
+/// A table without its column of earlier scores, such as a table that `fm predict` or `fm evaluate` wrote. `origin` names
+/// the table, for errors.
+pub fn without_score(table: &DataFrame, schema: &Schema, origin: &str) -> Result<DataFrame> {
+    if table.column(SCORE).is_err() {
+        return Ok(table.clone());
     }
-    Ok(())
+    if schema.field_index(SCORE).is_some() || schema.label().column == SCORE {
+        bail!(
+            "{origin} has a column `{SCORE}`, which the model was trained with: leave it out of the output with `--keep`"
+        );
+    }
+    Ok(table.drop(SCORE)?)
 }
 
 /// Adds the column `score`.

@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, HashSet};
 use anyhow::{Result, bail};
 use fm_args::commands::Recommend;
 use fm_core::terminal::line;
-use fm_core::{Records, Schema, Side};
-use fm_data::RawData;
+use fm_core::{Label, Records, Schema, Side};
 use fm_data::catalogue::Unseen;
+use fm_data::{Moved, RawData};
 use serde::Serialize;
 
 use super::export::TITLES;
 use super::{print, print_json};
 use crate::console::decimals_of;
 use crate::extremes::warn_of_clamped;
-use crate::predictor::Predictor;
+use crate::predictor::{Predictor, moved};
 
 /// The output of `--json`.
 #[derive(Serialize)]
@@ -39,10 +39,11 @@ struct Item {
 pub fn run(args: &Recommend) -> Result<()> {
     let predictor = Predictor::open(&args.model, &args.device.device)?;
     let found = if args.about.is_empty() {
-        match predictor.source(args.moved.data.clone(), &args.folders) {
+        let moved = moved(args.moved.data.as_ref(), &args.moved.tables);
+        match predictor.source(&moved, &args.folders) {
             Ok(source) => from_data(args, &predictor, &source)?,
             // An exported file may be on a machine without the data.
-            Err(error) if args.moved.data.is_some() => return Err(error),
+            Err(error) if moved != Moved::default() => return Err(error),
             Err(error) => match from_catalogue(args, &predictor) {
                 Ok(found) => {
                     tracing::warn!(
@@ -57,6 +58,7 @@ pub fn run(args: &Recommend) -> Result<()> {
     } else {
         from_catalogue(args, &predictor)?
     };
+    say_if_equal(predictor.schema.label(), &found.items);
     if args.form.json {
         return print_json(&found);
     }
@@ -68,11 +70,31 @@ pub fn run(args: &Recommend) -> Result<()> {
     Ok(())
 }
 
+/// Says how several items with the largest possible prediction, or with the smallest, are ordered.
+fn say_if_equal(label: &Label, items: &[Item]) {
+    let Some(limits) = label.range() else { return };
+    for (limit, which) in limits.into_iter().zip(["smallest", "largest"]) {
+        let at_limit = items.iter().filter(|item| item.score == limit).count();
+        if at_limit > 1 {
+            tracing::info!(
+                "{at_limit} of the {} items have the {which} label of the training rows, {limit}, at which predictions end: \
+                 their order is that of their scores before that",
+                items.len()
+            );
+        }
+    }
+}
+
 /// Recommends items without a row of the user, using the user's values in the data.
 fn from_data<'a>(args: &'a Recommend, predictor: &Predictor, source: &RawData) -> Result<Recommendations<'a>> {
     let Unseen { items, known_user } = source.catalogue()?.unseen(&args.user)?;
     if !known_user {
         warn_unknown(&predictor.schema, &args.user, "in the data");
+    } else if !is_of_training(&predictor.schema, predictor.schema.user(), &args.user) {
+        tracing::warn!(
+            "training does not know user {}, who is in the data: the items are for an unknown user with the same other values",
+            args.user
+        );
     }
     let best = predictor.best(&items, args.top, &args.exclude)?;
     let known = KnownItems::of(&predictor.schema);
@@ -155,6 +177,16 @@ impl KnownItems<'_> {
     fn contains(&self, item: &str) -> Option<bool> {
         self.ids.as_ref().map(|ids| ids.contains(item))
     }
+}
+
+/// Whether the vocabulary of a role's field has a value. Hashed values, and those of a role that is no field, count as
+/// known.
+pub fn is_of_training(schema: &Schema, role: Option<&str>, value: &str) -> bool {
+    let field = role.and_then(|role| schema.field_index(role)).filter(|&field| schema.hash_buckets(field).is_none());
+    field.is_none_or(|field| {
+        let value = schema.reading(field).value(value);
+        value.is_some_and(|value| schema.vocabulary(field).iter().any(|known| known == value))
+    })
 }
 
 fn warn_unknown(schema: &Schema, user: &str, place: &str) {

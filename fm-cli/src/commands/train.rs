@@ -11,6 +11,7 @@ use super::print;
 use crate::console;
 use crate::metric::{has_cutoff, in_order};
 use crate::settings::Settings;
+use crate::suspicions;
 use crate::training::{Machine, Results, Start, check_replaceable, shell_word, train};
 
 pub fn run(args: &commands::Train) -> Result<()> {
@@ -40,6 +41,9 @@ pub fn run(args: &commands::Train) -> Result<()> {
     let mut machine = Machine::new(&args.rows.folders)?;
     machine.tensorboard = args.tensorboard;
     let (run, results) = train(&settings, start, &machine)?;
+    if let Some(warning) = suspicions::of_results(&results, &settings) {
+        tracing::warn!("{warning}");
+    }
     print_results(&results, &run, &settings.monitored()?.name)
 }
 

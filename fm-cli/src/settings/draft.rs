@@ -7,13 +7,14 @@ use fm_args::flags::Keys;
 use fm_args::ready_made::{self, READY_MADE};
 use fm_core::Error;
 use fm_core::error::nearest;
+use fm_core::train::Update;
 use fm_data::TableSpec;
 use fm_data::movielens::Release;
 use fm_models::run::ModelSettings;
 use serde_json::{Map, Value as Json};
 use toml::{Table, Value};
 
-use super::{Settings, default_l2, schema};
+use super::{Settings, default_l2, default_online_lr, schema};
 
 /// Some of the settings, by key.
 #[derive(Clone, Debug, Default)]
@@ -93,9 +94,17 @@ impl Draft {
         check(&mut self.0).map_err(explained)?;
         let mut settings = parse(&self.0).map_err(explained)?;
         settings.model = settings.model.resolved()?;
-        let l2_is_given = self.0.get("train").and_then(|train| train.get("l2")).is_some();
-        if !l2_is_given {
+        let is_given = |name: &str| self.0.get("train").and_then(|train| train.get(name)).is_some();
+        if !is_given("l2") {
             settings.train.l2 = default_l2(settings.data.task) * settings.model.entry()?.l2_factor;
+        }
+        if settings.train.update == Update::Online {
+            if !is_given("optimizer") {
+                settings.train.optimizer = "adagrad".parse()?;
+            }
+            if !is_given("lr") {
+                settings.train.lr = default_online_lr(settings.train.optimizer);
+            }
         }
         settings.data = settings.data.absolute();
         settings.init_from = settings.init_from.map(|run| std::path::absolute(&run).unwrap_or(run));

@@ -12,6 +12,7 @@ use fm_args::flags::{Folders, Keys};
 use fm_core::Error;
 use fm_core::device::DeviceChoice;
 use fm_core::metric::MetricSet;
+use fm_core::optim::OptimizerConfig;
 use fm_core::train::TrainConfig;
 use fm_data::{DataConfig, TaskName};
 use fm_models::run::{ModelSettings, Run};
@@ -44,6 +45,15 @@ fn default_l2(task: TaskName) -> f64 {
         TaskName::Regression => 0.05,
         TaskName::Binary => 0.005,
         TaskName::Ranking => 0.0,
+    }
+}
+
+/// The default of `train.lr` with online updates. An update is by the gradient of one row, and AdaGrad's rate falls fast.
+fn default_online_lr(optimizer: OptimizerConfig) -> f64 {
+    match optimizer {
+        OptimizerConfig::Adagrad { .. } => 0.1,
+        OptimizerConfig::Sgd { .. } => 0.01,
+        _ => 0.001,
     }
 }
 

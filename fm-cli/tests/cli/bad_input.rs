@@ -59,7 +59,7 @@ fn an_error_in_a_table_names_file_and_line() {
         (4, format!("{row}good\n").into(), &["books.csv, line 4", "`good`", "`stars`", "not a number"]),
         (4, format!("{row}\n").into(), &["books.csv, line 4", "empty cell", "`stars`"]),
         (4, format!("{row}inf\n").into(), &["books.csv, line 4", "`inf`"]),
-        (4, b"r01,b02,x,kind1,5.5,noon,3\n".into(), &["books.csv, line 4", "`noon`", "whole number"]),
+        (4, b"r01,b02,x,kind1,5.5,noon,3\n".into(), &["books.csv, line 4", "`noon`", "a date or a time"]),
         (4, b"r01,b02,caf\xe9,kind1,5.5,1000,3\n".into(), &["books.csv, line 4", "not UTF-8"]),
         (usize::MAX, b"r01,b02,x".into(), &["books.csv, line 3001", "3 cells", "7"]),
         (usize::MAX, b"r01,\"b02,x".into(), &["books.csv, line 3001", "quote"]),
@@ -245,7 +245,7 @@ fn a_schema_or_settings_that_do_not_fit_the_checkpoint_are_an_error() {
 }
 
 #[test]
-fn rows_to_score_need_a_column_for_each_field_and_none_named_score() {
+fn rows_to_score_need_a_column_for_each_field() {
     let scene = trained();
     scene.without_column("books.csv", "price", "rows.csv");
     let predict = "predict run --input rows.csv --output scored.csv";
@@ -253,9 +253,11 @@ fn rows_to_score_need_a_column_for_each_field_and_none_named_score() {
     scene.ok(&format!("{predict} --allow-missing"));
     assert_eq!(scene.scores("scored.csv").len(), crate::data::RATINGS);
 
-    scene.fails_with("predict run --input scored.csv --output twice.csv", &["scored.csv", "column `score`", "rename"]);
     scene.fails_with("predict run --input none.csv --output scored.csv", &["cannot read none.csv"]);
-    scene.fails_with("predict run --input run --output scored.csv", &["run", ".csv, .tsv or .parquet"]);
+    scene.fails_with(
+        "predict run --input run --output scored.csv",
+        &["run: the folder has no .csv, .tsv or .parquet files"],
+    );
     scene.write("torn.csv", "reader,book,tags,price\nr01,b02,kind1,5\nr01,b0");
     scene.fails_with("predict run --input torn.csv --output new.csv", &["torn.csv, line 3", "2 cells"]);
     scene.write("torn.parquet", "PAR1");
@@ -275,7 +277,7 @@ fn an_output_that_cannot_be_written_is_an_error() {
     scene.fails_with(&format!("{predict} folder.csv"), &["folder.csv", "is a folder"]);
     scene.fails_with("evaluate run --output folder.csv", &["folder.csv", "is a folder"]);
     scene.fails_with("export run -o folder", &["folder is a folder", "name the file"]);
-    scene.fails_with(&format!("{predict} scores.txt"), &["scores.txt", ".csv, .tsv or .parquet"]);
+    scene.fails_with(&format!("{predict} scores.xlsx"), &["scores.xlsx", ".csv, .tsv, .txt or .parquet"]);
     scene.fails_with(&format!("{predict} no/such/folder.csv"), &["cannot write no/such/folder.csv"]);
     scene.fails_with("export run -o no/such/folder.pt", &["cannot write no/such/folder.pt"]);
     scene.fails_with("train --data ml --epochs 1 --quiet --run books.csv/run", &["cannot create books.csv/run"]);

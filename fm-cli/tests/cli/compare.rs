@@ -165,3 +165,29 @@ fn rankings_are_compared_and_tuned_by_the_metric_at_its_cutoff() {
     );
     assert_holds(&scene.ok("tune space.toml --data ml --task ranking --trials 2 --study study"), &["ndcg@10 ", "of 2"]);
 }
+
+#[test]
+fn results_on_other_rows_are_not_compared() {
+    let scene = Scene::new();
+    let compare =
+        &format!("compare --data {} --models lr --set train.epochs=1 -o board -q", scene.path("ml").display());
+    scene.ok(compare);
+    let board = scene.json("board/leaderboard.json");
+    // Once more, with the results that there are.
+    scene.ok(compare);
+    assert_eq!(scene.json("board/leaderboard.json"), board);
+    scene.write("ml/u.data", scene.text("ml/u.data").replace("\t79\t", "\t80\t"));
+    scene.fails_with(compare, &["the data has changed since board/lr/seed-1 was trained", "--output"]);
+    std::fs::remove_dir_all(scene.path("ml")).unwrap();
+    let warned = scene.warnings(&compare.replace(" -q", ""));
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    assert_holds(&warned[0], &["the data of board/lr/seed-1 cannot be read"]);
+}
+
+#[test]
+fn a_report_calls_runs_by_their_models_and_seeds() {
+    let scene = Scene::new();
+    scene.ok("compare --data ml --models lr --set train.epochs=1 -o board -q");
+    scene.ok("report board/lr/seed-1 --output report.html");
+    assert_holds(&scene.text("report.html"), &["Report on lr/seed-1"]);
+}

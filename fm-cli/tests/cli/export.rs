@@ -49,6 +49,30 @@ fn an_exported_file_contains_its_schema_settings_metrics_and_card() {
 }
 
 #[test]
+fn no_file_promises_probabilities_where_training_shifted_them() {
+    let scene = Scene::new();
+    let train = "train --data books.csv --schema schema.toml --model fm --task binary --threshold 4 --epochs 1 -q";
+    for (shift, said) in [
+        ("--set train.positive_weight=20", "s / (s + 20 * (1 - s))"),
+        ("--set train.label_smoothing=0.2", "training smoothed the labels by 0.2"),
+    ] {
+        scene.ok(&format!("{train} {shift} --run run --force"));
+        scene.ok("export run -o model.pt");
+        scene.ok("export run -o models --format triton");
+        scene.ok("report run --output report.html");
+        let card = extra_file(&scene, "model.pt", "model_card.md");
+        let explained = scene.ok("explain run --user r01 --item b02");
+        let config = scene.text("models/fm/config.pbtxt");
+        for text in [&card, &explained, &config, &scene.text("report.html")] {
+            assert_holds(text, &["Scores are not probabilities", said]);
+        }
+        for text in [&card, &explained, &config] {
+            assert!(!text.contains("the probability that") && !text.contains("calibrated"), "{text}");
+        }
+    }
+}
+
+#[test]
 fn the_card_of_movielens_states_the_terms_of_grouplens() {
     let scene = Scene::after(&[FM_ON_ML]);
     scene.ok("export run -o model.pt");

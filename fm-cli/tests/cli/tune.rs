@@ -94,6 +94,92 @@ fn unpromising_trials_are_stopped() {
     assert!(finished.iter().all(|trial| trial["curve"].as_array().unwrap().len() == 4));
 }
 
+/// A study whose second trial learns next to nothing, and is stopped after its first epoch.
+const HALVED: &str = "[data]\ndata = \"ml\"\n[model]\nname = \"fm\"\noptions.embedding_dim = 4\n\
+                      [train]\nepochs = 30\npatience = 0\nbatch_size = 32\nlr = { choices = [0.003, 0.0000001] }\n";
+
+/// `HALVED` with one learning rate, to train it alone.
+fn halved(lr: &str) -> String {
+    HALVED.replace("{ choices = [0.003, 0.0000001] }", lr)
+}
+
+/// A seed with which the first trial has the good learning rate and the second one the bad one.
+fn seed_of_halved(scene: &Scene) -> u64 {
+    let rates = |seed: u64| {
+        scene.write("quick.toml", HALVED.replace("epochs = 30", "epochs = 1"));
+        let study = format!("seed-{seed}");
+        scene.ok(&format!("tune quick.toml --trials 2 --sampler random --seed {seed} --study {study}"));
+        trials(scene, &study).iter().map(|trial| trial["values"][0].as_f64().unwrap()).collect::<Vec<_>>()
+    };
+    (1..20).find(|&seed| rates(seed) == [0.003, 0.000_000_1]).unwrap()
+}
+
+#[test]
+#[cfg(unix)]
+fn a_trial_that_was_behind_when_the_study_was_killed_ends_where_it_would_have_been_stopped() {
+    let scene = Scene::new();
+    let seed = seed_of_halved(&scene);
+    scene.write("space.toml", HALVED);
+    let tune = format!("tune space.toml --trials 3 --halving 1 --ratio 2 --sampler random --seed {seed} --study");
+    scene.ok(&format!("{tune} straight"));
+    let straight = trials(&scene, "straight");
+    assert_eq!((&straight[1]["ending"], straight[1]["curve"].as_array().unwrap().len()), (&"stopped".into(), 1));
+
+    // As if it had been killed during the second trial.
+    crate::scene::copy(&scene.path("straight"), &scene.path("study"));
+    let first = scene.text("straight/trials.jsonl").lines().next().unwrap().to_owned() + "\n";
+    scene.write("study/trials.jsonl", first);
+    let _ = std::fs::remove_dir_all(scene.path("study/trial-3"));
+    scene.write("second.toml", halved("0.0000001"));
+    let mut child = scene
+        .fm(&format!("train --config second.toml --seed {seed} --run study/trial-2 --quiet"))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    while std::fs::read_to_string(scene.path("study/trial-2/metrics.jsonl")).map_or(0, |text| text.lines().count()) < 2
+    {
+        assert!(began.elapsed() < Duration::from_secs(60), "no second epoch within a minute");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    scene.ok(&format!("{tune} study"));
+    assert_eq!(trials(&scene, "study"), straight);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_study_stops_at_ctrl_c_even_if_a_trial_falls_behind_at_that_moment() {
+    let scene = Scene::new();
+    let seed = seed_of_halved(&scene);
+    scene.write("space.toml", HALVED);
+    let tune = format!("tune space.toml --trials 4 --halving 1 --ratio 2 --sampler random --seed {seed} --study");
+    let mut child = scene.fm(&format!("{tune} study")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let began = Instant::now();
+    // The file of epochs is written in the epoch in which the trial falls behind.
+    while !scene.path("study/trial-2/metrics.jsonl").exists() {
+        assert!(began.elapsed() < Duration::from_secs(60), "no second trial within a minute");
+        assert!(child.try_wait().unwrap().is_none(), "the study ended before it could be stopped");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    scene.ok(&format!("{tune} study"));
+    scene.ok(&format!("{tune} straight"));
+    assert_eq!(trials(&scene, "study"), trials(&scene, "straight"));
+}
+
+#[test]
+fn a_study_of_other_rows_is_not_continued() {
+    let scene = Scene::new();
+    scene.write("space.toml", SPACE);
+    scene.ok("tune space.toml --trials 1 --study study");
+    scene.write("ml/u.data", scene.text("ml/u.data").replace("\t79\t", "\t80\t"));
+    scene.fails_with("tune space.toml --trials 2 --study study -q", &["the data has changed since study began"]);
+}
+
 #[test]
 fn a_diverging_trial_is_the_worst_and_the_search_continues() {
     let scene = Scene::new();

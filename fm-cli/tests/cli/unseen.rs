@@ -68,3 +68,15 @@ fn recommend_warns_about_an_unknown_user_and_lists_what_suits_anyone() {
     let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&list["known_user"], list["items"].as_array().unwrap().len()), (&json!(false), 10));
 }
+
+#[test]
+fn a_user_of_the_test_rows_alone_is_unknown_to_the_model() {
+    let scene = trained();
+    let warned = scene.warnings_of_copy("recommend run --user r55");
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    assert_holds(&warned[0], &["training does not know user r55, who is in the data"]);
+    assert_eq!(scene.warnings_of_copy("recommend run --user r01"), [""; 0]);
+    let warned = scene.warnings_of_copy("explain run --user r55 --item new");
+    assert_eq!(warned.len(), 2, "{warned:?}");
+    assert_holds(&warned.concat(), &["does not know user r55", "does not know item new"]);
+}

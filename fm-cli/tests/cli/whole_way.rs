@@ -57,6 +57,20 @@ fn deepfm_predicts_stars() {
 }
 
 #[test]
+fn fm_predicts_likes_after_online_updates_with_their_own_defaults() {
+    follow("--data ml --model fm --task binary --set train.update=online", 0.0..=1.0);
+    let scene = Scene::new();
+    let config = |flags: &str| scene.ok(&format!("train --data ml --model fm {flags} --print-config"));
+    assert_holds(&config("--set train.update=online"), &["lr = 0.1\n", "name = \"adagrad\"\n"]);
+    assert_holds(&config("--set train.update=online --optimizer sgd"), &["lr = 0.01\n", "name = \"sgd\"\n"]);
+    assert_holds(&config("--set train.update=online --lr 0.3"), &["lr = 0.3\n"]);
+    scene.fails_with(
+        "train --data ml --model deepfm --set train.update=online --run r",
+        &["no kernel for online updates"],
+    );
+}
+
+#[test]
 fn deepfm_predicts_likes() {
     follow("--data ml --model deepfm --task binary", 0.0..=1.0);
 }

@@ -2,55 +2,21 @@
 
 use std::ops::Range;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
 use super::divergence::{extreme_cause, largest_parameter};
-use super::{Epoch, Learner, Progress, Trained};
+use super::{Epoch, Learner, Progress, StepConfig, TrainPrecision, Trained, batches};
 use crate::candidates::Candidates;
 use crate::device::in_mixed_precision;
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::model::Model;
 use crate::objective::TrainingBatch;
-use crate::optim::{Optimizer, Position, Schedule};
+use crate::optim::Optimizer;
 use crate::predict::Score;
 use crate::rows::{Batch, Order};
 use crate::seed::{Stream, seed_torch};
-
-/// The precision of the layers in training.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TrainPrecision {
-    /// 32-bit numbers.
-    #[default]
-    F32,
-    /// On a CUDA device, matrix products and convolutions in bfloat16.
-    Bf16,
-}
-
-/// The settings of gradient steps; [`TrainConfig`](crate::train::TrainConfig) documents each of them.
-#[derive(Clone, Copy, Debug)]
-pub struct StepConfig {
-    /// The source of all randomness.
-    pub seed: u64,
-    /// Number of epochs in total.
-    pub epochs: usize,
-    /// Number of rows in a batch.
-    pub batch_size: usize,
-    /// Number of batches in a step.
-    pub accumulate: usize,
-    /// The initial learning rate.
-    pub lr: f64,
-    /// Number of steps over which the learning rate rises to `lr`.
-    pub warmup_steps: u64,
-    /// The schedule of the learning rate.
-    pub schedule: Schedule,
-    /// The precision of the layers.
-    pub precision: TrainPrecision,
-}
 
 /// Trains by gradient descent on the objective.
 pub struct Gradients<'a> {
@@ -78,15 +44,6 @@ impl<'a> Gradients<'a> {
             return Err(Error::Unsupported("precision bf16 is for CUDA devices: leave it out on the CPU".into()));
         }
         Ok(Gradients { model, store, optimizer, config, order: Order::new(config.seed, 1, 0), batches: vec![] })
-    }
-
-    /// The learning rate of a step. It does not depend on where training resumed.
-    fn rate(&self, epoch: Epoch<'_>, done: usize, steps: usize) -> f64 {
-        let StepConfig { lr, epochs, schedule, warmup_steps, .. } = self.config;
-        let part = done as f64 / steps as f64;
-        let rate = schedule.rate(lr, Position { epoch: epoch.number - 1, part, epochs, plateaus: epoch.plateaus });
-        let number = self.optimizer.steps() + 1;
-        if number < warmup_steps { rate * number as f64 / warmup_steps as f64 } else { rate }
     }
 
     /// The mean loss of a batch. Adds its gradients, times `share`, to those of the parameters.
@@ -119,7 +76,8 @@ impl Learner for Gradients<'_> {
 
     fn step(&mut self, epoch: Epoch<'_>, done: usize, _progress: &mut Progress<'_>) -> Result<Option<Trained>> {
         let StepConfig { seed, accumulate, .. } = self.config;
-        self.optimizer.lr = self.rate(epoch, done, self.batches.len().div_ceil(accumulate));
+        let steps = self.batches.len().div_ceil(accumulate);
+        self.optimizer.lr = self.config.rate(epoch, self.optimizer.steps(), done, steps);
         let of_step = self.batches.chunks(accumulate).nth(done).unwrap_or_default();
         let rows_at = |positions: &Range<usize>| epoch.objective.rows_at(positions.clone(), &mut self.order);
         let rows: Vec<Vec<usize>> = of_step.iter().map(rows_at).collect();
@@ -210,34 +168,5 @@ impl Score for InTraining<'_> {
 
     fn score_candidates(&self, candidates: &Candidates<'_>) -> Result<Tensor> {
         self.precisely(|| self.model.candidate_logits(candidates, true))
-    }
-}
-
-/// The positions of each batch. A single remaining row joins the previous batch, because batch norm cannot train on one
-/// row.
-fn batches(rows: usize, size: usize) -> Vec<Range<usize>> {
-    let mut batches: Vec<Range<usize>> = (0..rows).step_by(size).map(|first| first..rows.min(first + size)).collect();
-    if size > 1
-        && let [.., before, last] = &batches[..]
-        && last.len() == 1
-    {
-        let joined = before.start..rows;
-        batches.truncate(batches.len() - 2);
-        batches.push(joined);
-    }
-    batches
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_single_remaining_row_joins_the_previous_batch() {
-        let sizes = |size| batches(9, size).iter().map(Range::len).collect::<Vec<_>>();
-        assert_eq!((sizes(4), sizes(8), sizes(5), sizes(9)), (vec![4, 5], vec![9], vec![5, 4], vec![9]));
-        assert_eq!((sizes(1), sizes(20)), (vec![1; 9], vec![9]));
-        assert!(batches(9, 4).into_iter().flatten().eq(0..9));
-        assert_eq!(batches(1, 4), vec![0..1]);
     }
 }

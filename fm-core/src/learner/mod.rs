@@ -3,6 +3,7 @@
 //! | learner | an epoch |
 //! |---|---|
 //! | [`Gradients`] | a gradient step for every few batches |
+//! | [`Online`] | an update after each row, by a kernel of the model: [`OnlineModel`](crate::online::OnlineModel) |
 //! | [`Draws`] | sweeps of a [`PosteriorSampler`](crate::posterior::PosteriorSampler) over all rows |
 //!
 //! Checkpoints, metrics, early stopping and interruption do not depend on the learner.
@@ -10,8 +11,10 @@
 mod divergence;
 mod draws;
 mod gradients;
+mod online;
+mod step_config;
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use tch::Tensor;
 
@@ -21,7 +24,9 @@ use crate::rows::Rows;
 
 pub(crate) use divergence::extreme_cause;
 pub use draws::Draws;
-pub use gradients::{Gradients, StepConfig, TrainPrecision};
+pub use gradients::Gradients;
+pub use online::Online;
+pub use step_config::{StepConfig, TrainPrecision, Update};
 
 /// An epoch, from the view of a learner.
 #[derive(Clone, Copy)]
@@ -81,6 +86,15 @@ pub trait Learner {
     /// rows, the model and the objective.
     fn step(&mut self, epoch: Epoch<'_>, done: usize, progress: &mut Progress<'_>) -> Result<Option<Trained>>;
 
+    /// Writes what the learner keeps of the parameters and of [`Learner::state`] to their tensors. Training calls it
+    /// before anything reads them.
+    ///
+    /// # Errors
+    /// [`Error::Torch`](crate::Error::Torch) if libtorch fails.
+    fn settle(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Number of steps done over all epochs; of epochs, for a learner that does an epoch in one go. Checkpoints are
     /// named after it.
     fn steps(&self) -> u64;
@@ -99,4 +113,33 @@ pub trait Learner {
 
     /// The likely cause of a divergence, and what to do.
     fn diagnosis(&self) -> String;
+}
+
+/// The positions of each batch. A single remaining row joins the previous batch, because batch norm cannot train on one
+/// row.
+fn batches(rows: usize, size: usize) -> Vec<Range<usize>> {
+    let mut batches: Vec<Range<usize>> = (0..rows).step_by(size).map(|first| first..rows.min(first + size)).collect();
+    if size > 1
+        && let [.., before, last] = &batches[..]
+        && last.len() == 1
+    {
+        let joined = before.start..rows;
+        batches.truncate(batches.len() - 2);
+        batches.push(joined);
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_remaining_row_joins_the_previous_batch() {
+        let sizes = |size| batches(9, size).iter().map(Range::len).collect::<Vec<_>>();
+        assert_eq!((sizes(4), sizes(8), sizes(5), sizes(9)), (vec![4, 5], vec![9], vec![5, 4], vec![9]));
+        assert_eq!((sizes(1), sizes(20)), (vec![1; 9], vec![9]));
+        assert!(batches(9, 4).into_iter().flatten().eq(0..9));
+        assert_eq!(batches(1, 4), vec![0..1]);
+    }
 }

@@ -14,6 +14,7 @@ use std::ops::Range;
 use tch::{Device, Tensor};
 
 use crate::error::Result;
+use crate::loss::RowLoss;
 use crate::metric::{MetricSet, Metrics};
 use crate::predict::Score;
 use crate::rows::{Batch, Order, Rows};
@@ -51,6 +52,11 @@ pub trait Objective {
     /// Whether labels are 0 or 1, so that label smoothing and a weight of positive rows can be used.
     fn is_binary(&self) -> bool {
         false
+    }
+
+    /// The loss of a single row, if the loss of a batch is the mean over its rows.
+    fn row_loss(&self) -> Option<RowLoss> {
+        None
     }
 
     /// Checks the training rows before the first epoch.

@@ -4,7 +4,7 @@ use tch::{Device, Tensor};
 
 use super::{Objective, TrainingBatch};
 use crate::error::Result;
-use crate::loss::Loss;
+use crate::loss::{Loss, RowLoss};
 use crate::metric::{MetricSet, Metrics, metrics_of_rows};
 use crate::predict::{Score, evaluate};
 use crate::rows::{Order, Rows};
@@ -46,6 +46,10 @@ impl Objective for Pointwise {
 
     fn is_binary(&self) -> bool {
         matches!(self.loss, Loss::Logistic { .. })
+    }
+
+    fn row_loss(&self) -> Option<RowLoss> {
+        Some(RowLoss::new(self.loss, self.label.scale))
     }
 
     fn check(&self, _train: &dyn Rows) -> Result<()> {

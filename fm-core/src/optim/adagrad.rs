@@ -4,14 +4,15 @@ use tch::Tensor;
 
 use super::rule::{RowUpdate, Rule, Step};
 
-/// w ← w - η g / √(a + ε) with a ← a + g². As in Keras, a starts at 0.1 and ε is inside the root.
+/// w ← w - η g / √(a + ε) with a ← a + g². As in Keras, ε is inside the root.
 pub(super) struct Adagrad {
     pub epsilon: f64,
+    pub initial: f64,
 }
 
 impl Rule for Adagrad {
-    fn states(&self) -> &'static [(&'static str, f32)] {
-        &[("accumulator", 0.1)]
+    fn states(&self) -> Vec<(&'static str, f32)> {
+        vec![("accumulator", self.initial as f32)]
     }
 
     fn update_rows(&self, step: Step, update: RowUpdate<'_>) {

@@ -24,8 +24,8 @@ impl Adam {
 }
 
 impl Rule for Adam {
-    fn states(&self) -> &'static [(&'static str, f32)] {
-        &[("mean", 0.0), ("mean_square", 0.0)]
+    fn states(&self) -> Vec<(&'static str, f32)> {
+        vec![("mean", 0.0), ("mean_square", 0.0)]
     }
 
     fn update_rows(&self, step: Step, update: RowUpdate<'_>) {

@@ -29,12 +29,15 @@ pub enum OptimizerConfig {
         #[serde(default)]
         momentum: f64,
     },
-    /// AdaGrad: w ← w - η g / √(a + ε) with a ← a + g², which starts at 0.1. Duchi, Hazan and Singer, JMLR 2011,
+    /// AdaGrad: w ← w - η g / √(a + ε) with a ← a + g². Duchi, Hazan and Singer, JMLR 2011,
     /// <https://jmlr.org/papers/v12/duchi11a.html>.
     Adagrad {
         /// ε: inside the root.
         #[serde(default = "epsilon")]
         epsilon: f64,
+        /// The first value of a. By default 0.1, as in Keras, or 1 with online updates, as in LIBFFM.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        initial: Option<f64>,
     },
     /// RMSprop: w ← w - η g / √(a + ε) with a ← ρ a + (1 - ρ) g². Tieleman and Hinton, lecture 6.5 of "Neural Networks
     /// for Machine Learning", 2012.
@@ -116,7 +119,9 @@ impl OptimizerConfig {
     pub(super) fn rule(self) -> Box<dyn Rule> {
         match self {
             OptimizerConfig::Sgd { momentum } => Box::new(sgd::Sgd { momentum }),
-            OptimizerConfig::Adagrad { epsilon } => Box::new(adagrad::Adagrad { epsilon }),
+            OptimizerConfig::Adagrad { epsilon, initial } => {
+                Box::new(adagrad::Adagrad { epsilon, initial: initial.unwrap_or(0.1) })
+            }
             OptimizerConfig::RmsProp { rho, epsilon, legacy } => Box::new(rmsprop::RmsProp { rho, epsilon, legacy }),
             OptimizerConfig::Adam { beta_1, beta_2, epsilon } => {
                 Box::new(adam::Adam { beta_1, beta_2, epsilon, weight_decay: 0.0 })

@@ -40,6 +40,20 @@ pub use row_gradient::{RowGradient, RowGradients};
 pub(crate) use schedule::Position;
 pub use schedule::Schedule;
 
+/// Checks the learning rate and λ.
+///
+/// # Errors
+/// [`Error::OutOfRange`] for an `lr` that is not above 0, a negative `l2`, or one of them that is not finite.
+pub(crate) fn check_rates(lr: f64, l2: f64) -> Result<()> {
+    if !lr.is_finite() || lr <= 0.0 {
+        return Err(Error::out_of_range("the learning rate", lr, "a number above 0"));
+    }
+    if !l2.is_finite() || l2 < 0.0 {
+        return Err(Error::out_of_range("l2", l2, "a number of at least 0"));
+    }
+    Ok(())
+}
+
 /// Updates the trainable parameters of a [`VarStore`].
 ///
 /// ```
@@ -72,13 +86,10 @@ impl Optimizer {
     /// penalty on tables, with the scope [`L2Scope::Touched`].
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for a negative or infinite `lr` or `l2`; [`Error::Memory`].
+    /// [`Error::OutOfRange`] for an `lr` that is not above 0, a negative `l2`, or one of them that is not finite;
+    /// [`Error::Memory`].
     pub fn new(config: OptimizerConfig, lr: f64, l2: f64, store: &VarStore) -> Result<Optimizer> {
-        for (name, value) in [("the learning rate", lr), ("l2", l2)] {
-            if !value.is_finite() || value < 0.0 {
-                return Err(Error::out_of_range(name, value, "a number of at least 0"));
-            }
-        }
+        check_rates(lr, l2)?;
         let rule = config.rule();
         let trainable = store.variables().into_iter().filter(|(_, tensor)| tensor.requires_grad());
         let mut parameters: Vec<Parameter> =
@@ -179,7 +190,7 @@ impl Optimizer {
     /// The state by name, for a checkpoint: `<parameter>/<state>`.
     pub fn state(&self) -> Vec<(String, Tensor)> {
         let named = |parameter: &Parameter| {
-            let names = self.rule.states().iter().map(|(state, _)| format!("{}/{state}", parameter.name));
+            let names = self.rule.states().into_iter().map(|(state, _)| format!("{}/{state}", parameter.name));
             names.zip(parameter.states.iter().map(Tensor::shallow_clone)).collect::<Vec<_>>()
         };
         self.parameters.iter().flat_map(named).collect()

@@ -13,8 +13,8 @@ pub(super) struct RmsProp {
 }
 
 impl Rule for RmsProp {
-    fn states(&self) -> &'static [(&'static str, f32)] {
-        &[("mean_square", 0.0)]
+    fn states(&self) -> Vec<(&'static str, f32)> {
+        vec![("mean_square", 0.0)]
     }
 
     fn update_rows(&self, step: Step, update: RowUpdate<'_>) {

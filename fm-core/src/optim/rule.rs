@@ -93,7 +93,7 @@ fn update_range<const N: usize>(
 /// test ensures that both agree.
 pub(super) trait Rule {
     /// The names and initial values of the states of each element.
-    fn states(&self) -> &'static [(&'static str, f32)];
+    fn states(&self) -> Vec<(&'static str, f32)>;
 
     /// Updates rows on the CPU.
     fn update_rows(&self, step: Step, update: RowUpdate<'_>);

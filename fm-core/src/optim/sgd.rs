@@ -10,8 +10,8 @@ pub(super) struct Sgd {
 }
 
 impl Rule for Sgd {
-    fn states(&self) -> &'static [(&'static str, f32)] {
-        if self.momentum == 0.0 { &[] } else { &[("velocity", 0.0)] }
+    fn states(&self) -> Vec<(&'static str, f32)> {
+        if self.momentum == 0.0 { vec![] } else { vec![("velocity", 0.0)] }
     }
 
     fn update_rows(&self, step: Step, update: RowUpdate<'_>) {

@@ -5,7 +5,7 @@ use tch::{Device, Kind};
 const RULES: [OptimizerConfig; 7] = [
     OptimizerConfig::Sgd { momentum: 0.0 },
     OptimizerConfig::Sgd { momentum: 0.9 },
-    OptimizerConfig::Adagrad { epsilon: 1e-7 },
+    OptimizerConfig::Adagrad { epsilon: 1e-7, initial: None },
     OptimizerConfig::RmsProp { rho: 0.9, epsilon: 1e-7, legacy: false },
     OptimizerConfig::Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 },
     OptimizerConfig::AdamW { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7, weight_decay: 0.1 },

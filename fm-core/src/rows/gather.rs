@@ -3,7 +3,6 @@
 use tch::{Device, Tensor};
 
 use super::layout::{GIVEN, RecordLayout};
-use super::slots::count_given;
 use super::{Batch, Records, Rows, check_numbers};
 use crate::error::{Error, Result};
 use crate::features::{Features, Ragged};
@@ -50,24 +49,11 @@ impl Gathered {
             if !layout.ids_are_rows {
                 self.ids.extend(words.iter().map(|&word| field.row(word)));
             }
-            if !self.with_values {
-                continue;
+            if self.with_values {
+                let start = self.values.len();
+                self.values.resize(start + words.len(), 0.0);
+                field.fill_values(words, &mut given, &mut self.values[start..]);
             }
-            let implied = field.implied(words.len());
-            let own = if given.is_empty() { 0 } else { count_given(words) };
-            if own == 0 {
-                self.values.extend(std::iter::repeat_n(implied, words.len()));
-                continue;
-            }
-            let mut bits;
-            (bits, given) = given.split_at(own);
-            self.values.extend(words.iter().map(|word| match bits {
-                [first, rest @ ..] if word & GIVEN != 0 => {
-                    bits = rest;
-                    f32::from_bits(*first)
-                }
-                _ => implied,
-            }));
         }
     }
 
@@ -118,6 +104,10 @@ impl Rows for Records {
         let to_device = |numbers: &[f32]| Tensor::f_from_slice(numbers)?.f_to_device(device);
         let weights = if self.has_weights { Some(to_device(&weights)?) } else { None };
         Ok(Batch { features, labels: to_device(&labels)?, weights })
+    }
+
+    fn records(&self) -> Option<&Records> {
+        Some(self)
     }
 
     fn labels(&self) -> Vec<f32> {

@@ -122,9 +122,23 @@ impl RecordLayout {
     }
 }
 
+/// How many of the slots have a given value.
+#[inline]
+pub(super) fn count_given(words: &[u32]) -> usize {
+    words.iter().map(|word| (word >> 31) as usize).sum()
+}
+
 impl FieldLayout {
     fn contains(&self, word: u32) -> bool {
         (self.unknown..self.end).contains(&(word & !GIVEN))
+    }
+
+    /// The maximum number of slots in a row.
+    pub fn max_slots(&self) -> usize {
+        match self.kind {
+            SlotKind::One | SlotKind::Number => 1,
+            SlotKind::Several { max_len, .. } => max_len,
+        }
     }
 
     /// The row of the table of a slot of this field.
@@ -138,7 +152,31 @@ impl FieldLayout {
     pub fn count(&self, words: &[u32]) -> usize {
         match self.kind {
             SlotKind::One | SlotKind::Number => 1,
+            // Most lists are short.
+            SlotKind::Several { .. } if words.len() <= 16 => {
+                words.iter().take_while(|word| **word & !GIVEN < self.end).count()
+            }
             SlotKind::Several { .. } => words.partition_point(|word| word & !GIVEN < self.end),
+        }
+    }
+
+    /// Sets the value of each slot of this field, given the words of the slots. Takes those that the record gives from the
+    /// front of `given`.
+    #[inline]
+    pub fn fill_values(&self, words: &[u32], given: &mut &[u32], values: &mut [f32]) {
+        let implied = self.implied(words.len());
+        // Most fields have one slot.
+        for value in values.iter_mut() {
+            *value = implied;
+        }
+        if given.is_empty() {
+            return;
+        }
+        let own;
+        (own, *given) = given.split_at(count_given(words));
+        let slots = words.iter().zip(values).filter(|(word, _)| **word & GIVEN != 0);
+        for ((_, value), &bits) in slots.zip(own) {
+            *value = f32::from_bits(bits);
         }
     }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`Rows`] | what training, evaluation and prediction need from a set of rows |
 //! | [`Records`], [`Row`] | rows without padding, in memory or in a memory-mapped file |
+//! | [`Reader`], [`ActiveSlots`] | records row by row, for kernels |
 //! | [`RecordsBuilder`], [`Slots`], [`Value`] | records under construction |
 //! | [`TensorRows`] | rows in tensors, on any device |
 //! | [`Order`] | the order of the rows in an epoch |
@@ -12,9 +13,11 @@
 mod builder;
 mod clamped;
 mod file;
+mod fingerprint;
 mod gather;
 pub(crate) mod layout;
 mod order;
+mod reader;
 mod records;
 mod slots;
 mod tensor_rows;
@@ -32,6 +35,7 @@ pub use builder::RecordsBuilder;
 pub use file::ROWS_FORMAT;
 pub(crate) use gather::Gathered;
 pub use order::Order;
+pub use reader::{ActiveSlots, Reader};
 pub use records::Records;
 pub use slots::{FieldSlots, Row, Slots};
 pub use tensor_rows::TensorRows;
@@ -79,6 +83,11 @@ pub trait Rows {
 
     /// `[N]`: the weight of each row, finite and at least 0; `None` if all rows count equally.
     fn weights(&self) -> Option<Vec<f32>> {
+        None
+    }
+
+    /// The rows as records, for kernels that read them without a batch. `None` for rows in another form.
+    fn records(&self) -> Option<&Records> {
         None
     }
 

@@ -11,6 +11,7 @@ use super::slots::{Record, Row};
 use super::{RecordsBuilder, Slots};
 use crate::error::{Error, Result};
 use crate::mapped_file::MappedFile;
+use crate::prefetch::prefetch;
 use crate::schema::Schema;
 
 /// The number of rows whose starts are relative to the start of the same block.
@@ -73,13 +74,19 @@ pub(super) struct Parts {
 }
 
 /// Where the records of a set start and end.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Starts<'a> {
     rows: &'a [u32],
     blocks: &'a [u64],
 }
 
 impl Starts<'_> {
+    /// Starts to load what [`Starts::span`] reads.
+    #[inline]
+    pub fn prefetch(self, row: usize) {
+        prefetch(&self.rows[row..=row]);
+    }
+
     /// The words of a row.
     #[inline]
     pub fn span(self, row: usize) -> (usize, usize) {

@@ -1,6 +1,6 @@
 //! The active slots of a row.
 
-use super::layout::{FieldLayout, GIVEN, RecordLayout};
+use super::layout::{FieldLayout, GIVEN, RecordLayout, count_given};
 use crate::error::{Error, Result};
 use crate::number::{given, standardised};
 use crate::schema::{List, Weighting};
@@ -181,12 +181,6 @@ impl<'a> Row<'a> {
         };
         FieldSlots { field, words, given }
     }
-}
-
-/// How many of the slots have a given value.
-#[inline]
-pub(super) fn count_given(words: &[u32]) -> usize {
-    words.iter().map(|word| (word >> 31) as usize).sum()
 }
 
 /// The parts of a record.

@@ -107,6 +107,7 @@ pub enum Weighting {
 
 impl Weighting {
     /// The value that each of `n` values adds to its slot, if the text gives none.
+    #[inline]
     pub fn value(self, n: usize) -> f32 {
         match self {
             Weighting::Sum | Weighting::Given => 1.0,

@@ -2,9 +2,10 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tch::Device;
 
 use crate::error::{Error, Result};
-use crate::learner::{StepConfig, TrainPrecision};
+use crate::learner::{StepConfig, TrainPrecision, Update};
 use crate::loss::check_binary;
 use crate::optim::{L2Scope, OptimizerConfig, Schedule};
 use crate::ranking::RankingConfig;
@@ -23,6 +24,9 @@ pub struct TrainConfig {
     /// step as one batch of 512 rows, in the memory of 256. Only batch norm sees batches of 256.
     #[schemars(range(min = 1))]
     pub accumulate: usize,
+    /// When parameters change: batch, after each batch, or online, after each row. Online updates train LR and FM several
+    /// times as fast, on one thread of a CPU. They have no `batch_size`: a step is a pass over 16,384 rows.
+    pub update: Update,
     /// Learning rate at the start of the schedule.
     pub lr: f64,
     /// Number of steps in which the learning rate rises linearly from 0.
@@ -74,6 +78,7 @@ impl Default for TrainConfig {
             epochs: 50,
             batch_size: 512,
             accumulate: 1,
+            update: Update::Batch,
             lr: 0.003,
             warmup_steps: 0,
             l2: 0.0,
@@ -128,7 +133,25 @@ impl TrainConfig {
         Ok(())
     }
 
-    /// The settings of gradient steps.
+    /// Checks that the settings ask for nothing that online updates cannot do.
+    pub(super) fn check_for_online(&self, device: Device) -> Result<()> {
+        let is_asked = [
+            ("accumulate", self.accumulate > 1),
+            ("clip_norm", self.clip_norm.is_some()),
+            ("clip_value", self.clip_value.is_some()),
+            ("l2_scope table", self.l2_scope == L2Scope::Table),
+            ("precision bf16", self.precision == TrainPrecision::Bf16),
+        ];
+        if let Some((name, _)) = is_asked.iter().find(|(_, is_asked)| *is_asked) {
+            return Err(Error::Unsupported(format!("online updates do not support {name}: leave it out")));
+        }
+        match device {
+            Device::Cpu => Ok(()),
+            _ => Err(Error::Unsupported("online updates are for the CPU".into())),
+        }
+    }
+
+    /// The settings of steps.
     pub(super) fn steps(&self) -> StepConfig {
         let TrainConfig { seed, epochs, batch_size, accumulate, lr, warmup_steps, schedule, precision, .. } = *self;
         StepConfig { seed, epochs, batch_size, accumulate, lr, warmup_steps, schedule, precision }

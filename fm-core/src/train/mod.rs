@@ -16,17 +16,17 @@ use tch::nn::VarStore;
 use tch::no_grad;
 
 use crate::error::{Error, Result};
-use crate::learner::{Draws, Epoch, Gradients, Learner, Trained, extreme_cause};
+use crate::learner::{Draws, Epoch, Gradients, Learner, Online, Trained, extreme_cause};
 use crate::metric::{Direction, MetricEntry, Metrics};
 use crate::model::Model;
 use crate::objective::{Objective, Pointwise};
-use crate::optim::Optimizer;
+use crate::optim::{Optimizer, check_rates};
 use crate::predict::evaluation_batch;
 use crate::rows::Rows;
 use crate::schema::{Label, Schema};
 use checkpoint::Checkpoint;
 
-pub use crate::learner::TrainPrecision;
+pub use crate::learner::{TrainPrecision, Update};
 pub use crate::optim::Schedule;
 pub use config::TrainConfig;
 pub use files::{TrainFiles, is_free};
@@ -124,6 +124,16 @@ impl<'a> Trainer<'a> {
                 config.check_for_draws()?;
                 Box::new(Draws::new(sampler, config.seed))
             }
+            None if config.update == Update::Online => {
+                config.check_for_online(store.device())?;
+                let unsupported = |what: &str| Error::Unsupported(format!("{what}: use batch updates"));
+                let online = model.online().ok_or_else(|| unsupported("the model has no kernel for online updates"))?;
+                if objective.row_loss().is_none() {
+                    return Err(unsupported("online updates are for regressions and binary tasks"));
+                }
+                check_rates(config.lr, config.l2)?;
+                Box::new(Online::new(online.kernel(config.optimizer)?, config.steps(), config.l2))
+            }
             None => {
                 let optimizer = Optimizer::new(config.optimizer, config.lr, config.l2, store)?
                     .with_l2_scope(config.l2_scope)
@@ -217,10 +227,12 @@ impl<'a> Trainer<'a> {
                     every => self.state.step.is_multiple_of(every),
                 };
                 if is_due && self.state.step < steps {
+                    self.learner.settle()?;
                     observer.checkpoint(self)?;
                     last_checkpoint = Instant::now();
                 }
             }
+            self.learner.settle()?;
             let trained = began.elapsed().as_secs_f64();
             if self.state.step < steps {
                 self.state.seconds += trained;

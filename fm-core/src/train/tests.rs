@@ -477,6 +477,7 @@ fn settings_out_of_range_are_errors() {
     assert!(with(|c| c.epochs = 0).contains("epochs is 0"));
     assert!(with(|c| c.accumulate = 0).contains("accumulate is 0"));
     assert!(with(|c| c.lr = -1.0).contains("learning rate is -1"));
+    assert!(with(|c| c.lr = 0.0).contains("learning rate is 0: it must be a number above 0"));
     assert!(with(|c| c.l2 = f64::INFINITY).contains("l2 is inf"));
     assert!(with(|c| c.clip_norm = Some(0.0)).contains("clip_norm is 0"));
     assert!(with(|c| c.clip_value = Some(f64::NAN)).contains("clip_value is NaN"));

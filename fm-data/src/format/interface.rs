@@ -1,11 +1,13 @@
-//! The interface of a file format: a reader and a writer of chunks, and the line of a row in its file.
+//! The interface of a file format: a reader and a writer of chunks.
 
 use std::io;
 use std::path::Path;
 
-use fm_core::atomic_file::AtomicFile;
 use polars::prelude::DataFrame;
 
+use super::input::Input;
+use super::output::Output;
+use super::selection::Selection;
 use crate::error::Result;
 
 /// The size of a chunk. Whichever limit is reached first applies.
@@ -24,35 +26,59 @@ impl Default for ChunkSize {
     }
 }
 
+/// How a table is read. By default, all columns are read, and the header shows the separator.
+#[derive(Clone, Debug, Default)]
+pub struct ReadOptions {
+    /// The size of the chunks.
+    pub size: ChunkSize,
+    /// The ASCII character between the cells of a text file. Others are tried if the header does not have the needed
+    /// columns with this one.
+    pub separator: Option<char>,
+    /// The columns to read.
+    pub columns: Selection,
+}
+
 /// A file type for tables.
 pub trait Format: Sync {
     /// The extension of its files, in lower case and without the dot.
     fn extension(&self) -> &'static str;
 
-    /// Opens a file.
+    /// Whether its files are text, which may be compressed as a whole.
+    fn is_text(&self) -> bool;
+
+    /// Opens a table.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io); [`Error::Data`](crate::Error::Data) for a file that is not of this format.
-    fn read(&self, path: &Path, size: ChunkSize) -> Result<Box<dyn ReadChunks>>;
+    /// [`Error::Io`](crate::Error::Io); [`Error::Data`](crate::Error::Data) for a file that is not of this format, or
+    /// a needed column that cannot be read.
+    fn read(&self, input: Input, options: &ReadOptions) -> Result<Box<dyn ReadChunks>>;
 
-    /// Starts a file.
-    fn write(&self, file: AtomicFile) -> Box<dyn WriteChunks>;
-
-    /// The line, from 1, on which a row starts; rows count from 0. `None` for a format without lines.
-    fn line_of_row(&self, path: &Path, row: usize) -> Option<usize>;
+    /// Starts a table.
+    fn write(&self, output: Output) -> Box<dyn WriteChunks>;
 }
 
 /// Reads the rows of a table in order.
 pub trait ReadChunks: Send {
+    /// The names of all columns of the table, whether they are read or not.
+    fn names(&self) -> &[String];
+
+    /// The file of the last chunk, or the name of the stream.
+    fn file(&self) -> &Path;
+
     /// The next rows, with every column as text; `None` after the last rows. A table without rows is one chunk without
-    /// rows.
+    /// rows. A needed column that the table lacks is missing.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io); [`Error::Data`](crate::Error::Data) with the line of the first invalid row.
     fn next_chunk(&mut self) -> Result<Option<DataFrame>>;
 
-    /// The bytes read so far. A format that stores columns one after the other counts the share of rows read.
+    /// The bytes of the file read so far. A format that stores columns one after the other counts the share of rows
+    /// read.
     fn bytes_read(&self) -> u64;
+
+    /// Skips rows, and returns the line on which the next one starts, from 1. `None` for a format without lines, or
+    /// after the last row.
+    fn line_after(&mut self, rows: usize) -> Option<usize>;
 }
 
 /// Writes the rows of a table in order. All chunks have the same columns.
@@ -63,9 +89,9 @@ pub trait WriteChunks: Send {
     /// The operating system's error.
     fn write(&mut self, table: &mut DataFrame) -> io::Result<()>;
 
-    /// Ends the table, and returns the file to commit; `None` for a stream.
+    /// Ends the table, and returns its output.
     ///
     /// # Errors
     /// The operating system's error.
-    fn finish(self: Box<Self>) -> io::Result<Option<AtomicFile>>;
+    fn finish(self: Box<Self>) -> io::Result<Output>;
 }

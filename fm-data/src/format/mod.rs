@@ -1,30 +1,73 @@
 //! The file formats of tables. A new format is one file that implements [`Format`], and one line in [`FORMATS`].
 
 pub mod csv;
+mod input;
 mod interface;
+mod output;
 mod parquet;
+pub mod parts;
+mod quiet;
+mod selection;
 pub(crate) mod text;
 
 use std::path::Path;
 
+use fm_core::atomic_file::AtomicFile;
+
+use self::output::{Output, Packing};
 use crate::error::{Error, Result};
 
-pub use interface::{ChunkSize, Format, ReadChunks, WriteChunks};
+pub use input::Input;
+pub use interface::{ChunkSize, Format, ReadChunks, ReadOptions, WriteChunks};
+pub(crate) use parquet::Parquet;
+pub use selection::{ListText, Needed, Selection};
 
 /// All formats.
-pub const FORMATS: [&dyn Format; 3] = [&csv::CSV, &csv::TSV, &parquet::Parquet];
+pub const FORMATS: [&dyn Format; 4] = [&csv::CSV, &csv::TSV, &csv::TXT, &Parquet];
 
-/// The format of a file, by its extension.
+/// The format of a file, by its extension. The name of a text file may also end in `.gz` or `.zst`.
 ///
 /// # Errors
 /// [`Error::Data`] for any other extension.
 pub fn of(path: &Path) -> Result<&'static dyn Format> {
-    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-    FORMATS.into_iter().find(|format| extension == format.extension()).ok_or_else(|| {
-        let mut endings: Vec<String> = FORMATS.iter().map(|format| format!(".{}", format.extension())).collect();
-        let last = endings.pop().unwrap_or_default();
-        Error::data(path, None, format!("the extension of a table must be {} or {last}", endings.join(", ")))
-    })
+    Ok(format_and_packing(path)?.0)
+}
+
+/// Starts a file in the format of its extension.
+///
+/// # Errors
+/// [`Error::Data`] for an unknown extension; [`Error::Io`] or [`fm_core::Error::Io`].
+pub fn create(path: &Path) -> Result<Box<dyn WriteChunks>> {
+    let (format, packing) = format_and_packing(path)?;
+    let output = Output::file(AtomicFile::create(path)?, packing).map_err(Error::io("write", path))?;
+    Ok(format.write(output))
+}
+
+/// Starts CSV on standard output.
+pub fn to_stdout() -> Box<dyn WriteChunks> {
+    csv::CSV.write(Output::stdout())
+}
+
+fn format_and_packing(path: &Path) -> Result<(&'static dyn Format, Option<Packing>)> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let packing = Packing::of_name(&name);
+    let extension = Path::new(packing.map_or(name.as_str(), |(_, inner)| inner)).extension().unwrap_or_default();
+    match FORMATS.into_iter().find(|format| extension == format.extension()) {
+        Some(format) if packing.is_some() && !format.is_text() => {
+            let reason = format!("unpack it: a .{} file is compressed inside", format.extension());
+            Err(Error::data(path, None, reason))
+        }
+        Some(format) => Ok((format, packing.map(|(packing, _)| packing))),
+        None => {
+            let mut endings: Vec<String> = FORMATS.iter().map(|format| format!(".{}", format.extension())).collect();
+            let last = endings.pop().unwrap_or_default();
+            let reason = format!(
+                "the extension of a table must be {} or {last}, or as in .csv.gz and .csv.zst",
+                endings.join(", ")
+            );
+            Err(Error::data(path, None, reason))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -36,14 +79,20 @@ mod tests {
         for format in FORMATS {
             let name = format!("table.{}", format.extension().to_uppercase());
             assert_eq!(of(Path::new(&name)).map(Format::extension).unwrap(), format.extension());
+            let packed = format!("table.1.{}.gz", format.extension());
+            assert_eq!(of(Path::new(&packed)).is_ok(), format.is_text());
         }
+        assert_eq!(format_and_packing(Path::new("t.TSV.zst")).unwrap().1, Some(Packing::Zstd));
     }
 
     #[test]
     fn an_unknown_extension_is_an_error_that_lists_all() {
-        for name in ["t.xlsx", "csv", ""] {
+        for name in ["t.xlsx", "csv", "", "t.gz", "t.csv.bz2"] {
             let error = of(Path::new(name)).map(Format::extension).unwrap_err().to_string();
-            assert!(error.ends_with("the extension of a table must be .csv, .tsv or .parquet"), "{error}");
+            let says = "the extension of a table must be .csv, .tsv, .txt or .parquet, or as in .csv.gz and .csv.zst";
+            assert!(error.ends_with(says), "{error}");
         }
+        let error = of(Path::new("t.parquet.gz")).map(Format::extension).unwrap_err().to_string();
+        assert!(error.ends_with("unpack it: a .parquet file is compressed inside"), "{error}");
     }
 }

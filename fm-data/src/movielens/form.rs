@@ -41,8 +41,7 @@ pub(super) fn find(folder: &Path) -> Result<(PathBuf, Form)> {
     if !folder.is_dir() {
         return Err(Error::data(folder, None, "there is no such folder"));
     }
-    let inside = Release::ALL.map(|release| folder.join(release.archive_folder()));
-    for candidate in std::iter::once(folder.to_owned()).chain(inside) {
+    for candidate in candidates(folder) {
         let has = |file: &&str| candidate.join(file).is_file();
         if let Some(form) = Form::ALL.into_iter().find(|form| has(&form.files()[0])) {
             return match form.files().iter().find(|file| !has(file)) {
@@ -55,7 +54,22 @@ pub(super) fn find(folder: &Path) -> Result<(PathBuf, Form)> {
         }
     }
     let ratings = Form::ALL.map(|form| form.files()[0]).join(", ");
-    Err(Error::data(folder, None, format!("the folder does not contain a MovieLens release: it has none of {ratings}")))
+    let reason = format!(
+        "the folder does not contain a MovieLens release: it has none of {ratings}; nor does it have parts of a table, such \
+         as .csv or .parquet files"
+    );
+    Err(Error::data(folder, None, reason))
+}
+
+/// Whether a folder, or the archive's folder inside it, has the ratings of a release.
+pub(super) fn has_ratings(folder: &Path) -> bool {
+    candidates(folder).any(|folder| Form::ALL.iter().any(|form| folder.join(form.files()[0]).is_file()))
+}
+
+/// A folder, and the folders inside it that archives create.
+fn candidates(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let inside = Release::ALL.map(|release| folder.join(release.archive_folder()));
+    std::iter::once(folder.to_owned()).chain(inside)
 }
 
 #[cfg(test)]

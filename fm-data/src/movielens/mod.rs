@@ -1,6 +1,5 @@
 //! MovieLens: downloads, verifies and reads every release of GroupLens.
 
-mod csv;
 mod entities;
 mod folds;
 mod form;
@@ -47,6 +46,11 @@ impl MovieLens {
     pub fn frame(&self) -> Result<DataFrame> {
         frame::join(self)
     }
+}
+
+/// Whether a folder has files of a release.
+pub(crate) fn is_release(folder: &Path) -> bool {
+    form::has_ratings(folder)
 }
 
 /// Reads the release in `folder`, or in the archive's folder inside it. The files determine the form:

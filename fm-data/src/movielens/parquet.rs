@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use polars::prelude::*;
-use polars_io::prelude::*;
 
 use super::MovieLens;
 use super::entities::{Movies, Place, Users};
@@ -13,6 +12,7 @@ use super::ratings::is_rating;
 use super::read::flagged;
 use super::text::{id_reason, parse_id};
 use crate::error::{Error, Result, first_line};
+use crate::format::{Format, Input, Parquet, ReadOptions};
 
 /// The columns of the items file that are not genres.
 const ITEM_COLUMNS: [&str; 5] = ["movie_id", "movie_title", "release_date", "video_release_date", "IMDb_URL"];
@@ -96,13 +96,13 @@ struct File {
 
 impl File {
     fn read(path: PathBuf) -> Result<File> {
-        let file = std::fs::File::open(&path).map_err(Error::io("read", &path))?;
-        match ParquetReader::new(file).set_rechunk(true).finish() {
-            Ok(frame) => Ok(File { path, frame }),
-            Err(error) => {
-                Err(Error::data(path, None, format!("not a Parquet file, or a damaged one ({})", first_line(&error))))
-            }
+        let mut chunks = Parquet.read(Input::open(&path)?, &ReadOptions::default())?;
+        let mut frame = DataFrame::default();
+        while let Some(chunk) = chunks.next_chunk()? {
+            frame = if frame.width() == 0 { chunk } else { frame.vstack(&chunk)? };
         }
+        frame.rechunk_mut_par();
+        Ok(File { path, frame })
     }
 
     fn names(&self) -> Vec<&str> {

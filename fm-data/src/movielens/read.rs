@@ -5,11 +5,11 @@ use std::path::Path;
 
 use polars::prelude::*;
 
-use super::csv::Records;
 use super::entities::{Movies, Place, Users};
 use super::ratings::check_csv_header;
 use super::text::{decode, decode_utf8, read_bytes, shown, text_lines};
 use crate::error::{Error, Result};
+use crate::format::csv::records::{Cell, Dialect, Records};
 
 /// The genres of ml-100k, for a folder without `u.genre`.
 const GENRES: [&str; 19] = [
@@ -156,24 +156,28 @@ pub(super) fn movies_csv(folder: &Path) -> Result<DataFrame> {
     let path = folder.join("movies.csv");
     check_csv_header(&path, &MOVIES_HEADER)?;
     let bytes = read_bytes(&path)?;
-    let text = decode_utf8(&path, &bytes)?;
+    let text = decode_utf8(&path, &bytes)?.as_bytes();
     let mut movies = Movies::of(&path);
-    for (line, fields) in Records::new(text).skip(1) {
-        let place = Place::Line(line);
-        match fields.map(<[String; 3]>::try_from) {
-            Some(Ok([id, title, genres])) => movies.add(place, &id, &title, known_genres(&genres))?,
-            Some(Err(fields)) => {
-                let reason = format!(
-                    "expected the 3 columns movieId, title and genres, found {}: the file may be cut off; download the \
-                     release again",
-                    shown(fields.join(","))
-                );
-                return Err(movies.error(place, reason));
-            }
-            None => {
-                let reason = "a quote is not closed at the end of its field: the file may be cut off; download the \
-                              release again";
-                return Err(movies.error(place, reason.to_owned()));
+    let (mut records, mut cells) = (Records::new(text, Dialect::COMMAS, 1), Vec::new());
+    let mut is_header = true;
+    loop {
+        let cut_off = |reason: &str| format!("{reason}: the file may be cut off; download the release again");
+        let line = match records.read(&mut cells) {
+            Ok(None) => break,
+            Ok(Some(line)) => line,
+            Err((line, reason)) => return Err(Error::data(&path, line, cut_off(&reason))),
+        };
+        let is_blank = cells.len() == 1 && cells[0].is_empty();
+        if std::mem::take(&mut is_header) || is_blank {
+            continue;
+        }
+        let fields: Vec<Cow<str>> = cells.iter().filter_map(|cell: &Cell| cell.text(text)).collect();
+        match fields.as_slice() {
+            [id, title, genres] => movies.add(Place::Line(line), id, title, known_genres(genres))?,
+            fields => {
+                let found = shown(fields.join(","));
+                let reason = cut_off(&format!("expected the 3 columns movieId, title and genres, found {found}"));
+                return Err(movies.error(Place::Line(line), reason));
             }
         }
     }

@@ -27,11 +27,12 @@ pub trait Reader {
     /// [`Error::Io`](crate::Error::Io) if a folder cannot be listed.
     fn files(&self) -> Result<Vec<PathBuf>>;
 
-    /// Reads all rows and declares their fields.
+    /// Reads all rows and declares their fields. `others` asks for the columns that are not declared, too, as far as they
+    /// have a text form.
     ///
     /// # Errors
     /// An invalid file, or settings that this source does not support.
-    fn read(&self, config: &DataConfig) -> Result<DeclaredTable>;
+    fn read(&self, config: &DataConfig, others: bool) -> Result<DeclaredTable>;
 }
 
 /// All rows of a source, with everything that the rest of the crate needs to know about them.
@@ -50,8 +51,8 @@ pub struct DeclaredTable {
     pub weights: Option<Vec<f32>>,
     /// Which rows train, validate and test, if the source decides it.
     pub division: Division,
-    /// The list of all items, with one column per field of the items. If `None`, the last row of each item describes
-    /// it.
+    /// The list of all items, with one column per field of the items. If `None`, the latest row of each item
+    /// describes it.
     pub items: Option<DataFrame>,
     /// The smallest positive label of a binary task, unless the settings give a threshold.
     pub least_positive: Option<f32>,

@@ -43,7 +43,7 @@ mod tests {
     }
 
     fn message(config: &DataConfig, data_dir: &Path) -> String {
-        reader(config, data_dir).and_then(|reader| reader.read(config)).map(|_| ()).unwrap_err().to_string()
+        reader(config, data_dir).and_then(|reader| reader.read(config, false)).map(|_| ()).unwrap_err().to_string()
     }
 
     #[test]

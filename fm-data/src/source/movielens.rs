@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::movielens;
 use crate::spec::{FieldOrigin, FieldSpec, FieldSpecKind, ListSpec, SEPARATOR, TableSpec};
 use crate::split::Split;
-use crate::table::{integers, numbers};
+use crate::table::{Origin, numbers, timestamps};
 
 /// Minimum rating of a film that a user likes.
 const LIKED: f32 = 4.0;
@@ -46,7 +46,7 @@ impl Reader for Folder {
         Ok(files)
     }
 
-    fn read(&self, config: &DataConfig) -> Result<DeclaredTable> {
+    fn read(&self, config: &DataConfig, _: bool) -> Result<DeclaredTable> {
         if config.implicit > 0 && config.task == TaskName::Ranking {
             return Err(Error::Spec(
                 "the films that a user rated give away the films to rank: leave out `implicit`, or use `history`, \
@@ -63,8 +63,9 @@ impl Reader for Folder {
             }
             _ => Division::Undivided,
         };
-        let labels = numbers(&frame, "rating", &self.0)?;
-        let timestamps = integers(&frame, "timestamp", &self.0)?;
+        let origin = Origin::file(&self.0);
+        let labels = numbers(&frame, "rating", &origin)?;
+        let timestamps = timestamps(&frame, "timestamp", &origin)?;
         let has_times = timestamps.iter().any(|time| *time != timestamps[0]);
         if !has_times {
             tracing::warn!("all timestamps are equal: there is no history, no hour and no weekday");

@@ -2,15 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use polars::prelude::*;
-
 use super::interface::{DeclaredTable, Division, Reader, Source};
-use super::table::{declaration, declared};
+use super::table::{declaration, declared, read_declared};
 use crate::config::DataConfig;
 use crate::error::{Error, Result};
-use crate::spec::TableSpec;
+use crate::format::parts;
 use crate::split::Parts;
-use crate::table::{read_table, strings};
 
 pub(super) const SOURCE: Source = Source { applies, open, terms: None };
 
@@ -35,47 +32,27 @@ struct Tables {
 
 impl Reader for Tables {
     fn files(&self) -> Result<Vec<PathBuf>> {
-        Ok([Some(&self.train), self.valid.as_ref(), self.test.as_ref()].into_iter().flatten().cloned().collect())
+        let tables = [Some(&self.train), self.valid.as_ref(), self.test.as_ref()].into_iter().flatten();
+        Ok(tables.map(|table| parts::files(table)).collect::<Result<Vec<_>>>()?.concat())
     }
 
-    fn read(&self, config: &DataConfig) -> Result<DeclaredTable> {
+    fn read(&self, config: &DataConfig, _: bool) -> Result<DeclaredTable> {
         let spec = declaration(config, &self.train)?;
-        let mut all = read_part(&self.train, &spec)?;
-        let mut parts = Parts { train: (0..all.labels.len() as u32).collect(), ..Parts::default() };
+        // The tables may have different other columns.
+        let (mut frame, mut origin) = read_declared(&self.train, &spec, false)?;
+        let mut parts = Parts { train: (0..frame.height() as u32).collect(), ..Parts::default() };
         if parts.train.is_empty() {
             return Err(Error::data(&self.train, None, "has no rows to train on"));
         }
         for (path, rows) in [(&self.valid, &mut parts.valid), (&self.test, &mut parts.test)] {
             let Some(path) = path else { continue };
-            let first = all.labels.len() as u32;
-            append(&mut all, read_part(path, &spec)?)?;
-            *rows = (first..all.labels.len() as u32).collect();
+            let first = frame.height() as u32;
+            let (part, files) = read_declared(path, &spec, false)?;
+            frame.vstack_mut_owned(part)?;
+            origin.append(files);
+            *rows = (first..frame.height() as u32).collect();
         }
-        Ok(DeclaredTable { division: Division::Parts(parts), ..all })
+        // Timestamps of all tables are of one kind and in one unit.
+        Ok(DeclaredTable { division: Division::Parts(parts), ..declared(frame, &origin, spec)? })
     }
-}
-
-/// Reads the declared columns. Other columns may differ between files.
-fn read_part(path: &Path, spec: &TableSpec) -> Result<DeclaredTable> {
-    let table = read_table(path)?;
-    let roles = [Some(&spec.label), spec.weight.as_ref(), spec.timestamp.as_ref(), spec.title.as_ref()];
-    let mut names: Vec<&String> =
-        spec.fields.iter().map(|field| &field.name).chain(roles.into_iter().flatten()).collect();
-    names.sort();
-    names.dedup();
-    let columns = names.into_iter().map(|name| Ok(strings(&table, name)?.with_name(name.into()).into_column()));
-    let columns: Vec<Column> = columns.collect::<Result<_>>()?;
-    declared(path, DataFrame::new(table.height(), columns)?, spec.clone())
-}
-
-fn append(all: &mut DeclaredTable, part: DeclaredTable) -> Result<()> {
-    all.frame.vstack_mut(&part.frame)?;
-    all.labels.extend(part.labels);
-    if let (Some(all), Some(part)) = (&mut all.weights, part.weights) {
-        all.extend(part);
-    }
-    if let (Some(all), Some(part)) = (&mut all.timestamps, part.timestamps) {
-        all.extend(part);
-    }
-    Ok(())
 }

@@ -27,6 +27,8 @@ fn a_complete_declaration_is_read() {
         timestamp = "when"
         user = "who"
         null_values = ["NA"]
+        separator = ";"
+        decimal = ","
         [[field]]
         name = "who"
         kind = "categorical"
@@ -62,6 +64,8 @@ fn a_complete_declaration_is_read() {
         item: None,
         title: None,
         null_values: vec!["NA".into()],
+        separator: Some(';'),
+        decimal: DecimalMark::Comma,
         fields: vec![
             FieldSpec { min_count: 2, ..FieldSpec::new("who", FieldSpecKind::Categorical, Side::User) },
             FieldSpec::new("tags", tags, Side::Context),
@@ -116,6 +120,12 @@ fn contradictions_are_errors_with_their_line() {
     let weight = refused(&format!("weight = \"y\"\n{HEAD}{}", field("a", "")));
     assert_eq!(weight, ": `y` is the label and cannot be the weight, too");
     assert!(refused(HEAD).starts_with(": no field is declared"));
+    let separator = refused(&format!("separator = \"\\n\"\n{HEAD}{}", field("a", "")));
+    assert_eq!(separator, ": the separator '\\n' is not one ASCII character between cells, such as ;");
+    let separator = refused(&format!("separator = \"::\"\n{HEAD}{}", field("a", "")));
+    assert!(separator.starts_with(", line 1: "), "{separator}");
+    let decimal = refused(&format!("decimal = \";\"\n{HEAD}{}", field("a", "")));
+    assert!(decimal.starts_with(", line 1: unknown variant `;`, expected `.` or `,`"), "{decimal}");
     let shared = |shares: &str, more: &str| {
         let fields = [field("seen", &format!("shares = \"{shares}\"\n")), field("film", more)].concat();
         refused(&format!("{HEAD}{fields}"))
@@ -148,6 +158,19 @@ fn a_field_reads_its_texts_as_the_owner_of_its_table_does() {
     let value = |name, text| spec.reading(name).value(text).map(str::to_owned);
     assert_eq!(["seen", "film", "hour"].map(|name| value(name, "4.0").unwrap()), ["4.0", "4.0", "4"]);
     assert_eq!(["seen", "hour", "no field"].map(|name| value(name, " - ")), [None, None, None]);
+}
+
+#[test]
+fn the_declared_columns_are_read() {
+    let fields = [field("a", ""), field("b", "exact = true\n"), field("c", "shares = \"b\"\n")].concat();
+    let fields = fields.replacen("categorical", "numeric", 1).replace("\"categorical\"\n", "\"sequence\"\n");
+    let spec = loaded(&format!("weight = \"w\"\ntitle = \"a\"\nseparator = \"\\t\"\n{HEAD}{fields}")).unwrap();
+    let options = spec.read_options();
+    let list = Some(ListText { separator: SEPARATOR.into(), is_exact: true });
+    let lists = ["b", "c"].map(|name| Needed { name: name.into(), list: list.clone() });
+    let expected = [&[Needed::one("a")][..], &lists, &["y", "w", "a"].map(Needed::one)].concat();
+    assert_eq!((options.columns.needed, options.separator), (expected, Some('\t')));
+    assert_eq!(spec.columns_of_numbers().collect::<Vec<_>>(), ["a", "y", "w"]);
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Columns of a table as text, as numbers and as codes.
 
-use std::path::Path;
+use std::collections::HashSet;
 
 use fm_core::number::number;
 use fm_core::schema::Reading;
 use polars::prelude::*;
 
+use super::origin::Origin;
 use crate::error::{Error, Result, first_line};
-use crate::format::{self, text::text_of};
+use crate::format::text::text_of;
 
 /// The code of a missing value in [`codes`].
 pub const NO_CODE: u32 = u32::MAX;
@@ -30,49 +31,37 @@ pub fn values(table: &DataFrame, name: &str, reading: Reading<'_>) -> Result<Str
     Ok(if are_values { texts } else { texts.iter().map(|cell| reading.value(cell?)).collect() })
 }
 
-/// A column of finite numbers. Errors name `path`, the file of the table.
+/// A column of finite numbers. Errors name the file in `origin`.
 ///
 /// # Errors
 /// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is not a finite
 /// number.
-pub fn numbers(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result<Vec<f32>> {
-    parsed(table, name, path.as_ref(), "a number", narrow)
+pub fn numbers(table: &DataFrame, name: &str, origin: &Origin) -> Result<Vec<f32>> {
+    parsed(table, name, origin, "a number", narrow)
 }
 
 /// A column of labels: finite numbers, or the truth values `true` and `false`, `yes` and `no`, or the first letters of these, in
-/// any case, as 1 and 0. Errors name `path`, the file of the table.
+/// any case, as 1 and 0. Errors name the file in `origin`.
 ///
 /// # Errors
 /// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is neither a number nor, beside
 /// numbers other than 0 and 1, a truth value.
-pub fn labels(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result<Vec<f32>> {
-    let path = path.as_ref();
-    let labels = parsed(table, name, path, "a number, `true`, `false`, `yes` or `no`", |text| {
+pub fn labels(table: &DataFrame, name: &str, origin: &Origin) -> Result<Vec<f32>> {
+    let labels = parsed(table, name, origin, "a number, `true`, `false`, `yes` or `no`", |text| {
         narrow(text).or_else(|| truth(text).map(f32::from))
     })?;
     if labels.iter().any(|label| ![0.0, 1.0].contains(label)) {
-        return numbers(table, name, path);
+        return numbers(table, name, origin);
     }
     Ok(labels)
 }
 
-/// A column of whole numbers, such as timestamps. Errors name `path`, the file of the table.
-///
-/// # Errors
-/// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is not a whole
-/// number.
-pub fn integers(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result<Vec<i64>> {
-    parsed(table, name, path.as_ref(), "a whole number", |text| text.trim().parse().ok())
-}
-
-/// A column of weights: finite numbers of at least 0. Errors name `path`, the file of the table.
+/// A column of weights: finite numbers of at least 0. Errors name the file in `origin`.
 ///
 /// # Errors
 /// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is not a weight.
-pub fn weights(table: &DataFrame, name: &str, path: impl AsRef<Path>) -> Result<Vec<f32>> {
-    parsed(table, name, path.as_ref(), "a weight: a number of at least 0", |text| {
-        narrow(text).filter(|&weight| weight >= 0.0)
-    })
+pub fn weights(table: &DataFrame, name: &str, origin: &Origin) -> Result<Vec<f32>> {
+    parsed(table, name, origin, "a weight: a number of at least 0", |text| narrow(text).filter(|&weight| weight >= 0.0))
 }
 
 /// The number in a text, if float32 holds it.
@@ -95,7 +84,8 @@ pub fn take_rows(table: &DataFrame, rows: &[u32]) -> Result<DataFrame> {
 /// [`Error::MissingColumn`], or [`Error::Spec`] for a repeated name.
 pub fn take_columns(table: &DataFrame, names: &[String]) -> Result<DataFrame> {
     let columns: Vec<Column> = names.iter().map(|name| column(table, name).cloned()).collect::<Result<_>>()?;
-    if let Some((_, twice)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+    let mut seen = HashSet::new();
+    if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {
         return Err(Error::Spec(format!("the column `{twice}` is given twice")));
     }
     DataFrame::new(table.height(), columns).map_err(|error| Error::Spec(first_line(&error)))
@@ -136,27 +126,22 @@ fn column<'a>(table: &'a DataFrame, name: &str) -> Result<&'a Column> {
 fn parsed<T>(
     table: &DataFrame,
     name: &str,
-    path: &Path,
+    origin: &Origin,
     what: &str,
     parse: impl Fn(&str) -> Option<T>,
 ) -> Result<Vec<T>> {
     let cells = strings(table, name)?;
-    let parsed = cells.iter().enumerate().map(|(row, cell)| {
-        cell.and_then(&parse).ok_or_else(|| {
-            let (line, place) = place_of(path, row);
-            let found = cell.filter(|text| !text.is_empty()).map_or("an empty cell".into(), |text| format!("`{text}`"));
-            Error::data(path, line, format!("{place}{found} in column `{name}` is not {what}"))
-        })
-    });
+    let parsed = cells
+        .iter()
+        .enumerate()
+        .map(|(row, cell)| cell.and_then(&parse).ok_or_else(|| not_read(origin, row, cell, name, what)));
     parsed.collect()
 }
 
-/// The position of a row in its file: its line or, in a format without lines, its number as text.
-fn place_of(path: &Path, row: usize) -> (Option<usize>, String) {
-    match format::of(path).ok().and_then(|format| format.line_of_row(path, row)) {
-        Some(line) => (Some(line), String::new()),
-        None => (None, format!("row {}: ", row + 1)),
-    }
+/// The error for a cell that is not what its column holds.
+pub(super) fn not_read(origin: &Origin, row: usize, cell: Option<&str>, name: &str, what: &str) -> Error {
+    let found = cell.filter(|text| !text.is_empty()).map_or("an empty cell".into(), |text| format!("`{text}`"));
+    origin.error(row, &format!("{found} in column `{name}` is not {what}"))
 }
 
 #[cfg(test)]
@@ -170,11 +155,11 @@ mod tests {
         let path = folder.path().join("t.csv");
         std::fs::write(&path, "a,b\n\"x\ny\",1\nz,abc\nw,\n").unwrap();
         let table = read_table(&path).unwrap();
-        let error = numbers(&table, "b", &path).unwrap_err().to_string();
+        let error = numbers(&table, "b", &Origin::file(&path)).unwrap_err().to_string();
         assert!(error.ends_with("t.csv, line 4: `abc` in column `b` is not a number"), "{error}");
-        let empty = numbers(&table.slice(2, 1), "b", "t.parquet").unwrap_err().to_string();
+        let empty = numbers(&table.slice(2, 1), "b", &Origin::file("t.parquet")).unwrap_err().to_string();
         assert_eq!(empty, "t.parquet: row 1: an empty cell in column `b` is not a number");
-        assert!(integers(&table, "B", &path).unwrap_err().to_string().contains("did you mean `b`?"));
+        assert!(numbers(&table, "B", &Origin::file(&path)).unwrap_err().to_string().contains("did you mean `b`?"));
     }
 
     #[test]
@@ -187,7 +172,7 @@ mod tests {
                 format!("x,y\n{}", cells.iter().map(|cell| format!("a,{cell}\n")).collect::<String>()),
             )
             .unwrap();
-            labels(&read_table(&path).unwrap(), "y", &path).map_err(|error| error.to_string())
+            labels(&read_table(&path).unwrap(), "y", &Origin::file(&path)).map_err(|error| error.to_string())
         };
         assert_eq!(of(&["True", "false", " TRUE ", "F"]), Ok(vec![1.0, 0.0, 1.0, 0.0]));
         assert_eq!(of(&["yes", "No", "y", "N", "1", "0.0"]), Ok(vec![1.0, 0.0, 1.0, 0.0, 1.0, 0.0]));
@@ -210,7 +195,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.csv");
         std::fs::write(&path, "y\n1\ninf\n").unwrap();
-        let error = numbers(&read_table(&path).unwrap(), "y", &path).unwrap_err().to_string();
+        let error = numbers(&read_table(&path).unwrap(), "y", &Origin::file(&path)).unwrap_err().to_string();
         assert!(error.contains("line 3: `inf`"), "{error}");
     }
 

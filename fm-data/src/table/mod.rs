@@ -1,42 +1,88 @@
 //! Tables as text: an id such as "042" stays unchanged, and the reader of a column decides whether it has numbers.
 
 mod columns;
+mod decimal;
+mod origin;
 mod reader;
+mod times;
 mod writer;
 
+use std::collections::HashSet;
 use std::path::Path;
 
+use fm_core::{Field, Schema};
 use polars::prelude::DataFrame;
 
-use crate::error::{Error, Result, first_line};
+use crate::error::{Error, Result};
 use crate::format;
 
-pub use crate::format::ChunkSize;
-pub use columns::{NO_CODE, codes, integers, labels, numbers, strings, take_columns, take_rows, values, weights};
+pub use crate::format::{ChunkSize, ListText, Needed, ReadOptions, Selection};
+pub use columns::{NO_CODE, codes, labels, numbers, strings, take_columns, take_rows, values, weights};
+pub use decimal::DecimalMark;
+pub use origin::Origin;
 pub use reader::TableReader;
+pub use times::timestamps;
 pub use writer::TableWriter;
 
-/// Reads a table with every column as text: `.csv`, `.tsv` (tabs) or `.parquet`.
+/// Reads a table with every column as text: a `.csv`, `.tsv` or `.txt` file, plain or compressed with gzip or zstd, a
+/// `.parquet` file, or a folder of files with one format and the same columns.
 ///
-/// A CSV file is UTF-8, has a header line, and quotes cells as RFC 4180 does. An empty cell is null. In Parquet, whole
-/// numbers become their digits (even in a float column: 5.0 is "5", since pandas stores ids as floats if some are
-/// missing), and NaN becomes null.
+/// A text file is UTF-8, has a header line, and quotes cells as RFC 4180 does. Its separator is a comma, a semicolon, a
+/// tab or `|`, whichever the header has. An empty cell is null. In Parquet, whole numbers become their digits (even in a
+/// float column: 5.0 is "5", since pandas stores ids as floats if some are missing), NaN becomes null, times become
+/// `2023-11-14 22:41:28` (in UTC, with `+00:00`, if they have a zone), durations become seconds, and lists become JSON.
+/// Columns of maps and structs are left out.
 ///
 /// # Errors
 /// [`Error::Io`], or [`Error::Data`] with the line: an empty file, a line with more or fewer cells than the header,
-/// bytes that are not UTF-8, a misplaced quote, a column name that occurs twice, a Parquet column of lists.
+/// bytes that are not UTF-8, a misplaced quote.
 pub fn read_table(path: impl AsRef<Path>) -> Result<DataFrame> {
-    let path = path.as_ref();
-    let mut chunks = TableReader::open(path, ChunkSize::default())?;
-    let mut table = chunks.next().transpose()?.unwrap_or_default();
-    for chunk in chunks {
-        table.vstack_mut_owned(chunk?).map_err(|error| Error::data(path, None, first_line(&error)))?;
-    }
-    table.rechunk_mut_par();
-    Ok(table)
+    Ok(read_with(path.as_ref(), ReadOptions::default())?.0)
 }
 
-/// Writes a table atomically, in the format of the extension: `.csv`, `.tsv` or `.parquet`.
+/// Reads the needed columns of a table, and the others if `options` ask for them. The origin names the files and lines
+/// of rows in errors.
+///
+/// # Errors
+/// As [`read_table`]; [`Error::MissingColumn`].
+pub fn read_columns(path: impl AsRef<Path>, options: ReadOptions) -> Result<(DataFrame, Origin)> {
+    read_with(path.as_ref(), options)
+}
+
+/// The columns that encoding needs.
+pub fn needed_columns(schema: &Schema) -> Vec<Needed> {
+    let of_field = |(position, field): (usize, &Field)| Needed {
+        name: field.name.clone(),
+        list: field
+            .kind
+            .list()
+            .map(|list| ListText { separator: list.separator.clone(), is_exact: schema.reading(position).is_exact() }),
+    };
+    schema.fields().iter().enumerate().map(of_field).collect()
+}
+
+fn read_with(path: &Path, options: ReadOptions) -> Result<(DataFrame, Origin)> {
+    let mut chunks = TableReader::open_with(path, &options)?;
+    let there: HashSet<&str> = chunks.names().iter().map(String::as_str).collect();
+    if let Some(missing) = options.columns.needed.iter().find(|needed| !there.contains(needed.name.as_str())) {
+        return Err(Error::MissingColumn { name: missing.name.clone(), there: chunks.names().to_vec() });
+    }
+    let mut origin = Origin::new(options);
+    let mut table: Option<DataFrame> = None;
+    while let Some(chunk) = chunks.next().transpose()? {
+        origin.push(chunks.file(), chunk.height());
+        match &mut table {
+            None => table = Some(chunk),
+            Some(table) => table.vstack_mut_owned(chunk).map(|_| ())?,
+        }
+    }
+    let mut table = table.unwrap_or_default();
+    table.rechunk_mut_par();
+    Ok((table, origin))
+}
+
+/// Writes a table atomically, in the format of the extension: `.csv`, `.tsv` or `.parquet`. Text is compressed if the
+/// name ends in `.gz` or `.zst`, too.
 ///
 /// # Errors
 /// Those of [`TableWriter`].
@@ -125,12 +171,11 @@ mod tests {
         assert!(refused(b"a,b\n1,2\n5\"x,2\n").starts_with(", line 3: has a quote inside a cell"));
         assert_eq!(refused(b"a,b\n\"1\"2,3\n"), ", line 2: has text after a closing quote");
         assert_eq!(refused(b"a,b\n1,\"2\"\r3\n"), ", line 2: has text after a closing quote");
-        assert_eq!(refused(b"a,b,a\n1,2,3\n"), ", line 1: the column name `a` occurs twice");
     }
 
     #[test]
     fn other_files_are_errors() {
-        assert!(read("t.xlsx", b"").unwrap_err().to_string().ends_with("must be .csv, .tsv or .parquet"));
+        assert!(read("t.xlsx", b"").unwrap_err().to_string().contains("must be .csv, .tsv, .txt or .parquet"));
         assert!(read("t.parquet", b"PAR1 or not").unwrap_err().to_string().contains("not a readable Parquet file"));
         assert!(read_table("none.csv").unwrap_err().to_string().starts_with("cannot read none.csv: "));
     }
@@ -154,7 +199,7 @@ mod tests {
         assert_eq!(column_of(&read, "float"), texts(&["5", ""]));
         assert_eq!(column_of(&read, "single"), texts(&["0.1", "10000000000"]));
         assert_eq!(column_of(&read, "yes"), texts(&["true", "false"]));
-        assert_eq!(numbers(&read, "single", &path).unwrap(), [0.1, 1e10]);
+        assert_eq!(numbers(&read, "single", &Origin::file(&path)).unwrap(), [0.1, 1e10]);
     }
 
     proptest! {
@@ -166,7 +211,7 @@ mod tests {
             // A lone carriage return at a cell's end belongs to the line end.
             let (a, b): (Vec<_>, Vec<_>) = cells.into_iter().map(|(a, b)| (a.replace('\r', ""), b)).unzip();
             let mut table = df!("a" => &a, "b" => &b).unwrap();
-            for name in ["t.csv", "t.tsv", "t.parquet"] {
+            for name in ["t.csv", "t.tsv", "t.txt", "t.csv.gz", "t.tsv.zst", "t.parquet"] {
                 let path = folder.path().join(name);
                 write_table(&path, &mut table).unwrap();
                 let read = read_table(&path).unwrap();

@@ -6,8 +6,7 @@ use std::path::Path;
 use polars::prelude::DataFrame;
 
 use crate::error::{Error, Result};
-use crate::format::csv::CsvChunks;
-use crate::format::{self, ChunkSize, ReadChunks};
+use crate::format::{self, ChunkSize, Format, Input, ReadChunks, ReadOptions, parts};
 
 /// Reads the rows of a table in order, one chunk at a time. Every column is text, as in
 /// [`read_table`](super::read_table).
@@ -17,9 +16,10 @@ use crate::format::{self, ChunkSize, ReadChunks};
 /// ```
 /// use fm_data::table::{ChunkSize, TableReader};
 ///
-/// let text = "user,item\nann,1\nbob,2\ncarl,3\n";
+/// let text = "user;item\nann;1\nbob;2\ncarl;3\n";
 /// let size = ChunkSize { rows: 2, ..ChunkSize::default() };
 /// let reader = TableReader::from_csv(text.as_bytes(), "the example", size)?;
+/// assert_eq!(reader.names(), ["user", "item"]);
 /// let heights: Vec<usize> = reader.map(|chunk| Ok(chunk?.height())).collect::<fm_data::Result<_>>()?;
 /// assert_eq!(heights, [2, 1]);
 /// # Ok::<(), fm_data::Error>(())
@@ -31,16 +31,28 @@ pub struct TableReader {
 }
 
 impl TableReader {
-    /// Opens a `.csv`, `.tsv` or `.parquet` file.
+    /// Opens a table with all columns: a file, or a folder of files with one format and the same columns.
     ///
     /// # Errors
     /// [`Error::Io`], or [`Error::Data`] for a file without a header, or whose format does not match its extension.
     pub fn open(path: impl AsRef<Path>, size: ChunkSize) -> Result<TableReader> {
-        let path = path.as_ref();
-        let chunks = format::of(path)?.read(path, size)?;
-        let metadata = std::fs::metadata(path).map_err(Error::io("read", path))?;
-        // A pipe has no length.
-        Ok(TableReader { chunks, bytes: metadata.is_file().then_some(metadata.len()), has_failed: false })
+        TableReader::open_with(path, &ReadOptions { size, ..ReadOptions::default() })
+    }
+
+    /// Opens a table with the columns in `options`.
+    ///
+    /// # Errors
+    /// As [`TableReader::open`], and [`Error::Data`] for a needed column that cannot be read. A needed column that the
+    /// table lacks is not an error: [`TableReader::names`] are all that there are.
+    pub fn open_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result<TableReader> {
+        let files = parts::files(path.as_ref())?;
+        let mut bytes = Some(0);
+        for file in &files {
+            let metadata = std::fs::metadata(file).map_err(Error::io("read", file))?;
+            // A pipe has no length.
+            bytes = bytes.filter(|_| metadata.is_file()).map(|sum| sum + metadata.len());
+        }
+        Ok(TableReader { chunks: parts::read(files, options)?, bytes, has_failed: false })
     }
 
     /// Reads CSV from any source. Errors call it `name`.
@@ -48,17 +60,35 @@ impl TableReader {
     /// # Errors
     /// Like [`TableReader::open`].
     pub fn from_csv(source: impl Read + Send + 'static, name: &str, size: ChunkSize) -> Result<TableReader> {
-        let chunks = Box::new(CsvChunks::new(Box::new(source), name.into(), b',', size)?);
+        TableReader::from_csv_with(source, name, &ReadOptions { size, ..ReadOptions::default() })
+    }
+
+    /// Reads CSV from any source, with the columns in `options`. Errors call it `name`.
+    ///
+    /// # Errors
+    /// Like [`TableReader::open_with`].
+    pub fn from_csv_with(source: impl Read + Send + 'static, name: &str, options: &ReadOptions) -> Result<TableReader> {
+        let chunks = format::csv::CSV.read(Input::stream(source, name), options)?;
         Ok(TableReader { chunks, bytes: None, has_failed: false })
     }
 
-    /// The length of the file; `None` for a pipe.
+    /// The names of all columns of the table, whether they are read or not.
+    pub fn names(&self) -> &[String] {
+        self.chunks.names()
+    }
+
+    /// The file of the last chunk.
+    pub(super) fn file(&self) -> &Path {
+        self.chunks.file()
+    }
+
+    /// The length of the files; `None` for a pipe.
     pub fn bytes(&self) -> Option<u64> {
         self.bytes
     }
 
-    /// The bytes read so far. For a Parquet file, which stores columns one after the other, this follows from the share
-    /// of rows read.
+    /// The bytes read so far, before they are unpacked. For a Parquet file, which stores columns one after the other,
+    /// this follows from the share of rows read.
     pub fn bytes_read(&self) -> u64 {
         self.chunks.bytes_read()
     }

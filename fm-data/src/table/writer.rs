@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use fm_core::atomic_file::AtomicFile;
 use polars::prelude::DataFrame;
 
 use crate::error::{Error, Result};
@@ -19,19 +18,19 @@ pub struct TableWriter {
 }
 
 impl TableWriter {
-    /// Starts a file in the format of the extension: `.csv`, `.tsv` or `.parquet`.
+    /// Starts a file in the format of the extension: `.csv`, `.tsv` or `.parquet`. Text is compressed if the name ends in
+    /// `.gz` or `.zst`, too.
     ///
     /// # Errors
     /// [`fm_core::Error::Io`], or [`Error::Data`] for another extension.
     pub fn create(path: impl AsRef<Path>) -> Result<TableWriter> {
         let path = path.as_ref();
-        let format = format::of(path)?;
-        Ok(TableWriter { path: path.to_owned(), chunks: format.write(AtomicFile::create(path)?) })
+        Ok(TableWriter { path: path.to_owned(), chunks: format::create(path)? })
     }
 
     /// Writes CSV to standard output.
     pub fn stdout() -> TableWriter {
-        TableWriter { path: "standard output".into(), chunks: format::csv::to_stdout() }
+        TableWriter { path: "standard output".into(), chunks: format::to_stdout() }
     }
 
     /// Writes rows.
@@ -47,7 +46,8 @@ impl TableWriter {
     /// # Errors
     /// [`Error::Io`] or [`fm_core::Error::Io`]; an existing file of this name then stays unchanged.
     pub fn finish(self) -> Result<()> {
-        match self.chunks.finish().map_err(Error::io("write", &self.path))? {
+        let output = self.chunks.finish().map_err(Error::io("write", &self.path))?;
+        match output.finish().map_err(Error::io("write", &self.path))? {
             Some(file) => Ok(file.commit()?),
             None => Ok(()),
         }

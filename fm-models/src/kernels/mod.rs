@@ -2,3 +2,4 @@
 //! compares it with the plain operations.
 
 pub(crate) mod lookup;
+pub(crate) mod online;

@@ -2,6 +2,8 @@
 
 use fm_core::explain::Explanation;
 use fm_core::model::Layer;
+use fm_core::online::{OnlineKernel, OnlineModel};
+use fm_core::optim::OptimizerConfig;
 use fm_core::ranking::Candidates;
 use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
 use schemars::JsonSchema;
@@ -9,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
+use crate::kernels::online::FmKernel;
 use crate::layers::{EmbeddingConfig, Fm, FmInteraction};
 
 /// The registered model: [`Fm`] by itself.
@@ -56,6 +59,10 @@ impl Model for Fm {
         &self.bias
     }
 
+    fn online(&self) -> Option<&dyn OnlineModel> {
+        Some(self)
+    }
+
     fn explain(&self, features: &Features) -> Result<Explanation> {
         Ok(Explanation {
             first_order: Some(self.linear.terms(features, false)?),
@@ -71,5 +78,13 @@ impl Model for Fm {
             Layer::new("embedding", "Embedding", &self.embedding.output()),
             Layer::new("", "FmInteraction", &[]),
         ]
+    }
+}
+
+impl OnlineModel for Fm {
+    fn kernel<'a>(&'a self, rule: OptimizerConfig) -> Result<Box<dyn OnlineKernel + 'a>> {
+        let vectors = ("embedding.weight", &self.embedding.table);
+        let weights = ("linear.weight", &self.linear.weight);
+        Ok(Box::new(FmKernel::new(rule, ("bias", &self.bias), weights, Some(vectors))?))
     }
 }

@@ -2,12 +2,15 @@
 
 use fm_core::explain::Explanation;
 use fm_core::model::Layer;
+use fm_core::online::{OnlineKernel, OnlineModel};
+use fm_core::optim::OptimizerConfig;
 use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::Path;
 
+use crate::kernels::online::FmKernel;
 use crate::layers::{Linear, bias};
 
 /// The registered model.
@@ -56,6 +59,10 @@ impl Model for Lr {
         &self.bias
     }
 
+    fn online(&self) -> Option<&dyn OnlineModel> {
+        Some(self)
+    }
+
     fn explain(&self, features: &Features) -> Result<Explanation> {
         let first_order = Some(self.linear.terms(features, false)?);
         Ok(Explanation { first_order, ..Explanation::new(&self.bias) })
@@ -63,5 +70,11 @@ impl Model for Lr {
 
     fn layers(&self) -> Vec<Layer> {
         vec![Layer::new("bias", "Bias", &[]), Layer::new("linear", "Linear", &[])]
+    }
+}
+
+impl OnlineModel for Lr {
+    fn kernel<'a>(&'a self, rule: OptimizerConfig) -> Result<Box<dyn OnlineKernel + 'a>> {
+        Ok(Box::new(FmKernel::new(rule, ("bias", &self.bias), ("linear.weight", &self.linear.weight), None)?))
     }
 }

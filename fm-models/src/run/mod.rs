@@ -361,8 +361,12 @@ impl Run {
 
     /// Whether the data is the same as at the time of training.
     pub fn is_of(&self, schema: &Schema, digests: &BTreeMap<String, String>) -> bool {
-        let digests = digests.iter().map(|(part, digest)| (part.as_str(), digest.as_str()));
-        self.schema == *schema && self.digests().eq(digests)
+        self.schema == *schema && self.has_rows(digests)
+    }
+
+    /// Whether the rows of each part, and the catalogue, are the same as at the time of training.
+    pub fn has_rows(&self, digests: &BTreeMap<String, String>) -> bool {
+        self.digests().eq(digests.iter().map(|(part, digest)| (part.as_str(), digest.as_str())))
     }
 
     /// The model with the parameters of its best epoch, or the last parameters if no epoch is finished.

@@ -3,6 +3,7 @@
 use fm_core::number::{MAX_DEVIATIONS, number as parse, standardised};
 use fm_core::schema::{Reading, canonical};
 use fm_core::{List, Weighting};
+use fm_data::table::Origin;
 use fm_data::{Split, table};
 use polars::prelude::df;
 
@@ -22,9 +23,10 @@ pub fn number(bytes: &[u8]) -> bool {
         assert_eq!(split.to_string().parse::<Split>().unwrap(), split);
     }
     let cell = df!("y" => [text]).unwrap();
-    let is_label = table::labels(&cell, "y", "t.parquet").is_ok_and(|labels| labels[0].is_finite());
-    let is_time = table::integers(&cell, "y", "t.parquet").is_ok();
-    let is_weight = table::weights(&cell, "y", "t.parquet").is_ok_and(|weights| weights[0] >= 0.0);
+    let origin = Origin::file("t.parquet");
+    let is_label = table::labels(&cell, "y", &origin).is_ok_and(|labels| labels[0].is_finite());
+    let is_time = table::timestamps(&cell, "y", &origin).is_ok();
+    let is_weight = table::weights(&cell, "y", &origin).is_ok_and(|weights| weights[0] >= 0.0);
     number.is_some() || is_label || is_time || is_weight
 }
 

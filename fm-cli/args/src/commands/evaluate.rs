@@ -3,21 +3,31 @@
 use std::path::PathBuf;
 
 use crate::completion;
-use crate::flags::{Device, Folders, Form, Part};
+use crate::flags::{Device, Folders, Form, MovedTables, Part};
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
                         fm evaluate runs/deepfm-1\n  \
                         fm evaluate runs/deepfm-1 --part valid --json\n  \
+                        fm evaluate runs/deepfm-1 --data new.csv\n  \
                         fm evaluate runs/deepfm-1 --output scored.csv")]
 pub struct Evaluate {
     /// The folder of a run
     #[arg(add = completion::runs())]
     pub run: PathBuf,
-    /// The rows to measure on
-    #[arg(long, value_enum, default_value = "test", help_heading = "Data")]
-    pub part: Part,
+    /// New rows with labels to measure on, all of them
+    ///
+    /// New rows with labels to measure on, all of them: a table with the columns of the run's label and fields. If they
+    /// are the data of the run at another location, its --part is measured.
+    #[arg(long, value_name = "FILE|NAME|DIR", help_heading = "Data", add = completion::data())]
+    pub data: Option<String>,
+    /// The rows of the run's data to measure on [default: test]
+    #[arg(long, value_enum, help_heading = "Data")]
+    pub part: Option<Part>,
+    /// The tables of a run that was trained on a table for each part.
+    #[command(flatten)]
+    pub tables: MovedTables,
     /// Where data sets are.
     #[command(flatten)]
     pub folders: Folders,

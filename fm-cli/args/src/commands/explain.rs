@@ -42,7 +42,7 @@ pub struct Explain {
         long,
         value_name = "FIELD=VALUE",
         value_parser = pair,
-        conflicts_with_all = ["user", "item", "data"],
+        conflicts_with_all = ["user", "item", "data", "train", "valid", "test"],
         help_heading = "Data"
     )]
     pub row: Vec<(String, String)>,

@@ -22,7 +22,7 @@ pub struct Recommend {
     ///
     /// A value of the user or the context; repeatable. With this flag, the items come from the exported file, and no
     /// data is read.
-    #[arg(long, value_name = "FIELD=VALUE", value_parser = pair, conflicts_with = "data", help_heading = "Data")]
+    #[arg(long, value_name = "FIELD=VALUE", value_parser = pair, conflicts_with_all = ["data", "train", "valid", "test"], help_heading = "Data")]
     pub about: Vec<(String, String)>,
     /// Items to leave out, in addition to those that the user already has in the data
     #[arg(long, value_name = "ID,...", value_delimiter = ',', help_heading = "Data")]

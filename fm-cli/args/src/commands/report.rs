@@ -14,7 +14,7 @@ pub struct Report {
     /// The folders of one or several runs, which the report compares
     #[arg(value_name = "RUN", required = true, add = completion::runs())]
     pub runs: Vec<PathBuf>,
-    /// The location of the data of all runs, if it has moved.
+    /// The location of the data of all runs, if it has moved, or other rows.
     #[command(flatten)]
     pub moved: Moved,
     /// Where data sets are.

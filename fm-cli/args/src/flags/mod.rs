@@ -111,6 +111,23 @@ pub struct Moved {
     /// The data, if it has moved since training
     #[arg(long, value_name = "NAME|DIR|FILE", help_heading = "Data", add = crate::completion::data())]
     pub data: Option<String>,
+    /// Its tables, if it was trained on a table for each part.
+    #[command(flatten)]
+    pub tables: MovedTables,
+}
+
+/// The tables of a run that was trained on a table for each part.
+#[derive(Debug, clap::Args)]
+pub struct MovedTables {
+    /// The training table, if it has moved since training
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    pub train: Option<PathBuf>,
+    /// The validation table, if it has moved since training
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    pub valid: Option<PathBuf>,
+    /// The test table, if it has moved since training
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    pub test: Option<PathBuf>,
 }
 
 /// The device of a trained model.

@@ -21,7 +21,7 @@ use crate::console::{is_verbose, width};
 use crate::interruption::resumable;
 use crate::metric::Metric;
 use crate::settings::Settings;
-use crate::training::{Machine, Results, Start, train};
+use crate::training::{Machine, Results, Start, digests, train};
 
 pub fn run(args: &Compare) -> Result<()> {
     let (contestants, variations) = (Contestant::all(args)?, Variation::all(args));
@@ -89,9 +89,25 @@ fn finished(folder: &Path, settings: &Settings, machine: &Machine) -> Result<Res
     }
     let run = Run::open(folder)?;
     match run.summary()? {
-        Some(results) => Ok(results),
+        Some(results) => {
+            check_data(&run, settings, machine)?;
+            Ok(results)
+        }
         None => Ok(train(settings, Start::Resume(Box::new(run)), machine)?.1),
     }
+}
+
+/// Checks that a finished run was trained on the rows that the data has now: results on other rows cannot be compared.
+fn check_data(run: &Run, settings: &Settings, machine: &Machine) -> Result<()> {
+    let folder = run.folder().display();
+    match machine.prepare(settings) {
+        Ok(data) if run.has_rows(&digests(&data)) => {}
+        Ok(_) => bail!("the data has changed since {folder} was trained: choose another --output, or remove it"),
+        Err(error) => {
+            tracing::warn!("the data of {folder} cannot be read, so its results may be of other rows: {error}")
+        }
+    }
+    Ok(())
 }
 
 /// The size of the file that `fm export` would write, without metrics and a model card.

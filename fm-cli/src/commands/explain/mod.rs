@@ -14,10 +14,12 @@ use serde::Serialize;
 
 use self::row::{Row, Titles, Value};
 use super::export::TITLES;
+use super::recommend::is_of_training;
 use super::{print, print_json};
 use crate::extremes::Extremes;
 use crate::hints::with_hint;
-use crate::predictor::{AnyModel, Predictor};
+use crate::predictor::{AnyModel, Predictor, moved};
+use crate::probabilities::shift;
 
 /// The output of `--json`.
 #[derive(Serialize)]
@@ -104,19 +106,26 @@ pub fn run(args: &Explain) -> Result<()> {
         parts: parts.map(|parts| Formula::new(parts.times(label.scale), &row, &predictor)),
         shapley: ByField::new(by_field, &row, &predictor),
     };
-    if args.form.json { print_json(&explanation) } else { print(text::Page::new(&explanation, label, args.top)) }
+    if args.form.json {
+        return print_json(&explanation);
+    }
+    print(text::Page::new(&explanation, label, shift(&predictor.settings.train), args.top))
 }
 
 /// The row of a user and an item: from the data, or built from their attributes.
 fn from_data(args: &Explain, predictor: &Predictor, user: &str, item: &str) -> Result<(Pair, Row)> {
     let source = predictor
-        .source(args.moved.data.clone(), &args.folders)
+        .source(&moved(args.moved.data.as_ref(), &args.moved.tables), &args.folders)
         .map_err(|error| anyhow!("{}; --row FIELD=VALUE explains a row without the data", with_hint(&error)))?;
     let catalogue = source.catalogue()?;
     let found = catalogue.pair(user, item)?;
-    for (known, whom) in [(found.known_user, format!("user {user}")), (found.known_item, format!("item {item}"))] {
+    let schema = &predictor.schema;
+    let roles = [(found.known_user, "user", schema.user(), user), (found.known_item, "item", schema.item(), item)];
+    for (known, what, role, value) in roles {
         if !known {
-            tracing::warn!("{whom} is not in the data: only the id is known");
+            tracing::warn!("{what} {value} is not in the data: only the id is known");
+        } else if !is_of_training(schema, role, value) {
+            tracing::warn!("training does not know {what} {value}, which is in the data: the id counts as unknown");
         }
     }
     let names = predictor.schema.fields().iter().map(|field| strings(&found.frame, &field.name));

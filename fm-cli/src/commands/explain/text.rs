@@ -13,14 +13,17 @@ use crate::console::{decimals_of, signed, width};
 pub struct Page<'a> {
     explanation: &'a Explanation,
     label: &'a Label,
+    /// Why the score of a binary task is not a probability, if it is not.
+    shift: Option<String>,
     top: usize,
 }
 
 impl Page<'_> {
     /// Shows at most `top` terms of each kind, and the sum of the others.
-    pub fn new<'a>(explanation: &'a Explanation, label: &'a Label, top: usize) -> Page<'a> {
-        Page { explanation, label, top }
+    pub fn new<'a>(explanation: &'a Explanation, label: &'a Label, shift: Option<String>, top: usize) -> Page<'a> {
+        Page { explanation, label, shift, top }
     }
+
     fn formula(&self, f: &mut fmt::Formatter<'_>, parts: &Formula, logit: f32, unit: &str) -> fmt::Result {
         let Formula { exact, bias, first_order, pairs, pairs_of_fields, lumps } = parts;
         writeln!(f, "\nTerms of the logit by the model's formula, in {unit}")?;
@@ -124,7 +127,11 @@ impl fmt::Display for Page<'_> {
                 writeln!(f, "predicted {column} {prediction:.decimals$}{end}")?;
             }
             Task::Binary { threshold } => {
-                writeln!(f, "predicted probability {prediction:.4} that {column} is at least {threshold}")?;
+                let what = if self.shift.is_some() { "score" } else { "predicted probability" };
+                writeln!(f, "{what} {prediction:.4} that {column} is at least {threshold}")?;
+                if let Some(shift) = &self.shift {
+                    writeln!(f, "{shift}")?;
+                }
             }
             Task::Ranking { .. } => writeln!(f, "score {prediction:.4}, which ranks the items")?,
         }

@@ -11,6 +11,7 @@ use fm_data::source::terms_of_use;
 
 use crate::console::decimal;
 use crate::metric::in_order;
+use crate::probabilities::shift;
 use crate::settings::Settings;
 use crate::training::Results;
 
@@ -84,9 +85,15 @@ impl Display for ModelCard<'_> {
                     label.column, label.min, label.max
                 )?;
             }
-            Task::Binary { threshold } => {
-                writeln!(f, "Predicts the probability that `{}` is at least {threshold}.", label.column)?;
-            }
+            Task::Binary { threshold } => match shift(&settings.train) {
+                None => writeln!(f, "Predicts the probability that `{}` is at least {threshold}.", label.column)?,
+                Some(_) => writeln!(
+                    f,
+                    "Predicts a score from 0 to 1 for rows whose `{}` is at least {threshold}: a higher score means that this is \
+                     more likely, but the score is not the probability (see Limits).",
+                    label.column
+                )?,
+            },
             Task::Ranking { threshold } => {
                 let chosen = threshold
                     .map(|threshold| format!(" whose `{}` is at least {threshold}", label.column))
@@ -188,12 +195,16 @@ impl ModelCard<'_> {
             writeln!(f, "- Values of a hashed field may share a bucket, and thus an embedding.")?;
         }
         if matches!(self.schema.label().task, Task::Binary { .. }) {
-            writeln!(
-                f,
-                "- Probabilities are calibrated only for data with the same share of positives as the training rows: \
-                 {:.4}.",
-                self.schema.label().mean
-            )?;
+            match shift(&self.settings.train) {
+                Some(shift) => writeln!(f, "- {shift}")?,
+                None => writeln!(
+                    f,
+                    "- Probabilities are calibrated only for data with the same share of positives as the training rows{}: \
+                     {:.4}.",
+                    if is_weighted(self.settings) { ", each counted with its weight" } else { "" },
+                    self.schema.label().mean
+                )?,
+            }
         }
         writeln!(f, "- Fairness between groups of users was not evaluated.")
     }
@@ -220,6 +231,11 @@ impl ModelCard<'_> {
         }
         writeln!(f, "- written by fm {} with libtorch {}", env!("CARGO_PKG_VERSION"), compiled_libtorch().0)
     }
+}
+
+/// Whether a column gives the weights of the rows.
+fn is_weighted(settings: &Settings) -> bool {
+    settings.data.schema.as_ref().is_some_and(|schema| schema.weight.is_some())
 }
 
 fn kind(field: &Field) -> String {

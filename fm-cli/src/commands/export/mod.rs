@@ -21,7 +21,7 @@ use tch::{Device, Kind, Tensor};
 use self::card::{Latency, ModelCard, Rounding};
 use super::print;
 use crate::evaluation::Evaluation;
-use crate::predictor::Predictor;
+use crate::predictor::{Predictor, moved};
 use crate::training::Results;
 
 /// The extra file with the titles of the catalogue's items.
@@ -105,7 +105,8 @@ struct Measured {
 impl Measured {
     fn new(args: &Export, run: &Run, trained: &Predictor<BuiltModel>) -> Result<Measured> {
         let precision = precision(args);
-        let source = || trained.source(args.moved.data.clone(), &args.folders);
+        let moved = moved(args.moved.data.as_ref(), &args.moved.tables);
+        let source = || trained.source(&moved, &args.folders);
         let source = match (args.with_catalogue, precision) {
             (false, Precision::F32) => None,
             (true, _) => Some(source()?),

@@ -11,6 +11,7 @@ use super::no_test_rows;
 use super::page::{figure, figures};
 use super::run::{Run, TestRows};
 use super::thinning::thin;
+use crate::probabilities::shift;
 
 /// The number of probability intervals of the calibration curve, as for the ECE.
 const BINS: usize = 15;
@@ -31,6 +32,9 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
             Task::Binary { .. } => no_test_rows(run),
             _ => None,
         }))
+        @for (run, _) in &scored {
+            @if let Some(shift) = shift(&run.predictor.settings.train) { p { (run.name) ": " (shift) } }
+        }
     })
 }
 

@@ -11,12 +11,12 @@ use fm_core::metric::{MetricSet, Metrics, Scored, metrics};
 use fm_core::train::EpochRecord;
 use fm_core::{Label, Rows, Task};
 use fm_data::table::{NO_CODE, codes};
-use fm_data::{DataConfig, RawData};
+use fm_data::{DataConfig, Moved, RawData};
 use fm_models::run::BuiltModel;
 
 use super::chart::{Paint, SERIES};
 use crate::evaluation::Evaluation;
-use crate::predictor::Predictor;
+use crate::predictor::{Predictor, moved};
 use crate::progress::during;
 use crate::ranking::{Ranking, TestRanks};
 use crate::training::Results;
@@ -127,22 +127,37 @@ pub fn open(args: &Report) -> Result<Vec<Run>> {
     }
     let mut sources: Vec<(DataConfig, Rc<RawData>)> = vec![];
     let mut runs: Vec<Run> = vec![];
+    let moved = moved(args.moved.data.as_ref(), &args.moved.tables);
+    let has_moved = moved != Moved::default();
     for (number, (path, name)) in args.runs.iter().zip(names(args)?).enumerate() {
         let files = fm_models::Run::open(path)?;
         let predictor = Predictor::of_run(&files, &args.device.device)?;
         let (results, epochs) = (files.summary()?, files.files().epochs()?);
-        let config = predictor.settings.data.clone().moved(args.moved.data.clone());
+        let config = predictor.settings.data.clone().moved(moved.clone())?;
         let known = sources.iter().find(|(known, _)| *known == config).map(|(_, source)| Rc::clone(source));
         let source = match known {
             Some(source) => Ok(source),
-            None => predictor.source(args.moved.data.clone(), &args.folders).map(Rc::new),
+            None => predictor.source(&moved, &args.folders).map(Rc::new),
         };
         let rows = match source {
             Ok(source) => {
                 sources.push((config, Rc::clone(&source)));
-                Ok(score(&files, &predictor, source)?)
+                let rows = score(&files, &predictor, source)?;
+                if let (true, Some(data)) = (rows.has_changed && has_moved, &args.moved.data) {
+                    bail!(
+                        "{data} does not have the rows that {name} was trained and tested on: `fm evaluate {} --data {data}` \
+                         measures a run on new rows",
+                        path.display()
+                    );
+                }
+                if rows.has_changed {
+                    tracing::warn!(
+                        "{name}: the data has changed since training: the test rows may include training rows"
+                    );
+                }
+                Ok(rows)
             }
-            Err(error) if args.moved.data.is_some() => return Err(error),
+            Err(error) if has_moved => return Err(error),
             Err(error) => {
                 tracing::warn!(
                     "{name}: its rows are missing from the report: {error}; --data gives their new location"
@@ -158,12 +173,6 @@ pub fn open(args: &Report) -> Result<Vec<Run>> {
 fn score(run: &fm_models::Run, predictor: &Predictor<BuiltModel>, source: Rc<RawData>) -> Result<TestRows> {
     let evaluation = Evaluation::new(predictor, &source, Part::Test)?;
     let has_changed = evaluation.has_changed(run);
-    if has_changed {
-        tracing::warn!(
-            "{}: the data has changed since training: the test rows may include training rows",
-            run.folder().display()
-        );
-    }
     let logits = predictor.logits(&evaluation.rows)?;
     let test = &evaluation.rows;
     let test_ranks = |ranking: &Ranking| during("ranking all items", || ranking.test_ranks(test, &predictor.model));
@@ -176,7 +185,11 @@ fn score(run: &fm_models::Run, predictor: &Predictor<BuiltModel>, source: Rc<Raw
 fn names(args: &Report) -> Result<Vec<String>> {
     let paths: Vec<Vec<String>> = args.runs.iter().map(|path| folders(path)).collect();
     let longest = paths.iter().map(Vec::len).max().unwrap_or(0);
-    for count in 1..=longest {
+    // `fm compare` names runs by their seed or fold, in a folder with the name of the model.
+    let is_numbered =
+        |path: &Vec<String>| path.last().is_some_and(|name| name.starts_with("seed-") || name.starts_with("fold-"));
+    let shortest = if paths.iter().any(is_numbered) { 2 } else { 1 };
+    for count in shortest..=longest.max(shortest) {
         let names: Vec<String> = paths.iter().map(|path| path[path.len().saturating_sub(count)..].join("/")).collect();
         if names.iter().enumerate().all(|(at, name)| !names[..at].contains(name)) {
             return Ok(names);
@@ -224,6 +237,9 @@ pub fn groups(runs: &[Run]) -> Vec<Group<'_>> {
                     && a.labels == b.labels
                     && a.parts == b.parts
                     && (&a.spec.user, &a.spec.item) == (&b.spec.user, &b.spec.item)
+                    && [&a.spec.user, &a.spec.item].into_iter().flatten().all(|name| {
+                        a.values(name).ok().zip(b.values(name).ok()).is_some_and(|(a, b)| a.iter().eq(b.iter()))
+                    })
                     && are_known_alike)
         };
         match groups.iter_mut().find(|group| is_same(group)) {

@@ -3,8 +3,9 @@
 mod space;
 mod study;
 
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::atomic::Ordering;
+use std::ops::ControlFlow;
 
 use anyhow::{Result, anyhow, bail};
 use fm_args::commands::Tune;
@@ -22,7 +23,7 @@ use crate::console::decimal;
 use crate::interruption::{Interrupted, resumable};
 use crate::metric::Metric;
 use crate::settings::Settings;
-use crate::training::{Machine, Start, train_watched};
+use crate::training::{Machine, Start, digests, train_watched};
 
 pub fn run(args: &Tune) -> Result<()> {
     let Space { mut fixed, dimensions } = Space::open(&args.space)?;
@@ -53,8 +54,10 @@ pub fn run(args: &Tune) -> Result<()> {
         sampler: args.sampler,
         halving: args.halving.map(|first| (first, args.ratio)),
         seed: args.rows.seed().map_or(1, |seed| seed as u64),
+        rows: BTreeMap::new(),
     };
     let machine = Machine::new(&args.rows.folders)?;
+    let question = Question { rows: digests(&machine.prepare(&base)?), ..question };
     let mut study = Study::open(&args.study, question)?;
     while study.trials.len() < args.trials {
         let positions = study.propose(metric)?;
@@ -104,30 +107,41 @@ fn attempt(
         }
         _ => (Start::New { path: Some(folder.clone()), force: folder.exists() }, vec![]),
     };
-    let mut is_stopped = study.is_behind(metric, &curve);
     let began = std::time::Instant::now();
-    let mut watch = |record: &EpochRecord| {
-        let Some(value) = metric.among(&record.valid) else { return };
-        // The curve already has this epoch if the program was killed before the epoch's checkpoint.
-        curve.truncate(record.epoch - 1);
-        curve.push(better(metric, curve.last().copied(), value));
-        if study.is_behind(metric, &curve) {
-            is_stopped = true;
-            machine.stop.store(true, Ordering::Relaxed);
+    let ending = match (1..=curve.len()).find(|&epochs| study.is_behind(metric, &curve[..epochs])) {
+        // The program was killed after this epoch, before it could record that the trial ends here.
+        Some(epochs) => {
+            curve.truncate(epochs);
+            Ending::Stopped
         }
-    };
-    let trained = train_watched(&settings, start, machine, &mut watch);
-    if is_stopped {
-        machine.stop.store(false, Ordering::Relaxed);
-    }
-    let ending = match trained {
-        Ok(_) => Ending::Finished,
-        Err(error) if error.is::<Interrupted>() && is_stopped => Ending::Stopped,
-        Err(error) if matches!(error.downcast_ref(), Some(Error::Diverged { .. })) => Ending::Diverged,
-        Err(error) => return Err(resumable(error, &format!("trial {number}"))),
+        None => {
+            let mut is_behind = false;
+            let mut watch = |record: &EpochRecord| {
+                let Some(value) = metric.among(&record.valid) else { return ControlFlow::Continue(()) };
+                // The curve already has this epoch if the program was killed before the epoch's checkpoint.
+                curve.truncate(record.epoch - 1);
+                curve.push(better(metric, curve.last().copied(), value));
+                is_behind = study.is_behind(metric, &curve);
+                if is_behind { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            let trained = train_watched(&settings, start, machine, &mut watch);
+            let ending = ending_of(trained.map(drop), is_behind, machine.is_stopping());
+            ending.map_err(|error| resumable(error, &format!("trial {number}")))?
+        }
     };
     let result = if ending == Ending::Diverged { None } else { curve.last().copied() };
     Ok(Trial { number, positions, values, result, curve, ending, seconds: began.elapsed().as_secs_f64() })
+}
+
+/// How a trial ended, or the error that ends the study. A trial that falls behind in the epoch in which the user stops the
+/// program is not recorded: it ends there when the study continues.
+fn ending_of(trained: Result<()>, is_behind: bool, is_stopping: bool) -> Result<Ending> {
+    match trained {
+        Ok(()) => Ok(Ending::Finished),
+        Err(error) if error.is::<Interrupted>() && is_behind && !is_stopping => Ok(Ending::Stopped),
+        Err(error) if matches!(error.downcast_ref(), Some(Error::Diverged { .. })) => Ok(Ending::Diverged),
+        Err(error) => Err(error),
+    }
 }
 
 fn best_so_far(metric: &Metric, records: &[EpochRecord]) -> Vec<f64> {
@@ -169,4 +183,20 @@ fn describe(study: &Study, trial: &Trial, trials: usize) -> String {
         Ending::Finished | Ending::Diverged => String::new(),
     };
     format!("trial {} of {trials}: {result}{how}{}", trial.number, values.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interruption_in_the_epoch_in_which_a_trial_falls_behind_ends_the_study() {
+        let interrupted = || Err(Interrupted("in epoch 2".into()).into());
+        assert_eq!(ending_of(interrupted(), true, false).unwrap(), Ending::Stopped);
+        for is_behind in [true, false] {
+            assert!(ending_of(interrupted(), is_behind, true).unwrap_err().is::<Interrupted>());
+        }
+        assert_eq!(ending_of(Ok(()), false, true).unwrap(), Ending::Finished);
+        assert!(ending_of(Err(anyhow!("no space")), true, false).is_err());
+    }
 }

@@ -1,5 +1,6 @@
 //! A study: the trials so far, and the choice of the next one.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,8 @@ pub struct Question {
     /// The first epoch after which an unpromising trial can be stopped, and the ratio of trials to those that continue.
     pub halving: Option<(usize, usize)>,
     pub seed: u64,
+    /// Digests of the rows of each part, with the first values of the space.
+    pub rows: BTreeMap<String, String>,
 }
 
 /// A trial that has ended.
@@ -92,6 +95,15 @@ impl Study {
         }
         let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
         let found: Question = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
+        if found.rows != study.question.rows
+            && (Question { rows: BTreeMap::new(), ..found.clone() }
+                == Question { rows: BTreeMap::new(), ..study.question.clone() })
+        {
+            bail!(
+                "the data has changed since {} began, so its trials cannot be compared with new ones: choose another --study",
+                study.folder.display()
+            );
+        }
         if found != study.question {
             bail!(
                 "{} is a study of another space, other settings or another seed: choose another --study",

@@ -1,15 +1,18 @@
 //! CSV from any source, one chunk of whole records at a time.
 
-use std::io::{Cursor, Read};
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use polars::prelude::*;
-use polars_io::prelude::*;
 
-use super::super::interface::{ChunkSize, ReadChunks};
-use super::records::{Fault, Records, cells, is_open_quote, without_closing_line_ends};
-use crate::error::{Error, Result, first_line};
+use super::super::input::{Input, Text};
+use super::super::interface::{ChunkSize, ReadChunks, ReadOptions};
+use super::super::selection::Chosen;
+use super::header::{line_end, separator_and_names};
+use super::records::{Cell, Dialect, Fault, Records, is_open_quote, without_closing_line_ends};
+use crate::error::{Error, Result};
 
 /// Number of bytes to read at once, unless a record is longer.
 const BLOCK: usize = 1 << 20;
@@ -18,160 +21,171 @@ const BLOCK: usize = 1 << 20;
 const LONGEST_RECORD: usize = 256 << 20;
 
 /// The chunks of a CSV file.
+///
+/// Every byte is visited a fixed number of times: a record that the buffer cuts is read again when the buffer has
+/// doubled.
 pub struct CsvChunks {
     source: Box<dyn Read + Send>,
     /// The file, for errors.
     path: PathBuf,
-    separator: u8,
+    bytes_read: Arc<AtomicU64>,
     size: ChunkSize,
     /// The minimum number of bytes read at once.
     block: usize,
-    schema: SchemaRef,
-    /// The header line, and the bytes read after the last returned record.
+    dialect: Dialect,
+    /// The names of all columns.
+    names: Vec<String>,
+    columns: Vec<ColumnToRead>,
+    /// Bytes of the source. Those before `start` belong to returned records, those from `end` are line ends that may
+    /// be the last.
     buffer: Vec<u8>,
-    /// The length of the header line in the buffer.
-    header: usize,
-    /// The line number of the first bytes after the header in the buffer.
+    start: usize,
+    end: usize,
+    /// The line number of the next record.
     line: usize,
-    /// The number of bytes of the buffer that are known to be UTF-8.
-    checked: usize,
-    bytes_read: u64,
     at_end: bool,
     is_first: bool,
 }
 
-/// Whole records at the start of some bytes.
-struct Whole {
-    len: usize,
-    records: usize,
-    /// The line after them.
-    line: usize,
+/// A column to read.
+struct ColumnToRead {
+    /// Its position in a record.
+    position: usize,
+    name: PlSmallStr,
+    /// Whether its text must be UTF-8. In other columns, characters take the place of bytes that are not.
+    is_needed: bool,
 }
 
 impl CsvChunks {
-    /// Reads the header. Errors name `path`.
+    /// Reads the header. `usual` is the separator that is tried first.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Data`] for a source without a header, or with a repeated name in the header.
-    pub fn new(source: Box<dyn Read + Send>, path: PathBuf, separator: u8, size: ChunkSize) -> Result<CsvChunks> {
-        CsvChunks::in_blocks(source, path, separator, size, BLOCK)
+    /// [`Error::Io`]; [`Error::Data`] for a source without a header, or a needed column whose name occurs twice.
+    pub fn new(input: Input, usual: u8, options: &ReadOptions) -> Result<CsvChunks> {
+        CsvChunks::in_blocks(input, usual, options, BLOCK)
     }
 
-    fn in_blocks(
-        source: Box<dyn Read + Send>,
-        path: PathBuf,
-        separator: u8,
-        size: ChunkSize,
-        block: usize,
-    ) -> Result<CsvChunks> {
+    fn in_blocks(input: Input, usual: u8, options: &ReadOptions, block: usize) -> Result<CsvChunks> {
+        let Text { path, source, bytes_read } = input.into_text()?;
         let mut chunks = CsvChunks {
             source,
             path,
-            separator,
-            size,
+            bytes_read,
+            size: options.size,
             block,
-            schema: SchemaRef::default(),
+            dialect: Dialect { separator: usual, line_end: b'\n' },
+            names: Vec::new(),
+            columns: Vec::new(),
             buffer: Vec::new(),
-            header: 0,
+            start: 0,
+            end: 0,
             line: 1,
-            checked: 0,
-            bytes_read: 0,
             at_end: false,
             is_first: true,
         };
-        chunks.read_header()?;
+        chunks.read_header(options)?;
         Ok(chunks)
     }
 
-    fn read_header(&mut self) -> Result<()> {
+    fn read_header(&mut self, options: &ReadOptions) -> Result<()> {
         // Read at least the whole byte-order mark.
         self.fill(self.block.max(3))?;
         if self.buffer.starts_with(b"\xEF\xBB\xBF") {
             self.buffer.drain(..3);
-            self.checked -= 3;
         }
-        let Whole { len, line, .. } = self.whole_records(ChunkSize { rows: 1, bytes: usize::MAX }, None)?;
-        let Some(Ok(header)) = Records::new(&self.buffer[..len], self.separator, 1).next() else {
-            return Err(self.error((None, "is empty: expected a header line and rows".into())));
+        let len = loop {
+            if let Some((len, end)) = line_end(&self.buffer) {
+                self.dialect.line_end = end;
+                break len;
+            }
+            if self.at_end {
+                break without_closing_line_ends(&self.buffer).len();
+            }
+            self.check_length(self.buffer.len())?;
+            self.fill(self.buffer.len().max(self.block))?;
         };
-        if header.bytes.is_empty() {
-            return Err(self.error((Some(1), "is blank: expected the names of the columns".into())));
+        let header = &self.buffer[..len];
+        if header.is_empty() {
+            let is_all = self.at_end && without_closing_line_ends(&self.buffer).is_empty();
+            let fault: Fault = match is_all {
+                true => (None, "is empty: expected a header line and rows".into()),
+                false => (Some(1), "is blank: expected the names of the columns".into()),
+            };
+            return Err(self.error(fault));
         }
-        let names = cells(header.bytes, self.separator);
-        if let Some((_, twice)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
-            return Err(self.error((Some(1), format!("the column name `{twice}` occurs twice"))));
-        }
-        self.schema = Arc::new(names.iter().map(|name| Field::new(name.into(), DataType::String)).collect());
-        (self.header, self.line) = (len, line);
+        let needed = options.columns.needed.iter().map(|needed| needed.name.as_str());
+        let declared = options.separator.and_then(|separator| u8::try_from(separator).ok());
+        let found = separator_and_names(header, declared, self.dialect.separator, needed);
+        (self.dialect.separator, self.names) = found.map_err(|fault| self.error(fault))?;
+        let chosen = options.columns.choose(&self.names).map_err(|reason| self.error((Some(1), reason)))?;
+        let column = |column: Chosen<'_>| ColumnToRead {
+            position: column.position,
+            name: column.name.into(),
+            is_needed: column.needed.is_some() || options.columns.needed.is_empty(),
+        };
+        self.columns = chosen.into_iter().map(column).collect();
+        // The header is a record, so that its line end is that of a record.
+        self.update_end();
+        let mut cells = Vec::new();
+        self.next_record(&mut cells)?;
         Ok(())
     }
 
-    /// Finds the records of the next chunk, and reads as many bytes as they need. Each record must have `width` cells.
-    fn whole_records(&mut self, size: ChunkSize, width: Option<usize>) -> Result<Whole> {
-        let mut whole = Whole { len: 0, records: 0, line: self.line };
+    /// Puts the cells of the next record into `cells`, as positions in the buffer from its first byte, and returns that byte's position and
+    /// the line; `None` after the last record.
+    fn next_record(&mut self, cells: &mut Vec<Cell>) -> Result<Option<(usize, usize)>> {
         loop {
-            self.find_records(&mut whole, size, width).map_err(|fault| self.error(fault))?;
-            if self.at_end || whole.records == size.rows || whole.len >= size.bytes {
-                return Ok(whole);
+            let mut records = Records::new(&self.buffer[self.start..self.end], self.dialect, self.line);
+            let read = records.read(cells);
+            let is_whole = match &read {
+                Ok(None) => false,
+                // What follows may belong to its last cell or line end.
+                Ok(Some(_)) => records.position() < self.end - self.start,
+                Err(fault) => !is_open_quote(fault),
+            };
+            let begun = self.buffer.len() - self.start;
+            self.check_length(if is_whole { records.position() } else { begun })?;
+            if is_whole || self.at_end {
+                let (start, len, line) = (self.start, records.position(), records.line());
+                let read = read.map_err(|fault| self.error(fault))?;
+                (self.start, self.line) = ((start + len).min(self.end), line);
+                return Ok(read.map(|line| (start, line)));
             }
-            let begun = self.buffer.len() - self.header - whole.len;
-            if begun > LONGEST_RECORD {
-                let reason = format!("a record of more than {} MiB: is a quote left open?", LONGEST_RECORD >> 20);
-                return Err(self.error((Some(whole.line), reason)));
-            }
-            // The buffer doubles for a long record. The search then starts again at its beginning.
             self.fill(begun.max(self.block))?;
         }
     }
 
-    /// Adds the complete records of the buffer.
-    fn find_records(&self, whole: &mut Whole, size: ChunkSize, width: Option<usize>) -> Result<(), Fault> {
-        // Line ends at the end of the file are not records. Whether this is the end is known after the next read.
-        let bytes = without_closing_line_ends(&self.buffer[self.header + whole.len..]);
-        let mut records = Records::new(bytes, self.separator, whole.line);
-        let start = whole.len;
-        while whole.records < size.rows && whole.len < size.bytes {
-            let record = match records.next() {
-                None => break,
-                Some(Err(fault)) if !self.at_end && is_open_quote(&fault) => break,
-                Some(record) => record?,
-            };
-            if records.rest().is_empty() && !self.at_end {
-                break;
-            }
-            if let Some(width) = width.filter(|&width| width != record.cells) {
-                let found =
-                    if record.bytes.is_empty() { "is blank".into() } else { format!("has {} cells", record.cells) };
-                return Err((Some(record.line), format!("{found}, but the header has {width}")));
-            }
-            whole.len = start + bytes.len() - records.rest().len();
-            whole.records += 1;
-            whole.line = records.line();
+    fn check_length(&self, begun: usize) -> Result<()> {
+        if begun <= LONGEST_RECORD {
+            return Ok(());
         }
+        let reason = format!("a record of more than {} MiB: is a quote left open?", LONGEST_RECORD >> 20);
+        Err(self.error((Some(self.line), reason)))
+    }
+
+    /// Drops the bytes of returned records, and reads up to `len` more bytes.
+    fn fill(&mut self, len: usize) -> Result<()> {
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        let read = (&mut self.source).take(len as u64).read_to_end(&mut self.buffer);
+        self.at_end = read.map_err(Error::io("read", &self.path))? < len;
+        self.update_end();
         Ok(())
     }
 
-    /// Reads up to `len` more bytes, and checks that they are UTF-8.
-    fn fill(&mut self, len: usize) -> Result<()> {
-        let read = (&mut self.source).take(len as u64).read_to_end(&mut self.buffer);
-        let read = read.map_err(Error::io("read", &self.path))?;
-        self.bytes_read += read as u64;
-        self.at_end = read < len;
-        match std::str::from_utf8(&self.buffer[self.checked..]) {
-            Ok(_) => self.checked = self.buffer.len(),
-            Err(error) => {
-                self.checked += error.valid_up_to();
-                // The end of the buffer may cut a character.
-                if error.error_len().is_some() || self.at_end {
-                    let before = self.buffer[self.header..self.checked].iter();
-                    let line = self.line + before.filter(|&&byte| byte == b'\n').count();
-                    return Err(
-                        self.error((Some(line), "is not UTF-8: convert the file, for example with iconv".into()))
-                    );
-                }
-            }
+    /// Line ends at the end of the file are not records. Whether this is the end is known after the next read.
+    fn update_end(&mut self) {
+        self.end = self.start + without_closing_line_ends(&self.buffer[self.start..]).len();
+    }
+
+    /// Checks that a record has as many cells as the header.
+    fn check_width(&self, cells: &[Cell], line: usize) -> Result<()> {
+        if cells.len() == self.names.len() {
+            return Ok(());
         }
-        Ok(())
+        let is_blank = cells.len() == 1 && cells[0].is_empty();
+        let found = if is_blank { "is blank".into() } else { format!("has {} cells", cells.len()) };
+        Err(self.error((Some(line), format!("{found}, but the header has {}", self.names.len()))))
     }
 
     fn error(&self, (line, reason): Fault) -> Error {
@@ -180,141 +194,60 @@ impl CsvChunks {
 }
 
 impl ReadChunks for CsvChunks {
+    fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    fn file(&self) -> &Path {
+        &self.path
+    }
+
     fn next_chunk(&mut self) -> Result<Option<DataFrame>> {
-        let whole = self.whole_records(self.size, Some(self.schema.len()))?;
-        let is_first = std::mem::take(&mut self.is_first);
-        if whole.records == 0 {
-            return Ok(is_first.then(|| DataFrame::empty_with_schema(&self.schema)));
+        let builder = |column: &ColumnToRead| StringChunkedBuilder::new(column.name.clone(), 0);
+        let mut builders: Vec<StringChunkedBuilder> = self.columns.iter().map(builder).collect();
+        let (mut rows, mut bytes, mut cells) = (0, 0, Vec::new());
+        while rows < self.size.rows && bytes < self.size.bytes {
+            let Some((start, line)) = self.next_record(&mut cells)? else { break };
+            self.check_width(&cells, line)?;
+            for (column, builder) in self.columns.iter().zip(&mut builders) {
+                let cell = &cells[column.position];
+                let bytes = &self.buffer[start..];
+                match cell.text(bytes) {
+                    _ if cell.is_empty() => builder.append_null(),
+                    Some(text) => builder.append_value(text),
+                    None if !column.is_needed => builder.append_value(String::from_utf8_lossy(cell.bytes(bytes))),
+                    None => {
+                        let reason = format!(
+                            "is not UTF-8 in column `{}`: convert the file, for example with iconv",
+                            column.name
+                        );
+                        return Err(self.error((Some(line), reason)));
+                    }
+                }
+            }
+            rows += 1;
+            bytes += self.start - start;
         }
-        let end = self.header + whole.len;
-        let table = parse(&self.buffer[..end], &self.schema, self.separator)
-            .map_err(|error| self.error((None, first_line(&error))))?;
-        if table.height() != whole.records {
-            let reason = format!("{} records were read as {} rows", whole.records, table.height());
-            return Err(self.error((None, format!("lines {} to {}: {reason}", self.line, whole.line - 1))));
+        if rows == 0 && !self.is_first {
+            return Ok(None);
         }
-        self.buffer.drain(self.header..end);
-        self.checked -= whole.len;
-        self.line = whole.line;
-        Ok(Some(table))
+        self.is_first = false;
+        let columns = builders.into_iter().map(|builder| builder.finish().into_column()).collect();
+        Ok(Some(DataFrame::new(rows, columns)?))
     }
 
     fn bytes_read(&self) -> u64 {
-        self.bytes_read
+        self.bytes_read.load(Ordering::Relaxed)
     }
-}
 
-/// Parses the header and checked records.
-fn parse(bytes: &[u8], schema: &SchemaRef, separator: u8) -> PolarsResult<DataFrame> {
-    CsvReadOptions::default()
-        .with_has_header(true)
-        .with_schema(Some(Arc::clone(schema)))
-        .with_rechunk(true)
-        .map_parse_options(|options| options.with_separator(separator))
-        .into_reader_with_file_handle(Cursor::new(bytes))
-        .finish()
+    fn line_after(&mut self, rows: usize) -> Option<usize> {
+        let mut cells = Vec::new();
+        for _ in 0..rows {
+            self.next_record(&mut cells).ok()??;
+        }
+        self.next_record(&mut cells).ok()?.map(|(_, line)| line)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    type Cells = Vec<Vec<Option<String>>>;
-
-    const WHOLE: ChunkSize = ChunkSize { rows: usize::MAX, bytes: usize::MAX };
-
-    /// The columns' cells, with their names, and the rows of each chunk.
-    fn read(bytes: &[u8], size: ChunkSize, block: usize) -> Result<(Cells, Vec<usize>)> {
-        let source = Box::new(Cursor::new(bytes.to_vec()));
-        let mut chunks = CsvChunks::in_blocks(source, "t.csv".into(), b',', size, block)?;
-        let (mut cells, mut heights) = (Cells::new(), Vec::new());
-        while let Some(chunk) = chunks.next_chunk()? {
-            heights.push(chunk.height());
-            cells.resize(chunk.width(), Vec::new());
-            for (cells, column) in cells.iter_mut().zip(chunk.columns()) {
-                if cells.is_empty() {
-                    cells.push(Some(column.name().to_string()));
-                }
-                cells.extend(column.str().unwrap().iter().map(|cell| cell.map(str::to_owned)));
-            }
-        }
-        assert_eq!(chunks.bytes_read(), bytes.len() as u64);
-        Ok((cells, heights))
-    }
-
-    fn rows(rows: usize) -> ChunkSize {
-        ChunkSize { rows, ..WHOLE }
-    }
-
-    #[test]
-    fn chunks_end_after_a_record_and_not_inside_a_quoted_cell() {
-        let text = "a,b\r\n\"x\n\"\"1,\",1\r\n,é\r\n\"\",\"\n\n\"\r\n4,4\r\n\r\n\n".as_bytes();
-        let whole = read(text, WHOLE, BLOCK).unwrap().0;
-        let cell = |text: &str| Some(text.to_owned());
-        assert_eq!(whole[0], [cell("a"), cell("x\n\"1,"), None, cell(""), cell("4")]);
-        assert_eq!(whole[1], [cell("b"), cell("1"), cell("é"), cell("\n\n"), cell("4")]);
-        for block in 1..text.len() + 2 {
-            assert_eq!(read(text, rows(3), block).unwrap(), (whole.clone(), vec![3, 1]), "block {block}");
-            let bytes = ChunkSize { bytes: 9, ..WHOLE };
-            assert_eq!(read(text, bytes, block).unwrap(), (whole.clone(), vec![1, 2, 1]), "block {block}");
-        }
-    }
-
-    #[test]
-    fn a_table_without_rows_is_one_chunk() {
-        for text in ["a,b", "a,b\n", "\u{FEFF}a,b\r\n\r\n"] {
-            let (cells, heights) = read(text.as_bytes(), rows(1), 1).unwrap();
-            assert_eq!((cells.len(), heights), (2, vec![0]), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_fault_in_a_late_row_has_its_line() {
-        let before = "1,\"x\ny\"\n".repeat(1000);
-        for (fault, says) in [
-            ("1\n", "line 2002: has 1 cells, but the header has 2"),
-            ("\n2,2", "line 2002: is blank, but the header has 2"),
-            ("1,x\"\n", "line 2002: has a quote inside a cell"),
-            ("\"1,x\n2,2\n", "line 2002: opens a quote that never closes"),
-            ("\"1\"1,x\n2,2\n", "line 2002: has text after a closing quote"),
-        ] {
-            let text = format!("a,b\n{before}{fault}");
-            for block in [7, 100, BLOCK] {
-                let error = read(text.as_bytes(), rows(100), block).unwrap_err().to_string();
-                assert!(error.starts_with(&format!("t.csv, {says}")), "{error}");
-            }
-        }
-        let text = [b"a,b\n", before.as_bytes(), b"1,\xFF\n"].concat();
-        for block in [7, 100, BLOCK] {
-            let error = read(&text, rows(100), block).unwrap_err().to_string();
-            assert!(error.starts_with("t.csv, line 2002: is not UTF-8"), "{error}");
-        }
-    }
-
-    #[test]
-    fn characters_that_a_block_cuts_are_read_correctly() {
-        let text = "ä,b\n日本,é\n𝄞,x\n";
-        let whole = read(text.as_bytes(), WHOLE, BLOCK).unwrap().0;
-        for block in 1..10 {
-            assert_eq!(read(text.as_bytes(), rows(1), block).unwrap().0, whole);
-        }
-        let error = read(&text.as_bytes()[..text.len() - 5], rows(1), 2).unwrap_err().to_string();
-        assert!(error.starts_with("t.csv, line 3: is not UTF-8"), "{error}");
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_give_the_same_rows_or_error_in_chunks_of_any_size(
-            bytes in prop::collection::vec(prop::sample::select(b"a\",,\n\n\r1".to_vec()), 0..60),
-            size in 1usize..5,
-            block in 1usize..20,
-        ) {
-            let text = |read: Result<(Cells, Vec<usize>)>| read.map(|(cells, _)| cells).map_err(|error| error.to_string());
-            let whole = text(read(&bytes, WHOLE, BLOCK));
-            prop_assert_eq!(&text(read(&bytes, rows(size), block)), &whole);
-            prop_assert_eq!(&text(read(&bytes, ChunkSize { bytes: 3 * size, ..WHOLE }, block)), &whole);
-        }
-    }
-}
+mod tests;

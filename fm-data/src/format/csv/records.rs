@@ -1,37 +1,55 @@
-//! The records of a CSV file, found before parsing: Polars fills short lines with nulls, and its errors name no lines.
+//! The records of a CSV file and their cells.
+
+use std::borrow::Cow;
+use std::ops::Range;
 
 /// An error in a file: the line, if known, and the reason.
 pub type Fault = (Option<usize>, String);
 
-/// Iterates over the records of a CSV file.
+/// The characters between cells and records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dialect {
+    /// Between cells.
+    pub separator: u8,
+    /// At the end of a record: `\n`, before which `\r` is allowed, or only `\r`.
+    pub line_end: u8,
+}
+
+impl Dialect {
+    /// Commas and line feeds.
+    pub const COMMAS: Dialect = Dialect { separator: b',', line_end: b'\n' };
+}
+
+/// Reads the records of some bytes one after the other.
 pub struct Records<'a> {
-    rest: &'a [u8],
-    separator: u8,
+    bytes: &'a [u8],
+    at: usize,
+    dialect: Dialect,
     line: usize,
 }
 
-/// A record in its file.
-pub struct Record<'a> {
-    /// The line of its start, from 1.
-    pub line: usize,
-    /// The number of its cells.
-    pub cells: usize,
-    /// Its bytes, without the line end.
-    pub bytes: &'a [u8],
+/// A cell, by its position in the bytes of its records. Quotes are not part of it.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    range: Range<usize>,
+    is_quoted: bool,
+    /// Whether it has doubled quotes.
+    has_quotes: bool,
 }
 
 const STRAY_QUOTE: &str = "has a quote inside a cell: put the cell in quotes and double those inside";
 const OPEN_QUOTE: &str = "opens a quote that never closes";
+const AFTER_QUOTE: &str = "has text after a closing quote";
 
 impl<'a> Records<'a> {
     /// The records of `bytes`. The first starts on `line`.
-    pub fn new(bytes: &'a [u8], separator: u8, line: usize) -> Records<'a> {
-        Records { rest: bytes, separator, line }
+    pub fn new(bytes: &'a [u8], dialect: Dialect, line: usize) -> Records<'a> {
+        Records { bytes, at: 0, dialect, line }
     }
 
-    /// The bytes after the last record returned.
-    pub fn rest(&self) -> &'a [u8] {
-        self.rest
+    /// The position of the next record.
+    pub fn position(&self) -> usize {
+        self.at
     }
 
     /// The line of the start of the next record.
@@ -39,47 +57,99 @@ impl<'a> Records<'a> {
         self.line
     }
 
-    fn fail(&mut self, line: usize, reason: &str) -> Option<<Self as Iterator>::Item> {
-        self.rest = &[];
-        Some(Err((Some(line), reason.to_owned())))
+    /// Puts the cells of the next record into `cells`, and returns the line of its start; `None` after the last one. A
+    /// blank line is a record of one empty cell.
+    ///
+    /// # Errors
+    /// Misplaced quotes, with their line. No records follow.
+    pub fn read(&mut self, cells: &mut Vec<Cell>) -> Result<Option<usize>, Fault> {
+        cells.clear();
+        if self.at >= self.bytes.len() {
+            return Ok(None);
+        }
+        let line = self.line;
+        loop {
+            let (cell, more) = match self.bytes.get(self.at) {
+                Some(b'"') => self.quoted_cell(line)?,
+                _ => self.bare_cell()?,
+            };
+            cells.push(cell);
+            if !more {
+                self.line += 1;
+                return Ok(Some(line));
+            }
+        }
+    }
+
+    /// The cell at the current position, and whether the separator follows.
+    fn bare_cell(&mut self) -> Result<(Cell, bool), Fault> {
+        let Dialect { separator, line_end } = self.dialect;
+        let start = self.at;
+        let rest = &self.bytes[start..];
+        let len = rest.iter().position(|&byte| byte == separator || byte == line_end || byte == b'"');
+        let end = start + len.unwrap_or(rest.len());
+        let ending = self.bytes.get(end).copied();
+        if ending == Some(b'"') {
+            return Err(self.fail(self.line, STRAY_QUOTE));
+        }
+        self.at = end + 1;
+        let is_last = ending != Some(separator);
+        let is_carriage_return = is_last && line_end == b'\n' && self.bytes[start..end].ends_with(b"\r");
+        let range = start..end - usize::from(is_carriage_return);
+        Ok((Cell { range, is_quoted: false, has_quotes: false }, !is_last))
+    }
+
+    /// As [`Records::bare_cell`], at a quote.
+    fn quoted_cell(&mut self, line: usize) -> Result<(Cell, bool), Fault> {
+        let Dialect { separator, line_end } = self.dialect;
+        let start = self.at + 1;
+        let (mut at, mut has_quotes) = (start, false);
+        let end = loop {
+            match self.bytes[at..].iter().position(|&byte| byte == b'"') {
+                None => return Err(self.fail(line, OPEN_QUOTE)),
+                Some(len) => at += len,
+            }
+            if self.bytes.get(at + 1) != Some(&b'"') {
+                break at;
+            }
+            has_quotes = true;
+            at += 2;
+        };
+        self.line += self.bytes[start..end].iter().filter(|&&byte| byte == line_end).count();
+        let is_line_feed = line_end == b'\n';
+        let (len, more) = match &self.bytes[end + 1..] {
+            [byte, ..] if *byte == separator => (1, true),
+            [byte, ..] if *byte == line_end => (1, false),
+            [b'\r', b'\n', ..] if is_line_feed => (2, false),
+            [b'\r'] if is_line_feed => (1, false),
+            [] => (0, false),
+            _ => return Err(self.fail(line, AFTER_QUOTE)),
+        };
+        self.at = end + 1 + len;
+        Ok((Cell { range: start..end, is_quoted: true, has_quotes }, more))
+    }
+
+    fn fail(&mut self, line: usize, reason: &str) -> Fault {
+        self.at = self.bytes.len();
+        (Some(line), reason.to_owned())
     }
 }
 
-impl<'a> Iterator for Records<'a> {
-    type Item = Result<Record<'a>, Fault>;
+impl Cell {
+    /// The bytes of the cell in those of the records.
+    pub fn bytes<'a>(&self, records: &'a [u8]) -> &'a [u8] {
+        records.get(self.range.clone()).unwrap_or_default()
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
-        let bytes = self.rest;
-        if bytes.is_empty() {
-            return None;
-        }
-        let line = self.line;
-        let (mut at, mut cells, mut cell_starts) = (0, 1, true);
-        let end = loop {
-            match bytes.get(at) {
-                None => break at,
-                Some(b'\n') => break at,
-                Some(b'"') if cell_starts => match closing_quote(&bytes[at..], self.separator) {
-                    Ok(len) => {
-                        self.line += bytes[at..at + len].iter().filter(|&&byte| byte == b'\n').count();
-                        at += len;
-                        cell_starts = false;
-                        continue;
-                    }
-                    Err(reason) => return self.fail(line, reason),
-                },
-                Some(b'"') => return self.fail(self.line, STRAY_QUOTE),
-                Some(byte) => {
-                    cell_starts = *byte == self.separator;
-                    cells += usize::from(cell_starts);
-                }
-            }
-            at += 1;
-        };
-        self.rest = &bytes[bytes.len().min(end + 1)..];
-        self.line += 1;
-        let bytes = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
-        Some(Ok(Record { line, cells, bytes }))
+    /// The text of the cell; `None` if it is not UTF-8.
+    pub fn text<'a>(&self, records: &'a [u8]) -> Option<Cow<'a, str>> {
+        let text = std::str::from_utf8(self.bytes(records)).ok()?;
+        Some(if self.has_quotes { Cow::Owned(text.replace("\"\"", "\"")) } else { Cow::Borrowed(text) })
+    }
+
+    /// Whether there is nothing between the separators, not even quotes.
+    pub fn is_empty(&self) -> bool {
+        !self.is_quoted && self.range.is_empty()
     }
 }
 
@@ -88,48 +158,68 @@ pub fn is_open_quote(fault: &Fault) -> bool {
     fault.1 == OPEN_QUOTE
 }
 
-/// The length of the quoted cell at the start of `bytes`.
-fn closing_quote(bytes: &[u8], separator: u8) -> Result<usize, &'static str> {
-    let mut at = 1;
-    loop {
-        match bytes[at..].iter().position(|&byte| byte == b'"') {
-            None => return Err(OPEN_QUOTE),
-            Some(offset) => at += offset + 1,
-        }
-        match &bytes[at..] {
-            [b'"', ..] => at += 1,
-            [] | [b'\n', ..] | [b'\r'] | [b'\r', b'\n', ..] => return Ok(at),
-            [byte, ..] if *byte == separator => return Ok(at),
-            _ => return Err("has text after a closing quote"),
-        }
-    }
-}
-
-/// The cells of a well-formed record.
-pub fn cells(record: &[u8], separator: u8) -> Vec<String> {
-    let (mut quoted, mut start, mut cells) = (false, 0, Vec::new());
-    for at in 0..=record.len() {
-        match record.get(at) {
-            Some(b'"') => quoted = !quoted,
-            end if !quoted && end.is_none_or(|byte| *byte == separator) => {
-                let cell = String::from_utf8_lossy(&record[start..at]);
-                let inner = cell.strip_prefix('"').and_then(|cell| cell.strip_suffix('"'));
-                cells.push(inner.map_or_else(|| cell.to_string(), |inner| inner.replace("\"\"", "\"")));
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    cells
-}
-
 /// The bytes without trailing line ends.
 pub fn without_closing_line_ends(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().rposition(|byte| !b"\r\n".contains(byte)).map_or(0, |last| last + 1);
     &bytes[..end]
 }
 
-/// The bytes without the byte-order mark that some programs write.
-pub fn without_byte_order_mark(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str, dialect: Dialect) -> Result<Vec<(usize, Vec<String>)>, Fault> {
+        let (mut records, mut cells, mut all) = (Records::new(text.as_bytes(), dialect, 1), vec![], vec![]);
+        while let Some(line) = records.read(&mut cells)? {
+            let texts = cells.iter().map(|cell| cell.text(text.as_bytes()).unwrap().into_owned());
+            all.push((line, texts.collect()));
+        }
+        Ok(all)
+    }
+
+    fn record(line: usize, cells: &[&str]) -> (usize, Vec<String>) {
+        (line, cells.iter().map(|&cell| cell.to_owned()).collect())
+    }
+
+    #[test]
+    fn quotes_line_ends_and_blank_lines_are_parsed() {
+        let text = "a,b\r\n\n\"x, \"\"y\"\"\",\"1\n2\"\r\n,\nlast,é";
+        let third = record(3, &["x, \"y\"", "1\n2"]);
+        let expected =
+            [record(1, &["a", "b"]), record(2, &[""]), third, record(5, &["", ""]), record(6, &["last", "é"])];
+        assert_eq!(read(text, Dialect::COMMAS).unwrap(), expected);
+        assert_eq!(read("", Dialect::COMMAS).unwrap(), []);
+        let returns = Dialect { separator: b';', line_end: b'\r' };
+        assert_eq!(read("a;\"b\r\"\r1,5;", returns).unwrap(), [record(1, &["a", "b\r"]), record(3, &["1,5", ""])]);
+    }
+
+    #[test]
+    fn misplaced_quotes_are_errors_with_a_line() {
+        let fault = |text: &str| read(text, Dialect::COMMAS).unwrap_err();
+        assert_eq!(fault("a\nb,\"c\nd\n"), (Some(2), OPEN_QUOTE.into()));
+        assert_eq!(fault("\"a\"b,c\n"), (Some(1), AFTER_QUOTE.into()));
+        assert_eq!(fault("\"a\n\",b\"\n"), (Some(2), STRAY_QUOTE.into()));
+    }
+
+    proptest! {
+        #[test]
+        fn quoted_cells_are_read_back(
+            table in prop::collection::vec(prop::collection::vec("[a,\"\n\ré]{0,5}", 2..4), 0..5),
+        ) {
+            let quoted = |cells: &Vec<String>| {
+                let cells = cells.iter().map(|cell| format!("\"{}\"", cell.replace('"', "\"\"")));
+                cells.collect::<Vec<_>>().join(",") + "\n"
+            };
+            let text: String = table.iter().map(quoted).collect();
+            let found: Vec<_> = read(&text, Dialect::COMMAS).unwrap().into_iter().map(|(_, cells)| cells).collect();
+            prop_assert_eq!(found, table);
+        }
+
+        #[test]
+        fn any_text_is_read_to_its_end(text in "[a,\"\n\r]{0,30}") {
+            prop_assert!(read(&text, Dialect::COMMAS).is_ok_and(|records| records.len() <= text.len()) || text.contains('"'));
+        }
+    }
 }

@@ -34,6 +34,8 @@ pub struct Config<'a> {
     /// The arguments of `forward`.
     pub inputs: &'a [String],
     pub schema: &'a Schema,
+    /// Why scores are not probabilities, if they are not.
+    pub shift: Option<String>,
     pub takes: Takes,
 }
 
@@ -78,9 +80,15 @@ impl Config<'_> {
             Task::Regression => {
                 writeln!(f, "# OUTPUT__0 is the prediction of {column}, within {} to {}.", label.min, label.max)?;
             }
-            Task::Binary { threshold } => {
-                writeln!(f, "# OUTPUT__0 is the probability that {column} is at least {threshold}.")?;
-            }
+            Task::Binary { threshold } => match &self.shift {
+                None => writeln!(f, "# OUTPUT__0 is the probability that {column} is at least {threshold}.")?,
+                Some(shift) => {
+                    writeln!(
+                        f,
+                        "# OUTPUT__0 is higher where {column} is more likely to be at least {threshold}. {shift}"
+                    )?;
+                }
+            },
             Task::Ranking { .. } => {
                 writeln!(f, "# OUTPUT__0 is the score that ranks the items of one user. It has no unit.")?;
             }

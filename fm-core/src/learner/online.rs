@@ -1,0 +1,89 @@
+//! Training by an update after each row.
+
+use std::ops::Range;
+
+use tch::Tensor;
+
+use super::{Epoch, Learner, Progress, StepConfig, Trained, batches};
+use crate::error::{Error, Result};
+use crate::online::{LossSum, OnlineKernel, Pass};
+use crate::rows::Order;
+
+/// Number of rows in a step: between two checks for an interruption.
+const STEP: usize = 1 << 14;
+
+/// Runs the kernel of an [`OnlineModel`](crate::online::OnlineModel). A step is a pass over some rows.
+pub struct Online<'a> {
+    kernel: Box<dyn OnlineKernel + 'a>,
+    config: StepConfig,
+    l2: f64,
+    /// The rows of the current epoch, and the positions of each step among them.
+    order: Order,
+    batches: Vec<Range<usize>>,
+    steps: u64,
+    lr: f64,
+}
+
+impl<'a> Online<'a> {
+    /// A learner with this kernel. `l2` is λ of the penalty on the table rows that a row looks up.
+    pub fn new(kernel: Box<dyn OnlineKernel + 'a>, config: StepConfig, l2: f64) -> Online<'a> {
+        let order = Order::new(config.seed, 1, 0);
+        Online { kernel, config, l2, order, batches: vec![], steps: 0, lr: config.lr }
+    }
+}
+
+impl Learner for Online<'_> {
+    fn begin_epoch(&mut self, epoch: Epoch<'_>) -> Result<usize> {
+        self.order = epoch.objective.order(self.config.seed, epoch.number, epoch.train);
+        self.batches = batches(self.order.len(), STEP);
+        self.kernel.read()?;
+        Ok(self.batches.len())
+    }
+
+    fn step(&mut self, epoch: Epoch<'_>, done: usize, _progress: &mut Progress<'_>) -> Result<Option<Trained>> {
+        let records = epoch.train.records().ok_or_else(|| Error::Unsupported("online updates need records".into()))?;
+        let loss = epoch.objective.row_loss();
+        let loss = loss.ok_or_else(|| Error::Unsupported("online updates need a loss of single rows".into()))?;
+        self.lr = self.config.rate(epoch, self.steps, done, self.batches.len());
+        let positions = self.batches[done].clone();
+        let before = (epoch.number as u64 - 1) * self.order.len() as u64 + positions.start as u64;
+        let numbers = epoch.objective.rows_at(positions, &mut self.order);
+        let pass = Pass { loss, lr: self.lr as f32, l2: self.l2 as f32, done: before };
+        let LossSum { loss, weight } = self.kernel.train(records, &numbers, pass)?;
+        if !loss.is_finite() {
+            let (what, cause) = ("the loss".into(), self.diagnosis());
+            return Err(Error::Diverged { what, value: loss, epoch: epoch.number, step: done + 1, cause });
+        }
+        self.steps += 1;
+        let loss_sum = loss * epoch.objective.loss_unit();
+        Ok(Some(Trained { steps: 1, rows: numbers.len(), loss_sum, weight_sum: weight }))
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        self.kernel.write()
+    }
+
+    fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    fn state(&self) -> Vec<(String, Tensor)> {
+        self.kernel.state()
+    }
+
+    fn resume_at(&mut self, steps: u64) {
+        self.steps = steps;
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.lr
+    }
+
+    fn can_overfit(&self) -> bool {
+        true
+    }
+
+    fn diagnosis(&self) -> String {
+        format!("lower the learning rate, which was {}, or look for extreme values in the fields", self.lr)
+    }
+}

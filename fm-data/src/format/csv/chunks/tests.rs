@@ -1,0 +1,156 @@
+use std::io::Cursor;
+
+use proptest::prelude::*;
+
+use super::super::super::selection::{Needed, Selection};
+use super::*;
+
+type Cells = Vec<Vec<Option<String>>>;
+
+const WHOLE: ChunkSize = ChunkSize { rows: usize::MAX, bytes: usize::MAX };
+
+/// The columns' cells, with their names, and the rows of each chunk.
+fn read(bytes: &[u8], size: ChunkSize, block: usize) -> Result<(Cells, Vec<usize>)> {
+    let mut chunks = open(bytes, ReadOptions { size, ..ReadOptions::default() }, block)?;
+    let (mut cells, mut heights) = (Cells::new(), Vec::new());
+    while let Some(chunk) = chunks.next_chunk()? {
+        heights.push(chunk.height());
+        cells.resize(chunk.width(), Vec::new());
+        for (cells, column) in cells.iter_mut().zip(chunk.columns()) {
+            if cells.is_empty() {
+                cells.push(Some(column.name().to_string()));
+            }
+            cells.extend(column.str().unwrap().iter().map(|cell| cell.map(str::to_owned)));
+        }
+    }
+    assert_eq!(chunks.bytes_read(), bytes.len() as u64);
+    Ok((cells, heights))
+}
+
+fn open(bytes: &[u8], options: ReadOptions, block: usize) -> Result<CsvChunks> {
+    CsvChunks::in_blocks(Input::stream(Cursor::new(bytes.to_vec()), "t.csv"), b',', &options, block)
+}
+
+fn rows(rows: usize) -> ChunkSize {
+    ChunkSize { rows, ..WHOLE }
+}
+
+#[test]
+fn chunks_end_after_a_record_and_not_inside_a_quoted_cell() {
+    let text = "a,b\r\n\"x\n\"\"1,\",1\r\n,é\r\n\"\",\"\n\n\"\r\n4,4\r\n\r\n\n".as_bytes();
+    let whole = read(text, WHOLE, BLOCK).unwrap().0;
+    let cell = |text: &str| Some(text.to_owned());
+    assert_eq!(whole[0], [cell("a"), cell("x\n\"1,"), None, cell(""), cell("4")]);
+    assert_eq!(whole[1], [cell("b"), cell("1"), cell("é"), cell("\n\n"), cell("4")]);
+    for block in 1..text.len() + 2 {
+        assert_eq!(read(text, rows(3), block).unwrap(), (whole.clone(), vec![3, 1]), "block {block}");
+        let bytes = ChunkSize { bytes: 9, ..WHOLE };
+        assert_eq!(read(text, bytes, block).unwrap(), (whole.clone(), vec![1, 2, 1]), "block {block}");
+    }
+}
+
+#[test]
+fn a_table_without_rows_is_one_chunk() {
+    for text in ["a,b", "a,b\n", "\u{FEFF}a,b\r\n\r\n"] {
+        let (cells, heights) = read(text.as_bytes(), rows(1), 1).unwrap();
+        assert_eq!((cells.len(), heights), (2, vec![0]), "{text:?}");
+    }
+}
+
+#[test]
+fn a_fault_in_a_late_row_has_its_line() {
+    let before = "1,\"x\ny\"\n".repeat(1000);
+    for (fault, says) in [
+        ("1\n", "line 2002: has 1 cells, but the header has 2"),
+        ("\n2,2", "line 2002: is blank, but the header has 2"),
+        ("1,x\"\n", "line 2002: has a quote inside a cell"),
+        ("\"1,x\n2,2\n", "line 2002: opens a quote that never closes"),
+        ("\"1\"1,x\n2,2\n", "line 2002: has text after a closing quote"),
+    ] {
+        let text = format!("a,b\n{before}{fault}");
+        for block in [7, 100, BLOCK] {
+            let error = read(text.as_bytes(), rows(100), block).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("t.csv, {says}")), "{error}");
+        }
+    }
+    let text = [b"a,b\n", before.as_bytes(), b"1,\xFF\n"].concat();
+    for block in [7, 100, BLOCK] {
+        let error = read(&text, rows(100), block).unwrap_err().to_string();
+        assert!(error.starts_with("t.csv, line 2002: is not UTF-8"), "{error}");
+    }
+}
+
+#[test]
+fn characters_that_a_block_cuts_are_read_correctly() {
+    let text = "ä,b\n日本,é\n𝄞,x\n";
+    let whole = read(text.as_bytes(), WHOLE, BLOCK).unwrap().0;
+    for block in 1..10 {
+        assert_eq!(read(text.as_bytes(), rows(1), block).unwrap().0, whole);
+    }
+    let cut = "ä,b\n日本,é\n".as_bytes();
+    let error = read(&cut[..cut.len() - 2], rows(1), 2).unwrap_err().to_string();
+    assert!(error.starts_with("t.csv, line 2: is not UTF-8 in column `b`"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_give_the_same_rows_or_error_in_chunks_of_any_size(
+        bytes in prop::collection::vec(prop::sample::select(b"a\",,\n\n\r1".to_vec()), 0..60),
+        size in 1usize..5,
+        block in 1usize..20,
+    ) {
+        let text = |read: Result<(Cells, Vec<usize>)>| read.map(|(cells, _)| cells).map_err(|error| error.to_string());
+        let whole = text(read(&bytes, WHOLE, BLOCK));
+        prop_assert_eq!(&text(read(&bytes, rows(size), block)), &whole);
+        prop_assert_eq!(&text(read(&bytes, ChunkSize { bytes: 3 * size, ..WHOLE }, block)), &whole);
+    }
+}
+
+/// The texts of all rows of the needed columns.
+fn needed(bytes: &[u8], names: &[&str]) -> Result<Vec<Vec<Option<String>>>> {
+    let columns = Selection { needed: names.iter().map(|&name| Needed::one(name)).collect(), others: false };
+    let mut chunks = open(bytes, ReadOptions { columns, ..ReadOptions::default() }, BLOCK)?;
+    let table = chunks.next_chunk()?.unwrap();
+    assert_eq!(table.get_column_names(), names);
+    let column = |column: &Column| column.str().unwrap().iter().map(|cell| cell.map(str::to_owned)).collect();
+    Ok(table.columns().iter().map(column).collect())
+}
+
+#[test]
+fn columns_that_are_not_needed_block_nothing() {
+    // Two columns of one name, two without a name, and one that is not UTF-8.
+    let bytes = b",x,user,x,item,\n0,\xFF,ann,1,7,\n1,\xFE,bob,2,,\n";
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(needed(bytes, &["item", "user"]).unwrap(), [[text("7"), None], [text("ann"), text("bob")]]);
+    let error = needed(bytes, &["x"]).unwrap_err().to_string();
+    assert_eq!(error, "t.csv, line 1: the column name `x` occurs twice");
+    let error = needed(b"a,b\n1,2\n\xFF,3\n", &["a"]).unwrap_err().to_string();
+    assert_eq!(error, "t.csv, line 3: is not UTF-8 in column `a`: convert the file, for example with iconv");
+}
+
+#[test]
+fn separators_and_line_ends_are_those_of_the_header() {
+    let expected = needed(b"a,b\n1,x\n,y\n", &["a", "b"]).unwrap();
+    for other in ["a;b\n1;x\n;y\n", "a\tb\r\n1\tx\r\n\ty", "a|b\r1|x\r|y\r", "\u{FEFF}\"a\";b\r1;x\r;y"] {
+        assert_eq!(needed(other.as_bytes(), &["a", "b"]).unwrap(), expected, "{other:?}");
+    }
+    for block in 1..20 {
+        let read = |text: &str| read(text.as_bytes(), rows(1), block).unwrap();
+        assert_eq!(read("a;b\r1;x\r;\"y\r\"\r\r"), read("a,b\r\n1,x\r\n,\"y\r\"\r\n\r\n"), "block {block}");
+    }
+}
+
+#[test]
+fn wide_tables_and_long_cells_take_time_in_proportion_to_their_bytes() {
+    // Quadratic readers take minutes for these.
+    let wide = |cells: usize| (0..cells).map(|cell| format!("name{cell}")).collect::<Vec<_>>().join(",");
+    let text = format!("{}\n{}\n", wide(200_000), wide(200_000));
+    let begin = std::time::Instant::now();
+    assert_eq!(needed(text.as_bytes(), &["name7", "name199999"]).unwrap().len(), 2);
+    let long = format!("a,b\n1,\"{}\"\n2,{}\n", "x\"\"\n".repeat(8 << 20), "y".repeat(32 << 20));
+    let cells = needed(long.as_bytes(), &["a", "b"]).unwrap();
+    assert_eq!(cells[1].iter().flatten().map(String::len).collect::<Vec<_>>(), [24 << 20, 32 << 20]);
+    let error = needed(format!("a\n\"{}", "x".repeat(LONGEST_RECORD + 1)).as_bytes(), &["a"]).unwrap_err();
+    assert_eq!(error.to_string(), "t.csv, line 2: a record of more than 256 MiB: is a quote left open?");
+    assert!(begin.elapsed().as_secs() < 60, "{:?}", begin.elapsed());
+}
