@@ -90,9 +90,20 @@ impl Sections {
         let sections = sections.and_then(|(rows, words)| Sections::new(rows, words, flags & 1 != 0, flags & 2 != 0));
         let sections = sections.ok_or_else(|| format!("its header declares {rows} rows in {words} words"))?;
         match bytes.len() {
-            len if len == sections.end => Ok(sections),
-            len => Err(format!("it has {len} bytes instead of {}", sections.end)),
+            len if len != sections.end => Err(format!("it has {len} bytes instead of {}", sections.end)),
+            _ if !sections.gaps().all(|gap| bytes[gap].iter().all(|&byte| byte == 0)) => {
+                Err("it has bytes between its sections".into())
+            }
+            _ => Ok(sections),
         }
+    }
+
+    /// The bytes before each section that is not the first.
+    fn gaps(&self) -> impl Iterator<Item = Range<usize>> {
+        let groups = self.groups.as_ref().map(|groups| groups.bytes.clone());
+        let sections = [&self.words.bytes, &self.row_starts.bytes, &self.block_starts.bytes].map(Range::clone);
+        let sections: Vec<Range<usize>> = sections.into_iter().chain(groups).collect();
+        (1..sections.len()).map(move |next| sections[next - 1].end..sections[next].start)
     }
 
     /// Writes a file atomically.

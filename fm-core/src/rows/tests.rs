@@ -212,6 +212,9 @@ fn a_foreign_truncated_or_extended_file_is_an_error_of_one_line() {
     assert!(refused(&with(16, &[255; 8])).starts_with("its header declares 18446744073709551615 rows"));
     assert!(refused(&with(24, &[255; 8])).ends_with("rows in 18446744073709551615 words"));
     assert_eq!(refused(&with(32, &[0; 8])), "it was encoded with another schema");
+    // The words of the records, whose number the header has, are followed by zeros.
+    let words = 64 + 4 * usize::from(good[24]);
+    assert_eq!(refused(&with(words, &[1])), "it has bytes between its sections");
     // The first record: 5 slots, the target, the ids from byte 72 on.
     assert_eq!(refused(&with(64, &[255; 4])), "row 0 has no whole record");
     assert_eq!(refused(&with(76, &[7])), "slot 1 of row 0 has id 7, but field `user` has the ids 2 to 4");
