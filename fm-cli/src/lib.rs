@@ -41,7 +41,7 @@ pub fn main() -> ExitCode {
     };
     let general = &args.general;
     logging::start(general.log_format, general.quiet, general.verbose);
-    if let Err(error) = check_surroundings() {
+    if let Err(error) = check_version() {
         logging::report(&error, general.verbose > 0);
         return ExitCode::FAILURE;
     }
@@ -59,9 +59,8 @@ pub fn main() -> ExitCode {
     fm_core::device::end_process(code)
 }
 
-/// Checks what no command can do without: `fm` of the same version, if it started this program, and a working directory,
-/// without which libtorch ends the program.
-fn check_surroundings() -> anyhow::Result<()> {
+/// Checks that `fm` has the same version, if it started this program.
+fn check_version() -> anyhow::Result<()> {
     if let Some(version) = std::env::var_os(fm_args::VERSION_VARIABLE).filter(|version| *version != fm_args::VERSION) {
         anyhow::bail!(
             "`fm` has version {}, but its engine has {}: install both together",
@@ -69,8 +68,6 @@ fn check_surroundings() -> anyhow::Result<()> {
             fm_args::VERSION
         );
     }
-    std::env::current_dir()
-        .map_err(|error| anyhow::anyhow!("the working directory cannot be found ({error}): change to another one"))?;
     Ok(())
 }
 

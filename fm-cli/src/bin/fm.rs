@@ -9,6 +9,11 @@ fn main() -> ExitCode {
     if let Err(code) = fm_args::parse() {
         return code;
     }
+    // libtorch needs a working directory, and ends the engine before that can say so.
+    if let Err(error) = std::env::current_dir() {
+        fm_args::print_error(&format!("the working directory cannot be found ({error}): change to another one"));
+        return ExitCode::FAILURE;
+    }
     let failure = match engine() {
         Ok(engine) => match start(&engine) {
             Ok(code) => return code,

@@ -56,11 +56,31 @@ const COLUMNS: (usize, usize) = (26, 12);
 fn print_results(results: &Results, run: &Run, main: &str) -> Result<()> {
     let mut names = in_order(results.test.keys().chain(results.valid.keys()));
     names.retain(|name| has_cutoff(name, "10"));
-    let (first, column) = COLUMNS;
-    let names = console::fitting(names, main, console::width() - first, column);
-    if names.is_empty() {
-        tracing::warn!("there are no validation or test rows: nothing is measured");
+    let names = console::fitting(names, main, console::width() - COLUMNS.0, COLUMNS.1);
+    match names.is_empty() {
+        true => tracing::warn!("there are no validation or test rows: nothing is measured"),
+        false => print_table(results, &names)?,
     }
+    tracing::info!(
+        "best epoch {} of {}, {} parameters, {:.1} s; the run is in {}",
+        results.best_epoch,
+        results.epochs,
+        grouped(results.parameters),
+        results.seconds,
+        run.folder().display()
+    );
+    let folder = shell_word(&run.folder().to_string_lossy());
+    console::suggest(&[
+        format!("fm report {folder}"),
+        format!("fm evaluate {folder} --output scored.csv"),
+        format!("fm export {folder} --output model.pt"),
+    ]);
+    Ok(())
+}
+
+/// Prints the metrics with these names.
+fn print_table(results: &Results, names: &[&String]) -> Result<()> {
+    let (first, column) = COLUMNS;
     let row = |name: &str, cells: Vec<String>| {
         print(format!("{name:<first$}{}", cells.iter().map(|cell| format!("{cell:>column$}")).collect::<String>()))
     };
@@ -83,19 +103,5 @@ fn print_results(results: &Results, run: &Run, main: &str) -> Result<()> {
     for (name, metrics) in &results.baselines {
         line(&format!("{name}, test"), metrics)?;
     }
-    tracing::info!(
-        "best epoch {} of {}, {} parameters, {:.1} s; the run is in {}",
-        results.best_epoch,
-        results.epochs,
-        grouped(results.parameters),
-        results.seconds,
-        run.folder().display()
-    );
-    let folder = shell_word(&run.folder().to_string_lossy());
-    console::suggest(&[
-        format!("fm report {folder}"),
-        format!("fm evaluate {folder} --output scored.csv"),
-        format!("fm export {folder} --output model.pt"),
-    ]);
     Ok(())
 }
