@@ -253,10 +253,7 @@ fn rows_to_score_need_a_column_for_each_field_and_none_named_score() {
     scene.ok(&format!("{predict} --allow-missing"));
     assert_eq!(scene.scores("scored.csv").len(), crate::data::RATINGS);
 
-    scene.fails_with(
-        "predict run --input scored.csv --output twice.csv --allow-missing",
-        &["scored.csv", "column `score`", "rename"],
-    );
+    scene.fails_with("predict run --input scored.csv --output twice.csv", &["scored.csv", "column `score`", "rename"]);
     scene.fails_with("predict run --input none.csv --output scored.csv", &["cannot read none.csv"]);
     scene.fails_with(
         "predict run --input run --output scored.csv",
