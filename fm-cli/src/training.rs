@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
 use fm_args::flags::{Folders, Part};
-use fm_core::metric::Metrics;
 use fm_core::objective::{Objective, Pointwise};
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::summary::Summary;
