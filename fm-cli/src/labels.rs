@@ -1,6 +1,6 @@
 //! Warnings about the labels of the training rows.
 
-use fm_core::summary::grouped;
+use fm_core::terminal::grouped;
 use fm_core::{Label, Task};
 
 /// Warns of labels from which the task learns nothing, or something else than their users want.

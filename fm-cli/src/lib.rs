@@ -17,6 +17,7 @@ mod predictor;
 mod probabilities;
 mod progress;
 mod ranking;
+mod results;
 mod settings;
 mod suspicions;
 mod tensorboard;

@@ -6,13 +6,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use fm_core::metric::Metrics;
 use fm_core::rows::Row;
-use fm_core::summary::grouped;
+use fm_core::terminal::grouped;
 use fm_core::{FieldKind, Records, Rows, Schema, Task};
 use fm_data::{Prepared, Split};
 
 use crate::metric::Metric;
+use crate::results::Results;
 use crate::settings::Settings;
-use crate::training::Results;
 
 /// Minimum number of rows that agree. Fewer may agree by chance.
 const ENOUGH: usize = 20;

@@ -9,52 +9,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
 use fm_args::flags::{Folders, Part};
-use fm_core::metric::{Metrics, metrics_from_json};
 use fm_core::objective::{Objective, Pointwise};
 use fm_core::seed::{Stream, seed_torch};
-use fm_core::summary::{Summary, grouped};
+use fm_core::summary::Summary;
+use fm_core::terminal::grouped;
 use fm_core::train::{Ending, EpochRecord, Observer, Progress, TakenValues, TrainFiles, Trainer};
 use fm_core::{Error, Records, Rows, Schema};
-use fm_data::{Prepared, TaskName};
+use fm_data::Prepared;
 use fm_models::run::{NewRun, Run};
-use serde::{Deserialize, Serialize};
 use tch::Device;
 
-use crate::baselines::{Baselines, baselines_from_json, label_baselines};
+use crate::baselines::{Baselines, label_baselines};
 use crate::evaluation::{metrics, warn_if_not_finite};
 use crate::extremes::warn_of_clamped;
 use crate::interruption::{Interrupted, raise_at_ctrl_c};
 use crate::labels::{warn_of_labels, warn_of_other_labels};
 use crate::progress::{EpochProgress, during};
 use crate::ranking::{self, Ranking};
+use crate::results::Results;
 use crate::settings::{Settings, cache_dir, data_dir};
 use crate::suspicions;
 use crate::tensorboard::EventFile;
 use crate::values::{Unknown, warn_of_training_rows};
-
-/// The content of `summary.json`.
-#[derive(Serialize, Deserialize)]
-pub struct Results {
-    pub model: String,
-    pub task: TaskName,
-    pub best_epoch: usize,
-    pub epochs: usize,
-    #[serde(deserialize_with = "metrics_from_json")]
-    pub valid: Metrics,
-    #[serde(deserialize_with = "metrics_from_json")]
-    pub test: Metrics,
-    /// The test metrics of the baselines.
-    #[serde(deserialize_with = "baselines_from_json")]
-    pub baselines: Baselines,
-    /// The validation metrics of the baselines, for a ranking.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "baselines_from_json")]
-    pub valid_baselines: Baselines,
-    pub parameters: i64,
-    pub seconds: f64,
-    /// The number of rows of each part.
-    pub rows: BTreeMap<String, usize>,
-    pub device: String,
-}
 
 /// The parts of training that depend on this machine.
 pub struct Machine {

@@ -6,6 +6,7 @@ use serde::Serialize;
 use tch::nn::VarStore;
 
 use crate::model::{Layer, Model};
+use crate::terminal::grouped;
 
 /// The summary of a model. `Display` draws the table.
 ///
@@ -73,30 +74,5 @@ impl fmt::Display for Summary {
         writeln!(f, "{}", "─".repeat(64))?;
         writeln!(f, "Total parameters: {}", grouped(self.total()))?;
         writeln!(f, "Trainable: {}, fixed: {}", grouped(self.trainable), grouped(self.fixed))
-    }
-}
-
-/// A number with thousands separators.
-///
-/// ```
-/// assert_eq!(fm_core::summary::grouped(1234567), "1,234,567");
-/// ```
-pub fn grouped(number: i64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn thousands_are_separated() {
-        assert_eq!([0, 999, 1000, 1234567].map(super::grouped), ["0", "999", "1,000", "1,234,567"]);
     }
 }

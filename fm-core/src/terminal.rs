@@ -77,11 +77,33 @@ pub fn shortened(text: &str, most: usize) -> String {
     format!("{}…", line(kept))
 }
 
+/// A number with thousands separators.
+///
+/// ```
+/// assert_eq!(fm_core::terminal::grouped(1234567), "1,234,567");
+/// ```
+pub fn grouped(number: i64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn thousands_are_separated() {
+        assert_eq!([0, 999, 1000, 1234567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
 
     /// What terminals obey: a bell, a colour, a title of the window, a cursor in eight bits, a delete, an override and an
     /// isolate of direction, a line end of Unicode.

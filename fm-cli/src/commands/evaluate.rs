@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use fm_args::commands::Evaluate;
 use fm_args::flags::Part;
 use fm_core::Rows;
-use fm_core::summary::grouped;
+use fm_core::terminal::grouped;
 use fm_data::table::{check_output, take_rows, write_table};
 use fm_data::{Moved, RawData};
 use fm_models::Run;
@@ -21,8 +21,8 @@ use crate::extremes::warn_of_clamped;
 use crate::labels::warn_of_other_labels;
 use crate::metric::in_order;
 use crate::predictor::{Predictor, moved};
+use crate::results::Results;
 use crate::suspicions::KnownRows;
-use crate::training::Results;
 use crate::values::Unknown;
 
 /// The rows to measure a run on.

@@ -3,7 +3,8 @@
 use anyhow::Result;
 use fm_args::commands::Models;
 use fm_core::model::Options;
-use fm_core::summary::{Summary, grouped};
+use fm_core::summary::Summary;
+use fm_core::terminal::grouped;
 use fm_core::{Field, FieldKind, Label, List, ModelEntry, Schema, Side, Task, Weighting};
 use serde_json::json;
 use tch::Device;

@@ -3,16 +3,17 @@
 use anyhow::Result;
 use fm_args::commands;
 use fm_core::metric::Metrics;
-use fm_core::summary::grouped;
+use fm_core::terminal::grouped;
 use fm_models::Run;
 use toml::Value;
 
 use super::print;
 use crate::console;
 use crate::metric::{has_cutoff, in_order};
+use crate::results::Results;
 use crate::settings::Settings;
 use crate::suspicions;
-use crate::training::{Machine, Results, Start, check_replaceable, shell_word, train};
+use crate::training::{Machine, Start, check_replaceable, shell_word, train};
 
 pub fn run(args: &commands::Train) -> Result<()> {
     let (settings, start) = match &args.resume {

@@ -4,14 +4,14 @@ use anyhow::Result;
 use fm_args::commands::Verify;
 use fm_core::Schema;
 use fm_core::script::{Origin, Verified, verify};
-use fm_core::summary::grouped;
 use fm_core::terminal;
+use fm_core::terminal::grouped;
 use fm_models::Run;
 use serde_json::json;
 use tch::Device;
 
 use super::{print, print_json};
-use crate::training::Results;
+use crate::results::Results;
 
 pub fn run(args: &Verify) -> Result<()> {
     if args.file.is_dir() {

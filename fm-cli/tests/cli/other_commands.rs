@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
 
-use fm_core::summary::grouped;
+use fm_core::terminal::grouped;
 use serde_json::{Value, json};
 
 use crate::data::{FILMS, RATINGS, USERS};

@@ -198,10 +198,10 @@ fn a_table_gives_the_same_model_in_every_form() {
 fn other_columns_are_copied_where_that_is_possible() {
     let scene = scene();
     scene.ok(&format!("train --data clicks.csv {TRAIN} --run run"));
-    scene.write("new.csv", "user,\"\",note,price,tags,note,at\n3,a,b,1001.5,red,c,d\n");
+    scene.write("new.csv", "user,,note,price,tags,note,at\n3,a,b,1001.5,red,c,d\n");
     scene.ok("predict run --input new.csv --output scored.csv");
     let header = scene.text("scored.csv").lines().next().unwrap().to_owned();
-    assert_eq!(header, "user,,note,price,tags,note_2,at,score");
+    assert_eq!(header, "user,\"\",note,price,tags,note_2,at,score");
     scene.write("new.csv", "user,price,tags,user\n3,1001.5,red,3\n");
     scene.fails_with("predict run --input new.csv --output again.csv", &["new.csv, line 1", "`user` occurs twice"]);
     scene.write("new.csv", "user;price\n3;1001.5\n");

@@ -5,7 +5,7 @@ use tch::{Device, Tensor};
 use super::rule::{RowUpdate, Rule, Source, Step};
 use crate::bridge::{clear_gradient, floats_mut};
 use crate::error::{Error, Result};
-use crate::summary::grouped;
+use crate::terminal::grouped;
 
 /// A parameter with the states that the rule keeps for it.
 pub(super) struct Parameter {

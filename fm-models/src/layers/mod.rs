@@ -43,7 +43,7 @@ pub use tower::Tower;
 
 use fm_core::device::is_mixed_precision;
 use fm_core::schema::Layout;
-use fm_core::summary::grouped;
+use fm_core::terminal::grouped;
 use fm_core::{Error, Features, Padded, Result, Schema};
 use tch::{Device, Kind, Tensor, nn};
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use fm_core::summary::grouped;
+use fm_core::terminal::grouped;
 use serde::Serialize;
 
 use super::significance::p_value;
 use crate::console::decimal;
 use crate::metric::{Metric, has_cutoff, in_order};
-use crate::training::Results;
+use crate::results::Results;
 
 /// The results of one contestant on every seed or fold.
 pub struct Entrant {

@@ -20,8 +20,9 @@ use super::{print, print_json};
 use crate::console::{is_verbose, width};
 use crate::interruption::resumable;
 use crate::metric::Metric;
+use crate::results::Results;
 use crate::settings::Settings;
-use crate::training::{Machine, Results, Start, digests, train};
+use crate::training::{Machine, Start, digests, train};
 
 pub fn run(args: &Compare) -> Result<()> {
     let (contestants, variations) = (Contestant::all(args)?, Variation::all(args));

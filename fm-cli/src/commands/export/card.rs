@@ -5,15 +5,15 @@ use std::fmt::{self, Display, Formatter};
 use fm_core::device::compiled_libtorch;
 use fm_core::metric::Metrics;
 use fm_core::script::Precision;
-use fm_core::summary::grouped;
+use fm_core::terminal::grouped;
 use fm_core::{Field, FieldKind, Keep, List, Schema, Side, Task, Weighting};
 use fm_data::source::terms_of_use;
 
 use crate::console::decimal;
 use crate::metric::in_order;
 use crate::probabilities::shift;
+use crate::results::Results;
 use crate::settings::Settings;
-use crate::training::Results;
 
 /// A model card, as Markdown.
 pub struct ModelCard<'a> {

@@ -22,7 +22,7 @@ use self::card::{Latency, ModelCard, Rounding};
 use super::print;
 use crate::evaluation::Evaluation;
 use crate::predictor::{Predictor, moved};
-use crate::training::Results;
+use crate::results::Results;
 
 /// The extra file with the titles of the catalogue's items.
 pub const TITLES: &str = "titles.json";

@@ -1,7 +1,7 @@
 //! Recommendations for a few users, next to the items that they rated highest.
 
 use anyhow::Result;
-use fm_core::summary::grouped;
+use fm_core::terminal::grouped;
 use fm_data::RawData;
 use fm_data::catalogue::Catalogue;
 use fm_data::table::strings;

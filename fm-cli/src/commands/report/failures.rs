@@ -4,7 +4,7 @@
 use anyhow::Result;
 use fm_core::Task;
 use fm_core::metric::Metrics;
-use fm_core::summary::grouped;
+use fm_core::terminal::grouped;
 use maud::{Markup, html};
 
 use super::buckets::{bucket_of, buckets, range};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use fm_core::explain::{InteractionOptions, InteractionReport, ValuePair};
-use fm_core::summary::grouped;
+use fm_core::terminal::grouped;
 use fm_core::{FieldKind, Schema, Task};
 use maud::{Markup, html};
 

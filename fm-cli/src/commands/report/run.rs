@@ -19,7 +19,7 @@ use crate::evaluation::Evaluation;
 use crate::predictor::{Predictor, moved};
 use crate::progress::during;
 use crate::ranking::{Ranking, TestRanks};
-use crate::training::Results;
+use crate::results::Results;
 
 /// A run with its model's predictions for the test rows.
 pub struct Run {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use fm_core::device::compiled_libtorch;
-use fm_core::summary::grouped;
+use fm_core::terminal::grouped;
 use maud::{Markup, html};
 use serde_json::Value;
 

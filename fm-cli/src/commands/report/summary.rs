@@ -2,14 +2,14 @@
 
 use fm_core::Task;
 use fm_core::metric::{Direction, MetricSet, Metrics};
-use fm_core::summary::grouped;
+use fm_core::terminal::grouped;
 use maud::{Markup, html};
 
 use super::buckets::short;
 use super::page::{Cell, decimals, table};
 use super::run::Run;
 use crate::metric::in_order;
-use crate::training::Results;
+use crate::results::Results;
 
 pub fn body(runs: &[Run]) -> Markup {
     html! {

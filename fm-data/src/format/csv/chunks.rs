@@ -32,6 +32,8 @@ pub struct CsvChunks {
     size: ChunkSize,
     /// The minimum number of bytes read at once.
     block: usize,
+    /// Maximum length of a record.
+    longest: usize,
     dialect: Dialect,
     /// The names of all columns.
     names: Vec<String>,
@@ -73,6 +75,7 @@ impl CsvChunks {
             bytes_read,
             size: options.size,
             block,
+            longest: LONGEST_RECORD,
             dialect: Dialect { separator: usual, line_end: b'\n' },
             names: Vec::new(),
             columns: Vec::new(),
@@ -156,10 +159,10 @@ impl CsvChunks {
     }
 
     fn check_length(&self, begun: usize) -> Result<()> {
-        if begun <= LONGEST_RECORD {
+        if begun <= self.longest {
             return Ok(());
         }
-        let reason = format!("a record of more than {} MiB: is a quote left open?", LONGEST_RECORD >> 20);
+        let reason = format!("a record of more than {} MiB: is a quote left open?", self.longest >> 20);
         Err(self.error((Some(self.line), reason)))
     }
 

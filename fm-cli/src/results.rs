@@ -1,0 +1,33 @@
+//! The results of a run.
+
+use std::collections::BTreeMap;
+
+use fm_core::metric::{Metrics, metrics_from_json};
+use fm_data::TaskName;
+use serde::{Deserialize, Serialize};
+
+use crate::baselines::{Baselines, baselines_from_json};
+
+/// The content of `summary.json`.
+#[derive(Serialize, Deserialize)]
+pub struct Results {
+    pub model: String,
+    pub task: TaskName,
+    pub best_epoch: usize,
+    pub epochs: usize,
+    #[serde(deserialize_with = "metrics_from_json")]
+    pub valid: Metrics,
+    #[serde(deserialize_with = "metrics_from_json")]
+    pub test: Metrics,
+    /// The test metrics of the baselines.
+    #[serde(deserialize_with = "baselines_from_json")]
+    pub baselines: Baselines,
+    /// The validation metrics of the baselines, for a ranking.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "baselines_from_json")]
+    pub valid_baselines: Baselines,
+    pub parameters: i64,
+    pub seconds: f64,
+    /// The number of rows of each part.
+    pub rows: BTreeMap<String, usize>,
+    pub device: String,
+}
