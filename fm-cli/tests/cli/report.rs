@@ -308,7 +308,7 @@ fn markup_in_titles_and_names_is_escaped() {
 #[test]
 fn a_sentence_says_what_a_run_does_not_have() {
     let scene = Scene::new();
-    scene.ok("train --train books.csv --schema schema.toml --model lr --epochs 1 --run alone");
+    scene.ok("train --train books.csv --split random:0:0 --schema schema.toml --model lr --epochs 1 --run alone");
     report(&scene, "alone", |page| {
         assert_holds(&section(page, "summary"), &["There are no test rows"]);
         assert_holds(&section(page, "curves"), &["there are no validation rows"]);
@@ -365,7 +365,9 @@ fn the_report_of_a_run_without_its_data_leaves_out_what_needs_them() {
 
     let ratings = scene.text("elsewhere/u.data");
     scene.write("elsewhere/u.data", ratings.lines().take(2500).map(|line| format!("{line}\n")).collect::<String>());
-    report(&scene, "run --data elsewhere", |page| {
+    scene.fails_with("report run --data elsewhere -q", &["does not have the rows", "`fm evaluate run --data"]);
+    std::fs::rename(scene.path("elsewhere"), scene.path("ml")).unwrap();
+    report(&scene, "run", |page| {
         assert_holds(&section(page, "settings"), &["The data has changed since these runs"]);
     });
 }
