@@ -139,6 +139,29 @@ mod tests {
         assert_eq!(file.numbers::<i64>(4..12), None);
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_mapped_file_that_is_cut_while_it_is_read_ends_the_process_with_one_line() {
+        const FILE: &str = "FM_TEST_FILE_TO_CUT";
+        if let Some(path) = std::env::var_os(FILE) {
+            report_lost_parts();
+            let file = MappedFile::of(&File::open(&path).unwrap(), &path).unwrap();
+            File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+            unreachable!("{}", std::hint::black_box(file.bytes())[5000]);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("numbers");
+        std::fs::write(&path, [7; 10_000]).unwrap();
+        let name = "mapped_file::tests::a_mapped_file_that_is_cut_while_it_is_read_ends_the_process_with_one_line";
+        let mut reader = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = reader.args([name, "--exact", "--nocapture"]).env(FILE, &path).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            (output.status.code(), stderr.lines().last().map(|line| format!("{line}\n"))),
+            (Some(1), Some(LOST_PART.into()))
+        );
+    }
+
     #[test]
     fn an_empty_file_has_no_bytes() {
         let folder = tempfile::tempdir().unwrap();

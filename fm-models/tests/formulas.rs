@@ -8,6 +8,7 @@ mod variants;
 
 use fm_core::model::Options;
 use fm_core::{FieldKind, Schema};
+use fm_models::layers::Dropout;
 use oracle::*;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
@@ -220,7 +221,8 @@ impl Scene {
             return x;
         }
         let ones = Tensor::ones([x.len() as i64, x[0].len() as i64], (Kind::Float, Device::Cpu));
-        let mask = numbers(&ones.dropout(self.options[option].as_f64().unwrap(), true));
+        let dropout = Dropout::new("the formula", option, self.options[option].as_f64().unwrap()).unwrap();
+        let mask = numbers(&dropout.forward(ones, true).unwrap());
         x.iter().zip(mask.chunks(x[0].len())).map(|(x, mask)| product(x, mask)).collect()
     }
 

@@ -379,7 +379,7 @@ fn a_report_that_fails_writes_no_file() {
     scene.fails_with("report run run", &["given twice"]);
     scene.fails_with(&format!("report {}", "run ".repeat(9)), &["at most 8 runs"]);
     scene.fails_with("report run -o ml", &["ml is a folder"]);
-    scene.fails_with("report run -o run/summary.json", &["a file of a run"]);
+    scene.fails_with("report run -o run/summary.json", &["run/summary.json exists and is not a report"]);
     scene.fails_with("report", &["RUN"]);
     let metrics = scene.text("run/metrics.jsonl");
     scene.write("run/metrics.jsonl", format!("nothing\n{metrics}"));

@@ -171,7 +171,7 @@ fn a_prediction_ends_when_its_output_is_closed() {
 #[test]
 fn a_table_without_any_of_the_fields_is_an_error_even_with_allow_missing() {
     let scene = trained();
-    scene.write("foreign.csv", "reader;book;tags;price\nr01;b01;kind1;5\n");
+    scene.write("foreign.csv", "viewer,film\nr01,b01\n");
     let line = "predict run --input foreign.csv --output new.csv --allow-missing";
     scene.fails_with(line, &["no column for any of the fields reader, book, tags, price"]);
 }

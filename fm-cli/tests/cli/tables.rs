@@ -261,14 +261,14 @@ fn files_that_are_something_else_say_what() {
     assert_holds(&error, &["the extension of a table must be .csv, .tsv, .txt or .parquet"]);
 }
 
-#[cfg(target_os = "linux")]
+/// Small files are in memory; a test of `MappedFile` cuts a large one.
 #[test]
-fn a_cache_file_that_is_cut_while_it_is_read_ends_training_with_one_line() {
+fn a_small_cache_file_that_is_cut_during_training_does_not_disturb_it() {
     use std::process::Stdio;
 
     let scene = scene();
     scene.write("clicks.csv", commas().concat() + &commas()[1..].concat().repeat(300));
-    let train = TRAIN.replace("--epochs 4", "--epochs 100000 --patience 100000");
+    let train = TRAIN.replace("--epochs 4", "--epochs 12 --patience 100");
     let line = format!("train --data clicks.csv {train} --run run");
     let mut training = scene.fm(&line).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     while !scene.path("run/metrics.jsonl").exists() {
@@ -281,6 +281,6 @@ fn a_cache_file_that_is_cut_while_it_is_read_ends_training_with_one_line() {
     }
     let output = training.wait_with_output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert_holds(stderr.lines().last().unwrap(), &["error: a file that was being read became shorter"]);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert_eq!(scene.metrics("run").len(), 12);
 }
