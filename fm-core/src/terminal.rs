@@ -59,7 +59,7 @@ pub fn json(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// A text as a [`line`] of at most `most` characters and an ellipsis, cut between words if that keeps half of it.
+/// A text as a [`line`](line()) of at most `most` characters and an ellipsis, cut between words if that keeps half of it.
 ///
 /// ```
 /// use fm_core::terminal::shortened;
