@@ -40,7 +40,7 @@ fn integer(text: &str) -> Option<&str> {
 /// How the texts of a field become values. [`Schema::reading`](crate::Schema::reading) returns that of a field.
 ///
 /// ```
-/// use fm_core::{List, Weighting, encoder::Reading};
+/// use fm_core::schema::{List, Reading, Weighting};
 ///
 /// let null_values = ["n/a".to_owned()];
 /// let reading = Reading::new(false, &null_values);
