@@ -6,6 +6,7 @@ use tch::Tensor;
 
 use super::{Epoch, Learner, Progress, StepConfig, Trained, batches};
 use crate::error::{Error, Result};
+use crate::loss::RowLoss;
 use crate::online::{LossSum, OnlineKernel, Pass};
 use crate::rows::Order;
 
@@ -15,6 +16,7 @@ const STEP: usize = 1 << 14;
 /// Runs the kernel of an [`OnlineModel`](crate::online::OnlineModel). A step is a pass over some rows.
 pub struct Online<'a> {
     kernel: Box<dyn OnlineKernel + 'a>,
+    loss: RowLoss,
     config: StepConfig,
     l2: f64,
     /// The rows of the current epoch, and the positions of each step among them.
@@ -25,10 +27,10 @@ pub struct Online<'a> {
 }
 
 impl<'a> Online<'a> {
-    /// A learner with this kernel. `l2` is λ of the penalty on the table rows that a row looks up.
-    pub fn new(kernel: Box<dyn OnlineKernel + 'a>, config: StepConfig, l2: f64) -> Online<'a> {
+    /// A learner with this kernel and this loss of a row. `l2` is λ of the penalty on the table rows that a row looks up.
+    pub fn new(kernel: Box<dyn OnlineKernel + 'a>, loss: RowLoss, config: StepConfig, l2: f64) -> Online<'a> {
         let order = Order::new(config.seed, 1, 0);
-        Online { kernel, config, l2, order, batches: vec![], steps: 0, lr: config.lr }
+        Online { kernel, loss, config, l2, order, batches: vec![], steps: 0, lr: config.lr }
     }
 }
 
@@ -42,13 +44,11 @@ impl Learner for Online<'_> {
 
     fn step(&mut self, epoch: Epoch<'_>, done: usize, _progress: &mut Progress<'_>) -> Result<Option<Trained>> {
         let records = epoch.train.records().ok_or_else(|| Error::Unsupported("online updates need records".into()))?;
-        let loss = epoch.objective.row_loss();
-        let loss = loss.ok_or_else(|| Error::Unsupported("online updates need a loss of single rows".into()))?;
         self.lr = self.config.rate(epoch, self.steps, done, self.batches.len());
         let positions = self.batches[done].clone();
         let before = (epoch.number as u64 - 1) * self.order.len() as u64 + positions.start as u64;
         let numbers = epoch.objective.rows_at(positions, &mut self.order);
-        let pass = Pass { loss, lr: self.lr as f32, l2: self.l2 as f32, done: before };
+        let pass = Pass { loss: self.loss, lr: self.lr as f32, l2: self.l2 as f32, done: before };
         let LossSum { loss, weight } = self.kernel.train(records, &numbers, pass)?;
         if !loss.is_finite() {
             let (what, cause) = ("the loss".into(), self.diagnosis());

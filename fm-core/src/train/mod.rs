@@ -128,11 +128,10 @@ impl<'a> Trainer<'a> {
                 config.check_for_online(store.device())?;
                 let unsupported = |what: &str| Error::Unsupported(format!("{what}: use batch updates"));
                 let online = model.online().ok_or_else(|| unsupported("the model has no kernel for online updates"))?;
-                if objective.row_loss().is_none() {
-                    return Err(unsupported("online updates are for regressions and binary tasks"));
-                }
+                let loss = objective.row_loss();
+                let loss = loss.ok_or_else(|| unsupported("online updates are for regressions and binary tasks"))?;
                 check_rates(config.lr, config.l2)?;
-                Box::new(Online::new(online.kernel(config.optimizer)?, config.steps(), config.l2))
+                Box::new(Online::new(online.kernel(config.optimizer)?, loss, config.steps(), config.l2))
             }
             None => {
                 let optimizer = Optimizer::new(config.optimizer, config.lr, config.l2, store)?

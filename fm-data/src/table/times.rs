@@ -163,7 +163,7 @@ impl Digits<'_> {
         is_valid.then_some((3_600 * hour + 60 * minute + second, parts))
     }
 
-    /// The seconds by which a zone is ahead of UTC. No zone is UTC.
+    /// The offset of a zone from UTC in seconds, positive to the east; 0 without a zone.
     fn offset(&mut self) -> Option<i64> {
         self.rest = self.rest.trim_ascii_start();
         if self.rest.is_empty() {

@@ -111,7 +111,7 @@ impl Apply for Adam {
 
     fn next_row(&mut self) {
         self.done += 1;
-        // After so many rows, both corrections are 1 to rounding.
+        // Later, once per pass suffices: with the default constants, both corrections round to 1.
         if self.done < 1 << 17 || self.rate == 0.0 {
             let power = |beta: f64| 1.0 - beta.powf(self.done as f64);
             self.rate = (self.lr * power(self.beta_2).sqrt() / power(self.beta_1)) as f32;

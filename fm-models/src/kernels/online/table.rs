@@ -2,7 +2,7 @@
 
 use fm_core::Result;
 use fm_core::elements::floats;
-use tch::{Kind, Tensor, no_grad};
+use tch::{Tensor, no_grad};
 
 /// The size of a cache line in bytes.
 const LINE: usize = 64;
@@ -99,7 +99,6 @@ impl Table {
                 part_of_rows.extend_from_slice(&row[part * width..part * width + k]);
             }
             let from = Tensor::f_from_slice(&part_of_rows)?.f_view(tensor.size().as_slice())?;
-            debug_assert_eq!(from.kind(), Kind::Float);
             no_grad(|| tensor.shallow_clone().f_copy_(&from))?;
         }
         Ok(())
