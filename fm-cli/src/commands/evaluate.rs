@@ -112,20 +112,20 @@ fn part_of(predictor: &Predictor<BuiltModel>, source: RawData, part: Part, moved
 /// All rows of a data set or, if it turns out to be the run's own at another location, its test rows.
 fn new_rows(args: &Evaluate, run: &Run, predictor: &Predictor<BuiltModel>, data: &str) -> Result<Measured> {
     let is_ranking = predictor.schema.label().task.is_ranking();
+    let source = if is_ranking { None } else { Some(predictor.new_rows(data, &args.folders)?) };
     if is_ranking || predictor.settings.data.data.is_some() {
-        let total = if is_ranking { None } else { Some(predictor.new_rows(data, &args.folders)?.labels.len()) };
+        let total = source.as_ref().map(|source| source.labels.len());
         if let Some(own) = own_data(args, run, predictor, data, total)? {
             tracing::info!("{data} is the data of the run: its test rows are measured, or those of --part");
             return Ok(own);
         }
     }
-    if is_ranking {
+    let Some(source) = source else {
         bail!(
             "a ranking is measured without the items that users already have, so {data} alone does not do, and it is not the \
              data of the run: train on a table with the old and the new rows, with `--split time` or `--test {data}`"
         );
-    }
-    let source = predictor.new_rows(data, &args.folders)?;
+    };
     if source.labels.is_empty() {
         bail!("{data} has no rows to measure on");
     }
