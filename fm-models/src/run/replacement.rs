@@ -98,12 +98,14 @@ pub(super) fn is_run(folder: &Path) -> bool {
     [SETTINGS, SCHEMA].iter().all(|name| folder.join(name).is_file())
 }
 
-/// Whether a folder contains only the start of a run, because the program was killed while creating it.
+/// Whether a folder is empty or contains only the start of a run, because the program was killed while creating it.
 pub(super) fn is_begun(folder: &Path) -> bool {
     let is_of_the_start = |name: &String| {
         [TrainFiles::CHECKPOINTS, SCHEMA, ROWS, FolderLock::FILE].contains(&name.as_str()) || is_partial(name)
     };
-    folder.join(TrainFiles::CHECKPOINTS).is_dir() && names(folder).iter().all(is_of_the_start)
+    let names = names(folder);
+    let is_created = names.is_empty() || folder.join(TrainFiles::CHECKPOINTS).is_dir();
+    folder.is_dir() && is_created && names.iter().all(is_of_the_start)
 }
 
 /// The names in a folder.
