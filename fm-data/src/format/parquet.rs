@@ -2,6 +2,7 @@
 
 mod cells;
 mod chunks;
+mod nesting;
 
 use std::fs::File;
 use std::io::{self, BufWriter};

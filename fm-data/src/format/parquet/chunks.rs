@@ -23,6 +23,7 @@ use super::super::interface::{ReadChunks, ReadOptions};
 use super::super::quiet::without_panics;
 use super::super::selection::{Chosen, ListText};
 use super::cells::{Form, texts};
+use super::nesting;
 use crate::error::{Error, Result, first_line};
 
 /// The chunks of a Parquet file.
@@ -61,6 +62,7 @@ impl ParquetChunks {
     pub(super) fn open(file: File, path: PathBuf, options: &ReadOptions) -> Result<ParquetChunks> {
         let length = file.metadata().map_err(Error::io("read", &path))?.len();
         let bytes = mapped(&file, &path)?;
+        nesting::check(&bytes).map_err(|reason| damaged(&path, &reason))?;
         let (metadata, types) = sound(&path, || {
             let metadata = read_metadata(&mut Cursor::new(bytes))?;
             let types = types(&metadata);
@@ -108,7 +110,7 @@ impl ParquetChunks {
             }
         }
         let rows = metadata.row_groups.iter().try_fold(0_usize, |sum, group| sum.checked_add(group.num_rows()));
-        let rows = rows.ok_or_else(|| refused("not a readable Parquet file: too many rows".into()))?;
+        let rows = rows.ok_or_else(|| damaged(&path, "too many rows"))?;
         let size = options.size;
         let rows_of_chunk = size.rows.min(size.bytes / bytes_of_row(&metadata, &columns, rows)).max(1);
         Ok(ParquetChunks {
@@ -138,8 +140,7 @@ impl ParquetChunks {
                 Error::data(&self.path, None, format!("{row}column `{}` {reason}", column.name))
             })?;
             if text.len() != rows {
-                let reason = format!("not a readable Parquet file: {} rows instead of {rows}", text.len());
-                return Err(Error::data(&self.path, None, reason));
+                return Err(damaged(&self.path, &format!("{} rows instead of {rows}", text.len())));
             }
             columns.push(text.into_column());
         }
@@ -306,5 +307,9 @@ fn sound<T>(path: &Path, read: impl FnOnce() -> PolarsResult<T>) -> Result<T> {
         Some(Err(error)) => first_line(&error),
         None => "its content contradicts itself".into(),
     };
-    Err(Error::data(path, None, format!("not a readable Parquet file: {what}")))
+    Err(damaged(path, &what))
+}
+
+fn damaged(path: &Path, what: &str) -> Error {
+    Error::data(path, None, format!("not a readable Parquet file: {what}"))
 }
