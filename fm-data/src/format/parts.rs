@@ -1,9 +1,10 @@
-//! Folders of tables: the parts of one table, in the order of their names.
+//! Folders of tables: the parts of one table, in the order of their names. The name of a folder in it gives a column, as
+//! in `year=2024`, which the files need not have.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use polars::prelude::DataFrame;
+use polars::prelude::*;
 
 use super::interface::{Format, ReadChunks, ReadOptions};
 use super::{Input, csv};
@@ -19,7 +20,8 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>> {
     }
     let parts = parts(path)?;
     let Some((format, _)) = parts.first() else {
-        return Err(Error::data(path, None, "the folder has no .csv, .tsv or .parquet files"));
+        let reason = "the folder has no .csv, .tsv or .parquet files, nor folders with them named as in `year=2024`";
+        return Err(Error::data(path, None, reason));
     };
     if let Some((other, _)) = parts.iter().find(|(other, _)| other != format) {
         let reason = format!("the folder has .{format} and .{other} files: the parts of a table have one format");
@@ -33,15 +35,26 @@ pub fn is_folder_of_parts(path: &Path) -> bool {
     path.is_dir() && parts(path).is_ok_and(|parts| !parts.is_empty())
 }
 
-/// The tables in a folder, in the order of their names, each with the extension of its format. Other programs leave
-/// files without a table whose names start with `.` or `_`. A `.txt` may be anything.
+/// The tables in a folder and in its folders named as in `year=2024`, in the order of their names, each with the extension
+/// of its format. Other programs leave files without a table whose names start with `.` or `_`. A `.txt` may be anything.
 fn parts(folder: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
     let mut parts = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(Error::io("read", folder))? {
-        let path = entry.map_err(Error::io("read", folder))?.path();
-        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(['.', '_']));
+        let entry = entry.map_err(Error::io("read", folder))?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
+        if name.starts_with(['.', '_']) {
+            continue;
+        }
+        // Links to folders, which may lead back, are not followed.
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            if value_in(&name).is_some() {
+                parts.extend(self::parts(&path)?);
+            }
+            continue;
+        }
         let Ok(format) = super::of(&path) else { continue };
-        if !is_hidden && format.extension() != csv::TXT.extension() && path.is_file() {
+        if format.extension() != csv::TXT.extension() && path.is_file() {
             parts.push((format.extension(), path));
         }
     }
@@ -49,30 +62,74 @@ fn parts(folder: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
     Ok(parts)
 }
 
-/// Opens the table in these files.
+/// The column and the value that the name of a folder gives, as Hive and Spark write them: `year=2024`. `None` in the
+/// value is a missing one.
+fn value_in(folder: &str) -> Option<(String, Option<String>)> {
+    let (column, value) = folder.split_once('=').filter(|(column, _)| !column.is_empty())?;
+    let value = Some(unescaped(value)).filter(|value| value != "__HIVE_DEFAULT_PARTITION__");
+    Some((unescaped(column), value))
+}
+
+/// A text in which characters are written as in `%3A`.
+fn unescaped(text: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    while let Some((&byte, after)) = rest.split_first() {
+        let digit = |at: usize| after.get(at).and_then(|&digit| char::from(digit).to_digit(16));
+        match (byte, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push((16 * high + low) as u8);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Opens the table in these files of `path`, which is the file itself or a folder.
 ///
 /// # Errors
 /// Those of [`Format::read`], and [`Error::Data`] if not all files have the columns of the first.
-pub fn read(files: Vec<PathBuf>, options: &ReadOptions) -> Result<Box<dyn ReadChunks>> {
-    let open = |path: &Path| super::of(path)?.read(Input::open(path)?, options);
-    match files.as_slice() {
-        [file] => open(file),
-        [first, ..] => {
-            let current = open(first)?;
-            let (names, options) = (current.names().to_vec(), options.clone());
-            Ok(Box::new(Parts { files, options, names, current, at: 0, columns: None, bytes_read: 0 }))
-        }
-        [] => Err(Error::NoData),
+pub fn read(path: &Path, files: Vec<PathBuf>, options: &ReadOptions) -> Result<Box<dyn ReadChunks>> {
+    let Some(first) = files.first() else { return Err(Error::NoData) };
+    let (current, given) = (open(first, options)?, given(path, first));
+    if files.len() == 1 && given.is_empty() {
+        return Ok(current);
     }
+    let names = all_names(current.names(), &given);
+    let (folder, options) = (path.to_owned(), options.clone());
+    Ok(Box::new(Parts { folder, files, options, names, current, given, at: 0, columns: None, bytes_read: 0 }))
+}
+
+fn open(path: &Path, options: &ReadOptions) -> Result<Box<dyn ReadChunks>> {
+    super::of(path)?.read(Input::open(path)?, options)
+}
+
+/// The columns that the names of the folders between `folder` and a file give, with their value.
+fn given(folder: &Path, file: &Path) -> Vec<(String, Option<String>)> {
+    let between = file.strip_prefix(folder).ok().and_then(Path::parent);
+    between.into_iter().flat_map(Path::iter).filter_map(|name| value_in(&name.to_string_lossy())).collect()
+}
+
+/// The columns of a file, and those given that it does not have itself.
+fn all_names(own: &[String], given: &[(String, Option<String>)]) -> Vec<String> {
+    let given = given.iter().map(|(name, _)| name).filter(|name| !own.contains(name));
+    own.iter().chain(given).cloned().collect()
 }
 
 /// The chunks of one part after the other.
 struct Parts {
+    folder: PathBuf,
     files: Vec<PathBuf>,
     options: ReadOptions,
     /// The names of the columns of the first part.
     names: Vec<String>,
     current: Box<dyn ReadChunks>,
+    /// The columns of the current part that the names of its folders give.
+    given: Vec<(String, Option<String>)>,
     /// The position of the current part.
     at: usize,
     /// The columns of the chunks, in their order.
@@ -86,15 +143,13 @@ impl Parts {
         self.bytes_read += self.current.bytes_read();
         self.at += 1;
         let path = &self.files[self.at];
-        self.current = super::of(path)?.read(Input::open(path)?, &self.options)?;
-        let (there, first) = (names(self.current.names()), names(&self.names));
-        let wanted = |name: &&&str| {
-            self.options.columns.others || self.options.columns.needed.iter().any(|needed| needed.name == **name)
-        };
+        self.current = open(path, &self.options)?;
+        self.given = given(&self.folder, path);
+        let all = all_names(self.current.names(), &self.given);
+        let (there, first) = (names(&all), names(&self.names));
         let lacks = |one: &HashSet<&str>, other: &HashSet<&str>| {
-            let mut lacking: Vec<String> = one.difference(other).filter(wanted).map(|name| name.to_string()).collect();
-            lacking.sort();
-            lacking.into_iter().next()
+            let wanted = one.difference(other).filter(|name| self.options.columns.has(name));
+            wanted.map(|name| name.to_string()).min()
         };
         let first_file = self.files[0].display();
         let reason = match (lacks(&first, &there), lacks(&there, &first)) {
@@ -103,6 +158,21 @@ impl Parts {
             (None, None) => return Ok(()),
         };
         Err(Error::data(path, None, format!("{reason}: the parts of a table have the same columns")))
+    }
+
+    /// A chunk of the current part, with the given columns.
+    fn with_given(&self, mut chunk: DataFrame) -> Result<DataFrame> {
+        let own = self.current.names();
+        for (name, value) in self.given.iter().filter(|(name, _)| self.options.columns.has(name) && !own.contains(name))
+        {
+            let (name, height) = (name.as_str().into(), chunk.height());
+            let column = match value {
+                Some(value) => StringChunked::full(name, value, height),
+                None => StringChunked::full_null(name, height),
+            };
+            chunk.with_column(column.into_column())?;
+        }
+        Ok(chunk)
     }
 }
 
@@ -122,6 +192,7 @@ impl ReadChunks for Parts {
     fn next_chunk(&mut self) -> Result<Option<DataFrame>> {
         loop {
             if let Some(chunk) = self.current.next_chunk()? {
+                let chunk = self.with_given(chunk)?;
                 let Some(columns) = &self.columns else {
                     self.columns = Some(chunk.get_column_names().iter().map(|name| name.to_string()).collect());
                     return Ok(Some(chunk));
@@ -142,5 +213,75 @@ impl ReadChunks for Parts {
     fn line_after(&mut self, _: usize) -> Option<usize> {
         // A row's file is known before its line is looked for.
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::selection::{Needed, Selection};
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        folder
+    }
+
+    /// The names of all columns, and the rows that are read.
+    fn table(folder: &Path, columns: Selection) -> Result<(String, Vec<String>)> {
+        let options = ReadOptions { columns, ..ReadOptions::default() };
+        let mut chunks = read(folder, files(folder)?, &options)?;
+        let mut rows = vec![];
+        while let Some(chunk) = chunks.next_chunk()? {
+            let cells = |column: &Column, row| column.str().unwrap().get(row).unwrap_or("-").to_owned();
+            let row = |row| chunk.columns().iter().map(|column| cells(column, row)).collect::<Vec<_>>().join(",");
+            rows.extend((0..chunk.height()).map(row));
+        }
+        Ok((chunks.names().join(","), rows))
+    }
+
+    fn error(folder: &Path, columns: Selection) -> String {
+        table(folder, columns).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_names_of_folders_give_columns() {
+        let folder = folder(&[
+            ("year=2023/month=12/b.csv", "a\n3\n"),
+            ("year=2023/month=12/a.csv", "a\n1\n2\n"),
+            ("year=2024/month=1/a.csv", "a\n4\n"),
+            ("year=__HIVE_DEFAULT_PARTITION__/month=a%2Fb%/a.csv", "a\n5\n"),
+            ("year=2024/month=1/_SUCCESS.csv", ""),
+            ("other/a.csv", "b\n6\n"),
+        ]);
+        let rows = ["1,2023,12", "2,2023,12", "3,2023,12", "4,2024,1", "5,-,a/b%"].map(String::from).to_vec();
+        assert_eq!(table(folder.path(), Selection::default()).unwrap(), ("a,year,month".into(), rows));
+        let needed = Selection { needed: vec![Needed::one("month")], others: false };
+        assert_eq!(table(folder.path(), needed).unwrap().1, ["12", "12", "12", "1", "a/b%"]);
+        let needed = Selection { needed: vec![Needed::one("a")], others: false };
+        assert_eq!(table(folder.path(), needed).unwrap().1, ["1", "2", "3", "4", "5"]);
+    }
+
+    #[test]
+    fn a_column_of_the_file_comes_before_that_of_its_folder() {
+        let folder = folder(&[("day=1/a.csv", "day,a\n01,x\n"), ("day=2/a.csv", "a,day\ny,02\n")]);
+        let rows = ["01,x", "02,y"].map(String::from).to_vec();
+        assert_eq!(table(folder.path(), Selection::default()).unwrap(), ("day,a".into(), rows));
+    }
+
+    #[test]
+    fn all_parts_have_the_same_columns() {
+        let unlike = folder(&[("day=1/a.csv", "a\nx\n"), ("day=2/hour=3/a.csv", "a\ny\n")]);
+        assert!(error(unlike.path(), Selection::default()).contains("has a column `hour`, which"));
+        let needed = Selection { needed: vec![Needed::one("a")], others: false };
+        assert_eq!(table(unlike.path(), needed).unwrap().1, ["x", "y"]);
+        let above = folder(&[("a.csv", "a\nx\n"), ("day=2/a.csv", "a\ny\n")]);
+        assert!(error(above.path(), Selection::default()).contains("has a column `day`, which"));
+        let none = folder(&[("2024/a.csv", "a\nx\n"), ("=1/a.csv", "a\nx\n")]);
+        assert!(error(none.path(), Selection::default()).contains("nor folders with them named as in `year=2024`"));
     }
 }

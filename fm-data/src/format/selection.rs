@@ -56,6 +56,11 @@ pub(super) struct Chosen<'a> {
 }
 
 impl Selection {
+    /// Whether the columns of this name are read.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.others || self.needed.iter().any(|needed| needed.name == name)
+    }
+
     /// The columns to read of a file with these names: all in the order of the file, or the needed ones in the order in
     /// which they are needed. Needed columns that the file lacks are left out.
     ///

@@ -25,7 +25,8 @@ pub use times::timestamps;
 pub use writer::TableWriter;
 
 /// Reads a table with every column as text: a `.csv`, `.tsv` or `.txt` file, plain or compressed with gzip or zstd, a
-/// `.parquet` file, or a folder of files with one format and the same columns.
+/// `.parquet` file, or a folder of files with one format and the same columns. Folders in it that are named as in
+/// `year=2024` give a column, which the files need not have.
 ///
 /// A text file is UTF-8, has a header line, and quotes cells as RFC 4180 does. Its separator is a comma, a semicolon, a
 /// tab or `|`, whichever the header has. An empty cell is null. In Parquet, whole numbers become their digits (even in a

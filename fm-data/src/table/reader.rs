@@ -31,7 +31,8 @@ pub struct TableReader {
 }
 
 impl TableReader {
-    /// Opens a table with all columns: a file, or a folder of files with one format and the same columns.
+    /// Opens a table with all columns: a file, or a folder of files with one format and the same columns. Folders in it
+    /// that are named as in `year=2024` give a column.
     ///
     /// # Errors
     /// [`Error::Io`], or [`Error::Data`] for a file without a header, or whose format does not match its extension.
@@ -45,14 +46,15 @@ impl TableReader {
     /// As [`TableReader::open`], and [`Error::Data`] for a needed column that cannot be read. A needed column that the
     /// table lacks is not an error: [`TableReader::names`] are all that there are.
     pub fn open_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result<TableReader> {
-        let files = parts::files(path.as_ref())?;
+        let path = path.as_ref();
+        let files = parts::files(path)?;
         let mut bytes = Some(0);
         for file in &files {
             let metadata = std::fs::metadata(file).map_err(Error::io("read", file))?;
             // A pipe has no length.
             bytes = bytes.filter(|_| metadata.is_file()).map(|sum| sum + metadata.len());
         }
-        Ok(TableReader { chunks: parts::read(files, options)?, bytes, has_failed: false })
+        Ok(TableReader { chunks: parts::read(path, files, options)?, bytes, has_failed: false })
     }
 
     /// Reads CSV from any source. Errors call it `name`.
