@@ -308,6 +308,21 @@ mod tests {
     }
 
     #[test]
+    fn a_long_list_is_encoded_as_a_short_one() {
+        let vocabulary: Vec<String> = (0..2000).map(|value| value.to_string()).collect();
+        let kind = FieldKind::MultiValued(List::new("|", 1500, Weighting::Sum));
+        let schema = Schema::new(
+            schema().label().clone(),
+            vec![Field { kind, vocabulary: vocabulary.clone(), ..schema().fields()[1].clone() }],
+        );
+        let text = vocabulary.join("|") + "|3|700|700|1999|x";
+        let (ids, values) = encode_with(&schema.unwrap(), 0, Some(&text));
+        assert_eq!(ids, (1..=1500).collect::<Vec<i32>>(), "values beyond the slots are dropped");
+        let more: Vec<(usize, f32)> = values.iter().copied().enumerate().filter(|(_, value)| *value != 1.0).collect();
+        assert_eq!(more, [(3, 2.0), (700, 3.0)]);
+    }
+
+    #[test]
     fn values_are_stored_unless_the_schema_implies_them() {
         let given = |field, raw| encode_counted(&schema(), field, raw).2;
         assert_eq!((given(0, Some("é")), given(0, None)), (0, 0));

@@ -143,21 +143,37 @@ pub(crate) fn most_distinct(column: &StringChunked, list: &List, reading: Readin
         }
         // Only a text with more values can have more distinct values.
         if reading.pieces(cell, list).nth(longest).is_some() {
-            distinct.clear();
-            distinct.extend(reading.pieces(cell, list).map(|(value, _)| value));
-            longest = longest.max(distinct.len().min(list.max_len));
+            longest = longest.max(count_distinct(reading.pieces(cell, list), list.max_len, &mut distinct));
         }
     }
     longest
+}
+
+/// The number of distinct values, or `most` if there are more. The values are put into `distinct`.
+fn count_distinct<'t>(
+    pieces: impl Iterator<Item = (Cow<'t, str>, f64)>,
+    most: usize,
+    distinct: &mut PlHashSet<Cow<'t, str>>,
+) -> usize {
+    distinct.clear();
+    for (value, _) in pieces {
+        // A list may have millions of values.
+        if distinct.len() == most {
+            break;
+        }
+        distinct.insert(value);
+    }
+    distinct.len()
 }
 
 /// The share of `rows` whose lists have more values than the field has slots; of a multi-valued field, more distinct ones.
 fn cut_share(column: &StringChunked, kind: &FieldKind, reading: Reading<'_>, rows: &[u32]) -> f32 {
     let Some(list) = kind.list() else { return 0.0 };
     let is_cut = |&&row: &&u32| {
-        let pieces = || reading.pieces(column.get(row as usize), list).map(|(value, _)| value);
+        let pieces = || reading.pieces(column.get(row as usize), list);
         pieces().nth(list.max_len).is_some()
-            && (matches!(kind, FieldKind::Sequence(_)) || pieces().collect::<PlHashSet<_>>().len() > list.max_len)
+            && (matches!(kind, FieldKind::Sequence(_))
+                || count_distinct(pieces(), list.max_len + 1, &mut PlHashSet::new()) > list.max_len)
     };
     rows.iter().filter(is_cut).count() as f32 / rows.len() as f32
 }

@@ -150,14 +150,14 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
                 Some(buckets) => (Some(bucket(piece, buckets)), None),
                 None => (None, known.get(piece)),
             };
-            let mut taken = Vec::new();
+            let mut taken = PlHashSet::new();
             list.ordered(reading.pieces(cell, list)).any(|(piece, _)| {
                 let id = id(&piece);
                 if !taken.contains(&id) {
                     if taken.len() == list.max_len {
                         return false;
                     }
-                    taken.push(id);
+                    taken.insert(id);
                 }
                 known.contains(&*piece)
             })

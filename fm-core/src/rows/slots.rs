@@ -1,9 +1,14 @@
 //! The active slots of a row.
 
+use hashbrown::HashMap;
+
 use super::layout::{FieldLayout, GIVEN, RecordLayout, count_given};
 use crate::error::{Error, Result};
 use crate::number::{given, standardised};
 use crate::schema::{List, Weighting};
+
+/// The number of ids of a list from which a hash table finds them. Fewer are compared one by one.
+const FEW: usize = 256;
 
 /// The active slots of a row under construction, field by field: ids, and the values that the schema does not imply.
 ///
@@ -51,20 +56,30 @@ impl Slots {
         let first = self.words.len();
         // The sum of each id's numbers, empty until one is not 1; sums beyond its end are 1.
         let mut sums: Vec<f64> = vec![];
+        // The positions of the ids, empty as long as they are few.
+        let mut positions: HashMap<u32, usize> = HashMap::new();
         let mut n = 0;
         for (id, x) in values {
             let own = &self.words[first..];
             let used = own.len();
-            // Repetitions are rare, and `contains` compares several ids at once.
-            if own.contains(&id) {
+            let position = match used < FEW {
+                // Repetitions are rare, and `contains` compares several ids at once.
+                true => own.contains(&id).then(|| own.iter().take_while(|&&other| other != id).count()),
+                false => positions.get(&id).copied(),
+            };
+            if let Some(position) = position {
                 sums.resize(used, 1.0);
-                sums[own.iter().take_while(|&&other| other != id).count()] += x;
+                sums[position] += x;
             } else if used < list.max_len {
                 if x != 1.0 {
                     sums.resize(used, 1.0);
                     sums.push(x);
                 }
                 self.words.push(id);
+                if used + 1 >= FEW {
+                    let new = if positions.is_empty() { 0 } else { used };
+                    positions.extend(self.words[first + new..].iter().copied().zip(new..));
+                }
             } else {
                 continue;
             }

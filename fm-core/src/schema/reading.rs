@@ -96,7 +96,12 @@ impl<'s> Reading<'s> {
         let bracketed = if self.is_exact { None } else { bracketed(text) };
         let text = if bracketed.is_some() { "" } else { text };
         let is_given = list.weighting == Weighting::Given;
-        let split = text.split(list.separator.as_str()).map(Cow::Borrowed);
+        // One character is found faster than a text.
+        let (one, several) = match list.separator.as_bytes() {
+            &[separator] => (Some(text.split(char::from(separator))), None),
+            _ => (None, Some(text.split(list.separator.as_str()))),
+        };
+        let split = one.into_iter().flatten().chain(several.into_iter().flatten()).map(Cow::Borrowed);
         bracketed.into_iter().flatten().chain(split).filter_map(move |piece| match piece {
             Cow::Borrowed(piece) => self.piece(piece, is_given).map(|(value, x)| (Cow::Borrowed(value), x)),
             Cow::Owned(piece) => self.piece(&piece, is_given).map(|(value, x)| (Cow::Owned(value.to_owned()), x)),
@@ -106,7 +111,8 @@ impl<'s> Reading<'s> {
     /// The value in a piece of a list, and the number that it adds to its slot.
     fn piece(self, piece: &str, is_given: bool) -> Option<(&str, f64)> {
         let whole = self.value(piece)?;
-        Some(match piece.rsplit_once(':').filter(|_| is_given) {
+        let parts = if is_given { piece.rsplit_once(':') } else { None };
+        Some(match parts {
             Some((value, given)) => number(given).map_or(("", 1.0), |x| (self.value(value).unwrap_or_default(), x)),
             None => (whole, 1.0),
         })
