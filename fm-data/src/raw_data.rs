@@ -78,16 +78,11 @@ impl RawData {
 
     fn read(config: &DataConfig, data_dir: &Path, others: bool) -> Result<RawData> {
         let mut table = reader(config, data_dir)?.read(config, others)?;
-        let roles = Roles::of(&table.spec);
         let (mut notes, mut warnings) = (vec![], vec![]);
-        let parts = divide(&mut table, &roles, config, &mut notes)?;
-        if let Some(fields) = &config.fields {
-            table.spec = table.spec.select(fields)?;
-        }
-        derived::add(&mut table, roles.user.as_deref(), roles.item.as_deref(), &parts.train)?;
+        let parts = divide(&mut table, config, &mut notes)?;
         let task = task(config, &table, &mut notes, &mut warnings)?;
-        let DeclaredTable { frame, spec, labels, timestamps, weights, items, .. } = table;
-        Ok(RawData { frame, spec, parts, labels, timestamps, weights, notes, warnings, items, task, roles })
+        let data = RawData::of(table, config, parts, |parts| &parts.train, task)?;
+        Ok(RawData { notes, warnings, ..data })
     }
 
     /// Reads new rows for a trained model: all rows of the data set `data` are test rows, and none trains. `config` and
@@ -110,16 +105,26 @@ impl RawData {
             split: Split::default().to_string(),
             ..config.clone()
         };
-        let mut table = reader(&config, data_dir)?.read(&config, true)?;
+        let table = reader(&config, data_dir)?.read(&config, true)?;
+        let parts = Parts { test: (0..table.labels.len() as u32).collect(), ..Parts::default() };
+        RawData::of(table, &config, parts, |parts| &parts.test, schema.label().task)
+    }
+
+    /// The selected fields of a table. Those derived from other rows are derived from the rows `known`.
+    fn of(
+        mut table: DeclaredTable,
+        config: &DataConfig,
+        parts: Parts,
+        known: fn(&Parts) -> &[u32],
+        task: Task,
+    ) -> Result<RawData> {
         let roles = Roles::of(&table.spec);
         if let Some(fields) = &config.fields {
             table.spec = table.spec.select(fields)?;
         }
-        let all: Vec<u32> = (0..table.labels.len() as u32).collect();
-        derived::add(&mut table, roles.user.as_deref(), roles.item.as_deref(), &all)?;
-        let parts = Parts { test: all, ..Parts::default() };
+        derived::add(&mut table, roles.user.as_deref(), roles.item.as_deref(), known(&parts))?;
         let DeclaredTable { frame, spec, labels, timestamps, weights, items, .. } = table;
-        let (notes, warnings, task) = (vec![], vec![], schema.label().task);
+        let (notes, warnings) = (vec![], vec![]);
         Ok(RawData { frame, spec, parts, labels, timestamps, weights, notes, warnings, items, task, roles })
     }
 
@@ -200,7 +205,7 @@ impl RawData {
 }
 
 /// The parts given by the source, or those of the split in the settings.
-fn divide(table: &mut DeclaredTable, roles: &Roles, config: &DataConfig, notes: &mut Vec<String>) -> Result<Parts> {
+fn divide(table: &mut DeclaredTable, config: &DataConfig, notes: &mut Vec<String>) -> Result<Parts> {
     let split: Split = config.split.parse()?;
     let given = match &mut table.division {
         Division::Parts(parts) if config.valid.is_some() => return Ok(std::mem::take(parts)),
@@ -211,7 +216,7 @@ fn divide(table: &mut DeclaredTable, roles: &Roles, config: &DataConfig, notes: 
         Division::Fold { train, test } => Some((train.as_slice(), test.as_slice())),
         Division::Parts(_) | Division::Undivided => None,
     };
-    let user = roles.user.as_ref().map(|user| values(&table.frame, user, table.spec.reading(user))).transpose()?;
+    let user = table.spec.user.as_ref().map(|user| values(&table.frame, user, table.spec.reading(user))).transpose()?;
     let users = user.as_ref().map(|column| codes(column).0);
     let columns = SplitColumns { users: users.as_deref(), timestamps: table.timestamps.as_deref(), fold };
     let Some(Parts { train, test, .. }) = given else {
