@@ -80,25 +80,24 @@ pub fn write_movielens(folder: &Path) {
     write("u.user", (1..=USERS).map(user).collect::<String>().as_bytes());
 }
 
-/// The declaration of a table with readers and books, from its other roles, and from what follows the field of the books.
+/// The declaration of a table with users and items, by default readers and books: from its other roles, and from what
+/// follows the field of the items.
 macro_rules! declaration {
     ($roles:literal, $rest:literal) => {
+        crate::data::declaration!("reader", "book", $roles, $rest)
+    };
+    ($user:literal, $item:literal, $roles:literal, $rest:literal) => {
         concat!(
             $roles,
-            r#"
-user = "reader"
-item = "book"
-
-[[field]]
-name = "reader"
-kind = "categorical"
-side = "user"
-
-[[field]]
-name = "book"
-kind = "categorical"
-side = "item"
-"#,
+            "\nuser = \"",
+            $user,
+            "\"\nitem = \"",
+            $item,
+            "\"\n\n[[field]]\nname = \"",
+            $user,
+            "\"\nkind = \"categorical\"\nside = \"user\"\n\n[[field]]\nname = \"",
+            $item,
+            "\"\nkind = \"categorical\"\nside = \"item\"\n",
             $rest
         )
     };

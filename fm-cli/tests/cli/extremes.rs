@@ -5,27 +5,18 @@ use std::fmt::Write;
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::data::Numbers;
+use crate::data::{Numbers, declaration};
 use crate::scene::{Scene, assert_holds, assert_same_scores};
 
 const ROWS: usize = 240;
 
-const SCHEMA: &str = r#"
+const SCHEMA: &str = declaration!(
+    "user",
+    "item",
+    r#"
 label = "click"
-timestamp = "ts"
-user = "user"
-item = "item"
-
-[[field]]
-name = "user"
-kind = "categorical"
-side = "user"
-
-[[field]]
-name = "item"
-kind = "categorical"
-side = "item"
-
+timestamp = "ts""#,
+    r#"
 [[field]]
 name = "price"
 kind = "numeric"
@@ -36,7 +27,8 @@ name = "tags"
 kind = "multi-valued"
 side = "item"
 weighting = "given"
-"#;
+"#
+);
 
 const TRAIN: &str = "train --data clicks.csv --schema clicks.toml --task binary --device cpu --model fm --embedding-dim 4 --epochs 30 \
                      --batch-size 32 --lr 0.03 --l2 0.0001 --split time";

@@ -2,12 +2,10 @@
 
 use serde_json::Value;
 
-use crate::data::Numbers;
+use crate::data::{Numbers, declaration};
 use crate::scene::{Scene, assert_holds};
 
-const SCHEMA: &str = "label = \"price\"\nuser = \"user\"\nitem = \"item\"\n\
-    [[field]]\nname = \"user\"\nkind = \"categorical\"\nside = \"user\"\n\
-    [[field]]\nname = \"item\"\nkind = \"categorical\"\nside = \"item\"\n";
+const SCHEMA: &str = declaration!("user", "item", "label = \"price\"", "");
 
 /// Rows whose labels are the sum of what user, item and chance add, times a unit, plus an offset.
 fn table(unit: f64, offset: f64) -> String {

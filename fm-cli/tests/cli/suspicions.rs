@@ -1,31 +1,23 @@
 //! Data and settings that hardly mean what the user wants: each has one line that names the remedy.
 
-use crate::data::{HEADER, Numbers, rows};
+use crate::data::{HEADER, Numbers, declaration, rows};
 use crate::scene::{Scene, assert_holds};
 
 const USERS: usize = 30;
 const ITEMS: usize = 25;
 const ROWS: usize = 600;
 
-const SCHEMA: &str = r#"
-label = "click"
-user = "user"
-item = "item"
-
-[[field]]
-name = "user"
-kind = "categorical"
-side = "user"
-
-[[field]]
-name = "item"
-kind = "categorical"
-side = "item"
-
+const SCHEMA: &str = declaration!(
+    "user",
+    "item",
+    r#"
+label = "click""#,
+    r#"
 [[field]]
 name = "extra"
 kind = "categorical"
-"#;
+"#
+);
 
 /// Distinct pairs of users and items, whose label is noisy. `extra` gives one more column from the row and its label.
 fn clicks(extra: impl Fn(usize, usize) -> String) -> Vec<String> {
