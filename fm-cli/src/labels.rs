@@ -62,6 +62,15 @@ fn warning(label: &Label, labels: &[f32]) -> Option<String> {
                  `--task binary` predicts the probability of 1"
             ))
         }
+        Task::Regression if let Some(extreme) = Extreme::of(labels) => Some(format!(
+            "{} of {rows} training rows have a label in column `{column}` that is far from the others, such as {}, where half \
+             of the labels are from {} to {}: such rows decide what the model learns and what it is measured by; correct \
+             them, leave them out, or take the logarithm of all labels",
+            grouped(extreme.count as i64),
+            extreme.example,
+            extreme.half[0],
+            extreme.half[1]
+        )),
         Task::Regression => {
             let step = min.abs().max(max.abs()) * f32::EPSILON;
             (step > scale / 8.0).then(|| {
@@ -82,6 +91,29 @@ fn warning(label: &Label, labels: &[f32]) -> Option<String> {
     }
 }
 
+/// Labels that are far from the others.
+struct Extreme {
+    count: usize,
+    example: f32,
+    /// The quartiles of all labels.
+    half: [f32; 2],
+}
+
+impl Extreme {
+    /// `None` if no label is, or more than half of the labels are equal.
+    fn of(labels: &[f32]) -> Option<Extreme> {
+        /// Labels farther from the quartiles than this many interquartile ranges are far.
+        const MAX_RANGES: f64 = 100.0;
+        let (mut ordered, last) = (labels.to_vec(), labels.len().checked_sub(1)?);
+        let half = [last / 4, last - last / 4].map(|at| *ordered.select_nth_unstable_by(at, f32::total_cmp).1);
+        let [first, third] = half.map(f64::from);
+        let reach = MAX_RANGES * (third - first);
+        let is_far = |label: &&f32| reach > 0.0 && !(first - reach..=third + reach).contains(&f64::from(**label));
+        let example = *labels.iter().find(is_far)?;
+        Some(Extreme { count: labels.iter().filter(is_far).count(), example, half })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,9 +126,14 @@ mod tests {
 
     #[test]
     fn labels_that_teach_something_are_no_reason_to_warn() {
-        for labels in
-            [&[1.0, 5.0, 3.0][..], &[0.0, 1.0, 2.0], &[0.0, 0.5, 1.0], &[1e6, 1e6 + 1.0, 1e6 - 1.0], &[1e-9, 2e-9]]
-        {
+        for labels in [
+            &[1.0, 5.0, 3.0][..],
+            &[0.0, 1.0, 2.0],
+            &[0.0, 0.5, 1.0],
+            &[1e6, 1e6 + 1.0, 1e6 - 1.0],
+            &[1e-9, 2e-9],
+            &[0.0, 0.0, 0.0, 9.0],
+        ] {
             assert_eq!(warned(Task::Regression, labels), None, "{labels:?}");
         }
         assert_eq!(warned(Task::Binary { threshold: 4.0 }, &[1.0, 5.0]), None);
@@ -130,6 +167,12 @@ mod tests {
             Task::Regression,
             &[1.7e12, 1.700_001e12, 1.700_000_2e12],
             ["float32 has steps of", "subtract a constant"],
+        );
+        let ratings = [&[1.0, 2.0, 3.0, 4.0, 5.0].repeat(9)[..], &[-999.0, 3e38]].concat();
+        said(
+            Task::Regression,
+            &ratings,
+            ["2 of 47 training rows", "such as -999, where half of the labels are from 2 to 4"],
         );
         said(binary, &[4.0, 5.0], ["all 2 training rows are positive, as `y` is at least 4", "nothing to tell apart"]);
         said(binary, &[1.0, 3.5], ["all 2 training rows are negative, as `y` is below 4", "threshold"]);

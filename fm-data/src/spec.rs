@@ -217,9 +217,9 @@ impl TableSpec {
     /// Checks that the declaration does not contradict itself.
     ///
     /// # Errors
-    /// [`Error::Spec`] for no field, an empty or repeated name, a label that is also a field or the weight, a user or
-    /// an item that is not a field, an empty separator, a `max_len` or `hash_buckets` of 0, hash buckets on a numeric
-    /// field or beside a `min_count`, or a shared table that is not another field's own.
+    /// [`Error::Spec`] for no field, an empty or repeated name, a label that is also a field, the weight or the
+    /// timestamp, a user or an item that is not a field, an empty separator, a `max_len` or `hash_buckets` of 0, hash
+    /// buckets on a numeric field or beside a `min_count`, or a shared table that is not another field's own.
     pub fn check(&self) -> Result<()> {
         self.problem().map_or(Ok(()), |(_, reason)| Err(Error::Spec(reason)))
     }
@@ -298,8 +298,10 @@ impl TableSpec {
         if self.fields.is_empty() {
             return Some((None, "no field is declared: add a [[field]] with a name and a kind".into()));
         }
-        if self.weight.as_ref() == Some(&self.label) {
-            return Some((None, format!("`{}` is the label and cannot be the weight, too", self.label)));
+        for (role, column) in [("weight", &self.weight), ("timestamp", &self.timestamp)] {
+            if column.as_ref() == Some(&self.label) {
+                return Some((None, format!("`{}` is the label and cannot be the {role}, too", self.label)));
+            }
         }
         if let Some(separator) = self.separator.filter(|char| !char.is_ascii() || "\"\r\n".contains(*char)) {
             return Some((

@@ -193,6 +193,9 @@ impl Split {
             let equal = there.len() > 1 && there.iter().all(|time| time == &there[0]);
             if equal { Err(refused("all timestamps are equal; use `random`")) } else { Ok(there) }
         };
+        if rows == 0 {
+            return Err(refused("the table has no rows"));
+        }
         let mut parts = match self {
             Split::Random { valid, test } => cut(permutation((0..rows).collect(), seed), *valid, *test),
             Split::Time { valid, test } => {

@@ -76,7 +76,7 @@ fn an_error_in_a_table_names_file_and_line() {
     scene.write("books.csv", "");
     scene.refuses("books.csv", Some("schema.toml"), &["books.csv", "empty"]);
     scene.write("books.csv", crate::data::HEADER);
-    scene.fails_with(train, &["none is left for training"]);
+    scene.fails_with(train, &["the table has no rows"]);
     scene.fails_with("train --data books.csv --run run", &["--schema"]);
     scene.fails_with("train --data books.csv --schema none.toml --run run", &["cannot read", "none.toml"]);
     scene.write("schema.toml", "label = \"stars\"\n[[field]]\nname = \"book\"\nkind = \"categorial\"\n");

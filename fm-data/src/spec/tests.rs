@@ -117,8 +117,10 @@ fn contradictions_are_errors_with_their_line() {
     let numeric = field("a", "exact = true\n").replace("categorical", "numeric");
     let numeric = refused(&format!("{HEAD}{numeric}"));
     assert!(numeric.starts_with(", line 3: field `a` is numeric and cannot be exact"), "{numeric}");
-    let weight = refused(&format!("weight = \"y\"\n{HEAD}{}", field("a", "")));
-    assert_eq!(weight, ": `y` is the label and cannot be the weight, too");
+    for role in ["weight", "timestamp"] {
+        let twice = refused(&format!("{role} = \"y\"\n{HEAD}{}", field("a", "")));
+        assert_eq!(twice, format!(": `y` is the label and cannot be the {role}, too"));
+    }
     assert!(refused(HEAD).starts_with(": no field is declared"));
     let separator = refused(&format!("separator = \"\\n\"\n{HEAD}{}", field("a", "")));
     assert_eq!(separator, ": the separator '\\n' is not one ASCII character between cells, such as ;");
