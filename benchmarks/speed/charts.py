@@ -12,7 +12,8 @@ STYLE = (
 
 
 def svg(height: float, label: str, body: list[str]) -> str:
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(label)}">'
+    box = f"0 0 {WIDTH} {height:.0f}"
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" role="img" aria-label="{escape(label)}">'
     return "\n".join([head, STYLE, *body, "</svg>"]) + "\n"
 
 

@@ -202,7 +202,9 @@ def write_text(data: DataSet, rows: Rows, folder: Path, part: str) -> None:
     )  # fmt: skip
 
 
-def write_lines(path: Path, labels: list[int], rows: Rows, code: np.ndarray, texts: list[str], header: str = "") -> None:
+def write_lines(
+    path: Path, labels: list[int], rows: Rows, code: np.ndarray, texts: list[str], header: str = ""
+) -> None:
     with open(path, "w", encoding="utf-8") as file:
         file.writelines([header + "\n"] if header else [])
         for begin in range(0, len(rows), CHUNK):

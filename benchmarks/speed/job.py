@@ -57,6 +57,7 @@ class Epoch:
 
     seconds: float  # of training in these passes, without reading, validation and prediction
     passes: int = 1
+    fastest: float | None = None  # seconds of the fastest of several passes, if they are known
     valid: dict[str, float] = field(default_factory=dict)
     test: dict[str, float] = field(default_factory=dict)
 
@@ -77,17 +78,13 @@ class Peer:
 
 def call(job: Job, command: list[str], environment: dict[str, str] | None = None) -> str:
     """The output of a program that must succeed."""
-    done = subprocess.run(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=job.limit,
-        cwd=job.work,
-        env={**os.environ, **(environment or {})},
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=job.limit,
+            cwd=job.work, env={**os.environ, **(environment or {})}, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise Skip(f"it ran for more than {job.limit:.0f} s") from None
     if done.returncode != 0:
         lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
         errors = [line for line in lines if "error" in line.lower()]

@@ -51,7 +51,20 @@ Whole trainings of factorization machines with `fm` and with other tools, on the
 | load average before a training | {loads} |
 
 {textwrap.fill(note, 120)}
+
+{busy(results)}
 """
+
+
+def busy(results: Results) -> str:
+    """A warning if other programs needed the cores that the tools ran on."""
+    most = max(results.loads, default=0)
+    words = f"**The machine was busy: the load average reached {most:.1f} on {results.cores} cores.** Times of the clock are "
+    words += (
+        "too long then, and differently so for each tool. The losses and metrics hold; measure the speed again on a "
+    )
+    words += "machine that does nothing else."
+    return textwrap.fill(words, 120) if most > results.cores / 2 + 1 else ""
 
 
 def verdict(results: Results) -> str:
@@ -93,23 +106,32 @@ def section(results: Results, data: str, images: Path) -> list[str]:
     about = results.about[data]
     known = next((words for name, words in SETS.items() if data.startswith(name)), data)
     sizes = about["rows"]
-    facts = f"{known}. {sizes['train']:,} training rows with {about['active']:.1f} active values of {about['features']:,}"
+    facts = (
+        f"{known}. {sizes['train']:,} training rows with {about['active']:.1f} active values of {about['features']:,}"
+    )
     if about["best_logloss"]:
         facts += f"; the best possible test logloss is {number(about['best_logloss'])}"
     kinds = {kind: found for kind, found in results.kinds.items() if kind.data == data}
     if not kinds:
         return []
     parts = [f"## {data}\n\n{textwrap.fill(facts + '.', 120)}"]
-    colours = charts.palette([OURS, *sorted({result.tool for found in results.kinds.values() for result in found} - {OURS})])
+    colours = charts.palette(
+        [OURS, *sorted({result.tool for found in results.kinds.values() for result in found} - {OURS})]
+    )
     for model in dict.fromkeys(kind.model for kind in kinds):
         chosen = {kind: found for kind, found in kinds.items() if kind.model == model}
         parts.append(f"### {TITLES[model]} on {data}\n\n{table(results, chosen)}")
         groups = [
-            (f"k = {kind.k}, {threads(kind.threads)}", [(r.tool, r.rows_per_second, rate(r.rows_per_second)) for r in found])
+            (
+                f"k = {kind.k}, {threads(kind.threads)}",
+                [(r.tool, r.rows_per_second, rate(r.rows_per_second)) for r in found],
+            )
             for kind, found in chosen.items()
         ]
         picture = charts.bars(f"{TITLES[model]} on {data}: training rows a second", groups, colours)
-        parts.append(image(images, f"performance-{data}-{model}-speed.svg", picture, f"Rows a second of {TITLES[model]}"))
+        parts.append(
+            image(images, f"performance-{data}-{model}-speed.svg", picture, f"Rows a second of {TITLES[model]}")
+        )
         kind, found = next(iter(chosen.items()))
         title = f"{TITLES[model]}, k = {kind.k}, {threads(kind.threads)}: validation logloss over seconds of training"
         picture = charts.lines(title, [(result.tool, result.curve) for result in found], colours)
@@ -185,7 +207,9 @@ def skipped(results: Results) -> str:
     lines = ["## Skipped", "", "| tool | where | reason |", "|---|---|---|"]
     for tool, reasons in sorted(results.errors.items()):
         for reason, kinds in reasons.items():
-            where = "; ".join(f"{TITLES[kind.model]} k = {kind.k} on {kind.data}, {threads(kind.threads)}" for kind in kinds)
+            where = "; ".join(
+                f"{TITLES[kind.model]} k = {kind.k} on {kind.data}, {threads(kind.threads)}" for kind in kinds
+            )
             lines.append(f"| {tool} | {where} | {reason.replace('|', ' ')} |")
     return "\n".join(lines)
 
@@ -208,18 +232,21 @@ def threads(count: int) -> str:
     return f"{count} thread{'s' if count > 1 else ''}"
 
 
-FLOOR = """The bytes are those of the record and, if parameters and states do not fit into the last-level cache, of each looked-up
-number and its state, read and written once. Frequent values stay in a cache even then, so a tool can be faster than this
-floor where few values make up most of the rows."""
+FLOOR = """The bytes are those of the record and, if parameters and states do not fit into the last-level cache, of each
+looked-up number and its state, read and written once. Frequent values stay in a cache even then, so a tool can be
+faster than this floor where few values make up most of the rows."""
 
 METHOD = """## Method
 
-- Each tool trains in a process of its own, in turns, with the settings that suit it best: those of
-  [benchmarks/speed/peers](../benchmarks/speed/peers).
-- Rows a second count training alone, as the tool itself measures it: no reading, validation or prediction.
+- Each tool trains in a process of its own, in turns, with the settings in
+  [benchmarks/speed/peers](../benchmarks/speed/peers). They come from a small search on MovieLens-1M, and are the same
+  for all sets.
+- Rows a second are those of the fastest pass of a training, as the tool itself measures it, without reading, validation
+  and prediction. libFM measures seconds of the processor, all others seconds of the clock.
 - Training stops after two passes without a better validation logloss. The test rows are scored with the parameters of
   the best pass. Tools that only score at their end have a fixed number of passes and one point in the charts.
 - Seconds to a logloss count training alone, up to the end of the first pass that reaches it.
 - Peak memory is that of the process with all that it loads, such as Python's libraries.
 - A tool with one thread only also appears among those with more.
-- Compare ratios, not seconds: another processor has others, and other programs on the same machine slow all tools down."""
+- Compare ratios, not seconds: another processor has others, and other programs on the same machine slow all tools
+  down."""

@@ -26,7 +26,7 @@ class Result:
     tool: str
     threads: int
     repeats: int
-    rows_per_second: float
+    rows_per_second: float  # in the fastest pass of a training
     valid: float  # the best logloss on the validation rows
     seconds_to_best: float
     test: dict[str, float]  # at the best pass
@@ -46,7 +46,8 @@ class Results:
     settings: dict[str, str]
     processors: list[str]
     days: list[str]
-    loads: list[float]
+    loads: list[float]  # before each training
+    cores: int
 
 
 def lines(path: Path) -> list[dict]:
@@ -87,18 +88,22 @@ def read(path: Path) -> Results:
         sorted({line["processor"] for line in good}),
         sorted({line["when"] for line in good}),
         [line["load"] for line in good],
+        min((line["cores"] for line in good), default=1),
     )
 
 
 def summarized(tool: str, threads: int, runs: list[dict], rows: int) -> Result:
     curves = [curve(run["epochs"]) for run in runs]
     best = [min(run["epochs"], key=lambda epoch: epoch["valid"]["logloss"]) for run in runs]
-    passes = [(sum(epoch["passes"] for epoch in run["epochs"]), points[-1][0]) for run, points in zip(runs, curves)]
+    # What else runs on the machine slows most passes down, but rarely all of them.
+    fastest = [
+        min(epoch.get("fastest") or epoch["seconds"] / epoch["passes"] for epoch in run["epochs"]) for run in runs
+    ]
     return Result(
         tool,
         threads,
         len(runs),
-        median(rows * count / seconds for count, seconds in passes),
+        median(rows / seconds for seconds in fastest),
         median(epoch["valid"]["logloss"] for epoch in best),
         median(min(points, key=lambda point: point[1])[0] for points in curves),
         {name: median(epoch["test"][name] for epoch in best) for name in best[0]["test"]},

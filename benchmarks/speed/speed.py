@@ -19,9 +19,9 @@ from pathlib import Path
 
 import environments
 import report
-from results import lines as read_lines
 from job import Job, Peer, Skip
 from peers import peers
+from results import lines as read_lines
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -58,8 +58,16 @@ def arguments() -> argparse.Namespace:
     add("--limit", type=float, default=900, metavar="SECONDS", help="longest training [900]")
     add("--quick", action="store_true", help="one repeat, one thread, the smaller k, MovieLens-1M")
     add("--again", type=names, default=[], metavar="NAME,...", help="tools whose earlier results do not count")
-    add("--cache", type=Path, default=DEFAULT_CACHE, metavar="DIR", help=f"environments, data, results [{DEFAULT_CACHE}]")
-    add("--page", type=Path, default=ROOT / "docs/performance.md", metavar="FILE", help="the page [docs/performance.md]")
+    add(
+        "--cache",
+        type=Path,
+        default=DEFAULT_CACHE,
+        metavar="DIR",
+        help=f"environments, data, results [{DEFAULT_CACHE}]",
+    )
+    add(
+        "--page", type=Path, default=ROOT / "docs/performance.md", metavar="FILE", help="the page [docs/performance.md]"
+    )
     add("--note", default="", metavar="TEXT", help="a sentence for the page, such as how busy the machine was")
     add("--render-only", action="store_true", help="write the page from the results at hand")
     options = parser.parse_args()
@@ -67,9 +75,17 @@ def arguments() -> argparse.Namespace:
         options.repeats, options.threads, options.sets = 1, options.threads[:1], options.sets[:1]
         options.fm_k, options.ffm_k = options.fm_k[:1], options.ffm_k[:1]
     options.tools = options.tools or [peer.name for peer in peers()]
-    unknown = set(options.tools) - {peer.name for peer in peers()}
-    if unknown:
-        parser.error(f"unknown tool {', '.join(sorted(unknown))}; known: {', '.join(peer.name for peer in peers())}")
+    for kind, given, known in (
+        ("tool", options.tools + options.again, [peer.name for peer in peers()]),
+        ("model", options.models, ["fm", "ffm", "bayesian_fm"]),
+        ("data set", options.sets, ["ml-1m", "frappe", "criteo-like"]),
+    ):
+        unknown = [name for name in given if name not in known]
+        if unknown:
+            parser.error(f"unknown {kind} {unknown[0]}; known: {', '.join(known)}")
+    for program in (options.fm, options.libfm, options.libffm):
+        if program and not options.render_only and not os.access(program, os.X_OK):
+            parser.error(f"{program} is not an executable")
     return options
 
 
@@ -128,9 +144,11 @@ def measure_all(options: argparse.Namespace, results: Path) -> None:
             continue
         line = {"key": job.key, "tool": job.tool, "data": job.data, "model": job.model, "k": job.k}
         line |= {"threads": job.threads, "repeat": job.repeat, "settings": peer.settings, "load": os.getloadavg()[0]}
-        line |= {"processor": processor(), "when": time.strftime("%Y-%m-%d")}
+        line |= {"cores": os.cpu_count(), "processor": processor(), "when": time.strftime("%Y-%m-%d")}
         try:
-            python = base if peer.executable else environments.python(options.cache, peer.name, peer.packages, peer.build)
+            python = (
+                base if peer.executable else environments.python(options.cache, peer.name, peer.packages, peer.build)
+            )
             line |= train(job, python)
         except Skip as reason:
             line["error"] = str(reason)
@@ -156,17 +174,16 @@ def jobs(options: argparse.Namespace, folders: dict[str, Path]) -> Iterator[tupl
             for peer in contestants:
                 if model in peer.models and (peer.threads is None or threads in peer.threads):
                     program = programs.get(peer.name)
+                    executable = str(program.resolve()) if program else None
                     yield Job(
-                        name, folders[name].name, str(folders[name]), peer.name, model, k, threads, repeat, options.epochs,
-                        options.patience, options.limit, "", str(program.resolve()) if program else None,
+                        name, folders[name].name, str(folders[name]), peer.name, model, k, threads, repeat,
+                        options.epochs, options.patience, options.limit, "", executable,
                     ), peer  # fmt: skip
 
 
 def data_set(options: argparse.Namespace, python: Path, name: str) -> Path | None:
     """The folder of a data set in all formats, or none for one that the user does not have."""
     sources = {"ml-1m": options.data_dir / "ml-1m", "frappe": options.frappe, "criteo-like": None}
-    if name not in sources:
-        raise Skip(f"unknown data set {name}; known: {', '.join(sources)}")
     source, rows = sources[name], options.criteo_rows if name == "criteo-like" else options.rows
     if name == "frappe" and source is None:
         return None
@@ -185,7 +202,10 @@ def data_set(options: argparse.Namespace, python: Path, name: str) -> Path | Non
 
 def floor(python: Path, threads: int) -> dict:
     done = subprocess.run(
-        [str(python), str(HERE / "floor.py"), str(threads)], stdout=subprocess.PIPE, env=with_threads(threads), check=True
+        [str(python), str(HERE / "floor.py"), str(threads)],
+        stdout=subprocess.PIPE,
+        env=with_threads(threads),
+        check=True,
     )
     return json.loads(done.stdout)
 
@@ -210,6 +230,7 @@ def train(job: Job, python: Path) -> dict:
                 status, usage = wait(process, 1.5 * job.limit + 60)
             except BaseException:
                 os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
                 raise
         answers = read_lines(work / "answer.jsonl")
         line = {"epochs": [answer["epoch"] for answer in answers if "epoch" in answer]}

@@ -6,20 +6,14 @@ from pathlib import Path
 
 from job import Epoch, Job, Peer, call
 
-# By data set and model; a data set that is missing uses the first line.
-SETTINGS = {
-    "fm": {"": "--lr 0.1 --l2 0.005"},
-    "ffm": {"": "--lr 0.1 --l2 0.005"},
-}
-ONLINE = "--set train.update=online --optimizer adagrad"
+ONLINE = "--set train.update=online --optimizer adagrad --lr 0.1 --l2 0.005"
 
 
 def train(job: Job) -> Iterator[Epoch]:
     if job.model == "bayesian_fm":
         options = f"--epochs {job.epochs} --patience 0"
     else:
-        known = SETTINGS[job.model]
-        options = f"{ONLINE} --epochs {job.epochs} --patience {job.patience} {known.get(job.set, known[''])}"
+        options = f"{ONLINE} --epochs {job.epochs} --patience {job.patience}"
     run = Path(job.scratch("run"))
     files = [f"--{part}={job.file(part + '.csv')}" for part in ("train", "valid", "test")]
     command = [
@@ -37,7 +31,7 @@ def train(job: Job) -> Iterator[Epoch]:
         valid = {name: metrics["valid"][name] for name in ("logloss", "auc")}
         best = metrics["epoch"] == summary["best_epoch"]
         test = {name: summary["test"][name] for name in ("logloss", "auc")} if best else {}
-        yield Epoch(rows / timing["rows_per_second"], 1, valid, test)
+        yield Epoch(rows / timing["rows_per_second"], valid=valid, test=test)
 
 
 def lines(path: Path) -> list[dict]:

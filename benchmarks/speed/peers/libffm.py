@@ -6,11 +6,7 @@ from pathlib import Path
 
 from job import Epoch, Job, Peer, call
 
-SETTINGS = {
-    "ml-1m": "-r 0.1 -l 0.00005",
-    "frappe": "-r 0.1 -l 0.00002",
-    "criteo-like": "-r 0.05 -l 0.00005",
-}
+SETTINGS = "-r 0.1 -l 0.00005 --no-norm"
 
 
 def train(job: Job) -> Iterator[Epoch]:
@@ -18,7 +14,8 @@ def train(job: Job) -> Iterator[Epoch]:
 
     model, scores = job.scratch("model"), job.scratch("scores.txt")
     command = [str(job.program), "-k", str(job.k), "-t", str(job.epochs), "-s", str(job.threads), "--auto-stop"]
-    output = call(job, [*command, *SETTINGS[job.set].split(), "-p", job.file("valid.libffm"), job.file("train.libffm"), model])
+    files = ["-p", job.file("valid.libffm"), job.file("train.libffm"), model]
+    output = call(job, [*command, *SETTINGS.split(), *files])
     # A line per pass: its number, the logloss of training and of validation, and the seconds so far.
     table = [line.split() for line in output.splitlines() if re.fullmatch(r"\s*\d+(\s+[\d.]+){3}\s*", line)]
     call(job, [str(Path(str(job.program)).with_name("ffm-predict")), job.file("scored.libffm"), model, scores])
@@ -27,8 +24,10 @@ def train(job: Job) -> Iterator[Epoch]:
     before = 0.0
     for i, (_, _, loss, seconds) in enumerate(table):
         at_best = i == best
-        yield Epoch(float(seconds) - before, 1, valid if at_best else {"logloss": float(loss)}, test if at_best else {})
+        yield Epoch(
+            float(seconds) - before, valid=valid if at_best else {"logloss": float(loss)}, test=test if at_best else {}
+        )
         before = float(seconds)
 
 
-PEER = Peer("libffm", ("ffm",), train, "AdaGrad", executable=True)
+PEER = Peer("libffm", ("ffm",), train, f"AdaGrad: {SETTINGS}", executable=True)

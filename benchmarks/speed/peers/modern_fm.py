@@ -30,7 +30,9 @@ def train(job: Job) -> Iterator[Epoch]:
         valid, test = (
             measure(data.parts[part].labels, learner.predict_proba(rows[part])[:, 1]) for part in ("valid", "test")
         )
-        yield Epoch(seconds, 1, valid, test)
+        yield Epoch(seconds, valid=valid, test=test)
 
 
-PEER = Peer("modern_fm", ("fm", "ffm"), train, "AdaGrad, batches of 512", packages=("modern-fm",))
+PEER = Peer(
+    "modern_fm", ("fm", "ffm"), train, "AdaGrad, learning rate 0.1, L2 1e-5, batches of 512", packages=("modern-fm",)
+)

@@ -33,7 +33,7 @@ def train(job: Job) -> Iterator[Epoch]:
         measure(data.parts[part].labels, sampler.predict_proba(rows[part], n_workers=job.threads))
         for part in ("valid", "test")
     )
-    yield Epoch(sum(seconds), len(seconds), valid, test)
+    yield Epoch(sum(seconds), len(seconds), min(seconds), valid, test)
 
 
 PEER = Peer("myfm", ("bayesian_fm",), train, "Gibbs sampling, probit", packages=("myfm",), threads=(1,))

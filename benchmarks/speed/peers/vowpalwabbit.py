@@ -28,14 +28,16 @@ def train(job: Job) -> Iterator[Epoch]:
     Workspace(f"--quiet -t -d {text} --cache_file {cache}").finish()
     machine = f"--lrqfa {ascii_letters[:fields]}{job.k} -b {bits} --random_seed {job.repeat}"
     begin = time.perf_counter()
-    learner = Workspace(f"{SETTINGS} {machine} --passes {passes} --holdout_off -d {text} --cache_file {cache} -f {model}")
+    learner = Workspace(
+        f"{SETTINGS} {machine} --passes {passes} --holdout_off -d {text} --cache_file {cache} -f {model}"
+    )
     seconds = time.perf_counter() - begin
     learner.finish()
     found = []
     for part in ("valid", "test"):
         Workspace(f"-i {model} -t -d {job.file(part + '.vw')} -p {scores} --link logistic --quiet").finish()
         found.append(measure(load_labels(job, part), np.loadtxt(scores, usecols=0)))
-    yield Epoch(seconds, passes, *found)
+    yield Epoch(seconds, passes, None, *found)
 
 
-PEER = Peer("vowpalwabbit", ("ffm",), train, "--lrqfa", packages=("vowpalwabbit",), threads=(1,))
+PEER = Peer("vowpalwabbit", ("ffm",), train, f"--lrqfa {SETTINGS}", packages=("vowpalwabbit",), threads=(1,))
