@@ -59,11 +59,11 @@ Whole trainings of factorization machines with `fm` and with other tools, on the
 def busy(results: Results) -> str:
     """A warning if other programs needed the cores that the tools ran on."""
     most = max(results.loads, default=0)
-    words = f"**The machine was busy: the load average reached {most:.1f} on {results.cores} cores.** Times of the clock are "
-    words += (
-        "too long then, and differently so for each tool. The losses and metrics hold; measure the speed again on a "
+    words = (
+        f"**The machine was busy: the load average reached {most:.1f} on {results.cores} cores.** Times of the clock are "
+        "too long then, and differently so for each tool. The metrics hold; measure the speed again on a machine that "
+        "does nothing else."
     )
-    words += "machine that does nothing else."
     return textwrap.fill(words, 120) if most > results.cores / 2 + 1 else ""
 
 
