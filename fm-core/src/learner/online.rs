@@ -11,7 +11,7 @@ use crate::online::{LossSum, OnlineKernel, Pass};
 use crate::rows::Order;
 
 /// Number of rows in a step: between two checks for an interruption.
-const STEP: usize = 1 << 14;
+const STEP: usize = 1 << 16;
 
 /// Runs the kernel of an [`OnlineModel`](crate::online::OnlineModel). A step is a pass over some rows.
 pub struct Online<'a> {
@@ -48,7 +48,8 @@ impl Learner for Online<'_> {
         let positions = self.batches[done].clone();
         let before = (epoch.number as u64 - 1) * self.order.len() as u64 + positions.start as u64;
         let numbers = epoch.objective.rows_at(positions, &mut self.order);
-        let pass = Pass { loss: self.loss, lr: self.lr as f32, l2: self.l2 as f32, done: before };
+        let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
+        let pass = Pass { loss: self.loss, lr: self.lr as f32, l2: self.l2 as f32, done: before, threads };
         let LossSum { loss, weight } = self.kernel.train(records, &numbers, pass)?;
         if !loss.is_finite() {
             let (what, cause) = ("the loss".into(), self.diagnosis());
