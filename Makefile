@@ -16,7 +16,7 @@ ifneq ($(FM_PYTHON),)
 export FM_PYTHON
 endif
 
-.PHONY: help setup libtorch python build demo test check fuzz schema golden gpu-tests pages bench audit doc clean
+.PHONY: help setup libtorch python build demo test check fuzz schema golden gpu-tests pages bench speed audit doc clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -96,6 +96,10 @@ pages: libtorch ## regenerate the pages of the notebooks (requires MovieLens-100
 
 bench: libtorch ## measure each model's training speed and the loss it reaches
 	$(CARGO) bench --workspace --bench training
+
+# More options in OPTIONS; `make speed OPTIONS=--help` lists them.
+speed: build ## compare whole trainings with other programs, and write docs/performance.md (requires MovieLens-1M)
+	python3 benchmarks/speed/speed.py --fm $(FM) $(OPTIONS)
 
 audit: ## check dependencies for security advisories (requires cargo-deny and a network)
 	$(CARGO) deny check advisories
