@@ -46,23 +46,47 @@ impl ActiveRow {
     }
 }
 
+/// What a kernel does with each row.
+pub trait RowKernel {
+    /// What [`RowKernel::update`] needs from [`RowKernel::score`].
+    type Score;
+
+    /// Starts to load what a row needs. Called some rows earlier.
+    fn prefetch(&self, row: &ActiveRow);
+
+    /// Scores a row. The processor decodes a later row while it waits for the result.
+    fn score(&mut self, row: &ActiveRow) -> Self::Score;
+
+    /// Updates what the score depends on.
+    fn update(&mut self, row: &ActiveRow, score: Self::Score);
+}
+
 /// Reads rows in any order, without memory for each of them.
 ///
 /// ```
-/// use std::convert::Infallible;
-///
+/// use fm_core::rows::{ActiveRow, RowKernel};
 /// use fm_core::{Field, Label, Records, Schema, Side, Task};
+///
+/// struct Seen(Vec<(f32, Vec<u32>, Vec<f32>)>);
+///
+/// impl RowKernel for Seen {
+///     type Score = ();
+///
+///     fn prefetch(&self, _: &ActiveRow) {}
+///
+///     fn score(&mut self, row: &ActiveRow) {
+///         self.0.push((row.label, row.ids().to_vec(), row.values().to_vec()));
+///     }
+///
+///     fn update(&mut self, _: &ActiveRow, (): ()) {}
+/// }
 ///
 /// let fields = vec![Field::categorical("user", Side::User, 3), Field::categorical("film", Side::Item, 2)];
 /// let schema = Schema::new(Label::fit("rating", Task::Regression, [4.0, 1.0]), fields)?;
 /// let rows = Records::from_indices(&schema, &[[0, 1], [2, 0]], &[4.0, 1.0])?;
-/// let mut seen = vec![];
-/// let read: Result<(), Infallible> = rows.reader().for_each(&[1, 0], |_| (), |row| {
-///     seen.push((row.label, row.ids().to_vec(), row.values().to_vec()));
-///     Ok(())
-/// });
-/// assert!(read.is_ok());
-/// assert_eq!(seen, [(1.0, vec![3, 5], vec![1.0; 2]), (4.0, vec![1, 6], vec![1.0; 2])]);
+/// let mut seen = Seen(vec![]);
+/// rows.reader().run(&mut seen, &[1, 0]);
+/// assert_eq!(seen.0, [(1.0, vec![3, 5], vec![1.0; 2]), (4.0, vec![1, 6], vec![1.0; 2])]);
 /// # Ok::<(), fm_core::Error>(())
 /// ```
 #[derive(Debug)]
@@ -108,21 +132,12 @@ impl Records {
 }
 
 impl Reader<'_> {
-    /// Calls `now` for rows in this order, and `soon` for each of them some rows earlier, so that it can load what `now`
-    /// needs.
-    ///
-    /// # Errors
-    /// The first error of `now`.
+    /// Runs a kernel on rows in this order.
     ///
     /// # Panics
     /// If one of the numbers is not below the number of rows.
     #[inline(always)]
-    pub fn for_each<E>(
-        &self,
-        numbers: &[usize],
-        mut soon: impl FnMut(&ActiveRow),
-        mut now: impl FnMut(&ActiveRow) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub fn run(&self, kernel: &mut impl RowKernel, numbers: &[usize]) {
         let mut decoded: [ActiveRow; 2 * DECODED] = std::array::from_fn(|_| self.space());
         for at in 0..numbers.len() + DECODED {
             if let Some(&number) = numbers.get(at + STARTED - DECODED) {
@@ -132,16 +147,17 @@ impl Reader<'_> {
                 let (start, end) = self.starts.span(number);
                 prefetch(&self.words[start..end]);
             }
+            let current = at.checked_sub(DECODED).map(|current| current % (2 * DECODED));
+            let score = current.map(|current| kernel.score(&decoded[current]));
             if let Some(&number) = numbers.get(at) {
                 let row = &mut decoded[at % (2 * DECODED)];
                 self.read(number, row);
-                soon(row);
+                kernel.prefetch(row);
             }
-            if let Some(done) = at.checked_sub(DECODED) {
-                now(&decoded[done % (2 * DECODED)])?;
+            if let Some((current, score)) = current.zip(score) {
+                kernel.update(&decoded[current], score);
             }
         }
-        Ok(())
     }
 
     /// Space for any row.

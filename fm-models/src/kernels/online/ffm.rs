@@ -1,13 +1,13 @@
 //! FFM.
 
 use fm_core::Result;
-use fm_core::online::{LossSum, Pass};
+use fm_core::online::LossSum;
 use fm_core::rows::ActiveRow;
 use tch::Tensor;
 
 use super::rule::{Apply, Rule};
 use super::table::{Shared, Table};
-use super::{Formula, Job, Tables, train_rows};
+use super::{Formula, Job, Tables, total, train_rows};
 
 /// Number of numbers that are computed at once.
 const LANES: usize = 8;
@@ -128,17 +128,20 @@ impl<const K: usize> Formula for Ffm<'_, K> {
     }
 
     #[inline(always)]
-    fn train_row<R: Apply>(self, row: &ActiveRow, pass: &Pass, rule: R, space: &mut Space) -> f32 {
-        let (width, k) = (self.width, self.k());
-        let (of_weight, of_vector) = (1 + R::STATES, width * (1 + R::STATES));
+    fn score<R: Apply>(self, row: &ActiveRow, space: &mut Space) -> f32 {
+        let of_weight = 1 + R::STATES;
         let mut first_order = 0.0;
         for (&id, &x) in row.ids().iter().zip(row.values()) {
             first_order += self.weights.get::<1>(id as usize * of_weight)[0] * x;
         }
-        let pairs = self.pairs::<R>(row, space);
         let [bias] = self.bias.get(0);
-        let (loss, slope) = pass.loss.at(bias + first_order + pairs, row.label);
-        let (slope, l2) = (slope * row.weight, pass.l2 * row.weight);
+        bias + first_order + self.pairs::<R>(row, space)
+    }
+
+    #[inline(always)]
+    fn update<R: Apply>(self, row: &ActiveRow, space: &mut Space, rule: R, slope: f32, l2: f32) {
+        let (width, k) = (self.width, self.k());
+        let (of_weight, of_vector) = (1 + R::STATES, width * (1 + R::STATES));
         self.bias.update::<1, R>(rule, 0, 1, |_| [slope]);
         let mut start = 0;
         for (field, &has_several) in self.has_several.iter().enumerate() {
@@ -164,7 +167,6 @@ impl<const K: usize> Formula for Ffm<'_, K> {
             }
             start = end;
         }
-        loss
     }
 }
 
@@ -216,7 +218,7 @@ impl<const K: usize> Ffm<'_, K> {
             }
             start = end;
         }
-        let mut total = 0.0;
+        let mut products = [0f32; LANES];
         for (field, &has_several) in self.has_several.iter().enumerate() {
             let partners = &mut space.partners[field * width..][..width];
             for other in 0..self.has_several.len() {
@@ -236,9 +238,11 @@ impl<const K: usize> Ffm<'_, K> {
                     lanes[lane] += sums[lane] * partners[lane];
                 }
             }
-            total += lanes.iter().sum::<f32>();
+            for lane in 0..LANES {
+                products[lane] += lanes[lane];
+            }
         }
-        (total - squares) / 2.0
+        (total(products) - squares) / 2.0
     }
 }
 

@@ -1,13 +1,13 @@
 //! LR and FM.
 
-use fm_core::online::{LossSum, Pass};
+use fm_core::online::LossSum;
 use fm_core::rows::ActiveRow;
 use fm_core::{Error, Result};
 use tch::Tensor;
 
 use super::rule::{Apply, Rule};
 use super::table::{Shared, Table};
-use super::{Formula, Job, Tables, train_rows};
+use super::{Formula, Job, Tables, total, train_rows};
 
 /// The lengths of vectors that there is code for. Other vectors are filled up with zeros to the next one.
 const LENGTHS: [usize; 8] = [0, 4, 8, 16, 32, 64, 128, 256];
@@ -91,9 +91,12 @@ pub(super) struct Fm<'a, const K: usize> {
 }
 
 impl<const K: usize> Formula for Fm<'_, K> {
-    type Space = ();
+    /// Σ_s x_s v_{id_s}.
+    type Space = [f32; K];
 
-    fn space(self) {}
+    fn space(self) -> [f32; K] {
+        [0.0; K]
+    }
 
     #[inline(always)]
     fn prefetch<R: Apply>(self, row: &ActiveRow) {
@@ -104,13 +107,12 @@ impl<const K: usize> Formula for Fm<'_, K> {
     }
 
     #[inline(always)]
-    fn train_row<R: Apply>(self, row: &ActiveRow, pass: &Pass, rule: R, (): &mut ()) -> f32 {
+    fn score<R: Apply>(self, row: &ActiveRow, space: &mut [f32; K]) -> f32 {
         let (of_weight, of_vector) = (1 + R::STATES, K * (1 + R::STATES));
-        let slots = || row.ids().iter().zip(row.values()).map(|(&id, &x)| (id as usize, x));
         let (mut first_order, mut sum, mut squares) = (0.0, [0f32; K], [0f32; K]);
-        for (id, x) in slots() {
-            let [weight] = self.weights.get(id * of_weight);
-            let vector: [f32; K] = self.vectors.get(id * of_vector);
+        for (&id, &x) in row.ids().iter().zip(row.values()) {
+            let [weight] = self.weights.get(id as usize * of_weight);
+            let vector: [f32; K] = self.vectors.get(id as usize * of_vector);
             first_order += weight * x;
             for k in 0..K {
                 let scaled = vector[k] * x;
@@ -118,18 +120,22 @@ impl<const K: usize> Formula for Fm<'_, K> {
                 squares[k] += scaled * scaled;
             }
         }
-        let mut pairs = 0.0;
+        *space = sum;
         for k in 0..K {
-            pairs += sum[k] * sum[k] - squares[k];
+            squares[k] = sum[k] * sum[k] - squares[k];
         }
         let [bias] = self.bias.get(0);
-        let (loss, slope) = pass.loss.at(bias + first_order + pairs / 2.0, row.label);
-        let (slope, l2) = (slope * row.weight, pass.l2 * row.weight);
+        bias + first_order + total(squares) / 2.0
+    }
+
+    #[inline(always)]
+    fn update<R: Apply>(self, row: &ActiveRow, sum: &mut [f32; K], rule: R, slope: f32, l2: f32) {
+        let (of_weight, of_vector) = (1 + R::STATES, K * (1 + R::STATES));
         self.bias.update::<1, R>(rule, 0, 1, |_| [slope]);
-        for (id, x) in slots() {
+        for (&id, &x) in row.ids().iter().zip(row.values()) {
             let gradient = slope * x;
-            self.weights.update::<1, R>(rule, id * of_weight, 1, |&[w]| [gradient + l2 * w]);
-            self.vectors.update::<K, R>(rule, id * of_vector, K, |vector| {
+            self.weights.update::<1, R>(rule, id as usize * of_weight, 1, |&[w]| [gradient + l2 * w]);
+            self.vectors.update::<K, R>(rule, id as usize * of_vector, K, |vector| {
                 let mut gradients = [0.0; K];
                 for k in 0..K {
                     gradients[k] = gradient * (sum[k] - vector[k] * x) + l2 * vector[k];
@@ -137,6 +143,5 @@ impl<const K: usize> Formula for Fm<'_, K> {
                 gradients
             });
         }
-        loss
     }
 }

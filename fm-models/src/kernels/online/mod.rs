@@ -24,7 +24,7 @@ use std::sync::{Mutex, PoisonError};
 
 use fm_core::online::{LossSum, OnlineKernel, Pass};
 use fm_core::optim::OptimizerConfig;
-use fm_core::rows::ActiveRow;
+use fm_core::rows::{ActiveRow, RowKernel};
 use fm_core::{Error, Records, Result};
 use multiversion::multiversion;
 use tch::Tensor;
@@ -58,19 +58,23 @@ pub(crate) struct Job<'a, R> {
     rule: R,
 }
 
-/// How a row's score depends on the tables.
+/// How a row's score depends on the tables. The ids of all rows are below [`Tables::num_rows`].
 trait Formula: Copy + Send + Sync {
-    /// Memory for intermediate results, of one thread.
+    /// Intermediate results of a row.
     type Space;
 
-    /// This memory.
+    /// Memory for them.
     fn space(self) -> Self::Space;
 
     /// Starts to load what a row needs.
     fn prefetch<R: Apply>(self, row: &ActiveRow);
 
-    /// Trains on a row and returns its loss before the update. The ids of the row are below [`Tables::num_rows`].
-    fn train_row<R: Apply>(self, row: &ActiveRow, pass: &Pass, rule: R, space: &mut Self::Space) -> f32;
+    /// The logit of a row.
+    fn score<R: Apply>(self, row: &ActiveRow, space: &mut Self::Space) -> f32;
+
+    /// Updates the tables for the row that was scored last. `slope` is the derivative of its loss in the logit, and `l2`
+    /// the penalty λ, both times its weight.
+    fn update<R: Apply>(self, row: &ActiveRow, space: &mut Self::Space, rule: R, slope: f32, l2: f32);
 }
 
 /// Online updates for the tables of a model.
@@ -162,19 +166,55 @@ fn train_part<F: Formula, R: Apply>(formula: F, job: Job<'_, R>) -> LossSum {
 fn train_in_order<F: Formula, R: Apply>(formula: F, job: Job<'_, R>) -> LossSum {
     let Job { rows, numbers, pass, mut rule } = job;
     rule.begin(pass.done);
-    let mut space = formula.space();
-    let mut sum = LossSum::default();
-    let done: Result<(), std::convert::Infallible> = rows.reader().for_each(
-        numbers,
-        |row| formula.prefetch::<R>(row),
-        |row| {
-            rule.next_row();
-            let loss = formula.train_row(row, &pass, rule, &mut space);
-            let weight = f64::from(row.weight);
-            sum += LossSum { loss: f64::from(loss) * weight, weight };
-            Ok(())
-        },
-    );
-    let Ok(()) = done;
-    sum
+    let mut machine = Machine { formula, pass, rule, space: formula.space(), sum: LossSum::default() };
+    rows.reader().run(&mut machine, numbers);
+    machine.sum
+}
+
+/// The kernel of a formula and a rule.
+struct Machine<F: Formula, R> {
+    formula: F,
+    pass: Pass,
+    rule: R,
+    space: F::Space,
+    sum: LossSum,
+}
+
+impl<F: Formula, R: Apply> RowKernel for Machine<F, R> {
+    /// The derivative of the row's loss in its logit.
+    type Score = f32;
+
+    #[inline(always)]
+    fn prefetch(&self, row: &ActiveRow) {
+        self.formula.prefetch::<R>(row);
+    }
+
+    #[inline(always)]
+    fn score(&mut self, row: &ActiveRow) -> f32 {
+        let logit = self.formula.score::<R>(row, &mut self.space);
+        let (loss, slope) = self.pass.loss.at(logit, row.label);
+        let weight = f64::from(row.weight);
+        self.sum += LossSum { loss: f64::from(loss) * weight, weight };
+        slope
+    }
+
+    #[inline(always)]
+    fn update(&mut self, row: &ActiveRow, slope: f32) {
+        self.rule.next_row();
+        self.formula.update(row, &mut self.space, self.rule, slope * row.weight, self.pass.l2 * row.weight);
+    }
+}
+
+/// The sum of all numbers, by halves: their order does not depend on the instructions of the processor, and few additions
+/// wait for each other.
+#[inline(always)]
+fn total<const N: usize>(mut numbers: [f32; N]) -> f32 {
+    let mut half = N / 2;
+    while half > 0 {
+        for at in 0..half {
+            numbers[at] += numbers[at + half];
+        }
+        half /= 2;
+    }
+    numbers.first().copied().unwrap_or(0.0)
 }
