@@ -7,7 +7,7 @@ import charts
 from floor import Machine, needs
 from results import OURS, Kind, Result, Results, peers_best, read, seconds_until
 
-TITLES = {"fm": "FM", "ffm": "FFM", "bayesian_fm": "Bayesian FM"}
+TITLES = {"fm": "FM", "ffm": "FFM", "bayesian_fm": "Bayesian FM", "deepfm": "DeepFM"}
 SETS = {
     "ml-1m": "MovieLens-1M: whether a rating is at least 4; a random 80/10/10 split; fields user, film, gender, age, "
     "occupation, the first three digits of the zip code, and genres",
@@ -60,8 +60,8 @@ def busy(results: Results) -> str:
     """A warning if other programs needed the cores that the tools ran on."""
     most = max(results.loads, default=0)
     words = (
-        f"**The machine was busy: the load average reached {most:.1f} on {results.cores} cores.** Times of the clock are "
-        "too long then, and differently so for each tool. The metrics hold; measure the speed again on a machine that "
+        f"**The machine was busy: the load average reached {most:.1f} on {results.cores} cores.** Times of the clock "
+        "are too long then, and differently so for each tool. The metrics hold; measure the speed again on a machine that "
         "does nothing else."
     )
     return textwrap.fill(words, 120) if most > results.cores / 2 + 1 else ""

@@ -48,7 +48,13 @@ def arguments() -> argparse.Namespace:
     add("--rows", type=int, default=10**9, metavar="N", help="at most so many rows of the other sets [all]")
     add("--sets", type=names, default=names("ml-1m,frappe,criteo-like"), metavar="NAME,...", help="data sets [all]")
     add("--tools", type=names, metavar="NAME,...", help=f"tools [all: {','.join(peer.name for peer in peers())}]")
-    add("--models", type=names, default=names("fm,ffm"), metavar="NAME,...", help="fm, ffm, bayesian_fm [fm,ffm]")
+    add(
+        "--models",
+        type=names,
+        default=names("fm,ffm"),
+        metavar="NAME,...",
+        help="fm, ffm, bayesian_fm, deepfm [fm,ffm]",
+    )
     add("--fm-k", type=numbers, default=[8, 16], metavar="K,...", help="lengths of FM's vectors [8,16]")
     add("--ffm-k", type=numbers, default=[4, 8], metavar="K,...", help="lengths of FFM's vectors [4,8]")
     add("--threads", type=numbers, default=[1, 2], metavar="N,...", help="numbers of threads [1,2]")
@@ -77,7 +83,7 @@ def arguments() -> argparse.Namespace:
     options.tools = options.tools or [peer.name for peer in peers()]
     for kind, given, known in (
         ("tool", options.tools + options.again, [peer.name for peer in peers()]),
-        ("model", options.models, ["fm", "ffm", "bayesian_fm"]),
+        ("model", options.models, ["fm", "ffm", "bayesian_fm", "deepfm"]),
         ("data set", options.sets, ["ml-1m", "frappe", "criteo-like"]),
     ):
         unknown = [name for name in given if name not in known]
@@ -159,7 +165,7 @@ def measure_all(options: argparse.Namespace, results: Path) -> None:
 def jobs(options: argparse.Namespace, folders: dict[str, Path]) -> Iterator[tuple[Job, Peer]]:
     """All trainings, in turns: each tool trains once before the next repeat."""
     programs = {"fm": options.fm, "libfm": options.libfm, "libffm": options.libffm}
-    lengths = {"fm": options.fm_k, "ffm": options.ffm_k, "bayesian_fm": options.fm_k[:1]}
+    lengths = {"fm": options.fm_k, "ffm": options.ffm_k, "bayesian_fm": options.fm_k[:1], "deepfm": [10]}
     contestants = [peer for peer in peers() if peer.name in options.tools]
     contestants = [peer for peer in contestants if not peer.executable or programs[peer.name]]
     kinds = [

@@ -4,7 +4,7 @@ import importlib
 
 from job import Peer
 
-NAMES = ("fm", "libfm", "libffm", "xlearn", "modern_fm", "myfm", "vowpalwabbit")
+NAMES = ("fm", "libfm", "libffm", "xlearn", "modern_fm", "myfm", "vowpalwabbit", "deepctr_torch")
 
 
 def peers() -> list[Peer]:

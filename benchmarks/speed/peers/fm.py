@@ -7,13 +7,12 @@ from pathlib import Path
 from job import Epoch, Job, Peer, call
 
 ONLINE = "--set train.update=online --optimizer adagrad --lr 0.1 --l2 0.005"
+BATCHES = "--optimizer adam --lr 0.001 --batch-size 4096 --hidden-units 400,400,400 --dropout 0.2"
 
 
 def train(job: Job) -> Iterator[Epoch]:
-    if job.model == "bayesian_fm":
-        options = f"--epochs {job.epochs} --patience 0"
-    else:
-        options = f"{ONLINE} --epochs {job.epochs} --patience {job.patience}"
+    patience = 0 if job.model == "bayesian_fm" else job.patience
+    options = f"{SETTINGS[job.model]} --epochs {job.epochs} --patience {patience}"
     run = Path(job.scratch("run"))
     files = [f"--{part}={job.file(part + '.csv')}" for part in ("train", "valid", "test")]
     command = [
@@ -38,4 +37,5 @@ def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-PEER = Peer("fm", ("fm", "ffm", "bayesian_fm"), train, ONLINE, executable=True)
+SETTINGS = {"fm": ONLINE, "ffm": ONLINE, "bayesian_fm": "", "deepfm": BATCHES}
+PEER = Peer("fm", tuple(SETTINGS), train, f"FM and FFM: {ONLINE}; DeepFM: {BATCHES}", executable=True)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from job import Epoch, Job, Peer, call
 
-SETTINGS = "-r 0.1 -l 0.00005 --no-norm"
+# From a small search on the validation rows of MovieLens-1M.
+SETTINGS = "-r 0.2 -l 0.0001"
 
 
 def train(job: Job) -> Iterator[Epoch]:
