@@ -74,6 +74,7 @@ pub mod farmhash;
 pub mod features;
 pub mod folder_lock;
 pub mod hangup;
+pub mod large_pages;
 pub mod learner;
 pub mod loss;
 pub mod mapped_file;

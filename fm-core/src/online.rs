@@ -39,7 +39,7 @@ pub trait OnlineKernel {
     /// Trains on rows in this order.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape) for an id outside the tables.
+    /// [`Error::Shape`](crate::Error::Shape) for rows with more ids than the tables have.
     fn train(&mut self, rows: &Records, numbers: &[usize], pass: Pass) -> Result<LossSum>;
 }
 
@@ -54,6 +54,8 @@ pub struct Pass {
     pub l2: f32,
     /// Number of rows that were trained on before.
     pub done: u64,
+    /// Number of threads. With several, each trains on a part of the rows, and results differ from run to run.
+    pub threads: usize,
 }
 
 /// The losses of some rows before their updates.
@@ -63,4 +65,11 @@ pub struct LossSum {
     pub loss: f64,
     /// The sum of the weights.
     pub weight: f64,
+}
+
+impl std::ops::AddAssign for LossSum {
+    fn add_assign(&mut self, more: LossSum) {
+        self.loss += more.loss;
+        self.weight += more.weight;
+    }
 }

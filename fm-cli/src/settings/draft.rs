@@ -14,7 +14,7 @@ use fm_models::run::ModelSettings;
 use serde_json::{Map, Value as Json};
 use toml::{Table, Value};
 
-use super::{Settings, default_l2, default_online_lr, schema};
+use super::{Settings, default_l2, default_lr, schema};
 
 /// Some of the settings, by key.
 #[derive(Clone, Debug, Default)]
@@ -98,13 +98,11 @@ impl Draft {
         if !is_given("l2") {
             settings.train.l2 = default_l2(settings.data.task) * settings.model.entry()?.l2_factor;
         }
-        if settings.train.update == Update::Online {
-            if !is_given("optimizer") {
-                settings.train.optimizer = "adagrad".parse()?;
-            }
-            if !is_given("lr") {
-                settings.train.lr = default_online_lr(settings.train.optimizer);
-            }
+        if settings.train.update == Update::Online && !is_given("optimizer") {
+            settings.train.optimizer = "adagrad".parse()?;
+        }
+        if !is_given("lr") {
+            settings.train.lr = default_lr(&settings.train);
         }
         settings.data = settings.data.absolute();
         settings.init_from = settings.init_from.map(|run| std::path::absolute(&run).unwrap_or(run));

@@ -13,7 +13,7 @@ use fm_core::Error;
 use fm_core::device::DeviceChoice;
 use fm_core::metric::MetricSet;
 use fm_core::optim::OptimizerConfig;
-use fm_core::train::TrainConfig;
+use fm_core::train::{TrainConfig, Update};
 use fm_data::{DataConfig, TaskName};
 use fm_models::run::{ModelSettings, Run};
 use schemars::JsonSchema;
@@ -48,12 +48,13 @@ fn default_l2(task: TaskName) -> f64 {
     }
 }
 
-/// The default of `train.lr` with online updates. An update is by the gradient of one row, and AdaGrad's rate falls fast.
-fn default_online_lr(optimizer: OptimizerConfig) -> f64 {
-    match optimizer {
-        OptimizerConfig::Adagrad { .. } => 0.1,
-        OptimizerConfig::Sgd { .. } => 0.01,
-        _ => 0.001,
+/// The default of `train.lr`. An online update is by the gradient of one row; the rates of AdaGrad and FTRL fall fast.
+fn default_lr(train: &TrainConfig) -> f64 {
+    match (train.update, train.optimizer) {
+        (Update::Online, OptimizerConfig::Adagrad { .. }) | (_, OptimizerConfig::Ftrl { .. }) => 0.1,
+        (Update::Online, OptimizerConfig::Sgd { .. }) => 0.01,
+        (Update::Online, _) => 0.001,
+        (Update::Batch, _) => train.lr,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::online::{LossSum, OnlineKernel, Pass};
 use crate::rows::Order;
 
 /// Number of rows in a step: between two checks for an interruption.
-const STEP: usize = 1 << 14;
+const STEP: usize = 1 << 16;
 
 /// Runs the kernel of an [`OnlineModel`](crate::online::OnlineModel). A step is a pass over some rows.
 pub struct Online<'a> {
@@ -19,6 +19,7 @@ pub struct Online<'a> {
     loss: RowLoss,
     config: StepConfig,
     l2: f64,
+    threads: usize,
     /// The rows of the current epoch, and the positions of each step among them.
     order: Order,
     batches: Vec<Range<usize>>,
@@ -29,8 +30,12 @@ pub struct Online<'a> {
 impl<'a> Online<'a> {
     /// A learner with this kernel and this loss of a row. `l2` is λ of the penalty on the table rows that a row looks up.
     pub fn new(kernel: Box<dyn OnlineKernel + 'a>, loss: RowLoss, config: StepConfig, l2: f64) -> Online<'a> {
+        let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
+        if threads > 1 {
+            tracing::info!("online updates on {threads} threads: results differ from run to run");
+        }
         let order = Order::new(config.seed, 1, 0);
-        Online { kernel, loss, config, l2, order, batches: vec![], steps: 0, lr: config.lr }
+        Online { kernel, loss, config, l2, threads, order, batches: vec![], steps: 0, lr: config.lr }
     }
 }
 
@@ -48,7 +53,8 @@ impl Learner for Online<'_> {
         let positions = self.batches[done].clone();
         let before = (epoch.number as u64 - 1) * self.order.len() as u64 + positions.start as u64;
         let numbers = epoch.objective.rows_at(positions, &mut self.order);
-        let pass = Pass { loss: self.loss, lr: self.lr as f32, l2: self.l2 as f32, done: before };
+        let (lr, l2) = (self.lr as f32, self.l2 as f32);
+        let pass = Pass { loss: self.loss, lr, l2, done: before, threads: self.threads };
         let LossSum { loss, weight } = self.kernel.train(records, &numbers, pass)?;
         if !loss.is_finite() {
             let (what, cause) = ("the loss".into(), self.diagnosis());

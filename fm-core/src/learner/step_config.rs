@@ -45,7 +45,7 @@ pub enum Update {
     /// After each batch, by the mean gradient of its rows.
     #[default]
     Batch,
-    /// After each row, by a kernel of the model. LR and FM have one, for the CPU.
+    /// After each row, by a kernel of the model. LR, FM and FFM have one, for the CPU.
     Online,
 }
 

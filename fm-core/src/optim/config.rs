@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rule::Rule;
-use super::{adagrad, adam, rmsprop, sgd};
+use super::{adagrad, adam, ftrl, rmsprop, sgd};
 use crate::error::{Error, Result};
 
 /// An update rule with its constants, for a weight w with the gradient g; η is the learning rate and t the step,
@@ -81,6 +81,17 @@ pub enum OptimizerConfig {
         #[serde(default = "weight_decay")]
         weight_decay: f64,
     },
+    /// FTRL-Proximal: w = -η sign(z) max(|z| - λ₁, 0) / (β + √n) with n the sum of g² and z the sum of
+    /// g - (√n - √(n - g²))/η w. λ₁ sets weights to exactly 0. It lowers its rate by itself, so it needs the constant
+    /// schedule. McMahan et al., KDD 2013, <https://doi.org/10.1145/2487575.2488200>.
+    Ftrl {
+        /// β: the larger, the smaller the first steps.
+        #[serde(default = "ftrl_beta")]
+        beta: f64,
+        /// λ₁ of the penalty λ₁ ‖w‖₁.
+        #[serde(default)]
+        l1: f64,
+    },
 }
 
 fn epsilon() -> f64 {
@@ -93,6 +104,10 @@ fn beta_1() -> f64 {
 
 fn beta_2() -> f64 {
     0.999
+}
+
+fn ftrl_beta() -> f64 {
+    1.0
 }
 
 fn weight_decay() -> f64 {
@@ -111,7 +126,7 @@ impl std::str::FromStr for OptimizerConfig {
     /// The rule of this name with its defaults.
     fn from_str(name: &str) -> Result<OptimizerConfig> {
         serde_json::from_value(serde_json::json!({ "name": name }))
-            .map_err(|_| Error::unknown("optimizer", name, ["sgd", "adagrad", "rmsprop", "adam", "adamw"]))
+            .map_err(|_| Error::unknown("optimizer", name, ["sgd", "adagrad", "rmsprop", "adam", "adamw", "ftrl"]))
     }
 }
 
@@ -129,7 +144,24 @@ impl OptimizerConfig {
             OptimizerConfig::AdamW { beta_1, beta_2, epsilon, weight_decay } => {
                 Box::new(adam::Adam { beta_1, beta_2, epsilon, weight_decay })
             }
+            OptimizerConfig::Ftrl { beta, l1 } => Box::new(ftrl::Ftrl { beta, l1 }),
         }
+    }
+
+    /// Checks the constants that some values make meaningless.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`].
+    pub(crate) fn check(self) -> Result<()> {
+        if let OptimizerConfig::Ftrl { beta, l1 } = self {
+            if !beta.is_finite() || beta <= 0.0 {
+                return Err(Error::out_of_range("optimizer.beta", beta, "a number above 0"));
+            }
+            if !l1.is_finite() || l1 < 0.0 {
+                return Err(Error::out_of_range("optimizer.l1", l1, "a number of at least 0"));
+            }
+        }
+        Ok(())
     }
 }
 

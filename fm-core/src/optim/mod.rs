@@ -17,6 +17,7 @@ mod adam;
 mod change;
 mod clipping;
 mod config;
+mod ftrl;
 mod gradient;
 mod parameter;
 mod rmsprop;

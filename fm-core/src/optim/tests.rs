@@ -2,7 +2,7 @@ use super::*;
 use tch::nn::{Init, VarStore};
 use tch::{Device, Kind};
 
-const RULES: [OptimizerConfig; 7] = [
+const RULES: [OptimizerConfig; 8] = [
     OptimizerConfig::Sgd { momentum: 0.0 },
     OptimizerConfig::Sgd { momentum: 0.9 },
     OptimizerConfig::Adagrad { epsilon: 1e-7, initial: None },
@@ -10,6 +10,7 @@ const RULES: [OptimizerConfig; 7] = [
     OptimizerConfig::Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 },
     OptimizerConfig::AdamW { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7, weight_decay: 0.1 },
     OptimizerConfig::RmsProp { rho: 0.9, epsilon: 1e-2, legacy: true },
+    OptimizerConfig::Ftrl { beta: 0.5, l1: 0.1 },
 ];
 
 /// A table with fixed values, because concurrent tests share libtorch's generator.
@@ -304,4 +305,40 @@ fn a_batch_of_lookups_with_zero_gradients_changes_only_what_the_penalty_changes(
         optimizer.step(1).unwrap();
         assert!(close(&parameter, &(table(&VarStore::new(Device::Cpu)) * (1.0 - 0.1 * 0.5))));
     }
+}
+
+#[test]
+fn ftrl_is_the_minimum_of_its_objective_and_sets_weights_to_zero() {
+    let (lr, beta, l1, first, gradients) = (0.1, 0.5, 0.3, [0.4, 0.01], [0.7, -0.2, 0.3]);
+    let store = VarStore::new(Device::Cpu);
+    let mut w = store.root().var("w", &[2], Init::Const(0.0));
+    no_grad(|| w.copy_(&Tensor::from_slice(&first).to_kind(Kind::Float)));
+    let mut optimizer = Optimizer::new(OptimizerConfig::Ftrl { beta, l1 }, lr, 0.0, &store).unwrap();
+    let scale = Tensor::from_slice(&[1f32, 0.1]);
+    let mut weights = vec![first];
+    for (step, g) in gradients.into_iter().enumerate() {
+        optimizer.zero_grad();
+        (&w * &scale * g).sum(Kind::Float).backward();
+        optimizer.step(1).unwrap();
+        // argmin Σ g_s w + ½ β/η (w - w_0)² + ½ Σ (√n_s - √n_{s-1})/η (w - w_s)² + λ₁ |w|, on a fine grid.
+        for at in 0..2 {
+            let g = |step: usize| gradients[step] * [1.0, 0.1][at];
+            let roots: Vec<f64> = (0..=step + 1).map(|end| (0..end).map(|s| g(s) * g(s)).sum::<f64>().sqrt()).collect();
+            let objective = |w: f64| {
+                let linear: f64 = (0..=step).map(|s| g(s) * w).sum();
+                let near = |s: usize| (roots[s + 1] - roots[s]) / lr * (w - weights[s][at]).powi(2) / 2.0;
+                linear + beta / lr * (w - first[at]).powi(2) / 2.0 + (0..=step).map(near).sum::<f64>() + l1 * w.abs()
+            };
+            let grid = (-20_000..=20_000).map(|i| f64::from(i) * 5e-5);
+            let best = grid.min_by(|a, b| objective(*a).total_cmp(&objective(*b))).unwrap();
+            let found = w.double_value(&[at as i64]);
+            assert!((found - best).abs() < 1e-4, "step {step}, weight {at}: {found}, expected {best}");
+        }
+        weights.push([0, 1].map(|at| w.double_value(&[at])));
+    }
+    assert_eq!(w.double_value(&[1]), 0.0, "the small weight");
+    assert!(
+        OptimizerConfig::Ftrl { beta: 0.0, l1 }.check().is_err()
+            && OptimizerConfig::Ftrl { beta, l1: -1.0 }.check().is_err()
+    );
 }

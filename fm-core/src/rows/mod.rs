@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`Rows`] | what training, evaluation and prediction need from a set of rows |
 //! | [`Records`], [`Row`] | rows without padding, in memory or in a memory-mapped file |
-//! | [`Reader`], [`ActiveSlots`] | records row by row, for kernels |
+//! | [`Reader`], [`ActiveRow`], [`RowKernel`] | records row by row, for kernels |
 //! | [`RecordsBuilder`], [`Slots`], [`Value`] | records under construction |
 //! | [`TensorRows`] | rows in tensors, on any device |
 //! | [`Order`] | the order of the rows in an epoch |
@@ -35,7 +35,7 @@ pub use builder::RecordsBuilder;
 pub use file::ROWS_FORMAT;
 pub(crate) use gather::Gathered;
 pub use order::Order;
-pub use reader::{ActiveSlots, Reader};
+pub use reader::{ActiveRow, Reader, RowKernel};
 pub use records::Records;
 pub use slots::{FieldSlots, Row, Slots};
 pub use tensor_rows::TensorRows;

@@ -1,35 +1,92 @@
 //! Reads the rows of records one by one, for kernels that need no batch.
 
 use super::Records;
-use super::layout::{FieldLayout, GIVEN, RecordLayout};
+use super::layout::{FieldLayout, GIVEN, RecordLayout, SlotKind};
 use super::records::Starts;
 use super::slots::Record;
 use crate::prefetch::prefetch;
+use crate::schema::Weighting;
+
+/// How many rows before it is needed a row is decoded, its record loaded, and the start of its record loaded.
+const DECODED: usize = 4;
+const LOADED: usize = 12;
+const STARTED: usize = 24;
 
 /// The active slots of a row: A ids and values.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ActiveSlots<'a> {
+#[derive(Clone, Debug, Default)]
+pub struct ActiveRow {
     /// The training target.
     pub label: f32,
     /// The weight of the row; 1 if the rows have no weights.
     pub weight: f32,
+    len: usize,
+    /// `[max_slots]`
+    ids: Vec<u32>,
+    values: Vec<f32>,
+    fields: Vec<u32>,
+}
+
+impl ActiveRow {
     /// `[A]`: rows of the table.
-    pub ids: &'a [u32],
+    #[inline(always)]
+    pub fn ids(&self) -> &[u32] {
+        &self.ids[..self.len]
+    }
+
     /// `[A]`
-    pub values: &'a [f32],
+    #[inline(always)]
+    pub fn values(&self) -> &[f32] {
+        &self.values[..self.len]
+    }
+
+    /// `[A]`: the number of the field of each slot.
+    #[inline(always)]
+    pub fn fields(&self) -> &[u32] {
+        &self.fields[..self.len]
+    }
+}
+
+/// What a kernel does with each row.
+pub trait RowKernel {
+    /// What [`RowKernel::update`] needs from [`RowKernel::score`].
+    type Score;
+
+    /// Starts to load what a row needs. Called some rows earlier.
+    fn prefetch(&self, row: &ActiveRow);
+
+    /// Scores a row. The processor decodes a later row while it waits for the result.
+    fn score(&mut self, row: &ActiveRow) -> Self::Score;
+
+    /// Updates what the score depends on.
+    fn update(&mut self, row: &ActiveRow, score: Self::Score);
 }
 
 /// Reads rows in any order, without memory for each of them.
 ///
 /// ```
+/// use fm_core::rows::{ActiveRow, RowKernel};
 /// use fm_core::{Field, Label, Records, Schema, Side, Task};
 ///
+/// struct Seen(Vec<(f32, Vec<u32>, Vec<f32>)>);
+///
+/// impl RowKernel for Seen {
+///     type Score = ();
+///
+///     fn prefetch(&self, _: &ActiveRow) {}
+///
+///     fn score(&mut self, row: &ActiveRow) {
+///         self.0.push((row.label, row.ids().to_vec(), row.values().to_vec()));
+///     }
+///
+///     fn update(&mut self, _: &ActiveRow, (): ()) {}
+/// }
+///
 /// let fields = vec![Field::categorical("user", Side::User, 3), Field::categorical("film", Side::Item, 2)];
-/// let schema = Schema::new(Label::fit("rating", Task::Regression, [4.0]), fields)?;
-/// let rows = Records::from_indices(&schema, &[[0, 1]], &[4.0])?;
-/// let mut reader = rows.reader();
-/// let row = reader.row(0);
-/// assert_eq!((row.label, row.ids, row.values), (4.0, &[1, 6][..], &[1.0, 1.0][..]));
+/// let schema = Schema::new(Label::fit("rating", Task::Regression, [4.0, 1.0]), fields)?;
+/// let rows = Records::from_indices(&schema, &[[0, 1], [2, 0]], &[4.0, 1.0])?;
+/// let mut seen = Seen(vec![]);
+/// rows.reader().run(&mut seen, &[1, 0]);
+/// assert_eq!(seen.0, [(1.0, vec![3, 5], vec![1.0; 2]), (4.0, vec![1, 6], vec![1.0; 2])]);
 /// # Ok::<(), fm_core::Error>(())
 /// ```
 #[derive(Debug)]
@@ -38,82 +95,113 @@ pub struct Reader<'a> {
     words: &'a [u32],
     starts: Starts<'a>,
     has_weights: bool,
-    /// The slots of the current row, where the record itself does not have them in this form.
-    ids: Vec<u32>,
-    values: Vec<f32>,
-    ones: Vec<f32>,
+    max_slots: usize,
+    lists: Vec<Lists>,
+}
+
+/// A field with a varying number of slots, and its neighbours.
+#[derive(Debug)]
+struct Lists {
+    field: usize,
+    weighting: Weighting,
+    /// The number of fields with one slot before it, up to the list before it.
+    before: usize,
+    /// The number of slots after it, if it does not vary.
+    after: Option<usize>,
 }
 
 impl Records {
     /// A reader of the rows.
     pub fn reader(&self) -> Reader<'_> {
-        let max_slots = self.layout.fields.iter().map(FieldLayout::max_slots).sum();
-        Reader {
-            layout: &self.layout,
-            words: self.words(),
-            starts: self.starts(),
-            has_weights: self.has_weights,
-            ids: vec![0; max_slots],
-            values: vec![1.0; max_slots],
-            ones: vec![1.0; max_slots],
+        let fields = &self.layout.fields;
+        let is_list = |field: &FieldLayout| matches!(field.kind, SlotKind::Several { .. });
+        let mut lists = vec![];
+        let mut next = 0;
+        for (field, of_field) in fields.iter().enumerate() {
+            if let SlotKind::Several { weighting, .. } = of_field.kind {
+                let rest = &fields[field + 1..];
+                let after = (!rest.iter().any(is_list)).then_some(rest.len());
+                lists.push(Lists { field, weighting, before: field - next, after });
+                next = field + 1;
+            }
         }
+        let max_slots = fields.iter().map(FieldLayout::max_slots).sum();
+        let (words, starts) = (self.words(), self.starts());
+        Reader { layout: &self.layout, words, starts, has_weights: self.has_weights, max_slots, lists }
     }
 }
 
-impl<'a> Reader<'a> {
-    /// Starts to load the record of a row, so that it is in the cache when the row is read.
+impl Reader<'_> {
+    /// Runs a kernel on rows in this order.
     ///
     /// # Panics
-    /// If `row` is not below the number of rows.
-    #[inline]
-    pub fn prefetch(&self, row: usize) {
-        let (start, end) = self.starts.span(row);
-        prefetch(&self.words[start..end]);
-    }
-
-    /// Starts to load what [`Reader::prefetch`] reads.
-    #[inline]
-    pub fn prefetch_start(&self, row: usize) {
-        self.starts.prefetch(row);
-    }
-
-    /// The rows of the table that a row needs, if its record has them in this form: for a prefetch of the table.
-    ///
-    /// # Panics
-    /// If `row` is not below the number of rows.
-    #[inline]
-    pub fn table_rows(&self, row: usize) -> impl Iterator<Item = usize> + 'a {
-        let (start, end) = self.starts.span(row);
-        let record = Record::read(&self.words[start..end], self.has_weights);
-        let ids = record.filter(|_| self.layout.ids_are_rows).map_or(&[][..], |record| record.ids);
-        ids.iter().map(|&word| (word & !GIVEN) as usize)
-    }
-
-    /// A row.
-    ///
-    /// # Panics
-    /// If `row` is not below the number of rows.
-    #[inline]
-    pub fn row(&mut self, row: usize) -> ActiveSlots<'_> {
-        let (start, end) = self.starts.span(row);
-        let record = Record::read(&self.words[start..end], self.has_weights);
-        let Record { label, weight, ids, given } = record.expect("records are checked when they are made or opened");
-        let weight = weight.unwrap_or(1.0);
-        let n = ids.len();
-        let are_rows = self.layout.ids_are_rows && given.is_empty();
-        if are_rows && self.layout.implies_ones {
-            return ActiveSlots { label, weight, ids, values: &self.ones[..n] };
-        }
-        let (mut at, mut given) = (0, given);
-        for field in &self.layout.fields {
-            let end = at + field.count(&ids[at..]);
-            let words = &ids[at..end];
-            field.fill_values(words, &mut given, &mut self.values[at..end]);
-            if !are_rows {
-                words.iter().zip(&mut self.ids[at..end]).for_each(|(&word, id)| *id = field.row(word) as u32);
+    /// If one of the numbers is not below the number of rows.
+    #[inline(always)]
+    pub fn run(&self, kernel: &mut impl RowKernel, numbers: &[usize]) {
+        let mut decoded: [ActiveRow; 2 * DECODED] = std::array::from_fn(|_| self.space());
+        for at in 0..numbers.len() + DECODED {
+            if let Some(&number) = numbers.get(at + STARTED - DECODED) {
+                self.starts.prefetch(number);
             }
-            at = end;
+            if let Some(&number) = numbers.get(at + LOADED - DECODED) {
+                let (start, end) = self.starts.span(number);
+                prefetch(&self.words[start..end]);
+            }
+            let current = at.checked_sub(DECODED).map(|current| current % (2 * DECODED));
+            let score = current.map(|current| kernel.score(&decoded[current]));
+            if let Some(&number) = numbers.get(at) {
+                let row = &mut decoded[at % (2 * DECODED)];
+                self.read(number, row);
+                kernel.prefetch(row);
+            }
+            if let Some((current, score)) = current.zip(score) {
+                kernel.update(&decoded[current], score);
+            }
         }
-        ActiveSlots { label, weight, ids: if are_rows { ids } else { &self.ids[..n] }, values: &self.values[..n] }
+    }
+
+    /// Space for any row.
+    fn space(&self) -> ActiveRow {
+        let n = self.max_slots;
+        ActiveRow { ids: vec![0; n], values: vec![0.0; n], fields: vec![0; n], ..ActiveRow::default() }
+    }
+
+    #[inline(always)]
+    fn read(&self, row: usize, into: &mut ActiveRow) {
+        let (start, end) = self.starts.span(row);
+        let record = Record::read(&self.words[start..end], self.has_weights);
+        let Record { label, weight, ids: words, given } = record.expect("records are checked when made or opened");
+        let n = words.len();
+        (into.label, into.weight, into.len) = (label, weight.unwrap_or(1.0), n);
+        let (ids, values, fields) = (&mut into.ids[..n], &mut into.values[..n], &mut into.fields[..n]);
+        for (id, word) in ids.iter_mut().zip(words) {
+            *id = word & !GIVEN;
+        }
+        values.fill(1.0);
+        let (mut at, mut field) = (0, 0);
+        for list in &self.lists {
+            let first = at + list.before;
+            fields[at..first].iter_mut().zip(field..).for_each(|(to, field)| *to = field);
+            let len = match list.after {
+                Some(after) => n - first - after,
+                None => self.layout.fields[list.field].count(&words[first..]),
+            };
+            at = first + len;
+            values[first..at].fill(list.weighting.value(len));
+            fields[first..at].fill(list.field as u32);
+            field = list.field as u32 + 1;
+        }
+        fields[at..].iter_mut().zip(field..).for_each(|(to, field)| *to = field);
+        if !given.is_empty() {
+            let mut given = given.iter();
+            for (_, value) in words.iter().zip(values).filter(|(word, _)| **word & GIVEN != 0) {
+                *value = given.next().map_or(*value, |&bits| f32::from_bits(bits));
+            }
+        }
+        if !self.layout.ids_are_rows {
+            for (id, &field) in ids.iter_mut().zip(&*fields) {
+                *id = self.layout.fields[field as usize].row(*id) as u32;
+            }
+        }
     }
 }

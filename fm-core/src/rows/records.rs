@@ -181,6 +181,12 @@ impl Records {
         Row { layout: &self.layout, record: self.record(self.starts().span(row)) }
     }
 
+    /// The number of rows of the table that the ids refer to.
+    pub fn table_rows(&self) -> usize {
+        let end = |field: &FieldLayout| (i64::from(field.end) - i64::from(field.shift)) as usize;
+        self.layout.fields.iter().map(end).max().unwrap_or(0)
+    }
+
     /// All rows, in their order.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = Row<'_>> {
         (0..self.len).map(|row| self.row(row))

@@ -24,8 +24,9 @@ pub struct TrainConfig {
     /// step as one batch of 512 rows, in the memory of 256. Only batch norm sees batches of 256.
     #[schemars(range(min = 1))]
     pub accumulate: usize,
-    /// When parameters change: batch, after each batch, or online, after each row. Online updates train LR and FM several
-    /// times as fast, on one thread of a CPU. They have no `batch_size`: a step is a pass over 16,384 rows.
+    /// When parameters change: batch, after each batch, or online, after each row. Online updates train LR, FM and FFM
+    /// several times as fast, on a CPU. They have no `batch_size`: a step is a pass over 65,536 rows. With several threads,
+    /// their results differ from run to run.
     pub update: Update,
     /// Learning rate at the start of the schedule.
     pub lr: f64,
@@ -120,6 +121,12 @@ impl TrainConfig {
             return Err(Error::out_of_range("min_delta", self.min_delta, "a number of at least 0"));
         }
         check_binary(is_binary, self.label_smoothing, self.positive_weight)?;
+        self.optimizer.check()?;
+        let is_ftrl = matches!(self.optimizer, OptimizerConfig::Ftrl { .. });
+        if is_ftrl && (!matches!(self.schedule, Schedule::Constant {}) || self.warmup_steps > 0) {
+            let reason = "the optimiser ftrl lowers its rate by itself: use the constant schedule without warmup_steps";
+            return Err(Error::Unsupported(reason.into()));
+        }
         self.schedule.check(self.lr)
     }
 

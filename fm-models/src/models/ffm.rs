@@ -2,12 +2,15 @@
 
 use fm_core::explain::Explanation;
 use fm_core::model::Layer;
+use fm_core::online::{OnlineKernel, OnlineModel};
+use fm_core::optim::OptimizerConfig;
 use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::Path;
 
+use crate::kernels::online::{FfmTables, Kernel};
 use crate::layers::{EmbeddingConfig, Ffm, FfmForm, above_diagonal};
 
 /// The registered model: [`Ffm`] by itself.
@@ -54,6 +57,13 @@ impl Model for Ffm {
         &self.bias
     }
 
+    fn online(&self) -> Option<&dyn OnlineModel> {
+        match self.form() {
+            FfmForm::FieldAware => Some(self),
+            FfmForm::Summed => None,
+        }
+    }
+
     fn explain(&self, features: &Features) -> Result<Explanation> {
         let terms = self.pair_terms(features)?;
         Ok(Explanation {
@@ -75,5 +85,14 @@ impl Model for Ffm {
             Layer::new("embedding", "Embedding", &self.embedding.output()),
             Layer::new("", interaction, &[]),
         ]
+    }
+}
+
+impl OnlineModel for Ffm {
+    fn kernel<'a>(&'a self, rule: OptimizerConfig) -> Result<Box<dyn OnlineKernel + 'a>> {
+        let vectors = ("embedding.weight", &self.embedding.table);
+        let weights = ("linear.weight", &self.linear.weight);
+        let tables = |rule| FfmTables::new(rule, ("bias", &self.bias), weights, vectors, self.has_several());
+        Ok(Box::new(Kernel::new(rule, tables)?))
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
-use crate::kernels::online::FmKernel;
+use crate::kernels::online::{FmTables, Kernel};
 use crate::layers::{EmbeddingConfig, Fm, FmInteraction};
 
 /// The registered model: [`Fm`] by itself.
@@ -85,6 +85,7 @@ impl OnlineModel for Fm {
     fn kernel<'a>(&'a self, rule: OptimizerConfig) -> Result<Box<dyn OnlineKernel + 'a>> {
         let vectors = ("embedding.weight", &self.embedding.table);
         let weights = ("linear.weight", &self.linear.weight);
-        Ok(Box::new(FmKernel::new(rule, ("bias", &self.bias), weights, Some(vectors))?))
+        let tables = |rule| FmTables::new(rule, ("bias", &self.bias), weights, Some(vectors));
+        Ok(Box::new(Kernel::new(rule, tables)?))
     }
 }

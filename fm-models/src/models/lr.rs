@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::Path;
 
-use crate::kernels::online::FmKernel;
+use crate::kernels::online::{FmTables, Kernel};
 use crate::layers::{Linear, bias};
 
 /// The registered model.
@@ -75,6 +75,8 @@ impl Model for Lr {
 
 impl OnlineModel for Lr {
     fn kernel<'a>(&'a self, rule: OptimizerConfig) -> Result<Box<dyn OnlineKernel + 'a>> {
-        Ok(Box::new(FmKernel::new(rule, ("bias", &self.bias), ("linear.weight", &self.linear.weight), None)?))
+        let weights = ("linear.weight", &self.linear.weight);
+        let tables = |rule| FmTables::new(rule, ("bias", &self.bias), weights, None);
+        Ok(Box::new(Kernel::new(rule, tables)?))
     }
 }

@@ -1,219 +1,220 @@
 //! Online updates of linear models and factorization machines: the score of a row, its gradient and the update of the
 //! parameters, in one pass over the row.
 //!
-//! The numbers of an id and their states are neighbours in memory: a vector of length 8 and its AdaGrad sums fill a
-//! cache line. All paths of the code compute the same operations in the same order, so results do not depend on the
-//! instructions that the processor has.
+//! | file | |
+//! |---|---|
+//! | this | the loop over rows, the same for all formulas and rules |
+//! | `fm` | the formula of LR and FM |
+//! | `ffm` | the formula of FFM |
+//! | `rule` | update rules |
+//! | `table` | a parameter and its optimiser state, side by side in memory |
+//!
+//! All paths of the code compute the same operations in the same order, so results do not depend on the instructions
+//! that the processor has. Several threads train on parts of the rows at once and change the tables without locks, as
+//! in Recht, Ré, Wright and Niu, Hogwild!, NeurIPS 2011; their results differ from run to run.
 
+mod ffm;
+mod fm;
 mod rule;
 mod table;
 #[cfg(test)]
 mod tests;
 
+use std::sync::{Mutex, PoisonError};
+
 use fm_core::online::{LossSum, OnlineKernel, Pass};
 use fm_core::optim::OptimizerConfig;
-use fm_core::prefetch::prefetch;
-use fm_core::rows::ActiveSlots;
+use fm_core::rows::{ActiveRow, RowKernel};
 use fm_core::{Error, Records, Result};
 use multiversion::multiversion;
 use tch::Tensor;
 
-use rule::{AdaGrad, Adam, Apply, Rule, Sgd};
+pub(crate) use ffm::FfmTables;
+pub(crate) use fm::FmTables;
+use rule::{AdaGrad, Adam, Apply, Ftrl, Rule, Sgd};
 use table::Table;
 
-/// The lengths of vectors that there is code for. Other vectors are filled up with zeros to the next one.
-const LENGTHS: [usize; 8] = [0, 4, 8, 16, 32, 64, 128, 256];
+/// The tables of a model, and the code of its formula.
+pub(crate) trait Tables {
+    /// All tables.
+    fn all(&self) -> Vec<&Table>;
 
-/// ŷ = w₀ + Σ_s w_{id_s} x_s + Σ_{s<t} ⟨v_{id_s}, v_{id_t}⟩ x_s x_t, or without vectors its first-order part.
-pub(crate) struct FmKernel {
-    rule: Rule,
-    /// w₀ `[1]`, w `[n, 1]`, and V `[n, k]`.
-    bias: Table,
-    weights: Table,
-    vectors: Option<Table>,
+    /// All tables.
+    fn all_mut(&mut self) -> Vec<&mut Table>;
+
+    /// Number of rows of the tables that rows look up.
+    fn num_rows(&self) -> usize;
+
+    /// Trains on rows with the code for this formula and rule.
+    fn train<R: Apply>(&mut self, job: Job<'_, R>) -> LossSum;
 }
 
-impl FmKernel {
-    /// A kernel for parameters on the CPU, with the prefix of the state of each.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] for a rule without a kernel, or vectors longer than 256.
-    pub fn new(
-        config: OptimizerConfig,
-        bias: (&str, &Tensor),
-        weights: (&str, &Tensor),
-        vectors: Option<(&str, &Tensor)>,
-    ) -> Result<FmKernel> {
-        let rule = Rule::new(config)?;
-        let table = |(name, tensor): (&str, &Tensor), width| Table::new(name, tensor, width, rule.states());
-        let vectors = match vectors {
-            Some((name, tensor)) => {
-                let k = tensor.size()[1] as usize;
-                let width = LENGTHS.into_iter().find(|&length| length >= k);
-                let width = width.ok_or_else(|| {
-                    Error::Unsupported(format!("online updates support vectors of up to 256 numbers, not {k}"))
-                })?;
-                Some(table((name, tensor), width)?)
-            }
-            None => None,
-        };
-        Ok(FmKernel { rule, bias: table(bias, 1)?, weights: table(weights, 1)?, vectors })
-    }
-
-    fn tables(&self) -> impl Iterator<Item = &Table> {
-        [&self.bias, &self.weights].into_iter().chain(&self.vectors)
-    }
-
-    fn tables_mut(&mut self) -> impl Iterator<Item = &mut Table> {
-        [&mut self.bias, &mut self.weights].into_iter().chain(&mut self.vectors)
-    }
-
-    /// Trains with a rule.
-    fn train_by<R: Apply>(&mut self, rows: &Records, numbers: &[usize], pass: Pass, rule: R) -> Result<LossSum> {
-        let width = self.vectors.as_ref().map_or(0, Table::width);
-        let machine = Machine {
-            bias: self.bias.numbers_mut(),
-            weights: self.weights.numbers_mut(),
-            vectors: self.vectors.as_mut().map_or(&mut [], Table::numbers_mut),
-            pass,
-            rule,
-        };
-        let outside = match width {
-            0 => train_rows::<0, R>(machine, rows, numbers),
-            4 => train_rows::<4, R>(machine, rows, numbers),
-            8 => train_rows::<8, R>(machine, rows, numbers),
-            16 => train_rows::<16, R>(machine, rows, numbers),
-            32 => train_rows::<32, R>(machine, rows, numbers),
-            64 => train_rows::<64, R>(machine, rows, numbers),
-            128 => train_rows::<128, R>(machine, rows, numbers),
-            _ => train_rows::<256, R>(machine, rows, numbers),
-        };
-        outside.map_err(|id| Error::shape("online updates", "ids of the model's tables", id.to_string()))
-    }
-}
-
-impl OnlineKernel for FmKernel {
-    fn state(&self) -> Vec<(String, Tensor)> {
-        self.tables().flat_map(Table::state).collect()
-    }
-
-    fn read(&mut self) -> Result<()> {
-        self.tables_mut().try_for_each(Table::read)
-    }
-
-    fn write(&self) -> Result<()> {
-        self.tables().try_for_each(Table::write)
-    }
-
-    fn train(&mut self, rows: &Records, numbers: &[usize], pass: Pass) -> Result<LossSum> {
-        let lr = pass.lr;
-        match self.rule {
-            Rule::Sgd => self.train_by(rows, numbers, pass, Sgd { lr }),
-            Rule::AdaGrad { epsilon, .. } => self.train_by(rows, numbers, pass, AdaGrad { lr, epsilon }),
-            Rule::Adam { beta_1, beta_2, epsilon } => {
-                let adam = Adam { lr: lr.into(), beta_1, beta_2, epsilon, done: pass.done, rate: 0.0 };
-                self.train_by(rows, numbers, pass, adam)
-            }
-        }
-    }
-}
-
-/// How many rows before a row its start, its record and the rows of the tables are prefetched.
-const AHEAD: [usize; 3] = [24, 12, 4];
-
-/// The numbers of the tables, each followed by its states, and how to change them.
-struct Machine<'a, R> {
-    bias: &'a mut [f32],
-    weights: &'a mut [f32],
-    vectors: &'a mut [f32],
+/// What [`train_rows`] needs besides the formula.
+#[derive(Clone, Copy)]
+pub(crate) struct Job<'a, R> {
+    rows: &'a Records,
+    numbers: &'a [usize],
     pass: Pass,
     rule: R,
 }
 
-/// Trains on rows in this order. Returns an id outside the tables as an error.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn train_rows<const K: usize, R: Apply>(
-    mut machine: Machine<'_, R>,
-    rows: &Records,
-    numbers: &[usize],
-) -> Result<LossSum, u32> {
-    let mut reader = rows.reader();
-    let mut sum = LossSum::default();
-    for (at, &number) in numbers.iter().enumerate() {
-        if let Some(&ahead) = numbers.get(at + AHEAD[0]) {
-            reader.prefetch_start(ahead);
-        }
-        if let Some(&ahead) = numbers.get(at + AHEAD[1]) {
-            reader.prefetch(ahead);
-        }
-        if let Some(&ahead) = numbers.get(at + AHEAD[2]) {
-            machine.prefetch::<K>(reader.table_rows(ahead));
-        }
-        let row = reader.row(number);
-        let loss = machine.train_row::<K>(row)?;
-        sum.loss += f64::from(loss) * f64::from(row.weight);
-        sum.weight += f64::from(row.weight);
-    }
-    Ok(sum)
+/// How a row's score depends on the tables. The ids of all rows are below [`Tables::num_rows`].
+trait Formula: Copy + Send + Sync {
+    /// Intermediate results of a row.
+    type Space;
+
+    /// Memory for them.
+    fn space(self) -> Self::Space;
+
+    /// Starts to load what a row needs.
+    fn prefetch<R: Apply>(self, row: &ActiveRow);
+
+    /// The logit of a row.
+    fn score<R: Apply>(self, row: &ActiveRow, space: &mut Self::Space) -> f32;
+
+    /// Updates the tables for the row that was scored last. `slope` is the derivative of its loss in the logit, and `l2`
+    /// the penalty λ, both times its weight.
+    fn update<R: Apply>(self, row: &ActiveRow, space: &mut Self::Space, rule: R, slope: f32, l2: f32);
 }
 
-impl<R: Apply> Machine<'_, R> {
-    /// Starts to load rows of the tables.
-    #[inline(always)]
-    fn prefetch<const K: usize>(&self, rows: impl Iterator<Item = usize>) {
-        let (of_weight, of_vector) = (1 + R::STATES, K * (1 + R::STATES));
-        for row in rows {
-            prefetch(self.weights.get(row * of_weight..(row + 1) * of_weight).unwrap_or_default());
-            prefetch(self.vectors.get(row * of_vector..(row + 1) * of_vector).unwrap_or_default());
-        }
+/// Online updates for the tables of a model.
+pub(crate) struct Kernel<T> {
+    rule: Rule,
+    tables: T,
+}
+
+impl<T: Tables> Kernel<T> {
+    /// A kernel for tables, which `tables` makes for the states of the rule.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a rule without a kernel; errors of `tables`.
+    pub fn new(config: OptimizerConfig, tables: impl FnOnce(Rule) -> Result<T>) -> Result<Kernel<T>> {
+        let rule = Rule::new(config)?;
+        Ok(Kernel { rule, tables: tables(rule)? })
+    }
+}
+
+impl<T: Tables> OnlineKernel for Kernel<T> {
+    fn state(&self) -> Vec<(String, Tensor)> {
+        self.tables.all().into_iter().flat_map(Table::state).collect()
     }
 
-    /// Trains on a row and returns its loss before the update.
-    #[inline(always)]
-    fn train_row<const K: usize>(&mut self, row: ActiveSlots<'_>) -> Result<f32, u32> {
-        let (of_weight, of_vector) = (1 + R::STATES, K * (1 + R::STATES));
-        let slots = || row.ids.iter().zip(row.values).map(|(&id, &x)| (id as usize, x));
-        let (mut first_order, mut sum, mut squares) = (0.0, [0f32; K], [0f32; K]);
-        for (id, x) in slots() {
-            let weight = self.weights.get(id * of_weight).ok_or(id as u32)?;
-            first_order += weight * x;
-            let vector = self.vectors.get(id * of_vector..).and_then(|rest| rest.first_chunk::<K>());
-            let vector = vector.ok_or(id as u32)?;
-            for k in 0..K {
-                let scaled = vector[k] * x;
-                sum[k] += scaled;
-                squares[k] += scaled * scaled;
+    fn read(&mut self) -> Result<()> {
+        self.tables.all_mut().into_iter().try_for_each(Table::read)
+    }
+
+    fn write(&self) -> Result<()> {
+        self.tables.all().into_iter().try_for_each(Table::write)
+    }
+
+    fn train(&mut self, rows: &Records, numbers: &[usize], pass: Pass) -> Result<LossSum> {
+        if rows.table_rows() > self.tables.num_rows() {
+            let (expected, found) = (self.tables.num_rows(), rows.table_rows());
+            return Err(Error::shape("online updates", format!("{expected} rows of tables"), found.to_string()));
+        }
+        let lr = pass.lr;
+        Ok(match self.rule {
+            Rule::Sgd => self.tables.train(Job { rows, numbers, pass, rule: Sgd { lr } }),
+            Rule::AdaGrad { epsilon, .. } => {
+                self.tables.train(Job { rows, numbers, pass, rule: AdaGrad { lr, epsilon } })
             }
-        }
-        let mut pairs = 0.0;
-        for k in 0..K {
-            pairs += sum[k] * sum[k] - squares[k];
-        }
-        let logit = self.bias[0] + first_order + pairs / 2.0;
-        let (loss, slope) = self.pass.loss.at(logit, row.label);
-        let slope = slope * row.weight;
-        self.rule.next_row();
-        let (rule, l2) = (self.rule, self.pass.l2 * row.weight);
-        update(rule, self.bias, |_| [slope]);
-        for (id, x) in slots() {
-            let gradient = slope * x;
-            update(rule, &mut self.weights[id * of_weight..][..of_weight], |[w]| [gradient + l2 * w]);
-            update(rule, &mut self.vectors[id * of_vector..][..of_vector], |vector: [f32; K]| {
-                let mut gradients = [0.0; K];
-                for k in 0..K {
-                    gradients[k] = gradient * (sum[k] - vector[k] * x) + l2 * vector[k];
-                }
-                gradients
-            });
-        }
-        Ok(loss)
+            Rule::Adam { beta_1, beta_2, epsilon } => {
+                let rule = Adam { lr: lr.into(), beta_1, beta_2, epsilon, done: 0, rate: 0.0 };
+                self.tables.train(Job { rows, numbers, pass, rule })
+            }
+            Rule::Ftrl { beta, l1 } => self.tables.train(Job { rows, numbers, pass, rule: Ftrl { lr, beta, l1 } }),
+        })
     }
 }
 
-/// Updates K numbers, followed by their states, by gradients that depend on them.
+/// Number of rows that a thread takes at a time.
+const CHUNK: usize = 1 << 12;
+
+/// Trains on rows in their order or, with several threads, on chunks of them at once.
+fn train_rows<F: Formula, R: Apply>(formula: F, job: Job<'_, R>) -> LossSum {
+    if job.pass.threads <= 1 || job.numbers.len() <= CHUNK {
+        return train_part(formula, job);
+    }
+    let chunks = Mutex::new(job.numbers.chunks(CHUNK).enumerate());
+    let next = || chunks.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        let mut sum = LossSum::default();
+        while let Some((number, numbers)) = next() {
+            let done = job.pass.done + (number * CHUNK) as u64;
+            sum += train_part(formula, Job { numbers, pass: Pass { done, ..job.pass }, ..job });
+        }
+        sum
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (1..job.pass.threads).map(|_| scope.spawn(work)).collect();
+        let mut sum = work();
+        for thread in threads {
+            sum += thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
+        sum
+    })
+}
+
+/// Trains on rows in their order, with the instructions that the processor has.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn train_part<F: Formula, R: Apply>(formula: F, job: Job<'_, R>) -> LossSum {
+    train_in_order(formula, job)
+}
+
+/// Trains on rows in their order.
 #[inline(always)]
-fn update<const K: usize, R: Apply>(rule: R, numbers: &mut [f32], gradient: impl Fn([f32; K]) -> [f32; K]) {
-    let Some((numbers, states)) = numbers.split_first_chunk_mut::<K>() else { return };
-    let g = gradient(*numbers);
-    rule.apply(numbers, &g, states);
+fn train_in_order<F: Formula, R: Apply>(formula: F, job: Job<'_, R>) -> LossSum {
+    let Job { rows, numbers, pass, mut rule } = job;
+    rule.begin(pass.done);
+    let mut machine = Machine { formula, pass, rule, space: formula.space(), sum: LossSum::default() };
+    rows.reader().run(&mut machine, numbers);
+    machine.sum
+}
+
+/// The kernel of a formula and a rule.
+struct Machine<F: Formula, R> {
+    formula: F,
+    pass: Pass,
+    rule: R,
+    space: F::Space,
+    sum: LossSum,
+}
+
+impl<F: Formula, R: Apply> RowKernel for Machine<F, R> {
+    /// The derivative of the row's loss in its logit.
+    type Score = f32;
+
+    #[inline(always)]
+    fn prefetch(&self, row: &ActiveRow) {
+        self.formula.prefetch::<R>(row);
+    }
+
+    #[inline(always)]
+    fn score(&mut self, row: &ActiveRow) -> f32 {
+        let logit = self.formula.score::<R>(row, &mut self.space);
+        let (loss, slope) = self.pass.loss.at(logit, row.label);
+        let weight = f64::from(row.weight);
+        self.sum += LossSum { loss: f64::from(loss) * weight, weight };
+        slope
+    }
+
+    #[inline(always)]
+    fn update(&mut self, row: &ActiveRow, slope: f32) {
+        self.rule.next_row();
+        self.formula.update(row, &mut self.space, self.rule, slope * row.weight, self.pass.l2 * row.weight);
+    }
+}
+
+/// The sum of all numbers, by halves: their order does not depend on the instructions of the processor, and few additions
+/// wait for each other.
+#[inline(always)]
+fn total<const N: usize>(mut numbers: [f32; N]) -> f32 {
+    let mut half = N / 2;
+    while half > 0 {
+        for at in 0..half {
+            numbers[at] += numbers[at + half];
+        }
+        half /= 2;
+    }
+    numbers.first().copied().unwrap_or(0.0)
 }

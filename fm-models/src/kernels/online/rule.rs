@@ -12,9 +12,14 @@ pub enum Rule {
     AdaGrad { epsilon: f32, initial: f32 },
     /// m ← β₁ m + (1 - β₁) g, v ← β₂ v + (1 - β₂) g², w ← w - η' m / (√v + ε).
     Adam { beta_1: f64, beta_2: f64, epsilon: f32 },
+    /// z ← z + g - (√(n + g²) - √n)/η · w, n ← n + g², w ← -η sign(z) max(|z| - λ₁, 0) / (β + √n); first, z = -β/η · w.
+    Ftrl { beta: f32, l1: f32 },
 }
 
 impl Rule {
+    /// The maximum number of states.
+    pub const MAX_STATES: usize = 2;
+
     /// The rule of these settings.
     ///
     /// # Errors
@@ -28,8 +33,9 @@ impl Rule {
             OptimizerConfig::Adam { beta_1, beta_2, epsilon } => {
                 Ok(Rule::Adam { beta_1, beta_2, epsilon: epsilon as f32 })
             }
+            OptimizerConfig::Ftrl { beta, l1 } => Ok(Rule::Ftrl { beta: beta as f32, l1: l1 as f32 }),
             _ => Err(Error::Unsupported(
-                "online updates support the optimisers sgd without momentum, adagrad and adam".into(),
+                "online updates support the optimisers sgd without momentum, adagrad, adam and ftrl".into(),
             )),
         }
     }
@@ -40,21 +46,28 @@ impl Rule {
             Rule::Sgd => vec![],
             Rule::AdaGrad { initial, .. } => vec![("accumulator", initial)],
             Rule::Adam { .. } => vec![("mean", 0.0), ("mean_square", 0.0)],
+            Rule::Ftrl { .. } => vec![("linear", 0.0), ("square_sum", 0.0)],
         }
     }
 }
 
-/// A rule during a pass: updates K numbers w with the gradients g. `states` has K numbers of each state in turn.
-pub trait Apply: Copy {
+/// A rule during a pass.
+pub trait Apply: Copy + Send + Sync {
     /// The number of states.
     const STATES: usize;
+
+    /// Called before the first row; `done` is the number of rows before it.
+    fn begin(&mut self, _done: u64) {}
 
     /// Called before the update of each row.
     fn next_row(&mut self) {}
 
-    /// Updates the numbers.
-    fn apply<const K: usize>(self, w: &mut [f32; K], g: &[f32; K], states: &mut [f32]);
+    /// Updates K numbers w, given the gradients g. `states` has the [`Apply::STATES`] states, followed by zeros.
+    fn apply<const K: usize>(self, w: &mut [f32; K], g: &[f32; K], states: &mut States<K>);
 }
+
+/// The states of K numbers.
+pub type States<const K: usize> = [[f32; K]; Rule::MAX_STATES];
 
 /// [`Rule::Sgd`].
 #[derive(Clone, Copy)]
@@ -66,7 +79,7 @@ impl Apply for Sgd {
     const STATES: usize = 0;
 
     #[inline(always)]
-    fn apply<const K: usize>(self, w: &mut [f32; K], g: &[f32; K], _states: &mut [f32]) {
+    fn apply<const K: usize>(self, w: &mut [f32; K], g: &[f32; K], _: &mut States<K>) {
         for k in 0..K {
             w[k] -= self.lr * g[k];
         }
@@ -84,11 +97,13 @@ impl Apply for AdaGrad {
     const STATES: usize = 1;
 
     #[inline(always)]
-    fn apply<const K: usize>(self, w: &mut [f32; K], g: &[f32; K], states: &mut [f32]) {
-        let Some(sums) = states.first_chunk_mut::<K>() else { return };
+    fn apply<const K: usize>(self, w: &mut [f32; K], g: &[f32; K], [sums, _]: &mut States<K>) {
         for k in 0..K {
             sums[k] += g[k] * g[k];
-            w[k] -= self.lr * g[k] * reciprocal_root(sums[k] + self.epsilon);
+            let sum = sums[k] + self.epsilon;
+            // The divider is faster for one number, and slower for several.
+            let root = if K == 1 { 1.0 / sum.sqrt() } else { reciprocal_root(sum) };
+            w[k] -= self.lr * g[k] * root;
         }
     }
 }
@@ -109,6 +124,10 @@ pub struct Adam {
 impl Apply for Adam {
     const STATES: usize = 2;
 
+    fn begin(&mut self, done: u64) {
+        self.done = done;
+    }
+
     fn next_row(&mut self) {
         self.done += 1;
         // Later, once per pass suffices: with the default constants, both corrections round to 1.
@@ -119,14 +138,39 @@ impl Apply for Adam {
     }
 
     #[inline(always)]
-    fn apply<const K: usize>(self, w: &mut [f32; K], g: &[f32; K], states: &mut [f32]) {
-        let Some((means, rest)) = states.split_first_chunk_mut::<K>() else { return };
-        let Some(squares) = rest.first_chunk_mut::<K>() else { return };
+    fn apply<const K: usize>(self, w: &mut [f32; K], g: &[f32; K], [means, squares]: &mut States<K>) {
         let (gain_1, gain_2) = ((1.0 - self.beta_1) as f32, (1.0 - self.beta_2) as f32);
         for k in 0..K {
             means[k] += gain_1 * (g[k] - means[k]);
             squares[k] += gain_2 * (g[k] * g[k] - squares[k]);
             w[k] -= self.rate * means[k] / (squares[k].sqrt() + self.epsilon);
+        }
+    }
+}
+
+/// [`Rule::Ftrl`].
+#[derive(Clone, Copy)]
+pub struct Ftrl {
+    pub lr: f32,
+    pub beta: f32,
+    pub l1: f32,
+}
+
+impl Apply for Ftrl {
+    const STATES: usize = 2;
+
+    #[inline(always)]
+    fn apply<const K: usize>(self, w: &mut [f32; K], g: &[f32; K], [linear, square_sum]: &mut States<K>) {
+        let Ftrl { lr, beta, l1 } = self;
+        for k in 0..K {
+            let before = square_sum[k];
+            let first = -beta / lr * w[k];
+            let z = if linear[k] == 0.0 && before == 0.0 { first } else { linear[k] };
+            let sum = before + g[k] * g[k];
+            let root = sum.sqrt();
+            let z = z + g[k] - (root - before.sqrt()) / lr * w[k];
+            w[k] = -lr * z.signum() * (z.abs() - l1).max(0.0) / (beta + root);
+            (linear[k], square_sum[k]) = (z, sum);
         }
     }
 }

@@ -69,11 +69,11 @@ fn config(update: Update, optimizer: OptimizerConfig, l2: f64) -> TrainConfig {
     TrainConfig { update, optimizer, l2, lr: 0.02, batch_size: 1, epochs: 2, patience: 0, ..TrainConfig::default() }
 }
 
-fn optimizers() -> [OptimizerConfig; 3] {
+fn optimizers() -> [OptimizerConfig; 4] {
     let adagrad = OptimizerConfig::Adagrad { epsilon: 1e-7, initial: Some(0.5) };
     // The default ε of Adam lets rounding errors of tiny gradients grow to whole steps.
     let adam = OptimizerConfig::Adam { beta_1: 0.9, beta_2: 0.99, epsilon: 1e-3 };
-    [OptimizerConfig::Sgd { momentum: 0.0 }, adagrad, adam]
+    [OptimizerConfig::Sgd { momentum: 0.0 }, adagrad, adam, OptimizerConfig::Ftrl { beta: 1.0, l1: 0.01 }]
 }
 
 #[test]
@@ -81,7 +81,9 @@ fn online_updates_are_those_of_batches_of_one_row() {
     for task in [Task::Regression, Task::Binary { threshold: 1.0 }] {
         let (schema, rows) = world(task, 60);
         for optimizer in optimizers() {
-            for (name, k, l2) in [("lr", 0, 0.0), ("fm", 3, 0.0), ("fm", 8, 0.01), ("fm", 20, 0.01), ("lr", 0, 0.01)] {
+            for (name, k, l2) in
+                [("lr", 0, 0.0), ("fm", 3, 0.0), ("fm", 8, 0.01), ("fm", 20, 0.01), ("ffm", 3, 0.0), ("ffm", 4, 0.01)]
+            {
                 let trained = |update| {
                     let (store, model) = model(name, k, &schema);
                     let config = config(update, optimizer, l2);
@@ -135,6 +137,65 @@ fn the_weight_of_a_row_scales_its_gradient_and_its_penalty() {
     assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?} {expected:?}");
 }
 
+/// The parameters and the state of a kernel after training on rows.
+fn trained_by<T: Tables>(mut tables: T, train: impl FnOnce(&mut T) -> LossSum) -> (LossSum, Vec<u32>) {
+    tables.all_mut().into_iter().try_for_each(Table::read).unwrap();
+    let sum = train(&mut tables);
+    let numbers = tables.all().into_iter().flat_map(|table| table.numbers().to_vec());
+    (sum, numbers.map(f32::to_bits).collect())
+}
+
+#[test]
+fn results_do_not_depend_on_the_instructions_of_the_processor() {
+    let (schema, rows) = world(Task::Binary { threshold: 1.0 }, 200);
+    let numbers: Vec<usize> = (0..200).rev().collect();
+    let loss = fm_core::loss::RowLoss::new(fm_core::loss::Loss::Squared, 1.0);
+    let pass = Pass { loss, lr: 0.05, l2: 0.01, done: 0, threads: 1 };
+    let rule = Rule::AdaGrad { epsilon: 1e-7, initial: 0.5 };
+    let job = Job { rows: &rows, numbers: &numbers, pass, rule: AdaGrad { lr: 0.05, epsilon: 1e-7 } };
+    let mut draw = Draw(3);
+    let mut draws = |width: usize| {
+        let numbers: Vec<f32> = (0..schema.num_ids() as usize * width).map(|_| draw.number() as f32 / 3.0).collect();
+        Tensor::from_slice(&numbers).view([-1, width as i64])
+    };
+    let bias = Tensor::from_slice(&[0.5f32]);
+    let (weights, vectors, wide) = (draws(1), draws(8), draws(5 * 4));
+    let fm = || FmTables::new(rule, ("b", &bias), ("w", &weights), Some(("v", &vectors))).unwrap();
+    let best = trained_by(fm(), |tables| train_part(tables.formula::<8>(), job));
+    assert!(best.0.loss.is_finite());
+    assert_eq!(best, trained_by(fm(), |tables| train_in_order(tables.formula::<8>(), job)));
+    let several = [false, false, true, true, false];
+    let ffm = || FfmTables::new(rule, ("b", &bias), ("w", &weights), ("v", &wide), &several).unwrap();
+    let best = trained_by(ffm(), |tables| train_part(tables.formula::<4>(), job));
+    assert!(best.0.loss.is_finite());
+    assert_eq!(best, trained_by(ffm(), |tables| train_in_order(tables.formula::<4>(), job)));
+    assert_eq!(best, trained_by(ffm(), |tables| train_in_order(tables.formula::<0>(), job)), "the code for any k");
+}
+
+#[test]
+fn several_threads_train_on_every_row_once() {
+    let (schema, rows) = world(Task::Binary { threshold: 1.0 }, 20_000);
+    let numbers: Vec<usize> = (0..20_000).collect();
+    for name in ["lr", "fm", "ffm"] {
+        let trained = |threads| {
+            let (store, model) = model(name, 4, &schema);
+            let mut kernel = model.online().unwrap().kernel(optimizers()[1]).unwrap();
+            kernel.read().unwrap();
+            let loss = fm_core::loss::RowLoss::new(fm_core::loss::Loss::Squared, 1.0);
+            let sum = kernel.train(&rows, &numbers, Pass { loss, lr: 0.02, l2: 0.0, done: 0, threads }).unwrap();
+            kernel.write().unwrap();
+            (sum, parameters(&store))
+        };
+        let ((one, of_one), (two, of_two)) = (trained(1), trained(3));
+        assert_eq!(two.weight, 20_000.0);
+        assert!((two.loss / one.loss - 1.0).abs() < 0.02, "{name}: {} and {}", two.loss, one.loss);
+        for (parameter, numbers) in of_one {
+            let far = numbers.iter().zip(&of_two[&parameter]).filter(|(a, b)| (*a - *b).abs() > 0.1).count();
+            assert!(far <= numbers.len() / 20, "{name}, {parameter}: {far} of {}", numbers.len());
+        }
+    }
+}
+
 /// Stops training in the second step of the second epoch.
 struct Stop;
 
@@ -146,7 +207,7 @@ impl Observer for Stop {
 
 #[test]
 fn training_that_resumes_within_an_epoch_ends_with_the_same_parameters() {
-    let (schema, rows) = world(Task::Binary { threshold: 1.0 }, 40_000);
+    let (schema, rows) = world(Task::Binary { threshold: 1.0 }, 140_000);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("checkpoint.safetensors");
     for optimizer in optimizers() {
