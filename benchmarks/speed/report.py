@@ -61,8 +61,8 @@ def busy(results: Results) -> str:
     most = max(results.loads, default=0)
     words = (
         f"**The machine was busy: the load average reached {most:.1f} on {results.cores} cores.** Times of the clock "
-        "are too long then, and differently so for each tool. The metrics hold; measure the speed again on a machine that "
-        "does nothing else."
+        "are too long then, and differently so for each tool. The metrics hold; measure the speed again on a machine "
+        "that does nothing else."
     )
     return textwrap.fill(words, 120) if most > results.cores / 2 + 1 else ""
 

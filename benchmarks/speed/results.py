@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import median
 
 OURS = "fm"
+# Seconds: some tools print 0.00 for a short pass.
+CLOCK = 1e-3
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,7 @@ def summarized(tool: str, threads: int, runs: list[dict], rows: int) -> Result:
     curves = [curve(run["epochs"]) for run in runs]
     best = [min(run["epochs"], key=lambda epoch: epoch["valid"]["logloss"]) for run in runs]
     # What else runs on the machine slows most passes down, but rarely all of them.
-    fastest = [
-        min(epoch.get("fastest") or epoch["seconds"] / epoch["passes"] for epoch in run["epochs"]) for run in runs
-    ]
+    fastest = [min(map(pass_seconds, run["epochs"])) for run in runs]
     return Result(
         tool,
         threads,
@@ -112,8 +112,12 @@ def summarized(tool: str, threads: int, runs: list[dict], rows: int) -> Result:
     )
 
 
+def pass_seconds(epoch: dict) -> float:
+    return max(CLOCK, epoch["fastest"] or epoch["seconds"] / epoch["passes"])
+
+
 def curve(epochs: list[dict]) -> list[tuple[float, float]]:
-    seconds, points = 0.0, []
+    seconds, points = CLOCK, []
     for epoch in epochs:
         seconds += epoch["seconds"]
         points.append((seconds, epoch["valid"]["logloss"]))

@@ -22,12 +22,12 @@ def train(job: Job) -> Iterator[Epoch]:
     call(job, [str(Path(str(job.program)).with_name("ffm-predict")), job.file("scored.libffm"), model, scores])
     valid, test = measured(job, scores)
     best = min(range(len(table)), key=lambda i: float(table[i][2]))
+    # The seconds have one decimal, so a single pass says little.
+    mean = float(table[-1][3]) / len(table)
     before = 0.0
     for i, (_, _, loss, seconds) in enumerate(table):
-        at_best = i == best
-        yield Epoch(
-            float(seconds) - before, valid=valid if at_best else {"logloss": float(loss)}, test=test if at_best else {}
-        )
+        metrics = (valid, test) if i == best else ({"logloss": float(loss)}, {})
+        yield Epoch(float(seconds) - before, 1, mean, *metrics)
         before = float(seconds)
 
 
