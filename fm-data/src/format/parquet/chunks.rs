@@ -18,6 +18,7 @@ use polars_parquet::read::{
     BasicDecompressor, ColumnChunkMetadata, FileMetadata, Filter, PageReader, PrimitiveLogicalType, RowGroupMetadata,
     column_iter_to_arrays, read_metadata,
 };
+use polars_parquet::write::CompressedPage;
 
 use super::super::interface::{ReadChunks, ReadOptions};
 use super::super::quiet::without_panics;
@@ -197,13 +198,28 @@ impl ColumnToRead {
             if bytes.get(range.clone()).is_none() {
                 polars_bail!(ComputeError: "the column `{}` lies beyond the end of the file", self.field.name);
             }
-            let reader = PageReader::new(Cursor::new(bytes.clone().sliced(range)), part, vec![], usize::MAX);
+            let reader = || PageReader::new(Cursor::new(bytes.clone().sliced(range.clone())), part, vec![], usize::MAX);
+            if rows.start == 0 {
+                check_pages(reader())?;
+            }
+            let reader = reader();
             pages.push(BasicDecompressor::new(reader, vec![]));
             types.push(&part.descriptor().descriptor.primitive_type);
         }
         let filter = Some(Filter::new_ranged(rows.start, rows.end));
         Ok(column_iter_to_arrays(pages, types, self.field.clone(), filter)?.0)
     }
+}
+
+/// Checks the number of values of each page, of which the library reserves memory for as many. It reads a negative one as
+/// a number that no memory is enough for, which ends the process.
+fn check_pages(pages: PageReader) -> PolarsResult<()> {
+    for page in pages {
+        if matches!(page?, CompressedPage::Data(page) if page.num_values() > i32::MAX as usize) {
+            polars_bail!(ComputeError: "a page has a negative number of values");
+        }
+    }
+    Ok(())
 }
 
 impl ReadChunks for ParquetChunks {
