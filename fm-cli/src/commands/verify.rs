@@ -1,6 +1,6 @@
 //! `fm verify`
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use fm_args::commands::Verify;
 use fm_core::Schema;
 use fm_core::script::{Origin, Verified, verify};
@@ -22,6 +22,10 @@ pub fn run(args: &Verify) -> Result<()> {
         run.files().epochs()?;
         run.summary::<Results>()?;
         return tell(args, "run", Some(&run.origin()), run.schema(), None);
+    }
+    if args.file.is_file() && args.file.extension().is_some_and(|extension| extension == "onnx") {
+        let path = args.file.display();
+        bail!("{path} is an ONNX file, which has no checksums: `fm verify` checks TorchScript files and runs");
     }
     let Verified { origin, schema, records, bytes } = verify(&args.file)?;
     tell(args, "TorchScript", origin.as_ref(), &schema, Some((records, bytes)))

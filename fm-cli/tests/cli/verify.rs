@@ -51,6 +51,8 @@ fn a_file_and_a_run_tell_where_they_come_from_and_that_they_are_whole() {
     scene.fails_with("verify damaged.pt", &["damaged.pt is not a usable exported model: its record"]);
     scene.fails_with("verify books.csv", &["it is not a TorchScript archive"]);
     scene.fails_with("verify none.pt", &["cannot read none.pt"]);
+    scene.write("model.onnx", "");
+    scene.fails_with("verify model.onnx", &["model.onnx is an ONNX file, which has no checksums"]);
     let mut last = scene.bytes("run/checkpoints/last.safetensors");
     let middle = last.len() / 2;
     last[middle] ^= 1;
