@@ -2,6 +2,7 @@
 
 mod cells;
 mod chunks;
+mod metadata_types;
 mod nesting;
 
 use std::fs::File;

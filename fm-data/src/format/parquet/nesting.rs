@@ -1,6 +1,8 @@
 //! How deeply the columns of a file are nested. The library that reads them calls itself for each level, so many levels
 //! would exhaust the stack, which nothing can catch. They are counted before the library sees the file.
 
+use super::metadata_types;
+
 /// Maximum number of levels. Real files have a few.
 const DEEPEST: usize = 100;
 
@@ -8,7 +10,7 @@ const DEEPEST: usize = 100;
 const END: usize = 8;
 
 /// The types of values in Thrift's compact protocol. A truth value in a struct is its type.
-mod kind {
+pub(super) mod kind {
     pub const STOP: u8 = 0;
     pub const TRUE: u8 = 1;
     pub const FALSE: u8 = 2;
@@ -27,7 +29,8 @@ pub(super) fn check(file: &[u8]) -> Result<(), String> {
     let Some((before, end)) = file.split_last_chunk::<END>() else { return Ok(()) };
     let length = u32::from_le_bytes([end[0], end[1], end[2], end[3]]) as usize;
     let Some(start) = before.len().checked_sub(length) else { return Ok(()) };
-    match depth(Thrift(&before[start..])) {
+    let metadata = &before[start..];
+    match metadata_types::check(Thrift(metadata)).and_then(|()| depth(Thrift(metadata))) {
         None => Err("its metadata is damaged".into()),
         Some(depth) if depth > DEEPEST => Err(format!("its columns are nested more than {DEEPEST} levels deep")),
         Some(_) => Ok(()),
@@ -59,7 +62,7 @@ fn depth(mut metadata: Thrift<'_>) -> Option<usize> {
 
 /// Bytes in Thrift's compact protocol. All functions return `None` at the end of the bytes, and for what the protocol
 /// does not have.
-struct Thrift<'a>(&'a [u8]);
+pub(super) struct Thrift<'a>(pub &'a [u8]);
 
 impl Thrift<'_> {
     fn byte(&mut self) -> Option<u8> {
@@ -93,7 +96,7 @@ impl Thrift<'_> {
     }
 
     /// Reads a struct: calls `read` at the value of each field, with its id and its type.
-    fn fields(&mut self, mut read: impl FnMut(&mut Self, i64, u8) -> Option<()>) -> Option<()> {
+    pub fn fields(&mut self, mut read: impl FnMut(&mut Self, i64, u8) -> Option<()>) -> Option<()> {
         let mut id = 0;
         loop {
             let header = self.byte()?;
@@ -107,11 +110,16 @@ impl Thrift<'_> {
     }
 
     /// Reads a list: calls `read` at each value, with its type.
-    fn items(&mut self, mut read: impl FnMut(&mut Self, u8) -> Option<()>) -> Option<()> {
+    pub fn items(&mut self, mut read: impl FnMut(&mut Self, u8) -> Option<()>) -> Option<()> {
         let header = self.byte()?;
         let count = if header >> 4 == 15 { self.number()? } else { u64::from(header >> 4) };
         // Every value has a byte at least.
         (0..count).try_for_each(|_| read(self, header & 0xf))
+    }
+
+    /// Reads a value of any type.
+    pub fn skip_value(&mut self, kind: u8) -> Option<()> {
+        self.skip(kind, DEEPEST)
     }
 
     fn skip(&mut self, kind: u8, levels: usize) -> Option<()> {
