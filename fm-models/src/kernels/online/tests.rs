@@ -207,6 +207,7 @@ impl Observer for Stop {
 
 #[test]
 fn training_that_resumes_within_an_epoch_ends_with_the_same_parameters() {
+    tch::set_num_threads(1);
     let (schema, rows) = world(Task::Binary { threshold: 1.0 }, 140_000);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("checkpoint.safetensors");
