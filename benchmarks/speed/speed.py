@@ -45,7 +45,7 @@ def arguments() -> argparse.Namespace:
     add("--data-dir", type=Path, default=DEFAULT_DATA, metavar="DIR", help="folder of data sets, with ml-1m in it")
     add("--frappe", type=Path, metavar="DIR", help="folder with Frappe's train.csv, valid.csv and test.csv")
     add("--criteo-rows", type=int, default=2_000_000, metavar="N", help="rows of the generated set [2,000,000]")
-    add("--rows", type=int, default=10**9, metavar="N", help="at most so many rows of the other sets [all]")
+    add("--rows", type=int, default=10**9, metavar="N", help="maximum number of rows of the other sets [all]")
     add("--sets", type=names, default=names("ml-1m,frappe,criteo-like"), metavar="NAME,...", help="data sets [all]")
     add("--tools", type=names, metavar="NAME,...", help=f"tools [all: {','.join(peer.name for peer in peers())}]")
     add(

@@ -211,8 +211,8 @@ impl ColumnToRead {
     }
 }
 
-/// Checks the number of values of each page, of which the library reserves memory for as many. It reads a negative one as
-/// a number that no memory is enough for, which ends the process.
+/// Checks the number of values of each page. The library reserves memory for that many values. It reads a negative
+/// number as a huge one, and the failed allocation would end the process.
 fn check_pages(pages: PageReader) -> PolarsResult<()> {
     for page in pages {
         if matches!(page?, CompressedPage::Data(page) if page.num_values() > i32::MAX as usize) {

@@ -1,5 +1,5 @@
-//! How deeply the columns of a file are nested. The library that reads them calls itself for each level, so many levels
-//! would exhaust the stack, which nothing can catch. They are counted before the library sees the file.
+//! Limits how deeply columns are nested. The library that reads them recurses once per level. Too many levels overflow
+//! the stack, which cannot be caught, so the levels are counted before the library sees the file.
 
 use super::metadata_types;
 
