@@ -115,46 +115,86 @@ impl Loss {
 /// use fm_core::loss::{Loss, RowLoss};
 ///
 /// let loss = RowLoss::new(Loss::Squared, 1.0);
-/// assert_eq!(loss.at(3.0, 1.0), (4.0, 4.0)); // (3 - 1)² and 2 (3 - 1)
+/// assert_eq!(loss.values(&[3.0, 0.0], &[1.0, 0.0]), [4.0, 0.0]); // (3 - 1)²
+/// assert_eq!(loss.slope(3.0, 1.0), 4.0); // 2 (3 - 1)
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct RowLoss {
     loss: Loss,
     /// What a label is divided by.
     scale: f32,
+    /// ε and p.
+    smoothing: f32,
+    positive_weight: f32,
 }
 
 impl RowLoss {
     /// The loss of labels in units of `scale`.
     pub fn new(loss: Loss, scale: f32) -> RowLoss {
-        RowLoss { loss, scale }
+        let (smoothing, positive_weight) = match loss {
+            Loss::Squared => (0.0, 1.0),
+            Loss::Logistic { label_smoothing, positive_weight } => (label_smoothing as f32, positive_weight as f32),
+        };
+        RowLoss { loss, scale, smoothing, positive_weight }
     }
 
-    /// The loss and its derivative in the logit.
-    #[inline]
-    pub fn at(self, logit: f32, label: f32) -> (f32, f32) {
-        match self.loss {
-            Loss::Squared => {
-                let error = logit - label / self.scale;
-                (error * error, 2.0 * error)
+    /// The losses of N rows.
+    #[inline(always)]
+    pub fn values<const N: usize>(self, logits: &[f32; N], labels: &[f32; N]) -> [f32; N] {
+        let mut losses = [0.0; N];
+        if self.loss == Loss::Squared {
+            for row in 0..N {
+                let error = logits[row] - labels[row] / self.scale;
+                losses[row] = error * error;
             }
-            Loss::Logistic { label_smoothing, positive_weight } => {
-                let (smoothing, positive) = (label_smoothing as f32, positive_weight as f32);
-                let y = label * (1.0 - smoothing) + smoothing / 2.0;
-                // e^-|ŷ| does not overflow. From it follow σ(|ŷ|) and ln(1 + e^-|ŷ|).
-                let power = (-logit.abs()).exp();
-                let (of_abs, rest) = (1.0 / (1.0 + power), ln_1p(power));
-                let sigmoid = if logit < 0.0 { 1.0 - of_abs } else { of_abs };
-                let (if_positive, if_negative) = (rest + (-logit).max(0.0), rest + logit.max(0.0));
-                let loss = positive * y * if_positive + (1.0 - y) * if_negative;
-                (loss, (1.0 - y) * sigmoid - positive * y * (1.0 - sigmoid))
-            }
+            return losses;
         }
+        for row in 0..N {
+            let (logit, [positive, negative]) = (logits[row], self.parts(labels[row]));
+            // e^-|ŷ| does not overflow, and -ln σ(±ŷ) follow from ln(1 + e^-|ŷ|).
+            let rest = ln_1p(exp(-logit.abs()));
+            losses[row] = positive * (rest + (-logit).max(0.0)) + negative * (rest + logit.max(0.0));
+        }
+        losses
+    }
+
+    /// The derivative of the loss of a row in its logit.
+    #[inline(always)]
+    pub fn slope(self, logit: f32, label: f32) -> f32 {
+        if self.loss == Loss::Squared {
+            return 2.0 * (logit - label / self.scale);
+        }
+        let [positive, negative] = self.parts(label);
+        (positive + negative) / (1.0 + exp(-logit)) - positive
+    }
+
+    /// The factors p y' and 1 - y' of the parts of the logistic loss.
+    #[inline(always)]
+    fn parts(self, label: f32) -> [f32; 2] {
+        let y = label * (1.0 - self.smoothing) + self.smoothing / 2.0;
+        [self.positive_weight * y, 1.0 - y]
     }
 }
 
+/// eˣ to 2·10⁻⁷ of its size, for x between -87 and 87, and its value there beyond: 2ⁿ times the series of e^(f ln 2), where
+/// x = (n + f) ln 2 and |f| ≤ 1/2. libm's takes a call.
+#[inline(always)]
+fn exp(x: f32) -> f32 {
+    let x = x.clamp(-87.0, 87.0);
+    // The sum with this number has no place for fractions.
+    let shift = 12_582_912.0;
+    let n = (x * std::f32::consts::LOG2_E + shift) - shift;
+    // ln 2 in two parts, so that the difference is exact.
+    let f = (x - n * 0.693_359_4) + n * 2.121_944_4e-4;
+    // In pairs of terms, few of which wait for each other.
+    let square = f * f;
+    let first = (1.0 + f) + square * (0.5 + f * (1.0 / 6.0));
+    let last = (1.0 / 24.0 + f * (1.0 / 120.0)) + square * (1.0 / 720.0 + f * (1.0 / 5040.0));
+    (first + square * square * last) * f32::from_bits(((n as i32 + 127) << 23).cast_unsigned())
+}
+
 /// ln(1 + x) for 0 ≤ x ≤ 1, to rounding: 2 artanh(x / (2 + x)) by its series. libm's takes several times as long.
-#[inline]
+#[inline(always)]
 fn ln_1p(x: f32) -> f32 {
     let s = x / (2.0 + x);
     let square = s * s;
@@ -226,12 +266,24 @@ mod tests {
                 let expected = (mean.double_value(&[]), logits.grad().double_value(&[0]));
                 let scale = if loss == Loss::Squared { 2.0 } else { 1.0 };
                 let label = if loss == Loss::Squared { label } else { label / 2.0 };
-                let (value, slope) = RowLoss::new(loss, scale).at(logit, label);
+                let of_row = RowLoss::new(loss, scale);
+                let ([value], slope) = (of_row.values(&[logit], &[label]), of_row.slope(logit, label));
                 let close =
                     |found: f32, expected: f64| (f64::from(found) - expected).abs() < 1e-6 + 3e-7 * expected.abs();
                 assert!(close(value, expected.0) && close(slope, expected.1), "{loss:?} at {logit}: {value} {slope}");
             }
         }
+    }
+
+    #[test]
+    fn the_exponential_is_exact_to_rounding() {
+        for step in -8700..=8700 {
+            let x = step as f32 / 100.0;
+            let (found, exact) = (f64::from(exp(x)), f64::from(x).exp());
+            assert!((found / exact - 1.0).abs() < 2e-7, "{x}: {found}, expected {exact}");
+        }
+        assert_eq!((exp(f32::NEG_INFINITY), exp(f32::INFINITY)), (exp(-87.0), exp(87.0)));
+        assert!(exp(f32::NAN).is_nan());
     }
 
     #[test]

@@ -8,10 +8,11 @@ pub const LINE: usize = 64;
 #[inline(always)]
 pub fn prefetch<T>(slice: &[T]) {
     let first = slice.as_ptr().cast::<u8>();
-    let start = first.wrapping_sub(first.addr() % LINE);
-    for line in 0..(first.addr() % LINE + size_of_val(slice)).div_ceil(LINE) {
-        prefetch_line(start.wrapping_add(line * LINE));
+    // The number of steps does not depend on the address, so that the processor predicts their end.
+    for at in (0..size_of_val(slice)).step_by(LINE) {
+        prefetch_line(first.wrapping_add(at));
     }
+    prefetch_line(first.wrapping_add(size_of_val(slice)).wrapping_sub(1));
 }
 
 /// Starts to load the cache line of any address. Does nothing on processors other than x86-64.

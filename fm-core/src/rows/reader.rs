@@ -12,6 +12,9 @@ const DECODED: usize = 4;
 const LOADED: usize = 12;
 const STARTED: usize = 24;
 
+/// Number of slots that are decoded at once.
+const BLOCK: usize = 8;
+
 /// The active slots of a row: A ids and values.
 #[derive(Clone, Debug, Default)]
 pub struct ActiveRow {
@@ -20,10 +23,11 @@ pub struct ActiveRow {
     /// The weight of the row; 1 if the rows have no weights.
     pub weight: f32,
     len: usize,
-    /// `[max_slots]`
+    /// Space for any row and for the rest of the last block of [`BLOCK`] slots.
     ids: Vec<u32>,
     values: Vec<f32>,
-    fields: Vec<u32>,
+    /// `[F]`
+    ends: Vec<usize>,
 }
 
 impl ActiveRow {
@@ -33,21 +37,24 @@ impl ActiveRow {
         &self.ids[..self.len]
     }
 
-    /// `[A]`
+    /// `[A]`: rows of the table, and the values of the slots.
     #[inline(always)]
-    pub fn values(&self) -> &[f32] {
-        &self.values[..self.len]
+    pub fn slots(&self) -> (&[u32], &[f32]) {
+        (&self.ids[..self.len], &self.values[..self.len])
     }
 
-    /// `[A]`: the number of the field of each slot.
+    /// `[F]`: the end of the slots of each field, if [`RowKernel::NEEDS_ENDS`]. The slots are in the order of the fields.
     #[inline(always)]
-    pub fn fields(&self) -> &[u32] {
-        &self.fields[..self.len]
+    pub fn ends(&self) -> &[usize] {
+        &self.ends
     }
 }
 
 /// What a kernel does with each row.
 pub trait RowKernel {
+    /// Whether it calls [`ActiveRow::ends`].
+    const NEEDS_ENDS: bool;
+
     /// What [`RowKernel::update`] needs from [`RowKernel::score`].
     type Score;
 
@@ -70,12 +77,15 @@ pub trait RowKernel {
 /// struct Seen(Vec<(f32, Vec<u32>, Vec<f32>)>);
 ///
 /// impl RowKernel for Seen {
+///     const NEEDS_ENDS: bool = false;
+///
 ///     type Score = ();
 ///
 ///     fn prefetch(&self, _: &ActiveRow) {}
 ///
 ///     fn score(&mut self, row: &ActiveRow) {
-///         self.0.push((row.label, row.ids().to_vec(), row.values().to_vec()));
+///         let (ids, values) = row.slots();
+///         self.0.push((row.label, ids.to_vec(), values.to_vec()));
 ///     }
 ///
 ///     fn update(&mut self, _: &ActiveRow, (): ()) {}
@@ -137,7 +147,7 @@ impl Reader<'_> {
     /// # Panics
     /// If one of the numbers is not below the number of rows.
     #[inline(always)]
-    pub fn run(&self, kernel: &mut impl RowKernel, numbers: &[usize]) {
+    pub fn run<K: RowKernel>(&self, kernel: &mut K, numbers: &[usize]) {
         let mut decoded: [ActiveRow; 2 * DECODED] = std::array::from_fn(|_| self.space());
         for at in 0..numbers.len() + DECODED {
             if let Some(&number) = numbers.get(at + STARTED - DECODED) {
@@ -151,7 +161,7 @@ impl Reader<'_> {
             let score = current.map(|current| kernel.score(&decoded[current]));
             if let Some(&number) = numbers.get(at) {
                 let row = &mut decoded[at % (2 * DECODED)];
-                self.read(number, row);
+                self.read(number, row, K::NEEDS_ENDS || !self.layout.ids_are_rows);
                 kernel.prefetch(row);
             }
             if let Some((current, score)) = current.zip(score) {
@@ -162,46 +172,83 @@ impl Reader<'_> {
 
     /// Space for any row.
     fn space(&self) -> ActiveRow {
-        let n = self.max_slots;
-        ActiveRow { ids: vec![0; n], values: vec![0.0; n], fields: vec![0; n], ..ActiveRow::default() }
+        let n = self.max_slots.next_multiple_of(BLOCK);
+        ActiveRow {
+            ids: vec![0; n],
+            values: vec![0.0; n],
+            ends: vec![0; self.layout.fields.len()],
+            ..Default::default()
+        }
     }
 
     #[inline(always)]
-    fn read(&self, row: usize, into: &mut ActiveRow) {
+    fn read(&self, row: usize, into: &mut ActiveRow, needs_ends: bool) {
         let (start, end) = self.starts.span(row);
         let record = Record::read(&self.words[start..end], self.has_weights);
         let Record { label, weight, ids: words, given } = record.expect("records are checked when made or opened");
         let n = words.len();
         (into.label, into.weight, into.len) = (label, weight.unwrap_or(1.0), n);
-        let (ids, values, fields) = (&mut into.ids[..n], &mut into.values[..n], &mut into.fields[..n]);
-        for (id, word) in ids.iter_mut().zip(words) {
-            *id = word & !GIVEN;
+        // Whole blocks take fewer instructions, and have the words of later records at their end.
+        let first = end - given.len() - n;
+        match self.words.get(first..first + n.next_multiple_of(BLOCK)) {
+            Some(words) => {
+                let (ids, values) = (into.ids.as_chunks_mut::<BLOCK>().0, into.values.as_chunks_mut::<BLOCK>().0);
+                for (block, words) in words.as_chunks::<BLOCK>().0.iter().enumerate() {
+                    let mut words = *words;
+                    for word in &mut words {
+                        *word &= !GIVEN;
+                    }
+                    (ids[block], values[block]) = (words, [1.0; BLOCK]);
+                }
+            }
+            None => {
+                for (at, word) in words.iter().enumerate() {
+                    (into.ids[at], into.values[at]) = (word & !GIVEN, 1.0);
+                }
+            }
         }
-        values.fill(1.0);
+        let (ids, values) = (&mut into.ids[..n], &mut into.values[..n]);
         let (mut at, mut field) = (0, 0);
         for list in &self.lists {
+            if needs_ends {
+                count_up(&mut into.ends[field..list.field], at);
+            }
             let first = at + list.before;
-            fields[at..first].iter_mut().zip(field..).for_each(|(to, field)| *to = field);
             let len = match list.after {
                 Some(after) => n - first - after,
                 None => self.layout.fields[list.field].count(&words[first..]),
             };
             at = first + len;
-            values[first..at].fill(list.weighting.value(len));
-            fields[first..at].fill(list.field as u32);
-            field = list.field as u32 + 1;
+            let value = list.weighting.value(len);
+            values[first..at].iter_mut().for_each(|to| *to = value);
+            into.ends[list.field] = at;
+            field = list.field + 1;
         }
-        fields[at..].iter_mut().zip(field..).for_each(|(to, field)| *to = field);
-        if !given.is_empty() {
-            let mut given = given.iter();
-            for (_, value) in words.iter().zip(values).filter(|(word, _)| **word & GIVEN != 0) {
-                *value = given.next().map_or(*value, |&bits| f32::from_bits(bits));
+        if needs_ends {
+            count_up(&mut into.ends[field..], at);
+        }
+        if let Some(last) = given.len().checked_sub(1) {
+            let mut next = 0;
+            for (word, value) in words.iter().zip(values) {
+                let is_given = word & GIVEN != 0;
+                *value = if is_given { f32::from_bits(given[next.min(last)]) } else { *value };
+                next += usize::from(is_given);
             }
         }
         if !self.layout.ids_are_rows {
-            for (id, &field) in ids.iter_mut().zip(&*fields) {
-                *id = self.layout.fields[field as usize].row(*id) as u32;
+            let mut start = 0;
+            for (field, &end) in self.layout.fields.iter().zip(&into.ends) {
+                ids[start..end].iter_mut().for_each(|id| *id = field.row(*id) as u32);
+                start = end;
             }
         }
+    }
+}
+
+/// Fills the ends of fields with one slot each, the first of which is at `start`.
+#[inline(always)]
+fn count_up(ends: &mut [usize], start: usize) {
+    for (field, end) in ends.iter_mut().enumerate() {
+        *end = start + field + 1;
     }
 }

@@ -5,25 +5,27 @@ use fm_core::online::LossSum;
 use fm_core::rows::ActiveRow;
 use tch::Tensor;
 
+use super::number::Eight;
 use super::rule::{Apply, Rule};
 use super::table::{Shared, Table};
-use super::{Formula, Job, Tables, total, train_rows};
+use super::{Formula, Job, LANES, Tables, train_rows};
 
-/// Number of numbers that are computed at once.
-const LANES: usize = 8;
+/// Half of [`LANES`]: two vectors of this length are computed at once.
+const HALF: usize = LANES / 2;
 
 /// w₀ `[1]`, w `[n, 1]`, and the vectors of each id for partners of each field, `[n, F·k]`.
 pub(crate) struct FfmTables {
     bias: Table,
     weights: Table,
     vectors: Table,
+    /// Length of a vector with zeros at its end: [`HALF`] or a multiple of [`LANES`].
     k: usize,
     /// `[F]`: whether a row can have several slots of the field.
     has_several: Vec<bool>,
 }
 
 impl FfmTables {
-    /// Tables for parameters on the CPU, with the prefix of the state of each. `k` is the length of a vector.
+    /// Tables for parameters on the CPU, with the prefix of the state of each.
     ///
     /// # Errors
     /// [`fm_core::Error::Torch`].
@@ -34,22 +36,19 @@ impl FfmTables {
         vectors: (&str, &Tensor),
         has_several: &[bool],
     ) -> Result<FfmTables> {
-        let width = vectors.1.size()[1] as usize;
-        let k = width / has_several.len().max(1);
+        let fields = has_several.len();
+        let k = vectors.1.size()[1] as usize / fields.max(1);
+        let k = if k <= HALF { HALF } else { k.next_multiple_of(LANES) };
         Ok(FfmTables {
-            bias: Table::new(bias, 1, rule)?,
-            weights: Table::new(weights, 1, rule)?,
-            vectors: Table::new(vectors, width.next_multiple_of(LANES), rule)?,
+            bias: Table::new(bias, 1, 1, rule)?,
+            weights: Table::new(weights, 1, 1, rule)?,
+            vectors: Table::new(vectors, fields, k, rule)?,
             k,
             has_several: has_several.to_vec(),
         })
     }
 
-    /// Trains with the code for K, or with that for any k if K is 0.
-    fn train_with<const K: usize, R: Apply>(&mut self, job: Job<'_, R>) -> LossSum {
-        train_rows(self.formula::<K>(), job)
-    }
-
+    /// The formula of vectors of K numbers, or of any multiple of [`LANES`] if K is 0.
     pub(super) fn formula<const K: usize>(&mut self) -> Ffm<'_, K> {
         let width = self.vectors.width();
         let FfmTables { bias, weights, vectors, k, has_several } = self;
@@ -73,10 +72,10 @@ impl Tables for FfmTables {
 
     fn train<R: Apply>(&mut self, job: Job<'_, R>) -> LossSum {
         match self.k {
-            4 => self.train_with::<4, R>(job),
-            8 => self.train_with::<8, R>(job),
-            16 => self.train_with::<16, R>(job),
-            _ => self.train_with::<0, R>(job),
+            HALF => train_rows(self.formula::<HALF>(), job),
+            8 => train_rows(self.formula::<8>(), job),
+            16 => train_rows(self.formula::<16>(), job),
+            _ => train_rows(self.formula::<0>(), job),
         }
     }
 }
@@ -84,8 +83,8 @@ impl Tables for FfmTables {
 /// ŷ = w₀ + Σ_s w_{id_s} x_s + Σ_{s<t} ⟨v_{id_s, f_t}, v_{id_t, f_s}⟩ x_s x_t.
 ///
 /// With P_{f,g} = Σ_{s∈f} x_s v_{id_s,g}, the sum over pairs is ½ (Σ_{f≠g} ⟨P_{f,g}, P_{g,f}⟩ + Σ_f [‖P_{f,f}‖² -
-/// Σ_{s∈f} ‖x_s v_{id_s,f}‖²]), and the gradient of v_{id_s,g} is x_s P_{g,f}: the vectors of a row of the table change
-/// by the partners' sums for its field, one after another in memory.
+/// Σ_{s∈f} ‖x_s v_{id_s,f}‖²]), and the gradient of v_{id_s,g} is x_s P_{g,f}, or x_s (P_{f,f} - x_s v_{id_s,f}) for
+/// g = f: the vectors of a row of the table change by the partners' sums for its field, one after another in memory.
 #[derive(Clone, Copy)]
 pub(super) struct Ffm<'a, const K: usize> {
     bias: Shared<'a>,
@@ -93,30 +92,34 @@ pub(super) struct Ffm<'a, const K: usize> {
     vectors: Shared<'a>,
     /// Length of the vectors of an id, with zeros at its end.
     width: usize,
-    /// Length of a vector, if K is 0.
     k: usize,
     has_several: &'a [bool],
 }
 
-/// Intermediate results of a row.
-pub(super) struct Space {
-    /// `[F]`: the end of the slots of each field.
-    ends: Vec<usize>,
+/// Intermediate results of a row. F is rounded up to a multiple of two, and the additional field has no slots.
+pub(super) struct Space<V> {
     /// `[F, width]`: P_{f,·} of each field f.
-    sums: Vec<f32>,
-    /// `[F, width]`: P_{·,f} of each field f.
-    partners: Vec<f32>,
-    /// `[width]`: the partners of a slot, without itself.
-    others: Vec<f32>,
+    sums: Vec<V>,
+    /// `[F, width]`: P_{·,f} of each field f, but 0 for P_{f,f} of a field with one slot.
+    partners: Vec<V>,
+    /// `[F, width]`: 1 at P_{f,f}, and 0 elsewhere.
+    own: Vec<V>,
 }
 
 impl<const K: usize> Formula for Ffm<'_, K> {
-    type Space = Space;
+    const NEEDS_ENDS: bool = true;
 
-    fn space(self) -> Space {
-        let fields = self.has_several.len();
-        let square = vec![0.0; fields * self.width];
-        Space { ends: vec![0; fields], sums: square.clone(), partners: square, others: vec![0.0; self.width] }
+    type Space<V: Eight> = Space<V>;
+
+    fn space<V: Eight>(self) -> Space<V> {
+        let fields = self.has_several.len().next_multiple_of(2);
+        let zeros = vec![V::splat(0.0); fields * self.chunks()];
+        let own = (0..fields).flat_map(|field| (0..self.chunks()).map(move |chunk| (field, chunk)));
+        let own = own.map(|(field, chunk)| {
+            V::from(std::array::from_fn(|lane| if (chunk * LANES + lane) / self.k() == field { 1.0 } else { 0.0 }))
+        });
+        let own = own.collect();
+        Space { sums: zeros.clone(), partners: zeros, own }
     }
 
     #[inline(always)]
@@ -128,41 +131,44 @@ impl<const K: usize> Formula for Ffm<'_, K> {
     }
 
     #[inline(always)]
-    fn score<R: Apply>(self, row: &ActiveRow, space: &mut Space) -> f32 {
+    fn score<V: Eight, R: Apply>(self, row: &ActiveRow, space: &mut Space<V>) -> f32 {
         let of_weight = 1 + R::STATES;
         let mut first_order = 0.0;
-        for (&id, &x) in row.ids().iter().zip(row.values()) {
-            first_order += self.weights.get::<1>(id as usize * of_weight)[0] * x;
+        let (ids, values) = row.slots();
+        for at in 0..ids.len() {
+            first_order += self.weights.get::<f32>(ids[at] as usize * of_weight) * values[at];
         }
-        let [bias] = self.bias.get(0);
-        bias + first_order + self.pairs::<R>(row, space)
+        let squares = self.add_up::<V, R>(row, space);
+        self.transpose(space);
+        let products = self.multiply(space);
+        first_order + (products - squares).total() / 2.0 + self.bias.get::<f32>(0)
     }
 
     #[inline(always)]
-    fn update<R: Apply>(self, row: &ActiveRow, space: &mut Space, rule: R, slope: f32, l2: f32) {
-        let (width, k) = (self.width, self.k());
-        let (of_weight, of_vector) = (1 + R::STATES, width * (1 + R::STATES));
-        self.bias.update::<1, R>(rule, 0, 1, |_| [slope]);
+    fn update<V: Eight, R: Apply>(self, row: &ActiveRow, space: &mut Space<V>, rule: R, slope: f32, l2: f32) {
+        let (chunks, of_weight, of_vector) = (self.chunks(), 1 + R::STATES, self.width * (1 + R::STATES));
+        self.bias.cell::<f32, R>(0, 1).update(rule, slope);
+        let ((ids, values), penalty) = (row.slots(), V::splat(l2));
         let mut start = 0;
         for (field, &has_several) in self.has_several.iter().enumerate() {
-            let (partners, end) = (&space.partners[field * width..][..width], space.ends[field]);
-            for (&id, &x) in row.ids()[start..end].iter().zip(&row.values()[start..end]) {
-                let (id, gradient) = (id as usize, slope * x);
-                self.weights.update::<1, R>(rule, id * of_weight, 1, |&[w]| [gradient + l2 * w]);
-                let mut partners = partners;
-                if has_several {
-                    space.others.copy_from_slice(partners);
-                    self.subtract::<R>(id, field, x, &mut space.others[field * k..][..k]);
-                    partners = &space.others;
-                }
-                for (at, partners) in partners.as_chunks::<LANES>().0.iter().enumerate() {
-                    self.vectors.update::<LANES, R>(rule, id * of_vector + at * LANES, width, |vectors| {
-                        let mut gradients = [0.0; LANES];
-                        for lane in 0..LANES {
-                            gradients[lane] = gradient * partners[lane] + l2 * vectors[lane];
-                        }
-                        gradients
-                    });
+            let partners = &space.partners[field * chunks..][..chunks];
+            let own = &space.own[field * chunks..][..chunks];
+            let end = row.ends()[field];
+            for at in start..end {
+                let (id, x) = (ids[at] as usize, values[at]);
+                let gradient = slope * x;
+                let weight = self.weights.cell::<f32, R>(id * of_weight, 1);
+                let of_pairs = V::splat(gradient);
+                let gradient = gradient + l2 * weight.number;
+                weight.update(rule, gradient);
+                for chunk in 0..chunks {
+                    let vectors = self.vectors.cell::<V, R>(id * of_vector + chunk * LANES, self.width);
+                    let mut partners = partners[chunk];
+                    if has_several {
+                        partners = partners - vectors.number * V::splat(x) * own[chunk];
+                    }
+                    let gradient = penalty.mul_add(vectors.number, of_pairs * partners);
+                    vectors.update(rule, gradient);
                 }
             }
             start = end;
@@ -176,80 +182,97 @@ impl<const K: usize> Ffm<'_, K> {
         if K == 0 { self.k } else { K }
     }
 
-    /// Subtracts x v_{id,f} for the field f of the id. Returns ‖x v_{id,f}‖².
+    /// How many times [`LANES`] numbers the vectors of an id have.
     #[inline(always)]
-    fn subtract<R: Apply>(self, id: usize, field: usize, x: f32, from: &mut [f32]) -> f32 {
-        let start = id * self.width * (1 + R::STATES) + field * self.k();
-        let mut squares = 0.0;
-        for (at, number) in from.iter_mut().enumerate() {
-            let scaled = x * self.vectors.get::<1>(start + at)[0];
-            *number -= scaled;
-            squares += scaled * scaled;
-        }
-        squares
+    fn chunks(self) -> usize {
+        self.width / LANES
     }
 
-    /// The sum over pairs. Fills the space.
+    /// Fills P. Returns Σ_f Σ_{s∈f} ‖x_s v_{id_s,f}‖² over fields with several slots.
     #[inline(always)]
-    fn pairs<R: Apply>(self, row: &ActiveRow, space: &mut Space) -> f32 {
-        let (width, k) = (self.width, self.k());
-        let of_vector = width * (1 + R::STATES);
-        let (mut squares, mut start) = (0.0, 0);
+    fn add_up<V: Eight, R: Apply>(self, row: &ActiveRow, space: &mut Space<V>) -> V {
+        let (chunks, of_vector) = (self.chunks(), self.width * (1 + R::STATES));
+        let ((ids, values), mut squares, mut start) = (row.slots(), V::splat(0.0), 0);
         for (field, &has_several) in self.has_several.iter().enumerate() {
-            let sums = &mut space.sums[field * width..][..width];
-            let len = row.fields()[start..].iter().take_while(|&&of_slot| of_slot as usize == field).count();
-            let end = start + len;
-            space.ends[field] = end;
-            if len != 1 {
-                sums.fill(0.0);
-            }
-            for (&id, &x) in row.ids()[start..end].iter().zip(&row.values()[start..end]) {
-                let id = id as usize;
-                for (at, sums) in sums.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-                    let vectors: [f32; LANES] = self.vectors.get(id * of_vector + at * LANES);
-                    for lane in 0..LANES {
-                        let before = if len == 1 { 0.0 } else { sums[lane] };
-                        sums[lane] = before + vectors[lane] * x;
-                    }
+            let sums = &mut space.sums[field * chunks..][..chunks];
+            let end = row.ends()[field];
+            if !has_several {
+                let (id, x) = (ids[start] as usize, V::splat(values[start]));
+                for chunk in 0..chunks {
+                    sums[chunk] = self.vectors.get::<V>(id * of_vector + chunk * LANES) * x;
                 }
-                if has_several {
-                    squares += self.subtract::<R>(id, field, x, &mut space.others[..k]);
+            } else {
+                let own = &space.own[field * chunks..][..chunks];
+                sums.fill(V::splat(0.0));
+                for at in start..end {
+                    let (id, x) = (ids[at] as usize, V::splat(values[at]));
+                    for chunk in 0..chunks {
+                        let scaled = self.vectors.get::<V>(id * of_vector + chunk * LANES) * x;
+                        sums[chunk] = sums[chunk] + scaled;
+                        let of_own = scaled * own[chunk];
+                        squares = of_own.mul_add(of_own, squares);
+                    }
                 }
             }
             start = end;
         }
-        let mut products = [0f32; LANES];
-        for (field, &has_several) in self.has_several.iter().enumerate() {
-            let partners = &mut space.partners[field * width..][..width];
-            for other in 0..self.has_several.len() {
-                let of_other = &space.sums[other * width + field * k..];
-                match K {
-                    0 => partners[other * k..][..k].copy_from_slice(&of_other[..k]),
-                    _ => copy::<K>(of_other, &mut partners[other * k..]),
+        squares
+    }
+
+    /// Fills the partners.
+    #[inline(always)]
+    fn transpose<V: Eight>(self, space: &mut Space<V>) {
+        let (chunks, Space { sums, partners, own }) = (self.chunks(), space);
+        if K == HALF {
+            // Two fields and two partners at once.
+            for field in 0..chunks {
+                let (even, odd) = partners[2 * field * chunks..][..2 * chunks].split_at_mut(chunks);
+                for chunk in 0..chunks {
+                    let (first, second) = (sums[2 * chunk * chunks + field], sums[(2 * chunk + 1) * chunks + field]);
+                    (even[chunk], odd[chunk]) = (first.first_halves(second), first.second_halves(second));
                 }
             }
-            if !has_several {
-                partners[field * k..][..k].fill(0.0);
-            }
-            let sums = &space.sums[field * width..][..width];
-            let mut lanes = [0f32; LANES];
-            for (sums, partners) in sums.as_chunks::<LANES>().0.iter().zip(partners.as_chunks::<LANES>().0) {
-                for lane in 0..LANES {
-                    lanes[lane] += sums[lane] * partners[lane];
+        } else {
+            let of_vector = self.k() / LANES;
+            for field in 0..self.has_several.len() {
+                let partners = &mut partners[field * chunks..][..chunks];
+                for (other, partners) in partners.chunks_exact_mut(of_vector).enumerate() {
+                    let from = &sums[other * chunks + field * of_vector..][..of_vector];
+                    for at in 0..of_vector {
+                        partners[at] = from[at];
+                    }
                 }
-            }
-            for lane in 0..LANES {
-                products[lane] += lanes[lane];
             }
         }
-        (total(products) - squares) / 2.0
+        for (field, &has_several) in self.has_several.iter().enumerate() {
+            if !has_several {
+                let first = field * self.k() / LANES;
+                for at in field * chunks + first..field * chunks + first + self.k().div_ceil(LANES) {
+                    partners[at] = partners[at] - partners[at] * own[at];
+                }
+            }
+        }
     }
-}
 
-/// Copies K numbers, without the call that a length known only at run time needs.
-#[inline(always)]
-fn copy<const K: usize>(from: &[f32], to: &mut [f32]) {
-    if let (Some(from), Some(to)) = (from.first_chunk::<K>(), to.first_chunk_mut::<K>()) {
-        *to = *from;
+    /// Σ_{f,g} ⟨P_{f,g}, P_{g,f}⟩, without P_{f,f} of fields with one slot.
+    #[inline(always)]
+    fn multiply<V: Eight>(self, space: &Space<V>) -> V {
+        let len = self.has_several.len() * self.chunks();
+        let (sums, last_sums) = space.sums[..len].as_chunks::<4>();
+        let (partners, last_partners) = space.partners[..len].as_chunks::<4>();
+        // Four sums, so that few additions wait for each other.
+        let zero = V::splat(0.0);
+        let (mut a, mut b, mut c, mut d) = (zero, zero, zero, zero);
+        for at in 0..sums.len().min(partners.len()) {
+            let (sums, partners) = (&sums[at], &partners[at]);
+            a = sums[0].mul_add(partners[0], a);
+            b = sums[1].mul_add(partners[1], b);
+            c = sums[2].mul_add(partners[2], c);
+            d = sums[3].mul_add(partners[3], d);
+        }
+        for at in 0..last_sums.len().min(last_partners.len()) {
+            a = last_sums[at].mul_add(last_partners[at], a);
+        }
+        (a + b) + (c + d)
     }
 }

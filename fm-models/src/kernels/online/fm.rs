@@ -5,12 +5,13 @@ use fm_core::rows::ActiveRow;
 use fm_core::{Error, Result};
 use tch::Tensor;
 
+use super::number::Eight;
 use super::rule::{Apply, Rule};
 use super::table::{Shared, Table};
-use super::{Formula, Job, Tables, total, train_rows};
+use super::{Formula, Job, LANES, Tables, train_rows};
 
 /// The lengths of vectors that there is code for. Other vectors are filled up with zeros to the next one.
-const LENGTHS: [usize; 8] = [0, 4, 8, 16, 32, 64, 128, 256];
+const LENGTHS: [usize; 7] = [0, 8, 16, 32, 64, 128, 256];
 
 /// w₀ `[1]`, w `[n, 1]`, and V `[n, k]`. A vector of length 8 and its AdaGrad sums fill a cache line.
 pub(crate) struct FmTables {
@@ -37,18 +38,15 @@ impl FmTables {
                 let width = width.ok_or_else(|| {
                     Error::Unsupported(format!("online updates support vectors of up to 256 numbers, not {k}"))
                 })?;
-                Some(Table::new(vectors, width, rule)?)
+                Some(Table::new(vectors, 1, width, rule)?)
             }
             None => None,
         };
-        Ok(FmTables { bias: Table::new(bias, 1, rule)?, weights: Table::new(weights, 1, rule)?, vectors })
+        Ok(FmTables { bias: Table::new(bias, 1, 1, rule)?, weights: Table::new(weights, 1, 1, rule)?, vectors })
     }
 
-    fn train_with<const K: usize, R: Apply>(&mut self, job: Job<'_, R>) -> LossSum {
-        train_rows(self.formula::<K>(), job)
-    }
-
-    pub(super) fn formula<const K: usize>(&mut self) -> Fm<'_, K> {
+    /// The formula of vectors of N times eight numbers.
+    pub(super) fn formula<const N: usize>(&mut self) -> Fm<'_, N> {
         let vectors = self.vectors.as_mut().map(Table::shared).unwrap_or_default();
         Fm { bias: self.bias.shared(), weights: self.weights.shared(), vectors }
     }
@@ -69,79 +67,82 @@ impl Tables for FmTables {
     }
 
     fn train<R: Apply>(&mut self, job: Job<'_, R>) -> LossSum {
-        match self.vectors.as_ref().map_or(0, Table::width) {
-            0 => self.train_with::<0, R>(job),
-            4 => self.train_with::<4, R>(job),
-            8 => self.train_with::<8, R>(job),
-            16 => self.train_with::<16, R>(job),
-            32 => self.train_with::<32, R>(job),
-            64 => self.train_with::<64, R>(job),
-            128 => self.train_with::<128, R>(job),
-            _ => self.train_with::<256, R>(job),
+        match self.vectors.as_ref().map_or(0, Table::width) / LANES {
+            0 => train_rows(self.formula::<0>(), job),
+            1 => train_rows(self.formula::<1>(), job),
+            2 => train_rows(self.formula::<2>(), job),
+            4 => train_rows(self.formula::<4>(), job),
+            8 => train_rows(self.formula::<8>(), job),
+            16 => train_rows(self.formula::<16>(), job),
+            _ => train_rows(self.formula::<32>(), job),
         }
     }
 }
 
 /// ŷ = w₀ + Σ_s w_{id_s} x_s + Σ_{s<t} ⟨v_{id_s}, v_{id_t}⟩ x_s x_t, or without vectors its first-order part.
 #[derive(Clone, Copy)]
-pub(super) struct Fm<'a, const K: usize> {
+pub(super) struct Fm<'a, const N: usize> {
     bias: Shared<'a>,
     weights: Shared<'a>,
     vectors: Shared<'a>,
 }
 
-impl<const K: usize> Formula for Fm<'_, K> {
-    /// Σ_s x_s v_{id_s}.
-    type Space = [f32; K];
+impl<const N: usize> Formula for Fm<'_, N> {
+    const NEEDS_ENDS: bool = false;
 
-    fn space(self) -> [f32; K] {
-        [0.0; K]
+    /// Σ_s x_s v_{id_s}.
+    type Space<V: Eight> = [V; N];
+
+    fn space<V: Eight>(self) -> [V; N] {
+        [V::splat(0.0); N]
     }
 
     #[inline(always)]
     fn prefetch<R: Apply>(self, row: &ActiveRow) {
         for &id in row.ids() {
             self.weights.prefetch::<R>(id, 1);
-            self.vectors.prefetch::<R>(id, K);
+            self.vectors.prefetch::<R>(id, N * LANES);
         }
     }
 
     #[inline(always)]
-    fn score<R: Apply>(self, row: &ActiveRow, space: &mut [f32; K]) -> f32 {
-        let (of_weight, of_vector) = (1 + R::STATES, K * (1 + R::STATES));
-        let (mut first_order, mut sum, mut squares) = (0.0, [0f32; K], [0f32; K]);
-        for (&id, &x) in row.ids().iter().zip(row.values()) {
-            let [weight] = self.weights.get(id as usize * of_weight);
-            let vector: [f32; K] = self.vectors.get(id as usize * of_vector);
-            first_order += weight * x;
-            for k in 0..K {
-                let scaled = vector[k] * x;
-                sum[k] += scaled;
-                squares[k] += scaled * scaled;
+    fn score<V: Eight, R: Apply>(self, row: &ActiveRow, space: &mut [V; N]) -> f32 {
+        let (of_weight, of_vector) = (1 + R::STATES, N * LANES * (1 + R::STATES));
+        let ((ids, values), mut first_order) = (row.slots(), 0.0);
+        for at in 0..ids.len() {
+            first_order += self.weights.get::<f32>(ids[at] as usize * of_weight) * values[at];
+        }
+        let mut pairs = V::splat(0.0);
+        for n in 0..N {
+            let (mut sum, mut squares) = (V::splat(0.0), V::splat(0.0));
+            for at in 0..ids.len() {
+                let vector = self.vectors.get::<V>(ids[at] as usize * of_vector + n * LANES);
+                let scaled = vector * V::splat(values[at]);
+                sum = sum + scaled;
+                squares = scaled.mul_add(scaled, squares);
             }
+            pairs = pairs + (sum * sum - squares);
+            space[n] = sum;
         }
-        *space = sum;
-        for k in 0..K {
-            squares[k] = sum[k] * sum[k] - squares[k];
-        }
-        let [bias] = self.bias.get(0);
-        bias + first_order + total(squares) / 2.0
+        first_order + pairs.total() / 2.0 + self.bias.get::<f32>(0)
     }
 
     #[inline(always)]
-    fn update<R: Apply>(self, row: &ActiveRow, sum: &mut [f32; K], rule: R, slope: f32, l2: f32) {
-        let (of_weight, of_vector) = (1 + R::STATES, K * (1 + R::STATES));
-        self.bias.update::<1, R>(rule, 0, 1, |_| [slope]);
-        for (&id, &x) in row.ids().iter().zip(row.values()) {
-            let gradient = slope * x;
-            self.weights.update::<1, R>(rule, id as usize * of_weight, 1, |&[w]| [gradient + l2 * w]);
-            self.vectors.update::<K, R>(rule, id as usize * of_vector, K, |vector| {
-                let mut gradients = [0.0; K];
-                for k in 0..K {
-                    gradients[k] = gradient * (sum[k] - vector[k] * x) + l2 * vector[k];
-                }
-                gradients
-            });
+    fn update<V: Eight, R: Apply>(self, row: &ActiveRow, sum: &mut [V; N], rule: R, slope: f32, l2: f32) {
+        let (of_weight, of_vector) = (1 + R::STATES, N * LANES * (1 + R::STATES));
+        self.bias.cell::<f32, R>(0, 1).update(rule, slope);
+        let ((ids, values), penalty) = (row.slots(), V::splat(l2));
+        for at in 0..ids.len() {
+            let (id, x, gradient) = (ids[at] as usize, V::splat(values[at]), slope * values[at]);
+            let weight = self.weights.cell::<f32, R>(id * of_weight, 1);
+            let of_pairs = V::splat(gradient);
+            let gradient = gradient + l2 * weight.number;
+            weight.update(rule, gradient);
+            for n in 0..N {
+                let vector = self.vectors.cell::<V, R>(id * of_vector + n * LANES, N * LANES);
+                let gradient = penalty.mul_add(vector.number, of_pairs * (sum[n] - vector.number * x));
+                vector.update(rule, gradient);
+            }
         }
     }
 }

@@ -7,14 +7,18 @@
 //! | `fm` | the formula of LR and FM |
 //! | `ffm` | the formula of FFM |
 //! | `rule` | update rules |
+//! | `number` | float32 numbers to compute with: one, or eight at once |
 //! | `table` | a parameter and its optimiser state, side by side in memory |
 //!
-//! All paths of the code compute the same operations in the same order, so results do not depend on the instructions
-//! that the processor has. Several threads train on parts of the rows at once and change the tables without locks, as
-//! in Recht, Ré, Wright and Niu, Hogwild!, NeurIPS 2011; their results differ from run to run.
+//! A processor with AVX2 and FMA has code of its own, whose results equal those of the code for other processors up to
+//! rounding. Several threads train on parts of the rows at once and change the tables without locks, as in Recht, Ré,
+//! Wright and Niu, Hogwild!, NeurIPS 2011; their results differ from run to run.
+
+#![allow(clippy::needless_range_loop, clippy::manual_memcpy, reason = "iterators and copies can become calls here")]
 
 mod ffm;
 mod fm;
+mod number;
 mod rule;
 mod table;
 #[cfg(test)]
@@ -22,17 +26,21 @@ mod tests;
 
 use std::sync::{Mutex, PoisonError};
 
+use fm_core::loss::RowLoss;
 use fm_core::online::{LossSum, OnlineKernel, Pass};
 use fm_core::optim::OptimizerConfig;
 use fm_core::rows::{ActiveRow, RowKernel};
 use fm_core::{Error, Records, Result};
-use multiversion::multiversion;
+use number::{Eight, Portable};
 use tch::Tensor;
 
 pub(crate) use ffm::FfmTables;
 pub(crate) use fm::FmTables;
 use rule::{AdaGrad, Adam, Apply, Ftrl, Rule, Sgd};
 use table::Table;
+
+/// How many numbers are computed at once.
+const LANES: usize = 8;
 
 /// The tables of a model, and the code of its formula.
 pub(crate) trait Tables {
@@ -60,21 +68,24 @@ pub(crate) struct Job<'a, R> {
 
 /// How a row's score depends on the tables. The ids of all rows are below [`Tables::num_rows`].
 trait Formula: Copy + Send + Sync {
+    /// Whether it needs [`ActiveRow::ends`].
+    const NEEDS_ENDS: bool;
+
     /// Intermediate results of a row.
-    type Space;
+    type Space<V: Eight>;
 
     /// Memory for them.
-    fn space(self) -> Self::Space;
+    fn space<V: Eight>(self) -> Self::Space<V>;
 
     /// Starts to load what a row needs.
     fn prefetch<R: Apply>(self, row: &ActiveRow);
 
     /// The logit of a row.
-    fn score<R: Apply>(self, row: &ActiveRow, space: &mut Self::Space) -> f32;
+    fn score<V: Eight, R: Apply>(self, row: &ActiveRow, space: &mut Self::Space<V>) -> f32;
 
     /// Updates the tables for the row that was scored last. `slope` is the derivative of its loss in the logit, and `l2`
     /// the penalty λ, both times its weight.
-    fn update<R: Apply>(self, row: &ActiveRow, space: &mut Self::Space, rule: R, slope: f32, l2: f32);
+    fn update<V: Eight, R: Apply>(self, row: &ActiveRow, space: &mut Self::Space<V>, rule: R, slope: f32, l2: f32);
 }
 
 /// Online updates for the tables of a model.
@@ -156,31 +167,44 @@ fn train_rows<F: Formula, R: Apply>(formula: F, job: Job<'_, R>) -> LossSum {
 }
 
 /// Trains on rows in their order, with the instructions that the processor has.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+#[allow(unsafe_code, reason = "the code for AVX2 may run only where the processor has it")]
 fn train_part<F: Formula, R: Apply>(formula: F, job: Job<'_, R>) -> LossSum {
-    train_in_order(formula, job)
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        #[target_feature(enable = "avx2,fma")]
+        fn with_avx2<F: Formula, R: Apply>(formula: F, job: Job<'_, R>) -> LossSum {
+            train_with::<number::Avx2, F, R>(formula, job)
+        }
+
+        // SAFETY: the processor has them.
+        return unsafe { with_avx2(formula, job) };
+    }
+    train_with::<Portable, F, R>(formula, job)
 }
 
 /// Trains on rows in their order.
 #[inline(always)]
-fn train_in_order<F: Formula, R: Apply>(formula: F, job: Job<'_, R>) -> LossSum {
+fn train_with<V: Eight, F: Formula, R: Apply>(formula: F, job: Job<'_, R>) -> LossSum {
     let Job { rows, numbers, pass, mut rule } = job;
     rule.begin(pass.done);
-    let mut machine = Machine { formula, pass, rule, space: formula.space(), sum: LossSum::default() };
+    let losses = Losses::new(pass.loss);
+    let mut machine = Machine { formula, pass, rule, space: formula.space::<V>(), losses };
     rows.reader().run(&mut machine, numbers);
-    machine.sum
+    machine.losses.finish()
 }
 
 /// The kernel of a formula and a rule.
-struct Machine<F: Formula, R> {
+struct Machine<V: Eight, F: Formula, R> {
     formula: F,
     pass: Pass,
     rule: R,
-    space: F::Space,
-    sum: LossSum,
+    space: F::Space<V>,
+    losses: Losses,
 }
 
-impl<F: Formula, R: Apply> RowKernel for Machine<F, R> {
+impl<V: Eight, F: Formula, R: Apply> RowKernel for Machine<V, F, R> {
+    const NEEDS_ENDS: bool = F::NEEDS_ENDS;
+
     /// The derivative of the row's loss in its logit.
     type Score = f32;
 
@@ -191,11 +215,9 @@ impl<F: Formula, R: Apply> RowKernel for Machine<F, R> {
 
     #[inline(always)]
     fn score(&mut self, row: &ActiveRow) -> f32 {
-        let logit = self.formula.score::<R>(row, &mut self.space);
-        let (loss, slope) = self.pass.loss.at(logit, row.label);
-        let weight = f64::from(row.weight);
-        self.sum += LossSum { loss: f64::from(loss) * weight, weight };
-        slope
+        let logit = self.formula.score::<V, R>(row, &mut self.space);
+        self.losses.push(logit, row.label, row.weight);
+        self.pass.loss.slope(logit, row.label)
     }
 
     #[inline(always)]
@@ -205,16 +227,48 @@ impl<F: Formula, R: Apply> RowKernel for Machine<F, R> {
     }
 }
 
-/// The sum of all numbers, by halves: their order does not depend on the instructions of the processor, and few additions
-/// wait for each other.
-#[inline(always)]
-fn total<const N: usize>(mut numbers: [f32; N]) -> f32 {
-    let mut half = N / 2;
-    while half > 0 {
-        for at in 0..half {
-            numbers[at] += numbers[at + half];
-        }
-        half /= 2;
+/// Adds up losses. No update waits for them, so that some rows are computed at once.
+struct Losses {
+    loss: RowLoss,
+    /// The logits, labels and weights of some rows.
+    logits: [f32; LANES],
+    labels: [f32; LANES],
+    weights: [f32; LANES],
+    len: usize,
+    sums: [f64; LANES],
+    weight: f64,
+}
+
+impl Losses {
+    fn new(loss: RowLoss) -> Losses {
+        let zeros = [0.0; LANES];
+        Losses { loss, logits: zeros, labels: zeros, weights: zeros, len: 0, sums: [0.0; LANES], weight: 0.0 }
     }
-    numbers.first().copied().unwrap_or(0.0)
+
+    #[inline(always)]
+    fn push(&mut self, logit: f32, label: f32, weight: f32) {
+        let at = self.len;
+        (self.logits[at], self.labels[at], self.weights[at]) = (logit, label, weight);
+        self.len = (at + 1) % LANES;
+        if self.len == 0 {
+            self.add();
+        }
+    }
+
+    #[inline(always)]
+    fn add(&mut self) {
+        let losses = self.loss.values(&self.logits, &self.labels);
+        for row in 0..LANES {
+            let weight = f64::from(self.weights[row]);
+            self.sums[row] += f64::from(losses[row]) * weight;
+            self.weight += weight;
+        }
+    }
+
+    #[inline(always)]
+    fn finish(mut self) -> LossSum {
+        self.weights[self.len..].fill(0.0);
+        self.add();
+        LossSum { loss: self.sums.iter().sum(), weight: self.weight }
+    }
 }

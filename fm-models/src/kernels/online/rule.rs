@@ -1,7 +1,9 @@
-//! Update rules of single rows, over K numbers at a time.
+//! Update rules of single rows.
 
 use fm_core::optim::OptimizerConfig;
 use fm_core::{Error, Result};
+
+use super::number::Number;
 
 /// An update rule, as [`OptimizerConfig`] defines it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,12 +64,9 @@ pub trait Apply: Copy + Send + Sync {
     /// Called before the update of each row.
     fn next_row(&mut self) {}
 
-    /// Updates K numbers w, given the gradients g. `states` has the [`Apply::STATES`] states, followed by zeros.
-    fn apply<const K: usize>(self, w: &mut [f32; K], g: &[f32; K], states: &mut States<K>);
+    /// Updates numbers w, given their gradients g. `states` has the [`Apply::STATES`] states, followed by zeros.
+    fn apply<N: Number>(self, w: N, g: N, states: &mut [N; Rule::MAX_STATES]) -> N;
 }
-
-/// The states of K numbers.
-pub type States<const K: usize> = [[f32; K]; Rule::MAX_STATES];
 
 /// [`Rule::Sgd`].
 #[derive(Clone, Copy)]
@@ -79,10 +78,8 @@ impl Apply for Sgd {
     const STATES: usize = 0;
 
     #[inline(always)]
-    fn apply<const K: usize>(self, w: &mut [f32; K], g: &[f32; K], _: &mut States<K>) {
-        for k in 0..K {
-            w[k] -= self.lr * g[k];
-        }
+    fn apply<N: Number>(self, w: N, g: N, _: &mut [N; 2]) -> N {
+        g.mul_add(N::splat(-self.lr), w)
     }
 }
 
@@ -97,14 +94,10 @@ impl Apply for AdaGrad {
     const STATES: usize = 1;
 
     #[inline(always)]
-    fn apply<const K: usize>(self, w: &mut [f32; K], g: &[f32; K], [sums, _]: &mut States<K>) {
-        for k in 0..K {
-            sums[k] += g[k] * g[k];
-            let sum = sums[k] + self.epsilon;
-            // The divider is faster for one number, and slower for several.
-            let root = if K == 1 { 1.0 / sum.sqrt() } else { reciprocal_root(sum) };
-            w[k] -= self.lr * g[k] * root;
-        }
+    fn apply<N: Number>(self, w: N, g: N, [sum, _]: &mut [N; 2]) -> N {
+        *sum = g.mul_add(g, *sum);
+        let root = (*sum + N::splat(self.epsilon)).inverse_sqrt();
+        (g * N::splat(-self.lr)).mul_add(root, w)
     }
 }
 
@@ -138,13 +131,11 @@ impl Apply for Adam {
     }
 
     #[inline(always)]
-    fn apply<const K: usize>(self, w: &mut [f32; K], g: &[f32; K], [means, squares]: &mut States<K>) {
-        let (gain_1, gain_2) = ((1.0 - self.beta_1) as f32, (1.0 - self.beta_2) as f32);
-        for k in 0..K {
-            means[k] += gain_1 * (g[k] - means[k]);
-            squares[k] += gain_2 * (g[k] * g[k] - squares[k]);
-            w[k] -= self.rate * means[k] / (squares[k].sqrt() + self.epsilon);
-        }
+    fn apply<N: Number>(self, w: N, g: N, [mean, square]: &mut [N; 2]) -> N {
+        let gain = |beta: f64| N::splat((1.0 - beta) as f32);
+        *mean = gain(self.beta_1).mul_add(g - *mean, *mean);
+        *square = gain(self.beta_2).mul_add(g * g - *square, *square);
+        w - N::splat(self.rate) * *mean / (square.sqrt() + N::splat(self.epsilon))
     }
 }
 
@@ -160,43 +151,15 @@ impl Apply for Ftrl {
     const STATES: usize = 2;
 
     #[inline(always)]
-    fn apply<const K: usize>(self, w: &mut [f32; K], g: &[f32; K], [linear, square_sum]: &mut States<K>) {
-        let Ftrl { lr, beta, l1 } = self;
-        for k in 0..K {
-            let before = square_sum[k];
-            let first = -beta / lr * w[k];
-            let z = if linear[k] == 0.0 && before == 0.0 { first } else { linear[k] };
-            let sum = before + g[k] * g[k];
-            let root = sum.sqrt();
-            let z = z + g[k] - (root - before.sqrt()) / lr * w[k];
-            w[k] = -lr * z.signum() * (z.abs() - l1).max(0.0) / (beta + root);
-            (linear[k], square_sum[k]) = (z, sum);
-        }
-    }
-}
-
-/// 1/√x to 5·10⁻⁶ of its size: two steps of Newton's method from a first guess by the exponent (Lomont, Fast inverse
-/// square root, 2003). A root and a division take twice as long.
-#[inline(always)]
-fn reciprocal_root(x: f32) -> f32 {
-    let guess = f32::from_bits(0x5f37_5a86_u32.wrapping_sub(x.to_bits() >> 1));
-    let half = 0.5 * x;
-    let better = guess * (1.5 - half * guess * guess);
-    better * (1.5 - half * better * better)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reciprocal_roots_are_exact_to_some_millionths() {
-        for exponent in -80..80 {
-            for step in 0..100 {
-                let x = (2f32).powi(exponent) * (1.0 + step as f32 / 100.0);
-                let exact = 1.0 / f64::from(x).sqrt();
-                assert!((f64::from(reciprocal_root(x)) / exact - 1.0).abs() < 6e-6, "{x}");
-            }
-        }
+    fn apply<N: Number>(self, w: N, g: N, [linear, square_sum]: &mut [N; 2]) -> N {
+        let [lr, beta, l1] = [self.lr, self.beta, self.l1].map(N::splat);
+        let before = *square_sum;
+        // No gradient yet: the z from which w follows.
+        let z = (linear.abs() + before).if_zero(N::splat(-self.beta / self.lr) * w, *linear);
+        *square_sum = g.mul_add(g, before);
+        let root = square_sum.sqrt();
+        *linear = z + g - (root - before.sqrt()) / lr * w;
+        let size = lr * (linear.abs() - l1).max(N::splat(0.0)) / (beta + root);
+        N::splat(0.0) - size.copysign(*linear)
     }
 }

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "several threads change a table without locks")]
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use fm_core::Result;
 use fm_core::elements::floats;
@@ -10,6 +11,8 @@ use fm_core::large_pages::Numbers;
 use fm_core::prefetch::{self, prefetch_line};
 use tch::{Tensor, no_grad};
 
+use super::LANES;
+use super::number::Number;
 use super::rule::{Apply, Rule};
 
 /// Length of a cache line in numbers.
@@ -21,31 +24,36 @@ pub struct Table {
     /// The parameter and its states, of the same shape.
     tensors: Vec<Tensor>,
     states: Vec<(&'static str, f32)>,
-    /// Length of a row of the tensors, and of a row with zeros at its end.
+    /// Number of vectors of a row.
+    vectors: usize,
+    /// Length of a vector in the tensors, and of one with zeros at its end.
     k: usize,
-    width: usize,
+    padded: usize,
     /// `[n, 1 + states, width]`, from the first epoch on.
     numbers: Option<Numbers>,
 }
 
 impl Table {
-    /// A table for a parameter and its name, with its states at their initial values. A row has space for `width`
-    /// numbers.
+    /// A table for a parameter `[n, vectors · k]` and its name, with its states at their initial values. Zeros fill up
+    /// each vector to `padded` numbers, and a row to eight numbers or a multiple of them, if it has more than one.
     ///
     /// # Errors
     /// [`fm_core::Error::Torch`] if memory is insufficient.
-    pub fn new((name, parameter): (&str, &Tensor), width: usize, rule: Rule) -> Result<Table> {
+    pub fn new((name, parameter): (&str, &Tensor), vectors: usize, padded: usize, rule: Rule) -> Result<Table> {
         let (parameter, states) = (parameter.detach(), rule.states());
         let state = |&(_, first): &(&str, f32)| Ok(parameter.f_full_like(f64::from(first))?);
         let of_states = states.iter().map(state).collect::<Result<Vec<_>>>()?;
-        let k = parameter.size().get(1).map_or(1, |&k| k as usize);
+        let k = parameter.size().get(1).map_or(1, |&k| k as usize) / vectors.max(1);
         let tensors = std::iter::once(parameter).chain(of_states).collect();
-        Ok(Table { name: name.into(), tensors, states, k, width, numbers: None })
+        Ok(Table { name: name.into(), tensors, states, vectors, k, padded, numbers: None })
     }
 
-    /// The length of a row with zeros at its end.
+    /// The length of a row with zeros.
     pub fn width(&self) -> usize {
-        self.width
+        match self.vectors * self.padded {
+            1 => 1,
+            several => several.next_multiple_of(LANES),
+        }
     }
 
     /// The states by name.
@@ -76,12 +84,12 @@ impl Table {
     /// # Errors
     /// [`fm_core::Error::Shape`] for a tensor that is not a contiguous float32 tensor on the CPU.
     pub fn read(&mut self) -> Result<()> {
-        let (k, width, parts) = (self.k, self.width, self.tensors.len());
+        let (width, parts, vectors) = (self.width(), self.tensors.len(), self.vectors());
         let numbers = match &mut self.numbers {
             Some(numbers) => numbers,
             none => {
-                let numbers = none.insert(Numbers::zeros(self.tensors[0].numel() / k.max(1) * parts * width)?);
-                // The zeros at the end of a row have states, too, which divide them.
+                let numbers = none.insert(Numbers::zeros(self.tensors[0].size()[0] as usize * parts * width)?);
+                // Zeros have states, too, which divide them.
                 for row in numbers.as_mut_slice().chunks_exact_mut(parts * width) {
                     for (part, (_, first)) in row.chunks_exact_mut(width).skip(1).zip(&self.states) {
                         part.fill(*first);
@@ -92,8 +100,9 @@ impl Table {
         };
         for (part, tensor) in self.tensors.iter().enumerate() {
             let rows = numbers.as_mut_slice().chunks_exact_mut(parts * width);
-            for (row, from) in rows.zip(floats(tensor)?.chunks_exact(k)) {
-                row[part * width..part * width + k].copy_from_slice(from);
+            for (row, from) in rows.zip(floats(tensor)?.chunks_exact(self.vectors * self.k)) {
+                let row = &mut row[part * width..];
+                vectors.clone().for_each(|(padded, vector)| row[padded].copy_from_slice(&from[vector]));
             }
         }
         Ok(())
@@ -104,20 +113,29 @@ impl Table {
     /// # Errors
     /// [`fm_core::Error::Torch`] if libtorch fails.
     pub fn write(&self) -> Result<()> {
-        let Table { tensors, k, width, .. } = self;
-        let parts = tensors.len();
+        let (width, parts) = (self.width(), self.tensors.len());
         // Before the first epoch, the tensors are all there is.
         let Some(numbers) = &self.numbers else { return Ok(()) };
-        let mut part_of_rows = Vec::with_capacity(tensors[0].numel());
-        for (part, tensor) in tensors.iter().enumerate() {
+        let mut part_of_rows = Vec::with_capacity(self.tensors[0].numel());
+        for (part, tensor) in self.tensors.iter().enumerate() {
             part_of_rows.clear();
             for row in numbers.as_slice().chunks_exact(parts * width) {
-                part_of_rows.extend_from_slice(&row[part * width..part * width + k]);
+                let row = &row[part * width..];
+                self.vectors().for_each(|(padded, _)| part_of_rows.extend_from_slice(&row[padded]));
             }
             let from = Tensor::f_from_slice(&part_of_rows)?.f_view(tensor.size().as_slice())?;
             no_grad(|| tensor.shallow_clone().f_copy_(&from))?;
         }
         Ok(())
+    }
+
+    /// Where each vector of a row is with zeros and without.
+    fn vectors(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> + Clone + use<> {
+        let (k, padded) = (self.k, self.padded);
+        (0..self.vectors).map(move |vector| {
+            let (with_zeros, without) = (vector * padded, vector * k);
+            (with_zeros..with_zeros + k, without..without + k)
+        })
     }
 }
 
@@ -143,53 +161,34 @@ impl Default for Shared<'_> {
     }
 }
 
-impl Shared<'_> {
-    /// N numbers.
+impl<'a> Shared<'a> {
+    /// The numbers at `at`.
     ///
     /// # Panics
     /// If they are not in the table.
     #[inline(always)]
-    pub fn get<const N: usize>(self, at: usize) -> [f32; N] {
-        self.check(at, N);
+    pub fn get<N: Number>(self, at: usize) -> N {
+        self.check(at, N::LEN);
         // SAFETY: the numbers are in the table.
-        unsafe { self.at(at).read() }
+        unsafe { N::read(self.first.wrapping_add(at)) }
     }
 
-    /// Updates the N numbers at `at` by a gradient that depends on them. Each state follows `width` numbers after the one
-    /// before it.
+    /// The numbers at `at` with their states, each of which follows `width` numbers after the one before it.
     ///
     /// # Panics
     /// If they are not in the table.
     #[inline(always)]
-    pub fn update<const N: usize, R: Apply>(
-        self,
-        rule: R,
-        at: usize,
-        width: usize,
-        gradient: impl FnOnce(&[f32; N]) -> [f32; N],
-    ) {
-        self.check(at, R::STATES * width + N);
-        let place = |state: usize| self.at::<N>(at + state * width);
-        // SAFETY: the last of the states is in the table.
-        let read = |state: usize| unsafe { place(state).read() };
-        // SAFETY: as above.
-        let write = |state: usize, numbers: [f32; N]| unsafe { place(state).write(numbers) };
-        let mut numbers = read(0);
-        let mut states = [[0.0; N]; Rule::MAX_STATES];
-        for (state, numbers) in states.iter_mut().enumerate().take(R::STATES) {
-            *numbers = read(1 + state);
+    pub fn cell<N: Number, R: Apply>(self, at: usize, width: usize) -> Cell<'a, N> {
+        self.check(at, R::STATES * width + N::LEN);
+        let first = self.first.wrapping_add(at);
+        let mut states = [N::splat(0.0); Rule::MAX_STATES];
+        for state in 0..R::STATES {
+            // SAFETY: the last of the states is in the table.
+            states[state] = unsafe { N::read(first.wrapping_add((1 + state) * width)) };
         }
-        let g = gradient(&numbers);
-        rule.apply(&mut numbers, &g, &mut states);
-        write(0, numbers);
-        for (state, numbers) in states.into_iter().enumerate().take(R::STATES) {
-            write(1 + state, numbers);
-        }
-    }
-
-    #[inline(always)]
-    fn at<const N: usize>(self, at: usize) -> *mut [f32; N] {
-        self.first.wrapping_add(at).cast()
+        // SAFETY: the numbers are in the table.
+        let number = unsafe { N::read(first) };
+        Cell { number, states, first, width, table: PhantomData }
     }
 
     #[inline(always)]
@@ -211,6 +210,29 @@ impl Shared<'_> {
         if !len.is_multiple_of(LINE) {
             // A row that does not begin with a cache line may end in another one.
             prefetch_line(first.wrapping_add(len - 1));
+        }
+    }
+}
+
+/// Numbers that were read from a table with their states.
+pub struct Cell<'a, N> {
+    pub number: N,
+    states: [N; Rule::MAX_STATES],
+    first: *mut f32,
+    width: usize,
+    table: PhantomData<&'a mut [f32]>,
+}
+
+impl<N: Number> Cell<'_, N> {
+    /// Updates the numbers in the table.
+    #[inline(always)]
+    pub fn update<R: Apply>(mut self, rule: R, gradient: N) {
+        let updated = rule.apply(self.number, gradient, &mut self.states);
+        // SAFETY: `Shared::cell` has checked that the numbers and their states are in the table.
+        unsafe { updated.write(self.first) };
+        for state in 0..R::STATES {
+            // SAFETY: as above.
+            unsafe { self.states[state].write(self.first.wrapping_add((1 + state) * self.width)) };
         }
     }
 }
