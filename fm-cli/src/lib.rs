@@ -28,7 +28,7 @@ use std::process::ExitCode;
 
 use fm_args::{Args, Command};
 use fm_core::mapped_file::report_lost_parts;
-use fm_data::encode::set_num_threads;
+use fm_data::threads::set_num_threads;
 
 use interruption::{EXIT_CODE, Interrupted};
 

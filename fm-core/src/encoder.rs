@@ -10,7 +10,7 @@ use crate::farmhash::bucket;
 use crate::features::Features;
 use crate::number::number;
 use crate::rows::layout::RecordLayout;
-use crate::rows::{Gathered, Slots};
+use crate::rows::{Category, Gathered, Slots};
 use crate::schema::{Field, FieldKind, Schema};
 
 /// Looks up values in the vocabularies of a schema, or hashes them.
@@ -34,8 +34,33 @@ pub struct Encoder<S: Borrow<Schema>> {
     schema: S,
     layout: RecordLayout,
     hasher: DefaultHashBuilder,
-    /// For each field with its own vocabulary, the positions in it by the hash of the value.
-    indexes: Vec<HashTable<u32>>,
+    /// For each field with its own vocabulary, its values by their hash.
+    indexes: Vec<HashTable<Known>>,
+}
+
+/// A value of a vocabulary. Its first bytes stand beside its position, so that finding a short value reads nothing else.
+#[derive(Debug)]
+struct Known {
+    start: [u8; 12],
+    len: u32,
+    position: u32,
+}
+
+impl Known {
+    fn new(value: &str, position: u32) -> Known {
+        let mut start = [0; 12];
+        let len = value.len().min(start.len());
+        start[..len].copy_from_slice(&value.as_bytes()[..len]);
+        // Longer texts differ in their further bytes, too.
+        Known { start, len: u32::try_from(value.len()).unwrap_or(u32::MAX), position }
+    }
+
+    /// Whether this value of a vocabulary is `value`, which is `other`.
+    fn is(&self, other: &Known, value: &str, vocabulary: &[String]) -> bool {
+        self.len == other.len
+            && self.start == other.start
+            && (value.len() <= self.start.len() || vocabulary[self.position as usize] == value)
+    }
 }
 
 impl<S: Borrow<Schema>> Encoder<S> {
@@ -44,10 +69,10 @@ impl<S: Borrow<Schema>> Encoder<S> {
         let hasher = DefaultHashBuilder::default();
         let index = |field: &Field| {
             let vocabulary = &field.vocabulary; // Empty if the field shares another one's.
-            let hash = |&position: &u32| hasher.hash_one(vocabulary[position as usize].as_str());
+            let hash = |known: &Known| hasher.hash_one(vocabulary[known.position as usize].as_str());
             let mut index = HashTable::with_capacity(vocabulary.len());
-            for position in 0..vocabulary.len() as u32 {
-                index.insert_unique(hash(&position), position, hash);
+            for (position, value) in (0..).zip(vocabulary) {
+                index.insert_unique(hasher.hash_one(value.as_str()), Known::new(value, position), hash);
             }
             index
         };
@@ -77,11 +102,20 @@ impl<S: Borrow<Schema>> Encoder<S> {
         match hash_buckets {
             Some(buckets) => unknown + 1 + bucket(value, *buckets),
             None => {
-                let is_value = |&position: &u32| vocabulary[position as usize] == value;
-                let position = self.indexes[owner].find(self.hasher.hash_one(value), is_value);
-                position.map_or(unknown, |&position| unknown + 1 + position)
+                let sought = Known::new(value, 0);
+                let is_value = |known: &Known| known.is(&sought, value, vocabulary);
+                let known = self.indexes[owner].find(self.hasher.hash_one(value), is_value);
+                known.map_or(unknown, |known| unknown + 1 + known.position)
             }
         }
+    }
+
+    /// The value of a categorical field in a text, or that of a missing text. [`Slots::push_category`] appends its slot.
+    ///
+    /// # Panics
+    /// If `field` is not a field of the schema.
+    pub fn category(&self, field: usize, raw: Option<&str>) -> Category {
+        Category(raw.map_or(self.unknown(field), |value| self.number(field, value)))
     }
 
     /// The out-of-vocabulary id of a field in the numbering of records.
@@ -140,7 +174,7 @@ impl<S: Borrow<Schema>> Encoder<S> {
         let reading = self.schema().reading(field);
         let raw = raw.filter(|text| !reading.is_null(text));
         match &self.schema().fields()[field].kind {
-            FieldKind::Categorical => slots.push(raw.map_or(unknown, |value| self.number(field, value))),
+            FieldKind::Categorical => slots.push_category(self.category(field, raw)),
             FieldKind::MultiValued(list) => {
                 let values = list.ordered(reading.pieces(raw, list)).map(|(value, x)| (self.number(field, &value), x));
                 slots.push_distinct(values, list);

@@ -1,26 +1,18 @@
 //! Encodes rows of a table as records.
 
 use std::borrow::Borrow;
-use std::num::NonZero;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fm_core::rows::{RecordsBuilder, Slots};
-use fm_core::{Encoder, Field, Records, Schema};
+use fm_core::rows::{Category, RecordsBuilder, Slots};
+use fm_core::{Encoder, Field, FieldKind, Records, Schema};
 use polars::prelude::*;
 
+use crate::codes::CodedColumns;
 use crate::error::{Error, Result};
 use crate::table::strings;
+use crate::threads;
 
 /// Number of rows that a thread encodes at once.
 const CHUNK: usize = 1 << 14;
-
-/// The number of threads that encode; 0 for as many as there are cores.
-static THREADS: AtomicUsize = AtomicUsize::new(0);
-
-/// Sets the number of threads that encode rows in this process. By default, all cores do.
-pub fn set_num_threads(threads: usize) {
-    THREADS.store(threads, Ordering::Relaxed);
-}
 
 /// What to do if the table lacks the column of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +44,8 @@ pub fn encode<S: Borrow<Schema> + Sync>(
     missing: MissingColumns,
 ) -> Result<Records> {
     check_numbers(table.height(), rows.unwrap_or_default())?;
-    let columns = Columns::new(table, encoder, missing)?;
+    let no_codes = CodedColumns::default();
+    let columns = Columns::new(table, &no_codes, encoder, missing)?;
     let row = |at: usize| rows.map_or(at, |rows| rows[at] as usize);
     columns.encode(rows.map_or(table.height(), <[u32]>::len), false, row, |_| (0.0, None))
 }
@@ -63,19 +56,12 @@ pub fn encode<S: Borrow<Schema> + Sync>(
 /// [`Error::MissingColumn`]; [`Error::Spec`] if the table does not have one row per label and weight, or a row number
 /// is outside the table; [`Error::Core`] if a label or a weight is invalid.
 pub fn encode_labelled(table: &DataFrame, schema: &Schema, labels: Labels<'_>, rows: &[u32]) -> Result<Records> {
-    let Labels { labels, weights } = labels;
-    for numbers in [Some(labels), weights].into_iter().flatten() {
-        check_rows(table, numbers, rows)?;
-    }
-    let encoder = Encoder::new(schema);
-    let target = |row: usize| (schema.label().target(labels[row]), weights.map(|weights| weights[row]));
-    let columns = Columns::new(table, &encoder, MissingColumns::Error)?;
-    columns.encode(rows.len(), weights.is_some(), |at| rows[at] as usize, |at| target(rows[at] as usize))
+    let (no_codes, encoder) = (CodedColumns::default(), Encoder::new(schema));
+    Columns::new(table, &no_codes, &encoder, MissingColumns::Error)?.encode_labelled(labels, rows)
 }
 
 /// Returns an error unless each row of the table has a label, and all row numbers are inside the table.
-pub(crate) fn check_rows(table: &DataFrame, labels: &[f32], rows: &[u32]) -> Result<()> {
-    let height = table.height();
+pub(crate) fn check_rows(height: usize, labels: &[f32], rows: &[u32]) -> Result<()> {
     if labels.len() != height {
         return Err(Error::Spec(format!("there are {} labels for a table of {height} rows", labels.len())));
     }
@@ -90,28 +76,68 @@ fn check_numbers(height: usize, rows: &[u32]) -> Result<()> {
 }
 
 /// The columns of a schema's fields in a table.
-struct Columns<'a, S: Borrow<Schema>> {
+pub(crate) struct Columns<'a, S: Borrow<Schema>> {
+    height: usize,
     encoder: &'a Encoder<S>,
-    /// The column of each field; `None` if all its values are missing.
-    of_fields: Vec<Option<StringChunked>>,
+    of_fields: Vec<Cells<'a>>,
+}
+
+/// The cells of a field.
+enum Cells<'a> {
+    Missing,
+    Texts(StringChunked),
+    /// The code of each row, and the category of each code.
+    Codes {
+        codes: &'a [u32],
+        categories: Vec<Category>,
+        missing: Category,
+    },
 }
 
 impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
-    fn new(table: &DataFrame, encoder: &'a Encoder<S>, missing: MissingColumns) -> Result<Columns<'a, S>> {
+    pub fn new(
+        table: &DataFrame,
+        codes: &'a CodedColumns,
+        encoder: &'a Encoder<S>,
+        missing: MissingColumns,
+    ) -> Result<Columns<'a, S>> {
         let fields = encoder.schema().fields();
-        let column = |field: &Field| match strings(table, &field.name) {
-            Err(Error::MissingColumn { .. }) if missing == MissingColumns::Unknown => Ok(None),
-            column => column.map(Some),
+        let cells = |(number, field): (usize, &Field)| {
+            let texts = match strings(table, &field.name) {
+                Err(Error::MissingColumn { .. }) if missing == MissingColumns::Unknown => return Ok(Cells::Missing),
+                texts => texts?,
+            };
+            Ok(match (&field.kind, codes.get(&field.name)) {
+                (FieldKind::Categorical, Some(codes)) => {
+                    let categories =
+                        codes.texts(&texts).into_iter().map(|text| encoder.category(number, Some(text))).collect();
+                    Cells::Codes { codes: &codes.codes, categories, missing: encoder.category(number, None) }
+                }
+                _ => Cells::Texts(texts),
+            })
         };
-        let of_fields: Vec<Option<StringChunked>> = fields.iter().map(column).collect::<Result<_>>()?;
-        if of_fields.iter().all(Option::is_none) {
+        let of_fields: Vec<Cells<'_>> = threads::map(fields.iter().enumerate(), codes.len() * table.height(), cells)
+            .into_iter()
+            .collect::<Result<_>>()?;
+        if of_fields.iter().all(|cells| matches!(cells, Cells::Missing)) {
             let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
             return Err(Error::Spec(format!("the table has no column for any of the fields {}", names.join(", "))));
         }
-        Ok(Columns { encoder, of_fields })
+        Ok(Columns { height: table.height(), encoder, of_fields })
     }
 
-    /// Encodes `n` rows on [as many threads as are allowed](set_num_threads). For each position, `row` returns the row's number in the table, and `target` the
+    /// Encodes the rows with these numbers, in this order, with their labels and weights; see [`encode_labelled`].
+    pub fn encode_labelled(&self, labels: Labels<'_>, rows: &[u32]) -> Result<Records> {
+        let Labels { labels, weights } = labels;
+        for numbers in [Some(labels), weights].into_iter().flatten() {
+            check_rows(self.height, numbers, rows)?;
+        }
+        let label = self.encoder.schema().label();
+        let target = |row: usize| (label.target(labels[row]), weights.map(|weights| weights[row]));
+        self.encode(rows.len(), weights.is_some(), |at| rows[at] as usize, |at| target(rows[at] as usize))
+    }
+
+    /// Encodes `n` rows on [as many threads as are allowed](threads::set_num_threads). For each position, `row` returns the row's number in the table, and `target` the
     /// training target and, if rows have weights, the weight.
     fn encode(
         &self,
@@ -128,9 +154,14 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
             for at in places {
                 slots.clear();
                 let number = row(at);
-                for (field, column) in self.of_fields.iter().enumerate() {
-                    let raw = column.as_ref().and_then(|column| column.get(number));
-                    self.encoder.encode(field, raw, &mut slots);
+                for (field, cells) in self.of_fields.iter().enumerate() {
+                    match cells {
+                        Cells::Missing => self.encoder.encode(field, None, &mut slots),
+                        Cells::Texts(texts) => self.encoder.encode(field, texts.get(number), &mut slots),
+                        Cells::Codes { codes, categories, missing } => {
+                            slots.push_category(*categories.get(codes[number] as usize).unwrap_or(missing));
+                        }
+                    }
                 }
                 let (label, weight) = target(at);
                 builder.push(&slots, label, weight)?;
@@ -138,20 +169,11 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
             Ok(builder.finish())
         };
         // A few chunks at a time, so that memory contains little more than the result.
-        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
-        let threads = Some(THREADS.load(Ordering::Relaxed)).filter(|&threads| threads > 0).unwrap_or_else(cores);
         let mut all = builder();
         let starts: Vec<usize> = (0..n).step_by(CHUNK).collect();
-        for starts in starts.chunks(threads) {
-            let encode = &encode;
-            std::thread::scope(|scope| {
-                let chunks = starts.iter().map(|&start| scope.spawn(move || encode(start..n.min(start + CHUNK))));
-                let chunks: Vec<_> = chunks.collect();
-                chunks.into_iter().try_for_each(|chunk| {
-                    let rows = chunk.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-                    all.append(&rows)
-                })
-            })?;
+        for starts in starts.chunks(4 * threads::num_threads()) {
+            let chunks = threads::map(starts, n * self.of_fields.len(), |&start| encode(start..n.min(start + CHUNK)));
+            chunks.into_iter().try_for_each(|chunk| all.append(&chunk?))?;
         }
         Ok(all.finish())
     }

@@ -6,11 +6,13 @@ use fm_core::schema::Reading;
 use fm_core::{Field, FieldKind, Label, List, Schema, Task};
 use polars::prelude::*;
 
+use crate::codes::{self, CodedColumns, Codes};
 use crate::encode::check_rows;
 use crate::error::{Error, Result};
 use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
 use crate::statistics::Statistics;
 use crate::table::{Origin, strings, weights};
+use crate::threads;
 
 /// Maximum number of slots of a field that declares no `max_len`.
 pub(crate) const MAX_LEN: usize = 100;
@@ -44,8 +46,20 @@ pub fn fit(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], t
 /// # Errors
 /// As [`fit`].
 pub fn fit_and_warn(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], task: Task) -> Result<Fitted> {
+    fit_coded(table, &codes::categorical(table, spec)?, spec, labels, train, task)
+}
+
+/// As [`fit_and_warn`], with the codes of the categorical fields.
+pub(crate) fn fit_coded(
+    table: &DataFrame,
+    codes: &CodedColumns,
+    spec: &TableSpec,
+    labels: &[f32],
+    train: &[u32],
+    task: Task,
+) -> Result<Fitted> {
     spec.check()?;
-    check_rows(table, labels, train)?;
+    check_rows(table.height(), labels, train)?;
     if train.is_empty() {
         return Err(Error::Spec("there are no training rows to fit a schema to".into()));
     }
@@ -63,8 +77,11 @@ pub fn fit_and_warn(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: 
         let uses = |other: &FieldSpec| other.name == field.name || other.shares.as_ref() == Some(&field.name);
         let reading = spec.reading(&field.name);
         let mut all = PlHashMap::<Cow<str>, u32>::new();
-        for ((column, kind), _) in columns.iter().zip(&kinds).zip(&spec.fields).filter(|(_, other)| uses(other)) {
-            let counts = counts(column, kind, reading, train);
+        for ((column, kind), other) in columns.iter().zip(&kinds).zip(&spec.fields).filter(|(_, other)| uses(other)) {
+            let counts = match codes.get(&other.name) {
+                Some(codes) => counts_of_codes(column, codes, reading, train),
+                None => counts(column, kind, reading, train),
+            };
             counts.into_iter().for_each(|(value, count)| *all.entry(value).or_default() += count);
         }
         vocabulary(all, field.min_count)
@@ -75,7 +92,7 @@ pub fn fit_and_warn(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: 
         let fitted = Field::new(&field.name, kind.clone(), field.side, values(field));
         Field { shares, exact, hash_buckets, cut_share, ..fitted }
     };
-    let fields = spec.fields.iter().zip(&kinds).zip(&columns).map(field).collect();
+    let fields = threads::map(spec.fields.iter().zip(&kinds).zip(&columns), train.len() * columns.len(), field);
     let weights = spec.weight.as_ref().map(|name| weights(table, name, &Origin::file("the table"))).transpose()?;
     let weight = |row: u32| weights.as_ref().map_or(1.0, |weights| weights[row as usize]);
     if let Some(name) = spec.weight.as_ref().filter(|_| train.iter().all(|&row| weight(row) == 0.0)) {
@@ -194,16 +211,14 @@ pub(crate) fn counts<'a>(
     reading: Reading<'_>,
     rows: &[u32],
 ) -> Vec<(Cow<'a, str>, u32)> {
+    if matches!(kind, FieldKind::Categorical) {
+        return counts_of_codes(column, &Codes::new(column), reading, rows);
+    }
     // The count of each value, and the position of the last row in which it had a slot.
     let mut counts = PlHashMap::<Cow<'a, str>, (u32, usize)>::new();
     for (position, &row) in rows.iter().enumerate() {
         let cell = column.get(row as usize);
         match kind {
-            FieldKind::Categorical => {
-                if let Some(value) = cell.and_then(|text| reading.value(text)) {
-                    counts.entry(Cow::Borrowed(value)).or_insert((0, position)).0 += 1;
-                }
-            }
             FieldKind::MultiValued(list) => {
                 let mut used = 0;
                 for (piece, _) in list.ordered(reading.pieces(cell, list)) {
@@ -226,12 +241,35 @@ pub(crate) fn counts<'a>(
                     counts.entry(value).or_insert((0, position)).0 += 1;
                 }
             }
-            FieldKind::Numeric { .. } => {}
+            FieldKind::Categorical | FieldKind::Numeric { .. } => {}
         }
     }
     // An empty piece also takes a slot.
     counts.remove("");
     counts.into_iter().map(|(value, (count, _))| (value, count)).collect()
+}
+
+/// [`counts`] of a categorical field. Several texts may be one value.
+fn counts_of_codes<'a>(
+    column: &'a StringChunked,
+    codes: &Codes,
+    reading: Reading<'_>,
+    rows: &[u32],
+) -> Vec<(Cow<'a, str>, u32)> {
+    let texts = codes.texts(column);
+    let mut counts = vec![0; texts.len()];
+    for &row in rows {
+        if let Some(count) = counts.get_mut(codes.codes[row as usize] as usize) {
+            *count += 1;
+        }
+    }
+    let mut values = PlHashMap::<&'a str, u32>::new();
+    for (text, count) in texts.into_iter().zip(counts).filter(|(_, count)| *count > 0) {
+        if let Some(value) = reading.value(text) {
+            *values.entry(value).or_default() += count;
+        }
+    }
+    values.into_iter().map(|(value, count)| (Cow::Borrowed(value), count)).collect()
 }
 
 fn vocabulary(counts: PlHashMap<Cow<'_, str>, u32>, min_count: u32) -> Vec<String> {

@@ -36,6 +36,7 @@
 pub mod cache;
 mod calendar;
 pub mod catalogue;
+mod codes;
 pub mod config;
 mod derived;
 pub mod download;
@@ -54,6 +55,7 @@ pub mod spec;
 pub mod split;
 mod statistics;
 pub mod table;
+pub mod threads;
 mod timelines;
 pub mod unpack;
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fm_core::Rows;
+use fm_core::{Encoder, Rows};
 
 use crate::cache::{CacheKey, Prepared, prepare};
 use crate::config::{DataConfig, TaskName};
@@ -23,14 +23,15 @@ impl DataConfig {
             let data = RawData::open_declared(self, data_dir)?;
             let Fitted { schema, warnings } = data.fit_and_warn()?;
             // What the rows hold does not depend on the shares.
-            let train = data.encode(&schema, &data.parts.train)?;
+            let encoder = Encoder::new(&schema);
+            let rows = data.encodable(&encoder)?;
+            let train = rows.encode(&data.parts.train)?;
             let share = |unknown: usize| unknown as f32 / train.len().max(1) as f32;
             let shares: Vec<f32> = train.unknown_counts().into_iter().map(share).collect();
-            let schema = schema.with_unknown_shares(&shares)?;
+            let (valid, test) = (rows.encode(&data.parts.valid)?, rows.encode(&data.parts.test)?);
+            let schema = schema.clone().with_unknown_shares(&shares)?;
             let ranking = (self.task == TaskName::Ranking).then(|| data.ranking(&schema)).transpose()?;
-            let part = |rows: &[u32]| data.encode(&schema, rows);
-            let (valid, test) = (part(&data.parts.valid)?, part(&data.parts.test)?);
-            Ok(Prepared { train, valid, test, ranking, schema: schema.clone(), warnings, notes: data.notes.clone() })
+            Ok(Prepared { train, valid, test, ranking, schema, warnings, notes: data.notes.clone() })
         })?;
         prepared.notes.iter().for_each(|note| tracing::info!("{note}"));
         prepared.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));

@@ -3,19 +3,20 @@
 use std::path::Path;
 
 use fm_core::schema::Reading;
-use fm_core::{Field, FieldKind, List, Records, Schema, Task};
+use fm_core::{Encoder, Field, FieldKind, List, Records, Schema, Task};
 use polars::prelude::{DataFrame, PlHashMap, StringChunked};
 
+use crate::codes::{self, CodedColumns, Codes};
 use crate::config::{DataConfig, TaskName};
 use crate::derived;
-use crate::encode::{Labels, encode_labelled};
+use crate::encode::{Columns, Labels, MissingColumns};
 use crate::error::{Error, Result};
-use crate::fit::{Fitted, fit_and_warn};
+use crate::fit::{Fitted, fit_coded};
 use crate::inspect::{Inspection, inspect};
 use crate::source::{DeclaredTable, Division, reader};
 use crate::spec::{FieldSpec, FieldSpecKind, ListSpec, TableSpec};
 use crate::split::{Parts, Split, SplitColumns};
-use crate::table::{codes, values};
+use crate::table::values;
 
 /// The rows of a run in memory, before encoding.
 #[derive(Debug)]
@@ -36,11 +37,35 @@ pub struct RawData {
     pub notes: Vec<String>,
     /// What is odd about the labels.
     warnings: Vec<String>,
+    codes: CodedColumns,
     /// The list of all items, if the source has one.
     pub(crate) items: Option<DataFrame>,
     task: Task,
     /// The columns of the user and the item, even if they are not selected as fields.
     pub(crate) roles: Roles,
+}
+
+/// Rows and the columns that an encoder needs.
+pub struct EncodableRows<'a> {
+    data: &'a RawData,
+    schema: &'a Schema,
+    columns: Columns<'a, &'a Schema>,
+}
+
+impl EncodableRows<'_> {
+    /// As [`RawData::encode`].
+    ///
+    /// # Errors
+    /// As [`RawData::encode`].
+    pub fn encode(&self, rows: &[u32]) -> Result<Records> {
+        let data = self.data;
+        let labels = Labels { labels: &data.labels, weights: data.weights.as_deref() };
+        let records = self.columns.encode_labelled(labels, rows)?;
+        match (self.schema.label().task, &data.roles.user) {
+            (Task::Binary { .. }, Some(user)) => Ok(records.with_groups(Some(data.numbers_of_users(user, rows)?))?),
+            _ => Ok(records),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -124,8 +149,8 @@ impl RawData {
         }
         derived::add(&mut table, roles.user.as_deref(), roles.item.as_deref(), known(&parts))?;
         let DeclaredTable { frame, spec, labels, timestamps, weights, items, .. } = table;
-        let (notes, warnings) = (vec![], vec![]);
-        Ok(RawData { frame, spec, parts, labels, timestamps, weights, notes, warnings, items, task, roles })
+        let (notes, warnings, codes) = (vec![], vec![], codes::categorical(&frame, &spec)?);
+        Ok(RawData { frame, spec, parts, labels, timestamps, weights, notes, warnings, codes, items, task, roles })
     }
 
     /// Fits vocabularies and statistics to the training rows.
@@ -139,9 +164,10 @@ impl RawData {
     /// As [`RawData::fit`], with warnings.
     ///
     /// # Errors
-    /// As [`fit_and_warn`].
+    /// As [`fit_and_warn`](crate::fit::fit_and_warn).
     pub fn fit_and_warn(&self) -> Result<Fitted> {
-        let fitted = fit_and_warn(&self.frame, &self.spec, &self.labels, &self.parts.train, self.task)?;
+        let RawData { frame, codes, spec, labels, parts, task, .. } = self;
+        let fitted = fit_coded(frame, codes, spec, labels, &parts.train, *task)?;
         let warnings = self.warnings.iter().cloned().chain(fitted.warnings).collect();
         Ok(Fitted { warnings, ..fitted })
     }
@@ -150,14 +176,19 @@ impl RawData {
     /// metrics within users.
     ///
     /// # Errors
-    /// Like [`encode_labelled`].
+    /// Like [`encode_labelled`](crate::encode_labelled).
     pub fn encode(&self, schema: &Schema, rows: &[u32]) -> Result<Records> {
-        let labels = Labels { labels: &self.labels, weights: self.weights.as_deref() };
-        let records = encode_labelled(&self.frame, schema, labels, rows)?;
-        match (schema.label().task, &self.roles.user) {
-            (Task::Binary { .. }, Some(user)) => Ok(records.with_groups(Some(self.numbers_of_users(user, rows)?))?),
-            _ => Ok(records),
-        }
+        let encoder = Encoder::new(schema);
+        self.encodable(&encoder)?.encode(rows)
+    }
+
+    /// The rows with an encoder that can encode several sets of them.
+    ///
+    /// # Errors
+    /// [`Error::MissingColumn`] if there is no column for a field.
+    pub fn encodable<'a>(&'a self, encoder: &'a Encoder<&'a Schema>) -> Result<EncodableRows<'a>> {
+        let columns = Columns::new(&self.frame, &self.codes, encoder, MissingColumns::Error)?;
+        Ok(EncodableRows { data: self, schema: encoder.schema(), columns })
     }
 
     /// A number for the user of each row, and -1 for none. The text of a user is what tells users apart: values of one
@@ -217,7 +248,7 @@ fn divide(table: &mut DeclaredTable, config: &DataConfig, notes: &mut Vec<String
         Division::Parts(_) | Division::Undivided => None,
     };
     let user = table.spec.user.as_ref().map(|user| values(&table.frame, user, table.spec.reading(user))).transpose()?;
-    let users = user.as_ref().map(|column| codes(column).0);
+    let users = user.as_ref().map(|column| Codes::new(column).codes);
     let columns = SplitColumns { users: users.as_deref(), timestamps: table.timestamps.as_deref(), fold };
     let Some(Parts { train, test, .. }) = given else {
         return split.parts(table.frame.height(), &columns, config.seed);

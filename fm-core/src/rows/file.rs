@@ -152,17 +152,18 @@ fn hash(schema: &Schema) -> u64 {
     xxh3_64(schema.to_json().as_bytes())
 }
 
-/// Calls `take` with the bytes of numbers, some thousands of numbers at a time.
+/// Calls `take` with the bytes of numbers, some hundreds of numbers at a time.
 pub(super) fn for_bytes<T: Copy, const SIZE: usize>(
     numbers: &[T],
     to_bytes: impl Fn(T) -> [u8; SIZE],
     mut take: impl FnMut(&[u8]),
 ) {
-    let mut bytes = Vec::new();
-    for numbers in numbers.chunks(1 << 12) {
-        bytes.clear();
-        numbers.iter().for_each(|&number| bytes.extend_from_slice(&to_bytes(number)));
-        take(&bytes);
+    let mut bytes = [[0; SIZE]; 1 << 8];
+    for numbers in numbers.chunks(bytes.len()) {
+        let bytes = &mut bytes[..numbers.len()];
+        // Compiles to a copy where the processor has the same byte order.
+        bytes.iter_mut().zip(numbers).for_each(|(to, &number)| *to = to_bytes(number));
+        take(bytes.as_flattened());
     }
 }
 

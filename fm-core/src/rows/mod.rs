@@ -37,7 +37,7 @@ pub(crate) use gather::Gathered;
 pub use order::Order;
 pub use reader::{ActiveRow, Reader, RowKernel};
 pub use records::Records;
-pub use slots::{FieldSlots, Row, Slots};
+pub use slots::{Category, FieldSlots, Row, Slots};
 pub use tensor_rows::TensorRows;
 pub use values::Value;
 

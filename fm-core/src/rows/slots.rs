@@ -21,6 +21,10 @@ pub struct Slots {
     pub(crate) given: Vec<u32>,
 }
 
+/// An encoded value of a categorical field; see [`Encoder::category`](crate::Encoder::category).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Category(pub(crate) u32);
+
 impl Slots {
     /// Removes all slots.
     pub fn clear(&mut self) {
@@ -38,13 +42,19 @@ impl Slots {
         self.words.is_empty()
     }
 
+    /// Appends the slot of a value of a categorical field.
+    #[inline]
+    pub fn push_category(&mut self, category: Category) {
+        self.words.push(category.0);
+    }
+
     /// Appends a slot with the value that the schema implies.
     pub(crate) fn push(&mut self, id: u32) {
         self.words.push(id);
     }
 
-    /// Appends a slot with a value.
-    fn push_value(&mut self, id: u32, value: f32) {
+    /// Appends a slot with a number.
+    fn push_given(&mut self, id: u32, value: f32) {
         self.words.push(id | GIVEN);
         self.given.push(value.to_bits());
     }
@@ -117,7 +127,7 @@ impl Slots {
     /// Appends the slot of a numeric field: the number standardised, or the out-of-vocabulary id.
     pub(crate) fn push_number(&mut self, unknown: u32, number: Option<f64>, mean: f64, std: f64) {
         match number.filter(|number| number.is_finite()) {
-            Some(number) => self.push_value(unknown + 1, standardised(number, mean, std)),
+            Some(number) => self.push_given(unknown + 1, standardised(number, mean, std)),
             None => self.push(unknown),
         }
     }

@@ -7,6 +7,7 @@ use fm_core::schema::Reading;
 use polars::prelude::*;
 
 use super::origin::Origin;
+use crate::codes::Codes;
 use crate::error::{Error, Result, first_line};
 use crate::format::text::text_of;
 
@@ -93,18 +94,10 @@ pub fn take_columns(table: &DataFrame, names: &[String]) -> Result<DataFrame> {
 
 /// The values of a column as codes 0, 1, … in the order of first appearance, and the value of each code. A missing or
 /// empty value has the code [`NO_CODE`].
-pub fn codes<'a>(column: &'a StringChunked) -> (Vec<u32>, Vec<&'a str>) {
-    let mut known = PlHashMap::<&str, u32>::new();
-    let mut values = Vec::new();
-    let code = |value: Option<&'a str>| {
-        value.filter(|value| !value.is_empty()).map_or(NO_CODE, |value| {
-            *known.entry(value).or_insert_with(|| {
-                values.push(value);
-                values.len() as u32 - 1
-            })
-        })
-    };
-    (column.iter().map(code).collect(), values)
+pub fn codes(column: &StringChunked) -> (Vec<u32>, Vec<&str>) {
+    let coded = Codes::new(column);
+    let texts = coded.texts(column);
+    (coded.codes, texts)
 }
 
 /// Whether a word says yes.

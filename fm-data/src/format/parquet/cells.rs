@@ -60,14 +60,14 @@ fn writing<'a>(array: &'a dyn Array, form: &'a Form) -> Option<Writing<'a>> {
             let values = array.as_any().downcast_ref::<BooleanArray>()?;
             Box::new(|row, text| written(text, values.value(row)))
         }
-        A::Int8 => displayed::<i8>(array)?,
-        A::Int16 => displayed::<i16>(array)?,
-        A::Int32 => displayed::<i32>(array)?,
-        A::Int64 => displayed::<i64>(array)?,
-        A::UInt8 => displayed::<u8>(array)?,
-        A::UInt16 => displayed::<u16>(array)?,
-        A::UInt32 => displayed::<u32>(array)?,
-        A::UInt64 => displayed::<u64>(array)?,
+        A::Int8 => integer::<i8>(array)?,
+        A::Int16 => integer::<i16>(array)?,
+        A::Int32 => integer::<i32>(array)?,
+        A::Int64 => integer::<i64>(array)?,
+        A::UInt8 => integer::<u8>(array)?,
+        A::UInt16 => integer::<u16>(array)?,
+        A::UInt32 => integer::<u32>(array)?,
+        A::UInt64 => integer::<u64>(array)?,
         A::Float16 => {
             let values = array.as_any().downcast_ref::<Float16Array>()?;
             Box::new(|row, text| float(text, half(values.value(row), values.value(row).0.to_f32())))
@@ -202,9 +202,12 @@ fn primitive<T: NativeType>(array: &dyn Array) -> Option<&PrimitiveArray<T>> {
     array.as_any().downcast_ref()
 }
 
-fn displayed<T: NativeType>(array: &dyn Array) -> Option<Writing<'_>> {
+fn integer<T: NativeType + itoa::Integer>(array: &dyn Array) -> Option<Writing<'_>> {
     let values = primitive::<T>(array)?;
-    Some(Box::new(|row, text| written(text, values.value(row))))
+    Some(Box::new(|row, text| {
+        text.push_str(itoa::Buffer::new().format(values.value(row)));
+        Ok(true)
+    }))
 }
 
 fn written(text: &mut String, value: impl std::fmt::Display) -> Result<bool, String> {

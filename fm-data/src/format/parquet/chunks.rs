@@ -26,6 +26,7 @@ use super::super::selection::{Chosen, ListText};
 use super::cells::{Form, texts};
 use super::nesting;
 use crate::error::{Error, Result, first_line};
+use crate::threads;
 
 /// The chunks of a Parquet file.
 ///
@@ -132,10 +133,9 @@ impl ParquetChunks {
     fn read(&self, rows: usize) -> Result<DataFrame> {
         // The file is mapped again, which frees the pages read before.
         let bytes = mapped(&self.file, &self.path)?;
-        let mut columns = Vec::new();
-        for column in &self.columns {
-            let text =
-                sound(&self.path, || column.read(&bytes, &self.metadata, self.rows_read..self.rows_read + rows))?;
+        let read = |column: &ColumnToRead| {
+            let of_rows = self.rows_read..self.rows_read + rows;
+            let text = sound(&self.path, || column.read(&bytes, &self.metadata, of_rows))?;
             let text = text.map_err(|(row, reason)| {
                 let row = row.map_or_else(String::new, |row| format!("row {}: ", self.rows_read + row + 1));
                 Error::data(&self.path, None, format!("{row}column `{}` {reason}", column.name))
@@ -143,8 +143,11 @@ impl ParquetChunks {
             if text.len() != rows {
                 return Err(damaged(&self.path, &format!("{} rows instead of {rows}", text.len())));
             }
-            columns.push(text.into_column());
-        }
+            Ok(text.into_column())
+        };
+        let columns = threads::map(&self.columns, rows * self.columns.len(), read)
+            .into_iter()
+            .collect::<Result<Vec<Column>>>()?;
         Ok(DataFrame::new(rows, columns)?)
     }
 }
