@@ -152,13 +152,13 @@ fn hash(schema: &Schema) -> u64 {
     xxh3_64(schema.to_json().as_bytes())
 }
 
-/// Calls `take` with the bytes of numbers, some hundreds of numbers at a time.
+/// Calls `take` with the bytes of numbers, some numbers at a time.
 pub(super) fn for_bytes<T: Copy, const SIZE: usize>(
     numbers: &[T],
     to_bytes: impl Fn(T) -> [u8; SIZE],
     mut take: impl FnMut(&[u8]),
 ) {
-    let mut bytes = [[0; SIZE]; 1 << 8];
+    let mut bytes = [[0; SIZE]; 64];
     for numbers in numbers.chunks(bytes.len()) {
         let bytes = &mut bytes[..numbers.len()];
         // Compiles to a copy where the processor has the same byte order.

@@ -109,13 +109,19 @@ impl<const N: usize> Formula for Fm<'_, N> {
     fn score<V: Eight, R: Apply>(self, row: &ActiveRow, space: &mut [V; N]) -> f32 {
         let (of_weight, of_vector) = (1 + R::STATES, N * LANES * (1 + R::STATES));
         let ((ids, values), mut first_order) = (row.slots(), 0.0);
-        for at in 0..ids.len() {
-            first_order += self.weights.get::<f32>(ids[at] as usize * of_weight) * values[at];
+        // The loop over the slots adds the weights as well, if there is one.
+        if N == 0 {
+            for at in 0..ids.len() {
+                first_order += self.weights.get::<f32>(ids[at] as usize * of_weight) * values[at];
+            }
         }
         let mut pairs = V::splat(0.0);
         for n in 0..N {
             let (mut sum, mut squares) = (V::splat(0.0), V::splat(0.0));
             for at in 0..ids.len() {
+                if n == 0 {
+                    first_order += self.weights.get::<f32>(ids[at] as usize * of_weight) * values[at];
+                }
                 let vector = self.vectors.get::<V>(ids[at] as usize * of_vector + n * LANES);
                 let scaled = vector * V::splat(values[at]);
                 sum = sum + scaled;

@@ -207,8 +207,8 @@ impl<'a> Shared<'a> {
         for at in (0..len).step_by(LINE) {
             prefetch_line(first.wrapping_add(at));
         }
-        if !len.is_multiple_of(LINE) {
-            // A row that does not begin with a cache line may end in another one.
+        // The first row begins with a cache line. A later one may end in another line than it begins with.
+        if !len.is_multiple_of(LINE) && !LINE.is_multiple_of(len) {
             prefetch_line(first.wrapping_add(len - 1));
         }
     }
