@@ -36,14 +36,14 @@ pub(crate) fn map<T: Send, R: Send>(
     let mut results: Vec<Option<R>> = items.iter().map(|_| None).collect();
     let work = Mutex::new(items.into_iter().zip(&mut results));
     let take = || work.lock().unwrap_or_else(PoisonError::into_inner).next();
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some((item, to)) = take() {
-                    *to = Some(result(item));
-                }
-            });
+    let run = || {
+        while let Some((item, to)) = take() {
+            *to = Some(result(item));
         }
+    };
+    std::thread::scope(|scope| {
+        (1..threads).for_each(|_| drop(scope.spawn(run)));
+        run();
     });
     // A panic of a thread is one of the scope.
     results.into_iter().flatten().collect()
