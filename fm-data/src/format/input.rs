@@ -1,7 +1,7 @@
 //! The bytes of a table: a file or a stream, compressed or not.
 
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -93,13 +93,28 @@ impl Input {
         let (is_gzip, is_zstd) = (start.starts_with(b"\x1F\x8B"), start.starts_with(b"\x28\xB5\x2F\xFD"));
         let whole = Cursor::new(start).chain(counted);
         let source: Box<dyn Read + Send> = if is_gzip {
-            Box::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, whole)))
+            Box::new(Gzip(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, whole))))
         } else if is_zstd {
             Box::new(zstd::Decoder::new(whole).map_err(Error::io("unpack", &path))?)
         } else {
             Box::new(whole)
         };
         Ok(Text { path, source, bytes_read })
+    }
+}
+
+/// Unpacks gzip, with an error that says what follows its end.
+struct Gzip<R>(MultiGzDecoder<R>);
+
+impl<R: BufRead> Read for Gzip<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).map_err(|error| match error.to_string().as_str() {
+            // The file begins as gzip, so this is the header of a further part.
+            "invalid gzip header" => {
+                io::Error::new(error.kind(), "other bytes follow the compressed rows: write the file anew without them")
+            }
+            _ => error,
+        })
     }
 }
 
@@ -157,6 +172,8 @@ mod tests {
         let mut cut = gzip(&rows);
         cut.truncate(cut.len() - 9);
         assert!(text(&cut).is_err());
+        let followed = [gzip(&rows), b"and more than a header".to_vec()].concat();
+        assert!(text(&followed).unwrap_err().contains("other bytes follow the compressed rows"));
         let mut cut = zstd::encode_all(rows.as_slice(), 1).unwrap();
         cut.truncate(cut.len() - 5);
         assert!(text(&cut).is_err());
