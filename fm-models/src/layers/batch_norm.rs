@@ -118,6 +118,9 @@ impl BatchNorm {
                 found,
             ));
         }
+        if batch && train {
+            return self.train(input);
+        }
         let (mean, variance) = if batch {
             let mean = input.mean_dim(0i64, false, Kind::Float);
             let variance = (input - &mean).square().mean_dim(0i64, false, Kind::Float);
@@ -125,14 +128,22 @@ impl BatchNorm {
         } else {
             (self.moving_mean.shallow_clone(), self.moving_variance.shallow_clone())
         };
-        if batch && train {
-            no_grad(|| {
-                for (moving, batch) in [(&self.moving_mean, &mean), (&self.moving_variance, &variance)] {
-                    let _ = moving.shallow_clone().lerp_(batch, 1.0 - self.momentum);
-                }
-            });
-        }
         Ok((input - mean) * (variance + EPSILON).rsqrt() * &self.gamma + &self.beta)
+    }
+
+    /// Normalises by the statistics of the batch and updates the moving ones. libtorch's operation takes fewer passes over
+    /// the batch, forwards and backwards, than the formula.
+    fn train(&self, input: &Tensor) -> Result<Tensor> {
+        let (gamma, beta, none) = (Some(&self.gamma), Some(&self.beta), None::<&Tensor>);
+        let (output, mean, inverse_root) = input.f_native_batch_norm(gamma, beta, none, none, true, 0.0, EPSILON)?;
+        no_grad(|| -> Result<()> {
+            let variance = inverse_root.f_square()?.f_reciprocal()? - EPSILON;
+            for (moving, batch) in [(&self.moving_mean, &mean), (&self.moving_variance, &variance)] {
+                let _ = moving.shallow_clone().f_lerp_(batch, 1.0 - self.momentum)?;
+            }
+            Ok(())
+        })?;
+        Ok(output)
     }
 }
 
