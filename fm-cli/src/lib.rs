@@ -72,7 +72,7 @@ fn check_version() -> anyhow::Result<()> {
 }
 
 /// One thread of libtorch by default: the operations are small, and idle OpenMP threads spin, which slows down other
-/// processes. Rows are encoded on all cores by default.
+/// processes. Tables are read and encoded on all cores by default.
 fn set_threads(asked: Option<usize>) {
     match asked {
         Some(threads) => {

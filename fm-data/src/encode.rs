@@ -108,7 +108,7 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
                 texts => texts?,
             };
             Ok(match (&field.kind, codes.get(&field.name)) {
-                (FieldKind::Categorical, Some(codes)) => {
+                (FieldKind::Categorical, Some(codes)) if codes.codes.len() == table.height() => {
                     let categories =
                         codes.texts(&texts).into_iter().map(|text| encoder.category(number, Some(text))).collect();
                     Cells::Codes { codes: &codes.codes, categories, missing: encoder.category(number, None) }
@@ -126,6 +126,11 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
         Ok(Columns { height: table.height(), encoder, of_fields })
     }
 
+    /// The schema of the encoder.
+    pub fn schema(&self) -> &Schema {
+        self.encoder.schema()
+    }
+
     /// Encodes the rows with these numbers, in this order, with their labels and weights; see [`encode_labelled`].
     pub fn encode_labelled(&self, labels: Labels<'_>, rows: &[u32]) -> Result<Records> {
         let Labels { labels, weights } = labels;
@@ -137,8 +142,8 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
         self.encode(rows.len(), weights.is_some(), |at| rows[at] as usize, |at| target(rows[at] as usize))
     }
 
-    /// Encodes `n` rows on [as many threads as are allowed](threads::set_num_threads). For each position, `row` returns the row's number in the table, and `target` the
-    /// training target and, if rows have weights, the weight.
+    /// Encodes `n` rows on [as many threads as are allowed](threads::set_num_threads). For each position, `row` returns
+    /// the row's number in the table, and `target` the training target and, if rows have weights, the weight.
     fn encode(
         &self,
         n: usize,

@@ -46,6 +46,7 @@ pub fn fit(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], t
 /// # Errors
 /// As [`fit`].
 pub fn fit_and_warn(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], task: Task) -> Result<Fitted> {
+    spec.check()?;
     fit_coded(table, &codes::categorical(table, spec)?, spec, labels, train, task)
 }
 

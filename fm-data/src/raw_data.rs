@@ -1,6 +1,7 @@
 //! The rows of a run as text, split but not encoded.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use fm_core::schema::Reading;
 use fm_core::{Encoder, Field, FieldKind, List, Records, Schema, Task};
@@ -37,7 +38,8 @@ pub struct RawData {
     pub notes: Vec<String>,
     /// What is odd about the labels.
     warnings: Vec<String>,
-    codes: CodedColumns,
+    /// The codes of the categorical fields, once they are needed.
+    codes: OnceLock<CodedColumns>,
     /// The list of all items, if the source has one.
     pub(crate) items: Option<DataFrame>,
     task: Task,
@@ -45,10 +47,9 @@ pub struct RawData {
     pub(crate) roles: Roles,
 }
 
-/// Rows and the columns that an encoder needs.
-pub struct EncodableRows<'a> {
+/// Encodes several sets of the rows with one encoder.
+pub(crate) struct EncodableRows<'a> {
     data: &'a RawData,
-    schema: &'a Schema,
     columns: Columns<'a, &'a Schema>,
 }
 
@@ -61,7 +62,7 @@ impl EncodableRows<'_> {
         let data = self.data;
         let labels = Labels { labels: &data.labels, weights: data.weights.as_deref() };
         let records = self.columns.encode_labelled(labels, rows)?;
-        match (self.schema.label().task, &data.roles.user) {
+        match (self.columns.schema().label().task, &data.roles.user) {
             (Task::Binary { .. }, Some(user)) => Ok(records.with_groups(Some(data.numbers_of_users(user, rows)?))?),
             _ => Ok(records),
         }
@@ -149,7 +150,7 @@ impl RawData {
         }
         derived::add(&mut table, roles.user.as_deref(), roles.item.as_deref(), known(&parts))?;
         let DeclaredTable { frame, spec, labels, timestamps, weights, items, .. } = table;
-        let (notes, warnings, codes) = (vec![], vec![], codes::categorical(&frame, &spec)?);
+        let (notes, warnings, codes) = (vec![], vec![], OnceLock::new());
         Ok(RawData { frame, spec, parts, labels, timestamps, weights, notes, warnings, codes, items, task, roles })
     }
 
@@ -166,8 +167,8 @@ impl RawData {
     /// # Errors
     /// As [`fit_and_warn`](crate::fit::fit_and_warn).
     pub fn fit_and_warn(&self) -> Result<Fitted> {
-        let RawData { frame, codes, spec, labels, parts, task, .. } = self;
-        let fitted = fit_coded(frame, codes, spec, labels, &parts.train, *task)?;
+        let RawData { frame, spec, labels, parts, task, .. } = self;
+        let fitted = fit_coded(frame, self.codes()?, spec, labels, &parts.train, *task)?;
         let warnings = self.warnings.iter().cloned().chain(fitted.warnings).collect();
         Ok(Fitted { warnings, ..fitted })
     }
@@ -186,9 +187,19 @@ impl RawData {
     ///
     /// # Errors
     /// [`Error::MissingColumn`] if there is no column for a field.
-    pub fn encodable<'a>(&'a self, encoder: &'a Encoder<&'a Schema>) -> Result<EncodableRows<'a>> {
-        let columns = Columns::new(&self.frame, &self.codes, encoder, MissingColumns::Error)?;
-        Ok(EncodableRows { data: self, schema: encoder.schema(), columns })
+    pub(crate) fn encodable<'a>(&'a self, encoder: &'a Encoder<&'a Schema>) -> Result<EncodableRows<'a>> {
+        Ok(EncodableRows {
+            data: self,
+            columns: Columns::new(&self.frame, self.codes()?, encoder, MissingColumns::Error)?,
+        })
+    }
+
+    fn codes(&self) -> Result<&CodedColumns> {
+        if let Some(codes) = self.codes.get() {
+            return Ok(codes);
+        }
+        let codes = codes::categorical(&self.frame, &self.spec)?;
+        Ok(self.codes.get_or_init(|| codes))
     }
 
     /// A number for the user of each row, and -1 for none. The text of a user is what tells users apart: values of one

@@ -18,11 +18,11 @@ pub(crate) fn num_threads() -> usize {
     Some(THREADS.load(Ordering::Relaxed)).filter(|&threads| threads > 0).unwrap_or_else(cores)
 }
 
-/// Work for which it takes longer to start threads than to do it: a number of cells.
-const LITTLE: usize = 1 << 15;
+/// Below this number of cells, starting threads takes longer than the work.
+const MIN_CELLS: usize = 1 << 15;
 
-/// The results for all items in their order, each computed by one of the [threads](num_threads). `cells` is about the number
-/// of a table's cells that all of them read.
+/// The results for all items in their order, each computed by one of the [threads](num_threads). `cells` is about the
+/// number of a table's cells that all of them read.
 pub(crate) fn map<T: Send, R: Send>(
     items: impl IntoIterator<Item = T>,
     cells: usize,
@@ -30,7 +30,7 @@ pub(crate) fn map<T: Send, R: Send>(
 ) -> Vec<R> {
     let items: Vec<T> = items.into_iter().collect();
     let threads = num_threads().min(items.len());
-    if threads <= 1 || cells < LITTLE {
+    if threads <= 1 || cells < MIN_CELLS {
         return items.into_iter().map(result).collect();
     }
     let mut results: Vec<Option<R>> = items.iter().map(|_| None).collect();
@@ -42,10 +42,12 @@ pub(crate) fn map<T: Send, R: Send>(
         }
     };
     std::thread::scope(|scope| {
-        (1..threads).for_each(|_| drop(scope.spawn(run)));
+        let threads: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
         run();
+        for thread in threads {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
     });
-    // A panic of a thread is one of the scope.
     results.into_iter().flatten().collect()
 }
 
@@ -56,7 +58,7 @@ mod tests {
     #[test]
     fn results_are_in_the_order_of_the_items() {
         for n in [0, 1, 2, 1000] {
-            for cells in [0, LITTLE] {
+            for cells in [0, MIN_CELLS] {
                 assert_eq!(map(0..n, cells, |item| 2 * item), (0..n).map(|item| 2 * item).collect::<Vec<usize>>());
             }
         }

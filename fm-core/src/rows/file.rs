@@ -152,7 +152,7 @@ fn hash(schema: &Schema) -> u64 {
     xxh3_64(schema.to_json().as_bytes())
 }
 
-/// Calls `take` with the bytes of numbers, some numbers at a time.
+/// Calls `take` with the bytes of up to 64 numbers at a time.
 pub(super) fn for_bytes<T: Copy, const SIZE: usize>(
     numbers: &[T],
     to_bytes: impl Fn(T) -> [u8; SIZE],

@@ -43,7 +43,7 @@ impl ActiveRow {
         (&self.ids[..self.len], &self.values[..self.len])
     }
 
-    /// `[F]`: the end of the slots of each field, if [`RowKernel::NEEDS_ENDS`]. The slots are in the order of the fields.
+    /// `[F]`: the end of the slots of each field, if [`RowKernel::NEEDS_ENDS`]. Slots are in the order of the fields.
     #[inline(always)]
     pub fn ends(&self) -> &[usize] {
         &self.ends

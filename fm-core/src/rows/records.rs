@@ -11,7 +11,7 @@ use super::slots::{Record, Row};
 use super::{RecordsBuilder, Slots};
 use crate::error::{Error, Result};
 use crate::mapped_file::MappedFile;
-use crate::prefetch::prefetch;
+use crate::prefetch::prefetch_line;
 use crate::schema::Schema;
 
 /// The number of rows whose starts are relative to the start of the same block.
@@ -84,7 +84,7 @@ impl Starts<'_> {
     /// Starts to load what [`Starts::span`] reads.
     #[inline]
     pub fn prefetch(self, row: usize) {
-        prefetch(&self.rows[row..=row]);
+        prefetch_line(&raw const self.rows[row]);
     }
 
     /// The words of a row.

@@ -93,7 +93,7 @@ impl Input {
         let (is_gzip, is_zstd) = (start.starts_with(b"\x1F\x8B"), start.starts_with(b"\x28\xB5\x2F\xFD"));
         let whole = Cursor::new(start).chain(counted);
         let source: Box<dyn Read + Send> = if is_gzip {
-            Box::new(Gzip(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, whole))))
+            Box::new(Gzip { parts: MultiGzDecoder::new(BufReader::with_capacity(1 << 16, whole)), has_begun: false })
         } else if is_zstd {
             Box::new(zstd::Decoder::new(whole).map_err(Error::io("unpack", &path))?)
         } else {
@@ -103,18 +103,24 @@ impl Input {
     }
 }
 
-/// Unpacks gzip, with an error that says what follows its end.
-struct Gzip<R>(MultiGzDecoder<R>);
+/// Unpacks gzip, with an error that says what follows the compressed data.
+struct Gzip<R> {
+    parts: MultiGzDecoder<R>,
+    /// Whether anything has been unpacked.
+    has_begun: bool,
+}
 
 impl<R: BufRead> Read for Gzip<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer).map_err(|error| match error.to_string().as_str() {
-            // The file begins as gzip, so this is the header of a further part.
-            "invalid gzip header" => {
-                io::Error::new(error.kind(), "other bytes follow the compressed rows: write the file anew without them")
+        let read = self.parts.read(buffer).map_err(|error| match error.to_string().as_str() {
+            "invalid gzip header" if self.has_begun => {
+                let reason = "other bytes follow the compressed data: remove them or compress the file again";
+                io::Error::new(error.kind(), reason)
             }
             _ => error,
-        })
+        })?;
+        self.has_begun |= read > 0;
+        Ok(read)
     }
 }
 
@@ -173,7 +179,7 @@ mod tests {
         cut.truncate(cut.len() - 9);
         assert!(text(&cut).is_err());
         let followed = [gzip(&rows), b"and more than a header".to_vec()].concat();
-        assert!(text(&followed).unwrap_err().contains("other bytes follow the compressed rows"));
+        assert!(text(&followed).unwrap_err().contains("other bytes follow the compressed data"));
         let mut cut = zstd::encode_all(rows.as_slice(), 1).unwrap();
         cut.truncate(cut.len() - 5);
         assert!(text(&cut).is_err());

@@ -131,13 +131,16 @@ impl BatchNorm {
         Ok((input - mean) * (variance + EPSILON).rsqrt() * &self.gamma + &self.beta)
     }
 
-    /// Normalises by the statistics of the batch and updates the moving ones. libtorch's operation takes fewer passes over
-    /// the batch, forwards and backwards, than the formula.
+    /// Normalises by the statistics of the batch and updates the moving ones. libtorch's operation takes fewer passes
+    /// over the batch, forward and backward, than the formula.
     fn train(&self, input: &Tensor) -> Result<Tensor> {
         let (gamma, beta, none) = (Some(&self.gamma), Some(&self.beta), None::<&Tensor>);
+        // As the formula in prediction, in float32 even for an input in mixed precision.
+        let input = input.f_to_kind(Kind::Float)?;
         let (output, mean, inverse_root) = input.f_native_batch_norm(gamma, beta, none, none, true, 0.0, EPSILON)?;
         no_grad(|| -> Result<()> {
-            let variance = inverse_root.f_square()?.f_reciprocal()? - EPSILON;
+            // Rounding can make the variance of a constant column negative.
+            let variance = (inverse_root.f_square()?.f_reciprocal()? - EPSILON).f_clamp_min(0.0)?;
             for (moving, batch) in [(&self.moving_mean, &mean), (&self.moving_variance, &variance)] {
                 let _ = moving.shallow_clone().f_lerp_(batch, 1.0 - self.momentum)?;
             }

@@ -197,7 +197,7 @@ pub struct Ffm {
     pub embedding: Embedding,
     interaction: Interaction,
     grouping: Grouping,
-    has_several: Vec<bool>,
+    is_list: Vec<bool>,
 }
 
 #[derive(Debug)]
@@ -212,7 +212,7 @@ impl Ffm {
     /// # Errors
     /// [`fm_core::Error::Setting`], as in [`Embedding::new`].
     pub fn new(path: &Path<'_>, schema: &Schema, config: &EmbeddingConfig, form: FfmForm) -> Result<Ffm> {
-        let (fields, k, layout) = (schema.num_fields() as i64, config.embedding_dim, schema.layout());
+        let (fields, k) = (schema.num_fields() as i64, config.embedding_dim);
         super::check_size("Ffm", "embedding_dim", k)?;
         super::check_size("Ffm", "embedding_dim times the number of fields", fields * k)?;
         let wide = EmbeddingConfig { embedding_dim: fields * k, ..*config };
@@ -230,13 +230,13 @@ impl Ffm {
             embedding: Embedding::new(path / "embedding", schema, &wide)?,
             interaction,
             grouping,
-            has_several: (0..layout.num_fields()).map(|field| layout.slots(field).len() > 1).collect(),
+            is_list: schema.fields().iter().map(|field| field.kind.list().is_some()).collect(),
         })
     }
 
-    /// `[F]`: whether a row can have several slots of the field.
-    pub(crate) fn has_several(&self) -> &[bool] {
-        &self.has_several
+    /// `[F]`: whether a row can have any number of slots of the field, and not exactly one.
+    pub(crate) fn is_list(&self) -> &[bool] {
+        &self.is_list
     }
 
     /// Which pairs it sums.

@@ -92,7 +92,7 @@ impl OnlineModel for Ffm {
     fn kernel<'a>(&'a self, rule: OptimizerConfig) -> Result<Box<dyn OnlineKernel + 'a>> {
         let vectors = ("embedding.weight", &self.embedding.table);
         let weights = ("linear.weight", &self.linear.weight);
-        let tables = |rule| FfmTables::new(rule, ("bias", &self.bias), weights, vectors, self.has_several());
+        let tables = |rule| FfmTables::new(rule, ("bias", &self.bias), weights, vectors, self.is_list());
         Ok(Box::new(Kernel::new(rule, tables)?))
     }
 }

@@ -18,10 +18,10 @@ pub(crate) struct FfmTables {
     bias: Table,
     weights: Table,
     vectors: Table,
-    /// Length of a vector with zeros at its end: [`HALF`] or a multiple of [`LANES`].
+    /// Length of a zero-padded vector: [`HALF`] or a multiple of [`LANES`].
     k: usize,
-    /// `[F]`: whether a row can have several slots of the field.
-    has_several: Vec<bool>,
+    /// `[F]`: whether a row can have any number of slots of the field, and not exactly one.
+    is_list: Vec<bool>,
 }
 
 impl FfmTables {
@@ -34,9 +34,9 @@ impl FfmTables {
         bias: (&str, &Tensor),
         weights: (&str, &Tensor),
         vectors: (&str, &Tensor),
-        has_several: &[bool],
+        is_list: &[bool],
     ) -> Result<FfmTables> {
-        let fields = has_several.len();
+        let fields = is_list.len();
         let k = vectors.1.size()[1] as usize / fields.max(1);
         let k = if k <= HALF { HALF } else { k.next_multiple_of(LANES) };
         Ok(FfmTables {
@@ -44,16 +44,16 @@ impl FfmTables {
             weights: Table::new(weights, 1, 1, rule)?,
             vectors: Table::new(vectors, fields, k, rule)?,
             k,
-            has_several: has_several.to_vec(),
+            is_list: is_list.to_vec(),
         })
     }
 
     /// The formula of vectors of K numbers, or of any multiple of [`LANES`] if K is 0.
     pub(super) fn formula<const K: usize>(&mut self) -> Ffm<'_, K> {
         let width = self.vectors.width();
-        let FfmTables { bias, weights, vectors, k, has_several } = self;
+        let FfmTables { bias, weights, vectors, k, is_list } = self;
         let (bias, weights, vectors) = (bias.shared(), weights.shared(), vectors.shared());
-        Ffm { bias, weights, vectors, width, k: *k, has_several }
+        Ffm { bias, weights, vectors, width, k: *k, is_list }
     }
 }
 
@@ -90,17 +90,18 @@ pub(super) struct Ffm<'a, const K: usize> {
     bias: Shared<'a>,
     weights: Shared<'a>,
     vectors: Shared<'a>,
-    /// Length of the vectors of an id, with zeros at its end.
+    /// Length of the zero-padded vectors of an id.
     width: usize,
+    /// Length of a vector, if K is 0.
     k: usize,
-    has_several: &'a [bool],
+    is_list: &'a [bool],
 }
 
 /// Intermediate results of a row. F is rounded up to a multiple of two, and the additional field has no slots.
 pub(super) struct Space<V> {
     /// `[F, width]`: P_{f,·} of each field f.
     sums: Vec<V>,
-    /// `[F, width]`: P_{·,f} of each field f, but 0 for P_{f,f} of a field with one slot.
+    /// `[F, width]`: P_{·,f} of each field f, but 0 for P_{f,f} of a field that is no list.
     partners: Vec<V>,
     /// `[F, width]`: 1 at P_{f,f}, and 0 elsewhere.
     own: Vec<V>,
@@ -112,7 +113,7 @@ impl<const K: usize> Formula for Ffm<'_, K> {
     type Space<V: Eight> = Space<V>;
 
     fn space<V: Eight>(self) -> Space<V> {
-        let fields = self.has_several.len().next_multiple_of(2);
+        let fields = self.is_list.len().next_multiple_of(2);
         let zeros = vec![V::splat(0.0); fields * self.chunks()];
         let own = (0..fields).flat_map(|field| (0..self.chunks()).map(move |chunk| (field, chunk)));
         let own = own.map(|(field, chunk)| {
@@ -150,7 +151,7 @@ impl<const K: usize> Formula for Ffm<'_, K> {
         self.bias.cell::<f32, R>(0, 1).update(rule, slope);
         let ((ids, values), penalty) = (row.slots(), V::splat(l2));
         let mut start = 0;
-        for (field, &has_several) in self.has_several.iter().enumerate() {
+        for (field, &is_list) in self.is_list.iter().enumerate() {
             let partners = &space.partners[field * chunks..][..chunks];
             let own = &space.own[field * chunks..][..chunks];
             let end = row.ends()[field];
@@ -164,7 +165,7 @@ impl<const K: usize> Formula for Ffm<'_, K> {
                 for chunk in 0..chunks {
                     let vectors = self.vectors.cell::<V, R>(id * of_vector + chunk * LANES, self.width);
                     let mut partners = partners[chunk];
-                    if has_several {
+                    if is_list {
                         partners = partners - vectors.number * V::splat(x) * own[chunk];
                     }
                     let gradient = penalty.mul_add(vectors.number, of_pairs * partners);
@@ -188,15 +189,15 @@ impl<const K: usize> Ffm<'_, K> {
         self.width / LANES
     }
 
-    /// Fills P. Returns Σ_f Σ_{s∈f} ‖x_s v_{id_s,f}‖² over fields with several slots.
+    /// Fills P. Returns Σ_f Σ_{s∈f} ‖x_s v_{id_s,f}‖² over the lists.
     #[inline(always)]
     fn add_up<V: Eight, R: Apply>(self, row: &ActiveRow, space: &mut Space<V>) -> V {
         let (chunks, of_vector) = (self.chunks(), self.width * (1 + R::STATES));
         let ((ids, values), mut squares, mut start) = (row.slots(), V::splat(0.0), 0);
-        for (field, &has_several) in self.has_several.iter().enumerate() {
+        for (field, &is_list) in self.is_list.iter().enumerate() {
             let sums = &mut space.sums[field * chunks..][..chunks];
             let end = row.ends()[field];
-            if !has_several {
+            if !is_list {
                 let (id, x) = (ids[start] as usize, V::splat(values[start]));
                 for chunk in 0..chunks {
                     sums[chunk] = self.vectors.get::<V>(id * of_vector + chunk * LANES) * x;
@@ -234,7 +235,7 @@ impl<const K: usize> Ffm<'_, K> {
             }
         } else {
             let of_vector = self.k() / LANES;
-            for field in 0..self.has_several.len() {
+            for field in 0..self.is_list.len() {
                 let partners = &mut partners[field * chunks..][..chunks];
                 for (other, partners) in partners.chunks_exact_mut(of_vector).enumerate() {
                     let from = &sums[other * chunks + field * of_vector..][..of_vector];
@@ -244,8 +245,8 @@ impl<const K: usize> Ffm<'_, K> {
                 }
             }
         }
-        for (field, &has_several) in self.has_several.iter().enumerate() {
-            if !has_several {
+        for (field, &is_list) in self.is_list.iter().enumerate() {
+            if !is_list {
                 let first = field * self.k() / LANES;
                 for at in field * chunks + first..field * chunks + first + self.k().div_ceil(LANES) {
                     partners[at] = partners[at] - partners[at] * own[at];
@@ -254,10 +255,10 @@ impl<const K: usize> Ffm<'_, K> {
         }
     }
 
-    /// Σ_{f,g} ⟨P_{f,g}, P_{g,f}⟩, without P_{f,f} of fields with one slot.
+    /// Σ_{f,g} ⟨P_{f,g}, P_{g,f}⟩, without P_{f,f} of fields that are no lists.
     #[inline(always)]
     fn multiply<V: Eight>(self, space: &Space<V>) -> V {
-        let len = self.has_several.len() * self.chunks();
+        let len = self.is_list.len() * self.chunks();
         let (sums, last_sums) = space.sums[..len].as_chunks::<4>();
         let (partners, last_partners) = space.partners[..len].as_chunks::<4>();
         // Four sums, so that few additions wait for each other.

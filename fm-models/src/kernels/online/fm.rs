@@ -10,8 +10,8 @@ use super::rule::{Apply, Rule};
 use super::table::{Shared, Table};
 use super::{Formula, Job, LANES, Tables, train_rows};
 
-/// The lengths of vectors that there is code for. Other vectors are filled up with zeros to the next one.
-const LENGTHS: [usize; 7] = [0, 8, 16, 32, 64, 128, 256];
+/// Supported vector lengths. Shorter vectors are zero-padded.
+const LENGTHS: [usize; 6] = [8, 16, 32, 64, 128, 256];
 
 /// w₀ `[1]`, w `[n, 1]`, and V `[n, k]`. A vector of length 8 and its AdaGrad sums fill a cache line.
 pub(crate) struct FmTables {

@@ -10,9 +10,10 @@
 //! | `number` | float32 numbers to compute with: one, or eight at once |
 //! | `table` | a parameter and its optimiser state, side by side in memory |
 //!
-//! A processor with AVX2 and FMA has code of its own, whose results equal those of the code for other processors up to
-//! rounding. Several threads train on parts of the rows at once and change the tables without locks, as in Recht, Ré,
-//! Wright and Niu, Hogwild!, NeurIPS 2011; their results differ from run to run.
+//! There is code for processors with AVX2 and FMA, and for others. Results differ by rounding between them, and between
+//! processors of different makers, whose approximate inverse roots differ. Several threads train on parts of the rows
+//! at once and change the tables without locks, as in Recht, Ré, Wright and Niu, Hogwild!, NeurIPS 2011; their results
+//! differ from run to run.
 
 #![allow(clippy::needless_range_loop, clippy::manual_memcpy, reason = "iterators and copies can become calls here")]
 
@@ -227,7 +228,7 @@ impl<V: Eight, F: Formula, R: Apply> RowKernel for Machine<V, F, R> {
     }
 }
 
-/// Adds up losses. No update waits for them, so that some rows are computed at once.
+/// Adds up losses. No update needs the loss, so the losses of eight rows are computed together.
 struct Losses {
     loss: RowLoss,
     /// The logits, labels and weights of some rows.

@@ -268,7 +268,8 @@ mod avx2 {
 
     use super::{Eight, Number, newton};
 
-    /// Eight numbers, with the instructions AVX2 and FMA, which the processor must have.
+    /// Eight numbers, with the instructions AVX2 and FMA. Only code that has checked that the processor has them may
+    /// name this type: `train_part` and a test.
     #[derive(Clone, Copy)]
     pub struct Avx2(__m256);
 
@@ -290,7 +291,8 @@ mod avx2 {
 
         #[inline(always)]
         unsafe fn read(from: *const f32) -> Avx2 {
-            eight!(_mm256_loadu_ps(from))
+            // SAFETY: the caller's, and as for all methods: the processor has the instructions.
+            Avx2(unsafe { _mm256_loadu_ps(from) })
         }
 
         #[inline(always)]
@@ -338,7 +340,8 @@ mod avx2 {
     impl From<[f32; 8]> for Avx2 {
         #[inline(always)]
         fn from(numbers: [f32; 8]) -> Avx2 {
-            eight!(_mm256_loadu_ps(numbers.as_ptr()))
+            // SAFETY: there are eight numbers, and as for all methods: the processor has the instructions.
+            Avx2(unsafe { _mm256_loadu_ps(numbers.as_ptr()) })
         }
     }
 

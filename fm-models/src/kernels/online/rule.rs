@@ -96,7 +96,8 @@ impl Apply for AdaGrad {
     #[inline(always)]
     fn apply<N: Number>(self, w: N, g: N, [sum, _]: &mut [N; 2]) -> N {
         *sum = g.mul_add(g, *sum);
-        let root = (*sum + N::splat(self.epsilon)).inverse_sqrt();
+        // At least the smallest number that has an inverse root: without ε, a sum may be 0.
+        let root = (*sum + N::splat(self.epsilon)).max(N::splat(1e-35)).inverse_sqrt();
         (g * N::splat(-self.lr)).mul_add(root, w)
     }
 }

@@ -26,7 +26,7 @@ pub struct Table {
     states: Vec<(&'static str, f32)>,
     /// Number of vectors of a row.
     vectors: usize,
-    /// Length of a vector in the tensors, and of one with zeros at its end.
+    /// Length of a vector in the tensors, and of a zero-padded one.
     k: usize,
     padded: usize,
     /// `[n, 1 + states, width]`, from the first epoch on.
@@ -34,8 +34,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table for a parameter `[n, vectors · k]` and its name, with its states at their initial values. Zeros fill up
-    /// each vector to `padded` numbers, and a row to eight numbers or a multiple of them, if it has more than one.
+    /// A table for a parameter `[n, vectors · k]` and its name, with its states at their initial values. Each vector is
+    /// zero-padded to `padded` numbers, and a row of more than one number to a multiple of eight.
     ///
     /// # Errors
     /// [`fm_core::Error::Torch`] if memory is insufficient.
@@ -48,7 +48,7 @@ impl Table {
         Ok(Table { name: name.into(), tensors, states, vectors, k, padded, numbers: None })
     }
 
-    /// The length of a row with zeros.
+    /// The length of a zero-padded row.
     pub fn width(&self) -> usize {
         match self.vectors * self.padded {
             1 => 1,
@@ -129,7 +129,7 @@ impl Table {
         Ok(())
     }
 
-    /// Where each vector of a row is with zeros and without.
+    /// Where each vector of a row is, zero-padded and in the tensors.
     fn vectors(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> + Clone + use<> {
         let (k, padded) = (self.k, self.padded);
         (0..self.vectors).map(move |vector| {
@@ -140,8 +140,10 @@ impl Table {
 }
 
 /// The numbers of a table, which several threads may change at once. A number that one thread reads while another one
-/// changes it has its value from before or after the change: float32 numbers are read and written as a whole on all
-/// processors. One thread reads what it has written.
+/// changes it has its value from before or after the change, as processors read and write aligned float32 numbers as a
+/// whole. By the letter of Rust's memory model this is a data race. It is accepted, as in other such trainers: the code
+/// only moves numbers through registers and never decides by a number that it reads twice. One thread reads what it has
+/// written.
 #[derive(Clone, Copy)]
 pub struct Shared<'a> {
     first: *mut f32,
@@ -193,7 +195,7 @@ impl<'a> Shared<'a> {
 
     #[inline(always)]
     fn check(self, at: usize, len: usize) {
-        // Ids have 31 bits and widths fewer than 32, so that the sum does not overflow.
+        // Ids fit in 31 bits and row lengths in 32, so `at + len` cannot overflow.
         if at + len > self.len {
             outside();
         }

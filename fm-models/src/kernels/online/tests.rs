@@ -21,7 +21,9 @@ fn world(task: Task, n: usize) -> (Schema, Records) {
         Field::new("film", FieldKind::Categorical, Side::Item, values(4)),
         Field::new("genres", list(Weighting::Mean), Side::Item, values(4)),
         Field::new("tags", list(Weighting::Given), Side::Item, values(4)),
+        Field::new("badge", FieldKind::MultiValued(List::new("|", 1, Weighting::Sum)), Side::Item, values(2)),
         Field::new("price", FieldKind::Numeric { mean: 0.5, std: 2.0 }, Side::Context, vec![]),
+        Field::new("note", FieldKind::MultiValued(List::new("|", 1, Weighting::Sum)), Side::Context, values(2)),
     ];
     let mut texts = vec![];
     for _ in 0..n {
@@ -31,7 +33,9 @@ fn world(task: Task, n: usize) -> (Schema, Records) {
             (draw.below(9) > 0).then(|| draw.below(4).to_string()),
             Some(format!("{one}|{two}|{one}")),
             (draw.below(3) > 0).then(|| format!("{one}:0.5|{two}")),
+            (draw.below(2) > 0).then(|| draw.below(2).to_string()),
             (draw.below(5) > 0).then(|| draw.number().to_string()),
+            (draw.below(2) > 0).then(|| draw.below(2).to_string()),
         ];
         texts.push(row);
     }
@@ -165,7 +169,7 @@ fn results_do_not_depend_on_the_instructions_of_the_processor_beyond_rounding() 
         Tensor::from_slice(&numbers).view([-1, width as i64])
     };
     let bias = Tensor::from_slice(&[0.5f32]);
-    let (weights, vectors, fours, eights) = (draws(1), draws(8), draws(5 * 4), draws(5 * 8));
+    let (weights, vectors, fours, eights) = (draws(1), draws(8), draws(7 * 4), draws(7 * 8));
     let same = |name: &str, found: &[f32], expected: &[f32]| {
         assert!(found.len() == expected.len() && found.iter().all(|number| number.is_finite()), "{name}");
         for (found, expected) in found.iter().zip(expected) {
@@ -177,13 +181,25 @@ fn results_do_not_depend_on_the_instructions_of_the_processor_beyond_rounding() 
     let best = trained_by(fm(), |tables| train_part(tables.formula::<1>(), job));
     same("fm", &best, &trained_by(fm(), |tables| train_with::<Portable, _, _>(tables.formula::<1>(), job)));
 
-    let several = [false, false, true, true, false];
-    let ffm = |vectors| FfmTables::new(rule, ("b", &bias), ("w", &weights), ("v", vectors), &several).unwrap();
+    let lists = [false, false, true, true, true, false, true];
+    let ffm = |vectors| FfmTables::new(rule, ("b", &bias), ("w", &weights), ("v", vectors), &lists).unwrap();
     let best = trained_by(ffm(&fours), |tables| train_part(tables.formula::<4>(), job));
     same("4", &best, &trained_by(ffm(&fours), |tables| train_with::<Portable, _, _>(tables.formula::<4>(), job)));
     let best = trained_by(ffm(&eights), |tables| train_part(tables.formula::<8>(), job));
     same("8", &best, &trained_by(ffm(&eights), |tables| train_with::<Portable, _, _>(tables.formula::<8>(), job)));
     same("any", &best, &trained_by(ffm(&eights), |tables| train_part(tables.formula::<0>(), job)));
+}
+
+#[test]
+fn adagrad_may_start_at_zero_without_epsilon() {
+    let (schema, rows) = world(Task::Binary { threshold: 1.0 }, 50);
+    let adagrad = OptimizerConfig::Adagrad { epsilon: 0.0, initial: Some(0.0) };
+    for name in ["lr", "fm", "ffm"] {
+        let (store, model) = model(name, 3, &schema);
+        let mut trainer = Trainer::new(&*model, &store, schema.label(), config(Update::Online, adagrad, 0.0)).unwrap();
+        trainer.fit(&rows, &rows, &mut ()).unwrap();
+        assert!(parameters(&store).values().flatten().all(|number| number.is_finite()), "{name}");
+    }
 }
 
 #[test]
