@@ -6,12 +6,12 @@ use fm_core::schema::Reading;
 use fm_core::{Field, FieldKind, Label, List, Schema, Task};
 use polars::prelude::*;
 
-use crate::codes::{self, CodedColumns, Codes};
+use crate::codes::{self, CodedColumns};
 use crate::encode::check_rows;
 use crate::error::{Error, Result};
 use crate::spec::{FieldSpec, FieldSpecKind, TableSpec};
 use crate::statistics::Statistics;
-use crate::table::{Origin, strings, weights};
+use crate::table::{Codes, Origin, strings, weights};
 use crate::threads;
 
 /// Maximum number of slots of a field that declares no `max_len`.

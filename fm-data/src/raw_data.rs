@@ -7,7 +7,7 @@ use fm_core::schema::Reading;
 use fm_core::{Encoder, Field, FieldKind, List, Records, Schema, Task};
 use polars::prelude::{DataFrame, PlHashMap, StringChunked};
 
-use crate::codes::{self, CodedColumns, Codes};
+use crate::codes::{self, CodedColumns};
 use crate::config::{DataConfig, TaskName};
 use crate::derived;
 use crate::encode::{Columns, Labels, MissingColumns};
@@ -17,7 +17,7 @@ use crate::inspect::{Inspection, inspect};
 use crate::source::{DeclaredTable, Division, reader};
 use crate::spec::{FieldSpec, FieldSpecKind, ListSpec, TableSpec};
 use crate::split::{Parts, Split, SplitColumns};
-use crate::table::values;
+use crate::table::{Codes, values};
 
 /// The rows of a run in memory, before encoding.
 #[derive(Debug)]

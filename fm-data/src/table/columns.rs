@@ -6,13 +6,12 @@ use fm_core::number::number;
 use fm_core::schema::Reading;
 use polars::prelude::*;
 
+use super::codes::Codes;
+#[cfg(test)]
+use super::codes::NO_CODE;
 use super::origin::Origin;
-use crate::codes::Codes;
 use crate::error::{Error, Result, first_line};
 use crate::format::text::text_of;
-
-/// The code of a missing value in [`codes`].
-pub const NO_CODE: u32 = u32::MAX;
 
 /// A column as text, in one chunk.
 ///
@@ -93,7 +92,7 @@ pub fn take_columns(table: &DataFrame, names: &[String]) -> Result<DataFrame> {
 }
 
 /// The values of a column as codes 0, 1, … in the order of first appearance, and the value of each code. A missing or
-/// empty value has the code [`NO_CODE`].
+/// empty value has the code [`NO_CODE`](super::NO_CODE).
 pub fn codes(column: &StringChunked) -> (Vec<u32>, Vec<&str>) {
     let coded = Codes::new(column);
     let texts = coded.texts(column);

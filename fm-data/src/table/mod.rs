@@ -1,5 +1,6 @@
 //! Tables as text: an id such as "042" stays unchanged, and the reader of a column decides whether it has numbers.
 
+mod codes;
 mod columns;
 mod decimal;
 mod origin;
@@ -17,7 +18,9 @@ use crate::error::{Error, Result};
 use crate::format;
 
 pub use crate::format::{ChunkSize, ListText, Needed, ReadOptions, Selection};
-pub use columns::{NO_CODE, codes, labels, numbers, strings, take_columns, take_rows, values, weights};
+pub(crate) use codes::Codes;
+pub use codes::NO_CODE;
+pub use columns::{codes, labels, numbers, strings, take_columns, take_rows, values, weights};
 pub use decimal::DecimalMark;
 pub use origin::Origin;
 pub use reader::TableReader;
