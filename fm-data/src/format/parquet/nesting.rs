@@ -104,7 +104,7 @@ impl Thrift<'_> {
             if kind == kind::STOP {
                 return Some(());
             }
-            id = if step == 0 { self.signed()? } else { id + i64::from(step) };
+            id = if step == 0 { self.signed()? } else { id.checked_add(i64::from(step))? };
             read(self, id, kind)?;
         }
     }
@@ -203,5 +203,8 @@ mod tests {
         for len in 0..metadata.len() {
             assert_eq!(depth(Thrift(&metadata[..len])), None, "{len}");
         }
+        // After the greatest number of a field, one that is a step further.
+        let greatest = [vec![0x05], vec![0xFE], vec![0xFF; 8], vec![0x01, 2, 0x15, 2, 0]].concat();
+        assert_eq!(Thrift(&greatest).fields(|thrift, _, kind| thrift.skip_value(kind)), None);
     }
 }
