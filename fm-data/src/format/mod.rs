@@ -8,6 +8,7 @@ mod parquet;
 pub mod parts;
 mod quiet;
 mod selection;
+pub(crate) mod sparse;
 pub(crate) mod text;
 
 use std::path::Path;
@@ -23,7 +24,8 @@ pub(crate) use parquet::Parquet;
 pub use selection::{ListText, Needed, Selection};
 
 /// All formats.
-pub const FORMATS: [&dyn Format; 4] = [&csv::CSV, &csv::TSV, &csv::TXT, &Parquet];
+pub const FORMATS: [&dyn Format; 8] =
+    [&csv::CSV, &csv::TSV, &csv::TXT, &Parquet, &sparse::LIBSVM, &sparse::SVM, &sparse::LIBFFM, &sparse::FFM];
 
 /// The format of a file, by its extension. The name of a text file may also end in `.gz` or `.zst`.
 ///
@@ -89,7 +91,8 @@ mod tests {
     fn an_unknown_extension_is_an_error_that_lists_all() {
         for name in ["t.xlsx", "csv", "", "t.gz", "t.csv.bz2"] {
             let error = of(Path::new(name)).map(Format::extension).unwrap_err().to_string();
-            let says = "the extension of a table must be .csv, .tsv, .txt or .parquet, or as in .csv.gz and .csv.zst";
+            let says = "the extension of a table must be .csv, .tsv, .txt, .parquet, .libsvm, .svm, .libffm or .ffm, or as in \
+                        .csv.gz and .csv.zst";
             assert!(error.ends_with(says), "{error}");
         }
         let error = of(Path::new("t.parquet.gz")).map(Format::extension).unwrap_err().to_string();

@@ -20,7 +20,8 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>> {
     }
     let parts = parts(path)?;
     let Some((format, _)) = parts.first() else {
-        let reason = "the folder has no .csv, .tsv or .parquet files, nor folders with them named as in `year=2024`";
+        let reason =
+            "the folder has no tables, such as .csv or .parquet files, nor folders with them named as in `year=2024`";
         return Err(Error::data(path, None, reason));
     };
     if let Some((other, _)) = parts.iter().find(|(other, _)| other != format) {

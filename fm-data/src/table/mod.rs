@@ -22,8 +22,10 @@ pub(crate) use codes::Codes;
 pub use codes::NO_CODE;
 pub use columns::{codes, labels, numbers, strings, take_columns, take_rows, values, weights};
 pub use decimal::DecimalMark;
+pub(crate) use decimal::with_point;
 pub use origin::Origin;
 pub use reader::TableReader;
+pub(crate) use times::is_time;
 pub use times::timestamps;
 pub use writer::TableWriter;
 
@@ -179,7 +181,7 @@ mod tests {
 
     #[test]
     fn other_files_are_errors() {
-        assert!(read("t.xlsx", b"").unwrap_err().to_string().contains("must be .csv, .tsv, .txt or .parquet"));
+        assert!(read("t.xlsx", b"").unwrap_err().to_string().contains("must be .csv, .tsv, .txt, .parquet, "));
         assert!(read("t.parquet", b"PAR1 or not").unwrap_err().to_string().contains("not a readable Parquet file"));
         assert!(read_table("none.csv").unwrap_err().to_string().starts_with("cannot read none.csv: "));
     }

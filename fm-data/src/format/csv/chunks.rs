@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 const BLOCK: usize = 1 << 20;
 
 /// Maximum length of a record, so that an open quote does not load a large file into memory.
-const LONGEST_RECORD: usize = 256 << 20;
+pub const LONGEST_RECORD: usize = 256 << 20;
 
 /// The chunks of a CSV file.
 ///
