@@ -1,7 +1,5 @@
 //! What a column holds, from the texts of its sampled cells.
 
-use std::collections::HashSet;
-
 use fm_core::Weighting;
 use fm_core::number::number;
 use fm_core::schema::canonical;
@@ -241,7 +239,7 @@ fn list(values: &Values<'_>) -> Option<(ListSpec, String)> {
         let pieces = || values.counts.iter().flat_map(|(cell, _)| cell.split(separator)).map(str::trim_ascii);
         let pieces = || pieces().filter(|piece| !piece.is_empty());
         let (mut all, mut weighted, mut ids) = (0_usize, 0_usize, 0_usize);
-        let mut distinct = HashSet::new();
+        let mut cells_of = PlHashMap::<&str, usize>::default();
         for piece in pieces() {
             let (value, weight) = piece.rsplit_once(':').unwrap_or((piece, ""));
             let has_weight = number(weight).is_some();
@@ -249,13 +247,18 @@ fn list(values: &Values<'_>) -> Option<(ListSpec, String)> {
             weighted += usize::from(has_weight);
             let value = if has_weight { value } else { piece };
             ids += usize::from(value.bytes().any(|byte| byte.is_ascii_digit()) && !value.contains(' '));
-            distinct.insert(value);
+            *cells_of.entry(value).or_default() += 1;
         }
-        // Between words, a space says nothing; between ids, it does.
-        let is_list = distinct.len() as f64 <= 0.6 * values.distinct() as f64
-            && (separator != " " || ids as f64 > 0.95 * all as f64);
+        let (cells, distinct) = (values.distinct() as f64, cells_of.len());
+        let shared = cells_of.values().filter(|&&cells| cells > 1).count();
+        // Text has spaces and commas, too: there, more must speak for a list.
+        let is_list = match separator {
+            " " => distinct as f64 <= 0.6 * cells && ids as f64 > 0.95 * all as f64,
+            "," => distinct as f64 <= 0.6 * cells,
+            _ => distinct as f64 <= cells && 2 * shared >= distinct,
+        };
         let mut list = of(separator);
-        let mut reason = format!("lists with `{separator}` between {} distinct values", distinct.len());
+        let mut reason = format!("lists with `{separator}` between {distinct} distinct values");
         if weighted as f64 > 0.95 * all as f64 {
             list.weighting = Weighting::Given;
             reason.push_str(" and their numbers");

@@ -204,7 +204,7 @@ impl Inferred {
                     let max_len = Some(most).filter(|most| *most > MAX_LEN);
                     let kind = FieldSpecKind::MultiValued(ListSpec { max_len, ..list.clone() });
                     let role = Role::Field(FieldSpec::new(&column, kind, Side::Context));
-                    Finding { role, reason: format!("at most {longest} indices with their values"), column }
+                    Finding { role, reason: format!("lists of up to {longest} indices with their values"), column }
                 }
             };
             self.columns.push(finding);

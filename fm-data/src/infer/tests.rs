@@ -62,7 +62,7 @@ fn numbers_are_amounts_or_codes() {
 
 #[test]
 fn texts_for_missing_values_do_not_hide_numbers() {
-    let cell = |row: usize| if row % 3 == 0 { "NA".into() } else { format!("{}.5", random(row, 90)) };
+    let cell = |row: usize| if row.is_multiple_of(3) { "NA".into() } else { format!("{}.5", random(row, 90)) };
     let text = table(&[("label", &label), ("x", &cell)]);
     let inferred = infer_text("t.csv", &text, &InferOptions::default()).unwrap();
     assert_eq!(inferred.spec.null_values, ["NA"]);
