@@ -17,7 +17,6 @@ use super::output::Output;
 use crate::error::{Result, io_error};
 
 pub use chunks::CsvChunks;
-pub(super) use chunks::LONGEST_RECORD;
 
 /// Values separated by commas.
 pub const CSV: Separated = Separated { extension: "csv", separator: b',' };

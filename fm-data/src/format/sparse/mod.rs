@@ -18,9 +18,8 @@ use fm_core::terminal::shortened;
 use polars::prelude::*;
 
 use self::line::{Line, parse, without_comment};
-use super::csv::LONGEST_RECORD;
 use super::input::{Input, Text};
-use super::interface::{ChunkSize, Format, ReadChunks, ReadOptions, WriteChunks};
+use super::interface::{ChunkSize, Format, LONGEST_RECORD, ReadChunks, ReadOptions, WriteChunks};
 use super::output::Output;
 use super::selection::Chosen;
 use super::text::text_of;
