@@ -39,7 +39,11 @@
 //! [[field]]
 //! name = "price"
 //! kind = "numeric"
+//! transform = "buckets"
+//! buckets = 50
 //! ```
+
+mod transform;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -50,6 +54,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, suggestion};
 use crate::table::{DecimalMark, ListText, Needed, ReadOptions, Selection};
+use transform::{TransformName, numeric};
+
+pub use transform::{BUCKETS, TransformSpec};
 
 /// The separator of the values of a multi-valued field, unless the field declares another.
 pub const SEPARATOR: &str = "|";
@@ -66,14 +73,22 @@ pub enum FieldSpecKind {
     Sequence(ListSpec),
     /// A number, standardised with the training rows' mean and standard deviation.
     Numeric,
+    /// A number that becomes a value otherwise, or a category.
+    #[serde(rename = "numeric")]
+    Transformed(TransformSpec),
 }
 
 impl FieldSpecKind {
+    /// Whether the field is declared numeric.
+    pub fn is_numeric(&self) -> bool {
+        matches!(self, FieldSpecKind::Numeric | FieldSpecKind::Transformed(_))
+    }
+
     /// The declaration of the list, for a field with several values; `None` for a field with one value.
     pub fn list(&self) -> Option<&ListSpec> {
         match self {
             FieldSpecKind::MultiValued(list) | FieldSpecKind::Sequence(list) => Some(list),
-            FieldSpecKind::Categorical | FieldSpecKind::Numeric => None,
+            FieldSpecKind::Categorical | FieldSpecKind::Numeric | FieldSpecKind::Transformed(_) => None,
         }
     }
 }
@@ -218,7 +233,7 @@ impl TableSpec {
     ///
     /// # Errors
     /// [`Error::Spec`] for no field, an empty or repeated name, a label that is also a field, the weight or the
-    /// timestamp, a user or an item that is not a field, an empty separator, a `max_len` or `hash_buckets` of 0, hash
+    /// timestamp, a user or an item that is not a field, an empty separator, a `max_len`, `hash_buckets` or `buckets` of 0, hash
     /// buckets on a numeric field or beside a `min_count`, or a shared table that is not another field's own.
     pub fn check(&self) -> Result<()> {
         self.problem().map_or(Ok(()), |(_, reason)| Err(Error::Spec(reason)))
@@ -285,7 +300,7 @@ impl TableSpec {
 
     /// The columns of numbers whose fraction follows [`TableSpec::decimal`].
     pub fn columns_of_numbers(&self) -> impl Iterator<Item = &str> {
-        let numeric = self.fields.iter().filter(|field| field.kind == FieldSpecKind::Numeric);
+        let numeric = self.fields.iter().filter(|field| field.kind.is_numeric());
         numeric.map(|field| &field.name).chain([&self.label]).chain(&self.weight).map(String::as_str)
     }
 
@@ -320,23 +335,29 @@ impl TableSpec {
                 format!("`{name}` is the label and cannot be a field, too: the model would read the answer")
             } else if field.hash_buckets == Some(0) {
                 format!("field `{name}` needs hash_buckets of at least 1")
-            } else if field.hash_buckets.is_some() && field.kind == FieldSpecKind::Numeric {
+            } else if field.hash_buckets.is_some() && field.kind.is_numeric() {
                 format!(
                     "field `{name}` is numeric and cannot have hash_buckets: declare it categorical, or leave out \
-                     hash_buckets"
+                     hash_buckets; transform = \"buckets\" divides numbers into intervals"
                 )
-            } else if field.exact && field.kind == FieldSpecKind::Numeric {
+            } else if field.exact && field.kind.is_numeric() {
                 format!("field `{name}` is numeric and cannot be exact: declare it categorical, or leave exact out")
             } else if field.hash_buckets.is_some() && field.min_count > 1 {
                 format!("field `{name}` has hash_buckets and a min_count: rare values get a bucket, too; leave one out")
             } else if let Some(reason) = self.sharing_problem(field) {
                 format!("field `{name}` {reason}")
             } else {
-                match field.kind.list() {
-                    Some(list) if list.separator.is_empty() => {
+                match (field.kind.list(), &field.kind) {
+                    (Some(list), _) if list.separator.is_empty() => {
                         format!("field `{name}` needs a separator, for example \"|\"")
                     }
-                    Some(list) if list.max_len == Some(0) => format!("field `{name}` needs a max_len of at least 1"),
+                    (Some(list), _) if list.max_len == Some(0) => {
+                        format!("field `{name}` needs a max_len of at least 1")
+                    }
+                    (_, FieldSpecKind::Transformed(transform)) => match transform.problem() {
+                        Some(reason) => format!("field `{name}` {reason}"),
+                        None => continue,
+                    },
                     _ => continue,
                 }
             };
@@ -358,7 +379,7 @@ impl TableSpec {
             None => format!("which is not a field; {}", suggestion(owner, &self.names())),
             Some(other) if other.name == field.name => "itself: name another field".into(),
             Some(FieldSpec { shares: Some(other), .. }) => format!("which shares that of `{other}`: name `{other}`"),
-            Some(other) if [&field.kind, &other.kind].contains(&&FieldSpecKind::Numeric) => {
+            Some(other) if field.kind.is_numeric() || other.kind.is_numeric() => {
                 "but numeric fields have no values to share".into()
             }
             Some(_) if field.hash_buckets.is_some() => "which decides on the hashing: leave hash_buckets out".into(),
@@ -434,6 +455,8 @@ struct FieldEntry {
     max_len: Option<usize>,
     keep: Option<Keep>,
     weighting: Option<Weighting>,
+    transform: Option<TransformName>,
+    buckets: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -463,6 +486,8 @@ impl FieldEntry {
             max_len,
             keep,
             weighting,
+            transform,
+            buckets,
         } = self;
         let at = Some(name.span().start);
         let name = name.into_inner();
@@ -478,16 +503,29 @@ impl FieldEntry {
             keep: keep.unwrap_or(Keep::Last),
             weighting: weighting.unwrap_or_default(),
         };
+        let is_numeric = matches!(kind, Kind::Numeric);
+        for (key, is_stray) in [("a transform", transform.is_some()), ("buckets", buckets.is_some())] {
+            if is_stray && !is_numeric {
+                return Err(Problem {
+                    at,
+                    reason: format!("field `{name}` has {key}, which only numeric fields have"),
+                });
+            }
+        }
         let kind = match kind {
             Kind::MultiValued => FieldSpecKind::MultiValued(list()),
             Kind::Sequence => FieldSpecKind::Sequence(list()),
-            kind => {
+            Kind::Categorical | Kind::Numeric => {
                 if let Some((key, _)) = stray.iter().find(|(_, given)| *given) {
                     let reason =
                         format!("field `{name}` has a {key}, which only multi-valued fields and sequences have");
                     return Err(Problem { at, reason });
                 }
-                if matches!(kind, Kind::Numeric) { FieldSpecKind::Numeric } else { FieldSpecKind::Categorical }
+                match is_numeric {
+                    true => numeric(transform, buckets)
+                        .map_err(|reason| Problem { at, reason: format!("field `{name}` {reason}") })?,
+                    false => FieldSpecKind::Categorical,
+                }
             }
         };
         Ok(FieldSpec { min_count, shares, hash_buckets, exact, ..FieldSpec::new(name, kind, side) })

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use fm_args::commands::Predict;
 use fm_core::error::nearest;
-use fm_core::{Encoder, FieldKind, Records, Schema};
+use fm_core::{Encoder, Records, Schema};
 use fm_data::table::{DecimalMark, Needed, ReadOptions, check_output, needed_columns, take_columns};
 use fm_data::{MissingColumns, TableReader, TableSpec, TableWriter, encode};
 use polars::prelude::*;
@@ -145,7 +145,7 @@ impl Columns {
     fn of(args: &Predict, schema: &Schema, declared: Option<&TableSpec>) -> Columns {
         let missing = if args.allow_missing { MissingColumns::Unknown } else { MissingColumns::Error };
         let kept = if args.only_scores { Some(vec![]) } else { args.keep.clone() };
-        let numeric = schema.fields().iter().filter(|field| matches!(field.kind, FieldKind::Numeric { .. }));
+        let numeric = schema.fields().iter().filter(|field| field.kind.is_numeric());
         let numeric = numeric.map(|field| field.name.clone()).collect();
         let decimal = declared.map(|spec| spec.decimal).unwrap_or_default();
         Columns { kept, missing, numeric, decimal, origin: args.input.display().to_string() }

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::transform::{KindFile, Transform};
+
 /// How a field's text becomes ids and values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case", try_from = "KindFile")]
 pub enum FieldKind {
     /// One value, looked up in a vocabulary or hashed.
     Categorical,
@@ -20,6 +22,9 @@ pub enum FieldKind {
         /// The standard deviation over the training rows, without extreme numbers; greater than 0.
         std: f64,
     },
+    /// A number that becomes x otherwise, or a category.
+    #[serde(rename = "numeric")]
+    Transformed(Transform),
 }
 
 impl FieldKind {
@@ -27,7 +32,7 @@ impl FieldKind {
     pub fn list(&self) -> Option<&List> {
         match self {
             FieldKind::MultiValued(list) | FieldKind::Sequence(list) => Some(list),
-            FieldKind::Categorical | FieldKind::Numeric { .. } => None,
+            FieldKind::Categorical | FieldKind::Numeric { .. } | FieldKind::Transformed(_) => None,
         }
     }
 }
@@ -219,11 +224,10 @@ impl Field {
     /// The number of rows that the table has for this field, including its out-of-vocabulary row, unless it shares
     /// another's.
     pub(crate) fn num_rows(&self) -> i64 {
-        match self.kind {
-            FieldKind::Numeric { .. } => 2,
-            FieldKind::Categorical | FieldKind::MultiValued(_) | FieldKind::Sequence(_) => {
-                1 + self.hash_buckets.map_or(self.vocabulary.len() as i64, i64::from)
-            }
+        1 + match self.kind.edges() {
+            Some(edges) => 1 + edges.len() as i64,
+            None if self.kind.is_dense() => 1,
+            None => self.hash_buckets.map_or(self.vocabulary.len() as i64, i64::from),
         }
     }
 }

@@ -9,7 +9,8 @@
 //! | categorical | 1 | 1 + vocabulary, or 1 + hash buckets | 1 |
 //! | multi-valued | 0 to `max_len` | 1 + vocabulary, or 1 + hash buckets | the number of occurrences in the row times 1, 1/n or 1/√n, or the sum of the numbers that the text gives |
 //! | sequence | 0 to `max_len` | 1 + vocabulary, or 1 + hash buckets | 1, 1/n or 1/√n, or the number that the text gives |
-//! | numeric | 1 | 2 | the standardised number; 1 if it is missing |
+//! | numeric | 1 | 2 | the number, standardised or [transformed](Transform) otherwise; 1 if it is missing |
+//! | numeric, in buckets | 1 | 1 + buckets | 1 |
 //!
 //! In a multi-valued field, each distinct value of a row takes one slot; n counts the values including repetitions. In
 //! a sequence, each value takes a slot, in the order of the text.
@@ -53,6 +54,7 @@ mod label;
 mod layout;
 mod list_text;
 mod reading;
+mod transform;
 mod values;
 
 use std::collections::HashSet;
@@ -68,9 +70,11 @@ pub use field::{Field, FieldKind, Keep, List, Side, Weighting};
 pub use label::{Label, Task};
 pub use layout::Layout;
 pub use reading::{Reading, canonical};
+pub use transform::{MAX_BUCKETS, Transform};
 
-/// The version of `schema.json` that this library writes, and the newest that it reads.
-pub const SCHEMA_FORMAT: u32 = 2;
+/// The newest version of `schema.json` that this library reads. It writes 2 for a schema without a [`Transform`], which
+/// earlier versions read, too.
+pub const SCHEMA_FORMAT: u32 = 3;
 
 /// The fields of a row, in the order of their slots, and the label. Always valid: only [`Schema::new`] creates one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,7 +116,9 @@ struct SchemaFile {
 impl From<Schema> for SchemaFile {
     fn from(schema: Schema) -> SchemaFile {
         let Schema { label, fields, user, item, null_values, .. } = schema;
-        SchemaFile { format: SCHEMA_FORMAT, label, user, item, null_values, fields }
+        let is_transformed = |field: &Field| matches!(field.kind, FieldKind::Transformed(_));
+        let format = if fields.iter().any(is_transformed) { SCHEMA_FORMAT } else { 2 };
+        SchemaFile { format, label, user, item, null_values, fields }
     }
 }
 
@@ -125,7 +131,7 @@ impl TryFrom<SchemaFile> for Schema {
         }
         if file.format < 2 {
             // Before format 2, all fields compared bytes.
-            let has_values = |field: &&mut Field| !matches!(field.kind, FieldKind::Numeric { .. });
+            let has_values = |field: &&mut Field| !field.kind.is_numeric();
             file.fields.iter_mut().filter(has_values).for_each(|field| field.exact = true);
         }
         let schema = Schema::new(file.label, file.fields)?.with_null_values(&file.null_values)?;
@@ -142,7 +148,7 @@ impl Schema {
     /// # Errors
     /// [`Error::Schema`] if there is no field, a name is empty or repeated, a vocabulary repeats a value, a separator
     /// is empty, `max_len` or the number of hash buckets is 0, a field has both hash buckets and a vocabulary, a
-    /// numeric field has either, statistics are not finite, a vocabulary contains a missing value or one that is not
+    /// numeric field has either, statistics are not finite, edges of buckets do not ascend, a vocabulary contains a missing value or one that is not
     /// canonical in a field that is not exact, a share is not from 0 to 1, a field shares the table of a field that does not exist, is
     /// numeric or itself shares a table, a field that shares a table has values of its own, a row has more than 2²⁰
     /// slots, or there are more than 2147483647 ids.
@@ -181,21 +187,14 @@ impl Schema {
             if field.hash_buckets.is_some() && !field.vocabulary.is_empty() {
                 return invalid(format!("field `{name}` has both a vocabulary and hash buckets"));
             }
-            match &field.kind {
-                FieldKind::Categorical => {}
-                FieldKind::MultiValued(list) | FieldKind::Sequence(list) => {
-                    if list.separator.is_empty() || list.max_len == 0 {
-                        return invalid(format!("field `{name}` needs a separator and a max_len of at least 1"));
-                    }
-                }
-                FieldKind::Numeric { mean, std } => {
-                    if !mean.is_finite() || !std.is_finite() || *std <= 0.0 {
-                        return invalid(format!("field `{name}` has mean {mean} and standard deviation {std}"));
-                    }
-                    if !field.vocabulary.is_empty() || field.hash_buckets.is_some() {
-                        return invalid(format!("field `{name}` is numeric and has a vocabulary or hash buckets"));
-                    }
-                }
+            if field.kind.list().is_some_and(|list| list.separator.is_empty() || list.max_len == 0) {
+                return invalid(format!("field `{name}` needs a separator and a max_len of at least 1"));
+            }
+            if let Some(reason) = field.kind.numeric_problem() {
+                return invalid(format!("field `{name}` {reason}"));
+            }
+            if field.kind.is_numeric() && (!field.vocabulary.is_empty() || field.hash_buckets.is_some()) {
+                return invalid(format!("field `{name}` is numeric and has a vocabulary or hash buckets"));
             }
             slots = slots
                 .checked_add(field.num_slots())
@@ -419,7 +418,6 @@ fn owner(fields: &[Field], position: usize) -> Result<usize> {
     let Some(shares) = shares else { return Ok(position) };
     let invalid =
         |reason: String| Err(Error::Schema(format!("field `{name}` shares the table of `{shares}`, {reason}")));
-    let is_numeric = |kind: &FieldKind| matches!(kind, FieldKind::Numeric { .. });
     match fields.iter().position(|field| field.name == *shares) {
         None => invalid("which is not a field".into()),
         Some(owner) if owner == position => invalid("itself".into()),
@@ -427,7 +425,7 @@ fn owner(fields: &[Field], position: usize) -> Result<usize> {
             Field { shares: Some(other), .. } => {
                 invalid(format!("which itself shares that of `{other}`: name `{other}` instead"))
             }
-            Field { kind: other, .. } if is_numeric(kind) || is_numeric(other) => {
+            Field { kind: other, .. } if kind.is_numeric() || other.is_numeric() => {
                 invalid("but numbers have no table".into())
             }
             _ if hash_buckets.is_some() => invalid("so it cannot have hash buckets of its own".into()),
@@ -547,9 +545,9 @@ mod tests {
     #[test]
     fn a_schema_of_a_newer_version_is_an_error() {
         let schema = Schema::new(label(), vec![categorical("a", &["x"])]).unwrap();
-        for later in ["\"format\":3", "\"format\":3,\"time\":\"when\""] {
+        for later in ["\"format\":4", "\"format\":4,\"time\":\"when\""] {
             let later = schema.to_json().replace("\"format\":2", later);
-            assert!(Schema::from_json(&later).unwrap_err().to_string().contains("newer than 2"), "{later}");
+            assert!(Schema::from_json(&later).unwrap_err().to_string().contains("newer than 3"), "{later}");
         }
     }
 

@@ -115,7 +115,7 @@ def _faults(self, field: int, text: str) -> Tuple[int, int, int]:
         return unknown, int(len(pieces) == 0), malformed
     if len(self._value(field, text)) == 0:
         return 0, 1, 0
-    if self._kinds[field] == 2:
+    if self._kinds[field] == 2 or self._kinds[field] == 4:
         number = self._number(text)
         return 0, 0, int(not (number < 1.0 or number > 0.0))
     return int(self._id(field, text) == self._unknown_ids[field]), 0, 0
@@ -182,6 +182,8 @@ def _encode_text(self, field: int, column: List[str]) -> Tuple[Tensor, Tensor]:
         return self._encode_categorical(field, column)
     if len(self._null_values) > 0:
         column = [self._present(text) for text in column]
+    if self._kinds[field] == 4:
+        return self._encode_buckets(field, column)
     return self._encode_numeric(field, column)
 
 
@@ -295,20 +297,48 @@ def _weighted(self, field: int, sums: List[float], totals: List[float]) -> Tenso
 
 
 def _encode_numeric(self, field: int, column: List[str]) -> Tuple[Tensor, Tensor]:
-    numbers = [self._standardised(field, self._number(text)) for text in column]
+    numbers = [self._scaled(field, self._number(text)) for text in column]
     x = self._floats(numbers).view(-1, 1)
     is_there = torch.isfinite(x)
     return self._unknown_ids[field] + is_there.long(), x.where(is_there, torch.ones_like(x))
 
 
-# In float64, unlike tensors; clamped to `MAX_DEVIATIONS` of `number.rs`. NaN stays NaN.
-def _standardised(self, field: int, number: float) -> float:
-    x = (number - self._means[field]) / self._stds[field]
-    if x > 100.0:
-        x = 100.0
-    elif x < -100.0:
-        x = -100.0
+# `Scale` of `number.rs`, in float64, unlike tensors. NaN stays NaN.
+def _scaled(self, field: int, number: float) -> float:
+    if self._logs[field] == 1:
+        if number < 0.0:
+            number = -torch.log1p(-number)
+        else:
+            number = torch.log1p(number)
+    x = (number - self._centres[field]) / self._units[field]
+    if x > self._highs[field]:
+        x = self._highs[field]
+    elif x < self._lows[field]:
+        x = self._lows[field]
     return x
+
+
+# A number in buckets.
+def _encode_buckets(self, field: int, column: List[str]) -> Tuple[Tensor, Tensor]:
+    ids: List[int] = []
+    for text in column:
+        ids.append(self._unknown_ids[field] + self._place(field, self._number(text)))
+    return self._integers(ids).view(-1, 1), self._floats([1.0] * len(column)).view(-1, 1)
+
+
+# The place of the bucket of a number among the ids of its field; 0 for NaN. It is after the edges that the number reaches.
+def _place(self, field: int, number: float) -> int:
+    first = self._first_edges[field]
+    low, high = first, self._first_edges[field + 1]
+    if not (number < 1.0 or number > 0.0):
+        return 0
+    while low < high:
+        middle = (low + high) // 2
+        if self._edges[middle] <= number:
+            low = middle + 1
+        else:
+            high = middle
+    return 1 + low - first
 
 
 # Types are numbers, because `torch.int64` is not available when compiling without Python.

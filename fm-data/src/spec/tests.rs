@@ -19,6 +19,36 @@ fn field(name: &str, more: &str) -> String {
 }
 
 #[test]
+fn a_numeric_field_may_have_a_transform() {
+    let number = |more: &str| format!("{HEAD}[[field]]\nname = \"n\"\nkind = \"numeric\"\n{more}");
+    for (more, kind) in [
+        ("", FieldSpecKind::Numeric),
+        ("transform = \"standardize\"", FieldSpecKind::Numeric),
+        ("transform = \"log\"", FieldSpecKind::Transformed(TransformSpec::Log)),
+        ("transform = \"min-max\"", FieldSpecKind::Transformed(TransformSpec::MinMax)),
+        ("transform = \"identity\"", FieldSpecKind::Transformed(TransformSpec::Identity)),
+        ("transform = \"buckets\"", FieldSpecKind::Transformed(TransformSpec::Buckets { buckets: 32 })),
+        ("transform = \"buckets\"\nbuckets = 9", FieldSpecKind::Transformed(TransformSpec::Buckets { buckets: 9 })),
+        ("transform = \"criteo-log\"", FieldSpecKind::Transformed(TransformSpec::CriteoLog)),
+    ] {
+        let spec = loaded(&number(more)).unwrap();
+        assert_eq!(spec.fields[0].kind, kind);
+        // As the settings of a run keep it.
+        assert_eq!(toml::from_str::<TableSpec>(&toml::to_string(&spec).unwrap()).unwrap(), spec);
+    }
+    let problem = |more: &str| refused(&number(more));
+    let error = problem("transform = \"logarithm\"");
+    assert!(error.starts_with(":5: unknown variant `logarithm`") && error.contains("`log`"), "{error}");
+    assert!(problem("buckets = 9").ends_with("field `n` has buckets, which only transform = \"buckets\" uses"));
+    let bounds = "field `n` has 0 buckets: declare 1 to 65536";
+    assert!(problem("transform = \"buckets\"\nbuckets = 0").ends_with(bounds));
+    assert!(problem("transform = \"buckets\"\nbuckets = 65537").contains("65537 buckets"));
+    assert!(problem("transform = \"buckets\"\nhash_buckets = 9").contains("is numeric and cannot have hash_buckets"));
+    let stray = refused(&format!("{HEAD}{}", field("c", "transform = \"log\"")));
+    assert!(stray.ends_with(":3: field `c` has a transform, which only numeric fields have"), "{stray}");
+}
+
+#[test]
 fn a_complete_declaration_is_read() {
     let spec = loaded(
         r#"
