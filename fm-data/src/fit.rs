@@ -12,7 +12,7 @@ use crate::encode::check_rows;
 use crate::error::{Error, Result};
 use crate::spec::{FieldSpec, FieldSpecKind, TableSpec, TransformSpec};
 use crate::statistics::Statistics;
-use crate::table::{Codes, Origin, strings, weights};
+use crate::table::{Codes, Origin, cells, weights};
 use crate::threads;
 
 /// Maximum number of slots of a field that declares no `max_len`.
@@ -65,7 +65,7 @@ pub(crate) fn fit_coded(
     if train.is_empty() {
         return Err(Error::Spec("there are no training rows to fit a schema to".into()));
     }
-    let columns = spec.fields.iter().map(|field| present(table, &field.name, spec)).collect::<Result<Vec<_>>>()?;
+    let columns = spec.fields.iter().map(|field| present(table, field, spec)).collect::<Result<Vec<_>>>()?;
     let mut warnings = vec![];
     let kinds = columns
         .iter()
@@ -89,10 +89,10 @@ pub(crate) fn fit_coded(
         vocabulary(all, field.min_count)
     };
     let field = |((field, kind), column): ((&FieldSpec, &FieldKind), &StringChunked)| {
-        let FieldSpec { shares, exact, hash_buckets, .. } = field.clone();
+        let FieldSpec { column: own_column, shares, exact, hash_buckets, .. } = field.clone();
         let cut_share = cut_share(column, kind, spec.reading(&field.name), train);
         let fitted = Field::new(&field.name, kind.clone(), field.side, values(field));
-        Field { shares, exact, hash_buckets, cut_share, ..fitted }
+        Field { column: own_column, shares, exact, hash_buckets, cut_share, ..fitted }
     };
     let fields = threads::map(spec.fields.iter().zip(&kinds).zip(&columns), train.len() * columns.len(), field);
     let weights = spec.weight.as_ref().map(|name| weights(table, name, &Origin::file("the table"))).transpose()?;
@@ -109,13 +109,13 @@ pub(crate) fn fit_coded(
     Ok(Fitted { schema, warnings })
 }
 
-/// A column as text, in which null values are null.
-fn present(table: &DataFrame, name: &str, spec: &TableSpec) -> Result<StringChunked> {
-    let column = strings(table, name)?;
+/// The cells of a field as text, in which null values are null.
+fn present(table: &DataFrame, field: &FieldSpec, spec: &TableSpec) -> Result<StringChunked> {
+    let column = cells(table, &field.name, field.column())?;
     if spec.null_values.is_empty() {
         return Ok(column);
     }
-    let reading = spec.reading(name);
+    let reading = spec.reading(&field.name);
     Ok(column.iter().map(|cell| cell.filter(|text| !reading.is_null(text))).collect())
 }
 

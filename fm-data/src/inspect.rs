@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::error::Result;
 use crate::fit::counts;
 use crate::split::Parts;
-use crate::table::{NO_CODE, codes, strings, values};
+use crate::table::{NO_CODE, cells, codes, values};
 
 /// Maximum number of distinct labels in a histogram. Quantiles summarise more.
 const MAX_HISTOGRAM: usize = 20;
@@ -132,7 +132,7 @@ pub fn inspect(table: &DataFrame, schema: &Schema, labels: &[f32], parts: &Parts
 fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Parts) -> Result<FieldInspection> {
     let field = &schema.fields()[position];
     let reading = schema.reading(position);
-    let column = strings(table, &field.name)?;
+    let column = cells(table, &field.name, field.column())?;
     let counts = counts(&column, &field.kind, reading, &parts.train);
     let hash_buckets = schema.hash_buckets(position);
     let known: HashSet<&str> = match hash_buckets {

@@ -39,10 +39,16 @@
 //! [[field]]
 //! name = "price"
 //! kind = "numeric"
+//!
+//! [[field]]
+//! name = "price_bucket"
+//! column = "price"
+//! kind = "numeric"
 //! transform = "buckets"
 //! buckets = 50
 //! ```
 
+mod columns;
 mod transform;
 
 use std::collections::HashSet;
@@ -53,8 +59,8 @@ use fm_core::{Keep, List, Side, Weighting};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, suggestion};
-use crate::table::{DecimalMark, ListText, Needed, ReadOptions, Selection};
-use transform::{TransformName, numeric};
+use crate::table::{DecimalMark, Needed, ReadOptions, Selection};
+use transform::TransformName;
 
 pub use transform::{BUCKETS, TransformSpec};
 
@@ -139,8 +145,11 @@ pub enum FieldOrigin {
 /// A declared field.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FieldSpec {
-    /// The column's name.
+    /// Its name.
     pub name: String,
+    /// The column that it reads; `None` for the column of its name. Several fields can read one column.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
     /// How its text becomes slots.
     #[serde(flatten)]
     pub kind: FieldSpecKind,
@@ -163,10 +172,16 @@ pub struct FieldSpec {
 }
 
 impl FieldSpec {
-    /// A column with a vocabulary and the default `min_count` of 1.
+    /// The column of its name, with a vocabulary and the default `min_count` of 1.
     pub fn new(name: impl Into<String>, kind: FieldSpecKind, side: Side) -> FieldSpec {
-        let (min_count, shares, exact, hash_buckets, origin) = (1, None, false, None, FieldOrigin::Column);
-        FieldSpec { name: name.into(), kind, side, min_count, shares, exact, hash_buckets, origin }
+        let (column, min_count, shares, exact, hash_buckets) = (None, 1, None, false, None);
+        let (name, origin) = (name.into(), FieldOrigin::Column);
+        FieldSpec { name, column, kind, side, min_count, shares, exact, hash_buckets, origin }
+    }
+
+    /// The name of the column that it reads.
+    pub fn column(&self) -> &str {
+        self.column.as_deref().unwrap_or(&self.name)
     }
 }
 
@@ -282,13 +297,7 @@ impl TableSpec {
     /// the title.
     pub fn read_options(&self) -> ReadOptions {
         let columns = self.fields.iter().filter(|field| field.origin == FieldOrigin::Column);
-        let of_field = |field: &FieldSpec| Needed {
-            name: field.name.clone(),
-            list: field.kind.list().map(|list| ListText {
-                separator: list.separator.clone(),
-                is_exact: self.reading(&field.name).is_exact(),
-            }),
-        };
+        let of_field = |field: &FieldSpec| Needed { name: field.column().into(), list: self.list_text(field.column()) };
         let roles = [Some(&self.label), self.weight.as_ref(), self.timestamp.as_ref(), self.title.as_ref()];
         let needed = columns.map(of_field).chain(roles.into_iter().flatten().map(Needed::one)).collect();
         ReadOptions {
@@ -301,7 +310,7 @@ impl TableSpec {
     /// The columns of numbers whose fraction follows [`TableSpec::decimal`].
     pub fn columns_of_numbers(&self) -> impl Iterator<Item = &str> {
         let numeric = self.fields.iter().filter(|field| field.kind.is_numeric());
-        numeric.map(|field| &field.name).chain([&self.label]).chain(&self.weight).map(String::as_str)
+        numeric.map(FieldSpec::column).chain([&self.label].into_iter().chain(&self.weight).map(String::as_str))
     }
 
     fn names(&self) -> Vec<&str> {
@@ -333,6 +342,8 @@ impl TableSpec {
                 format!("field `{name}` is declared twice")
             } else if *name == self.label {
                 format!("`{name}` is the label and cannot be a field, too: the model would read the answer")
+            } else if let Some(reason) = self.column_problem(field) {
+                format!("field `{name}` {reason}")
             } else if field.hash_buckets == Some(0) {
                 format!("field `{name}` needs hash_buckets of at least 1")
             } else if field.hash_buckets.is_some() && field.kind.is_numeric() {
@@ -442,6 +453,7 @@ impl SpecFile {
 #[serde(deny_unknown_fields)]
 struct FieldEntry {
     name: toml::Spanned<String>,
+    column: Option<String>,
     kind: Kind,
     #[serde(default)]
     side: Side,
@@ -476,6 +488,7 @@ impl FieldEntry {
     fn into_spec(self) -> std::result::Result<FieldSpec, Problem> {
         let FieldEntry {
             name,
+            column,
             kind,
             side,
             min_count,
@@ -521,14 +534,16 @@ impl FieldEntry {
                         format!("field `{name}` has a {key}, which only multi-valued fields and sequences have");
                     return Err(Problem { at, reason });
                 }
-                match is_numeric {
-                    true => numeric(transform, buckets)
-                        .map_err(|reason| Problem { at, reason: format!("field `{name}` {reason}") })?,
-                    false => FieldSpecKind::Categorical,
+                let transform = transform::transform(transform, buckets)
+                    .map_err(|reason| Problem { at, reason: format!("field `{name}` {reason}") })?;
+                match transform {
+                    Some(transform) => FieldSpecKind::Transformed(transform),
+                    None if is_numeric => FieldSpecKind::Numeric,
+                    None => FieldSpecKind::Categorical,
                 }
             }
         };
-        Ok(FieldSpec { min_count, shares, hash_buckets, exact, ..FieldSpec::new(name, kind, side) })
+        Ok(FieldSpec { column, min_count, shares, hash_buckets, exact, ..FieldSpec::new(name, kind, side) })
     }
 }
 

@@ -72,8 +72,8 @@ pub use layout::Layout;
 pub use reading::{Reading, canonical};
 pub use transform::{MAX_BUCKETS, Transform};
 
-/// The newest version of `schema.json` that this library reads. It writes 2 for a schema without a [`Transform`], which
-/// earlier versions read, too.
+/// The newest version of `schema.json` that this library reads. It writes 2 for a schema without a [`Transform`] and a
+/// [`Field::column`], which earlier versions read, too.
 pub const SCHEMA_FORMAT: u32 = 3;
 
 /// The fields of a row, in the order of their slots, and the label. Always valid: only [`Schema::new`] creates one.
@@ -116,8 +116,8 @@ struct SchemaFile {
 impl From<Schema> for SchemaFile {
     fn from(schema: Schema) -> SchemaFile {
         let Schema { label, fields, user, item, null_values, .. } = schema;
-        let is_transformed = |field: &Field| matches!(field.kind, FieldKind::Transformed(_));
-        let format = if fields.iter().any(is_transformed) { SCHEMA_FORMAT } else { 2 };
+        let is_new = |field: &Field| field.column.is_some() || matches!(field.kind, FieldKind::Transformed(_));
+        let format = if fields.iter().any(is_new) { SCHEMA_FORMAT } else { 2 };
         SchemaFile { format, label, user, item, null_values, fields }
     }
 }
@@ -165,6 +165,9 @@ impl Schema {
             let name = &field.name;
             if name.is_empty() || !names.insert(name) {
                 return invalid(format!("the field name `{name}` is empty or repeated"));
+            }
+            if field.column().is_empty() {
+                return invalid(format!("field `{name}` reads a column without a name"));
             }
             let mut values = HashSet::with_capacity(field.vocabulary.len());
             if let Some(twice) = field.vocabulary.iter().find(|value| !values.insert(value.as_str())) {
@@ -275,6 +278,17 @@ impl Schema {
     /// The position of the field with this name.
     pub fn field_index(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|field| field.name == name)
+    }
+
+    /// The columns of raw values in the order of the fields, each once.
+    pub fn columns(&self) -> Vec<&str> {
+        let mut columns: Vec<&str> = vec![];
+        for field in &self.fields {
+            if !columns.contains(&field.column()) {
+                columns.push(field.column());
+            }
+        }
+        columns
     }
 
     /// The name of the field that identifies the user.
@@ -540,6 +554,18 @@ mod tests {
         assert!(
             refused(vec![hashed("seen", 9).sharing("film"), film()]).ends_with("cannot have hash buckets of its own")
         );
+    }
+
+    #[test]
+    fn fields_may_read_one_column() {
+        let of = |name: &str, column: &str| Field { column: Some(column.into()), ..categorical(name, &[]) };
+        let schema = Schema::new(label(), vec![of("a", "x"), categorical("y", &[]), of("b", "x")]).unwrap();
+        assert_eq!((schema.columns(), schema.fields()[2].column()), (vec!["x", "y"], "x"));
+        let text = schema.to_json();
+        assert!(text.starts_with(r#"{"format":3,"#) && text.contains(r#""name":"a","column":"x","#), "{text}");
+        assert_eq!(Schema::from_json(&text).unwrap(), schema);
+        let error = Schema::new(label(), vec![of("a", "")]).unwrap_err().to_string();
+        assert!(error.contains("field `a` reads a column without a name"), "{error}");
     }
 
     #[test]

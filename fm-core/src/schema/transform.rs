@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::field::{FieldKind, List};
 use crate::number::Scale;
 
 /// Maximum number of buckets of a field.
@@ -57,8 +56,26 @@ impl Transform {
         }
     }
 
+    /// How a number becomes x; `None` if it becomes a category.
+    pub fn scale(&self) -> Option<Scale> {
+        match self {
+            Transform::Log { mean, std } => Some(Scale::log(*mean, *std)),
+            Transform::MinMax { min, range } => Some(Scale::min_max(*min, *range)),
+            Transform::Identity => Some(Scale::identity()),
+            Transform::Buckets { .. } | Transform::CriteoLog { .. } => None,
+        }
+    }
+
+    /// The borders between buckets; `None` without buckets.
+    pub fn edges(&self) -> Option<&[f64]> {
+        match self {
+            Transform::Buckets { edges } | Transform::CriteoLog { edges } => Some(edges),
+            Transform::Log { .. } | Transform::MinMax { .. } | Transform::Identity => None,
+        }
+    }
+
     /// What contradicts itself, if anything does.
-    fn problem(&self) -> Option<String> {
+    pub(super) fn problem(&self) -> Option<String> {
         match self {
             Transform::Log { mean, std } => moments_problem(*mean, *std),
             Transform::MinMax { min, range } => {
@@ -78,63 +95,13 @@ impl Transform {
     }
 }
 
-impl FieldKind {
-    /// How a number becomes x; `None` for a field whose x is not its number.
-    pub fn scale(&self) -> Option<Scale> {
-        match self {
-            FieldKind::Numeric { mean, std } => Some(Scale::standard(*mean, *std)),
-            FieldKind::Transformed(Transform::Log { mean, std }) => Some(Scale::log(*mean, *std)),
-            FieldKind::Transformed(Transform::MinMax { min, range }) => Some(Scale::min_max(*min, *range)),
-            FieldKind::Transformed(Transform::Identity) => Some(Scale::identity()),
-            FieldKind::Transformed(Transform::Buckets { .. } | Transform::CriteoLog { .. }) => None,
-            FieldKind::Categorical | FieldKind::MultiValued(_) | FieldKind::Sequence(_) => None,
-        }
-    }
-
-    /// The borders between the buckets of a number; `None` for a field without buckets of numbers.
-    pub fn edges(&self) -> Option<&[f64]> {
-        match self {
-            FieldKind::Transformed(Transform::Buckets { edges } | Transform::CriteoLog { edges }) => Some(edges),
-            _ => None,
-        }
-    }
-
-    /// Whether the text of the field is a number: it is declared numeric, whatever becomes of the number.
-    pub fn is_numeric(&self) -> bool {
-        matches!(self, FieldKind::Numeric { .. } | FieldKind::Transformed(_))
-    }
-
-    /// Whether x is the field's number: one id for all numbers, as opposed to one for each bucket. Such features are called
-    /// dense.
-    pub fn is_dense(&self) -> bool {
-        self.scale().is_some()
-    }
-
-    /// What contradicts itself in the statistics or the edges, if anything does.
-    pub(super) fn numeric_problem(&self) -> Option<String> {
-        match self {
-            FieldKind::Numeric { mean, std } => moments_problem(*mean, *std),
-            FieldKind::Transformed(transform) => transform.problem(),
-            FieldKind::Categorical | FieldKind::MultiValued(_) | FieldKind::Sequence(_) => None,
-        }
-    }
-}
-
-fn moments_problem(mean: f64, std: f64) -> Option<String> {
+/// What is wrong with a mean and a standard deviation, if anything is.
+pub(super) fn moments_problem(mean: f64, std: f64) -> Option<String> {
     let is_valid = mean.is_finite() && std.is_finite() && std > 0.0;
     (!is_valid).then(|| format!("has mean {mean} and standard deviation {std}"))
 }
 
-/// A kind in `schema.json`. All numeric fields are of one kind there, and one without a `transform` is standardised.
-#[derive(Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub(super) enum KindFile {
-    Categorical,
-    MultiValued(List),
-    Sequence(List),
-    Numeric(NumericFile),
-}
-
+/// A numeric field in `schema.json`. One without a `transform` is standardised.
 #[derive(Deserialize)]
 pub(super) struct NumericFile {
     #[serde(default)]
@@ -158,22 +125,21 @@ enum TransformName {
     CriteoLog,
 }
 
-impl TryFrom<KindFile> for FieldKind {
-    type Error = String;
+/// What becomes of the numbers of a numeric field.
+pub(super) enum Numeric {
+    Standardized { mean: f64, std: f64 },
+    Transformed(Transform),
+}
 
-    fn try_from(file: KindFile) -> Result<FieldKind, String> {
-        let NumericFile { transform, mean, std, min, range, edges } = match file {
-            KindFile::Categorical => return Ok(FieldKind::Categorical),
-            KindFile::MultiValued(list) => return Ok(FieldKind::MultiValued(list)),
-            KindFile::Sequence(list) => return Ok(FieldKind::Sequence(list)),
-            KindFile::Numeric(file) => file,
-        };
+impl NumericFile {
+    pub(super) fn read(self) -> Result<Numeric, String> {
+        let NumericFile { transform, mean, std, min, range, edges } = self;
         let given = |name: &str, number: Option<f64>| number.ok_or_else(|| format!("missing field `{name}`"));
         let (mean, std, min, range) =
             (|| given("mean", mean), || given("std", std), || given("min", min), || given("range", range));
         let edges = || edges.ok_or_else(|| "missing field `edges`".to_owned());
-        Ok(FieldKind::Transformed(match transform {
-            TransformName::Standardize => return Ok(FieldKind::Numeric { mean: mean()?, std: std()? }),
+        Ok(Numeric::Transformed(match transform {
+            TransformName::Standardize => return Ok(Numeric::Standardized { mean: mean()?, std: std()? }),
             TransformName::Log => Transform::Log { mean: mean()?, std: std()? },
             TransformName::MinMax => Transform::MinMax { min: min()?, range: range()? },
             TransformName::Identity => Transform::Identity,
@@ -186,7 +152,7 @@ impl TryFrom<KindFile> for FieldKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{Field, Label, Schema, Side, Task};
+    use crate::schema::{Field, FieldKind, Label, Schema, Side, Task};
 
     fn schema(kind: FieldKind) -> crate::Result<Schema> {
         let field = Field::new("price", kind, Side::Item, vec![]);

@@ -14,7 +14,8 @@ const SPACES: &str = " \t\n\r\x0c";
 /// The letters after a backslash in the string of a list, and the characters that they stand for.
 const ESCAPES: &str = "\"'\\/bfnrt\"'\\/\u{8}\u{c}\n\r\t";
 
-/// Sets the attributes that `methods.py` reads: lists with an entry for each field.
+/// Sets the attributes that `methods.py` reads: lists with an entry for each field, but for `_inputs`, which has
+/// one for each column that fields read.
 pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalogue: &Catalogue) -> Result<()> {
     use Attribute::{Buffer, Floats, Indexes, Integers, Text, Texts};
 
@@ -37,6 +38,8 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
     module.set("_spaces", &Text(SPACES))?;
     module.set("_escapes", &Text(ESCAPES))?;
     module.set("_names", &Texts(fields.iter().map(|field| field.name.as_str()).collect()))?;
+    module.set("_columns", &Texts(fields.iter().map(Field::column).collect()))?;
+    module.set("_inputs", &Texts(schema.columns()))?;
     module.set("_kinds", &integers(kind))?;
     module.set("_widths", &integers(|field| field.num_slots() as i64))?;
     module.set("_unknown_ids", &Integers(schema.unknown_ids().to_vec()))?;

@@ -37,7 +37,7 @@ def score_columns(self, columns: Dict[str, List[str]]) -> Tensor:
 
 def encode(self, rows: List[Dict[str, str]]) -> Tuple[Tensor, Tensor]:
     columns: Dict[str, List[str]] = {}
-    for name in self._names:
+    for name in self._inputs:
         columns[name] = [row.get(name, "") for row in rows]
     return self.encode_columns(columns)
 
@@ -47,7 +47,7 @@ def encode_lists(self, rows: List[Dict[str, List[str]]]) -> Tuple[Tensor, Tensor
     none: List[str] = []
     ids: List[Tensor] = []
     values: List[Tensor] = []
-    for field, name in enumerate(self._names):
+    for field, name in enumerate(self._columns):
         texts = [row.get(name, none) for row in rows]
         if len(self._separators[field]) > 0:
             lists = [self._pieces_of(field, of_row) for of_row in texts]
@@ -68,7 +68,7 @@ def encode_columns(self, columns: Dict[str, List[str]]) -> Tuple[Tensor, Tensor]
         rows = length
     ids: List[Tensor] = []
     values: List[Tensor] = []
-    for field, name in enumerate(self._names):
+    for field, name in enumerate(self._columns):
         column = [""] * rows
         if name in columns:
             column = columns[name]
@@ -82,13 +82,13 @@ def encode_columns(self, columns: Dict[str, List[str]]) -> Tuple[Tensor, Tensor]
 
 
 # What the model cannot use: for each field the number of values that are unknown, missing or malformed, and for each name that
-# is not a field the number of rows that have it. In a list, each value counts, and a list without values is one missing value.
+# no field reads the number of rows that have it. In a list, each value counts, and a list without values is one missing value.
 def check(self, rows: List[Dict[str, str]]) -> Tuple[Dict[str, Dict[str, int]], Dict[str, int]]:
     fields: Dict[str, Dict[str, int]] = {}
     for field, name in enumerate(self._names):
         unknown, missing, malformed = 0, 0, 0
         for row in rows:
-            of_row = self._faults(field, row.get(name, ""))
+            of_row = self._faults(field, row.get(self._columns[field], ""))
             unknown += of_row[0]
             missing += of_row[1]
             malformed += of_row[2]
@@ -96,7 +96,7 @@ def check(self, rows: List[Dict[str, str]]) -> Tuple[Dict[str, Dict[str, int]], 
     foreign: Dict[str, int] = {}
     for row in rows:
         for name in row.keys():
-            if name not in fields:
+            if name not in self._inputs:
                 foreign[name] = foreign.get(name, 0) + 1
     return fields, foreign
 

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod columns;
 mod served_files;
 
 mod modes;
@@ -131,9 +132,9 @@ def forward(self, names: List[str], cells: List[str]) -> List[Tensor]:
     loaded(&bundle(schema, None).module.wrap("fm.Cells", source).unwrap())
 }
 
-/// The output of [`with_cells`] for rows: ids, values, logits, predictions, scores.
+/// The output of [`with_cells`] for rows of columns: ids, values, logits, predictions, scores.
 fn run(module: &CModule, schema: &Schema, rows: &[Vec<String>]) -> [Tensor; 5] {
-    let names = schema.fields().iter().map(|field| field.name.clone()).collect();
+    let names = schema.columns().into_iter().map(str::to_owned).collect();
     let arguments = [IValue::StringList(names), IValue::StringList(rows.concat())];
     Vec::<Tensor>::try_from(module.forward_is(&arguments).unwrap()).unwrap().try_into().unwrap()
 }

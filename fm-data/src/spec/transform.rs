@@ -3,8 +3,6 @@
 use fm_core::schema::{MAX_BUCKETS, Transform};
 use serde::{Deserialize, Serialize};
 
-use super::FieldSpecKind;
-
 /// The number of buckets of a field that declares none.
 pub const BUCKETS: u32 = 32;
 
@@ -63,14 +61,17 @@ pub(super) enum TransformName {
     CriteoLog,
 }
 
-/// The kind of a numeric `[[field]]`; or what its keys contradict.
-pub(super) fn numeric(transform: Option<TransformName>, buckets: Option<u32>) -> Result<FieldSpecKind, &'static str> {
-    let transform = transform.unwrap_or(TransformName::Standardize);
-    if buckets.is_some() && transform != TransformName::Buckets {
+/// The transform of a numeric `[[field]]`, `None` if it is standardised; or what its keys contradict.
+pub(super) fn transform(
+    name: Option<TransformName>,
+    buckets: Option<u32>,
+) -> Result<Option<TransformSpec>, &'static str> {
+    let name = name.unwrap_or(TransformName::Standardize);
+    if buckets.is_some() && name != TransformName::Buckets {
         return Err("has buckets, which only transform = \"buckets\" uses");
     }
-    Ok(FieldSpecKind::Transformed(match transform {
-        TransformName::Standardize => return Ok(FieldSpecKind::Numeric),
+    Ok(Some(match name {
+        TransformName::Standardize => return Ok(None),
         TransformName::Log => TransformSpec::Log,
         TransformName::MinMax => TransformSpec::MinMax,
         TransformName::Identity => TransformSpec::Identity,
