@@ -39,8 +39,8 @@ impl TaskName {
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
-    /// The name of a MovieLens release, a folder with one, or a table: a file (`.csv`, `.tsv`, `.txt`, `.parquet`, also
-    /// `.csv.gz` and `.csv.zst`) or a folder of such files.
+    /// The name of a MovieLens release, a folder with one, or a table: a file (`.csv`, `.tsv`, `.txt`, `.jsonl`,
+    /// `.ndjson`, `.parquet`; text also as in `.csv.gz` and `.csv.zst`) or a folder of such files.
     pub data: Option<String>,
     /// A table of training rows, instead of `data` and a split.
     pub train: Option<PathBuf>,

@@ -62,6 +62,11 @@ impl Input {
         Input { path: name.into(), source: Source::Stream(Box::new(source)) }
     }
 
+    /// Whether it is a file, which can be read twice.
+    pub(super) fn is_file(&self) -> bool {
+        matches!(&self.source, Source::File(file) if file.metadata().is_ok_and(|metadata| metadata.is_file()))
+    }
+
     /// The file, with its path.
     ///
     /// # Errors
