@@ -17,6 +17,11 @@ pub fn width() -> usize {
     }
 }
 
+/// A number with six significant digits.
+pub fn rounded(x: f64) -> f64 {
+    format!("{x:.5e}").parse().unwrap_or(x)
+}
+
 /// A number with some decimals, fewer if it has many digits before them, or in scientific notation if they would not show it.
 pub fn decimal(value: f64, decimals: usize) -> String {
     let least = 10f64.powi(-(decimals as i32));

@@ -1,7 +1,8 @@
 //! Warnings about numbers that were clamped, and about scores that are not finite.
 
 use fm_core::number::{MAX_DEVIATIONS, MAX_GIVEN};
-use fm_core::{Records, Rows, Schema};
+use fm_core::schema::Transform;
+use fm_core::{FieldKind, Records, Rows, Schema};
 
 /// The numbers of a set of rows, or of several chunks of them.
 #[derive(Default)]
@@ -39,8 +40,13 @@ impl Extremes {
         let n = self.rows;
         for (field, count) in &self.clamped {
             let position = schema.field_index(field);
-            let is_list = position.is_some_and(|field| schema.fields()[field].kind.list().is_some());
-            let limit = if is_list { format!("{MAX_GIVEN}") } else { format!("{MAX_DEVIATIONS} standard deviations") };
+            let kind = position.map(|field| &schema.fields()[field].kind);
+            let is_given =
+                |kind: &FieldKind| kind.list().is_some() || matches!(kind, FieldKind::Transformed(Transform::Identity));
+            let limit = match kind.is_some_and(is_given) {
+                true => format!("{MAX_GIVEN}"),
+                false => format!("{MAX_DEVIATIONS} standard deviations"),
+            };
             tracing::warn!(
                 "field `{field}`: extreme numbers in {count} of {n} {rows} are clamped to {limit}: check them, and leave them empty \
                  if they mean missing"

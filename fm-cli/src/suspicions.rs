@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use fm_core::metric::Metrics;
 use fm_core::rows::Row;
 use fm_core::terminal::grouped;
-use fm_core::{FieldKind, Records, Rows, Schema, Task};
+use fm_core::{Records, Rows, Schema, Task};
 use fm_data::{Prepared, Split};
 
 use crate::metric::Metric;
@@ -72,7 +72,7 @@ fn leak(schema: &Schema, train: &Records, field: usize) -> Option<String> {
             "`{name}` determines `{column}`: it has a value in exactly the {which} training rows; {remedy}"
         ));
     }
-    let is_number = matches!(schema.fields()[field].kind, FieldKind::Numeric { .. });
+    let is_number = schema.fields()[field].kind.is_dense();
     let is_line = is_number && schema.label().task == Task::Regression && is_line(train, field);
     is_line.then(|| {
         format!(
@@ -213,7 +213,7 @@ pub fn of_results(results: &Results, settings: &Settings) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use fm_core::{Field, Label, Side};
+    use fm_core::{Field, FieldKind, Label, Side};
 
     use super::*;
 

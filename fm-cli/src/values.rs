@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use fm_core::terminal::shortened;
-use fm_core::{Field, FieldKind, Records, Rows, Schema};
+use fm_core::{Field, Records, Rows, Schema};
 use fm_data::table::strings;
 use polars::prelude::DataFrame;
 
@@ -92,7 +92,7 @@ impl<'a> Unknown<'a> {
             let part = if part.is_empty() { String::new() } else { format!("{part} ") };
             let found = self.examples[field].as_ref();
             let found = found.map_or_else(String::new, |text| format!(", for example `{}`", shortened(text, 40)));
-            if let FieldKind::Numeric { .. } = kind {
+            if kind.is_numeric() {
                 tracing::warn!(
                     "`{name}` holds no number in {count} of {rows} {part}rows{found}, but only in {trained:.1}% of the training \
                      rows lacks one: it counts as missing; write its numbers as in the training rows"

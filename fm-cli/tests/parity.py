@@ -3,6 +3,7 @@
 Written from the description of the format alone: it shares no code with the program.
 """
 
+import bisect
 import csv
 import json
 import math
@@ -83,6 +84,15 @@ def encode(field, first_id, text):
         value = number(text)
         if value is None:
             return [first_id], [1.0]
+        transform = field.get("transform", "standardize")
+        if transform in ("buckets", "criteo-log"):
+            return [first_id + 1 + bisect.bisect_right(field["edges"], value)], [1.0]
+        if transform == "min-max":
+            return [first_id + 1], [min(max((value - field["min"]) / field["range"], 0.0), 1.0)]
+        if transform == "identity":
+            return [first_id + 1], [clamped(value, 1e6)]
+        if transform == "log":
+            value = math.copysign(math.log1p(abs(value)), value)
         return [first_id + 1], [clamped((value - field["mean"]) / field["std"], 100.0)]
     assert not text.strip().startswith("["), "none of these tables has lists in brackets"
     pieces = [canonical(piece) for piece in text.split(field["separator"]) if canonical(piece)]
@@ -111,7 +121,8 @@ def encode(field, first_id, text):
 def rows_of(schema):
     """The rows of the embedding table that each field owns: none if it shares those of another."""
     values = lambda field: field.get("hash_buckets", len(field.get("vocabulary", [])))
-    own = lambda field: 2 if field["kind"] == "numeric" else 1 + values(field)
+    numbers = lambda field: 2 + len(field.get("edges", []))
+    own = lambda field: numbers(field) if field["kind"] == "numeric" else 1 + values(field)
     return [0 if "shares" in field else own(field) for field in schema["fields"]]
 
 
@@ -125,7 +136,8 @@ def main(model_path, scored_path):
     files = {"schema.json": "", "settings.toml": ""}
     model = torch.jit.load(model_path, _extra_files=files)
     schema = json.loads(files["schema.json"])
-    assert schema["format"] == 2 and "null_values" not in schema
+    is_new = any("transform" in field or "column" in field for field in schema["fields"])
+    assert schema["format"] == (3 if is_new else 2) and "null_values" not in schema
     assert b"[model]" in files["settings.toml"]
     parameters = dict(model.named_parameters())
     assert "linear.weight" in parameters and "embedding.weight" in parameters, sorted(parameters)
@@ -141,7 +153,7 @@ def main(model_path, scored_path):
         for field in schema["fields"]:
             owner = field.get("shares", field["name"])
             known = {key: owners[owner][key] for key in ("vocabulary", "hash_buckets") if key in owners[owner]}
-            field_ids, field_values = encode(field | known, first_ids[owner], row[field["name"]])
+            field_ids, field_values = encode(field | known, first_ids[owner], row[field.get("column", field["name"])])
             row_ids += field_ids
             row_values += field_values
         ids.append(row_ids)

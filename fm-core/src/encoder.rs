@@ -173,8 +173,8 @@ impl<S: Borrow<Schema>> Encoder<S> {
     /// In a sequence, each value has a slot, in the order of the text. If there are more than `max_len` values, only
     /// the first or the last ones have slots.
     ///
-    /// Numbers are standardised, and those given in a list are summed, in float64. Both are clamped and then rounded to
-    /// float32 ([`number`](crate::number)).
+    /// Numbers are standardised, or [transformed](crate::schema::Transform) otherwise, and those given in a list are summed, in
+    /// float64. Both are clamped and then rounded to float32 ([`number`](crate::number)).
     ///
     /// # Panics
     /// If `field` is not a field of the schema.
@@ -192,7 +192,9 @@ impl<S: Borrow<Schema>> Encoder<S> {
                 let values = list.kept(reading.pieces(raw, list)).map(|(value, x)| (self.number(field, &value), x));
                 slots.push_sequence(values, list);
             }
-            FieldKind::Numeric { mean, std } => slots.push_number(unknown, raw.and_then(number), *mean, *std),
+            kind @ (FieldKind::Numeric { .. } | FieldKind::Transformed(_)) => {
+                slots.push_numeric(unknown, raw.and_then(number), kind);
+            }
         }
     }
 }

@@ -34,7 +34,82 @@ pub fn number(text: &str) -> Option<f64> {
 /// assert_eq!([1e30, -1e30].map(|number| standardised(number, 30.0, 10.0)), [100.0, -100.0]);
 /// ```
 pub fn standardised(number: f64, mean: f64, std: f64) -> f32 {
-    ((number - mean) / std).clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS) as f32
+    Scale::standard(mean, std).x(number)
+}
+
+/// How the number of a dense field becomes x: (number - centre) / unit in float64, clamped to limits, and then rounded to
+/// float32. A logarithm may come first.
+///
+/// ```
+/// use fm_core::number::Scale;
+///
+/// let log = Scale::log(0.0, 2.0);
+/// assert_eq!([0.0, 19.0, -19.0].map(|number| log.x(number)), [0.0, 20f64.ln() as f32 / 2.0, -(20f64.ln() as f32) / 2.0]);
+/// assert_eq!([0.0, 10.0, 15.0, 1e30].map(|number| Scale::min_max(10.0, 20.0).x(number)), [0.0, 0.0, 0.25, 1.0]);
+/// assert_eq!([0.5, -1e30].map(|number| Scale::identity().x(number)), [0.5, -1e6]);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scale {
+    /// Whether the logarithm of the number takes its place: [`log`].
+    pub is_log: bool,
+    /// What is subtracted.
+    pub centre: f64,
+    /// What the difference is divided by.
+    pub unit: f64,
+    /// The smallest and the greatest x.
+    pub limits: [f64; 2],
+}
+
+impl Scale {
+    /// Standardised numbers.
+    pub fn standard(mean: f64, std: f64) -> Scale {
+        Scale { is_log: false, centre: mean, unit: std, limits: [-MAX_DEVIATIONS, MAX_DEVIATIONS] }
+    }
+
+    /// Standardised logarithms.
+    pub fn log(mean: f64, std: f64) -> Scale {
+        Scale { is_log: true, ..Scale::standard(mean, std) }
+    }
+
+    /// Numbers from `min` to `min + range` become x from 0 to 1.
+    pub fn min_max(min: f64, range: f64) -> Scale {
+        Scale { is_log: false, centre: min, unit: range, limits: [0.0, 1.0] }
+    }
+
+    /// Numbers as they are.
+    pub fn identity() -> Scale {
+        Scale { is_log: false, centre: 0.0, unit: 1.0, limits: [-MAX_GIVEN, MAX_GIVEN] }
+    }
+
+    /// x of a finite number.
+    #[inline]
+    pub fn x(self, number: f64) -> f32 {
+        let number = if self.is_log { log(number) } else { number };
+        ((number - self.centre) / self.unit).clamp(self.limits[0], self.limits[1]) as f32
+    }
+
+    /// |x| of numbers that are clamped. Infinite if the smallest and the greatest numbers of the training rows have the same
+    /// x, too, so that it says nothing.
+    pub fn limit(self) -> f32 {
+        let [low, high] = self.limits;
+        if low == -high { high as f32 } else { f32::INFINITY }
+    }
+}
+
+/// sign(number) ln(1 + |number|): a logarithm of counts and prices, which may be 0 or negative.
+pub fn log(number: f64) -> f64 {
+    number.abs().ln_1p().copysign(number)
+}
+
+/// The bucket of a number: how many of the ascending edges it reaches.
+///
+/// ```
+/// use fm_core::number::bucket;
+///
+/// assert_eq!([-1e300, 1.5, 2.0, 1e300].map(|number| bucket(number, &[1.0, 2.0])), [0, 1, 2, 2]);
+/// ```
+pub fn bucket(number: f64, edges: &[f64]) -> usize {
+    edges.partition_point(|edge| *edge <= number)
 }
 
 /// x of a sum of numbers that a list gives for one value, clamped to [`MAX_GIVEN`] and rounded to float32.

@@ -8,7 +8,7 @@ use polars::prelude::*;
 
 use crate::codes::CodedColumns;
 use crate::error::{Error, Result};
-use crate::table::strings;
+use crate::table::cells;
 use crate::threads;
 
 /// Number of rows that a thread encodes at once.
@@ -103,7 +103,7 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
     ) -> Result<Columns<'a, S>> {
         let fields = encoder.schema().fields();
         let cells = |(number, field): (usize, &Field)| {
-            let texts = match strings(table, &field.name) {
+            let texts = match cells(table, &field.name, field.column()) {
                 Err(Error::MissingColumn { .. }) if missing == MissingColumns::Unknown => return Ok(Cells::Missing),
                 texts => texts?,
             };

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::error::Result;
 use crate::fit::counts;
 use crate::split::Parts;
-use crate::table::{NO_CODE, codes, strings, values};
+use crate::table::{NO_CODE, cells, codes, values};
 
 /// Maximum number of distinct labels in a histogram. Quantiles summarise more.
 const MAX_HISTOGRAM: usize = 20;
@@ -54,6 +54,10 @@ pub struct FieldInspection {
     pub name: String,
     /// `categorical`, `multi-valued`, `sequence` or `numeric`.
     pub kind: &'static str,
+    /// What becomes of the number of a numeric field that is not standardised: `log`, `min-max`, `identity`, `buckets` or
+    /// `criteo-log`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transform: Option<&'static str>,
     /// What it describes.
     pub side: Side,
     /// The number of slots.
@@ -128,7 +132,7 @@ pub fn inspect(table: &DataFrame, schema: &Schema, labels: &[f32], parts: &Parts
 fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Parts) -> Result<FieldInspection> {
     let field = &schema.fields()[position];
     let reading = schema.reading(position);
-    let column = strings(table, &field.name)?;
+    let column = cells(table, &field.name, field.column())?;
     let counts = counts(&column, &field.kind, reading, &parts.train);
     let hash_buckets = schema.hash_buckets(position);
     let known: HashSet<&str> = match hash_buckets {
@@ -139,7 +143,7 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
     let has_value = |cell: Option<&str>| match &field.kind {
         FieldKind::Categorical => cell.is_some_and(|text| reading.value(text).is_some()),
         FieldKind::MultiValued(list) | FieldKind::Sequence(list) => reading.pieces(cell, list).next().is_some(),
-        FieldKind::Numeric { .. } => number(cell).is_some(),
+        FieldKind::Numeric { .. } | FieldKind::Transformed(_) => number(cell).is_some(),
     };
     let is_known = |cell: Option<&str>| match &field.kind {
         FieldKind::Categorical => cell.and_then(|text| reading.value(text)).is_some_and(|value| known.contains(value)),
@@ -163,7 +167,7 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
             })
         }
         FieldKind::Sequence(list) => list.kept(reading.pieces(cell, list)).any(|(value, _)| known.contains(&*value)),
-        FieldKind::Numeric { .. } => number(cell).is_some(),
+        FieldKind::Numeric { .. } | FieldKind::Transformed(_) => number(cell).is_some(),
     };
     let share = |rows: &[u32], holds: &dyn Fn(Option<&str>) -> bool| {
         let held = rows.iter().filter(|&&row| holds(column.get(row as usize))).count();
@@ -171,14 +175,18 @@ fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Pa
     };
     let (coverage, known_valid, known_test) =
         (share(&parts.train, &has_value), share(&parts.valid, &is_known), share(&parts.test, &is_known));
-    let distinct = (!matches!(field.kind, FieldKind::Numeric { .. })).then_some(counts.len());
+    let distinct = (!field.kind.is_numeric()).then_some(counts.len());
     Ok(FieldInspection {
         name: field.name.clone(),
         kind: match field.kind {
             FieldKind::Categorical => "categorical",
             FieldKind::MultiValued(_) => "multi-valued",
             FieldKind::Sequence(_) => "sequence",
-            FieldKind::Numeric { .. } => "numeric",
+            FieldKind::Numeric { .. } | FieldKind::Transformed(_) => "numeric",
+        },
+        transform: match &field.kind {
+            FieldKind::Transformed(transform) => Some(transform.name()),
+            _ => None,
         },
         side: field.side,
         slots: field.num_slots(),
@@ -251,7 +259,7 @@ impl fmt::Display for Inspection {
         lines.extend(self.fields.iter().map(|field| {
             [
                 line(&field.name).into_owned(),
-                field.kind.into(),
+                field.transform.map_or(field.kind.into(), |transform| format!("{}, {transform}", field.kind)),
                 format!("{:?}", field.side).to_lowercase(),
                 field.slots.to_string(),
                 field.cardinality.to_string(),

@@ -33,6 +33,7 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+mod buckets;
 pub mod cache;
 mod calendar;
 pub mod catalogue;
@@ -72,6 +73,6 @@ pub use infer::{InferOptions, Inferred, infer};
 pub use inspect::{Inspection, inspect};
 pub use ranking::RankingData;
 pub use raw_data::RawData;
-pub use spec::{FieldSpec, FieldSpecKind, TableSpec};
+pub use spec::{FieldSpec, FieldSpecKind, TableSpec, TransformSpec};
 pub use split::{Parts, Split, SplitColumns};
 pub use table::{ChunkSize, ReadOptions, TableReader, TableWriter, read_table, write_table};

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::fit::{Fitted, fit_coded};
 use crate::inspect::{Inspection, inspect};
 use crate::source::{DeclaredTable, Division, reader};
-use crate::spec::{FieldSpec, FieldSpecKind, ListSpec, TableSpec};
+use crate::spec::{FieldSpec, FieldSpecKind, ListSpec, TableSpec, TransformSpec};
 use crate::split::{Parts, Split, SplitColumns};
 use crate::table::{Codes, values};
 
@@ -340,10 +340,12 @@ fn declaration(schema: &Schema) -> TableSpec {
             FieldKind::MultiValued(values) => FieldSpecKind::MultiValued(list(values)),
             FieldKind::Sequence(values) => FieldSpecKind::Sequence(list(values)),
             FieldKind::Numeric { .. } => FieldSpecKind::Numeric,
+            FieldKind::Transformed(transform) => FieldSpecKind::Transformed(TransformSpec::of(transform)),
         }
     };
     let field = |field: &Field| FieldSpec {
         exact: field.exact,
+        column: field.column.clone(),
         shares: field.shares.clone(),
         ..FieldSpec::new(&field.name, kind(&field.kind), field.side)
     };

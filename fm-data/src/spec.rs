@@ -39,7 +39,17 @@
 //! [[field]]
 //! name = "price"
 //! kind = "numeric"
+//!
+//! [[field]]
+//! name = "price_bucket"
+//! column = "price"
+//! kind = "numeric"
+//! transform = "buckets"
+//! buckets = 50
 //! ```
+
+mod columns;
+mod transform;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -49,7 +59,10 @@ use fm_core::{Keep, List, Side, Weighting};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, suggestion};
-use crate::table::{DecimalMark, ListText, Needed, ReadOptions, Selection};
+use crate::table::{DecimalMark, Needed, ReadOptions, Selection};
+use transform::TransformName;
+
+pub use transform::{BUCKETS, TransformSpec};
 
 /// The separator of the values of a multi-valued field, unless the field declares another.
 pub const SEPARATOR: &str = "|";
@@ -66,14 +79,22 @@ pub enum FieldSpecKind {
     Sequence(ListSpec),
     /// A number, standardised with the training rows' mean and standard deviation.
     Numeric,
+    /// A number that becomes a value otherwise, or a category.
+    #[serde(rename = "numeric")]
+    Transformed(TransformSpec),
 }
 
 impl FieldSpecKind {
+    /// Whether the field is declared numeric.
+    pub fn is_numeric(&self) -> bool {
+        matches!(self, FieldSpecKind::Numeric | FieldSpecKind::Transformed(_))
+    }
+
     /// The declaration of the list, for a field with several values; `None` for a field with one value.
     pub fn list(&self) -> Option<&ListSpec> {
         match self {
             FieldSpecKind::MultiValued(list) | FieldSpecKind::Sequence(list) => Some(list),
-            FieldSpecKind::Categorical | FieldSpecKind::Numeric => None,
+            FieldSpecKind::Categorical | FieldSpecKind::Numeric | FieldSpecKind::Transformed(_) => None,
         }
     }
 }
@@ -124,8 +145,11 @@ pub enum FieldOrigin {
 /// A declared field.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FieldSpec {
-    /// The column's name.
+    /// Its name.
     pub name: String,
+    /// The column that it reads; `None` for the column of its name. Several fields can read one column.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
     /// How its text becomes slots.
     #[serde(flatten)]
     pub kind: FieldSpecKind,
@@ -148,10 +172,16 @@ pub struct FieldSpec {
 }
 
 impl FieldSpec {
-    /// A column with a vocabulary and the default `min_count` of 1.
+    /// The column of its name, with a vocabulary and the default `min_count` of 1.
     pub fn new(name: impl Into<String>, kind: FieldSpecKind, side: Side) -> FieldSpec {
-        let (min_count, shares, exact, hash_buckets, origin) = (1, None, false, None, FieldOrigin::Column);
-        FieldSpec { name: name.into(), kind, side, min_count, shares, exact, hash_buckets, origin }
+        let (column, min_count, shares, exact, hash_buckets) = (None, 1, None, false, None);
+        let (name, origin) = (name.into(), FieldOrigin::Column);
+        FieldSpec { name, column, kind, side, min_count, shares, exact, hash_buckets, origin }
+    }
+
+    /// The name of the column that it reads.
+    pub fn column(&self) -> &str {
+        self.column.as_deref().unwrap_or(&self.name)
     }
 }
 
@@ -218,7 +248,7 @@ impl TableSpec {
     ///
     /// # Errors
     /// [`Error::Spec`] for no field, an empty or repeated name, a label that is also a field, the weight or the
-    /// timestamp, a user or an item that is not a field, an empty separator, a `max_len` or `hash_buckets` of 0, hash
+    /// timestamp, a user or an item that is not a field, an empty separator, a `max_len`, `hash_buckets` or `buckets` of 0, hash
     /// buckets on a numeric field or beside a `min_count`, or a shared table that is not another field's own.
     pub fn check(&self) -> Result<()> {
         self.problem().map_or(Ok(()), |(_, reason)| Err(Error::Spec(reason)))
@@ -267,13 +297,7 @@ impl TableSpec {
     /// the title.
     pub fn read_options(&self) -> ReadOptions {
         let columns = self.fields.iter().filter(|field| field.origin == FieldOrigin::Column);
-        let of_field = |field: &FieldSpec| Needed {
-            name: field.name.clone(),
-            list: field.kind.list().map(|list| ListText {
-                separator: list.separator.clone(),
-                is_exact: self.reading(&field.name).is_exact(),
-            }),
-        };
+        let of_field = |field: &FieldSpec| Needed { name: field.column().into(), list: self.list_text(field.column()) };
         let roles = [Some(&self.label), self.weight.as_ref(), self.timestamp.as_ref(), self.title.as_ref()];
         let needed = columns.map(of_field).chain(roles.into_iter().flatten().map(Needed::one)).collect();
         ReadOptions {
@@ -285,8 +309,8 @@ impl TableSpec {
 
     /// The columns of numbers whose fraction follows [`TableSpec::decimal`].
     pub fn columns_of_numbers(&self) -> impl Iterator<Item = &str> {
-        let numeric = self.fields.iter().filter(|field| field.kind == FieldSpecKind::Numeric);
-        numeric.map(|field| &field.name).chain([&self.label]).chain(&self.weight).map(String::as_str)
+        let numeric = self.fields.iter().filter(|field| field.kind.is_numeric());
+        numeric.map(FieldSpec::column).chain([&self.label].into_iter().chain(&self.weight).map(String::as_str))
     }
 
     fn names(&self) -> Vec<&str> {
@@ -318,25 +342,33 @@ impl TableSpec {
                 format!("field `{name}` is declared twice")
             } else if *name == self.label {
                 format!("`{name}` is the label and cannot be a field, too: the model would read the answer")
+            } else if let Some(reason) = self.column_problem(field) {
+                format!("field `{name}` {reason}")
             } else if field.hash_buckets == Some(0) {
                 format!("field `{name}` needs hash_buckets of at least 1")
-            } else if field.hash_buckets.is_some() && field.kind == FieldSpecKind::Numeric {
+            } else if field.hash_buckets.is_some() && field.kind.is_numeric() {
                 format!(
                     "field `{name}` is numeric and cannot have hash_buckets: declare it categorical, or leave out \
-                     hash_buckets"
+                     hash_buckets; transform = \"buckets\" divides numbers into intervals"
                 )
-            } else if field.exact && field.kind == FieldSpecKind::Numeric {
+            } else if field.exact && field.kind.is_numeric() {
                 format!("field `{name}` is numeric and cannot be exact: declare it categorical, or leave exact out")
             } else if field.hash_buckets.is_some() && field.min_count > 1 {
                 format!("field `{name}` has hash_buckets and a min_count: rare values get a bucket, too; leave one out")
             } else if let Some(reason) = self.sharing_problem(field) {
                 format!("field `{name}` {reason}")
             } else {
-                match field.kind.list() {
-                    Some(list) if list.separator.is_empty() => {
+                match (field.kind.list(), &field.kind) {
+                    (Some(list), _) if list.separator.is_empty() => {
                         format!("field `{name}` needs a separator, for example \"|\"")
                     }
-                    Some(list) if list.max_len == Some(0) => format!("field `{name}` needs a max_len of at least 1"),
+                    (Some(list), _) if list.max_len == Some(0) => {
+                        format!("field `{name}` needs a max_len of at least 1")
+                    }
+                    (_, FieldSpecKind::Transformed(transform)) => match transform.problem() {
+                        Some(reason) => format!("field `{name}` {reason}"),
+                        None => continue,
+                    },
                     _ => continue,
                 }
             };
@@ -358,7 +390,7 @@ impl TableSpec {
             None => format!("which is not a field; {}", suggestion(owner, &self.names())),
             Some(other) if other.name == field.name => "itself: name another field".into(),
             Some(FieldSpec { shares: Some(other), .. }) => format!("which shares that of `{other}`: name `{other}`"),
-            Some(other) if [&field.kind, &other.kind].contains(&&FieldSpecKind::Numeric) => {
+            Some(other) if field.kind.is_numeric() || other.kind.is_numeric() => {
                 "but numeric fields have no values to share".into()
             }
             Some(_) if field.hash_buckets.is_some() => "which decides on the hashing: leave hash_buckets out".into(),
@@ -421,6 +453,7 @@ impl SpecFile {
 #[serde(deny_unknown_fields)]
 struct FieldEntry {
     name: toml::Spanned<String>,
+    column: Option<String>,
     kind: Kind,
     #[serde(default)]
     side: Side,
@@ -434,6 +467,8 @@ struct FieldEntry {
     max_len: Option<usize>,
     keep: Option<Keep>,
     weighting: Option<Weighting>,
+    transform: Option<TransformName>,
+    buckets: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -453,6 +488,7 @@ impl FieldEntry {
     fn into_spec(self) -> std::result::Result<FieldSpec, Problem> {
         let FieldEntry {
             name,
+            column,
             kind,
             side,
             min_count,
@@ -463,6 +499,8 @@ impl FieldEntry {
             max_len,
             keep,
             weighting,
+            transform,
+            buckets,
         } = self;
         let at = Some(name.span().start);
         let name = name.into_inner();
@@ -478,19 +516,34 @@ impl FieldEntry {
             keep: keep.unwrap_or(Keep::Last),
             weighting: weighting.unwrap_or_default(),
         };
+        let is_numeric = matches!(kind, Kind::Numeric);
+        for (key, is_stray) in [("a transform", transform.is_some()), ("buckets", buckets.is_some())] {
+            if is_stray && !is_numeric {
+                return Err(Problem {
+                    at,
+                    reason: format!("field `{name}` has {key}, which only numeric fields have"),
+                });
+            }
+        }
         let kind = match kind {
             Kind::MultiValued => FieldSpecKind::MultiValued(list()),
             Kind::Sequence => FieldSpecKind::Sequence(list()),
-            kind => {
+            Kind::Categorical | Kind::Numeric => {
                 if let Some((key, _)) = stray.iter().find(|(_, given)| *given) {
                     let reason =
                         format!("field `{name}` has a {key}, which only multi-valued fields and sequences have");
                     return Err(Problem { at, reason });
                 }
-                if matches!(kind, Kind::Numeric) { FieldSpecKind::Numeric } else { FieldSpecKind::Categorical }
+                let transform = transform::transform(transform, buckets)
+                    .map_err(|reason| Problem { at, reason: format!("field `{name}` {reason}") })?;
+                match transform {
+                    Some(transform) => FieldSpecKind::Transformed(transform),
+                    None if is_numeric => FieldSpecKind::Numeric,
+                    None => FieldSpecKind::Categorical,
+                }
             }
         };
-        Ok(FieldSpec { min_count, shares, hash_buckets, exact, ..FieldSpec::new(name, kind, side) })
+        Ok(FieldSpec { column, min_count, shares, hash_buckets, exact, ..FieldSpec::new(name, kind, side) })
     }
 }
 

@@ -1,8 +1,12 @@
-//! Mean and standard deviation of a numeric field, which extreme numbers do not decide, and what is odd about its cells.
+//! Mean, standard deviation and range of a numeric field, which extreme numbers do not decide, and what is odd about its
+//! cells.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
-use fm_core::number::{MAX_DEVIATIONS, number, standardised};
+use fm_core::FieldKind;
+use fm_core::number::{MAX_DEVIATIONS, MAX_GIVEN, log, number};
+use fm_core::schema::Transform;
 use fm_core::terminal::shortened;
 use polars::prelude::*;
 
@@ -21,12 +25,17 @@ pub(crate) struct Statistics<'a> {
     pub mean: f64,
     /// Their standard deviation; 1 if they are equal.
     pub std: f64,
+    /// The smallest of them.
+    pub min: f64,
+    /// The difference between the greatest of them and the smallest; 1 if they are equal.
+    pub range: f64,
     /// The numbers.
     numbers: Vec<f64>,
     /// The numbers at `SHARES` of their order.
     quantiles: [f64; SHARES.len()],
-    /// Number of numbers that do not count or are clamped, and the first one.
-    extreme: (usize, Option<f64>),
+    /// Between which of the numbers, or of their logarithms, they count.
+    counting: RangeInclusive<f64>,
+    is_log: bool,
     /// Number of texts that are not numbers, and the first one.
     malformed: (usize, Option<&'a str>),
     /// A number that looks like a code for missing values, and how often it occurs.
@@ -34,8 +43,8 @@ pub(crate) struct Statistics<'a> {
 }
 
 impl<'a> Statistics<'a> {
-    /// Those of the cells in `rows`. None without a finite number.
-    pub fn new(column: &'a StringChunked, rows: &[u32]) -> Option<Statistics<'a>> {
+    /// Those of the cells in `rows`, or of their logarithms. None without a finite number.
+    pub fn new(column: &'a StringChunked, rows: &[u32], is_log: bool) -> Option<Statistics<'a>> {
         let (mut numbers, mut malformed) = (vec![], (0, None));
         for text in rows.iter().filter_map(|&row| column.get(row as usize)).filter(|text| !text.trim().is_empty()) {
             match number(text) {
@@ -43,20 +52,63 @@ impl<'a> Statistics<'a> {
                 None => malformed = (malformed.0 + 1, malformed.1.or(Some(text))),
             }
         }
-        let quantiles = quantiles(&mut numbers.clone(), &SHARES)?;
+        let quantiles_of_numbers = quantiles(&mut numbers.clone(), &SHARES)?;
+        let logarithms: Option<Vec<f64>> = is_log.then(|| numbers.iter().copied().map(log).collect());
+        let scaled = logarithms.as_ref().unwrap_or(&numbers);
+        let quantiles = quantiles(&mut scaled.clone(), &SHARES)?;
         let [_, first, median, third, _] = quantiles;
-        let reach = MAX_RANGES * typical_range(&quantiles, &numbers);
-        let counts = |x: f64| (first - reach..=third + reach).contains(&x);
-        let (mean, std) = moments(numbers.iter().copied().filter(|&x| counts(x)), median);
-        let is_extreme = |x: f64| !counts(x) || f64::from(standardised(x, mean, std).abs()) >= MAX_DEVIATIONS;
-        let mut extremes = numbers.iter().copied().filter(|&x| is_extreme(x));
-        let extreme = (extremes.clone().count(), extremes.next());
-        let code = code(&numbers, counts);
-        Some(Statistics { mean, std, numbers, quantiles, extreme, malformed, code })
+        let reach = MAX_RANGES * typical_range(&quantiles, scaled);
+        let counting = first - reach..=third + reach;
+        let counted = || scaled.iter().copied().filter(|x| counting.contains(x));
+        let (mean, std) = moments(counted(), median);
+        let (min, max) = (counted().fold(f64::INFINITY, f64::min), counted().fold(f64::NEG_INFINITY, f64::max));
+        let range = if max > min { (max - min).min(f64::MAX) } else { 1.0 };
+        let code = code(scaled, |x| counting.contains(&x)).and_then(|(code, count)| {
+            let at = scaled.iter().position(|&x| x == code)?;
+            Some((numbers[at], count))
+        });
+        let quantiles = quantiles_of_numbers;
+        Some(Statistics { mean, std, min, range, numbers, quantiles, counting, is_log, malformed, code })
     }
 
-    /// What is odd about the training rows' cells in the field of this name: a line each, with what to do.
-    pub fn warnings(&self, field: &str) -> Vec<String> {
+    /// The numbers.
+    pub fn numbers(&self) -> Vec<f64> {
+        self.numbers.clone()
+    }
+
+    /// How many numbers of a field of this kind do not count or are clamped, the first one, and what is done about them and what
+    /// to do.
+    fn extreme(&self, kind: &FieldKind) -> (usize, Option<f64>, String) {
+        let is_outside = |x: f64| !self.counting.contains(&if self.is_log { log(x) } else { x });
+        let scale = kind.scale();
+        let is_clamped = |x: f64| scale.is_some_and(|scale| scale.x(x).abs() >= scale.limit());
+        let is_extreme = |x: f64| match kind {
+            FieldKind::Transformed(Transform::Identity) => is_clamped(x),
+            _ => scale.is_some() && (is_outside(x) || is_clamped(x)),
+        };
+        let mut extremes = self.numbers.iter().copied().filter(|&x| is_extreme(x));
+        let (count, first) = (extremes.clone().count(), extremes.next());
+        let (done, instead) = match kind {
+            FieldKind::Transformed(Transform::Identity) => {
+                (format!("clamped to {MAX_GIVEN}"), ", or declare another transform")
+            }
+            FieldKind::Transformed(Transform::MinMax { .. }) => {
+                ("left out of the range and clamped to it".into(), ", or declare transform = \"log\" or \"buckets\"")
+            }
+            _ => (
+                format!("left out of the mean and clamped to {MAX_DEVIATIONS} standard deviations"),
+                if self.is_log {
+                    ", or declare transform = \"buckets\""
+                } else {
+                    ", or declare transform = \"log\" or \"buckets\""
+                },
+            ),
+        };
+        (count, first, format!("{done}: correct them, list them in null_values if they mean missing{instead}"))
+    }
+
+    /// What is odd about the training rows' cells in the field of this name and kind: a line each, with what to do.
+    pub fn warnings(&self, field: &str, kind: &FieldKind) -> Vec<String> {
         let n = self.numbers.len();
         let [low, _, median, _, high] = self.quantiles.map(Number);
         let range = format!("1% are below {low}, half below {median}, 1% above {high}");
@@ -69,15 +121,15 @@ impl<'a> Statistics<'a> {
                 shortened(example, 40)
             ));
         }
-        if let (count, Some(example)) = self.extreme {
+        let (count, extreme, done) = self.extreme(kind);
+        if let Some(example) = extreme {
             warnings.push(format!(
-                "field `{field}`: {count} of {n} numbers in the training rows are extreme, such as {} ({range}); they are left out \
-                 of the mean and clamped to {MAX_DEVIATIONS} standard deviations: correct them, list them in null_values if they \
-                 mean missing, or take the field's logarithm",
+                "field `{field}`: {count} of {n} numbers in the training rows are extreme, such as {} ({range}); they are {done}",
                 Number(example)
             ));
         }
-        if let Some((code, count)) = self.code.filter(|(code, _)| self.extreme.1 != Some(*code)) {
+        // In buckets, a code is a category.
+        if let Some((code, count)) = self.code.filter(|(code, _)| extreme != Some(*code) && kind.is_dense()) {
             warnings.push(format!(
                 "field `{field}`: {count} of {n} numbers in the training rows are {}, far from all others ({range}): if that means \
                  missing, list it in null_values",
@@ -166,10 +218,21 @@ mod tests {
 
     /// Mean, standard deviation and warnings of some cells.
     fn of(cells: impl IntoIterator<Item = impl ToString>) -> (f64, f64, Vec<String>) {
+        let (mean, std, _, _, warnings) =
+            with(cells, false, |found| FieldKind::Numeric { mean: found.mean, std: found.std });
+        (mean, std, warnings)
+    }
+
+    /// Mean, standard deviation, minimum, range and warnings of some cells in a field of another kind.
+    fn with(
+        cells: impl IntoIterator<Item = impl ToString>,
+        is_log: bool,
+        kind: impl Fn(&Statistics<'_>) -> FieldKind,
+    ) -> (f64, f64, f64, f64, Vec<String>) {
         let column = column(cells);
         let rows: Vec<u32> = (0..column.len() as u32).collect();
-        let found = Statistics::new(&column, &rows).unwrap();
-        (found.mean, found.std, found.warnings("price"))
+        let found = Statistics::new(&column, &rows, is_log).unwrap();
+        (found.mean, found.std, found.min, found.range, found.warnings("price", &kind(&found)))
     }
 
     /// 0.0, 0.1, … 9.9, twice.
@@ -224,6 +287,43 @@ mod tests {
     }
 
     #[test]
+    fn heavy_tails_have_no_extreme_logarithms() {
+        // Prices from 1 to 10 times 2^0 to 2^39.
+        let tail = || (0..400).map(|row| f64::from(1 + row % 10) * 2f64.powi(row / 10));
+        let log = |found: &Statistics<'_>| FieldKind::Transformed(Transform::Log { mean: found.mean, std: found.std });
+        let (mean, std, _, _, warnings) = with(tail(), true, log);
+        let expected: Vec<f64> = tail().map(|price| (1.0 + price).ln()).collect();
+        let expected_mean = expected.iter().sum::<f64>() / 400.0;
+        let squares = expected.iter().map(|x| (x - expected_mean).powi(2)).sum::<f64>();
+        assert!((mean - expected_mean).abs() < 1e-9 && (std - (squares / 400.0).sqrt()).abs() < 1e-9, "{mean} {std}");
+        assert_eq!(warnings, [""; 0]);
+        // The numbers themselves are shown.
+        let cells = prices().map(|price| price + 1.0).chain([-1e300]);
+        let [warning] = &with(cells, true, log).4[..] else { panic!("one warning") };
+        assert!(warning.contains("such as -1e300 (1% are below 1.1, half below 6, 1% above 10.9)"), "{warning}");
+        assert!(warning.ends_with("or declare transform = \"buckets\""), "{warning}");
+    }
+
+    #[test]
+    fn the_range_is_that_of_the_numbers_that_count() {
+        let min_max =
+            |found: &Statistics<'_>| FieldKind::Transformed(Transform::MinMax { min: found.min, range: found.range });
+        let (_, _, min, range, none) = with(prices().map(|price| price - 2.0), false, min_max);
+        assert_eq!((min, range, none.len()), (-2.0, 9.9, 0));
+        let (_, _, min, range, warnings) = with(prices().chain([1e30]), false, min_max);
+        assert_eq!((min, range), (0.0, 9.9));
+        assert!(warnings.len() == 1 && warnings[0].contains("left out of the range and clamped to it"), "{warnings:?}");
+        assert_eq!(with([4.0, 4.0], false, min_max).3, 1.0);
+        // Only what is clamped concerns a number that stays as it is, and nothing a bucket.
+        let identity = |_: &Statistics<'_>| FieldKind::Transformed(Transform::Identity);
+        assert_eq!(with(prices().chain([99_999.0]), false, identity).4, [""; 0]);
+        let [warning] = &with(prices().chain([1e30]), false, identity).4[..] else { panic!("one warning") };
+        assert!(warning.contains("such as 1e30") && warning.contains("they are clamped to 1000000: "), "{warning}");
+        let buckets = |_: &Statistics<'_>| FieldKind::Transformed(Transform::Buckets { edges: vec![] });
+        assert_eq!(with(prices().chain([1e30, -999.0, -999.0]), false, buckets).4, [""; 0]);
+    }
+
+    #[test]
     fn texts_that_are_not_numbers_are_counted() {
         let cells = prices().map(|price| price.to_string()).chain(["$3", "—", " ", "", "1,234.00"].map(str::to_owned));
         let (_, _, warnings) = of(cells);
@@ -250,9 +350,14 @@ mod tests {
         fn every_column_has_finite_statistics(cells in prop::collection::vec(any::<f64>(), 1..50)) {
             let column = column(cells.iter().map(|x| format!("{x:e}")));
             let rows: Vec<u32> = (0..column.len() as u32).collect();
-            match Statistics::new(&column, &rows) {
-                None => prop_assert!(cells.iter().all(|x| !x.is_finite())),
-                Some(Statistics { mean, std, .. }) => prop_assert!(mean.is_finite() && std.is_finite() && std > 0.0),
+            for is_log in [false, true] {
+                match Statistics::new(&column, &rows, is_log) {
+                    None => prop_assert!(cells.iter().all(|x| !x.is_finite())),
+                    Some(Statistics { mean, std, min, range, .. }) => {
+                        prop_assert!(mean.is_finite() && std.is_finite() && std > 0.0);
+                        prop_assert!(min.is_finite() && range.is_finite() && range > 0.0);
+                    }
+                }
             }
         }
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use fm_args::commands::Predict;
 use fm_core::error::nearest;
-use fm_core::{Encoder, FieldKind, Records, Schema};
-use fm_data::table::{DecimalMark, Needed, ReadOptions, check_output, needed_columns, take_columns};
+use fm_core::{Encoder, Field, Records, Schema};
+use fm_data::table::{DecimalMark, Needed, ReadOptions, check_output, columns_of_fields, needed_columns, take_columns};
 use fm_data::{MissingColumns, TableReader, TableSpec, TableWriter, encode};
 use polars::prelude::*;
 
@@ -51,7 +51,7 @@ pub fn run(args: &Predict) -> Result<()> {
         TableReader::open_with(&args.input, &options)?
     };
     let names = reader.names().to_vec();
-    let missing = missing_fields(&predictor.schema, &reader, columns.missing)?;
+    let missing = missing_columns(&predictor.schema, &reader, columns.missing)?;
     let stop = stop_at_ctrl_c()?;
     let writer = if is_stdout { TableWriter::stdout() } else { TableWriter::create(&args.output)? };
     let mut progress = RowProgress::new(reader.bytes());
@@ -78,7 +78,7 @@ pub fn run(args: &Predict) -> Result<()> {
             Err(RecvTimeoutError::Disconnected) => break joined(reading),
         };
         if progress.rows() == 0 {
-            if names.iter().any(|name| name == SCORE) && predictor.schema.field_index(SCORE).is_none() {
+            if names.iter().any(|name| name == SCORE) && !predictor.schema.columns().contains(&SCORE) {
                 tracing::info!(
                     "the column `{SCORE}` of the input is left out: that of the output has the scores of this model"
                 );
@@ -117,6 +117,9 @@ pub fn run(args: &Predict) -> Result<()> {
     }
 
     let done = progress.finish();
+    let is_missing = |field: &&Field| missing.iter().any(|column| column == field.column());
+    let missing: Vec<String> =
+        predictor.schema.fields().iter().filter(is_missing).map(|field| field.name.clone()).collect();
     unknown.warn("", &missing);
     let is_new = |field: &str| !missing.iter().any(|name| name == field) && !unknown.reports(field);
     for (field, rows) in unknown.by_role().into_iter().filter(|(field, _)| is_new(field)) {
@@ -145,8 +148,8 @@ impl Columns {
     fn of(args: &Predict, schema: &Schema, declared: Option<&TableSpec>) -> Columns {
         let missing = if args.allow_missing { MissingColumns::Unknown } else { MissingColumns::Error };
         let kept = if args.only_scores { Some(vec![]) } else { args.keep.clone() };
-        let numeric = schema.fields().iter().filter(|field| matches!(field.kind, FieldKind::Numeric { .. }));
-        let numeric = numeric.map(|field| field.name.clone()).collect();
+        let numeric = schema.fields().iter().filter(|field| field.kind.is_numeric());
+        let numeric = numeric.map(|field| field.column().to_owned()).collect();
         let decimal = declared.map(|spec| spec.decimal).unwrap_or_default();
         Columns { kept, missing, numeric, decimal, origin: args.input.display().to_string() }
     }
@@ -166,10 +169,10 @@ fn is_standard(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// The fields that the input has no column for. Warns of them, since all their values count as missing.
-fn missing_fields(schema: &Schema, reader: &TableReader, allowed: MissingColumns) -> Result<Vec<String>> {
+/// The columns of fields that the input lacks. Warns of them, since all their values count as missing.
+fn missing_columns(schema: &Schema, reader: &TableReader, allowed: MissingColumns) -> Result<Vec<String>> {
     let there: HashSet<&str> = reader.names().iter().map(String::as_str).collect();
-    let fields: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
+    let fields = schema.columns();
     let missing: Vec<String> =
         fields.iter().filter(|name| !there.contains(*name)).map(|&name| name.to_owned()).collect();
     match missing.first() {
@@ -215,6 +218,7 @@ fn read_chunks(
         let kept = columns.kept.as_ref().map_or_else(|| Ok(table.clone()), |names| take_columns(&table, names))?;
         let kept = without_score(&kept, encoder.schema(), &columns.origin)?;
         let table = columns.decimal.with_points(&table, columns.numeric.iter().map(String::as_str))?;
+        let table = columns_of_fields(&table, encoder.schema())?;
         let encoded = encode(&table, encoder, None, columns.missing)?;
         if to.send(Chunk { kept, table, encoded, bytes_read: reader.bytes_read() }).is_err() {
             break;
@@ -242,7 +246,7 @@ pub fn without_score(table: &DataFrame, schema: &Schema, origin: &str) -> Result
     if table.column(SCORE).is_err() {
         return Ok(table.clone());
     }
-    if schema.field_index(SCORE).is_some() || schema.label().column == SCORE {
+    if schema.columns().contains(&SCORE) || schema.label().column == SCORE {
         bail!(
             "{origin} has a column `{SCORE}`, which the model was trained with: leave it out of the output with `--keep`"
         );

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use anyhow::{Result, bail};
 use fm_args::commands::Recommend;
 use fm_core::terminal::line;
-use fm_core::{Label, Records, Schema, Side};
+use fm_core::{Field, Label, Records, Schema, Side};
 use fm_data::catalogue::Unseen;
 use fm_data::{Moved, RawData};
 use serde::Serialize;
@@ -119,13 +119,13 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
         bail!("{} has no user field: declare one as `user` in schema.toml and train again", args.model.display());
     };
     let user = &schema.fields()[position];
-    let mut known = vec![(user.name.as_str(), args.user.as_str())];
+    let mut known = vec![(user.column(), args.user.as_str())];
     for (name, value) in &args.about {
-        let Some(field) = schema.fields().iter().find(|field| field.name == *name) else {
-            let names: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
-            bail!("--about: unknown field `{name}`; the fields are {}", names.join(", "));
-        };
-        if field.side == Side::Item || schema.item() == Some(name.as_str()) {
+        let mut fields = schema.fields().iter().filter(|field| field.column() == name).peekable();
+        if fields.peek().is_none() {
+            bail!("--about: unknown field `{name}`; the fields are {}", schema.columns().join(", "));
+        }
+        if fields.all(|field| field.side == Side::Item || schema.item() == Some(field.name.as_str())) {
             bail!("--about: `{name}` is a field of the item, and the file already contains the items");
         }
         match known.iter().find(|(given, _)| *given == name.as_str()) {
@@ -142,11 +142,8 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
     if known_user == Some(false) {
         warn_unknown(schema, &args.user, "in the file");
     }
-    let mut texts = vec![None; schema.num_fields()];
-    known
-        .iter()
-        .filter_map(|&(name, text)| Some((schema.field_index(name)?, text)))
-        .for_each(|(at, text)| texts[at] = Some(text));
+    let given = |field: &Field| known.iter().find(|(name, _)| *name == field.column()).map(|(_, text)| *text);
+    let texts: Vec<Option<&str>> = schema.fields().iter().map(given).collect();
     warn_of_clamped(schema, &Records::from_texts(schema, &[texts], &[0.0])?, "user");
     let exclude: Vec<&str> = args.exclude.iter().map(String::as_str).collect();
     let found = scorer.recommend(known, args.top, &exclude)?;

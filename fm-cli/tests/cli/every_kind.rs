@@ -4,10 +4,11 @@ use crate::data::{Numbers, declaration};
 use crate::scene::Scene;
 
 /// The fields of [`SCHEMA`], in its order.
-pub const FIELDS: [&str; 10] =
-    ["reader", "book", "tags", "moods", "words", "city", "price", "age", "genres", "visited"];
+pub const FIELDS: [&str; 12] =
+    ["reader", "book", "tags", "moods", "words", "city", "price", "age", "sold", "views", "genres", "visited"];
 
-/// The declaration: categorical, multi-valued with each weighting, hashed of both kinds, numeric, a sequence that shares a table.
+/// The declaration: categorical, multi-valued with each weighting, hashed of both kinds, numbers with
+/// several transforms, a sequence that shares a table.
 pub const SCHEMA: &str = declaration!(
     r#"
 label = "stars""#,
@@ -50,7 +51,20 @@ side = "item"
 [[field]]
 name = "age"
 kind = "numeric"
+transform = "min-max"
 side = "user"
+
+[[field]]
+name = "sold"
+kind = "numeric"
+transform = "log"
+side = "item"
+
+[[field]]
+name = "views"
+kind = "numeric"
+transform = "buckets"
+buckets = 8
 
 [[field]]
 name = "genres"
@@ -83,7 +97,10 @@ pub fn table() -> String {
         let genres = format!("genre{}:0.{}|genre{}|genre{}:-1", book % 3, book % 7, book % 4, book % 5);
         let visited = format!("b{:02}|b{:02}|b{:02}", n % 30, n % 7, n % 7);
         let price = format!("{}.{}", book % 9, book % 10);
-        format!("r{reader:02},b{book:02},{tags},{moods},{words},{city},{price},{age},{genres},{visited},{stars}\n")
+        let (sold, views) = (3i64.pow(book as u32 % 9) - 4, n * n % 1000);
+        format!(
+            "r{reader:02},b{book:02},{tags},{moods},{words},{city},{price},{age},{sold},{views},{genres},{visited},{stars}\n"
+        )
     };
     FIELDS.join(",") + ",stars\n" + &(0..300).map(row).collect::<String>()
 }
@@ -133,6 +150,8 @@ const TEXTS: [&[&str]; FIELDS.len()] = [
     &["Köln", "Łódź", "東京", "Rome", "", "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch auf Ynys Môn"],
     &["7.5", "0.3", " 4.25 ", "", "cheap", "1e999", "-.5e1", "nan", "0x10", "1_0", "3.", "\u{a0}5"],
     &["31", "+2.7e1", "", "inf", "old", "39.000000001", "1e-400", "-0", "٣"],
+    &["23", "-3", "0", "1e6", "-1e300", "", "many", "6.5e2"],
+    &["1", "121", "500.5", "-7", "1e9", "", "nan", "841"],
     &[
         "genre1:2|genre0",
         "genre1:.5|genre1:-.25|genre1",

@@ -21,6 +21,7 @@ mod killed;
 mod labels;
 mod mutants;
 mod new_rows;
+mod numbers;
 mod one_process;
 mod other_commands;
 mod parity;

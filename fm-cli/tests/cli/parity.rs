@@ -14,6 +14,9 @@ fn pytorch_and_the_program_agree_on_every_row() {
     for (run, schema) in [("repeated", "schema"), ("crowded", "crowded")] {
         scene.ok(&format!("train --data kinds.csv --schema {schema}.toml --model fm --epochs 2 --run {run}"));
     }
+    scene.write("numbers.csv", crate::numbers::table(0, 900));
+    scene.write("numbers.toml", crate::numbers::schema());
+    scene.ok("train --data numbers.csv --schema numbers.toml --model fm --epochs 2 --run numbers");
     // A release of MovieLens is not one table: its rows are those of a run that evaluates them.
     scene.ok("evaluate stars --part train --output ml.csv");
     scene.without_column("ml.csv", "score", "ml.csv");
@@ -24,6 +27,7 @@ fn pytorch_and_the_program_agree_on_every_row() {
         ("hashed", "books.csv"),
         ("repeated", "kinds.csv"),
         ("crowded", "kinds.csv"),
+        ("numbers", "numbers.csv"),
     ];
     for (run, file) in runs {
         scene.ok(&format!("export {run} -o {run}.pt"));

@@ -187,7 +187,7 @@ fn missing_row(schema: &Schema, like: &Padded) -> Padded {
     let ids: Vec<i64> = slots.iter().map(|&field| schema.ids(field).start).collect();
     let value = |&field: &usize| match schema.fields()[field].kind {
         FieldKind::MultiValued(_) | FieldKind::Sequence(_) => 0.0,
-        FieldKind::Categorical | FieldKind::Numeric { .. } => 1.0,
+        FieldKind::Categorical | FieldKind::Numeric { .. } | FieldKind::Transformed(_) => 1.0,
     };
     let values: Vec<f32> = slots.iter().map(value).collect();
     let on_device = |tensor: Tensor| tensor.unsqueeze(0).to_device(like.ids.device());

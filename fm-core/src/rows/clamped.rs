@@ -2,7 +2,7 @@
 
 use super::Records;
 use super::layout::{FieldLayout, SlotKind};
-use crate::number::{MAX_DEVIATIONS, MAX_GIVEN};
+use crate::number::MAX_GIVEN;
 use crate::schema::Weighting;
 
 impl Records {
@@ -33,7 +33,7 @@ impl Records {
 /// The limit of the values of a field; none if they have no other source than counts.
 fn limit(field: &FieldLayout) -> Option<f32> {
     match field.kind {
-        SlotKind::Number => Some(MAX_DEVIATIONS as f32),
+        SlotKind::Number { limit } => Some(limit),
         SlotKind::Several { weighting: Weighting::Given, .. } => Some(MAX_GIVEN as f32),
         SlotKind::One | SlotKind::Several { .. } => None,
     }

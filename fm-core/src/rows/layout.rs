@@ -42,8 +42,8 @@ pub(crate) struct FieldLayout {
 pub(crate) enum SlotKind {
     /// One slot, x = 1.
     One,
-    /// One slot; x = 1 for the out-of-vocabulary id, otherwise given.
-    Number,
+    /// One slot; x = 1 for the out-of-vocabulary id, otherwise given. |x| of a clamped number is `limit`.
+    Number { limit: f32 },
     /// Up to `max_len` slots; x follows from the weighting and their number.
     Several { max_len: usize, weighting: Weighting },
 }
@@ -54,7 +54,9 @@ impl RecordLayout {
             let (ids, rows) = (schema.record_ids(position), schema.ids(position));
             let kind = match &field.kind {
                 FieldKind::Categorical => SlotKind::One,
-                FieldKind::Numeric { .. } => SlotKind::Number,
+                kind @ (FieldKind::Numeric { .. } | FieldKind::Transformed(_)) => {
+                    kind.scale().map_or(SlotKind::One, |scale| SlotKind::Number { limit: scale.limit() })
+                }
                 FieldKind::MultiValued(list) | FieldKind::Sequence(list) => {
                     SlotKind::Several { max_len: list.max_len, weighting: list.weighting }
                 }
@@ -67,7 +69,7 @@ impl RecordLayout {
         let user = schema.user().and_then(|user| schema.field_index(user));
         let user = user.filter(|&user| fields[user].kind == SlotKind::One);
         let is_one = |kind| match kind {
-            SlotKind::One | SlotKind::Number => true,
+            SlotKind::One | SlotKind::Number { .. } => true,
             SlotKind::Several { weighting, .. } => matches!(weighting, Weighting::Sum | Weighting::Given),
         };
         let implies_ones = fields.iter().all(|field| is_one(field.kind));
@@ -105,11 +107,13 @@ impl RecordLayout {
                 SlotKind::Several { max_len, .. } if count > max_len => {
                     return invalid(format!("at most {max_len} slots of field `{}`", field.name), count.to_string());
                 }
-                SlotKind::One | SlotKind::Number if count == 0 && !left.is_empty() => return out_of_range(field, slot),
-                SlotKind::One | SlotKind::Number if count != 1 => {
+                SlotKind::One | SlotKind::Number { .. } if count == 0 && !left.is_empty() => {
+                    return out_of_range(field, slot);
+                }
+                SlotKind::One | SlotKind::Number { .. } if count != 1 => {
                     return invalid(format!("one slot of field `{}`", field.name), count.to_string());
                 }
-                SlotKind::Number if left[0] & GIVEN == 0 && left[0] != field.unknown => {
+                SlotKind::Number { .. } if left[0] & GIVEN == 0 && left[0] != field.unknown => {
                     return invalid(format!("a value of field `{}`", field.name), "none".into());
                 }
                 _ => {}
@@ -142,7 +146,7 @@ impl FieldLayout {
     /// The maximum number of slots in a row.
     pub fn max_slots(&self) -> usize {
         match self.kind {
-            SlotKind::One | SlotKind::Number => 1,
+            SlotKind::One | SlotKind::Number { .. } => 1,
             SlotKind::Several { max_len, .. } => max_len,
         }
     }
@@ -157,7 +161,7 @@ impl FieldLayout {
     #[inline]
     pub fn count(&self, words: &[u32]) -> usize {
         match self.kind {
-            SlotKind::One | SlotKind::Number => 1,
+            SlotKind::One | SlotKind::Number { .. } => 1,
             // Most lists are short.
             SlotKind::Several { .. } if words.len() <= 16 => {
                 words.iter().take_while(|word| **word & !GIVEN < self.end).count()
@@ -190,7 +194,7 @@ impl FieldLayout {
     #[inline]
     pub fn implied(&self, n: usize) -> f32 {
         match self.kind {
-            SlotKind::One | SlotKind::Number => 1.0,
+            SlotKind::One | SlotKind::Number { .. } => 1.0,
             SlotKind::Several { weighting, .. } => weighting.value(n),
         }
     }

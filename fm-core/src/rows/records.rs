@@ -249,7 +249,7 @@ impl Records {
         for field in &self.layout.fields {
             // The values that records leave out.
             let implied = match field.kind {
-                SlotKind::One | SlotKind::Number => 0,
+                SlotKind::One | SlotKind::Number { .. } => 0,
                 SlotKind::Several { weighting, .. } => 1 + weighting as u32,
             };
             hash.update(&field.end.to_le_bytes());

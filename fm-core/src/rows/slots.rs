@@ -4,8 +4,8 @@ use hashbrown::HashMap;
 
 use super::layout::{FieldLayout, GIVEN, RecordLayout, count_given};
 use crate::error::{Error, Result};
-use crate::number::{given, standardised};
-use crate::schema::{List, Weighting};
+use crate::number::{Scale, bucket, given};
+use crate::schema::{FieldKind, List, Weighting};
 
 /// The number of ids of a list from which a hash table finds them. Fewer are compared one by one.
 const FEW: usize = 256;
@@ -124,11 +124,25 @@ impl Slots {
         }
     }
 
-    /// Appends the slot of a numeric field: the number standardised, or the out-of-vocabulary id.
-    pub(crate) fn push_number(&mut self, unknown: u32, number: Option<f64>, mean: f64, std: f64) {
+    /// Appends the slot of a dense field: x of the number, or the out-of-vocabulary id.
+    pub(crate) fn push_number(&mut self, unknown: u32, number: Option<f64>, scale: Scale) {
         match number.filter(|number| number.is_finite()) {
-            Some(number) => self.push_given(unknown + 1, standardised(number, mean, std)),
+            Some(number) => self.push_given(unknown + 1, scale.x(number)),
             None => self.push(unknown),
+        }
+    }
+
+    /// Appends the slot of a numeric field with buckets: the number's bucket, or the out-of-vocabulary id.
+    pub(crate) fn push_bucket(&mut self, unknown: u32, number: Option<f64>, edges: &[f64]) {
+        let number = number.filter(|number| number.is_finite());
+        self.push(number.map_or(unknown, |number| unknown + 1 + bucket(number, edges) as u32));
+    }
+
+    /// Appends the slot of a numeric field of this kind.
+    pub(crate) fn push_numeric(&mut self, unknown: u32, number: Option<f64>, kind: &FieldKind) {
+        match (kind.scale(), kind.edges()) {
+            (Some(scale), _) => self.push_number(unknown, number, scale),
+            (None, edges) => self.push_bucket(unknown, number, edges.unwrap_or_default()),
         }
     }
 }

@@ -17,7 +17,7 @@ pub enum Value<'a> {
     Indices(&'a [usize]),
     /// The same with a number for each value, in a list whose weighting is [`Given`](crate::Weighting::Given).
     Given(&'a [(usize, f32)]),
-    /// A number, before it is standardised. One that is not finite is missing.
+    /// A number, before it is standardised or put into a bucket. One that is not finite is missing.
     Number(f64),
 }
 
@@ -181,11 +181,13 @@ fn append(field: &FieldLayout, kind: &FieldKind, value: Value<'_>, slots: &mut S
             slots.push_distinct(list.ordered(listed(list, value, id)?.into_iter()), list);
         }
         (FieldKind::Sequence(list), _) => slots.push_sequence(list.kept(listed(list, value, id)?.into_iter()), list),
-        (FieldKind::Numeric { .. }, Value::Missing) => slots.push(field.unknown),
-        (FieldKind::Numeric { mean, std }, Value::Number(number)) => {
-            slots.push_number(field.unknown, Some(number), *mean, *std);
+        (FieldKind::Numeric { .. } | FieldKind::Transformed(_), Value::Missing) => slots.push(field.unknown),
+        (FieldKind::Numeric { .. } | FieldKind::Transformed(_), Value::Number(number)) => {
+            slots.push_numeric(field.unknown, Some(number), kind);
         }
-        (FieldKind::Numeric { .. }, _) => return Err(("a number".into(), format!("{value:?}"))),
+        (FieldKind::Numeric { .. } | FieldKind::Transformed(_), _) => {
+            return Err(("a number".into(), format!("{value:?}")));
+        }
     }
     Ok(())
 }

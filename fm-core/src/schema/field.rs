@@ -2,9 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::transform::{Numeric, NumericFile, Transform, moments_problem};
+use crate::number::Scale;
+
 /// How a field's text becomes ids and values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case", try_from = "KindFile")]
 pub enum FieldKind {
     /// One value, looked up in a vocabulary or hashed.
     Categorical,
@@ -20,6 +23,9 @@ pub enum FieldKind {
         /// The standard deviation over the training rows, without extreme numbers; greater than 0.
         std: f64,
     },
+    /// A number that becomes x otherwise, or a category.
+    #[serde(rename = "numeric")]
+    Transformed(Transform),
 }
 
 impl FieldKind {
@@ -27,8 +33,68 @@ impl FieldKind {
     pub fn list(&self) -> Option<&List> {
         match self {
             FieldKind::MultiValued(list) | FieldKind::Sequence(list) => Some(list),
-            FieldKind::Categorical | FieldKind::Numeric { .. } => None,
+            FieldKind::Categorical | FieldKind::Numeric { .. } | FieldKind::Transformed(_) => None,
         }
+    }
+
+    /// How a number becomes x; `None` for a field whose x is not its number.
+    pub fn scale(&self) -> Option<Scale> {
+        match self {
+            FieldKind::Numeric { mean, std } => Some(Scale::standard(*mean, *std)),
+            FieldKind::Transformed(transform) => transform.scale(),
+            FieldKind::Categorical | FieldKind::MultiValued(_) | FieldKind::Sequence(_) => None,
+        }
+    }
+
+    /// The borders between the buckets of a number; `None` for a field without buckets of numbers.
+    pub fn edges(&self) -> Option<&[f64]> {
+        if let FieldKind::Transformed(transform) = self { transform.edges() } else { None }
+    }
+
+    /// Whether the text of the field is a number: it is declared numeric, whatever becomes of the number.
+    pub fn is_numeric(&self) -> bool {
+        matches!(self, FieldKind::Numeric { .. } | FieldKind::Transformed(_))
+    }
+
+    /// Whether x is the field's number: one id for all numbers, as opposed to one for each bucket. Such features are called
+    /// dense.
+    pub fn is_dense(&self) -> bool {
+        self.scale().is_some()
+    }
+
+    /// What contradicts itself in the statistics or the edges of numbers, if anything does.
+    pub(super) fn numeric_problem(&self) -> Option<String> {
+        match self {
+            FieldKind::Numeric { mean, std } => moments_problem(*mean, *std),
+            FieldKind::Transformed(transform) => transform.problem(),
+            FieldKind::Categorical | FieldKind::MultiValued(_) | FieldKind::Sequence(_) => None,
+        }
+    }
+}
+
+/// A kind in `schema.json`, where all numeric fields are of one kind.
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+enum KindFile {
+    Categorical,
+    MultiValued(List),
+    Sequence(List),
+    Numeric(NumericFile),
+}
+
+impl TryFrom<KindFile> for FieldKind {
+    type Error = String;
+
+    fn try_from(file: KindFile) -> Result<FieldKind, String> {
+        Ok(match file {
+            KindFile::Categorical => FieldKind::Categorical,
+            KindFile::MultiValued(list) => FieldKind::MultiValued(list),
+            KindFile::Sequence(list) => FieldKind::Sequence(list),
+            KindFile::Numeric(file) => match file.read()? {
+                Numeric::Standardized { mean, std } => FieldKind::Numeric { mean, std },
+                Numeric::Transformed(transform) => FieldKind::Transformed(transform),
+            },
+        })
     }
 }
 
@@ -142,8 +208,11 @@ pub enum Side {
 /// One field of a row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Field {
-    /// The column's name.
+    /// Its name.
     pub name: String,
+    /// The column that it reads; `None` for the column of its name. Several fields can read one column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
     /// How its text becomes slots.
     #[serde(flatten)]
     pub kind: FieldKind,
@@ -177,8 +246,14 @@ pub struct Field {
 impl Field {
     /// A field with a vocabulary, which is empty for a numeric field.
     pub fn new(name: impl Into<String>, kind: FieldKind, side: Side, vocabulary: Vec<String>) -> Field {
-        let (shares, hash_buckets, exact, unknown_share, cut_share) = (None, None, false, 0.0, 0.0);
-        Field { name: name.into(), kind, side, shares, exact, unknown_share, cut_share, vocabulary, hash_buckets }
+        let (column, shares, hash_buckets, exact, unknown_share, cut_share) = (None, None, None, false, 0.0, 0.0);
+        let name = name.into();
+        Field { name, column, kind, side, shares, exact, unknown_share, cut_share, vocabulary, hash_buckets }
+    }
+
+    /// The name of the column that it reads, which is that of its raw values in exported files.
+    pub fn column(&self) -> &str {
+        self.column.as_deref().unwrap_or(&self.name)
     }
 
     /// A categorical field whose values are the numbers below `n`: its vocabulary is `"0"`, `"1"`, and so on.
@@ -219,11 +294,10 @@ impl Field {
     /// The number of rows that the table has for this field, including its out-of-vocabulary row, unless it shares
     /// another's.
     pub(crate) fn num_rows(&self) -> i64 {
-        match self.kind {
-            FieldKind::Numeric { .. } => 2,
-            FieldKind::Categorical | FieldKind::MultiValued(_) | FieldKind::Sequence(_) => {
-                1 + self.hash_buckets.map_or(self.vocabulary.len() as i64, i64::from)
-            }
+        1 + match self.kind.edges() {
+            Some(edges) => 1 + edges.len() as i64,
+            None if self.kind.is_dense() => 1,
+            None => self.hash_buckets.map_or(self.vocabulary.len() as i64, i64::from),
         }
     }
 }

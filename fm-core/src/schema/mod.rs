@@ -9,7 +9,8 @@
 //! | categorical | 1 | 1 + vocabulary, or 1 + hash buckets | 1 |
 //! | multi-valued | 0 to `max_len` | 1 + vocabulary, or 1 + hash buckets | the number of occurrences in the row times 1, 1/n or 1/√n, or the sum of the numbers that the text gives |
 //! | sequence | 0 to `max_len` | 1 + vocabulary, or 1 + hash buckets | 1, 1/n or 1/√n, or the number that the text gives |
-//! | numeric | 1 | 2 | the standardised number; 1 if it is missing |
+//! | numeric | 1 | 2 | the number, standardised or [transformed](Transform) otherwise; 1 if it is missing |
+//! | numeric, in buckets | 1 | 1 + buckets | 1 |
 //!
 //! In a multi-valued field, each distinct value of a row takes one slot; n counts the values including repetitions. In
 //! a sequence, each value takes a slot, in the order of the text.
@@ -53,6 +54,7 @@ mod label;
 mod layout;
 mod list_text;
 mod reading;
+mod transform;
 mod values;
 
 use std::collections::HashSet;
@@ -68,9 +70,11 @@ pub use field::{Field, FieldKind, Keep, List, Side, Weighting};
 pub use label::{Label, Task};
 pub use layout::Layout;
 pub use reading::{Reading, canonical};
+pub use transform::{MAX_BUCKETS, Transform};
 
-/// The version of `schema.json` that this library writes, and the newest that it reads.
-pub const SCHEMA_FORMAT: u32 = 2;
+/// The newest version of `schema.json` that this library reads. It writes 2 for a schema without a [`Transform`] and a
+/// [`Field::column`], which earlier versions read, too.
+pub const SCHEMA_FORMAT: u32 = 3;
 
 /// The fields of a row, in the order of their slots, and the label. Always valid: only [`Schema::new`] creates one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,7 +116,9 @@ struct SchemaFile {
 impl From<Schema> for SchemaFile {
     fn from(schema: Schema) -> SchemaFile {
         let Schema { label, fields, user, item, null_values, .. } = schema;
-        SchemaFile { format: SCHEMA_FORMAT, label, user, item, null_values, fields }
+        let is_new = |field: &Field| field.column.is_some() || matches!(field.kind, FieldKind::Transformed(_));
+        let format = if fields.iter().any(is_new) { SCHEMA_FORMAT } else { 2 };
+        SchemaFile { format, label, user, item, null_values, fields }
     }
 }
 
@@ -125,7 +131,7 @@ impl TryFrom<SchemaFile> for Schema {
         }
         if file.format < 2 {
             // Before format 2, all fields compared bytes.
-            let has_values = |field: &&mut Field| !matches!(field.kind, FieldKind::Numeric { .. });
+            let has_values = |field: &&mut Field| !field.kind.is_numeric();
             file.fields.iter_mut().filter(has_values).for_each(|field| field.exact = true);
         }
         let schema = Schema::new(file.label, file.fields)?.with_null_values(&file.null_values)?;
@@ -142,7 +148,7 @@ impl Schema {
     /// # Errors
     /// [`Error::Schema`] if there is no field, a name is empty or repeated, a vocabulary repeats a value, a separator
     /// is empty, `max_len` or the number of hash buckets is 0, a field has both hash buckets and a vocabulary, a
-    /// numeric field has either, statistics are not finite, a vocabulary contains a missing value or one that is not
+    /// numeric field has either, statistics are not finite, edges of buckets do not ascend, a vocabulary contains a missing value or one that is not
     /// canonical in a field that is not exact, a share is not from 0 to 1, a field shares the table of a field that does not exist, is
     /// numeric or itself shares a table, a field that shares a table has values of its own, a row has more than 2²⁰
     /// slots, or there are more than 2147483647 ids.
@@ -159,6 +165,9 @@ impl Schema {
             let name = &field.name;
             if name.is_empty() || !names.insert(name) {
                 return invalid(format!("the field name `{name}` is empty or repeated"));
+            }
+            if field.column().is_empty() {
+                return invalid(format!("field `{name}` reads a column without a name"));
             }
             let mut values = HashSet::with_capacity(field.vocabulary.len());
             if let Some(twice) = field.vocabulary.iter().find(|value| !values.insert(value.as_str())) {
@@ -181,21 +190,14 @@ impl Schema {
             if field.hash_buckets.is_some() && !field.vocabulary.is_empty() {
                 return invalid(format!("field `{name}` has both a vocabulary and hash buckets"));
             }
-            match &field.kind {
-                FieldKind::Categorical => {}
-                FieldKind::MultiValued(list) | FieldKind::Sequence(list) => {
-                    if list.separator.is_empty() || list.max_len == 0 {
-                        return invalid(format!("field `{name}` needs a separator and a max_len of at least 1"));
-                    }
-                }
-                FieldKind::Numeric { mean, std } => {
-                    if !mean.is_finite() || !std.is_finite() || *std <= 0.0 {
-                        return invalid(format!("field `{name}` has mean {mean} and standard deviation {std}"));
-                    }
-                    if !field.vocabulary.is_empty() || field.hash_buckets.is_some() {
-                        return invalid(format!("field `{name}` is numeric and has a vocabulary or hash buckets"));
-                    }
-                }
+            if field.kind.list().is_some_and(|list| list.separator.is_empty() || list.max_len == 0) {
+                return invalid(format!("field `{name}` needs a separator and a max_len of at least 1"));
+            }
+            if let Some(reason) = field.kind.numeric_problem() {
+                return invalid(format!("field `{name}` {reason}"));
+            }
+            if field.kind.is_numeric() && (!field.vocabulary.is_empty() || field.hash_buckets.is_some()) {
+                return invalid(format!("field `{name}` is numeric and has a vocabulary or hash buckets"));
             }
             slots = slots
                 .checked_add(field.num_slots())
@@ -276,6 +278,17 @@ impl Schema {
     /// The position of the field with this name.
     pub fn field_index(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|field| field.name == name)
+    }
+
+    /// The columns of raw values in the order of the fields, each once.
+    pub fn columns(&self) -> Vec<&str> {
+        let mut columns: Vec<&str> = vec![];
+        for field in &self.fields {
+            if !columns.contains(&field.column()) {
+                columns.push(field.column());
+            }
+        }
+        columns
     }
 
     /// The name of the field that identifies the user.
@@ -419,7 +432,6 @@ fn owner(fields: &[Field], position: usize) -> Result<usize> {
     let Some(shares) = shares else { return Ok(position) };
     let invalid =
         |reason: String| Err(Error::Schema(format!("field `{name}` shares the table of `{shares}`, {reason}")));
-    let is_numeric = |kind: &FieldKind| matches!(kind, FieldKind::Numeric { .. });
     match fields.iter().position(|field| field.name == *shares) {
         None => invalid("which is not a field".into()),
         Some(owner) if owner == position => invalid("itself".into()),
@@ -427,7 +439,7 @@ fn owner(fields: &[Field], position: usize) -> Result<usize> {
             Field { shares: Some(other), .. } => {
                 invalid(format!("which itself shares that of `{other}`: name `{other}` instead"))
             }
-            Field { kind: other, .. } if is_numeric(kind) || is_numeric(other) => {
+            Field { kind: other, .. } if kind.is_numeric() || other.is_numeric() => {
                 invalid("but numbers have no table".into())
             }
             _ if hash_buckets.is_some() => invalid("so it cannot have hash buckets of its own".into()),
@@ -545,11 +557,23 @@ mod tests {
     }
 
     #[test]
+    fn fields_may_read_one_column() {
+        let of = |name: &str, column: &str| Field { column: Some(column.into()), ..categorical(name, &[]) };
+        let schema = Schema::new(label(), vec![of("a", "x"), categorical("y", &[]), of("b", "x")]).unwrap();
+        assert_eq!((schema.columns(), schema.fields()[2].column()), (vec!["x", "y"], "x"));
+        let text = schema.to_json();
+        assert!(text.starts_with(r#"{"format":3,"#) && text.contains(r#""name":"a","column":"x","#), "{text}");
+        assert_eq!(Schema::from_json(&text).unwrap(), schema);
+        let error = Schema::new(label(), vec![of("a", "")]).unwrap_err().to_string();
+        assert!(error.contains("field `a` reads a column without a name"), "{error}");
+    }
+
+    #[test]
     fn a_schema_of_a_newer_version_is_an_error() {
         let schema = Schema::new(label(), vec![categorical("a", &["x"])]).unwrap();
-        for later in ["\"format\":3", "\"format\":3,\"time\":\"when\""] {
+        for later in ["\"format\":4", "\"format\":4,\"time\":\"when\""] {
             let later = schema.to_json().replace("\"format\":2", later);
-            assert!(Schema::from_json(&later).unwrap_err().to_string().contains("newer than 2"), "{later}");
+            assert!(Schema::from_json(&later).unwrap_err().to_string().contains("newer than 3"), "{later}");
         }
     }
 

@@ -5,6 +5,7 @@ use tch::{Kind, Tensor};
 use super::Catalogue;
 use crate::bridge::{Attribute, TracedModule};
 use crate::error::Result;
+use crate::number::Scale;
 use crate::schema::{Field, FieldKind, Keep, Schema, Weighting};
 
 /// ASCII whitespace, which may surround numbers.
@@ -13,19 +14,20 @@ const SPACES: &str = " \t\n\r\x0c";
 /// The letters after a backslash in the string of a list, and the characters that they stand for.
 const ESCAPES: &str = "\"'\\/bfnrt\"'\\/\u{8}\u{c}\n\r\t";
 
-/// Sets the attributes that `methods.py` reads: lists with an entry for each field.
+/// Sets the attributes that `methods.py` reads: lists with an entry for each field, but for `_inputs`, which has
+/// one for each column that fields read.
 pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalogue: &Catalogue) -> Result<()> {
     use Attribute::{Buffer, Floats, Indexes, Integers, Text, Texts};
 
     let fields = schema.fields();
     let integers = |of: fn(&Field) -> i64| Integers(fields.iter().map(of).collect());
-    let statistics = |of: fn(f64, f64) -> f64| {
-        let of_field = |field: &Field| match field.kind {
-            FieldKind::Numeric { mean, std } => of(mean, std),
-            FieldKind::Categorical | FieldKind::MultiValued(_) | FieldKind::Sequence(_) => f64::NAN,
-        };
-        Floats(fields.iter().map(of_field).collect())
-    };
+    let scales =
+        |of: fn(Scale) -> f64| Floats(fields.iter().map(|field| field.kind.scale().map_or(f64::NAN, of)).collect());
+    let edges: Vec<&[f64]> = fields.iter().map(|field| field.kind.edges().unwrap_or_default()).collect();
+    let first_edges = edges.iter().scan(0, |end, edges| {
+        *end += edges.len() as i64;
+        Some(*end)
+    });
     let separators = fields.iter().map(|field| field.kind.list().map_or("", |list| list.separator.as_str())).collect();
     let first_ids = schema.unknown_ids().iter().map(|unknown| unknown + 1);
     let indexes = first_ids.zip(fields.iter().map(|field| field.vocabulary.as_slice())).collect();
@@ -36,6 +38,8 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
     module.set("_spaces", &Text(SPACES))?;
     module.set("_escapes", &Text(ESCAPES))?;
     module.set("_names", &Texts(fields.iter().map(|field| field.name.as_str()).collect()))?;
+    module.set("_columns", &Texts(fields.iter().map(Field::column).collect()))?;
+    module.set("_inputs", &Texts(schema.columns()))?;
     module.set("_kinds", &integers(kind))?;
     module.set("_widths", &integers(|field| field.num_slots() as i64))?;
     module.set("_unknown_ids", &Integers(schema.unknown_ids().to_vec()))?;
@@ -53,8 +57,13 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
         "_keeps_last",
         &integers(|field| field.kind.list().map_or(0, |list| i64::from(list.keep == Keep::Last))),
     )?;
-    module.set("_means", &statistics(|mean, _| mean))?;
-    module.set("_stds", &statistics(|_, std| std))?;
+    module.set("_logs", &integers(|field| field.kind.scale().map_or(0, |scale| i64::from(scale.is_log))))?;
+    module.set("_centres", &scales(|scale| scale.centre))?;
+    module.set("_units", &scales(|scale| scale.unit))?;
+    module.set("_lows", &scales(|scale| scale.limits[0]))?;
+    module.set("_highs", &scales(|scale| scale.limits[1]))?;
+    module.set("_first_edges", &Integers(std::iter::once(0).chain(first_edges).collect()))?;
+    module.set("_edges", &Floats(edges.concat()))?;
     module.set("_label_range", &Floats(label_range))?;
     module.set("_label_scale", &Floats(vec![f64::from(schema.label().scale)]))?;
 
@@ -74,8 +83,9 @@ fn kind(field: &Field) -> i64 {
     match field.kind {
         FieldKind::Categorical => 0,
         FieldKind::MultiValued(_) => 1,
-        FieldKind::Numeric { .. } => 2,
+        FieldKind::Numeric { .. } | FieldKind::Transformed(_) if field.kind.is_dense() => 2,
         FieldKind::Sequence(_) => 3,
+        FieldKind::Numeric { .. } | FieldKind::Transformed(_) => 4,
     }
 }
 

@@ -44,8 +44,8 @@ pub struct BundleOptions<'a> {
 pub struct Bundle {
     pub(super) module: TracedModule,
     pub(super) schema_json: String,
-    /// The names of the schema's fields.
-    pub(super) fields: Vec<String>,
+    /// The columns that the schema's fields read.
+    pub(super) columns: Vec<String>,
 }
 
 impl Bundle {
@@ -71,8 +71,8 @@ impl Bundle {
         }
         set_attributes(&mut module, schema, catalogue)?;
         module.define(concat!(include_str!("methods.py"), "\n", include_str!("hashing.py")))?;
-        let fields = schema.fields().iter().map(|field| field.name.clone()).collect();
-        Ok(Bundle { module, schema_json: schema.to_json(), fields })
+        let columns = schema.columns().into_iter().map(str::to_owned).collect();
+        Ok(Bundle { module, schema_json: schema.to_json(), columns })
     }
 
     /// The logits `[B]` of the archive.

@@ -37,7 +37,7 @@ def score_columns(self, columns: Dict[str, List[str]]) -> Tensor:
 
 def encode(self, rows: List[Dict[str, str]]) -> Tuple[Tensor, Tensor]:
     columns: Dict[str, List[str]] = {}
-    for name in self._names:
+    for name in self._inputs:
         columns[name] = [row.get(name, "") for row in rows]
     return self.encode_columns(columns)
 
@@ -47,7 +47,7 @@ def encode_lists(self, rows: List[Dict[str, List[str]]]) -> Tuple[Tensor, Tensor
     none: List[str] = []
     ids: List[Tensor] = []
     values: List[Tensor] = []
-    for field, name in enumerate(self._names):
+    for field, name in enumerate(self._columns):
         texts = [row.get(name, none) for row in rows]
         if len(self._separators[field]) > 0:
             lists = [self._pieces_of(field, of_row) for of_row in texts]
@@ -68,7 +68,7 @@ def encode_columns(self, columns: Dict[str, List[str]]) -> Tuple[Tensor, Tensor]
         rows = length
     ids: List[Tensor] = []
     values: List[Tensor] = []
-    for field, name in enumerate(self._names):
+    for field, name in enumerate(self._columns):
         column = [""] * rows
         if name in columns:
             column = columns[name]
@@ -82,13 +82,13 @@ def encode_columns(self, columns: Dict[str, List[str]]) -> Tuple[Tensor, Tensor]
 
 
 # What the model cannot use: for each field the number of values that are unknown, missing or malformed, and for each name that
-# is not a field the number of rows that have it. In a list, each value counts, and a list without values is one missing value.
+# no field reads the number of rows that have it. In a list, each value counts, and a list without values is one missing value.
 def check(self, rows: List[Dict[str, str]]) -> Tuple[Dict[str, Dict[str, int]], Dict[str, int]]:
     fields: Dict[str, Dict[str, int]] = {}
     for field, name in enumerate(self._names):
         unknown, missing, malformed = 0, 0, 0
         for row in rows:
-            of_row = self._faults(field, row.get(name, ""))
+            of_row = self._faults(field, row.get(self._columns[field], ""))
             unknown += of_row[0]
             missing += of_row[1]
             malformed += of_row[2]
@@ -96,7 +96,7 @@ def check(self, rows: List[Dict[str, str]]) -> Tuple[Dict[str, Dict[str, int]], 
     foreign: Dict[str, int] = {}
     for row in rows:
         for name in row.keys():
-            if name not in fields:
+            if name not in self._inputs:
                 foreign[name] = foreign.get(name, 0) + 1
     return fields, foreign
 
@@ -115,7 +115,7 @@ def _faults(self, field: int, text: str) -> Tuple[int, int, int]:
         return unknown, int(len(pieces) == 0), malformed
     if len(self._value(field, text)) == 0:
         return 0, 1, 0
-    if self._kinds[field] == 2:
+    if self._kinds[field] == 2 or self._kinds[field] == 4:
         number = self._number(text)
         return 0, 0, int(not (number < 1.0 or number > 0.0))
     return int(self._id(field, text) == self._unknown_ids[field]), 0, 0
@@ -182,6 +182,8 @@ def _encode_text(self, field: int, column: List[str]) -> Tuple[Tensor, Tensor]:
         return self._encode_categorical(field, column)
     if len(self._null_values) > 0:
         column = [self._present(text) for text in column]
+    if self._kinds[field] == 4:
+        return self._encode_buckets(field, column)
     return self._encode_numeric(field, column)
 
 
@@ -295,20 +297,48 @@ def _weighted(self, field: int, sums: List[float], totals: List[float]) -> Tenso
 
 
 def _encode_numeric(self, field: int, column: List[str]) -> Tuple[Tensor, Tensor]:
-    numbers = [self._standardised(field, self._number(text)) for text in column]
+    numbers = [self._scaled(field, self._number(text)) for text in column]
     x = self._floats(numbers).view(-1, 1)
     is_there = torch.isfinite(x)
     return self._unknown_ids[field] + is_there.long(), x.where(is_there, torch.ones_like(x))
 
 
-# In float64, unlike tensors; clamped to `MAX_DEVIATIONS` of `number.rs`. NaN stays NaN.
-def _standardised(self, field: int, number: float) -> float:
-    x = (number - self._means[field]) / self._stds[field]
-    if x > 100.0:
-        x = 100.0
-    elif x < -100.0:
-        x = -100.0
+# `Scale` of `number.rs`, in float64, unlike tensors. NaN stays NaN.
+def _scaled(self, field: int, number: float) -> float:
+    if self._logs[field] == 1:
+        if number < 0.0:
+            number = -torch.log1p(-number)
+        else:
+            number = torch.log1p(number)
+    x = (number - self._centres[field]) / self._units[field]
+    if x > self._highs[field]:
+        x = self._highs[field]
+    elif x < self._lows[field]:
+        x = self._lows[field]
     return x
+
+
+# A number in buckets.
+def _encode_buckets(self, field: int, column: List[str]) -> Tuple[Tensor, Tensor]:
+    ids: List[int] = []
+    for text in column:
+        ids.append(self._unknown_ids[field] + self._place(field, self._number(text)))
+    return self._integers(ids).view(-1, 1), self._floats([1.0] * len(column)).view(-1, 1)
+
+
+# The place of the bucket of a number among the ids of its field; 0 for NaN. It is after the edges that the number reaches.
+def _place(self, field: int, number: float) -> int:
+    first = self._first_edges[field]
+    low, high = first, self._first_edges[field + 1]
+    if not (number < 1.0 or number > 0.0):
+        return 0
+    while low < high:
+        middle = (low + high) // 2
+        if self._edges[middle] <= number:
+            low = middle + 1
+        else:
+            high = middle
+    return 1 + low - first
 
 
 # Types are numbers, because `torch.int64` is not available when compiling without Python.

@@ -7,12 +7,12 @@
 //! |---|---|
 //! | `forward(ids, values)` | `[B, S]` int64 and float32 → logits `[B]` |
 //! | `predict(ids, values)` | the same → probabilities, or labels within the range of the training rows, `[B]` |
-//! | `encode(rows: List[Dict[str, str]])` | text by field name → ids and values `[B, S]`, on the CPU |
+//! | `encode(rows: List[Dict[str, str]])` | text by column name → ids and values `[B, S]`, on the CPU |
 //! | `encode_lists(rows: List[Dict[str, List[str]]])` | the same with lists, for multi-valued fields and sequences |
-//! | `encode_columns(columns: Dict[str, List[str]])` | the same, with a list per field |
+//! | `encode_columns(columns: Dict[str, List[str]])` | the same, with a list per column |
 //! | `score`, `score_lists`, `score_columns` | the same as `encode`... → predictions `[B]` |
 //! | `recommend(user: Dict[str, str], k: int, exclude: Optional[List[str]])` | → ids of the best k items of the catalogue, and their predictions |
-//! | `check(rows: List[Dict[str, str]])` | → for each field the number of values that are unknown, missing and malformed, and the names that are no fields |
+//! | `check(rows: List[Dict[str, str]])` | → for each field the number of values that are unknown, missing and malformed, and the names that no field reads |
 //! | `schema()` | → the schema as JSON |
 //!
 //! All methods but `forward` run without gradients. Empty text is a missing value. Missing and unknown values use the field's out-of-vocabulary row.

@@ -87,7 +87,7 @@ impl Scorer {
     }
 
     /// The prediction of each row: a probability, or a label within the range of the training rows. A row is the text
-    /// of its fields by name. Unknown names are ignored, and omitted fields are missing.
+    /// of its columns by name. Unknown names are ignored, and omitted columns are missing.
     ///
     /// # Errors
     /// [`Error::Torch`] if libtorch fails.
@@ -99,8 +99,10 @@ impl Scorer {
         for row in rows {
             let mut texts = vec![None; self.schema().num_fields()];
             for (name, text) in row {
-                if let Some(field) = self.schema().field_index(name) {
-                    texts[field] = Some(text);
+                for (own, field) in texts.iter_mut().zip(self.schema().fields()) {
+                    if field.column() == name {
+                        *own = Some(text);
+                    }
                 }
             }
             ordered.push(texts);
@@ -118,8 +120,8 @@ impl Scorer {
     }
 
     /// The `k` items of the file's catalogue with the highest predictions for a user, each with its prediction.
-    /// `exclude` lists items to omit, such as those that the user knows. The user is the text of user and context
-    /// fields by name.
+    /// `exclude` lists items to omit, such as those that the user knows. The user is the text of the columns
+    /// of user and context fields by name.
     ///
     /// # Errors
     /// [`Error::NoCatalogue`] if the file has no catalogue; [`Error::Torch`] if libtorch fails.

@@ -37,17 +37,18 @@ impl Bundle {
         self.served("fm.Ids", source, vec!["ids".into(), "values".into()])
     }
 
-    /// An archive with `forward(field, ...)` → predictions. Each argument is a `List[str]` of the same length, in the
-    /// order of the schema's fields. The arguments have the names of the fields, or `INPUT__0`, `INPUT__1`, ... if one
-    /// of them is not a valid name.
+    /// An archive with `forward(column, ...)` → predictions. Each argument is a `List[str]` of the same length, in the
+    /// order of the schema's [columns](crate::Schema::columns): those of its fields. The arguments have the names of the
+    /// columns, or `INPUT__0`, `INPUT__1`, ... if one of them is not a valid name.
     ///
     /// # Errors
     /// [`Error::Torch`](crate::Error::Torch) if libtorch fails.
     pub fn served_columns(&self) -> Result<Served> {
-        let arguments = arguments(&self.fields);
+        let arguments = arguments(&self.columns);
         let parameters: String = arguments.iter().map(|argument| format!(", {argument}: List[str]")).collect();
-        // Names of fields occur in the source only if they are valid names of arguments.
-        let columns = arguments.iter().enumerate().map(|(at, argument)| format!("self.model._names[{at}]: {argument}"));
+        // Names of columns occur in the source only if they are valid names of arguments.
+        let columns =
+            arguments.iter().enumerate().map(|(at, argument)| format!("self.model._inputs[{at}]: {argument}"));
         let columns = columns.collect::<Vec<_>>().join(", ");
         let source =
             format!("def forward(self{parameters}) -> Tensor:\n    return self.model.score_columns({{{columns}}})\n");
@@ -56,7 +57,7 @@ impl Bundle {
 
     fn served(&self, class_name: &str, source: &str, arguments: Vec<String>) -> Result<Served> {
         let module = self.module.wrap(class_name, source)?;
-        let archive = Bundle { module, schema_json: self.schema_json.clone(), fields: self.fields.clone() };
+        let archive = Bundle { module, schema_json: self.schema_json.clone(), columns: self.columns.clone() };
         Ok(Served { archive, arguments })
     }
 }
@@ -84,13 +85,13 @@ impl Served {
     }
 }
 
-/// Names of arguments for fields: either all are names of fields, or none.
-fn arguments(fields: &[String]) -> Vec<String> {
+/// Names of arguments for columns: either all are names of columns, or none.
+fn arguments(columns: &[String]) -> Vec<String> {
     let is_identifier = |name: &String| {
         name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit())
     };
-    if fields.iter().all(|name| is_identifier(name) && !RESERVED.contains(&name.as_str())) {
-        return fields.to_vec();
+    if columns.iter().all(|name| is_identifier(name) && !RESERVED.contains(&name.as_str())) {
+        return columns.to_vec();
     }
-    (0..fields.len()).map(|field| format!("INPUT__{field}")).collect()
+    (0..columns.len()).map(|column| format!("INPUT__{column}")).collect()
 }

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod columns;
 mod served_files;
 
 mod modes;
@@ -14,7 +15,7 @@ use crate::encoder::Encoder;
 use crate::error::Result;
 use crate::features::{Features, Padded};
 use crate::model::Model;
-use crate::schema::{Field, FieldKind, Keep, Label, List, Schema, Side, Task, Weighting};
+use crate::schema::{Field, FieldKind, Keep, Label, List, Schema, Side, Task, Transform, Weighting};
 
 /// Σ_s w_{id_s} x_s
 struct Linear {
@@ -49,6 +50,7 @@ fn schema(task: Task) -> Schema {
         |separator: &str, max_len, weighting| FieldKind::MultiValued(List::new(separator, max_len, weighting));
     let values = |values: &[&str]| values.iter().map(|&value| value.to_owned()).collect::<Vec<_>>();
     let field = |kind, name: &str| Field::new(name, kind, Side::Context, values(&["a", "b", "é", "日"]));
+    let number = |name, transform| Field::new(name, FieldKind::Transformed(transform), Side::Item, vec![]);
     let hashed = |name, kind| Field { hash_buckets: Some(97), ..Field::new(name, kind, Side::User, vec![]) };
     let fields = vec![
         Field::new("user", FieldKind::Categorical, Side::User, values(&["7", "é", "a b", "007", "日本", "true"])),
@@ -65,6 +67,11 @@ fn schema(task: Task) -> Schema {
         field(FieldKind::Sequence(List::new("|", 4, Weighting::Mean).keep(Keep::Last)), "sequence"),
         field(FieldKind::Sequence(List::new(", ", 2, Weighting::Given)), "first"),
         hashed("visits", FieldKind::Sequence(List::new("|", 3, Weighting::Sqrt).keep(Keep::Last))),
+        number("log", Transform::Log { mean: 1.3, std: 0.7 }),
+        number("min_max", Transform::MinMax { min: -0.7, range: 13.3 }),
+        number("identity", Transform::Identity),
+        number("buckets", Transform::Buckets { edges: vec![-1e300, -7.0, 0.1, 7.0, 1e12, 1.65e12] }),
+        number("criteo", Transform::CriteoLog { edges: vec![0.0, 1.0, 2.0, 2f64.next_up(), std::f64::consts::E] }),
         Field { vocabulary: vec![], ..field(several("|", 3, Weighting::Mean), "other_sums") }.sharing("sum"),
         Field { vocabulary: vec![], ..field(FieldKind::Categorical, "other_city") }.sharing("city"),
     ];
@@ -125,9 +132,9 @@ def forward(self, names: List[str], cells: List[str]) -> List[Tensor]:
     loaded(&bundle(schema, None).module.wrap("fm.Cells", source).unwrap())
 }
 
-/// The output of [`with_cells`] for rows: ids, values, logits, predictions, scores.
+/// The output of [`with_cells`] for rows of columns: ids, values, logits, predictions, scores.
 fn run(module: &CModule, schema: &Schema, rows: &[Vec<String>]) -> [Tensor; 5] {
-    let names = schema.fields().iter().map(|field| field.name.clone()).collect();
+    let names = schema.columns().into_iter().map(str::to_owned).collect();
     let arguments = [IValue::StringList(names), IValue::StringList(rows.concat())];
     Vec::<Tensor>::try_from(module.forward_is(&arguments).unwrap()).unwrap().try_into().unwrap()
 }
@@ -185,7 +192,7 @@ fn cell() -> impl Strategy<Value = String> {
 fn exported_methods_encode_like_the_encoder() {
     let schema = schema(Task::Regression);
     encode_alike(&schema);
-    let exact = |field: &Field| Field { exact: !matches!(field.kind, FieldKind::Numeric { .. }), ..field.clone() };
+    let exact = |field: &Field| Field { exact: !field.kind.is_numeric(), ..field.clone() };
     let fields = schema.fields().iter().map(exact).collect();
     encode_alike(&Schema::new(schema.label().clone(), fields).unwrap().with_null_values(schema.null_values()).unwrap());
 }
@@ -228,7 +235,20 @@ fn exported_methods_hash_like_farmhash_at_every_length() {
 fn exported_methods_parse_the_same_numbers_as_the_encoder() {
     let field = |(name, mean, std)| Field::new(name, FieldKind::Numeric { mean, std }, Side::Context, vec![]);
     let fields = [("age", 31.7, 9.3), ("tiny", 1e-3, 1e-38), ("time", 1.7e12, 3000.7), ("huge", -1e10, 1e307)];
-    let schema = Schema::new(Label::fit("label", Task::Regression, [0.0, 1.0]), fields.map(field).into()).unwrap();
+    let edges = vec![-1.7976931348623157e308, -4.0, 0.0, 5.0, 45.0, 45f64.next_up(), 961.69, 1e300];
+    let transforms = [
+        ("log", Transform::Log { mean: 31.7, std: 9.3 }),
+        ("narrow", Transform::MinMax { min: 45.0, range: 1e-300 }),
+        ("wide", Transform::MinMax { min: -1e308, range: f64::MAX }),
+        ("identity", Transform::Identity),
+        ("buckets", Transform::Buckets { edges: edges.clone() }),
+        ("criteo", Transform::CriteoLog { edges }),
+        ("one bucket", Transform::Buckets { edges: vec![] }),
+    ];
+    let transformed =
+        transforms.map(|(name, transform)| Field::new(name, FieldKind::Transformed(transform), Side::Context, vec![]));
+    let fields = fields.map(field).into_iter().chain(transformed).collect();
+    let schema = Schema::new(Label::fit("label", Task::Regression, [0.0, 1.0]), fields).unwrap();
     let numbers = [
         "45",
         " 45 ",
@@ -305,9 +325,12 @@ fn predictions_are_probabilities_labels_within_the_range_of_training_or_scores()
         let schema = schema(task);
         let rows: Vec<Vec<String>> = ["7", "é", "?"]
             .map(|user| {
-                [user, "a|b|é|a", "", "b", "x", "p q", "900", "", "y", "a:2|é", "a:2 b", "a|a|b", "", "p|q", "b|a", "x"]
-                    .map(String::from)
-                    .to_vec()
+                [
+                    user, "a|b|é|a", "", "b", "x", "p q", "900", "", "y", "a:2|é", "a:2 b", "a|a|b", "", "p|q", "9",
+                    "8", "7", "6", "5", "b|a", "x",
+                ]
+                .map(String::from)
+                .to_vec()
             })
             .into();
         for rows in [&rows[..], &rows[..1], &[]] {

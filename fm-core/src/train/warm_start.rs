@@ -12,6 +12,7 @@ use super::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::model::Model;
+use crate::number::bucket;
 use crate::schema::{Field, FieldKind, Schema};
 
 /// The parameters that a warm start took from another run.
@@ -44,7 +45,8 @@ impl Trainer<'_> {
     ///   and the result lists them.
     ///
     /// The optimiser starts afresh. The vector of a numeric field is loaded even if its mean and standard deviation
-    /// have changed.
+    /// have changed, but not if its transform has. That of a bucket of numbers is the vector of the bucket that held the
+    /// number in its middle.
     ///
     /// # Errors
     /// [`Error::WarmStart`] for fields other than the run's or in another order, since layers identify fields by
@@ -145,12 +147,8 @@ fn tables(model: &dyn Model, store: &VarStore, schema: &Schema) -> Result<BTreeS
 
 /// The schema without its numeric fields; `None` if no field remains.
 fn embedded(schema: &Schema) -> Option<Schema> {
-    let fields = schema.fields().iter().filter(|field| !is_numeric(field)).cloned().collect();
+    let fields = schema.fields().iter().filter(|field| !field.kind.is_dense()).cloned().collect();
     Schema::new(schema.label().clone(), fields).ok()
-}
-
-fn is_numeric(field: &Field) -> bool {
-    matches!(field.kind, FieldKind::Numeric { .. })
 }
 
 /// The common rows of tables over the ids of two schemas with the same fields.
@@ -194,15 +192,42 @@ impl CommonRows {
 /// The new and the old position, among its ids, of each value that a field has in both schemas; unknown values come
 /// first.
 fn matched<'a>(here: &'a Field, there: &'a Field) -> Box<dyn Iterator<Item = (i64, i64)> + 'a> {
-    if is_numeric(here) != is_numeric(there) || here.hash_buckets != there.hash_buckets {
+    let (edges, edges_there) = (here.kind.edges(), there.kind.edges());
+    let [dense, dense_there] = [here, there].map(|field| field.kind.is_dense());
+    if dense != dense_there || edges.is_some() != edges_there.is_some() || here.hash_buckets != there.hash_buckets {
         return Box::new(std::iter::empty());
     }
-    if is_numeric(here) || here.hash_buckets.is_some() {
+    if let (Some(edges), Some(edges_there)) = (edges, edges_there) {
+        let buckets = (0..=edges.len()).map(|place| bucket(middle(edges, place), edges_there));
+        return Box::new(std::iter::once((0, 0)).chain((1..).zip(buckets.map(|bucket| 1 + bucket as i64))));
+    }
+    if dense && !is_alike(here, there) {
+        // x means something else.
+        return Box::new(std::iter::once((0, 0)));
+    }
+    if dense || here.hash_buckets.is_some() {
         return Box::new((0..here.num_rows()).map(|id| (id, id)));
     }
     let places: HashMap<&str, i64> = there.vocabulary.iter().map(String::as_str).zip(1..).collect();
     let known = here.vocabulary.iter().zip(1..).filter_map(move |(value, id)| Some((id, *places.get(value.as_str())?)));
     Box::new(std::iter::once((0, 0)).chain(known))
+}
+
+/// A number in the middle of a bucket; an infinite one in a bucket without end.
+fn middle(edges: &[f64], bucket: usize) -> f64 {
+    let from = bucket.checked_sub(1).map_or(f64::NEG_INFINITY, |before| edges[before]);
+    let to = edges.get(bucket).copied().unwrap_or(f64::INFINITY);
+    // One bucket has all numbers.
+    if edges.is_empty() { 0.0 } else { from / 2.0 + to / 2.0 }
+}
+
+/// Whether two dense fields have the same transform, with any statistics.
+fn is_alike(here: &Field, there: &Field) -> bool {
+    let [here, there] = [here, there].map(|field| match &field.kind {
+        FieldKind::Transformed(transform) => Some(transform.name()),
+        _ => None,
+    });
+    here == there
 }
 
 #[cfg(test)]
@@ -213,7 +238,7 @@ mod tests {
     use super::super::tests::{config, label, model};
     use super::super::{TrainState, checkpoint};
     use super::*;
-    use crate::schema::Side;
+    use crate::schema::{Side, Transform};
 
     fn field(name: &str, values: &[&str]) -> Field {
         let values = values.iter().map(|&value| value.into()).collect();
@@ -287,6 +312,41 @@ mod tests {
         let (taken, weights) = started(&schema(vec![hashed(40)]), &schema(vec![hashed(40)]), &run(41, 1));
         assert_eq!(taken.unwrap().values[0].taken, 40);
         assert_eq!(weights, (0..41).map(|id| id as f32).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_bucket_of_numbers_begins_as_the_one_that_held_its_middle() {
+        let buckets = |edges: Vec<f64>| {
+            schema(vec![Field { kind: FieldKind::Transformed(Transform::Buckets { edges }), ..field("id", &[]) }])
+        };
+        // The new buckets are up to 0, from 0 to 1, and so on up to 38; the old ones up to 2.2, from 2.2 to 10, and above.
+        let here = buckets((0..39).map(f64::from).collect());
+        let (taken, weights) = started(&here, &buckets(vec![2.2, 10.0]), &run(4, 1));
+        assert_eq!(taken.unwrap().values, [TakenValues { field: "id".into(), taken: 40, all: 40 }]);
+        let expected: Vec<f32> = [(1, 0.0), (3, 1.0), (8, 2.0), (29, 3.0)]
+            .into_iter()
+            .flat_map(|(times, row)| std::iter::repeat_n(row, times))
+            .collect();
+        assert_eq!(weights, expected);
+        let (taken, weights) = started(&here, &buckets(vec![]), &run(2, 1));
+        assert_eq!((taken.unwrap().values[0].taken, weights.iter().sum::<f32>()), (40, 40.0));
+        let (taken, weights) = started(&here, &schema(vec![field("id", &["7", "x"])]), &run(3, 1));
+        assert_eq!((taken.unwrap().values[0].taken, weights.iter().sum::<f32>()), (0, 0.0));
+    }
+
+    #[test]
+    fn a_number_keeps_its_vector_unless_its_transform_is_another() {
+        let common = |here: FieldKind, there: FieldKind| {
+            let fields = [here, there].map(|kind| Field { kind, ..field("n", &[]) });
+            matched(&fields[0], &fields[1]).collect::<Vec<_>>()
+        };
+        let numeric = |mean| FieldKind::Numeric { mean, std: 1.0 };
+        let log = |mean| FieldKind::Transformed(Transform::Log { mean, std: 1.0 });
+        assert_eq!(common(numeric(0.0), numeric(1.0)), [(0, 0), (1, 1)]);
+        assert_eq!(common(log(0.0), log(1.0)), [(0, 0), (1, 1)]);
+        assert_eq!(common(log(0.0), numeric(1.0)), [(0, 0)]);
+        assert_eq!(common(numeric(0.0), FieldKind::Categorical), []);
+        assert_eq!(common(numeric(0.0), FieldKind::Transformed(Transform::Buckets { edges: vec![] })), []);
     }
 
     #[test]

@@ -40,12 +40,14 @@ impl Reader for Table {
     }
 }
 
-/// The declared columns of a table, and the others if they are asked for, with its files.
+/// The declared columns of a table, and the others if they are asked for, with its files. Each field has a column of its
+/// name.
 pub(super) fn read_declared(path: &Path, spec: &TableSpec, others: bool) -> Result<(DataFrame, Origin)> {
     let mut options = spec.read_options();
     options.columns.others = others;
     let (frame, origin) = read_columns(path, options)?;
-    Ok((spec.decimal.with_points(&frame, spec.columns_of_numbers())?, origin))
+    let frame = spec.decimal.with_points(&frame, spec.columns_of_numbers())?;
+    Ok((spec.with_fields(frame)?, origin))
 }
 
 /// A table whose columns have the roles declared in `spec`.

@@ -1,4 +1,7 @@
+use polars::prelude::*;
+
 use super::*;
+use crate::table::{ListText, strings};
 
 const HEAD: &str = "label = \"y\"\n";
 
@@ -16,6 +19,77 @@ fn refused(text: &str) -> String {
 
 fn field(name: &str, more: &str) -> String {
     format!("[[field]]\nname = \"{name}\"\nkind = \"categorical\"\n{more}")
+}
+
+#[test]
+fn a_numeric_field_may_have_a_transform() {
+    let number = |more: &str| format!("{HEAD}[[field]]\nname = \"n\"\nkind = \"numeric\"\n{more}");
+    for (more, kind) in [
+        ("", FieldSpecKind::Numeric),
+        ("transform = \"standardize\"", FieldSpecKind::Numeric),
+        ("transform = \"log\"", FieldSpecKind::Transformed(TransformSpec::Log)),
+        ("transform = \"min-max\"", FieldSpecKind::Transformed(TransformSpec::MinMax)),
+        ("transform = \"identity\"", FieldSpecKind::Transformed(TransformSpec::Identity)),
+        ("transform = \"buckets\"", FieldSpecKind::Transformed(TransformSpec::Buckets { buckets: 32 })),
+        ("transform = \"buckets\"\nbuckets = 9", FieldSpecKind::Transformed(TransformSpec::Buckets { buckets: 9 })),
+        ("transform = \"criteo-log\"", FieldSpecKind::Transformed(TransformSpec::CriteoLog)),
+    ] {
+        let spec = loaded(&number(more)).unwrap();
+        assert_eq!(spec.fields[0].kind, kind);
+        // As the settings of a run keep it.
+        assert_eq!(toml::from_str::<TableSpec>(&toml::to_string(&spec).unwrap()).unwrap(), spec);
+    }
+    let problem = |more: &str| refused(&number(more));
+    let error = problem("transform = \"logarithm\"");
+    assert!(error.starts_with(":5: unknown variant `logarithm`") && error.contains("`log`"), "{error}");
+    assert!(problem("buckets = 9").ends_with("field `n` has buckets, which only transform = \"buckets\" uses"));
+    let bounds = "field `n` has 0 buckets: declare 1 to 65536";
+    assert!(problem("transform = \"buckets\"\nbuckets = 0").ends_with(bounds));
+    assert!(problem("transform = \"buckets\"\nbuckets = 65537").contains("65537 buckets"));
+    assert!(problem("transform = \"buckets\"\nhash_buckets = 9").contains("is numeric and cannot have hash_buckets"));
+    let stray = refused(&format!("{HEAD}{}", field("c", "transform = \"log\"")));
+    assert!(stray.ends_with(":3: field `c` has a transform, which only numeric fields have"), "{stray}");
+}
+
+#[test]
+fn several_fields_may_read_one_column() {
+    let field = |name: &str, column: &str, more: &str| {
+        format!("[[field]]\nname = \"{name}\"\ncolumn = \"{column}\"\nkind = \"categorical\"\n{more}\n")
+    };
+    let read = |fields: &[String], roles: &str| loaded(&format!("{HEAD}{roles}{}", fields.concat()));
+    let tags = field("tags", "tag", "").replace("categorical", "multi-valued");
+    let fields = [field("price", "price", ""), field("cheap", "price", "min_count = 2"), field("one", "tag", ""), tags];
+    let spec = read(&fields, "").unwrap();
+    assert_eq!(spec.fields.iter().map(FieldSpec::column).collect::<Vec<_>>(), ["price", "price", "tag", "tag"]);
+    assert_eq!(toml::from_str::<TableSpec>(&toml::to_string(&spec).unwrap()).unwrap(), spec);
+    // A list of a Parquet file is read as one even if a field takes it as a single value first.
+    let needed = spec.read_options().columns.needed;
+    assert!(needed.iter().filter(|needed| needed.name == "tag").all(|needed| needed.list.is_some()));
+
+    let frame = df!("price" => ["1", "2"], "tag" => ["a", "a|b"], "cheap" => ["of", "others"], "y" => ["0", "1"]);
+    let frame = spec.with_fields(frame.unwrap()).unwrap();
+    for (name, cells) in [("cheap", ["1", "2"]), ("price", ["1", "2"]), ("tags", ["a", "a|b"]), ("one", ["a", "a|b"])] {
+        assert!(strings(&frame, name).unwrap().iter().flatten().eq(cells), "{name}");
+    }
+    assert_eq!(frame.width(), 6);
+
+    let refused = |fields: &[String], roles: &str| read(fields, roles).unwrap_err().to_string();
+    for (fields, roles, reason) in [
+        (vec![field("a", "", "")], "", "field `a` has an empty column"),
+        (vec![field("a", "y", "")], "", "field `a` reads `y`, which is the label"),
+        (vec![field("when", "a", "")], "timestamp = \"when\"\n", "has the name of the column of the timestamp"),
+        (vec![field("a", "b", ""), field("c", "a", "")], "", "field `a` reads `b`, but has the name of the column of"),
+        (
+            ["|", ","]
+                .map(|mark| field(mark, "l", &format!("separator = \"{mark}\"")).replace("categorical", "sequence"))
+                .into(),
+            "",
+            "read lists in `l` with different separators",
+        ),
+    ] {
+        let error = refused(&fields, roles);
+        assert!(error.contains(reason), "{error}");
+    }
 }
 
 #[test]

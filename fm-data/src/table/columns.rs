@@ -21,6 +21,38 @@ pub fn strings(table: &DataFrame, name: &str) -> Result<StringChunked> {
     text_of(column(table, name)?).map_err(Error::Spec)
 }
 
+/// The cells of a field as text: those of its own name, or else those of the column that it reads.
+///
+/// # Errors
+/// As [`strings`].
+pub(crate) fn cells(table: &DataFrame, field: &str, column: &str) -> Result<StringChunked> {
+    match strings(table, field) {
+        Err(Error::MissingColumn { .. }) if column != field => strings(table, column),
+        cells => cells,
+    }
+}
+
+/// A table with columns of fields, given as the name of each field and of the column that it reads.
+///
+/// # Errors
+/// As [`strings`]. A column may be missing if that is allowed.
+pub(crate) fn with_fields<'a>(
+    table: DataFrame,
+    fields: impl Iterator<Item = (&'a str, &'a str)>,
+    allows_missing: bool,
+) -> Result<DataFrame> {
+    let mut named = table.clone();
+    for (field, column) in fields.filter(|(field, column)| field != column) {
+        match strings(&table, column) {
+            Ok(cells) => drop(named.with_column(cells.with_name(field.into()).into_column())?),
+            // A column of the field's name would be another one.
+            Err(Error::MissingColumn { .. }) if allows_missing => drop(named.drop_in_place(field)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(named)
+}
+
 /// The values of a column in the form in which they are compared; missing ones are null.
 ///
 /// # Errors

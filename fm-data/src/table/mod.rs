@@ -20,6 +20,7 @@ use crate::format;
 pub use crate::format::{ChunkSize, ListText, Needed, ReadOptions, Selection};
 pub(crate) use codes::Codes;
 pub use codes::NO_CODE;
+pub(crate) use columns::{cells, with_fields};
 pub use columns::{codes, labels, numbers, strings, take_columns, take_rows, values, weights};
 pub use decimal::DecimalMark;
 pub(crate) use decimal::with_point;
@@ -58,14 +59,22 @@ pub fn read_columns(path: impl AsRef<Path>, options: ReadOptions) -> Result<(Dat
 
 /// The columns that encoding needs.
 pub fn needed_columns(schema: &Schema) -> Vec<Needed> {
-    let of_field = |(position, field): (usize, &Field)| Needed {
-        name: field.name.clone(),
-        list: field
-            .kind
-            .list()
-            .map(|list| ListText { separator: list.separator.clone(), is_exact: schema.reading(position).is_exact() }),
+    let list = |(position, field): (usize, &Field)| {
+        let separator = field.kind.list()?.separator.clone();
+        Some(ListText { separator, is_exact: schema.reading(position).is_exact() })
     };
-    schema.fields().iter().enumerate().map(of_field).collect()
+    let fields = || schema.fields().iter().enumerate();
+    let of_column = |column: &str| fields().filter(|(_, field)| field.column() == column).find_map(list);
+    schema.columns().into_iter().map(|column| Needed { name: column.into(), list: of_column(column) }).collect()
+}
+
+/// A table of raw values in which each field of a schema has a column of its own name, too, as far as there is the column that
+/// it reads.
+///
+/// # Errors
+/// [`Error::Spec`] for a column that has no text form.
+pub fn columns_of_fields(table: &DataFrame, schema: &Schema) -> Result<DataFrame> {
+    with_fields(table.clone(), schema.fields().iter().map(|field| (field.name.as_str(), field.column())), true)
 }
 
 fn read_with(path: &Path, options: ReadOptions) -> Result<(DataFrame, Origin)> {

@@ -2,7 +2,7 @@
 
 use fm_core::explain::Explanation;
 use fm_core::model::Layer;
-use fm_core::{Error, Features, FieldKind, Model, Padded, Result, Schema};
+use fm_core::{Error, Features, Model, Padded, Result, Schema};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
@@ -38,7 +38,7 @@ impl DenseFeaturesDeepFm {
     /// # Errors
     /// [`Error::Setting`] for options out of range, or a schema whose fields are all numeric.
     pub fn new(path: &Path<'_>, schema: &Schema, config: &Config) -> Result<DenseFeaturesDeepFm> {
-        let is_numeric = |field: usize| matches!(schema.fields()[field].kind, FieldKind::Numeric { .. });
+        let is_numeric = |field: usize| schema.fields()[field].kind.is_dense();
         let (numeric, others): (Vec<usize>, Vec<usize>) =
             (0..schema.num_fields()).partition(|&field| is_numeric(field));
         if others.is_empty() {

@@ -149,12 +149,13 @@ fn from_arguments(given: &[(String, String)], predictor: &Predictor) -> Result<R
     let schema = &predictor.schema;
     let mut texts = vec![None; schema.num_fields()];
     for (name, value) in given {
-        let Some(field) = schema.field_index(name) else {
-            let names: Vec<&str> = schema.fields().iter().map(|field| field.name.as_str()).collect();
-            bail!("--row: unknown field `{name}`; the fields are {}", names.join(", "));
-        };
-        if let Some(before) = texts[field].replace(value.to_owned()) {
-            bail!("--row: `{name}` is given twice, as `{before}` and `{value}`");
+        if !schema.columns().contains(&name.as_str()) {
+            bail!("--row: unknown field `{name}`; the fields are {}", schema.columns().join(", "));
+        }
+        for (text, _) in texts.iter_mut().zip(schema.fields()).filter(|(_, field)| field.column() == name) {
+            if let Some(before) = text.replace(value.to_owned()) {
+                bail!("--row: `{name}` is given twice, as `{before}` and `{value}`");
+            }
         }
     }
     // A file exported with a catalogue contains the titles.

@@ -77,7 +77,9 @@ impl Row {
                 FieldKind::Categorical => {
                     vec![text.and_then(|text| reading.value(text)).map(str::to_owned).into_iter().collect()]
                 }
-                FieldKind::Numeric { .. } => vec![text.iter().copied().map(str::to_owned).collect()],
+                FieldKind::Numeric { .. } | FieldKind::Transformed(_) => {
+                    vec![text.iter().copied().map(str::to_owned).collect()]
+                }
                 FieldKind::MultiValued(list) => {
                     let mut distinct: Vec<String> = vec![];
                     for value in reading.pieces(*text, list).filter_map(|(value, _)| known(value)) {

@@ -4,12 +4,13 @@ use std::fmt::{self, Display, Formatter};
 
 use fm_core::device::compiled_libtorch;
 use fm_core::metric::Metrics;
+use fm_core::schema::Transform;
 use fm_core::script::Precision;
 use fm_core::terminal::grouped;
 use fm_core::{Field, FieldKind, Keep, List, Schema, Side, Task, Weighting};
 use fm_data::source::terms_of_use;
 
-use crate::console::decimal;
+use crate::console::{decimal, rounded};
 use crate::metric::in_order;
 use crate::probabilities::shift;
 use crate::results::Results;
@@ -251,12 +252,19 @@ fn kind(field: &Field) -> String {
         FieldKind::Numeric { mean, std } => {
             format!("numeric, mean {}, standard deviation {}", rounded(*mean), rounded(*std))
         }
+        FieldKind::Transformed(transform) => match transform {
+            Transform::Log { mean, std } => {
+                format!("numeric, logarithm, of which mean {}, standard deviation {}", rounded(*mean), rounded(*std))
+            }
+            Transform::MinMax { min, range } => {
+                format!("numeric, from {} to {} as 0 to 1", rounded(*min), rounded(min + range))
+            }
+            Transform::Identity => "numeric, as it is".into(),
+            Transform::Buckets { edges } | Transform::CriteoLog { edges } => {
+                format!("numeric, {} buckets ({})", grouped(edges.len() as i64 + 1), transform.name())
+            }
+        },
     }
-}
-
-/// A number with six significant digits.
-fn rounded(x: f64) -> f64 {
-    format!("{x:.5e}").parse().unwrap_or(x)
 }
 
 fn several(list: &List) -> String {

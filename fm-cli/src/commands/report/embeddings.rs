@@ -94,7 +94,7 @@ struct Item {
 /// fewest distinct values.
 fn kind_field(schema: &Schema, item: usize) -> Option<&Field> {
     let fields = schema.fields().iter().enumerate().filter(|(at, field)| *at != item && field.side == Side::Item);
-    let fields = fields.filter(|(_, field)| !matches!(field.kind, FieldKind::Numeric { .. }));
+    let fields = fields.filter(|(_, field)| !field.kind.is_numeric());
     let fewest = fields.min_by_key(|&(at, field)| (field.kind == FieldKind::Categorical, schema.ids(at).count()));
     fewest.map(|(_, field)| field)
 }

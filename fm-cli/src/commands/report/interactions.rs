@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use anyhow::Result;
 use fm_core::explain::{InteractionOptions, InteractionReport, ValuePair};
 use fm_core::terminal::grouped;
-use fm_core::{FieldKind, Schema, Task};
+use fm_core::{Schema, Task};
 use maud::{Markup, html};
 
 use super::absent;
 use super::chart::{Align, Axis, Chart, Mark, Paint, width};
 use super::page::{Cell, figure, figures, table};
 use super::run::{Run, TestRows};
-use crate::console::{decimal, percent};
+use crate::console::{decimal, percent, rounded};
 
 /// The number of pair terms to compute, which limits the number of training rows; and the minimum number of rows.
 const TERMS: usize = 20_000_000;
@@ -204,16 +204,37 @@ fn unnamed(schema: &Schema, name: &str, id: i64) -> String {
     let Some(position) = schema.field_index(name) else { return String::new() };
     let field = &schema.fields()[position];
     match (&field.kind, id - schema.ids(position).start) {
-        (FieldKind::Numeric { .. }, 1..) => "a number".into(),
+        (kind, 1..) if kind.is_dense() => "a number".into(),
+        (kind, place @ 1..) if kind.is_numeric() => interval(kind.edges().unwrap_or_default(), place as usize - 1),
+        (kind, _) if kind.is_numeric() => "missing".into(),
         (_, bucket @ 1..) => format!("bucket {}", bucket - 1),
         (_, _) if schema.vocabulary(position).is_empty() => "missing".into(),
         (_, _) => "unknown".into(),
     }
 }
 
+/// The numbers of a bucket.
+fn interval(edges: &[f64], bucket: usize) -> String {
+    let from = bucket.checked_sub(1).and_then(|before| edges.get(before));
+    match (from, edges.get(bucket)) {
+        (None, None) => "any number".into(),
+        (None, Some(to)) => format!("below {}", rounded(*to)),
+        (Some(from), Some(to)) => format!("{} to below {}", rounded(*from), rounded(*to)),
+        (Some(from), None) => format!("{} or more", rounded(*from)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn buckets_are_named_by_their_numbers() {
+        let edges = [-0.5, 2.000_000_000_000_000_4, 1234.5678];
+        let names = [0, 1, 2, 3].map(|bucket| interval(&edges, bucket));
+        assert_eq!(names, ["below -0.5", "-0.5 to below 2", "2 to below 1234.57", "1234.57 or more"]);
+        assert_eq!(interval(&[], 0), "any number");
+    }
 
     #[test]
     fn maps_with_one_scale_have_colours_that_compare() {

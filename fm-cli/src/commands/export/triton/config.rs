@@ -52,7 +52,11 @@ impl Display for Config<'_> {
         writeln!(f, "platform: \"pytorch_libtorch\"\nbackend: \"pytorch\"\nmax_batch_size: 1024")?;
         for (at, input) in self.inputs.iter().enumerate() {
             let comment = match self.takes {
-                Takes::Columns => format!("  # the field {}", quoted(&self.schema.fields()[at].name)),
+                Takes::Columns => {
+                    let column = self.schema.columns()[at];
+                    let what = if self.schema.field_index(column).is_some() { "field" } else { "column" };
+                    format!("  # the {what} {}", quoted(column))
+                }
                 Takes::Ids => String::new(),
             };
             let (kind, shape) = self.kind_and_shape(at);

@@ -1,0 +1,57 @@
+//! The columns that fields read.
+
+use polars::prelude::DataFrame;
+
+use super::{FieldSpec, TableSpec};
+use crate::error::Result;
+use crate::table::{ListText, with_fields};
+
+impl TableSpec {
+    /// A table in which each field that reads a column of another name has a column of its own name, too.
+    ///
+    /// # Errors
+    /// [`Error::MissingColumn`](crate::Error::MissingColumn).
+    pub(crate) fn with_fields(&self, table: DataFrame) -> Result<DataFrame> {
+        with_fields(table, self.fields.iter().map(|field| (field.name.as_str(), field.column())), false)
+    }
+
+    /// How lists in a column are written; `None` if no field reads lists in it.
+    pub(super) fn list_text(&self, column: &str) -> Option<ListText> {
+        let list = |field: &FieldSpec| {
+            let separator = field.kind.list()?.separator.clone();
+            Some(ListText { separator, is_exact: self.reading(&field.name).is_exact() })
+        };
+        self.fields.iter().filter(|field| field.column() == column).find_map(list)
+    }
+
+    /// What is wrong with the column of a field, if anything is.
+    pub(super) fn column_problem(&self, field: &FieldSpec) -> Option<String> {
+        let column = field.column.as_deref()?;
+        if column.is_empty() {
+            return Some("has an empty column: leave it out, or name a column of the table".into());
+        }
+        if column == self.label {
+            return Some(format!("reads `{column}`, which is the label: the model would read the answer"));
+        }
+        let roles = [("weight", &self.weight), ("timestamp", &self.timestamp), ("title", &self.title)];
+        if let Some((role, _)) = roles.into_iter().find(|(_, role)| role.as_ref() == Some(&field.name)) {
+            return Some(format!("reads `{column}`, but has the name of the column of the {role}: rename the field"));
+        }
+        let others = || self.fields.iter().filter(|other| other.name != field.name);
+        if column != field.name
+            && let Some(other) = others().find(|other| other.column() == field.name)
+        {
+            return Some(format!(
+                "reads `{column}`, but has the name of the column of field `{}`: rename it",
+                other.name
+            ));
+        }
+        let separator = |field: &FieldSpec| field.kind.list().map(|list| list.separator.clone());
+        let differs = |other: &&FieldSpec| {
+            let both = separator(field).zip(separator(other));
+            other.column() == column && both.is_some_and(|(own, others)| own != others)
+        };
+        let other = others().find(differs)?;
+        Some(format!("and field `{}` read lists in `{column}` with different separators: declare the same", other.name))
+    }
+}
