@@ -7,7 +7,7 @@ use fm_core::{Side, Weighting};
 
 use super::{Finding, Inferred, Role};
 use crate::config::TaskName;
-use crate::spec::{FieldSpec, FieldSpecKind, ListSpec};
+use crate::spec::{FieldSpec, FieldSpecKind, ListSpec, TransformSpec};
 use crate::table::DecimalMark;
 
 /// The width of a column with names.
@@ -76,6 +76,9 @@ fn entry(field: &FieldSpec, reason: &str) -> String {
         Side::Item => text.push_str("side = \"item\"\n"),
         Side::Context => {}
     }
+    if *kind == FieldSpecKind::Transformed(TransformSpec::Log) {
+        text.push_str(&with_comment("transform = \"log\"", Some("a few are far greater than most")));
+    }
     if *min_count > 1 {
         text.push_str(&with_comment(&format!("min_count = {min_count}"), Some("most values occur once")));
     }
@@ -96,7 +99,7 @@ fn kind_name(kind: &FieldSpecKind) -> &'static str {
         FieldSpecKind::Categorical => "categorical",
         FieldSpecKind::MultiValued(_) => "multi-valued",
         FieldSpecKind::Sequence(_) => "sequence",
-        FieldSpecKind::Numeric => "numeric",
+        FieldSpecKind::Numeric | FieldSpecKind::Transformed(_) => "numeric",
     }
 }
 

@@ -18,6 +18,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+use fm_core::number::number;
 use fm_core::{Keep, Side, Weighting};
 use polars::prelude::{DataFrame, StringChunked};
 
@@ -27,7 +28,7 @@ use crate::config::TaskName;
 use crate::error::{Error, Result};
 use crate::fit::MAX_LEN;
 use crate::format::sparse;
-use crate::spec::{FieldSpec, FieldSpecKind, ListSpec, TableSpec};
+use crate::spec::{FieldSpec, FieldSpecKind, ListSpec, TableSpec, TransformSpec};
 use crate::table::{ChunkSize, DecimalMark, NO_CODE, Origin, TableReader, labels, strings};
 
 /// What is known about a table before its rows are read.
@@ -279,7 +280,11 @@ impl Inferred {
                     if *has_commas {
                         self.spec.decimal = DecimalMark::Comma;
                     }
-                    Role::Field(FieldSpec { min_count: 1, ..field(FieldSpecKind::Numeric) })
+                    let kind = match !has_commas && is_heavy_tailed(&one.values) {
+                        true => FieldSpecKind::Transformed(TransformSpec::Log),
+                        false => FieldSpecKind::Numeric,
+                    };
+                    Role::Field(FieldSpec { min_count: 1, ..field(kind) })
                 }
                 Content::List(list) => Role::Field(field(FieldSpecKind::MultiValued(list.clone()))),
                 Content::Categorical => Role::Field(field(FieldSpecKind::Categorical)),
@@ -328,6 +333,23 @@ fn side(one: &Candidate<'_>, user: Option<&Candidate<'_>>, item: Option<&Candida
     } else {
         Side::Context
     }
+}
+
+/// Whether numbers are at least 0, and the greatest ones far beyond most, as counts and prices are.
+fn is_heavy_tailed(values: &Values<'_>) -> bool {
+    let mut counts: Vec<(f64, usize)> =
+        values.counts.iter().filter_map(|(value, count)| Some((number(value)?, *count))).collect();
+    counts.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    let rows: usize = counts.iter().map(|(_, count)| count).sum();
+    let at = |share: f64| {
+        let mut before = 0;
+        let reaches = |(_, count): &&(f64, usize)| {
+            before += count;
+            before as f64 >= share * rows as f64
+        };
+        counts.iter().find(reaches).map_or(0.0, |(number, _)| *number)
+    };
+    counts.first().is_some_and(|(least, _)| *least >= 0.0) && at(0.999) > 30.0 * (1.0 + at(0.5))
 }
 
 /// Values of one row tell nothing, and large vocabularies are full of them.

@@ -41,14 +41,14 @@ fn a_numeric_field_may_have_a_transform() {
     }
     let problem = |more: &str| refused(&number(more));
     let error = problem("transform = \"logarithm\"");
-    assert!(error.starts_with(":5: unknown variant `logarithm`") && error.contains("`log`"), "{error}");
+    assert!(error.starts_with(", line 5: unknown variant `logarithm`") && error.contains("`log`"), "{error}");
     assert!(problem("buckets = 9").ends_with("field `n` has buckets, which only transform = \"buckets\" uses"));
     let bounds = "field `n` has 0 buckets: declare 1 to 65536";
     assert!(problem("transform = \"buckets\"\nbuckets = 0").ends_with(bounds));
     assert!(problem("transform = \"buckets\"\nbuckets = 65537").contains("65537 buckets"));
     assert!(problem("transform = \"buckets\"\nhash_buckets = 9").contains("is numeric and cannot have hash_buckets"));
     let stray = refused(&format!("{HEAD}{}", field("c", "transform = \"log\"")));
-    assert!(stray.ends_with(":3: field `c` has a transform, which only numeric fields have"), "{stray}");
+    assert!(stray.ends_with(", line 3: field `c` has a transform, which only numeric fields have"), "{stray}");
 }
 
 #[test]
