@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use fm_core::terminal::shortened;
 use fm_core::{Field, Records, Rows, Schema};
-use fm_data::table::strings;
-use polars::prelude::DataFrame;
+use fm_data::table::TextColumns;
 
 /// Fields with a smaller share of unknown values are not worth a warning.
 const SHARE: f64 = 0.5;
@@ -45,13 +44,13 @@ impl<'a> Unknown<'a> {
     }
 
     /// Takes examples from the table of the rows, whose row number `row(i)` is the encoded row `i`.
-    pub fn find_examples(&mut self, rows: &Records, table: &DataFrame, row: impl Fn(usize) -> usize) {
+    pub fn find_examples(&mut self, rows: &Records, table: &impl TextColumns, row: impl Fn(usize) -> usize) {
         for field in 0..self.counts.len() {
             if self.examples[field].is_some() || !self.differs(field) {
                 continue;
             }
             let reading = self.schema.reading(field);
-            let Ok(texts) = strings(table, &self.schema.fields()[field].name) else { continue };
+            let Ok(texts) = table.texts(&self.schema.fields()[field].name) else { continue };
             let mut unknown = (0..rows.len().min(SEARCHED)).filter(|&at| rows.is_unknown(at, field));
             let text = unknown.find_map(|at| texts.get(row(at)).filter(|text| reading.value(text).is_some()));
             self.examples[field] = text.map(str::to_owned);

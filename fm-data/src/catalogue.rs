@@ -140,7 +140,7 @@ impl<'a> Catalogue<'a> {
     /// # Errors
     /// [`Error::NoRole`] if no selected field is the user.
     pub fn pair(&self, user: &str, item: &str) -> Result<Pair> {
-        let RawData { frame: table, spec, labels, .. } = self.data;
+        let RawData { rows: table, spec, labels, .. } = self.data;
         let (user, item) = (self.user(user), self.data.reading(self.item).value(item).unwrap_or_default());
         let rows = self.rows_of(user, "explaining by user and item")?;
         let latest = self.data.latest(rows.iter().copied());
@@ -148,12 +148,12 @@ impl<'a> Catalogue<'a> {
         let both = self.data.latest(rows.into_iter().filter(|&row| items.get(row) == Some(item)));
         let known = self.items.ids.iter().position(|id| id == item);
         let columns = spec.fields.iter().map(|field| {
-            let cell =
-                |frame: &DataFrame, row| Ok::<_, Error>(strings(frame, &field.name)?.get(row).map(str::to_owned));
             let value = match (both, known) {
-                (Some(row), _) => cell(table, row)?,
+                (Some(row), _) => table.cell(&field.name, row)?.map(str::to_owned),
                 (None, _) if field.name == self.item => Some(item.to_owned()),
-                (None, Some(row)) if self.is_of_item(field) => cell(&self.items.frame, row)?,
+                (None, Some(row)) if self.is_of_item(field) => {
+                    strings(&self.items.frame, &field.name)?.get(row).map(str::to_owned)
+                }
                 (None, None) if self.is_of_item(field) => None,
                 (None, _) => self.of_user(field, user, latest)?,
             };
@@ -191,7 +191,7 @@ impl<'a> Catalogue<'a> {
         match field.origin {
             FieldOrigin::LikedBefore { least } => self.history(user, least),
             FieldOrigin::Column | FieldOrigin::ItemsOfUser | FieldOrigin::UsersOfItem => {
-                Ok(strings(&self.data.frame, &field.name)?.get(row).map(str::to_owned))
+                Ok(self.data.rows.cell(&field.name, row)?.map(str::to_owned))
             }
         }
     }
@@ -216,7 +216,7 @@ impl<'a> Catalogue<'a> {
 
 /// The latest row of each item, with the columns of the fields of items.
 fn last_rows(data: &RawData, item: &str) -> Result<DataFrame> {
-    let RawData { frame, spec, timestamps, .. } = data;
+    let RawData { rows: table, spec, timestamps, .. } = data;
     let items = data.values(item)?;
     let time = |row: u32| timestamps.as_ref().map_or(0, |times| times[row as usize]);
     // The last row of the table, which decides the order of the items, and the latest one, which describes them.
@@ -235,7 +235,7 @@ fn last_rows(data: &RawData, item: &str) -> Result<DataFrame> {
     let rows: Vec<u32> = ends.into_iter().map(|(_, latest)| latest).collect();
     let own = spec.fields.iter().filter(|field| field.side == Side::Item).map(|field| field.name.as_str());
     let names: PlHashSet<&str> = own.chain([item]).chain(spec.title.as_deref()).collect();
-    take_rows(&frame.select(names)?, &rows)
+    table.take(&rows, &names.into_iter().collect::<Vec<_>>())
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::table::{codes, values};
 /// # Errors
 /// [`Error::Spec`] for a table without times, users or items, or a field that is not multi-valued.
 pub(crate) fn add(table: &mut DeclaredTable, user: Option<&str>, item: Option<&str>, train: &[u32]) -> Result<()> {
-    let DeclaredTable { frame, spec, labels, timestamps, items: list_of_items, .. } = table;
+    let DeclaredTable { rows, spec, labels, timestamps, items: list_of_items, .. } = table;
     let declared = spec.clone();
     let reading = |name: &str| declared.reading(name);
     for field in spec.fields.iter_mut().filter(|field| field.origin != FieldOrigin::Column) {
@@ -26,7 +26,7 @@ pub(crate) fn add(table: &mut DeclaredTable, user: Option<&str>, item: Option<&s
         };
         let timestamps = timestamps.as_deref().ok_or_else(|| invalid("their times"))?;
         let (user, item) = user.zip(item).ok_or_else(|| invalid("their user and item"))?;
-        let (users, items) = (values(frame, user, reading(user))?, values(frame, item, reading(item))?);
+        let (users, items) = (values(rows, user, reading(user))?, values(rows, item, reading(item))?);
         let limit = list.max_len.unwrap_or(MAX_LEN);
         let lists = match field.origin {
             FieldOrigin::Column => continue,
@@ -43,7 +43,7 @@ pub(crate) fn add(table: &mut DeclaredTable, user: Option<&str>, item: Option<&s
             let of_items = of_items(&values(list, item, reading(item))?, &items, &lists);
             list.with_column(of_items.with_name(field.name.as_str().into()).into_column())?;
         }
-        frame.with_column(lists.into_column())?;
+        rows.with_column(lists)?;
     }
     Ok(())
 }
@@ -62,14 +62,15 @@ mod tests {
     use super::*;
     use crate::source::Division;
     use crate::spec::{FieldSpec, ListSpec, TableSpec};
-    use crate::table::strings;
+    use crate::table::{CompactTable, TextColumns};
 
     /// Users u and v rate items a, b and c at times 1 to 4.
     fn table(origin: FieldOrigin, max_len: Option<usize>) -> DeclaredTable {
         let kind = FieldSpecKind::MultiValued(ListSpec::new("|", max_len, Weighting::Mean));
         let field = FieldSpec { origin, ..FieldSpec::new("list", kind, Side::Context) };
         DeclaredTable {
-            frame: df!("user" => ["u", "v", "u", "u"], "item" => ["a", "a", "b", "c"]).unwrap(),
+            rows: CompactTable::try_from(&df!("user" => ["u", "v", "u", "u"], "item" => ["a", "a", "b", "c"]).unwrap())
+                .unwrap(),
             spec: TableSpec::new("stars", vec![field]),
             labels: vec![5.0, 1.0, 5.0, 1.0],
             timestamps: Some(vec![1, 2, 3, 4]),
@@ -80,8 +81,8 @@ mod tests {
         }
     }
 
-    fn texts(frame: &DataFrame) -> Vec<Option<String>> {
-        strings(frame, "list").unwrap().iter().map(|cell| cell.map(str::to_owned)).collect()
+    fn texts(rows: &impl TextColumns) -> Vec<Option<String>> {
+        rows.texts("list").unwrap().iter().map(|cell| cell.map(str::to_owned)).collect()
     }
 
     #[test]
@@ -94,7 +95,7 @@ mod tests {
             let mut table = table(origin, None);
             add(&mut table, Some("user"), Some("item"), &[0, 1, 2, 3]).unwrap();
             let expected = lists.map(|list| Some(list.to_owned()).filter(|list| list != "-"));
-            assert_eq!(texts(&table.frame), expected, "{origin:?}");
+            assert_eq!(texts(&table.rows), expected, "{origin:?}");
             let max_len = table.spec.fields[0].kind.list().unwrap().max_len;
             assert_eq!(max_len, Some(slots), "{origin:?}");
         }

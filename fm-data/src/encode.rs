@@ -6,9 +6,8 @@ use fm_core::rows::{Category, RecordsBuilder, Slots};
 use fm_core::{Encoder, Field, FieldKind, Records, Schema};
 use polars::prelude::*;
 
-use crate::codes::CodedColumns;
 use crate::error::{Error, Result};
-use crate::table::cells;
+use crate::table::{CodeVec, Coded, TextColumns, cells};
 use crate::threads;
 
 /// Number of rows that a thread encodes at once.
@@ -38,14 +37,13 @@ pub struct Labels<'a> {
 /// # Errors
 /// [`Error::MissingColumn`], depending on `missing`; [`Error::Spec`] if a row number is outside the table.
 pub fn encode<S: Borrow<Schema> + Sync>(
-    table: &DataFrame,
+    table: &impl TextColumns,
     encoder: &Encoder<S>,
     rows: Option<&[u32]>,
     missing: MissingColumns,
 ) -> Result<Records> {
     check_numbers(table.height(), rows.unwrap_or_default())?;
-    let no_codes = CodedColumns::default();
-    let columns = Columns::new(table, &no_codes, encoder, missing)?;
+    let columns = Columns::new(table, encoder, missing)?;
     let row = |at: usize| rows.map_or(at, |rows| rows[at] as usize);
     columns.encode(rows.map_or(table.height(), <[u32]>::len), false, row, |_| (0.0, None))
 }
@@ -55,9 +53,9 @@ pub fn encode<S: Borrow<Schema> + Sync>(
 /// # Errors
 /// [`Error::MissingColumn`]; [`Error::Spec`] if the table does not have one row per label and weight, or a row number
 /// is outside the table; [`Error::Core`] if a label or a weight is invalid.
-pub fn encode_labelled(table: &DataFrame, schema: &Schema, labels: Labels<'_>, rows: &[u32]) -> Result<Records> {
-    let (no_codes, encoder) = (CodedColumns::default(), Encoder::new(schema));
-    Columns::new(table, &no_codes, &encoder, MissingColumns::Error)?.encode_labelled(labels, rows)
+pub fn encode_labelled(table: &impl TextColumns, schema: &Schema, labels: Labels<'_>, rows: &[u32]) -> Result<Records> {
+    let encoder = Encoder::new(schema);
+    Columns::new(table, &encoder, MissingColumns::Error)?.encode_labelled(labels, rows)
 }
 
 /// Returns an error unless each row of the table has a label, and all row numbers are inside the table.
@@ -86,9 +84,10 @@ pub(crate) struct Columns<'a, S: Borrow<Schema>> {
 enum Cells<'a> {
     Missing,
     Texts(StringChunked),
+    Coded(Coded<'a>),
     /// The code of each row, and the category of each code.
-    Codes {
-        codes: &'a [u32],
+    Categories {
+        codes: &'a CodeVec,
         categories: Vec<Category>,
         missing: Category,
     },
@@ -96,27 +95,26 @@ enum Cells<'a> {
 
 impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
     pub fn new(
-        table: &DataFrame,
-        codes: &'a CodedColumns,
+        table: &'a impl TextColumns,
         encoder: &'a Encoder<S>,
         missing: MissingColumns,
     ) -> Result<Columns<'a, S>> {
         let fields = encoder.schema().fields();
         let cells = |(number, field): (usize, &Field)| {
-            let texts = match cells(table, &field.name, field.column()) {
-                Err(Error::MissingColumn { .. }) if missing == MissingColumns::Unknown => return Ok(Cells::Missing),
-                texts => texts?,
-            };
-            Ok(match (&field.kind, codes.get(&field.name)) {
-                (FieldKind::Categorical, Some(codes)) if codes.codes.len() == table.height() => {
-                    let categories =
-                        codes.texts(&texts).into_iter().map(|text| encoder.category(number, Some(text))).collect();
-                    Cells::Codes { codes: &codes.codes, categories, missing: encoder.category(number, None) }
+            let coded = table.coded(&field.name).or_else(|| table.coded(field.column()));
+            Ok(match (&field.kind, coded) {
+                (FieldKind::Categorical, Some(Coded { codes, texts })) => {
+                    let categories = texts.iter().map(|text| encoder.category(number, text)).collect();
+                    Cells::Categories { codes, categories, missing: encoder.category(number, None) }
                 }
-                _ => Cells::Texts(texts),
+                (_, Some(coded)) => Cells::Coded(coded),
+                (_, None) => match cells(table, &field.name, field.column()) {
+                    Err(Error::MissingColumn { .. }) if missing == MissingColumns::Unknown => Cells::Missing,
+                    texts => Cells::Texts(texts?),
+                },
             })
         };
-        let of_fields: Vec<Cells<'_>> = threads::map(fields.iter().enumerate(), codes.len() * table.height(), cells)
+        let of_fields: Vec<Cells<'_>> = threads::map(fields.iter().enumerate(), fields.len() * table.height(), cells)
             .into_iter()
             .collect::<Result<_>>()?;
         if of_fields.iter().all(|cells| matches!(cells, Cells::Missing)) {
@@ -163,8 +161,9 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
                     match cells {
                         Cells::Missing => self.encoder.encode(field, None, &mut slots),
                         Cells::Texts(texts) => self.encoder.encode(field, texts.get(number), &mut slots),
-                        Cells::Codes { codes, categories, missing } => {
-                            slots.push_category(*categories.get(codes[number] as usize).unwrap_or(missing));
+                        Cells::Coded(coded) => self.encoder.encode(field, coded.get(number), &mut slots),
+                        Cells::Categories { codes, categories, missing } => {
+                            slots.push_category(*categories.get(codes.get(number) as usize).unwrap_or(missing));
                         }
                     }
                 }

@@ -7,12 +7,11 @@ use fm_core::{Field, FieldKind, Label, List, Schema, Task};
 use polars::prelude::*;
 
 use crate::buckets::{criteo_edges, quantile_edges};
-use crate::codes::{self, CodedColumns};
 use crate::encode::check_rows;
 use crate::error::{Error, Result};
 use crate::spec::{FieldSpec, FieldSpecKind, TableSpec, TransformSpec};
 use crate::statistics::Statistics;
-use crate::table::{Codes, Origin, cells, weights};
+use crate::table::{Coded, Codes, Origin, TextColumns, cells, weights};
 use crate::threads;
 
 /// Maximum number of slots of a field that declares no `max_len`.
@@ -28,8 +27,9 @@ pub struct Fitted {
 }
 
 /// Fits a schema to the training rows: a vocabulary for each field that is not hashed, and the mean and standard
-/// deviation of the numbers of each numeric field, without extreme ones, or what its transform needs. Fields that share a table have one vocabulary. Vocabularies
-/// are sorted by descending count and then by value, so the order of the rows does not matter.
+/// deviation of the numbers of each numeric field, without extreme ones, or what its transform needs. Fields that share a
+/// table have one vocabulary. Vocabularies are sorted by descending count and then by value, so the order of the rows does
+/// not matter.
 ///
 /// `labels` has the labels of all rows of the table, before the task's threshold. Weights affect only the mean label: a
 /// vocabulary counts rows, whatever their weight.
@@ -38,7 +38,7 @@ pub struct Fitted {
 /// [`Error::MissingColumn`]; [`Error::Spec`] for a numeric field without a number in the training rows, labels or
 /// training rows that do not match the table, or training rows that all have weight 0; [`Error::Data`] for an invalid
 /// weight; [`Error::Core`] for a schema that contradicts itself.
-pub fn fit(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], task: Task) -> Result<Schema> {
+pub fn fit(table: &impl TextColumns, spec: &TableSpec, labels: &[f32], train: &[u32], task: Task) -> Result<Schema> {
     Ok(fit_and_warn(table, spec, labels, train, task)?.schema)
 }
 
@@ -46,15 +46,8 @@ pub fn fit(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], t
 ///
 /// # Errors
 /// As [`fit`].
-pub fn fit_and_warn(table: &DataFrame, spec: &TableSpec, labels: &[f32], train: &[u32], task: Task) -> Result<Fitted> {
-    spec.check()?;
-    fit_coded(table, &codes::categorical(table, spec)?, spec, labels, train, task)
-}
-
-/// As [`fit_and_warn`], with the codes of the categorical fields.
-pub(crate) fn fit_coded(
-    table: &DataFrame,
-    codes: &CodedColumns,
+pub fn fit_and_warn(
+    table: &impl TextColumns,
     spec: &TableSpec,
     labels: &[f32],
     train: &[u32],
@@ -65,36 +58,23 @@ pub(crate) fn fit_coded(
     if train.is_empty() {
         return Err(Error::Spec("there are no training rows to fit a schema to".into()));
     }
-    let columns = spec.fields.iter().map(|field| present(table, field, spec)).collect::<Result<Vec<_>>>()?;
-    let mut warnings = vec![];
-    let kinds = columns
-        .iter()
-        .zip(&spec.fields)
-        .map(|(column, field)| fit_kind(column, field, spec.reading(&field.name), train, &mut warnings));
-    let kinds = kinds.collect::<Result<Vec<FieldKind>>>()?;
-    let values = |field: &FieldSpec| {
-        if field.hash_buckets.is_some() || field.shares.is_some() {
-            return vec![];
-        }
-        let uses = |other: &FieldSpec| other.name == field.name || other.shares.as_ref() == Some(&field.name);
-        let reading = spec.reading(&field.name);
-        let mut all = PlHashMap::<Cow<str>, u32>::new();
-        for ((column, kind), other) in columns.iter().zip(&kinds).zip(&spec.fields).filter(|(_, other)| uses(other)) {
-            let counts = match codes.get(&other.name) {
-                Some(codes) => counts_of_codes(column, codes, reading, train),
-                None => counts(column, kind, reading, train),
-            };
-            counts.into_iter().for_each(|(value, count)| *all.entry(value).or_default() += count);
-        }
-        vocabulary(all, field.min_count)
-    };
-    let field = |((field, kind), column): ((&FieldSpec, &FieldKind), &StringChunked)| {
-        let FieldSpec { column: own_column, shares, exact, hash_buckets, .. } = field.clone();
-        let cut_share = cut_share(column, kind, spec.reading(&field.name), train);
-        let fitted = Field::new(&field.name, kind.clone(), field.side, values(field));
-        Field { column: own_column, shares, exact, hash_buckets, cut_share, ..fitted }
-    };
-    let fields = threads::map(spec.fields.iter().zip(&kinds).zip(&columns), train.len() * columns.len(), field);
+    // A thread has the text of one column at a time.
+    let fitted = |field: &FieldSpec| FittedField::new(table, field, spec, train);
+    let fitted = threads::map(&spec.fields, train.len() * spec.fields.len(), fitted);
+    let fitted = fitted.into_iter().collect::<Result<Vec<FittedField>>>()?;
+    let warnings = fitted.iter().flat_map(|fitted| fitted.warnings.iter().cloned()).collect();
+    let fields = spec.fields.iter().zip(&fitted).map(|(field, FittedField { kind, cut_share, .. })| {
+        let FieldSpec { name, column, side, shares, exact, hash_buckets, .. } = field.clone();
+        let uses = |other: &FieldSpec| other.name == name || other.shares.as_ref() == Some(&name);
+        let of_users = spec.fields.iter().zip(&fitted).filter(|(other, _)| uses(other));
+        let values = match shares {
+            Some(_) => vec![],
+            None => vocabulary(of_users.flat_map(|(_, fitted)| &fitted.counts), field.min_count),
+        };
+        let fitted = Field::new(name, kind.clone(), side, values);
+        Field { column, shares, exact, hash_buckets, cut_share: *cut_share, ..fitted }
+    });
+    let fields = fields.collect();
     let weights = spec.weight.as_ref().map(|name| weights(table, name, &Origin::file("the table"))).transpose()?;
     let weight = |row: u32| weights.as_ref().map_or(1.0, |weights| weights[row as usize]);
     if let Some(name) = spec.weight.as_ref().filter(|_| train.iter().all(|&row| weight(row) == 0.0)) {
@@ -109,8 +89,40 @@ pub(crate) fn fit_coded(
     Ok(Fitted { schema, warnings })
 }
 
+/// What the training rows say about a field.
+struct FittedField {
+    kind: FieldKind,
+    cut_share: f32,
+    /// The number of rows of each value; empty if there is no vocabulary.
+    counts: Vec<(String, u32)>,
+    warnings: Vec<String>,
+}
+
+impl FittedField {
+    fn new(table: &impl TextColumns, field: &FieldSpec, spec: &TableSpec, train: &[u32]) -> Result<FittedField> {
+        let reading = spec.reading(&field.name);
+        let owner = field.shares.as_ref().unwrap_or(&field.name);
+        let is_hashed = spec.fields.iter().any(|other| other.name == *owner && other.hash_buckets.is_some());
+        let owned = |counts: Vec<(Cow<'_, str>, u32)>| -> Vec<(String, u32)> {
+            counts.into_iter().filter(|_| !is_hashed).map(|(value, count)| (value.into_owned(), count)).collect()
+        };
+        let mut warnings = vec![];
+        let coded = table.coded(&field.name).or_else(|| table.coded(field.column()));
+        if let (FieldSpecKind::Categorical, Some(Coded { codes, texts })) = (&field.kind, coded) {
+            let texts = texts.iter().map(Option::unwrap_or_default);
+            let counts = owned(counts_of_codes(texts, |row| codes.get(row), reading, train));
+            return Ok(FittedField { kind: FieldKind::Categorical, cut_share: 0.0, counts, warnings });
+        }
+        let column = present(table, field, spec)?;
+        let kind = fit_kind(&column, field, reading, train, &mut warnings)?;
+        let cut_share = cut_share(&column, &kind, reading, train);
+        let counts = if is_hashed { vec![] } else { owned(counts(&column, &kind, reading, train)) };
+        Ok(FittedField { kind, cut_share, counts, warnings })
+    }
+}
+
 /// The cells of a field as text, in which null values are null.
-fn present(table: &DataFrame, field: &FieldSpec, spec: &TableSpec) -> Result<StringChunked> {
+fn present(table: &impl TextColumns, field: &FieldSpec, spec: &TableSpec) -> Result<StringChunked> {
     let column = cells(table, &field.name, field.column())?;
     if spec.null_values.is_empty() {
         return Ok(column);
@@ -238,7 +250,8 @@ pub(crate) fn counts<'a>(
     rows: &[u32],
 ) -> Vec<(Cow<'a, str>, u32)> {
     if matches!(kind, FieldKind::Categorical) {
-        return counts_of_codes(column, &Codes::new(column), reading, rows);
+        let codes = Codes::new(column);
+        return counts_of_codes(codes.texts(column).into_iter(), |row| codes.codes[row], reading, rows);
     }
     // The count of each value, and the position of the last row in which it had a slot.
     let mut counts = PlHashMap::<Cow<'a, str>, (u32, usize)>::new();
@@ -275,17 +288,17 @@ pub(crate) fn counts<'a>(
     counts.into_iter().map(|(value, (count, _))| (value, count)).collect()
 }
 
-/// [`counts`] of a categorical field. Several texts may be one value.
+/// [`counts`] of a categorical field, from the text of each code and the code of each row. Several texts may be one value.
 fn counts_of_codes<'a>(
-    column: &'a StringChunked,
-    codes: &Codes,
+    texts: impl Iterator<Item = &'a str>,
+    code: impl Fn(usize) -> u32,
     reading: Reading<'_>,
     rows: &[u32],
 ) -> Vec<(Cow<'a, str>, u32)> {
-    let texts = codes.texts(column);
+    let texts: Vec<&str> = texts.collect();
     let mut counts = vec![0; texts.len()];
     for &row in rows {
-        if let Some(count) = counts.get_mut(codes.codes[row as usize] as usize) {
+        if let Some(count) = counts.get_mut(code(row as usize) as usize) {
             *count += 1;
         }
     }
@@ -298,10 +311,13 @@ fn counts_of_codes<'a>(
     values.into_iter().map(|(value, count)| (Cow::Borrowed(value), count)).collect()
 }
 
-fn vocabulary(counts: PlHashMap<Cow<'_, str>, u32>, min_count: u32) -> Vec<String> {
-    let mut known: Vec<(Cow<'_, str>, u32)> = counts.into_iter().filter(|(_, count)| *count >= min_count).collect();
-    known.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    known.into_iter().map(|(value, _)| value.into_owned()).collect()
+/// The values that occur often enough, the most frequent first. Several fields may count the same value.
+fn vocabulary<'a>(counts: impl Iterator<Item = &'a (String, u32)>, min_count: u32) -> Vec<String> {
+    let mut all = PlHashMap::<&str, u32>::new();
+    counts.for_each(|(value, count)| *all.entry(value).or_default() += count);
+    let mut known: Vec<(&str, u32)> = all.into_iter().filter(|(_, count)| *count >= min_count).collect();
+    known.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+    known.into_iter().map(|(value, _)| value.to_owned()).collect()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::error::Result;
 use crate::fit::counts;
 use crate::split::Parts;
-use crate::table::{NO_CODE, cells, codes, values};
+use crate::table::{NO_CODE, TextColumns, cells, codes, values};
 
 /// Maximum number of distinct labels in a histogram. Quantiles summarise more.
 const MAX_HISTOGRAM: usize = 20;
@@ -107,7 +107,7 @@ pub enum Labels {
 ///
 /// # Errors
 /// [`crate::Error::MissingColumn`] if the table lacks a field or role.
-pub fn inspect(table: &DataFrame, schema: &Schema, labels: &[f32], parts: &Parts) -> Result<Inspection> {
+pub fn inspect(table: &impl TextColumns, schema: &Schema, labels: &[f32], parts: &Parts) -> Result<Inspection> {
     let fields =
         (0..schema.num_fields()).map(|field| inspect_field(table, schema, field, parts)).collect::<Result<_>>()?;
     let matrix = match (schema.user(), schema.item()) {
@@ -129,7 +129,7 @@ pub fn inspect(table: &DataFrame, schema: &Schema, labels: &[f32], parts: &Parts
     })
 }
 
-fn inspect_field(table: &DataFrame, schema: &Schema, position: usize, parts: &Parts) -> Result<FieldInspection> {
+fn inspect_field(table: &impl TextColumns, schema: &Schema, position: usize, parts: &Parts) -> Result<FieldInspection> {
     let field = &schema.fields()[position];
     let reading = schema.reading(position);
     let column = cells(table, &field.name, field.column())?;

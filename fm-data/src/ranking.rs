@@ -37,7 +37,7 @@ impl RawData {
     /// # Errors
     /// [`Error::NoRole`] if the table declares no user or no item; [`Error::Spec`] if both are one column.
     pub fn ranking(&self, schema: &Schema) -> Result<RankingData> {
-        let RawData { frame: rows, labels, parts, .. } = self;
+        let RawData { rows, labels, parts, .. } = self;
         let (Some(user), Some(item)) = (&self.roles.user, &self.roles.item) else {
             return Err(Error::NoRole { purpose: "a ranking", user: true });
         };

@@ -1,29 +1,27 @@
 //! The rows of a run as text, split but not encoded.
 
 use std::path::Path;
-use std::sync::OnceLock;
 
 use fm_core::schema::Reading;
 use fm_core::{Encoder, Field, FieldKind, List, Records, Schema, Task};
 use polars::prelude::{DataFrame, PlHashMap, StringChunked};
 
-use crate::codes::{self, CodedColumns};
 use crate::config::{DataConfig, TaskName};
 use crate::derived;
 use crate::encode::{Columns, Labels, MissingColumns};
 use crate::error::{Error, Result};
-use crate::fit::{Fitted, fit_coded};
+use crate::fit::{Fitted, fit_and_warn};
 use crate::inspect::{Inspection, inspect};
 use crate::source::{DeclaredTable, Division, reader};
 use crate::spec::{FieldSpec, FieldSpecKind, ListSpec, TableSpec, TransformSpec};
 use crate::split::{Parts, Split, SplitColumns};
-use crate::table::{Codes, values};
+use crate::table::{Codes, CompactTable, values};
 
 /// The rows of a run in memory, before encoding.
 #[derive(Debug)]
 pub struct RawData {
-    /// All rows, with a column of text for each field and role.
-    pub frame: DataFrame,
+    /// All rows, with a column for each field and role.
+    pub rows: CompactTable,
     /// The fields and roles that the settings select.
     pub spec: TableSpec,
     /// Which rows train, validate and test.
@@ -38,8 +36,6 @@ pub struct RawData {
     pub notes: Vec<String>,
     /// What is odd about the labels.
     warnings: Vec<String>,
-    /// The codes of the categorical fields, once they are needed.
-    codes: OnceLock<CodedColumns>,
     /// The list of all items, if the source has one.
     pub(crate) items: Option<DataFrame>,
     task: Task,
@@ -149,9 +145,9 @@ impl RawData {
             table.spec = table.spec.select(fields)?;
         }
         derived::add(&mut table, roles.user.as_deref(), roles.item.as_deref(), known(&parts))?;
-        let DeclaredTable { frame, spec, labels, timestamps, weights, items, .. } = table;
-        let (notes, warnings, codes) = (vec![], vec![], OnceLock::new());
-        Ok(RawData { frame, spec, parts, labels, timestamps, weights, notes, warnings, codes, items, task, roles })
+        let DeclaredTable { rows, spec, labels, timestamps, weights, items, .. } = table;
+        let (notes, warnings) = (vec![], vec![]);
+        Ok(RawData { rows, spec, parts, labels, timestamps, weights, notes, warnings, items, task, roles })
     }
 
     /// Fits vocabularies and statistics to the training rows.
@@ -167,8 +163,8 @@ impl RawData {
     /// # Errors
     /// As [`fit_and_warn`](crate::fit::fit_and_warn).
     pub fn fit_and_warn(&self) -> Result<Fitted> {
-        let RawData { frame, spec, labels, parts, task, .. } = self;
-        let fitted = fit_coded(frame, self.codes()?, spec, labels, &parts.train, *task)?;
+        let RawData { rows, spec, labels, parts, task, .. } = self;
+        let fitted = fit_and_warn(rows, spec, labels, &parts.train, *task)?;
         let warnings = self.warnings.iter().cloned().chain(fitted.warnings).collect();
         Ok(Fitted { warnings, ..fitted })
     }
@@ -188,18 +184,7 @@ impl RawData {
     /// # Errors
     /// [`Error::MissingColumn`] if there is no column for a field.
     pub(crate) fn encodable<'a>(&'a self, encoder: &'a Encoder<&'a Schema>) -> Result<EncodableRows<'a>> {
-        Ok(EncodableRows {
-            data: self,
-            columns: Columns::new(&self.frame, self.codes()?, encoder, MissingColumns::Error)?,
-        })
-    }
-
-    fn codes(&self) -> Result<&CodedColumns> {
-        if let Some(codes) = self.codes.get() {
-            return Ok(codes);
-        }
-        let codes = codes::categorical(&self.frame, &self.spec)?;
-        Ok(self.codes.get_or_init(|| codes))
+        Ok(EncodableRows { data: self, columns: Columns::new(&self.rows, encoder, MissingColumns::Error)? })
     }
 
     /// A number for the user of each row, and -1 for none. The text of a user is what tells users apart: values of one
@@ -221,7 +206,7 @@ impl RawData {
     pub fn inspect(&self) -> Result<Inspection> {
         let Fitted { schema, warnings } = self.fit_and_warn()?;
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        inspect(&self.frame, &schema, &self.labels, &self.parts)
+        inspect(&self.rows, &schema, &self.labels, &self.parts)
     }
 
     /// The values of a column in the form in which they are compared, such as those of the user; missing ones are null.
@@ -229,7 +214,7 @@ impl RawData {
     /// # Errors
     /// [`Error::MissingColumn`] if there is no such column.
     pub fn values(&self, name: &str) -> Result<StringChunked> {
-        values(&self.frame, name, self.reading(name))
+        values(&self.rows, name, self.reading(name))
     }
 
     /// How the texts of a field, the user or the item become values.
@@ -258,11 +243,11 @@ fn divide(table: &mut DeclaredTable, config: &DataConfig, notes: &mut Vec<String
         Division::Fold { train, test } => Some((train.as_slice(), test.as_slice())),
         Division::Parts(_) | Division::Undivided => None,
     };
-    let user = table.spec.user.as_ref().map(|user| values(&table.frame, user, table.spec.reading(user))).transpose()?;
+    let user = table.spec.user.as_ref().map(|user| values(&table.rows, user, table.spec.reading(user))).transpose()?;
     let users = user.as_ref().map(|column| Codes::new(column).codes);
     let columns = SplitColumns { users: users.as_deref(), timestamps: table.timestamps.as_deref(), fold };
     let Some(Parts { train, test, .. }) = given else {
-        return split.parts(table.frame.height(), &columns, config.seed);
+        return split.parts(table.rows.height(), &columns, config.seed);
     };
     let (n, (train, valid, how)) = (train.len(), split.hold_out(train, &columns, config.seed)?);
     if !valid.is_empty() {
@@ -360,6 +345,7 @@ fn declaration(schema: &Schema) -> TableSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::TextColumns;
 
     /// A release of one user, who rates movies 1 to 4 at times 1 to 4 with 5, 3, 4 and 5 stars.
     fn release() -> tempfile::TempDir {
@@ -380,10 +366,8 @@ mod tests {
         RawData::open(&change(config), folder.path())
     }
 
-    use crate::table::strings;
-
-    fn cells(frame: &DataFrame, name: &str) -> Vec<String> {
-        strings(frame, name).unwrap().iter().map(|cell| cell.unwrap_or("-").to_owned()).collect()
+    fn cells(table: &impl TextColumns, name: &str) -> Vec<String> {
+        table.texts(name).unwrap().iter().map(|cell| cell.unwrap_or("-").to_owned()).collect()
     }
 
     #[test]
@@ -393,9 +377,9 @@ mod tests {
             (&data.parts.train[..], &data.parts.valid[..], &data.parts.test[..]),
             (&[0, 1][..], &[2][..], &[3][..])
         );
-        assert_eq!(cells(&data.frame, "history"), ["-", "1", "1", "1"]);
+        assert_eq!(cells(&data.rows, "history"), ["-", "1", "1", "1"]);
         let data = open(|config| DataConfig { split: "time:0:0.25".into(), ..config }).unwrap();
-        assert_eq!(cells(&data.frame, "history"), ["-", "1", "1", "3|1"]);
+        assert_eq!(cells(&data.rows, "history"), ["-", "1", "1", "3|1"]);
         let unseen = data.catalogue().unwrap().unseen("7").unwrap();
         assert_eq!(unseen.items.titles, ["E (1994)"]);
         assert_eq!(
@@ -407,7 +391,7 @@ mod tests {
     #[test]
     fn fields_derived_from_user_and_item_need_neither_as_a_field() {
         let data = open(|config| DataConfig { fields: Some(vec!["history".into()]), ..config }).unwrap();
-        assert_eq!(cells(&data.frame, "history"), ["-", "1", "1", "1"]);
+        assert_eq!(cells(&data.rows, "history"), ["-", "1", "1", "1"]);
         assert!(matches!(data.catalogue().unwrap_err(), Error::NoRole { user: false, .. }));
     }
 

@@ -7,7 +7,7 @@ use fm_args::commands::Evaluate;
 use fm_args::flags::Part;
 use fm_core::Rows;
 use fm_core::terminal::grouped;
-use fm_data::table::{check_output, take_rows, write_table};
+use fm_data::table::{check_output, write_table};
 use fm_data::{Moved, RawData};
 use fm_models::Run;
 use fm_models::run::BuiltModel;
@@ -63,14 +63,14 @@ pub fn run(args: &Evaluate) -> Result<()> {
     let metrics = evaluation.metrics(&predictor.model, label, predictor.device)?;
     let mut unknown = Unknown::of(&predictor.schema, &evaluation.rows);
     let numbers = rows_of(source, *part);
-    unknown.find_examples(&evaluation.rows, &source.frame, |row| numbers[row] as usize);
+    unknown.find_examples(&evaluation.rows, &source.rows, |row| numbers[row] as usize);
     unknown.warn(if *is_new { "" } else { part.name() }, &[]);
     warn_of_clamped(&predictor.schema, &evaluation.rows, &rows_of_what);
     warn_of_other_labels(label, &evaluation.rows.labels(), &rows_of_what);
     warn_if_not_finite(&rows_of_what, &metrics);
     if let Some(output) = &args.output {
-        let frame = without_score(&source.frame, &predictor.schema, &file)?;
-        let mut table = take_rows(&frame, numbers)?;
+        let all = source.rows.take(numbers, &source.rows.names())?;
+        let mut table = without_score(&all, &predictor.schema, &file)?;
         let logits = predictor.logits(&evaluation.rows)?;
         let scores: Vec<f32> = logits.iter().map(|&logit| label.prediction(logit)).collect();
         append_scores(&mut table, &scores)?;

@@ -97,7 +97,7 @@ mod tests {
         }
         let source = RawData::open(&Settings::from_args(&train).unwrap().data, &data_dir).unwrap();
         let all: Vec<u32> = (0..source.labels.len() as u32).collect();
-        let schema = fm_data::fit(&source.frame, &source.spec, &source.labels, &all, Task::Regression).unwrap();
+        let schema = fm_data::fit(&source.rows, &source.spec, &source.labels, &all, Task::Regression).unwrap();
         let expected = ml_100k().unwrap();
         assert_eq!(schema.num_fields(), expected.num_fields());
         for (field, expected) in schema.fields().iter().zip(expected.fields()) {

@@ -8,6 +8,7 @@ use crate::config::DataConfig;
 use crate::error::Result;
 use crate::spec::TableSpec;
 use crate::split::Parts;
+use crate::table::CompactTable;
 
 /// A kind of source.
 pub(super) struct Source {
@@ -40,7 +41,7 @@ pub trait Reader {
 pub struct DeclaredTable {
     /// A column of text for each declared field and role. Fields [derived from other rows](crate::spec::FieldOrigin)
     /// have no column yet.
-    pub frame: DataFrame,
+    pub rows: CompactTable,
     /// The fields and roles.
     pub spec: TableSpec,
     /// `[N]`: the label of each row, before any threshold.

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::movielens;
 use crate::spec::{FieldOrigin, FieldSpec, FieldSpecKind, ListSpec, SEPARATOR, TableSpec};
 use crate::split::Split;
-use crate::table::{Origin, numbers, timestamps};
+use crate::table::{CompactTable, Origin, numbers, timestamps};
 
 /// Minimum rating of a film that a user likes.
 const LIKED: f32 = 4.0;
@@ -80,7 +80,7 @@ impl Reader for Folder {
             division,
             items: Some(data.movies),
             least_positive: Some(LIKED),
-            frame,
+            rows: CompactTable::try_from(&frame)?,
         })
     }
 }

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use polars::prelude::DataFrame;
-
 use super::interface::{DeclaredTable, Division, Reader, Source};
 use crate::config::DataConfig;
 use crate::declare;
@@ -11,7 +9,7 @@ use crate::error::Result;
 use crate::format::{self, parts};
 use crate::movielens;
 use crate::spec::TableSpec;
-use crate::table::{Origin, labels, read_columns, timestamps, weights};
+use crate::table::{CompactBuilder, CompactTable, Origin, labels, read_columns, timestamps, weights};
 
 pub(super) const SOURCE: Source = Source { applies, open, terms: None };
 
@@ -35,31 +33,29 @@ impl Reader for Table {
 
     fn read(&self, config: &DataConfig, others: bool) -> Result<DeclaredTable> {
         let spec = declaration(config, &self.0)?;
-        let (frame, origin) = read_declared(&self.0, &spec, others)?;
-        declared(frame, &origin, spec)
+        let mut rows = CompactBuilder::default();
+        let origin = read_declared(&self.0, &spec, others, &mut rows)?;
+        declared(rows.finish(), &origin, spec)
     }
 }
 
-/// The declared columns of a table, and the others if they are asked for, with its files. Each field has a column of its
-/// name.
-pub(super) fn read_declared(path: &Path, spec: &TableSpec, others: bool) -> Result<(DataFrame, Origin)> {
+/// Reads the declared columns of a table, and the others if they are asked for. Returns its files.
+pub(super) fn read_declared(path: &Path, spec: &TableSpec, others: bool, to: &mut CompactBuilder) -> Result<Origin> {
     let mut options = spec.read_options();
     options.columns.others = others;
-    let (frame, origin) = read_columns(path, options)?;
-    let frame = spec.decimal.with_points(&frame, spec.columns_of_numbers())?;
-    Ok((spec.with_fields(frame)?, origin))
+    read_columns(path, options, &mut |chunk| to.push(&spec.decimal.with_points(&chunk, spec.columns_of_numbers())?))
 }
 
-/// A table whose columns have the roles declared in `spec`.
-pub(super) fn declared(frame: DataFrame, origin: &Origin, spec: TableSpec) -> Result<DeclaredTable> {
+/// A table whose columns have the roles declared in `spec`. Each field has a column of its name.
+pub(super) fn declared(rows: CompactTable, origin: &Origin, spec: TableSpec) -> Result<DeclaredTable> {
     Ok(DeclaredTable {
-        labels: labels(&frame, &spec.label, origin)?,
-        weights: spec.weight.as_ref().map(|name| weights(&frame, name, origin)).transpose()?,
-        timestamps: spec.timestamp.as_ref().map(|name| timestamps(&frame, name, origin)).transpose()?,
+        labels: labels(&rows, &spec.label, origin)?,
+        weights: spec.weight.as_ref().map(|name| weights(&rows, name, origin)).transpose()?,
+        timestamps: spec.timestamp.as_ref().map(|name| timestamps(&rows, name, origin)).transpose()?,
         division: Division::Undivided,
         items: None,
         least_positive: None,
-        frame,
+        rows: spec.with_fields(rows)?,
         spec,
     })
 }

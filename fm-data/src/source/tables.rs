@@ -8,6 +8,7 @@ use crate::config::DataConfig;
 use crate::error::{Error, Result};
 use crate::format::parts;
 use crate::split::Parts;
+use crate::table::CompactBuilder;
 
 pub(super) const SOURCE: Source = Source { applies, open, terms: None };
 
@@ -39,20 +40,19 @@ impl Reader for Tables {
     fn read(&self, config: &DataConfig, _: bool) -> Result<DeclaredTable> {
         let spec = declaration(config, &self.train)?;
         // The tables may have different other columns.
-        let (mut frame, mut origin) = read_declared(&self.train, &spec, false)?;
-        let mut parts = Parts { train: (0..frame.height() as u32).collect(), ..Parts::default() };
+        let mut all = CompactBuilder::default();
+        let mut origin = read_declared(&self.train, &spec, false, &mut all)?;
+        let mut parts = Parts { train: (0..all.height() as u32).collect(), ..Parts::default() };
         if parts.train.is_empty() {
             return Err(Error::data(&self.train, None, "has no rows to train on"));
         }
         for (path, rows) in [(&self.valid, &mut parts.valid), (&self.test, &mut parts.test)] {
             let Some(path) = path else { continue };
-            let first = frame.height() as u32;
-            let (part, files) = read_declared(path, &spec, false)?;
-            frame.vstack_mut_owned(part)?;
-            origin.append(files);
-            *rows = (first..frame.height() as u32).collect();
+            let first = all.height() as u32;
+            origin.append(read_declared(path, &spec, false, &mut all)?);
+            *rows = (first..all.height() as u32).collect();
         }
         // Timestamps of all tables are of one kind and in one unit.
-        Ok(DeclaredTable { division: Division::Parts(parts), ..declared(frame, &origin, spec)? })
+        Ok(DeclaredTable { division: Division::Parts(parts), ..declared(all.finish(), &origin, spec)? })
     }
 }

@@ -1,18 +1,23 @@
 //! The columns that fields read.
 
-use polars::prelude::DataFrame;
-
-use super::{FieldSpec, TableSpec};
+use super::{FieldOrigin, FieldSpec, TableSpec};
 use crate::error::Result;
-use crate::table::{ListText, with_fields};
+use crate::table::{CompactTable, ListText};
 
 impl TableSpec {
     /// A table in which each field that reads a column of another name has a column of its own name, too.
     ///
     /// # Errors
     /// [`Error::MissingColumn`](crate::Error::MissingColumn).
-    pub(crate) fn with_fields(&self, table: DataFrame) -> Result<DataFrame> {
-        with_fields(table, self.fields.iter().map(|field| (field.name.as_str(), field.column())), false)
+    pub(crate) fn with_fields(&self, mut table: CompactTable) -> Result<CompactTable> {
+        // A column may have the name of another field.
+        let own = table.clone();
+        for field in self.fields.iter().filter(|field| field.origin == FieldOrigin::Column) {
+            if field.name != field.column() {
+                table.with_copy(&field.name, &own, field.column())?;
+            }
+        }
+        Ok(table)
     }
 
     /// How lists in a column are written; `None` if no field reads lists in it.

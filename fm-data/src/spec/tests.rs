@@ -1,7 +1,7 @@
 use polars::prelude::*;
 
 use super::*;
-use crate::table::{ListText, strings};
+use crate::table::{CompactTable, ListText};
 
 const HEAD: &str = "label = \"y\"\n";
 
@@ -67,11 +67,11 @@ fn several_fields_may_read_one_column() {
     assert!(needed.iter().filter(|needed| needed.name == "tag").all(|needed| needed.list.is_some()));
 
     let frame = df!("price" => ["1", "2"], "tag" => ["a", "a|b"], "cheap" => ["of", "others"], "y" => ["0", "1"]);
-    let frame = spec.with_fields(frame.unwrap()).unwrap();
+    let table = spec.with_fields(CompactTable::try_from(&frame.unwrap()).unwrap()).unwrap();
     for (name, cells) in [("cheap", ["1", "2"]), ("price", ["1", "2"]), ("tags", ["a", "a|b"]), ("one", ["a", "a|b"])] {
-        assert!(strings(&frame, name).unwrap().iter().flatten().eq(cells), "{name}");
+        assert!(table.texts(name).unwrap().iter().flatten().eq(cells), "{name}");
     }
-    assert_eq!(frame.width(), 6);
+    assert_eq!(table.names().len(), 6);
 
     let refused = |fields: &[String], roles: &str| read(fields, roles).unwrap_err().to_string();
     for (fields, roles, reason) in [

@@ -9,6 +9,7 @@ use polars::prelude::*;
 use super::codes::Codes;
 #[cfg(test)]
 use super::codes::NO_CODE;
+use super::compact::TextColumns;
 use super::origin::Origin;
 use crate::error::{Error, Result, first_line};
 use crate::format::text::text_of;
@@ -25,9 +26,9 @@ pub fn strings(table: &DataFrame, name: &str) -> Result<StringChunked> {
 ///
 /// # Errors
 /// As [`strings`].
-pub(crate) fn cells(table: &DataFrame, field: &str, column: &str) -> Result<StringChunked> {
-    match strings(table, field) {
-        Err(Error::MissingColumn { .. }) if column != field => strings(table, column),
+pub(crate) fn cells(table: &impl TextColumns, field: &str, column: &str) -> Result<StringChunked> {
+    match table.texts(field) {
+        Err(Error::MissingColumn { .. }) if column != field => table.texts(column),
         cells => cells,
     }
 }
@@ -57,8 +58,8 @@ pub(crate) fn with_fields<'a>(
 ///
 /// # Errors
 /// As [`strings`].
-pub fn values(table: &DataFrame, name: &str, reading: Reading<'_>) -> Result<StringChunked> {
-    let texts = strings(table, name)?;
+pub fn values(table: &impl TextColumns, name: &str, reading: Reading<'_>) -> Result<StringChunked> {
+    let texts = table.texts(name)?;
     let are_values = texts.iter().flatten().all(|text| reading.value(text) == Some(text));
     Ok(if are_values { texts } else { texts.iter().map(|cell| reading.value(cell?)).collect() })
 }
@@ -68,7 +69,7 @@ pub fn values(table: &DataFrame, name: &str, reading: Reading<'_>) -> Result<Str
 /// # Errors
 /// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is not a finite
 /// number.
-pub fn numbers(table: &DataFrame, name: &str, origin: &Origin) -> Result<Vec<f32>> {
+pub fn numbers(table: &impl TextColumns, name: &str, origin: &Origin) -> Result<Vec<f32>> {
     parsed(table, name, origin, "a number", narrow)
 }
 
@@ -78,7 +79,7 @@ pub fn numbers(table: &DataFrame, name: &str, origin: &Origin) -> Result<Vec<f32
 /// # Errors
 /// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is neither a number nor, beside
 /// numbers other than 0 and 1, a truth value.
-pub fn labels(table: &DataFrame, name: &str, origin: &Origin) -> Result<Vec<f32>> {
+pub fn labels(table: &impl TextColumns, name: &str, origin: &Origin) -> Result<Vec<f32>> {
     let labels = parsed(table, name, origin, "a number, `true`, `false`, `yes` or `no`", |text| {
         narrow(text).or_else(|| truth(text).map(f32::from))
     })?;
@@ -92,7 +93,7 @@ pub fn labels(table: &DataFrame, name: &str, origin: &Origin) -> Result<Vec<f32>
 ///
 /// # Errors
 /// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is not a weight.
-pub fn weights(table: &DataFrame, name: &str, origin: &Origin) -> Result<Vec<f32>> {
+pub fn weights(table: &impl TextColumns, name: &str, origin: &Origin) -> Result<Vec<f32>> {
     parsed(table, name, origin, "a weight: a number of at least 0", |text| narrow(text).filter(|&weight| weight >= 0.0))
 }
 
@@ -141,20 +142,24 @@ fn truth(text: &str) -> Option<bool> {
 }
 
 fn column<'a>(table: &'a DataFrame, name: &str) -> Result<&'a Column> {
-    table.column(name).map_err(|_| Error::MissingColumn {
-        name: name.to_owned(),
-        there: table.get_column_names().iter().map(|name| name.to_string()).collect(),
-    })
+    table
+        .column(name)
+        .map_err(|_| missing(name, table.get_column_names().iter().map(|name| name.to_string()).collect()))
+}
+
+/// The error for a missing column.
+pub(super) fn missing(name: &str, there: Vec<String>) -> Error {
+    Error::MissingColumn { name: name.to_owned(), there }
 }
 
 fn parsed<T>(
-    table: &DataFrame,
+    table: &impl TextColumns,
     name: &str,
     origin: &Origin,
     what: &str,
     parse: impl Fn(&str) -> Option<T>,
 ) -> Result<Vec<T>> {
-    let cells = strings(table, name)?;
+    let cells = table.texts(name)?;
     let parsed = cells
         .iter()
         .enumerate()

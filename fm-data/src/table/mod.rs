@@ -2,6 +2,7 @@
 
 mod codes;
 mod columns;
+mod compact;
 mod decimal;
 mod origin;
 mod reader;
@@ -22,6 +23,8 @@ pub(crate) use codes::Codes;
 pub use codes::NO_CODE;
 pub(crate) use columns::{cells, with_fields};
 pub use columns::{codes, labels, numbers, strings, take_columns, take_rows, values, weights};
+pub(crate) use compact::CompactBuilder;
+pub use compact::{CodeVec, Coded, CompactTable, TextColumns};
 pub use decimal::DecimalMark;
 pub(crate) use decimal::with_point;
 pub use origin::Origin;
@@ -45,16 +48,40 @@ pub use writer::TableWriter;
 /// [`Error::Io`], or [`Error::Data`] with the line: an empty file, a line with more or fewer cells than the header,
 /// bytes that are not UTF-8, a misplaced quote.
 pub fn read_table(path: impl AsRef<Path>) -> Result<DataFrame> {
-    Ok(read_with(path.as_ref(), ReadOptions::default())?.0)
+    let mut table: Option<DataFrame> = None;
+    read_columns(path, ReadOptions::default(), &mut |chunk| {
+        match &mut table {
+            None => table = Some(chunk),
+            Some(table) => table.vstack_mut_owned(chunk).map(|_| ())?,
+        }
+        Ok(())
+    })?;
+    let mut table = table.unwrap_or_default();
+    table.rechunk_mut_par();
+    Ok(table)
 }
 
-/// Reads the needed columns of a table, and the others if `options` ask for them. The origin names the files and lines
-/// of rows in errors.
+/// Reads the needed columns of a table, and the others if `options` ask for them, chunk by chunk. The origin names the
+/// files and lines of rows in errors.
 ///
 /// # Errors
-/// As [`read_table`]; [`Error::MissingColumn`].
-pub fn read_columns(path: impl AsRef<Path>, options: ReadOptions) -> Result<(DataFrame, Origin)> {
-    read_with(path.as_ref(), options)
+/// As [`read_table`]; [`Error::MissingColumn`]; those of `take`.
+pub fn read_columns(
+    path: impl AsRef<Path>,
+    options: ReadOptions,
+    take: &mut dyn FnMut(DataFrame) -> Result<()>,
+) -> Result<Origin> {
+    let mut chunks = TableReader::open_with(path, &options)?;
+    let there: HashSet<&str> = chunks.names().iter().map(String::as_str).collect();
+    if let Some(missing) = options.columns.needed.iter().find(|needed| !there.contains(needed.name.as_str())) {
+        return Err(Error::MissingColumn { name: missing.name.clone(), there: chunks.names().to_vec() });
+    }
+    let mut origin = Origin::new(options);
+    while let Some(chunk) = chunks.next().transpose()? {
+        origin.push(chunks.file(), chunk.height());
+        take(chunk)?;
+    }
+    Ok(origin)
 }
 
 /// The columns that encoding needs.
@@ -75,26 +102,6 @@ pub fn needed_columns(schema: &Schema) -> Vec<Needed> {
 /// [`Error::Spec`] for a column that has no text form.
 pub fn columns_of_fields(table: &DataFrame, schema: &Schema) -> Result<DataFrame> {
     with_fields(table.clone(), schema.fields().iter().map(|field| (field.name.as_str(), field.column())), true)
-}
-
-fn read_with(path: &Path, options: ReadOptions) -> Result<(DataFrame, Origin)> {
-    let mut chunks = TableReader::open_with(path, &options)?;
-    let there: HashSet<&str> = chunks.names().iter().map(String::as_str).collect();
-    if let Some(missing) = options.columns.needed.iter().find(|needed| !there.contains(needed.name.as_str())) {
-        return Err(Error::MissingColumn { name: missing.name.clone(), there: chunks.names().to_vec() });
-    }
-    let mut origin = Origin::new(options);
-    let mut table: Option<DataFrame> = None;
-    while let Some(chunk) = chunks.next().transpose()? {
-        origin.push(chunks.file(), chunk.height());
-        match &mut table {
-            None => table = Some(chunk),
-            Some(table) => table.vstack_mut_owned(chunk).map(|_| ())?,
-        }
-    }
-    let mut table = table.unwrap_or_default();
-    table.rechunk_mut_par();
-    Ok((table, origin))
 }
 
 /// Writes a table atomically, in the format of the extension, such as `.csv`, `.jsonl` or `.parquet`. Text is

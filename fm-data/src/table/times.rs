@@ -1,8 +1,7 @@
 //! Times of rows: numbers of any form, and dates and times in ISO 8601.
 
-use polars::prelude::DataFrame;
-
-use super::columns::{not_read, strings};
+use super::columns::not_read;
+use super::compact::TextColumns;
 use super::origin::Origin;
 use crate::calendar::day_number;
 use crate::error::Result;
@@ -29,8 +28,8 @@ struct Moment {
 /// # Errors
 /// [`Error::MissingColumn`](crate::Error::MissingColumn), or [`Error::Data`](crate::Error::Data) with the line and the
 /// text of the first cell that is not a timestamp, or not of the kind of those before.
-pub fn timestamps(table: &DataFrame, name: &str, origin: &Origin) -> Result<Vec<i64>> {
-    let cells = strings(table, name)?;
+pub fn timestamps(table: &impl TextColumns, name: &str, origin: &Origin) -> Result<Vec<i64>> {
+    let cells = table.texts(name)?;
     let mut moments = Vec::with_capacity(cells.len());
     let mut are_numbers = None;
     for (row, cell) in cells.iter().enumerate() {
