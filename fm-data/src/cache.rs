@@ -150,6 +150,23 @@ impl Prepared {
         Ok(Prepared { schema, train, valid, test, ranking, warnings, notes })
     }
 
+    /// The same data with the rows in the files that [`Prepared::save`] wrote. Each set of rows in memory, which may take
+    /// most of it, is dropped before its file is opened.
+    fn mapped(self, folder: &Path) -> fm_core::Result<Prepared> {
+        let map = |rows: Records, part: &str| -> fm_core::Result<Records> {
+            let (path, digest) = (folder.join(part).with_extension("rows"), rows.digest());
+            drop(rows);
+            let rows = Records::open(&path, &self.schema)?;
+            match rows.digest() == digest {
+                true => Ok(rows),
+                false => Err(fm_core::Error::format("cache entry", &path, "its content is not what was written")),
+            }
+        };
+        let (train, valid, test) = (map(self.train, "train")?, map(self.valid, "valid")?, map(self.test, "test")?);
+        let ranking = self.ranking.map(|_| RankingData::open(folder, &self.schema)).transpose()?;
+        Ok(Prepared { train, valid, test, ranking, ..self })
+    }
+
     fn save(&self, folder: &Path, key: &str) -> fm_core::Result<()> {
         let entry = self.entry(key);
         write_atomically(folder.join(ENTRY), |file| Ok(serde_json::to_writer_pretty(file, &entry)?))?;
@@ -187,32 +204,37 @@ pub fn prepare(
         tracing::warn!("the data was written to while it was read: run the command again once that has ended");
         return Ok(built);
     }
-    match store(&built, cache, &digest) {
-        Ok(prepared) => Ok(prepared),
+    let written = match write(&built, cache, &digest) {
+        Ok(written) => written,
         Err(error) => {
             tracing::warn!("the encoded rows cannot be cached for the next run: {error}");
-            Ok(built)
+            return Ok(built);
         }
-    }
-}
-
-/// Writes an entry, and opens it instead of the data in memory.
-fn store(built: &Prepared, cache: &Path, key: &str) -> Result<Prepared> {
-    std::fs::create_dir_all(cache).map_err(Error::io("create", cache))?;
-    let entry = &cache.join(key);
-    let beside = Temporary::new(entry)?;
-    built.save(&beside.0, key)?;
+    };
     // Opened before it moves: mapped files stay, whatever another process does to the entry.
-    let prepared = Prepared::open(&beside.0, key)?;
-    if std::fs::rename(&beside.0, entry).is_err() {
-        // An entry exists: a damaged one, or one that another process has just built. Replace either.
-        let old = Temporary::new(entry)?;
-        let _ = std::fs::rename(entry, old.0.join("old"));
-        // If a third process was faster, its entry is equivalent to this one.
-        let _ = std::fs::rename(&beside.0, entry);
-    }
+    let prepared = built.mapped(&written.0)?;
+    publish(&written, &entry);
     prune(cache);
     Ok(prepared)
+}
+
+/// Writes an entry into a folder beside its final place.
+fn write(built: &Prepared, cache: &Path, key: &str) -> Result<Temporary> {
+    std::fs::create_dir_all(cache).map_err(Error::io("create", cache))?;
+    let beside = Temporary::new(&cache.join(key))?;
+    built.save(&beside.0, key)?;
+    Ok(beside)
+}
+
+/// Moves an entry to its final place. If that fails, the next run builds the entry again.
+fn publish(written: &Temporary, entry: &Path) {
+    if std::fs::rename(&written.0, entry).is_err() {
+        // An entry exists: a damaged one, or one that another process has just built. Replace either.
+        let Ok(old) = Temporary::new(entry) else { return };
+        let _ = std::fs::rename(entry, old.0.join("old"));
+        // If a third process was faster, its entry is equivalent to this one.
+        let _ = std::fs::rename(&written.0, entry);
+    }
 }
 
 /// Maximum total size of all entries except the newest, in bytes.

@@ -177,7 +177,13 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
         let starts: Vec<usize> = (0..n).step_by(CHUNK).collect();
         for starts in starts.chunks(4 * threads::num_threads()) {
             let chunks = threads::map(starts, n * self.of_fields.len(), |&start| encode(start..n.min(start + CHUNK)));
-            chunks.into_iter().try_for_each(|chunk| all.append(&chunk?))?;
+            for chunk in chunks {
+                let chunk = chunk?;
+                if all.is_empty() {
+                    all.reserve(n, &chunk);
+                }
+                all.append(&chunk)?;
+            }
         }
         Ok(all.finish())
     }

@@ -87,6 +87,14 @@ impl RecordsBuilder {
         Ok(())
     }
 
+    /// Makes room for rows that are on average as long as those of another set, so that a large set does not move while it
+    /// grows.
+    pub fn reserve(&mut self, rows: usize, like: &Records) {
+        let words = like.words().len() as f64 / like.len.max(1) as f64 * rows as f64;
+        self.parts.words.reserve_exact((1.01 * words) as usize);
+        self.parts.row_starts.reserve_exact(rows);
+    }
+
     /// Records that the next row starts at the end of the words.
     fn start_row(&mut self) {
         let Parts { words, row_starts, block_starts, .. } = &mut self.parts;
