@@ -10,6 +10,7 @@ mod parquet;
 pub mod parts;
 mod quiet;
 mod selection;
+pub(crate) mod sparse;
 pub(crate) mod text;
 
 use std::path::Path;
@@ -25,8 +26,18 @@ pub(crate) use parquet::Parquet;
 pub use selection::{ListText, Needed, Selection};
 
 /// All formats.
-pub const FORMATS: [&dyn Format; 6] =
-    [&csv::CSV, &csv::TSV, &csv::TXT, &json_lines::JSONL, &json_lines::NDJSON, &Parquet];
+pub const FORMATS: [&dyn Format; 10] = [
+    &csv::CSV,
+    &csv::TSV,
+    &csv::TXT,
+    &json_lines::JSONL,
+    &json_lines::NDJSON,
+    &Parquet,
+    &sparse::LIBSVM,
+    &sparse::SVM,
+    &sparse::LIBFFM,
+    &sparse::FFM,
+];
 
 /// The format of a file, by its extension. The name of a text file may also end in `.gz` or `.zst`.
 ///
@@ -97,7 +108,7 @@ mod tests {
         for name in ["t.xlsx", "csv", "", "t.gz", "t.csv.bz2"] {
             let error = of(Path::new(name)).map(Format::extension).unwrap_err().to_string();
             assert!(error.contains("the extension of a table must be .csv, .tsv, .txt, "), "{error}");
-            assert!(error.ends_with(" or .parquet, or as in .csv.gz and .csv.zst"), "{error}");
+            assert!(error.ends_with(" or .ffm, or as in .csv.gz and .csv.zst"), "{error}");
         }
         let error = of(Path::new("t.parquet.gz")).map(Format::extension).unwrap_err().to_string();
         assert!(error.ends_with("unpack it: a .parquet file is compressed inside"), "{error}");

@@ -27,7 +27,7 @@ pub struct Target {
 }
 
 /// All readers.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     Target { name: "checkpoint", run: files::checkpoint, seeds: files::checkpoints },
     Target { name: "csv", run: tables::csv, seeds: tables::csv_files },
     Target { name: "exported", run: archives::exported, seeds: archives::exported_files },
@@ -41,6 +41,7 @@ pub const TARGETS: [Target; 14] = [
     Target { name: "schema_json", run: declarations::schema_json, seeds: declarations::schemas },
     Target { name: "schema_toml", run: declarations::schema_toml, seeds: declarations::table_specs },
     Target { name: "settings", run: declarations::settings, seeds: declarations::settings_files },
+    Target { name: "sparse", run: tables::sparse, seeds: tables::sparse_files },
     Target { name: "zip", run: archives::zip, seeds: archives::zip_files },
 ];
 
