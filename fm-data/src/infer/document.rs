@@ -96,7 +96,7 @@ fn kind_name(kind: &FieldSpecKind) -> &'static str {
         FieldSpecKind::Categorical => "categorical",
         FieldSpecKind::MultiValued(_) => "multi-valued",
         FieldSpecKind::Sequence(_) => "sequence",
-        FieldSpecKind::Numeric => "numeric",
+        FieldSpecKind::Numeric | FieldSpecKind::Transformed(_) => "numeric",
     }
 }
 
