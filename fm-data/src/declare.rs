@@ -48,7 +48,7 @@ pub(crate) fn of_table(config: &DataConfig, table: &Path) -> Result<Declared> {
 }
 
 fn is_pattern(field: &FieldSpec) -> bool {
-    field.origin == FieldOrigin::Column && field.name.contains('*')
+    field.origin == FieldOrigin::Column && field.column().contains('*')
 }
 
 impl TableSpec {
@@ -64,12 +64,18 @@ impl TableSpec {
         let mut fields = Vec::new();
         for field in &self.fields {
             // A column may have such a name itself.
-            if !is_pattern(field) || columns.contains(&field.name) {
+            if !is_pattern(field) || columns.iter().any(|column| column == field.column()) {
                 fields.push(field.clone());
                 continue;
             }
             let before = fields.len();
-            for column in columns.iter().filter(|column| matches(&field.name, column)) {
+            if let Some(pattern) = &field.column {
+                fields.extend(self.fields_of_pattern(field, pattern, columns)?);
+                if fields.len() > before {
+                    continue;
+                }
+            }
+            for column in columns.iter().filter(|column| matches(field.column(), column)) {
                 if taken.insert(column) {
                     fields.push(FieldSpec { name: column.clone(), ..field.clone() });
                 }
@@ -88,6 +94,26 @@ impl TableSpec {
             }
         }
         Ok(TableSpec { fields, ..self.clone() })
+    }
+
+    /// A field for each column that the `column` of a field stands for: what its `*` stands for takes the place of the `*` in
+    /// the name. Other fields may read these columns, too.
+    fn fields_of_pattern(&self, field: &FieldSpec, pattern: &str, columns: &[String]) -> Result<Vec<FieldSpec>> {
+        let single = pattern.split_once('*').filter(|(_, end)| !end.contains('*'));
+        let Some((start, end)) = single.filter(|_| field.name.matches('*').count() == 1) else {
+            return Err(Error::Spec(format!(
+                "field `{}` reads the columns `{pattern}`: write one * in its name and one in its column, as in the name \
+                 I*_log of the column I*",
+                field.name
+            )));
+        };
+        let roles = [Some(&self.label), self.weight.as_ref(), self.timestamp.as_ref(), self.title.as_ref()];
+        let of_column = |column: &String| {
+            let star = column.strip_prefix(start)?.strip_suffix(end)?;
+            let name = field.name.replace('*', star);
+            (!roles.contains(&Some(column))).then(|| FieldSpec { name, column: Some(column.clone()), ..field.clone() })
+        };
+        Ok(columns.iter().filter_map(of_column).collect())
     }
 }
 
@@ -133,6 +159,15 @@ mod tests {
         assert_eq!(names, [("C1", false), ("C3", false), ("I1", true), ("C2", true)]);
         let error = spec.with_columns(&columns[..1]).unwrap_err().to_string();
         assert_eq!(error, "field `C*` stands for no column: the columns without another role are I1");
+        let bucket = |name: &str| FieldSpec { column: Some("I*".into()), ..field(name, Categorical) };
+        let spec = TableSpec::new("C0", vec![field("I*", Numeric), bucket("*_bucket")]);
+        let found = spec.with_columns(&columns).unwrap();
+        let names: Vec<(&str, &str)> = found.fields.iter().map(|field| (field.name.as_str(), field.column())).collect();
+        assert_eq!(names, [("I1", "I1"), ("I2", "I2"), ("1_bucket", "I1"), ("2_bucket", "I2")]);
+        let error = TableSpec::new("C0", vec![bucket("bucket")]).with_columns(&columns).unwrap_err().to_string();
+        assert!(error.starts_with("field `bucket` reads the columns `I*`: write one * in its name"), "{error}");
+        let error = spec.with_columns(&columns[1..2]).unwrap_err().to_string();
+        assert!(error.starts_with("field `I*` stands for no column"), "{error}");
         let literal = TableSpec::new("y", vec![field("a*", Categorical)]);
         assert_eq!(literal.with_columns(&["a*".into(), "ab".into()]).unwrap(), literal);
     }

@@ -173,10 +173,10 @@ mod tests {
             (Transform::Identity, r#""transform":"identity""#, 2),
             (
                 Transform::Buckets { edges: edges.clone() },
-                r#""transform":"buckets","edges":[-0.1,2.0000000000000004,1e300]"#,
+                r#""transform":"buckets","edges":[-0.1,2.0000000000000004,1e+300]"#,
                 5,
             ),
-            (Transform::CriteoLog { edges }, r#""transform":"criteo-log","edges":[-0.1,2.0000000000000004,1e300]"#, 5),
+            (Transform::CriteoLog { edges }, r#""transform":"criteo-log","edges":[-0.1,2.0000000000000004,1e+300]"#, 5),
         ] {
             let schema = transformed(transform).unwrap();
             let text = schema.to_json();

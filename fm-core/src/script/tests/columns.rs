@@ -22,7 +22,7 @@ fn schema() -> Schema {
         of("all tags", "tags", FieldKind::MultiValued(List::new("|", 3, Weighting::Mean)), &["new", "red"]),
         of("exactly", "price", FieldKind::Categorical, &["7"]),
     ];
-    Schema::new(Label::fit("y", Task::Regression, [0.0, 1.0]), fields).unwrap()
+    Schema::new(Label::fit("y", Task::Binary { threshold: 1.0 }, [0.0, 1.0]), fields).unwrap()
 }
 
 const ROWS: [[&str; 3]; 4] = [["7.0", "ann", "new|red"], ["1e3", "carl", "red|new"], ["", "bob", "new"], ["x", "", ""]];
