@@ -1,5 +1,7 @@
 //! `fm data`
 
+mod synth;
+
 use anyhow::Result;
 use fm_args::commands::{DataCommand, Download, Inspect};
 use fm_data::RawData;
@@ -14,6 +16,7 @@ pub fn run(command: &DataCommand) -> Result<()> {
     match command {
         DataCommand::Download(args) => download(args),
         DataCommand::Inspect(args) => inspect(args),
+        DataCommand::Synth(args) => synth::run(args),
     }
 }
 
