@@ -39,8 +39,9 @@ impl TaskName {
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
-    /// The name of a MovieLens release, a folder with one, or a table: a file (`.csv`, `.tsv`, `.txt`, `.parquet`, also
-    /// `.csv.gz` and `.csv.zst`) or a folder of such files.
+    /// The name of a MovieLens release, a folder with one, or a table: a file (`.csv`, `.tsv`, `.txt`, `.jsonl`,
+    /// `.ndjson`, `.parquet`, `.libsvm`, `.svm`, `.libffm`, `.ffm`; text also as in `.csv.gz` and `.csv.zst`) or a folder
+    /// of such files.
     pub data: Option<String>,
     /// A table of training rows, instead of `data` and a split.
     pub train: Option<PathBuf>,
@@ -49,9 +50,12 @@ pub struct DataConfig {
     pub valid: Option<PathBuf>,
     /// A table of test rows.
     pub test: Option<PathBuf>,
-    /// Declaration of a table's fields: the path of a `schema.toml`, or its content.
+    /// Declaration of a table's fields: the path of a `schema.toml`, or its content. Without one, the fields are
+    /// inferred from the table; `fm data infer` shows how.
     #[schemars(with = "Option<serde_json::Value>")]
     pub schema: Option<TableSpec>,
+    /// Column of the label. By default that of the schema or, without a schema, the first one with a usual name, such as label, click or rating.
+    pub label: Option<String>,
     /// Fields to use, in this order. By default all fields.
     pub fields: Option<Vec<String>>,
     /// Task: what the model predicts.
@@ -87,6 +91,7 @@ impl Default for DataConfig {
             valid: None,
             test: None,
             schema: None,
+            label: None,
             fields: None,
             task: TaskName::default(),
             threshold: None,

@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use polars::prelude::*;
 use polars_io::prelude::ParquetWriter;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::data::Numbers;
 use crate::scene::{Scene, assert_holds};
@@ -120,6 +120,26 @@ fn write_parquet(scene: &Scene, name: &str, rows: std::ops::Range<usize>) {
     ParquetWriter::new(file).finish(&mut table.slice(rows.start as i64, rows.len())).unwrap();
 }
 
+/// Rows as JSON lines, with keys in any order, and without those of empty values in places.
+fn json_lines() -> Vec<String> {
+    let table = table();
+    let line = |row: usize| {
+        let mut object = json!({
+            "worth": table.worth[row],
+            "user": table.user[row] as f64,
+            "price": table.price[row],
+            "at": iso(table.at[row], 0),
+            "click": table.click[row],
+            "other": {"nested": [row]},
+        });
+        if !table.tags[row].is_empty() || row.is_multiple_of(2) {
+            object["tags"] = json!(table.tags[row]);
+        }
+        format!("{object}\n")
+    };
+    (0..ROWS).map(line).collect()
+}
+
 fn scene() -> Scene {
     let scene = Scene::new();
     scene.write("clicks.toml", SCHEMA);
@@ -157,7 +177,12 @@ fn a_table_gives_the_same_model_in_every_form() {
     let others: String = rows.iter().map(others).collect();
     scene.write("others.csv", others.bytes().map(|byte| if byte == 1 { 0xFF } else { byte }).collect::<Vec<_>>());
     write_parquet(&scene, "native.parquet", 0..ROWS);
-    for folder in ["parts", "parquet"] {
+    scene.write("rows.jsonl", json_lines().concat());
+    scene.write(
+        "rows.ndjson.zst",
+        zstd::encode_all(format!("\u{FEFF}\n{}", json_lines().join("\r\n")).as_bytes(), 1).unwrap(),
+    );
+    for folder in ["parts", "parquet", "objects"] {
         std::fs::create_dir(scene.path(folder)).unwrap();
     }
     scene.write("parts/_SUCCESS", "");
@@ -165,6 +190,8 @@ fn a_table_gives_the_same_model_in_every_form() {
     scene.write("parts/part-1.csv.gz", gzip(&format!("{}{}", rows[0], rows[100..].concat())));
     write_parquet(&scene, "parquet/part-0.parquet", 0..17);
     write_parquet(&scene, "parquet/part-1.parquet", 17..ROWS);
+    scene.write("objects/part-0.jsonl", json_lines()[..50].concat());
+    scene.write("objects/part-1.jsonl", json_lines()[50..].concat());
     for data in [
         "tabs.txt",
         "returns.csv",
@@ -175,6 +202,9 @@ fn a_table_gives_the_same_model_in_every_form() {
         "native.parquet",
         "parts",
         "parquet",
+        "rows.jsonl",
+        "rows.ndjson.zst",
+        "objects",
     ] {
         assert_eq!(trained(&scene, data, &format!("on-{}", data.replace('.', "-"))), expected, "{data}");
     }
@@ -258,7 +288,7 @@ fn files_that_are_something_else_say_what() {
         scene.refuses(name, Some("clicks.toml"), &[name, words]);
     }
     let error = scene.fails("predict none --input rows.xlsx --output out.xlsx");
-    assert_holds(&error, &["the extension of a table must be .csv, .tsv, .txt or .parquet"]);
+    assert_holds(&error, &["the extension of a table must be .csv, .tsv, .txt, .jsonl, "]);
 }
 
 /// Small files are in memory; a test of `MappedFile` cuts a large one.

@@ -62,6 +62,11 @@ impl Input {
         Input { path: name.into(), source: Source::Stream(Box::new(source)) }
     }
 
+    /// Whether it is a file, which can be read twice.
+    pub(super) fn is_file(&self) -> bool {
+        matches!(&self.source, Source::File(file) if file.metadata().is_ok_and(|metadata| metadata.is_file()))
+    }
+
     /// The file, with its path.
     ///
     /// # Errors
@@ -71,6 +76,22 @@ impl Input {
             Source::File(file) => Ok((file, self.path)),
             Source::Stream(_) => Err(Error::data(self.path, None, "is a stream, and this format needs a file")),
         }
+    }
+
+    /// The file twice, to be read one after the other.
+    ///
+    /// # Errors
+    /// [`Error::Data`] with the reason `why` for a stream, which can be read only once; [`Error::Io`].
+    pub(super) fn twice(self, why: &str) -> Result<(Input, Input)> {
+        let is_file = match &self.source {
+            Source::File(file) => file.metadata().is_ok_and(|metadata| metadata.is_file()),
+            Source::Stream(_) => false,
+        };
+        if !is_file {
+            return Err(Error::data(self.path, None, format!("is a stream, and {why}: save it as a file")));
+        }
+        let again = Input::open(&self.path)?;
+        Ok((self, again))
     }
 
     /// The text. The content decides whether it is compressed, since the name may not say it.

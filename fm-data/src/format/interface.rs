@@ -26,6 +26,9 @@ impl Default for ChunkSize {
     }
 }
 
+/// Maximum length of a record of text, so that an open quote does not load a large file into memory.
+pub(super) const LONGEST_RECORD: usize = 256 << 20;
+
 /// How a table is read. By default, all columns are read, and the header shows the separator.
 #[derive(Clone, Debug, Default)]
 pub struct ReadOptions {

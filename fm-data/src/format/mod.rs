@@ -3,11 +3,14 @@
 pub mod csv;
 mod input;
 mod interface;
+mod json_lines;
+mod list;
 mod output;
 mod parquet;
 pub mod parts;
 mod quiet;
 mod selection;
+pub(crate) mod sparse;
 pub(crate) mod text;
 
 use std::path::Path;
@@ -23,7 +26,18 @@ pub(crate) use parquet::Parquet;
 pub use selection::{ListText, Needed, Selection};
 
 /// All formats.
-pub const FORMATS: [&dyn Format; 4] = [&csv::CSV, &csv::TSV, &csv::TXT, &Parquet];
+pub const FORMATS: [&dyn Format; 10] = [
+    &csv::CSV,
+    &csv::TSV,
+    &csv::TXT,
+    &json_lines::JSONL,
+    &json_lines::NDJSON,
+    &Parquet,
+    &sparse::LIBSVM,
+    &sparse::SVM,
+    &sparse::LIBFFM,
+    &sparse::FFM,
+];
 
 /// The format of a file, by its extension. The name of a text file may also end in `.gz` or `.zst`.
 ///
@@ -59,15 +73,19 @@ fn format_and_packing(path: &Path) -> Result<(&'static dyn Format, Option<Packin
         }
         Some(format) => Ok((format, packing.map(|(packing, _)| packing))),
         None => {
-            let mut endings: Vec<String> = FORMATS.iter().map(|format| format!(".{}", format.extension())).collect();
-            let last = endings.pop().unwrap_or_default();
-            let reason = format!(
-                "the extension of a table must be {} or {last}, or as in .csv.gz and .csv.zst",
-                endings.join(", ")
-            );
+            let all = extensions(|_| true);
+            let reason = format!("the extension of a table must be {all}, or as in .csv.gz and .csv.zst");
             Err(Error::data(path, None, reason))
         }
     }
+}
+
+/// The extensions of some formats, as in ".csv, .tsv or .parquet".
+fn extensions(of: impl Fn(&dyn Format) -> bool) -> String {
+    let formats = FORMATS.into_iter().filter(|&format| of(format));
+    let mut all: Vec<String> = formats.map(|format| format!(".{}", format.extension())).collect();
+    let last = all.pop().unwrap_or_default();
+    format!("{} or {last}", all.join(", "))
 }
 
 #[cfg(test)]
@@ -89,8 +107,8 @@ mod tests {
     fn an_unknown_extension_is_an_error_that_lists_all() {
         for name in ["t.xlsx", "csv", "", "t.gz", "t.csv.bz2"] {
             let error = of(Path::new(name)).map(Format::extension).unwrap_err().to_string();
-            let says = "the extension of a table must be .csv, .tsv, .txt or .parquet, or as in .csv.gz and .csv.zst";
-            assert!(error.ends_with(says), "{error}");
+            assert!(error.contains("the extension of a table must be .csv, .tsv, .txt, "), "{error}");
+            assert!(error.ends_with(" or .ffm, or as in .csv.gz and .csv.zst"), "{error}");
         }
         let error = of(Path::new("t.parquet.gz")).map(Format::extension).unwrap_err().to_string();
         assert!(error.ends_with("unpack it: a .parquet file is compressed inside"), "{error}");

@@ -20,7 +20,8 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>> {
     }
     let parts = parts(path)?;
     let Some((format, _)) = parts.first() else {
-        let reason = "the folder has no .csv, .tsv or .parquet files, nor folders with them named as in `year=2024`";
+        let all = super::extensions(is_part);
+        let reason = format!("the folder has no {all} files, nor folders with them named as in `year=2024`");
         return Err(Error::data(path, None, reason));
     };
     if let Some((other, _)) = parts.iter().find(|(other, _)| other != format) {
@@ -36,7 +37,7 @@ pub fn is_folder_of_parts(path: &Path) -> bool {
 }
 
 /// The tables in a folder and in its folders named as in `year=2024`, in the order of their names, each with the extension
-/// of its format. Other programs leave files without a table whose names start with `.` or `_`. A `.txt` may be anything.
+/// of its format. Other programs leave files without a table whose names start with `.` or `_`.
 fn parts(folder: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
     let mut parts = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(Error::io("read", folder))? {
@@ -54,12 +55,17 @@ fn parts(folder: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
             continue;
         }
         let Ok(format) = super::of(&path) else { continue };
-        if format.extension() != csv::TXT.extension() && path.is_file() {
+        if is_part(format) && path.is_file() {
             parts.push((format.extension(), path));
         }
     }
     parts.sort_by(|(_, a), (_, b)| a.cmp(b));
     Ok(parts)
+}
+
+/// Whether the files of a format are parts of a table. A `.txt` may be anything.
+fn is_part(format: &dyn Format) -> bool {
+    format.extension() != csv::TXT.extension()
 }
 
 /// The column and the value that the name of a folder gives, as Hive and Spark write them: `year=2024`. `None` in the

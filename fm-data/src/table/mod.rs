@@ -22,20 +22,23 @@ pub(crate) use codes::Codes;
 pub use codes::NO_CODE;
 pub use columns::{codes, labels, numbers, strings, take_columns, take_rows, values, weights};
 pub use decimal::DecimalMark;
+pub(crate) use decimal::with_point;
 pub use origin::Origin;
 pub use reader::TableReader;
+pub(crate) use times::is_time;
 pub use times::timestamps;
 pub use writer::TableWriter;
 
-/// Reads a table with every column as text: a `.csv`, `.tsv` or `.txt` file, plain or compressed with gzip or zstd, a
-/// `.parquet` file, or a folder of files with one format and the same columns. Folders in it that are named as in
-/// `year=2024` give a column, which the files need not have.
+/// Reads a table with every column as text: a `.csv`, `.tsv` or `.txt` file or JSON lines (`.jsonl`, `.ndjson`), plain
+/// or compressed with gzip or zstd, a `.parquet` file, or a folder of files with one format and the same columns.
+/// Folders in it that are named as in `year=2024` give a column, which the files need not have.
 ///
-/// A text file is UTF-8, has a header line, and quotes cells as RFC 4180 does. Its separator is a comma, a semicolon, a
-/// tab or `|`, whichever the header has. An empty cell is null. In Parquet, whole numbers become their digits (even in a
-/// float column: 5.0 is "5", since pandas stores ids as floats if some are missing), NaN becomes null, times become
-/// `2023-11-14 22:41:28` (in UTC, with `+00:00`, if they have a zone), durations become seconds, and lists become JSON.
-/// Columns of maps and structs are left out.
+/// Text is UTF-8. A CSV file has a header line, and quotes cells as RFC 4180 does. Its separator is a comma, a
+/// semicolon, a tab or `|`, whichever the header has. An empty cell is null. In Parquet, whole numbers become their
+/// digits (even in a float column: 5.0 is "5", since pandas stores ids as floats if some are missing), NaN becomes
+/// null, times become `2023-11-14 22:41:28` (in UTC, with `+00:00`, if they have a zone), durations become seconds, and
+/// lists become JSON. JSON values have the same texts, but numbers keep their digits. Columns of maps, structs and
+/// objects are left out.
 ///
 /// # Errors
 /// [`Error::Io`], or [`Error::Data`] with the line: an empty file, a line with more or fewer cells than the header,
@@ -85,8 +88,8 @@ fn read_with(path: &Path, options: ReadOptions) -> Result<(DataFrame, Origin)> {
     Ok((table, origin))
 }
 
-/// Writes a table atomically, in the format of the extension: `.csv`, `.tsv` or `.parquet`. Text is compressed if the
-/// name ends in `.gz` or `.zst`, too.
+/// Writes a table atomically, in the format of the extension, such as `.csv`, `.jsonl` or `.parquet`. Text is
+/// compressed if the name ends in `.gz` or `.zst`, too.
 ///
 /// # Errors
 /// Those of [`TableWriter`].
@@ -179,7 +182,7 @@ mod tests {
 
     #[test]
     fn other_files_are_errors() {
-        assert!(read("t.xlsx", b"").unwrap_err().to_string().contains("must be .csv, .tsv, .txt or .parquet"));
+        assert!(read("t.xlsx", b"").unwrap_err().to_string().contains("must be .csv, .tsv, .txt, "));
         assert!(read("t.parquet", b"PAR1 or not").unwrap_err().to_string().contains("not a readable Parquet file"));
         assert!(read_table("none.csv").unwrap_err().to_string().starts_with("cannot read none.csv: "));
     }
@@ -215,7 +218,7 @@ mod tests {
             // A lone carriage return at a cell's end belongs to the line end.
             let (a, b): (Vec<_>, Vec<_>) = cells.into_iter().map(|(a, b)| (a.replace('\r', ""), b)).unzip();
             let mut table = df!("a" => &a, "b" => &b).unwrap();
-            for name in ["t.csv", "t.tsv", "t.txt", "t.csv.gz", "t.tsv.zst", "t.parquet"] {
+            for name in ["t.csv", "t.tsv", "t.txt", "t.csv.gz", "t.tsv.zst", "t.jsonl", "t.ndjson.gz", "t.parquet"] {
                 let path = folder.path().join(name);
                 write_table(&path, &mut table).unwrap();
                 let read = read_table(&path).unwrap();

@@ -18,8 +18,8 @@ pub struct TableWriter {
 }
 
 impl TableWriter {
-    /// Starts a file in the format of the extension: `.csv`, `.tsv` or `.parquet`. Text is compressed if the name ends in
-    /// `.gz` or `.zst`, too.
+    /// Starts a file in the format of the extension, such as `.csv`, `.jsonl` or `.parquet`. Text is compressed if the
+    /// name ends in `.gz` or `.zst`, too.
     ///
     /// # Errors
     /// [`fm_core::Error::Io`], or [`Error::Data`] for another extension.

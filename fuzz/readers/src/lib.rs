@@ -27,10 +27,11 @@ pub struct Target {
 }
 
 /// All readers.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 15] = [
     Target { name: "checkpoint", run: files::checkpoint, seeds: files::checkpoints },
     Target { name: "csv", run: tables::csv, seeds: tables::csv_files },
     Target { name: "exported", run: archives::exported, seeds: archives::exported_files },
+    Target { name: "json_lines", run: tables::json_lines, seeds: tables::json_lines_files },
     Target { name: "list", run: texts::list, seeds: texts::lists },
     Target { name: "movielens", run: tables::movielens, seeds: tables::movielens_releases },
     Target { name: "number", run: texts::number, seeds: texts::numbers },
@@ -40,6 +41,7 @@ pub const TARGETS: [Target; 13] = [
     Target { name: "schema_json", run: declarations::schema_json, seeds: declarations::schemas },
     Target { name: "schema_toml", run: declarations::schema_toml, seeds: declarations::table_specs },
     Target { name: "settings", run: declarations::settings, seeds: declarations::settings_files },
+    Target { name: "sparse", run: tables::sparse, seeds: tables::sparse_files },
     Target { name: "zip", run: archives::zip, seeds: archives::zip_files },
 ];
 

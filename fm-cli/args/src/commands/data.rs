@@ -12,6 +12,8 @@ use crate::flags::{Folders, Form, Given, SelectionFlags, at_least_one};
 pub enum DataCommand {
     /// Download a MovieLens release from GroupLens
     Download(Download),
+    /// Write a first schema.toml for a table
+    Infer(Infer),
     /// Show fields, cardinalities, coverage, sparsity and labels
     Inspect(Box<Inspect>),
     /// Write synthetic rows whose best possible AUC and logloss are known
@@ -39,6 +41,23 @@ pub struct Download {
     /// Where data sets are.
     #[command(flatten)]
     pub folders: Folders,
+}
+
+/// The arguments of `fm data infer`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+                        fm data infer clicks.csv > schema.toml\n  \
+                        fm data infer clicks.parquet --label bought --rows 1000000")]
+pub struct Infer {
+    /// A table: a file, or a folder of files
+    #[arg(value_name = "FILE|DIR", value_hint = clap::ValueHint::AnyPath)]
+    pub table: PathBuf,
+    /// Column of the label [default: the first one with a usual name, such as label, click or rating]
+    #[arg(long, value_name = "NAME", help_heading = "Data")]
+    pub label: Option<String>,
+    /// Maximum number of rows to read, from the start of the table
+    #[arg(long, value_name = "N", default_value = "100000", value_parser = at_least_one, help_heading = "Data")]
+    pub rows: usize,
 }
 
 /// The arguments of `fm data inspect`.

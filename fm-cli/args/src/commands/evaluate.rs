@@ -31,7 +31,7 @@ pub struct Evaluate {
     /// Where data sets are.
     #[command(flatten)]
     pub folders: Folders,
-    /// Also write these rows with their scores (.csv, .parquet)
+    /// Also write these rows with their scores (.csv, .parquet, .jsonl)
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
     /// The form of the output.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use polars::prelude::*;
 
 use super::super::input::{Input, Text};
-use super::super::interface::{ChunkSize, ReadChunks, ReadOptions};
+use super::super::interface::{ChunkSize, LONGEST_RECORD, ReadChunks, ReadOptions};
 use super::super::selection::Chosen;
 use super::header::{line_end, separator_and_names};
 use super::records::{Cell, Dialect, Fault, Records, is_open_quote, without_closing_line_ends};
@@ -16,9 +16,6 @@ use crate::error::{Error, Result};
 
 /// Number of bytes to read at once, unless a record is longer.
 const BLOCK: usize = 1 << 20;
-
-/// Maximum length of a record, so that an open quote does not load a large file into memory.
-const LONGEST_RECORD: usize = 256 << 20;
 
 /// The chunks of a CSV file.
 ///

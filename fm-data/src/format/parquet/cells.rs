@@ -7,6 +7,7 @@ use arrow::array::*;
 use arrow::datatypes::{ArrowDataType, TimeUnit};
 use arrow::types::NativeType;
 
+use super::super::list::push_list;
 use super::super::selection::ListText;
 use crate::calendar::{Fraction, date, time_of_day};
 
@@ -165,37 +166,9 @@ fn list_writing<'a>(array: &'a dyn Array, form: &'a Form, list: Option<&'a ListT
                 values.push(value);
             }
         }
-        match list {
-            Some(list) => join(text, &values, list)?,
-            None => text.push_str(&json(&values)),
-        }
+        push_list(text, &values, list)?;
         Ok(true)
     }))
-}
-
-/// Joins values so that they are divided in the same way again.
-fn join(text: &mut String, values: &[String], list: &ListText) -> Result<(), String> {
-    let divides = |value: &String| value.contains(&list.separator) || value.is_empty();
-    match values.iter().find(|value| divides(value)) {
-        None if list.is_exact || !values.first().is_some_and(|value| value.trim_ascii_start().starts_with('[')) => {
-            text.push_str(&values.join(&list.separator));
-        }
-        Some(value) if list.is_exact && !value.is_empty() => {
-            return Err(format!("has a value with the separator `{}` in it, which would divide it", list.separator));
-        }
-        _ if list.is_exact => {
-            let values: Vec<&str> = values.iter().map(String::as_str).filter(|value| !value.is_empty()).collect();
-            text.push_str(&values.join(&list.separator));
-        }
-        _ => text.push_str(&json(values)),
-    }
-    Ok(())
-}
-
-/// A JSON list of strings.
-fn json(values: &[String]) -> String {
-    // Strings have a JSON form, so this cannot fail.
-    serde_json::to_string(values).unwrap_or_default()
 }
 
 fn primitive<T: NativeType>(array: &dyn Array) -> Option<&PrimitiveArray<T>> {

@@ -21,6 +21,7 @@ use polars_parquet::read::{
 use polars_parquet::write::CompressedPage;
 
 use super::super::interface::{ReadChunks, ReadOptions};
+use super::super::list::{HAS_NO_TEXT, IS_LIST};
 use super::super::quiet::without_panics;
 use super::super::selection::{Chosen, ListText};
 use super::cells::{Form, texts};
@@ -83,11 +84,7 @@ impl ParquetChunks {
                 (Some((form, field)), needed) => {
                     let list = needed.and_then(|needed| needed.list.clone());
                     if needed.is_some() && list.is_none() && form.is_list {
-                        let reason = format!(
-                            "column `{name}` holds lists, but is declared to hold single values: declare a multi-valued \
-                             field or a sequence"
-                        );
-                        return Err(refused(reason));
+                        return Err(refused(format!("column `{name}` {IS_LIST}")));
                     }
                     let field = Field::new(field.name.clone(), form.kind.clone(), true);
                     columns.push(ColumnToRead {
@@ -101,13 +98,7 @@ impl ParquetChunks {
                         list,
                     });
                 }
-                (None, Some(_)) => {
-                    let reason = format!(
-                        "column `{name}` holds maps, structs or nested lists: store it as text, as numbers or as a \
-                         plain list"
-                    );
-                    return Err(refused(reason));
-                }
+                (None, Some(_)) => return Err(refused(format!("column `{name}` {HAS_NO_TEXT}"))),
                 (None, None) => {}
             }
         }
