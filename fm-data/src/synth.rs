@@ -1,5 +1,6 @@
 //! Synthetic rows from a planted factorization machine, whose best possible metrics are known.
 
+mod layout;
 mod machine;
 mod optimum;
 mod zipf;
@@ -8,7 +9,6 @@ use std::ops::Range;
 
 use fm_core::Error as CoreError;
 use fm_core::seed::{Stream, derive};
-use polars::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
@@ -17,10 +17,8 @@ use self::zipf::Zipf;
 use crate::error::Result;
 use crate::threads;
 
+pub use layout::Layout;
 pub use optimum::{Optimum, OptimumMetrics};
-
-/// The column of the labels.
-pub const LABEL: &str = "label";
 
 const MAX_FIELDS: usize = 10_000;
 const MAX_EMBEDDING_DIM: usize = 1_000;
@@ -121,13 +119,13 @@ impl PlantedConfig {
 /// all platforms draw the same, and fewer rows are the first ones of more.
 ///
 /// ```
-/// use fm_data::synth::{Planted, PlantedConfig};
+/// use fm_data::synth::{Layout, Planted, PlantedConfig};
 ///
 /// let config = PlantedConfig { fields: 3, cardinalities: vec![20, 50, 1_000], ..PlantedConfig::default() };
 /// let planted = Planted::new(&config)?;
 /// let mut optimum = planted.optimum();
 /// for rows in planted.chunks(5_000) {
-///     let table = rows.table()?; // for a `TableWriter`
+///     let table = planted.table(&rows, Layout::Columns)?; // for a `TableWriter`
 ///     assert_eq!(table.get_column_names(), ["label", "c1", "c2", "c3"]);
 ///     optimum.add(&rows);
 /// }
@@ -141,6 +139,8 @@ pub struct Planted {
     seed: u64,
     /// The distribution of each field's values.
     values: Vec<Zipf>,
+    /// The number of values of all earlier fields, for each field and at the end.
+    offsets: Vec<u64>,
     machine: Machine,
     /// What the parts of a logit are multiplied by.
     scale: Terms,
@@ -166,9 +166,15 @@ impl Planted {
     pub fn new(config: &PlantedConfig) -> Result<Planted> {
         config.check()?;
         let cardinalities = config.cardinalities.iter().cycle().take(config.fields);
+        let mut offsets = vec![0];
+        offsets.extend(cardinalities.clone().scan(0, |sum, &n| {
+            *sum += n as u64;
+            Some(*sum)
+        }));
         let mut planted = Planted {
             seed: config.seed,
             values: cardinalities.map(|&n| Zipf::new(config.zipf, n as u32)).collect(),
+            offsets,
             machine: Machine { seed: derive(config.seed, Stream::Planted), embedding_dim: config.embedding_dim },
             scale: Terms { linear: 0.0, interactions: 0.0 },
             intercept: 0.0,
@@ -320,27 +326,6 @@ impl PlantedRows {
     /// If there is no such row.
     pub fn values(&self, row: usize) -> &[u32] {
         &self.values[row * self.fields..][..self.fields]
-    }
-
-    /// The rows as a table with the columns `label` (0 or 1), `c1`, `c2` and so on. Value 17 is the text `v17` in the
-    /// columns of all fields.
-    ///
-    /// # Errors
-    /// [`Error::Table`](crate::Error::Table).
-    pub fn table(&self) -> Result<DataFrame> {
-        let labels: Vec<i32> = self.labels.iter().map(|&label| i32::from(label)).collect();
-        let mut columns = vec![Column::new(LABEL.into(), labels)];
-        columns.extend(threads::map(0..self.fields, self.values.len(), |field| {
-            let mut column = StringChunkedBuilder::new(format!("c{}", field + 1).into(), self.len());
-            let (mut text, mut digits) = (String::from("v"), itoa::Buffer::new());
-            for &value in self.values.iter().skip(field).step_by(self.fields) {
-                text.truncate(1);
-                text.push_str(digits.format(value));
-                column.append_value(&text);
-            }
-            column.finish().into_column()
-        }));
-        Ok(DataFrame::new(self.len(), columns)?)
     }
 }
 

@@ -4,21 +4,14 @@ use fm_data::read_table;
 
 use crate::scene::{Scene, assert_holds};
 
-/// The declaration of the columns `c1` to `cN`.
-fn schema(fields: usize) -> String {
-    let field = |field| format!("[[field]]\nname = \"c{field}\"\nkind = \"categorical\"\n");
-    "label = \"label\"\n".to_owned() + &(1..=fields).map(field).collect::<String>()
-}
-
 #[test]
 fn fm_learns_the_planted_machine_and_lr_only_its_linear_part() {
     let scene = Scene::new();
     let settings = "--rows 20000 --fields 4 --cardinality 10 --zipf 0.5 --embedding-dim 2 --interactions 1.5";
     let optimum = scene.ok_json(&format!("data synth {settings} --output clicks.csv --json"));
-    scene.write("clicks.toml", schema(4));
     let auc = |run: &str, model: &str| {
         scene.ok(&format!(
-            "train --data clicks.csv --schema clicks.toml --task binary --split random:0.1:0.3 --model {model} \
+            "train --data clicks.csv --label label --split random:0.1:0.3 --model {model} \
              --lr 0.01 --run {run} --device cpu"
         ));
         scene.test_auc(run)
@@ -43,12 +36,20 @@ fn every_format_has_the_same_rows_and_fewer_rows_are_the_first_ones() {
     let clicks = scene.column("rows.csv", "label").iter().filter(|label| *label == "1").count();
     assert_eq!((&metrics["rows"], &metrics["fields"], &metrics["file"]), (&3000.into(), &3.into(), &"rows.csv".into()));
     assert_eq!(metrics["click_rate"].as_f64(), Some(clicks as f64 / 3000.0));
-    for file in ["rows.tsv", "rows.csv.gz", "rows.csv.zst", "rows.parquet"] {
+    for file in ["rows.tsv", "rows.csv.gz", "rows.csv.zst", "rows.jsonl", "rows.parquet"] {
         scene.write(file, "an old file");
         let mut again = synth("--rows 3000 --threads 1", file);
         again["file"] = "rows.csv".into();
         assert_eq!(again, metrics);
         assert!(read_table(scene.path(file)).unwrap().equals_missing(&rows), "{file}");
+    }
+    for file in ["rows.libsvm", "rows.ffm.gz"] {
+        synth("--rows 3000", file);
+        let inspection = scene.ok_json(&format!("data inspect {file} --json"));
+        let fields = inspection["fields"].as_array().unwrap();
+        assert_eq!(fields.len(), if file == "rows.libsvm" { 1 } else { 3 }, "{inspection}");
+        let labels = read_table(scene.path(file)).unwrap().column("label").unwrap().clone();
+        assert!(labels.equals(rows.column("label").unwrap()), "{file}");
     }
     synth("--rows 1200", "few.csv");
     assert!(scene.text("rows.csv").starts_with(&scene.text("few.csv")));
@@ -104,6 +105,8 @@ fn invalid_settings_and_files_are_errors_of_one_line() {
         scene.fails_with(&format!("data synth --rows 10 --output {file}"), &[words]);
     }
     scene.fails_with("data synth --rows 10", &["--output"]);
+    let large = "data synth --fields 3 --cardinality 1000000000 --output rows.libffm";
+    scene.fails_with(large, &["the number of values of all fields is 3000000000", "in a sparse file"]);
 }
 
 #[cfg(unix)]

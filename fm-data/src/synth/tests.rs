@@ -1,3 +1,4 @@
+use polars::prelude::*;
 use proptest::prelude::*;
 
 use super::*;
@@ -75,19 +76,66 @@ fn chunks_have_all_rows_in_order_and_are_bounded() {
     assert_eq!(planted(|_| {}).chunks(0).count(), 0);
 }
 
+/// The names and the cells of a table's columns.
+fn cells(table: &DataFrame) -> Vec<(String, Vec<String>)> {
+    let text = |column: &Column| column.cast(&DataType::String).unwrap().str().unwrap().clone();
+    let owned = |column: &Column| text(column).iter().map(|cell| cell.unwrap().to_owned()).collect();
+    table.columns().iter().map(|column| (column.name().to_string(), owned(column))).collect()
+}
+
 #[test]
-fn a_table_has_the_label_and_the_values_as_text() {
-    let rows = planted(|config| config.cardinalities = vec![2, 50, 1_000_000]).rows(0..40);
-    let table = rows.table().unwrap();
-    assert_eq!(table.get_column_names(), ["label", "c1", "c2", "c3"]);
-    let labels: Vec<i32> = table.column("label").unwrap().i32().unwrap().iter().map(Option::unwrap).collect();
-    assert_eq!(labels, rows.labels().iter().map(|&label| i32::from(label)).collect::<Vec<_>>());
-    for (field, name) in ["c1", "c2", "c3"].into_iter().enumerate() {
-        let cells = table.column(name).unwrap().str().unwrap();
-        let texts: Vec<String> = (0..40).map(|row| format!("v{}", rows.values(row)[field])).collect();
-        assert!(cells.iter().map(Option::unwrap).eq(texts.iter().map(String::as_str)), "{name}");
+fn a_table_has_the_label_and_the_values_of_its_layout() {
+    let planted = planted(|config| config.cardinalities = vec![2, 50, 1_000_000]);
+    let rows = &planted.rows(0..40);
+    let column = |name: &str, cell: &dyn Fn(usize) -> String| (name.to_owned(), (0..40).map(cell).collect::<Vec<_>>());
+    let label = || column("label", &|row| if rows.labels()[row] { "1".into() } else { "0".into() });
+    let value = |field: usize| move |row: usize| rows.values(row)[field];
+    let [a, b, c] = [0, 1, 2].map(value);
+    let of = |layout| cells(&planted.table(rows, layout).unwrap());
+    let text = |value: u32| format!("v{value}");
+    assert_eq!(
+        of(Layout::Columns),
+        [
+            label(),
+            column("c1", &|row| text(a(row))),
+            column("c2", &|row| text(b(row))),
+            column("c3", &|row| text(c(row)))
+        ]
+    );
+    // The numbers of a field follow those of the field before.
+    let numbers = |row| [a(row), 2 + b(row), 52 + c(row)].map(|number| number.to_string());
+    let field = |field: usize| column(&format!("field_{field}"), &|row| numbers(row)[field].clone());
+    assert_eq!(of(Layout::Fields), [label(), field(0), field(1), field(2)]);
+    assert_eq!(of(Layout::Features), [label(), column("features", &|row| numbers(row).join(" "))]);
+    assert!((0..40).any(|row| c(row) > 1_000) && (0..40).all(|row| a(row) <= 2));
+}
+
+#[test]
+fn the_name_of_a_file_decides_the_layout() {
+    for (name, layout) in [
+        ("a.csv", Layout::Columns),
+        ("a.parquet", Layout::Columns),
+        ("a.libsvm", Layout::Features),
+        ("a.svm.gz", Layout::Features),
+        ("a.libffm", Layout::Fields),
+        ("a.ffm.zst", Layout::Fields),
+    ] {
+        assert_eq!(Layout::of_file(name), layout, "{name}");
     }
-    assert!((0..40).any(|row| rows.values(row)[2] > 1_000) && (0..40).all(|row| rows.values(row)[0] <= 2));
+}
+
+#[test]
+fn a_sparse_file_has_a_greatest_index() {
+    let planted = |least| planted(|config| config.cardinalities = vec![1_000_000_000, 1_000_000_000, least]);
+    let table = |planted: &Planted, layout| planted.table(&planted.rows(0..3), layout);
+    let most = planted(147_483_647);
+    assert!([Layout::Fields, Layout::Features].iter().all(|&layout| table(&most, layout).is_ok()));
+    let more = planted(147_483_648);
+    assert!(table(&more, Layout::Columns).is_ok());
+    let expected = "the number of values of all fields is 2147483648: it must be at most 2147483647 in a sparse file";
+    for layout in [Layout::Fields, Layout::Features] {
+        assert_eq!(table(&more, layout).unwrap_err().to_string(), expected);
+    }
 }
 
 #[test]

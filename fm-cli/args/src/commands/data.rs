@@ -85,7 +85,8 @@ pub struct Inspect {
 #[command(after_help = "Examples:\n  \
                         fm data synth --output clicks.csv\n  \
                         fm data synth --rows 1000000 --fields 39 --cardinality 100000 --output clicks.parquet\n  \
-                        fm data synth --fields 3 --cardinality 50,2000,10 --interactions 2 --output clicks.csv.gz")]
+                        fm data synth --fields 3 --cardinality 50,2000,10 --interactions 2 --output clicks.csv.gz\n  \
+                        fm data synth --output clicks.libffm")]
 pub struct Synth {
     /// Number of rows
     #[arg(long, value_name = "N", default_value = "100000", value_parser = at_least_one, help_heading = "Data")]
@@ -121,7 +122,10 @@ pub struct Synth {
     /// Standard deviation of the pairwise part of the logit
     #[arg(long, value_name = "X", default_value = "1", allow_negative_numbers = true, help_heading = "Model")]
     pub interactions: f64,
-    /// The table to write (.csv, .tsv, .txt, .parquet, .csv.gz, .csv.zst)
+    /// The table to write, in the format of its name
+    ///
+    /// The table to write (.csv, .tsv, .txt, .jsonl, .ndjson, .parquet, .libsvm, .svm, .libffm, .ffm; text also as in
+    /// .csv.gz and .csv.zst). In libsvm and libffm files, values are numbers that continue from field to field.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub output: PathBuf,
     /// The form of the output.

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use fm_args::commands::Synth;
 use fm_core::terminal::grouped;
 use fm_data::TableWriter;
-use fm_data::synth::{OptimumMetrics, Planted, PlantedConfig};
+use fm_data::synth::{Layout, OptimumMetrics, Planted, PlantedConfig};
 use fm_data::table::check_output;
 use serde::Serialize;
 
@@ -33,7 +33,7 @@ pub fn run(args: &Synth) -> Result<()> {
     let planted = during("planting a factorization machine", || Planted::new(&config(args)))?;
     let stop = stop_at_ctrl_c()?;
     let mut writer = TableWriter::create(&args.output)?;
-    let rows = args.rows as u64;
+    let (rows, layout) = (args.rows as u64, Layout::of_file(&args.output));
     let mut progress = RowProgress::of_rows(rows);
     let mut optimum = planted.optimum();
     for chunk in planted.chunks(rows) {
@@ -41,7 +41,7 @@ pub fn run(args: &Synth) -> Result<()> {
             let text = format!("interrupted after {} rows: no file was written", progress.rows());
             return Err(Interrupted(text).into());
         }
-        writer.write(&mut chunk.table()?)?;
+        writer.write(&mut planted.table(&chunk, layout)?)?;
         optimum.add(&chunk);
         progress.add(chunk.len(), (progress.rows() + chunk.len()) as u64);
     }
