@@ -94,7 +94,7 @@ struct Epoch<'a> {
     seconds: f64,
 }
 
-/// A bar for the rows of a table, by bytes if the length of the file is known.
+/// A bar for the rows of a table: by bytes if the length of the file is known, or by rows if their number is.
 pub struct RowProgress {
     bar: ProgressBar,
     rows: usize,
@@ -103,23 +103,32 @@ pub struct RowProgress {
 
 impl RowProgress {
     pub fn new(bytes: Option<u64>) -> RowProgress {
-        let bar = match (is_watched(is_quiet()), bytes) {
+        match bytes {
+            Some(_) => RowProgress::of(bytes, "{bar:12.cyan/dim} {bytes}/{total_bytes}  {msg}  {eta} left"),
+            None => RowProgress::of(None, "{spinner} {msg}"),
+        }
+    }
+
+    /// For a known number of rows.
+    pub fn of_rows(rows: u64) -> RowProgress {
+        RowProgress::of(Some(rows), "{bar:12.cyan/dim} {msg}  {eta} left")
+    }
+
+    fn of(length: Option<u64>, template: &str) -> RowProgress {
+        let bar = match (is_watched(is_quiet()), length) {
             (false, _) => ProgressBar::hidden(),
-            (true, Some(bytes)) => ProgressBar::new(bytes),
+            (true, Some(length)) => ProgressBar::new(length),
             (true, None) => ProgressBar::new_spinner(),
         };
-        bar.set_style(match bytes {
-            Some(_) => style("{bar:12.cyan/dim} {bytes}/{total_bytes}  {msg}  {eta} left"),
-            None => style("{spinner} {msg}"),
-        });
+        bar.set_style(style(template));
         RowProgress { bar, rows: 0, began: Instant::now() }
     }
 
-    /// Counts rows; `bytes` have been read by now.
-    pub fn add(&mut self, rows: usize, bytes: u64) {
+    /// Counts rows; the bar is now at this position: the bytes read, or the rows.
+    pub fn add(&mut self, rows: usize, position: u64) {
         self.rows += rows;
         self.bar.set_message(self.speed());
-        self.bar.set_position(bytes);
+        self.bar.set_position(position);
     }
 
     pub fn rows(&self) -> usize {

@@ -25,6 +25,12 @@ pub enum Stream {
     Blocks(usize),
     /// The orders of the rows within a block.
     Block(usize),
+    /// The parameters of a planted machine.
+    Planted,
+    /// A row of synthetic data, counted from 0.
+    Row(u64),
+    /// A row of the sample that standardises the logits of a planted machine, counted from 0.
+    SampleRow(u64),
 }
 
 /// A seed for one purpose, derived from the run's seed.
@@ -39,6 +45,9 @@ pub fn derive(seed: u64, stream: Stream) -> u64 {
         Stream::Sweeps(epoch) => (7, epoch as u64),
         Stream::Blocks(epoch) => (8, epoch as u64),
         Stream::Block(number) => (9, number as u64),
+        Stream::Planted => (10, 0),
+        Stream::Row(row) => (11, row),
+        Stream::SampleRow(row) => (12, row),
     };
     mix(mix(mix(seed) ^ kind) ^ number)
 }

@@ -56,6 +56,7 @@ pub mod source;
 pub mod spec;
 pub mod split;
 mod statistics;
+pub mod synth;
 pub mod table;
 pub mod threads;
 mod timelines;

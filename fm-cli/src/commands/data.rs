@@ -1,5 +1,7 @@
 //! `fm data`
 
+mod synth;
+
 use anyhow::Result;
 use fm_args::commands::{DataCommand, Download, Infer, Inspect};
 use fm_data::movielens::{Release, download as fetch};
@@ -15,6 +17,7 @@ pub fn run(command: &DataCommand) -> Result<()> {
         DataCommand::Download(args) => download(args),
         DataCommand::Infer(args) => infer(args),
         DataCommand::Inspect(args) => inspect(args),
+        DataCommand::Synth(args) => synth::run(args),
     }
 }
 

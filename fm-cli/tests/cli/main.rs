@@ -34,6 +34,7 @@ mod splits;
 mod streaming;
 mod surroundings;
 mod suspicions;
+mod synth;
 mod tables;
 mod tensorboard;
 mod terminal;

@@ -16,6 +16,17 @@ pub enum DataCommand {
     Infer(Infer),
     /// Show fields, cardinalities, coverage, sparsity and labels
     Inspect(Box<Inspect>),
+    /// Write synthetic rows whose best possible AUC and logloss are known
+    ///
+    /// Writes rows drawn from a planted factorization machine: to measure speed on data of any size, and to see how
+    /// close a trained model comes to the best possible AUC and logloss, which are printed.
+    ///
+    /// A row has a column `label` (0 or 1) and a value such as `v17` in each of the columns `c1`, `c2` and so on.
+    /// Values follow Zipf's law, and `v1` is the most frequent one of each column. The logit of a row is the sum of a
+    /// linear part and a part for all pairs of fields, each standardised and scaled, and of an intercept that gives the
+    /// click rate. All rows are independent of each other, so any split is fair. The same settings give the same rows
+    /// on all platforms, and memory does not grow with the number of rows or values.
+    Synth(Synth),
 }
 
 /// The arguments of `fm data download`.
@@ -64,6 +75,59 @@ pub struct Inspect {
     /// Where data sets are.
     #[command(flatten)]
     pub folders: Folders,
+    /// The form of the output.
+    #[command(flatten)]
+    pub form: Form,
+}
+
+/// The arguments of `fm data synth`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+                        fm data synth --output clicks.csv\n  \
+                        fm data synth --rows 1000000 --fields 39 --cardinality 100000 --output clicks.parquet\n  \
+                        fm data synth --fields 3 --cardinality 50,2000,10 --interactions 2 --output clicks.csv.gz\n  \
+                        fm data synth --output clicks.libffm")]
+pub struct Synth {
+    /// Number of rows
+    #[arg(long, value_name = "N", default_value = "100000", value_parser = at_least_one, help_heading = "Data")]
+    pub rows: usize,
+    /// Number of fields, each a column
+    #[arg(long, value_name = "N", default_value = "10", value_parser = at_least_one, help_heading = "Data")]
+    pub fields: usize,
+    /// Number of values of each field, or one number for all
+    #[arg(
+        long,
+        value_name = "N,...",
+        default_value = "1000",
+        value_delimiter = ',',
+        value_parser = at_least_one,
+        help_heading = "Data"
+    )]
+    pub cardinality: Vec<usize>,
+    /// Exponent of Zipf's law: 0 for equally frequent values
+    #[arg(long, value_name = "S", default_value = "1.1", allow_negative_numbers = true, help_heading = "Data")]
+    pub zipf: f64,
+    /// Share of rows with label 1
+    #[arg(long, value_name = "P", default_value = "0.25", allow_negative_numbers = true, help_heading = "Data")]
+    pub click_rate: f64,
+    /// Seed of the machine and the rows
+    #[arg(long, value_name = "N", default_value = "1", help_heading = "Data")]
+    pub seed: u64,
+    /// Length of the planted vectors
+    #[arg(long, value_name = "K", default_value = "8", value_parser = at_least_one, help_heading = "Model")]
+    pub embedding_dim: usize,
+    /// Standard deviation of the linear part of the logit
+    #[arg(long, value_name = "X", default_value = "1", allow_negative_numbers = true, help_heading = "Model")]
+    pub linear: f64,
+    /// Standard deviation of the pairwise part of the logit
+    #[arg(long, value_name = "X", default_value = "1", allow_negative_numbers = true, help_heading = "Model")]
+    pub interactions: f64,
+    /// The table to write, in the format of its name
+    ///
+    /// The table to write (.csv, .tsv, .txt, .jsonl, .ndjson, .parquet, .libsvm, .svm, .libffm, .ffm; text also as in
+    /// .csv.gz and .csv.zst). In libsvm and libffm files, values are numbers that continue from field to field.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub output: PathBuf,
     /// The form of the output.
     #[command(flatten)]
     pub form: Form,

@@ -106,8 +106,12 @@ impl CsvChunks {
         };
         let header = &self.buffer[..len];
         if header.is_empty() {
-            let is_all = self.at_end && without_closing_line_ends(&self.buffer).is_empty();
-            let fault: Fault = match is_all {
+            // Line ends alone are an empty file, wherever a block ends.
+            while !self.at_end && without_closing_line_ends(&self.buffer).is_empty() {
+                self.buffer.clear();
+                self.fill(self.block)?;
+            }
+            let fault: Fault = match without_closing_line_ends(&self.buffer).is_empty() {
                 true => (None, "is empty: expected a header line and rows".into()),
                 false => (Some(1), "is blank: expected the names of the columns".into()),
             };

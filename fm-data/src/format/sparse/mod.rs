@@ -54,7 +54,13 @@ pub struct Sparse {
 
 /// Whether files with this name have sparse lines.
 pub fn is_sparse(path: &Path) -> bool {
-    super::of(path).is_ok_and(|format| [LIBSVM, SVM, LIBFFM, FFM].iter().any(|sparse| sparse.is(format)))
+    has_fields(path).is_some()
+}
+
+/// Whether the sparse lines of files with this name have fields; `None` for another format.
+pub fn has_fields(path: &Path) -> Option<bool> {
+    let format = super::of(path).ok()?;
+    [LIBSVM, SVM, LIBFFM, FFM].iter().find(|sparse| sparse.is(format)).map(|sparse| sparse.has_fields)
 }
 
 /// The column of a field.

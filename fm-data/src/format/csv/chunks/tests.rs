@@ -58,6 +58,17 @@ fn a_table_without_rows_is_one_chunk() {
 }
 
 #[test]
+fn line_ends_alone_are_an_empty_file_wherever_a_block_ends() {
+    for block in [1, 2, 3, 4, BLOCK] {
+        let error = |text: &str| read(text.as_bytes(), rows(1), block).unwrap_err().to_string();
+        for text in ["", "\n", "\n\n\n\n\n\n", "\u{FEFF}\r\n\r\n"] {
+            assert_eq!(error(text), "t.csv: is empty: expected a header line and rows", "{text:?}, {block}");
+        }
+        assert_eq!(error("\n\n\n\n\na,b\n"), "t.csv, line 1: is blank: expected the names of the columns");
+    }
+}
+
+#[test]
 fn a_fault_in_a_late_row_has_its_line() {
     let before = "1,\"x\ny\"\n".repeat(1000);
     for (fault, says) in [
