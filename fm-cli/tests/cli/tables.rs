@@ -205,9 +205,22 @@ fn a_table_gives_the_same_model_in_every_form() {
         "rows.jsonl",
         "rows.ndjson.zst",
         "objects",
+        // Without a shell, the program sees these.
+        "parts/part-?.csv*",
+        "./obj*/part-[01].jsonl",
     ] {
-        assert_eq!(trained(&scene, data, &format!("on-{}", data.replace('.', "-"))), expected, "{data}");
+        let run = data.replace(|c: char| !c.is_alphanumeric(), "-");
+        assert_eq!(trained(&scene, data, &format!("on-{run}")), expected, "{data}");
     }
+    // The run keeps the pattern.
+    let pattern = scene.path("parts/part-?.csv*");
+    assert_holds(&scene.text("on-parts-part--csv-/settings.toml"), &[pattern.to_str().unwrap()]);
+    scene.ok("predict commas --input parquet/*.parquet --output whole.csv --keep user");
+    scene.ok("predict commas --input parquet --output folder.csv --keep user");
+    assert_eq!(scene.text("whole.csv"), scene.text("folder.csv"));
+    let tables = "--train parts/part-0* --test obj*/part-1*";
+    scene.ok(&format!("train {tables} {TRAIN} --run parted").replace("--split time", ""));
+    assert_eq!(scene.ok("evaluate parted --data parquet/*"), scene.ok("evaluate parted --data parquet"));
     scene.write("clicks.toml", format!("separator = \";\"\ndecimal = \",\"\n{SCHEMA}"));
     scene.write("semicolons.csv", semicolons.concat());
     assert_eq!(trained(&scene, "semicolons.csv", "semicolons"), expected);
@@ -272,6 +285,9 @@ fn folders_whose_files_do_not_fit_are_errors() {
     refuses(&["b.csv", "no column `at`", "a.csv has"]);
     scene.write("parts/b.parquet", "");
     refuses(&["the folder has .csv and .parquet files"]);
+    scene.refuses("parts/*", Some("clicks.toml"), &["parts/*: the pattern has .csv and .parquet files"]);
+    scene.refuses("parts/c*.csv", Some("clicks.toml"), &["parts/c*.csv: the pattern matches no .csv, "]);
+    scene.refuses("parts/[", Some("clicks.toml"), &["parts/[: is a malformed pattern: "]);
 }
 
 #[test]

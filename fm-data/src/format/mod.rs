@@ -8,6 +8,7 @@ mod list;
 mod output;
 mod parquet;
 pub mod parts;
+pub(crate) mod pattern;
 mod quiet;
 mod selection;
 pub(crate) mod text;
