@@ -41,8 +41,8 @@ impl TaskName {
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
     /// The name of a MovieLens release, a folder with one, or a table: a file (`.csv`, `.tsv`, `.txt`, `.jsonl`,
-    /// `.ndjson`, `.parquet`; text also as in `.csv.gz` and `.csv.zst`), a folder of such files, or a pattern of their
-    /// names, as in `parts/*.csv`.
+    /// `.ndjson`, `.parquet`, `.arrow`, `.feather`, `.ipc`; text also as in `.csv.gz` and `.csv.zst`), a folder of such
+    /// files, or a pattern of their names, as in `parts/*.csv`.
     pub data: Option<String>,
     /// A table of training rows, instead of `data` and a split.
     pub train: Option<PathBuf>,

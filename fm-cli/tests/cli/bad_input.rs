@@ -258,7 +258,7 @@ fn rows_to_score_need_a_column_for_each_field() {
     std::fs::create_dir(scene.path("empty")).unwrap();
     scene.fails_with(
         "predict run --input empty --output scored.csv",
-        &["empty: the folder has no .csv, .tsv, .jsonl, .ndjson or .parquet files"],
+        &["empty: the folder has no .csv, .tsv, .jsonl, .ndjson, .parquet, .arrow, .feather or .ipc files"],
     );
     scene.write("torn.csv", "reader,book,tags,price\nr01,b02,kind1,5\nr01,b0");
     scene.fails_with("predict run --input torn.csv --output new.csv", &["torn.csv, line 3", "2 cells"]);
@@ -281,7 +281,7 @@ fn an_output_that_cannot_be_written_is_an_error() {
     scene.fails_with("export run -o folder", &["folder is a folder", "name the file"]);
     scene.fails_with(
         &format!("{predict} scores.xlsx"),
-        &["scores.xlsx", ".csv, .tsv, .txt, .jsonl, .ndjson or .parquet"],
+        &["scores.xlsx", ".csv, .tsv, .txt, .jsonl, .ndjson, .parquet, .arrow, .feather or .ipc"],
     );
     scene.fails_with(&format!("{predict} no/such/folder.csv"), &["cannot write no/such/folder.csv"]);
     scene.fails_with("export run -o no/such/folder.pt", &["cannot write no/such/folder.pt"]);

@@ -178,6 +178,8 @@ fn a_table_gives_the_same_model_in_every_form() {
     scene.write("others.csv", others.bytes().map(|byte| if byte == 1 { 0xFF } else { byte }).collect::<Vec<_>>());
     write_parquet(&scene, "native.parquet", 0..ROWS);
     scene.write("rows.jsonl", json_lines().concat());
+    let mut native = fm_data::read_table(scene.path("native.parquet")).unwrap();
+    fm_data::write_table(scene.path("native.feather"), &mut native).unwrap();
     scene.write(
         "rows.ndjson.zst",
         zstd::encode_all(format!("\u{FEFF}\n{}", json_lines().join("\r\n")).as_bytes(), 1).unwrap(),
@@ -204,6 +206,7 @@ fn a_table_gives_the_same_model_in_every_form() {
         "parquet",
         "rows.jsonl",
         "rows.ndjson.zst",
+        "native.feather",
         "objects",
         // Without a shell, the program sees these.
         "parts/part-?.csv*",
@@ -298,13 +301,18 @@ fn files_that_are_something_else_say_what() {
         ("b.csv", b"PK\x03\x04 and so on", "is a zip archive or an Excel workbook"),
         ("c.csv", b"\xFF\xFEc\0l\0i\0c\0k\0", "is UTF-16"),
         ("d.parquet", b"click,user\n1,2\n", "not a readable Parquet file"),
+        ("f.csv", b"ARROW1\0\0", "is an Arrow IPC file: its name must end in .arrow, .feather or .ipc"),
+        ("g.feather", b"click,user\n1,2\n", "not a readable Arrow IPC file: it does not begin as"),
         ("e.csv.gz", b"\x1F\x8B\x08\0 and so on", "cannot read"),
     ] {
         scene.write(name, content);
         scene.refuses(name, Some("clicks.toml"), &[name, words]);
     }
     let error = scene.fails("predict none --input rows.xlsx --output out.xlsx");
-    assert_holds(&error, &["the extension of a table must be .csv, .tsv, .txt, .jsonl, .ndjson or .parquet"]);
+    assert_holds(
+        &error,
+        &["the extension of a table must be .csv, .tsv, .txt, .jsonl, .ndjson, .parquet, .arrow, .feather or .ipc"],
+    );
 }
 
 /// Small files are in memory; a test of `MappedFile` cuts a large one.

@@ -14,8 +14,9 @@ use crate::error::{Error, Result};
 const SIGNATURE: usize = 8;
 
 /// The start of files that are no text, with what to do.
-const OTHERS: [(&[u8], &str); 8] = [
+const OTHERS: [(&[u8], &str); 9] = [
     (b"PAR1", "is a Parquet file: its name must end in .parquet"),
+    (b"ARROW1", "is an Arrow IPC file: its name must end in .arrow, .feather or .ipc"),
     (b"PK\x03\x04", "is a zip archive or an Excel workbook: unpack it, or save it as CSV"),
     (b"\xD0\xCF\x11\xE0", "is an Excel workbook: save it as CSV"),
     (b"\xFD7zXZ", "is compressed with xz: unpack it, or compress it with gzip or zstd"),

@@ -6,10 +6,6 @@ use super::selection::ListText;
 pub(super) const IS_LIST: &str =
     "holds lists, but is declared to hold single values: declare a multi-valued field or a sequence";
 
-/// The error about values without a text.
-pub(super) const HAS_NO_TEXT: &str =
-    "holds maps, structs or nested lists: store it as text, as numbers or as a plain list";
-
 /// Appends the text of a list: its values are joined by the separator where that is unambiguous, and are a JSON list
 /// otherwise, or if there is no separator.
 ///

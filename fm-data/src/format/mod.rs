@@ -1,8 +1,11 @@
 //! The file formats of tables. A new format is one file that implements [`Format`], and one line in [`FORMATS`].
 
+mod arrow_columns;
+mod cells;
 pub mod csv;
 mod input;
 mod interface;
+mod ipc;
 mod json_lines;
 mod list;
 mod output;
@@ -26,8 +29,17 @@ pub(crate) use parquet::Parquet;
 pub use selection::{ListText, Needed, Selection};
 
 /// All formats.
-pub const FORMATS: [&dyn Format; 6] =
-    [&csv::CSV, &csv::TSV, &csv::TXT, &json_lines::JSONL, &json_lines::NDJSON, &Parquet];
+pub const FORMATS: [&dyn Format; 9] = [
+    &csv::CSV,
+    &csv::TSV,
+    &csv::TXT,
+    &json_lines::JSONL,
+    &json_lines::NDJSON,
+    &Parquet,
+    &ipc::ARROW,
+    &ipc::FEATHER,
+    &ipc::IPC,
+];
 
 /// The format of a file, by its extension. The name of a text file may also end in `.gz` or `.zst`.
 ///
@@ -98,7 +110,7 @@ mod tests {
         for name in ["t.xlsx", "csv", "", "t.gz", "t.csv.bz2"] {
             let error = of(Path::new(name)).map(Format::extension).unwrap_err().to_string();
             assert!(error.contains("the extension of a table must be .csv, .tsv, .txt, "), "{error}");
-            assert!(error.ends_with(" or .parquet, or as in .csv.gz and .csv.zst"), "{error}");
+            assert!(error.ends_with(" or .ipc, or as in .csv.gz and .csv.zst"), "{error}");
         }
         let error = of(Path::new("t.parquet.gz")).map(Format::extension).unwrap_err().to_string();
         assert!(error.ends_with("unpack it: a .parquet file is compressed inside"), "{error}");
