@@ -87,7 +87,7 @@ pub enum LogFormat {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Download and inspect data sets
+    /// Download, convert and inspect data sets
     #[command(subcommand)]
     Data(DataCommand),
     /// List the models

@@ -26,6 +26,13 @@ const OTHERS: [(&[u8], &str); 9] = [
     (b"\xFE\xFF", "is UTF-16: convert it to UTF-8, for example with iconv"),
 ];
 
+/// Whether a text would begin as a file of another kind or with a byte-order mark.
+pub(super) fn is_signature(start: &[u8]) -> bool {
+    let others = OTHERS.iter().map(|(signature, _)| *signature);
+    // The second byte of a compressed file's signature is no text.
+    others.chain([&b"\xEF\xBB\xBF"[..]]).any(|signature| start.starts_with(signature))
+}
+
 /// A table to read.
 pub struct Input {
     /// The file, or the name of the stream, for errors.

@@ -12,8 +12,8 @@ pub(super) const IS_LIST: &str =
 /// The error says that the separator would divide a value.
 pub(super) fn push_list(text: &mut String, values: &[String], list: Option<&ListText>) -> Result<(), String> {
     match list {
-        Some(list) => join(text, values, list)?,
-        None => text.push_str(&json(values)),
+        Some(list) if !list.separator.is_empty() => join(text, values, list)?,
+        _ => text.push_str(&json(values)),
     }
     Ok(())
 }

@@ -5,6 +5,8 @@ mod columns;
 mod decimal;
 mod origin;
 mod reader;
+#[cfg(test)]
+mod round_trips;
 mod times;
 mod writer;
 
@@ -17,6 +19,7 @@ use polars::prelude::DataFrame;
 use crate::error::{Error, Result};
 use crate::format;
 
+pub use crate::format::parts::files;
 pub use crate::format::pattern::{is_pattern, within};
 pub use crate::format::{ChunkSize, ListText, Needed, ReadOptions, Selection};
 pub(crate) use codes::Codes;
