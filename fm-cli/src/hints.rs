@@ -44,7 +44,7 @@ fn of_data(error: &Error) -> Option<String> {
                 .into()
         }
         Error::InOneDataSet => "give its new location as `--data`".into(),
-        Error::NoSchema { .. } => "write a schema.toml and give it as `--schema`".into(),
+        Error::NoLabel { .. } => "name it with `--label`".into(),
         Error::MissingRelease { release, .. } => format!("get it with `fm data download {release}`"),
         Error::MissingFold { .. } => {
             "move the folder away and get GroupLens' archive with `fm data download ml-100k`, or use u1 to u5".into()

@@ -41,8 +41,8 @@ impl TaskName {
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
     /// The name of a MovieLens release, a folder with one, or a table: a file (`.csv`, `.tsv`, `.txt`, `.jsonl`,
-    /// `.ndjson`, `.parquet`, `.arrow`, `.feather`, `.ipc`; text also as in `.csv.gz` and `.csv.zst`), a folder of such
-    /// files, or a pattern of their names, as in `parts/*.csv`.
+    /// `.ndjson`, `.parquet`, `.arrow`, `.feather`, `.ipc`, `.libsvm`, `.svm`, `.libffm`, `.ffm`; text also as in
+    /// `.csv.gz` and `.csv.zst`), a folder of such files, or a pattern of their names, as in `parts/*.csv`.
     pub data: Option<String>,
     /// A table of training rows, instead of `data` and a split.
     pub train: Option<PathBuf>,
@@ -51,9 +51,12 @@ pub struct DataConfig {
     pub valid: Option<PathBuf>,
     /// A table of test rows.
     pub test: Option<PathBuf>,
-    /// Declaration of a table's fields: the path of a `schema.toml`, or its content.
+    /// Declaration of a table's fields: the path of a `schema.toml`, or its content. Without one, the fields are
+    /// inferred from the table; `fm data infer` shows how.
     #[schemars(with = "Option<serde_json::Value>")]
     pub schema: Option<TableSpec>,
+    /// Column of the label. By default that of the schema or, without a schema, the first one with a usual name, such as label, click or rating.
+    pub label: Option<String>,
     /// Fields to use, in this order. By default all fields.
     pub fields: Option<Vec<String>>,
     /// Task: what the model predicts.
@@ -89,6 +92,7 @@ impl Default for DataConfig {
             valid: None,
             test: None,
             schema: None,
+            label: None,
             fields: None,
             task: TaskName::default(),
             threshold: None,

@@ -51,11 +51,13 @@ pub enum Error {
     /// A new location of a table for a part, for rows in one data set.
     #[error("these rows are in one data set, not in a table for each part")]
     InOneDataSet,
-    /// A table without a declaration of its fields.
-    #[error("{table} needs a declaration of its fields")]
-    NoSchema {
+    /// A table without a declaration, and without a column that is named like a label.
+    #[error("{table} has no column with a usual name for a label, such as label, click or rating, but {}", there.join(", "))]
+    NoLabel {
         /// The table.
         table: PathBuf,
+        /// The columns of the table.
+        there: Vec<String>,
     },
     /// The name of a data set is neither a release nor a folder.
     #[error("there is no folder {name} and no MovieLens release of that name; {}", suggestion(name, known))]

@@ -283,7 +283,9 @@ fn task(
     notes: &mut Vec<String>,
     warnings: &mut Vec<String>,
 ) -> Result<Task> {
-    let is_binary = || table.labels.iter().all(|label| [0.0, 1.0].contains(label));
+    // libsvm files have -1 for 0.
+    let are = |labels: [f32; 2]| table.labels.iter().all(|label| labels.contains(label));
+    let is_binary = || are([0.0, 1.0]) || are([-1.0, 1.0]);
     let column = &table.spec.label;
     let task = match (config.task, config.threshold) {
         (TaskName::Regression, Some(_)) => return Err(Error::UnusedThreshold),

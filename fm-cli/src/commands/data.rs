@@ -1,9 +1,9 @@
 //! `fm data`
 
 use anyhow::Result;
-use fm_args::commands::{DataCommand, Download, Inspect};
-use fm_data::RawData;
+use fm_args::commands::{DataCommand, Download, Infer, Inspect};
 use fm_data::movielens::{Release, download as fetch};
+use fm_data::{InferOptions, RawData};
 use toml::Value;
 
 use super::{print, print_json};
@@ -14,6 +14,7 @@ pub fn run(command: &DataCommand) -> Result<()> {
     match command {
         DataCommand::Download(args) => download(args),
         DataCommand::Convert(args) => super::convert::run(args),
+        DataCommand::Infer(args) => infer(args),
         DataCommand::Inspect(args) => inspect(args),
     }
 }
@@ -30,6 +31,13 @@ fn download(args: &Download) -> Result<()> {
     tracing::info!("{} is in {}", args.name, folder.display());
     tracing::info!("next: fm train --data {}", args.name);
     Ok(())
+}
+
+fn infer(args: &Infer) -> Result<()> {
+    let options = InferOptions { label: args.label.clone(), rows: args.rows };
+    let inferred = during("reading data", || fm_data::infer(&args.table, &options))?;
+    inferred.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    print(inferred.to_toml().trim_end())
 }
 
 fn inspect(args: &Inspect) -> Result<()> {

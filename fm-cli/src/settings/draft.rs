@@ -8,14 +8,15 @@ use fm_args::ready_made::{self, READY_MADE};
 use fm_core::Error;
 use fm_core::error::nearest;
 use fm_core::train::Update;
-use fm_data::TableSpec;
 use fm_data::movielens::Release;
 use fm_data::table::{is_pattern, within};
+use fm_data::{Declared, Inferred, TableSpec};
 use fm_models::run::ModelSettings;
 use serde_json::{Map, Value as Json};
 use toml::{Table, Value};
 
 use super::{Settings, default_l2, default_lr, schema};
+use crate::training::shell_word;
 
 /// Some of the settings, by key.
 #[derive(Clone, Debug, Default)]
@@ -89,6 +90,23 @@ impl Draft {
         Ok(())
     }
 
+    /// Completes the declaration of a table, and chooses the task that suits its labels if the settings do not.
+    pub fn declare(&mut self) -> Result<()> {
+        let mut table = self.0.clone();
+        let explained = |fault: Fault| anyhow!("{}", fault.reason);
+        check(&mut table).map_err(explained)?;
+        let settings = parse(&table).map_err(explained)?;
+        let Some(Declared { spec, inferred }) = fm_data::declare(&settings.data)? else { return Ok(()) };
+        self.insert("data.schema", Value::try_from(spec)?)?;
+        if let Some(inferred) = inferred {
+            if self.0.get("data").and_then(|data| data.get("task")).is_none() {
+                self.insert("data.task", Value::try_from(inferred.task)?)?;
+            }
+            report(&inferred);
+        }
+        Ok(())
+    }
+
     /// Fills in all defaults and checks every value.
     pub fn resolve(mut self) -> Result<Settings> {
         let explained = |fault: Fault| anyhow!("{}", fault.reason);
@@ -109,6 +127,18 @@ impl Draft {
         settings.init_from = settings.init_from.map(|run| std::path::absolute(&run).unwrap_or(run));
         Ok(settings)
     }
+}
+
+/// Tells what was inferred about a table.
+fn report(inferred: &Inferred) {
+    let table = inferred.table.to_string_lossy();
+    tracing::info!(
+        "inferred from {}, as `fm data infer {}` shows in more detail:",
+        inferred.sample(),
+        shell_word(&table)
+    );
+    inferred.to_string().lines().for_each(|line| tracing::info!("  {line}"));
+    inferred.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
 }
 
 /// The table for a name, such as an optimiser's.

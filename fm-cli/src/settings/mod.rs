@@ -63,6 +63,7 @@ impl Settings {
     pub fn from_args(args: &commands::Train) -> Result<Settings> {
         let mut draft = args.config.as_deref().map_or_else(|| Ok(Draft::default()), Draft::open)?;
         draft.apply(args.keys())?;
+        draft.declare()?;
         draft.resolve()
     }
 
@@ -70,6 +71,7 @@ impl Settings {
     pub fn from_keys(keys: Keys) -> Result<Settings> {
         let mut draft = Draft::default();
         draft.apply(keys)?;
+        draft.declare()?;
         draft.resolve()
     }
 
@@ -130,7 +132,7 @@ mod tests {
         for line in [
             "--data ml-100k",
             "--train a.csv --test b.csv --schema SCHEMA --task binary --threshold 0.1 --fields a,b",
-            "--data x.csv --model fm --embedding-dim 8 --optimizer adamw --l2 0 --seed 9 --device cpu --init-from runs/fm-1",
+            "--data ml-1m --model fm --embedding-dim 8 --optimizer adamw --l2 0 --seed 9 --device cpu --init-from runs/fm-1",
             "--data ml-100k --model deepfm --hidden-units 8,4 --dropout 0 --set train.optimizer.beta_1=0.5",
         ] {
             let settings = settings(&line.replace("SCHEMA", &schema.display().to_string())).unwrap();

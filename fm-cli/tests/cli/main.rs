@@ -16,6 +16,7 @@ mod explain;
 mod export;
 mod extremes;
 mod hashed;
+mod inferred;
 mod interruption;
 mod killed;
 mod labels;

@@ -309,10 +309,7 @@ fn files_that_are_something_else_say_what() {
         scene.refuses(name, Some("clicks.toml"), &[name, words]);
     }
     let error = scene.fails("predict none --input rows.xlsx --output out.xlsx");
-    assert_holds(
-        &error,
-        &["the extension of a table must be .csv, .tsv, .txt, .jsonl, .ndjson, .parquet, .arrow, .feather or .ipc"],
-    );
+    assert_holds(&error, &["the extension of a table must be .csv, .tsv, .txt, .jsonl, "]);
 }
 
 /// Small files are in memory; a test of `MappedFile` cuts a large one.

@@ -86,6 +86,22 @@ impl Input {
         }
     }
 
+    /// The file twice, to be read one after the other.
+    ///
+    /// # Errors
+    /// [`Error::Data`] with the reason `why` for a stream, which can be read only once; [`Error::Io`].
+    pub(super) fn twice(self, why: &str) -> Result<(Input, Input)> {
+        let is_file = match &self.source {
+            Source::File(file) => file.metadata().is_ok_and(|metadata| metadata.is_file()),
+            Source::Stream(_) => false,
+        };
+        if !is_file {
+            return Err(Error::data(self.path, None, format!("is a stream, and {why}: save it as a file")));
+        }
+        let again = Input::open(&self.path)?;
+        Ok((self, again))
+    }
+
     /// The text. The content decides whether it is compressed, since the name may not say it.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ pub mod parts;
 pub(crate) mod pattern;
 mod quiet;
 mod selection;
+pub(crate) mod sparse;
 pub(crate) mod text;
 
 use std::path::Path;
@@ -29,7 +30,7 @@ pub(crate) use parquet::Parquet;
 pub use selection::{ListText, Needed, Selection};
 
 /// All formats.
-pub const FORMATS: [&dyn Format; 9] = [
+pub const FORMATS: [&dyn Format; 13] = [
     &csv::CSV,
     &csv::TSV,
     &csv::TXT,
@@ -39,6 +40,10 @@ pub const FORMATS: [&dyn Format; 9] = [
     &ipc::ARROW,
     &ipc::FEATHER,
     &ipc::IPC,
+    &sparse::LIBSVM,
+    &sparse::SVM,
+    &sparse::LIBFFM,
+    &sparse::FFM,
 ];
 
 /// The format of a file, by its extension. The name of a text file may also end in `.gz` or `.zst`.
@@ -110,7 +115,7 @@ mod tests {
         for name in ["t.xlsx", "csv", "", "t.gz", "t.csv.bz2"] {
             let error = of(Path::new(name)).map(Format::extension).unwrap_err().to_string();
             assert!(error.contains("the extension of a table must be .csv, .tsv, .txt, "), "{error}");
-            assert!(error.ends_with(" or .ipc, or as in .csv.gz and .csv.zst"), "{error}");
+            assert!(error.ends_with(" or .ffm, or as in .csv.gz and .csv.zst"), "{error}");
         }
         let error = of(Path::new("t.parquet.gz")).map(Format::extension).unwrap_err().to_string();
         assert!(error.ends_with("unpack it: a .parquet file is compressed inside"), "{error}");

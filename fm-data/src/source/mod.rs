@@ -6,7 +6,7 @@ mod movielens;
 mod table;
 mod tables;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use self::interface::Source;
 use crate::config::DataConfig;
@@ -27,6 +27,12 @@ fn source(config: &DataConfig) -> Option<Source> {
 /// [`Error::NoData`], or the errors of the source about the settings.
 pub(crate) fn reader(config: &DataConfig, data_dir: &Path) -> Result<Box<dyn Reader>> {
     (source(config).ok_or(Error::NoData)?.open)(config, data_dir)
+}
+
+/// The table that the settings name, or the training table if each part has a table. `None` for other data.
+pub(crate) fn table_of(config: &DataConfig) -> Option<PathBuf> {
+    let is_table = config.train.is_some() || (table::SOURCE.applies)(config);
+    config.train.clone().or_else(|| config.data.clone().map(PathBuf::from)).filter(|_| is_table)
 }
 
 /// The terms of use of the data, with the citation that they ask for. `None` if unknown.
@@ -63,9 +69,8 @@ mod tests {
         let place = |name: &str| folder.path().join(name).display().to_string();
         std::fs::write(place("rows.csv"), "a\n1\n").unwrap();
         std::fs::create_dir(place("folder.csv")).unwrap();
-        assert!(
-            message(&named(&place("rows.csv")), folder.path()).ends_with("rows.csv needs a declaration of its fields")
-        );
+        let error = message(&named(&place("rows.csv")), folder.path());
+        assert!(error.contains("rows.csv has no column with a usual name for a label"), "{error}");
         assert!(message(&named(&place("folder.csv")), folder.path()).contains("does not contain a MovieLens release"));
         assert!(message(&named("ml-1m"), folder.path()).starts_with("ml-1m is not in "));
         assert!(message(&named("ml-1x"), folder.path()).contains("did you mean `ml-1m`?"));

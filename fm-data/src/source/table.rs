@@ -6,7 +6,8 @@ use polars::prelude::DataFrame;
 
 use super::interface::{DeclaredTable, Division, Reader, Source};
 use crate::config::DataConfig;
-use crate::error::{Error, Result};
+use crate::declare;
+use crate::error::Result;
 use crate::format::{self, parts, pattern};
 use crate::movielens;
 use crate::spec::TableSpec;
@@ -63,5 +64,5 @@ pub(super) fn declared(frame: DataFrame, origin: &Origin, spec: TableSpec) -> Re
 
 /// The declaration of a table's fields.
 pub(super) fn declaration(config: &DataConfig, table: &Path) -> Result<TableSpec> {
-    config.schema.clone().ok_or_else(|| Error::NoSchema { table: table.to_owned() })
+    Ok(declare::of_table(config, table)?.spec)
 }

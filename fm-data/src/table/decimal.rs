@@ -47,7 +47,7 @@ impl DecimalMark {
 
 /// A number with a decimal comma in the form with a point. A number with a point that divides no thousands is not a
 /// number there: its point becomes a comma. Other texts stay what they are.
-fn with_point(text: &str) -> String {
+pub(crate) fn with_point(text: &str) -> String {
     let (whole, fraction) = text.split_once(',').unwrap_or((text, ""));
     let digits = whole.trim_ascii_start().trim_start_matches(['-', '+']);
     let mut groups = digits.split('.');

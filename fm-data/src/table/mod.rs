@@ -26,8 +26,10 @@ pub(crate) use codes::Codes;
 pub use codes::NO_CODE;
 pub use columns::{codes, labels, numbers, strings, take_columns, take_rows, values, weights};
 pub use decimal::DecimalMark;
+pub(crate) use decimal::with_point;
 pub use origin::Origin;
 pub use reader::TableReader;
+pub(crate) use times::is_time;
 pub use times::timestamps;
 pub use writer::TableWriter;
 

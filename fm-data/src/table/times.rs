@@ -51,6 +51,11 @@ pub fn timestamps(table: &DataFrame, name: &str, origin: &Origin) -> Result<Vec<
     Ok(scaled(&moments))
 }
 
+/// Whether a text is a date or a time.
+pub(crate) fn is_time(text: &str) -> bool {
+    time(text).is_some()
+}
+
 /// The moments as numbers in the same order: in whole units if none has a fraction, and otherwise in thousandths,
 /// millionths or billionths, as far as the fractions go and the numbers fit.
 fn scaled(moments: &[Moment]) -> Vec<i64> {

@@ -27,7 +27,7 @@ pub struct Target {
 }
 
 /// All readers.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     Target { name: "arrow", run: tables::arrow, seeds: tables::arrow_files },
     Target { name: "checkpoint", run: files::checkpoint, seeds: files::checkpoints },
     Target { name: "csv", run: tables::csv, seeds: tables::csv_files },
@@ -42,6 +42,7 @@ pub const TARGETS: [Target; 15] = [
     Target { name: "schema_json", run: declarations::schema_json, seeds: declarations::schemas },
     Target { name: "schema_toml", run: declarations::schema_toml, seeds: declarations::table_specs },
     Target { name: "settings", run: declarations::settings, seeds: declarations::settings_files },
+    Target { name: "sparse", run: tables::sparse, seeds: tables::sparse_files },
     Target { name: "zip", run: archives::zip, seeds: archives::zip_files },
 ];
 

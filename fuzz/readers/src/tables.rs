@@ -1,10 +1,10 @@
-//! Readers of tables: CSV, JSON lines, Parquet, Arrow, and the files of MovieLens releases.
+//! Readers of tables: CSV, JSON lines, Parquet, Arrow, libsvm and libffm, and the files of MovieLens releases.
 
 use std::io::Cursor;
 
 use fm_data::movielens::{official_fold, read};
 use fm_data::table::{ListText, Needed, Selection};
-use fm_data::{ChunkSize, ReadOptions, TableReader, TableWriter};
+use fm_data::{ChunkSize, ReadOptions, TableReader, TableWriter, read_table, write_table};
 use polars::prelude::{DataFrame, df};
 
 use crate::file;
@@ -43,6 +43,27 @@ pub fn csv(bytes: &[u8]) -> bool {
 pub fn csv_files() -> Vec<Vec<u8>> {
     let texts = ["a,b\n1,2\n", "\u{feff}a,b\r\n\"x, \"\"y\"\"\n\",é\r\n,\"\"\r\n", "a\n\n1\n2\n3\n4\n"];
     texts.iter().filter(|text| csv(text.as_bytes())).map(|text| text.as_bytes().to_vec()).collect()
+}
+
+/// Lines of libsvm files, and of libffm files, read at once and in small chunks. What can be read can be written.
+pub fn sparse(bytes: &[u8]) -> bool {
+    let are_valid = ["t.libsvm", "t.libffm"].map(|name| {
+        let path = file(name, bytes);
+        let [whole, small] = sizes(bytes).map(|size| cells(TableReader::open(&path, size)));
+        assert_eq!(whole.as_ref().ok(), small.as_ref().ok());
+        if whole.is_ok() {
+            let copy = path.with_file_name(format!("copy-{name}"));
+            write_table(&copy, &mut read_table(&path).unwrap()).unwrap();
+            assert_eq!(cells(TableReader::open(&copy, ChunkSize::default())), whole);
+        }
+        whole.is_ok()
+    });
+    are_valid.contains(&true)
+}
+
+pub fn sparse_files() -> Vec<Vec<u8>> {
+    let texts = ["1 3:0.5 17:1\n-1 7:2 # why\n0\n", "2 qid:4 1:1\r\n\r\n1 qid:5\n", "1 2:9:1 0:3:0.5\n0 10:8:2\n"];
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
 }
 
 /// JSON lines with a column of single values and one of lists, read at once and in small chunks; and all columns.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use crate::completion;
-use crate::flags::{Folders, Form, Given, SelectionFlags};
+use crate::flags::{Folders, Form, Given, SelectionFlags, at_least_one};
 
 /// The subcommands of `fm data`.
 #[derive(Debug, Subcommand)]
@@ -14,6 +14,8 @@ pub enum DataCommand {
     Download(Download),
     /// Write a table in another format
     Convert(Convert),
+    /// Write a first schema.toml for a table
+    Infer(Infer),
     /// Show fields, cardinalities, coverage, sparsity and labels
     Inspect(Box<Inspect>),
 }
@@ -52,6 +54,23 @@ pub struct Convert {
     /// Columns to write, in this order [default: all]
     #[arg(long, value_name = "COLUMN,...", value_delimiter = ',', help_heading = "Output")]
     pub columns: Option<Vec<String>>,
+}
+
+/// The arguments of `fm data infer`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+                        fm data infer clicks.csv > schema.toml\n  \
+                        fm data infer clicks.parquet --label bought --rows 1000000")]
+pub struct Infer {
+    /// A table: a file, or a folder of files
+    #[arg(value_name = "FILE|DIR", value_hint = clap::ValueHint::AnyPath)]
+    pub table: PathBuf,
+    /// Column of the label [default: the first one with a usual name, such as label, click or rating]
+    #[arg(long, value_name = "NAME", help_heading = "Data")]
+    pub label: Option<String>,
+    /// Maximum number of rows to read, from the start of the table
+    #[arg(long, value_name = "N", default_value = "100000", value_parser = at_least_one, help_heading = "Data")]
+    pub rows: usize,
 }
 
 /// The arguments of `fm data inspect`.

@@ -43,6 +43,7 @@ pub const SELECTION: &[Flag] = &[
     flag("valid", &["data.valid"], "FILE", "Data"),
     flag("test", &["data.test"], "FILE", "Data"),
     flag("schema", &["data.schema"], "FILE", "Data"),
+    flag("label", &["data.label"], "NAME", "Data"),
     flag("fields", &["data.fields"], "NAME,...", "Data"),
     flag("task", &["data.task"], "TASK", "Data"),
     flag("threshold", &["data.threshold"], "X", "Data"),

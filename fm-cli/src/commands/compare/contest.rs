@@ -39,12 +39,13 @@ impl Contestant {
             models => models.iter().map(|model| Some(model.as_str())).collect(),
         };
         let mut contestants = Vec::new();
-        for (base, draft) in bases {
+        for (base, mut draft) in bases {
+            draft.apply([args.rows.keys(), args.device.keys(), args.set.keys()].concat())?;
+            draft.declare()?;
             for model in &models {
                 let mut draft = draft.clone();
                 let model_key = model.map(|model| ("model.name".to_owned(), Value::String(model.to_owned())));
-                let data = [args.rows.keys(), args.device.keys()];
-                let keys = data.into_iter().flatten().chain(model_key).chain(args.options.keys());
+                let keys = model_key.into_iter().chain(args.options.keys());
                 draft.apply(keys.chain(args.set.keys()).collect())?;
                 let name = match (&base, model) {
                     (Some(base), None) => base.clone(),

@@ -30,6 +30,7 @@ pub fn run(args: &Tune) -> Result<()> {
     let data = [args.rows.keys(), args.device.keys()];
     let keys = data.into_iter().chain([args.model.keys(), args.options.keys(), args.set.keys()]);
     fixed.apply(keys.flatten().collect())?;
+    fixed.declare()?;
     let settings = |values: &[Value]| -> Result<Settings> {
         let mut draft = fixed.clone();
         let keys = dimensions.iter().map(|dimension| dimension.key.clone());

@@ -1,0 +1,268 @@
+//! What a column holds, from the texts of its sampled cells.
+
+use fm_core::Weighting;
+use fm_core::number::number;
+use fm_core::schema::canonical;
+use fm_core::terminal::shortened;
+use polars::prelude::{PlHashMap, StringChunked};
+
+use super::names::Name;
+use crate::spec::ListSpec;
+use crate::table::{Codes, NO_CODE, is_time, with_point};
+
+/// Texts that programs write for a missing value.
+const NULLS: [&str; 12] = ["NULL", "Null", "null", "NA", "N/A", "n/a", "<NA>", "nan", "NaN", "None", "\\N", "-"];
+
+/// Separators of lists that are tried.
+const SEPARATORS: [&str; 4] = ["|", ";", ",", " "];
+
+/// Numbers with at most this many distinct values are categories: a vector for each tells more than their size.
+const FEW: usize = 64;
+
+/// The distinct values of a column, in the form in which they are compared.
+pub(super) struct Values<'a> {
+    /// The values, with the number of rows of each.
+    pub counts: Vec<(&'a str, usize)>,
+    /// `[N]`: the position of each row's value in `counts`; [`NO_CODE`] if it is missing.
+    pub codes: Vec<u32>,
+    /// The texts in the column that stand for missing values.
+    pub nulls: Vec<&'static str>,
+}
+
+impl<'a> Values<'a> {
+    pub fn new(column: &'a StringChunked) -> Values<'a> {
+        let coded = Codes::new(column);
+        let texts = coded.texts(column);
+        let is_of_two_letters = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
+        let has_codes_of_two_letters = texts.iter().all(|text| is_of_two_letters(text.trim_ascii()));
+        let is_null = |text: &str| {
+            let null = NULLS.into_iter().find(|null| *null == text.trim_ascii());
+            // Among codes of countries, NA is Namibia.
+            null.filter(|null| *null != "NA" || !has_codes_of_two_letters)
+        };
+        let (mut positions, mut counts, mut nulls) = (PlHashMap::<&str, u32>::default(), vec![], vec![]);
+        let mut position = |text: &'a str| {
+            if let Some(null) = is_null(text) {
+                nulls.push(null);
+                return NO_CODE;
+            }
+            let value = canonical(text);
+            if value.is_empty() {
+                return NO_CODE;
+            }
+            *positions.entry(value).or_insert_with(|| {
+                counts.push((value, 0));
+                counts.len() as u32 - 1
+            })
+        };
+        let of_codes: Vec<u32> = texts.into_iter().map(&mut position).collect();
+        let code = |&code: &u32| of_codes.get(code as usize).copied().unwrap_or(NO_CODE);
+        let codes: Vec<u32> = coded.codes.iter().map(code).collect();
+        codes.iter().filter(|&&code| code != NO_CODE).for_each(|&code| counts[code as usize].1 += 1);
+        Values { counts, codes, nulls }
+    }
+
+    /// The number of distinct values.
+    pub fn distinct(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// The number of rows with a value.
+    pub fn present(&self) -> usize {
+        self.counts.iter().map(|(_, count)| count).sum()
+    }
+
+    /// The share of the rows with a value whose value is as `holds` says.
+    fn share(&self, holds: impl Fn(&str) -> bool) -> f64 {
+        let rows: usize = self.counts.iter().filter(|(value, _)| holds(value)).map(|(_, count)| count).sum();
+        rows as f64 / self.present().max(1) as f64
+    }
+
+    /// The share of the rows with both values whose value of `other` follows from the own one.
+    pub fn determines(&self, other: &Values<'_>) -> f64 {
+        let mut first = vec![NO_CODE; self.distinct()];
+        let (mut rows, mut equal) = (0_usize, 0_usize);
+        for (&own, &code) in self.codes.iter().zip(&other.codes) {
+            if own == NO_CODE || code == NO_CODE {
+                continue;
+            }
+            let known = &mut first[own as usize];
+            if *known == NO_CODE {
+                *known = code;
+            } else {
+                rows += 1;
+                equal += usize::from(*known == code);
+            }
+        }
+        if rows == 0 { 0.0 } else { equal as f64 / rows as f64 }
+    }
+}
+
+/// What a column is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Content {
+    /// No row has a value.
+    Empty,
+    /// All rows have this value.
+    Constant(String),
+    /// Each row has a value of its own, or a text of many words.
+    Unrepeated(&'static str),
+    /// Points in time.
+    Time,
+    /// Several values in a cell.
+    List(ListSpec),
+    /// Numbers that count or measure.
+    Numeric {
+        /// Whether their fraction follows a comma.
+        has_commas: bool,
+    },
+    /// Values of a vocabulary.
+    Categorical,
+}
+
+/// What a column is, and why.
+pub(super) fn content(name: &Name, values: &Values<'_>) -> (Content, String) {
+    let (distinct, present) = (values.distinct(), values.present());
+    match (distinct, &values.counts[..]) {
+        (0, _) => return (Content::Empty, "has no value".into()),
+        (1, [(value, _)]) if present == values.codes.len() => {
+            return (Content::Constant((*value).into()), format!("is `{}` in every row", shortened(value, 30)));
+        }
+        _ => {}
+    }
+    let words = |reason: &str| format!("{distinct} {reason}");
+    if values.share(|value| number(value).is_none() && is_time(value)) > 0.99 {
+        return (Content::Time, "dates or times".into());
+    }
+    let numbers = values.share(|value| number(value).is_some());
+    if numbers > 0.99 {
+        if name.is_time() && values.share(|value| is_epoch(value) || is_time(value)) > 0.99 {
+            return (Content::Time, "dates or times as numbers".into());
+        }
+        return numeric_or_code(name, values);
+    }
+    if is_decimal_comma(values) {
+        return (Content::Numeric { has_commas: true }, words("distinct numbers with a decimal comma"));
+    }
+    if let Some((list, reason)) = list(values) {
+        return (Content::List(list), reason);
+    }
+    if present >= 100 && distinct == present {
+        return (Content::Unrepeated("has a value of its own in each row"), words("distinct texts"));
+    }
+    let words_of = |value: &str| value.split_ascii_whitespace().count();
+    let long: usize = values.counts.iter().map(|(value, _)| words_of(value)).sum();
+    if present >= 100 && distinct * 2 > present && long > 5 * distinct {
+        return (Content::Unrepeated("is text of many words"), words("distinct texts"));
+    }
+    (Content::Categorical, words("distinct texts"))
+}
+
+/// Whether a text is a time since 1970, after 1980 and before 2100, in seconds, milliseconds, microseconds or
+/// nanoseconds.
+fn is_epoch(text: &str) -> bool {
+    let number = number(text).unwrap_or(0.0);
+    [1.0, 1e3, 1e6, 1e9].iter().any(|unit| (3.2e8 * unit..4.2e9 * unit).contains(&number))
+}
+
+fn is_decimal_comma(values: &Values<'_>) -> bool {
+    let has_one = |value: &str| value.matches(',').count() == 1;
+    values.share(has_one) > 0.05
+        && values.share(|value| value.matches(',').count() <= 1 && number(&with_point(value)).is_some()) > 0.99
+}
+
+/// Whether numbers are amounts or the names of something.
+fn numeric_or_code(name: &Name, values: &Values<'_>) -> (Content, String) {
+    let distinct = values.distinct();
+    let numeric = |reason: String| (Content::Numeric { has_commas: false }, reason);
+    let code = |reason: String| (Content::Categorical, reason);
+    let is_integer = |value: &str| number(value).is_some_and(|number| number.fract() == 0.0);
+    if values.share(is_integer) < 0.999 {
+        return numeric(format!("{distinct} distinct numbers with fractions"));
+    }
+    let whole = |kind: &str| format!("{distinct} distinct whole numbers{kind}");
+    let has_zeros = |value: &str| value.len() > 1 && value.starts_with('0');
+    if values.counts.iter().any(|(value, _)| has_zeros(value)) {
+        return code(whole(" that may start with 0"));
+    }
+    let mut counts: Vec<(f64, f64)> =
+        values.counts.iter().filter_map(|(value, count)| Some((number(value)?, *count as f64))).collect();
+    counts.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    let range = counts.last().map_or(0.0, |last| last.0) - counts.first().map_or(0.0, |first| first.0);
+    let has_gaps = range > 1.1 * distinct as f64;
+    let is_unrepeated = values.present() >= 100 && distinct == values.present();
+    if is_unrepeated && !(name.is_amount() && has_gaps) {
+        return (Content::Unrepeated("has a value of its own in each row"), whole(""));
+    }
+    if distinct <= FEW {
+        return code(whole(""));
+    }
+    if name.is_code() {
+        return code(whole(", codes by the column's name"));
+    }
+    if name.is_amount() {
+        return numeric(whole(", amounts by the column's name"));
+    }
+    if distinct > 200 && !has_gaps {
+        return code(whole(" without gaps, as codes have"));
+    }
+    match smoothness(&counts) {
+        Some(smoothness) if smoothness > 0.5 => numeric(whole(", close ones about equally frequent, as amounts are")),
+        Some(_) => code(whole(", close ones not equally frequent, as codes are")),
+        None => numeric(whole("")),
+    }
+}
+
+/// The correlation of the logarithms of the counts of neighbours; `None` if all values are about equally rare.
+fn smoothness(counts: &[(f64, f64)]) -> Option<f64> {
+    let logs: Vec<f64> = counts.iter().map(|(_, count)| count.ln()).collect();
+    let mean = logs.iter().sum::<f64>() / logs.len() as f64;
+    let variance = logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>();
+    let covariance: f64 = logs.windows(2).map(|pair| (pair[0] - mean) * (pair[1] - mean)).sum();
+    (variance / logs.len() as f64 > 0.1).then(|| covariance / variance)
+}
+
+/// The list that the cells are, and why; `None` if they are single values.
+fn list(values: &Values<'_>) -> Option<(ListSpec, String)> {
+    let is_bracketed = |value: &str| value.starts_with('[') && value.ends_with(']');
+    let of = |separator: &str| ListSpec {
+        keep: fm_core::Keep::Last,
+        ..ListSpec::new(separator, None, Weighting::default())
+    };
+    if values.share(is_bracketed) > 0.95 {
+        return Some((of(","), format!("lists in brackets, {} distinct", values.distinct())));
+    }
+    SEPARATORS.into_iter().find_map(|separator| {
+        if values.share(|value| value.contains(separator)) < 0.05 {
+            return None;
+        }
+        let pieces = || values.counts.iter().flat_map(|(cell, _)| cell.split(separator)).map(str::trim_ascii);
+        let pieces = || pieces().filter(|piece| !piece.is_empty());
+        let (mut all, mut weighted, mut ids) = (0_usize, 0_usize, 0_usize);
+        let mut cells_of = PlHashMap::<&str, usize>::default();
+        for piece in pieces() {
+            let (value, weight) = piece.rsplit_once(':').unwrap_or((piece, ""));
+            let has_weight = number(weight).is_some();
+            all += 1;
+            weighted += usize::from(has_weight);
+            let value = if has_weight { value } else { piece };
+            ids += usize::from(value.bytes().any(|byte| byte.is_ascii_digit()) && !value.contains(' '));
+            *cells_of.entry(value).or_default() += 1;
+        }
+        let (cells, distinct) = (values.distinct() as f64, cells_of.len());
+        let shared = cells_of.values().filter(|&&cells| cells > 1).count();
+        // Text has spaces and commas, too: there, more must speak for a list.
+        let is_list = match separator {
+            " " => distinct as f64 <= 0.6 * cells && ids as f64 > 0.95 * all as f64,
+            "," => distinct as f64 <= 0.6 * cells,
+            _ => distinct as f64 <= cells && 2 * shared >= distinct,
+        };
+        let mut list = of(separator);
+        let mut reason = format!("lists with `{separator}` between {distinct} distinct values");
+        if weighted as f64 > 0.95 * all as f64 {
+            list.weighting = Weighting::Given;
+            reason.push_str(" and their numbers");
+        }
+        is_list.then_some((list, reason))
+    })
+}
