@@ -194,7 +194,7 @@ fn a_damaged_file_is_an_error_of_one_line() {
         let whole = file(&columns, 20, packing);
         assert_eq!(read(&whole, Selection::default()).unwrap().height(), 50);
         let (mut errors, mut random) = (0, 1_u64);
-        for at in 0..whole.len() {
+        for at in (0..whole.len()).step_by(3) {
             let mut bytes = whole.clone();
             // A step of a linear congruential generator: the same damages in every run.
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -209,7 +209,7 @@ fn a_damaged_file_is_an_error_of_one_line() {
                 Err(error) => panic!("byte {at}: {error}"),
             }
         }
-        assert!(errors > whole.len() / 10, "{errors}");
+        assert!(errors > whole.len() / 30, "{errors}");
         for len in (0..whole.len()).step_by(37) {
             read(&whole[..len], Selection::default()).unwrap_err();
         }
