@@ -1,5 +1,7 @@
 //! `fm data convert`
 
+mod sparse;
+
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
@@ -8,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use fm_args::commands::Convert;
-use fm_data::table::{Needed, ReadOptions, check_output, files, take_columns};
+use fm_data::table::{Needed, ReadOptions, check_output, files, sparse_fields, take_columns};
 use fm_data::{TableReader, TableWriter};
 use polars::prelude::DataFrame;
 
@@ -17,10 +19,20 @@ use crate::interruption::{Interrupted, stop_at_ctrl_c};
 use crate::progress::RowProgress;
 
 pub fn run(args: &Convert) -> Result<()> {
-    let Convert { input, output, columns } = args;
+    let Convert { input, output, columns, .. } = args;
     let is_stdout = is_standard(output);
     if !is_stdout {
         check_output(output)?;
+        if !is_standard(input) {
+            check_distinct(input, output)?;
+        }
+    }
+    match sparse_fields(output) {
+        Some(has_fields) if sparse_fields(input) != Some(has_fields) => return sparse::run(args, has_fields),
+        _ if args.schema.is_some() || args.label.is_some() => {
+            bail!("{} needs no schema and no label: only libsvm and libffm files do", output.display())
+        }
+        _ => {}
     }
     let mut options = ReadOptions::default();
     options.columns.needed = columns.iter().flatten().map(Needed::any).collect();
@@ -28,9 +40,6 @@ pub fn run(args: &Convert) -> Result<()> {
     let reader = if is_standard(input) {
         TableReader::from_csv_with(std::io::stdin(), "standard input", &options)?
     } else {
-        if !is_stdout {
-            check_distinct(input, output)?;
-        }
         TableReader::open_with(input, &options)?
     };
     let names = reader.names().to_vec();

@@ -50,7 +50,8 @@ pub struct Download {
 #[command(after_help = "Examples:\n  \
                         fm data convert clicks.csv clicks.parquet\n  \
                         fm data convert days/ clicks.jsonl.gz --columns user,ad,click\n  \
-                        fm data convert - clicks.tsv")]
+                        fm data convert - clicks.tsv\n  \
+                        fm data convert clicks.csv clicks.libffm --schema schema.toml")]
 pub struct Convert {
     /// The table to read, or a folder or a pattern of its parts; - reads CSV from standard input
     ///
@@ -65,6 +66,12 @@ pub struct Convert {
     /// Columns to write, in this order [default: all]
     #[arg(long, value_name = "COLUMN,...", value_delimiter = ',', help_heading = "Output")]
     pub columns: Option<Vec<String>>,
+    /// Declaration of the fields, for .libsvm and .libffm files [default: inferred]
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    pub schema: Option<PathBuf>,
+    /// Column of the label, for .libsvm and .libffm files [default: that of the schema, or inferred]
+    #[arg(long, value_name = "NAME", help_heading = "Data")]
+    pub label: Option<String>,
 }
 
 /// The arguments of `fm data infer`.

@@ -1,0 +1,51 @@
+//! `fm data convert`, from any table to sparse lines.
+
+use std::sync::atomic::Ordering;
+
+use anyhow::{Result, bail};
+use fm_args::commands::Convert;
+use fm_core::terminal::line;
+use fm_data::{DataConfig, SparseRows, TableSpec, TableWriter};
+
+use crate::commands::predict::is_standard;
+use crate::interruption::{Interrupted, stop_at_ctrl_c};
+use crate::progress::{RowProgress, during};
+
+/// Encodes the table and writes its rows, with a line for each field that says which indices it has.
+pub fn run(args: &Convert, has_fields: bool) -> Result<()> {
+    if is_standard(&args.input) {
+        bail!("standard input cannot become {}: save it as a file", args.output.display());
+    }
+    if args.columns.is_some() {
+        bail!("a sparse file has the fields of a schema, not columns: give `--schema` instead of `--columns`");
+    }
+    let config = DataConfig {
+        data: Some(args.input.to_string_lossy().into_owned()),
+        schema: args.schema.as_ref().map(TableSpec::load).transpose()?,
+        label: args.label.clone(),
+        ..DataConfig::default()
+    };
+    let stop = stop_at_ctrl_c()?;
+    let rows = during("reading data", || SparseRows::open(&config, has_fields))?;
+    for (field, (indices, name)) in rows.indices().enumerate() {
+        let name = line(name);
+        let (first, last) = (indices.start, indices.end - 1);
+        match has_fields {
+            true => tracing::info!("field {field} is `{name}`, with the indices {first} to {last}"),
+            false => tracing::info!("indices {first} to {last} are those of `{name}`"),
+        }
+    }
+    let mut writer = TableWriter::create(&args.output)?;
+    let mut progress = RowProgress::of_rows(rows.len() as u64);
+    for chunk in rows {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Interrupted(format!("interrupted after {} rows: no file was written", progress.rows())).into());
+        }
+        let mut chunk = chunk?;
+        writer.write(&mut chunk)?;
+        progress.add(chunk.height(), (progress.rows() + chunk.height()) as u64);
+    }
+    writer.finish()?;
+    tracing::info!("wrote {} to {}", progress.finish(), args.output.display());
+    Ok(())
+}
