@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::format::pattern::{is_pattern, within};
 use crate::movielens::Release;
 use crate::spec::TableSpec;
 use crate::split::Split;
@@ -40,8 +41,8 @@ impl TaskName {
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
     /// The name of a MovieLens release, a folder with one, or a table: a file (`.csv`, `.tsv`, `.txt`, `.jsonl`,
-    /// `.ndjson`, `.parquet`, `.libsvm`, `.svm`, `.libffm`, `.ffm`; text also as in `.csv.gz` and `.csv.zst`) or a folder
-    /// of such files.
+    /// `.ndjson`, `.parquet`, `.arrow`, `.feather`, `.ipc`, `.libsvm`, `.svm`, `.libffm`, `.ffm`; text also as in
+    /// `.csv.gz` and `.csv.zst`), a folder of such files, or a pattern of their names, as in `parts/*.csv`.
     pub data: Option<String>,
     /// A table of training rows, instead of `data` and a split.
     pub train: Option<PathBuf>,
@@ -107,10 +108,14 @@ impl Default for DataConfig {
 impl DataConfig {
     /// The same settings with absolute paths, which are valid in any working folder.
     pub fn absolute(self) -> DataConfig {
-        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        let absolute = |path: PathBuf| match std::env::current_dir() {
+            Ok(folder) if is_pattern(&path) => within(&folder, &path),
+            _ => std::path::absolute(&path).unwrap_or(path),
+        };
         let data = self.data.map(|data| {
             // The name of a release stays a name, even if the working folder has a folder of that name.
-            let is_path = data.parse::<Release>().is_err() && Path::new(&data).exists();
+            let path = Path::new(&data);
+            let is_path = data.parse::<Release>().is_err() && (path.exists() || is_pattern(path));
             if is_path { absolute(PathBuf::from(&data)).to_string_lossy().into_owned() } else { data }
         });
         DataConfig {

@@ -87,7 +87,7 @@ pub enum LogFormat {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Download, inspect and generate data sets
+    /// Download, convert, inspect and generate data sets
     #[command(subcommand)]
     Data(DataCommand),
     /// List the models

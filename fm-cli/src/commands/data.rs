@@ -15,6 +15,7 @@ use crate::settings::{Settings, data_dir};
 pub fn run(command: &DataCommand) -> Result<()> {
     match command {
         DataCommand::Download(args) => download(args),
+        DataCommand::Convert(args) => super::convert::run(args),
         DataCommand::Infer(args) => infer(args),
         DataCommand::Inspect(args) => inspect(args),
         DataCommand::Synth(args) => synth::run(args),

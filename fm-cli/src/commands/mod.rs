@@ -1,6 +1,7 @@
 //! The subcommands, one file each.
 
 pub mod compare;
+pub mod convert;
 pub mod data;
 pub mod doctor;
 pub mod evaluate;

@@ -84,6 +84,7 @@ pub fn run(args: &Predict) -> Result<()> {
                 );
             }
             if args.keep.is_none() && !args.only_scores {
+                let names: Vec<String> = names.iter().filter(|name| *name != SCORE).cloned().collect();
                 warn_of_left_out(&names, &kept);
             }
         }
@@ -156,13 +157,14 @@ impl Columns {
     fn read_options(&self, schema: &Schema, declared: Option<&TableSpec>) -> ReadOptions {
         let mut options = ReadOptions { separator: declared.and_then(|spec| spec.separator), ..ReadOptions::default() };
         options.columns.needed = needed_columns(schema);
-        options.columns.needed.extend(self.kept.iter().flatten().map(Needed::one));
+        options.columns.needed.extend(self.kept.iter().flatten().map(Needed::any));
         options.columns.others = self.kept.is_none();
         options
     }
 }
 
-fn is_standard(path: &Path) -> bool {
+/// Whether a path stands for standard input or output.
+pub fn is_standard(path: &Path) -> bool {
     path == Path::new("-")
 }
 
@@ -190,10 +192,9 @@ fn missing_fields(schema: &Schema, reader: &TableReader, allowed: MissingColumns
 }
 
 /// Warns of columns of the input that have no text form, so that the output lacks them.
-fn warn_of_left_out(names: &[String], kept: &DataFrame) {
+pub fn warn_of_left_out(names: &[String], kept: &DataFrame) {
     let there: HashSet<&str> = kept.get_column_names().into_iter().map(|name| name.as_str()).collect();
-    let left_out: Vec<&str> =
-        names.iter().map(String::as_str).filter(|name| !there.contains(name) && *name != SCORE).collect();
+    let left_out: Vec<&str> = names.iter().map(String::as_str).filter(|name| !there.contains(name)).collect();
     if !left_out.is_empty() {
         tracing::warn!(
             "the output lacks the columns {}, which hold maps, structs or nested lists, or share a name: store them as text to \
@@ -232,7 +233,7 @@ fn write_tables(mut writer: TableWriter, tables: Receiver<DataFrame>) -> Result<
 }
 
 /// The result of a thread. Its panic continues in this thread.
-fn joined<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
+pub fn joined<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 

@@ -9,6 +9,7 @@ use fm_core::Error;
 use fm_core::error::nearest;
 use fm_core::train::Update;
 use fm_data::movielens::Release;
+use fm_data::table::{is_pattern, within};
 use fm_data::{Declared, Inferred, TableSpec};
 use fm_models::run::ModelSettings;
 use serde_json::{Map, Value as Json};
@@ -166,14 +167,16 @@ fn take_from_folder(table: &mut Table, folder: &Path) -> Result<()> {
     let Some(Value::Table(data)) = table.get_mut("data") else { return Ok(()) };
     for name in ["train", "valid", "test"] {
         if let Some(Value::String(path)) = data.get_mut(name) {
-            *path = folder.join(&*path).to_string_lossy().into_owned();
+            *path = within(folder, Path::new(&*path)).to_string_lossy().into_owned();
         }
     }
     if let Some(Value::String(data)) = data.get_mut("data")
         && data.parse::<Release>().is_err()
-        && folder.join(&*data).exists()
     {
-        *data = folder.join(&*data).to_string_lossy().into_owned();
+        let path = within(folder, Path::new(&*data));
+        if path.exists() || is_pattern(Path::new(&*data)) {
+            *data = path.to_string_lossy().into_owned();
+        }
     }
     if let Some(schema) = data.get_mut("schema")
         && let Value::String(path) = schema

@@ -6,6 +6,7 @@ mod bad_input;
 mod changed_data;
 mod clients;
 mod compare;
+mod convert;
 mod damaged_export;
 mod data;
 mod device;

@@ -34,6 +34,9 @@ fn a_settings_file_finds_tables_in_its_folder() {
     let text = "[data]\ndata = \"books.csv\"\nschema = \"schema.toml\"\n[model]\nname = \"lr\"\n[train]\nepochs = 1\n";
     scene.write("own/settings.toml", text);
     scene.ok("train --config own/settings.toml --run run");
+    scene.write("own/settings.toml", text.replace("books.csv", "b*.csv"));
+    scene.ok("train --config own/settings.toml --run pattern");
+    assert_eq!(scene.metrics("pattern"), scene.metrics("run"));
     scene.write("own/settings.toml", text.replace("schema.toml", "none.toml"));
     scene.fails_with("train --config own/settings.toml", &["cannot read own/none.toml"]);
 }

@@ -178,6 +178,8 @@ fn a_table_gives_the_same_model_in_every_form() {
     scene.write("others.csv", others.bytes().map(|byte| if byte == 1 { 0xFF } else { byte }).collect::<Vec<_>>());
     write_parquet(&scene, "native.parquet", 0..ROWS);
     scene.write("rows.jsonl", json_lines().concat());
+    let mut native = fm_data::read_table(scene.path("native.parquet")).unwrap();
+    fm_data::write_table(scene.path("native.feather"), &mut native).unwrap();
     scene.write(
         "rows.ndjson.zst",
         zstd::encode_all(format!("\u{FEFF}\n{}", json_lines().join("\r\n")).as_bytes(), 1).unwrap(),
@@ -204,10 +206,26 @@ fn a_table_gives_the_same_model_in_every_form() {
         "parquet",
         "rows.jsonl",
         "rows.ndjson.zst",
+        "native.feather",
         "objects",
+        // Without a shell, the program sees these.
+        "parts/part-?.csv*",
+        "./obj*/part-[01].jsonl",
     ] {
-        assert_eq!(trained(&scene, data, &format!("on-{}", data.replace('.', "-"))), expected, "{data}");
+        let run = data.replace(|c: char| !c.is_alphanumeric(), "-");
+        assert_eq!(trained(&scene, data, &format!("on-{run}")), expected, "{data}");
     }
+    // The run keeps the pattern.
+    let pattern = scene.path("parts/part-?.csv*");
+    assert_holds(&scene.text("on-parts-part---csv-/settings.toml"), &[pattern.to_str().unwrap()]);
+    scene.ok("predict commas --input parquet/*.parquet --output whole.csv --keep user");
+    scene.ok("predict commas --input parquet --output folder.csv --keep user");
+    assert_eq!(scene.text("whole.csv"), scene.text("folder.csv"));
+    let tables = "--train parts/part-0* --test parts/*-1*";
+    scene.ok(&format!("train {tables} {TRAIN} --run parted").replace("--split time", ""));
+    scene.ok("evaluate parted --data parquet/* --output matches.csv");
+    scene.ok("evaluate parted --data parquet --output parts.csv");
+    assert_eq!(scene.text("matches.csv"), scene.text("parts.csv"));
     scene.write("clicks.toml", format!("separator = \";\"\ndecimal = \",\"\n{SCHEMA}"));
     scene.write("semicolons.csv", semicolons.concat());
     assert_eq!(trained(&scene, "semicolons.csv", "semicolons"), expected);
@@ -272,6 +290,9 @@ fn folders_whose_files_do_not_fit_are_errors() {
     refuses(&["b.csv", "no column `at`", "a.csv has"]);
     scene.write("parts/b.parquet", "");
     refuses(&["the folder has .csv and .parquet files"]);
+    scene.refuses("parts/*", Some("clicks.toml"), &["parts/*: the pattern has .csv and .parquet files"]);
+    scene.refuses("parts/c*.csv", Some("clicks.toml"), &["parts/c*.csv: the pattern matches no .csv, "]);
+    scene.refuses("parts/[", Some("clicks.toml"), &["parts/[: is a malformed pattern: "]);
 }
 
 #[test]
@@ -282,6 +303,8 @@ fn files_that_are_something_else_say_what() {
         ("b.csv", b"PK\x03\x04 and so on", "is a zip archive or an Excel workbook"),
         ("c.csv", b"\xFF\xFEc\0l\0i\0c\0k\0", "is UTF-16"),
         ("d.parquet", b"click,user\n1,2\n", "not a readable Parquet file"),
+        ("f.csv", b"ARROW1\0\0", "is an Arrow IPC file: its name must end in .arrow, .feather or .ipc"),
+        ("g.feather", b"click,user\n1,2\n", "not a readable Arrow IPC file: it does not begin as"),
         ("e.csv.gz", b"\x1F\x8B\x08\0 and so on", "cannot read"),
     ] {
         scene.write(name, content);

@@ -7,11 +7,11 @@ pub(crate) mod records;
 use std::io::{self, Write};
 
 use fm_core::terminal::page;
-use polars::prelude::DataFrame;
+use polars::prelude::{DataFrame, PlSmallStr};
 use polars_io::SerWriter;
 use polars_io::prelude::CsvWriter;
 
-use super::input::Input;
+use super::input::{Input, is_signature};
 use super::interface::{Format, ReadChunks, ReadOptions, WriteChunks};
 use super::output::Output;
 use crate::error::{Result, io_error};
@@ -52,6 +52,19 @@ impl Format for Separated {
     }
 }
 
+/// The header line. Names are in quotes where they are empty or could be divided, by any separator that readers try,
+/// and where the file would begin as one of another kind.
+fn header(table: &DataFrame, separator: u8) -> String {
+    let cell = |(number, name): (usize, &PlSmallStr)| {
+        let is_odd = name.is_empty()
+            || name.contains(['"', '\n', '\r', ',', ';', '\t', '|', char::from(separator)])
+            || (number == 0 && is_signature(name.as_bytes()));
+        if is_odd { format!("\"{}\"", name.replace('"', "\"\"")) } else { name.to_string() }
+    };
+    let cells: Vec<String> = table.get_column_names().into_iter().enumerate().map(cell).collect();
+    cells.join(char::from(separator).encode_utf8(&mut [0; 4])) + "\n"
+}
+
 struct CsvWriting {
     output: Output,
     separator: u8,
@@ -60,10 +73,13 @@ struct CsvWriting {
 
 impl WriteChunks for CsvWriting {
     fn write(&mut self, table: &mut DataFrame) -> io::Result<()> {
-        let header = std::mem::take(&mut self.is_first);
+        let header = if std::mem::take(&mut self.is_first) { header(table, self.separator) } else { String::new() };
+        // In the only column, a missing value would be a blank line, of which those at the end of a file do not count.
+        let null = if table.width() == 1 { "\"\"" } else { "" };
         let mut write = |to: &mut dyn Write| {
-            let writer = CsvWriter::new(to).with_separator(self.separator).include_header(header);
-            { writer }.finish(table).map_err(io_error)
+            to.write_all(header.as_bytes())?;
+            let writer = CsvWriter::new(to).with_separator(self.separator).include_header(false);
+            writer.with_null_value(null.into()).finish(table).map_err(io_error)
         };
         if !self.output.is_terminal() {
             return write(&mut self.output);

@@ -14,8 +14,9 @@ use crate::error::{Error, Result};
 const SIGNATURE: usize = 8;
 
 /// The start of files that are no text, with what to do.
-const OTHERS: [(&[u8], &str); 8] = [
+const OTHERS: [(&[u8], &str); 9] = [
     (b"PAR1", "is a Parquet file: its name must end in .parquet"),
+    (b"ARROW1", "is an Arrow IPC file: its name must end in .arrow, .feather or .ipc"),
     (b"PK\x03\x04", "is a zip archive or an Excel workbook: unpack it, or save it as CSV"),
     (b"\xD0\xCF\x11\xE0", "is an Excel workbook: save it as CSV"),
     (b"\xFD7zXZ", "is compressed with xz: unpack it, or compress it with gzip or zstd"),
@@ -24,6 +25,13 @@ const OTHERS: [(&[u8], &str); 8] = [
     (b"\xFF\xFE", "is UTF-16: convert it to UTF-8, for example with iconv"),
     (b"\xFE\xFF", "is UTF-16: convert it to UTF-8, for example with iconv"),
 ];
+
+/// Whether a text would begin as a file of another kind or with a byte-order mark.
+pub(super) fn is_signature(start: &[u8]) -> bool {
+    let others = OTHERS.iter().map(|(signature, _)| *signature);
+    // The second byte of a compressed file's signature is no text.
+    others.chain([&b"\xEF\xBB\xBF"[..]]).any(|signature| start.starts_with(signature))
+}
 
 /// A table to read.
 pub struct Input {

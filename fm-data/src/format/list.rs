@@ -6,18 +6,14 @@ use super::selection::ListText;
 pub(super) const IS_LIST: &str =
     "holds lists, but is declared to hold single values: declare a multi-valued field or a sequence";
 
-/// The error about values without a text.
-pub(super) const HAS_NO_TEXT: &str =
-    "holds maps, structs or nested lists: store it as text, as numbers or as a plain list";
-
 /// Appends the text of a list: its values are joined by the separator where that is unambiguous, and are a JSON list
 /// otherwise, or if there is no separator.
 ///
 /// The error says that the separator would divide a value.
 pub(super) fn push_list(text: &mut String, values: &[String], list: Option<&ListText>) -> Result<(), String> {
     match list {
-        Some(list) => join(text, values, list)?,
-        None => text.push_str(&json(values)),
+        Some(list) if !list.separator.is_empty() => join(text, values, list)?,
+        _ => text.push_str(&json(values)),
     }
     Ok(())
 }

@@ -1,13 +1,17 @@
 //! The file formats of tables. A new format is one file that implements [`Format`], and one line in [`FORMATS`].
 
+mod arrow_columns;
+mod cells;
 pub mod csv;
 mod input;
 mod interface;
+mod ipc;
 mod json_lines;
 mod list;
 mod output;
 mod parquet;
 pub mod parts;
+pub(crate) mod pattern;
 mod quiet;
 mod selection;
 pub(crate) mod sparse;
@@ -26,13 +30,16 @@ pub(crate) use parquet::Parquet;
 pub use selection::{ListText, Needed, Selection};
 
 /// All formats.
-pub const FORMATS: [&dyn Format; 10] = [
+pub const FORMATS: [&dyn Format; 13] = [
     &csv::CSV,
     &csv::TSV,
     &csv::TXT,
     &json_lines::JSONL,
     &json_lines::NDJSON,
     &Parquet,
+    &ipc::ARROW,
+    &ipc::FEATHER,
+    &ipc::IPC,
     &sparse::LIBSVM,
     &sparse::SVM,
     &sparse::LIBFFM,

@@ -1,6 +1,5 @@
 //! Parquet, read and written in chunks.
 
-mod cells;
 mod chunks;
 mod metadata_types;
 mod nesting;

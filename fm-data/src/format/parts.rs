@@ -1,5 +1,5 @@
-//! Folders of tables: the parts of one table, in the order of their names. The name of a folder in it gives a column, as
-//! in `year=2024`, which the files need not have.
+//! Folders and patterns of tables: the parts of one table, in the order of their names. The name of a folder in it
+//! gives a column, as in `year=2024`, which the files need not have.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -7,28 +7,59 @@ use std::path::{Path, PathBuf};
 use polars::prelude::*;
 
 use super::interface::{Format, ReadChunks, ReadOptions};
-use super::{Input, csv};
+use super::{Input, csv, pattern};
 use crate::error::{Error, Result};
 
-/// The files of a table: the file itself, or the parts in a folder.
+/// The files of a table: the file itself, or the parts in a folder or of a pattern.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Data`] for a folder without parts, or with parts of several formats.
+/// [`Error::Io`]; [`Error::Data`] for a folder or a pattern without parts, or with parts of several formats.
 pub fn files(path: &Path) -> Result<Vec<PathBuf>> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let parts = parts(path)?;
+    let is_pattern = pattern::is_pattern(path);
+    let parts = match is_pattern {
+        true => matches(path)?,
+        false if path.is_dir() => parts(path)?,
+        false => return Ok(vec![path.to_owned()]),
+    };
+    let what = if is_pattern { "pattern" } else { "folder" };
     let Some((format, _)) = parts.first() else {
         let all = super::extensions(is_part);
-        let reason = format!("the folder has no {all} files, nor folders with them named as in `year=2024`");
+        let reason = match is_pattern {
+            true => format!("the pattern matches no {all} files, nor folders with them"),
+            false => format!("the folder has no {all} files, nor folders with them named as in `year=2024`"),
+        };
         return Err(Error::data(path, None, reason));
     };
     if let Some((other, _)) = parts.iter().find(|(other, _)| other != format) {
-        let reason = format!("the folder has .{format} and .{other} files: the parts of a table have one format");
+        let reason = format!("the {what} has .{format} and .{other} files: the parts of a table have one format");
         return Err(Error::data(path, None, reason));
     }
     Ok(parts.into_iter().map(|(_, part)| part).collect())
+}
+
+/// The tables of a pattern: the files that match, and those in the folders that match.
+fn matches(path: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
+    // A pattern such as `*.txt` means these files.
+    let own = super::of(path).map(Format::extension).ok();
+    let mut parts = Vec::new();
+    for found in pattern::matches(path)? {
+        if found.is_dir() {
+            parts.extend(self::parts(&found)?);
+        } else if let Ok(format) = super::of(&found)
+            && (is_part(format) || own == Some(format.extension()))
+            && !is_hidden(&found.file_name().unwrap_or_default().to_string_lossy())
+        {
+            parts.push((format.extension(), found));
+        }
+    }
+    parts.sort_by(|(_, a), (_, b)| a.cmp(b));
+    parts.dedup();
+    Ok(parts)
+}
+
+/// Whether other programs leave files without a table under such a name.
+fn is_hidden(name: &str) -> bool {
+    name.starts_with(['.', '_'])
 }
 
 /// Whether a path is a folder with parts of a table.
@@ -37,14 +68,14 @@ pub fn is_folder_of_parts(path: &Path) -> bool {
 }
 
 /// The tables in a folder and in its folders named as in `year=2024`, in the order of their names, each with the extension
-/// of its format. Other programs leave files without a table whose names start with `.` or `_`.
+/// of its format.
 fn parts(folder: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
     let mut parts = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(Error::io("read", folder))? {
         let entry = entry.map_err(Error::io("read", folder))?;
         let (path, name) = (entry.path(), entry.file_name());
         let name = name.to_string_lossy();
-        if name.starts_with(['.', '_']) {
+        if is_hidden(&name) {
             continue;
         }
         // Links to folders, which may lead back, are not followed.
@@ -95,18 +126,19 @@ fn unescaped(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Opens the table in these files of `path`, which is the file itself or a folder.
+/// Opens the table in these files of `path`, which is the file itself, a folder or a pattern.
 ///
 /// # Errors
 /// Those of [`Format::read`], and [`Error::Data`] if not all files have the columns of the first.
 pub fn read(path: &Path, files: Vec<PathBuf>, options: &ReadOptions) -> Result<Box<dyn ReadChunks>> {
     let Some(first) = files.first() else { return Err(Error::NoData) };
-    let (current, given) = (open(first, options)?, given(path, first));
+    let folder = if pattern::is_pattern(path) { pattern::fixed_part(path) } else { path.to_owned() };
+    let (current, given) = (open(first, options)?, given(&folder, first));
     if files.len() == 1 && given.is_empty() {
         return Ok(current);
     }
     let names = all_names(current.names(), &given);
-    let (folder, options) = (path.to_owned(), options.clone());
+    let options = options.clone();
     Ok(Box::new(Parts { folder, files, options, names, current, given, at: 0, columns: None, bytes_read: 0 }))
 }
 
@@ -277,6 +309,36 @@ mod tests {
         let folder = folder(&[("day=1/a.csv", "day,a\n01,x\n"), ("day=2/a.csv", "a,day\ny,02\n")]);
         let rows = ["01,x", "02,y"].map(String::from).to_vec();
         assert_eq!(table(folder.path(), Selection::default()).unwrap(), ("day,a".into(), rows));
+    }
+
+    #[test]
+    fn the_matches_of_a_pattern_are_the_parts_of_a_table() {
+        let folder = folder(&[
+            ("year=2023/b.csv", "a\n3\n"),
+            ("year=2023/a.csv", "a\n1\n2\n"),
+            ("year=2023/_a.csv", ""),
+            ("year=2023/a.csv.md5", ""),
+            ("year=2024/a.csv", "a\n4\n"),
+            ("year=2024/deep/c.csv", "a\n5\n"),
+            ("day.txt", "a\n6\n"),
+            ("none.log", ""),
+        ]);
+        let rows = |pattern: &str| {
+            table(&folder.path().join(pattern), Selection::default()).map(|(names, rows)| (names, rows.concat()))
+        };
+        for pattern in ["year=*/*.csv", "year=*", "./year=202[34]/?.csv", "year=*/*"] {
+            let is_deep = pattern == "year=*/*";
+            // A folder that matches is read, too: its name gives no column here.
+            let expected = if is_deep { "1,20232,20233,20234,20245,2024" } else { "1,20232,20233,20234,2024" };
+            assert_eq!(rows(pattern).unwrap(), ("a,year".into(), expected.into()), "{pattern}");
+        }
+        // Only what is below the fixed part of the pattern gives columns, as in a folder.
+        assert_eq!(rows("year=2023/*.csv").unwrap(), ("a".into(), "123".into()));
+        assert_eq!(rows("**/c.csv").unwrap(), ("a,year".into(), "5,2024".into()));
+        assert_eq!(rows("*.txt").unwrap(), ("a".into(), "6".into()));
+        let fails = |pattern: &str| rows(pattern).unwrap_err().to_string();
+        assert!(fails("none*").contains("none*: the pattern matches no .csv, .tsv, "), "{}", fails("none*"));
+        assert!(fails("[").contains("is a malformed pattern"), "{}", fails("["));
     }
 
     #[test]

@@ -2,7 +2,12 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::path::Path;
 use std::sync::Once;
+
+use polars::prelude::PolarsResult;
+
+use crate::error::{Error, Result, first_line};
 
 thread_local! {
     static IS_QUIET: Cell<bool> = const { Cell::new(false) };
@@ -13,7 +18,7 @@ static HOOK: Once = Once::new();
 /// Calls `read`; `None` if it panics. The panic is not reported, if the hook for panics is not replaced later.
 ///
 /// Values that `read` changes may be inconsistent after a panic and must not be used again.
-pub(super) fn without_panics<T>(read: impl FnOnce() -> T) -> Option<T> {
+fn without_panics<T>(read: impl FnOnce() -> T) -> Option<T> {
     HOOK.call_once(|| {
         let report = take_hook();
         set_hook(Box::new(move |panic| {
@@ -26,6 +31,21 @@ pub(super) fn without_panics<T>(read: impl FnOnce() -> T) -> Option<T> {
     let result = catch_unwind(AssertUnwindSafe(read));
     IS_QUIET.set(was_quiet);
     result.ok()
+}
+
+/// Calls `read`, which reads a file of some kind. An error or a panic in it means that the file is damaged.
+pub(super) fn sound<T>(path: &Path, kind: &str, read: impl FnOnce() -> PolarsResult<T>) -> Result<T> {
+    let what = match without_panics(read) {
+        Some(Ok(value)) => return Ok(value),
+        Some(Err(error)) => first_line(&error),
+        None => "its content contradicts itself".into(),
+    };
+    Err(damaged(path, kind, &what))
+}
+
+/// The error about a damaged file.
+pub(super) fn damaged(path: &Path, kind: &str, what: &str) -> Error {
+    Error::data(path, None, format!("not a readable {kind} file: {what}"))
 }
 
 #[cfg(test)]

@@ -32,12 +32,17 @@ impl Needed {
     pub fn one(name: impl Into<String>) -> Needed {
         Needed { name: name.into(), list: None }
     }
+
+    /// A column of any kind. Its lists become JSON.
+    pub fn any(name: impl Into<String>) -> Needed {
+        Needed { name: name.into(), list: Some(ListText { separator: String::new(), is_exact: false }) }
+    }
 }
 
 /// The text of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListText {
-    /// The text between two values.
+    /// The text between two values. Without one, lists become JSON.
     pub separator: String,
     /// Whether the text cannot be a JSON list, because its bytes are compared. Values that contain the separator are
     /// then an error.

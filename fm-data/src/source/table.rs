@@ -8,7 +8,7 @@ use super::interface::{DeclaredTable, Division, Reader, Source};
 use crate::config::DataConfig;
 use crate::declare;
 use crate::error::Result;
-use crate::format::{self, parts};
+use crate::format::{self, parts, pattern};
 use crate::movielens;
 use crate::spec::TableSpec;
 use crate::table::{Origin, labels, read_columns, timestamps, weights};
@@ -18,7 +18,7 @@ pub(super) const SOURCE: Source = Source { applies, open, terms: None };
 fn applies(config: &DataConfig) -> bool {
     config.data.as_deref().map(Path::new).is_some_and(|path| match path.is_dir() {
         true => parts::is_folder_of_parts(path) && !movielens::is_release(path),
-        false => path.is_file() || format::of(path).is_ok(),
+        false => path.is_file() || pattern::is_pattern(path) || format::of(path).is_ok(),
     })
 }
 

@@ -5,6 +5,8 @@ mod columns;
 mod decimal;
 mod origin;
 mod reader;
+#[cfg(test)]
+mod round_trips;
 mod times;
 mod writer;
 
@@ -17,6 +19,8 @@ use polars::prelude::DataFrame;
 use crate::error::{Error, Result};
 use crate::format;
 
+pub use crate::format::parts::files;
+pub use crate::format::pattern::{is_pattern, within};
 pub use crate::format::{ChunkSize, ListText, Needed, ReadOptions, Selection};
 pub(crate) use codes::Codes;
 pub use codes::NO_CODE;
@@ -30,8 +34,10 @@ pub use times::timestamps;
 pub use writer::TableWriter;
 
 /// Reads a table with every column as text: a `.csv`, `.tsv` or `.txt` file or JSON lines (`.jsonl`, `.ndjson`), plain
-/// or compressed with gzip or zstd, a `.parquet` file, or a folder of files with one format and the same columns.
-/// Folders in it that are named as in `year=2024` give a column, which the files need not have.
+/// or compressed with gzip or zstd, a `.parquet` file, an Arrow IPC file (`.arrow`, `.feather`, `.ipc`), or a folder of
+/// files with one format and the same columns. Folders in it that are named as in `year=2024` give a column, which the
+/// files need not have. A path with `*`, `?` or `[` that does not exist is a pattern: the files that match are the
+/// parts of one table, too.
 ///
 /// Text is UTF-8. A CSV file has a header line, and quotes cells as RFC 4180 does. Its separator is a comma, a
 /// semicolon, a tab or `|`, whichever the header has. An empty cell is null. In Parquet, whole numbers become their

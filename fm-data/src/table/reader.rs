@@ -31,8 +31,8 @@ pub struct TableReader {
 }
 
 impl TableReader {
-    /// Opens a table with all columns: a file, or a folder of files with one format and the same columns. Folders in it
-    /// that are named as in `year=2024` give a column.
+    /// Opens a table with all columns: a file, a folder of files with one format and the same columns, or a pattern
+    /// that such files match. Folders that are named as in `year=2024` give a column.
     ///
     /// # Errors
     /// [`Error::Io`], or [`Error::Data`] for a file without a header, or whose format does not match its extension.

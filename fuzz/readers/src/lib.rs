@@ -27,7 +27,8 @@ pub struct Target {
 }
 
 /// All readers.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
+    Target { name: "arrow", run: tables::arrow, seeds: tables::arrow_files },
     Target { name: "checkpoint", run: files::checkpoint, seeds: files::checkpoints },
     Target { name: "csv", run: tables::csv, seeds: tables::csv_files },
     Target { name: "exported", run: archives::exported, seeds: archives::exported_files },

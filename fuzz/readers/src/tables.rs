@@ -1,4 +1,4 @@
-//! Readers of tables: CSV, JSON lines, Parquet, libsvm and libffm, and the files of MovieLens releases.
+//! Readers of tables: CSV, JSON lines, Parquet, Arrow, libsvm and libffm, and the files of MovieLens releases.
 
 use std::io::Cursor;
 
@@ -91,15 +91,32 @@ pub fn json_lines_files() -> Vec<Vec<u8>> {
 
 /// Parquet, read at once and in small chunks.
 pub fn parquet(bytes: &[u8]) -> bool {
-    let path = file("t.parquet", bytes);
+    in_chunks("t.parquet", bytes)
+}
+
+/// Arrow IPC, read at once and in small chunks.
+pub fn arrow(bytes: &[u8]) -> bool {
+    in_chunks("t.arrow", bytes)
+}
+
+fn in_chunks(name: &str, bytes: &[u8]) -> bool {
+    let path = file(name, bytes);
     let [whole, small] = sizes(bytes).map(|size| cells(TableReader::open(&path, size)));
     assert_eq!(whole.as_ref().ok(), small.as_ref().ok());
     whole.is_ok()
 }
 
 pub fn parquet_files() -> Vec<Vec<u8>> {
+    tables("seed.parquet")
+}
+
+pub fn arrow_files() -> Vec<Vec<u8>> {
+    tables("seed.arrow")
+}
+
+fn tables(name: &str) -> Vec<Vec<u8>> {
     let written = |mut table: DataFrame| {
-        let path = file("seed.parquet", b"");
+        let path = file(name, b"");
         let mut writer = TableWriter::create(&path).unwrap();
         writer.write(&mut table).unwrap();
         writer.finish().unwrap();

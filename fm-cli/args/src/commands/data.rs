@@ -12,6 +12,8 @@ use crate::flags::{Folders, Form, Given, SelectionFlags, at_least_one};
 pub enum DataCommand {
     /// Download a MovieLens release from GroupLens
     Download(Download),
+    /// Write a table in another format
+    Convert(Convert),
     /// Write a first schema.toml for a table
     Infer(Infer),
     /// Show fields, cardinalities, coverage, sparsity and labels
@@ -41,6 +43,28 @@ pub struct Download {
     /// Where data sets are.
     #[command(flatten)]
     pub folders: Folders,
+}
+
+/// The arguments of `fm data convert`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+                        fm data convert clicks.csv clicks.parquet\n  \
+                        fm data convert days/ clicks.jsonl.gz --columns user,ad,click\n  \
+                        fm data convert - clicks.tsv")]
+pub struct Convert {
+    /// The table to read, or a folder or a pattern of its parts; - reads CSV from standard input
+    ///
+    /// The table to read (.csv, .tsv, .txt, .jsonl, .ndjson, .parquet, .arrow, .feather, .ipc; text also as in .csv.gz
+    /// and .csv.zst), a folder with its parts, or a pattern of their names, as in 'parts/*.csv'; - reads CSV from
+    /// standard input.
+    #[arg(value_name = "IN")]
+    pub input: PathBuf,
+    /// The file to write, in the format of its extension; - writes CSV to standard output
+    #[arg(value_name = "OUT")]
+    pub output: PathBuf,
+    /// Columns to write, in this order [default: all]
+    #[arg(long, value_name = "COLUMN,...", value_delimiter = ',', help_heading = "Output")]
+    pub columns: Option<Vec<String>>,
 }
 
 /// The arguments of `fm data infer`.

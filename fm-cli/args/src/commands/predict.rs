@@ -15,10 +15,11 @@ pub struct Predict {
     /// The folder of a run, or an exported file
     #[arg(value_name = "RUN|FILE", add = completion::runs())]
     pub model: PathBuf,
-    /// A table of rows of any size, or a folder with its parts; - reads CSV from standard input
+    /// A table of rows of any size, a folder or a pattern of its parts; - reads CSV from standard input
     ///
-    /// A table of rows of any size (.csv, .tsv, .txt, .jsonl, .ndjson, .parquet; text also as in .csv.gz and .csv.zst),
-    /// or a folder with its parts; - reads CSV from standard input.
+    /// A table of rows of any size (.csv, .tsv, .txt, .jsonl, .ndjson, .parquet, .arrow, .feather, .ipc; text also as
+    /// in .csv.gz and .csv.zst), a folder with its parts, or a pattern of their names, as in 'parts/*.csv'; - reads CSV
+    /// from standard input.
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     pub input: PathBuf,
     /// Treat a field without a column as unknown in every row
@@ -26,8 +27,8 @@ pub struct Predict {
     pub allow_missing: bool,
     /// The table to write: all rows with a column `score`; - writes CSV to standard output
     ///
-    /// The table to write (.csv, .tsv, .txt, .jsonl, .ndjson, .parquet; text also as in .csv.gz and .csv.zst): all rows
-    /// as text, in their order, with a column `score`; - writes CSV to standard output.
+    /// The table to write (.csv, .tsv, .txt, .jsonl, .ndjson, .parquet, .arrow, .feather, .ipc; text also as in .csv.gz
+    /// and .csv.zst): all rows as text, in their order, with a column `score`; - writes CSV to standard output.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub output: PathBuf,
     /// Columns to write before the score, in this order [default: all]

@@ -147,11 +147,12 @@ fn columns_are_the_keys_of_the_first_chunk_and_the_needed_ones() {
 
 #[test]
 fn many_keys_of_few_rows_each_take_little_memory() {
-    let text: String = (0..20_000).map(|row| format!("{{\"key{row}\":1}}\n")).collect();
-    let (names, table) = read(&text).unwrap();
+    let text: String = (0..2_000).map(|row| format!("{{\"key{row}\":1}}\n")).collect();
+    let size = ChunkSize { bytes: 1 << 20, ..ChunkSize::default() };
+    let (names, table) = read_in(text.as_bytes(), size, Selection::default()).unwrap();
     let width = names.split(',').count();
-    assert!((1_000..5_000).contains(&width), "{width}");
-    assert_eq!(table.len(), 20_000);
+    assert!((200..600).contains(&width), "{width}");
+    assert_eq!(table.len(), 2_000);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use arrow::array::Utf8ViewArray;
-use arrow::datatypes::{ArrowDataType, ArrowSchema, Field, TimeUnit};
+use arrow::datatypes::{ArrowSchema, TimeUnit};
 use fm_core::mapped_file::MappedFile;
 use polars::prelude::*;
 use polars_buffer::Buffer;
@@ -20,14 +20,16 @@ use polars_parquet::read::{
 };
 use polars_parquet::write::CompressedPage;
 
+use super::super::arrow_columns::{ArrowColumn, choose};
+use super::super::cells::{Form, texts};
 use super::super::interface::{ReadChunks, ReadOptions};
-use super::super::list::{HAS_NO_TEXT, IS_LIST};
-use super::super::quiet::without_panics;
-use super::super::selection::{Chosen, ListText};
-use super::cells::{Form, texts};
+use super::super::quiet;
 use super::nesting;
-use crate::error::{Error, Result, first_line};
+use crate::error::{Error, Result};
 use crate::threads;
+
+/// What a damaged file is not.
+const KIND: &str = "Parquet";
 
 /// The chunks of a Parquet file.
 ///
@@ -41,23 +43,12 @@ pub(super) struct ParquetChunks {
     metadata: FileMetadata,
     /// The names of all columns.
     names: Vec<String>,
-    columns: Vec<ColumnToRead>,
+    columns: Vec<ArrowColumn>,
     /// The total number of rows.
     rows: usize,
     rows_of_chunk: usize,
     rows_read: usize,
     is_first: bool,
-}
-
-/// A column to read.
-struct ColumnToRead {
-    /// Its name in the table.
-    name: PlSmallStr,
-    /// Its name and type in the file.
-    field: Field,
-    form: Form,
-    /// How a list is written; `None` for JSON.
-    list: Option<ListText>,
 }
 
 impl ParquetChunks {
@@ -72,36 +63,14 @@ impl ParquetChunks {
             Ok((metadata, types))
         })?;
         let names: Vec<String> = metadata.schema().fields().iter().map(|field| field.name().to_owned()).collect();
-        let refused = |reason: String| Error::data(&path, None, reason);
+        let field = |position: usize| types.get(names[position].as_str());
+        let columns = choose(&options.columns, &names, field).map_err(|reason| Error::data(&path, None, reason))?;
         let uuids = uuids(&metadata);
-        let mut columns = Vec::new();
-        for Chosen { name, needed, position } in options.columns.choose(&names).map_err(refused)? {
-            let field = types.get(names[position].as_str());
-            let is_uuid = uuids.contains(names[position].as_str());
-            match (field.and_then(|field| Some((readable(field)?, field))), needed) {
-                // Columns of one name cannot be told apart, and none of them is needed.
-                (_, None) if name != names[position] => {}
-                (Some((form, field)), needed) => {
-                    let list = needed.and_then(|needed| needed.list.clone());
-                    if needed.is_some() && list.is_none() && form.is_list {
-                        return Err(refused(format!("column `{name}` {IS_LIST}")));
-                    }
-                    let field = Field::new(field.name.clone(), form.kind.clone(), true);
-                    columns.push(ColumnToRead {
-                        name: name.into(),
-                        field,
-                        form: Form {
-                            is_uuid,
-                            is_strict: needed.is_some() || options.columns.needed.is_empty(),
-                            ..form
-                        },
-                        list,
-                    });
-                }
-                (None, Some(_)) => return Err(refused(format!("column `{name}` {HAS_NO_TEXT}"))),
-                (None, None) => {}
-            }
-        }
+        let with_uuid = |column: ArrowColumn| {
+            let is_uuid = column.form.is_uuid || uuids.contains(column.field.name.as_str());
+            ArrowColumn { form: Form { is_uuid, ..column.form }, ..column }
+        };
+        let columns: Vec<ArrowColumn> = columns.into_iter().map(with_uuid).collect();
         let rows = metadata.row_groups.iter().try_fold(0_usize, |sum, group| sum.checked_add(group.num_rows()));
         let rows = rows.ok_or_else(|| damaged(&path, "too many rows"))?;
         let size = options.size;
@@ -124,7 +93,7 @@ impl ParquetChunks {
     fn read(&self, rows: usize) -> Result<DataFrame> {
         // The file is mapped again, which frees the pages read before.
         let bytes = mapped(&self.file, &self.path)?;
-        let read = |column: &ColumnToRead| {
+        let read = |column: &ArrowColumn| {
             let of_rows = self.rows_read..self.rows_read + rows;
             let text = sound(&self.path, || column.read(&bytes, &self.metadata, of_rows))?;
             let text = text.map_err(|(row, reason)| {
@@ -143,7 +112,7 @@ impl ParquetChunks {
     }
 }
 
-impl ColumnToRead {
+impl ArrowColumn {
     /// The texts of some rows. The inner error is about a value in one of them, which counts from the first of these rows.
     fn read(
         &self,
@@ -271,37 +240,8 @@ fn uuids(metadata: &FileMetadata) -> HashSet<&str> {
     uuids.filter_map(|column| column.path_in_schema.first()).map(|name| name.as_str()).collect()
 }
 
-/// The form in which the values of a column are read; `None` if they have no text form.
-fn readable(field: &Field) -> Option<Form> {
-    use ArrowDataType::{FixedSizeList, LargeList, List};
-    let one = |kind: &ArrowDataType| one_value(kind).map(|kind| (kind, false));
-    let inner = |field: &Field| Some(Box::new(Field::new(field.name.clone(), one_value(&field.dtype)?, true)));
-    let (kind, is_list) = match &field.dtype {
-        List(item) | LargeList(item) => (LargeList(inner(item)?), true),
-        FixedSizeList(item, size) => (FixedSizeList(inner(item)?, *size), true),
-        kind => one(kind)?,
-    };
-    Some(Form { kind, is_list, is_uuid: false, is_strict: true })
-}
-
-/// The type in which single values are read.
-fn one_value(kind: &ArrowDataType) -> Option<ArrowDataType> {
-    use ArrowDataType as A;
-    Some(match kind {
-        A::Dictionary(_, value, _) => one_value(value)?,
-        A::Utf8 | A::LargeUtf8 | A::Utf8View => A::Utf8View,
-        A::Binary | A::LargeBinary | A::BinaryView => A::BinaryView,
-        A::Null | A::Boolean | A::FixedSizeBinary(_) | A::Date32 | A::Date64 => kind.clone(),
-        A::Int8 | A::Int16 | A::Int32 | A::Int64 | A::UInt8 | A::UInt16 | A::UInt32 | A::UInt64 => kind.clone(),
-        A::Float16 | A::Float32 | A::Float64 => kind.clone(),
-        A::Decimal(..) | A::Decimal32(..) | A::Decimal64(..) | A::Decimal256(..) => kind.clone(),
-        A::Timestamp(..) | A::Time32(_) | A::Time64(_) | A::Duration(_) => kind.clone(),
-        _ => return None,
-    })
-}
-
 /// The average number of bytes of the read columns in a row, at least 1.
-fn bytes_of_row(metadata: &FileMetadata, columns: &[ColumnToRead], rows: usize) -> usize {
+fn bytes_of_row(metadata: &FileMetadata, columns: &[ArrowColumn], rows: usize) -> usize {
     let of_group = |group: &RowGroupMetadata| -> u64 {
         let parts = columns.iter().filter_map(|column| group.columns_under_root_iter(&column.field.name)).flatten();
         parts.map(|part| u64::try_from(part.uncompressed_size()).unwrap_or_default()).fold(0, u64::saturating_add)
@@ -312,14 +252,9 @@ fn bytes_of_row(metadata: &FileMetadata, columns: &[ColumnToRead], rows: usize) 
 
 /// Calls `read`. An error or a panic in it means that the file is damaged.
 fn sound<T>(path: &Path, read: impl FnOnce() -> PolarsResult<T>) -> Result<T> {
-    let what = match without_panics(read) {
-        Some(Ok(value)) => return Ok(value),
-        Some(Err(error)) => first_line(&error),
-        None => "its content contradicts itself".into(),
-    };
-    Err(damaged(path, &what))
+    quiet::sound(path, KIND, read)
 }
 
 fn damaged(path: &Path, what: &str) -> Error {
-    Error::data(path, None, format!("not a readable Parquet file: {what}"))
+    quiet::damaged(path, KIND, what)
 }

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use arrow::array::*;
-use arrow::datatypes::{ArrowDataType, TimeUnit};
+use arrow::datatypes::{ArrowDataType, IntegerType, TimeUnit};
+use arrow::offset::Offset;
 use arrow::types::NativeType;
 
-use super::super::list::push_list;
-use super::super::selection::ListText;
+use super::list::push_list;
+use super::selection::ListText;
 use crate::calendar::{Fraction, date, time_of_day};
 
 /// The form in which the values of a column are read.
@@ -55,7 +56,7 @@ pub(super) fn texts(array: &dyn Array, form: &Form, list: Option<&ListText>) -> 
 /// The writing of single values; `None` for another type.
 fn writing<'a>(array: &'a dyn Array, form: &'a Form) -> Option<Writing<'a>> {
     use ArrowDataType as A;
-    Some(match array.dtype() {
+    Some(match array.dtype().to_storage() {
         A::Null => Box::new(|_, _| Ok(false)),
         A::Boolean => {
             let values = array.as_any().downcast_ref::<BooleanArray>()?;
@@ -83,6 +84,14 @@ fn writing<'a>(array: &'a dyn Array, form: &'a Form) -> Option<Writing<'a>> {
         }
         &A::Decimal(_, scale) => {
             let values = primitive::<i128>(array)?;
+            Box::new(move |row, text| decimal(text, &values.value(row).to_string(), scale))
+        }
+        &A::Decimal32(_, scale) => {
+            let values = primitive::<i32>(array)?;
+            Box::new(move |row, text| decimal(text, &values.value(row).to_string(), scale))
+        }
+        &A::Decimal64(_, scale) => {
+            let values = primitive::<i64>(array)?;
             Box::new(move |row, text| decimal(text, &values.value(row).to_string(), scale))
         }
         &A::Decimal256(_, scale) => {
@@ -125,6 +134,8 @@ fn writing<'a>(array: &'a dyn Array, form: &'a Form) -> Option<Writing<'a>> {
                 written(text, format_args!("{sign}{seconds}{fraction}"))
             })
         }
+        A::Binary => bytes::<i32>(array, form)?,
+        A::LargeBinary => bytes::<i64>(array, form)?,
         A::BinaryView => {
             let values = array.as_any().downcast_ref::<BinaryViewArray>()?;
             Box::new(|row, text| utf8(text, values.value(row), form))
@@ -136,12 +147,46 @@ fn writing<'a>(array: &'a dyn Array, form: &'a Form) -> Option<Writing<'a>> {
                 false => Box::new(|row, text| utf8(text, values.value(row), form)),
             }
         }
+        A::Utf8 => text_of::<i32>(array)?,
+        A::LargeUtf8 => text_of::<i64>(array)?,
         A::Utf8View => {
             let values = array.as_any().downcast_ref::<Utf8ViewArray>()?;
             Box::new(|row, text| written(text, values.value(row)))
         }
+        A::Dictionary(key, ..) => match key {
+            IntegerType::Int8 => dictionary::<i8>(array, form)?,
+            IntegerType::Int16 => dictionary::<i16>(array, form)?,
+            IntegerType::Int32 => dictionary::<i32>(array, form)?,
+            IntegerType::Int64 => dictionary::<i64>(array, form)?,
+            IntegerType::UInt8 => dictionary::<u8>(array, form)?,
+            IntegerType::UInt16 => dictionary::<u16>(array, form)?,
+            IntegerType::UInt32 => dictionary::<u32>(array, form)?,
+            IntegerType::UInt64 => dictionary::<u64>(array, form)?,
+            IntegerType::Int128 | IntegerType::UInt128 => return None,
+        },
         _ => return None,
     })
+}
+
+fn text_of<O: Offset>(array: &dyn Array) -> Option<Writing<'_>> {
+    let values = array.as_any().downcast_ref::<Utf8Array<O>>()?;
+    Some(Box::new(|row, text| written(text, values.value(row))))
+}
+
+fn bytes<'a, O: Offset>(array: &'a dyn Array, form: &'a Form) -> Option<Writing<'a>> {
+    let values = array.as_any().downcast_ref::<BinaryArray<O>>()?;
+    Some(Box::new(|row, text| utf8(text, values.value(row), form)))
+}
+
+/// The writing of values that are stored once, by their numbers.
+fn dictionary<'a, K: DictionaryKey>(array: &'a dyn Array, form: &'a Form) -> Option<Writing<'a>> {
+    let array = array.as_any().downcast_ref::<DictionaryArray<K>>()?;
+    let values = array.values().as_ref();
+    let write = writing(values, form)?;
+    Some(Box::new(move |row, text| {
+        let at = array.key_value(row);
+        if values.is_null(at) { Ok(false) } else { write(at, text) }
+    }))
 }
 
 /// Where the values of a row start and end.
@@ -151,6 +196,8 @@ type Bounds<'a> = Box<dyn Fn(usize) -> (usize, usize) + 'a>;
 fn list_writing<'a>(array: &'a dyn Array, form: &'a Form, list: Option<&'a ListText>) -> Option<Writing<'a>> {
     let any = array.as_any();
     let (items, bounds): (_, Bounds<'a>) = if let Some(lists) = any.downcast_ref::<ListArray<i64>>() {
+        (lists.values(), Box::new(|row| lists.offsets().start_end(row)))
+    } else if let Some(lists) = any.downcast_ref::<ListArray<i32>>() {
         (lists.values(), Box::new(|row| lists.offsets().start_end(row)))
     } else {
         let lists = any.downcast_ref::<FixedSizeListArray>()?;
