@@ -163,7 +163,7 @@ def main(model_path, scored_path):
 
     worst = 0.0
     # All rows in large batches, the first ones in small batches.
-    for batch, n in ((1, 400), (7, 2800), (4096, len(rows))):
+    for batch, n in ((1, 400), (7, min(2800, len(rows))), (4096, len(rows))):
         with torch.no_grad():
             logits = torch.cat([model(i, x) for i, x in zip(ids[:n].split(batch), values[:n].split(batch))])
         assert logits.shape == (n,), logits.shape

@@ -26,7 +26,11 @@ pub struct Declared {
 /// Those of [`infer`], and of [`TableReader::open`] for the names of the columns; [`Error::Spec`] for a label that is
 /// also a field, or a pattern without columns.
 pub fn declare(config: &DataConfig) -> Result<Option<Declared>> {
-    source::table_of(config).map(|table| of_table(config, &table)).transpose()
+    let table = source::table_of(config);
+    if let (None, Some(label), Some(data)) = (&table, &config.label, &config.data) {
+        return Err(Error::Spec(format!("{data} is not a table: its label is declared, and cannot be `{label}`")));
+    }
+    table.map(|table| of_table(config, &table)).transpose()
 }
 
 /// The complete declaration of a table.
@@ -117,7 +121,7 @@ impl TableSpec {
     }
 }
 
-/// Whether a name is as the pattern says, in which `*` stands for any characters.
+/// Whether a name matches a pattern, in which `*` stands for any characters.
 fn matches(pattern: &str, name: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(name) = name.strip_prefix(start) else { return false };

@@ -287,7 +287,7 @@ fn task(
                 let positives = labels().filter(|&label| label == 1.0).count();
                 notes.push(format!(
                     "the {positives} of {} rows with the label 1 in column `{column}` are what users want, and those with \
-                     0 are not; with a threshold of 0, all rows are",
+                     {min} are not; with a threshold of {min}, all rows are",
                     table.labels.len()
                 ));
                 Task::Ranking { threshold: Some(1.0) }

@@ -74,10 +74,22 @@ impl SparseRows {
         let mut columns: Vec<StringChunkedBuilder> =
             names.into_iter().map(|name| StringChunkedBuilder::new(name.into(), height)).collect();
         let mut text = String::new();
+        let mut slots = Vec::<(i32, f32)>::new();
         for row in rows.clone() {
-            let row = self.rows.row(row);
-            for (field, slots) in row.fields().enumerate() {
-                for (id, value) in slots.ids().zip(slots.values()) {
+            for (field, of_field) in self.rows.row(row).fields().enumerate() {
+                slots.extend(of_field.ids().zip(of_field.values()));
+                if !self.has_fields && field + 1 < fields {
+                    continue;
+                }
+                // Other programs expect ascending indices. A value may occur several times in a sequence, or in fields that
+                // share it: its numbers are added.
+                slots.sort_by_key(|(id, _)| *id);
+                slots.dedup_by(|next, slot| {
+                    let is_same = next.0 == slot.0;
+                    slot.1 += if is_same { next.1 } else { 0.0 };
+                    is_same
+                });
+                for (id, value) in slots.drain(..) {
                     if !text.is_empty() {
                         text.push_str(SEPARATOR);
                     }
@@ -87,11 +99,9 @@ impl SparseRows {
                         text.push_str(&value.to_string());
                     }
                 }
-                if self.has_fields || field + 1 == fields {
-                    let column = &mut columns[if self.has_fields { field } else { 0 }];
-                    column.append_option(Some(&text).filter(|text| !text.is_empty()));
-                    text.clear();
-                }
+                let column = &mut columns[if self.has_fields { field } else { 0 }];
+                column.append_option(Some(&text).filter(|text| !text.is_empty()));
+                text.clear();
             }
         }
         let labels = self.labels[rows].iter().map(|label| Some(label.to_string()));
@@ -137,10 +147,10 @@ mod tests {
         };
         // color: 1 unknown, 2 red, 3 blue; tags: 4 unknown, 5 b, 6 a, 7 c; price: 8 missing, 9 a number.
         for (name, lines) in [
-            ("t.libsvm", "1 2:1 6:1 5:1 9:1.5\n0 3:1 9:2.5\n2.5 2:1 5:1 7:1 8:1\n0 2:1 6:1 5:2 9:3.5\n"),
+            ("t.libsvm", "1 2:1 5:1 6:1 9:1.5\n0 3:1 9:2.5\n2.5 2:1 5:1 7:1 8:1\n0 2:1 5:2 6:1 9:3.5\n"),
             (
                 "t.libffm",
-                "1 0:2:1 1:6:1 1:5:1 2:9:1.5\n0 0:3:1 2:9:2.5\n2.5 0:2:1 1:5:1 1:7:1 2:8:1\n0 0:2:1 1:6:1 1:5:2 2:9:3.5\n",
+                "1 0:2:1 1:5:1 1:6:1 2:9:1.5\n0 0:3:1 2:9:2.5\n2.5 0:2:1 1:5:1 1:7:1 2:8:1\n0 0:2:1 1:5:2 1:6:1 2:9:3.5\n",
             ),
         ] {
             let rows = SparseRows::open(&config, name.ends_with("ffm")).unwrap();

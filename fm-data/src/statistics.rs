@@ -300,7 +300,7 @@ mod tests {
         // The numbers themselves are shown.
         let cells = prices().map(|price| price + 1.0).chain([-1e300]);
         let [warning] = &with(cells, true, log).4[..] else { panic!("one warning") };
-        assert!(warning.contains("such as -1e300 (1% are below 1.1, half below 6, 1% above 10.9)"), "{warning}");
+        assert!(warning.contains("such as -1e300 (1% are below 1, half below 5.9, 1% above 10.8)"), "{warning}");
         assert!(warning.ends_with("or declare transform = \"buckets\""), "{warning}");
     }
 

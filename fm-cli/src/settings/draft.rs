@@ -130,7 +130,7 @@ impl Draft {
 }
 
 /// Tells what was inferred about a table.
-fn report(inferred: &Inferred) {
+pub fn report(inferred: &Inferred) {
     let table = inferred.table.to_string_lossy();
     tracing::info!(
         "inferred from {}, as `fm data infer {}` shows in more detail:",

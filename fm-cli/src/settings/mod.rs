@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::Metric;
 
-pub use draft::{Draft, unknown};
+pub use draft::{Draft, report, unknown};
 
 /// Everything that determines the outcome of a run.
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]

@@ -52,7 +52,7 @@ fn the_declaration_in_the_guide_works() {
     );
     let fields = &scene.ok_json("data inspect clicks.csv --schema clicks.toml --json")["fields"];
     let names: Vec<&str> = fields.as_array().unwrap().iter().map(|field| field["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["user", "ad", "interests", "visited", "price"]);
+    assert_eq!(names, ["user", "ad", "interests", "visited", "price", "price_bucket"]);
 }
 
 #[test]

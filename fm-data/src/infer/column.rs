@@ -1,5 +1,7 @@
 //! What a column holds, from the texts of its sampled cells.
 
+use std::collections::HashSet;
+
 use fm_core::Weighting;
 use fm_core::number::number;
 use fm_core::schema::canonical;
@@ -11,10 +13,14 @@ use crate::spec::ListSpec;
 use crate::table::{Codes, NO_CODE, is_time, with_point};
 
 /// Texts that programs write for a missing value.
-const NULLS: [&str; 12] = ["NULL", "Null", "null", "NA", "N/A", "n/a", "<NA>", "nan", "NaN", "None", "\\N", "-"];
+const NULLS: [&str; 14] =
+    ["NULL", "Null", "null", "NA", "N/A", "n/a", "<NA>", "nan", "NaN", "NaT", "None", "?", "\\N", "-"];
 
 /// Separators of lists that are tried.
 const SEPARATORS: [&str; 4] = ["|", ";", ",", " "];
+
+/// The number of rows from which a dependence between two columns is believed.
+const ENOUGH: usize = 100;
 
 /// Numbers with at most this many distinct values are categories: a vector for each tells more than their size.
 const FEW: usize = 64;
@@ -78,7 +84,8 @@ impl<'a> Values<'a> {
         rows as f64 / self.present().max(1) as f64
     }
 
-    /// The share of the rows with both values whose value of `other` follows from the own one.
+    /// The share of the rows whose value of `other` follows from that of an earlier row with the own value; 0 if there are
+    /// few such rows, or almost all rows have the same value anyway.
     pub fn determines(&self, other: &Values<'_>) -> f64 {
         let mut first = vec![NO_CODE; self.distinct()];
         let (mut rows, mut equal) = (0_usize, 0_usize);
@@ -94,7 +101,9 @@ impl<'a> Values<'a> {
                 equal += usize::from(*known == code);
             }
         }
-        if rows == 0 { 0.0 } else { equal as f64 / rows as f64 }
+        let most = other.counts.iter().map(|(_, count)| *count).max().unwrap_or(0);
+        let is_known = rows >= ENOUGH && (most as f64) < 0.99 * other.present() as f64;
+        if is_known { equal as f64 / rows as f64 } else { 0.0 }
     }
 }
 
@@ -108,7 +117,10 @@ pub(super) enum Content {
     /// Each row has a value of its own, or a text of many words.
     Unrepeated(&'static str),
     /// Points in time.
-    Time,
+    Time {
+        /// Whether they have a date.
+        has_dates: bool,
+    },
     /// Several values in a cell.
     List(ListSpec),
     /// Numbers that count or measure.
@@ -123,6 +135,11 @@ pub(super) enum Content {
 /// What a column is, and why.
 pub(super) fn content(name: &Name, values: &Values<'_>) -> (Content, String) {
     let (distinct, present) = (values.distinct(), values.present());
+    let is_date = |value: &str| is_time(value) && value.as_bytes().get(2) != Some(&b':');
+    if distinct > 0 && values.counts.iter().all(|(value, _)| number(value).is_none() && is_time(value)) {
+        let has_dates = values.counts.iter().all(|(value, _)| is_date(value));
+        return (Content::Time { has_dates }, if has_dates { "dates or times" } else { "times of day" }.into());
+    }
     match (distinct, &values.counts[..]) {
         (0, _) => return (Content::Empty, "has no value".into()),
         (1, [(value, _)]) if present == values.codes.len() => {
@@ -131,13 +148,10 @@ pub(super) fn content(name: &Name, values: &Values<'_>) -> (Content, String) {
         _ => {}
     }
     let words = |reason: &str| format!("{distinct} {reason}");
-    if values.share(|value| number(value).is_none() && is_time(value)) > 0.99 {
-        return (Content::Time, "dates or times".into());
-    }
     let numbers = values.share(|value| number(value).is_some());
     if numbers > 0.99 {
-        if name.is_time() && values.share(|value| is_epoch(value) || is_time(value)) > 0.99 {
-            return (Content::Time, "dates or times as numbers".into());
+        if name.is_time() && values.counts.iter().all(|(value, _)| is_epoch(value) || is_date(value)) {
+            return (Content::Time { has_dates: true }, "dates or times as numbers".into());
         }
         return numeric_or_code(name, values);
     }
@@ -166,8 +180,9 @@ fn is_epoch(text: &str) -> bool {
 }
 
 fn is_decimal_comma(values: &Values<'_>) -> bool {
-    let has_one = |value: &str| value.matches(',').count() == 1;
-    values.share(has_one) > 0.05
+    // Not one between thousands, as in 12,500.
+    let is_of_fraction = |value: &str| value.split_once(',').is_some_and(|(_, fraction)| fraction.len() != 3);
+    values.share(is_of_fraction) > 0.05
         && values.share(|value| value.matches(',').count() <= 1 && number(&with_point(value)).is_some()) > 0.99
 }
 
@@ -181,8 +196,8 @@ fn numeric_or_code(name: &Name, values: &Values<'_>) -> (Content, String) {
         return numeric(format!("{distinct} distinct numbers with fractions"));
     }
     let whole = |kind: &str| format!("{distinct} distinct whole numbers{kind}");
-    let has_zeros = |value: &str| value.len() > 1 && value.starts_with('0');
-    if values.counts.iter().any(|(value, _)| has_zeros(value)) {
+    let is_of_digits = |value: &str| value.bytes().all(|byte| byte.is_ascii_digit());
+    if values.share(|value| value.len() > 1 && value.starts_with('0') && is_of_digits(value)) > 0.001 {
         return code(whole(" that may start with 0"));
     }
     let mut counts: Vec<(f64, f64)> =
@@ -191,7 +206,7 @@ fn numeric_or_code(name: &Name, values: &Values<'_>) -> (Content, String) {
     let range = counts.last().map_or(0.0, |last| last.0) - counts.first().map_or(0.0, |first| first.0);
     let has_gaps = range > 1.1 * distinct as f64;
     let is_unrepeated = values.present() >= 100 && distinct == values.present();
-    if is_unrepeated && !(name.is_amount() && has_gaps) {
+    if is_unrepeated && (name.is_code() || !has_gaps) {
         return (Content::Unrepeated("has a value of its own in each row"), whole(""));
     }
     if distinct <= FEW {
@@ -213,13 +228,19 @@ fn numeric_or_code(name: &Name, values: &Values<'_>) -> (Content, String) {
     }
 }
 
-/// The correlation of the logarithms of the counts of neighbours; `None` if all values are about equally rare.
+/// The correlation of the logarithms of the counts of neighbours; `None` if the counts differ by no more than chance.
 fn smoothness(counts: &[(f64, f64)]) -> Option<f64> {
+    let n = counts.len() as f64;
+    let average = counts.iter().map(|(_, count)| count).sum::<f64>() / n;
+    let spread = counts.iter().map(|(_, count)| (count - average).powi(2)).sum::<f64>() / n;
+    if spread < 3.0 * average {
+        return None;
+    }
     let logs: Vec<f64> = counts.iter().map(|(_, count)| count.ln()).collect();
     let mean = logs.iter().sum::<f64>() / logs.len() as f64;
     let variance = logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>();
     let covariance: f64 = logs.windows(2).map(|pair| (pair[0] - mean) * (pair[1] - mean)).sum();
-    (variance / logs.len() as f64 > 0.1).then(|| covariance / variance)
+    Some(covariance / variance)
 }
 
 /// The list that the cells are, and why; `None` if they are single values.
@@ -239,6 +260,8 @@ fn list(values: &Values<'_>) -> Option<(ListSpec, String)> {
         let pieces = || values.counts.iter().flat_map(|(cell, _)| cell.split(separator)).map(str::trim_ascii);
         let pieces = || pieces().filter(|piece| !piece.is_empty());
         let (mut all, mut weighted, mut ids) = (0_usize, 0_usize, 0_usize);
+        // A date and a time, or a last and a first name, have one separator at most.
+        let has_long_ones = values.counts.iter().any(|(cell, _)| cell.matches(separator).nth(1).is_some());
         let mut cells_of = PlHashMap::<&str, usize>::default();
         for piece in pieces() {
             let (value, weight) = piece.rsplit_once(':').unwrap_or((piece, ""));
@@ -253,13 +276,19 @@ fn list(values: &Values<'_>) -> Option<(ListSpec, String)> {
         let shared = cells_of.values().filter(|&&cells| cells > 1).count();
         // Text has spaces and commas, too: there, more must speak for a list.
         let is_list = match separator {
-            " " => distinct as f64 <= 0.6 * cells && ids as f64 > 0.95 * all as f64,
-            "," => distinct as f64 <= 0.6 * cells,
+            " " => has_long_ones && distinct as f64 <= 0.6 * cells && ids as f64 > 0.95 * all as f64,
+            "," => has_long_ones && distinct as f64 <= 0.6 * cells,
             _ => distinct as f64 <= cells && 2 * shared >= distinct,
         };
         let mut list = of(separator);
         let mut reason = format!("lists with `{separator}` between {distinct} distinct values");
-        if weighted as f64 > 0.95 * all as f64 {
+        // In `cat:12|cat:15`, the numbers are values.
+        let repeats = |(cell, _): &(&str, usize)| {
+            let mut seen = HashSet::new();
+            let values = cell.split(separator).filter_map(|piece| Some(piece.rsplit_once(':')?.0.trim_ascii()));
+            { values }.any(|value| !seen.insert(value))
+        };
+        if weighted as f64 > 0.95 * all as f64 && !values.counts.iter().any(repeats) {
             list.weighting = Weighting::Given;
             reason.push_str(" and their numbers");
         }

@@ -112,7 +112,8 @@ fn with_comment(setting: &str, comment: Option<&str>) -> String {
 
 /// A text as a TOML string.
 fn quoted(text: &str) -> String {
-    toml::Value::String(text.into()).to_string().replace('\n', "\\n")
+    // A JSON string is a TOML string of one line.
+    serde_json::Value::String(text.into()).to_string()
 }
 
 /// A line for each column: its name, what it is used as, and what was seen.

@@ -31,6 +31,9 @@ use crate::format::sparse;
 use crate::spec::{FieldSpec, FieldSpecKind, ListSpec, TableSpec, TransformSpec};
 use crate::table::{ChunkSize, DecimalMark, NO_CODE, Origin, TableReader, labels, strings};
 
+/// Number of bytes of text after which a sample ends.
+const MOST_BYTES: usize = 256 << 20;
+
 /// What is known about a table before its rows are read.
 #[derive(Clone, Debug)]
 pub struct InferOptions {
@@ -102,7 +105,7 @@ pub enum Role {
 /// [`Error::Data`] for a label that is not a number; [`Error::Spec`] if no column can be a field.
 pub fn infer(path: impl AsRef<Path>, options: &InferOptions) -> Result<Inferred> {
     let path = path.as_ref();
-    let (table, is_whole) = sample(path, options.rows)?;
+    let (table, is_whole, in_file) = sample(path, options.rows)?;
     if table.height() == 0 {
         return Err(Error::data(path, None, "has no rows to infer its fields from"));
     }
@@ -128,7 +131,7 @@ pub fn infer(path: impl AsRef<Path>, options: &InferOptions) -> Result<Inferred>
     };
     match sparse::is_sparse(path) {
         true => inferred.declare_sparse(&table, finding)?,
-        false => inferred.declare_columns(&table, &names, &found, finding)?,
+        false => inferred.declare_columns(&table, &names, &in_file, &found, finding)?,
     }
     let is_field = |finding: &Finding| if let Role::Field(field) = &finding.role { Some(field.clone()) } else { None };
     inferred.spec.fields = inferred.columns.iter().filter_map(is_field).collect();
@@ -142,17 +145,21 @@ pub fn infer(path: impl AsRef<Path>, options: &InferOptions) -> Result<Inferred>
     Ok(inferred)
 }
 
-/// The first rows of a table as text, and whether these are all.
-fn sample(path: &Path, rows: usize) -> Result<(DataFrame, bool)> {
-    let size = ChunkSize { rows: rows.max(1), ..ChunkSize::default() };
+/// The first rows of a table as text, whether these are all, and the names of the columns in the file.
+fn sample(path: &Path, rows: usize) -> Result<(DataFrame, bool, Vec<String>)> {
+    let size = ChunkSize { rows: rows.clamp(1, ChunkSize::default().rows), ..ChunkSize::default() };
     let mut chunks = TableReader::open(path, size)?;
+    let names = chunks.names().to_vec();
     let mut table = chunks.next().transpose()?.unwrap_or_default();
     while table.height() < rows {
-        let Some(chunk) = chunks.next().transpose()? else { return Ok((table, true)) };
+        if table.estimated_size() > MOST_BYTES {
+            return Ok((table, false, names));
+        }
+        let Some(chunk) = chunks.next().transpose()? else { return Ok((table, true, names)) };
         table.vstack_mut_owned(chunk)?;
     }
     let is_whole = chunks.next().transpose()?.is_none_or(|chunk| chunk.height() == 0);
-    Ok((table.slice(0, rows), is_whole && table.height() == rows))
+    Ok((table.slice(0, rows), is_whole && table.height() == rows, names))
 }
 
 fn name_of_label(names: &[String]) -> Option<String> {
@@ -213,7 +220,14 @@ impl Inferred {
         Ok(())
     }
 
-    fn declare_columns(&mut self, table: &DataFrame, names: &[String], labels: &[f32], label: Finding) -> Result<()> {
+    fn declare_columns(
+        &mut self,
+        table: &DataFrame,
+        names: &[String],
+        in_file: &[String],
+        labels: &[f32],
+        label: Finding,
+    ) -> Result<()> {
         let texts = names.iter().map(|name| strings(table, name)).collect::<Result<Vec<StringChunked>>>()?;
         let candidate = |(name, texts)| {
             let (name, values) = (Name::new(name), Values::new(texts));
@@ -227,8 +241,15 @@ impl Inferred {
             let is_role = |one: &Candidate<'_>| is(&one.name) && one.content == Content::Categorical;
             names.iter().zip(&candidates).position(|(name, one)| *name != self.spec.label && is_role(one))
         });
-        let time = time_of(&candidates);
+        let time = time_of(&candidates, user.map(|user| &candidates[user]), item.map(|item| &candidates[item]));
+        let is_weight = |one: &Candidate<'_>| one.values.counts.iter().all(|(value, _)| number(value).is_some());
+        let weight = candidates.iter().position(|one| one.name.is_weight() && is_weight(one));
         let label_codes = codes_of_labels(labels);
+        let has_points = |texts: &StringChunked| texts.iter().flatten().any(is_decimal_point);
+        let is_point = |(one, texts): (&Candidate<'_>, &StringChunked)| {
+            one.content == Content::Numeric { has_commas: false } && has_points(texts)
+        };
+        let uses_points = candidates.iter().zip(&texts).any(is_point);
         for (at, (column, one)) in names.iter().zip(&candidates).enumerate() {
             let side = side(one, user.map(|user| &candidates[user]), item.map(|item| &candidates[item]));
             let field = |kind| FieldSpec {
@@ -254,27 +275,42 @@ impl Inferred {
                     self.columns.push(label.clone());
                     continue;
                 }
-                Content::Constant(_) if !self.is_whole => Role::Field(field(FieldSpecKind::Categorical)),
-                Content::Empty | Content::Constant(_) => Role::LeftOut,
-                _ if time == Some(at) => Role::Timestamp,
-                Content::Time => {
-                    reason.push_str(", beside the timestamp");
+                _ if column.is_empty() || in_file.iter().filter(|name| *name == column).count() != 1 => {
+                    reason = "has no name of its own".into();
                     Role::LeftOut
                 }
-                Content::Numeric { .. } if one.name.is_weight() => Role::Weight,
+                Content::Constant(_) if !self.is_whole => Role::Field(field(FieldSpecKind::Categorical)),
+                Content::Empty if !self.is_whole => {
+                    reason = "has no value in these rows".into();
+                    Role::LeftOut
+                }
+                Content::Empty | Content::Constant(_) => Role::LeftOut,
+                _ if time == Some(at) => Role::Timestamp,
+                Content::Time { .. } => {
+                    reason.push_str(", which do not order the rows");
+                    Role::LeftOut
+                }
+                Content::Numeric { .. } | Content::Categorical if weight == Some(at) => Role::Weight,
                 Content::Categorical | Content::Unrepeated(_) | Content::List(_) if is_title() => Role::Title,
                 Content::Unrepeated(why) => {
                     reason = (*why).to_owned();
                     Role::LeftOut
                 }
                 _ if gives_away(&one.values, &label_codes) => {
-                    reason = format!("gives the label away: {reason}, and almost every one has a single label");
+                    reason = format!("gives the label away: {reason}, nearly every one with one label only");
                     self.warnings.push(format!(
-                        "`{column}` gives the label away: almost each of its {} values has a single label; it is left out, \
-                         so declare it if it is known before the label is",
+                        "`{column}` gives the label away: nearly every one of its {} values occurs with one label only; it is \
+                         left out, so declare it if it is known before the label is",
                         one.values.distinct()
                     ));
                     Role::LeftOut
+                }
+                Content::Numeric { has_commas: true } if uses_points => {
+                    self.warnings.push(format!(
+                        "`{column}` looks like numbers with a decimal comma, but other columns have decimal points: it is \
+                         taken as categories; write all numbers in one form"
+                    ));
+                    Role::Field(field(FieldSpecKind::Categorical))
                 }
                 Content::Numeric { has_commas } => {
                     if *has_commas {
@@ -315,27 +351,41 @@ impl Inferred {
 }
 
 /// The position of the column that orders the rows: the first that is named as a time, or else the first of all times.
-fn time_of(candidates: &[Candidate<'_>]) -> Option<usize> {
-    // A row without a time has no place in the order.
-    let is_time = |one: &Candidate<'_>| one.content == Content::Time && one.values.present() == one.values.codes.len();
+fn time_of(candidates: &[Candidate<'_>], user: Option<&Candidate<'_>>, item: Option<&Candidate<'_>>) -> Option<usize> {
+    let is_of = |one: &Candidate<'_>, other: Option<&Candidate<'_>>| {
+        other.is_some_and(|other| other.values.determines(&one.values) > 0.99)
+    };
+    // A row without a time has no place in the order, and dates of birth or release order no rows.
+    let is_time = |one: &Candidate<'_>| {
+        one.content == Content::Time { has_dates: true }
+            && one.values.present() == one.values.codes.len()
+            && !one.name.is_other_time()
+            && !is_of(one, user)
+            && !is_of(one, item)
+    };
     let named = candidates.iter().position(|one| is_time(one) && one.name.is_time());
     named.or_else(|| candidates.iter().position(is_time))
 }
 
 /// What a column describes: the user or the item that decides its value, or the situation.
 fn side(one: &Candidate<'_>, user: Option<&Candidate<'_>>, item: Option<&Candidate<'_>>) -> Side {
-    let follows_from =
-        |other: Option<&Candidate<'_>>| other.is_some_and(|other| other.values.determines(&one.values) > 0.99);
-    if (user.is_some() && one.name.is_history()) || follows_from(user) {
+    let follows_from = |other: Option<&Candidate<'_>>| other.map_or(0.0, |other| other.values.determines(&one.values));
+    let (of_user, of_item) = (follows_from(user), follows_from(item));
+    if (user.is_some() && one.name.is_history()) || (of_user > 0.99 && of_user >= of_item) {
         Side::User
-    } else if follows_from(item) {
+    } else if of_item > 0.99 {
         Side::Item
     } else {
         Side::Context
     }
 }
 
-/// Whether numbers are at least 0, and the greatest ones far beyond most, as counts and prices are.
+/// Whether a text is a number with a fraction after a point.
+fn is_decimal_point(text: &str) -> bool {
+    text.contains('.') && number(text).is_some_and(|number| number.fract() != 0.0)
+}
+
+/// Whether almost all numbers are at least 0, and the greatest ones far beyond most, as counts and prices are.
 fn is_heavy_tailed(values: &Values<'_>) -> bool {
     let mut counts: Vec<(f64, usize)> =
         values.counts.iter().filter_map(|(value, count)| Some((number(value)?, *count))).collect();
@@ -349,7 +399,7 @@ fn is_heavy_tailed(values: &Values<'_>) -> bool {
         };
         counts.iter().find(reaches).map_or(0.0, |(number, _)| *number)
     };
-    counts.first().is_some_and(|(least, _)| *least >= 0.0) && at(0.999) > 30.0 * (1.0 + at(0.5))
+    at(0.01) >= 0.0 && at(0.999) > 30.0 * (1.0 + at(0.5))
 }
 
 /// Values of one row tell nothing, and large vocabularies are full of them.
@@ -379,6 +429,13 @@ fn gives_away(values: &Values<'_>, (labels, counts): &(Vec<u32>, Vec<usize>)) ->
     let mut of_values = polars::prelude::PlHashMap::<(u32, u32), usize>::default();
     for (&value, &label) in values.codes.iter().zip(labels).filter(|(value, _)| **value != NO_CODE) {
         *of_values.entry((value, label)).or_default() += 1;
+    }
+    // By chance, a few rows may all have the most frequent label.
+    let mut with_labels = vec![0; counts.len()];
+    of_values.iter().for_each(|((_, label), count)| with_labels[*label as usize] += count);
+    with_labels.sort_unstable();
+    if with_labels.iter().rev().nth(1).is_none_or(|&second| second < 20) {
+        return false;
     }
     let mut best = vec![0; values.distinct()];
     of_values.into_iter().for_each(|((value, _), count)| best[value as usize] = count.max(best[value as usize]));

@@ -1,7 +1,7 @@
 //! What the names of columns suggest.
 
 /// Names of labels, the most telling first.
-const LABELS: [&str; 20] = [
+const LABELS: &[&str] = &[
     "label",
     "target",
     "click",
@@ -9,7 +9,6 @@ const LABELS: [&str; 20] = [
     "isclick",
     "isclicked",
     "clk",
-    "y",
     "response",
     "outcome",
     "conversion",
@@ -22,22 +21,23 @@ const LABELS: [&str; 20] = [
     "like",
     "rating",
     "stars",
+    "y",
 ];
 
 /// Names of the user, without a word such as `id` at the end.
-const USERS: [&str; 14] = [
+const USERS: &[&str] = &[
     "user", "uid", "userid", "member", "customer", "client", "visitor", "account", "reviewer", "reader", "viewer",
     "listener", "shopper", "player",
 ];
 
 /// Names of the item, without a word such as `id` at the end.
-const ITEMS: [&str; 25] = [
+const ITEMS: &[&str] = &[
     "item", "iid", "itemid", "movie", "movieid", "film", "product", "sku", "asin", "ad", "advert", "creative",
     "article", "news", "book", "isbn", "song", "track", "video", "game", "app", "business", "venue", "poi", "recipe",
 ];
 
 /// Words for values that are names, though they may be written in digits.
-const CODES: [&str; 47] = [
+const CODES: &[&str] = &[
     "id",
     "ids",
     "uid",
@@ -88,15 +88,13 @@ const CODES: [&str; 47] = [
 ];
 
 /// Words for values that are amounts.
-const AMOUNTS: [&str; 41] = [
+const AMOUNTS: &[&str] = &[
     "price",
     "amount",
     "cost",
     "count",
     "counts",
     "cnt",
-    "num",
-    "number",
     "n",
     "age",
     "duration",
@@ -133,18 +131,21 @@ const AMOUNTS: [&str; 41] = [
 ];
 
 /// Words for points in time.
-const TIMES: [&str; 13] =
-    ["time", "timestamp", "ts", "date", "datetime", "dt", "created", "updated", "unix", "epoch", "at", "when", "day"];
+const TIMES: &[&str] =
+    &["time", "timestamp", "ts", "date", "datetime", "dt", "created", "updated", "unix", "epoch", "at", "when", "day"];
+
+/// Words for times that do not order rows.
+const OTHER_TIMES: &[&str] = &["birth", "birthday", "born", "dob", "release", "released", "founded", "expiry"];
 
 /// Words for lists of earlier items, which grow with time.
-const HISTORIES: [&str; 11] =
-    ["history", "hist", "sequence", "seq", "clicked", "viewed", "visited", "watched", "bought", "recent", "session"];
+const HISTORIES: &[&str] =
+    &["history", "hist", "sequence", "seq", "clicked", "viewed", "visited", "watched", "bought", "recent", "session"];
 
 /// Names of the weights of rows. A column `weight` may be that of a body or a parcel.
-const WEIGHTS: [&str; 5] = ["sampleweight", "rowweight", "exampleweight", "instanceweight", "importanceweight"];
+const WEIGHTS: &[&str] = &["sampleweight", "rowweight", "exampleweight", "instanceweight", "importanceweight"];
 
 /// Names of the titles of items.
-const TITLES: [&str; 4] = ["title", "itemname", "productname", "name"];
+const TITLES: &[&str] = &["title", "itemname", "productname", "name"];
 
 /// The name of a column and its words, in lower case.
 #[derive(Debug)]
@@ -187,20 +188,27 @@ impl Name {
 
     /// Whether it names values, which may be written in digits.
     pub fn is_code(&self) -> bool {
-        self.has_word(&CODES) && !self.words.last().is_some_and(|word| AMOUNTS.contains(&word.as_str()))
+        self.is_user()
+            || self.is_item()
+            || self.has_word(CODES) && !self.words.last().is_some_and(|word| AMOUNTS.contains(&word.as_str()))
     }
 
     /// Whether it names an amount.
     pub fn is_amount(&self) -> bool {
-        self.has_word(&AMOUNTS) && !self.is_code()
+        self.has_word(AMOUNTS) && !self.is_code()
+    }
+
+    /// Whether it names a time of its own, not that of the row.
+    pub fn is_other_time(&self) -> bool {
+        self.has_word(OTHER_TIMES)
     }
 
     pub fn is_time(&self) -> bool {
-        self.has_word(&TIMES) || ["timestamp", "datetime"].iter().any(|word| self.joined.contains(word))
+        self.has_word(TIMES) || ["timestamp", "datetime"].iter().any(|word| self.joined.contains(word))
     }
 
     pub fn is_history(&self) -> bool {
-        self.has_word(&HISTORIES)
+        self.has_word(HISTORIES)
     }
 
     pub fn is_weight(&self) -> bool {
@@ -219,7 +227,8 @@ impl Name {
     fn entity(&self) -> String {
         match self.words.split_last() {
             Some((last, rest))
-                if !rest.is_empty() && ["id", "no", "key", "code", "index", "idx"].contains(&last.as_str()) =>
+                if !rest.is_empty()
+                    && ["id", "no", "nr", "num", "number", "key", "code", "index", "idx"].contains(&last.as_str()) =>
             {
                 rest.concat()
             }

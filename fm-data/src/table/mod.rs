@@ -22,8 +22,8 @@ use crate::format;
 
 pub use crate::format::parts::files;
 pub use crate::format::pattern::{is_pattern, within};
-pub use crate::format::{ChunkSize, ListText, Needed, ReadOptions, Selection};
 pub use crate::format::sparse::has_fields as sparse_fields;
+pub use crate::format::{ChunkSize, ListText, Needed, ReadOptions, Selection};
 pub(crate) use codes::Codes;
 pub use codes::NO_CODE;
 pub(crate) use columns::{cells, with_fields};

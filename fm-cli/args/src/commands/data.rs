@@ -55,8 +55,8 @@ pub struct Download {
 pub struct Convert {
     /// The table to read, or a folder or a pattern of its parts; - reads CSV from standard input
     ///
-    /// The table to read (.csv, .tsv, .txt, .jsonl, .ndjson, .parquet, .arrow, .feather, .ipc; text also as in .csv.gz
-    /// and .csv.zst), a folder with its parts, or a pattern of their names, as in 'parts/*.csv'; - reads CSV from
+    /// The table to read (.csv, .tsv, .txt, .jsonl, .ndjson, .parquet, .arrow, .feather, .ipc, .libsvm, .svm, .libffm,
+    /// .ffm; text also as in .csv.gz and .csv.zst), a folder with its parts, or a pattern of their names, as in 'parts/*.csv'; - reads CSV from
     /// standard input.
     #[arg(value_name = "IN")]
     pub input: PathBuf,

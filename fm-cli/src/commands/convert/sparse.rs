@@ -5,11 +5,12 @@ use std::sync::atomic::Ordering;
 use anyhow::{Result, bail};
 use fm_args::commands::Convert;
 use fm_core::terminal::line;
-use fm_data::{DataConfig, SparseRows, TableSpec, TableWriter};
+use fm_data::{DataConfig, Declared, SparseRows, TableSpec, TableWriter};
 
 use crate::commands::predict::is_standard;
 use crate::interruption::{Interrupted, stop_at_ctrl_c};
 use crate::progress::{RowProgress, during};
+use crate::settings::report;
 
 /// Encodes the table and writes its rows, with a line for each field that says which indices it has.
 pub fn run(args: &Convert, has_fields: bool) -> Result<()> {
@@ -19,14 +20,25 @@ pub fn run(args: &Convert, has_fields: bool) -> Result<()> {
     if args.columns.is_some() {
         bail!("a sparse file has the fields of a schema, not columns: give `--schema` instead of `--columns`");
     }
-    let config = DataConfig {
+    let mut config = DataConfig {
         data: Some(args.input.to_string_lossy().into_owned()),
         schema: args.schema.as_ref().map(TableSpec::load).transpose()?,
         label: args.label.clone(),
         ..DataConfig::default()
     };
-    let stop = stop_at_ctrl_c()?;
+    if let Some(Declared { mut spec, inferred }) = fm_data::declare(&config)? {
+        if let Some(inferred) = inferred {
+            report(&inferred);
+            // All values keep an index of their own.
+            spec.fields.iter_mut().for_each(|field| field.min_count = 1);
+        }
+        if let Some(weight) = &spec.weight {
+            tracing::warn!("the weights in column `{weight}` are lost: sparse files have none");
+        }
+        config.schema = Some(spec);
+    }
     let rows = during("reading data", || SparseRows::open(&config, has_fields))?;
+    let stop = stop_at_ctrl_c()?;
     for (field, (indices, name)) in rows.indices().enumerate() {
         let name = line(name);
         let (first, last) = (indices.start, indices.end - 1);

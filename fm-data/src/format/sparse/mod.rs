@@ -333,7 +333,7 @@ impl WriteChunks for SparseWriting {
                 Some(field) if self.has_fields => Content::Features(field),
                 None if name == QUERY && !self.has_fields => Content::Query,
                 None if name == FEATURES && !self.has_fields => Content::Features(0),
-                _ => return Err(invalid(format!("has the columns {expected}, and not `{name}`"))),
+                _ => return Err(invalid(format!("unexpected column `{name}`: expected {expected}"))),
             };
             columns.push((content, text_of(column).map_err(invalid)?));
         }
@@ -344,7 +344,7 @@ impl WriteChunks for SparseWriting {
             Content::Features(field) => (2, *field),
         });
         let Some((Content::Label, _)) = columns.first() else {
-            return Err(invalid(format!("has the columns {expected}: `{LABEL}` is missing")));
+            return Err(invalid(format!("the column `{LABEL}` is missing")));
         };
         let mut text = String::new();
         for row in 0..table.height() {

@@ -91,10 +91,10 @@ fn other_columns_cannot_be_written() {
         writer.write(&mut table).unwrap_err().to_string().split_once(": ").unwrap().1.to_owned()
     };
     let table = || polars::prelude::df!("label" => ["1"], "user" => ["ann"]).unwrap();
-    assert_eq!(refused("t.libsvm", table()), "has the columns label, qid and features, and not `user`");
-    assert_eq!(refused("t.libffm", table()), "has the columns label, field_0, field_1, …, and not `user`");
+    assert_eq!(refused("t.libsvm", table()), "unexpected column `user`: expected label, qid and features");
+    assert_eq!(refused("t.libffm", table()), "unexpected column `user`: expected label, field_0, field_1, …");
     let unlabelled = polars::prelude::df!("features" => ["1:1"]).unwrap();
-    assert_eq!(refused("t.libsvm", unlabelled), "has the columns label, qid and features: `label` is missing");
+    assert_eq!(refused("t.libsvm", unlabelled), "the column `label` is missing");
     let words = polars::prelude::df!("label" => ["1"], "features" => ["good"]).unwrap();
     let error = refused("t.libsvm", words);
     assert!(error.starts_with("cannot have the row `1 good:1`: `good:1` at column 3"), "{error}");
