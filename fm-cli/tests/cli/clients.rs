@@ -71,16 +71,15 @@ fn export(scene: &Scene, model: &str) {
     assert!(high - low > 0.05, "{model}: all rows score the same, {low} to {high}");
 }
 
-/// The greatest difference between the scores of a client and of the program. It must be within 1e-5 of the score,
-/// or of 1: the program sums over the active slots of a row, an exported file over all slots, and a clamped number has
-/// x = 100, whose squares have few digits after the point in float32.
+/// The greatest difference between the scores of a client and of the program. It must be within 1e-6 of the score,
+/// or of 1: the program sums over the active slots of a row, an exported file over all slots.
 #[track_caller]
 fn difference(client: &str, found: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len(), "{client}");
     let relative = |(found, expected): (&f64, &f64)| (found - expected).abs() / expected.abs().max(1.0);
     let differences: Vec<f64> = found.iter().zip(expected).map(relative).collect();
     // NaN matches no range.
-    let wrong = differences.iter().position(|difference| !matches!(difference, 0.0..=1e-5));
+    let wrong = differences.iter().position(|difference| !matches!(difference, 0.0..=1e-6));
     assert_eq!(wrong.map(|row| (row, found[row], expected[row])), None, "{client}: row, found, expected");
     differences.into_iter().fold(0.0, f64::max)
 }

@@ -26,16 +26,16 @@ pub fn schema() -> String {
     text
 }
 
-/// Rows of readers and books with heavy-tailed prices, some of which are missing. Books of a middle price have 5 stars, others
+/// Rows of readers and books with prices from -2 to 7, some of which are missing. Books of a middle price have 5 stars, others
 /// 1.
 pub fn table(seed: u64, rows: usize) -> String {
     let mut numbers = Numbers(seed);
     let mut text = String::from("reader,book,price,stars\n");
     for _ in 0..rows {
         // Not larger, since float32 products of two numbers are compared.
-        let magnitude = numbers.below(5000) as f64 / 2500.0;
+        let magnitude = numbers.below(5000) as f64 / 5000.0;
         let price = 10f64.powf(magnitude) - 3.0;
-        let is_liked = (0.6..1.4).contains(&magnitude);
+        let is_liked = (0.3..0.7).contains(&magnitude);
         let cell = if numbers.below(20) == 0 { String::new() } else { format!("{price:.2}") };
         let stars = if is_liked { 5 } else { 1 };
         let _ = writeln!(text, "r{},b{},{cell},{stars}", numbers.below(20), numbers.below(50));

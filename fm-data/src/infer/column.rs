@@ -191,8 +191,8 @@ fn numeric_or_code(name: &Name, values: &Values<'_>) -> (Content, String) {
     let distinct = values.distinct();
     let numeric = |reason: String| (Content::Numeric { has_commas: false }, reason);
     let code = |reason: String| (Content::Categorical, reason);
-    let is_integer = |value: &str| number(value).is_some_and(|number| number.fract() == 0.0);
-    if values.share(is_integer) < 0.999 {
+    let has_fraction = |value: &str| number(value).is_some_and(|number| number.fract() != 0.0);
+    if values.share(has_fraction) > 0.001 {
         return numeric(format!("{distinct} distinct numbers with fractions"));
     }
     let whole = |kind: &str| format!("{distinct} distinct whole numbers{kind}");

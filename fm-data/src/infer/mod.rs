@@ -279,7 +279,9 @@ impl Inferred {
                     reason = "has no name of its own".into();
                     Role::LeftOut
                 }
-                Content::Constant(_) if !self.is_whole => Role::Field(field(FieldSpecKind::Categorical)),
+                Content::Constant(_) if !self.is_whole && !one.name.is_time() => {
+                    Role::Field(field(FieldSpecKind::Categorical))
+                }
                 Content::Empty if !self.is_whole => {
                     reason = "has no value in these rows".into();
                     Role::LeftOut
