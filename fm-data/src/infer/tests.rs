@@ -49,7 +49,7 @@ fn numbers_are_amounts_or_codes() {
     assert!(is_numeric("price", &|row| random(row, 900).to_string()));
     assert!(is_numeric("x", &|row| format!("{}e-3", random(row, 90))));
     // Some postal codes are no numbers.
-    let zip = |row: usize| if row % 150 == 0 { "98107-1450".into() } else { format!("{:05}", random(row, 90_000)) };
+    let zip = |row: usize| if row.is_multiple_of(150) { "98107-1450".into() } else { format!("{:05}", random(row, 90_000)) };
     assert!(!is_numeric("zip", &zip));
     // Small numbers are frequent, as counts are.
     assert_eq!(
