@@ -161,7 +161,7 @@ impl RawData {
     /// As [`RawData::fit`], with warnings.
     ///
     /// # Errors
-    /// As [`fit_and_warn`](crate::fit::fit_and_warn).
+    /// As [`fit_and_warn`].
     pub fn fit_and_warn(&self) -> Result<Fitted> {
         let RawData { rows, spec, labels, parts, task, .. } = self;
         let fitted = fit_and_warn(rows, spec, labels, &parts.train, *task)?;

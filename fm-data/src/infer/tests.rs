@@ -49,7 +49,8 @@ fn numbers_are_amounts_or_codes() {
     assert!(is_numeric("price", &|row| random(row, 900).to_string()));
     assert!(is_numeric("x", &|row| format!("{}e-3", random(row, 90))));
     // Some postal codes are no numbers.
-    let zip = |row: usize| if row.is_multiple_of(150) { "98107-1450".into() } else { format!("{:05}", random(row, 90_000)) };
+    let zip =
+        |row: usize| if row.is_multiple_of(150) { "98107-1450".into() } else { format!("{:05}", random(row, 90_000)) };
     assert!(!is_numeric("zip", &zip));
     // Small numbers are frequent, as counts are.
     assert_eq!(
@@ -175,7 +176,7 @@ fn the_document_declares_what_was_inferred() {
 #[test]
 fn a_sample_says_so_and_leaves_no_constant_out() {
     let text =
-        table(&[("label", &label), ("day", &|row| (row / 500).to_string()), ("x", &|row| (row % 9).to_string())]);
+        table(&[("label", &label), ("shift", &|row| (row / 500).to_string()), ("x", &|row| (row % 9).to_string())]);
     let inferred = infer_text("t.csv", &text, &InferOptions { rows: 300, ..InferOptions::default() }).unwrap();
     assert_eq!((inferred.rows, inferred.is_whole, inferred.spec.fields.len()), (300, false, 2));
     assert!(inferred.sample().starts_with("the first 300 rows of"));

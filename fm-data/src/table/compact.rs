@@ -183,7 +183,7 @@ impl CompactTable {
     /// A column as text.
     ///
     /// # Errors
-    /// [`Error::MissingColumn`](crate::Error::MissingColumn).
+    /// [`Error::MissingColumn`].
     pub fn texts(&self, name: &str) -> Result<StringChunked> {
         Ok(self.stored(name)?.texts(name))
     }
@@ -191,7 +191,7 @@ impl CompactTable {
     /// A cell.
     ///
     /// # Errors
-    /// [`Error::MissingColumn`](crate::Error::MissingColumn).
+    /// [`Error::MissingColumn`].
     ///
     /// # Panics
     /// If `row` is not below the number of rows.
@@ -202,7 +202,7 @@ impl CompactTable {
     /// The rows with these numbers, in this order, with some columns.
     ///
     /// # Errors
-    /// [`Error::MissingColumn`](crate::Error::MissingColumn); [`Error::Spec`] for a row outside the table.
+    /// [`Error::MissingColumn`]; [`Error::Spec`] for a row outside the table.
     pub fn take(&self, rows: &[u32], names: &[impl AsRef<str>]) -> Result<DataFrame> {
         if let Some(row) = rows.iter().find(|&&row| row as usize >= self.height) {
             return Err(Error::Spec(format!("there is no row {row}: the table has {} rows", self.height)));
@@ -233,7 +233,7 @@ impl CompactTable {
     /// Adds a column of another table of as many rows, which takes no memory.
     ///
     /// # Errors
-    /// [`Error::MissingColumn`](crate::Error::MissingColumn).
+    /// [`Error::MissingColumn`].
     pub(crate) fn with_copy(&mut self, name: &str, table: &CompactTable, column: &str) -> Result<()> {
         let stored = Arc::clone(table.stored(column)?);
         self.put(name.to_owned(), stored);
@@ -297,7 +297,7 @@ impl CompactBuilder {
     /// Adds the rows of a chunk, which has the columns of the first one.
     ///
     /// # Errors
-    /// As [`strings`]; [`Error::MissingColumn`](crate::Error::MissingColumn).
+    /// As [`strings`]; [`Error::MissingColumn`].
     pub fn push(&mut self, chunk: &DataFrame) -> Result<()> {
         if self.columns.is_empty() {
             let names = chunk.get_column_names();
