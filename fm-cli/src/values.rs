@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use fm_core::terminal::shortened;
 use fm_core::{Field, Records, Rows, Schema};
+use fm_data::spec::USUAL_NULLS;
 use fm_data::table::TextColumns;
 
 /// Fields with a smaller share of unknown values are not worth a warning.
@@ -12,8 +13,6 @@ const SHARE: f64 = 0.5;
 const DIFFERENCE: f64 = 0.3;
 /// Rows of a table that are searched for an example.
 const SEARCHED: usize = 1000;
-/// Texts that other programs write for a missing value.
-const USUAL_NULLS: [&str; 11] = ["NULL", "Null", "null", "NA", "N/A", "n/a", "nan", "NaN", "None", "\\N", "-"];
 
 /// How many rows have no known value in each field, counted over any number of sets of rows.
 pub struct Unknown<'a> {

@@ -5,8 +5,8 @@ use fm_core::schema::MAX_BUCKETS;
 /// The largest number that is its own category in [`criteo_edges`].
 const SMALL: f64 = 2.0;
 
-/// The edges of at most so many buckets with about as many numbers each. If there are no more distinct numbers than buckets,
-/// each has one. An edge is in the middle between two neighbouring numbers.
+/// The edges of at most `buckets` buckets that hold about equally many numbers. If there are no more distinct numbers than
+/// buckets, each number has its own bucket. An edge is in the middle between two neighbouring numbers.
 pub(crate) fn quantile_edges(mut numbers: Vec<f64>, buckets: u32) -> Vec<f64> {
     numbers.sort_unstable_by(f64::total_cmp);
     let runs: Vec<&[f64]> = numbers.chunk_by(|a, b| a == b).collect();

@@ -152,12 +152,12 @@ impl Prepared {
 
     /// The same data with the rows in the files that [`Prepared::save`] wrote. Each set of rows in memory, which may take
     /// most of it, is dropped before its file is opened.
-    fn mapped(self, folder: &Path) -> fm_core::Result<Prepared> {
+    fn mapped(self, folder: &Path, entry: &EntryFile) -> fm_core::Result<Prepared> {
         let map = |rows: Records, part: &str| -> fm_core::Result<Records> {
-            let (path, digest) = (folder.join(part).with_extension("rows"), rows.digest());
             drop(rows);
+            let path = folder.join(part).with_extension("rows");
             let rows = Records::open(&path, &self.schema)?;
-            match rows.digest() == digest {
+            match entry.digests.get(part) == Some(&rows.digest()) {
                 true => Ok(rows),
                 false => Err(fm_core::Error::format("cache entry", &path, "its content is not what was written")),
             }
@@ -167,7 +167,7 @@ impl Prepared {
         Ok(Prepared { train, valid, test, ranking, ..self })
     }
 
-    fn save(&self, folder: &Path, key: &str) -> fm_core::Result<()> {
+    fn save(&self, folder: &Path, key: &str) -> fm_core::Result<EntryFile> {
         let entry = self.entry(key);
         write_atomically(folder.join(ENTRY), |file| Ok(serde_json::to_writer_pretty(file, &entry)?))?;
         self.schema.save(folder.join(Schema::FILE))?;
@@ -178,7 +178,8 @@ impl Prepared {
         let text = serde_json::to_string(&(&self.warnings, &self.notes))
             .map_err(fm_core::Error::json("the warnings of a cache entry"))?;
         std::fs::write(&path, text).map_err(fm_core::Error::io("write", &path))?;
-        self.ranking.as_ref().map_or(Ok(()), |ranking| ranking.save(folder, &self.schema))
+        self.ranking.as_ref().map_or(Ok(()), |ranking| ranking.save(folder, &self.schema))?;
+        Ok(entry)
     }
 }
 
@@ -204,7 +205,7 @@ pub fn prepare(
         tracing::warn!("the data was written to while it was read: run the command again once that has ended");
         return Ok(built);
     }
-    let written = match write(&built, cache, &digest) {
+    let (written, file) = match write(&built, cache, &digest) {
         Ok(written) => written,
         Err(error) => {
             tracing::warn!("the encoded rows cannot be cached for the next run: {error}");
@@ -212,18 +213,18 @@ pub fn prepare(
         }
     };
     // Opened before it moves: mapped files stay, whatever another process does to the entry.
-    let prepared = built.mapped(&written.0)?;
+    let prepared = built.mapped(&written.0, &file)?;
     publish(&written, &entry);
     prune(cache);
     Ok(prepared)
 }
 
 /// Writes an entry into a folder beside its final place.
-fn write(built: &Prepared, cache: &Path, key: &str) -> Result<Temporary> {
+fn write(built: &Prepared, cache: &Path, key: &str) -> Result<(Temporary, EntryFile)> {
     std::fs::create_dir_all(cache).map_err(Error::io("create", cache))?;
     let beside = Temporary::new(&cache.join(key))?;
-    built.save(&beside.0, key)?;
-    Ok(beside)
+    let file = built.save(&beside.0, key)?;
+    Ok((beside, file))
 }
 
 /// Moves an entry to its final place. If that fails, the next run builds the entry again.

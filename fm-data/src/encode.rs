@@ -7,7 +7,7 @@ use fm_core::{Encoder, Field, FieldKind, Records, Schema};
 use polars::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::table::{CodeVec, Coded, TextColumns, cells};
+use crate::table::{CodeVec, Coded, TextColumns, cells, coded_cells};
 use crate::threads;
 
 /// Number of rows that a thread encodes at once.
@@ -101,8 +101,7 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
     ) -> Result<Columns<'a, S>> {
         let fields = encoder.schema().fields();
         let cells = |(number, field): (usize, &Field)| {
-            let coded = table.coded(&field.name).or_else(|| table.coded(field.column()));
-            Ok(match (&field.kind, coded) {
+            Ok(match (&field.kind, coded_cells(table, &field.name, field.column())) {
                 (FieldKind::Categorical, Some(Coded { codes, texts })) => {
                     let categories = texts.iter().map(|text| encoder.category(number, text)).collect();
                     Cells::Categories { codes, categories, missing: encoder.category(number, None) }

@@ -11,7 +11,7 @@ use crate::encode::check_rows;
 use crate::error::{Error, Result};
 use crate::spec::{FieldSpec, FieldSpecKind, TableSpec, TransformSpec};
 use crate::statistics::Statistics;
-use crate::table::{Coded, Codes, Origin, TextColumns, cells, weights};
+use crate::table::{Coded, Codes, Origin, TextColumns, cells, coded_cells, weights};
 use crate::threads;
 
 /// Maximum number of slots of a field that declares no `max_len`.
@@ -107,7 +107,7 @@ impl FittedField {
             counts.into_iter().filter(|_| !is_hashed).map(|(value, count)| (value.into_owned(), count)).collect()
         };
         let mut warnings = vec![];
-        let coded = table.coded(&field.name).or_else(|| table.coded(field.column()));
+        let coded = coded_cells(table, &field.name, field.column());
         if let (FieldSpecKind::Categorical, Some(Coded { codes, texts })) = (&field.kind, coded) {
             let texts = texts.iter().map(Option::unwrap_or_default);
             let counts = owned(counts_of_codes(texts, |row| codes.get(row), reading, train));

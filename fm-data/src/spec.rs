@@ -54,15 +54,17 @@ mod transform;
 use std::collections::HashSet;
 use std::path::Path;
 
-use fm_core::schema::Reading;
+use fm_core::schema::{Reading, TransformName};
 use fm_core::{Keep, List, Side, Weighting};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, suggestion};
 use crate::table::{DecimalMark, Needed, ReadOptions, Selection};
-use transform::TransformName;
 
 pub use transform::{BUCKETS, TransformSpec};
+
+/// Texts that other programs write for a missing value.
+pub const USUAL_NULLS: [&str; 11] = ["NULL", "Null", "null", "NA", "N/A", "n/a", "nan", "NaN", "None", "\\N", "-"];
 
 /// The separator of the values of a multi-valued field, unless the field declares another.
 pub const SEPARATOR: &str = "|";

@@ -70,7 +70,7 @@ pub use field::{Field, FieldKind, Keep, List, Side, Weighting};
 pub use label::{Label, Task};
 pub use layout::Layout;
 pub use reading::{Reading, canonical};
-pub use transform::{MAX_BUCKETS, Transform};
+pub use transform::{MAX_BUCKETS, Transform, TransformName};
 
 /// The newest version of `schema.json` that this library reads. It writes 2 for a schema without a [`Transform`] and a
 /// [`Field::column`], which earlier versions read, too.

@@ -113,15 +113,22 @@ pub(super) struct NumericFile {
     edges: Option<Vec<f64>>,
 }
 
-#[derive(Default, Deserialize)]
+/// The name of what becomes of the numbers of a field, in files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum TransformName {
+pub enum TransformName {
+    /// (number - mean) / std; not a [`Transform`].
     #[default]
     Standardize,
+    /// [`Transform::Log`]
     Log,
+    /// [`Transform::MinMax`]
     MinMax,
+    /// [`Transform::Identity`]
     Identity,
+    /// [`Transform::Buckets`]
     Buckets,
+    /// [`Transform::CriteoLog`]
     CriteoLog,
 }
 

@@ -81,7 +81,9 @@ pub trait ReadChunks: Send {
 
     /// Skips rows, and returns the line on which the next one starts, from 1. `None` for a format without lines, or
     /// after the last row.
-    fn line_after(&mut self, rows: usize) -> Option<usize>;
+    fn line_after(&mut self, _rows: usize) -> Option<usize> {
+        None
+    }
 }
 
 /// Writes the rows of a table in order. All chunks have the same columns.

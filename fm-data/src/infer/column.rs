@@ -9,12 +9,11 @@ use fm_core::terminal::shortened;
 use polars::prelude::{PlHashMap, StringChunked};
 
 use super::names::Name;
-use crate::spec::ListSpec;
+use crate::spec::{ListSpec, USUAL_NULLS};
 use crate::table::{Codes, NO_CODE, is_time, with_point};
 
-/// Texts that programs write for a missing value.
-const NULLS: [&str; 14] =
-    ["NULL", "Null", "null", "NA", "N/A", "n/a", "<NA>", "nan", "NaN", "NaT", "None", "?", "\\N", "-"];
+/// Further texts for a missing value. A table that declares nothing has hardly another meaning of them.
+const MORE_NULLS: [&str; 3] = ["<NA>", "NaT", "?"];
 
 /// Separators of lists that are tried.
 const SEPARATORS: [&str; 4] = ["|", ";", ",", " "];
@@ -42,7 +41,7 @@ impl<'a> Values<'a> {
         let is_of_two_letters = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
         let has_codes_of_two_letters = texts.iter().all(|text| is_of_two_letters(text.trim_ascii()));
         let is_null = |text: &str| {
-            let null = NULLS.into_iter().find(|null| *null == text.trim_ascii());
+            let null = USUAL_NULLS.into_iter().chain(MORE_NULLS).find(|null| *null == text.trim_ascii());
             // Among codes of countries, NA is Namibia.
             null.filter(|null| *null != "NA" || !has_codes_of_two_letters)
         };

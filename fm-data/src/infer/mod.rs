@@ -167,11 +167,17 @@ fn name_of_label(names: &[String]) -> Option<String> {
     names.iter().filter(|name| rank(name).is_some()).min_by_key(rank).cloned()
 }
 
-/// The task that suits labels, and what the labels are.
-fn task(labels: &[f32]) -> (TaskName, String) {
-    let mut distinct: Vec<f32> = labels.to_vec();
+/// The distinct labels, the smallest first.
+fn distinct(labels: &[f32]) -> Vec<f32> {
+    let mut distinct = labels.to_vec();
     distinct.sort_unstable_by(f32::total_cmp);
     distinct.dedup();
+    distinct
+}
+
+/// The task that suits labels, and what the labels are.
+fn task(labels: &[f32]) -> (TaskName, String) {
+    let distinct = distinct(labels);
     let share =
         |label: f32| 100.0 * labels.iter().filter(|&&other| other == label).count() as f64 / labels.len() as f64;
     match distinct[..] {
@@ -236,8 +242,7 @@ impl Inferred {
         };
         let candidates: Vec<Candidate<'_>> =
             crate::threads::map(names.iter().map(String::as_str).zip(&texts), names.len() * table.height(), candidate);
-        let (is_user, is_item) = (|name: &Name| name.is_user(), |name: &Name| name.is_item());
-        let [user, item] = [is_user as fn(&Name) -> bool, is_item].map(|is| {
+        let [user, item] = [Name::is_user, Name::is_item as fn(&Name) -> bool].map(|is| {
             let is_role = |one: &Candidate<'_>| is(&one.name) && one.content == Content::Categorical;
             names.iter().zip(&candidates).position(|(name, one)| *name != self.spec.label && is_role(one))
         });
@@ -251,21 +256,12 @@ impl Inferred {
         };
         let uses_points = candidates.iter().zip(&texts).any(is_point);
         for (at, (column, one)) in names.iter().zip(&candidates).enumerate() {
-            let side = side(one, user.map(|user| &candidates[user]), item.map(|item| &candidates[item]));
-            let field = |kind| FieldSpec {
-                min_count: least_count(&one.values),
-                ..FieldSpec::new(
-                    column,
-                    kind,
-                    if Some(at) == user {
-                        Side::User
-                    } else if Some(at) == item {
-                        Side::Item
-                    } else {
-                        side
-                    },
-                )
+            let side = match at {
+                _ if user == Some(at) => Side::User,
+                _ if item == Some(at) => Side::Item,
+                _ => side(one, user.map(|user| &candidates[user]), item.map(|item| &candidates[item])),
             };
+            let field = |kind| FieldSpec { min_count: least_count(&one.values), ..FieldSpec::new(column, kind, side) };
             let is_title = || {
                 item.is_some_and(|item| one.name.is_title() && candidates[item].values.determines(&one.values) > 0.99)
             };
@@ -412,9 +408,7 @@ fn least_count(values: &Values<'_>) -> u32 {
 
 /// The labels as codes, and the number of rows of each.
 fn codes_of_labels(labels: &[f32]) -> (Vec<u32>, Vec<usize>) {
-    let mut distinct: Vec<f32> = labels.to_vec();
-    distinct.sort_unstable_by(f32::total_cmp);
-    distinct.dedup();
+    let distinct = distinct(labels);
     let code = |label: &f32| distinct.partition_point(|other| other < label) as u32;
     let codes: Vec<u32> = labels.iter().map(code).collect();
     let mut counts = vec![0; distinct.len()];

@@ -1,7 +1,7 @@
 //! What becomes of the numbers of a field, before fitting.
 
-use fm_core::schema::{MAX_BUCKETS, Transform};
-use serde::{Deserialize, Serialize};
+use fm_core::schema::{MAX_BUCKETS, Transform, TransformName};
+use serde::Serialize;
 
 /// The number of buckets of a field that declares none.
 pub const BUCKETS: u32 = 32;
@@ -49,24 +49,12 @@ impl TransformSpec {
     }
 }
 
-/// The transform of a `[[field]]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum TransformName {
-    Standardize,
-    Log,
-    MinMax,
-    Identity,
-    Buckets,
-    CriteoLog,
-}
-
 /// The transform of a numeric `[[field]]`, `None` if it is standardised; or what its keys contradict.
 pub(super) fn transform(
     name: Option<TransformName>,
     buckets: Option<u32>,
 ) -> Result<Option<TransformSpec>, &'static str> {
-    let name = name.unwrap_or(TransformName::Standardize);
+    let name = name.unwrap_or_default();
     if buckets.is_some() && name != TransformName::Buckets {
         return Err("has buckets, which only transform = \"buckets\" uses");
     }

@@ -9,7 +9,7 @@ use polars::prelude::*;
 use super::codes::Codes;
 #[cfg(test)]
 use super::codes::NO_CODE;
-use super::compact::TextColumns;
+use super::compact::{Coded, TextColumns};
 use super::origin::Origin;
 use crate::error::{Error, Result, first_line};
 use crate::format::text::text_of;
@@ -31,6 +31,11 @@ pub(crate) fn cells(table: &impl TextColumns, field: &str, column: &str) -> Resu
         Err(Error::MissingColumn { .. }) if column != field => table.texts(column),
         cells => cells,
     }
+}
+
+/// The same cells as codes; `None` if they are not coded.
+pub(crate) fn coded_cells<'a>(table: &'a impl TextColumns, field: &str, column: &str) -> Option<Coded<'a>> {
+    table.coded(field).or_else(|| table.coded(column))
 }
 
 /// A table with columns of fields, given as the name of each field and of the column that it reads.

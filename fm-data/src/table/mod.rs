@@ -26,7 +26,7 @@ pub use crate::format::sparse::has_fields as sparse_fields;
 pub use crate::format::{ChunkSize, ListText, Needed, ReadOptions, Selection};
 pub(crate) use codes::Codes;
 pub use codes::NO_CODE;
-pub(crate) use columns::{cells, with_fields};
+pub(crate) use columns::{cells, coded_cells, with_fields};
 pub use columns::{codes, labels, numbers, strings, take_columns, take_rows, values, weights};
 pub(crate) use compact::CompactBuilder;
 pub use compact::{CodeVec, Coded, CompactTable, TextColumns};

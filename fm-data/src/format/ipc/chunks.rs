@@ -181,10 +181,6 @@ impl ReadChunks for IpcChunks {
         let share = self.rows_read as f64 / rows.max(1) as f64;
         (share * self.bytes as f64) as u64
     }
-
-    fn line_after(&mut self, _: usize) -> Option<usize> {
-        None
-    }
 }
 
 fn has_dictionary(kind: &ArrowDataType) -> bool {

@@ -209,10 +209,6 @@ impl ReadChunks for ParquetChunks {
         let share = self.rows_read as f64 / self.rows.max(1) as f64;
         (share * self.bytes as f64) as u64
     }
-
-    fn line_after(&mut self, _: usize) -> Option<usize> {
-        None
-    }
 }
 
 fn mapped(file: &File, path: &Path) -> Result<Buffer<u8>> {
