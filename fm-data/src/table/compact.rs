@@ -196,7 +196,7 @@ mod tests {
         df!(
             "few" => of(&|row| (row % 7 > 0).then(|| (row % 3).to_string())),
             "some" => of(&|row| Some((row % 300).to_string())),
-            "many" => of(&|row| Some(format!("a long text {}", row % (n / 3)))),
+            "many" => of(&|row| Some(format!("a long text {}", row % (n / 4)))),
             "unique" => of(&|row| (row % 5 > 0).then(|| format!("é{row}"))),
         )
         .unwrap()
@@ -210,7 +210,7 @@ mod tests {
         let distinct = |name: &str| compact.column(name).unwrap().texts().map(|texts| texts.len());
         assert_eq!(
             ["few", "some", "many", "unique"].map(distinct),
-            [Some(3), Some(300), Some(table.height() / 3), None]
+            [Some(3), Some(300), Some(table.height() / 4), None]
         );
         let all: Vec<u32> = (0..table.height() as u32).collect();
         assert!(compact.take(&all, &compact.names()).unwrap().equals_missing(&table));
