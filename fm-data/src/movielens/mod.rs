@@ -20,7 +20,12 @@ pub use location::{data_dir, download, locate};
 pub use release::{BASE_URL, Release};
 
 use crate::error::Result;
+use crate::table::{CompactBuilder, CompactTable};
 use form::Form;
+use frame::Join;
+
+/// Number of ratings that are joined at once.
+const CHUNK: usize = 1 << 16;
 
 /// The files of a release.
 #[derive(Clone, Debug)]
@@ -44,7 +49,20 @@ impl MovieLens {
     /// # Errors
     /// [`Error::Table`](crate::Error::Table) if a column is missing, which never happens after [`read`].
     pub fn frame(&self) -> Result<DataFrame> {
-        frame::join(self)
+        Join::new(self)?.rows(0..self.ratings.height())
+    }
+
+    /// The same rows in a compact table, which moves to files in `folder` if it takes much memory.
+    ///
+    /// # Errors
+    /// As [`MovieLens::frame`].
+    pub(crate) fn compact(&self, folder: &Path) -> Result<CompactTable> {
+        let (join, n) = (Join::new(self)?, self.ratings.height());
+        let mut table = CompactBuilder::new(folder);
+        for at in (0..n).step_by(CHUNK) {
+            table.push(&join.rows(at..n.min(at + CHUNK))?)?;
+        }
+        Ok(table.finish())
     }
 }
 
