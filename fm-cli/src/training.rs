@@ -266,7 +266,7 @@ fn open_run(settings: &Settings, start: Start, data: &Prepared, trainer: &mut Tr
         }
         Start::New { path, force } => {
             if let Some(earlier) = &settings.init_from {
-                take_over(trainer, &data.schema, &Run::open(earlier)?)?;
+                take_over(trainer, &data.schema, &Run::open(earlier)?, settings.kept_state())?;
             }
             let path = path.unwrap_or_else(|| default_run(&settings.model.name));
             let new = NewRun { settings: &settings.to_toml()?, schema: &data.schema, digests: &digests(data) };
@@ -280,15 +280,23 @@ fn open_run(settings: &Settings, start: Start, data: &Prepared, trainer: &mut Tr
     }
 }
 
-/// Starts from the parameters of an earlier run, and reports which ones it takes.
-fn take_over(trainer: &mut Trainer<'_>, schema: &Schema, earlier: &Run) -> Result<()> {
+/// Starts from the parameters of an earlier run, and from a share of its optimiser's state if there is one. Reports which
+/// parameters it takes.
+fn take_over(trainer: &mut Trainer<'_>, schema: &Schema, earlier: &Run, keep: Option<f64>) -> Result<()> {
     earlier.files().check()?;
-    let taken = trainer.start_from(schema, &earlier.files().checkpoint(), earlier.schema())?;
+    let files = earlier.files();
+    let checkpoint = if keep.is_some() { files.checkpoint_with_state()? } else { files.checkpoint() };
+    let taken = trainer.start_from(schema, &checkpoint, earlier.schema(), keep)?;
     let count = |TakenValues { field, taken, all }: &TakenValues| {
         format!("{} of {} values of {field}", grouped(*taken as i64), grouped(*all as i64))
     };
+    let state = match keep {
+        None => String::new(),
+        Some(1.0) => ", and the optimizer's state".into(),
+        Some(share) => format!(", and the optimizer's state times {share}"),
+    };
     tracing::info!(
-        "initialized from {}: {}",
+        "initialized from {}: {}{state}",
         earlier.folder().display(),
         taken.values.iter().map(count).collect::<Vec<_>>().join(", ")
     );
