@@ -15,7 +15,7 @@ use fm_core::summary::Summary;
 use fm_core::terminal::grouped;
 use fm_core::train::{Ending, EpochRecord, Observer, Progress, TakenValues, TrainFiles, Trainer};
 use fm_core::{Error, Records, Rows, Schema};
-use fm_data::Prepared;
+use fm_data::{Earlier, Prepared};
 use fm_models::run::{NewRun, Run};
 use tch::Device;
 
@@ -55,8 +55,16 @@ impl Machine {
     }
 
     /// Reads and encodes the rows of a run, or opens the encoded rows.
-    pub fn prepare(&self, settings: &Settings) -> Result<Prepared> {
-        Ok(during("reading data", || settings.data.prepare(&self.data_dir, &self.cache_dir))?)
+    /// The run itself, if it exists, has all that it has taken over from the one of `init_from`, which may be gone.
+    pub fn prepare(&self, settings: &Settings, run: Option<&Run>) -> Result<Prepared> {
+        let earlier = match (&settings.init_from, run) {
+            (None, _) => None,
+            (Some(_), Some(run)) => Some(run.schema().clone()),
+            (Some(earlier), None) => Some(Run::open(earlier)?.schema().clone()),
+        };
+        let earlier = earlier.map(|schema| Earlier { schema, inheritance: settings.inheritance() });
+        let prepare = || settings.data.prepare_after(earlier.as_ref(), &self.data_dir, &self.cache_dir);
+        Ok(during("reading data", prepare)?)
     }
 
     /// Whether the user or the system has asked the program to stop.
@@ -107,7 +115,11 @@ pub fn train_watched(
     watch: &mut Watch<'_>,
 ) -> Result<(Run, Results)> {
     let device = settings.device.resolve()?;
-    let mut data = machine.prepare(settings)?;
+    let resumed = match &start {
+        Start::Resume(run) => Some(run.as_ref()),
+        Start::New { .. } => None,
+    };
+    let mut data = machine.prepare(settings, resumed)?;
     if let Some(scale) = label_scale(settings, &start)? {
         data.schema = data.schema.with_label_scale(scale)?;
     }

@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn a_reconciled_state_implies_the_weights_whatever_the_constants_were() {
         let (trained, lr) = (Ftrl { beta: 1.0, l1: 0.05 }, 0.1);
-        let mut w = Tensor::from_slice(&[0.3f32, -0.2, 0.0, 0.1, 0.0]);
+        let w = Tensor::from_slice(&[0.3f32, -0.2, 0.0, 0.1, 0.0]);
         let mut states = [Tensor::zeros_like(&w), Tensor::zeros_like(&w)];
         for gradient in [[1.0f32, -2.0, 0.04, 0.0, 0.0], [0.5, 1.0, -0.01, 0.0, 0.0]] {
             let of_touched = Tensor::from_slice(&gradient[..3]);

@@ -32,7 +32,7 @@ pub use config::TrainConfig;
 pub use files::{TrainFiles, is_free};
 pub use observer::{Observer, Progress, Verdict};
 pub use state::{EpochRecord, EpochTiming, TrainState};
-pub use warm_start::{InitState, TakenValues, WarmStart};
+pub use warm_start::{Inherit, TakenValues, WarmStart};
 
 /// The maximum age of the last checkpoint during an epoch, unless `checkpoint_steps` is set.
 const CHECKPOINT_AGE: Duration = Duration::from_secs(10 * 60);

@@ -17,14 +17,13 @@ use crate::model::Model;
 use crate::number::bucket;
 use crate::schema::{Field, FieldKind, Schema};
 
-/// What becomes of the optimiser's state at a warm start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+/// Whether a warm start takes something over from the earlier run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum InitState {
-    /// It starts from scratch.
-    #[default]
+pub enum Inherit {
+    /// It is that of the new run alone.
     Fresh,
-    /// It is taken from the earlier run, which needs the same optimizer.
+    /// It is that of the earlier run, completed where the new run has more.
     Keep,
 }
 
