@@ -1,11 +1,9 @@
 //! Joins ratings with the attributes of their movie, user and time.
 
 use std::collections::HashMap;
-use std::ops::Range;
 
 use polars::prelude::*;
 
-use super::MovieLens;
 use crate::error::Result;
 
 /// Hours and weekdays as text.
@@ -14,37 +12,31 @@ const NUMBERS: [&str; 24] = [
     "21", "22", "23",
 ];
 
-/// Joins the ratings of a release with what it says about their movies, users and times.
+/// The columns of a rating's time.
+pub(super) const MOMENT: [&str; 2] = ["hour", "weekday"];
+
+/// Joins the ratings of a release with what it says about their movies and users, and with their hour and weekday.
 pub(super) struct Join<'a> {
-    ratings: &'a DataFrame,
     movies: Attributes<'a>,
     users: Option<Attributes<'a>>,
-    /// Whether not all timestamps are equal.
-    has_times: bool,
 }
 
 impl<'a> Join<'a> {
-    pub fn new(data: &'a MovieLens) -> Result<Join<'a>> {
-        let timestamps = data.ratings.column("timestamp")?.i64()?;
+    pub fn new(movies: &'a DataFrame, users: Option<&'a DataFrame>) -> Result<Join<'a>> {
         Ok(Join {
-            ratings: &data.ratings,
-            movies: Attributes::new(&data.movies, "movie_id")?,
-            users: data.users.as_ref().map(|users| Attributes::new(users, "user_id")).transpose()?,
-            has_times: timestamps.min() != timestamps.max(),
+            movies: Attributes::new(movies, "movie_id")?,
+            users: users.map(|users| Attributes::new(users, "user_id")).transpose()?,
         })
     }
 
-    /// Some of the ratings, with their columns and those that are joined.
-    pub fn rows(&self, rows: Range<usize>) -> Result<DataFrame> {
-        let ratings = self.ratings.slice(rows.start as i64, rows.len());
+    /// The ratings with the columns that are joined.
+    pub fn rows(&self, ratings: &DataFrame) -> Result<DataFrame> {
         let mut columns = ratings.columns().to_vec();
-        columns.extend(self.movies.of(&ratings)?);
+        columns.extend(self.movies.of(ratings)?);
         if let Some(users) = &self.users {
-            columns.extend(users.of(&ratings)?);
+            columns.extend(users.of(ratings)?);
         }
-        if self.has_times {
-            columns.extend(moment(ratings.column("timestamp")?.i64()?));
-        }
+        columns.extend(moment(ratings.column("timestamp")?.i64()?));
         Ok(DataFrame::new(ratings.height(), columns)?)
     }
 }
@@ -82,7 +74,8 @@ fn moment(timestamps: &Int64Chunked) -> [Column; 2] {
         }
         texts.finish().into_column()
     };
-    [column("hour", hour), column("weekday", weekday)]
+    let [of_hour, of_weekday] = MOMENT;
+    [column(of_hour, hour), column(of_weekday, weekday)]
 }
 
 fn hour(timestamp: i64) -> i64 {

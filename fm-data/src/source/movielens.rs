@@ -7,7 +7,7 @@ use fm_core::{Side, Weighting};
 use super::interface::{DeclaredTable, Division, Reader, Source};
 use crate::config::{DataConfig, TaskName};
 use crate::error::{Error, Result};
-use crate::movielens;
+use crate::movielens::{self, CompactRatings};
 use crate::spec::{FieldOrigin, FieldSpec, FieldSpecKind, ListSpec, SEPARATOR, TableSpec};
 use crate::split::Split;
 
@@ -56,31 +56,29 @@ impl Reader for Release {
                     .into(),
             ));
         }
-        let data = movielens::read(&self.folder)?;
         let division = match config.split.parse()? {
             Split::Fold(name) => {
-                let (train, test) = movielens::official_fold(&self.folder, &data, &name)?;
+                let (train, test) = movielens::official_fold(&self.folder, &movielens::read(&self.folder)?, &name)?;
                 Division::Fold { train, test }
             }
             _ => Division::Undivided,
         };
-        // All of them are there: a rating without one is an error of the file.
-        let labels: Vec<f32> = data.ratings.column("rating")?.f32()?.iter().flatten().collect();
-        let timestamps: Vec<i64> = data.ratings.column("timestamp")?.i64()?.iter().flatten().collect();
+        let release = movielens::open(&self.folder)?;
+        let movies = release.movies.clone();
+        let CompactRatings { rows, labels, timestamps } = release.compact(&self.data_dir)?;
         let has_times = timestamps.iter().any(|time| *time != timestamps[0]);
         if !has_times {
             tracing::warn!("all timestamps are equal: there is no history, no hour and no weekday");
         }
         let default = if labels.len() <= LONG_HISTORY_RATINGS { HISTORY } else { SHORT_HISTORY };
         let history = if has_times { config.history.unwrap_or(default) } else { 0 };
-        let rows = data.compact(&self.data_dir)?;
         Ok(DeclaredTable {
             spec: spec(&rows.names(), history, config),
             labels,
             timestamps: Some(timestamps),
             weights: None,
             division,
-            items: Some(data.movies),
+            items: Some(movies),
             least_positive: Some(LIKED),
             rows,
         })
