@@ -31,7 +31,7 @@ pub struct Labels<'a> {
     pub weights: Option<&'a [f32]>,
 }
 
-/// Encodes rows of a table for scoring: all rows, or the rows with these numbers, in this order. Their labels are 0.
+/// Encodes rows of a table for scoring ([`columns_of_fields`](crate::table::columns_of_fields) has the columns of all fields): all rows, or the rows with these numbers, in this order. Their labels are 0.
 /// One encoder can encode all chunks of a large table.
 ///
 /// # Errors
@@ -101,13 +101,13 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
     ) -> Result<Columns<'a, S>> {
         let fields = encoder.schema().fields();
         let cells = |(number, field): (usize, &Field)| {
-            Ok(match (&field.kind, coded_cells(table, &field.name, field.column())) {
+            Ok(match (&field.kind, coded_cells(table, &field.name, field.column(), &field.derived)) {
                 (FieldKind::Categorical, Some(Coded { codes, texts })) => {
                     let categories = texts.iter().map(|text| encoder.category(number, text)).collect();
                     Cells::Categories { codes, categories, missing: encoder.category(number, None) }
                 }
                 (_, Some(coded)) => Cells::Coded(coded),
-                (_, None) => match cells(table, &field.name, field.column()) {
+                (_, None) => match cells(table, &field.name, field.column(), &field.derived) {
                     Err(Error::MissingColumn { .. }) if missing == MissingColumns::Unknown => Cells::Missing,
                     texts => Cells::Texts(texts?),
                 },

@@ -1,11 +1,12 @@
 //! The columns that fields read.
 
+use super::derived::derived_texts;
 use super::{FieldOrigin, FieldSpec, TableSpec};
 use crate::error::Result;
 use crate::table::{CompactTable, ListText};
 
 impl TableSpec {
-    /// A table in which each field that reads a column of another name has a column of its own name, too.
+    /// A table in which each field that reads a column of another name, or follows from others, has a column of its own name, too.
     ///
     /// # Errors
     /// [`Error::MissingColumn`](crate::Error::MissingColumn).
@@ -13,9 +14,17 @@ impl TableSpec {
         // A column may have the name of another field.
         let own = table.clone();
         for field in self.fields.iter().filter(|field| field.origin == FieldOrigin::Column) {
-            if field.name != field.column() {
+            if field.name != field.column() && !field.derived.is_derived() {
                 table.with_copy(&field.name, &own, field.column())?;
             }
+        }
+        // Crosses come last: they need the columns of their fields.
+        let derived = self.fields.iter().filter(|field| field.derived.is_derived());
+        let (crosses, times): (Vec<&FieldSpec>, Vec<&FieldSpec>) = derived.partition(|field| field.derived.is_cross());
+        for field in times.into_iter().chain(crosses) {
+            let of = (&field.derived, field.column());
+            let texts = derived_texts(of, &own, &table, &self.null_values, |part| self.reading(part))?;
+            table.with_column(texts.with_name(field.name.as_str().into()))?;
         }
         Ok(table)
     }
