@@ -298,14 +298,20 @@ fn times_that_cannot_be_read_are_counted_and_a_column_without_times_is_an_error(
     let odd = fit(["2024-01-02 03:04", "soon", "2024-13-01", "later"]).unwrap();
     assert_eq!(odd.warnings.len(), 1);
     assert!(
-        odd.warnings[0].starts_with("field `hour`: 2 of 3 training rows have no time in column `ts`, such as `soon`: they"),
+        odd.warnings[0]
+            .starts_with("field `hour`: 2 of 3 training rows have no time in column `ts`, such as `soon`: they"),
         "{:?}",
         odd.warnings
     );
     let early = fit(["14102100", "14102101", "14102102", "2024-01-01"]).unwrap().warnings;
-    assert!(early[0].contains("3 of 3 training rows have a number in column `ts` that is within a year of 1970"), "{early:?}");
+    assert!(
+        early[0].contains("3 of 3 training rows have a number in column `ts` that is within a year of 1970"),
+        "{early:?}"
+    );
     let error = fit(["soon", "later", "NA", "2024-01-01"]).unwrap_err().to_string();
-    assert!(error.starts_with("field `hour` finds no time in column `ts` of the training rows: the first text is `soon`"));
+    assert!(
+        error.starts_with("field `hour` finds no time in column `ts` of the training rows: the first text is `soon`")
+    );
     let error = fit(["NA", "", "NA", "2024-01-01"]).unwrap_err().to_string();
     assert!(error.ends_with("of the training rows, which is empty: leave it out"), "{error}");
 }

@@ -389,7 +389,8 @@ fn fields_of_time(column: &str, values: &Values<'_>) -> Vec<(FieldSpec, String)>
     let days: HashSet<i64> = times.clone().map(|seconds| seconds.div_euclid(86_400)).collect();
     let hours: HashSet<i64> = times.map(|seconds| seconds.rem_euclid(86_400) / 3_600).collect();
     let span = days.iter().max().zip(days.iter().min()).map_or(0, |(last, first)| last - first + 1);
-    let recurs = [(TimePart::Hour, hours.len() > 1 && days.len() >= 3), (TimePart::Weekday, days.len() >= 7 && span >= 14)];
+    let recurs =
+        [(TimePart::Hour, hours.len() > 1 && days.len() >= 3), (TimePart::Weekday, days.len() >= 7 && span >= 14)];
     let parts = recurs.into_iter().filter(|(_, recurs)| *recurs).map(|(part, _)| part);
     let field = |part: TimePart| {
         let derived = Derived { time: Some(part), ..Derived::default() };
