@@ -6,7 +6,7 @@
 //! always complete, even if several processes build it at once.
 
 use std::collections::BTreeMap;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -22,6 +22,11 @@ use crate::ranking::RankingData;
 
 /// The file with the warnings and notes, which every training on the rows repeats.
 const WARNINGS: &str = "warnings.json";
+
+/// The file with the rows of a part in the folder of an entry.
+pub(crate) fn rows_file(folder: &Path, part: &str) -> PathBuf {
+    folder.join(part).with_extension("rows")
+}
 
 /// Everything that the encoded data depends on.
 #[derive(Clone, Copy, Debug)]
@@ -136,7 +141,7 @@ impl Prepared {
 
     fn read(folder: &Path) -> fm_core::Result<Prepared> {
         let schema = Schema::load(folder.join(Schema::FILE))?;
-        let rows = |part: &str| Records::open(folder.join(part).with_extension("rows"), &schema);
+        let rows = |part: &str| Records::open(rows_file(folder, part), &schema);
         let (train, valid, test) = (rows("train")?, rows("valid")?, rows("test")?);
         let is_ranking = schema.label().task.is_ranking();
         let ranking = is_ranking.then(|| RankingData::open(folder, &schema)).transpose()?;
@@ -150,47 +155,34 @@ impl Prepared {
         Ok(Prepared { schema, train, valid, test, ranking, warnings, notes })
     }
 
-    /// The same data with the rows in the files that [`Prepared::save`] wrote. Each set of rows in memory, which may take
-    /// most of it, is dropped before its file is opened.
-    fn mapped(self, folder: &Path, entry: &EntryFile) -> fm_core::Result<Prepared> {
-        let map = |rows: Records, part: &str| -> fm_core::Result<Records> {
-            drop(rows);
-            let path = folder.join(part).with_extension("rows");
-            let rows = Records::open(&path, &self.schema)?;
-            match entry.digests.get(part) == Some(&rows.digest()) {
-                true => Ok(rows),
-                false => Err(fm_core::Error::format("cache entry", &path, "its content is not what was written")),
-            }
-        };
-        let (train, valid, test) = (map(self.train, "train")?, map(self.valid, "valid")?, map(self.test, "test")?);
-        let ranking = self.ranking.map(|_| RankingData::open(folder, &self.schema)).transpose()?;
-        Ok(Prepared { train, valid, test, ranking, ..self })
-    }
-
-    fn save(&self, folder: &Path, key: &str) -> fm_core::Result<EntryFile> {
+    /// Writes the files of an entry. Rows that are already in a file of the folder stay there.
+    fn save(&self, folder: &Path, key: &str) -> fm_core::Result<()> {
         let entry = self.entry(key);
         write_atomically(folder.join(ENTRY), |file| Ok(serde_json::to_writer_pretty(file, &entry)?))?;
         self.schema.save(folder.join(Schema::FILE))?;
         for (part, rows) in [("train", &self.train), ("valid", &self.valid), ("test", &self.test)] {
-            rows.save(folder.join(part).with_extension("rows"), &self.schema)?;
+            let path = rows_file(folder, part);
+            if !path.exists() {
+                rows.save(path, &self.schema)?;
+            }
         }
         let path = folder.join(WARNINGS);
         let text = serde_json::to_string(&(&self.warnings, &self.notes))
             .map_err(fm_core::Error::json("the warnings of a cache entry"))?;
         std::fs::write(&path, text).map_err(fm_core::Error::io("write", &path))?;
-        self.ranking.as_ref().map_or(Ok(()), |ranking| ranking.save(folder, &self.schema))?;
-        Ok(entry)
+        self.ranking.as_ref().map_or(Ok(()), |ranking| ranking.save(folder, &self.schema))
     }
 }
 
-/// Opens the cache entry for `key`, or builds it if it is missing or damaged.
+/// Opens the cache entry for `key`, or builds it if it is missing or damaged. `build` writes rows to their
+/// [files](rows_file) in the folder that it is given. If the cache cannot be written, it builds the rows in memory.
 ///
 /// # Errors
 /// Returns the error of `build`. If the cache cannot be written, it only warns.
 pub fn prepare(
     key: &CacheKey<'_, impl Serialize>,
     cache: impl AsRef<Path>,
-    build: impl FnOnce() -> Result<Prepared>,
+    build: impl Fn(Option<&Path>) -> Result<Prepared>,
 ) -> Result<Prepared> {
     let cache = cache.as_ref();
     let digest = key.digest()?;
@@ -200,48 +192,54 @@ pub fn prepare(
         Err(error) if entry.exists() => tracing::warn!("the cache entry is damaged and will be rebuilt: {error}"),
         Err(_) => {}
     }
-    let built = build()?;
+    let failed = |error: &Error| tracing::warn!("the encoded rows cannot be cached for the next run: {error}");
+    let written = std::fs::create_dir_all(cache).map_err(Error::io("create", cache));
+    // What a killed process left takes space.
+    prune(cache);
+    let written = written.and_then(|()| Temporary::new(&entry)).inspect_err(failed).ok();
+    let built = match (&written, build(written.as_ref().map(|written| &*written.path))) {
+        (Some(_), Err(error)) if is_of_writing(&error) => {
+            failed(&error);
+            return build(None);
+        }
+        (_, built) => built?,
+    };
     if key.digest()? != digest {
         tracing::warn!("the data was written to while it was read: run the command again once that has ended");
         return Ok(built);
     }
-    let (written, file) = match write(&built, cache, &digest) {
-        Ok(written) => written,
-        Err(error) => {
-            tracing::warn!("the encoded rows cannot be cached for the next run: {error}");
-            return Ok(built);
-        }
-    };
-    // Opened before it moves: mapped files stay, whatever another process does to the entry.
-    let prepared = built.mapped(&written.0, &file)?;
-    publish(&written, &entry);
+    let Some(written) = written else { return Ok(built) };
+    match built.save(&written.path, &digest) {
+        // Mapped files stay, whatever another process does to the entry.
+        Ok(()) => publish(&written, &entry),
+        Err(error) => failed(&error.into()),
+    }
     prune(cache);
-    Ok(prepared)
+    Ok(built)
 }
 
-/// Writes an entry into a folder beside its final place.
-fn write(built: &Prepared, cache: &Path, key: &str) -> Result<(Temporary, EntryFile)> {
-    std::fs::create_dir_all(cache).map_err(Error::io("create", cache))?;
-    let beside = Temporary::new(&cache.join(key))?;
-    let file = built.save(&beside.0, key)?;
-    Ok((beside, file))
+/// Whether a file could not be written, such as on a full disk.
+fn is_of_writing(error: &Error) -> bool {
+    matches!(error, Error::Core(fm_core::Error::Io { action: "write", .. }))
 }
 
 /// Moves an entry to its final place. If that fails, the next run builds the entry again.
 fn publish(written: &Temporary, entry: &Path) {
-    if std::fs::rename(&written.0, entry).is_err() {
+    if std::fs::rename(&written.path, entry).is_err() {
         // An entry exists: a damaged one, or one that another process has just built. Replace either.
         let Ok(old) = Temporary::new(entry) else { return };
-        let _ = std::fs::rename(entry, old.0.join("old"));
+        let _ = std::fs::rename(entry, old.path.join("old"));
         // If a third process was faster, its entry is equivalent to this one.
-        let _ = std::fs::rename(&written.0, entry);
+        let _ = std::fs::rename(&written.path, entry);
     }
 }
 
 /// Maximum total size of all entries except the newest, in bytes.
 const KEPT_BYTES: u64 = 5_000_000_000;
 
-/// An unfinished entry older than this belongs to a process that died.
+/// An unfinished entry is locked by its process. Without a lock, it belongs to a process that died; a new one may not be locked
+/// yet. Where folders have no locks, only its age shows it.
+const UNLOCKED_AFTER: Duration = Duration::from_secs(10);
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Removes abandoned entries, and the oldest entries beyond [`KEPT_BYTES`]. Files that another process has mapped stay
@@ -255,7 +253,8 @@ fn prune(cache: &Path) {
     let built = |entry: &PathBuf| std::fs::metadata(entry).and_then(|data| data.modified()).unwrap_or(UNIX_EPOCH);
     let is_abandoned = |path: &PathBuf| {
         let age = built(path).elapsed().unwrap_or_default();
-        path.extension().is_some_and(|extension| extension == "partial") && age > ABANDONED_AFTER
+        path.extension().is_some_and(|extension| extension == "partial")
+            && (age > ABANDONED_AFTER || age > UNLOCKED_AFTER && lock(path).is_some())
     };
     for left in files(cache).filter(is_abandoned) {
         let _ = std::fs::remove_dir_all(left);
@@ -273,20 +272,29 @@ fn prune(cache: &Path) {
 }
 
 /// A temporary folder of one call, removed when dropped.
-struct Temporary(PathBuf);
+struct Temporary {
+    path: PathBuf,
+    /// The folder is locked as long as its process lives.
+    _lock: Option<File>,
+}
 
 impl Temporary {
     fn new(beside: &Path) -> Result<Temporary> {
         let folder = beside.with_extension(format!("{}.partial", random_digits()));
         std::fs::create_dir(&folder).map_err(Error::io("create", &folder))?;
-        Ok(Temporary(folder))
+        Ok(Temporary { _lock: lock(&folder), path: folder })
     }
+}
+
+/// Locks a folder without waiting; `None` if another process does, or if folders have no locks here.
+fn lock(folder: &Path) -> Option<File> {
+    File::open(folder).ok().filter(|folder| folder.try_lock().is_ok())
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
         // Best effort; after a rename, there is nothing to remove.
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_dir_all(&self.path);
     }
 }
 
@@ -334,7 +342,7 @@ mod tests {
         }
 
         fn prepare(&self) -> Prepared {
-            prepare(&self.key(), self.cache(), || self.build()).unwrap()
+            prepare(&self.key(), self.cache(), |_| self.build()).unwrap()
         }
 
         fn entries(&self) -> Vec<PathBuf> {
@@ -444,9 +452,9 @@ mod tests {
     #[test]
     fn a_failed_build_leaves_no_entry() {
         let setup = Setup::new();
-        let failed = prepare(&setup.key(), setup.cache(), || Err(Error::Spec("no".into())));
+        let failed = prepare(&setup.key(), setup.cache(), |_| Err(Error::Spec("no".into())));
         assert_eq!(failed.unwrap_err().to_string(), "no");
-        assert!(!setup.cache().exists());
+        assert!(setup.entries().is_empty());
     }
 
     #[test]
@@ -498,12 +506,12 @@ mod tests {
     #[test]
     fn data_that_changes_while_it_is_read_is_not_kept() {
         let setup = Setup::new();
-        let prepared = prepare(&setup.key(), setup.cache(), || {
+        let prepared = prepare(&setup.key(), setup.cache(), |_| {
             std::fs::write(&setup.inputs[0], "a,y\nx,1\ny,2\n").unwrap();
             setup.build()
         });
         assert_eq!(prepared.unwrap().train.len(), 1);
-        assert!(!setup.cache().exists());
+        assert!(setup.entries().is_empty());
     }
 
     #[test]
@@ -513,7 +521,7 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    let prepared = prepare(&key, &cache, || built(spec)).unwrap();
+                    let prepared = prepare(&key, &cache, |_| built(spec)).unwrap();
                     assert_eq!(ids(&prepared.train), [1]);
                 });
             }

@@ -219,7 +219,8 @@ impl<'a> Catalogue<'a> {
         let spec = &self.data.spec;
         for field in spec.fields.iter().filter(|field| field.derived.is_cross()) {
             let of = (&field.derived, field.column());
-            let texts = derived_texts(of, rows, rows, &spec.null_values, |part| spec.reading(part))?;
+            let text = derived_texts(of, &*rows, &*rows, &spec.null_values, |part| spec.reading(part))?;
+            let texts: StringChunked = (0..rows.height()).map(text).collect();
             rows.with_column(texts.with_name(field.name.as_str().into()).into_column())?;
         }
         Ok(())

@@ -20,21 +20,25 @@ fn applies(config: &DataConfig) -> bool {
     })
 }
 
-fn open(config: &DataConfig, _: &Path) -> Result<Box<dyn Reader>> {
-    Ok(Box::new(Table(config.data.clone().unwrap_or_default().into())))
+fn open(config: &DataConfig, data_dir: &Path) -> Result<Box<dyn Reader>> {
+    let path = config.data.clone().unwrap_or_default().into();
+    Ok(Box::new(Table { path, data_dir: data_dir.to_owned() }))
 }
 
-struct Table(PathBuf);
+struct Table {
+    path: PathBuf,
+    data_dir: PathBuf,
+}
 
 impl Reader for Table {
     fn files(&self) -> Result<Vec<PathBuf>> {
-        parts::files(&self.0)
+        parts::files(&self.path)
     }
 
     fn read(&self, config: &DataConfig, others: bool) -> Result<DeclaredTable> {
-        let spec = declaration(config, &self.0)?;
-        let mut rows = CompactBuilder::default();
-        let origin = read_declared(&self.0, &spec, others, &mut rows)?;
+        let spec = declaration(config, &self.path)?;
+        let mut rows = CompactBuilder::new(&self.data_dir);
+        let origin = read_declared(&self.path, &spec, others, &mut rows)?;
         declared(rows.finish(), &origin, spec)
     }
 }

@@ -16,19 +16,20 @@ fn applies(config: &DataConfig) -> bool {
     [&config.train, &config.valid, &config.test].iter().any(|table| table.is_some())
 }
 
-fn open(config: &DataConfig, _: &Path) -> Result<Box<dyn Reader>> {
+fn open(config: &DataConfig, data_dir: &Path) -> Result<Box<dyn Reader>> {
     let DataConfig { data, train, valid, test, .. } = config.clone();
     let train = train.ok_or(Error::NoTrainingTable)?;
     if data.is_some() {
         return Err(Error::AmbiguousData);
     }
-    Ok(Box::new(Tables { train, valid, test }))
+    Ok(Box::new(Tables { train, valid, test, data_dir: data_dir.to_owned() }))
 }
 
 struct Tables {
     train: PathBuf,
     valid: Option<PathBuf>,
     test: Option<PathBuf>,
+    data_dir: PathBuf,
 }
 
 impl Reader for Tables {
@@ -40,7 +41,7 @@ impl Reader for Tables {
     fn read(&self, config: &DataConfig, _: bool) -> Result<DeclaredTable> {
         let spec = declaration(config, &self.train)?;
         // The tables may have different other columns.
-        let mut all = CompactBuilder::default();
+        let mut all = CompactBuilder::new(&self.data_dir);
         let mut origin = read_declared(&self.train, &spec, false, &mut all)?;
         let mut parts = Parts { train: (0..all.height() as u32).collect(), ..Parts::default() };
         if parts.train.is_empty() {

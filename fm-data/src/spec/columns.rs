@@ -5,6 +5,9 @@ use super::{FieldOrigin, FieldSpec, TableSpec};
 use crate::error::Result;
 use crate::table::{CompactTable, ListText};
 
+/// The number of rows of a field whose texts are made at once.
+const CHUNK: usize = 1 << 16;
+
 impl TableSpec {
     /// A table in which each field that reads a column of another name, or follows from others, has a column of its own name, too.
     ///
@@ -22,9 +25,10 @@ impl TableSpec {
         let derived = self.fields.iter().filter(|field| field.derived.is_derived());
         let (crosses, times): (Vec<&FieldSpec>, Vec<&FieldSpec>) = derived.partition(|field| field.derived.is_cross());
         for field in times.into_iter().chain(crosses) {
-            let of = (&field.derived, field.column());
-            let texts = derived_texts(of, &own, &table, &self.null_values, |part| self.reading(part))?;
-            table.with_column(texts.with_name(field.name.as_str().into()))?;
+            let (of, fields) = ((&field.derived, field.column()), table.clone());
+            let text = derived_texts(of, &own, &fields, &self.null_values, |part| self.reading(part))?;
+            let chunks = (0..fields.height()).step_by(CHUNK).map(|start| start..fields.height().min(start + CHUNK));
+            table.with_column(&field.name, chunks.map(|rows| rows.map(&text).collect()))?;
         }
         Ok(table)
     }

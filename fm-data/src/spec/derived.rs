@@ -2,11 +2,10 @@
 
 use fm_core::Side;
 use fm_core::schema::{Derived, Reading, TimePart, crossed};
-use polars::prelude::*;
 
 use super::{FieldOrigin, FieldSpec, FieldSpecKind, TableSpec};
 use crate::error::{Result, suggestion};
-use crate::table::TextColumns;
+use crate::table::{TextColumn, TextColumns};
 
 impl FieldSpec {
     /// The columns that it reads; none if it crosses other fields.
@@ -119,29 +118,27 @@ impl TableSpec {
     }
 }
 
-/// The texts of a field that follow from columns: from those of `columns`, or, of crossed fields, from those of `fields`. Columns
-/// are read as `null_values` say, and fields as `reading` says.
+/// The text in each row of a field that follows from columns: from those of `columns`, or, of crossed fields, from those of `fields`.
+/// Columns are read as `null_values` say, and fields as `reading` says.
 ///
 /// # Errors
 /// [`Error::MissingColumn`](crate::Error::MissingColumn).
-pub(crate) fn derived_texts<'r>(
-    (derived, column): (&Derived, &str),
-    columns: &impl TextColumns,
-    fields: &impl TextColumns,
-    null_values: &[String],
+pub(crate) fn derived_texts<'a, 'r: 'a>(
+    (derived, column): (&'a Derived, &str),
+    columns: &'a impl TextColumns,
+    fields: &'a impl TextColumns,
+    null_values: &'a [String],
     reading: impl Fn(&str) -> Reading<'r>,
-) -> Result<StringChunked> {
+) -> Result<Box<dyn Fn(usize) -> Option<String> + 'a>> {
     if derived.is_cross() {
-        let parts = derived.cross.iter().map(|part| Ok((fields.texts(part)?, reading(part))));
-        let parts = parts.collect::<Result<Vec<(StringChunked, Reading<'_>)>>>()?;
-        let of_row = |row: usize| {
+        let parts = derived.cross.iter().map(|part| Ok((fields.column(part)?, reading(part))));
+        let parts = parts.collect::<Result<Vec<(TextColumn<'_>, Reading<'_>)>>>()?;
+        return Ok(Box::new(move |row| {
             crossed(parts.iter().map(|(texts, reading)| texts.get(row).and_then(|text| reading.value(text))))
-        };
-        return Ok((0..fields.height()).map(of_row).collect());
+        }));
     }
     let reading = Reading::new(false, null_values);
-    let texts = columns.texts(column)?;
-    let until = derived.until_column().map(|until| columns.texts(until)).transpose()?;
-    let of_row = |(row, text)| derived.of_time(reading, text, until.as_ref().and_then(|until| until.get(row)));
-    Ok(texts.iter().enumerate().map(of_row).collect())
+    let texts = columns.column(column)?;
+    let until = derived.until_column().map(|until| columns.column(until)).transpose()?;
+    Ok(Box::new(move |row| derived.of_time(reading, texts.get(row), until.as_ref().and_then(|until| until.get(row)))))
 }

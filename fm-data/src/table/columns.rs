@@ -9,7 +9,7 @@ use polars::prelude::*;
 use super::codes::Codes;
 #[cfg(test)]
 use super::codes::NO_CODE;
-use super::compact::{Coded, TextColumns};
+use super::compact::{TextColumn, TextColumns};
 use super::origin::Origin;
 use crate::error::{Error, Result, first_line};
 use crate::format::text::text_of;
@@ -27,21 +27,16 @@ pub fn strings(table: &DataFrame, name: &str) -> Result<StringChunked> {
 ///
 /// # Errors
 /// As [`strings`].
-pub(crate) fn cells(table: &impl TextColumns, field: &str, column: &str, derived: &Derived) -> Result<StringChunked> {
-    match table.texts(field) {
-        Err(Error::MissingColumn { .. }) if column != field && !derived.is_derived() => table.texts(column),
-        cells => cells,
-    }
-}
-
-/// The same cells as codes; `None` if they are not coded.
-pub(crate) fn coded_cells<'a>(
+pub(crate) fn cells<'a>(
     table: &'a impl TextColumns,
     field: &str,
     column: &str,
     derived: &Derived,
-) -> Option<Coded<'a>> {
-    table.coded(field).or_else(|| if derived.is_derived() { None } else { table.coded(column) })
+) -> Result<TextColumn<'a>> {
+    match table.column(field) {
+        Err(Error::MissingColumn { .. }) if column != field && !derived.is_derived() => table.column(column),
+        cells => cells,
+    }
 }
 
 /// The values of a column in the form in which they are compared; missing ones are null.
@@ -149,7 +144,7 @@ fn parsed<T>(
     what: &str,
     parse: impl Fn(&str) -> Option<T>,
 ) -> Result<Vec<T>> {
-    let cells = table.texts(name)?;
+    let cells = table.column(name)?;
     let parsed = cells
         .iter()
         .enumerate()

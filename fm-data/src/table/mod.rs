@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use fm_core::{Field, Schema};
-use polars::prelude::{DataFrame, IntoColumn};
+use polars::prelude::{DataFrame, IntoColumn, StringChunked};
 
 use crate::error::{Error, Result};
 use crate::format;
@@ -27,10 +27,10 @@ pub use crate::format::sparse::has_fields as sparse_fields;
 pub use crate::format::{ChunkSize, ListText, Needed, ReadOptions, Selection};
 pub(crate) use codes::Codes;
 pub use codes::NO_CODE;
-pub(crate) use columns::{cells, coded_cells};
+pub(crate) use columns::cells;
 pub use columns::{codes, labels, numbers, strings, take_columns, take_rows, values, weights};
 pub(crate) use compact::CompactBuilder;
-pub use compact::{CodeVec, Coded, CompactTable, TextColumns};
+pub use compact::{CompactTable, TextColumn, TextColumns};
 pub use decimal::DecimalMark;
 pub(crate) use decimal::with_point;
 pub use origin::Origin;
@@ -116,8 +116,13 @@ pub fn columns_of_fields(table: &DataFrame, schema: &Schema) -> Result<DataFrame
     let (crosses, others): (Vec<&Field>, Vec<&Field>) = others.partition(|field| field.derived.is_cross());
     let reading = |name: &str| schema.field_index(name).map(|field| schema.reading(field)).unwrap_or_default();
     for field in others.into_iter().chain(crosses) {
+        let so_far = named.clone();
         let cells = match field.derived.is_derived() {
-            true => derived_texts((&field.derived, field.column()), table, &named, schema.null_values(), reading),
+            true => {
+                let of = (&field.derived, field.column());
+                let text = derived_texts(of, table, &so_far, schema.null_values(), reading);
+                text.map(|text| (0..table.height()).map(text).collect::<StringChunked>())
+            }
             false => strings(table, field.column()),
         };
         match cells {
