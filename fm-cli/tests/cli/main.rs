@@ -9,6 +9,7 @@ mod compare;
 mod convert;
 mod damaged_export;
 mod data;
+mod days;
 mod derived;
 mod device;
 mod documentation;

@@ -51,6 +51,7 @@
 
 mod derived;
 mod field;
+mod inheritance;
 mod label;
 mod layout;
 mod list_text;
@@ -69,6 +70,7 @@ use crate::error::{Error, Result};
 
 pub use derived::{Derived, TimePart, crossed};
 pub use field::{Field, FieldKind, Keep, List, Side, Weighting};
+pub use inheritance::Inheritance;
 pub use label::{Label, Task};
 pub use layout::Layout;
 pub use reading::{Reading, canonical};
