@@ -9,8 +9,9 @@ use crate::seed::{Stream, derive, generator, permutation};
 /// The most rows that are shuffled together: their positions take 4 bytes each.
 const WINDOW: usize = 1 << 31;
 
-/// Number of consecutive rows that are read together if not all rows are shuffled together. A disk reads as many in one go.
-const BLOCK: usize = 4096;
+/// Number of consecutive rows that are read together if not all rows are shuffled together: enough for a disk, and few enough
+/// that a window has rows from everywhere.
+const BLOCK: usize = 1024;
 
 /// A random order of `n` rows, the same for the same seed and epoch.
 ///
@@ -45,7 +46,7 @@ impl Order {
         Order::with_block(seed, epoch, rows, BLOCK, WINDOW)
     }
 
-    /// The same rows, shuffled in windows of about `window` rows: blocks of 4,096 consecutive rows are shuffled, and then the
+    /// The same rows, shuffled in windows of about `window` rows: blocks of 1,024 consecutive rows are shuffled, and then the
     /// rows of as many blocks as a window has, together. A large file is thus read block by block, and a batch has rows of all
     /// of its parts. 0 stands for the largest window.
     #[must_use]

@@ -62,9 +62,9 @@ pub struct TrainConfig {
     /// Number of newest checkpoints to keep, in addition to the best epoch's, whose state a warm start may need.
     #[schemars(range(min = 1))]
     pub keep: usize,
-    /// Number of rows that are shuffled together, for encoded rows that are larger than memory; 0 shuffles all rows. An epoch
-    /// takes blocks of 4,096 consecutive rows in random order, as many at a time as have this number of rows, and shuffles
-    /// their rows: the file is read block by block. 1,000,000 learns as well as a full shuffle.
+    /// Number of rows that are shuffled together; 0 shuffles all rows. Set it if the encoded rows are larger than memory: an
+    /// epoch takes blocks of 1,024 consecutive rows in random order, as many at a time as have this number of rows, and
+    /// shuffles their rows, so that the file is read block by block.
     pub shuffle_rows: usize,
     /// Seed of the split, the initial weights, the order of the rows and dropout.
     pub seed: u64,

@@ -15,6 +15,9 @@ use crate::threads;
 /// Columns with fewer distinct texts are coded, however few rows repeat them.
 pub(super) const FEW: usize = 1 << 16;
 
+/// Number of bytes of a column's distinct texts above which further rows are texts, too, however often they repeat.
+const MAX_DISTINCT_BYTES: usize = 64 << 20;
+
 /// Number of bytes in memory above which rows move to a file.
 const MAX_BYTES: usize = 256 << 20;
 
@@ -112,9 +115,11 @@ pub(super) struct Coding {
     short: PlHashMap<u128, u32>,
     /// The code of each longer text.
     long: PlHashMap<Box<str>, u32>,
+    /// The number of bytes of the distinct texts.
+    distinct_bytes: usize,
     /// The distinct texts, a chunk for each chunk of rows with new ones.
     texts: Option<StringChunked>,
-    /// Whether the column hardly repeats any text, so that further rows are texts.
+    /// Whether further segments have texts: the column hardly repeats any, or its distinct texts take much memory.
     is_plain: bool,
 }
 
@@ -122,7 +127,17 @@ impl Default for Coding {
     fn default() -> Coding {
         let (short, long) = (PlHashMap::default(), PlHashMap::default());
         let growing = Growing::of_codes();
-        Coding { rows: 0, segments: vec![], moved: 0, growing, short, long, texts: None, is_plain: false }
+        Coding {
+            rows: 0,
+            segments: vec![],
+            moved: 0,
+            growing,
+            short,
+            long,
+            distinct_bytes: 0,
+            texts: None,
+            is_plain: false,
+        }
     }
 }
 
@@ -143,6 +158,7 @@ impl Coding {
                 }
                 let mut add = |text: &str| {
                     new.append_value(text);
+                    self.distinct_bytes += text.len();
                     distinct += 1;
                     distinct as u32 - 1
                 };
@@ -164,7 +180,7 @@ impl Coding {
             Some(texts) => append(texts, &new),
         }
         // The segment that grows keeps its form.
-        self.is_plain |= distinct > FEW && 2 * distinct > self.rows;
+        self.is_plain |= distinct > FEW && (2 * distinct > self.rows || self.distinct_bytes > MAX_DISTINCT_BYTES);
         if matches!(self.growing, Growing::Texts(_)) {
             (self.short, self.long) = Default::default();
         }
