@@ -7,7 +7,7 @@ use polars::prelude::*;
 use crate::error::{Error, Result};
 use crate::history::{Likes, latest_history};
 use crate::raw_data::RawData;
-use crate::spec::{FieldOrigin, FieldSpec, derived_texts};
+use crate::spec::{FieldOrigin, FieldSpec, SEPARATOR, derived_texts};
 use crate::table::{codes, strings, take_rows, values};
 
 /// All items of a data set, and the values that its rows give for a user and an item.
@@ -199,7 +199,7 @@ impl<'a> Catalogue<'a> {
         }
         let Some(row) = latest else { return Ok(None) };
         match field.origin {
-            FieldOrigin::LikedBefore { least } => self.history(user, least),
+            FieldOrigin::LikedBefore { least } => self.history(field, user, least),
             FieldOrigin::Column | FieldOrigin::ItemsOfUser | FieldOrigin::UsersOfItem => {
                 Ok(self.data.rows.cell(&field.name, row)?.map(str::to_owned))
             }
@@ -227,12 +227,13 @@ impl<'a> Catalogue<'a> {
     }
 
     /// The items that a user has liked so far.
-    fn history(&self, user: &str, liked: f32) -> Result<Option<String>> {
+    fn history(&self, field: &FieldSpec, user: &str, liked: f32) -> Result<Option<String>> {
         let RawData { labels, timestamps, parts, spec, .. } = self.data;
         let (Some(column), Some(timestamps)) = (&spec.user, timestamps) else { return Ok(None) };
         let (users, items) = (self.data.values(column)?, self.data.values(self.item)?);
         let (codes, names) = codes(&users);
-        let likes = Likes { users: &codes, items: &items, labels, timestamps, train: &parts.train, liked };
+        let separator = field.kind.list().map_or(SEPARATOR, |list| list.separator.as_str());
+        let likes = Likes { users: &codes, items: &items, labels, timestamps, train: &parts.train, liked, separator };
         let code = names.iter().position(|name| *name == user);
         Ok(code.and_then(|code| latest_history(&likes, code as u32)))
     }

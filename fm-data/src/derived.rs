@@ -3,7 +3,7 @@
 use polars::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::fit::{MAX_LEN, Present, most_distinct};
+use crate::fit::{MAX_LEN, Present, longest, most_distinct};
 use crate::history::{Likes, companions, liked_history};
 use crate::source::DeclaredTable;
 use crate::spec::{FieldOrigin, FieldSpecKind};
@@ -21,24 +21,28 @@ pub(crate) fn add(table: &mut DeclaredTable, user: Option<&str>, item: Option<&s
     for field in spec.fields.iter_mut().filter(|field| field.origin != FieldOrigin::Column) {
         let invalid =
             |needed: &str| Error::Spec(format!("field `{}` is derived from other rows and needs {needed}", field.name));
+        let is_sequence = matches!(field.kind, FieldSpecKind::Sequence(_));
         let (FieldSpecKind::MultiValued(list) | FieldSpecKind::Sequence(list)) = &mut field.kind else {
             return Err(invalid("to be multi-valued"));
         };
         let timestamps = timestamps.as_deref().ok_or_else(|| invalid("their times"))?;
         let (user, item) = user.zip(item).ok_or_else(|| invalid("their user and item"))?;
         let (users, items) = (values(rows, user, reading(user))?, values(rows, item, reading(item))?);
-        let limit = list.max_len.unwrap_or(MAX_LEN);
+        let (limit, separator) = (list.max_len.unwrap_or(MAX_LEN), list.separator.as_str());
         let lists = match field.origin {
             FieldOrigin::Column => continue,
             FieldOrigin::LikedBefore { least } => {
                 let (users, _) = codes(&users);
-                liked_history(&Likes { users: &users, items: &items, labels, timestamps, train, liked: least }, limit)
+                let users = &users;
+                let likes = Likes { users, items: &items, labels, timestamps, train, liked: least, separator };
+                liked_history(&likes, limit)
             }
-            FieldOrigin::ItemsOfUser => companions(&codes(&users).0, &items, timestamps, train, limit),
-            FieldOrigin::UsersOfItem => companions(&codes(&items).0, &users, timestamps, train, limit),
+            FieldOrigin::ItemsOfUser => companions(&codes(&users).0, &items, timestamps, train, (separator, limit)),
+            FieldOrigin::UsersOfItem => companions(&codes(&items).0, &users, timestamps, train, (separator, limit)),
         };
         let cells = Present { cells: lists.clone().into(), reading: reading(&field.name) };
-        list.max_len = Some(most_distinct(&cells, &list.with_slots(limit), train));
+        let slots = if is_sequence { longest } else { most_distinct };
+        list.max_len = Some(slots(&cells, &list.with_slots(limit), train));
         if let (FieldOrigin::UsersOfItem, Some(list)) = (field.origin, list_of_items.as_mut()) {
             let of_items = of_items(&values(list, item, reading(item))?, &items, &lists);
             list.with_column(of_items.with_name(field.name.as_str().into()).into_column())?;
