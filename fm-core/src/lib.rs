@@ -66,6 +66,7 @@ pub mod baseline;
 mod bridge;
 mod candidates;
 pub mod device;
+pub mod drift;
 pub mod elements;
 pub mod encoder;
 pub mod error;

@@ -88,6 +88,12 @@ impl Scale {
         ((number - self.centre) / self.unit).clamp(self.limits[0], self.limits[1]) as f32
     }
 
+    /// The number of an x; one at the limit if it was clamped.
+    pub fn number(self, x: f32) -> f64 {
+        let scaled = f64::from(x) * self.unit + self.centre;
+        if self.is_log { scaled.abs().exp_m1().copysign(scaled) } else { scaled }
+    }
+
     /// |x| of numbers that are clamped. Infinite if the smallest and the greatest numbers of the training rows have the same
     /// x, too, so that it says nothing.
     pub fn limit(self) -> f32 {

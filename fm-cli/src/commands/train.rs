@@ -8,6 +8,7 @@ use fm_models::Run;
 use toml::Value;
 
 use super::print;
+use crate::changes::Values;
 use crate::console;
 use crate::metric::{has_cutoff, in_order};
 use crate::results::Results;
@@ -59,7 +60,7 @@ fn print_results(results: &Results, run: &Run, main: &str) -> Result<()> {
     let names = console::fitting(names, main, console::width() - COLUMNS.0, COLUMNS.1);
     match names.is_empty() {
         true => tracing::warn!("there are no validation or test rows: nothing is measured"),
-        false => print_table(results, &names)?,
+        false => print_table(results, run, &names)?,
     }
     tracing::info!(
         "best epoch {} of {}, {} parameters, {:.1} s; the run is in {}",
@@ -79,7 +80,7 @@ fn print_results(results: &Results, run: &Run, main: &str) -> Result<()> {
 }
 
 /// Prints the metrics with these names.
-fn print_table(results: &Results, names: &[&String]) -> Result<()> {
+fn print_table(results: &Results, run: &Run, names: &[&String]) -> Result<()> {
     let (first, column) = COLUMNS;
     let row = |name: &str, cells: Vec<String>| {
         print(format!("{name:<first$}{}", cells.iter().map(|cell| format!("{cell:>column$}")).collect::<String>()))
@@ -97,6 +98,14 @@ fn print_table(results: &Results, names: &[&String]) -> Result<()> {
     };
     line(&format!("{}, validation", results.model), &results.valid)?;
     line(&format!("{}, test", results.model), &results.test)?;
+    // The model of the run that training started from.
+    if let Some(changes) = Values::of_run(run)?.and_then(|values| values.changes) {
+        for (part, metrics) in [("validation", &changes.valid), ("test", &changes.test)] {
+            if !metrics.is_empty() {
+                line(&format!("before, {part}"), metrics)?;
+            }
+        }
+    }
     for (name, metrics) in &results.valid_baselines {
         line(&format!("{name}, validation"), metrics)?;
     }

@@ -140,3 +140,77 @@ fn settings_of_the_earlier_run_are_taken_unless_they_depend_on_what_is_given() {
     assert_eq!((&other["train"]["l2"], &other["train"]["patience"]), (&Toml::from(0.005), &Toml::from(0)));
     assert!(other["model"]["options"].get("embedding_dim").is_none());
 }
+
+/// The metrics of a part in the changes since the earlier run, and the fields by name.
+fn changes(scene: &Scene, run: &str) -> Value {
+    scene.json(&format!("{run}/values.json"))["changes"].clone()
+}
+
+#[test]
+fn a_day_is_compared_with_the_run_before_whose_data_is_gone() {
+    let scene = two_days();
+    let rows = rows();
+    let (second, later) = rows[rows.len() / 2..].split_at(rows.len() / 3);
+    scene.write("second.csv", HEADER.to_owned() + &second.concat());
+    scene.write("later.csv", HEADER.to_owned() + &later.concat());
+    std::fs::remove_file(scene.path("day-1.csv")).unwrap();
+    let line = "train --train second.csv --test later.csv --split random:0:0 --init-from day-1 --epochs 1 --run day-2";
+    let output = scene.run(line);
+    assert_holds(&String::from_utf8(output.stderr).unwrap(), &["the training rows beside those of ", "unknown before"]);
+    assert_holds(&String::from_utf8(output.stdout).unwrap(), &["fm, test", "before, test"]);
+    let changes = changes(&scene, "day-2");
+
+    // The model of the run before, on the same rows.
+    let evaluated = scene.ok_json("evaluate day-1 --data later.csv --json");
+    for (metric, expected) in evaluated["metrics"].as_object().unwrap() {
+        let (expected, found) = (expected.as_f64().unwrap(), changes["test"][metric].as_f64().unwrap());
+        assert!((expected - found).abs() < 1e-5, "{metric}: {expected} and {found}");
+    }
+    // The new model is another one.
+    assert_ne!(scene.summary("day-2")["test"]["rmse"], changes["test"]["rmse"]);
+
+    // The rows beside the training rows of the run before, encoded as that run does.
+    let evaluated = scene.ok_json("evaluate day-1 --data second.csv --drift --json");
+    let [by_run, by_new] = [&evaluated["drift"], &changes["fields"]].map(|fields| fields.as_array().unwrap());
+    assert_eq!(by_run.len(), 4);
+    for (run, new) in by_run.iter().zip(by_new) {
+        assert_eq!(run["field"], new["field"]);
+        for name in ["psi", "unknown", "unknown_before"] {
+            assert!((run[name].as_f64().unwrap() - new[name].as_f64().unwrap()).abs() < 1e-6, "{run} {new}");
+        }
+    }
+    let reader = by_new.iter().find(|field| field["field"] == "reader").unwrap();
+    assert!(
+        reader["new_values"].as_u64().unwrap() > 0 && reader["unknown"].as_f64() > reader["unknown_before"].as_f64()
+    );
+    let table = scene.ok("evaluate day-1 --data second.csv --drift");
+    assert_holds(&table, &["new rows of second.csv", "field", "psi", "reader"]);
+    assert!(!scene.ok("evaluate day-1 --data second.csv").contains("psi"));
+
+    scene.ok("report day-1 day-2 -o report.html");
+    assert_holds(&scene.text("report.html"), &["What has changed", "day-2, since ", "rmse, test", "before", "after"]);
+    scene.ok("report day-1 -o report.html");
+    assert!(!scene.text("report.html").contains("What has changed"));
+}
+
+#[test]
+fn stored_distributions_are_checked_and_may_be_missing() {
+    let scene = two_days();
+    let text = scene.text("day-1/values.json");
+    assert_holds(&scene.ok("verify day-1"), &["whole"]);
+    scene.write("day-1/values.json", text.replace("\"unknown\": 0.0", "\"unknown\": 0.5"));
+    let changed = &["values.json is not a usable file of values: it has been changed since it was written"];
+    scene.fails_with("verify day-1", changed);
+    scene.fails_with("evaluate day-1 --data day-2.csv --drift", changed);
+    scene.write("day-1/values.json", "{");
+    scene.fails_with(
+        "train --data day-2.csv --init-from day-1 --run day-2 --quiet",
+        &["values.json is not a usable file"],
+    );
+    std::fs::remove_file(scene.path("day-1/values.json")).unwrap();
+    scene.fails_with("evaluate day-1 --data day-2.csv --drift", &["day-1 has no values.json", "train it again"]);
+    let output = scene.run("train --data day-2.csv --init-from day-1 --epochs 1 --run day-2");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_holds(&said, &["has not stored the distribution of its values: nothing to compare with"]);
+    assert!(changes(&scene, "day-2")["fields"].as_array().unwrap().is_empty());
+}
