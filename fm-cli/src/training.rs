@@ -13,7 +13,9 @@ use fm_core::objective::{Objective, Pointwise};
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::summary::Summary;
 use fm_core::terminal::grouped;
-use fm_core::train::{Ending, EpochRecord, Observer, Progress, TakenValues, TrainFiles, Trainer, WarmStart};
+use fm_core::train::{
+    Ending, EpochRecord, Observer, Progress, Progressive, TakenValues, TrainFiles, Trainer, WarmStart,
+};
 use fm_core::{Error, Records, Rows, Schema};
 use fm_data::{Earlier, Prepared};
 use fm_models::run::{NewRun, Run};
@@ -64,7 +66,8 @@ impl Machine {
             (Some(earlier), None) => Some(Run::open(earlier)?.schema().clone()),
         };
         let earlier = earlier.map(|schema| Earlier { schema, inheritance: settings.inheritance() });
-        let prepare = || settings.data.prepare_after(earlier.as_ref(), &self.data_dir, &self.cache_dir);
+        let is_sequential = settings.train.progressive;
+        let prepare = || settings.data.prepare_after(earlier.as_ref(), is_sequential, &self.data_dir, &self.cache_dir);
         Ok(during("reading data", prepare)?)
     }
 
@@ -173,6 +176,7 @@ pub fn train_watched(
         epochs: state.epoch,
         valid: measure(Part::Valid, valid.as_ref())?,
         test: measure(Part::Test, &test)?,
+        progressive: state.epochs.last().map(|record| record.progressive.clone()).unwrap_or_default(),
         baselines: before.test,
         valid_baselines: before.valid,
         parameters,
@@ -208,7 +212,8 @@ impl Before {
 
 fn warn(data: &Prepared, trainer: &Trainer<'_>) {
     warn_of_labels(data.schema.label(), &data.train.labels());
-    if !trainer.objective().can_validate(&data.valid) && trainer.learner().can_overfit() {
+    let is_validated = trainer.objective().can_validate(&data.valid) || trainer.config().progressive;
+    if !is_validated && trainer.learner().can_overfit() {
         tracing::warn!("no validation rows: training does not stop early, and the last epoch counts as the best");
     }
     warn_of_training_rows(&data.schema, &data.train);
@@ -384,6 +389,10 @@ impl Observer for Recorder<'_> {
     fn step(&mut self, progress: &Progress) -> ControlFlow<()> {
         self.progress.step(progress);
         self.flow()
+    }
+
+    fn progressive(&mut self, results: &Progressive) {
+        self.progress.progressive(results);
     }
 
     fn checkpoint(&mut self, trainer: &Trainer<'_>) -> fm_core::Result<()> {

@@ -55,7 +55,8 @@ const COLUMNS: (usize, usize) = (26, 12);
 /// A table of the results beside the baselines. It fits the terminal: the main metric comes first, and `--verbose`
 /// prints all.
 fn print_results(results: &Results, run: &Run, main: &str) -> Result<()> {
-    let mut names = in_order(results.test.keys().chain(results.valid.keys()));
+    let all = results.test.keys().chain(results.valid.keys()).chain(results.progressive.keys());
+    let mut names = in_order(all);
     names.retain(|name| has_cutoff(name, "10"));
     let names = console::fitting(names, main, console::width() - COLUMNS.0, COLUMNS.1);
     match names.is_empty() {
@@ -96,6 +97,9 @@ fn print_table(results: &Results, run: &Run, names: &[&String]) -> Result<()> {
         let cell = |name: &&String| metrics.get(*name).map_or("-".to_owned(), |value| console::decimal(*value, 4));
         row(name, names.iter().map(cell).collect())
     };
+    if !results.progressive.is_empty() {
+        line(&format!("{}, progressive", results.model), &results.progressive)?;
+    }
     line(&format!("{}, validation", results.model), &results.valid)?;
     line(&format!("{}, test", results.model), &results.test)?;
     // The model of the run that training started from.

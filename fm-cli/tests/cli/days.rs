@@ -214,3 +214,39 @@ fn stored_distributions_are_checked_and_may_be_missing() {
     assert_holds(&said, &["has not stored the distribution of its values: nothing to compare with"]);
     assert!(changes(&scene, "day-2")["fields"].as_array().unwrap().is_empty());
 }
+
+#[test]
+fn progressive_validation_needs_no_other_rows_and_goes_on_from_day_to_day() {
+    let scene = two_days();
+    let line = "train --data day-2.csv --split random:0:0 --init-from day-1 --set train.progressive=true --run day-2";
+    let output = scene.run(line);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_holds(&said, &["progressive, ", " of 1,500 rows  rmse "]);
+    assert!(!said.contains("no validation rows"), "{said}");
+    assert_holds(&String::from_utf8(output.stdout).unwrap(), &["fm, progressive"]);
+    let [epoch] = &scene.metrics("day-2")[..] else { panic!("one pass") };
+    assert_eq!(epoch["progressive"], scene.summary("day-2")["progressive"]);
+    assert!(epoch["valid"].as_object().unwrap().is_empty());
+    // What the run before predicts is better than what a new one does before it has learned anything.
+    scene.ok(&line
+        .replace("--init-from day-1", "--schema schema.toml --model fm --lr 0.2")
+        .replace("--run day-2", "--run new"));
+    let rmse = |run: &str| scene.summary(run)["progressive"]["rmse"].as_f64().unwrap();
+    assert!(rmse("day-2") < rmse("new"), "{} {}", rmse("day-2"), rmse("new"));
+    scene.ok("train --resume day-2");
+    assert!(scene.warnings("evaluate day-2 --part train").is_empty());
+    // The rows are in the order of their times, whatever their order in the file.
+    let mut lines: Vec<String> = scene.text("day-2.csv").lines().skip(1).map(|line| format!("{line}\n")).collect();
+    lines.reverse();
+    scene.write("reversed.csv", HEADER.to_owned() + &lines.concat());
+    scene.ok(&line.replace("day-2.csv", "reversed.csv").replace("--run day-2", "--run reversed"));
+    assert_eq!(scene.metrics("reversed"), scene.metrics("day-2"));
+    scene.fails_with(
+        &format!("{line} --force --epochs 2 --quiet"),
+        &["epochs is 2: it must be 1 with progressive validation"],
+    );
+    scene.fails_with(
+        &format!("{line} --force --model bayesian_fm --quiet").replace("--init-from day-1", "--schema schema.toml"),
+        &["progressive validation is not for a model that is sampled"],
+    );
+}

@@ -212,7 +212,7 @@ fn several_threads_train_on_every_row_once() {
             let mut kernel = model.online().unwrap().kernel(optimizers()[1]).unwrap();
             kernel.read().unwrap();
             let loss = RowLoss::new(fm_core::loss::Loss::Squared, 1.0);
-            let sum = kernel.train(&rows, &numbers, Pass { loss, lr: 0.02, l2: 0.0, done: 0, threads }).unwrap();
+            let sum = kernel.train(&rows, &numbers, Pass { loss, lr: 0.02, l2: 0.0, done: 0, threads }, &[]).unwrap();
             kernel.write().unwrap();
             (sum, parameters(&store))
         };
