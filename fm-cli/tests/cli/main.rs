@@ -18,6 +18,7 @@ mod explain;
 mod export;
 mod extremes;
 mod hashed;
+mod histories;
 mod inferred;
 mod interruption;
 mod killed;
