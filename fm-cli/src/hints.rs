@@ -21,6 +21,7 @@ fn of_core(error: &CoreError) -> Option<String> {
         }
         CoreError::InUse { .. } => "wait until it ends, or stop it".into(),
         CoreError::NotResumable { .. } => "start again with `--force`".into(),
+        CoreError::WarmStart(reason) if reason.ends_with("a fresh state") => "`--init-state fresh`, the default".into(),
         CoreError::Memory(_) => "lower `--embedding-dim`, or the field's hash_buckets or min_count".into(),
         CoreError::Model { source, .. } => return of_core(source),
         CoreError::Device(_) => "use `--device cpu`, or see `fm doctor`".into(),

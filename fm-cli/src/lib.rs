@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 mod baselines;
+mod changes;
 mod commands;
 mod console;
 mod evaluation;

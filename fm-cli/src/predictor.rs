@@ -92,7 +92,8 @@ impl<M: Score> Predictor<M> {
     pub fn source(&self, moved: &Moved, folders: &Folders) -> Result<RawData> {
         let config = self.settings.data.clone().moved(moved.clone())?;
         let data_dir = data_dir(folders)?;
-        Ok(during("reading data", || RawData::open(&config, &data_dir))?)
+        let source = during("reading data", || RawData::open(&config, &data_dir))?;
+        Ok(if self.settings.train.progressive { source.in_sequence() } else { source })
     }
 
     /// New rows with labels, all of which are test rows.

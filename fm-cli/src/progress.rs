@@ -3,9 +3,11 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use fm_core::train::{EpochRecord, EpochTiming, Progress};
+use fm_core::terminal::grouped;
+use fm_core::train::{EpochRecord, EpochTiming, Progress, Progressive};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::console::decimal;
 use crate::{console, logging};
@@ -58,6 +60,27 @@ impl EpochProgress {
         self.bar.set_position(step as u64);
         if self.is_watched && self.bar.is_hidden() {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    }
+
+    /// The metrics of progressive validation: over all rows so far and, in brackets, since the last line.
+    pub fn progressive(&mut self, results: &Progressive) {
+        let names = console::fitting(results.all.keys().collect(), &self.monitored, 0, 1);
+        let metric = |name: &&String| {
+            let recent = results.recent.get(*name).map_or("-".to_owned(), |value| decimal(*value, 4));
+            format!("  {name} {} ({recent})", decimal(results.all[*name], 4))
+        };
+        let line = format!(
+            "progressive, {} of {} rows{}",
+            grouped(results.rows as i64),
+            grouped(results.of as i64),
+            names.iter().map(metric).collect::<String>()
+        );
+        if self.bar.is_hidden() {
+            let Progressive { rows, of, all, recent } = results;
+            logging::event(&line, &json!({ "rows": rows, "of": of, "progressive": all, "recent": recent }));
+        } else {
+            self.bar.println(line);
         }
     }
 

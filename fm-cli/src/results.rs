@@ -19,6 +19,9 @@ pub struct Results {
     pub valid: Metrics,
     #[serde(deserialize_with = "metrics_from_json")]
     pub test: Metrics,
+    /// The metrics of progressive validation, if the run has it.
+    #[serde(default, skip_serializing_if = "Metrics::is_empty", deserialize_with = "metrics_from_json")]
+    pub progressive: Metrics,
     /// The test metrics of the baselines.
     #[serde(deserialize_with = "baselines_from_json")]
     pub baselines: Baselines,

@@ -13,13 +13,16 @@ use fm_core::objective::{Objective, Pointwise};
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::summary::Summary;
 use fm_core::terminal::grouped;
-use fm_core::train::{Ending, EpochRecord, Observer, Progress, TakenValues, TrainFiles, Trainer};
+use fm_core::train::{
+    Ending, EpochRecord, Observer, Progress, Progressive, TakenValues, TrainFiles, Trainer, WarmStart,
+};
 use fm_core::{Error, Records, Rows, Schema};
 use fm_data::{Earlier, Prepared};
 use fm_models::run::{NewRun, Run};
 use tch::Device;
 
 use crate::baselines::{Baselines, label_baselines};
+use crate::changes::{self, Changes, Values};
 use crate::evaluation::{metrics, warn_if_not_finite};
 use crate::extremes::warn_of_clamped;
 use crate::interruption::{Interrupted, raise_at_ctrl_c};
@@ -63,7 +66,8 @@ impl Machine {
             (Some(earlier), None) => Some(Run::open(earlier)?.schema().clone()),
         };
         let earlier = earlier.map(|schema| Earlier { schema, inheritance: settings.inheritance() });
-        let prepare = || settings.data.prepare_after(earlier.as_ref(), &self.data_dir, &self.cache_dir);
+        let is_sequential = settings.train.progressive;
+        let prepare = || settings.data.prepare_after(earlier.as_ref(), is_sequential, &self.data_dir, &self.cache_dir);
         Ok(during("reading data", prepare)?)
     }
 
@@ -172,6 +176,7 @@ pub fn train_watched(
         epochs: state.epoch,
         valid: measure(Part::Valid, valid.as_ref())?,
         test: measure(Part::Test, &test)?,
+        progressive: state.epochs.last().map(|record| record.progressive.clone()).unwrap_or_default(),
         baselines: before.test,
         valid_baselines: before.valid,
         parameters,
@@ -207,7 +212,8 @@ impl Before {
 
 fn warn(data: &Prepared, trainer: &Trainer<'_>) {
     warn_of_labels(data.schema.label(), &data.train.labels());
-    if !trainer.objective().can_validate(&data.valid) && trainer.learner().can_overfit() {
+    let is_validated = trainer.objective().can_validate(&data.valid) || trainer.config().progressive;
+    if !is_validated && trainer.learner().can_overfit() {
         tracing::warn!("no validation rows: training does not stop early, and the last epoch counts as the best");
     }
     warn_of_training_rows(&data.schema, &data.train);
@@ -277,11 +283,19 @@ fn open_run(settings: &Settings, start: Start, data: &Prepared, trainer: &mut Tr
             Ok(*run)
         }
         Start::New { path, force } => {
+            let mut values = Values::of(&data.schema, &data.train);
             if let Some(earlier) = &settings.init_from {
-                take_over(trainer, &data.schema, &Run::open(earlier)?, settings.kept_state())?;
+                let earlier = Run::open(earlier)?;
+                let taken = take_over(trainer, &data.schema, &earlier, settings.kept_state())?;
+                let changes =
+                    during("comparing with the earlier run", || Changes::since(&earlier, data, trainer, &taken))?;
+                tell(&changes);
+                values.changes = Some(changes);
             }
             let path = path.unwrap_or_else(|| default_run(&settings.model.name));
-            let new = NewRun { settings: &settings.to_toml()?, schema: &data.schema, digests: &digests(data) };
+            let (text, values) = (settings.to_toml()?, serde_json::to_string_pretty(&values)? + "\n");
+            let (schema, digests) = (&data.schema, &digests(data));
+            let new = NewRun { settings: &text, schema, digests, values: Some(&values) };
             let start = |files: &TrainFiles| files.save_last(trainer);
             if !force {
                 return Ok(Run::create(path, &new, start)?);
@@ -294,7 +308,7 @@ fn open_run(settings: &Settings, start: Start, data: &Prepared, trainer: &mut Tr
 
 /// Starts from the parameters of an earlier run, and from a share of its optimiser's state if there is one. Reports which
 /// parameters it takes.
-fn take_over(trainer: &mut Trainer<'_>, schema: &Schema, earlier: &Run, keep: Option<f64>) -> Result<()> {
+fn take_over(trainer: &mut Trainer<'_>, schema: &Schema, earlier: &Run, keep: Option<f64>) -> Result<WarmStart> {
     earlier.files().check()?;
     let files = earlier.files();
     let checkpoint = if keep.is_some() { files.checkpoint_with_state()? } else { files.checkpoint() };
@@ -315,7 +329,17 @@ fn take_over(trainer: &mut Trainer<'_>, schema: &Schema, earlier: &Run, keep: Op
     for (parameter, reason) in &taken.fresh {
         tracing::warn!("`{parameter}` starts from scratch: {reason}");
     }
-    Ok(())
+    Ok(taken)
+}
+
+/// Tells how the new rows differ from those of the earlier run.
+fn tell(changes: &Changes) {
+    if changes.fields.is_empty() {
+        tracing::info!("{} has not stored the distribution of its values: nothing to compare with", changes.run);
+        return;
+    }
+    tracing::info!("the training rows beside those of {}:", changes.run);
+    changes::table(&changes.fields).lines().for_each(|line| tracing::info!("  {line}"));
 }
 
 /// Digests that reveal changed rows, by part.
@@ -365,6 +389,10 @@ impl Observer for Recorder<'_> {
     fn step(&mut self, progress: &Progress) -> ControlFlow<()> {
         self.progress.step(progress);
         self.flow()
+    }
+
+    fn progressive(&mut self, results: &Progressive) {
+        self.progress.progressive(results);
     }
 
     fn checkpoint(&mut self, trainer: &Trainer<'_>) -> fm_core::Result<()> {

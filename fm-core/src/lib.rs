@@ -67,6 +67,7 @@ mod bridge;
 pub mod calendar;
 mod candidates;
 pub mod device;
+pub mod drift;
 pub mod elements;
 pub mod encoder;
 pub mod error;

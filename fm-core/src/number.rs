@@ -104,6 +104,16 @@ impl Scale {
         x.clamp(self.limits[0], self.limits[1]) as f32
     }
 
+    /// The number of an x, or one at the limit if it was clamped. Many numbers have the same sine: of a wave, x itself.
+    pub fn number(self, x: f32) -> f64 {
+        let scaled = f64::from(x) * self.unit + self.centre;
+        match self.curve {
+            Curve::Line => scaled,
+            Curve::Log => scaled.abs().exp_m1().copysign(scaled),
+            Curve::Sin | Curve::Cos => f64::from(x),
+        }
+    }
+
     /// |x| of numbers that are clamped. Infinite if the smallest and the greatest numbers of the training rows have the same
     /// x, too, so that it says nothing.
     pub fn limit(self) -> f32 {

@@ -1,5 +1,7 @@
 //! Models that learn online: a kernel of their own updates the parameters after each row.
 
+use std::sync::atomic::AtomicU32;
+
 use tch::Tensor;
 
 use crate::error::Result;
@@ -36,11 +38,11 @@ pub trait OnlineKernel {
     /// [`Error::Torch`](crate::Error::Torch) if libtorch fails.
     fn write(&self) -> Result<()>;
 
-    /// Trains on rows in this order.
+    /// Trains on rows in this order. Writes the bits of their logits before their updates to `logits`, unless it is empty.
     ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) for rows with more ids than the tables have.
-    fn train(&mut self, rows: &Records, numbers: &[usize], pass: Pass) -> Result<LossSum>;
+    fn train(&mut self, rows: &Records, numbers: &[usize], pass: Pass, logits: &[AtomicU32]) -> Result<LossSum>;
 }
 
 /// What a pass over some rows needs besides the rows.

@@ -31,38 +31,48 @@ impl DataConfig {
     /// # Errors
     /// Like [`RawData::open`] and [`RawData::fit`].
     pub fn prepare(&self, data_dir: &Path, cache_dir: &Path) -> Result<Prepared> {
-        self.prepare_after(None, data_dir, cache_dir)
+        self.prepare_after(None, false, data_dir, cache_dir)
     }
 
-    /// As [`DataConfig::prepare`], for training that starts from an earlier run if one is given.
+    /// As [`DataConfig::prepare`], for training that starts from an earlier run if one is given, and with the training rows
+    /// [in sequence](RawData::in_sequence) if `is_sequential`.
     ///
     /// # Errors
     /// As [`DataConfig::prepare`], and as [`Schema::inheriting`].
-    pub fn prepare_after(&self, earlier: Option<&Earlier>, data_dir: &Path, cache_dir: &Path) -> Result<Prepared> {
+    pub fn prepare_after(
+        &self,
+        earlier: Option<&Earlier>,
+        is_sequential: bool,
+        data_dir: &Path,
+        cache_dir: &Path,
+    ) -> Result<Prepared> {
         let files = reader(self, data_dir)?.files()?;
-        let prepared = prepare(&CacheKey { inputs: &files, settings: &(self, earlier) }, cache_dir, |folder| {
-            let data = RawData::open_declared(self, data_dir)?;
-            let Fitted { schema, warnings } = data.fit_and_warn()?;
-            let schema = match earlier {
-                Some(Earlier { schema: earlier, inheritance }) => schema.inheriting(earlier, *inheritance)?,
-                None => schema,
-            };
-            // What the rows hold does not depend on the shares.
-            let encoder = Encoder::new(&schema);
-            let rows = data.encodable(&encoder)?;
-            let encode =
-                |part: &[u32], name| rows.encode(part, folder.map(|folder| rows_file(folder, name)).as_deref());
-            let Parts { train, valid, test } = &data.parts;
-            let encoded = encode(train, "train")?;
-            let schema = schema.clone().with_unknown_shares(&encoded.unknown_shares())?;
-            let finish =
-                |encoded: EncodedRows, part| -> Result<Records> { Ok(encoded.finish(&schema, rows.groups(part)?)?) };
-            let train = finish(encoded, train)?;
-            let valid = finish(encode(valid, "valid")?, valid)?;
-            let test = finish(encode(test, "test")?, test)?;
-            let ranking = (self.task == TaskName::Ranking).then(|| data.ranking(&schema)).transpose()?;
-            Ok(Prepared { train, valid, test, ranking, schema, warnings, notes: data.notes.clone() })
-        })?;
+        let prepared =
+            prepare(&CacheKey { inputs: &files, settings: &(self, earlier, is_sequential) }, cache_dir, |folder| {
+                let data = RawData::open_declared(self, data_dir)?;
+                let data = if is_sequential { data.in_sequence() } else { data };
+                let Fitted { schema, warnings } = data.fit_and_warn()?;
+                let schema = match earlier {
+                    Some(Earlier { schema: earlier, inheritance }) => schema.inheriting(earlier, *inheritance)?,
+                    None => schema,
+                };
+                // What the rows hold does not depend on the shares.
+                let encoder = Encoder::new(&schema);
+                let rows = data.encodable(&encoder)?;
+                let encode =
+                    |part: &[u32], name| rows.encode(part, folder.map(|folder| rows_file(folder, name)).as_deref());
+                let Parts { train, valid, test } = &data.parts;
+                let encoded = encode(train, "train")?;
+                let schema = schema.clone().with_unknown_shares(&encoded.unknown_shares())?;
+                let finish = |encoded: EncodedRows, part| -> Result<Records> {
+                    Ok(encoded.finish(&schema, rows.groups(part)?)?)
+                };
+                let train = finish(encoded, train)?;
+                let valid = finish(encode(valid, "valid")?, valid)?;
+                let test = finish(encode(test, "test")?, test)?;
+                let ranking = (self.task == TaskName::Ranking).then(|| data.ranking(&schema)).transpose()?;
+                Ok(Prepared { train, valid, test, ranking, schema, warnings, notes: data.notes.clone() })
+            })?;
         prepared.notes.iter().for_each(|note| tracing::info!("{note}"));
         prepared.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(prepared)

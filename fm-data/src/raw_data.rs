@@ -231,6 +231,16 @@ impl RawData {
         }
     }
 
+    /// The same rows with the training rows in sequence: by time if they have times, otherwise as in the table.
+    #[must_use]
+    pub fn in_sequence(mut self) -> RawData {
+        match &self.timestamps {
+            Some(times) => self.parts.train.sort_unstable_by_key(|&row| (times[row as usize], row)),
+            None => self.parts.train.sort_unstable(),
+        }
+        self
+    }
+
     /// The latest of some rows; the last one if several have the same time.
     pub(crate) fn latest(&self, rows: impl Iterator<Item = usize>) -> Option<usize> {
         rows.max_by_key(|&row| (self.timestamps.as_ref().map_or(0, |times| times[row]), row))

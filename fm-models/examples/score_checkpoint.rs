@@ -37,7 +37,7 @@ fn train(folder: &Path) -> Result<Run, Box<dyn Error>> {
 
     // The settings of `fm train` contain more than the model.
     let settings = "[model]\nname = \"fm\"\n\n[model.options]\nembedding_dim = 4\n";
-    let new = NewRun { settings, schema: &schema, digests: &BTreeMap::new() };
+    let new = NewRun { settings, schema: &schema, digests: &BTreeMap::new(), values: None };
     let built = new.model()?.build(&schema, Device::Cpu)?;
     let config = TrainConfig { epochs: 100, lr: 0.1, ..TrainConfig::default() };
     let mut trainer = Trainer::new(built.model.as_ref(), &built.store, schema.label(), config)?;

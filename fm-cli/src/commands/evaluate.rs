@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use fm_args::commands::Evaluate;
 use fm_args::flags::Part;
-use fm_core::Rows;
+use fm_core::drift::{FieldDrift, drift};
 use fm_core::terminal::grouped;
+use fm_core::{Records, Rows};
 use fm_data::table::{check_output, write_table};
 use fm_data::{Moved, RawData};
 use fm_models::Run;
@@ -15,6 +16,7 @@ use serde_json::json;
 
 use super::predict::{append_scores, without_score};
 use super::{print, print_json};
+use crate::changes::{self, Values};
 use crate::console;
 use crate::evaluation::{Evaluation, rows_of, warn_if_not_finite};
 use crate::extremes::warn_of_clamped;
@@ -77,13 +79,16 @@ pub fn run(args: &Evaluate) -> Result<()> {
         write_table(output, &mut table)?;
         tracing::info!("wrote {}", output.display());
     }
+    let drift = args.drift.then(|| drift_of(&run, &evaluation.rows)).transpose()?;
     let rows = evaluation.rows.len();
     if args.form.json {
         let part = if *is_new { "new" } else { part.name() };
         let unknown = unknown.by_field();
-        return print_json(
-            &json!({ "data": data, "part": part, "rows": rows, "unknown": unknown, "metrics": metrics }),
-        );
+        let mut found = json!({ "data": data, "part": part, "rows": rows, "unknown": unknown, "metrics": metrics });
+        if let Some(drift) = drift {
+            found["drift"] = serde_json::to_value(drift)?;
+        }
+        return print_json(&found);
     }
     let unknown: String =
         unknown.by_role().iter().map(|(field, rows)| format!(", {field} unknown in {rows}")).collect();
@@ -92,7 +97,19 @@ pub fn run(args: &Evaluate) -> Result<()> {
     names.sort_by_key(|name| **name != main);
     let metrics: Vec<String> =
         names.iter().map(|name| format!("{name} {}", console::decimal(metrics[*name], 4))).collect();
-    print(console::wrapped(&format!("{what} ({rows} rows{unknown}): {}", metrics.join(", ")), console::width(), 0, 2))
+    print(console::wrapped(&format!("{what} ({rows} rows{unknown}): {}", metrics.join(", ")), console::width(), 0, 2))?;
+    drift.map_or(Ok(()), |drift| print(changes::table(&drift)))
+}
+
+/// How rows differ from the training rows of a run.
+fn drift_of(run: &Run, rows: &Records) -> Result<Vec<FieldDrift>> {
+    match Values::of_run(run)? {
+        Some(values) => Ok(drift(&values.fields, run.schema(), run.schema(), rows)),
+        None => bail!(
+            "{} has no values.json, which says what its training rows were like: train it again to compare rows with them",
+            run.folder().display()
+        ),
+    }
 }
 
 /// A part of the run's data.

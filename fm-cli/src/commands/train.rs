@@ -8,6 +8,7 @@ use fm_models::Run;
 use toml::Value;
 
 use super::print;
+use crate::changes::Values;
 use crate::console;
 use crate::metric::{has_cutoff, in_order};
 use crate::results::Results;
@@ -54,12 +55,13 @@ const COLUMNS: (usize, usize) = (26, 12);
 /// A table of the results beside the baselines. It fits the terminal: the main metric comes first, and `--verbose`
 /// prints all.
 fn print_results(results: &Results, run: &Run, main: &str) -> Result<()> {
-    let mut names = in_order(results.test.keys().chain(results.valid.keys()));
+    let all = results.test.keys().chain(results.valid.keys()).chain(results.progressive.keys());
+    let mut names = in_order(all);
     names.retain(|name| has_cutoff(name, "10"));
     let names = console::fitting(names, main, console::width() - COLUMNS.0, COLUMNS.1);
     match names.is_empty() {
         true => tracing::warn!("there are no validation or test rows: nothing is measured"),
-        false => print_table(results, &names)?,
+        false => print_table(results, run, &names)?,
     }
     tracing::info!(
         "best epoch {} of {}, {} parameters, {:.1} s; the run is in {}",
@@ -79,7 +81,7 @@ fn print_results(results: &Results, run: &Run, main: &str) -> Result<()> {
 }
 
 /// Prints the metrics with these names.
-fn print_table(results: &Results, names: &[&String]) -> Result<()> {
+fn print_table(results: &Results, run: &Run, names: &[&String]) -> Result<()> {
     let (first, column) = COLUMNS;
     let row = |name: &str, cells: Vec<String>| {
         print(format!("{name:<first$}{}", cells.iter().map(|cell| format!("{cell:>column$}")).collect::<String>()))
@@ -95,8 +97,19 @@ fn print_table(results: &Results, names: &[&String]) -> Result<()> {
         let cell = |name: &&String| metrics.get(*name).map_or("-".to_owned(), |value| console::decimal(*value, 4));
         row(name, names.iter().map(cell).collect())
     };
+    if !results.progressive.is_empty() {
+        line(&format!("{}, progressive", results.model), &results.progressive)?;
+    }
     line(&format!("{}, validation", results.model), &results.valid)?;
     line(&format!("{}, test", results.model), &results.test)?;
+    // The model of the run that training started from.
+    if let Some(changes) = Values::of_run(run)?.and_then(|values| values.changes) {
+        for (part, metrics) in [("validation", &changes.valid), ("test", &changes.test)] {
+            if !metrics.is_empty() {
+                line(&format!("before, {part}"), metrics)?;
+            }
+        }
+    }
     for (name, metrics) in &results.valid_baselines {
         line(&format!("{name}, validation"), metrics)?;
     }

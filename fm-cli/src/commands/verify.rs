@@ -11,6 +11,7 @@ use serde_json::json;
 use tch::Device;
 
 use super::{print, print_json};
+use crate::changes::Values;
 use crate::results::Results;
 
 pub fn run(args: &Verify) -> Result<()> {
@@ -21,6 +22,7 @@ pub fn run(args: &Verify) -> Result<()> {
         run.files().check_all()?;
         run.files().epochs()?;
         run.summary::<Results>()?;
+        Values::of_run(&run)?;
         return tell(args, "run", Some(&run.origin()), run.schema(), None);
     }
     if args.file.is_file() && args.file.extension().is_some_and(|extension| extension == "onnx") {

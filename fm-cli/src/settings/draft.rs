@@ -112,6 +112,9 @@ impl Draft {
         if differs("model", "name") {
             left_out.push(("train", "l2"));
         }
+        if differs("train", "progressive") {
+            left_out.push(("train", "epochs"));
+        }
         if differs("train", "optimizer") || differs("train", "update") {
             left_out.push(("train", "lr"));
         }
@@ -155,6 +158,9 @@ impl Draft {
         }
         if settings.train.update == Update::Online && !is_given("optimizer") {
             settings.train.optimizer = "adagrad".parse()?;
+        }
+        if settings.train.progressive && !is_given("epochs") {
+            settings.train.epochs = 1;
         }
         if !is_given("lr") {
             settings.train.lr = default_lr(&settings.train);

@@ -140,3 +140,113 @@ fn settings_of_the_earlier_run_are_taken_unless_they_depend_on_what_is_given() {
     assert_eq!((&other["train"]["l2"], &other["train"]["patience"]), (&Toml::from(0.005), &Toml::from(0)));
     assert!(other["model"]["options"].get("embedding_dim").is_none());
 }
+
+/// The metrics of a part in the changes since the earlier run, and the fields by name.
+fn changes(scene: &Scene, run: &str) -> Value {
+    scene.json(&format!("{run}/values.json"))["changes"].clone()
+}
+
+#[test]
+fn a_day_is_compared_with_the_run_before_whose_data_is_gone() {
+    let scene = two_days();
+    let rows = rows();
+    let (second, later) = rows[rows.len() / 2..].split_at(rows.len() / 3);
+    scene.write("second.csv", HEADER.to_owned() + &second.concat());
+    scene.write("later.csv", HEADER.to_owned() + &later.concat());
+    std::fs::remove_file(scene.path("day-1.csv")).unwrap();
+    let line = "train --train second.csv --test later.csv --split random:0:0 --init-from day-1 --epochs 1 --run day-2";
+    let output = scene.run(line);
+    assert_holds(&String::from_utf8(output.stderr).unwrap(), &["the training rows beside those of ", "unknown before"]);
+    assert_holds(&String::from_utf8(output.stdout).unwrap(), &["fm, test", "before, test"]);
+    let changes = changes(&scene, "day-2");
+
+    // The model of the run before, on the same rows.
+    let evaluated = scene.ok_json("evaluate day-1 --data later.csv --json");
+    for (metric, expected) in evaluated["metrics"].as_object().unwrap() {
+        let (expected, found) = (expected.as_f64().unwrap(), changes["test"][metric].as_f64().unwrap());
+        assert!((expected - found).abs() < 1e-5, "{metric}: {expected} and {found}");
+    }
+    // The new model is another one.
+    assert_ne!(scene.summary("day-2")["test"]["rmse"], changes["test"]["rmse"]);
+
+    // The rows beside the training rows of the run before, encoded as that run does.
+    let evaluated = scene.ok_json("evaluate day-1 --data second.csv --drift --json");
+    let [by_run, by_new] = [&evaluated["drift"], &changes["fields"]].map(|fields| fields.as_array().unwrap());
+    assert_eq!(by_run.len(), 4);
+    for (run, new) in by_run.iter().zip(by_new) {
+        assert_eq!(run["field"], new["field"]);
+        for name in ["psi", "unknown", "unknown_before"] {
+            assert!((run[name].as_f64().unwrap() - new[name].as_f64().unwrap()).abs() < 1e-6, "{run} {new}");
+        }
+    }
+    let reader = by_new.iter().find(|field| field["field"] == "reader").unwrap();
+    assert!(
+        reader["new_values"].as_u64().unwrap() > 0 && reader["unknown"].as_f64() > reader["unknown_before"].as_f64()
+    );
+    let table = scene.ok("evaluate day-1 --data second.csv --drift");
+    assert_holds(&table, &["new rows of second.csv", "field", "psi", "reader"]);
+    assert!(!scene.ok("evaluate day-1 --data second.csv").contains("psi"));
+
+    scene.ok("report day-1 day-2 -o report.html");
+    assert_holds(&scene.text("report.html"), &["What has changed", "day-2, since ", "rmse, test", "before", "after"]);
+    scene.ok("report day-1 -o report.html");
+    assert!(!scene.text("report.html").contains("What has changed"));
+}
+
+#[test]
+fn stored_distributions_are_checked_and_may_be_missing() {
+    let scene = two_days();
+    let text = scene.text("day-1/values.json");
+    assert_holds(&scene.ok("verify day-1"), &["whole"]);
+    scene.write("day-1/values.json", text.replace("\"unknown\": 0.0", "\"unknown\": 0.5"));
+    let changed = &["values.json is not a usable file of values: it has been changed since it was written"];
+    scene.fails_with("verify day-1", changed);
+    scene.fails_with("evaluate day-1 --data day-2.csv --drift", changed);
+    scene.write("day-1/values.json", "{");
+    scene.fails_with(
+        "train --data day-2.csv --init-from day-1 --run day-2 --quiet",
+        &["values.json is not a usable file"],
+    );
+    std::fs::remove_file(scene.path("day-1/values.json")).unwrap();
+    scene.fails_with("evaluate day-1 --data day-2.csv --drift", &["day-1 has no values.json", "train it again"]);
+    let output = scene.run("train --data day-2.csv --init-from day-1 --epochs 1 --run day-2");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_holds(&said, &["has not stored the distribution of its values: nothing to compare with"]);
+    assert!(changes(&scene, "day-2")["fields"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn progressive_validation_needs_no_other_rows_and_goes_on_from_day_to_day() {
+    let scene = two_days();
+    let line = "train --data day-2.csv --split random:0:0 --init-from day-1 --set train.progressive=true --run day-2";
+    let output = scene.run(line);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_holds(&said, &["progressive, ", " of 1,500 rows  rmse "]);
+    assert!(!said.contains("no validation rows"), "{said}");
+    assert_holds(&String::from_utf8(output.stdout).unwrap(), &["fm, progressive"]);
+    let [epoch] = &scene.metrics("day-2")[..] else { panic!("one pass") };
+    assert_eq!(epoch["progressive"], scene.summary("day-2")["progressive"]);
+    assert!(epoch["valid"].as_object().unwrap().is_empty());
+    // What the run before predicts is better than what a new one does before it has learned anything.
+    scene.ok(&line
+        .replace("--init-from day-1", "--schema schema.toml --model fm --lr 0.2")
+        .replace("--run day-2", "--run new"));
+    let rmse = |run: &str| scene.summary(run)["progressive"]["rmse"].as_f64().unwrap();
+    assert!(rmse("day-2") < rmse("new"), "{} {}", rmse("day-2"), rmse("new"));
+    scene.ok("train --resume day-2");
+    assert!(scene.warnings("evaluate day-2 --part train").is_empty());
+    // The rows are in the order of their times, whatever their order in the file.
+    let mut lines: Vec<String> = scene.text("day-2.csv").lines().skip(1).map(|line| format!("{line}\n")).collect();
+    lines.reverse();
+    scene.write("reversed.csv", HEADER.to_owned() + &lines.concat());
+    scene.ok(&line.replace("day-2.csv", "reversed.csv").replace("--run day-2", "--run reversed"));
+    assert_eq!(scene.metrics("reversed"), scene.metrics("day-2"));
+    scene.fails_with(
+        &format!("{line} --force --epochs 2 --quiet"),
+        &["epochs is 2: it must be 1 with progressive validation"],
+    );
+    scene.fails_with(
+        &format!("{line} --force --model bayesian_fm --quiet").replace("--init-from day-1", "--schema schema.toml"),
+        &["progressive validation is not for a model that is sampled"],
+    );
+}

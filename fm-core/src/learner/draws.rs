@@ -55,7 +55,13 @@ impl Learner for Draws<'_> {
             return Err(Error::Diverged { what, value: loss, epoch: epoch.number, step: 1, cause });
         }
         self.epochs += 1;
-        Ok(Some(Trained { steps: STEPS, rows: epoch.train.len(), loss_sum: loss * unit, weight_sum: 1.0 }))
+        Ok(Some(Trained {
+            steps: STEPS,
+            rows: epoch.train.len(),
+            loss_sum: loss * unit,
+            weight_sum: 1.0,
+            logits: vec![],
+        }))
     }
 
     fn steps(&self) -> u64 {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use tch::nn::VarStore;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use super::divergence::{extreme_cause, largest_parameter};
 use super::{Epoch, Learner, Progress, StepConfig, TrainPrecision, Trained, batches};
@@ -72,8 +72,7 @@ impl<'a> Gradients<'a> {
 
 impl Learner for Gradients<'_> {
     fn begin_epoch(&mut self, epoch: Epoch<'_>) -> Result<usize> {
-        let order = epoch.objective.order(self.config.seed, epoch.number, epoch.train);
-        self.order = order.in_windows(self.config.shuffle_rows);
+        self.order = epoch.order(&self.config);
         self.batches = batches(self.order.len(), self.config.batch_size);
         Ok(self.batches.len().div_ceil(self.config.accumulate))
     }
@@ -85,8 +84,14 @@ impl Learner for Gradients<'_> {
         let of_step = self.batches.chunks(accumulate).nth(done).unwrap_or_default();
         let rows_at = |positions: &Range<usize>| epoch.objective.rows_at(positions.clone(), &mut self.order);
         let rows: Vec<Vec<usize>> = of_step.iter().map(rows_at).collect();
+        let mut logits = vec![];
         let batch = |rows: &Vec<usize>| {
             let mut batch = epoch.train.batch(rows, self.store.device())?;
+            if self.config.progressive {
+                // As everywhere but in training: without dropout, in float32.
+                let scores = no_grad(|| self.model.score_rows(&batch.features))?.to_kind(Kind::Float);
+                logits.extend(Vec::<f32>::try_from(scores.to_device(Device::Cpu))?);
+            }
             batch.features.collect_into(self.optimizer.row_gradients().clone());
             Ok(batch)
         };
@@ -117,7 +122,7 @@ impl Learner for Gradients<'_> {
             return Err(self.diverged(epoch, done, what, f64::NAN, &batches));
         }
         updated?;
-        Ok(Some(Trained { steps: 1, rows: num_rows, loss_sum, weight_sum }))
+        Ok(Some(Trained { steps: 1, rows: num_rows, loss_sum, weight_sum, logits }))
     }
 
     fn steps(&self) -> u64 {

@@ -20,7 +20,7 @@ use tch::Tensor;
 
 use crate::error::Result;
 use crate::objective::Objective;
-use crate::rows::Rows;
+use crate::rows::{Order, Rows};
 
 pub(crate) use divergence::extreme_cause;
 pub use draws::Draws;
@@ -44,8 +44,18 @@ pub struct Epoch<'a> {
     pub fields: &'a [String],
 }
 
+impl Epoch<'_> {
+    /// The order of its rows.
+    fn order(self, config: &StepConfig) -> Order {
+        match config.progressive {
+            true => Order::sequential(self.train.len()),
+            false => self.objective.order(config.seed, self.number, self.train).in_windows(config.shuffle_rows),
+        }
+    }
+}
+
 /// The result of some steps.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Trained {
     /// Number of steps.
     pub steps: usize,
@@ -55,6 +65,8 @@ pub struct Trained {
     pub loss_sum: f64,
     /// The sum of the weights; the number of rows if they have none.
     pub weight_sum: f64,
+    /// With progressive validation, the logits of these rows before the steps that train on them; otherwise empty.
+    pub logits: Vec<f32>,
 }
 
 /// Receives the progress of long steps and decides whether to continue. Its arguments are the number of steps done in

@@ -1,6 +1,7 @@
 //! Training by an update after each row.
 
 use std::ops::Range;
+use std::sync::atomic::AtomicU32;
 
 use tch::Tensor;
 
@@ -43,8 +44,7 @@ impl<'a> Online<'a> {
 
 impl Learner for Online<'_> {
     fn begin_epoch(&mut self, epoch: Epoch<'_>) -> Result<usize> {
-        let order = epoch.objective.order(self.config.seed, epoch.number, epoch.train);
-        self.order = order.in_windows(self.config.shuffle_rows);
+        self.order = epoch.order(&self.config);
         self.batches = batches(self.order.len(), STEP);
         self.kernel.read()?;
         Ok(self.batches.len())
@@ -57,7 +57,9 @@ impl Learner for Online<'_> {
         let numbers = epoch.objective.rows_at(positions, &mut self.order);
         let (lr, l2) = (self.lr as f32, self.l2 as f32);
         let pass = Pass { loss: self.loss, lr, l2, done: self.rows, threads: self.threads };
-        let LossSum { loss, weight } = self.kernel.train(records, &numbers, pass)?;
+        let wanted = if self.config.progressive { numbers.len() } else { 0 };
+        let logits: Vec<AtomicU32> = (0..wanted).map(|_| AtomicU32::new(0)).collect();
+        let LossSum { loss, weight } = self.kernel.train(records, &numbers, pass, &logits)?;
         if !loss.is_finite() {
             let (what, cause) = ("the loss".into(), self.diagnosis());
             return Err(Error::Diverged { what, value: loss, epoch: epoch.number, step: done + 1, cause });
@@ -65,7 +67,8 @@ impl Learner for Online<'_> {
         self.steps += 1;
         self.rows += numbers.len() as u64;
         let loss_sum = loss * epoch.objective.loss_unit();
-        Ok(Some(Trained { steps: 1, rows: numbers.len(), loss_sum, weight_sum: weight }))
+        let logits = logits.into_iter().map(|bits| f32::from_bits(bits.into_inner())).collect();
+        Ok(Some(Trained { steps: 1, rows: numbers.len(), loss_sum, weight_sum: weight, logits }))
     }
 
     fn settle(&mut self) -> Result<()> {

@@ -38,6 +38,8 @@ pub struct StepConfig {
     pub schedule: Schedule,
     /// The precision of the layers.
     pub precision: TrainPrecision,
+    /// Whether rows are scored before they are trained on, and in sequence.
+    pub progressive: bool,
 }
 
 /// When training changes the parameters.

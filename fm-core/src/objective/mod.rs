@@ -15,7 +15,7 @@ use tch::{Device, Tensor};
 
 use crate::error::Result;
 use crate::loss::RowLoss;
-use crate::metric::{MetricSet, Metrics};
+use crate::metric::{MetricSet, Metrics, Scored};
 use crate::predict::Score;
 use crate::rows::{Batch, Order, Rows};
 
@@ -57,6 +57,11 @@ pub trait Objective {
     /// The loss of a single row, if the loss of a batch is the mean over its rows.
     fn row_loss(&self) -> Option<RowLoss> {
         None
+    }
+
+    /// The metrics of rows with logits, if each row has its own label: see [`Objective::row_loss`].
+    fn metrics_of(&self, _rows: &Scored<'_>) -> Metrics {
+        Metrics::new()
     }
 
     /// Checks the training rows before the first epoch.

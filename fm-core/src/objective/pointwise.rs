@@ -5,7 +5,7 @@ use tch::{Device, Tensor};
 use super::{Objective, TrainingBatch};
 use crate::error::Result;
 use crate::loss::{Loss, RowLoss};
-use crate::metric::{MetricSet, Metrics, metrics_of_rows};
+use crate::metric::{MetricSet, Metrics, Scored, metrics, metrics_of_rows};
 use crate::predict::{Score, evaluate};
 use crate::rows::{Order, Rows};
 use crate::schema::Label;
@@ -50,6 +50,10 @@ impl Objective for Pointwise {
 
     fn row_loss(&self) -> Option<RowLoss> {
         Some(RowLoss::new(self.loss, self.label.scale))
+    }
+
+    fn metrics_of(&self, rows: &Scored<'_>) -> Metrics {
+        metrics(&self.label, rows)
     }
 
     fn check(&self, _train: &dyn Rows) -> Result<()> {

@@ -32,6 +32,7 @@ pub struct Order {
     epoch: usize,
     rows: usize,
     block: usize,
+    is_sequential: bool,
     /// The blocks in their order.
     blocks: Vec<u32>,
     /// The number of blocks in a window.
@@ -46,13 +47,21 @@ impl Order {
         Order::with_block(seed, epoch, rows, BLOCK, WINDOW)
     }
 
+    /// All rows in sequence, also in windows.
+    pub fn sequential(rows: usize) -> Order {
+        Order { is_sequential: true, ..Order::new(0, 1, rows) }
+    }
+
     /// The same rows, shuffled in windows of about `window` rows: blocks of 1,024 consecutive rows are shuffled, and then the
     /// rows of as many blocks as a window has, together. A large file is thus read block by block, and a batch has rows of all
     /// of its parts. 0 stands for the largest window.
     #[must_use]
     pub fn in_windows(self, window: usize) -> Order {
         let window = if window == 0 { WINDOW } else { window };
-        Order::with_block(self.seed, self.epoch, self.rows, BLOCK, window)
+        match self.is_sequential {
+            true => self,
+            false => Order::with_block(self.seed, self.epoch, self.rows, BLOCK, window),
+        }
     }
 
     fn with_block(seed: u64, epoch: usize, rows: usize, block: usize, window: usize) -> Order {
@@ -65,7 +74,16 @@ impl Order {
         if !rows.is_multiple_of(block) {
             blocks.push((rows / block) as u32);
         }
-        Order { seed, epoch, rows, block, blocks, window: in_window, current: (usize::MAX, vec![]) }
+        Order {
+            seed,
+            epoch,
+            rows,
+            block,
+            is_sequential: false,
+            blocks,
+            window: in_window,
+            current: (usize::MAX, vec![]),
+        }
     }
 
     /// The number of rows.
@@ -84,6 +102,9 @@ impl Order {
     /// If the end of the range is greater than [`Order::len`].
     pub fn get(&mut self, positions: Range<usize>) -> Vec<usize> {
         assert!(positions.end <= self.rows, "positions {positions:?} of an order of {} rows", self.rows);
+        if self.is_sequential {
+            return positions.collect();
+        }
         let mut rows = Vec::with_capacity(positions.len());
         let mut at = positions.start;
         while at < positions.end {
@@ -117,6 +138,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn rows_in_sequence_are_not_shuffled() {
+        let mut order = Order::sequential(1000);
+        assert!(order.get(3..1000).into_iter().eq(3..1000));
+        assert!(Order::sequential(10_000).in_windows(5000).get(0..10_000).into_iter().eq(0..10_000));
+        assert!(Order::sequential(0).is_empty());
+    }
 
     #[test]
     fn one_window_has_the_order_of_a_permutation() {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use super::{Field, FieldKind, Label, Schema};
+use super::{Field, FieldKind, Label, Schema, Transform};
 use crate::error::Result;
 
 /// What a schema takes over from an earlier one.
@@ -43,6 +43,8 @@ fn inherited(field: Field, earlier: &Field, what: Inheritance) -> Field {
     let kind = match (field.kind, &earlier.kind) {
         (kind, _) if !what.statistics => kind,
         (FieldKind::Numeric { .. }, FieldKind::Numeric { .. }) => earlier.kind.clone(),
+        // A period is declared.
+        (kind @ FieldKind::Transformed(Transform::Sin { .. } | Transform::Cos { .. }), _) => kind,
         (FieldKind::Transformed(here), FieldKind::Transformed(there)) if here.name() == there.name() => {
             earlier.kind.clone()
         }
@@ -71,7 +73,7 @@ fn inherited(field: Field, earlier: &Field, what: Inheritance) -> Field {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{Derived, List, Side, Task, TimePart, Transform, Weighting};
+    use crate::schema::{Derived, List, Side, Task, TimePart, Weighting};
 
     fn schema(labels: [f32; 2], values: &[&str], kinds: [FieldKind; 4]) -> Schema {
         let [n, log, buckets, list] = kinds;
@@ -133,6 +135,13 @@ mod tests {
         others.swap(0, 1);
         let earlier = schema([1.0, 4.0], &["x", "y"], others);
         assert_eq!(fitted.clone().inheriting(&earlier, ALL).unwrap().fields()[1].kind, fitted.fields()[1].kind);
+        // A period is no statistic of the rows.
+        let wave = |period| {
+            let kind = FieldKind::Transformed(Transform::Sin { period });
+            let field = Field::new("a", kind, Side::Context, vec![]);
+            Schema::new(Label::fit("y", Task::Regression, [0.0, 1.0]), vec![field]).unwrap()
+        };
+        assert_eq!(wave(24.0).inheriting(&wave(12.0), ALL).unwrap(), wave(24.0));
         // An hour is no weekday.
         let of = |time, values: &[&str]| {
             let derived = Derived { time: Some(time), ..Derived::default() };

@@ -62,6 +62,9 @@ const PARAMETERS: &str = "model/";
 /// Precedes the names of the learner's state.
 const STATES: &str = "learner/";
 
+/// The name of the logits of progressive validation.
+const LOGITS: &str = "progressive/logits";
+
 /// Number of bytes written and read at once.
 const BUFFER: usize = 1 << 16;
 
@@ -92,6 +95,15 @@ pub(super) struct LearnerState {
     pub updates: u64,
 }
 
+/// What a file from which training resumes has beside the parameters.
+pub(super) struct Training<'a> {
+    pub learner: &'a dyn Learner,
+    /// The learner's name, as in [`LearnerState`].
+    pub name: String,
+    /// The logits of progressive validation.
+    pub logits: &'a [f32],
+}
+
 /// Writes the parameters. To be able to resume training, use [`Trainer::save`](super::Trainer::save).
 ///
 /// # Errors
@@ -101,20 +113,22 @@ pub fn save(path: &Path, store: &VarStore, state: &TrainState) -> Result<()> {
     write(path, store, None, state, None)
 }
 
-/// Like [`save`], with the state of the learner, which has a name, and the run if they are given.
+/// Like [`save`], with the state of training and the run if they are given.
 pub(super) fn write(
     path: &Path,
     store: &VarStore,
-    learner: Option<(&dyn Learner, String)>,
+    training: Option<Training<'_>>,
     state: &TrainState,
     run: Option<&str>,
 ) -> Result<()> {
     let named = |prefix: &str, (name, tensor): (String, Tensor)| (format!("{prefix}{name}"), tensor.detach());
     let parameters = store.variables().into_iter().map(|entry| named(PARAMETERS, entry));
-    let states = learner.as_ref().map(|(learner, _)| learner.state()).unwrap_or_default();
+    let states = training.as_ref().map(|training| training.learner.state()).unwrap_or_default();
+    let logits = training.as_ref().map(|training| training.logits).filter(|logits| !logits.is_empty());
+    let logits = logits.map(|logits| (LOGITS.to_owned(), Tensor::from_slice(logits)));
     // In a fixed order, so that equal runs write equal bytes.
     let tensors: BTreeMap<String, Tensor> =
-        parameters.chain(states.into_iter().map(|entry| named(STATES, entry))).collect();
+        parameters.chain(states.into_iter().map(|entry| named(STATES, entry))).chain(logits).collect();
 
     let (mut header, mut bytes) = (serde_json::Map::new(), 0);
     for (name, tensor) in &tensors {
@@ -122,7 +136,7 @@ pub(super) fn write(
         header.insert(name.clone(), json!({ "dtype": "F32", "shape": tensor.size(), "data_offsets": [bytes, end] }));
         bytes = end;
     }
-    let learner = learner.map(|(learner, name)| {
+    let learner = training.map(|Training { learner, name, .. }| {
         let (steps, updates) = (learner.steps(), learner.updates());
         LearnerState { name, steps, updates }
     });
@@ -259,7 +273,8 @@ impl Checkpoint {
             wanted.extend(learner.state().into_iter().map(|(name, tensor)| (format!("{STATES}{name}"), tensor)));
         }
         let names: BTreeSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
-        let is_wanted = |name: &str| names.contains(name) || (learner.is_none() && name.starts_with(STATES));
+        let is_wanted =
+            |name: &str| names.contains(name) || name == LOGITS || (learner.is_none() && name.starts_with(STATES));
         if let Some(surplus) = file.names().into_iter().find(|name| !is_wanted(name)) {
             return Err(self.unusable(format!("it contains `{surplus}`, which the model does not have")));
         }
@@ -325,6 +340,19 @@ impl Checkpoint {
     /// As [`Checkpoint::parameters`].
     pub(super) fn states(&self) -> Result<BTreeMap<String, Tensor>> {
         self.tensors(STATES)
+    }
+
+    /// The logits of progressive validation so far.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for logits that are not a list of numbers.
+    pub(super) fn logits(&self) -> Result<Vec<f32>> {
+        match self.tensors(LOGITS)?.remove("") {
+            Some(logits) => {
+                Vec::try_from(logits).map_err(|_| self.unusable(format!("`{LOGITS}` is not a list of numbers")))
+            }
+            None => Ok(vec![]),
+        }
     }
 
     /// The tensors whose names have a prefix, by the rest of their names.

@@ -28,6 +28,10 @@ pub struct TrainConfig {
     /// several times as fast, on a CPU. They have no `batch_size`: a step is a pass over 65,536 rows. With several threads,
     /// their results differ from run to run.
     pub update: Update,
+    /// Whether to score each batch, or each row with online updates, before it is trained on. Training then makes one pass
+    /// over the rows in their order: by time if they have times, otherwise as in the file. The metrics of these predictions
+    /// are progressive validation, which needs no validation rows.
+    pub progressive: bool,
     /// Learning rate at the start of the schedule.
     pub lr: f64,
     /// Number of steps in which the learning rate rises linearly from 0.
@@ -84,6 +88,7 @@ impl Default for TrainConfig {
             batch_size: 512,
             accumulate: 1,
             update: Update::Batch,
+            progressive: false,
             lr: 0.003,
             warmup_steps: 0,
             l2: 0.0,
@@ -122,6 +127,13 @@ impl TrainConfig {
         if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
             return Err(Error::out_of_range(*name, 0, "at least 1"));
         }
+        if self.progressive && self.epochs != 1 {
+            return Err(Error::out_of_range(
+                "epochs",
+                self.epochs,
+                "1 with progressive validation, which makes one pass",
+            ));
+        }
         if !self.min_delta.is_finite() || self.min_delta < 0.0 {
             return Err(Error::out_of_range("min_delta", self.min_delta, "a number of at least 0"));
         }
@@ -137,6 +149,9 @@ impl TrainConfig {
 
     /// Checks that the settings ask for nothing that a posterior sampler cannot do. It ignores the settings of steps.
     pub(super) fn check_for_draws(&self) -> Result<()> {
+        if self.progressive {
+            return Err(no_progressive("a model that is sampled from its posterior"));
+        }
         if self.label_smoothing != 0.0 || self.positive_weight != 1.0 {
             return Err(Error::Unsupported(
                 "label_smoothing and positive_weight are for models trained by gradient descent: leave them out".into(),
@@ -175,9 +190,25 @@ impl TrainConfig {
     /// The settings of steps.
     pub(super) fn steps(&self) -> StepConfig {
         let TrainConfig { seed, epochs, batch_size, shuffle_rows, accumulate, .. } = *self;
-        let TrainConfig { lr, warmup_steps, schedule, precision, .. } = *self;
-        StepConfig { seed, epochs, batch_size, shuffle_rows, accumulate, lr, warmup_steps, schedule, precision }
+        let TrainConfig { lr, warmup_steps, schedule, precision, progressive, .. } = *self;
+        StepConfig {
+            seed,
+            epochs,
+            batch_size,
+            shuffle_rows,
+            accumulate,
+            lr,
+            warmup_steps,
+            schedule,
+            precision,
+            progressive,
+        }
     }
+}
+
+/// The error for something that progressive validation cannot measure.
+pub(super) fn no_progressive(what: &str) -> Error {
+    Error::Unsupported(format!("progressive validation is not for {what}: leave it out"))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub mod checkpoint;
 mod config;
 mod files;
 mod observer;
+mod progressive;
 mod resume;
 mod state;
 mod warm_start;
@@ -24,13 +25,16 @@ use crate::optim::{Optimizer, check_rates};
 use crate::predict::evaluation_batch;
 use crate::rows::Rows;
 use crate::schema::{Label, Schema};
-use checkpoint::Checkpoint;
+use checkpoint::{Checkpoint, Training};
+use config::no_progressive;
+use progressive::Targets;
 
 pub use crate::learner::{TrainPrecision, Update};
 pub use crate::optim::Schedule;
 pub use config::TrainConfig;
 pub use files::{TrainFiles, is_free};
 pub use observer::{Observer, Progress, Verdict};
+pub use progressive::Progressive;
 pub use state::{EpochRecord, EpochTiming, TrainState};
 pub use warm_start::{Inherit, TakenValues, WarmStart};
 
@@ -92,6 +96,8 @@ pub struct Trainer<'a> {
     /// The name of the field of each slot; empty if unknown.
     fields: Vec<String>,
     timing: EpochTiming,
+    /// With progressive validation, the logits of the rows that the epoch has trained on.
+    logits: Vec<f32>,
 }
 
 impl<'a> Trainer<'a> {
@@ -119,6 +125,9 @@ impl<'a> Trainer<'a> {
         config: TrainConfig,
     ) -> Result<Trainer<'a>> {
         config.check(objective.is_binary())?;
+        if config.progressive && objective.row_loss().is_none() {
+            return Err(no_progressive("a ranking"));
+        }
         let learner: Box<dyn Learner + 'a> = match model.posterior_sampler() {
             Some(sampler) => {
                 config.check_for_draws()?;
@@ -154,6 +163,7 @@ impl<'a> Trainer<'a> {
             metric,
             fields: vec![],
             timing: EpochTiming::default(),
+            logits: vec![],
         })
     }
 
@@ -198,6 +208,7 @@ impl<'a> Trainer<'a> {
     pub fn fit(&mut self, train: &dyn Rows, valid: &dyn Rows, observer: &mut dyn Observer) -> Result<Ending> {
         self.check_rows(train, valid)?;
         self.learner.begin(train)?;
+        let mut targets = self.config.progressive.then(|| Targets::new(train, self.logits.len()));
         let mut last_checkpoint = Instant::now();
         let mut flow = ControlFlow::Continue(());
         while self.state.epoch < self.config.epochs {
@@ -220,6 +231,11 @@ impl<'a> Trainer<'a> {
                     break;
                 };
                 rows += trained.rows;
+                if let Some(targets) = &mut targets {
+                    self.logits.extend(trained.logits);
+                    let report = targets.report(self.objective.as_ref(), &self.logits);
+                    report.iter().for_each(|report| observer.progressive(report));
+                }
                 flow = observer.step(&self.progress(steps));
                 let is_due = match self.config.checkpoint_steps {
                     0 => last_checkpoint.elapsed() >= CHECKPOINT_AGE,
@@ -238,10 +254,13 @@ impl<'a> Trainer<'a> {
                 return Ok(Ending::Interrupted);
             }
             let metrics = self.validate(valid)?;
+            let logits = std::mem::take(&mut self.logits);
+            let progressive =
+                targets.as_ref().map(|targets| targets.metrics(self.objective.as_ref(), &logits, 0..logits.len()));
             self.state.seconds += began.elapsed().as_secs_f64();
             let (epoch, rows_per_second) = (self.state.epoch + 1, rows as f64 / trained);
             self.timing = EpochTiming { epoch, rows_per_second, seconds: self.state.seconds };
-            let record = self.end_epoch(metrics);
+            let record = self.end_epoch(metrics, progressive.unwrap_or_default());
             if observer.epoch(&record, self)?.is_break() {
                 flow = ControlFlow::Break(());
             }
@@ -255,8 +274,8 @@ impl<'a> Trainer<'a> {
         let epoch = epoch(&self.state, self.objective.as_ref(), train, &self.fields);
         let mut report = |step, loss| observer.step(&Progress { epoch: epoch.number, step, steps, loss });
         let trained = self.learner.step(epoch, self.state.step, &mut report)?;
-        if let Some(Trained { steps, loss_sum, weight_sum, .. }) = trained {
-            self.state.step += steps;
+        if let Some(Trained { steps, loss_sum, weight_sum, .. }) = &trained {
+            self.state.step += *steps;
             self.state.loss_sum += loss_sum;
             self.state.weight_sum += weight_sum;
         }
@@ -313,7 +332,7 @@ impl<'a> Trainer<'a> {
         self.state.loss_sum / self.state.weight_sum.max(f64::MIN_POSITIVE)
     }
 
-    fn end_epoch(&mut self, valid: Metrics) -> EpochRecord {
+    fn end_epoch(&mut self, valid: Metrics, progressive: Metrics) -> EpochRecord {
         let train_loss = self.mean_loss();
         let monitored = valid.get(&self.monitored).copied();
         let is_better = match (monitored, self.state.best) {
@@ -335,7 +354,7 @@ impl<'a> Trainer<'a> {
             (state.waited, state.plateaus) = (0, state.plateaus + 1);
         }
         let learning_rate = self.learner.learning_rate();
-        let record = EpochRecord { epoch: state.epoch, train_loss, valid, best: is_better, learning_rate };
+        let record = EpochRecord { epoch: state.epoch, train_loss, valid, progressive, best: is_better, learning_rate };
         state.epochs.push(record.clone());
         record
     }
@@ -350,8 +369,8 @@ impl<'a> Trainer<'a> {
 
     /// [`Trainer::save`] for a run.
     fn save_for(&self, path: &Path, run: Option<&str>) -> Result<()> {
-        let learner = Some((self.learner.as_ref(), self.config.learner()));
-        self.diverged_if_not_finite(checkpoint::write(path, self.store, learner, &self.state, run))
+        let training = Training { learner: self.learner.as_ref(), name: self.config.learner(), logits: &self.logits };
+        self.diverged_if_not_finite(checkpoint::write(path, self.store, Some(training), &self.state, run))
     }
 
     /// Parameters become infinite or NaN by divergence only.
@@ -379,6 +398,7 @@ impl<'a> Trainer<'a> {
 
     fn load_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         self.state = checkpoint.load(self.store, Some(self.learner.as_mut()))?;
+        self.logits = if self.config.progressive { checkpoint.logits()? } else { vec![] };
         Ok(())
     }
 

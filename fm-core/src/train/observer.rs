@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{EpochRecord, Trainer};
+use super::{EpochRecord, Progressive, Trainer};
 use crate::error::Result;
 
 /// The progress of an epoch.
@@ -28,6 +28,9 @@ pub trait Observer {
     fn step(&mut self, _progress: &Progress) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
+
+    /// Called about ten times in the epoch of progressive validation.
+    fn progressive(&mut self, _results: &Progressive) {}
 
     /// Called during an epoch when a checkpoint is due.
     ///

@@ -48,6 +48,9 @@ pub struct EpochRecord {
     /// Metrics over the validation rows.
     #[serde(deserialize_with = "metrics_from_json")]
     pub valid: Metrics,
+    /// With progressive validation, the metrics over the training rows, each scored before it was trained on.
+    #[serde(default, skip_serializing_if = "Metrics::is_empty", deserialize_with = "metrics_from_json")]
+    pub progressive: Metrics,
     /// Whether this is the best epoch so far.
     pub best: bool,
     /// η, the learning rate of the last step.

@@ -22,6 +22,9 @@ pub(super) struct Identity {
     files: Digests,
     /// A digest of the rows of each part.
     pub rows: BTreeMap<String, String>,
+    /// A digest of the text of `values.json`, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    values: Option<String>,
     /// A digest of the text of the results, once there are some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     summary: Option<String>,
@@ -39,7 +42,7 @@ impl Identity {
     pub fn new(rows: &BTreeMap<String, String>, schema: &str, settings: &str, model: &ModelSettings) -> Identity {
         let files = Digests { settings: hash(settings), model: hash_of(model), schema: hash(schema) };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        Identity { created: date(now), files, rows: rows.clone(), summary: None }
+        Identity { created: date(now), files, rows: rows.clone(), values: None, summary: None }
     }
 
     pub fn load(path: &Path) -> Result<Identity> {
@@ -49,6 +52,15 @@ impl Identity {
 
     pub fn save(&self, path: &Path) -> Result<()> {
         write_atomically(path, |file| Ok(serde_json::to_writer_pretty(file, self)?))
+    }
+
+    /// The same with the digest of `values.json`.
+    pub fn with_values(self, text: Option<&str>) -> Identity {
+        Identity { values: text.map(hash), ..self }
+    }
+
+    pub fn has_values(&self, text: &str) -> bool {
+        self.values == Some(hash(text))
     }
 
     /// The same with the digest of results.

@@ -94,6 +94,8 @@ pub struct NewRun<'a> {
     pub schema: &'a Schema,
     /// A digest of the rows of each part, by name, which reveals changed data.
     pub digests: &'a BTreeMap<String, String>,
+    /// The text of `values.json`: what a later run needs to know of the training rows.
+    pub values: Option<&'a str>,
 }
 
 impl NewRun<'_> {
@@ -113,6 +115,7 @@ impl NewRun<'_> {
 /// | `settings.toml` | the resolved settings |
 /// | `schema.json` | fields and vocabularies |
 /// | `rows.json` | digests of the rows of each part and of the other files here, and the date of creation |
+/// | `values.json` | the distribution of the training rows' values, and what has changed since an earlier run |
 /// | `summary.json` | the results, after the end of training |
 /// | `lock` | who trains it, while it is trained |
 /// | the others | see [`TrainFiles`] |
@@ -147,6 +150,7 @@ pub struct Run {
 const SETTINGS: &str = "settings.toml";
 const SCHEMA: &str = Schema::FILE;
 const ROWS: &str = "rows.json";
+const VALUES: &str = "values.json";
 const SUMMARY: &str = "summary.json";
 impl Run {
     /// Opens the folder of a run, and checks that its files belong together.
@@ -203,7 +207,10 @@ impl Run {
             let model = new.model()?;
             new.schema.save(path(SCHEMA))?;
             let schema_text = std::fs::read_to_string(path(SCHEMA)).map_err(Error::io("read", path(SCHEMA)))?;
-            let identity = Identity::new(new.digests, &schema_text, new.settings, &model);
+            let identity = Identity::new(new.digests, &schema_text, new.settings, &model).with_values(new.values);
+            if let Some(values) = new.values {
+                write_atomically(path(VALUES), |file| file.write_all(values.as_bytes()))?;
+            }
             identity.save(&path(ROWS))?;
             let files = files.clone().of_run(identity.digest());
             start(&files)?;
@@ -402,15 +409,34 @@ impl Run {
     /// # Errors
     /// [`Error::Io`], or [`Error::Format`] for results that are not `R` or have been changed.
     pub fn summary<R: for<'a> Deserialize<'a>>(&self) -> Result<Option<R>> {
-        let path = self.folder().join(SUMMARY);
+        let is_ours = |text: &str| Ok(Identity::load(&self.folder().join(ROWS))?.has_summary(text));
+        self.written(SUMMARY, "file of results", is_ours)
+    }
+
+    /// The content of `values.json`; `None` if the run has none.
+    ///
+    /// # Errors
+    /// As [`Run::summary`].
+    pub fn values<V: for<'a> Deserialize<'a>>(&self) -> Result<Option<V>> {
+        self.written(VALUES, "file of values", |text| Ok(self.identity.has_values(text)))
+    }
+
+    /// The content of a JSON file, which must be as it was written.
+    fn written<T: for<'a> Deserialize<'a>>(
+        &self,
+        name: &str,
+        what: &'static str,
+        is_ours: impl FnOnce(&str) -> Result<bool>,
+    ) -> Result<Option<T>> {
+        let path = self.folder().join(name);
         match std::fs::read_to_string(&path) {
             Ok(text) => {
-                let unusable = |reason: String| Error::format("file of results", &path, reason);
-                let results = serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?;
-                if !Identity::load(&self.folder().join(ROWS))?.has_summary(&text) {
+                let unusable = |reason: String| Error::format(what, &path, reason);
+                let content = serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?;
+                if !is_ours(&text)? {
                     return Err(unusable("it has been changed since it was written".into()));
                 }
-                Ok(Some(results))
+                Ok(Some(content))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("read", path)(error)),
@@ -438,7 +464,7 @@ impl Run {
 
     /// The files with fixed names, whether they exist or not.
     pub fn all_files(&self) -> Vec<PathBuf> {
-        let own = [SETTINGS, SCHEMA, ROWS, SUMMARY].map(|name| self.folder().join(name));
+        let own = [SETTINGS, SCHEMA, ROWS, VALUES, SUMMARY].map(|name| self.folder().join(name));
         own.into_iter().chain(self.files.all()).collect()
     }
 

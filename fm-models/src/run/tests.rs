@@ -25,7 +25,7 @@ const REPLACE: Make = |folder, new, start| Run::replace(folder, new, start);
 
 fn make(how: Make, folder: &Path, schema: &Schema, rows: &str) -> Result<Run> {
     let digests = BTreeMap::from([("train".to_owned(), rows.to_owned())]);
-    let new = NewRun { settings: SETTINGS_TEXT, schema, digests: &digests };
+    let new = NewRun { settings: SETTINGS_TEXT, schema, digests: &digests, values: None };
     how(folder.to_owned(), &new, &mut |files| with_trainer(schema, |trainer| files.save_last(trainer)))
 }
 
@@ -73,7 +73,7 @@ fn files_of_two_runs_do_not_make_one() {
 fn a_run_that_cannot_start_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
-    let new = NewRun { settings: "", schema: &schema(1), digests: &BTreeMap::new() };
+    let new = NewRun { settings: "", schema: &schema(1), digests: &BTreeMap::new(), values: None };
     let failed = Run::create(&path, &new, |_| Err(Error::Torch("no disk".into())));
     assert!(failed.is_err() && !path.exists());
 }
@@ -162,7 +162,7 @@ fn a_replaced_run_is_kept_until_the_new_one_has_a_checkpoint() {
     assert_eq!(std::fs::read_dir(&path).unwrap().count(), 5, "four files and the checkpoints");
 
     // It cannot start.
-    let new = NewRun { settings: "", schema: &schema(1), digests: &BTreeMap::new() };
+    let new = NewRun { settings: "", schema: &schema(1), digests: &BTreeMap::new(), values: None };
     assert!(Run::replace(&path, &new, |_| Err(Error::Torch("no disk".into()))).is_err());
     assert!(is_there(&path) && !aside.exists());
 

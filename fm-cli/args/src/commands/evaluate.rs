@@ -10,7 +10,7 @@ use crate::flags::{Device, Folders, Form, MovedTables, Part};
 #[command(after_help = "Examples:\n  \
                         fm evaluate runs/deepfm-1\n  \
                         fm evaluate runs/deepfm-1 --part valid --json\n  \
-                        fm evaluate runs/deepfm-1 --data new.csv\n  \
+                        fm evaluate runs/deepfm-1 --data new.csv --drift\n  \
                         fm evaluate runs/deepfm-1 --output scored.csv")]
 pub struct Evaluate {
     /// The folder of a run
@@ -25,6 +25,11 @@ pub struct Evaluate {
     /// The rows of the run's data to measure on [default: test]
     #[arg(long, value_enum, help_heading = "Data")]
     pub part: Option<Part>,
+    /// Also compare the rows with the training rows of the run
+    ///
+    /// Also compare the distribution of each field's values with that of the run's training rows, which need not exist any more.
+    #[arg(long, help_heading = "Data")]
+    pub drift: bool,
     /// The tables of a run that was trained on a table for each part.
     #[command(flatten)]
     pub tables: MovedTables,

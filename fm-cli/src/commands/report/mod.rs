@@ -2,6 +2,7 @@
 
 mod axis;
 mod buckets;
+mod changes;
 mod chart;
 mod classification;
 mod components;
@@ -68,6 +69,10 @@ fn sections(runs: &[Run]) -> Result<Vec<Section>> {
         section("summary", "Summary", summary::body(runs)),
         section("curves", "Learning curves", curves::body(runs)?),
     ];
+    let changes = changes::all(runs)?;
+    if !changes.is_empty() {
+        sections.push(section("changes", "What has changed", changes::body(&changes)));
+    }
     if has_task(|task| matches!(task, Task::Binary { .. })) {
         sections.push(section("classification", "Probabilities", classification::body(runs)?));
     }

@@ -25,6 +25,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use fm_core::loss::RowLoss;
@@ -64,6 +65,8 @@ pub(crate) struct Job<'a, R> {
     rows: &'a Records,
     numbers: &'a [usize],
     pass: Pass,
+    /// Where to put the bits of the rows' logits; empty if they are not wanted.
+    logits: &'a [AtomicU32],
     rule: R,
 }
 
@@ -119,22 +122,24 @@ impl<T: Tables> OnlineKernel for Kernel<T> {
         self.tables.all().into_iter().try_for_each(Table::write)
     }
 
-    fn train(&mut self, rows: &Records, numbers: &[usize], pass: Pass) -> Result<LossSum> {
+    fn train(&mut self, rows: &Records, numbers: &[usize], pass: Pass, logits: &[AtomicU32]) -> Result<LossSum> {
         if rows.table_rows() > self.tables.num_rows() {
             let (expected, found) = (self.tables.num_rows(), rows.table_rows());
             return Err(Error::shape("online updates", format!("{expected} rows of tables"), found.to_string()));
         }
         let lr = pass.lr;
         Ok(match self.rule {
-            Rule::Sgd => self.tables.train(Job { rows, numbers, pass, rule: Sgd { lr } }),
+            Rule::Sgd => self.tables.train(Job { rows, numbers, pass, logits, rule: Sgd { lr } }),
             Rule::AdaGrad { epsilon, .. } => {
-                self.tables.train(Job { rows, numbers, pass, rule: AdaGrad { lr, epsilon } })
+                self.tables.train(Job { rows, numbers, pass, logits, rule: AdaGrad { lr, epsilon } })
             }
             Rule::Adam { beta_1, beta_2, epsilon } => {
                 let rule = Adam { lr: lr.into(), beta_1, beta_2, epsilon, done: 0, rate: 0.0 };
-                self.tables.train(Job { rows, numbers, pass, rule })
+                self.tables.train(Job { rows, numbers, pass, logits, rule })
             }
-            Rule::Ftrl { beta, l1 } => self.tables.train(Job { rows, numbers, pass, rule: Ftrl { lr, beta, l1 } }),
+            Rule::Ftrl { beta, l1 } => {
+                self.tables.train(Job { rows, numbers, pass, logits, rule: Ftrl { lr, beta, l1 } })
+            }
         })
     }
 }
@@ -153,7 +158,8 @@ fn train_rows<F: Formula, R: Apply>(formula: F, job: Job<'_, R>) -> LossSum {
         let mut sum = LossSum::default();
         while let Some((number, numbers)) = next() {
             let done = job.pass.done + (number * CHUNK) as u64;
-            sum += train_part(formula, Job { numbers, pass: Pass { done, ..job.pass }, ..job });
+            let logits = job.logits.get(number * CHUNK..).unwrap_or_default();
+            sum += train_part(formula, Job { numbers, logits, pass: Pass { done, ..job.pass }, ..job });
         }
         sum
     };
@@ -186,24 +192,26 @@ fn train_part<F: Formula, R: Apply>(formula: F, job: Job<'_, R>) -> LossSum {
 /// Trains on rows in their order.
 #[inline(always)]
 fn train_with<V: Eight, F: Formula, R: Apply>(formula: F, job: Job<'_, R>) -> LossSum {
-    let Job { rows, numbers, pass, mut rule } = job;
+    let Job { rows, numbers, pass, logits, mut rule } = job;
     rule.begin(pass.done);
     let losses = Losses::new(pass.loss);
-    let mut machine = Machine { formula, pass, rule, space: formula.space::<V>(), losses };
+    let mut machine = Machine { formula, pass, rule, space: formula.space::<V>(), losses, logits: logits.iter() };
     rows.reader().run(&mut machine, numbers);
     machine.losses.finish()
 }
 
 /// The kernel of a formula and a rule.
-struct Machine<V: Eight, F: Formula, R> {
+struct Machine<'a, V: Eight, F: Formula, R> {
     formula: F,
     pass: Pass,
     rule: R,
     space: F::Space<V>,
     losses: Losses,
+    /// Where to put the bits of the next rows' logits.
+    logits: std::slice::Iter<'a, AtomicU32>,
 }
 
-impl<V: Eight, F: Formula, R: Apply> RowKernel for Machine<V, F, R> {
+impl<V: Eight, F: Formula, R: Apply> RowKernel for Machine<'_, V, F, R> {
     const NEEDS_ENDS: bool = F::NEEDS_ENDS;
 
     /// The derivative of the row's loss in its logit.
@@ -218,6 +226,9 @@ impl<V: Eight, F: Formula, R: Apply> RowKernel for Machine<V, F, R> {
     fn score(&mut self, row: &ActiveRow) -> f32 {
         let logit = self.formula.score::<V, R>(row, &mut self.space);
         self.losses.push(logit, row.label, row.weight);
+        if let Some(place) = self.logits.next() {
+            place.store(logit.to_bits(), Ordering::Relaxed);
+        }
         self.pass.loss.slope(logit, row.label)
     }
 

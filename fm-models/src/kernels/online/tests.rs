@@ -162,7 +162,7 @@ fn results_do_not_depend_on_the_instructions_of_the_processor_beyond_rounding() 
     let loss = RowLoss::new(fm_core::loss::Loss::LOGISTIC, 1.0);
     let pass = Pass { loss, lr: 0.05, l2: 0.01, done: 0, threads: 1 };
     let rule = Rule::AdaGrad { epsilon: 1e-7, initial: 0.5 };
-    let job = Job { rows: &rows, numbers: &numbers, pass, rule: AdaGrad { lr: 0.05, epsilon: 1e-7 } };
+    let job = Job { rows: &rows, numbers: &numbers, pass, logits: &[], rule: AdaGrad { lr: 0.05, epsilon: 1e-7 } };
     let mut draw = Draw(3);
     let mut draws = |width: usize| {
         let numbers: Vec<f32> = (0..schema.num_ids() as usize * width).map(|_| draw.number() as f32 / 3.0).collect();
@@ -212,7 +212,7 @@ fn several_threads_train_on_every_row_once() {
             let mut kernel = model.online().unwrap().kernel(optimizers()[1]).unwrap();
             kernel.read().unwrap();
             let loss = RowLoss::new(fm_core::loss::Loss::Squared, 1.0);
-            let sum = kernel.train(&rows, &numbers, Pass { loss, lr: 0.02, l2: 0.0, done: 0, threads }).unwrap();
+            let sum = kernel.train(&rows, &numbers, Pass { loss, lr: 0.02, l2: 0.0, done: 0, threads }, &[]).unwrap();
             kernel.write().unwrap();
             (sum, parameters(&store))
         };
