@@ -31,7 +31,7 @@ impl DataConfig {
             let (valid, test) = (rows.encode(&data.parts.valid)?, rows.encode(&data.parts.test)?);
             let schema = schema.clone().with_unknown_shares(&shares)?;
             let ranking = (self.task == TaskName::Ranking).then(|| data.ranking(&schema)).transpose()?;
-            Ok(Prepared { train, valid, test, ranking, schema, warnings, notes: data.notes.clone() })
+            Ok(Prepared { train, valid, test, ranking, schema, warnings, notes: data.notes.clone(), lock: None })
         })?;
         prepared.notes.iter().for_each(|note| tracing::info!("{note}"));
         prepared.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));

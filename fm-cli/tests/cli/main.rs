@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test that is skipped says so")]
 
 mod bad_input;
+mod bad_rows;
 mod changed_data;
 mod clients;
 mod compare;
@@ -18,6 +19,7 @@ mod extremes;
 mod hashed;
 mod inferred;
 mod interruption;
+mod kept;
 mod killed;
 mod labels;
 mod mutants;
@@ -32,6 +34,7 @@ mod reproducibility;
 mod scene;
 mod settings;
 mod splits;
+mod standard_input;
 mod streaming;
 mod surroundings;
 mod suspicions;

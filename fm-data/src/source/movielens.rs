@@ -8,6 +8,7 @@ use polars::prelude::DataFrame;
 use super::interface::{DeclaredTable, Division, Reader, Source};
 use crate::config::{DataConfig, TaskName};
 use crate::error::{Error, Result};
+use crate::format::OnBadRow;
 use crate::movielens;
 use crate::spec::{FieldOrigin, FieldSpec, FieldSpecKind, ListSpec, SEPARATOR, TableSpec};
 use crate::split::Split;
@@ -54,6 +55,9 @@ impl Reader for Folder {
                     .into(),
             ));
         }
+        if config.on_bad_row == OnBadRow::Skip {
+            return Err(Error::Spec("only rows of tables can be skipped, and this is a MovieLens release".into()));
+        }
         let data = movielens::read(&self.0)?;
         let frame = data.frame()?;
         let division = match config.split.parse()? {
@@ -80,6 +84,7 @@ impl Reader for Folder {
             division,
             items: Some(data.movies),
             least_positive: Some(LIKED),
+            origin,
             rows: CompactTable::try_from(&frame)?,
         })
     }
