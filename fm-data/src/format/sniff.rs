@@ -21,7 +21,8 @@ pub(super) fn sniff(start: &[u8]) -> &'static dyn Format {
     let is_blank = |line: &&[u8]| line.trim_ascii().is_empty();
     let lines: Vec<&[u8]> = start.split(|&byte| byte == b'\n').filter(|line| !is_blank(line)).take(LINES).collect();
     // The last line may be cut.
-    let whole = if lines.len() > 1 && lines.len() < LINES { &lines[..lines.len() - 1] } else { &lines };
+    let is_cut = !start.ends_with(b"\n") && lines.len() > 1 && lines.len() < LINES;
+    let whole = if is_cut { &lines[..lines.len() - 1] } else { &lines };
     match whole.first() {
         Some(first) if first.trim_ascii_start().starts_with(b"{") => &json_lines::JSONL,
         _ if sparse::are_lines(whole, true) => &sparse::LIBFFM,

@@ -30,7 +30,8 @@ use crate::fit::MAX_LEN;
 use crate::format::{OnBadRow, sparse};
 use crate::spec::{FieldSpec, FieldSpecKind, ListSpec, TableSpec, TransformSpec};
 use crate::table::{
-    BadRows, ChunkSize, DecimalMark, NO_CODE, Origin, ReadOptions, RowCheck, TableReader, labels, strings,
+    BadRows, ChunkSize, DecimalMark, NO_CODE, Origin, ReadOptions, RowCheck, TableReader, labels, sparse_fields,
+    strings,
 };
 
 /// Number of bytes of text after which a sample ends.
@@ -119,7 +120,8 @@ pub fn infer(path: impl AsRef<Path>, options: &InferOptions) -> Result<Inferred>
         return Err(Error::data(path, None, "has no rows to infer its fields from"));
     }
     let names: Vec<String> = table.get_column_names().iter().map(|name| name.to_string()).collect();
-    let label = match (&options.label, sparse::is_sparse(path)) {
+    let is_sparse = sparse_fields(path).is_some();
+    let label = match (&options.label, is_sparse) {
         (Some(label), _) => label.clone(),
         (None, true) => sparse::LABEL.to_owned(),
         (None, false) => {
@@ -141,7 +143,7 @@ pub fn infer(path: impl AsRef<Path>, options: &InferOptions) -> Result<Inferred>
         skipped,
         table: path.to_owned(),
     };
-    match sparse::is_sparse(path) {
+    match is_sparse {
         true => inferred.declare_sparse(&table, finding)?,
         false => inferred.declare_columns(&table, &names, &in_file, &found, finding)?,
     }

@@ -23,7 +23,6 @@ use crate::format;
 
 pub use crate::format::parts::files;
 pub use crate::format::pattern::{is_pattern, within};
-pub use crate::format::sparse::has_fields as sparse_fields;
 pub use crate::format::standard_input;
 pub use crate::format::{BadRows, ChunkSize, ListText, Needed, ReadOptions, Selection};
 pub(crate) use codes::Codes;
@@ -70,6 +69,11 @@ pub fn read_table(path: impl AsRef<Path>) -> Result<DataFrame> {
     let mut table = table.unwrap_or_default();
     table.rechunk_mut_par();
     Ok(table)
+}
+
+/// Whether the lines of a table are sparse, and then whether they have fields; `None` for another format.
+pub fn sparse_fields(path: impl AsRef<Path>) -> Option<bool> {
+    format::sparse::has_fields(files(path.as_ref()).ok()?.first()?)
 }
 
 /// Reads the needed columns of a table, and the others if `options` ask for them, chunk by chunk. The origin names the

@@ -53,11 +53,6 @@ pub struct Sparse {
     has_fields: bool,
 }
 
-/// Whether files with this name have sparse lines.
-pub fn is_sparse(path: &Path) -> bool {
-    has_fields(path).is_some()
-}
-
 /// Whether the sparse lines of files with this name have fields; `None` for another format.
 pub fn has_fields(path: &Path) -> Option<bool> {
     let format = super::of(path).ok()?;
