@@ -193,7 +193,8 @@ fn take_from_folder(table: &mut Table, folder: &Path) -> Result<()> {
     {
         // A preset has a name, not a place.
         let file = folder.join(&*path);
-        let (declaration, task) = declaration(if file.is_file() { &file } else { Path::new(&*path) })?;
+        let is_preset = !file.is_file() && presets::preset(path).is_ok();
+        let (declaration, task) = declaration(if is_preset { Path::new(&*path) } else { &file })?;
         *schema = declaration;
         if let Some(task) = task {
             data.entry("task").or_insert(task);
