@@ -49,7 +49,7 @@ impl<'a> Unknown<'a> {
                 continue;
             }
             let reading = self.schema.reading(field);
-            let Ok(texts) = table.texts(&self.schema.fields()[field].name) else { continue };
+            let Ok(texts) = table.column(&self.schema.fields()[field].name) else { continue };
             let mut unknown = (0..rows.len().min(SEARCHED)).filter(|&at| rows.is_unknown(at, field));
             let text = unknown.find_map(|at| texts.get(row(at)).filter(|text| reading.value(text).is_some()));
             self.examples[field] = text.map(str::to_owned);

@@ -23,8 +23,8 @@ pub enum Stream {
     Sweeps(usize),
     /// The order of the blocks of rows in an epoch, counted from 1.
     Blocks(usize),
-    /// The orders of the rows within a block.
-    Block(usize),
+    /// The orders of the rows within a window of blocks.
+    Window(usize),
     /// The parameters of a planted machine.
     Planted,
     /// A row of synthetic data, counted from 0.
@@ -44,7 +44,7 @@ pub fn derive(seed: u64, stream: Stream) -> u64 {
         Stream::Trial(trial) => (6, trial as u64),
         Stream::Sweeps(epoch) => (7, epoch as u64),
         Stream::Blocks(epoch) => (8, epoch as u64),
-        Stream::Block(number) => (9, number as u64),
+        Stream::Window(number) => (9, number as u64),
         Stream::Planted => (10, 0),
         Stream::Row(row) => (11, row),
         Stream::SampleRow(row) => (12, row),

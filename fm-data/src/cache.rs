@@ -24,6 +24,11 @@ use crate::ranking::RankingData;
 /// The file with the warnings and notes, which every training on the rows repeats.
 const WARNINGS: &str = "warnings.json";
 
+/// The file with the rows of a part in the folder of an entry.
+pub(crate) fn rows_file(folder: &Path, part: &str) -> PathBuf {
+    folder.join(part).with_extension("rows")
+}
+
 /// Everything that the encoded data depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct CacheKey<'a, S> {
@@ -148,7 +153,7 @@ impl Prepared {
 
     fn read(folder: &Path) -> fm_core::Result<Prepared> {
         let schema = Schema::load(folder.join(Schema::FILE))?;
-        let rows = |part: &str| Records::open(folder.join(part).with_extension("rows"), &schema);
+        let rows = |part: &str| Records::open(rows_file(folder, part), &schema);
         let (train, valid, test) = (rows("train")?, rows("valid")?, rows("test")?);
         let is_ranking = schema.label().task.is_ranking();
         let ranking = is_ranking.then(|| RankingData::open(folder, &schema)).transpose()?;
@@ -162,47 +167,34 @@ impl Prepared {
         Ok(Prepared { schema, train, valid, test, ranking, warnings, notes, lock: None })
     }
 
-    /// The same data with the rows in the files that [`Prepared::save`] wrote. Each set of rows in memory, which may take
-    /// most of it, is dropped before its file is opened.
-    fn mapped(self, folder: &Path, entry: &EntryFile) -> fm_core::Result<Prepared> {
-        let map = |rows: Records, part: &str| -> fm_core::Result<Records> {
-            drop(rows);
-            let path = folder.join(part).with_extension("rows");
-            let rows = Records::open(&path, &self.schema)?;
-            match entry.digests.get(part) == Some(&rows.digest()) {
-                true => Ok(rows),
-                false => Err(fm_core::Error::format("cache entry", &path, "its content is not what was written")),
-            }
-        };
-        let (train, valid, test) = (map(self.train, "train")?, map(self.valid, "valid")?, map(self.test, "test")?);
-        let ranking = self.ranking.map(|_| RankingData::open(folder, &self.schema)).transpose()?;
-        Ok(Prepared { train, valid, test, ranking, lock: in_use(&folder.join(ENTRY)), ..self })
-    }
-
-    fn save(&self, folder: &Path, key: &str, source: String) -> fm_core::Result<EntryFile> {
+    /// Writes the files of an entry. Rows that are already in a file of the folder stay there.
+    fn save(&self, folder: &Path, key: &str, source: String) -> fm_core::Result<()> {
         let entry = EntryFile { source, ..self.entry(key) };
         write_atomically(folder.join(ENTRY), |file| Ok(serde_json::to_writer_pretty(file, &entry)?))?;
         self.schema.save(folder.join(Schema::FILE))?;
         for (part, rows) in [("train", &self.train), ("valid", &self.valid), ("test", &self.test)] {
-            rows.save(folder.join(part).with_extension("rows"), &self.schema)?;
+            let path = rows_file(folder, part);
+            if !path.exists() {
+                rows.save(path, &self.schema)?;
+            }
         }
         let path = folder.join(WARNINGS);
         let text = serde_json::to_string(&(&self.warnings, &self.notes))
             .map_err(fm_core::Error::json("the warnings of a cache entry"))?;
         std::fs::write(&path, text).map_err(fm_core::Error::io("write", &path))?;
-        self.ranking.as_ref().map_or(Ok(()), |ranking| ranking.save(folder, &self.schema))?;
-        Ok(entry)
+        self.ranking.as_ref().map_or(Ok(()), |ranking| ranking.save(folder, &self.schema))
     }
 }
 
-/// Opens the cache entry for `key`, or builds it if it is missing or damaged.
+/// Opens the cache entry for `key`, or builds it if it is missing or damaged. `build` writes rows to their
+/// [files](rows_file) in the folder that it is given. If the cache cannot be written, it builds the rows in memory.
 ///
 /// # Errors
 /// Returns the error of `build`. If the cache cannot be written, it only warns.
 pub fn prepare(
     key: &CacheKey<'_, impl Serialize>,
     cache: impl AsRef<Path>,
-    build: impl FnOnce() -> Result<Prepared>,
+    build: impl Fn(Option<&Path>) -> Result<Prepared>,
 ) -> Result<Prepared> {
     let cache = cache.as_ref();
     let digest = key.digest()?;
@@ -212,23 +204,36 @@ pub fn prepare(
         Err(error) if entry.exists() => tracing::warn!("the cache entry is damaged and will be rebuilt: {error}"),
         Err(_) => {}
     }
-    let built = build()?;
+    let failed = |error: &Error| tracing::warn!("the encoded rows cannot be cached for the next run: {error}");
+    let written = std::fs::create_dir_all(cache).map_err(Error::io("create", cache));
+    // What a killed process left takes space.
+    prune(cache);
+    let written = written.and_then(|()| Temporary::new(&entry)).inspect_err(failed).ok();
+    let built = match (&written, build(written.as_ref().map(|written| &*written.path))) {
+        (Some(_), Err(error)) if is_of_writing(&error) => {
+            failed(&error);
+            return build(None);
+        }
+        (_, built) => built?,
+    };
     if key.digest()? != digest {
         tracing::warn!("the data was written to while it was read: run the command again once that has ended");
         return Ok(built);
     }
-    let (written, file) = match write(&built, cache, &digest, source_of(key.inputs)) {
-        Ok(written) => written,
+    let Some(written) = written else { return Ok(built) };
+    let lock = match built.save(&written.path, &digest, source_of(key.inputs)) {
+        // Mapped files stay, whatever another process does to the entry.
+        Ok(()) => {
+            publish(&written, &entry);
+            in_use(&entry.join(ENTRY))
+        }
         Err(error) => {
-            tracing::warn!("the encoded rows cannot be cached for the next run: {error}");
-            return Ok(built);
+            failed(&error.into());
+            None
         }
     };
-    // Opened before it moves: mapped files stay, whatever another process does to the entry.
-    let prepared = built.mapped(&written.0, &file)?;
-    publish(&written, &entry);
     prune(cache);
-    Ok(prepared)
+    Ok(Prepared { lock, ..built })
 }
 
 /// The files in words: the file, or the folder of several and their number.
@@ -260,30 +265,29 @@ pub(crate) fn source_of_entry(folder: &Path) -> String {
     serde_json::from_str::<EntryFile>(&text).map(|entry| entry.source).unwrap_or_default()
 }
 
-/// Writes an entry into a folder beside its final place.
-fn write(built: &Prepared, cache: &Path, key: &str, source: String) -> Result<(Temporary, EntryFile)> {
-    std::fs::create_dir_all(cache).map_err(Error::io("create", cache))?;
-    let beside = Temporary::new(&cache.join(key))?;
-    let file = built.save(&beside.0, key, source)?;
-    Ok((beside, file))
+/// Whether a file could not be written, such as on a full disk.
+fn is_of_writing(error: &Error) -> bool {
+    matches!(error, Error::Core(fm_core::Error::Io { action: "write", .. }))
 }
 
 /// Moves an entry to its final place. If that fails, the next run builds the entry again.
 fn publish(written: &Temporary, entry: &Path) {
-    if std::fs::rename(&written.0, entry).is_err() {
+    if std::fs::rename(&written.path, entry).is_err() {
         // An entry exists: a damaged one, or one that another process has just built. Replace either.
         let Ok(old) = Temporary::new(entry) else { return };
-        let _ = std::fs::rename(entry, old.0.join("old"));
+        let _ = std::fs::rename(entry, old.path.join("old"));
         // If a third process was faster, its entry is equivalent to this one.
-        let _ = std::fs::rename(&written.0, entry);
+        let _ = std::fs::rename(&written.path, entry);
     }
 }
 
 /// Maximum total size of all entries except the newest, in bytes.
 const KEPT_BYTES: u64 = 5_000_000_000;
 
-/// An unfinished entry older than this belongs to a process that died.
-pub(crate) const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// An unfinished entry is locked by its process. Without a lock, it belongs to a process that died; a new one may not be locked
+/// yet. Where folders have no locks, only its age shows it.
+pub(crate) const UNLOCKED_AFTER: Duration = Duration::from_secs(10);
+const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Whether a path in the folder of the cache is that of an entry.
 pub(crate) fn is_entry(path: &Path) -> bool {
@@ -301,8 +305,10 @@ pub(crate) fn is_unfinished(path: &Path) -> bool {
 fn prune(cache: &Path) {
     let files = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let built = |entry: &PathBuf| std::fs::metadata(entry).and_then(|data| data.modified()).unwrap_or(UNIX_EPOCH);
-    let is_abandoned =
-        |path: &PathBuf| is_unfinished(path) && built(path).elapsed().unwrap_or_default() > ABANDONED_AFTER;
+    let is_abandoned = |path: &PathBuf| {
+        let age = built(path).elapsed().unwrap_or_default();
+        is_unfinished(path) && (age > ABANDONED_AFTER || age > UNLOCKED_AFTER && lock(path).is_some())
+    };
     for left in files(cache).filter(is_abandoned) {
         let _ = std::fs::remove_dir_all(left);
     }
@@ -319,20 +325,29 @@ fn prune(cache: &Path) {
 }
 
 /// A temporary folder of one call, removed when dropped.
-struct Temporary(PathBuf);
+struct Temporary {
+    path: PathBuf,
+    /// The folder is locked as long as its process lives.
+    _lock: Option<File>,
+}
 
 impl Temporary {
     fn new(beside: &Path) -> Result<Temporary> {
         let folder = beside.with_extension(format!("{}.partial", random_digits()));
         std::fs::create_dir(&folder).map_err(Error::io("create", &folder))?;
-        Ok(Temporary(folder))
+        Ok(Temporary { _lock: lock(&folder), path: folder })
     }
+}
+
+/// Locks a folder without waiting; `None` if another process does, or if folders have no locks here.
+fn lock(folder: &Path) -> Option<File> {
+    File::open(folder).ok().filter(|folder| folder.try_lock().is_ok())
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
         // Best effort; after a rename, there is nothing to remove.
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_dir_all(&self.path);
     }
 }
 
@@ -380,7 +395,7 @@ mod tests {
         }
 
         fn prepare(&self) -> Prepared {
-            prepare(&self.key(), self.cache(), || self.build()).unwrap()
+            prepare(&self.key(), self.cache(), |_| self.build()).unwrap()
         }
 
         fn entries(&self) -> Vec<PathBuf> {
@@ -491,9 +506,9 @@ mod tests {
     #[test]
     fn a_failed_build_leaves_no_entry() {
         let setup = Setup::new();
-        let failed = prepare(&setup.key(), setup.cache(), || Err(Error::Spec("no".into())));
+        let failed = prepare(&setup.key(), setup.cache(), |_| Err(Error::Spec("no".into())));
         assert_eq!(failed.unwrap_err().to_string(), "no");
-        assert!(!setup.cache().exists());
+        assert!(setup.entries().is_empty());
     }
 
     #[test]
@@ -545,12 +560,12 @@ mod tests {
     #[test]
     fn data_that_changes_while_it_is_read_is_not_kept() {
         let setup = Setup::new();
-        let prepared = prepare(&setup.key(), setup.cache(), || {
+        let prepared = prepare(&setup.key(), setup.cache(), |_| {
             std::fs::write(&setup.inputs[0], "a,y\nx,1\ny,2\n").unwrap();
             setup.build()
         });
         assert_eq!(prepared.unwrap().train.len(), 1);
-        assert!(!setup.cache().exists());
+        assert!(setup.entries().is_empty());
     }
 
     #[test]
@@ -560,7 +575,7 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    let prepared = prepare(&key, &cache, || built(spec)).unwrap();
+                    let prepared = prepare(&key, &cache, |_| built(spec)).unwrap();
                     assert_eq!(ids(&prepared.train), [1]);
                 });
             }

@@ -3,7 +3,7 @@
 use polars::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::fit::{MAX_LEN, most_distinct};
+use crate::fit::{MAX_LEN, Present, most_distinct};
 use crate::history::{Likes, companions, liked_history};
 use crate::source::DeclaredTable;
 use crate::spec::{FieldOrigin, FieldSpecKind};
@@ -37,13 +37,13 @@ pub(crate) fn add(table: &mut DeclaredTable, user: Option<&str>, item: Option<&s
             FieldOrigin::ItemsOfUser => companions(&codes(&users).0, &items, timestamps, train, limit),
             FieldOrigin::UsersOfItem => companions(&codes(&items).0, &users, timestamps, train, limit),
         };
-        let lists = lists.with_name(field.name.as_str().into());
-        list.max_len = Some(most_distinct(&lists, &list.with_slots(limit), reading(&field.name), train));
+        let cells = Present { cells: lists.clone().into(), reading: reading(&field.name) };
+        list.max_len = Some(most_distinct(&cells, &list.with_slots(limit), train));
         if let (FieldOrigin::UsersOfItem, Some(list)) = (field.origin, list_of_items.as_mut()) {
             let of_items = of_items(&values(list, item, reading(item))?, &items, &lists);
             list.with_column(of_items.with_name(field.name.as_str().into()).into_column())?;
         }
-        rows.with_column(lists)?;
+        rows.with_column(&field.name, std::iter::once(lists))?;
     }
     Ok(())
 }

@@ -1,13 +1,14 @@
 //! Encodes rows of a table as records.
 
 use std::borrow::Borrow;
+use std::path::Path;
 
 use fm_core::rows::{Category, RecordsBuilder, Slots};
 use fm_core::{Encoder, Field, FieldKind, Records, Schema};
-use polars::prelude::*;
 
+use crate::encoded::EncodedRows;
 use crate::error::{Error, Result};
-use crate::table::{CodeVec, Coded, TextColumns, cells, coded_cells};
+use crate::table::{TextColumn, TextColumns, cells};
 use crate::threads;
 
 /// Number of rows that a thread encodes at once.
@@ -45,7 +46,10 @@ pub fn encode<S: Borrow<Schema> + Sync>(
     check_numbers(table.height(), rows.unwrap_or_default())?;
     let columns = Columns::new(table, encoder, missing)?;
     let row = |at: usize| rows.map_or(at, |rows| rows[at] as usize);
-    columns.encode(rows.map_or(table.height(), <[u32]>::len), false, row, |_| (0.0, None))
+    let n = rows.map_or(table.height(), <[u32]>::len);
+    let mut encoded = EncodedRows::new(columns.schema(), false, n, None)?;
+    columns.encode(&mut encoded, n, false, row, |_| (0.0, None))?;
+    Ok(encoded.finish(columns.schema(), None)?)
 }
 
 /// Encodes the rows with these numbers, in this order, with their labels and weights.
@@ -55,7 +59,8 @@ pub fn encode<S: Borrow<Schema> + Sync>(
 /// is outside the table; [`Error::Core`] if a label or a weight is invalid.
 pub fn encode_labelled(table: &impl TextColumns, schema: &Schema, labels: Labels<'_>, rows: &[u32]) -> Result<Records> {
     let encoder = Encoder::new(schema);
-    Columns::new(table, &encoder, MissingColumns::Error)?.encode_labelled(labels, rows)
+    let columns = Columns::new(table, &encoder, MissingColumns::Error)?;
+    Ok(columns.encode_labelled(labels, rows, None)?.finish(schema, None)?)
 }
 
 /// Returns an error unless each row of the table has a label, and all row numbers are inside the table.
@@ -83,11 +88,10 @@ pub(crate) struct Columns<'a, S: Borrow<Schema>> {
 /// The cells of a field.
 enum Cells<'a> {
     Missing,
-    Texts(StringChunked),
-    Coded(Coded<'a>),
-    /// The code of each row, and the category of each code.
+    Texts(TextColumn<'a>),
+    /// The texts as codes, and the category of each code.
     Categories {
-        codes: &'a CodeVec,
+        texts: TextColumn<'a>,
         categories: Vec<Category>,
         missing: Category,
     },
@@ -101,16 +105,17 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
     ) -> Result<Columns<'a, S>> {
         let fields = encoder.schema().fields();
         let cells = |(number, field): (usize, &Field)| {
-            Ok(match (&field.kind, coded_cells(table, &field.name, field.column())) {
-                (FieldKind::Categorical, Some(Coded { codes, texts })) => {
-                    let categories = texts.iter().map(|text| encoder.category(number, text)).collect();
-                    Cells::Categories { codes, categories, missing: encoder.category(number, None) }
+            let texts = match cells(table, &field.name, field.column()) {
+                Err(Error::MissingColumn { .. }) if missing == MissingColumns::Unknown => return Ok(Cells::Missing),
+                texts => texts?,
+            };
+            let category = |text| encoder.category(number, text);
+            Ok(match (&field.kind, texts.texts()) {
+                (FieldKind::Categorical, Some(distinct)) => {
+                    let categories = distinct.iter().map(category).collect();
+                    Cells::Categories { texts, categories, missing: category(None) }
                 }
-                (_, Some(coded)) => Cells::Coded(coded),
-                (_, None) => match cells(table, &field.name, field.column()) {
-                    Err(Error::MissingColumn { .. }) if missing == MissingColumns::Unknown => Cells::Missing,
-                    texts => Cells::Texts(texts?),
-                },
+                _ => Cells::Texts(texts),
             })
         };
         let of_fields: Vec<Cells<'_>> = threads::map(fields.iter().enumerate(), fields.len() * table.height(), cells)
@@ -128,26 +133,36 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
         self.encoder.schema()
     }
 
-    /// Encodes the rows with these numbers, in this order, with their labels and weights; see [`encode_labelled`].
-    pub fn encode_labelled(&self, labels: Labels<'_>, rows: &[u32]) -> Result<Records> {
+    /// Encodes the rows with these numbers, in this order, with their labels and weights; see [`encode_labelled`]. They go to
+    /// the file `path`, if there is one.
+    pub fn encode_labelled(&self, labels: Labels<'_>, rows: &[u32], path: Option<&Path>) -> Result<EncodedRows> {
         let Labels { labels, weights } = labels;
         for numbers in [Some(labels), weights].into_iter().flatten() {
             check_rows(self.height, numbers, rows)?;
         }
         let label = self.encoder.schema().label();
         let target = |row: usize| (label.target(labels[row]), weights.map(|weights| weights[row]));
-        self.encode(rows.len(), weights.is_some(), |at| rows[at] as usize, |at| target(rows[at] as usize))
+        let mut encoded = EncodedRows::new(self.schema(), weights.is_some(), rows.len(), path)?;
+        self.encode(
+            &mut encoded,
+            rows.len(),
+            weights.is_some(),
+            |at| rows[at] as usize,
+            |at| target(rows[at] as usize),
+        )?;
+        Ok(encoded)
     }
 
     /// Encodes `n` rows on [as many threads as are allowed](threads::set_num_threads). For each position, `row` returns
     /// the row's number in the table, and `target` the training target and, if rows have weights, the weight.
     fn encode(
         &self,
+        to: &mut EncodedRows,
         n: usize,
         has_weights: bool,
         row: impl Fn(usize) -> usize + Sync,
         target: impl Fn(usize) -> (f32, Option<f32>) + Sync,
-    ) -> Result<Records> {
+    ) -> Result<()> {
         let schema = self.encoder.schema();
         let builder = || if has_weights { RecordsBuilder::weighted(schema) } else { RecordsBuilder::new(schema) };
         let encode = |places: std::ops::Range<usize>| -> fm_core::Result<Records> {
@@ -160,9 +175,8 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
                     match cells {
                         Cells::Missing => self.encoder.encode(field, None, &mut slots),
                         Cells::Texts(texts) => self.encoder.encode(field, texts.get(number), &mut slots),
-                        Cells::Coded(coded) => self.encoder.encode(field, coded.get(number), &mut slots),
-                        Cells::Categories { codes, categories, missing } => {
-                            slots.push_category(*categories.get(codes.get(number) as usize).unwrap_or(missing));
+                        Cells::Categories { texts, categories, missing } => {
+                            slots.push_category(*categories.get(texts.code(number) as usize).unwrap_or(missing));
                         }
                     }
                 }
@@ -172,25 +186,21 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
             Ok(builder.finish())
         };
         // A few chunks at a time, so that memory contains little more than the result.
-        let mut all = builder();
         let starts: Vec<usize> = (0..n).step_by(CHUNK).collect();
         for starts in starts.chunks(4 * threads::num_threads()) {
             let chunks = threads::map(starts, n * self.of_fields.len(), |&start| encode(start..n.min(start + CHUNK)));
             for chunk in chunks {
-                let chunk = chunk?;
-                if all.is_empty() {
-                    all.reserve(n, &chunk);
-                }
-                all.append(&chunk)?;
+                to.append(&chunk?)?;
             }
         }
-        Ok(all.finish())
+        Ok(())
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use fm_core::{FieldKind, Label, List, Rows, Side, Task, Weighting};
+    use polars::prelude::{DataFrame, df};
 
     use super::*;
 

@@ -11,8 +11,11 @@ use crate::encode::check_rows;
 use crate::error::{Error, Result};
 use crate::spec::{FieldSpec, FieldSpecKind, TableSpec, TransformSpec};
 use crate::statistics::Statistics;
-use crate::table::{Coded, Codes, Origin, TextColumns, cells, coded_cells, weights};
+use crate::table::{Origin, TextColumn, TextColumns, cells, weights};
 use crate::threads;
+
+/// Maximum number of training rows whose numbers give the statistics of a numeric field: of more rows, evenly spaced ones do.
+const SAMPLE: usize = 4_000_000;
 
 /// Maximum number of slots of a field that declares no `max_len`.
 pub(crate) const MAX_LEN: usize = 100;
@@ -107,46 +110,36 @@ impl FittedField {
             counts.into_iter().filter(|_| !is_hashed).map(|(value, count)| (value.into_owned(), count)).collect()
         };
         let mut warnings = vec![];
-        let coded = coded_cells(table, &field.name, field.column());
-        if let (FieldSpecKind::Categorical, Some(Coded { codes, texts })) = (&field.kind, coded) {
-            let texts = texts.iter().map(Option::unwrap_or_default);
-            let counts = owned(counts_of_codes(texts, |row| codes.get(row), reading, train));
-            return Ok(FittedField { kind: FieldKind::Categorical, cut_share: 0.0, counts, warnings });
-        }
-        let column = present(table, field, spec)?;
-        let kind = fit_kind(&column, field, reading, train, &mut warnings)?;
-        let cut_share = cut_share(&column, &kind, reading, train);
-        let counts = if is_hashed { vec![] } else { owned(counts(&column, &kind, reading, train)) };
+        let column = Present { cells: cells(table, &field.name, field.column())?, reading };
+        let kind = fit_kind(&column, field, train, &mut warnings)?;
+        let cut_share = cut_share(&column, &kind, train);
+        let counts = if is_hashed { vec![] } else { owned(counts(&column, &kind, train)) };
         Ok(FittedField { kind, cut_share, counts, warnings })
     }
 }
 
 /// The cells of a field as text, in which null values are null.
-fn present(table: &impl TextColumns, field: &FieldSpec, spec: &TableSpec) -> Result<StringChunked> {
-    let column = cells(table, &field.name, field.column())?;
-    if spec.null_values.is_empty() {
-        return Ok(column);
-    }
-    let reading = spec.reading(&field.name);
-    Ok(column.iter().map(|cell| cell.filter(|text| !reading.is_null(text))).collect())
+pub(crate) struct Present<'a> {
+    pub cells: TextColumn<'a>,
+    pub reading: Reading<'a>,
 }
 
-fn fit_kind(
-    column: &StringChunked,
-    spec: &FieldSpec,
-    reading: Reading<'_>,
-    train: &[u32],
-    warnings: &mut Vec<String>,
-) -> Result<FieldKind> {
+impl Present<'_> {
+    /// The text of a row.
+    fn get(&self, row: u32) -> Option<&str> {
+        self.cells.get(row as usize).filter(|text| !self.reading.is_null(text))
+    }
+}
+
+fn fit_kind(column: &Present<'_>, spec: &FieldSpec, train: &[u32], warnings: &mut Vec<String>) -> Result<FieldKind> {
     Ok(match &spec.kind {
         FieldSpecKind::Categorical => FieldKind::Categorical,
         FieldSpecKind::MultiValued(list) => {
-            let max_len =
-                list.max_len.unwrap_or_else(|| most_distinct(column, &list.with_slots(MAX_LEN), reading, train));
+            let max_len = list.max_len.unwrap_or_else(|| most_distinct(column, &list.with_slots(MAX_LEN), train));
             FieldKind::MultiValued(list.with_slots(max_len))
         }
         FieldSpecKind::Sequence(list) => {
-            let max_len = list.max_len.unwrap_or_else(|| longest(column, &list.with_slots(MAX_LEN), reading, train));
+            let max_len = list.max_len.unwrap_or_else(|| longest(column, &list.with_slots(MAX_LEN), train));
             FieldKind::Sequence(list.with_slots(max_len))
         }
         FieldSpecKind::Numeric => numeric(column, spec, None, train, warnings)?,
@@ -156,14 +149,16 @@ fn fit_kind(
 
 /// A numeric field, standardised unless a transform is given.
 fn numeric(
-    column: &StringChunked,
+    column: &Present<'_>,
     spec: &FieldSpec,
     transform: Option<TransformSpec>,
     train: &[u32],
     warnings: &mut Vec<String>,
 ) -> Result<FieldKind> {
     let is_log = transform == Some(TransformSpec::Log);
-    let found = Statistics::new(column, train, is_log).ok_or_else(|| not_numeric(column, spec, train))?;
+    let sample = train.iter().step_by(train.len().div_ceil(SAMPLE));
+    let found = Statistics::new(sample.filter_map(|&row| column.get(row)), is_log)
+        .ok_or_else(|| not_numeric(column, spec, train))?;
     let Statistics { mean, std, min, range, .. } = found;
     let kind = match transform {
         None => FieldKind::Numeric { mean, std },
@@ -181,8 +176,8 @@ fn numeric(
     Ok(kind)
 }
 
-fn not_numeric(column: &StringChunked, spec: &FieldSpec, train: &[u32]) -> Error {
-    let found = match train.iter().find_map(|&row| column.get(row as usize)) {
+fn not_numeric(column: &Present<'_>, spec: &FieldSpec, train: &[u32]) -> Error {
+    let found = match train.iter().find_map(|&row| column.get(row)) {
         Some(text) => format!("the first value is `{text}`; declare it categorical, or leave it out"),
         None => "all its cells are empty; leave it out".into(),
     };
@@ -190,9 +185,10 @@ fn not_numeric(column: &StringChunked, spec: &FieldSpec, train: &[u32]) -> Error
 }
 
 /// The number of distinct values in the longest list of `rows`: from 1 to `list.max_len`.
-pub(crate) fn most_distinct(column: &StringChunked, list: &List, reading: Reading<'_>, rows: &[u32]) -> usize {
+pub(crate) fn most_distinct(column: &Present<'_>, list: &List, rows: &[u32]) -> usize {
+    let reading = column.reading;
     let (mut longest, mut distinct) = (1, PlHashSet::new());
-    for cell in rows.iter().map(|&row| column.get(row as usize)) {
+    for cell in rows.iter().map(|&row| column.get(row)) {
         if longest >= list.max_len {
             break;
         }
@@ -222,10 +218,10 @@ fn count_distinct<'t>(
 }
 
 /// The share of `rows` whose lists have more values than the field has slots; of a multi-valued field, more distinct ones.
-fn cut_share(column: &StringChunked, kind: &FieldKind, reading: Reading<'_>, rows: &[u32]) -> f32 {
+fn cut_share(column: &Present<'_>, kind: &FieldKind, rows: &[u32]) -> f32 {
     let Some(list) = kind.list() else { return 0.0 };
     let is_cut = |&&row: &&u32| {
-        let pieces = || reading.pieces(column.get(row as usize), list);
+        let pieces = || column.reading.pieces(column.get(row), list);
         pieces().nth(list.max_len).is_some()
             && (matches!(kind, FieldKind::Sequence(_))
                 || count_distinct(pieces(), list.max_len + 1, &mut PlHashSet::new()) > list.max_len)
@@ -234,8 +230,8 @@ fn cut_share(column: &StringChunked, kind: &FieldKind, reading: Reading<'_>, row
 }
 
 /// The number of values in the longest list of `rows`: from 1 to `list.max_len`.
-fn longest(column: &StringChunked, list: &List, reading: Reading<'_>, rows: &[u32]) -> usize {
-    let length = |&row: &u32| reading.pieces(column.get(row as usize), list).take(list.max_len).count();
+fn longest(column: &Present<'_>, list: &List, rows: &[u32]) -> usize {
+    let length = |&row: &u32| column.reading.pieces(column.get(row), list).take(list.max_len).count();
     let lengths = rows.iter().map(length);
     lengths.max().unwrap_or(1).max(1)
 }
@@ -243,20 +239,34 @@ fn longest(column: &StringChunked, list: &List, reading: Reading<'_>, rows: &[u3
 /// The number of occurrences of each value in `rows`, including repetitions within a row. Only values with a guaranteed
 /// slot count. In a multi-valued field, these are the first or last `max_len` distinct values of a row: further values
 /// get a slot only if unknown values, or values of one bucket, share a slot. Empty for a numeric field.
-pub(crate) fn counts<'a>(
-    column: &'a StringChunked,
-    kind: &'a FieldKind,
-    reading: Reading<'_>,
-    rows: &[u32],
-) -> Vec<(Cow<'a, str>, u32)> {
+pub(crate) fn counts<'a>(column: &'a Present<'_>, kind: &'a FieldKind, rows: &[u32]) -> Vec<(Cow<'a, str>, u32)> {
+    let Present { cells, reading } = column;
     if matches!(kind, FieldKind::Categorical) {
-        let codes = Codes::new(column);
-        return counts_of_codes(codes.texts(column).into_iter(), |row| codes.codes[row], reading, rows);
+        let mut values = PlHashMap::<&str, u32>::new();
+        let mut add = |text, count| {
+            if let Some(value) = reading.value(text) {
+                *values.entry(value).or_default() += count;
+            }
+        };
+        match cells.texts() {
+            Some(texts) => {
+                let mut counts = vec![0; texts.len()];
+                for &row in rows {
+                    if let Some(count) = counts.get_mut(cells.code(row as usize) as usize) {
+                        *count += 1;
+                    }
+                }
+                let counted = texts.iter().flatten().zip(counts).filter(|(_, count)| *count > 0);
+                counted.for_each(|(text, count)| add(text, count));
+            }
+            None => rows.iter().filter_map(|&row| cells.get(row as usize)).for_each(|text| add(text, 1)),
+        }
+        return values.into_iter().map(|(value, count)| (Cow::Borrowed(value), count)).collect();
     }
     // The count of each value, and the position of the last row in which it had a slot.
     let mut counts = PlHashMap::<Cow<'a, str>, (u32, usize)>::new();
     for (position, &row) in rows.iter().enumerate() {
-        let cell = column.get(row as usize);
+        let cell = column.get(row);
         match kind {
             FieldKind::MultiValued(list) => {
                 let mut used = 0;
@@ -286,29 +296,6 @@ pub(crate) fn counts<'a>(
     // An empty piece also takes a slot.
     counts.remove("");
     counts.into_iter().map(|(value, (count, _))| (value, count)).collect()
-}
-
-/// [`counts`] of a categorical field, from the text of each code and the code of each row. Several texts may be one value.
-fn counts_of_codes<'a>(
-    texts: impl Iterator<Item = &'a str>,
-    code: impl Fn(usize) -> u32,
-    reading: Reading<'_>,
-    rows: &[u32],
-) -> Vec<(Cow<'a, str>, u32)> {
-    let texts: Vec<&str> = texts.collect();
-    let mut counts = vec![0; texts.len()];
-    for &row in rows {
-        if let Some(count) = counts.get_mut(code(row as usize) as usize) {
-            *count += 1;
-        }
-    }
-    let mut values = PlHashMap::<&'a str, u32>::new();
-    for (text, count) in texts.into_iter().zip(counts).filter(|(_, count)| *count > 0) {
-        if let Some(value) = reading.value(text) {
-            *values.entry(value).or_default() += count;
-        }
-    }
-    values.into_iter().map(|(value, count)| (Cow::Borrowed(value), count)).collect()
 }
 
 /// The values that occur often enough, the most frequent first. Several fields may count the same value.

@@ -12,7 +12,7 @@ use polars::prelude::*;
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::fit::counts;
+use crate::fit::{Present, counts};
 use crate::split::Parts;
 use crate::table::{NO_CODE, TextColumns, cells, codes, values};
 
@@ -132,8 +132,8 @@ pub fn inspect(table: &impl TextColumns, schema: &Schema, labels: &[f32], parts:
 fn inspect_field(table: &impl TextColumns, schema: &Schema, position: usize, parts: &Parts) -> Result<FieldInspection> {
     let field = &schema.fields()[position];
     let reading = schema.reading(position);
-    let column = cells(table, &field.name, field.column())?;
-    let counts = counts(&column, &field.kind, reading, &parts.train);
+    let present = Present { cells: cells(table, &field.name, field.column())?, reading };
+    let (column, counts) = (&present.cells, counts(&present, &field.kind, &parts.train));
     let hash_buckets = schema.hash_buckets(position);
     let known: HashSet<&str> = match hash_buckets {
         Some(_) => counts.iter().map(|(value, _)| &**value).collect(),

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fm_core::atomic_file::random_digits;
 
-use crate::cache::{ABANDONED_AFTER, ENTRY, is_entry, is_unfinished, source_of_entry};
+use crate::cache::{ENTRY, UNLOCKED_AFTER, is_entry, is_unfinished, source_of_entry};
 use crate::error::{Error, Result};
 use crate::format::standard_input;
 use crate::movielens::Release;
@@ -102,8 +102,8 @@ impl Kept {
         }
         let locked = match (self.kind, metadata.is_dir()) {
             (Kind::Encoded, _) => self.path.join(ENTRY),
-            // Its process may still write to it.
-            (Kind::LeftOver, true) if self.age() < ABANDONED_AFTER => return Ok(Removal::InUse),
+            // Its process may not have locked it yet.
+            (Kind::LeftOver, true) if self.age() < UNLOCKED_AFTER => return Ok(Removal::InUse),
             _ => self.path.clone(),
         };
         let lock = File::open(&locked).ok();

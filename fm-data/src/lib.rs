@@ -42,6 +42,7 @@ pub mod declare;
 mod derived;
 pub mod download;
 pub mod encode;
+mod encoded;
 pub mod error;
 pub mod fit;
 mod format;

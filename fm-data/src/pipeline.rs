@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
-use fm_core::{Encoder, Rows};
+use fm_core::{Encoder, Records};
 
-use crate::cache::{CacheKey, Prepared, prepare};
+use crate::cache::{CacheKey, Prepared, prepare, rows_file};
 use crate::config::{DataConfig, TaskName};
+use crate::encoded::EncodedRows;
 use crate::error::Result;
 use crate::fit::Fitted;
 use crate::raw_data::RawData;
 use crate::source::reader;
+use crate::split::Parts;
 
 impl DataConfig {
     /// Reads the rows and encodes them, or opens the encoded rows in the cache. Either way, it warns about odd values of the
@@ -19,17 +21,22 @@ impl DataConfig {
     /// Like [`RawData::open`] and [`RawData::fit`].
     pub fn prepare(&self, data_dir: &Path, cache_dir: &Path) -> Result<Prepared> {
         let files = reader(self, data_dir)?.files()?;
-        let prepared = prepare(&CacheKey { inputs: &files, settings: self }, cache_dir, || {
+        let prepared = prepare(&CacheKey { inputs: &files, settings: self }, cache_dir, |folder| {
             let data = RawData::open_declared(self, data_dir)?;
             let Fitted { schema, warnings } = data.fit_and_warn()?;
             // What the rows hold does not depend on the shares.
             let encoder = Encoder::new(&schema);
             let rows = data.encodable(&encoder)?;
-            let train = rows.encode(&data.parts.train)?;
-            let share = |unknown: usize| unknown as f32 / train.len().max(1) as f32;
-            let shares: Vec<f32> = train.unknown_counts().into_iter().map(share).collect();
-            let (valid, test) = (rows.encode(&data.parts.valid)?, rows.encode(&data.parts.test)?);
-            let schema = schema.clone().with_unknown_shares(&shares)?;
+            let encode =
+                |part: &[u32], name| rows.encode(part, folder.map(|folder| rows_file(folder, name)).as_deref());
+            let Parts { train, valid, test } = &data.parts;
+            let encoded = encode(train, "train")?;
+            let schema = schema.clone().with_unknown_shares(&encoded.unknown_shares())?;
+            let finish =
+                |encoded: EncodedRows, part| -> Result<Records> { Ok(encoded.finish(&schema, rows.groups(part)?)?) };
+            let train = finish(encoded, train)?;
+            let valid = finish(encode(valid, "valid")?, valid)?;
+            let test = finish(encode(test, "test")?, test)?;
             let ranking = (self.task == TaskName::Ranking).then(|| data.ranking(&schema)).transpose()?;
             Ok(Prepared { train, valid, test, ranking, schema, warnings, notes: data.notes.clone(), lock: None })
         })?;

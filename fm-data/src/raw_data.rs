@@ -4,18 +4,19 @@ use std::path::Path;
 
 use fm_core::schema::Reading;
 use fm_core::{Encoder, Field, FieldKind, List, Records, Schema, Task};
-use polars::prelude::{DataFrame, PlHashMap, StringChunked};
+use polars::prelude::{DataFrame, StringChunked};
 
 use crate::config::{DataConfig, TaskName};
 use crate::derived;
 use crate::encode::{Columns, Labels, MissingColumns};
+use crate::encoded::EncodedRows;
 use crate::error::{Error, Result};
 use crate::fit::{Fitted, fit_and_warn};
 use crate::inspect::{Inspection, inspect};
 use crate::source::{DeclaredTable, Division, reader};
 use crate::spec::{FieldSpec, FieldSpecKind, ListSpec, TableSpec, TransformSpec};
 use crate::split::{Parts, Split, SplitColumns};
-use crate::table::{Codes, CompactTable, values};
+use crate::table::{CompactTable, NO_CODE, TextColumns, values};
 
 /// The rows of a run in memory, before encoding.
 #[derive(Debug)]
@@ -52,17 +53,23 @@ pub(crate) struct EncodableRows<'a> {
 }
 
 impl EncodableRows<'_> {
-    /// As [`RawData::encode`].
+    /// As [`RawData::encode`], up to [`EncodedRows::finish`]. The rows go to the file `path`, if there is one.
     ///
     /// # Errors
     /// As [`RawData::encode`].
-    pub fn encode(&self, rows: &[u32]) -> Result<Records> {
-        let data = self.data;
-        let labels = Labels { labels: &data.labels, weights: data.weights.as_deref() };
-        let records = self.columns.encode_labelled(labels, rows)?;
-        match (self.columns.schema().label().task, &data.roles.user) {
-            (Task::Binary { .. }, Some(user)) => Ok(records.with_groups(Some(data.numbers_of_users(user, rows)?))?),
-            _ => Ok(records),
+    pub fn encode(&self, rows: &[u32], path: Option<&Path>) -> Result<EncodedRows> {
+        let labels = Labels { labels: &self.data.labels, weights: self.data.weights.as_deref() };
+        self.columns.encode_labelled(labels, rows, path)
+    }
+
+    /// The groups of the rows, for [`EncodedRows::finish`].
+    ///
+    /// # Errors
+    /// [`Error::MissingColumn`].
+    pub fn groups(&self, rows: &[u32]) -> Result<Option<Vec<i64>>> {
+        match (self.columns.schema().label().task, &self.data.roles.user) {
+            (Task::Binary { .. }, Some(user)) => Ok(Some(self.data.numbers_of_users(user, rows)?)),
+            _ => Ok(None),
         }
     }
 }
@@ -178,7 +185,8 @@ impl RawData {
     /// Like [`encode_labelled`](crate::encode_labelled).
     pub fn encode(&self, schema: &Schema, rows: &[u32]) -> Result<Records> {
         let encoder = Encoder::new(schema);
-        self.encodable(&encoder)?.encode(rows)
+        let encodable = self.encodable(&encoder)?;
+        Ok(encodable.encode(rows, None)?.finish(schema, encodable.groups(rows)?)?)
     }
 
     /// The rows with an encoder that can encode several sets of them.
@@ -192,13 +200,8 @@ impl RawData {
     /// A number for the user of each row, and -1 for none. The text of a user is what tells users apart: values of one
     /// hash bucket, rare values, and values that training has not seen share an id.
     fn numbers_of_users(&self, user: &str, rows: &[u32]) -> Result<Vec<i64>> {
-        let users = self.values(user)?;
-        let mut numbers = PlHashMap::<&str, i64>::default();
-        let mut number = |user| {
-            let next = numbers.len() as i64;
-            *numbers.entry(user).or_insert(next)
-        };
-        Ok(rows.iter().map(|&row| users.get(row as usize).map_or(-1, &mut number)).collect())
+        let codes = self.rows.column(user)?.codes_of_values(self.reading(user), rows.iter().copied());
+        Ok(codes.into_iter().map(|code| if code == NO_CODE { -1 } else { code.into() }).collect())
     }
 
     /// Fields, cardinalities, coverage, sparsity and labels. Warns about odd values of the training rows.
@@ -245,8 +248,12 @@ fn divide(table: &mut DeclaredTable, config: &DataConfig, notes: &mut Vec<String
         Division::Fold { train, test } => Some((train.as_slice(), test.as_slice())),
         Division::Parts(_) | Division::Undivided => None,
     };
-    let user = table.spec.user.as_ref().map(|user| values(&table.rows, user, table.spec.reading(user))).transpose()?;
-    let users = user.as_ref().map(|column| Codes::new(column).codes);
+    let all = || 0..table.rows.height() as u32;
+    let users = |user: &String| -> Result<Vec<u32>> {
+        Ok(table.rows.column(user)?.codes_of_values(table.spec.reading(user), all()))
+    };
+    let user = table.spec.user.as_ref().filter(|_| split == Split::LeaveLastOut);
+    let users = user.map(users).transpose()?;
     let columns = SplitColumns { users: users.as_deref(), timestamps: table.timestamps.as_deref(), fold };
     let Some(Parts { train, test, .. }) = given else {
         return split.parts(table.rows.height(), &columns, config.seed);
@@ -358,7 +365,6 @@ fn declaration(schema: &Schema) -> TableSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::TextColumns;
 
     /// A release of one user, who rates movies 1 to 4 at times 1 to 4 with 5, 3, 4 and 5 stars.
     fn release() -> tempfile::TempDir {

@@ -8,7 +8,6 @@ use fm_core::FieldKind;
 use fm_core::number::{MAX_DEVIATIONS, MAX_GIVEN, log, number};
 use fm_core::schema::Transform;
 use fm_core::terminal::shortened;
-use polars::prelude::*;
 
 /// Numbers farther from the quartiles than this many interquartile ranges do not count.
 const MAX_RANGES: f64 = 100.0;
@@ -43,10 +42,10 @@ pub(crate) struct Statistics<'a> {
 }
 
 impl<'a> Statistics<'a> {
-    /// Those of the cells in `rows`, or of their logarithms. None without a finite number.
-    pub fn new(column: &'a StringChunked, rows: &[u32], is_log: bool) -> Option<Statistics<'a>> {
+    /// Those of some cells, or of their logarithms. None without a finite number.
+    pub fn new(cells: impl Iterator<Item = &'a str>, is_log: bool) -> Option<Statistics<'a>> {
         let (mut numbers, mut malformed) = (vec![], (0, None));
-        for text in rows.iter().filter_map(|&row| column.get(row as usize)).filter(|text| !text.trim().is_empty()) {
+        for text in cells.filter(|text| !text.trim().is_empty()) {
             match number(text) {
                 Some(number) => numbers.push(number),
                 None => malformed = (malformed.0 + 1, malformed.1.or(Some(text))),
@@ -212,10 +211,6 @@ mod tests {
 
     use super::*;
 
-    fn column(cells: impl IntoIterator<Item = impl ToString>) -> StringChunked {
-        StringChunked::from_iter(cells.into_iter().map(|cell| Some(cell.to_string())))
-    }
-
     /// Mean, standard deviation and warnings of some cells.
     fn of(cells: impl IntoIterator<Item = impl ToString>) -> (f64, f64, Vec<String>) {
         let (mean, std, _, _, warnings) =
@@ -229,9 +224,8 @@ mod tests {
         is_log: bool,
         kind: impl Fn(&Statistics<'_>) -> FieldKind,
     ) -> (f64, f64, f64, f64, Vec<String>) {
-        let column = column(cells);
-        let rows: Vec<u32> = (0..column.len() as u32).collect();
-        let found = Statistics::new(&column, &rows, is_log).unwrap();
+        let cells: Vec<String> = cells.into_iter().map(|cell| cell.to_string()).collect();
+        let found = Statistics::new(cells.iter().map(String::as_str), is_log).unwrap();
         (found.mean, found.std, found.min, found.range, found.warnings("price", &kind(&found)))
     }
 
@@ -348,10 +342,9 @@ mod tests {
     proptest! {
         #[test]
         fn every_column_has_finite_statistics(cells in prop::collection::vec(any::<f64>(), 1..50)) {
-            let column = column(cells.iter().map(|x| format!("{x:e}")));
-            let rows: Vec<u32> = (0..column.len() as u32).collect();
+            let texts: Vec<String> = cells.iter().map(|x| format!("{x:e}")).collect();
             for is_log in [false, true] {
-                match Statistics::new(&column, &rows, is_log) {
+                match Statistics::new(texts.iter().map(String::as_str), is_log) {
                     None => prop_assert!(cells.iter().all(|x| !x.is_finite())),
                     Some(Statistics { mean, std, min, range, .. }) => {
                         prop_assert!(mean.is_finite() && std.is_finite() && std > 0.0);

@@ -69,7 +69,8 @@ impl<'a> Gradients<'a> {
 
 impl Learner for Gradients<'_> {
     fn begin_epoch(&mut self, epoch: Epoch<'_>) -> Result<usize> {
-        self.order = epoch.objective.order(self.config.seed, epoch.number, epoch.train);
+        let order = epoch.objective.order(self.config.seed, epoch.number, epoch.train);
+        self.order = order.in_windows(self.config.shuffle_rows);
         self.batches = batches(self.order.len(), self.config.batch_size);
         Ok(self.batches.len().div_ceil(self.config.accumulate))
     }

@@ -41,7 +41,8 @@ impl<'a> Online<'a> {
 
 impl Learner for Online<'_> {
     fn begin_epoch(&mut self, epoch: Epoch<'_>) -> Result<usize> {
-        self.order = epoch.objective.order(self.config.seed, epoch.number, epoch.train);
+        let order = epoch.objective.order(self.config.seed, epoch.number, epoch.train);
+        self.order = order.in_windows(self.config.shuffle_rows);
         self.batches = batches(self.order.len(), STEP);
         self.kernel.read()?;
         Ok(self.batches.len())

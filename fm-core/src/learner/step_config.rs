@@ -26,6 +26,8 @@ pub struct StepConfig {
     pub epochs: usize,
     /// Number of rows in a batch.
     pub batch_size: usize,
+    /// Number of rows that are shuffled together; 0 for all.
+    pub shuffle_rows: usize,
     /// Number of batches in a step.
     pub accumulate: usize,
     /// The initial learning rate.

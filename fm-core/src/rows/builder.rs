@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::layout::RecordLayout;
-use super::records::{BLOCK, Parts};
+use super::records::Parts;
 use super::slots::Record;
 use super::{Records, Slots};
 use crate::error::{Error, Result};
@@ -57,7 +57,7 @@ impl RecordsBuilder {
 
     /// The number of rows so far.
     pub fn len(&self) -> usize {
-        self.parts.row_starts.len()
+        self.parts.starts.rows.len()
     }
 
     /// Whether there are no rows yet.
@@ -78,8 +78,8 @@ impl RecordsBuilder {
         }
         let Slots { words: ids, given } = slots;
         Record { label, weight, ids, given }.check(row, &self.layout)?;
-        self.start_row();
-        let words = &mut self.parts.words;
+        let Parts { words, starts, .. } = &mut self.parts;
+        starts.push(words.len() as u64);
         words.extend([ids.len() as u32, label.to_bits()]);
         words.extend(weight.map(f32::to_bits));
         words.extend_from_slice(ids);
@@ -92,18 +92,7 @@ impl RecordsBuilder {
     pub fn reserve(&mut self, rows: usize, like: &Records) {
         let words = like.words().len() as f64 / like.len.max(1) as f64 * rows as f64;
         self.parts.words.reserve_exact((1.01 * words) as usize);
-        self.parts.row_starts.reserve_exact(rows);
-    }
-
-    /// Records that the next row starts at the end of the words.
-    fn start_row(&mut self) {
-        let Parts { words, row_starts, block_starts, .. } = &mut self.parts;
-        if row_starts.len().is_multiple_of(BLOCK) {
-            block_starts.push(words.len() as u64);
-        }
-        // The records of a block have fewer than 2³² words: a row has at most 2²⁰ slots.
-        let base = block_starts.last().copied().unwrap_or_default();
-        row_starts.push((words.len() as u64 - base) as u32);
+        self.parts.starts.rows.reserve_exact(rows);
     }
 
     /// Appends all rows of another set.
@@ -111,24 +100,19 @@ impl RecordsBuilder {
     /// # Errors
     /// [`Error::Shape`] if the set was encoded with another schema, or only one of the two has weights.
     pub fn append(&mut self, rows: &Records) -> Result<()> {
-        if *rows.layout != *self.layout || rows.has_weights != self.has_weights {
-            return Err(Error::shape("rows", "rows of one schema, with or without weights", "rows of two kinds"));
-        }
-        let (starts, words) = (rows.starts(), rows.words());
-        for row in 0..rows.len {
-            let (start, end) = starts.span(row);
-            self.start_row();
-            self.parts.words.extend_from_slice(&words[start..end]);
-        }
+        rows.check_kind(&self.layout, self.has_weights)?;
+        let Parts { words, starts, .. } = &mut self.parts;
+        starts.append(rows, words.len() as u64);
+        words.extend_from_slice(rows.words());
         Ok(())
     }
 
     /// The rows, in memory.
     pub fn finish(mut self) -> Records {
         let parts = &mut self.parts;
-        parts.block_starts.push(parts.words.len() as u64);
         parts.words.shrink_to_fit();
-        parts.row_starts.shrink_to_fit();
-        Records::in_memory(self.layout, self.has_weights, self.parts)
+        parts.starts.rows.shrink_to_fit();
+        let starts = std::mem::take(&mut parts.starts).finish(parts.words.len() as u64);
+        Records::in_memory(self.layout, self.has_weights, Parts { starts, ..self.parts })
     }
 }

@@ -1,16 +1,13 @@
-//! The file of encoded rows: the positions of its sections, and how they are written.
+//! The file of encoded rows: the positions of its sections, its header and its end.
 //! [`Records::save`](super::Records::save) documents the format.
 
 use std::io::Write;
 use std::marker::PhantomData;
 use std::ops::Range;
-use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::records::BLOCK;
-use crate::atomic_file::write_atomically;
-use crate::error::Result;
+use super::records::{BLOCK, Starts};
 use crate::mapped_file::{MappedFile, Number};
 use crate::schema::Schema;
 
@@ -19,7 +16,7 @@ const MAGIC: [u8; 8] = *b"FMROWS\0\0";
 /// The version of the format. The library reads only this version.
 pub const ROWS_FORMAT: u32 = 4;
 
-const ALIGNMENT: usize = 64;
+pub(super) const ALIGNMENT: usize = 64;
 
 /// The positions of the parts of a file.
 #[derive(Debug)]
@@ -106,44 +103,37 @@ impl Sections {
         (1..sections.len()).map(move |next| sections[next - 1].end..sections[next].start)
     }
 
-    /// Writes a file atomically.
-    pub fn write(
-        &self,
-        path: impl AsRef<Path>,
-        schema: &Schema,
-        words: &[u32],
-        row_starts: &[u32],
-        block_starts: &[u64],
-        groups: Option<&[i64]>,
-    ) -> Result<()> {
-        let mut header = Vec::with_capacity(ALIGNMENT);
-        header.extend(MAGIC);
-        header.extend(ROWS_FORMAT.to_le_bytes());
-        header.extend((u32::from(self.has_weights) | u32::from(self.groups.is_some()) << 1).to_le_bytes());
-        header.extend((self.rows as u64).to_le_bytes());
-        header.extend((words.len() as u64).to_le_bytes());
-        header.extend(hash(schema).to_le_bytes());
-        header.resize(ALIGNMENT, 0);
-        write_atomically(path, |file| {
-            file.write_all(&header)?;
-            let mut written = header.len();
-            let mut pad_to = |file: &mut dyn Write, section: &Range<usize>| {
-                file.write_all(&[0; ALIGNMENT][..section.start - written])?;
-                written = section.end;
-                Ok::<(), std::io::Error>(())
-            };
-            pad_to(file, &self.words.bytes)?;
-            write_numbers(file, words, u32::to_le_bytes)?;
-            pad_to(file, &self.row_starts.bytes)?;
-            write_numbers(file, row_starts, u32::to_le_bytes)?;
-            pad_to(file, &self.block_starts.bytes)?;
-            write_numbers(file, block_starts, u64::to_le_bytes)?;
-            if let (Some(section), Some(groups)) = (&self.groups, groups) {
-                pad_to(file, &section.bytes)?;
-                write_numbers(file, groups, i64::to_le_bytes)?;
-            }
-            Ok(())
-        })
+    /// The first bytes of a file.
+    pub fn header(&self, schema: &Schema) -> [u8; ALIGNMENT] {
+        let flags = u32::from(self.has_weights) | u32::from(self.groups.is_some()) << 1;
+        let words = (self.words.bytes.len() / size_of::<u32>()) as u64;
+        let mut header = [0; ALIGNMENT];
+        header[..8].copy_from_slice(&MAGIC);
+        header[8..12].copy_from_slice(&ROWS_FORMAT.to_le_bytes());
+        header[12..16].copy_from_slice(&flags.to_le_bytes());
+        header[16..24].copy_from_slice(&(self.rows as u64).to_le_bytes());
+        header[24..32].copy_from_slice(&words.to_le_bytes());
+        header[32..40].copy_from_slice(&hash(schema).to_le_bytes());
+        header
+    }
+
+    /// Writes what follows the records of a file.
+    pub fn write_end(&self, file: &mut impl Write, starts: Starts<'_>, groups: Option<&[i64]>) -> std::io::Result<()> {
+        let mut written = self.words.bytes.end;
+        let mut pad_to = |file: &mut dyn Write, section: &Range<usize>| {
+            file.write_all(&[0; ALIGNMENT][..section.start - written])?;
+            written = section.end;
+            Ok::<(), std::io::Error>(())
+        };
+        pad_to(file, &self.row_starts.bytes)?;
+        write_numbers(file, starts.rows, u32::to_le_bytes)?;
+        pad_to(file, &self.block_starts.bytes)?;
+        write_numbers(file, starts.blocks, u64::to_le_bytes)?;
+        if let (Some(section), Some(groups)) = (&self.groups, groups) {
+            pad_to(file, &section.bytes)?;
+            write_numbers(file, groups, i64::to_le_bytes)?;
+        }
+        Ok(())
     }
 }
 
@@ -168,7 +158,7 @@ pub(super) fn for_bytes<T: Copy, const SIZE: usize>(
 }
 
 /// Writes numbers.
-fn write_numbers<T: Copy, const SIZE: usize>(
+pub(super) fn write_numbers<T: Copy, const SIZE: usize>(
     file: &mut impl Write,
     numbers: &[T],
     to_bytes: impl Fn(T) -> [u8; SIZE],

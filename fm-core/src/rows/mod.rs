@@ -6,6 +6,7 @@
 //! | [`Records`], [`Row`] | rows without padding, in memory or in a memory-mapped file |
 //! | [`Reader`], [`ActiveRow`], [`RowKernel`] | records row by row, for kernels |
 //! | [`RecordsBuilder`], [`Slots`], [`Value`] | records under construction |
+//! | [`RecordsWriter`] | a file of records under construction |
 //! | [`TensorRows`] | rows in tensors, on any device |
 //! | [`Order`] | the order of the rows in an epoch |
 //! | [`Batch`] | rows as tensors, with their labels and weights |
@@ -25,6 +26,7 @@ mod tensor_rows;
 mod tests;
 mod unknown;
 mod values;
+mod writer;
 
 use tch::{Device, Kind, Tensor};
 
@@ -40,6 +42,7 @@ pub use records::Records;
 pub use slots::{Category, FieldSlots, Row, Slots};
 pub use tensor_rows::TensorRows;
 pub use values::Value;
+pub use writer::RecordsWriter;
 
 /// Rows with their labels.
 #[derive(Debug)]

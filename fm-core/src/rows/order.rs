@@ -6,13 +6,15 @@ use rand::seq::SliceRandom;
 
 use crate::seed::{Stream, derive, generator, permutation};
 
-/// The largest block whose rows are shuffled together: their numbers within the block take 4 bytes each.
-const BLOCK: usize = 1 << 31;
+/// The most rows that are shuffled together: their positions take 4 bytes each.
+const WINDOW: usize = 1 << 31;
+
+/// Number of consecutive rows that are read together if not all rows are shuffled together. A disk reads as many in one go.
+const BLOCK: usize = 4096;
 
 /// A random order of `n` rows, the same for the same seed and epoch.
 ///
-/// The rows are split into blocks of at most 2³¹ consecutive rows. The blocks are shuffled, and so are the rows in each
-/// block. Only one block's order is in memory at a time.
+/// All rows are shuffled together, up to 2³¹ of them. Of [windows](Order::in_windows), only one is in memory at a time.
 ///
 /// ```
 /// use fm_core::rows::Order;
@@ -29,29 +31,40 @@ pub struct Order {
     epoch: usize,
     rows: usize,
     block: usize,
-    /// The blocks in their order, each with the position of its first row in the order.
-    blocks: Vec<(usize, usize)>,
-    /// The position in `blocks` of the block whose order is in memory, and this order.
+    /// The blocks in their order.
+    blocks: Vec<u32>,
+    /// The number of blocks in a window.
+    window: usize,
+    /// The number of the window whose order is in memory, and the positions of its rows in its blocks.
     current: (usize, Vec<u32>),
 }
 
 impl Order {
     /// The order of an epoch, counted from 1.
     pub fn new(seed: u64, epoch: usize, rows: usize) -> Order {
-        Order::with_block(seed, epoch, rows, BLOCK)
+        Order::with_block(seed, epoch, rows, BLOCK, WINDOW)
     }
 
-    fn with_block(seed: u64, epoch: usize, rows: usize, block: usize) -> Order {
-        let mut numbers: Vec<usize> = (0..rows.div_ceil(block)).collect();
-        numbers.shuffle(&mut generator(seed, Stream::Blocks(epoch)));
-        let mut end = 0;
-        let start = |number: usize| {
-            let start = end;
-            end += block.min(rows - number * block);
-            (number, start)
-        };
-        let blocks = numbers.into_iter().map(start).collect();
-        Order { seed, epoch, rows, block, blocks, current: (usize::MAX, vec![]) }
+    /// The same rows, shuffled in windows of about `window` rows: blocks of 4,096 consecutive rows are shuffled, and then the
+    /// rows of as many blocks as a window has, together. A large file is thus read block by block, and a batch has rows of all
+    /// of its parts. 0 stands for the largest window.
+    #[must_use]
+    pub fn in_windows(self, window: usize) -> Order {
+        let window = if window == 0 { WINDOW } else { window };
+        Order::with_block(self.seed, self.epoch, self.rows, BLOCK, window)
+    }
+
+    fn with_block(seed: u64, epoch: usize, rows: usize, block: usize, window: usize) -> Order {
+        let window = window.clamp(block, WINDOW);
+        // One window has one block.
+        let (block, in_window) = if rows <= window { (rows.max(1), 1) } else { (block, window / block) };
+        let mut blocks: Vec<u32> = (0..(rows / block) as u32).collect();
+        blocks.shuffle(&mut generator(seed, Stream::Blocks(epoch)));
+        // A shorter block comes last, so that all windows but the last have the same number of rows.
+        if !rows.is_multiple_of(block) {
+            blocks.push((rows / block) as u32);
+        }
+        Order { seed, epoch, rows, block, blocks, window: in_window, current: (usize::MAX, vec![]) }
     }
 
     /// The number of rows.
@@ -73,23 +86,28 @@ impl Order {
         let mut rows = Vec::with_capacity(positions.len());
         let mut at = positions.start;
         while at < positions.end {
-            let place = self.blocks.partition_point(|&(_, start)| start <= at) - 1;
-            let (number, start) = self.blocks[place];
-            if self.current.0 != place {
-                self.current = (place, self.rows_of(number));
+            let size = self.window * self.block;
+            let (number, start) = (at / size, at / size * size);
+            if self.current.0 != number {
+                self.current = (number, self.shuffled(number, size.min(self.rows - start)));
             }
             let end = positions.end.min(start + self.current.1.len());
-            rows.extend(self.current.1[at - start..end - start].iter().map(|&row| number * self.block + row as usize));
+            let blocks = &self.blocks[number * self.window..];
+            let row = |&position: &u32| {
+                let position = position as usize;
+                blocks[position / self.block] as usize * self.block + position % self.block
+            };
+            rows.extend(self.current.1[at - start..end - start].iter().map(row));
             at = end;
         }
         rows
     }
 
-    /// The order of a block's rows, counted from the block's first row.
-    fn rows_of(&self, number: usize) -> Vec<u32> {
-        // The first block has the order that a set of one block has.
-        let seed = if number == 0 { self.seed } else { derive(self.seed, Stream::Block(number)) };
-        permutation(seed, self.epoch, self.block.min(self.rows - number * self.block))
+    /// The order of the `rows` rows of a window, counted from the start of its first block.
+    fn shuffled(&self, window: usize, rows: usize) -> Vec<u32> {
+        // The first window has the order of a set of one window.
+        let seed = if window == 0 { self.seed } else { derive(self.seed, Stream::Window(window)) };
+        permutation(seed, self.epoch, rows)
     }
 }
 
@@ -100,31 +118,47 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_block_has_the_order_of_a_permutation() {
-        let mut order = Order::new(3, 2, 1000);
-        assert!(order.get(0..1000).into_iter().eq(permutation(3, 2, 1000).into_iter().map(|row| row as usize)));
+    fn one_window_has_the_order_of_a_permutation() {
+        let expected: Vec<usize> = permutation(3, 2, 1000).into_iter().map(|row| row as usize).collect();
+        assert_eq!(Order::new(3, 2, 1000).get(0..1000), expected);
+        for window in [0, 1000, 5000] {
+            assert_eq!(Order::new(3, 2, 1000).in_windows(window).get(0..1000), expected, "{window}");
+        }
+        let mut first = Order::new(3, 2, 3 * BLOCK).in_windows(10).get(0..BLOCK);
+        first.sort_unstable();
+        assert!(first.windows(2).all(|pair| pair[1] == pair[0] + 1) && first[0].is_multiple_of(BLOCK));
     }
 
     #[test]
-    fn blocks_and_the_rows_in_them_are_shuffled() {
-        let mut order = Order::with_block(1, 1, 1000, 100);
-        let rows = order.get(0..1000);
-        let blocks: Vec<usize> = rows.chunks(100).map(|rows| rows[0] / 100).collect();
-        assert!(rows.chunks(100).zip(&blocks).all(|(rows, block)| rows.iter().all(|row| row / 100 == *block)));
-        assert!(!blocks.is_sorted());
-        let within =
-            |block: usize| rows.chunks(100).nth(block).unwrap().iter().map(|row| row % 100).collect::<Vec<_>>();
-        assert!(!within(0).is_sorted());
-        assert_ne!(within(0), within(1));
+    fn a_window_has_whole_blocks_from_anywhere_and_all_its_rows_are_mixed() {
+        let rows = Order::with_block(1, 1, 1005, 10, 100).get(0..1005);
+        assert!(rows[1000..].iter().all(|&row| row >= 1000));
+        let blocks = |window: &[usize]| -> Vec<usize> {
+            let mut blocks: Vec<usize> = window.iter().map(|row| row / 10).collect();
+            blocks.sort_unstable();
+            blocks.dedup();
+            blocks
+        };
+        for window in rows.chunks(100) {
+            assert_eq!(blocks(window).len(), window.len().div_ceil(10));
+            assert!(
+                window.len() < 100 || blocks(&window[..20]).len() > 5,
+                "a batch has rows of many blocks: {window:?}"
+            );
+        }
+        assert!(!blocks(&rows[..100]).windows(2).all(|pair| pair[1] == pair[0] + 1));
+        let places =
+            |window: usize| rows[100 * window..100 * window + 100].iter().map(|row| row % 10).collect::<Vec<_>>();
+        assert_ne!(places(0), places(1));
     }
 
     proptest! {
         #[test]
         fn every_row_occurs_once_wherever_the_order_is_cut(
-            n in 0usize..60, block in 1usize..20, seed: u64, epoch in 1usize..4, size in 1usize..25,
+            n in 0usize..60, block in 1usize..20, window in 1usize..70, seed: u64, epoch in 1usize..4, size in 1usize..25,
         ) {
-            let all = Order::with_block(seed, epoch, n, block).get(0..n);
-            let mut order = Order::with_block(seed, epoch, n, block);
+            let all = Order::with_block(seed, epoch, n, block, window).get(0..n);
+            let mut order = Order::with_block(seed, epoch, n, block, window);
             let parts: Vec<usize> = (0..n).step_by(size).flat_map(|at| order.get(at..n.min(at + size))).collect();
             prop_assert_eq!(&parts, &all);
             // Resumed training can start anywhere.

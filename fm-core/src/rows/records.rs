@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::file::{Sections, for_bytes};
 use super::layout::{FieldLayout, RecordLayout, SlotKind};
 use super::slots::{Record, Row};
-use super::{RecordsBuilder, Slots};
+use super::{RecordsBuilder, RecordsWriter, Slots};
 use crate::error::{Error, Result};
 use crate::mapped_file::MappedFile;
 use crate::prefetch::prefetch_line;
@@ -65,10 +65,8 @@ enum Storage {
 pub(super) struct Parts {
     /// All records.
     pub words: Vec<u32>,
-    /// `[N]`: where each record starts, counted from the start of its block.
-    pub row_starts: Vec<u32>,
-    /// Where the records of each block start, and the end.
-    pub block_starts: Vec<u64>,
+    /// Where each record starts, counted from the start of its block, and where the records of each block start and end.
+    pub starts: StartsBuilder,
     /// `[N]`, if groups are given.
     pub groups: Option<Vec<i64>>,
 }
@@ -76,8 +74,39 @@ pub(super) struct Parts {
 /// Where the records of a set start and end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Starts<'a> {
-    rows: &'a [u32],
-    blocks: &'a [u64],
+    pub rows: &'a [u32],
+    pub blocks: &'a [u64],
+}
+
+/// The starts of records that follow each other.
+#[derive(Debug, Default)]
+pub(super) struct StartsBuilder {
+    pub rows: Vec<u32>,
+    pub blocks: Vec<u64>,
+}
+
+impl StartsBuilder {
+    /// Adds a record that starts after `words` words.
+    pub fn push(&mut self, words: u64) {
+        if self.rows.len().is_multiple_of(BLOCK) {
+            self.blocks.push(words);
+        }
+        // The records of a block have fewer than 2³² words: a row has at most 2²⁰ slots.
+        let base = self.blocks.last().copied().unwrap_or_default();
+        self.rows.push((words - base) as u32);
+    }
+
+    /// Adds the records of another set, of which the first starts after `words` words.
+    pub fn append(&mut self, rows: &Records, words: u64) {
+        let starts = rows.starts();
+        (0..rows.len).for_each(|row| self.push(words + starts.span(row).0 as u64));
+    }
+
+    /// Ends the last record after `words` words.
+    pub fn finish(mut self, words: u64) -> StartsBuilder {
+        self.blocks.push(words);
+        self
+    }
 }
 
 impl Starts<'_> {
@@ -102,7 +131,7 @@ impl Starts<'_> {
 
 impl Records {
     pub(super) fn in_memory(layout: Arc<RecordLayout>, has_weights: bool, parts: Parts) -> Records {
-        Records { layout, len: parts.row_starts.len(), has_weights, storage: Storage::Memory(parts) }
+        Records { layout, len: parts.starts.rows.len(), has_weights, storage: Storage::Memory(parts) }
     }
 
     /// Opens a file that [`Records::save`] wrote with the same schema. Reads it once to check every record.
@@ -145,11 +174,17 @@ impl Records {
         if *self.layout != RecordLayout::new(schema) {
             return Err(Error::shape("rows", "the schema that they were encoded with", "another schema"));
         }
-        let (Starts { rows, blocks }, groups) = (self.starts(), self.given_groups());
-        let sections = Sections::new(self.len, self.words().len(), self.has_weights, groups.is_some());
-        let sections =
-            sections.ok_or_else(|| Error::shape("rows", "rows that fit into a file", self.len.to_string()))?;
-        sections.write(path, schema, self.words(), rows, blocks, groups)
+        let mut writer = RecordsWriter::create(path, schema, self.has_weights)?;
+        writer.append(self)?;
+        writer.finish(schema, self.given_groups())
+    }
+
+    /// Fails unless the rows have this layout, and weights or not.
+    pub(super) fn check_kind(&self, layout: &RecordLayout, has_weights: bool) -> Result<()> {
+        match *self.layout == *layout && self.has_weights == has_weights {
+            true => Ok(()),
+            false => Err(Error::shape("rows", "rows of one schema, with or without weights", "rows of two kinds")),
+        }
     }
 
     /// Checks every record, and that they follow each other without gaps.
@@ -236,7 +271,8 @@ impl Records {
         let parts = match self.storage {
             Storage::Memory(parts) => Parts { groups, ..parts },
             Storage::Mapped { .. } => {
-                Parts { words: self.words().to_vec(), row_starts: rows.to_vec(), block_starts: blocks.to_vec(), groups }
+                let starts = StartsBuilder { rows: rows.to_vec(), blocks: blocks.to_vec() };
+                Parts { words: self.words().to_vec(), starts, groups }
             }
         };
         Ok(Records { storage: Storage::Memory(parts), ..self })
@@ -274,7 +310,7 @@ impl Records {
 
     pub(super) fn starts(&self) -> Starts<'_> {
         match &self.storage {
-            Storage::Memory(parts) => Starts { rows: &parts.row_starts, blocks: &parts.block_starts },
+            Storage::Memory(parts) => Starts { rows: &parts.starts.rows, blocks: &parts.starts.blocks },
             Storage::Mapped { file, sections } => {
                 Starts { rows: sections.row_starts.of(file), blocks: sections.block_starts.of(file) }
             }

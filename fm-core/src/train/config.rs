@@ -62,6 +62,10 @@ pub struct TrainConfig {
     /// Number of newest checkpoints to keep, in addition to the best epoch's.
     #[schemars(range(min = 1))]
     pub keep: usize,
+    /// Number of rows that are shuffled together, for encoded rows that are larger than memory; 0 shuffles all rows. An epoch
+    /// takes blocks of 4,096 consecutive rows in random order, as many at a time as have this number of rows, and shuffles
+    /// their rows: the file is read block by block. 1,000,000 learns as well as a full shuffle.
+    pub shuffle_rows: usize,
     /// Seed of the split, the initial weights, the order of the rows and dropout.
     pub seed: u64,
     /// Schedule of the learning rate.
@@ -94,6 +98,7 @@ impl Default for TrainConfig {
             precision: TrainPrecision::F32,
             checkpoint_steps: 0,
             keep: 2,
+            shuffle_rows: 0,
             seed: 1,
             schedule: Schedule::default(),
             optimizer: OptimizerConfig::default(),
@@ -160,8 +165,9 @@ impl TrainConfig {
 
     /// The settings of steps.
     pub(super) fn steps(&self) -> StepConfig {
-        let TrainConfig { seed, epochs, batch_size, accumulate, lr, warmup_steps, schedule, precision, .. } = *self;
-        StepConfig { seed, epochs, batch_size, accumulate, lr, warmup_steps, schedule, precision }
+        let TrainConfig { seed, epochs, batch_size, shuffle_rows, accumulate, .. } = *self;
+        let TrainConfig { lr, warmup_steps, schedule, precision, .. } = *self;
+        StepConfig { seed, epochs, batch_size, shuffle_rows, accumulate, lr, warmup_steps, schedule, precision }
     }
 }
 

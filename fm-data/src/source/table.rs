@@ -22,20 +22,24 @@ fn applies(config: &DataConfig) -> bool {
     })
 }
 
-fn open(config: &DataConfig, _: &Path) -> Result<Box<dyn Reader>> {
-    Ok(Box::new(Table(config.data.clone().unwrap_or_default().into())))
+fn open(config: &DataConfig, data_dir: &Path) -> Result<Box<dyn Reader>> {
+    let path = config.data.clone().unwrap_or_default().into();
+    Ok(Box::new(Table { path, data_dir: data_dir.to_owned() }))
 }
 
-struct Table(PathBuf);
+struct Table {
+    path: PathBuf,
+    data_dir: PathBuf,
+}
 
 impl Reader for Table {
     fn files(&self) -> Result<Vec<PathBuf>> {
-        parts::files(&self.0)
+        parts::files(&self.path)
     }
 
     fn read(&self, config: &DataConfig, others: bool) -> Result<DeclaredTable> {
-        let mut rows = DeclaredRows::new(declaration(config, &self.0)?, config, others);
-        let origin = rows.read(&self.0)?;
+        let mut rows = DeclaredRows::new(declaration(config, &self.path)?, config, others, &self.data_dir);
+        let origin = rows.read(&self.path)?;
         rows.declared(origin)
     }
 }
@@ -51,12 +55,12 @@ pub(super) struct DeclaredRows {
 
 impl DeclaredRows {
     /// No rows yet, with the declared columns, and the others if they are asked for.
-    pub fn new(spec: TableSpec, config: &DataConfig, others: bool) -> DeclaredRows {
+    pub fn new(spec: TableSpec, config: &DataConfig, others: bool, data_dir: &Path) -> DeclaredRows {
         // With a threshold, a label is any number.
         let are_binary = config.task == TaskName::Binary && config.threshold.is_none();
         let check =
             RowCheck::of_labels(&spec.label, are_binary).with(spec.weight.as_deref(), spec.timestamp.as_deref());
-        DeclaredRows { spec, others, on_bad_row: config.on_bad_row, check, rows: CompactBuilder::default() }
+        DeclaredRows { spec, others, on_bad_row: config.on_bad_row, check, rows: CompactBuilder::new(data_dir) }
     }
 
     /// Adds the rows of a table. Returns its files.

@@ -16,7 +16,7 @@ fn applies(config: &DataConfig) -> bool {
     [&config.train, &config.valid, &config.test].iter().any(|table| table.is_some())
 }
 
-fn open(config: &DataConfig, _: &Path) -> Result<Box<dyn Reader>> {
+fn open(config: &DataConfig, data_dir: &Path) -> Result<Box<dyn Reader>> {
     let DataConfig { data, train, valid, test, .. } = config.clone();
     let train = train.ok_or(Error::NoTrainingTable)?;
     if data.is_some() {
@@ -26,13 +26,14 @@ fn open(config: &DataConfig, _: &Path) -> Result<Box<dyn Reader>> {
     if tables.filter(|table| is_standard_input(table)).count() > 1 {
         return Err(Error::Spec("only one of the tables can come from standard input".into()));
     }
-    Ok(Box::new(Tables { train, valid, test }))
+    Ok(Box::new(Tables { train, valid, test, data_dir: data_dir.to_owned() }))
 }
 
 struct Tables {
     train: PathBuf,
     valid: Option<PathBuf>,
     test: Option<PathBuf>,
+    data_dir: PathBuf,
 }
 
 impl Reader for Tables {
@@ -43,7 +44,7 @@ impl Reader for Tables {
 
     fn read(&self, config: &DataConfig, _: bool) -> Result<DeclaredTable> {
         // The tables may have different other columns.
-        let mut all = DeclaredRows::new(declaration(config, &self.train)?, config, false);
+        let mut all = DeclaredRows::new(declaration(config, &self.train)?, config, false, &self.data_dir);
         let mut origin = all.read(&self.train)?;
         let mut parts = Parts { train: (0..all.height()).collect(), ..Parts::default() };
         if parts.train.is_empty() {

@@ -1,7 +1,7 @@
 use polars::prelude::*;
 
 use super::*;
-use crate::table::{CompactTable, ListText};
+use crate::table::{CompactTable, ListText, TextColumns};
 
 const HEAD: &str = "label = \"y\"\n";
 

@@ -10,7 +10,7 @@ use polars::prelude::*;
 use super::codes::Codes;
 #[cfg(test)]
 use super::codes::NO_CODE;
-use super::compact::{Coded, TextColumns};
+use super::compact::{TextColumn, TextColumns};
 use super::origin::Origin;
 use crate::error::{Error, Result, first_line};
 use crate::format::text::text_of;
@@ -27,16 +27,11 @@ pub fn strings(table: &DataFrame, name: &str) -> Result<StringChunked> {
 ///
 /// # Errors
 /// As [`strings`].
-pub(crate) fn cells(table: &impl TextColumns, field: &str, column: &str) -> Result<StringChunked> {
-    match table.texts(field) {
-        Err(Error::MissingColumn { .. }) if column != field => table.texts(column),
+pub(crate) fn cells<'a>(table: &'a impl TextColumns, field: &str, column: &str) -> Result<TextColumn<'a>> {
+    match table.column(field) {
+        Err(Error::MissingColumn { .. }) if column != field => table.column(column),
         cells => cells,
     }
-}
-
-/// The same cells as codes; `None` if they are not coded.
-pub(crate) fn coded_cells<'a>(table: &'a impl TextColumns, field: &str, column: &str) -> Option<Coded<'a>> {
-    table.coded(field).or_else(|| table.coded(column))
 }
 
 /// A table with columns of fields, given as the name of each field and of the column that it reads.
@@ -172,7 +167,7 @@ fn parsed<T>(
     what: &str,
     parse: impl Fn(&str) -> Option<T>,
 ) -> Result<Vec<T>> {
-    let cells = table.texts(name)?;
+    let cells = table.column(name)?;
     let parsed = cells
         .iter()
         .enumerate()

@@ -29,7 +29,7 @@ struct Moment {
 /// [`Error::MissingColumn`](crate::Error::MissingColumn), or [`Error::Data`](crate::Error::Data) with the line and the
 /// text of the first cell that is not a timestamp, or not of the kind of those before.
 pub fn timestamps(table: &impl TextColumns, name: &str, origin: &Origin) -> Result<Vec<i64>> {
-    let cells = table.texts(name)?;
+    let cells = table.column(name)?;
     let mut moments = Vec::with_capacity(cells.len());
     let mut are_numbers = None;
     for (row, cell) in cells.iter().enumerate() {

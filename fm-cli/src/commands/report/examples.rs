@@ -4,6 +4,7 @@ use anyhow::Result;
 use fm_core::terminal::grouped;
 use fm_data::RawData;
 use fm_data::catalogue::Catalogue;
+use fm_data::table::TextColumns;
 use maud::{Markup, html};
 
 use super::run::{Activity, Group, Run};
@@ -75,8 +76,8 @@ fn rated(source: &RawData, item: &str, mut rows: Vec<u32>) -> Result<Vec<(String
     let label = |row: u32| source.labels[row as usize];
     let time = |row: u32| source.timestamps.as_ref().map_or(0, |times| times[row as usize]);
     rows.sort_by(|&a, &b| label(b).total_cmp(&label(a)).then((time(b), b).cmp(&(time(a), a))));
-    let items = source.rows.texts(item)?;
-    let titles = source.spec.title.as_ref().map(|title| source.rows.texts(title)).transpose()?;
+    let items = source.rows.column(item)?;
+    let titles = source.spec.title.as_ref().map(|title| source.rows.column(title)).transpose()?;
     let name = |row: u32| {
         let title = titles.as_ref().and_then(|titles| titles.get(row as usize));
         title.filter(|title| !title.trim().is_empty()).or(items.get(row as usize)).unwrap_or("–").to_owned()

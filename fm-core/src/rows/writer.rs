@@ -1,0 +1,107 @@
+//! Writes records to a file while they are encoded, so that memory contains only a few of them.
+
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Records;
+use super::file::{ALIGNMENT, Sections, write_numbers};
+use super::layout::RecordLayout;
+use super::records::{Starts, StartsBuilder};
+use crate::atomic_file::AtomicFile;
+use crate::error::{Error, Result};
+use crate::schema::Schema;
+
+/// A file of records under construction. It appears at its path when it is complete.
+///
+/// ```
+/// use fm_core::rows::RecordsWriter;
+/// use fm_core::{Field, Label, Records, Rows, Schema, Side, Task};
+///
+/// let fields = vec![Field::categorical("user", Side::User, 9), Field::categorical("film", Side::Item, 9)];
+/// let schema = Schema::new(Label::fit("rating", Task::Regression, [1.0, 5.0]), fields)?;
+/// let path = std::env::temp_dir().join(format!("appended-{}.rows", std::process::id()));
+/// let mut writer = RecordsWriter::create(&path, &schema, false)?;
+/// for (row, rating) in [([3, 7], 4.0), ([8, 0], 2.0)] {
+///     writer.append(&Records::from_indices(&schema, &[row], &[rating])?)?;
+/// }
+/// writer.finish(&schema, None)?;
+/// assert_eq!(Records::open(&path, &schema)?.labels(), [4.0, 2.0]);
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct RecordsWriter {
+    path: PathBuf,
+    layout: Arc<RecordLayout>,
+    has_weights: bool,
+    file: AtomicFile,
+    words: u64,
+    starts: StartsBuilder,
+}
+
+impl RecordsWriter {
+    /// Starts a file of rows that are encoded with a schema, and each have a weight or not.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn create(path: impl AsRef<Path>, schema: &Schema, has_weights: bool) -> Result<RecordsWriter> {
+        let (path, layout) = (path.as_ref().to_owned(), Arc::new(RecordLayout::new(schema)));
+        let file = AtomicFile::create(&path)?;
+        // The header follows when the numbers in it are known.
+        file.file().write_all(&[0; ALIGNMENT]).map_err(Error::io("write", &path))?;
+        Ok(RecordsWriter { path, layout, has_weights, file, words: 0, starts: StartsBuilder::default() })
+    }
+
+    /// The number of rows so far.
+    pub fn len(&self) -> usize {
+        self.starts.rows.len()
+    }
+
+    /// Whether there are no rows yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends all rows of a set. Their groups are left out.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Shape`] if the set was encoded with another schema, or only one of the two has weights.
+    pub fn append(&mut self, rows: &Records) -> Result<()> {
+        rows.check_kind(&self.layout, self.has_weights)?;
+        let mut file = BufWriter::with_capacity(1 << 20, self.file.file());
+        let written = write_numbers(&mut file, rows.words(), u32::to_le_bytes).and_then(|()| file.flush());
+        written.map_err(Error::io("write", &self.path))?;
+        self.starts.append(rows, self.words);
+        self.words += rows.words().len() as u64;
+        Ok(())
+    }
+
+    /// Completes the file. `schema` has the fields of the one that the rows are encoded with; it is the one that opens the file.
+    /// `groups` are those of [`Records::with_groups`].
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Shape`] for another schema, or if the number of groups is not that of the rows.
+    pub fn finish(self, schema: &Schema, groups: Option<&[i64]>) -> Result<()> {
+        let n = self.len();
+        if *self.layout != RecordLayout::new(schema) {
+            return Err(Error::shape("rows", "the schema that they were encoded with", "another schema"));
+        }
+        if let Some(groups) = groups.filter(|groups| groups.len() != n) {
+            return Err(Error::shape("groups", format!("a group for each of {n} rows"), groups.len().to_string()));
+        }
+        let sections = usize::try_from(self.words).ok();
+        let sections = sections.and_then(|words| Sections::new(n, words, self.has_weights, groups.is_some()));
+        let sections = sections.ok_or_else(|| Error::shape("rows", "rows that fit into a file", n.to_string()))?;
+        let starts = self.starts.finish(self.words);
+        let write = || {
+            let mut file = BufWriter::new(self.file.file());
+            sections.write_end(&mut file, Starts { rows: &starts.rows, blocks: &starts.blocks }, groups)?;
+            file.seek(SeekFrom::Start(0))?;
+            file.write_all(&sections.header(schema))?;
+            file.flush()
+        };
+        write().map_err(Error::io("write", &self.path))?;
+        self.file.commit()
+    }
+}

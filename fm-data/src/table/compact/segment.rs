@@ -1,0 +1,230 @@
+//! Some consecutive rows of a column as bytes, in memory or in a file.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use fm_core::mapped_file::MappedFile;
+use polars::prelude::StringChunked;
+
+use crate::table::NO_CODE;
+
+/// Number of rows of a segment; the last one of a column may be shorter.
+pub(super) const ROWS: usize = 1 << 16;
+
+/// The bit of an end that says that the text is null.
+const NULL: u64 = 1 << 63;
+
+/// Bytes in memory or in a file.
+#[derive(Debug)]
+pub(super) enum Bytes {
+    Memory(Vec<u8>),
+    File(Arc<MappedFile>, Range<usize>),
+}
+
+impl Bytes {
+    fn get(&self) -> &[u8] {
+        match self {
+            Bytes::Memory(bytes) => bytes,
+            Bytes::File(file, range) => &file.bytes()[range.clone()],
+        }
+    }
+
+    /// The number of bytes in memory.
+    fn in_memory(&self) -> usize {
+        match self {
+            Bytes::Memory(bytes) => bytes.len(),
+            Bytes::File(..) => 0,
+        }
+    }
+}
+
+/// The rows of a segment.
+#[derive(Debug)]
+pub(super) enum Segment {
+    /// The number of each row's text among the distinct texts of the column, in `width` bytes; the largest number stands for
+    /// null.
+    Codes { width: usize, codes: Bytes },
+    /// The texts one after the other, and where each ends, in 8 bytes.
+    Texts { ends: Bytes, texts: Bytes },
+}
+
+impl Segment {
+    /// The same rows, to be read.
+    pub fn cells(&self) -> Cells<'_> {
+        match self {
+            Segment::Codes { width, codes } => of_codes(*width, codes.get()),
+            Segment::Texts { ends, texts } => Cells::Texts { ends: ends.get().as_chunks().0, texts: texts.get() },
+        }
+    }
+
+    /// The number of bytes in memory.
+    pub fn in_memory(&self) -> usize {
+        match self {
+            Segment::Codes { codes, .. } => codes.in_memory(),
+            Segment::Texts { ends, texts } => ends.in_memory() + texts.in_memory(),
+        }
+    }
+
+    fn parts(&mut self) -> impl Iterator<Item = &mut Bytes> {
+        match self {
+            Segment::Codes { codes, .. } => [Some(codes), None],
+            Segment::Texts { ends, texts } => [Some(ends), Some(texts)],
+        }
+        .into_iter()
+        .flatten()
+    }
+}
+
+/// Moves segments to a file without a name in a folder: it takes no space once the process ends, however it ends.
+pub(super) fn move_to_file<'a>(segments: impl Iterator<Item = &'a mut Segment>, folder: &Path) -> io::Result<()> {
+    let file: File = tempfile::tempfile_in(folder)?;
+    let mut parts: Vec<&mut Bytes> = segments.flat_map(Segment::parts).collect();
+    let (mut writer, mut at) = (BufWriter::with_capacity(1 << 20, &file), 0);
+    let mut ranges = Vec::with_capacity(parts.len());
+    for part in &parts {
+        writer.write_all(part.get())?;
+        ranges.push(at..at + part.get().len());
+        at += part.get().len();
+    }
+    writer.flush()?;
+    drop(writer);
+    let file = Arc::new(MappedFile::of(&file, folder).map_err(io::Error::other)?);
+    for (part, range) in parts.iter_mut().zip(ranges) {
+        **part = Bytes::File(Arc::clone(&file), range);
+    }
+    Ok(())
+}
+
+/// The rows of a segment, to be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cells<'a> {
+    Bytes(&'a [u8]),
+    Shorts(&'a [[u8; 2]]),
+    Words(&'a [[u8; 4]]),
+    Texts { ends: &'a [[u8; 8]], texts: &'a [u8] },
+}
+
+impl<'a> Cells<'a> {
+    /// The code of a row; [`NO_CODE`] for null, and if the rows are texts.
+    ///
+    /// # Panics
+    /// If `row` is not a row of the segment.
+    #[inline]
+    pub fn code(&self, row: usize) -> u32 {
+        match self {
+            Cells::Bytes(codes) => widened(codes[row].into(), u8::MAX.into()),
+            Cells::Shorts(codes) => widened(u16::from_le_bytes(codes[row]).into(), u16::MAX.into()),
+            Cells::Words(codes) => u32::from_le_bytes(codes[row]),
+            Cells::Texts { .. } => NO_CODE,
+        }
+    }
+
+    /// The text of a row, given the distinct texts of the column.
+    ///
+    /// # Panics
+    /// If `row` is not a row of the segment.
+    #[inline]
+    pub fn get(&self, row: usize, distinct: &'a StringChunked) -> Option<&'a str> {
+        let Cells::Texts { ends, texts } = self else {
+            return Some(self.code(row)).filter(|&code| code != NO_CODE).and_then(|code| distinct.get(code as usize));
+        };
+        let end = |row: usize| u64::from_le_bytes(ends[row]);
+        let start = row.checked_sub(1).map_or(0, |before| end(before) & !NULL) as usize;
+        let text = (end(row) & NULL == 0).then(|| &texts[start..end(row) as usize]);
+        text.and_then(|bytes| std::str::from_utf8(bytes).ok())
+    }
+}
+
+/// A code in a wider form, in which the largest number stands for null, too.
+#[inline]
+fn widened(code: u32, null: u32) -> u32 {
+    if code == null { NO_CODE } else { code }
+}
+
+/// The last segment of a column, which grows.
+#[derive(Debug)]
+pub(super) enum Growing {
+    Codes { width: usize, codes: Vec<u8> },
+    Texts(Texts),
+}
+
+/// Texts one after the other, and where each ends.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    ends: Vec<u8>,
+    texts: Vec<u8>,
+}
+
+impl Texts {
+    pub fn push(&mut self, text: Option<&str>) {
+        self.texts.extend_from_slice(text.unwrap_or_default().as_bytes());
+        let null = if text.is_none() { NULL } else { 0 };
+        self.ends.extend((self.texts.len() as u64 | null).to_le_bytes());
+    }
+}
+
+impl Growing {
+    /// A segment of codes.
+    pub fn of_codes() -> Growing {
+        Growing::Codes { width: 1, codes: vec![] }
+    }
+
+    /// A segment of texts.
+    pub fn of_texts() -> Growing {
+        Growing::Texts(Texts::default())
+    }
+
+    /// The number of rows.
+    #[inline]
+    pub fn len(&self) -> usize {
+        match self {
+            Growing::Codes { width, codes } => codes.len() / width,
+            Growing::Texts(texts) => texts.ends.len() / size_of::<u64>(),
+        }
+    }
+
+    /// Appends a code, in a segment of codes.
+    #[inline]
+    pub fn push_code(&mut self, code: u32) {
+        let Growing::Codes { width, codes } = self else { return };
+        match width {
+            1 if code < u8::MAX.into() || code == NO_CODE => codes.push(code as u8),
+            2 if code < u16::MAX.into() || code == NO_CODE => codes.extend((code as u16).to_le_bytes()),
+            4 => codes.extend(code.to_le_bytes()),
+            _ => {
+                let all: Vec<u32> = {
+                    let cells = of_codes(*width, codes);
+                    (0..codes.len() / *width).map(|row| cells.code(row)).collect()
+                };
+                *width *= 2;
+                codes.clear();
+                all.into_iter().for_each(|code| self.push_code(code));
+                self.push_code(code);
+            }
+        }
+    }
+
+    /// The segment, which grows no more.
+    pub fn finish(self) -> Segment {
+        let bytes = |mut bytes: Vec<u8>| {
+            bytes.shrink_to_fit();
+            Bytes::Memory(bytes)
+        };
+        match self {
+            Growing::Codes { width, codes } => Segment::Codes { width, codes: bytes(codes) },
+            Growing::Texts(Texts { ends, texts }) => Segment::Texts { ends: bytes(ends), texts: bytes(texts) },
+        }
+    }
+}
+
+/// Codes of this width, to be read.
+fn of_codes(width: usize, codes: &[u8]) -> Cells<'_> {
+    match width {
+        1 => Cells::Bytes(codes),
+        2 => Cells::Shorts(codes.as_chunks().0),
+        _ => Cells::Words(codes.as_chunks().0),
+    }
+}
