@@ -15,7 +15,7 @@ use fm_core::summary::Summary;
 use fm_core::terminal::grouped;
 use fm_core::train::{Ending, EpochRecord, Observer, Progress, TakenValues, TrainFiles, Trainer};
 use fm_core::{Error, Records, Rows, Schema};
-use fm_data::Prepared;
+use fm_data::{Earlier, Prepared};
 use fm_models::run::{NewRun, Run};
 use tch::Device;
 
@@ -55,8 +55,16 @@ impl Machine {
     }
 
     /// Reads and encodes the rows of a run, or opens the encoded rows.
-    pub fn prepare(&self, settings: &Settings) -> Result<Prepared> {
-        Ok(during("reading data", || settings.data.prepare(&self.data_dir, &self.cache_dir))?)
+    /// The run itself, if it exists, has all that it has taken over from the one of `init_from`, which may be gone.
+    pub fn prepare(&self, settings: &Settings, run: Option<&Run>) -> Result<Prepared> {
+        let earlier = match (&settings.init_from, run) {
+            (None, _) => None,
+            (Some(_), Some(run)) => Some(run.schema().clone()),
+            (Some(earlier), None) => Some(Run::open(earlier)?.schema().clone()),
+        };
+        let earlier = earlier.map(|schema| Earlier { schema, inheritance: settings.inheritance() });
+        let prepare = || settings.data.prepare_after(earlier.as_ref(), &self.data_dir, &self.cache_dir);
+        Ok(during("reading data", prepare)?)
     }
 
     /// Whether the user or the system has asked the program to stop.
@@ -107,7 +115,11 @@ pub fn train_watched(
     watch: &mut Watch<'_>,
 ) -> Result<(Run, Results)> {
     let device = settings.device.resolve()?;
-    let mut data = machine.prepare(settings)?;
+    let resumed = match &start {
+        Start::Resume(run) => Some(run.as_ref()),
+        Start::New { .. } => None,
+    };
+    let mut data = machine.prepare(settings, resumed)?;
     if let Some(scale) = label_scale(settings, &start)? {
         data.schema = data.schema.with_label_scale(scale)?;
     }
@@ -266,7 +278,7 @@ fn open_run(settings: &Settings, start: Start, data: &Prepared, trainer: &mut Tr
         }
         Start::New { path, force } => {
             if let Some(earlier) = &settings.init_from {
-                take_over(trainer, &data.schema, &Run::open(earlier)?)?;
+                take_over(trainer, &data.schema, &Run::open(earlier)?, settings.kept_state())?;
             }
             let path = path.unwrap_or_else(|| default_run(&settings.model.name));
             let new = NewRun { settings: &settings.to_toml()?, schema: &data.schema, digests: &digests(data) };
@@ -280,15 +292,23 @@ fn open_run(settings: &Settings, start: Start, data: &Prepared, trainer: &mut Tr
     }
 }
 
-/// Starts from the parameters of an earlier run, and reports which ones it takes.
-fn take_over(trainer: &mut Trainer<'_>, schema: &Schema, earlier: &Run) -> Result<()> {
+/// Starts from the parameters of an earlier run, and from a share of its optimiser's state if there is one. Reports which
+/// parameters it takes.
+fn take_over(trainer: &mut Trainer<'_>, schema: &Schema, earlier: &Run, keep: Option<f64>) -> Result<()> {
     earlier.files().check()?;
-    let taken = trainer.start_from(schema, &earlier.files().checkpoint(), earlier.schema())?;
+    let files = earlier.files();
+    let checkpoint = if keep.is_some() { files.checkpoint_with_state()? } else { files.checkpoint() };
+    let taken = trainer.start_from(schema, &checkpoint, earlier.schema(), keep)?;
     let count = |TakenValues { field, taken, all }: &TakenValues| {
         format!("{} of {} values of {field}", grouped(*taken as i64), grouped(*all as i64))
     };
+    let state = match keep {
+        None => String::new(),
+        Some(1.0) => ", and the optimizer's state".into(),
+        Some(share) => format!(", and the optimizer's state times {share}"),
+    };
     tracing::info!(
-        "initialized from {}: {}",
+        "initialized from {}: {}{state}",
         earlier.folder().display(),
         taken.values.iter().map(count).collect::<Vec<_>>().join(", ")
     );

@@ -76,6 +76,7 @@ pub use fit::fit;
 pub use format::OnBadRow;
 pub use infer::{InferOptions, Inferred, infer};
 pub use inspect::{Inspection, inspect};
+pub use pipeline::Earlier;
 pub use ranking::RankingData;
 pub use raw_data::RawData;
 pub use sparse_rows::SparseRows;

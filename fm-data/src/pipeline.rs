@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use fm_core::{Encoder, Records};
+use fm_core::schema::Inheritance;
+use fm_core::{Encoder, Records, Schema};
+use serde::Serialize;
 
 use crate::cache::{CacheKey, Prepared, prepare, rows_file};
 use crate::config::{DataConfig, TaskName};
@@ -13,6 +15,15 @@ use crate::raw_data::RawData;
 use crate::source::reader;
 use crate::split::Parts;
 
+/// A run that training starts from, and what the schema takes over from the run's.
+#[derive(Clone, Debug, Serialize)]
+pub struct Earlier {
+    /// Its schema.
+    pub schema: Schema,
+    /// What is taken over.
+    pub inheritance: Inheritance,
+}
+
 impl DataConfig {
     /// Reads the rows and encodes them, or opens the encoded rows in the cache. Either way, it warns about odd values of the
     /// training rows, and says what was decided about the rows. `data_dir` is the folder of downloaded data.
@@ -20,10 +31,22 @@ impl DataConfig {
     /// # Errors
     /// Like [`RawData::open`] and [`RawData::fit`].
     pub fn prepare(&self, data_dir: &Path, cache_dir: &Path) -> Result<Prepared> {
+        self.prepare_after(None, data_dir, cache_dir)
+    }
+
+    /// As [`DataConfig::prepare`], for training that starts from an earlier run if one is given.
+    ///
+    /// # Errors
+    /// As [`DataConfig::prepare`], and as [`Schema::inheriting`].
+    pub fn prepare_after(&self, earlier: Option<&Earlier>, data_dir: &Path, cache_dir: &Path) -> Result<Prepared> {
         let files = reader(self, data_dir)?.files()?;
-        let prepared = prepare(&CacheKey { inputs: &files, settings: self }, cache_dir, |folder| {
+        let prepared = prepare(&CacheKey { inputs: &files, settings: &(self, earlier) }, cache_dir, |folder| {
             let data = RawData::open_declared(self, data_dir)?;
             let Fitted { schema, warnings } = data.fit_and_warn()?;
+            let schema = match earlier {
+                Some(Earlier { schema: earlier, inheritance }) => schema.inheriting(earlier, *inheritance)?,
+                None => schema,
+            };
             // What the rows hold does not depend on the shares.
             let encoder = Encoder::new(&schema);
             let rows = data.encodable(&encoder)?;

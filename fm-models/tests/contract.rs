@@ -16,7 +16,7 @@ use fm_core::model::Options;
 use fm_core::ranking::ItemSlots;
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Scorer};
 use fm_core::summary::Summary;
-use fm_core::train::{EpochRecord, TrainConfig, TrainState, Trainer, checkpoint};
+use fm_core::train::{EpochRecord, TrainConfig, Trainer};
 use fm_core::{
     Encoder, Features, Field, FieldKind, Label, Model, Padded, Schema, Side, Task, TensorRows, evaluate, predict,
 };
@@ -314,50 +314,6 @@ fn a_checkpoint_restores_weights_and_training_exactly() {
         rest.load(&file).unwrap();
         rest.fit(&train, &train, &mut ()).unwrap();
         assert!(parameters(&store) == expected, "{variant}");
-    }
-}
-
-#[test]
-fn a_warm_start_scores_as_the_run_that_it_starts_from_and_leaves_new_values_as_they_are() {
-    let _turn = alone();
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("best.safetensors");
-    let known = schema(Task::Regression);
-    // More data: the values come in another order, with others between them.
-    let grown = known.fields().iter().cloned().map(|mut field| {
-        field.vocabulary.reverse();
-        if !field.vocabulary.is_empty() {
-            field.vocabulary.insert(2, "new".into());
-        }
-        field
-    });
-    let grown = Schema::new(known.label().clone(), grown.collect()).unwrap();
-    for variant in variants() {
-        let (store, model) = variant.build(&known, 1, Device::Cpu);
-        disturb(&store);
-        checkpoint::save(&file, &store, &TrainState::default()).unwrap();
-        let score = |model: &dyn Model, schema| no_grad(|| model.logits(&rows::features(schema, 40), false)).unwrap();
-        let expected = score(model.as_ref(), &known);
-
-        let (store, model) = variant.build(&grown, 2, Device::Cpu);
-        let before = parameters(&store);
-        let mut trainer = Trainer::new(model.as_ref(), &store, grown.label(), config(1, 0.01)).unwrap();
-        if model.posterior_sampler().is_some() {
-            // Its draws do not begin at the parameters.
-            assert!(trainer.start_from(&grown, &file, &known).is_err(), "{variant}");
-            continue;
-        }
-        let taken = trainer.start_from(&grown, &file, &known).unwrap();
-        let counts: Vec<_> = taken.values.iter().map(|values| (values.taken, values.all)).collect();
-        assert_eq!((counts, taken.fresh), (vec![(12, 13), (9, 10), (5, 6), (1, 1), (6, 6)], vec![]), "{variant}");
-        assert!(score(model.as_ref(), &grown).equal(&expected), "{variant}");
-        for (name, now) in parameters(&store).iter().filter(|(name, _)| name.ends_with("embedding.weight")) {
-            let width = store.variables()[name].size()[1] as usize;
-            let row = |table: &[f32], id: i64| table[id as usize * width..][..width].to_vec();
-            let new = grown.ids(1).start + 3;
-            assert_eq!(row(now, new), row(&before[name], new), "{variant} {name}");
-            assert_ne!(row(now, new + 1), row(&before[name], new + 1), "{variant} {name}");
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use fm_data::movielens::Release;
 use fm_data::table::standard_input::is_standard_input;
 use fm_data::table::{is_pattern, within};
 use fm_data::{Declared, Inferred, presets};
-use fm_models::run::ModelSettings;
+use fm_models::run::{ModelSettings, Run};
 use serde_json::{Map, Value as Json};
 use toml::{Table, Value};
 
@@ -97,8 +97,44 @@ impl Draft {
         Ok(())
     }
 
-    /// Completes the declaration of a table, and chooses the task that suits its labels if the settings do not.
+    /// Takes the settings that are not given from the run of `init_from`: all but those of the data's place, the device and
+    /// what a start takes over. A setting whose default depends on one that is given is not taken.
+    fn inherit(&mut self) -> Result<()> {
+        let Some(Value::String(run)) = self.0.get("init_from") else { return Ok(()) };
+        let run = Run::open(run)?;
+        let mut earlier: Table = toml::from_str(&Settings::of_run(&run)?.to_toml()?)?;
+        earlier.retain(|name, _| ["data", "model", "train"].contains(&name));
+        let differs = |table: &str, key: &str| {
+            let [given, earlier] = [&self.0, &earlier].map(|settings| settings.get(table)?.get(key).map(name_of_value));
+            given.is_some() && given != earlier
+        };
+        let mut left_out = vec![("data", "data"), ("data", "train"), ("data", "valid"), ("data", "test")];
+        if self.0.get("data").is_some_and(|data| data.get("schema").is_some()) {
+            left_out.extend([("data", "label"), ("data", "fields")]);
+        }
+        if differs("data", "task") {
+            left_out.extend(["l2", "lr", "monitor", "label_smoothing", "positive_weight"].map(|key| ("train", key)));
+            left_out.push(("data", "threshold"));
+        }
+        if differs("model", "name") {
+            left_out.push(("train", "l2"));
+        }
+        if differs("train", "optimizer") || differs("train", "update") {
+            left_out.push(("train", "lr"));
+        }
+        for (table, key) in left_out {
+            if let Some(Value::Table(below)) = earlier.get_mut(table) {
+                below.remove(key);
+            }
+        }
+        tracing::info!("settings that are not given are those of {}", run.folder().display());
+        complete(&mut self.0, earlier);
+        Ok(())
+    }
+
+    /// Takes settings from the run of `init_from`, completes the declaration of a table, and chooses the task that suits its labels if the settings do not.
     pub fn declare(&mut self) -> Result<()> {
+        self.inherit()?;
         let mut table = self.0.clone();
         let explained = |fault: Fault| anyhow!("{}", fault.reason);
         check(&mut table).map_err(explained)?;
@@ -146,6 +182,33 @@ pub fn report(inferred: &Inferred) {
     );
     inferred.to_string().lines().for_each(|line| tracing::info!("  {line}"));
     inferred.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+}
+
+/// Adds the settings that are not given. A declaration is given as a whole, and so are the options of what has another
+/// name.
+fn complete(given: &mut Table, others: Table) {
+    for (key, other) in others {
+        match (given.get_mut(&key), other) {
+            (None, other) => drop(given.insert(key, other)),
+            (Some(value @ Value::String(_)), other @ Value::Table(_))
+                if name_of_value(value) == name_of_value(&other) =>
+            {
+                *value = other;
+            }
+            (Some(Value::Table(below)), Value::Table(others)) if key != "schema" => {
+                let is_other = |name: &Value| others.get("name").is_some_and(|other| other != name);
+                if !below.get("name").is_some_and(is_other) {
+                    complete(below, others);
+                }
+            }
+            (Some(_), _) => {}
+        }
+    }
+}
+
+/// The name in the settings of an optimiser or its like, or the setting itself.
+fn name_of_value(value: &Value) -> &Value {
+    value.get("name").unwrap_or(value)
 }
 
 /// The table for a name, such as an optimiser's.

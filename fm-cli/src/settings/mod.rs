@@ -13,7 +13,8 @@ use fm_core::Error;
 use fm_core::device::DeviceChoice;
 use fm_core::metric::MetricSet;
 use fm_core::optim::OptimizerConfig;
-use fm_core::train::{TrainConfig, Update};
+use fm_core::schema::Inheritance;
+use fm_core::train::{Inherit, TrainConfig, Update};
 use fm_data::table::standard_input;
 use fm_data::{DataConfig, OnBadRow, TaskName};
 use fm_models::run::{ModelSettings, Run};
@@ -25,19 +26,49 @@ use crate::metric::Metric;
 pub use draft::{Draft, report, unknown};
 
 /// Everything that determines the outcome of a run.
-#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Device to compute on: auto, cpu, cuda or cuda:1.
     pub device: DeviceChoice,
-    /// Start from the parameters of an earlier run. Values that are not in its vocabulary start from scratch.
+    /// Start from the parameters of an earlier run. Values that are not in its vocabulary start from scratch. Settings that
+    /// neither a file nor a flag gives are those of the run, except for the data and the device.
     pub init_from: Option<PathBuf>,
+    /// State of the optimizer with `init_from`: fresh, or keep for that of the earlier run. With keep, training goes on as
+    /// if it had not ended; only new values start from scratch. Both runs need the same optimizer.
+    pub init_state: Inherit,
+    /// Share of the kept state, above 0 and at most 1, that `init_state = "keep"` takes over. With AdaGrad, for example,
+    /// 0.5 halves the sums of squares, so that newer rows change the parameters more.
+    pub init_state_decay: f64,
+    /// Statistics of numeric fields with `init_from`: keep for the means, deviations and bucket borders of the earlier run,
+    /// so that its parameters keep their meaning, or fresh for those of the new training rows.
+    pub init_statistics: Inherit,
+    /// Values of the vocabularies with `init_from`: keep for those of the earlier run, even if they no longer occur, and new
+    /// ones; or fresh for those of the new training rows only.
+    pub init_vocabulary: Inherit,
     /// The rows, fields, label and split.
     pub data: DataConfig,
     /// The model and its options.
     pub model: ModelSettings,
     /// How the model is trained.
     pub train: TrainConfig,
+}
+
+impl Default for Settings {
+    /// All defaults, without data.
+    fn default() -> Settings {
+        Settings {
+            device: DeviceChoice::default(),
+            init_from: None,
+            init_state: Inherit::Fresh,
+            init_state_decay: 1.0,
+            init_statistics: Inherit::Keep,
+            init_vocabulary: Inherit::Keep,
+            data: DataConfig::default(),
+            model: ModelSettings::default(),
+            train: TrainConfig::default(),
+        }
+    }
 }
 
 /// The default of `train.l2`. It depends on the scale of the task's loss.
@@ -86,6 +117,17 @@ impl Settings {
     pub fn parse(text: &str) -> Result<Settings> {
         // `Display` would also show the text, over several lines.
         toml::from_str(text).map_err(|error| anyhow!("{}", error.message()))
+    }
+
+    /// The share of the optimiser's state to take over from the run of `init_from`; none for a fresh state.
+    pub fn kept_state(&self) -> Option<f64> {
+        (self.init_state == Inherit::Keep).then_some(self.init_state_decay)
+    }
+
+    /// What the schema takes over from that of the run of `init_from`.
+    pub fn inheritance(&self) -> Inheritance {
+        let [statistics, vocabulary] = [self.init_statistics, self.init_vocabulary].map(|what| what == Inherit::Keep);
+        Inheritance { statistics, vocabulary }
     }
 
     /// The metric that chooses the best epoch.
@@ -145,10 +187,11 @@ mod tests {
         for line in [
             "--data ml-100k",
             "--train a.csv --test b.csv --schema SCHEMA --task binary --threshold 0.1 --fields a,b",
-            "--data ml-1m --model fm --embedding-dim 8 --optimizer adamw --l2 0 --seed 9 --device cpu --init-from runs/fm-1",
+            "--data ml-1m --model fm --embedding-dim 8 --optimizer adamw --l2 0 --seed 9 --device cpu",
             "--data ml-100k --model deepfm --hidden-units 8,4 --dropout 0 --set train.optimizer.beta_1=0.5",
         ] {
             let settings = settings(&line.replace("SCHEMA", &schema.display().to_string())).unwrap();
+            let settings = Settings { init_from: Some("/runs/fm-1".into()), init_state_decay: 0.5, ..settings };
             assert_eq!(Settings::parse(&settings.to_toml().unwrap()).unwrap(), settings, "{line}");
             // With documentation, it is an equivalent settings file.
             let file = folder.path().join("documented.toml");

@@ -10,6 +10,7 @@ mod compare;
 mod convert;
 mod damaged_export;
 mod data;
+mod days;
 mod device;
 mod documentation;
 mod every_kind;

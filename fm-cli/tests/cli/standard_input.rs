@@ -92,7 +92,7 @@ fn standard_input_that_is_no_table_is_an_error_of_one_line() {
     fails(&scene, "train --data - --label stars", file("ragged.csv"), &["standard input, line 3: has 1 cells"]);
     scene.write("other.csv", "a,b\n1,2\n");
     fails(&scene, "train --data -", file("other.csv"), &["standard input has no column with a usual name"]);
-    fails(&scene, "train --train - --test - --label stars", file("books.csv"), &["only one of the tables"]);
+    fails(&scene, "train --train - --test - --schema schema.toml", file("books.csv"), &["only one of the tables"]);
     assert_eq!(left_over(&scene), [""; 0]);
 }
 

@@ -62,11 +62,15 @@ impl Learner for Draws<'_> {
         self.epochs
     }
 
+    fn updates(&self) -> u64 {
+        self.epochs
+    }
+
     fn state(&self) -> Vec<(String, Tensor)> {
         self.sampler.state()
     }
 
-    fn resume_at(&mut self, epochs: u64) {
+    fn resume_at(&mut self, epochs: u64, _updates: u64) {
         self.epochs = epochs;
     }
 

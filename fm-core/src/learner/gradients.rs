@@ -24,6 +24,8 @@ pub struct Gradients<'a> {
     store: &'a VarStore,
     optimizer: Optimizer,
     config: StepConfig,
+    /// Number of steps of earlier runs whose state the optimiser has.
+    earlier: u64,
     /// The rows of the current epoch, and the positions of each batch among them.
     order: Order,
     batches: Vec<Range<usize>>,
@@ -43,7 +45,8 @@ impl<'a> Gradients<'a> {
         if config.precision == TrainPrecision::Bf16 && !store.device().is_cuda() {
             return Err(Error::Unsupported("precision bf16 is for CUDA devices: leave it out on the CPU".into()));
         }
-        Ok(Gradients { model, store, optimizer, config, order: Order::new(config.seed, 1, 0), batches: vec![] })
+        let order = Order::new(config.seed, 1, 0);
+        Ok(Gradients { model, store, optimizer, config, earlier: 0, order, batches: vec![] })
     }
 
     /// The mean loss of a batch. Adds its gradients, times `share`, to those of the parameters.
@@ -78,7 +81,7 @@ impl Learner for Gradients<'_> {
     fn step(&mut self, epoch: Epoch<'_>, done: usize, _progress: &mut Progress<'_>) -> Result<Option<Trained>> {
         let StepConfig { seed, accumulate, .. } = self.config;
         let steps = self.batches.len().div_ceil(accumulate);
-        self.optimizer.lr = self.config.rate(epoch, self.optimizer.steps(), done, steps);
+        self.optimizer.lr = self.config.rate(epoch, self.steps(), done, steps);
         let of_step = self.batches.chunks(accumulate).nth(done).unwrap_or_default();
         let rows_at = |positions: &Range<usize>| epoch.objective.rows_at(positions.clone(), &mut self.order);
         let rows: Vec<Vec<usize>> = of_step.iter().map(rows_at).collect();
@@ -118,6 +121,10 @@ impl Learner for Gradients<'_> {
     }
 
     fn steps(&self) -> u64 {
+        self.optimizer.steps() - self.earlier
+    }
+
+    fn updates(&self) -> u64 {
         self.optimizer.steps()
     }
 
@@ -125,8 +132,9 @@ impl Learner for Gradients<'_> {
         self.optimizer.state()
     }
 
-    fn resume_at(&mut self, steps: u64) {
-        self.optimizer.resume_at(steps);
+    fn resume_at(&mut self, steps: u64, updates: u64) {
+        self.optimizer.resume_at(updates);
+        self.earlier = updates.saturating_sub(steps);
     }
 
     fn learning_rate(&self) -> f64 {

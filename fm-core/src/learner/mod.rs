@@ -99,11 +99,15 @@ pub trait Learner {
     /// named after it.
     fn steps(&self) -> u64;
 
+    /// Number of updates that [`Learner::state`] is the result of, with those of an earlier run if the state is one's:
+    /// steps, or rows with online updates.
+    fn updates(&self) -> u64;
+
     /// Tensors that are needed to resume, besides the parameters, by name.
     fn state(&self) -> Vec<(String, Tensor)>;
 
-    /// Sets the number of steps done, after the tensors of [`Learner::state`] were overwritten in place.
-    fn resume_at(&mut self, steps: u64);
+    /// Sets the number of steps done and of updates, after the tensors of [`Learner::state`] were overwritten in place.
+    fn resume_at(&mut self, steps: u64, updates: u64);
 
     /// η, the learning rate of the last step; 0 for a learner without one.
     fn learning_rate(&self) -> f64;

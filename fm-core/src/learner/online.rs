@@ -24,6 +24,8 @@ pub struct Online<'a> {
     order: Order,
     batches: Vec<Range<usize>>,
     steps: u64,
+    /// Number of rows trained on, with those of earlier runs whose state the kernel has.
+    rows: u64,
     lr: f64,
 }
 
@@ -35,7 +37,7 @@ impl<'a> Online<'a> {
             tracing::info!("online updates on {threads} threads: results differ from run to run");
         }
         let order = Order::new(config.seed, 1, 0);
-        Online { kernel, loss, config, l2, threads, order, batches: vec![], steps: 0, lr: config.lr }
+        Online { kernel, loss, config, l2, threads, order, batches: vec![], steps: 0, rows: 0, lr: config.lr }
     }
 }
 
@@ -52,16 +54,16 @@ impl Learner for Online<'_> {
         let records = epoch.train.records().ok_or_else(|| Error::Unsupported("online updates need records".into()))?;
         self.lr = self.config.rate(epoch, self.steps, done, self.batches.len());
         let positions = self.batches[done].clone();
-        let before = (epoch.number as u64 - 1) * self.order.len() as u64 + positions.start as u64;
         let numbers = epoch.objective.rows_at(positions, &mut self.order);
         let (lr, l2) = (self.lr as f32, self.l2 as f32);
-        let pass = Pass { loss: self.loss, lr, l2, done: before, threads: self.threads };
+        let pass = Pass { loss: self.loss, lr, l2, done: self.rows, threads: self.threads };
         let LossSum { loss, weight } = self.kernel.train(records, &numbers, pass)?;
         if !loss.is_finite() {
             let (what, cause) = ("the loss".into(), self.diagnosis());
             return Err(Error::Diverged { what, value: loss, epoch: epoch.number, step: done + 1, cause });
         }
         self.steps += 1;
+        self.rows += numbers.len() as u64;
         let loss_sum = loss * epoch.objective.loss_unit();
         Ok(Some(Trained { steps: 1, rows: numbers.len(), loss_sum, weight_sum: weight }))
     }
@@ -74,12 +76,16 @@ impl Learner for Online<'_> {
         self.steps
     }
 
+    fn updates(&self) -> u64 {
+        self.rows
+    }
+
     fn state(&self) -> Vec<(String, Tensor)> {
         self.kernel.state()
     }
 
-    fn resume_at(&mut self, steps: u64) {
-        self.steps = steps;
+    fn resume_at(&mut self, steps: u64, updates: u64) {
+        (self.steps, self.rows) = (steps, updates);
     }
 
     fn learning_rate(&self) -> f64 {

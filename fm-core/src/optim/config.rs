@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 
 use super::rule::Rule;
 use super::{adagrad, adam, ftrl, rmsprop, sgd};
@@ -145,6 +146,34 @@ impl OptimizerConfig {
                 Box::new(adam::Adam { beta_1, beta_2, epsilon, weight_decay })
             }
             OptimizerConfig::Ftrl { beta, l1 } => Box::new(ftrl::Ftrl { beta, l1 }),
+        }
+    }
+
+    /// The name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            OptimizerConfig::Sgd { .. } => "sgd",
+            OptimizerConfig::Adagrad { .. } => "adagrad",
+            OptimizerConfig::RmsProp { .. } => "rmsprop",
+            OptimizerConfig::Adam { .. } => "adam",
+            OptimizerConfig::AdamW { .. } => "adamw",
+            OptimizerConfig::Ftrl { .. } => "ftrl",
+        }
+    }
+
+    /// Makes the state of a parameter agree with the parameter, after both were taken from an earlier run: its rate and
+    /// constants may have been others, and the state may have been scaled. Only FTRL computes parameters from their
+    /// state. `states` has the states by name, as [`Optimizer::state`](super::Optimizer::state) does.
+    ///
+    /// # Errors
+    /// [`Error::Torch`] if libtorch fails.
+    pub(crate) fn reconcile(self, lr: f64, parameter: &Tensor, states: &[(String, Tensor)]) -> Result<()> {
+        let state = |name: &str| states.iter().find(|(state, _)| state.ends_with(name)).map(|(_, tensor)| tensor);
+        match (self, state("/linear"), state("/square_sum")) {
+            (OptimizerConfig::Ftrl { beta, l1 }, Some(linear), Some(square_sum)) => {
+                ftrl::Ftrl { beta, l1 }.reconcile(lr, parameter, linear, square_sum)
+            }
+            _ => Ok(()),
         }
     }
 

@@ -112,6 +112,11 @@ pub struct List {
 }
 
 impl List {
+    /// The same list with at least this maximum number of slots.
+    pub(super) fn with_at_least(self, max_len: usize) -> List {
+        List { max_len: self.max_len.max(max_len), ..self }
+    }
+
     /// A list with this separator, this maximum number of slots and this weighting. It keeps the first values.
     pub fn new(separator: impl Into<String>, max_len: usize, weighting: Weighting) -> List {
         List { separator: separator.into(), max_len, keep: Keep::First, weighting }

@@ -50,6 +50,7 @@
 //! ```
 
 mod field;
+mod inheritance;
 mod label;
 mod layout;
 mod list_text;
@@ -67,6 +68,7 @@ use crate::atomic_file::write_atomically;
 use crate::error::{Error, Result};
 
 pub use field::{Field, FieldKind, Keep, List, Side, Weighting};
+pub use inheritance::Inheritance;
 pub use label::{Label, Task};
 pub use layout::Layout;
 pub use reading::{Reading, canonical};

@@ -50,7 +50,7 @@ use crate::learner::Learner;
 use crate::mapped_file::MappedFile;
 
 /// The version of the format.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 /// Precedes the digits of the hash. Within any other text of the header, its quotes would be escaped.
 const HASH: &[u8] = b"\"xxh3\":\"";
@@ -58,6 +58,9 @@ const HASH_DIGITS: usize = 16;
 
 /// Precedes the names of the parameters.
 const PARAMETERS: &str = "model/";
+
+/// Precedes the names of the learner's state.
+const STATES: &str = "learner/";
 
 /// Number of bytes written and read at once.
 const BUFFER: usize = 1 << 16;
@@ -70,12 +73,23 @@ struct Manifest {
     format: u32,
     /// The length of the tensors.
     bytes: u64,
-    /// Number of steps done, if the file holds the learner's state.
-    steps: Option<u64>,
+    /// What the file holds of the learner; none if it holds only parameters.
+    learner: Option<LearnerState>,
     /// What the run is recognised by, if the file belongs to one; see
     /// [`TrainFiles::of_run`](super::TrainFiles::of_run).
     run: Option<String>,
     train: TrainState,
+}
+
+/// The state of a learner in a file, besides its tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct LearnerState {
+    /// The learner, such as `batch updates by adam`.
+    pub name: String,
+    /// Number of steps of the run.
+    pub steps: u64,
+    /// See [`Learner::updates`].
+    pub updates: u64,
 }
 
 /// Writes the parameters. To be able to resume training, use [`Trainer::save`](super::Trainer::save).
@@ -87,20 +101,20 @@ pub fn save(path: &Path, store: &VarStore, state: &TrainState) -> Result<()> {
     write(path, store, None, state, None)
 }
 
-/// Like [`save`], with the state of the learner and the run if they are given.
+/// Like [`save`], with the state of the learner, which has a name, and the run if they are given.
 pub(super) fn write(
     path: &Path,
     store: &VarStore,
-    learner: Option<&dyn Learner>,
+    learner: Option<(&dyn Learner, String)>,
     state: &TrainState,
     run: Option<&str>,
 ) -> Result<()> {
-    let named = |prefix: &str, (name, tensor): (String, Tensor)| (format!("{prefix}/{name}"), tensor.detach());
-    let parameters = store.variables().into_iter().map(|entry| named("model", entry));
-    let states = learner.map(Learner::state).unwrap_or_default();
+    let named = |prefix: &str, (name, tensor): (String, Tensor)| (format!("{prefix}{name}"), tensor.detach());
+    let parameters = store.variables().into_iter().map(|entry| named(PARAMETERS, entry));
+    let states = learner.as_ref().map(|(learner, _)| learner.state()).unwrap_or_default();
     // In a fixed order, so that equal runs write equal bytes.
     let tensors: BTreeMap<String, Tensor> =
-        parameters.chain(states.into_iter().map(|entry| named("learner", entry))).collect();
+        parameters.chain(states.into_iter().map(|entry| named(STATES, entry))).collect();
 
     let (mut header, mut bytes) = (serde_json::Map::new(), 0);
     for (name, tensor) in &tensors {
@@ -108,8 +122,11 @@ pub(super) fn write(
         header.insert(name.clone(), json!({ "dtype": "F32", "shape": tensor.size(), "data_offsets": [bytes, end] }));
         bytes = end;
     }
-    let (steps, run) = (learner.map(Learner::steps), run.map(str::to_owned));
-    let manifest = Manifest { format: FORMAT, bytes, steps, run, train: state.clone() };
+    let learner = learner.map(|(learner, name)| {
+        let (steps, updates) = (learner.steps(), learner.updates());
+        LearnerState { name, steps, updates }
+    });
+    let manifest = Manifest { format: FORMAT, bytes, learner, run: run.map(str::to_owned), train: state.clone() };
     let manifest = serde_json::to_string(&manifest).map_err(Error::json("the state of training"))?;
     header.insert("__metadata__".into(), json!({ "fm": manifest, "xxh3": "0".repeat(HASH_DIGITS) }));
     let mut header = serde_json::to_vec(&header).map_err(Error::json("the header of a checkpoint"))?;
@@ -181,6 +198,11 @@ impl Checkpoint {
         }
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The progress of training.
     ///
     /// # Errors
@@ -234,10 +256,10 @@ impl Checkpoint {
         let mut wanted: Vec<(String, Tensor)> =
             store.variables().into_iter().map(|(name, tensor)| (format!("{PARAMETERS}{name}"), tensor)).collect();
         if let Some(learner) = &learner {
-            wanted.extend(learner.state().into_iter().map(|(name, tensor)| (format!("learner/{name}"), tensor)));
+            wanted.extend(learner.state().into_iter().map(|(name, tensor)| (format!("{STATES}{name}"), tensor)));
         }
         let names: BTreeSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
-        let is_wanted = |name: &str| names.contains(name) || (learner.is_none() && name.starts_with("learner/"));
+        let is_wanted = |name: &str| names.contains(name) || (learner.is_none() && name.starts_with(STATES));
         if let Some(surplus) = file.names().into_iter().find(|name| !is_wanted(name)) {
             return Err(self.unusable(format!("it contains `{surplus}`, which the model does not have")));
         }
@@ -257,15 +279,15 @@ impl Checkpoint {
             self.check_finite(&name, view.data())?;
             found.push((tensor, view));
         }
-        if learner.is_some() && manifest.steps.is_none() {
+        if learner.is_some() && manifest.learner.is_none() {
             return Err(self.unusable("it contains only parameters, so training cannot resume from it"));
         }
         for (mut tensor, view) in found {
             let source = Tensor::try_from(view)?;
             no_grad(|| tensor.f_copy_(&source))?;
         }
-        if let (Some(learner), Some(steps)) = (learner, manifest.steps) {
-            learner.resume_at(steps);
+        if let (Some(learner), Some(LearnerState { steps, updates, .. })) = (learner, manifest.learner) {
+            learner.resume_at(steps, updates);
         }
         Ok(manifest.train)
     }
@@ -281,28 +303,49 @@ impl Checkpoint {
         }
     }
 
+    /// What the file holds of the learner; none if it holds only parameters.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for a file of another version.
+    pub(super) fn learner(&self) -> Result<Option<LearnerState>> {
+        Ok(self.manifest()?.learner)
+    }
+
     /// The parameters by name.
     ///
     /// # Errors
     /// [`Error::Format`] for a file of another version, or with parameters that are not finite.
     pub(super) fn parameters(&self) -> Result<BTreeMap<String, Tensor>> {
+        self.tensors(PARAMETERS)
+    }
+
+    /// The tensors of the learner's state by name.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::parameters`].
+    pub(super) fn states(&self) -> Result<BTreeMap<String, Tensor>> {
+        self.tensors(STATES)
+    }
+
+    /// The tensors whose names have a prefix, by the rest of their names.
+    fn tensors(&self, prefix: &str) -> Result<BTreeMap<String, Tensor>> {
         self.manifest()?;
         let file = SafeTensors::deserialize(self.file.bytes()).map_err(|error| self.unusable(format!("{error:?}")))?;
-        let mut parameters = BTreeMap::new();
+        let mut tensors = BTreeMap::new();
         for (name, view) in file.tensors() {
             self.check_finite(&name, view.data())?;
-            if let Some(parameter) = name.strip_prefix(PARAMETERS) {
-                parameters.insert(parameter.to_owned(), Tensor::try_from(view)?);
+            if let Some(name) = name.strip_prefix(prefix) {
+                tensors.insert(name.to_owned(), Tensor::try_from(view)?);
             }
         }
-        Ok(parameters)
+        Ok(tensors)
     }
 }
 
 /// The number of steps done when a checkpoint was written, read from its header; `None` if training cannot resume from
 /// it.
 pub(super) fn steps(path: &Path) -> Option<u64> {
-    glance(path)?.steps
+    Some(glance(path)?.learner?.steps)
 }
 
 /// How far training had come when a checkpoint was written, from its header alone.

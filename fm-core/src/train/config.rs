@@ -59,7 +59,7 @@ pub struct TrainConfig {
     /// Also write a checkpoint after every N steps of an epoch. With 0, one is written during an epoch when the last
     /// one is ten minutes old.
     pub checkpoint_steps: usize,
-    /// Number of newest checkpoints to keep, in addition to the best epoch's.
+    /// Number of newest checkpoints to keep, in addition to the best epoch's, whose state a warm start may need.
     #[schemars(range(min = 1))]
     pub keep: usize,
     /// Number of rows that are shuffled together, for encoded rows that are larger than memory; 0 shuffles all rows. An epoch
@@ -161,6 +161,15 @@ impl TrainConfig {
             Device::Cpu => Ok(()),
             _ => Err(Error::Unsupported("online updates are for the CPU".into())),
         }
+    }
+
+    /// What a learner with these settings is called, unless it is a posterior sampler: its state is of no use to another one.
+    pub(super) fn learner(&self) -> String {
+        let update = match self.update {
+            Update::Batch => "batch",
+            Update::Online => "online",
+        };
+        format!("{update} updates by {}", self.optimizer.name())
     }
 
     /// The settings of steps.

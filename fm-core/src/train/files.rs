@@ -98,6 +98,28 @@ impl TrainFiles {
         if self.best().exists() { self.best() } else { self.last() }
     }
 
+    /// A checkpoint with the parameters of the [checkpoint to score with](TrainFiles::checkpoint) and the state of the
+    /// optimiser at that moment.
+    ///
+    /// # Errors
+    /// [`Error::WarmStart`] if there is none.
+    pub fn checkpoint_with_state(&self) -> Result<PathBuf> {
+        let path = self.checkpoint();
+        if path == self.last() {
+            return Ok(path);
+        }
+        let best = checkpoint::progress(&path).map(|state| state.epoch);
+        let is_of_best = |path: &PathBuf| checkpoint::progress(path).is_some_and(|state| state.is_after(best));
+        let mut candidates = [self.last()].into_iter().chain(self.all_earlier());
+        candidates.find(|path| is_of_best(path) && checkpoint::steps(path).is_some()).ok_or_else(|| {
+            Error::WarmStart(format!(
+                "{} has no checkpoint with the optimiser's state after its best epoch{}: start with a fresh state",
+                self.folder.display(),
+                best.map_or_else(String::new, |epoch| format!(", {epoch}"))
+            ))
+        })
+    }
+
     /// Whether there is any checkpoint.
     pub fn has_checkpoint(&self) -> bool {
         self.best().exists() || self.last().exists() || !self.all_earlier().is_empty()

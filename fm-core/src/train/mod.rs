@@ -32,7 +32,7 @@ pub use config::TrainConfig;
 pub use files::{TrainFiles, is_free};
 pub use observer::{Observer, Progress, Verdict};
 pub use state::{EpochRecord, EpochTiming, TrainState};
-pub use warm_start::{TakenValues, WarmStart};
+pub use warm_start::{Inherit, TakenValues, WarmStart};
 
 /// The maximum age of the last checkpoint during an epoch, unless `checkpoint_steps` is set.
 const CHECKPOINT_AGE: Duration = Duration::from_secs(10 * 60);
@@ -350,7 +350,7 @@ impl<'a> Trainer<'a> {
 
     /// [`Trainer::save`] for a run.
     fn save_for(&self, path: &Path, run: Option<&str>) -> Result<()> {
-        let learner = Some(self.learner.as_ref());
+        let learner = Some((self.learner.as_ref(), self.config.learner()));
         self.diverged_if_not_finite(checkpoint::write(path, self.store, learner, &self.state, run))
     }
 

@@ -11,13 +11,16 @@ use crate::error::{Error, Result};
 
 impl TrainFiles {
     /// Writes `checkpoints/last.safetensors`. The previous one becomes `step-N.safetensors`; once the new one is safe,
-    /// all but the newest [`TrainConfig::keep`](super::TrainConfig::keep) are removed.
+    /// all but the newest [`TrainConfig::keep`](super::TrainConfig::keep) and the one after the best epoch are removed.
     ///
     /// # Errors
     /// Those of [`Trainer::save`]; existing checkpoints are kept.
     pub fn save_last(&self, trainer: &Trainer<'_>) -> Result<()> {
         let (last, keep) = (self.last(), trainer.config().keep);
-        if let Some(steps) = checkpoint::steps(&last).filter(|&steps| keep > 1 && steps != trainer.learner.steps()) {
+        let best = trainer.state.best.map(|(epoch, _)| epoch);
+        let is_best = |path: &PathBuf| checkpoint::progress(path).is_some_and(|state| state.is_after(best));
+        let is_kept = |&steps: &u64| steps != trainer.learner.steps() && (keep > 1 || is_best(&last));
+        if let Some(steps) = checkpoint::steps(&last).filter(is_kept) {
             // A hard link, so that a last checkpoint exists at any moment; where links are not supported, it is moved.
             let earlier = self.earlier(steps);
             let _ = std::fs::remove_file(&earlier);
@@ -26,7 +29,7 @@ impl TrainFiles {
                 .map_err(Error::io("move", &last))?;
         }
         trainer.save_for(&last, self.run())?;
-        remove(self.all_earlier().iter().skip(keep - 1));
+        remove(self.all_earlier().iter().skip(keep - 1).filter(|path| !is_best(path)));
         Ok(())
     }
 

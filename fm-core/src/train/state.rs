@@ -30,6 +30,13 @@ pub struct TrainState {
     pub seconds: f64,
 }
 
+impl TrainState {
+    /// Whether training has just ended this epoch.
+    pub(super) fn is_after(&self, epoch: Option<usize>) -> bool {
+        Some(self.epoch) == epoch && self.step == 0
+    }
+}
+
 /// The results of an epoch: a line of `metrics.jsonl`. Equal runs have equal records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {

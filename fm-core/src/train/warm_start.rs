@@ -1,19 +1,31 @@
 //! Warm starts: training that begins with the parameters of another run, whose vocabularies can be smaller.
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Kind, Tensor, no_grad};
 
 use super::Trainer;
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, LearnerState};
 
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::model::Model;
 use crate::number::bucket;
 use crate::schema::{Field, FieldKind, Schema};
+
+/// Whether a warm start takes something over from the earlier run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Inherit {
+    /// It is that of the new run alone.
+    Fresh,
+    /// It is that of the earlier run, completed where the new run has more.
+    Keep,
+}
 
 /// The parameters that a warm start took from another run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +56,12 @@ impl Trainer<'_> {
     /// - All other parameters are loaded if the run has a parameter of the same name and shape. The rest are unchanged,
     ///   and the result lists them.
     ///
-    /// The optimiser starts afresh. The vector of a numeric field is loaded even if its mean and standard deviation
+    /// With `keep`, the optimiser takes its state from the checkpoint, row by row like the parameters, and counts its
+    /// updates on; `keep` is the share, above 0, of what a state has accumulated beyond its initial value. New rows, and
+    /// parameters that are not loaded, have a fresh state. With 1 and the same schema, training goes on as if it had not
+    /// ended. Without `keep`, the whole state is fresh.
+    ///
+    /// The vector of a numeric field is loaded even if its mean and standard deviation
     /// have changed, but not if its transform has. That of a bucket of numbers is the vector of the bucket that held the
     /// number in its middle.
     ///
@@ -52,9 +69,16 @@ impl Trainer<'_> {
     /// [`Error::WarmStart`] for fields other than the run's or in another order, since layers identify fields by
     /// position; for logits in another unit than the run's, which [`Schema::with_label_scale`] takes over; for a table
     /// whose rows have another length; and for a model with a [`posterior_sampler`](Model::posterior_sampler), whose
-    /// first sweep draws every parameter anew. Those of [`checkpoint::load`](super::checkpoint::load) for a damaged
-    /// file. Nothing is changed then.
-    pub fn start_from(&mut self, schema: &Schema, checkpoint: &Path, from: &Schema) -> Result<WarmStart> {
+    /// first sweep draws every parameter anew; for a state to keep that the checkpoint does not have, or that is of
+    /// another optimiser. [`Error::OutOfRange`] for a share that is not above 0 and at most 1. Those of
+    /// [`checkpoint::load`](super::checkpoint::load) for a damaged file. Nothing is changed then.
+    pub fn start_from(
+        &mut self,
+        schema: &Schema,
+        checkpoint: &Path,
+        from: &Schema,
+        keep: Option<f64>,
+    ) -> Result<WarmStart> {
         if self.model.posterior_sampler().is_some() {
             return Err(Error::WarmStart(
                 "a model that is sampled from its posterior draws all of its parameters anew".into(),
@@ -76,7 +100,9 @@ impl Trainer<'_> {
                 "its logits are in units of {scale_there}, those of the new schema in units of {scale}: take over the scale of its label"
             )));
         }
-        let parameters = Checkpoint::open(checkpoint)?.parameters()?;
+        let file = Checkpoint::open(checkpoint)?;
+        let parameters = file.parameters()?;
+        let state = keep.map(|share| KeptState::open(&file, share, &self.config.learner())).transpose()?;
         let tables = tables(self.model, self.store, schema)?;
         // A table has a row for each id, or for each id of the fields that are not numeric.
         let rows: Vec<CommonRows> = [Some((schema.clone(), from.clone())), embedded(schema).zip(embedded(from))]
@@ -106,23 +132,100 @@ impl Trainer<'_> {
                         &found[1..]
                     )));
                 }
-                Some(rows) => copies.push((variable, source, Some(rows))),
+                Some(rows) => copies.push(Copy { name, variable, source, rows: Some(rows), share: 1.0 }),
                 None if tables.contains(&name) => taken.fresh.push((name, "its rows do not correspond to ids".into())),
-                None if size == found => copies.push((variable, source, None)),
+                None if size == found => copies.push(Copy { name, variable, source, rows: None, share: 1.0 }),
                 None => taken.fresh.push((name, format!("its shape is {size:?}, but {found:?} in the run"))),
             }
         }
-        no_grad(|| {
-            copies.into_iter().try_for_each(|(mut variable, source, rows)| match rows {
-                Some(CommonRows { to, of, .. }) => {
-                    let source = source.f_index_select(0, &Tensor::from_slice(of))?.f_to_device(variable.device())?;
-                    let to = Tensor::from_slice(to).to_device(variable.device());
-                    variable.f_index_copy_(0, &to, &source).map(|_| ())
-                }
-                None => variable.f_copy_(source),
-            })
-        })?;
+        let states = self.learner.state();
+        let of_states = state.as_ref().map(|state| state.copies(&copies, &states)).transpose()?.unwrap_or_default();
+        no_grad(|| copies.iter().chain(&of_states).try_for_each(Copy::apply))?;
+        if let Some(KeptState { updates, .. }) = state {
+            for Copy { name, variable, .. } in &copies {
+                let of_parameter = of_parameter(&states, name);
+                no_grad(|| self.config.optimizer.reconcile(self.config.lr, variable, &of_parameter))?;
+            }
+            self.learner.resume_at(0, updates);
+        }
         Ok(taken)
+    }
+}
+
+/// The states of a parameter.
+fn of_parameter(states: &[(String, Tensor)], parameter: &str) -> Vec<(String, Tensor)> {
+    let is_its = |name: &str| name.rsplit_once('/').is_some_and(|(of, _)| of == parameter);
+    let its = states.iter().filter(|(name, _)| is_its(name));
+    its.map(|(name, state)| (name.clone(), state.shallow_clone())).collect()
+}
+
+/// A tensor to copy to a parameter or a state, or rows of it.
+struct Copy<'a> {
+    name: String,
+    variable: Tensor,
+    source: &'a Tensor,
+    rows: Option<&'a CommonRows>,
+    /// The share of the difference from the old value.
+    share: f64,
+}
+
+impl Copy<'_> {
+    fn apply(&self) -> Result<()> {
+        let (mut variable, device) = (self.variable.shallow_clone(), self.variable.device());
+        let blend = |old: &Tensor, new: Tensor| -> Result<Tensor> {
+            // Not by a formula that rounds.
+            if self.share == 1.0 { Ok(new) } else { Ok(old.f_lerp(&new, self.share)?) }
+        };
+        match self.rows {
+            Some(CommonRows { to, of, .. }) => {
+                let source = self.source.f_index_select(0, &Tensor::from_slice(of))?.f_to_device(device)?;
+                let to = Tensor::from_slice(to).to_device(device);
+                let old = variable.f_index_select(0, &to)?;
+                let _ = variable.f_index_copy_(0, &to, &blend(&old, source)?)?;
+            }
+            None => variable.f_copy_(&blend(&variable, self.source.f_to_device(device)?)?)?,
+        }
+        Ok(())
+    }
+}
+
+/// The optimiser's state of an earlier run.
+struct KeptState {
+    tensors: BTreeMap<String, Tensor>,
+    updates: u64,
+    share: f64,
+    path: PathBuf,
+}
+
+impl KeptState {
+    /// Reads the state of a learner with this name.
+    fn open(file: &Checkpoint, share: f64, learner: &str) -> Result<KeptState> {
+        if !(share > 0.0 && share <= 1.0) {
+            return Err(Error::out_of_range("init_state_decay", share, "a number above 0 and at most 1"));
+        }
+        let path = file.path().to_owned();
+        let unusable = |reason: String| Err(Error::WarmStart(format!("{} {reason}", path.display())));
+        match file.learner()? {
+            None => unusable("has no state of an optimiser: start with a fresh state".into()),
+            Some(LearnerState { name, .. }) if name != learner => unusable(format!(
+                "has the state of {name}, but the new run has {learner}: use the same, or start with a fresh state"
+            )),
+            Some(LearnerState { updates, .. }) => Ok(KeptState { tensors: file.states()?, updates, share, path }),
+        }
+    }
+
+    /// The copies of the states of the parameters that are copied.
+    fn copies<'a>(&'a self, parameters: &[Copy<'a>], states: &[(String, Tensor)]) -> Result<Vec<Copy<'a>>> {
+        let mut copies = vec![];
+        for Copy { name, source: parameter, rows, .. } in parameters {
+            for (name, variable) in of_parameter(states, name) {
+                let source = self.tensors.get(&name).filter(|source| source.size() == parameter.size());
+                let missing = || Error::WarmStart(format!("{} has no usable state `{name}`", self.path.display()));
+                let source = source.ok_or_else(missing)?;
+                copies.push(Copy { name, variable, source, rows: *rows, share: self.share });
+            }
+        }
+        Ok(copies)
     }
 }
 
@@ -262,7 +365,7 @@ mod tests {
         let store = VarStore::new(Device::Cpu);
         let model = model(&store);
         let mut trainer = Trainer::new(&model, &store, &label(), config(1, 0)).unwrap();
-        let taken = trainer.start_from(here, &file, there);
+        let taken = trainer.start_from(here, &file, there, None);
         (taken, super::super::tests::weights(&model))
     }
 

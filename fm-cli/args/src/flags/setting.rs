@@ -81,7 +81,8 @@ pub const TRAINING: &[Flag] = &[
 pub const DEVICE: &[Flag] = &[flag("device", &["device"], "DEVICE", "General")];
 
 /// Where training starts.
-pub const INIT_FROM: &[Flag] = &[flag("init-from", &["init_from"], "RUN", "Training")];
+pub const INIT_FROM: &[Flag] =
+    &[flag("init-from", &["init_from"], "RUN", "Training"), flag("init-state", &["init_state"], "STATE", "Training")];
 
 /// All flags for settings.
 pub fn all() -> impl Iterator<Item = &'static Flag> {

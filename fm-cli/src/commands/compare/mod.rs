@@ -101,7 +101,7 @@ fn finished(folder: &Path, settings: &Settings, machine: &Machine) -> Result<Res
 /// Checks that a finished run was trained on the rows that the data has now: results on other rows cannot be compared.
 fn check_data(run: &Run, settings: &Settings, machine: &Machine) -> Result<()> {
     let folder = run.folder().display();
-    match machine.prepare(settings) {
+    match machine.prepare(settings, Some(run)) {
         Ok(data) if run.has_rows(&digests(&data)) => {}
         Ok(_) => bail!("the data has changed since {folder} was trained: choose another --output, or remove it"),
         Err(error) => {

@@ -58,7 +58,7 @@ pub fn run(args: &Tune) -> Result<()> {
         rows: BTreeMap::new(),
     };
     let machine = Machine::new(&args.rows.folders)?;
-    let question = Question { rows: digests(&machine.prepare(&base)?), ..question };
+    let question = Question { rows: digests(&machine.prepare(&base, None)?), ..question };
     let mut study = Study::open(&args.study, question)?;
     while study.trials.len() < args.trials {
         let positions = study.propose(metric)?;

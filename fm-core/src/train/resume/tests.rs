@@ -145,13 +145,21 @@ fn the_number_of_checkpoints_does_not_change_the_run() {
         outcome.into_iter().filter(|(name, _)| name != "checkpoints").collect::<BTreeMap<_, _>>()
     };
     let expected = expected(&folder, &settings());
+    // The state after the best epoch is always kept: a warm start may need it.
+    let best =
+        Checkpoint::open(&new_run(&folder, "other").folder().with_file_name("whole/checkpoints/best.safetensors"));
+    let best = format!("step-{}.safetensors", 5 * best.unwrap().state().unwrap().epoch);
     for (checkpoint_steps, keep, names) in [(0, 1, ""), (1, 3, "step-23.safetensorsstep-24.safetensors")] {
         let config = TrainConfig { checkpoint_steps, keep, ..settings() };
         let run = new_run(&folder, &keep.to_string());
         train(&run, &config, usize::MAX, &mut |_| {}).unwrap();
         let outcome = outcome(&run);
         let found = String::from_utf8(outcome["checkpoints"].clone()).unwrap();
-        assert_eq!(found, format!("best.safetensorslast.safetensors{names}"));
+        assert_eq!(found, format!("best.safetensorslast.safetensors{best}{names}"));
+        let with_state = Checkpoint::open(&run.checkpoint_with_state().unwrap()).unwrap();
+        assert_eq!(run.checkpoint_with_state().unwrap(), run.last().with_file_name(&best));
+        assert!(with_state.learner().unwrap().is_some());
+        assert_eq!(with_state.parameters().unwrap(), Checkpoint::open(&run.best()).unwrap().parameters().unwrap());
         assert!(files(outcome) == files(expected.clone()));
     }
 }
@@ -212,24 +220,30 @@ fn a_damaged_or_missing_last_checkpoint_is_replaced_by_the_one_before() {
 fn a_damaged_or_missing_best_checkpoint_is_restored_or_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let expected = expected(&folder, &settings());
-    let (mut found, mut lost) = (0, 0);
+    let (mut found, mut lost, mut moments) = (0, 0, 0);
     for_each_moment(&settings(), &mut |run| {
         if !run.best().exists() {
             return;
         }
-        damage(&run.best(), (found + lost) % 12);
+        damage(&run.best(), moments % 12);
+        moments += 1;
+        // Its state is lost, too.
+        let is_whole = moments % 2 == 0;
+        if !is_whole {
+            run.all_earlier().iter().for_each(|file| std::fs::remove_file(file).unwrap());
+        }
         match train(run, &settings(), usize::MAX, &mut |_| {}) {
             Ok(()) => {
                 assert!(outcome(run) == expected);
                 found += 1;
             }
             Err(error) => {
-                assert!(matches!(error, Error::NotResumable { .. }), "{error}");
+                assert!(matches!(error, Error::NotResumable { .. }) && !is_whole, "{error}");
                 lost += 1;
             }
         }
     });
-    assert!(found > 5 && lost > 2, "{found} and {lost}");
+    assert!(found > 12 && lost > 2, "{found} and {lost}");
 }
 
 #[test]

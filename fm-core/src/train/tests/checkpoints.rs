@@ -99,5 +99,5 @@ fn the_error_for_a_checkpoint_of_another_version_names_the_version() {
     bytes[digits..digits + 16].copy_from_slice(hash.as_bytes());
     std::fs::write(&file, &bytes).unwrap();
     let error = checkpoint::load(&file, &store).unwrap_err().to_string();
-    assert!(error.ends_with("its format is 9, but this version reads only 4"), "{error}");
+    assert!(error.ends_with("its format is 9, but this version reads only 5"), "{error}");
 }
