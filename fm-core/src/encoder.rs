@@ -133,7 +133,7 @@ impl<S: Borrow<Schema>> Encoder<S> {
     }
 
     /// Encodes rows as padded features on the CPU. A row has one text per field of the schema, in its order, or `None`
-    /// for a missing value.
+    /// for a missing value. The text of a field that follows from columns, such as an hour, is the result: [`Schema::texts`].
     ///
     /// # Errors
     /// [`Error::Shape`] if the number of texts in a row is not the number of fields.

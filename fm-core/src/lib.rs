@@ -64,6 +64,7 @@ pub mod atomic_file;
 pub mod autograd;
 pub mod baseline;
 mod bridge;
+pub mod calendar;
 mod candidates;
 pub mod device;
 pub mod elements;

@@ -3,6 +3,8 @@
 //! Any finite float64 is a number. x stays within limits, since models multiply the values of slots with each other in float32:
 //! beyond some 1e19, a product of two is infinite, and a difference of two such products is NaN.
 
+use std::f64::consts::TAU;
+
 /// The limit of the value of a numeric field: a number farther than this many standard deviations from the mean is clamped.
 pub const MAX_DEVIATIONS: f64 = 100.0;
 
@@ -38,20 +40,21 @@ pub fn standardised(number: f64, mean: f64, std: f64) -> f32 {
 }
 
 /// How the number of a dense field becomes x: (number - centre) / unit in float64, clamped to limits, and then rounded to
-/// float32. A logarithm may come first.
+/// float32. A logarithm or a wave may come first.
 ///
 /// ```
-/// use fm_core::number::Scale;
+/// use fm_core::number::{Curve, Scale};
 ///
 /// let log = Scale::log(0.0, 2.0);
 /// assert_eq!([0.0, 19.0, -19.0].map(|number| log.x(number)), [0.0, 20f64.ln() as f32 / 2.0, -(20f64.ln() as f32) / 2.0]);
 /// assert_eq!([0.0, 10.0, 15.0, 1e30].map(|number| Scale::min_max(10.0, 20.0).x(number)), [0.0, 0.0, 0.25, 1.0]);
 /// assert_eq!([0.5, -1e30].map(|number| Scale::identity().x(number)), [0.5, -1e6]);
+/// assert_eq!([6.0, 18.0, 30.0].map(|hour| Scale::wave(Curve::Sin, 24.0).x(hour)), [1.0, -1.0, 1.0]);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scale {
-    /// Whether the logarithm of the number takes its place: [`log`].
-    pub is_log: bool,
+    /// What takes the place of the number.
+    pub curve: Curve,
     /// What is subtracted.
     pub centre: f64,
     /// What the difference is divided by.
@@ -63,29 +66,42 @@ pub struct Scale {
 impl Scale {
     /// Standardised numbers.
     pub fn standard(mean: f64, std: f64) -> Scale {
-        Scale { is_log: false, centre: mean, unit: std, limits: [-MAX_DEVIATIONS, MAX_DEVIATIONS] }
+        Scale { curve: Curve::Line, centre: mean, unit: std, limits: [-MAX_DEVIATIONS, MAX_DEVIATIONS] }
     }
 
     /// Standardised logarithms.
     pub fn log(mean: f64, std: f64) -> Scale {
-        Scale { is_log: true, ..Scale::standard(mean, std) }
+        Scale { curve: Curve::Log, ..Scale::standard(mean, std) }
     }
 
     /// Numbers from `min` to `min + range` become x from 0 to 1.
     pub fn min_max(min: f64, range: f64) -> Scale {
-        Scale { is_log: false, centre: min, unit: range, limits: [0.0, 1.0] }
+        Scale { curve: Curve::Line, centre: min, unit: range, limits: [0.0, 1.0] }
     }
 
     /// Numbers as they are.
     pub fn identity() -> Scale {
-        Scale { is_log: false, centre: 0.0, unit: 1.0, limits: [-MAX_GIVEN, MAX_GIVEN] }
+        Scale { curve: Curve::Line, centre: 0.0, unit: 1.0, limits: [-MAX_GIVEN, MAX_GIVEN] }
+    }
+
+    /// The sine or the cosine of a number that repeats after `period`. No x is at a limit.
+    pub fn wave(curve: Curve, period: f64) -> Scale {
+        Scale { curve, centre: 0.0, unit: period, limits: [-2.0, 2.0] }
     }
 
     /// x of a finite number.
     #[inline]
     pub fn x(self, number: f64) -> f32 {
-        let number = if self.is_log { log(number) } else { number };
-        ((number - self.centre) / self.unit).clamp(self.limits[0], self.limits[1]) as f32
+        let number = if self.curve == Curve::Log { log(number) } else { number };
+        let x = (number - self.centre) / self.unit;
+        // Beyond a million periods, a wave stays what it is.
+        let angle = || TAU * x.clamp(-MAX_GIVEN, MAX_GIVEN);
+        let x = match self.curve {
+            Curve::Line | Curve::Log => x,
+            Curve::Sin => angle().sin(),
+            Curve::Cos => angle().cos(),
+        };
+        x.clamp(self.limits[0], self.limits[1]) as f32
     }
 
     /// |x| of numbers that are clamped. Infinite if the smallest and the greatest numbers of the training rows have the same
@@ -94,6 +110,19 @@ impl Scale {
         let [low, high] = self.limits;
         if low == -high { high as f32 } else { f32::INFINITY }
     }
+}
+
+/// The function of a number whose value is scaled, or that of a scaled number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Curve {
+    /// The number itself.
+    Line,
+    /// The logarithm of the number: [`log`].
+    Log,
+    /// The sine of 2π times the scaled number.
+    Sin,
+    /// The cosine of 2π times the scaled number.
+    Cos,
 }
 
 /// sign(number) ln(1 + |number|): a logarithm of counts and prices, which may be 0 or negative.

@@ -1,12 +1,13 @@
 //! The users and items of a data set by their ids, for recommendations, explanations and exports.
 
 use fm_core::Side;
+use fm_core::schema::Reading;
 use polars::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::history::{Likes, latest_history};
 use crate::raw_data::RawData;
-use crate::spec::{FieldOrigin, FieldSpec};
+use crate::spec::{FieldOrigin, FieldSpec, derived_texts};
 use crate::table::{codes, strings, take_rows, values};
 
 /// All items of a data set, and the values that its rows give for a user and an item.
@@ -118,17 +119,22 @@ impl<'a> Catalogue<'a> {
             .collect();
         let own = take_rows(&self.items.frame, &keep)?;
         let columns = self.data.spec.fields.iter().map(|field| {
-            if self.is_of_item(field) {
-                return Ok(strings(&own, &field.name)?.with_name(field.name.as_str().into()).into_column());
-            }
             let name = PlSmallStr::from_str(&field.name);
+            if self.is_of_item(field) && field.derived.until_column().is_some() {
+                let ages = keep.iter().map(|&row| self.age_of_item(field, row as usize, latest));
+                return Ok(ages.collect::<Result<StringChunked>>()?.with_name(name).into_column());
+            }
+            if self.is_of_item(field) {
+                return Ok(strings(&own, &field.name)?.with_name(name).into_column());
+            }
             Ok(match &self.of_user(field, user, latest)? {
                 Some(value) => StringChunked::full(name, value, keep.len()),
                 None => StringChunked::full_null(name, keep.len()),
             }
             .into_column())
         });
-        let frame = DataFrame::new(keep.len(), columns.collect::<Result<_>>()?)?;
+        let mut frame = DataFrame::new(keep.len(), columns.collect::<Result<_>>()?)?;
+        self.cross(&mut frame)?;
         let pick = |names: &[String]| keep.iter().map(|&row| names[row as usize].clone()).collect();
         let items = Items { frame, ids: pick(&self.items.ids), titles: pick(&self.items.titles) };
         Ok(Unseen { items, known_user: latest.is_some() })
@@ -151,6 +157,9 @@ impl<'a> Catalogue<'a> {
             let value = match (both, known) {
                 (Some(row), _) => table.cell(&field.name, row)?.map(str::to_owned),
                 (None, _) if field.name == self.item => Some(item.to_owned()),
+                (None, Some(row)) if self.is_of_item(field) && field.derived.until_column().is_some() => {
+                    self.age_of_item(field, row, latest)?
+                }
                 (None, Some(row)) if self.is_of_item(field) => {
                     strings(&self.items.frame, &field.name)?.get(row).map(str::to_owned)
                 }
@@ -159,7 +168,8 @@ impl<'a> Catalogue<'a> {
             };
             Ok(StringChunked::from_iter_options(field.name.as_str().into(), [value].into_iter()).into_column())
         });
-        let frame = DataFrame::new(1, columns.collect::<Result<_>>()?)?;
+        let mut frame = DataFrame::new(1, columns.collect::<Result<_>>()?)?;
+        self.cross(&mut frame)?;
         let rated = both.map(|row| Rated { label: labels[row], part: self.part(row as u32) });
         Ok(Pair { frame, known_user: latest.is_some(), known_item: known.is_some(), rated })
     }
@@ -194,6 +204,26 @@ impl<'a> Catalogue<'a> {
                 Ok(self.data.rows.cell(&field.name, row)?.map(str::to_owned))
             }
         }
+    }
+
+    /// The age of an item in a new row of a user: at the time of the user's latest row.
+    fn age_of_item(&self, field: &FieldSpec, item: usize, latest: Option<usize>) -> Result<Option<String>> {
+        let since = strings(&self.items.frame, field.column())?;
+        let until = field.derived.until_column().zip(latest);
+        let until = until.map(|(until, row)| self.data.rows.cell(until, row)).transpose()?;
+        Ok(field.derived.of_time(Reading::new(false, &self.data.spec.null_values), since.get(item), until.flatten()))
+    }
+
+    /// Gives rows the crosses of their fields, which may be of the user and of the item.
+    fn cross(&self, rows: &mut DataFrame) -> Result<()> {
+        let spec = &self.data.spec;
+        for field in spec.fields.iter().filter(|field| field.derived.is_cross()) {
+            let of = (&field.derived, field.column());
+            let text = derived_texts(of, &*rows, &*rows, &spec.null_values, |part| spec.reading(part))?;
+            let texts: StringChunked = (0..rows.height()).map(text).collect();
+            rows.with_column(texts.with_name(field.name.as_str().into()).into_column())?;
+        }
+        Ok(())
     }
 
     /// The items that a user has liked so far.
@@ -234,7 +264,10 @@ fn last_rows(data: &RawData, item: &str) -> Result<DataFrame> {
     ends.sort_unstable();
     let rows: Vec<u32> = ends.into_iter().map(|(_, latest)| latest).collect();
     let own = spec.fields.iter().filter(|field| field.side == Side::Item).map(|field| field.name.as_str());
-    let names: PlHashSet<&str> = own.chain([item]).chain(spec.title.as_deref()).collect();
+    // Ages at the time of another row need the column itself.
+    let ages = spec.fields.iter().filter(|field| field.side == Side::Item && field.derived.until_column().is_some());
+    let names = own.chain([item]).chain(spec.title.as_deref()).chain(ages.map(FieldSpec::column));
+    let names: PlHashSet<&str> = names.collect();
     table.take(&rows, &names.into_iter().collect::<Vec<_>>())
 }
 

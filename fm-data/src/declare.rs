@@ -55,7 +55,7 @@ pub(crate) fn of_table(config: &DataConfig, table: &Path) -> Result<Declared> {
 }
 
 fn is_pattern(field: &FieldSpec) -> bool {
-    field.origin == FieldOrigin::Column && field.column().contains('*')
+    field.origin == FieldOrigin::Column && !field.derived.is_cross() && field.column().contains('*')
 }
 
 impl TableSpec {

@@ -32,7 +32,7 @@ pub struct Labels<'a> {
     pub weights: Option<&'a [f32]>,
 }
 
-/// Encodes rows of a table for scoring: all rows, or the rows with these numbers, in this order. Their labels are 0.
+/// Encodes rows of a table for scoring ([`columns_of_fields`](crate::table::columns_of_fields) has the columns of all fields): all rows, or the rows with these numbers, in this order. Their labels are 0.
 /// One encoder can encode all chunks of a large table.
 ///
 /// # Errors
@@ -105,7 +105,7 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
     ) -> Result<Columns<'a, S>> {
         let fields = encoder.schema().fields();
         let cells = |(number, field): (usize, &Field)| {
-            let texts = match cells(table, &field.name, field.column()) {
+            let texts = match cells(table, &field.name, field.column(), &field.derived) {
                 Err(Error::MissingColumn { .. }) if missing == MissingColumns::Unknown => return Ok(Cells::Missing),
                 texts => texts?,
             };

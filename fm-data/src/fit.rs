@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
+use fm_core::number::number;
 use fm_core::schema::{Reading, Transform};
+use fm_core::terminal::shortened;
 use fm_core::{Field, FieldKind, Label, List, Schema, Task};
 use polars::prelude::*;
 
@@ -11,7 +13,7 @@ use crate::encode::check_rows;
 use crate::error::{Error, Result};
 use crate::spec::{FieldSpec, FieldSpecKind, TableSpec, TransformSpec};
 use crate::statistics::Statistics;
-use crate::table::{Origin, TextColumn, TextColumns, cells, weights};
+use crate::table::{Origin, TextColumn, TextColumns, cells, is_time, weights};
 use crate::threads;
 
 /// Maximum number of training rows whose numbers give the statistics of a numeric field: of more rows, evenly spaced ones do.
@@ -61,13 +63,16 @@ pub fn fit_and_warn(
     if train.is_empty() {
         return Err(Error::Spec("there are no training rows to fit a schema to".into()));
     }
+    let readable = spec.fields.iter().map(|field| warning_of_times(table, field, spec, train));
+    let of_times = readable.collect::<Result<Vec<Option<String>>>>()?;
     // A thread has the text of one column at a time.
     let fitted = |field: &FieldSpec| FittedField::new(table, field, spec, train);
     let fitted = threads::map(&spec.fields, train.len() * spec.fields.len(), fitted);
     let fitted = fitted.into_iter().collect::<Result<Vec<FittedField>>>()?;
-    let warnings = fitted.iter().flat_map(|fitted| fitted.warnings.iter().cloned()).collect();
+    let of_numbers = fitted.iter().flat_map(|fitted| fitted.warnings.iter().cloned());
+    let warnings = of_times.into_iter().flatten().chain(of_numbers).collect();
     let fields = spec.fields.iter().zip(&fitted).map(|(field, FittedField { kind, cut_share, .. })| {
-        let FieldSpec { name, column, side, shares, exact, hash_buckets, .. } = field.clone();
+        let FieldSpec { name, column, derived, side, shares, exact, hash_buckets, .. } = field.clone();
         let uses = |other: &FieldSpec| other.name == name || other.shares.as_ref() == Some(&name);
         let of_users = spec.fields.iter().zip(&fitted).filter(|(other, _)| uses(other));
         let values = match shares {
@@ -75,7 +80,7 @@ pub fn fit_and_warn(
             None => vocabulary(of_users.flat_map(|(_, fitted)| &fitted.counts), field.min_count),
         };
         let fitted = Field::new(name, kind.clone(), side, values);
-        Field { column, shares, exact, hash_buckets, cut_share: *cut_share, ..fitted }
+        Field { column, derived, shares, exact, hash_buckets, cut_share: *cut_share, ..fitted }
     });
     let fields = fields.collect();
     let weights = spec.weight.as_ref().map(|name| weights(table, name, &Origin::file("the table"))).transpose()?;
@@ -90,6 +95,61 @@ pub fn fit_and_warn(
         .with_null_values(&spec.null_values)?
         .with_roles(spec.user.clone(), spec.item.clone())?;
     Ok(Fitted { schema, warnings })
+}
+
+/// What is odd about the times that a field reads.
+fn warning_of_times(
+    table: &impl TextColumns,
+    field: &FieldSpec,
+    spec: &TableSpec,
+    train: &[u32],
+) -> Result<Option<String>> {
+    let FieldSpec { name, derived, .. } = field;
+    if derived.time.is_none() {
+        return Ok(None);
+    }
+    let texts = table.column(name)?;
+    // A table without the column itself says no more.
+    let Ok(times) = table.column(field.column()) else { return Ok(None) };
+    let reading = Reading::new(false, &spec.null_values);
+    let unread = train.iter().filter_map(|&row| {
+        let text = times.get(row as usize).filter(|text| reading.value(text).is_some());
+        text.filter(|_| texts.get(row as usize).is_none())
+    });
+    let (column, until) = (field.column(), derived.until_column());
+    let until = until.map_or_else(String::new, |until| format!(" until `{until}`"));
+    let (count, n, first) = (unread.clone().count(), train.len(), { unread }.next());
+    let forms = "a date, a time or a number of seconds since 1970, such as 2023-11-14T22:41:28 or 1700001688";
+    match first {
+        Some(text) if train.iter().all(|&row| texts.get(row as usize).is_none()) => Err(Error::Spec(format!(
+            "field `{name}` finds no time in column `{column}`{until} of the training rows: the first text is `{}`, and a time is \
+             {forms}",
+            shortened(text, 40)
+        ))),
+        None if train.iter().all(|&row| texts.get(row as usize).is_none()) => Err(Error::Spec(format!(
+            "field `{name}` finds no time in column `{column}` of the training rows, which is empty: leave it out"
+        ))),
+        Some(text) => Ok(Some(format!(
+            "field `{name}`: {count} of {n} training rows have no time in column `{column}`{until}, such as `{}`: they count as \
+             missing; write {forms}",
+            shortened(text, 40)
+        ))),
+        None => Ok(early(&times, train).map(|(text, count)| {
+            format!(
+                "field `{name}`: {count} of {n} training rows have a number in column `{column}` that is within a year of 1970, \
+                 such as `{text}`: numbers are seconds, milliseconds, microseconds or nanoseconds since 1970; write others as \
+                 dates, such as 2023-11-14"
+            )
+        })),
+    }
+}
+
+/// A text that is a number of seconds within a year of 1970, and in how many of the rows, if in most: it hardly means that.
+fn early<'t>(times: &'t TextColumn<'_>, rows: &[u32]) -> Option<(&'t str, usize)> {
+    let is_early = |text: &&str| number(text).is_some_and(|number| number.abs() < 31_536_000.0) && !is_time(text);
+    let mut early = rows.iter().filter_map(|&row| times.get(row as usize)).filter(is_early);
+    let count = early.clone().count();
+    (2 * count > rows.len()).then(|| early.next()).flatten().map(|text| (text, count))
 }
 
 /// What the training rows say about a field.
@@ -110,7 +170,7 @@ impl FittedField {
             counts.into_iter().filter(|_| !is_hashed).map(|(value, count)| (value.into_owned(), count)).collect()
         };
         let mut warnings = vec![];
-        let column = Present { cells: cells(table, &field.name, field.column())?, reading };
+        let column = Present { cells: cells(table, &field.name, field.column(), &field.derived)?, reading };
         let kind = fit_kind(&column, field, train, &mut warnings)?;
         let cut_share = cut_share(&column, &kind, train);
         let counts = if is_hashed { vec![] } else { owned(counts(&column, &kind, train)) };
@@ -166,6 +226,8 @@ fn numeric(
             TransformSpec::Log => Transform::Log { mean, std },
             TransformSpec::MinMax => Transform::MinMax { min, range },
             TransformSpec::Identity => Transform::Identity,
+            TransformSpec::Sin { period } => Transform::Sin { period },
+            TransformSpec::Cos { period } => Transform::Cos { period },
             TransformSpec::Buckets { buckets } => {
                 Transform::Buckets { edges: quantile_edges(found.numbers(), buckets) }
             }

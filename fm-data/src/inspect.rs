@@ -5,7 +5,7 @@ use std::fmt;
 
 use fm_core::farmhash::bucket;
 use fm_core::number::number;
-use fm_core::schema::Reading;
+use fm_core::schema::{Reading, TimePart};
 use fm_core::terminal::line;
 use fm_core::{FieldKind, Schema, Side};
 use polars::prelude::*;
@@ -58,6 +58,10 @@ pub struct FieldInspection {
     /// `criteo-log`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transform: Option<&'static str>,
+    /// The part of a time that it is; `None` for another field.
+    pub time: Option<TimePart>,
+    /// The fields that it crosses; empty for another field.
+    pub cross: Vec<String>,
     /// What it describes.
     pub side: Side,
     /// The number of slots.
@@ -132,7 +136,7 @@ pub fn inspect(table: &impl TextColumns, schema: &Schema, labels: &[f32], parts:
 fn inspect_field(table: &impl TextColumns, schema: &Schema, position: usize, parts: &Parts) -> Result<FieldInspection> {
     let field = &schema.fields()[position];
     let reading = schema.reading(position);
-    let present = Present { cells: cells(table, &field.name, field.column())?, reading };
+    let present = Present { cells: cells(table, &field.name, field.column(), &field.derived)?, reading };
     let (column, counts) = (&present.cells, counts(&present, &field.kind, &parts.train));
     let hash_buckets = schema.hash_buckets(position);
     let known: HashSet<&str> = match hash_buckets {
@@ -188,6 +192,8 @@ fn inspect_field(table: &impl TextColumns, schema: &Schema, position: usize, par
             FieldKind::Transformed(transform) => Some(transform.name()),
             _ => None,
         },
+        time: field.derived.time,
+        cross: field.derived.cross.clone(),
         side: field.side,
         slots: field.num_slots(),
         cardinality: schema.ids(position).end - schema.ids(position).start,
@@ -228,6 +234,14 @@ fn distribution(labels: &[f32]) -> Labels {
     Labels::Quantiles([0.0, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0].map(at).to_vec())
 }
 
+impl FieldInspection {
+    fn kind_in_words(&self) -> String {
+        let cross = (!self.cross.is_empty()).then_some("cross");
+        let words = [Some(self.kind), cross, self.time.map(TimePart::name), self.transform];
+        words.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl fmt::Display for Inspection {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let RowCounts { train, valid, test } = self.rows;
@@ -259,7 +273,7 @@ impl fmt::Display for Inspection {
         lines.extend(self.fields.iter().map(|field| {
             [
                 line(&field.name).into_owned(),
-                field.transform.map_or(field.kind.into(), |transform| format!("{}, {transform}", field.kind)),
+                field.kind_in_words(),
                 format!("{:?}", field.side).to_lowercase(),
                 field.slots.to_string(),
                 field.cardinality.to_string(),

@@ -35,7 +35,6 @@
 
 mod buckets;
 pub mod cache;
-mod calendar;
 pub mod catalogue;
 pub mod config;
 pub mod declare;

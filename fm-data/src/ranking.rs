@@ -38,6 +38,13 @@ impl RawData {
     /// [`Error::NoRole`] if the table declares no user or no item; [`Error::Spec`] if both are one column.
     pub fn ranking(&self, schema: &Schema) -> Result<RankingData> {
         let RawData { rows, labels, parts, .. } = self;
+        if let Some(field) = schema.mixed_fields().next() {
+            return Err(Error::Spec(format!(
+                "field `{}` depends on the item and on the rest of the row, but a ranking exchanges the item alone: leave the field \
+                 out",
+                field.name
+            )));
+        }
         let (Some(user), Some(item)) = (&self.roles.user, &self.roles.item) else {
             return Err(Error::NoRole { purpose: "a ranking", user: true });
         };

@@ -351,6 +351,7 @@ fn declaration(schema: &Schema) -> TableSpec {
     let field = |field: &Field| FieldSpec {
         exact: field.exact,
         column: field.column.clone(),
+        derived: field.derived.clone(),
         shares: field.shares.clone(),
         ..FieldSpec::new(&field.name, kind(&field.kind), field.side)
     };

@@ -46,21 +46,44 @@
 //! kind = "numeric"
 //! transform = "buckets"
 //! buckets = 50
+//!
+//! [[field]]
+//! name = "hour"
+//! column = "when"
+//! kind = "categorical"
+//! time = "hour"
+//!
+//! [[field]]
+//! name = "age"
+//! column = "released"
+//! kind = "numeric"
+//! time = "age"
+//! until = "2024-01-01"
+//!
+//! [[field]]
+//! name = "device_by_hour"
+//! cross = ["device", "hour"]
+//! min_count = 10
 //! ```
 
 mod columns;
+mod derived;
+mod file;
 mod transform;
 
 use std::collections::HashSet;
 use std::path::Path;
 
-use fm_core::schema::{Reading, TransformName};
+use fm_core::schema::{Derived, Reading};
 use fm_core::{Keep, List, Side, Weighting};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, suggestion};
 use crate::table::{DecimalMark, Needed, ReadOptions, Selection};
 
+use file::{Problem, SpecFile};
+
+pub(crate) use derived::derived_texts;
 pub use transform::{BUCKETS, TransformSpec};
 
 /// Texts that other programs write for a missing value.
@@ -152,6 +175,9 @@ pub struct FieldSpec {
     /// The column that it reads; `None` for the column of its name. Several fields can read one column.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
+    /// How its text follows from columns, if it is not that of a column.
+    #[serde(flatten)]
+    pub derived: Derived,
     /// How its text becomes slots.
     #[serde(flatten)]
     pub kind: FieldSpecKind,
@@ -177,8 +203,8 @@ impl FieldSpec {
     /// The column of its name, with a vocabulary and the default `min_count` of 1.
     pub fn new(name: impl Into<String>, kind: FieldSpecKind, side: Side) -> FieldSpec {
         let (column, min_count, shares, exact, hash_buckets) = (None, 1, None, false, None);
-        let (name, origin) = (name.into(), FieldOrigin::Column);
-        FieldSpec { name, column, kind, side, min_count, shares, exact, hash_buckets, origin }
+        let (name, derived, origin) = (name.into(), Derived::default(), FieldOrigin::Column);
+        FieldSpec { name, column, derived, kind, side, min_count, shares, exact, hash_buckets, origin }
     }
 
     /// The name of the column that it reads.
@@ -281,7 +307,10 @@ impl TableSpec {
     pub fn reading(&self, field: &str) -> Reading<'_> {
         let find = |name: &str| self.fields.iter().find(|field| field.name == name);
         let owner = find(field).and_then(|field| find(field.shares.as_deref()?)).or_else(|| find(field));
-        Reading::new(owner.is_some_and(|field| field.exact), &self.null_values)
+        let is_exact = owner.is_some_and(|field| field.exact || field.derived.is_cross());
+        // Null values are those of columns, and not of texts that follow from them.
+        let is_derived = find(field).is_some_and(|field| field.derived.is_derived());
+        Reading::new(is_exact, if is_derived { &[] } else { &self.null_values })
     }
 
     /// The fields whose values are ids of items: the item itself, and lists of items.
@@ -298,10 +327,11 @@ impl TableSpec {
     /// How tables with these columns are read: the columns of the fields and of the label, the weight, the timestamp and
     /// the title.
     pub fn read_options(&self) -> ReadOptions {
-        let columns = self.fields.iter().filter(|field| field.origin == FieldOrigin::Column);
-        let of_field = |field: &FieldSpec| Needed { name: field.column().into(), list: self.list_text(field.column()) };
+        let columns =
+            self.fields.iter().filter(|field| field.origin == FieldOrigin::Column).flat_map(FieldSpec::columns);
+        let of_column = |column: &str| Needed { name: column.into(), list: self.list_text(column) };
         let roles = [Some(&self.label), self.weight.as_ref(), self.timestamp.as_ref(), self.title.as_ref()];
-        let needed = columns.map(of_field).chain(roles.into_iter().flatten().map(Needed::one)).collect();
+        let needed = columns.map(of_column).chain(roles.into_iter().flatten().map(Needed::one)).collect();
         ReadOptions {
             separator: self.separator,
             columns: Selection { needed, others: false },
@@ -311,7 +341,7 @@ impl TableSpec {
 
     /// The columns of numbers whose fraction follows [`TableSpec::decimal`].
     pub fn columns_of_numbers(&self) -> impl Iterator<Item = &str> {
-        let numeric = self.fields.iter().filter(|field| field.kind.is_numeric());
+        let numeric = self.fields.iter().filter(|field| field.kind.is_numeric() && !field.derived.is_derived());
         numeric.map(FieldSpec::column).chain([&self.label].into_iter().chain(&self.weight).map(String::as_str))
     }
 
@@ -344,7 +374,7 @@ impl TableSpec {
                 format!("field `{name}` is declared twice")
             } else if *name == self.label {
                 format!("`{name}` is the label and cannot be a field, too: the model would read the answer")
-            } else if let Some(reason) = self.column_problem(field) {
+            } else if let Some(reason) = self.column_problem(field).or_else(|| self.derived_problem(field)) {
                 format!("field `{name}` {reason}")
             } else if field.hash_buckets == Some(0) {
                 format!("field `{name}` needs hash_buckets of at least 1")
@@ -377,6 +407,12 @@ impl TableSpec {
             return Some((Some(position), reason));
         }
         for (role, name) in [("user", &self.user), ("item", &self.item)] {
+            let is_derived = |field: &&FieldSpec| field.derived.is_derived() && Some(&field.name) == name.as_ref();
+            if let Some(field) = self.fields.iter().find(is_derived) {
+                let reason =
+                    format!("{role} = \"{}\" has a time or a cross: name a field that reads a column", field.name);
+                return Some((None, reason));
+            }
             if let Some(name) = name.as_deref().filter(|name| !self.names().contains(name)) {
                 let reason = format!("{role} = \"{name}\" is not a field; {}", suggestion(name, &self.names()));
                 return Some((None, reason));
@@ -401,162 +437,6 @@ impl TableSpec {
             Some(_) => return None,
         };
         Some(format!("shares the table of `{owner}`, {reason}"))
-    }
-
-    fn parse(text: &str) -> std::result::Result<TableSpec, Problem> {
-        let file: SpecFile = toml::from_str(text).map_err(|error| Problem {
-            at: error.span().map(|span| span.start),
-            reason: with_suggestion(error.message()),
-        })?;
-        file.into_spec()
-    }
-}
-
-/// An error in a `schema.toml`, and its position in bytes.
-struct Problem {
-    at: Option<usize>,
-    reason: String,
-}
-
-/// The form of a `schema.toml`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SpecFile {
-    label: String,
-    weight: Option<String>,
-    timestamp: Option<String>,
-    user: Option<String>,
-    item: Option<String>,
-    title: Option<String>,
-    #[serde(default)]
-    null_values: Vec<String>,
-    separator: Option<char>,
-    #[serde(default)]
-    decimal: DecimalMark,
-    #[serde(default, rename = "field")]
-    fields: Vec<FieldEntry>,
-}
-
-impl SpecFile {
-    fn into_spec(self) -> std::result::Result<TableSpec, Problem> {
-        let starts: Vec<usize> = self.fields.iter().map(|field| field.name.span().start).collect();
-        let fields = self.fields.into_iter().map(FieldEntry::into_spec).collect::<std::result::Result<_, _>>()?;
-        let SpecFile { label, weight, timestamp, user, item, title, null_values, separator, decimal, .. } = self;
-        let spec = TableSpec { label, weight, timestamp, user, item, title, null_values, separator, decimal, fields };
-        match spec.problem() {
-            None => Ok(spec),
-            Some((position, reason)) => Err(Problem { at: position.map(|position| starts[position]), reason }),
-        }
-    }
-}
-
-/// A `[[field]]`. It has no nested types, so that the error for an unknown key has its line.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FieldEntry {
-    name: toml::Spanned<String>,
-    column: Option<String>,
-    kind: Kind,
-    #[serde(default)]
-    side: Side,
-    #[serde(default = "one")]
-    min_count: u32,
-    shares: Option<String>,
-    hash_buckets: Option<u32>,
-    #[serde(default)]
-    exact: bool,
-    separator: Option<String>,
-    max_len: Option<usize>,
-    keep: Option<Keep>,
-    weighting: Option<Weighting>,
-    transform: Option<TransformName>,
-    buckets: Option<u32>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Kind {
-    Categorical,
-    MultiValued,
-    Sequence,
-    Numeric,
-}
-
-fn one() -> u32 {
-    1
-}
-
-impl FieldEntry {
-    fn into_spec(self) -> std::result::Result<FieldSpec, Problem> {
-        let FieldEntry {
-            name,
-            column,
-            kind,
-            side,
-            min_count,
-            shares,
-            hash_buckets,
-            exact,
-            separator,
-            max_len,
-            keep,
-            weighting,
-            transform,
-            buckets,
-        } = self;
-        let at = Some(name.span().start);
-        let name = name.into_inner();
-        let stray = [
-            ("separator", separator.is_some()),
-            ("max_len", max_len.is_some()),
-            ("keep", keep.is_some()),
-            ("weighting", weighting.is_some()),
-        ];
-        let list = || ListSpec {
-            separator: separator.unwrap_or_else(|| SEPARATOR.into()),
-            max_len,
-            keep: keep.unwrap_or(Keep::Last),
-            weighting: weighting.unwrap_or_default(),
-        };
-        let is_numeric = matches!(kind, Kind::Numeric);
-        for (key, is_stray) in [("a transform", transform.is_some()), ("buckets", buckets.is_some())] {
-            if is_stray && !is_numeric {
-                return Err(Problem {
-                    at,
-                    reason: format!("field `{name}` has {key}, which only numeric fields have"),
-                });
-            }
-        }
-        let kind = match kind {
-            Kind::MultiValued => FieldSpecKind::MultiValued(list()),
-            Kind::Sequence => FieldSpecKind::Sequence(list()),
-            Kind::Categorical | Kind::Numeric => {
-                if let Some((key, _)) = stray.iter().find(|(_, given)| *given) {
-                    let reason =
-                        format!("field `{name}` has a {key}, which only multi-valued fields and sequences have");
-                    return Err(Problem { at, reason });
-                }
-                let transform = transform::transform(transform, buckets)
-                    .map_err(|reason| Problem { at, reason: format!("field `{name}` {reason}") })?;
-                match transform {
-                    Some(transform) => FieldSpecKind::Transformed(transform),
-                    None if is_numeric => FieldSpecKind::Numeric,
-                    None => FieldSpecKind::Categorical,
-                }
-            }
-        };
-        Ok(FieldSpec { column, min_count, shares, hash_buckets, exact, ..FieldSpec::new(name, kind, side) })
-    }
-}
-
-/// Adds the closest known name to serde's "unknown field `x`, expected one of `a`, `b`".
-fn with_suggestion(message: &str) -> String {
-    let message = message.lines().collect::<Vec<_>>().join(": ");
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let given = quoted.next().filter(|_| message.starts_with("unknown"));
-    match given.and_then(|given| fm_core::error::nearest(given, quoted)) {
-        Some(near) => format!("{message}; did you mean `{near}`?"),
-        None => message,
     }
 }
 

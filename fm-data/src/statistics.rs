@@ -83,6 +83,7 @@ impl<'a> Statistics<'a> {
         let is_clamped = |x: f64| scale.is_some_and(|scale| scale.x(x).abs() >= scale.limit());
         let is_extreme = |x: f64| match kind {
             FieldKind::Transformed(Transform::Identity) => is_clamped(x),
+            FieldKind::Transformed(Transform::Sin { .. } | Transform::Cos { .. }) => false,
             _ => scale.is_some() && (is_outside(x) || is_clamped(x)),
         };
         let mut extremes = self.numbers.iter().copied().filter(|&x| is_extreme(x));

@@ -118,9 +118,12 @@ pub fn run(args: &Predict) -> Result<()> {
     }
 
     let done = progress.finish();
-    let is_missing = |field: &&Field| missing.iter().any(|column| column == field.column());
-    let missing: Vec<String> =
-        predictor.schema.fields().iter().filter(is_missing).map(|field| field.name.clone()).collect();
+    let fields = predictor.schema.fields();
+    let is_missing = |field: &&Field| {
+        let parts = predictor.schema.parts(field).map(|part| &fields[part]);
+        parts.chain([*field]).any(|field| field.columns().any(|column| missing.iter().any(|name| name == column)))
+    };
+    let missing: Vec<String> = fields.iter().filter(is_missing).map(|field| field.name.clone()).collect();
     unknown.warn("", &missing);
     let is_new = |field: &str| !missing.iter().any(|name| name == field) && !unknown.reports(field);
     for (field, rows) in unknown.by_role().into_iter().filter(|(field, _)| is_new(field)) {
@@ -160,7 +163,7 @@ impl Columns {
     fn of(args: &Predict, schema: &Schema, declared: Option<&TableSpec>) -> Columns {
         let missing = if args.allow_missing { MissingColumns::Unknown } else { MissingColumns::Error };
         let kept = if args.only_scores { Some(vec![]) } else { args.keep.clone() };
-        let numeric = schema.fields().iter().filter(|field| field.kind.is_numeric());
+        let numeric = schema.fields().iter().filter(|field| field.kind.is_numeric() && !field.derived.is_derived());
         let numeric = numeric.map(|field| field.column().to_owned()).collect();
         let decimal = declared.map(|spec| spec.decimal).unwrap_or_default();
         Columns { kept, missing, numeric, decimal, origin: args.input.display().to_string() }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use anyhow::{Result, bail};
 use fm_args::commands::Recommend;
 use fm_core::terminal::line;
-use fm_core::{Field, Label, Records, Schema, Side};
+use fm_core::{Label, Records, Schema, Side};
 use fm_data::catalogue::Unseen;
 use fm_data::{Moved, RawData};
 use serde::Serialize;
@@ -121,7 +121,7 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
     let user = &schema.fields()[position];
     let mut known = vec![(user.column(), args.user.as_str())];
     for (name, value) in &args.about {
-        let mut fields = schema.fields().iter().filter(|field| field.column() == name).peekable();
+        let mut fields = schema.fields().iter().filter(|field| field.columns().any(|column| column == name)).peekable();
         if fields.peek().is_none() {
             bail!("--about: unknown field `{name}`; the fields are {}", schema.columns().join(", "));
         }
@@ -142,8 +142,8 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
     if known_user == Some(false) {
         warn_unknown(schema, &args.user, "in the file");
     }
-    let given = |field: &Field| known.iter().find(|(name, _)| *name == field.column()).map(|(_, text)| *text);
-    let texts: Vec<Option<&str>> = schema.fields().iter().map(given).collect();
+    let texts = schema.texts(|column| known.iter().find(|(name, _)| *name == column).map(|(_, text)| *text));
+    let texts: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
     warn_of_clamped(schema, &Records::from_texts(schema, &[texts], &[0.0])?, "user");
     let exclude: Vec<&str> = args.exclude.iter().map(String::as_str).collect();
     let found = scorer.recommend(known, args.top, &exclude)?;

@@ -193,7 +193,7 @@ fn example(name: &str) -> PathBuf {
 
 /// Runs a command, which must succeed; its standard output.
 #[track_caller]
-fn ok(command: &mut Command) -> String {
+pub fn ok(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let [stdout, stderr] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     assert!(output.status.success(), "{command:?}: {stdout}{stderr}");

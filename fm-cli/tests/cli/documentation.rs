@@ -48,11 +48,11 @@ fn the_declaration_in_the_guide_works() {
     scene.write("clicks.toml", declaration.unwrap());
     scene.write(
         "clicks.csv",
-        "click,user,ad,interests,visited,price\n1,ann,shoes,run|run|ski,hats,9.5\n0,ann,hats,,,cheap\n",
+        "click,user,ad,interests,visited,price,event_time\n1,ann,shoes,run|run|ski,hats,9.5,2024-05-06\n0,ann,hats,,,cheap,\n",
     );
     let fields = &scene.ok_json("data inspect clicks.csv --schema clicks.toml --json")["fields"];
     let names: Vec<&str> = fields.as_array().unwrap().iter().map(|field| field["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["user", "ad", "interests", "visited", "price", "price_bucket"]);
+    assert_eq!(names, ["user", "ad", "interests", "visited", "price", "price_bucket", "hour", "ad_by_hour"]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod convert;
 mod damaged_export;
 mod data;
 mod days;
+mod derived;
 mod device;
 mod documentation;
 mod every_kind;

@@ -111,7 +111,8 @@ impl Records {
         })
     }
 
-    /// Rows of texts: one for each field of the schema, in its order, or `None` if it is missing. `labels` `[N]` are
+    /// Rows of texts: one for each field of the schema, in its order, or `None` if it is missing. [`Schema::texts`] finds those of
+    /// fields that follow from columns. `labels` `[N]` are
     /// the labels of the rows, before the threshold of the task.
     ///
     /// # Errors

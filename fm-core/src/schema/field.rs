@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::derived::Derived;
 use super::transform::{Numeric, NumericFile, Transform, moments_problem};
 use crate::number::Scale;
 
@@ -218,6 +219,9 @@ pub struct Field {
     /// The column that it reads; `None` for the column of its name. Several fields can read one column.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
+    /// How its text follows from columns, if it is not that of a column.
+    #[serde(flatten)]
+    pub derived: Derived,
     /// How its text becomes slots.
     #[serde(flatten)]
     pub kind: FieldKind,
@@ -252,13 +256,19 @@ impl Field {
     /// A field with a vocabulary, which is empty for a numeric field.
     pub fn new(name: impl Into<String>, kind: FieldKind, side: Side, vocabulary: Vec<String>) -> Field {
         let (column, shares, hash_buckets, exact, unknown_share, cut_share) = (None, None, None, false, 0.0, 0.0);
-        let name = name.into();
-        Field { name, column, kind, side, shares, exact, unknown_share, cut_share, vocabulary, hash_buckets }
+        let (name, derived) = (name.into(), Derived::default());
+        Field { name, column, derived, kind, side, shares, exact, unknown_share, cut_share, vocabulary, hash_buckets }
     }
 
-    /// The name of the column that it reads, which is that of its raw values in exported files.
+    /// The name of the column that it reads, which is that of its raw values in exported files. A field that crosses others reads
+    /// none; see [`Field::columns`].
     pub fn column(&self) -> &str {
         self.column.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Whether its own values are compared byte by byte. Those of crossed fields are in canonical form already.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.exact || self.derived.is_cross()
     }
 
     /// A categorical field whose values are the numbers below `n`: its vocabulary is `"0"`, `"1"`, and so on.

@@ -30,8 +30,9 @@ impl Schema {
             false => label,
         };
         let extended = |field: Field| match earlier.fields.iter().find(|other| other.name == field.name) {
-            Some(other) => inherited(field, other, what),
-            None => field,
+            // The same text means something else in a field of another time or cross.
+            Some(other) if other.derived == field.derived => inherited(field, other, what),
+            _ => field,
         };
         let fields = fields.into_iter().map(extended).collect();
         Schema::new(label, fields)?.with_null_values(&null_values)?.with_roles(user, item)
@@ -70,7 +71,7 @@ fn inherited(field: Field, earlier: &Field, what: Inheritance) -> Field {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{List, Side, Task, Transform, Weighting};
+    use crate::schema::{Derived, List, Side, Task, TimePart, Transform, Weighting};
 
     fn schema(labels: [f32; 2], values: &[&str], kinds: [FieldKind; 4]) -> Schema {
         let [n, log, buckets, list] = kinds;
@@ -132,5 +133,15 @@ mod tests {
         others.swap(0, 1);
         let earlier = schema([1.0, 4.0], &["x", "y"], others);
         assert_eq!(fitted.clone().inheriting(&earlier, ALL).unwrap().fields()[1].kind, fitted.fields()[1].kind);
+        // An hour is no weekday.
+        let of = |time, values: &[&str]| {
+            let derived = Derived { time: Some(time), ..Derived::default() };
+            let values = values.iter().map(|&value| value.into()).collect();
+            let field = Field { derived, ..Field::new("a", FieldKind::Categorical, Side::Context, values) };
+            Schema::new(Label::fit("y", Task::Regression, [0.0, 1.0]), vec![field]).unwrap()
+        };
+        let (hours, weekdays) = (of(TimePart::Hour, &["22"]), of(TimePart::Weekday, &["3"]));
+        assert_eq!(weekdays.clone().inheriting(&hours, ALL).unwrap(), weekdays);
+        assert_eq!(of(TimePart::Hour, &["3"]).inheriting(&hours, ALL).unwrap().vocabulary(0), ["22", "3"]);
     }
 }

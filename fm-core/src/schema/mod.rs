@@ -49,6 +49,7 @@
 //! # Ok::<(), fm_core::Error>(())
 //! ```
 
+mod derived;
 mod field;
 mod inheritance;
 mod label;
@@ -67,16 +68,17 @@ use serde::{Deserialize, Serialize};
 use crate::atomic_file::write_atomically;
 use crate::error::{Error, Result};
 
+pub use derived::{Derived, TimePart, crossed};
 pub use field::{Field, FieldKind, Keep, List, Side, Weighting};
 pub use inheritance::Inheritance;
 pub use label::{Label, Task};
 pub use layout::Layout;
 pub use reading::{Reading, canonical};
-pub use transform::{MAX_BUCKETS, Transform, TransformName};
+pub use transform::{MAX_BUCKETS, Transform, TransformName, is_period};
 
-/// The newest version of `schema.json` that this library reads. It writes 2 for a schema without a [`Transform`] and a
-/// [`Field::column`], which earlier versions read, too.
-pub const SCHEMA_FORMAT: u32 = 3;
+/// The newest version of `schema.json` that this library reads. It writes 3 for a schema without [`Derived`] fields and waves of
+/// numbers, and 2 for one without any [`Transform`] and [`Field::column`], which earlier versions read, too.
+pub const SCHEMA_FORMAT: u32 = 4;
 
 /// The fields of a row, in the order of their slots, and the label. Always valid: only [`Schema::new`] creates one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,8 +120,19 @@ struct SchemaFile {
 impl From<Schema> for SchemaFile {
     fn from(schema: Schema) -> SchemaFile {
         let Schema { label, fields, user, item, null_values, .. } = schema;
-        let is_new = |field: &Field| field.column.is_some() || matches!(field.kind, FieldKind::Transformed(_));
-        let format = if fields.iter().any(is_new) { SCHEMA_FORMAT } else { 2 };
+        let format = |field: &Field| match &field.kind {
+            _ if field.derived.is_derived() => SCHEMA_FORMAT,
+            FieldKind::Transformed(Transform::Sin { .. } | Transform::Cos { .. }) => SCHEMA_FORMAT,
+            FieldKind::Transformed(_) => 3,
+            _ => {
+                if field.column.is_some() {
+                    3
+                } else {
+                    2
+                }
+            }
+        };
+        let format = fields.iter().map(format).max().unwrap_or(2);
         SchemaFile { format, label, user, item, null_values, fields }
     }
 }
@@ -150,7 +163,7 @@ impl Schema {
     /// # Errors
     /// [`Error::Schema`] if there is no field, a name is empty or repeated, a vocabulary repeats a value, a separator
     /// is empty, `max_len` or the number of hash buckets is 0, a field has both hash buckets and a vocabulary, a
-    /// numeric field has either, statistics are not finite, edges of buckets do not ascend, a vocabulary contains a missing value or one that is not
+    /// numeric field has either, a field of times or other fields contradicts itself, statistics are not finite, edges of buckets do not ascend, a vocabulary contains a missing value or one that is not
     /// canonical in a field that is not exact, a share is not from 0 to 1, a field shares the table of a field that does not exist, is
     /// numeric or itself shares a table, a field that shares a table has values of its own, a row has more than 2²⁰
     /// slots, or there are more than 2147483647 ids.
@@ -175,7 +188,10 @@ impl Schema {
             if let Some(twice) = field.vocabulary.iter().find(|value| !values.insert(value.as_str())) {
                 return invalid(format!("field `{name}` lists the value `{twice}` twice"));
             }
-            let reading = Reading::new(field.exact, &[]);
+            if let Some(reason) = field.derived_problem(&fields) {
+                return invalid(format!("field `{name}` {reason}"));
+            }
+            let reading = Reading::new(field.is_exact(), &[]);
             if let Some(value) = field.vocabulary.iter().find(|value| reading.value(value) != Some(value.as_str())) {
                 return invalid(match reading.value(value) {
                     None => format!("field `{name}` lists the value `{value}`, which is a missing value"),
@@ -285,9 +301,9 @@ impl Schema {
     /// The columns of raw values in the order of the fields, each once.
     pub fn columns(&self) -> Vec<&str> {
         let mut columns: Vec<&str> = vec![];
-        for field in &self.fields {
-            if !columns.contains(&field.column()) {
-                columns.push(field.column());
+        for column in self.fields.iter().flat_map(Field::columns) {
+            if !columns.contains(&column) {
+                columns.push(column);
             }
         }
         columns
@@ -573,9 +589,9 @@ mod tests {
     #[test]
     fn a_schema_of_a_newer_version_is_an_error() {
         let schema = Schema::new(label(), vec![categorical("a", &["x"])]).unwrap();
-        for later in ["\"format\":4", "\"format\":4,\"time\":\"when\""] {
+        for later in ["\"format\":5", "\"format\":5,\"time\":\"when\""] {
             let later = schema.to_json().replace("\"format\":2", later);
-            assert!(Schema::from_json(&later).unwrap_err().to_string().contains("newer than 3"), "{later}");
+            assert!(Schema::from_json(&later).unwrap_err().to_string().contains("newer than 4"), "{later}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::number::Scale;
+use crate::number::{Curve, Scale};
 
 /// Maximum number of buckets of a field.
 pub const MAX_BUCKETS: usize = 1 << 16;
@@ -31,6 +31,16 @@ pub enum Transform {
     },
     /// x = number, clamped to [`MAX_GIVEN`](crate::number::MAX_GIVEN).
     Identity,
+    /// x = sin(2π number / period), for numbers that repeat, such as hours.
+    Sin {
+        /// The difference between two numbers that mean the same.
+        period: f64,
+    },
+    /// x = cos(2π number / period), which tells apart what has the same sine.
+    Cos {
+        /// The difference between two numbers that mean the same.
+        period: f64,
+    },
     /// A category for each bucket. Buckets have about as many training rows each.
     Buckets {
         /// The ascending borders between buckets: one fewer than buckets.
@@ -51,6 +61,8 @@ impl Transform {
             Transform::Log { .. } => "log",
             Transform::MinMax { .. } => "min-max",
             Transform::Identity => "identity",
+            Transform::Sin { .. } => "sin",
+            Transform::Cos { .. } => "cos",
             Transform::Buckets { .. } => "buckets",
             Transform::CriteoLog { .. } => "criteo-log",
         }
@@ -62,6 +74,8 @@ impl Transform {
             Transform::Log { mean, std } => Some(Scale::log(*mean, *std)),
             Transform::MinMax { min, range } => Some(Scale::min_max(*min, *range)),
             Transform::Identity => Some(Scale::identity()),
+            Transform::Sin { period } => Some(Scale::wave(Curve::Sin, *period)),
+            Transform::Cos { period } => Some(Scale::wave(Curve::Cos, *period)),
             Transform::Buckets { .. } | Transform::CriteoLog { .. } => None,
         }
     }
@@ -70,7 +84,11 @@ impl Transform {
     pub fn edges(&self) -> Option<&[f64]> {
         match self {
             Transform::Buckets { edges } | Transform::CriteoLog { edges } => Some(edges),
-            Transform::Log { .. } | Transform::MinMax { .. } | Transform::Identity => None,
+            Transform::Log { .. }
+            | Transform::MinMax { .. }
+            | Transform::Identity
+            | Transform::Sin { .. }
+            | Transform::Cos { .. } => None,
         }
     }
 
@@ -83,6 +101,9 @@ impl Transform {
                 (!is_valid).then(|| format!("has the minimum {min} and the range {range}"))
             }
             Transform::Identity => None,
+            Transform::Sin { period } | Transform::Cos { period } => {
+                (!is_period(*period)).then(|| format!("has the period {period}"))
+            }
             Transform::Buckets { edges } | Transform::CriteoLog { edges } => {
                 let is_valid = edges.iter().all(|edge| edge.is_finite()) && edges.is_sorted_by(|a, b| a < b);
                 if !is_valid {
@@ -93,6 +114,11 @@ impl Transform {
             }
         }
     }
+}
+
+/// Whether numbers can repeat after this difference.
+pub fn is_period(period: f64) -> bool {
+    period.is_normal() && period > 0.0
 }
 
 /// What is wrong with a mean and a standard deviation, if anything is.
@@ -111,6 +137,7 @@ pub(super) struct NumericFile {
     min: Option<f64>,
     range: Option<f64>,
     edges: Option<Vec<f64>>,
+    period: Option<f64>,
 }
 
 /// The name of what becomes of the numbers of a field, in files.
@@ -126,6 +153,10 @@ pub enum TransformName {
     MinMax,
     /// [`Transform::Identity`]
     Identity,
+    /// [`Transform::Sin`]
+    Sin,
+    /// [`Transform::Cos`]
+    Cos,
     /// [`Transform::Buckets`]
     Buckets,
     /// [`Transform::CriteoLog`]
@@ -140,16 +171,19 @@ pub(super) enum Numeric {
 
 impl NumericFile {
     pub(super) fn read(self) -> Result<Numeric, String> {
-        let NumericFile { transform, mean, std, min, range, edges } = self;
+        let NumericFile { transform, mean, std, min, range, edges, period } = self;
         let given = |name: &str, number: Option<f64>| number.ok_or_else(|| format!("missing field `{name}`"));
         let (mean, std, min, range) =
             (|| given("mean", mean), || given("std", std), || given("min", min), || given("range", range));
+        let period = || given("period", period);
         let edges = || edges.ok_or_else(|| "missing field `edges`".to_owned());
         Ok(Numeric::Transformed(match transform {
             TransformName::Standardize => return Ok(Numeric::Standardized { mean: mean()?, std: std()? }),
             TransformName::Log => Transform::Log { mean: mean()?, std: std()? },
             TransformName::MinMax => Transform::MinMax { min: min()?, range: range()? },
             TransformName::Identity => Transform::Identity,
+            TransformName::Sin => Transform::Sin { period: period()? },
+            TransformName::Cos => Transform::Cos { period: period()? },
             TransformName::Buckets => Transform::Buckets { edges: edges()? },
             TransformName::CriteoLog => Transform::CriteoLog { edges: edges()? },
         }))
@@ -178,6 +212,8 @@ mod tests {
             (Transform::Log { mean: 1.5, std: 0.25 }, r#""transform":"log","mean":1.5,"std":0.25"#, 2),
             (Transform::MinMax { min: -1.0, range: 3.0 }, r#""transform":"min-max","min":-1.0,"range":3.0"#, 2),
             (Transform::Identity, r#""transform":"identity""#, 2),
+            (Transform::Sin { period: 24.0 }, r#""transform":"sin","period":24.0"#, 2),
+            (Transform::Cos { period: 0.5 }, r#""transform":"cos","period":0.5"#, 2),
             (
                 Transform::Buckets { edges: edges.clone() },
                 r#""transform":"buckets","edges":[-0.1,2.0000000000000004,1e+300]"#,
@@ -188,7 +224,8 @@ mod tests {
             let schema = transformed(transform).unwrap();
             let text = schema.to_json();
             assert!(text.contains(&format!(r#""name":"price","kind":"numeric",{json},"side""#)), "{text}");
-            assert!(text.starts_with(r#"{"format":3,"#), "{text}");
+            let format = if json.contains("period") { 4 } else { 3 };
+            assert!(text.starts_with(&format!(r#"{{"format":{format},"#)), "{text}");
             assert_eq!(Schema::from_json(&text).unwrap(), schema);
             assert_eq!(schema.num_ids(), ids);
         }
@@ -207,9 +244,13 @@ mod tests {
     #[test]
     fn statistics_that_are_missing_or_contradict_themselves_are_errors() {
         let json = schema(FieldKind::Numeric { mean: 1.0, std: 2.0 }).unwrap().to_json();
-        for (transform, missing) in
-            [("buckets", "edges"), ("criteo-log", "edges"), ("min-max", "min"), ("square", "unknown variant `square`")]
-        {
+        for (transform, missing) in [
+            ("buckets", "edges"),
+            ("criteo-log", "edges"),
+            ("min-max", "min"),
+            ("sin", "period"),
+            ("square", "unknown variant `square`"),
+        ] {
             let named = json.replace(r#""kind":"numeric""#, &format!(r#""kind":"numeric","transform":"{transform}""#));
             let error = Schema::from_json(&named).unwrap_err().to_string();
             assert!(error.contains(missing), "{error}");
@@ -223,6 +264,7 @@ mod tests {
         let many = (0..MAX_BUCKETS).map(|edge| edge as f64).collect();
         assert!(refused(Transform::Buckets { edges: many }).contains("has 65537 buckets: at most 65536"));
         assert!(refused(Transform::MinMax { min: 0.0, range: 0.0 }).contains("the minimum 0 and the range 0"));
+        assert!(refused(Transform::Sin { period: -1.0 }).contains("the period -1"));
         assert!(refused(Transform::Log { mean: 0.0, std: f64::NAN }).contains("standard deviation NaN"));
         assert_eq!(transformed(Transform::Buckets { edges: vec![] }).unwrap().num_ids(), 2);
     }

@@ -16,7 +16,7 @@ impl Schema {
             }
         }
         let nulls = Reading::new(false, &self.null_values);
-        for Field { name, vocabulary, .. } in &self.fields {
+        for Field { name, vocabulary, .. } in self.fields.iter().filter(|field| !field.derived.is_derived()) {
             if let Some(value) = vocabulary.iter().find(|value| nulls.is_null(value)) {
                 return Err(Error::Schema(format!("field `{name}` lists the value `{value}`, which is a null value")));
             }
@@ -45,12 +45,14 @@ impl Schema {
         &self.null_values
     }
 
-    /// How the texts of a field become values: as those of the owner of its table.
+    /// How the texts of a field become values: as those of the owner of its table. Null values are those of columns, and not of
+    /// texts that follow from them.
     ///
     /// # Panics
     /// If `field` is not below [`Schema::num_fields`].
     pub fn reading(&self, field: usize) -> Reading<'_> {
-        Reading::new(self.fields[self.owners[field]].exact, &self.null_values)
+        let null_values = if self.fields[field].derived.is_derived() { &[][..] } else { &self.null_values };
+        Reading::new(self.fields[self.owners[field]].is_exact(), null_values)
     }
 }
 

@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 use super::Catalogue;
 use crate::bridge::{Attribute, TracedModule};
 use crate::error::Result;
-use crate::number::Scale;
+use crate::number::{Curve, Scale};
 use crate::schema::{Field, FieldKind, Keep, Schema, Weighting};
 
 /// ASCII whitespace, which may surround numbers.
@@ -24,10 +24,6 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
     let scales =
         |of: fn(Scale) -> f64| Floats(fields.iter().map(|field| field.kind.scale().map_or(f64::NAN, of)).collect());
     let edges: Vec<&[f64]> = fields.iter().map(|field| field.kind.edges().unwrap_or_default()).collect();
-    let first_edges = edges.iter().scan(0, |end, edges| {
-        *end += edges.len() as i64;
-        Some(*end)
-    });
     let separators = fields.iter().map(|field| field.kind.list().map_or("", |list| list.separator.as_str())).collect();
     let first_ids = schema.unknown_ids().iter().map(|unknown| unknown + 1);
     let indexes = first_ids.zip(fields.iter().map(|field| field.vocabulary.as_slice())).collect();
@@ -40,6 +36,18 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
     module.set("_names", &Texts(fields.iter().map(|field| field.name.as_str()).collect()))?;
     module.set("_columns", &Texts(fields.iter().map(Field::column).collect()))?;
     module.set("_inputs", &Texts(schema.columns()))?;
+    module.set("_times", &integers(|field| field.derived.time.map_or(0, |part| 1 + part as i64)))?;
+    module.set(
+        "_until_columns",
+        &Texts(fields.iter().map(|field| field.derived.until_column().unwrap_or("")).collect()),
+    )?;
+    module
+        .set("_until_dates", &Texts(fields.iter().map(|field| field.derived.until_date().unwrap_or("")).collect()))?;
+    module.set("_minus", &Text("\u{2212}"))?;
+    let parts: Vec<Vec<i64>> =
+        fields.iter().map(|field| schema.parts(field).map(|part| part as i64).collect()).collect();
+    module.set("_first_parts", &Integers(ends(&parts)))?;
+    module.set("_parts", &Integers(parts.concat()))?;
     module.set("_kinds", &integers(kind))?;
     module.set("_widths", &integers(|field| field.num_slots() as i64))?;
     module.set("_unknown_ids", &Integers(schema.unknown_ids().to_vec()))?;
@@ -47,7 +55,7 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
     module.set("_hash_buckets", &integers(|field| field.hash_buckets.map_or(0, i64::from)))?;
     module.set(
         "_exact",
-        &Integers((0..fields.len()).map(|field| i64::from(fields[schema.owner(field)].exact)).collect()),
+        &Integers((0..fields.len()).map(|field| i64::from(schema.reading(field).is_exact())).collect()),
     )?;
     module.set("_null_values", &Texts(schema.null_values().iter().map(String::as_str).collect()))?;
     module.set("_indexes", &Indexes(indexes))?;
@@ -57,12 +65,12 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
         "_keeps_last",
         &integers(|field| field.kind.list().map_or(0, |list| i64::from(list.keep == Keep::Last))),
     )?;
-    module.set("_logs", &integers(|field| field.kind.scale().map_or(0, |scale| i64::from(scale.is_log))))?;
+    module.set("_curves", &integers(|field| field.kind.scale().map_or(0, |scale| curve(scale.curve))))?;
     module.set("_centres", &scales(|scale| scale.centre))?;
     module.set("_units", &scales(|scale| scale.unit))?;
     module.set("_lows", &scales(|scale| scale.limits[0]))?;
     module.set("_highs", &scales(|scale| scale.limits[1]))?;
-    module.set("_first_edges", &Integers(std::iter::once(0).chain(first_edges).collect()))?;
+    module.set("_first_edges", &Integers(ends(&edges)))?;
     module.set("_edges", &Floats(edges.concat()))?;
     module.set("_label_range", &Floats(label_range))?;
     module.set("_label_scale", &Floats(vec![f64::from(schema.label().scale)]))?;
@@ -79,6 +87,15 @@ pub(super) fn set_attributes(module: &mut TracedModule, schema: &Schema, catalog
     module.set("_item_slots", &Buffer(slots))
 }
 
+/// Where each list begins if all follow one another, and where the last one ends.
+fn ends<T>(lists: &[impl AsRef<[T]>]) -> Vec<i64> {
+    let mut ends = vec![0];
+    for list in lists {
+        ends.push(ends[ends.len() - 1] + list.as_ref().len() as i64);
+    }
+    ends
+}
+
 fn kind(field: &Field) -> i64 {
     match field.kind {
         FieldKind::Categorical => 0,
@@ -86,6 +103,15 @@ fn kind(field: &Field) -> i64 {
         FieldKind::Numeric { .. } | FieldKind::Transformed(_) if field.kind.is_dense() => 2,
         FieldKind::Sequence(_) => 3,
         FieldKind::Numeric { .. } | FieldKind::Transformed(_) => 4,
+    }
+}
+
+fn curve(curve: Curve) -> i64 {
+    match curve {
+        Curve::Line => 0,
+        Curve::Log => 1,
+        Curve::Sin => 2,
+        Curve::Cos => 3,
     }
 }
 

@@ -18,6 +18,10 @@ use crate::model::Model;
 use crate::predict::Score;
 use crate::schema::Schema;
 
+/// The source of the methods, one file after another.
+const METHODS: &str =
+    concat!(include_str!("methods.py"), "\n", include_str!("hashing.py"), "\n", include_str!("derived.py"));
+
 /// The number of rows of the traced batch. A single row could be broadcast by mistake.
 const TRACED_ROWS: i64 = 2;
 
@@ -70,7 +74,7 @@ impl Bundle {
             return Err(Error::shape("catalogue", expected, catalogue.features.len().to_string()));
         }
         set_attributes(&mut module, schema, catalogue)?;
-        module.define(concat!(include_str!("methods.py"), "\n", include_str!("hashing.py")))?;
+        module.define(METHODS)?;
         let columns = schema.columns().into_iter().map(str::to_owned).collect();
         Ok(Bundle { module, schema_json: schema.to_json(), columns })
     }

@@ -45,15 +45,17 @@ def encode(self, rows: List[Dict[str, str]]) -> Tuple[Tensor, Tensor]:
 # Each value is a list: of one text, or of any number of texts in a multi-valued field or a sequence.
 def encode_lists(self, rows: List[Dict[str, List[str]]]) -> Tuple[Tensor, Tensor]:
     none: List[str] = []
+    columns: Dict[str, List[str]] = {}
+    for name in self._inputs:
+        columns[name] = [self._only(row.get(name, none)) for row in rows]
     ids: List[Tensor] = []
     values: List[Tensor] = []
     for field, name in enumerate(self._columns):
-        texts = [row.get(name, none) for row in rows]
         if len(self._separators[field]) > 0:
-            lists = [self._pieces_of(field, of_row) for of_row in texts]
+            lists = [self._pieces_of(field, row.get(name, none)) for row in rows]
             field_ids, field_values = self._encode_list(field, lists)
         else:
-            field_ids, field_values = self._encode_text(field, [self._only(of_row) for of_row in texts])
+            field_ids, field_values = self._encode_text(field, self._texts(field, columns, len(rows)))
         ids.append(field_ids)
         values.append(field_values)
     return torch.cat(ids, 1), torch.cat(values, 1)
@@ -68,14 +70,12 @@ def encode_columns(self, columns: Dict[str, List[str]]) -> Tuple[Tensor, Tensor]
         rows = length
     ids: List[Tensor] = []
     values: List[Tensor] = []
-    for field, name in enumerate(self._columns):
-        column = [""] * rows
-        if name in columns:
-            column = columns[name]
+    for field in range(len(self._columns)):
+        texts = self._texts(field, columns, rows)
         if len(self._separators[field]) > 0:
-            field_ids, field_values = self._encode_list(field, [self._pieces(field, text) for text in column])
+            field_ids, field_values = self._encode_list(field, [self._pieces(field, text) for text in texts])
         else:
-            field_ids, field_values = self._encode_text(field, column)
+            field_ids, field_values = self._encode_text(field, texts)
         ids.append(field_ids)
         values.append(field_values)
     return torch.cat(ids, 1), torch.cat(values, 1)
@@ -88,7 +88,14 @@ def check(self, rows: List[Dict[str, str]]) -> Tuple[Dict[str, Dict[str, int]], 
     for field, name in enumerate(self._names):
         unknown, missing, malformed = 0, 0, 0
         for row in rows:
-            of_row = self._faults(field, row.get(self._columns[field], ""))
+            columns: Dict[str, List[str]] = {}
+            for column, text in row.items():
+                columns[column] = [text]
+            of_row = self._faults(field, self._texts(field, columns, 1)[0])
+            # A time that cannot be read is not missing.
+            raw = self._present(row.get(self._columns[field], ""))
+            if of_row[1] == 1 and self._times[field] > 0 and len(raw.strip(self._spaces)) > 0:
+                of_row = (0, 0, 1)
             unknown += of_row[0]
             missing += of_row[1]
             malformed += of_row[2]
@@ -180,7 +187,7 @@ def _prediction(self, logits: Tensor) -> Tensor:
 def _encode_text(self, field: int, column: List[str]) -> Tuple[Tensor, Tensor]:
     if self._kinds[field] == 0:
         return self._encode_categorical(field, column)
-    if len(self._null_values) > 0:
+    if len(self._null_values) > 0 and self._times[field] == 0:
         column = [self._present(text) for text in column]
     if self._kinds[field] == 4:
         return self._encode_buckets(field, column)
@@ -305,12 +312,19 @@ def _encode_numeric(self, field: int, column: List[str]) -> Tuple[Tensor, Tensor
 
 # `Scale` of `number.rs`, in float64, unlike tensors. NaN stays NaN.
 def _scaled(self, field: int, number: float) -> float:
-    if self._logs[field] == 1:
+    if self._curves[field] == 1:
         if number < 0.0:
             number = -torch.log1p(-number)
         else:
             number = torch.log1p(number)
     x = (number - self._centres[field]) / self._units[field]
+    if self._curves[field] >= 2:
+        if x > 1000000.0:
+            x = 1000000.0
+        elif x < -1000000.0:
+            x = -1000000.0
+        x = 6.283185307179586 * x
+        x = torch.sin(x) if self._curves[field] == 2 else torch.cos(x)
     if x > self._highs[field]:
         x = self._highs[field]
     elif x < self._lows[field]:
@@ -363,10 +377,11 @@ def _id(self, field: int, text: str) -> int:
     return self._indexes[owner].get(value, unknown)
 
 
-# The value in a text as in `fm_core::encoder::Reading`; empty if it is missing.
+# The value in a text as in `fm_core::encoder::Reading`; empty if it is missing. Null values are those of columns.
 def _value(self, field: int, text: str) -> str:
     value = self._canonical(text)
-    if value in self._null_values:
+    is_derived = self._times[field] > 0 or self._first_parts[field] < self._first_parts[field + 1]
+    if value in self._null_values and not is_derived:
         return ""
     return text if self._exact[field] == 1 else value
 

@@ -1,5 +1,6 @@
 //! Reading archives.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use tch::{CModule, Device, IValue, Tensor, no_grad};
@@ -95,19 +96,13 @@ impl Scorer {
         &self,
         rows: impl IntoIterator<Item = impl IntoIterator<Item = (&'t str, &'t str)>>,
     ) -> Result<Vec<f32>> {
-        let mut ordered = vec![];
+        let mut texts = vec![];
         for row in rows {
-            let mut texts = vec![None; self.schema().num_fields()];
-            for (name, text) in row {
-                for (own, field) in texts.iter_mut().zip(self.schema().fields()) {
-                    if field.column() == name {
-                        *own = Some(text);
-                    }
-                }
-            }
-            ordered.push(texts);
+            let columns: HashMap<&str, &str> = row.into_iter().collect();
+            texts.push(self.schema().texts(|column| columns.get(column).copied()));
         }
-        self.predict(&self.encoder.features(&ordered)?)
+        let rows: Vec<Vec<Option<&str>>> = texts.iter().map(|row| row.iter().map(Option::as_deref).collect()).collect();
+        self.predict(&self.encoder.features(&rows)?)
     }
 
     /// The prediction of each encoded row.

@@ -1,9 +1,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod columns;
+mod derived;
 mod served_files;
 
 mod modes;
+
+use std::borrow::Cow;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -84,6 +87,8 @@ fn with_transforms(schema: &Schema) -> Schema {
         number("log", Transform::Log { mean: 1.3, std: 0.7 }),
         number("min_max", Transform::MinMax { min: -0.7, range: 13.3 }),
         number("identity", Transform::Identity),
+        number("sin", Transform::Sin { period: 24.0 }),
+        number("cos", Transform::Cos { period: 1e-3 }),
         number("buckets", Transform::Buckets { edges: vec![-1e300, -7.0, 0.1, 7.0, 1e12, 1.65e12] }),
         number("criteo", Transform::CriteoLog { edges: vec![0.0, 1.0, 2.0, 2f64.next_up(), std::f64::consts::E] }),
     ];
@@ -147,9 +152,15 @@ fn run(module: &CModule, schema: &Schema, rows: &[Vec<String>]) -> [Tensor; 5] {
     Vec::<Tensor>::try_from(module.forward_is(&arguments).unwrap()).unwrap().try_into().unwrap()
 }
 
+/// Rows of columns, encoded.
 fn encoded(schema: &Schema, rows: &[Vec<String>]) -> Padded {
-    let rows: Vec<Vec<Option<&str>>> =
-        rows.iter().map(|row| row.iter().map(|text| Some(text.as_str())).collect()).collect();
+    let names = schema.columns();
+    let texts = |row: &'_ Vec<String>| -> Vec<Option<String>> {
+        let of_column = |column: &str| names.iter().position(|name| *name == column).map(|at| row[at].as_str());
+        schema.texts(of_column).into_iter().map(|text| text.map(Cow::into_owned)).collect()
+    };
+    let rows: Vec<Vec<Option<String>>> = rows.iter().map(texts).collect();
+    let rows: Vec<Vec<Option<&str>>> = rows.iter().map(|row| row.iter().map(Option::as_deref).collect()).collect();
     Encoder::new(schema).features(&rows).unwrap().padded().unwrap()
 }
 
@@ -180,6 +191,8 @@ fn cell() -> impl Strategy<Value = String> {
     let given = prop::collection::vec((words.clone(), numbers), 0..8)
         .prop_map(|pieces| pieces.into_iter().map(|(word, number)| format!("{word}:{number}|")).collect());
     prop_oneof![
+        derived::times(),
+        derived::times(),
         list,
         given,
         json,
@@ -198,7 +211,7 @@ fn cell() -> impl Strategy<Value = String> {
 
 #[test]
 fn exported_methods_encode_like_the_encoder() {
-    let schema = with_transforms(&schema(Task::Regression));
+    let schema = derived::with_derived(&with_transforms(&schema(Task::Regression)));
     encode_alike(&schema);
     let exact = |field: &Field| Field { exact: !field.kind.is_numeric(), ..field.clone() };
     let fields = schema.fields().iter().map(exact).collect();
@@ -208,7 +221,7 @@ fn exported_methods_encode_like_the_encoder() {
 /// Checks that the exported methods and the encoder give the same ids and values for any texts.
 fn encode_alike(schema: &Schema) {
     let module = with_cells(schema);
-    let rows = prop::collection::vec(prop::collection::vec(cell(), schema.num_fields()), 0..100);
+    let rows = prop::collection::vec(prop::collection::vec(cell(), schema.columns().len()), 0..100);
     let mut runner = TestRunner::new(ProptestConfig::with_cases(32));
     let outcome = runner.run(&rows, |rows| {
         let [ids, values, ..] = run(&module, schema, &rows);

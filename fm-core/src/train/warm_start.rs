@@ -296,6 +296,10 @@ impl CommonRows {
 /// first.
 fn matched<'a>(here: &'a Field, there: &'a Field) -> Box<dyn Iterator<Item = (i64, i64)> + 'a> {
     let (edges, edges_there) = (here.kind.edges(), there.kind.edges());
+    if here.derived != there.derived {
+        // The same text means something else.
+        return Box::new(std::iter::empty());
+    }
     let [dense, dense_there] = [here, there].map(|field| field.kind.is_dense());
     if dense != dense_there || edges.is_some() != edges_there.is_some() || here.hash_buckets != there.hash_buckets {
         return Box::new(std::iter::empty());

@@ -1,9 +1,11 @@
+use fm_core::schema::{Derived, TimePart};
 use fm_core::{Keep, Side, Weighting};
 use proptest::prelude::*;
 
 use super::*;
 use crate::encode::tests::encoded;
 use crate::spec::ListSpec;
+use crate::table::{CompactTable, columns_of_fields};
 
 const TASK: Task = Task::Binary { threshold: 4.0 };
 
@@ -276,4 +278,63 @@ proptest! {
         shuffled.shuffle(&mut rand_pcg::Pcg64::seed_from_u64(seed));
         prop_assert_eq!(schema(&rows), schema(&shuffled));
     }
+}
+
+fn hour_of(column: &str) -> FieldSpec {
+    let derived = Derived { time: Some(TimePart::Hour), ..Derived::default() };
+    FieldSpec { column: Some(column.into()), derived, ..categorical("hour") }
+}
+
+#[test]
+fn times_that_cannot_be_read_are_counted_and_a_column_without_times_is_an_error() {
+    let fit = |cells: [&str; 4]| {
+        let table = CompactTable::try_from(&df!("ts" => cells, "y" => ["0", "1", "0", "1"]).unwrap()).unwrap();
+        let spec = TableSpec { null_values: vec!["NA".into()], ..spec(vec![hour_of("ts")]) };
+        let table = spec.with_fields(table)?;
+        fit_and_warn(&table, &spec, &[0.0; 4], &[0, 1, 2], TASK)
+    };
+    let clean = fit(["2024-01-02 03:04", "NA", "1700001688", "later"]).unwrap();
+    assert_eq!((&only(&clean.schema).vocabulary[..], clean.warnings), (&["22".to_owned(), "3".to_owned()][..], vec![]));
+    let odd = fit(["2024-01-02 03:04", "soon", "2024-13-01", "later"]).unwrap();
+    assert_eq!(odd.warnings.len(), 1);
+    assert!(
+        odd.warnings[0]
+            .starts_with("field `hour`: 2 of 3 training rows have no time in column `ts`, such as `soon`: they"),
+        "{:?}",
+        odd.warnings
+    );
+    let early = fit(["14102100", "14102101", "14102102", "2024-01-01"]).unwrap().warnings;
+    assert!(
+        early[0].contains("3 of 3 training rows have a number in column `ts` that is within a year of 1970"),
+        "{early:?}"
+    );
+    let error = fit(["soon", "later", "NA", "2024-01-01"]).unwrap_err().to_string();
+    assert!(
+        error.starts_with("field `hour` finds no time in column `ts` of the training rows: the first text is `soon`")
+    );
+    let error = fit(["NA", "", "NA", "2024-01-01"]).unwrap_err().to_string();
+    assert!(error.ends_with("of the training rows, which is empty: leave it out"), "{error}");
+}
+
+#[test]
+fn a_derived_field_needs_its_own_column() {
+    // The raw text of the column would be taken for an hour.
+    let raw = df!("ts" => ["5", "6"]).unwrap();
+    assert!(matches!(fitted(&raw, vec![hour_of("ts")], &[0, 1]), Err(Error::MissingColumn { .. })));
+    let table = df!("ts" => ["1700001688", "6"], "a" => ["x", "y"], "hour" => ["x", "y"]).unwrap();
+    let cross = Derived { cross: vec!["a".into(), "hour".into()], ..Derived::default() };
+    let both = FieldSpec { derived: cross, min_count: 1, ..categorical("both") };
+    let spec = spec(vec![categorical("a"), hour_of("ts"), both]);
+    let own = spec.with_fields(CompactTable::try_from(&table).unwrap()).unwrap();
+    let schema = fit(&own, &spec, &[0.0; 2], &[0, 1], TASK).unwrap();
+    assert_eq!(schema.fields()[2].vocabulary, ["x&22", "y&0"]);
+    // New rows are read as those of training, whatever their other columns.
+    let named = columns_of_fields(&table, &schema).unwrap();
+    assert_eq!(encoded(&named, &schema), encoded_of(&own, &schema));
+    let without = columns_of_fields(&table.drop("ts").unwrap(), &schema).unwrap();
+    assert!(without.column("hour").is_err() && without.column("both").is_err());
+}
+
+fn encoded_of(table: &CompactTable, schema: &Schema) -> (Vec<i32>, Vec<f32>) {
+    encoded(&table.take(&[0, 1], &["a", "hour", "both"]).unwrap(), schema)
 }

@@ -8,9 +8,10 @@ use arrow::datatypes::{ArrowDataType, IntegerType, TimeUnit};
 use arrow::offset::Offset;
 use arrow::types::NativeType;
 
+use fm_core::calendar::{Fraction, date, time_of_day};
+
 use super::list::push_list;
 use super::selection::ListText;
-use crate::calendar::{Fraction, date, time_of_day};
 
 /// The form in which the values of a column are read.
 pub(super) struct Form {

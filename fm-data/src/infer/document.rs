@@ -69,9 +69,15 @@ impl Inferred {
 
 /// A `[[field]]`.
 fn entry(field: &FieldSpec, reason: &str) -> String {
-    let FieldSpec { name, kind, side, min_count, .. } = field;
+    let FieldSpec { name, column, derived, kind, side, min_count, .. } = field;
     let mut text = format!("\n[[field]]\nname = {}\n", quoted(name));
+    if let Some(column) = column {
+        text.push_str(&format!("column = {}\n", quoted(column)));
+    }
     text.push_str(&with_comment(&format!("kind = \"{}\"", kind_name(kind)), Some(reason)));
+    if let Some(time) = derived.time {
+        text.push_str(&format!("time = \"{}\"\n", time.name()));
+    }
     match side {
         Side::User => text.push_str("side = \"user\"\n"),
         Side::Item => text.push_str("side = \"item\"\n"),

@@ -16,9 +16,12 @@ mod names;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use fm_core::calendar::instant;
 use fm_core::number::number;
+use fm_core::schema::{Derived, TimePart};
 use fm_core::{Keep, Side, Weighting};
 use polars::prelude::{DataFrame, StringChunked};
 
@@ -99,7 +102,7 @@ pub enum Role {
     /// The name of the item.
     Title,
     /// A field of this kind.
-    Field(FieldSpec),
+    Field(Box<FieldSpec>),
     /// Nothing.
     LeftOut,
 }
@@ -147,7 +150,8 @@ pub fn infer(path: impl AsRef<Path>, options: &InferOptions) -> Result<Inferred>
         true => inferred.declare_sparse(&table, finding)?,
         false => inferred.declare_columns(&table, &names, &in_file, &found, finding)?,
     }
-    let is_field = |finding: &Finding| if let Role::Field(field) = &finding.role { Some(field.clone()) } else { None };
+    let is_field =
+        |finding: &Finding| if let Role::Field(field) = &finding.role { Some((**field).clone()) } else { None };
     inferred.spec.fields = inferred.columns.iter().filter_map(is_field).collect();
     if inferred.spec.fields.is_empty() {
         let reason = |finding: &Finding| format!("`{}` {}", finding.column, finding.reason);
@@ -248,7 +252,7 @@ impl Inferred {
                     let most = if self.is_whole { longest } else { 4 * longest };
                     let max_len = Some(most).filter(|most| *most > MAX_LEN);
                     let kind = FieldSpecKind::MultiValued(ListSpec { max_len, ..list.clone() });
-                    let role = Role::Field(FieldSpec::new(&column, kind, Side::Context));
+                    let role = Role::Field(FieldSpec::new(&column, kind, Side::Context).into());
                     Finding { role, reason: format!("lists of up to {longest} indices with their values"), column }
                 }
             };
@@ -307,7 +311,7 @@ impl Inferred {
                     Role::LeftOut
                 }
                 Content::Constant(_) if !self.is_whole && !one.name.is_time() => {
-                    Role::Field(field(FieldSpecKind::Categorical))
+                    Role::Field(field(FieldSpecKind::Categorical).into())
                 }
                 Content::Empty if !self.is_whole => {
                     reason = "has no value in these rows".into();
@@ -339,7 +343,7 @@ impl Inferred {
                         "`{column}` looks like numbers with a decimal comma, but other columns have decimal points: it is \
                          taken as categories; write all numbers in one form"
                     ));
-                    Role::Field(field(FieldSpecKind::Categorical))
+                    Role::Field(field(FieldSpecKind::Categorical).into())
                 }
                 Content::Numeric { has_commas } => {
                     if *has_commas {
@@ -349,10 +353,10 @@ impl Inferred {
                         true => FieldSpecKind::Transformed(TransformSpec::Log),
                         false => FieldSpecKind::Numeric,
                     };
-                    Role::Field(FieldSpec { min_count: 1, ..field(kind) })
+                    Role::Field(FieldSpec { min_count: 1, ..field(kind) }.into())
                 }
-                Content::List(list) => Role::Field(field(FieldSpecKind::MultiValued(list.clone()))),
-                Content::Categorical => Role::Field(field(FieldSpecKind::Categorical)),
+                Content::List(list) => Role::Field(field(FieldSpecKind::MultiValued(list.clone())).into()),
+                Content::Categorical => Role::Field(field(FieldSpecKind::Categorical).into()),
             };
             for null in one.values.nulls.iter().filter(|_| role != Role::LeftOut) {
                 if !self.spec.null_values.iter().any(|known| known == null) {
@@ -365,6 +369,15 @@ impl Inferred {
             }
             self.columns.push(Finding { column: column.clone(), role, reason });
         }
+        if let Some((at, column)) = time.map(|at| (at, &names[at])).filter(|(_, column)| self.is_timestamp(column)) {
+            let fields = fields_of_time(column, &candidates[at].values);
+            let fields = fields.into_iter().filter(|(field, _)| !names.contains(&field.name));
+            self.columns.extend(fields.map(|(field, reason)| Finding {
+                column: field.name.clone(),
+                role: Role::Field(field.into()),
+                reason,
+            }));
+        }
         let name_of =
             |role: &Role| self.columns.iter().find(|found| found.role == *role).map(|found| found.column.clone());
         let (timestamp, title, weight) = (name_of(&Role::Timestamp), name_of(&Role::Title), name_of(&Role::Weight));
@@ -372,6 +385,10 @@ impl Inferred {
         let (user, item) = (field(user), field(item));
         self.spec = TableSpec { timestamp, title, weight, user, item, ..self.spec.clone() };
         Ok(())
+    }
+
+    fn is_timestamp(&self, name: &str) -> bool {
+        self.columns.iter().any(|finding| finding.column == name && finding.role == Role::Timestamp)
     }
 
     fn is_field(&self, name: &str) -> bool {
@@ -394,6 +411,26 @@ fn time_of(candidates: &[Candidate<'_>], user: Option<&Candidate<'_>>, item: Opt
     };
     let named = candidates.iter().position(|one| is_time(one) && one.name.is_time());
     named.or_else(|| candidates.iter().position(is_time))
+}
+
+/// The hour and the weekday of the rows' times, with reasons. A part whose values come one after another in the rows tells little
+/// of later rows, so each must recur.
+fn fields_of_time(column: &str, values: &Values<'_>) -> Vec<(FieldSpec, String)> {
+    let times = values.counts.iter().filter_map(|(text, _)| instant(text)).map(|(seconds, _)| seconds);
+    let days: HashSet<i64> = times.clone().map(|seconds| seconds.div_euclid(86_400)).collect();
+    let hours: HashSet<i64> = times.map(|seconds| seconds.rem_euclid(86_400) / 3_600).collect();
+    let span = days.iter().max().zip(days.iter().min()).map_or(0, |(last, first)| last - first + 1);
+    let recurs =
+        [(TimePart::Hour, hours.len() > 1 && days.len() >= 3), (TimePart::Weekday, days.len() >= 7 && span >= 14)];
+    let parts = recurs.into_iter().filter(|(_, recurs)| *recurs).map(|(part, _)| part);
+    let field = |part: TimePart| {
+        let derived = Derived { time: Some(part), ..Derived::default() };
+        let name = format!("{column}_{}", part.name());
+        let field = FieldSpec::new(name, FieldSpecKind::Categorical, Side::Context);
+        let reason = format!("the {} of `{column}` in UTC, which spans {span} days", part.name());
+        (FieldSpec { column: Some(column.into()), derived, ..field }, reason)
+    };
+    parts.map(field).collect()
 }
 
 /// What a column describes: the user or the item that decides its value, or the situation.

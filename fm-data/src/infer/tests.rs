@@ -156,6 +156,23 @@ fn roles_and_sides_follow_from_names_and_values() {
 }
 
 #[test]
+fn hours_and_weekdays_that_recur_become_fields() {
+    let of = |cell: &dyn Fn(usize) -> String| {
+        let text = table(&[("when", cell), ("x", &|row| (row % 9).to_string()), ("label", &label)]);
+        let inferred = infer_text("t.csv", &text, &InferOptions::default()).unwrap();
+        assert_eq!(toml::from_str::<TableSpec>(&inferred.to_toml()).unwrap(), inferred.spec);
+        assert_eq!(inferred.spec.timestamp.as_deref(), Some("when"));
+        inferred.spec.fields.into_iter().map(|field| field.name).collect::<Vec<_>>()
+    };
+    // 1000 rows: one every 6 hours, every hour, every minute, and a day.
+    assert_eq!(of(&|row| (1_700_000_000 + 21_600 * row).to_string()), ["x", "when_hour", "when_weekday"]);
+    assert_eq!(of(&|row| (1_700_000_000 + 700 * row).to_string()), ["x", "when_hour"]);
+    assert_eq!(of(&|row| (1_700_000_000 + 60 * row).to_string()), ["x"]);
+    let day = |row: usize| format!("20{:02}-{:02}-{:02}", row / 336, row / 28 % 12 + 1, row % 28 + 1);
+    assert_eq!(of(&day), ["x", "when_weekday"]);
+}
+
+#[test]
 fn the_document_declares_what_was_inferred() {
     let text = table(&[
         ("label", &label),

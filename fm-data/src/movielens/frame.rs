@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use fm_core::calendar;
 use polars::prelude::*;
 
 use super::MovieLens;
@@ -55,8 +56,7 @@ fn hour(timestamp: i64) -> i64 {
 }
 
 fn weekday(timestamp: i64) -> i64 {
-    // 1 January 1970 was a Thursday, which is day 3 from Monday.
-    (timestamp.div_euclid(86_400) + 3).rem_euclid(7)
+    calendar::weekday(timestamp.div_euclid(86_400))
 }
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! The columns that fields read.
 
+use super::derived::derived_texts;
 use super::{FieldOrigin, FieldSpec, TableSpec};
 use crate::error::Result;
 use crate::table::{CompactTable, ListText};
 
+/// The number of rows of a field whose texts are made at once.
+const CHUNK: usize = 1 << 16;
+
 impl TableSpec {
-    /// A table in which each field that reads a column of another name has a column of its own name, too.
+    /// A table in which each field that reads a column of another name, or follows from others, has a column of its own name, too.
     ///
     /// # Errors
     /// [`Error::MissingColumn`](crate::Error::MissingColumn).
@@ -13,9 +17,18 @@ impl TableSpec {
         // A column may have the name of another field.
         let own = table.clone();
         for field in self.fields.iter().filter(|field| field.origin == FieldOrigin::Column) {
-            if field.name != field.column() {
+            if field.name != field.column() && !field.derived.is_derived() {
                 table.with_copy(&field.name, &own, field.column())?;
             }
+        }
+        // Crosses come last: they need the columns of their fields.
+        let derived = self.fields.iter().filter(|field| field.derived.is_derived());
+        let (crosses, times): (Vec<&FieldSpec>, Vec<&FieldSpec>) = derived.partition(|field| field.derived.is_cross());
+        for field in times.into_iter().chain(crosses) {
+            let (of, fields) = ((&field.derived, field.column()), table.clone());
+            let text = derived_texts(of, &own, &fields, &self.null_values, |part| self.reading(part))?;
+            let chunks = (0..fields.height()).step_by(CHUNK).map(|start| start..fields.height().min(start + CHUNK));
+            table.with_column(&field.name, chunks.map(|rows| rows.map(&text).collect()))?;
         }
         Ok(table)
     }

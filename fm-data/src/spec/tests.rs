@@ -52,6 +52,113 @@ fn a_numeric_field_may_have_a_transform() {
 }
 
 #[test]
+fn a_field_may_be_a_part_of_a_time_or_a_cross_of_other_fields() {
+    let time = |name: &str, more: &str| format!("[[field]]\nname = \"{name}\"\ncolumn = \"ts\"\n{more}\n");
+    let fields = [
+        field("user", "side = \"user\"\n"),
+        field("device", "side = \"user\"\n"),
+        time("hour", "kind = \"categorical\"\ntime = \"hour\""),
+        time("wave", "kind = \"numeric\"\ntime = \"weekday\"\ntransform = \"sin\""),
+        time("age", "kind = \"numeric\"\ntime = \"age\""),
+        time("age_then", "kind = \"numeric\"\ntime = \"age\"\nuntil = \"2024-01-01\"\ntransform = \"log\""),
+        "[[field]]\nname = \"of_user\"\ncross = [\"user\", \"device\"]\nhash_buckets = 9\n".into(),
+        "[[field]]\nname = \"both\"\ncross = [\"device\", \"hour\"]\nmin_count = 2\n".into(),
+    ];
+    let head = format!("timestamp = \"when\"\nuser = \"user\"\n{HEAD}");
+    let spec = loaded(&format!("{head}{}", fields.concat())).unwrap();
+    let found = |name: &str| spec.fields.iter().find(|field| field.name == name).unwrap();
+    assert_eq!(found("wave").kind, FieldSpecKind::Transformed(TransformSpec::Sin { period: 7.0 }));
+    assert_eq!(
+        (found("age").derived.until.as_deref(), found("age_then").derived.until_date()),
+        (Some("when"), Some("2024-01-01"))
+    );
+    assert_eq!((found("of_user").side, found("both").side), (Side::User, Side::Context));
+    assert_eq!(found("both").kind, FieldSpecKind::Categorical);
+    assert_eq!(toml::from_str::<TableSpec>(&toml::to_string(&spec).unwrap()).unwrap(), spec);
+    let needed: Vec<String> = spec.read_options().columns.needed.into_iter().map(|needed| needed.name).collect();
+    assert_eq!(needed, ["user", "device", "ts", "ts", "ts", "when", "ts", "y", "when"]);
+
+    let frame = df!(
+        "user" => ["ann", "bob"], "device" => ["tv ", "NA"], "ts" => ["2024-01-02T03:04", "NA"],
+        "when" => ["2024-01-03T03:04", "2024-01-03"], "y" => ["0", "1"],
+    );
+    let nulls = TableSpec { null_values: vec!["NA".into()], ..spec };
+    let table = nulls.with_fields(CompactTable::try_from(&frame.unwrap()).unwrap()).unwrap();
+    for (name, cells) in [
+        ("hour", [Some("3"), None]),
+        ("wave", [Some("1"), None]),
+        ("age", [Some("1"), None]),
+        ("age_then", [Some("-1.12777"), None]),
+        ("of_user", [Some("ann&tv"), None]),
+        ("both", [Some("tv&3"), None]),
+    ] {
+        assert!(table.texts(name).unwrap().iter().eq(cells), "{name}: {:?}", table.texts(name).unwrap());
+    }
+}
+
+#[test]
+fn times_and_crosses_that_contradict_themselves_are_errors_of_one_line() {
+    let number = |name: &str| field(name, "").replace("categorical", "numeric");
+    let cross = |parts: &str, more: &str| format!("[[field]]\nname = \"x\"\ncross = [{parts}]\n{more}");
+    for (fields, reason) in [
+        (field("ts", "time = \"hour\"\n"), "field `ts` is the hour of a time: give it a name of its own"),
+        (field("h", "column = \"h\"\ntime = \"hour\"\n"), "field `h` is the hour of a time: give it a name of its own"),
+        (field("h", "column = \"ts\"\ntime = \"age\"\n"), "field `h` is an age, which is a number: declare it numeric"),
+        (number("h") + "column = \"ts\"\ntime = \"age\"\n", "field `h` is an age: declare until when"),
+        (number("h") + "column = \"ts\"\ntime = \"age\"\nuntil = \"y\"\n", "field `h` reads `y`, which is the label"),
+        (field("h", "column = \"ts\"\ntime = \"hour\"\nuntil = \"a\"\n"), "has until, which only time = \"age\" uses"),
+        (field("h", "until = \"a\"\n"), "has until, which only time = \"age\" uses"),
+        (
+            field("h", "column = \"ts\"\ntime = \"hour\"\n").replace("categorical", "sequence"),
+            "field `h` is a list, which has no hour",
+        ),
+        (number("n") + "transform = \"sin\"\n", "field `n` needs the period of its numbers"),
+        (number("n") + "transform = \"log\"\nperiod = 3\n", "field `n` has a period, which only transform"),
+        (number("n") + "transform = \"cos\"\nperiod = 0\n", "field `n` has the period 0"),
+        (field("a", "period = 2\n"), "field `a` has a period, which only numeric fields have"),
+        (field("a", "").replace("kind = \"categorical\"\n", ""), "field `a` has no kind"),
+        (field("a", "") + &cross("\"a\"", ""), "field `x` crosses `a` alone"),
+        (field("a", "") + &cross("\"a\", \"aa\"", ""), "crosses `aa`, which is not a field; did you mean `a`?"),
+        (field("a", "") + &cross("\"a\", \"x\"", ""), "field `x` crosses `x`, itself"),
+        (field("a", "") + &cross("\"a\", \"a\"", ""), "field `x` crosses `a`, twice"),
+        (field("a", "") + &number("n") + &cross("\"a\", \"n\"", ""), "field `x` crosses `n`, which is numeric"),
+        (
+            field("a", "") + &field("l", "").replace("categorical", "multi-valued") + &cross("\"a\", \"l\"", ""),
+            "field `x` crosses `l`, which has several values in a row",
+        ),
+        (
+            [
+                field("a", ""),
+                field("b", ""),
+                cross("\"a\", \"b\"", ""),
+                cross("\"x\", \"b\"", "").replace("\"x\"\nc", "\"z\"\nc"),
+            ]
+            .concat(),
+            "field `z` crosses `x`, which crosses fields itself",
+        ),
+        (
+            field("a", "") + &cross("\"a\", \"b\"", "column = \"c\"\n") + &field("b", ""),
+            "reads no column: leave column out",
+        ),
+        (field("a", "") + &cross("\"a\", \"b\"", "kind = \"numeric\"\n") + &field("b", ""), "leave the kind out"),
+        (field("a", "") + &cross("\"a\", \"b\"", "time = \"hour\"\n") + &field("b", ""), "has a time and a cross"),
+        (
+            field("a", "") + &cross("\"a\", \"b\"", "") + &field("b", "column = \"x\"\n"),
+            "has the name of the column of field `b`",
+        ),
+    ] {
+        let error = refused(&format!("{HEAD}{fields}"));
+        assert!(error.contains(reason) && !error.contains('\n'), "{error}");
+    }
+    let time = field("h", "column = \"ts\"\ntime = \"hours\"\n");
+    let error = refused(&format!("{HEAD}{time}"));
+    assert!(error.contains("unknown variant `hours`") && error.ends_with("did you mean `hour`?"), "{error}");
+    let user = field("h", "column = \"ts\"\ntime = \"hour\"\n");
+    let error = refused(&format!("user = \"h\"\n{HEAD}{user}"));
+    assert!(error.contains("user = \"h\" has a time or a cross"), "{error}");
+}
+
+#[test]
 fn several_fields_may_read_one_column() {
     let field = |name: &str, column: &str, more: &str| {
         format!("[[field]]\nname = \"{name}\"\ncolumn = \"{column}\"\nkind = \"categorical\"\n{more}\n")

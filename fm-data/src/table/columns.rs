@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use fm_core::number::number;
-use fm_core::schema::Reading;
+use fm_core::schema::{Derived, Reading};
 use fm_core::terminal::shortened;
 use polars::prelude::*;
 
@@ -23,36 +23,21 @@ pub fn strings(table: &DataFrame, name: &str) -> Result<StringChunked> {
     text_of(column(table, name)?).map_err(Error::Spec)
 }
 
-/// The cells of a field as text: those of its own name, or else those of the column that it reads.
+/// The cells of a field as text: those of its own name, or else those of the column that it reads. A field that follows from
+/// columns needs one of its own name ([`columns_of_fields`](super::columns_of_fields)).
 ///
 /// # Errors
 /// As [`strings`].
-pub(crate) fn cells<'a>(table: &'a impl TextColumns, field: &str, column: &str) -> Result<TextColumn<'a>> {
+pub(crate) fn cells<'a>(
+    table: &'a impl TextColumns,
+    field: &str,
+    column: &str,
+    derived: &Derived,
+) -> Result<TextColumn<'a>> {
     match table.column(field) {
-        Err(Error::MissingColumn { .. }) if column != field => table.column(column),
+        Err(Error::MissingColumn { .. }) if column != field && !derived.is_derived() => table.column(column),
         cells => cells,
     }
-}
-
-/// A table with columns of fields, given as the name of each field and of the column that it reads.
-///
-/// # Errors
-/// As [`strings`]. A column may be missing if that is allowed.
-pub(crate) fn with_fields<'a>(
-    table: DataFrame,
-    fields: impl Iterator<Item = (&'a str, &'a str)>,
-    allows_missing: bool,
-) -> Result<DataFrame> {
-    let mut named = table.clone();
-    for (field, column) in fields.filter(|(field, column)| field != column) {
-        match strings(&table, column) {
-            Ok(cells) => drop(named.with_column(cells.with_name(field.into()).into_column())?),
-            // A column of the field's name would be another one.
-            Err(Error::MissingColumn { .. }) if allows_missing => drop(named.drop_in_place(field)),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(named)
 }
 
 /// The values of a column in the form in which they are compared; missing ones are null.

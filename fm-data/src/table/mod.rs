@@ -16,10 +16,11 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use fm_core::{Field, Schema};
-use polars::prelude::DataFrame;
+use polars::prelude::{DataFrame, IntoColumn, StringChunked};
 
 use crate::error::{Error, Result};
 use crate::format;
+use crate::spec::derived_texts;
 
 pub use crate::format::parts::files;
 pub use crate::format::pattern::{is_pattern, within};
@@ -27,7 +28,7 @@ pub use crate::format::standard_input;
 pub use crate::format::{BadRows, ChunkSize, ListText, Needed, ReadOptions, Selection};
 pub(crate) use codes::Codes;
 pub use codes::NO_CODE;
-pub(crate) use columns::{cells, with_fields};
+pub(crate) use columns::cells;
 pub use columns::{codes, labels, numbers, strings, take_columns, take_rows, values, weights};
 pub(crate) use compact::CompactBuilder;
 pub use compact::{CompactTable, TextColumn, TextColumns};
@@ -114,13 +115,36 @@ pub fn needed_columns(schema: &Schema) -> Vec<Needed> {
     schema.columns().into_iter().map(|column| Needed { name: column.into(), list: of_column(column) }).collect()
 }
 
-/// A table of raw values in which each field of a schema has a column of its own name, too, as far as there is the column that
+/// A table of raw values in which each field of a schema has a column of its own name, too, as far as there are the columns that
 /// it reads.
 ///
 /// # Errors
 /// [`Error::Spec`] for a column that has no text form.
 pub fn columns_of_fields(table: &DataFrame, schema: &Schema) -> Result<DataFrame> {
-    with_fields(table.clone(), schema.fields().iter().map(|field| (field.name.as_str(), field.column())), true)
+    let mut named = table.clone();
+    let is_own = |field: &&Field| field.name == field.column() && !field.derived.is_derived();
+    let others = schema.fields().iter().filter(|field| !is_own(field));
+    // Crosses come last: they need the columns of their fields.
+    let (crosses, others): (Vec<&Field>, Vec<&Field>) = others.partition(|field| field.derived.is_cross());
+    let reading = |name: &str| schema.field_index(name).map(|field| schema.reading(field)).unwrap_or_default();
+    for field in others.into_iter().chain(crosses) {
+        let so_far = named.clone();
+        let cells = match field.derived.is_derived() {
+            true => {
+                let of = (&field.derived, field.column());
+                let text = derived_texts(of, table, &so_far, schema.null_values(), reading);
+                text.map(|text| (0..table.height()).map(text).collect::<StringChunked>())
+            }
+            false => strings(table, field.column()),
+        };
+        match cells {
+            Ok(cells) => drop(named.with_column(cells.with_name(field.name.as_str().into()).into_column())?),
+            // A column of the field's name would be another one.
+            Err(Error::MissingColumn { .. }) => drop(named.drop_in_place(&field.name)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(named)
 }
 
 /// Writes a table atomically, in the format of the extension, such as `.csv`, `.jsonl` or `.parquet`. Text is

@@ -1,23 +1,14 @@
 //! Times of rows: numbers of any form, and dates and times in ISO 8601.
 
+use fm_core::calendar::{Instant, PARTS, fraction, time};
+
 use super::columns::is_not;
 use super::compact::TextColumns;
 use super::origin::Origin;
-use crate::calendar::day_number;
 use crate::error::Result;
-
-/// The number of parts of a second, or of any other unit, that are told apart.
-const PARTS: i64 = 1_000_000_000;
 
 /// What a timestamp may be, for errors.
 const FORMS: &str = "a number, a date or a time, such as 1700001688, 2023-11-14 or 2023-11-14T22:41:28.5+01:00";
-
-/// A point in time, or a number that stands for one: `whole` units, and `parts` of [`PARTS`] of the next one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Moment {
-    whole: i64,
-    parts: i64,
-}
 
 /// A column of timestamps: all numbers, in any unit, or all dates and times in ISO 8601. A time without a zone counts as
 /// UTC, and a time without a date as one of an equal day. Errors name the file in `origin`.
@@ -44,7 +35,7 @@ pub(super) fn fault_of_timestamp(cell: Option<&str>, name: &str, are_numbers: &m
 }
 
 /// The time in a cell, which must be of the kind of those before. The error says what is wrong with it.
-fn moment(cell: Option<&str>, name: &str, are_numbers: &mut Option<bool>) -> Result<Moment, String> {
+fn moment(cell: Option<&str>, name: &str, are_numbers: &mut Option<bool>) -> Result<Instant, String> {
     let text = cell.unwrap_or_default().trim_ascii();
     let (moment, is_number) = match (number(text), time(text)) {
         (Some(moment), _) => (moment, true),
@@ -65,7 +56,7 @@ pub(crate) fn is_time(text: &str) -> bool {
 
 /// The moments as numbers in the same order: in whole units if none has a fraction, and otherwise in thousandths,
 /// millionths or billionths, as far as the fractions go and the numbers fit.
-fn scaled(moments: &[Moment]) -> Vec<i64> {
+fn scaled(moments: &[Instant]) -> Vec<i64> {
     let is_exact = |scale: i64| moments.iter().all(|moment| moment.parts % (PARTS / scale) == 0);
     let fits = |scale: i64| moments.iter().all(|moment| at_scale(*moment, scale).is_some());
     let scales = [1, 1_000, 1_000_000, PARTS];
@@ -74,14 +65,14 @@ fn scaled(moments: &[Moment]) -> Vec<i64> {
     moments.iter().map(|&moment| at_scale(moment, scale).unwrap_or(moment.whole)).collect()
 }
 
-fn at_scale(moment: Moment, scale: i64) -> Option<i64> {
+fn at_scale(moment: Instant, scale: i64) -> Option<i64> {
     moment.whole.checked_mul(scale)?.checked_add(moment.parts / (PARTS / scale))
 }
 
 /// A number in digits, with or without a fraction, or in scientific notation.
-fn number(text: &str) -> Option<Moment> {
+fn number(text: &str) -> Option<Instant> {
     if let Ok(whole) = text.parse() {
-        return Some(Moment { whole, parts: 0 });
+        return Some(Instant { whole, parts: 0 });
     }
     let (whole, digits) = text.split_once('.').unwrap_or((text, ""));
     let is_negative = whole.starts_with('-');
@@ -89,114 +80,13 @@ fn number(text: &str) -> Option<Moment> {
     if let Some(number) = whole.parse::<i64>().ok().filter(|_| is_decimal) {
         let parts = fraction(digits);
         return match is_negative && parts > 0 {
-            true => Some(Moment { whole: number.checked_sub(1)?, parts: PARTS - parts }),
-            false => Some(Moment { whole: number, parts }),
+            true => Some(Instant { whole: number.checked_sub(1)?, parts: PARTS - parts }),
+            false => Some(Instant { whole: number, parts }),
         };
     }
     let number = fm_core::number::number(text).filter(|number| number.abs() < 9e18)?;
     let whole = number.floor();
-    Some(Moment { whole: whole as i64, parts: (((number - whole) * PARTS as f64) as i64).min(PARTS - 1) })
-}
-
-/// The parts in the digits behind a point.
-fn fraction(digits: &str) -> i64 {
-    let digits = digits.get(..9).unwrap_or(digits);
-    digits.bytes().fold(0, |sum, digit| 10 * sum + i64::from(digit - b'0')) * 10_i64.pow(9 - digits.len() as u32)
-}
-
-/// A date, a time, or both, in the extended or the basic form of ISO 8601.
-fn time(text: &str) -> Option<Moment> {
-    let mut rest = Digits { rest: text };
-    let seconds_of_date = match rest.date() {
-        Some(date) if rest.rest.is_empty() => return Some(Moment { whole: date, parts: 0 }),
-        Some(date) => {
-            rest.rest = rest.rest.strip_prefix(['T', 't', ' '])?;
-            date
-        }
-        // Without colons, `2023-11` would be a time before UTC.
-        None if text.as_bytes().get(2) == Some(&b':') => 0,
-        None => return None,
-    };
-    let (seconds, parts) = rest.time()?;
-    let offset = rest.offset()?;
-    rest.rest.is_empty().then_some(Moment { whole: seconds_of_date + seconds - offset, parts })
-}
-
-/// Reads a text from its start.
-#[derive(Clone, Copy)]
-struct Digits<'a> {
-    rest: &'a str,
-}
-
-impl Digits<'_> {
-    /// The number in the next digits, of which there must be `len`.
-    fn number(&mut self, len: usize) -> Option<i64> {
-        let digits = self.rest.get(..len).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))?;
-        self.rest = &self.rest[len..];
-        digits.parse().ok()
-    }
-
-    fn skip(&mut self, character: char) -> bool {
-        let rest = self.rest.strip_prefix(character);
-        self.rest = rest.unwrap_or(self.rest);
-        rest.is_some()
-    }
-
-    /// The seconds before a date. If there is none, nothing is read.
-    fn date(&mut self) -> Option<i64> {
-        let mut at = *self;
-        let year = at.number(4)?;
-        let has_hyphens = at.skip('-');
-        let month = at.number(2)?;
-        if has_hyphens && !at.skip('-') {
-            return None;
-        }
-        let day = at.number(2)?;
-        let days = day_number(year, u32::try_from(month).ok()?, u32::try_from(day).ok()?)?;
-        *self = at;
-        Some(days * 86_400)
-    }
-
-    /// The seconds of a time of day, and the parts of the next second.
-    fn time(&mut self) -> Option<(i64, i64)> {
-        let hour = self.number(2)?;
-        let has_colons = self.skip(':');
-        let minute = self.number(2)?;
-        let has_seconds = if has_colons { self.skip(':') } else { self.rest.starts_with(|c: char| c.is_ascii_digit()) };
-        let second = if has_seconds { self.number(2)? } else { 0 };
-        let mut parts = 0;
-        if has_seconds && (self.skip('.') || self.skip(',')) {
-            let len = self.rest.bytes().take_while(u8::is_ascii_digit).count();
-            parts = fraction(self.rest.get(..len).filter(|digits| !digits.is_empty())?);
-            self.rest = &self.rest[len..];
-        }
-        // A leap second has the number 60, and 24:00 ends a day.
-        let is_valid = hour < 24 && minute < 60 && second < 61 || (hour, minute, second, parts) == (24, 0, 0, 0);
-        is_valid.then_some((3_600 * hour + 60 * minute + second, parts))
-    }
-
-    /// The offset of a zone from UTC in seconds, positive to the east; 0 without a zone.
-    fn offset(&mut self) -> Option<i64> {
-        self.rest = self.rest.trim_ascii_start();
-        if self.rest.is_empty() {
-            return Some(0);
-        }
-        if let Some(rest) = ["UTC", "GMT", "Z", "z"].iter().find_map(|utc| self.rest.strip_prefix(utc)) {
-            self.rest = rest;
-            return Some(0);
-        }
-        let sign = if self.skip('+') {
-            1
-        } else if self.skip('-') || self.skip('\u{2212}') {
-            -1
-        } else {
-            return None;
-        };
-        let hours = self.number(2)?;
-        let has_minutes = self.skip(':') || !self.rest.is_empty();
-        let minutes = if has_minutes { self.number(2)? } else { 0 };
-        (hours < 24 && minutes < 60).then_some(sign * (3_600 * hours + 60 * minutes))
-    }
+    Some(Instant { whole: whole as i64, parts: (((number - whole) * PARTS as f64) as i64).min(PARTS - 1) })
 }
 
 #[cfg(test)]
@@ -240,7 +130,7 @@ mod tests {
             "20231114T224128Z",
             "2023-11-14T22:40:88",
         ] {
-            let expected = if text.ends_with("88") { None } else { Some(Moment { whole: instant, parts: 0 }) };
+            let expected = if text.ends_with("88") { None } else { Some(Instant { whole: instant, parts: 0 }) };
             assert_eq!(time(text), expected, "{text}");
         }
         assert_eq!(of(&["2023-11-14", "1969-12-31"]), Ok(vec![1_699_920_000, -86_400]));

@@ -81,6 +81,15 @@ kind = "numeric"
 name = "shop"
 kind = "categorical"
 hash_buckets = 100
+[[field]]
+name = "hour"
+column = "time"
+kind = "numeric"
+time = "hour"
+transform = "sin"
+[[field]]
+name = "shop_of_user"
+cross = ["user", "shop"]
 "#;
 
 pub fn table_specs() -> Vec<Vec<u8>> {

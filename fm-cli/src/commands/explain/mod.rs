@@ -3,6 +3,9 @@
 mod row;
 mod text;
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use anyhow::{Result, anyhow, bail};
 use fm_args::commands::Explain;
 use fm_core::Score;
@@ -147,17 +150,17 @@ fn titles(source: &RawData, catalogue: Catalogue<'_>) -> Titles {
 /// The row given on the command line.
 fn from_arguments(given: &[(String, String)], predictor: &Predictor) -> Result<Row> {
     let schema = &predictor.schema;
-    let mut texts = vec![None; schema.num_fields()];
+    let mut columns: HashMap<&str, &str> = HashMap::new();
     for (name, value) in given {
         if !schema.columns().contains(&name.as_str()) {
             bail!("--row: unknown field `{name}`; the fields are {}", schema.columns().join(", "));
         }
-        for (text, _) in texts.iter_mut().zip(schema.fields()).filter(|(_, field)| field.column() == name) {
-            if let Some(before) = text.replace(value.to_owned()) {
-                bail!("--row: `{name}` is given twice, as `{before}` and `{value}`");
-            }
+        if let Some(before) = columns.insert(name, value) {
+            bail!("--row: `{name}` is given twice, as `{before}` and `{value}`");
         }
     }
+    let texts = schema.texts(|column| columns.get(column).copied());
+    let texts: Vec<Option<String>> = texts.into_iter().map(|text| text.map(Cow::into_owned)).collect();
     // A file exported with a catalogue contains the titles.
     let file = predictor.bundle().and_then(|scorer| scorer.extra_file(TITLES).ok());
     let titles = file.and_then(|titles| serde_json::from_str(&titles).ok()).unwrap_or_default();

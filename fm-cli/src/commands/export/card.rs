@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use fm_core::device::compiled_libtorch;
 use fm_core::metric::Metrics;
-use fm_core::schema::Transform;
+use fm_core::schema::{TimePart, Transform};
 use fm_core::script::Precision;
 use fm_core::terminal::grouped;
 use fm_core::{Field, FieldKind, Keep, List, Schema, Side, Task, Weighting};
@@ -245,26 +245,40 @@ fn kind(field: &Field) -> String {
         (None, Some(buckets)) => format!("hashed into {} buckets", grouped(i64::from(buckets))),
         (None, None) => format!("{} values", grouped(field.vocabulary.len() as i64)),
     };
-    match &field.kind {
-        FieldKind::Categorical => format!("categorical, {values}"),
-        FieldKind::MultiValued(list) => format!("multi-valued, {values}, {}", several(list)),
-        FieldKind::Sequence(list) => format!("sequence, {values}, {}", several(list)),
-        FieldKind::Numeric { mean, std } => {
-            format!("numeric, mean {}, standard deviation {}", rounded(*mean), rounded(*std))
+    let of = |part: TimePart| match &field.derived.until {
+        Some(until) => format!("days from `{}` until `{until}`, ", field.column()),
+        None => format!("{} of `{}` in UTC, ", part.name(), field.column()),
+    };
+    let cross = || format!("cross of `{}`, ", field.derived.cross.join("` and `"));
+    let derived = field.derived.time.map(of).or(field.derived.is_cross().then(cross)).unwrap_or_default();
+    derived
+        + &match &field.kind {
+            FieldKind::Categorical => format!("categorical, {values}"),
+            FieldKind::MultiValued(list) => format!("multi-valued, {values}, {}", several(list)),
+            FieldKind::Sequence(list) => format!("sequence, {values}, {}", several(list)),
+            FieldKind::Numeric { mean, std } => {
+                format!("numeric, mean {}, standard deviation {}", rounded(*mean), rounded(*std))
+            }
+            FieldKind::Transformed(transform) => match transform {
+                Transform::Log { mean, std } => {
+                    format!(
+                        "numeric, logarithm, of which mean {}, standard deviation {}",
+                        rounded(*mean),
+                        rounded(*std)
+                    )
+                }
+                Transform::MinMax { min, range } => {
+                    format!("numeric, from {} to {} as 0 to 1", rounded(*min), rounded(min + range))
+                }
+                Transform::Identity => "numeric, as it is".into(),
+                Transform::Sin { period } | Transform::Cos { period } => {
+                    format!("numeric, {} with period {period}", transform.name())
+                }
+                Transform::Buckets { edges } | Transform::CriteoLog { edges } => {
+                    format!("numeric, {} buckets ({})", grouped(edges.len() as i64 + 1), transform.name())
+                }
+            },
         }
-        FieldKind::Transformed(transform) => match transform {
-            Transform::Log { mean, std } => {
-                format!("numeric, logarithm, of which mean {}, standard deviation {}", rounded(*mean), rounded(*std))
-            }
-            Transform::MinMax { min, range } => {
-                format!("numeric, from {} to {} as 0 to 1", rounded(*min), rounded(min + range))
-            }
-            Transform::Identity => "numeric, as it is".into(),
-            Transform::Buckets { edges } | Transform::CriteoLog { edges } => {
-                format!("numeric, {} buckets ({})", grouped(edges.len() as i64 + 1), transform.name())
-            }
-        },
-    }
 }
 
 fn several(list: &List) -> String {

@@ -107,6 +107,12 @@ impl Measured {
         let precision = precision(args);
         let moved = moved(args.moved.data.as_ref(), &args.moved.tables);
         let source = || trained.source(&moved, &args.folders);
+        if let Some(field) = trained.schema.mixed_fields().next().filter(|_| args.with_catalogue) {
+            bail!(
+                "`{}` depends on the item and on the rest of the row, so a catalogue cannot hold it: export without a catalogue",
+                field.name
+            );
+        }
         let source = match (args.with_catalogue, precision) {
             (false, Precision::F32) => None,
             (true, _) => Some(source()?),

@@ -1,12 +1,16 @@
 //! Dates and times of the Gregorian calendar, as numbers and as text.
 
+mod instant;
+
 use std::fmt;
+
+pub use instant::{Instant, PARTS, fraction, instant, time};
 
 /// Days of 400 years.
 const DAYS_OF_ERA: i64 = 146_097;
 
 /// The days from 1970-01-01 to a date; `None` if there is no such date. Years count back before year 1, to 0 and below.
-pub(crate) fn day_number(year: i64, month: u32, day: u32) -> Option<i64> {
+pub fn day_number(year: i64, month: u32, day: u32) -> Option<i64> {
     let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days = match month {
         1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
@@ -25,8 +29,8 @@ pub(crate) fn day_number(year: i64, month: u32, day: u32) -> Option<i64> {
     Some(era * DAYS_OF_ERA + year * 365 + year / 4 - year / 100 + day_of_year - 719_468)
 }
 
-/// A date as text, `2023-11-14`.
-pub(crate) fn date(day_number: i64) -> impl fmt::Display {
+/// The year, the month and the day of a day number.
+pub fn civil(day_number: i64) -> (i64, i64, i64) {
     let days = day_number + 719_468;
     let (era, day) = (days.div_euclid(DAYS_OF_ERA), days.rem_euclid(DAYS_OF_ERA));
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
@@ -34,20 +38,32 @@ pub(crate) fn date(day_number: i64) -> impl fmt::Display {
     let months_after_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * months_after_march + 2) / 5 + 1;
     let month = (months_after_march + 2) % 12 + 1;
-    let year = era * 400 + year + i64::from(month < 3);
+    (era * 400 + year + i64::from(month < 3), month, day)
+}
+
+/// The weekday of a day number: 0 is Monday.
+pub fn weekday(day_number: i64) -> i64 {
+    // 1 January 1970 was a Thursday, which is day 3 from Monday.
+    (day_number.rem_euclid(7) + 3) % 7
+}
+
+/// A date as text, `2023-11-14`.
+pub fn date(day_number: i64) -> impl fmt::Display {
+    let (year, month, day) = civil(day_number);
     std::fmt::from_fn(move |f| write!(f, "{year:04}-{month:02}-{day:02}"))
 }
 
 /// Seconds of a day as text, `22:41:28`.
-pub(crate) fn time_of_day(seconds: i64) -> impl fmt::Display {
+pub fn time_of_day(seconds: i64) -> impl fmt::Display {
     std::fmt::from_fn(move |f| write!(f, "{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60))
 }
 
 /// A part of a second. As text, it is its digits behind a point, without zeros at the end; empty if it is 0.
-pub(crate) struct Fraction {
-    pub(crate) numerator: i64,
+pub struct Fraction {
+    /// The number of parts.
+    pub numerator: i64,
     /// A power of 10.
-    pub(crate) denominator: i64,
+    pub denominator: i64,
 }
 
 impl fmt::Display for Fraction {
