@@ -481,6 +481,25 @@ mod tests {
         assert_eq!(ids(&setup.prepare().train), [1]);
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn what_a_killed_process_left_is_removed_but_not_what_another_one_writes() {
+        let cache = tempfile::tempdir().unwrap();
+        let [left, written] = ["a", "b"].map(|name| cache.path().join(name).with_extension("partial"));
+        let minute_ago = std::time::SystemTime::now() - Duration::from_secs(60);
+        for folder in [&left, &written] {
+            std::fs::create_dir(folder).unwrap();
+            std::fs::write(folder.join("train.rows"), "half").unwrap();
+            File::open(folder).unwrap().set_modified(minute_ago).unwrap();
+        }
+        let lock = lock(&written).unwrap();
+        prune(cache.path());
+        assert!(!left.exists() && written.exists());
+        drop(lock);
+        prune(cache.path());
+        assert!(!written.exists());
+    }
+
     #[test]
     fn old_entries_are_removed_but_not_the_newest_or_foreign_folders() {
         let setup = Setup::new();

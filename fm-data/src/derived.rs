@@ -1,5 +1,7 @@
 //! Adds the fields that are derived from other rows of the table, after the split decides which rows train.
 
+use std::iter::once;
+
 use polars::prelude::*;
 
 use crate::error::{Error, Result};
@@ -7,7 +9,7 @@ use crate::fit::{MAX_LEN, Present, most_distinct};
 use crate::history::{Likes, companions, liked_history};
 use crate::source::DeclaredTable;
 use crate::spec::{FieldOrigin, FieldSpecKind};
-use crate::table::{codes, values};
+use crate::table::{TextColumn, TextColumns, values};
 
 /// Adds a column of lists for each declared field that is derived from other rows. The field gets as many slots as the
 /// longest list of the training rows needs. `user` and `item` are the columns that identify users and items.
@@ -26,32 +28,42 @@ pub(crate) fn add(table: &mut DeclaredTable, user: Option<&str>, item: Option<&s
         };
         let timestamps = timestamps.as_deref().ok_or_else(|| invalid("their times"))?;
         let (user, item) = user.zip(item).ok_or_else(|| invalid("their user and item"))?;
-        let (users, items) = (values(rows, user, reading(user))?, values(rows, item, reading(item))?);
+        let own = rows.clone();
+        let values_of =
+            |name: &str| -> Result<Present<'_>> { Ok(Present { cells: own.column(name)?, reading: reading(name) }) };
+        let (users, items) = (values_of(user)?, values_of(item)?);
+        let codes = |of: &Present<'_>| of.cells.codes_of_values(of.reading, 0..own.height() as u32);
         let limit = list.max_len.unwrap_or(MAX_LEN);
-        let lists = match field.origin {
+        let name = &field.name;
+        match field.origin {
             FieldOrigin::Column => continue,
             FieldOrigin::LikedBefore { least } => {
-                let (users, _) = codes(&users);
-                liked_history(&Likes { users: &users, items: &items, labels, timestamps, train, liked: least }, limit)
+                let users = codes(&users);
+                let likes = Likes { users: &users, items: &items, labels, timestamps, train, liked: least };
+                rows.with_column(name, liked_history(&likes, limit))?;
             }
-            FieldOrigin::ItemsOfUser => companions(&codes(&users).0, &items, timestamps, train, limit),
-            FieldOrigin::UsersOfItem => companions(&codes(&items).0, &users, timestamps, train, limit),
-        };
-        let cells = Present { cells: lists.clone().into(), reading: reading(&field.name) };
+            FieldOrigin::ItemsOfUser => {
+                rows.with_column(name, once(companions(&codes(&users), &items, timestamps, train, limit)))?;
+            }
+            FieldOrigin::UsersOfItem => {
+                rows.with_column(name, once(companions(&codes(&items), &users, timestamps, train, limit)))?;
+            }
+        }
+        let cells = Present { cells: rows.column(name)?, reading: reading(name) };
         list.max_len = Some(most_distinct(&cells, &list.with_slots(limit), train));
         if let (FieldOrigin::UsersOfItem, Some(list)) = (field.origin, list_of_items.as_mut()) {
-            let of_items = of_items(&values(list, item, reading(item))?, &items, &lists);
+            let of_items = of_items(&values(list, item, reading(item))?, &items, &cells.cells);
             list.with_column(of_items.with_name(field.name.as_str().into()).into_column())?;
         }
-        rows.with_column(&field.name, std::iter::once(lists))?;
     }
     Ok(())
 }
 
 /// The list of each of some items, given the item and the list of each row. All rows of an item have the same list.
-fn of_items(wanted: &StringChunked, items: &StringChunked, lists: &StringChunked) -> StringChunked {
+fn of_items(wanted: &StringChunked, items: &Present<'_>, lists: &TextColumn<'_>) -> StringChunked {
+    let rows = 0..lists.len() as u32;
     let known: PlHashMap<&str, Option<&str>> =
-        items.iter().zip(lists.iter()).filter_map(|(item, list)| Some((item?, list))).collect();
+        rows.filter_map(|row| Some((items.value(row)?, lists.get(row as usize)))).collect();
     wanted.iter().map(|item| *known.get(item?)?).collect()
 }
 

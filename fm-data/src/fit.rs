@@ -179,12 +179,18 @@ impl FittedField {
 }
 
 /// The cells of a field as text, in which null values are null.
+#[derive(Debug)]
 pub(crate) struct Present<'a> {
     pub cells: TextColumn<'a>,
     pub reading: Reading<'a>,
 }
 
 impl Present<'_> {
+    /// The value of a row, in the form in which values are compared.
+    pub fn value(&self, row: u32) -> Option<&str> {
+        self.reading.value(self.cells.get(row as usize)?)
+    }
+
     /// The text of a row.
     fn get(&self, row: u32) -> Option<&str> {
         self.cells.get(row as usize).filter(|text| !self.reading.is_null(text))

@@ -5,8 +5,12 @@
 
 use polars::prelude::*;
 
+use crate::fit::Present;
 use crate::spec::SEPARATOR;
 use crate::timelines::Timelines;
+
+/// Number of rows of a chunk.
+const CHUNK: usize = 1 << 15;
 
 /// The rows that histories are derived from. The slices have the length of the table.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +18,7 @@ pub(crate) struct Likes<'a> {
     /// The code of each row's user ([`codes`](crate::table::codes)). A row without a user has no history.
     pub users: &'a [u32],
     /// The item of each row.
-    pub items: &'a StringChunked,
+    pub items: &'a Present<'a>,
     /// The label of each row, before any threshold.
     pub labels: &'a [f32],
     /// The time of each row.
@@ -26,14 +30,14 @@ pub(crate) struct Likes<'a> {
 }
 
 /// For each row of the table, the latest `max_len` items that its user liked strictly before the time of the row,
-/// newest first; null if there are none. Takes O(rows · log rows).
+/// newest first; null if there are none. The column comes in chunks. Takes O(rows · log rows).
 ///
 /// Only training rows are used, so no label of a validation or test row leaks. A row with the same time is not
 /// "before", so no row sees itself.
 ///
 /// # Panics
 /// If the slices differ in length, or a training row is outside the table.
-pub(crate) fn liked_history(likes: &Likes, max_len: usize) -> StringChunked {
+pub(crate) fn liked_history<'a>(likes: &Likes<'a>, max_len: usize) -> impl Iterator<Item = StringChunked> + use<'a> {
     let Likes { users, items, timestamps, .. } = *likes;
     let is_like = likes.mask();
     // The earlier likes of each row's user, as a range of `liked`, which grows by user and by time.
@@ -49,13 +53,16 @@ pub(crate) fn liked_history(likes: &Likes, max_len: usize) -> StringChunked {
             liked.extend(moment.iter().filter(|&&row| is_like[row as usize]));
         }
     }
-    let mut column = StringChunkedBuilder::new("history".into(), users.len());
     let mut text = String::new();
-    for (start, end) in before {
-        join(&mut text, items, &liked[start as usize..end as usize]);
-        column.append_option(Some(&text).filter(|text| !text.is_empty()));
-    }
-    column.finish()
+    (0..users.len()).step_by(CHUNK).map(move |at| {
+        let before = &before[at..before.len().min(at + CHUNK)];
+        let mut column = StringChunkedBuilder::new("history".into(), before.len());
+        for &(start, end) in before {
+            join(&mut text, items, &liked[start as usize..end as usize]);
+            column.append_option(Some(&text).filter(|text| !text.is_empty()));
+        }
+        column.finish()
+    })
 }
 
 /// All items that the user with this code liked in training rows, newest first; `None` if there are none. This is the
@@ -83,12 +90,15 @@ pub(crate) fn latest_history(likes: &Likes, user: u32) -> Option<String> {
 /// If the slices differ in length, or a training row is outside the table.
 pub(crate) fn companions(
     keys: &[u32],
-    others: &StringChunked,
+    others: &Present<'_>,
     timestamps: &[i64],
     train: &[u32],
     max_len: usize,
 ) -> StringChunked {
-    assert!([others.len(), timestamps.len()].iter().all(|len| *len == keys.len()), "columns must have the same length");
+    assert!(
+        [others.cells.len(), timestamps.len()].iter().all(|len| *len == keys.len()),
+        "columns must have the same length"
+    );
     let mut is_train = vec![false; keys.len()];
     train.iter().for_each(|&row| is_train[row as usize] = true);
     let timelines = Timelines::new(keys, timestamps);
@@ -96,8 +106,7 @@ pub(crate) fn companions(
     let mut of_rows = vec![usize::MAX; keys.len()];
     for rows in timelines.users() {
         rows.iter().for_each(|&row| of_rows[row as usize] = texts.len());
-        let there =
-            |row: &u32| is_train[*row as usize] && others.get(*row as usize).is_some_and(|text| !text.is_empty());
+        let there = |row: &u32| is_train[*row as usize] && others.value(*row).is_some();
         let trained: Vec<u32> = rows.iter().copied().filter(there).collect();
         let mut text = String::new();
         join(&mut text, others, &trained[trained.len().saturating_sub(max_len)..]);
@@ -112,22 +121,21 @@ impl Likes<'_> {
     fn mask(&self) -> Vec<bool> {
         let Likes { users, items, labels, timestamps, .. } = self;
         assert!(
-            [items.len(), labels.len(), timestamps.len()].iter().all(|len| *len == users.len()),
+            [items.cells.len(), labels.len(), timestamps.len()].iter().all(|len| *len == users.len()),
             "users, items, labels and timestamps must have the same length"
         );
         let mut mask = vec![false; users.len()];
         for &row in self.train {
-            let row = row as usize;
-            mask[row] = labels[row] >= self.liked && items.get(row).is_some_and(|item| !item.is_empty());
+            mask[row as usize] = labels[row as usize] >= self.liked && items.value(row).is_some();
         }
         mask
     }
 }
 
 /// Joins the items of `rows`, the last one first.
-fn join(text: &mut String, items: &StringChunked, rows: &[u32]) {
+fn join(text: &mut String, items: &Present<'_>, rows: &[u32]) {
     text.clear();
-    for item in rows.iter().rev().filter_map(|&row| items.get(row as usize)) {
+    for item in rows.iter().rev().filter_map(|&row| items.value(row)) {
         if !text.is_empty() {
             text.push_str(SEPARATOR);
         }
@@ -137,13 +145,21 @@ fn join(text: &mut String, items: &StringChunked, rows: &[u32]) {
 
 #[cfg(test)]
 mod tests {
+    use fm_core::schema::Reading;
     use proptest::prelude::*;
 
     use super::*;
     use crate::table::NO_CODE;
 
-    fn items(names: &[&str]) -> StringChunked {
-        StringChunked::from_iter(names.iter().map(|&name| Some(name)))
+    fn items(names: &[&str]) -> Present<'static> {
+        let cells = StringChunked::from_iter(names.iter().map(|&name| Some(name))).into();
+        Present { cells, reading: Reading::default() }
+    }
+
+    fn liked_history(likes: &Likes<'_>, max_len: usize) -> StringChunked {
+        super::liked_history(likes, max_len)
+            .reduce(|mut all, chunk| all.append_owned(chunk).map(|_| all).unwrap())
+            .unwrap()
     }
 
     fn texts(history: &StringChunked) -> Vec<Option<&str>> {
@@ -214,7 +230,7 @@ mod tests {
         ) {
             let users: Vec<u32> = rows.iter().map(|row| if row.0 == 3 { NO_CODE } else { row.0 }).collect();
             let names: Vec<String> = (0..rows.len()).map(|row| format!("item{row}")).collect();
-            let items = StringChunked::from_iter(names.iter().map(|name| Some(name.as_str())));
+            let items = items(&names.iter().map(String::as_str).collect::<Vec<_>>());
             let labels: Vec<f32> = rows.iter().map(|row| f32::from(row.1)).collect();
             let timestamps: Vec<i64> = rows.iter().map(|row| row.2).collect();
             let train: Vec<u32> = (0..rows.len() as u32).filter(|&row| rows[row as usize].3).collect();

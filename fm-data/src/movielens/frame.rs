@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use fm_core::calendar;
 use polars::prelude::*;
 
-use super::MovieLens;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Hours and weekdays as text.
 const NUMBERS: [&str; 24] = [
@@ -14,33 +13,61 @@ const NUMBERS: [&str; 24] = [
     "21", "22", "23",
 ];
 
-pub(super) fn join(data: &MovieLens) -> Result<DataFrame> {
-    let frame = || -> PolarsResult<DataFrame> {
-        let mut columns = data.ratings.columns().to_vec();
-        columns.extend(matching(&data.ratings, &data.movies, "movie_id")?);
-        if let Some(users) = &data.users {
-            columns.extend(matching(&data.ratings, users, "user_id")?);
-        }
-        columns.extend(moment(data.ratings.column("timestamp")?.i64()?));
-        DataFrame::new(data.ratings.height(), columns)
-    };
-    frame().map_err(Error::from)
+/// The columns of a rating's time.
+pub(super) const MOMENT: [&str; 2] = ["hour", "weekday"];
+
+/// Joins the ratings of a release with what it says about their movies and users, and with their hour and weekday.
+pub(super) struct Join<'a> {
+    movies: Attributes<'a>,
+    users: Option<Attributes<'a>>,
 }
 
-/// For each rating, the other columns of the row of `table` with the same `key`; null if there is no such row.
-fn matching(ratings: &DataFrame, table: &DataFrame, key: &str) -> PolarsResult<Vec<Column>> {
-    let keys = table.column(key)?.str()?;
-    let rows: HashMap<&str, IdxSize> = keys.iter().zip(0..).filter_map(|(key, row)| Some((key?, row))).collect();
-    let wanted = ratings.column(key)?.str()?;
-    let rows: IdxCa = wanted.iter().map(|key| rows.get(key?).copied()).collect();
-    Ok(table.drop(key)?.take(&rows)?.into_columns())
-}
-
-/// The hour and the weekday in UTC; "0" is Monday. Empty if all timestamps are equal.
-fn moment(timestamps: &Int64Chunked) -> Vec<Column> {
-    if timestamps.min() == timestamps.max() {
-        return Vec::new();
+impl<'a> Join<'a> {
+    pub fn new(movies: &'a DataFrame, users: Option<&'a DataFrame>) -> Result<Join<'a>> {
+        Ok(Join {
+            movies: Attributes::new(movies, "movie_id")?,
+            users: users.map(|users| Attributes::new(users, "user_id")).transpose()?,
+        })
     }
+
+    /// The ratings with the columns that are joined.
+    pub fn rows(&self, ratings: &DataFrame) -> Result<DataFrame> {
+        let mut columns = ratings.columns().to_vec();
+        columns.extend(self.movies.of(ratings)?);
+        if let Some(users) = &self.users {
+            columns.extend(users.of(ratings)?);
+        }
+        columns.extend(moment(ratings.column("timestamp")?.i64()?));
+        Ok(DataFrame::new(ratings.height(), columns)?)
+    }
+}
+
+/// A table of movies or users.
+struct Attributes<'a> {
+    key: &'static str,
+    /// The other columns.
+    others: DataFrame,
+    /// The row of each key.
+    rows: HashMap<&'a str, IdxSize>,
+}
+
+impl<'a> Attributes<'a> {
+    fn new(table: &'a DataFrame, key: &'static str) -> Result<Attributes<'a>> {
+        let keys = table.column(key)?.str()?;
+        let rows = keys.iter().zip(0..).filter_map(|(key, row)| Some((key?, row))).collect();
+        Ok(Attributes { key, others: table.drop(key)?, rows })
+    }
+
+    /// For each rating, the columns of the row with the same key; null if there is no such row.
+    fn of(&self, ratings: &DataFrame) -> Result<Vec<Column>> {
+        let wanted = ratings.column(self.key)?.str()?;
+        let rows: IdxCa = wanted.iter().map(|key| self.rows.get(key?).copied()).collect();
+        Ok(self.others.take(&rows)?.into_columns())
+    }
+}
+
+/// The hour and the weekday in UTC; "0" is Monday.
+fn moment(timestamps: &Int64Chunked) -> [Column; 2] {
     let column = |name: &str, number: fn(i64) -> i64| {
         let mut texts = StringChunkedBuilder::new(name.into(), timestamps.len());
         for timestamp in timestamps.iter() {
@@ -48,7 +75,8 @@ fn moment(timestamps: &Int64Chunked) -> Vec<Column> {
         }
         texts.finish().into_column()
     };
-    vec![column("hour", hour), column("weekday", weekday)]
+    let [of_hour, of_weekday] = MOMENT;
+    [column(of_hour, hour), column(of_weekday, weekday)]
 }
 
 fn hour(timestamp: i64) -> i64 {

@@ -20,7 +20,10 @@ pub use location::{data_dir, download, locate};
 pub use release::{BASE_URL, Release};
 
 use crate::error::Result;
+use crate::table::{CompactBuilder, CompactTable};
 use form::Form;
+use frame::{Join, MOMENT};
+use ratings::Ratings;
 
 /// The files of a release.
 #[derive(Clone, Debug)]
@@ -44,7 +47,44 @@ impl MovieLens {
     /// # Errors
     /// [`Error::Table`](crate::Error::Table) if a column is missing, which never happens after [`read`].
     pub fn frame(&self) -> Result<DataFrame> {
-        frame::join(self)
+        let timestamps = self.ratings.column("timestamp")?.i64()?;
+        let frame = Join::new(&self.movies, self.users.as_ref())?.rows(&self.ratings)?;
+        let are_equal = timestamps.iter().all(|time| time == timestamps.get(0));
+        Ok(if are_equal { frame.drop_many(MOMENT) } else { frame })
+    }
+}
+
+/// A release whose ratings are still to be read.
+pub(crate) struct Opened {
+    ratings: Box<dyn Iterator<Item = Result<DataFrame>>>,
+    /// As in [`MovieLens`].
+    pub movies: DataFrame,
+    users: Option<DataFrame>,
+}
+
+/// The rows of [`MovieLens::frame`] in little memory.
+pub(crate) struct CompactRatings {
+    pub rows: CompactTable,
+    pub labels: Vec<f32>,
+    pub timestamps: Vec<i64>,
+}
+
+impl Opened {
+    /// Reads the ratings. They move to files in `folder` if they take much memory.
+    pub fn compact(self, folder: &Path) -> Result<CompactRatings> {
+        let join = Join::new(&self.movies, self.users.as_ref())?;
+        let (mut table, mut labels, mut timestamps) = (CompactBuilder::new(folder), vec![], vec![]);
+        for chunk in self.ratings {
+            let chunk = chunk?;
+            labels.extend(chunk.column("rating")?.f32()?.iter().flatten());
+            timestamps.extend(chunk.column("timestamp")?.i64()?.iter().flatten());
+            table.push(&join.rows(&chunk)?)?;
+        }
+        let mut rows = table.finish();
+        if timestamps.iter().all(|time| *time == timestamps[0]) {
+            MOMENT.iter().for_each(|name| rows.remove(name));
+        }
+        Ok(CompactRatings { rows, labels, timestamps })
     }
 }
 
@@ -67,24 +107,36 @@ pub(crate) fn is_release(folder: &Path) -> bool {
 /// value that is not a number or out of range, a repeated id, an empty file, text that is not UTF-8 in a CSV file.
 /// [`Error::Io`](crate::Error::Io) if a file cannot be read.
 pub fn read(folder: &Path) -> Result<MovieLens> {
+    let Opened { ratings, movies, users } = open(folder)?;
+    Ok(MovieLens { ratings: ratings::whole(ratings)?, movies, users })
+}
+
+/// Opens the release in `folder`, as [`read`] does.
+///
+/// # Errors
+/// As [`read`]; errors in the ratings come later.
+pub(crate) fn open(folder: &Path) -> Result<Opened> {
     let (folder, form) = form::find(folder)?;
     Ok(match form {
-        Form::Tabs => MovieLens {
-            ratings: ratings::read_delimited(&folder.join("u.data"), b"\t")?,
+        Form::Tabs => Opened {
+            ratings: Box::new(Ratings::delimited(folder.join("u.data"), b"\t")?),
             movies: read::u_item(&folder)?,
             users: Some(read::u_user(&folder)?),
         },
-        Form::Colons => MovieLens {
-            ratings: ratings::read_delimited(&folder.join("ratings.dat"), b"::")?,
+        Form::Colons => Opened {
+            ratings: Box::new(Ratings::delimited(folder.join("ratings.dat"), b"::")?),
             movies: read::movies_dat(&folder)?,
             users: if folder.join("users.dat").is_file() { Some(read::users_dat(&folder)?) } else { None },
         },
-        Form::Csv => MovieLens {
-            ratings: ratings::read_csv(&folder.join("ratings.csv"))?,
+        Form::Csv => Opened {
+            ratings: Box::new(Ratings::csv(folder.join("ratings.csv"))?),
             movies: read::movies_csv(&folder)?,
             users: None,
         },
-        Form::Parquet => parquet::read(&folder)?,
+        Form::Parquet => {
+            let MovieLens { ratings, movies, users } = parquet::read(&folder)?;
+            Opened { ratings: Box::new(std::iter::once(Ok(ratings))), movies, users }
+        }
     })
 }
 

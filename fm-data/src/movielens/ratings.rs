@@ -1,61 +1,91 @@
 //! Ratings: `u.data`, `ratings.dat` and `ratings.csv`.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
 use polars::prelude::*;
-use polars_io::prelude::*;
 
-use super::text::{fields, id_reason, lines, parse_id, read_bytes, shown};
+use super::text::{fields, id_reason, lines, parse_id, shown};
 use crate::error::{Error, Result};
 
 /// The header of `ratings.csv`.
 const CSV_HEADER: [&str; 4] = ["userId", "movieId", "rating", "timestamp"];
 
-/// Reads a file without a header: user, movie, rating and timestamp, separated by `separator`.
-pub(super) fn read_delimited(path: &Path, separator: &[u8]) -> Result<DataFrame> {
-    let bytes = read_bytes(path)?;
-    scan(path, separator, bytes.len() / 20, lines(&bytes))
+/// Number of bytes of a chunk. Its last line may exceed it.
+const CHUNK: usize = 2 << 20;
+
+/// Maximum length of a line, so that a large file of another kind is not loaded into memory.
+const LONGEST_LINE: usize = 1 << 20;
+
+/// Reads a file of user, movie, rating and timestamp, chunk by chunk.
+pub(super) struct Ratings {
+    path: PathBuf,
+    file: BufReader<File>,
+    separator: &'static [u8],
+    /// The number of the next line.
+    line: usize,
+    /// What is wrong with the file, unless a rating comes.
+    nothing: Option<&'static str>,
 }
 
-/// Reads `ratings.csv`.
-///
-/// Polars reads it on all cores, but its errors do not name the line, and it accepts missing values. [`scan`] therefore
-/// reads files with errors or invalid values again, and its result counts.
-pub(super) fn read_csv(path: &Path) -> Result<DataFrame> {
-    check_csv_header(path, &CSV_HEADER)?;
-    if let Some(ratings) = read_csv_with_polars(path).ok().filter(|ratings| is_valid(ratings).unwrap_or(false)) {
-        return Ok(ratings);
+impl Ratings {
+    /// A file without a header.
+    pub fn delimited(path: PathBuf, separator: &'static [u8]) -> Result<Ratings> {
+        let file = BufReader::new(File::open(&path).map_err(Error::io("read", &path))?);
+        Ok(Ratings { path, file, separator, line: 1, nothing: Some("the file is empty: download the release again") })
     }
-    let bytes = read_bytes(path)?;
-    scan(path, b",", bytes.len() / 20, lines(&bytes).skip(1))
+
+    /// `ratings.csv`, which has a header.
+    pub fn csv(path: PathBuf) -> Result<Ratings> {
+        check_csv_header(&path, &CSV_HEADER)?;
+        let mut ratings = Ratings::delimited(path, b",")?;
+        ratings.file.skip_until(b'\n').map_err(Error::io("read", &ratings.path))?;
+        Ok(Ratings { line: 2, nothing: Some("the file has no ratings: download the release again"), ..ratings })
+    }
+
+    /// The next ratings; `None` after the last ones.
+    fn chunk(&mut self) -> Result<Option<DataFrame>> {
+        let mut bytes = Vec::with_capacity(CHUNK + (CHUNK >> 4));
+        let read = |file: &mut BufReader<File>, bytes: &mut Vec<u8>| -> std::io::Result<()> {
+            file.take(CHUNK as u64).read_to_end(bytes)?;
+            if bytes.last().is_some_and(|&byte| byte != b'\n') {
+                file.take(LONGEST_LINE as u64).read_until(b'\n', bytes)?;
+            }
+            Ok(())
+        };
+        read(&mut self.file, &mut bytes).map_err(Error::io("read", &self.path))?;
+        if bytes.is_empty() {
+            return match self.nothing {
+                Some(reason) => Err(Error::data(&self.path, None, reason)),
+                None => Ok(None),
+            };
+        }
+        let before = self.line - 1;
+        self.line += bytes.iter().filter(|&&byte| byte == b'\n').count();
+        let chunk = scan(&self.path, self.separator, lines(&bytes).map(|(line, text)| (before + line, text)))?;
+        self.nothing = self.nothing.filter(|_| chunk.height() == 0);
+        Ok(Some(chunk))
+    }
 }
 
-fn read_csv_with_polars(path: &Path) -> PolarsResult<DataFrame> {
-    let columns = [
-        ("user_id", DataType::String),
-        ("movie_id", DataType::String),
-        ("rating", DataType::Float32),
-        ("timestamp", DataType::Int64),
-    ];
-    let schema: Schema = columns.into_iter().map(|(name, dtype)| Field::new(name.into(), dtype)).collect();
-    CsvReadOptions::default()
-        .with_has_header(true)
-        .with_schema(Some(Arc::new(schema)))
-        .with_rechunk(true)
-        .try_into_reader_with_file_path(Some(path.to_owned()))?
-        .finish()
+impl Iterator for Ratings {
+    type Item = Result<DataFrame>;
+
+    fn next(&mut self) -> Option<Result<DataFrame>> {
+        self.chunk().transpose()
+    }
 }
 
-/// Whether no value is missing or out of range.
-fn is_valid(ratings: &DataFrame) -> PolarsResult<bool> {
-    let complete = ratings.height() > 0 && ratings.columns().iter().all(|column| column.null_count() == 0);
-    let ids = |name: &str| -> PolarsResult<bool> {
-        Ok(ratings.column(name)?.str()?.iter().all(|id| id.is_some_and(|id| parse_id(id.as_bytes()).is_some())))
-    };
-    let stars = ratings.column("rating")?.f32()?.iter().all(|rating| rating.is_some_and(is_rating));
-    Ok(complete && stars && ids("user_id")? && ids("movie_id")?)
+/// All ratings in one table.
+pub(super) fn whole(chunks: impl Iterator<Item = Result<DataFrame>>) -> Result<DataFrame> {
+    let mut all = DataFrame::default();
+    for chunk in chunks {
+        let chunk = chunk?;
+        all = if all.width() == 0 { chunk } else { all.vstack(&chunk)? };
+    }
+    all.rechunk_mut_par();
+    Ok(all)
 }
 
 /// Half a star to five stars.
@@ -65,7 +95,7 @@ pub(super) fn is_rating(rating: f32) -> bool {
 
 /// Checks the first line of a CSV file.
 pub(super) fn check_csv_header(path: &Path, expected: &[&str]) -> Result<()> {
-    let file = std::fs::File::open(path).map_err(Error::io("read", path))?;
+    let file = File::open(path).map_err(Error::io("read", path))?;
     let mut header = Vec::new();
     // Longer than any header, to avoid reading a whole file without line ends.
     let mut reader = BufReader::new(file.take(4096));
@@ -91,25 +121,16 @@ pub(super) fn check_csv_header(path: &Path, expected: &[&str]) -> Result<()> {
 }
 
 /// Reads ratings line by line.
-fn scan<'a>(
-    path: &Path,
-    separator: &[u8],
-    capacity: usize,
-    lines: impl Iterator<Item = (usize, &'a [u8])>,
-) -> Result<DataFrame> {
-    let mut users = StringChunkedBuilder::new("user_id".into(), capacity);
-    let mut movies = StringChunkedBuilder::new("movie_id".into(), capacity);
-    let mut ratings = Vec::with_capacity(capacity);
-    let mut timestamps = Vec::with_capacity(capacity);
+fn scan<'a>(path: &Path, separator: &[u8], lines: impl Iterator<Item = (usize, &'a [u8])>) -> Result<DataFrame> {
+    let mut users = StringChunkedBuilder::new("user_id".into(), 0);
+    let mut movies = StringChunkedBuilder::new("movie_id".into(), 0);
+    let (mut ratings, mut timestamps) = (vec![], vec![]);
     for (line, text) in lines {
         let rating = Rating::parse(text, separator).map_err(|reason| Error::data(path, line, reason))?;
         users.append_value(rating.user);
         movies.append_value(rating.movie);
         ratings.push(rating.rating);
         timestamps.push(rating.timestamp);
-    }
-    if ratings.is_empty() {
-        return Err(Error::data(path, None, "the file has no ratings: download the release again"));
     }
     let columns = vec![
         users.finish().into_column(),
@@ -131,13 +152,16 @@ pub(super) struct Rating<'a> {
 impl<'a> Rating<'a> {
     /// Parses a line. The error is the reason why it is invalid.
     pub(super) fn parse(line: &'a [u8], separator: &[u8]) -> Result<Rating<'a>, String> {
-        let Some([user, movie, rating, timestamp]) = fields(line, separator) else {
+        let Some(found) = fields(line, separator) else {
             return Err(format!(
                 "expected the 4 fields user, movie, rating and timestamp, found {}: the file may be cut off; download \
                  the release again",
                 shown(line)
             ));
         };
+        let unquoted =
+            |field: &'a [u8]| field.strip_prefix(b"\"").and_then(|field| field.strip_suffix(b"\"")).unwrap_or(field);
+        let [user, movie, rating, timestamp] = found.map(unquoted);
         let number = |field: &'a [u8]| std::str::from_utf8(field).ok();
         let stars: f32 = number(rating)
             .and_then(|text| text.parse().ok())
@@ -160,17 +184,17 @@ impl<'a> Rating<'a> {
 mod tests {
     use super::*;
 
-    fn read(text: &[u8], reader: impl Fn(&Path) -> Result<DataFrame>) -> Result<DataFrame> {
+    fn read(text: &[u8], reader: impl Fn(PathBuf) -> Result<Ratings>) -> Result<DataFrame> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ratings");
         std::fs::write(&path, text).unwrap();
-        reader(&path)
+        whole(reader(path)?)
     }
 
     /// Reads the rows as a CSV and as a `::` file, and checks that both agree.
     fn read_both(rows: &str) -> Result<DataFrame> {
-        let csv = read(format!("userId,movieId,rating,timestamp\n{rows}").as_bytes(), read_csv);
-        let dat = read(rows.replace(',', "::").as_bytes(), |path| read_delimited(path, b"::"));
+        let csv = read(format!("userId,movieId,rating,timestamp\n{rows}").as_bytes(), Ratings::csv);
+        let dat = read(rows.replace(',', "::").as_bytes(), |path| Ratings::delimited(path, b"::"));
         match (csv, dat) {
             (Ok(csv), Ok(dat)) => {
                 assert!(csv.equals(&dat), "{csv:?} {dat:?}");
@@ -249,31 +273,31 @@ mod tests {
     #[test]
     fn an_empty_file_is_an_error() {
         for (text, reason) in [("", "is empty"), ("userId,movieId,rating,timestamp\n", "has no ratings")] {
-            let message = read(text.as_bytes(), read_csv).unwrap_err().to_string();
+            let message = read(text.as_bytes(), Ratings::csv).unwrap_err().to_string();
             assert!(message.contains(reason), "{message}");
         }
-        let message = read(b"\n\n", |path| read_delimited(path, b"::")).unwrap_err().to_string();
+        let message = read(b"\n\n", |path| Ratings::delimited(path, b"::")).unwrap_err().to_string();
         assert!(message.contains("is empty"), "{message}");
     }
 
     #[test]
     fn a_missing_column_is_named() {
-        let message = read(b"userId,movieId,timestamp\n1,2,3\n", read_csv).unwrap_err().to_string();
+        let message = read(b"userId,movieId,timestamp\n1,2,3\n", Ratings::csv).unwrap_err().to_string();
         assert!(message.contains("line 1: the column `rating` is missing: expected the header"), "{message}");
-        let message = read(b"movieId,userId,rating,timestamp\n1,2,3,4\n", read_csv).unwrap_err().to_string();
+        let message = read(b"movieId,userId,rating,timestamp\n1,2,3,4\n", Ratings::csv).unwrap_err().to_string();
         assert!(message.contains("line 1: the columns differ"), "{message}");
     }
 
     #[test]
     fn a_byte_order_mark_and_quotes_are_accepted() {
         let text = "\u{feff}\"userId\",movieId,rating,timestamp\n\"1\",\"2\",3.5,4\n";
-        let ratings = read(text.as_bytes(), read_csv).unwrap();
+        let ratings = read(text.as_bytes(), Ratings::csv).unwrap();
         assert_eq!(ratings.column("movie_id").unwrap().str().unwrap().get(0), Some("2"));
     }
 
     #[test]
     fn bytes_that_are_not_text_are_an_error() {
-        let message = read(b"1\t2\t\xff\xfe\t4\n", |path| read_delimited(path, b"\t")).unwrap_err().to_string();
+        let message = read(b"1\t2\t\xff\xfe\t4\n", |path| Ratings::delimited(path, b"\t")).unwrap_err().to_string();
         assert!(message.contains("line 1: rating"), "{message}");
     }
 }

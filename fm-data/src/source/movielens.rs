@@ -3,16 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use fm_core::{Side, Weighting};
-use polars::prelude::DataFrame;
 
 use super::interface::{DeclaredTable, Division, Reader, Source};
 use crate::config::{DataConfig, TaskName};
 use crate::error::{Error, Result};
 use crate::format::OnBadRow;
-use crate::movielens;
+use crate::movielens::{self, CompactRatings};
 use crate::spec::{FieldOrigin, FieldSpec, FieldSpecKind, ListSpec, SEPARATOR, TableSpec};
 use crate::split::Split;
-use crate::table::{CompactTable, Origin, numbers, timestamps};
+use crate::table::Origin;
 
 /// Minimum rating of a film that a user likes.
 const LIKED: f32 = 4.0;
@@ -32,15 +31,19 @@ pub(super) const SOURCE: Source = Source {
 };
 
 fn open(config: &DataConfig, data_dir: &Path) -> Result<Box<dyn Reader>> {
-    Ok(Box::new(Folder(movielens::locate(data_dir, config.data.as_deref().unwrap_or_default())?)))
+    let folder = movielens::locate(data_dir, config.data.as_deref().unwrap_or_default())?;
+    Ok(Box::new(Release { folder, data_dir: data_dir.to_owned() }))
 }
 
 /// The folder of a release.
-struct Folder(PathBuf);
+struct Release {
+    folder: PathBuf,
+    data_dir: PathBuf,
+}
 
-impl Reader for Folder {
+impl Reader for Release {
     fn files(&self) -> Result<Vec<PathBuf>> {
-        let entries = std::fs::read_dir(&self.0).map_err(Error::io("read", &self.0))?;
+        let entries = std::fs::read_dir(&self.folder).map_err(Error::io("read", &self.folder))?;
         let mut files: Vec<PathBuf> =
             entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file()).collect();
         files.sort();
@@ -58,40 +61,38 @@ impl Reader for Folder {
         if config.on_bad_row == OnBadRow::Skip {
             return Err(Error::Spec("only rows of tables can be skipped, and this is a MovieLens release".into()));
         }
-        let data = movielens::read(&self.0)?;
-        let frame = data.frame()?;
         let division = match config.split.parse()? {
             Split::Fold(name) => {
-                let (train, test) = movielens::official_fold(&self.0, &data, &name)?;
+                let (train, test) = movielens::official_fold(&self.folder, &movielens::read(&self.folder)?, &name)?;
                 Division::Fold { train, test }
             }
             _ => Division::Undivided,
         };
-        let origin = Origin::file(&self.0);
-        let labels = numbers(&frame, "rating", &origin)?;
-        let timestamps = timestamps(&frame, "timestamp", &origin)?;
+        let release = movielens::open(&self.folder)?;
+        let movies = release.movies.clone();
+        let CompactRatings { rows, labels, timestamps } = release.compact(&self.data_dir)?;
         let has_times = timestamps.iter().any(|time| *time != timestamps[0]);
         if !has_times {
             tracing::warn!("all timestamps are equal: there is no history, no hour and no weekday");
         }
-        let default = if frame.height() <= LONG_HISTORY_RATINGS { HISTORY } else { SHORT_HISTORY };
+        let default = if labels.len() <= LONG_HISTORY_RATINGS { HISTORY } else { SHORT_HISTORY };
         let history = if has_times { config.history.unwrap_or(default) } else { 0 };
         Ok(DeclaredTable {
-            spec: spec(&frame, history, config),
+            spec: spec(&rows.names(), history, config),
             labels,
             timestamps: Some(timestamps),
             weights: None,
             division,
-            items: Some(data.movies),
+            items: Some(movies),
             least_positive: Some(LIKED),
-            origin,
-            rows: CompactTable::try_from(&frame)?,
+            origin: Origin::file(&self.folder),
+            rows,
         })
     }
 }
 
-/// The fields of a release. Fields that only some releases have are included if they are columns of `frame`.
-fn spec(frame: &DataFrame, history: usize, config: &DataConfig) -> TableSpec {
+/// The fields of a release. Fields that only some releases have are included if they are among its columns.
+fn spec(there: &[String], history: usize, config: &DataConfig) -> TableSpec {
     let one = |name: &str, side| FieldSpec::new(name, FieldSpecKind::Categorical, side);
     let several = |name: &str, side, max_len| {
         let kind = FieldSpecKind::MultiValued(ListSpec::new(SEPARATOR, max_len, Weighting::Sqrt));
@@ -110,7 +111,7 @@ fn spec(frame: &DataFrame, history: usize, config: &DataConfig) -> TableSpec {
         one("hour", Side::Context),
         one("weekday", Side::Context),
     ];
-    let mut fields: Vec<FieldSpec> = columns.into_iter().filter(|field| frame.column(&field.name).is_ok()).collect();
+    let mut fields: Vec<FieldSpec> = columns.into_iter().filter(|field| there.contains(&field.name)).collect();
     if history > 0 {
         fields.push(derived("history", Side::User, history, FieldOrigin::LikedBefore { least: LIKED }));
     }

@@ -136,6 +136,11 @@ impl CompactTable {
         Ok(())
     }
 
+    /// Removes a column, if it is there.
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.columns.retain(|(other, _)| other != name);
+    }
+
     fn put(&mut self, name: String, stored: Arc<Stored>) {
         match self.columns.iter_mut().find(|(other, _)| *other == name) {
             Some((_, old)) => *old = stored,
