@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::fit::Present;
 use crate::history::{Likes, latest_history};
 use crate::raw_data::RawData;
-use crate::spec::{FieldOrigin, FieldSpec, derived_texts};
+use crate::spec::{FieldOrigin, FieldSpec, SEPARATOR, derived_texts};
 use crate::table::{NO_CODE, TextColumns, strings, take_rows, values};
 
 /// All items of a data set, and the values that its rows give for a user and an item.
@@ -200,7 +200,7 @@ impl<'a> Catalogue<'a> {
         }
         let Some(row) = latest else { return Ok(None) };
         match field.origin {
-            FieldOrigin::LikedBefore { least } => self.history(user, least),
+            FieldOrigin::LikedBefore { least } => self.history(field, user, least),
             FieldOrigin::Column | FieldOrigin::ItemsOfUser | FieldOrigin::UsersOfItem => {
                 Ok(self.data.rows.cell(&field.name, row)?.map(str::to_owned))
             }
@@ -228,7 +228,7 @@ impl<'a> Catalogue<'a> {
     }
 
     /// The items that a user has liked so far.
-    fn history(&self, user: &str, liked: f32) -> Result<Option<String>> {
+    fn history(&self, field: &FieldSpec, user: &str, liked: f32) -> Result<Option<String>> {
         let RawData { labels, timestamps, parts, spec, .. } = self.data;
         let (Some(column), Some(timestamps)) = (&spec.user, timestamps) else { return Ok(None) };
         let values_of = |name: &str| -> Result<Present<'_>> {
@@ -238,7 +238,8 @@ impl<'a> Catalogue<'a> {
         // One user is told from all others.
         let codes = (0..labels.len() as u32).map(|row| if users.value(row) == Some(user) { 0 } else { NO_CODE });
         let codes: Vec<u32> = codes.collect();
-        let likes = Likes { users: &codes, items: &items, labels, timestamps, train: &parts.train, liked };
+        let separator = field.kind.list().map_or(SEPARATOR, |list| list.separator.as_str());
+        let likes = Likes { users: &codes, items: &items, labels, timestamps, train: &parts.train, liked, separator };
         Ok(latest_history(&likes, 0))
     }
 

@@ -5,7 +5,7 @@ use std::iter::once;
 use polars::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::fit::{MAX_LEN, Present, most_distinct};
+use crate::fit::{MAX_LEN, Present, longest, most_distinct};
 use crate::history::{Likes, companions, liked_history};
 use crate::source::DeclaredTable;
 use crate::spec::{FieldOrigin, FieldSpecKind};
@@ -23,6 +23,7 @@ pub(crate) fn add(table: &mut DeclaredTable, user: Option<&str>, item: Option<&s
     for field in spec.fields.iter_mut().filter(|field| field.origin != FieldOrigin::Column) {
         let invalid =
             |needed: &str| Error::Spec(format!("field `{}` is derived from other rows and needs {needed}", field.name));
+        let is_sequence = matches!(field.kind, FieldSpecKind::Sequence(_));
         let (FieldSpecKind::MultiValued(list) | FieldSpecKind::Sequence(list)) = &mut field.kind else {
             return Err(invalid("to be multi-valued"));
         };
@@ -33,24 +34,31 @@ pub(crate) fn add(table: &mut DeclaredTable, user: Option<&str>, item: Option<&s
             |name: &str| -> Result<Present<'_>> { Ok(Present { cells: own.column(name)?, reading: reading(name) }) };
         let (users, items) = (values_of(user)?, values_of(item)?);
         let codes = |of: &Present<'_>| of.cells.codes_of_values(of.reading, 0..own.height() as u32);
-        let limit = list.max_len.unwrap_or(MAX_LEN);
+        let (limit, separator) = (list.max_len.unwrap_or(MAX_LEN), list.separator.as_str());
         let name = &field.name;
         match field.origin {
             FieldOrigin::Column => continue,
             FieldOrigin::LikedBefore { least } => {
                 let users = codes(&users);
-                let likes = Likes { users: &users, items: &items, labels, timestamps, train, liked: least };
+                let likes = Likes { users: &users, items: &items, labels, timestamps, train, liked: least, separator };
                 rows.with_column(name, liked_history(&likes, limit))?;
             }
             FieldOrigin::ItemsOfUser => {
-                rows.with_column(name, once(companions(&codes(&users), &items, timestamps, train, limit)))?;
+                rows.with_column(
+                    name,
+                    once(companions(&codes(&users), &items, timestamps, train, (separator, limit))),
+                )?;
             }
             FieldOrigin::UsersOfItem => {
-                rows.with_column(name, once(companions(&codes(&items), &users, timestamps, train, limit)))?;
+                rows.with_column(
+                    name,
+                    once(companions(&codes(&items), &users, timestamps, train, (separator, limit))),
+                )?;
             }
         }
         let cells = Present { cells: rows.column(name)?, reading: reading(name) };
-        list.max_len = Some(most_distinct(&cells, &list.with_slots(limit), train));
+        let slots = if is_sequence { longest } else { most_distinct };
+        list.max_len = Some(slots(&cells, &list.with_slots(limit), train));
         if let (FieldOrigin::UsersOfItem, Some(list)) = (field.origin, list_of_items.as_mut()) {
             let of_items = of_items(&values(list, item, reading(item))?, &items, &cells.cells);
             list.with_column(of_items.with_name(field.name.as_str().into()).into_column())?;

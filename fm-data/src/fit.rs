@@ -298,7 +298,7 @@ fn cut_share(column: &Present<'_>, kind: &FieldKind, rows: &[u32]) -> f32 {
 }
 
 /// The number of values in the longest list of `rows`: from 1 to `list.max_len`.
-fn longest(column: &Present<'_>, list: &List, rows: &[u32]) -> usize {
+pub(crate) fn longest(column: &Present<'_>, list: &List, rows: &[u32]) -> usize {
     let length = |&row: &u32| column.reading.pieces(column.get(row), list).take(list.max_len).count();
     let lengths = rows.iter().map(length);
     lengths.max().unwrap_or(1).max(1)

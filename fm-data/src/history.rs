@@ -1,12 +1,11 @@
 //! Lists derived from other rows of a table: the items that a user liked before, and who rated what.
 //!
-//! [`SEPARATOR`] joins the lists. An item whose id contains the separator splits into pieces that no vocabulary
+//! The separator of the field joins a list. An item whose id contains the separator splits into pieces that no vocabulary
 //! contains.
 
 use polars::prelude::*;
 
 use crate::fit::Present;
-use crate::spec::SEPARATOR;
 use crate::timelines::Timelines;
 
 /// Number of rows of a chunk.
@@ -27,6 +26,8 @@ pub(crate) struct Likes<'a> {
     pub train: &'a [u32],
     /// Minimum label of a like.
     pub liked: f32,
+    /// The text between two items of a list.
+    pub separator: &'a str,
 }
 
 /// For each row of the table, the latest `max_len` items that its user liked strictly before the time of the row,
@@ -38,7 +39,7 @@ pub(crate) struct Likes<'a> {
 /// # Panics
 /// If the slices differ in length, or a training row is outside the table.
 pub(crate) fn liked_history<'a>(likes: &Likes<'a>, max_len: usize) -> impl Iterator<Item = StringChunked> + use<'a> {
-    let Likes { users, items, timestamps, .. } = *likes;
+    let Likes { users, items, timestamps, separator, .. } = *likes;
     let is_like = likes.mask();
     // The earlier likes of each row's user, as a range of `liked`, which grows by user and by time.
     let mut liked: Vec<u32> = Vec::new();
@@ -58,7 +59,7 @@ pub(crate) fn liked_history<'a>(likes: &Likes<'a>, max_len: usize) -> impl Itera
         let before = &before[at..before.len().min(at + CHUNK)];
         let mut column = StringChunkedBuilder::new("history".into(), before.len());
         for &(start, end) in before {
-            join(&mut text, items, &liked[start as usize..end as usize]);
+            join(&mut text, separator, items, &liked[start as usize..end as usize]);
             column.append_option(Some(&text).filter(|text| !text.is_empty()));
         }
         column.finish()
@@ -76,7 +77,7 @@ pub(crate) fn latest_history(likes: &Likes, user: u32) -> Option<String> {
     let mut liked: Vec<u32> = (0..likes.users.len() as u32).filter(is_liked).collect();
     liked.sort_unstable_by_key(|&row| (likes.timestamps[row as usize], row));
     let mut text = String::new();
-    join(&mut text, likes.items, &liked);
+    join(&mut text, likes.separator, likes.items, &liked);
     Some(text).filter(|text| !text.is_empty())
 }
 
@@ -93,7 +94,7 @@ pub(crate) fn companions(
     others: &Present<'_>,
     timestamps: &[i64],
     train: &[u32],
-    max_len: usize,
+    (separator, max_len): (&str, usize),
 ) -> StringChunked {
     assert!(
         [others.cells.len(), timestamps.len()].iter().all(|len| *len == keys.len()),
@@ -109,7 +110,7 @@ pub(crate) fn companions(
         let there = |row: &u32| is_train[*row as usize] && others.value(*row).is_some();
         let trained: Vec<u32> = rows.iter().copied().filter(there).collect();
         let mut text = String::new();
-        join(&mut text, others, &trained[trained.len().saturating_sub(max_len)..]);
+        join(&mut text, separator, others, &trained[trained.len().saturating_sub(max_len)..]);
         texts.push(text);
     }
     let of_row = |&text: &usize| texts.get(text).map(String::as_str).filter(|text| !text.is_empty());
@@ -133,11 +134,11 @@ impl Likes<'_> {
 }
 
 /// Joins the items of `rows`, the last one first.
-fn join(text: &mut String, items: &Present<'_>, rows: &[u32]) {
+fn join(text: &mut String, separator: &str, items: &Present<'_>, rows: &[u32]) {
     text.clear();
     for item in rows.iter().rev().filter_map(|&row| items.value(row)) {
         if !text.is_empty() {
-            text.push_str(SEPARATOR);
+            text.push_str(separator);
         }
         text.push_str(item);
     }
@@ -176,6 +177,7 @@ mod tests {
             timestamps: &[3, 1, 4, 2],
             train: &[0, 1, 2, 3],
             liked: 4.0,
+            separator: "|",
         };
         assert_eq!(texts(&liked_history(&likes, 2)), [Some("b|a"), None, Some("c|b"), Some("a")]);
         assert_eq!(latest_history(&likes, 0), Some("d|c|b|a".to_owned()));
@@ -191,6 +193,7 @@ mod tests {
             timestamps: &[1, 2, 3, 4, 5, 6],
             train: &[0, 1, 3, 4, 5],
             liked: 4.0,
+            separator: "|",
         };
         let history = liked_history(&likes, 10);
         assert_eq!(texts(&history), [None, Some("liked"), Some("liked"), None, None, Some("liked")]);
@@ -209,6 +212,7 @@ mod tests {
             timestamps: &[1, 1, 2],
             train: &[0, 1, 2],
             liked: 1.0,
+            separator: "|",
         };
         assert_eq!(texts(&liked_history(&likes, 5)), [None, None, Some("b|a")]);
     }
@@ -217,7 +221,7 @@ mod tests {
     fn companions_are_of_training_rows_whatever_their_label_and_time() {
         let users = [0, 1, 0, 0, NO_CODE, 0];
         let items = items(&["a", "b", "c", "d", "e", "f"]);
-        let rated = companions(&users, &items, &[3, 1, 2, 9, 4, 5], &[0, 2, 4, 5], 2);
+        let rated = companions(&users, &items, &[3, 1, 2, 9, 4, 5], &[0, 2, 4, 5], ("|", 2));
         // Row 3 is not a training row. The row without a user and user 1, who has no training row, have no list.
         assert_eq!(texts(&rated), [Some("f|a"), None, Some("f|a"), Some("f|a"), None, Some("f|a")]);
     }
@@ -241,6 +245,7 @@ mod tests {
                 timestamps: &timestamps,
                 train: &train,
                 liked: 3.0,
+                separator: "|",
             };
             let history = liked_history(&likes, max_len);
             for row in 0..rows.len() {

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::fit::{Fitted, fit_and_warn};
 use crate::inspect::{Inspection, inspect};
 use crate::source::{DeclaredTable, Division, reader};
-use crate::spec::{FieldSpec, FieldSpecKind, ListSpec, TableSpec, TransformSpec};
+use crate::spec::{FieldOrigin, FieldSpec, FieldSpecKind, ListSpec, TableSpec, TransformSpec};
 use crate::split::{Parts, Split, SplitColumns};
 use crate::table::{CompactTable, NO_CODE, TextColumns, values};
 
@@ -123,8 +123,11 @@ impl RawData {
     /// As [`RawData::open`].
     pub fn open_new(config: &DataConfig, schema: &Schema, data: &str, data_dir: &Path) -> Result<RawData> {
         let spec = match &config.schema {
-            // The order of new rows does not matter.
-            Some(spec) => TableSpec { timestamp: None, ..spec.clone() },
+            // The order of new rows does not matter, and a history is one of the rows of training: new rows have it as a column.
+            Some(spec) => {
+                let given = |field: &FieldSpec| FieldSpec { origin: FieldOrigin::Column, ..field.clone() };
+                TableSpec { timestamp: None, fields: spec.fields.iter().map(given).collect(), ..spec.clone() }
+            }
             None => declaration(schema),
         };
         let config = DataConfig {

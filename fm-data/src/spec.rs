@@ -3,6 +3,7 @@
 //! ```toml
 //! label = "label"
 //! weight = "worth"
+//! timestamp = "when"
 //! user = "user"
 //! item = "item"
 //! null_values = ["NULL", "-999"]
@@ -64,11 +65,19 @@
 //! name = "device_by_hour"
 //! cross = ["device", "hour"]
 //! min_count = 10
+//!
+//! [[field]]
+//! name = "liked"
+//! kind = "sequence"
+//! history = true
+//! at_least = 4
+//! shares = "item"
 //! ```
 
 mod columns;
 mod derived;
 mod file;
+mod history;
 mod transform;
 
 use std::collections::HashSet;
@@ -76,7 +85,8 @@ use std::path::Path;
 
 use fm_core::schema::{Derived, Reading};
 use fm_core::{Keep, List, Side, Weighting};
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::{Error, Result, suggestion};
 use crate::table::{DecimalMark, Needed, ReadOptions, Selection};
@@ -167,6 +177,20 @@ pub enum FieldOrigin {
     UsersOfItem,
 }
 
+impl Serialize for FieldOrigin {
+    /// The keys of a `schema.toml`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut keys = serializer.serialize_map(None)?;
+        if let FieldOrigin::LikedBefore { least } = self {
+            keys.serialize_entry("history", &true)?;
+            if least.is_finite() {
+                keys.serialize_entry("at_least", least)?;
+            }
+        }
+        keys.end()
+    }
+}
+
 /// A declared field.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FieldSpec {
@@ -194,8 +218,8 @@ pub struct FieldSpec {
     /// The number of hash buckets; `None` for a vocabulary.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash_buckets: Option<u32>,
-    /// The origin of its text. A `schema.toml` declares only columns.
-    #[serde(skip)]
+    /// The origin of its text. A `schema.toml` declares columns and histories.
+    #[serde(flatten)]
     pub origin: FieldOrigin,
 }
 

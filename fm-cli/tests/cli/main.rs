@@ -19,6 +19,7 @@ mod explain;
 mod export;
 mod extremes;
 mod hashed;
+mod histories;
 mod inferred;
 mod interruption;
 mod kept;

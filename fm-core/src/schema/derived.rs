@@ -339,10 +339,25 @@ mod tests {
         assert_eq!(texts, [Some("x".into()), None, None]);
     }
 
+    fn plain(name: &str) -> Field {
+        field(name, Derived::default())
+    }
+
+    #[test]
+    fn fields_may_read_one_column() {
+        let of = |name: &str, column: &str| Field { column: Some(column.into()), ..plain(name) };
+        let found = schema(vec![of("a", "x"), plain("y"), of("b", "x")]).unwrap();
+        assert_eq!((found.columns(), found.fields()[2].column()), (vec!["x", "y"], "x"));
+        let text = found.to_json();
+        assert!(text.starts_with(r#"{"format":3,"#) && text.contains(r#""name":"a","column":"x","#), "{text}");
+        assert_eq!(Schema::from_json(&text).unwrap(), found);
+        let error = schema(vec![of("a", "")]).unwrap_err().to_string();
+        assert!(error.contains("field `a` reads a column without a name"), "{error}");
+    }
+
     #[test]
     fn contradictions_are_errors() {
         let refused = |fields| schema(fields).unwrap_err().to_string();
-        let plain = |name| field(name, Derived::default());
         let number = Field { kind: FieldKind::Numeric { mean: 0.0, std: 1.0 }, ..plain("n") };
         for part in ["n", "none", "both", "other"] {
             let fields = vec![plain("a"), number.clone(), cross("both", &["a", part]), cross("other", &["a", "a"])];

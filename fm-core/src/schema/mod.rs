@@ -575,18 +575,6 @@ mod tests {
     }
 
     #[test]
-    fn fields_may_read_one_column() {
-        let of = |name: &str, column: &str| Field { column: Some(column.into()), ..categorical(name, &[]) };
-        let schema = Schema::new(label(), vec![of("a", "x"), categorical("y", &[]), of("b", "x")]).unwrap();
-        assert_eq!((schema.columns(), schema.fields()[2].column()), (vec!["x", "y"], "x"));
-        let text = schema.to_json();
-        assert!(text.starts_with(r#"{"format":3,"#) && text.contains(r#""name":"a","column":"x","#), "{text}");
-        assert_eq!(Schema::from_json(&text).unwrap(), schema);
-        let error = Schema::new(label(), vec![of("a", "")]).unwrap_err().to_string();
-        assert!(error.contains("field `a` reads a column without a name"), "{error}");
-    }
-
-    #[test]
     fn a_schema_of_a_newer_version_is_an_error() {
         let schema = Schema::new(label(), vec![categorical("a", &["x"])]).unwrap();
         for later in ["\"format\":5", "\"format\":5,\"time\":\"when\""] {

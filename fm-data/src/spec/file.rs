@@ -4,7 +4,7 @@ use fm_core::schema::{Derived, TimePart, TransformName};
 use fm_core::{Keep, Side, Weighting};
 use serde::Deserialize;
 
-use super::{FieldSpec, FieldSpecKind, ListSpec, SEPARATOR, TableSpec, transform};
+use super::{FieldSpec, FieldSpecKind, ListSpec, SEPARATOR, TableSpec, history, transform};
 use crate::table::DecimalMark;
 
 impl TableSpec {
@@ -50,7 +50,7 @@ impl SpecFile {
         let mut spec =
             TableSpec { label, weight, timestamp, user, item, title, null_values, separator, decimal, fields };
         spec.complete_derived();
-        match spec.problem() {
+        match spec.problem().or_else(|| spec.history_problem()) {
             None => Ok(spec),
             Some((position, reason)) => Err(Problem { at: position.map(|position| starts[position]), reason }),
         }
@@ -68,8 +68,7 @@ struct FieldEntry {
     #[serde(default)]
     cross: Vec<String>,
     kind: Option<Kind>,
-    #[serde(default)]
-    side: Side,
+    side: Option<Side>,
     #[serde(default = "one")]
     min_count: u32,
     shares: Option<String>,
@@ -80,6 +79,9 @@ struct FieldEntry {
     max_len: Option<usize>,
     keep: Option<Keep>,
     weighting: Option<Weighting>,
+    #[serde(default)]
+    history: bool,
+    at_least: Option<f32>,
     transform: Option<TransformName>,
     buckets: Option<u32>,
     period: Option<f64>,
@@ -116,6 +118,8 @@ impl FieldEntry {
             max_len,
             keep,
             weighting,
+            history,
+            at_least,
             transform,
             buckets,
             period,
@@ -130,6 +134,11 @@ impl FieldEntry {
                 reason: format!("field `{name}` has no kind: declare one, as in kind = \"categorical\""),
             });
         };
+        let origin = history::origin(history, at_least, keep)
+            .map_err(|reason| Problem { at, reason: format!("field `{name}` {reason}") })?;
+        let side = side.unwrap_or(if history { Side::User } else { Side::Context });
+        // The newest item comes first.
+        let last = if history { Keep::First } else { Keep::Last };
         let stray = [
             ("separator", separator.is_some()),
             ("max_len", max_len.is_some()),
@@ -139,7 +148,7 @@ impl FieldEntry {
         let list = || ListSpec {
             separator: separator.unwrap_or_else(|| SEPARATOR.into()),
             max_len,
-            keep: keep.unwrap_or(Keep::Last),
+            keep: keep.unwrap_or(last),
             weighting: weighting.unwrap_or_default(),
         };
         let is_numeric = matches!(kind, Kind::Numeric);
@@ -173,7 +182,8 @@ impl FieldEntry {
                 }
             }
         };
-        Ok(FieldSpec { column, derived, min_count, shares, hash_buckets, exact, ..FieldSpec::new(name, kind, side) })
+        let field = FieldSpec::new(name, kind, side);
+        Ok(FieldSpec { column, derived, min_count, shares, hash_buckets, exact, origin, ..field })
     }
 }
 
