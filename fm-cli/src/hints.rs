@@ -37,6 +37,7 @@ fn of_data(error: &Error) -> Option<String> {
         Error::NoData => {
             "give a MovieLens release or a table as `--data`, or tables as `--train`, `--valid` and `--test`".into()
         }
+        Error::BadRow(_) => "leave out such rows with `--on-bad-row skip`".into(),
         Error::NoTrainingTable => "give it as `--train`".into(),
         Error::AmbiguousData => "give `--data`, or `--train` with `--valid` and `--test`".into(),
         Error::InTables => {

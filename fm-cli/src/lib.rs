@@ -27,11 +27,13 @@ mod values;
 
 use std::process::ExitCode;
 
+use fm_args::commands::DataCommand;
 use fm_args::{Args, Command};
 use fm_core::mapped_file::report_lost_parts;
 use fm_data::threads::set_num_threads;
 
 use interruption::{EXIT_CODE, Interrupted};
+use settings::keep_standard_input;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -57,6 +59,7 @@ pub fn main() -> ExitCode {
             if error.is::<Interrupted>() { EXIT_CODE } else { 1 }
         }
     };
+    fm_data::table::standard_input::remove();
     fm_core::device::end_process(code)
 }
 
@@ -93,6 +96,15 @@ fn set_threads(asked: Option<usize>) {
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
+    match &args.command {
+        Command::Train(command) => keep_standard_input(&command.rows.folders),
+        Command::Compare(command) => keep_standard_input(&command.rows.folders),
+        Command::Tune(command) => keep_standard_input(&command.rows.folders),
+        Command::Summary(command) => keep_standard_input(&command.rows.folders),
+        Command::Evaluate(command) => keep_standard_input(&command.folders),
+        Command::Data(DataCommand::Inspect(command)) => keep_standard_input(&command.folders),
+        _ => {}
+    }
     match &args.command {
         Command::Data(command) => commands::data::run(command),
         Command::Models(command) => commands::models::run(command),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use fm_args::flags::{Folders, MovedTables};
 use fm_core::device::DeviceChoice;
 use fm_core::ranking::Candidates;
@@ -90,7 +90,11 @@ impl Predictor<BuiltModel> {
 impl<M: Score> Predictor<M> {
     /// The rows of its training and evaluation, from the original location or from a new one.
     pub fn source(&self, moved: &Moved, folders: &Folders) -> Result<RawData> {
-        let config = self.settings.data.clone().moved(moved.clone())?;
+        let config = &self.settings.data;
+        if config.reads_standard_input() && *moved == Moved::default() {
+            bail!("the run was trained on rows from standard input: give them again with `--data`");
+        }
+        let config = config.clone().moved(moved.clone())?;
         let data_dir = data_dir(folders)?;
         let source = during("reading data", || RawData::open(&config, &data_dir))?;
         Ok(if self.settings.train.progressive { source.in_sequence() } else { source })

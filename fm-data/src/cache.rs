@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fm_core::atomic_file::{random_digits, write_atomically};
 use fm_core::rows::ROWS_FORMAT;
@@ -17,7 +17,8 @@ use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
+use crate::format::standard_input;
 use crate::ranking::RankingData;
 
 /// The file with the warnings and notes, which every training on the rows repeats.
@@ -64,6 +65,9 @@ struct FileIdentity {
 }
 
 fn identity(path: &Path) -> Result<FileIdentity> {
+    if let (Some(digest), Some(len)) = (standard_input::digest(path)?, standard_input::len(path)?) {
+        return Ok(FileIdentity { path: digest.into(), len, modified: 0, place: None });
+    }
     let whole = std::fs::canonicalize(path).map_err(Error::io("read", path))?;
     let metadata = std::fs::metadata(&whole).map_err(Error::io("read", path))?;
     let modified = metadata.modified().map_err(Error::io("read", path))?;
@@ -88,9 +92,12 @@ struct EntryFile {
     key: String,
     /// Digests of schema, rows, pairs and warnings, by name.
     digests: BTreeMap<String, String>,
+    /// The files that the rows come from, for people.
+    #[serde(default)]
+    source: String,
 }
 
-const ENTRY: &str = "entry.json";
+pub(crate) const ENTRY: &str = "entry.json";
 
 /// The version of the files of an entry that are not rows or schemas.
 const ENTRY_FORMAT: u32 = 2;
@@ -112,6 +119,9 @@ pub struct Prepared {
     pub warnings: Vec<String>,
     /// What was decided about the rows because the settings do not ([`RawData::notes`](crate::RawData::notes)).
     pub notes: Vec<String>,
+    /// Shows that the entry of the cache is in use.
+    #[expect(dead_code, reason = "it only has to be held")]
+    pub(crate) lock: Option<File>,
 }
 
 impl Prepared {
@@ -119,10 +129,12 @@ impl Prepared {
     fn open(folder: &Path, key: &str) -> fm_core::Result<Prepared> {
         let path = folder.join(ENTRY);
         let text = std::fs::read_to_string(&path).map_err(fm_core::Error::io("read", &path))?;
+        let lock = in_use(&path);
         let entry: EntryFile = serde_json::from_str(&text)
             .map_err(|error| fm_core::Error::format("cache entry", &path, error.to_string()))?;
-        let prepared = Prepared::read(folder)?;
-        if entry != prepared.entry(key) {
+        let prepared = Prepared { lock, ..Prepared::read(folder)? };
+        let expected = prepared.entry(key);
+        if (entry.key, entry.digests) != (expected.key, expected.digests) {
             return Err(fm_core::Error::format("cache entry", folder, "its content is not what was written"));
         }
         Ok(prepared)
@@ -136,7 +148,7 @@ impl Prepared {
         let warnings = ("warnings", format!("{:032x}", xxh3_128(self.warnings.join("\n").as_bytes())));
         let digests =
             rows.into_iter().chain([schema, warnings]).chain(ranking).map(|(name, digest)| (name.to_owned(), digest));
-        EntryFile { key: key.to_owned(), digests: digests.collect() }
+        EntryFile { key: key.to_owned(), digests: digests.collect(), source: String::new() }
     }
 
     fn read(folder: &Path) -> fm_core::Result<Prepared> {
@@ -152,12 +164,12 @@ impl Prepared {
         let text = std::fs::read_to_string(&path).map_err(fm_core::Error::io("read", &path))?;
         let (warnings, notes) =
             serde_json::from_str(&text).map_err(fm_core::Error::json("the warnings of a cache entry"))?;
-        Ok(Prepared { schema, train, valid, test, ranking, warnings, notes })
+        Ok(Prepared { schema, train, valid, test, ranking, warnings, notes, lock: None })
     }
 
     /// Writes the files of an entry. Rows that are already in a file of the folder stay there.
-    fn save(&self, folder: &Path, key: &str) -> fm_core::Result<()> {
-        let entry = self.entry(key);
+    fn save(&self, folder: &Path, key: &str, source: String) -> fm_core::Result<()> {
+        let entry = EntryFile { source, ..self.entry(key) };
         write_atomically(folder.join(ENTRY), |file| Ok(serde_json::to_writer_pretty(file, &entry)?))?;
         self.schema.save(folder.join(Schema::FILE))?;
         for (part, rows) in [("train", &self.train), ("valid", &self.valid), ("test", &self.test)] {
@@ -209,13 +221,48 @@ pub fn prepare(
         return Ok(built);
     }
     let Some(written) = written else { return Ok(built) };
-    match built.save(&written.path, &digest) {
+    let lock = match built.save(&written.path, &digest, source_of(key.inputs)) {
         // Mapped files stay, whatever another process does to the entry.
-        Ok(()) => publish(&written, &entry),
-        Err(error) => failed(&error.into()),
-    }
+        Ok(()) => {
+            publish(&written, &entry);
+            in_use(&entry.join(ENTRY))
+        }
+        Err(error) => {
+            failed(&error.into());
+            None
+        }
+    };
     prune(cache);
-    Ok(built)
+    Ok(Prepared { lock, ..built })
+}
+
+/// The files in words: the file, or the folder of several and their number.
+fn source_of(files: &[PathBuf]) -> String {
+    match files {
+        [] => String::new(),
+        [file] => shown(file).to_string_lossy().into_owned(),
+        [first, others @ ..] => {
+            let folders = first.parent().into_iter().flat_map(Path::ancestors);
+            let folder = folders.into_iter().find(|folder| others.iter().all(|file| file.starts_with(folder)));
+            format!("{} ({} files)", folder.unwrap_or(first).to_string_lossy(), files.len())
+        }
+    }
+}
+
+/// Shows other processes that an entry is in use, and since when, until the file is dropped. Best effort: mapped rows stay
+/// readable in any case.
+fn in_use(entry: &Path) -> Option<File> {
+    let file = File::open(entry).ok()?;
+    file.try_lock_shared().ok()?;
+    // An owner may set the time of a file that is open for reading.
+    let _ = file.set_modified(SystemTime::now());
+    Some(file)
+}
+
+/// Where the rows of an entry come from; empty if it does not say.
+pub(crate) fn source_of_entry(folder: &Path) -> String {
+    let text = std::fs::read_to_string(folder.join(ENTRY)).unwrap_or_default();
+    serde_json::from_str::<EntryFile>(&text).map(|entry| entry.source).unwrap_or_default()
 }
 
 /// Whether a file could not be written, such as on a full disk.
@@ -239,27 +286,33 @@ const KEPT_BYTES: u64 = 5_000_000_000;
 
 /// An unfinished entry is locked by its process. Without a lock, it belongs to a process that died; a new one may not be locked
 /// yet. Where folders have no locks, only its age shows it.
-const UNLOCKED_AFTER: Duration = Duration::from_secs(10);
+pub(crate) const UNLOCKED_AFTER: Duration = Duration::from_secs(10);
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Whether a path in the folder of the cache is that of an entry.
+pub(crate) fn is_entry(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Whether it is that of an unfinished entry.
+pub(crate) fn is_unfinished(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "partial")
+}
 
 /// Removes abandoned entries, and the oldest entries beyond [`KEPT_BYTES`]. Files that another process has mapped stay
 /// readable to it.
 fn prune(cache: &Path) {
-    let is_entry = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
-    };
     let files = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let built = |entry: &PathBuf| std::fs::metadata(entry).and_then(|data| data.modified()).unwrap_or(UNIX_EPOCH);
     let is_abandoned = |path: &PathBuf| {
         let age = built(path).elapsed().unwrap_or_default();
-        path.extension().is_some_and(|extension| extension == "partial")
-            && (age > ABANDONED_AFTER || age > UNLOCKED_AFTER && lock(path).is_some())
+        is_unfinished(path) && (age > ABANDONED_AFTER || age > UNLOCKED_AFTER && lock(path).is_some())
     };
     for left in files(cache).filter(is_abandoned) {
         let _ = std::fs::remove_dir_all(left);
     }
-    let mut entries: Vec<PathBuf> = files(cache).filter(is_entry).collect();
+    let mut entries: Vec<PathBuf> = files(cache).filter(|path| is_entry(path)).collect();
     entries.sort_by_key(|entry| std::cmp::Reverse(built(entry)));
     let mut kept = 0;
     for entry in entries.iter().skip(1) {
@@ -367,6 +420,7 @@ mod tests {
             ranking: None,
             warnings: vec!["odd".into()],
             notes: vec!["decided".into()],
+            lock: None,
         })
     }
 

@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::format::OnBadRow;
 use crate::format::pattern::{is_pattern, within};
+use crate::format::standard_input::is_standard_input;
 use crate::movielens::Release;
 use crate::spec::TableSpec;
 use crate::split::Split;
@@ -42,7 +44,8 @@ impl TaskName {
 pub struct DataConfig {
     /// The name of a MovieLens release, a folder with one, or a table: a file (`.csv`, `.tsv`, `.txt`, `.jsonl`,
     /// `.ndjson`, `.parquet`, `.arrow`, `.feather`, `.ipc`, `.libsvm`, `.svm`, `.libffm`, `.ffm`; text also as in
-    /// `.csv.gz` and `.csv.zst`), a folder of such files, or a pattern of their names, as in `parts/*.csv`.
+    /// `.csv.gz` and `.csv.zst`), a folder of such files, a pattern of their names, as in `parts/*.csv`, or - for
+    /// standard input.
     pub data: Option<String>,
     /// A table of training rows, instead of `data` and a split.
     pub train: Option<PathBuf>,
@@ -51,7 +54,7 @@ pub struct DataConfig {
     pub valid: Option<PathBuf>,
     /// A table of test rows.
     pub test: Option<PathBuf>,
-    /// Declaration of a table's fields: the path of a `schema.toml`, or its content. Without one, the fields are
+    /// Declaration of a table's fields: the path of a `schema.toml`, the name of a preset, or its content. Without one, the fields are
     /// inferred from the table; `fm data infer` shows how.
     #[schemars(with = "Option<serde_json::Value>")]
     pub schema: Option<TableSpec>,
@@ -70,6 +73,10 @@ pub struct DataConfig {
     pub split: String,
     /// Seed of the split.
     pub seed: u64,
+    /// Rows of a table that cannot be read: fail, or skip them. Such a row has another number of cells than the header, bytes
+    /// that are not UTF-8, broken JSON, an invalid index or value in a sparse file, or a label, a weight or a timestamp
+    /// that is none. A warning says how many were left out; more than half of all rows are still an error.
+    pub on_bad_row: OnBadRow,
     /// MovieLens: maximum number of films in a rating's `history`, the films that its user last liked before it; 0 for
     /// no such field. By default 100, or 20 for releases of more than 2 million ratings, where longer histories take
     /// gigabytes.
@@ -98,6 +105,7 @@ impl Default for DataConfig {
             threshold: None,
             split: Split::default().to_string(),
             seed: 1,
+            on_bad_row: OnBadRow::default(),
             history: None,
             implicit: 0,
             min_count: 1,
@@ -109,13 +117,15 @@ impl DataConfig {
     /// The same settings with absolute paths, which are valid in any working folder.
     pub fn absolute(self) -> DataConfig {
         let absolute = |path: PathBuf| match std::env::current_dir() {
+            _ if is_standard_input(&path) => path,
             Ok(folder) if is_pattern(&path) => within(&folder, &path),
             _ => std::path::absolute(&path).unwrap_or(path),
         };
         let data = self.data.map(|data| {
             // The name of a release stays a name, even if the working folder has a folder of that name.
             let path = Path::new(&data);
-            let is_path = data.parse::<Release>().is_err() && (path.exists() || is_pattern(path));
+            let is_path =
+                data.parse::<Release>().is_err() && !is_standard_input(path) && (path.exists() || is_pattern(path));
             if is_path { absolute(PathBuf::from(&data)).to_string_lossy().into_owned() } else { data }
         });
         DataConfig {
@@ -125,6 +135,12 @@ impl DataConfig {
             test: self.test.map(absolute),
             ..self
         }
+    }
+
+    /// Whether rows come from standard input.
+    pub fn reads_standard_input(&self) -> bool {
+        let tables = [&self.train, &self.valid, &self.test].into_iter().flatten().map(PathBuf::as_path);
+        self.data.iter().map(Path::new).chain(tables).any(is_standard_input)
     }
 
     /// The same settings with the new locations of data that has moved.

@@ -36,7 +36,10 @@ pub fn declare(config: &DataConfig) -> Result<Option<Declared>> {
 /// The complete declaration of a table.
 pub(crate) fn of_table(config: &DataConfig, table: &Path) -> Result<Declared> {
     let Some(spec) = &config.schema else {
-        let inferred = infer(table, &InferOptions { label: config.label.clone(), ..InferOptions::default() })?;
+        let inferred = infer(
+            table,
+            &InferOptions { label: config.label.clone(), on_bad_row: config.on_bad_row, ..InferOptions::default() },
+        )?;
         return Ok(Declared { spec: inferred.spec.clone(), inferred: Some(inferred) });
     };
     let mut spec = spec.clone();

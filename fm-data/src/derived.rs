@@ -82,7 +82,7 @@ mod tests {
     use super::*;
     use crate::source::Division;
     use crate::spec::{FieldSpec, ListSpec, TableSpec};
-    use crate::table::{CompactTable, TextColumns};
+    use crate::table::{CompactTable, Origin, TextColumns};
 
     /// Users u and v rate items a, b and c at times 1 to 4.
     fn table(origin: FieldOrigin, max_len: Option<usize>) -> DeclaredTable {
@@ -98,6 +98,7 @@ mod tests {
             division: Division::Undivided,
             items: Some(df!("item" => ["c", "b", "a", "d"]).unwrap()),
             least_positive: None,
+            origin: Origin::default(),
         }
     }
 

@@ -8,6 +8,15 @@ use polars::prelude::PolarsError;
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// The path of standard input.
+pub(crate) const STANDARD_INPUT: &str = "-";
+
+/// A path in words.
+pub fn shown(path: impl AsRef<Path>) -> PathBuf {
+    let path = path.as_ref();
+    if path == Path::new(STANDARD_INPUT) { "standard input".into() } else { path.to_owned() }
+}
+
 /// An error of the library. `Display` is a single line that states facts; advice on how to use a program is up to the
 /// program.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +45,9 @@ pub enum Error {
         /// What was found and what was expected.
         reason: String,
     },
+    /// A row of a table that cannot be read. Such rows can be [skipped](crate::OnBadRow).
+    #[error(transparent)]
+    BadRow(Box<Error>),
     /// The settings name no data.
     #[error("no data is given")]
     NoData,
@@ -122,10 +134,10 @@ pub enum Error {
     #[error("a regression predicts the label itself and has no threshold")]
     UnusedThreshold,
     /// A binary task without a threshold, whose labels are not 0 and 1.
-    #[error("column `{label}` has values other than 0 and 1, so a binary task needs the smallest positive label")]
+    #[error("{row}, so a binary task needs the smallest positive label")]
     MissingThreshold {
-        /// The column of the label.
-        label: String,
+        /// The first row with another label.
+        row: Box<Error>,
     },
     /// The rows cannot be split in this way.
     #[error("cannot split the rows by `{split}`: {reason}")]
@@ -159,13 +171,21 @@ pub enum Error {
 impl Error {
     /// An [`Error::Io`] for `path`; use as `.map_err(Error::io("read", path))`.
     pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Error {
-        let path = path.as_ref().to_owned();
+        let path = shown(path);
         move |source| Error::Io { action, path, source }
+    }
+
+    /// The same error about data as one of a single row, which could be skipped.
+    pub(crate) fn of_row(self) -> Error {
+        match self {
+            Error::Data { .. } => Error::BadRow(Box::new(self)),
+            error => error,
+        }
     }
 
     /// An [`Error::Data`] of `path`.
     pub fn data(path: impl AsRef<Path>, line: impl Into<Option<usize>>, reason: impl Into<String>) -> Error {
-        Error::Data { path: path.as_ref().to_owned(), line: line.into(), reason: reason.into() }
+        Error::Data { path: shown(path), line: line.into(), reason: reason.into() }
     }
 }
 

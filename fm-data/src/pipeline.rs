@@ -71,7 +71,7 @@ impl DataConfig {
                 let valid = finish(encode(valid, "valid")?, valid)?;
                 let test = finish(encode(test, "test")?, test)?;
                 let ranking = (self.task == TaskName::Ranking).then(|| data.ranking(&schema)).transpose()?;
-                Ok(Prepared { train, valid, test, ranking, schema, warnings, notes: data.notes.clone() })
+                Ok(Prepared { train, valid, test, ranking, schema, warnings, notes: data.notes.clone(), lock: None })
             })?;
         prepared.notes.iter().for_each(|note| tracing::info!("{note}"));
         prepared.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));

@@ -35,6 +35,8 @@ pub struct RawData {
     pub weights: Option<Vec<f32>>,
     /// What was decided about the rows because the settings do not.
     pub notes: Vec<String>,
+    /// How many rows were left out because they cannot be read, in words; `None` if there were none.
+    pub skipped: Option<String>,
     /// What is odd about the labels.
     warnings: Vec<String>,
     /// The list of all items, if the source has one.
@@ -155,9 +157,9 @@ impl RawData {
             table.spec = table.spec.select(fields)?;
         }
         derived::add(&mut table, roles.user.as_deref(), roles.item.as_deref(), known(&parts))?;
-        let DeclaredTable { rows, spec, labels, timestamps, weights, items, .. } = table;
-        let (notes, warnings) = (vec![], vec![]);
-        Ok(RawData { rows, spec, parts, labels, timestamps, weights, notes, warnings, items, task, roles })
+        let DeclaredTable { rows, spec, labels, timestamps, weights, items, origin, .. } = table;
+        let (notes, warnings, skipped) = (vec![], vec![], origin.skipped().warning());
+        Ok(RawData { rows, spec, parts, labels, timestamps, weights, notes, skipped, warnings, items, task, roles })
     }
 
     /// Fits vocabularies and statistics to the training rows.
@@ -175,7 +177,7 @@ impl RawData {
     pub fn fit_and_warn(&self) -> Result<Fitted> {
         let RawData { rows, spec, labels, parts, task, .. } = self;
         let fitted = fit_and_warn(rows, spec, labels, &parts.train, *task)?;
-        let warnings = self.warnings.iter().cloned().chain(fitted.warnings).collect();
+        let warnings = self.skipped.iter().chain(&self.warnings).cloned().chain(fitted.warnings).collect();
         Ok(Fitted { warnings, ..fitted })
     }
 
@@ -297,7 +299,18 @@ fn task(
         (TaskName::Regression, None) => Task::Regression,
         (TaskName::Binary, given) => {
             let default = table.least_positive.or(is_binary().then_some(1.0));
-            let missing = || Error::MissingThreshold { label: column.clone() };
+            let missing = || {
+                let is_other = |label: &f32| ![-1.0, 0.0, 1.0].contains(label);
+                let row = table
+                    .labels
+                    .iter()
+                    .position(is_other)
+                    .or_else(|| table.labels.iter().position(|&label| label < 0.0));
+                let row = row.unwrap_or_default();
+                let other = table.labels.get(row).copied().unwrap_or_default();
+                let reason = format!("column `{column}` has values other than 0 and 1, such as {other}");
+                Error::MissingThreshold { row: Box::new(table.origin.error(row, &reason)) }
+            };
             Task::Binary { threshold: given.or(default).ok_or_else(missing)? }
         }
         (TaskName::Ranking, None) if table.least_positive.is_none() => {

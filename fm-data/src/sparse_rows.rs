@@ -24,6 +24,8 @@ pub struct SparseRows {
     rows: Records,
     labels: Vec<f32>,
     has_fields: bool,
+    /// How many rows were left out because they cannot be read, in words; `None` if there were none.
+    pub skipped: Option<String>,
     /// The next row.
     at: usize,
 }
@@ -43,7 +45,7 @@ impl SparseRows {
         }
         let all: Vec<u32> = (0..data.labels.len() as u32).collect();
         let rows = data.encode(&schema, &all)?;
-        Ok(SparseRows { schema, rows, labels: data.labels, has_fields, at: 0 })
+        Ok(SparseRows { schema, rows, labels: data.labels, has_fields, skipped: data.skipped, at: 0 })
     }
 
     /// The number of rows.

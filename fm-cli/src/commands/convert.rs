@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use fm_args::commands::Convert;
-use fm_data::table::{Needed, ReadOptions, check_output, files, sparse_fields, take_columns};
+use fm_data::table::{BadRows, Needed, ReadOptions, check_output, files, sparse_fields, take_columns};
 use fm_data::{TableReader, TableWriter};
 use polars::prelude::DataFrame;
 
 use super::predict::{is_standard, joined, warn_of_left_out};
 use crate::interruption::{Interrupted, stop_at_ctrl_c};
 use crate::progress::RowProgress;
+use crate::settings::on_bad_row;
 
 pub fn run(args: &Convert) -> Result<()> {
     let Convert { input, output, columns, .. } = args;
@@ -27,18 +28,21 @@ pub fn run(args: &Convert) -> Result<()> {
             check_distinct(input, output)?;
         }
     }
-    match sparse_fields(output) {
+    let output_fields = if is_stdout { None } else { sparse_fields(output) };
+    match output_fields {
         Some(has_fields) if sparse_fields(input) != Some(has_fields) => return sparse::run(args, has_fields),
         _ if args.schema.is_some() || args.label.is_some() => {
             bail!("{} needs no schema and no label: only libsvm and libffm files do", output.display())
         }
         _ => {}
     }
-    let mut options = ReadOptions::default();
+    let bad_rows = BadRows::new(on_bad_row(&args.bad_rows)?.unwrap_or_default());
+    let mut options = ReadOptions { bad_rows: bad_rows.clone(), ..ReadOptions::default() };
     options.columns.needed = columns.iter().flatten().map(Needed::any).collect();
     options.columns.others = columns.is_none();
-    let reader = if is_standard(input) {
-        TableReader::from_csv_with(std::io::stdin(), "standard input", &options)?
+    // To know whether a sparse file is copied, the start of the input has been read, which is kept then.
+    let reader = if is_standard(input) && output_fields.is_none() {
+        TableReader::from_standard_input(&options)?
     } else {
         TableReader::open_with(input, &options)?
     };
@@ -77,7 +81,9 @@ pub fn run(args: &Convert) -> Result<()> {
         progress.add(table.height(), bytes_read);
     }
     joined(reading)?;
+    let skipped = bad_rows.finish(input, progress.rows())?;
     writer.finish()?;
+    skipped.warning().iter().for_each(|warning| tracing::warn!("{warning}"));
     let output = if is_stdout { "standard output".into() } else { output.display().to_string() };
     tracing::info!("wrote {} to {output}", progress.finish());
     Ok(())

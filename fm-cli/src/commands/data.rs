@@ -1,5 +1,7 @@
 //! `fm data`
 
+mod cache;
+mod presets;
 mod synth;
 
 use anyhow::Result;
@@ -10,14 +12,16 @@ use toml::Value;
 
 use super::{print, print_json};
 use crate::progress::{bytes, during};
-use crate::settings::{Settings, data_dir};
+use crate::settings::{Settings, data_dir, on_bad_row};
 
 pub fn run(command: &DataCommand) -> Result<()> {
     match command {
         DataCommand::Download(args) => download(args),
+        DataCommand::Cache(args) => cache::run(args),
         DataCommand::Convert(args) => super::convert::run(args),
         DataCommand::Infer(args) => infer(args),
         DataCommand::Inspect(args) => inspect(args),
+        DataCommand::Presets(args) => presets::run(args),
         DataCommand::Synth(args) => synth::run(args),
     }
 }
@@ -37,15 +41,19 @@ fn download(args: &Download) -> Result<()> {
 }
 
 fn infer(args: &Infer) -> Result<()> {
-    let options = InferOptions { label: args.label.clone(), rows: args.rows };
+    let options = InferOptions {
+        label: args.label.clone(),
+        rows: args.rows,
+        on_bad_row: on_bad_row(&args.bad_rows)?.unwrap_or_default(),
+    };
     let inferred = during("reading data", || fm_data::infer(&args.table, &options))?;
-    inferred.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    inferred.skipped.iter().chain(&inferred.warnings).for_each(|warning| tracing::warn!("{warning}"));
     print(inferred.to_toml().trim_end())
 }
 
 fn inspect(args: &Inspect) -> Result<()> {
     let data = args.data.iter().map(|data| ("data.data".to_owned(), Value::String(data.clone())));
-    let config = Settings::from_keys(data.chain(args.selection.keys()).collect())?.data;
+    let config = Settings::from_keys(data.chain(args.selection.keys()).chain(args.bad_rows.keys()).collect())?.data;
     let data_dir = data_dir(&args.folders)?;
     let inspection = during("reading data", || RawData::open(&config, &data_dir)?.inspect())?;
     if args.form.json { print_json(&inspection) } else { print(inspection.to_string().trim_end()) }

@@ -24,6 +24,7 @@ use crate::labels::warn_of_other_labels;
 use crate::metric::in_order;
 use crate::predictor::{Predictor, moved};
 use crate::results::Results;
+use crate::settings::on_bad_row;
 use crate::suspicions::KnownRows;
 use crate::values::Unknown;
 
@@ -43,7 +44,10 @@ pub fn run(args: &Evaluate) -> Result<()> {
         check_output(output)?;
     }
     let run = Run::open(&args.run)?;
-    let predictor = Predictor::of_run(&run, &args.device.device)?;
+    let mut predictor = Predictor::of_run(&run, &args.device.device)?;
+    if let Some(on_bad_row) = on_bad_row(&args.bad_rows)? {
+        predictor.settings.data.on_bad_row = on_bad_row;
+    }
     let measured = match (&args.data, args.part) {
         (Some(data), None) => new_rows(args, &run, &predictor, data)?,
         (data, part) => {
@@ -53,6 +57,7 @@ pub fn run(args: &Evaluate) -> Result<()> {
         }
     };
     let Measured { source, part, evaluation, data, is_new } = &measured;
+    source.skipped.iter().for_each(|warning| tracing::warn!("{warning}"));
     if !is_new && evaluation.has_changed(&run) {
         tracing::warn!("the data has changed since training: the {} rows may include training rows", part.name());
     }

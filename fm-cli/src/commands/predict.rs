@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use fm_args::commands::Predict;
 use fm_core::error::nearest;
 use fm_core::{Encoder, Field, Records, Schema};
@@ -46,9 +46,9 @@ pub fn run(args: &Predict) -> Result<()> {
     let columns = Columns::of(args, &predictor.schema, declared);
     let options = columns.read_options(&predictor.schema, declared);
     let reader = if is_standard(&args.input) {
-        TableReader::from_csv_with(std::io::stdin(), "standard input", &options)?
+        TableReader::from_standard_input(&options).map_err(|error| of_row(error.into()))?
     } else {
-        TableReader::open_with(&args.input, &options)?
+        TableReader::open_with(&args.input, &options).map_err(|error| of_row(error.into()))?
     };
     let names = reader.names().to_vec();
     let missing = missing_columns(&predictor.schema, &reader, columns.missing)?;
@@ -75,7 +75,7 @@ pub fn run(args: &Predict) -> Result<()> {
             // Input may arrive slowly. Meanwhile, react to Ctrl-C and to a failed writer.
             Err(RecvTimeoutError::Timeout) if writing.is_finished() => break Ok(()),
             Err(RecvTimeoutError::Timeout) => continue,
-            Err(RecvTimeoutError::Disconnected) => break joined(reading),
+            Err(RecvTimeoutError::Disconnected) => break joined(reading).map_err(of_row),
         };
         if progress.rows() == 0 {
             if names.iter().any(|name| name == SCORE) && !predictor.schema.columns().contains(&SCORE) {
@@ -134,6 +134,17 @@ pub fn run(args: &Predict) -> Result<()> {
     let output = if is_stdout { "standard output".into() } else { args.output.display().to_string() };
     tracing::info!("scored {done} to {output}");
     Ok(())
+}
+
+/// An error with what to do about a row that cannot be read. It is not left out, because the lines of the output would no
+/// longer be those of the input.
+fn of_row(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(fm_data::Error::BadRow(row)) => {
+            anyhow!("{row}: `fm data convert --on-bad-row skip` writes the table without such rows")
+        }
+        _ => error,
+    }
 }
 
 /// The columns to read from the input, and those to write.

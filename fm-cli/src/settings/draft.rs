@@ -9,8 +9,9 @@ use fm_core::Error;
 use fm_core::error::nearest;
 use fm_core::train::Update;
 use fm_data::movielens::Release;
+use fm_data::table::standard_input::is_standard_input;
 use fm_data::table::{is_pattern, within};
-use fm_data::{Declared, Inferred, TableSpec};
+use fm_data::{Declared, Inferred, presets};
 use fm_models::run::{ModelSettings, Run};
 use serde_json::{Map, Value as Json};
 use toml::{Table, Value};
@@ -62,7 +63,13 @@ impl Draft {
     pub fn apply(&mut self, keys: Keys) -> Result<()> {
         for (key, value) in keys {
             match (key.as_str(), &value) {
-                ("data.schema", Value::String(path)) => self.insert(&key, declaration(Path::new(path))?)?,
+                ("data.schema", Value::String(path)) => {
+                    let (declaration, task) = declaration(Path::new(path))?;
+                    self.insert(&key, declaration)?;
+                    if let (Some(task), None) = (task, self.0.get("data").and_then(|data| data.get("task"))) {
+                        self.insert("data.task", task)?;
+                    }
+                }
                 _ => self.insert(&key, value)?,
             }
         }
@@ -235,12 +242,15 @@ fn take_from_folder(table: &mut Table, folder: &Path) -> Result<()> {
     }
     let Some(Value::Table(data)) = table.get_mut("data") else { return Ok(()) };
     for name in ["train", "valid", "test"] {
-        if let Some(Value::String(path)) = data.get_mut(name) {
+        if let Some(Value::String(path)) = data.get_mut(name)
+            && !is_standard_input(Path::new(&*path))
+        {
             *path = within(folder, Path::new(&*path)).to_string_lossy().into_owned();
         }
     }
     if let Some(Value::String(data)) = data.get_mut("data")
         && data.parse::<Release>().is_err()
+        && !is_standard_input(Path::new(&*data))
     {
         let path = within(folder, Path::new(&*data));
         if path.exists() || is_pattern(Path::new(&*data)) {
@@ -250,14 +260,23 @@ fn take_from_folder(table: &mut Table, folder: &Path) -> Result<()> {
     if let Some(schema) = data.get_mut("schema")
         && let Value::String(path) = schema
     {
-        *schema = declaration(&folder.join(&*path))?;
+        // A preset has a name, not a place.
+        let file = folder.join(&*path);
+        let is_preset = !file.is_file() && presets::preset(path).is_ok();
+        let (declaration, task) = declaration(if is_preset { Path::new(&*path) } else { &file })?;
+        *schema = declaration;
+        if let Some(task) = task {
+            data.entry("task").or_insert(task);
+        }
     }
     Ok(())
 }
 
-/// Reads a `schema.toml` as a value of the key `data.schema`.
-fn declaration(path: &Path) -> Result<Value> {
-    Ok(Value::try_from(TableSpec::load(path)?)?)
+/// A `schema.toml` or a preset as a value of the key `data.schema`, and the task of a preset.
+fn declaration(path: &Path) -> Result<(Value, Option<Value>)> {
+    let (spec, preset) = presets::declaration(path)?;
+    let task = preset.and_then(|preset| preset.fact("task")).map(|task| Value::String(task.to_owned()));
+    Ok((Value::try_from(spec)?, task))
 }
 
 /// Checks that every key is known, and replaces a name by a table where a table with a name is expected.

@@ -8,14 +8,15 @@ use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 use fm_args::commands;
-use fm_args::flags::{Folders, Keys};
+use fm_args::flags::{BadRowFlags, Folders, Given, Keys};
 use fm_core::Error;
 use fm_core::device::DeviceChoice;
 use fm_core::metric::MetricSet;
 use fm_core::optim::OptimizerConfig;
 use fm_core::schema::Inheritance;
 use fm_core::train::{Inherit, TrainConfig, Update};
-use fm_data::{DataConfig, TaskName};
+use fm_data::table::standard_input;
+use fm_data::{DataConfig, OnBadRow, TaskName};
 use fm_models::run::{ModelSettings, Run};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -138,6 +139,18 @@ impl Settings {
     /// The text of a `settings.toml`.
     pub fn to_toml(&self) -> Result<String> {
         Ok(toml::to_string(self)?)
+    }
+}
+
+/// What flags say about rows that cannot be read; `None` if they say nothing.
+pub fn on_bad_row(flags: &Given<BadRowFlags>) -> Result<Option<OnBadRow>> {
+    Ok(flags.value("on-bad-row").cloned().map(toml::Value::try_into).transpose()?)
+}
+
+/// Rows from standard input are kept beside the encoded ones. Without that folder, they are where temporary files are.
+pub fn keep_standard_input(folders: &Folders) {
+    if let Ok(folder) = cache_dir(folders) {
+        standard_input::set_folder(folder);
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test that is skipped says so")]
 
 mod bad_input;
+mod bad_rows;
 mod changed_data;
 mod clients;
 mod compare;
@@ -21,6 +22,7 @@ mod hashed;
 mod histories;
 mod inferred;
 mod interruption;
+mod kept;
 mod killed;
 mod labels;
 mod mutants;
@@ -35,6 +37,7 @@ mod reproducibility;
 mod scene;
 mod settings;
 mod splits;
+mod standard_input;
 mod streaming;
 mod surroundings;
 mod suspicions;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
+use super::standard_input;
 use crate::error::{Error, Result};
 
 /// The number of bytes that tell how a file is compressed, or that it is no text.
@@ -56,13 +57,21 @@ pub(super) struct Text {
 }
 
 impl Input {
-    /// Opens a file.
+    /// Opens a file, or [standard input](standard_input) under its path.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn open(path: &Path) -> Result<Input> {
-        let file = File::open(path).map_err(Error::io("read", path))?;
-        Ok(Input { path: path.to_owned(), source: Source::File(file) })
+        let file = match standard_input::is_standard_input(path) {
+            true => standard_input::table()?.open()?,
+            false => File::open(path).map_err(Error::io("read", path))?,
+        };
+        Ok(Input::of_file(file, path))
+    }
+
+    /// An open file.
+    pub(super) fn of_file(file: File, path: impl AsRef<Path>) -> Input {
+        Input { path: path.as_ref().to_owned(), source: Source::File(file) }
     }
 
     /// A stream. Errors call it `name`.

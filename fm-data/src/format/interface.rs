@@ -5,6 +5,7 @@ use std::path::Path;
 
 use polars::prelude::DataFrame;
 
+use super::bad_rows::BadRows;
 use super::input::Input;
 use super::output::Output;
 use super::selection::Selection;
@@ -39,6 +40,8 @@ pub struct ReadOptions {
     pub separator: Option<char>,
     /// The columns to read.
     pub columns: Selection,
+    /// What becomes of rows that cannot be read.
+    pub bad_rows: BadRows,
 }
 
 /// A file type for tables.
@@ -72,7 +75,8 @@ pub trait ReadChunks: Send {
     /// rows. A needed column that the table lacks is missing.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io); [`Error::Data`](crate::Error::Data) with the line of the first invalid row.
+    /// [`Error::Io`](crate::Error::Io); [`Error::BadRow`](crate::Error::BadRow) with the line of the first invalid row, unless
+    /// such rows are skipped.
     fn next_chunk(&mut self) -> Result<Option<DataFrame>>;
 
     /// The bytes of the file read so far. A format that stores columns one after the other counts the share of rows

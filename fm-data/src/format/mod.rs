@@ -1,6 +1,7 @@
 //! The file formats of tables. A new format is one file that implements [`Format`], and one line in [`FORMATS`].
 
 mod arrow_columns;
+mod bad_rows;
 mod cells;
 pub mod csv;
 mod input;
@@ -14,9 +15,12 @@ pub mod parts;
 pub(crate) mod pattern;
 mod quiet;
 mod selection;
+mod sniff;
 pub(crate) mod sparse;
+pub mod standard_input;
 pub(crate) mod text;
 
+use std::io::{Cursor, Read};
 use std::path::Path;
 
 use fm_core::atomic_file::AtomicFile;
@@ -24,6 +28,7 @@ use fm_core::atomic_file::AtomicFile;
 use self::output::{Output, Packing};
 use crate::error::{Error, Result};
 
+pub use bad_rows::{BadRows, OnBadRow, Skipped};
 pub use input::Input;
 pub use interface::{ChunkSize, Format, ReadChunks, ReadOptions, WriteChunks};
 pub(crate) use parquet::Parquet;
@@ -54,6 +59,22 @@ pub fn of(path: &Path) -> Result<&'static dyn Format> {
     Ok(format_and_packing(path)?.0)
 }
 
+/// Reads a table of text from a stream, whose start shows its format.
+///
+/// # Errors
+/// As [`Format::read`].
+pub fn read_stream(
+    source: impl Read + Send + 'static,
+    name: &str,
+    options: &ReadOptions,
+) -> Result<Box<dyn ReadChunks>> {
+    let mut text = Input::stream(source, name).into_text()?.source;
+    let mut start = vec![];
+    (&mut text).take(sniff::START).read_to_end(&mut start).map_err(Error::io("read", name))?;
+    let format = sniff::sniff(&start);
+    format.read(Input::stream(Cursor::new(start).chain(text), name), options)
+}
+
 /// Starts a file in the format of its extension.
 ///
 /// # Errors
@@ -70,6 +91,9 @@ pub fn to_stdout() -> Box<dyn WriteChunks> {
 }
 
 fn format_and_packing(path: &Path) -> Result<(&'static dyn Format, Option<Packing>)> {
+    if standard_input::is_standard_input(path) {
+        return Ok((standard_input::table()?.format, None));
+    }
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     let packing = Packing::of_name(&name);
     let extension = Path::new(packing.map_or(name.as_str(), |(_, inner)| inner)).extension().unwrap_or_default();

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use polars::prelude::*;
 
 use super::interface::{Format, ReadChunks, ReadOptions};
-use super::{Input, csv, pattern};
+use super::standard_input::is_standard_input;
+use super::{Input, csv, pattern, sparse};
 use crate::error::{Error, Result};
 
 /// The files of a table: the file itself, or the parts in a folder or of a pattern.
@@ -15,6 +16,9 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::Io`]; [`Error::Data`] for a folder or a pattern without parts, or with parts of several formats.
 pub fn files(path: &Path) -> Result<Vec<PathBuf>> {
+    if is_standard_input(path) {
+        return Ok(vec![path.to_owned()]);
+    }
     let is_pattern = pattern::is_pattern(path);
     let parts = match is_pattern {
         true => matches(path)?,
@@ -64,7 +68,7 @@ fn is_hidden(name: &str) -> bool {
 
 /// Whether a path is a folder with parts of a table.
 pub fn is_folder_of_parts(path: &Path) -> bool {
-    path.is_dir() && parts(path).is_ok_and(|parts| !parts.is_empty())
+    !is_standard_input(path) && path.is_dir() && parts(path).is_ok_and(|parts| !parts.is_empty())
 }
 
 /// The tables in a folder and in its folders named as in `year=2024`, in the order of their names, each with the extension
@@ -132,6 +136,7 @@ fn unescaped(text: &str) -> String {
 /// Those of [`Format::read`], and [`Error::Data`] if not all files have the columns of the first.
 pub fn read(path: &Path, files: Vec<PathBuf>, options: &ReadOptions) -> Result<Box<dyn ReadChunks>> {
     let Some(first) = files.first() else { return Err(Error::NoData) };
+    let options = &sparse::with_fields_of_all(&files, options)?;
     let folder = if pattern::is_pattern(path) { pattern::fixed_part(path) } else { path.to_owned() };
     let (current, given) = (open(first, options)?, given(&folder, first));
     if files.len() == 1 && given.is_empty() {

@@ -7,6 +7,7 @@ use fm_core::{Side, Weighting};
 
 use super::{Finding, Inferred, Role};
 use crate::config::TaskName;
+use crate::error::shown;
 use crate::spec::{FieldSpec, FieldSpecKind, ListSpec, TransformSpec};
 use crate::table::DecimalMark;
 
@@ -17,7 +18,7 @@ impl Inferred {
     /// The rows that were read, in words.
     pub fn sample(&self) -> String {
         let all = if self.is_whole { "all" } else { "the first" };
-        format!("{all} {} rows of {}", grouped(self.rows as i64), line(&self.table.to_string_lossy()))
+        format!("{all} {} rows of {}", grouped(self.rows as i64), line(&shown(&self.table).to_string_lossy()))
     }
 
     /// The declaration as a `schema.toml`, whose comments say what was seen.

@@ -28,11 +28,14 @@ use polars::prelude::{DataFrame, StringChunked};
 use self::column::{Content, Values, content};
 use self::names::Name;
 use crate::config::TaskName;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::fit::MAX_LEN;
-use crate::format::sparse;
+use crate::format::{OnBadRow, sparse};
 use crate::spec::{FieldSpec, FieldSpecKind, ListSpec, TableSpec, TransformSpec};
-use crate::table::{ChunkSize, DecimalMark, NO_CODE, Origin, TableReader, labels, strings};
+use crate::table::{
+    BadRows, ChunkSize, DecimalMark, NO_CODE, Origin, ReadOptions, RowCheck, TableReader, labels, sparse_fields,
+    strings,
+};
 
 /// Number of bytes of text after which a sample ends.
 const MOST_BYTES: usize = 256 << 20;
@@ -44,11 +47,14 @@ pub struct InferOptions {
     pub label: Option<String>,
     /// The maximum number of rows that are read, from the start of the table.
     pub rows: usize,
+    /// What becomes of rows that cannot be read. Those that are skipped do not count, and are not reported: they will be when
+    /// the whole table is read.
+    pub on_bad_row: OnBadRow,
 }
 
 impl Default for InferOptions {
     fn default() -> InferOptions {
-        InferOptions { label: None, rows: 100_000 }
+        InferOptions { label: None, rows: 100_000, on_bad_row: OnBadRow::Fail }
     }
 }
 
@@ -67,6 +73,8 @@ pub struct Inferred {
     pub is_whole: bool,
     /// What is odd about the table, a line each.
     pub warnings: Vec<String>,
+    /// How many of these rows were left out because they cannot be read, in words; `None` if there were none.
+    pub skipped: Option<String>,
     /// The table.
     pub table: PathBuf,
 }
@@ -108,19 +116,24 @@ pub enum Role {
 /// [`Error::Data`] for a label that is not a number; [`Error::Spec`] if no column can be a field.
 pub fn infer(path: impl AsRef<Path>, options: &InferOptions) -> Result<Inferred> {
     let path = path.as_ref();
-    let (table, is_whole, in_file) = sample(path, options.rows)?;
+    let bad_rows = BadRows::new(options.on_bad_row);
+    let Sample { table, is_whole, in_file, origin } = sample(path, options.rows, &bad_rows)?;
     if table.height() == 0 {
+        bad_rows.finish(path, 0)?;
         return Err(Error::data(path, None, "has no rows to infer its fields from"));
     }
     let names: Vec<String> = table.get_column_names().iter().map(|name| name.to_string()).collect();
-    let label = match (&options.label, sparse::is_sparse(path)) {
+    let is_sparse = sparse_fields(path).is_some();
+    let label = match (&options.label, is_sparse) {
         (Some(label), _) => label.clone(),
         (None, true) => sparse::LABEL.to_owned(),
         (None, false) => {
-            name_of_label(&names).ok_or_else(|| Error::NoLabel { table: path.into(), there: names.clone() })?
+            name_of_label(&names).ok_or_else(|| Error::NoLabel { table: shown(path), there: names.clone() })?
         }
     };
-    let found = labels(&table, &label, &Origin::file(path))?;
+    let table = RowCheck::of_labels(&label, false).apply(table, 0, &origin, &bad_rows)?;
+    let skipped = bad_rows.finish(path, table.height())?.warning();
+    let found = labels(&table, &label, &origin).map_err(Error::of_row)?;
     let (task, reason) = task(&found);
     let finding = Finding { column: label.clone(), role: Role::Label, reason };
     let mut inferred = Inferred {
@@ -130,9 +143,10 @@ pub fn infer(path: impl AsRef<Path>, options: &InferOptions) -> Result<Inferred>
         rows: table.height(),
         is_whole,
         warnings: vec![],
+        skipped,
         table: path.to_owned(),
     };
-    match sparse::is_sparse(path) {
+    match is_sparse {
         true => inferred.declare_sparse(&table, finding)?,
         false => inferred.declare_columns(&table, &names, &in_file, &found, finding)?,
     }
@@ -143,27 +157,44 @@ pub fn infer(path: impl AsRef<Path>, options: &InferOptions) -> Result<Inferred>
         let reason = |finding: &Finding| format!("`{}` {}", finding.column, finding.reason);
         let others = inferred.columns.iter().filter(|finding| finding.role == Role::LeftOut);
         let reasons: Vec<String> = others.take(3).map(reason).collect();
-        return Err(Error::Spec(format!("{}: no column can be a field: {}", path.display(), reasons.join(", "))));
+        return Err(Error::Spec(format!(
+            "{}: no column can be a field: {}",
+            shown(path).display(),
+            reasons.join(", ")
+        )));
     }
     inferred.spec.check()?;
     Ok(inferred)
 }
 
-/// The first rows of a table as text, whether these are all, and the names of the columns in the file.
-fn sample(path: &Path, rows: usize) -> Result<(DataFrame, bool, Vec<String>)> {
+/// The first rows of a table.
+struct Sample {
+    /// With every column as text.
+    table: DataFrame,
+    /// Whether these are all rows.
+    is_whole: bool,
+    /// The names of the columns in the file.
+    in_file: Vec<String>,
+    origin: Origin,
+}
+
+fn sample(path: &Path, rows: usize, bad_rows: &BadRows) -> Result<Sample> {
     let size = ChunkSize { rows: rows.clamp(1, ChunkSize::default().rows), ..ChunkSize::default() };
-    let mut chunks = TableReader::open(path, size)?;
-    let names = chunks.names().to_vec();
-    let mut table = chunks.next().transpose()?.unwrap_or_default();
-    while table.height() < rows {
-        if table.estimated_size() > MOST_BYTES {
-            return Ok((table, false, names));
-        }
-        let Some(chunk) = chunks.next().transpose()? else { return Ok((table, true, names)) };
-        table.vstack_mut_owned(chunk)?;
+    let options = ReadOptions { size, bad_rows: bad_rows.clone(), ..ReadOptions::default() };
+    let mut chunks = TableReader::open_with(path, &options)?;
+    let in_file = chunks.names().to_vec();
+    let (mut table, mut origin) = (DataFrame::default(), Origin::new(options));
+    let mut is_whole = false;
+    while table.height() <= rows && table.estimated_size() <= MOST_BYTES {
+        let Some(chunk) = chunks.next().transpose()? else {
+            is_whole = true;
+            break;
+        };
+        origin.push(chunks.file(), chunk.height());
+        table = if table.width() == 0 { chunk } else { table.vstack(&chunk)? };
     }
-    let is_whole = chunks.next().transpose()?.is_none_or(|chunk| chunk.height() == 0);
-    Ok((table.slice(0, rows), is_whole && table.height() == rows, names))
+    is_whole &= table.height() <= rows;
+    Ok(Sample { table: table.slice(0, rows), is_whole, in_file, origin })
 }
 
 fn name_of_label(names: &[String]) -> Option<String> {

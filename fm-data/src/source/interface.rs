@@ -8,7 +8,7 @@ use crate::config::DataConfig;
 use crate::error::Result;
 use crate::spec::TableSpec;
 use crate::split::Parts;
-use crate::table::CompactTable;
+use crate::table::{CompactTable, Origin};
 
 /// A kind of source.
 pub(super) struct Source {
@@ -57,6 +57,8 @@ pub struct DeclaredTable {
     pub items: Option<DataFrame>,
     /// The smallest positive label of a binary task, unless the settings give a threshold.
     pub least_positive: Option<f32>,
+    /// The files and lines of the rows, and those that were left out.
+    pub origin: Origin,
 }
 
 /// How a source divides its rows.

@@ -1,6 +1,8 @@
 //! The sources of rows: a MovieLens release, a table, or a table for each part. A new source is one file, and one line
 //! in `SOURCES`.
 
+#[cfg(test)]
+mod bad_rows;
 mod interface;
 mod movielens;
 mod table;

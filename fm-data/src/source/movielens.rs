@@ -7,9 +7,11 @@ use fm_core::{Side, Weighting};
 use super::interface::{DeclaredTable, Division, Reader, Source};
 use crate::config::{DataConfig, TaskName};
 use crate::error::{Error, Result};
+use crate::format::OnBadRow;
 use crate::movielens::{self, CompactRatings};
 use crate::spec::{FieldOrigin, FieldSpec, FieldSpecKind, ListSpec, SEPARATOR, TableSpec};
 use crate::split::Split;
+use crate::table::Origin;
 
 /// Minimum rating of a film that a user likes.
 const LIKED: f32 = 4.0;
@@ -56,6 +58,9 @@ impl Reader for Release {
                     .into(),
             ));
         }
+        if config.on_bad_row == OnBadRow::Skip {
+            return Err(Error::Spec("only rows of tables can be skipped, and this is a MovieLens release".into()));
+        }
         let division = match config.split.parse()? {
             Split::Fold(name) => {
                 let (train, test) = movielens::official_fold(&self.folder, &movielens::read(&self.folder)?, &name)?;
@@ -80,6 +85,7 @@ impl Reader for Release {
             division,
             items: Some(movies),
             least_positive: Some(LIKED),
+            origin: Origin::file(&self.folder),
             rows,
         })
     }

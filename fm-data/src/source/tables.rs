@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::interface::{DeclaredTable, Division, Reader, Source};
-use super::table::{declaration, declared, read_declared};
+use super::table::{DeclaredRows, declaration};
 use crate::config::DataConfig;
 use crate::error::{Error, Result};
 use crate::format::parts;
+use crate::format::standard_input::is_standard_input;
 use crate::split::Parts;
-use crate::table::CompactBuilder;
 
 pub(super) const SOURCE: Source = Source { applies, open, terms: None };
 
@@ -21,6 +21,10 @@ fn open(config: &DataConfig, data_dir: &Path) -> Result<Box<dyn Reader>> {
     let train = train.ok_or(Error::NoTrainingTable)?;
     if data.is_some() {
         return Err(Error::AmbiguousData);
+    }
+    let tables = [Some(&train), valid.as_ref(), test.as_ref()].into_iter().flatten();
+    if tables.filter(|table| is_standard_input(table)).count() > 1 {
+        return Err(Error::Spec("only one of the tables can come from standard input".into()));
     }
     Ok(Box::new(Tables { train, valid, test, data_dir: data_dir.to_owned() }))
 }
@@ -39,21 +43,20 @@ impl Reader for Tables {
     }
 
     fn read(&self, config: &DataConfig, _: bool) -> Result<DeclaredTable> {
-        let spec = declaration(config, &self.train)?;
         // The tables may have different other columns.
-        let mut all = CompactBuilder::new(&self.data_dir);
-        let mut origin = read_declared(&self.train, &spec, false, &mut all)?;
-        let mut parts = Parts { train: (0..all.height() as u32).collect(), ..Parts::default() };
+        let mut all = DeclaredRows::new(declaration(config, &self.train)?, config, false, &self.data_dir);
+        let mut origin = all.read(&self.train)?;
+        let mut parts = Parts { train: (0..all.height()).collect(), ..Parts::default() };
         if parts.train.is_empty() {
             return Err(Error::data(&self.train, None, "has no rows to train on"));
         }
         for (path, rows) in [(&self.valid, &mut parts.valid), (&self.test, &mut parts.test)] {
             let Some(path) = path else { continue };
-            let first = all.height() as u32;
-            origin.append(read_declared(path, &spec, false, &mut all)?);
-            *rows = (first..all.height() as u32).collect();
+            let first = all.height();
+            origin.append(all.read(path)?);
+            *rows = (first..all.height()).collect();
         }
         // Timestamps of all tables are of one kind and in one unit.
-        Ok(DeclaredTable { division: Division::Parts(parts), ..declared(all.finish(), &origin, spec)? })
+        Ok(DeclaredTable { division: Division::Parts(parts), ..all.declared(origin)? })
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use fm_core::number::number;
 use fm_core::schema::{Derived, Reading};
+use fm_core::terminal::shortened;
 use polars::prelude::*;
 
 use super::codes::Codes;
@@ -65,9 +66,7 @@ pub fn numbers(table: &impl TextColumns, name: &str, origin: &Origin) -> Result<
 /// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is neither a number nor, beside
 /// numbers other than 0 and 1, a truth value.
 pub fn labels(table: &impl TextColumns, name: &str, origin: &Origin) -> Result<Vec<f32>> {
-    let labels = parsed(table, name, origin, "a number, `true`, `false`, `yes` or `no`", |text| {
-        narrow(text).or_else(|| truth(text).map(f32::from))
-    })?;
+    let labels = parsed(table, name, origin, LABEL, |text| narrow(text).or_else(|| truth(text).map(f32::from)))?;
     if labels.iter().any(|label| ![0.0, 1.0].contains(label)) {
         return numbers(table, name, origin);
     }
@@ -79,11 +78,20 @@ pub fn labels(table: &impl TextColumns, name: &str, origin: &Origin) -> Result<V
 /// # Errors
 /// [`Error::MissingColumn`], or [`Error::Data`] with the line and the text of the first cell that is not a weight.
 pub fn weights(table: &impl TextColumns, name: &str, origin: &Origin) -> Result<Vec<f32>> {
-    parsed(table, name, origin, "a weight: a number of at least 0", |text| narrow(text).filter(|&weight| weight >= 0.0))
+    parsed(table, name, origin, WEIGHT, weight)
+}
+
+/// What a label and a weight are, for errors.
+pub(super) const LABEL: &str = "a number, `true`, `false`, `yes` or `no`";
+pub(super) const WEIGHT: &str = "a weight: a number of at least 0";
+
+/// The weight in a text.
+pub(super) fn weight(text: &str) -> Option<f32> {
+    narrow(text).filter(|&weight| weight >= 0.0)
 }
 
 /// The number in a text, if float32 holds it.
-fn narrow(text: &str) -> Option<f32> {
+pub(super) fn narrow(text: &str) -> Option<f32> {
     number(text).map(|number| number as f32).filter(|number| number.is_finite())
 }
 
@@ -118,7 +126,7 @@ pub fn codes(column: &StringChunked) -> (Vec<u32>, Vec<&str>) {
 }
 
 /// Whether a word says yes.
-fn truth(text: &str) -> Option<bool> {
+pub(super) fn truth(text: &str) -> Option<bool> {
     let is_one_of = |words: [&str; 4]| words.iter().any(|word| text.trim_ascii().eq_ignore_ascii_case(word));
     if is_one_of(["true", "yes", "t", "y"]) {
         return Some(true);
@@ -148,14 +156,16 @@ fn parsed<T>(
     let parsed = cells
         .iter()
         .enumerate()
-        .map(|(row, cell)| cell.and_then(&parse).ok_or_else(|| not_read(origin, row, cell, name, what)));
+        .map(|(row, cell)| cell.and_then(&parse).ok_or_else(|| origin.error(row, &is_not(cell, name, what))));
     parsed.collect()
 }
 
-/// The error for a cell that is not what its column holds.
-pub(super) fn not_read(origin: &Origin, row: usize, cell: Option<&str>, name: &str, what: &str) -> Error {
-    let found = cell.filter(|text| !text.is_empty()).map_or("an empty cell".into(), |text| format!("`{text}`"));
-    origin.error(row, &format!("{found} in column `{name}` is not {what}"))
+/// Says that a cell is not what its column holds.
+pub(super) fn is_not(cell: Option<&str>, name: &str, what: &str) -> String {
+    let found = cell
+        .filter(|text| !text.is_empty())
+        .map_or("an empty cell".into(), |text| format!("`{}`", shortened(text, 80)));
+    format!("{found} in column `{name}` is not {what}")
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod origin;
 mod reader;
 #[cfg(test)]
 mod round_trips;
+mod row_check;
 mod times;
 mod writer;
 
@@ -23,8 +24,8 @@ use crate::spec::derived_texts;
 
 pub use crate::format::parts::files;
 pub use crate::format::pattern::{is_pattern, within};
-pub use crate::format::sparse::has_fields as sparse_fields;
-pub use crate::format::{ChunkSize, ListText, Needed, ReadOptions, Selection};
+pub use crate::format::standard_input;
+pub use crate::format::{BadRows, ChunkSize, ListText, Needed, ReadOptions, Selection};
 pub(crate) use codes::Codes;
 pub use codes::NO_CODE;
 pub(crate) use columns::cells;
@@ -35,6 +36,7 @@ pub use decimal::DecimalMark;
 pub(crate) use decimal::with_point;
 pub use origin::Origin;
 pub use reader::TableReader;
+pub(crate) use row_check::RowCheck;
 pub(crate) use times::is_time;
 pub use times::timestamps;
 pub use writer::TableWriter;
@@ -57,28 +59,37 @@ pub use writer::TableWriter;
 /// bytes that are not UTF-8, a misplaced quote.
 pub fn read_table(path: impl AsRef<Path>) -> Result<DataFrame> {
     let mut table: Option<DataFrame> = None;
-    read_columns(path, ReadOptions::default(), &mut |chunk| {
+    read_columns(path, ReadOptions::default(), &mut |chunk, _| {
+        let rows = chunk.height();
         match &mut table {
             None => table = Some(chunk),
             Some(table) => table.vstack_mut_owned(chunk).map(|_| ())?,
         }
-        Ok(())
+        Ok(rows)
     })?;
     let mut table = table.unwrap_or_default();
     table.rechunk_mut_par();
     Ok(table)
 }
 
+/// Whether the lines of a table are sparse, and then whether they have fields; `None` for another format.
+pub fn sparse_fields(path: impl AsRef<Path>) -> Option<bool> {
+    format::sparse::has_fields(files(path.as_ref()).ok()?.first()?)
+}
+
 /// Reads the needed columns of a table, and the others if `options` ask for them, chunk by chunk. The origin names the
-/// files and lines of rows in errors.
+/// files and lines of rows in errors. `take` also gets the origin of the rows up to those of the chunk, and returns how many
+/// of them it uses.
 ///
 /// # Errors
 /// As [`read_table`]; [`Error::MissingColumn`]; those of `take`.
 pub fn read_columns(
     path: impl AsRef<Path>,
     options: ReadOptions,
-    take: &mut dyn FnMut(DataFrame) -> Result<()>,
+    take: &mut dyn FnMut(DataFrame, &Origin) -> Result<usize>,
 ) -> Result<Origin> {
+    let path = path.as_ref();
+    let (bad_rows, mut used) = (options.bad_rows.clone(), 0);
     let mut chunks = TableReader::open_with(path, &options)?;
     let there: HashSet<&str> = chunks.names().iter().map(String::as_str).collect();
     if let Some(missing) = options.columns.needed.iter().find(|needed| !there.contains(needed.name.as_str())) {
@@ -87,8 +98,9 @@ pub fn read_columns(
     let mut origin = Origin::new(options);
     while let Some(chunk) = chunks.next().transpose()? {
         origin.push(chunks.file(), chunk.height());
-        take(chunk)?;
+        used += take(chunk, &origin)?;
     }
+    origin.set_skipped(bad_rows.finish(path, used)?);
     Ok(origin)
 }
 

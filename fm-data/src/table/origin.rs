@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::format::{self, Input, ReadOptions};
+use crate::format::{self, Input, ReadOptions, Skipped};
 
 /// The files of a table, in the order of its rows.
 #[derive(Clone, Debug, Default)]
@@ -12,12 +12,14 @@ pub struct Origin {
     files: Vec<(PathBuf, usize)>,
     /// How they were read.
     options: ReadOptions,
+    /// The rows that were left out.
+    skipped: Skipped,
 }
 
 impl Origin {
     /// A table without rows, which is read with these options.
-    pub(super) fn new(options: ReadOptions) -> Origin {
-        Origin { files: vec![], options }
+    pub(crate) fn new(options: ReadOptions) -> Origin {
+        Origin { options, ..Origin::default() }
     }
 
     /// One file with all rows.
@@ -26,7 +28,7 @@ impl Origin {
     }
 
     /// Adds rows of a file.
-    pub(super) fn push(&mut self, path: &Path, rows: usize) {
+    pub(crate) fn push(&mut self, path: &Path, rows: usize) {
         match self.files.last_mut() {
             Some((last, sum)) if last == path => *sum += rows,
             _ => self.files.push((path.to_owned(), rows)),
@@ -36,6 +38,22 @@ impl Origin {
     /// Adds the files of another table.
     pub(crate) fn append(&mut self, other: Origin) {
         self.files.extend(other.files);
+        self.skipped.add(other.skipped);
+    }
+
+    /// The number of rows so far.
+    pub(crate) fn rows(&self) -> usize {
+        self.files.iter().map(|(_, rows)| rows).sum()
+    }
+
+    /// The rows that were left out.
+    pub(crate) fn skipped(&self) -> &Skipped {
+        &self.skipped
+    }
+
+    /// Says that these rows were left out.
+    pub(super) fn set_skipped(&mut self, skipped: Skipped) {
+        self.skipped = skipped;
     }
 
     /// An error about a row. The reason follows the file and its line or, in a format without lines, the number of the row.
@@ -47,7 +65,8 @@ impl Origin {
         }
         let Some((path, _)) = files.next() else { return Error::Spec(reason.to_owned()) };
         // The file is read again up to the row: cells in quotes may span lines.
-        let read = || format::of(path)?.read(Input::open(path)?, &self.options);
+        let options = ReadOptions { bad_rows: self.options.bad_rows.again(), ..self.options.clone() };
+        let read = || format::of(path)?.read(Input::open(path)?, &options);
         match read().ok().and_then(|mut rows| rows.line_after(row)) {
             Some(line) => Error::data(path, line, reason),
             None => Error::data(path, None, format!("row {}: {reason}", row + 1)),

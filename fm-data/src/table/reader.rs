@@ -6,7 +6,7 @@ use std::path::Path;
 use polars::prelude::DataFrame;
 
 use crate::error::{Error, Result};
-use crate::format::{self, ChunkSize, Format, Input, ReadChunks, ReadOptions, parts};
+use crate::format::{self, ChunkSize, Format, Input, ReadChunks, ReadOptions, parts, standard_input};
 
 /// Reads the rows of a table in order, one chunk at a time. Every column is text, as in
 /// [`read_table`](super::read_table).
@@ -50,6 +50,10 @@ impl TableReader {
         let files = parts::files(path)?;
         let mut bytes = Some(0);
         for file in &files {
+            if let Some(len) = standard_input::len(file)? {
+                bytes = Some(len);
+                continue;
+            }
             let metadata = std::fs::metadata(file).map_err(Error::io("read", file))?;
             // A pipe has no length.
             bytes = bytes.filter(|_| metadata.is_file()).map(|sum| sum + metadata.len());
@@ -74,13 +78,23 @@ impl TableReader {
         Ok(TableReader { chunks, bytes: None, has_failed: false })
     }
 
+    /// Reads a table of text from standard input as it arrives, with the columns in `options`. Its start shows its format.
+    ///
+    /// # Errors
+    /// Like [`TableReader::open_with`], and [`Error::Data`] for a terminal.
+    pub fn from_standard_input(options: &ReadOptions) -> Result<TableReader> {
+        standard_input::check_is_no_terminal()?;
+        let chunks = format::read_stream(std::io::stdin(), "-", options)?;
+        Ok(TableReader { chunks, bytes: None, has_failed: false })
+    }
+
     /// The names of all columns of the table, whether they are read or not.
     pub fn names(&self) -> &[String] {
         self.chunks.names()
     }
 
     /// The file of the last chunk.
-    pub(super) fn file(&self) -> &Path {
+    pub(crate) fn file(&self) -> &Path {
         self.chunks.file()
     }
 

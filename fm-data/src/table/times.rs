@@ -2,7 +2,7 @@
 
 use fm_core::calendar::{Instant, PARTS, fraction, time};
 
-use super::columns::not_read;
+use super::columns::is_not;
 use super::compact::TextColumns;
 use super::origin::Origin;
 use crate::error::Result;
@@ -24,21 +24,29 @@ pub fn timestamps(table: &impl TextColumns, name: &str, origin: &Origin) -> Resu
     let mut moments = Vec::with_capacity(cells.len());
     let mut are_numbers = None;
     for (row, cell) in cells.iter().enumerate() {
-        let text = cell.unwrap_or_default().trim_ascii();
-        let (moment, is_number) = match (number(text), time(text)) {
-            (Some(moment), _) => (moment, true),
-            (None, Some(moment)) => (moment, false),
-            (None, None) => return Err(not_read(origin, row, cell, name, FORMS)),
-        };
-        if *are_numbers.get_or_insert(is_number) != is_number {
-            let (found, others) =
-                if is_number { ("a number", "dates or times") } else { ("a date or time", "numbers") };
-            let reason = format!("`{text}` in column `{name}` is {found}, but the cells before are {others}");
-            return Err(origin.error(row, &reason));
-        }
-        moments.push(moment);
+        moments.push(moment(cell, name, &mut are_numbers).map_err(|reason| origin.error(row, &reason))?);
     }
     Ok(scaled(&moments))
+}
+
+/// What is wrong with a cell of timestamps; `None` if it is one. `are_numbers` says what the cells before are.
+pub(super) fn fault_of_timestamp(cell: Option<&str>, name: &str, are_numbers: &mut Option<bool>) -> Option<String> {
+    moment(cell, name, are_numbers).err()
+}
+
+/// The time in a cell, which must be of the kind of those before. The error says what is wrong with it.
+fn moment(cell: Option<&str>, name: &str, are_numbers: &mut Option<bool>) -> Result<Instant, String> {
+    let text = cell.unwrap_or_default().trim_ascii();
+    let (moment, is_number) = match (number(text), time(text)) {
+        (Some(moment), _) => (moment, true),
+        (None, Some(moment)) => (moment, false),
+        (None, None) => return Err(is_not(cell, name, FORMS)),
+    };
+    if *are_numbers.get_or_insert(is_number) != is_number {
+        let (found, others) = if is_number { ("a number", "dates or times") } else { ("a date or time", "numbers") };
+        return Err(format!("`{text}` in column `{name}` is {found}, but the cells before are {others}"));
+    }
+    Ok(moment)
 }
 
 /// Whether a text is a date or a time.

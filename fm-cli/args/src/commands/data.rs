@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use crate::completion;
-use crate::flags::{Folders, Form, Given, SelectionFlags, at_least_one};
+use crate::flags::{BadRowFlags, Folders, Form, Given, SelectionFlags, at_least_one};
 
 /// The subcommands of `fm data`.
 #[derive(Debug, Subcommand)]
@@ -18,6 +18,17 @@ pub enum DataCommand {
     Infer(Infer),
     /// Show fields, cardinalities, coverage, sparsity and labels
     Inspect(Box<Inspect>),
+    /// List or print the declarations of public data sets
+    ///
+    /// Lists the public data sets whose declaration is built in, with where to get their files; prints the schema.toml of
+    /// one; or checks that files are those that were published. `--schema NAME` uses a declaration without a file.
+    Presets(Presets),
+    /// List encoded rows and downloads that are kept, or remove them
+    ///
+    /// Lists what is kept on this machine, the last used first: rows that were encoded for training, which later runs on
+    /// the same data share; MovieLens releases; and what interrupted commands left. Training removes the oldest encoded
+    /// rows by itself where they exceed 5 GB. Everything that is removed can be made or downloaded again.
+    Cache(Cache),
     /// Write synthetic rows whose best possible AUC and logloss are known
     ///
     /// Writes rows drawn from a planted factorization machine: to measure speed on data of any size, and to see how
@@ -51,13 +62,14 @@ pub struct Download {
                         fm data convert clicks.csv clicks.parquet\n  \
                         fm data convert days/ clicks.jsonl.gz --columns user,ad,click\n  \
                         fm data convert - clicks.tsv\n  \
+                        fm data convert broken.csv clean.csv --on-bad-row skip\n  \
                         fm data convert clicks.csv clicks.libffm --schema schema.toml")]
 pub struct Convert {
-    /// The table to read, or a folder or a pattern of its parts; - reads CSV from standard input
+    /// The table to read, or a folder or a pattern of its parts; - reads standard input
     ///
     /// The table to read (.csv, .tsv, .txt, .jsonl, .ndjson, .parquet, .arrow, .feather, .ipc, .libsvm, .svm, .libffm,
-    /// .ffm; text also as in .csv.gz and .csv.zst), a folder with its parts, or a pattern of their names, as in 'parts/*.csv'; - reads CSV from
-    /// standard input.
+    /// .ffm; text also as in .csv.gz and .csv.zst), a folder with its parts, or a pattern of their names, as in 'parts/*.csv'; - reads
+    /// text from standard input, whose start shows the format.
     #[arg(value_name = "IN")]
     pub input: PathBuf,
     /// The file to write, in the format of its extension; - writes CSV to standard output
@@ -72,6 +84,9 @@ pub struct Convert {
     /// Column of the label, for .libsvm and .libffm files [default: that of the schema, or inferred]
     #[arg(long, value_name = "NAME", help_heading = "Data")]
     pub label: Option<String>,
+    /// Rows that cannot be read.
+    #[command(flatten)]
+    pub bad_rows: Given<BadRowFlags>,
 }
 
 /// The arguments of `fm data infer`.
@@ -80,7 +95,7 @@ pub struct Convert {
                         fm data infer clicks.csv > schema.toml\n  \
                         fm data infer clicks.parquet --label bought --rows 1000000")]
 pub struct Infer {
-    /// A table: a file, or a folder of files
+    /// A table: a file, a folder of files, or - for standard input
     #[arg(value_name = "FILE|DIR", value_hint = clap::ValueHint::AnyPath)]
     pub table: PathBuf,
     /// Column of the label [default: the first one with a usual name, such as label, click or rating]
@@ -89,6 +104,9 @@ pub struct Infer {
     /// Maximum number of rows to read, from the start of the table
     #[arg(long, value_name = "N", default_value = "100000", value_parser = at_least_one, help_heading = "Data")]
     pub rows: usize,
+    /// Rows that cannot be read.
+    #[command(flatten)]
+    pub bad_rows: Given<BadRowFlags>,
 }
 
 /// The arguments of `fm data inspect`.
@@ -103,12 +121,70 @@ pub struct Inspect {
     /// How to read and split it.
     #[command(flatten)]
     pub selection: Given<SelectionFlags>,
+    /// Rows that cannot be read.
+    #[command(flatten)]
+    pub bad_rows: Given<BadRowFlags>,
     /// Where data sets are.
     #[command(flatten)]
     pub folders: Folders,
     /// The form of the output.
     #[command(flatten)]
     pub form: Form,
+}
+
+/// The arguments of `fm data presets`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+                        fm data presets\n  \
+                        fm data presets criteo_x4 > schema.toml\n  \
+                        fm data presets criteo_x4 --check train.csv --check test.csv")]
+pub struct Presets {
+    /// The preset to print [default: list all]
+    pub name: Option<String>,
+    /// Check that a file is one of the preset; repeatable
+    ///
+    /// Check that a file has the columns of the preset and, where a digest was published, the same bytes; repeatable.
+    #[arg(long, value_name = "FILE", requires = "name", help_heading = "Data")]
+    pub check: Vec<PathBuf>,
+}
+
+/// The arguments of `fm data cache`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+                        fm data cache\n  \
+                        fm data cache --clear\n  \
+                        fm data cache --clear all --older-than 30")]
+pub struct Cache {
+    /// Remove encoded rows and leftovers, or also releases (all)
+    ///
+    /// Remove encoded rows and leftovers, or also MovieLens releases (all). What a running command uses is kept.
+    #[arg(
+        long,
+        value_name = "WHAT",
+        value_enum,
+        num_args = 0..=1,
+        default_missing_value = "encoded",
+        help_heading = "Data"
+    )]
+    pub clear: Option<Clear>,
+    /// Remove only what has not been used for this number of days
+    #[arg(long, value_name = "DAYS", requires = "clear", help_heading = "Data")]
+    pub older_than: Option<u64>,
+    /// Where data sets are.
+    #[command(flatten)]
+    pub folders: Folders,
+    /// The form of the output.
+    #[command(flatten)]
+    pub form: Form,
+}
+
+/// What `fm data cache` removes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Clear {
+    /// Encoded rows, and what interrupted commands left
+    Encoded,
+    /// Also MovieLens releases
+    All,
 }
 
 /// The arguments of `fm data synth`.

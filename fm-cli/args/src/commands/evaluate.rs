@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::completion;
-use crate::flags::{Device, Folders, Form, MovedTables, Part};
+use crate::flags::{BadRowFlags, Device, Folders, Form, Given, MovedTables, Part};
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -33,6 +33,9 @@ pub struct Evaluate {
     /// The tables of a run that was trained on a table for each part.
     #[command(flatten)]
     pub tables: MovedTables,
+    /// Rows that cannot be read, instead of what the run's settings say.
+    #[command(flatten)]
+    pub bad_rows: Given<BadRowFlags>,
     /// Where data sets are.
     #[command(flatten)]
     pub folders: Folders,

@@ -19,7 +19,7 @@ mod verify;
 
 pub use compare::Compare;
 pub use completions::Completions;
-pub use data::{Convert, DataCommand, Download, Infer, Inspect, Synth};
+pub use data::{Cache, Clear, Convert, DataCommand, Download, Infer, Inspect, Presets, Synth};
 pub use doctor::Doctor;
 pub use evaluate::Evaluate;
 pub use explain::Explain;

@@ -15,11 +15,12 @@ pub struct Predict {
     /// The folder of a run, or an exported file
     #[arg(value_name = "RUN|FILE", add = completion::runs())]
     pub model: PathBuf,
-    /// A table of rows of any size, a folder or a pattern of its parts; - reads CSV from standard input
+    /// A table of rows of any size, a folder or a pattern of its parts; - reads standard input
     ///
     /// A table of rows of any size (.csv, .tsv, .txt, .jsonl, .ndjson, .parquet, .arrow, .feather, .ipc, .libsvm, .svm,
     /// .libffm, .ffm; text also as in .csv.gz and .csv.zst), a folder with its parts, or a pattern of their names, as in
-    /// 'parts/*.csv'; - reads CSV from standard input.
+    /// 'parts/*.csv'; - reads text from standard input, whose
+    /// start shows the format.
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     pub input: PathBuf,
     /// Treat a field without a column as unknown in every row

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 pub use setting::{
-    DataFlags, DeviceFlags, Flag, Given, Group, InitFlags, Keys, ModelFlags, ModelOptionFlags, SelectionFlags,
-    TrainingFlags, all, model_name,
+    BadRowFlags, DataFlags, DeviceFlags, Flag, Given, Group, InitFlags, Keys, ModelFlags, ModelOptionFlags,
+    SelectionFlags, TrainingFlags, all, model_name,
 };
 
 use crate::documentation::Setting;
@@ -80,6 +80,8 @@ pub struct Rows {
     data: Given<DataFlags>,
     #[command(flatten)]
     selection: Given<SelectionFlags>,
+    #[command(flatten)]
+    bad_rows: Given<BadRowFlags>,
     /// Where data sets are.
     #[command(flatten)]
     pub folders: Folders,
@@ -88,7 +90,7 @@ pub struct Rows {
 impl Rows {
     /// The settings given by these flags.
     pub fn keys(&self) -> Keys {
-        [self.data.keys(), self.selection.keys()].concat()
+        [self.data.keys(), self.selection.keys(), self.bad_rows.keys()].concat()
     }
 
     /// The value of `--seed`, if given.

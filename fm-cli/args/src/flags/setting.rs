@@ -54,6 +54,9 @@ pub const SELECTION: &[Flag] = &[
     flag("min-count", &["data.min_count"], "N", "Data"),
 ];
 
+/// Rows of a table that cannot be read.
+pub const BAD_ROWS: &[Flag] = &[flag("on-bad-row", &["data.on_bad_row"], "ACTION", "Data")];
+
 /// The model.
 pub const MODEL: &[Flag] = &[flag("model", &["model.name"], "MODEL", "Model")];
 
@@ -83,7 +86,7 @@ pub const INIT_FROM: &[Flag] =
 
 /// All flags for settings.
 pub fn all() -> impl Iterator<Item = &'static Flag> {
-    [DATA, SELECTION, MODEL, MODEL_OPTIONS, TRAINING, DEVICE, INIT_FROM].into_iter().flatten()
+    [DATA, SELECTION, BAD_ROWS, MODEL, MODEL_OPTIONS, TRAINING, DEVICE, INIT_FROM].into_iter().flatten()
 }
 
 impl Flag {
@@ -173,6 +176,8 @@ groups! {
     DataFlags = DATA;
     /// `SELECTION`.
     SelectionFlags = SELECTION;
+    /// `BAD_ROWS`.
+    BadRowFlags = BAD_ROWS;
     /// `MODEL`.
     ModelFlags = MODEL;
     /// `MODEL_OPTIONS`.

@@ -5,25 +5,22 @@ use std::sync::atomic::Ordering;
 use anyhow::{Result, bail};
 use fm_args::commands::Convert;
 use fm_core::terminal::line;
-use fm_data::{DataConfig, Declared, SparseRows, TableSpec, TableWriter};
+use fm_data::{DataConfig, Declared, SparseRows, TableWriter, presets};
 
-use crate::commands::predict::is_standard;
 use crate::interruption::{Interrupted, stop_at_ctrl_c};
 use crate::progress::{RowProgress, during};
-use crate::settings::report;
+use crate::settings::{on_bad_row, report};
 
 /// Encodes the table and writes its rows, with a line for each field that says which indices it has.
 pub fn run(args: &Convert, has_fields: bool) -> Result<()> {
-    if is_standard(&args.input) {
-        bail!("standard input cannot become {}: save it as a file", args.output.display());
-    }
     if args.columns.is_some() {
         bail!("a sparse file has the fields of a schema, not columns: give `--schema` instead of `--columns`");
     }
     let mut config = DataConfig {
         data: Some(args.input.to_string_lossy().into_owned()),
-        schema: args.schema.as_ref().map(TableSpec::load).transpose()?,
+        schema: args.schema.as_deref().map(presets::declaration).transpose()?.map(|(spec, _)| spec),
         label: args.label.clone(),
+        on_bad_row: on_bad_row(&args.bad_rows)?.unwrap_or_default(),
         ..DataConfig::default()
     };
     if let Some(Declared { mut spec, inferred }) = fm_data::declare(&config)? {
@@ -38,7 +35,7 @@ pub fn run(args: &Convert, has_fields: bool) -> Result<()> {
         config.schema = Some(spec);
     }
     let rows = during("reading data", || SparseRows::open(&config, has_fields))?;
-    let stop = stop_at_ctrl_c()?;
+    let (stop, skipped) = (stop_at_ctrl_c()?, rows.skipped.clone());
     for (field, (indices, name)) in rows.indices().enumerate() {
         let name = line(name);
         let (first, last) = (indices.start, indices.end - 1);
@@ -58,6 +55,7 @@ pub fn run(args: &Convert, has_fields: bool) -> Result<()> {
         progress.add(chunk.height(), (progress.rows() + chunk.height()) as u64);
     }
     writer.finish()?;
+    skipped.iter().for_each(|warning| tracing::warn!("{warning}"));
     tracing::info!("wrote {} to {}", progress.finish(), args.output.display());
     Ok(())
 }

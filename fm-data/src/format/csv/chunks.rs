@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use polars::prelude::*;
 
+use super::super::bad_rows::BadRows;
 use super::super::input::{Input, Text};
 use super::super::interface::{ChunkSize, LONGEST_RECORD, ReadChunks, ReadOptions};
 use super::super::selection::Chosen;
@@ -35,6 +36,7 @@ pub struct CsvChunks {
     /// The names of all columns.
     names: Vec<String>,
     columns: Vec<ColumnToRead>,
+    bad_rows: BadRows,
     /// Bytes of the source. Those before `start` belong to returned records, those from `end` are line ends that may
     /// be the last.
     buffer: Vec<u8>,
@@ -53,6 +55,14 @@ struct ColumnToRead {
     name: PlSmallStr,
     /// Whether its text must be UTF-8. In other columns, characters take the place of bytes that are not.
     is_needed: bool,
+}
+
+/// Where a record starts.
+struct Start {
+    /// Its position in the buffer.
+    at: usize,
+    /// Its line in the file.
+    line: usize,
 }
 
 impl CsvChunks {
@@ -76,6 +86,7 @@ impl CsvChunks {
             dialect: Dialect { separator: usual, line_end: b'\n' },
             names: Vec::new(),
             columns: Vec::new(),
+            bad_rows: options.bad_rows.clone(),
             buffer: Vec::new(),
             start: 0,
             end: 0,
@@ -101,7 +112,7 @@ impl CsvChunks {
             if self.at_end {
                 break without_closing_line_ends(&self.buffer).len();
             }
-            self.check_length(self.buffer.len())?;
+            self.check_length(self.buffer.len()).map_err(|fault| self.error(fault))?;
             self.fill(self.buffer.len().max(self.block))?;
         };
         let header = &self.buffer[..len];
@@ -130,14 +141,30 @@ impl CsvChunks {
         self.columns = chosen.into_iter().map(column).collect();
         // The header is a record, so that its line end is that of a record.
         self.update_end();
-        let mut cells = Vec::new();
-        self.next_record(&mut cells)?;
-        Ok(())
+        match self.next_record(&mut Vec::new())? {
+            Some(Err(fault)) => Err(self.error(fault)),
+            _ => Ok(()),
+        }
     }
 
-    /// Puts the cells of the next record into `cells`, as positions in the buffer from its first byte, and returns that byte's position and
-    /// the line; `None` after the last record.
-    fn next_record(&mut self, cells: &mut Vec<Cell>) -> Result<Option<(usize, usize)>> {
+    /// As [`CsvChunks::next_record`], for the next record that is a row of the table.
+    fn next_row(&mut self, cells: &mut Vec<Cell>) -> Result<Option<Start>> {
+        loop {
+            let fault = match self.next_record(cells)? {
+                None => return Ok(None),
+                Some(Err(fault)) => fault,
+                Some(Ok(start)) => match self.check(cells, start.at) {
+                    Ok(()) => return Ok(Some(start)),
+                    Err(reason) => (Some(start.line), reason),
+                },
+            };
+            self.bad_rows.reject(|| self.error(fault))?;
+        }
+    }
+
+    /// Puts the cells of the next record into `cells`, as positions in the buffer from its first byte, and returns where it
+    /// starts; `None` after the last record. What follows a fault is read from the next line.
+    fn next_record(&mut self, cells: &mut Vec<Cell>) -> Result<Option<Result<Start, Fault>>> {
         loop {
             let mut records = Records::new(&self.buffer[self.start..self.end], self.dialect, self.line);
             let read = records.read(cells);
@@ -148,23 +175,51 @@ impl CsvChunks {
                 Err(fault) => !is_open_quote(fault),
             };
             let begun = self.buffer.len() - self.start;
-            self.check_length(if is_whole { records.position() } else { begun })?;
-            if is_whole || self.at_end {
-                let (start, len, line) = (self.start, records.position(), records.line());
-                let read = read.map_err(|fault| self.error(fault))?;
-                (self.start, self.line) = ((start + len).min(self.end), line);
-                return Ok(read.map(|line| (start, line)));
+            let (at, len, line) = (self.start, records.position(), records.line());
+            let read = match self.check_length(if is_whole { len } else { begun }) {
+                Err(fault) => Err(fault),
+                Ok(()) if is_whole || self.at_end => read,
+                Ok(()) => {
+                    self.fill(begun.max(self.block))?;
+                    continue;
+                }
+            };
+            match read {
+                Ok(read) => {
+                    (self.start, self.line) = ((at + len).min(self.end), line);
+                    return Ok(read.map(|line| Ok(Start { at, line })));
+                }
+                Err(fault) => {
+                    self.skip_line()?;
+                    return Ok(Some(Err(fault)));
+                }
             }
-            self.fill(begun.max(self.block))?;
         }
     }
 
-    fn check_length(&self, begun: usize) -> Result<()> {
+    /// Skips the rest of the line on which the next record starts. It need not fit the buffer.
+    fn skip_line(&mut self) -> Result<()> {
+        self.line += 1;
+        loop {
+            let rest = &self.buffer[self.start..self.end];
+            if let Some(len) = rest.iter().position(|&byte| byte == self.dialect.line_end) {
+                self.start += len + 1;
+                return Ok(());
+            }
+            self.start = self.end;
+            if self.at_end {
+                return Ok(());
+            }
+            self.fill(self.block)?;
+        }
+    }
+
+    fn check_length(&self, begun: usize) -> Result<(), Fault> {
         if begun <= self.longest {
             return Ok(());
         }
         let reason = format!("a record of more than {} MiB: is a quote left open?", self.longest >> 20);
-        Err(self.error((Some(self.line), reason)))
+        Err((Some(self.line), reason))
     }
 
     /// Drops the bytes of returned records, and reads up to `len` more bytes.
@@ -182,14 +237,25 @@ impl CsvChunks {
         self.end = self.start + without_closing_line_ends(&self.buffer[self.start..]).len();
     }
 
-    /// Checks that a record has as many cells as the header.
-    fn check_width(&self, cells: &[Cell], line: usize) -> Result<()> {
-        if cells.len() == self.names.len() {
+    /// Checks that the record which starts at `at` and has just been read has as many cells as the header, and that those of
+    /// needed columns are text.
+    fn check(&self, cells: &[Cell], at: usize) -> Result<(), String> {
+        if cells.len() != self.names.len() {
+            let is_blank = cells.len() == 1 && cells[0].is_empty();
+            let found = if is_blank { "is blank".into() } else { format!("has {} cells", cells.len()) };
+            return Err(format!("{found}, but the header has {}", self.names.len()));
+        }
+        let record = &self.buffer[at..self.start];
+        if std::str::from_utf8(record).is_ok() {
             return Ok(());
         }
-        let is_blank = cells.len() == 1 && cells[0].is_empty();
-        let found = if is_blank { "is blank".into() } else { format!("has {} cells", cells.len()) };
-        Err(self.error((Some(line), format!("{found}, but the header has {}", self.names.len()))))
+        let is_text = |column: &ColumnToRead| std::str::from_utf8(cells[column.position].bytes(record)).is_ok();
+        match self.columns.iter().find(|column| column.is_needed && !is_text(column)) {
+            None => Ok(()),
+            Some(column) => {
+                Err(format!("is not UTF-8 in column `{}`: convert the file, for example with iconv", column.name))
+            }
+        }
     }
 
     fn error(&self, (line, reason): Fault) -> Error {
@@ -211,26 +277,18 @@ impl ReadChunks for CsvChunks {
         let mut builders: Vec<StringChunkedBuilder> = self.columns.iter().map(builder).collect();
         let (mut rows, mut bytes, mut cells) = (0, 0, Vec::new());
         while rows < self.size.rows && bytes < self.size.bytes {
-            let Some((start, line)) = self.next_record(&mut cells)? else { break };
-            self.check_width(&cells, line)?;
+            let Some(Start { at, .. }) = self.next_row(&mut cells)? else { break };
             for (column, builder) in self.columns.iter().zip(&mut builders) {
                 let cell = &cells[column.position];
-                let bytes = &self.buffer[start..];
+                let bytes = &self.buffer[at..];
                 match cell.text(bytes) {
                     _ if cell.is_empty() => builder.append_null(),
                     Some(text) => builder.append_value(text),
-                    None if !column.is_needed => builder.append_value(String::from_utf8_lossy(cell.bytes(bytes))),
-                    None => {
-                        let reason = format!(
-                            "is not UTF-8 in column `{}`: convert the file, for example with iconv",
-                            column.name
-                        );
-                        return Err(self.error((Some(line), reason)));
-                    }
+                    None => builder.append_value(String::from_utf8_lossy(cell.bytes(bytes))),
                 }
             }
             rows += 1;
-            bytes += self.start - start;
+            bytes += self.start - at;
         }
         if rows == 0 && !self.is_first {
             return Ok(None);
@@ -247,9 +305,9 @@ impl ReadChunks for CsvChunks {
     fn line_after(&mut self, rows: usize) -> Option<usize> {
         let mut cells = Vec::new();
         for _ in 0..rows {
-            self.next_record(&mut cells).ok()??;
+            self.next_row(&mut cells).ok()??;
         }
-        self.next_record(&mut cells).ok()?.map(|(_, line)| line)
+        self.next_row(&mut cells).ok()?.map(|start| start.line)
     }
 }
 

@@ -30,9 +30,9 @@ impl JsonChunks {
     /// Reads the first chunk. If it lacks a needed column, the rest of the file is searched.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Data`] for a file without rows, or with an invalid one.
+    /// [`Error::Io`]; [`Error::Data`] for a file without rows; [`Error::BadRow`].
     pub(super) fn new(input: Input, options: &ReadOptions) -> Result<JsonChunks> {
-        JsonChunks::of(Lines::new(input)?, options)
+        JsonChunks::of(Lines::new(input, options.bad_rows.clone())?, options)
     }
 
     pub(super) fn of(lines: Lines, options: &ReadOptions) -> Result<JsonChunks> {
@@ -41,6 +41,7 @@ impl JsonChunks {
         let mut numbers = Vec::new();
         let is_rest = chunks.read_rows(|number| numbers.push(number))?;
         if numbers.is_empty() {
+            chunks.lines.bad_rows.finish(&chunks.lines.path, 0)?;
             return Err(Error::data(&chunks.lines.path, None, "is empty: expected an object on each line"));
         }
         chunks.first_lines = numbers;
@@ -59,7 +60,10 @@ impl JsonChunks {
             if !self.lines.next()? {
                 return Ok(false);
             }
-            self.keys.read_row(self.lines.line()).map_err(|reason| self.lines.error(reason))?;
+            if let Err(reason) = self.keys.read_row(self.lines.line()) {
+                self.lines.bad_rows.reject(|| self.lines.error(reason))?;
+                continue;
+            }
             on_row(self.lines.number);
             bytes += self.lines.line().len() + CELL * self.keys.width;
         }
@@ -72,10 +76,12 @@ impl JsonChunks {
         if !self.lines.is_file {
             return Ok(());
         }
-        let mut lines = Lines::new(Input::open(&self.lines.path)?)?;
+        let mut lines = Lines::new(Input::open(&self.lines.path)?, self.lines.bad_rows.again())?;
         while self.keys.missing().next().is_some() && lines.next()? {
-            if lines.number > self.lines.number {
-                self.keys.find_needed(lines.line()).map_err(|reason| lines.error(reason))?;
+            if lines.number > self.lines.number
+                && let Err(reason) = self.keys.find_needed(lines.line())
+            {
+                lines.bad_rows.reject(|| lines.error(reason))?;
             }
         }
         Ok(())
@@ -107,9 +113,11 @@ impl ReadChunks for JsonChunks {
         if let Some(&line) = self.first_lines.get(rows) {
             return Some(line);
         }
-        for _ in self.first_lines.len()..=rows {
-            self.lines.next().ok().filter(|there| *there)?;
-        }
-        Some(self.lines.number)
+        self.first = None;
+        let mut line = None;
+        let size = ChunkSize { rows: rows + 1 - self.first_lines.len(), bytes: usize::MAX };
+        self.size = size;
+        self.read_rows(|number| line = Some(number)).ok()?;
+        line.filter(|_| self.keys.rows == size.rows)
     }
 }

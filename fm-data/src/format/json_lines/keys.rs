@@ -30,6 +30,8 @@ pub(super) struct Keys {
     pub width: usize,
     /// The number of rows of the current chunk.
     pub rows: usize,
+    /// The positions of the columns that have a value in the current row.
+    in_row: Vec<usize>,
 }
 
 /// A column to read.
@@ -47,24 +49,54 @@ struct ColumnToRead {
     cells: StringChunkedBuilder,
     /// The number of cells. The following ones are null.
     len: usize,
+    /// The value in the current row, until that is known to be whole.
+    value: Option<Value>,
+}
+
+/// A value of a row.
+enum Value {
+    Text(Option<String>),
+    /// An object or a nested list.
+    HasNoText,
 }
 
 impl Keys {
     /// No keys yet.
     pub fn new(selection: Selection) -> Keys {
         let (names, columns, positions) = (vec![], vec![], HashMap::new());
-        Keys { selection, names, positions, columns, is_open: true, width: 0, rows: 0 }
+        Keys { selection, names, positions, columns, is_open: true, width: 0, rows: 0, in_row: vec![] }
     }
 
     /// Adds the row of a line.
     ///
-    /// The error is what is wrong with it.
+    /// The error is what is wrong with it. Nothing of it is added.
     pub fn read_row(&mut self, line: &[u8]) -> Result<(), String> {
         let text = String::from_utf8_lossy(line);
+        let known = self.names.len();
         let row = Row { keys: self, is_lossy: matches!(text, Cow::Owned(_)) };
-        object(&text, row)??;
-        self.rows += 1;
-        Ok(())
+        let read = object(&text, row).flatten();
+        if read.is_err() {
+            self.forget_from(known);
+        }
+        for &position in &self.in_row {
+            if let Some(column) = self.columns.get_mut(position).and_then(Option::as_mut) {
+                let value = column.value.take();
+                if let (Some(value), Ok(())) = (value, &read) {
+                    column.push(self.rows, value);
+                }
+            }
+        }
+        self.in_row.clear();
+        self.rows += usize::from(read.is_ok());
+        read
+    }
+
+    /// Drops the keys from this position.
+    fn forget_from(&mut self, position: usize) {
+        for name in self.names.drain(position..) {
+            self.positions.remove(&name);
+        }
+        self.width -= self.columns.drain(position..).flatten().count();
     }
 
     /// Adds those of the needed columns that a line has and that are not known yet.
@@ -95,6 +127,7 @@ impl Keys {
             has_no_text: false,
             cells: StringChunkedBuilder::new(key.into(), 0),
             len: 0,
+            value: None,
         });
         self.width += usize::from(column.is_some());
         self.names.push(key.to_owned());
@@ -143,31 +176,36 @@ impl Keys {
 }
 
 impl ColumnToRead {
-    /// Adds the value of a row.
-    fn push(&mut self, row: usize, json: &str, is_lossy: bool) -> Result<(), String> {
-        if self.len > row {
+    /// Reads the value of the current row.
+    fn read(&mut self, json: &str, is_lossy: bool) -> Result<(), String> {
+        if self.value.is_some() {
             // Of a key that occurs twice and that nothing needs, the first value counts.
             return match self.is_strict {
                 true => Err(format!("the key `{}` occurs twice", self.name)),
                 false => Ok(()),
             };
         }
-        self.fill(row);
-        let text = self.text(json).map_err(|reason| format!("column `{}` {reason}", self.name))?;
-        if is_lossy && self.is_strict && text.as_ref().is_some_and(|text| text.contains('\u{FFFD}')) {
+        let value = self.value(json).map_err(|reason| format!("column `{}` {reason}", self.name))?;
+        if is_lossy && self.is_strict && matches!(&value, Value::Text(Some(text)) if text.contains('\u{FFFD}')) {
             let reason = "is not UTF-8 in column";
             return Err(format!("{reason} `{}`: convert the file, for example with iconv", self.name));
         }
-        self.cells.append_option(text);
-        self.len += 1;
+        self.value = Some(value);
         Ok(())
     }
 
-    /// The text of a value.
-    fn text(&mut self, json: &str) -> Result<Option<String>, String> {
+    /// Adds the value of a row.
+    fn push(&mut self, row: usize, value: Value) {
+        self.fill(row);
+        self.has_no_text |= matches!(value, Value::HasNoText);
+        self.cells.append_option(if let Value::Text(text) = value { text } else { None });
+        self.len += 1;
+    }
+
+    fn value(&self, json: &str) -> Result<Value, String> {
         let mut text = String::new();
         let has_text = match kind(json) {
-            Kind::Missing => return Ok(None),
+            Kind::Missing => return Ok(Value::Text(None)),
             Kind::One => {
                 push_one(&mut text, json, self.is_strict)?;
                 true
@@ -182,14 +220,11 @@ impl ColumnToRead {
             },
             Kind::Object => false,
         };
-        if !has_text {
-            if self.needs_text {
-                return Err(HAS_NO_TEXT.into());
-            }
-            self.has_no_text = true;
-            return Ok(None);
+        match has_text {
+            true => Ok(Value::Text(Some(text))),
+            false if self.needs_text => Err(HAS_NO_TEXT.into()),
+            false => Ok(Value::HasNoText),
         }
-        Ok(Some(text))
     }
 
     fn fill(&mut self, rows: usize) {
@@ -259,9 +294,9 @@ impl<'de> Visitor<'de> for Row<'_> {
             match self.keys.position(&key, guess) {
                 Some(position) if result.is_ok() => {
                     let json: &RawValue = object.next_value()?;
-                    let row = self.keys.rows;
                     if let Some(column) = &mut self.keys.columns[position] {
-                        result = column.push(row, json.get(), self.is_lossy);
+                        result = column.read(json.get(), self.is_lossy);
+                        self.keys.in_row.push(position);
                     }
                 }
                 _ => drop(object.next_value::<IgnoredAny>()?),

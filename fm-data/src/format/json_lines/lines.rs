@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::super::bad_rows::BadRows;
 use super::super::input::{Input, Text};
 use super::super::interface::LONGEST_RECORD;
 use crate::error::{Error, Result};
@@ -20,6 +21,7 @@ pub(super) struct Lines {
     /// Whether it can be read twice.
     pub is_file: bool,
     bytes_read: Arc<AtomicU64>,
+    pub bad_rows: BadRows,
     /// Maximum length of a line.
     pub longest: usize,
     /// The current line.
@@ -33,17 +35,18 @@ impl Lines {
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Data`] for a file that is recognised as no text.
-    pub fn new(input: Input) -> Result<Lines> {
+    pub fn new(input: Input, bad_rows: BadRows) -> Result<Lines> {
         let is_file = input.is_file();
         let Text { path, source, bytes_read } = input.into_text()?;
         let source = BufReader::with_capacity(BLOCK, source);
-        Ok(Lines { source, path, is_file, bytes_read, longest: LONGEST_RECORD, line: Vec::new(), number: 0 })
+        let (line, number, longest) = (Vec::new(), 0, LONGEST_RECORD);
+        Ok(Lines { source, path, is_file, bytes_read, bad_rows, longest, line, number })
     }
 
     /// Goes to the next line that is not blank; `false` if there is none.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Data`] for a line that is too long.
+    /// [`Error::Io`]; [`Error::BadRow`] for a line that is too long, unless such lines are skipped.
     pub fn next(&mut self) -> Result<bool> {
         loop {
             self.line.clear();
@@ -56,7 +59,9 @@ impl Lines {
             }
             if read as u64 == most && !self.line.ends_with(b"\n") {
                 let reason = format!("a line of more than {} MiB: write one object per line", self.longest >> 20);
-                return Err(self.error(reason));
+                self.bad_rows.reject(|| self.error(reason))?;
+                self.source.skip_until(b'\n').map_err(Error::io("read", &self.path))?;
+                continue;
             }
             if self.number == 1 && self.line.starts_with(b"\xEF\xBB\xBF") {
                 self.line.drain(..3);

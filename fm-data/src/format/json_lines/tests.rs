@@ -2,6 +2,7 @@ use std::io::Cursor;
 
 use proptest::prelude::*;
 
+use super::super::bad_rows::BadRows;
 use super::super::interface::ChunkSize;
 use super::super::selection::{ListText, Needed, Selection};
 use super::lines::Lines;
@@ -170,7 +171,7 @@ fn an_error_about_a_row_names_its_line() {
 #[test]
 fn a_line_has_a_maximum_length() {
     let text = format!("{{\"a\":1}}\n{{\"a\":\"{}\"}}\n", "x".repeat(1 << 20));
-    let mut lines = Lines::new(Input::stream(Cursor::new(text.into_bytes()), "t.jsonl")).unwrap();
+    let mut lines = Lines::new(Input::stream(Cursor::new(text.into_bytes()), "t.jsonl"), BadRows::default()).unwrap();
     lines.longest = 1 << 20;
     let error = JsonChunks::of(lines, &ReadOptions::default()).map(|_| ()).unwrap_err().to_string();
     assert_eq!(error, "t.jsonl, line 2: a line of more than 1 MiB: write one object per line");

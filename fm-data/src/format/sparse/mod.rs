@@ -18,10 +18,11 @@ use fm_core::terminal::shortened;
 use polars::prelude::*;
 
 use self::line::{Line, parse, without_comment};
+use super::bad_rows::BadRows;
 use super::input::{Input, Text};
 use super::interface::{ChunkSize, Format, LONGEST_RECORD, ReadChunks, ReadOptions, WriteChunks};
 use super::output::Output;
-use super::selection::Chosen;
+use super::selection::{Chosen, Needed};
 use super::text::text_of;
 use crate::error::{Error, Result};
 
@@ -52,11 +53,6 @@ pub struct Sparse {
     has_fields: bool,
 }
 
-/// Whether files with this name have sparse lines.
-pub fn is_sparse(path: &Path) -> bool {
-    has_fields(path).is_some()
-}
-
 /// Whether the sparse lines of files with this name have fields; `None` for another format.
 pub fn has_fields(path: &Path) -> Option<bool> {
     let format = super::of(path).ok()?;
@@ -72,6 +68,20 @@ pub fn column_of_field(field: u16) -> String {
 pub fn field_of_column(column: &str) -> Option<u16> {
     let field = column.strip_prefix(FIELD)?.parse().ok()?;
     (column_of_field(field) == column).then_some(field)
+}
+
+/// Whether these are lines of a sparse file, some with features.
+pub(super) fn are_lines(lines: &[&[u8]], has_fields: bool) -> bool {
+    let mut features = 0;
+    let mut is_row = |bytes: &[u8]| {
+        let mut line = Line::default();
+        let is_row = without_comment(bytes).and_then(|text| parse(text, has_fields, &mut line)).is_ok();
+        features += line.features.len();
+        is_row
+    };
+    // A row that cannot be read makes no other format of the file.
+    let rows = lines.iter().filter(|line| is_row(line)).count();
+    2 * rows > lines.len() && features > 0
 }
 
 impl Sparse {
@@ -103,6 +113,7 @@ struct Lines {
     source: BufReader<Box<dyn Read + Send>>,
     path: PathBuf,
     has_fields: bool,
+    bad_rows: BadRows,
     bytes: Vec<u8>,
     /// The number of the last line.
     number: usize,
@@ -111,9 +122,9 @@ struct Lines {
 }
 
 impl Lines {
-    fn new(Text { source, path, .. }: Text, has_fields: bool) -> Lines {
+    fn new(Text { source, path, .. }: Text, has_fields: bool, bad_rows: BadRows) -> Lines {
         let source = BufReader::with_capacity(1 << 18, source);
-        Lines { source, path, has_fields, bytes: vec![], number: 0, line: Line::default() }
+        Lines { source, path, has_fields, bad_rows, bytes: vec![], number: 0, line: Line::default() }
     }
 
     /// Reads the next line that is not blank. Returns whether there is one.
@@ -137,9 +148,17 @@ impl Lines {
             match has_row {
                 Ok(true) => return Ok(true),
                 Ok(false) => {}
-                Err(reason) => return Err(Error::data(&self.path, self.number, reason)),
+                Err(reason) => self.reject(&reason)?,
+            }
+            if self.bytes.len() > LONGEST_RECORD && !self.bytes.ends_with(b"\n") {
+                self.source.skip_until(b'\n').map_err(Error::io("read", &self.path))?;
             }
         }
+    }
+
+    /// Rejects the current line.
+    fn reject(&self, reason: &str) -> Result<()> {
+        self.bad_rows.reject(|| Error::data(&self.path, self.number, reason))
     }
 
     fn text(&self, range: &Range<usize>) -> &str {
@@ -148,13 +167,33 @@ impl Lines {
 }
 
 /// The fields of a whole file, in their order.
-fn fields_of(text: Text) -> Result<BTreeSet<u16>> {
-    let mut lines = Lines::new(text, true);
+fn fields_of(text: Text, bad_rows: BadRows) -> Result<BTreeSet<u16>> {
+    let mut lines = Lines::new(text, true, bad_rows);
     let mut fields = BTreeSet::new();
     while lines.advance()? {
         fields.extend(lines.line.features.iter().map(|feature| feature.field));
     }
     Ok(fields)
+}
+
+/// How the parts of a table are read: all parts of libffm files have the fields of each, because a field that no row of a part
+/// has is not in its lines.
+pub(super) fn with_fields_of_all(files: &[PathBuf], options: &ReadOptions) -> Result<ReadOptions> {
+    let mut options = options.clone();
+    let is_open_ended = options.columns.others || options.columns.needed.is_empty();
+    let [first, _, ..] = files else { return Ok(options) };
+    if !is_open_ended || has_fields(first) != Some(true) {
+        return Ok(options);
+    }
+    let mut fields = BTreeSet::new();
+    for file in files {
+        fields.extend(fields_of(Input::open(file)?.into_text()?, options.bad_rows.again())?);
+    }
+    let is_needed = |name: &String| options.columns.needed.iter().any(|needed| needed.name == *name);
+    let new: Vec<String> = fields.into_iter().map(column_of_field).filter(|name| !is_needed(name)).collect();
+    options.columns.needed.extend(new.into_iter().map(Needed::any));
+    options.columns.others = true;
+    Ok(options)
 }
 
 /// The chunks of a sparse file.
@@ -193,14 +232,15 @@ impl SparseChunks {
         let (input, fields) = match has_fields {
             true if is_open_ended => {
                 let (input, again) = input.twice("the fields of a libffm file are known only at its end")?;
-                (again, fields_of(input.into_text()?)?)
+                (again, fields_of(input.into_text()?, options.bad_rows.again())?)
             }
             _ => (input, BTreeSet::new()),
         };
         let text = input.into_text()?;
         let bytes_read = Arc::clone(&text.bytes_read);
-        let mut lines = Lines::new(text, has_fields);
+        let mut lines = Lines::new(text, has_fields, options.bad_rows.clone());
         if !lines.advance()? {
+            lines.bad_rows.finish(&lines.path, 0)?;
             let form = if has_fields { "1 0:3:0.5 2:17:1" } else { "1 3:0.5 17:1" };
             return Err(Error::data(&lines.path, None, format!("is empty: expected lines such as `{form}`")));
         }
@@ -240,15 +280,15 @@ impl SparseChunks {
 
     /// Moves to the next row, and checks that it has a query if the first one has. Returns whether there is a row.
     fn advance(&mut self) -> Result<bool> {
-        if !std::mem::take(&mut self.is_pending) && !self.lines.advance()? {
-            return Ok(false);
+        while std::mem::take(&mut self.is_pending) || self.lines.advance()? {
+            let reason = match (self.lines.line.query.is_some(), self.has_queries) {
+                (true, false) => "has a qid, but the first row has none",
+                (false, true) => "has no qid, but the first row has one",
+                _ => return Ok(true),
+            };
+            self.lines.reject(reason)?;
         }
-        let reason = match (self.lines.line.query.is_some(), self.has_queries) {
-            (true, false) => "has a qid, but the first row has none",
-            (false, true) => "has no qid, but the first row has one",
-            _ => return Ok(true),
-        };
-        Err(Error::data(&self.lines.path, self.lines.number, reason))
+        Ok(false)
     }
 }
 

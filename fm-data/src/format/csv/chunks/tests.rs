@@ -2,6 +2,7 @@ use std::io::Cursor;
 
 use proptest::prelude::*;
 
+use super::super::super::bad_rows::OnBadRow;
 use super::super::super::selection::{Needed, Selection};
 use super::*;
 
@@ -175,6 +176,50 @@ fn a_record_has_a_maximum_length() {
             chunks.longest = 1 << 20;
             let error = chunks.next_chunk().unwrap_err().to_string();
             assert_eq!(error, "t.csv, line 2: a record of more than 1 MiB: is a quote left open?");
+        }
+    }
+}
+
+#[test]
+fn skipped_rows_are_the_same_wherever_a_block_or_a_chunk_ends() {
+    let text = "a,b\r\n1,1\r\nx\r\n2,\"2\r\n\"\r\n3,3\"\r\n\"4\"4,4\r\n\r\n5,5\r\n6,\"6,\n7,7,7\n\"8,8\n9,9".as_bytes();
+    // The quote of line 10 closes on line 12, where text follows it; the next is stray, and line 13 is whole.
+    let bad = [3, 6, 7, 8, 10, 11, 12].map(|line| format!("t.csv, line {line}: "));
+    for block in (1..text.len() + 2).chain([BLOCK]) {
+        for size in [1, 2, 100] {
+            let bad_rows = BadRows::new(OnBadRow::Skip);
+            let options = ReadOptions { size: rows(size), bad_rows: bad_rows.clone(), ..ReadOptions::default() };
+            let mut chunks = open(text, options, block).unwrap();
+            let mut cells = vec![];
+            while let Some(chunk) = chunks.next_chunk().unwrap() {
+                assert!(chunk.height() <= size);
+                cells.extend(chunk.column("a").unwrap().str().unwrap().iter().map(|cell| cell.unwrap().to_owned()));
+            }
+            assert_eq!(cells.concat(), "1259", "block {block}, {size} rows");
+            let skipped = bad_rows.finish(Path::new("t.csv"), usize::MAX / 2).unwrap().warning().unwrap();
+            assert!(skipped.starts_with("left out 7 of "), "block {block}: {skipped}");
+            assert!(bad[..3].iter().all(|place| skipped.contains(place)), "block {block}: {skipped}");
+        }
+    }
+}
+
+#[test]
+fn a_record_that_is_too_long_is_skipped_to_the_end_of_its_line() {
+    let long = "x".repeat(3000);
+    for (record, lines) in
+        [(long.clone(), 1), (format!("1,\"{long}"), 1), (format!("1,\"{}\"", "x\n".repeat(900)), 901)]
+    {
+        let text = format!("a,b\n1,1\n{record}\n2,2\n");
+        for block in [7, 100, BLOCK] {
+            let bad_rows = BadRows::new(OnBadRow::Skip);
+            let options = ReadOptions { bad_rows: bad_rows.clone(), ..ReadOptions::default() };
+            let mut chunks = open(text.as_bytes(), options, block).unwrap();
+            chunks.longest = 1000;
+            let table = chunks.next_chunk().unwrap().unwrap();
+            let column: Vec<_> = table.column("a").unwrap().str().unwrap().iter().flatten().collect();
+            assert_eq!(column, ["1", "2"], "block {block}");
+            let skipped = bad_rows.finish(Path::new("t.csv"), 10_000).unwrap().warning().unwrap();
+            assert!(skipped.starts_with(&format!("left out {lines} of ")), "{skipped}");
         }
     }
 }
