@@ -101,7 +101,7 @@ fn a_file_with_another_schema_is_an_error() {
     scene.ok("predict same.pt --input books.csv --output scored.csv");
 
     let newer = |schema: String| Some(schema.replacen("\"format\":2,", "\"format\":999,\"holidays\":[],", 1));
-    is_refused(&scene, "newer.pt", &with_schema(&whole, newer), &["its format 999 is newer than 3"]);
+    is_refused(&scene, "newer.pt", &with_schema(&whole, newer), &["its format 999 is newer than 4"]);
     is_refused(&scene, "none.pt", &with_schema(&whole, |_| None), &["has no file schema.json"]);
     let half = |schema: String| Some(schema[..schema.len() / 2].to_owned());
     is_refused(&scene, "half.pt", &with_schema(&whole, half), &["EOF"]);
