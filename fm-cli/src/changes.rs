@@ -95,7 +95,7 @@ pub fn table(fields: &[FieldDrift]) -> String {
             text,
             "\n{:<width$}  {:>10}  {:>14}  {:>8}  {:>7}",
             shortened(&drift.field, 30),
-            grouped(drift.new_values as i64),
+            drift.new_values.map_or("-".into(), |count| grouped(count as i64)),
             percent(drift.unknown_before),
             percent(drift.unknown),
             console::decimal(drift.psi, 3)

@@ -63,8 +63,9 @@ pub struct Distribution {
 pub struct FieldDrift {
     /// The field.
     pub field: String,
-    /// Number of values in the new vocabulary that the run does not know.
-    pub new_values: usize,
+    /// Number of values in the new vocabulary that the run does not know; `None` if the vocabulary is that of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_values: Option<usize>,
     /// The share of the values of the run's training rows that are missing or that it does not know.
     pub unknown_before: f64,
     /// The same share in the new rows.
@@ -138,7 +139,7 @@ pub fn drift(reference: &[Distribution], known: &Schema, schema: &Schema, rows: 
         let bins = distribution.bins().into_iter().zip(distribution.bins_of(&counts));
         Some(FieldDrift {
             field: field.name.clone(),
-            new_values: vocabulary.iter().filter(is_new).count(),
+            new_values: (known != schema).then(|| vocabulary.iter().filter(is_new).count()),
             unknown_before: distribution.unknown,
             unknown: counts.unknown as f64 / counts.total.max(1) as f64,
             psi: bins.map(|(before, now)| index(before, now)).sum(),

@@ -44,7 +44,8 @@ fn fields(changes: &Changes) -> Markup {
     let rows: Vec<Vec<Cell>> = sorted(&changes.fields)
         .into_iter()
         .map(|drift| {
-            let (field, new) = (Cell::Text(drift.field.clone()), Cell::Number(drift.new_values.to_string()));
+            let new = drift.new_values.map_or("–".into(), |count| count.to_string());
+            let (field, new) = (Cell::Text(drift.field.clone()), Cell::Number(new));
             vec![field, new, percent(drift.unknown_before), percent(drift.unknown), Cell::Number(decimals(drift.psi))]
         })
         .collect();
