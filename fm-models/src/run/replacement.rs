@@ -101,7 +101,7 @@ pub(super) fn is_run(folder: &Path) -> bool {
 /// Whether a folder is empty or contains only the start of a run, because the program was killed while creating it.
 pub(super) fn is_begun(folder: &Path) -> bool {
     let is_of_the_start = |name: &String| {
-        [TrainFiles::CHECKPOINTS, SCHEMA, ROWS, FolderLock::FILE].contains(&name.as_str()) || is_partial(name)
+        [TrainFiles::CHECKPOINTS, SCHEMA, VALUES, ROWS, FolderLock::FILE].contains(&name.as_str()) || is_partial(name)
     };
     let names = names(folder);
     let is_created = names.is_empty() || folder.join(TrainFiles::CHECKPOINTS).is_dir();
