@@ -187,7 +187,7 @@ impl Prepared {
 }
 
 /// Opens the cache entry for `key`, or builds it if it is missing or damaged. `build` writes rows to their
-/// [files](rows_file) in the folder that it is given. If the cache cannot be written, it builds the rows in memory.
+/// files, such as `train.rows`, in the folder that it is given. If the cache cannot be written, it builds the rows in memory.
 ///
 /// # Errors
 /// Returns the error of `build`. If the cache cannot be written, it only warns.

@@ -83,7 +83,7 @@ pub(super) fn table() -> Result<&'static Spooled> {
 /// A digest of the table, if the path is that of standard input.
 ///
 /// # Errors
-/// As [`table`].
+/// [`Error::Data`] if it is a terminal or empty; [`Error::Io`] if it cannot be kept.
 pub fn digest(path: &Path) -> Result<Option<String>> {
     is_standard_input(path).then(|| Ok(table()?.digest.clone())).transpose()
 }
@@ -91,7 +91,7 @@ pub fn digest(path: &Path) -> Result<Option<String>> {
 /// The number of bytes of the table, if the path is that of standard input.
 ///
 /// # Errors
-/// As [`table`].
+/// [`Error::Data`] if it is a terminal or empty; [`Error::Io`] if it cannot be kept.
 pub fn len(path: &Path) -> Result<Option<u64>> {
     is_standard_input(path).then(|| Ok(table()?.len)).transpose()
 }
