@@ -63,6 +63,16 @@ impl MappedFile {
         Ok(MappedFile { map: Some(map) })
     }
 
+    /// Says that the file will be read here and there. Without that, the system reads megabytes around each place that is not in
+    /// memory yet, which a file larger than memory then lacks room for.
+    pub fn expect_random_reads(&self) {
+        #[cfg(unix)]
+        if let Some(map) = &self.map {
+            // Only speed depends on it.
+            let _ = map.advise(memmap2::Advice::Random);
+        }
+    }
+
     /// The whole file.
     pub fn bytes(&self) -> &[u8] {
         self.map.as_deref().unwrap_or_default()

@@ -145,7 +145,11 @@ impl Records {
         let opened = Sections::read(file.bytes(), schema).and_then(|sections| {
             let Sections { rows, has_weights, .. } = sections;
             let records = Records { layout, len: rows, has_weights, storage: Storage::Mapped { file, sections } };
-            records.check().map(|()| records)
+            records.check()?;
+            if let Storage::Mapped { file, .. } = &records.storage {
+                file.expect_random_reads();
+            }
+            Ok(records)
         });
         opened.map_err(|reason| Error::format("file of encoded rows", path, reason))
     }
