@@ -13,6 +13,7 @@ mod hints;
 mod interruption;
 mod labels;
 mod logging;
+mod memory;
 mod metric;
 mod predictor;
 mod probabilities;

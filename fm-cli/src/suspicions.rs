@@ -10,6 +10,7 @@ use fm_core::terminal::grouped;
 use fm_core::{Records, Rows, Schema, Task};
 use fm_data::{Prepared, Split};
 
+use crate::memory;
 use crate::metric::Metric;
 use crate::results::Results;
 use crate::settings::Settings;
@@ -18,6 +19,10 @@ use crate::settings::Settings;
 const ENOUGH: usize = 20;
 /// The probability of chance below which rows agree for a reason.
 const CHANCE: f64 = 1e-6;
+/// Number of training rows above which a sample of this size is compared with other rows.
+const SAMPLE: usize = 4_000_000;
+/// A number of rows to shuffle together that takes little memory and is enough for all but rows sorted by label.
+const SHUFFLE_ROWS: usize = 1_000_000;
 
 /// What is odd about the rows of a run.
 pub fn of_rows(data: &Prepared, settings: &Settings) -> Vec<String> {
@@ -31,7 +36,23 @@ pub fn of_rows(data: &Prepared, settings: &Settings) -> Vec<String> {
             rows.len()
         ))
     });
-    leaks.chain(repeated).chain(random_despite_times(settings)).collect()
+    let odd = leaks.chain(repeated).chain(random_despite_times(settings));
+    let too_large = memory::limit().and_then(|memory| larger_than_memory(data.train.bytes() as u64, memory, settings));
+    odd.chain(too_large).collect()
+}
+
+/// Rows that do not fit into `memory` bytes, in random order.
+fn larger_than_memory(rows: u64, memory: u64, settings: &Settings) -> Option<String> {
+    let gigabytes = |bytes: u64| bytes as f64 / 1e9;
+    let is_random = settings.train.shuffle_rows == 0 && !settings.train.progressive;
+    (is_random && rows > memory).then(|| {
+        format!(
+            "the training rows take {:.1} GB, and there are {:.1} GB of memory: epochs are slow, because they read rows in random \
+             order from the disk; `--set train.shuffle_rows={SHUFFLE_ROWS}` reads them block by block",
+            gigabytes(rows),
+            gigabytes(memory)
+        )
+    })
 }
 
 /// A random split of a table that declares times.
@@ -147,8 +168,9 @@ fn is_line(train: &Records, field: usize) -> bool {
 
 /// The training rows, to find them among other rows.
 pub struct KnownRows {
-    /// The fingerprints of all rows, sorted.
+    /// The fingerprints of the rows, sorted; of many rows, those that are multiples of `step`.
     fingerprints: Vec<u64>,
+    step: u64,
     /// The share of other rows that are equal to training rows by chance: that of the training rows which are equal to
     /// others.
     chance: f64,
@@ -157,29 +179,37 @@ pub struct KnownRows {
 impl KnownRows {
     /// `others` are all other rows. If every row occurs several times, it is no chance.
     pub fn of(train: &Records, others: &[&Records]) -> KnownRows {
-        let mut fingerprints = train.fingerprints();
+        KnownRows::sampled(train, others, (train.len() / SAMPLE).max(1) as u64)
+    }
+
+    fn sampled(train: &Records, others: &[&Records], step: u64) -> KnownRows {
+        let sample = |rows: &Records| -> Vec<u64> { rows.fingerprints().filter(|row| row % step == 0).collect() };
+        let mut fingerprints = sample(train);
         fingerprints.sort_unstable();
         let repeats = |same: &[u64]| if same.len() > 1 { same.len() } else { 0 };
         let repeating = fingerprints.chunk_by(|a, b| a == b).map(repeats).sum::<usize>();
         let is_copied = repeating > 0 && {
-            let others = others.iter().flat_map(|rows| rows.fingerprints());
+            let others = others.iter().flat_map(|rows| sample(rows));
             let mut all: Vec<u64> = fingerprints.iter().copied().chain(others).collect();
             all.sort_unstable();
             let counts = || all.chunk_by(|a, b| a == b).map(<[u64]>::len);
             counts().fold(0, greatest_common_divisor) > 1 && counts().nth(ENOUGH).is_some()
         };
         let chance = if is_copied { 0.0 } else { repeating as f64 / fingerprints.len().max(1) as f64 };
-        KnownRows { fingerprints, chance }
+        KnownRows { fingerprints, step, chance }
     }
 
     /// The number of rows that are also training rows, if there are more of them than chance explains: rows of a few
-    /// values are often equal.
+    /// values are often equal. Of many training rows, the number is an estimate.
     pub fn among(&self, rows: &Records) -> Option<usize> {
-        let own = rows.fingerprints();
-        let count = own.iter().filter(|row| self.fingerprints.binary_search(row).is_ok()).count();
-        let expected = self.chance * own.len() as f64;
-        let limit = expected + 3.0 * expected.sqrt() + (0.01 * own.len() as f64).max(1.0);
-        (count as f64 > limit).then_some(count)
+        let (mut count, mut own) = (0, 0);
+        for row in rows.fingerprints().filter(|row| row % self.step == 0) {
+            own += 1;
+            count += usize::from(self.fingerprints.binary_search(&row).is_ok());
+        }
+        let expected = self.chance * f64::from(own);
+        let limit = expected + 3.0 * expected.sqrt() + (0.01 * f64::from(own)).max(1.0);
+        (count as f64 > limit).then(|| (count * self.step as usize).min(rows.len()))
     }
 }
 
@@ -304,5 +334,18 @@ mod tests {
         let twice: Vec<_> = (0..300).chain(0..300).map(|n| row(n, n % 2)).collect();
         let (first, second) = (set(twice[..450].to_vec()), set(twice[450..].to_vec()));
         assert_eq!(repeated(&first, &second), Some(150));
+        // A sample of the rows estimates the number.
+        let sampled = KnownRows::sampled(&train, &[&train], 4).among(&train).unwrap();
+        assert!((200..=300).contains(&sampled) && sampled % 4 == 0, "{sampled}");
+    }
+
+    #[test]
+    fn rows_larger_than_memory_are_better_read_block_by_block() {
+        let mut settings = Settings::default();
+        let warning = larger_than_memory(3_000_000_000, 2_000_000_000, &settings).unwrap();
+        assert!(warning.contains("3.0 GB, and there are 2.0 GB"), "{warning}");
+        assert_eq!(larger_than_memory(1, 2, &settings), None);
+        settings.train.shuffle_rows = SHUFFLE_ROWS;
+        assert_eq!(larger_than_memory(3, 2, &settings), None);
     }
 }

@@ -18,7 +18,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::number::bucket;
+use crate::number::{Scale, bucket};
 use crate::rows::{Records, Rows};
 use crate::schema::{Field, Schema};
 
@@ -32,7 +32,7 @@ const VALUE_BYTES: usize = 200;
 const BINS: usize = 10;
 
 /// Maximum number of rows to look at, evenly spaced: enough for shares, and few to read from a file larger than memory.
-const ROWS: usize = 200_000;
+const ROWS: usize = 100_000;
 
 /// The smallest share in a population stability index, which an empty bin would make infinite.
 const SMALLEST: f64 = 1e-4;
@@ -78,11 +78,12 @@ pub struct FieldDrift {
 impl Distribution {
     /// The distribution of each field.
     pub fn all(schema: &Schema, rows: &Records) -> Vec<Distribution> {
-        (0..schema.num_fields()).map(|field| Distribution::of(schema, field, rows)).collect()
+        let counts = slot_counts(schema, rows);
+        counts.into_iter().enumerate().map(|(field, counts)| Distribution::of(schema, field, counts)).collect()
     }
 
-    fn of(schema: &Schema, field: usize, rows: &Records) -> Distribution {
-        let counts = Counts::new(schema, field, rows, None);
+    fn of(schema: &Schema, field: usize, counts: SlotCounts) -> Distribution {
+        let counts = Counts::new(schema, field, counts, None);
         let share = |count: u64| count as f64 / counts.total.max(1) as f64;
         let distribution = Distribution {
             field: schema.fields()[field].name.clone(),
@@ -129,13 +130,13 @@ impl Distribution {
 /// How new rows, encoded with the schema `schema`, differ from the training rows of a run: `reference` has their
 /// distributions, and `known` is the schema of the run. Fields that the run does not have are left out.
 pub fn drift(reference: &[Distribution], known: &Schema, schema: &Schema, rows: &Records) -> Vec<FieldDrift> {
-    let of_field = |(position, field): (usize, &Field)| {
+    let of_field = |((position, field), counts): ((usize, &Field), SlotCounts)| {
         let distribution = reference.iter().find(|distribution| distribution.field == field.name)?;
         let values: HashSet<&str> =
             known.vocabulary(known.field_index(&field.name)?).iter().map(String::as_str).collect();
         let is_new = |value: &&String| !values.contains(value.as_str());
         let vocabulary = schema.vocabulary(position);
-        let counts = Counts::new(schema, position, rows, Some(&values));
+        let counts = Counts::new(schema, position, counts, Some(&values));
         let bins = distribution.bins().into_iter().zip(distribution.bins_of(&counts));
         Some(FieldDrift {
             field: field.name.clone(),
@@ -145,13 +146,48 @@ pub fn drift(reference: &[Distribution], known: &Schema, schema: &Schema, rows: 
             psi: bins.map(|(before, now)| index(before, now)).sum(),
         })
     };
-    schema.fields().iter().enumerate().filter_map(of_field).collect()
+    schema.fields().iter().enumerate().zip(slot_counts(schema, rows)).filter_map(of_field).collect()
 }
 
 /// The term of a bin in the population stability index.
 fn index(before: f64, now: f64) -> f64 {
     let (before, now) = (before.max(SMALLEST), now.max(SMALLEST));
     (now - before) * (now / before).ln()
+}
+
+/// What rows hold of a field.
+#[derive(Default)]
+struct SlotCounts {
+    /// The number of slots, at least one for each row.
+    total: u64,
+    by_id: HashMap<i32, u64>,
+    /// The numbers of a numeric field.
+    numbers: Vec<f64>,
+}
+
+/// What rows hold of each field.
+fn slot_counts(schema: &Schema, rows: &Records) -> Vec<SlotCounts> {
+    let fields: Vec<(i32, Option<Scale>)> = (0..schema.num_fields())
+        .map(|field| (schema.ids(field).start as i32, schema.fields()[field].kind.scale()))
+        .collect();
+    let mut counts: Vec<SlotCounts> = fields.iter().map(|_| SlotCounts::default()).collect();
+    let step = rows.len().div_ceil(ROWS).max(1);
+    for row in (0..rows.len()).step_by(step) {
+        for ((slots, (first, scale)), counts) in rows.row(row).fields().zip(&fields).zip(&mut counts) {
+            match scale {
+                Some(scale) => {
+                    let ids = slots.ids().zip(slots.values());
+                    counts.numbers.extend(ids.filter(|(id, _)| id != first).map(|(_, x)| scale.number(x)));
+                }
+                None => slots.ids().for_each(|id| *counts.by_id.entry(id).or_default() += 1),
+            }
+            if slots.ids().len() == 0 {
+                *counts.by_id.entry(*first).or_default() += 1;
+            }
+            counts.total += slots.ids().len().max(1) as u64;
+        }
+    }
+    counts
 }
 
 /// How often each value of a field occurs.
@@ -164,27 +200,12 @@ struct Counts {
 }
 
 impl Counts {
-    /// Those in rows. If `known` is given, a value that is not among them counts as unknown, unless it is hashed.
-    fn new(schema: &Schema, field: usize, rows: &Records, known: Option<&HashSet<&str>>) -> Counts {
+    /// Those of a field. If `known` is given, a value that is not among them counts as unknown, unless it is hashed.
+    fn new(schema: &Schema, field: usize, slots: SlotCounts, known: Option<&HashSet<&str>>) -> Counts {
         let (first, kind) = (schema.ids(field).start as i32, &schema.fields()[field].kind);
         let vocabulary = schema.vocabulary(field);
-        let mut by_id = HashMap::<i32, u64>::new();
-        let mut counts = Counts { total: 0, unknown: 0, values: HashMap::new(), numbers: vec![] };
-        let step = rows.len().div_ceil(ROWS).max(1);
-        for row in (0..rows.len()).step_by(step) {
-            let slots = rows.row(row).field(field);
-            match kind.scale() {
-                Some(scale) => {
-                    let ids = slots.ids().zip(slots.values());
-                    counts.numbers.extend(ids.filter(|(id, _)| *id != first).map(|(_, x)| scale.number(x)));
-                }
-                None => slots.ids().for_each(|id| *by_id.entry(id).or_default() += 1),
-            }
-            if slots.ids().len() == 0 {
-                *by_id.entry(first).or_default() += 1;
-            }
-            counts.total += slots.ids().len().max(1) as u64;
-        }
+        let SlotCounts { total, by_id, numbers } = slots;
+        let mut counts = Counts { total, unknown: 0, values: HashMap::new(), numbers };
         for (id, count) in by_id {
             // Of a field with a vocabulary, value i has the id first + 1 + i.
             match (kind.edges(), (id - first) as usize) {

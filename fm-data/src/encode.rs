@@ -1,12 +1,11 @@
 //! Encodes rows of a table as records.
 
 use std::borrow::Borrow;
-use std::path::Path;
 
-use fm_core::rows::{Category, RecordsBuilder, Slots};
+use fm_core::rows::{Category, Slots};
 use fm_core::{Encoder, Field, FieldKind, Records, Schema};
 
-use crate::encoded::EncodedRows;
+use crate::encoded::{EncodedRows, Place, rows_builder};
 use crate::error::{Error, Result};
 use crate::table::{TextColumn, TextColumns, cells};
 use crate::threads;
@@ -47,7 +46,7 @@ pub fn encode<S: Borrow<Schema> + Sync>(
     let columns = Columns::new(table, encoder, missing)?;
     let row = |at: usize| rows.map_or(at, |rows| rows[at] as usize);
     let n = rows.map_or(table.height(), <[u32]>::len);
-    let mut encoded = EncodedRows::new(columns.schema(), false, n, None)?;
+    let mut encoded = EncodedRows::new(columns.schema(), false, n, Place::Memory)?;
     columns.encode(&mut encoded, n, false, row, |_| (0.0, None))?;
     Ok(encoded.finish(columns.schema(), None)?)
 }
@@ -60,7 +59,9 @@ pub fn encode<S: Borrow<Schema> + Sync>(
 pub fn encode_labelled(table: &impl TextColumns, schema: &Schema, labels: Labels<'_>, rows: &[u32]) -> Result<Records> {
     let encoder = Encoder::new(schema);
     let columns = Columns::new(table, &encoder, MissingColumns::Error)?;
-    Ok(columns.encode_labelled(labels, rows, None)?.finish(schema, None)?)
+    let mut encoded = EncodedRows::new(schema, labels.weights.is_some(), rows.len(), Place::Memory)?;
+    columns.encode_labelled(labels, rows, &mut encoded)?;
+    Ok(encoded.finish(schema, None)?)
 }
 
 /// Returns an error unless each row of the table has a label, and all row numbers are inside the table.
@@ -133,24 +134,15 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
         self.encoder.schema()
     }
 
-    /// Encodes the rows with these numbers, in this order, with their labels and weights; see [`encode_labelled`]. They go to
-    /// the file `path`, if there is one.
-    pub fn encode_labelled(&self, labels: Labels<'_>, rows: &[u32], path: Option<&Path>) -> Result<EncodedRows> {
+    /// Appends the rows with these numbers, in this order, with their labels and weights; see [`encode_labelled`].
+    pub fn encode_labelled(&self, labels: Labels<'_>, rows: &[u32], to: &mut EncodedRows) -> Result<()> {
         let Labels { labels, weights } = labels;
         for numbers in [Some(labels), weights].into_iter().flatten() {
             check_rows(self.height, numbers, rows)?;
         }
         let label = self.encoder.schema().label();
         let target = |row: usize| (label.target(labels[row]), weights.map(|weights| weights[row]));
-        let mut encoded = EncodedRows::new(self.schema(), weights.is_some(), rows.len(), path)?;
-        self.encode(
-            &mut encoded,
-            rows.len(),
-            weights.is_some(),
-            |at| rows[at] as usize,
-            |at| target(rows[at] as usize),
-        )?;
-        Ok(encoded)
+        self.encode(to, rows.len(), weights.is_some(), |at| rows[at] as usize, |at| target(rows[at] as usize))
     }
 
     /// Encodes `n` rows on [as many threads as are allowed](threads::set_num_threads). For each position, `row` returns
@@ -164,9 +156,8 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
         target: impl Fn(usize) -> (f32, Option<f32>) + Sync,
     ) -> Result<()> {
         let schema = self.encoder.schema();
-        let builder = || if has_weights { RecordsBuilder::weighted(schema) } else { RecordsBuilder::new(schema) };
         let encode = |places: std::ops::Range<usize>| -> fm_core::Result<Records> {
-            let mut builder = builder();
+            let mut builder = rows_builder(schema, has_weights);
             let mut slots = Slots::default();
             for at in places {
                 slots.clear();

@@ -294,14 +294,20 @@ fn cut_share(column: &Present<'_>, kind: &FieldKind, rows: &[u32]) -> f32 {
             && (matches!(kind, FieldKind::Sequence(_))
                 || count_distinct(pieces(), list.max_len + 1, &mut PlHashSet::new()) > list.max_len)
     };
-    rows.iter().filter(is_cut).count() as f32 / rows.len() as f32
+    let cut = threads::map(parts(rows), rows.len(), |part| part.iter().filter(is_cut).count());
+    cut.into_iter().sum::<usize>() as f32 / rows.len() as f32
+}
+
+/// Consecutive rows for each thread.
+fn parts(rows: &[u32]) -> impl Iterator<Item = &[u32]> {
+    rows.chunks(rows.len().div_ceil(threads::num_threads()).max(1))
 }
 
 /// The number of values in the longest list of `rows`: from 1 to `list.max_len`.
 pub(crate) fn longest(column: &Present<'_>, list: &List, rows: &[u32]) -> usize {
     let length = |&row: &u32| column.reading.pieces(column.get(row), list).take(list.max_len).count();
-    let lengths = rows.iter().map(length);
-    lengths.max().unwrap_or(1).max(1)
+    let longest = threads::map(parts(rows), rows.len(), |part| part.iter().map(length).max());
+    longest.into_iter().flatten().max().unwrap_or(1).max(1)
 }
 
 /// The number of occurrences of each value in `rows`, including repetitions within a row. Only values with a guaranteed
@@ -331,6 +337,22 @@ pub(crate) fn counts<'a>(column: &'a Present<'_>, kind: &'a FieldKind, rows: &[u
         }
         return values.into_iter().map(|(value, count)| (Cow::Borrowed(value), count)).collect();
     }
+    let mut all = PlHashMap::<Cow<'a, str>, u32>::new();
+    for counts in threads::map(parts(rows), rows.len(), |part| counts_of_lists(column, kind, part)) {
+        counts.into_iter().for_each(|(value, count)| *all.entry(value).or_default() += count);
+    }
+    // An empty piece also takes a slot.
+    all.remove("");
+    all.into_iter().collect()
+}
+
+/// As [`counts`], of a field with lists.
+fn counts_of_lists<'a>(
+    column: &'a Present<'_>,
+    kind: &'a FieldKind,
+    rows: &[u32],
+) -> impl Iterator<Item = (Cow<'a, str>, u32)> + use<'a> {
+    let reading = &column.reading;
     // The count of each value, and the position of the last row in which it had a slot.
     let mut counts = PlHashMap::<Cow<'a, str>, (u32, usize)>::new();
     for (position, &row) in rows.iter().enumerate() {
@@ -361,9 +383,7 @@ pub(crate) fn counts<'a>(column: &'a Present<'_>, kind: &'a FieldKind, rows: &[u
             FieldKind::Categorical | FieldKind::Numeric { .. } | FieldKind::Transformed(_) => {}
         }
     }
-    // An empty piece also takes a slot.
-    counts.remove("");
-    counts.into_iter().map(|(value, (count, _))| (value, count)).collect()
+    counts.into_iter().map(|(value, (count, _))| (value, count))
 }
 
 /// The values that occur often enough, the most frequent first. Several fields may count the same value.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::cache::{CacheKey, Prepared, prepare, rows_file};
 use crate::config::{DataConfig, TaskName};
-use crate::encoded::EncodedRows;
+use crate::encoded::{EncodedRows, Place};
 use crate::error::Result;
 use crate::fit::Fitted;
 use crate::raw_data::RawData;
@@ -59,17 +59,24 @@ impl DataConfig {
                 // What the rows hold does not depend on the shares.
                 let encoder = Encoder::new(&schema);
                 let rows = data.encodable(&encoder)?;
-                let encode =
-                    |part: &[u32], name| rows.encode(part, folder.map(|folder| rows_file(folder, name)).as_deref());
-                let Parts { train, valid, test } = &data.parts;
-                let encoded = encode(train, "train")?;
-                let schema = schema.clone().with_unknown_shares(&encoded.unknown_shares())?;
-                let finish = |encoded: EncodedRows, part| -> Result<Records> {
-                    Ok(encoded.finish(&schema, rows.groups(part)?)?)
+                let set = |part: &[u32], name| {
+                    let file = folder.map(|folder| rows_file(folder, name));
+                    rows.set(part.len(), file.as_deref().map_or(Place::Memory, Place::File))
                 };
-                let train = finish(encoded, train)?;
-                let valid = finish(encode(valid, "valid")?, valid)?;
-                let test = finish(encode(test, "test")?, test)?;
+                let Parts { train, valid, test } = &data.parts;
+                let mut trained = set(train, "train")?.counting_unknown(&schema);
+                rows.encode(train, &mut trained)?;
+                let schema = schema.clone().with_unknown_shares(&trained.unknown_shares())?;
+                let finish = |set: EncodedRows, part: &[u32]| -> Result<Records> {
+                    Ok(set.finish(&schema, rows.groups(part)?)?)
+                };
+                let others = |part: &[u32], name| {
+                    let mut set = set(part, name)?;
+                    rows.encode(part, &mut set)?;
+                    finish(set, part)
+                };
+                let train = finish(trained, train)?;
+                let (valid, test) = (others(valid, "valid")?, others(test, "test")?);
                 let ranking = (self.task == TaskName::Ranking).then(|| data.ranking(&schema)).transpose()?;
                 Ok(Prepared { train, valid, test, ranking, schema, warnings, notes: data.notes.clone(), lock: None })
             })?;

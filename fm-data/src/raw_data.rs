@@ -9,7 +9,7 @@ use polars::prelude::{DataFrame, StringChunked};
 use crate::config::{DataConfig, TaskName};
 use crate::derived;
 use crate::encode::{Columns, Labels, MissingColumns};
-use crate::encoded::EncodedRows;
+use crate::encoded::{EncodedRows, Place};
 use crate::error::{Error, Result};
 use crate::fit::{Fitted, fit_and_warn};
 use crate::inspect::{Inspection, inspect};
@@ -53,13 +53,21 @@ pub(crate) struct EncodableRows<'a> {
 }
 
 impl EncodableRows<'_> {
-    /// As [`RawData::encode`], up to [`EncodedRows::finish`]. The rows go to the file `path`, if there is one.
+    /// A set for `expected` rows.
+    ///
+    /// # Errors
+    /// As [`EncodedRows::new`].
+    pub fn set(&self, expected: usize, place: Place<'_>) -> Result<EncodedRows> {
+        Ok(EncodedRows::new(self.columns.schema(), self.data.weights.is_some(), expected, place)?)
+    }
+
+    /// Appends some rows to a set.
     ///
     /// # Errors
     /// As [`RawData::encode`].
-    pub fn encode(&self, rows: &[u32], path: Option<&Path>) -> Result<EncodedRows> {
+    pub fn encode(&self, rows: &[u32], to: &mut EncodedRows) -> Result<()> {
         let labels = Labels { labels: &self.data.labels, weights: self.data.weights.as_deref() };
-        self.columns.encode_labelled(labels, rows, path)
+        self.columns.encode_labelled(labels, rows, to)
     }
 
     /// The groups of the rows, for [`EncodedRows::finish`].
@@ -182,14 +190,18 @@ impl RawData {
     }
 
     /// Encodes some rows with their labels and weights. Of a binary task, the groups of the rows are their users, for
-    /// metrics within users.
+    /// metrics within users. Rows that would take much memory go to a file without a name in the folder of downloaded data.
     ///
     /// # Errors
     /// Like [`encode_labelled`](crate::encode_labelled).
     pub fn encode(&self, schema: &Schema, rows: &[u32]) -> Result<Records> {
         let encoder = Encoder::new(schema);
         let encodable = self.encodable(&encoder)?;
-        Ok(encodable.encode(rows, None)?.finish(schema, encodable.groups(rows)?)?)
+        let bytes = size_of::<u32>() * schema.num_fields() * rows.len();
+        let place = self.rows.folder_for(bytes).map_or(Place::Memory, Place::Folder);
+        let mut set = encodable.set(rows.len(), place)?;
+        encodable.encode(rows, &mut set)?;
+        Ok(set.finish(schema, encodable.groups(rows)?)?)
     }
 
     /// The rows with an encoder that can encode several sets of them.

@@ -140,8 +140,12 @@ impl Records {
     /// [`Error::Io`]; [`Error::Format`] if the file is truncated, has another format, version or schema, or contains
     /// invalid ids, values or numbers.
     pub fn open(path: impl AsRef<Path>, schema: &Schema) -> Result<Records> {
+        Records::of_mapped(MappedFile::open(&path)?, path, schema)
+    }
+
+    /// The rows of a file; errors name `path`.
+    pub(super) fn of_mapped(file: MappedFile, path: impl AsRef<Path>, schema: &Schema) -> Result<Records> {
         let layout = Arc::new(RecordLayout::new(schema));
-        let file = MappedFile::open(&path)?;
         let opened = Sections::read(file.bytes(), schema).and_then(|sections| {
             let Sections { rows, has_weights, .. } = sections;
             let records = Records { layout, len: rows, has_weights, storage: Storage::Mapped { file, sections } };
@@ -180,7 +184,7 @@ impl Records {
         }
         let mut writer = RecordsWriter::create(path, schema, self.has_weights)?;
         writer.append(self)?;
-        writer.finish(schema, self.given_groups())
+        writer.close(schema, self.given_groups()).map(drop)
     }
 
     /// Fails unless the rows have this layout, and weights or not.
@@ -303,6 +307,11 @@ impl Records {
         for_bytes(self.words(), u32::to_le_bytes, |bytes| hash.update(bytes));
         for_bytes(groups, i64::to_le_bytes, |bytes| hash.update(bytes));
         format!("{:032x}", hash.digest128())
+    }
+
+    /// The number of bytes of all records, in memory or in a file.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.words())
     }
 
     pub(super) fn words(&self) -> &[u32] {

@@ -198,7 +198,13 @@ impl<'a> Row<'a> {
 
     /// The slots of each field, in the order of the schema's fields.
     pub fn fields(self) -> impl Iterator<Item = FieldSlots<'a>> {
-        (0..self.layout.fields.len()).map(move |field| self.field(field))
+        let Record { ids: mut words, mut given, .. } = self.record;
+        self.layout.fields.iter().map(move |field| {
+            let (own, given_own);
+            (own, words) = words.split_at(field.count(words));
+            (given_own, given) = given.split_at(if given.is_empty() { 0 } else { count_given(own) });
+            FieldSlots { field, words: own, given: given_own }
+        })
     }
 
     /// The slots of a field.

@@ -118,6 +118,25 @@ fn weights_and_groups_reach_files_batches_and_tensors() {
 }
 
 #[test]
+fn a_file_without_a_name_has_the_rows_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("new");
+    let mut writer = RecordsWriter::nameless(&place, &schema(), false).unwrap();
+    writer.append(&records()).unwrap();
+    writer.append(&records()).unwrap();
+    let rows = writer.finish(&schema(), Some(&[1, 2, 3, 4, 5, 6])).unwrap();
+    assert_eq!(std::fs::read_dir(&place).unwrap().count(), 0);
+    assert_eq!((rows.labels(), rows.groups()), ([0.25, 0.75, 0.5].repeat(2), Some(vec![1, 2, 3, 4, 5, 6])));
+    assert_eq!(
+        slots(&rows.batch(&[0, 1, 2], Device::Cpu).unwrap()),
+        slots(&rows.batch(&[3, 4, 5], Device::Cpu).unwrap())
+    );
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    assert!(RecordsWriter::nameless(&file, &schema(), false).unwrap_err().to_string().starts_with("cannot write"));
+}
+
+#[test]
 fn rows_are_grouped_by_user_and_rows_of_unknown_users_have_no_group() {
     let with_user = |user: &str| schema().with_roles(Some(user.into()), None).unwrap();
     let rows = |schema: &Schema| Records::from_texts(schema, &TEXTS, &[0.0; 3]).unwrap();

@@ -1,5 +1,6 @@
 //! Writes records to a file while they are encoded, so that memory contains only a few of them.
 
+use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use super::layout::RecordLayout;
 use super::records::{Starts, StartsBuilder};
 use crate::atomic_file::AtomicFile;
 use crate::error::{Error, Result};
+use crate::mapped_file::MappedFile;
 use crate::schema::Schema;
 
 /// A file of records under construction. It appears at its path when it is complete.
@@ -25,19 +27,35 @@ use crate::schema::Schema;
 /// for (row, rating) in [([3, 7], 4.0), ([8, 0], 2.0)] {
 ///     writer.append(&Records::from_indices(&schema, &[row], &[rating])?)?;
 /// }
-/// writer.finish(&schema, None)?;
+/// assert_eq!(writer.finish(&schema, None)?.labels(), [4.0, 2.0]);
 /// assert_eq!(Records::open(&path, &schema)?.labels(), [4.0, 2.0]);
 /// # std::fs::remove_file(&path)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct RecordsWriter {
+    /// The file, or the folder of a file without a name, for errors.
     path: PathBuf,
     layout: Arc<RecordLayout>,
     has_weights: bool,
-    file: AtomicFile,
+    target: Target,
     words: u64,
     starts: StartsBuilder,
+}
+
+#[derive(Debug)]
+enum Target {
+    Named(AtomicFile),
+    Nameless(File),
+}
+
+impl Target {
+    fn file(&self) -> &File {
+        match self {
+            Target::Named(file) => file.file(),
+            Target::Nameless(file) => file,
+        }
+    }
 }
 
 impl RecordsWriter {
@@ -46,11 +64,26 @@ impl RecordsWriter {
     /// # Errors
     /// [`Error::Io`].
     pub fn create(path: impl AsRef<Path>, schema: &Schema, has_weights: bool) -> Result<RecordsWriter> {
-        let (path, layout) = (path.as_ref().to_owned(), Arc::new(RecordLayout::new(schema)));
-        let file = AtomicFile::create(&path)?;
+        let target = Target::Named(AtomicFile::create(&path)?);
+        RecordsWriter::of(target, path.as_ref(), schema, has_weights)
+    }
+
+    /// As [`RecordsWriter::create`], with a file in `folder` that has no name and ends with the rows.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn nameless(folder: impl AsRef<Path>, schema: &Schema, has_weights: bool) -> Result<RecordsWriter> {
+        let folder = folder.as_ref();
+        let file = std::fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder));
+        let target = Target::Nameless(file.map_err(Error::io("write", folder))?);
+        RecordsWriter::of(target, folder, schema, has_weights)
+    }
+
+    fn of(target: Target, path: &Path, schema: &Schema, has_weights: bool) -> Result<RecordsWriter> {
         // The header follows when the numbers in it are known.
-        file.file().write_all(&[0; ALIGNMENT]).map_err(Error::io("write", &path))?;
-        Ok(RecordsWriter { path, layout, has_weights, file, words: 0, starts: StartsBuilder::default() })
+        target.file().write_all(&[0; ALIGNMENT]).map_err(Error::io("write", path))?;
+        let (path, layout) = (path.to_owned(), Arc::new(RecordLayout::new(schema)));
+        Ok(RecordsWriter { path, layout, has_weights, target, words: 0, starts: StartsBuilder::default() })
     }
 
     /// The number of rows so far.
@@ -69,7 +102,7 @@ impl RecordsWriter {
     /// [`Error::Io`]; [`Error::Shape`] if the set was encoded with another schema, or only one of the two has weights.
     pub fn append(&mut self, rows: &Records) -> Result<()> {
         rows.check_kind(&self.layout, self.has_weights)?;
-        let mut file = BufWriter::with_capacity(1 << 20, self.file.file());
+        let mut file = BufWriter::with_capacity(1 << 20, self.target.file());
         let written = write_numbers(&mut file, rows.words(), u32::to_le_bytes).and_then(|()| file.flush());
         written.map_err(Error::io("write", &self.path))?;
         self.starts.append(rows, self.words);
@@ -77,12 +110,21 @@ impl RecordsWriter {
         Ok(())
     }
 
-    /// Completes the file. `schema` has the fields of the one that the rows are encoded with; it is the one that opens the file.
+    /// Completes the file and opens it. `schema` has the fields of the one that the rows are encoded with; it is the one that opens the file.
     /// `groups` are those of [`Records::with_groups`].
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Shape`] for another schema, or if the number of groups is not that of the rows.
-    pub fn finish(self, schema: &Schema, groups: Option<&[i64]>) -> Result<()> {
+    pub fn finish(self, schema: &Schema, groups: Option<&[i64]>) -> Result<Records> {
+        let path = self.path.clone();
+        match self.close(schema, groups)? {
+            None => Records::open(path, schema),
+            Some(file) => Records::of_mapped(MappedFile::of(&file, &path)?, path, schema),
+        }
+    }
+
+    /// Completes the file. Returns it if it has no name.
+    pub(super) fn close(self, schema: &Schema, groups: Option<&[i64]>) -> Result<Option<File>> {
         let n = self.len();
         if *self.layout != RecordLayout::new(schema) {
             return Err(Error::shape("rows", "the schema that they were encoded with", "another schema"));
@@ -95,13 +137,16 @@ impl RecordsWriter {
         let sections = sections.ok_or_else(|| Error::shape("rows", "rows that fit into a file", n.to_string()))?;
         let starts = self.starts.finish(self.words);
         let write = || {
-            let mut file = BufWriter::new(self.file.file());
+            let mut file = BufWriter::new(self.target.file());
             sections.write_end(&mut file, Starts { rows: &starts.rows, blocks: &starts.blocks }, groups)?;
             file.seek(SeekFrom::Start(0))?;
             file.write_all(&sections.header(schema))?;
             file.flush()
         };
         write().map_err(Error::io("write", &self.path))?;
-        self.file.commit()
+        match self.target {
+            Target::Named(file) => file.commit().map(|()| None),
+            Target::Nameless(file) => Ok(Some(file)),
+        }
     }
 }

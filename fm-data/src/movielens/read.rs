@@ -156,9 +156,9 @@ pub(super) fn movies_csv(folder: &Path) -> Result<DataFrame> {
     let path = folder.join("movies.csv");
     check_csv_header(&path, &MOVIES_HEADER)?;
     let bytes = read_bytes(&path)?;
-    let text = decode_utf8(&path, &bytes)?.as_bytes();
+    let text = decode_utf8(&path, &bytes)?;
     let mut movies = Movies::of(&path);
-    let (mut records, mut cells) = (Records::new(text, Dialect::COMMAS, 1), Vec::new());
+    let (mut records, mut cells) = (Records::new(text.as_bytes(), Dialect::COMMAS, 1), Vec::new());
     let mut is_header = true;
     loop {
         let cut_off = |reason: &str| format!("{reason}: the file may be cut off; download the release again");
@@ -171,7 +171,7 @@ pub(super) fn movies_csv(folder: &Path) -> Result<DataFrame> {
         if std::mem::take(&mut is_header) || is_blank {
             continue;
         }
-        let fields: Vec<Cow<str>> = cells.iter().filter_map(|cell: &Cell| cell.text(text)).collect();
+        let fields: Vec<Cow<str>> = cells.iter().map(|cell: &Cell| cell.text(text)).collect();
         match fields.as_slice() {
             [id, title, genres] => movies.add(Place::Line(line), id, title, known_genres(genres))?,
             fields => {

@@ -5,6 +5,7 @@ mod builder;
 mod column;
 mod segment;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use polars::prelude::*;
@@ -77,6 +78,11 @@ impl CompactTable {
     /// The number of rows.
     pub fn height(&self) -> usize {
         self.height
+    }
+
+    /// Where files go with what would take so many bytes of memory; `None` if it stays in memory.
+    pub(crate) fn folder_for(&self, bytes: usize) -> Option<&Path> {
+        self.overflow.folder.as_deref().filter(|_| bytes > self.overflow.max_bytes)
     }
 
     /// A cell.

@@ -14,9 +14,16 @@ use super::super::selection::Chosen;
 use super::header::{line_end, separator_and_names};
 use super::records::{Cell, Dialect, Fault, Records, is_open_quote, without_closing_line_ends};
 use crate::error::{Error, Result};
+use crate::threads;
 
 /// Number of bytes to read at once, unless a record is longer.
 const BLOCK: usize = 1 << 20;
+
+/// Number of bytes of records whose columns are made at once. Threads must be worth starting.
+const BATCH: usize = 8 << 20;
+
+/// Number of rows whose cells are appended to one column before the next: few enough to stay in a processor's cache.
+const ROWS: usize = 512;
 
 /// The chunks of a CSV file.
 ///
@@ -37,9 +44,10 @@ pub struct CsvChunks {
     names: Vec<String>,
     columns: Vec<ColumnToRead>,
     bad_rows: BadRows,
-    /// Bytes of the source. Those before `start` belong to returned records, those from `end` are line ends that may
-    /// be the last.
+    /// Bytes of the source. Those before `start` belong to records that have been read, and are kept from `batch_start` on.
+    /// Those from `end` are line ends that may be the last.
     buffer: Vec<u8>,
+    batch_start: usize,
     start: usize,
     end: usize,
     /// The line number of the next record.
@@ -88,6 +96,7 @@ impl CsvChunks {
             columns: Vec::new(),
             bad_rows: options.bad_rows.clone(),
             buffer: Vec::new(),
+            batch_start: 0,
             start: 0,
             end: 0,
             line: 1,
@@ -145,6 +154,45 @@ impl CsvChunks {
             Some(Err(fault)) => Err(self.error(fault)),
             _ => Ok(()),
         }
+    }
+
+    /// Appends the cells of the next rows, at most this number of rows, and of bytes except for the last row. Returns the
+    /// number of rows. The lists of cells are empty before and after.
+    fn next_batch(
+        &mut self,
+        max_rows: usize,
+        max_bytes: usize,
+        columns: &mut [(Vec<Cell>, StringChunkedBuilder)],
+    ) -> Result<usize> {
+        self.batch_start = self.start;
+        let (mut rows, mut record) = (0, Vec::new());
+        while rows < max_rows && self.start - self.batch_start < max_bytes.min(BATCH) {
+            let Some(Start { at, .. }) = self.next_row(&mut record)? else { break };
+            let before = at - self.batch_start;
+            for (column, (cells, _)) in self.columns.iter().zip(&mut *columns) {
+                cells.push(record[column.position].after(before));
+            }
+            rows += 1;
+        }
+        let bytes = &self.buffer[self.batch_start..self.start];
+        let text = str::from_utf8(bytes);
+        let append = |columns: &mut [(Vec<Cell>, StringChunkedBuilder)]| {
+            for first in (0..rows).step_by(ROWS) {
+                for (cells, builder) in &mut *columns {
+                    for cell in &cells[first..rows.min(first + ROWS)] {
+                        match text {
+                            _ if cell.is_empty() => builder.append_null(),
+                            Ok(text) => builder.append_value(cell.text(text)),
+                            Err(_) => builder.append_value(cell.lossy_text(bytes)),
+                        }
+                    }
+                }
+            }
+            columns.iter_mut().for_each(|(cells, _)| cells.clear());
+        };
+        let cells = rows * columns.len();
+        threads::map(columns.chunks_mut(columns.len().div_ceil(threads::num_threads()).max(1)), cells, append);
+        Ok(rows)
     }
 
     /// As [`CsvChunks::next_record`], for the next record that is a row of the table.
@@ -206,7 +254,8 @@ impl CsvChunks {
                 self.start += len + 1;
                 return Ok(());
             }
-            self.start = self.end;
+            self.buffer.drain(self.start..self.end);
+            self.end = self.start;
             if self.at_end {
                 return Ok(());
             }
@@ -222,10 +271,10 @@ impl CsvChunks {
         Err((Some(self.line), reason))
     }
 
-    /// Drops the bytes of returned records, and reads up to `len` more bytes.
+    /// Drops the bytes before those of the batch, and reads up to `len` more bytes.
     fn fill(&mut self, len: usize) -> Result<()> {
-        self.buffer.drain(..self.start);
-        self.start = 0;
+        self.buffer.drain(..self.batch_start);
+        self.start -= std::mem::take(&mut self.batch_start);
         let read = (&mut self.source).take(len as u64).read_to_end(&mut self.buffer);
         self.at_end = read.map_err(Error::io("read", &self.path))? < len;
         self.update_end();
@@ -246,10 +295,10 @@ impl CsvChunks {
             return Err(format!("{found}, but the header has {}", self.names.len()));
         }
         let record = &self.buffer[at..self.start];
-        if std::str::from_utf8(record).is_ok() {
+        if str::from_utf8(record).is_ok() {
             return Ok(());
         }
-        let is_text = |column: &ColumnToRead| std::str::from_utf8(cells[column.position].bytes(record)).is_ok();
+        let is_text = |column: &ColumnToRead| str::from_utf8(cells[column.position].bytes(record)).is_ok();
         match self.columns.iter().find(|column| column.is_needed && !is_text(column)) {
             None => Ok(()),
             Some(column) => {
@@ -273,28 +322,22 @@ impl ReadChunks for CsvChunks {
     }
 
     fn next_chunk(&mut self) -> Result<Option<DataFrame>> {
-        let builder = |column: &ColumnToRead| StringChunkedBuilder::new(column.name.clone(), 0);
-        let mut builders: Vec<StringChunkedBuilder> = self.columns.iter().map(builder).collect();
-        let (mut rows, mut bytes, mut cells) = (0, 0, Vec::new());
+        let mut columns: Vec<(Vec<Cell>, StringChunkedBuilder)> =
+            self.columns.iter().map(|column| (vec![], StringChunkedBuilder::new(column.name.clone(), 0))).collect();
+        let (mut rows, mut bytes) = (0, 0);
         while rows < self.size.rows && bytes < self.size.bytes {
-            let Some(Start { at, .. }) = self.next_row(&mut cells)? else { break };
-            for (column, builder) in self.columns.iter().zip(&mut builders) {
-                let cell = &cells[column.position];
-                let bytes = &self.buffer[at..];
-                match cell.text(bytes) {
-                    _ if cell.is_empty() => builder.append_null(),
-                    Some(text) => builder.append_value(text),
-                    None => builder.append_value(String::from_utf8_lossy(cell.bytes(bytes))),
-                }
+            let batch = self.next_batch(self.size.rows - rows, self.size.bytes - bytes, &mut columns)?;
+            if batch == 0 {
+                break;
             }
-            rows += 1;
-            bytes += self.start - at;
+            rows += batch;
+            bytes += self.start - self.batch_start;
         }
         if rows == 0 && !self.is_first {
             return Ok(None);
         }
         self.is_first = false;
-        let columns = builders.into_iter().map(|builder| builder.finish().into_column()).collect();
+        let columns = columns.into_iter().map(|(_, builder)| builder.finish().into_column()).collect();
         Ok(Some(DataFrame::new(rows, columns)?))
     }
 
@@ -305,6 +348,7 @@ impl ReadChunks for CsvChunks {
     fn line_after(&mut self, rows: usize) -> Option<usize> {
         let mut cells = Vec::new();
         for _ in 0..rows {
+            self.batch_start = self.start;
             self.next_row(&mut cells).ok()??;
         }
         self.next_row(&mut cells).ok()?.map(|start| start.line)

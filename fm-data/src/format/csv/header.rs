@@ -48,11 +48,7 @@ fn names(line: &[u8], separator: u8) -> Result<Vec<String>, Fault> {
     let mut cells = Vec::new();
     // The line has no other line ends than those in quotes.
     Records::new(line, Dialect { separator, line_end: b'\n' }, 1).read(&mut cells)?;
-    let name = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ok(cells
-        .iter()
-        .map(|cell| cell.text(line).map_or_else(|| name(cell.bytes(line)), |text| text.into_owned()))
-        .collect())
+    Ok(cells.iter().map(|cell| cell.lossy_text(line).into_owned()).collect())
 }
 
 #[cfg(test)]

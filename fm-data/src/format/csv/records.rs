@@ -29,9 +29,10 @@ pub struct Records<'a> {
 }
 
 /// A cell, by its position in the bytes of its records. Quotes are not part of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Cell {
-    range: Range<usize>,
+    start: u32,
+    end: u32,
     is_quoted: bool,
     /// Whether it has doubled quotes.
     has_quotes: bool,
@@ -40,6 +41,7 @@ pub struct Cell {
 const STRAY_QUOTE: &str = "has a quote inside a cell: put the cell in quotes and double those inside";
 const OPEN_QUOTE: &str = "opens a quote that never closes";
 const AFTER_QUOTE: &str = "has text after a closing quote";
+const TOO_LONG: &str = "follows more than 4 GiB of text";
 
 impl<'a> Records<'a> {
     /// The records of `bytes`. The first starts on `line`.
@@ -61,13 +63,16 @@ impl<'a> Records<'a> {
     /// blank line is a record of one empty cell.
     ///
     /// # Errors
-    /// Misplaced quotes, with their line. No records follow.
+    /// Misplaced quotes, with their line; more than 4 GiB. No records follow.
     pub fn read(&mut self, cells: &mut Vec<Cell>) -> Result<Option<usize>, Fault> {
         cells.clear();
         if self.at >= self.bytes.len() {
             return Ok(None);
         }
         let line = self.line;
+        if self.bytes.len() > u32::MAX as usize {
+            return Err(self.fail(line, TOO_LONG));
+        }
         loop {
             let (cell, more) = match self.bytes.get(self.at) {
                 Some(b'"') => self.quoted_cell(line)?,
@@ -95,8 +100,8 @@ impl<'a> Records<'a> {
         self.at = end + 1;
         let is_last = ending != Some(separator);
         let is_carriage_return = is_last && line_end == b'\n' && self.bytes[start..end].ends_with(b"\r");
-        let range = start..end - usize::from(is_carriage_return);
-        Ok((Cell { range, is_quoted: false, has_quotes: false }, !is_last))
+        let end = end - usize::from(is_carriage_return);
+        Ok((Cell { start: start as u32, end: end as u32, is_quoted: false, has_quotes: false }, !is_last))
     }
 
     /// As [`Records::bare_cell`], at a quote.
@@ -126,7 +131,7 @@ impl<'a> Records<'a> {
             _ => return Err(self.fail(line, AFTER_QUOTE)),
         };
         self.at = end + 1 + len;
-        Ok((Cell { range: start..end, is_quoted: true, has_quotes }, more))
+        Ok((Cell { start: start as u32, end: end as u32, is_quoted: true, has_quotes }, more))
     }
 
     fn fail(&mut self, line: usize, reason: &str) -> Fault {
@@ -136,20 +141,37 @@ impl<'a> Records<'a> {
 }
 
 impl Cell {
-    /// The bytes of the cell in those of the records.
-    pub fn bytes<'a>(&self, records: &'a [u8]) -> &'a [u8] {
-        records.get(self.range.clone()).unwrap_or_default()
+    /// The same cell if `len` bytes are before those of its records.
+    pub fn after(self, len: usize) -> Cell {
+        Cell { start: self.start + len as u32, end: self.end + len as u32, ..self }
     }
 
-    /// The text of the cell; `None` if it is not UTF-8.
-    pub fn text<'a>(&self, records: &'a [u8]) -> Option<Cow<'a, str>> {
-        let text = std::str::from_utf8(self.bytes(records)).ok()?;
-        Some(if self.has_quotes { Cow::Owned(text.replace("\"\"", "\"")) } else { Cow::Borrowed(text) })
+    /// The bytes of the cell in those of the records.
+    pub fn bytes(self, records: &[u8]) -> &[u8] {
+        records.get(self.range()).unwrap_or_default()
+    }
+
+    /// The text of the cell in that of the records.
+    pub fn text(self, records: &str) -> Cow<'_, str> {
+        self.without_quotes(records.get(self.range()).unwrap_or_default().into())
+    }
+
+    /// The text of the cell in records that are not all UTF-8. Characters take the place of bytes that are not.
+    pub fn lossy_text(self, records: &[u8]) -> Cow<'_, str> {
+        self.without_quotes(String::from_utf8_lossy(self.bytes(records)))
+    }
+
+    fn without_quotes(self, text: Cow<'_, str>) -> Cow<'_, str> {
+        if self.has_quotes { Cow::Owned(text.replace("\"\"", "\"")) } else { text }
+    }
+
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
     }
 
     /// Whether there is nothing between the separators, not even quotes.
-    pub fn is_empty(&self) -> bool {
-        !self.is_quoted && self.range.is_empty()
+    pub fn is_empty(self) -> bool {
+        !self.is_quoted && self.start == self.end
     }
 }
 
@@ -173,7 +195,7 @@ mod tests {
     fn read(text: &str, dialect: Dialect) -> Result<Vec<(usize, Vec<String>)>, Fault> {
         let (mut records, mut cells, mut all) = (Records::new(text.as_bytes(), dialect, 1), vec![], vec![]);
         while let Some(line) = records.read(&mut cells)? {
-            let texts = cells.iter().map(|cell| cell.text(text.as_bytes()).unwrap().into_owned());
+            let texts = cells.iter().map(|cell| cell.text(text).into_owned());
             all.push((line, texts.collect()));
         }
         Ok(all)
