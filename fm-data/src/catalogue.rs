@@ -5,11 +5,10 @@ use fm_core::schema::Reading;
 use polars::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::fit::Present;
 use crate::history::{Likes, latest_history};
 use crate::raw_data::RawData;
 use crate::spec::{FieldOrigin, FieldSpec, SEPARATOR, derived_texts};
-use crate::table::{NO_CODE, TextColumns, strings, take_rows, values};
+use crate::table::{NO_CODE, Present, strings, take_rows, values};
 
 /// All items of a data set, and the values that its rows give for a user and an item.
 #[derive(Debug)]
@@ -231,10 +230,8 @@ impl<'a> Catalogue<'a> {
     fn history(&self, field: &FieldSpec, user: &str, liked: f32) -> Result<Option<String>> {
         let RawData { labels, timestamps, parts, spec, .. } = self.data;
         let (Some(column), Some(timestamps)) = (&spec.user, timestamps) else { return Ok(None) };
-        let values_of = |name: &str| -> Result<Present<'_>> {
-            Ok(Present { cells: self.data.rows.column(name)?, reading: self.data.reading(name) })
-        };
-        let (users, items) = (values_of(column)?, values_of(self.item)?);
+        let column_of = |name: &str| Present::of(&self.data.rows, name, self.data.reading(name));
+        let (users, items) = (column_of(column)?, column_of(self.item)?);
         // One user is told from all others.
         let codes = (0..labels.len() as u32).map(|row| if users.value(row) == Some(user) { 0 } else { NO_CODE });
         let codes: Vec<u32> = codes.collect();

@@ -5,11 +5,11 @@ use std::iter::once;
 use polars::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::fit::{MAX_LEN, Present, longest, most_distinct};
+use crate::fit::{MAX_LEN, longest, most_distinct};
 use crate::history::{Likes, companions, liked_history};
 use crate::source::DeclaredTable;
 use crate::spec::{FieldOrigin, FieldSpecKind};
-use crate::table::{TextColumn, TextColumns, values};
+use crate::table::{Present, TextColumn, values};
 
 /// Adds a column of lists for each declared field that is derived from other rows. The field gets as many slots as the
 /// longest list of the training rows needs. `user` and `item` are the columns that identify users and items.
@@ -30,33 +30,26 @@ pub(crate) fn add(table: &mut DeclaredTable, user: Option<&str>, item: Option<&s
         let timestamps = timestamps.as_deref().ok_or_else(|| invalid("their times"))?;
         let (user, item) = user.zip(item).ok_or_else(|| invalid("their user and item"))?;
         let own = rows.clone();
-        let values_of =
-            |name: &str| -> Result<Present<'_>> { Ok(Present { cells: own.column(name)?, reading: reading(name) }) };
-        let (users, items) = (values_of(user)?, values_of(item)?);
-        let codes = |of: &Present<'_>| of.cells.codes_of_values(of.reading, 0..own.height() as u32);
+        let (users, items) = (Present::of(&own, user, reading(user))?, Present::of(&own, item, reading(item))?);
         let (limit, separator) = (list.max_len.unwrap_or(MAX_LEN), list.separator.as_str());
         let name = &field.name;
         match field.origin {
             FieldOrigin::Column => continue,
             FieldOrigin::LikedBefore { least } => {
-                let users = codes(&users);
-                let likes = Likes { users: &users, items: &items, labels, timestamps, train, liked: least, separator };
+                let likes =
+                    Likes { users: &users.codes(), items: &items, labels, timestamps, train, liked: least, separator };
                 rows.with_column(name, liked_history(&likes, limit))?;
             }
             FieldOrigin::ItemsOfUser => {
-                rows.with_column(
-                    name,
-                    once(companions(&codes(&users), &items, timestamps, train, (separator, limit))),
-                )?;
+                let items = companions(&users.codes(), &items, timestamps, train, (separator, limit));
+                rows.with_column(name, once(items))?;
             }
             FieldOrigin::UsersOfItem => {
-                rows.with_column(
-                    name,
-                    once(companions(&codes(&items), &users, timestamps, train, (separator, limit))),
-                )?;
+                let users = companions(&items.codes(), &users, timestamps, train, (separator, limit));
+                rows.with_column(name, once(users))?;
             }
         }
-        let cells = Present { cells: rows.column(name)?, reading: reading(name) };
+        let cells = Present::of(rows, name, reading(name))?;
         let slots = if is_sequence { longest } else { most_distinct };
         list.max_len = Some(slots(&cells, &list.with_slots(limit), train));
         if let (FieldOrigin::UsersOfItem, Some(list)) = (field.origin, list_of_items.as_mut()) {

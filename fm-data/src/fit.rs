@@ -13,7 +13,7 @@ use crate::encode::check_rows;
 use crate::error::{Error, Result};
 use crate::spec::{FieldSpec, FieldSpecKind, TableSpec, TransformSpec};
 use crate::statistics::Statistics;
-use crate::table::{Origin, TextColumn, TextColumns, cells, is_time, weights};
+use crate::table::{Origin, Present, TextColumn, TextColumns, cells, is_time, weights};
 use crate::threads;
 
 /// Maximum number of training rows whose numbers give the statistics of a numeric field: of more rows, evenly spaced ones do.
@@ -175,25 +175,6 @@ impl FittedField {
         let cut_share = cut_share(&column, &kind, train);
         let counts = if is_hashed { vec![] } else { owned(counts(&column, &kind, train)) };
         Ok(FittedField { kind, cut_share, counts, warnings })
-    }
-}
-
-/// The cells of a field as text, in which null values are null.
-#[derive(Debug)]
-pub(crate) struct Present<'a> {
-    pub cells: TextColumn<'a>,
-    pub reading: Reading<'a>,
-}
-
-impl Present<'_> {
-    /// The value of a row, in the form in which values are compared.
-    pub fn value(&self, row: u32) -> Option<&str> {
-        self.reading.value(self.cells.get(row as usize)?)
-    }
-
-    /// The text of a row.
-    fn get(&self, row: u32) -> Option<&str> {
-        self.cells.get(row as usize).filter(|text| !self.reading.is_null(text))
     }
 }
 

@@ -5,7 +5,7 @@
 
 use polars::prelude::*;
 
-use crate::fit::Present;
+use crate::table::Present;
 use crate::timelines::Timelines;
 
 /// Number of rows of a chunk.

@@ -12,9 +12,9 @@ use polars::prelude::*;
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::fit::{Present, counts};
+use crate::fit::counts;
 use crate::split::Parts;
-use crate::table::{NO_CODE, TextColumns, cells, codes, values};
+use crate::table::{NO_CODE, Present, TextColumns, cells, codes, values};
 
 /// Maximum number of distinct labels in a histogram. Quantiles summarise more.
 const MAX_HISTOGRAM: usize = 20;

@@ -5,6 +5,7 @@ mod columns;
 mod compact;
 mod decimal;
 mod origin;
+mod present;
 mod reader;
 #[cfg(test)]
 mod round_trips;
@@ -35,6 +36,7 @@ pub use compact::{CompactTable, TextColumn, TextColumns};
 pub use decimal::DecimalMark;
 pub(crate) use decimal::with_point;
 pub use origin::Origin;
+pub(crate) use present::Present;
 pub use reader::TableReader;
 pub(crate) use row_check::RowCheck;
 pub(crate) use times::is_time;
