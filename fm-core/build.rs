@@ -34,6 +34,8 @@ fn main() {
         .std("c++17")
         .warnings(false)
         .include(&include)
+        // For declarations of gloo.
+        .include("native")
         .include(include.join("torch/csrc/api/include"))
         // The bridge only passes calls on.
         .opt_level(1)

@@ -17,6 +17,7 @@ mod memory;
 mod metric;
 mod predictor;
 mod probabilities;
+mod processes;
 mod progress;
 mod ranking;
 mod results;
@@ -44,7 +45,8 @@ pub fn main() -> ExitCode {
         Err(code) => return code,
     };
     let general = &args.general;
-    logging::start(general.log_format, general.quiet, general.verbose);
+    let is_quiet = general.quiet || processes::is_follower(&args.command);
+    logging::start(general.log_format, is_quiet, general.verbose);
     if let Err(error) = check_version() {
         logging::report(&error, general.verbose > 0);
         return ExitCode::FAILURE;
@@ -56,7 +58,9 @@ pub fn main() -> ExitCode {
         Ok(()) => 0,
         Err(error) if is_closed_pipe(&error) => 0,
         Err(error) => {
-            logging::report(&error, general.verbose > 0);
+            if !processes::is_told_elsewhere(&error, &args.command) {
+                logging::report(&error, general.verbose > 0);
+            }
             if error.is::<Interrupted>() { EXIT_CODE } else { 1 }
         }
     };

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
 use fm_args::flags::{Folders, Part};
+use fm_core::group::Group;
 use fm_core::objective::{Objective, Pointwise};
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::summary::Summary;
@@ -18,7 +19,7 @@ use fm_core::train::{
 };
 use fm_core::{Error, Records, Rows, Schema};
 use fm_data::{Earlier, Prepared};
-use fm_models::run::{NewRun, Run};
+use fm_models::run::{BuiltModel, NewRun, Run};
 use tch::Device;
 
 use crate::baselines::{Baselines, label_baselines};
@@ -27,6 +28,7 @@ use crate::evaluation::{metrics, warn_if_not_finite};
 use crate::extremes::warn_of_clamped;
 use crate::interruption::{Interrupted, raise_at_ctrl_c};
 use crate::labels::{warn_of_labels, warn_of_other_labels};
+use crate::processes::{agree, together};
 use crate::progress::{EpochProgress, during};
 use crate::ranking::{self, Ranking};
 use crate::results::Results;
@@ -36,7 +38,7 @@ use crate::tensorboard::EventFile;
 use crate::values::{Unknown, warn_of_training_rows};
 
 /// The parts of training that depend on this machine.
-pub struct Machine {
+pub struct Machine<'a> {
     data_dir: PathBuf,
     cache_dir: PathBuf,
     /// Stops training at the next step, ready to resume: raised by Ctrl-C, SIGTERM and SIGHUP.
@@ -46,15 +48,22 @@ pub struct Machine {
     warned: RefCell<HashSet<String>>,
     /// Whether to write event files for TensorBoard.
     pub tensorboard: bool,
+    /// The processes that train together, if there are several. This is rank 0, except in [`follow`].
+    group: Option<&'a Group>,
 }
 
-impl Machine {
+impl<'a> Machine<'a> {
     /// Finds the folders of data sets and of encoded data sets.
-    pub fn new(folders: &Folders) -> Result<Machine> {
+    pub fn new(folders: &Folders) -> Result<Machine<'a>> {
         let stop = Arc::new(AtomicBool::new(false));
         let (data_dir, cache_dir) = (data_dir(folders)?, cache_dir(folders)?);
         let (is_listening, warned) = (Cell::new(false), RefCell::default());
-        Ok(Machine { data_dir, cache_dir, stop, is_listening, warned, tensorboard: false })
+        Ok(Machine { data_dir, cache_dir, stop, is_listening, warned, tensorboard: false, group: None })
+    }
+
+    /// The same machine, as one of several processes if there is a group.
+    pub fn in_group(self, group: Option<&'a Group>) -> Machine<'a> {
+        Machine { group, ..self }
     }
 
     /// Reads and encodes the rows of a run, or opens the encoded rows.
@@ -69,6 +78,19 @@ impl Machine {
         let is_sequential = settings.train.progressive;
         let prepare = || settings.data.prepare_after(earlier.as_ref(), is_sequential, &self.data_dir, &self.cache_dir);
         Ok(during("reading data", prepare)?)
+    }
+
+    /// As [`Machine::prepare`], in a group. Rank 0 encodes the rows first; the others open the encoded ones if they share its
+    /// disk.
+    fn prepare_together(&self, settings: &Settings, run: Option<&Run>) -> Result<Prepared> {
+        let group = self.group;
+        let is_first = group.is_none_or(Group::is_first);
+        let first = together(group, is_first.then(|| self.prepare(settings, run)).transpose())?;
+        let rest = match first {
+            Some(data) => Ok(data),
+            None => self.prepare(settings, run),
+        };
+        together(group, rest)
     }
 
     /// Whether the user or the system has asked the program to stop.
@@ -118,26 +140,17 @@ pub fn train_watched(
     machine: &Machine,
     watch: &mut Watch<'_>,
 ) -> Result<(Run, Results)> {
-    let device = settings.device.resolve()?;
+    let group = machine.group;
     let resumed = match &start {
         Start::Resume(run) => Some(run.as_ref()),
         Start::New { .. } => None,
     };
-    let mut data = machine.prepare(settings, resumed)?;
-    if let Some(scale) = label_scale(settings, &start)? {
-        data.schema = data.schema.with_label_scale(scale)?;
-    }
-    let schema = &data.schema.clone();
-    seed_torch(settings.train.seed, Stream::Parameters);
-    let built = settings.model.build(schema, device)?;
-    let ranking = data.ranking.as_ref().map(|ranking| Ranking::new(ranking, schema, settings, device)).transpose()?;
-    let config = settings.train.clone();
-    let objective: Box<dyn Objective> = match &ranking {
-        Some(ranking) => Box::new(ranking.objective()?),
-        None => Box::new(Pointwise::new(schema.label(), config.label_smoothing, config.positive_weight)?),
-    };
-    let mut trainer =
-        Trainer::with_objective(built.model.as_ref(), &built.store, objective, config)?.with_fields_of(schema);
+    let mut data = machine.prepare_together(settings, resumed)?;
+    let scale = together(group, label_scale(settings, &start))?;
+    scale_labels(&mut data, scale, group)?;
+    let (schema, device) = (&data.schema.clone(), settings.device.resolve()?);
+    let Built { built, ranking } = Built::new(settings, &data, group)?;
+    let mut trainer = trainer(settings, schema, &built, ranking.as_ref(), group)?;
     let parameters = Summary::new(&settings.model.name, built.model.as_ref(), &built.store).total();
     tracing::info!(
         "{}: {} parameters, {} training rows, {} fields, {device:?}",
@@ -149,10 +162,10 @@ pub fn train_watched(
 
     machine.listen()?;
     let is_new = matches!(start, Start::New { .. });
-    let mut run = open_run(settings, start, &data, &mut trainer)?;
+    let mut run = together(group, open_run(settings, start, &data, &mut trainer))?;
     warn(&data, &trainer);
     machine.warn_once(suspicions::of_rows(&data, settings));
-    let before = Before::measure(&data, ranking.as_ref())?;
+    let before = together(group, Before::measure(&data, ranking.as_ref()))?;
     let Prepared { train, valid, test, .. } = data;
     let (train, valid) = (on_device(train, device), on_device(valid, device));
     if let Err(error) = fit(&mut run, &mut trainer, [train.as_ref(), valid.as_ref()], settings, machine, watch) {
@@ -189,6 +202,83 @@ pub fn train_watched(
     }
     run.save_summary(&results)?;
     Ok((run, results))
+}
+
+/// Trains with the others of a group for rank 0, which writes the run.
+///
+/// Returns [`Interrupted`] if a process was asked to stop; rank 0 says how to resume.
+pub fn follow(settings: &Settings, machine: &Machine) -> Result<()> {
+    let group = machine.group;
+    let mut data = machine.prepare_together(settings, None)?;
+    // Rank 0 knows the scale of an earlier run.
+    together(group, Ok(()))?;
+    scale_labels(&mut data, None, group)?;
+    let (schema, device) = (&data.schema.clone(), settings.device.resolve()?);
+    let Built { built, ranking } = Built::new(settings, &data, group)?;
+    let mut trainer = trainer(settings, schema, &built, ranking.as_ref(), group)?;
+    machine.listen()?;
+    // Rank 0 opens the run, and then measures baselines.
+    together(group, Ok(()))?;
+    together(group, Ok(()))?;
+    let (train, valid) = (on_device(data.train, device), on_device(data.valid, device));
+    match trainer.fit(train.as_ref(), valid.as_ref(), &mut Follower { stop: &machine.stop })? {
+        Ending::Interrupted => Err(Interrupted("interrupted".into()).into()),
+        Ending::Finished | Ending::EarlyStopped => Ok(()),
+    }
+}
+
+/// Sets the unit of a regression's logits, as rank 0 has it. Fails unless all processes have the same rows.
+fn scale_labels(data: &mut Prepared, scale: Option<f32>, group: Option<&Group>) -> Result<()> {
+    let scale = match group {
+        None => scale,
+        Some(group) => serde_json::from_str(&group.text_of_first(&serde_json::to_string(&scale)?)?)?,
+    };
+    if let Some(scale) = scale {
+        data.schema = data.schema.clone().with_label_scale(scale)?;
+    }
+    if group.is_some() {
+        agree(group, "data", &serde_json::to_string(&(&data.schema, digests(data)))?)?;
+    }
+    Ok(())
+}
+
+/// A model, and what a ranking needs beside it.
+struct Built {
+    built: BuiltModel,
+    ranking: Option<Ranking>,
+}
+
+impl Built {
+    fn new(settings: &Settings, data: &Prepared, group: Option<&Group>) -> Result<Built> {
+        let build = || -> Result<Built> {
+            let (schema, device) = (&data.schema, settings.device.resolve()?);
+            seed_torch(settings.train.seed, Stream::Parameters);
+            let built = settings.model.build(schema, device)?;
+            let ranking = data.ranking.as_ref().map(|ranking| Ranking::new(ranking, schema, settings, device));
+            Ok(Built { built, ranking: ranking.transpose()? })
+        };
+        together(group, build())
+    }
+}
+
+/// The training of a model.
+fn trainer<'a>(
+    settings: &Settings,
+    schema: &Schema,
+    BuiltModel { model, store, .. }: &'a BuiltModel,
+    ranking: Option<&'a Ranking>,
+    group: Option<&'a Group>,
+) -> Result<Trainer<'a>> {
+    let prepare = || -> Result<Trainer<'a>> {
+        let config = settings.train.clone();
+        let objective: Box<dyn Objective + 'a> = match ranking {
+            Some(ranking) => Box::new(ranking.objective()?),
+            None => Box::new(Pointwise::new(schema.label(), config.label_smoothing, config.positive_weight)?),
+        };
+        let trainer = Trainer::in_group(model.as_ref(), store, objective, config, group)?;
+        Ok(trainer.with_fields_of(schema))
+    };
+    together(group, prepare())
 }
 
 /// Results that do not need training: the baselines, and the number of rows of each part.
@@ -252,6 +342,7 @@ fn fit(
         Err(error @ Error::Io { .. }) if run.files().has_progress() => {
             bail!("{error}; once that is fixed, resume with `{resume}`")
         }
+        Err(error @ Error::Group(_)) if run.files().has_progress() => bail!("{error}; resume with `{resume}`"),
         ending => Ok(ending.map(drop)?),
     }
 }
@@ -414,6 +505,21 @@ impl Observer for Recorder<'_> {
         self.run.settle();
         self.progress.epoch(record, &trainer.timing());
         Ok(if (self.watch)(record).is_break() { ControlFlow::Break(()) } else { self.flow() })
+    }
+}
+
+/// Observes training for rank 0, which records it.
+struct Follower<'a> {
+    stop: &'a AtomicBool,
+}
+
+impl Observer for Follower<'_> {
+    fn step(&mut self, _: &Progress) -> ControlFlow<()> {
+        if self.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn epoch(&mut self, _: &EpochRecord, _: &Trainer<'_>) -> fm_core::Result<ControlFlow<()>> {
+        Ok(ControlFlow::Continue(()))
     }
 }
 

@@ -3,5 +3,6 @@
 #include "autocast.cpp"
 #include "autograd.cpp"
 #include "graph.cpp"
+#include "group.cpp"
 #include "precision.cpp"
 #include "script.cpp"

@@ -173,6 +173,15 @@ pub enum Error {
         /// The likely cause, and what to do.
         cause: String,
     },
+    /// The processes that train together cannot meet, disagree, or lose one of them.
+    #[error("{0}")]
+    Group(String),
+    /// Another of the processes that train together has failed, and says why itself.
+    #[error("rank {rank} failed: see its message")]
+    PeerFailed {
+        /// Its rank.
+        rank: usize,
+    },
     /// A formula cannot be written as ONNX.
     #[error("cannot export to ONNX: {0}")]
     Onnx(String),

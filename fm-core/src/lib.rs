@@ -75,6 +75,7 @@ pub mod explain;
 pub mod farmhash;
 pub mod features;
 pub mod folder_lock;
+pub mod group;
 pub mod hangup;
 pub mod large_pages;
 pub mod learner;

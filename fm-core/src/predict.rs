@@ -1,10 +1,13 @@
 //! Scores and metrics of models, exported files and other sources of logits.
 
+use std::ops::Range;
+
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::candidates::Candidates;
 use crate::error::Result;
 use crate::features::Features;
+use crate::group::Group;
 use crate::metric::{Metrics, metrics_of_rows};
 use crate::rows::Rows;
 use crate::schema::Label;
@@ -39,10 +42,30 @@ pub(crate) fn evaluation_batch(device: Device) -> usize {
 /// # Errors
 /// Errors of `rows` and `model`.
 pub fn predict(model: &dyn Score, rows: &dyn Rows, device: Device) -> Result<Vec<f32>> {
-    let mut all = Vec::with_capacity(rows.len());
+    predict_part(model, rows, 0..rows.len(), device)
+}
+
+/// As [`predict`], by all processes of a group, which all call it: each scores a part of the rows. The batches are those of one
+/// process, so that the logits are, too, bit for bit.
+///
+/// # Errors
+/// Those of [`predict`]; [`Error::Group`](crate::Error::Group) if a process is lost.
+pub fn predict_together(model: &dyn Score, rows: &dyn Rows, device: Device, group: &Group) -> Result<Vec<f32>> {
     let size = evaluation_batch(device);
-    for first in (0..rows.len()).step_by(size) {
-        let numbers: Vec<usize> = (first..rows.len().min(first + size)).collect();
+    let part = |rank: usize| {
+        let batches = group.part_of(rank, rows.len().div_ceil(size));
+        rows.len().min(batches.start * size)..rows.len().min(batches.end * size)
+    };
+    let own = predict_part(model, rows, part(group.rank()), device)?;
+    let lengths: Vec<usize> = (0..group.size()).map(|rank| part(rank).len()).collect();
+    Ok(Vec::try_from(group.gather_parts(&Tensor::from_slice(&own), &lengths)?)?)
+}
+
+fn predict_part(model: &dyn Score, rows: &dyn Rows, part: Range<usize>, device: Device) -> Result<Vec<f32>> {
+    let mut all = Vec::with_capacity(part.len());
+    let size = evaluation_batch(device);
+    for first in part.clone().step_by(size) {
+        let numbers: Vec<usize> = (first..part.end.min(first + size)).collect();
         let batch = rows.batch(&numbers, device)?;
         let logits = no_grad(|| model.score_rows(&batch.features))?.to_kind(Kind::Float);
         all.extend(Vec::<f32>::try_from(logits.to_device(Device::Cpu))?);

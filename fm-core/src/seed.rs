@@ -13,6 +13,8 @@ pub enum Stream {
     Epoch(usize),
     /// Dropout in a step, counted from 1 over all epochs.
     Step(u64),
+    /// The dropout of one of several processes that train together.
+    Rank(usize),
     /// The negatives of a batch, counted over all epochs.
     Negatives(u64),
     /// The sample of users whose rankings choose the best epoch.
@@ -48,6 +50,7 @@ pub fn derive(seed: u64, stream: Stream) -> u64 {
         Stream::Planted => (10, 0),
         Stream::Row(row) => (11, row),
         Stream::SampleRow(row) => (12, row),
+        Stream::Rank(rank) => (13, rank as u64),
     };
     mix(mix(mix(seed) ^ kind) ^ number)
 }

@@ -11,42 +11,61 @@ use super::print;
 use crate::changes::Values;
 use crate::console;
 use crate::metric::{has_cutoff, in_order};
+use crate::processes::{self, agree, together};
 use crate::results::Results;
 use crate::settings::Settings;
 use crate::suspicions;
-use crate::training::{Machine, Start, check_replaceable, shell_word, train};
+use crate::training::{Machine, Start, check_replaceable, follow, shell_word, train};
 
 pub fn run(args: &commands::Train) -> Result<()> {
-    let (settings, start) = match &args.resume {
-        Some(run) => {
-            let run = Run::open(run)?;
-            let mut settings = Settings::of_run(&run)?;
-            if let Some(device) = args.device.value("device").and_then(Value::as_str) {
-                settings.device = device.parse()?;
-            }
-            (settings, Start::Resume(Box::new(run)))
-        }
-        None => {
-            let settings = Settings::from_args(args)?;
-            if args.print_config {
-                return print(settings.documented()?.trim_end());
-            }
-            // Check this before reading the data.
-            match &args.run {
-                Some(path) if args.force => check_replaceable(path)?,
-                Some(path) => Run::check_free(path)?,
-                None => {}
-            }
-            (settings, Start::New { path: args.run.clone(), force: args.force })
-        }
-    };
-    let mut machine = Machine::new(&args.rows.folders)?;
+    if args.print_config {
+        return print(Settings::from_args(args)?.documented()?.trim_end());
+    }
+    let (group, is_restarted) = processes::join(&args.processes)?;
+    if let Some(group) = group.as_ref().filter(|group| !group.is_first()) {
+        together(Some(group), Ok(()))?;
+        // A run need not be on the disk of this machine.
+        let settings = Settings::parse(&group.text_of_first("")?)?;
+        let own = together(Some(group), if args.resume.is_some() { Ok(settings) } else { Settings::from_args(args) })?;
+        agree(Some(group), "settings", &own.to_toml()?)?;
+        return follow(&own, &Machine::new(&args.rows.folders)?.in_group(Some(group)));
+    }
+    let (settings, start) = together(group.as_ref(), start(args, is_restarted))?;
+    if let Some(group) = &group {
+        let text = settings.to_toml()?;
+        group.text_of_first(&text)?;
+        together(Some(group), Ok(()))?;
+        agree(Some(group), "settings", &text)?;
+    }
+    let mut machine = Machine::new(&args.rows.folders)?.in_group(group.as_ref());
     machine.tensorboard = args.tensorboard;
     let (run, results) = train(&settings, start, &machine)?;
     if let Some(warning) = suspicions::of_results(&results, &settings) {
         tracing::warn!("{warning}");
     }
     print_results(&results, &run, &settings.monitored()?.name)
+}
+
+/// The settings, and where training starts.
+fn start(args: &commands::Train, is_restarted: bool) -> Result<(Settings, Start)> {
+    // A launcher starts the processes again when one of them has ended.
+    let run = args.resume.as_ref().or_else(|| args.run.as_ref().filter(|run| is_restarted && Run::open(run).is_ok()));
+    if let Some(run) = run {
+        let run = Run::open(run)?;
+        let mut settings = Settings::of_run(&run)?;
+        if let Some(device) = args.device.value("device").and_then(Value::as_str) {
+            settings.device = device.parse()?;
+        }
+        return Ok((settings, Start::Resume(Box::new(run))));
+    }
+    let settings = Settings::from_args(args)?;
+    // Check this before reading the data.
+    match &args.run {
+        Some(path) if args.force => check_replaceable(path)?,
+        Some(path) => Run::check_free(path)?,
+        None => {}
+    }
+    Ok((settings, Start::New { path: args.run.clone(), force: args.force }))
 }
 
 /// The widths of the first column and of the others.

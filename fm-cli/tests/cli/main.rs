@@ -13,6 +13,7 @@ mod data;
 mod days;
 mod derived;
 mod device;
+mod distributed;
 mod documentation;
 mod every_kind;
 mod explain;

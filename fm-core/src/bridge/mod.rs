@@ -5,6 +5,7 @@ mod autocast;
 mod autograd;
 mod elements;
 mod graph;
+mod group;
 mod precision;
 mod script;
 
@@ -15,6 +16,7 @@ use crate::error::{Error, Result, first_line};
 pub(crate) use autocast::{is_mixed, mixed};
 pub(crate) use autograd::attach;
 pub(crate) use elements::{clear_gradient, floats, floats_mut, int32s, integers};
+pub(crate) use group::{RawGroup, Rendezvous};
 pub(crate) use script::{Attribute, TracedModule, trace};
 
 unsafe extern "C" {

@@ -11,12 +11,13 @@ use crate::candidates::Candidates;
 use crate::device::in_mixed_precision;
 use crate::error::{Error, Result};
 use crate::features::Features;
+use crate::group::Group;
 use crate::model::Model;
 use crate::objective::TrainingBatch;
-use crate::optim::Optimizer;
+use crate::optim::{Optimizer, Share};
 use crate::predict::Score;
 use crate::rows::{Batch, Order};
-use crate::seed::{Stream, seed_torch};
+use crate::seed::{Stream, derive, seed_torch};
 
 /// Trains by gradient descent on the objective.
 pub struct Gradients<'a> {
@@ -24,6 +25,8 @@ pub struct Gradients<'a> {
     store: &'a VarStore,
     optimizer: Optimizer,
     config: StepConfig,
+    /// The processes that train together, if there are several.
+    group: Option<&'a Group>,
     /// Number of steps of earlier runs whose state the optimiser has.
     earlier: u64,
     /// The rows of the current epoch, and the positions of each batch among them.
@@ -46,7 +49,12 @@ impl<'a> Gradients<'a> {
             return Err(Error::Unsupported("precision bf16 is for CUDA devices: leave it out on the CPU".into()));
         }
         let order = Order::new(config.seed, 1, 0);
-        Ok(Gradients { model, store, optimizer, config, earlier: 0, order, batches: vec![] })
+        Ok(Gradients { model, store, optimizer, config, group: None, earlier: 0, order, batches: vec![] })
+    }
+
+    /// Trains together with other processes: each takes a part of every batch, and they add up their gradients.
+    pub fn in_group(self, group: Option<&'a Group>) -> Gradients<'a> {
+        Gradients { group, ..self }
     }
 
     /// The mean loss of a batch. Adds its gradients, times `share`, to those of the parameters.
@@ -84,9 +92,14 @@ impl Learner for Gradients<'_> {
         let of_step = self.batches.chunks(accumulate).nth(done).unwrap_or_default();
         let rows_at = |positions: &Range<usize>| epoch.objective.rows_at(positions.clone(), &mut self.order);
         let rows: Vec<Vec<usize>> = of_step.iter().map(rows_at).collect();
+        let num_rows = rows.iter().map(Vec::len).sum();
         let mut logits = vec![];
-        let batch = |rows: &Vec<usize>| {
-            let mut batch = epoch.train.batch(rows, self.store.device())?;
+        // A process need not have rows of each batch.
+        let part = |rows: &Vec<usize>| self.group.map_or(0..rows.len(), |group| group.part(rows.len()));
+        let parts = rows.iter().map(part).enumerate().filter(|(_, part)| !part.is_empty());
+        let parts: Vec<(usize, Range<usize>)> = parts.collect();
+        let batch = |(at, part): &(usize, Range<usize>)| {
+            let mut batch = epoch.train.batch(&rows[*at][part.clone()], self.store.device())?;
             if self.config.progressive {
                 // As everywhere but in training: without dropout, in float32.
                 let scores = no_grad(|| self.model.score_rows(&batch.features))?.to_kind(Kind::Float);
@@ -95,33 +108,46 @@ impl Learner for Gradients<'_> {
             batch.features.collect_into(self.optimizer.row_gradients().clone());
             Ok(batch)
         };
-        let batches = rows.iter().map(batch).collect::<Result<Vec<Batch>>>()?;
+        let batches = parts.iter().map(batch).collect::<Result<Vec<Batch>>>()?;
         let weights: Vec<f64> = batches.iter().map(Batch::weight).collect();
-        let weight_sum: f64 = weights.iter().sum();
+        let weight: f64 = weights.iter().sum();
         // Dropout draws from libtorch's generator. Seeded by the step, it does not depend on where training resumed.
-        seed_torch(seed, Stream::Step(self.optimizer.steps() + 1));
+        let rank = self.group.map_or(0, Group::rank);
+        let of_rank = if rank == 0 { seed } else { derive(seed, Stream::Rank(rank)) };
+        seed_torch(of_rank, Stream::Step(self.optimizer.steps() + 1));
         self.optimizer.zero_grad();
         let mut losses = Vec::with_capacity(batches.len());
-        for (at, batch) in batches.iter().enumerate() {
+        for ((batch, (at, part)), own) in batches.iter().zip(parts).zip(&weights) {
             let number = self.optimizer.steps() * accumulate as u64 + at as u64;
-            let share = if batches.len() > 1 { weights[at] / weight_sum.max(f64::MIN_POSITIVE) } else { 1.0 };
-            losses.push(self.backward(epoch, TrainingBatch { batch, rows: &rows[at], seed, number }, share)?);
+            let share = if batches.len() > 1 { own / weight.max(f64::MIN_POSITIVE) } else { 1.0 };
+            losses.push(self.backward(epoch, TrainingBatch { batch, rows: &rows[at], part, seed, number }, share)?);
         }
-        let num_rows = rows.iter().map(Vec::len).sum();
-        let updated = self.optimizer.step(epoch.objective.scored_per_row() * num_rows);
-        let mut loss_sum = 0.0;
-        for (loss, weight) in losses.iter().zip(&weights) {
-            let loss = loss.double_value(&[]);
-            if !loss.is_finite() {
-                return Err(self.diverged(epoch, done, "the loss".into(), loss, &batches));
+        let loss_sum = || {
+            let losses = losses.iter().zip(&weights).map(|(loss, weight)| loss.double_value(&[]) * weight);
+            losses.sum::<f64>() * epoch.objective.loss_unit()
+        };
+        let scored = epoch.objective.scored_per_row() * num_rows;
+        let (updated, share) = match self.group {
+            // A GPU computes losses while the update is prepared.
+            None => (self.optimizer.step(scored), Share { weight, loss_sum: loss_sum() }),
+            Some(group) => {
+                let mut share = Share { weight, loss_sum: loss_sum() };
+                (self.optimizer.step_in(group, &mut share, scored), share)
             }
-            loss_sum += loss * weight * epoch.objective.loss_unit();
+        };
+        let updated = match updated {
+            Err(error @ (Error::Group(_) | Error::PeerFailed { .. })) => return Err(error),
+            updated => updated,
+        };
+        if !share.loss_sum.is_finite() {
+            return Err(self.diverged(epoch, done, "the loss".into(), share.loss_sum, &batches));
         }
         if let Err(Error::Gradient { parameter, .. }) = &updated {
             let what = format!("the gradient of `{parameter}`");
             return Err(self.diverged(epoch, done, what, f64::NAN, &batches));
         }
         updated?;
+        let Share { weight: weight_sum, loss_sum } = share;
         Ok(Some(Trained { steps: 1, rows: num_rows, loss_sum, weight_sum, logits }))
     }
 

@@ -14,6 +14,7 @@ use std::ops::Range;
 use tch::{Device, Tensor};
 
 use crate::error::Result;
+use crate::group::Group;
 use crate::loss::RowLoss;
 use crate::metric::{MetricSet, Metrics, Scored};
 use crate::predict::Score;
@@ -23,12 +24,14 @@ pub use pointwise::Pointwise;
 pub use ranking::Ranking;
 
 /// A batch of training rows.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct TrainingBatch<'a> {
     /// Features, labels and weights of B rows.
     pub batch: &'a Batch,
     /// The numbers `[B]` of these rows among all training rows.
     pub rows: &'a [usize],
+    /// Which of them `batch` has: all, or the part of one of several processes.
+    pub part: Range<usize>,
     /// The seed of the run.
     pub seed: u64,
     /// The number of the batch, counted over all epochs. With the seed, it determines all random draws for the batch.
@@ -98,9 +101,10 @@ pub trait Objective {
     /// Errors of `valid`.
     fn constant_metrics(&self, valid: &dyn Rows) -> Result<Metrics>;
 
-    /// The metrics of a model over the validation rows. `device` is the device of the model.
+    /// The metrics of a model over the validation rows. `device` is the device of the model. In a group, all processes call this
+    /// and get the same metrics.
     ///
     /// # Errors
     /// Errors of `model` and `valid`.
-    fn validate(&self, model: &dyn Score, valid: &dyn Rows, device: Device) -> Result<Metrics>;
+    fn validate(&self, model: &dyn Score, valid: &dyn Rows, device: Device, group: Option<&Group>) -> Result<Metrics>;
 }

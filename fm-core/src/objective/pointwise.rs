@@ -4,9 +4,10 @@ use tch::{Device, Tensor};
 
 use super::{Objective, TrainingBatch};
 use crate::error::Result;
+use crate::group::Group;
 use crate::loss::{Loss, RowLoss};
 use crate::metric::{MetricSet, Metrics, Scored, metrics, metrics_of_rows};
-use crate::predict::{Score, evaluate};
+use crate::predict::{Score, predict, predict_together};
 use crate::rows::{Order, Rows};
 use crate::schema::Label;
 
@@ -79,7 +80,11 @@ impl Objective for Pointwise {
         Ok(metrics_of_rows(&self.label, &vec![0.0; valid.len()], valid))
     }
 
-    fn validate(&self, model: &dyn Score, valid: &dyn Rows, device: Device) -> Result<Metrics> {
-        evaluate(model, &self.label, valid, device)
+    fn validate(&self, model: &dyn Score, valid: &dyn Rows, device: Device, group: Option<&Group>) -> Result<Metrics> {
+        let logits = match group {
+            Some(group) => predict_together(model, valid, device, group)?,
+            None => predict(model, valid, device)?,
+        };
+        Ok(metrics_of_rows(&self.label, &logits, valid))
     }
 }

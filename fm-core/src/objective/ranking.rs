@@ -6,6 +6,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{Objective, TrainingBatch};
 use crate::error::{Error, Result};
+use crate::group::Group;
 use crate::loss::weighted_mean;
 use crate::metric::{MetricSet, Metrics};
 use crate::predict::Score;
@@ -93,16 +94,18 @@ impl Objective for Ranking {
     fn loss(
         &self,
         model: &dyn Score,
-        TrainingBatch { batch, rows, seed, number }: TrainingBatch<'_>,
+        TrainingBatch { batch, rows, part, seed, number }: TrainingBatch<'_>,
     ) -> Result<Tensor> {
         let of_rows = |all: &[u32]| -> Vec<u32> { rows.iter().map(|&row| all[row]).collect() };
         let (users, items) = (of_rows(self.train.users()), of_rows(self.train.items()));
         let n = self.config.negatives;
         let negatives = self.sampler.draw(&users, &items, n, &mut generator(seed, Stream::Negatives(number)));
         let of_row = |row: usize| std::iter::once(items[row]).chain(negatives[row * n..][..n].iter().copied());
-        let candidates: Vec<u32> = (0..rows.len()).flat_map(of_row).collect();
+        let (len, device) = (part.len() as i64, batch.features.device());
+        // Draws are those of the whole batch, so that they do not depend on the number of processes.
+        let candidates: Vec<u32> = part.flat_map(of_row).collect();
 
-        let (shape, device) = ([rows.len() as i64, 1 + n as i64], batch.features.device());
+        let shape = [len, 1 + n as i64];
         let tensor = |items: &[i64]| Tensor::from_slice(items).view(shape).to_device(device);
         let places: Vec<i64> = candidates.iter().map(|&item| i64::from(item)).collect();
         let scores = model.score_candidates(&self.items.candidates(&batch.features, &tensor(&places))?)?;
@@ -128,7 +131,7 @@ impl Objective for Ranking {
         evaluate(&self.valid, &self.config.cutoffs, |_| Ok(vec![0.0; self.train.num_items()]))
     }
 
-    fn validate(&self, model: &dyn Score, valid: &dyn Rows, _device: Device) -> Result<Metrics> {
+    fn validate(&self, model: &dyn Score, valid: &dyn Rows, _: Device, _: Option<&Group>) -> Result<Metrics> {
         evaluate_model(&self.valid, &self.config.cutoffs, model, valid, &self.items)
     }
 }
@@ -252,7 +255,7 @@ mod tests {
                 let weights = weights.unwrap_or([1.0; 3]);
                 let sum: f64 = losses.iter().zip(weights).map(|(loss, weight)| loss * weight).sum();
                 let expected = sum / weights.iter().sum::<f64>();
-                let batch = TrainingBatch { batch: &batch, rows: &rows, seed: 1, number: 1 };
+                let batch = TrainingBatch { batch: &batch, rows: &rows, part: 0..rows.len(), seed: 1, number: 1 };
                 let found = objective.loss(&model, batch).unwrap().double_value(&[]);
                 assert!((found - expected).abs() < 1e-5, "{loss:?} {sampler:?}: {found} and {expected}");
             }
@@ -306,7 +309,7 @@ mod tests {
         let valid = [(0, 2), (1, 2)];
         let objective = objective(&RankingConfig::default(), &[(0, 3)], &valid).unwrap();
         let rows = rows(&valid);
-        let metrics = objective.validate(&model(&VarStore::new(Device::Cpu)), &rows, Device::Cpu).unwrap();
+        let metrics = objective.validate(&model(&VarStore::new(Device::Cpu)), &rows, Device::Cpu, None).unwrap();
         assert_eq!((metrics["mrr"], metrics["hr@5"]), ((1.0 + 0.5) / 2.0, 1.0));
     }
 }

@@ -5,8 +5,7 @@
 //! 1. **Gather** the gradient of each parameter: dense or, for a table, `(rows, counts, sums)` over the distinct rows
 //!    that were looked up. Row gradients come from autograd's sparse gradients or from kernels that add them to
 //!    [`Optimizer::row_gradients`].
-//! 2. **Exchange** them with other processes. Training has only one process so far; others would receive the gathered
-//!    gradients.
+//! 2. **Exchange** them with the other processes of a [`Group`], if there is one: all then have the same sums.
 //! 3. **Penalise, clip and update**: one fused rule updates the rows of a table and their state. All other rows stay
 //!    unchanged.
 //!
@@ -17,6 +16,7 @@ mod adam;
 mod change;
 mod clipping;
 mod config;
+mod exchange;
 mod ftrl;
 mod gradient;
 mod parameter;
@@ -30,6 +30,7 @@ use tch::nn::VarStore;
 use tch::{Tensor, no_grad};
 
 use crate::error::{Error, Result};
+use crate::group::Group;
 use change::Change;
 use clipping::Clipping;
 use gradient::Gradient;
@@ -37,6 +38,7 @@ use parameter::Parameter;
 use rule::{Rule, Step};
 
 pub use config::{L2Scope, OptimizerConfig};
+pub use exchange::Share;
 pub use row_gradient::{RowGradient, RowGradients};
 pub(crate) use schedule::Position;
 pub use schedule::Schedule;
@@ -154,7 +156,19 @@ impl Optimizer {
     pub fn step(&mut self, batch: usize) -> Result<()> {
         no_grad(|| {
             let gradients = self.gather()?;
-            // Exchange: processes that train together would combine their gradients here.
+            self.update(gradients, batch)
+        })
+    }
+
+    /// As [`Optimizer::step`], in a group of processes, which all call it. The loss of each is the mean over its own rows, to
+    /// which `share` belongs; `batch` is the number of rows of all. `share` becomes that of all.
+    ///
+    /// # Errors
+    /// As [`Optimizer::step`]; those of [`Group::begin_step`].
+    pub fn step_in(&mut self, group: &Group, share: &mut Share, batch: usize) -> Result<()> {
+        no_grad(|| {
+            let gradients = self.gather()?;
+            let gradients = exchange::exchange(gradients, &self.parameters, &self.row_gradients, group, share)?;
             self.update(gradients, batch)
         })
     }

@@ -46,6 +46,12 @@ impl RowGradient {
     /// If the table has no such row.
     #[inline]
     pub fn add(&mut self, row: u32) -> &mut [f32] {
+        self.add_times(row, 1)
+    }
+
+    /// As [`RowGradient::add`], for several lookups of one row, the sum of whose gradients the caller adds.
+    #[inline]
+    pub(super) fn add_times(&mut self, row: u32, times: u32) -> &mut [f32] {
         let position = &mut self.positions[row as usize];
         if *position == 0 {
             self.rows.push(row);
@@ -54,7 +60,7 @@ impl RowGradient {
             *position = self.rows.len() as u32;
         }
         let at = *position as usize - 1;
-        self.counts[at] += 1;
+        self.counts[at] += times;
         &mut self.sums[at * self.width..][..self.width]
     }
 

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Device;
+use tch::nn::VarStore;
 
 use crate::error::{Error, Result};
 use crate::learner::{StepConfig, TrainPrecision, Update};
@@ -175,6 +176,22 @@ impl TrainConfig {
         match device {
             Device::Cpu => Ok(()),
             _ => Err(Error::Unsupported("online updates are for the CPU".into())),
+        }
+    }
+
+    /// Checks that several processes can train a model with these parameters.
+    pub(super) fn check_for_group(&self, draws: bool, store: &VarStore) -> Result<()> {
+        let is_normalised = store.variables().into_keys().any(|name| name.ends_with("moving_mean"));
+        let of_one_process = [
+            ("this model draws its parameters", draws),
+            ("online updates change the parameters after each row", self.update == Update::Online),
+            ("progressive validation scores each row before training on it", self.progressive),
+            ("batch normalization needs all rows of a batch (`batch_norm=off` leaves it out)", is_normalised),
+            ("GPUs are not supported in a group of processes", store.device().is_cuda()),
+        ];
+        match of_one_process.iter().find(|(_, is_so)| *is_so) {
+            Some((reason, _)) => Err(Error::Unsupported(format!("{reason}: train in one process"))),
+            None => Ok(()),
         }
     }
 

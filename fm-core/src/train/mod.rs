@@ -9,14 +9,16 @@ mod resume;
 mod state;
 mod warm_start;
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tch::nn::VarStore;
-use tch::no_grad;
+use tch::{Tensor, no_grad};
 
 use crate::error::{Error, Result};
+use crate::group::Group;
 use crate::learner::{Draws, Epoch, Gradients, Learner, Online, Trained, extreme_cause};
 use crate::metric::{Direction, MetricEntry, Metrics};
 use crate::model::Model;
@@ -91,6 +93,7 @@ pub struct Trainer<'a> {
     config: TrainConfig,
     objective: Box<dyn Objective + 'a>,
     learner: Box<dyn Learner + 'a>,
+    group: Option<&'a Group>,
     monitored: String,
     metric: &'static MetricEntry,
     /// The name of the field of each slot; empty if unknown.
@@ -124,9 +127,29 @@ impl<'a> Trainer<'a> {
         objective: Box<dyn Objective + 'a>,
         config: TrainConfig,
     ) -> Result<Trainer<'a>> {
+        Trainer::in_group(model, store, objective, config, None)
+    }
+
+    /// As [`Trainer::with_objective`], for training with other processes if there is a group. All of them make the same
+    /// trainer and call [`Trainer::fit`] with the same rows. Each trains on a part of every batch, and all have the same
+    /// parameters after each step, bit for bit. Rank 0 decides: the others start from its state, and only its observer needs to
+    /// write files.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::with_objective`]; [`Error::Unsupported`] for training that only one process can do.
+    pub fn in_group(
+        model: &'a dyn Model,
+        store: &'a VarStore,
+        objective: Box<dyn Objective + 'a>,
+        config: TrainConfig,
+        group: Option<&'a Group>,
+    ) -> Result<Trainer<'a>> {
         config.check(objective.is_binary())?;
         if config.progressive && objective.row_loss().is_none() {
             return Err(no_progressive("a ranking"));
+        }
+        if group.is_some() {
+            config.check_for_group(model.posterior_sampler().is_some(), store)?;
         }
         let learner: Box<dyn Learner + 'a> = match model.posterior_sampler() {
             Some(sampler) => {
@@ -146,7 +169,7 @@ impl<'a> Trainer<'a> {
                 let optimizer = Optimizer::new(config.optimizer, config.lr, config.l2, store)?
                     .with_l2_scope(config.l2_scope)
                     .with_clipping(config.clip_norm, config.clip_value)?;
-                Box::new(Gradients::new(model, store, optimizer, config.steps())?)
+                Box::new(Gradients::new(model, store, optimizer, config.steps())?.in_group(group))
             }
         };
         let _ = no_grad(|| model.bias().shallow_clone().f_fill_(f64::from(objective.prior_logit())))?;
@@ -159,6 +182,7 @@ impl<'a> Trainer<'a> {
             config,
             objective,
             learner,
+            group,
             monitored,
             metric,
             fields: vec![],
@@ -204,9 +228,26 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// [`Error::Rows`] if there are no training rows, or all have weight 0; [`Error::UndefinedMetric`] if the monitored
     /// metric is not defined on the validation rows; [`Error::Diverged`] if the loss, a gradient or a validation metric
-    /// becomes infinite or NaN; errors of rows, model and observer.
+    /// becomes infinite or NaN; errors of rows, model and observer; in a group, [`Error::PeerFailed`] if another process has
+    /// one of these errors, and [`Error::Group`] if it is lost.
     pub fn fit(&mut self, train: &dyn Rows, valid: &dyn Rows, observer: &mut dyn Observer) -> Result<Ending> {
-        self.check_rows(train, valid)?;
+        let checked = self.check_rows(train, valid);
+        let Some(group) = self.group else {
+            checked?;
+            return self.fit_steps(train, valid, observer);
+        };
+        group.all_succeed(checked)?;
+        self.take_from_first(group)?;
+        let fitted = self.fit_steps(train, valid, observer);
+        match fitted {
+            // The others know.
+            Err(Error::Group(_) | Error::PeerFailed { .. }) | Ok(_) => fitted,
+            Err(error) => Err(group.leave(error)),
+        }
+    }
+
+    /// [`Trainer::fit`], once the rows are known to be usable.
+    fn fit_steps(&mut self, train: &dyn Rows, valid: &dyn Rows, observer: &mut dyn Observer) -> Result<Ending> {
         self.learner.begin(train)?;
         let mut targets = self.config.progressive.then(|| Targets::new(train, self.logits.len()));
         let mut last_checkpoint = Instant::now();
@@ -215,7 +256,7 @@ impl<'a> Trainer<'a> {
             if self.has_stalled() {
                 return Ok(Ending::EarlyStopped);
             }
-            if flow.is_break() {
+            if flow.is_break() && self.group.is_none_or(Group::is_stopping) {
                 return Ok(Ending::Interrupted);
             }
             let began = Instant::now();
@@ -223,8 +264,10 @@ impl<'a> Trainer<'a> {
             let steps = self.learner.begin_epoch(epoch)?;
             let mut rows = 0;
             while self.state.step < steps {
-                if flow.is_break() {
-                    break;
+                match self.group {
+                    Some(group) if flow.is_break() => group.ask_to_stop(),
+                    None if flow.is_break() => break,
+                    Some(_) | None => {}
                 }
                 let Some(trained) = self.step(train, steps, observer)? else {
                     flow = ControlFlow::Break(());
@@ -237,6 +280,10 @@ impl<'a> Trainer<'a> {
                     report.iter().for_each(|report| observer.progressive(report));
                 }
                 flow = observer.step(&self.progress(steps));
+                if self.group.is_some_and(Group::is_stopping) {
+                    flow = ControlFlow::Break(());
+                    break;
+                }
                 let is_due = match self.config.checkpoint_steps {
                     0 => last_checkpoint.elapsed() >= CHECKPOINT_AGE,
                     every => self.state.step.is_multiple_of(every),
@@ -267,6 +314,24 @@ impl<'a> Trainer<'a> {
             last_checkpoint = Instant::now();
         }
         Ok(Ending::Finished)
+    }
+
+    /// Takes parameters, state and progress from rank 0, which may have resumed a run.
+    fn take_from_first(&mut self, group: &Group) -> Result<()> {
+        let progress = (&self.state, self.learner.steps(), self.learner.updates());
+        let text = serde_json::to_string(&progress).map_err(Error::json("the progress of training"))?;
+        let text = group.text_of_first(&text)?;
+        let parameters: BTreeMap<String, Tensor> = self.store.variables().into_iter().collect();
+        for tensor in parameters.values().chain(self.learner.state().iter().map(|(_, tensor)| tensor)) {
+            group.broadcast(&tensor.detach())?;
+        }
+        if !group.is_first() {
+            let (steps, updates);
+            (self.state, steps, updates) = serde_json::from_str(&text)
+                .map_err(|_| Error::Group("rank 0 has another version of this program".into()))?;
+            self.learner.resume_at(steps, updates);
+        }
+        Ok(())
     }
 
     /// Does the learner's next step. `None` if the observer stopped it; then nothing has changed.
@@ -304,7 +369,13 @@ impl<'a> Trainer<'a> {
 
     /// The metrics over the validation rows.
     fn validate(&self, valid: &dyn Rows) -> Result<Metrics> {
-        let metrics = self.objective.validate(self.model, valid, self.store.device())?;
+        let mut metrics = self.objective.validate(self.model, valid, self.store.device(), self.group)?;
+        if let Some(group) = self.group {
+            // The same model may give other roundings on another machine. Rank 0 decides.
+            let values: Vec<i64> = metrics.values().map(|value| value.to_bits() as i64).collect();
+            let values = group.numbers_of_first(&values)?;
+            metrics.values_mut().zip(values).for_each(|(value, bits)| *value = f64::from_bits(bits as u64));
+        }
         match metrics.iter().find(|(_, value)| !value.is_finite()) {
             Some((name, &value)) => {
                 let what = format!("{name} over the validation rows");

@@ -446,7 +446,7 @@ fn a_custom_objective_needs_no_change_elsewhere() {
             Ok(Metrics::new())
         }
 
-        fn validate(&self, _: &dyn Score, _: &dyn Rows, _: Device) -> Result<Metrics> {
+        fn validate(&self, _: &dyn Score, _: &dyn Rows, _: Device, _: Option<&Group>) -> Result<Metrics> {
             Ok(Metrics::new())
         }
     }

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use crate::completion;
-use crate::flags::{DeviceFlags, Given, InitFlags, Keys, ModelFlags, ModelOptions, Rows, Set, TrainingFlags, all};
+use crate::flags::{
+    DeviceFlags, Given, InitFlags, Keys, ModelFlags, ModelOptions, Processes, Rows, Set, TrainingFlags, all,
+};
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -52,6 +54,9 @@ pub struct Train {
     /// during training.
     #[arg(long, help_heading = "Output")]
     pub tensorboard: bool,
+    /// Several processes.
+    #[command(flatten)]
+    pub processes: Processes,
     /// Settings file, or a built-in one (see `fm settings`); flags override it
     #[arg(long, value_name = "FILE|NAME", help_heading = "General", add = completion::configs())]
     pub config: Option<String>,
@@ -87,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_resumed_run_has_decided_every_flag_but_those_of_the_machine() {
-        let of_the_machine = ["data_dir", "device", "tensorboard", "resume"];
+        let of_the_machine = ["data_dir", "device", "tensorboard", "resume", "distributed", "distributed_timeout"];
         let command = crate::command();
         let train = command.find_subcommand("train").unwrap();
         let decided = decided_by_the_run();

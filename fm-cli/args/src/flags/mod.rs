@@ -146,6 +146,30 @@ pub struct Device {
     pub device: String,
 }
 
+/// Several processes that train together.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Processes")]
+pub struct Processes {
+    /// Train together with other processes, which a launcher starts
+    ///
+    /// Train together with other processes, which a launcher such as torchrun starts: `torchrun --no-python
+    /// --nproc-per-node 2 -- fm train ... --distributed env`. Each process takes a part of every batch, so `batch_size` is that
+    /// of all of them. Rank 0 writes the run and prints results.
+    #[arg(long, value_enum, value_name = "env")]
+    pub distributed: Option<Launcher>,
+    /// How long a process waits for the others, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "600", requires = "distributed",
+          value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    pub distributed_timeout: u64,
+}
+
+/// How processes that train together find each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Launcher {
+    /// By the environment variables MASTER_ADDR, MASTER_PORT, RANK and WORLD_SIZE
+    Env,
+}
+
 /// The form of the output.
 #[derive(Debug, clap::Args)]
 pub struct Form {
