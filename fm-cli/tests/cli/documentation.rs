@@ -4,8 +4,15 @@ use std::path::{Path, PathBuf};
 
 use crate::scene::{Scene, assert_holds, python};
 
-const PAGES: [&str; 6] =
-    ["README.md", "docs/guide.md", "docs/models.md", "docs/serving.md", "docs/results.md", "examples/README.md"];
+const PAGES: [&str; 7] = [
+    "README.md",
+    "docs/guide.md",
+    "docs/models.md",
+    "docs/serving.md",
+    "docs/results.md",
+    "docs/distributed.md",
+    "examples/README.md",
+];
 
 fn page(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)).unwrap()
@@ -20,7 +27,9 @@ fn blocks(page: &str, language: &str) -> Vec<String> {
 /// The arguments of each call of `fm` in the shell blocks of a page, without comments and redirections.
 fn commands(page: &str) -> Vec<String> {
     let blocks = blocks(page, "sh").concat().replace("\\\n", " ");
-    let lines = blocks.lines().filter_map(|line| line.strip_prefix("fm "));
+    // A launcher's command ends with `-- fm ...`.
+    let lines =
+        blocks.lines().filter_map(|line| line.strip_prefix("fm ").or_else(|| Some(line.split_once("-- fm ")?.1)));
     lines
         .map(|line| {
             line.split([' ', '\t']).take_while(|word| !matches!(*word, "#" | ">")).collect::<Vec<_>>().join(" ")

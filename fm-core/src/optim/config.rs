@@ -182,15 +182,37 @@ impl OptimizerConfig {
     /// # Errors
     /// [`Error::OutOfRange`].
     pub(crate) fn check(self) -> Result<()> {
-        if let OptimizerConfig::Ftrl { beta, l1 } = self {
-            if !beta.is_finite() || beta <= 0.0 {
-                return Err(Error::out_of_range("optimizer.beta", beta, "a number above 0"));
+        const SHARE: &str = "at least 0 and below 1";
+        const POSITIVE: &str = "a number above 0";
+        const AT_LEAST_0: &str = "a number of at least 0";
+        let constants: Vec<(&str, f64, &str)> = match self {
+            OptimizerConfig::Sgd { momentum } => vec![("momentum", momentum, SHARE)],
+            OptimizerConfig::Adagrad { epsilon, initial } => {
+                vec![("epsilon", epsilon, AT_LEAST_0), ("initial", initial.unwrap_or(0.0), AT_LEAST_0)]
             }
-            if !l1.is_finite() || l1 < 0.0 {
-                return Err(Error::out_of_range("optimizer.l1", l1, "a number of at least 0"));
+            OptimizerConfig::RmsProp { rho, epsilon, .. } => {
+                vec![("rho", rho, SHARE), ("epsilon", epsilon, AT_LEAST_0)]
             }
+            OptimizerConfig::Adam { beta_1, beta_2, epsilon } => {
+                vec![("beta_1", beta_1, SHARE), ("beta_2", beta_2, SHARE), ("epsilon", epsilon, AT_LEAST_0)]
+            }
+            OptimizerConfig::AdamW { beta_1, beta_2, epsilon, weight_decay } => vec![
+                ("beta_1", beta_1, SHARE),
+                ("beta_2", beta_2, SHARE),
+                ("epsilon", epsilon, AT_LEAST_0),
+                ("weight_decay", weight_decay, AT_LEAST_0),
+            ],
+            OptimizerConfig::Ftrl { beta, l1 } => vec![("beta", beta, POSITIVE), ("l1", l1, AT_LEAST_0)],
+        };
+        let is_in_range = |&(_, value, range): &(&str, f64, &str)| match range {
+            SHARE => (0.0..1.0).contains(&value),
+            POSITIVE => value.is_finite() && value > 0.0,
+            _ => value.is_finite() && value >= 0.0,
+        };
+        match constants.into_iter().find(|constant| !is_in_range(constant)) {
+            Some((name, value, range)) => Err(Error::out_of_range(format!("optimizer.{name}"), value, range)),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -208,4 +230,31 @@ pub enum L2Scope {
     /// Every row changes in every step, as with dense gradients, so a step takes time proportional to the size of the
     /// table.
     Table,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constants_outside_their_range_are_errors() {
+        let error = |json: &str| {
+            let config: OptimizerConfig = serde_json::from_str(json).unwrap();
+            config.check().map_or_else(|error| error.to_string(), |()| String::new())
+        };
+        for (json, words) in [
+            (r#"{"name": "sgd", "momentum": 1.0}"#, "optimizer.momentum is 1: it must be at least 0 and below 1"),
+            (r#"{"name": "adagrad", "initial": -1.0}"#, "optimizer.initial is -1: it must be a number of at least 0"),
+            (r#"{"name": "rmsprop", "rho": 1.5}"#, "optimizer.rho is 1.5"),
+            (r#"{"name": "adam", "beta_1": 2.0}"#, "optimizer.beta_1 is 2"),
+            (r#"{"name": "adam", "epsilon": -1e-7}"#, "optimizer.epsilon is -0.0000001"),
+            (r#"{"name": "adamw", "weight_decay": -0.1}"#, "optimizer.weight_decay is -0.1"),
+            (r#"{"name": "ftrl", "beta": 0.0}"#, "optimizer.beta is 0: it must be a number above 0"),
+        ] {
+            assert!(error(json).starts_with(words), "{json}: {}", error(json));
+        }
+        for name in ["sgd", "adagrad", "rmsprop", "adam", "adamw", "ftrl"] {
+            name.parse::<OptimizerConfig>().unwrap().check().unwrap();
+        }
+    }
 }
