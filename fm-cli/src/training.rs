@@ -166,9 +166,12 @@ pub fn train_watched(
     warn(&data, &trainer);
     machine.warn_once(suspicions::of_rows(&data, settings));
     let before = together(group, Before::measure(&data, ranking.as_ref()))?;
+    let events = together(group, event_file(run.files(), &trainer, machine.tensorboard))?;
     let Prepared { train, valid, test, .. } = data;
     let (train, valid) = (on_device(train, device), on_device(valid, device));
-    if let Err(error) = fit(&mut run, &mut trainer, [train.as_ref(), valid.as_ref()], settings, machine, watch) {
+    let progress = EpochProgress::new(settings.monitored()?.name, settings.train.batch_size);
+    let rows = [train.as_ref(), valid.as_ref()];
+    if let Err(error) = fit(&mut run, &mut trainer, rows, (events, progress), machine, watch) {
         // Without progress, there is nothing to resume.
         if is_new && !run.files().has_progress() {
             run.abandon()?;
@@ -217,9 +220,10 @@ pub fn follow(settings: &Settings, machine: &Machine) -> Result<()> {
     let Built { built, ranking } = Built::new(settings, &data, group)?;
     let mut trainer = trainer(settings, schema, &built, ranking.as_ref(), group)?;
     machine.listen()?;
-    // Rank 0 opens the run, and then measures baselines.
-    together(group, Ok(()))?;
-    together(group, Ok(()))?;
+    // Rank 0 opens the run, measures baselines and opens an event file.
+    for _ in 0..3 {
+        together(group, Ok(()))?;
+    }
     let (train, valid) = (on_device(data.train, device), on_device(data.valid, device));
     match trainer.fit(train.as_ref(), valid.as_ref(), &mut Follower { stop: &machine.stop })? {
         Ending::Interrupted => Err(Interrupted("interrupted".into()).into()),
@@ -322,12 +326,10 @@ fn fit(
     run: &mut Run,
     trainer: &mut Trainer<'_>,
     [train, valid]: [&dyn Rows; 2],
-    settings: &Settings,
+    (events, progress): (Option<EventFile>, EpochProgress),
     machine: &Machine,
     watch: &mut Watch<'_>,
 ) -> Result<()> {
-    let events = event_file(run.files(), trainer, machine.tensorboard)?;
-    let progress = EpochProgress::new(settings.monitored()?.name, settings.train.batch_size);
     let mut observer = Recorder { run: &mut *run, watch, events, progress, stop: &machine.stop };
     let ending = trainer.fit(train, valid, &mut observer);
     observer.progress.finish();
@@ -342,7 +344,11 @@ fn fit(
         Err(error @ Error::Io { .. }) if run.files().has_progress() => {
             bail!("{error}; once that is fixed, resume with `{resume}`")
         }
-        Err(error @ Error::Group(_)) if run.files().has_progress() => bail!("{error}; resume with `{resume}`"),
+        // The last step is whole on all processes.
+        Err(error @ Error::Group(_)) if run.files().has_progress() => {
+            run.files().save_last(trainer)?;
+            bail!("{error}; resume with `{resume}`")
+        }
         ending => Ok(ending.map(drop)?),
     }
 }

@@ -105,7 +105,7 @@ pub struct Group {
     says: Cell<i64>,
     /// What all processes have told in the last step.
     heard: Cell<i64>,
-    /// The length of the numbers of a step, once it is known.
+    /// The length of the numbers of a step.
     numbers: Cell<usize>,
 }
 
@@ -264,13 +264,21 @@ impl Group {
         self.heard.get() & STOP != 0
     }
 
-    /// The numbers of each process in a step, of which there are always as many, before anything else of the step is
-    /// exchanged.
+    /// Sets the number of numbers that each process gives in [`Group::begin_step`]. It is the same for all of them, and set before
+    /// any of them can fail.
+    pub fn set_numbers(&self, len: usize) {
+        self.numbers.set(len);
+    }
+
+    /// The numbers of each process in a step, before anything else of the step is exchanged.
     ///
     /// # Errors
     /// [`Error::PeerFailed`] if another process has failed since the last step; [`Error::Group`] if one is lost.
+    ///
+    /// # Panics
+    /// If these are not as many as [set](Group::set_numbers): the other processes would end without a message.
     pub fn begin_step(&self, numbers: &[i64]) -> Result<Vec<Vec<i64>>> {
-        self.numbers.set(numbers.len());
+        assert_eq!(numbers.len(), self.numbers.get(), "numbers of a step");
         let own: Vec<i64> = std::iter::once(self.says.get()).chain(numbers.iter().copied()).collect();
         let mut all = self.gather(&own)?;
         let said: Vec<i64> = all.iter_mut().map(|numbers| numbers.remove(0)).collect();
@@ -363,6 +371,7 @@ mod tests {
         group.agree("settings", "a = 1").unwrap();
         group.ask_to_stop();
         assert!(!group.is_stopping());
+        group.set_numbers(1);
         assert_eq!(group.begin_step(&[7]).unwrap(), [[7]]);
         assert!(group.is_stopping());
         assert!(matches!(group.leave(Error::Rows("none".into())), Error::Rows(_)));

@@ -28,7 +28,8 @@ pub fn run(args: &commands::Train) -> Result<()> {
         let settings = Settings::parse(&group.text_of_first("")?)?;
         let own = together(Some(group), if args.resume.is_some() { Ok(settings) } else { Settings::from_args(args) })?;
         agree(Some(group), "settings", &own.to_toml()?)?;
-        return follow(&own, &Machine::new(&args.rows.folders)?.in_group(Some(group)));
+        let machine = together(Some(group), Machine::new(&args.rows.folders))?;
+        return follow(&own, &machine.in_group(Some(group)));
     }
     let (settings, start) = together(group.as_ref(), start(args, is_restarted))?;
     if let Some(group) = &group {
@@ -37,7 +38,7 @@ pub fn run(args: &commands::Train) -> Result<()> {
         together(Some(group), Ok(()))?;
         agree(Some(group), "settings", &text)?;
     }
-    let mut machine = Machine::new(&args.rows.folders)?.in_group(group.as_ref());
+    let mut machine = together(group.as_ref(), Machine::new(&args.rows.folders))?.in_group(group.as_ref());
     machine.tensorboard = args.tensorboard;
     let (run, results) = train(&settings, start, &machine)?;
     if let Some(warning) = suspicions::of_results(&results, &settings) {

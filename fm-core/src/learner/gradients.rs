@@ -54,6 +54,7 @@ impl<'a> Gradients<'a> {
 
     /// Trains together with other processes: each takes a part of every batch, and they add up their gradients.
     pub fn in_group(self, group: Option<&'a Group>) -> Gradients<'a> {
+        group.into_iter().for_each(|group| self.optimizer.prepare(group));
         Gradients { group, ..self }
     }
 

@@ -21,6 +21,11 @@ pub struct Share {
 /// The numbers before those of the parameters in [`Group::begin_step`].
 const OF_SHARE: usize = 2;
 
+/// How many numbers [`exchange`] gives to [`Group::begin_step`].
+pub(super) fn numbers(parameters: &[Parameter]) -> usize {
+    OF_SHARE + 2 * parameters.len()
+}
+
 /// A parameter without a gradient, with that of some rows, and of all numbers.
 const NONE: i64 = 0;
 const ROWS: i64 = 1;

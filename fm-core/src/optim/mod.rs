@@ -160,6 +160,11 @@ impl Optimizer {
         })
     }
 
+    /// Prepares a group for [`Optimizer::step_in`].
+    pub(crate) fn prepare(&self, group: &Group) {
+        group.set_numbers(exchange::numbers(&self.parameters));
+    }
+
     /// As [`Optimizer::step`], in a group of processes, which all call it. The loss of each is the mean over its own rows, to
     /// which `share` belongs; `batch` is the number of rows of all. `share` becomes that of all.
     ///

@@ -158,7 +158,7 @@ pub struct Processes {
     #[arg(long, value_enum, value_name = "env")]
     pub distributed: Option<Launcher>,
     /// How long a process waits for the others, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "600", requires = "distributed",
+    #[arg(long, value_name = "SECONDS", default_value = "1800", requires = "distributed",
           value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub distributed_timeout: u64,
 }
