@@ -2,11 +2,11 @@
 
 use std::fs::read_to_string;
 
-/// The number of bytes of the machine's memory or of the limit of this process's control group, whichever is smaller; `None` if
-/// the system does not say.
+/// The number of bytes of the machine's memory or of the container's limit, whichever is smaller; `None` if the system does not
+/// say.
 pub fn limit() -> Option<u64> {
     let machine = read_to_string("/proc/meminfo").ok().and_then(|text| total(&text));
-    // Version 2 and version 1 of control groups. In a container, the limit is that of the root.
+    // Version 2 and version 1 of control groups. In a container, its limit is that of the root.
     let groups = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
     let groups = groups.iter().filter_map(|path| read_to_string(path).ok()?.trim().parse().ok());
     machine.into_iter().chain(groups).min()

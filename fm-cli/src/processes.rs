@@ -7,7 +7,7 @@ use fm_args::Command;
 use fm_args::commands::Train;
 use fm_args::flags::Processes;
 use fm_core::Error;
-use fm_core::group::{Group, Rendezvous};
+use fm_core::group::{Group, Rendezvous, is_this_machine};
 
 use crate::interruption::Interrupted;
 
@@ -32,10 +32,16 @@ pub fn is_follower(command: &Command) -> bool {
     processes.distributed.is_some() && std::env::var("RANK").is_ok_and(|rank| rank.trim() != "0")
 }
 
-/// Whether another process says what went wrong.
+/// Whether another process says what went wrong, on the same console.
 pub fn is_told_elsewhere(error: &anyhow::Error, command: &Command) -> bool {
+    let of = |name: &str| std::env::var(name).ok();
+    // Without the first variable, processes of one machine meet at its own address.
+    let is_one_machine = match of("LOCAL_WORLD_SIZE") {
+        Some(local) => Some(local) == of("WORLD_SIZE"),
+        None => of("MASTER_ADDR").is_some_and(|address| is_this_machine(&address)),
+    };
     let is_of_peer = matches!(error.downcast_ref::<Error>(), Some(Error::PeerFailed { .. }));
-    is_of_peer || (error.is::<Interrupted>() && is_follower(command))
+    (is_of_peer && is_one_machine) || (error.is::<Interrupted>() && is_follower(command))
 }
 
 /// Passes on a result if all processes have succeeded; see [`Group::all_succeed`].

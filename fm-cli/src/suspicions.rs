@@ -19,7 +19,7 @@ use crate::settings::Settings;
 const ENOUGH: usize = 20;
 /// The probability of chance below which rows agree for a reason.
 const CHANCE: f64 = 1e-6;
-/// Number of training rows above which a sample of this size is compared with other rows.
+/// Minimum size of the sample of many training rows that is compared with other rows.
 const SAMPLE: usize = 4_000_000;
 /// A number of rows to shuffle together that takes little memory and is enough for all but rows sorted by label.
 const SHUFFLE_ROWS: usize = 1_000_000;
@@ -202,13 +202,13 @@ impl KnownRows {
     /// The number of rows that are also training rows, if there are more of them than chance explains: rows of a few
     /// values are often equal. Of many training rows, the number is an estimate.
     pub fn among(&self, rows: &Records) -> Option<usize> {
-        let (mut count, mut own) = (0, 0);
+        let (mut count, mut own) = (0_usize, 0_usize);
         for row in rows.fingerprints().filter(|row| row % self.step == 0) {
             own += 1;
             count += usize::from(self.fingerprints.binary_search(&row).is_ok());
         }
-        let expected = self.chance * f64::from(own);
-        let limit = expected + 3.0 * expected.sqrt() + (0.01 * f64::from(own)).max(1.0);
+        let expected = self.chance * own as f64;
+        let limit = expected + 3.0 * expected.sqrt() + (0.01 * own as f64).max(1.0);
         (count as f64 > limit).then(|| (count * self.step as usize).min(rows.len()))
     }
 }

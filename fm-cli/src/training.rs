@@ -67,13 +67,12 @@ impl<'a> Machine<'a> {
     }
 
     /// Reads and encodes the rows of a run, or opens the encoded rows.
-    /// The run itself, if it exists, has all that it has taken over from the one of `init_from`, which may be gone.
     pub fn prepare(&self, settings: &Settings, run: Option<&Run>) -> Result<Prepared> {
-        let earlier = match (&settings.init_from, run) {
-            (None, _) => None,
-            (Some(_), Some(run)) => Some(run.schema().clone()),
-            (Some(earlier), None) => Some(Run::open(earlier)?.schema().clone()),
-        };
+        self.prepare_after(settings, earlier_schema(settings, run)?)
+    }
+
+    /// As [`Machine::prepare`], with the schema of the run of `init_from`, if there is one.
+    fn prepare_after(&self, settings: &Settings, earlier: Option<Schema>) -> Result<Prepared> {
         let earlier = earlier.map(|schema| Earlier { schema, inheritance: settings.inheritance() });
         let is_sequential = settings.train.progressive;
         let prepare = || settings.data.prepare_after(earlier.as_ref(), is_sequential, &self.data_dir, &self.cache_dir);
@@ -81,16 +80,15 @@ impl<'a> Machine<'a> {
     }
 
     /// As [`Machine::prepare`], in a group. Rank 0 encodes the rows first; the others open the encoded ones if they share its
-    /// disk.
+    /// disk. Only rank 0 needs the run, and that of `init_from`.
     fn prepare_together(&self, settings: &Settings, run: Option<&Run>) -> Result<Prepared> {
-        let group = self.group;
-        let is_first = group.is_none_or(Group::is_first);
-        let first = together(group, is_first.then(|| self.prepare(settings, run)).transpose())?;
-        let rest = match first {
-            Some(data) => Ok(data),
-            None => self.prepare(settings, run),
-        };
-        together(group, rest)
+        let Some(group) = self.group else { return self.prepare(settings, run) };
+        let earlier = || if group.is_first() { earlier_schema(settings, run) } else { Ok(None) };
+        let earlier = serde_json::to_string(&group.all_succeed(earlier())?)?;
+        let earlier: Option<Schema> = serde_json::from_str(&group.text_of_first(&earlier)?)?;
+        let prepare = || self.prepare_after(settings, earlier.clone());
+        let first = group.all_succeed(group.is_first().then(prepare).transpose())?;
+        group.all_succeed(first.map_or_else(prepare, Ok))
     }
 
     /// Whether the user or the system has asked the program to stop.
@@ -141,6 +139,7 @@ pub fn train_watched(
     watch: &mut Watch<'_>,
 ) -> Result<(Run, Results)> {
     let group = machine.group;
+    let device = together(group, settings.device.resolve().map_err(Into::into))?;
     let resumed = match &start {
         Start::Resume(run) => Some(run.as_ref()),
         Start::New { .. } => None,
@@ -148,8 +147,8 @@ pub fn train_watched(
     let mut data = machine.prepare_together(settings, resumed)?;
     let scale = together(group, label_scale(settings, &start))?;
     scale_labels(&mut data, scale, group)?;
-    let (schema, device) = (&data.schema.clone(), settings.device.resolve()?);
-    let Built { built, ranking } = Built::new(settings, &data, group)?;
+    let schema = &data.schema.clone();
+    let Built { built, ranking } = Built::new(settings, &data, device, group)?;
     let mut trainer = trainer(settings, schema, &built, ranking.as_ref(), group)?;
     let parameters = Summary::new(&settings.model.name, built.model.as_ref(), &built.store).total();
     tracing::info!(
@@ -165,19 +164,26 @@ pub fn train_watched(
     let mut run = together(group, open_run(settings, start, &data, &mut trainer))?;
     warn(&data, &trainer);
     machine.warn_once(suspicions::of_rows(&data, settings));
-    let before = together(group, Before::measure(&data, ranking.as_ref()))?;
-    let events = together(group, event_file(run.files(), &trainer, machine.tensorboard))?;
-    let Prepared { train, valid, test, .. } = data;
-    let (train, valid) = (on_device(train, device), on_device(valid, device));
     let progress = EpochProgress::new(settings.monitored()?.name, settings.train.batch_size);
-    let rows = [train.as_ref(), valid.as_ref()];
-    if let Err(error) = fit(&mut run, &mut trainer, rows, (events, progress), machine, watch) {
-        // Without progress, there is nothing to resume.
-        if is_new && !run.files().has_progress() {
-            run.abandon()?;
+    let trained = || -> Result<_> {
+        let before = together(group, Before::measure(&data, ranking.as_ref()))?;
+        let events = together(group, event_file(run.files(), &trainer, machine.tensorboard))?;
+        let Prepared { train, valid, test, .. } = data;
+        let (train, valid) = (on_device(train, device), on_device(valid, device));
+        let rows = [train.as_ref(), valid.as_ref()];
+        fit(&mut run, &mut trainer, rows, (events, progress), machine, watch)?;
+        Ok((before, valid, test))
+    };
+    let (before, valid, test) = match trained() {
+        Ok(found) => found,
+        Err(error) => {
+            // Without progress, there is nothing to resume.
+            if is_new && !run.files().has_progress() {
+                run.abandon()?;
+            }
+            return Err(error);
         }
-        return Err(error);
-    }
+    };
     run.settle();
 
     let state = trainer.state.clone();
@@ -212,12 +218,13 @@ pub fn train_watched(
 /// Returns [`Interrupted`] if a process was asked to stop; rank 0 says how to resume.
 pub fn follow(settings: &Settings, machine: &Machine) -> Result<()> {
     let group = machine.group;
+    let device = together(group, settings.device.resolve().map_err(Into::into))?;
     let mut data = machine.prepare_together(settings, None)?;
     // Rank 0 knows the scale of an earlier run.
     together(group, Ok(()))?;
     scale_labels(&mut data, None, group)?;
-    let (schema, device) = (&data.schema.clone(), settings.device.resolve()?);
-    let Built { built, ranking } = Built::new(settings, &data, group)?;
+    let schema = &data.schema.clone();
+    let Built { built, ranking } = Built::new(settings, &data, device, group)?;
     let mut trainer = trainer(settings, schema, &built, ranking.as_ref(), group)?;
     machine.listen()?;
     // Rank 0 opens the run, measures baselines and opens an event file.
@@ -253,9 +260,9 @@ struct Built {
 }
 
 impl Built {
-    fn new(settings: &Settings, data: &Prepared, group: Option<&Group>) -> Result<Built> {
+    fn new(settings: &Settings, data: &Prepared, device: Device, group: Option<&Group>) -> Result<Built> {
         let build = || -> Result<Built> {
-            let (schema, device) = (&data.schema, settings.device.resolve()?);
+            let schema = &data.schema;
             seed_torch(settings.train.seed, Stream::Parameters);
             let built = settings.model.build(schema, device)?;
             let ranking = data.ranking.as_ref().map(|ranking| Ranking::new(ranking, schema, settings, device));
@@ -344,13 +351,29 @@ fn fit(
         Err(error @ Error::Io { .. }) if run.files().has_progress() => {
             bail!("{error}; once that is fixed, resume with `{resume}`")
         }
-        // The last step is whole on all processes.
-        Err(error @ Error::Group(_)) if run.files().has_progress() => {
-            run.files().save_last(trainer)?;
-            bail!("{error}; resume with `{resume}`")
+        // The last step is complete on all processes.
+        Err(error @ (Error::Group(_) | Error::PeerFailed { .. })) if trainer.learner().steps() > 0 => {
+            if let Err(unsaved) = run.files().save_last(trainer) {
+                bail!("{error}, and {unsaved}; once that is fixed, resume with `{resume}`");
+            }
+            if let Error::Group(reason) = error {
+                bail!("{reason}; resume with `{resume}`");
+            }
+            tracing::warn!("another process has failed: once that is fixed, resume with `{resume}`");
+            Err(error.into())
         }
         ending => Ok(ending.map(drop)?),
     }
+}
+
+/// The schema of the run of `init_from`, if there is one. A run that is resumed has all that it has taken over from that run,
+/// which may be gone.
+fn earlier_schema(settings: &Settings, resumed: Option<&Run>) -> Result<Option<Schema>> {
+    Ok(match (&settings.init_from, resumed) {
+        (None, _) => None,
+        (Some(_), Some(run)) => Some(run.schema().clone()),
+        (Some(earlier), None) => Some(Run::open(earlier)?.schema().clone()),
+    })
 }
 
 /// The unit of a regression's logits that the parameters of an earlier run have, if training starts with some.

@@ -65,8 +65,7 @@ impl Rendezvous {
             return Err(Error::Group(format!("RANK is {rank}, but must be below WORLD_SIZE, which is {size}")));
         }
         let host = of("MASTER_ADDR").ok_or_else(|| missing("MASTER_ADDR"))?;
-        let is_local = ["localhost", "127.0.0.1", "::1"].contains(&host.as_str());
-        let interface = of("GLOO_SOCKET_IFNAME").or_else(|| is_local.then(|| LOOPBACK.to_owned()));
+        let interface = of("GLOO_SOCKET_IFNAME").or_else(|| is_this_machine(&host).then(|| LOOPBACK.to_owned()));
         Ok(Rendezvous {
             port: number("MASTER_PORT", of("MASTER_PORT"))?,
             has_server: of("TORCHELASTIC_USE_AGENT_STORE").is_some_and(|text| text == "True"),
@@ -79,6 +78,11 @@ impl Rendezvous {
             timeout,
         })
     }
+}
+
+/// Whether an address can only be that of the machine itself.
+pub fn is_this_machine(address: &str) -> bool {
+    ["localhost", "127.0.0.1", "::1"].contains(&address)
 }
 
 /// The name of the interface of one machine.
@@ -107,6 +111,8 @@ pub struct Group {
     heard: Cell<i64>,
     /// The length of the numbers of a step.
     numbers: Cell<usize>,
+    /// Whether a process has failed, and all know.
+    has_ended: Cell<bool>,
 }
 
 impl Group {
@@ -134,8 +140,15 @@ impl Group {
                 reason(error)
             ))
         })?;
-        let group =
-            Group { raw, rank: *rank, size: *size, says: Cell::new(0), heard: Cell::new(0), numbers: Cell::new(0) };
+        let group = Group {
+            raw,
+            rank: *rank,
+            size: *size,
+            says: Cell::new(0),
+            heard: Cell::new(0),
+            numbers: Cell::new(0),
+            has_ended: Cell::new(false),
+        };
         // A connection that cannot be used fails here, before any work.
         group.gather(&[0])?;
         Ok(group)
@@ -235,7 +248,16 @@ impl Group {
     /// # Errors
     /// That of this process; [`Error::PeerFailed`] if another one has failed.
     pub fn all_succeed<T, E: From<Error>>(&self, result: std::result::Result<T, E>) -> std::result::Result<T, E> {
-        let all = self.gather(&[i64::from(result.is_err())])?;
+        // After a failure, all processes know.
+        if self.has_ended.get() {
+            return result;
+        }
+        let all = match self.gather(&[i64::from(result.is_err())]) {
+            Ok(all) => all,
+            // The reason of this process says more than the loss of another one.
+            Err(lost) => return result.and(Err(lost.into())),
+        };
+        self.has_ended.set(all.iter().any(|failed| failed[0] != 0));
         match all.iter().position(|failed| failed[0] != 0) {
             Some(rank) if rank < self.rank || result.is_ok() => Err(Error::PeerFailed { rank }.into()),
             _ => result,
@@ -250,7 +272,10 @@ impl Group {
         let all = self.gather(&[xxh3_64(text.as_bytes()) as i64])?;
         let is_equal = all[self.rank] == all[0];
         self.all_succeed(is_equal.then_some(()).ok_or_else(|| {
-            Error::Group(format!("rank {} has other {what} than rank 0: start all processes alike", self.rank))
+            Error::Group(format!(
+                "rank {} and rank 0 have different {what}: start all processes with the same arguments",
+                self.rank
+            ))
         }))
     }
 
@@ -264,10 +289,12 @@ impl Group {
         self.heard.get() & STOP != 0
     }
 
-    /// Sets the number of numbers that each process gives in [`Group::begin_step`]. It is the same for all of them, and set before
-    /// any of them can fail.
-    pub fn set_numbers(&self, len: usize) {
-        self.numbers.set(len);
+    /// Prepares for training, before any process can fail in it. `numbers` is how many numbers each process passes to
+    /// [`Group::begin_step`], the same on all of them.
+    pub fn begin(&self, numbers: usize) {
+        self.numbers.set(numbers);
+        self.says.set(0);
+        self.heard.set(0);
     }
 
     /// The numbers of each process in a step, before anything else of the step is exchanged.
@@ -276,7 +303,7 @@ impl Group {
     /// [`Error::PeerFailed`] if another process has failed since the last step; [`Error::Group`] if one is lost.
     ///
     /// # Panics
-    /// If these are not as many as [set](Group::set_numbers): the other processes would end without a message.
+    /// If these are not as many as [`Group::begin`] says: the other processes would end without a message.
     pub fn begin_step(&self, numbers: &[i64]) -> Result<Vec<Vec<i64>>> {
         assert_eq!(numbers.len(), self.numbers.get(), "numbers of a step");
         let own: Vec<i64> = std::iter::once(self.says.get()).chain(numbers.iter().copied()).collect();
@@ -292,6 +319,9 @@ impl Group {
     /// Tells the others that this process has failed, so that they end with it. Returns its error or, if one of a lower rank
     /// has failed as well, [`Error::PeerFailed`]: one of them says why.
     pub fn leave(&self, error: Error) -> Error {
+        if self.has_ended.replace(true) {
+            return error;
+        }
         self.says.set(FAILED);
         match self.begin_step(&vec![0; self.numbers.get()]) {
             Err(Error::PeerFailed { rank }) if rank < self.rank => Error::PeerFailed { rank },
@@ -371,7 +401,7 @@ mod tests {
         group.agree("settings", "a = 1").unwrap();
         group.ask_to_stop();
         assert!(!group.is_stopping());
-        group.set_numbers(1);
+        group.begin(1);
         assert_eq!(group.begin_step(&[7]).unwrap(), [[7]]);
         assert!(group.is_stopping());
         assert!(matches!(group.leave(Error::Rows("none".into())), Error::Rows(_)));

@@ -56,7 +56,7 @@ pub fn predict_together(model: &dyn Score, rows: &dyn Rows, device: Device, grou
         let batches = group.part_of(rank, rows.len().div_ceil(size));
         rows.len().min(batches.start * size)..rows.len().min(batches.end * size)
     };
-    let own = predict_part(model, rows, part(group.rank()), device)?;
+    let own = group.all_succeed(predict_part(model, rows, part(group.rank()), device))?;
     let lengths: Vec<usize> = (0..group.size()).map(|rank| part(rank).len()).collect();
     Ok(Vec::try_from(group.gather_parts(&Tensor::from_slice(&own), &lengths)?)?)
 }

@@ -23,7 +23,7 @@ pub(crate) enum Place<'a> {
     Memory,
     /// A file with this path.
     File(&'a Path),
-    /// A file in this folder that ends with the rows. If it cannot be made, memory.
+    /// A temporary file in this folder, which disappears when the rows are dropped. If it cannot be made, memory.
     Folder(&'a Path),
 }
 

@@ -49,9 +49,7 @@ pub fn run(args: &commands::Train) -> Result<()> {
 
 /// The settings, and where training starts.
 fn start(args: &commands::Train, is_restarted: bool) -> Result<(Settings, Start)> {
-    // A launcher starts the processes again when one of them has ended.
-    let run = args.resume.as_ref().or_else(|| args.run.as_ref().filter(|run| is_restarted && Run::open(run).is_ok()));
-    if let Some(run) = run {
+    if let Some(run) = &args.resume {
         let run = Run::open(run)?;
         let mut settings = Settings::of_run(&run)?;
         if let Some(device) = args.device.value("device").and_then(Value::as_str) {
@@ -59,14 +57,22 @@ fn start(args: &commands::Train, is_restarted: bool) -> Result<(Settings, Start)
         }
         return Ok((settings, Start::Resume(Box::new(run))));
     }
-    let settings = Settings::from_args(args)?;
+    let (settings, mut force) = (Settings::from_args(args)?, args.force);
+    // A launcher starts the processes again when one of them has ended.
+    if let Some(path) = args.run.as_ref().filter(|_| is_restarted) {
+        let is_own = |run: &Run| Settings::of_run(run).is_ok_and(|of_run| of_run == settings);
+        if let Some(run) = Run::open(path).ok().filter(is_own) {
+            return Ok((settings, Start::Resume(Box::new(run))));
+        }
+        force |= Run::is_unbegun(path);
+    }
     // Check this before reading the data.
     match &args.run {
-        Some(path) if args.force => check_replaceable(path)?,
+        Some(path) if force => check_replaceable(path)?,
         Some(path) => Run::check_free(path)?,
         None => {}
     }
-    Ok((settings, Start::New { path: args.run.clone(), force: args.force }))
+    Ok((settings, Start::New { path: args.run.clone(), force }))
 }
 
 /// The widths of the first column and of the others.

@@ -214,7 +214,7 @@ fn what_one_process_cannot_do_with_others_is_one_line_of_one_of_them() {
     let same = |line: &str, words: &[&str]| assert_holds(&fails(&scene, [line, line]), words);
     let fm = "train --data ml --model fm --run run --quiet";
     let error = fails(&scene, [fm, &format!("{fm} --lr 0.5")]);
-    assert_eq!(error, "error: rank 1 has other settings than rank 0: start all processes alike");
+    assert_eq!(error, "error: rank 1 and rank 0 have different settings: start all processes with the same arguments");
     same("train --data none.csv --run run --quiet", &["none.csv"]);
     same("train --data ml --optimizer adam --set train.optimizer.beta_1=2 --run run --quiet", &["beta_1"]);
     same("train --data ml --model nfm --run run --quiet", &["batch normalization", "train in one process"]);

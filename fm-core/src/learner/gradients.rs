@@ -16,7 +16,7 @@ use crate::model::Model;
 use crate::objective::TrainingBatch;
 use crate::optim::{Optimizer, Share};
 use crate::predict::Score;
-use crate::rows::{Batch, Order};
+use crate::rows::{Batch, Order, Rows};
 use crate::seed::{Stream, derive, seed_torch};
 
 /// Trains by gradient descent on the objective.
@@ -54,7 +54,6 @@ impl<'a> Gradients<'a> {
 
     /// Trains together with other processes: each takes a part of every batch, and they add up their gradients.
     pub fn in_group(self, group: Option<&'a Group>) -> Gradients<'a> {
-        group.into_iter().for_each(|group| self.optimizer.prepare(group));
         Gradients { group, ..self }
     }
 
@@ -80,6 +79,11 @@ impl<'a> Gradients<'a> {
 }
 
 impl Learner for Gradients<'_> {
+    fn begin(&mut self, _train: &dyn Rows) -> Result<()> {
+        self.group.into_iter().for_each(|group| group.begin(self.optimizer.numbers_of_step()));
+        Ok(())
+    }
+
     fn begin_epoch(&mut self, epoch: Epoch<'_>) -> Result<usize> {
         self.order = epoch.order(&self.config);
         self.batches = batches(self.order.len(), self.config.batch_size);

@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 
 use super::Scored;
 
-/// Maximum number of rows that are sorted at once, unless more of them have almost the same score. Of more rows, those of one
-/// range of scores are sorted after the other, in memory for these rows only.
+/// Maximum number of rows that are sorted at once, unless more of them have almost the same score. More rows are sorted one
+/// range of scores at a time, so that only one range is in memory.
 const ROWS: usize = 1 << 24;
 
 /// Rows with a positive weight, by descending score. A NaN score has no position in the order and makes all counts NaN.

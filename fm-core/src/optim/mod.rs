@@ -38,7 +38,7 @@ use parameter::Parameter;
 use rule::{Rule, Step};
 
 pub use config::{L2Scope, OptimizerConfig};
-pub use exchange::Share;
+pub(crate) use exchange::Share;
 pub use row_gradient::{RowGradient, RowGradients};
 pub(crate) use schedule::Position;
 pub use schedule::Schedule;
@@ -160,9 +160,9 @@ impl Optimizer {
         })
     }
 
-    /// Prepares a group for [`Optimizer::step_in`].
-    pub(crate) fn prepare(&self, group: &Group) {
-        group.set_numbers(exchange::numbers(&self.parameters));
+    /// How many numbers [`Optimizer::step_in`] passes to [`Group::begin_step`].
+    pub(crate) fn numbers_of_step(&self) -> usize {
+        exchange::numbers(&self.parameters)
     }
 
     /// As [`Optimizer::step`], in a group of processes, which all call it. The loss of each is the mean over its own rows, to
@@ -170,7 +170,7 @@ impl Optimizer {
     ///
     /// # Errors
     /// As [`Optimizer::step`]; those of [`Group::begin_step`].
-    pub fn step_in(&mut self, group: &Group, share: &mut Share, batch: usize) -> Result<()> {
+    pub(crate) fn step_in(&mut self, group: &Group, share: &mut Share, batch: usize) -> Result<()> {
         no_grad(|| {
             let gradients = self.gather()?;
             let gradients = exchange::exchange(gradients, &self.parameters, &self.row_gradients, group, share)?;

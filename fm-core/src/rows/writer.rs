@@ -68,7 +68,7 @@ impl RecordsWriter {
         RecordsWriter::of(target, path.as_ref(), schema, has_weights)
     }
 
-    /// As [`RecordsWriter::create`], with a file in `folder` that has no name and ends with the rows.
+    /// As [`RecordsWriter::create`], with a temporary file in `folder`, which disappears when the rows are dropped.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -110,8 +110,8 @@ impl RecordsWriter {
         Ok(())
     }
 
-    /// Completes the file and opens it. `schema` has the fields of the one that the rows are encoded with; it is the one that opens the file.
-    /// `groups` are those of [`Records::with_groups`].
+    /// Completes the file and opens it. `schema` has the fields of the one that the rows are encoded with; it is the one that
+    /// opens the file. `groups` are those of [`Records::with_groups`].
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Shape`] for another schema, or if the number of groups is not that of the rows.

@@ -187,7 +187,7 @@ impl TrainConfig {
             ("online updates change the parameters after each row", self.update == Update::Online),
             ("progressive validation scores each row before training on it", self.progressive),
             ("batch normalization needs all rows of a batch (`batch_norm=off` leaves it out)", is_normalised),
-            ("GPUs are not supported in a group of processes", store.device().is_cuda()),
+            ("GPUs are not supported with several processes (`--device cpu` uses the CPU)", store.device().is_cuda()),
         ];
         match of_one_process.iter().find(|(_, is_so)| *is_so) {
             Some((reason, _)) => Err(Error::Unsupported(format!("{reason}: train in one process"))),

@@ -369,7 +369,11 @@ impl<'a> Trainer<'a> {
 
     /// The metrics over the validation rows.
     fn validate(&self, valid: &dyn Rows) -> Result<Metrics> {
-        let mut metrics = self.objective.validate(self.model, valid, self.store.device(), self.group)?;
+        let metrics = self.objective.validate(self.model, valid, self.store.device(), self.group);
+        let mut metrics = match self.group {
+            Some(group) => group.all_succeed(metrics)?,
+            None => metrics?,
+        };
         if let Some(group) = self.group {
             // The same model may give other roundings on another machine. Rank 0 decides.
             let values: Vec<i64> = metrics.values().map(|value| value.to_bits() as i64).collect();

@@ -1,11 +1,11 @@
-//! A column whose null values are null.
+//! The cells of a column; those that its declaration counts as null are missing.
 
 use fm_core::schema::Reading;
 
 use super::{TextColumn, TextColumns};
 use crate::error::Result;
 
-/// The cells of a column as text, in which null values are null.
+/// The cells of a column as text, without those that its declaration counts as null.
 #[derive(Debug)]
 pub(crate) struct Present<'a> {
     pub cells: TextColumn<'a>,

@@ -158,6 +158,9 @@ pub struct Processes {
     #[arg(long, value_enum, value_name = "env")]
     pub distributed: Option<Launcher>,
     /// How long a process waits for the others, in seconds
+    ///
+    /// How long a process waits for the others, in seconds. They wait while rank 0 encodes the rows, measures baselines and writes
+    /// checkpoints, too: raise it for data whose encoding takes longer.
     #[arg(long, value_name = "SECONDS", default_value = "1800", requires = "distributed",
           value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub distributed_timeout: u64,
