@@ -399,9 +399,9 @@ mod tests {
         assert_eq!((group.part(5), group.is_first()), (0..5, true));
         assert_eq!(group.text_of_first("é").unwrap(), "é");
         group.agree("settings", "a = 1").unwrap();
+        group.begin(1);
         group.ask_to_stop();
         assert!(!group.is_stopping());
-        group.begin(1);
         assert_eq!(group.begin_step(&[7]).unwrap(), [[7]]);
         assert!(group.is_stopping());
         assert!(matches!(group.leave(Error::Rows("none".into())), Error::Rows(_)));

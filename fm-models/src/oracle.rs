@@ -95,8 +95,13 @@ pub fn numbers(tensor: &Tensor) -> Vector {
 }
 
 pub fn assert_close(found: &Tensor, expected: &[f64], of: &str) {
+    assert_within(2e-5, found, expected, of);
+}
+
+/// Like [`assert_close`], with another tolerance.
+pub fn assert_within(tolerance: f64, found: &Tensor, expected: &[f64], of: &str) {
     let found = numbers(found);
-    let close = |(a, b): (&f64, &f64)| (a - b).abs() <= 2e-5 * (1.0 + b.abs());
+    let close = |(a, b): (&f64, &f64)| (a - b).abs() <= tolerance * (1.0 + b.abs());
     let all_close = found.len() == expected.len() && found.iter().zip(expected).all(close);
     assert!(all_close, "{of} is {found:?}, but by the formula {expected:?}");
 }

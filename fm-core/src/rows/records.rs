@@ -150,9 +150,6 @@ impl Records {
             let Sections { rows, has_weights, .. } = sections;
             let records = Records { layout, len: rows, has_weights, storage: Storage::Mapped { file, sections } };
             records.check()?;
-            if let Storage::Mapped { file, .. } = &records.storage {
-                file.expect_random_reads();
-            }
             Ok(records)
         });
         opened.map_err(|reason| Error::format("file of encoded rows", path, reason))
@@ -307,6 +304,14 @@ impl Records {
         for_bytes(self.words(), u32::to_le_bytes, |bytes| hash.update(bytes));
         for_bytes(groups, i64::to_le_bytes, |bytes| hash.update(bytes));
         format!("{:032x}", hash.digest128())
+    }
+
+    /// Says that rows will be read in random order from now on; see [`MappedFile::expect_random_reads`]. What reads all rows in
+    /// their order comes before.
+    pub(crate) fn expect_random_reads(&self) {
+        if let Storage::Mapped { file, .. } = &self.storage {
+            file.expect_random_reads();
+        }
     }
 
     /// The number of bytes of all records, in memory or in a file.

@@ -25,7 +25,7 @@ use crate::model::Model;
 use crate::objective::{Objective, Pointwise};
 use crate::optim::{Optimizer, check_rates};
 use crate::predict::evaluation_batch;
-use crate::rows::Rows;
+use crate::rows::{Records, Rows};
 use crate::schema::{Label, Schema};
 use checkpoint::{Checkpoint, Training};
 use config::no_progressive;
@@ -248,6 +248,7 @@ impl<'a> Trainer<'a> {
 
     /// [`Trainer::fit`], once the rows are known to be usable.
     fn fit_steps(&mut self, train: &dyn Rows, valid: &dyn Rows, observer: &mut dyn Observer) -> Result<Ending> {
+        train.records().into_iter().for_each(Records::expect_random_reads);
         self.learner.begin(train)?;
         let mut targets = self.config.progressive.then(|| Targets::new(train, self.logits.len()));
         let mut last_checkpoint = Instant::now();

@@ -158,7 +158,8 @@ mod tests {
                 x.iter_mut().flatten().for_each(|x| *x = act(*x));
             }
             prop_assert_eq!(found.size(), [rows as i64, layer.output()]);
-            assert_close(&found, &x.concat(), "the last hidden layer");
+            // Each normalisation of a column that hardly varies enlarges rounding, up to 1/√ε times.
+            assert_within(5e-4, &found, &x.concat(), "the last hidden layer");
         }
     }
 

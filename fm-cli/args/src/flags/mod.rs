@@ -148,7 +148,7 @@ pub struct Device {
 
 /// Several processes that train together.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Processes")]
+#[command(next_help_heading = "Training")]
 pub struct Processes {
     /// Train together with other processes, which a launcher starts
     ///
