@@ -22,6 +22,7 @@ pub fn run(args: &commands::Train) -> Result<()> {
         return print(Settings::from_args(args)?.documented()?.trim_end());
     }
     let (group, is_restarted) = processes::join(&args.processes)?;
+    // All processes exchange the same messages in the same order, here and in training: rank 0 below, the others first.
     if let Some(group) = group.as_ref().filter(|group| !group.is_first()) {
         together(Some(group), Ok(()))?;
         // A run need not be on the disk of this machine.
