@@ -146,7 +146,8 @@ pub fn train_watched(
     };
     let mut data = machine.prepare_together(settings, resumed)?;
     let scale = together(group, label_scale(settings, &start))?;
-    scale_labels(&mut data, scale, group)?;
+    let digests = digests(&data);
+    scale_labels(&mut data, scale, &digests, group)?;
     let schema = &data.schema.clone();
     let Built { built, ranking } = Built::new(settings, &data, device, group)?;
     let mut trainer = trainer(settings, schema, &built, ranking.as_ref(), group)?;
@@ -161,7 +162,7 @@ pub fn train_watched(
 
     machine.listen()?;
     let is_new = matches!(start, Start::New { .. });
-    let mut run = together(group, open_run(settings, start, &data, &mut trainer))?;
+    let mut run = together(group, open_run(settings, start, &data, &digests, &mut trainer))?;
     warn(&data, &trainer);
     machine.warn_once(suspicions::of_rows(&data, settings));
     let progress = EpochProgress::new(settings.monitored()?.name, settings.train.batch_size);
@@ -222,7 +223,8 @@ pub fn follow(settings: &Settings, machine: &Machine) -> Result<()> {
     let mut data = machine.prepare_together(settings, None)?;
     // Rank 0 knows the scale of an earlier run.
     together(group, Ok(()))?;
-    scale_labels(&mut data, None, group)?;
+    let digests = digests(&data);
+    scale_labels(&mut data, None, &digests, group)?;
     let schema = &data.schema.clone();
     let Built { built, ranking } = Built::new(settings, &data, device, group)?;
     let mut trainer = trainer(settings, schema, &built, ranking.as_ref(), group)?;
@@ -239,7 +241,12 @@ pub fn follow(settings: &Settings, machine: &Machine) -> Result<()> {
 }
 
 /// Sets the unit of a regression's logits, as rank 0 has it. Fails unless all processes have the same rows.
-fn scale_labels(data: &mut Prepared, scale: Option<f32>, group: Option<&Group>) -> Result<()> {
+fn scale_labels(
+    data: &mut Prepared,
+    scale: Option<f32>,
+    digests: &BTreeMap<String, String>,
+    group: Option<&Group>,
+) -> Result<()> {
     let scale = match group {
         None => scale,
         Some(group) => serde_json::from_str(&group.text_of_first(&serde_json::to_string(&scale)?)?)?,
@@ -248,7 +255,7 @@ fn scale_labels(data: &mut Prepared, scale: Option<f32>, group: Option<&Group>) 
         data.schema = data.schema.clone().with_label_scale(scale)?;
     }
     if group.is_some() {
-        agree(group, "data", &serde_json::to_string(&(&data.schema, digests(data)))?)?;
+        agree(group, "data", &serde_json::to_string(&(&data.schema, digests))?)?;
     }
     Ok(())
 }
@@ -387,10 +394,16 @@ fn label_scale(settings: &Settings, start: &Start) -> Result<Option<f32>> {
 }
 
 /// Creates or opens the folder of a run, and sets the trainer to its state.
-fn open_run(settings: &Settings, start: Start, data: &Prepared, trainer: &mut Trainer<'_>) -> Result<Run> {
+fn open_run(
+    settings: &Settings,
+    start: Start,
+    data: &Prepared,
+    digests: &BTreeMap<String, String>,
+    trainer: &mut Trainer<'_>,
+) -> Result<Run> {
     match start {
         Start::Resume(mut run) => {
-            if !run.is_of(&data.schema, &digests(data)) {
+            if !run.is_of(&data.schema, digests) {
                 bail!("the data has changed since {} was trained: it cannot be resumed", run.folder().display());
             }
             run.lock()?;
@@ -414,7 +427,7 @@ fn open_run(settings: &Settings, start: Start, data: &Prepared, trainer: &mut Tr
             }
             let path = path.unwrap_or_else(|| default_run(&settings.model.name));
             let (text, values) = (settings.to_toml()?, serde_json::to_string_pretty(&values)? + "\n");
-            let (schema, digests) = (&data.schema, &digests(data));
+            let schema = &data.schema;
             let new = NewRun { settings: &text, schema, digests, values: Some(&values) };
             let start = |files: &TrainFiles| files.save_last(trainer);
             if !force {

@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::gradient::Gradient;
+use super::gradient::{Gradient, tensors};
 use super::parameter::Parameter;
 use super::row_gradient::{RowGradients, lock};
 use crate::bridge::{floats, int32s};
@@ -64,9 +64,8 @@ pub(super) fn exchange(
     let parts = |kind: i64| {
         parameters.iter().zip(&gradients).zip(&kinds).filter(move |(_, found)| **found == kind).map(|(part, _)| part)
     };
-    let rows = parts(ROWS)
-        .map(|(parameter, gradient)| RowPart::of(parameter, gradient.as_ref()))
-        .collect::<Result<Vec<_>>>()?;
+    let rows: Vec<RowPart<'_>> =
+        parts(ROWS).map(|(parameter, gradient)| RowPart::of(parameter, gradient.as_ref())).collect();
     let counts: Vec<Vec<usize>> = all
         .iter()
         .map(|rank| {
@@ -112,7 +111,7 @@ struct RowPart<'a> {
 }
 
 impl<'a> RowPart<'a> {
-    fn of(parameter: &'a Parameter, gradient: Option<&Gradient>) -> Result<RowPart<'a>> {
+    fn of(parameter: &'a Parameter, gradient: Option<&Gradient>) -> RowPart<'a> {
         let width = parameter.tensor.size()[1..].iter().product::<i64>() as usize;
         let mut part = RowPart { parameter, width, rows: vec![], counts: vec![], sums: vec![] };
         if let Some(Gradient::Rows(rows)) = gradient {
@@ -120,7 +119,7 @@ impl<'a> RowPart<'a> {
             let numbers = |numbers: &[u32]| numbers.iter().map(|&number| number as i32).collect();
             (part.rows, part.counts, part.sums) = (numbers(rows.rows()), numbers(rows.counts()), rows.sums().to_vec());
         }
-        Ok(part)
+        part
     }
 }
 
@@ -165,17 +164,16 @@ fn merge(
 /// A gradient of all numbers of a parameter, flat.
 fn as_dense(parameter: &Parameter, gradient: Option<&Gradient>) -> Result<(Vec<i64>, Tensor)> {
     let shape = parameter.tensor.size();
-    let flat = match gradient {
-        Some(Gradient::Dense(dense)) => dense.f_flatten(0, -1)?,
-        other => {
-            let zeros = Tensor::f_zeros(&shape, (Kind::Float, Device::Cpu))?;
-            let part = RowPart::of(parameter, other)?;
-            let sums =
-                Tensor::from_slice(&part.sums).f_view([&[part.rows.len() as i64], &shape[1..]].concat().as_slice())?;
-            zeros.f_index_add(0, &Tensor::from_slice(&part.rows), &sums)?.f_flatten(0, -1)?
+    let zeros = || Tensor::f_zeros(&shape, (Kind::Float, Device::Cpu));
+    let whole = match gradient {
+        Some(Gradient::Dense(dense)) => dense.shallow_clone(),
+        Some(Gradient::Rows(rows)) => {
+            let (rows, _, sums) = tensors(&lock(rows), &parameter.tensor);
+            zeros()?.f_index_add(0, &rows, &sums)?
         }
+        Some(Gradient::RowTensors { .. }) | None => zeros()?,
     };
-    Ok((shape, flat))
+    Ok((shape, whole.f_flatten(0, -1)?))
 }
 
 /// Sums dense gradients over all processes, in one message.

@@ -70,7 +70,7 @@ fn add_sparse(rows: &mut RowGradient, gradient: &Tensor) -> Result<()> {
 }
 
 /// Rows, counts and sums of a table as tensors on its device.
-fn tensors(gradient: &RowGradient, table: &Tensor) -> (Tensor, Tensor, Tensor) {
+pub(super) fn tensors(gradient: &RowGradient, table: &Tensor) -> (Tensor, Tensor, Tensor) {
     let integers = |numbers: &[u32]| {
         let numbers: Vec<i64> = numbers.iter().map(|&number| i64::from(number)).collect();
         Tensor::from_slice(&numbers).to_device(table.device())

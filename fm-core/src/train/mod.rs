@@ -371,16 +371,17 @@ impl<'a> Trainer<'a> {
     /// The metrics over the validation rows.
     fn validate(&self, valid: &dyn Rows) -> Result<Metrics> {
         let metrics = self.objective.validate(self.model, valid, self.store.device(), self.group);
-        let mut metrics = match self.group {
-            Some(group) => group.all_succeed(metrics)?,
+        let metrics = match self.group {
             None => metrics?,
+            Some(group) => {
+                let mut metrics = group.all_succeed(metrics)?;
+                // The same model may give other roundings on another machine. Rank 0 decides.
+                let values: Vec<i64> = metrics.values().map(|value| value.to_bits() as i64).collect();
+                let values = group.numbers_of_first(&values)?;
+                metrics.values_mut().zip(values).for_each(|(value, bits)| *value = f64::from_bits(bits as u64));
+                metrics
+            }
         };
-        if let Some(group) = self.group {
-            // The same model may give other roundings on another machine. Rank 0 decides.
-            let values: Vec<i64> = metrics.values().map(|value| value.to_bits() as i64).collect();
-            let values = group.numbers_of_first(&values)?;
-            metrics.values_mut().zip(values).for_each(|(value, bits)| *value = f64::from_bits(bits as u64));
-        }
         match metrics.iter().find(|(_, value)| !value.is_finite()) {
             Some((name, &value)) => {
                 let what = format!("{name} over the validation rows");

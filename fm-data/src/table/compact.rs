@@ -80,7 +80,7 @@ impl CompactTable {
         self.height
     }
 
-    /// Where files go with what would take so many bytes of memory; `None` if it stays in memory.
+    /// The folder for data of this size, or `None` if they are small enough for memory or there is no folder.
     pub(crate) fn folder_for(&self, bytes: usize) -> Option<&Path> {
         self.overflow.folder.as_deref().filter(|_| bytes > self.overflow.max_bytes)
     }
