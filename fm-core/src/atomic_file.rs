@@ -86,6 +86,15 @@ impl AtomicFile {
     pub fn commit(self) -> Result<()> {
         self.neighbour.take_place().map_err(Error::io("write", self.path))
     }
+
+    /// Renames the file to the path, and lets the system write it to the disk when it likes. For a file that can be made
+    /// again, and whose readers notice damage: after a power cut, it may be incomplete.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::commit`].
+    pub fn commit_without_sync(self) -> Result<()> {
+        self.neighbour.rename().map_err(Error::io("write", self.path))
+    }
 }
 
 /// A temporary file next to its target, removed on drop.
@@ -113,15 +122,19 @@ impl Neighbour {
         }
     }
 
-    fn take_place(self) -> std::io::Result<()> {
+    fn take_place(&self) -> std::io::Result<()> {
+        self.file.sync_all()?;
+        self.rename()?;
+        // The rename itself must reach the disk.
+        File::open(folder_of(&self.target))?.sync_all()
+    }
+
+    fn rename(&self) -> std::io::Result<()> {
         // The new file has the permissions of the old one.
         if let Ok(old) = std::fs::metadata(&self.target) {
             self.file.set_permissions(old.permissions())?;
         }
-        self.file.sync_all()?;
-        std::fs::rename(&self.path, &self.target)?;
-        // The rename itself must reach the disk.
-        File::open(folder_of(&self.target))?.sync_all()
+        std::fs::rename(&self.path, &self.target)
     }
 }
 

@@ -13,6 +13,9 @@ use crate::threads;
 /// Number of rows that a thread encodes at once.
 const CHUNK: usize = 1 << 14;
 
+/// Number of rows whose categories are looked up column by column: few enough to stay in a processor's cache.
+const BLOCK: usize = 256;
+
 /// What to do if the table lacks the column of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingColumns {
@@ -156,32 +159,46 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
         target: impl Fn(usize) -> (f32, Option<f32>) + Sync,
     ) -> Result<()> {
         let schema = self.encoder.schema();
-        let encode = |places: std::ops::Range<usize>| -> fm_core::Result<Records> {
+        let counts_unknown = to.counts_unknown();
+        let encode = |places: std::ops::Range<usize>| -> fm_core::Result<(Records, Option<Vec<usize>>)> {
             let mut builder = rows_builder(schema, has_weights);
-            let mut slots = Slots::default();
-            for at in places {
-                slots.clear();
-                let number = row(at);
-                for (field, cells) in self.of_fields.iter().enumerate() {
-                    match cells {
-                        Cells::Missing => self.encoder.encode(field, None, &mut slots),
-                        Cells::Texts(texts) => self.encoder.encode(field, texts.get(number), &mut slots),
-                        Cells::Categories { texts, categories, missing } => {
-                            slots.push_category(*categories.get(texts.code(number) as usize).unwrap_or(missing));
-                        }
+            let (mut slots, mut codes) = (Slots::default(), vec![]);
+            // [F, BLOCK]
+            let mut categories: Vec<Vec<Category>> = self.of_fields.iter().map(|_| vec![]).collect();
+            for first in places.clone().step_by(BLOCK) {
+                let places = first..places.end.min(first + BLOCK);
+                let numbers: Vec<usize> = places.clone().map(&row).collect();
+                for (cells, found) in self.of_fields.iter().zip(&mut categories) {
+                    if let Cells::Categories { texts, categories, missing } = cells {
+                        texts.codes_of(&numbers, &mut codes);
+                        found.clear();
+                        found.extend(codes.iter().map(|&code| *categories.get(code as usize).unwrap_or(missing)));
                     }
                 }
-                let (label, weight) = target(at);
-                builder.push(&slots, label, weight)?;
+                for (at, (place, &number)) in places.zip(&numbers).enumerate() {
+                    slots.clear();
+                    for (field, cells) in self.of_fields.iter().enumerate() {
+                        match cells {
+                            Cells::Missing => self.encoder.encode(field, None, &mut slots),
+                            Cells::Texts(texts) => self.encoder.encode(field, texts.get(number), &mut slots),
+                            Cells::Categories { .. } => slots.push_category(categories[field][at]),
+                        }
+                    }
+                    let (label, weight) = target(place);
+                    builder.push(&slots, label, weight)?;
+                }
             }
-            Ok(builder.finish())
+            let records = builder.finish();
+            let unknown = counts_unknown.then(|| records.unknown_counts());
+            Ok((records, unknown))
         };
         // A few chunks at a time, so that memory contains little more than the result.
         let starts: Vec<usize> = (0..n).step_by(CHUNK).collect();
         for starts in starts.chunks(4 * threads::num_threads()) {
             let chunks = threads::map(starts, n * self.of_fields.len(), |&start| encode(start..n.min(start + CHUNK)));
             for chunk in chunks {
-                to.append(&chunk?)?;
+                let (records, unknown) = chunk?;
+                to.append(&records, unknown.as_deref())?;
             }
         }
         Ok(())

@@ -47,14 +47,18 @@ impl EncodedRows {
         EncodedRows { unknown: Some(vec![0; schema.num_fields()]), ..self }
     }
 
-    /// Appends rows.
+    /// Whether rows without a known value are counted.
+    pub fn counts_unknown(&self) -> bool {
+        self.unknown.is_some()
+    }
+
+    /// Appends rows, with their [`Records::unknown_counts`] if they are counted.
     ///
     /// # Errors
     /// [`fm_core::Error::Io`]; [`fm_core::Error::Shape`] for rows of another schema.
-    pub fn append(&mut self, rows: &Records) -> fm_core::Result<()> {
-        if let Some(unknown) = &mut self.unknown {
-            unknown.iter_mut().zip(rows.unknown_counts()).for_each(|(sum, count)| *sum += count);
-        }
+    pub fn append(&mut self, rows: &Records, unknown: Option<&[usize]>) -> fm_core::Result<()> {
+        let sums = self.unknown.iter_mut().flatten();
+        sums.zip(unknown.into_iter().flatten()).for_each(|(sum, count)| *sum += count);
         match &mut self.rows {
             GrowingRows::File(writer) => writer.append(rows),
             GrowingRows::Memory { builder, expected } => {

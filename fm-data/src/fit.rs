@@ -71,7 +71,7 @@ pub fn fit_and_warn(
     let fitted = fitted.into_iter().collect::<Result<Vec<FittedField>>>()?;
     let of_numbers = fitted.iter().flat_map(|fitted| fitted.warnings.iter().cloned());
     let warnings = of_times.into_iter().flatten().chain(of_numbers).collect();
-    let fields = spec.fields.iter().zip(&fitted).map(|(field, FittedField { kind, cut_share, .. })| {
+    let field = |(field, FittedField { kind, cut_share, .. }): (&FieldSpec, &FittedField)| {
         let FieldSpec { name, column, derived, side, shares, exact, hash_buckets, .. } = field.clone();
         let uses = |other: &FieldSpec| other.name == name || other.shares.as_ref() == Some(&name);
         let of_users = spec.fields.iter().zip(&fitted).filter(|(other, _)| uses(other));
@@ -81,8 +81,8 @@ pub fn fit_and_warn(
         };
         let fitted = Field::new(name, kind.clone(), side, values);
         Field { column, derived, shares, exact, hash_buckets, cut_share: *cut_share, ..fitted }
-    });
-    let fields = fields.collect();
+    };
+    let fields = threads::map(spec.fields.iter().zip(&fitted), train.len() * spec.fields.len(), field);
     let weights = spec.weight.as_ref().map(|name| weights(table, name, &Origin::file("the table"))).transpose()?;
     let weight = |row: u32| weights.as_ref().map_or(1.0, |weights| weights[row as usize]);
     if let Some(name) = spec.weight.as_ref().filter(|_| train.iter().all(|&row| weight(row) == 0.0)) {

@@ -134,21 +134,21 @@ impl Records {
         Records { layout, len: parts.starts.rows.len(), has_weights, storage: Storage::Memory(parts) }
     }
 
+    /// The records in a file, which are valid.
+    pub(super) fn mapped(layout: Arc<RecordLayout>, file: MappedFile, sections: Sections) -> Records {
+        let Sections { rows: len, has_weights, .. } = sections;
+        Records { layout, len, has_weights, storage: Storage::Mapped { file, sections } }
+    }
+
     /// Opens a file that [`Records::save`] wrote with the same schema. Reads it once to check every record.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Format`] if the file is truncated, has another format, version or schema, or contains
     /// invalid ids, values or numbers.
     pub fn open(path: impl AsRef<Path>, schema: &Schema) -> Result<Records> {
-        Records::of_mapped(MappedFile::open(&path)?, path, schema)
-    }
-
-    /// The rows of a file; errors name `path`.
-    pub(super) fn of_mapped(file: MappedFile, path: impl AsRef<Path>, schema: &Schema) -> Result<Records> {
-        let layout = Arc::new(RecordLayout::new(schema));
+        let (file, layout) = (MappedFile::open(&path)?, Arc::new(RecordLayout::new(schema)));
         let opened = Sections::read(file.bytes(), schema).and_then(|sections| {
-            let Sections { rows, has_weights, .. } = sections;
-            let records = Records { layout, len: rows, has_weights, storage: Storage::Mapped { file, sections } };
+            let records = Records::mapped(layout, file, sections);
             records.check()?;
             Ok(records)
         });
@@ -181,7 +181,7 @@ impl Records {
         }
         let mut writer = RecordsWriter::create(path, schema, self.has_weights)?;
         writer.append(self)?;
-        writer.close(schema, self.given_groups()).map(drop)
+        writer.finish(schema, self.given_groups()).map(drop)
     }
 
     /// Fails unless the rows have this layout, and weights or not.

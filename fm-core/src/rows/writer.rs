@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 use crate::mapped_file::MappedFile;
 use crate::schema::Schema;
 
-/// A file of records under construction. It appears at its path when it is complete.
+/// A file of records under construction. It appears at its path when it is complete. After a power cut, its end may be missing,
+/// which [`Records::open`] notices: rows can be encoded again.
 ///
 /// ```
 /// use fm_core::rows::RecordsWriter;
@@ -116,15 +117,6 @@ impl RecordsWriter {
     /// # Errors
     /// [`Error::Io`]; [`Error::Shape`] for another schema, or if the number of groups is not that of the rows.
     pub fn finish(self, schema: &Schema, groups: Option<&[i64]>) -> Result<Records> {
-        let path = self.path.clone();
-        match self.close(schema, groups)? {
-            None => Records::open(path, schema),
-            Some(file) => Records::of_mapped(MappedFile::of(&file, &path)?, path, schema),
-        }
-    }
-
-    /// Completes the file. Returns it if it has no name.
-    pub(super) fn close(self, schema: &Schema, groups: Option<&[i64]>) -> Result<Option<File>> {
         let n = self.len();
         if *self.layout != RecordLayout::new(schema) {
             return Err(Error::shape("rows", "the schema that they were encoded with", "another schema"));
@@ -144,9 +136,12 @@ impl RecordsWriter {
             file.flush()
         };
         write().map_err(Error::io("write", &self.path))?;
-        match self.target {
-            Target::Named(file) => file.commit().map(|()| None),
-            Target::Nameless(file) => Ok(Some(file)),
+        // Mapped before it has a name under which another process could replace it: its records are those that were appended,
+        // and need no further check.
+        let mapped = MappedFile::of(self.target.file(), &self.path)?;
+        if let Target::Named(file) = self.target {
+            file.commit_without_sync()?;
         }
+        Ok(Records::mapped(self.layout, mapped, sections))
     }
 }

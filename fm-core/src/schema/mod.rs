@@ -59,11 +59,12 @@ mod reading;
 mod transform;
 mod values;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::atomic_file::write_atomically;
 use crate::error::{Error, Result};
@@ -81,8 +82,8 @@ pub use transform::{MAX_BUCKETS, Transform, TransformName, is_period};
 pub const SCHEMA_FORMAT: u32 = 4;
 
 /// The fields of a row, in the order of their slots, and the label. Always valid: only [`Schema::new`] creates one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "SchemaFile", into = "SchemaFile")]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "SchemaFile<'static>")]
 pub struct Schema {
     label: Label,
     fields: Vec<Field>,
@@ -102,24 +103,24 @@ pub struct Schema {
     owners: Vec<usize>,
 }
 
-/// The content of `schema.json`.
-#[derive(Clone, Serialize, Deserialize)]
+/// The content of `schema.json`. A vocabulary may have millions of values, which are not copied to be written.
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SchemaFile {
+struct SchemaFile<'a> {
     format: u32,
-    label: Label,
+    label: Cow<'a, Label>,
     #[serde(default)]
-    user: Option<String>,
+    user: Cow<'a, Option<String>>,
     #[serde(default)]
-    item: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    null_values: Vec<String>,
-    fields: Vec<Field>,
+    item: Cow<'a, Option<String>>,
+    #[serde(default, skip_serializing_if = "<[String]>::is_empty")]
+    null_values: Cow<'a, [String]>,
+    fields: Cow<'a, [Field]>,
 }
 
-impl From<Schema> for SchemaFile {
-    fn from(schema: Schema) -> SchemaFile {
-        let Schema { label, fields, user, item, null_values, .. } = schema;
+impl Serialize for Schema {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let Schema { label, fields, user, item, null_values, .. } = self;
         let format = |field: &Field| match &field.kind {
             _ if field.derived.is_derived() => SCHEMA_FORMAT,
             FieldKind::Transformed(Transform::Sin { .. } | Transform::Cos { .. }) => SCHEMA_FORMAT,
@@ -133,24 +134,27 @@ impl From<Schema> for SchemaFile {
             }
         };
         let format = fields.iter().map(format).max().unwrap_or(2);
-        SchemaFile { format, label, user, item, null_values, fields }
+        let (label, fields, null_values) = (Cow::Borrowed(label), fields.into(), null_values.into());
+        let (user, item) = (Cow::Borrowed(user), Cow::Borrowed(item));
+        SchemaFile { format, label, user, item, null_values, fields }.serialize(serializer)
     }
 }
 
-impl TryFrom<SchemaFile> for Schema {
+impl TryFrom<SchemaFile<'_>> for Schema {
     type Error = Error;
 
-    fn try_from(mut file: SchemaFile) -> Result<Schema> {
+    fn try_from(file: SchemaFile<'_>) -> Result<Schema> {
         if file.format > SCHEMA_FORMAT {
             return Err(too_new(file.format));
         }
+        let mut fields = file.fields.into_owned();
         if file.format < 2 {
             // Before format 2, all fields compared bytes.
             let has_values = |field: &&mut Field| !field.kind.is_numeric();
-            file.fields.iter_mut().filter(has_values).for_each(|field| field.exact = true);
+            fields.iter_mut().filter(has_values).for_each(|field| field.exact = true);
         }
-        let schema = Schema::new(file.label, file.fields)?.with_null_values(&file.null_values)?;
-        schema.with_roles(file.user, file.item)
+        let schema = Schema::new(file.label.into_owned(), fields)?.with_null_values(&file.null_values)?;
+        schema.with_roles(file.user.into_owned(), file.item.into_owned())
     }
 }
 

@@ -2,7 +2,9 @@
 
 mod chunks;
 mod header;
+mod parts;
 pub(crate) mod records;
+mod text_builder;
 
 use std::io::{self, Write};
 

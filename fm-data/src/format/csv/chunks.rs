@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arrow::array::Utf8ViewArray;
+use memchr::memchr_iter;
 use polars::prelude::*;
 
 use super::super::bad_rows::BadRows;
@@ -12,20 +14,19 @@ use super::super::input::{Input, Text};
 use super::super::interface::{ChunkSize, LONGEST_RECORD, ReadChunks, ReadOptions};
 use super::super::selection::Chosen;
 use super::header::{line_end, separator_and_names};
+use super::parts::parts;
 use super::records::{Cell, Dialect, Fault, Records, is_open_quote, without_closing_line_ends};
+use super::text_builder::TextBuilder;
 use crate::error::{Error, Result};
 use crate::threads;
 
-/// Number of bytes to read at once, unless a record is longer.
-const BLOCK: usize = 1 << 20;
-
-/// Number of bytes of records whose columns are made at once. Threads must be worth starting.
-const BATCH: usize = 8 << 20;
-
-/// Number of rows whose cells are appended to one column before the next: few enough to stay in a processor's cache.
-const ROWS: usize = 512;
+/// Number of bytes to read at once, unless a record is longer. Threads that divide them must be worth starting.
+const BLOCK: usize = 4 << 20;
 
 /// The chunks of a CSV file.
+///
+/// All threads read parts of the buffer. If one of them finds anything unusual, such as a misplaced quote or a missing cell, its
+/// part is read once more, record by record, which finds what is wrong and in which line, and skips it or fails.
 ///
 /// Every byte is visited a fixed number of times: a record that the buffer cuts is read again when the buffer has
 /// doubled.
@@ -44,10 +45,9 @@ pub struct CsvChunks {
     names: Vec<String>,
     columns: Vec<ColumnToRead>,
     bad_rows: BadRows,
-    /// Bytes of the source. Those before `start` belong to records that have been read, and are kept from `batch_start` on.
-    /// Those from `end` are line ends that may be the last.
+    /// Bytes of the source. Those before `start` belong to records that have been read. Those from `end` are line ends that
+    /// may be the last.
     buffer: Vec<u8>,
-    batch_start: usize,
     start: usize,
     end: usize,
     /// The line number of the next record.
@@ -63,6 +63,15 @@ struct ColumnToRead {
     name: PlSmallStr,
     /// Whether its text must be UTF-8. In other columns, characters take the place of bytes that are not.
     is_needed: bool,
+}
+
+/// Some rows of the columns to read.
+struct Batch {
+    rows: usize,
+    /// The length of their records, and the number of lines.
+    bytes: usize,
+    lines: usize,
+    columns: Vec<Utf8ViewArray>,
 }
 
 /// Where a record starts.
@@ -96,7 +105,6 @@ impl CsvChunks {
             columns: Vec::new(),
             bad_rows: options.bad_rows.clone(),
             buffer: Vec::new(),
-            batch_start: 0,
             start: 0,
             end: 0,
             line: 1,
@@ -156,43 +164,44 @@ impl CsvChunks {
         }
     }
 
-    /// Appends the cells of the next rows, at most this number of rows, and of bytes except for the last row. Returns the
-    /// number of rows. The lists of cells are empty before and after.
-    fn next_batch(
-        &mut self,
-        max_rows: usize,
-        max_bytes: usize,
-        columns: &mut [(Vec<Cell>, StringChunkedBuilder)],
-    ) -> Result<usize> {
-        self.batch_start = self.start;
-        let (mut rows, mut record) = (0, Vec::new());
-        while rows < max_rows && self.start - self.batch_start < max_bytes.min(BATCH) {
-            let Some(Start { at, .. }) = self.next_row(&mut record)? else { break };
-            let before = at - self.batch_start;
-            for (column, (cells, _)) in self.columns.iter().zip(&mut *columns) {
-                cells.push(record[column.position].after(before));
+    /// The next rows as far as all threads can read them, at most this number of rows and bytes. None if a single record does
+    /// not fit, or something unusual is in the first part.
+    fn next_parts(&mut self, max_rows: usize, max_bytes: usize) -> Result<Vec<Batch>> {
+        let missing = self.block.saturating_sub(self.buffer.len() - self.start);
+        if missing > 0 && !self.at_end {
+            self.fill(missing)?;
+        }
+        let text = &self.buffer[self.start..self.end];
+        let text = &text[..text.len().min(self.block).min(max_bytes)];
+        let lines = memchr_iter(self.dialect.line_end, text).take(max_rows);
+        let text = lines.last().map_or(&text[..0], |last| &text[..=last]);
+        let parts = parts(text, self.dialect, threads::num_threads());
+        let (columns, width) = (&self.columns, self.names.len());
+        let limits = (self.dialect, width, self.longest);
+        let cells = text.len() / 8;
+        let read = threads::map(parts, cells, |part| read_part(part, limits, columns));
+        let batches: Vec<Batch> = read.into_iter().map_while(|batch| batch).collect();
+        for batch in &batches {
+            self.start += batch.bytes;
+            self.line += batch.lines;
+        }
+        Ok(batches)
+    }
+
+    /// The next rows one by one: at most this number of rows, and of bytes except for the last row.
+    fn next_rows(&mut self, max_rows: usize, max_bytes: usize) -> Result<Batch> {
+        let mut columns: Vec<TextBuilder> = self.columns.iter().map(|_| TextBuilder::default()).collect();
+        let (mut rows, mut bytes, mut cells) = (0, 0, Vec::new());
+        while rows < max_rows && bytes < max_bytes {
+            let Some(Start { at, .. }) = self.next_row(&mut cells)? else { break };
+            let record = &self.buffer[at..self.start];
+            for (column, builder) in self.columns.iter().zip(&mut columns) {
+                builder.push_lossy(cells[column.position], record);
             }
             rows += 1;
+            bytes += record.len();
         }
-        let bytes = &self.buffer[self.batch_start..self.start];
-        let text = str::from_utf8(bytes);
-        let append = |columns: &mut [(Vec<Cell>, StringChunkedBuilder)]| {
-            for first in (0..rows).step_by(ROWS) {
-                for (cells, builder) in &mut *columns {
-                    for cell in &cells[first..rows.min(first + ROWS)] {
-                        match text {
-                            _ if cell.is_empty() => builder.append_null(),
-                            Ok(text) => builder.append_value(cell.text(text)),
-                            Err(_) => builder.append_value(cell.lossy_text(bytes)),
-                        }
-                    }
-                }
-            }
-            columns.iter_mut().for_each(|(cells, _)| cells.clear());
-        };
-        let cells = rows * columns.len();
-        threads::map(columns.chunks_mut(columns.len().div_ceil(threads::num_threads()).max(1)), cells, append);
-        Ok(rows)
+        Ok(Batch { rows, bytes, lines: 0, columns: columns.into_iter().map(TextBuilder::finish).collect() })
     }
 
     /// As [`CsvChunks::next_record`], for the next record that is a row of the table.
@@ -271,10 +280,10 @@ impl CsvChunks {
         Err((Some(self.line), reason))
     }
 
-    /// Drops the bytes before those of the batch, and reads up to `len` more bytes.
+    /// Drops the bytes of records that have been read, and reads up to `len` more bytes.
     fn fill(&mut self, len: usize) -> Result<()> {
-        self.buffer.drain(..self.batch_start);
-        self.start -= std::mem::take(&mut self.batch_start);
+        self.buffer.drain(..self.start);
+        self.start = 0;
         let read = (&mut self.source).take(len as u64).read_to_end(&mut self.buffer);
         self.at_end = read.map_err(Error::io("read", &self.path))? < len;
         self.update_end();
@@ -322,22 +331,33 @@ impl ReadChunks for CsvChunks {
     }
 
     fn next_chunk(&mut self) -> Result<Option<DataFrame>> {
-        let mut columns: Vec<(Vec<Cell>, StringChunkedBuilder)> =
-            self.columns.iter().map(|column| (vec![], StringChunkedBuilder::new(column.name.clone(), 0))).collect();
+        let mut columns: Vec<Vec<Utf8ViewArray>> = self.columns.iter().map(|_| vec![]).collect();
         let (mut rows, mut bytes) = (0, 0);
         while rows < self.size.rows && bytes < self.size.bytes {
-            let batch = self.next_batch(self.size.rows - rows, self.size.bytes - bytes, &mut columns)?;
-            if batch == 0 {
+            let (max_rows, max_bytes) = (self.size.rows - rows, self.size.bytes - bytes);
+            let mut batches = self.next_parts(max_rows, max_bytes)?;
+            if batches.is_empty() {
+                let few = self.block / threads::num_threads();
+                batches.push(self.next_rows(max_rows, max_bytes.min(few.max(1)))?);
+            }
+            let before = rows;
+            for batch in batches {
+                rows += batch.rows;
+                bytes += batch.bytes;
+                columns.iter_mut().zip(batch.columns).for_each(|(column, part)| column.push(part));
+            }
+            if rows == before {
                 break;
             }
-            rows += batch;
-            bytes += self.start - self.batch_start;
         }
         if rows == 0 && !self.is_first {
             return Ok(None);
         }
         self.is_first = false;
-        let columns = columns.into_iter().map(|(_, builder)| builder.finish().into_column()).collect();
+        let column = |(column, parts): (&ColumnToRead, _)| {
+            StringChunked::from_chunk_iter(column.name.clone(), parts).into_column()
+        };
+        let columns = self.columns.iter().zip(columns).map(column).collect();
         Ok(Some(DataFrame::new(rows, columns)?))
     }
 
@@ -348,10 +368,36 @@ impl ReadChunks for CsvChunks {
     fn line_after(&mut self, rows: usize) -> Option<usize> {
         let mut cells = Vec::new();
         for _ in 0..rows {
-            self.batch_start = self.start;
             self.next_row(&mut cells).ok()??;
         }
         self.next_row(&mut cells).ok()?.map(|start| start.line)
+    }
+}
+
+/// The rows of a part of a table, which ends with a record; `None` if something in it is unusual: misplaced quotes, a record
+/// that is too long or has another number of cells than the header, bytes that are not UTF-8.
+fn read_part(
+    part: &[u8],
+    (dialect, width, longest): (Dialect, usize, usize),
+    columns: &[ColumnToRead],
+) -> Option<Batch> {
+    let text = str::from_utf8(part).ok()?;
+    let lines = memchr_iter(dialect.line_end, part).count();
+    let mut builders: Vec<TextBuilder> = columns.iter().map(|_| TextBuilder::with_capacity(lines)).collect();
+    let (mut records, mut cells, mut rows) = (Records::new(part, dialect, 0), Vec::new(), 0);
+    loop {
+        let start = records.position();
+        if records.read(&mut cells).ok()?.is_none() {
+            let columns = builders.into_iter().map(TextBuilder::finish).collect();
+            return Some(Batch { rows, bytes: part.len(), lines: records.line(), columns });
+        }
+        if cells.len() != width || records.position() - start > longest {
+            return None;
+        }
+        for (column, builder) in columns.iter().zip(&mut builders) {
+            builder.push(cells[column.position], text);
+        }
+        rows += 1;
     }
 }
 

@@ -69,6 +69,19 @@ impl<'a> TextColumn<'a> {
         }
     }
 
+    /// Puts the [codes](TextColumn::code) of some rows into `codes`, in their order. Faster than one by one where most rows follow
+    /// each other.
+    ///
+    /// # Panics
+    /// If one of `rows` is not below the number of rows.
+    pub fn codes_of(&self, rows: &[usize], codes: &mut Vec<u32>) {
+        codes.clear();
+        let Kind::Compact { segments, .. } = &self.0 else { return codes.resize(rows.len(), NO_CODE) };
+        for rows in rows.chunk_by(|a, b| a / ROWS == b / ROWS) {
+            segments[rows[0] / ROWS].codes_of(rows.iter().map(|row| row % ROWS), codes);
+        }
+    }
+
     /// For each of some rows, a number that is equal for equal values; `NO_CODE` for a missing one.
     ///
     /// # Panics

@@ -122,6 +122,21 @@ impl<'a> Cells<'a> {
         }
     }
 
+    /// Appends the [codes](Cells::code) of some rows.
+    ///
+    /// # Panics
+    /// If one of them is not a row of the segment.
+    pub fn codes_of(&self, rows: impl Iterator<Item = usize>, to: &mut Vec<u32>) {
+        match self {
+            Cells::Bytes(codes) => to.extend(rows.map(|row| widened(codes[row].into(), u8::MAX.into()))),
+            Cells::Shorts(codes) => {
+                to.extend(rows.map(|row| widened(u16::from_le_bytes(codes[row]).into(), u16::MAX.into())))
+            }
+            Cells::Words(codes) => to.extend(rows.map(|row| u32::from_le_bytes(codes[row]))),
+            Cells::Texts { .. } => to.extend(rows.map(|_| NO_CODE)),
+        }
+    }
+
     /// The text of a row, given the distinct texts of the column.
     ///
     /// # Panics
