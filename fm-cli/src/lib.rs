@@ -10,6 +10,7 @@ mod console;
 mod evaluation;
 mod extremes;
 mod hints;
+mod importance;
 mod interruption;
 mod labels;
 mod logging;

@@ -62,6 +62,16 @@ impl Ranking {
         Ok(evaluate_model(&self.queries(part), &self.config.cutoffs, model, rows, &self.items)?)
     }
 
+    /// The lengths of lists that metrics use.
+    pub fn cutoffs(&self) -> &[usize] {
+        &self.config.cutoffs
+    }
+
+    /// The ranks of each user's relevant items in a part, by a model of these rows and items.
+    pub fn ranks(&self, part: Part, rows: &dyn Rows, items: &ItemSlots, model: &dyn Score) -> Result<Vec<Vec<u32>>> {
+        Ok(ranks_of_relevant(&self.queries(part), |query| score_items(query, model, rows, items))?)
+    }
+
     /// The ranks of the relevant items of the test rows, by a model and by popularity.
     pub fn test_ranks(&self, rows: &dyn Rows, model: &dyn Score) -> Result<TestRanks> {
         let queries = self.queries(Part::Test);

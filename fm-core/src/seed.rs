@@ -33,6 +33,8 @@ pub enum Stream {
     Row(u64),
     /// A row of the sample that standardises the logits of a planted machine, counted from 0.
     SampleRow(u64),
+    /// The resamples of a bootstrap.
+    Resamples,
 }
 
 /// A seed for one purpose, derived from the run's seed.
@@ -51,6 +53,7 @@ pub fn derive(seed: u64, stream: Stream) -> u64 {
         Stream::Row(row) => (11, row),
         Stream::SampleRow(row) => (12, row),
         Stream::Rank(rank) => (13, rank as u64),
+        Stream::Resamples => (14, 0),
     };
     mix(mix(mix(seed) ^ kind) ^ number)
 }

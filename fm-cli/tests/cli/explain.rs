@@ -55,6 +55,56 @@ fn the_explanation_of_every_model_adds_up_to_the_prediction() {
     assert_holds(&page, &["predicted probability 0.", " that stars is at least 3", "in log-odds"]);
 }
 
+/// Rows whose clicks follow from one field, and a little from another.
+fn clicks() -> String {
+    let mut state = 1u64;
+    let mut random = move |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let row = |_| {
+        let (strong, weak, useless) = (random(10), random(10), random(10));
+        let click = u64::from(6 * strong + 2 * weak + random(30) > 50);
+        format!("s{strong},w{weak},u{useless},{click}\n")
+    };
+    "strong,weak,useless,click\n".to_owned() + &(0..4000).map(row).collect::<String>()
+}
+
+#[test]
+fn the_field_that_decides_comes_first_and_a_useless_one_has_zero_within_its_interval() {
+    let scene = Scene::new();
+    scene.write("clicks.csv", clicks());
+    scene.ok("train --data clicks.csv --label click --model lr --epochs 15 --run run");
+    let found = scene.ok_json("explain run --json");
+    let fields = list(&found["fields"]);
+    let names: Vec<&str> = fields.iter().map(|field| field["field"].as_str().unwrap()).collect();
+    assert_eq!(names[..2], ["strong", "weak"], "{found}");
+    let useless = &fields[2];
+    for measure in ["shuffled", "missing"] {
+        let estimate = |field: &Value| (number(&field[measure]["value"]), number(&field[measure]["standard_error"]));
+        let ((most, error), (least, error_of_least)) = (estimate(&fields[0]), estimate(useless));
+        assert!(most > 3.0 * error && least.abs() < 3.0 * error_of_least, "{measure}: {found}");
+    }
+    let test = scene.summary("run")["test"]["logloss"].as_f64().unwrap();
+    assert!((number(&found["value"]) - test).abs() < 1e-9 && found["count"] == 400, "{found}");
+    let page = scene.ok("explain run --top 2");
+    assert_holds(&page, &["logloss 0.", " on 400 test rows", "strong ", "and 1 more fields", "mean |Shapley|: "]);
+    assert_holds(&scene.ok("explain run --part valid"), &["on 400 validation rows"]);
+    scene.ok("export run --output model.pt");
+    scene.fails_with("explain model.pt", &["model.pt is an exported file", "--row FIELD=VALUE"]);
+    scene.fails_with("explain run --user 1", &["--item"]);
+}
+
+#[test]
+fn the_fields_of_a_ranking_are_measured_over_users() {
+    let scene = Scene::after(&["train --data ml --model fm --task ranking --epochs 1 --run run"]);
+    let found = scene.ok_json("explain run --json");
+    let test = scene.summary("run")["test"]["ndcg@10"].as_f64().unwrap();
+    assert!((number(&found["value"]) - test).abs() < 1e-6 && found["measured"] == "users", "{found}");
+    scene.ok("train --data ml --model fm --task ranking --epochs 1 --run of_lists --set train.monitor=coverage@5");
+    scene.fails_with("explain of_lists", &["coverage@5 is not a mean over users"]);
+}
+
 #[test]
 fn a_row_of_the_data_is_explained_with_its_label() {
     let scene = Scene::after(&["train --data ml --model deepfm --epochs 2 --run run"]);
@@ -255,8 +305,8 @@ fn shapley_values_of_many_fields_are_estimates_with_a_standard_error() {
 fn an_invalid_explanation_is_an_error_of_one_line() {
     let scene = Scene::after(&["train --data books.csv --schema schema.toml --model lr --epochs 1 --run run"]);
     for (line, words) in [
-        ("explain run", &["--user", "--item"][..]),
-        ("explain run --user r01", &["--item"]),
+        ("explain run --user r01", &["--item"][..]),
+        ("explain run --user r01 --item b01 --part valid", &["--part"]),
         ("explain run --row reader=r01 --user r01", &["--row", "--user"]),
         ("explain run --row reader", &["FIELD=VALUE", "`=` is missing"]),
         ("explain run --row writer=r01", &["unknown field `writer`", "reader, book, tags, price"]),

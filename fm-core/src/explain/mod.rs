@@ -2,8 +2,8 @@
 //!
 //! [`Model::explain`] splits the logits of a batch into the terms of the model's formula; [`parts`] returns them row by
 //! row. A part that the formula does not split, such as a deep network, is a single lump. [`shapley`] computes the
-//! contribution of each field for any model, by scoring the row without it. [`InteractionReport`] finds the fields and
-//! values that interact most over many rows.
+//! contribution of each field for any model, by scoring the row without it; [`mean_shapley`] sums it up over many rows.
+//! [`InteractionReport`] finds the fields and values that interact most over many rows.
 //!
 //! ```
 //! # use fm_core::{Encoder, Features, Field, FieldKind, Label, Schema, Side, Task, tch::{Device, nn::VarStore}};
@@ -27,6 +27,7 @@
 //! # Ok::<(), fm_core::Error>(())
 //! ```
 
+mod importance;
 mod interactions;
 mod shapley;
 
@@ -36,6 +37,7 @@ use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::model::Model;
 
+pub use importance::{MeanShapley, mean_shapley};
 pub use interactions::{InteractionOptions, InteractionReport, ValuePair};
 pub use shapley::{Shapley, shapley};
 

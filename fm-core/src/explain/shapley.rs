@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::error::{Error, Result};
 use crate::features::{Features, Padded};
-use crate::schema::{FieldKind, Schema};
+use crate::schema::Schema;
 use crate::seed::permutation;
 
 /// Maximum number of fields for which all combinations are scored: 2¹² rows.
@@ -72,18 +72,24 @@ pub fn shapley(schema: &Schema, row: &Features, logits: impl Fn(&Features) -> Re
     let ends = game.values(&[vec![false; game.players.len()], vec![true; game.players.len()]])?;
     let (baseline, logit) = (ends[0], ends[1]);
     let n = game.players.len();
-    let (of_players, errors, rows) = if n <= EXACT_FIELDS {
-        (game.exact()?, None, 1 << n)
+    let (of_players, errors) = if n <= EXACT_FIELDS {
+        (game.exact()?, None)
     } else {
         let (means, errors) = game.sampled(baseline, logit)?;
-        (means, Some(errors), 2 * ORDERS * (n - 1) + 2)
+        (means, Some(errors))
     };
+    let rows = rows_to_score(n);
     let by_field = |of_players: Vec<f64>| {
         let mut all = vec![0.0; schema.num_fields()];
         game.players.iter().zip(of_players).for_each(|(&field, value)| all[field] = value);
         all
     };
     Ok(Shapley { baseline, logit, values: by_field(of_players), standard_errors: errors.map(by_field), rows })
+}
+
+/// The number of rows that are scored to explain one with this number of known fields.
+pub(super) fn rows_to_score(fields: usize) -> usize {
+    if fields <= EXACT_FIELDS { 1 << fields } else { 2 * ORDERS * (fields - 1) + 2 }
 }
 
 /// A game whose players are the known fields.
@@ -99,7 +105,7 @@ struct Game<'a, L> {
 
 impl<L: Fn(&Features) -> Result<Tensor>> Game<'_, L> {
     fn new<'a>(schema: &Schema, row: &'a Padded, logits: L) -> Result<Game<'a, L>> {
-        let missing = missing_row(schema, row);
+        let missing = Padded::missing(schema).to_device(row.ids.device());
         let differs = row.ids.ne_tensor(&missing.ids).logical_or(&row.values.ne_tensor(&missing.values));
         let differs = Vec::<bool>::try_from(differs.to_device(Device::Cpu).flatten(0, -1))?;
         let players = (0..schema.num_fields()).filter(|&field| differs[schema.slots(field)].contains(&true)).collect();
@@ -179,19 +185,6 @@ impl<L: Fn(&Features) -> Result<Tensor>> Game<'_, L> {
         };
         Ok((sums.iter().map(mean).collect(), sums.iter().zip(&squares).map(error).collect()))
     }
-}
-
-/// A row of missing values on the device of `like`, as encoded by the [`Encoder`](crate::Encoder).
-fn missing_row(schema: &Schema, like: &Padded) -> Padded {
-    let slots = schema.field_of_slots();
-    let ids: Vec<i64> = slots.iter().map(|&field| schema.ids(field).start).collect();
-    let value = |&field: &usize| match schema.fields()[field].kind {
-        FieldKind::MultiValued(_) | FieldKind::Sequence(_) => 0.0,
-        FieldKind::Categorical | FieldKind::Numeric { .. } | FieldKind::Transformed(_) => 1.0,
-    };
-    let values: Vec<f32> = slots.iter().map(value).collect();
-    let on_device = |tensor: Tensor| tensor.unsqueeze(0).to_device(like.ids.device());
-    Padded::unchecked(on_device(Tensor::from_slice(&ids)), on_device(Tensor::from_slice(&values)))
 }
 
 #[cfg(test)]
@@ -332,7 +325,7 @@ mod tests {
         let encoder = Encoder::new(&schema);
         let row = encoder.features(&[[Some("carl"), Some("b|a"), Some("30"), None]]).unwrap().padded().unwrap();
         let none = encoder.features(&[[None; 4]]).unwrap().padded().unwrap();
-        let missing = missing_row(&schema, &row);
+        let missing = Padded::missing(&schema);
         assert!(missing.ids.equal(&none.ids) && missing.values.equal(&none.values));
         let sum = |features: &Features| Ok(features.padded()?.values.sum_dim_intlist(1, false, Kind::Float));
         let found = shapley(&schema, &row.into(), sum);

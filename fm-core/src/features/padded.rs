@@ -5,7 +5,7 @@ use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
-use crate::schema::Schema;
+use crate::schema::{FieldKind, Schema};
 
 /// Every slot of `B` rows. Slots without a value are padding, with the value 0.
 ///
@@ -69,6 +69,18 @@ impl Padded {
     /// of another field. On a CUDA device, an id outside the table makes the device unusable for the process.
     pub fn unchecked(ids: Tensor, values: Tensor) -> Padded {
         Padded { ids, values }
+    }
+
+    /// One row of missing values, as encoded by the [`Encoder`](crate::Encoder).
+    pub fn missing(schema: &Schema) -> Padded {
+        let slots = schema.field_of_slots();
+        let ids: Vec<i64> = slots.iter().map(|&field| schema.ids(field).start).collect();
+        let value = |&field: &usize| match schema.fields()[field].kind {
+            FieldKind::MultiValued(_) | FieldKind::Sequence(_) => 0.0,
+            FieldKind::Categorical | FieldKind::Numeric { .. } | FieldKind::Transformed(_) => 1.0,
+        };
+        let values: Vec<f32> = slots.iter().map(value).collect();
+        Padded::unchecked(Tensor::from_slice(&ids).unsqueeze(0), Tensor::from_slice(&values).unsqueeze(0))
     }
 
     fn check_ids(&self, schema: &Schema) -> Result<()> {

@@ -6,6 +6,7 @@
 
 mod auc;
 mod average_precision;
+mod bootstrap;
 mod by_score;
 mod calibration;
 mod entry;
@@ -21,10 +22,12 @@ mod rmse;
 mod roc;
 mod scored;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 pub use auc::auc;
 pub use average_precision::average_precision;
+pub use bootstrap::standard_errors;
 pub use calibration::{CalibrationBin, calibration_curve, ece};
 pub use entry::{Direction, MetricEntry, MetricSet};
 pub use gauc::gauc;
@@ -62,28 +65,54 @@ pub type Metrics = BTreeMap<String, f64>;
 /// assert_eq!(metrics(&stars, &Scored::new(&[4.0, 9.0], &[3.0, 5.0]))["mae"], 0.5); // 9 counts as 5
 /// ```
 pub fn metrics(label: &Label, scored: &Scored<'_>) -> Metrics {
-    let named: Vec<(&str, Option<f64>)> = match label.task {
+    with_values(label, scored, |values, of| {
+        values.iter().filter_map(|(name, value)| Some(((*name).to_owned(), value(of)?))).collect()
+    })
+}
+
+/// One of the [`metrics`], without the others. `None` if it is undefined, or is no metric of the task.
+pub fn metric(label: &Label, scored: &Scored<'_>, name: &str) -> Option<f64> {
+    with_values(label, scored, |values, of| values.iter().find(|(other, _)| *other == name)?.1(of))
+}
+
+/// A metric of rows.
+type Value = fn(&ScoredOnce<'_>) -> Option<f64>;
+
+const OF_REGRESSION: &[(&str, Value)] =
+    &[("mae", |of| mae(of.scored)), ("r2", |of| r2(of.scored)), ("rmse", |of| rmse(of.scored))];
+
+const OF_BINARY: &[(&str, Value)] = &[
+    ("auc", |of| auc::of(of.by_score())),
+    ("average_precision", |of| average_precision::of(of.by_score())),
+    ("ece", |of| ece(of.scored)),
+    ("gauc", |of| gauc::of(of.by_score())),
+    ("logloss", |of| logloss(of.scored)),
+    ("normalized_entropy", |of| normalized_entropy(of.scored)),
+];
+
+/// Rows that are sorted at most once, for all metrics that need it.
+struct ScoredOnce<'a> {
+    scored: &'a Scored<'a>,
+    by_score: OnceCell<ByScore<'a>>,
+}
+
+impl<'a> ScoredOnce<'a> {
+    fn by_score(&self) -> &ByScore<'a> {
+        self.by_score.get_or_init(|| ByScore::new(self.scored))
+    }
+}
+
+/// Calls `take` with the metrics of a task, and with what they measure.
+fn with_values<R>(label: &Label, scored: &Scored<'_>, take: impl FnOnce(&[(&str, Value)], &ScoredOnce<'_>) -> R) -> R {
+    let once = |scored| ScoredOnce { scored, by_score: OnceCell::new() };
+    match label.task {
         Task::Regression => {
             let predictions: Vec<f32> = scored.scores.iter().map(|&logit| label.prediction(logit)).collect();
-            let scored = &Scored { scores: &predictions, ..*scored };
-            vec![("mae", mae(scored)), ("r2", r2(scored)), ("rmse", rmse(scored))]
+            take(OF_REGRESSION, &once(&Scored { scores: &predictions, ..*scored }))
         }
-        Task::Binary { .. } => {
-            let by_score = &ByScore::new(scored);
-            let logloss = logloss(scored);
-            let normalized_entropy = logloss.zip(normalized_entropy::entropy(scored)).map(|(loss, of)| loss / of);
-            vec![
-                ("auc", auc::of(by_score)),
-                ("average_precision", average_precision::of(by_score)),
-                ("ece", ece(scored)),
-                ("gauc", gauc::of(by_score)),
-                ("logloss", logloss),
-                ("normalized_entropy", normalized_entropy),
-            ]
-        }
-        Task::Ranking { .. } => vec![],
-    };
-    named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+        Task::Binary { .. } => take(OF_BINARY, &once(scored)),
+        Task::Ranking { .. } => take(&[], &once(scored)),
+    }
 }
 
 /// The [`metrics`] of a model's logits `[N]` for `rows`, with the labels, weights and groups of the rows.
@@ -166,5 +195,7 @@ mod tests {
             ("normalized_entropy", normalized_entropy(&scored)),
         ];
         assert_eq!(all.into_iter().collect::<Vec<_>>(), each.map(|(name, value)| (name.to_owned(), value.unwrap())));
+        assert!(each.iter().all(|(name, value)| metric(&label, &scored, name) == *value));
+        assert_eq!(metric(&label, &scored, "rmse"), None);
     }
 }

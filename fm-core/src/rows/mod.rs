@@ -21,6 +21,7 @@ pub(crate) mod layout;
 mod order;
 mod reader;
 mod records;
+mod replaced;
 mod slots;
 mod tensor_rows;
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub use known::AsKnown;
 pub use order::Order;
 pub use reader::{ActiveRow, Reader, RowKernel};
 pub use records::Records;
+pub use replaced::{Replaced, Replacement};
 pub use slots::{Category, FieldSlots, Row, Slots};
 pub use tensor_rows::TensorRows;
 pub use values::Value;

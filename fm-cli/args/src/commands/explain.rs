@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use crate::completion;
-use crate::flags::{Device, Folders, Form, Moved, at_least_one, pair};
+use crate::flags::{Device, Folders, Form, Moved, Part, at_least_one, pair};
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  \
+#[command(after_help = "Without a row, it shows how much the model needs each field.\n\n\
+                        Examples:\n  \
+                        fm explain runs/deepfm-1\n  \
                         fm explain runs/deepfm-1 --user 42 --item 50\n  \
                         fm explain model.pt --row user_id=42 --row movie_id=50")]
 pub struct Explain {
@@ -15,13 +17,7 @@ pub struct Explain {
     #[arg(value_name = "RUN|FILE", add = completion::runs())]
     pub model: PathBuf,
     /// The user's id
-    #[arg(
-        long,
-        value_name = "ID",
-        allow_negative_numbers = true,
-        required_unless_present = "row",
-        help_heading = "Data"
-    )]
+    #[arg(long, value_name = "ID", allow_negative_numbers = true, requires = "item", help_heading = "Data")]
     pub user: Option<String>,
     /// The item's id
     ///
@@ -31,7 +27,7 @@ pub struct Explain {
         visible_alias = "movie",
         value_name = "ID",
         allow_negative_numbers = true,
-        required_unless_present = "row",
+        requires = "user",
         help_heading = "Data"
     )]
     pub item: Option<String>,
@@ -46,15 +42,28 @@ pub struct Explain {
         help_heading = "Data"
     )]
     pub row: Vec<(String, String)>,
+    /// The part on which all fields are measured, if no row is given
+    #[arg(
+        long,
+        value_enum,
+        value_name = "PART",
+        default_value = "test",
+        conflicts_with_all = ["user", "item", "row"],
+        help_heading = "Data"
+    )]
+    pub part: Part,
     /// The location of data that has moved.
     #[command(flatten)]
     pub moved: Moved,
     /// Where data sets are.
     #[command(flatten)]
     pub folders: Folders,
-    /// Number of terms of each kind to print, the largest first; JSON has all
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one, help_heading = "Output")]
-    pub top: usize,
+    /// Number of terms of each kind or of fields to print, the largest first; JSON has all
+    ///
+    /// Number of terms of each kind or of fields to print, the largest first; JSON has all. The default is 5 terms, and 20
+    /// fields.
+    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "Output")]
+    pub top: Option<usize>,
     /// The form of the output.
     #[command(flatten)]
     pub form: Form,

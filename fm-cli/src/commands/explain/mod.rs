@@ -1,5 +1,6 @@
 //! `fm explain`
 
+mod fields;
 mod row;
 mod text;
 
@@ -79,7 +80,13 @@ struct Term<T> {
     term: f64,
 }
 
+/// Number of terms of each kind to print by default.
+const TERMS: usize = 5;
+
 pub fn run(args: &Explain) -> Result<()> {
+    if args.user.is_none() && args.row.is_empty() {
+        return fields::run(args);
+    }
     let predictor = Predictor::open(&args.model, &args.device.device)?;
     let (pair, row) = match (&args.user, &args.item) {
         (Some(user), Some(item)) => {
@@ -112,7 +119,7 @@ pub fn run(args: &Explain) -> Result<()> {
     if args.form.json {
         return print_json(&explanation);
     }
-    print(text::Page::new(&explanation, label, shift(&predictor.settings.train), args.top))
+    print(text::Page::new(&explanation, label, shift(&predictor.settings.train), args.top.unwrap_or(TERMS)))
 }
 
 /// The row of a user and an item: from the data, or built from their attributes.

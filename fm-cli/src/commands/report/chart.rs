@@ -56,6 +56,8 @@ impl Paint {
 pub enum Mark {
     /// Points joined by a line.
     Line(Vec<(f64, f64)>, Paint),
+    /// The same, less prominent.
+    Faint(Vec<(f64, f64)>, Paint),
     /// Filled circles of a radius in pixels.
     Dots(Vec<(f64, f64)>, Paint, f64),
     /// A filled circle with a tooltip.
@@ -186,6 +188,11 @@ impl Chart {
                     chart
                         .plotting_area()
                         .draw(&PathElement::new(points, paint.stand_in().stroke_width(fine(width))))?;
+                }
+                Mark::Faint(points, paint) => {
+                    let points: Vec<(f64, f64)> = points.iter().copied().filter(is_finite).collect();
+                    let style = paint.stand_in().mix(0.5).stroke_width(fine(1.8));
+                    chart.plotting_area().draw(&PathElement::new(points, style))?;
                 }
                 Mark::Dots(points, paint, radius) => {
                     for point in points.iter().copied().filter(is_finite) {

@@ -38,6 +38,16 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
     Ok(html! { @for map in &maps { (map) } })
 }
 
+/// Whether a run has items whose map could say something: a map of numbers says nothing.
+pub fn has_map(run: &Run) -> bool {
+    let (schema, rows) = (&run.predictor.schema, run.rows.as_ref().ok());
+    let Some((item, rows)) = schema.item().zip(rows) else { return false };
+    let has_words = |text: &String| text.chars().any(char::is_alphabetic);
+    let has_kinds = schema.field_index(item).is_some_and(|item| kind_field(schema, item).is_some());
+    let titles = rows.source.catalogue().map(|catalogue| catalogue.into_items().titles);
+    has_kinds || titles.is_ok_and(|titles| titles.iter().filter(|title| has_words(title)).count() * 2 > titles.len())
+}
+
 /// The map of a run, or the reason why it is missing.
 fn map(run: &Run) -> Result<Result<Markup, String>> {
     let (rows, schema) = (&run.rows, &run.predictor.schema);

@@ -13,6 +13,12 @@ use crate::console::decimals_of;
 
 const TOP: usize = 10;
 
+/// Whether a run has users and items.
+pub fn has_users(run: &Run) -> bool {
+    let spec = run.rows.as_ref().ok().map(|rows| &rows.source.spec);
+    spec.is_some_and(|spec| spec.user.is_some() && spec.item.is_some())
+}
+
 pub fn body(runs: &[Run], groups: &[Group<'_>]) -> Result<Markup> {
     let mut parts = vec![];
     for group in groups {

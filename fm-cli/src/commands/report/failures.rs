@@ -11,15 +11,26 @@ use super::buckets::{bucket_of, buckets, range};
 use super::chart::{Axis, Chart, Mark, Paint, SIZE};
 use super::page::{Cell, figure, figures, table};
 use super::run::{Activity, Group, Run, TestRows};
+use super::slices;
 use super::summary::{capitalized, metric_name, metric_title};
 use super::{absent, heading, no_test_rows};
 use crate::ranking::TestRanks;
 
 const BUCKETS: usize = 5;
 
-pub fn body(runs: &[Run], groups: &[Group<'_>]) -> Result<Markup> {
+/// The body, and what fails most in a few words.
+pub fn section(runs: &[Run], groups: &[Group<'_>]) -> Result<(String, Markup)> {
+    let slices = runs.iter().map(|run| slices::section(run, runs.len() > 1)).collect::<Result<Vec<_>>>()?;
+    let slices: Vec<(String, Markup)> = slices.into_iter().flatten().collect();
+    let result = if let ([_], [(sentence, _)]) = (runs, &slices[..]) { sentence.clone() } else { String::new() };
+    let activity = activity(runs, groups)?;
+    Ok((result, html! { (activity) @for (_, slices) in &slices { (slices) } }))
+}
+
+/// The metric by the number of training rows of the user and the item.
+fn activity(runs: &[Run], groups: &[Group<'_>]) -> Result<Markup> {
     let mut parts = vec![];
-    let (mut has_rows, mut has_rankings) = (false, false);
+    let (mut has_rows, mut has_rankings, mut has_charts) = (false, false, false);
     for group in groups {
         let Some(&measured) = group.runs.iter().find(|(run, _)| unmeasured(run).is_none()) else { continue };
         *(if measured.1.ranks.is_some() { &mut has_rankings } else { &mut has_rows }) = true;
@@ -34,17 +45,19 @@ pub fn body(runs: &[Run], groups: &[Group<'_>]) -> Result<Markup> {
                 None => without.push(what),
             }
         }
+        has_charts |= !charts.is_empty();
         parts.push(html! {
             (heading(group, groups))
             (figures(&charts))
             @for table in &tables { (table) }
-            @for what in without {
+            @if without.len() == 1 {
+                @let what = without[0];
                 p { "No field is declared as the " (what) ": name one as " code { (what) } " in schema.toml." }
             }
         });
     }
     Ok(html! {
-        @if has_rows {
+        @if has_rows && has_charts {
             p {
                 "Test rows by the number of training rows of their user and of their item, in buckets of about equal \
                  size. Those without training rows have a bucket of their own."

@@ -24,7 +24,8 @@ const PAIRS: usize = 12;
 /// Maximum number of fields in a heat map.
 const FIELDS: usize = 24;
 
-pub fn body(runs: &[Run]) -> Result<Markup> {
+/// The body, and the strongest pair of fields in a few words.
+pub fn section(runs: &[Run]) -> Result<(String, Markup)> {
     let found = runs.iter().map(|run| Ok((run, interactions(run)?))).collect::<Result<Vec<_>>>()?;
     let reason = |run: &Run| found.iter().find(|(other, _)| other.name == run.name)?.1.as_ref().err().cloned();
     // Runs that predict the same have terms in the same unit: their maps have one scale, so that colours compare.
@@ -37,11 +38,15 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
                 full[1].max(attention.map_or(0.0, highest)),
             ]
         });
-        section(run, body, full)
+        of_run(run, body, full)
     };
     let bodies = found.iter().map(|(run, found)| found.as_ref().ok().map(|found| body(run, found)).transpose());
     let bodies = bodies.collect::<Result<Vec<_>>>()?;
-    Ok(html! {
+    let result = match &found[..] {
+        [(run, Ok(found))] => strongest(run, &found.report.fields),
+        _ => String::new(),
+    };
+    let body = html! {
         @if found.iter().any(|(_, found)| found.is_ok()) {
             p {
                 "By the model's formula, a logit is a sum of terms. This section shows the terms of pairs of values in \
@@ -58,7 +63,17 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
             @if let Some(body) = body { @if runs.len() > 1 { h3 { (run.name) } } (body) }
         }
         (absent(runs, reason))
-    })
+    };
+    Ok((result, body))
+}
+
+/// The pair of fields with the strongest terms.
+fn strongest(run: &Run, matrix: &[Vec<f64>]) -> String {
+    let pairs = (0..matrix.len()).flat_map(|row| (0..=row).map(move |column| (row, column)));
+    let best = pairs.max_by(|a, b| matrix[a.0][a.1].total_cmp(&matrix[b.0][b.1]));
+    let name = |field: usize| &run.predictor.schema.fields()[field].name;
+    let best = best.filter(|&(row, column)| matrix[row][column] > 0.0);
+    best.map_or_else(String::new, |(row, column)| format!("strongest between {} and {}", name(column), name(row)))
 }
 
 /// The interactions of a run's model, and what is listed.
@@ -103,7 +118,7 @@ fn interactions(run: &Run) -> Result<Result<Found, String>> {
 }
 
 /// The section of a run. The maps of the fields and of the attention are scaled to these numbers.
-fn section(run: &Run, Found { report, pairs }: &Found, [fields, attention]: [f64; 2]) -> Result<Markup> {
+fn of_run(run: &Run, Found { report, pairs }: &Found, [fields, attention]: [f64; 2]) -> Result<Markup> {
     let names: Vec<&str> = run.predictor.schema.fields().iter().map(|field| field.name.as_str()).collect();
     let mut shown = vec![heat_map("Pairs of fields", &report.fields, fields, &names, run.paint)?];
     if let Some(matrix) = &report.attention {
@@ -197,6 +212,14 @@ fn pairs(found: &[ValuePair], rows: &TestRows, schema: &Schema) -> Result<Markup
     };
     let head = ["Value", "Value", "Mean term", "Rows"].map(str::to_owned);
     Ok(table("Pairs of values with the strongest terms", &head, &found.iter().map(row).collect::<Vec<_>>()))
+}
+
+/// A value of a field by its id.
+pub fn value_name(schema: &Schema, name: &str, id: i64) -> String {
+    let Some(position) = schema.field_index(name) else { return String::new() };
+    let place = usize::try_from(id - schema.ids(position).start - 1).ok();
+    let known = place.and_then(|place| schema.vocabulary(position).get(place));
+    known.cloned().unwrap_or_else(|| unnamed(schema, name, id))
 }
 
 /// A description of an id that has no text.

@@ -11,11 +11,13 @@ mod embeddings;
 mod examples;
 mod failures;
 mod interactions;
+mod matters;
 mod page;
 mod placement;
 mod regression;
 mod run;
 mod settings;
+mod slices;
 mod summary;
 mod thinning;
 
@@ -46,7 +48,9 @@ pub fn run(args: &Report) -> Result<()> {
         bail!("{output} is a file of a run: name another one, such as report.html");
     }
     let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
-    let page = page::page(&format!("Report on {}", names.join(", ")), &sections(&runs)?);
+    let title = format!("Report on {}", names.join(", "));
+    let groups = run::groups(&runs);
+    let page = page::page(&title, &summary::section(&runs, &groups)?, &sections(&runs, &groups)?);
     write_atomically(&args.output, |file| file.write_all(page.as_bytes()))?;
     let earlier = if is_there { ", in place of an earlier report" } else { "" };
     tracing::info!("wrote {output}, {:.0} kB{earlier}", page.len() as f64 / 1e3);
@@ -61,31 +65,34 @@ fn is_report(path: &Path) -> Result<bool> {
     Ok(start.is_empty() || String::from_utf8_lossy(&start).contains(page::MARK))
 }
 
-fn sections(runs: &[Run]) -> Result<Vec<Section>> {
-    let groups = run::groups(runs);
+fn sections(runs: &[Run], groups: &[Group<'_>]) -> Result<Vec<Section>> {
     let has_task = |is_task: fn(&Task) -> bool| runs.iter().any(|run| is_task(&run.task()));
-    let section = |id, title, body| Section { id, title, body };
-    let mut sections = vec![
-        section("summary", "Summary", summary::body(runs)),
-        section("curves", "Learning curves", curves::body(runs)?),
-    ];
-    let changes = changes::all(runs)?;
-    if !changes.is_empty() {
-        sections.push(section("changes", "What has changed", changes::body(&changes)));
-    }
+    let open = |id, title, body| Section { id, title, result: String::new(), is_open: true, body };
+    let closed = |id, title, result, body| Section { id, title, result, is_open: false, body };
+    let mut sections = vec![];
     if has_task(|task| matches!(task, Task::Binary { .. })) {
-        sections.push(section("classification", "Probabilities", classification::body(runs)?));
+        sections.push(open("classification", "Probabilities", classification::body(runs)?));
     }
     if has_task(|task| matches!(task, Task::Regression)) {
-        sections.push(section("regression", "Predictions", regression::body(runs)?));
+        sections.push(open("regression", "Predictions", regression::body(runs)?));
     }
-    sections.extend([
-        section("failures", "Where the models fail", failures::body(runs, &groups)?),
-        section("interactions", "Interactions", interactions::body(runs)?),
-        section("embeddings", "Map of the items", embeddings::body(runs)?),
-        section("examples", "Recommendations", examples::body(runs, &groups)?),
-        section("settings", "Settings", settings::body(runs)?),
-    ]);
+    sections.push(open("matters", "Which fields matter", matters::body(runs)?));
+    let (result, body) = failures::section(runs, groups)?;
+    sections.push(closed("failures", "Where the models fail", result, body));
+    let changes = changes::all(runs)?;
+    if !changes.is_empty() {
+        sections.push(closed("changes", "What has changed", String::new(), changes::body(&changes)));
+    }
+    let (result, body) = interactions::section(runs)?;
+    sections.push(closed("interactions", "Interactions", result, body));
+    sections.push(closed("curves", "Learning curves", curves::result(runs), curves::body(runs)?));
+    if runs.iter().any(embeddings::has_map) {
+        sections.push(closed("embeddings", "Map of the items", String::new(), embeddings::body(runs)?));
+    }
+    if runs.iter().any(examples::has_users) {
+        sections.push(closed("examples", "Recommendations", String::new(), examples::body(runs, groups)?));
+    }
+    sections.push(closed("settings", "Settings", String::new(), settings::body(runs)?));
     Ok(sections)
 }
 

@@ -13,11 +13,15 @@ pub struct Section {
     /// The anchor of links.
     pub id: &'static str,
     pub title: &'static str,
+    /// Its main result in a few words, which a closed section shows, too.
+    pub result: String,
+    /// Whether it is open at first.
+    pub is_open: bool,
     pub body: Markup,
 }
 
-/// The whole file.
-pub fn page(title: &str, sections: &[Section]) -> String {
+/// The whole file. The summary comes first, and is always open.
+pub fn page(title: &str, summary: &Markup, sections: &[Section]) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -36,8 +40,16 @@ pub fn page(title: &str, sections: &[Section]) -> String {
                     }
                 }
                 main {
+                    (summary)
+                    // A link to an element in a closed part opens it.
                     @for section in sections {
-                        section id=(section.id) { h2 { (section.title) } (section.body) }
+                        details open=[section.is_open.then_some("open")] {
+                            summary {
+                                h2 { (section.title) }
+                                @if !section.result.is_empty() { span.result { (section.result) } }
+                            }
+                            section id=(section.id) aria-label=(section.title) { (section.body) }
+                        }
                     }
                 }
             }
@@ -46,6 +58,11 @@ pub fn page(title: &str, sections: &[Section]) -> String {
     // Titles may contain control characters, which are not allowed in a document.
     let is_text = |c: char| !c.is_control() || c == '\n';
     page.into_string().chars().map(|c| if is_text(c) { c } else { '\u{fffd}' }).collect()
+}
+
+/// What only some readers need, closed at first.
+pub fn more(title: &str, body: &Markup) -> Markup {
+    html! { details.more { summary { (title) } (body) } }
 }
 
 /// Charts side by side, as many as fit.

@@ -7,9 +7,9 @@ use std::rc::Rc;
 use anyhow::{Result, bail};
 use fm_args::commands::Report;
 use fm_args::flags::Part;
-use fm_core::metric::{MetricSet, Metrics, Scored, metrics};
+use fm_core::metric::{MetricSet, Metrics, Scored, metric, metrics, standard_errors};
 use fm_core::train::EpochRecord;
-use fm_core::{Label, Rows, Task};
+use fm_core::{Label, Records, Rows, Task};
 use fm_data::table::{NO_CODE, codes};
 use fm_data::{DataConfig, Moved, RawData};
 use fm_models::run::BuiltModel;
@@ -38,6 +38,7 @@ pub struct Run {
 /// The test rows of a run, with the data that contains them.
 pub struct TestRows {
     pub source: Rc<RawData>,
+    pub encoded: Records,
     /// The target of each test row.
     pub targets: Vec<f32>,
     /// The logit of each test row.
@@ -79,8 +80,33 @@ impl TestRows {
         }
     }
 
+    /// The model's metric of this name on some of the units.
+    pub fn metric(&self, label: &Label, name: &str, units: &[usize]) -> Option<f64> {
+        match &self.ranks {
+            Some(ranks) => ranks.metrics(&ranks.model, units).remove(name),
+            None => self.measured(label, &self.logits, units, |label, scored| metric(label, scored, name)),
+        }
+    }
+
+    /// Half the width of the 95% interval around the model's metric of this name.
+    pub fn margin(&self, label: &Label, name: &str) -> Option<f64> {
+        let errors = standard_errors(self.units().len(), |units| Some([self.metric(label, name, units)?]));
+        errors.map(|[error]| 1.96 * error)
+    }
+
     /// The metrics on some of the test rows, given the logits of all of them.
     fn metrics_of(&self, label: &Label, logits: &[f32], rows: &[usize]) -> Metrics {
+        self.measured(label, logits, rows, metrics)
+    }
+
+    /// Measures some of the test rows, given the logits of all of them.
+    fn measured<R>(
+        &self,
+        label: &Label,
+        logits: &[f32],
+        rows: &[usize],
+        take: impl FnOnce(&Label, &Scored<'_>) -> R,
+    ) -> R {
         fn pick<T: Copy>(all: &[T], rows: &[usize]) -> Vec<T> {
             rows.iter().map(|&row| all[row]).collect()
         }
@@ -88,7 +114,7 @@ impl TestRows {
         let weights = self.weights.as_ref().map(|weights| pick(weights, rows));
         let groups = self.groups.as_ref().map(|groups| pick(groups, rows));
         let scored = Scored::new(&logits, &targets).with_weights(weights.as_deref()).with_groups(groups.as_deref());
-        metrics(label, &scored)
+        take(label, &scored)
     }
 }
 
@@ -178,7 +204,8 @@ fn score(run: &fm_models::Run, predictor: &Predictor<BuiltModel>, source: Rc<Raw
     let test_ranks = |ranking: &Ranking| during("ranking all items", || ranking.test_ranks(test, &predictor.model));
     let ranks = evaluation.ranking().map(test_ranks).transpose()?;
     let (targets, weights, groups) = (test.labels(), test.weights(), test.groups());
-    Ok(TestRows { source, targets, logits, has_changed, ranks, weights, groups })
+    let encoded = evaluation.rows;
+    Ok(TestRows { source, encoded, targets, logits, has_changed, ranks, weights, groups })
 }
 
 /// The last components of each path, as many as it takes to make the names unique.

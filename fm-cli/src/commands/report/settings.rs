@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::page::{Cell, table};
 use super::run::Run;
+use super::summary::training;
 use crate::settings::Settings;
 use crate::training::shell_word;
 
@@ -26,6 +27,7 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
         }
     }
     Ok(html! {
+        (training(runs))
         p { "Written by fm " (env!("CARGO_PKG_VERSION")) " with libtorch " (compiled_libtorch().0) "." }
         h3 { "How to train it again" }
         @for run in runs {

@@ -1,22 +1,50 @@
 //! Results beside those of the baselines, in sentences and in tables.
 
+use anyhow::Result;
 use fm_core::Task;
-use fm_core::metric::{Direction, MetricSet, Metrics};
+use fm_core::metric::{Direction, MetricSet, Metrics, standard_errors};
 use fm_core::terminal::grouped;
 use maud::{Markup, html};
 
 use super::buckets::short;
-use super::page::{Cell, decimals, table};
-use super::run::Run;
+use super::curves;
+use super::page::{Cell, decimals, more, table};
+use super::run::{Group, Run, TestRows};
 use crate::metric::in_order;
 use crate::results::Results;
 
-pub fn body(runs: &[Run]) -> Markup {
+/// Metrics that are shown without opening anything, besides the one that chooses the best epoch.
+const MAIN: [&str; 8] = ["rmse", "mae", "r2", "logloss", "auc", "ndcg@10", "hr@10", "mrr"];
+
+pub fn section(runs: &[Run], groups: &[Group<'_>]) -> Result<Markup> {
+    Ok(html! {
+        section id="summary" aria-label="Summary" {
+            div.verdict {
+                div {
+                    @if let Some(sentence) = comparison(runs, groups) { p { strong { (sentence) } } }
+                    @for run in runs { p { (sentence(run)) } }
+                    ul.headline { @for run in runs { (headline(run)) } }
+                }
+                @if let Some(chart) = curves::main(runs)? { (chart) }
+            }
+            (results(runs))
+        }
+    })
+}
+
+/// The metric that chooses the best epoch with its interval.
+fn headline(run: &Run) -> Markup {
+    let (metric, label) = (run.monitored(), run.predictor.schema.label());
+    let value = run.results.as_ref().and_then(|results| results.test.get(metric));
+    // Of other rows than those that the run was tested on, the interval would be another one.
+    let margin = run.test_rows().filter(|rows| !rows.has_changed).and_then(|rows| rows.margin(label, metric));
     html! {
-        @if let Some(sentence) = comparison(runs) { p { strong { (sentence) } } }
-        @for run in runs { p { (sentence(run)) } }
-        (results(runs))
-        (training(runs))
+        @if let Some(&value) = value {
+            li {
+                b { (decimals(value)) @if let Some(margin) = margin { " ±" (decimals(margin)) } }
+                (run.name) ": " (metric_name(metric)) " of the test rows" @if margin.is_some() { ", with its 95% interval" }
+            }
+        }
     }
 }
 
@@ -89,7 +117,7 @@ fn best<T>(run: &Run, values: impl Iterator<Item = (f64, T)>) -> Option<(f64, T)
 }
 
 /// The best of several runs, if all were measured on the same rows.
-fn comparison(runs: &[Run]) -> Option<String> {
+fn comparison(runs: &[Run], groups: &[Group<'_>]) -> Option<String> {
     let measured: Vec<(&Run, f64)> =
         runs.iter().filter_map(|run| Some((run, *run.results.as_ref()?.test.get(run.monitored())?))).collect();
     let [(first, _), _, ..] = measured[..] else { return None };
@@ -99,13 +127,33 @@ fn comparison(runs: &[Run]) -> Option<String> {
                 .into(),
         );
     }
-    let (value, best) = best(first, measured.iter().map(|(run, value)| (*value, *run)))?;
-    Some(format!(
-        "{} has the best {} on the test rows: {}.",
-        best.name,
-        metric_name(first.monitored()),
-        decimals(value)
-    ))
+    let (value, leader) = best(first, measured.iter().map(|(run, value)| (*value, *run)))?;
+    let others = measured.iter().filter(|(run, _)| run.name != leader.name);
+    let second = best(first, others.map(|(run, value)| (*value, *run))).map(|(_, second)| second);
+    let lead = second.and_then(|second| lead(leader, second, groups)).unwrap_or_default();
+    let metric = metric_name(first.monitored());
+    Some(format!("{} has the best {metric} on the test rows: {}.{lead}", leader.name, decimals(value)))
+}
+
+/// Whether one run is better than another by more than chance, if they were measured on the same rows.
+fn lead(leader: &Run, second: &Run, groups: &[Group<'_>]) -> Option<String> {
+    let rows = |of: &Run| {
+        let is_of = |(run, _): &&(&Run, &TestRows)| run.name == of.name;
+        groups.iter().enumerate().find_map(|(at, group)| group.runs.iter().find(is_of).map(|(_, rows)| (at, *rows)))
+    };
+    let ((group, a), (other, b)) = (rows(leader)?, rows(second)?);
+    if group != other || a.units() != b.units() || leader.monitored() != second.monitored() {
+        return None;
+    }
+    let value =
+        |run: &Run, rows: &TestRows, units: &[usize]| rows.metric(run.predictor.schema.label(), run.monitored(), units);
+    let difference = |units: &[usize]| Some([(value(leader, a, units)? - value(second, b, units)?).abs()]);
+    let signed = |units: &[usize]| Some([value(leader, a, units)? - value(second, b, units)?]);
+    let [lead] = difference(&Vec::from_iter(a.units()))?;
+    let [error] = standard_errors(a.units().len(), signed)?;
+    let margin = 1.96 * error;
+    let chance = if lead > margin { "more than chance explains" } else { "which may be chance" };
+    Some(format!(" It leads {} by {} ±{}, {chance}.", second.name, decimals(lead), decimals(margin)))
 }
 
 /// Whether a baseline has the same metrics for both runs. The mean label and popularity depend only on the rows, so
@@ -131,44 +179,62 @@ fn results(runs: &[Run]) -> Markup {
     };
     html! {
         @for results in &by_task {
-            @let test: Vec<(&Run, &Metrics)> = results.iter().map(|(run, results)| (*run, &results.test)).collect();
-            @let valid: Vec<(&Run, &Metrics)> = results.iter().map(|(run, results)| (*run, &results.valid)).collect();
-            (metrics(&title(results, "Test rows, with baselines"), &test, Some(&baselines(results))))
-            (metrics(&title(results, "Validation rows, which choose the best epoch"), &valid, None))
+            @let title = title(results, "Test rows, with baselines; and validation rows, which choose the best epoch");
+            (metrics(&title, results))
         }
     }
 }
 
-/// A table of metrics, with a column for each run and each baseline.
-fn metrics(title: &str, runs: &[(&Run, &Metrics)], baselines: Option<&[(String, Metrics)]>) -> Markup {
-    let names = in_order(runs.iter().flat_map(|(_, metrics)| metrics.keys()));
-    if names.is_empty() {
-        return html! {};
+/// A table of the main metrics, with a column for each run and each baseline, and one of the others.
+fn metrics(title: &str, results: &[(&Run, &Results)]) -> Markup {
+    let all = in_order(results.iter().flat_map(|(_, results)| results.test.keys().chain(results.valid.keys())));
+    let is_monitored = |name: &str| results.iter().any(|(run, _)| run.monitored() == name);
+    let (mut main, others): (Vec<&String>, Vec<&String>) =
+        all.into_iter().partition(|name| MAIN.contains(&name.as_str()) || is_monitored(name));
+    main.sort_by_key(|name| !is_monitored(name));
+    html! {
+        @if !main.is_empty() { (table_of(title, results, &main)) }
+        @if !others.is_empty() { (more("Other metrics", &table_of("Other metrics", results, &others))) }
     }
-    let mut head = vec!["Metric".to_owned()];
-    head.extend(runs.iter().map(|(run, _)| run.name.clone()));
-    if let Some(baselines) = baselines {
-        head.extend(baselines.iter().map(|(name, _)| name.clone()));
-        head.push("Meaning".into());
-    }
-    let row = |name: &&String| {
-        let entry = runs.iter().find_map(|(run, _)| MetricSet::of(run.task()).find(name).ok());
-        let values: Vec<Option<f64>> = runs.iter().map(|(_, metrics)| metrics.get(*name).copied()).collect();
-        let is_best = |value: f64| {
-            let is_worse = |other: &f64| entry.is_some_and(|entry| entry.is_better(*other, value));
-            values.iter().flatten().count() > 1 && !values.iter().flatten().any(is_worse)
+}
+
+fn table_of(title: &str, results: &[(&Run, &Results)], names: &[&String]) -> Markup {
+    let baselines = baselines(results);
+    let named = |part: &str| -> Vec<String> {
+        let name = |(run, _): &(&Run, &Results)| match (results.len(), part) {
+            (1, part) => part.to_owned(),
+            (_, "test") => run.name.clone(),
+            (_, part) => format!("{}, {part}", run.name),
         };
-        let mut cells = vec![Cell::Text(metric_title(name))];
-        cells.extend(values.iter().map(|value| match value {
-            Some(value) if is_best(*value) => Cell::Best(decimals(*value)),
-            value => Cell::metric(*value),
-        }));
-        let Some(baselines) = baselines else { return cells };
-        cells.extend(baselines.iter().map(|(_, metrics)| Cell::metric(metrics.get(*name).copied())));
+        results.iter().map(name).collect()
+    };
+    let mut head = vec!["Metric".to_owned()];
+    head.extend(named("test"));
+    head.extend(baselines.iter().map(|(name, _)| name.clone()));
+    head.extend(named("validation"));
+    head.push("Meaning".into());
+    let row = |name: &&String| {
+        let entry = results.iter().find_map(|(run, _)| MetricSet::of(run.task()).find(name).ok());
+        let values = |of: fn(&Results) -> &Metrics| -> Vec<Cell> {
+            let values: Vec<Option<f64>> = results.iter().map(|(_, results)| of(results).get(*name).copied()).collect();
+            let is_best = |value: f64| {
+                let is_worse = |other: &f64| entry.is_some_and(|entry| entry.is_better(*other, value));
+                values.iter().flatten().count() > 1 && !values.iter().flatten().any(is_worse)
+            };
+            let cell = |value: &Option<f64>| match value {
+                Some(value) if is_best(*value) => Cell::Best(decimals(*value)),
+                value => Cell::metric(*value),
+            };
+            values.iter().map(cell).collect()
+        };
         let words = entry.map(|entry| match entry.direction {
             Direction::Minimize => format!("{}; lower is better", entry.description),
             Direction::Maximize => format!("{}; higher is better", entry.description),
         });
+        let mut cells = vec![Cell::Text(metric_title(name))];
+        cells.extend(values(|results| &results.test));
+        cells.extend(baselines.iter().map(|(_, metrics)| Cell::metric(metrics.get(*name).copied())));
+        cells.extend(values(|results| &results.valid));
         cells.push(Cell::Words(words.unwrap_or_default()));
         cells
     };
@@ -207,7 +273,7 @@ fn task_name(task: Task) -> String {
 }
 
 /// The models, and the cost of training.
-fn training(runs: &[Run]) -> Markup {
+pub fn training(runs: &[Run]) -> Markup {
     let head = [
         "Run",
         "Model",
