@@ -25,6 +25,7 @@ mod results;
 mod settings;
 mod suspicions;
 mod tensorboard;
+mod text_table;
 mod training;
 mod values;
 
@@ -124,6 +125,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Command::Recommend(command) => commands::recommend::run(command),
         Command::Explain(command) => commands::explain::run(command),
         Command::Report(command) => commands::report::run(command),
+        Command::Runs(command) => commands::runs::run(command),
         Command::Export(command) => commands::export::run(command),
         Command::Verify(command) => commands::verify::run(command),
         Command::Doctor(command) => commands::doctor::run(command),

@@ -112,6 +112,8 @@ pub enum Command {
     Explain(Explain),
     /// Write an HTML report on one or several runs
     Report(Report),
+    /// List runs with their results, and the settings that differ
+    Runs(Runs),
     /// Export a trained model to TorchScript, ONNX or NVIDIA Triton
     Export(Export),
     /// Check that a file or a run is whole, and say where it comes from

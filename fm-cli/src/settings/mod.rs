@@ -4,6 +4,7 @@ mod documented;
 mod draft;
 mod schema;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
@@ -134,6 +135,34 @@ impl Settings {
     pub fn monitored(&self) -> Result<Metric> {
         let task = self.data.task.of_any_threshold();
         Metric::of(task, self.train.monitor.as_deref().unwrap_or(MetricSet::of(task).monitored))
+    }
+
+    /// All settings as on the command line, by dotted key, without the declaration of a table.
+    pub fn by_key(&self) -> Result<BTreeMap<String, String>> {
+        fn visit(name: String, value: &serde_json::Value, found: &mut BTreeMap<String, String>) {
+            match value {
+                serde_json::Value::Null => {}
+                serde_json::Value::Object(fields) => {
+                    for (field, value) in fields {
+                        visit(if name.is_empty() { field.clone() } else { format!("{name}.{field}") }, value, found);
+                    }
+                }
+                value => {
+                    found.insert(name, text(value));
+                }
+            }
+        }
+        fn text(value: &serde_json::Value) -> String {
+            match value {
+                serde_json::Value::String(text) => text.clone(),
+                serde_json::Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(","),
+                value => value.to_string(),
+            }
+        }
+        let mut found = BTreeMap::new();
+        visit(String::new(), &serde_json::to_value(self)?, &mut found);
+        found.retain(|name, _| !name.starts_with("data.schema."));
+        Ok(found)
     }
 
     /// The text of a `settings.toml`.

@@ -35,6 +35,7 @@ mod parity;
 mod ranking;
 mod report;
 mod reproducibility;
+mod runs;
 mod scene;
 mod settings;
 mod splits;

@@ -152,6 +152,9 @@ const SCHEMA: &str = Schema::FILE;
 const ROWS: &str = "rows.json";
 const VALUES: &str = "values.json";
 const SUMMARY: &str = "summary.json";
+
+/// How deep runs are nested in a folder of runs.
+const NESTED: usize = 3;
 impl Run {
     /// Opens the folder of a run, and checks that its files belong together.
     ///
@@ -187,6 +190,33 @@ impl Run {
         }
         let files = TrainFiles::new(folder).of_run(identity.digest());
         Ok(Run { files, settings, model, schema, identity, lock: None, replaced: None })
+    }
+
+    /// The folders of the runs in a folder, in the order of their names: itself if it is a run, or those in it and in its folders,
+    /// as `fm compare` nests them. Folders that cannot be read have none.
+    pub fn all_in(folder: impl AsRef<Path>) -> Vec<PathBuf> {
+        fn find(folder: &Path, depth: usize, runs: &mut Vec<PathBuf>) {
+            if folder.join(SETTINGS).is_file() && folder.join(SCHEMA).is_file() {
+                return runs.push(folder.to_owned());
+            }
+            if depth == 0 {
+                return;
+            }
+            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            // Links to folders, which may lead back, are not followed.
+            let is_folder = |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let mut folders: Vec<PathBuf> = entries.filter(is_folder).map(|entry| entry.path()).collect();
+            folders.sort();
+            folders.iter().for_each(|folder| find(folder, depth - 1, runs));
+        }
+        let mut runs = vec![];
+        find(folder.as_ref(), NESTED, &mut runs);
+        runs
+    }
+
+    /// When the run was created, in UTC, such as `2026-01-31T12:00:00Z`.
+    pub fn created(&self) -> &str {
+        &self.identity.created
     }
 
     /// Creates a run. `start` writes the first checkpoint, so that training can resume after any interruption. Leaves

@@ -1,7 +1,6 @@
 //! The table of a comparison: one line per contestant, best first.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use fm_core::terminal::grouped;
 use serde::Serialize;
@@ -10,6 +9,7 @@ use super::significance::p_value;
 use crate::console::decimal;
 use crate::metric::{Metric, has_cutoff, in_order};
 use crate::results::Results;
+use crate::text_table::{Column, fitting, markdown};
 
 /// The results of one contestant on every seed or fold.
 pub struct Entrant {
@@ -98,8 +98,7 @@ impl Leaderboard {
         metrics.retain(|name| has_cutoff(name, length));
         metrics.sort_by_key(|name| **name != self.metric);
         let column = |name: &str, rank: usize, cell: &dyn Fn(&Line) -> String| {
-            let cells = std::iter::once(name.to_owned()).chain(self.lines.iter().map(cell)).collect();
-            Column { rank, cells }
+            Column::new(name, rank, self.lines.iter().map(cell))
         };
         let p_value = |line: &Line| match line.p_value {
             None => "-".into(),
@@ -118,55 +117,11 @@ impl Leaderboard {
             column("rows/s", 5, &|line| grouped(line.rows_per_second.mean.round() as i64)),
             column("file", 6, &|line| megabytes(line.bundle_bytes)),
         ]);
-        if let Some(width) = width {
-            let mut ranks: Vec<(usize, usize)> =
-                columns.iter().map(|column| (column.rank, column.width() + 3)).collect();
-            ranks.sort_unstable();
-            let mut used = 1;
-            let last = ranks.iter().take_while(|(_, width_of)| {
-                used += width_of;
-                used <= width
-            });
-            let last = last.last().map_or(1, |(rank, _)| (*rank).max(1));
-            columns.retain(|column| column.rank <= last);
-        }
-        table(&columns)
+        markdown(&match width {
+            Some(width) => fitting(columns, width),
+            None => columns,
+        })
     }
-}
-
-/// A column of the table.
-struct Column {
-    /// A lower rank is more important.
-    rank: usize,
-    /// The header, and a cell for each line.
-    cells: Vec<String>,
-}
-
-impl Column {
-    fn width(&self) -> usize {
-        self.cells.iter().map(|cell| cell.chars().count()).max().unwrap_or(0)
-    }
-}
-
-/// The first column is aligned to the left, the others to the right.
-fn table(columns: &[Column]) -> String {
-    let mut text = String::new();
-    for row in 0..columns.first().map_or(0, |column| column.cells.len()) {
-        for (number, column) in columns.iter().enumerate() {
-            let (cell, width) = (&column.cells[row], column.width());
-            // Writing to a string does not fail.
-            let _ = if number == 0 { write!(text, "| {cell:<width$} ") } else { write!(text, "| {cell:>width$} ") };
-        }
-        text.push_str("|\n");
-        if row == 0 {
-            let rules = columns.iter().enumerate().map(|(number, column)| {
-                let width = column.width();
-                if number == 0 { format!("|{:-<1$}", "", width + 2) } else { format!("|{:-<1$}:", "", width + 1) }
-            });
-            text.extend(rules.chain(["|\n".to_owned()]));
-        }
-    }
-    text
 }
 
 impl Line {

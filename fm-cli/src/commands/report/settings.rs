@@ -7,12 +7,10 @@ use anyhow::Result;
 use fm_core::device::compiled_libtorch;
 use fm_core::terminal::grouped;
 use maud::{Markup, html};
-use serde_json::Value;
 
 use super::page::{Cell, table};
 use super::run::Run;
 use super::summary::training;
-use crate::settings::Settings;
 use crate::training::shell_word;
 
 pub fn body(runs: &[Run]) -> Result<Markup> {
@@ -44,39 +42,9 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
     })
 }
 
-/// The settings as text by dotted key, without the declaration of a table.
-fn flat(settings: &Settings) -> Result<BTreeMap<String, String>> {
-    fn visit(name: String, value: &Value, found: &mut BTreeMap<String, String>) {
-        match value {
-            Value::Null => {}
-            Value::Object(fields) => {
-                for (field, value) in fields {
-                    visit(if name.is_empty() { field.clone() } else { format!("{name}.{field}") }, value, found);
-                }
-            }
-            value => {
-                found.insert(name, text(value));
-            }
-        }
-    }
-    let mut found = BTreeMap::new();
-    visit(String::new(), &serde_json::to_value(settings)?, &mut found);
-    found.retain(|name, _| !name.starts_with("data.schema."));
-    Ok(found)
-}
-
-/// A value as on the command line.
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(","),
-        value => value.to_string(),
-    }
-}
-
 /// All settings. Those that differ come first, with the value of each run.
 fn values(runs: &[Run]) -> Result<Markup> {
-    let settings = runs.iter().map(|run| flat(&run.predictor.settings)).collect::<Result<Vec<_>>>()?;
+    let settings = runs.iter().map(|run| run.predictor.settings.by_key()).collect::<Result<Vec<_>>>()?;
     let names: BTreeSet<&String> = settings.iter().flat_map(BTreeMap::keys).collect();
     let (same, different): (Vec<&String>, Vec<&String>) =
         names.into_iter().partition(|name| settings.iter().all(|run| run.get(*name) == settings[0].get(*name)));
