@@ -51,6 +51,16 @@ fn layers(store: &VarStore) -> Vec<Layer> {
     let ffm = FfmInteraction::new(&schema, 2);
     let summed_ffm = SummedFfmInteraction { fields: 4, k: 2 };
     let products = PairwiseProduct::new(4).unwrap();
+    let crosses = [CrossForm::Vector, CrossForm::Matrix, CrossForm::Mixture { experts: 2, rank: 3 }, CrossForm::Gated]
+        .map(|form| CrossNetwork::new(&(&root / format!("{form:?}")), 5, 2, form).unwrap());
+    let [vector, matrix, mixture, gated] = crosses;
+    let [interacting, attention_weights] =
+        [(); 2].map(|_| InteractingLayer::new(&(&root / "interacting"), [4, 2], 2, 3).unwrap());
+    let weighted = FieldWeightedInteraction::new(&root / "weighted", 4).unwrap();
+    let matrixed = FieldMatrixedInteraction::new(&root / "matrixed", 4, 2).unwrap();
+    let senet = Senet::new(&(&root / "senet"), 4, 3).unwrap();
+    let [all, each, interaction] = [Bilinear::All, Bilinear::Each, Bilinear::Interaction]
+        .map(|form| BilinearPairs::new(&root / format!("{form:?}"), 4, 2, form).unwrap());
     let none = [false; 3];
     vec![
         ("AttentionPooling", [2, 6, 2], [false, false, true], Box::new(move |x| attention.forward(x))),
@@ -66,6 +76,20 @@ fn layers(store: &VarStore) -> Vec<Layer> {
         ("DenseFm", [2, 5, 0], [false, true, false], Box::new(move |x| pair_interactions.pair_interactions(x))),
         ("Dnn", [2, 5, 0], [false, true, false], Box::new(move |x| dnn.forward(x, false))),
         ("BatchNorm", [2, 5, 0], [false, true, false], Box::new(move |x| norm.forward(x, false))),
+        ("VectorCross", [2, 5, 0], [false, true, false], Box::new(move |x| vector.forward(x))),
+        ("MatrixCross", [2, 5, 0], [false, true, false], Box::new(move |x| matrix.forward(x))),
+        ("MixtureCross", [2, 5, 0], [false, true, false], Box::new(move |x| mixture.forward(x))),
+        ("GatedCross", [2, 5, 0], [false, true, false], Box::new(move |x| gated.forward(x))),
+        ("InteractingLayer", [2, 4, 2], [false, true, true], Box::new(move |x| interacting.forward(x))),
+        ("InteractingLayer", [2, 4, 2], [false, true, true], Box::new(move |x| attention_weights.weights(x))),
+        ("FieldWeightedInteraction", [2, 4, 2], [false, true, false], Box::new(move |x| weighted.forward(x))),
+        ("FieldMatrixedInteraction", [2, 4, 2], [false, true, true], Box::new(move |x| matrixed.forward(x))),
+        ("InnerProducts", [2, 4, 2], none, Box::new(|x| InnerProducts.forward(x))),
+        ("OuterProduct", [2, 4, 2], none, Box::new(|x| OuterProduct.forward(x))),
+        ("Senet", [2, 4, 2], [false, true, false], Box::new(move |x| senet.forward(x))),
+        ("BilinearPairs", [2, 4, 2], [false, true, true], Box::new(move |x| all.forward(x))),
+        ("BilinearPairs", [2, 4, 2], [false, true, true], Box::new(move |x| each.forward(x))),
+        ("BilinearPairs", [2, 4, 2], [false, true, true], Box::new(move |x| interaction.forward(x))),
     ]
 }
 
@@ -304,6 +328,17 @@ fn sizes_that_layers_cannot_have_are_refused() {
         assert_says(Dense::new(path(), 2, size, true), &[&says("Dense", "the number of outputs")]);
         assert_says(DenseFm::new(path(), 2, size, 2), &[&says("DenseFm", "units")]);
         assert_says(DenseFm::new(path(), 2, 2, size), &[&says("DenseFm", "k")]);
+        assert_says(CrossNetwork::new(&path(), 2, size, CrossForm::Matrix), &[&says("CrossNetwork", "cross_layers")]);
+        assert_says(MixtureCross::new(&path(), 2, size, 1), &[&says("MixtureCross", "cross_experts")]);
+        assert_says(MixtureCross::new(&path(), 2, 1, size), &[&says("MixtureCross", "cross_rank")]);
+        assert_says(InteractingLayer::new(&path(), [2, 2], size, 1), &[&says("InteractingLayer", "heads")]);
+        assert_says(InteractingLayer::new(&path(), [2, 2], 1, size), &[&says("InteractingLayer", "head_dim")]);
+        assert_says(Senet::new(&path(), 2, size), &[&says("Senet", "senet_reduction")]);
+        for field_layer in
+            [FieldWeightedInteraction::new(path(), size).err(), FieldMatrixedInteraction::new(path(), size, 2).err()]
+        {
+            assert!(field_layer.unwrap().to_string().contains(&format!("the number of fields is {size}")));
+        }
         let dnn = Dnn::new(path(), 2, &DnnConfig { hidden_units: vec![2, size], ..DnnConfig::default() });
         assert_says(dnn, &[&says("Dnn", "an element of hidden_units")]);
         if size < 1 {
@@ -387,6 +422,18 @@ fn options_that_models_cannot_have_are_refused_by_name() {
             ("cin_size", vec![json!([]), json!([0]), json!([4, 65537]), json!(8)]),
             ("cin_activation", vec![json!("swish")]),
             ("form", vec![json!("none")]),
+            ("cross_layers", vec![json!(0), json!(65537), json!("3")]),
+            ("cross_experts", vec![json!(0), json!(65537)]),
+            ("cross_rank", vec![json!(0), json!(65537)]),
+            ("cross", vec![json!("vector")]),
+            ("structure", vec![json!("serial")]),
+            ("attention_layers", vec![json!(0), json!(-1), json!(65537)]),
+            ("heads", vec![json!(0), json!(65537)]),
+            ("head_dim", vec![json!(0), json!(65537)]),
+            ("first_order", vec![json!("none"), json!(true)]),
+            ("product", vec![json!("sum")]),
+            ("bilinear", vec![json!("none")]),
+            ("senet_reduction", vec![json!(0), json!(65537)]),
             ("pooling", vec![json!("min")]),
         ];
         for (option, values) in wrong.iter().filter(|(option, _)| resolved.contains_key(*option)) {
@@ -396,7 +443,9 @@ fn options_that_models_cannot_have_are_refused_by_name() {
                 let is_unused = match *option {
                     // Neither the attention nor the deep network is there then, nor is what it would refuse.
                     "attention_dim" => resolved["pooling"] != "attention",
+                    "dropout" if resolved.get("hidden_units").is_some_and(|units| units == &json!([])) => true,
                     "hidden_units" | "dropout" => resolved.get("form").is_some_and(|form| form == "gmf"),
+                    "cross_experts" | "cross_rank" => resolved["cross"] != "mixture",
                     _ => false,
                 };
                 let store = VarStore::new(Device::Cpu);
@@ -429,8 +478,9 @@ fn schemas_that_a_model_cannot_take_are_refused() {
     }
     let numeric = build("deepfm", json!({ "form": "dense-features" }), &[0, 0]);
     assert_says(numeric, &["model deepfm: the form dense-features requires a field that is not numeric"]);
+    assert_says(build("fibinet", json!({}), &[3]), &["model fibinet: it pairs fields, so it needs at least 2"]);
     for model in fm_models::MODELS {
-        let takes_one_field = !["afm", "ncf"].contains(&model.name);
+        let takes_one_field = !["afm", "ncf", "fibinet"].contains(&model.name);
         assert_eq!(build(model.name, json!({}), &[0]).is_ok(), takes_one_field, "{}", model.name);
     }
 }

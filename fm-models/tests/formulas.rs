@@ -2,6 +2,7 @@
 //! bear the names. In training also with dropout, whose masks are drawn anew from the same seed, in the formula's order.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod formulas_of_interactions;
 #[path = "../src/oracle.rs"]
 mod oracle;
 mod variants;
@@ -9,6 +10,7 @@ mod variants;
 use fm_core::model::Options;
 use fm_core::{FieldKind, Schema};
 use fm_models::layers::Dropout;
+use formulas_of_interactions::*;
 use oracle::*;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
@@ -38,6 +40,13 @@ fn formula(model: &str) -> Formula {
         "dnn" => dnn,
         "wide_deep" => wide_deep,
         "ncf" => ncf,
+        "dcn" => dcn,
+        "dcn_v2" => dcn_v2,
+        "autoint" => autoint,
+        "fwfm" => fwfm_model,
+        "fmfm" => fmfm_model,
+        "pnn" => pnn,
+        "fibinet" => fibinet,
         _ => panic!("write down the formula of {model} here"),
     }
 }
@@ -73,7 +82,7 @@ fn nfm(scene: &Scene) -> Vector {
 
 /// ŷ = w₀ + Σ_s w_{id_s} x_s + ⟨p, Σ_{f<g} a_{f,g} (e_f ⊙ e_g)⟩
 fn afm(scene: &Scene) -> Vector {
-    let k = scene.options["embedding_dim"].as_u64().unwrap() as usize;
+    let k = scene.size("embedding_dim");
     let all_pairs = scene.fields("embedding").iter().map(|fields| pairs(fields).concat()).collect();
     let pooled = scene.dropped(all_pairs, "dropout").into_iter().map(|row| {
         let pairs: Matrix = row.chunks(k).map(<[f64]>::to_vec).collect();
@@ -182,6 +191,14 @@ impl Scene {
         self.options[option].as_bool().unwrap()
     }
 
+    fn size(&self, option: &str) -> usize {
+        self.options[option].as_u64().unwrap() as usize
+    }
+
+    fn has_hidden_layers(&self) -> bool {
+        !self.options["hidden_units"].as_array().unwrap().is_empty()
+    }
+
     fn bias(&self) -> Vector {
         vec![self.p.vector("bias")[0]; self.rows.len()]
     }
@@ -249,12 +266,17 @@ fn add<const N: usize>(parts: [Vector; N]) -> Vector {
 /// The variants, so small that sums stay exact.
 fn small_variants() -> impl Iterator<Item = Variant> {
     variants().map(|variant| {
-        let layers = variant.options.get("hidden_units").map_or(2, |units| units.as_array().unwrap().len());
+        let options = variant.entry.resolve(&variant.options).unwrap();
+        let layers = options.get("hidden_units").map_or(0, |units| units.as_array().unwrap().len());
         variant
             .with("embedding_dim", 3)
             .with("hidden_units", vec![4; layers])
             .with("attention_dim", 2)
             .with("cin_size", vec![4, 2, 3])
+            .with("cross_layers", 2)
+            .with("cross_rank", 2)
+            .with("attention_layers", 2)
+            .with("head_dim", 2)
     })
 }
 
@@ -332,6 +354,13 @@ fn without_options_each_model_has_the_form_of_its_paper() {
         ("deepfm", json!({ "form": "paper", "activation": "relu", "hidden_batch_norm": "off" })),
         ("xdeepfm", json!({ "cin_split": false, "cin_activation": "linear", "part_biases": false })),
         ("ncf", json!({ "form": "neumf", "activation": "relu" })),
+        ("dcn", json!({ "cross_layers": 6 })),
+        ("dcn_v2", json!({ "structure": "stacked", "cross": "matrix" })),
+        ("autoint", json!({ "attention_layers": 3, "heads": 2, "head_dim": 32, "hidden_units": [] })),
+        ("fwfm", json!({ "first_order": "fields" })),
+        ("fmfm", json!({ "first_order": "fields" })),
+        ("pnn", json!({ "product": "inner" })),
+        ("fibinet", json!({ "senet_reduction": 3 })),
     ] {
         let defaults = fm_models::find(model).unwrap().resolve(&Options::new()).unwrap();
         for (option, value) in form.as_object().unwrap() {

@@ -10,35 +10,61 @@ mod activation;
 mod attention;
 mod batch_norm;
 mod bi_interaction;
+mod bilinear;
 mod cin;
+mod cross_gated;
+mod cross_matrix;
+mod cross_mixture;
+mod cross_network;
+mod cross_vector;
 mod dense;
 mod dense_fm;
 mod dnn;
 mod dropout;
 mod embedding;
 mod ffm;
+mod field_matrixed;
+mod field_weighted;
+mod first_order;
 mod fm;
+mod inner_products;
+mod interacting;
 mod linear;
+mod outer_product;
 mod pair_pooling;
 mod pairs;
+mod senet;
 mod tower;
 
 pub use activation::Activation;
 pub use attention::AttentionPooling;
 pub use batch_norm::{BatchNorm, BatchNormMode};
 pub use bi_interaction::BiInteraction;
+pub use bilinear::{Bilinear, BilinearPairs};
 pub use cin::{Cin, CinConfig};
+pub use cross_gated::GatedCross;
+pub use cross_matrix::MatrixCross;
+pub use cross_mixture::MixtureCross;
+pub use cross_network::{CrossForm, CrossNetwork};
+pub use cross_vector::VectorCross;
 pub use dense::Dense;
 pub use dense_fm::DenseFm;
 pub use dnn::{Dnn, DnnConfig};
 pub use dropout::Dropout;
 pub use embedding::{Embedding, EmbeddingConfig};
 pub use ffm::{Ffm, FfmForm, FfmInteraction, SummedFfmInteraction};
+pub use field_matrixed::FieldMatrixedInteraction;
+pub use field_weighted::FieldWeightedInteraction;
+pub use first_order::{FirstOrder, FirstOrderForm};
 pub use fm::{Fm, FmInteraction, FmOverEmbeddings};
+pub use inner_products::InnerProducts;
+pub use interacting::InteractingLayer;
 pub use linear::{Linear, bias};
+pub use outer_product::OuterProduct;
 pub use pair_pooling::{PairPooling, Pooling};
 pub use pairs::PairwiseProduct;
-pub(crate) use pairs::{above_diagonal, is_across, pair_of_fields};
+pub(crate) use pairs::{above_diagonal, field_of_slots, is_across, pair_of_fields};
+pub use senet::Senet;
 pub use tower::Tower;
 
 use fm_core::device::is_mixed_precision;
@@ -138,6 +164,28 @@ pub(crate) fn check_size(layer: &str, name: &str, size: i64) -> Result<()> {
     Err(Error::Setting(format!("{layer}: {name} is {size}: it must be 1 to 65536")))
 }
 
+/// Checks that the first and the last layer of a cross network are `[B, width]`.
+fn check_crossed(layer: &'static str, first: &Tensor, last: &Tensor, width: i64) -> Result<()> {
+    check_input(layer, first, &[width])?;
+    check_input(layer, last, &[width])?;
+    if first.size() == last.size() {
+        return Ok(());
+    }
+    let expected = format!("as many rows as the first layer has, {}", first.size()[0]);
+    Err(Error::shape(layer, expected, format!("shape {:?}", last.size())))
+}
+
+/// Checks that a schema has a pair of fields.
+pub(crate) fn at_least_two_fields(schema: &Schema) -> Result<()> {
+    match schema.num_fields() {
+        0 | 1 => Err(Error::Setting(format!(
+            "it pairs fields, so it needs at least 2: the schema has {}",
+            schema.num_fields()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Glorot uniform initialisation.
 fn glorot(inputs: i64, outputs: i64) -> nn::Init {
     let bound = (6.0 / (inputs as f64 + outputs as f64)).sqrt();
@@ -153,8 +201,9 @@ macro_rules! modules {
         }
     )* };
 }
-modules!(AttentionPooling, BiInteraction, Cin, Dense, DenseFm, FmInteraction, PairPooling, PairwiseProduct);
-modules!(SummedFfmInteraction);
+modules!(AttentionPooling, BiInteraction, BilinearPairs, Cin, CrossNetwork, Dense, DenseFm, FieldMatrixedInteraction);
+modules!(FieldWeightedInteraction, FmInteraction, InnerProducts, InteractingLayer, OuterProduct, PairPooling);
+modules!(PairwiseProduct, Senet, SummedFfmInteraction, VectorCross);
 
 macro_rules! training_modules {
     ($($layer:ty),*) => { $(

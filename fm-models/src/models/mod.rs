@@ -5,15 +5,22 @@
 //! documentation of the model names it.
 
 pub mod afm;
+pub mod autoint;
 pub mod bayesian_fm;
+pub mod dcn;
+pub mod dcn_v2;
 pub mod deepfm;
 pub mod deepfm_dense;
 pub mod dnn;
 pub mod ffm;
+pub mod fibinet;
 pub mod fm;
+pub mod fmfm;
+pub mod fwfm;
 pub mod lr;
 pub mod ncf;
 pub mod nfm;
+pub mod pnn;
 pub mod wide_deep;
 pub mod xdeepfm;
 
@@ -38,6 +45,13 @@ pub const MODELS: &[ModelEntry] = &[
     afm::ENTRY,
     deepfm::ENTRY,
     xdeepfm::ENTRY,
+    dcn::ENTRY,
+    dcn_v2::ENTRY,
+    autoint::ENTRY,
+    fwfm::ENTRY,
+    fmfm::ENTRY,
+    pnn::ENTRY,
+    fibinet::ENTRY,
     dnn::ENTRY,
     wide_deep::ENTRY,
     ncf::ENTRY,

@@ -29,6 +29,16 @@ const VARIANTS: &[(&str, &str)] = &[
     ("wide_deep", r#"{"activation": "sigmoid"}"#),
     ("ncf", r#"{"form": "gmf", "init_std": 0.1}"#),
     ("ncf", r#"{"form": "mlp"}"#),
+    ("dcn_v2", r#"{"structure": "parallel"}"#),
+    ("dcn_v2", r#"{"cross": "mixture"}"#),
+    ("dcn_v2", r#"{"cross": "mixture", "cross_experts": 1, "structure": "parallel"}"#),
+    ("autoint", r#"{"hidden_units": [64, 64]}"#),
+    ("fwfm", r#"{"first_order": "weights"}"#),
+    ("fmfm", r#"{"first_order": "weights"}"#),
+    ("pnn", r#"{"product": "outer"}"#),
+    ("pnn", r#"{"product": "both"}"#),
+    ("fibinet", r#"{"bilinear": "all"}"#),
+    ("fibinet", r#"{"bilinear": "each"}"#),
 ];
 
 /// A model with its options.
