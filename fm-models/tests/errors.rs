@@ -61,6 +61,10 @@ fn layers(store: &VarStore) -> Vec<Layer> {
     let senet = Senet::new(&(&root / "senet"), 4, 3).unwrap();
     let [all, each, interaction] = [Bilinear::All, Bilinear::Each, Bilinear::Interaction]
         .map(|form| BilinearPairs::new(&root / format!("{form:?}"), 4, 2, form).unwrap());
+    let norm_of_fields = LayerNorm::new(&root / "layer_norm", &[4, 2]).unwrap();
+    let block = MaskBlock::new(&(&root / "block"), 5, [5, 3], 2, &DnnConfig::default()).unwrap();
+    let gate = FeatureGate::new(&(&root / "gate"), 5, 3, 4).unwrap();
+    let fusion = BilinearFusion::new(&(&root / "fusion"), [4, 4], 2).unwrap();
     let none = [false; 3];
     vec![
         ("AttentionPooling", [2, 6, 2], [false, false, true], Box::new(move |x| attention.forward(x))),
@@ -76,6 +80,10 @@ fn layers(store: &VarStore) -> Vec<Layer> {
         ("DenseFm", [2, 5, 0], [false, true, false], Box::new(move |x| pair_interactions.pair_interactions(x))),
         ("Dnn", [2, 5, 0], [false, true, false], Box::new(move |x| dnn.forward(x, false))),
         ("BatchNorm", [2, 5, 0], [false, true, false], Box::new(move |x| norm.forward(x, false))),
+        ("LayerNorm", [2, 4, 2], [false, true, true], Box::new(move |x| norm_of_fields.forward(x))),
+        ("MaskBlock", [2, 5, 0], [false, true, false], Box::new(move |x| block.forward(x, x, false))),
+        ("FeatureGate", [2, 5, 0], [false, true, false], Box::new(move |x| gate.forward(x))),
+        ("BilinearFusion", [2, 4, 0], [false, true, false], Box::new(move |x| fusion.forward(x, x))),
         ("VectorCross", [2, 5, 0], [false, true, false], Box::new(move |x| vector.forward(x))),
         ("MatrixCross", [2, 5, 0], [false, true, false], Box::new(move |x| matrix.forward(x))),
         ("MixtureCross", [2, 5, 0], [false, true, false], Box::new(move |x| mixture.forward(x))),
@@ -275,6 +283,20 @@ fn fm_over_embeddings_refuses_other_embeddings() {
 }
 
 #[test]
+fn layers_of_two_inputs_refuse_another_number_of_rows() {
+    let store = VarStore::new(Device::Cpu);
+    let root = store.root();
+    let [two, three] = [2, 3].map(|rows| zeros(&[rows, 4], Kind::Float));
+    let cross = MatrixCross::new(&root / "cross", 4).unwrap();
+    let block = MaskBlock::new(&(&root / "block"), 4, [4, 3], 2, &DnnConfig::default()).unwrap();
+    let fusion = BilinearFusion::new(&(&root / "fusion"), [4, 4], 1).unwrap();
+    let said = ["expected inputs of as many rows as [2, 4], found [3, 4]"];
+    assert_says(cross.forward(&two, &three), &[&["MatrixCross: "], &said[..]].concat());
+    assert_says(block.forward(&two, &three, false), &[&["MaskBlock: "], &said[..]].concat());
+    assert_says(fusion.forward(&two, &three), &[&["BilinearFusion: "], &said[..]].concat());
+}
+
+#[test]
 fn an_empty_batch_scores_as_nothing() {
     let _turn = alone();
     for fields in [&[1, 1, 3, 0][..], &[1, 1], &[3, 2]] {
@@ -333,6 +355,11 @@ fn sizes_that_layers_cannot_have_are_refused() {
         assert_says(MixtureCross::new(&path(), 2, 1, size), &[&says("MixtureCross", "cross_rank")]);
         assert_says(InteractingLayer::new(&path(), [2, 2], size, 1), &[&says("InteractingLayer", "heads")]);
         assert_says(InteractingLayer::new(&path(), [2, 2], 1, size), &[&says("InteractingLayer", "head_dim")]);
+        let block = |sizes, reduction| MaskBlock::new(&path(), 2, sizes, reduction, &DnnConfig::default());
+        assert_says(block([2, size], 2), &[&says("MaskBlock", "the number of units")]);
+        assert_says(block([2, 2], size), &[&says("MaskBlock", "mask_reduction")]);
+        assert_says(FeatureGate::new(&path(), 2, size, 2), &[&says("FeatureGate", "gate_units")]);
+        assert_says(BilinearFusion::new(&path(), [2, 2], size), &[&says("BilinearFusion", "fusion_heads")]);
         assert_says(Senet::new(&path(), 2, size), &[&says("Senet", "senet_reduction")]);
         for field_layer in
             [FieldWeightedInteraction::new(path(), size).err(), FieldMatrixedInteraction::new(path(), size, 2).err()]
@@ -434,6 +461,14 @@ fn options_that_models_cannot_have_are_refused_by_name() {
             ("product", vec![json!("sum")]),
             ("bilinear", vec![json!("none")]),
             ("senet_reduction", vec![json!(0), json!(65537)]),
+            ("blocks", vec![json!("stacked")]),
+            ("parallel_blocks", vec![json!(0), json!(65537)]),
+            ("parallel_units", vec![json!(0), json!(65537)]),
+            ("mask_reduction", vec![json!(0), json!(65537)]),
+            ("second_hidden_units", vec![json!([0]), json!([4, -1]), json!([65537]), json!(64)]),
+            ("gates", vec![json!("user"), json!(true)]),
+            ("gate_units", vec![json!(0), json!(65537)]),
+            ("fusion_heads", vec![json!(0), json!(65537), json!(5)]),
             ("pooling", vec![json!("min")]),
         ];
         for (option, values) in wrong.iter().filter(|(option, _)| resolved.contains_key(*option)) {
@@ -445,13 +480,16 @@ fn options_that_models_cannot_have_are_refused_by_name() {
                     "attention_dim" => resolved["pooling"] != "attention",
                     "dropout" if resolved.get("hidden_units").is_some_and(|units| units == &json!([])) => true,
                     "hidden_units" | "dropout" => resolved.get("form").is_some_and(|form| form == "gmf"),
+                    "gate_units" => resolved["gates"] == "off",
                     "cross_experts" | "cross_rank" => resolved["cross"] != "mixture",
                     _ => false,
                 };
                 let store = VarStore::new(Device::Cpu);
                 let model = variant.entry.build(&options, &store.root(), &schema);
                 if !(is_unused && model.is_ok()) {
-                    assert_says(model, &[&format!("model {}: ", variant.entry.name), option]);
+                    // The layer calls the widths of both networks by the same name.
+                    let said = if *option == "second_hidden_units" { "hidden_units" } else { option };
+                    assert_says(model, &[&format!("model {}: ", variant.entry.name), said]);
                 }
             }
         }
@@ -478,6 +516,14 @@ fn schemas_that_a_model_cannot_take_are_refused() {
     }
     let numeric = build("deepfm", json!({ "form": "dense-features" }), &[0, 0]);
     assert_says(numeric, &["model deepfm: the form dense-features requires a field that is not numeric"]);
+    assert_says(
+        build("finalmlp", json!({ "gates": "sides" }), &[1]),
+        &["model finalmlp: no field is on the item's side", "schema"],
+    );
+    assert_says(
+        build("masknet", json!({ "hidden_batch_norm": "standard" }), &[1, 1]),
+        &["model masknet: MaskNet: hidden_batch_norm must be off for serial blocks"],
+    );
     assert_says(build("fibinet", json!({}), &[3]), &["model fibinet: it pairs fields, so it needs at least 2"]);
     for model in fm_models::MODELS {
         let takes_one_field = !["afm", "ncf", "fibinet"].contains(&model.name);

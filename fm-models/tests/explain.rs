@@ -193,6 +193,9 @@ fn what_no_formula_splits_bears_its_name() {
         ("fmfm", json!({}), vec![]),
         ("pnn", json!({}), vec!["deep part over products"]),
         ("fibinet", json!({}), vec!["deep part over pairs"]),
+        ("masknet", json!({}), vec!["deep part with masks"]),
+        ("finalmlp", json!({}), vec!["two deep parts"]),
+        ("gdcn", json!({}), vec!["deep part over crosses"]),
     ] {
         let options: Options = serde_json::from_value(options).unwrap();
         let variant = Variant { entry: fm_models::find(model).unwrap(), options };

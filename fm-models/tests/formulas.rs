@@ -47,6 +47,9 @@ fn formula(model: &str) -> Formula {
         "fmfm" => fmfm_model,
         "pnn" => pnn,
         "fibinet" => fibinet,
+        "masknet" => masknet,
+        "finalmlp" => finalmlp,
+        "gdcn" => gdcn,
         _ => panic!("write down the formula of {model} here"),
     }
 }
@@ -244,10 +247,15 @@ impl Scene {
     }
 
     /// The hidden layers under `dnn`.
-    fn dnn(&self, mut x: Matrix) -> Matrix {
-        for l in 0..self.options["hidden_units"].as_array().unwrap().len() {
-            x = x.iter().map(|x| dense(&self.p, &format!("dnn.linear_{l}"), x, true)).collect();
-            x = self.normed(&format!("dnn.batch_norm_{l}"), x, "hidden_batch_norm");
+    fn dnn(&self, x: Matrix) -> Matrix {
+        self.dnn_under("dnn", "hidden_units", x)
+    }
+
+    /// The hidden layers under a path, whose widths are an option.
+    fn dnn_under(&self, path: &str, widths: &str, mut x: Matrix) -> Matrix {
+        for l in 0..self.options[widths].as_array().unwrap().len() {
+            x = x.iter().map(|x| dense(&self.p, &format!("{path}.linear_{l}"), x, true)).collect();
+            x = self.normed(&format!("{path}.batch_norm_{l}"), x, "hidden_batch_norm");
             x.iter_mut().flatten().for_each(|x| *x = activation(self.text("activation"))(*x));
             x = self.dropped(x, "dropout");
         }
@@ -277,6 +285,10 @@ fn small_variants() -> impl Iterator<Item = Variant> {
             .with("cross_rank", 2)
             .with("attention_layers", 2)
             .with("head_dim", 2)
+            .with("parallel_blocks", 2)
+            .with("parallel_units", 3)
+            .with("second_hidden_units", vec![4, 2])
+            .with("gate_units", 3)
     })
 }
 
@@ -361,6 +373,9 @@ fn without_options_each_model_has_the_form_of_its_paper() {
         ("fmfm", json!({ "first_order": "fields" })),
         ("pnn", json!({ "product": "inner" })),
         ("fibinet", json!({ "senet_reduction": 3 })),
+        ("masknet", json!({ "blocks": "serial", "mask_reduction": 2 })),
+        ("finalmlp", json!({ "gates": "learned" })),
+        ("gdcn", json!({ "structure": "stacked" })),
     ] {
         let defaults = fm_models::find(model).unwrap().resolve(&Options::new()).unwrap();
         for (option, value) in form.as_object().unwrap() {

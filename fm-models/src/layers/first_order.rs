@@ -15,9 +15,9 @@ use super::{Dense, Embedding, Linear, field_of_slots};
 #[serde(rename_all = "lowercase")]
 pub enum FirstOrderForm {
     /// A vector w_f for each field: ⟨e_f, w_f⟩.
+    #[default]
     Fields,
     /// A weight for each id: w_{id_s} x_s.
-    #[default]
     Weights,
 }
 

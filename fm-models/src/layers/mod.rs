@@ -11,6 +11,7 @@ mod attention;
 mod batch_norm;
 mod bi_interaction;
 mod bilinear;
+mod bilinear_fusion;
 mod cin;
 mod cross_gated;
 mod cross_matrix;
@@ -22,6 +23,7 @@ mod dense_fm;
 mod dnn;
 mod dropout;
 mod embedding;
+mod feature_gate;
 mod ffm;
 mod field_matrixed;
 mod field_weighted;
@@ -29,7 +31,9 @@ mod first_order;
 mod fm;
 mod inner_products;
 mod interacting;
+mod layer_norm;
 mod linear;
+mod mask_block;
 mod outer_product;
 mod pair_pooling;
 mod pairs;
@@ -41,6 +45,7 @@ pub use attention::AttentionPooling;
 pub use batch_norm::{BatchNorm, BatchNormMode};
 pub use bi_interaction::BiInteraction;
 pub use bilinear::{Bilinear, BilinearPairs};
+pub use bilinear_fusion::BilinearFusion;
 pub use cin::{Cin, CinConfig};
 pub use cross_gated::GatedCross;
 pub use cross_matrix::MatrixCross;
@@ -52,6 +57,7 @@ pub use dense_fm::DenseFm;
 pub use dnn::{Dnn, DnnConfig};
 pub use dropout::Dropout;
 pub use embedding::{Embedding, EmbeddingConfig};
+pub use feature_gate::FeatureGate;
 pub use ffm::{Ffm, FfmForm, FfmInteraction, SummedFfmInteraction};
 pub use field_matrixed::FieldMatrixedInteraction;
 pub use field_weighted::FieldWeightedInteraction;
@@ -59,7 +65,9 @@ pub use first_order::{FirstOrder, FirstOrderForm};
 pub use fm::{Fm, FmInteraction, FmOverEmbeddings};
 pub use inner_products::InnerProducts;
 pub use interacting::InteractingLayer;
+pub use layer_norm::LayerNorm;
 pub use linear::{Linear, bias};
+pub use mask_block::MaskBlock;
 pub use outer_product::OuterProduct;
 pub use pair_pooling::{PairPooling, Pooling};
 pub use pairs::PairwiseProduct;
@@ -168,11 +176,18 @@ pub(crate) fn check_size(layer: &str, name: &str, size: i64) -> Result<()> {
 fn check_crossed(layer: &'static str, first: &Tensor, last: &Tensor, width: i64) -> Result<()> {
     check_input(layer, first, &[width])?;
     check_input(layer, last, &[width])?;
-    if first.size() == last.size() {
-        return Ok(());
+    check_rows(layer, first, last)
+}
+
+/// Checks that two inputs of a layer have the same number of rows.
+fn check_rows(layer: &'static str, first: &Tensor, second: &Tensor) -> Result<()> {
+    match (first.size().first(), second.size().first()) {
+        (rows, other) if rows == other => Ok(()),
+        _ => {
+            let expected = format!("inputs of as many rows as {:?}", first.size());
+            Err(Error::shape(layer, expected, format!("{:?}", second.size())))
+        }
     }
-    let expected = format!("as many rows as the first layer has, {}", first.size()[0]);
-    Err(Error::shape(layer, expected, format!("shape {:?}", last.size())))
 }
 
 /// Checks that a schema has a pair of fields.
@@ -202,8 +217,8 @@ macro_rules! modules {
     )* };
 }
 modules!(AttentionPooling, BiInteraction, BilinearPairs, Cin, CrossNetwork, Dense, DenseFm, FieldMatrixedInteraction);
-modules!(FieldWeightedInteraction, FmInteraction, InnerProducts, InteractingLayer, OuterProduct, PairPooling);
-modules!(PairwiseProduct, Senet, SummedFfmInteraction, VectorCross);
+modules!(FieldWeightedInteraction, FmInteraction, InnerProducts, InteractingLayer, LayerNorm, OuterProduct);
+modules!(FeatureGate, PairPooling, PairwiseProduct, Senet, SummedFfmInteraction, VectorCross);
 
 macro_rules! training_modules {
     ($($layer:ty),*) => { $(

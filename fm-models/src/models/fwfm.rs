@@ -24,19 +24,13 @@ pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
 );
 
 /// The options.
-#[derive(Debug, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Default, JsonSchema, Serialize, Deserialize)]
 pub struct Config {
     /// The latent vectors.
     #[serde(flatten)]
     pub embedding: EmbeddingConfig,
     /// The first-order part.
     pub first_order: FirstOrderForm,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config { embedding: EmbeddingConfig::default(), first_order: FirstOrderForm::Fields }
-    }
 }
 
 /// ŷ = w₀ + Σ_f ⟨e_f, w_f⟩ + Σ_{f<g} r_{f,g} ⟨e_f, e_g⟩, with e_f the sum of the scaled vectors of field f; or with

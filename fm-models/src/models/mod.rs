@@ -14,10 +14,13 @@ pub mod deepfm_dense;
 pub mod dnn;
 pub mod ffm;
 pub mod fibinet;
+pub mod finalmlp;
 pub mod fm;
 pub mod fmfm;
 pub mod fwfm;
+pub mod gdcn;
 pub mod lr;
+pub mod masknet;
 pub mod ncf;
 pub mod nfm;
 pub mod pnn;
@@ -52,6 +55,9 @@ pub const MODELS: &[ModelEntry] = &[
     fmfm::ENTRY,
     pnn::ENTRY,
     fibinet::ENTRY,
+    masknet::ENTRY,
+    finalmlp::ENTRY,
+    gdcn::ENTRY,
     dnn::ENTRY,
     wide_deep::ENTRY,
     ncf::ENTRY,

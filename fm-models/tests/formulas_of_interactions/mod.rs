@@ -92,3 +92,55 @@ pub fn fibinet(scene: &Scene) -> Vector {
     let input = scene.fields("embedding").iter().map(input).collect();
     add([scene.bias(), scene.first_order(), scene.output("output", &scene.dnn(input))])
 }
+
+/// ŷ = w₀ + ⟨h, x_L⟩ with blocks one after another, or w₀ + ⟨h, DNN([x_1; ...; x_n])⟩ with blocks side by side.
+pub fn masknet(scene: &Scene) -> Vector {
+    let fields = scene.fields("embedding");
+    let first: Vec<Matrix> = fields.iter().map(|fields| layer_norm(&scene.p, "norm", fields)).collect();
+    let (v, first) = (flat(&fields), flat(&first));
+    let block = |number: usize, x: &Matrix| {
+        let (path, act) = (format!("blocks.block_{number}"), activation(scene.text("activation")));
+        let block = v.iter().zip(x).map(|(v, x)| mask_block(&scene.p, &path, v, x, act)).collect();
+        scene.dropped(block, "dropout")
+    };
+    let hidden = match scene.text("blocks") {
+        "serial" => {
+            let blocks = scene.options["hidden_units"].as_array().unwrap().len();
+            (0..blocks).fold(first, |x, number| block(number, &x))
+        }
+        _ => {
+            let blocks: Vec<Matrix> = (0..scene.size("parallel_blocks")).map(|number| block(number, &first)).collect();
+            let row = |row: usize| blocks.iter().flat_map(|block| block[row].clone()).collect();
+            scene.dnn((0..first.len()).map(row).collect())
+        }
+    };
+    add([scene.bias(), scene.output("output", &hidden)])
+}
+
+/// ŷ = w₀ + ⟨w_1, o_1⟩ + ⟨w_2, o_2⟩ + Σ_h o_{1,h}ᵀ W_h o_{2,h} with o_i = DNN_i(g_i ⊙ [e_1; ...; e_F])
+pub fn finalmlp(scene: &Scene) -> Vector {
+    let x = flat(&scene.fields("embedding"));
+    let slots = scene.slots("embedding");
+    let gated = |stream: usize| -> Matrix {
+        let gate = ["gate", "second_gate"][stream];
+        let context = |row: usize| match scene.text("gates") {
+            "learned" => scene.p.matrix("contexts")[stream].clone(),
+            _ => side_vectors(&scene.schema, &slots[row])[stream].clone(),
+        };
+        let gated = |row: usize| match scene.text("gates") {
+            "off" => x[row].clone(),
+            _ => product(&x[row], &feature_gate(&scene.p, gate, &context(row))),
+        };
+        (0..x.len()).map(gated).collect()
+    };
+    let first = scene.dnn(gated(0));
+    let second = scene.dnn_under("second_dnn", "second_hidden_units", gated(1));
+    let heads = scene.size("fusion_heads");
+    let fused = first.iter().zip(&second).map(|(a, b)| bilinear_fusion(&scene.p, "fusion", heads, a, b));
+    add([scene.bias(), fused.collect()])
+}
+
+/// The formula of DCN V2 with c_{l+1} = c_0 ⊙ (W_l c_l + b_l) ⊙ σ(G_l c_l) + c_l
+pub fn gdcn(scene: &Scene) -> Vector {
+    crossed(scene, |path, c0, c| gated_cross(&scene.p, path, c0, c))
+}

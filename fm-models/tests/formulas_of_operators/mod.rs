@@ -127,6 +127,13 @@ pub fn formulas() -> Vec<(&'static str, Build)> {
             let x = &row.vectors;
             total(x.softmax(-1, Kind::Float).square()) + total(x.log_softmax(1, Kind::Float)) * 0.1
         }),
+        one("layer_norm", |row| {
+            let x = row.vectors.narrow(1, 0, 3);
+            let [gamma, beta] = [0, 1].map(|at| row.matrix.select(0, at));
+            let none = None::<&Tensor>;
+            total(x.layer_norm([4], Some(&gamma), Some(&beta), 1e-5, true).square() * row.matrix)
+                + total(x.layer_norm([3, 4], none, none, 0.1, true).square() * row.matrix)
+        }),
         one("narrow slice select index_select", |row| {
             let x = &row.vectors;
             let picked = x.index_select(1, &row.constants.index);

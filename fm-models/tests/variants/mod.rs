@@ -39,6 +39,10 @@ const VARIANTS: &[(&str, &str)] = &[
     ("pnn", r#"{"product": "both"}"#),
     ("fibinet", r#"{"bilinear": "all"}"#),
     ("fibinet", r#"{"bilinear": "each"}"#),
+    ("masknet", r#"{"blocks": "parallel"}"#),
+    ("finalmlp", r#"{"gates": "sides", "fusion_heads": 2}"#),
+    ("finalmlp", r#"{"gates": "off"}"#),
+    ("gdcn", r#"{"structure": "parallel"}"#),
 ];
 
 /// A model with its options.
