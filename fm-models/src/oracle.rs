@@ -118,6 +118,10 @@ impl Parameters {
             if name.ends_with("moving_variance") {
                 numbers.iter_mut().for_each(|x| *x = x.abs() + 0.5);
             }
+            // Powers of small numbers, and with them rounding, would be large.
+            if name.ends_with("exponents") {
+                numbers.iter_mut().for_each(|x| *x *= 0.25);
+            }
             no_grad(|| variable.copy_(&tensor(&numbers, &variable.size())));
         }
         Parameters(variables)
@@ -166,6 +170,34 @@ pub fn slot_vectors(table: &Matrix, row: &Row) -> Matrix {
 /// The sum of the slots' vectors of each field.
 pub fn field_vectors(schema: &Schema, slots: &Matrix) -> Matrix {
     (0..schema.num_fields()).map(|field| sum(&slots[schema.slots(field)], slots[0].len())).collect()
+}
+
+fn is_numeric(schema: &Schema, field: usize) -> bool {
+    matches!(schema.fields()[field].kind, FieldKind::Numeric { .. })
+}
+
+/// The numbers of the numeric fields of a row; 0 for one that is missing.
+pub fn numbers_of(schema: &Schema, row: &Row) -> Vector {
+    let number = |field: usize| {
+        let (id, x) = row[schema.slots(field).start];
+        if id as i64 == schema.ids(field).start + 1 { x } else { 0.0 }
+    };
+    (0..schema.num_fields()).filter(|&field| is_numeric(schema, field)).map(number).collect()
+}
+
+/// The vectors of the fields that are not numeric, from a table of only these, one after another.
+pub fn sparse_field_vectors(schema: &Schema, table: &Matrix, row: &Row) -> Matrix {
+    let (mut fields, mut first_of_table) = (vec![], 0);
+    for field in (0..schema.num_fields()).filter(|&field| !is_numeric(schema, field)) {
+        let ids = schema.ids(field);
+        let vector = |&(id, x): &(usize, f64)| -> Vector {
+            table[first_of_table + id - ids.start as usize].iter().map(|v| v * x).collect()
+        };
+        fields.push(sum(&row[schema.slots(field)].iter().map(vector).collect::<Matrix>(), table[0].len()));
+        first_of_table += (ids.end - ids.start) as usize;
+    }
+    assert_eq!(first_of_table, table.len());
+    fields
 }
 
 /// The sum of the slots' vectors of the fields of user and context, and that of the fields of the item.
@@ -475,4 +507,37 @@ pub fn bilinear_fusion(p: &Parameters, path: &str, heads: usize, a: &[f64], b: &
         }
     }
     y
+}
+
+/// Σ_{i_1<...<i_m} Σ_d e_{i_1,d} ... e_{i_m,d}: each vector is in a set of m or not.
+pub fn anova(vectors: &Matrix, order: usize) -> f64 {
+    let sets = (0..1usize << vectors.len()).filter(|set| set.count_ones() as usize == order);
+    let element = |set: usize, d: usize| -> f64 {
+        (0..vectors.len()).filter(|i| set >> i & 1 == 1).map(|i| vectors[i][d]).product()
+    };
+    sets.map(|set| (0..vectors[0].len()).map(|d| element(set, d)).sum::<f64>()).sum()
+}
+
+/// W X, for vectors in the rows of X.
+fn mixed(w: &Matrix, x: &Matrix) -> Matrix {
+    let component = |w: &Vector, d: usize| (0..x.len()).map(|i| w[i] * x[i][d]).sum();
+    w.iter().map(|w| (0..x[0].len()).map(|d| component(w, d)).collect()).collect()
+}
+
+/// LN(X Xᵀ Y), one row after another.
+pub fn wukong_products(p: &Parameters, path: &str, x: &Matrix) -> Vector {
+    let y = p.matrix(&format!("{path}.projection"));
+    let product = |a: &Vector, r: usize| (0..x.len()).map(|j| dot(a, &x[j]) * y[j][r]).sum();
+    let products = x.iter().flat_map(|a| (0..y[0].len()).map(move |r| product(a, r))).collect();
+    layer_norm(p, &format!("{path}.product_norm"), &vec![products]).concat()
+}
+
+/// LN([F; W_L X] + W_R X), with the vectors F of a dense layer over the hidden layer of the products.
+pub fn wukong(p: &Parameters, path: &str, x: &Matrix, hidden: &[f64]) -> Matrix {
+    let of = |name: &str| format!("{path}.{name}");
+    let machine = dense(p, &of("fmb"), hidden, true).chunks(x[0].len()).map(<[f64]>::to_vec).collect();
+    let both: Matrix = [machine, mixed(&p.matrix(&of("compression")), x)].concat();
+    let residual = if p.has(&of("residual")) { mixed(&p.matrix(&of("residual")), x) } else { x.clone() };
+    let sums: Matrix = both.iter().zip(&residual).map(|(a, b)| sum([a, b], a.len())).collect();
+    layer_norm(p, &of("norm"), &sums)
 }

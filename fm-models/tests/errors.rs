@@ -65,6 +65,10 @@ fn layers(store: &VarStore) -> Vec<Layer> {
     let block = MaskBlock::new(&(&root / "block"), 5, [5, 3], 2, &DnnConfig::default()).unwrap();
     let gate = FeatureGate::new(&(&root / "gate"), 5, 3, 4).unwrap();
     let fusion = BilinearFusion::new(&(&root / "fusion"), [4, 4], 2).unwrap();
+    let anova = AnovaKernel::new(3).unwrap();
+    let powers = LogarithmicLayer::new(&(&root / "powers"), [4, 2], 3, BatchNormMode::Standard).unwrap();
+    let sizes = WukongSizes { fmb_vectors: 2, lcb_vectors: 3, rank: 2 };
+    let wukong = WukongLayer::new(&(&root / "wukong"), [4, 2], &sizes, &DnnConfig::default()).unwrap();
     let none = [false; 3];
     vec![
         ("AttentionPooling", [2, 6, 2], [false, false, true], Box::new(move |x| attention.forward(x))),
@@ -80,6 +84,9 @@ fn layers(store: &VarStore) -> Vec<Layer> {
         ("DenseFm", [2, 5, 0], [false, true, false], Box::new(move |x| pair_interactions.pair_interactions(x))),
         ("Dnn", [2, 5, 0], [false, true, false], Box::new(move |x| dnn.forward(x, false))),
         ("BatchNorm", [2, 5, 0], [false, true, false], Box::new(move |x| norm.forward(x, false))),
+        ("AnovaKernel", [2, 4, 2], none, Box::new(move |x| anova.forward(x))),
+        ("LogarithmicLayer", [2, 4, 2], [false, true, true], Box::new(move |x| powers.forward(x, false))),
+        ("WukongLayer", [2, 4, 2], [false, true, true], Box::new(move |x| wukong.forward(x, false))),
         ("LayerNorm", [2, 4, 2], [false, true, true], Box::new(move |x| norm_of_fields.forward(x))),
         ("MaskBlock", [2, 5, 0], [false, true, false], Box::new(move |x| block.forward(x, x, false))),
         ("FeatureGate", [2, 5, 0], [false, true, false], Box::new(move |x| gate.forward(x))),
@@ -213,8 +220,9 @@ fn readers(store: &VarStore, schema: &Schema) -> Vec<Reader> {
     ];
     for variant in variants() {
         let (_, model) = variant.build(schema, 1, Device::Cpu);
-        // The form on dense features looks no number up.
+        // These look no number up.
         let is_dense = variant.options.get("form").is_some_and(|form| form == "dense-features");
+        let is_dense = is_dense || variant.entry.name == "dlrm";
         let rows = schema.num_ids() - if is_dense { 2 } else { 0 };
         readers.push(("", rows, Box::new(move |features, train| model.logits(features, train))));
     }
@@ -466,6 +474,16 @@ fn options_that_models_cannot_have_are_refused_by_name() {
             ("parallel_units", vec![json!(0), json!(65537)]),
             ("mask_reduction", vec![json!(0), json!(65537)]),
             ("second_hidden_units", vec![json!([0]), json!([4, -1]), json!([65537]), json!(64)]),
+            ("order", vec![json!(1), json!(6), json!(0), json!("3")]),
+            ("wukong_layers", vec![json!(0), json!(65537)]),
+            ("fmb_vectors", vec![json!(0), json!(65537)]),
+            ("lcb_vectors", vec![json!(0), json!(65537)]),
+            ("fmb_rank", vec![json!(0), json!(65537)]),
+            ("fmb_units", vec![json!([0]), json!([4, -1]), json!(64)]),
+            ("logarithmic_neurons", vec![json!(0), json!(65537)]),
+            ("log_batch_norm", vec![json!("on"), json!(true)]),
+            ("deep_hidden_units", vec![json!([0]), json!([4, -1]), json!(64)]),
+            ("bottom_units", vec![json!([0]), json!([4, -1]), json!(64)]),
             ("gates", vec![json!("user"), json!(true)]),
             ("gate_units", vec![json!(0), json!(65537)]),
             ("fusion_heads", vec![json!(0), json!(65537), json!(5)]),
@@ -487,8 +505,10 @@ fn options_that_models_cannot_have_are_refused_by_name() {
                 let store = VarStore::new(Device::Cpu);
                 let model = variant.entry.build(&options, &store.root(), &schema);
                 if !(is_unused && model.is_ok()) {
-                    // The layer calls the widths of both networks by the same name.
-                    let said = if *option == "second_hidden_units" { "hidden_units" } else { option };
+                    // The layer calls the widths of all networks by the same name.
+                    let is_width =
+                        ["second_hidden_units", "bottom_units", "deep_hidden_units", "fmb_units"].contains(option);
+                    let said = if is_width && value.is_array() { "hidden_units" } else { option };
                     assert_says(model, &[&format!("model {}: ", variant.entry.name), said]);
                 }
             }

@@ -61,7 +61,7 @@ fn pair_term(variant: &Variant, scene: &Scene<'_>, s: usize, t: usize) -> Option
             numbered(scene.schema.num_fields()).map(both).sum()
         }
         ("ffm", _) => dot(&scene.vector("embedding", s)[g * k..][..k], &scene.vector("embedding", t)[f * k..][..k]),
-        ("afm" | "deepfm", _) if f == g => 0.0,
+        ("afm" | "deepfm" | "hofm", _) if f == g => 0.0,
         ("afm", _) => {
             let p = scene.p.matrix("output.weight").concat();
             (0..k).map(|d| p[d] * scene.weights[f][g][d] * product("embedding")[d]).sum()
@@ -76,6 +76,7 @@ fn pair_term(variant: &Variant, scene: &Scene<'_>, s: usize, t: usize) -> Option
             let (fields, vector) = (scene.schema.num_fields(), |slot| scene.vector("embedding", slot));
             by_field_matrix(scene.p, "interaction", fields, [f, g], &vector(s), &vector(t))
         }
+        ("hofm", _) => product("order_2.embedding").iter().sum(),
         ("ncf", "mlp") => return None,
         ("ncf", _) => {
             let is_item = |field: usize| scene.schema.fields()[field].side == Side::Item;
@@ -167,9 +168,9 @@ fn the_terms_of_slots_and_of_pairs_are_those_of_the_formula() {
             }
         }
     }
-    // LR, FM, Bayesian FM, FFM in both forms, AFM in all five, GMF, and FwFM and FmFM in both forms: 15 forms, of 4
-    // schemas and 3 rows each.
-    assert_eq!(told_apart, 15 * 4 * 3);
+    // LR, FM, Bayesian FM, FFM in both forms, AFM in all five, GMF, FwFM and FmFM in both forms, and HOFM of order
+    // 2: 16 forms, of 4 schemas and 3 rows each.
+    assert_eq!(told_apart, 16 * 4 * 3);
 }
 
 #[test]
@@ -196,6 +197,12 @@ fn what_no_formula_splits_bears_its_name() {
         ("masknet", json!({}), vec!["deep part with masks"]),
         ("finalmlp", json!({}), vec!["two deep parts"]),
         ("gdcn", json!({}), vec!["deep part over crosses"]),
+        ("afn", json!({}), vec!["deep part over powers"]),
+        ("afn", json!({ "deep_hidden_units": [4] }), vec!["deep part over powers", "deep part"]),
+        ("hofm", json!({}), vec!["third order"]),
+        ("hofm", json!({ "order": 5 }), vec!["third order", "fourth order", "fifth order"]),
+        ("dlrm", json!({}), vec!["deep part over products"]),
+        ("wukong", json!({}), vec!["stacked machines"]),
     ] {
         let options: Options = serde_json::from_value(options).unwrap();
         let variant = Variant { entry: fm_models::find(model).unwrap(), options };

@@ -7,6 +7,7 @@
 //! B is the number of rows, S the number of slots, F the number of fields, and k the length of a latent vector.
 
 mod activation;
+mod anova;
 mod attention;
 mod batch_norm;
 mod bi_interaction;
@@ -33,14 +34,18 @@ mod inner_products;
 mod interacting;
 mod layer_norm;
 mod linear;
+mod logarithmic;
 mod mask_block;
+mod numbers;
 mod outer_product;
 mod pair_pooling;
 mod pairs;
 mod senet;
 mod tower;
+mod wukong;
 
 pub use activation::Activation;
+pub use anova::AnovaKernel;
 pub use attention::AttentionPooling;
 pub use batch_norm::{BatchNorm, BatchNormMode};
 pub use bi_interaction::BiInteraction;
@@ -67,13 +72,16 @@ pub use inner_products::InnerProducts;
 pub use interacting::InteractingLayer;
 pub use layer_norm::LayerNorm;
 pub use linear::{Linear, bias};
+pub use logarithmic::LogarithmicLayer;
 pub use mask_block::MaskBlock;
+pub use numbers::Numbers;
 pub use outer_product::OuterProduct;
 pub use pair_pooling::{PairPooling, Pooling};
 pub use pairs::PairwiseProduct;
 pub(crate) use pairs::{above_diagonal, field_of_slots, is_across, pair_of_fields};
 pub use senet::Senet;
 pub use tower::Tower;
+pub use wukong::{WukongLayer, WukongSizes};
 
 use fm_core::device::is_mixed_precision;
 use fm_core::schema::Layout;
@@ -216,7 +224,17 @@ macro_rules! modules {
         }
     )* };
 }
-modules!(AttentionPooling, BiInteraction, BilinearPairs, Cin, CrossNetwork, Dense, DenseFm, FieldMatrixedInteraction);
+modules!(
+    AnovaKernel,
+    AttentionPooling,
+    BiInteraction,
+    BilinearPairs,
+    Cin,
+    CrossNetwork,
+    Dense,
+    DenseFm,
+    FieldMatrixedInteraction
+);
 modules!(FieldWeightedInteraction, FmInteraction, InnerProducts, InteractingLayer, LayerNorm, OuterProduct);
 modules!(FeatureGate, PairPooling, PairwiseProduct, Senet, SummedFfmInteraction, VectorCross);
 
@@ -229,7 +247,7 @@ macro_rules! training_modules {
         }
     )* };
 }
-training_modules!(BatchNorm, Dnn);
+training_modules!(BatchNorm, Dnn, LogarithmicLayer, WukongLayer);
 
 #[cfg(test)]
 mod tests {

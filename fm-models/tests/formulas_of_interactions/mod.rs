@@ -44,9 +44,9 @@ pub fn autoint(scene: &Scene) -> Vector {
     };
     let attended = flat(&fields.iter().map(attended).collect::<Vec<_>>());
     let explicit = add([scene.bias(), scene.output("attention_output", &attended)]);
-    match scene.has_hidden_layers() {
-        true => add([explicit, scene.output("output", &scene.dnn(flat(&fields)))]),
-        false => explicit,
+    match scene.length("hidden_units") {
+        1.. => add([explicit, scene.output("output", &scene.dnn(flat(&fields)))]),
+        0 => explicit,
     }
 }
 
@@ -105,7 +105,7 @@ pub fn masknet(scene: &Scene) -> Vector {
     };
     let hidden = match scene.text("blocks") {
         "serial" => {
-            let blocks = scene.options["hidden_units"].as_array().unwrap().len();
+            let blocks = scene.length("hidden_units");
             (0..blocks).fold(first, |x, number| block(number, &x))
         }
         _ => {
@@ -134,7 +134,7 @@ pub fn finalmlp(scene: &Scene) -> Vector {
         (0..x.len()).map(gated).collect()
     };
     let first = scene.dnn(gated(0));
-    let second = scene.dnn_under("second_dnn", "second_hidden_units", gated(1));
+    let second = scene.dnn_of_layers("second_dnn", scene.length("second_hidden_units"), gated(1));
     let heads = scene.size("fusion_heads");
     let fused = first.iter().zip(&second).map(|(a, b)| bilinear_fusion(&scene.p, "fusion", heads, a, b));
     add([scene.bias(), fused.collect()])
@@ -143,4 +143,60 @@ pub fn finalmlp(scene: &Scene) -> Vector {
 /// The formula of DCN V2 with c_{l+1} = c_0 ⊙ (W_l c_l + b_l) ⊙ σ(G_l c_l) + c_l
 pub fn gdcn(scene: &Scene) -> Vector {
     crossed(scene, |path, c0, c| gated_cross(&scene.p, path, c0, c))
+}
+
+/// ŷ = w₀ + Σ_s w_{id_s} x_s + Σ_{f<g} Σ_d e²_{f,d} e²_{g,d} + Σ_{f<g<h} Σ_d e³_{f,d} e³_{g,d} e³_{h,d} + ...
+pub fn hofm(scene: &Scene) -> Vector {
+    let order = |order: usize| -> Vector {
+        let fields = scene.fields(&format!("order_{order}.embedding"));
+        fields.iter().map(|fields| anova(fields, order)).collect()
+    };
+    (2..=scene.size("order")).fold(add([scene.bias(), scene.first_order()]), |sum, m| add([sum, order(m)]))
+}
+
+/// ŷ = w₀ + ⟨h, DNN([z; p])⟩ with z = DNN_x(x) and the inner products p of z and the vectors of the other fields.
+pub fn dlrm(scene: &Scene) -> Vector {
+    let (mut vectors, numbers) = (scene.sparse_fields(), scene.numbers());
+    let mut input = vec![vec![]; vectors.len()];
+    if !numbers[0].is_empty() {
+        input = scene.dnn_of_layers("bottom", scene.length("bottom_units") + 1, numbers);
+        vectors.iter_mut().zip(&input).for_each(|(vectors, z)| vectors.insert(0, z.clone()));
+    }
+    input.iter_mut().zip(&vectors).for_each(|(input, vectors)| input.extend(inner_products(vectors)));
+    add([scene.bias(), scene.output("output", &scene.dnn(input))])
+}
+
+/// ŷ = w₀ + ⟨h, DNN([y_1; ...; y_n])⟩ with y_j = N(exp(Σ_f w_{j,f} N(ln |e_f|))), and for AFN+ another deep part.
+pub fn afn(scene: &Scene) -> Vector {
+    let exponents = scene.p.matrix("products.exponents");
+    let logarithm = |e: &Vector| -> Vector { e.iter().map(|e| e.abs().max(1e-5).ln()).collect() };
+    let logarithms = scene.fields("embedding").iter().map(|e| e.iter().map(logarithm).collect()).collect();
+    let logarithms = scene.normed_vectors("products.log_norm", logarithms, "log_batch_norm");
+    let products = |logarithms: &Matrix| -> Matrix {
+        let k = logarithms[0].len();
+        let sum = |w: &Vector, d: usize| (0..w.len()).map(|f| w[f] * logarithms[f][d]).sum::<f64>();
+        exponents.iter().map(|w| (0..k).map(|d| sum(w, d).exp()).collect()).collect()
+    };
+    let products = logarithms.iter().map(products).collect();
+    let products = scene.normed_vectors("products.exp_norm", products, "log_batch_norm");
+    let explicit = add([scene.bias(), scene.output("output", &scene.dnn(flat(&products)))]);
+    match scene.length("deep_hidden_units") {
+        0 => explicit,
+        layers => {
+            let fields = flat(&scene.fields("deep.embedding"));
+            add([explicit, scene.output("deep.output", &scene.dnn_of_layers("deep.dnn", layers, fields))])
+        }
+    }
+}
+
+/// ŷ = w₀ + ⟨h, DNN(X_L)⟩ with X' = LN([MLP(LN(X Xᵀ Y)); W_L X] + W_R X)
+pub fn wukong_model(scene: &Scene) -> Vector {
+    let layer = |vectors: Vec<Matrix>, number: usize| -> Vec<Matrix> {
+        let path = format!("layers.layer_{number}");
+        let products = vectors.iter().map(|x| wukong_products(&scene.p, &path, x)).collect();
+        let hidden = scene.dnn_of_layers(&format!("{path}.dnn"), scene.length("fmb_units"), products);
+        vectors.iter().zip(&hidden).map(|(x, hidden)| wukong(&scene.p, &path, x, hidden)).collect()
+    };
+    let last = (0..scene.size("wukong_layers")).fold(scene.fields("embedding"), layer);
+    add([scene.bias(), scene.output("output", &scene.dnn(flat(&last)))])
 }
