@@ -25,7 +25,7 @@ use rows::{disturb, schema};
 use serde_json::json;
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor, no_grad};
-use variants::{alone, variants};
+use variants::{Variant, alone, variants};
 
 /// The rows on the device under test.
 fn features(schema: &Schema, n: usize) -> Features {
@@ -84,7 +84,8 @@ fn a_gradient_reaches_every_parameter_and_is_row_sparse_in_tables() {
     let schema = schema(Task::Regression);
     for (variant, form) in variants().flat_map(|variant| [(variant.clone(), 0), (variant, 1)]) {
         let (store, model) = variant.build(&schema, 1, device());
-        disturb(&store);
+        // Four times: the gradients of parts of a high degree are small.
+        (0..4).for_each(|_| disturb(&store));
         model.logits(&both_forms(&schema, 64)[form], true).unwrap().square().mean(Kind::Float).backward();
         let normed = variant.options.contains_key("hidden_batch_norm");
         for (name, tensor) in store.variables().into_iter().filter(|(_, tensor)| tensor.requires_grad()) {
@@ -113,7 +114,8 @@ fn a_row_scores_alike_alone_and_among_others() {
         let score =
             |first: usize, n: usize| no_grad(|| model.logits(&rows.narrow(first..first + n).into(), false)).unwrap();
         let alone = Tensor::cat(&(0..20).map(|row| score(row, 1)).collect::<Vec<_>>(), 0);
-        assert!(alone.allclose(&score(0, 20), 0.0, 1e-5, false), "{variant}");
+        let of_size = if variant.takes_powers() { 1e-4 } else { 0.0 };
+        assert!(alone.allclose(&score(0, 20), of_size, 1e-5, false), "{variant}");
         assert!(alone.std(true).double_value(&[]) > 1e-3, "{variant}: the rows' scores are all alike");
     }
 }
@@ -198,7 +200,8 @@ fn mixed_precision_gives_about_the_same_logits_and_gradients_of_float32() {
             assert!(worst < 0.02 * (1.0 + exact.abs().max().double_value(&[])), "{variant}: {worst}");
             for (name, expected) in gradients(&model.logits(&features, true).unwrap()) {
                 let [off, size] = [&mixed[&name] - &expected, expected].map(|tensor| tensor.norm().double_value(&[]));
-                assert!(off <= 0.05 * size + 1e-4, "{variant} {name}: {off} of {size}");
+                // Layer norm subtracts means, and what is left of a gradient has fewer of the bits.
+                assert!(off <= 0.08 * size + 1e-4, "{variant} {name}: {off} of {size}");
             }
         }
         let after = model.logits(&features, false).unwrap();
@@ -477,6 +480,7 @@ fn options_are_checked_and_resolved() {
 
 #[test]
 fn the_summary_counts_every_parameter_once() {
+    let _turn = alone();
     let schema = schema(Task::Regression);
     for variant in variants() {
         let (store, model) = variant.build(&schema, 1, Device::Cpu);
@@ -526,7 +530,8 @@ fn a_value_never_seen_in_training_adds_nothing() {
     let _turn = alone();
     let schema = schema(Task::Regression);
     let unknown: Vec<i64> = schema.field_of_slots().into_iter().map(|field| schema.ids(field).start).collect();
-    for variant in variants().filter(|variant| !variant.options.contains_key("activation")) {
+    let has_zero = |variant: &Variant| !variant.options.contains_key("activation") && !variant.takes_powers();
+    for variant in variants().filter(has_zero) {
         let (store, model) = variant.build(&schema, 1, Device::Cpu);
         let ids = Tensor::from_slice(&unknown).view([1, -1]);
         let values = ids.ones_like().to_kind(Kind::Float);

@@ -51,6 +51,24 @@ fn layers(store: &VarStore) -> Vec<Layer> {
     let ffm = FfmInteraction::new(&schema, 2);
     let summed_ffm = SummedFfmInteraction { fields: 4, k: 2 };
     let products = PairwiseProduct::new(4).unwrap();
+    let crosses = [CrossForm::Vector, CrossForm::Matrix, CrossForm::Mixture { experts: 2, rank: 3 }, CrossForm::Gated]
+        .map(|form| CrossNetwork::new(&(&root / format!("{form:?}")), 5, 2, form).unwrap());
+    let [vector, matrix, mixture, gated] = crosses;
+    let [interacting, attention_weights] =
+        [(); 2].map(|_| InteractingLayer::new(&(&root / "interacting"), [4, 2], 2, 3).unwrap());
+    let weighted = FieldWeightedInteraction::new(&root / "weighted", 4).unwrap();
+    let matrixed = FieldMatrixedInteraction::new(&root / "matrixed", 4, 2).unwrap();
+    let senet = Senet::new(&(&root / "senet"), 4, 3).unwrap();
+    let [all, each, interaction] = [Bilinear::All, Bilinear::Each, Bilinear::Interaction]
+        .map(|form| BilinearPairs::new(&root / format!("{form:?}"), 4, 2, form).unwrap());
+    let norm_of_fields = LayerNorm::new(&root / "layer_norm", &[4, 2]).unwrap();
+    let block = MaskBlock::new(&(&root / "block"), 5, [5, 3], 2, &DnnConfig::default()).unwrap();
+    let gate = FeatureGate::new(&(&root / "gate"), 5, 3, 4).unwrap();
+    let fusion = BilinearFusion::new(&(&root / "fusion"), [4, 4], 2).unwrap();
+    let anova = AnovaKernel::new(3).unwrap();
+    let powers = LogarithmicLayer::new(&(&root / "powers"), [4, 2], 3, BatchNormMode::Standard).unwrap();
+    let sizes = WukongSizes { fmb_vectors: 2, lcb_vectors: 3, rank: 2 };
+    let wukong = WukongLayer::new(&(&root / "wukong"), [4, 2], &sizes, &DnnConfig::default()).unwrap();
     let none = [false; 3];
     vec![
         ("AttentionPooling", [2, 6, 2], [false, false, true], Box::new(move |x| attention.forward(x))),
@@ -66,6 +84,27 @@ fn layers(store: &VarStore) -> Vec<Layer> {
         ("DenseFm", [2, 5, 0], [false, true, false], Box::new(move |x| pair_interactions.pair_interactions(x))),
         ("Dnn", [2, 5, 0], [false, true, false], Box::new(move |x| dnn.forward(x, false))),
         ("BatchNorm", [2, 5, 0], [false, true, false], Box::new(move |x| norm.forward(x, false))),
+        ("AnovaKernel", [2, 4, 2], none, Box::new(move |x| anova.forward(x))),
+        ("LogarithmicLayer", [2, 4, 2], [false, true, true], Box::new(move |x| powers.forward(x, false))),
+        ("WukongLayer", [2, 4, 2], [false, true, true], Box::new(move |x| wukong.forward(x, false))),
+        ("LayerNorm", [2, 4, 2], [false, true, true], Box::new(move |x| norm_of_fields.forward(x))),
+        ("MaskBlock", [2, 5, 0], [false, true, false], Box::new(move |x| block.forward(x, x, false))),
+        ("FeatureGate", [2, 5, 0], [false, true, false], Box::new(move |x| gate.forward(x))),
+        ("BilinearFusion", [2, 4, 0], [false, true, false], Box::new(move |x| fusion.forward(x, x))),
+        ("VectorCross", [2, 5, 0], [false, true, false], Box::new(move |x| vector.forward(x))),
+        ("MatrixCross", [2, 5, 0], [false, true, false], Box::new(move |x| matrix.forward(x))),
+        ("MixtureCross", [2, 5, 0], [false, true, false], Box::new(move |x| mixture.forward(x))),
+        ("GatedCross", [2, 5, 0], [false, true, false], Box::new(move |x| gated.forward(x))),
+        ("InteractingLayer", [2, 4, 2], [false, true, true], Box::new(move |x| interacting.forward(x))),
+        ("InteractingLayer", [2, 4, 2], [false, true, true], Box::new(move |x| attention_weights.weights(x))),
+        ("FieldWeightedInteraction", [2, 4, 2], [false, true, false], Box::new(move |x| weighted.forward(x))),
+        ("FieldMatrixedInteraction", [2, 4, 2], [false, true, true], Box::new(move |x| matrixed.forward(x))),
+        ("InnerProducts", [2, 4, 2], none, Box::new(|x| InnerProducts.forward(x))),
+        ("OuterProduct", [2, 4, 2], none, Box::new(|x| OuterProduct.forward(x))),
+        ("Senet", [2, 4, 2], [false, true, false], Box::new(move |x| senet.forward(x))),
+        ("BilinearPairs", [2, 4, 2], [false, true, true], Box::new(move |x| all.forward(x))),
+        ("BilinearPairs", [2, 4, 2], [false, true, true], Box::new(move |x| each.forward(x))),
+        ("BilinearPairs", [2, 4, 2], [false, true, true], Box::new(move |x| interaction.forward(x))),
     ]
 }
 
@@ -181,8 +220,9 @@ fn readers(store: &VarStore, schema: &Schema) -> Vec<Reader> {
     ];
     for variant in variants() {
         let (_, model) = variant.build(schema, 1, Device::Cpu);
-        // The form on dense features looks no number up.
+        // These look no number up.
         let is_dense = variant.options.get("form").is_some_and(|form| form == "dense-features");
+        let is_dense = is_dense || variant.entry.name == "dlrm";
         let rows = schema.num_ids() - if is_dense { 2 } else { 0 };
         readers.push(("", rows, Box::new(move |features, train| model.logits(features, train))));
     }
@@ -251,6 +291,20 @@ fn fm_over_embeddings_refuses_other_embeddings() {
 }
 
 #[test]
+fn layers_of_two_inputs_refuse_another_number_of_rows() {
+    let store = VarStore::new(Device::Cpu);
+    let root = store.root();
+    let [two, three] = [2, 3].map(|rows| zeros(&[rows, 4], Kind::Float));
+    let cross = MatrixCross::new(&root / "cross", 4).unwrap();
+    let block = MaskBlock::new(&(&root / "block"), 4, [4, 3], 2, &DnnConfig::default()).unwrap();
+    let fusion = BilinearFusion::new(&(&root / "fusion"), [4, 4], 1).unwrap();
+    let said = ["expected inputs of as many rows as [2, 4], found [3, 4]"];
+    assert_says(cross.forward(&two, &three), &[&["MatrixCross: "], &said[..]].concat());
+    assert_says(block.forward(&two, &three, false), &[&["MaskBlock: "], &said[..]].concat());
+    assert_says(fusion.forward(&two, &three), &[&["BilinearFusion: "], &said[..]].concat());
+}
+
+#[test]
 fn an_empty_batch_scores_as_nothing() {
     let _turn = alone();
     for fields in [&[1, 1, 3, 0][..], &[1, 1], &[3, 2]] {
@@ -304,6 +358,22 @@ fn sizes_that_layers_cannot_have_are_refused() {
         assert_says(Dense::new(path(), 2, size, true), &[&says("Dense", "the number of outputs")]);
         assert_says(DenseFm::new(path(), 2, size, 2), &[&says("DenseFm", "units")]);
         assert_says(DenseFm::new(path(), 2, 2, size), &[&says("DenseFm", "k")]);
+        assert_says(CrossNetwork::new(&path(), 2, size, CrossForm::Matrix), &[&says("CrossNetwork", "cross_layers")]);
+        assert_says(MixtureCross::new(&path(), 2, size, 1), &[&says("MixtureCross", "cross_experts")]);
+        assert_says(MixtureCross::new(&path(), 2, 1, size), &[&says("MixtureCross", "cross_rank")]);
+        assert_says(InteractingLayer::new(&path(), [2, 2], size, 1), &[&says("InteractingLayer", "heads")]);
+        assert_says(InteractingLayer::new(&path(), [2, 2], 1, size), &[&says("InteractingLayer", "head_dim")]);
+        let block = |sizes, reduction| MaskBlock::new(&path(), 2, sizes, reduction, &DnnConfig::default());
+        assert_says(block([2, size], 2), &[&says("MaskBlock", "the number of units")]);
+        assert_says(block([2, 2], size), &[&says("MaskBlock", "mask_reduction")]);
+        assert_says(FeatureGate::new(&path(), 2, size, 2), &[&says("FeatureGate", "gate_units")]);
+        assert_says(BilinearFusion::new(&path(), [2, 2], size), &[&says("BilinearFusion", "fusion_heads")]);
+        assert_says(Senet::new(&path(), 2, size), &[&says("Senet", "senet_reduction")]);
+        for field_layer in
+            [FieldWeightedInteraction::new(path(), size).err(), FieldMatrixedInteraction::new(path(), size, 2).err()]
+        {
+            assert!(field_layer.unwrap().to_string().contains(&format!("the number of fields is {size}")));
+        }
         let dnn = Dnn::new(path(), 2, &DnnConfig { hidden_units: vec![2, size], ..DnnConfig::default() });
         assert_says(dnn, &[&says("Dnn", "an element of hidden_units")]);
         if size < 1 {
@@ -387,6 +457,36 @@ fn options_that_models_cannot_have_are_refused_by_name() {
             ("cin_size", vec![json!([]), json!([0]), json!([4, 65537]), json!(8)]),
             ("cin_activation", vec![json!("swish")]),
             ("form", vec![json!("none")]),
+            ("cross_layers", vec![json!(0), json!(65537), json!("3")]),
+            ("cross_experts", vec![json!(0), json!(65537)]),
+            ("cross_rank", vec![json!(0), json!(65537)]),
+            ("cross", vec![json!("vector")]),
+            ("structure", vec![json!("serial")]),
+            ("attention_layers", vec![json!(0), json!(-1), json!(65537)]),
+            ("heads", vec![json!(0), json!(65537)]),
+            ("head_dim", vec![json!(0), json!(65537)]),
+            ("first_order", vec![json!("none"), json!(true)]),
+            ("product", vec![json!("sum")]),
+            ("bilinear", vec![json!("none")]),
+            ("senet_reduction", vec![json!(0), json!(65537)]),
+            ("blocks", vec![json!("stacked")]),
+            ("parallel_blocks", vec![json!(0), json!(65537)]),
+            ("parallel_units", vec![json!(0), json!(65537)]),
+            ("mask_reduction", vec![json!(0), json!(65537)]),
+            ("second_hidden_units", vec![json!([0]), json!([4, -1]), json!([65537]), json!(64)]),
+            ("order", vec![json!(1), json!(6), json!(0), json!("3")]),
+            ("wukong_layers", vec![json!(0), json!(65537)]),
+            ("fmb_vectors", vec![json!(0), json!(65537)]),
+            ("lcb_vectors", vec![json!(0), json!(65537)]),
+            ("fmb_rank", vec![json!(0), json!(65537)]),
+            ("fmb_units", vec![json!([0]), json!([4, -1]), json!(64)]),
+            ("logarithmic_neurons", vec![json!(0), json!(65537)]),
+            ("log_batch_norm", vec![json!("on"), json!(true)]),
+            ("deep_hidden_units", vec![json!([0]), json!([4, -1]), json!(64)]),
+            ("bottom_units", vec![json!([0]), json!([4, -1]), json!(64)]),
+            ("gates", vec![json!("user"), json!(true)]),
+            ("gate_units", vec![json!(0), json!(65537)]),
+            ("fusion_heads", vec![json!(0), json!(65537), json!(5)]),
             ("pooling", vec![json!("min")]),
         ];
         for (option, values) in wrong.iter().filter(|(option, _)| resolved.contains_key(*option)) {
@@ -396,13 +496,20 @@ fn options_that_models_cannot_have_are_refused_by_name() {
                 let is_unused = match *option {
                     // Neither the attention nor the deep network is there then, nor is what it would refuse.
                     "attention_dim" => resolved["pooling"] != "attention",
+                    "dropout" if resolved.get("hidden_units").is_some_and(|units| units == &json!([])) => true,
                     "hidden_units" | "dropout" => resolved.get("form").is_some_and(|form| form == "gmf"),
+                    "gate_units" => resolved["gates"] == "off",
+                    "cross_experts" | "cross_rank" => resolved["cross"] != "mixture",
                     _ => false,
                 };
                 let store = VarStore::new(Device::Cpu);
                 let model = variant.entry.build(&options, &store.root(), &schema);
                 if !(is_unused && model.is_ok()) {
-                    assert_says(model, &[&format!("model {}: ", variant.entry.name), option]);
+                    // The layer calls the widths of all networks by the same name.
+                    let is_width =
+                        ["second_hidden_units", "bottom_units", "deep_hidden_units", "fmb_units"].contains(option);
+                    let said = if is_width && value.is_array() { "hidden_units" } else { option };
+                    assert_says(model, &[&format!("model {}: ", variant.entry.name), said]);
                 }
             }
         }
@@ -429,8 +536,17 @@ fn schemas_that_a_model_cannot_take_are_refused() {
     }
     let numeric = build("deepfm", json!({ "form": "dense-features" }), &[0, 0]);
     assert_says(numeric, &["model deepfm: the form dense-features requires a field that is not numeric"]);
+    assert_says(
+        build("finalmlp", json!({ "gates": "sides" }), &[1]),
+        &["model finalmlp: no field is on the item's side", "schema"],
+    );
+    assert_says(
+        build("masknet", json!({ "hidden_batch_norm": "standard" }), &[1, 1]),
+        &["model masknet: MaskNet: hidden_batch_norm must be off for serial blocks"],
+    );
+    assert_says(build("fibinet", json!({}), &[3]), &["model fibinet: it pairs fields, so it needs at least 2"]);
     for model in fm_models::MODELS {
-        let takes_one_field = !["afm", "ncf"].contains(&model.name);
+        let takes_one_field = !["afm", "ncf", "fibinet"].contains(&model.name);
         assert_eq!(build(model.name, json!({}), &[0]).is_ok(), takes_one_field, "{}", model.name);
     }
 }

@@ -61,7 +61,7 @@ fn pair_term(variant: &Variant, scene: &Scene<'_>, s: usize, t: usize) -> Option
             numbered(scene.schema.num_fields()).map(both).sum()
         }
         ("ffm", _) => dot(&scene.vector("embedding", s)[g * k..][..k], &scene.vector("embedding", t)[f * k..][..k]),
-        ("afm" | "deepfm", _) if f == g => 0.0,
+        ("afm" | "deepfm" | "hofm", _) if f == g => 0.0,
         ("afm", _) => {
             let p = scene.p.matrix("output.weight").concat();
             (0..k).map(|d| p[d] * scene.weights[f][g][d] * product("embedding")[d]).sum()
@@ -70,6 +70,13 @@ fn pair_term(variant: &Variant, scene: &Scene<'_>, s: usize, t: usize) -> Option
             scene.p.matrix("output.weight")[0][1] * dot(&scene.sparse_vector(s), &scene.sparse_vector(t))
         }
         ("deepfm", _) => product("embedding").iter().sum(),
+        ("fwfm" | "fmfm", _) if f == g => 0.0,
+        ("fwfm", _) => scene.p.matrix("interaction.weight")[f][g] * product("embedding").iter().sum::<f64>(),
+        ("fmfm", _) => {
+            let (fields, vector) = (scene.schema.num_fields(), |slot| scene.vector("embedding", slot));
+            by_field_matrix(scene.p, "interaction", fields, [f, g], &vector(s), &vector(t))
+        }
+        ("hofm", _) => product("order_2.embedding").iter().sum(),
         ("ncf", "mlp") => return None,
         ("ncf", _) => {
             let is_item = |field: usize| scene.schema.fields()[field].side == Side::Item;
@@ -86,6 +93,11 @@ fn own_term(variant: &Variant, scene: &Scene<'_>, s: usize) -> Option<f64> {
     let form = variant.options.get("form").and_then(|form| form.as_str());
     if (variant.entry.name, form) == ("deepfm", Some("dense-features")) {
         return Some(scene.p.matrix("output.weight")[0][0] * scene.sparse_vector(s).iter().sum::<f64>());
+    }
+    if scene.p.has("linear_of_fields.weight") {
+        let vector = scene.vector("embedding", s);
+        let weights = &scene.p.matrix("linear_of_fields.weight")[0];
+        return Some(dot(&weights[scene.field(s) * vector.len()..][..vector.len()], &vector));
     }
     let weight = scene.p.has("linear.weight").then(|| scene.p.matrix("linear.weight")[id][0] * x)?;
     if (variant.entry.name, form) == ("ffm", Some("summed")) {
@@ -156,8 +168,9 @@ fn the_terms_of_slots_and_of_pairs_are_those_of_the_formula() {
             }
         }
     }
-    // LR, FM, Bayesian FM, FFM in both forms, AFM in all five, and GMF: 11 forms, of 4 schemas and 3 rows each.
-    assert_eq!(told_apart, 11 * 4 * 3);
+    // LR, FM, Bayesian FM, FFM in both forms, AFM in all five, GMF, FwFM and FmFM in both forms, and HOFM of order
+    // 2: 16 forms, of 4 schemas and 3 rows each.
+    assert_eq!(told_apart, 16 * 4 * 3);
 }
 
 #[test]
@@ -173,6 +186,23 @@ fn what_no_formula_splits_bears_its_name() {
         ("ncf", json!({}), vec!["deep part"]),
         ("ncf", json!({ "form": "gmf" }), vec![]),
         ("afm", json!({}), vec![]),
+        ("dcn", json!({}), vec!["cross network", "deep part"]),
+        ("dcn_v2", json!({}), vec!["deep part over crosses"]),
+        ("autoint", json!({}), vec!["attention"]),
+        ("autoint", json!({ "hidden_units": [4] }), vec!["attention", "deep part"]),
+        ("fwfm", json!({}), vec![]),
+        ("fmfm", json!({}), vec![]),
+        ("pnn", json!({}), vec!["deep part over products"]),
+        ("fibinet", json!({}), vec!["deep part over pairs"]),
+        ("masknet", json!({}), vec!["deep part with masks"]),
+        ("finalmlp", json!({}), vec!["two deep parts"]),
+        ("gdcn", json!({}), vec!["deep part over crosses"]),
+        ("afn", json!({}), vec!["deep part over powers"]),
+        ("afn", json!({ "deep_hidden_units": [4] }), vec!["deep part over powers", "deep part"]),
+        ("hofm", json!({}), vec!["third order"]),
+        ("hofm", json!({ "order": 5 }), vec!["third order", "fourth order", "fifth order"]),
+        ("dlrm", json!({}), vec!["deep part over products"]),
+        ("wukong", json!({}), vec!["stacked machines"]),
     ] {
         let options: Options = serde_json::from_value(options).unwrap();
         let variant = Variant { entry: fm_models::find(model).unwrap(), options };

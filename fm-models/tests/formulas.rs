@@ -2,13 +2,15 @@
 //! bear the names. In training also with dropout, whose masks are drawn anew from the same seed, in the formula's order.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod formulas_of_interactions;
 #[path = "../src/oracle.rs"]
 mod oracle;
 mod variants;
 
+use fm_core::Schema;
 use fm_core::model::Options;
-use fm_core::{FieldKind, Schema};
 use fm_models::layers::Dropout;
+use formulas_of_interactions::*;
 use oracle::*;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
@@ -38,6 +40,20 @@ fn formula(model: &str) -> Formula {
         "dnn" => dnn,
         "wide_deep" => wide_deep,
         "ncf" => ncf,
+        "dcn" => dcn,
+        "dcn_v2" => dcn_v2,
+        "autoint" => autoint,
+        "fwfm" => fwfm_model,
+        "fmfm" => fmfm_model,
+        "pnn" => pnn,
+        "fibinet" => fibinet,
+        "masknet" => masknet,
+        "finalmlp" => finalmlp,
+        "gdcn" => gdcn,
+        "afn" => afn,
+        "hofm" => hofm,
+        "dlrm" => dlrm,
+        "wukong" => wukong_model,
         _ => panic!("write down the formula of {model} here"),
     }
 }
@@ -73,7 +89,7 @@ fn nfm(scene: &Scene) -> Vector {
 
 /// ŷ = w₀ + Σ_s w_{id_s} x_s + ⟨p, Σ_{f<g} a_{f,g} (e_f ⊙ e_g)⟩
 fn afm(scene: &Scene) -> Vector {
-    let k = scene.options["embedding_dim"].as_u64().unwrap() as usize;
+    let k = scene.size("embedding_dim");
     let all_pairs = scene.fields("embedding").iter().map(|fields| pairs(fields).concat()).collect();
     let pooled = scene.dropped(all_pairs, "dropout").into_iter().map(|row| {
         let pairs: Matrix = row.chunks(k).map(<[f64]>::to_vec).collect();
@@ -104,28 +120,8 @@ fn deepfm(scene: &Scene) -> Vector {
 
 /// ŷ = ⟨a, [Σ_{f,d} e_{f,d} + b; Σ_{f<g} ⟨e_f, e_g⟩; DNN([e_1; ...; e_F; x_1; ...; x_N])]⟩ + c
 fn dense_features_deepfm(scene: &Scene) -> Vector {
-    let (schema, table) = (&scene.schema, scene.p.matrix("embedding.weight"));
-    let (mut vectors, mut inputs) = (vec![], vec![]);
-    for row in &scene.rows {
-        // The table holds the fields that are not numeric, one after another.
-        let (mut fields, mut numbers, mut first_of_table) = (vec![], vec![], 0);
-        for field in 0..schema.num_fields() {
-            let (ids, slots) = (schema.ids(field), &row[schema.slots(field)]);
-            if let FieldKind::Numeric { .. } = schema.fields()[field].kind {
-                let (id, x) = slots[0];
-                numbers.push(if id as i64 == ids.start + 1 { x } else { 0.0 });
-            } else {
-                let vector = |&(id, x): &(usize, f64)| -> Vector {
-                    table[first_of_table + id - ids.start as usize].iter().map(|v| v * x).collect()
-                };
-                fields.push(sum(&slots.iter().map(vector).collect::<Matrix>(), table[0].len()));
-                first_of_table += (ids.end - ids.start) as usize;
-            }
-        }
-        assert!(vectors.is_empty() || first_of_table == table.len());
-        inputs.push([fields.concat(), numbers].concat());
-        vectors.push(fields);
-    }
+    let (vectors, numbers) = (scene.sparse_fields(), scene.numbers());
+    let inputs = vectors.iter().zip(numbers).map(|(fields, numbers)| [fields.concat(), numbers].concat()).collect();
     let b = scene.p.vector("first_order_bias")[0];
     let parts = vectors.iter().zip(scene.dnn(inputs)).map(|(fields, deep)| {
         let first_order = fields.iter().flatten().sum::<f64>() + b;
@@ -182,6 +178,15 @@ impl Scene {
         self.options[option].as_bool().unwrap()
     }
 
+    fn size(&self, option: &str) -> usize {
+        self.options[option].as_u64().unwrap() as usize
+    }
+
+    /// The number of elements of an option.
+    fn length(&self, option: &str) -> usize {
+        self.options[option].as_array().unwrap().len()
+    }
+
     fn bias(&self) -> Vector {
         vec![self.p.vector("bias")[0]; self.rows.len()]
     }
@@ -200,6 +205,24 @@ impl Scene {
     /// The vectors of the fields of each row.
     fn fields(&self, table: &str) -> Vec<Matrix> {
         self.slots(table).iter().map(|slots| field_vectors(&self.schema, slots)).collect()
+    }
+
+    /// The vectors of the fields of each row that are not numeric.
+    fn sparse_fields(&self) -> Vec<Matrix> {
+        let table = self.p.matrix("embedding.weight");
+        self.rows.iter().map(|row| sparse_field_vectors(&self.schema, &table, row)).collect()
+    }
+
+    /// The numbers of the numeric fields of each row.
+    fn numbers(&self) -> Matrix {
+        self.rows.iter().map(|row| numbers_of(&self.schema, row)).collect()
+    }
+
+    /// The same for the elements of several vectors in each row.
+    fn normed_vectors(&self, path: &str, x: Vec<Matrix>, option: &str) -> Vec<Matrix> {
+        let k = x[0][0].len();
+        let rows = self.normed(path, flat(&x), option);
+        rows.iter().map(|row| row.chunks(k).map(<[f64]>::to_vec).collect()).collect()
     }
 
     /// A dense layer of one output and without a bias.
@@ -227,10 +250,15 @@ impl Scene {
     }
 
     /// The hidden layers under `dnn`.
-    fn dnn(&self, mut x: Matrix) -> Matrix {
-        for l in 0..self.options["hidden_units"].as_array().unwrap().len() {
-            x = x.iter().map(|x| dense(&self.p, &format!("dnn.linear_{l}"), x, true)).collect();
-            x = self.normed(&format!("dnn.batch_norm_{l}"), x, "hidden_batch_norm");
+    fn dnn(&self, x: Matrix) -> Matrix {
+        self.dnn_of_layers("dnn", self.length("hidden_units"), x)
+    }
+
+    /// The hidden layers under a path.
+    fn dnn_of_layers(&self, path: &str, layers: usize, mut x: Matrix) -> Matrix {
+        for l in 0..layers {
+            x = x.iter().map(|x| dense(&self.p, &format!("{path}.linear_{l}"), x, true)).collect();
+            x = self.normed(&format!("{path}.batch_norm_{l}"), x, "hidden_batch_norm");
             x.iter_mut().flatten().for_each(|x| *x = activation(self.text("activation"))(*x));
             x = self.dropped(x, "dropout");
         }
@@ -249,12 +277,28 @@ fn add<const N: usize>(parts: [Vector; N]) -> Vector {
 /// The variants, so small that sums stay exact.
 fn small_variants() -> impl Iterator<Item = Variant> {
     variants().map(|variant| {
-        let layers = variant.options.get("hidden_units").map_or(2, |units| units.as_array().unwrap().len());
+        let options = variant.entry.resolve(&variant.options).unwrap();
+        let layers = |option: &str| options.get(option).map_or(0, |units| units.as_array().unwrap().len());
         variant
             .with("embedding_dim", 3)
-            .with("hidden_units", vec![4; layers])
+            .with("hidden_units", vec![4; layers("hidden_units")])
             .with("attention_dim", 2)
             .with("cin_size", vec![4, 2, 3])
+            .with("cross_layers", 2)
+            .with("cross_rank", 2)
+            .with("attention_layers", 2)
+            .with("head_dim", 2)
+            .with("parallel_blocks", 2)
+            .with("parallel_units", 3)
+            .with("second_hidden_units", vec![4, 2])
+            .with("gate_units", 3)
+            .with("bottom_units", vec![2])
+            .with("fmb_vectors", 2)
+            .with("lcb_vectors", 2)
+            .with("fmb_rank", 2)
+            .with("fmb_units", vec![3])
+            .with("logarithmic_neurons", 3)
+            .with("deep_hidden_units", vec![4; layers("deep_hidden_units")])
     })
 }
 
@@ -332,6 +376,18 @@ fn without_options_each_model_has_the_form_of_its_paper() {
         ("deepfm", json!({ "form": "paper", "activation": "relu", "hidden_batch_norm": "off" })),
         ("xdeepfm", json!({ "cin_split": false, "cin_activation": "linear", "part_biases": false })),
         ("ncf", json!({ "form": "neumf", "activation": "relu" })),
+        ("dcn", json!({ "cross_layers": 6 })),
+        ("dcn_v2", json!({ "structure": "stacked", "cross": "matrix" })),
+        ("autoint", json!({ "attention_layers": 3, "heads": 2, "head_dim": 32, "hidden_units": [] })),
+        ("fwfm", json!({ "first_order": "fields" })),
+        ("fmfm", json!({ "first_order": "fields" })),
+        ("pnn", json!({ "product": "inner" })),
+        ("fibinet", json!({ "senet_reduction": 3 })),
+        ("masknet", json!({ "blocks": "serial", "mask_reduction": 2 })),
+        ("finalmlp", json!({ "gates": "learned" })),
+        ("gdcn", json!({ "structure": "stacked" })),
+        ("afn", json!({ "log_batch_norm": "standard", "deep_hidden_units": [] })),
+        ("hofm", json!({ "order": 3 })),
     ] {
         let defaults = fm_models::find(model).unwrap().resolve(&Options::new()).unwrap();
         for (option, value) in form.as_object().unwrap() {
@@ -356,7 +412,7 @@ fn dropout_depends_on_the_seed_in_training_alone_and_a_rate_of_zero_is_none() {
                 let variant = Variant { entry: variant.entry, options: variant.options.clone() };
                 let variant = variant.with("dropout", 0.0).with("pooling_dropout", 0.0).with(dropped, rate);
                 let (store, model) = variant.build(&schema, 1, Device::Cpu);
-                Parameters::draw(&store, &mut draw);
+                Parameters::draw(&store, &mut Draw(4));
                 let score = |seed: i64, train: bool| {
                     tch::manual_seed(seed);
                     numbers(&model.logits(&features(&schema, &rows), train).unwrap())

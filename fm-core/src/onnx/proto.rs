@@ -69,6 +69,8 @@ pub(super) struct NodeProto {
 pub(super) struct AttributeProto {
     #[prost(string, tag = "1")]
     pub name: String,
+    #[prost(float, optional, tag = "2")]
+    pub f: Option<f32>,
     #[prost(int64, optional, tag = "3")]
     pub i: Option<i64>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
@@ -79,8 +81,13 @@ pub(super) struct AttributeProto {
 }
 
 impl AttributeProto {
+    const TYPE_FLOAT: i32 = 1;
     const TYPE_INT: i32 = 2;
     const TYPE_INTS: i32 = 7;
+
+    pub(super) fn float(name: &str, value: f32) -> AttributeProto {
+        AttributeProto { name: name.into(), f: Some(value), r#type: Self::TYPE_FLOAT, ..Default::default() }
+    }
 
     pub(super) fn int(name: &str, value: i64) -> AttributeProto {
         AttributeProto { name: name.into(), i: Some(value), r#type: Self::TYPE_INT, ..Default::default() }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
-use super::{Embedding, EmbeddingConfig, FmInteraction, Linear, bias, check_input};
+use super::{Embedding, EmbeddingConfig, FmInteraction, Linear, bias, check_input, field_of_slots};
 use crate::kernels::lookup::{Grouping, Sums};
 
 /// Σ_{i<j} ⟨e_{i,f_j}, e_{j,f_i}⟩, where e_{i,g} is the vector of slot i for partners of field g.
@@ -90,10 +90,9 @@ impl FfmInteraction {
     pub fn terms(&self, vectors: &Tensor) -> Result<Tensor> {
         let (fields, slots) = (self.layout.num_fields() as i64, self.layout.num_slots() as i64);
         check_input("FfmInteraction", vectors, &[slots, fields * self.k])?;
-        let field_of_slots: Vec<i64> = self.layout.field_of_slots().into_iter().map(|field| field as i64).collect();
-        let field_of_slots = Tensor::from_slice(&field_of_slots).to_device(vectors.device());
+        let of_slots = field_of_slots(&self.layout, vectors.device());
         // e_{i,f_j}, `[B, S, S, k]`
-        let for_partners = vectors.reshape([-1, slots, fields, self.k]).index_select(2, &field_of_slots);
+        let for_partners = vectors.reshape([-1, slots, fields, self.k]).index_select(2, &of_slots);
         let products = &for_partners * for_partners.transpose(1, 2);
         Ok(products.sum_dim_intlist(-1, false, Kind::Float).triu(1))
     }

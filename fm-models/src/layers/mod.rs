@@ -7,39 +7,81 @@
 //! B is the number of rows, S the number of slots, F the number of fields, and k the length of a latent vector.
 
 mod activation;
+mod anova;
 mod attention;
 mod batch_norm;
 mod bi_interaction;
+mod bilinear;
+mod bilinear_fusion;
 mod cin;
+mod cross_gated;
+mod cross_matrix;
+mod cross_mixture;
+mod cross_network;
+mod cross_vector;
 mod dense;
 mod dense_fm;
 mod dnn;
 mod dropout;
 mod embedding;
+mod feature_gate;
 mod ffm;
+mod field_matrixed;
+mod field_weighted;
+mod first_order;
 mod fm;
+mod inner_products;
+mod interacting;
+mod layer_norm;
 mod linear;
+mod logarithmic;
+mod mask_block;
+mod numbers;
+mod outer_product;
 mod pair_pooling;
 mod pairs;
+mod senet;
 mod tower;
+mod wukong;
 
 pub use activation::Activation;
+pub use anova::AnovaKernel;
 pub use attention::AttentionPooling;
 pub use batch_norm::{BatchNorm, BatchNormMode};
 pub use bi_interaction::BiInteraction;
+pub use bilinear::{Bilinear, BilinearPairs};
+pub use bilinear_fusion::BilinearFusion;
 pub use cin::{Cin, CinConfig};
+pub use cross_gated::GatedCross;
+pub use cross_matrix::MatrixCross;
+pub use cross_mixture::MixtureCross;
+pub use cross_network::{CrossForm, CrossNetwork};
+pub use cross_vector::VectorCross;
 pub use dense::Dense;
 pub use dense_fm::DenseFm;
 pub use dnn::{Dnn, DnnConfig};
 pub use dropout::Dropout;
 pub use embedding::{Embedding, EmbeddingConfig};
+pub use feature_gate::FeatureGate;
 pub use ffm::{Ffm, FfmForm, FfmInteraction, SummedFfmInteraction};
+pub use field_matrixed::FieldMatrixedInteraction;
+pub use field_weighted::FieldWeightedInteraction;
+pub use first_order::{FirstOrder, FirstOrderForm};
 pub use fm::{Fm, FmInteraction, FmOverEmbeddings};
+pub use inner_products::InnerProducts;
+pub use interacting::InteractingLayer;
+pub use layer_norm::LayerNorm;
 pub use linear::{Linear, bias};
+pub use logarithmic::LogarithmicLayer;
+pub use mask_block::MaskBlock;
+pub use numbers::Numbers;
+pub use outer_product::OuterProduct;
 pub use pair_pooling::{PairPooling, Pooling};
 pub use pairs::PairwiseProduct;
-pub(crate) use pairs::{above_diagonal, is_across, pair_of_fields};
+pub(crate) use pairs::{above_diagonal, field_of_slots, is_across, pair_of_fields};
+pub use senet::Senet;
 pub use tower::Tower;
+pub use wukong::{WukongLayer, WukongSizes};
 
 use fm_core::device::is_mixed_precision;
 use fm_core::schema::Layout;
@@ -138,6 +180,35 @@ pub(crate) fn check_size(layer: &str, name: &str, size: i64) -> Result<()> {
     Err(Error::Setting(format!("{layer}: {name} is {size}: it must be 1 to 65536")))
 }
 
+/// Checks that the first and the last layer of a cross network are `[B, width]`.
+fn check_crossed(layer: &'static str, first: &Tensor, last: &Tensor, width: i64) -> Result<()> {
+    check_input(layer, first, &[width])?;
+    check_input(layer, last, &[width])?;
+    check_rows(layer, first, last)
+}
+
+/// Checks that two inputs of a layer have the same number of rows.
+fn check_rows(layer: &'static str, first: &Tensor, second: &Tensor) -> Result<()> {
+    match (first.size().first(), second.size().first()) {
+        (rows, other) if rows == other => Ok(()),
+        _ => {
+            let expected = format!("inputs of as many rows as {:?}", first.size());
+            Err(Error::shape(layer, expected, format!("{:?}", second.size())))
+        }
+    }
+}
+
+/// Checks that a schema has a pair of fields.
+pub(crate) fn at_least_two_fields(schema: &Schema) -> Result<()> {
+    match schema.num_fields() {
+        0 | 1 => Err(Error::Setting(format!(
+            "it pairs fields, so it needs at least 2: the schema has {}",
+            schema.num_fields()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Glorot uniform initialisation.
 fn glorot(inputs: i64, outputs: i64) -> nn::Init {
     let bound = (6.0 / (inputs as f64 + outputs as f64)).sqrt();
@@ -153,8 +224,19 @@ macro_rules! modules {
         }
     )* };
 }
-modules!(AttentionPooling, BiInteraction, Cin, Dense, DenseFm, FmInteraction, PairPooling, PairwiseProduct);
-modules!(SummedFfmInteraction);
+modules!(
+    AnovaKernel,
+    AttentionPooling,
+    BiInteraction,
+    BilinearPairs,
+    Cin,
+    CrossNetwork,
+    Dense,
+    DenseFm,
+    FieldMatrixedInteraction
+);
+modules!(FieldWeightedInteraction, FmInteraction, InnerProducts, InteractingLayer, LayerNorm, OuterProduct);
+modules!(FeatureGate, PairPooling, PairwiseProduct, Senet, SummedFfmInteraction, VectorCross);
 
 macro_rules! training_modules {
     ($($layer:ty),*) => { $(
@@ -165,7 +247,7 @@ macro_rules! training_modules {
         }
     )* };
 }
-training_modules!(BatchNorm, Dnn);
+training_modules!(BatchNorm, Dnn, LogarithmicLayer, WukongLayer);
 
 #[cfg(test)]
 mod tests {

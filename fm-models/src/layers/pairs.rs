@@ -44,11 +44,16 @@ impl PairwiseProduct {
     /// # Errors
     /// [`Error::Shape`] for an input that is not `[B, F, k]`.
     pub fn forward(&self, embeddings: &Tensor) -> Result<Tensor> {
+        self.between(embeddings, embeddings)
+    }
+
+    /// The products (a_i ⊙ e_j) `[B, F(F-1)/2, k]` of the vectors a `[B, F, k]` or `[B, F - 1, k]` and e `[B, F, k]`.
+    pub(crate) fn between(&self, first: &Tensor, embeddings: &Tensor) -> Result<Tensor> {
         check_input("PairwiseProduct", embeddings, &[self.fields, -1])?;
         // Multiply each vector by all that follow. A tensor of pair indices would stay on its device if the exported
         // graph moves.
         let products = (0..self.fields - 1)
-            .map(|i| embeddings.narrow(1, i, 1) * embeddings.narrow(1, i + 1, self.fields - i - 1))
+            .map(|i| first.narrow(1, i, 1) * embeddings.narrow(1, i + 1, self.fields - i - 1))
             .collect::<Vec<_>>();
         Ok(Tensor::cat(&products, 1))
     }
@@ -61,11 +66,16 @@ pub(crate) fn above_diagonal(matrices: &Tensor) -> Tensor {
     matrices.flatten(-2, -1).index_select(-1, &(at.get(0) * n + at.get(1)))
 }
 
+/// `[S]` on `device`: the field of each slot.
+pub(crate) fn field_of_slots(layout: &Layout, device: Device) -> Tensor {
+    let fields: Vec<i64> = layout.field_of_slots().into_iter().map(|field| field as i64).collect();
+    Tensor::from_slice(&fields).to_device(device)
+}
+
 /// `[S(S-1)/2]` on `device`: 1 for a pair of slots of different fields, 0 for a pair within a field. The latter has no
 /// term in models that sum the slots of a field before they pair fields.
 pub(crate) fn is_across(layout: &Layout, device: Device) -> Tensor {
-    let fields: Vec<i64> = layout.field_of_slots().into_iter().map(|field| field as i64).collect();
-    let fields = Tensor::from_slice(&fields).to_device(device);
+    let fields = field_of_slots(layout, device);
     above_diagonal(&fields.unsqueeze(0).ne_tensor(&fields.unsqueeze(1))).to_kind(Kind::Float)
 }
 

@@ -9,8 +9,8 @@ use tch::nn::Path;
 use tch::{Kind, Tensor};
 
 use crate::layers::{
-    AttentionPooling, Dense, Dropout, Embedding, EmbeddingConfig, Linear, PairPooling, PairwiseProduct, Pooling, bias,
-    is_across, pair_of_fields,
+    AttentionPooling, Dense, Dropout, Embedding, EmbeddingConfig, Linear, PairPooling, PairwiseProduct, Pooling,
+    at_least_two_fields, bias, is_across, pair_of_fields,
 };
 
 /// The registered model.
@@ -95,9 +95,7 @@ impl Afm {
     /// [`Error::Setting`] for options out of range, or for fewer than two fields, which have no pair.
     pub fn new(path: &Path<'_>, schema: &Schema, config: &Config) -> Result<Afm> {
         let (k, fields) = (config.embedding.embedding_dim, schema.num_fields() as i64);
-        if fields < 2 {
-            return Err(Error::Setting(format!("it pairs fields, so it needs at least 2: the schema has {fields}")));
-        }
+        at_least_two_fields(schema)?;
         let attention_l2 = config.attention_l2;
         if !attention_l2.is_finite() || attention_l2 < 0.0 {
             let reason = format!("Afm: attention_l2 is {attention_l2}: it must be a number of at least 0");

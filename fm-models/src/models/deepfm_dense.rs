@@ -2,12 +2,12 @@
 
 use fm_core::explain::Explanation;
 use fm_core::model::Layer;
-use fm_core::{Error, Features, Model, Padded, Result, Schema};
+use fm_core::{Error, Features, Model, Result, Schema};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
 use super::deepfm::Config;
-use crate::layers::{Dense, Dnn, Embedding, FmInteraction, is_across};
+use crate::layers::{Dense, Dnn, Embedding, FmInteraction, Numbers, is_across};
 
 /// ŷ = ⟨a, [Σ_{f,d} e_{f,d} + b; Σ_{f<g} ⟨e_f, e_g⟩; DNN([e_1; ...; e_F; x_1; ...; x_N])]⟩ + c, with the vectors e of
 /// the fields that are not numeric, and the numbers x of the numeric fields. A missing number is 0, the mean.
@@ -28,8 +28,8 @@ pub struct DenseFeaturesDeepFm {
     pub dnn: Dnn,
     /// a and c.
     pub output: Dense,
-    /// The slot of each numeric field, and its id for a number.
-    numeric: Vec<(i64, i64)>,
+    /// x.
+    pub numbers: Numbers,
 }
 
 impl DenseFeaturesDeepFm {
@@ -39,35 +39,21 @@ impl DenseFeaturesDeepFm {
     /// [`Error::Setting`] for options out of range, or a schema whose fields are all numeric.
     pub fn new(path: &Path<'_>, schema: &Schema, config: &Config) -> Result<DenseFeaturesDeepFm> {
         let is_numeric = |field: usize| schema.fields()[field].kind.is_dense();
-        let (numeric, others): (Vec<usize>, Vec<usize>) =
-            (0..schema.num_fields()).partition(|&field| is_numeric(field));
-        if others.is_empty() {
+        if (0..schema.num_fields()).all(is_numeric) {
             return Err(Error::Setting("the form dense-features requires a field that is not numeric".into()));
         }
         let embedding =
             Embedding::of_fields(path / "embedding", schema, |field| !is_numeric(field), &config.embedding)?;
-        let [fields, k] = embedding.output();
-        let dnn = Dnn::new(path / "dnn", fields * k + numeric.len() as i64, &config.dnn)?;
+        let ([fields, k], numbers) = (embedding.output(), Numbers::new(schema, path.device()));
+        let dnn = Dnn::new(path / "dnn", fields * k + numbers.output(), &config.dnn)?;
         let output = Dense::new(path / "output", 2 + dnn.output(), 1, true)?;
-        let number = |field: usize| (schema.slots(field).start as i64, schema.ids(field).start + 1);
         Ok(DenseFeaturesDeepFm {
             first_order_bias: path.var("first_order_bias", &[1], tch::nn::Init::Const(0.0)),
             embedding,
             dnn,
             output,
-            numeric: numeric.into_iter().map(number).collect(),
+            numbers,
         })
-    }
-
-    /// The numbers x `[B, N]`.
-    fn numbers(&self, features: &Features) -> Result<Tensor> {
-        let Padded { ids, values, .. } = features.padded()?;
-        let numbers = self.numeric.iter().map(|&(slot, id)| {
-            // Not `to_kind`, which would write this device into the exported graph.
-            values.narrow(1, slot, 1).masked_fill(&ids.narrow(1, slot, 1).ne(id), 0.0)
-        });
-        let numbers: Vec<Tensor> = numbers.collect();
-        Ok(if numbers.is_empty() { values.narrow(1, 0, 0) } else { Tensor::cat(&numbers, 1) })
     }
 
     /// The vectors e `[B, F, k]` and the numbers x `[B, N]` of a batch.
@@ -75,7 +61,7 @@ impl DenseFeaturesDeepFm {
     /// # Errors
     /// [`Error::Shape`] for features of another schema.
     pub fn inputs(&self, features: &Features, train: bool) -> Result<(Tensor, Tensor)> {
-        Ok((self.embedding.forward(features, train)?, self.numbers(features)?))
+        Ok((self.embedding.forward(features, train)?, self.numbers.forward(features)?))
     }
 }
 
@@ -101,8 +87,7 @@ impl Model for DenseFeaturesDeepFm {
         // Numeric slots have no vector.
         let (slots, layout) = (self.embedding.slots(features, false)?, &self.embedding.layout);
         let (all, k) = (layout.num_slots() as i64, slots.size()[2]);
-        let is_numeric = |slot: &i64| self.numeric.iter().any(|(numeric, _)| numeric == slot);
-        let at: Vec<i64> = (0..all).filter(|slot| !is_numeric(slot)).collect();
+        let at: Vec<i64> = (0..all).filter(|&slot| !self.numbers.has_slot(slot)).collect();
         let zeros = Tensor::zeros([features.len() as i64, all, k], (Kind::Float, slots.device()));
         let slots = zeros.index_copy(1, &Tensor::from_slice(&at).to_device(slots.device()), &slots);
         let a = self.output.weight().squeeze_dim(0);

@@ -5,16 +5,30 @@
 //! documentation of the model names it.
 
 pub mod afm;
+pub mod afn;
+pub mod autoint;
 pub mod bayesian_fm;
+pub mod dcn;
+pub mod dcn_v2;
 pub mod deepfm;
 pub mod deepfm_dense;
+pub mod dlrm;
 pub mod dnn;
 pub mod ffm;
+pub mod fibinet;
+pub mod finalmlp;
 pub mod fm;
+pub mod fmfm;
+pub mod fwfm;
+pub mod gdcn;
+pub mod hofm;
 pub mod lr;
+pub mod masknet;
 pub mod ncf;
 pub mod nfm;
+pub mod pnn;
 pub mod wide_deep;
+pub mod wukong;
 pub mod xdeepfm;
 
 use fm_core::{ModelEntry, Result};
@@ -38,6 +52,20 @@ pub const MODELS: &[ModelEntry] = &[
     afm::ENTRY,
     deepfm::ENTRY,
     xdeepfm::ENTRY,
+    dcn::ENTRY,
+    dcn_v2::ENTRY,
+    autoint::ENTRY,
+    fwfm::ENTRY,
+    fmfm::ENTRY,
+    pnn::ENTRY,
+    fibinet::ENTRY,
+    masknet::ENTRY,
+    finalmlp::ENTRY,
+    gdcn::ENTRY,
+    afn::ENTRY,
+    hofm::ENTRY,
+    dlrm::ENTRY,
+    wukong::ENTRY,
     dnn::ENTRY,
     wide_deep::ENTRY,
     ncf::ENTRY,

@@ -93,6 +93,11 @@ pub fn formulas() -> Vec<(&'static str, Build)> {
             let scaled = x.g_add(&row.values.unsqueeze(-1)).g_sub_scalar(0.5);
             total(scaled / (x.square() + 1.0) + (x.abs() + 0.1).pow_tensor_scalar(1.5) + x.pow_tensor_scalar(2))
         }),
+        one("addcmul", |row| {
+            let x = &row.vectors;
+            let values = row.values.unsqueeze(-1);
+            total(x.addcmul(x, &values)) + total(row.matrix.select(0, 0).addcmul(x, &x.exp()))
+        }),
         one("integers", |row| {
             let shifted = row.ids * 3 - 2;
             total((&shifted / 2).to_kind(Kind::Float) * 0.01 + shifted.to_kind(Kind::Float) * 0.01)
@@ -121,6 +126,13 @@ pub fn formulas() -> Vec<(&'static str, Build)> {
         one("softmax log_softmax", |row| {
             let x = &row.vectors;
             total(x.softmax(-1, Kind::Float).square()) + total(x.log_softmax(1, Kind::Float)) * 0.1
+        }),
+        one("layer_norm", |row| {
+            let x = row.vectors.narrow(1, 0, 3);
+            let [gamma, beta] = [0, 1].map(|at| row.matrix.select(0, at));
+            let none = None::<&Tensor>;
+            total(x.layer_norm([4], Some(&gamma), Some(&beta), 1e-5, true).square() * row.matrix)
+                + total(x.layer_norm([3, 4], none, none, 0.1, true).square() * row.matrix)
         }),
         one("narrow slice select index_select", |row| {
             let x = &row.vectors;
@@ -154,6 +166,11 @@ pub fn formulas() -> Vec<(&'static str, Build)> {
             let turned = x.transpose(1, 2).matmul(row.matrix).permute([0, -1, 1]);
             let diagonals = turned.diagonal(1, -1, 1) * turned.diagonal(-1, 1, 2);
             total(diagonals) + total(x.matmul(&row.matrix.tr()).diagonal(0, 1, 2).square())
+        }),
+        one("triu tril", |row| {
+            let x = row.vectors.narrow(1, 0, 3);
+            total(x.triu(1) * x.tril(0).square())
+                + total(x.matmul(&row.matrix.tr().triu(-1)) * row.matrix.tril(-1).sum(Kind::Float))
         }),
         one("linear matmul mm bmm", |row| {
             let x = row.vectors.narrow(1, 0, 3);

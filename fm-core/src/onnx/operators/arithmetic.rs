@@ -16,6 +16,7 @@ pub(super) fn translate(call: &mut Call<'_>, name: &str) -> Result<Option<String
         "sub" => sum(call, "Sub")?,
         "mul" => of_two(call, "Mul")?,
         "div" if call.get("rounding_mode").is_none() => of_two(call, "Div")?,
+        "addcmul" => add_product(call)?,
         "maximum" => of_two(call, "Max")?,
         "minimum" => of_two(call, "Min")?,
         "square" => {
@@ -102,6 +103,20 @@ fn sum(call: &mut Call<'_>, op_type: &str) -> Result<String> {
     let alpha = call.builder.scalar(alpha, element)?;
     let scaled = call.node("Mul", &[&right, &alpha], vec![]);
     Ok(call.node(op_type, &[&left, &scaled], vec![]))
+}
+
+/// `self + value · tensor1 · tensor2`
+fn add_product(call: &mut Call<'_>) -> Result<String> {
+    let value = call.number("value")?.unwrap_or(1.0);
+    let element = call.result.element;
+    let (left, right) = (call.tensor_as("tensor1", element)?, call.tensor_as("tensor2", element)?);
+    let mut product = call.node("Mul", &[&left, &right], vec![]);
+    if value != 1.0 {
+        let value = call.builder.scalar(value, element)?;
+        product = call.node("Mul", &[&product, &value], vec![]);
+    }
+    let input = call.tensor_as("self", element)?;
+    Ok(call.node("Add", &[&input, &product], vec![]))
 }
 
 fn clamp(call: &mut Call<'_>) -> Result<String> {

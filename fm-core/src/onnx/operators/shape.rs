@@ -55,6 +55,8 @@ pub(super) fn translate(call: &mut Call<'_>, name: &str) -> Result<Option<String
             transpose(call, &input, &order)
         }
         "diagonal" => diagonal(call)?,
+        "triu" => triangle(call, true)?,
+        "tril" => triangle(call, false)?,
         _ => return Ok(None),
     }))
 }
@@ -179,6 +181,13 @@ fn expand(call: &mut Call<'_>) -> Result<String> {
     }
     let target = call.builder.ints(&target)?;
     Ok(call.node("Expand", &[&input.name, &target], vec![]))
+}
+
+/// The elements of the last two axes from a diagonal upwards or downwards, and zeros elsewhere.
+fn triangle(call: &mut Call<'_>, upper: bool) -> Result<String> {
+    let input = call.tensor("self")?.name;
+    let diagonal = call.tensor_as("diagonal", Element::Int64)?;
+    Ok(call.node("Trilu", &[&input, &diagonal], vec![AttributeProto::int("upper", upper.into())]))
 }
 
 /// The elements `(i, i + offset)` of two axes, as the last axis.

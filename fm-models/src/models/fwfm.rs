@@ -1,0 +1,106 @@
+//! The field-weighted factorization machine.
+
+use fm_core::explain::Explanation;
+use fm_core::model::Layer;
+use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+use tch::nn::Path;
+
+use crate::layers::{Embedding, EmbeddingConfig, FieldWeightedInteraction, FirstOrder, FirstOrderForm, bias};
+
+/// The registered model.
+pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
+    "fwfm",
+    "FwFM",
+    (
+        2018,
+        "Pan, Xu, Ruiz, Zhao, Pan, Sun, Lu: Field-weighted factorization machines for click-through rate prediction \
+         in display advertising, WWW",
+        "https://arxiv.org/abs/1806.03514",
+    ),
+    "all pairs of fields as inner products, with a strength for each pair of fields",
+);
+
+/// The options.
+#[derive(Debug, Default, JsonSchema, Serialize, Deserialize)]
+pub struct Config {
+    /// The latent vectors.
+    #[serde(flatten)]
+    pub embedding: EmbeddingConfig,
+    /// The first-order part.
+    pub first_order: FirstOrderForm,
+}
+
+/// ŷ = w₀ + Σ_f ⟨e_f, w_f⟩ + Σ_{f<g} r_{f,g} ⟨e_f, e_g⟩, with e_f the sum of the scaled vectors of field f; or with
+/// Σ_s w_{id_s} x_s in the place of Σ_f ⟨e_f, w_f⟩.
+///
+/// # Shapes
+/// `[B, S]` ids and values → `[B]`
+///
+/// Source: Pan et al., WWW 2018, equations 4 and 9, <https://arxiv.org/abs/1806.03514>. The paper names the first
+/// orders FiLV, which is the default here, and LW.
+#[derive(Debug)]
+pub struct Fwfm {
+    /// w₀ `[1]`.
+    pub bias: Tensor,
+    /// w.
+    pub first_order: FirstOrder,
+    /// e, the vectors of the fields.
+    pub embedding: Embedding,
+    /// The pairs, and r.
+    pub interaction: FieldWeightedInteraction,
+}
+
+impl Fwfm {
+    /// Creates the parameters under `path`.
+    ///
+    /// # Errors
+    /// [`fm_core::Error::Setting`] for options out of range.
+    pub fn new(path: &Path<'_>, schema: &Schema, config: &Config) -> Result<Fwfm> {
+        let embedding = Embedding::new(path / "embedding", schema, &config.embedding)?;
+        Ok(Fwfm {
+            bias: bias(path),
+            first_order: FirstOrder::new(path, schema, config.first_order, &embedding)?,
+            interaction: FieldWeightedInteraction::new(path / "interaction", embedding.output()[0])?,
+            embedding,
+        })
+    }
+}
+
+impl ModelConfig for Config {
+    fn build(&self, path: &Path<'_>, schema: &Schema) -> Result<Box<dyn Model>> {
+        Ok(Box::new(Fwfm::new(path, schema, self)?))
+    }
+}
+
+impl Model for Fwfm {
+    fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
+        let fields = self.embedding.forward(features, train)?;
+        let pairs = self.interaction.forward(&fields)?;
+        Ok(pairs + self.first_order.forward(features, &fields, train)? + &self.bias)
+    }
+
+    fn bias(&self) -> &Tensor {
+        &self.bias
+    }
+
+    fn explain(&self, features: &Features) -> Result<Explanation> {
+        let slots = self.embedding.slots(features, false)?;
+        Ok(Explanation {
+            first_order: Some(self.first_order.terms(features, &slots)?),
+            pairs: Some(self.interaction.terms(&slots, &self.embedding.layout)?),
+            ..Explanation::new(&self.bias)
+        })
+    }
+
+    fn layers(&self) -> Vec<Layer> {
+        vec![
+            Layer::new("bias", "Bias", &[]),
+            Layer::new("embedding", "Embedding", &self.embedding.output()),
+            self.first_order.layer(),
+            Layer::new("interaction", "FieldWeightedInteraction", &[]),
+        ]
+    }
+}
