@@ -87,6 +87,18 @@ impl Predictor<BuiltModel> {
     }
 }
 
+/// The positions of the `top` largest finite logits of candidates, the largest first. Equal ones keep their order.
+pub fn best_of(logits: &[f32], top: usize, is_candidate: impl Fn(usize) -> bool) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..logits.len()).filter(|&row| logits[row].is_finite() && is_candidate(row)).collect();
+    let by_logit = |a: &usize, b: &usize| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b));
+    if top < order.len() {
+        order.select_nth_unstable_by(top, by_logit);
+        order.truncate(top);
+    }
+    order.sort_unstable_by(by_logit);
+    order
+}
+
 impl<M: Score> Predictor<M> {
     /// The rows of its training and evaluation, from the original location or from a new one.
     pub fn source(&self, moved: &Moved, folders: &Folders) -> Result<RawData> {
@@ -125,12 +137,9 @@ impl<M: Score> Predictor<M> {
         extremes.add_logits(&logits);
         extremes.warn_of_clamped(&self.schema, "items");
         extremes.warn_of_scores(", and their items are left out");
-        let is_candidate = |&row: &usize| logits[row].is_finite() && !excluded.contains(&items.ids[row].as_str());
-        let mut order: Vec<usize> = (0..logits.len()).filter(is_candidate).collect();
-        // Equal scores keep the catalogue's order.
-        order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+        let best = best_of(&logits, top, |row| !excluded.contains(&items.ids[row].as_str()));
         let label = self.schema.label();
-        Ok(order.into_iter().take(top).map(|row| (row, label.prediction(logits[row]))).collect())
+        Ok(best.into_iter().map(|row| (row, label.prediction(logits[row]))).collect())
     }
 
     /// The logit of each row.

@@ -1,14 +1,18 @@
 //! The users and items of a data set by their ids, for recommendations, explanations and exports.
 
+mod users;
+
 use fm_core::Side;
 use fm_core::schema::Reading;
 use polars::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::history::{Likes, latest_history};
+use crate::history::{Likes, latest_histories};
 use crate::raw_data::RawData;
 use crate::spec::{FieldOrigin, FieldSpec, SEPARATOR, derived_texts};
 use crate::table::{NO_CODE, Present, strings, take_rows, values};
+
+pub use users::Users;
 
 /// All items of a data set, and the values that its rows give for a user and an item.
 #[derive(Debug)]
@@ -237,7 +241,7 @@ impl<'a> Catalogue<'a> {
         let codes: Vec<u32> = codes.collect();
         let separator = field.kind.list().map_or(SEPARATOR, |list| list.separator.as_str());
         let likes = Likes { users: &codes, items: &items, labels, timestamps, train: &parts.train, liked, separator };
-        Ok(latest_history(&likes, 0))
+        Ok(latest_histories(&likes).into_iter().next().flatten())
     }
 
     fn part(&self, row: u32) -> Option<&'static str> {

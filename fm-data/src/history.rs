@@ -66,19 +66,20 @@ pub(crate) fn liked_history<'a>(likes: &Likes<'a>, max_len: usize) -> impl Itera
     })
 }
 
-/// All items that the user with this code liked in training rows, newest first; `None` if there are none. This is the
+/// For each user by code, all items that the user liked in training rows, newest first; `None` if there are none. This is the
 /// history of a new row.
 ///
 /// # Panics
 /// Like [`liked_history`].
-pub(crate) fn latest_history(likes: &Likes, user: u32) -> Option<String> {
+pub(crate) fn latest_histories(likes: &Likes) -> Vec<Option<String>> {
     let is_like = likes.mask();
-    let is_liked = |row: &u32| likes.users[*row as usize] == user && is_like[*row as usize];
-    let mut liked: Vec<u32> = (0..likes.users.len() as u32).filter(is_liked).collect();
-    liked.sort_unstable_by_key(|&row| (likes.timestamps[row as usize], row));
     let mut text = String::new();
-    join(&mut text, likes.separator, likes.items, &liked);
-    Some(text).filter(|text| !text.is_empty())
+    let history = |rows: &[u32]| {
+        let liked: Vec<u32> = rows.iter().copied().filter(|&row| is_like[row as usize]).collect();
+        join(&mut text, likes.separator, likes.items, &liked);
+        Some(text.clone()).filter(|text| !text.is_empty())
+    };
+    Timelines::new(likes.users, likes.timestamps).users().map(history).collect()
 }
 
 /// For each row of the table, the latest `max_len` values of `others` in the training rows with the same key, newest
@@ -180,7 +181,7 @@ mod tests {
             separator: "|",
         };
         assert_eq!(texts(&liked_history(&likes, 2)), [Some("b|a"), None, Some("c|b"), Some("a")]);
-        assert_eq!(latest_history(&likes, 0), Some("d|c|b|a".to_owned()));
+        assert_eq!(latest_histories(&likes)[0].as_deref(), Some("d|c|b|a"));
     }
 
     #[test]
@@ -197,9 +198,7 @@ mod tests {
         };
         let history = liked_history(&likes, 10);
         assert_eq!(texts(&history), [None, Some("liked"), Some("liked"), None, None, Some("liked")]);
-        assert_eq!(latest_history(&likes, 0), Some("now|liked".to_owned()));
-        assert_eq!(latest_history(&likes, 1), Some("other's".to_owned()));
-        assert_eq!(latest_history(&likes, 2), None);
+        assert_eq!(latest_histories(&likes), [Some("now|liked".to_owned()), Some("other's".into())]);
     }
 
     #[test]

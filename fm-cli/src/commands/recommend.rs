@@ -1,5 +1,7 @@
 //! `fm recommend`
 
+mod users;
+
 use std::collections::{BTreeMap, HashSet};
 
 use anyhow::{Result, bail};
@@ -37,6 +39,9 @@ struct Item {
 }
 
 pub fn run(args: &Recommend) -> Result<()> {
+    if let (Some(users), Some(output)) = (&args.users, &args.output) {
+        return users::run(args, users, output);
+    }
     let predictor = Predictor::open(&args.model, &args.device.device)?;
     let found = if args.about.is_empty() {
         let moved = moved(args.moved.data.as_ref(), &args.moved.tables);
@@ -87,13 +92,13 @@ fn say_if_equal(label: &Label, items: &[Item]) {
 
 /// Recommends items without a row of the user, using the user's values in the data.
 fn from_data<'a>(args: &'a Recommend, predictor: &Predictor, source: &RawData) -> Result<Recommendations<'a>> {
-    let Unseen { items, known_user } = source.catalogue()?.unseen(&args.user)?;
+    let user = args.user.as_deref().unwrap_or_default();
+    let Unseen { items, known_user } = source.catalogue()?.unseen(user)?;
     if !known_user {
-        warn_unknown(&predictor.schema, &args.user, "in the data");
-    } else if !is_of_training(&predictor.schema, predictor.schema.user(), &args.user) {
+        warn_unknown(&predictor.schema, user, "in the data");
+    } else if !is_of_training(&predictor.schema, predictor.schema.user(), user) {
         tracing::warn!(
-            "training does not know user {}, who is in the data: the items are for an unknown user with the same other values",
-            args.user
+            "training does not know user {user}, who is in the data: the items are for an unknown user with the same other values"
         );
     }
     let best = predictor.best(&items, args.top, &args.exclude)?;
@@ -106,7 +111,7 @@ fn from_data<'a>(args: &'a Recommend, predictor: &Predictor, source: &RawData) -
         known_item: known.contains(&items.ids[row]),
     };
     let best = best.into_iter().enumerate().map(item).collect();
-    Ok(Recommendations { user: &args.user, known_user: Some(known_user), items: best })
+    Ok(Recommendations { user, known_user: Some(known_user), items: best })
 }
 
 /// Recommends items of an exported file, using the user's values on the command line.
@@ -118,8 +123,9 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
     let Some(position) = schema.user().and_then(|user| schema.field_index(user)) else {
         bail!("{} has no user field: declare one as `user` in schema.toml and train again", args.model.display());
     };
+    let id_of_user = args.user.as_deref().unwrap_or_default();
     let user = &schema.fields()[position];
-    let mut known = vec![(user.column(), args.user.as_str())];
+    let mut known = vec![(user.column(), id_of_user)];
     for (name, value) in &args.about {
         let mut fields = schema.fields().iter().filter(|field| field.columns().any(|column| column == name)).peekable();
         if fields.peek().is_none() {
@@ -136,11 +142,11 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
             None => known.push((name, value)),
         }
     }
-    let id = schema.reading(position).value(&args.user);
+    let id = schema.reading(position).value(id_of_user);
     let is_known = |id: &str| schema.vocabulary(position).iter().any(|known| known == id);
     let known_user = schema.hash_buckets(position).is_none().then(|| id.is_some_and(is_known));
     if known_user == Some(false) {
-        warn_unknown(schema, &args.user, "in the file");
+        warn_unknown(schema, id_of_user, "in the file");
     }
     let texts = schema.texts(|column| known.iter().find(|(name, _)| *name == column).map(|(_, text)| *text));
     let texts: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
@@ -155,7 +161,7 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
         let title = titles.get(&item).unwrap_or(&item).clone();
         Item { rank: rank + 1, title, known_item: known.contains(&item), item, score }
     };
-    Ok(Recommendations { user: &args.user, known_user, items: found.into_iter().enumerate().map(item).collect() })
+    Ok(Recommendations { user: id_of_user, known_user, items: found.into_iter().enumerate().map(item).collect() })
 }
 
 /// The items of the training rows.

@@ -26,6 +26,7 @@ mod interruption;
 mod kept;
 mod killed;
 mod labels;
+mod many_users;
 mod mutants;
 mod new_rows;
 mod numbers;
