@@ -124,6 +124,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Command::Explain(command) => commands::explain::run(command),
         Command::Report(command) => commands::report::run(command),
         Command::Export(command) => commands::export::run(command),
+        Command::Serve(command) => commands::serve::run(command, args.general.threads),
         Command::Verify(command) => commands::verify::run(command),
         Command::Doctor(command) => commands::doctor::run(command),
         Command::Completions(command) => commands::print_completions(&command.shell),

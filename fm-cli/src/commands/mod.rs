@@ -11,6 +11,7 @@ pub mod models;
 pub mod predict;
 pub mod recommend;
 pub mod report;
+pub mod serve;
 pub mod settings;
 pub mod summary;
 pub mod train;
