@@ -40,6 +40,7 @@ pub mod v2;
 pub mod work;
 
 pub use error::{Error, Result};
+pub use http::Query;
 pub use model::Columns;
 pub use options::{ModelFile, Options};
 pub use problem::Problem;

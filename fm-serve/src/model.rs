@@ -184,7 +184,8 @@ impl Model {
         self.scorer.predict(features)
     }
 
-    /// `[B][F]`: whether a row has no value in a field that training knows. In a hashed field, every value counts as known.
+    /// `[B][F]`: whether a row has no value in a field that training knows. In a hashed field, every value counts as
+    /// known.
     pub fn unknown(&self, features: &Features) -> Result<Vec<Vec<bool>>> {
         let Padded { ids, .. } = features.padded()?;
         let ids = Vec::<i64>::try_from(ids.f_reshape([-1])?)?;

@@ -41,8 +41,8 @@ impl ModelFile {
         };
         if !is_name(&name) {
             return Err(Error::Option(format!(
-                "`{name}` cannot be the name of a model in a path: give one of letters, digits, `.`, `_` and `-`, as in \
-                 likes={text}"
+                "`{name}` cannot be the name of a model in a path: give one of letters, digits, `.`, `_` and `-`, as \
+                 in likes={text}"
             )));
         }
         Ok(ModelFile { name, path })

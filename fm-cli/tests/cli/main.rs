@@ -36,6 +36,7 @@ mod ranking;
 mod report;
 mod reproducibility;
 mod scene;
+mod serve;
 mod settings;
 mod splits;
 mod standard_input;

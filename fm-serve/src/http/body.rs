@@ -25,8 +25,8 @@ impl Body {
     /// Reads the body of a request.
     ///
     /// # Errors
-    /// 413 if it is too long, 408 if it takes too long, 415 if it is compressed, 503 if the bodies of other requests leave
-    /// no room, and 400 if the connection fails.
+    /// 413 if it is too long, 408 if it takes too long, 415 if it is compressed, 503 if the bodies of other requests
+    /// leave no room, and 400 if the connection fails.
     pub async fn read(app: &App, request: Request) -> Result<(HeaderMap, Body), Problem> {
         let (head, body) = request.into_parts();
         let encoding = head.headers.get(header::CONTENT_ENCODING).map(|encoding| encoding.as_bytes());

@@ -30,7 +30,8 @@ const TICK: Duration = Duration::from_millis(50);
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
     content-type: application/json\r\ncontent-length: 43\r\n\r\n{\"error\":\"the server has no connection left\"}";
 
-/// Accepts connections until `stop` is set. Then requests that have begun are answered, for at most twice their timeout.
+/// Accepts connections until `stop` is set. Then requests that have begun are answered, for at most twice their
+/// timeout.
 pub(crate) async fn listen(listener: TcpListener, router: Router, app: Arc<App>, stop: &AtomicBool) {
     let (closing, is_closing) = watch::channel(());
     loop {

@@ -22,7 +22,7 @@ impl Token {
         let token = text.trim_ascii();
         if token.len() < SHORTEST || !token.iter().all(u8::is_ascii_graphic) {
             return Err(Error::Option(format!(
-                "{} must hold one line of at least {SHORTEST} visible ASCII characters, such as `openssl rand -hex 32` prints",
+                "{} must hold one line of at least {SHORTEST} ASCII characters, as `openssl rand -hex 32` prints",
                 path.display()
             )));
         }

@@ -18,7 +18,8 @@ use crate::work::{Answer, Task};
 struct Explanation<'a> {
     model: &'a str,
     prediction: f32,
-    /// The sum of `baseline` and all terms: a logit, or the label before it is limited to the range of the training rows.
+    /// The sum of `baseline` and all terms: a logit, or the label before it is limited to the range of the training
+    /// rows.
     sum: f64,
     /// The sum if all values are missing.
     baseline: f64,

@@ -2,7 +2,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `POST /score` with `[{"user_id": 42, ...}, ...]` or `{"rows": [...]}` | a prediction per row, and which values training does not know |
+//! | `POST /score` with `[{"user_id": 42}, ...]` or `{"rows": [...]}` | predictions, and what training does not know |
 //! | `GET /recommend?user=42&k=10` | the best items for a user, if the file has a catalogue |
 //! | `POST /explain` with a row | what each field adds to its prediction |
 //! | `GET /schema` | columns, values, and what the model can do |

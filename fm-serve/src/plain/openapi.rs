@@ -76,11 +76,13 @@ fn description(name: &str, model: &Model, needs_token: bool) -> Value {
     if !model.items.is_empty() && user.is_some() {
         recommend.push(named);
         paths["/recommend"] = json!({ "get": {
-            "summary": "The best items for a user", "parameters": recommend, "responses": answers("Items, the best first"),
+            "summary": "The best items for a user", "parameters": recommend, "responses": answers("Items"),
         } });
     }
     for (form, inputs) in [(name.to_owned(), "raw values"), (format!("{name}_ids"), "encoded rows")] {
-        paths[format!("/v2/models/{form}")] = json!({ "get": { "summary": format!("The model of {inputs}"), "responses": answers("Inputs and outputs") } });
+        let summary = format!("The model of {inputs}");
+        let responses = answers("Inputs and outputs");
+        paths[format!("/v2/models/{form}")] = json!({ "get": { "summary": summary, "responses": responses } });
         paths[format!("/v2/models/{form}/infer")] = json!({ "post": {
             "summary": format!("Predictions of {inputs}"),
             "requestBody": body(json!({ "type": "object", "required": ["inputs"] })),

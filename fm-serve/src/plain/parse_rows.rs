@@ -22,9 +22,9 @@ pub struct ParsedRows {
     pub ignored: BTreeSet<String>,
 }
 
-/// Parses an array of objects, an object with such an array as `rows`, or, if `is_one`, an object that is a row. Values are
-/// strings, numbers, booleans, null for a missing value, and arrays of them for columns that hold lists. Omitted columns
-/// are missing.
+/// Parses an array of objects, an object with such an array as `rows`, or, if `is_one`, an object that is a row. Values
+/// are strings, numbers, booleans, null for a missing value, and arrays of them for columns that hold lists. Omitted
+/// columns are missing.
 ///
 /// # Errors
 /// 400 for anything else; 413 for more than `max_rows` rows.

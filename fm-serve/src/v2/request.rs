@@ -122,8 +122,8 @@ impl Data<'_> {
     }
 }
 
-/// Parses the body of a request. `head` is the value of the header `Inference-Header-Content-Length`, after which bytes of
-/// tensors follow. `is_encoded` says which of a file's two models is asked.
+/// Parses the body of a request. `head` is the value of the header `Inference-Header-Content-Length`, after which bytes
+/// of tensors follow. `is_encoded` says which of a file's two models is asked.
 ///
 /// # Errors
 /// 400 for anything that is not a request of this model; 413 for more than `max_rows` rows.

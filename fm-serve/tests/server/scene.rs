@@ -64,7 +64,8 @@ fn exported() -> &'static [Vec<u8>; 2] {
     })
 }
 
-/// A folder with `stars.pt`, a regression with a catalogue, and `likes.pt`, a binary model without one; and a server of them.
+/// A folder with `stars.pt`, a regression with a catalogue, and `likes.pt`, a binary model without one; and a server of
+/// them.
 pub struct Scene {
     folder: TempDir,
     pub client: Client,
