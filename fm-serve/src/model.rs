@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::Metadata;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use fm_core::explain::{Shapley, shapley};
 use fm_core::script::{Origin, Scorer};
 use fm_core::{Features, Padded, Result, Schema, Side};
@@ -106,14 +108,16 @@ fn inode(_: &Metadata) -> u64 {
 #[derive(Debug)]
 pub(crate) struct Model {
     pub columns: Columns,
-    /// The ids of the items that it can recommend; empty if the file has no catalogue.
-    pub items: Vec<String>,
+    /// The number of items that it can recommend; 0 if the file has no catalogue.
+    pub items: usize,
     /// The titles of items, by id.
     pub titles: HashMap<String, String>,
     /// Where the file comes from.
     pub origin: Option<Origin>,
     /// When it was loaded.
     pub loaded: SystemTime,
+    /// The answer to requests for the schema, once there was one.
+    pub description: OnceLock<Bytes>,
     scorer: Scorer,
 }
 
@@ -129,10 +133,11 @@ impl Model {
         let origin = file(Origin::FILE).and_then(|text| serde_json::from_str(&text).ok());
         let mut model = Model {
             columns: Columns::new(scorer.schema()),
-            items: vec![],
+            items: 0,
             titles: titles.unwrap_or_default().into_iter().collect(),
             origin,
             loaded: SystemTime::now(),
+            description: OnceLock::new(),
             scorer,
         };
         model.warm_up()?;
@@ -148,11 +153,10 @@ impl Model {
             }
         }
         self.items = match self.scorer.recommend([], usize::MAX, &[]) {
-            Ok(best) => best.into_iter().map(|(item, _)| item).collect(),
-            Err(fm_core::Error::NoCatalogue { .. }) => vec![],
+            Ok(best) => best.len(),
+            Err(fm_core::Error::NoCatalogue { .. }) => 0,
             Err(error) => return Err(error),
         };
-        self.items.sort_unstable();
         Ok(())
     }
 

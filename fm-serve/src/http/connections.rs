@@ -15,6 +15,7 @@ use tokio::io::AsyncWrite;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use super::patient_stream::PatientStream;
 use crate::app::App;
 
 /// How long a connection may be idle, and the head of a request may take. Load balancers keep connections for a minute:
@@ -68,6 +69,7 @@ fn accept(stream: TcpStream, router: &Router, app: &Arc<App>, is_closing: &watch
     match Arc::clone(&app.free_connections).try_acquire_owned() {
         Ok(place) => {
             let (router, is_closing) = (router.clone(), is_closing.clone());
+            let stream = PatientStream::new(stream, app.options.timeout);
             tokio::spawn(async move {
                 serve(stream, router, is_closing).await;
                 drop(place);
@@ -78,7 +80,7 @@ fn accept(stream: TcpStream, router: &Router, app: &Arc<App>, is_closing: &watch
 }
 
 /// Serves the requests of a connection.
-async fn serve(stream: TcpStream, router: Router, mut is_closing: watch::Receiver<()>) {
+async fn serve(stream: PatientStream, router: Router, mut is_closing: watch::Receiver<()>) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(HEAD).max_headers(HEADERS);
     let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));

@@ -2,6 +2,7 @@
 
 mod body;
 mod connections;
+mod patient_stream;
 mod query;
 mod request_id;
 mod routes;

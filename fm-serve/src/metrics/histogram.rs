@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn a_number_counts_up_to_every_bound_that_it_does_not_exceed() {
         let histogram = Histogram::new(&[1.0, 2.0]);
-        [0.5, 1.0, 1.5, 9.0].map(|number| histogram.observe(number));
+        [0.5, 1.0, 1.5, 9.0].into_iter().for_each(|number| histogram.observe(number));
         assert_eq!(histogram.cumulative(), [(1.0, 2), (2.0, 3), (f64::INFINITY, 4)]);
         assert_eq!(histogram.sum(), 12.0);
     }

@@ -61,8 +61,7 @@ fn description(name: &str, model: &Model, needs_token: bool) -> Value {
             } },
             "/schema": { "get": {
                 "summary": "Columns and their values",
-                "parameters": [named, parameter("values", "Maximum number of values of a column", false,
-                    json!({ "type": "integer", "minimum": 1, "default": 100 }))],
+                "parameters": [named],
                 "responses": answers("The columns"),
             } },
             "/metrics": { "get": { "summary": "Metrics in Prometheus' text format", "responses": answers("Metrics") } },
@@ -73,7 +72,7 @@ fn description(name: &str, model: &Model, needs_token: bool) -> Value {
         "components": { "schemas": { "Row": row } },
     });
     let paths = &mut description["paths"];
-    if !model.items.is_empty() && user.is_some() {
+    if model.items > 0 && user.is_some() {
         recommend.push(named);
         paths["/recommend"] = json!({ "get": {
             "summary": "The best items for a user", "parameters": recommend, "responses": answers("Items"),

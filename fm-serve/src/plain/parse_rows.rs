@@ -253,7 +253,7 @@ mod tests {
     fn columns_may_be_missing_and_other_names_are_reported() {
         let found = parse_rows(br#"[{"User": {"a": [1]}, "user": 1}, {}]"#, &columns(), false, 2).unwrap();
         assert_eq!((found.rows.len(), found.ignored), (2, BTreeSet::from(["User".to_owned()])));
-        assert_eq!(cells("[]"), [[const { None }; 3]; 0]);
+        assert!(cells("[]").is_empty());
     }
 
     #[test]

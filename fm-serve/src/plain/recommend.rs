@@ -38,7 +38,7 @@ struct Item<'a> {
 pub(crate) async fn recommend(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
     let (mut query, slot) = asked(&app, &uri)?;
     let model = slot.model();
-    if model.items.is_empty() {
+    if model.items == 0 {
         return Err(Problem::not_found(format!(
             "the file of model `{}` has no catalogue: export it again with --with-catalogue",
             slot.name
@@ -59,8 +59,6 @@ pub(crate) async fn recommend(State(app): State<Arc<App>>, uri: Uri) -> Result<R
     let Answer::Items(best) = app.work(&slot, Arc::clone(&model), task).await? else {
         return Err(Problem::failed("the answer is of another request"));
     };
-    let item = |(item, score): &'_ (String, f32)| (item.clone(), *score);
-    let best: Vec<(String, f32)> = best.iter().map(item).collect();
     let items = best
         .iter()
         .map(|(item, score)| Item { item, title: model.titles.get(item).map(String::as_str), score: *score })

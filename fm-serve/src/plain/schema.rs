@@ -3,21 +3,20 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{StatusCode, Uri};
-use axum::response::Response;
+use axum::http::{Uri, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use fm_core::script::Origin;
 use fm_core::{Field, FieldKind, Label};
 use serde::Serialize;
 
 use super::asked;
 use crate::app::App;
-use crate::http::number;
 use crate::model::Model;
-use crate::problem::{Problem, json};
+use crate::problem::Problem;
 
-/// Number of values of a column without `values`, and maximum number.
-const VALUES: usize = 100;
-const MAX_VALUES: usize = 100_000;
+/// Maximum number of values of a column.
+const VALUES: usize = 1000;
 
 #[derive(Serialize)]
 struct Description<'a> {
@@ -64,27 +63,31 @@ struct Value<'a> {
 }
 
 pub(crate) async fn schema(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
-    let (mut query, slot) = asked(&app, &uri)?;
-    let most = query.take("values").map_or(Ok(VALUES), |text| number("values", &text, MAX_VALUES))?;
+    let (query, slot) = asked(&app, &uri)?;
     query.expect_empty()?;
     let model = slot.model();
-    let schema = model.schema();
-    Ok(json(
-        StatusCode::OK,
-        &Description {
-            model: &slot.name,
-            models: app.models.slots().iter().map(|slot| slot.name.as_str()).collect(),
-            label: schema.label(),
-            user: schema.user(),
-            item: schema.item(),
-            items: model.items.len(),
-            columns: model.columns.names().iter().map(|name| column(&model, name, most)).collect(),
-            origin: model.origin.as_ref(),
-        },
-    ))
+    // It is long. Clients that read it slowly share one copy.
+    let text = model.description.get_or_init(|| description(&app, &slot.name, &model));
+    Ok(([(header::CONTENT_TYPE, "application/json")], text.clone()).into_response())
 }
 
-fn column<'a>(model: &'a Model, name: &'a str, most: usize) -> Column<'a> {
+fn description(app: &App, name: &str, model: &Model) -> Bytes {
+    let schema = model.schema();
+    let description = Description {
+        model: name,
+        models: app.models.slots().iter().map(|slot| slot.name.as_str()).collect(),
+        label: schema.label(),
+        user: schema.user(),
+        item: schema.item(),
+        items: model.items,
+        columns: model.columns.names().iter().map(|name| column(model, name)).collect(),
+        origin: model.origin.as_ref(),
+    };
+    // Texts and numbers have a JSON form, so this cannot fail.
+    serde_json::to_vec(&description).unwrap_or_default().into()
+}
+
+fn column<'a>(model: &'a Model, name: &'a str) -> Column<'a> {
     let schema = model.schema();
     let fields: Vec<(usize, &Field)> =
         schema.fields().iter().enumerate().filter(|(_, field)| field.columns().any(|column| column == name)).collect();
@@ -107,7 +110,7 @@ fn column<'a>(model: &'a Model, name: &'a str, most: usize) -> Column<'a> {
         separator: own.and_then(|(_, field)| field.kind.list()).map(|list| list.separator.as_str()),
         fields: fields.iter().map(of_field).collect(),
         known_values: vocabulary.len(),
-        values: vocabulary.iter().take(most).map(value).collect(),
+        values: vocabulary.iter().take(VALUES).map(value).collect(),
     }
 }
 

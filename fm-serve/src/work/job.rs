@@ -55,7 +55,7 @@ impl Job {
         match &self.task {
             Task::Raw(rows) => rows.len(),
             Task::Encoded { rows, .. } => *rows,
-            Task::Recommend { .. } => self.model.items.len(),
+            Task::Recommend { .. } => self.model.items,
             Task::Explain(_) => EXPLANATION,
         }
     }

@@ -136,6 +136,22 @@ fn clients_that_go_away_or_hang_do_no_harm() {
 }
 
 #[test]
+fn a_client_that_never_reads_is_given_up() {
+    let scene = Scene::with(|options, _| options.timeout = Duration::from_millis(500));
+    let mut deaf = scene.client.connect();
+    let ask = b"GET /schema HTTP/1.1\r\nhost: a\r\n\r\n".repeat(1000);
+    deaf.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    // Until neither side can write more: the answers are longer than what the system keeps for a client.
+    while deaf.write_all(&ask).is_ok() {}
+    let start = std::time::Instant::now();
+    while scene.metric("fm_connections") > 1.0 {
+        assert!(start.elapsed() < Duration::from_secs(20), "the connection is still open");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    scene.lives();
+}
+
+#[test]
 fn requests_in_a_row_on_one_connection_are_answered_in_order() {
     let scene = Scene::new();
     let mut stream = scene.client.connect();

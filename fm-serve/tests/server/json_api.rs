@@ -89,17 +89,18 @@ fn terms_of_an_explanation_add_up_to_the_prediction() {
 #[test]
 fn the_schema_has_the_values_to_choose_from() {
     let scene = Scene::new();
-    let json = scene.get("/schema?values=2").json();
+    let json = scene.get("/schema").json();
     assert_eq!(json["models"], json!(["stars", "likes"]));
     assert_eq!((&json["user"], &json["item"], &json["items"]), (&json!("user"), &json!("item"), &json!(3)));
     let columns = json["columns"].as_array().unwrap();
-    assert_eq!(columns[0]["values"], json!([{ "value": "ann" }, { "value": "bob" }]));
+    assert_eq!(columns[0]["values"], json!([{ "value": "ann" }, { "value": "bob" }, { "value": "7" }]));
     assert_eq!((&columns[0]["known_values"], &columns[0]["is_of_item"]), (&json!(3), &json!(false)));
     assert_eq!(columns[1]["values"][0], json!({ "value": "a", "title": "Alpha" }));
     assert_eq!((&columns[2]["separator"], &columns[2]["is_of_item"]), (&json!("|"), &json!(true)));
     assert_eq!(columns[3]["fields"], json!([{ "name": "age", "kind": "numeric" }]));
     assert_eq!(scene.get("/schema?model=likes").json()["items"], 0);
     assert_eq!(scene.get("/schema?values=0").status, 400);
+    assert_eq!(scene.get("/schema").json(), json);
 }
 
 #[test]
