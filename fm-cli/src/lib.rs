@@ -127,6 +127,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Command::Report(command) => commands::report::run(command),
         Command::Runs(command) => commands::runs::run(command),
         Command::Export(command) => commands::export::run(command),
+        Command::Serve(command) => commands::serve::run(command, args.general.threads),
         Command::Verify(command) => commands::verify::run(command),
         Command::Doctor(command) => commands::doctor::run(command),
         Command::Completions(command) => commands::print_completions(&command.shell),

@@ -116,6 +116,8 @@ pub enum Command {
     Runs(Runs),
     /// Export a trained model to TorchScript, ONNX or NVIDIA Triton
     Export(Export),
+    /// Serve exported files over HTTP, with a page to try them
+    Serve(Serve),
     /// Check that a file or a run is whole, and say where it comes from
     Verify(Verify),
     /// Show versions, devices and folders, and report problems
@@ -211,7 +213,7 @@ mod tests {
                 let id = arg.get_id();
                 assert!(arg.get_help().is_some_and(|help| !help.to_string().is_empty()), "{path}: {id} has no help");
                 let heading = arg.get_help_heading();
-                let known = ["Data", "Model", "Training", "Output", "General"];
+                let known = ["Data", "Model", "Training", "Output", "Server", "Limits", "General"];
                 assert!(arg.is_positional() || heading.is_some_and(|heading| known.contains(&heading)), "{path}: {id}");
             }
         });

@@ -12,6 +12,7 @@ pub mod predict;
 pub mod recommend;
 pub mod report;
 pub mod runs;
+pub mod serve;
 pub mod settings;
 pub mod summary;
 pub mod train;

@@ -38,6 +38,7 @@ mod report;
 mod reproducibility;
 mod runs;
 mod scene;
+mod serve;
 mod settings;
 mod splits;
 mod standard_input;

@@ -105,13 +105,14 @@ impl Scorer {
         self.predict(&self.encoder.features(&rows)?)
     }
 
-    /// The prediction of each encoded row.
+    /// The prediction of each encoded row, by the file's own method: that of PyTorch for the same batch, bit for bit.
     ///
     /// # Errors
     /// [`Error::Torch`] if libtorch fails.
     pub fn predict(&self, features: &Features) -> Result<Vec<f32>> {
-        let logits = Vec::<f32>::try_from(self.logits(features)?)?;
-        Ok(logits.into_iter().map(|logit| self.schema().label().prediction(logit)).collect())
+        let Padded { ids, values } = features.padded()?.to_device(self.device);
+        let predictions = no_grad(|| self.module.method_ts("predict", &[ids, values]))?;
+        Ok(Vec::try_from(predictions.to_device(Device::Cpu))?)
     }
 
     /// The `k` items of the file's catalogue with the highest predictions for a user, each with its prediction.

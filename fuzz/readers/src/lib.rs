@@ -8,6 +8,7 @@
 mod archives;
 mod declarations;
 mod files;
+mod requests;
 mod tables;
 mod texts;
 
@@ -27,7 +28,7 @@ pub struct Target {
 }
 
 /// All readers.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 17] = [
     Target { name: "arrow", run: tables::arrow, seeds: tables::arrow_files },
     Target { name: "checkpoint", run: files::checkpoint, seeds: files::checkpoints },
     Target { name: "csv", run: tables::csv, seeds: tables::csv_files },
@@ -38,6 +39,7 @@ pub const TARGETS: [Target; 16] = [
     Target { name: "number", run: texts::number, seeds: texts::numbers },
     Target { name: "parquet", run: tables::parquet, seeds: tables::parquet_files },
     Target { name: "pickle", run: archives::pickle, seeds: archives::pickles },
+    Target { name: "request", run: requests::request, seeds: requests::requests },
     Target { name: "rows", run: files::rows, seeds: files::rows_files },
     Target { name: "schema_json", run: declarations::schema_json, seeds: declarations::schemas },
     Target { name: "schema_toml", run: declarations::schema_toml, seeds: declarations::table_specs },
