@@ -137,24 +137,32 @@ struct Lists<'a> {
     of: &'a Users,
     /// The number of users in the columns.
     users: usize,
-    columns: (Vec<&'a str>, Vec<u32>, Vec<&'a str>, Vec<&'a str>, Vec<f32>),
+    columns: Columns<'a>,
+}
+
+#[derive(Default)]
+struct Columns<'a> {
+    users: Vec<&'a str>,
+    ranks: Vec<u32>,
+    items: Vec<&'a str>,
+    titles: Vec<&'a str>,
+    scores: Vec<f32>,
 }
 
 impl<'a> Lists<'a> {
     fn new(catalogue: &'a Catalogue<'a>, of: &'a Users) -> Lists<'a> {
-        Lists { catalogue, of, users: 0, columns: Default::default() }
+        Lists { catalogue, of, users: 0, columns: Columns::default() }
     }
 
     /// Appends the items of a user, the best first.
     fn push(&mut self, user: usize, best: &[usize], score: impl Fn(usize) -> f32) {
         let items = self.catalogue.items();
-        let (users, ranks, ids, titles, scores) = &mut self.columns;
         for (rank, &place) in best.iter().enumerate() {
-            users.push(&self.of.ids[user]);
-            ranks.push(rank as u32 + 1);
-            ids.push(&items.ids[place]);
-            titles.push(&items.titles[place]);
-            scores.push(score(place));
+            self.columns.users.push(&self.of.ids[user]);
+            self.columns.ranks.push(rank as u32 + 1);
+            self.columns.items.push(&items.ids[place]);
+            self.columns.titles.push(&items.titles[place]);
+            self.columns.scores.push(score(place));
         }
         self.users += 1;
     }
@@ -162,7 +170,7 @@ impl<'a> Lists<'a> {
     /// The rows so far, which are removed.
     fn take(&mut self) -> Result<DataFrame> {
         self.users = 0;
-        let (users, ranks, ids, titles, scores) = std::mem::take(&mut self.columns);
-        Ok(df!("user" => users, "rank" => ranks, "item" => ids, "title" => titles, "score" => scores)?)
+        let Columns { users, ranks, items, titles, scores } = std::mem::take(&mut self.columns);
+        Ok(df!("user" => users, "rank" => ranks, "item" => items, "title" => titles, "score" => scores)?)
     }
 }

@@ -65,8 +65,11 @@ pub fn main(runs: &[Run]) -> Result<Option<Markup>> {
     chart(same, &title, |epoch| epoch.valid.get(metric).copied())
 }
 
+/// A metric, given the mean loss.
+type OfLoss = fn(f64) -> f64;
+
 /// The metric of the validation rows that the training loss gives, too, and how; `None` if the loss is another quantity.
-fn loss(runs: &[Run]) -> Option<(&'static str, fn(f64) -> f64)> {
+fn loss(runs: &[Run]) -> Option<(&'static str, OfLoss)> {
     let of = |run: &Run| match run.task() {
         Task::Regression => Some("rmse"),
         Task::Binary { .. } if shift(&run.predictor.settings.train).is_none() => Some("logloss"),
