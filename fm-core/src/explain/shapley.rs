@@ -193,7 +193,7 @@ mod tests {
 
     use super::*;
     use crate::encoder::Encoder;
-    use crate::schema::{Field, Label, List, Side, Task, Weighting};
+    use crate::schema::{Field, FieldKind, Label, List, Side, Task, Weighting};
 
     /// Fields with one value each.
     fn schema(fields: usize) -> Schema {
