@@ -541,3 +541,10 @@ pub fn wukong(p: &Parameters, path: &str, x: &Matrix, hidden: &[f64]) -> Matrix 
     let sums: Matrix = both.iter().zip(&residual).map(|(a, b)| sum([a, b], a.len())).collect();
     layer_norm(p, &of("norm"), &sums)
 }
+
+/// [a; a ⊙ b] with [a; b] = W x + c
+pub fn factorized(p: &Parameters, path: &str, x: &[f64]) -> Vector {
+    let sums = dense(p, path, x, true);
+    let (a, b) = sums.split_at(sums.len() / 2);
+    [a.to_vec(), product(a, b)].concat()
+}

@@ -69,6 +69,7 @@ fn layers(store: &VarStore) -> Vec<Layer> {
     let powers = LogarithmicLayer::new(&(&root / "powers"), [4, 2], 3, BatchNormMode::Standard).unwrap();
     let sizes = WukongSizes { fmb_vectors: 2, lcb_vectors: 3, rank: 2 };
     let wukong = WukongLayer::new(&(&root / "wukong"), [4, 2], &sizes, &DnnConfig::default()).unwrap();
+    let factorized = FactorizedInteraction::new(&root / "factorized", 5, 4).unwrap();
     let none = [false; 3];
     vec![
         ("AttentionPooling", [2, 6, 2], [false, false, true], Box::new(move |x| attention.forward(x))),
@@ -89,6 +90,7 @@ fn layers(store: &VarStore) -> Vec<Layer> {
         ("WukongLayer", [2, 4, 2], [false, true, true], Box::new(move |x| wukong.forward(x, false))),
         ("LayerNorm", [2, 4, 2], [false, true, true], Box::new(move |x| norm_of_fields.forward(x))),
         ("MaskBlock", [2, 5, 0], [false, true, false], Box::new(move |x| block.forward(x, x, false))),
+        ("FactorizedInteraction", [2, 5, 0], [false, true, false], Box::new(move |x| factorized.forward(x))),
         ("FeatureGate", [2, 5, 0], [false, true, false], Box::new(move |x| gate.forward(x))),
         ("BilinearFusion", [2, 4, 0], [false, true, false], Box::new(move |x| fusion.forward(x, x))),
         ("VectorCross", [2, 5, 0], [false, true, false], Box::new(move |x| vector.forward(x))),
@@ -543,6 +545,10 @@ fn schemas_that_a_model_cannot_take_are_refused() {
     assert_says(
         build("masknet", json!({ "hidden_batch_norm": "standard" }), &[1, 1]),
         &["model masknet: MaskNet: hidden_batch_norm must be off for serial blocks"],
+    );
+    assert_says(
+        build("finalnet", json!({ "hidden_units": [4, 3] }), &[1, 1]),
+        &["model finalnet: FactorizedInteraction: hidden_units contains 3: an odd number of units has no halves"],
     );
     assert_says(build("fibinet", json!({}), &[3]), &["model fibinet: it pairs fields, so it needs at least 2"]);
     for model in fm_models::MODELS {

@@ -202,6 +202,7 @@ fn what_no_formula_splits_bears_its_name() {
         ("hofm", json!({}), vec!["third order"]),
         ("hofm", json!({ "order": 5 }), vec!["third order", "fourth order", "fifth order"]),
         ("dlrm", json!({}), vec!["deep part over products"]),
+        ("finalnet", json!({}), vec!["factorized layers"]),
         ("wukong", json!({}), vec!["stacked machines"]),
     ] {
         let options: Options = serde_json::from_value(options).unwrap();

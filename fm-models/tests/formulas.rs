@@ -53,6 +53,7 @@ fn formula(model: &str) -> Formula {
         "afn" => afn,
         "hofm" => hofm,
         "dlrm" => dlrm,
+        "finalnet" => finalnet,
         "wukong" => wukong_model,
         _ => panic!("write down the formula of {model} here"),
     }

@@ -24,6 +24,7 @@ mod dense_fm;
 mod dnn;
 mod dropout;
 mod embedding;
+mod factorized;
 mod feature_gate;
 mod ffm;
 mod field_matrixed;
@@ -62,6 +63,7 @@ pub use dense_fm::DenseFm;
 pub use dnn::{Dnn, DnnConfig};
 pub use dropout::Dropout;
 pub use embedding::{Embedding, EmbeddingConfig};
+pub use factorized::FactorizedInteraction;
 pub use feature_gate::FeatureGate;
 pub use ffm::{Ffm, FfmForm, FfmInteraction, SummedFfmInteraction};
 pub use field_matrixed::FieldMatrixedInteraction;
@@ -236,7 +238,7 @@ modules!(
     FieldMatrixedInteraction
 );
 modules!(FieldWeightedInteraction, FmInteraction, InnerProducts, InteractingLayer, LayerNorm, OuterProduct);
-modules!(FeatureGate, PairPooling, PairwiseProduct, Senet, SummedFfmInteraction, VectorCross);
+modules!(FactorizedInteraction, FeatureGate, PairPooling, PairwiseProduct, Senet, SummedFfmInteraction, VectorCross);
 
 macro_rules! training_modules {
     ($($layer:ty),*) => { $(

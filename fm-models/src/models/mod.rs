@@ -17,6 +17,7 @@ pub mod dnn;
 pub mod ffm;
 pub mod fibinet;
 pub mod finalmlp;
+pub mod finalnet;
 pub mod fm;
 pub mod fmfm;
 pub mod fwfm;
@@ -65,6 +66,7 @@ pub const MODELS: &[ModelEntry] = &[
     afn::ENTRY,
     hofm::ENTRY,
     dlrm::ENTRY,
+    finalnet::ENTRY,
     wukong::ENTRY,
     dnn::ENTRY,
     wide_deep::ENTRY,

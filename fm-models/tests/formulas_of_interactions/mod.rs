@@ -200,3 +200,15 @@ pub fn wukong_model(scene: &Scene) -> Vector {
     let last = (0..scene.size("wukong_layers")).fold(scene.fields("embedding"), layer);
     add([scene.bias(), scene.output("output", &scene.dnn(flat(&last)))])
 }
+
+/// ŷ = w₀ + ⟨h, x_L⟩ with x_{l+1} = [a; a ⊙ b] of [a; b] = W_l x_l + c_l
+pub fn finalnet(scene: &Scene) -> Vector {
+    let layer = |x: Matrix, l: usize| {
+        let x = x.iter().map(|x| factorized(&scene.p, &format!("block.layer_{l}"), x)).collect();
+        let mut x = scene.normed(&format!("block.batch_norm_{l}"), x, "hidden_batch_norm");
+        x.iter_mut().flatten().for_each(|x| *x = activation(scene.text("activation"))(*x));
+        scene.dropped(x, "dropout")
+    };
+    let last = (0..scene.length("hidden_units")).fold(flat(&scene.fields("embedding")), layer);
+    add([scene.bias(), scene.output("output", &last)])
+}

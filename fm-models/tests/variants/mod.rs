@@ -44,6 +44,7 @@ const VARIANTS: &[(&str, &str)] = &[
     ("finalmlp", r#"{"gates": "off"}"#),
     ("gdcn", r#"{"structure": "parallel"}"#),
     ("afn", r#"{"deep_hidden_units": [64, 64]}"#),
+    ("finalnet", r#"{"hidden_batch_norm": "frozen"}"#),
     ("hofm", r#"{"order": 2}"#),
     ("hofm", r#"{"order": 5}"#),
 ];
