@@ -66,7 +66,6 @@ fn layers(store: &VarStore) -> Vec<Layer> {
     let gate = FeatureGate::new(&(&root / "gate"), 5, 3, 4).unwrap();
     let fusion = BilinearFusion::new(&(&root / "fusion"), [4, 4], 2).unwrap();
     let anova = AnovaKernel::new(3).unwrap();
-    let powers = LogarithmicLayer::new(&(&root / "powers"), [4, 2], 3, BatchNormMode::Standard).unwrap();
     let sizes = WukongSizes { fmb_vectors: 2, lcb_vectors: 3, rank: 2 };
     let wukong = WukongLayer::new(&(&root / "wukong"), [4, 2], &sizes, &DnnConfig::default()).unwrap();
     let factorized = FactorizedInteraction::new(&root / "factorized", 5, 4).unwrap();
@@ -86,7 +85,6 @@ fn layers(store: &VarStore) -> Vec<Layer> {
         ("Dnn", [2, 5, 0], [false, true, false], Box::new(move |x| dnn.forward(x, false))),
         ("BatchNorm", [2, 5, 0], [false, true, false], Box::new(move |x| norm.forward(x, false))),
         ("AnovaKernel", [2, 4, 2], none, Box::new(move |x| anova.forward(x))),
-        ("LogarithmicLayer", [2, 4, 2], [false, true, true], Box::new(move |x| powers.forward(x, false))),
         ("WukongLayer", [2, 4, 2], [false, true, true], Box::new(move |x| wukong.forward(x, false))),
         ("LayerNorm", [2, 4, 2], [false, true, true], Box::new(move |x| norm_of_fields.forward(x))),
         ("MaskBlock", [2, 5, 0], [false, true, false], Box::new(move |x| block.forward(x, x, false))),
@@ -482,9 +480,6 @@ fn options_that_models_cannot_have_are_refused_by_name() {
             ("lcb_vectors", vec![json!(0), json!(65537)]),
             ("fmb_rank", vec![json!(0), json!(65537)]),
             ("fmb_units", vec![json!([0]), json!([4, -1]), json!(64)]),
-            ("logarithmic_neurons", vec![json!(0), json!(65537)]),
-            ("log_batch_norm", vec![json!("on"), json!(true)]),
-            ("deep_hidden_units", vec![json!([0]), json!([4, -1]), json!(64)]),
             ("bottom_units", vec![json!([0]), json!([4, -1]), json!(64)]),
             ("gates", vec![json!("user"), json!(true)]),
             ("gate_units", vec![json!(0), json!(65537)]),
@@ -508,8 +503,7 @@ fn options_that_models_cannot_have_are_refused_by_name() {
                 let model = variant.entry.build(&options, &store.root(), &schema);
                 if !(is_unused && model.is_ok()) {
                     // The layer calls the widths of all networks by the same name.
-                    let is_width =
-                        ["second_hidden_units", "bottom_units", "deep_hidden_units", "fmb_units"].contains(option);
+                    let is_width = ["second_hidden_units", "bottom_units", "fmb_units"].contains(option);
                     let said = if is_width && value.is_array() { "hidden_units" } else { option };
                     assert_says(model, &[&format!("model {}: ", variant.entry.name), said]);
                 }

@@ -35,7 +35,6 @@ mod inner_products;
 mod interacting;
 mod layer_norm;
 mod linear;
-mod logarithmic;
 mod mask_block;
 mod numbers;
 mod outer_product;
@@ -74,7 +73,6 @@ pub use inner_products::InnerProducts;
 pub use interacting::InteractingLayer;
 pub use layer_norm::LayerNorm;
 pub use linear::{Linear, bias};
-pub use logarithmic::LogarithmicLayer;
 pub use mask_block::MaskBlock;
 pub use numbers::Numbers;
 pub use outer_product::OuterProduct;
@@ -249,7 +247,7 @@ macro_rules! training_modules {
         }
     )* };
 }
-training_modules!(BatchNorm, Dnn, LogarithmicLayer, WukongLayer);
+training_modules!(BatchNorm, Dnn, WukongLayer);
 
 #[cfg(test)]
 mod tests {
