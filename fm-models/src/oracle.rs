@@ -118,10 +118,6 @@ impl Parameters {
             if name.ends_with("moving_variance") {
                 numbers.iter_mut().for_each(|x| *x = x.abs() + 0.5);
             }
-            // Powers of small numbers, and with them rounding, would be large.
-            if name.ends_with("exponents") {
-                numbers.iter_mut().for_each(|x| *x *= 0.25);
-            }
             no_grad(|| variable.copy_(&tensor(&numbers, &variable.size())));
         }
         Parameters(variables)
@@ -540,4 +536,11 @@ pub fn wukong(p: &Parameters, path: &str, x: &Matrix, hidden: &[f64]) -> Matrix 
     let residual = if p.has(&of("residual")) { mixed(&p.matrix(&of("residual")), x) } else { x.clone() };
     let sums: Matrix = both.iter().zip(&residual).map(|(a, b)| sum([a, b], a.len())).collect();
     layer_norm(p, &of("norm"), &sums)
+}
+
+/// [a; a ⊙ b] with [a; b] = W x + c
+pub fn factorized(p: &Parameters, path: &str, x: &[f64]) -> Vector {
+    let sums = dense(p, path, x, true);
+    let (a, b) = sums.split_at(sums.len() / 2);
+    [a.to_vec(), product(a, b)].concat()
 }

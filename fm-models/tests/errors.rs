@@ -66,9 +66,9 @@ fn layers(store: &VarStore) -> Vec<Layer> {
     let gate = FeatureGate::new(&(&root / "gate"), 5, 3, 4).unwrap();
     let fusion = BilinearFusion::new(&(&root / "fusion"), [4, 4], 2).unwrap();
     let anova = AnovaKernel::new(3).unwrap();
-    let powers = LogarithmicLayer::new(&(&root / "powers"), [4, 2], 3, BatchNormMode::Standard).unwrap();
     let sizes = WukongSizes { fmb_vectors: 2, lcb_vectors: 3, rank: 2 };
     let wukong = WukongLayer::new(&(&root / "wukong"), [4, 2], &sizes, &DnnConfig::default()).unwrap();
+    let factorized = FactorizedInteraction::new(&root / "factorized", 5, 4).unwrap();
     let none = [false; 3];
     vec![
         ("AttentionPooling", [2, 6, 2], [false, false, true], Box::new(move |x| attention.forward(x))),
@@ -85,10 +85,10 @@ fn layers(store: &VarStore) -> Vec<Layer> {
         ("Dnn", [2, 5, 0], [false, true, false], Box::new(move |x| dnn.forward(x, false))),
         ("BatchNorm", [2, 5, 0], [false, true, false], Box::new(move |x| norm.forward(x, false))),
         ("AnovaKernel", [2, 4, 2], none, Box::new(move |x| anova.forward(x))),
-        ("LogarithmicLayer", [2, 4, 2], [false, true, true], Box::new(move |x| powers.forward(x, false))),
         ("WukongLayer", [2, 4, 2], [false, true, true], Box::new(move |x| wukong.forward(x, false))),
         ("LayerNorm", [2, 4, 2], [false, true, true], Box::new(move |x| norm_of_fields.forward(x))),
         ("MaskBlock", [2, 5, 0], [false, true, false], Box::new(move |x| block.forward(x, x, false))),
+        ("FactorizedInteraction", [2, 5, 0], [false, true, false], Box::new(move |x| factorized.forward(x))),
         ("FeatureGate", [2, 5, 0], [false, true, false], Box::new(move |x| gate.forward(x))),
         ("BilinearFusion", [2, 4, 0], [false, true, false], Box::new(move |x| fusion.forward(x, x))),
         ("VectorCross", [2, 5, 0], [false, true, false], Box::new(move |x| vector.forward(x))),
@@ -480,9 +480,6 @@ fn options_that_models_cannot_have_are_refused_by_name() {
             ("lcb_vectors", vec![json!(0), json!(65537)]),
             ("fmb_rank", vec![json!(0), json!(65537)]),
             ("fmb_units", vec![json!([0]), json!([4, -1]), json!(64)]),
-            ("logarithmic_neurons", vec![json!(0), json!(65537)]),
-            ("log_batch_norm", vec![json!("on"), json!(true)]),
-            ("deep_hidden_units", vec![json!([0]), json!([4, -1]), json!(64)]),
             ("bottom_units", vec![json!([0]), json!([4, -1]), json!(64)]),
             ("gates", vec![json!("user"), json!(true)]),
             ("gate_units", vec![json!(0), json!(65537)]),
@@ -506,8 +503,7 @@ fn options_that_models_cannot_have_are_refused_by_name() {
                 let model = variant.entry.build(&options, &store.root(), &schema);
                 if !(is_unused && model.is_ok()) {
                     // The layer calls the widths of all networks by the same name.
-                    let is_width =
-                        ["second_hidden_units", "bottom_units", "deep_hidden_units", "fmb_units"].contains(option);
+                    let is_width = ["second_hidden_units", "bottom_units", "fmb_units"].contains(option);
                     let said = if is_width && value.is_array() { "hidden_units" } else { option };
                     assert_says(model, &[&format!("model {}: ", variant.entry.name), said]);
                 }
@@ -543,6 +539,10 @@ fn schemas_that_a_model_cannot_take_are_refused() {
     assert_says(
         build("masknet", json!({ "hidden_batch_norm": "standard" }), &[1, 1]),
         &["model masknet: MaskNet: hidden_batch_norm must be off for serial blocks"],
+    );
+    assert_says(
+        build("finalnet", json!({ "hidden_units": [4, 3] }), &[1, 1]),
+        &["model finalnet: FactorizedInteraction: hidden_units contains 3: an odd number of units has no halves"],
     );
     assert_says(build("fibinet", json!({}), &[3]), &["model fibinet: it pairs fields, so it needs at least 2"]);
     for model in fm_models::MODELS {

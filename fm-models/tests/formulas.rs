@@ -50,9 +50,9 @@ fn formula(model: &str) -> Formula {
         "masknet" => masknet,
         "finalmlp" => finalmlp,
         "gdcn" => gdcn,
-        "afn" => afn,
         "hofm" => hofm,
         "dlrm" => dlrm,
+        "finalnet" => finalnet,
         "wukong" => wukong_model,
         _ => panic!("write down the formula of {model} here"),
     }
@@ -218,13 +218,6 @@ impl Scene {
         self.rows.iter().map(|row| numbers_of(&self.schema, row)).collect()
     }
 
-    /// The same for the elements of several vectors in each row.
-    fn normed_vectors(&self, path: &str, x: Vec<Matrix>, option: &str) -> Vec<Matrix> {
-        let k = x[0][0].len();
-        let rows = self.normed(path, flat(&x), option);
-        rows.iter().map(|row| row.chunks(k).map(<[f64]>::to_vec).collect()).collect()
-    }
-
     /// A dense layer of one output and without a bias.
     fn output(&self, path: &str, x: &Matrix) -> Vector {
         x.iter().flat_map(|x| dense(&self.p, path, x, false)).collect()
@@ -278,10 +271,10 @@ fn add<const N: usize>(parts: [Vector; N]) -> Vector {
 fn small_variants() -> impl Iterator<Item = Variant> {
     variants().map(|variant| {
         let options = variant.entry.resolve(&variant.options).unwrap();
-        let layers = |option: &str| options.get(option).map_or(0, |units| units.as_array().unwrap().len());
+        let layers = options.get("hidden_units").map_or(0, |units| units.as_array().unwrap().len());
         variant
             .with("embedding_dim", 3)
-            .with("hidden_units", vec![4; layers("hidden_units")])
+            .with("hidden_units", vec![4; layers])
             .with("attention_dim", 2)
             .with("cin_size", vec![4, 2, 3])
             .with("cross_layers", 2)
@@ -297,8 +290,6 @@ fn small_variants() -> impl Iterator<Item = Variant> {
             .with("lcb_vectors", 2)
             .with("fmb_rank", 2)
             .with("fmb_units", vec![3])
-            .with("logarithmic_neurons", 3)
-            .with("deep_hidden_units", vec![4; layers("deep_hidden_units")])
     })
 }
 
@@ -386,7 +377,6 @@ fn without_options_each_model_has_the_form_of_its_paper() {
         ("masknet", json!({ "blocks": "serial", "mask_reduction": 2 })),
         ("finalmlp", json!({ "gates": "learned" })),
         ("gdcn", json!({ "structure": "stacked" })),
-        ("afn", json!({ "log_batch_norm": "standard", "deep_hidden_units": [] })),
         ("hofm", json!({ "order": 3 })),
     ] {
         let defaults = fm_models::find(model).unwrap().resolve(&Options::new()).unwrap();

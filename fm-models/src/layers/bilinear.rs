@@ -27,7 +27,7 @@ pub enum Bilinear {
 /// `[B, F, k]` → `[B, F(F-1)/2, k]`
 ///
 /// Source: Huang, Zhang and Zhang, FiBiNET: combining feature importance and bilinear feature interaction, RecSys 2019,
-/// equation 6, <https://arxiv.org/abs/1905.09433>.
+/// section 3.4, <https://arxiv.org/abs/1905.09433>.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};

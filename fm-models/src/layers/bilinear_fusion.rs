@@ -12,8 +12,8 @@ use super::{Dense, check_device, check_input, check_rows, check_size, glorot};
 /// # Shapes
 /// a `[B, n]` and b `[B, m]` → `[B]`
 ///
-/// Source: Mao et al., FinalMLP, AAAI 2023, equations 8 and 10, <https://arxiv.org/abs/2304.00902>. Their b is w₀ of the
-/// model.
+/// Source: Mao et al., FinalMLP, AAAI 2023, section 3, <https://arxiv.org/abs/2304.00902>. Their b is w₀ of
+/// the model.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};
@@ -66,7 +66,8 @@ impl BilinearFusion {
         check_input("BilinearFusion", second, &self.widths[1..])?;
         check_rows("BilinearFusion", first, second)?;
         check_device("BilinearFusion", first, &self.weight)?;
-        let by_head = |x: &Tensor, width: i64| x.view([-1, self.heads, width / self.heads]).transpose(0, 1); // [H, B, n / H]
+        // [H, B, n / H]
+        let by_head = |x: &Tensor, width: i64| x.view([-1, self.heads, width / self.heads]).transpose(0, 1);
         let mapped = by_head(first, self.widths[0]).matmul(&self.weight);
         let products = mapped * by_head(second, self.widths[1]);
         let single = self.first.forward(first)? + self.second.forward(second)?;

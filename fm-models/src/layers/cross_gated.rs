@@ -13,7 +13,7 @@ use super::{Dense, check_crossed};
 /// c_0 and c_l `[B, d]` → `[B, d]`
 ///
 /// Source: Wang et al., Towards deeper, lighter and interpretable cross network for CTR prediction, CIKM 2023,
-/// equation 3, <https://arxiv.org/abs/2311.04635>.
+/// <https://arxiv.org/abs/2311.04635>.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};

@@ -15,7 +15,7 @@ use super::{Dense, check_crossed, check_device, check_size, glorot};
 /// # Shapes
 /// x_0 and x_l `[B, d]` → `[B, d]`
 ///
-/// Source: Wang et al., DCN V2: improved deep & cross network, WWW 2021, equations 3 and 4,
+/// Source: Wang et al., DCN V2: improved deep & cross network, WWW 2021, section 3,
 /// <https://arxiv.org/abs/2008.13535>. The paper leaves the gate open; here it is a softmax, and the experts share b.
 ///
 /// ```

@@ -11,7 +11,7 @@ use super::{Dense, check_input, check_size};
 /// # Shapes
 /// `[B, in]` → `[B, out]`
 ///
-/// Source: Mao et al., FinalMLP, AAAI 2023, equations 5 and 6, <https://arxiv.org/abs/2304.00902>.
+/// Source: Mao et al., FinalMLP, AAAI 2023, section 3, <https://arxiv.org/abs/2304.00902>.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};

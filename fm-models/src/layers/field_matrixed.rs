@@ -17,7 +17,7 @@ use super::{above_diagonal, check_device, check_input, check_size, field_of_slot
 /// `[B, F, k]` → `[B]`
 ///
 /// Source: Sun, Pan, Zhang and Flores, FM²: field-matrixed factorization machines for recommender systems, WWW 2021,
-/// equation 6, <https://arxiv.org/abs/2102.12994>. All M start as the identity, where it is the sum of an FM.
+/// section 3, <https://arxiv.org/abs/2102.12994>. All M start as the identity, where it is the sum of an FM.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};

@@ -13,7 +13,7 @@ use super::{FmInteraction, above_diagonal, check_device, check_input, check_size
 /// `[B, F, k]` → `[B]`
 ///
 /// Source: Pan et al., Field-weighted factorization machines for click-through rate prediction in display advertising,
-/// WWW 2018, equation 4, <https://arxiv.org/abs/1806.03514>. All r start at 1, where it is the sum of an FM.
+/// WWW 2018, section 3, <https://arxiv.org/abs/1806.03514>. All r start at 1, where it is the sum of an FM.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};

@@ -109,7 +109,8 @@ mod tests {
         ) {
             let mut draw = Draw(seed);
             let store = VarStore::new(Device::Cpu);
-            let layer = InteractingLayer::new(&(store.root() / "a"), [fields as i64, k as i64], heads as i64, d as i64).unwrap();
+            let (path, shape) = (store.root() / "a", [fields as i64, k as i64]);
+            let layer = InteractingLayer::new(&path, shape, heads as i64, d as i64).unwrap();
             let p = Parameters::draw(&store, &mut draw);
             let vectors = draw.cube(3, fields, k);
             let input = tensor(&vectors.concat().concat(), &[3, fields as i64, k as i64]);

@@ -6,8 +6,8 @@ use tch::nn::Path;
 
 use super::{Activation, Dense, Dropout, LayerNorm, check_input, check_size};
 
-/// h = dropout(relu(LN(W (m ⊙ x)))) with the mask m = W_2 relu(W_1 v + b_1) + b_2: a hidden layer over x, whose elements
-/// are weighted by what the embeddings v of the row say.
+/// h = dropout(relu(LN(W (m ⊙ x)))) with the mask m = W_2 relu(W_1 v + b_1) + b_2: a hidden layer over x, whose
+/// elements are weighted by what the embeddings v of the row say.
 ///
 /// # Shapes
 /// v `[B, d]` and x `[B, in]` → `[B, out]`
@@ -97,7 +97,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_equals_its_formula((d, input, output) in (1usize..5, 1usize..5, 1usize..5), reduction in 1i64..4, seed: u64) {
+        fn it_equals_its_formula(
+            (d, input, output) in (1usize..5, 1usize..5, 1usize..5), reduction in 1i64..4, seed: u64,
+        ) {
             let mut draw = Draw(seed);
             let store = VarStore::new(Device::Cpu);
             let path = store.root() / "m";

@@ -24,6 +24,7 @@ mod dense_fm;
 mod dnn;
 mod dropout;
 mod embedding;
+mod factorized;
 mod feature_gate;
 mod ffm;
 mod field_matrixed;
@@ -34,7 +35,6 @@ mod inner_products;
 mod interacting;
 mod layer_norm;
 mod linear;
-mod logarithmic;
 mod mask_block;
 mod numbers;
 mod outer_product;
@@ -62,6 +62,7 @@ pub use dense_fm::DenseFm;
 pub use dnn::{Dnn, DnnConfig};
 pub use dropout::Dropout;
 pub use embedding::{Embedding, EmbeddingConfig};
+pub use factorized::FactorizedInteraction;
 pub use feature_gate::FeatureGate;
 pub use ffm::{Ffm, FfmForm, FfmInteraction, SummedFfmInteraction};
 pub use field_matrixed::FieldMatrixedInteraction;
@@ -72,7 +73,6 @@ pub use inner_products::InnerProducts;
 pub use interacting::InteractingLayer;
 pub use layer_norm::LayerNorm;
 pub use linear::{Linear, bias};
-pub use logarithmic::LogarithmicLayer;
 pub use mask_block::MaskBlock;
 pub use numbers::Numbers;
 pub use outer_product::OuterProduct;
@@ -236,7 +236,7 @@ modules!(
     FieldMatrixedInteraction
 );
 modules!(FieldWeightedInteraction, FmInteraction, InnerProducts, InteractingLayer, LayerNorm, OuterProduct);
-modules!(FeatureGate, PairPooling, PairwiseProduct, Senet, SummedFfmInteraction, VectorCross);
+modules!(FactorizedInteraction, FeatureGate, PairPooling, PairwiseProduct, Senet, SummedFfmInteraction, VectorCross);
 
 macro_rules! training_modules {
     ($($layer:ty),*) => { $(
@@ -247,7 +247,7 @@ macro_rules! training_modules {
         }
     )* };
 }
-training_modules!(BatchNorm, Dnn, LogarithmicLayer, WukongLayer);
+training_modules!(BatchNorm, Dnn, WukongLayer);
 
 #[cfg(test)]
 mod tests {

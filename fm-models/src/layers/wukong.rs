@@ -109,7 +109,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_equals_its_formula((n, k, rank) in (1usize..5, 2usize..5, 1i64..3), f in 1i64..4, l in 1i64..4, seed: u64) {
+        fn it_equals_its_formula(
+            (n, k, rank) in (1usize..5, 2usize..5, 1i64..3), (f, l) in (1i64..4, 1i64..4), seed: u64,
+        ) {
             let mut draw = Draw(seed);
             let store = VarStore::new(Device::Cpu);
             let config = DnnConfig { hidden_units: vec![3], ..DnnConfig::default() };

@@ -58,7 +58,7 @@ impl Default for Config {
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// Source: Song et al., CIKM 2019, equations 5 to 9 and section 5.5, <https://arxiv.org/abs/1810.11921>.
+/// Source: Song et al., CIKM 2019, equations 5 to 9, <https://arxiv.org/abs/1810.11921>.
 #[derive(Debug)]
 pub struct AutoInt {
     /// w₀ `[1]`.

@@ -52,8 +52,8 @@ pub enum Structure {
     Parallel,
 }
 
-/// ŷ = w₀ + ⟨c, x_L⟩ + ⟨h, DNN(x_0)⟩ with x_0 = [e_1; ...; e_F], x_L of a [`CrossNetwork`], and e_f the sum of the scaled
-/// vectors of field f; or, stacked, ŷ = w₀ + ⟨h, DNN(x_L)⟩.
+/// ŷ = w₀ + ⟨c, x_L⟩ + ⟨h, DNN(x_0)⟩ with x_0 = [e_1; ...; e_F], x_L of a [`CrossNetwork`], and e_f the sum of the
+/// scaled vectors of field f; or, stacked, ŷ = w₀ + ⟨h, DNN(x_L)⟩.
 ///
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`

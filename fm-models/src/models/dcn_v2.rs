@@ -11,7 +11,7 @@ use crate::layers::{CrossForm, DnnConfig, EmbeddingConfig};
 /// The registered model: [`DeepAndCross`] with [`MatrixCross`](crate::layers::MatrixCross) or
 /// [`MixtureCross`](crate::layers::MixtureCross).
 ///
-/// Source: Wang et al., DCN V2, WWW 2021, sections 3 and 4, <https://arxiv.org/abs/2008.13535>.
+/// Source: Wang et al., DCN V2, WWW 2021, section 3, <https://arxiv.org/abs/2008.13535>.
 pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
     "dcn_v2",
     "DCN V2",

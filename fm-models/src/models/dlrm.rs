@@ -41,8 +41,8 @@ impl Default for Config {
     }
 }
 
-/// ŷ = w₀ + ⟨h, DNN([z; p])⟩ with z = DNN_x(x) of the numbers x, and p the inner products of all pairs of z and the vectors
-/// e_f of the fields that are not numeric. Without a numeric field there is no z.
+/// ŷ = w₀ + ⟨h, DNN([z; p])⟩ with z = DNN_x(x) of the numbers x, and p the inner products of all pairs of z and the
+/// vectors e_f of the fields that are not numeric. Without a numeric field there is no z.
 ///
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`

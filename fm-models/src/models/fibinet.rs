@@ -51,8 +51,8 @@ impl Default for Config {
     }
 }
 
-/// ŷ = w₀ + Σ_s w_{id_s} x_s + ⟨h, DNN([p; q])⟩ with the pairs p = (P_{f,g}ᵀ e_f) ⊙ e_g and q = (Q_{f,g}ᵀ v_f) ⊙ v_g of all
-/// f < g. e_f is the sum of the scaled vectors of field f, and v_f = a_f e_f, weighted by [`Senet`].
+/// ŷ = w₀ + Σ_s w_{id_s} x_s + ⟨h, DNN([p; q])⟩ with the pairs p = (P_{f,g}ᵀ e_f) ⊙ e_g and q = (Q_{f,g}ᵀ v_f) ⊙ v_g of
+/// all f < g. e_f is the sum of the scaled vectors of field f, and v_f = a_f e_f, weighted by [`Senet`].
 ///
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`

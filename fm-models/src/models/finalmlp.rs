@@ -74,8 +74,8 @@ impl Default for Config {
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// Source: Mao et al., AAAI 2023, section 3, <https://arxiv.org/abs/2304.00902>. The context of a gate is a parameter of
-/// length k or, with `gates = "sides"`, the sum of the vectors of the fields of that side.
+/// Source: Mao et al., AAAI 2023, section 3, <https://arxiv.org/abs/2304.00902>. The context of a gate is a parameter
+/// of length k or, with `gates = "sides"`, the sum of the vectors of the fields of that side.
 #[derive(Debug)]
 pub struct FinalMlp {
     /// w₀ `[1]`.

@@ -38,7 +38,7 @@ pub struct Config {
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// Source: Sun et al., WWW 2021, equation 6, <https://arxiv.org/abs/2102.12994>. There, fields can also have vectors of
+/// Source: Sun et al., WWW 2021, section 3, <https://arxiv.org/abs/2102.12994>. There, fields can also have vectors of
 /// different lengths.
 #[derive(Debug)]
 pub struct Fmfm {

@@ -39,7 +39,7 @@ pub struct Config {
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// Source: Pan et al., WWW 2018, equations 4 and 9, <https://arxiv.org/abs/1806.03514>. The paper names the first
+/// Source: Pan et al., WWW 2018, section 3, <https://arxiv.org/abs/1806.03514>. The paper names the first
 /// orders FiLV, which is the default here, and LW.
 #[derive(Debug)]
 pub struct Fwfm {

@@ -10,7 +10,7 @@ use crate::layers::{CrossForm, DnnConfig, EmbeddingConfig};
 
 /// The registered model: [`DeepAndCross`] with [`GatedCross`](crate::layers::GatedCross).
 ///
-/// Source: Wang et al., CIKM 2023, section 4, <https://arxiv.org/abs/2311.04635>: GDCN-S, which is stacked, and GDCN-P,
+/// Source: Wang et al., CIKM 2023, <https://arxiv.org/abs/2311.04635>: GDCN-S, which is stacked, and GDCN-P,
 /// which is parallel. The paper also shortens the embeddings of fields, which is not done here.
 pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
     "gdcn",

@@ -38,15 +38,15 @@ impl Default for Config {
     }
 }
 
-/// ŷ = w₀ + Σ_s w_{id_s} x_s + Σ_{f<g} ⟨e²_f, e²_g⟩ + Σ_{f<g<h} Σ_d e³_{f,d} e³_{g,d} e³_{h,d} + ..., up to the order m.
-/// e^t_f is the sum of the scaled vectors of field f from the table of order t.
+/// ŷ = w₀ + Σ_s w_{id_s} x_s + Σ_{f<g} ⟨e²_f, e²_g⟩ + Σ_{f<g<h} Σ_d e³_{f,d} e³_{g,d} e³_{h,d} + ..., up to the order
+/// m. e^t_f is the sum of the scaled vectors of field f from the table of order t.
 ///
 /// The sets are sets of fields: two values of a multi-valued field do not interact.
 ///
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// Source: Blondel et al., NIPS 2016, equation 4, <https://arxiv.org/abs/1607.07195>; the paper has no w₀.
+/// Source: Blondel et al., NIPS 2016, <https://arxiv.org/abs/1607.07195>; the paper has no w₀.
 #[derive(Debug)]
 pub struct Hofm {
     /// w₀ `[1]`.

@@ -5,7 +5,6 @@
 //! documentation of the model names it.
 
 pub mod afm;
-pub mod afn;
 pub mod autoint;
 pub mod bayesian_fm;
 pub mod dcn;
@@ -17,6 +16,7 @@ pub mod dnn;
 pub mod ffm;
 pub mod fibinet;
 pub mod finalmlp;
+pub mod finalnet;
 pub mod fm;
 pub mod fmfm;
 pub mod fwfm;
@@ -62,9 +62,9 @@ pub const MODELS: &[ModelEntry] = &[
     masknet::ENTRY,
     finalmlp::ENTRY,
     gdcn::ENTRY,
-    afn::ENTRY,
     hofm::ENTRY,
     dlrm::ENTRY,
+    finalnet::ENTRY,
     wukong::ENTRY,
     dnn::ENTRY,
     wide_deep::ENTRY,

@@ -64,8 +64,8 @@ impl Default for Config {
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
 ///
-/// Source: Zhang et al., ICML 2024, section 3, <https://arxiv.org/abs/2403.02545>. The paper's sizes grow with its data,
-/// and numbers enter through a network; here each has an embedding.
+/// Source: Zhang et al., ICML 2024, section 3, <https://arxiv.org/abs/2403.02545>. The paper's sizes grow with its
+/// data, and numbers enter through a network; here each has an embedding.
 #[derive(Debug)]
 pub struct Wukong {
     /// w₀ `[1]`.

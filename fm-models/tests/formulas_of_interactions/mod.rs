@@ -166,29 +166,6 @@ pub fn dlrm(scene: &Scene) -> Vector {
     add([scene.bias(), scene.output("output", &scene.dnn(input))])
 }
 
-/// ŷ = w₀ + ⟨h, DNN([y_1; ...; y_n])⟩ with y_j = N(exp(Σ_f w_{j,f} N(ln |e_f|))), and for AFN+ another deep part.
-pub fn afn(scene: &Scene) -> Vector {
-    let exponents = scene.p.matrix("products.exponents");
-    let logarithm = |e: &Vector| -> Vector { e.iter().map(|e| e.abs().max(1e-5).ln()).collect() };
-    let logarithms = scene.fields("embedding").iter().map(|e| e.iter().map(logarithm).collect()).collect();
-    let logarithms = scene.normed_vectors("products.log_norm", logarithms, "log_batch_norm");
-    let products = |logarithms: &Matrix| -> Matrix {
-        let k = logarithms[0].len();
-        let sum = |w: &Vector, d: usize| (0..w.len()).map(|f| w[f] * logarithms[f][d]).sum::<f64>();
-        exponents.iter().map(|w| (0..k).map(|d| sum(w, d).exp()).collect()).collect()
-    };
-    let products = logarithms.iter().map(products).collect();
-    let products = scene.normed_vectors("products.exp_norm", products, "log_batch_norm");
-    let explicit = add([scene.bias(), scene.output("output", &scene.dnn(flat(&products)))]);
-    match scene.length("deep_hidden_units") {
-        0 => explicit,
-        layers => {
-            let fields = flat(&scene.fields("deep.embedding"));
-            add([explicit, scene.output("deep.output", &scene.dnn_of_layers("deep.dnn", layers, fields))])
-        }
-    }
-}
-
 /// ŷ = w₀ + ⟨h, DNN(X_L)⟩ with X' = LN([MLP(LN(X Xᵀ Y)); W_L X] + W_R X)
 pub fn wukong_model(scene: &Scene) -> Vector {
     let layer = |vectors: Vec<Matrix>, number: usize| -> Vec<Matrix> {
@@ -199,4 +176,16 @@ pub fn wukong_model(scene: &Scene) -> Vector {
     };
     let last = (0..scene.size("wukong_layers")).fold(scene.fields("embedding"), layer);
     add([scene.bias(), scene.output("output", &scene.dnn(flat(&last)))])
+}
+
+/// ŷ = w₀ + ⟨h, x_L⟩ with x_{l+1} = [a; a ⊙ b] of [a; b] = W_l x_l + c_l
+pub fn finalnet(scene: &Scene) -> Vector {
+    let layer = |x: Matrix, l: usize| {
+        let x = x.iter().map(|x| factorized(&scene.p, &format!("block.layer_{l}"), x)).collect();
+        let mut x = scene.normed(&format!("block.batch_norm_{l}"), x, "hidden_batch_norm");
+        x.iter_mut().flatten().for_each(|x| *x = activation(scene.text("activation"))(*x));
+        scene.dropped(x, "dropout")
+    };
+    let last = (0..scene.length("hidden_units")).fold(flat(&scene.fields("embedding")), layer);
+    add([scene.bias(), scene.output("output", &last)])
 }

@@ -29,7 +29,7 @@ const HEADERS: usize = 64;
 const TICK: Duration = Duration::from_millis(50);
 /// What a connection beyond the limit gets.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
-    content-type: application/json\r\ncontent-length: 43\r\n\r\n{\"error\":\"the server has no connection left\"}";
+    content-type: application/json\r\ncontent-length: 45\r\n\r\n{\"error\":\"the server has no connection left\"}";
 
 /// Accepts connections until `stop` is set. Then requests that have begun are answered, for at most twice their
 /// timeout.

@@ -9,7 +9,7 @@ use crate::scene::Scene;
 
 #[test]
 fn malformed_bodies_are_400_in_one_line() {
-    let scene = Scene::new();
+    let scene = Scene::shared();
     let deep = "[".repeat(1_000_000);
     let deep_objects = r#"{"a":"#.repeat(100_000);
     let escapes = format!(r#"[{{"user": "{}"}}]"#, "\u{1b}[2J\u{202e}\\u0000".replace('\u{1b}', "\\u001b"));
@@ -39,7 +39,7 @@ fn malformed_bodies_are_400_in_one_line() {
 
 #[test]
 fn a_message_repeats_little_of_the_request_and_nothing_that_a_terminal_obeys() {
-    let scene = Scene::new();
+    let scene = Scene::shared();
     let name = format!("\\u001b[31m{}", "x".repeat(100_000));
     let body = format!(r#"{{"inputs": [{{"name": "{name}", "shape": [1], "datatype": "BYTES", "data": ["a"]}}]}}"#);
     let answer = scene.post("/v2/models/stars/infer", body);
@@ -51,7 +51,7 @@ fn a_message_repeats_little_of_the_request_and_nothing_that_a_terminal_obeys() {
 
 #[test]
 fn paths_lead_to_no_file() {
-    let scene = Scene::new();
+    let scene = Scene::shared();
     for path in [
         "/../../etc/passwd",
         "/..%2f..%2fetc/passwd",
@@ -72,7 +72,7 @@ fn paths_lead_to_no_file() {
 
 #[test]
 fn bytes_that_are_not_http_are_refused() {
-    let scene = Scene::new();
+    let scene = Scene::shared();
     let many_headers: String = (0..5000).map(|number| format!("h{number}: x\r\n")).collect();
     for bytes in [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
@@ -98,7 +98,7 @@ fn bytes_that_are_not_http_are_refused() {
 
 #[test]
 fn compressed_bodies_are_not_unpacked() {
-    let scene = Scene::new();
+    let scene = Scene::shared();
     let answer = scene.client.request("POST", "/score", &[("content-encoding", "gzip")], b"\x1f\x8b");
     assert_eq!(answer.status, 415);
     assert_eq!(scene.client.request("POST", "/score", &[("content-encoding", "identity")], b"[]").status, 200);
@@ -153,7 +153,7 @@ fn a_client_that_never_reads_is_given_up() {
 
 #[test]
 fn requests_in_a_row_on_one_connection_are_answered_in_order() {
-    let scene = Scene::new();
+    let scene = Scene::shared();
     let mut stream = scene.client.connect();
     let one = |body: &str| format!("POST /score HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     let all = [one("[{}]"), one("{"), one("[]"), "GET /none HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n".into()]

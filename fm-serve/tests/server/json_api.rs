@@ -6,7 +6,7 @@ use crate::scene::Scene;
 
 #[test]
 fn rows_as_objects_have_the_predictions_of_the_file() {
-    let scene = Scene::new();
+    let scene = Scene::shared();
     let expected = scene.scorer("stars").score([
         vec![("user", "7"), ("item", "b"), ("tags", "x|y"), ("age", "41.5")],
         vec![("user", "bob")],
@@ -28,7 +28,7 @@ fn rows_as_objects_have_the_predictions_of_the_file() {
 
 #[test]
 fn recommendations_are_those_of_the_file_with_titles() {
-    let scene = Scene::new();
+    let scene = Scene::shared();
     let expected = scene.scorer("stars").recommend([("user", "ann"), ("age", "20")], 2, &["c"]).unwrap();
     let json = scene.get("/recommend?user=ann&k=2&exclude=c&age=20").json();
     let found = json["items"].as_array().unwrap().iter();
@@ -47,7 +47,7 @@ fn recommendations_are_those_of_the_file_with_titles() {
 
 #[test]
 fn a_recommendation_that_cannot_be_is_refused_with_the_reason() {
-    let scene = Scene::new();
+    let scene = Scene::shared();
     for (path, status, words) in [
         ("/recommend?model=likes&user=ann", 404, "--with-catalogue"),
         ("/recommend", 400, "`user` is missing"),
@@ -67,7 +67,7 @@ fn a_recommendation_that_cannot_be_is_refused_with_the_reason() {
 
 #[test]
 fn terms_of_an_explanation_add_up_to_the_prediction() {
-    let scene = Scene::new();
+    let scene = Scene::shared();
     let row = r#"{"user": "ann", "item": "b", "tags": ["x"], "age": 33}"#;
     let json = scene.post("/explain", row).json();
     let terms = json["terms"].as_array().unwrap();
@@ -88,7 +88,7 @@ fn terms_of_an_explanation_add_up_to_the_prediction() {
 
 #[test]
 fn the_schema_has_the_values_to_choose_from() {
-    let scene = Scene::new();
+    let scene = Scene::shared();
     let json = scene.get("/schema").json();
     assert_eq!(json["models"], json!(["stars", "likes"]));
     assert_eq!((&json["user"], &json["item"], &json["items"]), (&json!("user"), &json!("item"), &json!(3)));
@@ -105,7 +105,7 @@ fn the_schema_has_the_values_to_choose_from() {
 
 #[test]
 fn openapi_describes_paths_that_exist() {
-    let scene = Scene::new();
+    let scene = Scene::shared();
     for (model, has_items) in [("stars", true), ("likes", false)] {
         let json = scene.get(&format!("/openapi.json?model={model}")).json();
         let paths = json["paths"].as_object().unwrap();

@@ -158,7 +158,7 @@ fn requests_that_wait_share_a_batch() {
 
 #[test]
 fn an_answer_has_the_id_of_its_request() {
-    let scene = Scene::new();
+    let scene = Scene::shared();
     let id = |given: &str| {
         scene.client.request("GET", "/v2", &[("X-Request-Id", given)], b"").headers["x-request-id"].clone()
     };

@@ -36,7 +36,7 @@ fn in_bytes() -> (Vec<u8>, usize) {
 
 #[test]
 fn the_server_and_its_models_describe_themselves() {
-    let scene = Scene::new();
+    let scene = Scene::shared();
     assert_eq!(scene.get("/v2").json()["extensions"], json!(["binary_tensor_data"]));
     for path in
         ["/v2/health/live", "/v2/health/ready", "/v2/models/likes/ready", "/v2/models/likes_ids/versions/1/ready"]
@@ -65,7 +65,7 @@ fn the_server_and_its_models_describe_themselves() {
 
 #[test]
 fn predictions_of_texts_are_those_of_the_file() {
-    let scene = Scene::new();
+    let scene = Scene::shared();
     for model in ["stars", "likes"] {
         let expected = scene.scorer(model).score(rows()).unwrap();
         assert_ne!(expected[0], expected[1]);
@@ -86,7 +86,7 @@ fn predictions_of_texts_are_those_of_the_file() {
 
 #[test]
 fn tensors_in_bytes_give_the_same_predictions() {
-    let scene = Scene::new();
+    let scene = Scene::shared();
     let expected = scene.scorer("likes").score(rows()).unwrap();
     let (body, head) = in_bytes();
     let length = head.to_string();
@@ -107,7 +107,7 @@ fn tensors_in_bytes_give_the_same_predictions() {
 
 #[test]
 fn an_output_wants_its_own_form() {
-    let scene = Scene::new();
+    let scene = Scene::shared();
     let mut request = infer(&[2]);
     request["parameters"] = json!({ "binary_data_output": true });
     request["outputs"] = json!([{ "name": "OUTPUT__0", "parameters": { "binary_data": false } }]);
@@ -118,7 +118,7 @@ fn an_output_wants_its_own_form() {
 
 #[test]
 fn encoded_rows_are_scored_as_they_are() {
-    let scene = Scene::new();
+    let scene = Scene::shared();
     let scorer = scene.scorer("stars");
     // user: 0 to 3; item: 4 to 7; tags: 8 to 11; age: 12 and 13
     let ids = [[1, 6, 9, 10, 8, 13], [0, 7, 8, 8, 8, 12]];
@@ -145,7 +145,7 @@ fn encoded_rows_are_scored_as_they_are() {
 
 #[test]
 fn numbers_stand_for_their_text() {
-    let scene = Scene::new();
+    let scene = Scene::shared();
     let input = |name: &str, datatype: &str, data: Value| json!({ "name": name, "shape": [1], "datatype": datatype, "data": data });
     let request = |age: Value| {
         let inputs = [
@@ -167,7 +167,7 @@ fn numbers_stand_for_their_text() {
 
 #[test]
 fn a_request_that_does_not_fit_the_model_is_refused_with_the_reason() {
-    let scene = Scene::new();
+    let scene = Scene::shared();
     let refuses = |change: &dyn Fn(&mut Value), words: &str| {
         let mut request = infer(&[2]);
         change(&mut request);
@@ -195,7 +195,7 @@ fn a_request_that_does_not_fit_the_model_is_refused_with_the_reason() {
 
 #[test]
 fn no_rows_have_no_predictions() {
-    let scene = Scene::new();
+    let scene = Scene::shared();
     let inputs = COLUMNS.map(|(name, _)| json!({ "name": name, "shape": [0], "datatype": "BYTES", "data": [] }));
     let answer = scene.post("/v2/models/stars/infer", json!({ "inputs": inputs }).to_string());
     assert_eq!((answer.status, answer.predictions()), (200, vec![]));

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use fm_core::script::{Bundle, BundleOptions, Catalogue, Scorer};
 use fm_core::tch::{Device, nn::VarStore};
@@ -67,7 +68,9 @@ fn exported() -> &'static [Vec<u8>; 2] {
 /// A folder with `stars.pt`, a regression with a catalogue, and `likes.pt`, a binary model without one; and a server of
 /// them.
 pub struct Scene {
-    folder: TempDir,
+    /// The shared scene needs its files no longer.
+    folder: Option<TempDir>,
+    scorers: [OnceLock<Scorer>; 2],
     pub client: Client,
     stop: Arc<AtomicBool>,
     running: Option<JoinHandle<fm_serve::Result<()>>>,
@@ -76,6 +79,20 @@ pub struct Scene {
 impl Scene {
     pub fn new() -> Scene {
         Scene::with(|_, _| {})
+    }
+
+    /// A server that tests share, which leave it as it is. To load models takes most of a test's time.
+    pub fn shared() -> &'static Scene {
+        static SHARED: OnceLock<Scene> = OnceLock::new();
+        SHARED.get_or_init(|| {
+            let mut scene = Scene::with(|options, _| options.reload_every = Duration::ZERO);
+            for name in ["stars", "likes"] {
+                scene.scorer(name);
+            }
+            // Rust does not drop statics.
+            scene.folder = None;
+            scene
+        })
     }
 
     /// A server with other options. `change` also gets the folder.
@@ -90,16 +107,17 @@ impl Scene {
         let (client, stop) = (Client(server.address()), Arc::new(AtomicBool::new(false)));
         let until = Arc::clone(&stop);
         let running = Some(std::thread::spawn(move || server.run(&until)));
-        Scene { folder, client, stop, running }
+        Scene { folder: Some(folder), scorers: Default::default(), client, stop, running }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.as_ref().unwrap().path().join(name)
     }
 
-    /// The model of a file, without the server.
-    pub fn scorer(&self, name: &str) -> Scorer {
-        Scorer::load(self.path(&format!("{name}.pt")), Device::Cpu).unwrap()
+    /// The model of the first file with a name, without the server.
+    pub fn scorer(&self, name: &str) -> &Scorer {
+        let load = || Scorer::load(self.path(&format!("{name}.pt")), Device::Cpu).unwrap();
+        self.scorers[usize::from(name == "likes")].get_or_init(load)
     }
 
     pub fn get(&self, path: &str) -> Answer {
