@@ -68,9 +68,10 @@ impl Default for Config {
     }
 }
 
-/// ŷ = w₀ + ⟨h, x_L⟩ with x_0 = [LN(e_1); ...; LN(e_F)], and x_l of a [`MaskBlock`] over x_{l-1}; or, parallel, ŷ = w₀
-/// + ⟨h, DNN([x_1; ...; x_n])⟩ with all x of blocks over x_0. The masks depend on v = [e_1; ...; e_F], with e_f the sum
-/// of the scaled vectors of field f.
+/// ŷ = w₀ + ⟨h, x_L⟩ with x_0 = [LN(e_1); ...; LN(e_F)], and x_l of a [`MaskBlock`] over x_{l-1}.
+///
+/// Parallel: ŷ = w₀ + ⟨h, DNN([x_1; ...; x_n])⟩ with all x of blocks over x_0. The masks depend on v = [e_1; ...; e_F],
+/// with e_f the sum of the scaled vectors of field f.
 ///
 /// # Shapes
 /// `[B, S]` ids and values → `[B]`
