@@ -7,8 +7,8 @@
 //! | `/metrics` | [metrics] in Prometheus' text format |
 //! | `/` | a page to try the models |
 //!
-//! Sockets and parsing are on tokio's threads, and libtorch on [threads of its own](work), between which is a bounded
-//! queue. Every limit has a default in [`Options`].
+//! Sockets and parsing are on tokio's threads, and libtorch on threads of its own, between which is a bounded queue.
+//! Every limit has a default in [`Options`].
 //!
 //! ```no_run
 //! use std::sync::atomic::AtomicBool;
@@ -37,7 +37,7 @@ pub mod raw_rows;
 mod reload;
 mod server;
 pub mod v2;
-pub mod work;
+mod work;
 
 pub use error::{Error, Result};
 pub use http::Query;

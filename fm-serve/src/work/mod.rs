@@ -9,7 +9,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
-pub use job::WorkError;
 pub(crate) use job::{Answer, Job, Task};
 pub(crate) use queue::{Limits, Queue};
 
