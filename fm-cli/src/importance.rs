@@ -1,4 +1,4 @@
-//! Which fields a model needs: what becomes of a metric if it does not have them.
+//! Which fields a model needs: how much worse a metric gets without each of them.
 
 use anyhow::{Result, bail};
 use fm_args::flags::Part;
@@ -23,8 +23,8 @@ use crate::ranking::Ranking;
 const ROWS: usize = 10_000;
 /// The number of rows to score for Shapley values.
 const SCORED: usize = 100_000;
-/// The number of times that the values of all fields are shuffled together, from one to three times each. Those of a ranking,
-/// which takes longer, are shuffled once.
+/// Total number of shuffles over all fields: each field is shuffled one to three times, or once in a ranking, which takes
+/// longer.
 const SHUFFLES: usize = 60;
 /// The seed of the orders, so that results are reproducible.
 const SEED: u64 = 0;
@@ -106,6 +106,12 @@ impl<'a> Measurement<'a> {
         if all.is_empty() {
             bail!("there are no {} rows to measure the fields on: choose another `--part`", part.name());
         }
+        let metric = predictor.settings.monitored()?;
+        if metric.name == "gauc" {
+            bail!(
+                "gauc is measured within groups of rows, of which samples of rows would lose some: choose another metric"
+            );
+        }
         // The queries of a ranking refer to all rows.
         let step = if is_ranking { 1 } else { all.len().div_ceil(ROWS) };
         let sample: Vec<u32> = all.iter().step_by(step).copied().collect();
@@ -118,7 +124,6 @@ impl<'a> Measurement<'a> {
             false => None,
         };
         let (targets, weights, groups) = (rows.labels(), rows.weights(), rows.groups());
-        let metric = predictor.settings.monitored()?;
         Ok(Measurement { predictor, part, rows, targets, weights, groups, ranking, metric })
     }
 

@@ -12,7 +12,9 @@ pub struct Column {
 
 impl Column {
     pub fn new(name: &str, rank: usize, cells: impl Iterator<Item = String>) -> Column {
-        Column { rank, cells: std::iter::once(name.to_owned()).chain(cells).collect() }
+        // A bar in a cell would divide it.
+        let cells = std::iter::once(name.to_owned()).chain(cells).map(|cell| cell.replace('|', "\\|"));
+        Column { rank, cells: cells.collect() }
     }
 
     fn width(&self) -> usize {

@@ -41,7 +41,9 @@ fn check(slot: &Slot, file: &mut Watched) {
     if now.is_none() || now == file.done || !is_stable {
         return;
     }
-    let loaded = Model::load(&slot.path);
+    // A panic must not end the thread that watches the other files.
+    let load = std::panic::AssertUnwindSafe(|| Model::load(&slot.path).map_err(|error| error.to_string()));
+    let loaded = std::panic::catch_unwind(load).unwrap_or_else(|_| Err("loading it ended unexpectedly".into()));
     if Stamp::of(&slot.path) != now {
         return;
     }

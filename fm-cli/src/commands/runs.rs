@@ -59,6 +59,10 @@ pub fn run(args: &Runs) -> Result<()> {
             Err(error) => tracing::warn!("{} is left out: {error}", folder.display()),
         }
     }
+    let readable = listed.len();
+    if readable == 0 {
+        bail!("no run in {} can be read", args.folder.display());
+    }
     check_keys(args, &listed)?;
     listed.retain(|run| args.r#where.iter().all(|(key, value)| run.settings.get(key) == Some(value)));
     sort(&mut listed, args.sort.as_deref())?;
@@ -67,7 +71,7 @@ pub fn run(args: &Runs) -> Result<()> {
         return print_json(&listed);
     }
     if listed.is_empty() {
-        bail!("none of the {} runs in {} has these settings", folders.len(), args.folder.display());
+        bail!("none of the {readable} runs in {} has these settings", args.folder.display());
     }
     print(table(&listed, args).trim_end())
 }
@@ -99,7 +103,7 @@ fn read(folder: &Path) -> Result<Listed> {
 fn check_keys(args: &Runs, listed: &[Listed]) -> Result<()> {
     let known: BTreeSet<&str> = listed.iter().flat_map(|run| run.settings.keys()).map(String::as_str).collect();
     for key in args.r#where.iter().map(|(key, _)| key).chain(&args.show) {
-        if !listed.is_empty() && !known.contains(key.as_str()) {
+        if !known.contains(key.as_str()) {
             let near = nearest(key, known.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
             bail!("no run has the setting `{key}`{}", near.unwrap_or_default());
         }

@@ -47,7 +47,11 @@ pub fn mean_shapley(
         }
     }
     let n = count.max(1) as f64;
-    let error = |(sum, square): (&f64, &f64)| ((square / n - (sum / n).powi(2)).max(0.0) / n).sqrt();
+    let error = |(sum, square): (&f64, &f64)| {
+        // Rounding may make it negative. NaN stays NaN.
+        let variance = square / n - (sum / n).powi(2);
+        (if variance < 0.0 { 0.0 } else { variance } / n).sqrt()
+    };
     let standard_errors = sums.iter().zip(&squares).map(error).collect();
     Ok(MeanShapley { values: sums.iter().map(|sum| sum / n).collect(), standard_errors, rows: count })
 }

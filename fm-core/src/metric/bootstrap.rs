@@ -4,14 +4,15 @@ use rand::RngExt;
 
 use crate::seed::{Stream, generator};
 
-/// The number of resamples, as far as they have about this number of units together.
+/// Number of resamples: those that have [`UNITS`] together, but at least [`LEAST`] and at most [`MOST`].
 const MOST: usize = 400;
 const LEAST: usize = 50;
 const UNITS: usize = 4_000_000;
 
 /// The standard errors of statistics of `n` units, such as rows or users: the standard deviation of each statistic over
 /// resamples of the units with replacement. About 95% of the intervals of 1.96 standard errors around a metric contain the
-/// metric of the population. `statistics` gets the units of a resample, of which some occur several times; resamples for
+/// metric of the population. Of more than 80,000 units, a resample has as many, and the errors are scaled by the root of the
+/// share. `statistics` gets the units of a resample, of which some occur several times; resamples for
 /// which a statistic is undefined do not count. The same units always give the same errors. `None` if fewer than half of the
 /// resamples count.
 ///
@@ -33,9 +34,11 @@ pub fn standard_errors<const N: usize>(
     if n == 0 {
         return None;
     }
-    let resamples = (UNITS / n).clamp(LEAST, MOST);
+    let m = n.min(UNITS / LEAST);
+    let resamples = (UNITS / m).clamp(LEAST, MOST);
+    let scale = (m as f64 / n as f64).sqrt();
     let mut random = generator(0, Stream::Resamples);
-    let mut units = vec![0; n];
+    let mut units = vec![0; m];
     let (mut count, mut means, mut squares) = (0usize, [0.0; N], [0.0; N]);
     for _ in 0..resamples {
         units.iter_mut().for_each(|unit| *unit = random.random_range(0..n));
@@ -47,7 +50,7 @@ pub fn standard_errors<const N: usize>(
             *square += difference * (value - *mean);
         }
     }
-    (2 * count >= resamples && count > 1).then(|| squares.map(|square| (square / (count - 1) as f64).sqrt()))
+    (2 * count >= resamples && count > 1).then(|| squares.map(|square| scale * (square / (count - 1) as f64).sqrt()))
 }
 
 #[cfg(test)]
@@ -76,6 +79,19 @@ mod tests {
         let (positive, negative) = (q1 - auc * auc, q2 - auc * auc);
         let expected = ((auc * (1.0 - auc) + (half - 1.0) * (positive + negative)) / (half * half)).sqrt();
         assert!((error / expected - 1.0).abs() < 0.15, "{error} {expected}");
+    }
+
+    #[test]
+    fn many_units_are_resampled_in_part() {
+        let n = 320_000;
+        let mut most = 0;
+        let mean = |rows: &[usize]| {
+            most = most.max(rows.len());
+            Some([rows.iter().map(|&row| (row % 10) as f64).sum::<f64>() / rows.len() as f64])
+        };
+        let [error] = standard_errors(n, mean).unwrap();
+        let expected = (8.25 / n as f64).sqrt();
+        assert!((error / expected - 1.0).abs() < 0.3 && most == 80_000, "{error} {expected} {most}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use polars::prelude::*;
 use super::Catalogue;
 use crate::error::{Error, Result};
 use crate::history::{Likes, latest_histories};
-use crate::spec::{FieldOrigin, SEPARATOR};
+use crate::spec::{FieldOrigin, FieldSpec, SEPARATOR};
 use crate::table::{NO_CODE, Present, TextColumns, codes};
 
 /// Some users as rows that any item completes.
@@ -31,15 +31,11 @@ impl Catalogue<'_> {
     pub fn users(&self, ids: Option<&[String]>) -> Result<Users> {
         let data = self.data;
         let column = data.spec.user.as_ref().ok_or(Error::NoRole { purpose: "recommending", user: true })?;
-        if let Some(field) = data.spec.fields.iter().find(|field| self.is_of_item(field) && field.derived.is_derived())
-        {
-            let needs_row = field.derived.until_column().is_some() || field.derived.is_cross();
-            if needs_row {
-                return Err(Error::Spec(format!(
-                    "field `{}` depends on the item and may depend on the user: recommend for one user at a time",
-                    field.name
-                )));
-            }
+        if let Some(field) = data.spec.fields.iter().find(|field| self.is_mixed(field)) {
+            return Err(Error::Spec(format!(
+                "field `{}` depends on the item and on the rest of the row: recommend for one user at a time",
+                field.name
+            )));
         }
         let values = data.values(column)?;
         let (of_rows, known) = codes(&values);
@@ -99,6 +95,18 @@ impl Catalogue<'_> {
         Ok(Users { frame, ids: chosen.into_iter().map(|(id, _)| id).collect(), seen, unknown })
     }
 
+    /// Whether a field depends on the item and on something else, as in
+    /// [`Schema::mixed_fields`](fm_core::Schema::mixed_fields).
+    fn is_mixed(&self, field: &FieldSpec) -> bool {
+        let is_of_item = |name: &String| {
+            let found = self.data.spec.fields.iter().find(|other| other.name == *name);
+            name == self.item || found.is_some_and(|found| self.is_of_item(found))
+        };
+        let of_item = field.derived.cross.iter().filter(|name| is_of_item(name)).count();
+        let is_mixed_cross = of_item > 0 && of_item < field.derived.cross.len();
+        is_mixed_cross || (field.derived.until_column().is_some() && self.is_of_item(field))
+    }
+
     /// What each user has liked so far, by code.
     fn histories(&self, users: &[u32], liked: f32, separator: &str) -> Result<Vec<Option<String>>> {
         let data = self.data;
@@ -116,7 +124,7 @@ mod tests {
     use crate::table::strings;
 
     /// Rows of three users, with a field of each kind that a user has.
-    fn data(folder: &std::path::Path) -> RawData {
+    fn data(folder: &std::path::Path, more: &str) -> RawData {
         let table = "user,item,mood,kind,label,when\n\
                      ann,a,calm,x,5,30\nbob,b,calm,y,2,40\nann,b,wild,y,4,10\n,c,calm,z,5,50\ncid,c,,z,5,60\nann,a,odd,x,1,20\n";
         std::fs::write(folder.join("t.csv"), table).unwrap();
@@ -125,9 +133,9 @@ mod tests {
                       [[field]]\nname = \"item\"\nkind = \"categorical\"\nside = \"item\"\n\
                       [[field]]\nname = \"kind\"\nkind = \"categorical\"\nside = \"item\"\n\
                       [[field]]\nname = \"mood\"\nkind = \"categorical\"\nside = \"context\"\n\
-                      [[field]]\nname = \"moods\"\nkind = \"categorical\"\ncross = [\"user\", \"mood\"]\n\
+                      [[field]]\nname = \"moods\"\ncross = [\"user\", \"mood\"]\n\
                       [[field]]\nname = \"liked\"\nkind = \"sequence\"\nhistory = true\nside = \"user\"\n";
-        let schema = toml::from_str(schema).unwrap();
+        let schema = toml::from_str(&format!("{schema}{more}")).unwrap();
         let data = Some(folder.join("t.csv").to_string_lossy().into_owned());
         let config = DataConfig { data, schema: Some(schema), split: "random:0:0".into(), ..DataConfig::default() };
         RawData::open(&config, folder).unwrap()
@@ -136,7 +144,7 @@ mod tests {
     #[test]
     fn all_users_together_are_the_rows_of_each_of_them() {
         let folder = tempfile::tempdir().unwrap();
-        let data = data(folder.path());
+        let data = data(folder.path(), "");
         let catalogue = data.catalogue().unwrap();
         let users = catalogue.users(None).unwrap();
         assert_eq!((users.ids.clone(), users.unknown), (vec!["ann".to_owned(), "bob".into(), "cid".into()], 0));
@@ -162,5 +170,18 @@ mod tests {
                 .collect();
             assert!(left.into_iter().eq(&alone.ids), "{id}");
         }
+    }
+    #[test]
+    fn a_field_of_the_user_and_the_item_is_an_error_and_one_of_the_item_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let cross = |of: &str| format!("[[field]]\nname = \"both\"\ncross = {of}\n");
+        let users = |of: &str| {
+            let data = data(folder.path(), &cross(of));
+            data.catalogue().unwrap().users(None).map(|users| users.ids.len()).map_err(|error| error.to_string())
+        };
+        assert!(
+            users("[\"mood\", \"kind\"]").unwrap_err().contains("field `both` depends on the item and on the rest")
+        );
+        assert_eq!((users("[\"item\", \"kind\"]"), users("[\"user\", \"mood\"]")), (Ok(3), Ok(3)));
     }
 }

@@ -12,8 +12,8 @@ use super::{Dense, check_device, check_input, check_rows, check_size, glorot};
 /// # Shapes
 /// a `[B, n]` and b `[B, m]` → `[B]`
 ///
-/// Source: Mao et al., FinalMLP, AAAI 2023, section 3, <https://arxiv.org/abs/2304.00902>. Their b is w₀ of
-/// the model.
+/// Source: Mao et al., FinalMLP, AAAI 2023, section 3, <https://arxiv.org/abs/2304.00902>. The paper's bias b is
+/// the model's w₀.
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};

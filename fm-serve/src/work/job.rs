@@ -10,8 +10,10 @@ use crate::model::Model;
 use crate::models::Slot;
 use crate::raw_rows::RawRows;
 
-/// Number of rows that an explanation scores, about.
+/// Number of rows that an explanation scores, about, and the most that a recommendation counts as: one must not fill the queue,
+/// however large the catalogue.
 const EXPLANATION: usize = 4096;
+const RECOMMENDATION: usize = 4096;
 
 /// A task, and where its answer goes.
 pub(crate) struct Job {
@@ -50,12 +52,12 @@ pub(crate) enum Answer {
 pub struct WorkError(pub(crate) String);
 
 impl Job {
-    /// The number of rows to score.
+    /// The number of rows that the job counts as in the queue: about those to score.
     pub fn rows(&self) -> usize {
         match &self.task {
             Task::Raw(rows) => rows.len(),
             Task::Encoded { rows, .. } => *rows,
-            Task::Recommend { .. } => self.model.items,
+            Task::Recommend { .. } => self.model.items.min(RECOMMENDATION),
             Task::Explain(_) => EXPLANATION,
         }
     }

@@ -67,7 +67,9 @@ impl Queue {
         loop {
             state.take_fitting(&mut batch, &mut rows, self.limits.batch);
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || rows >= self.limits.batch || state.is_closed || !batch[0].fits(&batch[0]) {
+            // A job that is left does not fit, and must not wait for this batch to fill.
+            let is_full = rows >= self.limits.batch || !state.jobs.is_empty() || !batch[0].fits(&batch[0]);
+            if left.is_zero() || is_full || state.is_closed {
                 break;
             }
             (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);

@@ -21,6 +21,9 @@ use crate::progress::during;
 use crate::ranking::{Ranking, TestRanks};
 use crate::results::Results;
 
+/// The metric that is computed within groups of rows.
+const GROUPED: &str = "gauc";
+
 /// A run with its model's predictions for the test rows.
 pub struct Run {
     /// Its unique name in the report.
@@ -58,6 +61,11 @@ impl TestRows {
         scored.with_weights(self.weights.as_deref()).with_groups(self.groups.as_deref())
     }
 
+    /// Whether a row has weight 0, so that metrics ignore it.
+    pub fn is_ignored(&self, row: usize) -> bool {
+        self.weights.as_ref().is_some_and(|weights| weights[row] == 0.0)
+    }
+
     /// The units that can be measured separately: the test rows or, for a ranking, the users with relevant items in
     /// them.
     pub fn units(&self) -> Range<usize> {
@@ -88,8 +96,12 @@ impl TestRows {
         }
     }
 
-    /// Half the width of the 95% interval around the model's metric of this name.
+    /// Half the width of the 95% interval around the model's metric of this name. `None` for a metric within groups, of which a
+    /// resample of rows would lose some.
     pub fn margin(&self, label: &Label, name: &str) -> Option<f64> {
+        if name == GROUPED {
+            return None;
+        }
         let errors = standard_errors(self.units().len(), |units| Some([self.metric(label, name, units)?]));
         errors.map(|[error]| 1.96 * error)
     }

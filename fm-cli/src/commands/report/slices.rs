@@ -4,7 +4,7 @@ use anyhow::Result;
 use fm_core::terminal::grouped;
 use fm_core::{Label, Task};
 use maud::{Markup, html};
-use statrs::distribution::{ContinuousCDF, Normal};
+use statrs::distribution::{ContinuousCDF, DiscreteCDF, Normal, Poisson};
 
 use super::buckets::short;
 use super::interactions::value_name;
@@ -15,6 +15,8 @@ use crate::probabilities::shift;
 
 /// Minimum number of rows with a value, so that its mean is about normally distributed.
 const LEAST: usize = 30;
+/// Minimum variance of a number of positives that is about normally distributed.
+const ENOUGH: f64 = 10.0;
 /// The probability that any value is listed if the model is equally good for all of them.
 const CHANCE: f64 = 0.05;
 /// Number of values and of rows to list.
@@ -48,18 +50,24 @@ struct Slice {
 #[derive(Clone, Copy, Default)]
 struct Sums {
     rows: usize,
-    /// Of the tested quantity: the squared error, or the target less the prediction.
+    /// Of the squared errors.
     sum: f64,
     squares: f64,
+    /// Of the targets, the predictions p, and p (1 - p).
     targets: f64,
+    predictions: f64,
+    variance: f64,
 }
 
 impl Sums {
-    fn add(&mut self, quantity: f64, target: f64) {
+    fn add(&mut self, prediction: f64, target: f64) {
+        let error = (target - prediction).powi(2);
         self.rows += 1;
-        self.sum += quantity;
-        self.squares += quantity * quantity;
+        self.sum += error;
+        self.squares += error * error;
         self.targets += target;
+        self.predictions += prediction;
+        self.variance += prediction * (1.0 - prediction);
     }
 
     fn without(self, other: Sums) -> Sums {
@@ -68,7 +76,24 @@ impl Sums {
             sum: self.sum - other.sum,
             squares: self.squares - other.squares,
             targets: self.targets - other.targets,
+            predictions: self.predictions - other.predictions,
+            variance: self.variance - other.variance,
         }
+    }
+
+    /// The probability that the number of positives is at least as far from the sum of the predictions if these are right.
+    fn p_of_calibration(self, normal: Normal) -> f64 {
+        if self.variance >= ENOUGH {
+            return 2.0 * normal.sf((self.targets - self.predictions).abs() / self.variance.sqrt());
+        }
+        // The rarer class is about Poisson-distributed; its true distribution is narrower.
+        let n = self.rows as f64;
+        let is_rare = 2.0 * self.predictions <= n;
+        let (found, expected) =
+            if is_rare { (self.targets, self.predictions) } else { (n - self.targets, n - self.predictions) };
+        let (found, Ok(poisson)) = (found.round() as u64, Poisson::new(expected.max(1e-12))) else { return 1.0 };
+        let at_least = if found == 0 { 1.0 } else { poisson.sf(found - 1) };
+        (2.0 * at_least.min(poisson.cdf(found))).min(1.0)
     }
 
     fn mean(self) -> f64 {
@@ -127,7 +152,7 @@ pub fn section(run: &Run, is_named: bool) -> Result<Option<(String, Markup)>> {
 }
 
 /// The values of fields for which a test finds more than chance, with Holm's correction for the number of values. Those first
-/// that cost most.
+/// that cost most. Each row counts once, except those of weight 0.
 ///
 /// Source: Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 1979.
 fn worst(run: &Run, rows: &TestRows, test: Test) -> Vec<Slice> {
@@ -136,19 +161,18 @@ fn worst(run: &Run, rows: &TestRows, test: Test) -> Vec<Slice> {
     let mut found: Vec<Vec<Sums>> = (0..schema.num_fields()).map(of_ids).collect();
     let mut all = Sums::default();
     for (row, (&logit, &target)) in rows.logits.iter().zip(&rows.targets).enumerate() {
-        let difference = f64::from(target - label.prediction(logit));
-        let quantity = if test == Test::Error { difference * difference } else { difference };
-        if !quantity.is_finite() {
+        let (prediction, target) = (f64::from(label.prediction(logit)), f64::from(target));
+        if !prediction.is_finite() || rows.is_ignored(row) {
             continue;
         }
-        all.add(quantity, target.into());
+        all.add(prediction, target);
         for (field, slots) in rows.encoded.row(row).fields().enumerate() {
             let first = schema.ids(field).start;
             let mut ids: Vec<i32> = slots.ids().collect();
             // A sequence may have a value twice.
             ids.sort_unstable();
             ids.dedup();
-            ids.into_iter().for_each(|id| found[field][(i64::from(id) - first) as usize].add(quantity, target.into()));
+            ids.into_iter().for_each(|id| found[field][(i64::from(id) - first) as usize].add(prediction, target));
         }
     }
     let Ok(normal) = Normal::new(0.0, 1.0) else { return vec![] };
@@ -159,19 +183,16 @@ fn worst(run: &Run, rows: &TestRows, test: Test) -> Vec<Slice> {
             if own.rows < LEAST || others.rows < LEAST {
                 continue;
             }
-            let share = own.targets / own.rows as f64;
-            let (z, p, numbers) = match test {
+            let n = own.rows as f64;
+            let (p, [found, expected]) = match test {
                 Test::Error => {
                     let z = (own.mean() - others.mean()) / (own.error() + others.error()).sqrt();
-                    (z, normal.sf(z), [own.mean().sqrt(), others.mean().sqrt()])
+                    (normal.sf(z), [own.mean().sqrt(), others.mean().sqrt()])
                 }
-                Test::Calibration => {
-                    let z = own.mean() / own.error().sqrt();
-                    (z, 2.0 * normal.sf(z.abs()), [share - own.mean(), share])
-                }
+                Test::Calibration => (own.p_of_calibration(normal), [own.predictions / n, own.targets / n]),
             };
-            if z.is_finite() {
-                slices.push(Slice { field, id, rows: own.rows, found: numbers[0], expected: numbers[1], p });
+            if p.is_finite() {
+                slices.push(Slice { field, id, rows: own.rows, found, expected, p });
             }
         }
     }
@@ -203,7 +224,8 @@ fn worst_rows(run: &Run, rows: &TestRows, caption: &str) -> Result<Markup> {
     let label = run.predictor.schema.label();
     let losses = rows.logits.iter().zip(&rows.targets).map(|(&logit, &target)| loss(label, logit, target));
     let losses: Vec<f64> = losses.collect();
-    let mut order: Vec<usize> = (0..losses.len()).filter(|&row| losses[row].is_finite()).collect();
+    let is_shown = |row: &usize| losses[*row].is_finite() && !rows.is_ignored(*row);
+    let mut order: Vec<usize> = (0..losses.len()).filter(is_shown).collect();
     order.sort_by(|&a, &b| losses[b].total_cmp(&losses[a]));
     order.truncate(WORST);
     let spec = &rows.source.spec;
@@ -230,4 +252,32 @@ fn worst_rows(run: &Run, rows: &TestRows, caption: &str) -> Result<Markup> {
     };
     let head = ["Label", "Prediction"].into_iter().chain(names.iter().copied()).map(str::to_owned).collect::<Vec<_>>();
     Ok(table(caption, &head, &order.iter().enumerate().map(cells).collect::<Vec<_>>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn p(predictions: &[f64], positives: usize) -> f64 {
+        let mut sums = Sums::default();
+        let targets = (0..).map(|row| f64::from(u8::from(row < positives)));
+        predictions.iter().zip(targets).for_each(|(&prediction, target)| sums.add(prediction, target));
+        sums.p_of_calibration(Normal::new(0.0, 1.0).unwrap())
+    }
+
+    #[test]
+    fn a_rare_class_that_is_absent_is_no_fault_and_one_that_is_common_is() {
+        // The most likely outcome of these predictions is no positive.
+        assert!(p(&[0.01; 30], 0) > 0.9);
+        assert!(p(&[0.01; 30], 5) < 1e-4);
+        assert!(p(&[0.99; 30], 30) > 0.9 && p(&[0.99; 30], 25) < 1e-4);
+        assert!(p(&[1e-9; 40], 40) < 1e-100);
+    }
+
+    #[test]
+    fn many_positives_are_tested_by_their_normal_distribution() {
+        // 400 rows of .5: the standard deviation of the number of positives is 10.
+        assert!((p(&[0.5; 400], 220) - 0.0455).abs() < 1e-4);
+        assert!(p(&[0.5; 400], 200) > 0.999);
+    }
 }

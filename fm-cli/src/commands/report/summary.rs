@@ -142,7 +142,8 @@ fn lead(leader: &Run, second: &Run, groups: &[Group<'_>]) -> Option<String> {
         groups.iter().enumerate().find_map(|(at, group)| group.runs.iter().find(is_of).map(|(_, rows)| (at, *rows)))
     };
     let ((group, a), (other, b)) = (rows(leader)?, rows(second)?);
-    if group != other || a.units() != b.units() || leader.monitored() != second.monitored() {
+    let are_new = a.has_changed || b.has_changed;
+    if group != other || are_new || a.units() != b.units() || leader.monitored() != second.monitored() {
         return None;
     }
     let value =

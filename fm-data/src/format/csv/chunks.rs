@@ -25,8 +25,8 @@ const BLOCK: usize = 4 << 20;
 
 /// The chunks of a CSV file.
 ///
-/// All threads read parts of the buffer. If one of them finds anything unusual, such as a misplaced quote or a missing cell, its
-/// part is read once more, record by record, which finds what is wrong and in which line, and skips it or fails.
+/// All threads read parts of the buffer. If one of them finds anything unusual, such as a misplaced quote or a missing cell, the
+/// records from its part on are read once more, one by one, which finds what is wrong and in which line, and skips it or fails.
 ///
 /// Every byte is visited a fixed number of times: a record that the buffer cuts is read again when the buffer has
 /// doubled.
@@ -337,8 +337,7 @@ impl ReadChunks for CsvChunks {
             let (max_rows, max_bytes) = (self.size.rows - rows, self.size.bytes - bytes);
             let mut batches = self.next_parts(max_rows, max_bytes)?;
             if batches.is_empty() {
-                let few = self.block / threads::num_threads();
-                batches.push(self.next_rows(max_rows, max_bytes.min(few.max(1)))?);
+                batches.push(self.next_rows(max_rows, max_bytes.min(self.block))?);
             }
             let before = rows;
             for batch in batches {
@@ -382,7 +381,8 @@ fn read_part(
     columns: &[ColumnToRead],
 ) -> Option<Batch> {
     let text = str::from_utf8(part).ok()?;
-    let lines = memchr_iter(dialect.line_end, part).count();
+    // A row has a byte for each cell, also if it is empty.
+    let lines = memchr_iter(dialect.line_end, part).count().min(part.len() / width.max(1));
     let mut builders: Vec<TextBuilder> = columns.iter().map(|_| TextBuilder::with_capacity(lines)).collect();
     let (mut records, mut cells, mut rows) = (Records::new(part, dialect, 0), Vec::new(), 0);
     loop {
