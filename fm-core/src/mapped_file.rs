@@ -6,7 +6,7 @@
 )]
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::ops::Range;
 use std::path::Path;
 
@@ -36,15 +36,22 @@ impl MappedFile {
     /// # Errors
     /// [`Error::Io`].
     pub fn open(path: impl AsRef<Path>) -> Result<MappedFile> {
-        let mut file = File::open(&path).map_err(Error::io("read", &path))?;
+        MappedFile::of_whole(&File::open(&path).map_err(Error::io("read", &path))?, path)
+    }
+
+    /// Reads or maps an open file, from its start. Errors name `path`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn of_whole(mut file: &File, path: impl AsRef<Path>) -> Result<MappedFile> {
         let len = file.metadata().map_err(Error::io("read", &path))?.len();
         if len == 0 || len > READ {
-            return MappedFile::of(&file, path);
+            return MappedFile::of(file, path);
         }
         let mut map = MmapMut::map_anon(len as usize).map_err(Error::io("read", &path))?;
         #[cfg(target_os = "linux")]
         let _ = map.advise(memmap2::Advice::HugePage);
-        let read = file.read_exact(&mut map).and_then(|()| map.make_read_only());
+        let read = file.rewind().and_then(|()| file.read_exact(&mut map)).and_then(|()| map.make_read_only());
         Ok(MappedFile { map: Some(read.map_err(Error::io("read", &path))?) })
     }
 

@@ -136,9 +136,9 @@ impl RecordsWriter {
             file.flush()
         };
         write().map_err(Error::io("write", &self.path))?;
-        // Mapped before it has a name under which another process could replace it: its records are those that were appended,
-        // and need no further check.
-        let mapped = MappedFile::of(self.target.file(), &self.path)?;
+        // Read or mapped before it has a name under which another process could replace it: its records are those that
+        // were appended, and need no further check.
+        let mapped = MappedFile::of_whole(self.target.file(), &self.path)?;
         if let Target::Named(file) = self.target {
             file.commit_without_sync()?;
         }

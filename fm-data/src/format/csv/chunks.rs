@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::threads;
 
 /// Number of bytes to read at once, unless a record is longer. Threads that divide them must be worth starting.
-const BLOCK: usize = 4 << 20;
+const BLOCK: usize = 1 << 20;
 
 /// The chunks of a CSV file.
 ///
