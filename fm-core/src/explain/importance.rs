@@ -69,8 +69,8 @@ mod tests {
         let field = |name: &str| Field::categorical(name, Side::Context, 4);
         let label = Label::fit("y", Task::Regression, [0.0, 1.0]);
         let schema = Schema::new(label, vec![field("strong"), field("useless"), field("weak")]).unwrap();
-        let rows: Vec<[usize; 3]> = (0..40).map(|row| [row % 4, row % 3, row / 4 % 4]).collect();
-        let rows = Records::from_indices(&schema, &rows, &[0.0; 40]).unwrap();
+        let rows: Vec<[usize; 3]> = (0..48).map(|row| [row % 4, row % 3, row / 4 % 4]).collect();
+        let rows = Records::from_indices(&schema, &rows, &[0.0; 48]).unwrap();
         // A value's term is its number from 0: 3 times in the first field, and never in the second.
         let logits = |features: &Features| {
             let first = Tensor::from_slice(&[1i64, 6, 11]);
@@ -79,8 +79,8 @@ mod tests {
         };
         let found = mean_shapley(&schema, &rows, Device::Cpu, 1_000_000, logits).unwrap();
         let close = |found: &[f64], expected: [f64; 3]| found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9);
-        assert!(close(&found.values, [4.5, 0.0, 1.5]) && found.rows == 40, "{found:?}");
-        let error = (1.25f64 / 40.0).sqrt();
+        assert!(close(&found.values, [4.5, 0.0, 1.5]) && found.rows == 48, "{found:?}");
+        let error = (1.25f64 / 48.0).sqrt();
         assert!(close(&found.standard_errors, [3.0 * error, 0.0, error]), "{found:?}");
         let few = mean_shapley(&schema, &rows, Device::Cpu, 8 * 12, logits).unwrap();
         assert_eq!(few.rows, 12);
