@@ -65,10 +65,10 @@ pub(crate) fn candidate_logits(model: &dyn InnerProduct, candidates: &Candidates
         of_items.vectors.f_index_select(0, &places)?.f_view([rows, items, -1])? * of_rows.vectors.unsqueeze(1);
     let mut logits = products.f_sum_dim_intlist(-1, false, Kind::Float)?;
     if let Some(own) = of_items.own {
-        logits = logits + own.f_index_select(0, &places)?.f_view([rows, items])?;
+        logits += own.f_index_select(0, &places)?.f_view([rows, items])?;
     }
     if let Some(own) = of_rows.own {
-        logits = logits + own.unsqueeze(1);
+        logits += own.unsqueeze(1);
     }
     Ok(logits)
 }

@@ -40,7 +40,7 @@ fn inner_products_with_the_vectors_of_items_are_the_logits_minus_a_constant() {
             assert_eq!((queries.size()[0], index.size()[0]), (16, 9), "{variant}");
             let mut logits = queries.matmul(&index.transpose(0, 1));
             if let Some(own) = &of_rows.own {
-                logits = logits + own.unsqueeze(1);
+                logits += own.unsqueeze(1);
             }
             let expected = no_grad(|| model.logits(&candidates.features().unwrap(), false)).unwrap().view([16, 9]);
             assert!(logits.allclose(&expected, 1e-5, 1e-5, false), "{variant}");

@@ -72,7 +72,8 @@ fn day(schema: &Schema, day: usize) -> Records {
 }
 
 fn no_rows(schema: &Schema) -> Records {
-    Records::from_texts(schema, &vec![vec![None; schema.num_fields()]; 0], &[]).unwrap()
+    let no_texts: [Vec<Option<&str>>; 0] = [];
+    Records::from_texts(schema, &no_texts, &[]).unwrap()
 }
 
 /// Trains a new model on the first day, writes a checkpoint, and calls `then` with the trainer and the model.
