@@ -174,7 +174,8 @@ impl TransformerBlock {
 
 /// The normalised vectors of all places, which share γ and β.
 fn normed(norm: &LayerNorm, x: &Tensor) -> Result<Tensor> {
-    Ok(norm.forward(&x.flatten(0, 1))?.view_as(x))
+    let (_, places, k) = x.size3()?;
+    Ok(norm.forward(&x.flatten(0, 1))?.view([-1, places, k]))
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ impl Din {
     fn fields(&self, features: &Features, train: bool) -> Result<Tensor> {
         let (vectors, values) = self.embedding.unscaled(features, train)?;
         let sums = self.embedding.sums_of_slots(&(&vectors * values.unsqueeze(-1)));
-        let mut fields: Vec<Tensor> = sums.split(1, 1);
+        let mut fields: Vec<Tensor> = (0..self.embedding.output()[0]).map(|field| sums.narrow(1, field, 1)).collect();
         for (History { sequence, item }, unit) in &self.attention {
             let items = self.embedding.of_field(&vectors, *sequence);
             let x = self.embedding.of_field(&values, *sequence);
