@@ -84,6 +84,29 @@ impl ItemSlots {
         ItemSlots { is_item: self.is_item.to_device(device), items: self.items.to_device(device) }
     }
 
+    /// The items as rows without any other field.
+    pub fn features(&self) -> Features {
+        self.items.shallow_clone().into()
+    }
+
+    /// Rows without their own items.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for rows of another schema, [`Error::Torch`] if memory is insufficient.
+    pub fn without_items(&self, rows: &Features) -> Result<Features> {
+        Ok(self.ragged(rows)?.keep_fields(&self.is_item.logical_not())?.into())
+    }
+
+    /// Rows of the schema of the items.
+    fn ragged(&self, rows: &Features) -> Result<Ragged> {
+        let rows = rows.ragged(self.items.layout())?;
+        if rows.layout() != self.items.layout() {
+            let expected = format!("rows of the items' {} fields", self.items.layout().num_fields());
+            return Err(Error::shape("candidates", expected, format!("{} fields", rows.layout().num_fields())));
+        }
+        Ok(rows)
+    }
+
     /// Each of B rows with c items instead of its own, given as `[B, c]` int64.
     ///
     /// # Errors
@@ -96,11 +119,7 @@ impl ItemSlots {
                 return Err(Error::shape("candidates", format!("items [{}, c]", rows.len()), format!("{found:?}")));
             }
         };
-        let rows = rows.ragged(self.items.layout())?;
-        if rows.layout() != self.items.layout() {
-            let expected = format!("rows of the items' {} fields", self.items.layout().num_fields());
-            return Err(Error::shape("candidates", expected, format!("{} fields", rows.layout().num_fields())));
-        }
+        let rows = self.ragged(rows)?;
         let places = items.flatten(0, -1);
         let outside = places.lt(0).logical_or(&places.ge(self.len() as i64));
         // On a CUDA device, the check would wait for all pending work.

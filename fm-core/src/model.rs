@@ -10,6 +10,7 @@ use crate::candidates::Candidates;
 use crate::error::{Error, Result};
 use crate::explain::Explanation;
 use crate::features::Features;
+use crate::inner_product::{self, InnerProduct};
 use crate::online::OnlineModel;
 use crate::posterior::PosteriorSampler;
 use crate::predict::Score;
@@ -31,13 +32,21 @@ pub trait Model: Score {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor>;
 
     /// The logits `[B, c]` of B rows with c candidate items each: those of [`Model::logits`] for each of the B · c
-    /// rows. A model overrides this if its formula can process what the candidates of a row share once instead of c
-    /// times.
+    /// rows. A model with an [inner product](Model::inner_product) processes what the candidates of a row share once
+    /// instead of c times. Another model overrides this if its formula can do so, too.
     ///
     /// # Errors
     /// Those of [`Model::logits`].
     fn candidate_logits(&self, candidates: &Candidates<'_>, train: bool) -> Result<Tensor> {
-        Ok(self.logits(&candidates.features()?, train)?.f_view(candidates.size())?)
+        match self.inner_product() {
+            Some(model) => inner_product::candidate_logits(model, candidates, train),
+            None => Ok(self.logits(&candidates.features()?, train)?.f_view(candidates.size())?),
+        }
+    }
+
+    /// The model as an inner product of a vector of the row without its item and a vector of the item, if it is one.
+    fn inner_product(&self) -> Option<&dyn InnerProduct> {
+        None
     }
 
     /// The global bias w₀ `[1]`. Training starts with
@@ -112,6 +121,9 @@ pub trait ModelConfig: Default + Serialize + DeserializeOwned {
     /// Factor on the default L2 penalty on table rows: 0 for a model with a penalty of its own ([`Model::penalty`]).
     const L2_FACTOR: f64 = 1.0;
 
+    /// Whether the model needs a sequence that shares the table of another field: the history of the row's user.
+    const NEEDS_HISTORY: bool = false;
+
     /// Creates the parameters under `path`, for rows of `schema`.
     ///
     /// # Errors
@@ -149,6 +161,8 @@ pub struct ModelEntry {
     pub captures: &'static str,
     /// [`ModelConfig::L2_FACTOR`].
     pub l2_factor: f64,
+    /// [`ModelConfig::NEEDS_HISTORY`].
+    pub needs_history: bool,
     build: fn(&Options, &nn::Path<'_>, &Schema) -> Result<Box<dyn Model>>,
     resolve: fn(&Options) -> Result<Options>,
     describe: fn() -> schemars::Schema,
@@ -172,6 +186,7 @@ impl ModelEntry {
             url,
             captures,
             l2_factor: C::L2_FACTOR,
+            needs_history: C::NEEDS_HISTORY,
             build: |options, path, schema| parse::<C>(options)?.build(path, schema),
             resolve: |options| options_of(&parse::<C>(options)?),
             describe: describe::<C>,

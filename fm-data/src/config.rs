@@ -38,6 +38,17 @@ impl TaskName {
     }
 }
 
+/// What the history of a MovieLens rating is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HistoryForm {
+    /// The set of films that the user liked before.
+    #[default]
+    Liked,
+    /// All films that the user rated before, in their order.
+    Sequence,
+}
+
 /// The `[data]` of a run's settings: its rows, fields, label and split.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -81,6 +92,10 @@ pub struct DataConfig {
     /// no such field. By default 100, or 20 for releases of more than 2 million ratings, where longer histories take
     /// gigabytes.
     pub history: Option<usize>,
+    /// MovieLens: what `history` is: liked (the set of films that the user liked before, with vectors of their own) or
+    /// sequence (all films that the user rated before, in their order and with the vectors of `movie_id`, as models of
+    /// sequences need).
+    pub history_form: HistoryForm,
     /// MovieLens: maximum number of films in `rated`, the films that a rating's user rated, and of users in `raters`,
     /// the users who rated its film; 0 for no such fields. Both come from all training rows, whatever their time and
     /// rating, which helps if training rows may be later than test rows (a random split). A ranking cannot use them:
@@ -107,6 +122,7 @@ impl Default for DataConfig {
             seed: 1,
             on_bad_row: OnBadRow::default(),
             history: None,
+            history_form: HistoryForm::default(),
             implicit: 0,
             min_count: 1,
         }

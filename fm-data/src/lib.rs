@@ -67,7 +67,7 @@ pub mod unpack;
 
 pub use cache::{CacheKey, Prepared};
 pub use catalogue::Catalogue;
-pub use config::{DataConfig, Moved, TaskName};
+pub use config::{DataConfig, HistoryForm, Moved, TaskName};
 pub use declare::{Declared, declare};
 pub use encode::{Labels, MissingColumns, encode, encode_labelled};
 pub use error::{Error, Result};

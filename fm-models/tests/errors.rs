@@ -9,11 +9,11 @@ mod variants;
 use fm_core::model::Options;
 use fm_core::{Error, Features, Padded, Result, Schema};
 use fm_models::layers::*;
-use oracle::{Draw, features, schema};
+use oracle::{Draw, features, schema, schema_with};
 use serde_json::json;
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
-use variants::{alone, variants};
+use variants::{alone, variants, variants_with};
 
 /// The error's line, which must hold `parts`.
 fn assert_says<T>(result: Result<T>, parts: &[&str]) {
@@ -200,11 +200,12 @@ fn batch_norm_refuses_to_train_on_fewer_than_two_rows() {
     }
 }
 
-/// What reads features: the layer whose name is in its errors, the rows of its table, and what it computes.
+/// What reads features: the layer whose name is in its errors, the rows of its table (0 if it has none for the first field),
+/// and what it computes.
 type Reader = (&'static str, i64, Box<dyn Fn(&Features, bool) -> Result<Tensor>>);
 
 /// The layers that read features, and all models.
-fn readers(store: &VarStore, schema: &Schema) -> Vec<Reader> {
+fn readers(store: &VarStore, schema: &Schema, needs_history: bool) -> Vec<Reader> {
     let (root, config) = (store.root(), EmbeddingConfig::default());
     let linear = Linear::new(&root / "linear", schema).unwrap();
     let embedding = Embedding::new(&root / "embedding", schema, &config).unwrap();
@@ -218,12 +219,12 @@ fn readers(store: &VarStore, schema: &Schema) -> Vec<Reader> {
         ("Linear", schema.num_ids(), Box::new(move |features, train| ffm.forward(features, train))),
         ("Linear", schema.num_ids(), Box::new(move |f, train| over.forward(f, &zeros(&[2, 4, 3], Kind::Float), train))),
     ];
-    for variant in variants() {
+    for variant in variants_with(needs_history) {
         let (_, model) = variant.build(schema, 1, Device::Cpu);
         // These look no number up.
         let is_dense = variant.options.get("form").is_some_and(|form| form == "dense-features");
         let is_dense = is_dense || variant.entry.name == "dlrm";
-        let rows = schema.num_ids() - if is_dense { 2 } else { 0 };
+        let rows = if variant.entry.name == "sasrec" { 0 } else { schema.num_ids() - if is_dense { 2 } else { 0 } };
         readers.push(("", rows, Box::new(move |features, train| model.logits(features, train))));
     }
     readers
@@ -232,47 +233,51 @@ fn readers(store: &VarStore, schema: &Schema) -> Vec<Reader> {
 #[test]
 fn features_of_another_shape_or_kind_and_ids_outside_the_table_are_refused() {
     let _turn = alone();
-    let schema = schema(&[1, 1, 3, 0]);
-    let slots = schema.num_slots() as i64;
-    let rows = Draw(1).rows(&schema, 2);
-    let store = VarStore::new(Device::Cpu);
-    for (name, rows_of_table, read) in readers(&store, &schema) {
-        let Padded { ids, values, .. } = features(&schema, &rows).padded().unwrap();
-        let _ = ids.get(0).get(0).fill_(0); // the first id that there is
-        let _ = read(&Features::unchecked(ids.shallow_clone(), values.shallow_clone()), true).unwrap();
-        let refuses = |ids: Tensor, values: Tensor, expected: &str, found: &str| {
-            for train in [false, true] {
-                let features = Features::unchecked(ids.shallow_clone(), values.shallow_clone());
-                assert_says(read(&features, train), &[name, expected, found]);
+    for needs_history in [false, true] {
+        let schema = schema_with(needs_history, &[1, 1, 3, 0]);
+        let slots = schema.num_slots() as i64;
+        let rows = Draw(1).rows(&schema, 2);
+        let store = VarStore::new(Device::Cpu);
+        for (name, rows_of_table, read) in readers(&store, &schema, needs_history) {
+            let Padded { ids, values, .. } = features(&schema, &rows).padded().unwrap();
+            let _ = ids.get(0).get(0).fill_(0); // the first id that there is
+            let _ = read(&Features::unchecked(ids.shallow_clone(), values.shallow_clone()), true).unwrap();
+            let refuses = |ids: Tensor, values: Tensor, expected: &str, found: &str| {
+                for train in [false, true] {
+                    let features = Features::unchecked(ids.shallow_clone(), values.shallow_clone());
+                    assert_says(read(&features, train), &[name, expected, found]);
+                }
+            };
+            let expected = format!("expected ids: Int64 of shape [B, {slots}]");
+            for shape in [&[][..], &[slots], &[2, slots - 1], &[2, slots + 1], &[2, 0], &[2, slots, 1], &[slots, 2]] {
+                let ids = zeros(shape, Kind::Int64);
+                refuses(ids, zeros(shape, Kind::Float), &expected, &format!("found Int64 of shape {shape:?}"));
             }
-        };
-        let expected = format!("expected ids: Int64 of shape [B, {slots}]");
-        for shape in [&[][..], &[slots], &[2, slots - 1], &[2, slots + 1], &[2, 0], &[2, slots, 1], &[slots, 2]] {
-            let ids = zeros(shape, Kind::Int64);
-            refuses(ids, zeros(shape, Kind::Float), &expected, &format!("found Int64 of shape {shape:?}"));
-        }
-        for kind in [Kind::Double, Kind::Float, Kind::Int, Kind::Bool] {
-            let found = format!("found {kind:?} of shape [2, {slots}]");
-            refuses(ids.to_kind(kind), values.shallow_clone(), &expected, &found);
-        }
-        let expected = format!("expected values: Float of shape [2, {slots}]");
-        for kind in [Kind::Double, Kind::Half, Kind::Int64, Kind::Bool] {
-            let found = format!("found {kind:?} of shape [2, {slots}]");
-            refuses(ids.shallow_clone(), values.to_kind(kind), &expected, &found);
-        }
-        for shape in [&[][..], &[slots], &[1, slots], &[2, 1], &[2, slots, 1]] {
-            let found = format!("found Float of shape {shape:?}");
-            refuses(ids.shallow_clone(), zeros(shape, Kind::Float), &expected, &found);
-        }
-        for id in [-1, i64::MIN, schema.num_ids(), 1 << 40, i64::MAX] {
-            let other = ids.copy();
-            let _ = other.get(1).get(0).fill_(id);
-            refuses(
-                other,
-                values.shallow_clone(),
-                &format!("expected ids of 0 to {},", rows_of_table - 1),
-                &format!("found {id}"),
-            );
+            for kind in [Kind::Double, Kind::Float, Kind::Int, Kind::Bool] {
+                let found = format!("found {kind:?} of shape [2, {slots}]");
+                refuses(ids.to_kind(kind), values.shallow_clone(), &expected, &found);
+            }
+            let expected = format!("expected values: Float of shape [2, {slots}]");
+            for kind in [Kind::Double, Kind::Half, Kind::Int64, Kind::Bool] {
+                let found = format!("found {kind:?} of shape [2, {slots}]");
+                refuses(ids.shallow_clone(), values.to_kind(kind), &expected, &found);
+            }
+            for shape in [&[][..], &[slots], &[1, slots], &[2, 1], &[2, slots, 1]] {
+                let found = format!("found Float of shape {shape:?}");
+                refuses(ids.shallow_clone(), zeros(shape, Kind::Float), &expected, &found);
+            }
+            // It does not look at the first field.
+            let looks_at_all = rows_of_table > 0;
+            for id in [-1, i64::MIN, schema.num_ids(), 1 << 40, i64::MAX].into_iter().filter(|_| looks_at_all) {
+                let other = ids.copy();
+                let _ = other.get(1).get(0).fill_(id);
+                refuses(
+                    other,
+                    values.shallow_clone(),
+                    &format!("expected ids of 0 to {},", rows_of_table - 1),
+                    &format!("found {id}"),
+                );
+            }
         }
     }
 }
@@ -308,8 +313,8 @@ fn layers_of_two_inputs_refuse_another_number_of_rows() {
 fn an_empty_batch_scores_as_nothing() {
     let _turn = alone();
     for fields in [&[1, 1, 3, 0][..], &[1, 1], &[3, 2]] {
-        let schema = schema(fields);
         for variant in variants() {
+            let schema = schema_with(variant.entry.needs_history, fields);
             let (_store, model) = variant.build(&schema, 1, Device::Cpu);
             for train in [false, true] {
                 let logits = model.logits(&features(&schema, &[]), train);
@@ -437,8 +442,8 @@ fn more_than_memory_holds_is_an_error_of_one_line() {
 
 #[test]
 fn options_that_models_cannot_have_are_refused_by_name() {
-    let schema = schema(&[1, 1, 3, 0]);
     for variant in variants() {
+        let schema = schema_with(variant.entry.needs_history, &[1, 1, 3, 0]);
         let resolved = variant.entry.resolve(&variant.options).unwrap();
         let wrong = [
             (
@@ -485,6 +490,11 @@ fn options_that_models_cannot_have_are_refused_by_name() {
             ("gate_units", vec![json!(0), json!(65537)]),
             ("fusion_heads", vec![json!(0), json!(65537), json!(5)]),
             ("pooling", vec![json!("min")]),
+            ("attention_units", vec![json!([0]), json!([4, -1]), json!([65537]), json!(64)]),
+            ("transformer_blocks", vec![json!(0), json!(65537)]),
+            ("transformer_heads", vec![json!(0), json!(5)]),
+            ("transformer_units", vec![json!(0), json!(65537)]),
+            ("attention_activation", vec![json!("swish"), json!(1)]),
         ];
         for (option, values) in wrong.iter().filter(|(option, _)| resolved.contains_key(*option)) {
             for value in values {
@@ -503,7 +513,8 @@ fn options_that_models_cannot_have_are_refused_by_name() {
                 let model = variant.entry.build(&options, &store.root(), &schema);
                 if !(is_unused && model.is_ok()) {
                     // The layer calls the widths of all networks by the same name.
-                    let is_width = ["second_hidden_units", "bottom_units", "fmb_units"].contains(option);
+                    let is_width =
+                        ["second_hidden_units", "bottom_units", "fmb_units", "attention_units"].contains(option);
                     let said = if is_width && value.is_array() { "hidden_units" } else { option };
                     assert_says(model, &[&format!("model {}: ", variant.entry.name), said]);
                 }
@@ -545,8 +556,12 @@ fn schemas_that_a_model_cannot_take_are_refused() {
         &["model finalnet: FactorizedInteraction: hidden_units contains 3: an odd number of units has no halves"],
     );
     assert_says(build("fibinet", json!({}), &[3]), &["model fibinet: it pairs fields, so it needs at least 2"]);
+    assert_says(
+        build("din", json!({}), &[1, 1, 3]),
+        &["model din: no field is a sequence of earlier items: add one with kind = \"sequence\", history = true"],
+    );
     for model in fm_models::MODELS {
-        let takes_one_field = !["afm", "ncf", "fibinet"].contains(&model.name);
+        let takes_one_field = !["afm", "ncf", "fibinet"].contains(&model.name) && !model.needs_history;
         assert_eq!(build(model.name, json!({}), &[0]).is_ok(), takes_one_field, "{}", model.name);
     }
 }

@@ -12,7 +12,7 @@ use fm_core::{FieldKind, Padded, Schema, Side, Task, TensorRows};
 use oracle::*;
 use serde_json::json;
 use tch::{Device, Kind, Tensor, no_grad};
-use variants::{Variant, alone, variants};
+use variants::{Variant, alone, variants, variants_with};
 
 /// A row, and what its terms are computed from.
 struct Scene<'a> {
@@ -147,7 +147,7 @@ fn the_terms_of_slots_and_of_pairs_are_those_of_the_formula() {
     let mut told_apart = 0;
     for variant in small_variants() {
         for (seed, slots) in [(1, vec![1, 1]), (2, vec![1, 3, 0, 2]), (3, vec![2, 1, 0, 0, 3, 1]), (4, vec![3, 3])] {
-            let (schema, mut draw) = (schema(&slots), Draw(seed));
+            let (schema, mut draw) = (schema_with(variant.entry.needs_history, &slots), Draw(seed));
             let (store, model) = variant.build(&schema, 1, Device::Cpu);
             let p = Parameters::draw(&store, &mut draw);
             let rows = draw.rows(&schema, 3);
@@ -176,7 +176,6 @@ fn the_terms_of_slots_and_of_pairs_are_those_of_the_formula() {
 #[test]
 fn what_no_formula_splits_bears_its_name() {
     let _turn = alone();
-    let schema = rows::schema(Task::Regression);
     for (model, options, expected) in [
         ("nfm", json!({}), vec!["deep part over all pairs"]),
         ("deepfm", json!({}), vec!["deep part"]),
@@ -202,9 +201,12 @@ fn what_no_formula_splits_bears_its_name() {
         ("dlrm", json!({}), vec!["deep part over products"]),
         ("finalnet", json!({}), vec!["factorized layers"]),
         ("wukong", json!({}), vec!["stacked machines"]),
+        ("din", json!({}), vec!["deep part"]),
+        ("sasrec", json!({}), vec!["history and item"]),
     ] {
         let options: Options = serde_json::from_value(options).unwrap();
         let variant = Variant { entry: fm_models::find(model).unwrap(), options };
+        let schema = rows::schema_with(variant.entry.needs_history, Task::Regression);
         let (_store, model) = variant.build(&schema, 1, Device::Cpu);
         let Parts { lumps, .. } = &parts(model.as_ref(), &rows::features(&schema, 1)).unwrap()[0];
         assert_eq!(lumps.iter().map(|(name, _)| *name).collect::<Vec<_>>(), expected, "{variant}");
@@ -241,49 +243,55 @@ fn the_shapley_values_of_fm_are_its_terms_and_half_of_its_pairs() {
 #[test]
 fn the_shapley_values_of_every_model_add_up() {
     let _turn = alone();
-    let schema = rows::schema(Task::Regression);
-    for variant in variants().filter(|variant| !variant.scores_by_batch()) {
-        let (store, model) = variant.build(&schema, 1, Device::Cpu);
-        rows::disturb(&store);
-        let row = rows::features(&schema, 8);
-        let row = row.padded().unwrap().narrow(7..8).into();
-        let found = shapley(&schema, &row, |features| model.logits(features, false)).unwrap();
-        let logit = no_grad(|| model.logits(&row, false)).unwrap().double_value(&[0]);
-        let total = found.baseline + found.values.iter().sum::<f64>();
-        assert!((total - logit).abs() < 1e-5 * logit.abs().max(1.0), "{variant}: {total}, not {logit}");
-        assert_eq!((found.values.len(), found.rows), (5, 32), "{variant}");
+    for needs_history in [false, true] {
+        let schema = rows::schema_with(needs_history, Task::Regression);
+        for variant in variants_with(needs_history).filter(|variant| !variant.scores_by_batch()) {
+            let (store, model) = variant.build(&schema, 1, Device::Cpu);
+            rows::disturb(&store);
+            // All values of this row are there.
+            let row = rows::features(&schema, 12);
+            let row = row.padded().unwrap().narrow(11..12).into();
+            let found = shapley(&schema, &row, |features| model.logits(features, false)).unwrap();
+            let logit = no_grad(|| model.logits(&row, false)).unwrap().double_value(&[0]);
+            let total = found.baseline + found.values.iter().sum::<f64>();
+            assert!((total - logit).abs() < 1e-5 * logit.abs().max(1.0), "{variant}: {total}, not {logit}");
+            let fields = schema.num_fields();
+            assert_eq!((found.values.len(), found.rows), (fields, 1 << fields), "{variant}");
+        }
     }
 }
 
 #[test]
 fn interactions_are_found_of_the_models_with_pair_terms_alone_and_afm_shows_its_attention() {
     let _turn = alone();
-    let schema = rows::schema(Task::Regression);
-    let Padded { ids, values, .. } = rows::features(&schema, 40).padded().unwrap();
-    let set = TensorRows::new(&schema, ids, values, Tensor::zeros([40], (Kind::Float, Device::Cpu))).unwrap();
-    for variant in variants() {
-        let (store, model) = variant.build(&schema, 1, Device::Cpu);
-        rows::disturb(&store);
-        let options = InteractionOptions { min_rows: 2, ..Default::default() };
-        let found = InteractionReport::over(model.as_ref(), &schema, &set, Device::Cpu, &options).unwrap();
-        let of_row = &parts(model.as_ref(), &rows::features(&schema, 1)).unwrap()[0];
-        assert_eq!(found.is_some(), of_row.pairs.is_some(), "{variant}");
-        let Some(found) = found else { continue };
-        let shares: f64 = found.shares.iter().map(|(_, share)| share).sum();
-        assert!((shares - 1.0).abs() < 1e-6 && found.rows == 40 && !found.values.is_empty(), "{variant} {found:?}");
-        // Field by field as one sums up the pairs of slots by hand.
-        let of_slots = schema.field_of_slots();
-        let mut expected = 0.0;
-        for parts in parts(model.as_ref(), &rows::features(&schema, 40)).unwrap() {
-            let terms = numbered(of_slots.len()).zip(parts.pairs.unwrap());
-            let between = terms.filter(|((s, t), _)| (of_slots[*s], of_slots[*t]) == (0, 2));
-            expected += between.map(|(_, term)| f64::from(term)).sum::<f64>().abs() / 40.0;
-        }
-        assert!((found.fields[0][2] - expected).abs() < 1e-6, "{variant}: {} not {expected}", found.fields[0][2]);
-        if let Some(attention) = &found.attention {
-            assert_eq!(variant.entry.name, "afm");
-            let total: f64 = numbered(schema.num_fields()).map(|(f, g)| attention[f][g]).sum();
-            assert!((total - 1.0).abs() < 1e-5, "the weights of the pairs add up to {total}");
+    for needs_history in [false, true] {
+        let schema = rows::schema_with(needs_history, Task::Regression);
+        let Padded { ids, values, .. } = rows::features(&schema, 40).padded().unwrap();
+        let set = TensorRows::new(&schema, ids, values, Tensor::zeros([40], (Kind::Float, Device::Cpu))).unwrap();
+        for variant in variants_with(needs_history) {
+            let (store, model) = variant.build(&schema, 1, Device::Cpu);
+            rows::disturb(&store);
+            let options = InteractionOptions { min_rows: 2, ..Default::default() };
+            let found = InteractionReport::over(model.as_ref(), &schema, &set, Device::Cpu, &options).unwrap();
+            let of_row = &parts(model.as_ref(), &rows::features(&schema, 1)).unwrap()[0];
+            assert_eq!(found.is_some(), of_row.pairs.is_some(), "{variant}");
+            let Some(found) = found else { continue };
+            let shares: f64 = found.shares.iter().map(|(_, share)| share).sum();
+            assert!((shares - 1.0).abs() < 1e-6 && found.rows == 40 && !found.values.is_empty(), "{variant} {found:?}");
+            // Field by field as one sums up the pairs of slots by hand.
+            let of_slots = schema.field_of_slots();
+            let mut expected = 0.0;
+            for parts in parts(model.as_ref(), &rows::features(&schema, 40)).unwrap() {
+                let terms = numbered(of_slots.len()).zip(parts.pairs.unwrap());
+                let between = terms.filter(|((s, t), _)| (of_slots[*s], of_slots[*t]) == (0, 2));
+                expected += between.map(|(_, term)| f64::from(term)).sum::<f64>().abs() / 40.0;
+            }
+            assert!((found.fields[0][2] - expected).abs() < 1e-6, "{variant}: {} not {expected}", found.fields[0][2]);
+            if let Some(attention) = &found.attention {
+                assert_eq!(variant.entry.name, "afm");
+                let total: f64 = numbered(schema.num_fields()).map(|(f, g)| attention[f][g]).sum();
+                assert!((total - 1.0).abs() < 1e-5, "the weights of the pairs add up to {total}");
+            }
         }
     }
 }

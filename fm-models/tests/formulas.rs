@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod formulas_of_interactions;
+mod formulas_of_sequences;
 #[path = "../src/oracle.rs"]
 mod oracle;
 mod variants;
@@ -11,6 +12,7 @@ use fm_core::Schema;
 use fm_core::model::Options;
 use fm_models::layers::Dropout;
 use formulas_of_interactions::*;
+use formulas_of_sequences::*;
 use oracle::*;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
@@ -54,6 +56,8 @@ fn formula(model: &str) -> Formula {
         "dlrm" => dlrm,
         "finalnet" => finalnet,
         "wukong" => wukong_model,
+        "din" => din,
+        "sasrec" => sasrec,
         _ => panic!("write down the formula of {model} here"),
     }
 }
@@ -290,18 +294,20 @@ fn small_variants() -> impl Iterator<Item = Variant> {
             .with("lcb_vectors", 2)
             .with("fmb_rank", 2)
             .with("fmb_units", vec![3])
+            .with("attention_units", vec![3, 2])
+            .with("transformer_units", 4)
     })
 }
 
 /// Two to six fields, of which the first is categorical.
-fn any_schema(draw: &mut Draw) -> Schema {
+fn any_schema(draw: &mut Draw, needs_history: bool) -> Schema {
     let others = 1 + draw.below(5);
-    schema(&[vec![1], (0..others).map(|_| draw.below(4)).collect()].concat())
+    schema_with(needs_history, &[vec![1], (0..others).map(|_| draw.below(4)).collect()].concat())
 }
 
 fn assert_equals_its_formula(variant: &Variant, seed: u64, train: bool) {
     let mut draw = Draw(seed);
-    let schema = any_schema(&mut draw);
+    let schema = any_schema(&mut draw, variant.entry.needs_history);
     let (store, model) = variant.build(&schema, 1, Device::Cpu);
     let p = Parameters::draw(&store, &mut draw);
     let rows = draw.rows(&schema, 4);
@@ -341,8 +347,8 @@ fn every_model_equals_its_formula_in_training_with_dropout() {
 #[test]
 fn the_penalty_is_that_of_afms_attention_alone() {
     let _turn = alone();
-    let schema = schema(&[1, 3]);
     for variant in small_variants() {
+        let schema = schema_with(variant.entry.needs_history, &[1, 3]);
         for attention_l2 in [0.0, 0.05] {
             let variant = Variant { entry: variant.entry, options: variant.options.clone() };
             let variant = variant.with("attention_l2", attention_l2);
@@ -378,6 +384,8 @@ fn without_options_each_model_has_the_form_of_its_paper() {
         ("finalmlp", json!({ "gates": "learned" })),
         ("gdcn", json!({ "structure": "stacked" })),
         ("hofm", json!({ "order": 3 })),
+        ("din", json!({ "attention_activation": "dice" })),
+        ("sasrec", json!({ "transformer_blocks": 2, "transformer_heads": 1 })),
     ] {
         let defaults = fm_models::find(model).unwrap().resolve(&Options::new()).unwrap();
         for (option, value) in form.as_object().unwrap() {
@@ -390,10 +398,10 @@ fn without_options_each_model_has_the_form_of_its_paper() {
 fn dropout_depends_on_the_seed_in_training_alone_and_a_rate_of_zero_is_none() {
     let _turn = alone();
     let mut draw = Draw(3);
-    let schema = schema(&[1, 1, 3, 0]);
-    let rows = draw.rows(&schema, 8);
     let mut rates = 0;
     for variant in small_variants() {
+        let schema = schema_with(variant.entry.needs_history, &[1, 1, 3, 0]);
+        let rows = draw.rows(&schema, 8);
         let options = variant.entry.resolve(&variant.options).unwrap();
         let has_layers = options.get("hidden_units").is_none_or(|units| !units.as_array().unwrap().is_empty());
         let has_dnn = has_layers && options.get("form").is_none_or(|form| form != "gmf");

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use fm_core::{Model, Padded, Schema, Task, onnx};
 use formulas_of_operators::formulas;
-use rows::{disturb, features, schema};
+use rows::{disturb, features, schema, schema_with, with_history};
 use tch::nn::VarStore;
 use tch::{Device, Tensor, no_grad};
 use variants::{alone, variants};
@@ -45,6 +45,7 @@ fn onnxruntime_agrees_with_every_model_and_every_operator() {
     let few = Schema::new(schema.label().clone(), schema.fields()[..2].to_vec()).unwrap();
     for (fields, schema) in [("all kinds", &schema), ("categorical", &few)] {
         for variant in variants() {
+            let schema = &if variant.entry.needs_history { with_history(schema) } else { schema.clone() };
             let (store, model) = variant.build(schema, 1, Device::Cpu);
             let name = format!("{variant} {fields}").replace('"', "");
             // To divide by the deviation of a batch, or of a vector of small products, is to multiply rounding, by up
@@ -75,8 +76,8 @@ fn every_model_can_be_exported() {
     let _turn = alone();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("model.onnx");
-    let schema = schema(Task::Binary { threshold: 1.0 });
     for variant in variants() {
+        let schema = schema_with(variant.entry.needs_history, Task::Binary { threshold: 1.0 });
         let (store, model) = variant.build(&schema, 1, Device::Cpu);
         onnx::export(&file, model.as_ref(), &store, &schema).unwrap_or_else(|error| panic!("{variant}: {error}"));
     }

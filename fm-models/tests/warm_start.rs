@@ -11,7 +11,7 @@ use std::path::Path;
 use fm_core::optim::OptimizerConfig;
 use fm_core::train::{TrainConfig, TrainState, Trainer, Update, checkpoint};
 use fm_core::{Model, Records, Schema, Task};
-use rows::{disturb, schema};
+use rows::{disturb, schema, schema_with};
 use tch::nn::VarStore;
 use tch::{Device, Tensor, no_grad};
 use variants::{Variant, alone, variants};
@@ -51,7 +51,7 @@ fn grown(known: &Schema) -> Schema {
 
 /// The rows of a day. No value is new.
 fn day(schema: &Schema, day: usize) -> Records {
-    let texts: Vec<[String; 5]> = (0..100)
+    let texts: Vec<[String; 6]> = (0..100)
         .map(|row| row * (1 + day) + day)
         .map(|row| {
             let tags = ["0", "1|4", "2|3", "4"][row % 4];
@@ -61,17 +61,19 @@ fn day(schema: &Schema, day: usize) -> Records {
                 tags.into(),
                 (20 + row % 30).to_string(),
                 format!("s{row}"),
+                ["3", "8|1", "0|7|5", ""][row % 4].into(),
             ]
         })
         .collect();
     let texts: Vec<Vec<Option<&str>>> =
-        texts.iter().map(|row| row.iter().map(|text| Some(text.as_str())).collect()).collect();
+        texts.iter().map(|row| row[..schema.num_fields()].iter().map(|text| Some(text.as_str())).collect()).collect();
     let labels: Vec<f32> = (0..100).map(|row| 1.0 + (row * row % (4 + day)) as f32).collect();
     Records::from_texts(schema, &texts, &labels).unwrap()
 }
 
 fn no_rows(schema: &Schema) -> Records {
-    Records::from_texts(schema, &[[None; 5]; 0], &[]).unwrap()
+    let no_texts: [Vec<Option<&str>>; 0] = [];
+    Records::from_texts(schema, &no_texts, &[]).unwrap()
 }
 
 /// Trains a new model on the first day, writes a checkpoint, and calls `then` with the trainer and the model.
@@ -91,7 +93,11 @@ fn after_first_day(
 
 /// Whether a variant has gradients.
 fn is_trained_by_steps(variant: &Variant) -> bool {
-    variant.build(&schema(Task::Regression), 1, Device::Cpu).1.posterior_sampler().is_none()
+    variant
+        .build(&schema_with(variant.entry.needs_history, Task::Regression), 1, Device::Cpu)
+        .1
+        .posterior_sampler()
+        .is_none()
 }
 
 #[test]
@@ -99,9 +105,9 @@ fn a_warm_start_scores_as_the_run_that_it_starts_from_and_leaves_new_values_as_t
     let _turn = alone();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("best.safetensors");
-    let known = schema(Task::Regression);
-    let grown = grown(&known);
     for variant in variants() {
+        let known = schema_with(variant.entry.needs_history, Task::Regression);
+        let grown = grown(&known);
         let (store, model) = variant.build(&known, 1, Device::Cpu);
         disturb(&store);
         checkpoint::save(&file, &store, &TrainState::default()).unwrap();
@@ -117,13 +123,20 @@ fn a_warm_start_scores_as_the_run_that_it_starts_from_and_leaves_new_values_as_t
             continue;
         }
         let taken = trainer.start_from(&grown, &file, &known, None).unwrap();
-        let counts: Vec<_> = taken.values.iter().map(|values| (values.taken, values.all)).collect();
-        assert_eq!((counts, taken.fresh), (vec![(12, 13), (9, 10), (5, 6), (1, 1), (6, 6)], vec![]), "{variant}");
+        let counts: Vec<(usize, usize)> = taken.values.iter().map(|values| (values.taken, values.all)).collect();
+        // A history shares the values of the item.
+        assert_eq!(
+            (&counts[..5], taken.fresh),
+            (&[(12, 13), (9, 10), (5, 6), (1, 1), (6, 6)][..], vec![]),
+            "{variant}"
+        );
         assert!(score(model.as_ref(), &grown).equal(&expected), "{variant}");
         for (name, now) in parameters(&store).iter().filter(|(name, _)| name.ends_with("embedding.weight")) {
             let width = store.variables()[name].size()[1] as usize;
             let row = |table: &[f32], id: i64| table[id as usize * width..][..width].to_vec();
-            let new = grown.ids(1).start + 3;
+            // SASRec's table begins with the items.
+            let has_all = now.len() == grown.num_ids() as usize * width;
+            let new = if has_all || variant.entry.name != "sasrec" { grown.ids(1).start } else { 0 } + 3;
             assert_eq!(row(now, new), row(&before[name], new), "{variant} {name}");
             assert_ne!(row(now, new + 1), row(&before[name], new + 1), "{variant} {name}");
         }
@@ -134,7 +147,7 @@ fn a_warm_start_scores_as_the_run_that_it_starts_from_and_leaves_new_values_as_t
 fn check_second_day(variant: &Variant, config: &TrainConfig) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("last.safetensors");
-    let known = schema(Task::Regression);
+    let known = schema_with(variant.entry.needs_history, Task::Regression);
     let mut continued = BTreeMap::new();
     let mut expected = None;
     let what = format!("{variant}, {:?} {:?}", config.update, config.optimizer);

@@ -14,10 +14,10 @@ use super::{print, print_json};
 use crate::console;
 
 pub fn run(args: &Models) -> Result<()> {
-    let schema = ml_100k()?;
     let mut entries = Vec::new();
     for entry in fm_models::MODELS {
-        let (options, parameters) = (entry.resolve(&Options::new())?, parameters(entry, &schema)?);
+        let (options, parameters) =
+            (entry.resolve(&Options::new())?, parameters(entry, &ml_100k(entry.needs_history)?)?);
         if args.form.json {
             entries.push(json!({
                 "name": entry.name, "title": entry.title, "year": entry.year, "paper": entry.paper, "url": entry.url,
@@ -64,11 +64,16 @@ const ML_100K: [(&str, Side, usize, usize); 11] = [
     ("history", Side::User, 100, 1440),
 ];
 
-/// A schema with the fields of [`ML_100K`], to count parameters without the data.
-fn ml_100k() -> Result<Schema> {
+/// A schema with the fields of [`ML_100K`], to count parameters without the data. The history of a model that needs one is
+/// that of `data.history_form = "sequence"`.
+fn ml_100k(needs_history: bool) -> Result<Schema> {
     let fields = ML_100K.map(|(name, side, slots, values)| {
         let kind = match slots {
             1 => FieldKind::Categorical,
+            max_len if needs_history && name == "history" => {
+                let kind = FieldKind::Sequence(List::new("|", max_len, Weighting::Sum));
+                return Field::new(name, kind, side, vec![]).sharing("movie_id");
+            }
             max_len => FieldKind::MultiValued(List::new("|", max_len, Weighting::Sqrt)),
         };
         Field::new(name, kind, side, (0..values).map(|value| value.to_string()).collect())
@@ -89,23 +94,32 @@ mod tests {
     #[test]
     #[allow(clippy::print_stderr, reason = "a skipped test reports that it was skipped")]
     fn models_are_counted_on_the_fields_that_movielens_has() {
-        let args = Args::try_parse_from(["fm", "train", "--data", "ml-100k"]).unwrap();
-        let Command::Train(train) = args.command else { panic!("no training") };
-        let data_dir = data_dir(&train.rows.folders).unwrap();
-        if locate(&data_dir, "ml-100k").is_err() {
-            return eprintln!("skipped: MovieLens-100K is not in {}", data_dir.display());
-        }
-        let source = RawData::open(&Settings::from_args(&train).unwrap().data, &data_dir).unwrap();
-        let all: Vec<u32> = (0..source.labels.len() as u32).collect();
-        let schema = fm_data::fit(&source.rows, &source.spec, &source.labels, &all, Task::Regression).unwrap();
-        let expected = ml_100k().unwrap();
-        assert_eq!(schema.num_fields(), expected.num_fields());
-        for (field, expected) in schema.fields().iter().zip(expected.fields()) {
-            assert_eq!((&field.name, &field.kind, field.side), (&expected.name, &expected.kind, expected.side));
-            let (found, most) = (field.vocabulary.len(), expected.vocabulary.len());
-            // The history contains only films that training rows like, whichever rows the schema is fitted to.
-            let fits = if field.name == "history" { (most - 60..=most).contains(&found) } else { found == most };
-            assert!(fits, "{} has {found} values, not {most}", field.name);
+        for needs_history in [false, true] {
+            let form = if needs_history { "sequence" } else { "liked" };
+            let form = format!("data.history_form={form}");
+            let args = Args::try_parse_from(["fm", "train", "--data", "ml-100k", "--set", &form]).unwrap();
+            let Command::Train(train) = args.command else { panic!("no training") };
+            let data_dir = data_dir(&train.rows.folders).unwrap();
+            if locate(&data_dir, "ml-100k").is_err() {
+                return eprintln!("skipped: MovieLens-100K is not in {}", data_dir.display());
+            }
+            let source = RawData::open(&Settings::from_args(&train).unwrap().data, &data_dir).unwrap();
+            let all: Vec<u32> = (0..source.labels.len() as u32).collect();
+            let schema = fm_data::fit(&source.rows, &source.spec, &source.labels, &all, Task::Regression).unwrap();
+            let expected = ml_100k(needs_history).unwrap();
+            assert_eq!(schema.num_fields(), expected.num_fields());
+            for (field, expected) in schema.fields().iter().zip(expected.fields()) {
+                assert_eq!((&field.name, &field.kind, field.side), (&expected.name, &expected.kind, expected.side));
+                assert_eq!(field.shares, expected.shares);
+                let (found, most) = (field.vocabulary.len(), expected.vocabulary.len());
+                // The history contains only films that training rows like, whichever rows the schema is fitted to.
+                let fits = if field.name == "history" {
+                    (most.saturating_sub(60)..=most).contains(&found)
+                } else {
+                    found == most
+                };
+                assert!(fits, "{} has {found} values, not {most}", field.name);
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::scene::{Scene, assert_holds, python};
 
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "docs/guide.md",
     "docs/models.md",
@@ -12,6 +12,7 @@ const PAGES: [&str; 7] = [
     "docs/results.md",
     "docs/distributed.md",
     "examples/README.md",
+    "examples/retrieval/README.md",
 ];
 
 fn page(name: &str) -> String {

@@ -53,5 +53,6 @@ mod triton;
 mod tune;
 mod unseen;
 mod values;
+mod vectors;
 mod verify;
 mod whole_way;

@@ -104,8 +104,9 @@ impl Trainer<'_> {
         let parameters = file.parameters()?;
         let state = keep.map(|share| KeptState::open(&file, share, &self.config.learner())).transpose()?;
         let tables = tables(self.model, self.store, schema)?;
-        // A table has a row for each id, or for each id of the fields that are not numeric.
-        let rows: Vec<CommonRows> = [Some((schema.clone(), from.clone())), embedded(schema).zip(embedded(from))]
+        // A table has a row for each id, for each id of the fields that are not numeric, or for each id that fields share.
+        let all = Some((schema.clone(), from.clone()));
+        let rows: Vec<CommonRows> = [all, embedded(schema).zip(embedded(from)), sharing(schema).zip(sharing(from))]
             .into_iter()
             .flatten()
             .map(|(here, there)| CommonRows::new(&here, &there))
@@ -251,6 +252,15 @@ fn tables(model: &dyn Model, store: &VarStore, schema: &Schema) -> Result<BTreeS
 /// The schema without its numeric fields; `None` if no field remains.
 fn embedded(schema: &Schema) -> Option<Schema> {
     let fields = schema.fields().iter().filter(|field| !field.kind.is_dense()).cloned().collect();
+    Schema::new(schema.label().clone(), fields).ok()
+}
+
+/// The schema of the fields that share tables, such as a history and its items; `None` if no fields do.
+fn sharing(schema: &Schema) -> Option<Schema> {
+    let fields = 0..schema.num_fields();
+    let shares =
+        |&field: &usize| fields.clone().any(|other| other != field && schema.owner(other) == schema.owner(field));
+    let fields = fields.clone().filter(shares).map(|field| schema.fields()[field].clone()).collect();
     Schema::new(schema.label().clone(), fields).ok()
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use fm_core::{Side, Weighting};
 
 use super::interface::{DeclaredTable, Division, Reader, Source};
-use crate::config::{DataConfig, TaskName};
+use crate::config::{DataConfig, HistoryForm, TaskName};
 use crate::error::{Error, Result};
 use crate::format::OnBadRow;
 use crate::movielens::{self, CompactRatings};
@@ -112,14 +112,27 @@ fn spec(there: &[String], history: usize, config: &DataConfig) -> TableSpec {
         one("weekday", Side::Context),
     ];
     let mut fields: Vec<FieldSpec> = columns.into_iter().filter(|field| there.contains(&field.name)).collect();
-    if history > 0 {
-        fields.push(derived("history", Side::User, history, FieldOrigin::LikedBefore { least: LIKED }));
+    let history_form = if history > 0 { Some(config.history_form) } else { None };
+    match history_form {
+        Some(HistoryForm::Liked) => {
+            fields.push(derived("history", Side::User, history, FieldOrigin::LikedBefore { least: LIKED }));
+        }
+        Some(HistoryForm::Sequence) => {
+            let kind = FieldSpecKind::Sequence(ListSpec::new(SEPARATOR, Some(history), Weighting::Sum));
+            fields.push(FieldSpec {
+                origin: FieldOrigin::LikedBefore { least: f32::NEG_INFINITY },
+                shares: Some("movie_id".into()),
+                ..FieldSpec::new("history", kind, Side::User)
+            });
+        }
+        None => {}
     }
     if config.implicit > 0 {
         fields.push(derived("rated", Side::User, config.implicit, FieldOrigin::ItemsOfUser));
         fields.push(derived("raters", Side::Item, config.implicit, FieldOrigin::UsersOfItem));
     }
-    let fields = fields.into_iter().map(|field| FieldSpec { min_count: config.min_count, ..field }).collect();
+    let min_count = |field: &FieldSpec| if field.shares.is_some() { 1 } else { config.min_count };
+    let fields = fields.into_iter().map(|field| FieldSpec { min_count: min_count(&field), ..field }).collect();
     TableSpec {
         timestamp: Some("timestamp".into()),
         user: Some("user_id".into()),

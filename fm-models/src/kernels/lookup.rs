@@ -130,6 +130,27 @@ impl Grouping {
         self.groups
     }
 
+    /// The elements `[B, S']` of the slots of all grouped fields. Ids are shifted to rows of the table.
+    pub fn of_slots(&self, tensor: &Tensor, shifted: bool) -> Tensor {
+        match self.padded_runs()[..] {
+            [(0, slots, 0)] if tensor.size()[1] == slots => tensor.shallow_clone(),
+            ref runs => {
+                let part = |&(first, length, shift): &(i64, i64, i64)| {
+                    let part = tensor.narrow(1, first, length);
+                    if shifted && shift > 0 { part - shift } else { part }
+                };
+                Tensor::cat(&runs.iter().map(part).collect::<Vec<_>>(), 1)
+            }
+        }
+    }
+
+    /// The slots of a grouped field among those of all grouped fields.
+    pub fn slots_of(&self, position: usize) -> Range<i64> {
+        let length = |field: &GroupedField| field.slots.len() as i64;
+        let first = self.fields.iter().take_while(|field| field.position < position).map(length).sum();
+        first..first + self.fields.iter().find(|field| field.position == position).map_or(0, length)
+    }
+
     /// Runs of neighbouring slots of padded rows whose ids have the same shift: (first slot, slots, shift).
     fn padded_runs(&self) -> Vec<(i64, i64, i64)> {
         let mut runs: Vec<(i64, i64, i64)> = vec![];
@@ -188,17 +209,7 @@ pub(crate) fn slots(
     grouping: &Grouping,
     train: bool,
 ) -> Result<Tensor> {
-    let parts = |tensor: &Tensor, shifted: bool| match grouping.padded_runs()[..] {
-        [(0, slots, 0)] if tensor.size()[1] == slots => tensor.shallow_clone(),
-        ref runs => {
-            let part = |&(first, length, shift): &(i64, i64, i64)| {
-                let part = tensor.narrow(1, first, length);
-                if shifted && shift > 0 { part - shift } else { part }
-            };
-            Tensor::cat(&runs.iter().map(part).collect::<Vec<_>>(), 1)
-        }
-    };
-    let (ids, values) = (parts(&rows.ids, true), parts(&rows.values, false));
+    let (ids, values) = (grouping.of_slots(&rows.ids, true), grouping.of_slots(&rows.values, false));
     let vectors = Tensor::f_embedding(table, &ids, -1, false, train).map_err(|error| {
         // Look for the id only now, because this takes a pass over the ids.
         let rows = table.size()[0];
@@ -216,7 +227,7 @@ fn outside_of(layer: &'static str, rows: i64, id: i64) -> Error {
 }
 
 /// Sums the vectors `[B, S, w]` of the grouped slots, by operations that can be traced.
-fn sums_of_padded(vectors: &Tensor, grouping: &Grouping) -> Sums {
+pub(crate) fn sums_of_padded(vectors: &Tensor, grouping: &Grouping) -> Sums {
     // The first slot of each field among the grouped slots.
     let mut firsts = vec![0];
     grouping.fields.iter().for_each(|field| firsts.push(firsts[firsts.len() - 1] + field.slots.len() as i64));

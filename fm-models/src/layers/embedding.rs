@@ -1,13 +1,13 @@
 //! The table of latent vectors.
 
 use fm_core::schema::Layout;
-use fm_core::{Error, Features, Result, Schema};
+use fm_core::{Error, Features, Padded, Result, Schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::nn::{Init, Path};
 use tch::{Tensor, no_grad};
 
-use super::{check_features, check_size, table_of};
+use super::{check_features, check_size, is_there, table_of};
 use crate::kernels::lookup::{self, Grouping, Sums, shifts};
 
 /// The options of an [`Embedding`].
@@ -144,6 +144,30 @@ impl Embedding {
     pub fn slots(&self, features: &Features, train: bool) -> Result<Tensor> {
         check_features("Embedding", features, &self.layout, self.table.device())?;
         lookup::slots("Embedding", &self.table, &features.padded()?, &self.by_field, train)
+    }
+
+    /// The vectors of all slots without their scale, v_{id_s} `[B, S, k]` with zeros for padding, and x `[B, S]`. With
+    /// `train`, the table's gradient is row-sparse.
+    ///
+    /// # Errors
+    /// Those of [`Embedding::forward`].
+    pub(crate) fn unscaled(&self, features: &Features, train: bool) -> Result<(Tensor, Tensor)> {
+        check_features("Embedding", features, &self.layout, self.table.device())?;
+        let rows = features.padded()?;
+        let is_there = Padded::unchecked(rows.ids, is_there(&rows.values));
+        let vectors = lookup::slots("Embedding", &self.table, &is_there, &self.by_field, train)?;
+        Ok((vectors, self.by_field.of_slots(&rows.values, false)))
+    }
+
+    /// The vectors of the fields `[B, F, k]` from those of the slots `[B, S, k]`.
+    pub(crate) fn sums_of_slots(&self, slots: &Tensor) -> Tensor {
+        lookup::sums_of_padded(slots, &self.by_field).sums
+    }
+
+    /// The part of a tensor of slots `[B, S, ...]` that belongs to a field of the schema.
+    pub(crate) fn of_field(&self, slots: &Tensor, field: usize) -> Tensor {
+        let own = self.by_field.slots_of(field);
+        slots.narrow(1, own.start, own.end - own.start)
     }
 
     /// The sums for a grouping of the same fields.

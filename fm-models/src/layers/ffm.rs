@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
-use super::{Embedding, EmbeddingConfig, FmInteraction, Linear, bias, check_input, field_of_slots};
+use super::{Embedding, EmbeddingConfig, FmInteraction, ItemFields, Linear, bias, check_input, field_of_slots};
 use crate::kernels::lookup::{Grouping, Sums};
 
 /// Σ_{i<j} ⟨e_{i,f_j}, e_{j,f_i}⟩, where e_{i,g} is the vector of slot i for partners of field g.
@@ -197,6 +197,7 @@ pub struct Ffm {
     interaction: Interaction,
     grouping: Grouping,
     is_list: Vec<bool>,
+    pub(crate) item_fields: ItemFields,
 }
 
 #[derive(Debug)]
@@ -230,6 +231,7 @@ impl Ffm {
             interaction,
             grouping,
             is_list: schema.fields().iter().map(|field| field.kind.list().is_some()).collect(),
+            item_fields: ItemFields::new(schema),
         })
     }
 
@@ -260,9 +262,29 @@ impl Ffm {
     /// # Errors
     /// Those of [`Ffm::forward`].
     pub fn second_order(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let Sums { sums, squares } = self.embedding.sums(features, &self.grouping, train)?;
+        self.pairs(&self.embedding.sums(features, &self.grouping, train)?)
+    }
+
+    /// P as `[B, F, F, k]`: of a field, for a partner.
+    pub(crate) fn by_partner(&self, sums: &Tensor) -> Tensor {
+        let fields = self.is_list.len() as i64;
+        sums.reshape([-1, fields, fields, self.embedding.output()[1] / fields])
+    }
+
+    /// P `[B, F, F·k]`, the vectors of the field-aware form summed by field, and the score without w₀ `[B]`.
+    ///
+    /// # Errors
+    /// Those of [`Ffm::forward`].
+    pub(crate) fn sums_and_own(&self, features: &Features, train: bool) -> Result<(Tensor, Tensor)> {
+        let found = self.embedding.sums(features, &self.grouping, train)?;
+        let own = self.linear.forward(features, train)? + self.pairs(&found)?;
+        Ok((found.sums, own))
+    }
+
+    /// The sum over pairs `[B]`.
+    fn pairs(&self, Sums { sums, squares }: &Sums) -> Result<Tensor> {
         match &self.interaction {
-            Interaction::FieldAware(pairs) => pairs.forward(&sums, squares.as_ref()),
+            Interaction::FieldAware(pairs) => pairs.forward(sums, squares.as_ref()),
             Interaction::Summed(pairs) => pairs.forward(&sums.squeeze_dim(1)),
         }
     }

@@ -68,6 +68,17 @@ impl FieldMatrixedInteraction {
         Ok((x * projected).sum_dim_intlist(1, false, Kind::Float))
     }
 
+    /// Σ_f M_{f,g}ᵀ e_f over the fields f ≠ g, for each field g: `[B, F, k]`. For f > g, M_{f,g} is M_{g,f}ᵀ.
+    ///
+    /// # Errors
+    /// Those of [`FieldMatrixedInteraction::forward`].
+    pub fn partners(&self, embeddings: &Tensor) -> Result<Tensor> {
+        check_input("FieldMatrixedInteraction", embeddings, &[self.fields, self.k])?;
+        let width = self.fields * self.k;
+        let above = self.matrices().reshape([width, width]);
+        Ok(embeddings.flatten(1, -1).matmul(&(&above + above.transpose(0, 1))).view([-1, self.fields, self.k]))
+    }
+
     /// ⟨M_{f,g}ᵀ e_s, e_t⟩ of each pair of slots of the fields f and g, `[B, S(S-1)/2]`, from the slots' vectors
     /// `[B, S, k]`. A pair within a field has no term.
     ///

@@ -54,6 +54,16 @@ impl FieldWeightedInteraction {
         Ok((embeddings * partners).sum_dim_intlist(&[1i64, 2][..], false, Kind::Float))
     }
 
+    /// Σ_f r_{f,g} e_f over the fields f ≠ g, for each field g: `[B, F, k]`.
+    ///
+    /// # Errors
+    /// Those of [`FieldWeightedInteraction::forward`].
+    pub fn partners(&self, embeddings: &Tensor) -> Result<Tensor> {
+        check_input("FieldWeightedInteraction", embeddings, &[self.fields, -1])?;
+        let above = self.weight.triu(1);
+        Ok((&above + above.transpose(0, 1)).matmul(embeddings))
+    }
+
     /// r_{f,g} ⟨e_s, e_t⟩ of each pair of slots of the fields f and g, `[B, S(S-1)/2]`, from the slots' vectors
     /// `[B, S, k]`. A pair within a field has no term.
     ///

@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use fm_core::explain::Explanation;
 use fm_core::model::Layer;
 use fm_core::posterior::{PosteriorSampler, PosteriorSweeps};
-use fm_core::{Error, Features, Field, FieldKind, Model, ModelConfig, ModelEntry, Result, Rows, Schema, Task};
+use fm_core::{
+    Error, Features, Field, FieldKind, InnerProduct, Model, ModelConfig, ModelEntry, Result, Rows, Schema, Task,
+};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 use schemars::JsonSchema;
@@ -132,6 +134,10 @@ impl Model for BayesianFm {
 
     fn bias(&self) -> &Tensor {
         self.fm.bias()
+    }
+
+    fn inner_product(&self) -> Option<&dyn InnerProduct> {
+        Some(&self.fm)
     }
 
     fn layers(&self) -> Vec<Layer> {

@@ -4,7 +4,7 @@ use fm_core::explain::Explanation;
 use fm_core::model::Layer;
 use fm_core::online::{OnlineKernel, OnlineModel};
 use fm_core::optim::OptimizerConfig;
-use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
+use fm_core::{Features, Half, InnerProduct, Model, ModelConfig, ModelEntry, Result, Schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -53,6 +53,13 @@ impl Model for Ffm {
         self.forward(features, train)
     }
 
+    fn inner_product(&self) -> Option<&dyn InnerProduct> {
+        match self.form() {
+            FfmForm::FieldAware => Some(self),
+            FfmForm::Summed => None,
+        }
+    }
+
     fn bias(&self) -> &Tensor {
         &self.bias
     }
@@ -85,6 +92,22 @@ impl Model for Ffm {
             Layer::new("embedding", "Embedding", &self.embedding.output()),
             Layer::new("", interaction, &[]),
         ]
+    }
+}
+
+/// Between a row and an item are ⟨P_{f,g}, P_{g,f}⟩ for each field f of the row and each field g of the item, where P_{f,g}
+/// is the sum of the vectors that the values of f have for g.
+impl InnerProduct for Ffm {
+    fn of_rows(&self, rows: &Features, train: bool) -> Result<Half> {
+        let (sums, own) = self.sums_and_own(rows, train)?;
+        let for_items = self.item_fields.of_item(&self.by_partner(&sums), 2);
+        Ok(Half { vectors: self.item_fields.of_rest(&for_items, 1).flatten(1, -1), own: Some(own + &self.bias) })
+    }
+
+    fn of_items(&self, items: &Features, train: bool) -> Result<Half> {
+        let (sums, own) = self.sums_and_own(items, train)?;
+        let for_rest = self.item_fields.of_rest(&self.by_partner(&sums).transpose(1, 2), 1);
+        Ok(Half { vectors: self.item_fields.of_item(&for_rest, 2).flatten(1, -1), own: Some(own) })
     }
 }
 

@@ -4,12 +4,11 @@ use fm_core::explain::Explanation;
 use fm_core::model::Layer;
 use fm_core::online::{OnlineKernel, OnlineModel};
 use fm_core::optim::OptimizerConfig;
-use fm_core::ranking::Candidates;
-use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
+use fm_core::{Features, Half, InnerProduct, Model, ModelConfig, ModelEntry, Result, Schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 use tch::nn::Path;
-use tch::{Kind, Tensor};
 
 use crate::kernels::online::{FmTables, Kernel};
 use crate::layers::{EmbeddingConfig, Fm, FmInteraction};
@@ -41,18 +40,8 @@ impl Model for Fm {
         self.forward(features, train)
     }
 
-    /// If the slots of a row are divided into two parts, ŷ is the sum of the scores of both parts and ⟨Σ_s e_s, Σ_t
-    /// e_t⟩ with s in one part and t in the other.
-    fn candidate_logits(&self, candidates: &Candidates<'_>, train: bool) -> Result<Tensor> {
-        let [rows, items] = candidates.size();
-        let (shared, (own, places)) = (candidates.shared()?, candidates.items()?);
-        let (of_rows, row_squares) = self.embedding.sum_and_squares(&shared, train)?;
-        let (of_items, item_squares) = self.embedding.sum_and_squares(&own, train)?;
-        let shared = self.linear.forward(&shared, train)? + FmInteraction.of_sums(&of_rows, &row_squares) + &self.bias;
-        let own = self.linear.forward(&own, train)? + FmInteraction.of_sums(&of_items, &item_squares);
-        let products = of_items.index_select(0, &places).view([rows, items, -1]) * of_rows.unsqueeze(1);
-        let between = products.sum_dim_intlist(-1, false, Kind::Float);
-        Ok(shared.unsqueeze(1) + own.index_select(0, &places).view([rows, items]) + between)
+    fn inner_product(&self) -> Option<&dyn InnerProduct> {
+        Some(self)
     }
 
     fn bias(&self) -> &Tensor {
@@ -78,6 +67,21 @@ impl Model for Fm {
             Layer::new("embedding", "Embedding", &self.embedding.output()),
             Layer::new("", "FmInteraction", &[]),
         ]
+    }
+}
+
+/// If the slots of a row are divided into two parts, ŷ is the sum of the scores of both parts and ⟨Σ_s e_s, Σ_t e_t⟩ with s
+/// in one part and t in the other.
+impl InnerProduct for Fm {
+    fn of_rows(&self, rows: &Features, train: bool) -> Result<Half> {
+        let Half { vectors, own } = self.of_items(rows, train)?;
+        Ok(Half { vectors, own: own.map(|own| own + &self.bias) })
+    }
+
+    fn of_items(&self, items: &Features, train: bool) -> Result<Half> {
+        let (sum, squares) = self.embedding.sum_and_squares(items, train)?;
+        let own = self.linear.forward(items, train)? + FmInteraction.of_sums(&sum, &squares);
+        Ok(Half { vectors: sum, own: Some(own) })
     }
 }
 

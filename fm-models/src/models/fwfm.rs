@@ -2,13 +2,15 @@
 
 use fm_core::explain::Explanation;
 use fm_core::model::Layer;
-use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
+use fm_core::{Features, Half, InnerProduct, Model, ModelConfig, ModelEntry, Result, Schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::Path;
 
-use crate::layers::{Embedding, EmbeddingConfig, FieldWeightedInteraction, FirstOrder, FirstOrderForm, bias};
+use crate::layers::{
+    Embedding, EmbeddingConfig, FieldWeightedInteraction, FirstOrder, FirstOrderForm, ItemFields, bias,
+};
 
 /// The registered model.
 pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
@@ -51,6 +53,7 @@ pub struct Fwfm {
     pub embedding: Embedding,
     /// The pairs, and r.
     pub interaction: FieldWeightedInteraction,
+    item_fields: ItemFields,
 }
 
 impl Fwfm {
@@ -65,7 +68,13 @@ impl Fwfm {
             first_order: FirstOrder::new(path, schema, config.first_order, &embedding)?,
             interaction: FieldWeightedInteraction::new(path / "interaction", embedding.output()[0])?,
             embedding,
+            item_fields: ItemFields::new(schema),
         })
+    }
+
+    /// The terms without w₀ `[B]`, given the vectors of the fields.
+    fn own(&self, features: &Features, fields: &Tensor, train: bool) -> Result<Tensor> {
+        Ok(self.interaction.forward(fields)? + self.first_order.forward(features, fields, train)?)
     }
 }
 
@@ -78,8 +87,11 @@ impl ModelConfig for Config {
 impl Model for Fwfm {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
         let fields = self.embedding.forward(features, train)?;
-        let pairs = self.interaction.forward(&fields)?;
-        Ok(pairs + self.first_order.forward(features, &fields, train)? + &self.bias)
+        Ok(self.own(features, &fields, train)? + &self.bias)
+    }
+
+    fn inner_product(&self) -> Option<&dyn InnerProduct> {
+        Some(self)
     }
 
     fn bias(&self) -> &Tensor {
@@ -102,5 +114,22 @@ impl Model for Fwfm {
             self.first_order.layer(),
             Layer::new("interaction", "FieldWeightedInteraction", &[]),
         ]
+    }
+}
+
+/// Between a row and an item are the pairs of a field f of the row and a field g of the item: the sum over g of
+/// ⟨e_g, Σ_f r_{f,g} e_f⟩.
+impl InnerProduct for Fwfm {
+    fn of_rows(&self, rows: &Features, train: bool) -> Result<Half> {
+        let fields = self.embedding.forward(rows, train)?;
+        let partners = self.interaction.partners(&fields)?;
+        let own = self.own(rows, &fields, train)? + &self.bias;
+        Ok(Half { vectors: self.item_fields.of_item(&partners, 1).flatten(1, -1), own: Some(own) })
+    }
+
+    fn of_items(&self, items: &Features, train: bool) -> Result<Half> {
+        let fields = self.embedding.forward(items, train)?;
+        let own = self.own(items, &fields, train)?;
+        Ok(Half { vectors: self.item_fields.of_item(&fields, 1).flatten(1, -1), own: Some(own) })
     }
 }

@@ -4,7 +4,7 @@ use fm_core::explain::Explanation;
 use fm_core::model::Layer;
 use fm_core::online::{OnlineKernel, OnlineModel};
 use fm_core::optim::OptimizerConfig;
-use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
+use fm_core::{Features, Half, InnerProduct, Model, ModelConfig, ModelEntry, Result, Schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -55,6 +55,10 @@ impl Model for Lr {
         Ok(self.linear.forward(features, train)? + &self.bias)
     }
 
+    fn inner_product(&self) -> Option<&dyn InnerProduct> {
+        Some(self)
+    }
+
     fn bias(&self) -> &Tensor {
         &self.bias
     }
@@ -70,6 +74,19 @@ impl Model for Lr {
 
     fn layers(&self) -> Vec<Layer> {
         vec![Layer::new("bias", "Bias", &[]), Layer::new("linear", "Linear", &[])]
+    }
+}
+
+/// The vectors have no elements: an item has the same weights for all users.
+impl InnerProduct for Lr {
+    fn of_rows(&self, rows: &Features, train: bool) -> Result<Half> {
+        let Half { vectors, own } = self.of_items(rows, train)?;
+        Ok(Half { vectors, own: own.map(|own| own + &self.bias) })
+    }
+
+    fn of_items(&self, items: &Features, train: bool) -> Result<Half> {
+        let own = self.linear.forward(items, train)?;
+        Ok(Half { vectors: own.unsqueeze(-1).narrow(1, 0, 0), own: Some(own) })
     }
 }
 

@@ -11,6 +11,7 @@ pub mod dcn;
 pub mod dcn_v2;
 pub mod deepfm;
 pub mod deepfm_dense;
+pub mod din;
 pub mod dlrm;
 pub mod dnn;
 pub mod ffm;
@@ -27,6 +28,7 @@ pub mod masknet;
 pub mod ncf;
 pub mod nfm;
 pub mod pnn;
+pub mod sasrec;
 pub mod wide_deep;
 pub mod wukong;
 pub mod xdeepfm;
@@ -69,6 +71,8 @@ pub const MODELS: &[ModelEntry] = &[
     dnn::ENTRY,
     wide_deep::ENTRY,
     ncf::ENTRY,
+    din::ENTRY,
+    sasrec::ENTRY,
 ];
 
 /// The model of this name.

@@ -2,7 +2,7 @@
 
 use fm_core::explain::Explanation;
 use fm_core::model::Layer;
-use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema, Side};
+use fm_core::{Error, Features, Half, InnerProduct, Model, ModelConfig, ModelEntry, Result, Schema, Side};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::nn::Path;
@@ -69,6 +69,8 @@ pub struct Ncf {
     by_side: Grouping,
     /// `[S]`: 1 for each slot of the item, 0 for the others.
     is_item: Vec<f32>,
+    /// Whether a row without its item has no field on the item's side, and an item only such fields.
+    is_split_by_side: bool,
 }
 
 impl Ncf {
@@ -80,7 +82,9 @@ impl Ncf {
     pub fn new(path: &Path<'_>, schema: &Schema, config: &Config) -> Result<Ncf> {
         let by_side = Grouping::by_side(schema)?;
         let side = |field: usize| f32::from(schema.fields()[field].side == Side::Item);
-        let is_item = schema.field_of_slots().into_iter().map(side).collect();
+        let is_item: Vec<f32> = schema.field_of_slots().into_iter().map(side).collect();
+        let on_items_side = (0..is_item.len()).filter(|&slot| is_item[slot] == 1.0);
+        let is_split_by_side = schema.item_slots().eq(on_items_side);
         let k = config.embedding.embedding_dim;
         let (mut gmf_embedding, mut mlp, mut width) = (None, None, 0);
         if config.form != Form::Mlp {
@@ -94,12 +98,20 @@ impl Ncf {
             mlp = Some((embedding, dnn));
         }
         let output = Dense::new(path / "output", width, 1, false)?;
-        Ok(Ncf { bias: bias(path), gmf_embedding, mlp, output, by_side, is_item })
+        Ok(Ncf { bias: bias(path), gmf_embedding, mlp, output, by_side, is_item, is_split_by_side })
     }
 
     /// The user's and the item's vectors `[B, 2, k]`.
     fn sides(&self, embedding: &Embedding, features: &Features, train: bool) -> Result<Tensor> {
         Ok(embedding.sums(features, &self.by_side, train)?.sums)
+    }
+
+    /// p_u `[B, k]` of side 0, or q_i of side 1.
+    fn of_side(&self, side: i64, features: &Features, train: bool) -> Result<Tensor> {
+        let Some(embedding) = &self.gmf_embedding else {
+            return Err(Error::Unsupported("the form mlp has no product of a user and an item".into()));
+        };
+        Ok(self.sides(embedding, features, train)?.select(1, side))
     }
 
     /// DNN([p'_u; q'_i]) `[B, out]`
@@ -134,6 +146,10 @@ impl Model for Ncf {
         Ok(self.output.forward(&Tensor::cat(&parts, 1))?.squeeze_dim(-1) + &self.bias)
     }
 
+    fn inner_product(&self) -> Option<&dyn InnerProduct> {
+        (self.mlp.is_none() && self.is_split_by_side).then_some(self)
+    }
+
     fn bias(&self) -> &Tensor {
         &self.bias
     }
@@ -163,5 +179,18 @@ impl Model for Ncf {
         }
         layers.push(Layer::new("output", "Dense", &[1]));
         layers
+    }
+}
+
+/// Of the form `gmf`: ⟨h ⊙ p_u, q_i⟩ + w₀.
+impl InnerProduct for Ncf {
+    fn of_rows(&self, rows: &Features, train: bool) -> Result<Half> {
+        let vectors = self.of_side(0, rows, train)? * self.output.weight();
+        let own = self.bias.expand([vectors.size()[0]], true);
+        Ok(Half { vectors, own: Some(own) })
+    }
+
+    fn of_items(&self, items: &Features, train: bool) -> Result<Half> {
+        Ok(Half { vectors: self.of_side(1, items, train)?, own: None })
     }
 }

@@ -28,23 +28,38 @@ pub fn schema(task: Task) -> Schema {
     Schema::new(label, fields).unwrap()
 }
 
-/// `n` rows of [`schema`], or of its first fields, that show every kind of field, with known, unknown, missing and padded values.
+/// [`schema`], with the items that the user has seen if a model needs this history.
+pub fn schema_with(needs_history: bool, task: Task) -> Schema {
+    let schema = schema(task);
+    if needs_history { with_history(&schema) } else { schema }
+}
+
+/// A schema and the items that the user has seen.
+pub fn with_history(schema: &Schema) -> Schema {
+    let seen = FieldKind::Sequence(List::new("|", 4, Weighting::Sum));
+    let seen = Field::new("seen", seen, Side::User, vec![]).sharing("item");
+    Schema::new(schema.label().clone(), [schema.fields(), &[seen]].concat()).unwrap()
+}
+
+/// `n` rows of [`schema_with`], or of some of its fields, that show every kind of field, with known, unknown, missing and
+/// padded values.
 pub fn features(schema: &Schema, n: usize) -> Features {
-    let encoder = Encoder::new(schema);
-    let texts = |row: usize| {
-        [
-            Some((row % 13).to_string()),
-            Some((row * 5 % 10).to_string()),
-            (!row.is_multiple_of(4)).then(|| ["0", "1|4", "2|9|3", "4|4|0"][row % 4].to_owned()),
-            (!row.is_multiple_of(5)).then(|| (20 + row % 30).to_string()),
-            (!row.is_multiple_of(6)).then(|| format!("shop {}", row % 11)),
-        ]
+    let text = |row: usize, field: &Field| match field.name.as_str() {
+        "user" => Some((row % 13).to_string()),
+        "item" => Some((row * 5 % 10).to_string()),
+        "tags" => (!row.is_multiple_of(4)).then(|| ["0", "1|4", "2|9|3", "4|4|0"][row % 4].to_owned()),
+        "age" => (!row.is_multiple_of(5)).then(|| (20 + row % 30).to_string()),
+        "shop" => (!row.is_multiple_of(6)).then(|| format!("shop {}", row % 11)),
+        "seen" => {
+            let lists = ["3", "8|1|3|2", "5|none such|5", "0|7", "6|6|4|1|0", "2|8"];
+            (!row.is_multiple_of(7)).then(|| lists[row % 7 - 1].to_owned())
+        }
+        other => panic!("there are no values of {other}"),
     };
-    let texts: Vec<[Option<String>; 5]> = (0..n).map(texts).collect();
-    let fields = schema.num_fields();
-    let rows: Vec<Vec<Option<&str>>> =
-        texts.iter().map(|row| row[..fields].iter().map(Option::as_deref).collect()).collect();
-    encoder.features(&rows).unwrap()
+    let texts: Vec<Vec<Option<String>>> =
+        (0..n).map(|row| schema.fields().iter().map(|field| text(row, field)).collect()).collect();
+    let rows: Vec<Vec<Option<&str>>> = texts.iter().map(|row| row.iter().map(Option::as_deref).collect()).collect();
+    Encoder::new(schema).features(&rows).unwrap()
 }
 
 /// Moves every parameter and statistic off its first value, so that no part of a model is silent.

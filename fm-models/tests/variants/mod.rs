@@ -46,6 +46,8 @@ const VARIANTS: &[(&str, &str)] = &[
     ("finalnet", r#"{"hidden_batch_norm": "frozen"}"#),
     ("hofm", r#"{"order": 2}"#),
     ("hofm", r#"{"order": 5}"#),
+    ("sasrec", r#"{"embedding_dim": 12, "transformer_blocks": 1, "transformer_heads": 3}"#),
+    ("din", r#"{"attention_activation": "sigmoid", "attention_units": [16, 8]}"#),
 ];
 
 /// A model with its options.
@@ -61,6 +63,11 @@ pub fn variants() -> impl Iterator<Item = Variant> {
         .iter()
         .map(|(name, options)| Variant { entry: find(name).unwrap(), options: serde_json::from_str(options).unwrap() });
     MODELS.iter().map(|entry| Variant { entry, options: Options::new() }).chain(others)
+}
+
+/// The variants of the models that need the history of a user, or of those that do not.
+pub fn variants_with(needs_history: bool) -> impl Iterator<Item = Variant> {
+    variants().filter(move |variant| variant.entry.needs_history == needs_history)
 }
 
 impl fmt::Display for Variant {

@@ -13,12 +13,13 @@ use crate::flags::{Folders, Moved};
                         fm export runs/deepfm-1 --output model.pt\n  \
                         fm export runs/deepfm-1 --output model.pt --with-catalogue --dtype f16\n  \
                         fm export runs/deepfm-1 --output model.onnx --format onnx\n  \
-                        fm export runs/deepfm-1 --output repository --format triton")]
+                        fm export runs/deepfm-1 --output repository --format triton\n  \
+                        fm export runs/fm-1 --output vectors --format vectors")]
 pub struct Export {
     /// The folder of a run
     #[arg(add = completion::runs())]
     pub run: PathBuf,
-    /// The file to write; for triton, the model repository
+    /// The file to write; for triton, the model repository; for vectors, a new folder
     #[arg(short, long, value_name = "FILE|DIR", help_heading = "Output")]
     pub output: PathBuf,
     /// The format to write
@@ -59,6 +60,8 @@ pub enum ExportFormat {
     Onnx,
     /// Two models in a repository of NVIDIA Triton: raw values or ids in, predictions out
     Triton,
+    /// Vectors of all items and users for an index, if their inner product is the score: Parquet and NumPy arrays
+    Vectors,
 }
 
 /// The type of stored tables.

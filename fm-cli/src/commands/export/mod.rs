@@ -2,6 +2,7 @@
 
 mod card;
 mod triton;
+mod vectors;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -29,7 +30,8 @@ pub const TITLES: &str = "titles.json";
 
 pub fn run(args: &Export) -> Result<()> {
     let is_triton = matches!(args.format, ExportFormat::Triton);
-    if args.output.is_dir() && !is_triton {
+    let is_folder = matches!(args.format, ExportFormat::Triton | ExportFormat::Vectors);
+    if args.output.is_dir() && !is_folder {
         bail!("{} is a folder: name the file to write, such as model.pt", args.output.display());
     }
     if args.name.is_some() && !is_triton {
@@ -42,6 +44,7 @@ pub fn run(args: &Export) -> Result<()> {
         ExportFormat::Torchscript => torchscript(args, &run, &trained),
         ExportFormat::Onnx => onnx(args, &trained),
         ExportFormat::Triton => triton::run(args, &run, &trained),
+        ExportFormat::Vectors => vectors::run(args, &trained),
     }
 }
 
