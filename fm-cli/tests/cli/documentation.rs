@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use crate::scene::{Scene, assert_holds, python};
 
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "docs/guide.md",
     "docs/models.md",
     "docs/serving.md",
+    "docs/python.md",
     "docs/results.md",
     "docs/distributed.md",
     "examples/README.md",
