@@ -16,7 +16,8 @@ ifneq ($(FM_PYTHON),)
 export FM_PYTHON
 endif
 
-.PHONY: help setup libtorch python build demo test check fuzz schema golden gpu-tests pages bench speed audit doc clean
+.PHONY: help setup libtorch python build demo test check wheel wheel-test fuzz schema golden gpu-tests pages bench speed \
+    audit doc clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -60,6 +61,13 @@ check: libtorch ## check format, lints and docs, and with cargo-deny the licence
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --release --workspace --no-deps
 	@if $(CARGO) deny --version >/dev/null 2>&1; then set -x; $(CARGO) deny --offline check bans licenses sources; \
 	else echo 'cargo-deny is not installed: skipped the licences and sources of dependencies'; fi
+
+wheel: build ## pack the program and the Python module into a wheel in dist, for pip install without Rust (Linux)
+	@sh scripts/wheel.sh
+
+# OPTIONS=--download installs PyTorch as a user would, instead of using that of `make python`.
+wheel-test: wheel ## install the wheel into a new environment, and train, export, load and score with it
+	@sh scripts/wheel-test.sh dist/fm_torch-*.whl $(OPTIONS)
 
 # Seconds for each target, and the targets.
 SECONDS ?= 600

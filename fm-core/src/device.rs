@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Once;
 
@@ -105,6 +105,17 @@ pub fn loaded_libtorch() -> Option<PathBuf> {
     Some(PathBuf::from(library).parent()?.to_owned())
 }
 
+/// The version of the libtorch in a folder of libraries, as its header states it; `None` without the header.
+pub fn libtorch_version(folder: &Path) -> Option<String> {
+    let header = folder.parent()?.join("include/torch/headeronly/version.h");
+    let text = std::fs::read_to_string(header).ok()?;
+    let part = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix("#define TORCH_VERSION_")?.strip_prefix(name))?;
+        line.trim().parse::<u32>().ok()
+    };
+    Some(format!("{}.{}.{}", part("MAJOR")?, part("MINOR")?, part("PATCH")?))
+}
+
 /// Ends this process with an exit code, once what was written to standard output has left it. It skips libtorch's destructors,
 /// which take about as long as a short command: call it where nothing remains to be done.
 pub fn end_process(code: u8) -> ! {
@@ -139,6 +150,13 @@ mod tests {
         assert_eq!("cuda".parse::<DeviceChoice>().unwrap(), DeviceChoice::Cuda(0));
         assert!("gpu".parse::<DeviceChoice>().is_err());
         assert!("cuda:x".parse::<DeviceChoice>().is_err());
+    }
+
+    #[test]
+    fn the_loaded_libtorch_has_the_version_of_the_headers() {
+        let (version, folder) = compiled_libtorch();
+        assert_eq!(libtorch_version(Path::new(folder)).as_deref(), Some(version));
+        assert_eq!(libtorch_version(Path::new("/none/lib")), None);
     }
 
     #[test]

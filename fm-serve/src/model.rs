@@ -230,6 +230,11 @@ impl Model {
         self.schema().user().and_then(|user| self.schema().field_index(user))
     }
 
+    /// The column of the user's id, if the schema has a user.
+    pub fn user_column(&self) -> Option<&str> {
+        self.user().map(|field| self.schema().fields()[field].column())
+    }
+
     /// Whether a column describes only the item, so that a recommendation takes it from the catalogue.
     pub fn is_of_item(&self, column: &str) -> bool {
         let schema = self.schema();

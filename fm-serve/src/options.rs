@@ -16,7 +16,7 @@ pub struct ModelFile {
 }
 
 impl ModelFile {
-    /// `FILE`, whose model has the name of the file without its extension, or `NAME=FILE`.
+    /// `FILE`, whose model has the name of the file without its extension, or `NAME=FILE`. A folder keeps its whole name.
     ///
     /// # Errors
     /// [`Error::Option`] for a name that cannot be part of a path.
@@ -35,7 +35,8 @@ impl ModelFile {
             Some((name, path)) => (name.to_owned(), PathBuf::from(path)),
             None => {
                 let path = PathBuf::from(text);
-                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                let name = if path.is_dir() { path.file_name() } else { path.file_stem() };
+                let name = name.unwrap_or_default().to_string_lossy().into_owned();
                 (name, path)
             }
         };

@@ -82,11 +82,6 @@ pub fn runs() -> ArgValueCompleter {
     })
 }
 
-/// An exported file.
-pub fn exports() -> ArgValueCompleter {
-    ArgValueCompleter::new(PathCompleter::file())
-}
-
 fn ready_made() -> Vec<(&'static str, String)> {
     READY_MADE.iter().map(|(name, text)| (*name, purpose(text).to_owned())).collect()
 }

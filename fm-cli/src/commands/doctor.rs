@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use fm_args::commands::Doctor;
-use fm_core::device::{compiled_libtorch, cuda_devices, loaded_libtorch};
+use fm_core::device::{compiled_libtorch, cuda_devices, libtorch_version, loaded_libtorch};
 use fm_data::movielens::{Release, read};
 
 use super::print;
@@ -28,12 +28,15 @@ pub fn run(args: &Doctor) -> Result<()> {
     let (version, built_for) = compiled_libtorch();
     let loaded = loaded_libtorch();
     let folder = loaded.as_ref().map_or("unknown folder".to_owned(), |path| path.display().to_string());
-    line("libtorch", format!("{version}, from {folder}"))?;
-    if let Some(loaded) = loaded.filter(|loaded| canonical(loaded) != canonical(&PathBuf::from(built_for))) {
+    // As a part of PyTorch, libtorch may be anywhere, but it must have the version of the headers.
+    let found = loaded.as_deref().and_then(libtorch_version);
+    line("libtorch", format!("{}, from {folder}", found.as_deref().unwrap_or(version)))?;
+    let is_elsewhere = loaded.is_some_and(|loaded| canonical(&loaded) != canonical(&PathBuf::from(built_for)));
+    if is_elsewhere && found.as_deref() != Some(version) {
+        let found = found.map_or("of an unknown version".to_owned(), |found| format!("of version {found}"));
         advice.push(format!(
-            "the program loaded libtorch from {}, but was built with {built_for}: unset LD_LIBRARY_PATH, or build \
-            again",
-            loaded.display()
+            "the program loaded a libtorch {found} from {folder}, but was built with {version}: unset LD_LIBRARY_PATH, \
+             or build again"
         ));
     }
 

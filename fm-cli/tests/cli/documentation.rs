@@ -9,6 +9,7 @@ const PAGES: [&str; 8] = [
     "docs/guide.md",
     "docs/models.md",
     "docs/serving.md",
+    "docs/python.md",
     "docs/results.md",
     "docs/distributed.md",
     "examples/README.md",

@@ -25,13 +25,18 @@ fn scene() -> Scene {
 /// `fm serve`, which is killed at the end of the test if it still runs.
 struct Served {
     child: Child,
+    /// What it said until it listened.
+    said: String,
     stderr: BufReader<ChildStderr>,
     address: String,
 }
 
 impl Served {
     fn start(scene: &Scene, arguments: &str) -> Served {
-        let mut command = scene.fm(&format!("serve {arguments} --port 0"));
+        Served::of(scene.fm(&format!("serve {arguments} --port 0")))
+    }
+
+    fn of(mut command: Command) -> Served {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut lines = String::new();
@@ -42,7 +47,7 @@ impl Served {
                 break address.trim_end_matches(['\n', '"', '}']).split('"').next().unwrap().to_owned();
             }
         };
-        Served { child, stderr, address }
+        Served { child, said: lines, stderr, address }
     }
 
     fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
@@ -120,6 +125,40 @@ fn recommendations_of_a_served_file_are_those_of_fm_recommend() {
 }
 
 #[test]
+fn a_run_is_served_as_its_exported_file_is() {
+    let scene = scene();
+    let temporary = scene.path("temporary");
+    std::fs::create_dir_all(&temporary).unwrap();
+    let start = |arguments: &str| {
+        let mut command = scene.fm(&format!("serve {arguments} --port 0"));
+        command.env("TMPDIR", &temporary);
+        Served::of(command)
+    };
+    let served = start("stars likes=liked file=model.pt");
+    assert_holds(
+        &served.said,
+        &["exported stars", "items to recommend; the server keeps this version", "stars, likes, file"],
+    );
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "the exported file is left behind");
+    let rows = r#"[{"user_id": 4, "movie_id": 12, "genres": ["Drama", "War"]}]"#;
+    let score = |model: &str| served.ask("POST", &format!("/score?model={model}"), rows).1["predictions"].clone();
+    assert_eq!(score("stars"), score("file"));
+    assert_ne!(score("likes"), score("file"));
+    let items = |model: &str| served.ask("GET", &format!("/recommend?user=4&model={model}"), "").1["items"].clone();
+    assert_eq!(items("stars"), items("file"));
+    assert!(items("file")[0]["title"].is_string());
+    let (_, mut described) = served.ask("GET", "/schema?model=stars", "");
+    described["model"] = Value::from("file");
+    assert_eq!(described, served.ask("GET", "/schema?model=file", "").1);
+    drop(served);
+    // The data may be elsewhere: then there is nothing to recommend.
+    std::fs::rename(scene.path("ml"), scene.path("moved")).unwrap();
+    let served = start("stars");
+    assert_holds(&served.said, &["exported stars", "without items to recommend (", "ml"]);
+    assert_eq!(served.ask("GET", "/recommend?user=4", "").0, 404);
+}
+
+#[test]
 fn what_cannot_be_served_is_an_error_of_one_line() {
     let scene = scene();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -129,7 +168,8 @@ fn what_cannot_be_served_is_an_error_of_one_line() {
     for (arguments, words) in [
         ("none.pt", "none.pt"),
         ("rows.csv", "rows.csv"),
-        ("stars", "stars"),
+        ("ml", "ml"),
+        ("stars liked=liked.pt liked", "two files have the name `liked`"),
         ("cut.pt", "cut.pt"),
         ("model.pt cut.pt", "cut.pt"),
         ("model.pt model.pt", "two files have the name `model`"),

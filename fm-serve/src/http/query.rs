@@ -34,6 +34,11 @@ impl Query {
         found
     }
 
+    /// The value of a name; the last one if there are several.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
     /// The names and values that were not taken.
     pub fn rest(self) -> Vec<(String, String)> {
         self.0
@@ -96,6 +101,7 @@ mod tests {
     #[test]
     fn names_and_values_are_decoded() {
         let mut query = Query::parse("user=a%26b&k=3&city=New+York&&empty&k=4&%C3%A9=%c3%a9").unwrap();
+        assert_eq!([query.get("k"), query.get("none")], [Some("4"), None]);
         assert_eq!(
             (query.take("user"), query.take("k"), query.take("none")),
             (Some("a&b".into()), Some("4".into()), None)

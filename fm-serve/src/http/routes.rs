@@ -24,7 +24,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/", get(page::page))
         .route("/score", post(plain::score))
-        .route("/recommend", get(plain::recommend))
+        .route("/recommend", get(plain::recommend).post(plain::recommend_by_json))
         .route("/explain", post(plain::explain))
         .route("/schema", get(plain::schema))
         .route("/openapi.json", get(plain::openapi))

@@ -149,7 +149,7 @@ impl<'de> Visitor<'de> for Row<'_, '_> {
 }
 
 /// The text of a JSON value. Numbers keep the digits that they are written with.
-fn text<'j>(json: &'j str, list: Option<&ListForm>) -> Result<Cow<'j, str>, String> {
+pub(super) fn text<'j>(json: &'j str, list: Option<&ListForm>) -> Result<Cow<'j, str>, String> {
     let unreadable = |error: serde_json::Error| format!("cannot be read: {error}");
     match json.as_bytes().first() {
         Some(b'"') => string(json).map_err(unreadable),

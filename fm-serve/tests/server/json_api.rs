@@ -1,8 +1,10 @@
 //! The JSON API for people.
 
-use serde_json::json;
+use fm_core::script::Scorer;
+use fm_core::tch::Device;
+use serde_json::{Value, json};
 
-use crate::scene::Scene;
+use crate::scene::{self, Scene};
 
 #[test]
 fn rows_as_objects_have_the_predictions_of_the_file() {
@@ -43,6 +45,54 @@ fn recommendations_are_those_of_the_file_with_titles() {
         items.iter().find(|item| item["item"] == id).unwrap()["title"].clone()
     };
     assert_eq!((title("a"), title("c")), (json!("Alpha"), json!(null)));
+}
+
+#[test]
+fn a_recommendation_may_be_asked_for_with_a_json_object() {
+    let scene = Scene::shared();
+    let found = scene.post("/recommend?model=stars", r#"{"user": {"user": 7.0, "age": 20}, "k": 2, "exclude": ["c"]}"#);
+    let expected = scene.get("/recommend?user=7.0&k=2&exclude=c&age=20");
+    assert_eq!((found.status, found.json()), (200, expected.json()));
+    for (path, body, status, words) in [
+        ("/recommend?model=likes", r#"{"user": {"user": "ann"}}"#, 404, "--with-catalogue"),
+        ("/recommend", "", 400, "must be an object"),
+        ("/recommend", r#"{"user": {"age": 3}}"#, 400, "no `user`, the user's id"),
+        ("/recommend", r#"{"user": {"user": null}}"#, 400, "no `user`, the user's id"),
+        ("/recommend", r#"{"user": {"user": "ann", "item": "a"}}"#, 400, "`item` describes the item"),
+        ("/recommend?k=3", r#"{"user": {"user": "ann"}}"#, 400, "unknown parameter `k`"),
+    ] {
+        scene.refuses(path, body, status, words);
+    }
+}
+
+#[test]
+fn columns_with_the_names_of_parameters_are_given_in_json() {
+    let scene = Scene::with(|options, folder| {
+        let path = folder.join("odd.pt");
+        scene::export_odd_names(&path);
+        options.files = vec![fm_serve::ModelFile::parse(path.to_str().unwrap()).unwrap()];
+    });
+    let odd = Scorer::load(scene.path("odd.pt"), Device::Cpu).unwrap();
+    let ask = |json: &str| {
+        let answer = scene.post("/recommend?model=odd", json);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    };
+    let scores = |json: &Value| {
+        let items = json["items"].as_array().unwrap().iter();
+        items.map(|item| (item["item"].as_str().unwrap().to_owned(), item["score"].as_f64().unwrap() as f32)).collect()
+    };
+    let columns = [("id", "ann"), ("model", "m"), ("user", "u"), ("k", "2"), ("exclude", "e")];
+    let found: Vec<(String, f32)> = scores(&ask(
+        r#"{"user": {"id": "ann", "model": "m", "user": "u", "k": "2", "exclude": "e"}, "k": 3, "exclude": ["c"]}"#,
+    ));
+    assert_eq!(found, odd.recommend(columns, 3, &["c"]).unwrap());
+    assert_ne!(found, odd.recommend([columns[0]], 3, &["c"]).unwrap(), "the columns matter");
+    for path in ["/recommend?user=ann", "/recommend?user=ann&k=3", "/recommend?user=ann&model=m"] {
+        let answer = scene.get(path);
+        assert!(answer.status == 400 && answer.error().contains("use POST /recommend"), "{}", answer.text());
+    }
+    assert!(scene.get("/openapi.json").json()["paths"]["/recommend"]["get"].is_null());
 }
 
 #[test]

@@ -40,15 +40,34 @@ pub fn schema(task: Task) -> Schema {
 
 /// Writes an exported file.
 pub fn export(path: &Path, task: Task, with_catalogue: bool) {
-    let schema = schema(task);
+    export_schema(path, &schema(task), with_catalogue, |item| vec![None, Some(item), Some("x"), None]);
+}
+
+/// Writes an exported file whose columns have the names of parameters of `GET /recommend`.
+pub fn export_odd_names(path: &Path) {
+    let field = |name: &str, side, values: &[&str]| Field::new(name, FieldKind::Categorical, side, words(values));
+    let mut fields = vec![field("id", Side::User, &["ann"]), field("item", Side::Item, &ITEMS)];
+    fields.extend([("model", "m"), ("user", "u"), ("k", "2")].map(|(name, value)| field(name, Side::User, &[value])));
+    fields.push(field("exclude", Side::Context, &["e"]));
+    let schema = Schema::new(Label::fit("rating", Task::Regression, [-5.0, 5.0]), fields).unwrap();
+    let schema = schema.with_roles(Some("id".into()), Some("item".into())).unwrap();
+    export_schema(path, &schema, true, |item| vec![None, Some(item), None, None, None, None]);
+}
+
+/// `row` is the row of an item.
+fn export_schema(
+    path: &Path,
+    schema: &Schema,
+    with_catalogue: bool,
+    row: impl Fn(&'static str) -> Vec<Option<&'static str>>,
+) {
     let store = VarStore::new(Device::Cpu);
-    let model = fm_models::find("fm").unwrap().build(&Default::default(), &store.root(), &schema).unwrap();
-    let item = |item: &'static str| [None, Some(item), Some("x"), None];
-    let features = Encoder::new(&schema).features(&ITEMS.map(item)).unwrap();
+    let model = fm_models::find("fm").unwrap().build(&Default::default(), &store.root(), schema).unwrap();
+    let features = Encoder::new(schema).features(&ITEMS.map(row)).unwrap();
     let catalogue = Catalogue { items: words(&ITEMS), features };
     let options = BundleOptions { catalogue: with_catalogue.then_some(&catalogue), ..Default::default() };
     let titles = r#"{"a": "Alpha", "b": "Beta\u001b[2J"}"#;
-    let bundle = Bundle::new(model.as_ref(), &store, &schema, &options).unwrap();
+    let bundle = Bundle::new(model.as_ref(), &store, schema, &options).unwrap();
     bundle.save(path, &[("titles.json", titles)]).unwrap();
 }
 

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use fm_core::{Field, FieldKind, Label, List, Schema, Side, Task, Weighting};
-use fm_serve::plain::{ParsedRows, parse_rows};
+use fm_serve::plain::{ParsedRows, parse_recommendation, parse_rows};
 use fm_serve::raw_rows::RawRows;
 use fm_serve::v2::{InferRequest, Input, parse};
 use fm_serve::{Columns, Problem, Query};
@@ -27,7 +27,7 @@ static COLUMNS: LazyLock<Columns> = LazyLock::new(|| {
 const SLOTS: usize = 6;
 
 /// A request for inference in JSON (0), with a head of as many bytes as the next two bytes say (1), and of encoded
-/// rows (2); rows (3), a row (4), and parameters of a path (5).
+/// rows (2); rows (3), a row (4), parameters of a path (5), and a request for recommendations (6).
 pub fn request(bytes: &[u8]) -> bool {
     let Some((kind, body)) = bytes.split_first() else { return false };
     match kind {
@@ -49,6 +49,12 @@ pub fn request(bytes: &[u8]) -> bool {
                 let text = pairs.iter().map(written).collect::<Vec<_>>().join("&");
                 assert_eq!(Query::parse(&text).unwrap().rest(), pairs);
             })
+        }),
+        6 => accepted(parse_recommendation(body, &COLUMNS), |asked| {
+            assert!((1..=1000).contains(&asked.k) && asked.user.len() <= COLUMNS.names().len());
+            let texts = asked.user.iter().map(|(_, text)| text).chain(&asked.exclude);
+            assert!(texts.clone().all(|text| !text.is_empty()));
+            assert!(texts.map(String::len).sum::<usize>() <= 4 * body.len());
         }),
         _ => false,
     }
@@ -117,5 +123,6 @@ pub fn requests() -> Vec<Vec<u8>> {
         tagged(3, r#"{"rows":[{"user":"\u00e9\n"}]}"#.into()),
         tagged(4, r#"{"user":true,"tags":["a|b"]}"#.into()),
         tagged(5, "user=4%322&k=10&exclude=1,2&city=New+York".into()),
+        tagged(6, r#"{"user":{"user":4.0,"tags":["a",2]},"k":3,"exclude":["x",7]}"#.into()),
     ]
 }

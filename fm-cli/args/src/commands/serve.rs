@@ -4,20 +4,22 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::completion;
-use crate::flags::at_least_one;
+use crate::flags::{Folders, at_least_one};
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
                         fm serve model.pt\n  \
+                        fm serve runs/likes\n  \
                         fm serve stars=model.pt likes.pt --port 9000\n  \
                         fm serve model.pt --host 0.0.0.0 --token-file token.txt --log-format json")]
 pub struct Serve {
-    /// Exported files, each as FILE or NAME=FILE
+    /// Exported files or runs, each as PATH or NAME=PATH
     ///
-    /// Exported files, each as FILE, whose model has the name of the file without its extension, or as NAME=FILE. The
-    /// first one answers requests that name no model. A file that changes is loaded again.
-    #[arg(value_name = "[NAME=]FILE", required = true, add = completion::exports())]
+    /// Exported files or folders of runs, each as PATH, whose model has the name of the folder or of the file without its
+    /// extension, or as NAME=PATH. The first one answers requests that name no model. A file that changes is loaded
+    /// again. A run is exported once, to a temporary file, with all items if it has users and items.
+    #[arg(value_name = "[NAME=]FILE|RUN", required = true, add = completion::runs())]
     pub files: Vec<String>,
     /// The address to listen on; 0.0.0.0 or :: for other machines, too
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", help_heading = "Server")]
@@ -70,4 +72,7 @@ pub struct Serve {
     /// Maximum number of connections
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = at_least_one, help_heading = "Limits")]
     pub max_connections: usize,
+    /// Where the data sets of runs are.
+    #[command(flatten)]
+    pub folders: Folders,
 }

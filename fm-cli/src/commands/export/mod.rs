@@ -1,6 +1,7 @@
 //! `fm export`
 
 mod card;
+mod served;
 mod triton;
 mod vectors;
 
@@ -20,6 +21,7 @@ use fm_models::run::{BuiltModel, Run};
 use tch::{Device, Kind, Tensor};
 
 use self::card::{Latency, ModelCard, Rounding};
+pub use self::served::{Exported, for_server};
 use super::print;
 use crate::evaluation::Evaluation;
 use crate::predictor::{Predictor, moved};
@@ -128,7 +130,7 @@ impl Measured {
             .transpose()?
             .map(|all| all.into_items());
         let catalogue = items.as_ref().map(|items| catalogue(items, &trained.schema)).transpose()?;
-        let titles = items.map(|items| items.ids.into_iter().zip(items.titles).collect());
+        let titles = items.map(titles);
         let options = BundleOptions { catalogue: catalogue.as_ref(), precision };
         let bundle = Bundle::new(trained.model.model.as_ref(), &trained.model.store, &trained.schema, &options)?;
         let rounding = match &source {
@@ -189,6 +191,11 @@ impl Measured {
 
 fn borrowed<'a>(files: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
     files.iter().map(|(name, text)| (*name, text.as_str())).collect()
+}
+
+/// The titles of items, by id.
+fn titles(items: Items) -> BTreeMap<String, String> {
+    items.ids.into_iter().zip(items.titles).collect()
 }
 
 fn catalogue(items: &Items, schema: &Schema) -> Result<Catalogue> {

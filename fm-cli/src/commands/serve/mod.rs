@@ -1,5 +1,7 @@
 //! `fm serve`
 
+mod runs;
+
 use std::time::Duration;
 
 use anyhow::Result;
@@ -10,7 +12,11 @@ use crate::interruption::stop_at_ctrl_c;
 
 /// `threads` is the value of `--threads`.
 pub fn run(args: &Serve, threads: Option<usize>) -> Result<()> {
-    let server = Server::open(options(args, threads)?)?;
+    let mut options = options(args, threads)?;
+    let exported = runs::export_runs(&mut options.files, &args.folders)?;
+    let server = Server::open(options)?;
+    // The models are in memory. Nothing is left on the disk, however the server ends.
+    drop(exported);
     // Before the message, so that whoever waits for it can stop the server.
     let stop = stop_at_ctrl_c()?;
     let models: Vec<&str> = server.models().collect();
