@@ -113,9 +113,11 @@ impl Options {
         }
     }
 
+    /// Checks what [`Server::open`](crate::Server::open) checks before it loads a file.
+    ///
     /// # Errors
     /// [`Error::Option`] for limits that contradict each other, and names that stand for two models.
-    pub(crate) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         let invalid = |reason: String| Err(Error::Option(reason));
         if self.files.is_empty() {
             return invalid("there is no file to serve".into());

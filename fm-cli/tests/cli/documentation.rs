@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::scene::{Scene, assert_holds, python};
 
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "README.md",
     "docs/guide.md",
     "docs/models.md",

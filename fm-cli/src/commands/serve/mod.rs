@@ -13,6 +13,8 @@ use crate::interruption::stop_at_ctrl_c;
 /// `threads` is the value of `--threads`.
 pub fn run(args: &Serve, threads: Option<usize>) -> Result<()> {
     let mut options = options(args, threads)?;
+    // An export can take long, and its file has the name of its model.
+    options.check()?;
     let exported = runs::export_runs(&mut options.files, &args.folders)?;
     let server = Server::open(options)?;
     // The models are in memory. Nothing is left on the disk, however the server ends.
