@@ -10,7 +10,7 @@ use super::{check_device, check_size, is_float};
 /// ε, added to the variance: the paper's.
 const EPSILON: f64 = 1e-8;
 
-/// y = p s + (1 - p) α s with p = σ((s - E[s]) / √(Var[s] + ε)), separately for each column: a PReLU whose step is where
+/// `y = p s + (1 - p) α s` with `p = σ((s - E[s]) / √(Var[s] + ε))`, separately for each column: a PReLU whose step is where
 /// the input is dense, and smooth.
 ///
 /// In training, E and Var are those of the batch without padding, and they update moving statistics, which prediction uses.
