@@ -192,24 +192,16 @@ impl<'a, S: Borrow<Schema> + Sync> Columns<'a, S> {
             let unknown = counts_unknown.then(|| records.unknown_counts());
             Ok((records, unknown))
         };
-        let mut append = |chunks: Vec<fm_core::Result<(Records, Option<Vec<usize>>)>>| -> Result<()> {
+        // A few chunks at a time, so that memory contains little more than the result.
+        let starts: Vec<usize> = (0..n).step_by(CHUNK).collect();
+        for starts in starts.chunks(4 * threads::num_threads()) {
+            let chunks = threads::map(starts, n * self.of_fields.len(), |&start| encode(start..n.min(start + CHUNK)));
             for chunk in chunks {
                 let (records, unknown) = chunk?;
                 to.append(&records, unknown.as_deref())?;
             }
-            Ok(())
-        };
-        // A few chunks at a time, so that memory contains little more than the result. Those before them are appended meanwhile.
-        let starts: Vec<usize> = (0..n).step_by(CHUNK).collect();
-        let (mut chunks, mut appended) = (vec![], Ok(()));
-        for starts in starts.chunks(2 * threads::num_threads()) {
-            let before = std::mem::take(&mut chunks);
-            let encode = |&start: &usize| encode(start..n.min(start + CHUNK));
-            let cells = n * self.of_fields.len();
-            chunks = threads::map_while(starts, cells, encode, || appended = append(before));
-            std::mem::replace(&mut appended, Ok(()))?;
         }
-        append(chunks)
+        Ok(())
     }
 }
 

@@ -28,20 +28,9 @@ pub(crate) fn map<T: Send, R: Send>(
     cells: usize,
     result: impl Fn(T) -> R + Sync,
 ) -> Vec<R> {
-    map_while(items, cells, result, || ())
-}
-
-/// As [`map`]. This thread does something else first.
-pub(crate) fn map_while<T: Send, R: Send>(
-    items: impl IntoIterator<Item = T>,
-    cells: usize,
-    result: impl Fn(T) -> R + Sync,
-    meanwhile: impl FnOnce(),
-) -> Vec<R> {
     let items: Vec<T> = items.into_iter().collect();
     let threads = num_threads().min(items.len());
     if threads <= 1 || cells < MIN_CELLS {
-        meanwhile();
         return items.into_iter().map(result).collect();
     }
     let mut results: Vec<Option<R>> = items.iter().map(|_| None).collect();
@@ -54,7 +43,6 @@ pub(crate) fn map_while<T: Send, R: Send>(
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
-        meanwhile();
         run();
         for thread in threads {
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
