@@ -21,7 +21,8 @@ pub fn run(args: &Models) -> Result<()> {
         if args.form.json {
             entries.push(json!({
                 "name": entry.name, "title": entry.title, "year": entry.year, "paper": entry.paper, "url": entry.url,
-                "captures": entry.captures, "options": options, "parameters_on_ml_100k": parameters,
+                "captures": entry.captures, "needs_history": entry.needs_history, "options": options,
+                "parameters_on_ml_100k": parameters,
             }));
             continue;
         }

@@ -90,6 +90,7 @@ fn exact_options(model: &Value) -> String {
     let of_option = |name: &String| match name.as_str() {
         name if name.ends_with("dropout") => Some(format!(" --set model.options.{name}=0")),
         name if name.ends_with("batch_norm") => Some(format!(" --set model.options.{name}=off")),
+        "attention_activation" => Some(format!(" --set model.options.{name}=sigmoid")),
         name if name.ends_with("activation") => Some(format!(" --set model.options.{name}=tanh")),
         _ => None,
     };
@@ -106,7 +107,11 @@ fn several_processes_train_every_model_as_one_does() {
         }
         let options = exact_options(model);
         // The last of the batches is shorter. Adam would divide a small gradient by its size, and so enlarge its rounding.
-        let line = format!("train --data ml --model {name} --optimizer adagrad --epochs 1 --batch-size 700{options}");
+        let is_of_sequences = model["needs_history"] == true;
+        let history = if is_of_sequences { " --history --set data.history_form=sequence" } else { "" };
+        let line = format!(
+            "train --data ml{history} --model {name} --optimizer adagrad --epochs 1 --batch-size 700{options}"
+        );
         assert_equal_for_any_number(&scene, name, &line);
     }
 }
