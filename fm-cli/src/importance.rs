@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use fm_args::flags::Part;
 use fm_core::explain::mean_shapley;
-use fm_core::metric::{Scored, metric, standard_errors};
+use fm_core::metric::{metric, standard_errors};
 use fm_core::ranking::{ItemSlots, metrics_of_users};
 use fm_core::rows::{Replaced, Replacement};
 use fm_core::seed::permutation;
@@ -18,6 +18,7 @@ use crate::metric::Metric;
 use crate::predictor::Predictor;
 use crate::progress::during;
 use crate::ranking::Ranking;
+use crate::targets::Targets;
 
 /// Maximum number of rows to measure, except for a ranking.
 const ROWS: usize = 10_000;
@@ -91,9 +92,7 @@ struct Measurement<'a> {
     predictor: &'a Predictor<BuiltModel>,
     part: Part,
     rows: Records,
-    targets: Vec<f32>,
-    weights: Option<Vec<f32>>,
-    groups: Option<Vec<i64>>,
+    targets: Targets,
     ranking: Option<(Ranking, RankingData)>,
     metric: Metric,
 }
@@ -107,9 +106,10 @@ impl<'a> Measurement<'a> {
             bail!("there are no {} rows to measure the fields on: choose another `--part`", part.name());
         }
         let metric = predictor.settings.monitored()?;
-        if metric.name == "gauc" {
+        if metric.is_within_groups() {
             bail!(
-                "gauc is measured within groups of rows, of which samples of rows would lose some: choose another metric"
+                "{} is measured within groups of rows, of which samples of rows would lose some: choose another metric",
+                metric.name
             );
         }
         // The queries of a ranking refer to all rows.
@@ -123,8 +123,8 @@ impl<'a> Measurement<'a> {
             }
             false => None,
         };
-        let (targets, weights, groups) = (rows.labels(), rows.weights(), rows.groups());
-        Ok(Measurement { predictor, part, rows, targets, weights, groups, ranking, metric })
+        let targets = Targets::of(&rows);
+        Ok(Measurement { predictor, part, rows, targets, ranking, metric })
     }
 
     fn importance(&self) -> Result<Importance> {
@@ -231,14 +231,8 @@ impl<'a> Measurement<'a> {
                 (!units.is_empty()).then(|| sum / units.len() as f64)
             }
             Outcome::Logits(logits) => {
-                fn pick<T: Copy>(all: &[T], rows: &[usize]) -> Vec<T> {
-                    rows.iter().map(|&row| all[row]).collect()
-                }
-                let (logits, targets) = (pick(logits, units), pick(&self.targets, units));
-                let weights = self.weights.as_ref().map(|weights| pick(weights, units));
-                let groups = self.groups.as_ref().map(|groups| pick(groups, units));
-                let scored = Scored::new(&logits, &targets).with_weights(weights.as_deref());
-                metric(self.predictor.schema.label(), &scored.with_groups(groups.as_deref()), &self.metric.name)
+                let label = self.predictor.schema.label();
+                self.targets.measure(logits, units, |scored| metric(label, scored, &self.metric.name))
             }
         }
     }

@@ -24,8 +24,10 @@ mod ranking;
 mod results;
 mod settings;
 mod suspicions;
+mod targets;
 mod tensorboard;
 mod text_table;
+mod thresholds;
 mod training;
 mod values;
 
@@ -121,6 +123,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Command::Compare(command) => commands::compare::run(command),
         Command::Tune(command) => commands::tune::run(command),
         Command::Evaluate(command) => commands::evaluate::run(command),
+        Command::Calibrate(command) => commands::calibrate::run(command),
         Command::Predict(command) => commands::predict::run(command),
         Command::Recommend(command) => commands::recommend::run(command),
         Command::Explain(command) => commands::explain::run(command),

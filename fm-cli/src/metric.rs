@@ -3,6 +3,7 @@
 use anyhow::Result;
 use fm_core::Task;
 use fm_core::metric::{Direction, MetricEntry, MetricSet, Metrics};
+use fm_core::train::EpochRecord;
 
 /// A metric with its full name, such as `ndcg@10`, and its entry, such as that of `ndcg@k`.
 #[derive(Clone, Debug)]
@@ -22,6 +23,11 @@ impl Metric {
         metrics.get(&self.name).copied()
     }
 
+    /// Whether it is measured within groups of rows, so that a sample of rows has another value.
+    pub fn is_within_groups(&self) -> bool {
+        self.entry.is_within_groups
+    }
+
     /// Whether a value is better than another.
     pub fn is_better(&self, value: f64, than: f64) -> bool {
         self.entry.is_better(value, than)
@@ -35,6 +41,20 @@ impl Metric {
             Direction::Maximize => -value,
         }
     }
+}
+
+/// The best validation result up to each epoch.
+pub fn best_so_far(metric: &Metric, records: &[EpochRecord]) -> Vec<f64> {
+    let mut curve = Vec::new();
+    for value in records.iter().filter_map(|record| metric.among(&record.valid)) {
+        curve.push(better(metric, curve.last().copied(), value));
+    }
+    curve
+}
+
+/// The better one of the best result so far, if there is one, and another.
+pub fn better(metric: &Metric, best: Option<f64>, value: f64) -> f64 {
+    best.filter(|&best| metric.is_better(best, value)).unwrap_or(value)
 }
 
 /// The distinct names of metrics in alphabetical order, and by cutoff: `ndcg@5` before `ndcg@10`.

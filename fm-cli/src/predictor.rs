@@ -4,9 +4,10 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use fm_args::flags::{Folders, MovedTables};
+use fm_core::calibration::{Calibrated, Calibration};
 use fm_core::device::DeviceChoice;
 use fm_core::ranking::Candidates;
-use fm_core::script::{SETTINGS_FILE, Scorer};
+use fm_core::script::{Origin, SETTINGS_FILE, Scorer};
 use fm_core::{Encoder, Error, Features, Rows, Schema, Score, predict};
 use fm_data::catalogue::Items;
 use fm_data::{MissingColumns, Moved, RankingData, RawData, encode};
@@ -14,6 +15,7 @@ use fm_models::run::{BuiltModel, Run};
 use tch::{Device, Tensor};
 
 use crate::extremes::Extremes;
+use crate::probabilities::shift;
 use crate::progress::during;
 use crate::ranking::Ranking;
 use crate::settings::{Settings, data_dir};
@@ -52,21 +54,26 @@ pub struct Predictor<M = AnyModel> {
     pub schema: Schema,
     pub model: M,
     pub device: Device,
+    /// Whether the logits are calibrated.
+    pub is_calibrated: bool,
 }
 
 impl Predictor {
     /// Opens the folder of a run, or an exported file.
     pub fn open(path: &Path, device: &str) -> Result<Predictor> {
         if path.is_dir() {
-            let Predictor { settings, schema, model, device } = Predictor::of_run(&Run::open(path)?, device)?;
-            return Ok(Predictor { settings, schema, model: AnyModel::Trained(model), device });
+            let Predictor { settings, schema, model, device, is_calibrated } =
+                Predictor::of_run(&Run::open(path)?, device)?;
+            return Ok(Predictor { settings, schema, model: AnyModel::Trained(model), device, is_calibrated });
         }
         let device = device.parse::<DeviceChoice>()?.resolve()?;
         let scorer = Scorer::load(path, device)?;
         let settings = Settings::parse(&scorer.extra_file(SETTINGS_FILE)?)
             .map_err(|error| Error::format("exported model", path, format!("its settings.toml: {error}")))?;
         let schema = scorer.schema().clone();
-        Ok(Predictor { settings, schema, model: AnyModel::Exported(Box::new(scorer)), device })
+        let origin = scorer.extra_file(Origin::FILE).ok().and_then(|text| serde_json::from_str::<Origin>(&text).ok());
+        let is_calibrated = origin.is_some_and(|origin| origin.calibration.is_some());
+        Ok(Predictor { settings, schema, model: AnyModel::Exported(Box::new(scorer)), device, is_calibrated })
     }
 
     /// The exported file, if it is one.
@@ -81,9 +88,36 @@ impl Predictor {
 impl Predictor<BuiltModel> {
     /// Opens the best checkpoint of a run, or the last one if no epoch is finished.
     pub fn of_run(run: &Run, device: &str) -> Result<Predictor<BuiltModel>> {
+        let is_calibrated = run.calibration().is_some();
+        Ok(Predictor { is_calibrated, ..Predictor::with(run, device, Run::load)? })
+    }
+
+    /// As [`Predictor::of_run`], without the run's calibration.
+    pub fn of_run_uncalibrated(run: &Run, device: &str) -> Result<Predictor<BuiltModel>> {
+        Predictor::with(run, device, Run::load_uncalibrated)
+    }
+
+    fn with(
+        run: &Run,
+        device: &str,
+        load: impl FnOnce(&Run, Device) -> fm_core::Result<BuiltModel>,
+    ) -> Result<Predictor<BuiltModel>> {
         let device = device.parse::<DeviceChoice>()?.resolve()?;
         let settings = Settings::of_run(run)?;
-        Ok(Predictor { settings, schema: run.schema().clone(), model: run.load(device)?, device })
+        Ok(Predictor {
+            settings,
+            schema: run.schema().clone(),
+            model: load(run, device)?,
+            device,
+            is_calibrated: false,
+        })
+    }
+
+    /// The same with a calibration.
+    pub fn calibrated(self, calibration: &Calibration) -> Result<Predictor<BuiltModel>> {
+        let BuiltModel { model, store } = self.model;
+        let model = BuiltModel { model: Box::new(Calibrated::new(model, calibration)?), store };
+        Ok(Predictor { model, is_calibrated: true, ..self })
     }
 }
 
@@ -97,6 +131,13 @@ pub fn best_of(logits: &[f32], top: usize, is_candidate: impl Fn(usize) -> bool)
     }
     order.sort_unstable_by(by_logit);
     order
+}
+
+impl<M> Predictor<M> {
+    /// Why scores of a binary task are not probabilities; `None` if they are.
+    pub fn shift(&self) -> Option<String> {
+        if self.is_calibrated { None } else { shift(&self.settings.train) }
+    }
 }
 
 impl<M: Score> Predictor<M> {

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Result;
 use fm_core::metric::{Metrics, metrics_from_json};
 use fm_data::TaskName;
+use fm_models::Run;
 use serde::{Deserialize, Serialize};
 
 use crate::baselines::{Baselines, baselines_from_json};
@@ -33,4 +35,15 @@ pub struct Results {
     /// The number of rows of each part.
     pub rows: BTreeMap<String, usize>,
     pub device: String,
+}
+
+impl Results {
+    /// The results of a run, with the metrics of its calibrated model if it has one; `None` before the end of training.
+    pub fn of_run(run: &Run) -> Result<Option<Results>> {
+        let results: Option<Results> = run.summary()?;
+        Ok(results.map(|results| match run.calibration() {
+            Some(of_run) => Results { valid: of_run.valid.clone(), test: of_run.test.clone(), ..results },
+            None => results,
+        }))
+    }
 }

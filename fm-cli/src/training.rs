@@ -411,7 +411,12 @@ fn open_run(
             run.check_settings()?;
             match trainer.is_done() {
                 true => tracing::info!("the run is finished: these are its results"),
-                false => tracing::info!("resuming after epoch {}, step {}", trainer.state.epoch, trainer.state.step),
+                false => {
+                    tracing::info!("resuming after epoch {}, step {}", trainer.state.epoch, trainer.state.step);
+                    if run.remove_calibration()? {
+                        tracing::info!("its calibration is removed, because training changes the model");
+                    }
+                }
             }
             Ok(*run)
         }

@@ -65,6 +65,7 @@ pub mod autograd;
 pub mod baseline;
 mod bridge;
 pub mod calendar;
+pub mod calibration;
 mod candidates;
 pub mod device;
 pub mod drift;

@@ -9,6 +9,8 @@ mod variants;
 use std::path::Path;
 use std::process::Command;
 
+use fm_core::calibration::{Calibrated, Calibration, Rise};
+use fm_core::model::Options;
 use fm_core::{Model, Padded, Schema, Task, onnx};
 use formulas_of_operators::formulas;
 use rows::{disturb, features, schema, schema_with, with_history};
@@ -56,6 +58,13 @@ fn onnxruntime_agrees_with_every_model_and_every_operator() {
             written += 1;
         }
     }
+    let store = VarStore::new(Device::Cpu);
+    let fm = fm_models::find("fm").unwrap().build(&Options::new(), &store.root(), &schema).unwrap();
+    let rise = |from: f64, to, rise| Rise { from, to, rise };
+    let rises = vec![rise(-0.5, -0.25, 0.5), rise(-0.25, 0.125, 0.25), rise(0.5, 2.0, 3.0)];
+    let calibrated = Calibrated::new(fm, &Calibration::Isotonic { lowest: -1.5, rises }).unwrap();
+    write(folder.path(), "isotonic", 1e-6, (&calibrated, &store), &schema);
+    written += 1;
     for (name, build) in formulas() {
         let store = VarStore::new(Device::Cpu);
         let model = build(&store.root(), &schema);

@@ -104,6 +104,8 @@ pub enum Command {
     Tune(Box<Tune>),
     /// Measure a trained model
     Evaluate(Evaluate),
+    /// Turn the scores of a trained model into probabilities
+    Calibrate(Calibrate),
     /// Score the rows of a table
     Predict(Predict),
     /// List the best items for a user

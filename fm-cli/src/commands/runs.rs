@@ -79,7 +79,7 @@ pub fn run(args: &Runs) -> Result<()> {
 fn read(folder: &Path) -> Result<Listed> {
     let run = Run::open(folder)?;
     let settings = Settings::of_run(&run)?;
-    let results: Option<Results> = run.summary()?;
+    let results = Results::of_run(&run)?;
     let epochs = run.files().epochs()?;
     let best = epochs.iter().rev().find(|epoch| epoch.best);
     Ok(Listed {

@@ -21,7 +21,7 @@ pub fn run(args: &Verify) -> Result<()> {
         run.load(Device::Cpu)?;
         run.files().check_all()?;
         run.files().epochs()?;
-        run.summary::<Results>()?;
+        Results::of_run(&run)?;
         Values::of_run(&run)?;
         return tell(args, "run", Some(&run.origin()), run.schema(), None);
     }
@@ -50,6 +50,9 @@ fn tell(args: &Verify, kind: &str, origin: Option<&Origin>, schema: &Schema, siz
             line("model", &origin.model)?;
             line("run", &format!("{}, created {}", origin.run, origin.created))?;
             line("checkpoint", &format!("{}, epoch {}", origin.checkpoint, origin.epoch))?;
+            if let Some(method) = &origin.calibration {
+                line("calibration", method)?;
+            }
             line("schema", &origin.schema)?;
             for (part, digest) in &origin.rows {
                 line(&format!("{part} rows"), digest)?;

@@ -191,3 +191,35 @@ fn a_report_calls_runs_by_their_models_and_seeds() {
     scene.ok("report board/lr/seed-1 --output report.html");
     assert_holds(&scene.text("report.html"), &["Report on lr/seed-1"]);
 }
+
+#[test]
+fn auto_climbs_the_ladder_and_says_what_to_take() {
+    let scene = Scene::new();
+    let line = "compare --data books.csv --schema schema.toml --models auto --epochs 4 --output auto";
+    let found = scene.ok_json(&format!("{line} --json"));
+    let models = found["models"].as_array().unwrap();
+    assert_eq!(models.len(), 9);
+    let finished: Vec<&Value> = models.iter().filter(|model| model["ending"] == "finished").collect();
+    let best = finished.iter().map(|model| model["valid"].as_f64().unwrap()).fold(f64::INFINITY, f64::min);
+    let taken = models.iter().find(|model| model["model"] == found["take"]).unwrap();
+    assert_eq!(taken["valid"].as_f64(), Some(best));
+    assert!(found["standard_error"].as_f64().unwrap() > 0.0 && found["baselines"]["mean"].is_object(), "{found}");
+    for model in models.iter().filter(|model| model["ending"] == "behind") {
+        assert!(model["heads_for"].as_f64().unwrap() > best && model["test"] == serde_json::json!({}), "{model}");
+    }
+
+    // Again, nothing is trained: what was stopped stays stopped.
+    let times = |found: &Value| {
+        found["models"].as_array().unwrap().iter().map(|model| model["seconds"].clone()).collect::<Vec<_>>()
+    };
+    let again = scene.ok_json(&format!("{line} --json"));
+    assert_eq!(times(&found), times(&again));
+    let text = scene.ok(line);
+    assert_holds(&text, &["baseline: mean", &format!("Take {}:", found["take"].as_str().unwrap()), "next: fm report"]);
+    // Other comparisons use its runs.
+    let winner = found["take"].as_str().unwrap();
+    scene.ok(&format!("compare --data books.csv --schema schema.toml --models {winner} --epochs 4 --output auto"));
+
+    scene.fails_with(&format!("{line} --seeds 1,2"), &["`--models auto` chooses the models", "--seeds"]);
+    scene.fails_with(&format!("{line} --budget 30"), &["such as 90s, 30m or 2h"]);
+}

@@ -108,10 +108,9 @@ fn several_processes_train_every_model_as_one_does() {
         let options = exact_options(model);
         // The last of the batches is shorter. Adam would divide a small gradient by its size, and so enlarge its rounding.
         let is_of_sequences = model["needs_history"] == true;
-        let history = if is_of_sequences { " --history --set data.history_form=sequence" } else { "" };
-        let line = format!(
-            "train --data ml{history} --model {name} --optimizer adagrad --epochs 1 --batch-size 700{options}"
-        );
+        let history = if is_of_sequences { " --history 5 --set data.history_form=sequence" } else { "" };
+        let line =
+            format!("train --data ml{history} --model {name} --optimizer adagrad --epochs 1 --batch-size 700{options}");
         assert_equal_for_any_number(&scene, name, &line);
     }
 }

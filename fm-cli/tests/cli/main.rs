@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod bad_rows;
+mod calibrate;
 mod changed_data;
 mod clients;
 mod compare;

@@ -22,11 +22,17 @@ pub struct MetricEntry {
     pub direction: Direction,
     /// A description in one line.
     pub description: &'static str,
+    /// Whether it is measured within groups of rows, so that a sample of rows has another value.
+    pub is_within_groups: bool,
 }
 
 impl MetricEntry {
     const fn new(name: &'static str, direction: Direction, description: &'static str) -> MetricEntry {
-        MetricEntry { name, direction, description }
+        MetricEntry { name, direction, description, is_within_groups: false }
+    }
+
+    const fn within_groups(self) -> MetricEntry {
+        MetricEntry { is_within_groups: true, ..self }
     }
 
     /// Whether a value is better than another. False if they are equal or one is NaN.
@@ -48,7 +54,7 @@ const BINARY: [MetricEntry; 6] = [
     MetricEntry::new("auc", Maximize, "probability that a positive row scores above a negative one"),
     MetricEntry::new("average_precision", Maximize, "area under the precision-recall curve"),
     MetricEntry::new("ece", Minimize, "expected calibration error over 15 bins"),
-    MetricEntry::new("gauc", Maximize, "AUC within each user's rows, averaged over users"),
+    MetricEntry::new("gauc", Maximize, "AUC within each user's rows, averaged over users").within_groups(),
     MetricEntry::new("logloss", Minimize, "mean negative log likelihood, with natural logarithms"),
     MetricEntry::new(
         "normalized_entropy",

@@ -65,7 +65,7 @@ impl<'a> Scored<'a> {
     }
 
     /// Score, label and weight of each row with a positive weight.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (f64, f64, f64)> + '_ {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (f64, f64, f64)> + '_ {
         let all = self.scores.iter().zip(self.labels).enumerate();
         let all = all.map(|(row, (&score, &label))| (score.into(), label.into(), self.weight(row)));
         all.filter(|(_, _, weight)| *weight > 0.0)

@@ -23,6 +23,9 @@ pub struct Origin {
     pub epoch: usize,
     /// The hash of the checkpoint with the parameters.
     pub checkpoint: String,
+    /// The method of the calibration, if the model has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<String>,
     /// A digest of the run's schema.
     pub schema: String,
     /// A digest of the rows of each part.

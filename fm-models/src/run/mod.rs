@@ -1,5 +1,6 @@
 //! The folder of a run. Only this module knows the files of a run and how they belong together.
 
+mod calibration;
 mod identity;
 mod replacement;
 
@@ -8,6 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use fm_core::atomic_file::write_atomically;
+use fm_core::calibration::Calibrated;
 use fm_core::device::compiled_libtorch;
 use fm_core::folder_lock::{FolderLock, is_read_only};
 use fm_core::model::Options;
@@ -20,6 +22,7 @@ use fm_core::{Error, Features, Model, ModelEntry, Result, Schema, Score};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::calibration::RunCalibration;
 use self::identity::Identity;
 use self::replacement::{SetAside, is_begun, is_run, remove_own_files};
 
@@ -117,6 +120,7 @@ impl NewRun<'_> {
 /// | `rows.json` | digests of the rows of each part and of the other files here, and the date of creation |
 /// | `values.json` | the distribution of the training rows' values, and what has changed since an earlier run |
 /// | `summary.json` | the results, after the end of training |
+/// | `calibration.json` | the calibration of the model, if it has one |
 /// | `lock` | who trains it, while it is trained |
 /// | the others | see [`TrainFiles`] |
 ///
@@ -142,6 +146,7 @@ pub struct Run {
     model: ModelSettings,
     schema: Schema,
     identity: Identity,
+    calibration: Option<RunCalibration>,
     lock: Option<FolderLock>,
     /// The run that this one replaces, until this one has a checkpoint.
     replaced: Option<SetAside>,
@@ -152,6 +157,7 @@ const SCHEMA: &str = Schema::FILE;
 const ROWS: &str = "rows.json";
 const VALUES: &str = "values.json";
 const SUMMARY: &str = "summary.json";
+const CALIBRATION: &str = "calibration.json";
 
 /// How deep runs are nested in a folder of runs.
 const NESTED: usize = 3;
@@ -189,7 +195,8 @@ impl Run {
             return Err(Error::format("run", folder, format!("its {SCHEMA} has changed since the run was created")));
         }
         let files = TrainFiles::new(folder).of_run(identity.digest());
-        Ok(Run { files, settings, model, schema, identity, lock: None, replaced: None })
+        let calibration = RunCalibration::read(&folder.join(CALIBRATION))?;
+        Ok(Run { files, settings, model, schema, identity, calibration, lock: None, replaced: None })
     }
 
     /// The folders of the runs in a folder, in the order of their names: itself if it is a run, or those in it and in its folders,
@@ -247,7 +254,7 @@ impl Run {
             // Without settings, the folder is not a run yet.
             write_atomically(path(SETTINGS), |file| file.write_all(new.settings.as_bytes()))?;
             let (settings, schema) = (new.settings.to_owned(), new.schema.clone());
-            Ok(Run { files, settings, model, schema, identity, lock, replaced: None })
+            Ok(Run { files, settings, model, schema, identity, calibration: None, lock, replaced: None })
         };
         fill().inspect_err(|_| {
             // Best effort: the error above is the one to report.
@@ -389,6 +396,7 @@ impl Run {
             created: self.identity.created.clone(),
             epoch,
             checkpoint,
+            calibration: self.calibration.as_ref().map(|of_run| of_run.calibration.name().to_owned()),
             schema: self.identity.schema().to_owned(),
             rows: self.identity.rows.clone(),
             fm: env!("CARGO_PKG_VERSION").into(),
@@ -406,11 +414,26 @@ impl Run {
         self.digests().eq(digests.iter().map(|(part, digest)| (part.as_str(), digest.as_str())))
     }
 
-    /// The model with the parameters of its best epoch, or the last parameters if no epoch is finished.
+    /// The model with the parameters of its best epoch, or the last parameters if no epoch is finished, and with its
+    /// [calibration](Run::calibration) if it has one.
     ///
     /// # Errors
-    /// Errors of building the model; [`Error::Format`] for a checkpoint that is damaged or of another model.
+    /// Errors of building the model; [`Error::Format`] for a checkpoint that is damaged or of another model, or a
+    /// calibration of another checkpoint.
     pub fn load(&self, device: Device) -> Result<BuiltModel> {
+        let BuiltModel { model, store } = self.load_uncalibrated(device)?;
+        let model = match self.current_calibration()? {
+            Some(calibration) => Box::new(Calibrated::new(model, calibration)?),
+            None => model,
+        };
+        Ok(BuiltModel { model, store })
+    }
+
+    /// As [`Run::load`], without the calibration.
+    ///
+    /// # Errors
+    /// Those of [`Run::load`].
+    pub fn load_uncalibrated(&self, device: Device) -> Result<BuiltModel> {
         let built = self.model.build(&self.schema, device)?;
         self.files.load(&built.store)?;
         self.check_settings()?;
@@ -494,7 +517,7 @@ impl Run {
 
     /// The files with fixed names, whether they exist or not.
     pub fn all_files(&self) -> Vec<PathBuf> {
-        let own = [SETTINGS, SCHEMA, ROWS, VALUES, SUMMARY].map(|name| self.folder().join(name));
+        let own = [SETTINGS, SCHEMA, ROWS, VALUES, SUMMARY, CALIBRATION].map(|name| self.folder().join(name));
         own.into_iter().chain(self.files.all()).collect()
     }
 

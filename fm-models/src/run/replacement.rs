@@ -7,7 +7,7 @@ use fm_core::folder_lock::FolderLock;
 use fm_core::train::{TrainFiles, is_free};
 use fm_core::{Error, Result};
 
-use super::{ROWS, Run, SCHEMA, SETTINGS, SUMMARY, VALUES};
+use super::{CALIBRATION, ROWS, Run, SCHEMA, SETTINGS, SUMMARY, VALUES};
 
 /// Marks a folder as set aside, so that no other folder of such a name is ever removed.
 const MARK: &str = "set-aside";
@@ -120,8 +120,18 @@ fn is_partial(name: &str) -> bool {
 
 /// Whether a program writes a file of this name into the folder of a run.
 fn is_own(name: &str) -> bool {
-    const OWN: [&str; 9] =
-        [SETTINGS, SCHEMA, ROWS, VALUES, SUMMARY, "metrics.jsonl", "timings.jsonl", FolderLock::FILE, MARK];
+    const OWN: [&str; 10] = [
+        SETTINGS,
+        SCHEMA,
+        ROWS,
+        VALUES,
+        SUMMARY,
+        CALIBRATION,
+        "metrics.jsonl",
+        "timings.jsonl",
+        FolderLock::FILE,
+        MARK,
+    ];
     OWN.contains(&name) || is_partial(name) || name.starts_with("events.out.tfevents.")
 }
 

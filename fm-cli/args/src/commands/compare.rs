@@ -1,20 +1,34 @@
 //! `fm compare`
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::completion;
-use crate::flags::{DeviceFlags, Form, Given, ModelOptions, Rows, Set, model_name};
+use crate::flags::{DeviceFlags, Form, Given, ModelOptions, Rows, Set, duration, model_name_or_auto};
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
                         fm compare --data ml-100k --models fm,deepfm --seeds 1,2,3\n  \
+                        fm compare --data ml-100k --models auto --budget 10m\n  \
                         fm compare --configs frappe/fm,frappe/deepfm --data frappe.csv --schema schema.toml\n  \
                         fm compare --data ml-100k --models lr,fm --folds 5 --output runs/folds")]
 pub struct Compare {
-    /// Models to compare (see `fm models`)
-    #[arg(long, value_name = "MODEL,...", value_delimiter = ',', value_parser = model_name(), help_heading = "Model")]
+    /// Models to compare (see `fm models`), or `auto` to find one
+    ///
+    /// Models to compare (see `fm models`), or `auto`: it trains a ladder of models from the simplest to the most expensive one,
+    /// stops those that cannot win, and says which one to take.
+    #[arg(
+        long,
+        value_name = "MODEL,...|auto",
+        value_delimiter = ',',
+        value_parser = model_name_or_auto(),
+        help_heading = "Model"
+    )]
     pub models: Vec<String>,
+    /// With --models auto, the time after which no model begins, such as 90s, 30m or 2h
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30m", help_heading = "Training")]
+    pub budget: Duration,
     /// Settings files to compare, or built-in ones (see `fm settings`)
     ///
     /// Settings files to compare, or built-in ones (see `fm settings`). With --models, each model is trained with each

@@ -11,6 +11,8 @@ use crate::flags::{BadRowFlags, Device, Folders, Form, Given, MovedTables, Part}
                         fm evaluate runs/deepfm-1\n  \
                         fm evaluate runs/deepfm-1 --part valid --json\n  \
                         fm evaluate runs/deepfm-1 --data new.csv --drift\n  \
+                        fm evaluate runs/deepfm-1 --by country\n  \
+                        fm evaluate runs/deepfm-1 --part valid --costs 1:5\n  \
                         fm evaluate runs/deepfm-1 --output scored.csv")]
 pub struct Evaluate {
     /// The folder of a run
@@ -30,6 +32,15 @@ pub struct Evaluate {
     /// Also compare the distribution of each field's values with that of the run's training rows, which need not exist any more.
     #[arg(long, help_heading = "Data")]
     pub drift: bool,
+    /// Also measure the rows of each value of a column, or of each day if it has times
+    #[arg(long, value_name = "COLUMN", help_heading = "Output")]
+    pub by: Option<String>,
+    /// Also list thresholds for decisions: what a false positive and a false negative cost, such as 1:5
+    ///
+    /// Also list thresholds for decisions of a binary task. FP:FN is what it costs to act on a negative row and not to act on a
+    /// positive one, in any unit, such as 1:5.
+    #[arg(long, value_name = "FP:FN", value_parser = costs, help_heading = "Output")]
+    pub costs: Option<Costs>,
     /// The tables of a run that was trained on a table for each part.
     #[command(flatten)]
     pub tables: MovedTables,
@@ -48,4 +59,26 @@ pub struct Evaluate {
     /// The device to compute on.
     #[command(flatten)]
     pub device: Device,
+}
+
+/// What errors cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Costs {
+    /// Acting on a negative row.
+    pub false_positive: f64,
+    /// Not acting on a positive row.
+    pub false_negative: f64,
+}
+
+/// `FP:FN`: two costs, of which at least one is more than 0.
+fn costs(text: &str) -> Result<Costs, String> {
+    let cost = |text: &str| text.trim().parse::<f64>().ok().filter(|cost| cost.is_finite() && *cost >= 0.0);
+    let costs = text.split_once(':').and_then(|(positive, negative)| Some((cost(positive)?, cost(negative)?)));
+    match costs {
+        Some((false_positive, false_negative)) if false_positive + false_negative > 0.0 => {
+            Ok(Costs { false_positive, false_negative })
+        }
+        Some(_) => Err("one of the costs must be more than 0".into()),
+        None => Err("it must be two costs with a colon between them, such as 1:5".into()),
+    }
 }

@@ -1,5 +1,6 @@
 //! The subcommands, one file each, with arguments and examples.
 
+mod calibrate;
 mod compare;
 mod completions;
 mod data;
@@ -19,11 +20,12 @@ mod train;
 mod tune;
 mod verify;
 
+pub use calibrate::{Calibrate, CalibrationMethod};
 pub use compare::Compare;
 pub use completions::Completions;
 pub use data::{Cache, Clear, Convert, DataCommand, Download, Infer, Inspect, Presets, Synth};
 pub use doctor::Doctor;
-pub use evaluate::Evaluate;
+pub use evaluate::{Costs, Evaluate};
 pub use explain::Explain;
 pub use export::{Dtype, Export, ExportFormat, Quantization};
 pub use models::Models;

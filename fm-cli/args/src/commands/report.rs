@@ -9,7 +9,8 @@ use crate::flags::{Device, Folders, Moved};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
                         fm report runs/deepfm-1\n  \
-                        fm report runs/fm-1 runs/deepfm-1 --output comparison.html")]
+                        fm report runs/fm-1 runs/deepfm-1 --output comparison.html\n  \
+                        fm report runs/deepfm-1 --figures charts")]
 pub struct Report {
     /// The folders of one or several runs, which the report compares
     #[arg(value_name = "RUN", required = true, add = completion::runs())]
@@ -23,6 +24,9 @@ pub struct Report {
     /// The HTML file to write
     #[arg(short, long, value_name = "FILE", default_value = "report.html", help_heading = "Output")]
     pub output: PathBuf,
+    /// Also write each chart as an SVG file into this folder
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub figures: Option<PathBuf>,
     /// The device to compute on.
     #[command(flatten)]
     pub device: Device,

@@ -3,12 +3,13 @@
 mod setting;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::ValueEnum;
 
 pub use setting::{
     BadRowFlags, DataFlags, DeviceFlags, Flag, Given, Group, InitFlags, Keys, ModelFlags, ModelOptionFlags,
-    SelectionFlags, TrainingFlags, all, model_name,
+    SelectionFlags, TrainingFlags, all, model_name, model_name_or_auto,
 };
 
 use crate::documentation::Setting;
@@ -20,6 +21,21 @@ pub fn at_least_one(text: &str) -> Result<usize, String> {
         Ok(number) => Ok(number),
         Err(_) => Err("it must be a whole number".into()),
     }
+}
+
+/// A time such as 90s, 30m or 2h.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let number = text.trim_end_matches(char::is_alphabetic);
+    let unit = match &text[number.len()..] {
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3_600.0,
+        _ => return Err("it must be a number with a unit, such as 90s, 30m or 2h".into()),
+    };
+    let seconds = number.trim_end().parse::<f64>().ok().map(|number| number * unit);
+    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration.filter(|duration| !duration.is_zero()).ok_or("it must be more than 0, such as 90s, 30m or 2h".into())
 }
 
 /// `NAME=VALUE`.

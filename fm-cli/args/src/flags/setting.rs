@@ -137,6 +137,12 @@ pub fn model_name() -> PossibleValuesParser {
     one_of(Setting::of("model.name").suggestions())
 }
 
+/// The same, or `auto`.
+pub fn model_name_or_auto() -> PossibleValuesParser {
+    let auto = ("auto", "Find a model".to_owned());
+    one_of([auto].into_iter().chain(Setting::of("model.name").suggestions()).collect())
+}
+
 fn one_of(choices: Vec<(&'static str, String)>) -> PossibleValuesParser {
     PossibleValuesParser::new(choices.into_iter().map(|(name, help)| PossibleValue::new(name).help(help)))
 }

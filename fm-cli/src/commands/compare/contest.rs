@@ -25,8 +25,8 @@ pub struct Variation {
 }
 
 impl Contestant {
-    /// All contestants of the command line: each model with each settings file.
-    pub fn all(args: &Compare) -> Result<Vec<Contestant>> {
+    /// All contestants: each of these models with each settings file of the command line.
+    pub fn all(args: &Compare, models: &[String]) -> Result<Vec<Contestant>> {
         let mut bases: Vec<(Option<String>, Draft)> = Vec::new();
         for name in &args.configs {
             bases.push((Some(plain_name(name)), Draft::open(name)?));
@@ -34,7 +34,7 @@ impl Contestant {
         if bases.is_empty() {
             bases.push((None, Draft::default()));
         }
-        let models: Vec<Option<&str>> = match &args.models[..] {
+        let models: Vec<Option<&str>> = match models {
             [] => vec![None],
             models => models.iter().map(|model| Some(model.as_str())).collect(),
         };

@@ -1,5 +1,6 @@
 //! `fm compare`
 
+mod auto;
 mod contest;
 mod leaderboard;
 mod significance;
@@ -25,7 +26,10 @@ use crate::settings::Settings;
 use crate::training::{Machine, Start, digests, train};
 
 pub fn run(args: &Compare) -> Result<()> {
-    let (contestants, variations) = (Contestant::all(args)?, Variation::all(args));
+    if args.models.iter().any(|name| name == auto::AUTO) {
+        return auto::run(args);
+    }
+    let (contestants, variations) = (Contestant::all(args, &args.models)?, Variation::all(args));
     // Check all settings before the first training: an error in the last one should not appear after hours.
     let mut plan = Vec::new();
     for contestant in &contestants {
@@ -59,7 +63,11 @@ pub fn run(args: &Compare) -> Result<()> {
     for contestant in contestants {
         let first = Run::open(args.output.join(&contestant.name).join(&variations[0].name))?;
         let results = results.by_ref().take(variations.len()).collect();
-        entrants.push(Entrant { name: contestant.name, results, bundle_bytes: bundle_bytes(&first)? });
+        entrants.push(Entrant {
+            name: contestant.name,
+            results,
+            bundle_bytes: bundle_bytes(&first, &bundle_of(&first)?)?,
+        });
     }
     let names = variations.into_iter().map(|variation| variation.name).collect();
     let board = Leaderboard::new(entrants, &metric, names);
@@ -89,7 +97,7 @@ fn finished(folder: &Path, settings: &Settings, machine: &Machine) -> Result<Res
         return Ok(train(settings, start, machine)?.1);
     }
     let run = Run::open(folder)?;
-    match run.summary()? {
+    match Results::of_run(&run)? {
         Some(results) => {
             check_data(&run, settings, machine)?;
             Ok(results)
@@ -111,10 +119,14 @@ fn check_data(run: &Run, settings: &Settings, machine: &Machine) -> Result<()> {
     Ok(())
 }
 
-/// The size of the file that `fm export` would write, without metrics and a model card.
-fn bundle_bytes(run: &Run) -> Result<u64> {
+/// The exported model of a run.
+fn bundle_of(run: &Run) -> Result<Bundle> {
     let trained = run.load(Device::Cpu)?;
-    let bundle = Bundle::new(trained.model.as_ref(), &trained.store, run.schema(), &BundleOptions::default())?;
+    Ok(Bundle::new(trained.model.as_ref(), &trained.store, run.schema(), &BundleOptions::default())?)
+}
+
+/// The size of the file that `fm export` would write, without metrics and a model card.
+fn bundle_bytes(run: &Run, bundle: &Bundle) -> Result<u64> {
     let origin = serde_json::to_string(&run.origin())?;
     Ok(bundle.size(&[(SETTINGS_FILE, run.settings()), (Origin::FILE, &origin)])?)
 }

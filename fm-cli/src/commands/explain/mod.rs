@@ -23,7 +23,6 @@ use super::{print, print_json};
 use crate::extremes::Extremes;
 use crate::hints::with_hint;
 use crate::predictor::{AnyModel, Predictor, moved};
-use crate::probabilities::shift;
 
 /// The output of `--json`.
 #[derive(Serialize)]
@@ -119,7 +118,7 @@ pub fn run(args: &Explain) -> Result<()> {
     if args.form.json {
         return print_json(&explanation);
     }
-    print(text::Page::new(&explanation, label, shift(&predictor.settings.train), args.top.unwrap_or(TERMS)))
+    print(text::Page::new(&explanation, label, predictor.shift(), args.top.unwrap_or(TERMS)))
 }
 
 /// The row of a user and an item: from the data, or built from their attributes.

@@ -12,7 +12,6 @@ use fm_data::source::terms_of_use;
 
 use crate::console::{decimal, rounded};
 use crate::metric::in_order;
-use crate::probabilities::shift;
 use crate::results::Results;
 use crate::settings::Settings;
 
@@ -24,6 +23,10 @@ pub struct ModelCard<'a> {
     pub results: Option<&'a Results>,
     /// The number of items in the catalogue.
     pub items: Option<usize>,
+    /// Why scores are not probabilities, if they are not.
+    pub shift: Option<String>,
+    /// Whether the model was calibrated after training.
+    pub is_calibrated: bool,
     pub data_licence: Option<&'a str>,
     pub precision: Precision,
     /// The cost of the precision.
@@ -86,7 +89,7 @@ impl Display for ModelCard<'_> {
                     label.column, label.min, label.max
                 )?;
             }
-            Task::Binary { threshold } => match shift(&settings.train) {
+            Task::Binary { threshold } => match &self.shift {
                 None => writeln!(f, "Predicts the probability that `{}` is at least {threshold}.", label.column)?,
                 Some(_) => writeln!(
                     f,
@@ -196,12 +199,13 @@ impl ModelCard<'_> {
             writeln!(f, "- Values of a hashed field may share a bucket, and thus an embedding.")?;
         }
         if matches!(self.schema.label().task, Task::Binary { .. }) {
-            match shift(&self.settings.train) {
+            match &self.shift {
                 Some(shift) => writeln!(f, "- {shift}")?,
                 None => writeln!(
                     f,
-                    "- Probabilities are calibrated only for data with the same share of positives as the training rows{}: \
+                    "- Probabilities are calibrated{} only for data with the same share of positives as the training rows{}: \
                      {:.4}.",
+                    if self.is_calibrated { " (on the validation rows, after training)" } else { "" },
                     if is_weighted(self.settings) { ", each counted with its weight" } else { "" },
                     self.schema.label().mean
                 )?,

@@ -150,7 +150,7 @@ impl Measured {
         size: impl Fn(&[(&str, &str)]) -> fm_core::Result<u64>,
     ) -> Result<Vec<(&'static str, String)>> {
         // A run that was interrupted has no summary yet.
-        let results: Option<Results> = run.summary()?;
+        let results = Results::of_run(run)?;
         let mut files = vec![
             (SETTINGS_FILE, trained.settings.to_toml()?),
             (Origin::FILE, serde_json::to_string_pretty(&run.origin())?),
@@ -167,6 +167,8 @@ impl Measured {
             results: results.as_ref(),
             items: self.titles.as_ref().map(BTreeMap::len),
             data_licence: args.data_licence.as_deref(),
+            shift: trained.shift(),
+            is_calibrated: trained.is_calibrated,
             precision: self.precision,
             rounding: self.rounding.as_ref(),
             bytes: size(&borrowed(&files))?,
@@ -223,7 +225,7 @@ fn rounding(bundle: &Bundle, run: &Run, trained: &Predictor<BuiltModel>, source:
 }
 
 /// The median time that the model takes for encoded rows.
-fn latency(bundle: &Bundle, schema: &Schema) -> Result<[Latency; 2]> {
+pub fn latency(bundle: &Bundle, schema: &Schema) -> Result<[Latency; 2]> {
     let measure = |rows: usize, times: usize| -> Result<Latency> {
         let features = various_rows(schema, rows as i64);
         let mut seconds = vec![];

@@ -15,7 +15,6 @@ use fm_models::run::{BuiltModel, Run};
 use self::config::{Config, Takes};
 use super::{Measured, borrowed};
 use crate::predictor::Predictor;
-use crate::probabilities::shift;
 
 /// The inputs of the models that are written.
 const FORMS: [Takes; 2] = [Takes::Columns, Takes::Ids];
@@ -41,7 +40,7 @@ pub fn run(args: &Export, run: &Run, trained: &Predictor<BuiltModel>) -> Result<
     let (mut configs, mut archives): (Vec<Output<'_>>, Vec<Output<'_>>) = (vec![], vec![]);
     for (at, takes) in FORMS.into_iter().enumerate() {
         let (folder, model) = (&folders[at], &models[at]);
-        let shift = shift(&trained.settings.train);
+        let shift = trained.shift();
         let config = Config { name: &names[at], inputs: model.arguments(), schema, shift, takes }.to_string();
         let files = export.extra_files(args, run, trained, |files| model.size(files))?;
         configs.push((folder.join("config.pbtxt"), Box::new(move |file| Ok(file.write_all(config.as_bytes())?))));

@@ -35,6 +35,12 @@ pub fn run(args: &Export, trained: &Predictor<BuiltModel>) -> Result<()> {
         bail!("{} exists: name a new folder", output.display());
     }
     let schema = &trained.schema;
+    if trained.is_calibrated {
+        bail!(
+            "calibrated scores are not inner products: remove the calibration with `fm calibrate {} --remove`",
+            args.run.display()
+        );
+    }
     let Some(model) = trained.model.model.inner_product() else {
         bail!(
             "the score of {} is not an inner product of a user's and an item's vector; models that can export vectors are {MODELS}",

@@ -11,7 +11,6 @@ use super::no_test_rows;
 use super::page::{figure, figures};
 use super::run::{Run, TestRows};
 use super::thinning::thin;
-use crate::probabilities::shift;
 
 /// The number of probability intervals of the calibration curve, as for the ECE.
 const BINS: usize = 15;
@@ -33,7 +32,7 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
             _ => None,
         }))
         @for (run, _) in &scored {
-            @if let Some(shift) = shift(&run.predictor.settings.train) { p { (run.name) ": " (shift) } }
+            @if let Some(shift) = run.predictor.shift() { p { (run.name) ": " (shift) } }
         }
     })
 }
@@ -108,7 +107,7 @@ fn precision_recall(runs: &[(&Run, &TestRows)]) -> Result<Markup> {
         Curve { run, points, number: average_precision(&scored) }
     });
     // A random order has the share of positives as precision. If runs have different rows, the line is the first one's.
-    let targets = &runs[0].1.targets;
+    let targets = &runs[0].1.targets.labels;
     let share = targets.iter().map(|&target| f64::from(target)).sum::<f64>() / targets.len() as f64;
     let guide = ("by chance", vec![(0.0, share), (1.0, share)]);
     Square { title: "Precision-recall curve", x: "recall", y: "precision", number: "AP", guide }.figure(curves)

@@ -10,6 +10,7 @@ mod curves;
 mod embeddings;
 mod examples;
 mod failures;
+mod figures;
 mod interactions;
 mod matters;
 mod page;
@@ -43,6 +44,9 @@ pub fn run(args: &Report) -> Result<()> {
     if is_there && !is_report(&args.output)? {
         bail!("{output} exists and is not a report: choose another `--output`, or remove it");
     }
+    if let Some(folder) = &args.figures {
+        figures::check(folder)?;
+    }
     let runs = run::open(args)?;
     if runs.iter().any(|run| run.files.holds(&args.output)) {
         bail!("{output} is a file of a run: name another one, such as report.html");
@@ -54,6 +58,10 @@ pub fn run(args: &Report) -> Result<()> {
     write_atomically(&args.output, |file| file.write_all(page.as_bytes()))?;
     let earlier = if is_there { ", in place of an earlier report" } else { "" };
     tracing::info!("wrote {output}, {:.0} kB{earlier}", page.len() as f64 / 1e3);
+    if let Some(folder) = &args.figures {
+        let charts = figures::write(&page, folder)?;
+        tracing::info!("wrote {charts} charts into {}", folder.display());
+    }
     Ok(())
 }
 

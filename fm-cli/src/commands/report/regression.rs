@@ -41,7 +41,7 @@ impl<'a> Predictions<'a> {
         let TestRows { targets, logits, .. } = run.test_rows().filter(|_| run.task() == Task::Regression)?;
         let label = run.predictor.schema.label();
         let predictions = logits.iter().map(|&logit| label.prediction(logit).into()).collect();
-        Some(Predictions { run, labels: targets.iter().map(|&target| target.into()).collect(), predictions })
+        Some(Predictions { run, labels: targets.labels.iter().map(|&target| target.into()).collect(), predictions })
     }
 }
 

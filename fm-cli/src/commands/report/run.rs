@@ -9,7 +9,7 @@ use fm_args::commands::Report;
 use fm_args::flags::Part;
 use fm_core::metric::{MetricSet, Metrics, Scored, metric, metrics, standard_errors};
 use fm_core::train::EpochRecord;
-use fm_core::{Label, Records, Rows, Task};
+use fm_core::{Label, Records, Task};
 use fm_data::table::{NO_CODE, codes};
 use fm_data::{DataConfig, Moved, RawData};
 use fm_models::run::BuiltModel;
@@ -20,9 +20,7 @@ use crate::predictor::{Predictor, moved};
 use crate::progress::during;
 use crate::ranking::{Ranking, TestRanks};
 use crate::results::Results;
-
-/// The metric that is computed within groups of rows.
-const GROUPED: &str = "gauc";
+use crate::targets::Targets;
 
 /// A run with its model's predictions for the test rows.
 pub struct Run {
@@ -42,28 +40,24 @@ pub struct Run {
 pub struct TestRows {
     pub source: Rc<RawData>,
     pub encoded: Records,
-    /// The target of each test row.
-    pub targets: Vec<f32>,
+    pub targets: Targets,
     /// The logit of each test row.
     pub logits: Vec<f32>,
     /// Whether the test rows have changed since the run was trained.
     pub has_changed: bool,
     /// The ranks of the relevant items of a ranking.
     pub ranks: Option<TestRanks>,
-    weights: Option<Vec<f32>>,
-    groups: Option<Vec<i64>>,
 }
 
 impl TestRows {
     /// All test rows with their logits.
     pub fn scored(&self) -> Scored<'_> {
-        let scored = Scored::new(&self.logits, &self.targets);
-        scored.with_weights(self.weights.as_deref()).with_groups(self.groups.as_deref())
+        self.targets.scored(&self.logits)
     }
 
     /// Whether a row has weight 0, so that metrics ignore it.
     pub fn is_ignored(&self, row: usize) -> bool {
-        self.weights.as_ref().is_some_and(|weights| weights[row] == 0.0)
+        self.targets.weights.as_ref().is_some_and(|weights| weights[row] == 0.0)
     }
 
     /// The units that can be measured separately: the test rows or, for a ranking, the users with relevant items in
@@ -76,7 +70,7 @@ impl TestRows {
     pub fn metrics(&self, label: &Label, units: &[usize]) -> Metrics {
         match &self.ranks {
             Some(ranks) => ranks.metrics(&ranks.model, units),
-            None => self.metrics_of(label, &self.logits, units),
+            None => self.targets.measure(&self.logits, units, |scored| metrics(label, scored)),
         }
     }
 
@@ -84,7 +78,10 @@ impl TestRows {
     pub fn baseline(&self, label: &Label, units: &[usize]) -> Metrics {
         match &self.ranks {
             Some(ranks) => ranks.metrics(&ranks.popularity, units),
-            None => self.metrics_of(label, &vec![label.prior_logit(); self.logits.len()], units),
+            None => {
+                let mean = vec![label.prior_logit(); self.logits.len()];
+                self.targets.measure(&mean, units, |scored| metrics(label, scored))
+            }
         }
     }
 
@@ -92,41 +89,18 @@ impl TestRows {
     pub fn metric(&self, label: &Label, name: &str, units: &[usize]) -> Option<f64> {
         match &self.ranks {
             Some(ranks) => ranks.metrics(&ranks.model, units).remove(name),
-            None => self.measured(label, &self.logits, units, |label, scored| metric(label, scored, name)),
+            None => self.targets.measure(&self.logits, units, |scored| metric(label, scored, name)),
         }
     }
 
     /// Half the width of the 95% interval around the model's metric of this name. `None` for a metric within groups, of which a
     /// resample of rows would lose some.
     pub fn margin(&self, label: &Label, name: &str) -> Option<f64> {
-        if name == GROUPED {
+        if MetricSet::of(label.task).find(name).is_ok_and(|entry| entry.is_within_groups) {
             return None;
         }
         let errors = standard_errors(self.units().len(), |units| Some([self.metric(label, name, units)?]));
         errors.map(|[error]| 1.96 * error)
-    }
-
-    /// The metrics on some of the test rows, given the logits of all of them.
-    fn metrics_of(&self, label: &Label, logits: &[f32], rows: &[usize]) -> Metrics {
-        self.measured(label, logits, rows, metrics)
-    }
-
-    /// Measures some of the test rows, given the logits of all of them.
-    fn measured<R>(
-        &self,
-        label: &Label,
-        logits: &[f32],
-        rows: &[usize],
-        take: impl FnOnce(&Label, &Scored<'_>) -> R,
-    ) -> R {
-        fn pick<T: Copy>(all: &[T], rows: &[usize]) -> Vec<T> {
-            rows.iter().map(|&row| all[row]).collect()
-        }
-        let (logits, targets) = (pick(logits, rows), pick(&self.targets, rows));
-        let weights = self.weights.as_ref().map(|weights| pick(weights, rows));
-        let groups = self.groups.as_ref().map(|groups| pick(groups, rows));
-        let scored = Scored::new(&logits, &targets).with_weights(weights.as_deref()).with_groups(groups.as_deref());
-        take(label, &scored)
     }
 }
 
@@ -170,7 +144,7 @@ pub fn open(args: &Report) -> Result<Vec<Run>> {
     for (number, (path, name)) in args.runs.iter().zip(names(args)?).enumerate() {
         let files = fm_models::Run::open(path)?;
         let predictor = Predictor::of_run(&files, &args.device.device)?;
-        let (results, epochs) = (files.summary()?, files.files().epochs()?);
+        let (results, epochs) = (Results::of_run(&files)?, files.files().epochs()?);
         let config = predictor.settings.data.clone().moved(moved.clone())?;
         let known = sources.iter().find(|(known, _)| *known == config).map(|(_, source)| Rc::clone(source));
         let source = match known {
@@ -215,9 +189,8 @@ fn score(run: &fm_models::Run, predictor: &Predictor<BuiltModel>, source: Rc<Raw
     let test = &evaluation.rows;
     let test_ranks = |ranking: &Ranking| during("ranking all items", || ranking.test_ranks(test, &predictor.model));
     let ranks = evaluation.ranking().map(test_ranks).transpose()?;
-    let (targets, weights, groups) = (test.labels(), test.weights(), test.groups());
-    let encoded = evaluation.rows;
-    Ok(TestRows { source, encoded, targets, logits, has_changed, ranks, weights, groups })
+    let targets = Targets::of(test);
+    Ok(TestRows { source, encoded: evaluation.rows, targets, logits, has_changed, ranks })
 }
 
 /// The last components of each path, as many as it takes to make the names unique.

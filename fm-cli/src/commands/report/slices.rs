@@ -11,7 +11,6 @@ use super::interactions::value_name;
 use super::page::{Cell, decimals, table};
 use super::run::{Run, TestRows};
 use super::summary::capitalized;
-use crate::probabilities::shift;
 
 /// Minimum number of rows with a value, so that its mean is about normally distributed.
 const LEAST: usize = 30;
@@ -111,7 +110,7 @@ pub fn section(run: &Run, is_named: bool) -> Result<Option<(String, Markup)>> {
     let (Some(rows), label) = (run.test_rows(), run.predictor.schema.label()) else { return Ok(None) };
     let test = match label.task {
         Task::Regression => Some(Test::Error),
-        Task::Binary { .. } if shift(&run.predictor.settings.train).is_none() => Some(Test::Calibration),
+        Task::Binary { .. } if run.predictor.shift().is_none() => Some(Test::Calibration),
         Task::Binary { .. } => None,
         Task::Ranking { .. } => return Ok(None),
     };
@@ -160,7 +159,7 @@ fn worst(run: &Run, rows: &TestRows, test: Test) -> Vec<Slice> {
     let of_ids = |field| vec![Sums::default(); schema.ids(field).count()];
     let mut found: Vec<Vec<Sums>> = (0..schema.num_fields()).map(of_ids).collect();
     let mut all = Sums::default();
-    for (row, (&logit, &target)) in rows.logits.iter().zip(&rows.targets).enumerate() {
+    for (row, (&logit, &target)) in rows.logits.iter().zip(&rows.targets.labels).enumerate() {
         let (prediction, target) = (f64::from(label.prediction(logit)), f64::from(target));
         if !prediction.is_finite() || rows.is_ignored(row) {
             continue;
@@ -222,7 +221,7 @@ fn loss(label: &Label, logit: f32, target: f32) -> f64 {
 /// The rows with the largest losses.
 fn worst_rows(run: &Run, rows: &TestRows, caption: &str) -> Result<Markup> {
     let label = run.predictor.schema.label();
-    let losses = rows.logits.iter().zip(&rows.targets).map(|(&logit, &target)| loss(label, logit, target));
+    let losses = rows.logits.iter().zip(&rows.targets.labels).map(|(&logit, &target)| loss(label, logit, target));
     let losses: Vec<f64> = losses.collect();
     let is_shown = |row: &usize| losses[*row].is_finite() && !rows.is_ignored(*row);
     let mut order: Vec<usize> = (0..losses.len()).filter(is_shown).collect();
@@ -246,7 +245,8 @@ fn worst_rows(run: &Run, rows: &TestRows, caption: &str) -> Result<Markup> {
     };
     let cells = |(at, &row): (usize, &usize)| {
         let prediction = label.prediction(rows.logits[row]);
-        let mut cells = vec![Cell::Number(short(rows.targets[row].into())), Cell::Number(decimals(prediction.into()))];
+        let mut cells =
+            vec![Cell::Number(short(rows.targets.labels[row].into())), Cell::Number(decimals(prediction.into()))];
         cells.extend(names.iter().map(|name| cell(name, at)));
         cells
     };

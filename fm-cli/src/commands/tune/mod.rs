@@ -21,7 +21,7 @@ use self::study::{Ending, Question, Study, Trial};
 use super::{print, print_json};
 use crate::console::decimal;
 use crate::interruption::{Interrupted, resumable};
-use crate::metric::Metric;
+use crate::metric::{Metric, best_so_far, better};
 use crate::settings::Settings;
 use crate::training::{Machine, Start, digests, train_watched};
 
@@ -143,18 +143,6 @@ fn ending_of(trained: Result<()>, is_behind: bool, is_stopping: bool) -> Result<
         Err(error) if matches!(error.downcast_ref(), Some(Error::Diverged { .. })) => Ok(Ending::Diverged),
         Err(error) => Err(error),
     }
-}
-
-fn best_so_far(metric: &Metric, records: &[EpochRecord]) -> Vec<f64> {
-    let mut curve = Vec::new();
-    for value in records.iter().filter_map(|record| metric.among(&record.valid)) {
-        curve.push(better(metric, curve.last().copied(), value));
-    }
-    curve
-}
-
-fn better(metric: &Metric, best: Option<f64>, value: f64) -> f64 {
-    best.filter(|&best| metric.is_better(best, value)).unwrap_or(value)
 }
 
 /// Removes the runs of all trials except the best one: large models would fill the disk.

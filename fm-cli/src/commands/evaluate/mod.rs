@@ -1,13 +1,16 @@
 //! `fm evaluate`
 
+mod by;
+
 use std::path::Path;
 
 use anyhow::{Result, bail};
 use fm_args::commands::Evaluate;
 use fm_args::flags::Part;
 use fm_core::drift::{FieldDrift, drift};
+use fm_core::metric::Costs;
 use fm_core::terminal::grouped;
-use fm_core::{Records, Rows};
+use fm_core::{Records, Rows, Task};
 use fm_data::table::{check_output, write_table};
 use fm_data::{Moved, RawData};
 use fm_models::Run;
@@ -26,6 +29,8 @@ use crate::predictor::{Predictor, moved};
 use crate::results::Results;
 use crate::settings::on_bad_row;
 use crate::suspicions::KnownRows;
+use crate::targets::Targets;
+use crate::thresholds::{self, thresholds};
 use crate::values::Unknown;
 
 /// The rows to measure a run on.
@@ -44,6 +49,7 @@ pub fn run(args: &Evaluate) -> Result<()> {
         check_output(output)?;
     }
     let run = Run::open(&args.run)?;
+    check_form(args, run.schema().label().task)?;
     let mut predictor = Predictor::of_run(&run, &args.device.device)?;
     if let Some(on_bad_row) = on_bad_row(&args.bad_rows)? {
         predictor.settings.data.on_bad_row = on_bad_row;
@@ -75,15 +81,28 @@ pub fn run(args: &Evaluate) -> Result<()> {
     warn_of_clamped(&predictor.schema, &evaluation.rows, &rows_of_what);
     warn_of_other_labels(label, &evaluation.rows.labels(), &rows_of_what);
     warn_if_not_finite(&rows_of_what, &metrics);
+    let logits = match args.output.is_some() || args.by.is_some() || args.costs.is_some() {
+        true => predictor.logits(&evaluation.rows)?,
+        false => vec![],
+    };
     if let Some(output) = &args.output {
         let all = source.rows.take(numbers, &source.rows.names())?;
         let mut table = without_score(&all, &predictor.schema, &file)?;
-        let logits = predictor.logits(&evaluation.rows)?;
         let scores: Vec<f32> = logits.iter().map(|&logit| label.prediction(logit)).collect();
         append_scores(&mut table, &scores)?;
         write_table(output, &mut table)?;
         tracing::info!("wrote {}", output.display());
     }
+    let main = predictor.settings.monitored()?.name;
+    let by = args
+        .by
+        .as_deref()
+        .map(|column| by::parts((column, source), numbers, (&evaluation.rows, &logits), label, &main));
+    let by = by.transpose()?;
+    let thresholds = args.costs.map(|fm_args::commands::Costs { false_positive, false_negative }| {
+        let costs = Costs { false_positive, false_negative };
+        thresholds(label, &Targets::of(&evaluation.rows).scored(&logits), costs)
+    });
     let drift = args.drift.then(|| drift_of(&run, &evaluation.rows)).transpose()?;
     let rows = evaluation.rows.len();
     if args.form.json {
@@ -93,17 +112,39 @@ pub fn run(args: &Evaluate) -> Result<()> {
         if let Some(drift) = drift {
             found["drift"] = serde_json::to_value(drift)?;
         }
+        if let Some(by) = by {
+            found["by"] = serde_json::to_value(by)?;
+        }
+        if let Some(thresholds) = thresholds {
+            found["thresholds"] = serde_json::to_value(thresholds)?;
+        }
         return print_json(&found);
     }
     let unknown: String =
         unknown.by_role().iter().map(|(field, rows)| format!(", {field} unknown in {rows}")).collect();
-    let main = predictor.settings.monitored()?.name;
     let mut names = in_order(metrics.keys());
     names.sort_by_key(|name| **name != main);
     let metrics: Vec<String> =
         names.iter().map(|name| format!("{name} {}", console::decimal(metrics[*name], 4))).collect();
     print(console::wrapped(&format!("{what} ({rows} rows{unknown}): {}", metrics.join(", ")), console::width(), 0, 2))?;
+    if let (Some(column), Some(by)) = (&args.by, by) {
+        print(format!("\n{}", by::table(column, &by, &main).trim_end()))?;
+    }
+    if let Some(thresholds) = thresholds {
+        print(format!("\n{}", thresholds::table(&thresholds).trim_end()))?;
+    }
     drift.map_or(Ok(()), |drift| print(changes::table(&drift)))
+}
+
+/// Checks that rows of the task can be measured as asked.
+fn check_form(args: &Evaluate, task: Task) -> Result<()> {
+    if args.costs.is_some() && !matches!(task, Task::Binary { .. }) {
+        bail!("`--costs` is for decisions by a probability, which only binary tasks predict");
+    }
+    if args.by.is_some() && task.is_ranking() {
+        bail!("a ranking is measured over users and all items, so `--by` does not apply to it: see `fm report`");
+    }
+    Ok(())
 }
 
 /// How rows differ from the training rows of a run.
@@ -164,7 +205,7 @@ fn own_data(
     data: &str,
     rows: Option<usize>,
 ) -> Result<Option<Measured>> {
-    let trained: Option<Results> = run.summary()?;
+    let trained = Results::of_run(run)?;
     let trained = trained.map(|results| results.rows.values().sum::<usize>());
     if rows.is_some() && trained.is_some() && rows != trained {
         return Ok(None);
