@@ -61,17 +61,27 @@ impl Calibration {
             }
             blocks.push(block);
         }
-        let [first, .., last] = &blocks[..] else { return Err(not_increasing()) };
-        let limits = [0.5 / (first.weight + 1.0), 1.0 - 0.5 / (last.weight + 1.0)];
-        let log_odds_of = |block: &Block| log_odds(block.share().clamp(limits[0], limits[1].max(limits[0])));
-        let rises = blocks.windows(2).map(|pair| Rise {
-            from: pair[0].highest,
-            to: pair[1].lowest,
-            rise: log_odds_of(&pair[1]) - log_odds_of(&pair[0]),
+        let mut shares: Vec<f64> = blocks.iter().map(Block::share).collect();
+        let count = shares.len();
+        if count < 2 {
+            return Err(not_increasing());
+        }
+        // Shares increase, so that only the first one can be 0, and only the last one 1.
+        let of_half_a_row = |block: &Block| 0.5 / (block.weight + 1.0);
+        if shares[0] == 0.0 {
+            shares[0] = of_half_a_row(&blocks[0]).min(shares[1]);
+        }
+        if shares[count - 1] == 1.0 {
+            shares[count - 1] = (1.0 - of_half_a_row(&blocks[count - 1])).max(shares[count - 2]);
+        }
+        let rises = blocks.windows(2).zip(shares.windows(2)).map(|(blocks, shares)| Rise {
+            from: blocks[0].highest,
+            to: blocks[1].lowest,
+            rise: log_odds(shares[1]) - log_odds(shares[0]),
         });
-        // Several blocks at an end can have the same limit.
+        // A share at an end can have become that of its neighbour.
         let rises = rises.filter(|rise| rise.rise > 0.0).collect();
-        Ok(Calibration::Isotonic { lowest: log_odds_of(first), rises })
+        Ok(Calibration::Isotonic { lowest: log_odds(shares[0]), rises })
     }
 }
 
