@@ -18,6 +18,7 @@ use crate::extremes::Extremes;
 use crate::probabilities::shift;
 use crate::progress::during;
 use crate::ranking::Ranking;
+use crate::selection::Selection;
 use crate::settings::{Settings, data_dir};
 
 /// The new locations of a run's data that the flags give.
@@ -164,9 +165,15 @@ impl<M: Score> Predictor<M> {
         Ranking::new(data, &self.schema, &self.settings, self.device)
     }
 
-    /// The `top` items with the best predictions, best first, without those in `exclude`: the row and the prediction of
-    /// each. Items without a finite score are left out, with a warning.
-    pub fn best(&self, items: &Items, top: usize, exclude: &[String]) -> Result<Vec<(usize, f32)>> {
+    /// The `top` items with the best predictions, best first, without those in `exclude`, as `selection` chooses them: the
+    /// row and the prediction of each. Items without a finite score are left out, with a warning.
+    pub fn best(
+        &self,
+        items: &Items,
+        top: usize,
+        exclude: &[String],
+        selection: &Selection,
+    ) -> Result<Vec<(usize, f32)>> {
         let encoded = encode(&items.frame, &Encoder::new(&self.schema), None, MissingColumns::Error)?;
         // Rank by logit: predictions are clamped to the range of labels, so several could be equal.
         let logits = self.logits(&encoded)?;
@@ -178,7 +185,7 @@ impl<M: Score> Predictor<M> {
         extremes.add_logits(&logits);
         extremes.warn_of_clamped(&self.schema, "items");
         extremes.warn_of_scores(", and their items are left out");
-        let best = best_of(&logits, top, |row| !excluded.contains(&items.ids[row].as_str()));
+        let best = selection.best(&logits, top, |row| !excluded.contains(&items.ids[row].as_str()));
         let label = self.schema.label();
         Ok(best.into_iter().map(|row| (row, label.prediction(logits[row]))).collect())
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use fm_core::terminal::grouped;
 use fm_core::train::{EpochRecord, EpochTiming, Progress, Progressive};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
 
@@ -32,19 +32,25 @@ pub struct EpochProgress {
     is_watched: bool,
     monitored: String,
     batch_size: usize,
+    /// When the current epoch began.
     began: Instant,
-    /// The current epoch.
+    /// The current epoch, and the last one if training does not stop early.
     epoch: usize,
+    epochs: usize,
+    /// When the first epoch that is shown began, and its number.
+    first: Option<(Instant, usize)>,
+    /// The monitored metric of each epoch.
+    history: Vec<f64>,
 }
 
 impl EpochProgress {
     /// Shows the monitored metric, or all metrics with `--verbose`.
-    pub fn new(monitored: String, batch_size: usize) -> EpochProgress {
+    pub fn new(monitored: String, batch_size: usize, epochs: usize) -> EpochProgress {
         // The first step shows it.
         let bar = ProgressBar::hidden();
-        bar.set_style(style("{prefix:>9} {bar:16.cyan/dim} {pos}/{len}  {msg}  {eta} left"));
-        let is_watched = is_watched(is_quiet());
-        EpochProgress { bar, is_watched, monitored, batch_size, began: Instant::now(), epoch: 0 }
+        bar.set_style(style("{prefix} {bar:10.cyan/dim} {percent:>3}%  {msg}"));
+        let (is_watched, began) = (is_watched(is_quiet()), Instant::now());
+        EpochProgress { bar, is_watched, monitored, batch_size, began, epoch: 0, epochs, first: None, history: vec![] }
     }
 
     pub fn step(&mut self, &Progress { epoch, step, steps, loss }: &Progress) {
@@ -53,10 +59,18 @@ impl EpochProgress {
             (self.epoch, self.began) = (epoch, Instant::now());
             self.bar.reset();
             self.bar.set_length(steps as u64);
-            self.bar.set_prefix(format!("epoch {epoch}"));
+            self.bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
         }
+        let &mut (began, first) = self.first.get_or_insert((self.began, epoch));
         let speed = (step * self.batch_size) as f64 / self.began.elapsed().as_secs_f64().max(1e-3);
-        self.bar.set_message(format!("loss {}  {speed:.0} rows/s", decimal(loss, 4)));
+        let done = (epoch - first) as f64 + step as f64 / steps.max(1) as f64;
+        let left = (self.epochs + 1 - first.min(self.epochs)) as f64 / done.max(1e-9) - 1.0;
+        let left = HumanDuration(began.elapsed().mul_f64(left.clamp(0.0, 1e6)));
+        let so_far = match self.history.last() {
+            Some(last) => format!("  {} {} {}", self.monitored, decimal(*last, 4), sparkline(&self.history)),
+            None => String::new(),
+        };
+        self.bar.set_message(format!("loss {}{so_far}  {speed:.0} rows/s, at most {left:#}", decimal(loss, 4)));
         self.bar.set_position(step as u64);
         if self.is_watched && self.bar.is_hidden() {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -85,6 +99,7 @@ impl EpochProgress {
     }
 
     pub fn epoch(&mut self, record: &EpochRecord, timing: &EpochTiming) {
+        self.history.extend(record.valid.get(&self.monitored));
         let names = console::fitting(record.valid.keys().collect(), &self.monitored, 0, 1);
         let metrics: String =
             names.iter().map(|name| format!("  {name} {}", decimal(record.valid[*name], 4))).collect();
@@ -106,6 +121,20 @@ impl EpochProgress {
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// The latest numbers as small bars from the smallest to the largest.
+fn sparkline(numbers: &[f64]) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    const LATEST: usize = 12;
+    let latest = &numbers[numbers.len().saturating_sub(LATEST)..];
+    let finite = || latest.iter().copied().filter(|number| number.is_finite());
+    let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
+    let bar = |number: f64| match (number - low) / (high - low) {
+        share if share.is_finite() => BARS[(share * 7.0).round() as usize],
+        _ => BARS[0],
+    };
+    finite().map(bar).collect()
 }
 
 /// An epoch in a JSON log.
@@ -186,4 +215,17 @@ pub fn during<T>(what: &'static str, work: impl FnOnce() -> T) -> T {
     let result = work();
     spinner.finish_and_clear();
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sparkline;
+
+    #[test]
+    fn a_sparkline_goes_from_the_smallest_to_the_largest_number() {
+        assert_eq!(sparkline(&[3.0, 1.0, 2.0]), "█▁▅");
+        assert_eq!(sparkline(&[1.0, f64::NAN, 1.0]), "▁▁");
+        assert_eq!(sparkline(&[]), "");
+        assert_eq!(sparkline(&[9.0; 40]).chars().count(), 12);
+    }
 }

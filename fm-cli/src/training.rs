@@ -1,5 +1,7 @@
 //! The training of the program: opens a run, fits its model, and measures it beside baselines.
 
+mod observers;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
@@ -14,14 +16,13 @@ use fm_core::objective::{Objective, Pointwise};
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::summary::Summary;
 use fm_core::terminal::grouped;
-use fm_core::train::{
-    Ending, EpochRecord, Observer, Progress, Progressive, TakenValues, TrainFiles, Trainer, WarmStart,
-};
+use fm_core::train::{Ending, EpochRecord, TakenValues, TrainFiles, Trainer, WarmStart};
 use fm_core::{Error, Records, Rows, Schema};
 use fm_data::{Earlier, Prepared};
 use fm_models::run::{BuiltModel, NewRun, Run};
 use tch::Device;
 
+use self::observers::{Follower, Recorder};
 use crate::baselines::{Baselines, label_baselines};
 use crate::changes::{self, Changes, Values};
 use crate::evaluation::{metrics, warn_if_not_finite};
@@ -165,7 +166,7 @@ pub fn train_watched(
     let mut run = together(group, open_run(settings, start, &data, &digests, &mut trainer))?;
     warn(&data, &trainer);
     machine.warn_once(suspicions::of_rows(&data, settings));
-    let progress = EpochProgress::new(settings.monitored()?.name, settings.train.batch_size);
+    let progress = EpochProgress::new(settings.monitored()?.name, settings.train.batch_size, settings.train.epochs);
     let trained = || -> Result<_> {
         let before = together(group, Before::measure(&data, ranking.as_ref()))?;
         let events = together(group, event_file(run.files(), &trainer, machine.tensorboard))?;
@@ -505,68 +506,6 @@ fn on_device(rows: Records, device: Device) -> Box<dyn Rows> {
             tracing::warn!("the rows stay in main memory, which is slower: {error}");
             Box::new(rows)
         }
-    }
-}
-
-/// Records the training: checkpoints, metrics, progress.
-struct Recorder<'a> {
-    run: &'a mut Run,
-    watch: &'a mut Watch<'a>,
-    events: Option<EventFile>,
-    progress: EpochProgress,
-    stop: &'a AtomicBool,
-}
-
-impl Recorder<'_> {
-    fn flow(&self) -> ControlFlow<()> {
-        if self.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-}
-
-impl Observer for Recorder<'_> {
-    fn step(&mut self, progress: &Progress) -> ControlFlow<()> {
-        self.progress.step(progress);
-        self.flow()
-    }
-
-    fn progressive(&mut self, results: &Progressive) {
-        self.progress.progressive(results);
-    }
-
-    fn checkpoint(&mut self, trainer: &Trainer<'_>) -> fm_core::Result<()> {
-        self.run.files().save_last(trainer)?;
-        self.run.settle();
-        Ok(())
-    }
-
-    fn epoch(&mut self, record: &EpochRecord, trainer: &Trainer<'_>) -> fm_core::Result<ControlFlow<()>> {
-        if record.best {
-            self.run.files().save_best(trainer)?;
-        }
-        // The last checkpoint comes last: a run killed before repeats this epoch, and resuming drops the line.
-        self.run.files().append(record, &trainer.timing())?;
-        if let Some(events) = &mut self.events {
-            events.epoch(record)?;
-        }
-        self.run.files().save_last(trainer)?;
-        self.run.settle();
-        self.progress.epoch(record, &trainer.timing());
-        Ok(if (self.watch)(record).is_break() { ControlFlow::Break(()) } else { self.flow() })
-    }
-}
-
-/// Observes training for rank 0, which records it.
-struct Follower<'a> {
-    stop: &'a AtomicBool,
-}
-
-impl Observer for Follower<'_> {
-    fn step(&mut self, _: &Progress) -> ControlFlow<()> {
-        if self.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-
-    fn epoch(&mut self, _: &EpochRecord, _: &Trainer<'_>) -> fm_core::Result<ControlFlow<()>> {
-        Ok(ControlFlow::Continue(()))
     }
 }
 

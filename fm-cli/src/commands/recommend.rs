@@ -17,6 +17,7 @@ use super::{print, print_json};
 use crate::console::decimals_of;
 use crate::extremes::warn_of_clamped;
 use crate::predictor::{Predictor, moved};
+use crate::selection::Selection;
 
 /// The output of `--json`.
 #[derive(Serialize)]
@@ -101,7 +102,8 @@ fn from_data<'a>(args: &'a Recommend, predictor: &Predictor, source: &RawData) -
             "training does not know user {user}, who is in the data: the items are for an unknown user with the same other values"
         );
     }
-    let best = predictor.best(&items, args.top, &args.exclude)?;
+    let selection = Selection::new(&items, &predictor.schema, &args.r#where, args.diversity)?;
+    let best = predictor.best(&items, args.top, &args.exclude, &selection)?;
     let known = KnownItems::of(&predictor.schema);
     let item = |(rank, (row, score)): (usize, (usize, f32))| Item {
         rank: rank + 1,
@@ -119,6 +121,11 @@ fn from_catalogue<'a>(args: &'a Recommend, predictor: &Predictor) -> Result<Reco
     let Some(scorer) = predictor.bundle() else {
         bail!("{} is a run: --about requires an exported file with a catalogue", args.model.display());
     };
+    if !args.r#where.is_empty() || args.diversity > 0.0 {
+        bail!(
+            "--where and --diversity read the items of the data: an exported file alone recommends from all of its items"
+        );
+    }
     let schema = scorer.schema();
     let Some(position) = schema.user().and_then(|user| schema.field_index(user)) else {
         bail!("{} has no user field: declare one as `user` in schema.toml and train again", args.model.display());

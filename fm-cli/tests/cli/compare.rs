@@ -218,7 +218,9 @@ fn auto_climbs_the_ladder_and_says_what_to_take() {
     assert_holds(&text, &["baseline: mean", &format!("Take {}:", found["take"].as_str().unwrap()), "next: fm report"]);
     // Other comparisons use its runs.
     let winner = found["take"].as_str().unwrap();
-    scene.ok(&format!("compare --data books.csv --schema schema.toml --models {winner} --set train.epochs=4 --output auto"));
+    scene.ok(&format!(
+        "compare --data books.csv --schema schema.toml --models {winner} --set train.epochs=4 --output auto"
+    ));
 
     scene.fails_with(&format!("{line} --seeds 1,2"), &["`--models auto` chooses the models", "--seeds"]);
     scene.fails_with(&format!("{line} --budget 30"), &["such as 90s, 30m or 2h"]);

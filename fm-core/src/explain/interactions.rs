@@ -4,9 +4,10 @@ use hashbrown::HashMap;
 use serde::Serialize;
 use tch::Device;
 
+use super::purified::Purifier;
 use super::{Parts, pairs, parts, sum};
 use crate::error::{Error, Result};
-use crate::features::Slices;
+use crate::features::{Padded, Slices};
 use crate::model::Model;
 use crate::rows::Rows;
 use crate::schema::Schema;
@@ -23,15 +24,26 @@ pub struct InteractionOptions {
     pub min_rows: usize,
     /// Maximum number of pairs of values.
     pub top: usize,
+    /// The number of rows whose values tell interactions from main effects. With 0, terms are those of the formula, in which a
+    /// value with a large embedding seems to interact with everything.
+    pub references: usize,
+}
+
+impl InteractionOptions {
+    /// The number of rows to score for each of the `max_rows`.
+    pub fn rows_per_row(&self, fields: usize) -> usize {
+        1 + Purifier::cost(fields, self.references)
+    }
 }
 
 impl Default for InteractionOptions {
     fn default() -> InteractionOptions {
-        InteractionOptions { max_rows: 2000, min_rows: 10, top: 50 }
+        InteractionOptions { max_rows: 2000, min_rows: 10, top: 50, references: 8 }
     }
 }
 
-/// The strength of interactions between fields and values, from the pair terms of a model.
+/// The strength of interactions between fields and values, from the pair terms of a model without main effects: what one
+/// of the two values contributes whatever the other is.
 ///
 /// For a ranking, `fields` and `values` omit pairs without an item slot ([`Schema::item_slots`]): their terms are the
 /// same for all candidates of a row, except for attention weights, and do not change the order. `attention` and
@@ -43,7 +55,7 @@ impl Default for InteractionOptions {
 /// # let user = Field::new("user", FieldKind::Categorical, Side::User, vec!["ann".into(), "bob".into()]);
 /// # let item = Field::new("item", FieldKind::Categorical, Side::Item, vec!["a".into(), "b".into()]);
 /// # let schema = Schema::new(Label::fit("rating", Task::Regression, [5.0, 1.0]), vec![user, item])?;
-/// # let shown = [[Some("ann"), Some("a")], [Some("bob"), Some("a")], [Some("ann"), Some("a")]];
+/// # let shown = [[Some("ann"), Some("a")], [Some("bob"), Some("b")], [Some("ann"), Some("a")]];
 /// # let rows = Records::from_texts(&schema, &shown, &[5.0, 1.0, 5.0])?;
 /// use fm_core::explain::{InteractionOptions, InteractionReport};
 ///
@@ -54,22 +66,22 @@ impl Default for InteractionOptions {
 /// let found = found.expect("FM has pair terms");
 /// assert_eq!((found.values.len(), found.values[0].rows), (1, 2)); // ann and a occur in two rows
 /// assert_eq!(found.values[0].values, [Some("ann".into()), Some("a".into())]);
-/// assert!(found.fields[0][1] > 0.0); // the mean of |⟨v_user, v_item⟩|
+/// assert!(found.fields[0][1] > 0.0); // the mean of |⟨v_user, v_item⟩|, of differences from the mean vectors
 /// # Ok::<(), fm_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct InteractionReport {
     /// The number of rows used.
     pub rows: usize,
-    /// `[F, F]`, symmetric: the mean over rows of |Σ_{s∈f, t∈g} pairs_{s,t}|. The diagonal has the pairs within
-    /// multi-valued fields.
+    /// `[F, F]`, symmetric: the mean over rows of |Σ_{s∈f, t∈g} pairs_{s,t}|. The diagonal is 0; without references, it
+    /// has the pairs within multi-valued fields.
     pub fields: Vec<Vec<f64>>,
     /// `[F, F]`, symmetric: the mean attention weight of two fields, if the model has attention.
     pub attention: Option<Vec<Vec<f64>>>,
     /// The pairs of values with the largest mean terms by magnitude, in descending order.
     pub values: Vec<ValuePair>,
     /// The share of each part in the variance of the logit over rows: Cov(part, logit) / Var(logit) for `first order`,
-    /// `pairs` and each lump. Shares sum to 1. A part that counteracts the others has a negative share. Empty if all
+    /// which includes the main effects of pairs, for `pairs` and each lump. Shares sum to 1. A part that counteracts the others has a negative share. Empty if all
     /// logits are equal.
     pub shares: Vec<(String, f64)>,
 }
@@ -106,16 +118,33 @@ impl InteractionReport {
             return Err(Error::Rows("interactions need at least one row".into()));
         }
         let numbers: Vec<usize> = (0..n).map(|row| (row as u128 * rows.len() as u128 / n as u128) as usize).collect();
-        let mut sums = Sums::new(schema, frequent(schema, rows, &numbers, options.min_rows)?);
+        let is_frequent = frequent(schema, rows, &numbers, options.min_rows)?;
+        let mut sums = Sums::new(schema, is_frequent, options.references > 0);
         let terms = schema.num_slots() * (schema.num_slots() - 1) / 2;
+        let first = rows.batch(&numbers[..1], device)?.features;
+        if parts(model, &first)?.iter().any(|parts| parts.pairs.is_none()) {
+            return Ok(None);
+        }
+        let purifier = match options.references.min(n) {
+            0 => None,
+            count => {
+                let references: Vec<usize> = (0..count).map(|row| numbers[row * n / count]).collect();
+                Some(Purifier::new(model, schema, rows, &references, device)?)
+            }
+        };
         for numbers in numbers.chunks((BATCH_TERMS / terms.max(1)).clamp(1, 512)) {
             let features = rows.batch(numbers, device)?.features.padded()?;
             let ids = Vec::<i64>::try_from(features.ids.to_device(Device::Cpu).flatten(0, -1))?;
             let values = Vec::<f32>::try_from(features.values.to_device(Device::Cpu).flatten(0, -1))?;
             let slots = ids.chunks(schema.num_slots()).zip(values.chunks(schema.num_slots()));
-            for (parts, (ids, values)) in parts(model, &features.into())?.iter().zip(slots) {
-                let Some(terms) = &parts.pairs else { return Ok(None) };
-                sums.add(parts, terms, ids, values);
+            let whole = parts(
+                model,
+                &Padded { ids: features.ids.shallow_clone(), values: features.values.shallow_clone() }.into(),
+            )?;
+            let pure = purifier.as_ref().map(|purifier| purifier.purify(&features, &whole)).transpose()?;
+            for (row, (parts, (ids, values))) in whole.iter().zip(slots).enumerate() {
+                let terms = pure.as_ref().map_or(parts.pairs.as_ref(), |pure| pure.get(row));
+                terms.into_iter().for_each(|terms| sums.add(parts, terms, ids, values));
             }
         }
         Ok(Some(sums.finish(schema, n, options)))
@@ -138,6 +167,8 @@ fn frequent(schema: &Schema, rows: &dyn Rows, numbers: &[usize], min_rows: usize
 /// Sums over rows.
 struct Sums {
     num_fields: usize,
+    /// Whether pairs within a field have no terms.
+    is_pure: bool,
     field_of_slots: Vec<usize>,
     /// `[S]`: whether all pairs of the slot count. A pair counts if this holds for one of its slots.
     counts: Vec<bool>,
@@ -155,13 +186,14 @@ struct Sums {
 }
 
 impl Sums {
-    fn new(schema: &Schema, is_frequent: Vec<bool>) -> Sums {
+    fn new(schema: &Schema, is_frequent: Vec<bool>, is_pure: bool) -> Sums {
         let num_fields = schema.num_fields();
         let mut counts = vec![!schema.label().task.is_ranking(); schema.num_slots()];
         schema.item_slots().for_each(|slot| counts[slot] = true);
         let shift = |field: usize| schema.record_ids(field).start - schema.ids(field).start;
         Sums {
             num_fields,
+            is_pure,
             field_of_slots: schema.field_of_slots(),
             counts,
             is_frequent,
@@ -182,6 +214,9 @@ impl Sums {
             let terms = &terms[first * (2 * slots - first - 1) / 2..];
             let (field, id) = (self.field_of_slots[first], ids[first]);
             for &second in filled[i + 1..].iter().filter(|&&second| self.counts[first] || self.counts[second]) {
+                if self.is_pure && field == self.field_of_slots[second] {
+                    continue;
+                }
                 let term = f64::from(terms[second - first - 1]);
                 of_row[field * self.num_fields + self.field_of_slots[second]] += term;
                 let other = ids[second];
@@ -199,7 +234,9 @@ impl Sums {
         }
         let lumps = || parts.lumps.iter();
         self.parts.0 = ["first order", "pairs"].into_iter().chain(lumps().map(|(name, _)| *name)).collect();
-        let of_row = [sum(&parts.first_order), sum(&parts.pairs)].into_iter();
+        let all = sum(&parts.first_order) + sum(&parts.pairs);
+        let pairs: f64 = terms.iter().map(|term| f64::from(*term)).sum();
+        let of_row = [all - pairs, pairs].into_iter();
         self.parts.1.push(of_row.chain(lumps().map(|(_, lump)| f64::from(*lump))).collect());
     }
 
@@ -268,6 +305,9 @@ mod tests {
     use crate::rows::TensorRows;
     use crate::schema::{Field, FieldKind, Label, List, Side, Task, Weighting};
 
+    /// Terms as the formula has them.
+    const RAW: InteractionOptions = InteractionOptions { max_rows: 2000, min_rows: 10, top: 50, references: 0 };
+
     /// The term of a pair of slots is the product of their ids and values, and the term of a slot is its id.
     struct Products {
         bias: Tensor,
@@ -335,7 +375,7 @@ mod tests {
 
     #[test]
     fn terms_are_summed_by_fields_per_row_before_their_magnitude() {
-        let found = interactions(&ROWS, &InteractionOptions { min_rows: 1, ..Default::default() });
+        let found = interactions(&ROWS, &InteractionOptions { min_rows: 1, references: 0, ..Default::default() });
         assert_eq!(found.rows, 3);
         // user × tags: 1·4 + 1·5, 2·5, 0. user × shop: 1·7, 2·7, 1·6. tags × tags: 4·5, 0, 0. tags × shop: 4·7 + 5·7,
         // 5·7, 0.
@@ -346,7 +386,7 @@ mod tests {
 
     #[test]
     fn the_strongest_values_come_first_and_rare_ones_are_left_out() {
-        let found = interactions(&ROWS, &InteractionOptions { min_rows: 2, ..Default::default() });
+        let found = interactions(&ROWS, &InteractionOptions { min_rows: 2, references: 0, ..Default::default() });
         let expected = ValuePair {
             fields: ["tags".into(), "shop".into()],
             ids: [5, 7],
@@ -355,19 +395,21 @@ mod tests {
             rows: 2,
         };
         assert_eq!(found.values, [expected]);
-        let all = interactions(&ROWS, &InteractionOptions { min_rows: 1, top: 4, ..Default::default() });
+        let all = interactions(&ROWS, &InteractionOptions { min_rows: 1, top: 4, references: 0, ..Default::default() });
         let shown: Vec<_> = all.values.iter().map(|pair| (pair.ids, pair.mean, pair.rows)).collect();
         assert_eq!(shown, [([5, 7], 35.0, 2), ([4, 7], 28.0, 1), ([4, 5], 20.0, 1), ([2, 7], 14.0, 1)]);
         let unknown = all.values.iter().find(|pair| pair.values[1].is_none());
         assert!(unknown.is_none());
-        let last = interactions(&ROWS[2..], &InteractionOptions { min_rows: 1, ..Default::default() });
+        let last = interactions(&ROWS[2..], &InteractionOptions { min_rows: 1, references: 0, ..Default::default() });
         assert_eq!((&last.values[0].values, last.values[0].mean), (&[Some("ann".into()), None], 6.0));
     }
 
     #[test]
     fn pairs_that_all_items_of_a_ranking_share_are_left_out() {
-        let (ranking, options) =
-            (Task::Ranking { threshold: None }, InteractionOptions { min_rows: 1, ..Default::default() });
+        let (ranking, options) = (
+            Task::Ranking { threshold: None },
+            InteractionOptions { min_rows: 1, references: 0, ..Default::default() },
+        );
         let (all, found) =
             (interactions(&ROWS, &options), over(&schema(ranking, Side::Item), &ROWS, &options, true).unwrap());
         // user × tags and tags × tags are left out.
@@ -385,13 +427,13 @@ mod tests {
     #[test]
     fn the_order_of_values_does_not_make_a_different_pair() {
         let rows = [[None, Some("a|b"), None], [None, Some("b|a"), None]];
-        let found = interactions(&rows, &InteractionOptions { min_rows: 2, ..Default::default() });
+        let found = interactions(&rows, &InteractionOptions { min_rows: 2, references: 0, ..Default::default() });
         assert!(found.values.iter().any(|pair| (pair.ids, pair.mean, pair.rows) == ([4, 5], 20.0, 2)), "{found:?}");
     }
 
     #[test]
     fn the_shares_are_those_of_the_covariances() {
-        let found = interactions(&ROWS, &InteractionOptions::default());
+        let found = interactions(&ROWS, &RAW);
         // First order: 1+4+5+7, 2+5+7, 1+6; pairs: 9+7+20+63, 10+14+35, 6; lump: -1, -2, -1.
         let parts = [[17.0, 14.0, 7.0], [99.0, 59.0, 6.0], [-1.0, -2.0, -1.0]];
         let mean = |x: &[f64; 3]| x.iter().sum::<f64>() / 3.0;
@@ -404,14 +446,14 @@ mod tests {
             assert!((share - covariance(part, &total) / covariance(&total, &total)).abs() < 1e-9, "{name} {share}");
         }
         assert!((found.shares.iter().map(|(_, share)| share).sum::<f64>() - 1.0).abs() < 1e-9);
-        assert_eq!(interactions(&ROWS[..1], &InteractionOptions::default()).shares, []);
+        assert_eq!(interactions(&ROWS[..1], &RAW).shares, []);
     }
 
     #[test]
     fn a_model_without_pair_terms_has_none_and_rows_are_sampled_evenly() {
-        assert!(over(&schema(Task::Regression, Side::Item), &ROWS, &InteractionOptions::default(), false).is_none());
+        assert!(over(&schema(Task::Regression, Side::Item), &ROWS, &RAW, false).is_none());
         let rows = [ROWS[0], ROWS[0], ROWS[1], ROWS[1]];
-        let options = InteractionOptions { max_rows: 2, min_rows: 1, ..Default::default() };
+        let options = InteractionOptions { max_rows: 2, min_rows: 1, references: 0, ..Default::default() };
         let (found, expected) = (interactions(&rows, &options), interactions(&ROWS[..2], &options));
         assert_eq!(found, expected);
     }

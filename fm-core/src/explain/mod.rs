@@ -29,6 +29,7 @@
 
 mod importance;
 mod interactions;
+mod purified;
 mod shapley;
 
 use tch::{Device, Kind, Tensor, no_grad};

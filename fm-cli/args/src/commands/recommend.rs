@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use crate::completion;
-use crate::flags::{Device, Folders, Form, Moved, at_least_one, pair};
+use crate::flags::{Device, Folders, Form, Moved, at_least_one, pair, share};
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
                         fm recommend runs/deepfm-1 --user 42 --top 20\n  \
                         fm recommend runs/deepfm-1 --user 42 --exclude 50,181\n  \
+                        fm recommend runs/deepfm-1 --user 42 --where genres=Drama --diversity 0.3\n  \
                         fm recommend runs/deepfm-1 --users all --output recommended.parquet\n  \
                         fm recommend model.pt --user 42 --about age=25 --about gender=F")]
 pub struct Recommend {
@@ -47,6 +48,15 @@ pub struct Recommend {
     /// Items to leave out, in addition to those that the user already has in the data
     #[arg(long, value_name = "ID,...", value_delimiter = ',', help_heading = "Data")]
     pub exclude: Vec<String>,
+    /// Recommend only items whose field has this value, such as genres=Drama; repeatable
+    #[arg(long, value_name = "FIELD=VALUE", value_parser = pair, help_heading = "Data")]
+    pub r#where: Vec<(String, String)>,
+    /// How much an item counts less if it resembles those before it, from 0 to 1
+    ///
+    /// How much an item counts less if it resembles those before it, from 0 to 1: maximal marginal relevance, with the share of
+    /// common values of the items' fields as similarity.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share, help_heading = "Output")]
+    pub diversity: f64,
     /// The location of data that has moved.
     #[command(flatten)]
     pub moved: Moved,

@@ -23,6 +23,12 @@ pub fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A number from 0 to 1.
+pub fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or("it must be a number from 0 to 1".into())
+}
+
 /// A time such as 90s, 30m or 2h.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use fm_core::calendar::{date, instant, time};
+use fm_core::calendar::time;
 use fm_core::metric::{MetricSet, Metrics, metric, metrics, standard_errors};
 use fm_core::terminal::{grouped, shortened};
 use fm_core::{Label, Records, Rows};
@@ -12,21 +12,19 @@ use serde::Serialize;
 
 use crate::console::{decimal, width};
 use crate::metric::in_order;
+use crate::periods::Periods;
 use crate::targets::Targets;
 use crate::text_table::{Column, fitting, markdown};
 
 /// Number of values to print, those with the most rows.
 const VALUES: usize = 30;
-/// Maximum number of days; more are summed up by month.
-const DAYS: usize = 62;
 /// Maximum width of a value.
 const WIDTH: usize = 30;
-const SECONDS_OF_DAY: i64 = 86_400;
 
 /// The rows with one value.
 #[derive(Serialize)]
 pub struct Part {
-    /// The value, or the day or month of a time; `None` if it is missing.
+    /// The value, or the day, month or year of a time; `None` if it is missing.
     value: Option<String>,
     rows: usize,
     metrics: Metrics,
@@ -34,7 +32,7 @@ pub struct Part {
     margin: Option<f64>,
 }
 
-/// The metrics for each value of a column, or for each day or month if it has times: in order of time, otherwise those with
+/// The metrics for each value of a column, or for each day, month or year if it has times: in order of time, otherwise those with
 /// the most rows first. `main` is the metric that gets an interval.
 pub fn parts(
     (column, source): (&str, &RawData),
@@ -49,24 +47,19 @@ pub fn parts(
     }
     let frame = source.rows.take(numbers, &[column])?;
     let texts = frame.column(column)?.str()?;
-    let declared = source.spec.timestamp.as_deref() == Some(column);
-    let days = texts.iter().map(|text| day(text?, column, declared)).collect::<Option<Vec<i64>>>();
-    let mut of_value: BTreeMap<Option<String>, Vec<usize>> = BTreeMap::new();
-    match &days {
-        Some(days) => {
-            let are_many = days.iter().collect::<std::collections::BTreeSet<_>>().len() > DAYS;
-            for (row, day) in days.iter().enumerate() {
-                let text = date(*day).to_string();
-                let text = if are_many { text[..text.len() - "-01".len()].to_owned() } else { text };
-                of_value.entry(Some(text)).or_default().push(row);
-            }
-        }
+    let is_of_times = source.spec.timestamp.as_deref() == Some(column) || is_dated(column, texts.iter());
+    let periods = if is_of_times { Periods::of(texts.iter()) } else { None };
+    let of_value: Vec<(Option<String>, Vec<usize>)> = match periods {
+        Some(periods) => periods.rows.into_iter().map(|(period, rows)| (Some(period), rows)).collect(),
         None => {
-            for (row, text) in texts.iter().enumerate() {
-                of_value.entry(text.map(str::to_owned)).or_default().push(row);
-            }
+            let mut of_value: BTreeMap<Option<&str>, Vec<usize>> = BTreeMap::new();
+            texts.iter().enumerate().for_each(|(row, text)| of_value.entry(text).or_default().push(row));
+            let mut of_value: Vec<(Option<String>, Vec<usize>)> =
+                of_value.into_iter().map(|(text, rows)| (text.map(str::to_owned), rows)).collect();
+            of_value.sort_by_key(|(_, rows)| std::cmp::Reverse(rows.len()));
+            of_value
         }
-    }
+    };
     if of_value.len() == rows.len() && rows.len() > 1 {
         bail!("`{column}` has another value in each row: choose a column whose rows can be measured together");
     }
@@ -85,18 +78,14 @@ pub fn parts(
             margin: errors.map(|[error]| 1.96 * error),
         }
     };
-    let mut parts: Vec<(Option<String>, Vec<usize>)> = of_value.into_iter().collect();
-    if days.is_none() {
-        parts.sort_by_key(|(_, rows)| std::cmp::Reverse(rows.len()));
-    }
-    Ok(parts.into_iter().map(part).collect())
+    Ok(of_value.into_iter().map(part).collect())
 }
 
-/// The day of a text in a column; `None` if it is not a time. A number is one only in a column of times.
-fn day(text: &str, column: &str, is_declared: bool) -> Option<i64> {
-    let is_of_times = is_declared || ["time", "date"].iter().any(|word| column.to_lowercase().contains(word));
-    let (seconds, has_date) = instant(text)?;
-    (has_date && (is_of_times || time(text).is_some())).then(|| seconds.div_euclid(SECONDS_OF_DAY))
+/// Whether the values of a column are times: dates, or numbers in a column whose name says so.
+fn is_dated<'a>(column: &str, mut texts: impl Iterator<Item = Option<&'a str>>) -> bool {
+    let name = column.to_lowercase();
+    ["time", "date"].iter().any(|word| name.contains(word))
+        || texts.all(|text| text.is_some_and(|text| time(text).is_some()))
 }
 
 /// A table of the parts: `main` with its interval, and the other metrics as far as they fit.

@@ -16,8 +16,9 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::extremes::Extremes;
 use crate::interruption::{Interrupted, stop_at_ctrl_c};
-use crate::predictor::{Predictor, best_of, moved};
+use crate::predictor::{Predictor, moved};
 use crate::progress::RowProgress;
+use crate::selection::Selection;
 
 /// The number of candidates to score at once: each of some users with each of some items.
 const CANDIDATES: usize = 1 << 17;
@@ -39,6 +40,7 @@ pub fn run(args: &Recommend, users: &str, output: &Path) -> Result<()> {
             grouped(users.ids.len() as i64)
         );
     }
+    let selection = Selection::new(catalogue.items(), &predictor.schema, &args.r#where, args.diversity)?;
     let scoring = Scoring::new(&predictor, &catalogue, &users)?;
     let item = source.spec.item.as_deref();
     let reading = item.map(|item| source.reading(item)).unwrap_or_default();
@@ -59,7 +61,7 @@ pub fn run(args: &Recommend, users: &str, output: &Path) -> Result<()> {
         for (&user, logits) in some.iter().zip(scoring.logits(some)?) {
             extremes.add_logits(&logits);
             users.seen[user].iter().for_each(|&place| is_left_out[place as usize] = true);
-            let best = best_of(&logits, args.top, |place| !is_left_out[place]);
+            let best = selection.best(&logits, args.top, |place| !is_left_out[place]);
             users.seen[user].iter().for_each(|&place| is_left_out[place as usize] = is_excluded[place as usize]);
             lists.push(user, &best, |place| predictor.schema.label().prediction(logits[place]));
         }

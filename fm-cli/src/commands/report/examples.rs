@@ -10,6 +10,7 @@ use maud::{Markup, html};
 use super::run::{Activity, Group, Run};
 use super::{absent, heading};
 use crate::console::decimals_of;
+use crate::selection::Selection;
 
 const TOP: usize = 10;
 
@@ -97,7 +98,7 @@ fn lists(group: &Group<'_>, catalogues: &[Catalogue<'_>], user: &str, rated: &[(
     let mut lists: Vec<(String, Vec<(String, String)>)> = vec![("Rated highest".into(), rated)];
     for ((run, _), catalogue) in group.runs.iter().zip(catalogues) {
         let unseen = catalogue.unseen(user)?.items;
-        let best = run.predictor.best(&unseen, TOP, &[])?;
+        let best = run.predictor.best(&unseen, TOP, &[], &Selection::of_all(&unseen))?;
         let digits = decimals_of(run.predictor.schema.label(), 3);
         let item = |(row, score): (usize, f32)| (unseen.titles[row].clone(), format!("{score:.digits$}"));
         lists.push((format!("Recommended by {}", run.name), best.into_iter().map(item).collect()));

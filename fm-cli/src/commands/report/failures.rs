@@ -1,5 +1,5 @@
-//! Where the models fail: their metric on test rows by the number of training rows of the user and of the item. For a
-//! ranking, over users by these numbers.
+//! Where the models fail: their metric on test rows by the number of training rows of the user and of the item, and by
+//! time. For a ranking, over users by these numbers.
 
 use anyhow::Result;
 use fm_core::Task;
@@ -9,11 +9,12 @@ use maud::{Markup, html};
 
 use super::buckets::{bucket_of, buckets, range};
 use super::chart::{Axis, Chart, Mark, Paint, SIZE};
-use super::page::{Cell, figure, figures, table};
+use super::page::{Cell, figure, figures, more, table};
 use super::run::{Activity, Group, Run, TestRows};
 use super::slices;
 use super::summary::{capitalized, metric_name, metric_title};
 use super::{absent, heading, no_test_rows};
+use crate::periods::Periods;
 use crate::ranking::TestRanks;
 
 const BUCKETS: usize = 5;
@@ -38,12 +39,17 @@ fn activity(runs: &[Run], groups: &[Group<'_>]) -> Result<Markup> {
         for (what, seen) in ["user", "item"].into_iter().zip(seen(measured.1)?) {
             match seen {
                 Some(seen) => {
-                    let slices = Slices::new(group, measured, what, &seen);
+                    let slices = Slices::new(group, measured, by_activity(what, &seen));
                     charts.push(slices.chart()?);
                     tables.push(slices.table());
                 }
                 None => without.push(what),
             }
+        }
+        if let Some(by_time) = by_time(measured.1)? {
+            let slices = Slices::new(group, measured, by_time);
+            charts.push(slices.chart()?);
+            tables.push(more("By time, as a table", &slices.table()));
         }
         has_charts |= !charts.is_empty();
         parts.push(html! {
@@ -107,11 +113,49 @@ fn seen(rows: &TestRows) -> Result<[Option<Vec<f64>>; 2]> {
     Ok([of(&source.spec.user)?, of(&source.spec.item)?])
 }
 
-/// The test rows of a group of runs (or the users, for a ranking) by their number of training rows.
+/// Buckets of the test rows, or of the users for a ranking.
+struct Buckets {
+    /// What defines them.
+    by: String,
+    names: Vec<String>,
+    /// The test rows or users in each.
+    members: Vec<Vec<usize>>,
+}
+
+/// Buckets by the number of training rows of each test row's user or item.
+fn by_activity(what: &str, seen: &[f64]) -> Buckets {
+    // Units without training rows have a bucket of their own.
+    let mut bounds = buckets(seen.iter().copied().filter(|&count| count > 0.0), BUCKETS);
+    if seen.contains(&0.0) {
+        bounds.insert(0, (0.0, 0.0));
+    }
+    let mut members: Vec<Vec<usize>> = vec![vec![]; bounds.len()];
+    for (unit, &count) in seen.iter().enumerate() {
+        if let Some(bucket) = bucket_of(&bounds, count) {
+            members[bucket].push(unit);
+        }
+    }
+    let names = bounds.iter().map(|&(low, high)| range(low, high)).collect();
+    Buckets { by: format!("training rows of the {what}"), names, members }
+}
+
+/// Buckets by the time of the test rows, if they have times of several periods.
+fn by_time(rows: &TestRows) -> Result<Option<Buckets>> {
+    let source = &rows.source;
+    let Some(column) = source.spec.timestamp.as_ref().filter(|_| rows.ranks.is_none()) else { return Ok(None) };
+    let times = source.rows.take(&source.parts.test, &[column])?;
+    let periods = Periods::of(times.column(column)?.str()?.iter()).filter(|periods| periods.rows.len() > 1);
+    Ok(periods.map(|Periods { unit, rows }| {
+        let (names, members) = rows.into_iter().unzip();
+        Buckets { by: unit.to_owned(), names, members }
+    }))
+}
+
+/// The metrics of a group of runs in buckets.
 struct Slices<'a> {
     metric: &'a str,
-    /// `user` or `item`: whose training rows are counted.
-    what: &'static str,
+    /// What defines the buckets.
+    by: String,
     /// The content of the buckets.
     units: &'static str,
     names: Vec<String>,
@@ -124,19 +168,9 @@ struct Slices<'a> {
 }
 
 impl<'a> Slices<'a> {
-    /// Slices by the metric of `measured`. `seen` has the number of training rows of each test row or user.
-    fn new(group: &Group<'a>, measured: (&'a Run, &TestRows), what: &'static str, seen: &[f64]) -> Slices<'a> {
-        // Units without training rows have a bucket of their own.
-        let mut bounds = buckets(seen.iter().copied().filter(|&count| count > 0.0), BUCKETS);
-        if seen.contains(&0.0) {
-            bounds.insert(0, (0.0, 0.0));
-        }
-        let mut members: Vec<Vec<usize>> = vec![vec![]; bounds.len()];
-        for (unit, &count) in seen.iter().enumerate() {
-            if let Some(bucket) = bucket_of(&bounds, count) {
-                members[bucket].push(unit);
-            }
-        }
+    /// Slices by the metric of `measured`.
+    fn new(group: &Group<'a>, measured: (&'a Run, &TestRows), buckets: Buckets) -> Slices<'a> {
+        let Buckets { by, names, members } = buckets;
         let each = |metrics: &dyn Fn(&[usize]) -> Metrics| members.iter().map(|bucket| metrics(bucket)).collect();
         let label = |run: &'a Run| run.predictor.schema.label();
         let (run, rows) = measured;
@@ -144,9 +178,9 @@ impl<'a> Slices<'a> {
             if rows.ranks.is_some() { ("users", "popularity") } else { ("test rows", "mean label") };
         Slices {
             metric: run.monitored(),
-            what,
+            by,
             units,
-            names: bounds.iter().map(|&(low, high)| range(low, high)).collect(),
+            names,
             sizes: members.iter().map(Vec::len).collect(),
             runs: group
                 .runs
@@ -155,11 +189,6 @@ impl<'a> Slices<'a> {
                 .collect(),
             baseline: (each(&|bucket| rows.baseline(label(run), bucket)), baseline),
         }
-    }
-
-    /// The quantity that defines the buckets.
-    fn training_rows(&self) -> String {
-        format!("training rows of the {}", self.what)
     }
 
     fn chart(&self) -> Result<Markup> {
@@ -182,9 +211,9 @@ impl<'a> Slices<'a> {
             legend.push((run.paint, run.name.clone()));
         }
         legend.push((Paint::Muted, self.baseline.1.into()));
-        let x = Axis::named(self.names.iter().cloned(), &self.training_rows());
+        let x = Axis::named(self.names.iter().cloned(), &self.by);
         let chart = Chart { size: SIZE, x, y: Axis::over(values, ""), marks };
-        let title = format!("{} by the {}", metric_title(self.metric), self.training_rows());
+        let title = format!("{} by the {}", metric_title(self.metric), self.by);
         let svg = chart.svg(&format!("{title}: {}.", words.join("; ")))?;
         let smallest = self.sizes.iter().zip(&self.names).min_by_key(|(size, _)| **size);
         let note = smallest.map_or(String::new(), |(size, name)| {
@@ -197,7 +226,7 @@ impl<'a> Slices<'a> {
         // For a binary task, also the AUC.
         let is_binary = self.runs.iter().any(|(run, _)| matches!(run.task(), Task::Binary { .. }));
         let shown: Vec<&str> = [self.metric].into_iter().chain(is_binary.then_some("auc")).collect();
-        let mut head = vec![capitalized(&self.training_rows()), capitalized(self.units)];
+        let mut head = vec![capitalized(&self.by), capitalized(self.units)];
         for metric in &shown {
             head.extend(self.runs.iter().map(|(run, _)| match self.runs.len() {
                 1 => metric_title(metric),
@@ -220,6 +249,6 @@ impl<'a> Slices<'a> {
             cells
         };
         let rows: Vec<Vec<Cell>> = (0..self.names.len()).map(row).collect();
-        table(&format!("{} by the {}", capitalized(self.units), self.training_rows()), &head, &rows)
+        table(&format!("{} by the {}", capitalized(self.units), self.by), &head, &rows)
     }
 }

@@ -10,17 +10,21 @@ use maud::{Markup, html};
 
 use super::absent;
 use super::chart::{Align, Axis, Chart, Mark, Paint, width};
-use super::page::{Cell, figure, figures, table};
+use super::page::{Cell, figure, figures, more, table};
 use super::run::{Run, TestRows};
 use crate::console::{decimal, percent, rounded};
 
 /// The number of pair terms to compute, which limits the number of training rows; and the minimum number of rows.
-const TERMS: usize = 20_000_000;
-const ROWS: usize = 2000;
+const TERMS: usize = 150_000_000;
+const ROWS: usize = 200;
+/// The number of rows whose values tell interactions from main effects.
+const REFERENCES: usize = 8;
 /// Minimum number of rows with a pair of values for the pair to be listed.
 const LEAST: usize = 20;
 /// Number of pairs of values to list.
 const PAIRS: usize = 12;
+/// Maximum number of pairs of fields in a table.
+const LISTED: usize = 40;
 /// Maximum number of fields in a heat map.
 const FIELDS: usize = 24;
 
@@ -49,9 +53,9 @@ pub fn section(runs: &[Run]) -> Result<(String, Markup)> {
     let body = html! {
         @if found.iter().any(|(_, found)| found.is_ok()) {
             p {
-                "By the model's formula, a logit is a sum of terms. This section shows the terms of pairs of values in \
-                 training rows: how much two fields contribute (the mean magnitude of their terms over the rows), \
-                 and the pairs of values that contribute most."
+                "By the model's formula, a logit is a sum of terms. This section shows what pairs of values contribute in \
+                 training rows beyond what each value contributes with any other: how much two fields interact (the mean \
+                 magnitude of these terms over the rows), and the pairs of values that interact most."
                 @if runs.iter().any(|run| run.task().is_ranking()) {
                     " For a ranking, it leaves out pairs without a field of the item: all candidates of a row share \
                      these terms, which do not affect the order."
@@ -101,10 +105,12 @@ fn interactions(run: &Run) -> Result<Result<Found, String>> {
     let schema = &run.predictor.schema;
     let train = &rows.source.parts.train;
     let slots = schema.num_slots();
-    let count = train.len().min(ROWS.max(TERMS / (slots * slots / 2).max(1)));
+    let options = InteractionOptions { max_rows: 0, min_rows: LEAST, top: PAIRS, references: REFERENCES };
+    let of_row = (slots * slots / 2).max(1) * options.rows_per_row(schema.num_fields());
+    let count = train.len().min(ROWS.max(TERMS / of_row));
     let sample: Vec<u32> = (0..count).map(|row| train[row * train.len() / count]).collect();
     let dataset = rows.source.encode(schema, &sample)?;
-    let options = InteractionOptions { max_rows: count, min_rows: LEAST, top: PAIRS };
+    let options = InteractionOptions { max_rows: count, ..options };
     let (model, device) = (run.predictor.model.model.as_ref(), run.predictor.device);
     let Some(mut found) = InteractionReport::over(model, schema, &dataset, device, &options)? else {
         return Ok(Err(format!("{} has no terms of pairs", run.title())));
@@ -175,9 +181,23 @@ fn heat_map(title: &str, matrix: &[Vec<f64>], full: f64, names: &[&str], paint: 
             format!("{} × {} {}", names[shown[*column]], names[shown[*row]], decimal(*value, 3))
         })
         .collect();
-    let note = if words.is_empty() { "All are zero.".into() } else { format!("Strongest: {}.", words.join(", ")) };
+    let note = match words.is_empty() {
+        true => "All are zero.".into(),
+        false => format!("The full colour is {}. Strongest: {}.", decimal(full, 3), words.join(", ")),
+    };
     let chart = Chart { size, x: axis(0.0..count + room + 0.2), y: axis(0.0..count), marks };
-    Ok(figure(title, &[], &chart.svg(&format!("{title}. {note}"))?, &note))
+    let row = |cell: &&(usize, usize, f64)| {
+        let name = |field: usize| Cell::Text(names[shown[field]].into());
+        vec![name(cell.1), name(cell.0), Cell::Number(decimal(cell.2, 4))]
+    };
+    let rows: Vec<Vec<Cell>> = strongest.iter().take(LISTED).map(row).collect();
+    let numbers = table(title, &["Field", "Field", "Strength"].map(str::to_owned), &rows);
+    Ok(html! {
+        div {
+            (figure(title, &[], &chart.svg(&format!("{title}. {note}"))?, &note))
+            @if !rows.is_empty() { (more("As a table", &numbers)) }
+        }
+    })
 }
 
 /// The strongest pairs of values.

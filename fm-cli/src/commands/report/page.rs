@@ -122,7 +122,7 @@ pub fn table(caption: &str, head: &[String], rows: &[Vec<Cell>]) -> Markup {
     let is_number =
         |column: usize| rows.iter().any(|row| !matches!(row.get(column), None | Some(Cell::Text(_) | Cell::Words(_))));
     html! {
-        div.scroll role="region" tabindex="0" aria-label=(caption) {
+        div.scroll role="region" tabindex="0" aria-label={ "Table: " (caption) } {
             table {
                 caption { (caption) }
                 thead {

@@ -1,5 +1,6 @@
 //! `fm tune`
 
+mod importance;
 mod space;
 mod study;
 
@@ -16,10 +17,11 @@ use fm_models::Run;
 use serde_json::json;
 use toml::Value;
 
+use self::importance::importance;
 use self::space::Space;
 use self::study::{Ending, Question, Study, Trial};
 use super::{print, print_json};
-use crate::console::decimal;
+use crate::console::{decimal, percent};
 use crate::interruption::{Interrupted, resumable};
 use crate::metric::{Metric, best_so_far, better};
 use crate::settings::Settings;
@@ -75,7 +77,9 @@ pub fn run(args: &Tune) -> Result<()> {
     write_atomically(&file, |file| file.write_all(text.as_bytes()))?;
     tracing::info!("train it with `fm train --config {}`", file.display());
     if args.form.json {
-        return print_json(&json!({ "metric": metric.name, "best": best, "trials": study.trials }));
+        let importance = importance(&study, metric).into_iter().collect::<BTreeMap<String, f64>>();
+        let found = json!({ "metric": metric.name, "best": best, "importance": importance, "trials": study.trials });
+        return print_json(&found);
     }
     print(format!(
         "{} {} in trial {} of {}",
@@ -86,6 +90,11 @@ pub fn run(args: &Tune) -> Result<()> {
     ))?;
     for (dimension, value) in dimensions.iter().zip(&best.values) {
         print(format!("{} = {value}", dimension.key))?;
+    }
+    let shares = importance(&study, metric);
+    let shares: Vec<String> = shares.iter().map(|(key, share)| format!("{key} {}", percent(*share))).collect();
+    if !shares.is_empty() {
+        print(format!("share of the results' variance that each setting explains: {}", shares.join(", ")))?;
     }
     Ok(())
 }
