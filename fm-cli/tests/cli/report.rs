@@ -392,3 +392,21 @@ fn a_report_that_fails_writes_no_file() {
     scene.write("run/summary.json", "{");
     scene.fails_with("report run", &["summary.json"]);
 }
+
+#[test]
+fn each_chart_is_a_file_that_needs_no_page() {
+    let scene = Scene::after(&["train --data ml --task binary --model fm --epochs 2 --run run"]);
+    scene.ok("report run --output report.html --figures charts");
+    let charts: Vec<String> = std::fs::read_dir(scene.path("charts"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(charts.len() > 8 && charts.iter().any(|name| name == "02-roc-curve-true-positive-rate.svg"), "{charts:?}");
+    for name in &charts {
+        let svg = scene.text(&format!("charts/{name}"));
+        assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" ") && svg.ends_with("</svg>\n"), "{name}");
+        assert!(!svg.contains("var("), "{name}");
+    }
+    scene.write("charts/mine.txt", "");
+    scene.fails_with("report run --output report.html --figures charts", &["charts", "mine.txt", "another folder"]);
+}

@@ -1,6 +1,8 @@
-//! `fm runs`: the list of runs.
+//! `fm runs`: the list of runs, and what trackers of experiments get.
 
-use crate::scene::{Scene, assert_holds};
+use serde_json::Value;
+
+use crate::scene::{FM_ON_BOOKS, Scene, assert_holds, python};
 
 /// Runs of two tasks, one of them interrupted.
 fn scene() -> Scene {
@@ -54,4 +56,27 @@ fn a_list_without_runs_or_with_an_unknown_setting_is_an_error_of_one_line() {
     scene.write("runs/a/schema.json", "{");
     let warnings = scene.warnings("runs");
     assert!(warnings.len() == 1 && warnings[0].contains("runs/a is left out"), "{warnings:?}");
+}
+
+/// What the example logs to MLflow and to Weights & Biases.
+#[test]
+fn a_tracker_gets_the_settings_the_epochs_and_the_results() {
+    let Some(python) = python() else { return };
+    let scene = Scene::after(&[FM_ON_BOOKS]);
+    let script = format!(
+        "import json, sys; sys.path.insert(0, {:?}); from log_run import Run; run = Run('run'); \
+         print(json.dumps([run.settings, [run.metrics_of(epoch) for epoch in run.epochs], run.results(), len(run.files())]))",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/trackers")
+    );
+    let output = scene.command(&python).args(["-c", &script]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found[0]["model.name"], "fm");
+    let summary = scene.json("run/summary.json");
+    assert_eq!(found[2]["test/rmse"], summary["test"]["rmse"]);
+    assert_eq!(found[2]["baseline/mean/rmse"], summary["baselines"]["mean"]["rmse"]);
+    for (logged, epoch) in found[1].as_array().unwrap().iter().zip(scene.metrics("run")) {
+        assert_eq!((&logged["train/loss"], &logged["valid/rmse"]), (&epoch["train_loss"], &epoch["valid"]["rmse"]));
+    }
+    assert_eq!(found[3], 4);
 }

@@ -23,12 +23,15 @@ use tch::{Device, Kind, Tensor};
 use self::card::{Latency, ModelCard, Rounding};
 pub use self::served::{Exported, for_server};
 use super::print;
+use crate::changes::Values;
 use crate::evaluation::Evaluation;
 use crate::predictor::{Predictor, moved};
 use crate::results::Results;
 
 /// The extra file with the titles of the catalogue's items.
 pub const TITLES: &str = "titles.json";
+/// The extra file with the distribution of the training rows' values, to compare other rows with.
+const VALUES: &str = "values.json";
 
 pub fn run(args: &Export) -> Result<()> {
     let is_triton = matches!(args.format, ExportFormat::Triton);
@@ -157,6 +160,9 @@ impl Measured {
         ];
         if let Some(results) = &results {
             files.push(("metrics.json", serde_json::to_string_pretty(results)?));
+        }
+        if let Some(values) = Values::of_run(run)? {
+            files.push((VALUES, serde_json::to_string(&values.fields)?));
         }
         if let Some(titles) = &self.titles {
             files.push((TITLES, serde_json::to_string(titles)?));

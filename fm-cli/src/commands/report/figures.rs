@@ -127,7 +127,7 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
 /// The words of a title in a file name.
 fn slug(title: &str) -> String {
     let words = title.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    let words: Vec<String> = words.take(8).map(str::to_lowercase).collect();
+    let words: Vec<String> = words.take(12).map(str::to_lowercase).collect();
     words.join("-")
 }
 

@@ -87,9 +87,8 @@ fn sections(runs: &[Run], groups: &[Group<'_>]) -> Result<Vec<Section>> {
     sections.push(open("matters", "Which fields matter", matters::body(runs)?));
     let (result, body) = failures::section(runs, groups)?;
     sections.push(closed("failures", "Where the models fail", result, body));
-    let changes = changes::all(runs)?;
-    if !changes.is_empty() {
-        sections.push(closed("changes", "What has changed", String::new(), changes::body(&changes)));
+    if let Some((result, body)) = changes::section(runs)? {
+        sections.push(closed("changes", "What has changed", result, body));
     }
     let (result, body) = interactions::section(runs)?;
     sections.push(closed("interactions", "Interactions", result, body));

@@ -107,7 +107,11 @@ fn sentence(run: &Run) -> String {
         }
         _ => String::new(),
     };
-    format!("{start}. {} on {rows} test rows: {}{against}.", metric_title(metric), decimals(value))
+    let calibrated = match run.predictor.is_calibrated {
+        true => " Its scores are calibrated on the validation rows; the learning curves are those of training.",
+        false => "",
+    };
+    format!("{start}. {} on {rows} test rows: {}{against}.{calibrated}", metric_title(metric), decimals(value))
 }
 
 /// The best value of the metric that chooses a run's best epoch, and its source.
