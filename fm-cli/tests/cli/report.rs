@@ -225,7 +225,8 @@ fn a_ranking_fails_by_the_training_rows_of_users_and_of_their_test_items() {
     let summaries = ["fm", "lr"].map(|model| scene.summary(&format!("runs/{model}")));
     let values = [&summaries[0]["test"], &summaries[1]["test"], &summaries[0]["baselines"]["popularity"]];
     report(&scene, "runs/fm runs/lr", |page| {
-        assert_eq!(charts(page, "failures"), 2);
+        // By the user, by the item, and by time.
+        assert_eq!(charts(page, "failures"), 3);
         assert_holds(&section(page, "failures"), &["NDCG@10 by the training rows of the user", "popularity"]);
         let seen: [Vec<f64>; 2] = [
             users.iter().map(|user| rows_of_user(user)).collect(),
@@ -342,7 +343,8 @@ fn the_report_of_an_interrupted_run_shows_what_there_is() {
     report(&scene, "run", |page| {
         assert_holds(&section(page, "summary"), &["interrupted after 2 epochs; there are no results yet"]);
         assert_eq!(charts(page, "curves"), 3);
-        assert_eq!(charts(page, "failures"), 2);
+        // By the user, by the item, and by time.
+        assert_eq!(charts(page, "failures"), 3);
     });
     for file in ["metrics.jsonl", "checkpoints/best.safetensors"] {
         std::fs::remove_file(scene.path("run").join(file)).unwrap();
