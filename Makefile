@@ -16,8 +16,8 @@ ifneq ($(FM_PYTHON),)
 export FM_PYTHON
 endif
 
-.PHONY: help setup libtorch python build demo test check wheel wheel-test fuzz schema golden gpu-tests pages bench speed \
-    audit doc clean
+.PHONY: help setup libtorch python build demo test check wheel wheel-test licences fuzz schema golden gpu-tests pages bench \
+    speed audit doc clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -68,6 +68,9 @@ wheel: build ## pack the program and the Python module into a wheel in dist, for
 # OPTIONS=--download installs PyTorch as a user would, instead of using that of `make python`.
 wheel-test: wheel ## install the wheel into a new environment, and train, export, load and score with it
 	@sh scripts/wheel-test.sh dist/fm_torch-*.whl $(OPTIONS)
+
+licences: ## write the licences of all dependencies into THIRD-PARTY-LICENSES; the wheel contains them, too
+	@python3 scripts/licences.py THIRD-PARTY-LICENSES
 
 # Seconds for each target, and the targets.
 SECONDS ?= 600

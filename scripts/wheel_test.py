@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import importlib.metadata
 import io
 import json
 import math
@@ -121,6 +122,9 @@ def check_files(file: Path) -> None:
     with contextlib.redirect_stderr(io.StringIO()):
         fm.export("runs/likes", "plain.pt")
     assert json.loads(fm.run("runs", "--json", echo=False))
+    licences = [path for path in importlib.metadata.files("fm-torch") or [] if "licenses" in path.parts]
+    assert {path.name for path in licences} == {"LICENSE", "THIRD-PARTY-LICENSES"}, licences
+    assert all("MIT licence" in path.read_text() or path.name == "LICENSE" for path in licences)
     program = [sys.executable, "-m", "fm"]
     assert subprocess.run([*program, "--version"], capture_output=True, check=True).stdout.startswith(b"fm ")
     assert subprocess.run([*program, "no-such"], capture_output=True, check=False).returncode == 2
