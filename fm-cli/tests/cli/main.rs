@@ -21,6 +21,7 @@ mod export;
 mod extremes;
 mod hashed;
 mod histories;
+mod image;
 mod inferred;
 mod interruption;
 mod kept;
