@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::http::{Token, listen, router};
+use crate::http::{Token, listen, most_connections, router};
 use crate::model::Stamp;
 use crate::models::Models;
 use crate::options::Options;
@@ -30,8 +30,12 @@ impl Server {
     ///
     /// # Errors
     /// [`Error::Option`], [`Error::Token`], [`Error::Model`] for a file that cannot be served, and [`Error::Listen`].
-    pub fn open(options: Options) -> Result<Server> {
+    pub fn open(mut options: Options) -> Result<Server> {
         options.check()?;
+        if let Some(most) = most_connections().filter(|most| *most < options.max_connections) {
+            let asked = std::mem::replace(&mut options.max_connections, most);
+            tracing::info!("at most {most} connections, not {asked}: `ulimit -n` raises the number of open files");
+        }
         let token = options.token_file.as_deref().map(Token::load).transpose()?;
         tch::set_num_threads(i32::try_from(options.threads_per_worker).unwrap_or(1));
         let (models, stamps) = Models::load(&options.files)?;
