@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes the licences of the crates that the program contains: python3 scripts/licences.py FILE
 
-It takes them from the sources that Cargo has downloaded for this platform. Crates that only tests and build scripts use are
-left out: no file that is built contains them. libtorch is not part of the program either, and has its own licences.
+It takes them from the sources that Cargo has downloaded for this platform. Crates that only tests and build scripts use
+are left out: no file that is built contains them. libtorch is not part of the program, and has its own licences.
 
 Environment:
   CARGO  the Cargo to ask [default: cargo]
@@ -24,8 +24,8 @@ NAMES = re.compile(r"(un)?licen[cs]e|copying|copyright|notice", re.IGNORECASE)
 
 HEADER = """Licences of the {count} Rust crates that fm contains
 
-fm itself is under the MIT licence, in the file LICENSE. Programs in Rust also contain parts of its standard library, which
-is under the MIT licence or the Apache License, Version 2.0, at the user's choice: see https://www.rust-lang.org/policies.
+fm itself is under the MIT licence, in the file LICENSE. Programs in Rust also contain parts of its standard library,
+which is under the MIT licence or the Apache License, Version 2.0, at the user's choice.
 """
 
 

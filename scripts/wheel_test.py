@@ -73,6 +73,7 @@ def check_scores(model: fm.Model) -> None:
     many = model.score({name: column * 5000 for name, column in flat.items()})
     assert many.shape == (15000,) and torch.allclose(many[-3:], expected, atol=1e-6)
     assert model.score([]).shape == model.score({}).shape == (0,) and model.score([{}]).shape == (1,)
+    assert torch.equal(model.score([{}, {}]), model.score([{"other": 1}, {}])) and model.score([{}, {}]).shape == (2,)
     for module in ("pandas", "polars"):
         try:
             frames = __import__(module)

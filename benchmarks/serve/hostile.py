@@ -226,7 +226,8 @@ async def play(fm: Path, file: Path, at: int) -> bool:
     good = set(found) <= allowed and not polite.failures and closed and code == 0 and not complaints
     outcomes = ", ".join(f"{count} x {what}" for what, count in found.most_common())
     answers = f"{polite.answers} of {polite.answers + len(polite.failures)}"
-    print(f"{'ok' if good else 'FAILED':6} {scene.__name__}: {outcomes}; polite {answers}; memory x {grown:.2f}", flush=True)
+    word = "ok" if good else "FAILED"
+    print(f"{word:6} {scene.__name__}: {outcomes}; polite {answers}; memory x {grown:.2f}", flush=True)
     for what in (*polite.failures[:3], *complaints[:3], *([] if closed else ["connections stay open"])):
         print(f"       {what}")
     return good

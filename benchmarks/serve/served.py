@@ -50,16 +50,17 @@ class Served:
         limit = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))) if files else None
         command = [str(fm), "serve", str(file), "--port", "0", *options]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8", preexec_fn=limit)
-        assert self.process.stderr is not None
+        stderr = self.process.stderr
+        assert stderr is not None
         self.lines: list[str] = []
-        for line in self.process.stderr:
+        for line in stderr:
             self.lines.append(line)
             if found := re.search(r" on http://(.*):(\d+)", line):
                 self.address = (found[1], int(found[2]))
                 break
         else:
             raise SystemExit("".join(self.lines))
-        self._reader = threading.Thread(target=lambda: self.lines.extend(self.process.stderr), daemon=True)
+        self._reader = threading.Thread(target=lambda: self.lines.extend(stderr), daemon=True)
         self._reader.start()
 
     def __enter__(self) -> Served:

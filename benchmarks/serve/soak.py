@@ -2,8 +2,8 @@
 
     python3 benchmarks/serve/soak.py --fm target/release/fm --seconds 600
 
-It fails if a request gets another answer than it should, if memory grows by more than a twentieth after the first part, or
-if SIGTERM loses a request that has been accepted. Everything stays on this machine.
+It fails if a request gets another answer than it should, if memory grows by more than a twentieth after the first part,
+or if SIGTERM loses a request that has been accepted. Everything stays on this machine.
 """
 
 from __future__ import annotations
@@ -39,8 +39,11 @@ def rows(count: int) -> list[dict[str, Any]]:
 
 def tensors(count: int) -> tuple[bytes, int]:
     """A request of the Open Inference Protocol with binary tensors, and the length of its JSON."""
-    texts = [str((row.get(name) or "") if name != "genres" else "Drama").encode() for name in NAMES for row in rows(count)]
-    parts = [b"".join(struct.pack("<I", len(text)) + text for text in texts[at * count : (at + 1) * count]) for at in range(4)]
+    parts = []
+    for name in NAMES:
+        values = ("Drama" if name == "genres" else row.get(name) for row in rows(count))
+        texts = (str("" if value is None else value).encode() for value in values)
+        parts.append(b"".join(struct.pack("<I", len(text)) + text for text in texts))
     inputs = [
         {"name": name, "shape": [count, 1], "datatype": "BYTES", "parameters": {"binary_data_size": len(part)}}
         for name, part in zip(NAMES, parts)
@@ -56,7 +59,7 @@ Kind = tuple[str, str, bytes, dict[str, str], int]
 def kinds() -> list[Kind]:
     """Each kind of request, as often as a client might send it."""
     binary, length = tensors(16)
-    score = [("POST", "/score", json.dumps(rows(count)).encode(), {}, 200) for count in (1, 1, 1, 4, 32, 200)]
+    score: list[Kind] = [("POST", "/score", json.dumps(rows(count)).encode(), {}, 200) for count in (1, 1, 1, 4, 32, 200)]
     infer = ("POST", "/v2/models/model/infer", binary, {"inference_header_content_length": str(length)}, 200)
     return [
         *score * 4,
@@ -133,13 +136,15 @@ async def soak(server: Served, served: Path, files: list[Path], seconds: float, 
         highest = max(highest, server.memory())
         if (part := int(10 * (time.monotonic() - start) / seconds)) > shown:
             shown = part
-            print(f"  {10 * part} %: {sum(load.counts.values()):,} requests, memory x {server.memory() / settled:.3f}", flush=True)
+            count = sum(load.counts.values())
+            print(f"  {10 * part} %: {count:,} requests, memory x {server.memory() / settled:.3f}", flush=True)
     load.is_over = True
     await asyncio.gather(*asking)
     reloads = await reloading
     grown = server.memory() / settled
     loads = server.metric("fm_model_loads_total")
-    print(f"{sum(load.counts.values()):,} requests, {len(load.wrong)} wrong, {reloads} replaced files, {loads:.0f} loads")
+    count = sum(load.counts.values())
+    print(f"{count:,} requests, {len(load.wrong)} wrong, {reloads} replaced files, {loads:.0f} loads")
     print(f"memory x {grown:.3f} at the end, x {highest / settled:.3f} at most, after {SETTLING:.0%} of the time")
     for what in load.wrong[:5]:
         print(f"  {what}")
@@ -147,7 +152,8 @@ async def soak(server: Served, served: Path, files: list[Path], seconds: float, 
     if len(load.known) > 4 or reloads > 1 and len(load.known) < 3:
         print(f"  scores of {len(load.known)} kinds: {sorted(load.known)[:9]}")
         return False
-    return not load.wrong and grown <= GROWTH and loads >= reloads - 1
+    # A busy machine may take longer to load a file than the next one takes to come, which then is loaded instead.
+    return not load.wrong and grown <= GROWTH and loads >= reloads / 2
 
 
 async def stop_under_load(server: Served, clients: int) -> bool:

@@ -1,7 +1,8 @@
 """Clients of `fm serve`: python serve.py torch|triton|kserve ADDRESS MODEL ...
 
 The server at ADDRESS serves MODEL.pt of the current folder for each MODEL. `torch` compares its answers with those of
-PyTorch, bit for bit; `triton` and `kserve` ask it with tritonclient and with KServe's client, and compare with its JSON API.
+PyTorch, bit for bit; `triton` and `kserve` ask it with tritonclient and with KServe's client, and compare with its JSON
+API.
 """
 
 import json

@@ -16,6 +16,9 @@ use crate::{reload, work};
 const SOCKET_THREADS: usize = 2;
 /// Threads that parse large bodies.
 const PARSERS: usize = 2;
+/// Connections that the system keeps until the server accepts them, if it keeps so many. Rust's 128 are too few for a burst:
+/// further clients would have to try again after a second.
+const WAITING: i32 = 4096;
 
 /// A server that has loaded its models and listens.
 pub struct Server {
@@ -42,6 +45,7 @@ impl Server {
         let address = SocketAddr::new(options.host, options.port);
         let failed = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(address).map_err(failed)?;
+        socket2::SockRef::from(&listener).listen(WAITING).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Server { app: Arc::new(App::new(models, token, options)), stamps, listener, address })

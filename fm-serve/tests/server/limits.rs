@@ -113,6 +113,22 @@ fn connections_beyond_the_limit_get_an_answer() {
     scene.lives();
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_burst_of_connections_waits_until_they_are_accepted() {
+    let most: usize = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap().trim().parse().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("stars.pt");
+    crate::scene::export(&file, fm_core::Task::Regression, false);
+    let mut options = fm_serve::Options::new(vec![fm_serve::ModelFile::parse(file.to_str().unwrap()).unwrap()]);
+    options.port = 0;
+    // It listens, but does not run yet.
+    let server = fm_serve::Server::open(options).unwrap();
+    let connect = || std::net::TcpStream::connect_timeout(&server.address(), Duration::from_millis(500));
+    let burst: Vec<_> = (0..500.min(most)).map(|_| connect().unwrap()).collect();
+    drop(burst);
+}
+
 #[test]
 fn an_idle_connection_gives_its_place_to_a_new_one() {
     let scene = Scene::with(|options, _| options.max_connections = 3);
