@@ -16,8 +16,8 @@ ifneq ($(FM_PYTHON),)
 export FM_PYTHON
 endif
 
-.PHONY: help setup libtorch python build demo test check wheel wheel-test fuzz schema golden gpu-tests pages bench speed \
-    audit doc clean
+.PHONY: help setup libtorch python build demo test check wheel wheel-test licences fuzz schema golden gpu-tests pages bench \
+    speed soak audit doc clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -69,7 +69,10 @@ wheel: build ## pack the program and the Python module into a wheel in dist, for
 wheel-test: wheel ## install the wheel into a new environment, and train, export, load and score with it
 	@sh scripts/wheel-test.sh dist/fm_torch-*.whl $(OPTIONS)
 
-# Seconds for each target, and the targets.
+licences: ## write the licences of all dependencies into THIRD-PARTY-LICENSES; the wheel contains them, too
+	@python3 scripts/licences.py THIRD-PARTY-LICENSES
+
+# Seconds for each target of the fuzzer and for the soak, and the targets.
 SECONDS ?= 600
 TARGETS ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 # The inputs are small, and so is what reading one needs. Temporary files are in memory where they can be.
@@ -108,6 +111,10 @@ bench: libtorch ## measure each model's training speed and the loss it reaches
 # More options in OPTIONS; `make speed OPTIONS=--help` lists them.
 speed: build ## compare whole trainings with other programs, and write docs/performance.md (requires MovieLens-1M)
 	python3 benchmarks/speed/speed.py --fm $(FM) $(OPTIONS)
+
+soak: build ## attack `fm serve` on this machine, and load it for ten minutes (SECONDS: how long)
+	python3 benchmarks/serve/hostile.py --fm $(FM)
+	python3 benchmarks/serve/soak.py --fm $(FM) --seconds $(SECONDS)
 
 audit: ## check dependencies for security advisories (requires cargo-deny and a network)
 	$(CARGO) deny check advisories

@@ -58,6 +58,7 @@ trap 'exit 130' HUP INT TERM
 cp -R "$root/python" "$stage/python"
 rm -rf "$stage"/python/build "$stage"/python/*.egg-info "$stage"/python/fm/__pycache__
 cp "$root/LICENSE" "$stage/python/"
+"$python" "$root/scripts/licences.py" "$stage/python/THIRD-PARTY-LICENSES"
 mkdir -p "$stage/python/fm/bin"
 for program in fm fm-engine; do
     staged=$stage/python/fm/bin/$program

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import importlib.metadata
 import io
 import json
 import math
@@ -72,6 +73,7 @@ def check_scores(model: fm.Model) -> None:
     many = model.score({name: column * 5000 for name, column in flat.items()})
     assert many.shape == (15000,) and torch.allclose(many[-3:], expected, atol=1e-6)
     assert model.score([]).shape == model.score({}).shape == (0,) and model.score([{}]).shape == (1,)
+    assert torch.equal(model.score([{}, {}]), model.score([{"other": 1}, {}])) and model.score([{}, {}]).shape == (2,)
     for module in ("pandas", "polars"):
         try:
             frames = __import__(module)
@@ -121,6 +123,9 @@ def check_files(file: Path) -> None:
     with contextlib.redirect_stderr(io.StringIO()):
         fm.export("runs/likes", "plain.pt")
     assert json.loads(fm.run("runs", "--json", echo=False))
+    licences = [path for path in importlib.metadata.files("fm-torch") or [] if "licenses" in path.parts]
+    assert {path.name for path in licences} == {"LICENSE", "THIRD-PARTY-LICENSES"}, licences
+    assert all("MIT licence" in path.read_text() or path.name == "LICENSE" for path in licences)
     program = [sys.executable, "-m", "fm"]
     assert subprocess.run([*program, "--version"], capture_output=True, check=True).stdout.startswith(b"fm ")
     assert subprocess.run([*program, "no-such"], capture_output=True, check=False).returncode == 2

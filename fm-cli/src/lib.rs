@@ -136,6 +136,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Command::Verify(command) => commands::verify::run(command),
         Command::Doctor(command) => commands::doctor::run(command),
         Command::Completions(command) => commands::print_completions(&command.shell),
+        Command::Man(command) => commands::man::run(command),
     }
 }
 

@@ -1,7 +1,8 @@
-"""Clients of `fm serve`: python serve.py torch|triton ADDRESS MODEL ...
+"""Clients of `fm serve`: python serve.py torch|triton|kserve ADDRESS MODEL ...
 
 The server at ADDRESS serves MODEL.pt of the current folder for each MODEL. `torch` compares its answers with those of
-PyTorch, bit for bit; `triton` asks it with tritonclient, and compares with its JSON API.
+PyTorch, bit for bit; `triton` and `kserve` ask it with tritonclient and with KServe's client, and compare with its JSON
+API.
 """
 
 import json
@@ -94,11 +95,53 @@ def with_triton(address, model, schema, draw):
             raise AssertionError("a wrong request is answered")
 
 
+def with_kserve(address, model, schema, draw):
+    import asyncio
+
+    import httpx
+    from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
+    from kserve.protocol.infer_type import RequestedOutput
+
+    names = [column["name"] for column in schema["columns"]]
+    base = f"http://{address}"
+
+    def request(rows, name_of, is_binary):
+        inputs = []
+        for name in names:
+            texts = numpy.array([row[name] for row in rows], dtype=object).reshape([-1, 1])
+            inputs.append(InferInput(name_of(name), list(texts.shape), "BYTES"))
+            inputs[-1].set_data_from_numpy(texts, binary_data=is_binary)
+        outputs = [RequestedOutput("OUTPUT__0", {"binary_data": is_binary})]
+        return InferRequest(model, inputs, request_id="one", request_outputs=outputs)
+
+    async def ask():
+        client = InferenceRESTClient(RESTConfig(protocol="v2"))
+        assert await client.is_server_live(base) and await client.is_server_ready(base)
+        assert await client.is_model_ready(base, model)
+        for count in BATCHES:
+            rows = rows_of(schema, count, draw)
+            expected = scores(address, model, rows)
+            for is_binary in (True, False):
+                answer = await client.infer(base, request(rows, str, is_binary), model_name=model)
+                assert answer.id == "one" and answer.model_name == model and answer.outputs[0].shape == [count, 1]
+                found = answer.outputs[0].as_numpy().astype(numpy.float32)
+                assert_equal(found.reshape(-1), expected)
+        try:
+            await client.infer(base, request(rows, "no_{}".format, True), model_name=model)
+        except httpx.HTTPStatusError as error:
+            assert error.response.status_code == 400 and "unknown input" in error.response.text, error.response.text
+        else:
+            raise AssertionError("a wrong request is answered")
+        await client.close()
+
+    asyncio.run(ask())
+
+
 def main(which, address, *models):
     draw = random.Random(1)
     for model in models:
         schema = get(address, f"/schema?model={model}")
-        {"torch": with_torch, "triton": with_triton}[which](address, model, schema, draw)
+        {"torch": with_torch, "triton": with_triton, "kserve": with_kserve}[which](address, model, schema, draw)
         print(f"{model}: {which} agrees")
 
 

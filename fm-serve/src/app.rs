@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::http::Token;
+use crate::http::{Places, Token};
 use crate::metrics::Metrics;
 use crate::model::Model;
 use crate::models::{Models, Slot};
@@ -23,8 +23,8 @@ pub(crate) struct App {
     pub token: Option<Token>,
     /// Bytes that bodies may still take.
     pub bodies: Arc<Semaphore>,
-    /// Connections that may still be opened.
-    pub free_connections: Arc<Semaphore>,
+    /// The places of connections.
+    pub places: Arc<Places>,
     /// Whether the server takes no new connections.
     pub is_stopping: AtomicBool,
 }
@@ -38,7 +38,7 @@ impl App {
             metrics: Metrics::new(),
             token,
             bodies: Arc::new(Semaphore::new(options.max_bodies.min(Semaphore::MAX_PERMITS))),
-            free_connections: Arc::new(Semaphore::new(options.max_connections.min(Semaphore::MAX_PERMITS))),
+            places: Arc::new(Places::new(options.max_connections)),
             is_stopping: AtomicBool::new(false),
             options,
         }
@@ -46,7 +46,7 @@ impl App {
 
     /// The number of open connections.
     pub fn connections(&self) -> usize {
-        self.options.max_connections.saturating_sub(self.free_connections.available_permits())
+        self.places.taken()
     }
 
     /// The bytes of bodies that are read or answered.

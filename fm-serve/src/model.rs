@@ -152,11 +152,13 @@ impl Model {
                 self.predict(&self.features([&rows])?)?;
             }
         }
-        self.items = match self.scorer.recommend([], usize::MAX, &[]) {
-            Ok(best) => best.len(),
-            Err(fm_core::Error::NoCatalogue { .. }) => 0,
-            Err(error) => return Err(error),
-        };
+        for _ in 0..2 {
+            self.items = match self.scorer.recommend([], usize::MAX, &[]) {
+                Ok(best) => best.len(),
+                Err(fm_core::Error::NoCatalogue { .. }) => 0,
+                Err(error) => return Err(error),
+            };
+        }
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::http::{Token, listen, router};
+use crate::http::{Token, listen, most_connections, router};
 use crate::model::Stamp;
 use crate::models::Models;
 use crate::options::Options;
@@ -16,6 +16,9 @@ use crate::{reload, work};
 const SOCKET_THREADS: usize = 2;
 /// Threads that parse large bodies.
 const PARSERS: usize = 2;
+/// Connections that the system keeps until the server accepts them, if it keeps so many. Rust's 128 are too few for a burst:
+/// further clients would have to try again after a second.
+const WAITING: i32 = 4096;
 
 /// A server that has loaded its models and listens.
 pub struct Server {
@@ -30,14 +33,19 @@ impl Server {
     ///
     /// # Errors
     /// [`Error::Option`], [`Error::Token`], [`Error::Model`] for a file that cannot be served, and [`Error::Listen`].
-    pub fn open(options: Options) -> Result<Server> {
+    pub fn open(mut options: Options) -> Result<Server> {
         options.check()?;
+        if let Some(most) = most_connections().filter(|most| *most < options.max_connections) {
+            let asked = std::mem::replace(&mut options.max_connections, most);
+            tracing::info!("at most {most} connections, not {asked}: `ulimit -n` raises the number of open files");
+        }
         let token = options.token_file.as_deref().map(Token::load).transpose()?;
         tch::set_num_threads(i32::try_from(options.threads_per_worker).unwrap_or(1));
         let (models, stamps) = Models::load(&options.files)?;
         let address = SocketAddr::new(options.host, options.port);
         let failed = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(address).map_err(failed)?;
+        socket2::SockRef::from(&listener).listen(WAITING).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Server { app: Arc::new(App::new(models, token, options)), stamps, listener, address })

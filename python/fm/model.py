@@ -77,7 +77,12 @@ class Model:
     def _score_rows(self, part: list[dict[str, Cell]]) -> torch.Tensor:
         if any(has_lists(row.values()) for row in part):
             return cast(torch.Tensor, self.module.score_lists([as_lists(row) for row in part]))
-        return cast(torch.Tensor, self.module.score(part))
+        names = dict.fromkeys(name for row in part for name in row)
+        # PyTorch converts a list per column faster than a dict per row. Rows without columns have no length there.
+        if len(part) == 1 or not names:
+            return cast(torch.Tensor, self.module.score(part))
+        by_column = {name: [row.get(name, "") for row in part] for name in names}
+        return cast(torch.Tensor, self.module.score_columns(by_column))
 
     def _score_columns(self, by_column: dict[str, list[Cell]], at: int) -> torch.Tensor:
         part = {name: column[at : at + _BATCH] for name, column in by_column.items()}

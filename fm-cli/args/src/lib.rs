@@ -10,6 +10,7 @@ pub mod commands;
 pub mod completion;
 mod documentation;
 pub mod flags;
+pub mod manual;
 pub mod ready_made;
 
 pub use clap;
@@ -118,7 +119,7 @@ pub enum Command {
     Runs(Runs),
     /// Export a trained model to TorchScript, ONNX or NVIDIA Triton
     Export(Export),
-    /// Serve exported files over HTTP, with a page to try them
+    /// Serve exported files and runs over HTTP, with a page to try them
     Serve(Serve),
     /// Check that a file or a run is whole, and say where it comes from
     Verify(Verify),
@@ -126,6 +127,8 @@ pub enum Command {
     Doctor(Doctor),
     /// Print a completion script for a shell
     Completions(Completions),
+    /// Print the manual page, or write the pages of all commands
+    Man(Man),
 }
 
 /// Parses the command line of this process.

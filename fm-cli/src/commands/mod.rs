@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod evaluate;
 pub mod explain;
 pub mod export;
+pub mod man;
 pub mod models;
 pub mod predict;
 pub mod recommend;

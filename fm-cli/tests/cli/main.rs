@@ -22,6 +22,7 @@ mod export;
 mod extremes;
 mod hashed;
 mod histories;
+mod image;
 mod inferred;
 mod interruption;
 mod kept;

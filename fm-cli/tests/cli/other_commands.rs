@@ -120,6 +120,18 @@ fn completion_offers_commands_flags_values_settings_files_and_runs() {
     }
 }
 
+#[test]
+fn man_prints_a_page_or_writes_all_into_a_folder() {
+    let scene = Scene::new();
+    let page = scene.ok("man");
+    assert_holds(&page, &[".TH fm 1", "fm\\-train(1)", "fm data download ml\\-100k"]);
+    scene.ok("man --output share/man1");
+    assert_eq!(scene.text("share/man1/fm.1").trim_end(), page.trim_end());
+    assert_holds(&scene.text("share/man1/fm-serve.1"), &["\\-\\-max\\-body", "fm serve runs/likes"]);
+    scene.write("file", "");
+    scene.fails_with("man --output file", &["cannot create file"]);
+}
+
 /// The libraries of libtorch that an executable names.
 fn libtorch_in(executable: &Path) -> Vec<&'static str> {
     let bytes = std::fs::read(executable).unwrap();
@@ -154,7 +166,7 @@ fn help_and_version_go_to_standard_output() {
 #[test]
 fn a_closed_standard_output_is_not_an_error() {
     let scene = Scene::new();
-    for line in ["models --json", "completions bash"] {
+    for line in ["models --json", "completions bash", "man"] {
         let mut child = scene.fm(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // As `head` does, but before the program writes anything.
         drop(child.stdout.take());

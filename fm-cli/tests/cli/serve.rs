@@ -224,15 +224,19 @@ fn predictions_are_those_of_pytorch_bit_for_bit_for_the_same_batch() {
 }
 
 #[test]
-fn tritonclient_needs_no_change() {
+fn clients_of_triton_and_kserve_need_no_change() {
     let Some(python) = python() else { return };
     let scene = scene();
-    if !scene.command(&python).args(["-c", "import tritonclient.http"]).output().unwrap().status.success() {
-        eprintln!("skipped: FM_PYTHON has no tritonclient with HTTP: pip install 'tritonclient[http]'");
-        return;
-    }
     let served = Served::start(&scene, "model.pt liked.pt");
-    println!("{}", client(&scene, &python, "triton", &served.address));
+    for (which, module, package) in
+        [("triton", "tritonclient.http", "tritonclient[http]"), ("kserve", "kserve", "kserve")]
+    {
+        if scene.command(&python).args(["-c", &format!("import {module}")]).output().unwrap().status.success() {
+            println!("{}", client(&scene, &python, which, &served.address));
+        } else {
+            eprintln!("skipped: FM_PYTHON has no {module}: pip install '{package}'");
+        }
+    }
 }
 
 /// Runs `serve.py`, which must succeed.

@@ -40,7 +40,7 @@ fn more_threads_than_processors_are_not_started() {
 #[test]
 fn output_that_cannot_be_written_is_an_error() {
     let scene = Scene::new();
-    for line in ["--help", "-h", "--version", "train --help", "models", "completions bash"] {
+    for line in ["--help", "-h", "--version", "train --help", "models", "completions bash", "man"] {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let output = scene.fm(line).stdout(full).stderr(Stdio::piped()).output().unwrap();
         let error = String::from_utf8(output.stderr).unwrap();

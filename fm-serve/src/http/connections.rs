@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::AsyncWrite;
@@ -16,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::patient_stream::PatientStream;
+use super::places::{Place, Work};
 use crate::app::App;
 
 /// How long a connection may be idle, and the head of a request may take. Load balancers keep connections for a minute:
@@ -56,8 +58,7 @@ pub(crate) async fn listen(listener: TcpListener, router: Router, app: Arc<App>,
     drop(listener);
     // An error means that there is no connection.
     let _ = closing.send(());
-    let all = u32::try_from(app.options.max_connections).unwrap_or(u32::MAX);
-    let are_closed = tokio::time::timeout(2 * app.options.timeout, app.free_connections.acquire_many(all)).await;
+    let are_closed = tokio::time::timeout(2 * app.options.timeout, app.places.all_free()).await;
     if are_closed.is_err() {
         tracing::warn!("{} connections are closed before their requests ended", app.connections());
     }
@@ -66,27 +67,52 @@ pub(crate) async fn listen(listener: TcpListener, router: Router, app: Arc<App>,
 fn accept(stream: TcpStream, router: &Router, app: &Arc<App>, is_closing: &watch::Receiver<()>) {
     // Without it, small answers could wait for acknowledgements.
     let _ = stream.set_nodelay(true);
-    match Arc::clone(&app.free_connections).try_acquire_owned() {
-        Ok(place) => {
-            let (router, is_closing) = (router.clone(), is_closing.clone());
-            let stream = PatientStream::new(stream, app.options.timeout);
-            tokio::spawn(async move {
-                serve(stream, router, is_closing).await;
-                drop(place);
-            });
-        }
-        Err(_) => drop(tokio::spawn(refuse(stream))),
+    let place = app.places.try_take();
+    if place.is_none() && !app.places.make_room() {
+        drop(tokio::spawn(refuse(stream)));
+        return;
     }
+    let (router, app, is_closing) = (router.clone(), Arc::clone(app), is_closing.clone());
+    tokio::spawn(async move {
+        let place = match place {
+            Some(place) => Some(place),
+            // An idle connection is giving up its place.
+            None => tokio::time::timeout(app.options.timeout, app.places.take()).await.ok().flatten(),
+        };
+        let Some(place) = place.map(Arc::new) else { return refuse(stream).await };
+        let stream = PatientStream::new(stream, app.options.timeout, Arc::clone(&place));
+        serve(stream, router, is_closing, &place).await;
+    });
 }
 
-/// Serves the requests of a connection.
-async fn serve(stream: PatientStream, router: Router, mut is_closing: watch::Receiver<()>) {
+/// Serves the requests of a connection until it ends, or another one gets its place.
+async fn serve(stream: PatientStream, router: Router, mut is_closing: watch::Receiver<()>, place: &Arc<Place>) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(HEAD).max_headers(HEADERS);
-    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    // A client may end its side once it has sent its request.
+    http.half_close(true);
+    let (router, of_request) = (TowerToHyperService::new(router), Arc::clone(place));
+    let service = service_fn(move |request| {
+        of_request.note(Work::Request, true);
+        let (answer, place) = (router.call(request), Arc::clone(&of_request));
+        async move {
+            let answer = answer.await;
+            place.note(Work::Request, false);
+            answer
+        }
+    });
+    let connection = http.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let result = tokio::select! {
         result = &mut connection => result,
+        () = place.lost() => {
+            // A request may have arrived just now.
+            if !place.is_busy() {
+                return;
+            }
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
         _ = is_closing.changed() => {
             connection.as_mut().graceful_shutdown();
             connection.await

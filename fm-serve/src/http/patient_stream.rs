@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -9,21 +10,25 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use super::places::{Place, Work};
+
 /// A stream whose writes fail if the client accepts no byte for a while.
 pub(super) struct PatientStream {
     stream: TcpStream,
     patience: Duration,
+    place: Arc<Place>,
     /// Runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl PatientStream {
-    pub fn new(stream: TcpStream, patience: Duration) -> PatientStream {
-        PatientStream { stream, patience, waiting: None }
+    pub fn new(stream: TcpStream, patience: Duration, place: Arc<Place>) -> PatientStream {
+        PatientStream { stream, patience, place, waiting: None }
     }
 
     /// The result of a write, or an error if writes have waited too long.
     fn within_patience<T>(&mut self, context: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.place.note(Work::Answer, result.is_pending());
         if result.is_ready() {
             self.waiting = None;
             return result;

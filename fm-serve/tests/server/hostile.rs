@@ -196,3 +196,16 @@ fn many_connections_at_once_are_all_answered() {
     });
     assert_eq!(scene.metric(r#"fm_requests_total{endpoint="score",status="200"}"#), 320.0);
 }
+
+#[test]
+fn a_client_that_ends_its_side_after_the_request_gets_its_answer() {
+    let scene = Scene::shared();
+    let body = r#"[{"user": "ann"}]"#;
+    let ask = format!("POST /score HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    for _ in 0..50 {
+        let mut stream = scene.client.connect();
+        stream.write_all(ask.as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read(&mut stream).unwrap().predictions().len(), 1);
+    }
+}

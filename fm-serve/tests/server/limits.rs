@@ -113,6 +113,44 @@ fn connections_beyond_the_limit_get_an_answer() {
     scene.lives();
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_burst_of_connections_waits_until_they_are_accepted() {
+    let most: usize = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap().trim().parse().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("stars.pt");
+    crate::scene::export(&file, fm_core::Task::Regression, false);
+    let mut options = fm_serve::Options::new(vec![fm_serve::ModelFile::parse(file.to_str().unwrap()).unwrap()]);
+    options.port = 0;
+    // It listens, but does not run yet.
+    let server = fm_serve::Server::open(options).unwrap();
+    let connect = || std::net::TcpStream::connect_timeout(&server.address(), Duration::from_millis(500));
+    let burst: Vec<_> = (0..500.min(most)).map(|_| connect().unwrap()).collect();
+    drop(burst);
+}
+
+#[test]
+fn an_idle_connection_gives_its_place_to_a_new_one() {
+    let scene = Scene::with(|options, _| options.max_connections = 3);
+    let mut asking = scene.client.connect();
+    write!(asking, "POST /score HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", ROW.len())
+        .unwrap();
+    // One says nothing, and one never ends its head.
+    let mut silent = scene.client.connect();
+    let mut slow = scene.client.connect();
+    slow.write_all(b"GET /schema HTTP/1.1\r\nhost").unwrap();
+    std::thread::sleep(Duration::from_millis(1300));
+    let kept: Vec<_> = (0..2).map(|_| scene.client.connect()).collect();
+    assert!(read(&mut silent).is_none() && read(&mut slow).is_none(), "an idle connection is answered");
+    // The request that has begun keeps its place, and the new ones are too young to lose theirs.
+    assert_eq!(scene.post("/score", ROW).status, 503);
+    asking.write_all(ROW.as_bytes()).unwrap();
+    assert_eq!(read(&mut asking).unwrap().status, 200);
+    drop(kept);
+    std::thread::sleep(Duration::from_millis(300));
+    scene.lives();
+}
+
 #[test]
 fn only_requests_with_the_token_are_answered() {
     const TOKEN: &str = "a-token-of-many-characters";

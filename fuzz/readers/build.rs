@@ -1,0 +1,1 @@
+../../rpath/build.rs
