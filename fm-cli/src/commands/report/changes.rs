@@ -21,7 +21,9 @@ pub fn section(runs: &[Run]) -> Result<Option<(String, Markup)>> {
         if let Some(rows) = run.test_rows() {
             let schema = &run.predictor.schema;
             let found = drift(&values.fields, schema, schema, &rows.encoded);
-            bodies.push(html! { h3 { (run.name) ": test rows, since training" } (fields("Fields of the test rows", &found)) });
+            bodies.push(
+                html! { h3 { (run.name) ": test rows, since training" } (fields("Fields of the test rows", &found)) },
+            );
             let stronger = |drift: &&FieldDrift| strongest.as_ref().is_none_or(|other| drift.psi > other.psi);
             if let Some(drift) = sorted(&found).into_iter().next().filter(stronger) {
                 strongest = Some(drift.clone());
