@@ -53,6 +53,8 @@ struct Rung {
     ending: Ending,
     /// The best validation result so far.
     valid: Option<f64>,
+    /// The best validation result up to each epoch.
+    curve: Vec<f64>,
     epochs: usize,
     /// The rest is of a finished run.
     test: Metrics,
@@ -126,10 +128,10 @@ pub fn run(args: &Compare) -> Result<()> {
         }
         let which = format!("model {} of {}: {}", number + 1, plan.len(), settings.model.name);
         tracing::info!("{which}");
-        let to_beat = best(&rungs, metric).and_then(|rung| rung.valid);
+        let leader = best(&rungs, metric).map(|rung| rung.curve.clone());
         let (rung, results) =
-            climb(folder, settings, &machine, metric, to_beat, &is_late).map_err(|error| resumable(error, &which))?;
-        if let Some(note) = note(&rung, metric, to_beat) {
+            climb(folder, settings, &machine, metric, leader.as_deref(), &is_late).map_err(|error| resumable(error, &which))?;
+        if let Some(note) = note(&rung, metric, leader.and_then(|curve| curve.last().copied())) {
             tracing::info!("{note}");
         }
         baselines.extend(results.map(|results| results.baselines).unwrap_or_default());
@@ -170,7 +172,7 @@ fn climb(
     settings: &Settings,
     machine: &Machine<'_>,
     metric: &Metric,
-    to_beat: Option<f64>,
+    leader: Option<&[f64]>,
     is_late: &dyn Fn() -> bool,
 ) -> Result<(Rung, Option<Results>)> {
     let mut rung = Rung {
@@ -178,6 +180,7 @@ fn climb(
         run: folder.to_owned(),
         ending: Ending::Finished,
         valid: None,
+        curve: vec![],
         epochs: 0,
         test: Metrics::new(),
         parameters: None,
@@ -185,7 +188,7 @@ fn climb(
         file_bytes: None,
         seconds_per_row: None,
     };
-    let is_first = to_beat.is_none();
+    let is_first = leader.is_none();
     let mut curve = match Run::open(folder) {
         Ok(run) => best_so_far(metric, &run.files().epochs()?),
         Err(_) => vec![],
@@ -199,10 +202,13 @@ fn climb(
         Err(error) => return Err(error.into()),
     };
     // The curve of a sampler begins to improve after its burn-in.
-    let to_beat = if model.posterior_sampler().is_some() { None } else { to_beat };
+    let leader = if model.posterior_sampler().is_some() { None } else { leader };
     let behind = |curve: &[f64]| {
-        let heads_for = heads_for(metric, curve)?;
-        to_beat.filter(|best| metric.is_better(*best, heads_for)).map(|_| heads_for)
+        let (heads_for, leader, now) = (heads_for(metric, curve)?, leader?, *curve.last()?);
+        let at_this_epoch = leader.get(curve.len() - 1).or(leader.last())?;
+        // A model that is ahead of what the best one was after as many epochs is not stopped.
+        let is_behind = metric.is_better(*at_this_epoch, now) && metric.is_better(*leader.last()?, heads_for);
+        is_behind.then_some(heads_for)
     };
     let is_finished =
         || -> Result<bool> { Ok(!Run::is_unbegun(folder) && Results::of_run(&Run::open(folder)?)?.is_some()) };
@@ -245,6 +251,7 @@ fn climb(
     };
     rung.valid = curve.last().copied();
     rung.epochs = curve.len();
+    rung.curve = curve;
     if let Some(results) = &results {
         let run = Run::open(folder)?;
         let bundle = bundle_of(&run)?;
