@@ -41,27 +41,27 @@ impl Periods {
 mod tests {
     use super::*;
 
-    fn named(texts: &[&str]) -> Option<(&'static str, Vec<(String, Vec<usize>)>)> {
-        Periods::of(texts.iter().map(|text| Some(*text))).map(|periods| (periods.unit, periods.rows))
+    fn of(texts: &[impl AsRef<str>]) -> Option<Periods> {
+        Periods::of(texts.iter().map(|text| Some(text.as_ref())))
     }
 
     #[test]
     fn rows_are_in_order_of_time_by_day_month_or_year() {
-        let found = named(&["2026-02-01T10:00:00", "1769817600", "2026-02-01"]);
-        assert_eq!(found, Some(("day", vec![("2026-01-31".into(), vec![1]), ("2026-02-01".into(), vec![0, 2])])));
+        let rows = vec![("2026-01-31".into(), vec![1]), ("2026-02-01".into(), vec![0, 2])];
+        let found = of(&["2026-02-01T10:00:00", "1769817600", "2026-02-01"]);
+        assert_eq!(found, Some(Periods { unit: "day", rows }));
         let days: Vec<String> = (0..100).map(|day| (1_769_817_600 + day * SECONDS_OF_DAY).to_string()).collect();
-        let (unit, rows) = named(&days.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+        let Periods { unit, rows } = of(&days).unwrap();
         assert_eq!((unit, rows.len(), rows[0].0.as_str(), rows[1].1.len()), ("month", 5, "2026-01", 28));
-        let months: Vec<String> =
-            (0..100).map(|month| format!("{}-{:02}-01", 2000 + month / 12, 1 + month % 12)).collect();
-        let (unit, rows) = named(&months.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+        let month = |month: usize| format!("{}-{:02}-01", 2000 + month / 12, 1 + month % 12);
+        let Periods { unit, rows } = of(&(0..100).map(month).collect::<Vec<String>>()).unwrap();
         assert_eq!((unit, rows.len(), rows[8].0.as_str()), ("year", 9, "2008"));
     }
 
     #[test]
     fn what_is_no_time_has_no_periods() {
-        assert_eq!(named(&["2026-02-01", "soon"]), None);
-        assert_eq!(named(&["10:00:00"]), None);
+        assert_eq!(of(&["2026-02-01", "soon"]), None);
+        assert_eq!(of(&["10:00:00"]), None);
         assert_eq!(Periods::of([None].into_iter()), None);
     }
 }

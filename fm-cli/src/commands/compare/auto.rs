@@ -129,8 +129,8 @@ pub fn run(args: &Compare) -> Result<()> {
         let which = format!("model {} of {}: {}", number + 1, plan.len(), settings.model.name);
         tracing::info!("{which}");
         let leader = best(&rungs, metric).map(|rung| rung.curve.clone());
-        let (rung, results) =
-            climb(folder, settings, &machine, metric, leader.as_deref(), &is_late).map_err(|error| resumable(error, &which))?;
+        let (rung, results) = climb(folder, settings, &machine, metric, leader.as_deref(), &is_late)
+            .map_err(|error| resumable(error, &which))?;
         if let Some(note) = note(&rung, metric, leader.and_then(|curve| curve.last().copied())) {
             tracing::info!("{note}");
         }
