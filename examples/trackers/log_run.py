@@ -36,8 +36,13 @@ class Run:
         self.settings = dict(flat(settings))
         lines = (self.folder / "metrics.jsonl").read_text().splitlines()
         self.epochs = [json.loads(line) for line in lines]
-        summary = self.folder / "summary.json"
-        self.summary = json.loads(summary.read_text()) if summary.exists() else {}
+        # The metrics of a calibrated run are those of its calibrated scores.
+        self.summary = {**self.read("summary.json"), **self.read("calibration.json")}
+
+    def read(self, name):
+        """The content of a JSON file; nothing if there is none, as before the end of training."""
+        path = self.folder / name
+        return json.loads(path.read_text()) if path.exists() else {}
 
     def metrics_of(self, epoch):
         """The metrics of an epoch by their names in a tracker; those that are not finite are null, and left out."""
