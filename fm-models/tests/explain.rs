@@ -271,13 +271,23 @@ fn interactions_are_found_of_the_models_with_pair_terms_alone_and_afm_shows_its_
         for variant in variants_with(needs_history) {
             let (store, model) = variant.build(&schema, 1, Device::Cpu);
             rows::disturb(&store);
-            let options = InteractionOptions { min_rows: 2, ..Default::default() };
-            let found = InteractionReport::over(model.as_ref(), &schema, &set, Device::Cpu, &options).unwrap();
+            let over = |options: InteractionOptions| {
+                InteractionReport::over(model.as_ref(), &schema, &set, Device::Cpu, &options).unwrap()
+            };
+            // Without main effects, and as the formula has the terms.
+            let pure = over(InteractionOptions { min_rows: 2, ..Default::default() });
+            let found = over(InteractionOptions { min_rows: 2, references: 0, ..Default::default() });
             let of_row = &parts(model.as_ref(), &rows::features(&schema, 1)).unwrap()[0];
             assert_eq!(found.is_some(), of_row.pairs.is_some(), "{variant}");
-            let Some(found) = found else { continue };
-            let shares: f64 = found.shares.iter().map(|(_, share)| share).sum();
-            assert!((shares - 1.0).abs() < 1e-6 && found.rows == 40 && !found.values.is_empty(), "{variant} {found:?}");
+            let (Some(found), Some(pure)) = (found, pure) else { continue };
+            for found in [&found, &pure] {
+                let shares: f64 = found.shares.iter().map(|(_, share)| share).sum();
+                assert!(
+                    (shares - 1.0).abs() < 1e-6 && found.rows == 40 && !found.values.is_empty(),
+                    "{variant} {found:?}"
+                );
+            }
+            assert!(pure.fields[0][2].is_finite() && pure.fields[0][2] != found.fields[0][2], "{variant}");
             // Field by field as one sums up the pairs of slots by hand.
             let of_slots = schema.field_of_slots();
             let mut expected = 0.0;

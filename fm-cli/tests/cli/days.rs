@@ -189,7 +189,10 @@ fn a_day_is_compared_with_the_run_before_whose_data_is_gone() {
 
     scene.ok("report day-1 day-2 -o report.html");
     let since = ["day-2: test rows, since training", "day-2: training rows, since "];
-    assert_holds(&scene.text("report.html"), &["What has changed", since[0], since[1], "rmse, test", "before", "after"]);
+    assert_holds(
+        &scene.text("report.html"),
+        &["What has changed", since[0], since[1], "rmse, test", "before", "after"],
+    );
     // Its data is gone.
     scene.ok("report day-1 -o report.html");
     assert!(!scene.text("report.html").contains("What has changed"));
