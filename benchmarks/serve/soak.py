@@ -59,7 +59,8 @@ Kind = tuple[str, str, bytes, dict[str, str], int]
 def kinds() -> list[Kind]:
     """Each kind of request, as often as a client might send it."""
     binary, length = tensors(16)
-    score: list[Kind] = [("POST", "/score", json.dumps(rows(count)).encode(), {}, 200) for count in (1, 1, 1, 4, 32, 200)]
+    sizes = (1, 1, 1, 4, 32, 200)
+    score: list[Kind] = [("POST", "/score", json.dumps(rows(count)).encode(), {}, 200) for count in sizes]
     infer = ("POST", "/v2/models/model/infer", binary, {"inference_header_content_length": str(length)}, 200)
     return [
         *score * 4,
