@@ -157,7 +157,7 @@ async def soak(server: Served, served: Path, files: list[Path], seconds: float, 
         return False
     # A busy machine may take longer to load a file than the next one takes to come, which then is loaded instead.
     has_grown = grown > GROWTH and seconds >= SHORTEST
-    return not load.wrong and not has_grown and loads >= reloads / 2
+    return not load.wrong and not has_grown and loads >= (reloads - 1) / 2
 
 
 async def stop_under_load(server: Served, clients: int) -> bool:
