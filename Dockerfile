@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 
-# An image with `fm` and the CPU build of libtorch, which serves /models/model.pt: see docs/serving.md. A test compares this
-# file with the workspace.
+# An image with `fm` and the CPU build of libtorch, which serves /models/model.pt: see docs/serving.md. A test compares
+# this file with the workspace.
 
 # The same distribution twice: the program needs the C library that it was built with, or a later one.
 FROM rust:1.95-bookworm AS build

@@ -16,8 +16,8 @@ ifneq ($(FM_PYTHON),)
 export FM_PYTHON
 endif
 
-.PHONY: help setup libtorch python build demo test check wheel wheel-test licences fuzz schema golden gpu-tests pages bench \
-    speed soak audit doc clean
+.PHONY: help setup libtorch python build demo test check wheel wheel-test licences fuzz schema golden gpu-tests pages \
+    bench speed soak audit doc clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

@@ -2,8 +2,8 @@
 
     python3 benchmarks/serve/soak.py --fm target/release/fm --seconds 600
 
-It fails if a request gets another answer than it should, if memory grows by more than a twentieth after the first part,
-or if SIGTERM loses a request that has been accepted. Everything stays on this machine.
+It fails if a request gets another answer than it should, if memory grows by more than a twentieth after the first part
+of a run of at least five minutes, or if SIGTERM loses a request that has been accepted. Everything stays on this machine.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from served import ROW, Served, allow_many_files, make_models, replace
 # How much memory may grow after the first part of the time, in which allocators and graphs settle.
 GROWTH = 1.05
 SETTLING = 0.2
+# Memory has not settled in fewer seconds: then it is printed, but the soak does not fail.
+SHORTEST = 300.0
 # Seconds between two replacements of the file.
 RELOAD = 10.0
 NAMES = ("user", "film", "genres", "price")
@@ -59,7 +61,8 @@ Kind = tuple[str, str, bytes, dict[str, str], int]
 def kinds() -> list[Kind]:
     """Each kind of request, as often as a client might send it."""
     binary, length = tensors(16)
-    score: list[Kind] = [("POST", "/score", json.dumps(rows(count)).encode(), {}, 200) for count in (1, 1, 1, 4, 32, 200)]
+    sizes = (1, 1, 1, 4, 32, 200)
+    score: list[Kind] = [("POST", "/score", json.dumps(rows(count)).encode(), {}, 200) for count in sizes]
     infer = ("POST", "/v2/models/model/infer", binary, {"inference_header_content_length": str(length)}, 200)
     return [
         *score * 4,
@@ -153,7 +156,8 @@ async def soak(server: Served, served: Path, files: list[Path], seconds: float, 
         print(f"  scores of {len(load.known)} kinds: {sorted(load.known)[:9]}")
         return False
     # A busy machine may take longer to load a file than the next one takes to come, which then is loaded instead.
-    return not load.wrong and grown <= GROWTH and loads >= reloads / 2
+    has_grown = grown > GROWTH and seconds >= SHORTEST
+    return not load.wrong and not has_grown and loads >= (reloads - 1) / 2
 
 
 async def stop_under_load(server: Served, clients: int) -> bool:

@@ -1,5 +1,5 @@
-//! The places of connections. When all are taken, the connection that has been idle for longest gives its place to a new
-//! one, so that clients that say nothing cannot keep out those that ask.
+//! The places of connections. When all are taken, the connection that has been idle for longest gives its place to a
+//! new one, so that clients that say nothing cannot keep out those that ask.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// How long a connection is idle before it can lose its place. A client that is told to try again does so after as long.
+/// How long a connection is idle before it can lose its place. A client that is told to try again does so after as
+/// long.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// A bounded number of places.
