@@ -2,7 +2,7 @@
 //! no text of libtorch's comes through. Nothing at all scores as nothing.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../src/oracle.rs"]
+#[path = "../src/oracle/mod.rs"]
 mod oracle;
 mod variants;
 

@@ -1,7 +1,7 @@
 //! The parts of a logit against plain loops over f64, on the parameters that bear the names.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../src/oracle.rs"]
+#[path = "../src/oracle/mod.rs"]
 mod oracle;
 mod rows;
 mod variants;

@@ -4,7 +4,7 @@
 
 mod formulas_of_interactions;
 mod formulas_of_sequences;
-#[path = "../src/oracle.rs"]
+#[path = "../src/oracle/mod.rs"]
 mod oracle;
 mod variants;
 
