@@ -22,6 +22,7 @@ mod probabilities;
 mod processes;
 mod progress;
 mod ranking;
+mod ranking_baselines;
 mod results;
 mod selection;
 mod settings;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use fm_args::flags::Part;
-use fm_core::baseline::{ItemKnn, popularity};
+use fm_core::baseline::popularity;
 use fm_core::metric::{MetricSet, Metrics};
 use fm_core::objective;
 use fm_core::ranking::{
@@ -14,11 +14,8 @@ use fm_data::RankingData;
 use tch::Device;
 
 use crate::baselines::Baselines;
+use crate::ranking_baselines::{RankingBaseline, best_of, ranking_baselines};
 use crate::settings::Settings;
-
-/// Neighbourhood sizes (ascending) and shrinkages of the item-kNN. The validation rows choose one of each.
-const NEIGHBOURS: [usize; 4] = [20, 50, 100, 200];
-const SHRINKAGES: [f32; 4] = [0.0, 10.0, 50.0, 100.0];
 
 /// The ranked items and their interactions.
 pub struct Ranking {
@@ -91,42 +88,23 @@ impl Ranking {
         })
     }
 
-    /// The metrics of popularity and of an item-kNN over all users, on the validation and on the test rows.
+    /// The metrics of [`RankingBaseline`]s over all users, on the validation and on the test rows.
     pub fn baselines(&self) -> Result<[Baselines; 2]> {
-        let measure = |queries: &Queries, scores: &dyn Fn(Query) -> Vec<f32>| {
-            evaluate(queries, &self.config.cutoffs, |query| Ok(scores(query)))
-        };
         let chosen = ItemSets::new(self.train.positive_pairs());
-        let (popularity, knn) = (popularity(&self.train), self.best_knn(&chosen)?);
-        let of_part = |part: Part| -> Result<Baselines> {
-            let queries = self.queries(part);
-            Ok(Baselines::from([
-                ("popularity".to_owned(), measure(&queries, &|_| popularity.clone())?),
-                ("item-kNN".to_owned(), measure(&queries, &|query| knn.scores(chosen.of(query.user)))?),
-            ]))
-        };
-        Ok([of_part(Part::Valid)?, of_part(Part::Test)?])
-    }
-
-    /// The item-kNN that ranks the validation rows best; the first one if there are no validation rows.
-    fn best_knn(&self, chosen: &ItemSets) -> Result<ItemKnn> {
-        let monitored = MetricSet::RANKING.monitored;
         let queries = self.choosing_queries();
-        let mut best = (f64::NEG_INFINITY, NEIGHBOURS[0], SHRINKAGES[0]);
-        for shrink in SHRINKAGES {
-            let fitted = ItemKnn::fit(&self.train, NEIGHBOURS[NEIGHBOURS.len() - 1], shrink);
-            for k in NEIGHBOURS {
-                let knn = fitted.nearest(k);
-                let metrics = evaluate(&queries, &[], |query| Ok(knn.scores(chosen.of(query.user))))?;
-                let value = metrics.get(monitored).copied().unwrap_or_default();
-                tracing::debug!("item-kNN of {k} neighbours with a shrinkage of {shrink}: {monitored} {value:.4}");
-                if value > best.0 {
-                    best = (value, k, shrink);
-                }
+        let mut measured = [Baselines::new(), Baselines::new()];
+        for (name, candidates) in ranking_baselines(&self.train) {
+            let choose = |baseline: &RankingBaseline| -> Result<f64> {
+                let metrics = evaluate(&queries, &[], |query| baseline(chosen.of(query.user)))?;
+                Ok(metrics.get(MetricSet::RANKING.monitored).copied().unwrap_or_default())
+            };
+            let Some(best) = best_of(name, candidates, choose)? else { continue };
+            for (part, measured) in [Part::Valid, Part::Test].into_iter().zip(&mut measured) {
+                let scores = |query: Query| best(chosen.of(query.user));
+                measured.insert(name.to_owned(), evaluate(&self.queries(part), &self.config.cutoffs, scores)?);
             }
         }
-        let (_, k, shrink) = best;
-        Ok(ItemKnn::fit(&self.train, k, shrink))
+        Ok(measured)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The parts of a logit against plain loops over f64, on the parameters that bear the names.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../src/oracle.rs"]
+#[path = "../src/oracle/mod.rs"]
 mod oracle;
 mod rows;
 mod variants;
@@ -196,6 +196,8 @@ fn what_no_formula_splits_bears_its_name() {
         ("masknet", json!({}), vec!["deep part with masks"]),
         ("finalmlp", json!({}), vec!["two deep parts"]),
         ("gdcn", json!({}), vec!["deep part over crosses"]),
+        ("afn", json!({}), vec!["deep part over powers"]),
+        ("afn", json!({ "deep_hidden_units": [4] }), vec!["deep part over powers", "deep part"]),
         ("hofm", json!({}), vec!["third order"]),
         ("hofm", json!({ "order": 5 }), vec!["third order", "fourth order", "fifth order"]),
         ("dlrm", json!({}), vec!["deep part over products"]),

@@ -39,6 +39,7 @@ mod interacting;
 mod item_fields;
 mod layer_norm;
 mod linear;
+mod logarithmic;
 mod mask_block;
 mod numbers;
 mod outer_product;
@@ -83,6 +84,7 @@ pub use interacting::InteractingLayer;
 pub(crate) use item_fields::ItemFields;
 pub use layer_norm::LayerNorm;
 pub use linear::{Linear, bias};
+pub use logarithmic::LogarithmicLayer;
 pub use mask_block::MaskBlock;
 pub use numbers::Numbers;
 pub use outer_product::OuterProduct;
@@ -258,7 +260,7 @@ macro_rules! training_modules {
         }
     )* };
 }
-training_modules!(BatchNorm, Dnn, WukongLayer);
+training_modules!(BatchNorm, Dnn, LogarithmicLayer, WukongLayer);
 
 #[cfg(test)]
 mod tests {
