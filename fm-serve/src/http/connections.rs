@@ -83,7 +83,9 @@ fn accept(stream: TcpStream, router: &Router, app: &Arc<App>, is_closing: &watch
             None => tokio::time::timeout(app.options.timeout, app.places.take()).await.ok().flatten(),
         };
         let Some(place) = place.map(Arc::new) else {
-            return if app.tls.is_none() { refuse(stream).await };
+            return if app.tls.is_none() {
+                refuse(stream).await
+            };
         };
         let stream = PatientStream::new(stream, app.options.timeout, Arc::clone(&place));
         let Some(tls) = &app.tls else { return serve(stream, router, is_closing, &place).await };

@@ -31,7 +31,8 @@ impl Tls {
         if chain.is_empty() {
             return Err(invalid(certificate, "certificate", "it has none".into()));
         }
-        let private = PrivateKeyDer::from_pem_file(key).map_err(|error| invalid(key, "private key", error.to_string()))?;
+        let private =
+            PrivateKeyDer::from_pem_file(key).map_err(|error| invalid(key, "private key", error.to_string()))?;
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private));
