@@ -34,8 +34,10 @@ class Run:
         settings = tomllib.loads((self.folder / "settings.toml").read_text())
         settings.get("data", {}).pop("schema", None)
         self.settings = dict(flat(settings))
-        lines = (self.folder / "metrics.jsonl").read_text().splitlines()
-        self.epochs = [json.loads(line) for line in lines]
+        # A program that was killed may have left half of a line, and one in its first epoch no file.
+        metrics = self.folder / "metrics.jsonl"
+        text = metrics.read_text() if metrics.exists() else ""
+        self.epochs = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
         # The metrics of a calibrated run are those of its calibrated scores.
         self.summary = {**self.read("summary.json"), **self.read("calibration.json")}
 
@@ -62,6 +64,11 @@ class Run:
         return [self.folder / name for name in names if (self.folder / name).exists()]
 
 
+def without_at(metrics):
+    """Names of metrics cannot have an `@` in MLflow."""
+    return {name.replace("@", "_at_"): value for name, value in metrics.items()}
+
+
 def to_mlflow(run):
     import mlflow
 
@@ -70,9 +77,8 @@ def to_mlflow(run):
         # MLflow's parameters are texts of at most 6,000 characters.
         mlflow.log_params({name: str(value)[:6000] for name, value in run.settings.items()})
         for epoch in run.epochs:
-            mlflow.log_metrics(run.metrics_of(epoch), step=epoch["epoch"])
-        # Names of metrics cannot have an `@` in MLflow.
-        mlflow.log_metrics({name.replace("@", "_at_"): value for name, value in run.results().items()})
+            mlflow.log_metrics(without_at(run.metrics_of(epoch)), step=epoch["epoch"])
+        mlflow.log_metrics(without_at(run.results()))
         for file in run.files():
             mlflow.log_artifact(str(file))
 

@@ -37,8 +37,10 @@ pub struct EpochProgress {
     /// The current epoch, and the last one if training does not stop early.
     epoch: usize,
     epochs: usize,
-    /// When the first epoch that is shown began, and its number.
-    first: Option<(Instant, usize)>,
+    /// When the first step that is shown was done, and which part of which epoch was done then.
+    first: Option<(Instant, f64)>,
+    /// The first step that is shown of the current epoch.
+    first_step: usize,
     /// The monitored metric of each epoch.
     history: Vec<f64>,
 }
@@ -50,21 +52,33 @@ impl EpochProgress {
         let bar = ProgressBar::hidden();
         bar.set_style(style("{prefix} {bar:10.cyan/dim} {percent:>3}%  {msg}"));
         let (is_watched, began) = (is_watched(is_quiet()), Instant::now());
-        EpochProgress { bar, is_watched, monitored, batch_size, began, epoch: 0, epochs, first: None, history: vec![] }
+        EpochProgress {
+            bar,
+            is_watched,
+            monitored,
+            batch_size,
+            began,
+            epoch: 0,
+            epochs,
+            first: None,
+            first_step: 0,
+            history: vec![],
+        }
     }
 
     pub fn step(&mut self, &Progress { epoch, step, steps, loss }: &Progress) {
         let Some(loss) = loss else { return };
         if epoch != self.epoch || self.bar.length() != Some(steps as u64) {
-            (self.epoch, self.began) = (epoch, Instant::now());
+            (self.epoch, self.began, self.first_step) = (epoch, Instant::now(), step.saturating_sub(1));
             self.bar.reset();
             self.bar.set_length(steps as u64);
             self.bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
         }
-        let &mut (began, first) = self.first.get_or_insert((self.began, epoch));
-        let speed = (step * self.batch_size) as f64 / self.began.elapsed().as_secs_f64().max(1e-3);
-        let done = (epoch - first) as f64 + step as f64 / steps.max(1) as f64;
-        let left = (self.epochs + 1 - first.min(self.epochs)) as f64 / done.max(1e-9) - 1.0;
+        let now = epoch.saturating_sub(1) as f64 + step as f64 / steps.max(1) as f64;
+        let &mut (began, first) = self.first.get_or_insert((self.began, now));
+        let rows = step.saturating_sub(self.first_step) * self.batch_size;
+        let speed = rows as f64 / self.began.elapsed().as_secs_f64().max(1e-3);
+        let left = (self.epochs as f64 - now) / (now - first).max(1e-9);
         let left = HumanDuration(began.elapsed().mul_f64(left.clamp(0.0, 1e6)));
         let so_far = match self.history.last() {
             Some(last) => format!("  {} {} {}", self.monitored, decimal(*last, 4), sparkline(&self.history)),

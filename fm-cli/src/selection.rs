@@ -28,8 +28,8 @@ impl Selection {
         Selection { is_allowed: vec![true; items.ids.len()], values: vec![], diversity: 0.0 }
     }
 
-    /// A selection of items with the values in `conditions`, each `(field, value)`, whose lists have this diversity from 0
-    /// to 1.
+    /// A selection of items with the values in `conditions`, each `(field, value)`, whose lists have this diversity from
+    /// 0 to 1.
     pub fn new(items: &Items, schema: &Schema, conditions: &[(String, String)], diversity: f64) -> Result<Selection> {
         if conditions.is_empty() && diversity == 0.0 {
             return Ok(Selection::of_all(items));
@@ -43,7 +43,7 @@ impl Selection {
             bail!("no item has all these values: leave out some --where");
         }
         if diversity > 0.0 && values.iter().all(Vec::is_empty) {
-            bail!("--diversity compares items by their fields, and the only field of the items is their id");
+            bail!("--diversity compares items by their values, and these have none besides their id and numbers");
         }
         Ok(Selection { is_allowed, values, diversity })
     }
@@ -90,7 +90,7 @@ fn id_of(schema: &Schema, name: &str, value: &str) -> Result<i64> {
     let of_items: Vec<usize> = fields_of_items(schema);
     let Some(&field) = of_items.iter().find(|field| schema.fields()[**field].name == name) else {
         let names: Vec<&str> = of_items.iter().map(|field| schema.fields()[*field].name.as_str()).collect();
-        bail!("--where: `{name}` is no field of the items; these are {}", names.join(", "));
+        bail!("--where: `{name}` is not a field of the items with values; these are {}", names.join(", "));
     };
     if schema.fields()[field].kind.is_numeric() || schema.hash_buckets(field).is_some() {
         bail!("--where: `{name}` has no list of values to choose from, because it is numeric or hashed");
@@ -98,7 +98,7 @@ fn id_of(schema: &Schema, name: &str, value: &str) -> Result<i64> {
     let vocabulary = schema.vocabulary(field);
     let place = schema.reading(field).value(value).and_then(|value| vocabulary.iter().position(|known| known == value));
     match place {
-        Some(place) => Ok(schema.ids(field).start + 1 + place as i64),
+        Some(place) => Ok(schema.record_ids(field).start + 1 + place as i64),
         None => {
             let near = nearest(value, vocabulary.iter().map(String::as_str));
             bail!(
@@ -109,11 +109,13 @@ fn id_of(schema: &Schema, name: &str, value: &str) -> Result<i64> {
     }
 }
 
-/// The fields that describe the item.
+/// The fields with values that describe the item, without numbers and without its id.
 fn fields_of_items(schema: &Schema) -> Vec<usize> {
     let of_slots = schema.field_of_slots();
+    let item = schema.item().and_then(|item| schema.field_index(item));
     let mut fields: Vec<usize> = schema.item_slots().map(|slot| of_slots[slot]).collect();
     fields.dedup();
+    fields.retain(|field| Some(*field) != item && !schema.fields()[*field].kind.is_dense());
     fields
 }
 
@@ -126,13 +128,18 @@ fn values_of(items: &Items, schema: &Schema) -> Result<Vec<Vec<i64>>> {
     let ids = Vec::<i64>::try_from(features.ids.f_flatten(0, -1)?)?;
     let values = Vec::<f32>::try_from(features.values.to_kind(Kind::Float).f_flatten(0, -1)?)?;
     let of_slots = schema.field_of_slots();
-    let item = schema.item().and_then(|item| schema.field_index(item));
-    let compared: Vec<usize> = schema.item_slots().filter(|slot| Some(of_slots[*slot]) != item).collect();
+    let fields = fields_of_items(schema);
+    let compared: Vec<usize> = (0..slots).filter(|slot| fields.contains(&of_slots[*slot])).collect();
     let known = |row: usize| {
-        let slots = compared.iter().map(|slot| (row * slots + slot, schema.unknown_ids()[of_slots[*slot]]));
-        let mut known: Vec<i64> =
-            slots.filter(|(at, unknown)| values[*at] != 0.0 && ids[*at] != *unknown).map(|(at, _)| ids[at]).collect();
+        let of_slot = |slot: &usize| {
+            let (at, field) = (row * slots + slot, of_slots[*slot]);
+            let is_known = values[at] != 0.0 && ids[at] != schema.unknown_ids()[field];
+            // Fields that share a table have ids of their own in records.
+            is_known.then(|| ids[at] - schema.ids(field).start + schema.record_ids(field).start)
+        };
+        let mut known: Vec<i64> = compared.iter().filter_map(of_slot).collect();
         known.sort_unstable();
+        known.dedup();
         known
     };
     Ok((0..items.ids.len()).map(known).collect())

@@ -51,7 +51,7 @@ pub fn thresholds(label: &Label, scored: &Scored<'_>, costs: Costs) -> Vec<Thres
         let decision = &all[at];
         Threshold {
             why,
-            probability: decision.threshold.is_finite().then(|| probability(decision)),
+            probability: (at > 0).then(|| probability(decision)),
             share: decision.share,
             precision: decision.precision.is_finite().then_some(decision.precision),
             recall: decision.recall,

@@ -411,6 +411,9 @@ fn open_run(
             run.files().resume(trainer)?;
             run.check_settings()?;
             match trainer.is_done() {
+                true if run.calibration().is_some() => tracing::info!(
+                    "the run is finished: these are its results before its calibration, which `fm evaluate` measures"
+                ),
                 true => tracing::info!("the run is finished: these are its results"),
                 false => {
                     tracing::info!("resuming after epoch {}, step {}", trainer.state.epoch, trainer.state.step);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::http::{Places, Token};
+use crate::http::{Places, Tls, Token};
 use crate::metrics::Metrics;
 use crate::model::Model;
 use crate::models::{Models, Slot};
@@ -21,6 +21,8 @@ pub(crate) struct App {
     pub metrics: Metrics,
     pub options: Options,
     pub token: Option<Token>,
+    /// `None` for connections without TLS.
+    pub tls: Option<Tls>,
     /// Bytes that bodies may still take.
     pub bodies: Arc<Semaphore>,
     /// The places of connections.
@@ -30,13 +32,14 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub fn new(models: Models, token: Option<Token>, options: Options) -> App {
+    pub fn new(models: Models, token: Option<Token>, tls: Option<Tls>, options: Options) -> App {
         let limits = Limits { rows: options.queue_rows, batch: options.max_batch, wait: options.batch_wait };
         App {
             models,
             queue: Queue::new(limits),
             metrics: Metrics::new(),
             token,
+            tls,
             bodies: Arc::new(Semaphore::new(options.max_bodies.min(Semaphore::MAX_PERMITS))),
             places: Arc::new(Places::new(options.max_connections)),
             is_stopping: AtomicBool::new(false),

@@ -42,6 +42,6 @@ mod work;
 pub use error::{Error, Result};
 pub use http::Query;
 pub use model::Columns;
-pub use options::{ModelFile, Options};
+pub use options::{ModelFile, Options, TlsFiles};
 pub use problem::Problem;
 pub use server::Server;

@@ -89,6 +89,17 @@ pub struct Options {
     pub reload_every: Duration,
     /// A file with the token that requests must have, but for health checks and the page itself.
     pub token_file: Option<PathBuf>,
+    /// The files for TLS; `None` to speak HTTP without it.
+    pub tls: Option<TlsFiles>,
+}
+
+/// The PEM files that TLS needs.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The certificate of the server, followed by those that lead to a known authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 impl Options {
@@ -110,6 +121,7 @@ impl Options {
             max_connections: 1024,
             reload_every: Duration::from_secs(2),
             token_file: None,
+            tls: None,
         }
     }
 

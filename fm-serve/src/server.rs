@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::http::{Token, listen, most_connections, router};
+use crate::http::{Tls, Token, listen, most_connections, router};
 use crate::model::Stamp;
 use crate::models::Models;
 use crate::options::Options;
@@ -40,6 +40,7 @@ impl Server {
             tracing::info!("at most {most} connections, not {asked}: `ulimit -n` raises the number of open files");
         }
         let token = options.token_file.as_deref().map(Token::load).transpose()?;
+        let tls = options.tls.as_ref().map(|files| Tls::load(&files.certificate, &files.key)).transpose()?;
         tch::set_num_threads(i32::try_from(options.threads_per_worker).unwrap_or(1));
         let (models, stamps) = Models::load(&options.files)?;
         let address = SocketAddr::new(options.host, options.port);
@@ -48,7 +49,7 @@ impl Server {
         socket2::SockRef::from(&listener).listen(WAITING).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Server { app: Arc::new(App::new(models, token, options)), stamps, listener, address })
+        Ok(Server { app: Arc::new(App::new(models, token, tls, options)), stamps, listener, address })
     }
 
     /// The address that it listens on.

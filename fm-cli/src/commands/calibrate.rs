@@ -28,7 +28,7 @@ pub fn run(args: &Calibrate) -> Result<()> {
     run.lock()?;
     if args.remove {
         return match run.remove_calibration()? {
-            true => print(format!("{folder} has no calibration any more: its scores are those of training")),
+            true => print(format!("{folder} no longer has a calibration: its scores are those of training")),
             false => bail!("{folder} has no calibration"),
         };
     }

@@ -92,7 +92,10 @@ fn read(folder: &Path) -> Result<Listed> {
         parameters: results.as_ref().map(|results| results.parameters),
         seconds: results.as_ref().map(|results| results.seconds),
         metric: settings.monitored()?.name,
-        valid: best.map(|best| best.valid.clone()).unwrap_or_default(),
+        valid: match &results {
+            Some(results) => results.valid.clone(),
+            None => best.map(|best| best.valid.clone()).unwrap_or_default(),
+        },
         test: results.map(|results| results.test).unwrap_or_default(),
         settings: settings.by_key()?,
         task: run.schema().label().task,

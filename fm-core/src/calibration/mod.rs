@@ -30,7 +30,7 @@ use crate::metric::Scored;
 
 pub use calibrated::Calibrated;
 
-/// A map of logits that never decreases.
+/// A map from logits to log-odds, with natural logarithms, that never decreases.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Calibration {
@@ -48,7 +48,7 @@ pub enum Calibration {
     },
     /// z ↦ lowest + Σ rise · clamp((z − from) / (to − from), 0, 1); see [`Calibration::isotonic`].
     Isotonic {
-        /// The log-odds of the smallest logits.
+        /// The log-odds of the smallest logits, with natural logarithms.
         lowest: f64,
         /// Where the log-odds rise, in ascending order.
         rises: Vec<Rise>,
@@ -138,14 +138,20 @@ impl Map {
     }
 }
 
-/// The logit, the label and the weight of each row, of which both classes are needed.
+/// The logit, the label and the weight of each row, of which both classes and several logits are needed. Weights have a
+/// mean of 1, so that their unit does not matter.
 fn rows(scored: &Scored<'_>) -> Result<Vec<(f64, f64, f64)>> {
-    let rows: Vec<(f64, f64, f64)> = scored.rows().collect();
+    let mut rows: Vec<(f64, f64, f64)> = scored.rows().collect();
+    let mean = rows.iter().map(|row| row.2).sum::<f64>() / rows.len() as f64;
+    rows.iter_mut().for_each(|row| row.2 /= mean);
     if rows.iter().any(|(logit, ..)| !logit.is_finite()) {
         return Err(Error::Rows("scores that are not finite numbers cannot be calibrated".into()));
     }
     if !(rows.iter().any(|row| row.1 > 0.5) && rows.iter().any(|row| row.1 <= 0.5)) {
         return Err(Error::Rows("calibration needs rows of both classes".into()));
+    }
+    if rows.iter().all(|row| row.0 == rows[0].0) {
+        return Err(not_increasing());
     }
     Ok(rows)
 }

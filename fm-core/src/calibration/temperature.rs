@@ -4,8 +4,8 @@ use super::{Calibration, not_increasing, rows, sigmoid};
 use crate::error::{Error, Result};
 use crate::metric::Scored;
 
-/// The range of temperatures.
-const RANGE: [f64; 2] = [1e-3, 1e3];
+/// The range of the largest calibrated logit.
+const RANGE: [f64; 2] = [1e-4, 1e3];
 
 impl Calibration {
     /// Temperature scaling: logits are divided by the number that minimises the log loss. It corrects a model that is
@@ -21,7 +21,8 @@ impl Calibration {
         let rows = rows(scored)?;
         // The loss is convex in the inverse β of the temperature; this is its derivative.
         let slope = |beta: f64| rows.iter().map(|(z, y, w)| w * z * (sigmoid(beta * z) - y)).sum::<f64>();
-        let [mut low, mut high] = [1.0 / RANGE[1], 1.0 / RANGE[0]];
+        let largest = rows.iter().map(|row| row.0.abs()).fold(0.0, f64::max);
+        let [mut low, mut high] = RANGE.map(|logit| logit / largest);
         if slope(low) >= 0.0 {
             return Err(not_increasing());
         }
@@ -67,5 +68,7 @@ mod tests {
         assert!(of([-1.0, 1.0]).contains("separate"));
         assert!(of([1.0, -1.0]).contains("not more likely"));
         assert!(of([0.0, 0.0]).contains("not more likely"));
+        let small = Calibration::temperature(&Scored::new(&[1e-5, -1e-5, 1e-5], &[1.0, 0.0, 0.0])).unwrap();
+        assert!(matches!(small, Calibration::Temperature { temperature } if temperature < 1e-3), "{small:?}");
     }
 }

@@ -13,7 +13,7 @@ use crate::schema::Schema;
 const BATCH_TERMS: usize = 1 << 20;
 
 /// Takes from the term of each pair what one of its slots contributes whatever the other one is, and so belongs to the
-/// first order. With the mean over the slots of reference rows,
+/// first order. With the mean over the slots of the reference rows that have a value,
 ///
 /// pure(s, t) = term(s, t) − mean_t' term(s, t') − mean_s' term(s', t) + mean_{s', t'} term(s', t')
 ///
@@ -29,8 +29,10 @@ pub(super) struct Purifier<'a> {
     device: Device,
     /// `[M, S]`
     references: Padded,
-    /// `[F, F]`: the mean over the slots of two fields in the reference rows.
+    /// `[F, F]`: the mean over the slots of two fields in the reference rows that have both.
     means: Vec<f64>,
+    /// `[F]`: the number of reference rows that have a value of the field, at least 1.
+    present: Vec<f64>,
 }
 
 impl<'a> Purifier<'a> {
@@ -45,8 +47,15 @@ impl<'a> Purifier<'a> {
         let references = rows.batch(numbers, device)?.features.padded()?;
         let field_of_slots = schema.field_of_slots();
         let (slots, fields) = (field_of_slots.len(), schema.num_fields());
-        let mut purifier = Purifier { model, schema, field_of_slots, device, references, means: vec![] };
-        let filled = filled(&purifier.references)?;
+        let filled = filled(&references)?;
+        let mut present = vec![0.0; fields];
+        for filled in filled.chunks(slots) {
+            let mut of_row: Vec<usize> = positions(filled).into_iter().map(|slot| field_of_slots[slot]).collect();
+            of_row.dedup();
+            of_row.into_iter().for_each(|field| present[field] += 1.0);
+        }
+        let present = present.into_iter().map(|count: f64| count.max(1.0)).collect();
+        let mut purifier = Purifier { model, schema, field_of_slots, device, references, means: vec![], present };
         let mut means = vec![0.0; fields * fields];
         let own =
             Padded { ids: purifier.references.ids.shallow_clone(), values: purifier.references.values.shallow_clone() };
@@ -59,11 +68,10 @@ impl<'a> Purifier<'a> {
                 }
             }
         }
-        let count = numbers.len() as f64;
+        let mean = |field: usize, other: usize| means[field * fields + other] / purifier.present[field];
         // Both orders are the same mean, up to attention and rounding.
-        purifier.means = (0..fields * fields)
-            .map(|at| (means[at] + means[at % fields * fields + at / fields]) / (2.0 * count))
-            .collect();
+        let both = |at: usize| (mean(at / fields, at % fields) + mean(at % fields, at / fields)) / 2.0;
+        purifier.means = (0..fields * fields).map(both).collect();
         Ok(purifier)
     }
 
@@ -133,7 +141,8 @@ impl<'a> Purifier<'a> {
                 }
             }
         }
-        sums.iter_mut().flatten().for_each(|sum| *sum /= m as f64);
+        let present = self.present.iter().cycle();
+        sums.iter_mut().for_each(|sums| sums.iter_mut().zip(present.clone()).for_each(|(sum, count)| *sum /= count));
         Ok(sums)
     }
 
@@ -254,8 +263,12 @@ mod tests {
 
     #[test]
     fn a_sum_of_main_effects_is_no_interaction() {
-        for terms in purified(|a, b| 3.0 * a - b * b, &ROWS) {
-            assert!(terms.iter().all(|term| term.abs() < 1e-4), "{terms:?}");
+        let mut sparse = ROWS;
+        (sparse[0][1], sparse[3][1]) = (None, None);
+        for rows in [ROWS, sparse] {
+            for terms in purified(|a, b| 3.0 * a - b * b, &rows) {
+                assert!(terms.iter().all(|term| term.abs() < 1e-4), "{terms:?}");
+            }
         }
     }
 

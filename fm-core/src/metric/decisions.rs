@@ -13,8 +13,10 @@ pub struct Costs {
 }
 
 impl Costs {
-    /// The probability from which on acting costs less than not acting: Elkan, The foundations of cost-sensitive
-    /// learning, IJCAI 2001, section 2.
+    /// The probability from which on acting costs less than not acting; NaN if both costs are 0.
+    ///
+    /// Source: Elkan, The foundations of cost-sensitive learning, IJCAI 2001, section 2,
+    /// <https://dl.acm.org/doi/10.5555/1642194.1642224>.
     pub fn threshold(self) -> f64 {
         self.false_positive / (self.false_positive + self.false_negative)
     }
@@ -36,7 +38,7 @@ pub struct Decision {
 }
 
 /// The decision at each distinct score, in descending order, after the one to act on no row. Scores can have any scale;
-/// labels are 0 or 1. `None` if a class is missing.
+/// labels are 0 or 1. `None` if a class is missing or a score is NaN.
 ///
 /// ```
 /// use fm_core::metric::{Costs, Scored, decisions};
@@ -49,6 +51,9 @@ pub struct Decision {
 /// assert_eq!((decisions[3].threshold, decisions[3].recall), (0.4, 1.0));
 /// ```
 pub fn decisions(scored: &Scored<'_>, costs: Costs) -> Option<Vec<Decision>> {
+    if scored.rows().any(|(score, ..)| score.is_nan()) {
+        return None;
+    }
     let ties: Vec<_> = ByScore::new(scored).ties().collect();
     let (all_positives, all_negatives) = ties
         .iter()

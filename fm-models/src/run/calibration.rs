@@ -19,7 +19,7 @@ pub struct RunCalibration {
     pub calibration: Calibration,
     /// The hash of the checkpoint whose logits it was fitted to.
     checkpoint: String,
-    /// The calibrated model's metrics on the validation rows, to which the calibration was fitted.
+    /// The calibrated model's metrics on the validation rows. They flatter the calibration, which was fitted to these rows.
     #[serde(deserialize_with = "metrics_from_json")]
     pub valid: Metrics,
     /// The same on the test rows.
@@ -41,16 +41,19 @@ impl RunCalibration {
 }
 
 impl Run {
-    /// The calibration of its model, if it has one.
+    /// The calibration of its model, if it has one of the checkpoint that is there.
     pub fn calibration(&self) -> Option<&RunCalibration> {
-        self.calibration.as_ref()
+        let checkpoint = self.calibration.as_ref().and(self.files.stamp()).map(|(_, checkpoint)| checkpoint);
+        self.calibration.as_ref().filter(|of_run| checkpoint.as_ref() == Some(&of_run.checkpoint))
     }
 
     /// The calibration, which must be of the checkpoint that is there.
     pub(super) fn current_calibration(&self) -> Result<Option<&Calibration>> {
-        let Some(RunCalibration { calibration, checkpoint, .. }) = &self.calibration else { return Ok(None) };
-        if self.files.stamp().is_some_and(|(_, found)| found == *checkpoint) {
-            return Ok(Some(calibration));
+        if let Some(of_run) = self.calibration() {
+            return Ok(Some(&of_run.calibration));
+        }
+        if self.calibration.is_none() {
+            return Ok(None);
         }
         let reason = "it was fitted to another checkpoint: fit it again with `fm calibrate`, or remove it";
         Err(Error::format("calibration", self.folder().join(super::CALIBRATION), reason.to_owned()))

@@ -199,8 +199,8 @@ impl Run {
         Ok(Run { files, settings, model, schema, identity, calibration, lock: None, replaced: None })
     }
 
-    /// The folders of the runs in a folder, in the order of their names: itself if it is a run, or those in it and in its folders,
-    /// as `fm compare` nests them. Folders that cannot be read have none.
+    /// The folders of the runs in a folder, in the order of their names: itself if it is a run, or those in it and in its
+    /// folders, as `fm compare` nests them. Folders that cannot be read have none.
     pub fn all_in(folder: impl AsRef<Path>) -> Vec<PathBuf> {
         fn find(folder: &Path, depth: usize, runs: &mut Vec<PathBuf>) {
             if folder.join(SETTINGS).is_file() && folder.join(SCHEMA).is_file() {
@@ -396,7 +396,7 @@ impl Run {
             created: self.identity.created.clone(),
             epoch,
             checkpoint,
-            calibration: self.calibration.as_ref().map(|of_run| of_run.calibration.name().to_owned()),
+            calibration: self.calibration().map(|of_run| of_run.calibration.name().to_owned()),
             schema: self.identity.schema().to_owned(),
             rows: self.identity.rows.clone(),
             fm: env!("CARGO_PKG_VERSION").into(),

@@ -12,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -69,7 +69,10 @@ fn accept(stream: TcpStream, router: &Router, app: &Arc<App>, is_closing: &watch
     let _ = stream.set_nodelay(true);
     let place = app.places.try_take();
     if place.is_none() && !app.places.make_room() {
-        drop(tokio::spawn(refuse(stream)));
+        // The answer would not be understood where TLS is spoken.
+        if app.tls.is_none() {
+            drop(tokio::spawn(refuse(stream)));
+        }
         return;
     }
     let (router, app, is_closing) = (router.clone(), Arc::clone(app), is_closing.clone());
@@ -79,14 +82,28 @@ fn accept(stream: TcpStream, router: &Router, app: &Arc<App>, is_closing: &watch
             // An idle connection is giving up its place.
             None => tokio::time::timeout(app.options.timeout, app.places.take()).await.ok().flatten(),
         };
-        let Some(place) = place.map(Arc::new) else { return refuse(stream).await };
+        let Some(place) = place.map(Arc::new) else {
+            return if app.tls.is_none() {
+                refuse(stream).await
+            };
+        };
         let stream = PatientStream::new(stream, app.options.timeout, Arc::clone(&place));
-        serve(stream, router, is_closing, &place).await;
+        let Some(tls) = &app.tls else { return serve(stream, router, is_closing, &place).await };
+        match tokio::time::timeout(app.options.timeout, tls.accept(stream)).await {
+            Ok(Ok(stream)) => serve(stream, router, is_closing, &place).await,
+            Ok(Err(error)) => tracing::debug!("a connection without a usable TLS handshake ends: {error}"),
+            Err(_) => tracing::debug!("a connection ends, because its TLS handshake took too long"),
+        }
     });
 }
 
 /// Serves the requests of a connection until it ends, or another one gets its place.
-async fn serve(stream: PatientStream, router: Router, mut is_closing: watch::Receiver<()>, place: &Arc<Place>) {
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    router: Router,
+    mut is_closing: watch::Receiver<()>,
+    place: &Arc<Place>,
+) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(HEAD).max_headers(HEADERS);
     // A client may end its side once it has sent its request.

@@ -8,6 +8,7 @@ mod places;
 mod query;
 mod request_id;
 mod routes;
+mod tls;
 mod token;
 
 pub(crate) use body::{Body, in_background};
@@ -17,4 +18,5 @@ pub(crate) use places::Places;
 pub use query::Query;
 pub(crate) use query::number;
 pub(crate) use routes::router;
+pub(crate) use tls::Tls;
 pub(crate) use token::Token;

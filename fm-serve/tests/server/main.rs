@@ -10,3 +10,4 @@ mod protocol;
 mod reload;
 mod scene;
 mod stopping;
+mod tls;

@@ -44,6 +44,6 @@ pub enum CalibrationMethod {
     Platt,
     /// A slope only
     Temperature,
-    /// Any map that never decreases, from some thousand rows
+    /// Any map that rises, from some thousand rows
     Isotonic,
 }

@@ -37,8 +37,8 @@ pub struct Evaluate {
     pub by: Option<String>,
     /// Also list thresholds for decisions: what a false positive and a false negative cost, such as 1:5
     ///
-    /// Also list thresholds for decisions of a binary task. FP:FN is what it costs to act on a negative row and not to act on a
-    /// positive one, in any unit, such as 1:5.
+    /// Also list thresholds for decisions of a binary task. FP:FN are the cost of acting on a negative row and that of
+    /// not acting on a positive one, in any unit, such as 1:5.
     #[arg(long, value_name = "FP:FN", value_parser = costs, help_heading = "Output")]
     pub costs: Option<Costs>,
     /// The tables of a run that was trained on a table for each part.

@@ -30,9 +30,18 @@ pub struct Serve {
     /// A file with the token that requests must have: `Authorization: Bearer TOKEN`
     ///
     /// A file of one line: the token that requests must have, as `Authorization: Bearer TOKEN`. Health checks and the
-    /// page itself need none. The server speaks HTTP: leave TLS to a reverse proxy.
+    /// page itself need none. Without --tls-cert, leave TLS to a reverse proxy, or others can read the token.
     #[arg(long, value_name = "FILE", help_heading = "Server")]
     pub token_file: Option<PathBuf>,
+    /// A PEM file with the certificate of the server, to speak TLS
+    ///
+    /// A PEM file with the certificate of the server, followed by those that lead to a known authority: the server then
+    /// speaks TLS 1.2 and 1.3 only. Restart it when the certificate is renewed.
+    #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "Server")]
+    pub tls_cert: Option<PathBuf>,
+    /// A PEM file with the private key of the certificate
+    #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = "Server")]
+    pub tls_key: Option<PathBuf>,
     /// How often files are checked for changes, in seconds; 0 never
     #[arg(long, value_name = "SECONDS", default_value_t = 2, help_heading = "Server",
           value_parser = clap::value_parser!(u64).range(..=86_400))]

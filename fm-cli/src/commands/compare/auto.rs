@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use fm_args::commands::Compare;
 use fm_core::atomic_file::write_atomically;
-use fm_core::metric::{MetricSet, Metrics, metric as metric_of, standard_errors};
+use fm_core::metric::Metrics;
 use fm_core::terminal::grouped;
 use fm_core::train::EpochRecord;
 use fm_core::{Error, Rows, predict};
@@ -123,7 +123,7 @@ pub fn run(args: &Compare) -> Result<()> {
     let mut baselines = Baselines::new();
     for (number, (folder, settings)) in plan.iter().enumerate() {
         if is_late() && rungs.iter().any(|rung| matches!(rung.ending, Ending::Finished)) {
-            tracing::info!("the time is over: {} of {} models are left out", plan.len() - number, plan.len());
+            tracing::info!("the time is up: {} of {} models are left out", plan.len() - number, plan.len());
             break;
         }
         let which = format!("model {} of {}: {}", number + 1, plan.len(), settings.model.name);
@@ -211,7 +211,7 @@ fn climb(
         is_behind.then_some(heads_for)
     };
     let is_finished =
-        || -> Result<bool> { Ok(!Run::is_unbegun(folder) && Results::of_run(&Run::open(folder)?)?.is_some()) };
+        || -> Result<bool> { Ok(!Run::is_unbegun(folder) && Run::open(folder)?.summary::<Results>()?.is_some()) };
     let results = if is_finished()? {
         Some(finished(folder, settings, machine)?)
     } else if let Some(heads_for) = (1..=curve.len()).find_map(|epochs| behind(&curve[..epochs])) {
@@ -255,7 +255,7 @@ fn climb(
     if let Some(results) = &results {
         let run = Run::open(folder)?;
         let bundle = bundle_of(&run)?;
-        rung.valid = results.valid.get(&metric.name).copied();
+        rung.valid = metric.among(&results.valid).filter(|value| value.is_finite());
         rung.epochs = results.epochs;
         rung.test = results.test.clone();
         rung.parameters = Some(results.parameters);
@@ -296,7 +296,7 @@ fn note(rung: &Rung, metric: &Metric, to_beat: Option<f64>) -> Option<String> {
             number(*heads_for),
             number(to_beat?)
         ),
-        Ending::OutOfTime => format!("{model} is stopped after epoch {epochs}, because the time is over"),
+        Ending::OutOfTime => format!("{model} is stopped after epoch {epochs}, because the time is up"),
         Ending::Diverged => format!("{model} diverged: it needs a lower learning rate"),
         Ending::Unsuitable { reason } => format!("{model} is left out: {reason}"),
     })
@@ -306,16 +306,13 @@ fn note(rung: &Rung, metric: &Metric, to_beat: Option<f64>) -> Option<String> {
 fn standard_error(winner: &Rung, settings: &Settings, machine: &Machine<'_>, metric: &Metric) -> Result<Option<f64>> {
     let run = Run::open(&winner.run)?;
     let label = run.schema().label();
-    let entry = MetricSet::of(label.task).find(&metric.name)?;
-    if label.task.is_ranking() || entry.is_within_groups {
+    if label.task.is_ranking() {
         return Ok(None);
     }
     let rows = machine.prepare(settings, Some(&run))?.valid;
-    let logits = predict(&run.load(Device::Cpu)?, &rows, Device::Cpu)?;
-    let targets = Targets::of(&rows);
-    let of_sample =
-        |units: &[usize]| targets.measure(&logits, units, |scored| Some([metric_of(label, scored, &metric.name)?]));
-    Ok(standard_errors(rows.len(), of_sample).map(|[error]| error))
+    let logits = predict(&run.load_uncalibrated(Device::Cpu)?, &rows, Device::Cpu)?;
+    let all: Vec<usize> = (0..rows.len()).collect();
+    Ok(Targets::of(&rows).standard_error(label, &logits, &all, &metric.name))
 }
 
 /// The model with the fewest parameters that is within one standard error of the winner, if it has far fewer.
@@ -417,10 +414,10 @@ mod tests {
         // Improvements of 0.2 and 0.1 continue with 0.05, 0.025, ...
         assert!((heads_for(&rmse, &[1.0, 0.8, 0.7]).unwrap() - 0.6).abs() < 1e-9);
         assert!((heads_for(&auc, &[0.5, 0.7, 0.8]).unwrap() - 0.9).abs() < 1e-9);
-        // A curve that has stopped to improve stays where it is.
+        // A curve that has stopped improving stays where it is.
         assert_eq!(heads_for(&rmse, &[1.0, 0.8, 0.8]), Some(0.8));
         assert!(heads_for(&rmse, &[1.0, 0.9]).unwrap() < 0.7);
-        // Improvements that grow are not continued for ever.
+        // Improvements that grow are not continued forever.
         assert!((heads_for(&rmse, &[1.0, 0.95, 0.85]).unwrap() - 0.45).abs() < 1e-9);
     }
 }

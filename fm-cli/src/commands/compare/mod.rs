@@ -97,7 +97,8 @@ fn finished(folder: &Path, settings: &Settings, machine: &Machine) -> Result<Res
         return Ok(train(settings, start, machine)?.1);
     }
     let run = Run::open(folder)?;
-    match Results::of_run(&run)? {
+    // As training has left it: a calibration of some of the runs would make them incomparable.
+    match run.summary()? {
         Some(results) => {
             check_data(&run, settings, machine)?;
             Ok(results)
@@ -121,7 +122,7 @@ fn check_data(run: &Run, settings: &Settings, machine: &Machine) -> Result<()> {
 
 /// The exported model of a run.
 fn bundle_of(run: &Run) -> Result<Bundle> {
-    let trained = run.load(Device::Cpu)?;
+    let trained = run.load_uncalibrated(Device::Cpu)?;
     Ok(Bundle::new(trained.model.as_ref(), &trained.store, run.schema(), &BundleOptions::default())?)
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use fm_core::calendar::time;
-use fm_core::metric::{MetricSet, Metrics, metric, metrics, standard_errors};
+use fm_core::calendar::{instant, time};
+use fm_core::metric::{Metrics, metrics};
 use fm_core::terminal::{grouped, shortened};
 use fm_core::{Label, Records, Rows};
 use fm_data::RawData;
@@ -28,12 +28,12 @@ pub struct Part {
     value: Option<String>,
     rows: usize,
     metrics: Metrics,
-    /// Half the width of the 95% interval around the first metric.
+    /// Half the width of the 95% interval around the first metric, of the parts that are printed.
     margin: Option<f64>,
 }
 
-/// The metrics for each value of a column, or for each day, month or year if it has times: in order of time, otherwise those with
-/// the most rows first. `main` is the metric that gets an interval.
+/// The metrics for each value of a column, or for each day, month or year if it has times: in order of time, otherwise
+/// those with the most rows first. `main` is the metric that gets an interval.
 pub fn parts(
     (column, source): (&str, &RawData),
     numbers: &[u32],
@@ -41,51 +41,59 @@ pub fn parts(
     label: &Label,
     main: &str,
 ) -> Result<Vec<Part>> {
-    let names = source.rows.names();
-    if !names.iter().any(|name| name == column) {
-        bail!("the rows have no column `{column}`; their columns are {}", names.join(", "));
-    }
     let frame = source.rows.take(numbers, &[column])?;
     let texts = frame.column(column)?.str()?;
     let is_of_times = source.spec.timestamp.as_deref() == Some(column) || is_dated(column, texts.iter());
     let periods = if is_of_times { Periods::of(texts.iter()) } else { None };
     let of_value: Vec<(Option<String>, Vec<usize>)> = match periods {
-        Some(periods) => periods.rows.into_iter().map(|(period, rows)| (Some(period), rows)).collect(),
+        Some(Periods { rows, missing, .. }) => {
+            let missing = (!missing.is_empty()).then_some((None, missing));
+            rows.into_iter().map(|(period, rows)| (Some(period), rows)).chain(missing).collect()
+        }
         None => {
             let mut of_value: BTreeMap<Option<&str>, Vec<usize>> = BTreeMap::new();
             texts.iter().enumerate().for_each(|(row, text)| of_value.entry(text).or_default().push(row));
+            if of_value.len() == rows.len() && rows.len() > 1 {
+                bail!(
+                    "`{column}` has a different value in every row: choose a column whose rows can be measured together"
+                );
+            }
             let mut of_value: Vec<(Option<String>, Vec<usize>)> =
                 of_value.into_iter().map(|(text, rows)| (text.map(str::to_owned), rows)).collect();
             of_value.sort_by_key(|(_, rows)| std::cmp::Reverse(rows.len()));
             of_value
         }
     };
-    if of_value.len() == rows.len() && rows.len() > 1 {
-        bail!("`{column}` has another value in each row: choose a column whose rows can be measured together");
-    }
     let targets = Targets::of(rows);
-    let is_sampled = MetricSet::of(label.task).find(main).is_ok_and(|entry| !entry.is_within_groups);
-    let part = |(value, rows): (Option<String>, Vec<usize>)| {
-        let of_sample = |units: &[usize]| {
-            let units: Vec<usize> = units.iter().map(|unit| rows[*unit]).collect();
-            targets.measure(logits, &units, |scored| Some([metric(label, scored, main)?]))
-        };
-        let errors = if is_sampled { standard_errors(rows.len(), of_sample) } else { None };
+    let part = |(number, (value, rows)): (usize, (Option<String>, Vec<usize>))| {
+        let error = (number < VALUES).then(|| targets.standard_error(label, logits, &rows, main)).flatten();
         Part {
             value,
             rows: rows.len(),
             metrics: targets.measure(logits, &rows, |scored| metrics(label, scored)),
-            margin: errors.map(|[error]| 1.96 * error),
+            margin: error.map(|error| 1.96 * error),
         }
     };
-    Ok(of_value.into_iter().map(part).collect())
+    Ok(of_value.into_iter().enumerate().map(part).collect())
 }
 
-/// Whether the values of a column are times: dates, or numbers in a column whose name says so.
-fn is_dated<'a>(column: &str, mut texts: impl Iterator<Item = Option<&'a str>>) -> bool {
+/// Checks that the rows have a column.
+pub fn check(column: &str, source: &RawData) -> Result<()> {
+    let names = source.rows.names();
+    if !names.iter().any(|name| name == column) {
+        bail!("the rows have no column `{column}`; their columns are {}", names.join(", "));
+    }
+    Ok(())
+}
+
+/// Whether the values of a column are times: dates, or numbers after 1980 in a column whose name says so.
+fn is_dated<'a>(column: &str, texts: impl Iterator<Item = Option<&'a str>>) -> bool {
+    const NAMES: [&str; 5] = ["time", "timestamp", "date", "datetime", "ts"];
+    const YEAR_1980: i64 = 315_532_800;
     let name = column.to_lowercase();
-    ["time", "date"].iter().any(|word| name.contains(word))
-        || texts.all(|text| text.is_some_and(|text| time(text).is_some()))
+    let is_named = name.split(|c: char| !c.is_alphanumeric()).any(|word| NAMES.contains(&word));
+    let is_time = |text: &str| time(text).is_some() || is_named && instant(text).is_some_and(|at| at.0 >= YEAR_1980);
+    texts.flatten().all(is_time)
 }
 
 /// A table of the parts: `main` with its interval, and the other metrics as far as they fit.

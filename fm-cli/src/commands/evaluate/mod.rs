@@ -63,6 +63,7 @@ pub fn run(args: &Evaluate) -> Result<()> {
         }
     };
     let Measured { source, part, evaluation, data, is_new } = &measured;
+    args.by.as_ref().map_or(Ok(()), |column| by::check(column, source))?;
     source.skipped.iter().for_each(|warning| tracing::warn!("{warning}"));
     if !is_new && evaluation.has_changed(&run) {
         tracing::warn!("the data has changed since training: the {} rows may include training rows", part.name());
@@ -99,6 +100,9 @@ pub fn run(args: &Evaluate) -> Result<()> {
         .as_deref()
         .map(|column| by::parts((column, source), numbers, (&evaluation.rows, &logits), label, &main));
     let by = by.transpose()?;
+    if let Some(shift) = predictor.shift().filter(|_| args.costs.is_some()) {
+        tracing::warn!("{shift} `fm calibrate {}` turns them into probabilities.", args.run.display());
+    }
     let thresholds = args.costs.map(|fm_args::commands::Costs { false_positive, false_negative }| {
         let costs = Costs { false_positive, false_negative };
         thresholds(label, &Targets::of(&evaluation.rows).scored(&logits), costs)
@@ -185,7 +189,7 @@ fn new_rows(args: &Evaluate, run: &Run, predictor: &Predictor<BuiltModel>, data:
     }
     let Some(source) = source else {
         bail!(
-            "a ranking is measured without the items that users already have, so {data} alone does not do, and it is not the \
+            "a ranking is measured without the items that users already have, so {data} alone is not enough, and it is not the \
              data of the run: train on a table with the old and the new rows, with `--split time` or `--test {data}`"
         );
     };

@@ -9,6 +9,7 @@ use super::page::{Cell, decimals, table};
 use super::run::Run;
 use crate::changes::{Changes, Values, sorted};
 use crate::metric::in_order;
+use crate::results::Results;
 
 /// The largest stability index that is no change worth a word.
 const STABLE: f64 = 0.1;
@@ -30,7 +31,7 @@ pub fn section(runs: &[Run]) -> Result<Option<(String, Markup)>> {
             }
         }
         if let Some(changes) = values.changes {
-            bodies.push(since(run, &changes));
+            bodies.push(since(run, &changes)?);
         }
     }
     let result = match strongest {
@@ -49,16 +50,17 @@ pub fn section(runs: &[Run]) -> Result<Option<(String, Markup)>> {
 }
 
 /// The training rows beside those of the run that training started from.
-fn since(run: &Run, changes: &Changes) -> Markup {
-    html! {
+fn since(run: &Run, changes: &Changes) -> Result<Markup> {
+    let metrics = metrics(run, changes)?;
+    Ok(html! {
         h3 { (run.name) ": training rows, since " (changes.run) }
         @if changes.fields.is_empty() {
             p { "The earlier run has not stored the distribution of its values." }
         } @else {
             (fields("Fields of the training rows", &changes.fields))
         }
-        @if let Some(metrics) = metrics(run, changes) { (metrics) }
-    }
+        @if let Some(metrics) = metrics { (metrics) }
+    })
 }
 
 fn fields(caption: &str, drifts: &[FieldDrift]) -> Markup {
@@ -75,9 +77,9 @@ fn fields(caption: &str, drifts: &[FieldDrift]) -> Markup {
     table(caption, &head, &rows)
 }
 
-/// The metrics of the earlier model on the new rows, beside those of the run.
-fn metrics(run: &Run, changes: &Changes) -> Option<Markup> {
-    let results = run.results.as_ref()?;
+/// The metrics of the earlier model on the new rows, beside those of the run, both without a calibration.
+fn metrics(run: &Run, changes: &Changes) -> Result<Option<Markup>> {
+    let Some(results) = run.files.summary::<Results>()? else { return Ok(None) };
     let parts = [("validation", &changes.valid, &results.valid), ("test", &changes.test, &results.test)];
     let rows = |(part, before, after): (&str, &Metrics, &Metrics)| -> Vec<Vec<Cell>> {
         in_order(before.keys().filter(|name| after.contains_key(*name)))
@@ -90,5 +92,5 @@ fn metrics(run: &Run, changes: &Changes) -> Option<Markup> {
     };
     let rows: Vec<Vec<Cell>> = parts.into_iter().flat_map(rows).collect();
     let head = ["metric", "before", "after"].map(str::to_owned);
-    (!rows.is_empty()).then(|| table("The earlier model on the new rows, and this one", &head, &rows))
+    Ok((!rows.is_empty()).then(|| table("The earlier model on the new rows, and this one", &head, &rows)))
 }

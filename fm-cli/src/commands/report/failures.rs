@@ -136,7 +136,7 @@ fn by_activity(what: &str, seen: &[f64]) -> Buckets {
         }
     }
     let names = bounds.iter().map(|&(low, high)| range(low, high)).collect();
-    Buckets { by: format!("training rows of the {what}"), names, members }
+    Buckets { by: format!("the training rows of the {what}"), names, members }
 }
 
 /// Buckets by the time of the test rows, if they have times of several periods.
@@ -145,7 +145,7 @@ fn by_time(rows: &TestRows) -> Result<Option<Buckets>> {
     let Some(column) = source.spec.timestamp.as_ref().filter(|_| rows.ranks.is_none()) else { return Ok(None) };
     let times = source.rows.take(&source.parts.test, &[column])?;
     let periods = Periods::of(times.column(column)?.str()?.iter()).filter(|periods| periods.rows.len() > 1);
-    Ok(periods.map(|Periods { unit, rows }| {
+    Ok(periods.map(|Periods { unit, rows, .. }| {
         let (names, members) = rows.into_iter().unzip();
         Buckets { by: unit.to_owned(), names, members }
     }))
@@ -213,7 +213,7 @@ impl<'a> Slices<'a> {
         legend.push((Paint::Muted, self.baseline.1.into()));
         let x = Axis::named(self.names.iter().cloned(), &self.by);
         let chart = Chart { size: SIZE, x, y: Axis::over(values, ""), marks };
-        let title = format!("{} by the {}", metric_title(self.metric), self.by);
+        let title = format!("{} by {}", metric_title(self.metric), self.by);
         let svg = chart.svg(&format!("{title}: {}.", words.join("; ")))?;
         let smallest = self.sizes.iter().zip(&self.names).min_by_key(|(size, _)| **size);
         let note = smallest.map_or(String::new(), |(size, name)| {
@@ -249,6 +249,6 @@ impl<'a> Slices<'a> {
             cells
         };
         let rows: Vec<Vec<Cell>> = (0..self.names.len()).map(row).collect();
-        table(&format!("{} by the {}", capitalized(self.units), self.by), &head, &rows)
+        table(&format!("{} by {}", capitalized(self.units), self.by), &head, &rows)
     }
 }

@@ -1,8 +1,9 @@
 //! The charts of a report as SVG files, for papers and slides: in the light colours, with their legends.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::path::Path;
+use std::fs::File;
+use std::io::{Read, Write as _};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use fm_core::Error;
@@ -17,43 +18,62 @@ const LINE: usize = 18 * UNIT;
 const TEXT: usize = 12 * UNIT;
 const FONT: &str = "Helvetica, Arial, sans-serif";
 
-/// Checks that charts can be written to a folder: it is empty, or does not exist yet, or has the charts of an earlier
-/// report, which are numbered.
+/// By this, a chart of a report is recognised. Nothing else is ever removed.
+const MARK: &str = "<!-- fm report -->";
+
+/// Checks that charts can be written to a folder: it does not exist yet, or has nothing but charts of earlier reports.
 pub fn check(folder: &Path) -> Result<()> {
-    let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(Error::io("read", folder))?,
-    };
-    for entry in entries {
-        let name = entry.map_err(Error::io("read", folder))?.file_name();
-        let name = name.to_string_lossy();
-        if !(name.starts_with(|c: char| c.is_ascii_digit()) && name.ends_with(".svg")) {
+    for path in files(folder)? {
+        if !is_chart(&path) {
             bail!(
-                "{} has other files than the charts of a report, such as {name}: name another folder",
-                folder.display()
+                "{} has other files than the charts of a report, such as {}: name another folder",
+                folder.display(),
+                path.file_name().unwrap_or_default().display()
             );
         }
     }
     Ok(())
 }
 
-/// Writes each chart of a page to a file with its number and its title. Earlier charts are removed. Returns their number.
+/// Writes each chart of a page to a file with its number and its title, and then removes the other charts in the folder.
+/// Returns their number.
 pub fn write(page: &str, folder: &Path) -> Result<usize> {
     std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-    for entry in std::fs::read_dir(folder).map_err(Error::io("read", folder))?.flatten() {
-        std::fs::remove_file(entry.path()).map_err(Error::io("remove", entry.path()))?;
-    }
-    let mut titles: Vec<&str> = vec![];
+    let mut figures: Vec<Figure<'_>> = vec![];
     for figure in page.split("<figure>").skip(1).filter_map(Figure::read) {
         // The chart of the first screen occurs again in its section.
-        if titles.contains(&figure.title) {
-            continue;
+        if !figures.iter().any(|other| (other.title, other.drawing) == (figure.title, figure.drawing)) {
+            figures.push(figure);
         }
-        titles.push(figure.title);
-        let path = folder.join(format!("{:02}-{}.svg", titles.len(), slug(figure.title)));
+    }
+    let path =
+        |(number, figure): (usize, &Figure<'_>)| folder.join(format!("{:02}-{}.svg", number + 1, slug(figure.title)));
+    let paths: Vec<PathBuf> = figures.iter().enumerate().map(path).collect();
+    for (path, figure) in paths.iter().zip(&figures) {
         write_atomically(path, |file| file.write_all(figure.svg().as_bytes()))?;
     }
-    Ok(titles.len())
+    for path in files(folder)?.iter().filter(|path| !paths.contains(path) && is_chart(path)) {
+        std::fs::remove_file(path).map_err(Error::io("remove", path))?;
+    }
+    Ok(figures.len())
+}
+
+/// The files of a folder; none if there is no folder.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(vec![]),
+        entries => {
+            let entries = entries.map_err(Error::io("read", folder))?;
+            let paths: std::io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
+            Ok(paths.map_err(Error::io("read", folder))?)
+        }
+    }
+}
+
+fn is_chart(path: &Path) -> bool {
+    let mut start = [0; 4096];
+    let read = File::open(path).and_then(|mut file| file.read(&mut start));
+    read.is_ok_and(|length| String::from_utf8_lossy(&start[..length]).contains(MARK))
 }
 
 /// A chart of the page. Its texts are escaped.
@@ -87,7 +107,7 @@ impl<'a> Figure<'a> {
         let height = self.height + above;
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{}\" height=\"{}\" \
-             font-family=\"{FONT}\" role=\"img\" aria-label=\"{description}\">\n<title>{title}</title>\n\
+             font-family=\"{FONT}\" role=\"img\" aria-label=\"{description}\">\n{MARK}\n<title>{title}</title>\n\
              <rect width=\"{width}\" height=\"{height}\" fill=\"var(--back)\"/>\n",
             width / UNIT,
             height / UNIT
@@ -157,9 +177,11 @@ mod tests {
         assert!(!svg.contains("var(") && !svg.contains("a note"), "{svg}");
 
         // Another report replaces the charts, and nothing else is removed.
-        assert_eq!(write(&page[..page.len() / 2], &charts).unwrap(), 1);
+        std::fs::write(charts.join("2024-sales.svg"), "<svg/>").unwrap();
+        assert!(check(&charts).unwrap_err().to_string().contains("2024-sales.svg"));
+        assert_eq!(write(&first, &charts).unwrap(), 1);
+        assert_eq!(files(&charts).unwrap().len(), 2);
+        std::fs::remove_file(charts.join("2024-sales.svg")).unwrap();
         assert!(check(&charts).is_ok() && check(&folder.path().join("new")).is_ok());
-        std::fs::write(charts.join("notes.txt"), "").unwrap();
-        assert!(check(&charts).unwrap_err().to_string().contains("notes.txt"));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use fm_args::commands::Serve;
-use fm_serve::{ModelFile, Options, Server};
+use fm_serve::{ModelFile, Options, Server, TlsFiles};
 
 use crate::interruption::stop_at_ctrl_c;
 
@@ -22,10 +22,11 @@ pub fn run(args: &Serve, threads: Option<usize>) -> Result<()> {
     // Before the message, so that whoever waits for it can stop the server.
     let stop = stop_at_ctrl_c()?;
     let models: Vec<&str> = server.models().collect();
-    tracing::info!("serving {} on http://{}", models.join(", "), server.address());
+    let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
+    tracing::info!("serving {} on {scheme}://{}", models.join(", "), server.address());
     if !args.host.is_loopback() && args.token_file.is_none() {
         tracing::warn!(
-            "anyone who reaches {} can use the models: --token-file requires a token, and a reverse proxy adds TLS",
+            "anyone who reaches {} can use the models: --token-file requires a token, and --tls-cert keeps it secret",
             server.address()
         );
     }
@@ -53,6 +54,7 @@ fn options(args: &Serve, threads: Option<usize>) -> Result<Options> {
         max_connections: args.max_connections,
         reload_every: Duration::from_secs(args.reload_every),
         token_file: args.token_file.clone(),
+        tls: args.tls_cert.clone().zip(args.tls_key.clone()).map(|(certificate, key)| TlsFiles { certificate, key }),
         ..defaults
     })
 }

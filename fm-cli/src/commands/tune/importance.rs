@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::study::Study;
+use super::study::{Ending, Study};
 use crate::metric::Metric;
 
 /// Number of trials from which on importance means something.
@@ -11,12 +11,13 @@ const LEAST: usize = 10;
 const GROUPS: usize = 4;
 
 /// The share of the variance of the trials' results that each setting explains, the largest first: ε² of an analysis of
-/// variance over groups of trials with similar values, which is about 0 for a setting without effect. Empty for few trials or
-/// equal results. Trials that diverged have no result and do not count.
+/// variance over groups of trials with similar values, which is about 0 for a setting without effect. Empty for few
+/// trials or equal results. Trials that diverged or were stopped do not count: their results are of fewer epochs.
 ///
 /// Source: Kelley, An unbiased correlation ratio measure, PNAS 1935, <https://doi.org/10.1073/pnas.21.9.554>.
 pub fn importance(study: &Study, metric: &Metric) -> Vec<(String, f64)> {
-    let trials = study.trials.iter().filter_map(|trial| Some((&trial.positions, metric.cost(trial.result?))));
+    let finished = study.trials.iter().filter(|trial| trial.ending == Ending::Finished);
+    let trials = finished.filter_map(|trial| Some((&trial.positions, metric.cost(trial.result?))));
     let trials: Vec<(&Vec<f64>, f64)> = trials.filter(|(_, cost)| cost.is_finite()).collect();
     if trials.len() < LEAST {
         return vec![];
@@ -50,8 +51,8 @@ fn by_rank(positions: &[f64]) -> Vec<usize> {
     positions.iter().map(|position| rank(position) * GROUPS / positions.len()).collect()
 }
 
-/// (SSB − (k − 1) · MSW) / SST, at least 0, for k groups; `None` if all numbers are equal, or if a group is left with a single
-/// degree of freedom.
+/// (SSB − (k − 1) · MSW) / SST, at least 0, for k groups; `None` if all numbers are equal, or if no degree of freedom is
+/// left within the groups.
 fn epsilon_squared(numbers: &[f64], groups: &[usize]) -> Option<f64> {
     let mean = |numbers: &mut dyn Iterator<Item = f64>| {
         let (sum, count) = numbers.fold((0.0, 0.0), |(sum, count), number| (sum + number, count + 1.0));
