@@ -96,21 +96,22 @@ mod tests {
     /// The minimum of ‖X - X B‖² + λ ‖B‖², one coordinate after another, until none moves.
     fn naive(rows: &[(u32, u32)], lambda: f64, chosen: &[u32]) -> Vec<f64> {
         let x = |user: u32, item: usize| f64::from(rows.contains(&(user, item as u32)));
-        let mut b = [[0.0; ITEMS]; ITEMS];
-        for _ in 0..500 {
-            for j in 0..ITEMS {
+        // The columns of B, which do not depend on one another.
+        let mut columns = [[0.0; ITEMS]; ITEMS];
+        for (j, column) in columns.iter_mut().enumerate() {
+            for _ in 0..500 {
                 for i in (0..ITEMS).filter(|&i| i != j) {
                     let (mut above, mut below) = (0.0, lambda);
                     for user in 0..6 {
-                        let others: f64 = (0..ITEMS).filter(|&o| o != i).map(|o| x(user, o) * b[o][j]).sum();
+                        let others: f64 = (0..ITEMS).filter(|&o| o != i).map(|o| x(user, o) * column[o]).sum();
                         above += x(user, i) * (x(user, j) - others);
                         below += x(user, i) * x(user, i);
                     }
-                    b[i][j] = above / below;
+                    column[i] = above / below;
                 }
             }
         }
-        (0..ITEMS).map(|j| chosen.iter().map(|&i| b[i as usize][j]).sum()).collect()
+        columns.iter().map(|column| chosen.iter().map(|&i| column[i as usize]).sum()).collect()
     }
 
     proptest! {
