@@ -26,7 +26,7 @@ use rows::{disturb, schema, schema_with};
 use serde_json::json;
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor, no_grad};
-use variants::{Variant, alone, variants, variants_with};
+use variants::{alone, variants, variants_with};
 
 /// The rows on the device under test.
 fn features(schema: &Schema, n: usize) -> Features {
@@ -121,8 +121,7 @@ fn a_row_scores_alike_alone_and_among_others() {
                 no_grad(|| model.logits(&rows.narrow(first..first + n).into(), false)).unwrap()
             };
             let alone = Tensor::cat(&(0..20).map(|row| score(row, 1)).collect::<Vec<_>>(), 0);
-            let of_size = if variant.takes_powers() { 1e-4 } else { 0.0 };
-            assert!(alone.allclose(&score(0, 20), of_size, 1e-5, false), "{variant}");
+            assert!(alone.allclose(&score(0, 20), 0.0, 1e-5, false), "{variant}");
             assert!(alone.std(true).double_value(&[]) > 1e-3, "{variant}: the rows' scores are all alike");
         }
     }
@@ -578,9 +577,7 @@ fn a_value_never_seen_in_training_adds_nothing() {
     for needs_history in [false, true] {
         let schema = schema_with(needs_history, Task::Regression);
         let unknown: Vec<i64> = schema.field_of_slots().into_iter().map(|field| schema.ids(field).start).collect();
-        // A product of no factors is 1.
-        let has_zero = |variant: &Variant| !variant.options.contains_key("activation") && !variant.takes_powers();
-        for variant in variants_with(needs_history).filter(has_zero) {
+        for variant in variants_with(needs_history).filter(|variant| !variant.options.contains_key("activation")) {
             let (store, model) = variant.build(&schema, 1, Device::Cpu);
             let ids = Tensor::from_slice(&unknown).view([1, -1]);
             let values = ids.ones_like().to_kind(Kind::Float);

@@ -69,8 +69,6 @@ fn layers(store: &VarStore) -> Vec<Layer> {
     let sizes = WukongSizes { fmb_vectors: 2, lcb_vectors: 3, rank: 2 };
     let wukong = WukongLayer::new(&(&root / "wukong"), [4, 2], &sizes, &DnnConfig::default()).unwrap();
     let factorized = FactorizedInteraction::new(&root / "factorized", 5, 4).unwrap();
-    let norm_of_powers = (BatchNormMode::Standard, 0.99);
-    let powers = LogarithmicLayer::new(&(&root / "powers"), [4, 2], 3, norm_of_powers).unwrap();
     let none = [false; 3];
     vec![
         ("AttentionPooling", [2, 6, 2], [false, false, true], Box::new(move |x| attention.forward(x))),
@@ -88,7 +86,6 @@ fn layers(store: &VarStore) -> Vec<Layer> {
         ("BatchNorm", [2, 5, 0], [false, true, false], Box::new(move |x| norm.forward(x, false))),
         ("AnovaKernel", [2, 4, 2], none, Box::new(move |x| anova.forward(x))),
         ("WukongLayer", [2, 4, 2], [false, true, true], Box::new(move |x| wukong.forward(x, false))),
-        ("LogarithmicLayer", [2, 4, 2], [false, true, true], Box::new(move |x| powers.forward(x, false))),
         ("LayerNorm", [2, 4, 2], [false, true, true], Box::new(move |x| norm_of_fields.forward(x))),
         ("MaskBlock", [2, 5, 0], [false, true, false], Box::new(move |x| block.forward(x, x, false))),
         ("FactorizedInteraction", [2, 5, 0], [false, true, false], Box::new(move |x| factorized.forward(x))),
@@ -482,9 +479,6 @@ fn options_that_models_cannot_have_are_refused_by_name() {
             ("parallel_units", vec![json!(0), json!(65537)]),
             ("mask_reduction", vec![json!(0), json!(65537)]),
             ("second_hidden_units", vec![json!([0]), json!([4, -1]), json!([65537]), json!(64)]),
-            ("logarithmic_neurons", vec![json!(0), json!(65537)]),
-            ("log_batch_norm", vec![json!("on"), json!(true)]),
-            ("deep_hidden_units", vec![json!([0]), json!([4, -1]), json!(64)]),
             ("order", vec![json!(1), json!(6), json!(0), json!("3")]),
             ("wukong_layers", vec![json!(0), json!(65537)]),
             ("fmb_vectors", vec![json!(0), json!(65537)]),
@@ -519,7 +513,8 @@ fn options_that_models_cannot_have_are_refused_by_name() {
                 let model = variant.entry.build(&options, &store.root(), &schema);
                 if !(is_unused && model.is_ok()) {
                     // The layer calls the widths of all networks by the same name.
-                    let is_width = *option != "hidden_units" && option.ends_with("_units");
+                    let is_width =
+                        ["second_hidden_units", "bottom_units", "fmb_units", "attention_units"].contains(option);
                     let said = if is_width && value.is_array() { "hidden_units" } else { option };
                     assert_says(model, &[&format!("model {}: ", variant.entry.name), said]);
                 }

@@ -196,8 +196,6 @@ fn what_no_formula_splits_bears_its_name() {
         ("masknet", json!({}), vec!["deep part with masks"]),
         ("finalmlp", json!({}), vec!["two deep parts"]),
         ("gdcn", json!({}), vec!["deep part over crosses"]),
-        ("afn", json!({}), vec!["deep part over powers"]),
-        ("afn", json!({ "deep_hidden_units": [4] }), vec!["deep part over powers", "deep part"]),
         ("hofm", json!({}), vec!["third order"]),
         ("hofm", json!({ "order": 5 }), vec!["third order", "fourth order", "fifth order"]),
         ("dlrm", json!({}), vec!["deep part over products"]),

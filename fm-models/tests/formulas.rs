@@ -52,7 +52,6 @@ fn formula(model: &str) -> Formula {
         "masknet" => masknet,
         "finalmlp" => finalmlp,
         "gdcn" => gdcn,
-        "afn" => afn,
         "hofm" => hofm,
         "dlrm" => dlrm,
         "finalnet" => finalnet,
@@ -237,13 +236,6 @@ impl Scene {
         }
     }
 
-    /// The same for the elements of several vectors in each row.
-    fn normed_vectors(&self, path: &str, x: Vec<Matrix>, option: &str) -> Vec<Matrix> {
-        let k = x[0][0].len();
-        let rows = self.normed(path, flat(&x), option);
-        rows.iter().map(|row| row.chunks(k).map(<[f64]>::to_vec).collect()).collect()
-    }
-
     fn dropped(&self, x: Matrix, option: &str) -> Matrix {
         if !self.train {
             return x;
@@ -283,12 +275,10 @@ fn add<const N: usize>(parts: [Vector; N]) -> Vector {
 fn small_variants() -> impl Iterator<Item = Variant> {
     variants().map(|variant| {
         let options = variant.entry.resolve(&variant.options).unwrap();
-        let layers = |option: &str| options.get(option).map_or(0, |units| units.as_array().unwrap().len());
+        let layers = options.get("hidden_units").map_or(0, |units| units.as_array().unwrap().len());
         variant
             .with("embedding_dim", 3)
-            .with("hidden_units", vec![4; layers("hidden_units")])
-            .with("logarithmic_neurons", 3)
-            .with("deep_hidden_units", vec![4; layers("deep_hidden_units")])
+            .with("hidden_units", vec![4; layers])
             .with("attention_dim", 2)
             .with("cin_size", vec![4, 2, 3])
             .with("cross_layers", 2)
@@ -393,7 +383,6 @@ fn without_options_each_model_has_the_form_of_its_paper() {
         ("masknet", json!({ "blocks": "serial", "mask_reduction": 2 })),
         ("finalmlp", json!({ "gates": "learned" })),
         ("gdcn", json!({ "structure": "stacked" })),
-        ("afn", json!({ "log_batch_norm": "standard", "deep_hidden_units": [] })),
         ("hofm", json!({ "order": 3 })),
         ("din", json!({ "attention_activation": "dice" })),
         ("sasrec", json!({ "transformer_blocks": 2, "transformer_heads": 1 })),

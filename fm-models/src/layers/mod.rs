@@ -39,7 +39,6 @@ mod interacting;
 mod item_fields;
 mod layer_norm;
 mod linear;
-mod logarithmic;
 mod mask_block;
 mod numbers;
 mod outer_product;
@@ -84,7 +83,6 @@ pub use interacting::InteractingLayer;
 pub(crate) use item_fields::ItemFields;
 pub use layer_norm::LayerNorm;
 pub use linear::{Linear, bias};
-pub use logarithmic::LogarithmicLayer;
 pub use mask_block::MaskBlock;
 pub use numbers::Numbers;
 pub use outer_product::OuterProduct;
@@ -260,7 +258,7 @@ macro_rules! training_modules {
         }
     )* };
 }
-training_modules!(BatchNorm, Dnn, LogarithmicLayer, WukongLayer);
+training_modules!(BatchNorm, Dnn, WukongLayer);
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,6 @@
 //! documentation of the model names it.
 
 pub mod afm;
-pub mod afn;
 pub mod autoint;
 pub mod bayesian_fm;
 pub mod dcn;
@@ -65,7 +64,6 @@ pub const MODELS: &[ModelEntry] = &[
     masknet::ENTRY,
     finalmlp::ENTRY,
     gdcn::ENTRY,
-    afn::ENTRY,
     hofm::ENTRY,
     dlrm::ENTRY,
     finalnet::ENTRY,

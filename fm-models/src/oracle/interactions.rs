@@ -239,10 +239,3 @@ pub fn factorized(p: &Parameters, path: &str, x: &[f64]) -> Vector {
     let (a, b) = sums.split_at(sums.len() / 2);
     [a.to_vec(), product(a, b)].concat()
 }
-
-/// The products over all fields f of |e_f| to the power w_{j,f} for each j, element by element, where 0 is a factor of 1.
-pub fn powers(w: &Matrix, e: &Matrix) -> Matrix {
-    let factor = |e: f64, w: f64| if e == 0.0 { 1.0 } else { e.abs().max(1e-5).powf(w) };
-    let power = |w: &Vector, d: usize| (0..e.len()).map(|f| factor(e[f][d], w[f])).product();
-    w.iter().map(|w| (0..e[0].len()).map(|d| power(w, d)).collect()).collect()
-}

@@ -145,34 +145,6 @@ pub fn gdcn(scene: &Scene) -> Vector {
     crossed(scene, |path, c0, c| gated_cross(&scene.p, path, c0, c))
 }
 
-/// ŷ = w₀ + ⟨h, DNN([y_1; ...; y_n])⟩ with y_j = N(exp(Σ_f w_{j,f} N(ln |e_f|))), and for AFN+ another deep part.
-pub fn afn(scene: &Scene) -> Vector {
-    let exponents = scene.p.matrix("products.exponents");
-    let fields = scene.fields("embedding");
-    let elementwise = |x: &Matrix, e: &Matrix, f: fn(f64, f64) -> f64| -> Matrix {
-        x.iter()
-            .zip(e)
-            .map(|(x, e)| x.iter().zip(e).map(|(&x, &e)| if e == 0.0 { 0.0 } else { f(x, e) }).collect())
-            .collect()
-    };
-    let logarithms = fields.iter().map(|e| elementwise(e, e, |_, e| e.abs().max(1e-5).ln())).collect();
-    let logarithms = scene.normed_vectors("products.log_norm", logarithms, "log_batch_norm");
-    let logarithms = logarithms.iter().zip(&fields).map(|(x, e)| elementwise(x, e, |x, _| x));
-    let products = |logarithms: Matrix| -> Matrix {
-        let sum = |w: &Vector, d: usize| (0..w.len()).map(|f| w[f] * logarithms[f][d]).sum::<f64>();
-        exponents.iter().map(|w| (0..logarithms[0].len()).map(|d| sum(w, d).exp()).collect()).collect()
-    };
-    let products = scene.normed_vectors("products.exp_norm", logarithms.map(products).collect(), "log_batch_norm");
-    let explicit = add([scene.bias(), scene.output("output", &scene.dnn(flat(&products)))]);
-    match scene.length("deep_hidden_units") {
-        0 => explicit,
-        layers => {
-            let fields = flat(&scene.fields("deep.embedding"));
-            add([explicit, scene.output("deep.output", &scene.dnn_of_layers("deep.dnn", layers, fields))])
-        }
-    }
-}
-
 /// ŷ = w₀ + Σ_s w_{id_s} x_s + Σ_{f<g} Σ_d e²_{f,d} e²_{g,d} + Σ_{f<g<h} Σ_d e³_{f,d} e³_{g,d} e³_{h,d} + ...
 pub fn hofm(scene: &Scene) -> Vector {
     let order = |order: usize| -> Vector {

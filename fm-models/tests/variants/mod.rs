@@ -44,7 +44,6 @@ const VARIANTS: &[(&str, &str)] = &[
     ("finalmlp", r#"{"gates": "off"}"#),
     ("gdcn", r#"{"structure": "parallel"}"#),
     ("finalnet", r#"{"hidden_batch_norm": "frozen"}"#),
-    ("afn", r#"{"deep_hidden_units": [64, 64]}"#),
     ("hofm", r#"{"order": 2}"#),
     ("hofm", r#"{"order": 5}"#),
     ("sasrec", r#"{"embedding_dim": 12, "transformer_blocks": 1, "transformer_heads": 3}"#),
@@ -96,17 +95,12 @@ impl Variant {
     fn has_batch_norm(&self, modes: &[&str]) -> bool {
         let options = self.entry.resolve(&self.options).unwrap();
         let is_one = |option: &str| options.get(option).is_some_and(|mode| modes.iter().any(|one| mode == one));
-        is_one("batch_norm") || is_one("hidden_batch_norm") || is_one("log_batch_norm")
+        is_one("batch_norm") || is_one("hidden_batch_norm")
     }
 
     /// Whether batch norm needs two rows in training.
     pub fn trains_on_statistics(&self) -> bool {
         self.has_batch_norm(&["standard", "always-batch"])
-    }
-
-    /// Whether it takes powers of embeddings, which enlarge rounding.
-    pub fn takes_powers(&self) -> bool {
-        self.entry.name == "afn"
     }
 
     /// Whether a row's score depends on the others in its batch, as Keras's notebook has it with `bn_use=True`.
