@@ -94,7 +94,7 @@ fn items_are_chosen_by_their_values_and_diverse_lists_differ() {
 
     for (flags, words) in [
         ("--where genres=Acton", &["no training row has the genres `Acton`", "did you mean `Action`?"][..]),
-        ("--where age=25", &["`age` is no field of the items", "genres"]),
+        ("--where age=25", &["`age` is not a field of the items", "genres"]),
         ("--diversity 2", &["--diversity", "from 0 to 1"]),
     ] {
         scene.fails_with(&format!("recommend run --user 1 {flags}"), words);
