@@ -48,7 +48,7 @@ impl Calibration {
     /// Centred isotonic regression: the shares of positives that never decrease with the logit and minimise the squared
     /// error, by pooling adjacent violators, each at the mean logit of its rows. The log-odds rise linearly between them,
     /// so that the map keeps the order of rows, and slowly beyond the first and the last one. A share of 0 or 1 becomes
-    /// that of half a row, so that log-odds are finite. It corrects any distortion, but needs some thousand rows.
+    /// that of half a row, or half-way to its neighbour's if that is closer, so that log-odds are finite. It corrects any distortion, but needs some thousand rows.
     ///
     /// Source: Zadrozny and Elkan, Transforming classifier scores into accurate multiclass probability estimates, KDD
     /// 2002, section 3, <https://doi.org/10.1145/775047.775151>; Oron and Flournoy, Centered isotonic regression,
@@ -67,10 +67,10 @@ impl Calibration {
         // Shares increase, so that only the first one can be 0, and only the last one 1.
         let of_half_a_row = |block: &Block| 0.5 / (block.weight + 1.0);
         if shares[0] == 0.0 {
-            shares[0] = of_half_a_row(&blocks[0]).min(shares[1]);
+            shares[0] = of_half_a_row(&blocks[0]).min(shares[1] / 2.0);
         }
         if shares[count - 1] == 1.0 {
-            shares[count - 1] = (1.0 - of_half_a_row(&blocks[count - 1])).max(shares[count - 2]);
+            shares[count - 1] = (1.0 - of_half_a_row(&blocks[count - 1])).max((1.0 + shares[count - 2]) / 2.0);
         }
         let (first, last) = (blocks[0].centre(), blocks[count - 1].centre());
         let tail = |from: f64| Rise { from, to: from + TAIL, rise: SLOPE * TAIL };
