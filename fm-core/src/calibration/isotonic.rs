@@ -73,13 +73,14 @@ impl Calibration {
             shares[count - 1] = (1.0 - of_half_a_row(&blocks[count - 1])).max((1.0 + shares[count - 2]) / 2.0);
         }
         let (first, last) = (blocks[0].centre(), blocks[count - 1].centre());
-        let tail = |from: f64| Rise { from, to: from + TAIL, rise: SLOPE * TAIL };
+        let tail = |from: f64, to: f64| Rise { from, to, rise: SLOPE * TAIL };
         let between = blocks.windows(2).zip(shares.windows(2)).map(|(blocks, shares)| Rise {
             from: blocks[0].centre(),
             to: blocks[1].centre(),
             rise: log_odds(shares[1]) - log_odds(shares[0]),
         });
-        let rises = std::iter::once(tail(first - TAIL)).chain(between).chain([tail(last)]).collect();
+        let rises =
+            std::iter::once(tail(first - TAIL, first)).chain(between).chain([tail(last, last + TAIL)]).collect();
         Ok(Calibration::Isotonic { lowest: log_odds(shares[0]) - SLOPE * TAIL, rises })
     }
 }
