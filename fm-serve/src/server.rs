@@ -16,8 +16,8 @@ use crate::{reload, work};
 const SOCKET_THREADS: usize = 2;
 /// Threads that parse large bodies.
 const PARSERS: usize = 2;
-/// Connections that the system keeps until the server accepts them, if it keeps so many. Rust's 128 are too few for a
-/// burst: further clients would have to try again after a second.
+/// Maximum number of connections that wait until the server accepts them; the system may have a lower limit. Rust's 128
+/// are too few for a burst: further clients would have to try again after a second.
 const WAITING: i32 = 4096;
 
 /// A server that has loaded its models and listens.

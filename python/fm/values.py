@@ -15,12 +15,9 @@ _MISSING = frozenset({"nan", "NaT", "<NA>"})
 
 def cell(value: object) -> Cell:
     """The text of a value, or the texts of a list; an empty one for a missing value."""
+    # Most values are texts, which need no further questions.
     if isinstance(value, str):
         return value
-    if value is None:
-        return ""
-    if isinstance(value, bytes):
-        return value.decode()
     if isinstance(value, (list, tuple, set, frozenset)):
         return [text(part) for part in value]
     if getattr(value, "ndim", 0) or hasattr(value, "to_list"):

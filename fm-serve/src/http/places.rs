@@ -26,7 +26,7 @@ struct Idle {
 }
 
 impl Places {
-    /// So many places, or as many as the system can count.
+    /// This number of places, or the maximum that the system can count if that is less.
     pub fn new(most: usize) -> Places {
         let most = most.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
         Places { most, free: Arc::new(Semaphore::new(most)), idle: Mutex::default() }

@@ -21,7 +21,7 @@ const FONT: &str = "Helvetica, Arial, sans-serif";
 /// By this, a chart of a report is recognised. Nothing else is ever removed.
 const MARK: &str = "<!-- fm report -->";
 
-/// Checks that charts can be written to a folder: it does not exist yet, or has nothing but charts of earlier reports.
+/// Checks that charts can be written to a folder: it does not exist, or contains only charts of earlier reports.
 pub fn check(folder: &Path) -> Result<()> {
     for path in files(folder)? {
         if !is_chart(&path) {
