@@ -165,8 +165,8 @@ impl<M: Score> Predictor<M> {
         Ranking::new(data, &self.schema, &self.settings, self.device)
     }
 
-    /// The `top` items with the best predictions, best first, without those in `exclude`, as `selection` chooses them: the
-    /// row and the prediction of each. Items without a finite score are left out, with a warning.
+    /// The `top` items with the best scores, best first, without those in `exclude`, as `selection` chooses them: the
+    /// row and the score of each. Items without a finite score are left out, with a warning.
     pub fn best(
         &self,
         items: &Items,
@@ -175,7 +175,6 @@ impl<M: Score> Predictor<M> {
         selection: &Selection,
     ) -> Result<Vec<(usize, f32)>> {
         let encoded = encode(&items.frame, &Encoder::new(&self.schema), None, MissingColumns::Error)?;
-        // Rank by logit: predictions are clamped to the range of labels, so several could be equal.
         let logits = self.logits(&encoded)?;
         let item = self.schema.item().and_then(|item| self.schema.field_index(item));
         let reading = item.map(|item| self.schema.reading(item)).unwrap_or_default();
@@ -187,7 +186,7 @@ impl<M: Score> Predictor<M> {
         extremes.warn_of_scores(", and their items are left out");
         let best = selection.best(&logits, top, |row| !excluded.contains(&items.ids[row].as_str()));
         let label = self.schema.label();
-        Ok(best.into_iter().map(|row| (row, label.prediction(logits[row]))).collect())
+        Ok(best.into_iter().map(|row| (row, label.score(logits[row]))).collect())
     }
 
     /// The logit of each row.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use anyhow::{Result, bail};
 use fm_args::commands::Recommend;
 use fm_core::terminal::line;
-use fm_core::{Label, Records, Schema, Side};
+use fm_core::{Records, Schema, Side};
 use fm_data::catalogue::Unseen;
 use fm_data::{Moved, RawData};
 use serde::Serialize;
@@ -64,7 +64,6 @@ pub fn run(args: &Recommend) -> Result<()> {
     } else {
         from_catalogue(args, &predictor)?
     };
-    say_if_equal(predictor.schema.label(), &found.items);
     if args.form.json {
         return print_json(&found);
     }
@@ -74,21 +73,6 @@ pub fn run(args: &Recommend) -> Result<()> {
         print(line(&format!("{rank:>3}. {score:.digits$}  {title}  [{item}]{mark}")))?;
     }
     Ok(())
-}
-
-/// Says how several items with the largest possible prediction, or with the smallest, are ordered.
-fn say_if_equal(label: &Label, items: &[Item]) {
-    let Some(limits) = label.range() else { return };
-    for (limit, which) in limits.into_iter().zip(["smallest", "largest"]) {
-        let at_limit = items.iter().filter(|item| item.score == limit).count();
-        if at_limit > 1 {
-            tracing::info!(
-                "{at_limit} of the {} items have the {which} label of the training rows, {limit}, at which predictions end: \
-                 their order is that of their scores before that",
-                items.len()
-            );
-        }
-    }
 }
 
 /// Recommends items without a row of the user, using the user's values in the data.

@@ -162,8 +162,24 @@ impl Label {
     /// ```
     pub fn prediction(&self, logit: f32) -> f32 {
         match self.range() {
-            Some([min, max]) => (logit * self.scale).clamp(min, max),
-            None => 1.0 / (1.0 + (-logit).exp()),
+            Some([min, max]) => self.score(logit).clamp(min, max),
+            None => self.score(logit),
+        }
+    }
+
+    /// The score of a recommended item: the prediction of its logit, without limits. So scores of items are as different
+    /// as their logits, even beyond the largest label of the training rows.
+    ///
+    /// ```
+    /// use fm_core::{Label, Task};
+    ///
+    /// let rating = Label::fit("rating", Task::Regression, [1.0, 5.0]);
+    /// assert_eq!((rating.prediction(5.5), rating.score(5.5)), (5.0, 5.5));
+    /// ```
+    pub fn score(&self, logit: f32) -> f32 {
+        match self.task {
+            Task::Binary { .. } => 1.0 / (1.0 + (-logit).exp()),
+            Task::Regression | Task::Ranking { .. } => logit * self.scale,
         }
     }
 

@@ -129,8 +129,8 @@ def _faults(self, field: int, text: str) -> Tuple[int, int, int]:
 
 
 # The k items of the catalogue with the highest scores for a user, and their scores, without those in `exclude` and those whose
-# score is not finite. Ties keep the catalogue's order. Items are ranked by logit, because several predictions can be clamped to
-# the highest label.
+# score is not finite. Ties keep the catalogue's order. Scores are predictions that are not clamped to the range of labels, at
+# whose end several items would be equal.
 def recommend(
     self, user: Dict[str, str], k: int, exclude: Optional[List[str]] = None
 ) -> Tuple[List[str], Tensor]:
@@ -161,7 +161,7 @@ def recommend(
     logits, order = torch.sort(logits[is_finite], stable=True, dim=0, descending=True)
     top = max(0, min(k, len(positions)))
     chosen: List[int] = positions[order[:top]].tolist()
-    return [self._items[position] for position in chosen], self._prediction(logits[:top])
+    return [self._items[position] for position in chosen], self._unclamped(logits[:top])
 
 
 # `recommend` for callers that cannot pass a dictionary.
@@ -179,7 +179,13 @@ def _score(self, ids: Tensor, values: Tensor) -> Tensor:
 
 def _prediction(self, logits: Tensor) -> Tensor:
     if len(self._label_range) == 2:
-        return (logits * self._label_scale[0]).clamp(self._label_range[0], self._label_range[1])
+        return self._unclamped(logits).clamp(self._label_range[0], self._label_range[1])
+    return self._unclamped(logits)
+
+
+def _unclamped(self, logits: Tensor) -> Tensor:
+    if len(self._label_range) == 2:
+        return logits * self._label_scale[0]
     return torch.sigmoid(logits)
 
 

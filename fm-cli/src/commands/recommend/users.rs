@@ -63,7 +63,7 @@ pub fn run(args: &Recommend, users: &str, output: &Path) -> Result<()> {
             users.seen[user].iter().for_each(|&place| is_left_out[place as usize] = true);
             let best = selection.best(&logits, args.top, |place| !is_left_out[place]);
             users.seen[user].iter().for_each(|&place| is_left_out[place as usize] = is_excluded[place as usize]);
-            lists.push(user, &best, |place| predictor.schema.label().prediction(logits[place]));
+            lists.push(user, &best, |place| predictor.schema.label().score(logits[place]));
         }
         progress.add(some.len(), *some.last().unwrap_or(&0) as u64 + 1);
         if lists.users >= WRITTEN {
