@@ -54,12 +54,12 @@ pub trait Model: Score {
     fn bias(&self) -> &Tensor;
 
     /// Splits the logits of a batch into terms of the model's formula, which add up to [`Model::logits`] without
-    /// `train`. By default, the whole logit is one term.
+    /// `train`. By default, the logit without w₀ is one term.
     ///
     /// # Errors
     /// Those of [`Model::logits`].
     fn explain(&self, features: &Features) -> Result<Explanation> {
-        Ok(Explanation::lump("model", self.logits(features, false)?))
+        Ok(Explanation::lump("model", self.logits(features, false)?, self.bias()))
     }
 
     /// A penalty that training adds to the mean loss, a scalar that depends only on parameters. By default, there is

@@ -69,10 +69,9 @@ impl Explanation {
         Explanation { bias, first_order: None, pairs: None, attention: None, lumps: vec![] }
     }
 
-    /// A single lump `[B]`, without a bias.
-    pub fn lump(name: &'static str, logits: Tensor) -> Explanation {
-        let bias = Tensor::zeros([1], (Kind::Float, logits.device()));
-        Explanation { lumps: vec![(name, logits)], ..Explanation::new(&bias) }
+    /// The bias and a single lump: the rest of the logits `[B]`.
+    pub fn lump(name: &'static str, logits: Tensor, bias: &Tensor) -> Explanation {
+        Explanation { lumps: vec![(name, logits - bias)], ..Explanation::new(bias) }
     }
 
     /// The parts of each row of `features`.

@@ -104,11 +104,6 @@ impl Din {
         }
         Ok(Tensor::cat(&fields, 1))
     }
-
-    /// ⟨h, DNN([e_1; ...; e_F])⟩ `[B]`
-    fn deep(&self, features: &Features, train: bool) -> Result<Tensor> {
-        self.tower.forward(&self.fields(features, train)?.flatten(1, -1), train)
-    }
 }
 
 impl ModelConfig for Config {
@@ -121,7 +116,7 @@ impl ModelConfig for Config {
 
 impl Model for Din {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        Ok(self.deep(features, train)? + &self.bias)
+        Ok(self.tower.forward(&self.fields(features, train)?.flatten(1, -1), train)? + &self.bias)
     }
 
     fn bias(&self) -> &Tensor {
@@ -129,7 +124,7 @@ impl Model for Din {
     }
 
     fn explain(&self, features: &Features) -> Result<Explanation> {
-        Ok(Explanation { lumps: vec![("deep part", self.deep(features, false)?)], ..Explanation::new(&self.bias) })
+        Ok(Explanation::lump("deep part", self.logits(features, false)?, &self.bias))
     }
 
     fn layers(&self) -> Vec<Layer> {

@@ -91,21 +91,6 @@ impl Dlrm {
             vectors,
         })
     }
-
-    /// ⟨h, DNN([z; p])⟩ `[B]`
-    fn deep(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let (mut vectors, mut inputs) = (vec![], vec![]);
-        if let Some(bottom) = &self.bottom {
-            let z = bottom.forward(&self.numbers.forward(features)?, train)?;
-            vectors.push(z.unsqueeze(1));
-            inputs.push(z);
-        }
-        if let Some(embedding) = &self.embedding {
-            vectors.push(embedding.forward(features, train)?);
-        }
-        inputs.push(InnerProducts.forward(&Tensor::cat(&vectors, 1))?);
-        self.tower.forward(&Tensor::cat(&inputs, 1), train)
-    }
 }
 
 impl ModelConfig for Config {
@@ -116,7 +101,17 @@ impl ModelConfig for Config {
 
 impl Model for Dlrm {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        Ok(self.deep(features, train)? + &self.bias)
+        let (mut vectors, mut inputs) = (vec![], vec![]);
+        if let Some(bottom) = &self.bottom {
+            let z = bottom.forward(&self.numbers.forward(features)?, train)?;
+            vectors.push(z.unsqueeze(1));
+            inputs.push(z);
+        }
+        if let Some(embedding) = &self.embedding {
+            vectors.push(embedding.forward(features, train)?);
+        }
+        inputs.push(InnerProducts.forward(&Tensor::cat(&vectors, 1))?);
+        Ok(self.tower.forward(&Tensor::cat(&inputs, 1), train)? + &self.bias)
     }
 
     fn bias(&self) -> &Tensor {
@@ -124,8 +119,7 @@ impl Model for Dlrm {
     }
 
     fn explain(&self, features: &Features) -> Result<Explanation> {
-        let deep = self.deep(features, false)?;
-        Ok(Explanation { lumps: vec![("deep part over products", deep)], ..Explanation::new(&self.bias) })
+        Ok(Explanation::lump("deep part over products", self.logits(features, false)?, &self.bias))
     }
 
     fn layers(&self) -> Vec<Layer> {

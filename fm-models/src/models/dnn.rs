@@ -61,11 +61,6 @@ impl DnnOnly {
         let tower = Tower::new(path, fields * k, &config.dnn, false)?;
         Ok(DnnOnly { bias: bias(path), embedding, tower })
     }
-
-    /// ⟨h, DNN([e_1; ...; e_F])⟩ `[B]`
-    fn deep(&self, features: &Features, train: bool) -> Result<Tensor> {
-        self.tower.forward(&self.embedding.forward(features, train)?.flatten(1, -1), train)
-    }
 }
 
 impl ModelConfig for Config {
@@ -76,7 +71,7 @@ impl ModelConfig for Config {
 
 impl Model for DnnOnly {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        Ok(self.deep(features, train)? + &self.bias)
+        Ok(self.tower.forward(&self.embedding.forward(features, train)?.flatten(1, -1), train)? + &self.bias)
     }
 
     fn bias(&self) -> &Tensor {
@@ -84,7 +79,7 @@ impl Model for DnnOnly {
     }
 
     fn explain(&self, features: &Features) -> Result<Explanation> {
-        Ok(Explanation { lumps: vec![("deep part", self.deep(features, false)?)], ..Explanation::new(&self.bias) })
+        Ok(Explanation::lump("deep part", self.logits(features, false)?, &self.bias))
     }
 
     fn layers(&self) -> Vec<Layer> {

@@ -133,9 +133,16 @@ impl FinalMlp {
             streams,
         })
     }
+}
 
-    /// The logit without w₀ `[B]`.
-    fn deep(&self, features: &Features, train: bool) -> Result<Tensor> {
+impl ModelConfig for Config {
+    fn build(&self, path: &Path<'_>, schema: &Schema) -> Result<Box<dyn Model>> {
+        Ok(Box::new(FinalMlp::new(path, schema, self)?))
+    }
+}
+
+impl Model for FinalMlp {
+    fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
         let x = self.embedding.forward(features, train)?.flatten(1, -1);
         let [first, second] = match &self.gates {
             None => [x.shallow_clone(), x],
@@ -148,19 +155,7 @@ impl FinalMlp {
             }
         };
         let [first, second] = [self.streams[0].forward(&first, train)?, self.streams[1].forward(&second, train)?];
-        self.fusion.forward(&first, &second)
-    }
-}
-
-impl ModelConfig for Config {
-    fn build(&self, path: &Path<'_>, schema: &Schema) -> Result<Box<dyn Model>> {
-        Ok(Box::new(FinalMlp::new(path, schema, self)?))
-    }
-}
-
-impl Model for FinalMlp {
-    fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        Ok(self.deep(features, train)? + &self.bias)
+        Ok(self.fusion.forward(&first, &second)? + &self.bias)
     }
 
     fn bias(&self) -> &Tensor {
@@ -168,8 +163,7 @@ impl Model for FinalMlp {
     }
 
     fn explain(&self, features: &Features) -> Result<Explanation> {
-        let deep = self.deep(features, false)?;
-        Ok(Explanation { lumps: vec![("two deep parts", deep)], ..Explanation::new(&self.bias) })
+        Ok(Explanation::lump("two deep parts", self.logits(features, false)?, &self.bias))
     }
 
     fn layers(&self) -> Vec<Layer> {

@@ -93,19 +93,6 @@ impl FinalNet {
             width,
         })
     }
-
-    /// ⟨h, x_L⟩ `[B]`
-    fn deep(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let mut x = self.embedding.forward(features, train)?.flatten(1, -1);
-        for (layer, norm) in &self.hidden {
-            x = layer.forward(&x)?;
-            if let Some(norm) = norm {
-                x = norm.forward(&x, train)?;
-            }
-            x = self.dropout.forward(self.activation.apply(x)?, train)?;
-        }
-        Ok(self.output.forward(&x)?.squeeze_dim(-1))
-    }
 }
 
 impl ModelConfig for Config {
@@ -116,7 +103,15 @@ impl ModelConfig for Config {
 
 impl Model for FinalNet {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        Ok(self.deep(features, train)? + &self.bias)
+        let mut x = self.embedding.forward(features, train)?.flatten(1, -1);
+        for (layer, norm) in &self.hidden {
+            x = layer.forward(&x)?;
+            if let Some(norm) = norm {
+                x = norm.forward(&x, train)?;
+            }
+            x = self.dropout.forward(self.activation.apply(x)?, train)?;
+        }
+        Ok(self.output.forward(&x)?.squeeze_dim(-1) + &self.bias)
     }
 
     fn bias(&self) -> &Tensor {
@@ -124,8 +119,7 @@ impl Model for FinalNet {
     }
 
     fn explain(&self, features: &Features) -> Result<Explanation> {
-        let deep = self.deep(features, false)?;
-        Ok(Explanation { lumps: vec![("factorized layers", deep)], ..Explanation::new(&self.bias) })
+        Ok(Explanation::lump("factorized layers", self.logits(features, false)?, &self.bias))
     }
 
     fn layers(&self) -> Vec<Layer> {

@@ -138,21 +138,6 @@ impl MaskNet {
             width,
         })
     }
-
-    /// The logit without w₀ `[B]`.
-    fn deep(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let fields = self.embedding.forward(features, train)?;
-        let (embeddings, first) = (fields.flatten(1, -1), self.norm.forward(&fields)?.flatten(1, -1));
-        let (blocks, connected) = &self.blocks;
-        let hidden = match connected {
-            Blocks::Serial => blocks.iter().try_fold(first, |x, block| block.forward(&embeddings, &x, train))?,
-            Blocks::Parallel => {
-                let outputs = blocks.iter().map(|block| block.forward(&embeddings, &first, train));
-                Tensor::cat(&outputs.collect::<Result<Vec<_>>>()?, 1)
-            }
-        };
-        self.tower.forward(&hidden, train)
-    }
 }
 
 impl ModelConfig for Config {
@@ -163,7 +148,17 @@ impl ModelConfig for Config {
 
 impl Model for MaskNet {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        Ok(self.deep(features, train)? + &self.bias)
+        let fields = self.embedding.forward(features, train)?;
+        let (embeddings, first) = (fields.flatten(1, -1), self.norm.forward(&fields)?.flatten(1, -1));
+        let (blocks, connected) = &self.blocks;
+        let hidden = match connected {
+            Blocks::Serial => blocks.iter().try_fold(first, |x, block| block.forward(&embeddings, &x, train))?,
+            Blocks::Parallel => {
+                let outputs = blocks.iter().map(|block| block.forward(&embeddings, &first, train));
+                Tensor::cat(&outputs.collect::<Result<Vec<_>>>()?, 1)
+            }
+        };
+        Ok(self.tower.forward(&hidden, train)? + &self.bias)
     }
 
     fn bias(&self) -> &Tensor {
@@ -171,8 +166,7 @@ impl Model for MaskNet {
     }
 
     fn explain(&self, features: &Features) -> Result<Explanation> {
-        let deep = self.deep(features, false)?;
-        Ok(Explanation { lumps: vec![("deep part with masks", deep)], ..Explanation::new(&self.bias) })
+        Ok(Explanation::lump("deep part with masks", self.logits(features, false)?, &self.bias))
     }
 
     fn layers(&self) -> Vec<Layer> {

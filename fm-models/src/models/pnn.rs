@@ -84,19 +84,6 @@ impl Pnn {
         let tower = Tower::new(path, fields * k + products, &config.dnn, false)?;
         Ok(Pnn { bias: bias(path), embedding, tower, product: config.product })
     }
-
-    /// ⟨h, DNN([z; p])⟩ `[B]`
-    fn deep(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let fields = self.embedding.forward(features, train)?;
-        let mut input = vec![fields.flatten(1, -1)];
-        if self.product != Product::Outer {
-            input.push(InnerProducts.forward(&fields)?);
-        }
-        if self.product != Product::Inner {
-            input.push(OuterProduct.forward(&fields)?);
-        }
-        self.tower.forward(&Tensor::cat(&input, 1), train)
-    }
 }
 
 impl ModelConfig for Config {
@@ -107,7 +94,15 @@ impl ModelConfig for Config {
 
 impl Model for Pnn {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        Ok(self.deep(features, train)? + &self.bias)
+        let fields = self.embedding.forward(features, train)?;
+        let mut input = vec![fields.flatten(1, -1)];
+        if self.product != Product::Outer {
+            input.push(InnerProducts.forward(&fields)?);
+        }
+        if self.product != Product::Inner {
+            input.push(OuterProduct.forward(&fields)?);
+        }
+        Ok(self.tower.forward(&Tensor::cat(&input, 1), train)? + &self.bias)
     }
 
     fn bias(&self) -> &Tensor {
@@ -115,8 +110,7 @@ impl Model for Pnn {
     }
 
     fn explain(&self, features: &Features) -> Result<Explanation> {
-        let deep = self.deep(features, false)?;
-        Ok(Explanation { lumps: vec![("deep part over products", deep)], ..Explanation::new(&self.bias) })
+        Ok(Explanation::lump("deep part over products", self.logits(features, false)?, &self.bias))
     }
 
     fn layers(&self) -> Vec<Layer> {

@@ -117,12 +117,6 @@ impl SasRec {
         let of_item = |slots: &Tensor| self.embedding.of_field(slots, self.history.item);
         of_item(vectors).squeeze_dim(1) * of_item(values)
     }
-
-    /// ⟨u, v_i⟩ `[B]`
-    fn matched(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let slots = self.embedding.unscaled(features, train)?;
-        Ok((self.user(&slots, train)? * self.item(&slots)).sum_dim_intlist(-1, false, Kind::Float))
-    }
 }
 
 impl ModelConfig for Config {
@@ -135,7 +129,9 @@ impl ModelConfig for Config {
 
 impl Model for SasRec {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        Ok(self.matched(features, train)? + &self.bias)
+        let slots = self.embedding.unscaled(features, train)?;
+        let products = self.user(&slots, train)? * self.item(&slots);
+        Ok(products.sum_dim_intlist(-1, false, Kind::Float) + &self.bias)
     }
 
     fn inner_product(&self) -> Option<&dyn InnerProduct> {
@@ -147,8 +143,7 @@ impl Model for SasRec {
     }
 
     fn explain(&self, features: &Features) -> Result<Explanation> {
-        let matched = self.matched(features, false)?;
-        Ok(Explanation { lumps: vec![("history and item", matched)], ..Explanation::new(&self.bias) })
+        Ok(Explanation::lump("history and item", self.logits(features, false)?, &self.bias))
     }
 
     fn layers(&self) -> Vec<Layer> {

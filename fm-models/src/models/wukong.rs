@@ -100,13 +100,6 @@ impl Wukong {
         let tower = Tower::new(path, vectors * k, &config.dnn, false)?;
         Ok(Wukong { bias: bias(path), embedding, layers, tower, vectors })
     }
-
-    /// ⟨h, DNN(X_L)⟩ `[B]`
-    fn deep(&self, features: &Features, train: bool) -> Result<Tensor> {
-        let fields = self.embedding.forward(features, train)?;
-        let last = self.layers.iter().try_fold(fields, |vectors, layer| layer.forward(&vectors, train))?;
-        self.tower.forward(&last.flatten(1, -1), train)
-    }
 }
 
 impl ModelConfig for Config {
@@ -117,7 +110,9 @@ impl ModelConfig for Config {
 
 impl Model for Wukong {
     fn logits(&self, features: &Features, train: bool) -> Result<Tensor> {
-        Ok(self.deep(features, train)? + &self.bias)
+        let fields = self.embedding.forward(features, train)?;
+        let last = self.layers.iter().try_fold(fields, |vectors, layer| layer.forward(&vectors, train))?;
+        Ok(self.tower.forward(&last.flatten(1, -1), train)? + &self.bias)
     }
 
     fn bias(&self) -> &Tensor {
@@ -125,8 +120,7 @@ impl Model for Wukong {
     }
 
     fn explain(&self, features: &Features) -> Result<Explanation> {
-        let deep = self.deep(features, false)?;
-        Ok(Explanation { lumps: vec![("stacked machines", deep)], ..Explanation::new(&self.bias) })
+        Ok(Explanation::lump("stacked machines", self.logits(features, false)?, &self.bias))
     }
 
     fn layers(&self) -> Vec<Layer> {
