@@ -6,10 +6,11 @@ use anyhow::{Result, bail};
 use fm_core::calendar::{instant, time};
 use fm_core::metric::{Metrics, metrics};
 use fm_core::terminal::{grouped, shortened};
-use fm_core::{Label, Records, Rows};
+use fm_core::{Label, Rows};
 use fm_data::RawData;
 use serde::Serialize;
 
+use super::measured::Measured;
 use crate::console::{decimal, width};
 use crate::metric::in_order;
 use crate::periods::Periods;
@@ -34,14 +35,9 @@ pub struct Part {
 
 /// The metrics for each value of a column, or for each day, month or year if it has times: in order of time, otherwise
 /// those with the most rows first. `main` is the metric that gets an interval.
-pub fn parts(
-    (column, source): (&str, &RawData),
-    numbers: &[u32],
-    (rows, logits): (&Records, &[f32]),
-    label: &Label,
-    main: &str,
-) -> Result<Vec<Part>> {
-    let frame = source.rows.take(numbers, &[column])?;
+pub fn parts(column: &str, measured: &Measured, logits: &[f32], label: &Label, main: &str) -> Result<Vec<Part>> {
+    let (source, rows) = (&measured.source, &measured.evaluation.rows);
+    let frame = source.rows.take(measured.numbers(), &[column])?;
     let texts = frame.column(column)?.str()?;
     let is_of_times = source.spec.timestamp.as_deref() == Some(column) || is_dated(column, texts.iter());
     let periods = if is_of_times { Periods::of(texts.iter()) } else { None };
