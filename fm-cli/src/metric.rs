@@ -46,15 +46,17 @@ impl Metric {
 /// The best validation result up to each epoch.
 pub fn best_so_far(metric: &Metric, records: &[EpochRecord]) -> Vec<f64> {
     let mut curve = Vec::new();
-    for value in records.iter().filter_map(|record| metric.among(&record.valid)) {
-        curve.push(better(metric, curve.last().copied(), value));
-    }
+    records.iter().for_each(|record| follow(metric, &mut curve, record));
     curve
 }
 
-/// The better one of the best result so far, if there is one, and another.
-pub fn better(metric: &Metric, best: Option<f64>, value: f64) -> f64 {
-    best.filter(|&best| metric.is_better(best, value)).unwrap_or(value)
+/// Sets the best validation result up to this epoch in a curve that has one for each epoch before. What the curve has for
+/// this epoch already, and for later ones, is from before the program was killed.
+pub fn follow(metric: &Metric, curve: &mut Vec<f64>, record: &EpochRecord) {
+    let Some(value) = metric.among(&record.valid) else { return };
+    curve.truncate(record.epoch - 1);
+    let best = curve.last().copied().filter(|&best| metric.is_better(best, value));
+    curve.push(best.unwrap_or(value));
 }
 
 /// The distinct names of metrics in alphabetical order, and by cutoff: `ndcg@5` before `ndcg@10`.

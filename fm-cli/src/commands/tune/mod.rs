@@ -23,7 +23,7 @@ use self::study::{Ending, Question, Study, Trial};
 use super::{print, print_json};
 use crate::console::{decimal, percent};
 use crate::interruption::{Interrupted, resumable};
-use crate::metric::{Metric, best_so_far, better};
+use crate::metric::{Metric, best_so_far, follow};
 use crate::settings::Settings;
 use crate::training::{Machine, Start, digests, train_watched};
 
@@ -127,10 +127,7 @@ fn attempt(
         None => {
             let mut is_behind = false;
             let mut watch = |record: &EpochRecord| {
-                let Some(value) = metric.among(&record.valid) else { return ControlFlow::Continue(()) };
-                // The curve already has this epoch if the program was killed before the epoch's checkpoint.
-                curve.truncate(record.epoch - 1);
-                curve.push(better(metric, curve.last().copied(), value));
+                follow(metric, &mut curve, record);
                 is_behind = study.is_behind(metric, &curve);
                 if is_behind { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };

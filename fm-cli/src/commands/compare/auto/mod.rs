@@ -1,8 +1,8 @@
 //! `fm compare --models auto`: climbs a ladder of models, stops the losers early, and says which model to take.
 
+mod rung;
+
 use std::io::Write;
-use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -10,26 +10,24 @@ use fm_args::commands::Compare;
 use fm_core::atomic_file::write_atomically;
 use fm_core::metric::Metrics;
 use fm_core::terminal::grouped;
-use fm_core::train::EpochRecord;
-use fm_core::{Error, Rows, predict};
+use fm_core::{Rows, predict};
 use fm_data::TaskName;
 use fm_models::Run;
 use serde::Serialize;
 use tch::Device;
 
+use super::check_fits;
 use super::contest::{Contestant, Variation};
-use super::{bundle_of, check_fits, finished};
 use crate::baselines::Baselines;
-use crate::commands::export::latency;
 use crate::commands::{print, print_json};
 use crate::console::{decimal, is_verbose, width};
-use crate::interruption::{Interrupted, resumable};
-use crate::metric::{Metric, best_so_far, better};
-use crate::results::Results;
+use crate::interruption::resumable;
+use crate::metric::Metric;
 use crate::settings::Settings;
 use crate::targets::Targets;
 use crate::text_table::{Column, fitting, markdown};
-use crate::training::{Machine, Start, shell_word, train_watched};
+use crate::training::{Machine, shell_word};
+use rung::{Ending, Race, Rung};
 
 /// The name that stands for the ladder.
 pub const AUTO: &str = "auto";
@@ -37,50 +35,8 @@ pub const AUTO: &str = "auto";
 const LADDER: [&str; 9] = ["lr", "fm", "fwfm", "ffm", "deepfm", "dcn", "dcn_v2", "autoint", "bayesian_fm"];
 /// The ladder for rankings.
 const OF_RANKINGS: [&str; 6] = ["lr", "fm", "fwfm", "ncf", "deepfm", "sasrec"];
-/// How much an epoch improves a model compared with the epoch before, as long as only one improvement is known.
-const DECAY: f64 = 0.7;
-/// The same at most.
-const SLOWEST_DECAY: f64 = 0.8;
 /// The share of the best model's parameters up to which another one is worth a mention.
 const LIGHTER: f64 = 0.5;
-
-/// A model of the ladder.
-#[derive(Serialize)]
-struct Rung {
-    model: String,
-    run: PathBuf,
-    #[serde(flatten)]
-    ending: Ending,
-    /// The best validation result so far.
-    valid: Option<f64>,
-    /// The best validation result up to each epoch.
-    curve: Vec<f64>,
-    epochs: usize,
-    /// The rest is of a finished run.
-    test: Metrics,
-    parameters: Option<i64>,
-    seconds: Option<f64>,
-    file_bytes: Option<u64>,
-    /// The time to score one row of a thousand.
-    seconds_per_row: Option<f64>,
-}
-
-/// How the training of a rung ended.
-#[derive(Serialize)]
-#[serde(tag = "ending", rename_all = "snake_case")]
-enum Ending {
-    Finished,
-    /// Its curve would not have reached the best model.
-    Behind {
-        heads_for: f64,
-    },
-    OutOfTime,
-    Diverged,
-    /// The model does not take this data.
-    Unsuitable {
-        reason: String,
-    },
-}
 
 /// The outcome.
 #[derive(Serialize)]
@@ -128,10 +84,12 @@ pub fn run(args: &Compare) -> Result<()> {
         }
         let which = format!("model {} of {}: {}", number + 1, plan.len(), settings.model.name);
         tracing::info!("{which}");
-        let leader = best(&rungs, metric).map(|rung| rung.curve.clone());
-        let (rung, results) = climb(folder, settings, &machine, metric, leader.as_deref(), &is_late)
-            .map_err(|error| resumable(error, &which))?;
-        if let Some(note) = note(&rung, metric, leader.and_then(|curve| curve.last().copied())) {
+        let leader = best(&rungs, metric).map(|rung| &rung.curve[..]);
+        // The first model is trained to its end in any case.
+        let race = Race { metric, leader, is_late: &|| leader.is_some() && is_late() };
+        let (rung, results) =
+            Rung::climb(folder, settings, &machine, &race).map_err(|error| resumable(error, &which))?;
+        if let Some(note) = rung.note(&race) {
             tracing::info!("{note}");
         }
         baselines.extend(results.map(|results| results.baselines).unwrap_or_default());
@@ -164,142 +122,6 @@ fn best<'a>(rungs: &'a [Rung], metric: &Metric) -> Option<&'a Rung> {
     let finished = rungs.iter().filter(|rung| matches!(rung.ending, Ending::Finished) && rung.valid.is_some());
     let cost = |rung: &Rung| rung.valid.map_or(f64::INFINITY, |value| metric.cost(value));
     finished.min_by(|a, b| cost(a).total_cmp(&cost(b)))
-}
-
-/// Trains a model until its end, or until it cannot become the best one any more.
-fn climb(
-    folder: &std::path::Path,
-    settings: &Settings,
-    machine: &Machine<'_>,
-    metric: &Metric,
-    leader: Option<&[f64]>,
-    is_late: &dyn Fn() -> bool,
-) -> Result<(Rung, Option<Results>)> {
-    let mut rung = Rung {
-        model: settings.model.name.clone(),
-        run: folder.to_owned(),
-        ending: Ending::Finished,
-        valid: None,
-        curve: vec![],
-        epochs: 0,
-        test: Metrics::new(),
-        parameters: None,
-        seconds: None,
-        file_bytes: None,
-        seconds_per_row: None,
-    };
-    let is_first = leader.is_none();
-    let mut curve = match Run::open(folder) {
-        Ok(run) => best_so_far(metric, &run.files().epochs()?),
-        Err(_) => vec![],
-    };
-    let model = settings.model.build(&machine.prepare(settings, None)?.schema, Device::Cpu);
-    let model = match model {
-        Ok(built) => built.model,
-        Err(Error::Model { source, .. }) => {
-            return Ok((Rung { ending: Ending::Unsuitable { reason: source.to_string() }, ..rung }, None));
-        }
-        Err(error) => return Err(error.into()),
-    };
-    // The curve of a sampler begins to improve after its burn-in.
-    let leader = if model.posterior_sampler().is_some() { None } else { leader };
-    let behind = |curve: &[f64]| {
-        let (heads_for, leader, now) = (heads_for(metric, curve)?, leader?, *curve.last()?);
-        let at_this_epoch = leader.get(curve.len() - 1).or(leader.last())?;
-        // A model that is ahead of what the best one was after as many epochs is not stopped.
-        let is_behind = metric.is_better(*at_this_epoch, now) && metric.is_better(*leader.last()?, heads_for);
-        is_behind.then_some(heads_for)
-    };
-    let is_finished =
-        || -> Result<bool> { Ok(!Run::is_unbegun(folder) && Run::open(folder)?.summary::<Results>()?.is_some()) };
-    let results = if is_finished()? {
-        Some(finished(folder, settings, machine)?)
-    } else if let Some(heads_for) = (1..=curve.len()).find_map(|epochs| behind(&curve[..epochs])) {
-        // An earlier comparison has stopped it here.
-        rung.ending = Ending::Behind { heads_for };
-        None
-    } else {
-        let start = match Run::open(folder) {
-            Ok(run) if run.files().has_checkpoint() => Start::Resume(Box::new(run)),
-            _ => Start::New { path: Some(folder.to_owned()), force: folder.exists() },
-        };
-        let mut stopped = None;
-        let mut watch = |record: &EpochRecord| {
-            let Some(value) = metric.among(&record.valid) else { return ControlFlow::Continue(()) };
-            curve.truncate(record.epoch - 1);
-            curve.push(better(metric, curve.last().copied(), value));
-            stopped = behind(&curve).map(|heads_for| Ending::Behind { heads_for });
-            if stopped.is_none() && !is_first && is_late() {
-                stopped = Some(Ending::OutOfTime);
-            }
-            if stopped.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        };
-        match train_watched(settings, start, machine, &mut watch) {
-            Ok((_, results)) => Some(results),
-            Err(error) if error.is::<Interrupted>() && !machine.is_stopping() && stopped.is_some() => {
-                rung.ending = stopped.unwrap_or(Ending::OutOfTime);
-                None
-            }
-            Err(error) => {
-                rung.ending = match error.downcast_ref() {
-                    Some(Error::Diverged { .. }) => Ending::Diverged,
-                    _ => return Err(error),
-                };
-                None
-            }
-        }
-    };
-    rung.valid = curve.last().copied();
-    rung.epochs = curve.len();
-    rung.curve = curve;
-    if let Some(results) = &results {
-        let run = Run::open(folder)?;
-        let bundle = bundle_of(&run)?;
-        rung.valid = metric.among(&results.valid).filter(|value| value.is_finite());
-        rung.epochs = results.epochs;
-        rung.test = results.test.clone();
-        rung.parameters = Some(results.parameters);
-        rung.seconds = Some(results.seconds);
-        rung.file_bytes = Some(super::bundle_bytes(&run, &bundle)?);
-        let [_, of_many] = latency(&bundle, run.schema())?;
-        rung.seconds_per_row = Some(of_many.seconds / of_many.rows as f64);
-    }
-    Ok((rung, results))
-}
-
-/// The value that a curve of best validation results heads for if each epoch improves it by the same share of the
-/// improvement before; `None` before its second epoch.
-fn heads_for(metric: &Metric, curve: &[f64]) -> Option<f64> {
-    let [.., before, last] = *curve else { return None };
-    let latest = metric.cost(before) - metric.cost(last);
-    let decay = match curve {
-        [.., earlier, before, _] => {
-            let earlier = metric.cost(*earlier) - metric.cost(*before);
-            if earlier > 0.0 { (latest / earlier).clamp(0.0, SLOWEST_DECAY) } else { SLOWEST_DECAY }
-        }
-        _ => DECAY,
-    };
-    let rest = latest * decay / (1.0 - decay);
-    // The cost of a cost is the value.
-    Some(metric.cost(metric.cost(last) - rest))
-}
-
-/// What became of a model, if that needs words.
-fn note(rung: &Rung, metric: &Metric, to_beat: Option<f64>) -> Option<String> {
-    let Rung { model, epochs, .. } = rung;
-    let number = |value: f64| decimal(value, 4);
-    Some(match &rung.ending {
-        Ending::Finished => return None,
-        Ending::Behind { heads_for } => format!(
-            "{model} is stopped after epoch {epochs}: its {} heads for {}, and the best is {}",
-            metric.name,
-            number(*heads_for),
-            number(to_beat?)
-        ),
-        Ending::OutOfTime => format!("{model} is stopped after epoch {epochs}, because the time is up"),
-        Ending::Diverged => format!("{model} diverged: it needs a lower learning rate"),
-        Ending::Unsuitable { reason } => format!("{model} is left out: {reason}"),
-    })
 }
 
 /// The standard error of the winner's validation result; `None` where it cannot be resampled by rows.
@@ -397,27 +219,5 @@ impl Outcome {
         }
         sentences.push(format!("next: fm report {}", shell_word(&winner.run.to_string_lossy())));
         sentences
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use fm_core::Task;
-
-    use super::*;
-
-    #[test]
-    fn a_curve_heads_for_the_limit_of_its_improvements() {
-        let rmse = Metric::of(Task::Regression, "rmse").unwrap();
-        let auc = Metric::of(Task::Binary { threshold: 1.0 }, "auc").unwrap();
-        assert_eq!(heads_for(&rmse, &[1.0]), None);
-        // Improvements of 0.2 and 0.1 continue with 0.05, 0.025, ...
-        assert!((heads_for(&rmse, &[1.0, 0.8, 0.7]).unwrap() - 0.6).abs() < 1e-9);
-        assert!((heads_for(&auc, &[0.5, 0.7, 0.8]).unwrap() - 0.9).abs() < 1e-9);
-        // A curve that has stopped improving stays where it is.
-        assert_eq!(heads_for(&rmse, &[1.0, 0.8, 0.8]), Some(0.8));
-        assert!(heads_for(&rmse, &[1.0, 0.9]).unwrap() < 0.7);
-        // Improvements that grow are not continued forever.
-        assert!((heads_for(&rmse, &[1.0, 0.95, 0.85]).unwrap() - 0.45).abs() < 1e-9);
     }
 }
