@@ -40,8 +40,7 @@ struct Uses {
   bool are_all_lookups = true;
 };
 
-std::map<Path, Uses> uses_of_tensors(std::shared_ptr<Graph> &graph) {
-  std::map<Path, Uses> tensors;
+void find_uses_of_tensors(std::shared_ptr<Graph> graph, std::map<Path, Uses> &tensors) {
   torch::jit::DepthFirstGraphNodeIterator nodes(graph);
   while (auto node = nodes.next()) {
     if (node->kind() != c10::prim::GetAttr || !node->output()->type()->isSubtypeOf(*c10::TensorType::get())) continue;
@@ -54,7 +53,6 @@ std::map<Path, Uses> uses_of_tensors(std::shared_ptr<Graph> &graph) {
       uses.are_all_lookups &= is_lookup;
     }
   }
-  return tensors;
 }
 
 // Int8 also needs four bytes for a scale, so a table with one column would grow and is kept.
@@ -92,7 +90,8 @@ void quantize(Module owner, const std::string &name, const at::Tensor &table) {
 }
 
 // Converts the result of `lookup` to float32, and multiplies it by the scales named `scales`.
-void convert_rows(Graph &graph, Node *lookup, const std::optional<std::string> &scales) {
+void convert_rows(Node *lookup, const std::optional<std::string> &scales) {
+  auto &graph = *lookup->owningGraph();
   torch::jit::WithInsertPoint position(lookup->next());
   // The trace contains float32.
   lookup->output()->setType(c10::TensorType::get());
@@ -116,8 +115,9 @@ char *fm_store_tables(void *traced, int kind_number) {
     at::NoGradGuard no_grad;
     auto kind = static_cast<at::ScalarType>(kind_number);
     auto &module = *static_cast<Module *>(traced);
-    auto graph = module.get_method("forward").graph();
-    for (auto &[path, uses] : uses_of_tensors(graph)) {
+    std::map<Path, Uses> tensors;
+    for (auto &method : module.get_methods()) find_uses_of_tensors(method.graph(), tensors);
+    for (auto &[path, uses] : tensors) {
       if (uses.lookups.empty() || !uses.are_all_lookups) continue;
       auto owner = module;
       for (size_t i = 0; i + 1 < path.size(); ++i) owner = owner.attr(path[i]).toModule();
@@ -127,14 +127,14 @@ char *fm_store_tables(void *traced, int kind_number) {
       check_range(path, table, kind);
       if (kind == at::kChar) {
         quantize(owner, name, table);
-        for (auto lookup : uses.lookups) convert_rows(*graph, lookup, name + "_scale");
+        for (auto lookup : uses.lookups) convert_rows(lookup, name + "_scale");
       } else {
         bool is_trained = owner.attr(name).toTensor().requires_grad();
         owner.setattr(name, table.to(kind).set_requires_grad(is_trained));
-        for (auto lookup : uses.lookups) convert_rows(*graph, lookup, std::nullopt);
+        for (auto lookup : uses.lookups) convert_rows(lookup, std::nullopt);
       }
     }
-    graph->lint();
+    for (auto &method : module.get_methods()) method.graph()->lint();
   });
 }
 

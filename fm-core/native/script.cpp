@@ -1,5 +1,5 @@
-// The part of libtorch's TorchScript API that tch lacks: tracing a function into the `forward` of a module whose
-// parameters keep their names, and archives with extra files.
+// The part of libtorch's TorchScript API that tch lacks: tracing functions into the methods of a module whose parameters
+// keep their names, and archives with extra files.
 
 #include "bridge.h"
 
@@ -110,11 +110,8 @@ void fm_free_error(char *text) { free(text); }
 
 void fm_clear_gradient(void *tensor) { static_cast<at::Tensor *>(tensor)->mutable_grad().reset(); }
 
-// Traces `function(context, inputs, output)` into the `forward` of a new module. `function` returns false on failure; then
-// no module is created. The tracer is closed in any case.
-char *fm_trace(const char *class_name, int n_parameters, const char **names, void **tensors, int n_inputs,
-               const char **input_names, void **inputs, bool (*function)(void *, void **, void **), void *context,
-               void **module_out) {
+// Creates a module with parameters.
+char *fm_module_new(const char *class_name, int n_parameters, const char **names, void **tensors, void **module_out) {
   return protect([&] {
     Tree tree;
     for (int i = 0; i < n_parameters; ++i) tree.insert(names[i], *static_cast<at::Tensor *>(tensors[i]));
@@ -122,7 +119,16 @@ char *fm_trace(const char *class_name, int n_parameters, const char **names, voi
     auto unit = std::make_shared<torch::jit::CompilationUnit>();
     auto module = tree.build(std::string("__torch__.") + class_name, unit, count);
     module.eval();
+    *module_out = new Module(module);
+  });
+}
 
+// Traces `function(context, inputs, output)` into a method. `function` returns false on failure; then there is no method.
+// The tracer is closed in any case.
+char *fm_module_trace(void *traced_module, const char *method_name, int n_inputs, const char **input_names,
+                      void **inputs, bool (*function)(void *, void **, void **), void *context) {
+  return protect([&] {
+    auto &module = *static_cast<Module *>(traced_module);
     Stack stack;
     std::vector<std::string> arguments(input_names, input_names + n_inputs);
     for (int i = 0; i < n_inputs; ++i) stack.emplace_back(*static_cast<at::Tensor *>(inputs[i]));
@@ -141,10 +147,9 @@ char *fm_trace(const char *class_name, int n_parameters, const char **names, voi
         [](const at::Tensor &) { return std::string(); }, /*strict=*/true, /*force_outplace=*/false, &module,
         arguments);
 
-    auto name = c10::QualifiedName(*module.type()->name(), "forward");
+    auto name = c10::QualifiedName(*module.type()->name(), method_name);
     auto method = module._ivalue()->compilation_unit()->create_function(name, traced.first->graph);
     module.type()->addMethod(method);
-    *module_out = new Module(module);
   });
 }
 
@@ -211,13 +216,13 @@ char *fm_module_set_indexes(void *module, const char *name, size_t n, const int6
   });
 }
 
-// Runs `forward`.
-char *fm_module_forward(void *module, int n_inputs, const void *const *inputs, void **output) {
+// Runs a method.
+char *fm_module_run(void *module, const char *method, int n_inputs, const void *const *inputs, void **output) {
   return protect([&] {
     torch::NoGradGuard no_grad;
     Stack stack;
     for (int i = 0; i < n_inputs; ++i) stack.emplace_back(*static_cast<const at::Tensor *>(inputs[i]));
-    *output = new at::Tensor(static_cast<Module *>(module)->forward(stack).toTensor());
+    *output = new at::Tensor(static_cast<Module *>(module)->get_method(method)(stack).toTensor());
   });
 }
 

@@ -47,8 +47,9 @@ impl Half {
     pub fn of_query(&self, items: &Half) -> Tensor {
         match &items.own {
             Some(_) => {
-                let rows = self.vectors.size()[0];
-                Tensor::cat(&[&self.vectors, &Tensor::ones([rows, 1], (Kind::Float, self.vectors.device()))], 1)
+                // A tensor of another one's shape: tracing would freeze the number of rows.
+                let one = self.vectors.sum_dim_intlist(1, true, Kind::Float).ones_like();
+                Tensor::cat(&[&self.vectors, &one], 1)
             }
             None => self.vectors.shallow_clone(),
         }

@@ -461,6 +461,9 @@ fn options_that_models_cannot_have_are_refused_by_name() {
             ("attention_dim", vec![json!(0), json!(65537)]),
             ("cin_size", vec![json!([]), json!([0]), json!([4, 65537]), json!(8)]),
             ("cin_activation", vec![json!("swish")]),
+            ("tower_dim", vec![json!(0), json!(65537)]),
+            ("normalize", vec![json!("yes"), json!(1)]),
+            ("temperature", vec![json!(0.0), json!(-1.0), json!(null), json!("1")]),
             ("form", vec![json!("none")]),
             ("cross_layers", vec![json!(0), json!(65537), json!("3")]),
             ("cross_experts", vec![json!(0), json!(65537)]),
@@ -541,6 +544,10 @@ fn schemas_that_a_model_cannot_take_are_refused() {
             &["model ncf: no field is on the item's side", "schema"],
         );
     }
+    assert_says(
+        build("two_tower", json!({}), &[1]),
+        &["model two_tower: TwoTower: no field describes the item: set its `side` in the schema"],
+    );
     let numeric = build("deepfm", json!({ "form": "dense-features" }), &[0, 0]);
     assert_says(numeric, &["model deepfm: the form dense-features requires a field that is not numeric"]);
     assert_says(
@@ -561,7 +568,7 @@ fn schemas_that_a_model_cannot_take_are_refused() {
         &["model din: no field is a sequence of earlier items: add one with kind = \"sequence\", history = true"],
     );
     for model in fm_models::MODELS {
-        let takes_one_field = !["afm", "ncf", "fibinet"].contains(&model.name) && !model.needs_history;
+        let takes_one_field = !["afm", "ncf", "fibinet", "two_tower"].contains(&model.name) && !model.needs_history;
         assert_eq!(build(model.name, json!({}), &[0]).is_ok(), takes_one_field, "{}", model.name);
     }
 }

@@ -184,6 +184,7 @@ fn what_no_formula_splits_bears_its_name() {
         ("wide_deep", json!({}), vec!["deep part"]),
         ("ncf", json!({}), vec!["deep part"]),
         ("ncf", json!({ "form": "gmf" }), vec![]),
+        ("two_tower", json!({}), vec!["two towers"]),
         ("afm", json!({}), vec![]),
         ("dcn", json!({}), vec!["cross network", "deep part"]),
         ("dcn_v2", json!({}), vec!["deep part over crosses"]),

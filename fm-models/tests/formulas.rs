@@ -42,6 +42,7 @@ fn formula(model: &str) -> Formula {
         "dnn" => dnn,
         "wide_deep" => wide_deep,
         "ncf" => ncf,
+        "two_tower" => two_tower,
         "dcn" => dcn,
         "dcn_v2" => dcn_v2,
         "autoint" => autoint,
@@ -173,6 +174,30 @@ fn ncf(scene: &Scene) -> Vector {
     add([scene.bias(), scene.output("output", &parts)])
 }
 
+/// ŷ = w₀ + ⟨u, v⟩ / τ with u = W DNN([e_f of the user and the context]) + b and v the same of the item, divided by their
+/// lengths.
+fn two_tower(scene: &Scene) -> Vector {
+    let field_of_slots = scene.schema.field_of_slots();
+    let of_item: Vec<usize> = scene.schema.item_slots().map(|slot| field_of_slots[slot]).collect();
+    let tower = |name: &str, is_of: &dyn Fn(usize) -> bool| -> Matrix {
+        let of_row =
+            |fields: &Matrix| (0..fields.len()).filter(|&f| is_of(f)).flat_map(|f| fields[f].clone()).collect();
+        let input: Matrix = scene.fields("embedding").iter().map(of_row).collect();
+        let hidden = scene.dnn_of_layers(&format!("{name}.dnn"), scene.length("hidden_units"), input);
+        let output = hidden.iter().map(|hidden| dense(&scene.p, &format!("{name}.output"), hidden, true));
+        let scaled = |x: Vector| match scene.flag("normalize") {
+            true => x.iter().map(|e| e / x.iter().map(|e| e * e).sum::<f64>().sqrt()).collect(),
+            false => x,
+        };
+        output.map(scaled).collect()
+    };
+    let users = tower("user", &|field| !of_item.contains(&field));
+    let items = tower("item", &|field| of_item.contains(&field));
+    let temperature = scene.options["temperature"].as_f64().unwrap();
+    let cosines = users.iter().zip(&items).map(|(u, v)| product(u, v).iter().sum::<f64>() / temperature);
+    add([scene.bias(), cosines.collect()])
+}
+
 impl Scene {
     fn text(&self, option: &str) -> &str {
         self.options[option].as_str().unwrap()
@@ -296,6 +321,7 @@ fn small_variants() -> impl Iterator<Item = Variant> {
             .with("fmb_units", vec![3])
             .with("attention_units", vec![3, 2])
             .with("transformer_units", 4)
+            .with("tower_dim", 3)
     })
 }
 
@@ -373,6 +399,7 @@ fn without_options_each_model_has_the_form_of_its_paper() {
         ("deepfm", json!({ "form": "paper", "activation": "relu", "hidden_batch_norm": "off" })),
         ("xdeepfm", json!({ "cin_split": false, "cin_activation": "linear", "part_biases": false })),
         ("ncf", json!({ "form": "neumf", "activation": "relu" })),
+        ("two_tower", json!({ "normalize": true, "activation": "relu" })),
         ("dcn", json!({ "cross_layers": 6 })),
         ("dcn_v2", json!({ "structure": "stacked", "cross": "matrix" })),
         ("autoint", json!({ "attention_layers": 3, "heads": 2, "head_dim": 32, "hidden_units": [] })),

@@ -84,6 +84,33 @@ fn other_models_folders_with_files_and_options_of_files_are_errors() {
     }
 }
 
+#[test]
+fn the_vectors_of_an_exported_file_are_those_of_the_index() {
+    let Some(python) = python() else { return };
+    let scene = Scene::after(&[FM_ON_BOOKS]);
+    scene.ok("export run --format vectors --output vectors");
+    scene.ok("export run --output model.pt");
+    let program = r#"
+import csv, torch
+model = torch.jit.load("model.pt")
+rows = list(csv.DictReader(open("books.csv")))
+users, items = model.user_vectors(rows), model.item_vectors(rows)
+ids, values = model.encode(rows)
+constants = model(ids, values).detach() - (users * items).sum(1)
+# The values of another item change no vector of a user.
+mixed = [{**user, **{name: item[name] for name in ("book", "tags", "price")}} for user, item in zip(rows, reversed(rows))]
+of_user = {}
+for row, constant in zip(rows, constants.tolist()):
+    of_user.setdefault(row["reader"], []).append(constant)
+print(torch.equal(model.user_vectors(mixed), users), len(rows), users.shape[1] == items.shape[1])
+print(max(max(of) - min(of) for of in of_user.values()) < 1e-5)
+"#;
+    let output = scene.command(&python).args(["-c", program]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows = scene.column("books.csv", "book").len();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("True {rows} True\nTrue\n"));
+}
+
 /// The example, if `FM_PYTHON` has FAISS.
 #[test]
 fn faiss_finds_the_recommendations() {

@@ -17,7 +17,7 @@ pub(crate) use autocast::{is_mixed, mixed};
 pub(crate) use autograd::attach;
 pub(crate) use elements::{clear_gradient, floats, floats_mut, int32s, integers};
 pub(crate) use group::{RawGroup, Rendezvous};
-pub(crate) use script::{Attribute, TracedModule, trace};
+pub(crate) use script::{Attribute, TracedModule};
 
 unsafe extern "C" {
     fn fm_free_error(text: *mut c_char);

@@ -12,7 +12,7 @@ unsafe extern "C" {
 }
 
 impl TracedModule {
-    /// Stores the module's tables in `precision`. `forward` then converts the rows that it looks up.
+    /// Stores the module's tables in `precision`. Traced methods then convert the rows that they look up.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if a number of a table is outside the range of the precision. Do not use the module after

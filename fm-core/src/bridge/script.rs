@@ -12,17 +12,21 @@ use crate::atomic_file::WriteError;
 use crate::error::{Error, Result};
 
 unsafe extern "C" {
-    fn fm_trace(
+    fn fm_module_new(
         class_name: *const c_char,
         n_parameters: c_int,
         names: *const *const c_char,
         tensors: *const *const c_void,
+        module: *mut *mut c_void,
+    ) -> *mut c_char;
+    fn fm_module_trace(
+        module: *mut c_void,
+        method: *const c_char,
         n_inputs: c_int,
         input_names: *const *const c_char,
         inputs: *const *const c_void,
         function: unsafe extern "C" fn(*mut c_void, *mut *mut c_void, *mut *mut c_void) -> bool,
         context: *mut c_void,
-        module: *mut *mut c_void,
     ) -> *mut c_char;
     fn fm_module_define(module: *mut c_void, source: *const c_char) -> *mut c_char;
     fn fm_module_wrap(
@@ -44,8 +48,9 @@ unsafe extern "C" {
         lengths: *const usize,
         texts: *const Text<'_>,
     ) -> *mut c_char;
-    fn fm_module_forward(
+    fn fm_module_run(
         module: *mut c_void,
+        method: *const c_char,
         n_inputs: c_int,
         inputs: *const *const c_void,
         output: *mut *mut c_void,
@@ -62,13 +67,13 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-/// A TorchScript module made by [`trace`].
+/// A TorchScript module whose methods are traced.
 #[derive(Debug)]
 pub(crate) struct TracedModule(pub(super) *mut c_void);
 
 impl Drop for TracedModule {
     fn drop(&mut self) {
-        // SAFETY: the pointer comes from `fm_trace` and is freed only here.
+        // SAFETY: the pointer comes from `fm_module_new` or `fm_module_wrap`, and is freed only here.
         unsafe { fm_module_free(self.0) }
     }
 }
@@ -82,64 +87,27 @@ struct TraceContext<'a> {
     error: Option<Error>,
 }
 
-/// Traces `function` on `inputs` into the `forward` of a module with `parameters` under their dotted names. The tracer
-/// is closed even if `function` fails or panics.
-pub(crate) fn trace<'a>(
-    class_name: &str,
-    parameters: &[(String, Tensor)],
-    inputs: &[(&str, &Tensor)],
-    function: &'a mut Traced<'a>,
-) -> Result<TracedModule> {
-    unsafe extern "C" fn call(context: *mut c_void, inputs: *mut *mut c_void, output: *mut *mut c_void) -> bool {
-        // SAFETY: `fm_trace` passes the context below, and as many tensors as inputs.
-        let (context, tensors) = unsafe {
-            let context = &mut *context.cast::<TraceContext<'_>>();
-            let inputs = std::slice::from_raw_parts(inputs, context.n_inputs);
-            (context, inputs.iter().map(|&input| Tensor::clone_from_ptr(input.cast())).collect::<Vec<_>>())
-        };
-        // A panic must not unwind through C++.
-        match catch_unwind(AssertUnwindSafe(|| (context.function)(&tensors))) {
-            Ok(Ok(tensor)) => {
-                // C++ now owns the tensor.
-                let tensor = std::mem::ManuallyDrop::new(tensor);
-                // SAFETY: `output` points to a variable of `fm_trace`.
-                unsafe { *output = tensor.as_ptr().cast_mut().cast() };
-                return true;
-            }
-            Ok(Err(error)) => context.error = Some(error),
-            Err(_) => context.error = Some(Error::Torch("the model panicked during tracing".into())),
-        }
-        false
-    }
-
-    let class_name = c_string(class_name)?;
-    let names = parameters.iter().map(|(name, _)| c_string(name)).collect::<Result<Vec<_>>>()?;
-    let tensors: Vec<*const c_void> = parameters.iter().map(|(_, tensor)| tensor.as_ptr().cast()).collect();
-    let input_names = inputs.iter().map(|(name, _)| c_string(name)).collect::<Result<Vec<_>>>()?;
-    let input_tensors: Vec<*const c_void> = inputs.iter().map(|(_, tensor)| tensor.as_ptr().cast()).collect();
-    let mut context = TraceContext { function, n_inputs: inputs.len(), error: None };
-    let mut module = std::ptr::null_mut();
-    // SAFETY: all arrays have the given lengths and outlive the call. A tch tensor's pointer is an `at::Tensor*`. `call`
-    // receives `context`.
-    let error = unsafe {
-        fm_trace(
-            class_name.as_ptr(),
-            names.len() as c_int,
-            pointers(&names).as_ptr(),
-            tensors.as_ptr(),
-            inputs.len() as c_int,
-            pointers(&input_names).as_ptr(),
-            input_tensors.as_ptr(),
-            call,
-            (&raw mut context).cast(),
-            &raw mut module,
-        )
+/// Calls the function of a [`TraceContext`].
+unsafe extern "C" fn call(context: *mut c_void, inputs: *mut *mut c_void, output: *mut *mut c_void) -> bool {
+    // SAFETY: `fm_module_trace` passes a context, and as many tensors as inputs.
+    let (context, tensors) = unsafe {
+        let context = &mut *context.cast::<TraceContext<'_>>();
+        let inputs = std::slice::from_raw_parts(inputs, context.n_inputs);
+        (context, inputs.iter().map(|&input| Tensor::clone_from_ptr(input.cast())).collect::<Vec<_>>())
     };
-    let result = check(error);
-    if let Some(error) = context.error.take() {
-        return Err(error);
+    // A panic must not unwind through C++.
+    match catch_unwind(AssertUnwindSafe(|| (context.function)(&tensors))) {
+        Ok(Ok(tensor)) => {
+            // C++ now owns the tensor.
+            let tensor = std::mem::ManuallyDrop::new(tensor);
+            // SAFETY: `output` points to a variable of `fm_module_trace`.
+            unsafe { *output = tensor.as_ptr().cast_mut().cast() };
+            return true;
+        }
+        Ok(Err(error)) => context.error = Some(error),
+        Err(_) => context.error = Some(Error::Torch("the model panicked during tracing".into())),
     }
-    result.map(|()| TracedModule(module))
+    false
 }
 
 /// A string in the form of `native/script.cpp`.
@@ -169,6 +137,47 @@ pub(crate) enum Attribute<'a> {
 }
 
 impl TracedModule {
+    /// A module with `parameters` under their dotted names, and without methods.
+    pub(crate) fn new(class_name: &str, parameters: &[(String, Tensor)]) -> Result<TracedModule> {
+        let class_name = c_string(class_name)?;
+        let names = parameters.iter().map(|(name, _)| c_string(name)).collect::<Result<Vec<_>>>()?;
+        let tensors: Vec<*const c_void> = parameters.iter().map(|(_, tensor)| tensor.as_ptr().cast()).collect();
+        let (n, mut module) = (names.len() as c_int, std::ptr::null_mut());
+        // SAFETY: the arrays have the given length and outlive the call. A tch tensor's pointer is an `at::Tensor*`.
+        check(unsafe {
+            let names = pointers(&names);
+            fm_module_new(class_name.as_ptr(), n, names.as_ptr(), tensors.as_ptr(), &raw mut module)
+        })?;
+        Ok(TracedModule(module))
+    }
+
+    /// Adds a method: the operations of `function` on `inputs`. The tracer is closed even if `function` fails or panics.
+    pub(crate) fn trace<'a>(
+        &mut self,
+        method: &str,
+        inputs: &[(&str, &Tensor)],
+        function: &'a mut Traced<'a>,
+    ) -> Result<()> {
+        let method = c_string(method)?;
+        let input_names = inputs.iter().map(|(name, _)| c_string(name)).collect::<Result<Vec<_>>>()?;
+        let tensors: Vec<*const c_void> = inputs.iter().map(|(_, tensor)| tensor.as_ptr().cast()).collect();
+        let mut context = TraceContext { function, n_inputs: inputs.len(), error: None };
+        // SAFETY: the module is alive, and all arrays have the given lengths and outlive the call. `call` receives `context`.
+        let error = unsafe {
+            fm_module_trace(
+                self.0,
+                method.as_ptr(),
+                inputs.len() as c_int,
+                pointers(&input_names).as_ptr(),
+                tensors.as_ptr(),
+                call,
+                (&raw mut context).cast(),
+            )
+        };
+        let result = check(error);
+        context.error.take().map_or(result, Err)
+    }
+
     /// Adds methods from TorchScript source.
     pub(crate) fn define(&mut self, source: &str) -> Result<()> {
         let source = c_string(source)?;
@@ -222,12 +231,15 @@ impl TracedModule {
         })
     }
 
-    /// Runs `forward`, without gradients.
-    pub(crate) fn forward(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+    /// Runs a method, without gradients.
+    pub(crate) fn run(&self, method: &str, inputs: &[&Tensor]) -> Result<Tensor> {
+        let method = c_string(method)?;
         let inputs: Vec<*const c_void> = inputs.iter().map(|input| input.as_ptr().cast()).collect();
         let mut output = std::ptr::null_mut();
         // SAFETY: the module and the tensors are alive, and the array has the given length.
-        check(unsafe { fm_module_forward(self.0, inputs.len() as c_int, inputs.as_ptr(), &raw mut output) })?;
+        check(unsafe {
+            fm_module_run(self.0, method.as_ptr(), inputs.len() as c_int, inputs.as_ptr(), &raw mut output)
+        })?;
         // SAFETY: on success, the output is a new `at::Tensor*`, which this function owns.
         Ok(unsafe { Tensor::from_ptr(output.cast()) })
     }

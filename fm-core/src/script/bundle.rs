@@ -4,16 +4,18 @@ use std::io::Write;
 use std::path::Path;
 
 use tch::nn::VarStore;
-use tch::{Tensor, no_grad};
+use tch::{Tensor, no_grad_guard};
 
 use super::archive::{RECORDS_FILE, Records};
 use super::attributes::set_attributes;
+use super::trace::{OF_ITEMS, OF_USERS, trace_vectors};
 use super::{Precision, SCHEMA_FILE, trace_forward, unknown_rows};
 use crate::atomic_file::{WriteError, replace_atomically};
 
 use crate::bridge::TracedModule;
 use crate::error::{Error, Result};
 use crate::features::{Features, Padded};
+use crate::inner_product::InnerProduct;
 use crate::model::Model;
 use crate::predict::Score;
 use crate::schema::Schema;
@@ -21,6 +23,9 @@ use crate::schema::Schema;
 /// The source of the methods, one file after another.
 const METHODS: &str =
     concat!(include_str!("methods.py"), "\n", include_str!("hashing.py"), "\n", include_str!("derived.py"));
+
+/// The source of the methods of a model with an inner product.
+const VECTORS: &str = include_str!("vectors.py");
 
 /// The number of rows of the traced batch. A single row could be broadcast by mistake.
 const TRACED_ROWS: i64 = 2;
@@ -62,9 +67,10 @@ impl Bundle {
     /// for a table with a number out of the precision's range; [`Error::Torch`] if the graph does not compute the same
     /// as the model.
     pub fn new(model: &dyn Model, store: &VarStore, schema: &Schema, options: &BundleOptions<'_>) -> Result<Bundle> {
-        check_graph(model, store, schema)?;
+        let vectors = model.inner_product().filter(|_| schema.mixed_fields().next().is_none());
+        check_graph(&traced(model, vectors, store, schema)?, model, vectors, schema)?;
         // Trace again, because the type of tables can only change before the module has run.
-        let mut module = trace_forward(model, store, schema, TRACED_ROWS)?;
+        let mut module = traced(model, vectors, store, schema)?;
         module.store_tables(options.precision)?;
 
         let none = Catalogue { items: vec![], features: unknown_rows(schema, 0).into() };
@@ -75,6 +81,9 @@ impl Bundle {
         }
         set_attributes(&mut module, schema, catalogue)?;
         module.define(METHODS)?;
+        if vectors.is_some() {
+            module.define(VECTORS)?;
+        }
         let columns = schema.columns().into_iter().map(str::to_owned).collect();
         Ok(Bundle { module, schema_json: schema.to_json(), columns })
     }
@@ -85,7 +94,7 @@ impl Bundle {
     /// [`Error::Torch`] if libtorch fails.
     pub fn logits(&self, features: &Features) -> Result<Tensor> {
         let Padded { ids, values } = features.padded()?;
-        self.module.forward(&[&ids, &values])
+        self.module.run("forward", &[&ids, &values])
     }
 
     /// The size of the archive in bytes.
@@ -157,10 +166,26 @@ impl Score for Bundle {
     }
 }
 
-/// Checks that the graph computes the same as the model. The tracer records operations on tensors. It misses numbers
-/// that `logits` reads from tensors and, with tch, tensors that it creates from numbers.
-fn check_graph(model: &dyn Model, store: &VarStore, schema: &Schema) -> Result<()> {
-    let module = trace_forward(model, store, schema, TRACED_ROWS)?;
+/// The module with all methods that are traced.
+fn traced(
+    model: &dyn Model,
+    vectors: Option<&dyn InnerProduct>,
+    store: &VarStore,
+    schema: &Schema,
+) -> Result<TracedModule> {
+    let mut module = trace_forward(model, store, schema, TRACED_ROWS)?;
+    vectors.map_or(Ok(()), |vectors| trace_vectors(&mut module, vectors, schema, TRACED_ROWS))?;
+    Ok(module)
+}
+
+/// Checks that the graphs compute the same as the model. The tracer records operations on tensors. It misses numbers
+/// that a model reads from tensors and, with tch, tensors that it creates from numbers.
+fn check_graph(
+    module: &TracedModule,
+    model: &dyn Model,
+    vectors: Option<&dyn InnerProduct>,
+    schema: &Schema,
+) -> Result<()> {
     // The last value of each field, an unknown value, and padding.
     let last: Vec<i64> = schema.field_of_slots().into_iter().map(|field| schema.ids(field).end - 1).collect();
     let unknown = unknown_rows(schema, TRACED_ROWS);
@@ -169,14 +194,21 @@ fn check_graph(model: &dyn Model, store: &VarStore, schema: &Schema) -> Result<(
         &[unknown.values.narrow(0, 0, 1) * 0.5, &unknown.values * Tensor::from_slice(&[1f32, 0.0]).unsqueeze(1)],
         0,
     );
-    let found = module.forward(&[&ids, &values])?;
-    let expected = no_grad(|| model.logits(&Features::unchecked(ids, values), false))?;
-    if expected.size() == found.size() && found.allclose(&expected, 1e-4, 1e-5, true) {
-        return Ok(());
-    }
-    Err(Error::Torch(
-        "the exported graph does not compute the same as the model: in `logits`, read no number from a tensor and \
-         create no tensor from numbers; create it where the model is built"
-            .into(),
-    ))
+    let features = Features::unchecked(ids.shallow_clone(), values.shallow_clone());
+    let check = |method: &str, expected: &Tensor, of: &str| {
+        let found = module.run(method, &[&ids, &values])?;
+        if expected.size() == found.size() && found.allclose(expected, 1e-4, 1e-5, true) {
+            return Ok(());
+        }
+        Err(Error::Torch(format!(
+            "the exported graph does not compute the same as the model: in `{of}`, read no number from a tensor and \
+             create no tensor from numbers; create it where the model is built"
+        )))
+    };
+    let _no_gradients = no_grad_guard();
+    check("forward", &model.logits(&features, false)?, "logits")?;
+    let Some(vectors) = vectors else { return Ok(()) };
+    let of_items = vectors.of_items(&features, false)?;
+    check(OF_ITEMS, &of_items.of_index(), "of_items")?;
+    check(OF_USERS, &vectors.of_rows(&features, false)?.of_query(&of_items), "of_rows")
 }

@@ -11,7 +11,8 @@
 //! | `encode_lists(rows: List[Dict[str, List[str]]])` | the same with lists, for multi-valued fields and sequences |
 //! | `encode_columns(columns: Dict[str, List[str]])` | the same, with a list per column |
 //! | `score`, `score_lists`, `score_columns` | the same as `encode`... → predictions `[B]` |
-//! | `recommend(user: Dict[str, str], k: int, exclude: Optional[List[str]])` | → ids of the best k items of the catalogue, and their predictions |
+//! | `recommend(user: Dict[str, str], k: int, exclude: Optional[List[str]])` | → ids of the best k items of the catalogue, and their scores: predictions that are not limited to the range of labels |
+//! | `user_vectors(rows: List[Dict[str, str]])`, `item_vectors(rows)` | → vectors `[B, d]`, whose inner product is the logit up to a constant for each user; only for a model with an [inner product](crate::Model::inner_product) |
 //! | `check(rows: List[Dict[str, str]])` | → for each field the number of values that are unknown, missing and malformed, and the names that no field reads |
 //! | `schema()` | → the schema as JSON |
 //!

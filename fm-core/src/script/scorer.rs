@@ -115,8 +115,8 @@ impl Scorer {
         Ok(Vec::try_from(predictions.to_device(Device::Cpu))?)
     }
 
-    /// The `k` items of the file's catalogue with the highest predictions for a user, each with its prediction.
-    /// `exclude` lists items to omit, such as those that the user knows. The user is the text of the columns
+    /// The `k` items of the file's catalogue with the highest scores for a user, each with its score: a prediction
+    /// that is not limited to the range of labels, as [`Label::score`](crate::Label::score) is. `exclude` lists items to omit, such as those that the user knows. The user is the text of the columns
     /// of user and context fields by name.
     ///
     /// # Errors
@@ -145,6 +145,38 @@ impl Scorer {
         };
         let items = items.into_iter().map(|item| Ok(String::try_from(item)?)).collect::<Result<Vec<_>>>()?;
         Ok(items.into_iter().zip(Vec::<f32>::try_from(scores)?).collect())
+    }
+
+    /// The vectors `[B, d]` of the users of a batch, float32 on the CPU: queries to an index of
+    /// [item vectors](Scorer::item_vectors). The logit of a row is the inner product of both, plus a constant for each user.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the model's score is not an inner product; [`Error::Torch`] if libtorch fails.
+    pub fn user_vectors(&self, features: &Features) -> Result<Tensor> {
+        self.vectors("_user_vectors", features)
+    }
+
+    /// The vectors `[B, d]` of the items of a batch, float32 on the CPU.
+    ///
+    /// # Errors
+    /// Those of [`Scorer::user_vectors`].
+    pub fn item_vectors(&self, features: &Features) -> Result<Tensor> {
+        self.vectors("_item_vectors", features)
+    }
+
+    fn vectors(&self, method: &str, features: &Features) -> Result<Tensor> {
+        let Padded { ids, values } = features.padded()?.to_device(self.device);
+        let vectors = no_grad(|| self.module.method_ts(method, &[ids, values])).map_err(|error| {
+            let error = Error::from(error);
+            match error.to_string().contains("is not defined") {
+                true => Error::Unsupported(format!(
+                    "{} has no vectors: its score is not an inner product of a user's and an item's vector",
+                    self.path.display()
+                )),
+                false => error,
+            }
+        })?;
+        Ok(vectors.to_device(Device::Cpu))
     }
 
     /// The logits `[B]` of a batch, float32 on the CPU; [`Label::prediction`](crate::Label::prediction) of the schema's

@@ -29,6 +29,7 @@ pub mod ncf;
 pub mod nfm;
 pub mod pnn;
 pub mod sasrec;
+pub mod two_tower;
 pub mod wide_deep;
 pub mod wukong;
 pub mod xdeepfm;
@@ -71,6 +72,7 @@ pub const MODELS: &[ModelEntry] = &[
     dnn::ENTRY,
     wide_deep::ENTRY,
     ncf::ENTRY,
+    two_tower::ENTRY,
     din::ENTRY,
     sasrec::ENTRY,
 ];

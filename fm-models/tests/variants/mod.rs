@@ -29,6 +29,7 @@ const VARIANTS: &[(&str, &str)] = &[
     ("wide_deep", r#"{"activation": "sigmoid"}"#),
     ("ncf", r#"{"form": "gmf", "init_std": 0.1}"#),
     ("ncf", r#"{"form": "mlp"}"#),
+    ("two_tower", r#"{"normalize": false, "temperature": 1.0}"#),
     ("dcn_v2", r#"{"structure": "parallel"}"#),
     ("dcn_v2", r#"{"cross": "mixture"}"#),
     ("dcn_v2", r#"{"cross": "mixture", "cross_experts": 1, "structure": "parallel"}"#),

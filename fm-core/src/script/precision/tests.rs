@@ -5,7 +5,7 @@ use tch::{CModule, Device, Kind, Tensor, no_grad};
 
 use super::Precision::{self, Bf16, F16, F32, Int8};
 use crate::atomic_file::replace_atomically;
-use crate::bridge::trace;
+use crate::bridge::TracedModule;
 use crate::error::Result;
 
 const ALL: [Precision; 4] = [F32, F16, Bf16, Int8];
@@ -17,7 +17,8 @@ fn restored(table: &Tensor, precision: Precision) -> Result<Tensor> {
     let parameters = [("a.b.weight".to_owned(), table.shallow_clone())];
     let two = Tensor::from_slice(&[0i64, 0]).view([2, 1]);
     let mut look_up = |inputs: &[Tensor]| Ok(Tensor::f_embedding(table, &inputs[0], -1, false, false)?);
-    let mut module = no_grad(|| trace("fm.Lookup", &parameters, &[("ids", &two)], &mut look_up))?;
+    let mut module = TracedModule::new("fm.Lookup", &parameters)?;
+    no_grad(|| module.trace("forward", &[("ids", &two)], &mut look_up))?;
     module.store_tables(precision)?;
     replace_atomically(&file, |temporary| module.save(temporary, &[]))?;
     Ok(CModule::load(&file)?.forward_ts(&[Tensor::arange(table.size()[0], (Kind::Int64, Device::Cpu))])?)
@@ -107,7 +108,8 @@ fn export(file: &Path, parameters: &BTreeMap<String, Tensor>, precision: Precisi
     let [ids, values] = batch(2);
     let mut forward = |inputs: &[Tensor]| score(parameters, &inputs[0], &inputs[1]);
     let inputs = [("ids", &ids), ("values", &values)];
-    let mut module = no_grad(|| trace("fm.Machine", &named, &inputs, &mut forward)).unwrap();
+    let mut module = TracedModule::new("fm.Machine", &named).unwrap();
+    no_grad(|| module.trace("forward", &inputs, &mut forward)).unwrap();
     module.store_tables(precision).unwrap();
     replace_atomically(file, |temporary| module.save(temporary, &[])).unwrap();
 }
