@@ -127,6 +127,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Command::Tune(command) => commands::tune::run(command),
         Command::Evaluate(command) => commands::evaluate::run(command),
         Command::Calibrate(command) => commands::calibrate::run(command),
+        Command::Ensemble(command) => commands::ensemble::run(command),
         Command::Predict(command) => commands::predict::run(command),
         Command::Recommend(command) => commands::recommend::run(command),
         Command::Explain(command) => commands::explain::run(command),

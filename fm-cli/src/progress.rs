@@ -50,7 +50,7 @@ impl EpochProgress {
     pub fn new(monitored: String, batch_size: usize, epochs: usize) -> EpochProgress {
         // The first step shows it.
         let bar = ProgressBar::hidden();
-        bar.set_style(style("{prefix} {bar:10.cyan/dim} {percent:>3}%  {msg}"));
+        bar.set_style(style("{prefix} {bar:10.cyan/dim} {percent:>3}%  {wide_msg}"));
         let (is_watched, began) = (is_watched(is_quiet()), Instant::now());
         EpochProgress {
             bar,
@@ -80,11 +80,17 @@ impl EpochProgress {
         let speed = rows as f64 / self.began.elapsed().as_secs_f64().max(1e-3);
         let left = (self.epochs as f64 - now) / (now - first).max(1e-9);
         let left = HumanDuration(began.elapsed().mul_f64(left.clamp(0.0, 1e6)));
-        let so_far = match self.history.last() {
-            Some(last) => format!("  {} {} {}", self.monitored, decimal(*last, 4), sparkline(&self.history)),
-            None => String::new(),
+        let (loss, last) = (format!("loss {}", decimal(loss, 4)), format!("{speed:.0} rows/s, at most {left:#}"));
+        let message = match self.history.last() {
+            Some(value) => {
+                let value = format!("{} {}", self.monitored, decimal(*value, 4));
+                let others = self.bar.prefix().len() + BESIDE + loss.len() + value.len() + last.len();
+                let line = sparkline(&self.history, console::width().saturating_sub(others));
+                format!("{loss}  {value} {line}  {last}")
+            }
+            None => format!("{loss}  {last}"),
         };
-        self.bar.set_message(format!("loss {}{so_far}  {speed:.0} rows/s, at most {left:#}", decimal(loss, 4)));
+        self.bar.set_message(message);
         self.bar.set_position(step as u64);
         if self.is_watched && self.bar.is_hidden() {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -137,11 +143,14 @@ impl EpochProgress {
     }
 }
 
-/// The latest numbers as small bars from the smallest to the largest.
-fn sparkline(numbers: &[f64]) -> String {
+/// The width of the bar of an epoch, its percentage, and all spaces between the parts of the line.
+const BESIDE: usize = 24;
+
+/// The latest numbers, as many as there is room for, as small bars from the smallest to the largest.
+fn sparkline(numbers: &[f64], room: usize) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     const LATEST: usize = 12;
-    let latest = &numbers[numbers.len().saturating_sub(LATEST)..];
+    let latest = &numbers[numbers.len().saturating_sub(LATEST.min(room))..];
     let finite = || latest.iter().copied().filter(|number| number.is_finite());
     let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
     let bar = |number: f64| match (number - low) / (high - low) {
@@ -237,9 +246,11 @@ mod tests {
 
     #[test]
     fn a_sparkline_goes_from_the_smallest_to_the_largest_number() {
-        assert_eq!(sparkline(&[3.0, 1.0, 2.0]), "█▁▅");
-        assert_eq!(sparkline(&[1.0, f64::NAN, 1.0]), "▁▁");
-        assert_eq!(sparkline(&[]), "");
-        assert_eq!(sparkline(&[9.0; 40]).chars().count(), 12);
+        assert_eq!(sparkline(&[3.0, 1.0, 2.0], 80), "█▁▅");
+        assert_eq!(sparkline(&[1.0, f64::NAN, 1.0], 80), "▁▁");
+        assert_eq!(sparkline(&[], 80), "");
+        assert_eq!(sparkline(&[9.0; 40], 80).chars().count(), 12);
+        assert_eq!(sparkline(&[1.0, 2.0, 3.0], 2), "▁█");
+        assert_eq!(sparkline(&[1.0, 2.0, 3.0], 0), "");
     }
 }

@@ -1,5 +1,6 @@
 //! The training of the program: opens a run, fits its model, and measures it beside baselines.
 
+mod ensemble;
 mod observers;
 
 use std::cell::{Cell, RefCell};
@@ -16,12 +17,13 @@ use fm_core::objective::{Objective, Pointwise};
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::summary::Summary;
 use fm_core::terminal::grouped;
-use fm_core::train::{Ending, EpochRecord, TakenValues, TrainFiles, Trainer, WarmStart};
+use fm_core::train::{Ending, EpochRecord, TakenValues, TrainFiles, TrainState, Trainer, WarmStart};
 use fm_core::{Error, Records, Rows, Schema};
 use fm_data::{Earlier, Prepared};
 use fm_models::run::{BuiltModel, NewRun, Run};
 use tch::Device;
 
+pub use self::ensemble::assemble;
 use self::observers::{Follower, Recorder};
 use crate::baselines::{Baselines, label_baselines};
 use crate::changes::{self, Changes, Values};
@@ -152,11 +154,10 @@ pub fn train_watched(
     let schema = &data.schema.clone();
     let Built { built, ranking } = Built::new(settings, &data, device, group)?;
     let mut trainer = trainer(settings, schema, &built, ranking.as_ref(), group)?;
-    let parameters = Summary::new(&settings.model.name, built.model.as_ref(), &built.store).total();
     tracing::info!(
         "{}: {} parameters, {} training rows, {} fields, {device:?}",
         settings.model.name,
-        grouped(parameters),
+        grouped(parameters(settings, &built)),
         grouped(data.train.len() as i64),
         schema.num_fields(),
     );
@@ -192,27 +193,50 @@ pub fn train_watched(
     if run.files().best().exists() {
         run.files().load(&built.store)?;
     }
-    let measure = |part, rows: &dyn Rows| metrics(&built, (part, rows), ranking.as_ref(), schema.label(), device);
-    let results = Results {
-        model: settings.model.name.clone(),
-        task: settings.data.task,
-        best_epoch: state.best.map_or(0, |(epoch, _)| epoch),
-        epochs: state.epoch,
-        valid: measure(Part::Valid, valid.as_ref())?,
-        test: measure(Part::Test, &test)?,
-        progressive: state.epochs.last().map(|record| record.progressive.clone()).unwrap_or_default(),
-        baselines: before.test,
-        valid_baselines: before.valid,
-        parameters,
-        seconds: state.seconds,
-        rows: before.rows,
-        device: format!("{device:?}"),
-    };
-    for (part, metrics) in [(Part::Valid, &results.valid), (Part::Test, &results.test)] {
-        warn_if_not_finite(&format!("{} rows", part.name()), metrics);
-    }
+    let measured = Measured { built: &built, ranking: ranking.as_ref(), valid: valid.as_ref(), test: &test, device };
+    let results = measured.results(settings, schema, &state, before)?;
     run.save_summary(&results)?;
     Ok((run, results))
+}
+
+/// A model, and the rows that it is measured on.
+struct Measured<'a> {
+    built: &'a BuiltModel,
+    ranking: Option<&'a Ranking>,
+    valid: &'a dyn Rows,
+    test: &'a dyn Rows,
+    device: Device,
+}
+
+impl Measured<'_> {
+    /// The results of a model after its training, with a warning if some are not finite.
+    fn results(&self, settings: &Settings, schema: &Schema, state: &TrainState, before: Before) -> Result<Results> {
+        let measure = |part, rows| metrics(self.built, (part, rows), self.ranking, schema.label(), self.device);
+        let results = Results {
+            model: settings.model.name.clone(),
+            task: settings.data.task,
+            best_epoch: state.best.map_or(0, |(epoch, _)| epoch),
+            epochs: state.epoch,
+            valid: measure(Part::Valid, self.valid)?,
+            test: measure(Part::Test, self.test)?,
+            progressive: state.epochs.last().map(|record| record.progressive.clone()).unwrap_or_default(),
+            baselines: before.test,
+            valid_baselines: before.valid,
+            parameters: parameters(settings, self.built),
+            seconds: state.seconds,
+            rows: before.rows,
+            device: format!("{:?}", self.device),
+        };
+        for (part, metrics) in [(Part::Valid, &results.valid), (Part::Test, &results.test)] {
+            warn_if_not_finite(&format!("{} rows", part.name()), metrics);
+        }
+        Ok(results)
+    }
+}
+
+/// The number of parameters of a model.
+fn parameters(settings: &Settings, built: &BuiltModel) -> i64 {
+    Summary::new(&settings.model.name, built.model.as_ref(), &built.store).total()
 }
 
 /// Trains with the others of a group for rank 0, which writes the run.
@@ -434,18 +458,28 @@ fn open_run(
                 tell(&changes);
                 values.changes = Some(changes);
             }
-            let path = path.unwrap_or_else(|| default_run(&settings.model.name));
-            let (text, values) = (settings.to_toml()?, serde_json::to_string_pretty(&values)? + "\n");
-            let schema = &data.schema;
-            let new = NewRun { settings: &text, schema, digests, values: Some(&values) };
-            let start = |files: &TrainFiles| files.save_last(trainer);
-            if !force {
-                return Ok(Run::create(path, &new, start)?);
-            }
-            check_replaceable(&path)?;
-            Ok(Run::replace(path, &new, start)?)
+            create_run(settings, (path, force), (data, digests), &values, trainer)
         }
     }
+}
+
+/// Creates the folder of a run with a first checkpoint.
+fn create_run(
+    settings: &Settings,
+    (path, force): (Option<PathBuf>, bool),
+    (data, digests): (&Prepared, &BTreeMap<String, String>),
+    values: &Values,
+    trainer: &Trainer<'_>,
+) -> Result<Run> {
+    let path = path.unwrap_or_else(|| default_run(&settings.model.name));
+    let (text, values) = (settings.to_toml()?, serde_json::to_string_pretty(values)? + "\n");
+    let new = NewRun { settings: &text, schema: &data.schema, digests, values: Some(&values) };
+    let start = |files: &TrainFiles| files.save_last(trainer);
+    if !force {
+        return Ok(Run::create(path, &new, start)?);
+    }
+    check_replaceable(&path)?;
+    Ok(Run::replace(path, &new, start)?)
 }
 
 /// Starts from the parameters of an earlier run, and from a share of its optimiser's state if there is one. Reports which

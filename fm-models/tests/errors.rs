@@ -461,6 +461,7 @@ fn options_that_models_cannot_have_are_refused_by_name() {
             ("attention_dim", vec![json!(0), json!(65537)]),
             ("cin_size", vec![json!([]), json!([0]), json!([4, 65537]), json!(8)]),
             ("cin_activation", vec![json!("swish")]),
+            ("members", vec![json!([]), json!("fm"), json!([{ "name": "deepfmm" }]), json!([{ "model": "fm" }])]),
             ("tower_dim", vec![json!(0), json!(65537)]),
             ("normalize", vec![json!("yes"), json!(1)]),
             ("temperature", vec![json!(0.0), json!(-1.0), json!(null), json!("1")]),

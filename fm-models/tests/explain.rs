@@ -8,7 +8,7 @@ mod variants;
 
 use fm_core::explain::{InteractionOptions, InteractionReport, Parts, pairs as numbered, parts, shapley};
 use fm_core::model::Options;
-use fm_core::{FieldKind, Padded, Schema, Side, Task, TensorRows};
+use fm_core::{FieldKind, Model, Padded, Schema, Side, Task, TensorRows};
 use oracle::*;
 use serde_json::json;
 use tch::{Device, Kind, Tensor, no_grad};
@@ -145,7 +145,8 @@ fn assert_terms(found: &Option<Vec<f32>>, expected: Option<Vector>, of: &str) {
 fn the_terms_of_slots_and_of_pairs_are_those_of_the_formula() {
     let _turn = alone();
     let mut told_apart = 0;
-    for variant in small_variants() {
+    // The terms of an ensemble are means of its members' terms: see below.
+    for variant in small_variants().filter(|variant| variant.entry.name != "ensemble") {
         for (seed, slots) in [(1, vec![1, 1]), (2, vec![1, 3, 0, 2]), (3, vec![2, 1, 0, 0, 3, 1]), (4, vec![3, 3])] {
             let (schema, mut draw) = (schema_with(variant.entry.needs_history, &slots), Draw(seed));
             let (store, model) = variant.build(&schema, 1, Device::Cpu);
@@ -171,6 +172,35 @@ fn the_terms_of_slots_and_of_pairs_are_those_of_the_formula() {
     // LR, FM, Bayesian FM, FFM in both forms, AFM in all five, GMF, FwFM and FmFM in both forms, and HOFM of order
     // 2: 16 forms, of 4 schemas and 3 rows each.
     assert_eq!(told_apart, 16 * 4 * 3);
+}
+
+#[test]
+fn the_terms_of_an_ensemble_are_the_means_of_its_members() {
+    let _turn = alone();
+    let schema = rows::schema(Task::Regression);
+    let members = json!([{ "name": "deepfm", "options": {} }, { "name": "lr", "options": {} }]);
+    let options = Options::from_iter([("members".to_owned(), members)]);
+    let ensemble = Variant { entry: fm_models::find("ensemble").unwrap(), options };
+    let (store, model) = ensemble.build(&schema, 1, Device::Cpu);
+    Parameters::draw(&store, &mut Draw(1));
+    let parts_of = |model: &dyn Model| parts(model, &rows::features(&schema, 1)).unwrap().remove(0);
+    let found = parts_of(model.as_ref());
+    let [deepfm, lr] = [0, 1].map(|number| {
+        let (member, model) = ensemble.members()[number].build(&schema, 1, Device::Cpu);
+        let all = store.variables();
+        let mut own = member.variables();
+        own.iter_mut().for_each(|(name, own)| no_grad(|| own.copy_(&all[&format!("member_{number}.{name}")])));
+        parts_of(model.as_ref())
+    });
+    let half = |x: &f32| 0.5 * f64::from(*x);
+    let close = |found: &[f32], expected: Vec<f64>| {
+        assert_close(&Tensor::from_slice(found), &expected, "the terms of an ensemble");
+    };
+    close(found.pairs.as_ref().unwrap(), deepfm.pairs.as_ref().unwrap().iter().map(half).collect());
+    let both = deepfm.first_order.as_ref().unwrap().iter().zip(lr.first_order.as_ref().unwrap());
+    close(found.first_order.as_ref().unwrap(), both.map(|(a, b)| half(a) + half(b)).collect());
+    close(&[found.lumps[0].1], vec![half(&deepfm.lumps[0].1)]);
+    assert_eq!(found.lumps.len(), 1);
 }
 
 #[test]
@@ -204,6 +234,7 @@ fn what_no_formula_splits_bears_its_name() {
         ("wukong", json!({}), vec!["stacked machines"]),
         ("din", json!({}), vec!["deep part"]),
         ("sasrec", json!({}), vec!["history and item"]),
+        ("ensemble", json!({}), vec!["deep part"]),
     ] {
         let options: Options = serde_json::from_value(options).unwrap();
         let variant = Variant { entry: fm_models::find(model).unwrap(), options };

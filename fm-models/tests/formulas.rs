@@ -59,6 +59,7 @@ fn formula(model: &str) -> Formula {
         "wukong" => wukong_model,
         "din" => din,
         "sasrec" => sasrec,
+        "ensemble" => ensemble,
         _ => panic!("write down the formula of {model} here"),
     }
 }
@@ -172,6 +173,24 @@ fn ncf(scene: &Scene) -> Vector {
         parts.iter_mut().zip(deep).for_each(|(row, part)| row.extend(part));
     }
     add([scene.bias(), scene.output("output", &parts)])
+}
+
+/// ŷ = w₀ + (1/M) Σ_m ŷ_m
+fn ensemble(scene: &Scene) -> Vector {
+    let entry = fm_models::find("ensemble").unwrap();
+    let members = Variant { entry, options: scene.options.clone() }.members();
+    let logits = members.iter().enumerate().map(|(number, member)| {
+        let part = Scene {
+            p: scene.p.of_part(&format!("member_{number}")),
+            options: member.entry.resolve(&member.options).unwrap(),
+            schema: scene.schema.clone(),
+            rows: scene.rows.clone(),
+            train: scene.train,
+        };
+        formula(member.entry.name)(&part)
+    });
+    let sum = sum(&logits.collect::<Vec<_>>(), scene.rows.len());
+    add([scene.bias(), sum.iter().map(|logit| logit / members.len() as f64).collect()])
 }
 
 /// ŷ = w₀ + ⟨u, v⟩ / τ with u = W DNN([e_f of the user and the context]) + b and v the same of the item, divided by their
@@ -300,7 +319,9 @@ fn add<const N: usize>(parts: [Vector; N]) -> Vector {
 fn small_variants() -> impl Iterator<Item = Variant> {
     variants().map(|variant| {
         let options = variant.entry.resolve(&variant.options).unwrap();
-        let layers = options.get("hidden_units").map_or(0, |units| units.as_array().unwrap().len());
+        // The members of an ensemble have two layers.
+        let default = 2 * usize::from(options.contains_key("members"));
+        let layers = options.get("hidden_units").map_or(default, |units| units.as_array().unwrap().len());
         variant
             .with("embedding_dim", 3)
             .with("hidden_units", vec![4; layers])

@@ -53,6 +53,7 @@ fn inner_products_with_the_vectors_of_items_are_the_logits_minus_a_constant() {
         assert!(of(name) >= 2, "{name}: {found:?}");
     }
     assert_eq!((of("deepfm"), of("dnn")), (0, 0));
+    assert_eq!(of("ensemble"), 2, "of fm and lr, for two schemas");
 }
 
 #[test]

@@ -5,6 +5,7 @@ pub mod compare;
 pub mod convert;
 pub mod data;
 pub mod doctor;
+pub mod ensemble;
 pub mod evaluate;
 pub mod explain;
 pub mod export;

@@ -79,9 +79,9 @@ fn start(args: &commands::Train, is_restarted: bool) -> Result<(Settings, Start)
 /// The widths of the first column and of the others.
 const COLUMNS: (usize, usize) = (26, 12);
 
-/// A table of the results beside the baselines. It fits the terminal: the main metric comes first, and `--verbose`
-/// prints all.
-fn print_results(results: &Results, run: &Run, main: &str) -> Result<()> {
+/// Prints a table of the results of a run beside the baselines, and what to do next. The table fits the terminal: the main
+/// metric comes first, and `--verbose` prints all.
+pub fn print_results(results: &Results, run: &Run, main: &str) -> Result<()> {
     let all = results.test.keys().chain(results.valid.keys()).chain(results.progressive.keys());
     let mut names = in_order(all);
     names.retain(|name| has_cutoff(name, "10"));
@@ -90,10 +90,13 @@ fn print_results(results: &Results, run: &Run, main: &str) -> Result<()> {
         true => tracing::warn!("there are no validation or test rows: nothing is measured"),
         false => print_table(results, run, &names)?,
     }
+    // An ensemble has no epochs of its own.
+    let epochs = match results.epochs {
+        0 => String::new(),
+        epochs => format!("best epoch {} of {epochs}, ", results.best_epoch),
+    };
     tracing::info!(
-        "best epoch {} of {}, {} parameters, {:.1} s; the run is in {}",
-        results.best_epoch,
-        results.epochs,
+        "{epochs}{} parameters, {:.1} s; the run is in {}",
         grouped(results.parameters),
         results.seconds,
         run.folder().display()

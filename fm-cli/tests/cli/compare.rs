@@ -9,6 +9,11 @@ use crate::scene::{Scene, assert_holds};
 
 const COMPARE: &str = "compare --data ml --models lr,fm --seeds 1,2,3 --set train.epochs=2";
 
+/// The mean of the seeds' logits: `p` is a table's column of probabilities.
+fn logit(p: f64) -> f64 {
+    (p / (1.0 - p)).ln()
+}
+
 fn numbers(values: &Value) -> Vec<f64> {
     values.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
 }
@@ -224,4 +229,54 @@ fn auto_climbs_the_ladder_and_says_what_to_take() {
 
     scene.fails_with(&format!("{line} --seeds 1,2"), &["`--models auto` chooses the models", "--seeds"]);
     scene.fails_with(&format!("{line} --budget 30"), &["such as 90s, 30m or 2h"]);
+}
+
+#[test]
+fn an_ensemble_of_seeds_scores_the_mean_of_their_logits_and_is_a_run() {
+    let scene = Scene::new();
+    let table = scene.ok(
+        "compare --data ml --task binary --models fm,deepfm --seeds 4,7 --ensemble --set train.epochs=1 --output board",
+    );
+    assert_holds(&table, &["ensemble of 2 fm", "ensemble of 2 deepfm"]);
+    let board = scene.json("board/leaderboard.json");
+    for model in ["fm", "deepfm"] {
+        let runs = ["seed-4", "seed-7", "ensemble"].map(|name| format!("board/{model}/{name}"));
+        let scores = runs.each_ref().map(|run| {
+            scene.ok(&format!("evaluate {run} --output scored.csv"));
+            scene.scores("scored.csv")
+        });
+        for ((a, b), mean) in scores[0].iter().zip(&scores[1]).zip(&scores[2]) {
+            assert!((0.5 * (logit(*a) + logit(*b)) - logit(*mean)).abs() < 1e-4, "{a} {b} {mean}");
+        }
+        let name = format!("ensemble of 2 {model}");
+        let line = board["lines"].as_array().unwrap().iter().find(|line| line["name"] == name.as_str()).unwrap();
+        let summary = scene.summary(&runs[2]);
+        assert_eq!(numbers(&line["test"]["logloss"]["values"]), [summary["test"]["logloss"].as_f64().unwrap()]);
+        assert_eq!(summary["parameters"], 2 * scene.summary(&runs[0])["parameters"].as_i64().unwrap() + 1);
+        // One file, which scores the same.
+        scene.ok(&format!("export {} --output {model}.pt", runs[2]));
+        scene.ok(&format!("predict {model}.pt --input scored.csv --output again.csv"));
+        let again = scene.scores("again.csv");
+        assert!(scores[2].iter().zip(&again).all(|(a, b)| (a - b).abs() < 1e-6));
+    }
+    // Again: finished runs are reused.
+    scene.ok("compare --data ml --task binary --models fm --seeds 4,7 --ensemble --set train.epochs=1 --output board");
+    for command in ["calibrate", "report", "explain"] {
+        let rest = if command == "explain" { " --user 7 --item 5" } else { "" };
+        scene.ok(&format!("{command} board/fm/ensemble{rest}"));
+    }
+    scene.ok("ensemble board/fm/seed-4 board/deepfm/seed-7 --run both");
+    assert_holds(&scene.ok("runs ."), &["both"]);
+}
+
+#[test]
+fn runs_on_other_rows_make_no_ensemble() {
+    let scene = Scene::new();
+    scene.ok("compare --data ml --models fm --seeds 1,2 --set train.epochs=1 --output board");
+    let both = "ensemble board/fm/seed-1 board/fm/seed-2 --run both";
+    scene.fails_with(both, &["seed-2 was trained on other rows than", "the same `data.seed`"]);
+    scene.fails_with("ensemble board/fm/seed-1 --run one", &["2"]);
+    scene.fails_with("ensemble board/fm/seed-1 board/fm/seed-1 --run board", &["board"]);
+    assert!(!scene.path("both").exists());
+    scene.fails_with("compare --data ml --models fm --ensemble", &["--seeds"]);
 }

@@ -14,6 +14,7 @@ pub mod deepfm_dense;
 pub mod din;
 pub mod dlrm;
 pub mod dnn;
+pub mod ensemble;
 pub mod ffm;
 pub mod fibinet;
 pub mod finalmlp;
@@ -75,6 +76,7 @@ pub const MODELS: &[ModelEntry] = &[
     two_tower::ENTRY,
     din::ENTRY,
     sasrec::ENTRY,
+    ensemble::ENTRY,
 ];
 
 /// The model of this name.

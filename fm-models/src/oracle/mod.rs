@@ -153,6 +153,12 @@ impl Parameters {
         Parameters(variables)
     }
 
+    /// Those of a part of the model, under their names without `prefix`.
+    pub fn of_part(&self, prefix: &str) -> Parameters {
+        let name = |name: &String| name.strip_prefix(prefix)?.strip_prefix('.').map(str::to_owned);
+        Parameters(self.0.iter().filter_map(|(full, tensor)| Some((name(full)?, tensor.shallow_clone()))).collect())
+    }
+
     pub fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }

@@ -8,6 +8,7 @@ use fm_core::model::Options;
 use fm_core::seed::{Stream, seed_torch};
 use fm_core::{Model, ModelEntry, Schema};
 use fm_models::{MODELS, find};
+use serde_json::json;
 use tch::Device;
 use tch::nn::VarStore;
 
@@ -48,6 +49,7 @@ const VARIANTS: &[(&str, &str)] = &[
     ("hofm", r#"{"order": 2}"#),
     ("hofm", r#"{"order": 5}"#),
     ("sasrec", r#"{"embedding_dim": 12, "transformer_blocks": 1, "transformer_heads": 3}"#),
+    ("ensemble", r#"{"members": [{"name": "fm", "options": {}}, {"name": "lr", "options": {}}]}"#),
     ("din", r#"{"attention_activation": "sigmoid", "attention_units": [16, 8]}"#),
 ];
 
@@ -85,12 +87,27 @@ impl Variant {
         (store, model)
     }
 
-    /// The variant with another value for an option, if it has the option.
+    /// The variant with another value for an option, if it or one of its members has the option.
     pub fn with(mut self, option: &str, value: impl Into<serde_json::Value>) -> Variant {
-        if self.entry.resolve(&self.options).unwrap().contains_key(option) {
-            self.options.insert(option.into(), value.into());
+        let (all, value) = (self.entry.resolve(&self.options).unwrap(), value.into());
+        if all.contains_key(option) {
+            self.options.insert(option.into(), value);
+        } else if all.contains_key("members") {
+            let members = self.members().into_iter().map(|member| member.with(option, value.clone()));
+            let members = members.map(|Variant { entry, options }| json!({ "name": entry.name, "options": options }));
+            self.options.insert("members".into(), members.collect());
         }
         self
+    }
+
+    /// The members of an ensemble.
+    pub fn members(&self) -> Vec<Variant> {
+        let member = |member: &serde_json::Value| Variant {
+            entry: find(member["name"].as_str().unwrap()).unwrap(),
+            options: serde_json::from_value(member["options"].clone()).unwrap(),
+        };
+        let options = self.entry.resolve(&self.options).unwrap();
+        options.get("members").and_then(|members| members.as_array()).into_iter().flatten().map(member).collect()
     }
 
     fn has_batch_norm(&self, modes: &[&str]) -> bool {

@@ -11,6 +11,7 @@ use crate::flags::{DeviceFlags, Form, Given, ModelOptions, Rows, Set, duration, 
 #[command(after_help = "Examples:\n  \
                         fm compare --data ml-100k --models fm,deepfm --seeds 1,2,3\n  \
                         fm compare --data ml-100k --models auto --budget 10m\n  \
+                        fm compare --data ml-100k --models deepfm --seeds 1,2,3 --ensemble\n  \
                         fm compare --configs frappe/fm,frappe/deepfm --data frappe.csv --schema schema.toml\n  \
                         fm compare --data ml-100k --models lr,fm --folds 5 --output runs/folds")]
 pub struct Compare {
@@ -63,6 +64,11 @@ pub struct Compare {
         help_heading = "Training"
     )]
     pub folds: Option<u32>,
+    /// Also measure the mean of each model's seeds, which then have the same rows
+    ///
+    /// Also measure the mean of each model's seeds, as `fm ensemble` makes it. The first seed then decides the split of all.
+    #[arg(long, conflicts_with = "folds", requires = "seeds", help_heading = "Training")]
+    pub ensemble: bool,
     /// The test metric that orders the leaderboard [default: the validation metric]
     #[arg(long, value_name = "NAME", help_heading = "Output")]
     pub metric: Option<String>,

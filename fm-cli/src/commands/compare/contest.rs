@@ -20,6 +20,8 @@ pub struct Contestant {
 pub struct Variation {
     pub name: String,
     seed: Option<i64>,
+    /// The seed of the split.
+    rows_seed: Option<i64>,
     /// The number of folds, and the index of the test fold.
     fold: Option<(u32, u32)>,
 }
@@ -65,9 +67,9 @@ impl Contestant {
     /// The settings of one run.
     pub fn settings(&self, variation: &Variation) -> Result<Settings> {
         let mut draft = self.draft.clone();
-        if let Some(seed) = variation.seed {
-            draft.apply(["data.seed", "train.seed"].map(|key| (key.to_owned(), Value::Integer(seed))).into())?;
-        }
+        let seeds = [("data.seed", variation.rows_seed), ("train.seed", variation.seed)];
+        let seeds = seeds.into_iter().filter_map(|(key, seed)| Some((key.to_owned(), Value::Integer(seed?))));
+        draft.apply(seeds.collect())?;
         let mut settings = draft.resolve()?;
         if let Some((k, index)) = variation.fold {
             settings.data.split = settings.data.split.parse::<Split>()?.fold(k, index).to_string();
@@ -97,7 +99,9 @@ impl Variation {
             for fold in &folds {
                 let names = [fold.map(|fold| format!("fold-{fold}")), seed.map(|seed| format!("seed-{seed}"))];
                 let name = names.into_iter().flatten().collect::<Vec<_>>().join("-");
-                variations.push(Variation { name, seed: *seed, fold: args.folds.zip(*fold) });
+                // The mean of several models is measured on rows that none of them was trained on.
+                let rows_seed = if args.ensemble { seeds[0] } else { *seed };
+                variations.push(Variation { name, seed: *seed, rows_seed, fold: args.folds.zip(*fold) });
             }
         }
         variations

@@ -23,7 +23,10 @@ use crate::interruption::resumable;
 use crate::metric::Metric;
 use crate::results::Results;
 use crate::settings::Settings;
-use crate::training::{Machine, Start, digests, train};
+use crate::training::{Machine, Start, assemble, digests, train};
+
+/// The name of the run of an ensemble, beside those of its members.
+const ENSEMBLE: &str = "ensemble";
 
 pub fn run(args: &Compare) -> Result<()> {
     if args.models.iter().any(|name| name == auto::AUTO) {
@@ -60,6 +63,11 @@ pub fn run(args: &Compare) -> Result<()> {
     }
     let mut results = results.into_iter();
     let mut entrants = Vec::new();
+    if args.ensemble {
+        for contestant in &contestants {
+            entrants.push(ensemble_of(&args.output.join(&contestant.name), &variations, &machine)?);
+        }
+    }
     for contestant in contestants {
         let first = Run::open(args.output.join(&contestant.name).join(&variations[0].name))?;
         let results = results.by_ref().take(variations.len()).collect();
@@ -76,6 +84,15 @@ pub fn run(args: &Compare) -> Result<()> {
     write_atomically(args.output.join("leaderboard.md"), |file| file.write_all(markdown.as_bytes()))?;
     tracing::info!("leaderboard.md and leaderboard.json are in {}", args.output.display());
     if args.form.json { print_json(&board) } else { print(board.markdown((!is_verbose()).then(width)).trim_end()) }
+}
+
+/// The mean of the models of all seeds in a folder, which becomes a run beside them.
+fn ensemble_of(folder: &Path, variations: &[Variation], machine: &Machine) -> Result<Entrant> {
+    let members = variations.iter().map(|variation| Run::open(folder.join(&variation.name)));
+    let members = members.collect::<fm_core::Result<Vec<_>>>()?;
+    let (run, results) = assemble(&members, (Some(folder.join(ENSEMBLE)), true), machine)?;
+    let name = format!("ensemble of {} {}", members.len(), folder.file_name().unwrap_or_default().to_string_lossy());
+    Ok(Entrant { name, results: vec![results], bundle_bytes: bundle_bytes(&run, &bundle_of(&run)?)? })
 }
 
 /// Checks that a folder is free, or contains a run with exactly these settings.

@@ -1,0 +1,33 @@
+//! `fm ensemble`
+
+use anyhow::{Result, bail};
+use fm_args::commands::Ensemble;
+use fm_models::Run;
+
+use super::train::print_results;
+use crate::results::Results;
+use crate::settings::Settings;
+use crate::training::{Machine, assemble, check_replaceable};
+
+pub fn run(args: &Ensemble) -> Result<()> {
+    match &args.run {
+        Some(path) if args.force => check_replaceable(path)?,
+        Some(path) => Run::check_free(path)?,
+        None => {}
+    }
+    let members = args.runs.iter().map(Run::open).collect::<fm_core::Result<Vec<_>>>()?;
+    for member in &members {
+        if member.summary::<Results>()?.is_none() {
+            let folder = member.folder().display();
+            bail!("{folder} is not finished: train it to the end first, with `fm train --resume {folder}`");
+        }
+        if member.calibration().is_some() {
+            tracing::warn!(
+                "{} takes part without its calibration: calibrate the ensemble instead",
+                member.folder().display()
+            );
+        }
+    }
+    let (run, results) = assemble(&members, (args.run.clone(), args.force), &Machine::new(&args.folders)?)?;
+    print_results(&results, &run, &Settings::of_run(&run)?.monitored()?.name)
+}
