@@ -27,7 +27,7 @@ fn assert_says<T>(result: Result<T>, parts: &[&str]) {
             | Error::Unsupported(_)
             | Error::Model { .. }
     );
-    assert!(is_ours && !line.contains('\n') && line.len() < 250, "{line}");
+    assert!(is_ours && !line.contains('\n') && line.len() < 350, "{line}");
     assert!(parts.iter().all(|part| line.contains(part)), "{line:?} does not say {parts:?}");
 }
 

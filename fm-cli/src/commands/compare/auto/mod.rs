@@ -13,6 +13,7 @@ use fm_core::terminal::grouped;
 use fm_core::{Rows, predict};
 use fm_data::TaskName;
 use fm_models::Run;
+use fm_models::models::bayesian_fm;
 use serde::Serialize;
 use tch::Device;
 
@@ -35,6 +36,8 @@ pub const AUTO: &str = "auto";
 const LADDER: [&str; 9] = ["lr", "fm", "fwfm", "ffm", "deepfm", "dcn", "dcn_v2", "autoint", "bayesian_fm"];
 /// The ladder for rankings.
 const OF_RANKINGS: [&str; 6] = ["lr", "fm", "fwfm", "ncf", "deepfm", "sasrec"];
+/// The epochs of Bayesian FM at most. More draws after its burn-in improve it, but little.
+const SAMPLED_EPOCHS: usize = 32;
 /// The share of the best model's parameters up to which another one is worth a mention.
 const LIGHTER: f64 = 0.5;
 
@@ -68,7 +71,10 @@ pub fn run(args: &Compare) -> Result<()> {
     let names: Vec<String> = ladder.iter().map(|name| (*name).to_owned()).collect();
     let contestants = Contestant::all(args, &names)?;
     let plan = contestants.iter().map(|contestant| {
-        let settings = contestant.settings(variation)?;
+        let mut settings = contestant.settings(variation)?;
+        if settings.model.name == bayesian_fm::ENTRY.name {
+            settings.train.epochs = settings.train.epochs.min(SAMPLED_EPOCHS);
+        }
         Ok((args.output.join(&contestant.name).join(&variation.name), settings))
     });
     let plan = plan.collect::<Result<Vec<_>>>()?;
@@ -86,7 +92,7 @@ pub fn run(args: &Compare) -> Result<()> {
         tracing::info!("{which}");
         let leader = best(&rungs, metric).map(|rung| &rung.curve[..]);
         // The first model is trained to its end in any case.
-        let race = Race { metric, leader, is_late: &|| leader.is_some() && is_late() };
+        let race = Race { metric, leader, warmup: 0, is_late: &|| leader.is_some() && is_late() };
         let (rung, results) =
             Rung::climb(folder, settings, &machine, &race).map_err(|error| resumable(error, &which))?;
         if let Some(note) = rung.note(&race) {

@@ -9,6 +9,7 @@ use fm_core::metric::Metrics;
 use fm_core::train::EpochRecord;
 use fm_models::Run;
 use serde::Serialize;
+use serde_json::Value;
 use tch::Device;
 
 use crate::commands::compare::{bundle_bytes, bundle_of, finished};
@@ -68,6 +69,8 @@ pub struct Race<'a> {
     pub metric: &'a Metric,
     /// The curve of the best model so far.
     pub leader: Option<&'a [f64]>,
+    /// The number of epochs after which a model's curve says where it heads for.
+    pub warmup: usize,
     /// Whether the budget of time is spent.
     pub is_late: &'a dyn Fn() -> bool,
 }
@@ -76,6 +79,9 @@ impl Race<'_> {
     /// Why a model with this curve cannot become the best one. A model that is ahead of what the best one was after as many
     /// epochs still can.
     fn behind(&self, curve: &[f64]) -> Option<Ending> {
+        if curve.len() < self.warmup {
+            return None;
+        }
         let (heads_for, leader, now) = (heads_for(self.metric, curve)?, self.leader?, *curve.last()?);
         let then = leader.get(curve.len() - 1).or(leader.last())?;
         let is_behind = self.metric.is_better(*then, now) && self.metric.is_better(*leader.last()?, heads_for);
@@ -108,17 +114,17 @@ impl Rung {
         race: &Race<'_>,
     ) -> Result<(Rung, Option<Results>)> {
         let mut rung = Rung::new(&settings.model.name, folder);
-        let built = match settings.model.build(&machine.prepare(settings, None)?.schema, Device::Cpu) {
-            Ok(built) => built,
+        match settings.model.build(&machine.prepare(settings, None)?.schema, Device::Cpu) {
+            Ok(_) => {}
             Err(Error::Model { source, .. }) => {
                 rung.ending = Ending::Unsuitable { reason: source.to_string() };
                 return Ok((rung, None));
             }
             Err(error) => return Err(error.into()),
-        };
-        // The curve of a sampler begins to improve after its burn-in.
-        let is_sampler = built.model.posterior_sampler().is_some();
-        let race = Race { leader: race.leader.filter(|_| !is_sampler), ..*race };
+        }
+        // The mean over the draws of a sampler improves after its burn-in.
+        let burn_in = settings.model.resolved()?.options.get("burn_in").and_then(Value::as_u64);
+        let race = Race { warmup: burn_in.map_or(0, |epochs| epochs as usize + 4), ..*race };
         let results = rung.train(settings, machine, &race)?;
         rung.valid = rung.curve.last().copied();
         rung.epochs = rung.curve.len();
