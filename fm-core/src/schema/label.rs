@@ -174,7 +174,8 @@ impl Label {
     /// use fm_core::{Label, Task};
     ///
     /// let rating = Label::fit("rating", Task::Regression, [1.0, 5.0]);
-    /// assert_eq!((rating.prediction(5.5), rating.score(5.5)), (5.0, 5.5));
+    /// assert_eq!(rating.scale, 2.0);
+    /// assert_eq!((rating.prediction(2.75), rating.score(2.75)), (5.0, 5.5));
     /// ```
     pub fn score(&self, logit: f32) -> f32 {
         match self.task {

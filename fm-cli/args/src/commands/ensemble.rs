@@ -8,8 +8,8 @@ use crate::flags::Folders;
 /// The arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-                        fm ensemble runs/a runs/b runs/c --run runs/abc\n  \
-                        fm export runs/abc --output model.pt")]
+                        fm ensemble runs/a runs/b runs/c\n  \
+                        fm ensemble runs/deepfm-1 runs/dcn-1 --run runs/both")]
 pub struct Ensemble {
     /// The folders of finished runs on the same rows
     ///
