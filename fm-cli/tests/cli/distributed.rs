@@ -90,6 +90,7 @@ fn exact_options(model: &Value) -> String {
     let of_option = |name: &String| match name.as_str() {
         name if name.ends_with("dropout") => Some(format!(" --set model.options.{name}=0")),
         name if name.ends_with("batch_norm") => Some(format!(" --set model.options.{name}=off")),
+        "members" => Some(r#" --set model.options.members=[{name="fm"},{name="lr"}]"#.to_owned()),
         "attention_activation" => Some(format!(" --set model.options.{name}=sigmoid")),
         name if name.ends_with("activation") => Some(format!(" --set model.options.{name}=tanh")),
         _ => None,
