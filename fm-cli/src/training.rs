@@ -154,6 +154,9 @@ pub fn train_watched(
     let schema = &data.schema.clone();
     let Built { built, ranking } = Built::new(settings, &data, device, group)?;
     let mut trainer = trainer(settings, schema, &built, ranking.as_ref(), group)?;
+    if !trainer.is_done() {
+        together(group, ensemble::check_members(&settings.model, schema))?;
+    }
     tracing::info!(
         "{}: {} parameters, {} training rows, {} fields, {device:?}",
         settings.model.name,
@@ -216,7 +219,8 @@ impl Measured<'_> {
             model: settings.model.name.clone(),
             task: settings.data.task,
             best_epoch: state.best.map_or(0, |(epoch, _)| epoch),
-            epochs: state.epoch,
+            // An ensemble of trained models has no epochs of its own.
+            epochs: if state.epochs.is_empty() { 0 } else { state.epoch },
             valid: measure(Part::Valid, self.valid)?,
             test: measure(Part::Test, self.test)?,
             progressive: state.epochs.last().map(|record| record.progressive.clone()).unwrap_or_default(),

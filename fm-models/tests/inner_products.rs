@@ -76,7 +76,7 @@ fn the_vectors_of_an_exported_file_are_those_of_the_model() {
             let scorer = saved(Precision::F32);
             let Some(halves) = model.inner_product() else {
                 let error = scorer.user_vectors(&rows).unwrap_err().to_string();
-                assert!(error.contains("has no vectors: its score is not an inner product"), "{variant}: {error}");
+                assert!(error.contains("has no vectors: its logit is not an inner product"), "{variant}: {error}");
                 continue;
             };
             let _no_gradients = tch::no_grad_guard();

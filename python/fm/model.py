@@ -27,7 +27,7 @@ class Recommendation(NamedTuple):
     title: str | None
     """Its title, if the file has one."""
     score: float
-    """Its prediction."""
+    """Its prediction, without the limits of the label."""
 
 
 class Explanation(NamedTuple):

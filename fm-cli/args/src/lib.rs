@@ -101,7 +101,7 @@ pub enum Command {
     Train(Box<Train>),
     /// Train several models on several seeds or folds, and rank them
     Compare(Box<Compare>),
-    /// Put trained models together: the run of their mean
+    /// Combine trained models into a run of their mean
     Ensemble(Ensemble),
     /// Search for the best settings
     Tune(Box<Tune>),

@@ -15,6 +15,12 @@ pub fn run(args: &Ensemble) -> Result<()> {
         Some(path) => Run::check_free(path)?,
         None => {}
     }
+    let same = |a: &std::path::Path, b: &std::path::Path| {
+        a.canonicalize().ok().is_some_and(|a| b.canonicalize().ok() == Some(a))
+    };
+    if let Some(path) = args.run.as_ref().filter(|path| args.runs.iter().any(|run| same(run, path))) {
+        bail!("--run {} is one of the members: name another folder", path.display());
+    }
     let members = args.runs.iter().map(Run::open).collect::<fm_core::Result<Vec<_>>>()?;
     for member in &members {
         if member.summary::<Results>()?.is_none() {
@@ -23,7 +29,7 @@ pub fn run(args: &Ensemble) -> Result<()> {
         }
         if member.calibration().is_some() {
             tracing::warn!(
-                "{} takes part without its calibration: calibrate the ensemble instead",
+                "{} is averaged without its calibration: calibrate the ensemble instead",
                 member.folder().display()
             );
         }

@@ -1,8 +1,11 @@
-//! Puts trained models together.
+//! Combines trained models.
 
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use fm_core::Schema;
+use fm_core::learner::Update;
+use fm_core::train::TrainConfig;
 use fm_models::models::ensemble::{Config, ENTRY, prefix};
 use fm_models::run::{ModelSettings, Run};
 use serde_json::json;
@@ -21,8 +24,12 @@ pub fn assemble(
 ) -> Result<(Run, Results)> {
     let Some((first, others)) = members.split_first() else { bail!("an ensemble needs at least one run") };
     others.iter().try_for_each(|other| check_same_rows(first, other))?;
-    let settings = &Settings { model: model_of(members)?, init_from: None, ..Settings::of_run(first)? };
-    let mut data = machine.prepare(settings, Some(first))?;
+    let of_first = Settings::of_run(first)?;
+    // With the run that the members started from, if there is one: it decides the vocabularies.
+    let mut data = machine.prepare(&of_first, Some(first))?;
+    // There is nothing to train, nor to resume: the only epoch is over.
+    let train = TrainConfig { update: Update::Batch, epochs: 1, ..of_first.train };
+    let settings = &Settings { model: model_of(members)?, init_from: None, train, ..of_first };
     data.schema = data.schema.clone().with_label_scale(first.schema().label().scale)?;
     let digests = digests(&data);
     if !first.is_of(&data.schema, &digests) {
@@ -40,7 +47,7 @@ pub fn assemble(
         for (number, member) in members.iter().enumerate() {
             for (name, of_member) in member.load_uncalibrated(Device::Cpu)?.store.variables() {
                 let Some(parameter) = parameters.get_mut(&format!("{}.{name}", prefix(number))) else {
-                    bail!("{} has the parameter `{name}`, which its model has not", member.folder().display());
+                    bail!("{} has the parameter `{name}`, which is unexpected", member.folder().display());
                 };
                 parameter.f_copy_(&of_member)?;
             }
@@ -49,6 +56,7 @@ pub fn assemble(
     })?;
     let seconds = members.iter().map(|run| Ok(run.summary::<Results>()?.map_or(0.0, |results| results.seconds)));
     trainer.state.seconds = seconds.sum::<Result<f64>>()?;
+    trainer.state.epoch = settings.train.epochs;
     let values = Values::of(&data.schema, &data.train);
     let mut run = create_run(settings, (path, force), (&data, &digests), &values, &trainer)?;
     let finish = || -> Result<Results> {
@@ -93,6 +101,19 @@ fn check_same_rows(first: &Run, other: &Run) -> Result<()> {
     }
     if first.schema() != other.schema() {
         bail!("{b} has other fields than {a}: train the members with the same schema");
+    }
+    Ok(())
+}
+
+/// Checks that gradients can train the members of an ensemble.
+pub fn check_members(model: &ModelSettings, schema: &Schema) -> Result<()> {
+    for member in model.members()? {
+        if member.build(schema, Device::Cpu)?.model.posterior_sampler().is_some() {
+            bail!(
+                "{} cannot be trained as a member, because it is sampled: train it alone, and combine runs with `fm ensemble`",
+                member.name
+            );
+        }
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::scene::{Scene, assert_holds};
 
 const COMPARE: &str = "compare --data ml --models lr,fm --seeds 1,2,3 --set train.epochs=2";
 
-/// The mean of the seeds' logits: `p` is a table's column of probabilities.
+/// The logit of a probability.
 fn logit(p: f64) -> f64 {
     (p / (1.0 - p)).ln()
 }
@@ -267,6 +267,11 @@ fn an_ensemble_of_seeds_scores_the_mean_of_their_logits_and_is_a_run() {
     }
     scene.ok("ensemble board/fm/seed-4 board/deepfm/seed-7 --run both");
     assert_holds(&scene.ok("runs ."), &["both"]);
+    // There is nothing to train: the results stay.
+    let (before, best) = (scene.text("both/summary.json"), scene.bytes("both/checkpoints/best.safetensors"));
+    scene.ok("train --resume both");
+    assert_eq!((scene.text("both/summary.json"), scene.bytes("both/checkpoints/best.safetensors")), (before, best));
+    scene.fails_with("ensemble both board/fm/seed-4 --run both --force", &["both", "is one of the members"]);
 }
 
 #[test]
@@ -279,4 +284,23 @@ fn runs_on_other_rows_make_no_ensemble() {
     scene.fails_with("ensemble board/fm/seed-1 board/fm/seed-1 --run board", &["board"]);
     assert!(!scene.path("both").exists());
     scene.fails_with("compare --data ml --models fm --ensemble", &["--seeds"]);
+    scene.fails_with("compare --data ml --models fm --ensemble --seeds 1", &["at least two `--seeds`"]);
+}
+
+#[test]
+fn runs_of_any_training_make_an_ensemble_and_a_sampled_member_is_not_trained_by_gradients() {
+    let scene = Scene::new();
+    scene.ok("train --data ml --model fm --epochs 1 --run old");
+    let train = "train --data ml --epochs 2 --init-from old --model fm";
+    scene.ok(&format!("{train} --run warm"));
+    scene.ok("train --data ml --model fm --epochs 2 --set train.update=online --run online");
+    scene.ok("train --data ml --model bayesian_fm --epochs 2 --run sampled");
+    scene.ok("ensemble warm warm --run of_warm");
+    scene.ok("ensemble online sampled --run both");
+    scene.ok("evaluate both");
+    let members = r#"--set model.options.members=[{name="bayesian_fm"},{name="fm"}]"#;
+    let refused = format!("train --data ml --model ensemble {members} --run joint");
+    scene.fails_with(&refused, &["bayesian_fm cannot be trained as a member", "`fm ensemble`"]);
+    scene.ok("train --data ml --model ensemble --epochs 1 --run joint");
+    assert_holds(&scene.text("joint/settings.toml"), &["embedding_dim"]);
 }

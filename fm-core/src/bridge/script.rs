@@ -88,7 +88,7 @@ struct TraceContext<'a> {
 }
 
 /// Calls the function of a [`TraceContext`].
-unsafe extern "C" fn call(context: *mut c_void, inputs: *mut *mut c_void, output: *mut *mut c_void) -> bool {
+unsafe extern "C" fn call_traced(context: *mut c_void, inputs: *mut *mut c_void, output: *mut *mut c_void) -> bool {
     // SAFETY: `fm_module_trace` passes a context, and as many tensors as inputs.
     let (context, tensors) = unsafe {
         let context = &mut *context.cast::<TraceContext<'_>>();
@@ -162,7 +162,7 @@ impl TracedModule {
         let input_names = inputs.iter().map(|(name, _)| c_string(name)).collect::<Result<Vec<_>>>()?;
         let tensors: Vec<*const c_void> = inputs.iter().map(|(_, tensor)| tensor.as_ptr().cast()).collect();
         let mut context = TraceContext { function, n_inputs: inputs.len(), error: None };
-        // SAFETY: the module is alive, and all arrays have the given lengths and outlive the call. `call` receives `context`.
+        // SAFETY: the module is alive, and all arrays have the given lengths and outlive the call. `call_traced` receives `context`.
         let error = unsafe {
             fm_module_trace(
                 self.0,
@@ -170,7 +170,7 @@ impl TracedModule {
                 inputs.len() as c_int,
                 pointers(&input_names).as_ptr(),
                 tensors.as_ptr(),
-                call,
+                call_traced,
                 (&raw mut context).cast(),
             )
         };

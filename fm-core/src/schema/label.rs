@@ -167,8 +167,8 @@ impl Label {
         }
     }
 
-    /// The score of a recommended item: the prediction of its logit, without limits. So scores of items are as different
-    /// as their logits, even beyond the largest label of the training rows.
+    /// The score of a recommended item: the prediction of its logit, without the limits of labels, at which the best items
+    /// would be equal. It is finite if the logit is.
     ///
     /// ```
     /// use fm_core::{Label, Task};
@@ -180,7 +180,7 @@ impl Label {
     pub fn score(&self, logit: f32) -> f32 {
         match self.task {
             Task::Binary { .. } => 1.0 / (1.0 + (-logit).exp()),
-            Task::Regression | Task::Ranking { .. } => logit * self.scale,
+            Task::Regression | Task::Ranking { .. } => (logit * self.scale).clamp(f32::MIN, f32::MAX),
         }
     }
 

@@ -11,7 +11,6 @@ use super::attributes::set_attributes;
 use super::trace::{OF_ITEMS, OF_USERS, trace_vectors};
 use super::{Precision, SCHEMA_FILE, trace_forward, unknown_rows};
 use crate::atomic_file::{WriteError, replace_atomically};
-
 use crate::bridge::TracedModule;
 use crate::error::{Error, Result};
 use crate::features::{Features, Padded};

@@ -185,7 +185,8 @@ def _prediction(self, logits: Tensor) -> Tensor:
 
 def _unclamped(self, logits: Tensor) -> Tensor:
     if len(self._label_range) == 2:
-        return logits * self._label_scale[0]
+        largest = 3.4028234663852886e38
+        return (logits * self._label_scale[0]).clamp(-largest, largest)
     return torch.sigmoid(logits)
 
 

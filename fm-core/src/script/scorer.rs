@@ -116,8 +116,9 @@ impl Scorer {
     }
 
     /// The `k` items of the file's catalogue with the highest scores for a user, each with its score: a prediction
-    /// that is not limited to the range of labels, as [`Label::score`](crate::Label::score) is. `exclude` lists items to omit, such as those that the user knows. The user is the text of the columns
-    /// of user and context fields by name.
+    /// that is not limited to the range of labels, as [`Label::score`](crate::Label::score) is. `exclude` lists items
+    /// to omit, such as those that the user knows. The user is the text of the columns of user and context fields by
+    /// name.
     ///
     /// # Errors
     /// [`Error::NoCatalogue`] if the file has no catalogue; [`Error::Torch`] if libtorch fails.
@@ -151,7 +152,7 @@ impl Scorer {
     /// [item vectors](Scorer::item_vectors). The logit of a row is the inner product of both, plus a constant for each user.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the model's score is not an inner product; [`Error::Torch`] if libtorch fails.
+    /// [`Error::Unsupported`] if the model's logit is not an inner product; [`Error::Torch`] if libtorch fails.
     pub fn user_vectors(&self, features: &Features) -> Result<Tensor> {
         self.vectors("_user_vectors", features)
     }
@@ -170,7 +171,8 @@ impl Scorer {
             let error = Error::from(error);
             match error.to_string().contains("is not defined") {
                 true => Error::Unsupported(format!(
-                    "{} has no vectors: its score is not an inner product of a user's and an item's vector",
+                    "{} has no vectors: its logit is not an inner product of a user's and an item's vector, or an earlier version \
+                     wrote it",
                     self.path.display()
                 )),
                 false => error,

@@ -44,8 +44,8 @@ impl Default for Config {
 /// `[B, S]` ids and values → `[B]`
 ///
 /// Source: Lakshminarayanan et al., NeurIPS 2017, section 2.4, <https://arxiv.org/abs/1612.01474>, whose members are
-/// trained one by one from different initial values; they average probabilities. `fm ensemble` puts trained models
-/// together, with w₀ = 0.
+/// trained one by one from different initial values; they average probabilities. `fm ensemble` combines trained
+/// models, with w₀ = 0.
 pub struct Ensemble {
     /// w₀ `[1]`.
     pub bias: Tensor,

@@ -25,6 +25,10 @@ use serde::{Deserialize, Serialize};
 pub use self::calibration::RunCalibration;
 use self::identity::Identity;
 use self::replacement::{SetAside, is_begun, is_run, remove_own_files};
+use crate::models::ensemble;
+
+/// The option of an ensemble whose value is a list of [`ModelSettings`].
+const MEMBERS: &str = "members";
 
 /// A registered model and its options: the `[model]` of a run's settings.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
@@ -48,7 +52,25 @@ impl ModelSettings {
     /// # Errors
     /// An unknown model, or an unknown option.
     pub fn resolved(&self) -> Result<ModelSettings> {
-        Ok(ModelSettings { name: self.name.clone(), options: self.entry()?.resolve(&self.options)? })
+        let mut options = self.entry()?.resolve(&self.options)?;
+        let members = self.members()?.iter().map(ModelSettings::resolved).collect::<Result<Vec<_>>>()?;
+        if !members.is_empty() {
+            let members = serde_json::to_value(members).map_err(Error::json("the members of an ensemble"))?;
+            options.insert(MEMBERS.to_owned(), members);
+        }
+        Ok(ModelSettings { name: self.name.clone(), options })
+    }
+
+    /// The members of an ensemble; empty for other models.
+    ///
+    /// # Errors
+    /// Those of [`ModelSettings::resolved`].
+    pub fn members(&self) -> Result<Vec<ModelSettings>> {
+        if self.name != ensemble::ENTRY.name {
+            return Ok(vec![]);
+        }
+        let members = self.entry()?.resolve(&self.options)?.remove(MEMBERS).unwrap_or_default();
+        serde_json::from_value(members).map_err(Error::json("the members of an ensemble"))
     }
 
     /// The entry of the registry.

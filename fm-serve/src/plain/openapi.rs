@@ -64,7 +64,7 @@ fn description(name: &str, model: &Model, needs_token: bool) -> Value {
         let summary = "The best items for a user";
         paths["/recommend"] = json!({ "post": {
             "summary": summary, "parameters": [named], "requestBody": body(user_and_context(model)),
-            "responses": answers("Items"),
+            "responses": answers("Items with their scores: predictions that are not limited to the range of labels"),
         } });
         // Without the parameter of the user there is no such request.
         if !is_ambiguous(model, "user") {

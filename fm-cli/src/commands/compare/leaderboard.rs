@@ -56,7 +56,7 @@ pub struct Line {
     pub rows_per_second: Spread,
     /// The size of the exported file, in bytes.
     pub bundle_bytes: u64,
-    /// p-value of the hypothesis that the next line has the same mean `metric`: see [`p_value`].
+    /// p-value of the hypothesis that the next line with as many results has the same mean `metric`: see [`p_value`].
     pub p_value: Option<f64>,
 }
 
@@ -71,19 +71,23 @@ pub struct Leaderboard {
 }
 
 impl Leaderboard {
-    /// Orders contestants by the mean of a test metric; those without it come last.
-    pub fn new(entrants: Vec<Entrant>, metric: &Metric, variations: Vec<String>) -> Leaderboard {
+    /// Orders contestants by the mean of a test metric; those without it come last. `shares_rows` says whether all of an
+    /// entrant's results are of the same split.
+    pub fn new(entrants: Vec<Entrant>, metric: &Metric, variations: Vec<String>, shares_rows: bool) -> Leaderboard {
         let test_share = entrants.first().and_then(|entrant| entrant.results.first()).map_or(0.0, |results| {
             let rows = |part: &str| results.rows.get(part).copied().unwrap_or(0) as f64;
-            rows("test") / rows("train").max(1.0)
+            // The same training rows do not overlap by chance.
+            if shares_rows { 0.0 } else { rows("test") / rows("train").max(1.0) }
         });
         let mut lines: Vec<Line> = entrants.into_iter().map(Line::new).collect();
         let key = |line: &Line| line.test.get(&metric.name).map_or(f64::INFINITY, |spread| metric.cost(spread.mean));
         lines.sort_by(|a, b| key(a).total_cmp(&key(b)));
-        for at in 1..lines.len() {
-            let values =
-                |line: &Line| line.test.get(&metric.name).map(|spread| spread.values.clone()).unwrap_or_default();
-            lines[at - 1].p_value = p_value(&values(&lines[at - 1]), &values(&lines[at]), test_share);
+        let values = |line: &Line| line.test.get(&metric.name).map(|spread| spread.values.clone()).unwrap_or_default();
+        for at in 0..lines.len() {
+            let own = values(&lines[at]);
+            // An ensemble has a single result, which cannot be compared.
+            let next = lines[at + 1..].iter().map(values).find(|values| values.len() == own.len());
+            lines[at].p_value = next.and_then(|next| p_value(&own, &next, test_share));
         }
         Leaderboard { metric: metric.name.clone(), variations, lines }
     }
@@ -114,7 +118,10 @@ impl Leaderboard {
             column("p to next", 2, &p_value),
             column("parameters", 4, &|line| grouped(line.parameters)),
             column("training", 3, &|line| format!("{:.1} s", line.seconds.mean)),
-            column("rows/s", 5, &|line| grouped(line.rows_per_second.mean.round() as i64)),
+            column("rows/s", 5, &|line| match line.rows_per_second.mean {
+                0.0 => "-".into(),
+                speed => grouped(speed.round() as i64),
+            }),
             column("file", 6, &|line| megabytes(line.bundle_bytes)),
         ]);
         markdown(&match width {

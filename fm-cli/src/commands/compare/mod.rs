@@ -23,7 +23,7 @@ use crate::interruption::resumable;
 use crate::metric::Metric;
 use crate::results::Results;
 use crate::settings::Settings;
-use crate::training::{Machine, Start, assemble, digests, train};
+use crate::training::{Machine, Start, assemble, check_replaceable, digests, train};
 
 /// The name of the run of an ensemble, beside those of its members.
 const ENSEMBLE: &str = "ensemble";
@@ -42,6 +42,13 @@ pub fn run(args: &Compare) -> Result<()> {
         }
     }
     plan.iter().try_for_each(|(folder, settings)| check_fits(folder, settings))?;
+    if args.ensemble {
+        if variations.len() < 2 {
+            bail!("`--ensemble` needs at least two `--seeds`");
+        }
+        let ensembles = contestants.iter().map(|contestant| args.output.join(&contestant.name).join(ENSEMBLE));
+        ensembles.filter(|folder| folder.exists()).try_for_each(|folder| check_replaceable(&folder))?;
+    }
     let first = &plan[0].1;
     if let Some((folder, other)) = plan.iter().find(|(_, settings)| settings.data.task != first.data.task) {
         bail!(
@@ -78,7 +85,7 @@ pub fn run(args: &Compare) -> Result<()> {
         });
     }
     let names = variations.into_iter().map(|variation| variation.name).collect();
-    let board = Leaderboard::new(entrants, &metric, names);
+    let board = Leaderboard::new(entrants, &metric, names, args.ensemble);
     let (json, markdown) = (serde_json::to_string_pretty(&board)?, board.markdown(None));
     write_atomically(args.output.join("leaderboard.json"), |file| file.write_all(json.as_bytes()))?;
     write_atomically(args.output.join("leaderboard.md"), |file| file.write_all(markdown.as_bytes()))?;

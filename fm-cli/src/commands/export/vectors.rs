@@ -19,7 +19,8 @@ use tch::{Device, Kind, Tensor, no_grad};
 use crate::predictor::{Predictor, moved};
 
 /// The models whose score is an inner product, for errors. A test compares it with the registry.
-const MODELS: &str = "lr, fm, bayesian_fm, ffm, fwfm, fmfm, two_tower, sasrec, and ncf with form = \"gmf\"";
+const MODELS: &str =
+    "lr, fm, bayesian_fm, ffm, fwfm, fmfm, two_tower, sasrec, and ncf with form = \"gmf\", and ensembles of these";
 
 /// The number of users whose vectors are computed and written at once.
 const CHUNK: usize = 1 << 13;
@@ -216,6 +217,8 @@ mod tests {
             fm_models::MODELS.iter().map(|entry| entry.name).filter(|name| can(name, Options::new())).collect();
         assert_eq!(found, named);
         assert!(can("ncf", Options::from_iter([("form".to_owned(), "gmf".into())])));
+        let members = serde_json::json!([{ "name": "fm" }, { "name": "lr" }]);
+        assert!(can("ensemble", Options::from_iter([("members".to_owned(), members)])));
     }
 
     #[test]

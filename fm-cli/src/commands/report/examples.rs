@@ -72,7 +72,7 @@ fn users(group: &Group<'_>, user: &str, item: &str) -> Result<Markup> {
         p {
             "For three users: the training rows with the highest " code { (source.spec.label) }
             ", the latest first among equals, and, of the items without a row of the user, those with the best \
-             predictions. Each has its " code { (source.spec.label) } " or its prediction."
+             scores. Each has its " code { (source.spec.label) } " or its score: a prediction without limits."
         }
         @for part in &parts { (part) }
     })

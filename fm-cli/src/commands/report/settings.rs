@@ -29,8 +29,13 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
         p { "Written by fm " (env!("CARGO_PKG_VERSION")) " with libtorch " (compiled_libtorch().0) "." }
         h3 { "How to train it again" }
         @for run in runs {
+            // The runs of an ensemble are not known here.
+            @if run.results.as_ref().is_some_and(|results| results.epochs == 0) {
+                p.note { (run.name) " combines trained models, which its settings list: see " code { "fm ensemble --help" } }
+            } @else {
             @if runs.len() > 1 { p.note { (run.name) } }
             pre { code { "fm train --config " (shell_word(&settings_of(run))) } }
+            }
         }
         @for (declaration, names) in &declarations {
             p.note { "schema.toml" @if names.len() < runs.len() { " of " (names.join(", ")) } }
