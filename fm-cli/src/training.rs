@@ -152,11 +152,8 @@ pub fn train_watched(
     let digests = digests(&data);
     scale_labels(&mut data, scale, &digests, group)?;
     let schema = &data.schema.clone();
-    let Built { built, ranking } = Built::new(settings, &data, device, group)?;
+    let Built { built, ranking } = Built::to_train(settings, &data, device, group)?;
     let mut trainer = trainer(settings, schema, &built, ranking.as_ref(), group)?;
-    if !trainer.is_done() {
-        together(group, ensemble::check_members(&settings.model, schema))?;
-    }
     tracing::info!(
         "{}: {} parameters, {} training rows, {} fields, {device:?}",
         settings.model.name,
@@ -255,7 +252,7 @@ pub fn follow(settings: &Settings, machine: &Machine) -> Result<()> {
     let digests = digests(&data);
     scale_labels(&mut data, None, &digests, group)?;
     let schema = &data.schema.clone();
-    let Built { built, ranking } = Built::new(settings, &data, device, group)?;
+    let Built { built, ranking } = Built::to_train(settings, &data, device, group)?;
     let mut trainer = trainer(settings, schema, &built, ranking.as_ref(), group)?;
     machine.listen()?;
     // Rank 0 opens the run, measures baselines and opens an event file.
@@ -296,13 +293,19 @@ struct Built {
 }
 
 impl Built {
-    fn new(settings: &Settings, data: &Prepared, device: Device, group: Option<&Group>) -> Result<Built> {
-        let build = || -> Result<Built> {
-            let schema = &data.schema;
-            seed_torch(settings.train.seed, Stream::Parameters);
-            let built = settings.model.build(schema, device)?;
-            let ranking = data.ranking.as_ref().map(|ranking| Ranking::new(ranking, schema, settings, device));
-            Ok(Built { built, ranking: ranking.transpose()? })
+    fn new(settings: &Settings, data: &Prepared, device: Device) -> Result<Built> {
+        let schema = &data.schema;
+        seed_torch(settings.train.seed, Stream::Parameters);
+        let built = settings.model.build(schema, device)?;
+        let ranking = data.ranking.as_ref().map(|ranking| Ranking::new(ranking, schema, settings, device));
+        Ok(Built { built, ranking: ranking.transpose()? })
+    }
+
+    /// As [`Built::new`], in a group, for a model that can be trained.
+    fn to_train(settings: &Settings, data: &Prepared, device: Device, group: Option<&Group>) -> Result<Built> {
+        let build = || {
+            ensemble::check_members(&settings.model, &data.schema)?;
+            Built::new(settings, data, device)
         };
         together(group, build())
     }

@@ -39,6 +39,12 @@ pub fn run(args: &commands::Train) -> Result<()> {
         together(Some(group), Ok(()))?;
         agree(Some(group), "settings", &text)?;
     }
+    if let (Start::Resume(run), None) = (&start, &group)
+        && let Some(results) = run.summary::<Results>()?.filter(|results| results.epochs == 0)
+    {
+        tracing::info!("an ensemble of trained models has nothing to resume: these are its results");
+        return print_results(&results, run, &settings.monitored()?.name);
+    }
     let mut machine = together(group.as_ref(), Machine::new(&args.rows.folders))?.in_group(group.as_ref());
     machine.tensorboard = args.tensorboard;
     let (run, results) = train(&settings, start, &machine)?;

@@ -39,7 +39,7 @@ pub fn assemble(
         );
     }
     let device = settings.device.resolve()?;
-    let Built { built, ranking } = Built::new(settings, &data, device, None)?;
+    let Built { built, ranking } = Built::new(settings, &data, device)?;
     let mut trainer = trainer(settings, &data.schema, &built, ranking.as_ref(), None)?;
     no_grad(|| -> Result<()> {
         let _ = built.model.bias().shallow_clone().f_zero_()?;
