@@ -26,7 +26,7 @@ fn rounded(table: &Tensor, precision: Precision) -> Tensor {
 }
 
 fn is_table(name: &str) -> bool {
-    name == "linear.weight" || name.ends_with("embedding.weight")
+    format!(".{name}").ends_with(".linear.weight") || name.ends_with("embedding.weight")
 }
 
 #[test]
