@@ -23,7 +23,7 @@ pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
     "a network of the user and a network of the item, whose vectors an index finds",
 );
 
-/// The least length by which a vector is divided.
+/// Vectors shorter than this are divided by it instead of by their length, which may be 0.
 const SHORTEST: f64 = 1e-6;
 
 /// The options.

@@ -33,8 +33,8 @@ pub fn body(runs: &[Run]) -> Result<Markup> {
             @if run.results.as_ref().is_some_and(|results| results.epochs == 0) {
                 p.note { (run.name) " combines trained models, which its settings list: see " code { "fm ensemble --help" } }
             } @else {
-            @if runs.len() > 1 { p.note { (run.name) } }
-            pre { code { "fm train --config " (shell_word(&settings_of(run))) } }
+                @if runs.len() > 1 { p.note { (run.name) } }
+                pre { code { "fm train --config " (shell_word(&settings_of(run))) } }
             }
         }
         @for (declaration, names) in &declarations {
