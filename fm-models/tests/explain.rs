@@ -130,7 +130,7 @@ fn weights(variant: &Variant, p: &Parameters, schema: &Schema, row: &Row) -> Vec
 }
 
 fn small_variants() -> impl Iterator<Item = Variant> {
-    variants().map(|variant| variant.with("embedding_dim", 3).with("attention_dim", 2))
+    variants().map(|variant| variant.with("embedding_dim", 3).with("transformer_heads", 3).with("attention_dim", 2))
 }
 
 #[track_caller]
@@ -220,6 +220,8 @@ fn what_no_formula_splits_bears_its_name() {
         ("dcn_v2", json!({}), vec!["deep part over crosses"]),
         ("autoint", json!({}), vec!["attention"]),
         ("autoint", json!({ "hidden_units": [4] }), vec!["attention", "deep part"]),
+        ("destine", json!({}), vec!["attention"]),
+        ("destine", json!({ "hidden_units": [4] }), vec!["attention", "deep part"]),
         ("fwfm", json!({}), vec![]),
         ("fmfm", json!({}), vec![]),
         ("pnn", json!({}), vec!["deep part over products"]),
@@ -227,12 +229,16 @@ fn what_no_formula_splits_bears_its_name() {
         ("masknet", json!({}), vec!["deep part with masks"]),
         ("finalmlp", json!({}), vec!["two deep parts"]),
         ("gdcn", json!({}), vec!["deep part over crosses"]),
+        ("edcn", json!({}), vec!["cross and deep network"]),
+        ("afn", json!({}), vec!["deep part over powers"]),
+        ("afn", json!({ "deep_hidden_units": [4] }), vec!["deep part over powers", "deep part"]),
         ("hofm", json!({}), vec!["third order"]),
         ("hofm", json!({ "order": 5 }), vec!["third order", "fourth order", "fifth order"]),
         ("dlrm", json!({}), vec!["deep part over products"]),
         ("finalnet", json!({}), vec!["factorized layers"]),
         ("wukong", json!({}), vec!["stacked machines"]),
         ("din", json!({}), vec!["deep part"]),
+        ("bst", json!({}), vec!["deep part"]),
         ("sasrec", json!({}), vec!["history and item"]),
         ("ensemble", json!({}), vec!["deep part"]),
     ] {

@@ -46,6 +46,7 @@ fn formula(model: &str) -> Formula {
         "dcn" => dcn,
         "dcn_v2" => dcn_v2,
         "autoint" => autoint,
+        "destine" => destine,
         "fwfm" => fwfm_model,
         "fmfm" => fmfm_model,
         "pnn" => pnn,
@@ -53,11 +54,14 @@ fn formula(model: &str) -> Formula {
         "masknet" => masknet,
         "finalmlp" => finalmlp,
         "gdcn" => gdcn,
+        "edcn" => edcn,
+        "afn" => afn,
         "hofm" => hofm,
         "dlrm" => dlrm,
         "finalnet" => finalnet,
         "wukong" => wukong_model,
         "din" => din,
+        "bst" => bst,
         "sasrec" => sasrec,
         "ensemble" => ensemble,
         _ => panic!("write down the formula of {model} here"),
@@ -280,6 +284,13 @@ impl Scene {
         }
     }
 
+    /// The same for the elements of several vectors in each row.
+    fn normed_vectors(&self, path: &str, x: Vec<Matrix>, option: &str) -> Vec<Matrix> {
+        let k = x[0][0].len();
+        let rows = self.normed(path, flat(&x), option);
+        rows.iter().map(|row| row.chunks(k).map(<[f64]>::to_vec).collect()).collect()
+    }
+
     fn dropped(&self, x: Matrix, option: &str) -> Matrix {
         if !self.train {
             return x;
@@ -321,10 +332,12 @@ fn small_variants() -> impl Iterator<Item = Variant> {
         let options = variant.entry.resolve(&variant.options).unwrap();
         // The members of an ensemble have two layers.
         let default = 2 * usize::from(options.contains_key("members"));
-        let layers = options.get("hidden_units").map_or(default, |units| units.as_array().unwrap().len());
+        let layers = |option: &str| options.get(option).map_or(default, |units| units.as_array().unwrap().len());
         variant
             .with("embedding_dim", 3)
-            .with("hidden_units", vec![4; layers])
+            .with("hidden_units", vec![4; layers("hidden_units")])
+            .with("logarithmic_neurons", 3)
+            .with("deep_hidden_units", vec![4; layers("deep_hidden_units")])
             .with("attention_dim", 2)
             .with("cin_size", vec![4, 2, 3])
             .with("cross_layers", 2)
@@ -341,6 +354,7 @@ fn small_variants() -> impl Iterator<Item = Variant> {
             .with("fmb_rank", 2)
             .with("fmb_units", vec![3])
             .with("attention_units", vec![3, 2])
+            .with("transformer_heads", 3)
             .with("transformer_units", 4)
             .with("tower_dim", 3)
     })
@@ -424,6 +438,7 @@ fn without_options_each_model_has_the_form_of_its_paper() {
         ("dcn", json!({ "cross_layers": 6 })),
         ("dcn_v2", json!({ "structure": "stacked", "cross": "matrix" })),
         ("autoint", json!({ "attention_layers": 3, "heads": 2, "head_dim": 32, "hidden_units": [] })),
+        ("destine", json!({ "attention_layers": 3, "heads": 2, "hidden_units": [], "residual": "last-layer" })),
         ("fwfm", json!({ "first_order": "fields" })),
         ("fmfm", json!({ "first_order": "fields" })),
         ("pnn", json!({ "product": "inner" })),
@@ -431,8 +446,11 @@ fn without_options_each_model_has_the_form_of_its_paper() {
         ("masknet", json!({ "blocks": "serial", "mask_reduction": 2 })),
         ("finalmlp", json!({ "gates": "learned" })),
         ("gdcn", json!({ "structure": "stacked" })),
+        ("edcn", json!({ "bridge": "product", "gate_temperature": 1.0, "activation": "relu" })),
+        ("afn", json!({ "log_batch_norm": "standard", "deep_hidden_units": [] })),
         ("hofm", json!({ "order": 3 })),
         ("din", json!({ "attention_activation": "dice" })),
+        ("bst", json!({ "transformer_blocks": 1, "transformer_heads": 8 })),
         ("sasrec", json!({ "transformer_blocks": 2, "transformer_heads": 1 })),
     ] {
         let defaults = fm_models::find(model).unwrap().resolve(&Options::new()).unwrap();

@@ -91,6 +91,10 @@ fn exact_options(model: &Value) -> String {
         name if name.ends_with("dropout") => Some(format!(" --set model.options.{name}=0")),
         name if name.ends_with("batch_norm") => Some(format!(" --set model.options.{name}=off")),
         "members" => Some(r#" --set model.options.members=[{name="fm"},{name="lr"}]"#.to_owned()),
+        // Layer norm of the small products of EDCN enlarges rounding.
+        "gate_norm" => Some(format!(" --set model.options.{name}=false")),
+        // The gradient of a power of a small number is large, and so is its rounding.
+        "logarithmic_neurons" => Some(" --set model.options.init_std=10".to_owned()),
         "attention_activation" => Some(format!(" --set model.options.{name}=sigmoid")),
         name if name.ends_with("activation") => Some(format!(" --set model.options.{name}=tanh")),
         _ => None,

@@ -4,7 +4,7 @@ use fm_core::Result;
 use tch::nn::{Init, Path};
 use tch::{Kind, Tensor};
 
-use super::{check_device, check_input, check_size, glorot};
+use super::{check_crossed, check_device, check_input, check_size, glorot};
 
 /// x_{l+1} = x_0 (x_lᵀ w_l) + b_l + x_l: L layers, of which layer l adds products of l + 1 inputs.
 ///
@@ -68,6 +68,17 @@ impl VectorCross {
         }
         Ok(beta.addcmul(input, &alpha))
     }
+
+    /// x_1 = x_0 (xᵀ w_0) + b_0 + x `[B, d]`: the first layer alone, for an x that is not x_0.
+    ///
+    /// # Errors
+    /// [`fm_core::Error::Shape`] for inputs that are not `[B, d]`.
+    pub fn step(&self, first: &Tensor, last: &Tensor) -> Result<Tensor> {
+        check_crossed("VectorCross", first, last, self.width)?;
+        check_device("VectorCross", first, &self.weight)?;
+        let along = last.linear(&self.weight.narrow(0, 0, 1), None::<&Tensor>); // [B, 1]
+        Ok((last + self.bias.select(0, 0)).addcmul(first, &along))
+    }
 }
 
 #[cfg(test)]
@@ -90,6 +101,20 @@ mod tests {
             let found = layer.forward(&tensor(&x.concat(), &[3, width as i64])).unwrap();
             let expected: Matrix = x.iter().map(|x| vector_cross(&p, "c", x)).collect();
             assert_close(&found, &expected.concat(), "the last layer");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_step_of_another_vector_than_the_first_equals_its_formula(width in 1usize..6, seed: u64) {
+            let mut draw = Draw(seed);
+            let store = VarStore::new(Device::Cpu);
+            let layer = VectorCross::new(store.root() / "c", width as i64, 1).unwrap();
+            let p = Parameters::draw(&store, &mut draw);
+            let (x0, x) = (draw.matrix(3, width), draw.matrix(3, width));
+            let expected: Matrix = x0.iter().zip(&x).map(|(x0, x)| vector_cross_step(&p, "c", 0, x0, x)).collect();
+            let [x0, x] = [&x0, &x].map(|x| tensor(&x.concat(), &[3, width as i64]));
+            assert_close(&layer.step(&x0, &x).unwrap(), &expected.concat(), "the layer");
         }
     }
 

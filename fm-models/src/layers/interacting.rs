@@ -1,10 +1,58 @@
 //! Self-attention between fields.
 
 use fm_core::Result;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
 use super::{Dense, check_input, check_size};
+
+/// The options of a sequence of layers in which fields attend to fields.
+#[derive(Clone, Copy, Debug, JsonSchema, Serialize, Deserialize)]
+pub struct InteractingConfig {
+    /// L: number of interacting layers.
+    pub attention_layers: i64,
+    /// H: number of heads of a layer.
+    pub heads: i64,
+    /// d: width of a head.
+    pub head_dim: i64,
+}
+
+impl Default for InteractingConfig {
+    fn default() -> InteractingConfig {
+        InteractingConfig { attention_layers: 3, heads: 2, head_dim: 32 }
+    }
+}
+
+impl InteractingConfig {
+    /// H d, the length of an output vector.
+    pub fn output(&self) -> i64 {
+        self.heads * self.head_dim
+    }
+
+    /// The layers that `new` creates under `attention.layer_0`, `attention.layer_1`, ... of `path` for inputs of this
+    /// length: k for the first.
+    pub(crate) fn layers<T>(
+        &self,
+        path: &Path<'_>,
+        k: i64,
+        new: impl Fn(&Path<'_>, i64) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        check_size("InteractingConfig", "attention_layers", self.attention_layers)?;
+        let layer = |l| {
+            let path = path / "attention" / format!("layer_{l}");
+            new(&path, if l == 0 { k } else { self.output() })
+        };
+        (0..self.attention_layers).map(layer).collect()
+    }
+
+    /// Checks the sizes of a layer.
+    pub(super) fn check(&self, layer: &str) -> Result<()> {
+        check_size(layer, "heads", self.heads)?;
+        check_size(layer, "head_dim", self.head_dim)
+    }
+}
 
 /// ê_m = relu([ẽ_m¹; ...; ẽ_m^H] + W_Res e_m) with ẽ_m^h = Σ_j α_{m,j}^h W_V^h e_j and
 /// α_{m,·}^h = softmax_j ⟨W_Q^h e_m, W_K^h e_j⟩: each field attends to all fields in H heads. With L such layers, a
@@ -18,10 +66,11 @@ use super::{Dense, check_input, check_size};
 ///
 /// ```
 /// use fm_core::tch::{Device, Kind, Tensor, nn::VarStore};
-/// use fm_models::layers::InteractingLayer;
+/// use fm_models::layers::{InteractingConfig, InteractingLayer};
 ///
 /// let store = VarStore::new(Device::Cpu);
-/// let layer = InteractingLayer::new(&store.root(), [5, 16], 2, 32)?;
+/// let config = InteractingConfig { attention_layers: 1, heads: 2, head_dim: 32 };
+/// let layer = InteractingLayer::new(&store.root(), [5, 16], &config)?;
 /// let embeddings = Tensor::randn([8, 5, 16], (Kind::Float, Device::Cpu)); // [B, F, k]
 /// assert_eq!(layer.forward(&embeddings)?.size(), [8, 5, 2 * 32]);
 /// # Ok::<(), fm_core::Error>(())
@@ -44,9 +93,9 @@ impl InteractingLayer {
     ///
     /// # Errors
     /// [`fm_core::Error::Setting`] for a number of heads or a width out of range.
-    pub fn new(path: &Path<'_>, input: [i64; 2], heads: i64, head_dim: i64) -> Result<InteractingLayer> {
-        check_size("InteractingLayer", "heads", heads)?;
-        check_size("InteractingLayer", "head_dim", head_dim)?;
+    pub fn new(path: &Path<'_>, input: [i64; 2], config: &InteractingConfig) -> Result<InteractingLayer> {
+        config.check("InteractingLayer")?;
+        let &InteractingConfig { heads, head_dim, .. } = config;
         let projection = |name: &str| Dense::new(path / name, input[1], heads * head_dim, false);
         Ok(InteractingLayer {
             query: projection("query")?,
@@ -57,11 +106,6 @@ impl InteractingLayer {
             heads,
             head_dim,
         })
-    }
-
-    /// H d, the length of an output vector.
-    pub fn output(&self) -> i64 {
-        self.heads * self.head_dim
     }
 
     /// α `[B, H, F, F]`: how much each field attends to each. The weights of a field sum to 1.
@@ -110,12 +154,13 @@ mod tests {
             let mut draw = Draw(seed);
             let store = VarStore::new(Device::Cpu);
             let (path, shape) = (store.root() / "a", [fields as i64, k as i64]);
-            let layer = InteractingLayer::new(&path, shape, heads as i64, d as i64).unwrap();
+            let config = InteractingConfig { attention_layers: 1, heads: heads as i64, head_dim: d as i64 };
+            let layer = InteractingLayer::new(&path, shape, &config).unwrap();
             let p = Parameters::draw(&store, &mut draw);
             let vectors = draw.cube(3, fields, k);
             let input = tensor(&vectors.concat().concat(), &[3, fields as i64, k as i64]);
             let expected: Vec<Matrix> = vectors.iter().map(|vectors| interacting(&p, "a", heads, vectors)).collect();
-            prop_assert_eq!(layer.output() as usize, heads * d);
+            prop_assert_eq!(config.output() as usize, heads * d);
             assert_close(&layer.forward(&input).unwrap(), &expected.concat().concat(), "the vectors");
             let sums = layer.weights(&input).unwrap().sum_dim_intlist(-1, false, Kind::Float);
             assert_close(&sums, &vec![1.0; 3 * heads * fields], "the sum of a field's weights");

@@ -61,6 +61,15 @@ impl LayerNorm {
         let normed = input.layer_norm(last, None::<&Tensor>, None::<&Tensor>, EPSILON, true);
         Ok(self.beta.addcmul(&normed, &self.gamma))
     }
+
+    /// The normalised vectors of all places `[B, L, n]`, which share γ and β `[n]`.
+    ///
+    /// # Errors
+    /// [`fm_core::Error::Shape`] for an input of other sizes.
+    pub fn of_places(&self, input: &Tensor) -> Result<Tensor> {
+        let (_, places, n) = input.size3()?;
+        Ok(self.forward(&input.flatten(0, 1))?.view([-1, places, n]))
+    }
 }
 
 #[cfg(test)]

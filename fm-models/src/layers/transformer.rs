@@ -84,8 +84,9 @@ impl TransformerBlock {
         check_size("TransformerBlock", "transformer_heads", heads)?;
         check_size("TransformerBlock", "transformer_units", units)?;
         if k % heads != 0 {
-            let reason =
-                format!("TransformerBlock: transformer_heads is {heads}, which does not divide embedding_dim = {k}");
+            let reason = format!(
+                "TransformerBlock: transformer_heads is {heads}, which does not divide {k}, the length of its vectors"
+            );
             return Err(Error::Setting(reason));
         }
         let projection = |name: &str| Dense::new(path / name, k, k, false);
@@ -135,12 +136,12 @@ impl TransformerBlock {
         let drop = |x: Tensor| self.dropout.forward(x, train);
         Ok(match self.form {
             BlockForm::NormFirst => {
-                let x = x + drop(self.attention(&normed(first, x)?, sees)?)?;
-                &x + drop(self.network(&normed(second, &x)?)?)?
+                let x = x + drop(self.attention(&first.of_places(x)?, sees)?)?;
+                &x + drop(self.network(&second.of_places(&x)?)?)?
             }
             BlockForm::NormLast => {
-                let x = normed(first, &(x + drop(self.attention(x, sees)?)?))?;
-                normed(second, &(&x + drop(self.network(&x)?)?))?
+                let x = first.of_places(&(x + drop(self.attention(x, sees)?)?))?;
+                second.of_places(&(&x + drop(self.network(&x)?)?))?
             }
         })
     }
@@ -170,12 +171,6 @@ impl TransformerBlock {
         let places = x.size()[1];
         Ok(projection.forward(x)?.view([-1, places, self.heads, self.k / self.heads]).transpose(1, 2))
     }
-}
-
-/// The normalised vectors of all places, which share γ and β.
-fn normed(norm: &LayerNorm, x: &Tensor) -> Result<Tensor> {
-    let (_, places, k) = x.size3()?;
-    Ok(norm.forward(&x.flatten(0, 1))?.view([-1, places, k]))
 }
 
 #[cfg(test)]

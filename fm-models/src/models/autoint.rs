@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::Path;
 
-use crate::layers::{Dense, DnnConfig, Embedding, EmbeddingConfig, InteractingLayer, Tower, bias, check_size};
+use crate::layers::{Dense, DnnConfig, Embedding, EmbeddingConfig, InteractingConfig, InteractingLayer, Tower, bias};
 
 /// The registered model.
 pub const ENTRY: ModelEntry = ModelEntry::new::<Config>(
@@ -32,12 +32,9 @@ pub struct Config {
     /// The deep part, which only exists with hidden units.
     #[serde(flatten)]
     pub dnn: DnnConfig,
-    /// L: number of interacting layers.
-    pub attention_layers: i64,
-    /// H: number of heads of a layer.
-    pub heads: i64,
-    /// d: width of a head.
-    pub head_dim: i64,
+    /// The interacting layers.
+    #[serde(flatten)]
+    pub attention: InteractingConfig,
 }
 
 impl Default for Config {
@@ -45,9 +42,7 @@ impl Default for Config {
         Config {
             embedding: EmbeddingConfig::default(),
             dnn: DnnConfig { hidden_units: vec![], ..DnnConfig::default() },
-            attention_layers: 3,
-            heads: 2,
-            head_dim: 32,
+            attention: InteractingConfig::default(),
         }
     }
 }
@@ -79,15 +74,10 @@ impl AutoInt {
     /// # Errors
     /// [`fm_core::Error::Setting`] for options out of range.
     pub fn new(path: &Path<'_>, schema: &Schema, config: &Config) -> Result<AutoInt> {
-        check_size("AutoInt", "attention_layers", config.attention_layers)?;
         let embedding = Embedding::new(path / "embedding", schema, &config.embedding)?;
         let [fields, k] = embedding.output();
-        let (mut width, mut attention) = (k, vec![]);
-        for layer in 0..config.attention_layers {
-            let path = path / "attention" / format!("layer_{layer}");
-            attention.push(InteractingLayer::new(&path, [fields, width], config.heads, config.head_dim)?);
-            width = config.heads * config.head_dim;
-        }
+        let layer = |path: &Path<'_>, width| InteractingLayer::new(path, [fields, width], &config.attention);
+        let (attention, width) = (config.attention.layers(path, k, layer)?, config.attention.output());
         let is_deep = !config.dnn.hidden_units.is_empty();
         Ok(AutoInt {
             bias: bias(path),
@@ -133,7 +123,7 @@ impl Model for AutoInt {
 
     fn layers(&self) -> Vec<Layer> {
         let [fields, k] = self.embedding.output();
-        let width = self.attention.last().map_or(k, InteractingLayer::output);
+        let width = self.attention_output.weight().size()[1] / fields;
         let mut layers = vec![
             Layer::new("bias", "Bias", &[]),
             Layer::new("embedding", "Embedding", &[fields, k]),

@@ -5,15 +5,19 @@
 //! documentation of the model names it.
 
 pub mod afm;
+pub mod afn;
 pub mod autoint;
 pub mod bayesian_fm;
+pub mod bst;
 pub mod dcn;
 pub mod dcn_v2;
 pub mod deepfm;
 pub mod deepfm_dense;
+pub mod destine;
 pub mod din;
 pub mod dlrm;
 pub mod dnn;
+pub mod edcn;
 pub mod ensemble;
 pub mod ffm;
 pub mod fibinet;
@@ -59,6 +63,7 @@ pub const MODELS: &[ModelEntry] = &[
     dcn::ENTRY,
     dcn_v2::ENTRY,
     autoint::ENTRY,
+    destine::ENTRY,
     fwfm::ENTRY,
     fmfm::ENTRY,
     pnn::ENTRY,
@@ -66,6 +71,8 @@ pub const MODELS: &[ModelEntry] = &[
     masknet::ENTRY,
     finalmlp::ENTRY,
     gdcn::ENTRY,
+    edcn::ENTRY,
+    afn::ENTRY,
     hofm::ENTRY,
     dlrm::ENTRY,
     finalnet::ENTRY,
@@ -75,6 +82,7 @@ pub const MODELS: &[ModelEntry] = &[
     ncf::ENTRY,
     two_tower::ENTRY,
     din::ENTRY,
+    bst::ENTRY,
     sasrec::ENTRY,
     ensemble::ENTRY,
 ];

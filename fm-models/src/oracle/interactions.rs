@@ -35,13 +35,15 @@ pub fn cin(p: &Parameters, path: &str, x0: &Matrix, split: bool, activation: fn(
 
 /// x_{l+1} = x_0 (x_lᵀ w_l) + b_l + x_l for each layer.
 pub fn vector_cross(p: &Parameters, path: &str, x0: &Vector) -> Vector {
-    let (weights, biases) = (p.matrix(&format!("{path}.weight")), p.matrix(&format!("{path}.bias")));
-    let mut x = x0.clone();
-    for (w, b) in weights.iter().zip(&biases) {
-        let along = dot(&x, w);
-        x = (0..x.len()).map(|i| x0[i] * along + b[i] + x[i]).collect();
-    }
-    x
+    let layers = p.matrix(&format!("{path}.weight")).len();
+    (0..layers).fold(x0.clone(), |x, l| vector_cross_step(p, path, l, x0, &x))
+}
+
+/// x_0 (xᵀ w_l) + b_l + x
+pub fn vector_cross_step(p: &Parameters, path: &str, l: usize, x0: &Vector, x: &Vector) -> Vector {
+    let [w, b] = ["weight", "bias"].map(|name| p.matrix(&format!("{path}.{name}"))[l].clone());
+    let along = dot(x, &w);
+    (0..x.len()).map(|i| x0[i] * along + b[i] + x[i]).collect()
 }
 
 /// x_0 ⊙ (W x + b) + x
@@ -238,4 +240,66 @@ pub fn factorized(p: &Parameters, path: &str, x: &[f64]) -> Vector {
     let sums = dense(p, path, x, true);
     let (a, b) = sums.split_at(sums.len() / 2);
     [a.to_vec(), product(a, b)].concat()
+}
+
+/// The products over all fields f of |e_f| to the power w_{j,f} for each j, element by element, where 0 is a factor
+/// of 1.
+pub fn powers(w: &Matrix, e: &Matrix) -> Matrix {
+    let factor = |e: f64, w: f64| if e == 0.0 { 1.0 } else { e.abs().max(1e-5).powf(w) };
+    let power = |w: &Vector, d: usize| (0..e.len()).map(|f| factor(e[f][d], w[f])).product();
+    w.iter().map(|w| (0..e[0].len()).map(|d| power(w, d)).collect()).collect()
+}
+
+/// x ⊙ h, x + h, relu(W [x; h] + b), or a(x) ⊙ x + a'(h) ⊙ h with a(x) = softmax(P relu(W x + b))
+pub fn bridge(p: &Parameters, path: &str, form: &str, x: &Vector, h: &Vector) -> Vector {
+    let relu = |x: Vector| -> Vector { x.into_iter().map(activation("relu")).collect() };
+    let weighted = |name: &str, x: &Vector| {
+        let hidden = relu(dense(p, &format!("{path}.{name}_hidden"), x, true));
+        product(&softmax(&dense(p, &format!("{path}.{name}_score"), &hidden, false)), x)
+    };
+    match form {
+        "product" => product(x, h),
+        "sum" => sum([x, h], x.len()),
+        "concatenation" => relu(dense(p, &format!("{path}.joined"), &[x.clone(), h.clone()].concat(), true)),
+        _ => sum([&weighted("first", x), &weighted("second", h)], x.len()),
+    }
+}
+
+/// [ĝ_1 e_1; ...; ĝ_F e_F] with ĝ = softmax(g / τ) of one of two networks, and LN if it is there.
+pub fn regulated(p: &Parameters, path: &str, temperature: f64, network: usize, e: &[f64]) -> Vector {
+    let gates: Vector = p.matrix(&format!("{path}.gates"))[network].iter().map(|g| g / temperature).collect();
+    let k = e.len() / gates.len();
+    let weighted: Vector = e.chunks(k).zip(softmax(&gates)).flat_map(|(e, g)| e.iter().map(move |e| g * e)).collect();
+    let norm = format!("{path}.{}", ["first_norm", "second_norm"][network]);
+    match p.has(&format!("{norm}.gamma")) {
+        true => layer_norm(p, &norm, &vec![weighted]).concat(),
+        false => weighted,
+    }
+}
+
+/// [Σ_n (α_{m,n} + β_n) W_V e_n for all heads] + W_R e_m, if there is one, for each field m.
+pub fn disentangled(p: &Parameters, path: &str, heads: usize, e: &Matrix) -> Matrix {
+    let project = |name: &str| -> Matrix { e.iter().map(|e| dense(p, &format!("{path}.{name}"), e, false)).collect() };
+    let without_mean = |x: Matrix| -> Matrix {
+        let total = sum(&x, x[0].len());
+        x.iter().map(|x| x.iter().zip(&total).map(|(x, total)| x - total / e.len() as f64).collect()).collect()
+    };
+    let [queries, keys] = ["query", "key"].map(|name| without_mean(project(name)));
+    let [values, importance] = ["value", "unary"].map(project);
+    let d = values[0].len() / heads;
+    let of_field = |m: usize| {
+        let mut out = vec![];
+        for h in 0..heads {
+            let head = h * d..(h + 1) * d;
+            let scores: Vector = keys.iter().map(|key| dot(&queries[m][head.clone()], &key[head.clone()])).collect();
+            let (pairs, fields) =
+                (softmax(&scores), softmax(&importance.iter().map(|scores| scores[h]).collect::<Vector>()));
+            out.extend(head.map(|i| (0..e.len()).map(|n| (pairs[n] + fields[n]) * values[n][i]).sum::<f64>()));
+        }
+        match p.has(&format!("{path}.residual.weight")) {
+            true => sum([&out, &dense(p, &format!("{path}.residual"), &e[m], false)], heads * d),
+            false => out,
+        }
+    };
+    (0..e.len()).map(of_field).collect()
 }

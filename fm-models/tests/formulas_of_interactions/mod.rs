@@ -50,6 +50,28 @@ pub fn autoint(scene: &Scene) -> Vector {
     }
 }
 
+/// ŷ = w₀ + Σ_s w_{id_s} x_s + ⟨a, relu([ê_1; ...; ê_F])⟩ + ⟨h, DNN([e_1; ...; e_F])⟩, where the last layer or each
+/// one adds a projection.
+pub fn destine(scene: &Scene) -> Vector {
+    let fields = scene.fields("embedding");
+    let attended = |fields: &Matrix| -> Vector {
+        let last = (0..scene.size("attention_layers")).fold(fields.clone(), |fields, layer| {
+            disentangled(&scene.p, &format!("attention.layer_{layer}"), scene.size("heads"), &fields)
+        });
+        let residual: Vector = match scene.text("residual") {
+            "last-layer" => fields.iter().flat_map(|e| dense(&scene.p, "residual", e, false)).collect(),
+            _ => vec![0.0; last.concat().len()],
+        };
+        sum([&last.concat(), &residual], residual.len()).into_iter().map(activation("relu")).collect()
+    };
+    let attended = scene.output("attention_output", &fields.iter().map(attended).collect());
+    let explicit = add([scene.bias(), scene.first_order(), attended]);
+    match scene.length("hidden_units") {
+        1.. => add([explicit, scene.output("output", &scene.dnn(flat(&fields)))]),
+        0 => explicit,
+    }
+}
+
 /// Σ_f ⟨e_f, w_f⟩ or Σ_s w_{id_s} x_s
 fn first_order_in_form(scene: &Scene) -> Vector {
     match scene.text("first_order") {
@@ -143,6 +165,58 @@ pub fn finalmlp(scene: &Scene) -> Vector {
 /// The formula of DCN V2 with c_{l+1} = c_0 ⊙ (W_l c_l + b_l) ⊙ σ(G_l c_l) + c_l
 pub fn gdcn(scene: &Scene) -> Vector {
     crossed(scene, |path, c0, c| gated_cross(&scene.p, path, c0, c))
+}
+
+/// ŷ = w₀ + ⟨h, [x_L; h_L; f_L]⟩ with a cross layer x, a deep layer h and a bridge f in each layer.
+pub fn edcn(scene: &Scene) -> Vector {
+    let temperature = scene.options["gate_temperature"].as_f64().unwrap();
+    let mut shared = flat(&scene.fields("embedding"));
+    let (mut first, mut last): (Option<Matrix>, Matrix) = (None, vec![]);
+    for l in 0..scene.size("cross_layers") {
+        let of = |name: &str| format!("layers.layer_{l}.{name}");
+        let [x, h] = [0, 1].map(|network| -> Matrix {
+            shared.iter().map(|f| regulated(&scene.p, &of("regulation"), temperature, network, f)).collect()
+        });
+        let x0 = first.get_or_insert_with(|| x.clone());
+        let cross: Matrix =
+            x0.iter().zip(&x).map(|(x0, x)| vector_cross_step(&scene.p, &of("cross"), 0, x0, x)).collect();
+        let act = activation(scene.text("activation"));
+        let hidden = |h: &Vector| dense(&scene.p, &of("deep.linear_0"), h, true).into_iter().map(act).collect();
+        let deep = scene.dropped(h.iter().map(hidden).collect(), "dropout");
+        let both = || cross.iter().zip(&deep);
+        shared = both().map(|(x, h)| bridge(&scene.p, &of("bridge"), scene.text("bridge"), x, h)).collect();
+        last = both().map(|(x, h)| [x.clone(), h.clone()].concat()).collect();
+    }
+    let last = last.iter().zip(&shared).map(|(last, f)| [last.clone(), f.clone()].concat()).collect();
+    add([scene.bias(), scene.output("output", &last)])
+}
+
+/// ŷ = w₀ + ⟨h, DNN([y_1; ...; y_n])⟩ with y_j = N(exp(Σ_f w_{j,f} N(ln |e_f|))), and for AFN+ another deep part.
+pub fn afn(scene: &Scene) -> Vector {
+    let exponents = scene.p.matrix("products.exponents");
+    let fields = scene.fields("embedding");
+    let elementwise = |x: &Matrix, e: &Matrix, f: fn(f64, f64) -> f64| -> Matrix {
+        x.iter()
+            .zip(e)
+            .map(|(x, e)| x.iter().zip(e).map(|(&x, &e)| if e == 0.0 { 0.0 } else { f(x, e) }).collect())
+            .collect()
+    };
+    let logarithms = fields.iter().map(|e| elementwise(e, e, |_, e| e.abs().max(1e-5).ln())).collect();
+    let logarithms = scene.normed_vectors("products.log_norm", logarithms, "log_batch_norm");
+    let logarithms = logarithms.iter().zip(&fields).map(|(x, e)| elementwise(x, e, |x, _| x));
+    let products = |logarithms: Matrix| -> Matrix {
+        let sum = |w: &Vector, d: usize| (0..w.len()).map(|f| w[f] * logarithms[f][d]).sum::<f64>();
+        exponents.iter().map(|w| (0..logarithms[0].len()).map(|d| sum(w, d).exp()).collect()).collect()
+    };
+    let products = scene.normed_vectors("products.exp_norm", logarithms.map(products).collect(), "log_batch_norm");
+    let explicit = add([scene.bias(), scene.output("output", &scene.dnn(flat(&products)))]);
+    match scene.length("deep_hidden_units") {
+        0 => explicit,
+        layers => {
+            let fields = flat(&scene.fields("deep.embedding"));
+            add([explicit, scene.output("deep.output", &scene.dnn_of_layers("deep.dnn", layers, fields))])
+        }
+    }
 }
 
 /// ŷ = w₀ + Σ_s w_{id_s} x_s + Σ_{f<g} Σ_d e²_{f,d} e²_{g,d} + Σ_{f<g<h} Σ_d e³_{f,d} e³_{g,d} e³_{h,d} + ...

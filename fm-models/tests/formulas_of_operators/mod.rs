@@ -82,6 +82,13 @@ pub fn formulas() -> Vec<(&'static str, Build)> {
             let x = row.vectors.abs() + 0.5;
             total(x.exp().log() - x.sqrt().reciprocal() * x.neg())
         }),
+        one("sin cos atan atan2", |row| {
+            let (x, y) = (row.vectors.narrow(2, 0, 2), row.vectors.narrow(2, 2, 2));
+            // Points on all sides, on the axes and at the origin.
+            let zero = x.abs() * 0.0;
+            let angles = (&x - 0.5).atan2(&(&y - 0.5)) + zero.atan2(&y) + x.atan2(&zero) + zero.atan2(&zero);
+            total(x.sin() * y.cos() + (x * 3.0).atan() + angles)
+        }),
         one("maximum minimum clamp", |row| {
             let x = &row.vectors;
             let (low, high) = (x.narrow(2, 0, 2), x.narrow(2, 2, 2));

@@ -44,6 +44,35 @@ pub fn din(scene: &Scene) -> Vector {
     add([scene.bias(), scene.output("output", &scene.dnn(flat(&fields)))])
 }
 
+/// ŷ = w₀ + ⟨h, DNN([e_1; ...; e_G; y_0; y_1; ...])⟩ with y of blocks over [v_j; p_j], of the row's own item and its
+/// history.
+pub fn bst(scene: &Scene) -> Vector {
+    let [sequence, item] = scene.history();
+    let (own, seen) = (scene.unscaled("embedding", item), scene.unscaled("embedding", sequence));
+    let positions = scene.p.matrix("positions");
+    let places = |(own, seen): (&Matrix, &Matrix)| -> Matrix {
+        own.iter().chain(seen).zip(&positions).map(|(v, place)| [v.clone(), place.clone()].concat()).collect()
+    };
+    let mut y: Vec<Matrix> = own.iter().zip(&seen).map(places).collect();
+    let values = scene.values(item).into_iter().zip(scene.values(sequence));
+    let there: Matrix =
+        values.map(|(own, seen)| [own, seen].concat().iter().map(|&x| f64::from(x != 0.0)).collect()).collect();
+    let sees: Vec<Matrix> =
+        there.iter().map(|there| there.iter().map(|j| there.iter().map(|i| j * i).collect()).collect()).collect();
+    for l in 0..scene.size("transformer_blocks") {
+        let heads = scene.size("transformer_heads");
+        let drop = &mut |x: Matrix| scene.dropped(x, "dropout");
+        y = transformer_block(&scene.p, &format!("block_{l}"), (heads, false), &y, &sees, drop);
+    }
+    let input = |(row, fields): (usize, &Matrix)| -> Vector {
+        let others = (0..fields.len()).filter(|field| ![item, sequence].contains(field));
+        let kept = y[row].iter().zip(&there[row]).flat_map(|(y, there)| y.iter().map(move |y| there * y));
+        others.flat_map(|field| fields[field].clone()).chain(kept).collect()
+    };
+    let inputs = scene.fields("embedding").iter().enumerate().map(input).collect();
+    add([scene.bias(), scene.output("output", &scene.dnn(inputs))])
+}
+
 /// ŷ = w₀ + ⟨u, v_i⟩ with u = LN(y_0), the newest item after causal blocks over v_j + p_j, or a vector of its own.
 pub fn sasrec(scene: &Scene) -> Vector {
     let [sequence, item] = scene.history();

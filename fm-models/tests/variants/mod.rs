@@ -35,6 +35,7 @@ const VARIANTS: &[(&str, &str)] = &[
     ("dcn_v2", r#"{"cross": "mixture"}"#),
     ("dcn_v2", r#"{"cross": "mixture", "cross_experts": 1, "structure": "parallel"}"#),
     ("autoint", r#"{"hidden_units": [64, 64]}"#),
+    ("destine", r#"{"residual": "each-layer", "hidden_units": [64, 64]}"#),
     ("fwfm", r#"{"first_order": "weights"}"#),
     ("fmfm", r#"{"first_order": "weights"}"#),
     ("pnn", r#"{"product": "outer"}"#),
@@ -45,9 +46,14 @@ const VARIANTS: &[(&str, &str)] = &[
     ("finalmlp", r#"{"gates": "sides", "fusion_heads": 2}"#),
     ("finalmlp", r#"{"gates": "off"}"#),
     ("gdcn", r#"{"structure": "parallel"}"#),
+    ("edcn", r#"{"bridge": "sum", "gate_norm": false, "activation": "tanh"}"#),
+    ("edcn", r#"{"bridge": "concatenation", "gate_temperature": 0.5}"#),
+    ("edcn", r#"{"bridge": "attention"}"#),
     ("finalnet", r#"{"hidden_batch_norm": "frozen"}"#),
+    ("afn", r#"{"deep_hidden_units": [64, 64]}"#),
     ("hofm", r#"{"order": 2}"#),
     ("hofm", r#"{"order": 5}"#),
+    ("bst", r#"{"transformer_blocks": 2, "transformer_heads": 4}"#),
     ("sasrec", r#"{"embedding_dim": 12, "transformer_blocks": 1, "transformer_heads": 3}"#),
     ("ensemble", r#"{"members": [{"name": "fm", "options": {}}, {"name": "lr", "options": {}}]}"#),
     ("din", r#"{"attention_activation": "sigmoid", "attention_units": [16, 8]}"#),
@@ -113,12 +119,17 @@ impl Variant {
     fn has_batch_norm(&self, modes: &[&str]) -> bool {
         let options = self.entry.resolve(&self.options).unwrap();
         let is_one = |option: &str| options.get(option).is_some_and(|mode| modes.iter().any(|one| mode == one));
-        is_one("batch_norm") || is_one("hidden_batch_norm")
+        is_one("batch_norm") || is_one("hidden_batch_norm") || is_one("log_batch_norm")
     }
 
     /// Whether batch norm needs two rows in training.
     pub fn trains_on_statistics(&self) -> bool {
         self.has_batch_norm(&["standard", "always-batch"])
+    }
+
+    /// Whether it takes powers of embeddings, which enlarge rounding.
+    pub fn takes_powers(&self) -> bool {
+        self.entry.name == "afn"
     }
 
     /// Whether a row's score depends on the others in its batch, as Keras's notebook has it with `bn_use=True`.

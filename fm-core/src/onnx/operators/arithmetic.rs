@@ -1,5 +1,7 @@
 //! Element-wise operators.
 
+use std::f64::consts::PI;
+
 use super::{Call, Value};
 use crate::error::Result;
 use crate::onnx::element::Element;
@@ -35,6 +37,7 @@ pub(super) fn translate(call: &mut Call<'_>, name: &str) -> Result<Option<String
             call.node("Pow", &[&base, &exponent], vec![])
         }
         "clamp" | "clamp_min" | "clamp_max" => clamp(call)?,
+        "atan2" => angle(call)?,
         "eq" => compare(call, "Equal")?,
         "ne" => {
             let equal = compare(call, "Equal")?;
@@ -67,12 +70,15 @@ pub(super) fn translate(call: &mut Call<'_>, name: &str) -> Result<Option<String
 fn of_one(name: &str) -> Option<&'static str> {
     Some(match name {
         "abs" => "Abs",
+        "atan" => "Atan",
+        "cos" => "Cos",
         "exp" => "Exp",
         "log" => "Log",
         "neg" => "Neg",
         "reciprocal" => "Reciprocal",
         "relu" => "Relu",
         "sigmoid" => "Sigmoid",
+        "sin" => "Sin",
         "sqrt" => "Sqrt",
         "tanh" => "Tanh",
         _ => return None,
@@ -117,6 +123,26 @@ fn add_product(call: &mut Call<'_>) -> Result<String> {
     }
     let input = call.tensor_as("self", element)?;
     Ok(call.node("Add", &[&input, &product], vec![]))
+}
+
+/// The angle of the point with the abscissa `other` and the ordinate `self`, between -π and π.
+fn angle(call: &mut Call<'_>) -> Result<String> {
+    let element = call.result.element;
+    let (y, x) = (call.tensor_as("self", element)?, call.tensor_as("other", element)?);
+    let zero = call.builder.scalar(0.0, element)?;
+    // The angle of (0, 0) is 0, but 0 / 0 is not a number.
+    let is_zero = call.node("Equal", &[&x, &zero], vec![]);
+    let tiny = call.builder.scalar(f64::from(f32::MIN_POSITIVE), element)?;
+    let divisor = call.node("Where", &[&is_zero, &tiny, &x], vec![]);
+    let slope = call.node("Div", &[&y, &divisor], vec![]);
+    let right = call.node("Atan", &[&slope], vec![]);
+    // A point on the left is half a turn away from the one opposite of it.
+    let (back, on) = (call.builder.scalar(-PI, element)?, call.builder.scalar(PI, element)?);
+    let is_below = call.node("Less", &[&y, &zero], vec![]);
+    let half_turn = call.node("Where", &[&is_below, &back, &on], vec![]);
+    let left = call.node("Add", &[&right, &half_turn], vec![]);
+    let is_left = call.node("Less", &[&x, &zero], vec![]);
+    Ok(call.node("Where", &[&is_left, &left, &right], vec![]))
 }
 
 fn clamp(call: &mut Call<'_>) -> Result<String> {
