@@ -194,7 +194,8 @@ fn processes_end_when_one_of_them_is_killed_and_another_number_resumes() {
         let began = Instant::now();
         signal(&ranks[killed], "-KILL");
         let outputs = wait(ranks);
-        assert!(began.elapsed() < Duration::from_secs(10));
+        // Far below the timeout of processes that wait for each other.
+        assert!(began.elapsed() < Duration::from_secs(60));
         let other = &outputs[1 - killed];
         assert_eq!(other.status.code(), Some(1));
         let message = stderr(other);
