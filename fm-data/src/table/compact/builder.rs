@@ -145,32 +145,44 @@ impl Coding {
     pub fn push(&mut self, column: &StringChunked) {
         let mut new = StringChunkedBuilder::new(column.name().clone(), 0);
         let mut distinct = self.distinct();
+        let Coding { segments, growing, short, long, distinct_bytes, is_plain, .. } = self;
+        let mut add = |text: &str| {
+            new.append_value(text);
+            *distinct_bytes += text.len();
+            distinct += 1;
+            distinct as u32 - 1
+        };
+        let mut codes = vec![];
         for array in column.downcast_iter() {
-            for (row, view) in array.views().iter().enumerate() {
-                if self.growing.len() == ROWS {
-                    let next = if self.is_plain { Growing::of_texts() } else { Growing::of_codes() };
-                    self.segments.push(std::mem::replace(&mut self.growing, next).finish());
+            let text = |row| (!array.is_null(row)).then(|| array.value(row));
+            let mut code = |row| match text(row) {
+                None => NO_CODE,
+                Some(text) if array.views()[row].is_inline() => {
+                    let view = array.views()[row].as_u128();
+                    // Most texts occurred before. An entry would make room for the others each time.
+                    short.get(&view).copied().unwrap_or_else(|| *short.entry(view).or_insert(add(text)))
                 }
-                let text = || (!array.is_null(row)).then(|| array.value(row));
-                if let Growing::Texts(texts) = &mut self.growing {
-                    texts.push(text());
-                    continue;
+                Some(text) => match long.get(text) {
+                    Some(&code) => code,
+                    None => *long.entry(text.into()).or_insert(add(text)),
+                },
+            };
+            let mut start = 0;
+            while start < array.len() {
+                if growing.len() == ROWS {
+                    let next = if *is_plain { Growing::of_texts() } else { Growing::of_codes() };
+                    segments.push(std::mem::replace(growing, next).finish());
                 }
-                let mut add = |text: &str| {
-                    new.append_value(text);
-                    self.distinct_bytes += text.len();
-                    distinct += 1;
-                    distinct as u32 - 1
-                };
-                let code = match text() {
-                    None => NO_CODE,
-                    Some(text) if view.is_inline() => *self.short.entry(view.as_u128()).or_insert_with(|| add(text)),
-                    Some(text) => match self.long.get(text) {
-                        Some(&code) => code,
-                        None => *self.long.entry(text.into()).or_insert(add(text)),
-                    },
-                };
-                self.growing.push_code(code);
+                let rows = start..array.len().min(start + ROWS - growing.len());
+                start = rows.end;
+                match growing {
+                    Growing::Texts(texts) => rows.for_each(|row| texts.push(text(row))),
+                    Growing::Codes(growing) => {
+                        codes.clear();
+                        codes.extend(rows.map(&mut code));
+                        growing.push(&codes);
+                    }
+                }
             }
         }
         self.rows += column.len();

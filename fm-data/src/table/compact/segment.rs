@@ -162,8 +162,50 @@ fn widened(code: u32, null: u32) -> u32 {
 /// The last segment of a column, which grows.
 #[derive(Debug)]
 pub(super) enum Growing {
-    Codes { width: usize, codes: Vec<u8> },
+    Codes(Codes),
     Texts(Texts),
+}
+
+/// Codes, in `width` bytes each.
+#[derive(Debug)]
+pub(super) struct Codes {
+    width: usize,
+    codes: Vec<u8>,
+}
+
+impl Codes {
+    /// Appends codes, all in more bytes if one of them needs them.
+    pub fn push(&mut self, new: &[u32]) {
+        let largest = new.iter().copied().filter(|&code| code != NO_CODE).max().unwrap_or(0);
+        // The largest number of each width stands for null.
+        let needed = match largest {
+            0..0xFF => 1,
+            0xFF..0xFFFF => 2,
+            _ => 4,
+        };
+        if needed > self.width {
+            let before: Vec<u32> = {
+                let cells = of_codes(self.width, &self.codes);
+                (0..self.len()).map(|row| cells.code(row)).collect()
+            };
+            *self = Codes { width: needed, codes: vec![] };
+            self.write(&before);
+        }
+        self.write(new);
+    }
+
+    fn write(&mut self, new: &[u32]) {
+        self.codes.reserve(new.len() * self.width);
+        match self.width {
+            1 => self.codes.extend(new.iter().map(|&code| code as u8)),
+            2 => new.iter().for_each(|&code| self.codes.extend_from_slice(&(code as u16).to_le_bytes())),
+            _ => new.iter().for_each(|&code| self.codes.extend_from_slice(&code.to_le_bytes())),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.codes.len() / self.width
+    }
 }
 
 /// Texts one after the other, and where each ends.
@@ -184,7 +226,7 @@ impl Texts {
 impl Growing {
     /// A segment of codes.
     pub fn of_codes() -> Growing {
-        Growing::Codes { width: 1, codes: vec![] }
+        Growing::Codes(Codes { width: 1, codes: vec![] })
     }
 
     /// A segment of texts.
@@ -193,32 +235,10 @@ impl Growing {
     }
 
     /// The number of rows.
-    #[inline]
     pub fn len(&self) -> usize {
         match self {
-            Growing::Codes { width, codes } => codes.len() / width,
+            Growing::Codes(codes) => codes.len(),
             Growing::Texts(texts) => texts.ends.len() / size_of::<u64>(),
-        }
-    }
-
-    /// Appends a code, in a segment of codes.
-    #[inline]
-    pub fn push_code(&mut self, code: u32) {
-        let Growing::Codes { width, codes } = self else { return };
-        match width {
-            1 if code < u8::MAX.into() || code == NO_CODE => codes.push(code as u8),
-            2 if code < u16::MAX.into() || code == NO_CODE => codes.extend((code as u16).to_le_bytes()),
-            4 => codes.extend(code.to_le_bytes()),
-            _ => {
-                let all: Vec<u32> = {
-                    let cells = of_codes(*width, codes);
-                    (0..codes.len() / *width).map(|row| cells.code(row)).collect()
-                };
-                *width *= 2;
-                codes.clear();
-                all.into_iter().for_each(|code| self.push_code(code));
-                self.push_code(code);
-            }
         }
     }
 
@@ -229,7 +249,7 @@ impl Growing {
             Bytes::Memory(bytes)
         };
         match self {
-            Growing::Codes { width, codes } => Segment::Codes { width, codes: bytes(codes) },
+            Growing::Codes(Codes { width, codes }) => Segment::Codes { width, codes: bytes(codes) },
             Growing::Texts(Texts { ends, texts }) => Segment::Texts { ends: bytes(ends), texts: bytes(texts) },
         }
     }
@@ -241,5 +261,21 @@ fn of_codes(width: usize, codes: &[u8]) -> Cells<'_> {
         1 => Cells::Bytes(codes),
         2 => Cells::Shorts(codes.as_chunks().0),
         _ => Cells::Words(codes.as_chunks().0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_take_more_bytes_once_one_of_them_needs_more() {
+        for (largest, width) in [(0xFE, 1), (0xFF, 2), (0xFFFE, 2), (0xFFFF, 4), (0x12_3456, 4)] {
+            let mut codes = Codes { width: 1, codes: vec![] };
+            codes.push(&[3, NO_CODE]);
+            codes.push(&[largest]);
+            let cells = of_codes(codes.width, &codes.codes);
+            assert_eq!((codes.width, [0, 1, 2].map(|row| cells.code(row))), (width, [3, NO_CODE, largest]));
+        }
     }
 }
