@@ -12,6 +12,7 @@ use fm_data::{Prepared, Split};
 
 use crate::memory;
 use crate::metric::Metric;
+use crate::probabilities;
 use crate::results::Results;
 use crate::settings::Settings;
 
@@ -221,8 +222,8 @@ fn greatest_common_divisor(a: usize, b: usize) -> usize {
 pub fn of_results(results: &Results, settings: &Settings) -> Option<String> {
     let task = settings.data.task.of_any_threshold();
     let monitored = settings.monitored().ok()?;
-    // Weights of positive rows and smoothed labels shift probabilities, but not their order.
-    let is_shifted = settings.train.positive_weight != 1.0 || settings.train.label_smoothing != 0.0;
+    // Some losses shift probabilities, but not their order.
+    let is_shifted = probabilities::shift(&settings.train).is_some();
     let is_of_probabilities = ["logloss", "ece", "normalized_entropy"].contains(&monitored.name.as_str());
     let metric = if is_shifted && is_of_probabilities { Metric::of(task, "auc").ok()? } else { monitored };
     let value = metric.among(&results.test)?;

@@ -323,7 +323,7 @@ fn trainer<'a>(
         let config = settings.train.clone();
         let objective: Box<dyn Objective + 'a> = match ranking {
             Some(ranking) => Box::new(ranking.objective()?),
-            None => Box::new(Pointwise::new(schema.label(), config.label_smoothing, config.positive_weight)?),
+            None => Box::new(Pointwise::new(schema.label(), config.binary_loss())?),
         };
         let trainer = Trainer::in_group(model.as_ref(), store, objective, config, group)?;
         Ok(trainer.with_fields_of(schema))

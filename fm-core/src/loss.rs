@@ -10,6 +10,8 @@ use crate::schema::{Label, Task};
 /// - squared error: (ŷ - y)²
 /// - logistic loss: -p y' ln σ(ŷ) - (1 - y') ln(1 - σ(ŷ)), in natural logarithms, computed from the logit without overflow;
 ///   y' = (1 - ε) y + ε/2 is the smoothed label, and p the weight of positive rows
+/// - focal loss: the logistic loss with its first part times (1 - σ(ŷ))^γ and its second part times σ(ŷ)^γ, so that rows
+///   count less the better they are predicted
 ///
 /// ```
 /// use fm_core::loss::Loss;
@@ -31,24 +33,75 @@ pub enum Loss {
         label_smoothing: f64,
         /// p, the weight of positive rows.
         positive_weight: f64,
+        /// γ, 0 for the logistic loss: Lin et al., Focal loss for dense object detection, ICCV 2017, section 3,
+        /// <https://arxiv.org/abs/1708.02002>.
+        focal_gamma: f64,
     },
+}
+
+/// The settings of the loss of a binary task. The default is the logistic loss.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BinaryLoss {
+    /// ε, the smoothing of labels.
+    pub label_smoothing: f64,
+    /// p, the weight of positive rows.
+    pub positive_weight: f64,
+    /// γ of the focal loss.
+    pub focal_gamma: f64,
+    /// The share of the [loss of pairs](pairwise).
+    pub pairwise_share: f64,
+}
+
+impl Default for BinaryLoss {
+    fn default() -> BinaryLoss {
+        BinaryLoss { label_smoothing: 0.0, positive_weight: 1.0, focal_gamma: 0.0, pairwise_share: 0.0 }
+    }
+}
+
+impl BinaryLoss {
+    /// Checks the settings, which only binary tasks can have.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`]; [`Error::Unsupported`] for a task that is not binary.
+    pub(crate) fn check(&self, is_binary: bool) -> Result<()> {
+        let BinaryLoss { label_smoothing, positive_weight, focal_gamma, pairwise_share } = *self;
+        if !(0.0..1.0).contains(&label_smoothing) {
+            return Err(Error::out_of_range("label_smoothing", label_smoothing, "at least 0 and below 1"));
+        }
+        if !positive_weight.is_finite() || positive_weight <= 0.0 {
+            return Err(Error::out_of_range("positive_weight", positive_weight, "a number above 0"));
+        }
+        if !(0.0..=10.0).contains(&focal_gamma) {
+            return Err(Error::out_of_range("focal_gamma", focal_gamma, "from 0 to 10"));
+        }
+        if !(0.0..1.0).contains(&pairwise_share) {
+            return Err(Error::out_of_range("pairwise_share", pairwise_share, "at least 0 and below 1"));
+        }
+        if !is_binary && *self != BinaryLoss::default() {
+            return Err(Error::Unsupported(format!("{} are for binary tasks: leave them out", BinaryLoss::SETTINGS)));
+        }
+        Ok(())
+    }
+
+    /// Their names, for errors.
+    pub(crate) const SETTINGS: &str = "label_smoothing, positive_weight, focal_gamma and pairwise_share";
 }
 
 impl Loss {
     /// The logistic loss without label smoothing and with equal weights.
-    pub const LOGISTIC: Loss = Loss::Logistic { label_smoothing: 0.0, positive_weight: 1.0 };
+    pub const LOGISTIC: Loss = Loss::Logistic { label_smoothing: 0.0, positive_weight: 1.0, focal_gamma: 0.0 };
 
-    /// The loss of a task.
+    /// The loss of the rows of a task, without the loss of pairs.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for label smoothing outside [0, 1) or a weight that is not a positive number;
-    /// [`Error::Unsupported`] for either in a regression, and for a ranking, whose losses compare items: see
-    /// [`objective::Ranking`](crate::objective::Ranking).
-    pub fn new(task: Task, label_smoothing: f64, positive_weight: f64) -> Result<Loss> {
-        check_binary(matches!(task, Task::Binary { .. }), label_smoothing, positive_weight)?;
+    /// [`Error::OutOfRange`] for settings out of range; [`Error::Unsupported`] for settings other than the default in a
+    /// regression, and for a ranking, whose losses compare items: see [`objective::Ranking`](crate::objective::Ranking).
+    pub fn new(task: Task, settings: BinaryLoss) -> Result<Loss> {
+        settings.check(matches!(task, Task::Binary { .. }))?;
+        let BinaryLoss { label_smoothing, positive_weight, focal_gamma, pairwise_share: _ } = settings;
         match task {
             Task::Regression => Ok(Loss::Squared),
-            Task::Binary { .. } => Ok(Loss::Logistic { label_smoothing, positive_weight }),
+            Task::Binary { .. } => Ok(Loss::Logistic { label_smoothing, positive_weight, focal_gamma }),
             Task::Ranking { .. } => {
                 let reason = "the loss of a ranking compares items: train it with the objective `Ranking`";
                 Err(Error::Unsupported(reason.into()))
@@ -84,29 +137,78 @@ impl Loss {
     fn reduced(&self, logits: &Tensor, labels: &Tensor, reduction: Reduction) -> Tensor {
         match *self {
             Loss::Squared => logits.mse_loss(labels, reduction),
-            Loss::Logistic { label_smoothing, positive_weight } => {
+            Loss::Logistic { label_smoothing, positive_weight, focal_gamma } => {
                 let smoothed =
                     (label_smoothing > 0.0).then(|| labels * (1.0 - label_smoothing) + label_smoothing / 2.0);
+                let labels = smoothed.as_ref().unwrap_or(labels);
+                if focal_gamma > 0.0 {
+                    let losses = focal(logits, labels, positive_weight, focal_gamma);
+                    return if reduction == Reduction::Mean { losses.mean(Kind::Float) } else { losses };
+                }
                 let positive =
                     (positive_weight != 1.0).then(|| Tensor::from(positive_weight as f32).to_device(logits.device()));
-                let labels = smoothed.as_ref().unwrap_or(labels);
                 logits.binary_cross_entropy_with_logits::<Tensor>(labels, None, positive, reduction)
             }
         }
     }
 
     /// The constant logit with the lowest loss over the training rows that `label` summarises: [`Label::prior_logit`]
-    /// of the smoothed mean, plus ln p.
+    /// of the smoothed mean, plus ln p; for a focal loss, the root of its slope.
     pub fn prior_logit(&self, label: &Label) -> f32 {
         match *self {
             Loss::Squared => label.prior_logit(),
-            Loss::Logistic { label_smoothing, positive_weight } => {
+            Loss::Logistic { focal_gamma: 0.0, label_smoothing, positive_weight } => {
                 let (smoothing, mean) = (label_smoothing as f32, label.mean);
                 let smoothed = Label { mean: mean * (1.0 - smoothing) + smoothing / 2.0, ..label.clone() };
                 smoothed.prior_logit() + positive_weight.ln() as f32
             }
+            Loss::Logistic { .. } => {
+                // The slope is linear in the label, so that of the mean label is the mean slope.
+                let slope = |logit: f32| RowLoss::new(*self, 1.0).slope(logit, label.mean);
+                let (mut low, mut high) = (-30.0, 30.0);
+                for _ in 0..40 {
+                    let middle: f32 = (low + high) / 2.0;
+                    *(if slope(middle) > 0.0 { &mut high } else { &mut low }) = middle;
+                }
+                low
+            }
         }
     }
+}
+
+/// The focal losses `[B]`.
+fn focal(logits: &Tensor, labels: &Tensor, positive_weight: f64, gamma: f64) -> Tensor {
+    // -ln σ(ŷ) and -ln(1 - σ(ŷ)), whose exponentials are the factors.
+    let (positive, negative) = (-logits.log_sigmoid(), -(-logits).log_sigmoid());
+    let of_positive = (&negative * -gamma).exp() * &positive * positive_weight;
+    let of_negative = (positive * -gamma).exp() * negative;
+    labels * of_positive + (1.0 - labels) * of_negative
+}
+
+/// The mean of -ln σ(ŷ_i - ŷ_j) over the pairs of a positive row i and a negative row j of a batch, each with the product of
+/// their weights; 0 if there are none. Added to the loss of rows, it makes the gradients of negative rows larger where
+/// positives are rare.
+///
+/// # Shapes
+/// logits, labels (0 or 1) and weights `[B]` → a scalar
+///
+/// Source: Lin et al., Understanding the ranking loss for recommendation with sparse user feedback, KDD 2024, section 3,
+/// <https://arxiv.org/abs/2403.14144>; the loss of pairs is that of RankNet: Burges et al., Learning to rank using
+/// gradient descent, ICML 2005.
+///
+/// ```
+/// use fm_core::loss::pairwise;
+/// use fm_core::tch::Tensor;
+///
+/// let (logits, labels) = (Tensor::from_slice(&[2f32, 1.0, 5.0]), Tensor::from_slice(&[1f32, 0.0, 1.0]));
+/// let expected = ((1.0 + (-1f64).exp()).ln() + (1.0 + (-4f64).exp()).ln()) / 2.0;
+/// assert!((pairwise(&logits, &labels, None).double_value(&[]) - expected).abs() < 1e-6);
+/// ```
+pub fn pairwise(logits: &Tensor, labels: &Tensor, weights: Option<&Tensor>) -> Tensor {
+    let weighted = |rows: Tensor| weights.map_or_else(|| rows.shallow_clone(), |weights| &rows * weights);
+    let of_pairs = weighted(labels.shallow_clone()).unsqueeze(1) * weighted(1.0 - labels).unsqueeze(0);
+    let losses = -(logits.unsqueeze(1) - logits.unsqueeze(0)).log_sigmoid();
+    weighted_mean(&losses, &of_pairs)
 }
 
 /// The loss of one row as a function of its logit, for kernels that need no graph.
@@ -123,19 +225,22 @@ pub struct RowLoss {
     loss: Loss,
     /// What a label is divided by.
     scale: f32,
-    /// ε and p.
+    /// ε, p and γ.
     smoothing: f32,
     positive_weight: f32,
+    gamma: f32,
 }
 
 impl RowLoss {
     /// The loss of labels in units of `scale`.
     pub fn new(loss: Loss, scale: f32) -> RowLoss {
-        let (smoothing, positive_weight) = match loss {
-            Loss::Squared => (0.0, 1.0),
-            Loss::Logistic { label_smoothing, positive_weight } => (label_smoothing as f32, positive_weight as f32),
+        let [smoothing, positive_weight, gamma] = match loss {
+            Loss::Squared => [0.0, 1.0, 0.0],
+            Loss::Logistic { label_smoothing, positive_weight, focal_gamma } => {
+                [label_smoothing, positive_weight, focal_gamma].map(|setting| setting as f32)
+            }
         };
-        RowLoss { loss, scale, smoothing, positive_weight }
+        RowLoss { loss, scale, smoothing, positive_weight, gamma }
     }
 
     /// The losses of N rows.
@@ -151,9 +256,13 @@ impl RowLoss {
         }
         for row in 0..N {
             let (logit, [positive, negative]) = (logits[row], self.parts(labels[row]));
-            // e^-|ŷ| does not overflow, and -ln σ(±ŷ) follow from ln(1 + e^-|ŷ|).
-            let rest = ln_1p(exp(-logit.abs()));
-            losses[row] = positive * (rest + (-logit).max(0.0)) + negative * (rest + logit.max(0.0));
+            let [of_positive, of_negative] = logistic_losses(logit);
+            losses[row] = if self.gamma == 0.0 {
+                positive * of_positive + negative * of_negative
+            } else {
+                let [p, n] = self.focal_factors([of_positive, of_negative]);
+                positive * p * of_positive + negative * n * of_negative
+            };
         }
         losses
     }
@@ -165,7 +274,21 @@ impl RowLoss {
             return 2.0 * (logit - label / self.scale);
         }
         let [positive, negative] = self.parts(label);
-        (positive + negative) / (1.0 + exp(-logit)) - positive
+        let score = 1.0 / (1.0 + exp(-logit));
+        if self.gamma == 0.0 {
+            return (positive + negative) * score - positive;
+        }
+        let losses = logistic_losses(logit);
+        let ([p, n], [of_positive, of_negative]) = (self.focal_factors(losses), losses);
+        let against = 1.0 - score;
+        negative * n * (score + self.gamma * against * of_negative)
+            - positive * p * (against + self.gamma * score * of_positive)
+    }
+
+    /// (1 - σ(ŷ))^γ and σ(ŷ)^γ, from -ln σ(ŷ) and -ln(1 - σ(ŷ)).
+    #[inline(always)]
+    fn focal_factors(self, [of_positive, of_negative]: [f32; 2]) -> [f32; 2] {
+        [exp(-self.gamma * of_negative), exp(-self.gamma * of_positive)]
     }
 
     /// The factors p y' and 1 - y' of the parts of the logistic loss.
@@ -174,6 +297,14 @@ impl RowLoss {
         let y = label * (1.0 - self.smoothing) + self.smoothing / 2.0;
         [self.positive_weight * y, 1.0 - y]
     }
+}
+
+/// -ln σ(ŷ) and -ln(1 - σ(ŷ)).
+#[inline(always)]
+fn logistic_losses(logit: f32) -> [f32; 2] {
+    // e^-|ŷ| does not overflow, and both follow from ln(1 + e^-|ŷ|).
+    let rest = ln_1p(exp(-logit.abs()));
+    [rest + (-logit).max(0.0), rest + logit.max(0.0)]
 }
 
 /// eˣ with a relative error below 2·10⁻⁷; x is clamped to ±87. It is 2ⁿ times the series of e^(f ln 2), where
@@ -205,26 +336,7 @@ fn ln_1p(x: f32) -> f32 {
     2.0 * s * sum
 }
 
-/// Checks label smoothing and the weight of positive rows, which only binary tasks can have.
-///
-/// # Errors
-/// [`Error::OutOfRange`]; [`Error::Unsupported`] for a task that is not binary.
-pub(crate) fn check_binary(is_binary: bool, label_smoothing: f64, positive_weight: f64) -> Result<()> {
-    if !(0.0..1.0).contains(&label_smoothing) {
-        return Err(Error::out_of_range("label_smoothing", label_smoothing, "at least 0 and below 1"));
-    }
-    if !positive_weight.is_finite() || positive_weight <= 0.0 {
-        return Err(Error::out_of_range("positive_weight", positive_weight, "a number above 0"));
-    }
-    if !is_binary && (label_smoothing != 0.0 || positive_weight != 1.0) {
-        return Err(Error::Unsupported(
-            "label_smoothing and positive_weight are for binary tasks: leave them out".into(),
-        ));
-    }
-    Ok(())
-}
-
-/// Σ w ℓ / Σ w of losses `[B]` and weights `[B]`; 0 if all weights are 0.
+/// Σ w ℓ / Σ w of losses and weights of one shape; 0 if all weights are 0.
 pub(crate) fn weighted_mean(losses: &Tensor, weights: &Tensor) -> Tensor {
     // In float64, in which neither very large nor very small weights change a mean.
     let weights = weights.to_kind(Kind::Double);
@@ -247,6 +359,36 @@ mod tests {
         mean.unwrap().double_value(&[])
     }
 
+    fn of(label_smoothing: f64, positive_weight: f64, focal_gamma: f64) -> Loss {
+        Loss::Logistic { label_smoothing, positive_weight, focal_gamma }
+    }
+
+    #[test]
+    fn a_focal_loss_weights_each_part_by_its_error() {
+        let found = value(of(0.0, 3.0, 2.0), &[0.5, -2.0], &[1.0, 0.0], None);
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let expected =
+            (3.0 * -(sigmoid(0.5).ln()) * sigmoid(-0.5).powi(2) + -(sigmoid(2.0).ln()) * sigmoid(-2.0).powi(2)) / 2.0;
+        assert!((found - expected).abs() < 1e-6, "{found} and {expected}");
+    }
+
+    #[test]
+    fn pairs_have_the_product_of_their_weights_and_may_be_absent() {
+        let tensor = |numbers: &[f32]| Tensor::from_slice(numbers);
+        let (logits, labels, weights) = ([0.5f32, -2.0, 1.5, 90.0], [1.0f32, 0.0, 0.0, 1.0], [2.0f32, 1.0, 0.5, 3.0]);
+        let (mut sum, mut total) = (0.0, 0.0);
+        for i in [0, 3] {
+            for j in [1, 2] {
+                let weight = f64::from(weights[i] * weights[j]);
+                sum += weight * f64::from(logits[j] - logits[i]).exp().ln_1p();
+                total += weight;
+            }
+        }
+        let found = pairwise(&tensor(&logits), &tensor(&labels), Some(&tensor(&weights))).double_value(&[]);
+        assert!((found - sum / total).abs() < 1e-6, "{found}");
+        assert_eq!(pairwise(&tensor(&logits), &tensor(&[1.0; 4]), None).double_value(&[]), 0.0);
+    }
+
     #[test]
     fn losses_equal_their_formulas_even_for_extreme_logits() {
         let squared = value(Loss::Squared, &[0.5, -90.0], &[1.0, 1.0], None);
@@ -257,8 +399,7 @@ mod tests {
 
     #[test]
     fn the_loss_of_a_row_and_its_slope_are_those_of_a_batch_of_one_row() {
-        let logistic = |label_smoothing, positive_weight| Loss::Logistic { label_smoothing, positive_weight };
-        for loss in [Loss::Squared, logistic(0.0, 1.0), logistic(0.2, 3.0)] {
+        for loss in [Loss::Squared, Loss::LOGISTIC, of(0.2, 3.0, 0.0), of(0.0, 1.0, 2.0), of(0.2, 3.0, 0.5)] {
             for (logit, label) in [(0.0, 1.0), (0.5, 0.0), (-2.0, 1.0), (7.0, 1.0), (90.0, 0.0), (-90.0, 0.0f32)] {
                 let logits = Tensor::from_slice(&[logit]).set_requires_grad(true);
                 let mean = loss.mean(&logits, &Tensor::from_slice(&[label / 2.0]), None).unwrap();
@@ -288,7 +429,7 @@ mod tests {
 
     #[test]
     fn smoothing_moves_labels_towards_one_half_and_positives_have_their_weight() {
-        let loss = Loss::Logistic { label_smoothing: 0.2, positive_weight: 3.0 };
+        let loss = of(0.2, 3.0, 0.0);
         let found = value(loss, &[0.5, -2.0], &[1.0, 0.0], None);
         let expected = (logistic(0.5, 0.9, 3.0) + logistic(-2.0, 0.1, 3.0)) / 2.0;
         assert!((found - expected).abs() < 1e-6, "{found} and {expected}");
@@ -321,8 +462,8 @@ mod tests {
     fn no_constant_has_a_lower_loss_than_the_prior_logit() {
         let labels = [1.0, 0.0, 0.0, 0.0, 1.0];
         let label = Label::fit("y", Task::Binary { threshold: 1.0 }, labels);
-        for (label_smoothing, positive_weight) in [(0.0, 1.0), (0.1, 1.0), (0.0, 4.0), (0.3, 0.5)] {
-            let loss = Loss::Logistic { label_smoothing, positive_weight };
+        let losses = [of(0.1, 1.0, 0.0), of(0.0, 4.0, 0.0), of(0.3, 0.5, 0.0), of(0.0, 1.0, 2.0), of(0.1, 3.0, 4.0)];
+        for loss in [Loss::LOGISTIC].into_iter().chain(losses) {
             let at = |shift: f32| value(loss, &[loss.prior_logit(&label) + shift; 5], &labels, None);
             assert!(at(0.0) < at(0.05) && at(0.0) < at(-0.05), "{loss:?}");
         }

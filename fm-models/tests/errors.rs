@@ -156,6 +156,7 @@ fn options_that_models_cannot_have_are_refused_by_name() {
             ("pooling_dropout", vec![json!(1.0), json!(-0.1), json!(null)]),
             ("batch_norm", vec![json!("on"), json!(true)]),
             ("hidden_batch_norm", vec![json!("on"), json!(true)]),
+            ("hidden_layer_norm", vec![json!("on"), json!(1)]),
             ("attention_l2", vec![json!(-0.1), json!(null), json!("0.1")]),
             ("attention_dim", vec![json!(0), json!(65537)]),
             ("cin_size", vec![json!([]), json!([0]), json!([4, 65537]), json!(8)]),
@@ -262,7 +263,11 @@ fn schemas_that_a_model_cannot_take_are_refused() {
     );
     assert_says(
         build("masknet", json!({ "hidden_batch_norm": "standard" }), &[1, 1]),
-        &["model masknet: MaskNet: hidden_batch_norm must be off for serial blocks"],
+        &["model masknet: MaskNet: hidden_batch_norm and hidden_layer_norm must be off for serial blocks"],
+    );
+    assert_says(
+        build("dnn", json!({ "hidden_batch_norm": "standard", "hidden_layer_norm": true }), &[1, 1]),
+        &["model dnn: hidden_layer_norm and hidden_batch_norm are both on: turn one of them off"],
     );
     assert_says(
         build("finalnet", json!({ "hidden_units": [4, 3] }), &[1, 1]),

@@ -284,7 +284,16 @@ impl Scene {
         }
     }
 
-    /// The same for the elements of several vectors in each row.
+    /// The normalisation of hidden layer l under a path.
+    fn hidden_norm(&self, path: &str, l: usize, x: Matrix) -> Matrix {
+        if self.options["hidden_layer_norm"] == true {
+            let of_row = |x| layer_norm(&self.p, &format!("{path}.layer_norm_{l}"), &vec![x]);
+            return x.into_iter().flat_map(of_row).collect();
+        }
+        self.normed(&format!("{path}.batch_norm_{l}"), x, "hidden_batch_norm")
+    }
+
+    /// As [`Scene::normed`], for the elements of several vectors in each row.
     fn normed_vectors(&self, path: &str, x: Vec<Matrix>, option: &str) -> Vec<Matrix> {
         let k = x[0][0].len();
         let rows = self.normed(path, flat(&x), option);
@@ -310,7 +319,7 @@ impl Scene {
     fn dnn_of_layers(&self, path: &str, layers: usize, mut x: Matrix) -> Matrix {
         for l in 0..layers {
             x = x.iter().map(|x| dense(&self.p, &format!("{path}.linear_{l}"), x, true)).collect();
-            x = self.normed(&format!("{path}.batch_norm_{l}"), x, "hidden_batch_norm");
+            x = self.hidden_norm(path, l, x);
             x.iter_mut().flatten().for_each(|x| *x = activation(self.text("activation"))(*x));
             x = self.dropped(x, "dropout");
         }

@@ -7,6 +7,7 @@ mod variants;
 
 use std::ops::ControlFlow;
 
+use fm_core::loss::BinaryLoss;
 use fm_core::metric::Metrics;
 use fm_core::objective::Pointwise;
 use fm_core::train::{EpochRecord, Observer, Progress, Progressive, TrainConfig, TrainState, Trainer, Update};
@@ -177,7 +178,7 @@ fn what_it_cannot_measure_is_an_error() {
     let schema = schema(Task::Regression);
     let error = |name: &str, config: TrainConfig| -> Error {
         let (store, model) = variant(name).build(&schema, 1, Device::Cpu);
-        let objective = Pointwise::new(schema.label(), 0.0, 1.0).unwrap();
+        let objective = Pointwise::new(schema.label(), BinaryLoss::default()).unwrap();
         Trainer::with_objective(model.as_ref(), &store, Box::new(objective), config).map(|_| ()).unwrap_err()
     };
     let one = config(Update::Batch, "adam", true);

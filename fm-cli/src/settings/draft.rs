@@ -113,7 +113,9 @@ impl Draft {
             left_out.extend([("data", "label"), ("data", "fields")]);
         }
         if differs("data", "task") {
-            left_out.extend(["l2", "lr", "monitor", "label_smoothing", "positive_weight"].map(|key| ("train", key)));
+            let of_task =
+                ["l2", "lr", "monitor", "label_smoothing", "positive_weight", "focal_gamma", "pairwise_share"];
+            left_out.extend(of_task.map(|key| ("train", key)));
             left_out.push(("data", "threshold"));
         }
         if differs("model", "name") {

@@ -203,7 +203,7 @@ fn auto_climbs_the_ladder_and_says_what_to_take() {
     let line = "compare --data books.csv --schema schema.toml --models auto --set train.epochs=4 --output auto";
     let found = scene.ok_json(&format!("{line} --json"));
     let models = found["models"].as_array().unwrap();
-    assert_eq!(models.len(), 9);
+    assert_eq!(models.len(), 8);
     let finished: Vec<&Value> = models.iter().filter(|model| model["ending"] == "finished").collect();
     let best = finished.iter().map(|model| model["valid"].as_f64().unwrap()).fold(f64::INFINITY, f64::min);
     let taken = models.iter().find(|model| model["model"] == found["take"]).unwrap();

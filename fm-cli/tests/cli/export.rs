@@ -55,6 +55,7 @@ fn no_file_promises_probabilities_where_training_shifted_them() {
     for (shift, said) in [
         ("--set train.positive_weight=20", "s / (s + 20 * (1 - s))"),
         ("--set train.label_smoothing=0.2", "training smoothed the labels by 0.2"),
+        ("--set train.focal_gamma=2", "focal loss, gamma 2"),
     ] {
         scene.ok(&format!("{train} {shift} --run run --force"));
         scene.ok("export run -o model.pt");

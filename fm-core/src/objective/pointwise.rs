@@ -5,27 +5,30 @@ use tch::{Device, Tensor};
 use super::{Objective, TrainingBatch};
 use crate::error::Result;
 use crate::group::Group;
-use crate::loss::{Loss, RowLoss};
+use crate::loss::{BinaryLoss, Loss, RowLoss, pairwise};
 use crate::metric::{MetricSet, Metrics, Scored, metrics, metrics_of_rows};
 use crate::predict::{Score, predict, predict_together};
 use crate::rows::{Order, Rows};
 use crate::schema::Label;
 
-/// The squared error of a regression, in units of its label's scale, or the logistic loss of a binary task.
+/// The squared error of a regression, in units of its label's scale, or the loss of a binary task: (1 - α) times the logistic
+/// loss of rows, plus α times that of pairs.
 #[derive(Clone, Debug)]
 pub struct Pointwise {
     label: Label,
     loss: Loss,
+    /// α, the share of pairs.
+    pairwise_share: f64,
 }
 
 impl Pointwise {
-    /// The objective for the label's task. Label smoothing and the weight of positive rows are those of [`Loss`]; 0 and
-    /// 1 turn them off.
+    /// The objective for the label's task.
     ///
     /// # Errors
     /// Those of [`Loss::new`].
-    pub fn new(label: &Label, label_smoothing: f64, positive_weight: f64) -> Result<Pointwise> {
-        Ok(Pointwise { label: label.clone(), loss: Loss::new(label.task, label_smoothing, positive_weight)? })
+    pub fn new(label: &Label, settings: BinaryLoss) -> Result<Pointwise> {
+        let loss = Loss::new(label.task, settings)?;
+        Ok(Pointwise { label: label.clone(), loss, pairwise_share: settings.pairwise_share })
     }
 }
 
@@ -50,7 +53,7 @@ impl Objective for Pointwise {
     }
 
     fn row_loss(&self) -> Option<RowLoss> {
-        Some(RowLoss::new(self.loss, self.label.scale))
+        (self.pairwise_share == 0.0).then(|| RowLoss::new(self.loss, self.label.scale))
     }
 
     fn metrics_of(&self, rows: &Scored<'_>) -> Metrics {
@@ -69,7 +72,11 @@ impl Objective for Pointwise {
         let logits = model.score_rows(&batch.features)?;
         // Not where it is 1, so that the targets of a binary task need no other tensor.
         let scaled = (self.label.scale != 1.0).then(|| &batch.labels / f64::from(self.label.scale));
-        self.loss.mean(&logits, scaled.as_ref().unwrap_or(&batch.labels), batch.weights.as_ref())
+        let of_rows = self.loss.mean(&logits, scaled.as_ref().unwrap_or(&batch.labels), batch.weights.as_ref())?;
+        Ok(match self.pairwise_share {
+            0.0 => of_rows,
+            share => of_rows * (1.0 - share) + pairwise(&logits, &batch.labels, batch.weights.as_ref()) * share,
+        })
     }
 
     fn can_validate(&self, valid: &dyn Rows) -> bool {

@@ -12,7 +12,7 @@ use crate::metric::{MetricSet, Metrics};
 use crate::predict::Score;
 use crate::ranking::{
     Interactions, ItemSlots, NegativeSampler, Queries, RankingConfig, RankingLoss, bpr, evaluate, evaluate_model,
-    sampled_softmax,
+    sampled_softmax, warp,
 };
 use crate::rows::{Order, Rows};
 use crate::seed::{Stream, generator};
@@ -111,6 +111,7 @@ impl Objective for Ranking {
         let scores = model.score_candidates(&self.items.candidates(&batch.features, &tensor(&places))?)?;
         let losses = match self.config.loss {
             RankingLoss::Bpr => bpr(&scores)?,
+            RankingLoss::Warp => warp(&scores, self.items.len())?,
             RankingLoss::SampledSoftmax => {
                 let log_q: Vec<f32> = candidates.iter().map(|&item| self.sampler.log_q(item)).collect();
                 let log_q = Tensor::from_slice(&log_q).view(shape).to_device(device);
@@ -231,6 +232,7 @@ mod tests {
             (RankingLoss::Bpr, SamplerKind::InBatch),
             (RankingLoss::SampledSoftmax, SamplerKind::Uniform),
             (RankingLoss::SampledSoftmax, SamplerKind::InBatch),
+            (RankingLoss::Warp, SamplerKind::Uniform),
         ] {
             let config = RankingConfig { loss, sampler, negatives: 2, ..RankingConfig::default() };
             let objective = objective(&config, &train, &[]).unwrap();
@@ -243,6 +245,10 @@ mod tests {
                 RankingLoss::SampledSoftmax => {
                     let [own, other] = [item, negative(user)].map(|item| corrected(user, item).exp());
                     -(own / (own + 2.0 * other)).ln()
+                }
+                // The first negative is within the margin, so that the rank is that of all other items.
+                RankingLoss::Warp => {
+                    (1.0 + 1.0 / 2.0 + 1.0 / 3.0) * (1.0 - score(user, item) + score(user, negative(user)))
                 }
             };
             let losses: Vec<f64> = pairs.iter().map(of_row).collect();

@@ -15,6 +15,9 @@ pub enum RankingLoss {
     /// [`sampled_softmax`](super::sampled_softmax).
     #[default]
     SampledSoftmax,
+    /// The first negative within a margin of the positive item, weighted by the rank that its place suggests:
+    /// [`warp`](super::warp).
+    Warp,
 }
 
 /// The distribution of negatives. A known positive of the row's user is never drawn.
@@ -34,7 +37,8 @@ pub enum SamplerKind {
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RankingConfig {
-    /// Loss: bpr compares a positive row with one negative at a time, sampled-softmax with all its negatives at once.
+    /// Loss: bpr compares a positive row with one negative at a time, sampled-softmax with all its negatives at once, and
+    /// warp with the first negative that is not clearly worse.
     pub loss: RankingLoss,
     /// Number of negatives per positive row. More negatives give better results and take longer.
     pub negatives: usize,

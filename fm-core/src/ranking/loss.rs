@@ -64,6 +64,50 @@ pub fn sampled_softmax(scores: &Tensor, log_q: &Tensor) -> Result<Tensor> {
     Ok(-(scores - log_q).log_softmax(1, Kind::Float).select(1, 0))
 }
 
+/// Weighted approximate-rank pairwise loss: L(⌊(N - 1) / t⌋) (1 - s⁺ + s_t), where t is the place of the first negative
+/// whose score is within a margin of 1 of the positive item's, N the number of items, and L(r) = 1 + 1/2 + ... + 1/r.
+/// The fewer negatives it takes to find one, the lower the positive item's rank is estimated to be. Without one, the
+/// loss is 0.
+///
+/// # Shapes
+/// `scores` `[B, 1 + n]`, the positive item first in each row → `[B]`
+///
+/// Source: Weston, Bengio and Usunier, WSABIE: scaling up to large vocabulary image annotation, IJCAI 2011, section 3,
+/// <https://www.ijcai.org/Proceedings/11/Papers/460.pdf>, with at most n draws.
+///
+/// # Errors
+/// [`Error::Shape`] for another shape, or no negatives.
+///
+/// ```
+/// use fm_core::ranking::warp;
+/// use fm_core::tch::Tensor;
+///
+/// let scores = Tensor::from_slice(&[2f32, 0.5, 1.5]).view([1, 3]);
+/// // The second of two negatives is within the margin. Of 7 items, about 3 are ranked above the positive one.
+/// assert!((warp(&scores, 7)?.double_value(&[0]) - (1.0 + 1.0 / 2.0 + 1.0 / 3.0) * 0.5).abs() < 1e-6);
+/// # Ok::<(), fm_core::Error>(())
+/// ```
+pub fn warp(scores: &Tensor, items: usize) -> Result<Tensor> {
+    let n = check(scores)?;
+    let of_places: Vec<f32> = (1..=n as usize).map(|t| harmonic(items.saturating_sub(1) / t) as f32).collect();
+    let of_places = Tensor::from_slice(&of_places).to_device(scores.device());
+    let margins = scores.narrow(1, 1, n) - scores.narrow(1, 0, 1) + 1.0;
+    // The earlier a negative, the larger its number.
+    let numbers = Tensor::arange_start_step(n, 0, -1, (Kind::Float, scores.device()));
+    let first = (margins.gt(0.0) * numbers).argmax(1, true);
+    let losses = margins.gather(1, &first, false).clamp_min(0.0).squeeze_dim(1);
+    Ok(losses * of_places.take(&first.squeeze_dim(1)))
+}
+
+/// 1 + 1/2 + ... + 1/n, for a large n by its asymptotic series, whose error is below 10⁻⁸.
+fn harmonic(n: usize) -> f64 {
+    const EULER: f64 = 0.577_215_664_901_532_9;
+    match n {
+        0..32 => (1..=n).map(|i| 1.0 / i as f64).sum(),
+        _ => (n as f64).ln() + EULER + 0.5 / n as f64 - 1.0 / (12.0 * (n as f64).powi(2)),
+    }
+}
+
 /// The number of negatives.
 fn check(scores: &Tensor) -> Result<i64> {
     match scores.size()[..] {
@@ -87,6 +131,8 @@ mod tests {
         Tensor::from_slice(&flat).view([rows.len() as i64, -1])
     }
 
+    const ITEMS: usize = 9;
+
     proptest! {
         #[test]
         fn the_losses_equal_their_formulas(
@@ -97,6 +143,7 @@ mod tests {
         ) {
             let scores = tensor(&rows);
             let (pairs, softmax) = (bpr(&scores).unwrap(), sampled_softmax(&scores, &tensor(&log_q)).unwrap());
+            let ranks = warp(&scores, ITEMS).unwrap();
             prop_assert_eq!((pairs.size(), softmax.size()), (vec![rows.len() as i64], vec![rows.len() as i64]));
             for (row, (scores, log_q)) in (0..).zip(rows.iter().zip(&log_q)) {
                 let (positive, negatives) = (scores[0], &scores[1..]);
@@ -106,7 +153,21 @@ mod tests {
                 let weight = |i: usize| f64::exp(scores[i] - log_q[i]);
                 let expected = -(weight(0) / (0..scores.len()).map(weight).sum::<f64>()).ln();
                 prop_assert!((softmax.double_value(&[row]) - expected).abs() < 1e-5 * (1.0 + expected));
+                let first = negatives.iter().position(|&negative| 1.0 - positive + negative > 0.0);
+                let expected = first.map_or(0.0, |at| {
+                    let rank = (ITEMS - 1) / (at + 1);
+                    (1..=rank).map(|i| 1.0 / i as f64).sum::<f64>() * (1.0 - positive + negatives[at])
+                });
+                prop_assert!((ranks.double_value(&[row]) - expected).abs() < 1e-5 * (1.0 + expected));
             }
+        }
+    }
+
+    #[test]
+    fn harmonic_numbers_are_sums() {
+        for n in [0, 1, 31, 32, 1000] {
+            let expected: f64 = (1..=n).map(|i| 1.0 / i as f64).sum();
+            assert!((harmonic(n) - expected).abs() < 1e-8, "{n}");
         }
     }
 
@@ -122,7 +183,7 @@ mod tests {
     fn scores_without_a_negative_or_of_other_items_are_errors() {
         let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
         assert!(bpr(&zeros(&[2, 1])).unwrap_err().to_string().contains("n ≥ 1, found [2, 1]"));
-        assert!(bpr(&zeros(&[4])).is_err() && bpr(&zeros(&[0, 3])).is_err());
+        assert!(bpr(&zeros(&[4])).is_err() && bpr(&zeros(&[0, 3])).is_err() && warp(&zeros(&[2, 1]), ITEMS).is_err());
         assert!(sampled_softmax(&zeros(&[2, 3]), &zeros(&[2, 2])).unwrap_err().to_string().contains("[2, 2]"));
     }
 }

@@ -7,7 +7,7 @@
 //! | [`ItemSlots`], [`Candidates`] | the slots of each item of the catalogue, and rows with several candidate items each |
 //! | [`Interactions`], [`ItemSets`] | which user interacted with which items |
 //! | [`NegativeSampler`] | draws negatives |
-//! | [`bpr`], [`sampled_softmax`] | losses |
+//! | [`bpr`], [`sampled_softmax`], [`warp`] | losses |
 //! | [`Queries`] | the relevant items and the candidates of each user |
 //! | [`evaluate`], [`evaluate_model`] | metrics over the whole catalogue |
 //! | [`ranks_of_relevant`], [`metrics_of_users`] | the same for a subset of the users |
@@ -64,5 +64,5 @@ pub use crate::candidates::{Candidates, ItemSlots};
 pub use config::{RankingConfig, RankingLoss, SamplerKind};
 pub use evaluation::{Queries, Query, evaluate, evaluate_model, metrics_of_users, ranks_of_relevant, score_items};
 pub use interactions::{Interactions, ItemSets, NONE};
-pub use loss::{bpr, sampled_softmax};
+pub use loss::{bpr, sampled_softmax, warp};
 pub use negatives::NegativeSampler;

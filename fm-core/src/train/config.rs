@@ -7,7 +7,7 @@ use tch::nn::VarStore;
 
 use crate::error::{Error, Result};
 use crate::learner::{StepConfig, TrainPrecision, Update};
-use crate::loss::check_binary;
+use crate::loss::BinaryLoss;
 use crate::optim::{L2Scope, OptimizerConfig, Schedule};
 use crate::ranking::RankingConfig;
 
@@ -51,6 +51,12 @@ pub struct TrainConfig {
     /// Weight of positive rows in the loss of a binary task. With a weight other than 1, predictions are no longer
     /// probabilities.
     pub positive_weight: f64,
+    /// Exponent γ of the focal loss of a binary task, which counts rows less the better they are predicted; 0 is the
+    /// logistic loss. With another one, predictions are no longer probabilities.
+    pub focal_gamma: f64,
+    /// Share of the loss of pairs in the loss of a binary task. It compares each positive row of a batch with each negative
+    /// one; the rest is the loss of the rows.
+    pub pairwise_share: f64,
     /// Validation metric that chooses the best epoch. It also drives early stopping and the plateau schedule. By
     /// default logloss for a binary task, rmse for a regression and ndcg@10 for a ranking.
     pub monitor: Option<String>,
@@ -98,6 +104,8 @@ impl Default for TrainConfig {
             clip_value: None,
             label_smoothing: 0.0,
             positive_weight: 1.0,
+            focal_gamma: 0.0,
+            pairwise_share: 0.0,
             monitor: None,
             patience: 3,
             min_delta: 0.0,
@@ -114,6 +122,12 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// The settings of the loss of a binary task.
+    pub fn binary_loss(&self) -> BinaryLoss {
+        let TrainConfig { label_smoothing, positive_weight, focal_gamma, pairwise_share, .. } = *self;
+        BinaryLoss { label_smoothing, positive_weight, focal_gamma, pairwise_share }
+    }
+
     /// Checks every setting that the optimiser does not check.
     ///
     /// # Errors
@@ -138,7 +152,7 @@ impl TrainConfig {
         if !self.min_delta.is_finite() || self.min_delta < 0.0 {
             return Err(Error::out_of_range("min_delta", self.min_delta, "a number of at least 0"));
         }
-        check_binary(is_binary, self.label_smoothing, self.positive_weight)?;
+        self.binary_loss().check(is_binary)?;
         self.optimizer.check()?;
         let is_ftrl = matches!(self.optimizer, OptimizerConfig::Ftrl { .. });
         if is_ftrl && (!matches!(self.schedule, Schedule::Constant {}) || self.warmup_steps > 0) {
@@ -153,10 +167,10 @@ impl TrainConfig {
         if self.progressive {
             return Err(no_progressive("a model that is sampled from its posterior"));
         }
-        if self.label_smoothing != 0.0 || self.positive_weight != 1.0 {
-            return Err(Error::Unsupported(
-                "label_smoothing and positive_weight are for models trained by gradient descent: leave them out".into(),
-            ));
+        if self.binary_loss() != BinaryLoss::default() {
+            let settings = BinaryLoss::SETTINGS;
+            let reason = format!("{settings} are for models trained by gradient descent: leave them out");
+            return Err(Error::Unsupported(reason));
         }
         Ok(())
     }
@@ -169,6 +183,7 @@ impl TrainConfig {
             ("clip_value", self.clip_value.is_some()),
             ("l2_scope table", self.l2_scope == L2Scope::Table),
             ("precision bf16", self.precision == TrainPrecision::Bf16),
+            ("pairwise_share", self.pairwise_share > 0.0),
         ];
         if let Some((name, _)) = is_asked.iter().find(|(_, is_asked)| *is_asked) {
             return Err(Error::Unsupported(format!("online updates do not support {name}: leave it out")));
@@ -186,6 +201,10 @@ impl TrainConfig {
             ("this model draws its parameters", draws),
             ("online updates change the parameters after each row", self.update == Update::Online),
             ("progressive validation scores each row before training on it", self.progressive),
+            (
+                "the loss of pairs needs all rows of a batch (`pairwise_share=0` leaves it out)",
+                self.pairwise_share > 0.0,
+            ),
             ("batch normalization needs all rows of a batch (`batch_norm=off` leaves it out)", is_normalised),
             ("GPUs are not supported with several processes (`--device cpu` uses the CPU)", store.device().is_cuda()),
         ];

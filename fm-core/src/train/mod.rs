@@ -111,7 +111,7 @@ impl<'a> Trainer<'a> {
     /// Those of [`Trainer::with_objective`]; [`Error::Unsupported`] for a ranking, which needs
     /// [`Trainer::with_objective`].
     pub fn new(model: &'a dyn Model, store: &'a VarStore, label: &Label, config: TrainConfig) -> Result<Trainer<'a>> {
-        let objective = Pointwise::new(label, config.label_smoothing, config.positive_weight)?;
+        let objective = Pointwise::new(label, config.binary_loss())?;
         Trainer::with_objective(model, store, Box::new(objective), config)
     }
 

@@ -486,6 +486,8 @@ fn settings_out_of_range_are_errors() {
     assert!(with(|c| c.label_smoothing = 1.0).contains("label_smoothing is 1"));
     assert!(with(|c| c.label_smoothing = 0.1).contains("are for binary tasks"));
     assert!(with(|c| c.positive_weight = 0.0).contains("positive_weight is 0"));
+    assert!(with(|c| c.focal_gamma = -1.0).contains("focal_gamma is -1: it must be from 0 to 10"));
+    assert!(with(|c| c.pairwise_share = 1.0).contains("pairwise_share is 1: it must be at least 0 and below 1"));
     assert!(with(|c| c.precision = TrainPrecision::Bf16).contains("bf16 is for CUDA devices"));
     assert!(with(|c| c.schedule = Schedule::Step { every: 0, gamma: 0.1 }).contains("every is 0"));
     assert!(with(|c| c.schedule = Schedule::Step { every: 1, gamma: 1.5 }).contains("gamma is 1.5"));

@@ -1,13 +1,13 @@
 //! Hidden layers of deep models.
 
-use fm_core::Result;
+use fm_core::{Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::Path;
 
 use super::batch_norm::MOMENTUM;
-use super::{Activation, BatchNorm, BatchNormMode, Dense, Dropout, check_input};
+use super::{Activation, BatchNorm, BatchNormMode, Dense, Dropout, LayerNorm, check_input};
 
 /// The options of a [`Dnn`].
 #[derive(Clone, Debug, JsonSchema, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub struct DnnConfig {
     pub hidden_batch_norm: BatchNormMode,
     /// Momentum of the moving statistics of batch norm. Use less than Keras's 0.99 if an epoch has few steps.
     pub hidden_batch_norm_momentum: f64,
+    /// Whether each hidden layer is normalised over its units, separately in each row, before its activation.
+    pub hidden_layer_norm: bool,
 }
 
 impl Default for DnnConfig {
@@ -32,17 +34,57 @@ impl Default for DnnConfig {
             dropout: 0.5,
             hidden_batch_norm: BatchNormMode::Off,
             hidden_batch_norm_momentum: MOMENTUM,
+            hidden_layer_norm: false,
         }
     }
 }
 
-/// h_{l+1} = dropout(relu(batch_norm(W_l h_l + b_l))): a sequence of hidden layers.
+/// The normalisation of a hidden layer before its activation.
+#[derive(Debug)]
+pub enum HiddenNorm {
+    /// Over the rows of a batch.
+    Batch(BatchNorm),
+    /// Over the units of the layer.
+    Layer(LayerNorm),
+}
+
+impl HiddenNorm {
+    /// Creates `batch_norm_{l}` or `layer_norm_{l}` under `path` for the units of layer l, or neither.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for both, or a momentum out of range.
+    pub fn new(path: &Path<'_>, l: usize, units: i64, config: &DnnConfig) -> Result<Option<HiddenNorm>> {
+        let batch = BatchNorm::new(path / format!("batch_norm_{l}"), units, config.hidden_batch_norm)?;
+        match (batch, config.hidden_layer_norm) {
+            (None, false) => Ok(None),
+            (Some(norm), false) => Ok(Some(HiddenNorm::Batch(norm.with_momentum(config.hidden_batch_norm_momentum)?))),
+            (None, true) => Ok(Some(HiddenNorm::Layer(LayerNorm::new(path / format!("layer_norm_{l}"), &[units])?))),
+            (Some(_), true) => {
+                let reason = "hidden_layer_norm and hidden_batch_norm are both on: turn one of them off";
+                Err(Error::Setting(reason.into()))
+            }
+        }
+    }
+
+    /// The normalised layer `[B, units]`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another input, and in training with batch norm for a single row.
+    pub fn forward(&self, layer: &Tensor, train: bool) -> Result<Tensor> {
+        match self {
+            HiddenNorm::Batch(norm) => norm.forward(layer, train),
+            HiddenNorm::Layer(norm) => norm.forward(layer),
+        }
+    }
+}
+
+/// h_{l+1} = dropout(relu(norm(W_l h_l + b_l))): a sequence of hidden layers, with an optional [`HiddenNorm`].
 ///
 /// # Shapes
 /// `[B, in]` → `[B, last hidden units]`; the input itself if there are no hidden layers
 ///
 /// Source: Guo et al., DeepFM, IJCAI 2017, equation 4, <https://arxiv.org/abs/1703.04247>. Keras: `DNN` and `DNN_v2`,
-/// which are the same. They apply dropout only after the last hidden layer and have no batch norm. Here, as in the
+/// which are the same. They apply dropout only after the last hidden layer and have no norm. Here, as in the
 /// paper, dropout follows each hidden layer.
 ///
 /// ```
@@ -56,7 +98,7 @@ impl Default for DnnConfig {
 /// ```
 #[derive(Debug)]
 pub struct Dnn {
-    hidden: Vec<(Dense, Option<BatchNorm>)>,
+    hidden: Vec<(Dense, Option<HiddenNorm>)>,
     activation: Activation,
     dropout: Dropout,
     input: i64,
@@ -64,7 +106,7 @@ pub struct Dnn {
 }
 
 impl Dnn {
-    /// Creates the layers `linear_0`, `linear_1`, ... and, optionally, `batch_norm_0`, ... under `path`.
+    /// Creates the layers `linear_0`, `linear_1`, ... and, optionally, their [`HiddenNorm`]s under `path`.
     ///
     /// # Errors
     /// [`fm_core::Error::Setting`] for options out of range.
@@ -75,9 +117,7 @@ impl Dnn {
         for (l, &units) in config.hidden_units.iter().enumerate() {
             super::check_size("Dnn", "an element of hidden_units", units)?;
             let dense = Dense::new(&path / format!("linear_{l}"), width, units, true)?;
-            let norm = BatchNorm::new(&path / format!("batch_norm_{l}"), units, config.hidden_batch_norm)?;
-            let norm = norm.map(|norm| norm.with_momentum(config.hidden_batch_norm_momentum)).transpose()?;
-            hidden.push((dense, norm));
+            hidden.push((dense, HiddenNorm::new(&path, l, units, config)?));
             width = units;
         }
         Ok(Dnn { hidden, activation: config.activation, dropout, input, output: width })
@@ -130,10 +170,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_equals_a_sequence_of_dense_layers_batch_norms_and_activations(
+        fn it_equals_a_sequence_of_dense_layers_norms_and_activations(
             (rows, input) in (2usize..5, 1usize..5),
             hidden_units in vec(1i64..5, 0..4),
             (act, mode, train) in (0usize..4, 0usize..4, any::<bool>()),
+            has_layer_norm: bool,
             seed: u64,
         ) {
             let mut draw = Draw(seed);
@@ -144,6 +185,7 @@ mod tests {
                 dropout: 0.0,
                 hidden_batch_norm: MODES[mode],
                 hidden_batch_norm_momentum: 0.9,
+                hidden_layer_norm: MODES[mode] == BatchNormMode::Off && has_layer_norm,
             };
             let layer = Dnn::new(store.root() / "dnn", input as i64, &config).unwrap();
             let p = Parameters::draw(&store, &mut draw);
@@ -154,6 +196,8 @@ mod tests {
                 x = x.iter().map(|x| dense(&p, &format!("dnn.linear_{l}"), x, true)).collect();
                 if MODES[mode] != BatchNormMode::Off {
                     x = batch_norm(&p, &format!("dnn.batch_norm_{l}"), &x, [train, true, false][mode]);
+                } else if has_layer_norm {
+                    x = x.into_iter().flat_map(|x| layer_norm(&p, &format!("dnn.layer_norm_{l}"), &vec![x])).collect();
                 }
                 x.iter_mut().flatten().for_each(|x| *x = act(*x));
             }

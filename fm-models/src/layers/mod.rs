@@ -72,7 +72,7 @@ pub use dense::Dense;
 pub use dense_fm::DenseFm;
 pub use dice::Dice;
 pub use disentangled::DisentangledLayer;
-pub use dnn::{Dnn, DnnConfig};
+pub use dnn::{Dnn, DnnConfig, HiddenNorm};
 pub use dropout::Dropout;
 pub use embedding::{Embedding, EmbeddingConfig};
 pub use factorized::FactorizedInteraction;

@@ -9,7 +9,7 @@ use tch::Tensor;
 use tch::nn::Path;
 
 use crate::layers::{
-    Activation, BatchNorm, Dense, DnnConfig, Dropout, Embedding, EmbeddingConfig, FactorizedInteraction, bias,
+    Activation, Dense, DnnConfig, Dropout, Embedding, EmbeddingConfig, FactorizedInteraction, HiddenNorm, bias,
 };
 
 /// The registered model.
@@ -57,7 +57,7 @@ pub struct FinalNet {
     /// e, the vectors of the fields.
     pub embedding: Embedding,
     /// The layers, with or without batch norm.
-    pub hidden: Vec<(FactorizedInteraction, Option<BatchNorm>)>,
+    pub hidden: Vec<(FactorizedInteraction, Option<HiddenNorm>)>,
     /// h.
     pub output: Dense,
     activation: Activation,
@@ -77,10 +77,7 @@ impl FinalNet {
         let (mut width, mut hidden, path_of_layers) = (fields * k, vec![], path / "block");
         for (l, &units) in config.dnn.hidden_units.iter().enumerate() {
             let layer = FactorizedInteraction::new(&path_of_layers / format!("layer_{l}"), width, units)?;
-            let path = &path_of_layers / format!("batch_norm_{l}");
-            let norm = BatchNorm::new(path, units, config.dnn.hidden_batch_norm)?;
-            let norm = norm.map(|norm| norm.with_momentum(config.dnn.hidden_batch_norm_momentum)).transpose()?;
-            hidden.push((layer, norm));
+            hidden.push((layer, HiddenNorm::new(&path_of_layers, l, units, &config.dnn)?));
             width = units;
         }
         Ok(FinalNet {

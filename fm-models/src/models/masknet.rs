@@ -98,7 +98,7 @@ impl MaskNet {
     /// Creates the parameters under `path`.
     ///
     /// # Errors
-    /// [`Error::Setting`] for options out of range, or for serial blocks with batch norm.
+    /// [`Error::Setting`] for options out of range, or for serial blocks with a norm of hidden layers.
     pub fn new(path: &Path<'_>, schema: &Schema, config: &Config) -> Result<MaskNet> {
         let embedding = Embedding::new(path / "embedding", schema, &config.embedding)?;
         let [fields, k] = embedding.output();
@@ -111,8 +111,9 @@ impl MaskNet {
         let (mut blocks, mut width) = (vec![], fields * k);
         let mut behind = config.dnn.clone();
         match config.blocks {
-            Blocks::Serial if config.dnn.hidden_batch_norm != BatchNormMode::Off => {
-                let reason = "MaskNet: hidden_batch_norm must be off for serial blocks, which have layer norm";
+            Blocks::Serial if config.dnn.hidden_batch_norm != BatchNormMode::Off || config.dnn.hidden_layer_norm => {
+                let reason = "MaskNet: hidden_batch_norm and hidden_layer_norm must be off for serial blocks, which have \
+                    layer norm";
                 return Err(Error::Setting(reason.into()));
             }
             Blocks::Serial => {

@@ -256,7 +256,7 @@ pub fn wukong_model(scene: &Scene) -> Vector {
 pub fn finalnet(scene: &Scene) -> Vector {
     let layer = |x: Matrix, l: usize| {
         let x = x.iter().map(|x| factorized(&scene.p, &format!("block.layer_{l}"), x)).collect();
-        let mut x = scene.normed(&format!("block.batch_norm_{l}"), x, "hidden_batch_norm");
+        let mut x = scene.hidden_norm("block", l, x);
         x.iter_mut().flatten().for_each(|x| *x = activation(scene.text("activation"))(*x));
         scene.dropped(x, "dropout")
     };
