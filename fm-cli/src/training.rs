@@ -11,14 +11,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
-use fm_args::flags::{Folders, Part};
+use fm_args::flags::{Folders, Part, Tables};
 use fm_core::group::Group;
 use fm_core::objective::{Objective, Pointwise};
 use fm_core::seed::{Stream, seed_torch};
+use fm_core::shards::{Shards, divide};
 use fm_core::summary::Summary;
 use fm_core::terminal::grouped;
 use fm_core::train::{Ending, EpochRecord, TakenValues, TrainFiles, TrainState, Trainer, WarmStart};
-use fm_core::{Error, Records, Rows, Schema};
+use fm_core::{Error, Records, Rows, Schema, Score};
 use fm_data::{Earlier, Prepared};
 use fm_models::run::{BuiltModel, NewRun, Run};
 use tch::Device;
@@ -53,6 +54,8 @@ pub struct Machine<'a> {
     pub tensorboard: bool,
     /// The processes that train together, if there are several. This is rank 0, except in [`follow`].
     group: Option<&'a Group>,
+    /// What each of them keeps of the tables.
+    tables: Tables,
 }
 
 impl<'a> Machine<'a> {
@@ -61,12 +64,13 @@ impl<'a> Machine<'a> {
         let stop = Arc::new(AtomicBool::new(false));
         let (data_dir, cache_dir) = (data_dir(folders)?, cache_dir(folders)?);
         let (is_listening, warned) = (Cell::new(false), RefCell::default());
-        Ok(Machine { data_dir, cache_dir, stop, is_listening, warned, tensorboard: false, group: None })
+        let (group, tables) = (None, Tables::Replicated);
+        Ok(Machine { data_dir, cache_dir, stop, is_listening, warned, tensorboard: false, group, tables })
     }
 
     /// The same machine, as one of several processes if there is a group.
-    pub fn in_group(self, group: Option<&'a Group>) -> Machine<'a> {
-        Machine { group, ..self }
+    pub fn in_group(self, group: Option<&'a Group>, tables: Tables) -> Machine<'a> {
+        Machine { group, tables, ..self }
     }
 
     /// Reads and encodes the rows of a run, or opens the encoded rows.
@@ -152,12 +156,13 @@ pub fn train_watched(
     let digests = digests(&data);
     scale_labels(&mut data, scale, &digests, group)?;
     let schema = &data.schema.clone();
-    let Built { built, ranking } = Built::to_train(settings, &data, device, group)?;
-    let mut trainer = trainer(settings, schema, &built, ranking.as_ref(), group)?;
+    let built = Built::to_train(settings, &data, device, machine)?;
+    let ranking = built.ranking.as_ref();
+    let mut trainer = trainer(settings, schema, &built, group)?;
     tracing::info!(
         "{}: {} parameters, {} training rows, {} fields, {device:?}",
         settings.model.name,
-        grouped(parameters(settings, &built)),
+        grouped(built.parameters(settings)),
         grouped(data.train.len() as i64),
         schema.num_fields(),
     );
@@ -169,7 +174,7 @@ pub fn train_watched(
     machine.warn_once(suspicions::of_rows(&data, settings));
     let progress = EpochProgress::new(settings.monitored()?.name, settings.train.batch_size, settings.train.epochs);
     let trained = || -> Result<_> {
-        let before = together(group, Before::measure(&data, ranking.as_ref()))?;
+        let before = together(group, Before::measure(&data, ranking))?;
         let events = together(group, event_file(run.files(), &trainer, machine.tensorboard))?;
         let Prepared { train, valid, test, .. } = data;
         let (train, valid) = (on_device(train, device), on_device(valid, device));
@@ -190,19 +195,24 @@ pub fn train_watched(
     run.settle();
 
     let state = trainer.state.clone();
-    if run.files().best().exists() {
-        run.files().load(&built.store)?;
-    }
-    let measured = Measured { built: &built, ranking: ranking.as_ref(), valid: valid.as_ref(), test: &test, device };
-    let results = measured.results(settings, schema, &state, before)?;
-    run.save_summary(&results)?;
+    let measure = || -> Result<Results> {
+        if run.files().best().exists() {
+            run.files().load_into(&trainer)?;
+        }
+        let (valid, test) = (valid.as_ref(), &test);
+        let measured = Measured { built: &built, model: &trainer.score(), valid, test, device };
+        let results = measured.results(settings, schema, &state, before)?;
+        run.save_summary(&results)?;
+        Ok(results)
+    };
+    let results = trainer.end(measure())?;
     Ok((run, results))
 }
 
 /// A model, and the rows that it is measured on.
 struct Measured<'a> {
-    built: &'a BuiltModel,
-    ranking: Option<&'a Ranking>,
+    built: &'a Built<'a>,
+    model: &'a dyn Score,
     valid: &'a dyn Rows,
     test: &'a dyn Rows,
     device: Device,
@@ -211,7 +221,8 @@ struct Measured<'a> {
 impl Measured<'_> {
     /// The results of a model after its training, with a warning if some are not finite.
     fn results(&self, settings: &Settings, schema: &Schema, state: &TrainState, before: Before) -> Result<Results> {
-        let measure = |part, rows| metrics(self.built, (part, rows), self.ranking, schema.label(), self.device);
+        let measure =
+            |part, rows| metrics(self.model, (part, rows), self.built.ranking.as_ref(), schema.label(), self.device);
         let results = Results {
             model: settings.model.name.clone(),
             task: settings.data.task,
@@ -223,7 +234,7 @@ impl Measured<'_> {
             progressive: state.epochs.last().map(|record| record.progressive.clone()).unwrap_or_default(),
             baselines: before.test,
             valid_baselines: before.valid,
-            parameters: parameters(settings, self.built),
+            parameters: self.built.parameters(settings),
             seconds: state.seconds,
             rows: before.rows,
             device: format!("{:?}", self.device),
@@ -233,11 +244,6 @@ impl Measured<'_> {
         }
         Ok(results)
     }
-}
-
-/// The number of parameters of a model.
-fn parameters(settings: &Settings, built: &BuiltModel) -> i64 {
-    Summary::new(&settings.model.name, built.model.as_ref(), &built.store).total()
 }
 
 /// Trains with the others of a group for rank 0, which writes the run.
@@ -252,15 +258,20 @@ pub fn follow(settings: &Settings, machine: &Machine) -> Result<()> {
     let digests = digests(&data);
     scale_labels(&mut data, None, &digests, group)?;
     let schema = &data.schema.clone();
-    let Built { built, ranking } = Built::to_train(settings, &data, device, group)?;
-    let mut trainer = trainer(settings, schema, &built, ranking.as_ref(), group)?;
+    let built = Built::to_train(settings, &data, device, machine)?;
+    let mut trainer = trainer(settings, schema, &built, group)?;
     machine.listen()?;
     // Rank 0 opens the run, measures baselines and opens an event file.
     for _ in 0..3 {
-        together(group, Ok(()))?;
+        trainer.serve()?;
     }
     let (train, valid) = (on_device(data.train, device), on_device(data.valid, device));
-    match trainer.fit(train.as_ref(), valid.as_ref(), &mut Follower { stop: &machine.stop })? {
+    let ending = trainer.fit(train.as_ref(), valid.as_ref(), &mut Follower { stop: &machine.stop })?;
+    if trainer.is_divided() {
+        // Rank 0 writes a checkpoint, or measures the best epoch.
+        trainer.serve()?;
+    }
+    match ending {
         Ending::Interrupted => Err(Interrupted("interrupted".into()).into()),
         Ending::Finished | Ending::EarlyStopped => Ok(()),
     }
@@ -286,28 +297,42 @@ fn scale_labels(
     Ok(())
 }
 
-/// A model, and what a ranking needs beside it.
-struct Built {
+/// A model, and what its training needs beside it.
+struct Built<'a> {
     built: BuiltModel,
     ranking: Option<Ranking>,
+    /// The tables, if they are divided among processes.
+    shards: Option<Shards<'a>>,
 }
 
-impl Built {
-    fn new(settings: &Settings, data: &Prepared, device: Device) -> Result<Built> {
+impl<'a> Built<'a> {
+    fn new(settings: &Settings, data: &Prepared, device: Device) -> Result<Built<'a>> {
         let schema = &data.schema;
         seed_torch(settings.train.seed, Stream::Parameters);
         let built = settings.model.build(schema, device)?;
         let ranking = data.ranking.as_ref().map(|ranking| Ranking::new(ranking, schema, settings, device));
-        Ok(Built { built, ranking: ranking.transpose()? })
+        Ok(Built { built, ranking: ranking.transpose()?, shards: None })
     }
 
     /// As [`Built::new`], in a group, for a model that can be trained.
-    fn to_train(settings: &Settings, data: &Prepared, device: Device, group: Option<&Group>) -> Result<Built> {
+    fn to_train(settings: &Settings, data: &Prepared, device: Device, machine: &Machine<'a>) -> Result<Built<'a>> {
         let build = || {
             ensemble::check_members(&settings.model, &data.schema)?;
-            Built::new(settings, data, device)
+            match machine.group.filter(|_| machine.tables == Tables::Sharded) {
+                Some(group) => {
+                    let (built, shards) = divide(group, || Built::new(settings, data, device))?;
+                    Ok(Built { shards: Some(shards), ..built })
+                }
+                None => Built::new(settings, data, device),
+            }
         };
-        together(group, build())
+        together(machine.group, build())
+    }
+
+    /// The number of parameters of the model.
+    fn parameters(&self, settings: &Settings) -> i64 {
+        let [whole, now] = self.shards.as_ref().map_or([0, 0], Shards::numbers);
+        Summary::new(&settings.model.name, self.built.model.as_ref(), &self.built.store).total() - now + whole
     }
 }
 
@@ -315,8 +340,7 @@ impl Built {
 fn trainer<'a>(
     settings: &Settings,
     schema: &Schema,
-    BuiltModel { model, store, .. }: &'a BuiltModel,
-    ranking: Option<&'a Ranking>,
+    Built { built: BuiltModel { model, store }, ranking, shards }: &'a Built<'a>,
     group: Option<&'a Group>,
 ) -> Result<Trainer<'a>> {
     let prepare = || -> Result<Trainer<'a>> {
@@ -325,10 +349,12 @@ fn trainer<'a>(
             Some(ranking) => Box::new(ranking.objective()?),
             None => Box::new(Pointwise::new(schema.label(), config.binary_loss())?),
         };
-        let trainer = Trainer::in_group(model.as_ref(), store, objective, config, group)?;
+        let trainer = Trainer::in_group(model.as_ref(), store, objective, config, (group, shards.as_ref()))?;
         Ok(trainer.with_fields_of(schema))
     };
-    together(group, prepare())
+    let trainer = together(group, prepare())?;
+    trainer.begin();
+    Ok(trainer)
 }
 
 /// Results that do not need training: the baselines, and the number of rows of each part.
@@ -382,7 +408,7 @@ fn fit(
     let resume = format!("fm train --resume {}", shell_word(&run.folder().to_string_lossy()));
     match ending {
         Ok(Ending::Interrupted) => {
-            run.files().save_last(trainer)?;
+            trainer.end(run.files().save_last(trainer))?;
             run.settle();
             let (epoch, step) = (trainer.state.epoch + 1, trainer.state.step);
             Err(Interrupted(format!("interrupted in epoch {epoch}, step {step}: resume with `{resume}`")).into())
@@ -390,6 +416,11 @@ fn fit(
         Err(error @ Error::Io { .. }) if run.files().has_progress() => {
             bail!("{error}; once that is fixed, resume with `{resume}`")
         }
+        // The rows of the lost process are lost, too.
+        Err(Error::Group(reason)) if trainer.is_divided() && run.files().has_progress() => {
+            bail!("{reason}; resume from the last checkpoint with `{resume}`")
+        }
+        Err(error) if trainer.is_divided() => Err(error.into()),
         // The last step is complete on all processes.
         Err(error @ (Error::Group(_) | Error::PeerFailed { .. })) if trainer.learner().steps() > 0 => {
             if let Err(unsaved) = run.files().save_last(trainer) {

@@ -147,6 +147,11 @@ impl Candidates<'_> {
         self.size
     }
 
+    /// The B rows, each with its own item.
+    pub(crate) fn rows(&self) -> &Ragged {
+        &self.rows
+    }
+
     /// All candidates as B · c rows, those of the first row first.
     ///
     /// # Errors

@@ -98,6 +98,7 @@ fn missing(name: &str) -> Error {
 /// What processes tell each other in a step, as bits.
 const STOP: i64 = 1;
 const FAILED: i64 = 2;
+const SAVE: i64 = 4;
 
 /// A group of processes, from the view of one of them.
 #[derive(Debug)]
@@ -210,6 +211,18 @@ impl Group {
         Ok(output)
     }
 
+    /// Sends `counts[r]` consecutive elements of `input` to each rank r, and returns those that the others send, in the order of
+    /// ranks: `expected[r]` from rank r. All of them know the counts before.
+    ///
+    /// # Errors
+    /// [`Error::Group`] if a process is lost.
+    pub(crate) fn exchange(&self, input: &Tensor, counts: &[usize], expected: &[usize]) -> Result<Tensor> {
+        let [counts, expected] = [counts, expected].map(|counts| counts.iter().map(|&n| n as i64).collect::<Vec<_>>());
+        let output = Tensor::f_empty([expected.iter().sum::<i64>()], (input.kind(), Device::Cpu))?;
+        self.lost(self.raw.exchange((&output, &expected), (input, &counts)))?;
+        Ok(output)
+    }
+
     /// Copies the elements of rank 0's tensor into those of all others, which have the same shape.
     ///
     /// # Errors
@@ -243,7 +256,8 @@ impl Group {
         String::from_utf8(bytes).map_err(|_| Error::Group("rank 0 has sent other bytes than a text".into()))
     }
 
-    /// Passes on a result of this process if all others have succeeded, too.
+    /// Passes on a result of this process if all others have succeeded, too. Its message has the form of
+    /// [`Group::begin_step`], so that a process hears of a failure at either of them.
     ///
     /// # Errors
     /// That of this process; [`Error::PeerFailed`] if another one has failed.
@@ -252,15 +266,13 @@ impl Group {
         if self.has_ended.get() {
             return result;
         }
-        let all = match self.gather(&[i64::from(result.is_err())]) {
-            Ok(all) => all,
+        match self.tell(if result.is_err() { FAILED } else { 0 }, &[]) {
+            Ok(_) => result,
+            Err(Error::PeerFailed { rank }) if rank < self.rank || result.is_ok() => {
+                Err(Error::PeerFailed { rank }.into())
+            }
             // The reason of this process says more than the loss of another one.
-            Err(lost) => return result.and(Err(lost.into())),
-        };
-        self.has_ended.set(all.iter().any(|failed| failed[0] != 0));
-        match all.iter().position(|failed| failed[0] != 0) {
-            Some(rank) if rank < self.rank || result.is_ok() => Err(Error::PeerFailed { rank }.into()),
-            _ => result,
+            Err(error) => result.and(Err(error.into())),
         }
     }
 
@@ -289,7 +301,17 @@ impl Group {
         self.heard.get() & STOP != 0
     }
 
-    /// Prepares for training, before any process can fail in it. `numbers` is how many numbers each process passes to
+    /// Asks all processes to write a checkpoint after the next step.
+    pub fn ask_to_save(&self) {
+        self.says.set(self.says.get() | SAVE);
+    }
+
+    /// Whether a process has asked for a checkpoint after the last step. It is the same on all processes.
+    pub fn is_saving(&self) -> bool {
+        self.heard.get() & SAVE != 0
+    }
+
+    /// Prepares for training, before any process can fail in it. `numbers` is the most that a process passes to
     /// [`Group::begin_step`], the same on all of them.
     pub fn begin(&self, numbers: usize) {
         self.numbers.set(numbers);
@@ -297,22 +319,33 @@ impl Group {
         self.heard.set(0);
     }
 
-    /// The numbers of each process in a step, before anything else of the step is exchanged.
+    /// The numbers of each process in a step, before anything else of the step is exchanged. Missing ones are 0.
     ///
     /// # Errors
     /// [`Error::PeerFailed`] if another process has failed since the last step; [`Error::Group`] if one is lost.
     ///
     /// # Panics
-    /// If these are not as many as [`Group::begin`] says: the other processes would end without a message.
+    /// If these are more than [`Group::begin`] says: the other processes would end without a message.
     pub fn begin_step(&self, numbers: &[i64]) -> Result<Vec<Vec<i64>>> {
-        assert_eq!(numbers.len(), self.numbers.get(), "numbers of a step");
-        let own: Vec<i64> = std::iter::once(self.says.get()).chain(numbers.iter().copied()).collect();
+        let (all, heard) = self.tell(self.says.get(), numbers)?;
+        self.heard.set(heard);
+        self.says.set(self.says.get() & !(heard & SAVE));
+        Ok(all)
+    }
+
+    /// The numbers of each process, and what all of them say.
+    fn tell(&self, says: i64, numbers: &[i64]) -> Result<(Vec<Vec<i64>>, i64)> {
+        assert!(numbers.len() <= self.numbers.get(), "numbers of a step");
+        let mut own: Vec<i64> = std::iter::once(says).chain(numbers.iter().copied()).collect();
+        own.resize(1 + self.numbers.get(), 0);
         let mut all = self.gather(&own)?;
         let said: Vec<i64> = all.iter_mut().map(|numbers| numbers.remove(0)).collect();
-        self.heard.set(said.iter().fold(0, |all, said| all | said));
         match said.iter().position(|said| said & FAILED != 0) {
-            Some(rank) => Err(Error::PeerFailed { rank }),
-            None => Ok(all),
+            Some(rank) => {
+                self.has_ended.set(true);
+                Err(Error::PeerFailed { rank })
+            }
+            None => Ok((all, said.iter().fold(0, |all, said| all | said))),
         }
     }
 
@@ -322,8 +355,7 @@ impl Group {
         if self.has_ended.replace(true) {
             return error;
         }
-        self.says.set(FAILED);
-        match self.begin_step(&vec![0; self.numbers.get()]) {
+        match self.tell(FAILED, &[]) {
             Err(Error::PeerFailed { rank }) if rank < self.rank => Error::PeerFailed { rank },
             Ok(_) | Err(_) => error,
         }
@@ -331,6 +363,7 @@ impl Group {
 
     fn lost<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|error| {
+            self.has_ended.set(true);
             Error::Group(format!(
                 "rank {} of {} lost another process, which may have ended: {}",
                 self.rank,

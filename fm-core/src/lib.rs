@@ -98,6 +98,7 @@ pub mod rows;
 pub mod schema;
 pub mod script;
 pub mod seed;
+pub mod shards;
 pub mod summary;
 pub mod terminal;
 pub mod train;

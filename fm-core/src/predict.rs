@@ -28,6 +28,14 @@ pub trait Score {
     fn score_candidates(&self, candidates: &Candidates<'_>) -> Result<Tensor> {
         Ok(self.score_rows(&candidates.features()?)?.f_view(candidates.size())?)
     }
+
+    /// Takes part in the scoring of rows by other processes, for a model whose tables are divided among them.
+    ///
+    /// # Errors
+    /// Those of [`Score::score_rows`].
+    fn score_none(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Number of rows to score at once without gradients. On the CPU it is small, so that the tensors of a batch stay in
@@ -56,7 +64,14 @@ pub fn predict_together(model: &dyn Score, rows: &dyn Rows, device: Device, grou
         let batches = group.part_of(rank, rows.len().div_ceil(size));
         rows.len().min(batches.start * size)..rows.len().min(batches.end * size)
     };
-    let own = group.all_succeed(predict_part(model, rows, part(group.rank()), device))?;
+    let batches = |rank: usize| part(rank).len().div_ceil(size);
+    let idle = (0..group.size()).map(batches).max().unwrap_or_default() - batches(group.rank());
+    let predict = || -> Result<Vec<f32>> {
+        let own = predict_part(model, rows, part(group.rank()), device)?;
+        (0..idle).try_for_each(|_| model.score_none())?;
+        Ok(own)
+    };
+    let own = group.all_succeed(predict())?;
     let lengths: Vec<usize> = (0..group.size()).map(|rank| part(rank).len()).collect();
     Ok(Vec::try_from(group.gather_parts(&Tensor::from_slice(&own), &lengths)?)?)
 }

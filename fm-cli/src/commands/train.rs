@@ -1,7 +1,8 @@
 //! `fm train`
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use fm_args::commands;
+use fm_args::flags::Tables;
 use fm_core::metric::Metrics;
 use fm_core::terminal::grouped;
 use fm_models::Run;
@@ -22,6 +23,7 @@ pub fn run(args: &commands::Train) -> Result<()> {
         return print(Settings::from_args(args)?.documented()?.trim_end());
     }
     let (group, is_restarted) = processes::join(&args.processes)?;
+    let tables = args.processes.tables;
     // All processes exchange the same messages in the same order, here and in training: rank 0 below, the others first.
     if let Some(group) = group.as_ref().filter(|group| !group.is_first()) {
         together(Some(group), Ok(()))?;
@@ -29,8 +31,9 @@ pub fn run(args: &commands::Train) -> Result<()> {
         let settings = Settings::parse(&group.text_of_first("")?)?;
         let own = together(Some(group), if args.resume.is_some() { Ok(settings) } else { Settings::from_args(args) })?;
         agree(Some(group), "settings", &own.to_toml()?)?;
+        agree(Some(group), "`--tables`", &format!("{tables:?}"))?;
         let machine = together(Some(group), Machine::new(&args.rows.folders))?;
-        return follow(&own, &machine.in_group(Some(group)));
+        return follow(&own, &machine.in_group(Some(group), tables));
     }
     let (settings, start) = together(group.as_ref(), start(args, is_restarted))?;
     if let Some(group) = &group {
@@ -38,6 +41,7 @@ pub fn run(args: &commands::Train) -> Result<()> {
         group.text_of_first(&text)?;
         together(Some(group), Ok(()))?;
         agree(Some(group), "settings", &text)?;
+        agree(Some(group), "`--tables`", &format!("{tables:?}"))?;
     }
     if let (Start::Resume(run), None) = (&start, &group)
         && let Some(results) = run.summary::<Results>()?.filter(|results| results.epochs == 0)
@@ -45,7 +49,7 @@ pub fn run(args: &commands::Train) -> Result<()> {
         tracing::info!("an ensemble of trained models has nothing to resume: these are its results");
         return print_results(&results, run, &settings.monitored()?.name);
     }
-    let mut machine = together(group.as_ref(), Machine::new(&args.rows.folders))?.in_group(group.as_ref());
+    let mut machine = together(group.as_ref(), Machine::new(&args.rows.folders))?.in_group(group.as_ref(), tables);
     machine.tensorboard = args.tensorboard;
     let (run, results) = train(&settings, start, &machine)?;
     if let Some(warning) = suspicions::of_results(&results, &settings) {
@@ -74,6 +78,9 @@ fn start(args: &commands::Train, is_restarted: bool) -> Result<(Settings, Start)
         force |= Run::is_unbegun(path);
     }
     // Check this before reading the data.
+    if settings.init_from.is_some() && args.processes.tables == Tables::Sharded {
+        bail!("sharded tables cannot start from another run: leave out `--init-from`, or use `--tables replicated`");
+    }
     match &args.run {
         Some(path) if force => check_replaceable(path)?,
         Some(path) => Run::check_free(path)?,

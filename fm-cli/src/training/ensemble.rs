@@ -39,8 +39,9 @@ pub fn assemble(
         );
     }
     let device = settings.device.resolve()?;
-    let Built { built, ranking } = Built::new(settings, &data, device)?;
-    let mut trainer = trainer(settings, &data.schema, &built, ranking.as_ref(), None)?;
+    let all = Built::new(settings, &data, device)?;
+    let (built, ranking) = (&all.built, all.ranking.as_ref());
+    let mut trainer = trainer(settings, &data.schema, &all, None)?;
     no_grad(|| -> Result<()> {
         let _ = built.model.bias().shallow_clone().f_zero_()?;
         let mut parameters = built.store.variables();
@@ -61,9 +62,8 @@ pub fn assemble(
     let mut run = create_run(settings, (path, force), (&data, &digests), &values, &trainer)?;
     let finish = || -> Result<Results> {
         run.files().save_best(&trainer)?;
-        let before = Before::measure(&data, ranking.as_ref())?;
-        let ranking = ranking.as_ref();
-        let measured = Measured { built: &built, ranking, valid: &data.valid, test: &data.test, device };
+        let before = Before::measure(&data, ranking)?;
+        let measured = Measured { built: &all, model: built, valid: &data.valid, test: &data.test, device };
         let results = measured.results(settings, &data.schema, &trainer.state, before)?;
         run.save_summary(&results)?;
         Ok(results)

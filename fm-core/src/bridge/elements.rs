@@ -61,3 +61,12 @@ pub(crate) fn int32s(tensor: &Tensor) -> Result<&[i32]> {
         n => Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<i32>().cast_const(), n) }),
     }
 }
+
+/// The elements of a contiguous uint8 tensor on the CPU.
+pub(crate) fn bytes(tensor: &Tensor) -> Result<&[u8]> {
+    match check_elements(tensor, Kind::Uint8)? {
+        0 => Ok(&[]),
+        // SAFETY: see above.
+        n => Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<u8>().cast_const(), n) }),
+    }
+}

@@ -15,7 +15,7 @@ use crate::error::{Error, Result, first_line};
 
 pub(crate) use autocast::{is_mixed, mixed};
 pub(crate) use autograd::attach;
-pub(crate) use elements::{clear_gradient, floats, floats_mut, int32s, integers};
+pub(crate) use elements::{bytes, clear_gradient, floats, floats_mut, int32s, integers};
 pub(crate) use group::{RawGroup, Rendezvous};
 pub(crate) use script::{Attribute, TracedModule};
 

@@ -173,6 +173,11 @@ impl Ragged {
         &self.offsets
     }
 
+    /// The same slots with other ids `[A]` int32, such as rows of a smaller table.
+    pub fn with_ids(&self, ids: Tensor) -> Ragged {
+        Ragged { ids, ..self.shallow_clone() }
+    }
+
     /// From now on, lookups in training add the gradients of their tables to `gradients` instead of autograd.
     pub fn collect_into(&mut self, gradients: RowGradients) {
         self.row_gradients = Some(gradients);

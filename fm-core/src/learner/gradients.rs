@@ -18,6 +18,7 @@ use crate::optim::{Optimizer, Share};
 use crate::predict::Score;
 use crate::rows::{Batch, Order, Rows};
 use crate::seed::{Stream, derive, seed_torch};
+use crate::shards::Shards;
 
 /// Trains by gradient descent on the objective.
 pub struct Gradients<'a> {
@@ -27,6 +28,8 @@ pub struct Gradients<'a> {
     config: StepConfig,
     /// The processes that train together, if there are several.
     group: Option<&'a Group>,
+    /// The tables that are divided among them.
+    shards: Option<&'a Shards<'a>>,
     /// Number of steps of earlier runs whose state the optimiser has.
     earlier: u64,
     /// The rows of the current epoch, and the positions of each batch among them.
@@ -49,12 +52,13 @@ impl<'a> Gradients<'a> {
             return Err(Error::Unsupported("precision bf16 is for CUDA devices: leave it out on the CPU".into()));
         }
         let order = Order::new(config.seed, 1, 0);
-        Ok(Gradients { model, store, optimizer, config, group: None, earlier: 0, order, batches: vec![] })
+        Ok(Gradients { model, store, optimizer, config, group: None, shards: None, earlier: 0, order, batches: vec![] })
     }
 
     /// Trains together with other processes: each takes a part of every batch, and they add up their gradients.
-    pub fn in_group(self, group: Option<&'a Group>) -> Gradients<'a> {
-        Gradients { group, ..self }
+    /// The optimiser has the own rows of `shards`, the tables that are divided among them.
+    pub(crate) fn in_group(self, group: Option<&'a Group>, shards: Option<&'a Shards<'a>>) -> Gradients<'a> {
+        Gradients { group, shards, ..self }
     }
 
     /// The mean loss of a batch. Adds its gradients, times `share`, to those of the parameters.
@@ -80,8 +84,12 @@ impl<'a> Gradients<'a> {
 
 impl Learner for Gradients<'_> {
     fn begin(&mut self, _train: &dyn Rows) -> Result<()> {
-        self.group.into_iter().for_each(|group| group.begin(self.optimizer.numbers_of_step()));
+        self.join_group();
         Ok(())
+    }
+
+    fn join_group(&self) {
+        self.group.into_iter().for_each(|group| group.begin(self.optimizer.numbers_of_step(group)));
     }
 
     fn begin_epoch(&mut self, epoch: Epoch<'_>) -> Result<usize> {
@@ -121,11 +129,24 @@ impl Learner for Gradients<'_> {
         let of_rank = if rank == 0 { seed } else { derive(seed, Stream::Rank(rank)) };
         seed_torch(of_rank, Stream::Step(self.optimizer.steps() + 1));
         self.optimizer.zero_grad();
+        let first = self.optimizer.steps() * accumulate as u64;
+        let training_batch = |batch, (at, part): (usize, Range<usize>)| TrainingBatch {
+            batch,
+            rows: &rows[at][..],
+            part,
+            seed,
+            number: first + at as u64,
+        };
+        let all = || batches.iter().zip(&parts).map(|(batch, part)| training_batch(batch, part.clone()));
+        if let Some(shards) = self.shards {
+            let noting = Noting { shards };
+            all().try_for_each(|batch| no_grad(|| epoch.objective.loss(&noting, batch)).map(drop))?;
+            shards.fetch()?;
+        }
         let mut losses = Vec::with_capacity(batches.len());
-        for ((batch, (at, part)), own) in batches.iter().zip(parts).zip(&weights) {
-            let number = self.optimizer.steps() * accumulate as u64 + at as u64;
+        for (batch, own) in all().zip(&weights) {
             let share = if batches.len() > 1 { own / weight.max(f64::MIN_POSITIVE) } else { 1.0 };
-            losses.push(self.backward(epoch, TrainingBatch { batch, rows: &rows[at], part, seed, number }, share)?);
+            losses.push(self.backward(epoch, batch, share)?);
         }
         let loss_sum = || {
             let losses = losses.iter().zip(&weights).map(|(loss, weight)| loss.double_value(&[]) * weight);
@@ -137,7 +158,7 @@ impl Learner for Gradients<'_> {
             None => (self.optimizer.step(scored), Share { weight, loss_sum: loss_sum() }),
             Some(group) => {
                 let mut share = Share { weight, loss_sum: loss_sum() };
-                (self.optimizer.step_in(group, &mut share, scored), share)
+                (self.optimizer.step_in(group, self.shards, &mut share, scored), share)
             }
         };
         let updated = match updated {
@@ -187,6 +208,23 @@ impl Learner for Gradients<'_> {
         let norm = norm.map(|norm| format!(", the last gradient had the norm {norm:.3e}")).unwrap_or_default();
         let lr = self.optimizer.lr;
         format!("lower the learning rate, which was {lr}, or set clip_norm; `{name}` has grown to {size:.3e}{norm}")
+    }
+}
+
+/// Notes the ids that a loss needs the scores of, such as those of items that it draws, and scores nothing.
+struct Noting<'a> {
+    shards: &'a Shards<'a>,
+}
+
+impl Score for Noting<'_> {
+    fn score_rows(&self, features: &Features) -> Result<Tensor> {
+        self.shards.note(features)?;
+        Ok(Tensor::f_zeros([features.len() as i64], (Kind::Float, Device::Cpu))?)
+    }
+
+    fn score_candidates(&self, candidates: &Candidates<'_>) -> Result<Tensor> {
+        self.shards.note_candidates(candidates)?;
+        Ok(Tensor::f_zeros(candidates.size(), (Kind::Float, Device::Cpu))?)
     }
 }
 

@@ -83,6 +83,9 @@ pub trait Learner {
         Ok(())
     }
 
+    /// Sets the form of the messages of processes that train together.
+    fn join_group(&self) {}
+
     /// Prepares for an epoch, and returns the number of its steps. Training calls it again when it resumes within an
     /// epoch.
     ///

@@ -5,6 +5,7 @@ use tch::Tensor;
 use super::change::Change;
 use super::parameter::Parameter;
 use crate::error::{Error, Result};
+use crate::group::Group;
 
 /// The bounds of gradients.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,12 +29,12 @@ impl Clipping {
         self.value
     }
 
-    /// The norm of all gradients. On the CPU it costs little compared with the step. On other devices it is computed
-    /// only for clipping.
+    /// The norm of all gradients. On the CPU it costs little compared with the step. On other devices, and with tables that are
+    /// divided among the processes of a group, it is computed only for clipping.
     ///
     /// # Errors
-    /// [`Error::Gradient`] if it is not finite.
-    pub(super) fn norm_of(&self, changes: &[(&mut Parameter, Change)]) -> Result<Option<f64>> {
+    /// [`Error::Gradient`] if it is not finite; those of [`Group::begin_step`].
+    pub(super) fn norm_of(&self, changes: &[(&mut Parameter, Change)], group: Option<&Group>) -> Result<Option<f64>> {
         let squares: Vec<f64> = if changes.iter().all(|(parameter, _)| parameter.is_fused) {
             let square = |(parameter, change): &(&mut Parameter, Change)| change.sum_of_squares(&parameter.tensor);
             changes.iter().map(square).collect::<Result<_>>()?
@@ -51,7 +52,18 @@ impl Clipping {
         if let Some(first) = not_finite.next() {
             return Err(Error::Gradient { parameter: first.clone(), others: not_finite.count() });
         }
-        Ok(Some(squares.iter().sum::<f64>().sqrt()))
+        let Some(group) = group else { return Ok(Some(squares.iter().sum::<f64>().sqrt())) };
+        if self.norm.is_none() {
+            return Ok(None);
+        }
+        // All processes have the gradients of whole parameters, and each has those of its own rows.
+        let is_own = |(parameter, _): &(&mut Parameter, Change)| parameter.compact.is_some();
+        let sum = |own: bool| -> f64 {
+            changes.iter().zip(&squares).filter(|(change, _)| is_own(change) == own).map(|(_, square)| square).sum()
+        };
+        let all = group.begin_step(&[sum(true).to_bits() as i64])?;
+        let of_tables: f64 = all.iter().map(|numbers| f64::from_bits(numbers[0] as u64)).sum();
+        Ok(Some((of_tables + sum(false)).sqrt()))
     }
 
     /// The factor to scale gradients of this norm by; `None` if they are within the bound.

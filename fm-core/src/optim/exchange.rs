@@ -5,9 +5,11 @@ use tch::{Device, Kind, Tensor};
 use super::gradient::{Gradient, tensors};
 use super::parameter::Parameter;
 use super::row_gradient::{RowGradients, lock};
+use super::sharded::ToOwners;
 use crate::bridge::{floats, int32s};
 use crate::error::{Error, Result};
 use crate::group::Group;
+use crate::shards::Shards;
 
 /// What a process, or all of them, contribute to a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -21,32 +23,39 @@ pub struct Share {
 /// The numbers before those of the parameters in [`Group::begin_step`].
 const OF_SHARE: usize = 2;
 
-/// How many numbers [`exchange`] gives to [`Group::begin_step`].
-pub(super) fn numbers(parameters: &[Parameter]) -> usize {
-    OF_SHARE + 2 * parameters.len()
+/// How many numbers [`exchange`] gives to [`Group::begin_step`]: those of the share, of each parameter, and of the message to each
+/// process. No other step has more.
+pub(super) fn numbers(parameters: &[Parameter], group: &Group) -> usize {
+    OF_SHARE + 2 * parameters.len() + group.size()
 }
 
-/// A parameter without a gradient, with that of some rows, and of all numbers.
+/// A parameter without a gradient, with that of some rows, of some rows of a divided table, and of all numbers.
 const NONE: i64 = 0;
 const ROWS: i64 = 1;
-const DENSE: i64 = 2;
+const OWN_ROWS: i64 = 2;
+const DENSE: i64 = 3;
 
 /// The gradients of the mean loss over the rows of all processes, given those of the mean over the rows of this one. They are
 /// the same on all processes, bit for bit. `share` becomes that of all.
 ///
-/// A step takes four messages: what follows, rows with their counts, sums of rows, and dense gradients.
+/// A step takes four messages: what follows, rows with their counts, sums of rows, and dense gradients. With divided tables, a
+/// message of rows to their owners replaces the second and the third.
 pub(super) fn exchange(
     gradients: Vec<Option<Gradient>>,
     parameters: &[Parameter],
     collected: &RowGradients,
-    group: &Group,
+    (group, shards): (&Group, Option<&Shards<'_>>),
     share: &mut Share,
 ) -> Result<Vec<Option<Gradient>>> {
-    let kinds = gradients.iter().map(kind_and_rows).collect::<Result<Vec<_>>>()?;
+    let kinds =
+        parameters.iter().zip(&gradients).map(|(of, found)| kind_and_rows(of, found)).collect::<Result<Vec<_>>>()?;
+    let to_owners = shards.map(|shards| ToOwners::new(shards, parameters, &gradients));
+    let lengths = to_owners.iter().flat_map(ToOwners::lengths).map(|length| length as i64);
     let numbers: Vec<i64> = [share.weight, share.loss_sum]
         .map(|number| number.to_bits() as i64)
         .into_iter()
         .chain(kinds.into_iter().flatten())
+        .chain(lengths)
         .collect();
     let all = group.begin_step(&numbers)?;
     let number = |rank: &Vec<i64>, at: usize| f64::from_bits(rank[at] as u64);
@@ -74,6 +83,10 @@ pub(super) fn exchange(
         })
         .collect();
     let merged = merge(&rows, &counts, scale, collected, group)?;
+    if let Some(to_owners) = to_owners {
+        let lengths = all.iter().map(|rank| rank[OF_SHARE + 2 * parameters.len() + group.rank()] as usize);
+        to_owners.exchange(collected, scale, &lengths.collect::<Vec<_>>())?;
+    }
     let dense =
         parts(DENSE).map(|(parameter, gradient)| as_dense(parameter, gradient.as_ref())).collect::<Result<Vec<_>>>()?;
     let dense = sum(dense, scale, group)?;
@@ -81,8 +94,10 @@ pub(super) fn exchange(
     let (mut merged, mut dense) = (merged.into_iter(), dense.into_iter());
     Ok(kinds
         .into_iter()
-        .map(|kind| match kind {
+        .zip(parameters)
+        .map(|(kind, parameter)| match kind {
             ROWS => merged.next(),
+            OWN_ROWS => Some(Gradient::Rows(collected.of(&parameter.tensor))),
             DENSE => dense.next(),
             _ => None,
         })
@@ -90,9 +105,17 @@ pub(super) fn exchange(
 }
 
 /// The kind of a gradient, and its number of rows.
-fn kind_and_rows(gradient: &Option<Gradient>) -> Result<[i64; 2]> {
+fn kind_and_rows(parameter: &Parameter, gradient: &Option<Gradient>) -> Result<[i64; 2]> {
+    let is_divided = parameter.compact.is_some();
     Ok(match gradient {
         None => [NONE, 0],
+        Some(Gradient::Rows(_)) if is_divided => [OWN_ROWS, 0],
+        Some(_) if is_divided => {
+            return Err(Error::Unsupported(format!(
+                "the model uses `{}` as a whole, and no process has all of it: use `--tables replicated`",
+                parameter.name
+            )));
+        }
         Some(Gradient::Rows(rows)) => [ROWS, lock(rows).rows().len() as i64],
         Some(Gradient::Dense(_)) => [DENSE, 0],
         Some(Gradient::RowTensors { .. }) => {

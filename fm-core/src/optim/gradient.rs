@@ -24,7 +24,7 @@ pub(super) enum Gradient {
 impl Gradient {
     /// The gradient from autograd and kernels; `None` for a parameter that the loss does not depend on.
     pub(super) fn gather(parameter: &Parameter, row_gradients: &RowGradients) -> Result<Option<Gradient>> {
-        let table = &parameter.tensor;
+        let table = parameter.used();
         let gradient = table.grad();
         if table.numel() == 0 {
             return Ok(None);

@@ -5,7 +5,8 @@
 //! 1. **Gather** the gradient of each parameter: dense or, for a table, `(rows, counts, sums)` over the distinct rows
 //!    that were looked up. Row gradients come from autograd's sparse gradients or from kernels that add them to
 //!    [`Optimizer::row_gradients`].
-//! 2. **Exchange** them with the other processes of a [`Group`], if there is one: all then have the same sums.
+//! 2. **Exchange** them with the other processes of a [`Group`], if there is one: all then have the same sums or, of a table
+//!    that is divided among them, those of their own rows.
 //! 3. **Penalise, clip and update**: one fused rule updates the rows of a table and their state. All other rows stay
 //!    unchanged.
 //!
@@ -25,12 +26,14 @@ mod row_gradient;
 mod rule;
 mod schedule;
 mod sgd;
+mod sharded;
 
 use tch::nn::VarStore;
 use tch::{Tensor, no_grad};
 
 use crate::error::{Error, Result};
 use crate::group::Group;
+use crate::shards::Shards;
 use change::Change;
 use clipping::Clipping;
 use gradient::Gradient;
@@ -111,6 +114,19 @@ impl Optimizer {
         })
     }
 
+    /// Updates the own rows of tables that are divided among processes.
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub(crate) fn with_shards(mut self, shards: Option<&Shards<'_>>) -> Result<Optimizer> {
+        for shard in shards.iter().flat_map(|shards| shards.tables()) {
+            let of_shard = self.parameters.iter_mut().find(|parameter| parameter.name == shard.name);
+            let of_shard = of_shard.ok_or_else(|| Error::shape("optimizer", &shard.name, "no such parameter"))?;
+            *of_shard = Parameter::of_shard(shard, self.rule.as_ref())?;
+        }
+        Ok(self)
+    }
+
     /// Sets the scope of the L2 penalty.
     pub fn with_l2_scope(self, l2_scope: L2Scope) -> Optimizer {
         Optimizer { l2_scope, ..self }
@@ -143,7 +159,7 @@ impl Optimizer {
     }
 
     /// Norm of all gradients of the last step, including that of the penalty, after clipping by value and before
-    /// scaling. On a CUDA device, it is known only if gradients are clipped by norm.
+    /// scaling. On a CUDA device, and with divided tables, it is known only if gradients are clipped by norm.
     pub fn gradient_norm(&self) -> Option<f64> {
         self.gradient_norm
     }
@@ -156,13 +172,13 @@ impl Optimizer {
     pub fn step(&mut self, batch: usize) -> Result<()> {
         no_grad(|| {
             let gradients = self.gather()?;
-            self.update(gradients, batch)
+            self.update(gradients, batch, None)
         })
     }
 
-    /// How many numbers [`Optimizer::step_in`] passes to [`Group::begin_step`].
-    pub(crate) fn numbers_of_step(&self) -> usize {
-        exchange::numbers(&self.parameters)
+    /// The most numbers that a step in a group of processes passes to [`Group::begin_step`].
+    pub(crate) fn numbers_of_step(&self, group: &Group) -> usize {
+        exchange::numbers(&self.parameters, group)
     }
 
     /// As [`Optimizer::step`], in a group of processes, which all call it. The loss of each is the mean over its own rows, to
@@ -170,11 +186,18 @@ impl Optimizer {
     ///
     /// # Errors
     /// As [`Optimizer::step`]; those of [`Group::begin_step`].
-    pub(crate) fn step_in(&mut self, group: &Group, share: &mut Share, batch: usize) -> Result<()> {
+    pub(crate) fn step_in(
+        &mut self,
+        group: &Group,
+        shards: Option<&Shards<'_>>,
+        share: &mut Share,
+        batch: usize,
+    ) -> Result<()> {
         no_grad(|| {
             let gradients = self.gather()?;
-            let gradients = exchange::exchange(gradients, &self.parameters, &self.row_gradients, group, share)?;
-            self.update(gradients, batch)
+            let gradients =
+                exchange::exchange(gradients, &self.parameters, &self.row_gradients, (group, shards), share)?;
+            self.update(gradients, batch, shards.map(|_| group))
         })
     }
 
@@ -183,8 +206,8 @@ impl Optimizer {
         self.parameters.iter().map(|parameter| Gradient::gather(parameter, &self.row_gradients)).collect()
     }
 
-    /// Stage 3: adds the penalty, clips, and updates.
-    fn update(&mut self, gradients: Vec<Option<Gradient>>, batch: usize) -> Result<()> {
+    /// Stage 3: adds the penalty, clips, and updates. `group` has the processes among which tables are divided.
+    fn update(&mut self, gradients: Vec<Option<Gradient>>, batch: usize, group: Option<&Group>) -> Result<()> {
         let l2 = match self.l2_scope {
             L2Scope::Touched => self.l2 / batch.max(1) as f64,
             L2Scope::Table => self.l2,
@@ -196,7 +219,7 @@ impl Optimizer {
                 changes.push((parameter, change));
             }
         }
-        self.gradient_norm = self.clipping.norm_of(&changes)?;
+        self.gradient_norm = self.clipping.norm_of(&changes, group)?;
         let scale = self.clipping.scale(self.gradient_norm);
         self.step += 1;
         let step = Step { lr: self.lr, number: self.step };

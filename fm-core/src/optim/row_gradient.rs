@@ -64,6 +64,12 @@ impl RowGradient {
         &mut self.sums[at * self.width..][..self.width]
     }
 
+    /// The number of lookups of a row, and the sum of their gradients; `None` if it was not looked up.
+    pub(super) fn of_row(&self, row: u32) -> Option<(u32, &[f32])> {
+        let at = self.positions[row as usize].checked_sub(1)? as usize;
+        Some((self.counts[at], &self.sums[at * self.width..][..self.width]))
+    }
+
     /// The distinct rows `[R]`, in the order of their first lookup.
     pub fn rows(&self) -> &[u32] {
         &self.rows

@@ -30,7 +30,7 @@
 //! # Ok::<(), fm_core::Error>(())
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -48,6 +48,7 @@ use crate::bridge::floats;
 use crate::error::{Error, Result};
 use crate::learner::Learner;
 use crate::mapped_file::MappedFile;
+use crate::shards::{GIVE_ROWS, Shard, Shards, TAKE_ROWS};
 
 /// The version of the format.
 const FORMAT: u32 = 5;
@@ -110,32 +111,30 @@ pub(super) struct Training<'a> {
 /// [`Error::Io`]; [`Error::Shape`] for a parameter that is not a float32 tensor; [`Error::NotFinite`]. Then the old
 /// file stays.
 pub fn save(path: &Path, store: &VarStore, state: &TrainState) -> Result<()> {
-    write(path, store, None, state, None)
+    write(path, Parameters { store, shards: None }, None, state, None)
 }
 
-/// Like [`save`], with the state of training and the run if they are given.
+/// Like [`save`], with the state of training and the run if they are given. Rows of divided tables come from the processes that own
+/// them, which serve this one.
 pub(super) fn write(
     path: &Path,
-    store: &VarStore,
+    parameters: Parameters<'_>,
     training: Option<Training<'_>>,
     state: &TrainState,
     run: Option<&str>,
 ) -> Result<()> {
-    let named = |prefix: &str, (name, tensor): (String, Tensor)| (format!("{prefix}{name}"), tensor.detach());
-    let parameters = store.variables().into_iter().map(|entry| named(PARAMETERS, entry));
-    let states = training.as_ref().map(|training| training.learner.state()).unwrap_or_default();
+    let mut tensors = parameters.named(training.as_ref().map(|training| training.learner));
     let logits = training.as_ref().map(|training| training.logits).filter(|logits| !logits.is_empty());
-    let logits = logits.map(|logits| (LOGITS.to_owned(), Tensor::from_slice(logits)));
-    // In a fixed order, so that equal runs write equal bytes.
-    let tensors: BTreeMap<String, Tensor> =
-        parameters.chain(states.into_iter().map(|entry| named(STATES, entry))).chain(logits).collect();
+    tensors.extend(logits.map(|logits| (LOGITS.to_owned(), Named { tensor: Tensor::from_slice(logits), shard: None })));
 
     let (mut header, mut bytes) = (serde_json::Map::new(), 0);
-    for (name, tensor) in &tensors {
-        let end = bytes + 4 * tensor.numel() as u64;
-        header.insert(name.clone(), json!({ "dtype": "F32", "shape": tensor.size(), "data_offsets": [bytes, end] }));
+    for (name, of_name) in &tensors {
+        let shape = of_name.size();
+        let end = bytes + 4 * shape.iter().product::<i64>() as u64;
+        header.insert(name.clone(), json!({ "dtype": "F32", "shape": shape, "data_offsets": [bytes, end] }));
         bytes = end;
     }
+    let has_state = training.is_some();
     let learner = training.map(|Training { learner, name, .. }| {
         let (steps, updates) = (learner.steps(), learner.updates());
         LearnerState { name, steps, updates }
@@ -149,32 +148,89 @@ pub(super) fn write(
     let digits =
         place_of_digits(&header).ok_or_else(|| Error::format("checkpoint", path, "its header has no hash"))? + 8;
 
-    if let Some((name, tensor)) = tensors.iter().find(|(_, tensor)| tensor.kind() != Kind::Float) {
+    if let Some((name, Named { tensor, .. })) = tensors.iter().find(|(_, of)| of.tensor.kind() != Kind::Float) {
         return Err(Error::shape("checkpoint", format!("`{name}` of kind Float"), format!("{:?}", tensor.kind())));
     }
-    replace_atomically(path, |file| {
+    replace_atomically(path, |file| -> std::result::Result<(), WriteError> {
         let mut file = Hashing { file: BufWriter::new(file), hash: Xxh3::new() };
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
         let mut buffer = vec![0; BUFFER];
-        for (name, tensor) in &tensors {
-            // One at a time leaves the device.
-            let tensor = tensor.to_device(Device::Cpu).contiguous();
-            let is_parameter = name.starts_with(PARAMETERS);
-            for numbers in floats(&tensor)?.chunks(BUFFER / 4) {
+        let mut put = |name: &str, numbers: &[f32]| -> std::result::Result<(), WriteError> {
+            for numbers in numbers.chunks(BUFFER / 4) {
                 // What cannot be loaded must not replace what can.
-                if is_parameter && !numbers.iter().all(|x| x.is_finite()) {
+                if name.starts_with(PARAMETERS) && !numbers.iter().all(|x| x.is_finite()) {
                     return Err(WriteError::Other(not_finite(name)));
                 }
                 buffer.chunks_exact_mut(4).zip(numbers).for_each(|(bytes, x)| bytes.copy_from_slice(&x.to_le_bytes()));
                 file.write_all(&buffer[..4 * numbers.len()])?;
             }
+            Ok(())
+        };
+        parameters.serve_me(GIVE_ROWS, has_state)?;
+        let mut written: std::result::Result<(), WriteError> = Ok(());
+        for (name, Named { tensor, shard }) in &tensors {
+            match (shard, parameters.shards) {
+                // The others send all rows, even if they cannot be written.
+                (Some(shard), Some(shards)) => shards.give(shard, tensor, |numbers| {
+                    if written.is_ok() {
+                        written = put(name, numbers);
+                    }
+                })?,
+                _ if written.is_err() => {}
+                // One at a time leaves the device.
+                _ => written = put(name, floats(&tensor.to_device(Device::Cpu).contiguous())?),
+            }
         }
+        written?;
         let Hashing { mut file, hash } = file;
         file.seek(SeekFrom::Start(digits as u64))?;
         file.write_all(format!("{:016x}", hash.digest()).as_bytes())?;
         Ok(file.flush()?)
     })
+}
+
+/// The parameters of a model, and which of them are tables that are divided among processes.
+#[derive(Clone, Copy)]
+pub(super) struct Parameters<'a> {
+    pub store: &'a VarStore,
+    pub shards: Option<&'a Shards<'a>>,
+}
+
+/// A parameter, or a state of it. Of a divided table, the tensor has the own rows.
+struct Named<'a> {
+    tensor: Tensor,
+    shard: Option<&'a Shard>,
+}
+
+impl Named<'_> {
+    /// The whole shape.
+    fn size(&self) -> Vec<i64> {
+        self.shard.map_or_else(|| self.tensor.size(), |shard| shard.size().to_vec())
+    }
+}
+
+impl<'a> Parameters<'a> {
+    /// The parameters, and the learner's state, by their names in a file: in a fixed order, so that equal runs write equal bytes.
+    fn named(self, learner: Option<&dyn Learner>) -> BTreeMap<String, Named<'a>> {
+        let parameter = |(name, tensor): (String, Tensor)| {
+            let shard = self.shards.and_then(|shards| shards.find(&name));
+            let tensor = shard.map_or(tensor, |shard| shard.own.shallow_clone()).detach();
+            (format!("{PARAMETERS}{name}"), Named { tensor, shard })
+        };
+        let state = |(name, tensor): (String, Tensor)| {
+            let shard = self.shards.and_then(|shards| shards.of_state(&name));
+            (format!("{STATES}{name}"), Named { tensor: tensor.detach(), shard })
+        };
+        let states = learner.map(|learner| learner.state()).unwrap_or_default();
+        self.store.variables().into_iter().map(parameter).chain(states.into_iter().map(state)).collect()
+    }
+
+    /// Asks the other processes for what a file needs, if tables are divided.
+    fn serve_me(self, command: i64, has_state: bool) -> Result<()> {
+        let Some(shards) = self.shards else { return Ok(()) };
+        shards.group().begin_step(&[command, i64::from(has_state)]).map(drop)
+    }
 }
 
 fn not_finite(name: &str) -> Error {
@@ -187,7 +243,7 @@ fn not_finite(name: &str) -> Error {
 /// [`Error::Io`]; [`Error::Format`] for a file that is damaged, whose tensors are not exactly the expected ones, or
 /// whose parameters are not all finite. Then nothing is changed.
 pub fn load(path: &Path, store: &VarStore) -> Result<TrainState> {
-    Checkpoint::open(path)?.load(store, None)
+    Checkpoint::open(path)?.load(Parameters { store, shards: None }, None)
 }
 
 /// An intact checkpoint file.
@@ -264,42 +320,47 @@ impl Checkpoint {
     ///
     /// # Errors
     /// Those of [`load`].
-    pub(super) fn load(&self, store: &VarStore, learner: Option<&mut (dyn Learner + '_)>) -> Result<TrainState> {
+    pub(super) fn load(
+        &self,
+        parameters: Parameters<'_>,
+        learner: Option<&mut (dyn Learner + '_)>,
+    ) -> Result<TrainState> {
         let manifest = self.manifest()?;
         let file = SafeTensors::deserialize(self.file.bytes()).map_err(|error| self.unusable(format!("{error:?}")))?;
-        let mut wanted: Vec<(String, Tensor)> =
-            store.variables().into_iter().map(|(name, tensor)| (format!("{PARAMETERS}{name}"), tensor)).collect();
-        if let Some(learner) = &learner {
-            wanted.extend(learner.state().into_iter().map(|(name, tensor)| (format!("{STATES}{name}"), tensor)));
-        }
-        let names: BTreeSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
+        let wanted = parameters.named(learner.as_deref());
         let is_wanted =
-            |name: &str| names.contains(name) || name == LOGITS || (learner.is_none() && name.starts_with(STATES));
+            |name: &str| wanted.contains_key(name) || name == LOGITS || (learner.is_none() && name.starts_with(STATES));
         if let Some(surplus) = file.names().into_iter().find(|name| !is_wanted(name)) {
             return Err(self.unusable(format!("it contains `{surplus}`, which the model does not have")));
         }
         let mut found = Vec::with_capacity(wanted.len());
-        for (name, tensor) in wanted {
-            let view = file.tensor(&name).map_err(|_| self.unusable(format!("`{name}` is missing")))?;
+        for (name, of_name) in &wanted {
+            let view = file.tensor(name).map_err(|_| self.unusable(format!("`{name}` is missing")))?;
             let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
             if view.dtype() != Dtype::F32 {
                 return Err(self.unusable(format!("`{name}` has the type {:?}, not F32", view.dtype())));
             }
-            if shape != tensor.size() {
+            if shape != of_name.size() {
                 return Err(self.unusable(format!(
                     "`{name}` has the shape {shape:?}, but by schema and settings it must be {:?}",
-                    tensor.size()
+                    of_name.size()
                 )));
             }
-            self.check_finite(&name, view.data())?;
-            found.push((tensor, view));
+            self.check_finite(name, view.data())?;
+            found.push((of_name, view));
         }
         if learner.is_some() && manifest.learner.is_none() {
             return Err(self.unusable("it contains only parameters, so training cannot resume from it"));
         }
-        for (mut tensor, view) in found {
-            let source = Tensor::try_from(view)?;
-            no_grad(|| tensor.f_copy_(&source))?;
+        parameters.serve_me(TAKE_ROWS, learner.is_some())?;
+        for (Named { tensor, shard }, view) in found {
+            match (shard, parameters.shards) {
+                (Some(shard), Some(shards)) => shards.take(shard, tensor, view.data())?,
+                _ => {
+                    let source = Tensor::try_from(view)?;
+                    no_grad(|| tensor.shallow_clone().f_copy_(&source))?;
+                }
+            }
         }
         if let (Some(learner), Some(LearnerState { steps, updates, .. })) = (learner, manifest.learner) {
             learner.resume_at(steps, updates);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use tch::nn::VarStore;
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Parameters};
 use super::{EpochRecord, EpochTiming, TrainState, Trainer, checkpoint};
 use crate::error::{Error, Result};
 
@@ -130,7 +130,13 @@ impl TrainFiles {
     /// # Errors
     /// As [`Trainer::save`].
     pub fn save_best(&self, trainer: &Trainer<'_>) -> Result<()> {
-        trainer.diverged_if_not_finite(checkpoint::write(&self.best(), trainer.store, None, &trainer.state, self.run()))
+        trainer.diverged_if_not_finite(checkpoint::write(
+            &self.best(),
+            trainer.parameters(),
+            None,
+            &trainer.state,
+            self.run(),
+        ))
     }
 
     /// Loads the parameters of the [checkpoint to score with](TrainFiles::checkpoint).
@@ -138,7 +144,15 @@ impl TrainFiles {
     /// # Errors
     /// As [`checkpoint::load`]; [`Error::Format`] for a checkpoint of another run, or not of the best epoch.
     pub fn load(&self, store: &VarStore) -> Result<TrainState> {
-        self.to_score_with()?.load(store, None)
+        self.to_score_with()?.load(Parameters { store, shards: None }, None)
+    }
+
+    /// As [`TrainFiles::load`], into the parameters of a trainer, whose tables may be divided among processes that serve this one.
+    ///
+    /// # Errors
+    /// Those of [`TrainFiles::load`].
+    pub fn load_into(&self, trainer: &Trainer<'_>) -> Result<TrainState> {
+        self.to_score_with()?.load(trainer.parameters(), None)
     }
 
     fn to_score_with(&self) -> Result<Checkpoint> {

@@ -6,6 +6,7 @@ mod files;
 mod observer;
 mod progressive;
 mod resume;
+mod serve;
 mod state;
 mod warm_start;
 
@@ -27,6 +28,7 @@ use crate::optim::{Optimizer, check_rates};
 use crate::predict::evaluation_batch;
 use crate::rows::{Records, Rows};
 use crate::schema::{Label, Schema};
+use crate::shards::Shards;
 use checkpoint::{Checkpoint, Training};
 use config::no_progressive;
 use progressive::Targets;
@@ -94,6 +96,7 @@ pub struct Trainer<'a> {
     objective: Box<dyn Objective + 'a>,
     learner: Box<dyn Learner + 'a>,
     group: Option<&'a Group>,
+    shards: Option<&'a Shards<'a>>,
     monitored: String,
     metric: &'static MetricEntry,
     /// The name of the field of each slot; empty if unknown.
@@ -127,13 +130,14 @@ impl<'a> Trainer<'a> {
         objective: Box<dyn Objective + 'a>,
         config: TrainConfig,
     ) -> Result<Trainer<'a>> {
-        Trainer::in_group(model, store, objective, config, None)
+        Trainer::in_group(model, store, objective, config, (None, None))
     }
 
     /// As [`Trainer::with_objective`], for training with other processes if there is a group. All of them make the same
     /// trainer and call [`Trainer::fit`] with the same rows. Each trains on a part of every batch, and all have the same
     /// parameters after each step, bit for bit. Rank 0 decides: the others start from its state, and only its observer needs to
-    /// write files.
+    /// write files. Tables of the model can be divided among the processes: then, whenever rank 0 does something with the trainer
+    /// outside of [`Trainer::fit`], the others call [`Trainer::serve`]. All call [`Trainer::begin`] before.
     ///
     /// # Errors
     /// Those of [`Trainer::with_objective`]; [`Error::Unsupported`] for training that only one process can do.
@@ -142,7 +146,7 @@ impl<'a> Trainer<'a> {
         store: &'a VarStore,
         objective: Box<dyn Objective + 'a>,
         config: TrainConfig,
-        group: Option<&'a Group>,
+        (group, shards): (Option<&'a Group>, Option<&'a Shards<'a>>),
     ) -> Result<Trainer<'a>> {
         config.check(objective.is_binary())?;
         if config.progressive && objective.row_loss().is_none() {
@@ -167,9 +171,10 @@ impl<'a> Trainer<'a> {
             }
             None => {
                 let optimizer = Optimizer::new(config.optimizer, config.lr, config.l2, store)?
+                    .with_shards(shards)?
                     .with_l2_scope(config.l2_scope)
                     .with_clipping(config.clip_norm, config.clip_value)?;
-                Box::new(Gradients::new(model, store, optimizer, config.steps())?.in_group(group))
+                Box::new(Gradients::new(model, store, optimizer, config.steps())?.in_group(group, shards))
             }
         };
         let _ = no_grad(|| model.bias().shallow_clone().f_fill_(f64::from(objective.prior_logit())))?;
@@ -183,6 +188,7 @@ impl<'a> Trainer<'a> {
             objective,
             learner,
             group,
+            shards,
             monitored,
             metric,
             fields: vec![],
@@ -252,6 +258,7 @@ impl<'a> Trainer<'a> {
         self.learner.begin(train)?;
         let mut targets = self.config.progressive.then(|| Targets::new(train, self.logits.len()));
         let mut last_checkpoint = Instant::now();
+        let is_old = |checkpoint: Instant| checkpoint.elapsed() >= CHECKPOINT_AGE;
         let mut flow = ControlFlow::Continue(());
         while self.state.epoch < self.config.epochs {
             if self.has_stalled() {
@@ -268,6 +275,8 @@ impl<'a> Trainer<'a> {
                 match self.group {
                     Some(group) if flow.is_break() => group.ask_to_stop(),
                     None if flow.is_break() => break,
+                    // The clock of one process decides.
+                    Some(group) if group.is_first() && is_old(last_checkpoint) => group.ask_to_save(),
                     Some(_) | None => {}
                 }
                 let Some(trained) = self.step(train, steps, observer)? else {
@@ -286,12 +295,12 @@ impl<'a> Trainer<'a> {
                     break;
                 }
                 let is_due = match self.config.checkpoint_steps {
-                    0 => last_checkpoint.elapsed() >= CHECKPOINT_AGE,
+                    0 => self.group.map_or_else(|| is_old(last_checkpoint), Group::is_saving),
                     every => self.state.step.is_multiple_of(every),
                 };
                 if is_due && self.state.step < steps {
                     self.learner.settle()?;
-                    observer.checkpoint(self)?;
+                    self.while_served(|trainer| observer.checkpoint(trainer))?;
                     last_checkpoint = Instant::now();
                 }
             }
@@ -309,7 +318,7 @@ impl<'a> Trainer<'a> {
             let (epoch, rows_per_second) = (self.state.epoch + 1, rows as f64 / trained);
             self.timing = EpochTiming { epoch, rows_per_second, seconds: self.state.seconds };
             let record = self.end_epoch(metrics, progressive.unwrap_or_default());
-            if observer.epoch(&record, self)?.is_break() {
+            if self.while_served(|trainer| observer.epoch(&record, trainer))?.is_break() {
                 flow = ControlFlow::Break(());
             }
             last_checkpoint = Instant::now();
@@ -323,7 +332,11 @@ impl<'a> Trainer<'a> {
         let text = serde_json::to_string(&progress).map_err(Error::json("the progress of training"))?;
         let text = group.text_of_first(&text)?;
         let parameters: BTreeMap<String, Tensor> = self.store.variables().into_iter().collect();
-        for tensor in parameters.values().chain(self.learner.state().iter().map(|(_, tensor)| tensor)) {
+        // Of a divided table, each process has its own rows.
+        let is_whole = |name: &str| self.shards.is_none_or(|shards| shards.find(name).is_none());
+        let is_of_whole = |state: &str| self.shards.is_none_or(|shards| shards.of_state(state).is_none());
+        let parameters = parameters.into_iter().filter(|(name, _)| is_whole(name));
+        for (_, tensor) in parameters.chain(self.learner.state().into_iter().filter(|(name, _)| is_of_whole(name))) {
             group.broadcast(&tensor.detach())?;
         }
         if !group.is_first() {
@@ -370,7 +383,7 @@ impl<'a> Trainer<'a> {
 
     /// The metrics over the validation rows.
     fn validate(&self, valid: &dyn Rows) -> Result<Metrics> {
-        let metrics = self.objective.validate(self.model, valid, self.store.device(), self.group);
+        let metrics = self.objective.validate(&self.score(), valid, self.store.device(), self.group);
         let metrics = match self.group {
             None => metrics?,
             Some(group) => {
@@ -447,7 +460,7 @@ impl<'a> Trainer<'a> {
     /// [`Trainer::save`] for a run.
     fn save_for(&self, path: &Path, run: Option<&str>) -> Result<()> {
         let training = Training { learner: self.learner.as_ref(), name: self.config.learner(), logits: &self.logits };
-        self.diverged_if_not_finite(checkpoint::write(path, self.store, Some(training), &self.state, run))
+        self.diverged_if_not_finite(checkpoint::write(path, self.parameters(), Some(training), &self.state, run))
     }
 
     /// Parameters become infinite or NaN by divergence only.
@@ -474,7 +487,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn load_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        self.state = checkpoint.load(self.store, Some(self.learner.as_mut()))?;
+        self.state = checkpoint.load(self.parameters(), Some(self.learner.as_mut()))?;
         self.logits = if self.config.progressive { checkpoint.logits()? } else { vec![] };
         Ok(())
     }

@@ -10,6 +10,7 @@ use fm_core::autograd::custom;
 use fm_core::elements::{filled, floats};
 use fm_core::features::Slices;
 use fm_core::optim::RowGradient;
+use fm_core::shards::{Renumbering, renumbering};
 use fm_core::{Error, Features, Padded, Ragged, Result, Schema, Side};
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -25,6 +26,8 @@ pub(crate) struct Grouping {
     squared: usize,
     /// Runs of neighbouring fields with the same treatment, for the loops.
     runs: Vec<Run>,
+    /// The rows of ids in a table that is divided among processes, instead of those in the whole table.
+    renumbering: Option<Renumbering>,
 }
 
 /// A field of a group.
@@ -93,14 +96,15 @@ impl Grouping {
     /// `group` gives the group of each field, from 0. A field without a group is left out, and the table has no rows
     /// for it.
     pub fn new(schema: &Schema, group: impl Fn(usize) -> Option<usize>) -> Grouping {
-        let shifts = shifts(schema, |field| group(field).is_some());
+        let (shifts, renumbering) = (shifts(schema, |field| group(field).is_some()), renumbering());
+        let shift = |position: usize| if renumbering.is_some() { 0 } else { shifts[position] };
         let grouped = |position: usize| {
-            let treatment = Treatment { group: group(position)?, squared_from: None, shift: shifts[position] };
+            let treatment = Treatment { group: group(position)?, squared_from: None, shift: shift(position) };
             Some(GroupedField { position, slots: schema.slots(position), treatment })
         };
         let fields: Vec<GroupedField> = (0..schema.num_fields()).filter_map(grouped).collect();
         let groups = fields.iter().map(|field| field.treatment.group + 1).max().unwrap_or_default();
-        Grouping { fields, groups, squared: 0, runs: vec![] }.with_runs()
+        Grouping { fields, groups, squared: 0, runs: vec![], renumbering }.with_runs()
     }
 
     /// The same groups with squares. `width` numbers of each field's slots are squared, starting at the index given by
@@ -192,7 +196,13 @@ pub(crate) fn sums(
             let vectors = slots(layer, table, rows, grouping, train)?;
             Ok(sums_of_padded(&vectors, grouping))
         }
-        Features::Ragged(rows) if rows.device() == Device::Cpu => sums_by_loops(layer, table, rows, grouping, train),
+        Features::Ragged(rows) if rows.device() == Device::Cpu => match &grouping.renumbering {
+            Some(renumbering) => {
+                let rows = rows.with_ids(renumbering.rows(rows.ids())?);
+                sums_by_loops(layer, table, &rows, grouping, train)
+            }
+            None => sums_by_loops(layer, table, rows, grouping, train),
+        },
         Features::Ragged(rows) => sums_of_active(table, rows, grouping, train),
     }
 }
@@ -210,6 +220,7 @@ pub(crate) fn slots(
     train: bool,
 ) -> Result<Tensor> {
     let (ids, values) = (grouping.of_slots(&rows.ids, true), grouping.of_slots(&rows.values, false));
+    let ids = grouping.renumbering.as_ref().map_or_else(|| Ok(ids.shallow_clone()), |rows| rows.rows(&ids))?;
     let vectors = Tensor::f_embedding(table, &ids, -1, false, train).map_err(|error| {
         // Look for the id only now, because this takes a pass over the ids.
         let rows = table.size()[0];

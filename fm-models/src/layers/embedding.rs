@@ -1,14 +1,15 @@
 //! The table of latent vectors.
 
 use fm_core::schema::Layout;
+use fm_core::shards::table;
 use fm_core::{Error, Features, Padded, Result, Schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 use tch::nn::{Init, Path};
-use tch::{Tensor, no_grad};
 
-use super::{check_features, check_size, is_there, table_of};
-use crate::kernels::lookup::{self, Grouping, Sums, shifts};
+use super::{check_features, check_size, ids_of, is_there, table_of};
+use crate::kernels::lookup::{self, Grouping, Sums};
 
 /// The options of an [`Embedding`].
 #[derive(Clone, Copy, Debug, JsonSchema, Serialize, Deserialize)]
@@ -93,17 +94,11 @@ impl Embedding {
             return Err(Error::Setting(reason));
         }
         let fields: Vec<usize> = (0..schema.num_fields()).filter(|&field| is_embedded(field)).collect();
-        let shifts = shifts(schema, &is_embedded);
-        let unknown: Vec<i64> = fields.iter().map(|&field| schema.ids(field).start - shifts[field]).collect();
-        let rows = fields.iter().map(|&field| schema.ids(field).end - shifts[field]).max().unwrap_or(0);
         let init = Init::Randn { mean: 0.0, stdev: init_std };
-        let table = path
-            .f_var("weight", &[rows, embedding_dim], init)
-            .map_err(Error::memory(|| table_of("Embedding", schema, fields.iter().copied(), embedding_dim)))?;
-        no_grad(|| {
-            let unknown = Tensor::from_slice(&unknown).to_device(table.device());
-            let _ = table.shallow_clone().index_fill_(0, &unknown, 0.0);
-        });
+        let ids = ids_of(schema, &fields);
+        let unknown: Vec<i64> = ids.iter().map(|ids| ids.start).collect();
+        let what = || table_of("Embedding", schema, fields.iter().copied(), embedding_dim);
+        let table = table(&path, "weight", (&ids, &unknown), (embedding_dim, init), what)?;
         let of_all = Grouping::new(schema, |field| is_embedded(field).then_some(0));
         Ok(Embedding {
             table,

@@ -1,7 +1,8 @@
 //! The first-order part, and the global bias.
 
 use fm_core::schema::Layout;
-use fm_core::{Error, Features, Result, Schema};
+use fm_core::shards::table;
+use fm_core::{Features, Result, Schema};
 use tch::Tensor;
 use tch::nn::{Init, Path};
 
@@ -49,9 +50,9 @@ impl Linear {
     /// # Errors
     /// [`fm_core::Error::Memory`] for a table that does not fit into memory.
     pub fn new(path: Path<'_>, schema: &Schema) -> Result<Linear> {
-        let weight = path
-            .f_var("weight", &[schema.num_ids(), 1], Init::Const(0.0))
-            .map_err(Error::memory(|| table_of("Linear", schema, 0..schema.num_fields(), 1)))?;
+        let (all, init) = (0..schema.num_ids(), Init::Const(0.0));
+        let what = || table_of("Linear", schema, 0..schema.num_fields(), 1);
+        let weight = table(&path, "weight", (&[all], &[]), (1, init), what)?;
         Ok(Linear { weight, layout: schema.layout(), all: Grouping::of_all(schema) })
     }
 

@@ -102,11 +102,21 @@ pub use tower::Tower;
 pub use transformer::{BlockForm, TransformerBlock, TransformerConfig};
 pub use wukong::{WukongLayer, WukongSizes};
 
+use std::ops::Range;
+
 use fm_core::device::is_mixed_precision;
 use fm_core::schema::Layout;
 use fm_core::terminal::grouped;
 use fm_core::{Error, Features, Padded, Result, Schema};
 use tch::{Device, Kind, Tensor, nn};
+
+/// The ids of some fields, ascending. Fields that share a table have the same.
+fn ids_of(schema: &Schema, fields: &[usize]) -> Vec<Range<i64>> {
+    let mut ids: Vec<Range<i64>> = fields.iter().map(|&field| schema.ids(field)).collect();
+    ids.sort_unstable_by_key(|ids| ids.start);
+    ids.dedup();
+    ids
+}
 
 /// What does not fit into memory: a layer's table with `length` numbers for each id of these fields.
 fn table_of(layer: &str, schema: &Schema, fields: impl Iterator<Item = usize> + Clone, length: i64) -> String {

@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn a_resumed_run_has_decided_every_flag_but_those_of_the_machine() {
-        let of_the_machine = ["data_dir", "device", "tensorboard", "resume", "distributed", "distributed_timeout"];
+        let of_the_machine =
+            ["data_dir", "device", "tensorboard", "resume", "distributed", "distributed_timeout", "tables"];
         let command = crate::command();
         let train = command.find_subcommand("train").unwrap();
         let decided = decided_by_the_run();

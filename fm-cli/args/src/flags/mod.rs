@@ -186,6 +186,21 @@ pub struct Processes {
     #[arg(long, value_name = "SECONDS", default_value = "1800", requires = "distributed",
           value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub distributed_timeout: u64,
+    /// What each process keeps of the embedding tables: all rows, or its part of them
+    ///
+    /// What each process keeps of the embedding tables and of their optimizer state: all rows, or its part of them. Sharded tables
+    /// may be larger than the memory of one process, and fetch the rows of each batch from the other processes.
+    #[arg(long, value_enum, value_name = "KIND", default_value = "replicated", requires = "distributed")]
+    pub tables: Tables,
+}
+
+/// What each process keeps of the embedding tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Tables {
+    /// All rows
+    Replicated,
+    /// Its part of the rows
+    Sharded,
 }
 
 /// How processes that train together find each other.
