@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::scene::{Scene, assert_holds};
 
 /// Starts a command on each rank of a group. `line` gives the command of a rank.
-fn start<S: AsRef<str>>(scene: &Scene, size: usize, line: impl Fn(usize) -> S) -> Vec<Child> {
+pub fn start<S: AsRef<str>>(scene: &Scene, size: usize, line: impl Fn(usize) -> S) -> Vec<Child> {
     // Free when it is asked for; nothing else takes it before rank 0 listens.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let rank = |rank: usize| {
@@ -23,16 +23,16 @@ fn start<S: AsRef<str>>(scene: &Scene, size: usize, line: impl Fn(usize) -> S) -
     (0..size).map(rank).collect()
 }
 
-fn wait(ranks: Vec<Child>) -> Vec<Output> {
+pub fn wait(ranks: Vec<Child>) -> Vec<Output> {
     ranks.into_iter().map(|rank| rank.wait_with_output().unwrap()).collect()
 }
 
-fn stderr(output: &Output) -> String {
+pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 /// Runs a command on each rank, which must succeed. Only rank 0 says something.
-fn train(scene: &Scene, size: usize, line: &str) {
+pub fn train(scene: &Scene, size: usize, line: &str) {
     let outputs = wait(start(scene, size, |_| line));
     for (rank, output) in outputs.iter().enumerate() {
         assert!(output.status.success(), "rank {rank} of {size}, {line}: {}", stderr(output));
@@ -42,7 +42,7 @@ fn train(scene: &Scene, size: usize, line: &str) {
 }
 
 /// The tensors of a run's last checkpoint.
-fn tensors(scene: &Scene, run: &str) -> BTreeMap<String, Vec<f32>> {
+pub fn tensors(scene: &Scene, run: &str) -> BTreeMap<String, Vec<f32>> {
     let file = scene.bytes(&format!("{run}/checkpoints/last.safetensors"));
     let (length, rest) = file.split_first_chunk::<8>().unwrap();
     let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
@@ -57,7 +57,7 @@ fn tensors(scene: &Scene, run: &str) -> BTreeMap<String, Vec<f32>> {
 
 /// Asserts that two runs differ by rounding only.
 #[track_caller]
-fn assert_near(scene: &Scene, a: &str, b: &str) {
+pub fn assert_near(scene: &Scene, a: &str, b: &str) {
     let (run, a, b) = (b, tensors(scene, a), tensors(scene, b));
     assert!(a.keys().eq(b.keys()));
     for (name, values) in &a {
@@ -69,18 +69,24 @@ fn assert_near(scene: &Scene, a: &str, b: &str) {
 }
 
 #[track_caller]
-fn assert_same(scene: &Scene, a: &str, b: &str) {
+pub fn assert_same(scene: &Scene, a: &str, b: &str) {
     let file = |run: &str| scene.bytes(&format!("{run}/checkpoints/last.safetensors"));
     assert!(file(a) == file(b), "{a} and {b} differ");
     assert_eq!(scene.metrics(a), scene.metrics(b));
 }
 
-/// Trains on one, two and three processes.
+/// Trains on one, two and three processes. Dividing the tables among them must not change a bit.
 fn assert_equal_for_any_number(scene: &Scene, name: &str, line: &str) {
     scene.ok(&format!("{line} --run {name}-1"));
     for size in [2, 3] {
-        train(scene, size, &format!("{line} --run {name}-{size}"));
-        assert_near(scene, &format!("{name}-1"), &format!("{name}-{size}"));
+        let [replicated, sharded] = ["replicated", "sharded"].map(|tables| {
+            let run = format!("{name}-{size}-{tables}");
+            train(scene, size, &format!("{line} --run {run} --tables {tables}"));
+            run
+        });
+        assert_near(scene, &format!("{name}-1"), &replicated);
+        assert_same(scene, &replicated, &sharded);
+        assert_eq!(scene.summary(&replicated), scene.summary(&sharded));
     }
 }
 
@@ -128,6 +134,7 @@ fn several_processes_train_with_every_optimizer_as_one_does() {
         ("adagrad", "--optimizer adagrad --l2 0.1 --set train.l2_scope=table"),
         ("rmsprop", "--optimizer rmsprop --set train.clip_value=0.01"),
         ("adam", "--optimizer adam --set train.clip_norm=0.1 --set train.accumulate=3"),
+        ("momentum", "--optimizer sgd --lr 0.05 --set train.optimizer.momentum=0.9 --set train.clip_norm=0.05"),
         ("ftrl", "--optimizer ftrl"),
     ] {
         let line = format!("train --data ml --task binary --model fm --epochs 1 --batch-size 300 {settings}");
@@ -148,10 +155,10 @@ fn fewer_rows_than_processes_are_enough() {
 }
 
 /// 20 epochs, which take long enough to interrupt them.
-const LONG: &str = "train --data ml --model deepfm --epochs 20 --patience 0 --batch-size 32 --hidden-units 16";
+pub const LONG: &str = "train --data ml --model deepfm --epochs 20 --patience 0 --batch-size 32 --hidden-units 16";
 
 /// Waits for the end of the second epoch.
-fn wait_for_epochs(scene: &Scene, run: &str, ranks: &mut [Child]) {
+pub fn wait_for_epochs(scene: &Scene, run: &str, ranks: &mut [Child]) {
     let began = Instant::now();
     let metrics = scene.path(run).join("metrics.jsonl");
     while std::fs::read_to_string(&metrics).map_or(0, |text| text.matches('\n').count()) < 2 {
@@ -164,7 +171,7 @@ fn wait_for_epochs(scene: &Scene, run: &str, ranks: &mut [Child]) {
     }
 }
 
-fn signal(rank: &Child, name: &str) {
+pub fn signal(rank: &Child, name: &str) {
     assert!(Command::new("kill").args([name, &rank.id().to_string()]).status().unwrap().success());
 }
 
@@ -209,7 +216,7 @@ fn processes_end_when_one_of_them_is_killed_and_another_number_resumes() {
 }
 
 /// Runs commands that must fail with one line in all, which it returns.
-fn fails(scene: &Scene, lines: [&str; 2]) -> String {
+pub fn fails(scene: &Scene, lines: [&str; 2]) -> String {
     let outputs = wait(start(scene, 2, |rank| lines[rank]));
     assert!(outputs.iter().all(|output| output.status.code() == Some(1)), "{outputs:?}");
     assert!(outputs.iter().all(|output| output.stdout.is_empty()));

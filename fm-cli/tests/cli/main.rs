@@ -15,6 +15,7 @@ mod days;
 mod derived;
 mod device;
 mod distributed;
+mod distributed_tables;
 mod documentation;
 mod every_kind;
 mod explain;
