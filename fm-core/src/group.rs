@@ -86,7 +86,7 @@ pub fn is_this_machine(address: &str) -> bool {
 }
 
 /// The name of the interface of one machine.
-const LOOPBACK: &str = if cfg!(target_os = "linux") { "lo" } else { "lo0" };
+pub(crate) const LOOPBACK: &str = if cfg!(target_os = "linux") { "lo" } else { "lo0" };
 
 fn missing(name: &str) -> Error {
     Error::Group(format!(

@@ -396,33 +396,4 @@ impl<'a> Shards<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn own_rows_have_the_values_of_the_whole_table() {
-        for (ranges, width, init) in [
-            (vec![0..9], 1, Init::Randn { mean: 0.0, stdev: 0.3 }),
-            (vec![0..40_003], 53, Init::Randn { mean: 0.0, stdev: 1.0 }),
-            (vec![3..5000, 7000..200_001], 7, Init::Randn { mean: 0.0, stdev: 0.01 }),
-            (vec![0..70_016], 16, Init::Uniform { lo: -1.0, up: 2.0 }),
-            (vec![0..5], 2, Init::Const(0.5)),
-        ] {
-            let all = OwnIds::new(ranges.clone(), 0, 1);
-            tch::manual_seed(7);
-            let whole = f_init(init, &[all.table_rows(), width], Device::Cpu, Kind::Float).unwrap();
-            let after = Tensor::f_randn([3], (Kind::Float, Device::Cpu)).unwrap();
-            for rank in 0..3 {
-                let ids = OwnIds::new(ranges.clone(), rank, 3);
-                tch::manual_seed(7);
-                let own = draw(&ids, width, init, &String::new).unwrap();
-                // The parameters that are drawn next are the same, too.
-                assert!(Tensor::f_randn([3], (Kind::Float, Device::Cpu)).unwrap().equal(&after));
-                let is_own = |&id: &i64| id as usize % 3 == rank;
-                let rows = ranges.iter().cloned().flatten().filter(is_own).map(|id| all.place(id).unwrap() as i64);
-                let expected = whole.index_select(0, &Tensor::from_slice(&rows.collect::<Vec<_>>()));
-                assert!(own.equal(&expected), "{ranges:?}, rank {rank}");
-            }
-        }
-    }
-}
+mod tests;

@@ -9,8 +9,8 @@ use super::{Shard, Shards};
 use crate::bridge::{floats, floats_mut};
 use crate::error::Result;
 
-/// The most numbers in a piece.
-const PIECE: usize = 1 << 20;
+/// The most numbers in a piece. Tests have small tables.
+const PIECE: usize = if cfg!(test) { 8 } else { 1 << 20 };
 
 impl Shards<'_> {
     /// Calls `write` on rank 0 with the numbers of a whole table, or of a state of it, piece by piece. All processes call this at the
