@@ -5,7 +5,8 @@
 use std::time::{Duration, Instant};
 
 use crate::distributed::{LONG, assert_near, assert_same, fails, signal, start, stderr, train, wait, wait_for_epochs};
-use crate::scene::{Scene, assert_holds};
+use crate::hashed;
+use crate::scene::{Scene, assert_holds, copy as copy_run};
 
 #[test]
 fn sharded_runs_resume_with_any_tables_and_any_number_of_processes() {
@@ -18,21 +19,73 @@ fn sharded_runs_resume_with_any_tables_and_any_number_of_processes() {
     assert!(outputs.iter().all(|output| output.status.code() == Some(130)), "{outputs:?}");
     assert_holds(stderr(&outputs[0]).lines().last().unwrap(), &["interrupted in epoch", "`fm train --resume run`"]);
     assert_eq!(stderr(&outputs[1]), "");
-    for copy in ["sharded", "replicated", "alone", "three"] {
-        crate::scene::copy(&scene.path("run"), &scene.path(copy));
+    for copy in ["sharded", "replicated", "alone", "three-sharded", "three-replicated"] {
+        copy_run(&scene.path("run"), &scene.path(copy));
     }
-    train(&scene, 2, "train --resume sharded --tables sharded");
-    train(&scene, 2, "train --resume replicated --tables replicated");
-    scene.ok("train --resume alone");
-    train(&scene, 3, "train --resume three --tables sharded");
+    for (run, size) in [("sharded", 2), ("replicated", 2), ("three-sharded", 3), ("three-replicated", 3)] {
+        let tables = run.rsplit('-').next().unwrap();
+        train(&scene, size, &format!("train --resume {run} --tables {tables}"));
+    }
     assert_same(&scene, "sharded", "straight");
     assert_same(&scene, "replicated", "straight");
-    for run in ["alone", "three"] {
-        assert_eq!(scene.metrics(run).len(), 20);
-        assert_near(&scene, run, "straight");
-    }
+    assert_same(&scene, "three-sharded", "three-replicated");
+    scene.ok("train --resume alone");
+    assert_eq!(scene.metrics("alone").len(), 20);
     // A finished run is measured again.
+    let measured = scene.summary("alone");
     train(&scene, 2, "train --resume alone --tables sharded");
+    assert_eq!(scene.summary("alone"), measured);
+}
+
+#[test]
+fn a_run_that_one_process_began_goes_on_with_sharded_tables() {
+    let scene = Scene::new();
+    let line =
+        "train --data ml --model fm --optimizer adagrad --batch-size 300 --l2 0.1 --set train.checkpoint_steps=2";
+    scene.ok(&format!("{line} --epochs 2 --run alone"));
+    scene.ok(&format!("{line} --epochs 2 --run run"));
+    // As if it had ended after the first epoch.
+    let checkpoints = scene.path("run/checkpoints");
+    let of_step = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        name.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse::<u64>().ok()
+    };
+    let earlier = std::fs::read_dir(&checkpoints).unwrap().map(|entry| entry.unwrap().path());
+    let first = earlier.filter(|path| of_step(path).is_some()).min_by_key(|path| of_step(path)).unwrap();
+    std::fs::rename(first, checkpoints.join("last.safetensors")).unwrap();
+    train(&scene, 3, "train --resume run --tables sharded");
+    assert_near(&scene, "run", "alone");
+}
+
+/// The most private memory that rank 0 of two has while it trains, in bytes.
+#[cfg(target_os = "linux")]
+fn memory(scene: &Scene, line: &str) -> u64 {
+    let mut ranks = start(scene, 2, |_| line);
+    let status = format!("/proc/{}/status", ranks[0].id());
+    let mut most = 0;
+    while ranks[0].try_wait().unwrap().is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let of_process = text.lines().find_map(|line| line.strip_prefix("RssAnon:")?.trim().strip_suffix(" kB"));
+        most = most.max(of_process.and_then(|number| number.parse().ok()).unwrap_or(0));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(wait(ranks).iter().all(|rank| rank.status.success()));
+    1024 * most
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_has_memory_for_its_part_of_the_tables_only() {
+    let scene = Scene::new();
+    let buckets = 250_000;
+    scene.write("schema.toml", hashed::schema(&[("reader", buckets)]));
+    let line = "train --data books.csv --schema schema.toml --model fm --embedding-dim 64 --optimizer adagrad --epochs 1 \
+                --force --run run";
+    // Vectors, weights and their state.
+    let tables = 2 * 4 * (64 + 1) * buckets as u64;
+    let [replicated, sharded] =
+        ["replicated", "sharded"].map(|tables| memory(&scene, &format!("{line} --tables {tables}")));
+    assert!(replicated > tables && sharded + 2 * tables / 5 < replicated, "{sharded} and {replicated} bytes");
 }
 
 #[test]

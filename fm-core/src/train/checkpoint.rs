@@ -259,10 +259,12 @@ impl Checkpoint {
     /// [`Error::Io`]; [`Error::Format`] for a damaged file.
     pub(super) fn open(path: &Path) -> Result<Checkpoint> {
         // Reads the file first: a disk error is then an error, whereas in a mapped file it would end the program.
-        let whole = File::open(path).and_then(|mut file| is_whole(&mut file)).map_err(Error::io("read", path))?;
+        let mut file = File::open(path).map_err(Error::io("read", path))?;
+        let whole = is_whole(&mut file).map_err(Error::io("read", path))?;
         let damaged = |what: &str| Error::format("checkpoint", path, format!("it is damaged or truncated ({what})"));
         match whole {
-            Some(true) => Ok(Checkpoint { path: path.to_owned(), file: MappedFile::open(path)? }),
+            // Mapped, so that the tables in it need no memory.
+            Some(true) => Ok(Checkpoint { path: path.to_owned(), file: MappedFile::of(&file, path)? }),
             Some(false) => Err(damaged("its hash does not match its content")),
             None => Err(damaged("it has no hash")),
         }
