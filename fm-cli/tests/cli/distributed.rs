@@ -12,10 +12,16 @@ use crate::scene::{Scene, assert_holds};
 
 /// Starts a command on each rank of a group. `line` gives the command of a rank.
 pub fn start<S: AsRef<str>>(scene: &Scene, size: usize, line: impl Fn(usize) -> S) -> Vec<Child> {
+    start_waiting(scene, size, 60, line)
+}
+
+/// As [`start`], of processes that wait for each other so many seconds.
+fn start_waiting<S: AsRef<str>>(scene: &Scene, size: usize, seconds: u64, line: impl Fn(usize) -> S) -> Vec<Child> {
     // Free when it is asked for; nothing else takes it before rank 0 listens.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let rank = |rank: usize| {
-        let mut command = scene.fm(&format!("{} --distributed env --distributed-timeout 60", line(rank).as_ref()));
+        let line = format!("{} --distributed env --distributed-timeout {seconds}", line(rank).as_ref());
+        let mut command = scene.fm(&line);
         command.env("MASTER_ADDR", "127.0.0.1").env("MASTER_PORT", port.to_string());
         command.env("RANK", rank.to_string()).env("WORLD_SIZE", size.to_string());
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -211,6 +217,33 @@ fn processes_end_when_one_of_them_is_killed_and_another_number_resumes() {
         assert_holds(message, &[&format!("error: rank {rank} of 2 lost another process")]);
         assert!(killed == 0 || message.ends_with(&format!("resume with `fm train --resume {run}`")), "{message}");
         scene.ok(&format!("train --resume {run}"));
+        assert_eq!(scene.metrics(&run).len(), 20);
+    }
+}
+
+#[test]
+fn processes_end_at_the_timeout_when_one_of_them_hangs() {
+    let scene = Scene::new();
+    for (stopped, tables) in [(0, "replicated"), (1, "sharded"), (2, "replicated")] {
+        let run = format!("stopped-{stopped}");
+        // Longer than a busy machine makes a process wait.
+        let mut ranks = start_waiting(&scene, 3, 5, |_| format!("{LONG} --quiet --run {run} --tables {tables}"));
+        wait_for_epochs(&scene, &run, &mut ranks);
+        let mut hanging = ranks.remove(stopped);
+        signal(&hanging, "-STOP");
+        let began = Instant::now();
+        let outputs = wait(ranks);
+        let waited = began.elapsed().as_secs();
+        signal(&hanging, "-KILL");
+        hanging.wait().unwrap();
+        assert!((4..30).contains(&waited), "{waited} s");
+        for output in &outputs {
+            assert_eq!(output.status.code(), Some(1));
+            let message = stderr(output);
+            assert_eq!(message.lines().count(), 1, "{message}");
+            assert_holds(&message, &["of 3 lost another process"]);
+        }
+        scene.ok(&format!("train --resume {run} --quiet"));
         assert_eq!(scene.metrics(&run).len(), 20);
     }
 }
