@@ -420,6 +420,12 @@ fn fit(
         Err(Error::Group(reason)) if trainer.is_divided() && run.files().has_progress() => {
             bail!("{reason}; resume from the last checkpoint with `{resume}`")
         }
+        Err(error @ Error::PeerFailed { .. }) if trainer.is_divided() && run.files().has_progress() => {
+            tracing::warn!(
+                "another process has failed: once that is fixed, resume from the last checkpoint with `{resume}`"
+            );
+            Err(error.into())
+        }
         Err(error) if trainer.is_divided() => Err(error.into()),
         // The last step is complete on all processes.
         Err(error @ (Error::Group(_) | Error::PeerFailed { .. })) if trainer.learner().steps() > 0 => {

@@ -86,7 +86,7 @@ pub fn is_this_machine(address: &str) -> bool {
 }
 
 /// The name of the interface of one machine.
-pub(crate) const LOOPBACK: &str = if cfg!(target_os = "linux") { "lo" } else { "lo0" };
+const LOOPBACK: &str = if cfg!(target_os = "linux") { "lo" } else { "lo0" };
 
 fn missing(name: &str) -> Error {
     Error::Group(format!(
@@ -301,9 +301,14 @@ impl Group {
         self.heard.get() & STOP != 0
     }
 
-    /// Asks all processes to write a checkpoint after the next step.
+    /// Asks all processes to write a checkpoint after the next step, until [`Group::has_saved`].
     pub fn ask_to_save(&self) {
         self.says.set(self.says.get() | SAVE);
+    }
+
+    /// Says that there is a new checkpoint.
+    pub fn has_saved(&self) {
+        self.says.set(self.says.get() & !SAVE);
     }
 
     /// Whether a process has asked for a checkpoint after the last step. It is the same on all processes.
@@ -329,7 +334,6 @@ impl Group {
     pub fn begin_step(&self, numbers: &[i64]) -> Result<Vec<Vec<i64>>> {
         let (all, heard) = self.tell(self.says.get(), numbers)?;
         self.heard.set(heard);
-        self.says.set(self.says.get() & !(heard & SAVE));
         Ok(all)
     }
 
@@ -388,7 +392,9 @@ fn reason(error: Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     fn of(changes: &[(&str, Option<&str>)]) -> Result<Rendezvous> {
@@ -438,5 +444,77 @@ mod tests {
         assert_eq!(group.begin_step(&[7]).unwrap(), [[7]]);
         assert!(group.is_stopping());
         assert!(matches!(group.leave(Error::Rows("none".into())), Error::Rows(_)));
+    }
+
+    /// Runs `work` as each of several processes, in threads.
+    pub(crate) fn in_group(size: usize, work: impl Fn(&Group) + Sync) {
+        // Free when it is asked for; nothing else takes it before rank 0 listens.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        std::thread::scope(|threads| {
+            for rank in 0..size {
+                let work = &work;
+                threads.spawn(move || {
+                    let at = Rendezvous {
+                        host: "127.0.0.1".into(),
+                        port,
+                        rank,
+                        size,
+                        has_server: false,
+                        restarts: 0,
+                        interface: Some(LOOPBACK.into()),
+                        timeout: Duration::from_secs(60),
+                    };
+                    let group = Group::join(&at).unwrap();
+                    group.begin(1 + size);
+                    work(&group);
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn what_one_process_asks_for_is_heard_by_all_until_it_is_done() {
+        in_group(3, |group| {
+            let step = || {
+                group.begin_step(&[group.rank() as i64]).unwrap();
+                (group.is_saving(), group.is_stopping())
+            };
+            assert_eq!(step(), (false, false));
+            if group.is_first() {
+                group.ask_to_save();
+            }
+            // A step may have several messages.
+            assert_eq!((step(), step()), ((true, false), (true, false)));
+            group.has_saved();
+            if group.rank() == 2 {
+                group.ask_to_stop();
+            }
+            assert_eq!((step(), step()), ((false, true), (false, true)));
+        });
+    }
+
+    #[test]
+    fn a_failure_is_heard_at_any_message() {
+        for is_in_step in [true, false] {
+            in_group(3, |group| {
+                let failure = || Error::Group("it".into());
+                if group.rank() == 1 {
+                    let error = match is_in_step {
+                        true => group.leave(failure()),
+                        false => group.all_succeed::<(), Error>(Err(failure())).unwrap_err(),
+                    };
+                    assert_eq!(error.to_string(), failure().to_string());
+                    return;
+                }
+                let error = match group.rank() {
+                    0 => group.begin_step(&[7, 7]).unwrap_err(),
+                    _ => group.all_succeed::<(), Error>(Ok(())).unwrap_err(),
+                };
+                assert!(matches!(error, Error::PeerFailed { rank: 1 }), "{error}");
+                // Nobody sends or waits for another message.
+                assert!(group.all_succeed::<(), Error>(Ok(())).is_ok());
+                assert!(matches!(group.leave(error), Error::PeerFailed { rank: 1 }));
+            });
+        }
     }
 }

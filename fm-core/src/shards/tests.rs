@@ -1,13 +1,10 @@
 //! Tests with several processes, which are threads here.
 
-use std::net::TcpListener;
-use std::time::Duration;
-
 use tch::nn::VarStore;
 
 use super::*;
 use crate::features::Padded;
-use crate::group::{LOOPBACK, Rendezvous};
+use crate::group::tests::in_group;
 
 #[test]
 fn own_rows_have_the_values_of_the_whole_table() {
@@ -34,32 +31,6 @@ fn own_rows_have_the_values_of_the_whole_table() {
             assert!(own.equal(&expected), "{ranges:?}, rank {rank}");
         }
     }
-}
-
-/// Runs `work` as each of several processes, in threads.
-fn in_group(size: usize, work: impl Fn(&Group) + Sync) {
-    // Free when it is asked for; nothing else takes it before rank 0 listens.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    std::thread::scope(|threads| {
-        for rank in 0..size {
-            let work = &work;
-            threads.spawn(move || {
-                let at = Rendezvous {
-                    host: "127.0.0.1".into(),
-                    port,
-                    rank,
-                    size,
-                    has_server: false,
-                    restarts: 0,
-                    interface: Some(LOOPBACK.into()),
-                    timeout: Duration::from_secs(60),
-                };
-                let group = Group::join(&at).unwrap();
-                group.begin(1 + size);
-                work(&group);
-            });
-        }
-    });
 }
 
 /// The tables of a model: one of all of 23 ids, and one of some of them. A number is 100 times its id, plus its column.

@@ -301,7 +301,7 @@ impl<'a> Trainer<'a> {
                 if is_due && self.state.step < steps {
                     self.learner.settle()?;
                     self.while_served(|trainer| observer.checkpoint(trainer))?;
-                    last_checkpoint = Instant::now();
+                    last_checkpoint = self.has_saved();
                 }
             }
             self.learner.settle()?;
@@ -321,9 +321,15 @@ impl<'a> Trainer<'a> {
             if self.while_served(|trainer| observer.epoch(&record, trainer))?.is_break() {
                 flow = ControlFlow::Break(());
             }
-            last_checkpoint = Instant::now();
+            last_checkpoint = self.has_saved();
         }
         Ok(Ending::Finished)
+    }
+
+    /// Notes that there is a new checkpoint, and returns the time.
+    fn has_saved(&self) -> Instant {
+        self.group.into_iter().for_each(Group::has_saved);
+        Instant::now()
     }
 
     /// Takes parameters, state and progress from rank 0, which may have resumed a run.
