@@ -38,7 +38,7 @@ fn tables<'a>(group: &'a Group, store: &VarStore) -> Shards<'a> {
     let build = || {
         let root = store.root();
         let none = || String::new();
-        table(&(&root / "b"), "weight", (&[0..23], &[]), (1, Init::Const(0.0)), none)?;
+        let _ = table(&(&root / "b"), "weight", (&[0..23], &[]), (1, Init::Const(0.0)), none)?;
         table(&(&root / "a"), "weight", (&[2..5, 9..20], &[]), (3, Init::Const(0.0)), none)
     };
     let (_, shards) = divide(group, build).unwrap();
