@@ -49,7 +49,7 @@ fn inner_products_with_the_vectors_of_items_are_the_logits_minus_a_constant() {
         }
     }
     let of = |name: &str| found.iter().filter(|variant| variant.starts_with(&format!("{name} "))).count();
-    for name in ["lr", "fm", "bayesian_fm", "ffm", "fwfm", "fmfm", "ncf", "two_tower", "sasrec"] {
+    for name in ["lr", "fm", "bayesian_fm", "ffm", "fwfm", "fmfm", "hofm", "ncf", "two_tower", "sasrec"] {
         assert!(of(name) >= 2, "{name}: {found:?}");
     }
     assert_eq!((of("deepfm"), of("dnn")), (0, 0));

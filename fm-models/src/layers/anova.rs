@@ -48,6 +48,14 @@ impl AnovaKernel {
     /// # Errors
     /// [`Error::Shape`] for an input that is not `[B, F, k]`.
     pub fn forward(&self, embeddings: &Tensor) -> Result<Tensor> {
+        Ok(self.elements(embeddings)?[self.order as usize - 1].sum_dim_intlist(-1, false, Kind::Float))
+    }
+
+    /// The elements of A_1, ..., A_m before their sum over d, each `[B, k]`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for an input that is not `[B, F, k]`.
+    pub fn elements(&self, embeddings: &Tensor) -> Result<Vec<Tensor>> {
         check_input("AnovaKernel", embeddings, &[-1, -1])?;
         let sum = |power: &Tensor| power.sum_dim_intlist(1, false, Kind::Float);
         let mut power = embeddings.shallow_clone();
@@ -63,7 +71,7 @@ impl AnovaKernel {
             let total = products.fold(powers[m - 1].shallow_clone(), |sum, product| sum + product);
             kernels.push(total / m as f64);
         }
-        Ok(kernels[self.order as usize - 1].sum_dim_intlist(-1, false, Kind::Float))
+        Ok(kernels)
     }
 }
 

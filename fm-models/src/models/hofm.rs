@@ -2,11 +2,11 @@
 
 use fm_core::explain::Explanation;
 use fm_core::model::Layer;
-use fm_core::{Features, Model, ModelConfig, ModelEntry, Result, Schema};
+use fm_core::{Features, Half, InnerProduct, Model, ModelConfig, ModelEntry, Result, Schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 use tch::nn::Path;
+use tch::{Kind, Tensor};
 
 use crate::layers::{AnovaKernel, Embedding, EmbeddingConfig, FmInteraction, Linear, bias, is_across};
 
@@ -93,6 +93,10 @@ impl Model for Hofm {
         })
     }
 
+    fn inner_product(&self) -> Option<&dyn InnerProduct> {
+        Some(self)
+    }
+
     fn bias(&self) -> &Tensor {
         &self.bias
     }
@@ -119,5 +123,33 @@ impl Model for Hofm {
             layers.push(Layer::new("", "AnovaKernel", &[]));
         }
         layers
+    }
+}
+
+/// If the vectors are divided into two parts, a set of m vectors has t of one part and m - t of the other: A_m is the sum of
+/// A_t ⊙ A'_{m-t} over t from 0 to m, element by element, with A_0 = 1.
+impl InnerProduct for Hofm {
+    fn of_rows(&self, rows: &Features, train: bool) -> Result<Half> {
+        let Half { vectors, own } = self.half(rows, train, |kernels| kernels)?;
+        Ok(Half { vectors, own: own.map(|own| own + &self.bias) })
+    }
+
+    fn of_items(&self, items: &Features, train: bool) -> Result<Half> {
+        self.half(items, train, |kernels| kernels.into_iter().rev().collect())
+    }
+}
+
+impl Hofm {
+    /// A_1, ..., A_{m-1} of each order m, in the order of `arranged`, and the score of this part alone, without w₀.
+    fn half(&self, part: &Features, train: bool, arranged: impl Fn(Vec<Tensor>) -> Vec<Tensor>) -> Result<Half> {
+        let (mut vectors, mut own) = (vec![], self.linear.forward(part, train)?);
+        for (embedding, kernel) in &self.orders {
+            let mut kernels = kernel.elements(&embedding.forward(part, train)?)?;
+            if let Some(last) = kernels.pop() {
+                own = own + last.sum_dim_intlist(-1, false, Kind::Float);
+            }
+            vectors.extend(arranged(kernels));
+        }
+        Ok(Half { vectors: Tensor::cat(&vectors, 1), own: Some(own) })
     }
 }
