@@ -16,19 +16,22 @@ fn own_rows_have_the_values_of_the_whole_table() {
         (vec![0..5], 2, Init::Const(0.5)),
     ] {
         let all = OwnIds::new(ranges.clone(), 0, 1);
-        tch::manual_seed(7);
-        let whole = f_init(init, &[all.table_rows(), width], Device::Cpu, Kind::Float).unwrap();
-        let after = Tensor::f_randn([3], (Kind::Float, Device::Cpu)).unwrap();
+        let next = || Tensor::f_randn([3], (Kind::Float, Device::Cpu)).unwrap();
         for rank in 0..3 {
-            let ids = OwnIds::new(ranges.clone(), rank, 3);
-            tch::manual_seed(7);
-            let own = draw(&ids, width, init, &String::new).unwrap();
-            // The parameters that are drawn next are the same, too.
-            assert!(Tensor::f_randn([3], (Kind::Float, Device::Cpu)).unwrap().equal(&after));
             let is_own = |&id: &i64| id as usize % 3 == rank;
             let rows = ranges.iter().cloned().flatten().filter(is_own).map(|id| all.place(id).unwrap() as i64);
-            let expected = whole.index_select(0, &Tensor::from_slice(&rows.collect::<Vec<_>>()));
-            assert!(own.equal(&expected), "{ranges:?}, rank {rank}");
+            let rows = Tensor::from_slice(&rows.collect::<Vec<_>>());
+            let is_same = || {
+                tch::manual_seed(7);
+                let whole = f_init(init, &[all.table_rows(), width], Device::Cpu, Kind::Float).unwrap();
+                let after = next();
+                tch::manual_seed(7);
+                let own = draw(&OwnIds::new(ranges.clone(), rank, 3), width, init, &String::new).unwrap();
+                // The parameters that are drawn next are the same, too.
+                own.equal(&whole.index_select(0, &rows)) && next().equal(&after)
+            };
+            // Tests that run at the same time may draw from libtorch's generator in between.
+            assert!((0..100).any(|_| is_same()), "{ranges:?}, rank {rank}");
         }
     }
 }
@@ -86,7 +89,7 @@ fn a_step_has_the_rows_of_its_ids_and_no_others() {
                         assert_eq!(Vec::<f32>::try_from(shard.compact.detach().get(at)).unwrap(), row(id, width));
                     }
                 }
-                assert!(shards.renumbering.rows(&Tensor::from_slice(&[21i64])).is_err());
+                assert!(shards.renumbering.rows(&Tensor::from_slice(&[17i64])).is_err());
             }
         });
     }
