@@ -31,12 +31,12 @@ impl Places {
             self.slots = vec![0; (2 * self.slots.len()).max(1024)];
             for (place, &id) in self.ids.iter().enumerate() {
                 let (Ok(slot) | Err(slot)) = find(&self.slots, id);
-                self.slots[slot] = u64::from(id) << 32 | (place as u64 + 1);
+                self.slots[slot] = (u64::from(id) << 32) | (place as u64 + 1);
             }
         }
         if let Err(free) = find(&self.slots, id) {
             self.ids.push(id);
-            self.slots[free] = u64::from(id) << 32 | self.ids.len() as u64;
+            self.slots[free] = (u64::from(id) << 32) | self.ids.len() as u64;
         }
     }
 

@@ -1,4 +1,5 @@
 //! Tests with several processes, which are threads here.
+#![allow(clippy::single_range_in_vec_init, reason = "the ids of a table may be one range")]
 
 use tch::nn::VarStore;
 
@@ -40,9 +41,8 @@ fn own_rows_have_the_values_of_the_whole_table() {
 fn tables<'a>(group: &'a Group, store: &VarStore) -> Shards<'a> {
     let build = || {
         let root = store.root();
-        let none = || String::new();
-        let _ = table(&(&root / "b"), "weight", (&[0..23], &[]), (1, Init::Const(0.0)), none)?;
-        table(&(&root / "a"), "weight", (&[2..5, 9..20], &[]), (3, Init::Const(0.0)), none)
+        let _ = table(&(&root / "b"), "weight", (&[0..23], &[]), (1, Init::Const(0.0)), String::new)?;
+        table(&(&root / "a"), "weight", (&[2..5, 9..20], &[]), (3, Init::Const(0.0)), String::new)
     };
     let (_, shards) = divide(group, build).unwrap();
     assert!(renumbering().is_none());
