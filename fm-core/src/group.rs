@@ -211,8 +211,8 @@ impl Group {
         Ok(output)
     }
 
-    /// Sends `counts[r]` consecutive elements of `input` to each rank r, and returns those that the others send, in the order of
-    /// ranks: `expected[r]` from rank r. All of them know the counts before.
+    /// Sends `counts[r]` consecutive elements of `input` to each rank r, and returns those that the others send, in the
+    /// order of ranks: `expected[r]` from rank r. All of them know the counts before.
     ///
     /// # Errors
     /// [`Error::Group`] if a process is lost.

@@ -1,5 +1,5 @@
-//! Training by several processes that divide the tables among themselves. That each step is the same as with whole tables is tested
-//! in `distributed`.
+//! Training by several processes that divide the tables among themselves. That each step is the same as with whole
+//! tables is tested in `distributed`.
 #![cfg(unix)]
 
 use std::time::{Duration, Instant};

@@ -29,8 +29,8 @@ impl Clipping {
         self.value
     }
 
-    /// The norm of all gradients. On the CPU it costs little compared with the step. On other devices, and with tables that are
-    /// divided among the processes of a group, it is computed only for clipping.
+    /// The norm of all gradients. On the CPU it costs little compared with the step. On other devices, and with tables
+    /// that are divided among the processes of a group, it is computed only for clipping.
     ///
     /// # Errors
     /// [`Error::Gradient`] if it is not finite; those of [`Group::begin_step`].

@@ -23,8 +23,8 @@ pub struct Share {
 /// The numbers before those of the parameters in [`Group::begin_step`].
 const OF_SHARE: usize = 2;
 
-/// How many numbers [`exchange`] gives to [`Group::begin_step`]: those of the share, of each parameter, and of the message to each
-/// process. No other step has more.
+/// How many numbers [`exchange`] gives to [`Group::begin_step`]: those of the share, of each parameter, and of the
+/// message to each process. No other step has more.
 pub(super) fn numbers(parameters: &[Parameter], group: &Group) -> usize {
     OF_SHARE + 2 * parameters.len() + group.size()
 }
@@ -38,8 +38,8 @@ const DENSE: i64 = 3;
 /// The gradients of the mean loss over the rows of all processes, given those of the mean over the rows of this one. They are
 /// the same on all processes, bit for bit. `share` becomes that of all.
 ///
-/// A step takes four messages: what follows, rows with their counts, sums of rows, and dense gradients. With divided tables, a
-/// message of rows to their owners replaces the second and the third.
+/// A step takes four messages: what follows, rows with their counts, sums of rows, and dense gradients. With divided
+/// tables, a message of rows to their owners replaces the second and the third.
 pub(super) fn exchange(
     gradients: Vec<Option<Gradient>>,
     parameters: &[Parameter],

@@ -5,8 +5,8 @@
 //! 1. **Gather** the gradient of each parameter: dense or, for a table, `(rows, counts, sums)` over the distinct rows
 //!    that were looked up. Row gradients come from autograd's sparse gradients or from kernels that add them to
 //!    [`Optimizer::row_gradients`].
-//! 2. **Exchange** them with the other processes of a [`Group`], if there is one: all then have the same sums or, of a table
-//!    that is divided among them, those of their own rows.
+//! 2. **Exchange** them with the other processes of a [`Group`], if there is one: all then have the same sums or, of a
+//!    table that is divided among them, those of their own rows.
 //! 3. **Penalise, clip and update**: one fused rule updates the rows of a table and their state. All other rows stay
 //!    unchanged.
 //!

@@ -1,7 +1,8 @@
 //! Stage 2 of a step for tables that are divided among processes: sends the gradients of rows to their owners.
 //!
-//! The message to an owner has, for each row that was fetched from it, in the order of the fetch: the number of its lookups, seven
-//! bits a byte, and the sum of their gradients if there was one. The owner knows the rows and their widths.
+//! The message to an owner has, for each row that was fetched from it, in the order of the fetch: the number of its
+//! lookups, seven bits a byte, and the sum of their gradients if there was one. The owner knows the rows and their
+//! widths.
 
 use tch::Tensor;
 
@@ -24,7 +25,8 @@ impl<'a> ToOwners<'a> {
         ToOwners { shards, parameters, gradients }
     }
 
-    /// Calls `each(owner, gradient)` for each row of the messages, with its number of lookups and the sum of their gradients.
+    /// Calls `each(owner, gradient)` for each row of the messages, with its number of lookups and the sum of their
+    /// gradients.
     fn each(&self, mut each: impl FnMut(usize, Option<(u32, &[f32])>)) {
         self.shards.each_asked(|owner, shard, rows| match self.gradient(shard) {
             Some(Gradient::Rows(gradient)) => {
@@ -50,8 +52,8 @@ impl<'a> ToOwners<'a> {
         lengths
     }
 
-    /// Sends the gradients, times `scale`, and adds those of all processes, in the order of ranks, to `collected`: for each table, the
-    /// gradient of the own rows. `expected` has the number of bytes from each process.
+    /// Sends the gradients, times `scale`, and adds those of all processes, in the order of ranks, to `collected`: for
+    /// each table, the gradient of the own rows. `expected` has the number of bytes from each process.
     ///
     /// # Errors
     /// [`Error::Group`] if a process is lost, or has another version of the program.

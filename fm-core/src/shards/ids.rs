@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-/// The ids that a table has rows for, and which of them one of several processes owns: id is owned by rank `id % size`, so that
-/// the frequent values, which have neighbouring ids, are spread evenly.
+/// The ids that a table has rows for, and which of them one of several processes owns: id is owned by rank `id % size`,
+/// so that the frequent values, which have neighbouring ids, are spread evenly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OwnIds {
     rank: i64,

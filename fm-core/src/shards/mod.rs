@@ -1,8 +1,8 @@
-//! Tables whose rows are divided among processes that train together, so that a table can be larger than the memory of one of
-//! them.
+//! Tables whose rows are divided among processes that train together, so that a table can be larger than the memory of
+//! one of them.
 //!
-//! The row of an id belongs to rank `id % size`, and so does its optimiser state. A model looks ids up in *compact* tables, which
-//! have a row only for each id of the current step:
+//! The row of an id belongs to rank `id % size`, and so does its optimiser state. A model looks ids up in *compact*
+//! tables, which have a row only for each id of the current step:
 //!
 //! 1. [`Shards::note`] collects the ids of the step, and [`Shards::fetch`] asks their owners for the rows.
 //! 2. Lookups take the row of an id from a [`Renumbering`]. Ids of features are those of the schema everywhere else.
@@ -95,8 +95,8 @@ impl Drop for Dividing {
     }
 }
 
-/// Builds a model whose tables are divided among the processes of a group: layers that `build` creates in this thread keep only the
-/// own rows of their tables.
+/// Builds a model whose tables are divided among the processes of a group: layers that `build` creates in this thread
+/// keep only the own rows of their tables.
 ///
 /// # Errors
 /// Those of `build`.
@@ -121,9 +121,9 @@ pub fn renumbering() -> Option<Renumbering> {
     DIVISION.with_borrow(|division| division.as_ref().map(|division| division.renumbering.clone()))
 }
 
-/// A parameter with a row of `width` numbers for each id in these ranges, which ascend; the rows of the ids `zeros` are 0. Within
-/// [`divide`], it has no rows yet, and the process keeps its own rows of the table. They have the values of the whole table, bit
-/// for bit.
+/// A parameter with a row of `width` numbers for each id in these ranges, which ascend; the rows of the ids `zeros` are
+/// 0. Within [`divide`], it has no rows yet, and the process keeps its own rows of the table. They have the values of
+/// the whole table, bit for bit.
 ///
 /// # Errors
 /// [`Error::Memory`], which `what` names.
@@ -171,7 +171,8 @@ fn zero(table: &Tensor, ids: &OwnIds, zeros: &[i64]) {
     }
 }
 
-/// The own rows of a new table. The whole table is drawn in parts, so that the values do not depend on the number of processes.
+/// The own rows of a new table. The whole table is drawn in parts, so that the values do not depend on the number of
+/// processes.
 fn draw(ids: &OwnIds, width: i64, init: Init, what: &dyn Fn() -> String) -> Result<Tensor> {
     let rows = ids.table_rows();
     let own = Tensor::f_zeros([ids.len(), width], (Kind::Float, Device::Cpu)).map_err(Error::memory(what))?;
@@ -284,11 +285,12 @@ impl<'a> Shards<'a> {
         self.renumbering.note(ids)
     }
 
-    /// Takes the rows of the noted ids from their owners into the compact tables, as all processes do at the same time. Ids that are
-    /// noted afterwards are those of the next fetch.
+    /// Takes the rows of the noted ids from their owners into the compact tables, as all processes do at the same time.
+    /// Ids that are noted afterwards are those of the next fetch.
     ///
     /// # Errors
-    /// [`Error::PeerFailed`] if another process has failed, [`Error::Group`] if one is lost, [`Error::Torch`] without memory.
+    /// [`Error::PeerFailed`] if another process has failed, [`Error::Group`] if one is lost, [`Error::Torch`] without
+    /// memory.
     pub fn fetch(&self) -> Result<()> {
         self.begin();
         let size = self.group.size();
@@ -372,8 +374,8 @@ impl<'a> Shards<'a> {
         Ok(())
     }
 
-    /// Calls `each(owner, table, rows)` for each process and table: the rows in the compact table of the ids that the last fetch has
-    /// asked this process for, in the order of the fetch.
+    /// Calls `each(owner, table, rows)` for each process and table: the rows in the compact table of the ids that the
+    /// last fetch has asked this process for, in the order of the fetch.
     pub(crate) fn each_asked(&self, mut each: impl FnMut(usize, &Shard, &mut dyn Iterator<Item = u32>)) {
         for (owner, ids) in self.asked.borrow().of_owners.iter().enumerate() {
             for shard in &self.shards {
@@ -382,8 +384,8 @@ impl<'a> Shards<'a> {
         }
     }
 
-    /// Calls `each(table, places)` for each process, in the order of ranks, and each table: the places among the own rows of the ids
-    /// that the process has asked for in the last fetch, in its order. Ends at the first `None`.
+    /// Calls `each(table, places)` for each process, in the order of ranks, and each table: the places among the own
+    /// rows of the ids that the process has asked for in the last fetch, in its order. Ends at the first `None`.
     pub(crate) fn each_given(
         &self,
         mut each: impl FnMut(&Shard, &mut dyn Iterator<Item = usize>) -> Option<()>,

@@ -13,8 +13,8 @@ use crate::error::Result;
 const PIECE: usize = if cfg!(test) { 8 } else { 1 << 20 };
 
 impl Shards<'_> {
-    /// Calls `write` on rank 0 with the numbers of a whole table, or of a state of it, piece by piece. All processes call this at the
-    /// same time; `own` has the own rows.
+    /// Calls `write` on rank 0 with the numbers of a whole table, or of a state of it, piece by piece. All processes
+    /// call this at the same time; `own` has the own rows.
     ///
     /// # Errors
     /// [`Error::Group`](crate::Error::Group) if a process is lost.
@@ -37,8 +37,8 @@ impl Shards<'_> {
         Ok(())
     }
 
-    /// Sets the own rows of a table, or of a state of it, to those of a whole one, whose little-endian float32 numbers rank 0 has. All
-    /// processes call this at the same time.
+    /// Sets the own rows of a table, or of a state of it, to those of a whole one, whose little-endian float32 numbers
+    /// rank 0 has. All processes call this at the same time.
     ///
     /// # Errors
     /// [`Error::Group`](crate::Error::Group) if a process is lost.
@@ -100,7 +100,8 @@ fn part(own: &Tensor, places: &Range<usize>) -> Result<Tensor> {
     Ok(own.detach().f_narrow(0, places.start as i64, places.len() as i64)?.f_view([-1])?)
 }
 
-/// Calls `each(row, at)` for each row of a piece of these ids, with its place among the numbers that are sorted by process.
+/// Calls `each(row, at)` for each row of a piece of these ids, with its place among the numbers that are sorted by
+/// process.
 fn interleave(ids: &Range<i64>, counts: &[usize], width: usize, mut each: impl FnMut(usize, usize)) {
     let mut next: Vec<usize> =
         counts.iter().scan(0, |before, count| Some(std::mem::replace(before, *before + count))).collect();

@@ -61,8 +61,8 @@ fn find(slots: &[u64], id: u32) -> std::result::Result<usize, usize> {
     }
 }
 
-/// The rows of ids in the tables of a step, which have a row only for each id that the step looks up. Clones share it: layers
-/// that are built within [`divide`](super::divide) keep one.
+/// The rows of ids in the tables of a step, which have a row only for each id that the step looks up. Clones share it:
+/// layers that are built within [`divide`](super::divide) keep one.
 #[derive(Clone, Debug, Default)]
 pub struct Renumbering(Arc<Mutex<Places>>);
 

@@ -9,8 +9,8 @@ use crate::features::Features;
 use crate::model::Model;
 use crate::predict::Score;
 
-/// A model as processes that train together score it: if its tables are divided, it fetches the rows that it looks up. Then all
-/// processes score equally often, or serve the one that does.
+/// A model as processes that train together score it: if its tables are divided, it fetches the rows that it looks up.
+/// Then all processes score equally often, or serve the one that does.
 pub struct SharedModel<'a> {
     /// The model.
     pub model: &'a dyn Model,

@@ -114,8 +114,8 @@ pub fn save(path: &Path, store: &VarStore, state: &TrainState) -> Result<()> {
     write(path, Parameters { store, shards: None }, None, state, None)
 }
 
-/// Like [`save`], with the state of training and the run if they are given. Rows of divided tables come from the processes that own
-/// them, which serve this one.
+/// Like [`save`], with the state of training and the run if they are given. Rows of divided tables come from the
+/// processes that own them, which serve this one.
 pub(super) fn write(
     path: &Path,
     parameters: Parameters<'_>,
@@ -211,7 +211,8 @@ impl Named<'_> {
 }
 
 impl<'a> Parameters<'a> {
-    /// The parameters, and the learner's state, by their names in a file: in a fixed order, so that equal runs write equal bytes.
+    /// The parameters, and the learner's state, by their names in a file: in a fixed order, so that equal runs write
+    /// equal bytes.
     fn named(self, learner: Option<&dyn Learner>) -> BTreeMap<String, Named<'a>> {
         let parameter = |(name, tensor): (String, Tensor)| {
             let shard = self.shards.and_then(|shards| shards.find(&name));

@@ -147,7 +147,8 @@ impl TrainFiles {
         self.to_score_with()?.load(Parameters { store, shards: None }, None)
     }
 
-    /// As [`TrainFiles::load`], into the parameters of a trainer, whose tables may be divided among processes that serve this one.
+    /// As [`TrainFiles::load`], into the parameters of a trainer, whose tables may be divided among processes that
+    /// serve this one.
     ///
     /// # Errors
     /// Those of [`TrainFiles::load`].

@@ -134,10 +134,11 @@ impl<'a> Trainer<'a> {
     }
 
     /// As [`Trainer::with_objective`], for training with other processes if there is a group. All of them make the same
-    /// trainer and call [`Trainer::fit`] with the same rows. Each trains on a part of every batch, and all have the same
-    /// parameters after each step, bit for bit. Rank 0 decides: the others start from its state, and only its observer needs to
-    /// write files. Tables of the model can be divided among the processes: then, whenever rank 0 does something with the trainer
-    /// outside of [`Trainer::fit`], the others call [`Trainer::serve`]. All call [`Trainer::begin`] before.
+    /// trainer and call [`Trainer::fit`] with the same rows. Each trains on a part of every batch, and all have the
+    /// same parameters after each step, bit for bit. Rank 0 decides: the others start from its state, and only its
+    /// observer needs to write files. Tables of the model can be divided among the processes: then, whenever rank 0
+    /// does something with the trainer outside of [`Trainer::fit`], the others call [`Trainer::serve`]. All call
+    /// [`Trainer::begin`] before.
     ///
     /// # Errors
     /// Those of [`Trainer::with_objective`]; [`Error::Unsupported`] for training that only one process can do.

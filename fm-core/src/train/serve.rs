@@ -6,7 +6,8 @@ use crate::error::{Error, Result};
 use crate::shards::{FETCH, GIVE_ROWS, SharedModel, TAKE_ROWS};
 
 impl<'a> Trainer<'a> {
-    /// Lets the processes of a group understand each other's messages from now on: all call it once they have their trainers.
+    /// Lets the processes of a group understand each other's messages from now on: all call it once they have their
+    /// trainers.
     pub fn begin(&self) {
         self.learner.join_group();
     }
@@ -27,12 +28,12 @@ impl<'a> Trainer<'a> {
     }
 
     /// Waits until rank 0 has succeeded with what it does alone, which ends with
-    /// [`Group::all_succeed`](crate::group::Group::all_succeed). If tables are divided, gives it rows of them whenever it needs
-    /// some.
+    /// [`Group::all_succeed`](crate::group::Group::all_succeed). If tables are divided, gives it rows of them whenever
+    /// it needs some.
     ///
     /// # Errors
-    /// [`Error::PeerFailed`](crate::Error::PeerFailed) if rank 0 has failed; [`Error::Group`](crate::Error::Group) if a process is
-    /// lost.
+    /// [`Error::PeerFailed`](crate::Error::PeerFailed) if rank 0 has failed; [`Error::Group`](crate::Error::Group) if a
+    /// process is lost.
     pub fn serve(&self) -> Result<()> {
         let Some(group) = self.group else { return Ok(()) };
         let Some(shards) = self.shards else { return group.all_succeed(Ok(())) };

@@ -188,8 +188,9 @@ pub struct Processes {
     pub distributed_timeout: u64,
     /// What each process keeps of the embedding tables: all rows, or its part of them
     ///
-    /// What each process keeps of the embedding tables and of their optimizer state: all rows, or its part of them. Sharded tables
-    /// may be larger than the memory of one process, and fetch the rows of each batch from the other processes.
+    /// What each process keeps of the embedding tables and of their optimizer state: all rows, or its part of them.
+    /// Sharded tables may be larger than the memory of one process, and fetch the rows of each batch from the other
+    /// processes.
     #[arg(long, value_enum, value_name = "KIND", default_value = "replicated", requires = "distributed")]
     pub tables: Tables,
 }
