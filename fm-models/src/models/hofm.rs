@@ -146,7 +146,7 @@ impl Hofm {
         for (embedding, kernel) in &self.orders {
             let mut kernels = kernel.elements(&embedding.forward(part, train)?)?;
             if let Some(last) = kernels.pop() {
-                own = own + last.sum_dim_intlist(-1, false, Kind::Float);
+                own = last.sum_dim_intlist(-1, false, Kind::Float) + own;
             }
             vectors.extend(arranged(kernels));
         }

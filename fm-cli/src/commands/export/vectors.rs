@@ -19,8 +19,8 @@ use tch::{Device, Kind, Tensor, no_grad};
 use crate::predictor::{Predictor, moved};
 
 /// The models whose score is an inner product, for errors. A test compares it with the registry.
-const MODELS: &str =
-    "lr, fm, bayesian_fm, ffm, fwfm, fmfm, hofm, two_tower, sasrec, and ncf with form = \"gmf\", and ensembles of these";
+const MODELS: &str = "lr, fm, bayesian_fm, ffm, fwfm, fmfm, hofm, two_tower, sasrec, and ncf with form = \
+    \"gmf\", and ensembles of these";
 
 /// The number of users whose vectors are computed and written at once.
 const CHUNK: usize = 1 << 13;
