@@ -32,8 +32,7 @@ impl<'a> Trainer<'a> {
     /// it needs some.
     ///
     /// # Errors
-    /// [`Error::PeerFailed`](crate::Error::PeerFailed) if rank 0 has failed; [`Error::Group`](crate::Error::Group) if a
-    /// process is lost.
+    /// [`Error::PeerFailed`] if rank 0 has failed; [`Error::Group`] if a process is lost.
     pub fn serve(&self) -> Result<()> {
         let Some(group) = self.group else { return Ok(()) };
         let Some(shards) = self.shards else { return group.all_succeed(Ok(())) };
@@ -52,7 +51,7 @@ impl<'a> Trainer<'a> {
     /// Ends what rank 0 does alone after [`Trainer::fit`], during which the others serve it if tables are divided.
     ///
     /// # Errors
-    /// That of `result`; [`Error::PeerFailed`](crate::Error::PeerFailed) if another process has failed.
+    /// That of `result`; [`Error::PeerFailed`] if another process has failed.
     pub fn end<T, E: From<Error>>(&self, result: std::result::Result<T, E>) -> std::result::Result<T, E> {
         match self.group.filter(|_| self.is_divided()) {
             Some(group) => group.all_succeed(result),
