@@ -15,7 +15,7 @@ pub fn start<S: AsRef<str>>(scene: &Scene, size: usize, line: impl Fn(usize) -> 
     start_waiting(scene, size, 60, line)
 }
 
-/// As [`start`], of processes that wait for each other so many seconds.
+/// As [`start`], with the number of seconds that the processes wait for each other.
 fn start_waiting<S: AsRef<str>>(scene: &Scene, size: usize, seconds: u64, line: impl Fn(usize) -> S) -> Vec<Child> {
     // Free when it is asked for; nothing else takes it before rank 0 listens.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -164,7 +164,7 @@ fn fewer_rows_than_processes_are_enough() {
 pub const LONG: &str = "train --data ml --model deepfm --epochs 20 --patience 0 --batch-size 32 --hidden-units 16";
 
 /// Waits for the end of the second epoch.
-pub fn wait_for_epochs(scene: &Scene, run: &str, ranks: &mut [Child]) {
+fn wait_for_epochs(scene: &Scene, run: &str, ranks: &mut [Child]) {
     let began = Instant::now();
     let metrics = scene.path(run).join("metrics.jsonl");
     while std::fs::read_to_string(&metrics).map_or(0, |text| text.matches('\n').count()) < 2 {
@@ -177,22 +177,42 @@ pub fn wait_for_epochs(scene: &Scene, run: &str, ranks: &mut [Child]) {
     }
 }
 
-pub fn signal(rank: &Child, name: &str) {
+fn signal(rank: &Child, name: &str) {
     assert!(Command::new("kill").args([name, &rank.id().to_string()]).status().unwrap().success());
 }
 
-#[test]
-fn a_group_that_is_interrupted_resumes_to_the_same_bits() {
-    let scene = Scene::new();
-    train(&scene, 2, &format!("{LONG} --run straight"));
-    let mut ranks = start(&scene, 2, |_| format!("{LONG} --run run"));
-    wait_for_epochs(&scene, "run", &mut ranks);
+/// Interrupts two processes that write `run`.
+pub fn interrupt_in_third_epoch(scene: &Scene, line: &str) {
+    let mut ranks = start(scene, 2, |_| line);
+    wait_for_epochs(scene, "run", &mut ranks);
     // A launcher signals all of them; one is enough.
     signal(&ranks[1], "-TERM");
     let outputs = wait(ranks);
     assert!(outputs.iter().all(|output| output.status.code() == Some(130)), "{outputs:?}");
     assert_holds(stderr(&outputs[0]).lines().last().unwrap(), &["interrupted in epoch", "`fm train --resume run`"]);
     assert_eq!(stderr(&outputs[1]), "");
+}
+
+/// Kills one of two processes in the third epoch. Returns the last line of the other, which loses it, and how long that
+/// takes.
+pub fn last_words_after_a_kill(scene: &Scene, run: &str, killed: usize, line: &str) -> (String, Duration) {
+    let mut ranks = start(scene, 2, |_| line);
+    wait_for_epochs(scene, run, &mut ranks);
+    let began = Instant::now();
+    signal(&ranks[killed], "-KILL");
+    let outputs = wait(ranks);
+    let (elapsed, rank) = (began.elapsed(), 1 - killed);
+    assert_eq!(outputs[rank].status.code(), Some(1));
+    let message = stderr(&outputs[rank]).lines().last().unwrap().to_owned();
+    assert_holds(&message, &[&format!("error: rank {rank} of 2 lost another process")]);
+    (message, elapsed)
+}
+
+#[test]
+fn a_group_that_is_interrupted_resumes_to_the_same_bits() {
+    let scene = Scene::new();
+    train(&scene, 2, &format!("{LONG} --run straight"));
+    interrupt_in_third_epoch(&scene, &format!("{LONG} --run run"));
     train(&scene, 2, "train --resume run");
     assert_same(&scene, "run", "straight");
 }
@@ -202,19 +222,9 @@ fn processes_end_when_one_of_them_is_killed_and_another_number_resumes() {
     let scene = Scene::new();
     for killed in [0, 1] {
         let run = format!("killed-{killed}");
-        let mut ranks = start(&scene, 2, |_| format!("{LONG} --run {run}"));
-        wait_for_epochs(&scene, &run, &mut ranks);
-        let began = Instant::now();
-        signal(&ranks[killed], "-KILL");
-        let outputs = wait(ranks);
+        let (message, elapsed) = last_words_after_a_kill(&scene, &run, killed, &format!("{LONG} --run {run}"));
         // Far below the timeout of processes that wait for each other.
-        assert!(began.elapsed() < Duration::from_secs(60));
-        let other = &outputs[1 - killed];
-        assert_eq!(other.status.code(), Some(1));
-        let message = stderr(other);
-        let message = message.lines().last().unwrap();
-        let rank = 1 - killed;
-        assert_holds(message, &[&format!("error: rank {rank} of 2 lost another process")]);
+        assert!(elapsed < Duration::from_secs(60));
         assert!(killed == 0 || message.ends_with(&format!("resume with `fm train --resume {run}`")), "{message}");
         scene.ok(&format!("train --resume {run}"));
         assert_eq!(scene.metrics(&run).len(), 20);

@@ -2,9 +2,11 @@
 //! tables is tested in `distributed`.
 #![cfg(unix)]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::distributed::{LONG, assert_near, assert_same, fails, signal, start, stderr, train, wait, wait_for_epochs};
+use crate::distributed::{
+    LONG, assert_near, assert_same, fails, interrupt_in_third_epoch, last_words_after_a_kill, start, train, wait,
+};
 use crate::hashed;
 use crate::scene::{Scene, assert_holds, copy as copy_run};
 
@@ -12,13 +14,7 @@ use crate::scene::{Scene, assert_holds, copy as copy_run};
 fn sharded_runs_resume_with_any_tables_and_any_number_of_processes() {
     let scene = Scene::new();
     train(&scene, 2, &format!("{LONG} --run straight"));
-    let mut ranks = start(&scene, 2, |_| format!("{LONG} --run run --tables sharded"));
-    wait_for_epochs(&scene, "run", &mut ranks);
-    signal(&ranks[1], "-TERM");
-    let outputs = wait(ranks);
-    assert!(outputs.iter().all(|output| output.status.code() == Some(130)), "{outputs:?}");
-    assert_holds(stderr(&outputs[0]).lines().last().unwrap(), &["interrupted in epoch", "`fm train --resume run`"]);
-    assert_eq!(stderr(&outputs[1]), "");
+    interrupt_in_third_epoch(&scene, &format!("{LONG} --run run --tables sharded"));
     for copy in ["sharded", "replicated", "alone", "three-sharded", "three-replicated"] {
         copy_run(&scene.path("run"), &scene.path(copy));
     }
@@ -93,17 +89,9 @@ fn the_last_checkpoint_is_left_when_a_process_that_has_a_part_of_the_tables_is_k
     let scene = Scene::new();
     for killed in [0, 1] {
         let run = format!("killed-{killed}");
-        let mut ranks = start(&scene, 2, |_| format!("{LONG} --run {run} --tables sharded"));
-        wait_for_epochs(&scene, &run, &mut ranks);
-        let began = Instant::now();
-        signal(&ranks[killed], "-KILL");
-        let outputs = wait(ranks);
-        assert!(began.elapsed() < Duration::from_secs(10));
-        let other = &outputs[1 - killed];
-        assert_eq!(other.status.code(), Some(1));
-        let message = stderr(other);
-        let message = message.lines().last().unwrap();
-        assert_holds(message, &[&format!("error: rank {} of 2 lost another process", 1 - killed)]);
+        let line = format!("{LONG} --run {run} --tables sharded");
+        let (message, elapsed) = last_words_after_a_kill(&scene, &run, killed, &line);
+        assert!(elapsed < Duration::from_secs(10));
         let resume = format!("resume from the last checkpoint with `fm train --resume {run}`");
         assert!(killed == 0 || message.ends_with(&resume), "{message}");
         train(&scene, 2, &format!("train --resume {run} --tables sharded"));

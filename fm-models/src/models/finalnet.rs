@@ -56,7 +56,7 @@ pub struct FinalNet {
     pub bias: Tensor,
     /// e, the vectors of the fields.
     pub embedding: Embedding,
-    /// The layers, with or without batch norm.
+    /// The layers, with or without a norm.
     pub hidden: Vec<(FactorizedInteraction, Option<HiddenNorm>)>,
     /// h.
     pub output: Dense,
